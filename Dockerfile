@@ -1,0 +1,32 @@
+# The image in which the action runs. Builds with BuildKit and with the legacy builder alike.
+# A release pins the base by digest (python:3.13-slim@sha256:…) in both stages; in between, the tag brings its fixes in.
+
+FROM python:3.13-slim AS build
+
+# pip stays outside of the environment that it fills.
+RUN python -m venv --without-pip /opt/action
+COPY requirements.txt /build/
+# --no-deps: the lock is complete but for PyGithub, which actions-toolkit asks for and the part of it used here never
+# imports; it would bring a C library for cryptography and 27 MiB. That wheel also installs its own tests, as "tests".
+RUN pip --python /opt/action/bin/python install --no-deps --require-hashes --no-cache-dir --no-compile \
+        -r /build/requirements.txt \
+    && rm -r /opt/action/lib/python3.13/site-packages/tests
+# The post stage: an entry point of its own has to be one path without arguments.
+COPY bin/post /opt/action/bin/post
+COPY entrypoint /opt/action/lib/python3.13/site-packages/entrypoint
+# Bytecode that is never checked against its source: it holds whatever a layer does to the times of files, and nothing
+# is written when the action starts.
+RUN python -m compileall -q --invalidation-mode unchecked-hash /opt/action/lib
+
+FROM python:3.13-slim
+
+LABEL org.opencontainers.image.title="Airflow DAG Run" \
+      org.opencontainers.image.description="Run an Airflow DAG for this commit, wait for it, and let the workflow go on only if it succeeded." \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+COPY --from=build /opt/action /opt/action
+
+# Exec form, so that Python is process 1 and gets the runner's signals. -I, because the working directory is the user's
+# checkout and the job's environment flows in: neither may decide what is imported. -u, because -I ignores
+# PYTHONUNBUFFERED. No USER: the runner's command files can be written by root only.
+ENTRYPOINT ["/opt/action/bin/python", "-I", "-u", "-m", "entrypoint"]

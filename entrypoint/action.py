@@ -1,0 +1,236 @@
+"""The story: connect, obtain the DAG run, follow it, judge; and what is known meanwhile, so that every way out tells it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from entrypoint.connection import BEFORE_TRIGGER
+from entrypoint.errors import ActionError, RunNotFound, TriggerUnclear
+from entrypoint.gate.diagnosis import why_stuck
+from entrypoint.gate.existing import Todo, plan, require_same, take_over
+from entrypoint.gate.identity import derive_note, derive_run_id
+from entrypoint.gate.stop import stop
+from entrypoint.gate.trigger import prepare, trigger
+from entrypoint.gate.verdict import judge
+from entrypoint.gate.wait import Times, wait
+from entrypoint.github import commands
+from entrypoint.interrupt import Interrupted, Interrupts
+from entrypoint.models import DagRun, Outcome, RunRequest
+from entrypoint.report.outputs import Outputs
+
+if TYPE_CHECKING:
+    from entrypoint.airflow import Airflow
+    from entrypoint.connection import Connection
+    from entrypoint.github.context import Context
+    from entrypoint.settings import Settings
+
+AT_THE_END = 30.0
+"""Seconds for reading the task instances of a run that has ended, and for stopping one whose time is over."""
+ON_CANCEL = 4.5
+ONE_REQUEST = 3.0
+"""Seconds for stopping the run of a cancelled workflow, and for one request of that: SIGTERM follows after 7.5 s."""
+
+
+def request_of(settings: Settings, context: Context) -> RunRequest:
+    """Return the DAG run that this step asks for; the note is the user's own, or None."""
+    asked: dict[str, Any] = {
+        name: getattr(settings, name)
+        for name in ("conf", "logical_date", "data_interval_start", "data_interval_end", "run_after", "partition_key")
+    }
+    run_id = settings.run_id or derive_run_id(context, settings.matrix, asked)
+    return RunRequest(dag_id=settings.dag_id, run_id=run_id, note=settings.note, **asked)
+
+
+class Gate:
+    """One step. `outcome` is what is known so far.
+
+    Args:
+        settings: what the user asked for.
+        context: for which commit, in which workflow run.
+        interrupts: tells when the workflow is cancelled.
+        line: the connection to Airflow, not opened yet.
+    """
+
+    def __init__(self, settings: Settings, context: Context, interrupts: Interrupts, line: Connection) -> None:
+        self.outcome = Outcome(result="error", request=request_of(settings, context))
+        self._settings = settings
+        self._context = context
+        self._interrupts = interrupts
+        self._line = line
+        self._clock = line.clock
+        self._patience = line.patience
+        self._console = line.console
+        self._outputs = Outputs()
+        self._airflow: Airflow | None = None
+        self._answerable = False
+        self._since = line.clock()
+
+    def run(self) -> Outcome:
+        """Live through the story and return its outcome; the outputs are written on every way out."""
+        try:
+            self._interrupts.arm()
+            try:
+                self._story()
+            except ActionError as error:
+                self._learn(result="error", error=error)
+            self._interrupts.disarm()
+        except Interrupted:
+            self._cancelled()
+        self._learn(ridden_out=self._patience.ridden_out)
+        self._outputs.write(self.outcome, final=True)
+        if self.outcome.result != "cancelled":
+            commands.save_state("ENDED", "true")
+        return self.outcome
+
+    def _story(self) -> None:
+        self._airflow = airflow = self._line.open()
+        self._learn(airflow_version=airflow.version)
+        run = self._obtain(airflow)
+        if self._settings.wait:
+            run = self._follow(airflow, run)
+        result = judge(run, self.outcome.taken_over, wait=self._settings.wait)
+        self._learn(result=result)
+        if result == "timeout":
+            self._time_is_over(airflow, run)
+
+    def _learn(self, **known: Any) -> None:
+        self.outcome = replace(self.outcome, **known)
+        self._outputs.write(self.outcome)
+
+    # The DAG run of this step: made now, or found and taken over.
+
+    def _obtain(self, airflow: Airflow) -> DagRun:
+        request = self.outcome.request
+        assert request is not None  # noqa: S101 - set from the start
+        airflow.check(request)
+        request = replace(request, note=request.note or derive_note(self._context))
+        look = partial(airflow.get_run, request.dag_id, request.run_id)
+        run = self._patience.read(look, until=self._line.allow(BEFORE_TRIGGER), unexpected=False)
+        created = False
+        if run is None:
+            run, created = self._make(airflow, request)
+        self._learn(run=run, created=created, run_url=airflow.run_url(run.dag_id, run.run_id))
+        if not created:
+            run = self._take_over(airflow, run, request)
+        self._console.found(self.outcome)
+        return run
+
+    def _make(self, airflow: Airflow, request: RunRequest) -> tuple[DagRun, bool]:
+        if not self._settings.trigger:
+            raise RunNotFound(
+                "There is no such DAG run to wait for",
+                f"Airflow knows no run {request.run_id} of {request.dag_id}, and trigger is false.",
+                "Check run_id, and that the job which triggers the run has finished before this one.",
+            )
+        self._prepare(airflow)
+        self._become_answerable()
+        try:
+            return trigger(airflow, request, self._patience, until=self._start_timeout())
+        except TriggerUnclear:
+            self._learn(run_url=airflow.run_url(request.dag_id, request.run_id))
+            raise
+
+    def _take_over(self, airflow: Airflow, run: DagRun, request: RunRequest) -> DagRun:
+        todo: Todo = "wait"
+        if self._settings.trigger:
+            require_same(run, request)
+            todo = plan(run, self._settings.if_run_exists)
+        if todo != "wait" or not run.ended:
+            self._prepare(airflow)
+            self._become_answerable()
+        run, taken_over = take_over(airflow, run, todo, self._patience, until=self._start_timeout())
+        self._learn(run=run, taken_over=taken_over)
+        return run
+
+    def _prepare(self, airflow: Airflow) -> None:
+        look = partial(prepare, airflow, self._settings.dag_id, self._settings.if_paused)
+        self._patience.read(look, until=self._line.allow(BEFORE_TRIGGER), unexpected=False)
+
+    def _become_answerable(self) -> None:
+        """From here on a run exists, or may, that this step has to stop when it is cancelled.
+
+        Saved before anything is sent: a process that is killed in between must leave the post stage a trace.
+        """
+        if self._settings.trigger and self.outcome.request:
+            self._answerable = True
+            commands.save_state("RUN_ID", self.outcome.request.run_id)
+
+    def _start_timeout(self) -> float:
+        self._since = self._clock()
+        return self._line.allow(self._settings.timeout)
+
+    # Its end.
+
+    def _follow(self, airflow: Airflow, run: DagRun) -> DagRun:
+        """Wait for the run's end, and for the next one if somebody cleared the run in the meantime."""
+        settings = self._settings
+        times = Times(self._since, settings.timeout, settings.start_timeout, settings.poll_interval)
+        while True:
+            run, entered = wait(airflow, run, self._patience, times)
+            now = self._clock()
+            self._learn(run=run, waited=now - self._since, state_for=now - entered)
+            self._line.allow(AT_THE_END)
+            self._read_tasks(airflow, run)
+            again = self._look_again(airflow, run) if run.ended else run
+            if again.ended == run.ended:
+                self._learn(run=again)
+                return again
+            self._console.cleared(run)
+            self._line.allow(self._since + settings.timeout - self._clock())
+            run = again
+
+    def _read_tasks(self, airflow: Airflow, run: DagRun) -> None:
+        """Read the task instances for the report. The verdict does not depend on them."""
+        try:
+            look = partial(airflow.task_instances, run.dag_id, run.run_id)
+            self._learn(tasks=self._patience.read(look, until=self._line.until))
+        except ActionError as error:
+            self._console.no_tasks(error)
+
+    def _look_again(self, airflow: Airflow, run: DagRun) -> DagRun:
+        """Return the run as it is now that its tasks are read: an end can be taken back. What cannot be read stands."""
+        try:
+            look = partial(airflow.get_run, run.dag_id, run.run_id)
+            return self._patience.read(look, until=self._line.until) or run
+        except ActionError:
+            return run
+
+    # The ends before its end.
+
+    def _time_is_over(self, airflow: Airflow, run: DagRun) -> None:
+        """Say why the run may be stuck, and stop it if that is wanted."""
+        request = self.outcome.request
+        assert request is not None  # noqa: S101 - set from the start
+        with suppress(ActionError):
+            self._learn(stuck=why_stuck(airflow, run, request, datetime.now(UTC)))
+        if self._settings.on_timeout == "cancel":
+            self._stop(airflow, once=False, until=self._line.allow(AT_THE_END))
+        else:
+            self._learn(stopped="left")
+
+    def _cancelled(self) -> None:
+        """The workflow was cancelled: stop the run that this step is answerable for, in the seconds that are left."""
+        self._learn(result="cancelled", error=None, stopped="nothing", waited=self._clock() - self._since)
+        if self._airflow is None or not self._answerable:
+            if self.outcome.run is not None and not self.outcome.run.ended:
+                self._learn(stopped="left")
+        elif self._settings.on_cancel == "leave":
+            self._learn(stopped="left")
+        else:
+            self._stop(self._airflow, once=True, until=self._line.allow(ON_CANCEL, ONE_REQUEST))
+
+    def _stop(self, airflow: Airflow, *, once: bool, until: float) -> None:
+        request, last = self.outcome.request, self.outcome.run
+        assert request is not None  # noqa: S101 - set from the start
+        self._learn(stopped="unconfirmed", run_url=airflow.run_url(request.dag_id, request.run_id))
+        self._console.stopping(request.run_id)
+        with suppress(ActionError):
+            run, confirmed = stop(
+                airflow, request.dag_id, request.run_id, self._patience, last=last, once=once, until=until
+            )
+            # A run that is not there yet may still be on its way: only the post stage has the time to find out.
+            self._learn(run=run or last, stopped="yes" if confirmed and run is not None else "unconfirmed")

@@ -1,0 +1,128 @@
+"""One Airflow, whichever version answers: the `Airflow` protocol, and `connect()` which finds out who is there.
+
+Differences of version end in this room: no caller ever asks which one it has. It decides nothing about runs and never
+repeats a request.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Protocol
+
+from entrypoint.airflow.answers import Answer, unauthorized
+from entrypoint.airflow.v1 import V1
+from entrypoint.airflow.v2 import V2
+from entrypoint.errors import ActionError, UnexpectedAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entrypoint.airflow.dialect import Tasks
+    from entrypoint.airflow.transport import Authorizer, Transport
+    from entrypoint.models import Dag, DagRun, RunRequest, TaskInstance
+
+
+class Airflow(Protocol):
+    """What the gate may ask of an Airflow. Every method raises the errors of `Transport.send`, and Forbidden."""
+
+    version: str
+
+    def check(self, request: RunRequest) -> None:
+        """Raise NotSupported if this version cannot honour part of the request. Sends nothing."""
+
+    def get_dag(self, dag_id: str) -> Dag:
+        """Return the DAG. Raises DagNotFound."""
+
+    def unpause(self, dag_id: str) -> None:
+        """Unpause the DAG."""
+
+    def trigger(self, request: RunRequest) -> DagRun:
+        """Ask once for the DAG run. Raises Conflict, InvalidConf, DagNotFound; anything else leaves open what happened."""
+
+    def get_run(self, dag_id: str, run_id: str) -> DagRun | None:
+        """Return the DAG run, None if Airflow itself says that there is none."""
+
+    def clear(self, dag_id: str, run_id: str, tasks: Tasks) -> None:
+        """Ask once to clear task instances of a run that has ended, so that it runs again. Raises RunNotFound."""
+
+    def fail(self, run: DagRun) -> DagRun | None:
+        """Mark the run failed and note that its workflow was cancelled. Return it as it is then, None if it is gone."""
+
+    def set_note(self, run: DagRun, note: str) -> None:
+        """Replace the run's note."""
+
+    def task_instances(self, dag_id: str, run_id: str) -> tuple[TaskInstance, ...]:
+        """Return every task instance of the run, in the order of Airflow's answer."""
+
+    def run_url(self, dag_id: str, run_id: str) -> str:
+        """Return the run's page in Airflow's UI."""
+
+
+class Credentials(Protocol):
+    """How a credential is presented to each API."""
+
+    def for_v1(self) -> Authorizer:
+        """Return the authorizer for `/api/v1`."""
+
+    def for_v2(self, login: Callable[[dict[str, str]], str]) -> Authorizer:
+        """Return the authorizer for `/api/v2`; `login` exchanges a JSON body for a token at Airflow's `/auth/token`."""
+
+
+def connect(transport: Transport, credentials: Credentials) -> Airflow:
+    """Find out which API answers, and hand the transport the credential in the form that this API takes.
+
+    Both version endpoints need no credential and ignore a bad one (airflow-2.md 2, airflow-3.md 2).
+
+    Raises:
+        AirflowUnreachable: nobody answers at present.
+        UnexpectedAnswer: somebody answers, but not Airflow; or an Airflow that is too old.
+    """
+    refusals: list[ActionError] = []
+    for dialect in (V2, V1):
+        answer = _ask(transport, f"{dialect.api}/version", refusals)
+        version = _version(answer)
+        if version is None:
+            continue
+        authorizer = credentials.for_v2(lambda body: _login(transport, body)) if dialect is V2 else credentials.for_v1()
+        transport.authorizer = authorizer
+        return dialect(transport, version)
+    raise refusals[0]
+
+
+def _ask(transport: Transport, path: str, refusals: list[ActionError]) -> Answer | None:
+    try:
+        answer = transport.send("GET", path, anonymous=True)
+    except UnexpectedAnswer as error:
+        refusals.append(error)
+        return None
+    if answer.status in (401, 403):
+        refusals.append(unauthorized(answer))
+    else:
+        refusals.append(answer.unexpected("neither Airflow 3 nor Airflow 2 is there."))
+    return answer
+
+
+def _version(answer: Answer | None) -> str | None:
+    if answer is None or answer.status != 200 or not isinstance(answer.body, dict):
+        return None
+    version = answer.body.get("version")
+    return version if isinstance(version, str) and re.fullmatch(r"\d{1,4}\.\d{1,4}[\w.+-]{0,80}", version) else None
+
+
+def _login(transport: Transport, body: dict[str, str]) -> str:
+    """Exchange a credential for a token. Raises Unauthorized, UnexpectedAnswer and the transport's errors."""
+    answer = transport.send("POST", "/auth/token", body=body, anonymous=True)
+    if answer.status in (401, 403):
+        raise unauthorized(answer)
+    token = answer.body.get("access_token") if isinstance(answer.body, dict) else None
+    if answer.status in (404, 405):
+        raise UnexpectedAnswer(
+            "This Airflow has no login for user names and passwords",
+            f"{answer.source}.",
+            "If Airflow is served below a path, airflow_url must contain it; otherwise use the input token.",
+        )
+    if answer.status not in (200, 201) or not isinstance(token, str) or not token:
+        raise UnexpectedAnswer(
+            "Airflow's login gave no token", f"{answer.source}. {answer.detail}", "Use the input token."
+        )
+    return token

@@ -1,0 +1,247 @@
+"""What the two dialects share: quoted paths, JSON into models, and the answers that mean the same on both.
+
+A field that is missing or of the wrong shape is an unexpected answer, never a guess: a green that rests on a guess is false.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from math import isfinite
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
+from urllib.parse import quote
+
+from entrypoint.errors import Conflict, DagNotFound, Forbidden, InvalidConf, NotSupported, RunNotFound
+from entrypoint.models import CANCELLED, Dag, DagRun, RunRequest, RunState, TaskInstance
+
+if TYPE_CHECKING:
+    from entrypoint.airflow.answers import Answer
+    from entrypoint.airflow.transport import Transport
+
+
+Tasks = Literal["failed", "all"] | tuple[TaskInstance, ...]
+"""Which task instances to clear: those that failed or could not start because of it, all, or the given ones."""
+
+
+def segment(text: str) -> str:
+    """Quote one path segment or query value: `+` and `:` in run ids too."""
+    return quote(text, safe="", errors="backslashreplace")
+
+
+class Dialect:
+    """The part of the `Airflow` protocol that both APIs answer alike. Subclasses add what differs."""
+
+    api: ClassVar[str]
+
+    def __init__(self, transport: Transport, version: str) -> None:
+        self._transport = transport
+        self.version = version
+        self._release = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+
+    # What a subclass says about its API.
+
+    def check(self, request: RunRequest) -> None:
+        """See `Airflow`."""
+        raise NotImplementedError
+
+    def _body(self, request: RunRequest) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def fail(self, run: DagRun) -> DagRun | None:
+        """See `Airflow`."""
+        raise NotImplementedError
+
+    def set_note(self, run: DagRun, note: str) -> None:
+        """See `Airflow`."""
+        raise NotImplementedError
+
+    def _patch_run(self, run: DagRun, body: dict[str, str]) -> DagRun | None:
+        path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}"
+        return self._run_or_none(self._send("PATCH", path, body), run.dag_id, run.run_id)
+
+    def _clearing(self, run_id: str, tasks: Tasks) -> tuple[str, dict[str, Any]]:
+        """Return path (below the DAG) and body of the request that clears; both APIs list only unless told otherwise."""
+        raise NotImplementedError
+
+    def _says_no_run(self, answer: Answer) -> bool:
+        raise NotImplementedError
+
+    def _active(self, dag: dict[str, Any]) -> bool:
+        raise NotImplementedError
+
+    def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
+        """Return the task instance's page in Airflow's UI."""
+        raise NotImplementedError
+
+    # What both share.
+
+    def get_dag(self, dag_id: str) -> Dag:
+        """See `Airflow`."""
+        answer = self._send("GET", f"/dags/{segment(dag_id)}")
+        if answer.status == 404:
+            raise _dag_not_found(dag_id, answer)
+        body = _object(answer, 200, {"dag_id": str, "is_paused": bool})
+        return Dag(
+            dag_id=body["dag_id"],
+            is_paused=body["is_paused"],
+            is_active=self._active(body),
+            has_import_errors=bool(body.get("has_import_errors")),
+        )
+
+    def unpause(self, dag_id: str) -> None:
+        """See `Airflow`."""
+        answer = self._send("PATCH", f"/dags/{segment(dag_id)}?update_mask=is_paused", {"is_paused": False})
+        if answer.status == 404:
+            raise _dag_not_found(dag_id, answer)
+        if _object(answer, 200, {"is_paused": bool})["is_paused"]:
+            raise answer.unexpected("the DAG is still paused.")
+
+    def trigger(self, request: RunRequest) -> DagRun:
+        """See `Airflow`."""
+        answer = self._send("POST", f"/dags/{segment(request.dag_id)}/dagRuns", self._body(request))
+        if answer.status == 409:
+            raise Conflict("The run id or the logical date is taken", answer.detail, "")
+        if answer.status == 404:
+            raise _dag_not_found(request.dag_id, answer)
+        if answer.status in (400, 422) and answer.body is not None:
+            raise InvalidConf(
+                "Airflow refused the DAG run's parameters",
+                answer.detail,
+                "Correct conf (or the dates and the partition key) in this step; the DAG's params say what is allowed.",
+            )
+        return self._run(answer, request.dag_id, request.run_id)
+
+    def get_run(self, dag_id: str, run_id: str) -> DagRun | None:
+        """See `Airflow`."""
+        answer = self._send("GET", f"/dags/{segment(dag_id)}/dagRuns/{segment(run_id)}")
+        return self._run_or_none(answer, dag_id, run_id)
+
+    def clear(self, dag_id: str, run_id: str, tasks: Tasks) -> None:
+        """See `Airflow`."""
+        path, body = self._clearing(run_id, tasks)
+        answer = self._send("POST", f"/dags/{segment(dag_id)}/{path}", {"dry_run": False, **body})
+        if answer.status == 404:
+            raise RunNotFound(
+                "The DAG run cannot be cleared",
+                f"{answer.source}: {answer.detail}",
+                "Somebody may have deleted the run or the DAG at this moment: re-run this job.",
+            )
+        _object(answer, 200, {"dag_run_id": str} if path.endswith("/clear") else {"task_instances": list})
+
+    def _send(self, method: str, path: str, body: Any = None) -> Answer:
+        answer = self._transport.send(method, f"{self.api}{path}", body=body)
+        if answer.status == 403:
+            raise self._forbidden(answer)
+        return answer
+
+    def _forbidden(self, answer: Answer) -> Exception:
+        return Forbidden(
+            "A permission is missing",
+            f"{answer.source}. Airflow knows the credential but does not allow this.",
+            'To trigger and wait it needs "can create" on DAG runs and "can read" on DAGs, DAG runs and task instances, '
+            'as Airflow\'s role User has them; to unpause also "can edit" on the DAG.',
+        )
+
+    def _run_or_none(self, answer: Answer, dag_id: str, run_id: str) -> DagRun | None:
+        if answer.status == 404 and self._says_no_run(answer):
+            return None
+        return self._run(answer, dag_id, run_id)
+
+    def _run(self, answer: Answer, dag_id: str, run_id: str) -> DagRun:
+        """Read a DAG run, and make sure that it is this one: an answer about another run proves nothing."""
+        body = _object(answer, 200, {"dag_id": str, "dag_run_id": str, "state": str})
+        if (body["dag_id"], body["dag_run_id"]) != (dag_id, run_id) or body["state"] not in get_args(RunState):
+            raise answer.unexpected("it is about another run, or in a state that Airflow does not have.")
+        return DagRun(
+            dag_id=dag_id,
+            run_id=run_id,
+            state=cast("RunState", body["state"]),
+            conf=_optional(answer, body, "conf", dict) or {},
+            logical_date=_moment(answer, body.get("logical_date")),
+            start_date=_moment(answer, body.get("start_date")),
+            end_date=_moment(answer, body.get("end_date")),
+            bundle_version=_optional(answer, body, "bundle_version", str),
+            note=_optional(answer, body, "note", str),
+        )
+
+    def _task(self, answer: Answer, item: Any, dag_id: str, run_id: str) -> TaskInstance:
+        if not isinstance(item, dict) or not isinstance(item.get("task_id"), str):
+            raise answer.unexpected("a task instance has no task_id.")
+        map_index = _optional(answer, item, "map_index", int)
+        task = TaskInstance(
+            task_id=item["task_id"],
+            map_index=-1 if map_index is None else map_index,
+            state=_optional(answer, item, "state", str),
+            try_number=_optional(answer, item, "try_number", int) or 0,
+            duration=_optional(answer, item, "duration", (int, float)),
+            url="",
+            end_date=_moment(answer, item.get("end_date")),
+        )
+        return replace(task, url=self.task_url(task, dag_id, run_id))
+
+    def _tasks_page(self, dag_id: str, run_id: str, **params: int) -> tuple[Answer, list[Any], int]:
+        """Return the answer, its task instances as JSON, and how many there are in all."""
+        path = f"{self.api}/dags/{segment(dag_id)}/dagRuns/{segment(run_id)}/taskInstances"
+        answer = self._transport.get(path, params)
+        if answer.status == 403:
+            raise self._forbidden(answer)
+        body = _object(answer, 200, {"task_instances": list, "total_entries": int})
+        return answer, body["task_instances"], body["total_entries"]
+
+
+def _object(answer: Answer, status: int, shape: dict[str, type]) -> dict[str, Any]:
+    """Return the body if status and shape are as the API promises. Raises UnexpectedAnswer."""
+    if answer.status != status:
+        raise answer.unexpected(answer.detail or "the status means nothing here.")
+    if not isinstance(answer.body, dict):
+        raise answer.unexpected("the JSON is not an object.")
+    for key, kind in shape.items():
+        if not isinstance(answer.body.get(key), kind):
+            raise answer.unexpected(f"the JSON has no usable {key!r}.")
+    return answer.body
+
+
+def _optional(answer: Answer, body: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
+    """Return the value of a key that may be missing or null. Raises UnexpectedAnswer for any other shape."""
+    value = body.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, float) and not isfinite(value)):
+        raise answer.unexpected(f"the JSON has no usable {key!r}.")
+    return value
+
+
+def _moment(answer: Answer, text: Any) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise answer.unexpected("a date is not RFC 3339.") from None
+
+
+def _dag_not_found(dag_id: str, answer: Answer) -> Exception:
+    if not isinstance(answer.body, dict) or "detail" not in answer.body:
+        return answer.unexpected("Airflow's own 404 looks different.")
+    return DagNotFound(
+        "Airflow has no such DAG",
+        f"dag_id {dag_id!r}: {answer.detail}",
+        "Check dag_id and that the DAG is deployed to this Airflow. A DAG whose file fails to import cannot be run either: "
+        "Airflow's home page shows import errors at its top.",
+    )
+
+
+def stopped_note(run: DagRun) -> str:
+    """Return the run's note with the mark of a cancelled workflow, within Airflow's 1000 characters."""
+    note = (run.note or "").replace(CANCELLED, "").rstrip()
+    return f"{note[: 999 - len(CANCELLED)]}\n{CANCELLED}".lstrip()
+
+
+def not_supported(name: str, version: str, since: str) -> NotSupported:
+    """Return the error for an input that this Airflow cannot honour."""
+    return NotSupported(
+        f"This Airflow does not know {name}",
+        f"Airflow {version} answers here; {name} needs {since}.",
+        f"Remove {name} from this step, or upgrade Airflow.",
+    )

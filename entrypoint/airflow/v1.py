@@ -1,0 +1,94 @@
+"""Airflow 2's REST API, `/api/v1` (airflow-2.md)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from entrypoint.airflow.answers import unauthorized
+from entrypoint.airflow.dialect import Dialect, not_supported, segment, stopped_note
+from entrypoint.errors import ActionError
+
+if TYPE_CHECKING:
+    from entrypoint.airflow.answers import Answer
+    from entrypoint.airflow.dialect import Tasks
+    from entrypoint.models import DagRun, RunRequest, TaskInstance
+
+_ALL = 100_000
+"""Airflow 2 honours any limit here, and gives no stable order to page by (airflow-2.md 7)."""
+
+
+class V1(Dialect):
+    """An Airflow 2."""
+
+    api: ClassVar[str] = "/api/v1"
+
+    def check(self, request: RunRequest) -> None:
+        """Raise NotSupported for what this version would refuse (airflow-2.md 10)."""
+        if request.run_after is not None:
+            raise not_supported("run_after", self.version, "Airflow 3.0")
+        if request.partition_key is not None:
+            raise not_supported("partition_key", self.version, "Airflow 3.2")
+        if request.data_interval_start is not None and self._release < (2, 9):
+            raise not_supported("data_interval_start", self.version, "Airflow 2.9")
+        if request.note is not None and self._release < (2, 5):
+            raise not_supported("note", self.version, "Airflow 2.5")
+
+    def task_instances(self, dag_id: str, run_id: str) -> tuple[TaskInstance, ...]:
+        """Return all task instances in one answer."""
+        answer, items, _ = self._tasks_page(dag_id, run_id, limit=_ALL)
+        return tuple(self._task(answer, item, dag_id, run_id) for item in items)
+
+    def run_url(self, dag_id: str, run_id: str) -> str:
+        """Return the run in the grid view (airflow-2.md 8)."""
+        return f"{self._transport.base_url}/dags/{segment(dag_id)}/grid?dag_run_id={segment(run_id)}"
+
+    def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
+        """Return the task instance's log in the grid view."""
+        mapped = f"&map_index={task.map_index}" if task.map_index >= 0 else ""
+        return f"{self.run_url(dag_id, run_id)}&task_id={segment(task.task_id)}{mapped}&tab=logs"
+
+    def _body(self, request: RunRequest) -> dict[str, Any]:
+        # A null is refused for every key (airflow-2.md 5), so what is not given is left out.
+        body: dict[str, Any] = {"dag_run_id": request.run_id, "conf": request.conf}
+        for name in ("logical_date", "data_interval_start", "data_interval_end"):
+            if (moment := getattr(request, name)) is not None:
+                body[name] = moment.isoformat()
+        if request.note is not None and self._release >= (2, 5):
+            body["note"] = request.note
+        return body
+
+    def fail(self, run: DagRun) -> DagRun | None:
+        """See `Airflow`. The note goes second: stopping is what matters."""
+        stopped = self._patch_run(run, {"state": "failed"})
+        with suppress(ActionError):
+            self.set_note(run, stopped_note(run))
+        return stopped
+
+    def set_note(self, run: DagRun, note: str) -> None:
+        """See `Airflow`. Before 2.5 there are no notes (airflow-2.md 10)."""
+        if self._release >= (2, 5):
+            self._send("PATCH", f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/setNote", {"note": note})
+
+    def _clearing(self, run_id: str, tasks: Tasks) -> tuple[str, dict[str, Any]]:
+        if self._release < (2, 4):
+            # Its clearTaskInstances does not know a run id yet, and it has no other way to clear one run.
+            raise not_supported("if_run_exists: resume and restart", self.version, "Airflow 2.4")
+        # Without reset_dag_runs the run would stay failed for ever (airflow-2.md 6).
+        body: dict[str, Any] = {"dag_run_id": run_id, "only_failed": tasks == "failed", "reset_dag_runs": True}
+        if not isinstance(tasks, str):
+            # It knows no map index here: of a mapped task every instance runs again.
+            body["task_ids"] = sorted({task.task_id for task in tasks})
+        return "clearTaskInstances", body
+
+    def _says_no_run(self, answer: Answer) -> bool:
+        return isinstance(answer.body, dict) and str(answer.body.get("type", "")).endswith("/Errors/NotFound")
+
+    def _active(self, dag: dict[str, Any]) -> bool:
+        return bool(dag.get("is_active", True))
+
+    def _forbidden(self, answer: Answer) -> Exception:
+        """Tell a bad credential from a missing permission: 2.11.2 answers 403 to both (airflow-2.md 1)."""
+        if self._transport.get(f"{self.api}/dags", {"limit": 1}).status == 200:
+            return super()._forbidden(answer)
+        return unauthorized(answer)

@@ -1,0 +1,96 @@
+"""Airflow 3's REST API, `/api/v2` (airflow-3.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from entrypoint.airflow.dialect import Dialect, not_supported, segment, stopped_note
+from entrypoint.errors import NotSupported
+
+if TYPE_CHECKING:
+    from entrypoint.airflow.answers import Answer
+    from entrypoint.airflow.dialect import Tasks
+    from entrypoint.models import DagRun, RunRequest, TaskInstance
+
+_PAGE = 100
+"""Airflow 3 silently cuts a larger limit to this (airflow-3.md 8)."""
+
+
+class V2(Dialect):
+    """An Airflow 3."""
+
+    api: ClassVar[str] = "/api/v2"
+
+    def check(self, request: RunRequest) -> None:
+        """Raise NotSupported for what this version would ignore or refuse (airflow-3.md 4)."""
+        if request.partition_key is not None and self._release < (3, 2):
+            raise not_supported("partition_key", self.version, "Airflow 3.2")
+        if request.data_interval_start is not None and request.logical_date is None:
+            raise NotSupported(
+                "data_interval_start needs logical_date",
+                f"Airflow {self.version} ignores a data interval without a logical date, in silence.",
+                "Give logical_date as well, or leave the data interval out.",
+            )
+
+    def task_instances(self, dag_id: str, run_id: str) -> tuple[TaskInstance, ...]:
+        """Return all task instances, page by page in a stable order."""
+        tasks: dict[tuple[str, int], TaskInstance] = {}
+        offset, total = 0, 1
+        while offset < total:
+            answer, items, total = self._tasks_page(dag_id, run_id, limit=_PAGE, offset=offset)
+            for item in items:
+                task = self._task(answer, item, dag_id, run_id)
+                tasks[task.task_id, task.map_index] = task
+            if not items:
+                break
+            offset += len(items)
+        return tuple(tasks.values())
+
+    def run_url(self, dag_id: str, run_id: str) -> str:
+        """Return the run's page (airflow-3.md 3)."""
+        return f"{self._transport.base_url}/dags/{segment(dag_id)}/runs/{segment(run_id)}"
+
+    def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
+        """Return the task instance's page, whose first tab is its log."""
+        mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
+        return f"{self.run_url(dag_id, run_id)}/tasks/{segment(task.task_id)}{mapped}"
+
+    def _body(self, request: RunRequest) -> dict[str, Any]:
+        # logical_date must be there, null included; no other key may be null or unknown (airflow-3.md 11.1).
+        body: dict[str, Any] = {
+            "dag_run_id": request.run_id,
+            "logical_date": request.logical_date.isoformat() if request.logical_date else None,
+            "conf": request.conf,
+        }
+        for name in ("data_interval_start", "data_interval_end", "run_after"):
+            if (moment := getattr(request, name)) is not None:
+                body[name] = moment.isoformat()
+        for name in ("partition_key", "note"):
+            if (text := getattr(request, name)) is not None:
+                body[name] = text
+        return body
+
+    def fail(self, run: DagRun) -> DagRun | None:
+        """See `Airflow`. One request: there may be no time for two."""
+        return self._patch_run(run, {"state": "failed", "note": stopped_note(run)})
+
+    def set_note(self, run: DagRun, note: str) -> None:
+        """See `Airflow`."""
+        self._patch_run(run, {"note": note})
+
+    def _clearing(self, run_id: str, tasks: Tasks) -> tuple[str, dict[str, Any]]:
+        if isinstance(tasks, str):
+            return f"dagRuns/{segment(run_id)}/clear", {"only_failed": tasks == "failed"}
+        ids = [task.task_id if task.map_index < 0 else (task.task_id, task.map_index) for task in tasks]
+        return "clearTaskInstances", {
+            "dag_run_id": run_id,
+            "task_ids": ids,
+            "only_failed": False,
+            "reset_dag_runs": True,
+        }
+
+    def _says_no_run(self, answer: Answer) -> bool:
+        return isinstance(answer.body, dict) and "was not found" in str(answer.body.get("detail"))
+
+    def _active(self, dag: dict[str, Any]) -> bool:
+        return not dag.get("is_stale")

@@ -1,0 +1,68 @@
+"""The connection of one process to its Airflow: credential, patience, and the moment after which no request is worth it.
+
+Shared by the main stage (`action.py`) and the post stage (`post.py`). It decides nothing.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING
+
+from entrypoint.airflow import Airflow, connect
+from entrypoint.airflow.transport import READ_TIMEOUT, Transport
+from entrypoint.auth import Presented
+from entrypoint.gate.patience import Patience
+from entrypoint.github import commands
+from entrypoint.report.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entrypoint.settings import Settings
+
+BEFORE_TRIGGER = 60.0
+"""Seconds for which an Airflow that does not answer is asked again while nothing depends on it yet."""
+
+
+class Connection:
+    """One process's way to Airflow.
+
+    Args:
+        settings: where, and with which credential.
+        clock: monotonic seconds.
+        sleep: sleeps that many seconds.
+        read_timeout: seconds that any one answer may take.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        read_timeout: float = READ_TIMEOUT,
+    ) -> None:
+        self.clock = clock
+        self.console = Console(clock)
+        self.patience = Patience(clock, sleep, self.console)
+        self.until = clock()
+        self._read_timeout = self._longest = read_timeout
+        self._settings = settings
+
+    def allow(self, seconds: float, longest: float = inf) -> float:
+        """Set, and return, the moment after which no request is worth waiting for; and how long a single one may take."""
+        self.until = self.clock() + seconds
+        self._longest = min(longest, self._read_timeout)
+        return self.until
+
+    def open(self, seconds: float = BEFORE_TRIGGER, longest: float = inf) -> Airflow:
+        """Find the Airflow, with that much patience. Raises the errors of `connect`."""
+        url = self._settings.airflow_url
+        if url.startswith("http:"):
+            self.console.unencrypted(url)
+        transport = Transport(url, read_timeout=lambda: min(self._longest, max(1.0, self.until - self.clock())))
+        credential = Presented(self._settings.credential, commands.mask)
+        until = self.allow(seconds, longest)
+        airflow = self.patience.read(partial(connect, transport, credential), until=until, unexpected=False)
+        self.console.connected(airflow.version, url)
+        return airflow

@@ -1,0 +1,119 @@
+"""Every way in which the action can be kept from knowing, as words for people: what happened, the evidence, what to do.
+
+The lowest room: it knows nothing of Airflow's or the runner's wire formats. A failed DAG run is no error but an Outcome
+(`models.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class ActionError(Exception):
+    """What kept the action from its goal.
+
+    Attributes:
+        title: one line for the annotation's heading, the name of the cause.
+        detail: the evidence, free text; it may quote Airflow.
+        hint: what to change, and where.
+    """
+
+    def __init__(self, title: str, detail: str, hint: str) -> None:
+        super().__init__(f"{title}: {detail}")
+        self.title = title
+        self.detail = detail
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One wrong input: its name, what is wrong with it, and what would be right."""
+
+    name: str
+    problem: str
+    remedy: str
+
+
+class InvalidInputs(ActionError):
+    """The inputs contain mistakes; all of them are reported at once, before any request."""
+
+    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+        count = "1 input is" if len(mistakes) == 1 else f"{len(mistakes)} inputs are"
+        super().__init__(
+            f"{count} not usable",
+            "\n".join(f"{m.name}: {m.problem} {m.remedy}" for m in mistakes),
+            "Correct the `with:` block of this step. Nothing was sent to Airflow.",
+        )
+        self.mistakes = mistakes
+
+
+class AirflowUnreachable(ActionError):
+    """No answer, or a passing one (429, 5xx): looking again may well help.
+
+    Attributes:
+        status: the HTTP status, None when there was no answer at all.
+        retry_after: seconds that the server asked us to wait, if it did.
+    """
+
+    def __init__(
+        self, title: str, detail: str, hint: str, *, status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(title, detail, hint)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class UnexpectedAnswer(ActionError):
+    """An answer that Airflow's API does not give: a login page, a redirect, cut JSON, another shape.
+
+    It proves nothing. Before the trigger it means a wrong URL; while waiting it is ridden out like a failed request.
+    """
+
+
+class Unauthorized(ActionError):
+    """The credential was refused."""
+
+
+class Forbidden(ActionError):
+    """The credential is good, but a permission is missing."""
+
+
+class DagNotFound(ActionError):
+    """Airflow knows no such DAG, or cannot load it at present."""
+
+
+class DagNotRunnable(ActionError):
+    """The DAG exists, but a run of it would not run: it is paused."""
+
+
+class InvalidConf(ActionError):
+    """Airflow's validation refused the request."""
+
+
+class NotSupported(ActionError):
+    """An input that the Airflow which answers cannot honour."""
+
+
+class Conflict(ActionError):
+    """Airflow refused the trigger because the run id or the logical date is taken; it may not say which (facts 3, 4)."""
+
+
+class TriggerUnclear(ActionError):
+    """The trigger's answer was lost, and it could not be found out whether the run exists."""
+
+
+class RunExists(ActionError):
+    """The run id or logical date is taken by a run that this step must not take for its own."""
+
+
+class RunNotFound(ActionError):
+    """The DAG run is not there (any more)."""
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return the text, cut to `limit` characters at a blank: the runner masks whole secrets, not the first half of one."""
+    if len(text) <= limit:
+        return text
+    head = text[:limit]
+    blank = max(head.rfind(one) for one in " \n\t")
+    return f"{head[: blank + 1].rstrip()}…"

@@ -1,0 +1,137 @@
+"""What is done about a DAG run that exists already: an earlier attempt of this workflow made it, or the user chose its id.
+
+Waiting for it, continuing it from what did not succeed, or starting it over; never making a second one.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from entrypoint.errors import ActionError, AirflowUnreachable, RunExists, UnexpectedAnswer
+from entrypoint.models import CANCELLED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entrypoint.airflow import Airflow
+    from entrypoint.airflow.dialect import Tasks
+    from entrypoint.gate.patience import Patience
+    from entrypoint.models import DagRun, IfRunExists, RunRequest, TakenOver, TaskInstance
+
+Todo = Literal["wait", "resume", "restart"]
+
+END_TAKES = 10.0
+"""Seconds before a run's end in which its end may have skipped a task: milliseconds as measured, more with many tasks."""
+
+REPEATS = 5
+"""How often a clear is repeated although reading works and says that it did not take effect."""
+
+
+def differences(found: DagRun, request: RunRequest) -> list[str]:
+    """Return in what the run is not what this step asks for, a phrase each."""
+    told = []
+    if found.conf != request.conf:
+        told.append(f"conf is {found.conf!r}, this step asks for {request.conf!r}")
+    if request.logical_date is not None and found.logical_date != request.logical_date:
+        told.append(f"logical_date is {found.logical_date}, this step asks for {request.logical_date}")
+    return told
+
+
+def require_same(found: DagRun, request: RunRequest) -> None:
+    """Raise RunExists unless the run is what this step asks for: a green for another request would be a false one."""
+    if told := differences(found, request):
+        raise RunExists(
+            "The run id is taken by another request",
+            f"The DAG run {request.run_id} exists, and its {'; its '.join(told)}.",
+            "Give this step a run_id of its own, or leave run_id out.",
+        )
+
+
+def plan(found: DagRun, policy: IfRunExists) -> Todo:
+    """Return what the contract's table says for this state and policy. Raises RunExists."""
+    if policy == "fail":
+        raise RunExists(
+            "The DAG run exists already",
+            f"Airflow has the run {found.run_id} of {found.dag_id}; it is {found.state}. if_run_exists is fail.",
+            "Give this step a run_id that is new, or set if_run_exists to resume, attach or restart.",
+        )
+    if not found.ended or policy == "attach":
+        return "wait"
+    if policy == "restart":
+        return "restart"
+    return "wait" if found.state == "success" and not found.cancelled else "resume"
+
+
+def take_over(
+    airflow: Airflow, found: DagRun, todo: Todo, patience: Patience, *, until: float
+) -> tuple[DagRun, TakenOver]:
+    """Bring the run back to life if that is planned.
+
+    Returns:
+        The run as it is afterwards, and what was done. Its old end is never returned as the new one.
+
+    Raises:
+        Forbidden: clearing is not allowed.
+        AirflowUnreachable, UnexpectedAnswer: it could not be cleared, or not be found out whether it was.
+    """
+    if todo == "wait":
+        return found, "attached"
+    tasks: Tasks = "all"
+    if todo == "resume":
+        every = patience.read(partial(airflow.task_instances, found.dag_id, found.run_id), until=until)
+        tasks = _to_continue(found, every)
+    cleared = _clear(airflow, found, partial(airflow.clear, found.dag_id, found.run_id, tasks), patience, until)
+    if found.cancelled:
+        # Left in place it would only make a later attempt run once more: no reason to fail now.
+        with suppress(ActionError):
+            airflow.set_note(found, (found.note or "").replace(CANCELLED, "").strip())
+    return cleared, "resumed" if todo == "resume" else "restarted"
+
+
+def _to_continue(found: DagRun, tasks: tuple[TaskInstance, ...]) -> Tasks:
+    """Return what to clear so that the run goes on where it stopped.
+
+    A run that was cancelled or that timed out has its pending tasks `skipped` at its end (airflow-2.md 6, airflow-3.md 7).
+    Clearing the failed ones alone would leave those out and end in a success that ran only half of the DAG. What was skipped
+    earlier, by a branch or a short circuit, stays skipped. With nothing open at all, everything has to run again.
+    """
+    open_ = tuple(task for task in tasks if task.state not in ("success", "skipped", "removed"))
+    skipped = tuple(task for task in tasks if task.state == "skipped" and _by_the_end(found, task, open_))
+    if skipped or any(task.state not in ("failed", "upstream_failed") for task in open_):
+        return open_ + skipped
+    return "failed" if open_ else "all"
+
+
+def _by_the_end(found: DagRun, task: TaskInstance, open_: tuple[TaskInstance, ...]) -> bool:
+    """Return whether the task was skipped because its run was ended. In doubt it was: half a DAG must not end green."""
+    if found.cancelled or not open_ or found.end_date is None or task.end_date is None:
+        return True
+    return (found.end_date - task.end_date).total_seconds() <= END_TAKES
+
+
+def _clear(airflow: Airflow, before: DagRun, clear: Callable[[], None], patience: Patience, until: float) -> DagRun:
+    """Clear, and read until the run is no longer the ended one it was. Repeated only if reading says: no effect."""
+    for failures in range(REPEATS):
+        fault: AirflowUnreachable | UnexpectedAnswer | None = None
+        try:
+            clear()
+        except (AirflowUnreachable, UnexpectedAnswer) as unclear:
+            fault = unclear
+            patience.ride_out(fault, failures, until)
+        now = patience.read(partial(airflow.get_run, before.dag_id, before.run_id), until=until)
+        if now is not None and (not now.ended or now.end_date != before.end_date):
+            return now
+        if fault is None:
+            fault = _no_effect(before)
+            patience.ride_out(fault, failures, until)
+    raise fault or _no_effect(before)
+
+
+def _no_effect(run: DagRun) -> UnexpectedAnswer:
+    return UnexpectedAnswer(
+        "Airflow did not start the DAG run again",
+        f"It accepted the clearing of {run.run_id}, but the run is still {run.state}.",
+        "Clear the run in Airflow's UI, or give this step another run_id.",
+    )

@@ -1,0 +1,41 @@
+"""The run id and the note of this step, derived from the commit. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from entrypoint.github.context import Context
+
+
+def derive_run_id(context: Context, matrix: Any, asked: dict[str, Any]) -> str:
+    """Return the run id that this step, asking for this, has in every attempt of this workflow run.
+
+    Args:
+        context: commit, workflow run, repository, job and step.
+        matrix: the matrix leg as decoded JSON, None outside a matrix.
+        asked: what the DAG run is asked to be: conf, dates, partition key.
+
+    The attempt is left out on purpose: a re-run must find the run of the attempt before.
+    """
+    told_apart = [context.repository, context.job, context.step, matrix, asked]
+    canonical = json.dumps(told_apart, sort_keys=True, separators=(",", ":"), default=_instant)
+    digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
+    return f"github__{context.sha[:12]}__{context.run_id}__{digest}"
+
+
+def _instant(value: Any) -> str:
+    """Write one moment always in the same way, whatever the offset it was given with."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    raise TypeError(type(value).__name__)
+
+
+def derive_note(context: Context) -> str:
+    """Return who triggered the run, for which commit, and the URL of the workflow run; 1000 characters at the most."""
+    return f"Triggered by {context.actor} for commit {context.sha[:12]} of {context.repository}: {context.run_url}"[
+        :1000
+    ]

@@ -1,0 +1,90 @@
+"""How a request that may be repeated is repeated: while Airflow fails in passing, with growing pauses, until a deadline.
+
+The only place that repeats reads. It sends nothing by itself and prints nothing; `gate/trigger.py` alone may repeat a POST.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entrypoint.models import DagRun
+
+T = TypeVar("T")
+
+PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+"""Seconds after the first, second … failure in a row. Never a fast retry: it can freeze an Airflow 3 (waiting.md 2)."""
+
+
+class Progress(Protocol):
+    """Who is told what happens meanwhile."""
+
+    def state(self, run: DagRun) -> None:
+        """The DAG run was seen; called for every look."""
+
+    def fault(self, fault: AirflowUnreachable | UnexpectedAnswer, pause: float) -> None:
+        """A request failed; it is repeated after `pause` seconds."""
+
+
+class Patience:
+    """A clock, a sleep and the rule for failures.
+
+    Args:
+        clock: monotonic seconds.
+        sleep: sleeps that many seconds.
+        progress: is told of every failure that is ridden out.
+        spread: random factor for each pause, so that many waiters do not return in step.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        progress: Progress,
+        spread: Callable[[], float] = lambda: random.uniform(0.5, 1.0),  # noqa: S311 - no secret
+    ) -> None:
+        self.clock = clock
+        self.sleep = sleep
+        self.progress = progress
+        self.ridden_out = 0
+        self._spread = spread
+
+    def read(self, look: Callable[[], T], *, until: float, unexpected: bool = True) -> T:
+        """Return what `look` returns, repeating it while it fails in passing.
+
+        Args:
+            look: one request that changes nothing.
+            until: moment on the clock after which the last failure is raised.
+            unexpected: whether an UnexpectedAnswer is ridden out as well. Before the trigger it is not: it means a wrong URL.
+
+        Raises:
+            AirflowUnreachable, UnexpectedAnswer: the last failure, once `until` has come.
+        """
+        failures = 0
+        while True:
+            try:
+                return look()
+            except AirflowUnreachable as fault:
+                self.ride_out(fault, failures, until)
+            except UnexpectedAnswer as fault:
+                if not unexpected:
+                    raise
+                self.ride_out(fault, failures, until)
+            failures += 1
+
+    def ride_out(self, fault: AirflowUnreachable | UnexpectedAnswer, failures: int, until: float) -> None:
+        """Sleep after a failure, the longer the more there were in a row before; raise it if the time is over."""
+        left = until - self.clock()
+        if left <= 0:
+            raise fault
+        pause = PAUSES[min(failures, len(PAUSES) - 1)] * self._spread()
+        asked = getattr(fault, "retry_after", None) or 0.0
+        pause = min(max(pause, asked), left)
+        self.ridden_out += 1
+        self.progress.fault(fault, pause)
+        self.sleep(pause)

@@ -1,0 +1,76 @@
+"""Stop a DAG run that this step is answerable for, and make sure that it stays stopped.
+
+The scheduler may overwrite a run that was just marked failed, even with `success` (airflow-3.md 7): hence the second look, and
+the mark in the run's note by which a later attempt knows what happened. A task that was just starting may do the same with
+its own state, and then goes on although its run has failed (seen once in 48 times on Airflow 2.11.2): hence the look at tasks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from entrypoint.errors import AirflowUnreachable, Forbidden, UnexpectedAnswer
+
+if TYPE_CHECKING:
+    from entrypoint.airflow import Airflow
+    from entrypoint.gate.patience import Patience
+    from entrypoint.models import DagRun
+
+BETWEEN_LOOKS = 1.0
+STAYS = 5.0
+"""Seconds for which a run must stay failed before that is believed: a few rounds of a scheduler."""
+STAYS_AWAY = 30.0
+"""Seconds for which there must be no run, after a trigger that was cut short: a busy Airflow takes that long to make one
+(airflow-3.md 10)."""
+
+
+def stop(
+    airflow: Airflow, dag_id: str, run_id: str, patience: Patience, *, last: DagRun | None, once: bool, until: float
+) -> tuple[DagRun | None, bool]:
+    """Mark the run failed, which ends its running tasks, and look until it has stayed so.
+
+    Args:
+        airflow: where the run is.
+        dag_id: its DAG.
+        run_id: the run; it need not exist, since its trigger may have been cut short.
+        patience: clock and sleep.
+        last: the run as last seen; if it was alive then, it is failed at once, without another look.
+        once: believe the first answer about the run, because there is no time for more.
+        until: moment on the clock at which to give up.
+
+    Returns:
+        The run as last seen (None: there is none), and whether that was confirmed.
+
+    Raises:
+        Unauthorized, Forbidden: it may not be stopped with this credential.
+    """
+    seen, ours, quiet_since = last, False, None
+    known, existed = last is not None and not last.ended, last is not None
+    while patience.clock() < until:
+        try:
+            seen = seen if known else airflow.get_run(dag_id, run_id)
+            known, existed = False, existed or seen is not None
+            if seen is not None and seen.state == "success" and not (ours or seen.cancelled):
+                return seen, True
+            if seen is not None and seen.state != "failed":
+                quiet_since, ours = None, True
+                seen = airflow.fail(seen)
+            quiet_since = patience.clock() if quiet_since is None else quiet_since
+            stays = STAYS_AWAY if not existed else 0.0 if once else STAYS
+            if (seen is None or seen.ended) and patience.clock() - quiet_since >= stays:
+                if once or seen is None or not _at_work(airflow, seen):
+                    return seen, True
+                quiet_since, seen = None, airflow.fail(seen)
+        except (AirflowUnreachable, UnexpectedAnswer):
+            quiet_since = None
+        patience.sleep(max(0.0, min(BETWEEN_LOOKS, until - patience.clock())))
+    return seen, False
+
+
+def _at_work(airflow: Airflow, run: DagRun) -> bool:
+    """Return whether a task of the run goes on, as far as this credential may know."""
+    try:
+        tasks = airflow.task_instances(run.dag_id, run.run_id)
+    except Forbidden:
+        return False
+    return any(task.state in ("scheduled", "queued", "running", "restarting") for task in tasks)

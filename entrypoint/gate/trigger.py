@@ -1,0 +1,118 @@
+"""Exactly one DAG run, whatever happens between request and answer.
+
+The run id is chosen beforehand, so an unclear answer is settled by reading that id: found is this step's run, or an earlier
+attempt's; not found means that nothing was made, and only then is the POST repeated (airflow-2.md 11.4, airflow-3.md 11.3).
+Nobody else may repeat that POST.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from entrypoint.errors import (
+    AirflowUnreachable,
+    Conflict,
+    DagNotRunnable,
+    RunExists,
+    TriggerUnclear,
+    UnexpectedAnswer,
+)
+from entrypoint.gate.existing import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from entrypoint.airflow import Airflow
+    from entrypoint.gate.patience import Patience
+    from entrypoint.models import DagRun, RunRequest
+
+REPEATS = 5
+"""How often the POST is repeated although reading works and says that nothing was made."""
+
+
+def prepare(airflow: Airflow, dag_id: str, if_paused: Literal["fail", "unpause", "queue"]) -> None:
+    """Make sure, before anything is triggered, that the DAG exists and that a run of it would run.
+
+    Raises:
+        DagNotFound, DagNotRunnable: it would not.
+    """
+    dag = airflow.get_dag(dag_id)
+    if not dag.is_active:
+        raise DagNotRunnable(
+            "Airflow has lost this DAG",
+            f"{dag_id} is still listed, but Airflow no longer finds it in its DAG files"
+            f"{', one of which fails to import' if dag.has_import_errors else ''}.",
+            "Look at the import errors at the top of Airflow's home page, and check that the DAG's file is still deployed.",
+        )
+    if not dag.is_paused or if_paused == "queue":
+        return
+    if if_paused == "fail":
+        raise DagNotRunnable(
+            "The DAG is paused",
+            f"Airflow would accept a run of {dag_id} and leave it queued for ever. Nothing was triggered.",
+            "Unpause the DAG in Airflow, or set if_paused: unpause (it also releases runs that are queued already).",
+        )
+    airflow.unpause(dag_id)
+
+
+def trigger(airflow: Airflow, request: RunRequest, patience: Patience, *, until: float) -> tuple[DagRun, bool]:
+    """Make the DAG run.
+
+    Returns:
+        The run, and whether this step made it: False means that somebody else was faster with the same id.
+
+    Raises:
+        RunExists: the logical date is taken by another run.
+        TriggerUnclear: it could not be found out until `until` whether the run exists.
+        AirflowUnreachable, UnexpectedAnswer: Airflow failed again and again, and made nothing.
+        InvalidConf, DagNotFound, Forbidden, Unauthorized: Airflow refused, and made nothing.
+    """
+    ours = False
+    for failures in range(REPEATS):
+        try:
+            return airflow.trigger(request), True
+        except Conflict as conflict:
+            answer: Conflict | AirflowUnreachable | UnexpectedAnswer = conflict
+        except (AirflowUnreachable, UnexpectedAnswer) as fault:
+            answer, ours = fault, True
+        with _unclear_for_good(request):
+            if not isinstance(answer, Conflict):
+                patience.ride_out(answer, failures, until)
+            found = patience.read(partial(airflow.get_run, request.dag_id, request.run_id), until=until)
+        if found is not None:
+            # Somebody else may have been faster with the same id while the answer was unclear.
+            return found, ours and not differences(found, request)
+        if isinstance(answer, Conflict):
+            raise _taken(request, answer)
+    raise answer
+
+
+@contextmanager
+def _unclear_for_good(request: RunRequest) -> Iterator[None]:
+    """Name the run that may exist if the time is over before reading could settle it."""
+    try:
+        yield
+    except (AirflowUnreachable, UnexpectedAnswer) as fault:
+        raise TriggerUnclear(
+            "Airflow may or may not have made the DAG run",
+            f"Its answer to the trigger was lost, and nothing could be read since. The run's id is {request.run_id}. "
+            f"Last: {fault.detail}",
+            "Look for that run id in Airflow. Re-running this job is safe: it finds the run if it exists.",
+        ) from None
+
+
+def _taken(request: RunRequest, conflict: Conflict) -> RunExists:
+    """Name what is taken: there is no run of this id, so it is the logical date, if one was asked for (airflow-3.md 4)."""
+    if request.logical_date is None:
+        return RunExists(
+            "Airflow says that the DAG run exists, and does not show it",
+            f"It refused the run id {request.run_id} as taken: {conflict.detail}",
+            "Somebody may have deleted the run at this moment: re-run this job.",
+        )
+    return RunExists(
+        "The logical date is taken by another DAG run",
+        f"Airflow has a run of {request.dag_id} for {request.logical_date.isoformat()} under another id: {conflict.detail}",
+        "Choose another logical_date, or leave it out: Airflow allows one run for each logical date.",
+    )

@@ -1,0 +1,26 @@
+"""From what Airflow said to what the gate decided. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from entrypoint.models import DagRun, Result, TakenOver
+
+
+def judge(run: DagRun, taken_over: TakenOver | None, *, wait: bool) -> Result:
+    """Return the result for a run as it was last seen. Only Airflow's own `success` is a success.
+
+    Args:
+        run: the DAG run of this step, and no other.
+        taken_over: what was done about it if it was there already. A run that an earlier attempt cancelled, and that was
+            not brought back to life, has failed whatever the scheduler made of it.
+        wait: the input: without waiting an accepted run is enough, but one that has failed already is not.
+    """
+    if run.cancelled and taken_over == "attached" and run.ended:
+        return "failed"
+    if run.state == "success":
+        return "success"
+    if run.state == "failed":
+        return "failed"
+    return "timeout" if wait else "triggered"

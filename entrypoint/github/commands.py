@@ -1,0 +1,83 @@
+"""What the runner is told: outputs, state, masks, annotations and the job summary. The only importer of actions_toolkit.
+
+Whatever is printed goes through here, so that text from Airflow can never act as a workflow command (runner.md 2.4): a
+command begins a line with `::`, or stands anywhere in a line as `##[`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Literal
+
+from actions_toolkit import core
+
+from entrypoint.errors import shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Level = Literal["error", "warning", "notice"]
+
+SUMMARY_LIMIT = 1_048_576
+"""Bytes; a larger job summary is dropped as a whole (runner.md 2.4)."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
+MESSAGE_LIMIT = 4000
+"""Characters; the runner cuts an annotation at 4096."""
+
+
+def prepare_streams() -> None:
+    """Make every line leave at once and every character printable, whatever the job's environment says."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+
+
+def read_inputs(names: Iterable[str]) -> dict[str, str]:
+    """Return the inputs by name, trimmed, empty where the workflow gave none."""
+    return {name: core.get_input(name) for name in names}
+
+
+def say(text: str) -> None:
+    """Print one line of the log. Control characters and what would be a command are made harmless."""
+    line = _CONTROL.sub(" ", text).replace("##[", "## [")
+    print(re.sub(r"^(\s*)::", r"\1: :", line))  # noqa: T201 - this is the log
+
+
+def mask(secret: str) -> None:
+    """Have the runner replace the secret by *** from here on."""
+    if secret.strip():
+        core.set_secret(secret)
+        sys.stdout.flush()
+
+
+def annotate(level: Level, title: str, message: str) -> None:
+    """Print one annotation."""
+    print_it = {"error": core.error, "warning": core.warning, "notice": core.notice}[level]
+    print_it(shortened(_printable(message), MESSAGE_LIMIT), title=_printable(title))
+    sys.stdout.flush()
+
+
+def set_output(name: str, value: str) -> None:
+    """Set an output of the step. Without a runner's file it is left out: the old command is disabled."""
+    if os.environ.get("GITHUB_OUTPUT"):
+        core.set_output(name, _printable(value))
+
+
+def save_state(name: str, value: str) -> None:
+    """Keep a value for the post stage."""
+    if os.environ.get("GITHUB_STATE"):
+        core.save_state(name, _printable(value))
+
+
+def append_summary(markdown: str) -> None:
+    """Append to the job summary."""
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123 - as short as it gets
+            file.write(f"{markdown}\n")
+
+
+def _printable(text: str) -> str:
+    """Replace lone surrogates, which JSON may carry and UTF-8 may not."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,254 @@
+"""One parser per kind of input: text in, value out, or `Wrong` with what is wrong and what would be right.
+
+Pure but for `json_file`. It knows no input by name and no rule that joins two inputs: that is `settings.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from math import isfinite
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
+_DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
+_SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+_RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
+_DAG_ID = re.compile(r"[\w.-]+")
+_RESERVED = ("scheduled__", "backfill__", "asset_triggered__", "dataset_triggered__")
+_HOST = re.compile(r"(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?", re.ASCII)
+_URL_TAIL = re.compile(r"(?:/home|/api/v[12]|/)+\Z")
+
+LONGEST_WAIT = 35 * 86_400
+"""Seconds: GitHub ends every workflow run after 35 days, so a longer time is a slip of the pen."""
+
+
+class Wrong(ValueError):
+    """A value that cannot be used: the problem (a sentence) and the remedy (a sentence)."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
+
+
+def quoted(text: str) -> str:
+    """Return the text as one short quoted line. It is quoted whole or not at all: the runner does not mask half a secret."""
+    return (
+        json.dumps(text, ensure_ascii=not text.isprintable())
+        if len(text) <= 200
+        else f"a text of {len(text)} characters"
+    )
+
+
+def boolean(text: str) -> bool:
+    """Parse a YAML 1.2 boolean; nothing else is guessed at."""
+    if text in TRUE:
+        return True
+    if text in FALSE:
+        return False
+    raise Wrong(f"{quoted(text)} is not a boolean.", "Write true or false.")
+
+
+def choice(*allowed: str) -> Any:
+    """Return a parser that accepts the given words only."""
+
+    def parse(text: str) -> str:
+        if text in allowed:
+            return text
+        raise Wrong(f"{quoted(text)} is not one of its values.", f"Write {', '.join(allowed[:-1])} or {allowed[-1]}.")
+
+    return parse
+
+
+def duration(text: str) -> float:
+    """Parse seconds (`90`, `0.5`) or `90s`, `45m`, `2h`, `1h30m` into seconds; more than nothing, 35 days at the most."""
+    if _SECONDS.fullmatch(text):
+        seconds = float(text)
+    elif match := _DURATION.fullmatch(text):
+        hours, minutes, rest = (int(part or 0) for part in match.groups())
+        seconds = float(hours * 3600 + minutes * 60 + rest)
+    else:
+        raise Wrong(f"{quoted(text)} is not a duration.", "Write seconds, or a form like 90s, 45m, 2h or 1h30m.")
+    if not 0 < seconds <= LONGEST_WAIT:
+        raise Wrong(f"{quoted(text)} is out of range.", "Write more than 0 seconds and 35 days (840h) at the most.")
+    return seconds
+
+
+def interval(text: str) -> float:
+    """Parse a duration of at least one second."""
+    seconds = duration(text)
+    if seconds < 1:
+        raise Wrong(f"{quoted(text)} is less than 1 second.", "Write 1 or more: each look costs Airflow some work.")
+    return seconds
+
+
+def moment(text: str) -> datetime:
+    """Parse an RFC 3339 date with an offset into an aware datetime."""
+    if _RFC3339.fullmatch(text.upper()):
+        with suppress(ValueError, OverflowError):
+            date = datetime.fromisoformat(text.upper())
+            date.astimezone(UTC)  # the first and the last day of the calendar may have no counterpart there
+            return date
+    raise Wrong(
+        f"{quoted(text)} is not an RFC 3339 date with an offset.",
+        "Write a form like 2026-01-31T00:00:00Z or 2026-01-31T00:00:00+01:00.",
+    )
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise Wrong(f"it contains {name}, which JSON does not know.", "Write a number, a string or null instead.")
+
+
+def _integer(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:
+        raise Wrong(f"the number {digits[:20]}… is too long.", "Write it as a string.") from None
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):
+        raise Wrong(f"the number {digits[:20]} is too large.", "Write it as a string.")
+    return number
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        names = [key for key, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Wrong(f"the key {quoted(twice)} is there twice.", "Keep one of the two.")
+    return result
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object strictly: no NaN, no Infinity (Airflow would echo invalid JSON), no key twice."""
+    try:
+        value = json.loads(
+            text, parse_constant=_no_constant, parse_int=_integer, parse_float=_finite, object_pairs_hook=_no_duplicates
+        )
+    except json.JSONDecodeError as error:
+        raise Wrong(
+            f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
+            'Write a JSON object like {"region": "APAC"}, with double quotes.',
+        ) from None
+    except RecursionError:
+        raise Wrong("it is nested too deeply.", "Flatten it.") from None
+    if not isinstance(value, dict):
+        raise Wrong("it is JSON, but not an object.", 'Write a JSON object like {"region": "APAC"}.')
+    return value
+
+
+def json_file(text: str, workspace: Path) -> dict[str, Any]:
+    """Parse the JSON object in a file below the workspace. The workspace is hostile ground: links out of it are refused."""
+    try:
+        path = (workspace / text).resolve()
+        if not path.is_relative_to(workspace.resolve()):
+            raise Wrong(
+                f"{quoted(text)} leads out of the workspace.", "Name a file of the checkout, by a relative path."
+            )
+        if not path.is_file():
+            raise Wrong(
+                f"there is no file {quoted(text)} in the workspace.",
+                "Check the path, and that actions/checkout runs before this step.",
+            )
+        return json_object(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError:
+        raise Wrong(f"the file {quoted(text)} is not UTF-8.", "Save it as UTF-8.") from None
+    except OSError as error:
+        raise Wrong(
+            f"the file {quoted(text)} cannot be read: {error.strerror}.", "Check path and permissions."
+        ) from None
+    except RuntimeError:
+        raise Wrong(f"{quoted(text)} is a loop of links.", "Name a file of the checkout.") from None
+
+
+def _split_url(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - the property is what checks the port
+    except ValueError:
+        raise Wrong("it is not a URL.", "Write one like https://airflow.example.com.") from None
+    return parts
+
+
+def base_url(text: str) -> str:
+    """Parse the base URL of the Airflow UI: `/home`, `/api/v1`, `/api/v2` and slashes at its end are cut.
+
+    User info, query and fragment are refused, and not quoted: they may hold a secret.
+    """
+    parts = _split_url(text)
+    if parts.username is not None or parts.password is not None:
+        raise Wrong("it contains a user name or password.", "Use the inputs username and password instead.")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Wrong("it is not an http or https URL.", "Write one like https://airflow.example.com.")
+    if parts.query or parts.fragment:
+        raise Wrong("it has a query or a fragment.", "Give the base URL only, up to the path prefix.")
+    if not re.fullmatch(r"[\x21-\x7e]+", text) or "\\" in text:
+        raise Wrong("it contains a blank or a character that URLs do not allow.", "Percent-encode or remove it.")
+    if not _is_host(parts.hostname, bracketed="[" in parts.netloc):
+        raise Wrong("what follows the // is not a host name.", "Write one like https://airflow.example.com.")
+    return urlunsplit((parts.scheme, parts.netloc, _URL_TAIL.sub("", parts.path), "", ""))
+
+
+def _is_host(text: str, *, bracketed: bool) -> bool:
+    """Whether it is a name that can be looked up, or an IPv6 address if it stands in brackets."""
+    with suppress(ValueError):
+        return ip_address(text).version == 6 if bracketed else bool(_HOST.fullmatch(text))
+    return False
+
+
+def dag_id(text: str) -> str:
+    """Parse a DAG id by Airflow's rule for keys: letters, digits, `_`, `-`, `.`, at most 250 characters."""
+    if not _DAG_ID.fullmatch(text) or len(text) > 250 or not text.strip("."):
+        raise Wrong(
+            f"{quoted(text)} cannot be a DAG id.",
+            "Airflow allows letters, digits, dash, dot and underscore, 250 characters at the most.",
+        )
+    return text
+
+
+def run_id(text: str) -> str:
+    """Parse a run id by the contract's rule.
+
+    Airflow 2 answers a wrong one with an HTML 500, Airflow 3 stores some that can never be read again (airflow-2.md 5,
+    airflow-3.md 4). `.` and `~` alone would change the meaning of a path: current folder, and "all runs".
+    """
+    if reserved := next((prefix for prefix in _RESERVED if text.startswith(prefix)), None):
+        raise Wrong(f"{quoted(text)} begins with {reserved}, which Airflow reserves.", "Choose another prefix.")
+    if not _RUN_ID.fullmatch(text) or len(text) > 200 or ".." in text or text in (".", "~"):
+        raise Wrong(
+            f"{quoted(text)} cannot be a run id.",
+            "Use letters, digits and _ . ~ : + - only, without '..', 200 characters at the most; "
+            "in a branch name replace the slashes.",
+        )
+    return text
+
+
+def note(text: str) -> str:
+    """Parse a note: Airflow stores 1000 characters at the most."""
+    if len(text) > 1000:
+        raise Wrong(f"it has {len(text)} characters.", "Airflow stores 1000 at the most: shorten it.")
+    return text
+
+
+def header_token(text: str) -> str:
+    """Parse a token that must fit into an HTTP header. The text is never quoted."""
+    if text.lower().startswith("bearer "):
+        raise Wrong("it begins with the word Bearer.", "Give the token alone; the action adds that word.")
+    if not re.fullmatch(r"[\x21-\x7e]+", text):
+        raise Wrong(
+            "it contains blanks, line breaks or characters outside ASCII.",
+            "Store the token again, alone and on one line; a typographic quote or dash may have got in.",
+        )
+    return text

@@ -1,0 +1,54 @@
+"""Text into Markdown that stays text. Whatever comes from Airflow passes through here on its way into the summary."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f]+")
+_MARKUP = re.compile(r"[\\`*_\[\]<>&~$#|]|(?<=www)\.|:(?=//)", re.IGNORECASE)
+_IN_URLS = "%:/?#[]@!$&'*+,=-._~"
+"""What a URL may hold as it is, but for parentheses, which end a link, and the semicolon, which makes `&lt;` a `<`."""
+
+
+def prose(text: str) -> str:
+    """Return the text as part of a paragraph: names with underscores, mentions and addresses in it stay text."""
+    return _MARKUP.sub(r"\\\g<0>", _BLANK.sub(" ", text).strip()).replace("@", "@\u2060")
+
+
+def code(text: str) -> str:
+    """Return the text as a code span: nothing in it acts as markup, mention or link."""
+    line = _BLANK.sub(" ", text).strip() or "-"
+    fence = "`" * (_longest(line) + 1)
+    pad = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def block(text: str) -> str:
+    """Return the text as a fenced block."""
+    fence = "`" * max(3, _longest(text) + 1)
+    return f"{fence}text\n{text.rstrip()}\n{fence}"
+
+
+def link(text: str, url: str) -> str:
+    """Return a link; `text` is Markdown already, the URL gets the percent signs that it lacks."""
+    return f"[{text}]({quote(url, safe=_IN_URLS, errors='backslashreplace')})"
+
+
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the lines of a table whose cells are Markdown already."""
+    return [_row(header), _row(("---",) * len(header)), *(_row(row) for row in rows)]
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    # Within a table a pipe ends the cell even inside a code span; elsewhere its backslash would be seen.
+    line = " | ".join(cell.replace("|", r"\|") for cell in cells)
+    return f"| {line} |"
+
+
+def _longest(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)

@@ -1,0 +1,57 @@
+"""What later steps read: the outputs of the step, by the contract's table. Written as soon as they are known."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from entrypoint.github import commands
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from entrypoint.models import Outcome
+
+
+def outputs(outcome: Outcome) -> dict[str, str]:
+    """Return the outputs that are known. `result` is not among them: it is known at the end only."""
+    run = outcome.run
+    known: dict[str, str | None] = {
+        "airflow_version": outcome.airflow_version,
+        "run_id": outcome.request.run_id if outcome.request and outcome.run_url else None,
+        "run_url": outcome.run_url,
+        "created": None if outcome.created is None else json.dumps(outcome.created),
+        "failed_tasks": None if outcome.tasks is None else json.dumps([task.name for task in outcome.failed_tasks]),
+    }
+    if run is not None:
+        known |= {
+            "state": run.state,
+            "logical_date": _date(run.logical_date),
+            "start_date": _date(run.start_date),
+            "end_date": _date(run.end_date),
+            "duration": None if run.duration is None else f"{run.duration:.3f}",
+            "bundle_version": run.bundle_version,
+        }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+class Outputs:
+    """Writes each output when it is first known and when it changes, so that they are there on every way out."""
+
+    def __init__(self) -> None:
+        self._written: dict[str, str] = {}
+
+    def write(self, outcome: Outcome, *, final: bool = False) -> None:
+        """Write what is new. A run that is continued has lost its end: what is known no longer becomes empty.
+
+        `final` adds `result`.
+        """
+        values = dict.fromkeys(self._written, "") | outputs(outcome) | ({"result": outcome.result} if final else {})
+        for name, value in values.items():
+            if self._written.get(name) != value:
+                commands.set_output(name, value)
+                self._written[name] = value
+
+
+def _date(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

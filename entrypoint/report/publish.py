@@ -1,0 +1,20 @@
+"""The end of a stage, told: one verdict annotation, and the job summary unless it is not wanted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from entrypoint.github import commands
+from entrypoint.report.annotations import annotate
+from entrypoint.report.summary import summary
+
+if TYPE_CHECKING:
+    from entrypoint.github.context import Context
+    from entrypoint.models import Outcome
+
+
+def publish(outcome: Outcome, context: Context | None, *, write_summary: bool) -> None:
+    """Tell people what the gate decided."""
+    annotate(outcome)
+    if write_summary:
+        commands.append_summary(summary(outcome, context))

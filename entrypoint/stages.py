@@ -1,0 +1,99 @@
+"""The two stages of the action, from the environment to the exit code: main, and post, which tidies up after a kill."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from entrypoint.action import Gate
+from entrypoint.connection import Connection
+from entrypoint.errors import ActionError
+from entrypoint.github import commands
+from entrypoint.github.context import Context, read_context
+from entrypoint.inputs import FALSE
+from entrypoint.models import Outcome
+from entrypoint.post import stop_what_is_left
+from entrypoint.report.annotations import annotate
+from entrypoint.report.outputs import Outputs
+from entrypoint.report.publish import publish
+from entrypoint.settings import NAMES, SECRETS, Settings, parse_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entrypoint.interrupt import Interrupts
+
+
+def main_stage(interrupts: Interrupts) -> int:
+    """Run the gate. Returns the exit code: 0 exactly when the workflow may go on."""
+
+    def gate(settings: Settings, context: Context) -> Outcome:
+        return Gate(settings, context, interrupts, _line(settings)).run()
+
+    return 0 if _stage(gate).passes else 1
+
+
+def post_stage() -> int:
+    """Finish what a kill of the main stage cut short; silent when there is nothing to do."""
+    run_id = os.environ.get("STATE_RUN_ID")
+    if not run_id or os.environ.get("STATE_ENDED"):
+        return 0
+
+    def tidy_up(settings: Settings, _: Context) -> Outcome:
+        return stop_what_is_left(settings, run_id, _line(settings))
+
+    # The workspace may be gone by now, and what the run was asked for does not matter any more.
+    return 0 if _stage(tidy_up, without=("conf_file",)).stopped in ("yes", "nothing", "left") else 1
+
+
+def _line(settings: Settings) -> Connection:
+    return Connection(settings, time.monotonic, time.sleep)
+
+
+def _stage(do: Callable[[Settings, Context], Outcome], *, without: tuple[str, ...] = ()) -> Outcome:
+    """Read the environment, do the work, tell people. Whatever happens ends in an outcome and never in a traceback.
+
+    Inputs named in `without` are taken as not given.
+    """
+    commands.prepare_streams()
+    context: Context | None = None
+    inputs: dict[str, str] = {}
+    try:
+        inputs = commands.read_inputs(NAMES) | dict.fromkeys(without, "")
+        for name in SECRETS:
+            commands.mask(inputs[name])
+        context = read_context(os.environ)
+        outcome = do(parse_settings(inputs, context.workspace), context)
+    except ActionError as error:
+        outcome = _failed(error)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback, and never a green
+        outcome = _failed(_fault_of_ours(error))
+    try:
+        publish(outcome, context, write_summary=inputs.get("summary") not in FALSE)
+    except Exception as error:  # noqa: BLE001 - as above
+        outcome = _failed(_fault_of_ours(error))
+        annotate(outcome)
+    return outcome
+
+
+def _failed(error: ActionError) -> Outcome:
+    outcome = Outcome(result="error", error=error)
+    Outputs().write(outcome, final=True)
+    return outcome
+
+
+def _fault_of_ours(error: Exception) -> ActionError:
+    """Name a fault of the action itself by type and place; its text is left out, since it may quote a secret."""
+    if os.environ.get("RUNNER_DEBUG") == "1":
+        for line in traceback.format_exception(error):
+            for part in line.splitlines():
+                commands.say(part)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return ActionError(
+        "The action itself failed",
+        f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}.",
+        "This is a fault of the action: please report it with these words. With step debug logging on, the log has more.",
+    )
