@@ -1,0 +1,54 @@
+# Everything a contributor types. The first two commands work on a fresh machine with Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DAG ?= nightly_sales
+FAST := tests/unit tests/integration
+REAL := tests/contract tests/airflow tests/container
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+
+.PHONY: demo test lint unit image lock clean help
+
+demo: $(VENV)/ready ## Run the action once against a real local Airflow 3 (DAG=failing_sales, DAG=slow_sales)
+	@$(BIN)/python -m dev.demo $(DAG)
+
+test: lint ## Run everything: lint, unit, contract, integration, real Airflow 2 and 3, container
+	@echo 'Running the fast tests beside the real ones, whose output comes first; about ten minutes in all'
+	@log=$$(mktemp); $(BIN)/python -m pytest $(FAST) >"$$log" 2>&1 & fast=$$!; \
+	  $(BIN)/python -m pytest $(REAL); result=$$?; \
+	  wait $$fast || result=1; cat "$$log"; rm "$$log"; exit $$result
+
+lint: $(VENV)/ready ## Check style, types, layers, the image's recipe, action.yml and the workflows
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/zizmor --offline --quiet --pedantic .
+
+unit: $(VENV)/ready ## Run the fast tests only: no Airflow, no container
+	$(BIN)/python -m pytest $(FAST)
+
+image: ## Build the image
+	docker build --network host --tag airflow-dag-run:dev .
+
+lock: $(VENV)/ready ## Renew the locks; they hold hashes and no address of an index
+	$(BIN)/$(COMPILE) pyproject.toml --output-file requirements.txt
+	$(BIN)/$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt
+	$(BIN)/$(COMPILE) dev/locks/airflow-3.in --output-file dev/locks/airflow-3.txt
+	$(BIN)/$(COMPILE) dev/locks/airflow-2.in --output-file dev/locks/airflow-2.txt
+
+clean: ## Remove what was generated
+	rm -rf $(VENV) .airflow .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/ready: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo '$(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12 …' >&2; exit 1; }
+	@echo 'Installing the tools into $(VENV) (once, about 15 s)'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,251 @@
+"""A real Airflow on this machine: for `make demo`, the tests, the benchmark, and contributors.
+
+It knows how an Airflow is started, stopped and asked for its own record; it must not know the action. Nothing is left when the
+program ends, in whatever way (see `dev.processes`). SQLite serves one client that does one thing at a time (airflow-3.md 1);
+for more there is `database="postgresql"` (Airflow 3 only).
+
+`python -m dev.airflow 3.3.2` runs one until Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import requests
+
+from dev import postgresql
+from dev.airflow_install import InstallError, initialise, install
+from dev.airflow_settings import (
+    AIRFLOW_2,
+    AIRFLOW_3,
+    LOOPBACK,
+    ROLES,
+    ROOT,
+    Version,
+    clean_environment,
+    configuration,
+)
+from dev.processes import ComponentDiedError, Components, tail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["AIRFLOW_2", "AIRFLOW_3", "ComponentDiedError", "InstallError", "LocalAirflow", "Version"]
+
+_START_TIMEOUT = 180.0
+_POLL = 0.1
+_HTTP_TIMEOUT = 20.0
+_DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+_PAGE = 100  # Airflow 3 cuts larger ones silently (airflow-3.md 8)
+
+
+class LocalAirflow:
+    """One Airflow with the DAG files in `dags`: a context manager, or `start` and `stop`, as often as you like.
+
+    `home` is its AIRFLOW_HOME: kept, and used as it is if it has been one before; without it, a temporary one per start.
+    `settings` are further AIRFLOW__SECTION__KEY variables, which win over ours. `path_prefix` (`/some/path`) goes into the
+    base URL. `api` is the path of the REST API below `url`. `users` maps names to passwords: admin, op, user and viewer have
+    the role and the password of their name.
+    """
+
+    def __init__(
+        self,
+        version: Version,
+        *,
+        dags: Path,
+        home: Path | None = None,
+        port: int | None = None,
+        database: Literal["sqlite", "postgresql"] = "sqlite",
+        settings: Mapping[str, str] | None = None,
+        path_prefix: str = "",
+        triggerer: bool = False,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        ports = _free_ports(3)
+        self.version = version.name
+        self.api = "/api/v1" if version == AIRFLOW_2 else "/api/v2"
+        self.url = f"http://{LOOPBACK}:{port or ports[0]}{path_prefix}"
+        self.users = {name: name for name in ROLES}
+        self.home = home.resolve() if home else Path()  # a temporary one is made by the start
+        self._version = version
+        self.dags = dags.resolve()
+        self._keep_home = home is not None
+        self._database = database
+        self._settings = dict(settings or {})
+        self._port = port or ports[0]
+        self._log_ports = ports[1:]
+        self._triggerer = triggerer
+        self._say = say
+        self._components: Components | None = None
+
+    @property
+    def logs(self) -> Path:
+        """The folder with one log per component; that of a temporary home is gone after the stop."""
+        return self.home / "components"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Installs it if need be, starts it, and returns when it accepts and schedules DAG runs.
+
+        Raises InstallError, PostgreSQLError, ComponentDiedError, OSError (port taken) or TimeoutError; then nothing is left.
+        """
+        install(self._version, self._say)
+        self._say(f"Airflow {self.version}: starting")
+        began = time.monotonic()
+        try:
+            self._launch()
+            self._wait(self._is_ready, "to become ready", _START_TIMEOUT)
+        except TimeoutError as error:
+            logs = "\n\n".join(f"{log.name}:\n{tail(log)}" for log in self.logs.glob("*.log"))
+            self.stop()
+            raise TimeoutError(f"{error}\n\n{logs}") from None
+        except BaseException:
+            self.stop()
+            raise
+        self._say(f"Airflow {self.version}: ready at {self.url} after {time.monotonic() - began:.1f} s")
+
+    def stop(self) -> None:
+        """Ends every process it has started, running tasks included; stopping twice does no harm."""
+        if self._components:
+            self._components.stop()
+        self._components = None
+
+    def session(self, user: str = "admin") -> requests.Session:
+        """A new session that is authorised as this user, and unaware of proxies; the caller closes it."""
+        session = requests.Session()
+        session.trust_env = False
+        credentials = {"username": user, "password": self.users[user]}
+        if self._version == AIRFLOW_2:
+            session.auth = (user, self.users[user])
+            return session
+        answer = session.post(f"{self.url}/auth/token", json=credentials, timeout=_HTTP_TIMEOUT)
+        answer.raise_for_status()
+        session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return session
+
+    def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
+        """Returns when a run of this DAG can be triggered.
+
+        Raises TimeoutError, with Airflow's import errors, after `timeout` seconds.
+        """
+        with self.session() as session:
+
+            def is_known() -> bool:
+                answer = session.get(f"{self.url}{self.api}/dags/{dag_id}", timeout=_HTTP_TIMEOUT)
+                return answer.ok and not answer.json().get("is_stale") and answer.json().get("is_active") is not False
+
+            try:
+                self._wait(is_known, f"to know the DAG {dag_id}", timeout)
+            except TimeoutError as error:
+                errors = session.get(f"{self.url}{self.api}/importErrors", timeout=_HTTP_TIMEOUT).text
+                raise TimeoutError(f"{error}. Import errors: {errors}") from None
+
+    def pause(self, dag_id: str, paused: bool = True) -> None:  # noqa: FBT001, FBT002  # `pause(dag_id, False)` reads well
+        """Pauses a DAG, or lets it go on."""
+        with self.session() as session:
+            answer = session.patch(
+                f"{self.url}{self.api}/dags/{dag_id}",
+                params={"update_mask": "is_paused"},
+                json={"is_paused": paused},
+                timeout=_HTTP_TIMEOUT,
+            )
+        answer.raise_for_status()
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """All DAG runs of this DAG, oldest first, as the API shows them: the server's own record."""
+        found: list[dict[str, Any]] = []
+        with self.session() as session:
+            while True:
+                query = f"limit={_PAGE}&offset={len(found)}&order_by=id"
+                answer = session.get(f"{self.url}{self.api}/dags/{dag_id}/dagRuns?{query}", timeout=_HTTP_TIMEOUT)
+                answer.raise_for_status()
+                page = answer.json()
+                found += page["dag_runs"]
+                if not page["dag_runs"] or len(found) >= page["total_entries"]:
+                    return found
+
+    def _launch(self) -> None:
+        with socket.create_server((LOOPBACK, self._port)):  # an OSError now rather than somebody else's Airflow later
+            pass
+        if not self._keep_home:
+            self.home = Path(tempfile.mkdtemp(prefix=f"airflow-{self.version}-"))
+        if not (self.home / "airflow.cfg").exists():
+            shutil.copytree(self._version.template, self.home, dirs_exist_ok=True)
+        env = clean_environment(self._version, self.home)
+        env |= configuration(self._version, self.url, self.dags, self._log_ports) | self._settings
+        self._components = Components(env, self.logs, doomed=None if self._keep_home else self.home)
+        if self._database == "postgresql":
+            env[_DATABASE] = postgresql.start(self._components, self.home / "postgresql")
+        if _DATABASE in env:
+            initialise(self._version, env)
+        airflow = str(self._version.bin / "airflow")
+        # Their log servers would listen on all interfaces, and with a common AIRFLOW_HOME nobody needs them.
+        scheduling = [["scheduler", "--skip-serve-logs"]]
+        if self._triggerer:
+            scheduling.append(["triggerer", "--skip-serve-logs"])
+        serving = [["webserver"]] if self._version == AIRFLOW_2 else [["api-server"], ["dag-processor"]]
+        for name, *options in serving + scheduling:
+            self._components.start(name, [airflow, name, *options])
+
+    def _is_ready(self) -> bool:
+        health = "/health" if self._version == AIRFLOW_2 else "/monitor/health"
+        needed = ["scheduler"] if self._version == AIRFLOW_2 else ["scheduler", "dag_processor"]
+        with requests.Session() as session:
+            session.trust_env = False
+            try:
+                answer = session.get(f"{self.url}{self.api}{health}", timeout=_HTTP_TIMEOUT)
+            except requests.RequestException:
+                return False
+        return answer.ok and all(answer.json()[name]["status"] == "healthy" for name in needed)
+
+    def _wait(self, done: Callable[[], bool], what: str, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not done():
+            if self._components is None:  # by another thread, while this one waits
+                raise RuntimeError(f"Airflow {self.version} has been stopped")
+            self._components.check()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Airflow {self.version} took more than {timeout:.0f} s {what}")
+            time.sleep(_POLL)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody uses, all different."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
+        return [taken.getsockname()[1] for taken in sockets]
+
+
+def main() -> None:
+    """Runs one Airflow in the foreground until Ctrl-C."""
+    versions = {version.name: version for version in (AIRFLOW_3, AIRFLOW_2)}
+    parser = argparse.ArgumentParser(prog="python -m dev.airflow", description="A real Airflow on this machine.")
+    parser.add_argument("version", choices=versions)
+    parser.add_argument("--dags", type=Path, default=ROOT / "examples" / "dags", metavar="DIR", help="the DAG files")
+    parser.add_argument("--port", type=int, metavar="N", help="default: a free one")
+    arguments = parser.parse_args()
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        LocalAirflow(versions[arguments.version], dags=arguments.dags, port=arguments.port) as airflow,
+    ):
+        print(f"Users, each with its name as its password: {', '.join(airflow.users)}. Logs: {airflow.logs}")
+        print("Stop it with Ctrl-C.", flush=True)
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()

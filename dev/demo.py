@@ -1,0 +1,57 @@
+"""`make demo`: the action, once, against a real Airflow 3 on this machine. Leaves nothing running.
+
+It shows what a workflow's author would see on GitHub: the step's live log, its outputs, its job summary.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from dev.airflow import LocalAirflow
+from dev.airflow_settings import AIRFLOW_3
+from dev.runner import Process, Step, StepResult
+
+_DAGS = Path(__file__).parents[1] / "examples" / "dags"
+_LIMIT = 600.0
+
+
+def main() -> int:
+    """Run one example DAG through the action and show what came of it. The exit code is the step's."""
+    names = sorted(path.stem for path in _DAGS.glob("*.py"))
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("dag", choices=names, metavar="DAG", help=" | ".join(names))
+    dag = parser.parse_args().dag
+
+    _say("1/4  Installing and starting Airflow 3 (the first time takes about a minute)")
+    with LocalAirflow(AIRFLOW_3, dags=_DAGS) as airflow, tempfile.TemporaryDirectory() as workspace:
+        airflow.wait_for_dag(dag)
+        _say(f"2/4  Running the action as a step of a workflow would: dag_id: {dag}")
+        inputs = {"airflow_url": airflow.url, "username": "admin", "password": "admin", "dag_id": dag}
+        step = Step(inputs, launcher=Process(), workspace=Path(workspace))
+        with step.start(show=print) as running:
+            result = running.wait(_LIMIT)
+        _show(result)
+        _say("4/4  Stopping Airflow")
+    return result.exit_code
+
+
+def _show(result: StepResult) -> None:
+    _say("3/4  What the step leaves behind")
+    print("Outputs:")
+    for name, value in result.outputs.items():
+        print(f"  {name} = {value}")
+    print("\nJob summary (Markdown, GitHub renders it):\n")
+    print(result.summary)
+    meaning = "the workflow goes on" if result.exit_code == 0 else "the workflow stops here"
+    print(f"Exit code {result.exit_code}: {meaning}.")
+
+
+def _say(text: str) -> None:
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

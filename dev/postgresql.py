@@ -1,0 +1,81 @@
+"""A PostgreSQL server of one's own, for an Airflow that many clients talk to at once: SQLite locks up then (airflow-3.md 1).
+
+It knows how a server is made, started and asked whether it answers; it must not know Airflow. The server listens on a socket
+in its own folder only, and keeps nothing safe: what it holds is thrown away.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dev.processes import Components
+
+_START_TIMEOUT = 60.0
+_POLL = 0.1
+_USER = "postgres"  # made by Debian's package; the server refuses to run as root
+_CARELESS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+class PostgreSQLError(RuntimeError):
+    """There is no PostgreSQL on this machine, or it could not be made to run."""
+
+
+def installed() -> Path | None:
+    """The folder with the server's commands, which Debian keeps out of PATH: the newest one; None if there is no server."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    elsewhere = shutil.which("initdb")
+    folders = [Path(elsewhere).resolve().parent] if elsewhere else debian[::-1]
+    return next((folder for folder in folders if (folder / "postgres").exists()), None)
+
+
+def start(components: Components, folder: Path) -> str:
+    """Starts a server with its data in `folder`, which is made unless it is one already, and returns when it answers.
+
+    The result is SQLAlchemy's URL of its database. Raises PostgreSQLError, ComponentDiedError or TimeoutError.
+    """
+    binaries = installed()
+    if binaries is None:
+        raise PostgreSQLError("There is no PostgreSQL server. On Debian: apt-get install postgresql")
+    user = _USER if os.geteuid() == 0 else None
+    if not (folder / "PG_VERSION").exists():
+        _make(binaries, folder, user)
+    options = [option for setting in (*_CARELESS, "listen_addresses=") for option in ("-c", setting)]
+    components.start(
+        "postgresql", [str(binaries / "postgres"), "-D", str(folder), "-k", str(folder), *options], user=user
+    )
+    deadline = time.monotonic() + _START_TIMEOUT
+    answers = [str(binaries / "pg_isready"), "--quiet", f"--host={folder}"]
+    while subprocess.run(answers, check=False, timeout=_START_TIMEOUT).returncode:
+        components.check()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"PostgreSQL took more than {_START_TIMEOUT:.0f} s to answer")
+        time.sleep(_POLL)
+    return f"postgresql+psycopg2://airflow@/postgres?host={folder}"
+
+
+def _make(binaries: Path, folder: Path, user: str | None) -> None:
+    folder.mkdir(mode=0o700)
+    if user:
+        shutil.chown(folder, user)
+        folder.parent.chmod(folder.parent.stat().st_mode | 0o011)  # on the way to its data the server has to pass
+    options = ["--username=airflow", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"]
+    try:
+        subprocess.run(
+            [str(binaries / "initdb"), f"--pgdata={folder}", *options],
+            user=user,
+            cwd="/",
+            check=True,
+            timeout=_START_TIMEOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    except subprocess.CalledProcessError as error:
+        raise PostgreSQLError(f"initdb failed with exit code {error.returncode}:\n{error.stdout}") from None

@@ -1,0 +1,159 @@
+"""Long-lived processes of a development machine that never outlive the program which started them.
+
+It knows processes, sessions and signals; it must not know Airflow. Every component runs in a session of its own. A small
+guard process, in a session of its own as well, reads from a pipe: when that closes, it ends all components and then itself.
+The pipe closes when `stop` asks for it, and just as well when this program ends, be it by an exception, Ctrl-C, SIGTERM or
+SIGKILL. So one way of stopping serves them all, no signal handler is needed, and any thread may start components.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+_GUARD_TIMEOUT = 30.0
+_TAIL_LINES = 40
+
+
+class ComponentDiedError(RuntimeError):
+    """A component ended by itself; the message carries the tail of its log."""
+
+
+class Components:
+    """Some processes that are started one by one and stopped together.
+
+    `logs` is the folder for one `NAME.log` each; `doomed`, if given, is a folder that the stop removes.
+    """
+
+    def __init__(self, env: Mapping[str, str], logs: Path, *, doomed: Path | None = None) -> None:
+        self._env = dict(env)
+        self._logs = logs
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", __file__, *([str(doomed)] if doomed else [])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # whoever reads our output shall not wait for the guard
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+
+    def start(self, name: str, command: Sequence[str], *, user: str | None = None) -> None:
+        """Starts one component, as `user` if one is named; its output goes to `NAME.log`, after what is there already."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with (self._logs / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                env=self._env,
+                cwd=self._logs,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                user=user,
+            )
+        self._running[name] = process
+        assert self._guard.stdin is not None  # noqa: S101  # it was opened with a pipe
+        self._guard.stdin.write(f"{process.pid}\n".encode())
+        self._guard.stdin.flush()
+
+    def check(self) -> None:
+        """Raises ComponentDiedError if one of the components has ended."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                end = tail(self._logs / f"{name}.log")
+                raise ComponentDiedError(f"{name} ended with exit code {process.returncode}. Its log ends:\n{end}")
+
+    def stop(self) -> None:
+        """Ends all components and what they started: SIGTERM, 5 s of grace, SIGKILL. Returns when all are gone."""
+        if self._guard.stdin is not None:
+            self._guard.stdin.close()
+        if self._guard.wait(_GUARD_TIMEOUT) != 0:
+            raise RuntimeError(f"The guard failed; these may still run: {[p.pid for p in self._running.values()]}")
+        for process in self._running.values():
+            process.wait(_GUARD_TIMEOUT)
+        self._running.clear()
+
+
+def tail(log: Path) -> str:
+    """The last lines of a log file, or a remark that there is none."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return "(no log)"
+    return "\n".join(lines[-_TAIL_LINES:])
+
+
+def alive(leaders: set[int]) -> set[int]:
+    """The processes of the sessions with these leaders, and all their descendants: without zombies.
+
+    Airflow gives its workers process groups of their own but leaves them in the session; a task's shell may leave even that.
+    """
+    found: set[int] = set()
+    table = list(_processes())
+    while True:
+        more = {pid for pid, parent, session in table if session in leaders or pid in leaders or parent in found}
+        if more <= found:
+            return found
+        found |= more
+
+
+def _processes() -> Iterator[tuple[int, int, int]]:
+    """Every living process as (pid, parent's pid, session), from /proc, or from `ps` where there is none (macOS)."""
+    stats = list(Path("/proc").glob("[0-9]*/stat"))
+    for stat in stats:
+        with contextlib.suppress(OSError):  # it ended while we looked
+            state, parent, _, session = stat.read_text(errors="replace").rpartition(")")[2].split()[:4]
+            if state not in "ZX":
+                yield int(stat.parent.name), int(parent), int(session)
+    if not stats:
+        # macOS's ps does not print sessions: a process group is the nearest thing.
+        listing = subprocess.run(
+            ["/bin/ps", "-A", "-o", "pid=,ppid=,pgid=,stat="], check=True, capture_output=True, text=True
+        )
+        for line in listing.stdout.splitlines():
+            pid, parent, group, state = line.split()[:4]
+            if not state.startswith("Z"):
+                yield int(pid), int(parent), int(group)
+
+
+def _end(leaders: set[int]) -> None:
+    """Ends the sessions. On SIGTERM a leader winds down its own children, so it alone is asked; then nobody is asked."""
+    _signal(alive(leaders) & leaders, signal.SIGTERM)
+    deadline = time.monotonic() + _GRACE
+    while time.monotonic() < deadline and alive(leaders):
+        time.sleep(0.05)
+    deadline = time.monotonic() + _GRACE
+    while time.monotonic() < deadline and (rest := alive(leaders)):
+        _signal(rest, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _signal(pids: set[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def _guard() -> None:
+    """The guard's own life: collect the leaders' pids until the pipe closes, end them, remove the doomed folder."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    _end({int(line) for line in sys.stdin})
+    for folder in sys.argv[1:]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    _guard()

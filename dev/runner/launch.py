@@ -1,0 +1,173 @@
+"""How a stage of the step is started: as a process, or in a container, as the runner does (runner.md 2.1)."""
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from dev.runner.metadata import Metadata
+
+Stage = Literal["main", "post"]
+
+_REPOSITORY = Path(__file__).parents[2]
+# What the image's ENTRYPOINT and its /opt/action/bin/post run.
+_CODE: dict[Stage, tuple[str, ...]] = {
+    "main": ("-m", "entrypoint"),
+    "post": ("-c", "import sys; from entrypoint.stages import post_stage; sys.exit(post_stage())"),
+}
+_DOCKER_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The runner's directories."""
+
+    temp: Path
+    workspace: Path
+
+    @property
+    def mounts(self) -> dict[Path, str]:
+        """Where a container sees them; a later one lies inside an earlier one and goes before it in translations."""
+        return {
+            self.temp: "/github/runner_temp",
+            self.home: "/github/home",
+            self.workflow: "/github/workflow",
+            self.file_commands: "/github/file_commands",
+            self.workspace: "/github/workspace",
+        }
+
+    @property
+    def home(self) -> Path:
+        """HOME of the step."""
+        return self.temp / "_github_home"
+
+    @property
+    def workflow(self) -> Path:
+        """Where the event's payload lies."""
+        return self.temp / "_github_workflow"
+
+    @property
+    def file_commands(self) -> Path:
+        """Where GITHUB_OUTPUT and its like lie."""
+        return self.temp / "_runner_file_commands"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A command ready to be started; `discard` removes what may be left of it once its process is gone."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+    discard: Callable[[], None]
+
+
+class Launcher(Protocol):
+    """Prepares one stage; `env` is the step's whole environment, with paths as on the host."""
+
+    def prepare(self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]) -> Launch:
+        """The command that runs `stage`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Runs the repository's own code with `python`: no image needed, no isolation from this machine's files.
+
+    The environment holds nothing of this process's. `-P` stands in for the image's `-I`, which would hide the
+    repository as well.
+    """
+
+    python: str = sys.executable
+
+    def prepare(self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]) -> Launch:
+        """The command that runs `stage`, in the workspace."""
+        del metadata
+        image = {"PATH": os.defpath, "LANG": "C.UTF-8", "GITHUB_ACTIONS": "true", "CI": "true"}
+        return Launch(
+            argv=(self.python, "-P", "-u", *_CODE[stage]),
+            env={**image, **env, "PYTHONPATH": str(_REPOSITORY)},
+            cwd=host.workspace,
+            discard=lambda: None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """Runs `image` through the docker client, with the host's network: a local engine may have no bridge."""
+
+    image: str
+    label: str = field(default_factory=lambda: secrets.token_hex(3))
+
+    def prepare(self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]) -> Launch:
+        """The `docker run` of `stage`. Values travel in the client's environment, never in its arguments."""
+        inside = {name: _translate(value, host.mounts) for name, value in env.items()}
+        name = f"{re.sub('[^A-Za-z0-9_]', '', self.image)}_{secrets.token_hex(3)}"
+        entrypoint = metadata.entrypoint if stage == "main" else metadata.post_entrypoint
+        options = [f"--name={name}", f"--label={self.label}", "--workdir=/github/workspace", "--rm"]
+        options += [option for variable in inside for option in ("-e", variable)]
+        options += ["-e", "GITHUB_ACTIONS=true"]
+        options += [] if "CI" in inside else ["-e", "CI=true"]
+        options += ["--entrypoint", entrypoint] if entrypoint else []
+        options += ["--network=host"]
+        volumes = {_docker_socket(): "/var/run/docker.sock", **host.mounts}
+        options += [option for outside, path in volumes.items() for option in ("-v", f"{outside}:{path}")]
+        return Launch(
+            argv=(_docker_client(), "run", *options, self.image),
+            env={**_docker_environment(), **inside},
+            cwd=host.workspace,
+            discard=lambda: self._remove(name),
+        )
+
+    def leftovers(self) -> list[str]:
+        """The names of the containers started here that still exist, running or not."""
+        return _docker("ps", "--all", f"--filter=label={self.label}", "--format={{.Names}}").split()
+
+    def remove_leftovers(self) -> None:
+        """Kill and remove the containers started here that still exist."""
+        for name in self.leftovers():
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        if name in self.leftovers():
+            _docker("rm", "--force", "--volumes", name)
+
+
+def _translate(value: str, mounts: Mapping[Path, str]) -> str:
+    """`value` as the container sees it, if it is, or lies in, a mounted directory."""
+    for outside, inside in reversed(list(mounts.items())):
+        if value == str(outside) or value.startswith(f"{outside}/"):
+            return inside + value.removeprefix(str(outside))
+    return value
+
+
+def _docker_client() -> str:
+    """The docker client's path: looked up here, since the step's environment may have a PATH of its own."""
+    return shutil.which("docker") or "docker"
+
+
+def _docker_environment() -> dict[str, str]:
+    """What the docker client needs of this process's environment."""
+    return {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("DOCKER_")}
+
+
+def _docker_socket() -> Path:
+    """The engine's socket: bound where the runner binds it. A path that does not exist would become a directory."""
+    return Path(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://"))
+
+
+def _docker(*arguments: str) -> str:
+    command = (_docker_client(), *arguments)
+    done = subprocess.run(
+        command,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=_DOCKER_SECONDS,
+    )
+    return done.stdout

@@ -1,0 +1,58 @@
+"""An action's metadata file: the parts of action.yml that decide how a docker container action is run."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from dev.runner.context import Context
+
+_EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Declared inputs with their defaults (expressions not yet evaluated), entry points and environment."""
+
+    inputs: Mapping[str, str]
+    entrypoint: str | None
+    post_entrypoint: str | None
+    env: Mapping[str, str]
+
+    @classmethod
+    def read(cls, path: Path) -> "Metadata":
+        """The metadata in `path`.
+
+        Raises:
+            ValueError: if it is no docker action, or gives `args:`, which are never to be used (runner.md 2.2).
+        """
+        # The base loader leaves every scalar as it is written, as the runner passes it on.
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - makes no objects
+        runs = document["runs"]
+        if runs.get("using") != "docker" or "args" in runs:
+            raise ValueError(f"{path} is not a docker action without args")
+        declared = document.get("inputs") or {}
+        return cls(
+            inputs={name: (details or {}).get("default", "") for name, details in declared.items()},
+            entrypoint=runs.get("entrypoint"),
+            post_entrypoint=runs.get("post-entrypoint"),
+            env=runs.get("env") or {},
+        )
+
+    def input_environment(self, given: Mapping[str, str], context: Context) -> dict[str, str]:
+        """The INPUT_* variables: all declared inputs, and those given without being declared."""
+        chosen = {name.lower(): value for name, value in given.items()}
+        defaults = {name.lower(): default for name, default in self.inputs.items() if name.lower() not in chosen}
+        values = {name: _evaluate(default, context) for name, default in defaults.items()} | chosen
+        return {f"INPUT_{name.replace(' ', '_').upper()}": value for name, value in values.items()}
+
+    def undeclared(self, given: Mapping[str, str]) -> list[str]:
+        """The names of the inputs that were given and are not declared. A container action always knows two more."""
+        known = {name.lower() for name in self.inputs} | {"entrypoint", "args"}
+        return [name for name in given if name.lower() not in known]
+
+
+def _evaluate(text: str, context: Context) -> str:
+    return _EXPRESSION.sub(lambda match: context.evaluate(match[1]), text)

@@ -1,0 +1,36 @@
+"""One task that sleeps for the param `seconds`: something to wait for, to time out on and to cancel.
+
+Works unchanged on Airflow 2.11 and 3.
+"""
+
+from __future__ import annotations
+
+import time
+
+try:
+    from airflow.sdk import Param, dag, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag, task
+    from airflow.models import Param
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    params={"seconds": Param(60, type="number", minimum=0, description="How long to sleep")},
+    default_args={"retries": 0},
+)
+def slow_sales() -> None:
+    """Takes its time."""
+
+    @task
+    def crunch(params: dict[str, float] | None = None) -> None:
+        """Sleeps."""
+        seconds = (params or {})["seconds"]
+        print(f"Crunching for {seconds} s", flush=True)
+        time.sleep(seconds)
+
+    crunch()
+
+
+slow_sales()
