@@ -1,0 +1,20 @@
+"""What a task notes about itself: each execution appends its task_id to `$AIRFLOW_HOME/executions/<run id>`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def record(task_id: str, run_id: str | None) -> int:
+    """Notes one execution of the task in this run, and returns how many there have been."""
+    file = Path(os.environ["AIRFLOW_HOME"], "executions", str(run_id))
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a") as lines:
+        lines.write(f"{task_id}\n")
+    return file.read_text().split().count(task_id)
+
+
+def is_open(run_id: str | None) -> bool:
+    """Whether the test has opened the gate of this run, by making `$AIRFLOW_HOME/open/<run id>`."""
+    return Path(os.environ["AIRFLOW_HOME"], "open", str(run_id)).exists()

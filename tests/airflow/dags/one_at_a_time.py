@@ -1,0 +1,30 @@
+"""A DAG of which only one run may go at a time, for the param `seconds`: a second one stays queued meanwhile."""
+
+from __future__ import annotations
+
+import time
+
+try:
+    from airflow.sdk import Param, dag, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag, task
+    from airflow.models import Param
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    params={"seconds": Param(5, type="number", minimum=0)},
+    default_args={"retries": 0},
+)
+def one_at_a_time() -> None:
+    @task
+    def occupy(params: dict[str, float] | None = None) -> None:
+        """Sleeps."""
+        time.sleep((params or {})["seconds"])
+
+    occupy()
+
+
+one_at_a_time()

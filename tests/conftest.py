@@ -1,0 +1,68 @@
+"""What tests of every folder share: the real Airflows, each started once, when the first test asks for it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from dev import postgresql
+from dev.airflow import AIRFLOW_2, AIRFLOW_3, InstallError, LocalAirflow
+from tests.support.missing import missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+
+# No test is timed: a slow machine is no fault, and whatever could hang has a deadline of its own.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder with the DAG files of the tests and of the examples."""
+    folder = tmp_path_factory.mktemp("dags")
+    for source in (ROOT / "tests" / "airflow" / "dags", ROOT / "examples" / "dags"):
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def airflow_2(dags: Path) -> Iterator[LocalAirflow]:
+    """A real Airflow 2."""
+    yield from _started(LocalAirflow(AIRFLOW_2, dags=dags))
+
+
+@pytest.fixture(scope="session")
+def airflow_3(dags: Path) -> Iterator[LocalAirflow]:
+    """A real Airflow 3."""
+    yield from _started(LocalAirflow(AIRFLOW_3, dags=dags))
+
+
+@pytest.fixture(scope="module")
+def airflow_3_postgresql(dags: Path) -> Iterator[LocalAirflow]:
+    """A real Airflow 3 to which many clients may talk at once; no longer than need be, for it is one more."""
+    if postgresql.installed() is None:
+        missing("There is no PostgreSQL server", "Install one (on Debian: apt-get install postgresql)")
+    yield from _started(LocalAirflow(AIRFLOW_3, dags=dags, database="postgresql"))
+
+
+@pytest.fixture(scope="session", params=["airflow_2", "airflow_3"])
+def airflow(request: pytest.FixtureRequest) -> LocalAirflow:
+    """Each of the real Airflows."""
+    started: LocalAirflow = request.getfixturevalue(request.param)
+    return started
+
+
+def _started(airflow: LocalAirflow) -> Iterator[LocalAirflow]:
+    try:
+        airflow.start()
+    except InstallError as error:
+        missing(f"Airflow {airflow.version} cannot be installed: {error}", "Its packages have to be reachable")
+    yield airflow
+    airflow.stop()

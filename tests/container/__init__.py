@@ -1,0 +1,1 @@
+"""Tests of the image, run exactly as the runner runs it."""

@@ -1,0 +1,34 @@
+"""The image, built once from the repository's Dockerfile, and a launcher that leaves no container behind."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from dev.runner import Container
+from tests.container.engine import REPOSITORY, docker, try_docker
+from tests.support.missing import missing
+
+# A name of this checkout's own: another one's tests may use the same engine at the same time.
+_TAG = f"airflow-dag-run:test-{hashlib.sha256(str(REPOSITORY).encode()).hexdigest()[:8]}"
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The name of the image under test."""
+    remedy = "Install one (on Debian: apt-get install docker.io), start it, or set DOCKER_HOST"
+    if not shutil.which("docker") or try_docker("version").returncode:
+        missing("No Docker engine answers", remedy)
+    docker("build", "--network=host", f"--tag={_TAG}", ".", seconds=600)
+    return _TAG
+
+
+@pytest.fixture
+def container(image: str) -> Iterator[Container]:
+    """A launcher of the image; the test fails if a container outlives it."""
+    launcher = Container(image)
+    yield launcher
+    leftovers = launcher.leftovers()
+    launcher.remove_leftovers()
+    assert leftovers == []

@@ -1,0 +1,98 @@
+"""Airflow 3.3.2 before it knows who asks, stated once for the real one and the scripted one alike."""
+
+from __future__ import annotations
+
+import socket
+import time
+from urllib.parse import urlsplit
+
+import jwt
+import pytest
+
+from tests.contract.conftest import THREE, Api, Server, reason
+
+pytestmark = pytest.mark.parametrize("server", THREE, indirect=True, scope="session")
+
+DAG = "/api/v2/dags/quick_success"
+JSON = "application/json"
+
+
+def test_airflow_2_is_not_here(admin: Api) -> None:
+    """What Airflow 2 would answer is a 404 with a hint under another key, and a POST a 405."""
+    answer = admin.anonymous("GET", "/api/v1/version")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, JSON)
+    assert answer.json()["error"].startswith("/api/v1 has been removed in Airflow 3")
+    answer = admin.anonymous("POST", "/api/v1/dags/x/dagRuns", json={})
+    assert (answer.status_code, answer.json()) == (405, {"detail": "Method Not Allowed"})
+
+
+def test_unknown_routes(admin: Api) -> None:
+    """Unknown below /api is a 404, elsewhere every GET is a page with 200, and every POST a 405."""
+    assert admin.get("/nope").json() == {"error": "API route not found"}
+    assert admin.get("/nope").status_code == 404
+    page = admin.anonymous("GET", "/login/")
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert admin.anonymous("POST", "/nope").status_code == 405
+    assert admin.anonymous("POST", "/api/v2/auth/token", json={}).status_code == 405
+
+
+def test_a_token(admin: Api) -> None:
+    """A good password is exchanged for a token: 201, one key, and an end in sight."""
+    answer = admin.anonymous("POST", "/auth/token", json={"username": "viewer", "password": "viewer"})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (201, JSON)
+    assert list(answer.json()) == ["access_token"]
+    claims = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
+    assert {"sub", "role", "teams", "jti", "aud", "nbf", "exp", "iat"} == set(claims)
+    assert claims["exp"] - claims["iat"] == 86400
+    assert abs(claims["iat"] - time.time()) < 60
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"username": "admin", "password": "wrong"}, 401, "Invalid credentials"),
+        ({"username": "nobody", "password": "nobody"}, 401, "Invalid credentials"),
+        ({"username": "admin"}, 422, "1 validation error for LoginBody\npassword\n  Field required"),
+        ({"username": "admin", "password": "admin", "x": 1}, 422, "Extra inputs are not permitted"),
+    ],
+)
+def test_no_token(admin: Api, body: dict[str, object], status: int, said: str) -> None:
+    """A bad password is a 401, a bad body a 422 with a text."""
+    answer = admin.anonymous("POST", "/auth/token", json=body)
+    assert answer.status_code == status
+    assert said in reason(answer)
+
+
+def test_a_log_in_that_is_no_json(server: Server) -> None:
+    """A log-in body that is not JSON is a plain 500, after which the connection ends without having said so."""
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
+        connection.sendall(b"POST /auth/token HTTP/1.1\r\nHost: airflow\r\nContent-Length: 1\r\n\r\nx")
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 500 ")
+    assert b"content-type: text/plain; charset=utf-8" in head.lower()
+    assert b"connection:" not in head.lower()
+    assert body == b"Internal Server Error"
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        ({}, 401, "Not authenticated"),
+        ({"auth": ("admin", "admin")}, 401, "Not authenticated"),
+        ({"headers": {"Authorization": "Bearer junk"}}, 403, "Invalid JWT token"),
+        (
+            {"headers": {"Authorization": f"Bearer {jwt.encode({'sub': 'x'}, 'k' * 64, 'HS512')}"}},
+            403,
+            "Invalid JWT token",
+        ),
+    ],
+    ids=["none", "basic", "junk", "foreign"],
+)
+def test_bad_credentials(admin: Api, options: dict[str, object], status: int, said: str) -> None:
+    """No token is a 401, a bad one a 403 that says so."""
+    answer = admin.anonymous("GET", DAG, **options)
+    assert (answer.status_code, answer.json()) == (status, {"detail": said})

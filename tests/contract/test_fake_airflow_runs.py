@@ -1,0 +1,199 @@
+"""What the action relies on once a run exists, in either version of Airflow, the real ones and the scripted ones alike."""
+
+from __future__ import annotations
+
+from tests.contract.conftest import Api, new_id, reason
+from tests.contract.shapes import INSTANCE, RUN, XCOM, assert_shape
+
+NOBODY = "no_such_dag"
+
+
+def test_a_run_that_succeeded(admin: Api, success: str) -> None:
+    """An ended run has a state and two dates."""
+    answer = admin.get(f"/dags/quick_success/dagRuns/{success}")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+    run = answer.json()
+    assert_shape(run, RUN[admin.version])
+    assert run["state"] == "success"
+    assert run["start_date"] <= run["end_date"]
+
+
+def test_an_unknown_run(admin: Api) -> None:
+    """An unknown run is a 404 that names it, whether the DAG is known or not."""
+    for dag_id in ("quick_success", NOBODY):
+        answer = admin.get(f"/dags/{dag_id}/dagRuns/nope")
+        assert answer.status_code == 404
+        words = "DAGRun not found: DAGRun with DAG ID: '{}' and DagRun ID: 'nope' not found"
+        words = words if admin.version == "2.11.2" else "The DagRun with dag_id: `{}` and run_id: `nope` was not found"
+        assert reason(answer) == words.format(dag_id)
+
+
+def test_the_runs_of_a_dag(admin: Api, success: str) -> None:
+    """The list of runs can be narrowed to a state, ordered and cut; the total counts what was not shown."""
+    admin.ended("quick_success")
+    order = "-execution_date" if admin.version == "2.11.2" else "-run_after"
+    answer = admin.get("/dags/quick_success/dagRuns", state="success", limit=1, order_by=order)
+    assert answer.status_code == 200
+    (run,) = answer.json()["dag_runs"]
+    assert_shape(run, RUN[admin.version])
+    assert run["state"] == "success"
+    assert run["dag_run_id"] != success
+    assert answer.json()["total_entries"] >= 2
+
+
+def test_task_instances(admin: Api, success: str) -> None:
+    """An ended run's task instances have states and try numbers."""
+    answer = admin.get(f"/dags/quick_success/dagRuns/{success}/taskInstances")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+    assert answer.json()["total_entries"] == 1
+    (instance,) = answer.json()["task_instances"]
+    assert_shape(instance, INSTANCE[admin.version])
+    assert (instance["task_id"], instance["map_index"]) == ("succeed", -1)
+    assert instance["state"] == "success"
+    assert instance["try_number"] >= 1
+
+
+def test_task_instances_by_state(admin: Api, success: str, failure: str) -> None:
+    """Repeated states are alternatives."""
+    query = {"state": ["failed", "upstream_failed"]}
+    failed = admin.get(f"/dags/quick_failure/dagRuns/{failure}/taskInstances", **query).json()
+    assert [(one["task_id"], one["state"]) for one in failed["task_instances"]] == [("fail", "failed")]
+    none = admin.get(f"/dags/quick_success/dagRuns/{success}/taskInstances", **query).json()
+    assert (none["task_instances"], none["total_entries"]) == ([], 0)
+
+
+def test_pages_of_task_instances(admin: Api) -> None:
+    """Limit and offset cut the list, the total does not change, and no task instance is missed."""
+    tasks = f"/dags/empty_many/dagRuns/{admin.ended('empty_many')}/taskInstances"
+    pages = [admin.get(tasks, limit=25, offset=offset).json() for offset in (0, 25, 50)]
+    assert [len(page["task_instances"]) for page in pages] == [25, 25, 10]
+    assert [page["total_entries"] for page in pages] == [60] * 3
+    assert len({one["task_id"] for page in pages for one in page["task_instances"]}) == 60
+
+
+def test_mapped_task_instances(admin: Api) -> None:
+    """Each instance of a mapped task has its index."""
+    run_id = admin.ended("nightly_sales")
+    found = admin.get(f"/dags/nightly_sales/dagRuns/{run_id}/taskInstances").json()["task_instances"]
+    assert sorted(one["map_index"] for one in found if one["task_id"] == "add_up") == [0, 1, 2]
+
+
+def test_a_value_of_a_task(admin: Api, success: str) -> None:
+    """An XCom is found by task and key; what was never pushed is a 404."""
+    entries = f"/dags/quick_success/dagRuns/{success}/taskInstances/succeed/xcomEntries"
+    answer = admin.get(f"{entries}/return_value")
+    assert answer.status_code == 200
+    assert_shape(answer.json(), XCOM[admin.version] | {"value": str})
+    assert answer.json()["value"] == "done"
+    assert admin.get(f"{entries}/nope").status_code == 404
+    assert reason(admin.get(f"{entries}/nope"))
+
+
+def test_clearing_is_a_dry_run_unless_told_otherwise(admin: Api, failure: str) -> None:
+    """A clear without dry_run: false lists what it would clear, and changes nothing."""
+    run = f"/dags/quick_failure/dagRuns/{failure}"
+    answer = admin.post(f"{run}/clear", {})
+    assert answer.status_code == 200
+    assert [one["task_id"] for one in answer.json()["task_instances"]] == ["fail"]
+    assert admin.get(run).json()["state"] == "failed"
+
+
+def test_clearing_everything_runs_it_again(admin: Api) -> None:
+    """A cleared run is queued anew under its old id, and its tasks have one more try."""
+    run_id = admin.ended("quick_success")
+    run = f"/dags/quick_success/dagRuns/{run_id}"
+    before = tries(admin, run)
+    answer = admin.post(f"{run}/clear", {"dry_run": False})
+    assert answer.status_code == 200
+    assert_shape(answer.json(), RUN[admin.version])
+    assert (answer.json()["state"], answer.json()["end_date"]) == ("queued", None)
+    assert admin.wait("quick_success", run_id)["state"] == "success"
+    (instance,) = admin.get(f"{run}/taskInstances").json()["task_instances"]
+    assert instance["state"] == "success"
+    assert instance["try_number"] > before["succeed"]
+
+
+def test_a_running_run_can_be_failed(admin: Api) -> None:
+    """PATCH state=failed ends a run at once, and leaves no task instance unfinished."""
+    run_id = new_id()
+    assert admin.trigger("slow_sales", dag_run_id=run_id, conf={"seconds": 120}).status_code == 200
+    admin.wait("slow_sales", run_id, "running")
+    run = f"/dags/slow_sales/dagRuns/{run_id}"
+    answer = admin.patch(run, {"state": "failed"})
+    assert answer.status_code == 200
+    assert_shape(answer.json(), RUN[admin.version])
+    assert answer.json()["state"] == "failed"
+    assert answer.json()["end_date"] is not None
+    assert {one["state"] for one in admin.get(f"{run}/taskInstances").json()["task_instances"]} <= {"failed", "skipped"}
+
+
+def test_a_paused_dag_keeps_its_runs_queued(admin: Api) -> None:
+    """A run of a paused DAG is accepted and stays queued, while a later one of another DAG comes to its end."""
+    run_id = new_id()
+    assert admin.trigger("paused_dag", dag_run_id=run_id).json()["state"] == "queued"
+    admin.ended("quick_success")
+    run = f"/dags/paused_dag/dagRuns/{run_id}"
+    assert admin.get(run).json()["state"] == "queued"
+    (waiting,) = admin.get(f"{run}/taskInstances").json()["task_instances"]
+    assert (waiting["state"], waiting["try_number"]) == (None, 0)
+    # Failed by hand, it has an end but no start, and skipped tasks, which a clear of the failed ones leaves alone.
+    failed = admin.patch(run, {"state": "failed"}).json()
+    assert (failed["state"], failed["start_date"]) == ("failed", None)
+    (skipped,) = admin.get(f"{run}/taskInstances").json()["task_instances"]
+    assert skipped["state"] == "skipped"
+    assert admin.clear_failed("paused_dag", run_id).status_code == 200
+    assert admin.get(run).json()["state"] == "failed"
+
+
+def test_clearing_the_failed_tasks_runs_only_those_again(admin: Api) -> None:
+    """Cleared of its failed tasks a run is queued, and what had succeeded is not run a second time."""
+    run_id = new_id()
+    assert admin.trigger("unstable", dag_run_id=run_id).status_code == 200
+    assert admin.wait("unstable", run_id)["state"] == "failed"
+    run = f"/dags/unstable/dagRuns/{run_id}"
+    before = tries(admin, run)
+    assert admin.clear_failed("unstable", run_id).status_code == 200
+    assert admin.get(run).json()["state"] in {"queued", "running"}
+    assert admin.wait("unstable", run_id)["state"] == "success"
+    after = tries(admin, run)
+    assert after["prepare"] == before["prepare"]
+    assert after["wobble"] > before["wobble"]
+
+
+def tries(admin: Api, run: str) -> dict[str, int]:
+    """The try number of each task of that run.
+
+    Only to be compared with one another: a busy Airflow 2 counts one more when its executor lost a task.
+    """
+    tasks = admin.get(f"{run}/taskInstances").json()["task_instances"]
+    return {one["task_id"]: one["try_number"] for one in tasks}
+
+
+def test_chosen_tasks_are_cleared(admin: Api) -> None:
+    """ClearTaskInstances takes names of tasks, whatever their state, and nothing else of the run."""
+    run_id = admin.ended("unstable")
+    before = tries(admin, f"/dags/unstable/dagRuns/{run_id}")
+    wish = {"dag_run_id": run_id, "task_ids": ["prepare"], "only_failed": False, "reset_dag_runs": True}
+    answers = [admin.post("/dags/unstable/clearTaskInstances", wish | {"dry_run": dry}) for dry in (True, False)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [[one["task_id"] for one in answer.json()["task_instances"]] for answer in answers] == [["prepare"]] * 2
+    assert admin.wait("unstable", run_id)["state"] == "failed"
+    after = tries(admin, f"/dags/unstable/dagRuns/{run_id}")
+    assert after["prepare"] > before["prepare"]
+    assert after["wobble"] == before["wobble"]
+
+
+def test_tasks_of_an_unknown_run_are_not_cleared(admin: Api) -> None:
+    """ClearTaskInstances of an unknown run is a 404, of an unknown task nothing."""
+    answer = admin.post("/dags/quick_success/clearTaskInstances", {"dag_run_id": "nope"})
+    assert answer.status_code == 404
+    assert "Dag Run id nope not found in dag quick_success" in reason(answer)
+    wish = {"dag_run_id": admin.ended("quick_success"), "task_ids": ["nope"], "only_failed": False}
+    assert admin.post("/dags/quick_success/clearTaskInstances", wish).json()["task_instances"] == []
+
+
+def test_import_errors(admin: Api) -> None:
+    """The import errors are a list with a total."""
+    answer = admin.get("/importErrors")
+    assert answer.status_code == 200
+    assert_shape(answer.json(), {"import_errors": list, "total_entries": int})

@@ -1,0 +1,242 @@
+"""Every fault of the scripted Airflow does on the wire what its name promises. Knows no client of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import json
+import socket
+import time
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DAG = FakeDag("nightly_sales", tasks=(FakeTask("extract"),))
+DAGS = (DAG,)
+SOON = 10.0  # seconds; a bound, never waited for
+NO_ANSWER = (Fault.RESET, Fault.CLOSE, Fault.HANG)
+WHENS: tuple[Literal["before", "after"], ...] = ("before", "after")
+
+
+@pytest.fixture(params=["2.11.2", "3.3.2"])
+def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
+    """A scripted Airflow of either version with one DAG."""
+    with FakeAirflow(request.param, dags=DAGS) as started:
+        yield started
+
+
+def trigger(fake: FakeAirflow, patience: float = SOON) -> requests.Response:
+    """Triggers the run r1; raises what requests raises."""
+    body = {"dag_run_id": "r1"} | ({} if fake.version == "2.11.2" else {"logical_date": None})
+    url = f"{fake.url}{fake.api}/dags/nightly_sales/dagRuns"
+    with fake.session() as session:
+        return session.post(url, json=body, timeout=patience, allow_redirects=False)
+
+
+def raw_get(fake: FakeAirflow, path: str = "/version", timeout: float = SOON) -> bytes:
+    """Everything a plain socket receives for one GET, until the server closes the connection."""
+    address = urlsplit(fake.url)
+    with socket.create_connection((address.hostname, address.port), timeout=timeout) as connection:
+        connection.sendall(f"GET {fake.api}{path} HTTP/1.1\r\nHost: airflow\r\nConnection: close\r\n\r\n".encode())
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+        return received
+
+
+def await_record(fake: FakeAirflow, count: int) -> None:
+    """Returns once the server has so many requests on record."""
+    deadline = time.monotonic() + SOON
+    while len(fake.record) < count:
+        assert time.monotonic() < deadline, "the request never arrived"
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("when", WHENS)
+@pytest.mark.parametrize("fault", list(Fault), ids=lambda fault: fault.name)
+def test_before_prevents_the_effect_and_after_does_not(
+    fake: FakeAirflow, fault: Fault, when: Literal["before", "after"]
+) -> None:
+    """A fault before the request took effect leaves no run behind, one after it leaves the run."""
+    fake.fault(fault, on=("POST", "/dagRuns"), when=when)
+    with contextlib.suppress(requests.RequestException):
+        trigger(fake, patience=0.1 if fault is Fault.HANG else SOON)
+    await_record(fake, 1)
+    assert [run.run_id for run in fake.runs("nightly_sales")] == (["r1"] if when == "after" else [])
+    assert [one.path for one in fake.received("POST", "/dagRuns")] == [f"{fake.api}/dags/nightly_sales/dagRuns"]
+
+
+@pytest.mark.parametrize("fault", NO_ANSWER, ids=lambda fault: fault.name)
+def test_a_request_without_an_answer_is_on_record_without_a_status(fake: FakeAirflow, fault: Fault) -> None:
+    """The record shows a request that never got an answer, with None for its status."""
+    fake.fault(fault)
+    with contextlib.suppress(OSError):
+        raw_get(fake, timeout=0.1)
+    assert [one.status for one in fake.record] == [None]
+
+
+def test_reset_resets(fake: FakeAirflow) -> None:
+    """RESET ends the connection with an RST."""
+    fake.fault(Fault.RESET)
+    with pytest.raises(ConnectionResetError):
+        raw_get(fake)
+
+
+def test_close_closes_without_a_byte(fake: FakeAirflow) -> None:
+    """CLOSE ends the connection with a FIN and not one byte."""
+    fake.fault(Fault.CLOSE)
+    assert raw_get(fake) == b""
+
+
+def test_hang_sends_nothing_and_keeps_the_connection(fake: FakeAirflow) -> None:
+    """HANG says nothing for as long as the client has patience, and does not hold up anybody else."""
+    fake.fault(Fault.HANG)
+    with pytest.raises(TimeoutError):
+        raw_get(fake, timeout=0.1)
+    assert raw_get(fake).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_hanging_request_ends_with_the_server() -> None:
+    """Stopping the server releases who still hangs."""
+    fake = FakeAirflow(dags=DAGS)
+    address = urlsplit(fake.url)
+    with fake:
+        fake.fault(Fault.HANG)
+        connection = socket.create_connection((address.hostname, address.port), timeout=SOON)
+        connection.sendall(b"GET /api/v2/version HTTP/1.1\r\nHost: airflow\r\n\r\n")
+        await_record(fake, 1)
+    with connection:
+        assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize("when", WHENS)
+def test_truncated_announces_more_than_it_sends(fake: FakeAirflow, when: Literal["before", "after"]) -> None:
+    """TRUNCATED sends half of the bytes that Content-Length announces."""
+    fake.fault(Fault.TRUNCATED, when=when)
+    head, _, body = raw_get(fake).partition(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert 0 < len(body) < length
+
+
+@pytest.mark.parametrize("when", WHENS)
+def test_truncated_json_is_good_http(fake: FakeAirflow, when: Literal["before", "after"]) -> None:
+    """TRUNCATED_JSON is a whole answer with half a document in it."""
+    fake.fault(Fault.TRUNCATED_JSON, on=("POST", "/dagRuns"), when=when)
+    answer = trigger(fake)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(answer.content)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (Fault.HTML_200, 200),
+        (Fault.HTML_500, 500),
+        (Fault.HTML_502, 502),
+        (Fault.HTML_503, 503),
+        (Fault.HTML_504, 504),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_pages_are_html(fake: FakeAirflow, fault: Fault, status: int) -> None:
+    """The HTML faults are pages with their status."""
+    fake.fault(fault)
+    answer = trigger(fake)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
+    assert answer.text.startswith("<!DOCTYPE html>")
+
+
+def test_too_many_names_seconds(fake: FakeAirflow) -> None:
+    """TOO_MANY is a 429 whose Retry-After counts seconds."""
+    fake.fault(Fault.TOO_MANY, retry_after=11)
+    answer = trigger(fake)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "11")
+
+
+def test_too_many_names_a_date(fake: FakeAirflow) -> None:
+    """TOO_MANY_DATE is a 429 whose Retry-After is an HTTP date ahead."""
+    fake.fault(Fault.TOO_MANY_DATE, retry_after=3600)
+    answer = trigger(fake)
+    ahead = email.utils.parsedate_to_datetime(answer.headers["Retry-After"]).timestamp() - time.time()
+    assert answer.status_code == 429
+    assert 3500 < ahead <= 3600
+
+
+@pytest.mark.parametrize(("fault", "status"), [(Fault.REDIRECT, 302), (Fault.REDIRECT_307, 307)])
+def test_redirect_leads_to_a_log_in_page(fake: FakeAirflow, fault: Fault, status: int) -> None:
+    """A redirect leads to a page of the same server that answers 200 in HTML."""
+    fake.fault(fault)
+    answer = trigger(fake)
+    assert answer.status_code == status
+    login = requests.get(answer.headers["Location"], timeout=SOON)
+    assert (login.status_code, login.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+
+
+def test_redirect_may_lead_to_another_server(fake: FakeAirflow) -> None:
+    """With `to` a redirect leads elsewhere, where a second server records who follows, and with what."""
+    with FakeAirflow() as elsewhere:
+        fake.fault(Fault.REDIRECT_307, to=f"{elsewhere.url}/login")
+        with fake.session() as session:
+            session.post(f"{fake.url}{fake.api}/dags/nightly_sales/dagRuns", json={"password": "x"}, timeout=SOON)
+        assert [(one.method, one.json) for one in elsewhere.record] == [("POST", {"password": "x"})]
+
+
+@pytest.mark.parametrize(
+    ("fault", "body"), [(Fault.EMPTY_200, b""), (Fault.WRONG_JSON, b'["success"]'), (Fault.EMPTY_JSON, b"{}")]
+)
+def test_useless_json_comes_with_200(fake: FakeAirflow, fault: Fault, body: bytes) -> None:
+    """The answers that only look good have status 200 and the type of JSON."""
+    fake.fault(fault)
+    answer = trigger(fake)
+    assert (answer.status_code, answer.headers["Content-Type"], answer.content) == (200, "application/json", body)
+
+
+def test_json_500_is_airflow_3_with_a_locked_database(fake: FakeAirflow) -> None:
+    """JSON_500 is what Airflow 3 says when its database is locked."""
+    fake.fault(Fault.JSON_500)
+    answer = trigger(fake)
+    assert answer.status_code == 500
+    assert answer.json()["detail"]["reason"] == "Database error"
+
+
+def test_skip_times_and_order(fake: FakeAirflow) -> None:
+    """A fault spares the first `skip` requests, takes the next `times`, then the next fault has its turn."""
+    fake.fault(Fault.HTML_502, on=("GET", "/dags/*"), skip=1, times=2)
+    fake.fault(Fault.HTML_503, on=("GET", "/dags/*"), skip=1)
+    with fake.session() as session:
+        url = f"{fake.url}{fake.api}/dags/nightly_sales"
+        got = [session.get(url, timeout=SOON).status_code for _ in range(5)]
+    assert got == [200, 502, 502, 503, 200]
+
+
+def test_a_pattern_takes_whole_segments(fake: FakeAirflow) -> None:
+    """`*` stands for one segment, so a fault for a run leaves its tasks alone."""
+    assert trigger(fake).status_code == 200
+    fake.fault(Fault.HTML_502, on=("GET", "/dagRuns/*"))
+    with fake.session() as session:
+        run = f"{fake.url}{fake.api}/dags/nightly_sales/dagRuns/r1"
+        got = [session.get(f"{run}{tail}", timeout=SOON).status_code for tail in ("/taskInstances", "", "")]
+    assert got == [200, 502, 200]
+
+
+@pytest.mark.parametrize("fault", [Fault.RESET, Fault.CLOSE, Fault.TRUNCATED], ids=lambda fault: fault.name)
+def test_a_stream_breaks_after_its_first_line(fault: Fault) -> None:
+    """A wire fault after the effect lets /wait send one line and then breaks the stream."""
+    with FakeAirflow(dags=DAGS) as fake, fake.session() as session:
+        assert trigger(fake).status_code == 200
+        fake.fault(fault, on=("GET", "/wait"), when="after")
+        url = f"{fake.url}/api/v2/dags/nightly_sales/dagRuns/r1/wait?interval=1"
+        with session.get(url, stream=True, timeout=SOON, headers={"Accept-Encoding": "identity"}) as answer:
+            lines = answer.iter_lines(chunk_size=1)
+            assert next(lines) == b'{"state": "queued"}'
+            with pytest.raises(requests.exceptions.ChunkedEncodingError):
+                next(lines)

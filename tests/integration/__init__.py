@@ -1,0 +1,1 @@
+"""The whole action as a process, against a scripted Airflow that goes wrong on demand."""

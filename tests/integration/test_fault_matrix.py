@@ -1,0 +1,164 @@
+"""Every fault at every request of the life cycle, before and after it took effect, in both dialects; and random schedules.
+
+The properties are asserted against the server's own record: never two runs, never an orphan that the step does not name, never
+green unless the run succeeded, always an end within the timeout.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from entrypoint.action import AT_THE_END
+from entrypoint.connection import BEFORE_TRIGGER
+from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
+from tests.support.gate import VirtualTime, run_gate
+
+if TYPE_CHECKING:
+    from entrypoint.models import Outcome
+
+VERSIONS: tuple[Version, ...] = ("3.3.2", "2.11.2")
+TIMEOUT = 600.0
+EXAMPLES = int(os.environ.get("FAULT_SCHEDULES", "1000"))
+"""Random schedules for each dialect."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request of the life cycle: method, end of the path, and how many of its kind come before it."""
+
+    name: str
+    method: str
+    path: str
+    skip: int = 0
+
+
+LIFE = (
+    Request("version", "GET", "/version"),
+    Request("login", "POST", "/auth/token"),
+    Request("is there a run", "GET", "/dagRuns/*"),
+    Request("dag", "GET", "/dags/*"),
+    Request("trigger", "POST", "/dagRuns"),
+    Request("first look", "GET", "/dagRuns/*", skip=1),
+    Request("last look", "GET", "/dagRuns/*", skip=3),
+    Request("tasks", "GET", "/taskInstances"),
+    Request("confirmation", "GET", "/dagRuns/*", skip=4),
+)
+RESUMING = (
+    Request("failed tasks", "GET", "/taskInstances"),
+    Request("clear", "POST", "/clear"),
+    Request("clear tasks", "POST", "/clearTaskInstances"),
+    Request("look after the clear", "GET", "/dagRuns/*", skip=1),
+)
+CUTS = [
+    (fault, request, when, times)
+    for fault, request, when, times in product(Fault, LIFE, ("before", "after"), (1, 3))
+    if not (fault is Fault.HANG and times > 1)
+]
+seen: Counter[str] = Counter()
+
+
+def dag(ends: str) -> FakeDag:
+    """Return the DAG, whose runs end so."""
+    return FakeDag("sales", tasks=(FakeTask("extract", ends=ends), FakeTask("load")), ends=ends)
+
+
+def hold(outcome: Outcome, fake: FakeAirflow, time: VirtualTime, began: float) -> None:
+    """Assert the four properties."""
+    runs = fake.runs("sales")
+    assert len(runs) <= 1, "never two runs"
+    if runs:
+        assert outcome.request is not None
+        assert outcome.request.run_id == runs[0].run_id
+        assert outcome.run_url is not None, "never an orphan that the step does not name"
+    if outcome.passes:
+        assert runs, "never green without a run"
+        assert runs[0].state == "success", "never green unless the run succeeded"
+    assert time.now - began <= 2 * BEFORE_TRIGGER + TIMEOUT + AT_THE_END + 1, "always an end within the timeout"
+    seen[f"{fake.version} {outcome.result}"] += 1
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("ends", ["success", "failed"])
+@pytest.mark.parametrize("request_", LIFE, ids=lambda request: request.name)
+def test_no_single_fault_breaks_the_promise(version: Version, ends: str, request_: Request) -> None:
+    """Whatever goes wrong with one kind of request, one to three times, the four properties hold."""
+    for fault, request, when, times in CUTS:
+        if request is not request_:
+            continue
+        with FakeAirflow(version, dags=[dag(ends)]) as fake:
+            fake.fault(fault, on=(request.method, request.path), skip=request.skip, when=_when(when), times=times)
+            time = VirtualTime()
+            outcome = run_gate(fake, time=time, timeout=f"{TIMEOUT:.0f}")
+            try:
+                hold(outcome, fake, time, 1000.0)
+            except AssertionError as broken:
+                raise AssertionError(f"{fault.name} {when} {request.name} x{times}: {broken}") from None
+            seen["single faults"] += 1
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("request_", RESUMING, ids=lambda request: request.name)
+def test_no_fault_while_resuming_breaks_the_promise(version: Version, request_: Request) -> None:
+    """Continuing a failed run through any single fault ends in that run's new end, never in its old one."""
+    for fault, when in product(Fault, ("before", "after")):
+        again = FakeDag("sales", tasks=(FakeTask("extract", ends=("failed", "success")),), ends=("failed", "success"))
+        with FakeAirflow(version, dags=[again]) as fake:
+            assert run_gate(fake).result == "failed"
+            fake.fault(fault, on=(request_.method, request_.path), skip=request_.skip, when=_when(when))
+            time = VirtualTime()
+            outcome = run_gate(fake, time=time, timeout=f"{TIMEOUT:.0f}")
+            hold(outcome, fake, time, 1000.0)
+            assert outcome.result == "success", f"{fault.name} {when} {request_.name}"
+            seen["faults while resuming"] += 1
+
+
+SCHEDULE = st.lists(
+    st.tuples(
+        st.sampled_from([fault for fault in Fault if fault is not Fault.HANG]),
+        st.sampled_from((*LIFE, None)),
+        st.sampled_from(("before", "after")),
+        st.integers(1, 6),
+        st.integers(0, 4),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(schedule=SCHEDULE, ends=st.sampled_from(("success", "failed")))
+def test_no_schedule_of_faults_breaks_the_promise(
+    version: Version, schedule: list[tuple[Fault, Request | None, str, int, int]], ends: str
+) -> None:
+    """Whatever goes wrong together, at chosen requests or at any, the four properties hold."""
+    with FakeAirflow(version, dags=[dag(ends)]) as fake:
+        for fault, request, when, times, skip in schedule:
+            on = (request.method, request.path) if request else None
+            fake.fault(fault, on=on, skip=skip, when=_when(when), times=times)
+        time = VirtualTime()
+        hold(run_gate(fake, time=time, timeout=f"{TIMEOUT:.0f}"), fake, time, 1000.0)
+        seen["random schedules"] += 1
+
+
+def test_the_counts_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The matrix says how many cases it held, so that an empty one cannot pass unnoticed."""
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\nfault matrix: {len(Fault)} faults x {len(LIFE) + len(RESUMING)} requests: {dict(sorted(seen.items()))}\n"
+        )
+    assert seen["single faults"] >= 12 * len(LIFE) * 2 * 2
+    assert seen["random schedules"] >= 2 * EXAMPLES
+
+
+def _when(when: str) -> Literal["before", "after"]:
+    return "before" if when == "before" else "after"

@@ -1,0 +1,177 @@
+"""Wrong inputs, from the workflow's `with:` to the annotation, in a real process next to an Airflow that must hear nothing."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev.runner import Process, Step, StepResult
+from tests.support.fake_airflow import FakeAirflow, FakeDag
+from tests.support.secrets import assert_unseen
+
+SECRET = "s3cret-Zq8-do-not-show"
+OFFSET = "2026-01-31T00:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeAirflow]:
+    """An Airflow that would accept the run."""
+    with FakeAirflow(dags=[FakeDag("nightly_sales")]) as started:
+        yield started
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A checkout with files that are no conf."""
+    (tmp_path / "good.json").write_text("{}")
+    (tmp_path / "list.json").write_text("[1]")
+    (tmp_path / "cut.json").write_text('{"a": ')
+    (tmp_path / "latin1.json").write_bytes(b'{"a": "\xe9"}')
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "out.json").symlink_to("/etc/hostname")
+    return tmp_path
+
+
+def run(fake: FakeAirflow, workspace: Path, wrong: dict[str, str]) -> StepResult:
+    """The step with these inputs in place of good ones, which name this Airflow and a token that it would take."""
+    good = {"airflow_url": fake.url, "token": SECRET, "dag_id": "nightly_sales"}
+    inputs = {name: text.replace("FAKE", fake.url.removeprefix("http://")) for name, text in (good | wrong).items()}
+    return Step(inputs, launcher=Process(), workspace=workspace).run()
+
+
+WRONG: list[tuple[str, dict[str, str]]] = [
+    # connection
+    ("airflow_url", {"airflow_url": ""}),
+    ("airflow_url", {"airflow_url": "FAKE"}),
+    ("airflow_url", {"airflow_url": "ftp://FAKE"}),
+    ("airflow_url", {"airflow_url": "http://"}),
+    ("airflow_url", {"airflow_url": f"http://admin:{SECRET}@FAKE"}),
+    ("airflow_url", {"airflow_url": f"http://FAKE/?token={SECRET}"}),
+    ("airflow_url", {"airflow_url": f"http://FAKE/home#{SECRET}"}),
+    ("airflow_url", {"airflow_url": "http://FAKE/a b"}),
+    ("airflow_url", {"airflow_url": "http://127.0.0.1:99999"}),
+    ("airflow_url", {"airflow_url": "http://[::1"}),
+    ("airflow_url", {"airflow_url": "http://a..b"}),
+    ("airflow_url", {"airflow_url": "http://FAKE\nhttp://FAKE"}),
+    # credential
+    ("token", {"token": ""}),
+    ("token", {"token": f"Bearer {SECRET}"}),
+    ("token", {"token": f"{SECRET} {SECRET}"}),
+    ("token", {"token": f"{SECRET}\n{SECRET}"}),
+    ("token", {"token": f"\u201c{SECRET}\u201d"}),
+    ("token", {"username": "admin", "password": SECRET}),
+    ("token", {"username": "admin"}),
+    ("password", {"token": "", "username": "admin"}),
+    ("username", {"token": "", "password": SECRET}),
+    ("username", {"token": "", "username": f"admin:{SECRET}", "password": SECRET}),
+    # DAG run
+    ("dag_id", {"dag_id": ""}),
+    ("dag_id", {"dag_id": "nightly sales"}),
+    ("dag_id", {"dag_id": "../dags"}),
+    ("dag_id", {"dag_id": "x" * 251}),
+    ("conf", {"conf": "region=APAC"}),
+    ("conf", {"conf": "{'region': 'APAC'}"}),
+    ("conf", {"conf": "[1]"}),
+    ("conf", {"conf": "null"}),
+    ("conf", {"conf": '{"a": NaN}'}),
+    ("conf", {"conf": '{"a": 1e999}'}),
+    ("conf", {"conf": '{"a": ' + "1" * 5000 + "}"}),
+    ("conf", {"conf": '{"a": 1, "a": 2}'}),
+    ("conf", {"conf": '{"a":' * 20_000}),
+    ("conf_file", {"conf_file": "missing.json"}),
+    ("conf_file", {"conf_file": "folder"}),
+    ("conf_file", {"conf_file": "/etc/hostname"}),
+    ("conf_file", {"conf_file": "../x.json"}),
+    ("conf_file", {"conf_file": "out.json"}),
+    ("conf_file", {"conf_file": "list.json"}),
+    ("conf_file", {"conf_file": "cut.json"}),
+    ("conf_file", {"conf_file": "latin1.json"}),
+    ("conf_file", {"conf_file": '{"region": "' + "x" * 300 + '"}'}),
+    ("conf_file", {"conf": "{}", "conf_file": "good.json"}),
+    ("run_id", {"run_id": "deploy/main"}),
+    ("run_id", {"run_id": "a..b"}),
+    ("run_id", {"run_id": "~"}),
+    ("run_id", {"run_id": "x" * 201}),
+    ("run_id", {"run_id": "scheduled__2026-01-31"}),
+    ("run_id", {"run_id": "a\n::error::b"}),
+    ("logical_date", {"logical_date": "2026-01-31"}),
+    ("logical_date", {"logical_date": "2026-02-30T00:00:00Z"}),
+    ("logical_date", {"logical_date": "9999-12-31T23:59:59-12:00"}),
+    ("run_after", {"run_after": "tomorrow"}),
+    ("data_interval_end", {"data_interval_start": OFFSET}),
+    ("data_interval_start", {"data_interval_end": OFFSET}),
+    ("data_interval_end", {"data_interval_start": OFFSET, "data_interval_end": "2026-01-30T00:00:00Z"}),
+    ("note", {"note": "x" * 1001}),
+    # waiting, policy, reporting
+    ("wait", {"wait": "yes"}),
+    ("timeout", {"timeout": "1 hour"}),
+    ("timeout", {"timeout": "0"}),
+    ("timeout", {"timeout": "1d"}),
+    ("poll_interval", {"poll_interval": "0.1"}),
+    ("poll_interval", {"poll_interval": "often"}),
+    ("if_paused", {"if_paused": "##[error]ignore"}),
+    ("summary", {"summary": "no"}),
+    ("matrix", {"matrix": "{"}),
+]
+
+
+@pytest.mark.parametrize(("name", "wrong"), WRONG, ids=[f"{name}-{n}" for n, (name, _) in enumerate(WRONG)])
+def test_wrong_input(fake: FakeAirflow, workspace: Path, name: str, wrong: dict[str, str]) -> None:
+    """One wrong input is one error annotation that names it, exit code 1, no traceback, and no request."""
+    result = run(fake, workspace, wrong)
+
+    assert (result.exit_code, result.conclusion, result.outputs) == (1, "failure", {"result": "error"})
+    (annotation,) = result.annotations
+    assert (annotation.level, annotation.title) == ("error", "1 input is not usable")
+    assert annotation.message.startswith(f"{name}: ")
+    assert "Nothing was sent to Airflow." in annotation.message
+    assert "Traceback" not in result.raw
+    assert not result.unexpected_commands
+    assert name in result.summary
+    assert fake.record == []
+    assert_unseen(result, SECRET)
+
+
+def test_ten_mistakes(fake: FakeAirflow, workspace: Path) -> None:
+    """Ten mistakes are reported in one go, in one annotation and in the summary."""
+    wrong = {
+        "airflow_url": "FAKE",
+        "dag_id": "nightly sales",
+        "conf": "region=APAC",
+        "run_id": "deploy/main",
+        "logical_date": "2026-01-31",
+        "note": "x" * 1001,
+        "wait": "yes",
+        "timeout": "1 hour",
+        "poll_interval": "0.1",
+        "if_paused": "ignore",
+    }
+    result = run(fake, workspace, wrong)
+
+    (annotation,) = result.annotations
+    assert (result.exit_code, result.outputs) == (1, {"result": "error"})
+    assert annotation.title == "10 inputs are not usable"
+    assert [line.partition(":")[0] for line in annotation.message.splitlines()[:10]] == list(wrong)
+    assert all(f"{name}: " in result.summary for name in wrong)
+    assert fake.record == []
+
+
+def test_long_mistakes(fake: FakeAirflow, workspace: Path) -> None:
+    """However long the wrong inputs are, each is named before the runner cuts the annotation, and so is the remedy."""
+    names = ("run_id", "logical_date", "run_after", "wait", "timeout", "poll_interval", "if_paused")
+    result = run(fake, workspace, dict.fromkeys(names, "x" * 10_000))
+
+    (annotation,) = result.annotations
+    assert [name for name in names if f"{name}: " not in annotation.message] == []
+    assert annotation.message.endswith("Nothing was sent to Airflow.")
+
+
+def test_the_same_inputs_mended(workspace: Path) -> None:
+    """The same step with good inputs does send requests, so that the other tests prove something."""
+    (workspace / "conf.json").write_text(json.dumps({"region": "APAC"}))
+    with FakeAirflow(dags=[FakeDag("nightly_sales")]) as listening:
+        result = run(listening, workspace, {"token": listening.token(), "conf_file": "conf.json", "wait": "false"})
+
+        assert (result.exit_code, result.outputs["result"]) == (0, "triggered")
+        assert [one.json["conf"] for one in listening.received("POST", "/dagRuns")] == [{"region": "APAC"}]

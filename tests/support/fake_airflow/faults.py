@@ -1,0 +1,111 @@
+"""What goes wrong between a client and Airflow, as a script. Knows no Airflow; `wire.py` does the socket's part."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Literal
+
+from tests.support.fake_airflow.messages import JSON, Answer, Request, as_json, matches, page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Fault(Enum):
+    """One way for an answer to go wrong."""
+
+    RESET = auto()  # the connection is reset (RST), no answer
+    CLOSE = auto()  # the connection is closed (FIN), no answer
+    HANG = auto()  # no answer until the client gives up or the server stops
+    TRUNCATED = auto()  # the head announces more bytes than the body has, then the connection is closed
+    TRUNCATED_JSON = auto()  # good HTTP, the JSON cut in half
+    HTML_200 = auto()  # a log-in page with status 200
+    HTML_500 = auto()
+    HTML_502 = auto()  # 502 to 504: a gateway's pages
+    HTML_503 = auto()
+    HTML_504 = auto()
+    TOO_MANY = auto()  # 429, Retry-After in seconds
+    TOO_MANY_DATE = auto()  # 429, Retry-After as an HTTP date
+    REDIRECT = auto()  # 302, to the log-in page of this server unless `to` says otherwise
+    REDIRECT_307 = auto()  # 307, by which a client would send the body again
+    EMPTY_200 = auto()  # 200, application/json, no body
+    WRONG_JSON = auto()  # 200, a JSON array where an object is due
+    EMPTY_JSON = auto()  # 200, {}
+    JSON_500 = auto()  # Airflow 3's answer to a locked database (airflow-3.md 1)
+
+
+ON_THE_WIRE = frozenset({Fault.RESET, Fault.CLOSE, Fault.HANG, Fault.TRUNCATED})
+
+_DATABASE_ERROR = {
+    "detail": {
+        "reason": "Database error",
+        "statement": "hidden",
+        "orig_error": "hidden",
+        "message": "Serious error when handling your request. Check logs for more details - "
+        "you will find it in api server when you look for ID KEgpGaAx",
+    },
+}
+
+_FIXED = {
+    Fault.HTML_200: page(200, "Sign in"),
+    Fault.HTML_500: page(500, "Ooops!"),
+    Fault.HTML_502: page(502, "502 Bad Gateway"),
+    Fault.HTML_503: page(503, "503 Service Temporarily Unavailable"),
+    Fault.HTML_504: page(504, "504 Gateway Time-out"),
+    Fault.EMPTY_200: Answer(200, b"", JSON),
+    Fault.WRONG_JSON: as_json(200, ["success"]),
+    Fault.EMPTY_JSON: as_json(200, {}),
+    Fault.JSON_500: as_json(500, _DATABASE_ERROR),
+}
+
+
+@dataclass(slots=True)
+class Rule:
+    """Do `fault` to the next `times` requests that match, after leaving `skip` of them alone."""
+
+    fault: Fault
+    on: tuple[str, str] | None
+    when: Literal["before", "after"]
+    times: int
+    skip: int
+    retry_after: int
+    to: str
+
+    def takes(self, request: Request) -> bool:
+        """Whether this request is the rule's; counts it if so."""
+        if self.times == 0 or (self.on and not (self.on[0] == request.method and matches(self.on[1], request.path))):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        self.times -= 1
+        return True
+
+    def apply(self, execute: Callable[[], Answer]) -> tuple[Answer | None, Fault | None]:
+        """The answer to send instead (None: none at all) and what the wire has to do to it."""
+        honest = execute() if self.when == "after" else None
+        if self.fault in ON_THE_WIRE:
+            return self._cut(honest), self.fault
+        return self._replace(honest), None
+
+    def _cut(self, honest: Answer | None) -> Answer | None:
+        if self.fault is Fault.TRUNCATED:
+            return honest or as_json(200, {"detail": "half of this never arrives"})
+        return honest if honest and honest.stream else None
+
+    def _replace(self, honest: Answer | None) -> Answer:
+        if self.fault in _FIXED:
+            return _FIXED[self.fault]
+        if self.fault is Fault.TRUNCATED_JSON:
+            whole = honest if honest and not honest.stream else as_json(200, {"state": "success"})
+            return replace(whole, body=whole.body[: len(whole.body) // 2])
+        if self.fault in {Fault.REDIRECT, Fault.REDIRECT_307}:
+            status = 302 if self.fault is Fault.REDIRECT else 307
+            return replace(page(status, "Redirecting..."), headers=(("Location", self.to),))
+        after = str(self.retry_after)
+        if self.fault is Fault.TOO_MANY_DATE:
+            after = email.utils.formatdate(time.time() + self.retry_after, usegmt=True)
+        return replace(page(429, "Too Many Requests"), headers=(("Retry-After", after),))

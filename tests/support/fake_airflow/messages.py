@@ -1,0 +1,85 @@
+"""What goes over the wire, as data: a request, an answer, and the record of both. Knows no socket and no Airflow."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import Message
+
+JSON = "application/json"
+HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as received. `path` is as sent (percent-encoded, prefix included), `query` decoded."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: Message
+    body: bytes
+
+    def first(self, key: str, default: str = "") -> str:
+        """The first value of a query parameter."""
+        return self.query.get(key, [default])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer. With `stream` the body is sent chunked, each item a chunk, and `body` is ignored.
+
+    `close`: the connection ends after it, unannounced, as uvicorn ends it after an uncaught exception.
+    """
+
+    status: int
+    body: bytes = b""
+    content_type: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    stream: Iterator[bytes] | None = None
+    close: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One request the server received. `status` is what it sent back, None if no status line ever went out."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: Message
+    body: bytes
+    status: int | None
+
+    @property
+    def json(self) -> Any:
+        """The request's body, parsed."""
+        return json.loads(self.body)
+
+
+class RefusedError(Exception):
+    """Ends the handling of a request with this answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+def as_json(status: int, content: Any, content_type: str = JSON) -> Answer:
+    """An answer with a JSON body."""
+    return Answer(status, json.dumps(content).encode(), content_type)
+
+
+def page(status: int, title: str) -> Answer:
+    """An HTML page, as gateways, log-in forms and single-page applications answer with."""
+    return Answer(status, f"<!DOCTYPE html>\n<html><head><title>{title}</title></head></html>\n".encode(), HTML)
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a path ends in a pattern; `*` stands for one segment: "/dagRuns/*" is one run, not its tasks."""
+    return re.search(re.escape(pattern).replace(r"\*", "[^/]+") + "$", path) is not None

@@ -1,0 +1,23 @@
+"""What both versions say about a `conf` that a DAG's params refuse. The texts are jsonschema's, as in Airflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jsonschema  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from tests.support.fake_airflow.nouns import FakeDag
+
+
+def complaint(dag: FakeDag, conf: dict[str, Any], no_value: str) -> str | None:
+    """Airflow's words about the first param that fails its schema; `no_value`: those for a missing required one."""
+    for name, schema in dag.params_schema.items():
+        if name not in conf and "default" not in schema:
+            return f"Invalid input for param {name}: {no_value}"
+        rules = {key: rule for key, rule in schema.items() if key != "default"}
+        try:
+            jsonschema.validate(conf.get(name, schema.get("default")), rules)
+        except jsonschema.ValidationError as error:
+            return f"Invalid input for param {name}: {error}"
+    return None

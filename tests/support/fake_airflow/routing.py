@@ -1,0 +1,85 @@
+"""From a request to the method of a dialect that answers it. Knows neither dialect."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from tests.support.fake_airflow.messages import Answer, RefusedError, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tests.support.fake_airflow.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that found its route: what the template's braces matched, decoded."""
+
+    request: Request
+    parameters: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        return self.parameters[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`path` is a template, e.g. "/dags/{dag_id}"; it matches the decoded path, as both servers do."""
+
+    method: str
+    path: str
+    handler: Callable[[Call], Answer]
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """What the braces match, or None."""
+        found = re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path), path)
+        return found.groupdict() if found else None
+
+
+class Dialect:
+    """One version's way to speak."""
+
+    def __init__(self, world: World, prefix: str) -> None:
+        self.world = world
+        self.prefix = prefix
+        self.routes: tuple[Route, ...] = ()
+
+    def answer(self, request: Request) -> Answer:
+        """Executes a request."""
+        path = self.local_path(request)
+        if isinstance(path, Answer):
+            return path
+        others = False
+        for route in self.routes:
+            parameters = route.match(path)
+            if parameters is not None and route.method == request.method:
+                try:
+                    return route.handler(Call(request, parameters))
+                except RefusedError as refused:
+                    return refused.answer
+            others = others or parameters is not None
+        return self.unrouted(request, path, other_methods=others)
+
+    def local_path(self, request: Request) -> str | Answer:
+        """The decoded path below the prefix, or the answer to a request outside it."""
+        raise NotImplementedError
+
+    def unrouted(self, request: Request, path: str, *, other_methods: bool) -> Answer:
+        """The answer to a request without a route (`other_methods`: there is one for another method)."""
+        raise NotImplementedError
+
+    def below_prefix(self, request: Request) -> str | None:
+        """The decoded path below the prefix, None if the request is outside it."""
+        path = unquote(request.path)
+        return path[len(self.prefix) :] if path.startswith(f"{self.prefix}/") else None
+
+
+def page_of(rows: list[Any], request: Request, *, default: int, cap: int | None) -> list[Any]:
+    """The rows that limit and offset ask for; a limit above the cap is silently cut."""
+    limit, offset = int(request.first("limit", str(default))), int(request.first("offset", "0"))
+    limit = min(limit, cap) if cap is not None else limit
+    return rows[offset:] if limit < 0 else rows[offset : offset + limit]

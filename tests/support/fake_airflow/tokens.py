@@ -1,0 +1,71 @@
+"""Airflow 3's log-in: JSON web tokens as its simple auth manager issues them (airflow-3.md 2)."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from typing import Any
+
+import jwt
+
+from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json
+
+KEY = "the signing key of a scripted Airflow, long enough for HS512: at least sixty-four bytes"
+USERS = {"admin": "admin", "viewer": "viewer"}  # name to role; the password is the name
+LEEWAY = 10  # seconds that Airflow grants an expired token
+
+
+class Tokens:
+    """Issues and checks tokens. `lifetime` in seconds; `expire()` makes everything issued so far expired."""
+
+    def __init__(self, lifetime: int) -> None:
+        self.lifetime = lifetime
+        self._good: set[str] = set()
+
+    def expire(self) -> None:
+        """From now on every token issued before is answered with 401 Token Expired."""
+        self._good.clear()
+
+    def log_in(self, request: Request) -> Answer:
+        """POST /auth/token."""
+        try:
+            credentials = json.loads(request.body)
+        except ValueError:
+            credentials = None
+        if not isinstance(credentials, dict):
+            return Answer(500, b"Internal Server Error", "text/plain; charset=utf-8", close=True)
+        for name in {"username", "password", *credentials}:
+            if name not in {"username", "password"}:
+                return as_json(
+                    422, {"detail": f"1 validation error for LoginBody\n{name}\n  Extra inputs are not permitted"}
+                )
+            if not isinstance(credentials.get(name), str):
+                return as_json(422, {"detail": f"1 validation error for LoginBody\n{name}\n  Field required"})
+        name = credentials["username"]
+        if USERS.get(name) is None or credentials["password"] != name:
+            return as_json(401, {"detail": "Invalid credentials"})
+        return as_json(201, {"access_token": self.issue(name)})
+
+    def issue(self, name: str) -> str:
+        """A token for a user."""
+        now, name_of_token = int(time.time()), uuid.uuid4().hex
+        self._good.add(name_of_token)
+        claims: dict[str, Any] = {"sub": name, "role": USERS[name], "teams": [], "jti": name_of_token}
+        claims |= {"aud": "apache-airflow", "nbf": now, "exp": now + self.lifetime, "iat": now}
+        return jwt.encode(claims, KEY, "HS512")
+
+    def role(self, request: Request) -> str:
+        """The role of who sent a request; refuses 401 or 403 as Airflow does."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise RefusedError(as_json(401, {"detail": "Not authenticated"}))
+        try:
+            claims = jwt.decode(token, KEY, algorithms=["HS512"], audience="apache-airflow", leeway=LEEWAY)
+        except jwt.ExpiredSignatureError:
+            raise RefusedError(as_json(401, {"detail": "Token Expired"})) from None
+        except jwt.InvalidTokenError:
+            raise RefusedError(as_json(403, {"detail": "Invalid JWT token"})) from None
+        if claims["jti"] not in self._good:
+            raise RefusedError(as_json(401, {"detail": "Token Expired"}))
+        return str(claims["role"])

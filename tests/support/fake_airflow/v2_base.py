@@ -1,0 +1,141 @@
+"""What all answers of Airflow 3.3.2 share: errors, permissions, look-ups, unknown paths (facts: airflow-3.md)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tests.support.fake_airflow import v2_bodies as bodies
+from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json, page
+from tests.support.fake_airflow.routing import Call, Dialect, page_of
+from tests.support.fake_airflow.tokens import Tokens
+from tests.support.fake_airflow.v2_trigger import EXTRA, NO_OBJECT, problem
+from tests.support.fake_airflow.wire import Manners
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.support.fake_airflow.nouns import FakeDag, FakeRun, FakeTaskInstance
+    from tests.support.fake_airflow.world import World
+
+
+def refuse(status: int, detail: Any) -> RefusedError:
+    """An error as FastAPI words it: {"detail": ...}."""
+    return RefusedError(as_json(status, {"detail": detail}))
+
+
+class V2Base(Dialect):
+    """The ground the routes of `v2.py` stand on."""
+
+    manners = Manners(server="uvicorn", keep_alive=True, gzip=True)
+
+    def __init__(self, world: World, prefix: str, token_lifetime: int) -> None:
+        super().__init__(world, prefix)
+        self.tokens = Tokens(token_lifetime)
+
+    def local_path(self, request: Request) -> str | Answer:
+        """Airflow 3 serves /api/v2, though nothing else, outside its prefix as well (airflow-3.md 3)."""
+        path = self.below_prefix(request)
+        if path is None and request.path.startswith("/api/"):
+            return request.path
+        return "/outside" if path is None else path
+
+    def unrouted(self, request: Request, path: str, *, other_methods: bool) -> Answer:
+        """Outside /api every GET finds the single-page application."""
+        if request.method != "GET" or other_methods:
+            return as_json(405, {"detail": "Method Not Allowed"})
+        if path.startswith("/api/v1/"):
+            hint = "/api/v1 has been removed in Airflow 3, please use its upgraded version /api/v2 instead."
+            return as_json(404, {"error": hint})
+        if path.startswith("/api/"):
+            return as_json(404, {"error": "API route not found"})
+        if path == "/health":
+            hint = "Moved in Airflow 3. Please change config to check `/api/v2/monitor/health`"
+            return as_json(404, {"error": hint})
+        return page(200, "Airflow")
+
+    def version(self, call: Call) -> Answer:  # noqa: ARG002
+        """GET /version: needs no credential."""
+        return as_json(200, {"version": "3.3.2", "git_version": ".release:aa19d2dbb9ed187ec01957a92848d9b005e9ba9d"})
+
+    def health(self, call: Call) -> Answer:  # noqa: ARG002
+        """GET /monitor/health: 200 even when the scheduler is dead."""
+        beat = {"status": "healthy", "latest_dag_processor_heartbeat": bodies.BEAT}
+        scheduler = {"status": self.world.scheduler, "latest_scheduler_heartbeat": bodies.BEAT}
+        triggerer = {"status": None, "latest_triggerer_heartbeat": None}
+        parts = {"metadatabase": {"status": "healthy"}, "scheduler": scheduler, "triggerer": triggerer}
+        return as_json(200, parts | {"dag_processor": beat})
+
+    def writer(self, call: Call) -> str:
+        """The role of who sent this; refuses who may only read."""
+        role = self.tokens.role(call.request)
+        if role == "viewer":
+            raise refuse(403, "Forbidden")
+        return role
+
+    def dag(self, call: Call, *, look: bool = False) -> FakeDag:
+        """The DAG in the path, or 404."""
+        dag = self.world.dag(call["dag_id"], look=look)
+        if dag is None:
+            raise refuse(404, f"The Dag with ID: `{call['dag_id']}` was not found")
+        return dag
+
+    def run(self, call: Call) -> FakeRun:
+        """The run in the path, or 404."""
+        run = self.world.runs.get((call["dag_id"], call["run_id"]))
+        if run is None:
+            text = f"The DagRun with dag_id: `{call['dag_id']}` and run_id: `{call['run_id']}` was not found"
+            raise refuse(404, text)
+        return run
+
+    def find_instance(self, call: Call) -> FakeTaskInstance | None:
+        """The task instance in path and map_index."""
+        run = self.world.runs.get((call["dag_id"], call["run_id"]))
+        return run.instance(call["task_id"], int(call.request.first("map_index", "-1"))) if run else None
+
+    def json_value(self, request: Request) -> Any:
+        """The body: as JSON if it claims to be, else as text. Refuses 422, before any credential is asked for."""
+        if not request.body:
+            return None
+        if request.headers.get_content_type() != "application/json":
+            return request.body.decode()
+        try:
+            return json.loads(request.body)
+        except json.JSONDecodeError as error:
+            place = {"type": "json_invalid", "loc": ["body", error.pos], "msg": "JSON decode error", "input": {}}
+            raise refuse(422, [place | {"ctx": {"error": error.msg}}]) from None
+
+    def fields(self, body: Any, *allowed: str) -> dict[str, Any]:
+        """The body, if it is an object of these keys at most; else 422."""
+        if body is None:
+            raise refuse(422, [problem("missing", "Field required", None)])
+        if not isinstance(body, dict):
+            raise refuse(422, [problem("model_attributes_type", NO_OBJECT, body)])
+        if extra := [problem("extra_forbidden", EXTRA, body[name], name) for name in body if name not in allowed]:
+            raise refuse(422, extra)
+        return body
+
+    def states(self, call: Call, known: Sequence[str]) -> list[str]:
+        """The states that the query asks for; 422 if one is unknown."""
+        wanted = call.request.query.get("state", [])
+        if not set(wanted) <= {*known, "none"}:
+            raise refuse(422, f"Invalid value for state. Valid values are {', '.join(known)}")
+        return wanted
+
+    def ordered(self, call: Call, rows: list[dict[str, Any]], columns: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The rows as order_by wants them; 400 if it names no column."""
+        for key in reversed(call.request.query.get("order_by", [])):
+            name = key.removeprefix("-")
+            if name not in columns:
+                raise refuse(400, f"Ordering with '{name}' is disallowed or the attribute does not exist on the model")
+            rows = sorted(rows, key=lambda row: str(row[columns[name]]), reverse=key.startswith("-"))
+        return rows
+
+    def page(self, call: Call, rows: list[Any]) -> list[Any]:
+        """The rows that limit and offset ask for, at most 100; 422 if one of them is negative."""
+        for name in ("limit", "offset"):
+            if int(call.request.first(name, "0")) < 0:
+                text = "Input should be greater than or equal to 0"
+                wrong = {"type": "greater_than_equal", "loc": ["query", name], "msg": text}
+                raise refuse(422, [wrong | {"input": call.request.first(name), "ctx": {"ge": 0}}])
+        return page_of(rows, call.request, default=50, cap=100)

@@ -1,0 +1,192 @@
+"""The socket server: reads requests, sends answers, misbehaves on the wire when told to. Knows nothing of Airflow."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import select
+import socket
+import socketserver
+import struct
+import sys
+import threading
+import time
+import zlib
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from tests.support.fake_airflow.faults import Fault
+from tests.support.fake_airflow.messages import Answer, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GZIP_FROM = 500  # bytes, as Airflow 3
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How the server behind a dialect treats connections (airflow-2.md 9, airflow-3.md 5)."""
+
+    server: str
+    keep_alive: bool
+    gzip: bool
+
+
+class Listener(socketserver.ThreadingTCPServer):
+    """A listening socket and the connections accepted on it.
+
+    `serve` turns a request into the answer to send (None: none at all) and the fault to commit on the wire.
+    `hang_at_most` are the seconds after which a hanging connection is closed; nothing in a test may hang for ever.
+    """
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        port: int,
+        manners: Manners,
+        serve: Callable[[Request], tuple[Answer | None, Fault | None]],
+        *,
+        hang_at_most: float = 60.0,
+    ) -> None:
+        self.manners = manners
+        self.hang_at_most = hang_at_most
+        self.serve = serve
+        self.stopping = threading.Event()
+        self.crash: BaseException | None = None
+        self._connections: set[socket.socket] = set()
+        self._changed = threading.Condition()
+        super().__init__(("127.0.0.1", port), Handler)
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stops listening, drops every connection, and waits until the last one is gone."""
+        self.stopping.set()
+        with contextlib.suppress(OSError):
+            socket.create_connection(self.socket.getsockname()).close()  # wakes up `_accept`
+        self._thread.join()
+        self.server_close()
+        with self._changed:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self._changed.wait_for(lambda: not self._connections, timeout=5)
+
+    def _accept(self) -> None:
+        """Like serve_forever, but ends at once instead of at the next beat."""
+        self.socket.settimeout(1)
+        while not self.stopping.is_set():
+            with contextlib.suppress(OSError):
+                self.process_request(*self.get_request())
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remembers the connection, so that `close` can drop it."""
+        with self._changed:
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Closes the connection: just so, because socketserver's FIN beforehand would spoil a reset."""
+        self.close_request(request)
+        with self._changed:
+            self._connections.discard(request)
+            self._changed.notify_all()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+        """A client that went away is none of our business; a bug of the fake fails the test that met it."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            self.crash = error
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body go out apart: the second would wait 40 ms for the first's receipt
+    server: Listener
+
+    def exchange(self) -> None:
+        """Answers one request."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        target, _, query = self.path.partition("?")
+        parameters = parse_qs(query, keep_blank_values=True)
+        answer, fault = self.server.serve(Request(self.command, target, parameters, self.headers, body))
+        if answer is not None:
+            self._send(answer, fault)
+            self.close_connection = self.close_connection or answer.close
+        if fault is not None:
+            self._end(fault)
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever the method (do_GET, do_POST ...), it is one exchange."""
+        if name.startswith("do_"):
+            return self.exchange
+        raise AttributeError(name)
+
+    def version_string(self) -> str:
+        """The Server header."""
+        return self.server.manners.server
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Says nothing: the record is `FakeAirflow.record`."""
+
+    def _send(self, answer: Answer, fault: Fault | None) -> None:
+        zipped = self.server.manners.gzip and "gzip" in self.headers.get("Accept-Encoding", "")
+        zipped = zipped and (answer.stream is not None or len(answer.body) >= GZIP_FROM)
+        self.send_response(answer.status)
+        if answer.content_type is not None:
+            self.send_header("Content-Type", answer.content_type)
+        if zipped:
+            self.send_header("Content-Encoding", "gzip")
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        if not self.server.manners.keep_alive:
+            self.send_header("Connection", "close")
+        if answer.stream is not None:
+            self._send_stream(answer.stream, fault, zipped=zipped)
+            return
+        body = gzip.compress(answer.body) if zipped else answer.body
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[: len(body) // 2] if fault else body)
+
+    def _send_stream(self, stream: Iterator[bytes], fault: Fault | None, *, zipped: bool) -> None:
+        """Sends chunks as they come, each readable at once; with a fault only the first line of them."""
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        squeeze = zlib.compressobj(wbits=31)
+        for piece in stream:
+            if zipped:
+                self._chunk(squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH))
+            else:
+                self._chunk(piece)
+            if fault and piece.endswith(b"\n"):
+                return
+        if zipped:
+            self._chunk(squeeze.flush())
+        self._chunk(b"")
+
+    def _chunk(self, piece: bytes) -> None:
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+
+    def _end(self, fault: Fault) -> None:
+        self.close_connection = True
+        if fault is Fault.HANG:
+            self._wait_for_the_client_to_give_up()
+        elif fault is Fault.RESET:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def _wait_for_the_client_to_give_up(self) -> None:
+        deadline = time.monotonic() + self.server.hang_at_most
+        while time.monotonic() < deadline and not self.server.stopping.is_set():
+            readable, _, _ = select.select([self.connection], [], [], 0.02)
+            if readable and not self.connection.recv(1, socket.MSG_PEEK):
+                return

@@ -1,0 +1,62 @@
+"""A made-up deploy in the action's own nouns, for tests that care about a field or two. It asserts nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from entrypoint.github.context import Context
+from entrypoint.models import DagRun, Outcome, RunRequest, TaskInstance
+
+START = datetime(2026, 1, 31, 9, 30, 15, tzinfo=UTC)
+RUN_URL = "https://airflow.example.com/dags/nightly_sales/runs/r1"
+SHA = "0123456789abcdef0123456789abcdef01234567"
+
+
+def a_context(**changes: Any) -> Context:
+    """A step of a workflow run."""
+    context = Context(
+        sha=SHA,
+        repository="octo-org/sales",
+        run_id="8000000001",
+        attempt=1,
+        job="gate",
+        step="dag",
+        actor="octocat",
+        server_url="https://github.com",
+        workspace=Path("/github/workspace"),
+    )
+    return replace(context, **changes)
+
+
+def a_request(**changes: Any) -> RunRequest:
+    """What the step asks for."""
+    return replace(RunRequest(dag_id="nightly_sales", run_id="r1", conf={}), **changes)
+
+
+def a_run(**changes: Any) -> DagRun:
+    """A DAG run that took 132.4 s and succeeded."""
+    run = DagRun("nightly_sales", "r1", "success", {}, START, START, START + timedelta(seconds=132.4))
+    return replace(run, **changes)
+
+
+def a_task(task_id: str = "extract", **changes: Any) -> TaskInstance:
+    """A task instance that succeeded at the first try."""
+    return replace(TaskInstance(task_id, -1, "success", 1, 4.2, f"{RUN_URL}/tasks/{task_id}"), **changes)
+
+
+def an_outcome(**changes: Any) -> Outcome:
+    """A success with one task, on Airflow 3.3.2."""
+    outcome = Outcome(
+        result="success",
+        request=a_request(),
+        run=a_run(),
+        run_url=RUN_URL,
+        created=True,
+        tasks=(a_task(),),
+        airflow_version="3.3.2",
+        waited=140.0,
+    )
+    return replace(outcome, **changes)

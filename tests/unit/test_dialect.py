@@ -1,0 +1,252 @@
+"""Airflow's JSON into nouns: what is missing or of another shape is never guessed at."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrypoint.airflow import _version
+from entrypoint.airflow.answers import Answer
+from entrypoint.airflow.dialect import Dialect, _dag_not_found, segment
+from entrypoint.airflow.transport import Transport
+from entrypoint.airflow.v1 import V1
+from entrypoint.airflow.v2 import V2
+from entrypoint.errors import DagNotFound, NotSupported, UnexpectedAnswer
+from entrypoint.models import DagRun, RunRequest
+
+WHEN = datetime(2026, 1, 31, tzinfo=UTC)
+BASE = "https://airflow.example.com/prefix"
+RUN = {"dag_id": "nightly_sales", "dag_run_id": "r+1:a", "state": "running"}
+TASK = {"task_id": "extract", "map_index": -1, "state": "success", "try_number": 1, "duration": 4.2}
+VALUES: dict[str, Any] = {"list": [], "object": {}, "number": 1, "text": "x", "true": True, "nan": float("nan")}
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=4,
+)
+
+
+@pytest.fixture(params=[V1, V2], ids=["v1", "v2"])
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    """Either dialect; nothing is sent."""
+    made: Dialect = request.param(Transport(BASE), {V1: "2.11.2", V2: "3.3.2"}[request.param])
+    return made
+
+
+def answer(body: Any, status: int = 200) -> Answer:
+    """An answer with this JSON."""
+    return Answer(status, body, f"GET /x answered {status} application/json")
+
+
+def run_of(dialect: Dialect, body: Any, status: int = 200) -> DagRun:
+    """The DAG run that the dialect reads out of the JSON."""
+    return dialect._run(answer(body, status), "nightly_sales", "r+1:a")
+
+
+def test_smallest_run(dialect: Dialect) -> None:
+    """Ids and state are enough for a DAG run; null means that Airflow has nothing yet."""
+    nothing = dict.fromkeys(("conf", "logical_date", "start_date", "end_date", "bundle_version", "note"))
+
+    assert run_of(dialect, RUN) == run_of(dialect, RUN | nothing) == DagRun("nightly_sales", "r+1:a", "running", {})
+
+
+def test_whole_run(dialect: Dialect) -> None:
+    """Everything that a DAG run has is read, dates as moments in UTC."""
+    run = run_of(
+        dialect,
+        RUN
+        | {"conf": {"a": 1}, "logical_date": "2026-01-31T01:00:00+01:00", "start_date": "2026-01-31T00:00:01Z"}
+        | {"end_date": "2026-01-31T00:00:02.500000", "bundle_version": "abc", "note": "why", "unknown": 1},
+    )
+
+    assert (run.conf, run.bundle_version, run.note, run.duration) == ({"a": 1}, "abc", "why", 1.5)
+    assert str(run.logical_date) == "2026-01-31 00:00:00+00:00"
+    assert run.end_date == datetime(2026, 1, 31, 0, 0, 2, 500_000, UTC)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"dag_id": "other"},
+        {"dag_run_id": "r 1:a"},
+        {"dag_run_id": None},
+        {"state": "SUCCESS"},
+        {"state": "restarting"},
+        {"state": None},
+        {"state": ["success"]},
+        {"start_date": "yesterday"},
+        {"start_date": 1769817600},
+        {"end_date": "0001-01-01T00:00:00+01:00"},
+        *({"conf": VALUES[kind]} for kind in ("list", "number", "text", "true")),
+        *({"bundle_version": VALUES[kind]} for kind in ("list", "number", "object")),
+        *({"note": VALUES[kind]} for kind in ("list", "number", "object")),
+    ],
+    ids=str,
+)
+def test_not_this_run(dialect: Dialect, wrong: dict[str, Any]) -> None:
+    """An answer about another run, in an unknown state or of another shape proves nothing."""
+    with pytest.raises(UnexpectedAnswer):
+        run_of(dialect, RUN | wrong)
+
+
+@pytest.mark.parametrize("status", [201, 202, 206, 400, 404, 409])
+def test_only_200_is_a_run(dialect: Dialect, status: int) -> None:
+    """A body like a DAG run's with another status is none."""
+    with pytest.raises(UnexpectedAnswer):
+        run_of(dialect, RUN | {"state": "success"}, status)
+
+
+@given(json_values)
+def test_any_json_for_a_run(body: Any) -> None:
+    """Whatever JSON comes, it is no DAG run, and never a success."""
+    with pytest.raises(UnexpectedAnswer):
+        run_of(V2(Transport(BASE), "3.3.2"), body)
+
+
+@given(
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("state", "conf", "start_date", "note", "end_date"), json_values))
+)
+def test_any_fields_of_a_run(fields: dict[str, Any]) -> None:
+    """Whatever its fields hold, a DAG run is read or unexpected."""
+    try:
+        run = run_of(V2(Transport(BASE), "3.3.2"), RUN | fields)
+    except UnexpectedAnswer:
+        return
+    assert run.state in {"queued", "running", "success", "failed"}
+
+
+def test_task_instance(dialect: Dialect) -> None:
+    """A task instance needs a task_id; the rest may be missing or null."""
+    whole = dialect._task(answer({}), TASK, "nightly_sales", "r+1:a")
+    least = dialect._task(answer({}), {"task_id": "extract"}, "nightly_sales", "r+1:a")
+    nothing = dialect._task(answer({}), dict.fromkeys(TASK) | {"task_id": "extract"}, "nightly_sales", "r+1:a")
+
+    assert (whole.name, whole.state, whole.try_number, whole.duration) == ("extract", "success", 1, 4.2)
+    assert least == nothing
+    assert (least.name, least.state, least.try_number, least.duration) == ("extract", None, 0, None)
+
+
+@pytest.mark.parametrize("kind", VALUES)
+@pytest.mark.parametrize("field", TASK)
+def test_not_a_task_instance(dialect: Dialect, field: str, kind: str) -> None:
+    """A field of another kind makes the answer unexpected, before it can break the report."""
+    good = {
+        "task_id": ["text"],
+        "map_index": ["number"],
+        "state": ["text"],
+        "try_number": ["number"],
+        "duration": ["number"],
+    }
+    item = TASK | {field: VALUES[kind]}
+    if kind in good[field]:
+        assert dialect._task(answer({}), item, "nightly_sales", "r+1:a").task_id == item["task_id"]
+    else:
+        with pytest.raises(UnexpectedAnswer):
+            dialect._task(answer({}), item, "nightly_sales", "r+1:a")
+
+
+def test_urls_on_airflow_2() -> None:
+    """Airflow 2 shows a run in the grid, with every character of its id quoted."""
+    v1 = V1(Transport(BASE), "2.11.2")
+    mapped = v1._task(answer({}), TASK | {"map_index": 3}, "nightly_sales", "r+1:a")
+
+    assert v1.run_url("nightly_sales", "r+1:a") == f"{BASE}/dags/nightly_sales/grid?dag_run_id=r%2B1%3Aa"
+    assert mapped.url == (f"{BASE}/dags/nightly_sales/grid?dag_run_id=r%2B1%3Aa&task_id=extract&map_index=3&tab=logs")
+
+
+def test_urls_on_airflow_3() -> None:
+    """Airflow 3 has a page for each run and task instance."""
+    v2 = V2(Transport(BASE), "3.3.2")
+    mapped = v2._task(answer({}), TASK | {"map_index": 0}, "nightly_sales", "r+1:a")
+
+    assert v2.run_url("nightly_sales", "r+1:a") == f"{BASE}/dags/nightly_sales/runs/r%2B1%3Aa"
+    assert mapped.url == f"{BASE}/dags/nightly_sales/runs/r%2B1%3Aa/tasks/extract/mapped/0"
+
+
+@given(st.text())
+def test_segment(text: str) -> None:
+    """Whatever the text, lone surrogates included, it becomes one segment of a path."""
+    assert set(segment(text)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~%")
+
+
+@pytest.mark.parametrize("version", ["2.11.2", "3.3.2", "3.2.0rc1", "2.10.5+composer", "3.3.2.dev0", "2.5"])
+def test_version(version: str) -> None:
+    """Every form of release that Airflow has had is a version."""
+    assert _version(answer({"version": version})) == version
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"version": None}, {"version": 3}, {"version": "three"}, {"version": "3.3<script>"}, [], "3.3.2", None,
+        {"version": "3.3.2" + "x" * 1000}],
+)  # fmt: skip
+def test_not_a_version(body: Any) -> None:
+    """Whoever answers anything else is not Airflow."""
+    assert _version(answer(body)) is None
+
+
+def test_version_needs_200() -> None:
+    """A version in an error is none."""
+    assert _version(answer({"version": "3.3.2"}, 404)) is None
+
+
+@pytest.mark.parametrize("body", [None, 1, [], "detail", {"error": "x"}])
+def test_a_404_that_is_not_airflows(body: Any) -> None:
+    """A 404 of a gateway does not mean that the DAG is missing."""
+    assert isinstance(_dag_not_found("nightly_sales", answer(body, 404)), UnexpectedAnswer)
+
+
+def test_a_404_of_airflow() -> None:
+    """Airflow's own 404 means that there is no such DAG, and is quoted."""
+    error = _dag_not_found("nightly_sales", answer({"detail": "not found"}, 404))
+
+    assert isinstance(error, DagNotFound)
+    assert error.detail == "dag_id 'nightly_sales': not found"
+
+
+ASKED: dict[str, dict[str, Any]] = {
+    "note": {"note": "by hand"},
+    "data_interval_start": {"data_interval_start": WHEN, "data_interval_end": WHEN, "logical_date": WHEN},
+    "run_after": {"run_after": WHEN},
+    "partition_key": {"partition_key": "2026-01-31"},
+}
+
+
+@pytest.mark.parametrize(
+    ("version", "refused"),
+    [
+        ("2.4.3", {"note", "data_interval_start", "run_after", "partition_key"}),
+        ("2.8.4", {"data_interval_start", "run_after", "partition_key"}),
+        ("2.10.5", {"run_after", "partition_key"}),
+        ("2.11.2", {"run_after", "partition_key"}),
+        ("3.0.6", {"partition_key"}),
+        ("3.3.2", set[str]()),
+    ],
+)
+def test_what_a_version_cannot_honour_is_refused_by_name(version: str, refused: set[str]) -> None:
+    """An input that this Airflow would ignore or refuse is an error that names it, before anything is sent."""
+    dialect = (V1 if version.startswith("2") else V2)(Transport(BASE), version)
+    said = {}
+    for name, asked in ASKED.items():
+        try:
+            dialect.check(RunRequest("nightly_sales", "r1", {}, **asked))
+        except NotSupported as error:
+            said[name] = f"{error.title} {error.detail}"
+    assert said.keys() == refused
+    assert all(name in words and version in words for name, words in said.items())
+
+
+def test_an_interval_without_a_logical_date_is_refused_where_it_would_be_ignored() -> None:
+    """Airflow 3 drops such an interval in silence; Airflow 2 takes it."""
+    request = RunRequest("nightly_sales", "r1", {}, data_interval_start=WHEN, data_interval_end=WHEN)
+    V1(Transport(BASE), "2.11.2").check(request)
+    with pytest.raises(NotSupported, match="logical_date"):
+        V2(Transport(BASE), "3.3.2").check(request)
+
+
+def test_an_airflow_that_cannot_clear_one_run_says_so() -> None:
+    """Before 2.4 a run cannot be continued, and the error names the input and the version."""
+    with pytest.raises(NotSupported, match="if_run_exists") as caught:
+        V1(Transport(BASE), "2.3.4").clear("nightly_sales", "r1", "failed")
+    assert "2.3.4" in caught.value.detail

@@ -1,0 +1,108 @@
+"""The doctrine of tests/README.md, as far as a machine can hold us to it."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+RUNGS = ("unit", "contract", "integration", "airflow", "container")
+# What a unit test has no business with: sockets, processes, real time.
+FORBIDDEN_IN_UNIT = {"socket", "subprocess", "threading", "dev.airflow", "tests.support.fake_airflow"}
+
+
+def modules() -> list[Path]:
+    """Every Python file below tests/ but Airflow's DAG files."""
+    return [path for path in sorted(TESTS.rglob("*.py")) if "dags" not in path.parts]
+
+
+def tree(path: Path) -> ast.Module:
+    """The parsed file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Every test function, with a name to find it by."""
+    for path in modules():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and path.name.startswith("test_"):
+                yield f"{path.relative_to(TESTS)}::{node.name}", node
+
+
+def imports(path: Path) -> set[str]:
+    """The names of the modules that a file imports, each with its parents: a.b also as a."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found | {name.rsplit(".", depth)[0] for name in found for depth in range(1, name.count(".") + 1)}
+
+
+FUNCTIONS = list(functions())
+
+
+def test_there_are_tests() -> None:
+    """The search finds tests on every rung that has a file, so that the other checks are not empty."""
+    rungs = {name.split("/")[0] for name, _ in FUNCTIONS}
+
+    assert rungs == {path.parent.name for path in modules() if path.name.startswith("test_")}
+    assert rungs <= set(RUNGS)
+
+
+def is_one_sentence(text: str) -> bool:
+    """Whether a docstring is one sentence: it ends with a full stop, and none is followed by a capital before."""
+    text = " ".join(re.sub("`[^`]*`", "x", text).split())
+    return text.endswith(".") and not re.search(r"[.!?] [A-Z]", text)
+
+
+def test_every_test_states_a_behaviour() -> None:
+    """Every test has a docstring of one sentence."""
+    assert [name for name, node in FUNCTIONS if not is_one_sentence(ast.get_docstring(node) or "")] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "one"),
+    [
+        ("A run ends.", True),
+        ("A run ends: Airflow 3.3 says so, e.g. by success.", True),
+        ("`1. X` is\nno run id.", True),
+        ("A run ends", False),
+        ("A run ends. Airflow says so.", False),
+        ("", False),
+    ],
+)
+def test_one_sentence(text: str, one: bool) -> None:  # noqa: FBT001 - a table's column
+    """The check for one sentence tells sentences from versions and abbreviations."""
+    assert is_one_sentence(text) is one
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(TESTS)))
+def test_no_mocks(path: Path) -> None:
+    """No test invents the behaviour of a part: there are real ones, and scripted ones that are held to the real ones."""
+    assert not {"unittest.mock", "mock", "pytest_mock", "responses", "requests_mock"} & imports(path)
+
+
+@pytest.mark.parametrize("path", sorted((TESTS / "unit").glob("*.py")), ids=lambda path: path.name)
+def test_unit_tests_are_units(path: Path) -> None:
+    """A unit test opens no socket, starts no process and no thread, and does not ask for the real Airflow."""
+    assert not FORBIDDEN_IN_UNIT & imports(path)
+    assert "time" not in imports(path)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(TESTS)))
+def test_skips_go_through_one_door(path: Path) -> None:
+    """What may be missing is asked for by `missing()`, which skips on a contributor's machine and fails in CI."""
+    doors = re.findall(r"pytest\.(?:mark\.)?(?:skip|skipif|importorskip)\(", path.read_text(encoding="utf-8"))
+
+    assert len(doors) == (1 if path.name == "missing.py" else 0)
+
+
+def test_every_folder_is_a_package() -> None:
+    """Every folder with Python files has an __init__.py, or the tests of a dependency could take its place."""
+    folders = {path.parent for path in modules()}
+
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []

@@ -1,0 +1,115 @@
+"""The outputs by the contract's table: each as soon as it is known, and never a stale one."""
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+
+from dev.runner.commands import StepLog
+from dev.runner.files import CommandFiles
+from dev.runner.masking import Masker
+from entrypoint.errors import ActionError
+from entrypoint.models import Outcome
+from entrypoint.report.outputs import Outputs, outputs
+from tests.support.markdown import hostile
+from tests.support.nouns import RUN_URL, a_request, a_run, a_task, an_outcome
+
+
+def written(*outcomes: Outcome, final: bool = False) -> dict[str, str]:
+    """What later steps read after these outcomes were written one after the other, the last one finally or not."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        files = CommandFiles(Path(folder))
+        patch.setenv("GITHUB_OUTPUT", files.environment["GITHUB_OUTPUT"])
+        writer = Outputs()
+        for outcome in outcomes:
+            writer.write(outcome, final=final and outcome is outcomes[-1])
+        masker = Masker()
+        return files.collect(StepLog(masker), masker).outputs
+
+
+def test_all() -> None:
+    """At the end of a success every output is there, dates in RFC 3339 and the duration in seconds."""
+    run = replace(a_run(bundle_version="abc123"), logical_date=a_run().start_date)
+
+    assert written(an_outcome(run=run), final=True) == {
+        "result": "success",
+        "state": "success",
+        "run_id": "r1",
+        "run_url": RUN_URL,
+        "created": "true",
+        "logical_date": "2026-01-31T09:30:15+00:00",
+        "start_date": "2026-01-31T09:30:15+00:00",
+        "end_date": "2026-01-31T09:32:27.400000+00:00",
+        "duration": "132.400",
+        "failed_tasks": "[]",
+        "airflow_version": "3.3.2",
+        "bundle_version": "abc123",
+    }
+
+
+def test_nothing_known() -> None:
+    """When nothing is known the only output is the result, and that not before the end."""
+    assert written(Outcome(result="error")) == {}
+    assert written(Outcome(result="error", error=ActionError("T", "d", "h")), final=True) == {"result": "error"}
+
+
+def test_failed_tasks() -> None:
+    """failed_tasks is a JSON array of names, mapped ones with their index, and not there while the tasks are unknown."""
+    tasks = (
+        a_task("a"),
+        a_task("b", state="failed"),
+        a_task("c", state="failed", map_index=2),
+        a_task("d", state=None),
+    )
+
+    assert json.loads(outputs(an_outcome(tasks=tasks))["failed_tasks"]) == ["b", "c[2]"]
+    assert "failed_tasks" not in outputs(an_outcome(tasks=None))
+    assert outputs(an_outcome(tasks=()))["failed_tasks"] == "[]"
+
+
+def test_the_run_is_known_before_its_state() -> None:
+    """Run id and URL are written as soon as the run may exist, though its state is not known yet."""
+    asked = Outcome(result="error", request=a_request())
+
+    assert outputs(asked) == {}
+    assert outputs(replace(asked, run_url=RUN_URL)) == {"run_id": "r1", "run_url": RUN_URL}
+    assert outputs(replace(asked, run_url=RUN_URL, created=False))["created"] == "false"
+
+
+def test_changes() -> None:
+    """The last state wins, and what a continued run has no longer is emptied."""
+    ended, again = (
+        an_outcome(run=a_run(state="failed")),
+        an_outcome(run=a_run(state="running", end_date=None), tasks=None),
+    )
+    values = written(ended, again)
+
+    assert values["state"] == "running"
+    assert (values["end_date"], values["duration"], values["failed_tasks"]) == ("", "", "")
+    assert values["run_id"] == "r1"
+
+
+def test_written_once() -> None:
+    """An output that does not change is written once, however often the run is looked at."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder, "output")
+        path.touch()
+        patch.setenv("GITHUB_OUTPUT", str(path))
+        writer = Outputs()
+        for _ in range(3):
+            writer.write(an_outcome())
+
+        assert path.read_text().count("state<<") == 1
+
+
+@given(hostile)
+def test_hostile_names(text: str) -> None:
+    """Whatever a task is called, failed_tasks is JSON that says so, and no other output appears."""
+    outcome = an_outcome(tasks=(a_task(text, state="failed"),))
+    values = written(outcome)
+
+    assert json.loads(values["failed_tasks"]) == [text]
+    assert values.keys() == outputs(outcome).keys()

@@ -1,0 +1,226 @@
+"""From the inputs as text to Settings: defaults, the rules that join two inputs, every mistake at once."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from math import inf
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrypoint.errors import InvalidInputs
+from entrypoint.models import Password, Secret, Token
+from entrypoint.settings import NAMES, Settings, parse_settings
+
+WORKSPACE = Path("/github/workspace")
+NOTHING: Mapping[str, str] = MappingProxyType({})
+NEEDED = {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "nightly_sales"}
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
+
+
+def parse(changes: Mapping[str, str] = NOTHING, workspace: Path = WORKSPACE, **more: str) -> Settings:
+    """The settings for the inputs that are needed, changed like this."""
+    return parse_settings({**NEEDED, **changes, **more}, workspace)
+
+
+def mistakes(changes: Mapping[str, str], workspace: Path = WORKSPACE) -> dict[str, str]:
+    """The refused inputs by name, each with its problem and remedy."""
+    with pytest.raises(InvalidInputs) as caught:
+        parse(changes, workspace)
+    return {mistake.name: f"{mistake.problem} {mistake.remedy}" for mistake in caught.value.mistakes}
+
+
+def test_defaults() -> None:
+    """With the three needed inputs alone every other setting has the contract's default."""
+    settings = parse()
+
+    assert (settings.airflow_url, settings.dag_id) == ("https://airflow.example.com", "nightly_sales")
+    assert settings.credential == Token(Secret("t0ken"))
+    assert (settings.conf, settings.run_id, settings.note, settings.partition_key) == ({}, None, None, None)
+    assert (settings.logical_date, settings.run_after) == (None, None)
+    assert (settings.data_interval_start, settings.data_interval_end) == (None, None)
+    assert (settings.wait, settings.timeout, settings.poll_interval) == (True, 3600, None)
+    assert (settings.trigger, settings.start_timeout) == (True, inf)
+    assert (settings.if_run_exists, settings.if_paused) == ("resume", "fail")
+    assert (settings.on_timeout, settings.on_cancel) == ("leave", "cancel")
+    assert (settings.summary, settings.matrix) == (True, None)
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n"])
+def test_blank_is_default(blank: str) -> None:
+    """A blank input means its default, as if it had not been given."""
+    names = [name for name in NAMES if name not in NEEDED]
+
+    assert parse(dict.fromkeys(names, blank)) == parse()
+
+
+def test_everything_given() -> None:
+    """Every input reaches the setting of its name, trimmed."""
+    settings = parse(
+        conf='{"region": "APAC"}\n',
+        run_id=" deploy-1 ",
+        logical_date="2026-01-31T00:00:00Z",
+        data_interval_start="2026-01-30T00:00:00Z",
+        data_interval_end="2026-01-31T00:00:00Z",
+        run_after="2026-02-01T00:00:00Z",
+        partition_key="eu",
+        note="why",
+        wait="false",
+        timeout="2h",
+        start_timeout="5m",
+        if_run_exists="attach",
+        on_timeout="cancel",
+        on_cancel="leave",
+        poll_interval="30s",
+        if_paused="unpause",
+        summary="FALSE",
+        matrix='{"region": "APAC"}',
+    )
+
+    assert (settings.conf, settings.run_id) == ({"region": "APAC"}, "deploy-1")
+    assert settings.logical_date == settings.data_interval_end == datetime(2026, 1, 31, tzinfo=UTC)
+    assert settings.data_interval_start == datetime(2026, 1, 30, tzinfo=UTC)
+    assert settings.run_after == datetime(2026, 2, 1, tzinfo=UTC)
+    assert (settings.partition_key, settings.note) == ("eu", "why")
+    assert (settings.wait, settings.timeout, settings.poll_interval) == (False, 7200, 30)
+    assert (settings.start_timeout, settings.if_run_exists, settings.if_paused) == (300, "attach", "unpause")
+    assert (settings.on_timeout, settings.on_cancel) == ("cancel", "leave")
+    assert (settings.summary, settings.matrix) == (False, {"region": "APAC"})
+
+
+def test_only_waiting() -> None:
+    """Without a trigger a run id is enough, and the settings say so."""
+    settings = parse(trigger="false", run_id="r1")
+
+    assert (settings.trigger, settings.run_id) == (False, "r1")
+
+
+def test_password() -> None:
+    """User name and password are a credential, in any script."""
+    settings = parse(token="", username="jürgen", password=" pass wörd:☃\n")
+
+    assert settings.credential == Password("jürgen", Secret("pass wörd:☃"))
+
+
+@pytest.mark.parametrize(
+    ("given_", "wrong"),
+    [
+        ({"token": ""}, {"token": "no credential"}),
+        ({"username": "u"}, {"token": "together with username"}),
+        ({"password": "p"}, {"token": "together with username or password"}),
+        ({"username": "u", "password": "p"}, {"token": "together with"}),
+        ({"token": "", "username": "u"}, {"password": "empty, but username is given"}),
+        ({"token": "", "password": "p"}, {"username": "empty, but password is given"}),
+        ({"token": "", "username": "a:b", "password": "p"}, {"username": "colon"}),
+        ({"token": "", "username": "a:b"}, {"username": "colon", "password": "empty"}),
+        ({"token": "Bearer x"}, {"token": "Bearer"}),
+        ({"airflow_url": ""}, {"airflow_url": "required"}),
+        ({"dag_id": " "}, {"dag_id": "required"}),
+        ({"conf": "{}", "conf_file": "conf.json"}, {"conf_file": "together with conf"}),
+        ({"conf_file": "missing.json"}, {"conf_file": "there is no file"}),
+        ({"data_interval_start": "2026-01-31T00:00:00Z"}, {"data_interval_end": "other end is given"}),
+        ({"data_interval_end": "2026-01-31T00:00:00Z"}, {"data_interval_start": "other end is given"}),
+        (
+            {"data_interval_start": "2026-01-31T00:00:00Z", "data_interval_end": "2026-01-31T00:00:00+01:00"},
+            {"data_interval_end": "before data_interval_start"},
+        ),
+        (
+            {"data_interval_start": "x", "data_interval_end": "2026-01-31T00:00:00Z"},
+            {"data_interval_start": "RFC 3339"},
+        ),
+        ({"poll_interval": "0.5"}, {"poll_interval": "less than 1 second"}),
+        ({"timeout": "0"}, {"timeout": "out of range"}),
+        ({"wait": "yes"}, {"wait": "not a boolean"}),
+        ({"summary": "yes"}, {"summary": "not a boolean"}),
+        ({"if_paused": "ignore"}, {"if_paused": "fail, unpause or queue"}),
+        ({"matrix": "{"}, {"matrix": "not JSON"}),
+        ({"matrix": "[" * 100_000}, {"matrix": "not JSON"}),
+        ({"trigger": "no"}, {"trigger": "not a boolean"}),
+        ({"trigger": "false"}, {"run_id": "trigger is false"}),
+        ({"trigger": "false", "run_id": "r", "conf": "{}"}, {"conf": "trigger is false"}),
+        ({"if_run_exists": "reuse"}, {"if_run_exists": "resume, attach, restart or fail"}),
+        ({"start_timeout": "soon"}, {"start_timeout": "not a duration"}),
+        ({"on_timeout": "stop"}, {"on_timeout": "leave or cancel"}),
+        ({"on_cancel": "stop"}, {"on_cancel": "cancel or leave"}),
+        ({"note": "x" * 1001}, {"note": "1001 characters"}),
+    ],
+)
+def test_mistakes(tmp_path: Path, given_: dict[str, str], wrong: dict[str, str]) -> None:
+    """Each mistake is reported under the name of the input that has to change, and no other."""
+    (tmp_path / "conf.json").write_text("{}")
+    found = mistakes(given_, tmp_path)
+
+    assert found.keys() == wrong.keys()
+    for name, words in wrong.items():
+        assert words in found[name]
+
+
+def test_all_mistakes_at_once() -> None:
+    """Every wrong input is in the one error, in its detail too, whose hint says that nothing was sent."""
+    wrong = dict.fromkeys((*NAMES[:1], "run_id", "logical_date", "wait", "timeout", "poll_interval", "if_paused"), "?!")
+    with pytest.raises(InvalidInputs) as caught:
+        parse(wrong, dag_id="")
+
+    assert {mistake.name for mistake in caught.value.mistakes} == {*wrong, "dag_id"}
+    assert caught.value.title == "8 inputs are not usable"
+    for mistake in caught.value.mistakes:
+        assert f"{mistake.name}: {mistake.problem} {mistake.remedy}" in caught.value.detail.splitlines()
+    assert "Nothing was sent" in caught.value.hint
+
+
+def test_one_mistake() -> None:
+    """One mistake is counted as one."""
+    with pytest.raises(InvalidInputs) as caught:
+        parse(wait="maybe")
+
+    assert caught.value.title == "1 input is not usable"
+
+
+def test_conf_from_a_file(tmp_path: Path) -> None:
+    """conf_file is the conf."""
+    (tmp_path / "conf.json").write_text('{"region": "APAC"}')
+
+    assert parse({"conf_file": "conf.json"}, tmp_path).conf == {"region": "APAC"}
+
+
+def test_an_interval_of_no_length() -> None:
+    """A data interval may begin and end at the same moment, as it does for a DAG without a schedule."""
+    moment = "2026-01-31T00:00:00Z"
+
+    assert parse(data_interval_start=moment, data_interval_end=moment).data_interval_start
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), texts))
+def test_any_inputs_are_understood_or_refused(inputs: dict[str, str]) -> None:
+    """Whatever the inputs, they become Settings or InvalidInputs, and nothing else happens."""
+    with suppress(InvalidInputs):
+        parse_settings(inputs, WORKSPACE)
+
+
+@given(texts.filter(lambda text: len(text.strip()) > 5))
+def test_secrets_are_not_shown(secret: str) -> None:
+    """A token or password stands in no mistake and in no repr, whatever is wrong with it."""
+    for inputs in ({"token": f"s3 {secret}cret"}, {"token": "", "password": f"s3{secret}cret"}):
+        said = str(mistakes(inputs))
+        assert f"{secret}cret" not in said
+    assert f"{secret}cret" not in repr(parse(token="", username="u", password=f"s3{secret}cret"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_is_read(name: str) -> None:
+    """No input is declared and then ignored: nonsense in any of them is refused, or ends up in the settings."""
+    nonsense = "not \u201cusable\u201d: {"
+    inputs = NEEDED | {name: nonsense}
+    if name in ("username", "password"):
+        inputs |= {"token": "", "username": "u", "password": "p"} | {name: nonsense}
+    if name in ("password", "partition_key", "note"):
+        settings = parse_settings(inputs, WORKSPACE)
+        password = settings.credential.password.reveal() if isinstance(settings.credential, Password) else ""
+        assert nonsense in (password, settings.partition_key, settings.note)
+    else:
+        with pytest.raises(InvalidInputs) as caught:
+            parse_settings(inputs, WORKSPACE)
+        assert name in {mistake.name for mistake in caught.value.mistakes}

@@ -1,0 +1,117 @@
+"""Stopping a run and making sure of it, as tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from entrypoint.errors import AirflowUnreachable, Forbidden
+from entrypoint.gate.patience import Patience
+from entrypoint.gate.stop import STAYS, STAYS_AWAY, stop
+from entrypoint.models import CANCELLED, DagRun
+from tests.support.gate import VirtualTime
+from tests.support.nouns import a_task
+from tests.support.scripted import Script, Watcher
+
+DOWN = AirflowUnreachable("down", "", "")
+
+
+def run(state: Any, note: str = "") -> DagRun:
+    """Return the run in this state."""
+    return DagRun("sales", "r1", state, {}, note=note)
+
+
+QUEUED, RUNNING, SUCCESS, FAILED = run("queued"), run("running"), run("success"), run("failed")
+OVERWRITTEN = run("success", CANCELLED)
+
+
+@dataclass
+class Stoppable:
+    """An Airflow of which only the looks and the order to fail matter."""
+
+    get_run: Script
+    fail: Script
+    task_instances: Script
+
+
+def stopped(
+    looks: list[Any], fails: list[Any], tasks: list[Any] = [()] * 99, *, last: DagRun | None = None, once: bool = False
+) -> tuple[DagRun | None, bool, VirtualTime, int]:
+    """Stop through these answers; return run, whether confirmed, the clock, and how often the run was failed."""
+    time = VirtualTime()
+    airflow: Any = Stoppable(Script(looks), Script(fails), Script(tasks))
+    patience = Patience(time.clock, time.sleep, Watcher())
+    seen, confirmed = stop(airflow, "sales", "r1", patience, last=last, once=once, until=time.now + 50)
+    return seen, confirmed, time, airflow.fail.calls
+
+
+@pytest.mark.parametrize(
+    ("looks", "fails", "end", "times_failed"),
+    [
+        ([RUNNING] + [FAILED] * 99, [FAILED], FAILED, 1),
+        ([QUEUED] + [FAILED] * 99, [FAILED], FAILED, 1),
+        ([RUNNING, FAILED, RUNNING] + [FAILED] * 99, [FAILED, FAILED], FAILED, 2),  # comes back to life
+        ([RUNNING, SUCCESS] + [FAILED] * 99, [FAILED, FAILED], FAILED, 2),  # overwritten by the scheduler
+        ([OVERWRITTEN] + [FAILED] * 99, [FAILED], FAILED, 1),  # overwritten before this process began
+        ([DOWN, RUNNING, DOWN] + [FAILED] * 99, [FAILED], FAILED, 1),
+        ([RUNNING, RUNNING] + [FAILED] * 99, [DOWN, FAILED], FAILED, 2),  # the order was lost
+        ([None, RUNNING] + [FAILED] * 99, [FAILED], FAILED, 1),  # its trigger was still on the way
+        ([SUCCESS], [], SUCCESS, 0),  # had ended by itself
+        ([None] * 99, [], None, 0),  # was never made
+        ([RUNNING] + [None] * 99, [None], None, 1),  # deleted meanwhile
+    ],
+)
+def test_what_airflow_does_meanwhile(looks: list[Any], fails: list[Any], end: DagRun | None, times_failed: int) -> None:
+    """The run is failed as often as needed and no oftener, and the end is confirmed."""
+    seen, confirmed, _, failed = stopped(looks, fails)
+    assert (seen, confirmed, failed) == (end, True, times_failed)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "times_failed"),
+    [
+        ([(a_task(state="failed"), a_task(state="skipped"), a_task(state=None))], 1),
+        ([(a_task(state="running"),), ()], 2),
+        ([(a_task(state="queued"),), DOWN, (a_task(state="success"), a_task(state="restarting")), ()], 3),
+        ([Forbidden("no", "", "")], 1),
+    ],
+)
+def test_a_task_that_goes_on_is_stopped_as_well(tasks: list[Any], times_failed: int) -> None:
+    """A run counts as stopped when none of its tasks is at work any more, as far as the credential may know."""
+    seen, confirmed, _, failed = stopped([RUNNING] + [FAILED] * 99, [FAILED] * 9, tasks)
+    assert (seen, confirmed, failed) == (FAILED, True, times_failed)
+
+
+def test_a_stop_is_believed_only_after_a_while() -> None:
+    """A run must stay failed, and a missing one stay away, before that counts."""
+    assert stopped([RUNNING] + [FAILED] * 99, [FAILED])[2].now >= 1000 + STAYS
+    assert stopped([None] * 99, [])[2].now >= 1000 + STAYS_AWAY
+
+
+def test_without_time_the_first_answer_is_believed() -> None:
+    """In the seconds of a cancel a run that was alive is failed at once, with one request."""
+    seen, confirmed, time, failed = stopped([], [FAILED], last=RUNNING, once=True)
+    assert (seen, confirmed, failed, time.slept) == (FAILED, True, 1, [])
+
+
+def test_without_time_a_run_that_is_on_its_way_is_waited_for() -> None:
+    """A cancel during the trigger stops the run as soon as Airflow has made it, and never claims that there will be none."""
+    assert stopped([None, None, RUNNING], [FAILED], once=True)[:2] == (FAILED, True)
+    assert stopped([None] * 99, [], once=True)[2].now >= 1000 + STAYS_AWAY
+
+
+@pytest.mark.parametrize("looks", [[DOWN] * 99, [RUNNING] * 99])
+def test_what_cannot_be_confirmed_is_not_claimed(looks: list[Any]) -> None:
+    """An Airflow that is down or does not obey leaves the stop unconfirmed, at the deadline."""
+    seen, confirmed, time, _ = stopped(looks, [DOWN] * 99)
+    assert not confirmed
+    assert time.now == 1050
+    assert seen in (None, RUNNING)
+
+
+def test_a_missing_permission_is_told() -> None:
+    """Asking again would not help."""
+    with pytest.raises(Forbidden):
+        stopped([RUNNING], [Forbidden("no", "", "")])

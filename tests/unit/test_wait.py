@@ -1,0 +1,136 @@
+"""Waiting, as tables: what the looks show → how it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrypoint.errors import AirflowUnreachable, Forbidden, RunNotFound, Unauthorized, UnexpectedAnswer
+from entrypoint.gate.patience import Patience
+from entrypoint.gate.wait import Times, wait
+from entrypoint.models import DagRun
+from tests.support.gate import VirtualTime
+from tests.support.scripted import Script, Watcher
+
+DOWN = AirflowUnreachable("down", "", "")
+LOGIN_PAGE = UnexpectedAnswer("login page", "", "")
+REFUSED = Unauthorized("refused", "", "")
+MISSING = Forbidden("missing", "", "")
+
+
+def run(state: Any) -> DagRun:
+    """Return the run in this state."""
+    return DagRun("sales", "r1", state, {})
+
+
+QUEUED, RUNNING, SUCCESS, FAILED = run("queued"), run("running"), run("success"), run("failed")
+
+
+@dataclass
+class Looks:
+    """An Airflow of which only the looks matter."""
+
+    get_run: Script
+
+
+def waited(looks: list[Any], *, start: DagRun = QUEUED, **times: Any) -> tuple[DagRun, VirtualTime, Watcher, float]:
+    """Wait through these looks; return the last run, the clock, what was told, and since when the state holds."""
+    time, watcher = VirtualTime(), Watcher()
+    patience = Patience(time.clock, time.sleep, watcher)
+    airflow: Any = Looks(Script(looks))
+    last, entered = wait(airflow, start, patience, Times(**{"since": time.now, "timeout": 600.0, **times}))
+    return last, time, watcher, entered
+
+
+@pytest.mark.parametrize(
+    ("looks", "end"),
+    [
+        ([QUEUED, RUNNING, SUCCESS], SUCCESS),
+        ([RUNNING, FAILED], FAILED),
+        ([SUCCESS], SUCCESS),
+        ([DOWN, DOWN, RUNNING, DOWN, SUCCESS], SUCCESS),
+        ([LOGIN_PAGE, RUNNING, LOGIN_PAGE, FAILED], FAILED),
+        ([None, RUNNING, None, SUCCESS], SUCCESS),
+        ([REFUSED, RUNNING, MISSING, SUCCESS], SUCCESS),
+        ([RUNNING, QUEUED, RUNNING, SUCCESS], SUCCESS),
+    ],
+)
+def test_the_run_s_own_end_ends_the_wait(looks: list[Any], end: DagRun) -> None:
+    """Whatever is ridden out on the way, the end is Airflow's."""
+    assert waited(looks)[0] == end
+
+
+@pytest.mark.parametrize(
+    ("looks", "error"),
+    [
+        ([RUNNING, None, None], RunNotFound),
+        ([REFUSED, REFUSED], Unauthorized),
+        ([RUNNING, MISSING, MISSING], Forbidden),
+        ([RUNNING, None, REFUSED], Unauthorized),
+    ],
+)
+def test_bad_news_must_be_said_twice_in_a_row(looks: list[Any], error: type[Exception]) -> None:
+    """A run that is gone and a credential that is refused end the wait once a second look agrees."""
+    with pytest.raises(error):
+        waited(looks)
+
+
+def test_the_timeout_ends_the_wait() -> None:
+    """At the deadline the run is returned as it was last seen."""
+    last, time, _, _ = waited([RUNNING] * 1000, timeout=90.0)
+    assert (last, time.now) == (RUNNING, 1090.0)
+
+
+def test_the_timeout_ends_the_wait_for_a_server_that_is_gone() -> None:
+    """Without any answer the wait ends at the deadline, too, and not as a success."""
+    last, time, _, _ = waited([DOWN] * 1000, timeout=90.0)
+    assert (last, time.now) == (QUEUED, 1090.0)
+
+
+def test_a_run_that_stays_queued_is_given_up_after_its_start_timeout() -> None:
+    """start_timeout ends the wait for a run that never starts, and leaves one alone that runs."""
+    last, time, _, _ = waited([QUEUED] * 1000, start_timeout=30.0)
+    assert (last, time.now) == (QUEUED, 1030.0)
+    assert waited([QUEUED] * 3 + [RUNNING] * 20 + [SUCCESS], start_timeout=30.0)[0] == SUCCESS
+
+
+def test_the_moment_of_the_last_change_is_known() -> None:
+    """How long the run has been in its last state counts from the look that first showed it."""
+    _, _, _, entered = waited([RUNNING] * 1000, timeout=90.0, poll_interval=10.0)
+    assert entered == 1010.0
+
+
+def test_a_fixed_interval_overrides_the_pace() -> None:
+    """poll_interval is kept to, look after look."""
+    _, time, _, _ = waited([RUNNING] * 5 + [SUCCESS], poll_interval=7.0)
+    assert time.slept == [7.0] * 6
+
+
+def test_every_look_is_told() -> None:
+    """The log learns of every state that was seen, the first included."""
+    assert waited([RUNNING, RUNNING, SUCCESS])[2].states == ["queued", "running", "running", "success"]
+
+
+def test_a_run_that_has_ended_is_not_looked_at() -> None:
+    """Nothing is asked about a run that is over already."""
+    last, time, _, _ = waited([], start=FAILED)
+    assert (last, time.slept) == (FAILED, [])
+
+
+@given(
+    looks=st.lists(st.sampled_from([QUEUED, RUNNING, DOWN, LOGIN_PAGE]), max_size=30),
+    end=st.sampled_from([SUCCESS, FAILED]),
+    timeout=st.floats(1, 5000),
+)
+def test_no_sequence_of_looks_outlasts_the_timeout_or_invents_an_end(
+    looks: list[Any], end: DagRun, timeout: float
+) -> None:
+    """The wait ends by the deadline, with the run's real end or with a state that is none."""
+    last, time, _, _ = waited([*looks, *[end] * 10000], timeout=timeout, start_timeout=inf)
+    assert time.now <= 1000.0 + timeout + 1e-6
+    assert last.state in ("queued", "running") or last == end
