@@ -14,7 +14,7 @@ demo: $(VENV)/ready ## Run the action once against a real local Airflow 3 (DAG=f
 
 test: lint ## Run everything: lint, unit, contract, integration, real Airflow 2 and 3, container
 	@echo 'Running the fast tests beside the real ones, whose output comes first; about ten minutes in all'
-	@log=$$(mktemp); $(BIN)/python -m pytest $(FAST) >"$$log" 2>&1 & fast=$$!; \
+	@log=$$(mktemp); nice -n 19 $(BIN)/python -m pytest $(FAST) >"$$log" 2>&1 & fast=$$!; \
 	  $(BIN)/python -m pytest $(REAL); result=$$?; \
 	  wait $$fast || result=1; cat "$$log"; rm "$$log"; exit $$result
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dev.runner import RunningStep, StepResult
 
 SLOW = 5.0
-SLOW_TRIGGER = 2.5
+SLOW_TRIGGER = 1.5
 POST_LIMIT = 60.0
 
 
@@ -131,12 +131,14 @@ def triggering(step: Step, detour: Detour) -> Iterator[RunningStep]:
 def test_cancelled_before_the_answer(
     airflow: LocalAirflow, detour: Detour, step: Step, triggering: RunningStep, tmp_path: Path
 ) -> None:
-    """A cancel during the trigger waits for the run that is on its way, and stops it."""
+    """A cancel during the trigger stops the run that is on its way; what main had no time to confirm it does not claim."""
     result = triggering.cancel()
 
     assert (result.exit_code, result.outputs["result"]) == (1, "cancelled"), result.log
-    assert result.annotations[-1].title == "Cancelled, the DAG run is over", result.log
-    assert detour.received("PATCH", "/dagRuns/*") == [200]
+    # How long Airflow takes to make a run is up to the machine: the run may be there in main's seconds, or later.
+    if result.annotations[-1].title != "Cancelled, could not confirm that the DAG run is stopped":
+        assert result.annotations[-1].title == "Cancelled, the DAG run is over", result.log
+        assert detour.received("PATCH", "/dagRuns/*") == [200]
     # A run that has just been made may come back to life once more.
     assert_stopped(airflow, tmp_path.name, step.run("post", timeout=POST_LIMIT))
 

@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 HOW_MANY = 20
 PATIENCE = 300.0
 """Seconds: twenty Pythons start at once, on two cores."""
+RIDDEN_OUT = "Trying again in"
+"""What the log says after a request that failed in passing."""
 
 
 def test_twenty_at_once(airflow_3_postgresql: LocalAirflow, container: Container, tmp_path: Path) -> None:
-    """Twenty containers with one run id make one DAG run, of which all report the verdict and one says that it made it."""
+    """Twenty containers with one run id make one DAG run, of which all report the verdict and one says that it made it.
+
+    More than one only where the overloaded server lost its answers.
+    """
     airflow = airflow_3_postgresql
     airflow.wait_for_dag("quick_success")
     inputs = {
@@ -38,4 +43,7 @@ def test_twenty_at_once(airflow_3_postgresql: LocalAirflow, container: Container
     assert [run["state"] for run in airflow.runs("quick_success")] == ["success"]
     told = [(result.exit_code, result.outputs.get("result"), result.outputs.get("run_id")) for result in results]
     assert told == [(0, "success", "wanted-by-twenty")] * HOW_MANY, "".join(result.log for result in results)
-    assert sorted(result.outputs["created"] for result in results) == ["false"] * (HOW_MANY - 1) + ["true"]
+    # A step whose trigger's answer got lost cannot know who made the run that it finds, and calls it its own .
+    made = [result for result in results if result.outputs["created"] == "true"]
+    assert len([result for result in made if RIDDEN_OUT not in result.log]) <= 1
+    assert made
