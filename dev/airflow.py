@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from dev import postgresql
 from dev.airflow_install import InstallError, initialise, install
@@ -42,7 +44,11 @@ __all__ = ["AIRFLOW_2", "AIRFLOW_3", "ComponentDiedError", "InstallError", "Loca
 
 _START_TIMEOUT = 180.0
 _POLL = 0.1
-_HTTP_TIMEOUT = 20.0
+_HTTP_TIMEOUT = 60.0
+_RETRIES = Retry(
+    total=6, backoff_factor=1.0, status_forcelist=(502, 503, 504), allowed_methods=("GET",), raise_on_status=False
+)
+"""For looks at an Airflow's own record, whatever state the tests have brought it into."""
 _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 _PAGE = 100  # Airflow 3 cuts larger ones silently (airflow-3.md 8)
 
@@ -128,6 +134,7 @@ class LocalAirflow:
         """A new session that is authorised as this user, and unaware of proxies; the caller closes it."""
         session = requests.Session()
         session.trust_env = False
+        session.mount("http://", HTTPAdapter(max_retries=_RETRIES))
         credentials = {"username": user, "password": self.users[user]}
         if self._version == AIRFLOW_2:
             session.auth = (user, self.users[user])
@@ -145,7 +152,10 @@ class LocalAirflow:
         with self.session() as session:
 
             def is_known() -> bool:
-                answer = session.get(f"{self.url}{self.api}/dags/{dag_id}", timeout=_HTTP_TIMEOUT)
+                try:
+                    answer = session.get(f"{self.url}{self.api}/dags/{dag_id}", timeout=_HTTP_TIMEOUT)
+                except requests.RequestException:  # a busy Airflow 2 replaces its only web server process now and then
+                    return False
                 return answer.ok and not answer.json().get("is_stale") and answer.json().get("is_active") is not False
 
             try:

@@ -6,6 +6,7 @@ It shows what a workflow's author would see on GitHub: the step's live log, its 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +15,8 @@ from dev.airflow import LocalAirflow
 from dev.airflow_settings import AIRFLOW_3
 from dev.runner import Process, Step, StepResult
 
-_DAGS = Path(__file__).parents[1] / "examples" / "dags"
+_EXAMPLES = Path(__file__).parents[1] / "examples"
+_DAGS = _EXAMPLES / "dags"
 _LIMIT = 600.0
 
 
@@ -27,6 +29,7 @@ def main() -> int:
 
     _say("1/4  Installing and starting Airflow 3 (the first time takes about a minute)")
     with LocalAirflow(AIRFLOW_3, dags=_DAGS) as airflow, tempfile.TemporaryDirectory() as workspace:
+        shutil.copytree(_EXAMPLES, workspace, dirs_exist_ok=True)  # what a checkout of the DAGs' repository would hold
         airflow.wait_for_dag(dag)
         _say(f"2/4  Running the action as a step of a workflow would: dag_id: {dag}")
         inputs = {"airflow_url": airflow.url, "username": "admin", "password": "admin", "dag_id": dag}
@@ -43,6 +46,10 @@ def _show(result: StepResult) -> None:
     print("Outputs:")
     for name, value in result.outputs.items():
         print(f"  {name} = {value}")
+    print("\nAnnotations (GitHub shows them on the workflow run, and in the pull request's diff):")
+    for note in result.annotations:
+        place = f" on {note.file}, line {note.line}" if note.file else ""
+        print(f"  {note.level}{place}: {note.title}")
     print("\nJob summary (Markdown, GitHub renders it):\n")
     print(result.summary)
     meaning = "the workflow goes on" if result.exit_code == 0 else "the workflow stops here"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from entrypoint.connection import BEFORE_TRIGGER
-from entrypoint.errors import ActionError, RunNotFound, TriggerUnclear
-from entrypoint.gate.diagnosis import why_stuck
+from entrypoint.errors import ActionError, DagNotFound, DagNotRunnable, InvalidConf, RunNotFound, TriggerUnclear
+from entrypoint.explain import Explainer
 from entrypoint.gate.existing import Todo, plan, require_same, take_over
 from entrypoint.gate.identity import derive_note, derive_run_id
 from entrypoint.gate.stop import stop
@@ -66,6 +65,7 @@ class Gate:
         self._console = line.console
         self._outputs = Outputs()
         self._airflow: Airflow | None = None
+        self._explain: Explainer | None = None
         self._answerable = False
         self._since = line.clock()
 
@@ -81,6 +81,8 @@ class Gate:
         except Interrupted:
             self._cancelled()
         self._learn(ridden_out=self._patience.ridden_out)
+        if self._explain is not None:
+            self._learn(turned_off=self._explain.turned_off)
         self._outputs.write(self.outcome, final=True)
         if self.outcome.result != "cancelled":
             commands.save_state("ENDED", "true")
@@ -88,14 +90,32 @@ class Gate:
 
     def _story(self) -> None:
         self._airflow = airflow = self._line.open()
+        self._explain = explain = Explainer(airflow, self._line, self._settings)
         self._learn(airflow_version=airflow.version)
-        run = self._obtain(airflow)
+        try:
+            run = self._obtain(airflow)
+        except (DagNotFound, DagNotRunnable, InvalidConf) as error:
+            raise explain.refusal(error) from None
         if self._settings.wait:
-            run = self._follow(airflow, run)
-        result = judge(run, self.outcome.taken_over, wait=self._settings.wait)
+            run = self._follow(airflow, explain, run)
+        red_tasks = self._settings.fail_on_failed_tasks and self._has_red_tasks(run)
+        result = judge(run, self.outcome.taken_over, wait=self._settings.wait, red_tasks=red_tasks)
         self._learn(result=result)
         if result == "timeout":
-            self._time_is_over(airflow, run)
+            self._time_is_over(airflow, explain, run)
+        elif run.ended:
+            self._learn(**explain.end(run, self.outcome.tasks))
+        if self._settings.xcom and run.ended:
+            self._learn(xcom=explain.xcoms(run, self.outcome.tasks, needed=result == "success"))
+
+    def _has_red_tasks(self, run: DagRun) -> bool:
+        if run.state == "success" and self.outcome.tasks is None:
+            raise ActionError(
+                "Whether tasks failed could not be read",
+                "Airflow calls the run a success, but fail_on_failed_tasks is true and its task instances could not be read.",
+                "Give the credential the permission to read task instances, then re-run this job: it runs nothing again.",
+            )
+        return bool(self.outcome.failed_tasks)
 
     def _learn(self, **known: Any) -> None:
         self.outcome = replace(self.outcome, **known)
@@ -165,16 +185,18 @@ class Gate:
 
     # Its end.
 
-    def _follow(self, airflow: Airflow, run: DagRun) -> DagRun:
+    def _follow(self, airflow: Airflow, explain: Explainer, run: DagRun) -> DagRun:
         """Wait for the run's end, and for the next one if somebody cleared the run in the meantime."""
         settings = self._settings
         times = Times(self._since, settings.timeout, settings.start_timeout, settings.poll_interval)
+        if not run.ended:
+            explain.usual(run)
         while True:
-            run, entered = wait(airflow, run, self._patience, times)
+            run, entered = wait(airflow, run, self._patience, times, explain.look)
             now = self._clock()
             self._learn(run=run, waited=now - self._since, state_for=now - entered)
             self._line.allow(AT_THE_END)
-            self._read_tasks(airflow, run)
+            self._read_tasks(airflow, explain, run)
             again = self._look_again(airflow, run) if run.ended else run
             if again.ended == run.ended:
                 self._learn(run=again)
@@ -183,13 +205,11 @@ class Gate:
             self._line.allow(self._since + settings.timeout - self._clock())
             run = again
 
-    def _read_tasks(self, airflow: Airflow, run: DagRun) -> None:
-        """Read the task instances for the report. The verdict does not depend on them."""
-        try:
-            look = partial(airflow.task_instances, run.dag_id, run.run_id)
-            self._learn(tasks=self._patience.read(look, until=self._line.until))
-        except ActionError as error:
-            self._console.no_tasks(error)
+    def _read_tasks(self, airflow: Airflow, explain: Explainer, run: DagRun) -> None:
+        """Read the task instances for the report. The verdict does not depend on them, unless the user says so."""
+        look = partial(airflow.task_instances, run.dag_id, run.run_id)
+        tasks = explain.ask_for_tasks(look)
+        self._learn(tasks=tasks)
 
     def _look_again(self, airflow: Airflow, run: DagRun) -> DagRun:
         """Return the run as it is now that its tasks are read: an end can be taken back. What cannot be read stands."""
@@ -201,12 +221,9 @@ class Gate:
 
     # The ends before its end.
 
-    def _time_is_over(self, airflow: Airflow, run: DagRun) -> None:
+    def _time_is_over(self, airflow: Airflow, explain: Explainer, run: DagRun) -> None:
         """Say why the run may be stuck, and stop it if that is wanted."""
-        request = self.outcome.request
-        assert request is not None  # noqa: S101 - set from the start
-        with suppress(ActionError):
-            self._learn(stuck=why_stuck(airflow, run, request, datetime.now(UTC)))
+        self._learn(blockers=explain.stuck(run, self.outcome.tasks))
         if self._settings.on_timeout == "cancel":
             self._stop(airflow, once=False, until=self._line.allow(AT_THE_END))
         else:

@@ -5,6 +5,7 @@ Shared by the main stage (`action.py`) and the post stage (`post.py`). It decide
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
@@ -17,12 +18,14 @@ from entrypoint.github import commands
 from entrypoint.report.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from entrypoint.settings import Settings
 
 BEFORE_TRIGGER = 60.0
 """Seconds for which an Airflow that does not answer is asked again while nothing depends on it yet."""
+TO_EXPLAIN = 15.0
+"""Seconds that an answer may take on which no verdict depends: meanwhile nobody looks at the run."""
 
 
 class Connection:
@@ -55,12 +58,26 @@ class Connection:
         self._longest = min(longest, self._read_timeout)
         return self.until
 
+    @contextmanager
+    def brief(self) -> Iterator[None]:
+        """While entered, no single answer may take longer than what only explains is worth."""
+        longest = self._longest
+        self._longest = min(longest, TO_EXPLAIN)
+        try:
+            yield
+        finally:
+            self._longest = longest
+
+    def left(self) -> float:
+        """Return the seconds until no request is worth waiting for."""
+        return self.until - self.clock()
+
     def open(self, seconds: float = BEFORE_TRIGGER, longest: float = inf) -> Airflow:
         """Find the Airflow, with that much patience. Raises the errors of `connect`."""
         url = self._settings.airflow_url
         if url.startswith("http:"):
             self.console.unencrypted(url)
-        transport = Transport(url, read_timeout=lambda: min(self._longest, max(1.0, self.until - self.clock())))
+        transport = Transport(url, read_timeout=lambda: min(self._longest, max(1.0, self.left())), trace=commands.debug)
         credential = Presented(self._settings.credential, commands.mask)
         until = self.allow(seconds, longest)
         airflow = self.patience.read(partial(connect, transport, credential), until=until, unexpected=False)

@@ -7,6 +7,10 @@ The lowest room: it knows nothing of Airflow's or the runner's wire formats. A f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from entrypoint.evidence import Raised
 
 
 class ActionError(Exception):
@@ -16,7 +20,10 @@ class ActionError(Exception):
         title: one line for the annotation's heading, the name of the cause.
         detail: the evidence, free text; it may quote Airflow.
         hint: what to change, and where.
+        raised: the exceptions behind it, where Airflow shows them.
     """
+
+    raised: tuple[Raised, ...] = ()
 
     def __init__(self, title: str, detail: str, hint: str) -> None:
         super().__init__(f"{title}: {detail}")
@@ -108,6 +115,14 @@ class RunExists(ActionError):
 
 class RunNotFound(ActionError):
     """The DAG run is not there (any more)."""
+
+
+class NotThere(ActionError):
+    """A log or an XCom that Airflow does not have."""
+
+
+class TooLarge(ActionError):
+    """An XCom that is larger than what may be read."""
 
 
 def shortened(text: str, limit: int) -> str:

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 _DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
-_RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
-_DAG_ID = re.compile(r"[\w.-]+")
-_RESERVED = ("scheduled__", "backfill__", "asset_triggered__", "dataset_triggered__")
 _HOST = re.compile(r"(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?", re.ASCII)
 _URL_TAIL = re.compile(r"(?:/home|/api/v[12]|/)+\Z")
 
@@ -89,6 +87,17 @@ def interval(text: str) -> float:
     if seconds < 1:
         raise Wrong(f"{quoted(text)} is less than 1 second.", "Write 1 or more: each look costs Airflow some work.")
     return seconds
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers within these bounds."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
+            raise Wrong(f"{quoted(text)} is not a whole number from {least} to {most}.", "Write one like 100.")
+        return int(text)
+
+    return parse
 
 
 def moment(text: str) -> datetime:
@@ -206,40 +215,6 @@ def _is_host(text: str, *, bracketed: bool) -> bool:
     with suppress(ValueError):
         return ip_address(text).version == 6 if bracketed else bool(_HOST.fullmatch(text))
     return False
-
-
-def dag_id(text: str) -> str:
-    """Parse a DAG id by Airflow's rule for keys: letters, digits, `_`, `-`, `.`, at most 250 characters."""
-    if not _DAG_ID.fullmatch(text) or len(text) > 250 or not text.strip("."):
-        raise Wrong(
-            f"{quoted(text)} cannot be a DAG id.",
-            "Airflow allows letters, digits, dash, dot and underscore, 250 characters at the most.",
-        )
-    return text
-
-
-def run_id(text: str) -> str:
-    """Parse a run id by the contract's rule.
-
-    Airflow 2 answers a wrong one with an HTML 500, Airflow 3 stores some that can never be read again (airflow-2.md 5,
-    airflow-3.md 4). `.` and `~` alone would change the meaning of a path: current folder, and "all runs".
-    """
-    if reserved := next((prefix for prefix in _RESERVED if text.startswith(prefix)), None):
-        raise Wrong(f"{quoted(text)} begins with {reserved}, which Airflow reserves.", "Choose another prefix.")
-    if not _RUN_ID.fullmatch(text) or len(text) > 200 or ".." in text or text in (".", "~"):
-        raise Wrong(
-            f"{quoted(text)} cannot be a run id.",
-            "Use letters, digits and _ . ~ : + - only, without '..', 200 characters at the most; "
-            "in a branch name replace the slashes.",
-        )
-    return text
-
-
-def note(text: str) -> str:
-    """Parse a note: Airflow stores 1000 characters at the most."""
-    if len(text) > 1000:
-        raise Wrong(f"it has {len(text)} characters.", "Airflow stores 1000 at the most: shorten it.")
-    return text
 
 
 def header_token(text: str) -> str:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from entrypoint.errors import ActionError
+    from entrypoint.evidence import Raised
 
 RunState = Literal["queued", "running", "success", "failed"]
 """Airflow's four DAG run states; 2.x and 3.x know no other (airflow-2.md 6, airflow-3.md 5)."""
@@ -19,6 +20,9 @@ Result = Literal["success", "failed", "timeout", "cancelled", "triggered", "erro
 
 IfRunExists = Literal["resume", "attach", "restart", "fail"]
 """The policy for a DAG run that exists already."""
+
+Logs = Literal["failed", "all", "none"]
+"""Whose task logs are relayed."""
 
 Stopped = Literal["yes", "unconfirmed", "left", "nothing"]
 """What became of the DAG run when the step stopped waiting before its end."""
@@ -79,13 +83,24 @@ class RunRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class XComName:
+    """An XCom that was asked for: the line of the input, and what it means."""
+
+    line: str
+    task_id: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dag:
-    """What Airflow knows about a DAG, as far as it bears on running it."""
+    """What Airflow knows about a DAG, as far as it bears on running it. `file` is as Airflow's import errors name it."""
 
     dag_id: str
     is_paused: bool
     is_active: bool
     has_import_errors: bool
+    file: str = ""
+    max_active_runs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +116,7 @@ class DagRun:
     end_date: datetime | None = None
     bundle_version: str | None = None
     note: str | None = None
+    run_after: datetime | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -130,7 +146,15 @@ class TaskInstance:
     try_number: int
     duration: float | None
     url: str
+    start_date: datetime | None = None
     end_date: datetime | None = None
+    max_tries: int = 0
+    pool: str | None = None
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether a `dagrun_timeout` ended it while it ran: skipped, begun, and never ended (measured on 2.11.2 and 3.3.2)."""
+        return self.state == "skipped" and self.start_date is not None and self.end_date is None
 
     @property
     def name(self) -> str:
@@ -139,10 +163,45 @@ class TaskInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task instance failed, as far as Airflow shows it.
+
+    Attributes:
+        cause: one line.
+        raised: the exception that ended its last try, then its causes; empty if none is known.
+        log: the tail of that try's log.
+        left_out: how many lines there were before that tail.
+    """
+
+    task: TaskInstance
+    cause: str
+    raised: tuple[Raised, ...] = ()
+    log: tuple[str, ...] = ()
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """Something that keeps the DAG run from moving: what it is, the evidence, what to do."""
+
+    title: str
+    detail: str
+    hint: str
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What the gate decided, and everything that people are told about it.
 
     Whatever was not learned on the way is None: the request when the inputs were wrong, the run when none was made.
+
+    Attributes:
+        blockers: why the run does not move, the likeliest reason first.
+        failures: the reasons of failed task instances; fewer than `failed_tasks` if there are very many.
+        timed_out_after: the DAG's `dagrun_timeout` in seconds, if that is what ended the run.
+        xcom: the values that were asked for, by the lines of the input.
+        turned_off: a sentence for each feature that this credential may not use.
     """
 
     result: Result
@@ -155,7 +214,11 @@ class Outcome:
     tasks: tuple[TaskInstance, ...] | None = None
     airflow_version: str | None = None
     stopped: Stopped | None = None
-    stuck: str | None = None
+    blockers: tuple[Blocker, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    timed_out_after: float | None = None
+    xcom: dict[str, Any] | None = None
+    turned_off: tuple[str, ...] = ()
     state_for: float = 0.0
     waited: float = 0.0
     post: bool = False

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from entrypoint import identifiers
 from entrypoint import inputs as parse
 from entrypoint.errors import InvalidInputs, Mistake
-from entrypoint.models import Credential, IfRunExists, Password, Secret, Token
+from entrypoint.models import Credential, IfRunExists, Logs, Password, Secret, Token, XComName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ NAMES = (
     "dag_id", "conf", "conf_file", "run_id", "logical_date", "data_interval_start", "data_interval_end", "run_after",
     "partition_key", "note",
     "trigger", "wait", "timeout", "start_timeout", "poll_interval", "if_run_exists", "if_paused", "on_timeout", "on_cancel",
-    "summary", "matrix",
+    "fail_on_failed_tasks", "xcom", "logs", "log_lines", "summary", "matrix",
 )  # fmt: skip
 """Every input of `action.yml`, in its order. A test holds the two together."""
 
@@ -62,6 +63,10 @@ class Settings:
     if_paused: Literal["fail", "unpause", "queue"]
     on_timeout: Literal["leave", "cancel"]
     on_cancel: Literal["cancel", "leave"]
+    fail_on_failed_tasks: bool
+    xcom: tuple[XComName, ...]
+    logs: Logs
+    log_lines: int
     summary: bool
     matrix: Any
 
@@ -112,15 +117,15 @@ def parse_settings(inputs: Mapping[str, str], workspace: Path) -> Settings:
     settings = Settings(
         airflow_url=reader.required("airflow_url", parse.base_url, "https://airflow.example.com"),
         credential=_credential(reader),
-        dag_id=reader.required("dag_id", parse.dag_id, "nightly_sales"),
+        dag_id=reader.required("dag_id", identifiers.dag_id, "nightly_sales"),
         conf=_conf(reader, workspace),
-        run_id=reader.optional("run_id", parse.run_id),
+        run_id=reader.optional("run_id", identifiers.run_id),
         logical_date=reader.optional("logical_date", parse.moment),
         data_interval_start=reader.optional("data_interval_start", parse.moment),
         data_interval_end=reader.optional("data_interval_end", parse.moment),
         run_after=reader.optional("run_after", parse.moment),
         partition_key=reader.optional("partition_key", str),
-        note=reader.optional("note", parse.note),
+        note=reader.optional("note", identifiers.note),
         trigger=reader.read("trigger", parse.boolean, True),
         wait=reader.read("wait", parse.boolean, True),
         timeout=reader.read("timeout", parse.duration, 3600.0),
@@ -130,12 +135,18 @@ def parse_settings(inputs: Mapping[str, str], workspace: Path) -> Settings:
         if_paused=reader.read("if_paused", parse.choice("fail", "unpause", "queue"), "fail"),
         on_timeout=reader.read("on_timeout", parse.choice("leave", "cancel"), "leave"),
         on_cancel=reader.read("on_cancel", parse.choice("cancel", "leave"), "cancel"),
+        fail_on_failed_tasks=reader.read("fail_on_failed_tasks", parse.boolean, False),
+        xcom=reader.read("xcom", identifiers.xcoms, ()),
+        logs=reader.read("logs", parse.choice("failed", "all", "none"), "failed"),
+        log_lines=reader.read("log_lines", parse.whole_number(1, 2000), 100),
         summary=reader.read("summary", parse.boolean, True),
         matrix=reader.read("matrix", _matrix, None),
     )
     _check_interval(reader, settings)
     if not settings.trigger:
         _check_only_waiting(reader)
+    if not settings.wait:
+        _check_not_waiting(reader, settings)
     if reader.mistakes:
         raise InvalidInputs(tuple(reader.mistakes))
     return settings
@@ -197,3 +208,13 @@ def _check_only_waiting(reader: _Reader) -> None:
     for name in _REQUEST:
         if reader.given(name):
             reader.wrong(name, "it is given, but trigger is false.", "Remove it: only a run that is made takes it.")
+
+
+def _check_not_waiting(reader: _Reader, settings: Settings) -> None:
+    """With `wait: false` nobody sees the end, so what is asked of the end is a misunderstanding."""
+    if settings.xcom:
+        reader.wrong(
+            "xcom", "it is given, but wait is false.", "Remove it: a run that is not waited for has no XComs yet."
+        )
+    if settings.fail_on_failed_tasks:
+        reader.wrong("fail_on_failed_tasks", "it is true, but wait is false.", "Remove it: nobody waits for the tasks.")

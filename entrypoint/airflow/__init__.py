@@ -7,7 +7,7 @@ repeats a request.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from entrypoint.airflow.answers import Answer, unauthorized
 from entrypoint.airflow.v1 import V1
@@ -16,9 +16,11 @@ from entrypoint.errors import ActionError, UnexpectedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from entrypoint.airflow.dialect import Tasks
     from entrypoint.airflow.transport import Authorizer, Transport
+    from entrypoint.evidence import Health, HumanInput, ImportFault, Pool, TaskLog
     from entrypoint.models import Dag, DagRun, RunRequest, TaskInstance
 
 
@@ -51,11 +53,58 @@ class Airflow(Protocol):
     def set_note(self, run: DagRun, note: str) -> None:
         """Replace the run's note."""
 
-    def task_instances(self, dag_id: str, run_id: str) -> tuple[TaskInstance, ...]:
-        """Return every task instance of the run, in the order of Airflow's answer."""
+    def task_instances(
+        self, dag_id: str, run_id: str, changed_since: datetime | None = None
+    ) -> tuple[TaskInstance, ...]:
+        """Return every task instance of the run, in the order of Airflow's answer.
+
+        With `changed_since`, on Airflow's clock, those that did not change are left out if this Airflow can tell.
+        """
 
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Return the run's page in Airflow's UI."""
+
+    # What explains a run. Each needs a permission of its own; the verdict needs none of it.
+
+    @property
+    def now(self) -> datetime | None:
+        """Airflow's clock at its last answer, None if it did not say."""
+
+    def log(self, run: DagRun, task: TaskInstance, keep: int) -> TaskLog:
+        """Return the log of the task instance's last try, of its lines the last `keep`. Raises NotThere."""
+
+    def xcom(self, run: DagRun, task_id: str, map_index: int, key: str, limit: int) -> Any:
+        """Return the value, as JSON has it. Raises NotThere, TooLarge (more than `limit` bytes of JSON)."""
+
+    def dagrun_timeout(self, dag_id: str) -> float | None:
+        """Return the DAG's `dagrun_timeout` in seconds."""
+
+    def durations(self, dag_id: str) -> tuple[float, ...]:
+        """Return the seconds that the DAG's last successful runs took, ten of them at the most."""
+
+    def running(self, dag_id: str) -> tuple[DagRun, ...]:
+        """Return the DAG's runs that are running, a hundred of them at the most."""
+
+    def import_faults(self) -> tuple[ImportFault, ...]:
+        """Return the DAG files that cannot be imported, a hundred of them at the most."""
+
+    def health(self) -> Health:
+        """Return which components of Airflow send heartbeats."""
+
+    def pool(self, name: str) -> Pool:
+        """Return the pool."""
+
+    def in_pool(self, name: str) -> tuple[tuple[str, str, TaskInstance], ...]:
+        """Return who takes the pool's slots: DAG, run id and task instance, a hundred of them at the most."""
+
+    def lost(self, run: DagRun, task: TaskInstance) -> str | None:
+        """Return what Airflow's audit log says of a task instance whose worker sent no more heartbeats."""
+
+    def unmet(self, run: DagRun, task: TaskInstance) -> tuple[str, ...]:
+        """Return what Airflow itself says that keeps the task instance from starting, beside the tasks before it."""
+
+    def human_inputs(self, run: DagRun) -> tuple[HumanInput, ...]:
+        """Return the questions to humans that are open in this run; none where Airflow does not know such."""
 
 
 class Credentials(Protocol):

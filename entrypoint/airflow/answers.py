@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from time import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -81,6 +83,15 @@ def unauthorized(answer: Answer) -> Unauthorized:
     )
 
 
+def origin_of(source: str, response: requests.Response) -> str:
+    """Return request, status and content type, for error texts."""
+    return f"{source} answered {response.status_code} {_kind(response)}"
+
+
+def _kind(response: requests.Response) -> str:
+    return response.headers.get("Content-Type", "no content type").split(";")[0].strip().lower()
+
+
 def read(source: str, response: requests.Response) -> Answer:
     """Read a response.
 
@@ -88,8 +99,7 @@ def read(source: str, response: requests.Response) -> Answer:
         AirflowUnreachable: 429 or 5xx.
         UnexpectedAnswer: a redirect, broken JSON, or a 2xx that is not JSON.
     """
-    kind = response.headers.get("Content-Type", "no content type").split(";")[0].strip().lower()
-    source = f"{source} answered {response.status_code} {kind}"
+    source = origin_of(source, response)
     if response.status_code == 429 or response.status_code >= 500:
         raise AirflowUnreachable(
             f"Airflow answers {response.status_code}",
@@ -107,7 +117,7 @@ def read(source: str, response: requests.Response) -> Answer:
             "Airflow wants a credential of its own.",
         )
     body = None
-    if kind.endswith("json"):
+    if _kind(response).endswith("json"):
         try:
             body = response.json()
         except (ValueError, RecursionError):
@@ -138,3 +148,36 @@ def _retry_after(value: str | None) -> float | None:
     with suppress(ValueError, OverflowError):
         return max(0.0, parsedate_to_datetime(value).timestamp() - time())
     return None
+
+
+def object_of(answer: Answer, status: int, shape: dict[str, type]) -> dict[str, Any]:
+    """Return the body if status and shape are as the API promises. Raises UnexpectedAnswer."""
+    if answer.status != status:
+        raise answer.unexpected(answer.detail or "the status means nothing here.")
+    if not isinstance(answer.body, dict):
+        raise answer.unexpected("the JSON is not an object.")
+    for key, kind in shape.items():
+        if not isinstance(answer.body.get(key), kind):
+            raise answer.unexpected(f"the JSON has no usable {key!r}.")
+    return answer.body
+
+
+def optional(answer: Answer, body: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
+    """Return the value of a key that may be missing or null. Raises UnexpectedAnswer for any other shape."""
+    value = body.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, float) and not isfinite(value)):
+        raise answer.unexpected(f"the JSON has no usable {key!r}.")
+    return value
+
+
+def moment_of(answer: Answer, text: Any) -> datetime | None:
+    """Return an RFC 3339 date in UTC, None for null. Raises UnexpectedAnswer for anything else."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise answer.unexpected("a date is not RFC 3339.") from None

@@ -6,15 +6,16 @@ A field that is missing or of the wrong shape is an unexpected answer, never a g
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
-from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 from urllib.parse import quote
 
+from entrypoint.airflow.answers import moment_of, object_of, optional
 from entrypoint.errors import Conflict, DagNotFound, Forbidden, InvalidConf, NotSupported, RunNotFound
 from entrypoint.models import CANCELLED, Dag, DagRun, RunRequest, RunState, TaskInstance
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from entrypoint.airflow.answers import Answer
     from entrypoint.airflow.transport import Transport
 
@@ -79,21 +80,23 @@ class Dialect:
         """See `Airflow`."""
         answer = self._send("GET", f"/dags/{segment(dag_id)}")
         if answer.status == 404:
-            raise _dag_not_found(dag_id, answer)
-        body = _object(answer, 200, {"dag_id": str, "is_paused": bool})
+            raise dag_not_found(dag_id, answer)
+        body = object_of(answer, 200, {"dag_id": str, "is_paused": bool})
         return Dag(
             dag_id=body["dag_id"],
             is_paused=body["is_paused"],
             is_active=self._active(body),
             has_import_errors=bool(body.get("has_import_errors")),
+            file=str(body.get("relative_fileloc") or body.get("fileloc") or ""),
+            max_active_runs=optional(answer, body, "max_active_runs", int),
         )
 
     def unpause(self, dag_id: str) -> None:
         """See `Airflow`."""
         answer = self._send("PATCH", f"/dags/{segment(dag_id)}?update_mask=is_paused", {"is_paused": False})
         if answer.status == 404:
-            raise _dag_not_found(dag_id, answer)
-        if _object(answer, 200, {"is_paused": bool})["is_paused"]:
+            raise dag_not_found(dag_id, answer)
+        if object_of(answer, 200, {"is_paused": bool})["is_paused"]:
             raise answer.unexpected("the DAG is still paused.")
 
     def trigger(self, request: RunRequest) -> DagRun:
@@ -102,7 +105,7 @@ class Dialect:
         if answer.status == 409:
             raise Conflict("The run id or the logical date is taken", answer.detail, "")
         if answer.status == 404:
-            raise _dag_not_found(request.dag_id, answer)
+            raise dag_not_found(request.dag_id, answer)
         if answer.status in (400, 422) and answer.body is not None:
             raise InvalidConf(
                 "Airflow refused the DAG run's parameters",
@@ -126,7 +129,7 @@ class Dialect:
                 f"{answer.source}: {answer.detail}",
                 "Somebody may have deleted the run or the DAG at this moment: re-run this job.",
             )
-        _object(answer, 200, {"dag_run_id": str} if path.endswith("/clear") else {"task_instances": list})
+        object_of(answer, 200, {"dag_run_id": str} if path.endswith("/clear") else {"task_instances": list})
 
     def _send(self, method: str, path: str, body: Any = None) -> Answer:
         answer = self._transport.send(method, f"{self.api}{path}", body=body)
@@ -138,8 +141,8 @@ class Dialect:
         return Forbidden(
             "A permission is missing",
             f"{answer.source}. Airflow knows the credential but does not allow this.",
-            'To trigger and wait it needs "can create" on DAG runs and "can read" on DAGs, DAG runs and task instances, '
-            'as Airflow\'s role User has them; to unpause also "can edit" on the DAG.',
+            'To trigger and wait it needs "can create" on DAG runs, "can edit" on the DAG, and "can read" on DAGs, DAG runs '
+            "and task instances, as Airflow's role User has them.",
         )
 
     def _run_or_none(self, answer: Answer, dag_id: str, run_id: str) -> DagRun | None:
@@ -149,79 +152,60 @@ class Dialect:
 
     def _run(self, answer: Answer, dag_id: str, run_id: str) -> DagRun:
         """Read a DAG run, and make sure that it is this one: an answer about another run proves nothing."""
-        body = _object(answer, 200, {"dag_id": str, "dag_run_id": str, "state": str})
+        body = object_of(answer, 200, {"dag_id": str, "dag_run_id": str, "state": str})
         if (body["dag_id"], body["dag_run_id"]) != (dag_id, run_id) or body["state"] not in get_args(RunState):
             raise answer.unexpected("it is about another run, or in a state that Airflow does not have.")
+        return self._run_in(answer, body)
+
+    def _run_in(self, answer: Answer, body: dict[str, Any]) -> DagRun:
+        """Read a DAG run whose identity and state were looked at."""
         return DagRun(
-            dag_id=dag_id,
-            run_id=run_id,
+            dag_id=body["dag_id"],
+            run_id=body["dag_run_id"],
             state=cast("RunState", body["state"]),
-            conf=_optional(answer, body, "conf", dict) or {},
-            logical_date=_moment(answer, body.get("logical_date")),
-            start_date=_moment(answer, body.get("start_date")),
-            end_date=_moment(answer, body.get("end_date")),
-            bundle_version=_optional(answer, body, "bundle_version", str),
-            note=_optional(answer, body, "note", str),
+            conf=optional(answer, body, "conf", dict) or {},
+            logical_date=moment_of(answer, body.get("logical_date")),
+            start_date=moment_of(answer, body.get("start_date")),
+            end_date=moment_of(answer, body.get("end_date")),
+            bundle_version=optional(answer, body, "bundle_version", str),
+            note=optional(answer, body, "note", str),
+            run_after=moment_of(answer, body.get("run_after")),
         )
 
     def _task(self, answer: Answer, item: Any, dag_id: str, run_id: str) -> TaskInstance:
         if not isinstance(item, dict) or not isinstance(item.get("task_id"), str):
             raise answer.unexpected("a task instance has no task_id.")
-        map_index = _optional(answer, item, "map_index", int)
+        map_index = optional(answer, item, "map_index", int)
         task = TaskInstance(
             task_id=item["task_id"],
             map_index=-1 if map_index is None else map_index,
-            state=_optional(answer, item, "state", str),
-            try_number=_optional(answer, item, "try_number", int) or 0,
-            duration=_optional(answer, item, "duration", (int, float)),
+            state=optional(answer, item, "state", str),
+            try_number=optional(answer, item, "try_number", int) or 0,
+            duration=optional(answer, item, "duration", (int, float)),
             url="",
-            end_date=_moment(answer, item.get("end_date")),
+            start_date=moment_of(answer, item.get("start_date")),
+            end_date=moment_of(answer, item.get("end_date")),
+            max_tries=optional(answer, item, "max_tries", int) or 0,
+            pool=optional(answer, item, "pool", str),
         )
         return replace(task, url=self.task_url(task, dag_id, run_id))
 
-    def _tasks_page(self, dag_id: str, run_id: str, **params: int) -> tuple[Answer, list[Any], int]:
+    def _tasks_page(
+        self, dag_id: str, run_id: str, changed_since: datetime | None = None, **params: Any
+    ) -> tuple[Answer, list[Any], int]:
         """Return the answer, its task instances as JSON, and how many there are in all."""
+        if changed_since is not None and self._release >= (2, 11):
+            params["updated_at_gte"] = changed_since.isoformat()
         path = f"{self.api}/dags/{segment(dag_id)}/dagRuns/{segment(run_id)}/taskInstances"
         answer = self._transport.get(path, params)
         if answer.status == 403:
             raise self._forbidden(answer)
-        body = _object(answer, 200, {"task_instances": list, "total_entries": int})
+        body = object_of(answer, 200, {"task_instances": list, "total_entries": int})
         return answer, body["task_instances"], body["total_entries"]
 
 
-def _object(answer: Answer, status: int, shape: dict[str, type]) -> dict[str, Any]:
-    """Return the body if status and shape are as the API promises. Raises UnexpectedAnswer."""
-    if answer.status != status:
-        raise answer.unexpected(answer.detail or "the status means nothing here.")
-    if not isinstance(answer.body, dict):
-        raise answer.unexpected("the JSON is not an object.")
-    for key, kind in shape.items():
-        if not isinstance(answer.body.get(key), kind):
-            raise answer.unexpected(f"the JSON has no usable {key!r}.")
-    return answer.body
-
-
-def _optional(answer: Answer, body: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
-    """Return the value of a key that may be missing or null. Raises UnexpectedAnswer for any other shape."""
-    value = body.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, float) and not isfinite(value)):
-        raise answer.unexpected(f"the JSON has no usable {key!r}.")
-    return value
-
-
-def _moment(answer: Answer, text: Any) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (TypeError, ValueError, OverflowError):
-        raise answer.unexpected("a date is not RFC 3339.") from None
-
-
-def _dag_not_found(dag_id: str, answer: Answer) -> Exception:
+def dag_not_found(dag_id: str, answer: Answer) -> Exception:
+    """Return the error for a 404 about a DAG: that there is none, or that this is not Airflow's own 404."""
     if not isinstance(answer.body, dict) or "detail" not in answer.body:
         return answer.unexpected("Airflow's own 404 looks different.")
     return DagNotFound(

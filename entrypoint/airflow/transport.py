@@ -8,6 +8,10 @@ refused credential that can be renewed is answered here, because such a request 
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,15 +19,17 @@ import certifi
 import requests
 from urllib3.exceptions import HTTPError
 
-from entrypoint.airflow.answers import TRY_LATER, Answer, read, unauthorized
+from entrypoint.airflow.answers import TRY_LATER, Answer, origin_of, read, unauthorized
 from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
 """Seconds. An Airflow that is frozen for a minute must not end a wait (waiting.md 3)."""
+_CHUNK = 65_536
 
 
 class Authorizer(Protocol):
@@ -43,6 +49,7 @@ class Transport:
         base_url: without a slash at its end.
         authorizer: adds the credential; None sends none.
         read_timeout: seconds that an answer may take, asked anew for each request so that none outlasts a deadline.
+        trace: is told of every request: method, path, what came back. Neither headers nor bodies.
     """
 
     def __init__(
@@ -50,10 +57,13 @@ class Transport:
         base_url: str,
         authorizer: Authorizer | None = None,
         read_timeout: Callable[[], float] = lambda: READ_TIMEOUT,
+        trace: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.base_url = base_url
         self.authorizer = authorizer
         self._read_timeout = read_timeout
+        self._trace = trace
+        self.server_time: datetime | None = None
         self._session = requests.Session()
         # An old `_token` cookie would beat the Authorization header on Airflow 3.1 (authentication.md 3.7).
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -79,24 +89,41 @@ class Transport:
             Unauthorized: 401, or Airflow 3's 403 for a token it cannot read (airflow-3.md 2).
         """
         authorizer = None if anonymous else self.authorizer
-        answer = self._once(method, path, params, body, authorizer)
+        request = _Request(method, path, params, None if body is None else json.dumps(body, allow_nan=False).encode())
+        return self._presented(request, authorizer)
+
+    def stream(
+        self, path: str, accept: str, take: Callable[[bytes], bool], params: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """Send a GET whose answer may be large, and hand its body over piece by piece, as far as `take` returns True.
+
+        What a slow server has not sent in the time for one answer is left out. What is no success is not handed over.
+
+        Raises:
+            AirflowUnreachable, UnexpectedAnswer, Unauthorized: as `send`.
+        """
+        return self._presented(_Request("GET", path, params, None, accept, take), self.authorizer)
+
+    def _presented(self, request: _Request, authorizer: Authorizer | None) -> Answer:
+        answer = self._once(request, authorizer)
         if answer.refused and authorizer is not None and authorizer.forget():
-            answer = self._once(method, path, params, body, authorizer)
-        if answer.refused and not anonymous:
+            answer = self._once(request, authorizer)
+        if answer.refused and authorizer is not None:
             raise unauthorized(answer)
         return answer
 
-    def _once(self, method: str, path: str, params: Any, body: Any, authorizer: Authorizer | None) -> Answer:
+    def _once(self, request: _Request, authorizer: Authorizer | None) -> Answer:
         limit = self._read_timeout()
+        source, began = f"{request.method} {request.path}", time.monotonic()
         try:
-            response = self._session.request(
-                method,
-                f"{self.base_url}{path}",
-                params=params,
-                data=None if body is None else json.dumps(body, allow_nan=False).encode(),
+            with self._session.request(
+                request.method,
+                f"{self.base_url}{request.path}",
+                params=request.params,
+                data=request.body,
                 headers={
-                    "Accept": "application/json",
-                    **({} if body is None else {"Content-Type": "application/json"}),
+                    "Accept": request.accept,
+                    **({} if request.body is None else {"Content-Type": "application/json"}),
                 },
                 # An AuthBase keeps requests from letting ~/.netrc replace the credential (authentication.md 3.3).
                 auth=authorizer or _anonymous,
@@ -104,17 +131,51 @@ class Transport:
                 timeout=(min(CONNECT_TIMEOUT, limit), limit),
                 # Named, because REQUESTS_CA_BUNDLE of the job would win over True (authentication.md 3.4).
                 verify=certifi.where(),
-            )
+                stream=True,
+            ) as response:
+                self.server_time = _date(response.headers.get("Date"))
+                if request.take is None or not response.ok:
+                    response.content  # noqa: B018 - reads the body, within this try
+                    answer = read(source, response)
+                else:
+                    answer = _handed_over(source, response, request.take, began + limit)
         except (requests.exceptions.RequestException, HTTPError) as error:
-            raise _unreachable(f"{method} {path}", error, limit) from None
-        return read(f"{method} {path}", response)
+            fault = _unreachable(source, error, limit)
+            self._trace(fault.detail)
+            raise fault from None
+        self._trace(f"{answer.source} after {time.monotonic() - began:.2f} s")
+        return answer
+
+
+def _date(text: str | None) -> datetime | None:
+    with suppress(ValueError, OverflowError):
+        moment = parsedate_to_datetime(text) if text else None
+        return moment if moment is None or moment.tzinfo else None
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    params: Mapping[str, Any] | None
+    body: bytes | None
+    accept: str = "application/json"
+    take: Callable[[bytes], bool] | None = None
+
+
+def _handed_over(source: str, response: requests.Response, take: Callable[[bytes], bool], until: float) -> Answer:
+    for chunk in response.iter_content(_CHUNK):
+        if not take(chunk) or time.monotonic() > until:
+            break
+    return Answer(response.status_code, None, origin_of(source, response))
 
 
 def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _unreachable(source: str, error: Exception, limit: float) -> Exception:
+def _unreachable(source: str, error: Exception, limit: float) -> AirflowUnreachable | UnexpectedAnswer:
     """Name what happened. The exception's own text is left out: it may quote a header or a URL with a secret."""
     if isinstance(error, requests.exceptions.SSLError):
         return UnexpectedAnswer(

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entrypoint.airflow.answers import unauthorized
-from entrypoint.airflow.dialect import Dialect, not_supported, segment, stopped_note
+from entrypoint.airflow.answers import optional, unauthorized
+from entrypoint.airflow.dialect import not_supported, segment, stopped_note
+from entrypoint.airflow.insight import Insight
+from entrypoint.airflow.logs import TextLog
 from entrypoint.errors import ActionError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from entrypoint.airflow.answers import Answer
     from entrypoint.airflow.dialect import Tasks
+    from entrypoint.airflow.logs import LogReader
     from entrypoint.models import DagRun, RunRequest, TaskInstance
 
 _ALL = 100_000
 """Airflow 2 honours any limit here, and gives no stable order to page by (airflow-2.md 7)."""
 
 
-class V1(Dialect):
+class V1(Insight):
     """An Airflow 2."""
 
     api: ClassVar[str] = "/api/v1"
@@ -34,9 +40,11 @@ class V1(Dialect):
         if request.note is not None and self._release < (2, 5):
             raise not_supported("note", self.version, "Airflow 2.5")
 
-    def task_instances(self, dag_id: str, run_id: str) -> tuple[TaskInstance, ...]:
+    def task_instances(
+        self, dag_id: str, run_id: str, changed_since: datetime | None = None
+    ) -> tuple[TaskInstance, ...]:
         """Return all task instances in one answer."""
-        answer, items, _ = self._tasks_page(dag_id, run_id, limit=_ALL)
+        answer, items, _ = self._tasks_page(dag_id, run_id, changed_since, limit=_ALL)
         return tuple(self._task(answer, item, dag_id, run_id) for item in items)
 
     def run_url(self, dag_id: str, run_id: str) -> str:
@@ -92,3 +100,23 @@ class V1(Dialect):
         if self._transport.get(f"{self.api}/dags", {"limit": 1}).status == 200:
             return super()._forbidden(answer)
         return unauthorized(answer)
+
+    # What explains.
+
+    _health: ClassVar[str] = "/health"
+    _log_format: ClassVar[str] = "text/plain"
+
+    def _log_reader(self, keep: int) -> LogReader:
+        return TextLog(keep)
+
+    def _seconds(self, answer: Answer, value: Any) -> float:
+        if not isinstance(value, dict):
+            raise answer.unexpected("a duration is no object.")
+        parts = {key: optional(answer, value, key, (int, float)) or 0 for key in ("days", "seconds", "microseconds")}
+        return timedelta(**parts).total_seconds()
+
+    def _xcom_params(self) -> dict[str, str]:
+        """Ask for JSON: before 2.10 there is only a Python repr (airflow-2.md 7)."""
+        if self._release < (2, 10):
+            raise not_supported("xcom", self.version, "Airflow 2.10")
+        return {"stringify": "false"}

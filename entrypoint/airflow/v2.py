@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entrypoint.airflow.dialect import Dialect, not_supported, segment, stopped_note
+from entrypoint.airflow.answers import optional
+from entrypoint.airflow.dialect import not_supported, segment, stopped_note
+from entrypoint.airflow.insight import Insight
+from entrypoint.airflow.logs import JsonLog
 from entrypoint.errors import NotSupported
+from entrypoint.evidence import HumanInput
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from entrypoint.airflow.answers import Answer
     from entrypoint.airflow.dialect import Tasks
+    from entrypoint.airflow.logs import LogReader
     from entrypoint.models import DagRun, RunRequest, TaskInstance
 
 _PAGE = 100
 """Airflow 3 silently cuts a larger limit to this (airflow-3.md 8)."""
 
+_ISO_DURATION = re.compile(
+    r"P(?:(?P<days>[\d.]+)D)?(?:T(?:(?P<hours>[\d.]+)H)?(?:(?P<minutes>[\d.]+)M)?(?:(?P<seconds>[\d.]+)S)?)?"
+)
 
-class V2(Dialect):
+
+class V2(Insight):
     """An Airflow 3."""
 
     api: ClassVar[str] = "/api/v2"
@@ -32,12 +45,14 @@ class V2(Dialect):
                 "Give logical_date as well, or leave the data interval out.",
             )
 
-    def task_instances(self, dag_id: str, run_id: str) -> tuple[TaskInstance, ...]:
+    def task_instances(
+        self, dag_id: str, run_id: str, changed_since: datetime | None = None
+    ) -> tuple[TaskInstance, ...]:
         """Return all task instances, page by page in a stable order."""
         tasks: dict[tuple[str, int], TaskInstance] = {}
         offset, total = 0, 1
         while offset < total:
-            answer, items, total = self._tasks_page(dag_id, run_id, limit=_PAGE, offset=offset)
+            answer, items, total = self._tasks_page(dag_id, run_id, changed_since, limit=_PAGE, offset=offset)
             for item in items:
                 task = self._task(answer, item, dag_id, run_id)
                 tasks[task.task_id, task.map_index] = task
@@ -94,3 +109,34 @@ class V2(Dialect):
 
     def _active(self, dag: dict[str, Any]) -> bool:
         return not dag.get("is_stale")
+
+    # What explains.
+
+    _health: ClassVar[str] = "/monitor/health"
+    _log_format: ClassVar[str] = "application/x-ndjson"
+
+    def _log_reader(self, keep: int) -> LogReader:
+        return JsonLog(keep)
+
+    def _seconds(self, answer: Answer, value: Any) -> float:
+        """Read an ISO 8601 duration."""
+        match = _ISO_DURATION.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            raise answer.unexpected("a duration is not ISO 8601.")
+        return timedelta(**{unit: float(number) for unit, number in match.groupdict(0).items()}).total_seconds()
+
+    def _xcom_params(self) -> dict[str, str]:
+        return {}
+
+    def human_inputs(self, run: DagRun) -> tuple[HumanInput, ...]:
+        """See `Airflow`. From 3.1 on (airflow-3.md 9)."""
+        if self._release < (3, 1):
+            return ()
+        path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/hitlDetails"
+        answer, items = self._list(path, "hitl_details", {"response_received": "false", "limit": _PAGE})
+        found = []
+        for item in items:
+            task = self._task(answer, item.get("task_instance"), run.dag_id, run.run_id)
+            subject = optional(answer, item, "subject", str) or ""
+            found.append(HumanInput(task.task_id, task.map_index, subject, f"{task.url}/required_actions"))
+        return tuple(found)

@@ -1,26 +1,151 @@
-"""Why a DAG run does not move, as far as Airflow shows it to this credential. It only reads."""
+"""Why a DAG run does not move, as far as Airflow shows it to this credential. It only reads.
+
+A run that Airflow has accepted may wait for ever and say nothing (airflow-2.md 11.7, airflow-3.md 11.6, 11.20).
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from entrypoint.gate.extras import Feature
+from entrypoint.models import Blocker
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from entrypoint.airflow import Airflow
-    from entrypoint.models import DagRun, RunRequest
+    from entrypoint.gate.extras import Extras
+    from entrypoint.models import Dag, DagRun, TaskInstance
+
+_NAMED = 5
+"""How many runs or task instances a sentence names before it only counts them."""
+_POOLS = 3
+_ASKED = 3
+_AT_WORK = ("running", "restarting")
 
 
-def why_stuck(airflow: Airflow, run: DagRun, request: RunRequest, now: datetime) -> str | None:
-    """Return the reason in a sentence, None if none is known. Raises the errors of `Airflow.get_dag`.
+def diagnose(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...], now: datetime) -> tuple[Blocker, ...]:
+    """Return what keeps the run from moving, the likeliest first; empty if nothing is known.
 
-    A run of a paused DAG stays queued, or frozen if the DAG was paused on the way; a run with a date in the future waits for
-    it, on Airflow 2 for ever (airflow-2.md 5, airflow-3.md 4).
+    Args:
+        extras: asks for what only explains.
+        run: as last seen, not ended.
+        tasks: its task instances as last seen; none if they may not be read.
+        now: the time, for dates in the future.
     """
-    if request.run_after is not None and request.run_after > now:
-        return f"Its run_after, {request.run_after.isoformat()}, has not come yet."
-    if run.logical_date is not None and run.logical_date > now:
-        return f"Its logical date, {run.logical_date.isoformat()}, lies in the future."
-    if airflow.get_dag(run.dag_id).is_paused:
-        return "The DAG is paused in Airflow; nothing of it runs until somebody unpauses it."
-    return None
+    if any(task.state in _AT_WORK for task in tasks):
+        return ()
+    dag = extras.ask(Feature.DAG, partial(extras.airflow.get_dag, run.dag_id), None)
+    found = [*_dates(run, now), *_components(extras, tasks)]
+    if dag is not None and dag.is_paused:
+        found.append(_paused(dag))
+    if run.state == "queued" and dag is not None and dag.max_active_runs is not None:
+        found += _other_runs(extras, run, dag.max_active_runs)
+    found += _humans(extras, run, tasks)
+    found += _pools(extras, run, tasks)
+    found = found or [*_no_worker(tasks), *_unmet(extras, run, tasks)]
+    return tuple(found)
+
+
+def _dates(run: DagRun, now: datetime) -> Iterator[Blocker]:
+    for name, moment in (("run_after", run.run_after), ("logical date", run.logical_date)):
+        if moment is not None and moment > now:
+            yield Blocker(
+                f"The run's {name} lies in the future",
+                f"Airflow starts nothing of it before {moment.isoformat()}.",
+                "Wait until then (see the input timeout), or ask for another date.",
+            )
+            return
+
+
+def _components(extras: Extras, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
+    health = extras.ask(Feature.HEALTH, extras.airflow.health, None)
+    if health is None:
+        return
+    dead = [name for name in ("scheduler", "dag_processor") if getattr(health, name) is False]
+    if health.triggerer is not True and any(task.state == "deferred" for task in tasks):
+        dead.append("triggerer")
+    for name in dead:
+        yield Blocker(
+            f"Airflow's {name.replace('_', '-')} is not running",
+            "Airflow's own health check has not had a heartbeat of it lately.",
+            "Whoever runs this Airflow has to bring it back; the DAG run then goes on by itself.",
+        )
+
+
+def _paused(dag: Dag) -> Blocker:
+    return Blocker(
+        "The DAG is paused",
+        f"{dag.dag_id} is paused in Airflow; nothing of it runs until somebody unpauses it.",
+        "Unpause the DAG in Airflow; the DAG run then goes on by itself.",
+    )
+
+
+def _other_runs(extras: Extras, run: DagRun, allowed: int) -> Iterator[Blocker]:
+    running = extras.ask(Feature.RUNS, partial(extras.airflow.running, run.dag_id), ())
+    if running and len(running) >= allowed:
+        yield Blocker(
+            "Other runs of the DAG come first",
+            f"{run.dag_id} allows {allowed} active runs (max_active_runs), and that many are running: "
+            f"{_names([other.run_id for other in running])}.",
+            "Wait for them, stop what is not wanted, or raise max_active_runs in the DAG.",
+            extras.airflow.run_url(run.dag_id, running[0].run_id),
+        )
+
+
+def _humans(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
+    if run.state != "running" or not any(task.state in ("awaiting_input", "deferred") for task in tasks):
+        return
+    for question in extras.ask(Feature.HUMAN_INPUT, partial(extras.airflow.human_inputs, run), ())[:_NAMED]:
+        yield Blocker(
+            f"The task {question.task_id} waits for a human",
+            f"It asks: {question.subject}",
+            "Answer it in Airflow, on the task's tab Required Actions.",
+            question.url,
+        )
+
+
+def _pools(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
+    waiting = [task for task in tasks if task.state == "scheduled" and task.pool]
+    for name in sorted({task.pool or "" for task in waiting})[:_POOLS]:
+        pool = extras.ask(Feature.POOLS, partial(extras.airflow.pool, name), None)
+        if pool is None or pool.open_slots > 0:
+            continue
+        holders = extras.ask(Feature.TASKS, partial(extras.airflow.in_pool, name), ())
+        others = [f"{task.name} of {dag_id} ({run_id})" for dag_id, run_id, task in holders if run_id != run.run_id]
+        yield Blocker(
+            f"The pool {name} is full",
+            f"{_names([task.name for task in waiting if task.pool == name])} cannot start: all {pool.slots} slots of the "
+            f"pool are taken{f', by {_names(others)}' if others else ''}.",
+            "Wait for them, stop what is not wanted, or give the pool more slots (Admin, Pools).",
+        )
+
+
+def _no_worker(tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
+    queued = [task.name for task in tasks if task.state == "queued"]
+    if queued:
+        yield Blocker(
+            "No worker takes the tasks",
+            f"Airflow's scheduler has handed {_names(queued)} to the executor, and no worker has begun.",
+            "Look at the workers: they may be busy, gone, or not listening to the task's queue.",
+        )
+
+
+def _unmet(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
+    """Ask Airflow itself about a task that it does not start: pools, limits and dates that nothing above knows."""
+    waiting = [task for task in tasks if task.state == "scheduled"] or [task for task in tasks if task.state is None]
+    for task in waiting[:_ASKED]:
+        reasons = extras.ask(Feature.TASKS, partial(extras.airflow.unmet, run, task), ())
+        if reasons:
+            yield Blocker(
+                f"Airflow does not start {task.name}",
+                " ".join(reasons),
+                "Airflow goes on by itself once that has changed.",
+            )
+            return
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from entrypoint.models import DagRun
+    from entrypoint.errors import ActionError
+    from entrypoint.models import Blocker, DagRun, TaskInstance
 
 T = TypeVar("T")
 
@@ -29,6 +30,18 @@ class Progress(Protocol):
 
     def fault(self, fault: AirflowUnreachable | UnexpectedAnswer, pause: float) -> None:
         """A request failed; it is repeated after `pause` seconds."""
+
+    def tasks(self, changes: Sequence[tuple[TaskInstance | None, TaskInstance]], tasks: Sequence[TaskInstance]) -> None:
+        """Task instances changed: each as it was (None: not known) and as it is; and all that are known."""
+
+    def blocked(self, blocker: Blocker) -> None:
+        """The DAG run does not move, and this is why."""
+
+    def not_told(self, what: str, error: ActionError) -> None:
+        """Something that only explains could not be read."""
+
+    def turned_off(self, sentence: str) -> None:
+        """A feature that only explains lacks its permission."""
 
 
 class Patience:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, Result, TakenOver
 
 
-def judge(run: DagRun, taken_over: TakenOver | None, *, wait: bool) -> Result:
+def judge(run: DagRun, taken_over: TakenOver | None, *, wait: bool, red_tasks: bool = False) -> Result:
     """Return the result for a run as it was last seen. Only Airflow's own `success` is a success.
 
     Args:
@@ -16,11 +16,12 @@ def judge(run: DagRun, taken_over: TakenOver | None, *, wait: bool) -> Result:
         taken_over: what was done about it if it was there already. A run that an earlier attempt cancelled, and that was
             not brought back to life, has failed whatever the scheduler made of it.
         wait: the input: without waiting an accepted run is enough, but one that has failed already is not.
+        red_tasks: whether tasks failed and the user does not accept that (`fail_on_failed_tasks`).
     """
     if run.cancelled and taken_over == "attached" and run.ended:
         return "failed"
     if run.state == "success":
-        return "success"
+        return "failed" if red_tasks else "success"
     if run.state == "failed":
         return "failed"
     return "timeout" if wait else "triggered"

@@ -11,6 +11,8 @@ from entrypoint.errors import AirflowUnreachable, Forbidden, RunNotFound, Unauth
 from entrypoint.gate.pace import pause_after
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entrypoint.airflow import Airflow
     from entrypoint.gate.patience import Patience
     from entrypoint.models import DagRun
@@ -33,7 +35,13 @@ class Times:
     poll_interval: float | None = None
 
 
-def wait(airflow: Airflow, run: DagRun, patience: Patience, times: Times) -> tuple[DagRun, float]:
+def wait(
+    airflow: Airflow,
+    run: DagRun,
+    patience: Patience,
+    times: Times,
+    meanwhile: Callable[[DagRun], None] = lambda _: None,
+) -> tuple[DagRun, float]:
     """Look at the run until it has ended or the time is over.
 
     That the run is gone or the credential refused must be said twice in a row before it is believed: one answer of a gateway
@@ -44,6 +52,7 @@ def wait(airflow: Airflow, run: DagRun, patience: Patience, times: Times) -> tup
         run: the run as the trigger left it.
         patience: clock, sleep, and the rule for failed looks.
         times: how long, and how often.
+        meanwhile: is called with the run after every look at it that is not the last.
 
     Returns:
         The run as last seen (not ended: the time is over), and the moment since which it is in that state.
@@ -80,6 +89,8 @@ def wait(airflow: Airflow, run: DagRun, patience: Patience, times: Times) -> tup
             entered = patience.clock()
         run = seen
         patience.progress.state(run)
+        if not run.ended:
+            meanwhile(run)
     return run, entered
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import contextmanager
+from secrets import token_hex
 from typing import TYPE_CHECKING, Literal
 
 from actions_toolkit import core
@@ -16,13 +18,15 @@ from actions_toolkit import core
 from entrypoint.errors import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 Level = Literal["error", "warning", "notice"]
 
 SUMMARY_LIMIT = 1_048_576
 """Bytes; a larger job summary is dropped as a whole (runner.md 2.4)."""
 
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+"""Escape sequences of terminals: colours, cursor, titles."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 MESSAGE_LIMIT = 4000
 """Characters; the runner cuts an annotation at 4096."""
@@ -41,8 +45,39 @@ def read_inputs(names: Iterable[str]) -> dict[str, str]:
 
 def say(text: str) -> None:
     """Print one line of the log. Control characters and what would be a command are made harmless."""
-    line = _CONTROL.sub(" ", text).replace("##[", "## [")
-    print(re.sub(r"^(\s*)::", r"\1: :", line))  # noqa: T201 - this is the log
+    print(re.sub(r"^(\s*)::", r"\1: :", harmless(text)))  # noqa: T201 - this is the log
+
+
+def harmless(text: str) -> str:
+    """Return the text as one line without escape sequences, control characters and `##[`, which GitHub's pages obey too."""
+    return _CONTROL.sub(" ", _ESCAPES.sub("", text)).replace("##[", "## [")
+
+
+@contextmanager
+def group(title: str) -> Iterator[None]:
+    """Fold what is printed meanwhile."""
+    core.start_group(_printable(harmless(title)))
+    try:
+        yield
+    finally:
+        core.end_group()
+
+
+def relay(lines: Iterable[str]) -> None:
+    """Print lines that others wrote: behind a fence, so that no command in them is obeyed (runner.md 2.4)."""
+    token = token_hex(16)
+    print(f"::stop-commands::{token}")  # noqa: T201 - this is the log
+    try:
+        for line in lines:
+            print(harmless(line))  # noqa: T201 - this is the log
+    finally:
+        print(f"::{token}::")  # noqa: T201 - this is the log
+
+
+def debug(text: str) -> None:
+    """Print a line that the runner shows only with step debug logging on."""
+    if core.is_debug():
+        core.debug(_printable(harmless(text)))
 
 
 def mask(secret: str) -> None:
@@ -52,10 +87,11 @@ def mask(secret: str) -> None:
         sys.stdout.flush()
 
 
-def annotate(level: Level, title: str, message: str) -> None:
-    """Print one annotation."""
+def annotate(level: Level, title: str, message: str, *, file: str = "", line: int | None = None) -> None:
+    """Print one annotation, on a line of a file in the workspace if one is given."""
     print_it = {"error": core.error, "warning": core.warning, "notice": core.notice}[level]
-    print_it(shortened(_printable(message), MESSAGE_LIMIT), title=_printable(title))
+    message = shortened(_printable(message), MESSAGE_LIMIT)
+    print_it(message, title=_printable(title), file=_printable(file), start_line=line)
     sys.stdout.flush()
 
 

@@ -1,4 +1,8 @@
-"""The one verdict annotation of the step."""
+"""The annotations at the end: on the lines of the checkout that a failure's traceback names, and the one verdict.
+
+GitHub keeps ten of each level for a step (runner.md 2.4). Ten in all are ours: the verdict, what `console.py` says while
+waiting (one warning, two notices), and these.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,63 @@ from typing import TYPE_CHECKING
 
 from entrypoint.errors import shortened
 from entrypoint.github import commands
+from entrypoint.github.checkout import has_line, locate
 from entrypoint.report.wording import words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from entrypoint.evidence import Frame, Raised
     from entrypoint.models import Outcome
+
+ON_CODE = 6
+_LONGEST = 2_000
 
 
 def annotate(outcome: Outcome) -> None:
     """Print the verdict: an error unless the step passes, a warning if it passes with failed tasks, else a notice."""
     said = words(outcome)
+    text = "\n".join([*said.reasons, said.detail])
     remedy = "".join(f"\n{line}" for line in (said.hint, outcome.run_url and f"DAG run: {outcome.run_url}") if line)
     good = outcome.passes or (outcome.post and outcome.stopped in ("yes", "nothing", "left"))
     level: commands.Level = "error" if not good else "warning" if outcome.failed_tasks else "notice"
-    commands.annotate(level, said.title, shortened(said.detail, commands.MESSAGE_LIMIT - len(remedy)) + remedy)
+    commands.annotate(level, said.title, shortened(text, commands.MESSAGE_LIMIT - len(remedy)) + remedy)
+
+
+def annotate_code(outcome: Outcome, workspace: Path) -> None:
+    """Print an annotation on each line of the workspace that raised, or led to, an exception; ON_CODE at the most.
+
+    First where each failure was raised, then where what it was caused by was.
+    """
+    chains = [(f"{failure.task.name} failed", failure.raised) for failure in outcome.failures]
+    if outcome.error is not None and outcome.error.raised:
+        chains.append((outcome.error.title, outcome.error.raised))
+    files = locate({frame.filename for _, chain in chains for raised in chain for frame in raised.frames}, workspace)
+    marked: set[tuple[str, int]] = set()
+    for title, raised in _in_turns(chains):
+        place = _place(raised.frames, files, workspace)
+        if place is None or place in marked or len(marked) == ON_CODE:
+            continue
+        marked.add(place)
+        level: commands.Level = "warning" if outcome.passes else "error"
+        where = f"\nDAG run: {outcome.run_url}" if outcome.run_url else ""
+        message = shortened(str(raised), _LONGEST) + where
+        commands.annotate(level, f"{title}: {raised.kind}", message, file=place[0], line=place[1])
+
+
+def _in_turns(chains: list[tuple[str, tuple[Raised, ...]]]) -> Iterable[tuple[str, Raised]]:
+    """Yield the first exception of each chain, then the second of each, and so on."""
+    for turn in range(max((len(chain) for _, chain in chains), default=0)):
+        for title, chain in chains:
+            if turn < len(chain):
+                yield title, chain[turn]
+
+
+def _place(frames: tuple[Frame, ...], files: dict[str, str], workspace: Path) -> tuple[str, int] | None:
+    """Return file and line of the innermost frame that lies in the workspace."""
+    for frame in reversed(frames):
+        path = files.get(frame.filename)
+        if path is not None and has_line(workspace, path, frame.line):
+            return path, frame.line
+    return None

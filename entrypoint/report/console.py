@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from entrypoint.github import commands
 from entrypoint.github.commands import annotate, say
-from entrypoint.report.wording import origin, took
+from entrypoint.report.wording import origin, took, tries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from entrypoint.errors import ActionError
-    from entrypoint.models import DagRun, Outcome
+    from entrypoint.models import Blocker, DagRun, Outcome, TaskInstance
 
 HEARTBEAT = 60.0
 """Seconds without a change after which the log says that the step is still waiting."""
+NOTICES = 2
+"""Annotations about what keeps the run from moving: a step has ten in all (`annotations.py` has the others)."""
+_OVER = ("success", "failed", "skipped", "upstream_failed", "removed")
+_SAID = {
+    "running": "is running",
+    "success": "succeeded",
+    "failed": "failed",
+    "skipped": "is skipped",
+    "upstream_failed": "cannot run: a task before it failed",
+    "up_for_retry": "failed and will be tried again",
+    "up_for_reschedule": "waits for its next look",
+    "deferred": "is deferred: it waits for an event",
+    "awaiting_input": "waits for a human's input",
+    "restarting": "is restarting",
+    "removed": "was removed from the DAG",
+}
+"""What a line says of a task instance's state. `scheduled` and `queued` are said only when nothing moves."""
 
 
 class Console:
@@ -25,6 +44,10 @@ class Console:
         self._start = clock()
         self._shown: str | None = None
         self._spoke_at = clock()
+        self._running_since = clock()
+        self._usual: float | None = None
+        self._progress = ""
+        self._notices = 0
 
     def unencrypted(self, url: str) -> None:
         """Warn once that the credential travels in clear."""
@@ -45,6 +68,11 @@ class Console:
         self._line(f"DAG run {outcome.run.run_id} of {outcome.run.dag_id}: {origin(outcome)}")
         self._line(f"Follow it at {outcome.run_url}")
 
+    def usual(self, seconds: float) -> None:
+        """The DAG's last successful runs took that long."""
+        self._usual = seconds
+        self._line(f"The last successful runs of this DAG took {took(seconds)} (median)")
+
     def cleared(self, run: DagRun) -> None:
         """The DAG run had ended, and has not any more."""
         self._line(f"The DAG run was {run.state}, but somebody cleared it meanwhile: waiting for its new end")
@@ -53,9 +81,34 @@ class Console:
         """The DAG run was looked at."""
         if run.state != self._shown:
             self._shown = run.state
+            self._running_since = self._clock()
             self._line(f"The DAG run is {run.state}")
         elif self._clock() - self._spoke_at >= HEARTBEAT:
-            self._line(f"The DAG run is still {run.state}")
+            self._line(f"The DAG run is still {run.state}{self._so_far()}")
+
+    def tasks(self, changes: Sequence[tuple[TaskInstance | None, TaskInstance]], tasks: Sequence[TaskInstance]) -> None:
+        """Task instances changed: a line for each, and one for all instances of a mapped task together."""
+        done = sum(task.state in _OVER for task in tasks)
+        self._progress = f"{done} of {len(tasks)} tasks"
+        lines = [
+            f"{task.name} {_SAID[task.state]}{_how(task)}"
+            for before, task in changes
+            if task.map_index < 0 and task.state in _SAID and (before is None or _shows(before) != _shows(task))
+        ]
+        mapped = dict.fromkeys(task.task_id for _, task in changes if task.map_index >= 0)
+        lines += [_counted(name, [task for task in tasks if task.task_id == name]) for name in mapped]
+        for line in lines[:-1]:
+            self._line(line)
+        for line in lines[-1:]:
+            self._line(f"{line}{self._so_far()}")
+
+    def blocked(self, blocker: Blocker) -> None:
+        """The DAG run does not move, and this is why."""
+        if self._notices < NOTICES:
+            self._notices += 1
+            where = f"\n{blocker.url}" if blocker.url else ""
+            annotate("notice", f"Waiting: {blocker.title}", f"{blocker.detail}\n{blocker.hint}{where}")
+        self._line(f"{blocker.title}. {blocker.detail}")
 
     def stopping(self, run_id: str) -> None:
         """The DAG run is about to be stopped."""
@@ -65,13 +118,51 @@ class Console:
         """A request failed in passing."""
         self._line(f"{fault.title}. {fault.detail} Trying again in {took(pause)}")
 
-    def no_tasks(self, error: ActionError) -> None:
-        """The task instances could not be read; the verdict does not depend on them."""
-        self._line(f"The task instances could not be read: {error.title}. {error.detail}")
+    def not_told(self, what: str, error: ActionError) -> None:
+        """Something that only explains could not be read."""
+        self._line(f"Could not read what is needed for {what}. {error.title}: {error.detail}")
+
+    def turned_off(self, sentence: str) -> None:
+        """A feature that only explains lacks its permission."""
+        self._line(sentence)
+
+    def log(self, title: str, lines: Iterable[str], left_out: int) -> None:
+        """A task's log, folded away; nothing in it is obeyed."""
+        with commands.group(title):
+            if left_out:
+                say(f"({left_out} lines before these are left out; the input log_lines says how many are shown)")
+            commands.relay(lines)
+
+    def _so_far(self) -> str:
+        """Say how far the run is, as a part of what is usual."""
+        known = [self._progress] if self._progress else []
+        if self._usual and self._shown == "running":
+            percent = 100 * (self._clock() - self._running_since) / self._usual
+            known.append(f"{percent:.0f} % of the usual {took(self._usual)}")
+        return f" · {', '.join(known)}" if known else ""
 
     def _line(self, text: str) -> None:
         self._spoke_at = self._clock()
         say(f"{_elapsed(self._spoke_at - self._start)}  {text}")
+
+
+def _shows(task: TaskInstance) -> tuple[str | None, int]:
+    return task.state, task.try_number
+
+
+def _how(task: TaskInstance) -> str:
+    after = (
+        f" after {took(task.duration)}" if task.duration and task.state in ("success", "failed", "up_for_retry") else ""
+    )
+    return f"{after}{tries(task)}"
+
+
+def _counted(name: str, instances: list[TaskInstance]) -> str:
+    """Count the instances of a mapped task by state."""
+    counts = Counter(task.state or "not started" for task in instances)
+    return (
+        f"{name}: {len(instances)} mapped, {', '.join(f'{count} {state}' for state, count in sorted(counts.items()))}"
+    )
 
 
 def _elapsed(seconds: float) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from entrypoint.github.commands import harmless
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]+")
 _MARKUP = re.compile(r"[\\`*_\[\]<>&~$#|]|(?<=www)\.|:(?=//)", re.IGNORECASE)
@@ -29,9 +32,33 @@ def code(text: str) -> str:
 
 
 def block(text: str) -> str:
-    """Return the text as a fenced block."""
+    """Return the text as a fenced block, without escape sequences and control characters."""
+    lines = [harmless(line) for line in text.rstrip().split("\n")]
     fence = "`" * max(3, _longest(text) + 1)
-    return f"{fence}text\n{text.rstrip()}\n{fence}"
+    return "\n".join([f"{fence}text", *lines, fence])
+
+
+def folded(title: str, markdown: str) -> str:
+    """Return Markdown that is folded away below a title, which is plain text."""
+    text = escape(_BLANK.sub(" ", title)).replace("@", "@\u2060")
+    return f"<details><summary>{text}</summary>\n\n{markdown}\n\n</details>"
+
+
+def fit(blocks: Iterable[str], limit: int) -> str:
+    """Join blocks of Markdown, as many as fit into `limit` bytes; those that do not are left out whole, and counted."""
+    taken, size, left_out = [], 0, 0
+    for one in blocks:
+        needed = len(one.encode(errors="backslashreplace")) + 2
+        if size + needed <= limit:
+            taken.append(one)
+            size += needed
+        else:
+            left_out += 1
+    if left_out:
+        taken.append(
+            f"{left_out} more parts (logs, tables) are left out: GitHub shows 1 MiB at the most. Airflow has them all."
+        )
+    return "\n\n".join(taken) + "\n"
 
 
 def link(text: str, url: str) -> str:

@@ -21,6 +21,7 @@ def outputs(outcome: Outcome) -> dict[str, str]:
         "run_id": outcome.request.run_id if outcome.request and outcome.run_url else None,
         "run_url": outcome.run_url,
         "created": None if outcome.created is None else json.dumps(outcome.created),
+        "xcom": None if outcome.xcom is None else json.dumps(outcome.xcom, ensure_ascii=False, allow_nan=False),
         "failed_tasks": None if outcome.tasks is None else json.dumps([task.name for task in outcome.failed_tasks]),
     }
     if run is not None:

@@ -1,11 +1,11 @@
-"""The end of a stage, told: one verdict annotation, and the job summary unless it is not wanted."""
+"""The end of a stage, told: annotations on the code, the verdict, and the job summary unless it is not wanted."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from entrypoint.github import commands
-from entrypoint.report.annotations import annotate
+from entrypoint.report.annotations import annotate, annotate_code
 from entrypoint.report.summary import summary
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def publish(outcome: Outcome, context: Context | None, *, write_summary: bool) -> None:
     """Tell people what the gate decided."""
+    if context is not None:
+        annotate_code(outcome, context.workspace)
     annotate(outcome)
     if write_summary:
         commands.append_summary(summary(outcome, context))

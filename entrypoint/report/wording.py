@@ -5,20 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from entrypoint.errors import shortened
+
 if TYPE_CHECKING:
-    from entrypoint.models import DagRun, Outcome
+    from entrypoint.models import DagRun, Failure, Outcome, TaskInstance
 
 _NAMED = 10
 """How many failed tasks a sentence names before it only counts them."""
+REASONS = 3
+_LONGEST_REASON = 600
+"""How many reasons the verdict gives, and how many characters of each; the summary gives all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A heading, the evidence, and the next thing to do (empty if there is nothing to do)."""
+    """A heading, what happened, the next thing to do, and the reasons line by line (each may be empty but the heading)."""
 
     title: str
     detail: str
     hint: str
+    reasons: tuple[str, ...] = ()
 
 
 def took(seconds: float | None) -> str:
@@ -71,13 +77,32 @@ def _failed(outcome: Outcome, run: DagRun) -> Words:
             f"The run of {run.dag_id} was stopped when its workflow was cancelled; Airflow shows it as {run.state}.",
             "Set if_run_exists: resume to continue it, or restart to run all of it again.",
         )
+    hint = (
+        "Mend the cause. Re-running this job then continues this run from the tasks that did not succeed; a new commit gets a "
+        "run of its own."
+    )
+    if run.state == "success":
+        return Words(
+            "DAG run has failed tasks",
+            f"Airflow calls the run of {run.dag_id} a success all the same; this step does not "
+            "(fail_on_failed_tasks: true).",
+            hint,
+            _failed_tasks(outcome),
+        )
+    if outcome.timed_out_after is not None:
+        cut = [task.name for task in outcome.tasks or () if task.cut_off]
+        return Words(
+            "DAG run exceeded its dagrun_timeout",
+            f"{run.dag_id} may run for {took(outcome.timed_out_after)} (dagrun_timeout), so Airflow ended this run as "
+            f"failed{_after(run)}. No task failed; what had not ended was skipped"
+            f"{f', in the middle of {_listed(cut)}' if cut else ''}.",
+            "Make the DAG faster, or raise its dagrun_timeout. Re-running this job continues this run from what did not end.",
+        )
     return Words(
         "DAG run failed",
-        f"Airflow ended the run of {run.dag_id} as failed{_after(run)}. {_failed_tasks(outcome)}",
-        (
-            "Open the run in Airflow, read the failed task's log and mend the cause. Re-running this job then continues this "
-            "run from the tasks that did not succeed; a new commit gets a run of its own."
-        ),
+        f"Airflow ended the run of {run.dag_id} as failed{_after(run)}.",
+        hint,
+        _failed_tasks(outcome),
     )
 
 
@@ -90,9 +115,11 @@ def _late(outcome: Outcome, run: DagRun) -> Words:
     seconds = took(outcome.state_for)
     return Words(
         "DAG run did not start in time" if state == "queued" else "DAG run did not end in time",
-        f"{outcome.stuck + ' ' if outcome.stuck else ''}After {took(outcome.waited)} the run of {run.dag_id} "
-        f"was still {state}, for {seconds} now. {fate}",
-        "Open the run in Airflow to see what it waits for; raise the input timeout if it simply needs longer.",
+        f"After {took(outcome.waited)} the run of {run.dag_id} was still {state}, for {seconds} now. {fate}",
+        outcome.blockers[0].hint
+        if outcome.blockers
+        else "Open the run in Airflow to see what it waits for; raise the input timeout if it simply needs longer.",
+        tuple(f"{blocker.title}. {blocker.detail}" for blocker in outcome.blockers),
     )
 
 
@@ -124,22 +151,42 @@ def _cancelled(outcome: Outcome) -> Words:
 
 def _success(outcome: Outcome, run: DagRun) -> Words:
     text = f"Airflow ended the run of {run.dag_id} as success{_after(run)}."
-    if outcome.failed_tasks:
-        text += f" Yet not every task succeeded. {_failed_tasks(outcome)}"
     if outcome.tasks == ():
         text += " It ran no task at all: is the logical date before the DAG's start date?"
-    return Words("DAG run succeeded", text, "")
+    if not outcome.failed_tasks:
+        return Words("DAG run succeeded", text, "")
+    hint = "Look whether that is meant. With fail_on_failed_tasks: true this step fails then."
+    return Words("DAG run succeeded, with failed tasks", text, hint, _failed_tasks(outcome))
 
 
 def _after(run: DagRun) -> str:
     return f" after {took(run.duration)}" if run.duration is not None else ""
 
 
-def _failed_tasks(outcome: Outcome) -> str:
+def _failed_tasks(outcome: Outcome) -> tuple[str, ...]:
+    """Name the failed task instances: the first ones with their reasons, the others by name."""
     if outcome.tasks is None:
-        return "Its tasks could not be read."
+        return ("Its tasks could not be read.",)
     names = [task.name for task in outcome.failed_tasks]
     if not names:
-        return "No task is marked failed: the whole run may have timed out (dagrun_timeout) or been failed by hand."
+        return ("No task is marked failed: somebody may have marked the whole run as failed.",)
+    told = outcome.failures[:REASONS]
+    lines = [reason(failure) for failure in told]
+    if rest := names[len(told) :]:
+        lines.append(f"{'Failed too' if told else 'Failed'}: {_listed(rest)}.")
+    return tuple(lines)
+
+
+def _listed(names: list[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"Failed: {', '.join(names[:_NAMED])}{more}."
+    return f"{', '.join(names[:_NAMED])}{more}"
+
+
+def reason(failure: Failure) -> str:
+    """Say why a task instance failed: its name, its try, the cause."""
+    return f"{failure.task.name} failed{tries(failure.task)}: {shortened(failure.cause, _LONGEST_REASON)}"
+
+
+def tries(task: TaskInstance) -> str:
+    """Say which try it was, if there may be several."""
+    return f" (try {task.try_number} of {max(task.max_tries + 1, task.try_number)})" if task.max_tries else ""

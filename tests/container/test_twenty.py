@@ -21,10 +21,7 @@ RIDDEN_OUT = "Trying again in"
 
 
 def test_twenty_at_once(airflow_3_postgresql: LocalAirflow, container: Container, tmp_path: Path) -> None:
-    """Twenty containers with one run id make one DAG run, of which all report the verdict and one says that it made it.
-
-    More than one only where the overloaded server lost its answers.
-    """
+    """Twenty containers with one run id make one DAG run, all report its verdict, and of clear answers one says it made it."""
     airflow = airflow_3_postgresql
     airflow.wait_for_dag("quick_success")
     inputs = {

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from dev.runner.metadata import Metadata
+from entrypoint.gate.extras import Feature
 from entrypoint.models import Result
 from entrypoint.report.outputs import outputs
 from entrypoint.settings import NAMES, Settings, parse_settings
@@ -81,7 +82,7 @@ def test_an_input_is_declared_in_full(name: str) -> None:
 
     assert re.fullmatch("[a-z]+(_[a-z]+)*", name)
     assert re.match(
-        "URL|Secret|Text|JSON object|Path|RFC 3339|Boolean|Duration|Seconds|Internal|[a-z]+(, [a-z]+)* or",
+        "URL|Secret|Text|JSON object|Path|RFC 3339|Boolean|Duration|Seconds|Lines|Whole number|Internal|[a-z]+(, [a-z]+)* or",
         declared["description"],
     )
     assert set(declared) <= {"description", "required", "default"}
@@ -136,7 +137,7 @@ def test_readme_has_no_other_inputs() -> None:
 
 def test_outputs_are_those_of_the_code() -> None:
     """action.yml declares exactly the outputs that the code writes."""
-    everything = an_outcome(run=a_run(bundle_version="abc", logical_date=START))
+    everything = an_outcome(run=a_run(bundle_version="abc", logical_date=START), xcom={})
 
     assert set(ACTION["outputs"]) == {"result", *outputs(everything)}
 
@@ -187,3 +188,14 @@ def test_descriptions_hold_no_address_of_a_machine() -> None:
     hosts = set(re.findall(r"https?://([\w.-]+)", f"{ACTION} {README}"))
 
     assert {host for host in hosts if not host.endswith("example.com")} <= {"github.com"}
+
+
+@pytest.mark.parametrize("feature", Feature)
+def test_features_in_the_readme(feature: Feature) -> None:
+    """Every feature that turns itself off without its permission has a row that names both, or needs what waiting needs."""
+    rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", README, flags=re.MULTILINE))
+
+    if feature in (Feature.DAG, Feature.RUNS, Feature.HEALTH):
+        assert feature.permission in (*rows["trigger and wait"].replace('"', "").split(", "), Feature.HEALTH.permission)
+    else:
+        assert feature.permission in rows[feature.gives]

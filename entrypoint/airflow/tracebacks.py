@@ -1,0 +1,71 @@
+"""Python's printed tracebacks, read line by line: in Airflow 2's task logs, and in the import errors of both. Pure.
+
+The form is Python's own (the library module `traceback`): a heading, frames, the exception; chained ones follow one another,
+the one that was raised last at the end.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from entrypoint.evidence import Frame, Raised
+
+_HEADING = "Traceback (most recent call last):"
+_FRAME = re.compile(r'\s+File "(?P<filename>.+?)", line (?P<line>\d{1,9})(?:, in (?P<function>.+))?$')
+_EXCEPTION = re.compile(r"(?P<kind>[A-Za-z_][\w.]{0,200})(?:: (?P<text>.*))?$")
+_LINKS = (
+    "The above exception was the direct cause of the following exception:",
+    "During handling of the above exception, another exception occurred:",
+)
+_GROUP = re.compile(r"^\s*(?:\| ?)+|^\s+\+ ")
+"""What stands before the lines of an exception group."""
+_MOST_FRAMES = 200
+_MOST_RAISED = 20
+_LONGEST = 2_000
+
+
+class TracebackReader:
+    """Takes a text line by line and remembers the last chain of exceptions in it."""
+
+    def __init__(self) -> None:
+        self._chain: list[Raised] = []
+        self._frames: list[Frame] | None = None
+        self._chained = False
+
+    @property
+    def last(self) -> tuple[Raised, ...]:
+        """The exception that was raised last, then what it was raised from, and so on."""
+        return tuple(reversed(self._chain))
+
+    def line(self, text: str, *, begins: bool = False) -> None:
+        """Read a line. `begins` says that it begins a new record of the log, which ends whatever went before."""
+        text = _GROUP.sub("", text)
+        if text.endswith(_HEADING):
+            if begins or not self._chained:
+                self._chain.clear()
+            self._frames, self._chained = [], True
+        elif begins:
+            self._frames, self._chained = None, False
+        elif self._frames is not None:
+            self._within(text, self._frames)
+        elif self._chained and self._chain and text.strip() and text not in _LINKS:
+            last = self._chain[-1]
+            self._chain[-1] = replace(last, text=f"{last.text}\n{text}"[:_LONGEST])
+
+    def _within(self, text: str, frames: list[Frame]) -> None:
+        if match := _FRAME.match(text):
+            frames.append(Frame(match["filename"], int(match["line"]), match["function"] or "<module>"))
+            del frames[:-_MOST_FRAMES]
+        elif text[:1] not in ("", " ", "\t") and (match := _EXCEPTION.match(text)):
+            self._chain.append(Raised(match["kind"], (match["text"] or "")[:_LONGEST], tuple(frames)))
+            del self._chain[:-_MOST_RAISED]
+            self._frames = None
+
+
+def read_traceback(text: str) -> tuple[Raised, ...]:
+    """Return the last chain of exceptions in a text: the one that was raised last first."""
+    reader = TracebackReader()
+    for line in text.splitlines():
+        reader.line(line)
+    return reader.last

@@ -1,0 +1,82 @@
+"""What Airflow shows beside the state of a run: exceptions, logs, pools, health. Nouns, frozen and slotted; no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a traceback: a file as the worker names it, a line from 1 on, a function."""
+
+    filename: str
+    line: int
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """One exception: its class, its text, and its frames, the one that raised it last."""
+
+    kind: str
+    text: str
+    frames: tuple[Frame, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}" if self.text else self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLog:
+    """What a task instance's log says.
+
+    Attributes:
+        lines: its tail.
+        left_out: how many lines there were before that tail.
+        raised: the exception that ended the try, then its cause, then the cause's; empty if the log shows none.
+        last_error: the last line of level error or worse, None if there is none.
+        written: whether the try wrote anything; otherwise the lines only say where a log was looked for.
+    """
+
+    lines: tuple[str, ...]
+    left_out: int = 0
+    raised: tuple[Raised, ...] = ()
+    last_error: str | None = None
+    written: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Which of Airflow's components send heartbeats. None: it has no such component, or never had."""
+
+    scheduler: bool | None
+    dag_processor: bool | None
+    triggerer: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool, and how many of its slots are free."""
+
+    name: str
+    slots: int
+    open_slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFault:
+    """A DAG file that Airflow cannot import: its path as Airflow names it, and the traceback."""
+
+    filename: str
+    trace: str
+    raised: tuple[Raised, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HumanInput:
+    """A question that a task waits for a human to answer."""
+
+    task_id: str
+    map_index: int
+    subject: str
+    url: str

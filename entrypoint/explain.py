@@ -1,0 +1,121 @@
+"""Everything that explains a DAG run and decides nothing about it: progress, reasons, what blocks it, logs, XComs.
+
+Between the story (`action.py`), which asks, and the rooms that know (`gate/`), and the log, which shows it at once.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from entrypoint.errors import ActionError, Forbidden
+from entrypoint.gate.diagnosis import diagnose
+from entrypoint.gate.extras import Extras, Feature
+from entrypoint.gate.reasons import logs_of_the_rest, reasons, timed_out_after
+from entrypoint.gate.refusal import with_import_error
+from entrypoint.gate.watch import Watch
+from entrypoint.gate.xcoms import read_xcoms
+from entrypoint.report.wording import tries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entrypoint.airflow import Airflow
+    from entrypoint.connection import Connection
+    from entrypoint.models import Blocker, DagRun, Failure, TaskInstance
+    from entrypoint.settings import Settings
+
+FOR_REASONS = 120.0
+"""Seconds for reading logs and other reasons once the run has ended, and for the XComs."""
+
+Tasks = tuple["TaskInstance", ...]
+
+
+class Explainer:
+    """Explains one DAG run.
+
+    Args:
+        airflow: where the run is.
+        line: the connection, with its clock and console.
+        settings: whose logs are relayed, which XComs are wanted.
+    """
+
+    def __init__(self, airflow: Airflow, line: Connection, settings: Settings) -> None:
+        self._airflow = airflow
+        self._line = line
+        self._settings = settings
+        self._extras = Extras(airflow, line.patience, line.brief, line.left)
+        self._watch = Watch(self._extras, line.patience, self._diagnose)
+
+    @property
+    def turned_off(self) -> tuple[str, ...]:
+        """A sentence for each feature whose permission is missing."""
+        return tuple(self._extras.turned_off.values())
+
+    def refusal(self, error: ActionError) -> ActionError:
+        """Return the error for a DAG that Airflow will not run, with the import error that is behind it."""
+        return with_import_error(self._extras, self._settings.dag_id, error)
+
+    def usual(self, run: DagRun) -> None:
+        """Say how long the DAG usually takes."""
+        durations = self._extras.ask(Feature.RUNS, partial(self._airflow.durations, run.dag_id), ())
+        if durations:
+            self._line.console.usual(median(durations))
+
+    def look(self, run: DagRun) -> None:
+        """Look at the tasks of a run that was just seen, and tell what changed or why nothing does."""
+        self._watch.look(run)
+
+    def ask_for_tasks(self, look: Callable[[], Tasks]) -> Tasks | None:
+        """Return all task instances as they are now, None if they cannot be read."""
+        tasks = self._extras.ask(Feature.TASKS, look, None, patient=True)
+        if tasks is not None:
+            self._watch.saw(tasks)
+        return tasks
+
+    def stuck(self, run: DagRun, tasks: Tasks | None) -> tuple[Blocker, ...]:
+        """Return why the run does not move, at the end of the patience with it."""
+        return self._diagnose(run, tasks or ())
+
+    def end(self, run: DagRun, tasks: Tasks | None) -> dict[str, Any]:
+        """Return what is known about the reasons of the end, for the outcome; relay the logs that are wanted."""
+        self._line.allow(FOR_REASONS)
+        tasks = tasks or ()
+        keep = 0 if self._settings.logs == "none" else self._settings.log_lines
+        failures = reasons(self._extras, run, tasks, keep, self._relay)
+        if self._settings.logs == "all":
+            for task, log in logs_of_the_rest(self._extras, run, tasks, keep):
+                self._line.console.log(f"Log of {task.name}: {task.state}", log.lines, log.left_out)
+        return {"failures": failures, "timed_out_after": timed_out_after(self._extras, run, tasks)}
+
+    def xcoms(self, run: DagRun, tasks: Tasks | None, *, needed: bool) -> dict[str, Any] | None:
+        """Return the XComs that were asked for, None if they may not be read.
+
+        Args:
+            run: the DAG run, ended.
+            tasks: its task instances, if they could be read.
+            needed: whether it is an error if one is not there: it is once the run has succeeded.
+
+        Raises:
+            ActionError: one is not there, is too large, or Airflow did not answer.
+        """
+        until = self._line.allow(FOR_REASONS)
+        try:
+            return read_xcoms(self._airflow, run, self._settings.xcom, tasks, self._line.patience, until=until)
+        except Forbidden:
+            self._extras.turn_off(Feature.XCOM)
+        except ActionError as error:
+            if needed:
+                raise
+            self._line.console.not_told(Feature.XCOM.gives, error)
+        return None
+
+    def _diagnose(self, run: DagRun, tasks: Tasks) -> tuple[Blocker, ...]:
+        return diagnose(self._extras, run, tasks, datetime.now(UTC))
+
+    def _relay(self, failure: Failure) -> None:
+        title = f"Log of {failure.task.name}{tries(failure.task)}: {failure.cause}"
+        if failure.log:
+            self._line.console.log(title, failure.log, failure.left_out)

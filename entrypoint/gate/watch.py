@@ -1,0 +1,106 @@
+"""The task instances of a DAG run while it is waited for: what changed, and whether anything does.
+
+Nothing here bears on the verdict. It asks only for what changed, less and less often while nothing does (waiting.md 3).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from entrypoint.gate.extras import Feature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from entrypoint.gate.extras import Extras
+    from entrypoint.gate.patience import Patience
+    from entrypoint.models import Blocker, DagRun, TaskInstance
+
+OFTEN, SELDOM = 3.0, 30.0
+"""Seconds between two looks at the task instances, while they change and while they do not."""
+STALLED, STALLED_AT_WORK = 15.0, 120.0
+"""Seconds without any change after which the reason is looked for: with nothing at work, and with something."""
+AGAIN = 60.0
+"""Seconds until it is looked for once more; twice as long each time."""
+_AT_WORK = ("running", "deferred", "up_for_retry", "up_for_reschedule", "restarting")
+_OVERLAP = timedelta(seconds=30)
+"""Clocks of Airflow's machines may differ by that much without a change being missed; the end is read in full anyway."""
+
+Key = tuple[str, int]
+
+
+class Watch:
+    """Looks at a run's task instances, and tells progress and blockers.
+
+    Args:
+        extras: asks for what only explains.
+        patience: clock, and who is told.
+        diagnose: finds out why the run does not move.
+    """
+
+    def __init__(
+        self,
+        extras: Extras,
+        patience: Patience,
+        diagnose: Callable[[DagRun, tuple[TaskInstance, ...]], tuple[Blocker, ...]],
+    ) -> None:
+        self.blockers: tuple[Blocker, ...] = ()
+        self._extras = extras
+        self._patience = patience
+        self._diagnose = diagnose
+        self._known: dict[Key, TaskInstance] = {}
+        self._state: str | None = None
+        self._since: datetime | None = None
+        self._due = self._moved_at = patience.clock()
+        self._diagnosis_due, self._pause = 0.0, AGAIN
+
+    @property
+    def tasks(self) -> tuple[TaskInstance, ...]:
+        """The task instances as last seen."""
+        return tuple(self._known.values())
+
+    def look(self, run: DagRun) -> None:
+        """Look at the task instances of a run that was just seen, if it is time to; find out why it stalls, if it does."""
+        now = self._patience.clock()
+        if run.state != self._state:
+            self._state, self._due = run.state, now
+            self._moved()
+        if run.state == "running" and now >= self._due:
+            self._read(run)
+            self._due = now + min(max(OFTEN, (now - self._moved_at) / 4), SELDOM)
+        at_work = any(task.state in _AT_WORK for task in self._known.values())
+        stalled = now - self._moved_at >= (STALLED_AT_WORK if at_work else STALLED)
+        if stalled and now >= self._diagnosis_due:
+            self._diagnosis_due, self._pause = now + self._pause, 2 * self._pause
+            told = {blocker.title for blocker in self.blockers}
+            self.blockers = self._diagnose(run, self.tasks)
+            for blocker in self.blockers:
+                if blocker.title not in told:
+                    self._patience.progress.blocked(blocker)
+
+    def saw(self, tasks: tuple[TaskInstance, ...]) -> None:
+        """Take note of task instances as they are now, and tell what changed."""
+        changes = [
+            (self._known.get((task.task_id, task.map_index)), task)
+            for task in tasks
+            if self._known.get((task.task_id, task.map_index)) != task
+        ]
+        self._known.update({(task.task_id, task.map_index): task for task in tasks})
+        if changes:
+            self._moved()
+            self._patience.progress.tasks(changes, self.tasks)
+
+    def _read(self, run: DagRun) -> None:
+        look = partial(self._extras.airflow.task_instances, run.dag_id, run.run_id, self._since)
+        tasks = self._extras.ask(Feature.TASKS, look, None)
+        if tasks is not None:
+            now = self._extras.airflow.now
+            self._since = None if now is None else now - _OVERLAP
+            self.saw(tasks)
+
+    def _moved(self) -> None:
+        self._moved_at = self._patience.clock()
+        self._diagnosis_due, self._pause, self.blockers = 0.0, AGAIN, ()

@@ -1,0 +1,89 @@
+"""The checked-out workspace: which of its files a worker's path means. It reads file names and line counts, nothing else.
+
+The workspace is hostile ground: links are not followed, and the search is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_MOST_FILES = 50_000
+_LARGEST = 5_000_000
+_INSTALLED = re.compile(r"site-packages|dist-packages|python3(?:\.\d+)?(?:\.zip)?")
+"""A folder in which installed code lies: never a file of the checkout, whatever its name."""
+_SKIPPED = frozenset({".git", "node_modules", "__pycache__", ".venv", "venv", ".tox", "site-packages"})
+
+
+def locate(filenames: Iterable[str], workspace: Path) -> dict[str, str]:
+    """Find the files of the workspace that a worker's file names mean.
+
+    A file is meant if the ends of both paths agree: all of its path below the workspace, or its last two parts at the least.
+    Of several the longest agreement wins; two equally long ones are no answer.
+
+    Args:
+        filenames: paths as a traceback names them, of another machine.
+        workspace: the checkout.
+
+    Returns:
+        The path below the workspace, with slashes, for each name that means exactly one file.
+    """
+    wanted = {
+        name: parts for name in filenames if (parts := _parts(name)) and not any(map(_INSTALLED.fullmatch, parts))
+    }
+    best: dict[str, tuple[int, str | None]] = {}
+    last_parts = {parts[-1] for parts in wanted.values()}
+    for path in _files(workspace, last_parts):
+        for name, parts in wanted.items():
+            common = _common(parts, path.parts)
+            if common < min(2, len(path.parts)) or common < best.get(name, (0, None))[0]:
+                continue
+            tie = common == best.get(name, (0, None))[0]
+            best[name] = (common, None if tie else str(path))
+    return {name: path for name, (_, path) in best.items() if path is not None}
+
+
+def has_line(workspace: Path, path: str, line: int) -> bool:
+    """Return whether the file has that many lines: another version of it may have run."""
+    file = workspace / path
+    try:
+        if file.stat().st_size > _LARGEST:
+            return False
+        with file.open("rb") as opened:
+            return any(number == line for number, _ in enumerate(opened, 1))
+    except OSError:
+        return False
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    windows = "\\" in name and "/" not in name
+    parts = (PureWindowsPath(name) if windows else PurePosixPath(name)).parts
+    return tuple(part for part in parts if part not in ("/", ".", ".."))
+
+
+def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    count = 0
+    for mine, theirs in zip(reversed(one), reversed(other), strict=False):
+        if mine != theirs:
+            break
+        count += 1
+    return count
+
+
+def _files(workspace: Path, names: set[str]) -> Iterator[PurePosixPath]:
+    """Yield the files of these names below the workspace."""
+    seen = 0
+    for folder, folders, files in os.walk(workspace):
+        folders[:] = sorted(name for name in folders if name not in _SKIPPED)
+        seen += len(files)
+        if seen > _MOST_FILES:
+            return
+        for name in names.intersection(files):
+            path = Path(folder, name)
+            if not path.is_symlink():
+                yield PurePosixPath(path.relative_to(workspace).as_posix())

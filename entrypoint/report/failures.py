@@ -1,0 +1,82 @@
+"""Why task instances failed, in the summary: the first reasons at the top, then every failed one with its log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from entrypoint.errors import shortened
+from entrypoint.report.markdown import block, code, folded, link, prose
+from entrypoint.report.tasks import names
+from entrypoint.report.wording import REASONS, took, tries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from entrypoint.models import Failure, Outcome
+    from entrypoint.report.wording import Words
+
+_LONGEST_CAUSE = 4_000
+_LONGEST_LOG = 30_000
+"""Characters of one exception chain and of one log: there may be twenty of them in a summary of 1 MiB."""
+_LONGEST_NAMES = 60_000
+
+
+def reasons(outcome: Outcome, said: Words) -> Iterator[str]:
+    """Yield why it ended like this, for the first screen."""
+    if not outcome.failures or outcome.error is not None:
+        yield from (f"- {prose(line)}" for line in said.reasons)
+        return
+    for failure in outcome.failures[:REASONS]:
+        yield f"{_name(failure)}:\n\n{block(_cause(failure))}"
+    rest = len(outcome.failed_tasks) - REASONS
+    if rest > 0:
+        yield f"{rest} more failed: see below."
+
+
+def failed_tasks(outcome: Outcome) -> Iterator[str]:
+    """Yield every failed task instance: by name, and with its reason and its log as far as they were read."""
+    if not outcome.failed_tasks:
+        return
+    count = len(outcome.failed_tasks)
+    all_names = shortened(", ".join(names(outcome.failed_tasks)), _LONGEST_NAMES)
+    yield f"### Failed: {count} of {len(outcome.tasks or ())} task instances"
+    if count > REASONS:
+        yield code(all_names)
+    for place, failure in enumerate(outcome.failures):
+        if place >= REASONS:
+            yield f"{_name(failure)}:\n\n{block(_cause(failure))}"
+        if failure.log:
+            yield folded(_log_title(failure), block(_tail(failure)))
+    if count > len(outcome.failures):
+        yield f"The logs of {count - len(outcome.failures)} more were not read; Airflow shows them."
+
+
+def _name(failure: Failure) -> str:
+    task = failure.task
+    after = f" after {took(task.duration)}" if task.duration else ""
+    return f"❌ {link(code(task.name), task.url)} failed{after}{tries(task)}"
+
+
+def _cause(failure: Failure) -> str:
+    """Write the exception with the place where it was raised, then what caused it; or the cause in a line."""
+    if not failure.raised:
+        return shortened(failure.cause, _LONGEST_CAUSE)
+    parts = []
+    for raised in failure.raised:
+        place = raised.frames[-1] if raised.frames else None
+        where = f"\n    {place.filename}, line {place.line}, in {place.function}" if place else ""
+        parts.append(f"{raised}{where}")
+    return shortened("\ncaused by\n".join(parts), _LONGEST_CAUSE)
+
+
+def _log_title(failure: Failure) -> str:
+    before = f", the last {len(failure.log)} of {failure.left_out + len(failure.log)} lines" if failure.left_out else ""
+    return f"Log of {failure.task.name}{tries(failure.task)}{before}"
+
+
+def _tail(failure: Failure) -> str:
+    text = "\n".join(failure.log)
+    if len(text) <= _LONGEST_LOG:
+        return text
+    tail = text[-_LONGEST_LOG:]
+    return f"(cut: the beginning is left out here)\n{tail[tail.find(chr(10)) + 1 :]}"

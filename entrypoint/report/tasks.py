@@ -1,0 +1,75 @@
+"""Task instances in the summary: the table, failed ones first, and a short way to write many names."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from entrypoint.github.commands import SUMMARY_LIMIT
+from entrypoint.report.markdown import code, folded, link, table
+from entrypoint.report.wording import took
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from entrypoint.models import TaskInstance
+
+_ORDER = ("failed", "upstream_failed", "up_for_retry", "running", "queued", "scheduled", None, "skipped", "success")
+_SIGN = {"success": "✅", "failed": "❌", "upstream_failed": "🚫", "skipped": "⏭️", "running": "🔵"}
+_MEANING = {
+    "upstream_failed": "not started, a task before it failed",
+    "skipped": "skipped",
+    "up_for_retry": "failed, will be tried again",
+}
+_OPEN = 100
+"""Rows up to which the table is not folded."""
+_ROWS = 1000
+"""Task instances in the table, for the reader's sake."""
+_ROOM = SUMMARY_LIMIT // 3
+"""Bytes for the rows of that table; escaping doubles them at the most."""
+
+
+def task_table(tasks: Sequence[TaskInstance]) -> str:
+    """Return the heading and the table of the task instances, as many as there is room for."""
+    done = sum(task.state == "success" for task in tasks)
+    rank = {state: place for place, state in enumerate(_ORDER)}
+    ordered = sorted(tasks, key=lambda task: rank.get(task.state, len(rank)))
+    rows = [
+        (link(code(task.name), task.url), _state(task), took(task.duration or None), str(task.try_number or ""))
+        for task in ordered[:_ROWS]
+    ]
+    sizes = accumulate(len(" ".join(row).encode(errors="backslashreplace")) + 20 for row in rows)
+    rows = [row for row, size in zip(rows, sizes, strict=True) if size <= _ROOM]
+    lines = table(("Task", "State", "Took", "Tries"), rows)
+    if len(ordered) > len(rows):
+        lines += ["", f"{len(ordered) - len(rows)} more task instances are not shown here; Airflow shows them all."]
+    heading, text = f"Tasks: {done} of {len(tasks)} succeeded", "\n".join(lines)
+    return folded(heading, text) if len(rows) > _OPEN else f"### {heading}\n\n{text}"
+
+
+def _state(task: TaskInstance) -> str:
+    if task.state is None:
+        return "not started"
+    meaning = "stopped while it ran" if task.cut_off else _MEANING.get(task.state)
+    return f"{_SIGN.get(task.state, '▫️')} {meaning or code(task.state)}"
+
+
+def names(tasks: Iterable[TaskInstance]) -> list[str]:
+    """Write the names of task instances, those of a mapped task together: `load[0-3, 7]`."""
+    indexes: dict[str, list[int]] = {}
+    for task in tasks:
+        indexes.setdefault(task.task_id, []).append(task.map_index)
+    return [
+        task_id if max(found) < 0 else f"{task_id}[{', '.join(_ranges(sorted(found)))}]"
+        for task_id, found in indexes.items()
+    ]
+
+
+def _ranges(numbers: list[int]) -> list[str]:
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return [str(first) if first == last else f"{first}-{last}" for first, last in ranges]

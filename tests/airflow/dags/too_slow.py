@@ -1,0 +1,28 @@
+"""A run that its `dagrun_timeout` ends in the middle of a long task, or before it: no task of it is `failed` then."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+try:
+    from airflow.sdk import dag, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag, task
+
+
+@dag(schedule=None, catchup=False, default_args={"retries": 0}, dagrun_timeout=timedelta(seconds=10))
+def too_slow() -> None:
+    @task
+    def crunch() -> None:
+        """Sleeps for much longer than the run may take."""
+        time.sleep(300)
+
+    @task
+    def publish() -> None:
+        """Never runs."""
+
+    crunch() >> publish()
+
+
+too_slow()
