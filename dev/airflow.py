@@ -130,6 +130,15 @@ class LocalAirflow:
             self._components.stop()
         self._components = None
 
+    def freeze(self, component: str, frozen: bool = True) -> None:  # noqa: FBT001, FBT002  # as `pause`
+        """Stops a running component as the kernel does, so that it does nothing and loses nothing, or lets it go on.
+
+        Raises RuntimeError if Airflow does not run, KeyError if it has no such component.
+        """
+        if self._components is None:
+            raise RuntimeError(f"Airflow {self.version} does not run")
+        self._components.signal(component, signal.SIGSTOP if frozen else signal.SIGCONT)
+
     def session(self, user: str = "admin") -> requests.Session:
         """A new session that is authorised as this user, and unaware of proxies; the caller closes it."""
         session = requests.Session()

@@ -75,6 +75,10 @@ class Components:
                 end = tail(self._logs / f"{name}.log")
                 raise ComponentDiedError(f"{name} ended with exit code {process.returncode}. Its log ends:\n{end}")
 
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Sends a signal to one component, and not to what it has started. Raises KeyError if there is no such one."""
+        self._running[name].send_signal(number)
+
     def stop(self) -> None:
         """Ends all components and what they started: SIGTERM, 5 s of grace, SIGKILL. Returns when all are gone."""
         if self._guard.stdin is not None:

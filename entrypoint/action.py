@@ -8,13 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from entrypoint.connection import BEFORE_TRIGGER
-from entrypoint.errors import ActionError, DagNotFound, DagNotRunnable, InvalidConf, RunNotFound, TriggerUnclear
+from entrypoint.errors import ActionError, DagLost, DagNotFound, InvalidConf, RunNotFound, TriggerUnclear
 from entrypoint.explain import Explainer
 from entrypoint.gate.existing import Todo, plan, require_same, take_over
 from entrypoint.gate.identity import derive_note, derive_run_id
 from entrypoint.gate.stop import stop
 from entrypoint.gate.trigger import prepare, trigger
-from entrypoint.gate.verdict import judge
+from entrypoint.gate.verdict import has_red_tasks, judge
 from entrypoint.gate.wait import Times, wait
 from entrypoint.github import commands
 from entrypoint.interrupt import Interrupted, Interrupts
@@ -94,28 +94,19 @@ class Gate:
         self._learn(airflow_version=airflow.version)
         try:
             run = self._obtain(airflow)
-        except (DagNotFound, DagNotRunnable, InvalidConf) as error:
+        except (DagNotFound, DagLost, InvalidConf) as error:
             raise explain.refusal(error) from None
         if self._settings.wait:
             run = self._follow(airflow, explain, run)
-        red_tasks = self._settings.fail_on_failed_tasks and self._has_red_tasks(run)
+        red_tasks = self._settings.fail_on_failed_tasks and has_red_tasks(run, self.outcome.tasks)
         result = judge(run, self.outcome.taken_over, wait=self._settings.wait, red_tasks=red_tasks)
         self._learn(result=result)
         if result == "timeout":
             self._time_is_over(airflow, explain, run)
-        elif run.ended:
+        if self._settings.wait:
             self._learn(**explain.end(run, self.outcome.tasks))
         if self._settings.xcom and run.ended:
             self._learn(xcom=explain.xcoms(run, self.outcome.tasks, needed=result == "success"))
-
-    def _has_red_tasks(self, run: DagRun) -> bool:
-        if run.state == "success" and self.outcome.tasks is None:
-            raise ActionError(
-                "Whether tasks failed could not be read",
-                "Airflow calls the run a success, but fail_on_failed_tasks is true and its task instances could not be read.",
-                "Give the credential the permission to read task instances, then re-run this job: it runs nothing again.",
-            )
-        return bool(self.outcome.failed_tasks)
 
     def _learn(self, **known: Any) -> None:
         self.outcome = replace(self.outcome, **known)

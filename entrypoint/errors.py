@@ -93,6 +93,10 @@ class DagNotRunnable(ActionError):
     """The DAG exists, but a run of it would not run: it is paused."""
 
 
+class DagLost(DagNotRunnable):
+    """The DAG is listed, but Airflow does not find it in its DAG files any more."""
+
+
 class InvalidConf(ActionError):
     """Airflow's validation refused the request."""
 

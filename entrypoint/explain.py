@@ -77,7 +77,7 @@ class Explainer:
 
     def stuck(self, run: DagRun, tasks: Tasks | None) -> tuple[Blocker, ...]:
         """Return why the run does not move, at the end of the patience with it."""
-        return self._diagnose(run, tasks or ())
+        return self._diagnose(run, tasks or ()) or self._watch.blockers
 
     def end(self, run: DagRun, tasks: Tasks | None) -> dict[str, Any]:
         """Return what is known about the reasons of the end, for the outcome; relay the logs that are wanted."""

@@ -62,6 +62,11 @@ class RunningStep:
         self._destroy()
 
     @property
+    def pid(self) -> int:
+        """The client process's id."""
+        return self._process.pid
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """The lines so far, unmasked."""
         with self._news:

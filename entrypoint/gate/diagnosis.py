@@ -70,7 +70,7 @@ def _components(extras: Extras, tasks: tuple[TaskInstance, ...]) -> Iterator[Blo
         yield Blocker(
             f"Airflow's {name.replace('_', '-')} is not running",
             "Airflow's own health check has not had a heartbeat of it lately.",
-            "Whoever runs this Airflow has to bring it back; the DAG run then goes on by itself.",
+            "Whoever runs this Airflow has to bring it back.",
         )
 
 
@@ -78,7 +78,7 @@ def _paused(dag: Dag) -> Blocker:
     return Blocker(
         "The DAG is paused",
         f"{dag.dag_id} is paused in Airflow; nothing of it runs until somebody unpauses it.",
-        "Unpause the DAG in Airflow; the DAG run then goes on by itself.",
+        "Unpause the DAG in Airflow.",
     )
 
 
@@ -141,7 +141,7 @@ def _unmet(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iter
             yield Blocker(
                 f"Airflow does not start {task.name}",
                 " ".join(reasons),
-                "Airflow goes on by itself once that has changed.",
+                "Change that in Airflow, or wait until it has changed.",
             )
             return
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from entrypoint.errors import ActionError, DagNotFound, DagNotRunnable, InvalidConf
+from entrypoint.errors import ActionError, DagLost, DagNotFound, DagNotRunnable, InvalidConf
 from entrypoint.gate.extras import Feature
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def with_import_error(extras: Extras, dag_id: str, error: ActionError) -> Action
     time (airflow-2.md 4, airflow-3.md 11.7).
     """
     refused = isinstance(error, InvalidConf) and "import errors" in error.detail
-    if not (refused or isinstance(error, (DagNotFound, DagNotRunnable))):
+    if not (refused or isinstance(error, (DagNotFound, DagLost))):
         return error
     faults = extras.ask(Feature.IMPORT_ERRORS, extras.airflow.import_faults, ())
     file = ""

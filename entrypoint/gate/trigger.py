@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from entrypoint.errors import (
     AirflowUnreachable,
     Conflict,
+    DagLost,
     DagNotRunnable,
     RunExists,
     TriggerUnclear,
@@ -36,11 +37,11 @@ def prepare(airflow: Airflow, dag_id: str, if_paused: Literal["fail", "unpause",
     """Make sure, before anything is triggered, that the DAG exists and that a run of it would run.
 
     Raises:
-        DagNotFound, DagNotRunnable: it would not.
+        DagNotFound, DagLost, DagNotRunnable: it would not.
     """
     dag = airflow.get_dag(dag_id)
     if not dag.is_active:
-        raise DagNotRunnable(
+        raise DagLost(
             "Airflow has lost this DAG",
             f"{dag_id} is still listed, but Airflow no longer finds it in its DAG files"
             f"{', one of which fails to import' if dag.has_import_errors else ''}.",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from entrypoint.errors import ActionError
+
 if TYPE_CHECKING:
-    from entrypoint.models import DagRun, Result, TakenOver
+    from entrypoint.models import DagRun, Result, TakenOver, TaskInstance
 
 
 def judge(run: DagRun, taken_over: TakenOver | None, *, wait: bool, red_tasks: bool = False) -> Result:
@@ -25,3 +27,18 @@ def judge(run: DagRun, taken_over: TakenOver | None, *, wait: bool, red_tasks: b
     if run.state == "failed":
         return "failed"
     return "timeout" if wait else "triggered"
+
+
+def has_red_tasks(run: DagRun, tasks: tuple[TaskInstance, ...] | None) -> bool:
+    """Return whether task instances failed.
+
+    Raises:
+        ActionError: the run is a success, and that cannot be known: a green would be a guess.
+    """
+    if tasks is None and run.state == "success":
+        raise ActionError(
+            "Whether tasks failed could not be read",
+            "Airflow calls the run a success, but fail_on_failed_tasks is true and its task instances could not be read.",
+            'Give the credential the permission "can read on Task Instances", then re-run this job: nothing runs again.',
+        )
+    return any(task.state == "failed" for task in tasks or ())

@@ -90,8 +90,8 @@ def mask(secret: str) -> None:
 def annotate(level: Level, title: str, message: str, *, file: str = "", line: int | None = None) -> None:
     """Print one annotation, on a line of a file in the workspace if one is given."""
     print_it = {"error": core.error, "warning": core.warning, "notice": core.notice}[level]
-    message = shortened(_printable(message), MESSAGE_LIMIT)
-    print_it(message, title=_printable(title), file=_printable(file), start_line=line)
+    message = shortened("\n".join(harmless(part) for part in _printable(message).split("\n")), MESSAGE_LIMIT)
+    print_it(message, title=harmless(_printable(title)), file=_printable(file), start_line=line)
     sys.stdout.flush()
 
 

@@ -23,13 +23,17 @@ _LONGEST_NAMES = 60_000
 
 def reasons(outcome: Outcome, said: Words) -> Iterator[str]:
     """Yield why it ended like this, for the first screen."""
-    if not outcome.failures or outcome.error is not None:
-        yield from (f"- {prose(line)}" for line in said.reasons)
+    if outcome.error is not None:
         return
+    for blocker in outcome.blockers:
+        where = f" {link('See it in Airflow.', blocker.url)}" if blocker.url else ""
+        yield f"⏸️ **{prose(blocker.title)}.** {prose(blocker.detail)}{where}"
+    if not (outcome.blockers or outcome.failures):
+        yield from (prose(line) for line in said.reasons)
     for failure in outcome.failures[:REASONS]:
         yield f"{_name(failure)}:\n\n{block(_cause(failure))}"
     rest = len(outcome.failed_tasks) - REASONS
-    if rest > 0:
+    if outcome.failures and rest > 0:
         yield f"{rest} more failed: see below."
 
 

@@ -119,7 +119,10 @@ def _late(outcome: Outcome, run: DagRun) -> Words:
         outcome.blockers[0].hint
         if outcome.blockers
         else "Open the run in Airflow to see what it waits for; raise the input timeout if it simply needs longer.",
-        tuple(f"{blocker.title}. {blocker.detail}" for blocker in outcome.blockers),
+        (
+            *(f"{blocker.title}. {blocker.detail}" for blocker in outcome.blockers),
+            *(_failed_tasks(outcome) if outcome.failed_tasks else ()),
+        ),
     )
 
 

@@ -127,8 +127,27 @@ XCOM_3: Shape = {
     "map_index": int,
 }
 
+IMPORT_ERROR_2: Shape = {**dict.fromkeys(("filename", "stack_trace", "timestamp"), str), "import_error_id": int}
+IMPORT_ERROR_3: Shape = IMPORT_ERROR_2 | {"bundle_name": str}
+
+SLOTS = ("occupied_slots", "running_slots", "queued_slots", "scheduled_slots", "open_slots", "deferred_slots")
+POOL_2: Shape = {**dict.fromkeys(("slots", *SLOTS), int), "name": str, "description": TEXT, "include_deferred": bool}
+POOL_3: Shape = POOL_2 | {"team_name": TEXT}
+
+QUESTION_3: Shape = {
+    **dict.fromkeys(("subject", "created_at"), str),
+    **dict.fromkeys(("body", "responded_at"), TEXT),
+    **dict.fromkeys(("options", "assigned_users"), list),
+    **dict.fromkeys(("chosen_options", "defaults"), list | None),
+    **dict.fromkeys(("params", "params_input", "task_instance"), dict),
+    **dict.fromkeys(("multiple", "response_received"), bool),
+    "responded_by_user": dict | None,
+}
+
 DAG = {"2.11.2": DAG_2, "3.3.2": DAG_3}
 DETAILS: dict[str, Shape] = {"2.11.2": DAG_2 | MORE_2, "3.3.2": DAG_3 | MORE_3}
 RUN = {"2.11.2": RUN_2, "3.3.2": RUN_3}
 INSTANCE = {"2.11.2": INSTANCE_2, "3.3.2": INSTANCE_3}
 XCOM = {"2.11.2": XCOM_2, "3.3.2": XCOM_3}
+IMPORT_ERROR = {"2.11.2": IMPORT_ERROR_2, "3.3.2": IMPORT_ERROR_3}
+POOL = {"2.11.2": POOL_2, "3.3.2": POOL_3}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.conftest import Api, Server, new_id, reason
+from tests.contract.api import Api, Server, new_id, reason
 from tests.contract.shapes import DAG, DETAILS, RUN, assert_shape
 
 NOBODY = "no_such_dag"
@@ -25,17 +25,6 @@ def test_the_version_is_public(server: Server, admin: Api, credential: tuple[str
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
     assert_shape(answer.json(), {"version": str, "git_version": str})
     assert answer.json()["version"] == server.version
-
-
-def test_the_health_says_what_runs(admin: Api) -> None:
-    """The health has a status per component, null for what does not run."""
-    path = "/health" if admin.version == "2.11.2" else "/monitor/health"
-    answer = admin.get(path)
-    assert answer.status_code == 200
-    assert_shape(answer.json(), dict.fromkeys(("metadatabase", "scheduler", "triggerer", "dag_processor"), dict))
-    assert answer.json()["metadatabase"] == {"status": "healthy"}
-    assert answer.json()["scheduler"]["status"] == "healthy"
-    assert answer.json()["triggerer"]["status"] is None
 
 
 def test_who_may_only_read_reads(viewer: Api, success: str) -> None:

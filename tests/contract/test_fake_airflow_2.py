@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.conftest import TWO, Api, Server, new_id, reason
+from tests.contract.api import Api, Server, new_id, reason
+from tests.contract.conftest import TWO
 from tests.contract.shapes import RUN_2, assert_shape
 
 pytestmark = pytest.mark.parametrize("server", TWO, indirect=True, scope="session")
@@ -124,34 +125,6 @@ def test_no_limit_is_too_large_and_no_order_known(admin: Api, success: str) -> N
     assert admin.get(tasks, limit=5000).json()["total_entries"] == 1
     answer = admin.get(tasks, order_by="task_id")
     assert (answer.status_code, reason(answer)) == (400, "None: Extra query parameter(s) order_by not in spec")
-
-
-def test_the_log_of_a_failed_task(admin: Api, failure: str) -> None:
-    """A log is text: the host, then lines, the traceback among them; JSON wraps a Python repr."""
-    log = f"/dags/quick_failure/dagRuns/{failure}/taskInstances/fail/logs"
-    answer = admin.get(f"{log}/1")
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain")
-    lines = answer.text.splitlines()
-    assert lines[1] == " INFO - ::group::Log message source details"
-    at = lines.index("Traceback (most recent call last):")
-    assert lines[at - 1].endswith("ERROR - Task failed with exception")
-    assert "ValueError: It does not work" in lines[at:]
-    assert admin.get(f"{log}/2").status_code == 200
-    assert "Error fetching the logs" in admin.get(f"{log}/0").text
-
-
-def test_the_log_of_an_unknown_task(admin: Api, failure: str) -> None:
-    """The log of an unknown task is a 404."""
-    answer = admin.get(f"/dags/quick_failure/dagRuns/{failure}/taskInstances/nope/logs/1")
-    assert (answer.status_code, reason(answer)) == (404, "TaskInstance not found: None")
-
-
-def test_a_value_without_its_repr(admin: Api) -> None:
-    """A value that is no text comes as a Python repr, and as JSON with stringify=false."""
-    run_id = admin.ended("nightly_sales")
-    value = f"/dags/nightly_sales/dagRuns/{run_id}/taskInstances/total/xcomEntries/return_value"
-    assert admin.get(value).json()["value"] == "2010"
-    assert admin.get(value, stringify="false").json()["value"] == 2010
 
 
 def test_clear_knows_no_selection(admin: Api, failure: str) -> None:

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.contract.conftest import THREE, Api, Server, new_id, reason
+from tests.contract.api import Api, Server, new_id, reason
+from tests.contract.conftest import THREE
 from tests.contract.shapes import INSTANCE_3, RUN_3, VERSION_3, assert_shape
 
 pytestmark = pytest.mark.parametrize("server", THREE, indirect=True, scope="session")
@@ -95,36 +96,6 @@ def test_counting_task_instances(admin: Api, success: str) -> None:
     assert (counted["task_instances"], counted["total_entries"]) == ([], 1)
     assert admin.get(tasks, state="bogus").status_code == 422
     assert admin.get(tasks, order_by="bogus").status_code == 400
-
-
-def test_the_log_of_a_failed_task(admin: Api, failure: str) -> None:
-    """A log is a list of events, the exception among them with its structure."""
-    log = f"/dags/quick_failure/dagRuns/{failure}/taskInstances/fail/logs"
-    answer = admin.get(f"{log}/1")
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, JSON)
-    assert_shape(answer.json(), {"content": list, "continuation_token": str | None})
-    entries = answer.json()["content"]
-    assert entries[0] == {"event": "::group::Log message source details"}
-    (failed,) = [entry for entry in entries if "error_detail" in entry]
-    assert (failed["event"], failed["level"]) == ("Task failed with exception", "error")
-    (problem,) = failed["error_detail"]
-    assert (problem["exc_type"], problem["exc_value"]) == ("ValueError", "It does not work")
-    shape = {"exc_notes": list, "syntax_error": dict | None, "is_cause": bool, "frames": list, "is_group": bool}
-    assert_shape(problem, shape | {"exc_type": str, "exc_value": str, "exceptions": list})
-    assert_shape(problem["frames"][-1], {"filename": str, "lineno": int, "name": str})
-
-
-def test_a_log_line_by_line(admin: Api, success: str) -> None:
-    """As ndjson a log is the same events, one a line; as text it is refused."""
-    log = f"/dags/quick_success/dagRuns/{success}/taskInstances/succeed/logs"
-    answer = admin.read(f"{log}/1", "application/x-ndjson")
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/x-ndjson")
-    entries = [json.loads(line) for line in answer.text.splitlines()]
-    assert all({"timestamp", "event"} <= set(entry) for entry in entries)
-    assert [one["event"] for one in entries if one.get("logger") == "task.stdout"] == ["It works"]
-    assert admin.read(f"{log}/1", "text/plain").status_code == 406
-    assert (admin.get(f"{log}/2").status_code, admin.get(f"{log}/0").status_code) == (404, 404)
-    assert reason(admin.get(f"{log}/2")) == "TaskInstance not found"
 
 
 def test_waiting(admin: Api) -> None:

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import jwt
 import pytest
 
-from tests.contract.conftest import THREE, Api, Server, reason
+from tests.contract.api import Api, Server, reason
+from tests.contract.conftest import THREE
 
 pytestmark = pytest.mark.parametrize("server", THREE, indirect=True, scope="session")
 

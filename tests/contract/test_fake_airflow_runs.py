@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.contract.conftest import Api, new_id, reason
+from tests.contract.api import Api, new_id, reason
 from tests.contract.shapes import INSTANCE, RUN, XCOM, assert_shape
 
 NOBODY = "no_such_dag"
@@ -71,10 +71,9 @@ def test_pages_of_task_instances(admin: Api) -> None:
     assert len({one["task_id"] for page in pages for one in page["task_instances"]}) == 60
 
 
-def test_mapped_task_instances(admin: Api) -> None:
+def test_mapped_task_instances(admin: Api, sales: str) -> None:
     """Each instance of a mapped task has its index."""
-    run_id = admin.ended("nightly_sales")
-    found = admin.get(f"/dags/nightly_sales/dagRuns/{run_id}/taskInstances").json()["task_instances"]
+    found = admin.get(f"/dags/nightly_sales/dagRuns/{sales}/taskInstances").json()["task_instances"]
     assert sorted(one["map_index"] for one in found if one["task_id"] == "add_up") == [0, 1, 2]
 
 
@@ -190,10 +189,3 @@ def test_tasks_of_an_unknown_run_are_not_cleared(admin: Api) -> None:
     assert "Dag Run id nope not found in dag quick_success" in reason(answer)
     wish = {"dag_run_id": admin.ended("quick_success"), "task_ids": ["nope"], "only_failed": False}
     assert admin.post("/dags/quick_success/clearTaskInstances", wish).json()["task_instances"] == []
-
-
-def test_import_errors(admin: Api) -> None:
-    """The import errors are a list with a total."""
-    answer = admin.get("/importErrors")
-    assert answer.status_code == 200
-    assert_shape(answer.json(), {"import_errors": list, "total_entries": int})

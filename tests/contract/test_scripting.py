@@ -97,6 +97,17 @@ def test_a_cancel_may_be_overwritten(start: Callable[..., Talk]) -> None:
     assert talk.look() == "success"
 
 
+def test_a_run_that_was_cancelled_before_it_began(start: Callable[..., Talk]) -> None:
+    """A run that was set to failed while it was queued has never started, however often it is looked at."""
+    talk = start(FakeDag("d", paused=True))
+    talk.trigger()
+    talk.call("PATCH", "/dags/d/dagRuns/r", {"state": "failed"})
+    assert talk.looks(2) == ["failed", "failed"]
+    run = talk.call("GET", "/dags/d/dagRuns/r").json()
+    assert run["start_date"] is None
+    assert run["end_date"] is not None
+
+
 def test_a_dag_may_take_its_time(start: Callable[..., Talk]) -> None:
     """A DAG is unknown for the first `parsed_after` looks at it."""
     talk = start(FakeDag("d", parsed_after=2))

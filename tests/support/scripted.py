@@ -1,15 +1,20 @@
-"""Scripts for tests without sockets: what a look returns or raises, one after the other."""
+"""Scripts for tests without sockets: what a look returns or raises, one after the other, and who takes down what is told."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from entrypoint.gate.extras import Extras
+from entrypoint.gate.patience import Patience
+from tests.support.gate import VirtualTime
 
-    from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
-    from entrypoint.models import DagRun
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
+    from entrypoint.models import Blocker, DagRun, TaskInstance
 
 
 class Script:
@@ -29,11 +34,16 @@ class Script:
 
 
 @dataclass
-class Watcher:
-    """Takes down what the gate tells."""
+class Recorder:
+    """A Progress that takes down what it is told."""
 
     faults: list[AirflowUnreachable | UnexpectedAnswer] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
+    changes: list[list[tuple[str | None, str, str | None]]] = field(default_factory=list)
+    known: list[int] = field(default_factory=list)
+    blockers: list[str] = field(default_factory=list)
+    untold: list[tuple[str, ActionError]] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
 
     def state(self, run: DagRun) -> None:
         """A look."""
@@ -42,3 +52,37 @@ class Watcher:
     def fault(self, fault: AirflowUnreachable | UnexpectedAnswer, _pause: float) -> None:
         """A failure."""
         self.faults.append(fault)
+
+    def tasks(self, changes: Sequence[tuple[TaskInstance | None, TaskInstance]], tasks: Sequence[TaskInstance]) -> None:
+        """Task instances changed: the state before ("new": none was known), the name, the state now; how many are known."""
+        self.changes.append(
+            [("new" if before is None else before.state, task.name, task.state) for before, task in changes]
+        )
+        self.known.append(len(tasks))
+
+    def blocked(self, blocker: Blocker) -> None:
+        """A reason why nothing moves."""
+        self.blockers.append(blocker.title)
+
+    def not_told(self, what: str, error: ActionError) -> None:
+        """Something that could not be read."""
+        self.untold.append((what, error))
+
+    def turned_off(self, sentence: str) -> None:
+        """A permission that is missing."""
+        self.sentences.append(sentence)
+
+
+@dataclass
+class Bench:
+    """What a gate's module is handed besides an Airflow: a clock that the test turns, and somebody to tell."""
+
+    time: VirtualTime = field(default_factory=VirtualTime)
+    told: Recorder = field(default_factory=Recorder)
+
+    def __post_init__(self) -> None:
+        self.patience = Patience(self.time.clock, self.time.sleep, self.told, spread=lambda: 1.0)
+
+    def extras(self, airflow: Any, left: Callable[[], float] = lambda: 1000.0) -> Extras:
+        """Return who asks this Airflow for what only explains."""
+        return Extras(airflow, self.patience, nullcontext, left)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,11 +30,22 @@ class Request:
         return self.query.get(key, [default])[0]
 
 
+@dataclass(slots=True)
+class Traffic:
+    """How much was sent: requests, and bytes of their bodies as the server made them and as they went over the wire."""
+
+    requests: int = 0
+    content: int = 0
+    wire: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer. With `stream` the body is sent chunked, each item a chunk, and `body` is ignored.
+    """One answer. With `stream` each item is sent as it comes, and `body` is ignored.
 
+    `length`: of the stream, in bytes, if it is announced; else it is sent chunked, each item a chunk.
     `close`: the connection ends after it, unannounced, as uvicorn ends it after an uncaught exception.
+    `traffic` is counted up while the body is sent.
     """
 
     status: int
@@ -42,12 +53,17 @@ class Answer:
     content_type: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     stream: Iterator[bytes] | None = None
+    length: int | None = None
     close: bool = False
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One request the server received. `status` is what it sent back, None if no status line ever went out."""
+    """One request the server received. `status` is what it sent back, None if no status line ever went out.
+
+    `traffic` is this request's own, complete once the client has the whole answer.
+    """
 
     method: str
     path: str
@@ -55,6 +71,7 @@ class Recorded:
     headers: Message
     body: bytes
     status: int | None
+    traffic: Traffic = field(default_factory=Traffic)
 
     @property
     def json(self) -> Any:

@@ -15,7 +15,7 @@ def complaint(dag: FakeDag, conf: dict[str, Any], no_value: str) -> str | None:
     for name, schema in dag.params_schema.items():
         if name not in conf and "default" not in schema:
             return f"Invalid input for param {name}: {no_value}"
-        rules = {key: rule for key, rule in schema.items() if key != "default"}
+        rules = {key: rule for key, rule in schema.items() if key not in {"default", "description"}}
         try:
             jsonschema.validate(conf.get(name, schema.get("default")), rules)
         except jsonschema.ValidationError as error:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from tests.support.fake_airflow.messages import Answer, RefusedError, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tests.support.fake_airflow.world import World
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` is a template, e.g. "/dags/{dag_id}"; it matches the decoded path, as both servers do."""
+    """`path` is a template, e.g. "/dags/{dag_id}"; it matches the decoded path, as both servers do.
+
+    `feature`: what a user may be denied, see `FakeAirflow.deny`.
+    """
 
     method: str
     path: str
     handler: Callable[[Call], Answer]
+    feature: str = ""
 
     def match(self, path: str) -> dict[str, str] | None:
         """What the braces match, or None."""
@@ -58,11 +65,20 @@ class Dialect:
             parameters = route.match(path)
             if parameters is not None and route.method == request.method:
                 try:
+                    self._permit(request, route.feature)
                     return route.handler(Call(request, parameters))
                 except RefusedError as refused:
                     return refused.answer
             others = others or parameters is not None
         return self.unrouted(request, path, other_methods=others)
+
+    def role(self, request: Request) -> str:
+        """The role of who sent a request; refuses a bad credential."""
+        raise NotImplementedError
+
+    def forbidden(self) -> RefusedError:
+        """The answer to who lacks a right."""
+        raise NotImplementedError
 
     def local_path(self, request: Request) -> str | Answer:
         """The decoded path below the prefix, or the answer to a request outside it."""
@@ -72,13 +88,35 @@ class Dialect:
         """The answer to a request without a route (`other_methods`: there is one for another method)."""
         raise NotImplementedError
 
+    def _permit(self, request: Request, feature: str) -> None:
+        if feature and not {(feature, None), (feature, self.role(request))}.isdisjoint(self.world.denied):
+            raise self.forbidden()
+
     def below_prefix(self, request: Request) -> str | None:
         """The decoded path below the prefix, None if the request is outside it."""
         path = unquote(request.path)
         return path[len(self.prefix) :] if path.startswith(f"{self.prefix}/") else None
 
 
-def page_of(rows: list[Any], request: Request, *, default: int, cap: int | None) -> list[Any]:
+def ordered(rows: Iterable[T], keys: list[str], columns: Mapping[str, Callable[[T], Any]]) -> list[T]:
+    """The rows by these columns, "-" before a name being descending; nulls are smallest, as in SQLite.
+
+    What is equal stays in the order in which it was made, the other way round if the first column is descending.
+    """
+
+    def value(row: T, name: str) -> tuple[bool, Any]:
+        found = columns[name](row)
+        return found is not None, found
+
+    found = list(rows)
+    if keys and keys[0].startswith("-"):
+        found.reverse()
+    for key in reversed(keys):
+        found.sort(key=partial(value, name=key.removeprefix("-")), reverse=key.startswith("-"))
+    return found
+
+
+def page_of(rows: list[T], request: Request, *, default: int, cap: int | None) -> list[T]:
     """The rows that limit and offset ask for; a limit above the cap is silently cut."""
     limit, offset = int(request.first("limit", str(default))), int(request.first("offset", "0"))
     limit = min(limit, cap) if cap is not None else limit

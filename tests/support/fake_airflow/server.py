@@ -6,33 +6,37 @@ import contextlib
 import copy
 import json
 import socket
-import threading
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
 
 import requests
 
 from tests.support.fake_airflow.faults import Fault, Rule
-from tests.support.fake_airflow.messages import JSON, Answer, Recorded, Request, matches
-from tests.support.fake_airflow.nouns import FakeDag, FakeRun
+from tests.support.fake_airflow.messages import JSON, Answer, Recorded, Request, Traffic, matches
+from tests.support.fake_airflow.scripting import Scripting
 from tests.support.fake_airflow.v1 import V1
 from tests.support.fake_airflow.v2 import V2
 from tests.support.fake_airflow.wire import Listener
 from tests.support.fake_airflow.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
     from typing import Self
+
+    from tests.support.fake_airflow.nouns import FakeDag
+    from tests.support.fake_airflow.runs import FakeRun
 
 Version = Literal["2.11.2", "3.3.2"]
 
 
-class FakeAirflow:
+class FakeAirflow(Scripting):
     """A scripted Airflow on 127.0.0.1, to be used as a context manager.
 
     `prefix` is its base path ("/airflow"); `token_lifetime` the seconds an Airflow 3 token lives (it grants 10 more).
-    Users are admin and viewer, each with its name as password.
+    `pools` maps names to slots, besides the default pool of 128. `clock` dates everything but tokens.
+    Users are admin, op, user and viewer, each with its name as password and as its role.
     """
 
     def __init__(
@@ -42,12 +46,17 @@ class FakeAirflow:
         dags: Iterable[FakeDag] = (),
         prefix: str = "",
         token_lifetime: int = 86400,
+        pools: Mapping[str, int] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        two = version == "2.11.2"
+        super().__init__(World(dags, clock=clock, pools=pools, untouched=None if two else "skipped"))
         self.version = version
-        self.api = "/api/v1" if version == "2.11.2" else "/api/v2"
-        self._world = World(dags)
-        self._dialect = V1(self._world, prefix) if version == "2.11.2" else V2(self._world, prefix, token_lifetime)
-        self._lock = threading.RLock()
+        self.api = "/api/v1" if two else "/api/v2"
+        self.health("scheduler", "healthy")
+        self.health("dag_processor", None if two else "healthy")
+        self.health("triggerer", None)
+        self._dialect = V1(self._world, prefix) if two else V2(self._world, prefix, token_lifetime)
         self._rules: list[Rule] = []
         self._echoes: list[tuple[tuple[str, str], int, str, str]] = []
         self._record: list[Recorded] = []
@@ -90,6 +99,11 @@ class FakeAirflow:
         """The recorded requests with this method whose path ends so; `*` stands for one segment."""
         return [one for one in self.record if one.method == method and matches(path, one.path)]
 
+    def traffic(self, method: str, path: str) -> Traffic:
+        """What these requests, chosen as by `received`, made the server send."""
+        ours = [one.traffic for one in self.received(method, path)]
+        return Traffic(len(ours), sum(one.content for one in ours), sum(one.wire for one in ours))
+
     def runs(self, dag_id: str) -> list[FakeRun]:
         """The DAG's runs as the server has them, oldest first (a copy)."""
         with self._lock:
@@ -122,46 +136,6 @@ class FakeAirflow:
         with self._lock:
             self._echoes += [(on, status, content_type, after)] * times
 
-    def states(self, dag_id: str, states: Iterable[str]) -> None:
-        """What each successive look at a run of the DAG shows, the last one repeating; a clear begins anew."""
-        with self._lock:
-            self._world.scripts[dag_id] = tuple(states)
-
-    def create_run(
-        self,
-        dag_id: str,
-        run_id: str,
-        *,
-        conf: dict[str, Any] | None = None,
-        note: str | None = None,
-        logical_date: datetime | None = None,
-        state: str = "queued",
-    ) -> None:
-        """Somebody else makes a run."""
-        with self._lock:
-            run = FakeRun(dag_id, run_id, conf or {}, note, logical_date, logical_date, logical_date, user="somebody")
-            self._world.create(run).enter(state)
-
-    def delete_run(self, dag_id: str, run_id: str) -> None:
-        """Somebody deletes a run."""
-        with self._lock:
-            del self._world.runs[dag_id, run_id]
-
-    def set_run_state(self, dag_id: str, run_id: str, state: str) -> None:
-        """Somebody sets a run's state; it stays so until it is cleared."""
-        with self._lock:
-            self._world.hold(self._world.runs[dag_id, run_id], state)
-
-    def pause(self, dag_id: str, *, paused: bool = True) -> None:
-        """Somebody pauses a DAG, or lets it go on."""
-        with self._lock:
-            self._world.paused[dag_id] = paused
-
-    def scheduler(self, status: Literal["healthy", "unhealthy"]) -> None:
-        """Without a healthy scheduler no run moves."""
-        with self._lock:
-            self._world.scheduler = status
-
     def token(self, user: str = "admin") -> str:
         """A good token, as if from elsewhere (Airflow 3 only)."""
         with self._lock:
@@ -175,7 +149,8 @@ class FakeAirflow:
     def up(self) -> None:
         """Listens again, on the same port."""
         if self._listener is None:
-            self._listener = Listener(self._port.getsockname()[1], self._dialect.manners, self._serve)
+            port = self._port.getsockname()[1]
+            self._listener = Listener(port, self._dialect.manners, self._serve, clock=self._world.now)
 
     @contextlib.contextmanager
     def down(self) -> Iterator[None]:
@@ -208,11 +183,12 @@ class FakeAirflow:
                 answer = self._dialect.answer(request)
             else:
                 answer, fault = rule.apply(lambda: self._dialect.answer(request))
-            if answer is not None and answer.stream is not None:
-                answer = Answer(answer.status, stream=self._locked(answer.stream))
-            status = answer.status if answer is not None else None
+            status, traffic = answer.status if answer is not None else None, Traffic(1)
+            if answer is not None:
+                stream = self._locked(answer.stream) if answer.stream is not None else None
+                answer = replace(answer, stream=stream, traffic=traffic)
             self._record.append(
-                Recorded(request.method, request.path, request.query, request.headers, request.body, status)
+                Recorded(request.method, request.path, request.query, request.headers, request.body, status, traffic)
             )
             return answer, fault
 
@@ -234,5 +210,5 @@ class FakeAirflow:
                 return
             yield piece
             listener = self._listener
-            if listener is None or (piece == b"\n" and listener.stopping.wait(0.005)):
+            if listener is None or listener.stopping.wait(0.005 if piece == b"\n" else 0):
                 return

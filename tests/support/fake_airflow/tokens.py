@@ -12,7 +12,7 @@ import jwt
 from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json
 
 KEY = "the signing key of a scripted Airflow, long enough for HS512: at least sixty-four bytes"
-USERS = {"admin": "admin", "viewer": "viewer"}  # name to role; the password is the name
+USERS = {name: name for name in ("admin", "op", "user", "viewer")}  # name to role; the password is the name
 LEEWAY = 10  # seconds that Airflow grants an expired token
 
 

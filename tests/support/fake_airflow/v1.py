@@ -6,26 +6,35 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_airflow import v1_bodies as bodies
 from tests.support.fake_airflow import v1_trigger as rules
+from tests.support.fake_airflow.bodies import pool
 from tests.support.fake_airflow.messages import Answer, as_json, page
-from tests.support.fake_airflow.routing import Call, Route, page_of
-from tests.support.fake_airflow.v1_base import V1Base, refuse
+from tests.support.fake_airflow.routing import Call, Route, ordered
+from tests.support.fake_airflow.v1_base import refuse
+from tests.support.fake_airflow.v1_tasks import PAGE, RUN, V1Tasks
 
 if TYPE_CHECKING:
-    from tests.support.fake_airflow.nouns import FakeRun
+    from collections.abc import Callable
+
+    from tests.support.fake_airflow.runs import FakeRun
     from tests.support.fake_airflow.world import World
 
-RUN = "/api/v1/dags/{dag_id}/dagRuns/{run_id}"
-TASK = RUN + "/taskInstances/{task_id}"
-RUN_ORDER = {"dag_run_id", "execution_date", "start_date", "end_date", "state"}
-STATES = {"none", "queued", "running", "success", "failed", "upstream_failed", "skipped", "scheduled", "removed"}
-STATES |= {"up_for_retry", "up_for_reschedule", "restarting", "deferred"}
+RUN_ORDER: dict[str, Callable[[FakeRun], Any]] = {
+    "id": lambda _: 0,
+    "dag_id": lambda run: run.dag_id,
+    "dag_run_id": lambda run: run.run_id,
+    "execution_date": lambda run: run.logical_date,
+    "start_date": lambda run: run.start_date,
+    "end_date": lambda run: run.end_date,
+    "state": lambda run: run.state,
+}
+RANGES = {f"{name}_date_{end}" for name in ("execution", "start", "end") for end in ("gte", "lte")}
+RANGES |= {"updated_at_gte", "updated_at_lte", "fields"}
 CLEAR_KEYS = {"dry_run", "dag_run_id", "only_failed", "only_running", "reset_dag_runs", "task_ids", "start_date"}
 CLEAR_KEYS |= {"end_date", "include_subdags", "include_parentdag", "include_upstream", "include_downstream"}
 CLEAR_KEYS |= {"include_future", "include_past"}
-INSTANCE_QUERY = {"limit", "offset", "state", "pool", "queue", "duration_gte", "duration_lte"}
 
 
-class V1(V1Base):
+class V1(V1Tasks):
     """Answers as Airflow 2.11.2."""
 
     def __init__(self, world: World, prefix: str) -> None:
@@ -38,26 +47,24 @@ class V1(V1Base):
             Route("GET", "/api/v1/dags", self.list_dags),
             Route("GET", "/api/v1/dags/{dag_id}", self.get_dag),
             Route("PATCH", "/api/v1/dags/{dag_id}", self.patch_dag),
-            Route("GET", "/api/v1/dags/{dag_id}/details", self.get_details),
-            Route("GET", "/api/v1/dags/{dag_id}/dagRuns", self.list_runs),
+            Route("GET", "/api/v1/dags/{dag_id}/details", self.get_details, "dag_details"),
+            Route("GET", "/api/v1/dags/{dag_id}/dagRuns", self.list_runs, "run_list"),
             Route("POST", "/api/v1/dags/{dag_id}/dagRuns", self.trigger),
             Route("POST", "/api/v1/dags/{dag_id}/clearTaskInstances", self.clear_instances),
             Route("GET", RUN, self.get_run),
             Route("PATCH", RUN, self.patch_run),
             Route("PATCH", RUN + "/setNote", self.set_note),
             Route("POST", RUN + "/clear", self.clear),
-            Route("GET", RUN + "/taskInstances", self.list_instances),
-            Route("GET", TASK + "/logs/{number}", self.log),
-            Route("GET", TASK + "/xcomEntries", self.list_xcoms),
-            Route("GET", TASK + "/xcomEntries/{key}", self.get_xcom),
-            Route("GET", "/api/v1/importErrors", self.import_errors),
+            Route("GET", "/api/v1/importErrors", self.import_errors, "import_errors"),
+            Route("GET", "/api/v1/pools/{name}", self.pool, "pools"),
+            *self.task_routes(),
         )
 
     def list_dags(self, call: Call) -> Answer:
         """GET /dags: what any role may do, so the probe of a credential."""
         self.role(call.request)
         rows = [bodies.dag(self.world, dag) for dag in self.world.dags.values()]
-        return as_json(200, {"dags": page_of(rows, call.request, default=100, cap=100), "total_entries": len(rows)})
+        return as_json(200, {"dags": self.page(call, rows), "total_entries": len(rows)})
 
     def get_dag(self, call: Call) -> Answer:
         """GET a DAG: also one whose file is broken by now."""
@@ -68,7 +75,7 @@ class V1(V1Base):
         """GET a DAG with its params."""
         self.role(call.request)
         dag = self.dag(call, look=True)
-        if dag.broken:
+        if dag.is_stale:
             raise refuse(404, "DAG not found", f"The DAG with dag_id: {dag.dag_id} was not found")
         return as_json(200, bodies.details(self.world, dag))
 
@@ -88,16 +95,15 @@ class V1(V1Base):
         return as_json(200, bodies.dag(self.world, dag))
 
     def list_runs(self, call: Call) -> Answer:
-        """GET the runs of a DAG."""
+        """GET the runs of a DAG, or of all."""
         self.role(call.request)
-        states, key = call.request.query.get("state", []), call.request.first("order_by", "id")
-        column = {"id": "execution_date"}.get(key.removeprefix("-"), key.removeprefix("-"))
-        if column not in RUN_ORDER:
-            text = f"Ordering with '{column}' is disallowed or the attribute does not exist on the model"
+        self.known(call, {*PAGE, "state", "order_by"}, RANGES)
+        states, key = self.listed(call, "state"), call.request.first("order_by", "id")
+        if key.removeprefix("-") not in RUN_ORDER:
+            text = f"Ordering with '{key.removeprefix('-')}' is disallowed or the attribute does not exist on the model"
             raise refuse(400, "Bad Request", text)
         rows = [run for run in self.world.runs_of(call["dag_id"]) if not states or run.state in states]
-        rows.sort(key=lambda run: str(bodies.run(run)[column]), reverse=key.startswith("-"))
-        shown = page_of(rows, call.request, default=100, cap=100)
+        shown = self.page(call, ordered(rows, [key], RUN_ORDER))
         return as_json(200, {"dag_runs": [bodies.run(run) for run in shown], "total_entries": len(rows)})
 
     def trigger(self, call: Call) -> Answer:
@@ -115,10 +121,12 @@ class V1(V1Base):
 
     def _new_run(self, call: Call, body: dict[str, Any]) -> FakeRun:
         dag = self.world.dag(call["dag_id"])
-        if dag is None or dag.broken:
+        if dag is None or dag.is_stale:
             raise refuse(404, "DAG not found", f"DAG with dag_id: '{call['dag_id']}' not found")
+        if dag.broken:
+            raise refuse(400, "DAG cannot be triggered", f"DAG with dag_id: '{dag.dag_id}' has import errors")
         rules.check_fields(body)
-        run = rules.run_from(dag, body)
+        run = rules.run_from(dag, body, self.world.now())
         what = None
         if self.world.same_date(dag.dag_id, run.logical_date):
             what = f"logical date: '{run.logical_date}'"
@@ -198,53 +206,16 @@ class V1(V1Base):
                 self.world.clear(run, cleared, reset_run=body.get("reset_dag_runs", False))
         return as_json(200, {"task_instances": rows})
 
-    def list_instances(self, call: Call) -> Answer:
-        """GET task instances: any limit is honoured, an unknown run has none, unknown parameters are refused."""
-        self.role(call.request)
-        if unknown := set(call.request.query) - INSTANCE_QUERY:
-            raise refuse(400, None, f"Extra query parameter(s) {', '.join(sorted(unknown))} not in spec")
-        states = [name for value in call.request.query.get("state", []) for name in value.split(",")]
-        if not STATES.issuperset(states):
-            return page(500, "Internal Server Error")
-        run = self.find_run(call)
-        if run is None:
-            return as_json(200, {"task_instances": [], "total_entries": 0})
-        rows = [i for i in run.instances if not states or (i.state or "none") in states]
-        listed = [bodies.instance(run, instance) for instance in page_of(rows, call.request, default=100, cap=None)]
-        return as_json(200, {"task_instances": listed, "total_entries": len(rows)})
-
-    def log(self, call: Call) -> Answer:
-        """GET one try's log: text, unless JSON is asked for, which wraps a Python repr."""
-        self.role(call.request)
-        instance = self.find_instance(call)
-        if instance is None:
-            raise refuse(404, "TaskInstance not found", None)
-        text = bodies.log(instance, int(call["number"]))
-        accept = call.request.headers.get("Accept", "application/json")
-        if "text/plain" in accept or "*/*" in accept:
-            return Answer(200, text.encode(), "text/plain")
-        host, _, lines = text.partition("\n")
-        return as_json(200, {"content": str([(host, lines)]), "continuation_token": "bm9uZQ"})
-
-    def list_xcoms(self, call: Call) -> Answer:
-        """GET what a task pushed, without the values."""
-        self.role(call.request)
-        run, instance = self.find_run(call), self.find_instance(call)
-        rows = [bodies.xcom(run, instance, key) for key in instance.pushed] if run and instance else []
-        return as_json(200, {"total_entries": len(rows), "xcom_entries": rows})
-
-    def get_xcom(self, call: Call) -> Answer:
-        """GET one value a task pushed: a Python repr unless stringify=false."""
-        self.role(call.request)
-        run, instance, key = self.find_run(call), self.find_instance(call), call["key"]
-        if run is None or instance is None or key not in instance.pushed:
-            raise refuse(404, "XCom entry not found", None)
-        value = instance.pushed[key]
-        shown = value if call.request.first("stringify") == "false" else str(value)
-        return as_json(200, bodies.xcom(run, instance, key) | {"value": shown})
-
     def import_errors(self, call: Call) -> Answer:
         """GET the files that could not be parsed."""
         self.role(call.request)
-        rows = [bodies.import_error(dag) for dag in self.world.dags.values() if dag.broken]
-        return as_json(200, {"import_errors": rows, "total_entries": len(rows)})
+        self.known(call, PAGE, {"order_by"})
+        found = [bodies.import_error(file, trace) for file, trace in self.world.import_errors().items()]
+        return as_json(200, {"import_errors": self.page(call, found), "total_entries": len(found)})
+
+    def pool(self, call: Call) -> Answer:
+        """GET a pool."""
+        self.role(call.request)
+        if call["name"] not in self.world.pools:
+            raise refuse(404, "Not Found", f"Pool with name:'{call['name']}' not found")
+        return as_json(200, pool(self.world, call["name"]))

@@ -7,16 +7,18 @@ import binascii
 import json
 import re
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.support.fake_airflow import v1_bodies as bodies
+from tests.support.fake_airflow.bodies import health
 from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json, page
 from tests.support.fake_airflow.routing import Call, Dialect
 from tests.support.fake_airflow.tokens import USERS
 from tests.support.fake_airflow.wire import Manners
 
 if TYPE_CHECKING:
-    from tests.support.fake_airflow.nouns import FakeDag, FakeRun, FakeTaskInstance
+    from tests.support.fake_airflow.nouns import FakeDag
+    from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
 
 DOCS = "https://airflow.apache.org/docs/apache-airflow/2.11.2/stable-rest-api-ref.html#section/Errors/"
 KINDS = {400: "BadRequest", 403: "PermissionDenied", 404: "NotFound", 409: "AlreadyExists"}
@@ -62,9 +64,7 @@ class V1Base(Dialect):
 
     def health(self, call: Call) -> Answer:  # noqa: ARG002
         """GET /health: 200 even when the scheduler is dead."""
-        scheduler = {"latest_scheduler_heartbeat": bodies.PARSED, "status": self.world.scheduler}
-        rest = {name: {f"latest_{name}_heartbeat": None, "status": None} for name in ("dag_processor", "triggerer")}
-        return as_json(200, {**rest, "metadatabase": {"status": "healthy"}, "scheduler": scheduler})
+        return as_json(200, health(self.world))
 
     def role(self, request: Request) -> str:
         """The role of who sent this; everything wrong with a credential is the same 403 (airflow-2.md 1)."""
@@ -76,6 +76,10 @@ class V1Base(Dialect):
         if scheme.lower() != "basic" or USERS.get(name) is None or password != name:
             raise refuse(403, "Forbidden", None)
         return USERS[name]
+
+    def forbidden(self) -> RefusedError:
+        """The same as for a bad credential."""
+        return refuse(403, "Forbidden", None)
 
     def writer(self, call: Call) -> None:
         """Refuses who may only read."""
@@ -110,8 +114,35 @@ class V1Base(Dialect):
 
     def find_instance(self, call: Call) -> FakeTaskInstance | None:
         """The task instance in path and map_index."""
-        run = self.find_run(call)
-        return run.instance(call["task_id"], int(call.request.first("map_index", "-1"))) if run else None
+        run, index = self.find_run(call), self.number(call, "map_index", -1)
+        return run.instance(call["task_id"], index) if run else None
+
+    def number(self, call: Call, name: str, otherwise: int) -> int:
+        """An integer in the query."""
+        try:
+            return int(call.request.first(name, str(otherwise)))
+        except ValueError:
+            text = f"Wrong type, expected 'integer' for query parameter '{name}'"
+            raise refuse(400, "Bad Request", text) from None
+
+    def moment(self, call: Call, name: str) -> datetime | None:
+        """A date in the query, which needs an offset."""
+        if not (value := call.request.first(name)):
+            return None
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise refuse(400, "Bad Request", f"{value!r} is not a 'date-time'\n\nFailed validating 'format' in schema:")
+        return moment
+
+    def known(self, call: Call, supported: set[str], real: set[str]) -> None:
+        """Refuses a query that Airflow refuses. What only Airflow knows (`real`) is a bug of the test, or of this server."""
+        if unknown := set(call.request.query) - supported - real:
+            raise refuse(400, None, f"Extra query parameter(s) {', '.join(sorted(unknown))} not in spec")
+        if missing := set(call.request.query) - supported:
+            raise NotImplementedError(f"The scripted Airflow does not know these filters: {sorted(missing)}")
 
     def json_object(self, request: Request) -> dict[str, Any]:
         """The body, which must be a JSON object."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import zlib
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tests.support.fake_airflow.nouns import FakeDag, FakeRun, FakeTaskInstance
+    from tests.support.fake_airflow.nouns import FakeDag
+    from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
     from tests.support.fake_airflow.world import World
 
 PARSED = "2026-11-20T09:52:17.555773+00:00"
+DAGS = "/opt/airflow/dags"
 
 
 def stamp(moment: datetime | None) -> str | None:
@@ -27,17 +30,17 @@ def dag(world: World, dag: FakeDag) -> dict[str, Any]:
         "default_view": "grid",
         "description": None,
         "file_token": "bm9uZQ",
-        "fileloc": f"/opt/airflow/dags/{dag.dag_id}.py",
-        "has_import_errors": False,
+        "fileloc": f"{DAGS}/{dag.relative_file}",
+        "has_import_errors": bool(dag.broken),
         "has_task_concurrency_limits": False,
-        "is_active": not dag.broken,
+        "is_active": not dag.is_stale,
         "is_paused": world.paused[dag.dag_id],
         "is_subdag": False,
         "last_expired": None,
         "last_parsed_time": PARSED,
         "last_pickled": None,
-        "max_active_runs": 16,
-        "max_active_tasks": 16,
+        "max_active_runs": dag.max_active_runs,
+        "max_active_tasks": dag.max_active_tasks,
         "max_consecutive_failed_dag_runs": 0,
         "next_dagrun": None,
         "next_dagrun_create_after": None,
@@ -57,13 +60,20 @@ def details(world: World, dag_: FakeDag) -> dict[str, Any]:
     """GET /dags/{id}/details."""
     params = {}
     for name, schema in dag_.params_schema.items():
-        rules = {key: rule for key, rule in schema.items() if key != "default"}
-        shape = {"__class": "airflow.models.param.Param", "description": None, "schema": rules}
+        rules = {key: rule for key, rule in schema.items() if key not in {"default", "description"}}
+        shape = {"__class": "airflow.models.param.Param", "description": schema.get("description"), "schema": rules}
         params[name] = shape | {"value": schema.get("default")}
-    nothing = ("dag_run_timeout", "dataset_expression", "doc_md", "end_date", "is_paused_upon_creation", "start_date")
-    rest = {"catchup": False, "concurrency": 16, "last_parsed": PARSED, "orientation": "LR", "params": params}
-    rest |= {"render_template_as_native_obj": False, "template_searchpath": None, "timezone": "UTC"}
-    return dag(world, dag_) | dict.fromkeys(nothing) | rest
+    nothing = ("dataset_expression", "doc_md", "end_date", "is_paused_upon_creation", "start_date")
+    rest = {"catchup": False, "concurrency": dag_.max_active_tasks, "last_parsed": PARSED, "orientation": "LR"}
+    rest |= {"render_template_as_native_obj": False, "template_searchpath": None, "timezone": "UTC", "params": params}
+    return dag(world, dag_) | dict.fromkeys(nothing) | rest | {"dag_run_timeout": _delta(dag_.dag_run_timeout)}
+
+
+def _delta(seconds: float | None) -> dict[str, Any] | None:
+    if seconds is None:
+        return None
+    whole = timedelta(seconds=seconds)
+    return {"__type": "TimeDelta", "days": whole.days, "microseconds": whole.microseconds, "seconds": whole.seconds}
 
 
 def run(run: FakeRun) -> dict[str, Any]:
@@ -88,14 +98,11 @@ def run(run: FakeRun) -> dict[str, Any]:
 
 def instance(run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
     """One row of GET .../taskInstances."""
-    ran = instance.try_number > 0
-    duration = None
-    if instance.start_date and instance.end_date:
-        duration = (instance.end_date - instance.start_date).total_seconds()
+    ran = instance.started > 0
     return {
         "dag_id": run.dag_id,
         "dag_run_id": run.run_id,
-        "duration": duration,
+        "duration": instance.duration,
         "end_date": stamp(instance.end_date),
         "execution_date": stamp(run.logical_date),
         "executor": None,
@@ -104,13 +111,13 @@ def instance(run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
         "map_index": instance.task.map_index,
         "max_tries": instance.max_tries,
         "note": None,
-        "operator": "PythonOperator",
+        "operator": instance.task.operator,
         "pid": 4711 if ran else None,
-        "pool": "default_pool",
-        "pool_slots": 1,
+        "pool": instance.task.pool,
+        "pool_slots": instance.task.pool_slots,
         "priority_weight": 1,
         "queue": "default",
-        "queued_when": stamp(run.queued_at) if ran else None,
+        "queued_when": stamp(instance.queued_at),
         "rendered_fields": {"templates_dict": None, "op_args": [], "op_kwargs": {}} if ran else {},
         "rendered_map_index": None,
         "sla_miss": None,
@@ -131,38 +138,12 @@ def reference(run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
     return names | {"execution_date": stamp(run.logical_date)}
 
 
-def log(instance: FakeTaskInstance, try_number: int) -> str:
-    """One try's log as text: the host name, then the lines (airflow-2.md 7)."""
-    if try_number < 1:
-        return f"default_host\nError fetching the logs. Try number {try_number} is invalid.\n"
-    source = "*** Found local files:\n***   * /opt/airflow/logs/attempt.log"
-    if try_number > instance.try_number:
-        source = "*** Log file not found on worker 'vm'."
-    lines = ["vm", " INFO - ::group::Log message source details", source, " INFO - ::endgroup::"]
-    if try_number > instance.try_number:
-        return "\n".join([*lines, "", ""])
-    at = "[2026-11-20T09:52:17.555+0000]"
-    lines += [f"{at} {{local_task_job_runner.py:123}} INFO - ::group::Pre task execution logs"]
-    lines += [f"{at} {{taskinstance.py:740}} INFO - ::endgroup::"]
-    lines += [f"{at} {{logging_mixin.py:190}} INFO - {line}" for line in instance.task.log]
-    if (try_number, "failed") in instance.outcomes:
-        exc_type, exc_value = instance.task.error
-        lines += [
-            f"{at} {{taskinstance.py:3336}} ERROR - Task failed with exception",
-            "Traceback (most recent call last):",
-            f'  File "/opt/airflow/dags/dag.py", line 16, in {instance.task.task_id}',
-            f"{exc_type}: {exc_value}",
-        ]
-    lines += [f"{at} {{local_task_job_runner.py:266}} INFO - Task exited with return code 0"]
-    return "\n".join([*lines, ""])
-
-
-def import_error(dag: FakeDag) -> dict[str, Any]:
+def import_error(file: str, trace: str) -> dict[str, Any]:
     """One row of GET /importErrors."""
     return {
-        "filename": f"/opt/airflow/dags/{dag.dag_id}.py",
-        "import_error_id": zlib.crc32(dag.dag_id.encode()),
-        "stack_trace": dag.broken,
+        "filename": f"{DAGS}/{file}",
+        "import_error_id": zlib.crc32(file.encode()),
+        "stack_trace": trace,
         "timestamp": PARSED,
     }
 

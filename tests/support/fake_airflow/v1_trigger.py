@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.support.fake_airflow.nouns import FakeRun
 from tests.support.fake_airflow.params import complaint
+from tests.support.fake_airflow.runs import FakeRun
 
 if TYPE_CHECKING:
     from tests.support.fake_airflow.nouns import FakeDag
@@ -67,10 +67,10 @@ def check_fields(body: dict[str, Any]) -> None:
         raise BadRequestError(str({"_schema": [text]}))
 
 
-def run_from(dag: FakeDag, body: dict[str, Any]) -> FakeRun:
-    """The run that a checked body asks for."""
+def run_from(dag: FakeDag, body: dict[str, Any], now: datetime) -> FakeRun:
+    """The run that a checked body asks for. It does not run before its logical date."""
     dates = {name: _moment(body[name]) for name in DATES if name in body}
-    logical_date = dates.get("logical_date") or dates.get("execution_date") or datetime.now(UTC)
+    logical_date = dates.get("logical_date") or dates.get("execution_date") or now
     run_id = body.get("dag_run_id") or f"manual__{logical_date.isoformat()}"
     return FakeRun(
         dag.dag_id,
@@ -80,6 +80,7 @@ def run_from(dag: FakeDag, body: dict[str, Any]) -> FakeRun:
         logical_date,
         dates.get("data_interval_start") or logical_date,
         dates.get("data_interval_end") or logical_date,
+        logical_date,
     )
 
 

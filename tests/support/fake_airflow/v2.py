@@ -6,33 +6,38 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_airflow import v2_bodies as bodies
+from tests.support.fake_airflow.bodies import pool
 from tests.support.fake_airflow.messages import Answer, as_json
 from tests.support.fake_airflow.routing import Call, Route
-from tests.support.fake_airflow.v2_base import V2Base, refuse
+from tests.support.fake_airflow.v2_base import refuse
+from tests.support.fake_airflow.v2_tasks import NO_CURSOR, RUN, V2Tasks
 from tests.support.fake_airflow.v2_trigger import problem, problems, run_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from tests.support.fake_airflow.nouns import FakeRun
+    from tests.support.fake_airflow.runs import FakeRun
     from tests.support.fake_airflow.world import World
 
-RUN = "/api/v2/dags/{dag_id}/dagRuns/{run_id}"
-TASK = RUN + "/taskInstances/{task_id}"
-RUN_ORDER = {name: name for name in ("dag_run_id", "logical_date", "run_after", "start_date", "end_date", "state")}
-RUN_ORDER |= {"id": "queued_at", "run_id": "dag_run_id", "duration": "duration"}
-INSTANCE_ORDER = {
-    name: name for name in ("id", "state", "start_date", "end_date", "duration", "map_index", "try_number")
+RUN_ORDER: dict[str, Callable[[FakeRun], Any]] = {
+    "id": lambda _: 0,
+    "dag_id": lambda run: run.dag_id,
+    "run_id": lambda run: run.run_id,
+    "dag_run_id": lambda run: run.run_id,
+    "logical_date": lambda run: run.logical_date,
+    "run_after": lambda run: run.run_after,
+    "start_date": lambda run: run.start_date,
+    "end_date": lambda run: run.end_date,
+    "duration": lambda run: run.duration,
+    "state": lambda run: run.state,
 }
 RUN_STATES = ("queued", "running", "success", "failed")
-TASK_STATES = (
-    *("removed", "scheduled", "queued", "running", "success", "restarting", "failed", "up_for_retry"),
-    *("up_for_reschedule", "upstream_failed", "skipped", "deferred", "awaiting_input"),
-)
-NO_CURSOR = {"total_entries_limit": None, "next_cursor": None, "previous_cursor": None}
+DATES = ("run_after", "logical_date", "start_date", "end_date", "duration", "updated_at")
+OTHER_FILTERS = {f"{name}_{end}" for name in DATES for end in ("gte", "gt", "lte", "lt")}
+OTHER_FILTERS |= {"run_type", "conf_contains", "dag_version", "bundle_version", "run_id_pattern", "cursor"}
 
 
-class V2(V2Base):
+class V2(V2Tasks):
     """Answers as Airflow 3.3.2."""
 
     def __init__(self, world: World, prefix: str, token_lifetime: int) -> None:
@@ -43,29 +48,27 @@ class V2(V2Base):
             Route("POST", "/auth/token", lambda call: self.tokens.log_in(call.request)),
             Route("GET", "/api/v2/dags/{dag_id}", self.get_dag),
             Route("PATCH", "/api/v2/dags/{dag_id}", self.patch_dag),
-            Route("GET", "/api/v2/dags/{dag_id}/details", self.get_details),
-            Route("GET", "/api/v2/dags/{dag_id}/dagRuns", self.list_runs),
+            Route("GET", "/api/v2/dags/{dag_id}/details", self.get_details, "dag_details"),
+            Route("GET", "/api/v2/dags/{dag_id}/dagRuns", self.list_runs, "run_list"),
             Route("POST", "/api/v2/dags/{dag_id}/dagRuns", self.trigger),
             Route("POST", "/api/v2/dags/{dag_id}/clearTaskInstances", self.clear_instances),
             Route("GET", RUN, self.get_run),
             Route("PATCH", RUN, self.patch_run),
             Route("POST", RUN + "/clear", self.clear),
             Route("GET", RUN + "/wait", self.wait),
-            Route("GET", RUN + "/taskInstances", self.list_instances),
-            Route("GET", TASK + "/logs/{number}", self.log),
-            Route("GET", TASK + "/xcomEntries", self.list_xcoms),
-            Route("GET", TASK + "/xcomEntries/{key}", self.get_xcom),
-            Route("GET", "/api/v2/importErrors", self.import_errors),
+            Route("GET", "/api/v2/importErrors", self.import_errors, "import_errors"),
+            Route("GET", "/api/v2/pools/{name}", self.pool, "pools"),
+            *self.task_routes(),
         )
 
     def get_dag(self, call: Call) -> Answer:
         """GET a DAG."""
-        self.tokens.role(call.request)
+        self.role(call.request)
         return as_json(200, bodies.dag(self.world, self.dag(call, look=True)))
 
     def get_details(self, call: Call) -> Answer:
         """GET a DAG with its params."""
-        self.tokens.role(call.request)
+        self.role(call.request)
         return as_json(200, bodies.details(self.world, self.dag(call, look=True)))
 
     def patch_dag(self, call: Call) -> Answer:
@@ -81,12 +84,15 @@ class V2(V2Base):
         return as_json(200, bodies.dag(self.world, self.dag(call)))
 
     def list_runs(self, call: Call) -> Answer:
-        """GET the runs of a DAG."""
-        self.tokens.role(call.request)
-        states, dag = self.states(call, RUN_STATES), self.dag(call)
-        rows = [run for run in self.world.runs_of(dag.dag_id) if not states or run.state in states]
-        found = self.ordered(call, [bodies.run(run) for run in rows], RUN_ORDER)
-        return as_json(200, {"dag_runs": self.page(call, found), "total_entries": len(rows)} | NO_CURSOR)
+        """GET the runs of a DAG, or of all."""
+        self.role(call.request)
+        self.known(call, *OTHER_FILTERS)
+        states = self.states(call, RUN_STATES)
+        if call["dag_id"] != "~":
+            self.dag(call)
+        rows = [run for run in self.world.runs_of(call["dag_id"]) if not states or run.state in states]
+        shown = self.page(call, self.ordered(call, rows, RUN_ORDER, "id"))
+        return as_json(200, {"dag_runs": [bodies.run(run) for run in shown], "total_entries": len(rows)} | NO_CURSOR)
 
     def trigger(self, call: Call) -> Answer:
         """POST a new run. A 409 does not say which of its two reasons it has."""
@@ -95,9 +101,11 @@ class V2(V2Base):
         if wrong := problems(body):
             raise refuse(422, wrong)
         dag = self.world.dag(call["dag_id"])
-        if dag is None or dag.broken:
+        if dag is None or dag.is_stale:
             raise refuse(404, f"Dag with dag_id: '{call['dag_id']}' not found")
-        run = run_from(dag, body, role)
+        if dag.broken:
+            raise refuse(400, f"Dag with dag_id: '{dag.dag_id}' has import errors and cannot be triggered")
+        run = run_from(dag, body, role, self.world.now())
         if (dag.dag_id, run.run_id) in self.world.runs or self.world.same_date(dag.dag_id, run.logical_date):
             message = "Serious error when handling your request. Check logs for more details - "
             message += "you will find it in api server when you look for ID KEgpGaAx"
@@ -107,7 +115,7 @@ class V2(V2Base):
 
     def get_run(self, call: Call) -> Answer:
         """GET a run: one look at it."""
-        self.tokens.role(call.request)
+        self.role(call.request)
         return as_json(200, bodies.run(self.world.look(self.run(call))))
 
     def patch_run(self, call: Call) -> Answer:
@@ -160,7 +168,7 @@ class V2(V2Base):
 
     def wait(self, call: Call) -> Answer:
         """GET .../wait: a line per look, and no content type (airflow-3.md 6)."""
-        self.tokens.role(call.request)
+        self.role(call.request)
         interval = call.request.first("interval")
         wrong = {"loc": ["query", "interval"], "input": interval or None}
         if not interval:
@@ -182,57 +190,18 @@ class V2(V2Base):
             if ended:
                 return
 
-    def list_instances(self, call: Call) -> Answer:
-        """GET task instances: at most 100 at a time, whatever the limit."""
-        self.tokens.role(call.request)
-        states = self.states(call, TASK_STATES)
-        run = self.world.runs.get((call["dag_id"], call["run_id"]))
-        if run is None:
-            text = f"DagRun with dag_id: `{call['dag_id']}` and run_id: `{call['run_id']}` was not found"
-            raise refuse(404, text)
-        rows = [instance for instance in run.instances if not states or (instance.state or "none") in states]
-        found = self.ordered(call, [bodies.instance(run, instance) for instance in rows], INSTANCE_ORDER)
-        return as_json(200, {"task_instances": self.page(call, found), "total_entries": len(rows)} | NO_CURSOR)
-
-    def log(self, call: Call) -> Answer:
-        """GET one try's log: structured, as one JSON document or as lines."""
-        self.tokens.role(call.request)
-        accept = call.request.headers.get("Accept", "*/*")
-        if not any(kind in accept for kind in ("*/*", "application/json", "application/x-ndjson")):
-            raise refuse(406, "Only application/json or application/x-ndjson is supported")
-        instance, number = self.find_instance(call), int(call["number"])
-        if instance and instance.state == "upstream_failed" and number == 0:
-            lines = [{"event": "Task did not run because upstream task(s) failed."}]
-        elif instance is None or not 0 < number <= instance.try_number:
-            raise refuse(404, "TaskInstance not found")
-        else:
-            lines = list(bodies.log_lines(instance, number))
-        if "application/x-ndjson" in accept:
-            text = "".join(json.dumps({"timestamp": None} | line) + "\n" for line in lines).encode()
-            return Answer(200, text, "application/x-ndjson", (("Airflow-Continuation-Token", "bm9uZQ"),))
-        return as_json(200, {"content": lines, "continuation_token": None})
-
-    def list_xcoms(self, call: Call) -> Answer:
-        """GET what a task pushed, without the values."""
-        self.tokens.role(call.request)
-        run, instance = self.run(call), self.find_instance(call)
-        rows = [bodies.xcom(run, instance, key) for key in instance.pushed] if instance else []
-        return as_json(200, {"xcom_entries": rows, "total_entries": len(rows)})
-
-    def get_xcom(self, call: Call) -> Answer:
-        """GET one value a task pushed."""
-        self.tokens.role(call.request)
-        run, instance, key = self.run(call), self.find_instance(call), call["key"]
-        if instance is None or key not in instance.pushed:
-            raise refuse(404, f"XCom entry with key: `{key}` not found")
-        value = instance.pushed[key]
-        shown = str(value) if call.request.first("stringify") == "true" else value
-        return as_json(200, bodies.xcom(run, instance, key) | {"value": shown})
-
     def import_errors(self, call: Call) -> Answer:
         """GET the files that could not be parsed."""
-        self.tokens.role(call.request)
-        rows = [bodies.import_error(dag) for dag in self.world.dags.values() if dag.broken]
-        if wanted := call.request.first("filename"):
-            rows = [row for row in rows if row["filename"] == wanted]
-        return as_json(200, {"import_errors": rows, "total_entries": len(rows)})
+        self.role(call.request)
+        self.known(call, "filename_pattern", "filename_prefix_pattern", "order_by")
+        file, bundle = call.request.first("filename"), call.request.first("bundle_name")
+        rows = [bodies.import_error(*found) for found in self.world.import_errors().items()]
+        rows = [row for row in rows if file in {"", row["filename"]} and bundle in {"", row["bundle_name"]}]
+        return as_json(200, {"import_errors": self.page(call, rows), "total_entries": len(rows)})
+
+    def pool(self, call: Call) -> Answer:
+        """GET a pool."""
+        self.role(call.request)
+        if call["name"] not in self.world.pools:
+            raise refuse(404, f"The Pool with name: `{call['name']}` was not found")
+        return as_json(200, pool(self.world, call["name"]) | {"team_name": None})

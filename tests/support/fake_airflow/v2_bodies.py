@@ -6,15 +6,17 @@ import uuid
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from tests.support.fake_airflow.runs import FINISHED
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
-    from tests.support.fake_airflow.nouns import FakeDag, FakeRun, FakeTaskInstance
+    from tests.support.fake_airflow.nouns import FakeDag
+    from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
     from tests.support.fake_airflow.world import World
 
 PARSED = "2026-11-20T09:52:17.555773Z"
-BEAT = "2026-11-20T09:52:17.555773+00:00"
+DAGS = "/opt/airflow/dags"
 
 
 def stamp(moment: datetime | None) -> str | None:
@@ -28,22 +30,22 @@ def dag(world: World, dag: FakeDag) -> dict[str, Any]:
         "dag_id": dag.dag_id,
         "dag_display_name": dag.dag_id,
         "is_paused": world.paused[dag.dag_id],
-        "is_stale": bool(dag.broken),
+        "is_stale": dag.is_stale,
         "last_parsed_time": PARSED,
         "last_parse_duration": 0.1,
         "last_expired": None,
         "bundle_name": "dags-folder",
         "bundle_version": world.bundle_version(dag),
-        "relative_fileloc": f"{dag.dag_id}.py",
-        "fileloc": f"/opt/airflow/dags/{dag.dag_id}.py",
+        "relative_fileloc": dag.relative_file,
+        "fileloc": f"{DAGS}/{dag.relative_file}",
         "description": None,
         "timetable_summary": None,
         "timetable_description": "Never, external triggers only",
         "timetable_partitioned": False,
         "timetable_periodic": False,
         "tags": [],
-        "max_active_tasks": 16,
-        "max_active_runs": 16,
+        "max_active_tasks": dag.max_active_tasks,
+        "max_active_runs": dag.max_active_runs,
         "max_consecutive_failed_dag_runs": 0,
         "has_task_concurrency_limits": False,
         "has_import_errors": bool(dag.broken),
@@ -61,11 +63,16 @@ def dag(world: World, dag: FakeDag) -> dict[str, Any]:
 def details(world: World, dag_: FakeDag) -> dict[str, Any]:
     """GET /dags/{id}/details."""
     params = {
-        name: {"value": schema.get("default"), "schema": _without_default(schema), "description": None, "source": None}
+        name: {
+            "value": schema.get("default"),
+            "schema": {key: value for key, value in schema.items() if key not in {"default", "description"}},
+            "description": schema.get("description"),
+            "source": None,
+        }
         for name, schema in dag_.params_schema.items()
     }
     nothing = [
-        *("dag_run_timeout", "asset_expression", "doc_md", "start_date", "end_date", "is_paused_upon_creation"),
+        *("asset_expression", "doc_md", "start_date", "end_date", "is_paused_upon_creation"),
         *("template_search_path", "rerun_with_latest_version"),
     ]
     return (
@@ -81,7 +88,8 @@ def details(world: World, dag_: FakeDag) -> dict[str, Any]:
             "owner_links": {},
             "is_favorite": False,
             "active_runs_count": sum(run.state in {"queued", "running"} for run in world.runs_of(dag_.dag_id)),
-            "concurrency": 16,
+            "concurrency": dag_.max_active_tasks,
+            "dag_run_timeout": _iso(dag_.dag_run_timeout),
             "latest_dag_version": version(dag_.dag_id, world.bundle_version(dag_)),
         }
     )
@@ -101,8 +109,16 @@ def version(dag_id: str, bundle_version: str | None) -> dict[str, Any]:
     }
 
 
-def _without_default(schema: Any) -> dict[str, Any]:
-    return {key: value for key, value in schema.items() if key != "default"}
+def _iso(seconds: float | None) -> str | None:
+    """A duration as pydantic writes it."""
+    if seconds is None:
+        return None
+    days, rest = divmod(seconds, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, rest = divmod(rest, 60)
+    units = zip((hours, minutes, rest), "HMS", strict=True)
+    time = "".join(f"{value:g}{unit}" for value, unit in units if value)
+    return f"P{f'{days:g}D' if days else ''}{f'T{time}' if time else ''}"
 
 
 def run(run: FakeRun) -> dict[str, Any]:
@@ -135,10 +151,7 @@ def run(run: FakeRun) -> dict[str, Any]:
 
 def instance(run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
     """One row of GET .../taskInstances."""
-    ran = instance.try_number > 0
-    duration = None
-    if instance.start_date and instance.end_date:
-        duration = (instance.end_date - instance.start_date).total_seconds()
+    ran = instance.started > 0
     return {
         "id": instance.id,
         "task_id": instance.task.task_id,
@@ -149,7 +162,7 @@ def instance(run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
         "run_after": stamp(run.run_after),
         "start_date": stamp(instance.start_date),
         "end_date": stamp(instance.end_date),
-        "duration": duration,
+        "duration": instance.duration,
         "state": instance.state,
         "try_number": instance.try_number,
         "max_tries": instance.max_tries,
@@ -157,14 +170,14 @@ def instance(run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
         "dag_display_name": run.dag_id,
         "hostname": "vm" if ran else "",
         "unixname": "root",
-        "pool": "default_pool",
-        "pool_slots": 1,
+        "pool": instance.task.pool,
+        "pool_slots": instance.task.pool_slots,
         "queue": "default",
         "priority_weight": 1,
-        "operator": "PythonOperator",
-        "operator_name": "PythonOperator",
-        "queued_when": stamp(run.queued_at) if ran else None,
-        "scheduled_when": stamp(run.queued_at) if ran else None,
+        "operator": instance.task.operator,
+        "operator_name": instance.task.operator,
+        "queued_when": stamp(instance.queued_at),
+        "scheduled_when": stamp(instance.scheduled_at),
         "pid": 4711 if ran else None,
         "executor": None,
         "executor_config": "{}",
@@ -177,45 +190,14 @@ def instance(run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
     }
 
 
-def log_lines(instance: FakeTaskInstance, try_number: int) -> Iterator[dict[str, Any]]:
-    """The structured entries of one try's log (airflow-3.md 8)."""
-    yield {"event": "::group::Log message source details"}
-    yield {"event": f"/opt/airflow/logs/attempt={try_number}.log"}
-    yield {"event": "::endgroup::"}
-    yield _entry("::group::Pre Execute", "task", 2412)
-    yield _entry("::endgroup::", "task", 2232)
-    for line in instance.task.log:
-        yield _entry(line, "task.stdout", None)
-    if (try_number, "failed") in instance.outcomes:
-        exc_type, exc_value = instance.task.error
-        detail = {
-            "exc_type": exc_type,
-            "exc_value": exc_value,
-            "exc_notes": [],
-            "syntax_error": None,
-            "is_cause": False,
-            "frames": [{"filename": "/opt/airflow/dags/dag.py", "lineno": 16, "name": instance.task.task_id}],
-            "is_group": False,
-            "exceptions": [],
-        }
-        yield _entry("Task failed with exception", "task", 1676) | {"level": "error", "error_detail": [detail]}
-    yield _entry("::group::Post Execute", "task", 1677)
-    yield _entry("::endgroup::", "task", 2379)
-
-
-def _entry(event: str, logger: str, lineno: int | None) -> dict[str, Any]:
-    where = {"filename": "task_runner.py", "lineno": lineno} if lineno else {}
-    return {"timestamp": PARSED, "event": event, "level": "info", "logger": logger} | where
-
-
-def import_error(dag: FakeDag) -> dict[str, Any]:
+def import_error(file: str, trace: str) -> dict[str, Any]:
     """One row of GET /importErrors."""
     return {
-        "import_error_id": zlib.crc32(dag.dag_id.encode()),
+        "import_error_id": zlib.crc32(file.encode()),
         "timestamp": PARSED,
-        "filename": f"{dag.dag_id}.py",
+        "filename": file,
         "bundle_name": "dags-folder",
-        "stack_trace": dag.broken,
+        "stack_trace": trace,
     }
 
 
@@ -232,4 +214,28 @@ def xcom(run: FakeRun, instance: FakeTaskInstance, key: str) -> dict[str, Any]:
         "dag_display_name": run.dag_id,
         "task_display_name": instance.task.task_id,
         "run_after": stamp(run.run_after),
+    }
+
+
+def question(run: FakeRun, instance_: FakeTaskInstance) -> dict[str, Any]:
+    """One row of GET .../hitlDetails, for a task that asks."""
+    asked = instance_.task.question
+    assert asked is not None
+    answered = instance_.state in FINISHED
+    who = {"id": "somebody", "name": "somebody"}
+    return {
+        "options": list(asked.options),
+        "subject": asked.subject,
+        "body": asked.body,
+        "defaults": None,
+        "multiple": False,
+        "params": {},
+        "assigned_users": [],
+        "created_at": stamp(instance_.start_date),
+        "responded_by_user": who if answered else None,
+        "responded_at": stamp(instance_.end_date) if answered else None,
+        "chosen_options": list(asked.options[:1]) if answered else None,
+        "params_input": {},
+        "response_received": answered,
+        "task_instance": instance(run, instance_),
     }

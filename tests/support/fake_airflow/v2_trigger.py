@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_airflow.messages import RefusedError, as_json
-from tests.support.fake_airflow.nouns import FakeRun
 from tests.support.fake_airflow.params import complaint
+from tests.support.fake_airflow.runs import FakeRun
 
 if TYPE_CHECKING:
     from tests.support.fake_airflow.nouns import FakeDag
@@ -48,9 +48,8 @@ def problems(body: Any) -> list[dict[str, Any]]:
     return found
 
 
-def run_from(dag: FakeDag, body: dict[str, Any], user: str) -> FakeRun:
+def run_from(dag: FakeDag, body: dict[str, Any], user: str, now: datetime) -> FakeRun:
     """The run that a valid body asks for; refuses 400 what Airflow itself refuses."""
-    now = datetime.now(UTC)
     dates = {name: datetime.fromisoformat(body[name]) if body.get(name) else None for name in DATES}
     run_id = body.get("dag_run_id") or f"manual__{(dates['logical_date'] or dates['run_after'] or now).isoformat()}"
     conf = body.get("conf") or {}

@@ -13,12 +13,13 @@ import threading
 import time
 import zlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from tests.support.fake_airflow.faults import Fault
-from tests.support.fake_airflow.messages import Answer, Request
+from tests.support.fake_airflow.messages import Answer, Request, Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ class Listener(socketserver.ThreadingTCPServer):
 
     `serve` turns a request into the answer to send (None: none at all) and the fault to commit on the wire.
     `hang_at_most` are the seconds after which a hanging connection is closed; nothing in a test may hang for ever.
+    `clock` dates the answers.
     """
 
     allow_reuse_address = True
@@ -53,7 +55,9 @@ class Listener(socketserver.ThreadingTCPServer):
         serve: Callable[[Request], tuple[Answer | None, Fault | None]],
         *,
         hang_at_most: float = 60.0,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self.clock = clock
         self.manners = manners
         self.hang_at_most = hang_at_most
         self.serve = serve
@@ -134,6 +138,10 @@ class Handler(BaseHTTPRequestHandler):
         """The Server header."""
         return self.server.manners.server
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date header, of the server's own clock."""
+        return super().date_time_string(self.server.clock().timestamp() if timestamp is None else timestamp)
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Says nothing: the record is `FakeAirflow.record`."""
 
@@ -150,32 +158,36 @@ class Handler(BaseHTTPRequestHandler):
         if not self.server.manners.keep_alive:
             self.send_header("Connection", "close")
         if answer.stream is not None:
-            self._send_stream(answer.stream, fault, zipped=zipped)
+            self._send_stream(answer, answer.stream, fault, zipped=zipped)
             return
         body = gzip.compress(answer.body) if zipped else answer.body
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body[: len(body) // 2] if fault else body)
+            self._write(answer.traffic, body[: len(body) // 2] if fault else body, len(answer.body))
 
-    def _send_stream(self, stream: Iterator[bytes], fault: Fault | None, *, zipped: bool) -> None:
-        """Sends chunks as they come, each readable at once; with a fault only the first line of them."""
-        self.send_header("Transfer-Encoding", "chunked")
+    def _send_stream(self, answer: Answer, stream: Iterator[bytes], fault: Fault | None, *, zipped: bool) -> None:
+        """Sends pieces as they come, each readable at once; with a fault only the first line of them."""
+        chunked = answer.length is None or zipped
+        name, value = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(answer.length))
+        self.send_header(name, value)
         self.end_headers()
         squeeze = zlib.compressobj(wbits=31)
         for piece in stream:
-            if zipped:
-                self._chunk(squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH))
-            else:
-                self._chunk(piece)
+            sent = squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH) if zipped else piece
+            self._write(answer.traffic, _chunk(sent) if chunked else sent, len(piece))
             if fault and piece.endswith(b"\n"):
                 return
         if zipped:
-            self._chunk(squeeze.flush())
-        self._chunk(b"")
+            self._write(answer.traffic, _chunk(squeeze.flush()), 0)
+        if chunked:
+            self._write(answer.traffic, _chunk(b""), 0)
 
-    def _chunk(self, piece: bytes) -> None:
-        self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+    def _write(self, traffic: Traffic, piece: bytes, content: int) -> None:
+        """Counts before it sends, so that who has the whole answer finds it counted."""
+        traffic.content += content
+        traffic.wire += len(piece)
+        self.wfile.write(piece)
 
     def _end(self, fault: Fault) -> None:
         self.close_connection = True
@@ -190,3 +202,7 @@ class Handler(BaseHTTPRequestHandler):
             readable, _, _ = select.select([self.connection], [], [], 0.02)
             if readable and not self.connection.recv(1, socket.MSG_PEEK):
                 return
+
+
+def _chunk(piece: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(piece), piece)

@@ -7,22 +7,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.support.fake_airflow.nouns import FAILED, FINISHED, FakeDag, FakeRun, FakeTaskInstance, now, nth
+from tests.support.fake_airflow.nouns import FakeDag, nth
+from tests.support.fake_airflow.runs import AT_WORK, FAILED, FINISHED, FakeRun, FakeTaskInstance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
+
+TIMEOUT = "timeout"
 
 
 class World:
-    """Everything the server knows. Not thread-safe: the server holds a lock around each request."""
+    """Everything the server knows. Not thread-safe: the server holds a lock around each request.
 
-    def __init__(self, dags: Iterable[FakeDag]) -> None:
+    `pools`: name to number of slots. `clock`: what everything is dated by. `untouched`: what a dagrun_timeout makes of
+    task instances that had not begun.
+    """
+
+    def __init__(
+        self,
+        dags: Iterable[FakeDag],
+        *,
+        clock: Callable[[], datetime],
+        pools: Mapping[str, int] | None = None,
+        untouched: str | None = None,
+    ) -> None:
         self.dags = {dag.dag_id: dag for dag in dags}
         self.paused = {dag_id: dag.paused for dag_id, dag in self.dags.items()}
+        self.pools = {"default_pool": 128, **(pools or {})}
         self.runs: dict[tuple[str, str], FakeRun] = {}
-        self.scripts: dict[str, tuple[str, ...]] = {}
-        self.scheduler = "healthy"
+        self.scripts: dict[str, str | tuple[str, ...]] = {}
+        self.health: dict[str, tuple[str | None, datetime | None]] = {}
+        self.denied: set[tuple[str, str | None]] = set()
+        self.broken_files: dict[str, str] = {}
+        self.now = clock
+        self._untouched = untouched
         self._dag_looks: dict[str, int] = {}
 
     def dag(self, dag_id: str, *, look: bool = False) -> FakeDag | None:
@@ -36,13 +55,21 @@ class World:
         """The bundle version as of the last look at the DAG."""
         return None if dag.bundle_version is None else nth(dag.bundle_version, self._dag_looks.get(dag.dag_id, 0))
 
+    def import_errors(self) -> dict[str, str]:
+        """The stack trace of each file that cannot be imported."""
+        return self.broken_files | {dag.relative_file: dag.broken for dag in self.dags.values() if dag.broken}
+
+    def sick(self, component: str) -> bool:
+        """Whether a component of Airflow has stopped working."""
+        return self.health[component][0] == "unhealthy"
+
     def create(self, run: FakeRun) -> FakeRun:
         """A new run, queued."""
-        dag = self.dags[run.dag_id]
-        run.queued_at = now()
-        run.run_after = run.run_after or now()
+        dag, at = self.dags[run.dag_id], self.now()
+        run.queued_at = at
+        run.run_after = run.run_after or at
         run.bundle_version = self.bundle_version(dag)
-        run.instances = [FakeTaskInstance(task) for task in dag.tasks]
+        run.instances = [FakeTaskInstance(task, at) for task in dag.tasks]
         self.runs[run.dag_id, run.run_id] = run
         return run
 
@@ -51,24 +78,61 @@ class World:
         dated = (run for run in self.runs.values() if run.dag_id == dag_id and run.logical_date is not None)
         return next((run for run in dated if run.logical_date == logical_date), None)
 
-    def runs_of(self, dag_id: str) -> list[FakeRun]:
-        """The DAG's runs, oldest first."""
-        return [run for run in self.runs.values() if run.dag_id == dag_id]
+    def runs_of(self, dag_id: str, run_id: str = "~") -> list[FakeRun]:
+        """The runs of a DAG, or one of them, oldest first; `~` is any."""
+        return [run for run in self.runs.values() if dag_id in {"~", run.dag_id} and run_id in {"~", run.run_id}]
+
+    def instances(self, runs: Iterable[FakeRun]) -> list[tuple[FakeRun, FakeTaskInstance]]:
+        """The task instances of these runs, each with its run."""
+        return [(run, instance) for run in runs for instance in run.instances]
+
+    def slots(self, pool: str) -> dict[str, int]:
+        """How many slots of a pool are taken by task instances in each state."""
+        taken: dict[str, int] = dict.fromkeys(("running", "queued", "scheduled", "deferred"), 0)
+        for _, instance in self.instances(self.runs.values()):
+            if instance.task.pool == pool and instance.state in taken:
+                taken[instance.state] += instance.task.pool_slots
+        return taken
+
+    def free_slots(self, pool: str) -> int:
+        """How many slots of a pool nothing occupies; none, if there is no such pool."""
+        taken = self.slots(pool)
+        return self.pools.get(pool, 0) - taken["running"] - taken["queued"]
 
     def look(self, run: FakeRun) -> FakeRun:
         """Somebody looks at the run: it moves on."""
-        dag = self.dags[run.dag_id]
+        dag, at = self.dags[run.dag_id], self.now()
         script = run.script or self.scripts.get(run.dag_id, ())
         if script:
             run.looks += 1
-            run.enter(nth(script, run.looks))
-        elif run.state not in FINISHED and not self.paused[run.dag_id] and self.scheduler == "healthy":
+            self.enter(run, nth(script, run.looks), at)
+        elif run.state not in FINISHED and self._may_move(run, dag):
             run.looks += 1
-            if run.looks >= dag.looks:
-                self._finish(run, dag)
-            elif run.looks > 1:
-                run.enter("running")
+            if run.looks >= dag.looks and not self._too_early(run.logical_date):
+                self._finish(run, dag, at)
+            else:
+                self.enter(run, "running" if run.looks >= dag.starts else run.state, at)
         return run
+
+    def enter(self, run: FakeRun, state: str, at: datetime) -> None:
+        """The run goes to a state, and its task instances with it, or where their script says that they are at this look."""
+        changed, run.state = state != run.state, state
+        if state == "queued":
+            if changed:
+                run.queued_at, run.start_date, run.end_date = at, None, None
+            self._follow(run, at)
+        elif state == "running":
+            run.start_date, run.end_date = run.start_date or at, None
+            if self._too_early(run.logical_date):
+                return  # nothing of it is ever scheduled
+            if changed:
+                for instance in [i for i in run.instances if i.state is None and not i.task.states][:1]:
+                    self._go(run, instance, "running", at)
+            self._follow(run, at)
+        elif changed:
+            run.start_date = run.start_date or at
+            self._follow(run, at)
+            run.settle(at)
 
     def selected(self, run: FakeRun, *, only_failed: bool, task_ids: Any = None) -> list[FakeTaskInstance]:
         """What a clear is about. `task_ids`: names, or pairs of name and map index; None: every task."""
@@ -81,29 +145,75 @@ class World:
 
     def clear(self, run: FakeRun, instances: Sequence[FakeTaskInstance], *, reset_run: bool = True) -> None:
         """These task instances are to be run again; without `reset_run` nobody will ever do it (airflow-2.md 6)."""
+        at = self.now()
         for instance in instances:
-            instance.reset()
+            instance.reset(at)
         if reset_run and instances:
             run.attempt, run.looks, run.script = run.attempt + 1, 0, ()
-            run.queued_at = now()
+            run.queued_at = at
             if run.state in FINISHED:
-                run.enter("queued")
+                self.enter(run, "queued", at)
 
     def cancel(self, run: FakeRun) -> None:
-        """The run is set to failed: what runs fails, what has not begun is skipped."""
+        """The run is set to failed: what is at work fails, what has not begun is skipped."""
+        at = self.now()
         for instance in run.instances:
             if instance.state not in FINISHED:
-                instance.end("skipped" if instance.state is None else "failed")
-        run.state, run.end_date = "failed", now()
+                instance.go("failed" if instance.state in AT_WORK else "skipped", at)
+        run.state, run.end_date = "failed", at
         run.script = (self.dags[run.dag_id].after_cancel,)
 
     def hold(self, run: FakeRun, state: str) -> None:
         """The run goes to a state and stays there until it is cleared."""
-        run.enter(state)
+        self.enter(run, state, self.now())
         run.script = (state,)
 
-    def _finish(self, run: FakeRun, dag: FakeDag) -> None:
-        run.start_date = run.start_date or now()
-        run.settle()
-        derived = "failed" if any(instance.state in FAILED for instance in run.instances) else "success"
-        run.enter(nth(dag.ends, run.attempt) if dag.ends else derived)
+    def why_not(self, run: FakeRun, instance: FakeTaskInstance) -> Iterator[tuple[str, str]]:
+        """Why a task instance is not started: the name of each rule that forbids it, and Airflow's words."""
+        task, state = instance.task, instance.state
+        if self.paused[run.dag_id]:
+            yield "Dag Not Paused", f"Task's DAG '{run.dag_id}' is paused."
+        if run.state != "running":
+            text = f"Task instance's dagrun was not in the 'running' state but in the state '{run.state}'."
+            yield "Dagrun Running", text
+        if task.pool not in self.pools:
+            yield "Pool Slots Available", f"Tasks using non-existent pool '{task.pool}' will not be scheduled"
+        elif (free := self.free_slots(task.pool)) < task.pool_slots:
+            text = f"Not scheduling since there are {free} open slots in pool {task.pool} and require {task.pool_slots}"
+            yield "Pool Slots Available", f"{text} pool slots"
+        if state is None:
+            yield "Task Instance State", "Task is in the 'None' state."
+
+    def _may_move(self, run: FakeRun, dag: FakeDag) -> bool:
+        """Whether Airflow would do anything about a run."""
+        others = sum(one.state == "running" for one in self.runs_of(run.dag_id) if one is not run)
+        full = run.state == "queued" and others >= dag.max_active_runs
+        return not (self.paused[run.dag_id] or self.sick("scheduler") or full or self._too_early(run.run_after))
+
+    def _too_early(self, moment: datetime | None) -> bool:
+        return moment is not None and moment > self.now()
+
+    def _follow(self, run: FakeRun, at: datetime) -> None:
+        """Every task instance goes where its script says that it is at this look."""
+        for instance in run.instances:
+            state = instance.task.states.get(run.looks, instance.wants)
+            if state is not None and not instance.held and instance.state not in FINISHED:
+                self._go(run, instance, state, at)
+
+    def _go(self, run: FakeRun, instance: FakeTaskInstance, state: str, at: datetime) -> None:
+        """A task instance goes to a state, or stays scheduled if its pool has no room."""
+        pool, instance.wants = instance.task.pool, None
+        begins = state in {"queued", "running"} and instance.state not in {"queued", *AT_WORK}
+        if begins and pool != "default_pool" and self.free_slots(pool) < instance.task.pool_slots:
+            state, instance.wants = "scheduled", state
+        instance.go(state, at, run.start_date)
+
+    def _finish(self, run: FakeRun, dag: FakeDag, at: datetime) -> None:
+        ends = nth(dag.ends, run.attempt) if dag.ends else None
+        run.start_date = run.start_date or at
+        self._follow(run, at)
+        if ends == TIMEOUT:
+            run.time_out(at, dag.dag_run_timeout or 0, self._untouched)
+            return
+        run.settle(at)
+        run.state = ends or ("failed" if any(one.state in FAILED for one in run.instances) else "success")

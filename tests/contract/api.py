@@ -1,0 +1,128 @@
+"""The talk with an Airflow, real or scripted, in which the contract is checked."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+AT_MOST = 240.0  # seconds for a real run of a few seconds
+
+
+class Server(Protocol):
+    """What `FakeAirflow` and `LocalAirflow` have in common."""
+
+    url: str
+    api: str
+    version: str
+
+    def session(self, user: str = "admin") -> requests.Session:
+        """A session authorised as this user."""
+
+
+class Api:
+    """One user's talk with one Airflow. Paths are below /api/v1 or /api/v2."""
+
+    def __init__(self, server: Server, session: requests.Session) -> None:
+        self.server = server
+        self.version = server.version
+        self._session = session
+
+    def get(self, path: str, **query: Any) -> requests.Response:
+        """GET."""
+        return self._send("GET", path, params=query)
+
+    def read(self, path: str, accept: str) -> requests.Response:
+        """GET with an Accept header."""
+        return self._send("GET", path, headers={"Accept": accept})
+
+    def post(self, path: str, body: Any) -> requests.Response:
+        """POST JSON."""
+        return self._send("POST", path, json=body)
+
+    def patch(self, path: str, body: Any) -> requests.Response:
+        """PATCH JSON."""
+        return self._send("PATCH", path, json=body)
+
+    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+        """The answer, but not that a busy machine's SQLite is locked: nothing was done then (airflow-3.md 1)."""
+        url = f"{self.server.url}{self.server.api}{path}"
+        send = partial(self._session.request, method, url, timeout=60, **options)
+        return self.until(send, lambda answer: answer.status_code != 500 or b'"Database error"' not in answer.content)
+
+    def anonymous(self, method: str, path: str, **options: Any) -> requests.Response:
+        """A request without the user's credential; here the path is the whole one."""
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.request(method, f"{self.server.url}{path}", timeout=60, **options)
+
+    def clear_failed(self, dag_id: str, run_id: str) -> requests.Response:
+        """Clears the failed tasks of a run, each version in its way."""
+        if self.version == "3.3.2":
+            return self.post(f"/dags/{dag_id}/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": True})
+        wish = {"dag_run_id": run_id, "dry_run": False, "only_failed": True, "reset_dag_runs": True}
+        return self.post(f"/dags/{dag_id}/clearTaskInstances", wish)
+
+    def trigger(self, dag_id: str, **body: Any) -> requests.Response:
+        """POST a run; Airflow 3 wants to hear of a logical date, Airflow 2 does not want to hear of none."""
+        nothing = {} if self.version == "2.11.2" else {"logical_date": None}
+        return self.post(f"/dags/{dag_id}/dagRuns", nothing | body)
+
+    def wait(self, dag_id: str, run_id: str, *states: str) -> dict[str, Any]:
+        """The run, once it is in one of these states (default: ended)."""
+        wanted = states or ("success", "failed")
+        return self.until(
+            lambda: self.get(f"/dags/{dag_id}/dagRuns/{run_id}").json(), lambda run: run["state"] in wanted
+        )
+
+    def task(self, dag_id: str, run_id: str, *states: str) -> dict[str, Any]:
+        """The only task instance of a run, once it is in one of these states; the run is looked at meanwhile."""
+
+        def look() -> dict[str, Any]:
+            self.get(f"/dags/{dag_id}/dagRuns/{run_id}")
+            instance: dict[str, Any]
+            (instance,) = self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances").json()["task_instances"]
+            return instance
+
+        return self.until(look, lambda instance: instance["state"] in states)
+
+    def until(self, look: Callable[[], T], good: Callable[[T], bool]) -> T:
+        """What a look shows, once it is good."""
+        deadline, pause = time.monotonic() + AT_MOST, 0.01
+        while not good(found := look()):
+            assert time.monotonic() < deadline, f"still {found}"
+            time.sleep(pause)
+            pause = min(pause * 2, 0.5)
+        return found
+
+    def ended(self, dag_id: str) -> str:
+        """The id of a new run that has ended."""
+        run_id = new_id()
+        assert self.trigger(dag_id, dag_run_id=run_id).status_code == 200
+        self.wait(dag_id, run_id)
+        return run_id
+
+
+def new_id() -> str:
+    """A run id nobody has used, so that a server may live as long as it likes."""
+    return f"contract-{uuid.uuid4()}"
+
+
+def reason(answer: requests.Response) -> str:
+    """What an error says, wherever its version puts the words; checks the shape on the way."""
+    body = answer.json()
+    if answer.headers["Content-Type"] == "application/problem+json":
+        assert set(body) == {"detail", "status", "title", "type"}
+        assert body["status"] == answer.status_code
+        return f"{body['title']}: {body['detail']}"
+    assert answer.headers["Content-Type"] == "application/json"
+    (text,) = body.values()
+    return str(text)

@@ -1,0 +1,146 @@
+"""What the action relies on in the logs of Airflow 2.11.2, of the real one and the scripted one alike."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract.api import new_id, reason
+from tests.contract.conftest import TWO
+
+if TYPE_CHECKING:
+    from tests.contract.api import Api
+    from tests.contract.conftest import Stories
+
+pytestmark = pytest.mark.parametrize("server", TWO, indirect=True, scope="session")
+
+HEAD = " INFO - ::group::Log message source details"
+END = " INFO - ::endgroup::"
+TRACEBACK = "Traceback (most recent call last):"
+STAMPED = re.compile(r"\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000\] {[a-z_]+\.py:\d+} (INFO|ERROR|WARNING) - (.*)")
+
+
+def log(api: Api, dag_id: str, run_id: str, task_id: str, try_number: int = 1, **query: int) -> list[str]:
+    """The lines of a log."""
+    found = api.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}", **query)
+    assert (found.status_code, found.headers["Content-Type"]) == (200, "text/plain")
+    return found.text.splitlines()
+
+
+def message(line: str) -> tuple[str, str]:
+    """Level and text of a line that has them."""
+    found = STAMPED.fullmatch(line)
+    assert found is not None, line
+    return found[1], found[2]
+
+
+def test_the_log_of_a_failed_task(admin: Api, failure: str) -> None:
+    """A log is text: the host, where it was found, what the task did, and the traceback, which is shown twice."""
+    lines = log(admin, "quick_failure", failure, "fail")
+    assert lines[0]
+    assert lines[1] == HEAD
+    assert lines[2].startswith("*** ")
+    at = lines.index(TRACEBACK)
+    assert message(lines[at - 1]) == ("ERROR", "Task failed with exception")
+    assert lines[at + 1].startswith('  File "/')
+    end = lines.index("ValueError: It does not work")
+    level, text = message(lines[end + 1])
+    assert level == "INFO"
+    assert text.startswith("Marking task as FAILED. ")
+    again = lines.index(TRACEBACK, end)
+    level, text = message(lines[again - 1])
+    assert level == "ERROR"
+    assert re.fullmatch(r"Failed to execute job \d+ for task fail \(It does not work; \d+\)", text)
+    assert "ValueError: It does not work" in lines[again:]
+    assert any(line.endswith("Task exited with return code 1") for line in lines[again:])
+
+
+def test_the_length_of_a_log(admin: Api, failure: str) -> None:
+    """A log is announced with its length, not sent in chunks."""
+    answer = admin.get(f"/dags/quick_failure/dagRuns/{failure}/taskInstances/fail/logs/1")
+    assert int(answer.headers["Content-Length"]) == len(answer.content)
+    assert "Transfer-Encoding" not in answer.headers
+
+
+def test_chained_exceptions(admin: Api, stories: Stories) -> None:
+    """Of chained exceptions the cause stands first, and no empty line anywhere."""
+    lines = log(admin, "chained_failure", stories["chained_failure"], "load_sales")
+    assert all(line.strip() for line in lines)
+    assert any(line.endswith(" {logging_mixin.py:190} INFO - Loading the sales") for line in lines)
+    start = lines.index(TRACEBACK)
+    between = lines.index("The above exception was the direct cause of the following exception:")
+    assert lines[between - 1] == "ValueError: Not an amount: 'n/a'"
+    assert lines[between + 1] == TRACEBACK
+    end = lines.index("RuntimeError: The sales of 2025-01-31 cannot be loaded")
+    frame = re.compile(r'  File "/.*/(?P<file>[^/]+\.py)", line \d+, in (?P<name>\S+)')
+    first, second = (
+        [(found["file"], found["name"]) for line in lines[low:high] if (found := frame.fullmatch(line))]
+        for low, high in ((start, between), (between, end))
+    )
+    helpers = [("sales_helpers.py", name) for name in ("total", "<genexpr>", "parse_amount")]
+    assert first == [("chained_failure.py", "load"), *helpers]
+    assert second[0] == ("taskinstance.py", "_execute_task")
+    assert second[-2:] == [("chained_failure.py", "load_sales"), ("chained_failure.py", "load")]
+
+
+def test_each_try_has_its_log(admin: Api, stories: Stories) -> None:
+    """The log of the first of two tries says that there will be another, that of the second that there will be none."""
+    run_id = stories["retries_exhausted"]
+    first, second = (log(admin, "retries_exhausted", run_id, "call_partner", number) for number in (1, 2))
+    assert any(line.endswith("INFO - Starting attempt 1 of 2") for line in first)
+    assert "ConnectionError: The partner does not answer" in first
+    assert any("INFO - Marking task as UP_FOR_RETRY. " in line for line in first)
+    assert "PermissionError: The partner has locked us out" in second
+    assert any("INFO - Marking task as FAILED. " in line for line in second)
+
+
+def test_a_task_that_was_killed(admin: Api, stories: Stories) -> None:
+    """A task that the kernel killed leaves no exception, and its exit code as an information."""
+    lines = log(admin, "worker_killed", stories["worker_killed"], "devour")
+    assert TRACEBACK not in lines
+    assert not any(" ERROR - " in line for line in lines)
+    (code,) = [line for line in lines if "return code" in line]
+    assert message(code)[0] == "INFO"
+    assert message(code)[1].startswith(
+        "Task exited with return code -9. For more information, see https://airflow.apache.org/"
+    )
+
+
+def test_mapped_tasks(admin: Api, sales: str) -> None:
+    """Each map index has a log of its own; without one there is none."""
+    lines = log(admin, "nightly_sales", sales, "add_up", map_index=1)
+    assert any(line.endswith("Task exited with return code 0") for line in lines)
+    answer = admin.get(f"/dags/nightly_sales/dagRuns/{sales}/taskInstances/add_up/logs/1")
+    assert (answer.status_code, reason(answer)) == (404, "TaskInstance not found: None")
+
+
+def test_logs_that_are_not_there(admin: Api, failure: str, stories: Stories) -> None:
+    """A log that is not there is a 200 without any line of the task: of a later try, of try 0, of what never ran."""
+    run_id = stories["chained_failure"]
+    assert log(admin, "chained_failure", run_id, "publish", 0) == [
+        "default_host",
+        "Error fetching the logs. Try number 0 is invalid.",
+    ]
+    later, never = log(admin, "quick_failure", failure, "fail", 9), log(admin, "chained_failure", run_id, "publish")
+    assert (bool(later[0]), never[0]) == (True, "")
+    for lines in (later, never):
+        head, told, end, *rest = lines[1:]
+        assert (head, end) == (HEAD, END)
+        assert told.startswith("*** Could not read served logs: ")
+        assert not any(rest)
+
+
+def test_the_log_of_an_unknown_task(admin: Api, failure: str) -> None:
+    """The log of an unknown task is a 404, of an unknown run as well."""
+    for where in (f"{failure}/taskInstances/nope", f"{new_id()}/taskInstances/fail"):
+        answer = admin.get(f"/dags/quick_failure/dagRuns/{where}/logs/1")
+        assert (answer.status_code, reason(answer)) == (404, "TaskInstance not found: None")
+
+
+def test_a_log_as_json(admin: Api, failure: str) -> None:
+    """As JSON a log is a Python repr, of use to nobody."""
+    answer = admin.read(f"/dags/quick_failure/dagRuns/{failure}/taskInstances/fail/logs/1", "application/json")
+    assert set(answer.json()) == {"content", "continuation_token"}
+    assert answer.json()["content"].startswith("[('")

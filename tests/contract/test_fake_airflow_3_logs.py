@@ -1,0 +1,144 @@
+"""What the action relies on in the logs of Airflow 3.3.2, of the real one and the scripted one alike."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.contract.api import new_id, reason
+from tests.contract.conftest import THREE
+from tests.contract.shapes import assert_shape
+
+if TYPE_CHECKING:
+    from tests.contract.api import Api
+    from tests.contract.conftest import Stories
+
+pytestmark = pytest.mark.parametrize("server", THREE, indirect=True, scope="session")
+
+LINES = "application/x-ndjson"
+HEAD = {"event": "::group::Log message source details"}
+EXCEPTION = {
+    **dict.fromkeys(("exc_type", "exc_value"), str),
+    **dict.fromkeys(("exc_notes", "frames", "exceptions"), list),
+    **dict.fromkeys(("is_cause", "is_group"), bool),
+    "syntax_error": dict | None,
+}
+
+
+def path(dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
+    """Where a log is."""
+    return f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
+
+
+def lines(api: Api, where: str) -> list[dict[str, Any]]:
+    """The entries of a log, read line by line."""
+    answer = api.read(where, LINES)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, LINES)
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def failed(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """The entry with the exception."""
+    (found,) = [entry for entry in entries if "error_detail" in entry]
+    return found
+
+
+def test_the_log_of_a_failed_task(admin: Api, failure: str) -> None:
+    """A log is a list of events, the exception among them with its structure."""
+    answer = admin.get(path("quick_failure", failure, "fail"))
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+    assert_shape(answer.json(), {"content": list, "continuation_token": str | None})
+    entries = answer.json()["content"]
+    assert entries[0] == HEAD
+    entry = failed(entries)
+    assert (entry["event"], entry["level"], entry["logger"]) == ("Task failed with exception", "error", "task")
+    (problem,) = entry["error_detail"]
+    assert (problem["exc_type"], problem["exc_value"]) == ("ValueError", "It does not work")
+    assert_shape(problem, EXCEPTION)
+    assert_shape(problem["frames"][-1], {"filename": str, "lineno": int, "name": str})
+
+
+def test_a_log_line_by_line(admin: Api, success: str) -> None:
+    """As ndjson a log is the same events, one a line, sent in chunks; as text it is refused."""
+    where = path("quick_success", success, "succeed")
+    answer = admin.read(where, LINES)
+    assert answer.headers["Transfer-Encoding"] == "chunked"
+    assert answer.headers["Airflow-Continuation-Token"]
+    entries = lines(admin, where)
+    assert all({"timestamp", "event"} <= set(entry) for entry in entries)
+    assert entries[0] == {"timestamp": None} | HEAD
+    assert [one["event"] for one in entries if one.get("logger") == "task.stdout"] == ["It works"]
+    assert [one["event"] for one in admin.get(where).json()["content"]] == [one["event"] for one in entries]
+    refused = admin.read(where, "text/plain")
+    assert (refused.status_code, reason(refused)) == (406, "Only application/json or application/x-ndjson is supported")
+
+
+def test_chained_exceptions(admin: Api, stories: Stories) -> None:
+    """Of chained exceptions the one raised last stands first, and of its frames the one that raised it last."""
+    entries = lines(admin, path("chained_failure", stories["chained_failure"], "load_sales"))
+    assert "Loading the sales" in [entry["event"] for entry in entries if entry.get("logger") == "task.stdout"]
+    last, cause = failed(entries)["error_detail"]
+    assert_shape(cause, EXCEPTION)
+    assert (last["exc_type"], last["exc_value"]) == ("RuntimeError", "The sales of 2025-01-31 cannot be loaded")
+    assert (cause["exc_type"], cause["exc_value"]) == ("ValueError", "Not an amount: 'n/a'")
+    assert (last["is_cause"], cause["is_cause"]) == (False, True)
+    shown = [[(PurePosixPath(one["filename"]).name, one["name"]) for one in found["frames"]] for found in (last, cause)]
+    assert shown[0][0] == ("task_runner.py", "_run_task_and_map_outcome")
+    assert shown[0][-2:] == [("chained_failure.py", "load_sales"), ("chained_failure.py", "load")]
+    helpers = [("sales_helpers.py", name) for name in ("total", "<genexpr>", "parse_amount")]
+    assert shown[1] == [("chained_failure.py", "load"), *helpers]
+
+
+def test_each_try_has_its_log(admin: Api, stories: Stories) -> None:
+    """Each of two tries has a log with an exception of its own; there is none of a third, nor of a number 0."""
+    where = [path("retries_exhausted", stories["retries_exhausted"], "call_partner", number) for number in range(4)]
+    raised = [failed(lines(admin, where[number]))["error_detail"][0]["exc_type"] for number in (1, 2)]
+    assert raised == ["ConnectionError", "PermissionError"]
+    for number in (0, 3):
+        answer = admin.read(where[number], LINES)
+        assert (answer.status_code, reason(answer)) == (404, "TaskInstance not found")
+
+
+def test_a_task_that_was_killed(admin: Api, stories: Stories) -> None:
+    """A task that the kernel killed leaves no exception; the last entry says so."""
+    entries = lines(admin, path("worker_killed", stories["worker_killed"], "devour"))
+    assert not any("error_detail" in entry for entry in entries)
+    last = entries[-1]
+    assert (last["level"], last["signal"], last["signal_name"]) == ("critical", -9, "SIGKILL")
+    assert last["event"].startswith(
+        "Process terminated by signal. Likely out of memory error (OOM). For more information, "
+    )
+
+
+def test_mapped_tasks(admin: Api, sales: str) -> None:
+    """Each map index has a log of its own; without one there is none."""
+    where = path("nightly_sales", sales, "add_up")
+    assert len(lines(admin, f"{where}?map_index=1")) > 3
+    assert admin.get(where).status_code == 404
+
+
+def test_what_never_ran_has_a_reason_for_a_log(admin: Api, stories: Stories) -> None:
+    """A task that was never scheduled has a try 0, whose log is one sentence; which one depends on its state."""
+    waiting = new_id()
+    assert admin.trigger("paused_dag", dag_run_id=waiting).status_code == 200
+    said = {
+        ("chained_failure", stories["chained_failure"], "publish"): "Task did not run because upstream task(s) failed.",
+        ("too_slow", stories["too_slow"], "publish"): "Task was skipped — no logs available.",
+        ("paused_dag", waiting, "succeed"): "No logs available for this task.",
+    }
+    for where, sentence in said.items():
+        head, end, only = lines(admin, path(*where, 0))
+        assert (head, end) == ({"timestamp": None} | HEAD, {"timestamp": None, "event": "::endgroup::"})
+        assert (set(only), only["event"]) == ({"timestamp", "event"}, sentence)
+        assert admin.read(path(*where, 1), LINES).status_code == 404
+    assert admin.patch(f"/dags/paused_dag/dagRuns/{waiting}", {"state": "failed"}).status_code == 200
+
+
+def test_the_log_of_an_unknown_task(admin: Api, failure: str) -> None:
+    """The log of an unknown task is a 404, of an unknown run as well."""
+    for where in (path("quick_failure", failure, "nope"), path("quick_failure", new_id(), "fail")):
+        answer = admin.read(where, LINES)
+        assert (answer.status_code, reason(answer)) == (404, "TaskInstance not found")

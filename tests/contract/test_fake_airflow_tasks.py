@@ -1,0 +1,150 @@
+"""What the action relies on in task instances and their XComs, in the real Airflows and the scripted ones alike."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from tests.contract.api import new_id, reason
+from tests.contract.shapes import XCOM, assert_shape
+
+if TYPE_CHECKING:
+    from tests.contract.api import Api
+    from tests.contract.conftest import Stories
+
+EVERYWHERE = "/dags/~/dagRuns/~/taskInstances"
+
+
+def tasks(api: Api, dag_id: str, run_id: str, **query: Any) -> dict[str, dict[str, Any]]:
+    """The task instances of a run, by task."""
+    found = api.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", **query).json()["task_instances"]
+    return {one["task_id"]: one for one in found}
+
+
+def test_a_task_that_failed_and_one_that_never_ran(admin: Api, stories: Stories) -> None:
+    """What failed has two dates, their distance and a host; what waited for it has no try, and one moment for both dates."""
+    found = tasks(admin, "chained_failure", stories["chained_failure"])
+    failed, never = found["load_sales"], found["publish"]
+    assert (failed["state"], never["state"]) == ("failed", "upstream_failed")
+    assert failed["try_number"] >= 1
+    assert failed["hostname"]
+    assert failed["queued_when"] <= failed["start_date"] < failed["end_date"]
+    ran = datetime.fromisoformat(failed["end_date"]) - datetime.fromisoformat(failed["start_date"])
+    assert abs(ran.total_seconds() - failed["duration"]) < 0.01
+    assert (never["try_number"], never["hostname"], never["queued_when"], never["duration"]) == (0, "", None, 0)
+    assert never["start_date"] == never["end_date"]
+
+
+def test_retries(admin: Api, stories: Stories) -> None:
+    """A task with one retry has had two tries when it has failed."""
+    call = tasks(admin, "retries_exhausted", stories["retries_exhausted"])["call_partner"]
+    assert (call["state"], call["max_tries"]) == ("failed", 1)
+    assert call["try_number"] >= 2
+
+
+def test_a_run_that_took_too_long(admin: Api, stories: Stories) -> None:
+    """A dagrun_timeout fails the run and no task: what was at work is skipped without an end, the rest hardly touched."""
+    run = admin.get(f"/dags/too_slow/dagRuns/{stories['too_slow']}").json()
+    lasted = datetime.fromisoformat(run["end_date"]) - datetime.fromisoformat(run["start_date"])
+    assert lasted >= timedelta(seconds=10)
+    found = tasks(admin, "too_slow", stories["too_slow"])
+    assert (found["crunch"]["state"], found["crunch"]["end_date"]) == ("skipped", None)
+    rest = found["publish"]
+    assert rest["state"] == (None if admin.version == "2.11.2" else "skipped")
+    assert (rest["start_date"], rest["end_date"], rest["try_number"]) == (None, None, 0)
+
+
+def test_across_all_runs(admin: Api, success: str, failure: str) -> None:
+    """By `~` for DAG and run the task instances of all are found, and by `~` for the run those of one DAG."""
+    found = admin.get(EVERYWHERE, state=["failed", "upstream_failed"], limit=100).json()
+    assert found["total_entries"] >= len(found["task_instances"])
+    assert {one["state"] for one in found["task_instances"]} <= {"failed", "upstream_failed"}
+    assert failure in {one["dag_run_id"] for one in found["task_instances"]}
+    ours = admin.get("/dags/quick_success/dagRuns/~/taskInstances", limit=100).json()["task_instances"]
+    assert {one["dag_id"] for one in ours} == {"quick_success"}
+    assert success in {one["dag_run_id"] for one in ours}
+
+
+def test_by_pool(admin: Api, success: str) -> None:
+    """Only the task instances of a pool are found, of more pools if it is repeated."""
+    found = [
+        tasks(admin, "quick_success", success, pool=pool) for pool in ("default_pool", "nope", ["nope", "default_pool"])
+    ]
+    assert [list(one) for one in found] == [["succeed"], [], ["succeed"]]
+
+
+def test_by_change(admin: Api) -> None:
+    """Only what has changed since a moment is found: the end of a task instance is a change, a look at it is none."""
+    run_id = new_id()
+    assert admin.trigger("paused_dag", dag_run_id=run_id).status_code == 200
+    made = datetime.now(UTC).isoformat()
+    assert list(tasks(admin, "paused_dag", run_id)) == ["succeed"]
+    assert tasks(admin, "paused_dag", run_id, updated_at_gte=made) == {}
+    assert admin.patch(f"/dags/paused_dag/dagRuns/{run_id}", {"state": "failed"}).status_code == 200
+    assert list(tasks(admin, "paused_dag", run_id, updated_at_gte=made)) == ["succeed"]
+    bogus = admin.get(f"/dags/paused_dag/dagRuns/{run_id}/taskInstances", updated_at_gte="bogus")
+    assert bogus.status_code == (400 if admin.version == "2.11.2" else 422)
+
+
+def test_no_page(admin: Api, success: str) -> None:
+    """A limit of 0 counts."""
+    counted = admin.get(f"/dags/quick_success/dagRuns/{success}/taskInstances", limit=0).json()
+    assert (counted["task_instances"], counted["total_entries"]) == ([], 1)
+
+
+def test_why_a_task_is_not_started(admin: Api, success: str) -> None:
+    """Airflow names each rule that keeps a task instance from starting, and nothing for one that has ended."""
+    run_id = new_id()
+    assert admin.trigger("paused_dag", dag_run_id=run_id).status_code == 200
+    waiting = f"/dags/paused_dag/dagRuns/{run_id}"
+    found = admin.get(f"{waiting}/taskInstances/succeed/dependencies").json()["dependencies"]
+    assert {one["name"]: one["reason"] for one in found} == {
+        "Dag Not Paused": "Task's DAG 'paused_dag' is paused.",
+        "Dagrun Running": "Task instance's dagrun was not in the 'running' state but in the state 'queued'.",
+        "Task Instance State": "Task is in the 'None' state.",
+    }
+    ended = admin.get(f"/dags/quick_success/dagRuns/{success}/taskInstances/succeed/dependencies")
+    assert (ended.status_code, ended.json()) == (200, {"dependencies": []})
+    assert admin.patch(waiting, {"state": "failed"}).status_code == 200
+
+
+def test_values_of_a_task(admin: Api, sales: str) -> None:
+    """Numbers and lists come as JSON, from Airflow 2 if asked with stringify=false; else it sends a Python repr."""
+    run = f"/dags/nightly_sales/dagRuns/{sales}/taskInstances"
+    answer = admin.get(f"{run}/total/xcomEntries/return_value", stringify="false")
+    assert_shape(answer.json(), XCOM[admin.version] | {"value": int})
+    assert answer.json()["value"] == 2010
+    shops = f"{run}/shops/xcomEntries/return_value"
+    assert admin.get(shops, stringify="false").json()["value"][1] == {"shop": "Lyon", "amount": 870}
+    as_repr = admin.get(shops, stringify="true").json()["value"]
+    assert as_repr.startswith("[{'shop': 'Cairo', 'amount': 450}")
+    assert (admin.get(shops).json()["value"] == as_repr) is (admin.version == "2.11.2")
+
+
+def test_values_of_a_mapped_task(admin: Api, sales: str) -> None:
+    """Each map index has a value of its own; without one, or with a wrong one, there is none."""
+    value = f"/dags/nightly_sales/dagRuns/{sales}/taskInstances/add_up/xcomEntries/return_value"
+    found = [admin.get(value, stringify="false", map_index=index).json()["value"] for index in range(3)]
+    assert found == [450, 870, 690]
+    missing = [admin.get(value, stringify="false", **query) for query in ({}, {"map_index": 3})]
+    assert [answer.status_code for answer in missing] == [404, 404]
+    assert admin.get(value, map_index="x").status_code == (400 if admin.version == "2.11.2" else 422)
+
+
+def test_values_that_are_not_there(admin: Api, sales: str) -> None:
+    """A wrong key, task or run is the same 404."""
+    words = "XCom entry not found: None" if admin.version == "2.11.2" else "XCom entry with key: `nope` not found"
+    for where in (f"{sales}/taskInstances/total", f"{sales}/taskInstances/nope", "nope/taskInstances/total"):
+        answer = admin.get(f"/dags/nightly_sales/dagRuns/{where}/xcomEntries/nope")
+        assert (answer.status_code, reason(answer)) == (404, words)
+
+
+def test_which_values_there_are(admin: Api, sales: str) -> None:
+    """The entries of a task, or by `~` of all tasks, are listed without values, for every map index."""
+    run = f"/dags/nightly_sales/dagRuns/{sales}/taskInstances"
+    mapped = admin.get(f"{run}/add_up/xcomEntries", xcom_key="return_value").json()
+    assert sorted(one["map_index"] for one in mapped["xcom_entries"]) == [0, 1, 2]
+    assert mapped["total_entries"] == 3
+    assert_shape(mapped["xcom_entries"][0], XCOM[admin.version])
+    every = admin.get(f"{run}/~/xcomEntries", xcom_key="return_value").json()["xcom_entries"]
+    assert {one["task_id"] for one in every} == {"shops", "add_up", "total"}

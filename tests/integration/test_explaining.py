@@ -1,0 +1,280 @@
+"""What only explains: it names causes, it never changes the verdict, and no text in it acts, whatever the server does."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+from collections import Counter
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from markdown_it import MarkdownIt
+
+from dev.runner import Process, Step
+from entrypoint.report.summary import summary
+from tests.support.fake_airflow import (
+    FakeAirflow,
+    FakeDag,
+    FakeError,
+    FakeQuestion,
+    FakeTask,
+    Fault,
+    Version,
+)
+from tests.support.gate import CONTEXT, VirtualTime, run_gate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dev.runner import StepResult
+
+Denied = Literal["task_instances", "logs", "xcom", "run_list"]
+VERSIONS: tuple[Version, ...] = ("3.3.2", "2.11.2")
+LIMIT = 1_048_576
+BOOM = FakeError("RuntimeError", "the sales cannot be loaded", cause=FakeError("ValueError", "no amount"))
+EXPLAINING = {
+    "the usual duration": ("GET", "/dagRuns"),
+    "task instances": ("GET", "/taskInstances"),
+    "a log": ("GET", "/logs/*"),
+    "details": ("GET", "/details"),
+}
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request: pytest.FixtureRequest) -> Version:
+    """Each version."""
+    chosen: Version = request.param
+    return chosen
+
+
+def failing(*tasks: FakeTask) -> FakeDag:
+    """Return a DAG of which the task `load` fails with an exception and its cause."""
+    return FakeDag(
+        "sales", tasks=(FakeTask("extract"), *(tasks or (FakeTask("load", ends="failed", error=BOOM),))), ends="failed"
+    )
+
+
+@pytest.mark.parametrize("what", EXPLAINING)
+@pytest.mark.parametrize("ends", ["success", "failed"])
+def test_no_fault_in_what_explains_changes_the_verdict(version: Version, ends: str, what: str) -> None:
+    """Whatever goes wrong with a request that only explains, once or always: the verdict is the run's own."""
+    load = FakeTask("load", ends=ends, error=BOOM)
+    cases: tuple[tuple[Literal["before", "after"], int], ...] = (("before", 1000), ("after", 1))
+    for fault, (when, times) in product(Fault, cases):
+        with FakeAirflow(version, dags=[FakeDag("sales", tasks=(load,), ends=ends)]) as fake:
+            fake.fault(fault, on=EXPLAINING[what], when=when, times=times)
+            outcome = run_gate(fake, timeout="600", logs="all")
+            assert outcome.result == ends, f"{fault.name} {when} x{times}"
+            assert len(fake.runs("sales")) == 1
+
+
+@pytest.mark.parametrize(
+    ("feature", "permission"),
+    [
+        ("task_instances", "can read on Task Instances"),
+        ("logs", "can read on Task Logs"),
+        ("xcom", "can read on XComs"),
+        ("run_list", "can read on DAG Runs"),
+    ],
+)
+@pytest.mark.parametrize("ends", ["success", "failed"])
+def test_a_missing_permission_costs_its_feature_only(
+    version: Version, ends: str, feature: Denied, permission: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The verdict stands, the log and the summary name the permission once each, and every other feature works."""
+    load = FakeTask("load", ends=ends, error=BOOM, xcom={"return_value": 1})
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=(load,), ends=ends)]) as fake:
+        fake.deny(feature)
+        outcome = run_gate(fake, xcom="load", logs="all")
+    assert outcome.result == ends
+    sentences = [sentence for sentence in outcome.turned_off if permission in sentence]
+    assert len(sentences) == 1
+    assert capsys.readouterr().out.count(permission) == 1
+    assert permission in summary(outcome, CONTEXT)
+    if ends == "failed" and feature == "run_list":
+        assert "the sales cannot be loaded" in outcome.failures[0].cause
+
+
+def stalled(version: Version) -> dict[str, tuple[FakeDag, str]]:
+    """Return runs that never move, each with the words that name why."""
+    ever = {1: "scheduled"}
+    runs = {
+        "pool": (
+            FakeDag("sales", tasks=(FakeTask("load", states=ever, pool="tiny"),), looks=10**6),
+            "The pool tiny is full",
+        ),
+        "max_active_runs": (FakeDag("sales", max_active_runs=1, looks=10**6), "Other runs of the DAG come first"),
+        "scheduler": (
+            FakeDag("sales", looks=10**6, tasks=(FakeTask("load", states=ever),)),
+            "Airflow's scheduler is not",
+        ),
+        "paused": (FakeDag("sales", looks=10**6, tasks=(FakeTask("load", states=ever),)), "The DAG is paused"),
+    }
+    if version == "3.3.2":
+        question = FakeTask("approve", states={1: "awaiting_input"}, question=FakeQuestion("Publish?"))
+        runs["human"] = (FakeDag("sales", looks=10**6, tasks=(question,)), "The task approve waits for a human")
+    return runs
+
+
+@pytest.mark.parametrize("why", ["pool", "max_active_runs", "scheduler", "paused", "human"])
+def test_a_run_that_does_not_move_says_why(version: Version, why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is a notice while waiting, said once, and the first line of the verdict in the end."""
+    if why not in stalled(version):
+        return
+    dag, words = stalled(version)[why]
+    other = FakeDag("other", tasks=(FakeTask("hog", pool="tiny", states={0: "running"}),), looks=10**6)
+    with FakeAirflow(version, dags=[dag, other], pools={"tiny": 1}) as fake:
+        if why == "max_active_runs":
+            fake.create_run("sales", "the-other-one", state="running")
+        if why == "pool":
+            fake.create_run("other", "the-hog", state="running")
+            fake.set_task_state("other", "the-hog", "hog", "running")
+        if why == "scheduler":
+            fake.health("scheduler", "unhealthy")
+        time = VirtualTime()
+        if why == "paused":
+            time.on_sleep = lambda _: fake.pause("sales")
+        outcome = run_gate(fake, time=time, timeout="5m")
+    assert outcome.result == "timeout"
+    assert outcome.blockers[0].title.startswith(words), outcome.blockers
+    log = capsys.readouterr().out
+    assert log.count(f"::notice title=Waiting%3A {words.replace(':', '%3A')}") == 1, log
+    first_screen = summary(outcome, CONTEXT).splitlines()[:8]
+    assert any(words.replace("_", r"\_") in line for line in first_screen), first_screen
+    if why in ("max_active_runs", "pool"):
+        assert "the-other-one" in outcome.blockers[0].detail or "the-hog" in outcome.blockers[0].detail
+
+
+def test_progress_is_told_against_what_is_usual(version: Version, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each change is a line, mapped tasks are counted, and progress is a part of the median of the last successful runs."""
+    tasks = (
+        FakeTask("extract", states={2: "running", 4: "success"}),
+        FakeTask("transform", states={4: "running", 6: "up_for_retry", 8: "running", 10: "success"}, retries=1),
+        *(FakeTask("load", map_index=index, states={10: "running", 14: "success"}) for index in range(50)),
+    )
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=20)]) as fake:
+        for name, seconds in (("a", 60.0), ("b", 100.0), ("c", 900.0)):
+            fake.create_run("sales", name, state="success", took=seconds)
+        assert run_gate(fake, poll_interval="5").result == "success"
+    log = capsys.readouterr().out
+    assert "took 1 m 40 s (median)" in log
+    assert "% of the usual 1 m 40 s" in log
+    assert "transform failed and will be tried again" in log
+    assert "load: 50 mapped, 50 success · 52 of 52 tasks" in log
+    assert "load[7]" not in log
+
+
+HOSTILE = (
+    "::error::x",
+    "##[error]x",
+    "::set-output name=a::b",
+    "::add-mask::e",
+    "::stop-commands::x",
+    "\x1b[31mred\x1b[0m \x1b]0;title\x07",
+    "</details><script>alert(1)</script>",
+    "| a | b |",
+    "|---|---|",
+    "````` ``` ` ```",
+    "<!-- @everyone ![x](https://example.com/x.png)",
+    "carriage\r::error::return",
+)
+
+
+def hostile_lines(_: int) -> Iterator[str]:
+    """Yield the hostile lines before and after 200,000 others."""
+    yield from HOSTILE
+    yield from (f"Line {number} of a very long log" for number in range(200_000))
+    yield from HOSTILE
+
+
+def test_a_hostile_log_does_nothing(version: Version, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No command in it is obeyed, no markup in it acts, and the memory does not grow with its 200,000 lines."""
+    shout = FakeTask("shout", ends="failed", log=hostile_lines, error=FakeError("RuntimeError", "\n".join(HOSTILE)))
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=(shout,), ends="failed")]) as fake:
+        result, peak = measured(fake, tmp_path, poll_interval="1")
+    with capsys.disabled():
+        sys.stdout.write(f"\n{version}: a log of 200,000 lines: peak {peak} MiB\n")
+    assert (result.exit_code, result.outputs["result"]) == (1, "failed")
+    assert result.unexpected_commands == ()
+    assert {note.title for note in result.annotations} == {
+        "The connection to Airflow is not encrypted",
+        "DAG run failed",
+    }
+    assert set(result.outputs) >= {"run_id", "failed_tasks"}
+    assert "a" not in result.outputs
+    assert "\x1b" not in result.log
+    assert_whole(result.summary)
+    assert peak < 80
+
+
+def test_five_thousand_task_instances(version: Version, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All failures are named, the summary is whole and below 1 MiB, requests and memory are bounded."""
+    count = 5_000
+    failed = set(range(7, count, 100))
+    tasks = tuple(
+        FakeTask(
+            "load", map_index=index, ends="failed" if index in failed else "success", log=("a line",) * 500, error=BOOM
+        )
+        for index in range(count)
+    )
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=4, ends="failed")]) as fake:
+        result, peak = measured(fake, tmp_path, poll_interval="1")
+        requests = Counter(request.path.rpartition("/")[2].partition("?")[0] for request in fake.record)
+    size = len(result.summary.encode())
+    figures = (
+        f"{sum(requests.values())} requests, peak {peak} MiB, summary {size} bytes, {dict(requests.most_common(4))}"
+    )
+    with capsys.disabled():
+        sys.stdout.write(f"\n{version}: {count} task instances: {figures}\n")
+    assert result.exit_code == 1
+    assert set(json.loads(result.outputs["failed_tasks"])) == {f"load[{index}]" for index in failed}
+    assert all(f"{index}" in result.summary for index in failed)
+    assert f"Failed: {len(failed)} of {count}" in result.summary
+    assert size < LIMIT
+    assert_whole(result.summary)
+    assert sum(requests.values()) < 350
+    assert peak < 120
+
+
+def assert_whole(markdown: str) -> None:
+    """Every fold that is opened is closed, nothing else is HTML, and no fence is left open."""
+    html = [token.content.strip() for token in MarkdownIt("commonmark").parse(markdown) if token.type == "html_block"]
+    opened = [one for one in html if re.fullmatch(r"<details><summary>[^<>]*</summary>", one)]
+    assert sorted(html) == sorted([*opened, *["</details>"] * len(opened)])
+    assert markdown.endswith("\n")
+
+
+def measured(fake: FakeAirflow, workspace: Path, **inputs: str) -> tuple[StepResult, int]:
+    """Run the step as a process of its own; return what it left behind, and its peak memory in MiB."""
+    given = {"airflow_url": fake.url, "username": "admin", "password": "admin", "dag_id": "sales", **inputs}
+    step = Step(given, launcher=Process(), workspace=workspace)
+    peaks = [0]
+    with step.start() as running:
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.is_set():
+                peaks.append(peak_of(running.pid))
+                ended.wait(0.05)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            result = running.wait(300)
+        finally:
+            ended.set()
+            watcher.join()
+    return result, max(peaks) // 1024
+
+
+def peak_of(pid: int) -> int:
+    """Return the most memory that the process has had so far, in KiB; 0 once it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
