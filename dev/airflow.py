@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["AIRFLOW_2", "AIRFLOW_3", "ComponentDiedError", "InstallError", "LocalAirflow", "Version"]
 
 _START_TIMEOUT = 180.0
-_POLL = 0.1
+_POLL = 0.3
 _HTTP_TIMEOUT = 60.0
 _RETRIES = Retry(
     total=6, backoff_factor=1.0, status_forcelist=(502, 503, 504), allowed_methods=("GET",), raise_on_status=False
@@ -209,6 +209,7 @@ class LocalAirflow:
         self._components = Components(env, self.logs, doomed=None if self._keep_home else self.home)
         if self._database == "postgresql":
             env[_DATABASE] = postgresql.start(self._components, self.home / "postgresql")
+            self._components.env[_DATABASE] = env[_DATABASE]
         if _DATABASE in env:
             initialise(self._version, env)
         airflow = str(self._version.bin / "airflow")

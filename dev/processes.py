@@ -33,11 +33,12 @@ class ComponentDiedError(RuntimeError):
 class Components:
     """Some processes that are started one by one and stopped together.
 
-    `logs` is the folder for one `NAME.log` each; `doomed`, if given, is a folder that the stop removes.
+    `env` is the environment of those that are started from now on. `logs` is the folder for one `NAME.log` each; `doomed`, if
+    given, is a folder that the stop removes.
     """
 
     def __init__(self, env: Mapping[str, str], logs: Path, *, doomed: Path | None = None) -> None:
-        self._env = dict(env)
+        self.env = dict(env)
         self._logs = logs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._guard = subprocess.Popen(
@@ -55,7 +56,7 @@ class Components:
         with (self._logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
-                env=self._env,
+                env=self.env,
                 cwd=self._logs,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dev.runner import Context, Process, Step
+from tests.support.markdown import read
 from tests.support.secrets import SHORTEST, assert_unseen
 
 if TYPE_CHECKING:
@@ -15,10 +17,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dev.airflow import LocalAirflow
-    from dev.runner import StepResult
+    from dev.runner import Annotation, StepResult
+    from dev.runner.launch import Launcher
 
-PATIENCE = 120.0
+PATIENCE = 240.0
 """Seconds for what takes a few."""
+REQUEST = 60.0
+"""Seconds for one answer of Airflow's."""
+SCREEN = 25
+"""Lines of Markdown that a reader sees without scrolling."""
 RESUMED = "it was there already and had failed; continued from the tasks that had not succeeded"
 """What log and summary say of a run that this step has resumed."""
 
@@ -27,13 +34,20 @@ class Job:
     """A job whose one step can be attempted again, as "Re-run failed jobs" does: each attempt is the next one.
 
     `results` are those of the attempts that `run` has seen to their end. `context` is the workflow run's, to be shared by jobs
-    that are to name the same DAG run.
+    that are to name the same DAG run. `launcher` starts its processes.
     """
 
-    def __init__(self, airflow: LocalAirflow, workspace: Path, context: Context | None = None) -> None:
+    def __init__(
+        self,
+        airflow: LocalAirflow,
+        workspace: Path,
+        context: Context | None = None,
+        launcher: Launcher | None = None,
+    ) -> None:
         self.airflow = airflow
         self.results: list[StepResult] = []
         self.workspace = workspace
+        self._launcher = launcher or Process()
         self._context = replace(context or Context(), run_attempt="0")
 
     def step(self, dag_id: str, /, **inputs: str) -> Step:
@@ -50,27 +64,78 @@ class Job:
             "poll_interval": "1",
             "dag_id": dag_id,
         }
-        return Step(own | inputs, launcher=Process(), workspace=self.workspace, context=self._context)
+        return Step(own | inputs, launcher=self._launcher, workspace=self.workspace, context=self._context)
 
     def run(self, dag_id: str, /, **inputs: str) -> StepResult:
         """The result of the next attempt."""
-        result = self.step(dag_id, **inputs).run(timeout=PATIENCE)
-        assert_unseen(result, *(secret for secret in result.masks if len(secret) >= SHORTEST))
+        result = checked(self.step(dag_id, **inputs).run(timeout=PATIENCE))
         self.results.append(result)
         return result
 
 
+def checked(result: StepResult) -> StepResult:
+    """The result, none of whose secrets can be seen."""
+    assert_unseen(result, *(secret for secret in result.masks if len(secret) >= SHORTEST))
+    return result
+
+
 def verdict(result: StepResult) -> str:
-    """The one annotation that tells the verdict, title and message; beside it only the warning about http may be."""
-    (said,) = (note for note in result.annotations if "not encrypted" not in note.title)
-    assert said.level == ("error" if result.exit_code else "warning" if "Failed:" in said.message else "notice")
+    """The last annotation, which tells the verdict: title and message; beside it are notices, and what is on the code."""
+    *others, said = result.annotations
+    expected = (
+        "error" if result.exit_code else "warning" if json.loads(result.outputs.get("failed_tasks", "[]")) else "notice"
+    )
+    assert said.level == expected
+    strangers = [
+        note for note in others if not (note.file or note.title.startswith("Waiting: ") or is_about_http(note))
+    ]
+    assert strangers == []
     return f"{said.title}: {said.message}"
+
+
+def is_about_http(note: Annotation) -> bool:
+    """Whether an annotation is the warning about a connection that is not encrypted."""
+    return note.level == "warning" and "not encrypted" in note.title
+
+
+def first_screen(result: StepResult) -> str:
+    """What a reader of the summary sees first: its text before the table of facts, of 25 lines at the most."""
+    lines = result.summary.splitlines()
+    facts = next((number for number, line in enumerate(lines) if line.startswith("| DAG | ")), len(lines))
+    page = read("\n".join(lines[: min(facts, SCREEN)]))
+    return "\n".join([*page.headings, *page.prose, *page.blocks])
+
+
+def fenced(result: StepResult) -> list[str]:
+    """The lines that the step printed behind a fence, so that no command in them is obeyed."""
+    found: list[str] = []
+    end = None
+    for line in result.raw.splitlines():
+        if end is None and line.startswith("::stop-commands::"):
+            end = f"::{line.removeprefix('::stop-commands::')}::"
+        elif line == end:
+            end = None
+        elif end is not None:
+            found.append(line)
+    assert end is None, "a fence was left open"
+    return found
+
+
+def notices(result: StepResult) -> list[str]:
+    """What the step said of a DAG run that does not move, while it waited for it: the titles of those annotations."""
+    return [note.title for note in result.annotations if note.level == "notice" and note.title.startswith("Waiting: ")]
+
+
+def line_of(file: Path, text: str) -> int:
+    """The number of the one line of a file that contains the text."""
+    (number,) = (number for number, line in enumerate(file.read_text().splitlines(), 1) if text in line)
+    return number
 
 
 def get(airflow: LocalAirflow, path: str) -> Any:
     """What Airflow's API shows its admin below its root."""
     with airflow.session() as session:
-        answer = session.get(f"{airflow.url}{airflow.api}{path}", timeout=30)
+        answer = session.get(f"{airflow.url}{airflow.api}{path}", timeout=REQUEST)
     answer.raise_for_status()
     return answer.json()
 
@@ -78,15 +143,21 @@ def get(airflow: LocalAirflow, path: str) -> Any:
 def trigger(airflow: LocalAirflow, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
     """Somebody else triggers a DAG run."""
     body = {"dag_run_id": run_id, "conf": conf} | ({"logical_date": None} if airflow.api == "/api/v2" else {})
+    post(airflow, f"/dags/{dag_id}/dagRuns", body)
+
+
+def post(airflow: LocalAirflow, path: str, body: dict[str, Any], *, known: bool = False) -> None:
+    """Somebody makes something by Airflow's API; `known`: it may be there already."""
     with airflow.session() as session:
-        answer = session.post(f"{airflow.url}{airflow.api}/dags/{dag_id}/dagRuns", json=body, timeout=30)
-    answer.raise_for_status()
+        answer = session.post(f"{airflow.url}{airflow.api}{path}", json=body, timeout=REQUEST)
+    if not (known and answer.status_code == 409):
+        answer.raise_for_status()
 
 
 def patch(airflow: LocalAirflow, path: str, **body: Any) -> None:
     """Somebody changes something by Airflow's API."""
     with airflow.session() as session:
-        answer = session.patch(f"{airflow.url}{airflow.api}{path}", json=body, timeout=30)
+        answer = session.patch(f"{airflow.url}{airflow.api}{path}", json=body, timeout=REQUEST)
     answer.raise_for_status()
 
 
@@ -120,4 +191,4 @@ def until(done: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < deadline, f"never {what}"
-        time.sleep(0.1)
+        time.sleep(0.5)

@@ -56,6 +56,6 @@ def _by_token(server: LocalAirflow) -> requests.Session:
     session = server.session("viewer")
     _, _, token = str(session.headers["Authorization"]).partition(" ")
     claims = jwt.decode(token, options={"verify_signature": False}) | {"sub": NAME, "role": ""}
-    forged = jwt.encode(claims, server._components._env[SECRET], "HS512")
+    forged = jwt.encode(claims, server._components.env[SECRET], "HS512")
     session.headers["Authorization"] = f"Bearer {forged}"
     return session

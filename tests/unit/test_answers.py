@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.utils import get_encoding_from_headers
 
-from entrypoint.airflow.answers import Answer, read, unauthorized
+from entrypoint.airflow.answers import Answer, moment_of, object_of, optional, read, unauthorized
 from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
 
 SOURCE = "GET /api/v2/version"
@@ -228,3 +228,82 @@ def test_unauthorized() -> None:
     assert error.detail == "GET /x answered 401 application/json: Token Expired"
     assert "secret" in error.hint
     assert unauthorized(Answer(401, None, "GET /x answered 401 text/html")).detail == "GET /x answered 401 text/html"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, {"name": "tiny", "slots": 1}),
+        (200, {"name": "", "slots": 0, "unknown": None}),
+    ],
+)
+def test_object_of_the_promised_shape(status: int, body: dict[str, Any]) -> None:
+    """An object with status and keys as promised is the body, whatever else is in it."""
+    assert object_of(Answer(status, body, SOURCE), 200, {"name": str, "slots": int}) is body
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (201, {"name": "tiny", "slots": 1}, "status"),
+        (404, {"detail": "The Pool was not found"}, "The Pool was not found"),
+        (200, [], "not an object"),
+        (200, None, "not an object"),
+        (200, "tiny", "not an object"),
+        (200, {"name": "tiny"}, "'slots'"),
+        (200, {"name": "tiny", "slots": "1"}, "'slots'"),
+        (200, {"name": None, "slots": 1}, "'name'"),
+    ],
+)
+def test_not_the_promised_shape(status: int, body: Any, said: str) -> None:
+    """Another status or shape is no answer of Airflow's, and the error says what is missing or quotes Airflow."""
+    with pytest.raises(UnexpectedAnswer) as caught:
+        object_of(Answer(status, body, SOURCE), 200, {"name": str, "slots": int})
+
+    assert said in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "read_as"),
+    [(None, str, None), ("", str, ""), (0, int, 0), (4.2, (int, float), 4.2), (4, (int, float), 4), ({}, dict, {})],
+)
+def test_optional(value: Any, kind: Any, read_as: Any) -> None:
+    """A value of its kind is read as it is, falsy ones too; null and a missing key are None."""
+    assert optional(Answer(200, {}, SOURCE), {"key": value}, "key", kind) == read_as
+    assert optional(Answer(200, {}, SOURCE), {}, "key", kind) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(1, str), ("1", int), (True, int), (1.0, int), (float("nan"), (int, float)), (float("-inf"), float), ([], dict)],
+)
+def test_not_optional(value: Any, kind: Any) -> None:
+    """A value of another kind, a boolean for a number and a number that is none are refused by the key's name."""
+    with pytest.raises(UnexpectedAnswer, match="'key'"):
+        optional(Answer(200, {}, SOURCE), {"key": value}, "key", kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        (None, None),
+        ("2026-01-31T00:00:00Z", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-01-31T01:00:00+01:00", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-01-31T00:00:00", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-01-31T00:00:00.500000+00:00", datetime(2026, 1, 31, microsecond=500_000, tzinfo=UTC)),
+    ],
+)
+def test_moment_of(text: str | None, moment: datetime | None) -> None:
+    """A date is a moment in UTC, with or without an offset; null is none."""
+    assert moment_of(Answer(200, {}, SOURCE), text) == moment
+
+
+@given(json_values.filter(lambda value: value is not None))
+def test_any_moment_of(value: Any) -> None:
+    """Whatever stands in the place of a date, it is a moment or an unexpected answer."""
+    try:
+        moment = moment_of(Answer(200, {}, SOURCE), value)
+    except UnexpectedAnswer:
+        return
+    assert moment is not None
+    assert moment.utcoffset() == timedelta(0)

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from hypothesis import given
 
 from dev.runner import Annotation
 from dev.runner.commands import StepLog
 from entrypoint.errors import AirflowUnreachable
-from entrypoint.models import RunState
-from entrypoint.report.console import HEARTBEAT, Console
+from entrypoint.models import Blocker, RunState, TaskInstance
+from entrypoint.report.console import HEARTBEAT, NOTICES, Console
 from tests.support.listening import heard
-from tests.support.nouns import RUN_URL, a_run, an_outcome
+from tests.support.markdown import hostile
+from tests.support.nouns import RUN_URL, a_run, a_task, an_outcome
 
 
 @dataclass
@@ -114,12 +117,195 @@ def test_interventions() -> None:
     ]
 
 
-def test_no_tasks() -> None:
-    """Task instances that cannot be read are a line, not an annotation."""
-    log = told(lambda console, _: console.no_tasks(AirflowUnreachable("Airflow answers 503", "why.", "hint")))
+def test_what_cannot_be_told() -> None:
+    """What only explains and cannot be read, or may not be read, is a line and not an annotation."""
 
-    assert log.lines == ["  0:00  The task instances could not be read: Airflow answers 503. why."]
+    def story(console: Console, _: Clock) -> None:
+        console.not_told("the logs", AirflowUnreachable("Airflow answers 503", "why.", "hint"))
+        console.turned_off("Not shown: pools. It needs the permission: can read on Pools.")
+
+    log = told(story)
+    first, second = log.lines
+
+    assert all(part in first for part in ("the logs", "Airflow answers 503", "why."))
+    assert second == "  0:00  Not shown: pools. It needs the permission: can read on Pools."
     assert log.annotations == []
+
+
+Seen = tuple[TaskInstance | None, TaskInstance]
+NOTHING = (None, a_task("later", state=None))
+
+
+def changed(**changes: Any) -> Seen:
+    """A task instance that was running, and what it is now."""
+    return a_task(state="running", duration=None), a_task(**{"state": "running", "duration": None} | changes)
+
+
+def said(*changes: Seen, tasks: tuple[TaskInstance, ...] = ()) -> list[str]:
+    """The lines for changes of task instances, without the time and without the progress at the end."""
+    lines = told(lambda console, _: console.tasks(changes, tasks or [task for _, task in changes])).lines
+    return [line.removeprefix("  0:00  ").partition(" · ")[0] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ((None, a_task(state="running")), "extract is running"),
+        ((a_task(state="queued"), a_task(state="running")), "extract is running"),
+        (changed(state="success", duration=4.24), "extract succeeded after 4.2 s"),
+        (changed(state="failed", duration=132.4), "extract failed after 2 m 12 s"),
+        (changed(state="failed", duration=1.0, try_number=2, max_tries=1), "extract failed after 1.0 s (try 2 of 2)"),
+        (
+            changed(state="up_for_retry", duration=1.0, max_tries=2),
+            "extract failed and will be tried again after 1.0 s (try 1 of 3)",
+        ),
+        (changed(try_number=2, max_tries=2), "extract is running (try 2 of 3)"),
+        # Nothing that a reader would call a change.
+        (changed(), None),
+        (changed(duration=5.0, pool="p"), None),
+        (changed(state="queued"), None),
+        (changed(state="scheduled"), None),
+        (changed(state=None), None),
+        (NOTHING, None),
+    ],
+)
+def test_tasks(change: Seen, line: str | None) -> None:
+    """A change of a task instance is a line: what it does now, how long it took, and which try it is."""
+    assert said(change) == ([line] if line else [])
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["skipped", "upstream_failed", "up_for_reschedule", "deferred", "awaiting_input", "restarting", "removed"],
+)
+def test_states_of_tasks(state: str) -> None:
+    """Every other state that a reader should know of is said in a sentence of its own."""
+    (line,) = said(changed(state=state))
+
+    assert line.startswith("extract ")
+    assert len(line.split()) >= 3
+    assert line not in (said(changed(state=other))[0] for other in ("success", "failed", "up_for_retry"))
+
+
+def test_mapped_tasks_are_counted() -> None:
+    """The instances of a mapped task are one line, however many of them change, and all are counted."""
+    tasks = tuple(
+        a_task("load", map_index=n, state=("success", "running", None)[min(n // 2000, 2)]) for n in range(5000)
+    )
+    changes: list[Seen] = [(None, task) for task in tasks[1000:3000]]
+    (line,) = said(*changes, tasks=(a_task("extract"), *tasks))
+
+    assert line.startswith("load: 5000 mapped")
+    assert all(part in line for part in ("2000 success", "2000 running", "1000 not started"))
+
+
+def test_progress() -> None:
+    """The last line of a look says how many of the tasks are over, whatever became of them."""
+    over = ("success", "failed", "skipped", "upstream_failed", "removed")
+    tasks = [a_task(f"t{n}", state=state) for n, state in enumerate((*over, "running", "queued", None, "deferred"))]
+    lines = told(lambda console, _: console.tasks([(None, task) for task in tasks], tasks)).lines
+
+    assert lines[-1].endswith(" · 5 of 9 tasks")
+    assert not any(" · " in line for line in lines[:-1])
+
+
+def test_progress_against_the_usual() -> None:
+    """How long the run has been running is said as a part of what is usual, with every sign of life."""
+
+    def story(console: Console, clock: Clock) -> None:
+        console.usual(840.0)
+        clock.now += 100
+        console.state(a_run(state="queued"))
+        clock.now += 100
+        console.state(a_run(state="running"))
+        console.tasks([changed(state="success", duration=1.0)], [a_task(), a_task("b", state="running")])
+        clock.now += 520.8
+        console.state(a_run(state="running"))
+
+    usual, *_, change, beat = told(story).lines
+
+    assert "14 m 00 s" in usual
+    assert change.endswith(" · 1 of 2 tasks, 0 % of the usual 14 m 00 s")
+    assert beat.endswith("The DAG run is still running · 1 of 2 tasks, 62 % of the usual 14 m 00 s")
+
+
+def test_progress_of_a_run_that_has_not_started() -> None:
+    """While a run is queued there is no part of anything to be told."""
+
+    def story(console: Console, clock: Clock) -> None:
+        console.usual(840.0)
+        console.state(a_run(state="queued"))
+        clock.now += HEARTBEAT
+        console.state(a_run(state="queued"))
+
+    assert told(story).lines[-1] == "  1:00  The DAG run is still queued"
+
+
+def test_blocked() -> None:
+    """What blocks a run is a notice with its evidence, the remedy and where to look, and a line of the log."""
+    blocker = Blocker(
+        "The pool reports is full", "All 4 slots are taken.", "Give it more slots.", "https://x.example/pools"
+    )
+    log = told(lambda console, _: console.blocked(blocker))
+    (note,) = log.annotations
+
+    assert note.level == "notice"
+    assert "The pool reports is full" in note.title
+    assert note.message == "All 4 slots are taken.\nGive it more slots.\nhttps://x.example/pools"
+    assert log.lines[-1] == "  0:00  The pool reports is full. All 4 slots are taken."
+
+
+def test_blocked_for_many_reasons() -> None:
+    """Every blocker is a line, but only the first ones are notices: a step has ten annotations in all."""
+
+    def story(console: Console, _: Clock) -> None:
+        for n in range(20):
+            console.blocked(Blocker(f"The pool {n} is full", "detail.", "hint"))
+
+    log = told(story)
+
+    assert len(log.annotations) == NOTICES
+    assert [line for line in log.lines if line.startswith("  0:00")] == [
+        f"  0:00  The pool {n} is full. detail." for n in range(20)
+    ]
+
+
+@pytest.mark.parametrize("left_out", [0, 1190])
+def test_log(left_out: int) -> None:
+    """A task's log is folded below its title, and how much of it is missing is said."""
+    log = told(lambda console, _: console.log("Log of join", ["first", "::error::x", "last"], left_out))
+    title, *note, fence, first, command, last, end = log.lines
+
+    assert (title, first, command, last) == ("Log of join", "first", "::error::x", "last")
+    assert fence.startswith("::stop-commands::")
+    assert end == f"::{fence.removeprefix('::stop-commands::')}::"
+    assert [str(left_out) in line for line in note] == ([True] if left_out else [])
+    assert log.annotations == []
+
+
+@given(hostile)
+def test_hostile(text: str) -> None:
+    """Whatever Airflow calls things, each is told in its one line, and nothing is obeyed but the two notices."""
+    task = a_task(text, state="running")
+    mapped = a_task(text, state="failed", map_index=3)
+
+    def story(console: Console, _: Clock) -> None:
+        console.connected(text, text)
+        console.tasks([(None, task), (None, mapped)], [task, mapped])
+        console.not_told(text, AirflowUnreachable(text, text, text))
+        console.fault(AirflowUnreachable(text, text, text), 1.0)
+        console.turned_off(text)
+        for blocker in [Blocker(text, f"x{text}", text, text)] * 4:
+            console.blocked(blocker)
+        console.log(text, [text, text], 7)
+        console.stopping(text)
+
+    log = told(story)
+
+    assert [note.level for note in log.annotations] == ["notice"] * NOTICES
+    assert sum(line.startswith("  0:00  ") for line in log.lines) == 11
+    assert len([line for line in log.lines if not line.startswith("Notice: ")]) == 11 + 6
+    assert (log.masks, log.unexpected, log.outputs, log.state, log.failed) == (set(), [], {}, {}, False)
 
 
 def test_unencrypted() -> None:

@@ -1,6 +1,8 @@
 """Airflow's JSON into nouns: what is missing or of another shape is never guessed at."""
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,17 +11,19 @@ from hypothesis import strategies as st
 
 from entrypoint.airflow import _version
 from entrypoint.airflow.answers import Answer
-from entrypoint.airflow.dialect import Dialect, _dag_not_found, segment
+from entrypoint.airflow.dialect import Dialect, dag_not_found, segment
 from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
 from entrypoint.errors import DagNotFound, NotSupported, UnexpectedAnswer
-from entrypoint.models import DagRun, RunRequest
+from entrypoint.models import Dag, DagRun, RunRequest
 
 WHEN = datetime(2026, 1, 31, tzinfo=UTC)
 BASE = "https://airflow.example.com/prefix"
 RUN = {"dag_id": "nightly_sales", "dag_run_id": "r+1:a", "state": "running"}
-TASK = {"task_id": "extract", "map_index": -1, "state": "success", "try_number": 1, "duration": 4.2}
+TASK = {"task_id": "extract", "map_index": -1, "state": "success", "try_number": 1, "duration": 4.2} | {
+    "max_tries": 2, "pool": "tiny", "start_date": "2026-01-31T00:00:00Z", "end_date": "2026-01-31T00:00:04.2Z",
+}  # fmt: skip
 VALUES: dict[str, Any] = {"list": [], "object": {}, "number": 1, "text": "x", "true": True, "nan": float("nan")}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -47,7 +51,8 @@ def run_of(dialect: Dialect, body: Any, status: int = 200) -> DagRun:
 
 def test_smallest_run(dialect: Dialect) -> None:
     """Ids and state are enough for a DAG run; null means that Airflow has nothing yet."""
-    nothing = dict.fromkeys(("conf", "logical_date", "start_date", "end_date", "bundle_version", "note"))
+    names = ("conf", "logical_date", "start_date", "end_date", "bundle_version", "note", "run_after")
+    nothing = dict.fromkeys(names)
 
     assert run_of(dialect, RUN) == run_of(dialect, RUN | nothing) == DagRun("nightly_sales", "r+1:a", "running", {})
 
@@ -58,12 +63,14 @@ def test_whole_run(dialect: Dialect) -> None:
         dialect,
         RUN
         | {"conf": {"a": 1}, "logical_date": "2026-01-31T01:00:00+01:00", "start_date": "2026-01-31T00:00:01Z"}
-        | {"end_date": "2026-01-31T00:00:02.500000", "bundle_version": "abc", "note": "why", "unknown": 1},
+        | {"end_date": "2026-01-31T00:00:02.500000", "bundle_version": "abc", "note": "why", "unknown": 1}
+        | {"run_after": "2026-01-31T00:00:00Z"},
     )
 
     assert (run.conf, run.bundle_version, run.note, run.duration) == ({"a": 1}, "abc", "why", 1.5)
     assert str(run.logical_date) == "2026-01-31 00:00:00+00:00"
     assert run.end_date == datetime(2026, 1, 31, 0, 0, 2, 500_000, UTC)
+    assert run.run_after == WHEN
 
 
 @pytest.mark.parametrize(
@@ -79,6 +86,7 @@ def test_whole_run(dialect: Dialect) -> None:
         {"start_date": "yesterday"},
         {"start_date": 1769817600},
         {"end_date": "0001-01-01T00:00:00+01:00"},
+        {"run_after": "soon"},
         *({"conf": VALUES[kind]} for kind in ("list", "number", "text", "true")),
         *({"bundle_version": VALUES[kind]} for kind in ("list", "number", "object")),
         *({"note": VALUES[kind]} for kind in ("list", "number", "object")),
@@ -106,7 +114,7 @@ def test_any_json_for_a_run(body: Any) -> None:
 
 
 @given(
-    st.fixed_dictionaries({}, optional=dict.fromkeys(("state", "conf", "start_date", "note", "end_date"), json_values))
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("state", "conf", "start_date", "note", "run_after"), json_values))
 )
 def test_any_fields_of_a_run(fields: dict[str, Any]) -> None:
     """Whatever its fields hold, a DAG run is read or unexpected."""
@@ -124,8 +132,11 @@ def test_task_instance(dialect: Dialect) -> None:
     nothing = dialect._task(answer({}), dict.fromkeys(TASK) | {"task_id": "extract"}, "nightly_sales", "r+1:a")
 
     assert (whole.name, whole.state, whole.try_number, whole.duration) == ("extract", "success", 1, 4.2)
+    assert (whole.max_tries, whole.pool) == (2, "tiny")
+    assert (whole.start_date, whole.end_date) == (WHEN, WHEN + timedelta(seconds=4.2))
     assert least == nothing
     assert (least.name, least.state, least.try_number, least.duration) == ("extract", None, 0, None)
+    assert (least.max_tries, least.pool, least.start_date, least.end_date) == (0, None, None, None)
 
 
 @pytest.mark.parametrize("kind", VALUES)
@@ -138,13 +149,113 @@ def test_not_a_task_instance(dialect: Dialect, field: str, kind: str) -> None:
         "state": ["text"],
         "try_number": ["number"],
         "duration": ["number"],
+        "max_tries": ["number"],
+        "pool": ["text"],
     }
     item = TASK | {field: VALUES[kind]}
-    if kind in good[field]:
+    if kind in good.get(field, []):
         assert dialect._task(answer({}), item, "nightly_sales", "r+1:a").task_id == item["task_id"]
     else:
         with pytest.raises(UnexpectedAnswer):
             dialect._task(answer({}), item, "nightly_sales", "r+1:a")
+
+
+DAG = {"dag_id": "nightly_sales", "is_paused": False}
+
+
+@dataclass
+class Answering:
+    """A transport of which only the answer matters, and what was asked for."""
+
+    answer: Answer
+    base_url: str = BASE
+    params: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def send(self, *_: object, **__: object) -> Answer:
+        """Answer."""
+        return self.answer
+
+    def get(self, _: str, params: Mapping[str, Any]) -> Answer:
+        """Answer."""
+        self.params.append(params)
+        return self.answer
+
+
+def dag_of(kind: type[V1 | V2], body: Any) -> Dag:
+    """The DAG that the dialect reads out of the JSON."""
+    transport: Any = Answering(answer(body))
+    return kind(transport, {V1: "2.11.2", V2: "3.3.2"}[kind]).get_dag("nightly_sales")
+
+
+FILE, RELATIVE = "/opt/airflow/dags/sub/sales.py", "sub/sales.py"
+KNOWN = Dag("nightly_sales", is_paused=False, is_active=True, has_import_errors=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "known"),
+    [
+        (V1, {}, {}),
+        (V2, {}, {}),
+        (V1, {"fileloc": FILE, "max_active_runs": 16}, {"file": FILE, "max_active_runs": 16}),
+        (V2, {"fileloc": FILE, "relative_fileloc": RELATIVE, "max_active_runs": 1}, {"file": RELATIVE, "max_active_runs": 1}),
+        (V2, {"fileloc": FILE, "relative_fileloc": None}, {"file": FILE}),
+        (V1, {"is_active": False, "has_import_errors": True}, {"is_active": False, "has_import_errors": True}),
+        (V2, {"is_stale": True, "has_import_errors": True}, {"is_active": False, "has_import_errors": True}),
+        (V1, {"is_paused": True, "is_active": True}, {"is_paused": True}),
+        (V2, {"is_paused": True, "is_stale": False}, {"is_paused": True}),
+    ],
+)  # fmt: skip
+def test_dag(kind: type[V1 | V2], body: dict[str, Any], known: dict[str, Any]) -> None:
+    """A DAG has its file as this Airflow's import errors name it, its limit of runs, and whether it is still there."""
+    assert dag_of(kind, DAG | body) == replace(KNOWN, **known)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"is_paused": None}, {"dag_id": 1}, {"max_active_runs": "16"}, {"max_active_runs": True}]
+)
+@pytest.mark.parametrize("kind", [V1, V2])
+def test_not_a_dag(kind: type[V1 | V2], wrong: dict[str, Any]) -> None:
+    """A DAG without a pause, or with a limit that is no number, is an unexpected answer."""
+    with pytest.raises(UnexpectedAnswer):
+        dag_of(kind, DAG | wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "seconds"),
+    [
+        (V1, {"__type": "TimeDelta", "days": 0, "microseconds": 0, "seconds": 10}, 10.0),
+        (V1, {"__type": "TimeDelta", "days": 1, "microseconds": 500_000, "seconds": 1}, 86_401.5),
+        (V2, "PT10S", 10.0),
+        (V2, "PT1.5S", 1.5),
+        (V2, "P1DT2H3M4S", 93_784.0),
+        (V2, "PT45M", 2700.0),
+        (V2, "P2D", 172_800.0),
+    ],
+)
+def test_seconds(kind: type[V1 | V2], value: Any, seconds: float) -> None:
+    """A dagrun_timeout is read in the form of its version: an object of parts, or ISO 8601."""
+    assert kind(Transport(BASE), "")._seconds(answer({}), value) == seconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(V1, "PT10S"), (V1, 10), (V1, {"seconds": "10"}), (V2, {"seconds": 10}), (V2, 10), (V2, "10"), (V2, "ten"), (V2, "")],
+)  # fmt: skip
+def test_not_seconds(kind: type[V1 | V2], value: Any) -> None:
+    """A duration in any other form is an unexpected answer, not a guess."""
+    with pytest.raises(UnexpectedAnswer):
+        kind(Transport(BASE), "")._seconds(answer({}), value)
+
+
+@pytest.mark.parametrize(("version", "told"), [("2.4.3", False), ("2.10.5", False), ("2.11.2", True), ("3.3.2", True)])
+def test_only_changes(version: str, told: bool) -> None:  # noqa: FBT001 - a table's column
+    """An Airflow that knows when task instances changed is asked for the changed ones, an older one for all."""
+    transport: Any = Answering(answer({"task_instances": [TASK], "total_entries": 1}))
+    dialect = (V1 if version.startswith("2") else V2)(transport, version)
+    every, changed = dialect.task_instances("nightly_sales", "r1"), dialect.task_instances("nightly_sales", "r1", WHEN)
+
+    assert every == changed
+    assert [params.get("updated_at_gte") for params in transport.params] == [None, WHEN.isoformat() if told else None]
 
 
 def test_urls_on_airflow_2() -> None:
@@ -194,12 +305,12 @@ def test_version_needs_200() -> None:
 @pytest.mark.parametrize("body", [None, 1, [], "detail", {"error": "x"}])
 def test_a_404_that_is_not_airflows(body: Any) -> None:
     """A 404 of a gateway does not mean that the DAG is missing."""
-    assert isinstance(_dag_not_found("nightly_sales", answer(body, 404)), UnexpectedAnswer)
+    assert isinstance(dag_not_found("nightly_sales", answer(body, 404)), UnexpectedAnswer)
 
 
 def test_a_404_of_airflow() -> None:
     """Airflow's own 404 means that there is no such DAG, and is quoted."""
-    error = _dag_not_found("nightly_sales", answer({"detail": "not found"}, 404))
+    error = dag_not_found("nightly_sales", answer({"detail": "not found"}, 404))
 
     assert isinstance(error, DagNotFound)
     assert error.detail == "dag_id 'nightly_sales': not found"

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from entrypoint.errors import ActionError, AirflowUnreachable, RunExists, UnexpectedAnswer
 from entrypoint.gate.existing import REPEATS, plan, require_same, take_over
-from entrypoint.gate.patience import Patience
 from entrypoint.models import CANCELLED, DagRun, RunRequest, TaskInstance
-from tests.support.gate import VirtualTime
-from tests.support.scripted import Script, Watcher
+from tests.support.scripted import Bench, Script
 
 DOWN = AirflowUnreachable("down", "", "")
 THEN, NOW = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
@@ -29,7 +27,7 @@ FAILED, QUEUED = run("failed", end=THEN), run("queued")
 
 def task(state: str | None, task_id: str = "load", *, before_end: float = 0.0) -> TaskInstance:
     """Return a task instance in this state, which it got so many seconds before the end of its run."""
-    return TaskInstance(task_id, -1, state, 1, None, "", THEN - timedelta(seconds=before_end))
+    return TaskInstance(task_id, -1, state, 1, None, "", end_date=THEN - timedelta(seconds=before_end))
 
 
 @pytest.mark.parametrize(
@@ -105,9 +103,8 @@ class Clearable:
 
 def taken(airflow: Clearable, todo: Any, found: DagRun = FAILED) -> tuple[DagRun, str]:
     """Take the run over."""
-    time, scripted = VirtualTime(), airflow
-    ours: Any = scripted
-    return take_over(ours, found, todo, Patience(time.clock, time.sleep, Watcher()), until=time.now + 600)
+    bench, ours = Bench(), cast("Any", airflow)
+    return take_over(ours, found, todo, bench.patience, until=bench.time.now + 600)
 
 
 STOPPED = (task("failed"), task("skipped", before_end=0.02))

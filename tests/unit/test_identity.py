@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrypoint import inputs
+from entrypoint import identifiers
 from entrypoint.gate.identity import derive_note, derive_run_id
 from tests.support.nouns import SHA, a_context
 
@@ -26,7 +26,7 @@ def test_form() -> None:
     run_id = derive_run_id(a_context(), None, ASKED)
 
     assert re.fullmatch(r"github__0123456789ab__8000000001__[0-9a-f]{8}", run_id)
-    assert inputs.run_id(run_id) == run_id
+    assert identifiers.run_id(run_id) == run_id
 
 
 def test_never_changes() -> None:
@@ -87,7 +87,7 @@ def test_any_request_has_an_id(matrix: Any, conf: dict[str, Any]) -> None:
     """Whatever matrix and conf hold, the derived id obeys the rule for run ids."""
     run_id = derive_run_id(a_context(), matrix, {"conf": conf})
 
-    assert inputs.run_id(run_id) == run_id
+    assert identifiers.run_id(run_id) == run_id
 
 
 def test_note() -> None:

@@ -4,9 +4,11 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dev.runner.commands import StepLog
 from dev.runner.files import CommandFiles
@@ -68,6 +70,54 @@ def test_failed_tasks() -> None:
     assert json.loads(outputs(an_outcome(tasks=tasks))["failed_tasks"]) == ["b", "c[2]"]
     assert "failed_tasks" not in outputs(an_outcome(tasks=None))
     assert outputs(an_outcome(tasks=()))["failed_tasks"] == "[]"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"extract": None, "extract:count": 3, "rate": 0.5, "done": False},
+        {"extract": {"é 任务 🚀": ["a", {"b": [1, [2.5, None]]}]}},
+        {"load": [[1], [2], None]},
+        {"text": "a\nEOF\nresult=failed\nghadelimiter_x<<y\r\n\u2028\x00"},
+        {"text": "::error::x ##[error]x %0A </details>"},
+        {"half": "a\ud800b", "emoji": "\U0001f680"},
+        {"large": "x" * 500_000},
+        {"many": list(range(50_000))},
+    ],
+)
+def test_xcom(values: dict[str, Any]) -> None:
+    """The XComs are one JSON object that later steps read back as they were in Airflow, and no other output comes of them."""
+    found = written(an_outcome(xcom=values))
+
+    assert json.loads(found["xcom"]) == values
+    assert found.keys() == {*outputs(an_outcome()), "xcom"}
+
+
+def test_xcom_is_readable() -> None:
+    """Letters of any alphabet stand in xcom as they are: it may be shown to people."""
+    assert outputs(an_outcome(xcom={"a": "é 任务 🚀"}))["xcom"] == '{"a": "é 任务 🚀"}'
+
+
+@settings(max_examples=50)
+@given(
+    st.dictionaries(hostile, st.recursive(st.none() | st.booleans() | st.integers() | hostile, st.lists), max_size=3)
+)
+def test_xcom_whatever(values: dict[str, Any]) -> None:
+    """Whatever tasks return arrives."""
+    assert json.loads(written(an_outcome(xcom=values))["xcom"]) == values
+
+
+def test_no_xcom() -> None:
+    """Without XComs that were asked for, or that could be read, there is no such output."""
+    assert "xcom" not in outputs(an_outcome())
+
+
+def test_very_many_failed_tasks() -> None:
+    """All of 5000 failed task instances are named."""
+    tasks = tuple(a_task("load", state="failed", map_index=n) for n in range(5000))
+
+    assert json.loads(written(an_outcome(tasks=tasks))["failed_tasks"]) == [f"load[{n}]" for n in range(5000)]
 
 
 def test_the_run_is_known_before_its_state() -> None:

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
 from entrypoint.gate.patience import PAUSES, Patience
 from tests.support.gate import VirtualTime
-from tests.support.scripted import Script, Watcher
-
-if TYPE_CHECKING:
-    from entrypoint.errors import ActionError
+from tests.support.scripted import Bench, Recorder, Script
 
 DOWN = AirflowUnreachable("down", "detail", "hint")
 BUSY = AirflowUnreachable("busy", "detail", "hint", status=429, retry_after=30.0)
 LOGIN_PAGE = UnexpectedAnswer("login page", "detail", "hint")
 
 
-def patience(time: VirtualTime, watcher: Watcher | None = None) -> Patience:
-    """Return a patience without randomness."""
-    return Patience(time.clock, time.sleep, watcher or Watcher(), spread=lambda: 1.0)
-
-
 def test_pauses_grow_with_the_failures_in_a_row() -> None:
     """Each failure in a row is followed by a longer pause, up to a minute."""
-    time = VirtualTime()
-    assert patience(time).read(Script([DOWN] * 8 + ["answer"]), until=time.now + 1000) == "answer"
-    assert time.slept == [*PAUSES, PAUSES[-1], PAUSES[-1]]
+    bench = Bench()
+    assert bench.patience.read(Script([DOWN] * 8 + ["answer"]), until=bench.time.now + 1000) == "answer"
+    assert bench.time.slept == [*PAUSES, PAUSES[-1], PAUSES[-1]]
 
 
 def test_pauses_are_spread_and_never_fast() -> None:
@@ -36,7 +26,7 @@ def test_pauses_are_spread_and_never_fast() -> None:
     pauses = []
     for _ in range(50):
         time = VirtualTime()
-        Patience(time.clock, time.sleep, Watcher()).read(Script([DOWN, "answer"]), until=time.now + 100)
+        Patience(time.clock, time.sleep, Recorder()).read(Script([DOWN, "answer"]), until=time.now + 100)
         pauses += time.slept
     assert all(PAUSES[0] / 2 <= pause <= PAUSES[0] for pause in pauses)
     assert len(set(pauses)) > 10
@@ -44,36 +34,34 @@ def test_pauses_are_spread_and_never_fast() -> None:
 
 def test_a_server_that_names_a_time_is_given_it() -> None:
     """Retry-After wins over a shorter pause."""
-    time = VirtualTime()
-    patience(time).read(Script([BUSY, "answer"]), until=time.now + 100)
-    assert time.slept == [30.0]
+    bench = Bench()
+    bench.patience.read(Script([BUSY, "answer"]), until=bench.time.now + 100)
+    assert bench.time.slept == [30.0]
 
 
 def test_no_pause_outlasts_the_deadline() -> None:
     """A pause ends at the deadline, and the last failure is raised then."""
-    time = VirtualTime()
+    bench = Bench()
     with pytest.raises(AirflowUnreachable) as caught:
-        patience(time).read(Script([BUSY] * 9), until=time.now + 45)
+        bench.patience.read(Script([BUSY] * 9), until=bench.time.now + 45)
     assert caught.value is BUSY
-    assert sum(time.slept) == 45
+    assert sum(bench.time.slept) == 45
 
 
 @pytest.mark.parametrize(("unexpected", "survives"), [(True, True), (False, False)])
 def test_an_unexpected_answer_is_ridden_out_only_where_it_may_pass(unexpected: bool, survives: bool) -> None:  # noqa: FBT001
     """Before the trigger a login page means a wrong URL; afterwards it is a gateway that is being replaced."""
-    time, script = VirtualTime(), Script([LOGIN_PAGE, "answer"])
+    bench, script = Bench(), Script([LOGIN_PAGE, "answer"])
     if survives:
-        assert patience(time).read(script, until=time.now + 100, unexpected=unexpected) == "answer"
+        assert bench.patience.read(script, until=bench.time.now + 100, unexpected=unexpected) == "answer"
     else:
         with pytest.raises(UnexpectedAnswer):
-            patience(time).read(script, until=time.now + 100, unexpected=unexpected)
-        assert time.slept == []
+            bench.patience.read(script, until=bench.time.now + 100, unexpected=unexpected)
+        assert bench.time.slept == []
 
 
 def test_everything_ridden_out_is_counted_and_told() -> None:
     """The summary's count and the log's lines are about the same failures."""
-    time, watcher = VirtualTime(), Watcher()
-    one = patience(time, watcher)
-    one.read(Script([DOWN, LOGIN_PAGE, "answer"]), until=time.now + 100)
-    told: list[ActionError] = [DOWN, LOGIN_PAGE]
-    assert (one.ridden_out, watcher.faults) == (2, told)
+    bench = Bench()
+    bench.patience.read(Script([DOWN, LOGIN_PAGE, "answer"]), until=bench.time.now + 100)
+    assert (bench.patience.ridden_out, bench.told.faults) == (2, [DOWN, LOGIN_PAGE])

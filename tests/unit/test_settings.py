@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.errors import InvalidInputs
-from entrypoint.models import Password, Secret, Token
+from entrypoint.models import Password, Secret, Token, XComName
 from entrypoint.settings import NAMES, Settings, parse_settings
 
 WORKSPACE = Path("/github/workspace")
@@ -47,6 +47,8 @@ def test_defaults() -> None:
     assert (settings.if_run_exists, settings.if_paused) == ("resume", "fail")
     assert (settings.on_timeout, settings.on_cancel) == ("leave", "cancel")
     assert (settings.summary, settings.matrix) == (True, None)
+    assert (settings.fail_on_failed_tasks, settings.xcom) == (False, ())
+    assert (settings.logs, settings.log_lines) == ("failed", 100)
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\n"])
@@ -68,7 +70,6 @@ def test_everything_given() -> None:
         run_after="2026-02-01T00:00:00Z",
         partition_key="eu",
         note="why",
-        wait="false",
         timeout="2h",
         start_timeout="5m",
         if_run_exists="attach",
@@ -76,6 +77,10 @@ def test_everything_given() -> None:
         on_cancel="leave",
         poll_interval="30s",
         if_paused="unpause",
+        fail_on_failed_tasks="TRUE",
+        xcom="extract:row_count\nload",
+        logs="all",
+        log_lines="20",
         summary="FALSE",
         matrix='{"region": "APAC"}',
     )
@@ -85,10 +90,15 @@ def test_everything_given() -> None:
     assert settings.data_interval_start == datetime(2026, 1, 30, tzinfo=UTC)
     assert settings.run_after == datetime(2026, 2, 1, tzinfo=UTC)
     assert (settings.partition_key, settings.note) == ("eu", "why")
-    assert (settings.wait, settings.timeout, settings.poll_interval) == (False, 7200, 30)
+    assert (settings.timeout, settings.poll_interval) == (7200, 30)
     assert (settings.start_timeout, settings.if_run_exists, settings.if_paused) == (300, "attach", "unpause")
     assert (settings.on_timeout, settings.on_cancel) == ("cancel", "leave")
     assert (settings.summary, settings.matrix) == (False, {"region": "APAC"})
+    assert (settings.fail_on_failed_tasks, settings.logs, settings.log_lines) == (True, "all", 20)
+    assert settings.xcom == (
+        XComName("extract:row_count", "extract", "row_count"),
+        XComName("load", "load", "return_value"),
+    )
 
 
 def test_only_waiting() -> None:
@@ -96,6 +106,13 @@ def test_only_waiting() -> None:
     settings = parse(trigger="false", run_id="r1")
 
     assert (settings.trigger, settings.run_id) == (False, "r1")
+
+
+def test_not_waiting() -> None:
+    """Without waiting the inputs about the end keep their defaults, and those about logs do no harm."""
+    settings = parse(wait="false", fail_on_failed_tasks="false", xcom=" ", logs="all", log_lines="1")
+
+    assert (settings.wait, settings.fail_on_failed_tasks, settings.xcom) == (False, False, ())
 
 
 def test_password() -> None:
@@ -146,6 +163,18 @@ def test_password() -> None:
         ({"on_timeout": "stop"}, {"on_timeout": "leave or cancel"}),
         ({"on_cancel": "stop"}, {"on_cancel": "cancel or leave"}),
         ({"note": "x" * 1001}, {"note": "1001 characters"}),
+        ({"fail_on_failed_tasks": "yes"}, {"fail_on_failed_tasks": "not a boolean"}),
+        ({"xcom": "load:"}, {"xcom": "names no XCom"}),
+        ({"logs": "some"}, {"logs": "failed, all or none"}),
+        ({"log_lines": "0"}, {"log_lines": "from 1 to"}),
+        ({"log_lines": "many"}, {"log_lines": "whole number"}),
+        ({"wait": "false", "xcom": "load"}, {"xcom": "wait is false"}),
+        ({"wait": "false", "fail_on_failed_tasks": "true"}, {"fail_on_failed_tasks": "wait is false"}),
+        (
+            {"wait": "false", "xcom": "load", "fail_on_failed_tasks": "true"},
+            {"xcom": "wait is false", "fail_on_failed_tasks": "wait is false"},
+        ),
+        ({"wait": "no", "xcom": "load"}, {"wait": "not a boolean"}),
     ],
 )
 def test_mistakes(tmp_path: Path, given_: dict[str, str], wrong: dict[str, str]) -> None:

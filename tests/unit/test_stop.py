@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from entrypoint.errors import AirflowUnreachable, Forbidden
-from entrypoint.gate.patience import Patience
 from entrypoint.gate.stop import STAYS, STAYS_AWAY, stop
 from entrypoint.models import CANCELLED, DagRun
-from tests.support.gate import VirtualTime
 from tests.support.nouns import a_task
-from tests.support.scripted import Script, Watcher
+from tests.support.scripted import Bench, Script
+
+if TYPE_CHECKING:
+    from tests.support.gate import VirtualTime
 
 DOWN = AirflowUnreachable("down", "", "")
 
@@ -40,11 +41,10 @@ def stopped(
     looks: list[Any], fails: list[Any], tasks: list[Any] = [()] * 99, *, last: DagRun | None = None, once: bool = False
 ) -> tuple[DagRun | None, bool, VirtualTime, int]:
     """Stop through these answers; return run, whether confirmed, the clock, and how often the run was failed."""
-    time = VirtualTime()
+    bench = Bench()
     airflow: Any = Stoppable(Script(looks), Script(fails), Script(tasks))
-    patience = Patience(time.clock, time.sleep, Watcher())
-    seen, confirmed = stop(airflow, "sales", "r1", patience, last=last, once=once, until=time.now + 50)
-    return seen, confirmed, time, airflow.fail.calls
+    seen, confirmed = stop(airflow, "sales", "r1", bench.patience, last=last, once=once, until=bench.time.now + 50)
+    return seen, confirmed, bench.time, airflow.fail.calls
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,72 @@
-"""The job summary as its reader sees it, and that nothing from Airflow becomes markup in it."""
+"""The job summary as its reader sees it: the cause first, whole whatever comes, and nothing from Airflow becomes markup."""
 
 import re
 from dataclasses import replace
-from typing import get_args
+from datetime import timedelta
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
+from markdown_it import MarkdownIt
 
 from dev.runner.files import MAX_SUMMARY_BYTES
 from entrypoint.errors import ActionError
-from entrypoint.models import Outcome, Result
+from entrypoint.evidence import Frame, Raised
+from entrypoint.models import Blocker, Failure, Outcome, Result, TaskInstance
+from entrypoint.report.gantt import MOST_BARS
 from entrypoint.report.summary import summary
 from tests.support.markdown import Page, hostile, read
-from tests.support.nouns import RUN_URL, SHA, a_context, a_request, a_run, a_task, an_outcome
+from tests.support.nouns import RUN_URL, SHA, START, a_context, a_request, a_run, a_task, an_outcome
 
 COMMIT_URL = f"https://github.com/octo-org/sales/commit/{SHA}"
 ERROR = ActionError("The DAG is paused", "Airflow would\nqueue it for ever.", "Unpause it.")
+HOSTILE = (
+    *("</details><script>alert(1)</script>", "</details>\n\n<img src=x onerror=y>", "<!--", "</summary>", "<details>"),
+    *("```", "~~~", "``x`", "```\n\n# A heading\n\n```mermaid\ngantt", "| a | b |\n| --- | --- |\n| c | d |"),
+    *(
+        "@octocat",
+        "[x](https://evil.example)",
+        "![x](https://evil.example)",
+        "https://evil.example",
+        "www.evil.example",
+    ),
+    *(
+        "::error::x",
+        "##[error]x",
+        "::stop-commands::x",
+        "\x1b[31mred\x1b[0m",
+        "a\r```\r\rb",
+        "a\u2028```\u2028b",
+        "\ud800",
+    ),
+)
+
+
+def folds(text: str) -> list[str]:
+    """The titles of what is folded away in a page; each fold must be closed, and there must be no other HTML."""
+    html = [
+        token.content for token in MarkdownIt("commonmark", {"html": True}).parse(text) if token.type == "html_block"
+    ]
+    titles = [re.fullmatch(r"<details><summary>([^<>]+)</summary>\n", begin) for begin in html[::2]]
+    assert all(end.strip() == "</details>" for end in html[1::2])
+    assert len(html) % 2 == 0
+    return [title[1] if title else "not a title" for title in titles]
+
+
+def whole(text: str) -> Page:
+    """A summary as read; it is below the runner's limit, nothing in it stays open, and it holds no markup but ours."""
+    seen = read(f"{text}\nThe end.\n")
+    folded = folds(text)
+    assert len(f"{text}\n".encode(errors="backslashreplace")) < MAX_SUMMARY_BYTES
+    assert seen.prose.pop() == "The end."
+    assert [kind for kind in seen.markup if "bullet" not in kind] == ["html_block"] * 2 * len(folded)
+    assert "not a title" not in folded
+    return seen
 
 
 def page(outcome: Outcome) -> Page:
-    """The summary of an outcome, as read; it holds no markup but ours."""
-    seen = read(summary(outcome, a_context()))
-    assert seen.markup == []
-    return seen
+    """The summary of an outcome as read, whole."""
+    return whole(summary(outcome, a_context()))
 
 
 def facts(seen: Page) -> dict[str, str]:
@@ -33,6 +77,27 @@ def facts(seen: Page) -> dict[str, str]:
 def one_line(text: str) -> str:
     """The text as a reader of a code span sees it."""
     return " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split()) or "-"
+
+
+def a_failure(text: str = "cannot join", **changes: Any) -> Failure:
+    """A task instance that failed with an exception that says this."""
+    task = a_task(**{"task_id": "join", "state": "failed"} | changes)
+    raised = (Raised("SalesError", text, (Frame("/opt/airflow/dags/sales.py", 48, text),)),)
+    return Failure(task, f"SalesError: {text}", raised, ("first", text, "last"), 7)
+
+
+def failed(*failures: Failure, others: tuple[TaskInstance, ...] = (), **changes: Any) -> Outcome:
+    """A DAG run that failed for these reasons."""
+    tasks = tuple(failure.task for failure in failures) + others
+    return an_outcome(
+        **{"result": "failed", "run": a_run(state="failed"), "tasks": tasks, "failures": failures} | changes
+    )
+
+
+def ran(task_id: str, begin: float, **changes: Any) -> TaskInstance:
+    """A task instance that was at work for a second."""
+    start = START + timedelta(seconds=begin)
+    return a_task(task_id, start_date=start, end_date=start + timedelta(seconds=1), **changes)
 
 
 def test_success() -> None:
@@ -63,22 +128,99 @@ def test_success() -> None:
     ]
 
 
-def test_failed_first() -> None:
-    """Failed task instances come first, then what they kept from running, and the successes last."""
-    states = ("success", "skipped", None, "running", "upstream_failed", "failed", "up_for_retry")
-    tasks = tuple(a_task(f"t{n}", state=state, duration=None, try_number=0) for n, state in enumerate(states))
-    seen = page(an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks))
+def test_the_cause_is_on_the_first_screen() -> None:
+    """Of a failure the verdict comes first, then its cause, what to do and where; the rest follows."""
+    outcome = failed(a_failure("cannot join"), others=(ran("a", 0), ran("b", 1)), turned_off=("Not shown: pools.",))
+    text = summary(outcome, a_context())
+    order = (
+        *(
+            "## ❌ DAG run failed",
+            "SalesError: cannot join",
+            "**What to do next:**",
+            "Open the DAG run in Airflow",
+            "| DAG |",
+        ),
+        *(
+            "### Failed: 1 of 3 task instances",
+            "<summary>Log of join",
+            "```mermaid",
+            "Tasks: 2 of 3",
+            "Not shown: pools.",
+        ),
+    )
 
-    assert seen.headings == ["❌ DAG run failed: nightly_sales", "Tasks: 1 of 7 succeeded"]
-    assert seen.tables[1][1:] == [
-        ["t5", "❌ failed", "", ""],
-        ["t4", "🚫 not started, a task before it failed", "", ""],
-        ["t6", "▫️ failed, will be tried again", "", ""],
-        ["t3", "🔵 running", "", ""],
-        ["t2", "not started", "", ""],
-        ["t1", "⏭️ skipped", "", ""],
-        ["t0", "✅ success", "", ""],
-    ]
+    assert [text.index(one) for one in order] == sorted(text.index(one) for one in order)
+    assert text.index("**What to do next:**") < 1000
+    assert page(outcome).headings[0] == "❌ DAG run failed: nightly_sales"
+
+
+def test_a_green_run_with_red_tasks() -> None:
+    """A success with failed tasks is no plain success: another sign, and the reason on top."""
+    outcome = failed(a_failure("cannot join"), result="success", run=a_run(), others=(a_task(),))
+    seen = page(outcome)
+
+    assert seen.headings[0].startswith("⚠️ ")
+    assert "cannot join" in seen.blocks[0]
+
+
+def test_blockers() -> None:
+    """Of a timeout the reason is on top, before anything else is said."""
+    blocker = Blocker("The pool reports is full", "All 4 slots are taken.", "Wait.")
+    seen = page(an_outcome(result="timeout", run=a_run(state="running", end_date=None), tasks=(), blockers=(blocker,)))
+
+    assert "The pool reports is full" in seen.prose[0]
+    assert "What to do next: Wait." in seen.prose
+
+
+def test_time_line() -> None:
+    """Two task instances that ran make a time line, in UTC; the table says as much about them."""
+    seen = page(an_outcome(tasks=(ran("a", 0), ran("b", 1), a_task("c"))))
+
+    assert [text.split("\n")[0] for text in seen.blocks] == ["gantt"]
+    assert any("UTC" in heading for heading in seen.headings)
+    assert [row[0] for row in seen.tables[1][1:]] == ["a", "b", "c"]
+
+
+def test_no_time_line() -> None:
+    """Without times there is no empty chart, and no heading for one."""
+    seen = page(an_outcome(tasks=(ran("a", 0), a_task("b"))))
+
+    assert seen.blocks == []
+    assert not any("UTC" in heading for heading in seen.headings)
+
+
+@pytest.mark.parametrize(("count", "folded"), [(MOST_BARS, False), (MOST_BARS + 1, True)])
+def test_time_line_of_many(count: int, folded: bool) -> None:  # noqa: FBT001 - a table's column
+    """A time line that is readable is in sight, one of more task instances is folded away."""
+    text = summary(an_outcome(tasks=tuple(ran(f"t{n}", n) for n in range(count))), None)
+
+    assert any("UTC" in title for title in folds(text)) is folded
+    assert (re.search("^#.*UTC", text, re.MULTILINE) is None) is folded
+
+
+@pytest.mark.xfail(reason="what has no end is drawn to the last moment that another task instance shows", strict=True)
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        failed(run=a_run(state="failed", end_date=START + timedelta(hours=1)), timed_out_after=3600.0),
+        an_outcome(result="timeout", run=a_run(state="running", end_date=None), waited=3610.0, state_for=3600.0),
+    ],
+    ids=["dagrun_timeout", "timeout"],
+)
+def test_time_line_of_what_took_the_time(outcome: Outcome) -> None:
+    """What was still at work when the time was over is the longest bar: it began early, and has no end in Airflow."""
+    state = "skipped" if outcome.result == "failed" else "running"
+    slow = a_task("slow", state=state, start_date=START + timedelta(seconds=5), duration=None)
+    (chart,) = page(replace(outcome, tasks=(ran("quick", 0), ran("other", 2), slow))).blocks
+
+    assert re.search(r"slow .*2026-01-31 10:[23]\d:\d\d", chart)
+
+
+def test_turned_off() -> None:
+    """Each feature whose permission is missing is named."""
+    seen = page(an_outcome(turned_off=("Not shown: logs.", "Not shown: pools.")))
+
+    assert seen.prose[-2:] == ["Not shown: logs.", "Not shown: pools."]
 
 
 def test_error_before_any_run() -> None:
@@ -123,8 +265,7 @@ def test_hostile_names(dag_id: str, task_id: str, state: str) -> None:
             result="failed",
             request=a_request(dag_id=dag_id),
             run=a_run(dag_id=dag_id, state="failed"),
-            tasks=(a_task(task_id, state="failed"), a_task(task_id, state=state, map_index=3)),
-            airflow_version="3.3.2",
+            tasks=(ran(task_id, 0, state="failed"), ran(task_id, 1, state=state, map_index=3)),
         )
     )
 
@@ -135,8 +276,26 @@ def test_hostile_names(dag_id: str, task_id: str, state: str) -> None:
     assert [len(row) for row in seen.tables[1]] == [4, 4, 4]
     assert len(seen.links) == 5
     assert all(address.startswith(("https://airflow.example.com/", "https://github.com/")) for _, address in seen.links)
-    assert len(seen.prose) == 3
-    assert seen.prose[1].startswith("What to do next: ")
+    assert len(seen.blocks) == (state != "upstream_failed")
+    assert seen.markup == []
+
+
+@pytest.mark.parametrize("result", ["failed", "success"])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_failures(text: str, result: Result) -> None:
+    """Whatever tasks, exceptions, logs and pages say: the page is whole, and no heading, table or link comes from them."""
+    failures = [
+        a_failure(text, task_id=f"t{text}", map_index=n, url=f"https://airflow.example.com/{text}") for n in range(5)
+    ]
+    outcome = failed(*failures, others=(ran(text, 0), ran(text, 1, map_index=1)), result=result, turned_off=(text,))
+    seen = page(outcome)
+
+    assert len(seen.headings) == 4
+    assert len(seen.tables) == 2
+    assert len(seen.blocks) == 5 + 5 + 1
+    assert len(seen.links) == 3 + 5 + 7
+    assert all(address.startswith(("https://airflow.example.com/", "https://github.com/")) for _, address in seen.links)
+    assert not re.search(r"@\w", re.sub("|".join(map(re.escape, seen.code)), "", "\n".join(seen.prose)))
 
 
 @given(hostile)
@@ -155,15 +314,48 @@ def test_hostile_evidence(text: str) -> None:
 def test_sentences_hold_no_mention_or_link(name: str) -> None:
     """A name in a sentence mentions nobody and links nowhere, even with GitHub's own extensions to Markdown."""
     outcome = an_outcome(result="failed", run=a_run(dag_id=name, state="failed"), tasks=(a_task(name, state="failed"),))
-    sentence = summary(outcome, None).splitlines()[2]
+    sentences = [one for one in summary(outcome, None).split("\n\n")[1:] if one[:1].isalpha()]
 
-    assert not re.search(r"@\w|www\.|(?<!\\):/|(?<!\\)[_*]", sentence)
-    assert read(sentence).prose == [
-        f"Airflow ended the run of {name} as failed after 2 m 12 s. Failed: {name}.".replace("@", "@\u2060")
-    ]
+    assert sum(name.replace("@", "@\u2060") in " ".join(read(one).prose) for one in sentences) >= 2
+    for one in sentences:
+        assert not re.search(r"@\w|www\.|(?<!\\):/|(?<!\\)[_*]", one)
 
 
 LONG = "任" * 250
+LOGS = {
+    "ascii": (20, ("x" * 99,) * 2000),
+    "wide": (20, ("任" * 99,) * 2000),
+    "surrogates": (20, ("\ud800" * 99,) * 2000),
+    "backticks": (20, ("`" * 99,) * 2000),
+    "commands": (20, ("::error::x </details><script>", "```", "| a | b |") * 1000),
+    "escapes": (20, ("\x1b[31mred ##[error]x",) * 5000),
+    "one line": (3, ("x" * 5_000_000,)),
+    "200,000 lines": (3, ("x",) * 200_000),
+}
+
+
+@pytest.mark.parametrize(("count", "log"), LOGS.values(), ids=LOGS)
+def test_size_with_logs(count: int, log: tuple[str, ...]) -> None:
+    """All of 5000 task instances failed, some with long logs: the page is whole, names them all, and says what is cut."""
+    indexes = [*range(4), 7, *range(100, 5095)]
+    failures = [a_failure("word " * 1000, task_id="load", map_index=index) for index in indexes]
+    read_ones = [replace(failure, log=log) for failure in failures[:count]]
+    text = summary(failed(*read_ones, others=tuple(failure.task for failure in failures[count:])), a_context())
+
+    assert "load[0-3, 7, 100-5094]" in whole(text).code
+    assert re.search(r"^\d+ more .*(left out|not shown)", text, re.MULTILINE)
+    assert len(folds(text)) > 3
+
+
+def test_size_with_many_logs() -> None:
+    """However many failures come with their logs, as many as there is room for are shown, and the others are counted."""
+    failures = [replace(a_failure("x", task_id=f"t{n}"), log=LOGS["ascii"][1]) for n in range(100)]
+    others = tuple(a_task(f"t{n}", state="failed") for n in range(100, 5000))
+    text = summary(failed(*failures, others=others), a_context())
+    (left_out,) = re.findall(r"^(\d+) .*left out", text, re.MULTILINE)
+
+    assert ", ".join(f"t{n}" for n in range(5000)) in whole(text).code
+    assert 100 - len(folds(text)) <= int(left_out) <= 100
 
 
 @pytest.mark.parametrize(
@@ -190,17 +382,14 @@ def test_size(name: str) -> None:
     assert len(rows) >= 40
 
 
-def test_thousand_rows() -> None:
-    """Of ordinary task instances a thousand are shown, and the rest is counted."""
-    seen = page(an_outcome(tasks=tuple(a_task("t", map_index=n) for n in range(1001))))
+def test_size_of_ordinary_runs() -> None:
+    """Of 300 task instances nothing is left out, logs included."""
+    failures = [replace(a_failure(task_id=f"t{n}"), log=LOGS["ascii"][1][:100]) for n in range(20)]
+    text = summary(failed(*failures, others=tuple(ran(f"u{n}", n) for n in range(280))), a_context())
 
-    assert len(seen.tables[1]) == 1001
-    assert seen.prose[-1] == "1 more task instances are not shown here; Airflow shows them all."
-
-
-def test_all_rows() -> None:
-    """When all task instances are shown nothing is said about more."""
-    assert "more task instances" not in summary(an_outcome(), None)
+    assert len(re.findall(r"^\| \[`[tu]\d+`\]", text, re.MULTILINE)) == 300
+    assert len(folds(text)) == 20 + 2
+    assert not re.search("left out|not shown", text)
 
 
 def test_endless_evidence() -> None:
@@ -209,6 +398,17 @@ def test_endless_evidence() -> None:
 
     assert len(text.encode(errors="backslashreplace")) < MAX_SUMMARY_BYTES
     assert "What to do next:** hint" in text
+
+
+@pytest.mark.xfail(
+    reason="the evidence of a blocker is not shortened, so the block does not fit and is left out", strict=True
+)
+def test_endless_blockers() -> None:
+    """What blocks a run is on top, however much it says: a question to a human can be of any length."""
+    blocker = Blocker("The task approve waits for a human", f"It asks: {'word ' * 500_000}", "Answer it in Airflow.")
+    outcome = an_outcome(result="timeout", run=a_run(state="running", end_date=None), tasks=(), blockers=(blocker,))
+
+    assert "The task approve waits for a human" in " ".join(page(outcome).prose)
 
 
 @settings(max_examples=20)

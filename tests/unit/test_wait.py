@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, RunNotFound, Unauthorized, UnexpectedAnswer
-from entrypoint.gate.patience import Patience
 from entrypoint.gate.wait import Times, wait
 from entrypoint.models import DagRun
-from tests.support.gate import VirtualTime
-from tests.support.scripted import Script, Watcher
+from tests.support.scripted import Bench, Script
+
+if TYPE_CHECKING:
+    from tests.support.gate import VirtualTime
+    from tests.support.scripted import Recorder
 
 DOWN = AirflowUnreachable("down", "", "")
 LOGIN_PAGE = UnexpectedAnswer("login page", "", "")
@@ -38,13 +40,12 @@ class Looks:
     get_run: Script
 
 
-def waited(looks: list[Any], *, start: DagRun = QUEUED, **times: Any) -> tuple[DagRun, VirtualTime, Watcher, float]:
+def waited(looks: list[Any], *, start: DagRun = QUEUED, **times: Any) -> tuple[DagRun, VirtualTime, Recorder, float]:
     """Wait through these looks; return the last run, the clock, what was told, and since when the state holds."""
-    time, watcher = VirtualTime(), Watcher()
-    patience = Patience(time.clock, time.sleep, watcher)
+    bench = Bench()
     airflow: Any = Looks(Script(looks))
-    last, entered = wait(airflow, start, patience, Times(**{"since": time.now, "timeout": 600.0, **times}))
-    return last, time, watcher, entered
+    last, entered = wait(airflow, start, bench.patience, Times(**{"since": bench.time.now, "timeout": 600.0, **times}))
+    return last, bench.time, bench.told, entered
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,15 @@ def test_a_fixed_interval_overrides_the_pace() -> None:
 def test_every_look_is_told() -> None:
     """The log learns of every state that was seen, the first included."""
     assert waited([RUNNING, RUNNING, SUCCESS])[2].states == ["queued", "running", "running", "success"]
+
+
+def test_what_is_done_meanwhile_is_done_after_every_look_but_the_last() -> None:
+    """Whoever looks at the tasks is called with the run as it was just seen, never for a failed look, and not at its end."""
+    bench, seen = Bench(), list[tuple[str, int]]()
+    airflow: Any = Looks(Script([QUEUED, DOWN, None, RUNNING, RUNNING, SUCCESS]))
+    times = Times(since=bench.time.now, timeout=600.0)
+    wait(airflow, QUEUED, bench.patience, times, lambda run: seen.append((run.state, airflow.get_run.calls)))
+    assert seen == [("queued", 1), ("running", 4), ("running", 5)]
 
 
 def test_a_run_that_has_ended_is_not_looked_at() -> None:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.errors import ActionError
-from entrypoint.models import CANCELLED, Outcome, Result, TakenOver
-from entrypoint.report.wording import origin, took, words
+from entrypoint.evidence import Raised
+from entrypoint.models import CANCELLED, Blocker, Failure, Outcome, Result, Stopped, TakenOver
+from entrypoint.report.wording import REASONS, origin, reason, took, tries, words
 from tests.support.nouns import a_run, a_task, an_outcome
 
 ERROR = ActionError("The DAG is paused", "Airflow would queue it for ever.", "Unpause it.")
@@ -59,10 +60,24 @@ def test_success() -> None:
 
 
 def test_success_with_failed_tasks() -> None:
-    """A success with failed tasks says so, and names them."""
+    """A success with failed tasks is told from a plain one, names them, and says how not to accept it."""
     said = words(an_outcome(tasks=(a_task("a", state="failed"), a_task("b"))))
 
-    assert said.detail.endswith("Yet not every task succeeded. Failed: a.")
+    assert said.title != words(an_outcome()).title
+    assert "failed tasks" in said.title
+    assert said.reasons == ("Failed: a.",)
+    assert "fail_on_failed_tasks" in said.hint
+
+
+def test_red_tasks_that_are_not_accepted() -> None:
+    """A success that fails the step for its failed tasks says whose decision that is."""
+    tasks = (a_task("a", state="failed"),)
+    said = words(an_outcome(result="failed", tasks=tasks, failures=(Failure(tasks[0], "KeyError: 'x'"),)))
+
+    assert "failed tasks" in said.title
+    assert "success" in said.detail
+    assert "fail_on_failed_tasks" in said.detail
+    assert said.reasons == ("a failed: KeyError: 'x'",)
 
 
 def test_success_without_tasks() -> None:
@@ -80,7 +95,7 @@ def test_triggered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tasks", "ending"),
+    ("tasks", "reason"),
     [
         ((a_task("a", state="failed"), a_task("b", state="upstream_failed")), "Failed: a."),
         (tuple(a_task("m", state="failed", map_index=n) for n in range(2)), "Failed: m[0], m[1]."),
@@ -88,18 +103,69 @@ def test_triggered() -> None:
             tuple(a_task(f"t{n}", state="failed") for n in range(12)),
             "Failed: t0, t1, t2, t3, t4, t5, t6, t7, t8, t9 and 2 more.",
         ),
-        ((a_task(),), "failed by hand."),
+        ((a_task(),), "No task is marked failed: somebody may have marked the whole run as failed."),
         (None, "Its tasks could not be read."),
     ],
 )
-def test_failed(tasks: Any, ending: str) -> None:
+def test_failed(tasks: Any, reason: str) -> None:
     """A failure names the failed tasks, counts them when they are many, and explains when there are none."""
     said = words(an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks))
 
     assert said.title == "DAG run failed"
     assert said.detail.startswith("Airflow ended the run of nightly_sales as failed after 2 m 12 s.")
-    assert said.detail.endswith(ending)
+    assert said.reasons == (reason,)
     assert said.hint
+
+
+@pytest.mark.parametrize("count", [1, REASONS, REASONS + 1, 20, 5000])
+def test_failed_for_reasons(count: int) -> None:
+    """The first failures are told with their reasons, one each, the others by name, and very many are counted."""
+    tasks = tuple(a_task(f"t{n}", state="failed") for n in range(count))
+    failures = tuple(Failure(task, f"KeyError: {task.task_id}") for task in tasks[:20])
+    said = words(an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks, failures=failures)).reasons
+
+    assert said[:REASONS] == tuple(f"t{n} failed: KeyError: t{n}" for n in range(min(count, REASONS)))
+    assert len(said) == min(count, REASONS) + (count > REASONS)
+    assert f"t{min(count, 10) - 1}" in said[-1] or count > REASONS
+    assert all(len(one) < 1000 for one in said)
+
+
+def test_reason() -> None:
+    """A reason names task instance, try and cause, and is short whatever the cause is."""
+    task = a_task("load", state="failed", map_index=3, try_number=2, max_tries=1)
+    long = reason(Failure(task, "E: " + "word " * 10_000, (Raised("E", "word " * 10_000),)))
+
+    assert reason(Failure(task, "E: why")) == "load[3] failed (try 2 of 2): E: why"
+    assert long.startswith("load[3] failed (try 2 of 2): E: word word")
+    assert len(long) < 1000
+
+
+@pytest.mark.parametrize(
+    ("try_number", "max_tries", "text"),
+    [
+        (1, 0, ""),
+        (1, 1, " (try 1 of 2)"),
+        (2, 1, " (try 2 of 2)"),
+        (0, 3, " (try 0 of 4)"),
+        # A task instance that was cleared has more tries behind it than its DAG allows.
+        (5, 1, " (try 5 of 5)"),
+    ],
+)
+def test_tries(try_number: int, max_tries: int, text: str) -> None:
+    """Which try it was is said where there may be several, and never as more than all."""
+    assert tries(a_task(try_number=try_number, max_tries=max_tries)) == text
+
+
+def test_dagrun_timeout() -> None:
+    """A run that was too slow as a whole is named as such, with its limit, although no task failed."""
+    tasks = (a_task("a"), a_task("b", state="skipped"))
+    said = words(an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks, timed_out_after=120.0))
+
+    assert "dagrun_timeout" in said.title
+    assert "2 m 00 s" in said.detail
+    assert "nightly_sales" in said.detail
+    assert "dagrun_timeout" in said.hint
+    assert not any("marked the whole run" in one for one in said.reasons)
 
 
 def test_failed_because_it_was_cancelled() -> None:
@@ -124,6 +190,60 @@ def test_timeout(run: Any, title: str) -> None:
     assert said.title == title
     assert "1 h 00 m" in said.detail
     assert said.hint
+
+
+BLOCKERS = (
+    Blocker("The DAG is paused", "nobody runs it.", "Unpause it."),
+    Blocker("The pool is full", "by b.", "Wait."),
+)
+
+
+def test_timeout_with_blockers() -> None:
+    """What blocks the run is the first thing said of a timeout, the likeliest first, and its remedy is what to do next."""
+    run = a_run(state="queued", start_date=None, end_date=None)
+    said = words(an_outcome(result="timeout", run=run, tasks=(), blockers=BLOCKERS, waited=900.0, state_for=890.0))
+
+    assert said.reasons == ("The DAG is paused. nobody runs it.", "The pool is full. by b.")
+    assert said.hint.startswith("Unpause it.")
+    assert "14 m 50 s" in said.detail
+
+
+def test_timeout_with_failed_tasks() -> None:
+    """A run that is still at work although tasks failed is told with both."""
+    tasks = (a_task("a", state="failed"), a_task("b", state="running"))
+    said = words(
+        an_outcome(result="timeout", run=a_run(state="running", end_date=None), tasks=tasks, blockers=BLOCKERS)
+    )
+
+    assert len(said.reasons) == 3
+    assert "a" in said.reasons[-1]
+
+
+@pytest.mark.parametrize(
+    ("stopped", "part"),
+    [
+        ("left", "on_timeout: leave"),
+        ("yes", "was stopped"),
+        ("unconfirmed", "did not confirm"),
+        (None, "on_timeout: leave"),
+    ],
+)
+def test_timeout_says_what_became_of_the_run(stopped: Stopped | None, part: str) -> None:
+    """A timeout says whether the run goes on."""
+    said = words(an_outcome(result="timeout", run=a_run(state="running", end_date=None), tasks=(), stopped=stopped))
+
+    assert part in said.detail
+
+
+@pytest.mark.xfail(reason="the remedies of blockers say that the run goes on, also when it was stopped", strict=True)
+@pytest.mark.parametrize("hint", ["Unpause the DAG in Airflow; the DAG run then goes on by itself."])
+def test_a_run_that_was_stopped_does_not_go_on(hint: str) -> None:
+    """Nobody is told that a run goes on by itself that this step has just stopped."""
+    blockers = (Blocker("The DAG is paused", "nobody runs it.", hint),)
+    run = a_run(state="failed", start_date=None)
+    said = words(an_outcome(result="timeout", run=run, tasks=(), blockers=blockers, stopped="yes"))
+
+    assert "goes on" not in said.hint
 
 
 def test_error() -> None:

@@ -1,0 +1,32 @@
+"""Users of Airflow 2 whose roles lack something. Airflow 3's simple auth manager has fixed roles, which lack nothing here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.airflow.job import post
+
+if TYPE_CHECKING:
+    from dev.airflow import LocalAirflow
+
+ONLY_RUNS = "only_runs"
+ONLY_TASKS = "only_tasks"
+NO_EDIT = "no_edit"
+_TRIGGER = (("can_read", "DAGs"), ("can_read", "DAG Runs"), ("can_create", "DAG Runs"))
+_ROLES = {
+    NO_EDIT: _TRIGGER,
+    ONLY_RUNS: (*_TRIGGER, ("can_edit", "DAGs")),
+    ONLY_TASKS: (*_TRIGGER, ("can_edit", "DAGs"), ("can_read", "Task Instances")),
+}
+"""The permissions of each user."""
+
+
+def make_users(airflow: LocalAirflow) -> None:
+    """Make the users, each with a role of its name."""
+    for name, permissions in _ROLES.items():
+        actions = [{"action": {"name": action}, "resource": {"name": noun}} for action, noun in permissions]
+        password = f"the-password-of-{name}"
+        person = {"username": name, "email": f"{name}@example.com", "first_name": name, "last_name": name}
+        post(airflow, "/roles", {"name": name, "actions": actions})
+        post(airflow, "/users", {**person, "password": password, "roles": [{"name": name}]})
+        airflow.users[name] = password
