@@ -113,7 +113,8 @@ class Explainer:
         return None
 
     def _diagnose(self, run: DagRun, tasks: Tasks) -> tuple[Blocker, ...]:
-        return diagnose(self._extras, run, tasks, datetime.now(UTC))
+        # By Airflow's clock: what it says about the future is meant by that.
+        return diagnose(self._extras, run, tasks, self._airflow.now or datetime.now(UTC))
 
     def _relay(self, failure: Failure) -> None:
         title = f"Log of {failure.task.name}{tries(failure.task)}: {failure.cause}"

@@ -55,7 +55,7 @@ def xcoms(text: str) -> tuple[XComName, ...]:
     found: dict[str, XComName] = {}
     for line in filter(None, (line.strip() for line in text.splitlines())):
         task_id, colon, key = line.partition(":")
-        if not _KEY.fullmatch(task_id) or (colon and not key.strip()):
+        if not _KEY.fullmatch(task_id) or (colon and not key.strip()) or {task_id, key.strip()} & {".", ".."}:
             raise Wrong(f"{quoted(line)} names no XCom.", "Write lines like extract or extract:row_count.")
         if line in found:
             raise Wrong(f"{quoted(line)} is there twice.", "Remove one of the two lines.")

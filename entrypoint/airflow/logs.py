@@ -13,13 +13,15 @@ from typing import Any
 from entrypoint.airflow.tracebacks import TracebackReader
 from entrypoint.evidence import Frame, Raised, TaskLog
 
-_LONGEST_RAW = 262_144
+_LONGEST_RAW = 1_048_576
 """Bytes of one line of the answer; what is longer is cut there."""
 _LONGEST = 2_000
 _TAIL = 131_072
 """Characters of one line, and of all lines that are kept."""
 _RECORD = re.compile(r"\[\d{4}-[^\]]{5,60}\] \{[^}]{1,200}\} (?P<level>[A-Z]{4,8}) - (?P<message>.*)")
 """`[2026-11-20T09:52:17.555+0000] {file.py:12} ERROR - text`; lines without this head continue the one before."""
+_ENDED = "Task failed with exception"
+"""With these words both Airflows log the exception that ended the try; callbacks that fail after it do not matter."""
 _KILLED = re.compile(r"Task exited with return code -\d")
 _SEVERE = ("ERROR", "CRITICAL", "FATAL")
 _AIRFLOW = "/site-packages/airflow/"
@@ -88,25 +90,26 @@ class TextLog(LogReader):
     def __init__(self, keep: int) -> None:
         super().__init__(keep)
         self._traceback = TracebackReader()
-        self._hidden = False
+        self._hidden = self._killed = False
 
     def _line(self, line: str) -> None:
         record = _RECORD.match(line)
         message = record["message"] if record else line
         self._traceback.line(message, begins=record is not None)
-        self._written = self._written or record is not None
+        self._written = self._written or record is not None or bool(self._traceback.last)
         # A frame's source follows it, further indented.
         self._hidden = _AIRFLOW in line if line.startswith('  File "') else self._hidden and line.startswith("    ")
         if not self._hidden and not _is_mark(message.removeprefix(" INFO - ")):
             self._show(line)
         if record is None:
             return
-        # A process that was killed is reported with the level INFO.
+        # A process that was killed is reported with the level INFO, and had no time to raise.
+        self._killed = _KILLED.match(message) is not None or self._killed
         if record["level"] in _SEVERE or _KILLED.match(message):
             self._last_error = message[:_LONGEST]
 
     def _raised(self) -> tuple[Raised, ...]:
-        return self._traceback.last
+        return () if self._killed else self._traceback.last
 
 
 class JsonLog(LogReader):
@@ -115,6 +118,7 @@ class JsonLog(LogReader):
     def __init__(self, keep: int) -> None:
         super().__init__(keep)
         self._last_raised: tuple[Raised, ...] = ()
+        self._settled = False
 
     def _line(self, line: str) -> None:
         if not line.strip():
@@ -131,12 +135,13 @@ class JsonLog(LogReader):
         level = str(entry.get("level") or "").upper()
         stamp = f"[{entry['timestamp']}] " if isinstance(entry.get("timestamp"), str) else ""
         self._written = self._written or bool(stamp)
-        event = str(entry.get("event", ""))
+        event = str(entry.get("event") or "")
         self._show(f"{stamp}{f'{level} - ' if level else ''}{event}")
-        if level in _SEVERE and event.strip():
+        raised = _chain(entry.get("error_detail"))
+        if level in _SEVERE and event.strip() and not self._settled:
             self._last_error = _with_details(event.strip(), entry)[:_LONGEST]
-        if raised := _chain(entry.get("error_detail")):
-            self._last_raised = raised
+            self._last_raised, self._settled = raised, event == _ENDED
+        if raised:
             for one in reversed(raised):
                 for frame in one.frames:
                     if _AIRFLOW not in frame.filename:
@@ -175,6 +180,7 @@ def _exception(item: dict[str, Any]) -> Raised:
             for frame in (frames if isinstance(frames, list) else [])[-_MOST_FRAMES:]
             if isinstance(frame, dict)
             and isinstance(frame.get("filename"), str)
-            and isinstance(frame.get("lineno"), int)
+            and type(frame.get("lineno")) is int
+            and frame["lineno"] > 0
         ),
     )

@@ -13,13 +13,15 @@ from entrypoint.evidence import Frame, Raised
 
 _HEADING = "Traceback (most recent call last):"
 _FRAME = re.compile(r'\s+File "(?P<filename>.+?)", line (?P<line>\d{1,9})(?:, in (?P<function>.+))?$')
-_EXCEPTION = re.compile(r"(?P<kind>[A-Za-z_][\w.]{0,200})(?:: (?P<text>.*))?$")
+_EXCEPTION = re.compile(r"(?P<kind>[^\W\d][\w.<>]{0,200})(?:: (?P<text>.*))?$")
 _LINKS = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",
 )
-_GROUP = re.compile(r"^\s*(?:\| ?)+|^\s+\+ ")
-"""What stands before the lines of an exception group."""
+_GROUP_HEADING = f"+ Exception Group {_HEADING}"
+_IN_GROUP = "  | "
+_DEEPER = "    "
+"""What stands before the lines of an exception group itself; those of its parts are further indented."""
 _MOST_FRAMES = 200
 _MOST_RAISED = 20
 _LONGEST = 2_000
@@ -31,7 +33,7 @@ class TracebackReader:
     def __init__(self) -> None:
         self._chain: list[Raised] = []
         self._frames: list[Frame] | None = None
-        self._chained = False
+        self._chained = self._group = False
 
     @property
     def last(self) -> tuple[Raised, ...]:
@@ -40,13 +42,15 @@ class TracebackReader:
 
     def line(self, text: str, *, begins: bool = False) -> None:
         """Read a line. `begins` says that it begins a new record of the log, which ends whatever went before."""
-        text = _GROUP.sub("", text)
-        if text.endswith(_HEADING):
+        if self._group:
+            text = text.removeprefix(_IN_GROUP)
+        if text.endswith(_HEADING) and not (self._group and text.startswith(_DEEPER)):
+            self._group = text.endswith(_GROUP_HEADING)
             if begins or not self._chained:
                 self._chain.clear()
             self._frames, self._chained = [], True
         elif begins:
-            self._frames, self._chained = None, False
+            self._frames, self._chained, self._group = None, False, False
         elif self._frames is not None:
             self._within(text, self._frames)
         elif self._chained and self._chain and text.strip() and text not in _LINKS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.answers import optional, unauthorized
@@ -113,7 +112,7 @@ class V1(Insight):
         if not isinstance(value, dict):
             raise answer.unexpected("a duration is no object.")
         parts = {key: optional(answer, value, key, (int, float)) or 0 for key in ("days", "seconds", "microseconds")}
-        return timedelta(**parts).total_seconds()
+        return parts["days"] * 86_400 + parts["seconds"] + parts["microseconds"] / 1e6
 
     def _xcom_params(self) -> dict[str, str]:
         """Ask for JSON: before 2.10 there is only a Python repr (airflow-2.md 7)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.answers import optional
@@ -25,8 +24,9 @@ _PAGE = 100
 """Airflow 3 silently cuts a larger limit to this (airflow-3.md 8)."""
 
 _ISO_DURATION = re.compile(
-    r"P(?:(?P<days>[\d.]+)D)?(?:T(?:(?P<hours>[\d.]+)H)?(?:(?P<minutes>[\d.]+)M)?(?:(?P<seconds>[\d.]+)S)?)?"
+    r"P(?:(?P<days>\d{1,7})D)?(?:T(?:(?P<hours>\d{1,9})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,9}(?:\.\d{1,9})?)S)?)?"
 )
+_SECONDS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
 
 class V2(Insight):
@@ -121,9 +121,9 @@ class V2(Insight):
     def _seconds(self, answer: Answer, value: Any) -> float:
         """Read an ISO 8601 duration."""
         match = _ISO_DURATION.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
+        if match is None or not any(match.groups()):
             raise answer.unexpected("a duration is not ISO 8601.")
-        return timedelta(**{unit: float(number) for unit, number in match.groupdict(0).items()}).total_seconds()
+        return sum(float(number) * _SECONDS[unit] for unit, number in match.groupdict(0).items())
 
     def _xcom_params(self) -> dict[str, str]:
         return {}

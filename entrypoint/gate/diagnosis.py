@@ -110,7 +110,8 @@ def _pools(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iter
     waiting = [task for task in tasks if task.state == "scheduled" and task.pool]
     for name in sorted({task.pool or "" for task in waiting})[:_POOLS]:
         pool = extras.ask(Feature.POOLS, partial(extras.airflow.pool, name), None)
-        if pool is None or pool.open_slots > 0:
+        # A pool without limit has -1 slots.
+        if pool is None or pool.slots < 0 or pool.open_slots > 0:
             continue
         holders = extras.ask(Feature.TASKS, partial(extras.airflow.in_pool, name), ())
         others = [f"{task.name} of {dag_id} ({run_id})" for dag_id, run_id, task in holders if run_id != run.run_id]

@@ -87,14 +87,14 @@ def _failure(extras: Extras, run: DagRun, task: TaskInstance, keep: int) -> Fail
 
 def _lost(extras: Extras, run: DagRun, task: TaskInstance) -> str:
     said = extras.ask(Feature.EVENTS, partial(extras.airflow.lost, run, task), None)
-    return f"its worker was lost. {said}" if said else ""
+    return f"its worker was lost. {said}".strip() if said is not None else ""
 
 
 def _chain(raised: tuple[Raised, ...]) -> str:
     """Name the exception, and the one at the root of it."""
     if not raised:
         return ""
-    first, root = str(raised[0]), str(raised[-1])
+    first, root = (" ".join(str(one).split()) for one in (raised[0], raised[-1]))
     return first if len(raised) == 1 or root == first else f"{first} (because of {root})"
 
 

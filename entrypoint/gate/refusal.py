@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -44,7 +45,10 @@ def with_import_error(extras: Extras, dag_id: str, error: ActionError) -> Action
 
 def _may_define(fault: ImportFault, dag_id: str) -> bool:
     """Whether the file is named after the DAG, or its traceback names the DAG: a file that never parsed has no DAG yet."""
-    return PurePath(fault.filename).stem == dag_id or dag_id in fault.trace
+    return (
+        PurePath(fault.filename).stem == dag_id
+        or re.search(rf"(?<!\w){re.escape(dag_id)}(?![\w.])", fault.trace) is not None
+    )
 
 
 def _broken(dag_id: str, fault: ImportFault) -> DagNotRunnable:

@@ -88,7 +88,11 @@ class Watch:
             for task in tasks
             if self._known.get((task.task_id, task.map_index)) != task
         ]
-        self._known.update({(task.task_id, task.map_index): task for task in tasks})
+        for task in tasks:
+            self._known[task.task_id, task.map_index] = task
+            if task.map_index >= 0:
+                # What stood for all of them before the task was expanded is gone.
+                self._known.pop((task.task_id, -1), None)
         if changes:
             self._moved()
             self._patience.progress.tasks(changes, self.tasks)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, TaskInstance, XComName
 
 LARGEST = 500_000
-"""Characters of the output: GitHub allows 1 MB for all outputs of a job, counted as UTF-16 (runner.md 2.4)."""
+"""UTF-16 code units of the output: GitHub allows 1 MB for all outputs of a job, counted as UTF-16 (runner.md 2.4)."""
 _LARGEST_ANSWER = 2_000_000
 _MOST = 500
 """Instances of one mapped task: each is a request."""
@@ -74,7 +74,7 @@ def read_xcoms(
 
 def _length(name: XComName, values: dict[str, Any]) -> int:
     try:
-        return len(json.dumps(values, ensure_ascii=False, allow_nan=False))
+        return len(json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-16-le", "surrogatepass")) // 2
     except ValueError:
         raise NotThere(
             "An XCom that was asked for is no JSON",
@@ -87,6 +87,8 @@ def _indexes(name: XComName, tasks: tuple[TaskInstance, ...] | None) -> tuple[in
     if tasks is None:
         return (-1,)
     indexes = tuple(sorted(task.map_index for task in tasks if task.task_id == name.task_id))
+    if len(indexes) > 1 and indexes[0] < 0:
+        indexes = indexes[1:]
     if not indexes:
         known = sorted({task.task_id for task in tasks})
         raise NotThere(

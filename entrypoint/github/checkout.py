@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def has_line(workspace: Path, path: str, line: int) -> bool:
     """Return whether the file has that many lines: another version of it may have run."""
     file = workspace / path
     try:
-        if file.stat().st_size > _LARGEST:
+        # Opening a pipe would wait for ever.
+        if not S_ISREG(file.lstat().st_mode) or file.lstat().st_size > _LARGEST:
             return False
         with file.open("rb") as opened:
             return any(number == line for number, _ in enumerate(opened, 1))
@@ -85,5 +87,5 @@ def _files(workspace: Path, names: set[str]) -> Iterator[PurePosixPath]:
             return
         for name in names.intersection(files):
             path = Path(folder, name)
-            if not path.is_symlink():
+            if S_ISREG(path.lstat().st_mode):
                 yield PurePosixPath(path.relative_to(workspace).as_posix())

@@ -66,8 +66,8 @@ def group(title: str) -> Iterator[None]:
 def relay(lines: Iterable[str]) -> None:
     """Print lines that others wrote: behind a fence, so that no command in them is obeyed (runner.md 2.4)."""
     token = token_hex(16)
-    print(f"::stop-commands::{token}")  # noqa: T201 - this is the log
     try:
+        print(f"::stop-commands::{token}")  # noqa: T201 - this is the log
         for line in lines:
             print(harmless(line))  # noqa: T201 - this is the log
     finally:
@@ -87,11 +87,18 @@ def mask(secret: str) -> None:
         sys.stdout.flush()
 
 
-def annotate(level: Level, title: str, message: str, *, file: str = "", line: int | None = None) -> None:
-    """Print one annotation, on a line of a file in the workspace if one is given."""
+def annotate(
+    level: Level, title: str, message: str, *, ending: str = "", file: str = "", line: int | None = None
+) -> None:
+    """Print one annotation, on a line of a file in the workspace if one is given. If it is too long, the `ending` stays."""
     print_it = {"error": core.error, "warning": core.warning, "notice": core.notice}[level]
-    message = shortened("\n".join(harmless(part) for part in _printable(message).split("\n")), MESSAGE_LIMIT)
-    print_it(message, title=harmless(_printable(title)), file=_printable(file), start_line=line)
+    message, ending = ("\n".join(map(harmless, _printable(text).split("\n"))) for text in (message, ending))
+    print_it(
+        shortened(message, MESSAGE_LIMIT - len(ending)) + ending,
+        title=harmless(_printable(title)),
+        file=_printable(file),
+        start_line=line,
+    )
     sys.stdout.flush()
 
 

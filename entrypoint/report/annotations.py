@@ -31,7 +31,7 @@ def annotate(outcome: Outcome) -> None:
     remedy = "".join(f"\n{line}" for line in (said.hint, outcome.run_url and f"DAG run: {outcome.run_url}") if line)
     good = outcome.passes or (outcome.post and outcome.stopped in ("yes", "nothing", "left"))
     level: commands.Level = "error" if not good else "warning" if outcome.failed_tasks else "notice"
-    commands.annotate(level, said.title, shortened(text, commands.MESSAGE_LIMIT - len(remedy)) + remedy)
+    commands.annotate(level, said.title, text, ending=remedy)
 
 
 def annotate_code(outcome: Outcome, workspace: Path) -> None:
@@ -51,8 +51,8 @@ def annotate_code(outcome: Outcome, workspace: Path) -> None:
         marked.add(place)
         level: commands.Level = "warning" if outcome.passes else "error"
         where = f"\nDAG run: {outcome.run_url}" if outcome.run_url else ""
-        message = shortened(str(raised), _LONGEST) + where
-        commands.annotate(level, f"{title}: {raised.kind}", message, file=place[0], line=place[1])
+        message = shortened(str(raised), _LONGEST)
+        commands.annotate(level, f"{title}: {raised.kind}", message, ending=where, file=place[0], line=place[1])
 
 
 def _in_turns(chains: list[tuple[str, tuple[Raised, ...]]]) -> Iterable[tuple[str, Raised]]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _LONGEST_CAUSE = 4_000
 _LONGEST_LOG = 30_000
 """Characters of one exception chain and of one log: there may be twenty of them in a summary of 1 MiB."""
-_LONGEST_NAMES = 60_000
+_LONGEST_NAMES = 200_000
+_LONGEST_EVIDENCE = 2_000
 
 
 def reasons(outcome: Outcome, said: Words) -> Iterator[str]:
@@ -27,7 +28,7 @@ def reasons(outcome: Outcome, said: Words) -> Iterator[str]:
         return
     for blocker in outcome.blockers:
         where = f" {link('See it in Airflow.', blocker.url)}" if blocker.url else ""
-        yield f"⏸️ **{prose(blocker.title)}.** {prose(blocker.detail)}{where}"
+        yield f"⏸️ **{prose(blocker.title)}.** {prose(shortened(blocker.detail, _LONGEST_EVIDENCE))}{where}"
     if not (outcome.blockers or outcome.failures):
         yield from (prose(line) for line in said.reasons)
     for failure in outcome.failures[:REASONS]:
@@ -46,6 +47,8 @@ def failed_tasks(outcome: Outcome) -> Iterator[str]:
     yield f"### Failed: {count} of {len(outcome.tasks or ())} task instances"
     if count > REASONS:
         yield code(all_names)
+    if all_names.endswith("…"):
+        yield "There are more; the output failed_tasks has all of them."
     for place, failure in enumerate(outcome.failures):
         if place >= REASONS:
             yield f"{_name(failure)}:\n\n{block(_cause(failure))}"
@@ -66,11 +69,12 @@ def _cause(failure: Failure) -> str:
     if not failure.raised:
         return shortened(failure.cause, _LONGEST_CAUSE)
     parts = []
+    room = _LONGEST_CAUSE // len(failure.raised)
     for raised in failure.raised:
         place = raised.frames[-1] if raised.frames else None
-        where = f"\n    {place.filename}, line {place.line}, in {place.function}" if place else ""
-        parts.append(f"{raised}{where}")
-    return shortened("\ncaused by\n".join(parts), _LONGEST_CAUSE)
+        where = f"{place.filename}, line {place.line}, in {place.function}" if place else ""
+        parts.append(shortened(str(raised), room) + (f"\n    {shortened(where, room)}" if where else ""))
+    return "\ncaused by\n".join(parts)
 
 
 def _log_title(failure: Failure) -> str:

@@ -32,16 +32,20 @@ class _Bar:
     state: str
 
 
-def gantt(tasks: Iterable[TaskInstance]) -> str:
+def gantt(tasks: Iterable[TaskInstance], until: datetime | None = None) -> str:
     """Return a Mermaid fence with a bar for each task instance that started; empty if there are fewer than two.
 
     With more than MOST_BARS the instances of a mapped task become one bar; of what is still too many, failed ones and the
     longest are shown.
+
+    Args:
+        tasks: the task instances.
+        until: when they were last seen: the end of what has none.
     """
     started = [task for task in tasks if task.start_date is not None and task.state != "upstream_failed"]
     if len(started) < 2:
         return ""
-    bars = _bars(started, merge=len(started) > MOST_BARS)
+    bars = _bars(started, until, merge=len(started) > MOST_BARS)
     if len(bars) > MOST_BARS:
         bars = sorted(bars, key=lambda bar: (bar.state != "failed", bar.start - bar.end))[:MOST_BARS]
     lines = [_line(bar) for bar in sorted(bars, key=lambda bar: (bar.start, bar.name))]
@@ -49,8 +53,9 @@ def gantt(tasks: Iterable[TaskInstance]) -> str:
     return "\n".join([*head, *lines, "```"])
 
 
-def _bars(tasks: list[TaskInstance], *, merge: bool) -> list[_Bar]:
-    latest = max(moment for task in tasks for moment in (task.start_date, task.end_date) if moment is not None)
+def _bars(tasks: list[TaskInstance], until: datetime | None, *, merge: bool) -> list[_Bar]:
+    moments = [moment for task in tasks for moment in (task.start_date, task.end_date)]
+    latest = max(moment for moment in (*moments, until) if moment is not None)
     bars: dict[str, _Bar] = {}
     for task in tasks:
         assert task.start_date is not None  # noqa: S101 - the caller has looked

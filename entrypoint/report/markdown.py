@@ -34,7 +34,8 @@ def code(text: str) -> str:
 def block(text: str) -> str:
     """Return the text as a fenced block, without escape sequences and control characters."""
     lines = [harmless(line) for line in text.rstrip().split("\n")]
-    fence = "`" * max(3, _longest(text) + 1)
+    # Measured on what is shown: backticks may come together where an escape sequence was between them.
+    fence = "`" * max(3, _longest("\n".join(lines)) + 1)
     return "\n".join([f"{fence}text", *lines, fence])
 
 

@@ -5,7 +5,7 @@ Readable by somebody who has never seen Airflow. What is too much is left out bl
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import shortened
@@ -80,7 +80,10 @@ def _facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
 
 
 def _time_line(outcome: Outcome) -> Iterator[str]:
-    chart = gantt(outcome.tasks or ())
+    run, until = outcome.run, None
+    if run is not None and run.start_date is not None:
+        until = run.end_date or run.start_date + timedelta(seconds=outcome.state_for)
+    chart = gantt(outcome.tasks or (), until)
     if not chart:
         return
     started = sum(task.start_date is not None for task in outcome.tasks or ())

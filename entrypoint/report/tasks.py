@@ -33,7 +33,7 @@ def task_table(tasks: Sequence[TaskInstance]) -> str:
     """Return the heading and the table of the task instances, as many as there is room for."""
     done = sum(task.state == "success" for task in tasks)
     rank = {state: place for place, state in enumerate(_ORDER)}
-    ordered = sorted(tasks, key=lambda task: rank.get(task.state, len(rank)))
+    ordered = sorted(tasks, key=lambda task: rank.get(task.state, rank["running"]))
     rows = [
         (link(code(task.name), task.url), _state(task), took(task.duration or None), str(task.try_number or ""))
         for task in ordered[:_ROWS]

@@ -31,14 +31,15 @@ class Stage:
     """Plays in front of one Airflow. A play is a function that makes one step live through something, and returns its result.
 
     `stage["name"]` is the result of the play that was begun under this name, as soon as it is over; other plays may ask for it
-    as well. `checkout` is a workspace with Airflow's DAG files in a folder of the same name. `measured` are the launchers of
-    the steps whose memory is measured, by name.
+    as well. `checkout` is a workspace with Airflow's DAG files in a folder of the same name. `triggered` are the DAGs of which
+    a step has triggered a run. `measured` are the launchers of the steps whose memory is measured, by name.
     """
 
     def __init__(self, airflow: LocalAirflow, folder: Path) -> None:
         self.airflow = airflow
         self.checkout = folder / "checkout"
         shutil.copytree(airflow.dags, self.checkout / airflow.dags.name)
+        self.triggered: set[str] = set()
         self.measured: dict[str, Measured] = {}
         self._folder = folder
         self._turn = threading.Lock()
@@ -55,6 +56,10 @@ class Stage:
     def over(self, name: str) -> None:
         """Return when a play is over, well or badly."""
         self._plays[name].exception(2 * PATIENCE)
+
+    def is_over(self, name: str) -> bool:
+        """Whether a play is over."""
+        return self._plays[name].done()
 
     def end(self) -> None:
         """Return when every play is over, those that others have begun included."""
@@ -89,6 +94,7 @@ class Stage:
             with self._turn:
                 running = stack.enter_context(step.start())
                 running.wait_for("Follow it at", PATIENCE)
+            self.triggered.add(dag_id)
             yield running
 
     def run(self, dag_id: str, job: Job | None = None, /, **inputs: str) -> StepResult:

@@ -227,7 +227,6 @@ class Torn(io.StringIO):
         return written
 
 
-@pytest.mark.xfail(reason="the fence goes up before the try that takes it down", strict=True)
 def test_relay_interrupted_at_once() -> None:
     """A cancel in the moment in which the fence goes up leaves none standing: the verdict would be lost behind it."""
     stream = Torn()

@@ -122,7 +122,9 @@ def test_times_are_utc() -> None:
     """Whatever time zone Airflow writes, the chart is in UTC: Mermaid knows naive times only."""
     east = datetime.fromisoformat("2026-01-31T15:00:15+05:30")
 
-    assert bars([ran(), a_task("b", start_date=east, end_date=east + timedelta(hours=1))])[1].start == START
+    drawn = bars([ran("a"), a_task("b", start_date=east, end_date=east + timedelta(hours=1))])
+
+    assert [(bar.start, bar.name[-1]) for bar in drawn] == [(START, "a"), (START, "b")]
 
 
 @pytest.mark.parametrize("end", [None, 7.0, 6.0, -50.0])
@@ -181,6 +183,13 @@ def test_merged_state(last: str) -> None:
         tasks = [ran("load", n, n + 1, map_index=n, state=last if n == place else "success") for n in range(70)]
         (bar, _) = bars([*tasks, ran("z", 500)])
         assert bar.status == {"running": "active", "failed": "crit"}[last]
+
+
+def test_merged_failure() -> None:
+    """A failed instance is more than one that still runs, whichever comes first."""
+    for states in (("failed", "running"), ("running", "failed")):
+        tasks = [ran("load", n, n + 1, map_index=n, state=states[n % 2]) for n in range(70)]
+        assert bars([*tasks, ran("z", 500)])[0].status == "crit"
 
 
 def test_too_many_bars() -> None:

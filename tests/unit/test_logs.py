@@ -510,3 +510,33 @@ def test_an_entry_of_many_lines() -> None:
     log = read(JsonLog, entry("one\ntwo\nthree\nfour"), 3)
 
     assert (log.lines, log.left_out) == (("two", "three", "four"), 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        (JsonLog, f"{HANDLED_3}\n{KILLED_3}", "SIGKILL"),
+        (TextLog, f"{HANDLED_2}\n{KILLED_2}", "-9"),
+    ],
+)
+def test_killed_after_an_exception_that_was_handled(kind: Reader, text: str, said: str) -> None:
+    """A process that was killed did not end by what it had handled before: the kill is the reason, the exception is not."""
+    log = read(kind, text)
+
+    assert log.raised == ()
+    assert said in (log.last_error or "")
+
+
+def test_a_callback_that_fails_after_the_task() -> None:
+    """What a callback raises once the task has failed is not why it failed."""
+    after = entry("Failed to run task callback", "error", error_detail=[detail("SlackApiError", "no channel")])
+    log = read(JsonLog, f"{FAILED_3}\n{after}")
+
+    assert log.raised[0].kind == "RuntimeError"
+
+
+def test_a_log_format_of_one_s_own() -> None:
+    """With another log_format Airflow 2's lines cannot be told apart, and the exception is found all the same."""
+    log = read(TextLog, f'{HEAD_2}10:15 | ERROR | failed\n{HEADING}\n  File "{DAG}", line 1, in f\nKeyError: 1\n')
+
+    assert [str(one) for one in log.raised] == ["KeyError: 1"]

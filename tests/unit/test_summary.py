@@ -198,7 +198,6 @@ def test_time_line_of_many(count: int, folded: bool) -> None:  # noqa: FBT001 - 
     assert (re.search("^#.*UTC", text, re.MULTILINE) is None) is folded
 
 
-@pytest.mark.xfail(reason="what has no end is drawn to the last moment that another task instance shows", strict=True)
 @pytest.mark.parametrize(
     "outcome",
     [
@@ -400,9 +399,6 @@ def test_endless_evidence() -> None:
     assert "What to do next:** hint" in text
 
 
-@pytest.mark.xfail(
-    reason="the evidence of a blocker is not shortened, so the block does not fit and is left out", strict=True
-)
 def test_endless_blockers() -> None:
     """What blocks a run is on top, however much it says: a question to a human can be of any length."""
     blocker = Blocker("The task approve waits for a human", f"It asks: {'word ' * 500_000}", "Answer it in Airflow.")

