@@ -30,7 +30,6 @@ def test_every_kind(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("nothing", "nothing has no XCom with the key return_value"),
         ("custom_key", "custom_key has no XCom with the key return_value"),
         ("nobody", "this DAG run has no task nobody"),
         ("large", "too large"),

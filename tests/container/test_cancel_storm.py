@@ -27,7 +27,7 @@ def test_cancel(airflow: LocalAirflow, image: str, tmp_path: Path, capsys: pytes
     """Whenever the workflow is cancelled, main is gone within 8 s, and the post stage leaves no run queued or running."""
     chosen = seed()
     storm = Storm(airflow, image, tmp_path)
-    moments = draw(figure("CANCEL_MOMENTS", 8), ("trigger", "wait", "connect", "start-up", "report"), chosen)
+    moments = draw(figure("CANCEL_MOMENTS", 5), ("trigger", "wait", "connect", "start-up", "report"), chosen)
 
     storm.rage(moments, lambda running, _: running.cancel())
 
@@ -46,7 +46,7 @@ def test_kill(airflow: LocalAirflow, image: str, tmp_path: Path, capsys: pytest.
     chosen = seed()
     storm = Storm(airflow, image, tmp_path)
 
-    storm.rage(draw(figure("KILL_MOMENTS", 4), ("trigger", "wait"), chosen), kill)
+    storm.rage(draw(figure("KILL_MOMENTS", 3), ("trigger", "wait"), chosen), kill)
 
     with capsys.disabled():
         print(storm.report("kills", chosen))  # noqa: T201 - the figures are the point
