@@ -10,7 +10,7 @@ from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from entrypoint.errors import ActionError, Forbidden
+from entrypoint.errors import ActionError, Forbidden, shortened
 from entrypoint.gate.diagnosis import diagnose
 from entrypoint.gate.extras import Extras, Feature
 from entrypoint.gate.reasons import logs_of_the_rest, reasons, timed_out_after
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 FOR_REASONS = 120.0
 """Seconds for reading logs and other reasons once the run has ended, and for the XComs."""
+
+_LONGEST_TITLE = 200
 
 Tasks = tuple["TaskInstance", ...]
 
@@ -117,6 +119,6 @@ class Explainer:
         return diagnose(self._extras, run, tasks, self._airflow.now or datetime.now(UTC))
 
     def _relay(self, failure: Failure) -> None:
-        title = f"Log of {failure.task.name}{tries(failure.task)}: {failure.cause}"
+        title = f"Log of {failure.task.name}{tries(failure.task)}: {shortened(failure.cause, _LONGEST_TITLE)}"
         if failure.log:
             self._line.console.log(title, failure.log, failure.left_out)

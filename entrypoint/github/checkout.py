@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _MOST_FILES = 50_000
-_LARGEST = 5_000_000
+_MOST_NAMES = 200
+_LARGEST = 1_000_000
 _INSTALLED = re.compile(r"site-packages|dist-packages|python3(?:\.\d+)?(?:\.zip)?")
 """A folder in which installed code lies: never a file of the checkout, whatever its name."""
 _SKIPPED = frozenset({".git", "node_modules", "__pycache__", ".venv", "venv", ".tox", "site-packages"})
@@ -34,13 +35,15 @@ def locate(filenames: Iterable[str], workspace: Path) -> dict[str, str]:
     Returns:
         The path below the workspace, with slashes, for each name that means exactly one file.
     """
-    wanted = {
-        name: parts for name in filenames if (parts := _parts(name)) and not any(map(_INSTALLED.fullmatch, parts))
-    }
+    wanted: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+    for name in sorted(set(filenames))[:_MOST_NAMES]:
+        if (parts := _parts(name)) and not any(map(_INSTALLED.fullmatch, parts)):
+            wanted.setdefault(parts[-1], []).append((name, parts))
+    if not wanted:
+        return {}
     best: dict[str, tuple[int, str | None]] = {}
-    last_parts = {parts[-1] for parts in wanted.values()}
-    for path in _files(workspace, last_parts):
-        for name, parts in wanted.items():
+    for path in _files(workspace, set(wanted)):
+        for name, parts in wanted[path.name]:
             common = _common(parts, path.parts)
             if common < min(2, len(path.parts)) or common < best.get(name, (0, None))[0]:
                 continue
@@ -87,5 +90,9 @@ def _files(workspace: Path, names: set[str]) -> Iterator[PurePosixPath]:
             return
         for name in names.intersection(files):
             path = Path(folder, name)
-            if S_ISREG(path.lstat().st_mode):
+            try:
+                regular = S_ISREG(path.lstat().st_mode)
+            except OSError:
+                continue
+            if regular:
                 yield PurePosixPath(path.relative_to(workspace).as_posix())

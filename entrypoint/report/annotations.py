@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 ON_CODE = 6
 _LONGEST = 2_000
+_LONGEST_KIND = 100
+_MOST_FRAMES = 50
+"""Of each exception the innermost frames are looked at."""
 
 
 def annotate(outcome: Outcome) -> None:
@@ -45,14 +48,17 @@ def annotate_code(outcome: Outcome, workspace: Path) -> None:
     files = locate({frame.filename for _, chain in chains for raised in chain for frame in raised.frames}, workspace)
     marked: set[tuple[str, int]] = set()
     for title, raised in _in_turns(chains):
-        place = _place(raised.frames, files, workspace)
-        if place is None or place in marked or len(marked) == ON_CODE:
+        if len(marked) == ON_CODE:
+            return
+        place = _place(raised.frames[-_MOST_FRAMES:], files, workspace)
+        if place is None or place in marked:
             continue
         marked.add(place)
         level: commands.Level = "warning" if outcome.passes else "error"
         where = f"\nDAG run: {outcome.run_url}" if outcome.run_url else ""
         message = shortened(str(raised), _LONGEST)
-        commands.annotate(level, f"{title}: {raised.kind}", message, ending=where, file=place[0], line=place[1])
+        heading = f"{title}: {shortened(raised.kind, _LONGEST_KIND)}"
+        commands.annotate(level, heading, message, ending=where, file=place[0], line=place[1])
 
 
 def _in_turns(chains: list[tuple[str, tuple[Raised, ...]]]) -> Iterable[tuple[str, Raised]]:

@@ -43,6 +43,8 @@ def failed_tasks(outcome: Outcome) -> Iterator[str]:
     if not outcome.failed_tasks:
         return
     count = len(outcome.failed_tasks)
+    if count <= REASONS and len(outcome.failures) == count and not any(failure.log for failure in outcome.failures):
+        return
     all_names = shortened(", ".join(names(outcome.failed_tasks)), _LONGEST_NAMES)
     yield f"### Failed: {count} of {len(outcome.tasks or ())} task instances"
     if count > REASONS:

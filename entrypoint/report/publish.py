@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from entrypoint.github import commands
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 def publish(outcome: Outcome, context: Context | None, *, write_summary: bool) -> None:
     """Tell people what the gate decided."""
     if context is not None:
-        annotate_code(outcome, context.workspace)
+        with suppress(OSError):  # whatever the workspace holds, the verdict is told
+            annotate_code(outcome, context.workspace)
     annotate(outcome)
     if write_summary:
         commands.append_summary(summary(outcome, context))

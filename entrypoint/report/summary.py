@@ -86,7 +86,7 @@ def _time_line(outcome: Outcome) -> Iterator[str]:
     chart = gantt(outcome.tasks or (), until)
     if not chart:
         return
-    started = sum(task.start_date is not None for task in outcome.tasks or ())
+    started = sum(task.start_date is not None and task.state != "upstream_failed" for task in outcome.tasks or ())
     if started > MOST_BARS:
         yield folded(f"Time line (UTC) of {started} task instances", chart)
     else:

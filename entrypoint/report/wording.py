@@ -93,7 +93,7 @@ def _failed(outcome: Outcome, run: DagRun) -> Words:
         cut = [task.name for task in outcome.tasks or () if task.cut_off]
         return Words(
             "DAG run exceeded its dagrun_timeout",
-            f"{run.dag_id} may run for {took(outcome.timed_out_after)} (dagrun_timeout), so Airflow ended this run as "
+            f"A run of {run.dag_id} may take {took(outcome.timed_out_after)} (dagrun_timeout), so Airflow ended this run as "
             f"failed{_after(run)}. No task failed; what had not ended was skipped"
             f"{f', in the middle of {_listed(cut)}' if cut else ''}.",
             "Make the DAG faster, or raise its dagrun_timeout. Re-running this job continues this run from what did not end.",
