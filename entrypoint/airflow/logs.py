@@ -13,7 +13,7 @@ from typing import Any
 from entrypoint.airflow.tracebacks import TracebackReader
 from entrypoint.evidence import Frame, Raised, TaskLog
 
-_LONGEST_RAW = 1_048_576
+_LONGEST_RAW = 524_288
 """Bytes of one line of the answer; what is longer is cut there."""
 _LONGEST = 2_000
 _TAIL = 131_072

@@ -62,7 +62,10 @@ class TracebackReader:
             frames.append(Frame(match["filename"], int(match["line"]), match["function"] or "<module>"))
             del frames[:-_MOST_FRAMES]
         elif text[:1] not in ("", " ", "\t") and (match := _EXCEPTION.match(text)):
-            self._chain.append(Raised(match["kind"], (match["text"] or "")[:_LONGEST], tuple(frames)))
+            # The class alone, as Airflow 3 has it: Airflow 2 loads DAG files as modules with made-up names.
+            self._chain.append(
+                Raised(match["kind"].rpartition(".")[2], (match["text"] or "")[:_LONGEST], tuple(frames))
+            )
             del self._chain[:-_MOST_RAISED]
             self._frames = None
 

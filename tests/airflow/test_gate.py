@@ -86,15 +86,6 @@ def test_failure(job: Job) -> None:
     assert [row[0] for row in summary.tables[-1][1:]] == ["transform", "load", "extract"]
 
 
-def test_a_success_with_a_failed_task(job: Job) -> None:
-    """A run that Airflow calls a success lets the workflow go on, and a warning names the task that failed in it."""
-    result = job.run("red_but_green")
-
-    assert (result.exit_code, result.outputs["result"]) == (0, "success"), result.log
-    assert json.loads(result.outputs["failed_tasks"]) == ["fail"]
-    assert [note.level for note in result.annotations if note.message.startswith("fail failed")] == ["warning"]
-
-
 def test_without_waiting(job: Job) -> None:
     """With `wait: false` the workflow goes on as soon as Airflow has accepted the run."""
     result = job.run("quick_success", wait="false")
@@ -123,15 +114,6 @@ def test_a_paused_dag_is_refused(job: Job, paused: str) -> None:
     assert verdict(result).startswith("The DAG is paused: ")
     assert "if_paused: unpause" in verdict(result)
     assert job.airflow.runs(paused) == before
-
-
-def test_a_paused_dag_is_queued_for(job: Job, paused: str) -> None:
-    """With `if_paused: queue` the run stays queued until the time is over, and the verdict says that the DAG is paused."""
-    result = job.run(paused, if_paused="queue", timeout="2s")
-
-    assert (result.exit_code, result.outputs["result"], result.outputs["state"]) == (1, "timeout", "queued")
-    assert verdict(result).startswith("DAG run did not start in time: The DAG is paused")
-    assert the_run(job.airflow, paused, result.outputs["run_id"])["state"] == "queued"
 
 
 def test_a_paused_dag_is_unpaused(job: Job, paused: str) -> None:

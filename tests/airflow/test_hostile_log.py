@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tests.airflow.stage import Stage
 
-COMMANDS = ("::error::x", "::set-output name=a::b", "::add-mask::e", "::stop-commands::x", "::endgroup::")
+COMMANDS = ("::error::x", "::set-output name=a::b", "::add-mask::e", "::stop-commands::x")
 MOST_MEMORY = 80
 """MiB that the step's process may take; Airflow 2's log alone has 6 MB."""
 

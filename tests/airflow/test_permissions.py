@@ -24,7 +24,7 @@ LACKING = {
     "no import errors": "can read on ImportError",
 }
 """The permission that each play's credential lacks."""
-SEEN = {"no tasks": "chained", "no logs": "chained", "no xcoms": "xcoms", "no pools": "full pool"}
+SEEN = {"no tasks": "chained", "no logs": "chained", "no xcoms": "xcoms", "no pools": "full pool, in the end"}
 """The play that looked at the same DAG run with all permissions."""
 
 

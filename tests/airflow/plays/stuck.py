@@ -91,7 +91,7 @@ def notice_and_end(stage: Stage, name: str, dag_id: str, waiting: RunningStep) -
 
 
 def _out_of_time(stage: Stage, dag_id: str, inputs: dict[str, str]) -> StepResult:
-    return stage.watch(dag_id, WAITING, timeout="2s", **inputs)
+    return stage.watch(dag_id, WAITING, timeout="2s", if_paused="queue", **inputs)
 
 
 def _stop(airflow: LocalAirflow, dag_id: str, *run_ids: str) -> None:

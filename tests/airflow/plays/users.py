@@ -27,6 +27,6 @@ def make_users(airflow: LocalAirflow) -> None:
         actions = [{"action": {"name": action}, "resource": {"name": noun}} for action, noun in permissions]
         password = f"the-password-of-{name}"
         person = {"username": name, "email": f"{name}@example.com", "first_name": name, "last_name": name}
-        post(airflow, "/roles", {"name": name, "actions": actions})
-        post(airflow, "/users", {**person, "password": password, "roles": [{"name": name}]})
+        post(airflow, "/roles", {"name": name, "actions": actions}, known=True)
+        post(airflow, "/users", {**person, "password": password, "roles": [{"name": name}]}, known=True)
         airflow.users[name] = password

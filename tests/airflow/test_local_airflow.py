@@ -1,0 +1,22 @@
+"""The real Airflows themselves: that they are what the tests take them for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dev import postgresql
+from tests.support.missing import missing
+
+if TYPE_CHECKING:
+    from dev.airflow import LocalAirflow
+
+
+def test_it_uses_postgresql(airflow_3: LocalAirflow) -> None:
+    """Where there is a PostgreSQL server, Airflow 3 writes into that, and nothing into a file of its own."""
+    if postgresql.installed() is None:
+        missing("There is no PostgreSQL server", "Install one (on Debian: apt-get install postgresql)")
+
+    airflow_3.wait_for_dag("quick_success")
+    airflow_3.pause("quick_success", False)
+
+    assert not (airflow_3.home / "airflow.db-wal").exists()
