@@ -5,6 +5,7 @@ A run that Airflow has accepted may wait for ever and say nothing (airflow-2.md 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ _NAMED = 5
 _POOLS = 3
 _ASKED = 3
 _AT_WORK = ("running", "restarting")
+_CLOCKS_APART = timedelta(seconds=5)
+"""How far ahead a date may lie and still be now: the time is a header's, in whole seconds, maybe by a gateway's clock."""
 
 
 def diagnose(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...], now: datetime) -> tuple[Blocker, ...]:
@@ -50,7 +53,7 @@ def diagnose(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...], now: 
 
 def _dates(run: DagRun, now: datetime) -> Iterator[Blocker]:
     for name, moment in (("run_after", run.run_after), ("logical date", run.logical_date)):
-        if moment is not None and moment > now:
+        if moment is not None and moment > now + _CLOCKS_APART:
             yield Blocker(
                 f"The run's {name} lies in the future",
                 f"Airflow starts nothing of it before {moment.isoformat()}.",
