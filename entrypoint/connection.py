@@ -11,16 +11,19 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from entrypoint.airflow import Airflow, connect
-from entrypoint.airflow.transport import READ_TIMEOUT, Transport
+from entrypoint.airflow.transport import Transport
 from entrypoint.auth import Presented
 from entrypoint.gate.patience import Patience
 from entrypoint.github import commands
 from entrypoint.report.console import Console
+from entrypoint.wire import READ_TIMEOUT, Wire
+from entrypoint.wire.answers import AIRFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from entrypoint.settings import Settings
+    from entrypoint.wire.answers import Party
 
 BEFORE_TRIGGER = 60.0
 """Seconds for which an Airflow that does not answer is asked again while nothing depends on it yet."""
@@ -73,13 +76,27 @@ class Connection:
         return self.until - self.clock()
 
     def open(self, seconds: float = BEFORE_TRIGGER, longest: float = inf) -> Airflow:
-        """Find the Airflow, with that much patience. Raises the errors of `connect`."""
-        url = self._settings.airflow_url
-        if url.startswith("http:"):
-            self.console.unencrypted(url)
-        transport = Transport(url, read_timeout=lambda: min(self._longest, max(1.0, self.left())), trace=commands.debug)
-        credential = Presented(self._settings.credential, commands.mask)
+        """Find the Airflow, with that much patience. Raises the errors of `connect`, and of who grants the credential."""
+        access = self._settings.access
         until = self.allow(seconds, longest)
-        airflow = self.patience.read(partial(connect, transport, credential), until=until, unexpected=False)
-        self.console.connected(airflow.version, url)
+        presented = Presented(access.credential, commands.mask, self._wire)
+        named = access.url or self.patience.read(presented.web_server, until=until, unexpected=False)
+        assert named is not None  # noqa: S101 - only a credential that names the web server goes without the URL
+        if named.startswith("http:"):
+            self.console.unencrypted(named)
+        transport = Transport(named, self._wire(AIRFLOW, present=True), access.headers)
+        airflow = self.patience.read(partial(connect, transport, presented), until=until, unexpected=False)
+        self.console.connected(airflow.version, named)
+        left = transport.authorizer.left() if transport.authorizer else None
+        if left is not None and self._settings.wait and left < self._settings.timeout:
+            self.console.short_lived(left, self._settings.timeout)
         return airflow
+
+    def _wire(self, party: Party, *, present: bool = False) -> Wire:
+        return Wire(
+            party,
+            self._settings.access.tls,
+            present=present,
+            read_timeout=lambda: min(self._longest, max(1.0, self.left())),
+            trace=commands.debug,
+        )

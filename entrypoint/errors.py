@@ -55,7 +55,7 @@ class InvalidInputs(ActionError):
 
 
 class AirflowUnreachable(ActionError):
-    """No answer, or a passing one (429, 5xx): looking again may well help.
+    """No answer, or a passing one (429, 5xx), of Airflow or of who grants its credential: looking again may well help.
 
     Attributes:
         status: the HTTP status, None when there was no answer at all.
@@ -83,6 +83,10 @@ class Unauthorized(ActionError):
 
 class Forbidden(ActionError):
     """The credential is good, but a permission is missing."""
+
+
+class GatewayRefused(Forbidden):
+    """Not Airflow but something in front of it lets the request go no further."""
 
 
 class DagNotFound(ActionError):

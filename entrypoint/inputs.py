@@ -9,10 +9,8 @@ import json
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +20,6 @@ TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 _DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
-_HOST = re.compile(r"(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?", re.ASCII)
-_URL_TAIL = re.compile(r"(?:/home|/api/v[12]|/)+\Z")
 
 LONGEST_WAIT = 35 * 86_400
 """Seconds: GitHub ends every workflow run after 35 days, so a longer time is a slip of the pen."""
@@ -159,9 +155,14 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def json_file(text: str, workspace: Path) -> dict[str, Any]:
-    """Parse the JSON object in a file below the workspace. The workspace is hostile ground: links out of it are refused."""
+    """Parse the JSON object in a file below the workspace."""
+    return json_object(file_text(text, workspace))
+
+
+def file_text(text: str, workspace: Path) -> str:
+    """Return what is in a file below the workspace. The workspace is hostile ground: links out of it are refused."""
     try:
-        path = (workspace / text).resolve()
+        path = (workspace / text.replace("\0", "\N{REPLACEMENT CHARACTER}")).resolve()  # no path has a NUL in it
         if not path.is_relative_to(workspace.resolve()):
             raise Wrong(
                 f"{quoted(text)} leads out of the workspace.", "Name a file of the checkout, by a relative path."
@@ -171,7 +172,7 @@ def json_file(text: str, workspace: Path) -> dict[str, Any]:
                 f"there is no file {quoted(text)} in the workspace.",
                 "Check the path, and that actions/checkout runs before this step.",
             )
-        return json_object(path.read_text(encoding="utf-8-sig"))
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise Wrong(f"the file {quoted(text)} is not UTF-8.", "Save it as UTF-8.") from None
     except OSError as error:
@@ -180,41 +181,6 @@ def json_file(text: str, workspace: Path) -> dict[str, Any]:
         ) from None
     except RuntimeError:
         raise Wrong(f"{quoted(text)} is a loop of links.", "Name a file of the checkout.") from None
-
-
-def _split_url(text: str) -> SplitResult:
-    try:
-        parts = urlsplit(text)
-        parts.port  # noqa: B018 - the property is what checks the port
-    except ValueError:
-        raise Wrong("it is not a URL.", "Write one like https://airflow.example.com.") from None
-    return parts
-
-
-def base_url(text: str) -> str:
-    """Parse the base URL of the Airflow UI: `/home`, `/api/v1`, `/api/v2` and slashes at its end are cut.
-
-    User info, query and fragment are refused, and not quoted: they may hold a secret.
-    """
-    parts = _split_url(text)
-    if parts.username is not None or parts.password is not None:
-        raise Wrong("it contains a user name or password.", "Use the inputs username and password instead.")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Wrong("it is not an http or https URL.", "Write one like https://airflow.example.com.")
-    if parts.query or parts.fragment:
-        raise Wrong("it has a query or a fragment.", "Give the base URL only, up to the path prefix.")
-    if not re.fullmatch(r"[\x21-\x7e]+", text) or "\\" in text:
-        raise Wrong("it contains a blank or a character that URLs do not allow.", "Percent-encode or remove it.")
-    if not _is_host(parts.hostname, bracketed="[" in parts.netloc):
-        raise Wrong("what follows the // is not a host name.", "Write one like https://airflow.example.com.")
-    return urlunsplit((parts.scheme, parts.netloc, _URL_TAIL.sub("", parts.path), "", ""))
-
-
-def _is_host(text: str, *, bracketed: bool) -> bool:
-    """Whether it is a name that can be looked up, or an IPv6 address if it stands in brackets."""
-    with suppress(ValueError):
-        return ip_address(text).version == 6 if bracketed else bool(_HOST.fullmatch(text))
-    return False
 
 
 def header_token(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -33,38 +33,6 @@ TakenOver = Literal["attached", "resumed", "restarted"]
 
 CANCELLED = "[stopped because its workflow was cancelled]"
 """The mark in a DAG run's note by which a later attempt knows that this run was stopped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """Text that must not be seen. `reveal()` is the only way to it, so that every use can be found by that word."""
-
-    _text: str = field(repr=False)
-
-    def reveal(self) -> str:
-        """Return the text itself."""
-        return self._text
-
-    def __str__(self) -> str:
-        return "***"
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A ready bearer token."""
-
-    token: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class Password:
-    """A user's name and password, both in clear."""
-
-    username: str
-    password: Secret
-
-
-Credential = Token | Password
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,26 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 from entrypoint import identifiers
 from entrypoint import inputs as parse
-from entrypoint.errors import InvalidInputs, Mistake
-from entrypoint.models import Credential, IfRunExists, Logs, Password, Secret, Token, XComName
+from entrypoint.access import read_access
+from entrypoint.errors import InvalidInputs
+from entrypoint.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
-T = TypeVar("T")
+    from entrypoint.credentials import Access
+    from entrypoint.models import IfRunExists, Logs, XComName
 
 NAMES = (
-    "airflow_url", "token", "username", "password",
+    "airflow_url", "ca_certificate", "client_certificate", "client_key", "headers",
+    "token", "username", "password", "client_id", "client_secret", "token_url", "scope", "oidc_audience", "mwaa_environment",
     "dag_id", "conf", "conf_file", "run_id", "logical_date", "data_interval_start", "data_interval_end", "run_after",
     "partition_key", "note",
     "trigger", "wait", "timeout", "start_timeout", "poll_interval", "if_run_exists", "if_paused", "on_timeout", "on_cancel",
@@ -31,8 +35,8 @@ NAMES = (
 )  # fmt: skip
 """Every input of `action.yml`, in its order. A test holds the two together."""
 
-SECRETS = ("token", "password")
-"""The inputs that must never be seen."""
+SECRETS = ("token", "password", "client_secret", "client_key")
+"""The inputs that must never be seen. Of `headers`, see `access.values_of`."""
 
 _REQUEST = (
     "conf", "conf_file", "logical_date", "data_interval_start", "data_interval_end", "run_after", "partition_key", "note",
@@ -43,8 +47,7 @@ _REQUEST = (
 class Settings:
     """The inputs, parsed. Durations are in seconds, dates are aware; None means: derived, or left to Airflow."""
 
-    airflow_url: str
-    credential: Credential
+    access: Access
     dag_id: str
     conf: dict[str, Any]
     run_id: str | None
@@ -71,52 +74,22 @@ class Settings:
     matrix: Any
 
 
-class _Reader:
-    """Reads input after input and collects the mistakes instead of stopping at the first."""
-
-    def __init__(self, inputs: Mapping[str, str]) -> None:
-        self._inputs = {name: text.strip() for name, text in inputs.items()}
-        self.mistakes: list[Mistake] = []
-
-    def given(self, name: str) -> bool:
-        return bool(self._inputs.get(name))
-
-    def read(self, name: str, parser: Callable[[str], T], default: T) -> T:
-        """Parse the input; an empty one means its default."""
-        if not self.given(name):
-            return default
-        try:
-            return parser(self._inputs[name])
-        except parse.Wrong as wrong:
-            self.wrong(name, wrong.problem, wrong.remedy)
-            return default
-
-    def required(self, name: str, parser: Callable[[str], str], example: str) -> str:
-        if not self.given(name):
-            self.wrong(name, "it is required and empty.", f"Write one like {example}.")
-        return self.read(name, parser, "")
-
-    def optional(self, name: str, parser: Callable[[str], T]) -> T | None:
-        return self.read(name, cast("Callable[[str], T | None]", parser), None)
-
-    def wrong(self, name: str, problem: str, remedy: str) -> None:
-        self.mistakes.append(Mistake(name, problem, remedy))
-
-
-def parse_settings(inputs: Mapping[str, str], workspace: Path) -> Settings:
+def parse_settings(
+    inputs: Mapping[str, str], workspace: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> Settings:
     """Turn the inputs into Settings.
 
     Args:
         inputs: input name → text, as the runner hands them over; a missing name is an empty input.
-        workspace: the checkout, below which `conf_file` lies.
+        workspace: the checkout, below which the files lie that inputs name.
+        environment: the job's: where AWS credentials and GitHub's OIDC endpoint stand.
 
     Raises:
         InvalidInputs: with every mistake that the inputs contain.
     """
-    reader = _Reader(inputs)
+    reader = Reader(inputs)
     settings = Settings(
-        airflow_url=reader.required("airflow_url", parse.base_url, "https://airflow.example.com"),
-        credential=_credential(reader),
+        access=read_access(reader, workspace, environment),
         dag_id=reader.required("dag_id", identifiers.dag_id, "nightly_sales"),
         conf=_conf(reader, workspace),
         run_id=reader.optional("run_id", identifiers.run_id),
@@ -152,32 +125,7 @@ def parse_settings(inputs: Mapping[str, str], workspace: Path) -> Settings:
     return settings
 
 
-def _credential(reader: _Reader) -> Credential:
-    """Read exactly one kind of credential; half of one and two at once are mistakes."""
-    token = reader.read("token", parse.header_token, "")
-    username = reader.read("username", str, "")
-    password = reader.read("password", str, "")
-    if reader.given("token") and (username or password):
-        reader.wrong("token", "it is given together with username or password.", "Keep one kind of credential.")
-    elif username and not password:
-        reader.wrong("password", "it is empty, but username is given.", "Give both; is the secret's name right?")
-    elif password and not username:
-        reader.wrong("username", "it is empty, but password is given.", "Give both.")
-    elif not reader.given("token") and not username:
-        reader.wrong(
-            "token",
-            "no credential is given.",
-            "Give token, or username and password. If you do, the secret was empty: check its name, and that the "
-            "workflow did not start from a fork, which gets no secrets.",
-        )
-    if username:
-        if ":" in username:
-            reader.wrong("username", "it contains a colon.", "HTTP Basic allows none in a user name: use another user.")
-        return Password(username, Secret(password))
-    return Token(Secret(token))
-
-
-def _conf(reader: _Reader, workspace: Path) -> dict[str, Any]:
+def _conf(reader: Reader, workspace: Path) -> dict[str, Any]:
     if reader.given("conf") and reader.given("conf_file"):
         reader.wrong("conf_file", "it is given together with conf.", "Keep one of the two.")
     conf = reader.optional("conf", parse.json_object)
@@ -192,7 +140,7 @@ def _matrix(text: str) -> Any:
         raise parse.Wrong("it is not JSON.", "Leave it out: GitHub fills it in.") from None
 
 
-def _check_interval(reader: _Reader, settings: Settings) -> None:
+def _check_interval(reader: Reader, settings: Settings) -> None:
     start, end = settings.data_interval_start, settings.data_interval_end
     if reader.given("data_interval_start") != reader.given("data_interval_end"):
         missing = "data_interval_end" if reader.given("data_interval_start") else "data_interval_start"
@@ -201,7 +149,7 @@ def _check_interval(reader: _Reader, settings: Settings) -> None:
         reader.wrong("data_interval_end", "it is before data_interval_start.", "Exchange the two.")
 
 
-def _check_only_waiting(reader: _Reader) -> None:
+def _check_only_waiting(reader: Reader) -> None:
     """With `trigger: false` nothing is asked for, so what would be asked for is a misunderstanding."""
     if not reader.given("run_id"):
         reader.wrong("run_id", "it is empty, but trigger is false.", "Name the DAG run to wait for.")
@@ -210,7 +158,7 @@ def _check_only_waiting(reader: _Reader) -> None:
             reader.wrong(name, "it is given, but trigger is false.", "Remove it: only a run that is made takes it.")
 
 
-def _check_not_waiting(reader: _Reader, settings: Settings) -> None:
+def _check_not_waiting(reader: Reader, settings: Settings) -> None:
     """With `wait: false` nobody sees the end, so what is asked of the end is a misunderstanding."""
     if settings.xcom:
         reader.wrong(

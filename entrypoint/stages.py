@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from entrypoint.access import values_of
 from entrypoint.action import Gate
 from entrypoint.connection import Connection
 from entrypoint.errors import ActionError
@@ -22,7 +23,7 @@ from entrypoint.report.publish import publish
 from entrypoint.settings import NAMES, SECRETS, Settings, parse_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from entrypoint.interrupt import Interrupts
 
@@ -63,10 +64,10 @@ def _stage(do: Callable[[Settings, Context], Outcome], *, without: tuple[str, ..
     inputs: dict[str, str] = {}
     try:
         inputs = commands.read_inputs(NAMES) | dict.fromkeys(without, "")
-        for name in SECRETS:
-            commands.mask(inputs[name])
+        for secret in _secrets(inputs):
+            commands.mask(secret)
         context = read_context(os.environ)
-        outcome = do(parse_settings(inputs, context.workspace), context)
+        outcome = do(parse_settings(inputs, context.workspace, os.environ), context)
     except ActionError as error:
         outcome = _failed(error)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback, and never a green
@@ -77,6 +78,16 @@ def _stage(do: Callable[[Settings, Context], Outcome], *, without: tuple[str, ..
         outcome = _failed(_fault_of_ours(error))
         annotate(outcome)
     return outcome
+
+
+def _secrets(inputs: Mapping[str, str]) -> Iterator[str]:
+    """Return every secret that was given, by the inputs or by the job's environment."""
+    yield from (inputs[name] for name in SECRETS)
+    yield from values_of(inputs["headers"])
+    if inputs["mwaa_environment"]:
+        yield from (os.environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"))
+    if inputs["oidc_audience"]:
+        yield os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
 
 
 def _failed(error: ActionError) -> Outcome:

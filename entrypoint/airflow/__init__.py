@@ -7,9 +7,10 @@ repeats a request.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from entrypoint.airflow.answers import Answer, unauthorized
+from entrypoint.airflow.answers import unauthorized
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
 from entrypoint.errors import ActionError, UnexpectedAnswer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from entrypoint.airflow.transport import Authorizer, Transport
     from entrypoint.evidence import Health, HumanInput, ImportFault, Pool, TaskLog
     from entrypoint.models import Dag, DagRun, RunRequest, TaskInstance
+    from entrypoint.wire.answers import Answer
 
 
 class Airflow(Protocol):
@@ -110,8 +112,11 @@ class Airflow(Protocol):
 class Credentials(Protocol):
     """How a credential is presented to each API."""
 
+    def for_any(self) -> Authorizer | None:
+        """Return the authorizer for whichever API answers, None if it depends on that."""
+
     def for_v1(self) -> Authorizer:
-        """Return the authorizer for `/api/v1`."""
+        """Return the authorizer for `/api/v1`. Raises NotSupported."""
 
     def for_v2(self, login: Callable[[dict[str, str]], str]) -> Authorizer:
         """Return the authorizer for `/api/v2`; `login` exchanges a JSON body for a token at Airflow's `/auth/token`."""
@@ -120,27 +125,32 @@ class Credentials(Protocol):
 def connect(transport: Transport, credentials: Credentials) -> Airflow:
     """Find out which API answers, and hand the transport the credential in the form that this API takes.
 
-    Both version endpoints need no credential and ignore a bad one (airflow-2.md 2, airflow-3.md 2).
+    Airflow's own version endpoints need no credential and ignore a bad one (airflow-2.md 2, airflow-3.md 2); a gateway in
+    front of it may want one there too.
 
     Raises:
         AirflowUnreachable: nobody answers at present.
         UnexpectedAnswer: somebody answers, but not Airflow; or an Airflow that is too old.
+        Unauthorized: a gateway refused the request; or who grants the credential did.
+        NotSupported: this Airflow takes no such credential.
     """
     refusals: list[ActionError] = []
+    transport.authorizer = credentials.for_any()
     for dialect in (V2, V1):
-        answer = _ask(transport, f"{dialect.api}/version", refusals)
-        version = _version(answer)
+        version = _version(_ask(transport, f"{dialect.api}/version", refusals))
         if version is None:
             continue
-        authorizer = credentials.for_v2(lambda body: _login(transport, body)) if dialect is V2 else credentials.for_v1()
-        transport.authorizer = authorizer
+        transport.vague = dialect is V1  # airflow-2.md 1
+        if transport.authorizer is None:
+            login = partial(_login, transport)
+            transport.authorizer = credentials.for_v1() if dialect is V1 else credentials.for_v2(login)
         return dialect(transport, version)
     raise refusals[0]
 
 
 def _ask(transport: Transport, path: str, refusals: list[ActionError]) -> Answer | None:
     try:
-        answer = transport.send("GET", path, anonymous=True)
+        answer = transport.send("GET", path, telling=False)
     except UnexpectedAnswer as error:
         refusals.append(error)
         return None
@@ -163,15 +173,28 @@ def _login(transport: Transport, body: dict[str, str]) -> str:
     answer = transport.send("POST", "/auth/token", body=body, anonymous=True)
     if answer.status in (401, 403):
         raise unauthorized(answer)
-    token = answer.body.get("access_token") if isinstance(answer.body, dict) else None
     if answer.status in (404, 405):
         raise UnexpectedAnswer(
-            "This Airflow has no login for user names and passwords",
+            "This Airflow has no login for this kind of credential",
             f"{answer.source}.",
             "If Airflow is served below a path, airflow_url must contain it; otherwise use the input token.",
         )
+    if answer.status == 422 and "grant_type" in body:
+        raise UnexpectedAnswer(
+            "This Airflow's login takes no client_id and client_secret",
+            f"{answer.source}.{_told(answer)}",
+            "Only the Keycloak auth manager does. For another identity provider give its token_url; otherwise use username "
+            "and password.",
+        )
+    token = answer.body.get("access_token") if isinstance(answer.body, dict) else None
     if answer.status not in (200, 201) or not isinstance(token, str) or not token:
         raise UnexpectedAnswer(
-            "Airflow's login gave no token", f"{answer.source}. {answer.detail}", "Use the input token."
+            "Airflow's login gave no token", f"{answer.source}.{_told(answer)}", "Use the input token."
         )
     return token
+
+
+def _told(answer: Answer) -> str:
+    """Return what a login says, but for a text about what it was sent: that is cut, and half a secret is not masked."""
+    listed = isinstance(answer.body, dict) and isinstance(answer.body.get("detail"), list)
+    return f" {answer.detail}" if answer.status != 422 or listed else ""

@@ -9,15 +9,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 from urllib.parse import quote
 
-from entrypoint.airflow.answers import moment_of, object_of, optional
-from entrypoint.errors import Conflict, DagNotFound, Forbidden, InvalidConf, NotSupported, RunNotFound
+from entrypoint.airflow.answers import forbidden, moment_of, object_of, optional
+from entrypoint.errors import Conflict, DagNotFound, InvalidConf, NotSupported, RunNotFound
 from entrypoint.models import CANCELLED, Dag, DagRun, RunRequest, RunState, TaskInstance
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from entrypoint.airflow.answers import Answer
     from entrypoint.airflow.transport import Transport
+    from entrypoint.wire.answers import Answer
 
 
 Tasks = Literal["failed", "all"] | tuple[TaskInstance, ...]
@@ -138,12 +138,7 @@ class Dialect:
         return answer
 
     def _forbidden(self, answer: Answer) -> Exception:
-        return Forbidden(
-            "A permission is missing",
-            f"{answer.source}. Airflow knows the credential but does not allow this.",
-            'To trigger and wait it needs "can create" on DAG runs, "can edit" on the DAG, and "can read" on DAGs, DAG runs '
-            "and task instances, as Airflow's role User has them.",
-        )
+        return forbidden(answer)
 
     def _run_or_none(self, answer: Answer, dag_id: str, run_id: str) -> DagRun | None:
         if answer.status == 404 and self._says_no_run(answer):

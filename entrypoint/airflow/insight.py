@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entrypoint.airflow.answers import Answer, object_of, optional
+from entrypoint.airflow.answers import object_of, optional
 from entrypoint.airflow.dialect import Dialect, dag_not_found, segment
 from entrypoint.airflow.tracebacks import read_traceback
 from entrypoint.errors import NotThere, TooLarge
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from entrypoint.airflow.logs import LogReader
     from entrypoint.evidence import HumanInput, TaskLog
     from entrypoint.models import DagRun, RunState, TaskInstance
+    from entrypoint.wire.answers import Answer
 
 _MANY = 100
 _LAST_RUNS = 10

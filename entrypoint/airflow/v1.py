@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entrypoint.airflow.answers import optional, unauthorized
+from entrypoint.airflow.answers import is_airflows, optional
 from entrypoint.airflow.dialect import not_supported, segment, stopped_note
 from entrypoint.airflow.insight import Insight
 from entrypoint.airflow.logs import TextLog
@@ -14,10 +14,10 @@ from entrypoint.errors import ActionError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from entrypoint.airflow.answers import Answer
     from entrypoint.airflow.dialect import Tasks
     from entrypoint.airflow.logs import LogReader
     from entrypoint.models import DagRun, RunRequest, TaskInstance
+    from entrypoint.wire.answers import Answer
 
 _ALL = 100_000
 """Airflow 2 honours any limit here, and gives no stable order to page by (airflow-2.md 7)."""
@@ -96,9 +96,9 @@ class V1(Insight):
 
     def _forbidden(self, answer: Answer) -> Exception:
         """Tell a bad credential from a missing permission: 2.11.2 answers 403 to both (airflow-2.md 1)."""
-        if self._transport.get(f"{self.api}/dags", {"limit": 1}).status == 200:
+        if not is_airflows(answer) or self._transport.get(f"{self.api}/dags", {"limit": 1}).status == 200:
             return super()._forbidden(answer)
-        return unauthorized(answer)
+        return self._transport.refused(answer)
 
     # What explains.
 

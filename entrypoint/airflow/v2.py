@@ -15,10 +15,10 @@ from entrypoint.evidence import HumanInput
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from entrypoint.airflow.answers import Answer
     from entrypoint.airflow.dialect import Tasks
     from entrypoint.airflow.logs import LogReader
     from entrypoint.models import DagRun, RunRequest, TaskInstance
+    from entrypoint.wire.answers import Answer
 
 _PAGE = 100
 """Airflow 3 silently cuts a larger limit to this (airflow-3.md 8)."""

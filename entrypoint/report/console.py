@@ -61,6 +61,13 @@ class Console:
         """Airflow was found."""
         self._line(f"Airflow {version} answers at {url}")
 
+    def short_lived(self, left: float, timeout: float) -> None:
+        """The credential may die before the time is over, and cannot be renewed."""
+        self._line(
+            f"The token expires in {took(max(left, 0.0))} and cannot be renewed, timeout is {took(timeout)}: a DAG run that "
+            "takes longer than the token lives ends this step with an error"
+        )
+
     def found(self, outcome: Outcome) -> None:
         """The DAG run of this step is known."""
         if outcome.run is None:

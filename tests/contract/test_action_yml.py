@@ -41,7 +41,22 @@ FIRST_OUTPUTS = (
     *("failed_tasks", "airflow_version", "bundle_version"),
 )
 # Settings that several inputs make up; every other setting has the name of its input.
-TOGETHER = {"credential": {"token", "username", "password"}, "conf": {"conf", "conf_file"}}
+TOGETHER = {
+    "access": {
+        *(
+            "airflow_url",
+            "ca_certificate",
+            "client_certificate",
+            "client_key",
+            "headers",
+            "token",
+            "username",
+            "password",
+        ),
+        *("client_id", "client_secret", "token_url", "scope", "oidc_audience", "mwaa_environment"),
+    },
+    "conf": {"conf", "conf_file"},
+}
 
 
 def tables(heading: str) -> list[list[str]]:
@@ -89,11 +104,8 @@ def test_an_input_is_declared_in_full(name: str) -> None:
 
 
 def test_required() -> None:
-    """Exactly what the code insists on is required; the credential is one of several, which GitHub cannot say."""
-    assert {name for name, declared in ACTION["inputs"].items() if declared.get("required")} == {
-        "airflow_url",
-        "dag_id",
-    }
+    """What the code insists on is required; URL and credential are one of several, which GitHub cannot say."""
+    assert {name for name, declared in ACTION["inputs"].items() if declared.get("required")} == {"dag_id"}
 
 
 def test_defaults_are_those_of_the_code() -> None:
@@ -125,7 +137,7 @@ def test_inputs_in_the_readme(name: str) -> None:
         assert row[1] == f"`{declared['default']}`"
     else:
         assert row[1] in ("", "`{}`", "derived", "automatic")
-    assert row[2] or name in ("username", "password")
+    assert row[2]
 
 
 def test_readme_has_no_other_inputs() -> None:

@@ -1,186 +1,227 @@
-"""Each kind of credential as the header that it becomes, when it is renewed, and that what it derives is masked first."""
-
-import base64
-from dataclasses import dataclass, field
-from typing import Any
+"""Each kind of credential as each of Airflow's APIs is shown it."""
 
 import jwt
 import pytest
 import requests
-from hypothesis import given
-from hypothesis import strategies as st
 
-from entrypoint.auth import Basic, Bearer, Exchanged, Presented
-from entrypoint.models import Password, Secret, Token
+from entrypoint.auth import Presented
+from entrypoint.auth.authorization import Authorization
+from entrypoint.credentials import (
+    AwsKeys,
+    Client,
+    Credential,
+    GitHubToken,
+    Header,
+    Mwaa,
+    OAuth,
+    Password,
+    Secret,
+    Token,
+)
+from entrypoint.errors import NotSupported
+from tests.unit.script import Script, answer
 
 PASSWORD = Password("admin", Secret("pa55word"))
-KEY = "a key that is long enough for HS512 is a key of at least sixty-four bytes"
-texts = st.text(st.characters(exclude_categories=["Cs"]))
+CLIENT = Client("airflow", Secret("cl1ent"))
+GITHUB = GitHubToken("airflow", "https://token.example.com/?api-version=2.0", Secret("requ3st"))
+READY: list[Credential] = [Token(Secret("t0ken")), Header(Secret("Key t0ken"))]
+ASKED_FOR: list[Credential] = [
+    GITHUB,
+    OAuth("https://login.example.com/token", "ops", Secret("cl1ent")),
+    OAuth("https://login.example.com/token", "ops", GITHUB),
+    Mwaa("my-airflow", "eu-central-1", AwsKeys("AKIAEXAMPLE", Secret("k3y"), None)),
+]
+"""What is asked for outside of Airflow, and can be asked for again."""
+OTHERS: list[Credential] = [*READY, PASSWORD, CLIENT, *ASKED_FOR[:3]]
+"""All but Amazon MWAA."""
+HOST = "abc.c1.eu-central-1.airflow.amazonaws.com"
+WEB_TOKEN = answer(200, {"WebServerHostname": HOST, "WebToken": "web-1"})
 
 
-def authorization(authorizer: Bearer | Basic | Exchanged) -> str:
-    """The header that a request gets."""
-    request = requests.Request("GET", "http://airflow.example.com/api").prepare()
-    return str(authorizer(request).headers["Authorization"])
+def presented(credential: Credential, script: Script | None = None) -> Presented:
+    """The credential as it is presented; whoever grants tokens answers by the script."""
+    return Presented(credential, lambda _: None, (script or Script()).wire)
 
 
-def token(claims: dict[str, Any]) -> str:
-    """A signed token with these claims."""
-    return jwt.encode(claims, KEY, "HS512")
+def nobody(_: dict[str, str]) -> str:
+    """A login that must not be used."""
+    raise AssertionError
 
 
-@dataclass
-class Login:
-    """Airflow's login as a script: gives one token after the other, and notes who asked and what was masked by then."""
-
-    tokens: list[str]
-    asked: list[dict[str, str]] = field(default_factory=list)
-    masked: list[str] = field(default_factory=list)
-    now: float = 1_000_000.0
-
-    def __call__(self, body: dict[str, str]) -> str:
-        """Exchange the credential."""
-        self.asked.append(body)
-        return self.tokens.pop(0)
-
-    def authorizer(self) -> Exchanged:
-        """A credential that logs in here."""
-        return Exchanged(PASSWORD, self, self.masked.append, lambda: self.now)
-
-
-def test_bearer() -> None:
-    """A token is sent as it is, and cannot be renewed."""
-    bearer = Bearer(Secret("t0ken"))
-
-    assert authorization(bearer) == "Bearer t0ken"
-    assert bearer.forget() is False
-
-
-@given(texts.filter(lambda text: ":" not in text), texts)
-def test_basic(username: str, password: str) -> None:
-    """User name and password in any script arrive as UTF-8 in Base64, which is masked before it is used."""
-    masked: list[str] = []
-    basic = Basic(Password(username, Secret(password)), masked.append)
-    encoded = authorization(basic).removeprefix("Basic ")
-
-    assert base64.b64decode(encoded).decode() == f"{username}:{password}"
-    assert masked == [encoded]
-    assert basic.forget() is False
-
-
-def test_exchange() -> None:
-    """The first request logs in with exactly two keys and masks the token; the next ones use it again."""
-    login = Login([token({"exp": 1_086_400})])
-    exchanged = login.authorizer()
-
-    assert login.asked == []
-    header = authorization(exchanged)
-    assert header == authorization(exchanged) == f"Bearer {login.masked[0]}"
-    assert login.asked == [{"username": "admin", "password": "pa55word"}]
-
-
-def test_a_password_that_json_escapes() -> None:
-    """A password that looks different in JSON is masked in that form as well, before it is sent so."""
-    masked: list[str] = []
-
-    def login(body: dict[str, str]) -> str:
-        assert masked == ['p\\u00e4ss\\"']
-        return body["password"]
-
-    assert authorization(Exchanged(Password("u", Secret('päss"')), login, masked.append)) == 'Bearer päss"'
-
-
-def test_a_login_that_fails_leaves_no_token() -> None:
-    """An error of the login reaches the caller, and the next request logs in anew."""
-    login = Login([])
-    exchanged = login.authorizer()
-    with pytest.raises(IndexError):
-        authorization(exchanged)
-    login.tokens.append("opaque")
-
-    assert authorization(exchanged) == "Bearer opaque"
+def shown(authorization: Authorization | None) -> dict[str, str]:
+    """The headers that a request gets."""
+    assert authorization is not None
+    return dict(authorization(requests.Request("GET", "http://airflow.example.com/api").prepare()).headers)
 
 
 @pytest.mark.parametrize(
-    ("lifetime", "kept", "renewed"),
-    [(86_400, 86_339, 86_341), (300, 239, 241), (100, 49, 51), (10, 4, 6)],
+    ("credential", "value"), [(READY[0], "Bearer t0ken"), (READY[1], "Key t0ken")], ids=["token", "header"]
 )
-def test_renewal(lifetime: int, kept: int, renewed: int) -> None:
-    """A token is replaced a minute before it dies, or at half its life if that is shorter."""
-    login = Login([])
-    start = int(login.now)
-    login.tokens = [token({"exp": start + lifetime, "n": n}) for n in range(2)]
-    first, second = (f"Bearer {one}" for one in login.tokens)
-    exchanged = login.authorizer()
-
-    assert authorization(exchanged) == first
-    login.now = start + kept
-    assert authorization(exchanged) == first
-    login.now = start + renewed
-    assert authorization(exchanged) == second
-    assert len(login.masked) == 2
+def test_ready_made(credential: Credential, value: str) -> None:
+    """A ready token is presented as Bearer and a ready header as it is, whichever Airflow answers."""
+    assert shown(presented(credential).for_any()) == {"Authorization": value}
 
 
-def test_a_token_that_is_dead_already() -> None:
-    """A clock that differs from Airflow's costs logins, not the run."""
-    login = Login([token({"exp": 999_000}), token({"exp": 999_001})])
-    exchanged = login.authorizer()
-
-    assert authorization(exchanged) != authorization(exchanged)
+def test_password_on_airflow_2() -> None:
+    """Airflow 2 gets a password as HTTP Basic."""
+    assert presented(PASSWORD).for_any() is None
+    assert shown(presented(PASSWORD).for_v1()) == {"Authorization": "Basic YWRtaW46cGE1NXdvcmQ="}
 
 
 @pytest.mark.parametrize(
-    "unreadable",
+    ("credential", "body"),
     [
-        "opaque",
-        "ya29.a0",
-        token({}),
-        token({"exp": None}),
-        token({"exp": "soon"}),
-        token({"exp": [1]}),
-        token({"exp": 10**400}),
-        token({"exp": float("inf")}),
+        (PASSWORD, {"username": "admin", "password": "pa55word"}),
+        (CLIENT, {"grant_type": "client_credentials", "client_id": "airflow", "client_secret": "cl1ent"}),
     ],
-    ids=["opaque", "dots", "no exp", "null", "word", "list", "huge", "infinite"],
+    ids=["password", "client"],
 )
-def test_unreadable_expiry(unreadable: str) -> None:
-    """A token whose expiry cannot be read is used until it is refused."""
-    login = Login([unreadable])
-    exchanged = login.authorizer()
-    authorization(exchanged)
-    login.now += 10**9
+def test_exchanged_on_airflow_3(credential: Credential, body: dict[str, str]) -> None:
+    """Airflow 3's login is told exactly these keys, once, and its token is presented until it is refused."""
+    asked: list[dict[str, str]] = []
 
-    assert authorization(exchanged) == f"Bearer {unreadable}"
+    def login(told: dict[str, str]) -> str:
+        asked.append(told)
+        return f"exchanged-{len(asked)}"
 
-
-def test_refused() -> None:
-    """A refused token is dropped, and the next request presents a new one."""
-    login = Login(["one", "two"])
-    exchanged = login.authorizer()
-
-    assert authorization(exchanged) == "Bearer one"
-    assert exchanged.forget() is True
-    assert authorization(exchanged) == "Bearer two"
-    assert login.masked == ["one", "two"]
+    assert presented(credential).for_any() is None
+    authorization = presented(credential).for_v2(login)
+    assert asked == []
+    assert shown(authorization) == shown(authorization) == {"Authorization": "Bearer exchanged-1"}
+    assert authorization.forget() is True
+    assert shown(authorization) == {"Authorization": "Bearer exchanged-2"}
+    assert asked == [body, body]
 
 
-def test_presented_to_airflow_2() -> None:
-    """Airflow 2 gets a token as Bearer and a password as Basic."""
-    assert authorization(Presented(Token(Secret("t0ken")), lambda _: None).for_v1()) == "Bearer t0ken"
-    assert authorization(Presented(PASSWORD, lambda _: None).for_v1()) == "Basic YWRtaW46cGE1NXdvcmQ="
+def test_a_client_on_airflow_2() -> None:
+    """Airflow 2 has no login for a client, and who gives one is told what to give instead."""
+    with pytest.raises(NotSupported) as caught:
+        presented(CLIENT).for_v1()
+
+    assert "token_url" in caught.value.hint
+    assert "cl1ent" not in f"{caught.value.title} {caught.value.detail} {caught.value.hint}"
 
 
-def test_presented_to_airflow_3() -> None:
-    """Airflow 3 gets a token as Bearer and a password exchanged for one."""
-    assert authorization(Presented(Token(Secret("t0ken")), lambda _: None).for_v2(Login([]))) == "Bearer t0ken"
-    assert authorization(Presented(PASSWORD, lambda _: None).for_v2(Login(["exchanged"]))) == "Bearer exchanged"
+def test_github_token() -> None:
+    """GitHub's token of the job is presented as Bearer, and asked for again when it was refused."""
+    script = Script(answer(200, {"value": "one"}), answer(200, {"value": "two"}))
+    authorization = presented(GITHUB, script).for_any()
+
+    assert script.sent == []
+    assert shown(authorization) == {"Authorization": "Bearer one"}
+    assert authorization is not None
+    assert authorization.forget() is True
+    assert shown(authorization) == {"Authorization": "Bearer two"}
+
+
+@pytest.mark.parametrize("proof", [Secret("cl1ent"), GITHUB], ids=["secret", "GitHub's token"])
+def test_oauth(proof: Secret | GitHubToken) -> None:
+    """The token of a token endpoint is presented as Bearer, whatever proves the client."""
+    github = [] if isinstance(proof, Secret) else [answer(200, {"value": "assertion"})]
+    script = Script(*github, answer(200, {"access_token": "granted", "expires_in": 300}))
+    client = OAuth("https://login.example.com/token", "ops", proof)
+
+    assert shown(presented(client, script).for_any()) == {"Authorization": "Bearer granted"}
+    assert script.sent[-1].url == "https://login.example.com/token"
+
+
+def test_mwaa() -> None:
+    """Amazon MWAA names its web server, and the session there is presented as Airflow 3 or as Airflow 2 gives it."""
+    credential = ASKED_FOR[-1]
+    three = Script(WEB_TOKEN, WEB_TOKEN, answer(302, Set_Cookie="_token=session-3; Path=/"))
+    two = Script(WEB_TOKEN, answer(404), WEB_TOKEN, answer(302, Set_Cookie="session=session-2; Path=/"))
+    with_three = presented(credential, three)
+
+    assert with_three.web_server() == f"https://{HOST}"
+    assert shown(with_three.for_any()) == {"Authorization": "Bearer session-3"}
+    assert shown(presented(credential, two).for_any()) == {"Cookie": "session=session-2"}
+
+
+@pytest.mark.parametrize(
+    "credential",
+    OTHERS,
+    ids=["token", "header", "password", "client", "GitHub", "secret", "assertion"],
+)
+def test_the_others_name_no_web_server(credential: Credential) -> None:
+    """No other credential says where the Airflow is, and nobody is asked."""
+    script = Script()
+
+    assert presented(credential, script).web_server() is None
+    assert script.sent == []
+
+
+def test_what_lasts_until_it_dies() -> None:
+    """What the action cannot renew knows what to say when it dies: how long it lasts, or what may have become of it."""
+    for credential in READY:
+        authorization = presented(credential).for_any()
+        assert authorization is not None
+        assert authorization.forget() is False
+        assert "about 5 minutes" in authorization.when_it_dies.format("5 minutes")
+        assert "oidc_audience" in authorization.when_it_dies
+    basic = presented(PASSWORD).for_v1()
+    assert basic.forget() is False
+    assert "password changed" in basic.when_it_dies.format("5 minutes")
+
+
+@pytest.mark.parametrize("credential", ASKED_FOR, ids=["GitHub", "secret", "assertion", "mwaa"])
+def test_what_is_asked_for_again(credential: Credential) -> None:
+    """What can be asked for again outside of Airflow has no end to speak of, and is not asked for before it is needed."""
+    script = Script()
+    authorization = presented(credential, script).for_any()
+
+    assert authorization is not None
+    assert (authorization.when_it_dies, authorization.left()) == ("", None)
+    assert script.sent == []
+
+
+@pytest.mark.parametrize("credential", [PASSWORD, CLIENT], ids=["password", "client"])
+def test_what_is_exchanged_again(credential: Credential) -> None:
+    """What Airflow's own login takes has no end to speak of either."""
+    authorization = presented(credential).for_v2(nobody)
+
+    assert (authorization.when_it_dies, authorization.left()) == ("", None)
+
+
+def test_left() -> None:
+    """A ready token says how long it lives if that can be read from it, and a ready header never does."""
+    dead = jwt.encode({"exp": 1}, "a key that is long enough for HS256", "HS256")
+    left = [
+        authorization.left()
+        for credential in (Token(Secret(dead)), *READY, Header(Secret(f"Bearer {dead}")))
+        if (authorization := presented(credential).for_any())
+    ]
+
+    assert left[1:] == [None, None, None]
+    assert left[0] is not None
+    assert left[0] < 0
+
+
+def test_everybody_has_a_way_of_his_own() -> None:
+    """The wire is made for the party that is asked, so that no error of one is laid at another's door."""
+    script = Script()
+    for credential in OTHERS[:4]:
+        presented(credential, script)
+    assert script.parties == []
+    for credential in ASKED_FOR:
+        presented(credential, script).for_any()
+
+    names = [party.name for party in script.parties]
+    assert names == [
+        "GitHub's OIDC service",
+        "The identity provider",
+        "The identity provider",
+        "GitHub's OIDC service",
+        "Amazon MWAA",
+        "The MWAA environment's web server",
+    ]
 
 
 def test_reprs() -> None:
-    """No repr of an authorizer shows what it holds."""
-    login = Login(["exchanged"])
-    exchanged = login.authorizer()
-    authorization(exchanged)
+    """No repr of what presents a credential shows what it holds."""
+    basic, exchanged = presented(PASSWORD).for_v1(), presented(PASSWORD).for_v2(lambda _: "exchanged-token")
+    ready = [presented(credential).for_any() for credential in READY]
 
-    for one in (Bearer(Secret("t0ken")), Basic(PASSWORD, lambda _: None), exchanged):
-        assert not any(secret in repr(one) for secret in ("t0ken", "pa55word", "YWRtaW46", "=exchanged"))
+    for authorization in (basic, exchanged, *ready):
+        shown(authorization)
+        said = f"{authorization!r} {presented(PASSWORD)!r}"
+        assert not any(secret in said for secret in ("t0ken", "pa55word", "YWRtaW46", "exchanged-token"))

@@ -315,3 +315,14 @@ def test_unencrypted() -> None:
     assert (note.level, note.title) == ("warning", "The connection to Airflow is not encrypted")
     assert "http://airflow:8080" in note.message
     assert isinstance(note, Annotation)
+
+
+@pytest.mark.parametrize(
+    ("left", "said"), [(3540.0, "expires in 59 m 00 s"), (4.2, "expires in 4.2 s"), (-300.0, "expires in 0.0 s")]
+)
+def test_short_lived(left: float, said: str) -> None:
+    """A token that dies before the time is over is one line: when it does, how long there is, and what becomes of the run."""
+    (line,) = told(lambda console, _: console.short_lived(left, 7200.0)).lines
+
+    assert line.startswith(f"  0:00  The token {said} and cannot be renewed, timeout is 2 h 00 m: ")
+    assert "ends this step with an error" in line

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.airflow import _version
-from entrypoint.airflow.answers import Answer
 from entrypoint.airflow.dialect import Dialect, dag_not_found, segment
 from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
 from entrypoint.errors import DagNotFound, NotSupported, UnexpectedAnswer
 from entrypoint.models import Dag, DagRun, RunRequest
+from entrypoint.wire.answers import Answer
 
 WHEN = datetime(2026, 1, 31, tzinfo=UTC)
 BASE = "https://airflow.example.com/prefix"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.secrets import SHORTEST
+
 TESTS = Path(__file__).parents[1]
 RUNGS = ("unit", "contract", "integration", "airflow", "container")
 # What a unit test has no business with: sockets, processes, real time.
@@ -43,6 +45,7 @@ def imports(path: Path) -> set[str]:
 
 
 FUNCTIONS = list(functions())
+STAND_INS = [*sorted((TESTS / "support").rglob("*.py")), *sorted((TESTS.parent / "dev").rglob("*.py"))]
 
 
 def test_there_are_tests() -> None:
@@ -99,6 +102,60 @@ def test_skips_go_through_one_door(path: Path) -> None:
     doors = re.findall(r"pytest\.(?:mark\.)?(?:skip|skipif|importorskip)\(", path.read_text(encoding="utf-8"))
 
     assert len(doors) == (1 if path.name == "missing.py" else 0)
+
+
+def named_texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Every text in a file that is given a name: by an assignment, as an argument or its default, or in a dictionary."""
+    pairs: list[tuple[str, ast.expr | None]] = []
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            pairs += [(ast.unparse(target), node.value) for target in targets]
+        elif isinstance(node, ast.keyword):
+            pairs.append((node.arg or "", node.value))
+        elif isinstance(node, ast.arguments):
+            late = [*node.posonlyargs, *node.args][::-1][: len(node.defaults)][::-1]
+            pairs += [(one.arg, default) for one, default in zip(late, node.defaults, strict=True)]
+            pairs += [(one.arg, default) for one, default in zip(node.kwonlyargs, node.kw_defaults, strict=True)]
+        elif isinstance(node, ast.Dict):
+            pairs += [(ast.unparse(key), value) for key, value in zip(node.keys, node.values, strict=True) if key]
+    yield from (
+        (name, node.value) for name, node in pairs if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+def too_short(path: Path) -> list[tuple[str, str]]:
+    """The secrets in a file that the guard could not look for."""
+    # The other tokens of Airflow's API say where in a log to go on.
+    secret = re.compile(r"(password|passwd|secret|api_?key|(?<!file_)(?<!continuation_)token)\W*$", re.IGNORECASE)
+    return [(name, text) for name, text in named_texts(path) if secret.search(name) and 0 < len(text) < SHORTEST]
+
+
+@pytest.mark.parametrize("path", STAND_INS, ids=lambda path: str(path.relative_to(TESTS.parent)))
+def test_secrets_can_be_looked_for(path: Path) -> None:
+    """No stand-in has a secret that is so short that the guard would have to skip it."""
+    assert too_short(path) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'PASSWORD = "s3cret"',
+        'self.client_secret: str = "s3cret"',
+        'log_in(token="s3cret")',
+        'def log_in(name, password="s3cret"): ...',
+        'def log_in(name, *, password="s3cret"): ...',
+        'x = {"API_KEY": "s3cret"}',
+    ],
+)
+def test_secrets_that_cannot(tmp_path: Path, code: str) -> None:
+    """The check for short secrets finds them wherever they are given a name."""
+    file = tmp_path / "stand_in.py"
+    file.write_text(code)
+    assert [text for _, text in too_short(file)] == ["s3cret"]
+
+    file.write_text(code.replace("s3cret", "s3cret-that-is-long"))
+    assert too_short(file) == []
 
 
 def test_every_folder_is_a_package() -> None:

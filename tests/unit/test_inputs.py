@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import assume, given
@@ -302,87 +301,6 @@ def test_unusable_json_file(tmp_path: Path, path: str, problem: str) -> None:
     (workspace / "latin1.json").write_bytes(b'{"a": "\xe9"}')
 
     assert problem in refusal(lambda text: inputs.json_file(text, workspace), path).problem
-
-
-@pytest.mark.parametrize(
-    ("text", "url"),
-    [
-        ("https://airflow.example.com", "https://airflow.example.com"),
-        ("https://airflow.example.com/", "https://airflow.example.com"),
-        ("https://airflow.example.com/home", "https://airflow.example.com"),
-        ("https://airflow.example.com/api/v1/", "https://airflow.example.com"),
-        ("https://airflow.example.com/api/v2", "https://airflow.example.com"),
-        ("https://example.com/team/airflow/home/", "https://example.com/team/airflow"),
-        ("https://example.com/homes", "https://example.com/homes"),
-        ("https://example.com/my/api/v3", "https://example.com/my/api/v3"),
-        ("HTTPS://Example.com:8443/x", "https://Example.com:8443/x"),
-        ("http://localhost:8080", "http://localhost:8080"),
-        ("http://airflow-webserver.team_a:8080", "http://airflow-webserver.team_a:8080"),
-        ("http://[::1]:8080/home", "http://[::1]:8080"),
-        ("http://127.0.0.1:8080//", "http://127.0.0.1:8080"),
-        ("https://example.com./a%20b", "https://example.com./a%20b"),
-    ],
-)
-def test_base_url(text: str, url: str) -> None:
-    """The base URL is what is left when pasted tails and slashes are cut."""
-    assert inputs.base_url(text) == url
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("airflow.example.com", "not an http or https URL"),
-        ("airflow.example.com:8080", "not an http or https URL"),
-        ("//airflow.example.com", "not an http or https URL"),
-        ("ftp://airflow.example.com", "not an http or https URL"),
-        ("https://", "not an http or https URL"),
-        ("https:///home", "not an http or https URL"),
-        ("https://:8080", "not an http or https URL"),
-        ("https://[::1", "not a URL"),
-        ("https://example.com:port", "not a URL"),
-        ("https://example.com:99999", "not a URL"),
-        ("https://s3cret@example.com", "user name or password"),
-        ("https://admin:s3cret@example.com", "user name or password"),
-        ("https://@example.com", "user name or password"),
-        ("https://example.com?token=s3cret", "query or a fragment"),
-        ("https://example.com/home#s3cret", "query or a fragment"),
-        ("https://exa mple.com", "character that URLs do not allow"),
-        ("https://example.com/a b", "character that URLs do not allow"),
-        ("https://example.com/\u201c", "character that URLs do not allow"),
-        ("https://example.com\\home", "character that URLs do not allow"),
-        ("https://example.com/a\nb", "character that URLs do not allow"),
-        ("https://a..b", "not a host name"),
-        ("https://.example.com", "not a host name"),
-        ("https://*.example.com", "not a host name"),
-        ("https://" + "a" * 64 + ".com", "not a host name"),
-        ('https://exa"mple.com', "not a host name"),
-        ("https://[v1.x]", "not a host name"),
-        ("https://example.com,https://b.example.com", "not a host name"),
-        ("s3cret", "not an http or https URL"),
-        ("admin:s3cret@example.com", "not an http or https URL"),
-    ],
-)
-def test_not_a_base_url(text: str, problem: str) -> None:
-    """What cannot be reached or would end up in logs with a secret is refused, and never quoted."""
-    wrong = refusal(inputs.base_url, text)
-
-    assert problem in wrong.problem
-    assert "s3cret" not in f"{wrong.problem} {wrong.remedy}"
-
-
-@given(texts | texts.map(lambda text: f"https://example.com/{text}"))
-def test_any_base_url_is_understood_or_refused(text: str) -> None:
-    """Whatever the text, an accepted URL has a host, no tail to stumble over, and parses again to itself."""
-    try:
-        url = inputs.base_url(text)
-    except Wrong:
-        return
-    parts = urlsplit(url)
-    assert parts.scheme in ("http", "https")
-    assert parts.hostname
-    assert not url.endswith(("/", "/home", "/api/v1", "/api/v2"))
-    assert not set(url) & set(" ?#@\\") - set(parts.path)
-    assert inputs.base_url(url) == url
 
 
 @pytest.mark.parametrize("text", ["abc", "ya29.a0-_x", "eyJ.eyJ.sig", "x" * 5000, "a=b+c/d"])

@@ -11,13 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrypoint.credentials import Access, GitHubToken, Mwaa, OAuth, Password, Secret, Tls, Token
 from entrypoint.errors import InvalidInputs
-from entrypoint.models import Password, Secret, Token, XComName
-from entrypoint.settings import NAMES, Settings, parse_settings
+from entrypoint.models import XComName
+from entrypoint.settings import NAMES, SECRETS, Settings, parse_settings
+from tests.unit.handshakes import DEPLOYER, OURS
 
 WORKSPACE = Path("/github/workspace")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 NEEDED = {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "nightly_sales"}
+GITHUB = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://token.example.com/?v=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t"}
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 
 
@@ -37,8 +40,8 @@ def test_defaults() -> None:
     """With the three needed inputs alone every other setting has the contract's default."""
     settings = parse()
 
-    assert (settings.airflow_url, settings.dag_id) == ("https://airflow.example.com", "nightly_sales")
-    assert settings.credential == Token(Secret("t0ken"))
+    assert settings.dag_id == "nightly_sales"
+    assert settings.access == Access("https://airflow.example.com", Token(Secret("t0ken")), (), Tls())
     assert (settings.conf, settings.run_id, settings.note, settings.partition_key) == ({}, None, None, None)
     assert (settings.logical_date, settings.run_after) == (None, None)
     assert (settings.data_interval_start, settings.data_interval_end) == (None, None)
@@ -119,7 +122,35 @@ def test_password() -> None:
     """User name and password are a credential, in any script."""
     settings = parse(token="", username="jürgen", password=" pass wörd:☃\n")
 
-    assert settings.credential == Password("jürgen", Secret("pass wörd:☃"))
+    assert settings.access.credential == Password("jürgen", Secret("pass wörd:☃"))
+
+
+def test_way_in(tmp_path: Path) -> None:
+    """Headers and TLS inputs reach the way in, the files that they name lie in the workspace."""
+    (tmp_path / "ca.pem").write_text(OURS.pem)
+    access = parse(
+        {"headers": "X-Key: abc", "ca_certificate": "ca.pem"},
+        tmp_path,
+        client_certificate=DEPLOYER.certificate,
+        client_key=DEPLOYER.key,
+    ).access
+
+    assert access.headers == (("X-Key", Secret("abc")),)
+    assert access.tls.ca.split() == OURS.pem.split()
+    assert access.tls.key.reveal().split() == DEPLOYER.key.split()
+
+
+def test_environment() -> None:
+    """What stands in the job's environment and in no input is found there, and nowhere else."""
+    aws = {"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "k"}
+    by_github = {**NEEDED, "token": "", "oidc_audience": "airflow"}
+    by_aws = {**NEEDED, "token": "", "airflow_url": "", "mwaa_environment": "m"}
+
+    assert isinstance(parse_settings(by_github, WORKSPACE, GITHUB).access.credential, GitHubToken)
+    assert isinstance(parse_settings(by_aws, WORKSPACE, aws).access.credential, Mwaa)
+    for inputs in (by_github, by_aws):
+        with pytest.raises(InvalidInputs):
+            parse_settings(inputs, WORKSPACE)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +158,7 @@ def test_password() -> None:
     [
         ({"token": ""}, {"token": "no credential"}),
         ({"username": "u"}, {"token": "together with username"}),
-        ({"password": "p"}, {"token": "together with username or password"}),
+        ({"password": "p"}, {"token": "together with username and password"}),
         ({"username": "u", "password": "p"}, {"token": "together with"}),
         ({"token": "", "username": "u"}, {"password": "empty, but username is given"}),
         ({"token": "", "password": "p"}, {"username": "empty, but password is given"}),
@@ -231,25 +262,50 @@ def test_any_inputs_are_understood_or_refused(inputs: dict[str, str]) -> None:
 
 @given(texts.filter(lambda text: len(text.strip()) > 5))
 def test_secrets_are_not_shown(secret: str) -> None:
-    """A token or password stands in no mistake and in no repr, whatever is wrong with it."""
-    for inputs in ({"token": f"s3 {secret}cret"}, {"token": "", "password": f"s3{secret}cret"}):
+    """A secret stands in no mistake and in no repr, whatever is wrong with it."""
+    for inputs in (
+        {"token": f"s3 {secret}cret"},
+        *({"token": "", name: f"s3{secret}cret"} for name in SECRETS if name != "token"),
+    ):
         said = str(mistakes(inputs))
         assert f"{secret}cret" not in said
     assert f"{secret}cret" not in repr(parse(token="", username="u", password=f"s3{secret}cret"))
+
+
+_OF_A_CLIENT = {"token": "", "client_id": "c", "client_secret": "s", "token_url": "https://login.example.com/token"}
+BESIDE = {
+    **{name: {"token": "", "username": "u", "password": "p"} for name in ("username", "password")},
+    **{name: _OF_A_CLIENT for name in (*_OF_A_CLIENT, "scope") if name != "token"},
+    "oidc_audience": {"token": ""},
+}
+"""The inputs that another wants beside it."""
+FREE = ("password", "client_id", "client_secret", "scope", "oidc_audience", "partition_key", "note")
+"""Inputs that may be any text."""
+
+
+def free_texts(settings: Settings) -> list[str | None]:
+    """What became of them."""
+    match settings.access.credential:
+        case Password(_, password):
+            found = [password.reveal()]
+        case OAuth(_, client_id, Secret() as proof, scope):
+            found = [client_id, proof.reveal(), scope]
+        case GitHubToken(audience):
+            found = [audience]
+        case _:
+            found = []
+    return [settings.partition_key, settings.note, *found]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_is_read(name: str) -> None:
     """No input is declared and then ignored: nonsense in any of them is refused, or ends up in the settings."""
     nonsense = "not \u201cusable\u201d: {"
-    inputs = NEEDED | {name: nonsense}
-    if name in ("username", "password"):
-        inputs |= {"token": "", "username": "u", "password": "p"} | {name: nonsense}
-    if name in ("password", "partition_key", "note"):
-        settings = parse_settings(inputs, WORKSPACE)
-        password = settings.credential.password.reveal() if isinstance(settings.credential, Password) else ""
-        assert nonsense in (password, settings.partition_key, settings.note)
+    inputs = {**NEEDED, **BESIDE.get(name, {}), name: nonsense}
+
+    if name in FREE:
+        assert nonsense in free_texts(parse_settings(inputs, WORKSPACE, GITHUB))
     else:
         with pytest.raises(InvalidInputs) as caught:
-            parse_settings(inputs, WORKSPACE)
+            parse_settings(inputs, WORKSPACE, GITHUB)
         assert name in {mistake.name for mistake in caught.value.mistakes}

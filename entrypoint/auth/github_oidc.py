@@ -1,0 +1,56 @@
+"""GitHub's OIDC token of this job: asked for again and again, so that renewing costs nothing (authentication.md 2.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from entrypoint.auth.plain import usable
+from entrypoint.errors import Unauthorized
+from entrypoint.wire import Sending
+from entrypoint.wire.answers import Party, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entrypoint.credentials import GitHubToken
+    from entrypoint.wire import Wire
+
+PARTY = Party("GitHub's OIDC service", "https://www.githubstatus.com")
+
+
+class GitHubOidc:
+    """Asks GitHub for this job's token.
+
+    Args:
+        source: where, with what, and for whom.
+        wire: makes the way there.
+        mask: hides a text in the log.
+    """
+
+    def __init__(self, source: GitHubToken, wire: Callable[[Party], Wire], mask: Callable[[str], None]) -> None:
+        self._source = source
+        self._wire = wire(PARTY)
+        self._mask = mask
+
+    def token(self) -> str:
+        """Return a new token, masked.
+
+        Raises:
+            Unauthorized: GitHub refused.
+            AirflowUnreachable, UnexpectedAnswer: as `Wire.send`.
+        """
+        url = f"{self._source.url}&audience={quote(self._source.audience, safe='')}"
+        headers = {
+            "Authorization": f"Bearer {self._source.request_token.reveal()}",
+            "Accept": "application/json",
+        }
+        sending = Sending("GET", url, "GET (GitHub's OIDC token)", headers)
+        answer = self._wire.send(sending, lambda response, _: read(sending.source, response, PARTY))
+        if answer.status != 200:
+            raise Unauthorized(
+                "GitHub gave no OIDC token",
+                f"{answer.source}{f': {answer.detail}' if answer.detail else ''}",
+                "The job needs `permissions: id-token: write`, and so does the caller of a reusable workflow.",
+            )
+        return usable(answer.body.get("value") if isinstance(answer.body, dict) else None, self._mask, PARTY.name)

@@ -1,0 +1,47 @@
+"""The signature that AWS wants on a request (Signature Version 4), for a POST without body or query.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html; the tests hold it to botocore.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from entrypoint.credentials import AwsKeys
+
+_EMPTY = hashlib.sha256(b"").hexdigest()
+
+
+def signed(url: str, region: str, service: str, keys: AwsKeys, now: datetime) -> dict[str, str]:
+    """Return the headers that sign a POST.
+
+    Args:
+        url: https, without a port or a query, its path quoted already.
+        region: of AWS.
+        service: as AWS names it in signatures.
+        keys: who signs.
+        now: in UTC.
+    """
+    parts = urlsplit(url)
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    headers = {"host": parts.netloc, "x-amz-date": stamp}
+    if keys.session_token is not None:
+        headers["x-amz-security-token"] = keys.session_token.reveal()
+    names = ";".join(sorted(headers))
+    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+    request = f"POST\n{parts.path}\n\n{lines}\n{names}\n{_EMPTY}"
+    scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+    key = f"AWS4{keys.secret_access_key.reveal()}".encode()
+    for part in (stamp[:8], region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, text.encode(), "sha256").hex()
+    del headers["host"]  # the HTTP library writes it
+    credential = f"Credential={keys.access_key_id}/{scope}"
+    return headers | {"Authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, Signature={signature}"}

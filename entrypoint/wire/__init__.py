@@ -1,0 +1,173 @@
+"""One HTTP exchange with one party: the only code that touches the network. TLS, timeouts, no redirects, failures named once.
+
+It sends once, and knows neither Airflow's API nor a login's. Of the job's environment nothing counts here but its proxy:
+neither `~/.netrc` nor `REQUESTS_CA_BUNDLE` (authentication.md 3).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import certifi
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
+
+from entrypoint.credentials import Tls
+from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
+from entrypoint.wire.answers import AIRFLOW, RE_RUN, TRY_LATER, Party
+from entrypoint.wire.tls import context, what_failed
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    from requests.auth import AuthBase
+
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 60.0
+"""Seconds. An Airflow that is frozen for a minute must not end a wait (waiting.md 3)."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A request. `source` is how error texts name it; `auth` adds the credential."""
+
+    method: str
+    url: str
+    source: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    params: Mapping[str, Any] | None = None
+    body: bytes | Mapping[str, str] | None = field(default=None, repr=False)
+    auth: AuthBase | Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None
+
+
+class Wire:
+    """The way to one party.
+
+    Args:
+        party: whom error texts name.
+        tls: CAs that are trusted beside the public ones, and a client certificate.
+        present: whether this party is shown the client certificate.
+        read_timeout: seconds that an answer may take, asked anew for each request so that none outlasts a deadline.
+        trace: is told of every request: method, path, what came back. Neither headers nor bodies.
+    """
+
+    def __init__(
+        self,
+        party: Party = AIRFLOW,
+        tls: Tls = Tls(),  # noqa: B008 - frozen
+        *,
+        present: bool = False,
+        read_timeout: Callable[[], float] = lambda: READ_TIMEOUT,
+        trace: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.party = party
+        self._read_timeout = read_timeout
+        self._trace = trace
+        self._session = requests.Session()
+        if tls != Tls():
+            self._session.mount("https://", _Adapter(context(tls, present=present)))
+        # An old `_token` cookie would beat the Authorization header on Airflow 3.1 (authentication.md 3.7).
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def send(self, sending: Sending, use: Callable[[requests.Response, float], T]) -> T:
+        """Send once, and return what `use` makes of the response and of the moment at which its time is over.
+
+        `use` reads the body: what fails meanwhile is named like what failed before. Raises what `use` raises, and:
+
+        Raises:
+            AirflowUnreachable: no answer, or a cut one. The request may have taken effect.
+            UnexpectedAnswer: the TLS certificate is not trusted.
+        """
+        limit = self._read_timeout()
+        began = time.monotonic()
+        try:
+            with self._session.request(
+                sending.method,
+                sending.url,
+                params=sending.params,
+                data=sending.body,
+                headers=dict(sending.headers),
+                # An AuthBase keeps requests from letting ~/.netrc replace the credential (authentication.md 3.3).
+                auth=sending.auth or _anonymous,
+                allow_redirects=False,
+                timeout=(min(CONNECT_TIMEOUT, limit), limit),
+                # Named, because REQUESTS_CA_BUNDLE of the job would win over True (authentication.md 3.4).
+                verify=certifi.where(),
+                stream=True,
+            ) as response:
+                made = use(response, began + limit)
+                self._trace(f"{sending.source} answered {response.status_code} after {time.monotonic() - began:.2f} s")
+                return made
+        except (requests.exceptions.RequestException, HTTPError) as error:
+            fault = _unreachable(sending, error, limit, self.party)
+            self._trace(fault.detail)
+            raise fault from None
+        except ActionError as error:
+            self._trace(error.detail)
+            raise
+
+
+class _Adapter(HTTPAdapter):
+    """Connects in a TLS context of ours, through a proxy as well."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._tls = tls
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._tls)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(*args, **kwargs, ssl_context=self._tls)
+
+
+def path_of(url: str) -> str:
+    """Return host and path of a URL, which may be shown where the rest of it may not."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}{parts.path}"
+
+
+def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _unreachable(
+    sending: Sending, error: Exception, limit: float, party: Party
+) -> AirflowUnreachable | UnexpectedAnswer:
+    """Name what happened. The exception's own text is left out: it may quote a header or a URL with a secret."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return UnexpectedAnswer(
+            f"No trusted TLS connection to {party.name}",
+            f"{sending.source}: {what_failed(error)}.",
+            "Use the name that the certificate was issued for. For a CA of your own give its certificate as ca_certificate; "
+            "if the server wants a client certificate, give client_certificate and client_key.",
+        )
+    if isinstance(error, requests.exceptions.ProxyError):
+        what = "the proxy did not let it through"
+    elif isinstance(error, requests.exceptions.ConnectTimeout):
+        what = f"no connection within {min(CONNECT_TIMEOUT, limit):.0f} s"
+    elif isinstance(error, requests.exceptions.Timeout):
+        what = f"no answer within {limit:.0f} s"
+    elif "NameResolution" in repr(error):
+        what = "the host name cannot be resolved"
+    elif "refused" in repr(error):
+        what = "the connection was refused"
+    elif isinstance(error, (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)):
+        what = "the answer was cut off"
+    elif isinstance(error, requests.exceptions.ConnectionError):
+        what = "the connection was closed without an answer"
+    else:
+        what = f"it could not be sent ({type(error).__name__})"
+    return AirflowUnreachable(
+        f"{party.name} does not answer",
+        f"{sending.source}: {what}.",
+        f"Check {party.where}, and that this runner's network reaches it. {TRY_LATER if party is AIRFLOW else RE_RUN}",
+    )

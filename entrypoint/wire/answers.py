@@ -1,0 +1,182 @@
+"""What a server answered, read once: JSON, or the name of what it is instead.
+
+Pure: it sends nothing, and knows neither Airflow's API nor a login's.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http.cookies import CookieError, SimpleCookie
+from time import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer, shortened
+
+if TYPE_CHECKING:
+    import requests
+
+RE_RUN = "Then re-run this job: it continues the same DAG run."
+TRY_LATER = f"Look at the web server's or gateway's own health and log. {RE_RUN}"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who is talked to, as error texts name it, and what of the workflow says where it is."""
+
+    name: str
+    where: str
+
+
+AIRFLOW = Party("Airflow", "airflow_url")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer with a JSON body, or with a body that is not JSON (`body` is then None).
+
+    Attributes:
+        source: method, path, status and content type, for error texts.
+        text: the beginning of a body that is not JSON, 500 characters at the most.
+        server: who says that it answered: the header `Server`.
+        cookies: those that it set, by name.
+        party: who was asked.
+    """
+
+    status: int
+    body: Any
+    source: str
+    text: str = ""
+    server: str = ""
+    cookies: dict[str, str] = field(default_factory=dict, repr=False)
+    party: Party = AIRFLOW
+
+    @property
+    def detail(self) -> str:
+        """The server's own words about an error.
+
+        Airflow's `detail` may be text, a list or an object, or null beside a `title` (airflow-2.md 11.5, airflow-3.md 11.2);
+        OAuth has `error` and `error_description` (RFC 6749 5.2), AWS `message`.
+        """
+        if not isinstance(self.body, dict):
+            return self.text
+        detail = next(
+            (self.body[key] for key in ("detail", "title", "error", "message", "Message") if self.body.get(key)), ""
+        )
+        if isinstance(detail, list):
+            return "; ".join(
+                f"{'.'.join(map(str, item['loc']))}: {item.get('msg')}"
+                if isinstance(item, dict) and isinstance(item.get("loc"), list)
+                else str(item)
+                for item in detail
+            )
+        if isinstance(detail, dict):
+            return ": ".join(str(detail[key]) for key in ("reason", "message") if detail.get(key)) or str(detail)
+        return ": ".join(str(words) for words in (detail, self.body.get("error_description")) if words)
+
+    def unexpected(self, why: str) -> UnexpectedAnswer:
+        """Return the error for an answer that does not say what this server's API says."""
+        title = (
+            "That is not an answer of Airflow's API"
+            if self.party is AIRFLOW
+            else f"{self.party.name} gave an unexpected answer"
+        )
+        hint = (
+            "airflow_url must be the address under which people open Airflow, path prefix included, with no login page of "
+            "a proxy in front of it."
+            if self.party is AIRFLOW
+            else f"Check {self.party.where}: something else may answer there."
+        )
+        return UnexpectedAnswer(
+            title,
+            f"{self.source}: {why}" + (f" It begins: {shortened(self.text, 200)}" if self.text else ""),
+            hint,
+        )
+
+
+def origin_of(source: str, response: requests.Response) -> str:
+    """Return request, status and content type, for error texts."""
+    return f"{source} answered {response.status_code} {_kind(response)}"
+
+
+def _kind(response: requests.Response) -> str:
+    return response.headers.get("Content-Type", "no content type").split(";")[0].strip().lower()
+
+
+def read(source: str, response: requests.Response, party: Party = AIRFLOW, *, redirects: bool = False) -> Answer:
+    """Read a response; `redirects`: a redirect is an answer like any other, to be looked at and not to be followed.
+
+    Raises:
+        AirflowUnreachable: 429 or 5xx.
+        UnexpectedAnswer: a redirect, broken JSON, or a 2xx that is not JSON.
+    """
+    source = origin_of(source, response)
+    status = response.status_code
+    if status == 429 or status >= 500:
+        raise AirflowUnreachable(
+            f"{party.name} answers {status}",
+            f"{source}.",
+            TRY_LATER if party is AIRFLOW else f"Look how it is ({party.where}). {RE_RUN}",
+            status=status,
+            retry_after=_retry_after(response.headers.get("Retry-After")),
+        )
+    if 300 <= status < 400 and not redirects:
+        raise _redirect(source, response.headers.get("Location", ""), party)
+    body = None
+    bare = Answer(status, None, source, server=response.headers.get("Server", ""), party=party)
+    if _kind(response).endswith("json"):
+        try:
+            body = response.json()
+        except (ValueError, RecursionError):
+            raise bare.unexpected("the JSON is cut off or broken.") from None
+    text = "" if body is not None else shortened(response.text.strip(), 500)
+    answer = Answer(status, body, source, text, bare.server, _cookies(response), party)
+    if response.ok and status != 204 and body is None and not redirects:
+        raise answer.unexpected("the body is not JSON.")
+    return answer
+
+
+def _redirect(source: str, location: str, party: Party) -> UnexpectedAnswer:
+    if party is AIRFLOW:
+        return UnexpectedAnswer(
+            "Airflow's address redirects",
+            f"{source}, to {_origin(location)}. A redirect is never followed: "
+            "it would carry the credential elsewhere and turn the trigger into something else.",
+            "Give the final address as airflow_url (https instead of http?). If it is a login page, a gateway in front of "
+            "Airflow wants a credential of its own: give it by the input headers.",
+        )
+    return UnexpectedAnswer(
+        f"{party.name} redirects",
+        f"{source}, to {_origin(location)}. A redirect is never followed: it would carry the credential elsewhere.",
+        f"Check {party.where}: it must be the final address.",
+    )
+
+
+def _origin(location: str) -> str:
+    """Return where a redirect leads without its query, which may hold a token."""
+    with suppress(ValueError):
+        parts = urlsplit(location)
+        if parts.hostname:
+            return f"{parts.scheme}://{parts.hostname}{parts.path}"
+    return "another path of the same server"
+
+
+def _cookies(response: requests.Response) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in response.raw.headers.getlist("Set-Cookie") if hasattr(response.raw, "headers") else ():
+        with suppress(CookieError):
+            found |= {name: morsel.value for name, morsel in SimpleCookie(line).items()}
+    return found
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Read `Retry-After`, in seconds or as an HTTP date, into seconds from now."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value[:9])
+    with suppress(ValueError, OverflowError):
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
+    return None

@@ -1,0 +1,1 @@
+# What the tests use of a package that ships no types.

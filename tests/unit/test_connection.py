@@ -1,0 +1,92 @@
+"""How long one request of a process may take, on a clock that the test turns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from entrypoint.connection import TO_EXPLAIN, Connection
+from entrypoint.settings import parse_settings
+from entrypoint.wire.answers import AIRFLOW
+
+SETTINGS = parse_settings(
+    {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "nightly_sales"},
+    Path("/github/workspace"),
+)
+
+
+@dataclass
+class Clock:
+    """Monotonic seconds, moved by hand."""
+
+    now: float = 5000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+def longest_answer(connection: Connection) -> float:
+    """The seconds that an answer may take if it is asked for now."""
+    return connection._wire(AIRFLOW)._read_timeout()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time."""
+    return Clock()
+
+
+@pytest.fixture
+def connection(clock: Clock) -> Connection:
+    """A way to Airflow on which any answer may take 60 s."""
+    return Connection(SETTINGS, clock, lambda _: None, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "left", "longest"),
+    [(3600, 3600, 60), (3600, 50, 50), (3600, 0.5, 1), (3600, -400, 1), (30, 30, 30), (0, 0, 1)],
+)
+def test_allow(connection: Connection, clock: Clock, seconds: float, left: float, longest: float) -> None:
+    """No answer is waited for longer than its own time, and than what is left, of which a second is always there."""
+    assert connection.allow(seconds) == connection.until == 5000 + seconds
+    clock.now += seconds - left
+
+    assert connection.left() == left
+    assert longest_answer(connection) == longest
+
+
+def test_allow_with_a_limit(connection: Connection) -> None:
+    """A limit for each answer counts until time is allowed anew, and never makes it longer."""
+    connection.allow(3600, 20)
+    assert longest_answer(connection) == 20
+    connection.allow(3600)
+    assert longest_answer(connection) == 60
+    connection.allow(3600, 90)
+    assert longest_answer(connection) == 60
+
+
+def test_brief(connection: Connection) -> None:
+    """What only explains gets a short time for each answer, however it ends, and never a longer one than there was."""
+    connection.allow(3600)
+    seen = []
+
+    def explain() -> None:
+        with connection.brief():
+            seen.append(longest_answer(connection))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        explain()
+    assert seen == [TO_EXPLAIN]
+    assert longest_answer(connection) == 60
+    connection.allow(3600, 5)
+    with connection.brief():
+        assert longest_answer(connection) == 5
+    assert longest_answer(connection) == 5
+
+
+def test_before_any_time_is_allowed(connection: Connection) -> None:
+    """Until time is allowed, there is none."""
+    assert connection.left() == 0
+    assert longest_answer(connection) == 1

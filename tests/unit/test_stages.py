@@ -1,0 +1,56 @@
+"""What is hidden before anything else is done."""
+
+import pytest
+
+from entrypoint.settings import NAMES, SECRETS
+from entrypoint.stages import _secrets
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "aws-k3y",
+    "AWS_SESSION_TOKEN": "aws-sess1on",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "requ3st",
+}
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job with AWS credentials and GitHub's OIDC endpoint."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+def hidden(**inputs: str) -> set[str]:
+    """What is hidden of these inputs and the job's environment."""
+    return {secret for secret in _secrets(dict.fromkeys(NAMES, "") | inputs) if secret}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "secrets"),
+    [
+        ({}, set()),
+        *(({name: "s3cret"}, {"s3cret"}) for name in SECRETS),
+        ({"headers": "X-Key: k3y\nAuthorization: Basic abc"}, {"k3y", "Basic abc", "abc"}),
+        ({"headers": "no header"}, {"no header"}),
+        ({"mwaa_environment": "m"}, {"aws-k3y", "aws-sess1on"}),
+        ({"oidc_audience": "a"}, {"requ3st"}),
+        ({"token": "one", "password": "two", "oidc_audience": "a", "headers": "A: b"}, {"one", "two", "requ3st", "b"}),
+    ],
+)
+def test_secrets(inputs: dict[str, str], secrets: set[str]) -> None:
+    """Every given secret is hidden, right or wrong, and of the job's environment what the inputs make this action use."""
+    assert hidden(**inputs) == secrets
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in (*SECRETS, "headers")])
+def test_what_is_no_secret(name: str) -> None:
+    """What is no secret is not hidden: the log would be unreadable."""
+    assert "shown" not in hidden(**{name: "shown"})
+
+
+def test_what_the_environment_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job without the credentials that the inputs speak of has nothing to hide."""
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name)
+
+    assert hidden(mwaa_environment="m", oidc_audience="a") == set()

@@ -1,0 +1,226 @@
+"""Requests to one Airflow: what each carries, when a refused one is sent again, and what a refusal is called."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from entrypoint.airflow.transport import Transport
+from entrypoint.auth.authorization import Authorization, Grant
+from entrypoint.credentials import Secret
+from entrypoint.errors import AirflowUnreachable, Unauthorized, UnexpectedAnswer
+from tests.unit.script import Script, answer
+
+BASE = "https://airflow.example.com/team"
+GOOD = answer(200, {"ok": True})
+REFUSED = answer(401, {"detail": "Token Expired"})
+UNREADABLE = answer(403, {"detail": "Invalid JWT token"})
+FORBIDDEN = answer(403, {"detail": "Forbidden"})
+PAGE = answer(401, b"<html>Sign in")
+FOR_GOOD = "It lasted {}."
+
+
+def tokens(*, doubtful: bool = False) -> Iterator[Grant]:
+    """One grant after the other, each with its number."""
+    return (Grant(Secret(f"Bearer {number}"), doubtful=doubtful) for number in range(1, 10))
+
+
+def transport(script: Script, *, for_good: bool = False, doubtful: bool = False) -> Transport:
+    """The way to an Airflow that answers by the script, with a credential that can be renewed or not."""
+    made = Transport(BASE, script.wire(), (("X-Key", Secret("k3y")), ("CF-Access-Client-Id", Secret("abc"))))
+    grants = tokens(doubtful=doubtful)
+    made.authorizer = Authorization(lambda: next(grants), FOR_GOOD if for_good else "")
+    return made
+
+
+def presented(script: Script) -> list[str | None]:
+    """The credential of each request."""
+    return [sent.headers.get("Authorization") for sent in script.sent]
+
+
+def test_what_every_request_carries() -> None:
+    """Every request goes below the base URL, with the given headers and the credential, and asks for JSON."""
+    script = Script(GOOD, GOOD, GOOD)
+    way = transport(script)
+    way.get("/api/v2/dags", {"limit": 1})
+    way.send("POST", "/api/v2/dags/a%2Fb/dagRuns", body={"conf": {"é": 1}})
+    way.send("POST", "/auth/token", body={}, anonymous=True)
+
+    assert [sent.url for sent in script.sent] == [
+        f"{BASE}/api/v2/dags?limit=1",
+        f"{BASE}/api/v2/dags/a%2Fb/dagRuns",
+        f"{BASE}/auth/token",
+    ]
+    for sent in script.sent:
+        assert (sent.headers["X-Key"], sent.headers["CF-Access-Client-Id"]) == ("k3y", "abc")
+        assert sent.headers["Accept"] == "application/json"
+    assert presented(script) == ["Bearer 1", "Bearer 1", None]
+    assert [sent.headers.get("Content-Type") for sent in script.sent] == [None, "application/json", "application/json"]
+    assert [sent.request.body for sent in script.sent] == [None, b'{"conf": {"\\u00e9": 1}}', b"{}"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "doubtful", "for_good", "sent"),
+    [
+        (REFUSED, False, False, 2),
+        (REFUSED, True, False, 2),
+        (PAGE, False, False, 2),
+        (UNREADABLE, False, False, 2),
+        (FORBIDDEN, True, False, 2),
+        (FORBIDDEN, False, False, 1),
+        (answer(404, {"detail": "Not found"}), True, False, 1),
+        (FORBIDDEN, True, True, 1),
+    ],
+)
+def test_once_more(refusal: bytes, doubtful: bool, for_good: bool, sent: int) -> None:  # noqa: FBT001 - a table's columns
+    """A request is sent once more if its refusal may mean the credential, and another one can be had."""
+    script = Script(refusal, GOOD)
+    found = transport(script, for_good=for_good, doubtful=doubtful).send("POST", "/x", body={"a": 1})
+
+    assert found.status == (200 if sent == 2 else int(refusal.split()[1]))
+    assert presented(script) == [f"Bearer {number + 1}" for number in range(sent)]
+    assert {sent.request.body for sent in script.sent} == {b'{"a": 1}'}
+
+
+@pytest.mark.parametrize("refusal", [REFUSED, UNREADABLE, PAGE], ids=["401", "Invalid JWT", "page"])
+@pytest.mark.parametrize("for_good", [True, False])
+def test_refused(refusal: bytes, for_good: bool) -> None:  # noqa: FBT001 - a table's column
+    """A credential that is refused again, or is there once, is an error."""
+    script = Script(refusal, refusal, GOOD)
+    with pytest.raises(Unauthorized) as caught:
+        transport(script, for_good=for_good).get("/x")
+
+    assert len(script.sent) == (1 if for_good else 2)
+    assert caught.value.title == (
+        "A gateway in front of Airflow refused the request" if refusal == PAGE else "Airflow refused the credential"
+    )
+
+
+def test_a_permission_that_is_missing() -> None:
+    """A doubtful credential that is forbidden the same twice is good: the answer is the caller's to judge."""
+    script = Script(FORBIDDEN, FORBIDDEN)
+
+    assert transport(script, doubtful=True).get("/x").status == 403
+    assert presented(script) == ["Bearer 1", "Bearer 2"]
+
+
+def test_vague() -> None:
+    """Where 403 may mean either, a forbidden request is sent once more with another credential."""
+    script = Script(FORBIDDEN, GOOD)
+    way = transport(script)
+    way.vague = True
+
+    assert way.get("/x").status == 200
+
+
+@pytest.mark.parametrize(
+    ("before", "telling", "said"),
+    [
+        ([GOOD], True, "Airflow no longer accepts the credential"),
+        ([answer(404, {"detail": "Not found"})], True, "Airflow no longer accepts the credential"),
+        ([FORBIDDEN, GOOD], True, "Airflow no longer accepts the credential"),
+        ([FORBIDDEN], True, "Airflow refused the credential"),
+        ([GOOD], False, "Airflow refused the credential"),
+        ([], True, "Airflow refused the credential"),
+    ],
+)
+def test_died_meanwhile(before: list[bytes], telling: bool, said: str) -> None:  # noqa: FBT001 - a table's column
+    """A credential that is there once and was accepted before has died; one that never told anything was never good."""
+    way = transport(Script(*before, REFUSED), for_good=True)
+    for _ in before:
+        way.send("GET", "/x", telling=telling)
+    with pytest.raises(Unauthorized) as caught:
+        way.get("/x")
+
+    assert caught.value.title == said
+    lasted = re.match(r"It lasted \d+ seconds\. ", caught.value.hint)
+    assert bool(lasted) is (said == "Airflow no longer accepts the credential")
+
+
+def test_what_can_be_renewed_does_not_die() -> None:
+    """A credential that can be had again and is refused twice is refused, however often it was accepted."""
+    way = transport(Script(GOOD, REFUSED, REFUSED))
+    way.get("/x")
+    with pytest.raises(Unauthorized, match="Airflow refused the credential"):
+        way.get("/x")
+
+
+@pytest.mark.parametrize("anonymous", [True, False])
+def test_without_a_credential(anonymous: bool) -> None:  # noqa: FBT001 - a table's column
+    """A refusal of a request that carried no credential is the caller's to judge."""
+    script = Script(REFUSED)
+    way = transport(script)
+    if not anonymous:
+        way.authorizer = None
+
+    assert way.send("POST", "/auth/token", anonymous=anonymous).status == 401
+    assert presented(script) == [None]
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (answer(503, b""), AirflowUnreachable),
+        (answer(302, Location="/login"), UnexpectedAnswer),
+        (answer(200, b"<html>"), UnexpectedAnswer),
+    ],
+    ids=["503", "redirect", "page"],
+)
+def test_no_answer(reply: bytes, error: type[Exception]) -> None:
+    """What is no answer of Airflow's is not sent again, whatever the credential."""
+    script = Script(reply, GOOD)
+    with pytest.raises(error):
+        transport(script, doubtful=True).send("POST", "/x")
+
+    assert len(script.sent) == 1
+
+
+def test_stream() -> None:
+    """A large body is handed over piece by piece, in the form that was asked for, as far as it is wanted."""
+    pieces: list[bytes] = []
+
+    def take(piece: bytes) -> bool:
+        pieces.append(piece)
+        return len(pieces) < 2
+
+    script = Script(answer(200, b"x" * 200_000, "text/plain"))
+    found = transport(script).stream("/log", "text/plain", take, {"full": "true"})
+
+    assert (found.status, found.body) == (200, None)
+    assert found.source == "GET /log answered 200 text/plain"
+    assert [len(piece) for piece in pieces] == [65_536, 65_536]
+    assert (script.sent[0].headers["Accept"], script.sent[0].url) == ("text/plain", f"{BASE}/log?full=true")
+
+
+def test_a_stream_that_is_refused() -> None:
+    """What is no success is not handed over; after a refusal the body of the second answer is."""
+    pieces: list[bytes] = []
+
+    def take(piece: bytes) -> bool:
+        pieces.append(piece)
+        return True
+
+    missing = transport(Script(answer(404, {"detail": "No log"}))).stream("/log", "text/plain", take)
+    assert (missing.status, missing.detail, pieces) == (404, "No log", [])
+    transport(Script(REFUSED, answer(200, b"log", "text/plain"))).stream("/log", "text/plain", take)
+    assert pieces == [b"log"]
+
+
+@pytest.mark.parametrize(
+    ("date", "moment"),
+    [
+        ("Sat, 31 Jan 2026 09:30:15 GMT", datetime(2026, 1, 31, 9, 30, 15, tzinfo=UTC)),
+        ("Sat, 31 Jan 2026 10:30:15 +0100", datetime(2026, 1, 31, 9, 30, 15, tzinfo=UTC)),
+        ("Sat, 31 Jan 2026 09:30:15 -0000", None),
+        ("soon", None),
+        ("Sat, 31 Jan 99999 09:30:15 GMT", None),
+        ("", None),
+    ],
+)
+def test_server_time(date: str, moment: datetime | None) -> None:
+    """The server's clock is that of its last answer, whatever its status, and unknown if it cannot be read."""
+    way = transport(Script(answer(404, {}, Date=date)))
+    way.get("/x")
+
+    assert way.server_time == moment

@@ -1,0 +1,164 @@
+"""URLs from inputs: what is left of them, and what is refused without being quoted."""
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrypoint.inputs import Wrong
+from entrypoint.urls import base_url, token_url
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+def refusal(parser: Callable[[str], str], text: str) -> Wrong:
+    """The refusal of a text, which has to be a sentence about the problem and a sentence about the remedy."""
+    with pytest.raises(Wrong) as caught:
+        parser(text)
+    for said in (caught.value.problem, caught.value.remedy):
+        assert said.endswith("."), said
+        assert "\n" not in said
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("https://airflow.example.com", "https://airflow.example.com"),
+        ("https://airflow.example.com/", "https://airflow.example.com"),
+        ("https://airflow.example.com/home", "https://airflow.example.com"),
+        ("https://airflow.example.com/api/v1/", "https://airflow.example.com"),
+        ("https://airflow.example.com/api/v2", "https://airflow.example.com"),
+        ("https://example.com/team/airflow/home/", "https://example.com/team/airflow"),
+        ("https://example.com/homes", "https://example.com/homes"),
+        ("https://example.com/my/api/v3", "https://example.com/my/api/v3"),
+        ("HTTPS://Example.com:8443/x", "https://Example.com:8443/x"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://airflow-webserver.team_a:8080", "http://airflow-webserver.team_a:8080"),
+        ("http://[::1]:8080/home", "http://[::1]:8080"),
+        ("http://127.0.0.1:8080//", "http://127.0.0.1:8080"),
+        ("https://example.com./a%20b", "https://example.com./a%20b"),
+    ],
+)
+def test_base_url(text: str, url: str) -> None:
+    """The base URL is what is left when pasted tails and slashes are cut."""
+    assert base_url(text) == url
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("airflow.example.com", "not an http or https URL"),
+        ("airflow.example.com:8080", "not an http or https URL"),
+        ("//airflow.example.com", "not an http or https URL"),
+        ("ftp://airflow.example.com", "not an http or https URL"),
+        ("https://", "not an http or https URL"),
+        ("https:///home", "not an http or https URL"),
+        ("https://:8080", "not an http or https URL"),
+        ("https://[::1", "not a URL"),
+        ("https://example.com:port", "not a URL"),
+        ("https://example.com:99999", "not a URL"),
+        ("https://s3cret@example.com", "user name or password"),
+        ("https://admin:s3cret@example.com", "user name or password"),
+        ("https://@example.com", "user name or password"),
+        ("https://example.com?token=s3cret", "query or a fragment"),
+        ("https://example.com/home#s3cret", "query or a fragment"),
+        ("https://exa mple.com", "character that URLs do not allow"),
+        ("https://example.com/a b", "character that URLs do not allow"),
+        ("https://example.com/\u201c", "character that URLs do not allow"),
+        ("https://example.com\\home", "character that URLs do not allow"),
+        ("https://example.com/a\nb", "character that URLs do not allow"),
+        ("https://a..b", "not a host name"),
+        ("https://.example.com", "not a host name"),
+        ("https://*.example.com", "not a host name"),
+        ("https://" + "a" * 64 + ".com", "not a host name"),
+        ('https://exa"mple.com', "not a host name"),
+        ("https://[v1.x]", "not a host name"),
+        ("https://example.com,https://b.example.com", "not a host name"),
+        ("s3cret", "not an http or https URL"),
+        ("admin:s3cret@example.com", "not an http or https URL"),
+    ],
+)
+def test_not_a_base_url(text: str, problem: str) -> None:
+    """What cannot be reached or would end up in logs with a secret is refused, and never quoted."""
+    wrong = refusal(base_url, text)
+
+    assert problem in wrong.problem
+    assert "s3cret" not in f"{wrong.problem} {wrong.remedy}"
+
+
+@given(texts | texts.map(lambda text: f"https://example.com/{text}"))
+def test_any_base_url_is_understood_or_refused(text: str) -> None:
+    """Whatever the text, an accepted URL has a host, no tail to stumble over, and parses again to itself."""
+    try:
+        url = base_url(text)
+    except Wrong:
+        return
+    parts = urlsplit(url)
+    assert parts.scheme in ("http", "https")
+    assert parts.hostname
+    assert not url.endswith(("/", "/home", "/api/v1", "/api/v2"))
+    assert not set(url) & set(" ?#@\\") - set(parts.path)
+    assert base_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://login.example.com/oauth2/token",
+        "https://login.microsoftonline.com/0a1b/oauth2/v2.0/token",
+        "https://login.example.com:8443/realms/ops/protocol/openid-connect/token",
+        "https://login.example.com/token/",
+        "https://login.example.com/api/v2",
+        "HTTPS://login.example.com/home",
+        "https://[::1]:8443/token",
+        "https://login.example.com",
+    ],
+)
+def test_token_url(text: str) -> None:
+    """The address of a token endpoint is taken to the letter: nothing at its end is cut."""
+    assert token_url(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("http://login.example.com/token", "not https"),
+        ("HTTP://login.example.com/token?s3cret", "not https"),
+        ("http:login.example.com", "not https"),
+        ("login.example.com/token", "not an https URL"),
+        ("//login.example.com/token", "not an https URL"),
+        ("ftp://login.example.com/token", "not an https URL"),
+        ("https:///token", "not an https URL"),
+        ("https://[::1", "not a URL"),
+        ("https://login.example.com:99999/token", "not a URL"),
+        ("https://s3cret@login.example.com/token", "user name or password"),
+        ("https://client:s3cret@login.example.com/token", "user name or password"),
+        ("https://login.example.com/token?client_secret=s3cret", "query or a fragment"),
+        ("https://login.example.com/token#s3cret", "query or a fragment"),
+        ("https://login.example.com/to ken", "character that URLs do not allow"),
+        ("https://login.example.com\\token", "character that URLs do not allow"),
+        ("https://login.example.com/\u201ctoken", "character that URLs do not allow"),
+        ("https://login..example.com/token", "not a host name"),
+        ("s3cret", "not an https URL"),
+    ],
+)
+def test_not_a_token_url(text: str, problem: str) -> None:
+    """What would carry the client's secret in clear, or nowhere, is refused, and never quoted."""
+    wrong = refusal(token_url, text)
+
+    assert problem in wrong.problem
+    assert "s3cret" not in f"{wrong.problem} {wrong.remedy}"
+
+
+@given(texts | texts.map(lambda text: f"https://login.example.com/{text}") | texts.map(lambda text: f"http:{text}"))
+def test_any_token_url_is_understood_or_refused(text: str) -> None:
+    """Whatever the text, an accepted address is https, leads to a host, and holds nothing that must not be shown."""
+    try:
+        parts = urlsplit(token_url(text))
+    except Wrong:
+        return
+    assert (parts.scheme, bool(parts.hostname)) == ("https", True)
+    assert (parts.username, parts.password, parts.query, parts.fragment) == (None, None, "", "")
