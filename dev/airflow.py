@@ -17,49 +17,41 @@ import socket
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
 from dev import postgresql
+from dev.airflow_api import HTTP_TIMEOUT, AirflowApi
 from dev.airflow_install import InstallError, initialise, install
 from dev.airflow_settings import (
     AIRFLOW_2,
     AIRFLOW_3,
     LOOPBACK,
-    ROLES,
     ROOT,
     Version,
     clean_environment,
     configuration,
 )
+from dev.door import free_ports, opened
 from dev.processes import ComponentDiedError, Components, tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["AIRFLOW_2", "AIRFLOW_3", "ComponentDiedError", "InstallError", "LocalAirflow", "Version"]
 
 _START_TIMEOUT = 180.0
 _POLL = 0.3
-_HTTP_TIMEOUT = 60.0
-_RETRIES = Retry(
-    total=6, backoff_factor=1.0, status_forcelist=(502, 503, 504), allowed_methods=("GET",), raise_on_status=False
-)
-"""For looks at an Airflow's own record, whatever state the tests have brought it into."""
 _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
-_PAGE = 100  # Airflow 3 cuts larger ones silently (airflow-3.md 8)
 
 
-class LocalAirflow:
+class LocalAirflow(AirflowApi):
     """One Airflow with the DAG files in `dags`: a context manager, or `start` and `stop`, as often as you like.
 
     `home` is its AIRFLOW_HOME: kept, and used as it is if it has been one before; without it, a temporary one per start.
     `settings` are further AIRFLOW__SECTION__KEY variables, which win over ours. `path_prefix` (`/some/path`) goes into the
-    base URL. `api` is the path of the REST API below `url`. `users` maps names to passwords: admin, op, user and viewer have
-    the role and the password of their name.
+    base URL.
     """
 
     def __init__(
@@ -75,11 +67,8 @@ class LocalAirflow:
         triggerer: bool = False,
         say: Callable[[str], None] = print,
     ) -> None:
-        ports = _free_ports(3)
-        self.version = version.name
-        self.api = "/api/v1" if version == AIRFLOW_2 else "/api/v2"
-        self.url = f"http://{LOOPBACK}:{port or ports[0]}{path_prefix}"
-        self.users = {name: name for name in ROLES}
+        ports = free_ports(3)
+        super().__init__(version, f"http://{LOOPBACK}:{port or ports[0]}{path_prefix}")
         self.home = home.resolve() if home else Path()  # a temporary one is made by the start
         self._version = version
         self.dags = dags.resolve()
@@ -139,20 +128,6 @@ class LocalAirflow:
             raise RuntimeError(f"Airflow {self.version} does not run")
         self._components.signal(component, signal.SIGSTOP if frozen else signal.SIGCONT)
 
-    def session(self, user: str = "admin") -> requests.Session:
-        """A new session that is authorised as this user, and unaware of proxies; the caller closes it."""
-        session = requests.Session()
-        session.trust_env = False
-        session.mount("http://", HTTPAdapter(max_retries=_RETRIES))
-        credentials = {"username": user, "password": self.users[user]}
-        if self._version == AIRFLOW_2:
-            session.auth = (user, self.users[user])
-            return session
-        answer = session.post(f"{self.url}/auth/token", json=credentials, timeout=_HTTP_TIMEOUT)
-        answer.raise_for_status()
-        session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        return session
-
     def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
         """Returns when a run of this DAG can be triggered.
 
@@ -162,7 +137,7 @@ class LocalAirflow:
 
             def is_known() -> bool:
                 try:
-                    answer = session.get(f"{self.url}{self.api}/dags/{dag_id}", timeout=_HTTP_TIMEOUT)
+                    answer = session.get(f"{self.url}{self.api}/dags/{dag_id}", timeout=HTTP_TIMEOUT)
                 except requests.RequestException:  # a busy Airflow 2 replaces its only web server process now and then
                     return False
                 return answer.ok and not answer.json().get("is_stale") and answer.json().get("is_active") is not False
@@ -170,32 +145,19 @@ class LocalAirflow:
             try:
                 self._wait(is_known, f"to know the DAG {dag_id}", timeout)
             except TimeoutError as error:
-                errors = session.get(f"{self.url}{self.api}/importErrors", timeout=_HTTP_TIMEOUT).text
+                errors = session.get(f"{self.url}{self.api}/importErrors", timeout=HTTP_TIMEOUT).text
                 raise TimeoutError(f"{error}. Import errors: {errors}") from None
 
-    def pause(self, dag_id: str, paused: bool = True) -> None:  # noqa: FBT001, FBT002  # `pause(dag_id, False)` reads well
-        """Pauses a DAG, or lets it go on."""
-        with self.session() as session:
-            answer = session.patch(
-                f"{self.url}{self.api}/dags/{dag_id}",
-                params={"update_mask": "is_paused"},
-                json={"is_paused": paused},
-                timeout=_HTTP_TIMEOUT,
-            )
-        answer.raise_for_status()
+    @contextlib.contextmanager
+    def door(self, settings: Mapping[str, str]) -> Iterator[AirflowApi]:
+        """One more web server, in front of the same DAGs and DAG runs, for which these settings win.
 
-    def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """All DAG runs of this DAG, oldest first, as the API shows them: the server's own record."""
-        found: list[dict[str, Any]] = []
-        with self.session() as session:
-            while True:
-                query = f"limit={_PAGE}&offset={len(found)}&order_by=id"
-                answer = session.get(f"{self.url}{self.api}/dags/{dag_id}/dagRuns?{query}", timeout=_HTTP_TIMEOUT)
-                answer.raise_for_status()
-                page = answer.json()
-                found += page["dag_runs"]
-                if not page["dag_runs"] or len(found) >= page["total_entries"]:
-                    return found
+        Raises RuntimeError if Airflow does not run, and what `dev.door.opened` raises. It has to be closed before the stop.
+        """
+        if self._components is None:
+            raise RuntimeError(f"Airflow {self.version} does not run")
+        with opened(self._version, {**self._components.env, **settings}, self.logs) as door:
+            yield door
 
     def _launch(self) -> None:
         with socket.create_server((LOOPBACK, self._port)):  # an OSError now rather than somebody else's Airflow later
@@ -227,7 +189,7 @@ class LocalAirflow:
         with requests.Session() as session:
             session.trust_env = False
             try:
-                answer = session.get(f"{self.url}{self.api}{health}", timeout=_HTTP_TIMEOUT)
+                answer = session.get(f"{self.url}{self.api}{health}", timeout=HTTP_TIMEOUT)
             except requests.RequestException:
                 return False
         return answer.ok and all(answer.json()[name]["status"] == "healthy" for name in needed)
@@ -243,13 +205,6 @@ class LocalAirflow:
             time.sleep(_POLL)
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody uses, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
-        return [taken.getsockname()[1] for taken in sockets]
-
-
 def main() -> None:
     """Runs one Airflow in the foreground until Ctrl-C."""
     versions = {version.name: version for version in (AIRFLOW_3, AIRFLOW_2)}
@@ -262,7 +217,10 @@ def main() -> None:
         contextlib.suppress(KeyboardInterrupt),
         LocalAirflow(versions[arguments.version], dags=arguments.dags, port=arguments.port) as airflow,
     ):
-        print(f"Users, each with its name as its password: {', '.join(airflow.users)}. Logs: {airflow.logs}")
+        print("Users and their passwords:")
+        for user, password in airflow.users.items():
+            print(f"  {user}  {password}")
+        print(f"Logs: {airflow.logs}")
         print("Stop it with Ctrl-C.", flush=True)
         signal.pause()
 

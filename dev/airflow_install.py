@@ -19,18 +19,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dev.airflow_settings import AIRFLOW_2, AIRFLOW_3, ROLES, ROOT, Version, clean_environment
+from dev.airflow_settings import AIRFLOW_2, AIRFLOW_3, ROLES, ROOT, Version, clean_environment, password_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _TIMEOUT = 900.0  # seconds for one step of the installation
+_PASSWORDS = json.dumps({name: password_of(name) for name in ROLES})
 _PASSWORDS_3 = "simple_auth_manager_passwords.json.generated"  # a file's name, Airflow's own
 
 # One process, because every `airflow users create` is one more start of Airflow, and fails for other roles than Admin before
 # the webserver has run (airflow-2.md 0). The cheap hash saves the 100 ms that scrypt costs per request (airflow-2.md 1).
 _INITIALISE_2 = """
-import sys
+import json, os
 from airflow.utils.db import upgradedb
 upgradedb()
 from airflow.www.app import create_app
@@ -39,13 +40,13 @@ app = create_app()
 with app.app_context():
     manager = app.appbuilder.sm
     manager.sync_roles()
-    for name in sys.argv[1:]:
+    for name, password in json.loads(os.environ["PASSWORDS"]).items():
         if manager.find_user(name):
             continue
         added = manager.add_user(
             username=name, first_name=name, last_name=name, email=f"{name}@example.com",
             role=manager.find_role(name.capitalize()),
-            hashed_password=generate_password_hash(name, method="pbkdf2:sha256:1000"),
+            hashed_password=generate_password_hash(password, method="pbkdf2:sha256:1000"),
         )
         assert added, name
 """
@@ -62,7 +63,7 @@ def install(version: Version, say: Callable[[str], None] = print) -> None:
     """
     with _locked(version.folder):
         mark = version.folder / "installed"
-        done = hashlib.sha256(version.lock.read_bytes() + _INITIALISE_2.encode()).hexdigest()
+        done = hashlib.sha256(version.lock.read_bytes() + _INITIALISE_2.encode() + _PASSWORDS.encode()).hexdigest()
         python = version.bin / "python"  # a link that dangles when the Python it was made from is gone
         if python.exists() and mark.exists() and mark.read_text() == done:
             return
@@ -76,7 +77,7 @@ def install(version: Version, say: Callable[[str], None] = print) -> None:
 def initialise(version: Version, env: Mapping[str, str]) -> None:
     """Brings the database that `env` names up to date and, for Airflow 2, creates the users. Raises InstallError."""
     if version == AIRFLOW_2:
-        _run([str(version.bin / "python"), "-c", _INITIALISE_2, *ROLES], env)
+        _run([str(version.bin / "python"), "-c", _INITIALISE_2], {**env, "PASSWORDS": _PASSWORDS})
     else:
         _run([str(version.bin / "airflow"), "db", "migrate"], env)
 
@@ -112,7 +113,7 @@ def _make_template(version: Version) -> None:
     # Where there is such a file Airflow writes none itself; components that start at once would write over each other's.
     (template / "airflow.cfg").write_text("# All settings come from the environment, see dev/airflow_settings.py.\n")
     if version == AIRFLOW_3:
-        (template / _PASSWORDS_3).write_text(json.dumps({name: name for name in ROLES}))
+        (template / _PASSWORDS_3).write_text(_PASSWORDS)
     initialise(version, clean_environment(version, template))
     # Readers and writers do not lock each other out then. Airflow 3 sets it by itself, Airflow 2 does not.
     with contextlib.closing(sqlite3.connect(template / "airflow.db")) as database:

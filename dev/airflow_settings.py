@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
-ROLES = ("admin", "op", "user", "viewer")  # each is a user's name and password as well
+ROLES = ("admin", "op", "user", "viewer")  # each is a user's name as well
+AUTH_MANAGER = "AIRFLOW__CORE__AUTH_MANAGER"
+FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+
+
+def password_of(name: str) -> str:
+    """The password of a user: nothing else looks like it, and URLs, JSON and Base64 each make something else of it."""
+    return f'zQ8/"{name}"+pa55w0rd:Kx4%7'
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,27 +100,33 @@ def configuration(version: Version, url: str, dags: Path, log_ports: Sequence[in
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(log_ports[0]),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(log_ports[1]),
     }
-    return common | (_configuration_2(url) if version == AIRFLOW_2 else _configuration_3(url))
+    return common | address(version, url) | (_configuration_2() if version == AIRFLOW_2 else _configuration_3())
 
 
-def _configuration_2(url: str) -> dict[str, str]:
+def address(version: Version, url: str) -> dict[str, str]:
+    """The settings of a web server that listens on the loopback, for people who open Airflow under this base URL."""
+    port = str(urlsplit(url).port)
+    if version == AIRFLOW_2:
+        return {
+            "AIRFLOW__WEBSERVER__BASE_URL": url,
+            "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": LOOPBACK,
+            "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": port,
+        }
+    return {"AIRFLOW__API__BASE_URL": url, "AIRFLOW__API__HOST": LOOPBACK, "AIRFLOW__API__PORT": port}
+
+
+def _configuration_2() -> dict[str, str]:
     return {
         "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",  # allows LocalExecutor on SQLite (airflow-2.md 0)
         "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.basic_auth,airflow.api.auth.backend.session",
-        "AIRFLOW__WEBSERVER__BASE_URL": url,
-        "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": LOOPBACK,
-        "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(urlsplit(url).port),
         "AIRFLOW__WEBSERVER__WORKERS": "1",
         "AIRFLOW__WEBSERVER__SECRET_KEY": secrets.token_hex(32),
         "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "2",  # seconds until a new DAG file is seen; default 300
     }
 
 
-def _configuration_3(url: str) -> dict[str, str]:
+def _configuration_3() -> dict[str, str]:
     return {
-        "AIRFLOW__API__BASE_URL": url,
-        "AIRFLOW__API__HOST": LOOPBACK,
-        "AIRFLOW__API__PORT": str(urlsplit(url).port),
         "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{name}" for name in ROLES),

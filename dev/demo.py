@@ -32,7 +32,7 @@ def main() -> int:
         shutil.copytree(_EXAMPLES, workspace, dirs_exist_ok=True)  # what a checkout of the DAGs' repository would hold
         airflow.wait_for_dag(dag)
         _say(f"2/4  Running the action as a step of a workflow would: dag_id: {dag}")
-        inputs = {"airflow_url": airflow.url, "username": "admin", "password": "admin", "dag_id": dag}
+        inputs = {"airflow_url": airflow.url, "username": "admin", "password": airflow.users["admin"], "dag_id": dag}
         step = Step(inputs, launcher=Process(), workspace=Path(workspace))
         with step.start(show=print) as running:
             result = running.wait(_LIMIT)

@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from dev import postgresql
 from dev.airflow import AIRFLOW_2, AIRFLOW_3, InstallError, LocalAirflow
+from tests.support import guard
 from tests.support.missing import missing
 
 if TYPE_CHECKING:
@@ -23,19 +24,24 @@ settings.register_profile("house", deadline=None)
 settings.load_profile("house")
 
 
-_REAL = {"airflow", "airflow_2", "airflow_3", "airflow_3_postgresql", "image", "container"}
+_REAL = {"airflow", "airflow_2", "airflow_3", "image", "container"}
 """Fixtures behind which something real runs that this project did not write."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No test of any folder is without the guard against leaks."""
+    config.pluginmanager.register(guard, "guard")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test with real parts in it is run once more before it counts as red; the report lists each that needed it.
 
     A busy machine now and then freezes an Airflow for half a minute (airflow-3.md 1, waiting.md 2). What is wrong for good
-    is red both times.
+    is red both times. A leaked secret is red at once.
     """
     for item in items:
         if _REAL & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.flaky(reruns=1, rerun_except=guard.Leak))
 
 
 @pytest.fixture(scope="session")
@@ -58,14 +64,6 @@ def airflow_3(dags: Path) -> Iterator[LocalAirflow]:
     """A real Airflow 3; with PostgreSQL where there is one, for with SQLite two clients at once are too many for it."""
     database: Literal["sqlite", "postgresql"] = "postgresql" if postgresql.installed() else "sqlite"
     yield from _started(LocalAirflow(AIRFLOW_3, dags=dags, database=database))
-
-
-@pytest.fixture(scope="module")
-def airflow_3_postgresql(dags: Path) -> Iterator[LocalAirflow]:
-    """A real Airflow 3 to which many clients may talk at once; no longer than need be, for it is one more."""
-    if postgresql.installed() is None:
-        missing("There is no PostgreSQL server", "Install one (on Debian: apt-get install postgresql)")
-    yield from _started(LocalAirflow(AIRFLOW_3, dags=dags, database="postgresql"))
 
 
 @pytest.fixture(scope="session", params=["airflow_2", "airflow_3"])

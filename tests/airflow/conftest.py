@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dev import postgresql
-from tests.airflow.job import Job
+from tests.airflow.job import PATIENCE, Job
 from tests.airflow.plays import first_act, second_act
+from tests.airflow.plays.doors import Through
 from tests.airflow.stage import Stage
 from tests.support.missing import missing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from dev.airflow import LocalAirflow
@@ -31,11 +34,36 @@ def stage_2(airflow_2: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def stage_3(airflow_3: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+def stage_3(
+    airflow_3_for_many: LocalAirflow, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Stage:
     """The plays in front of a real Airflow 3, all over."""
+    if any("through_3" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("going_through_3")  # takes long, and needs next to nothing most of the time
+    return performed(airflow_3_for_many, tmp_path_factory.mktemp("stage-3"))
+
+
+@pytest.fixture(scope="session")
+def going_through_3(
+    airflow_3_for_many: LocalAirflow, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[Through]]:
+    """The plays at the doors of a real Airflow 3, begun: they go on beside the tests."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(Through(Stage(airflow_3_for_many, tmp_path_factory.mktemp("doors-3"))).perform)
+
+
+@pytest.fixture(scope="session")
+def through_3(going_through_3: Future[Through]) -> Through:
+    """The plays at the doors of a real Airflow 3, all over."""
+    return going_through_3.result(4 * PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def airflow_3_for_many(airflow_3: LocalAirflow) -> LocalAirflow:
+    """A real Airflow 3 to which many clients may talk at once."""
     if postgresql.installed() is None:
         missing("There is no PostgreSQL server", "Install one (on Debian: apt-get install postgresql)")
-    return performed(airflow_3, tmp_path_factory.mktemp("stage-3"))
+    return airflow_3
 
 
 @pytest.fixture

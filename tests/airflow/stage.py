@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from dev.runner import Context
-from tests.airflow.job import PATIENCE, Job, checked, trigger
+from tests.airflow.job import PATIENCE, Job, trigger
 from tests.airflow.measured import Measured
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Stage:
     def run(self, dag_id: str, job: Job | None = None, /, **inputs: str) -> StepResult:
         """The result of a step that triggers a DAG run and waits for it."""
         with self.started(dag_id, job, **inputs) as running:
-            return checked(running.wait(PATIENCE))
+            return running.wait(PATIENCE)
 
     def refused(self, dag_id: str, job: Job | None = None, /, **inputs: str) -> StepResult:
         """The result of a step that asks for a DAG run which Airflow does not accept, of a DAG that it may not know."""

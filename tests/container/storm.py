@@ -19,7 +19,6 @@ import pytest
 
 from dev.runner import Container, Step
 from tests.container.engine import docker
-from tests.support.secrets import SHORTEST, assert_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -232,5 +231,4 @@ def outlived(launcher: Container) -> bool:
 
 
 def _faults_of(result: StepResult, stage: str) -> list[str]:
-    assert_unseen(result, *(secret for secret in result.masks if len(secret) >= SHORTEST))
     return [f"{stage} says {word}:\n{result.raw}" for word in ("Traceback", "Exception ignored") if word in result.raw]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.airflow_settings import password_of
 from dev.runner import Container, Step
 from tests.container.storm import DAG, LIMIT, PATIENCE, state_of
 from tests.support.detour import Detour
@@ -35,7 +36,7 @@ def hopeless(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
     workspace = tmp_path_factory.mktemp("workspace")
 
     def run(url: str) -> tuple[StepResult, float]:
-        inputs = {"airflow_url": url, "username": "user", "password": "user", "dag_id": DAG}
+        inputs = {"airflow_url": url, "username": "user", "password": password_of("user"), "dag_id": DAG}
         step = Step(inputs, launcher=Container(image), workspace=workspace)
         step.state["RUN_ID"] = "out-of-reach"
         began = time.monotonic()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dev.airflow_settings import password_of
 from dev.runner import Container, RunningStep, Step
 from tests.container.engine import docker, entrypoint
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault
@@ -65,7 +66,7 @@ def step(fake: FakeAirflow, container: Container, tmp_path: Path) -> Step:
 
 def step_of(fake: FakeAirflow, container: Container, workspace: Path, **more: str) -> Step:
     """That step, with more inputs."""
-    inputs = {"airflow_url": fake.url, "username": "admin", "password": "admin", "dag_id": "sales"}
+    inputs = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
     return Step(inputs | more, launcher=container, workspace=workspace)
 
 

@@ -9,6 +9,7 @@ import jwt
 import requests
 
 from dev.airflow import LocalAirflow
+from dev.airflow_settings import password_of
 from tests.support.fake_airflow import FakeAirflow
 from tests.support.fake_airflow.scripting import Feature
 from tests.support.fake_airflow.tokens import USERS
@@ -40,13 +41,14 @@ def without_rights(server: Server) -> Iterator[requests.Session]:
 def _by_role(server: LocalAirflow) -> requests.Session:
     """Airflow 2: a role that may read DAGs, and a user of that role."""
     role = {"name": NAME, "actions": [{"action": {"name": "can_read"}, "resource": {"name": "DAGs"}}]}
-    user = {"username": NAME, "password": NAME, "email": "nobody@example.com", "first_name": NAME, "last_name": NAME}
+    user = {"username": NAME, "password": password_of(NAME), "email": "nobody@example.com"}
+    user |= {"first_name": NAME, "last_name": NAME}
     with server.session() as admin:
         for path, body in (("/roles", role), ("/users", user | {"roles": [{"name": NAME}]})):
             admin.post(f"{server.url}{server.api}{path}", json=body, timeout=60).raise_for_status()
     session = requests.Session()
     session.trust_env = False
-    session.auth = (NAME, NAME)
+    session.auth = (NAME, password_of(NAME))
     return session
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dev.airflow_settings import password_of
 from tests.contract.api import Api, Server, new_id, reason
 from tests.contract.conftest import TWO
 from tests.contract.shapes import RUN_2, assert_shape
@@ -44,7 +45,12 @@ def test_every_connection_is_closed(admin: Api) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"auth": ("admin", "wrong")}, {"auth": ("nobody", "nobody")}, {"headers": {"Authorization": "Bearer junk"}}],
+    [
+        {},
+        {"auth": ("admin", "wrong")},
+        {"auth": ("nobody", password_of("nobody"))},
+        {"headers": {"Authorization": "Bearer junk"}},
+    ],
     ids=["none", "wrong password", "unknown user", "bearer"],
 )
 def test_a_bad_credential_looks_like_a_missing_right(admin: Api, viewer: Api, options: dict[str, object]) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import jwt
 import pytest
 
+from dev.airflow_settings import password_of
 from tests.contract.api import Api, Server, reason
 from tests.contract.conftest import THREE
 
@@ -39,7 +40,7 @@ def test_unknown_routes(admin: Api) -> None:
 
 def test_a_token(admin: Api) -> None:
     """A good password is exchanged for a token: 201, one key, and an end in sight."""
-    answer = admin.anonymous("POST", "/auth/token", json={"username": "viewer", "password": "viewer"})
+    answer = admin.anonymous("POST", "/auth/token", json={"username": "viewer", "password": password_of("viewer")})
     assert (answer.status_code, answer.headers["Content-Type"]) == (201, JSON)
     assert list(answer.json()) == ["access_token"]
     claims = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
@@ -52,9 +53,9 @@ def test_a_token(admin: Api) -> None:
     ("body", "status", "said"),
     [
         ({"username": "admin", "password": "wrong"}, 401, "Invalid credentials"),
-        ({"username": "nobody", "password": "nobody"}, 401, "Invalid credentials"),
+        ({"username": "nobody", "password": password_of("nobody")}, 401, "Invalid credentials"),
         ({"username": "admin"}, 422, "1 validation error for LoginBody\npassword\n  Field required"),
-        ({"username": "admin", "password": "admin", "x": 1}, 422, "Extra inputs are not permitted"),
+        ({"username": "admin", "password": password_of("admin"), "x": 1}, 422, "Extra inputs are not permitted"),
     ],
 )
 def test_no_token(admin: Api, body: dict[str, object], status: int, said: str) -> None:
@@ -83,7 +84,7 @@ def test_a_log_in_that_is_no_json(server: Server) -> None:
     ("options", "status", "said"),
     [
         ({}, 401, "Not authenticated"),
-        ({"auth": ("admin", "admin")}, 401, "Not authenticated"),
+        ({"auth": ("admin", password_of("admin"))}, 401, "Not authenticated"),
         ({"headers": {"Authorization": "Bearer junk"}}, 403, "Invalid JWT token"),
         (
             {"headers": {"Authorization": f"Bearer {jwt.encode({'sub': 'x'}, 'k' * 64, 'HS512')}"}},

@@ -14,6 +14,8 @@ from dev.runner import Annotation, Context, Step
 from dev.runner.launch import Host, Launch, Stage
 from dev.runner.metadata import Metadata
 
+pytestmark = pytest.mark.leaky  # scripts in place of the action dump what they were given
+
 ACTION = """
 inputs:
   dag_id: {required: true}

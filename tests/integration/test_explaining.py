@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 from markdown_it import MarkdownIt
 
+from dev.airflow_settings import password_of
 from dev.runner import Process, Step
 from entrypoint.report.summary import summary
 from tests.support.fake_airflow import (
@@ -250,7 +251,13 @@ def assert_whole(markdown: str) -> None:
 
 def measured(fake: FakeAirflow, workspace: Path, **inputs: str) -> tuple[StepResult, int]:
     """Run the step as a process of its own; return what it left behind, and its peak memory in MiB."""
-    given = {"airflow_url": fake.url, "username": "admin", "password": "admin", "dag_id": "sales", **inputs}
+    given = {
+        "airflow_url": fake.url,
+        "username": "admin",
+        "password": password_of("admin"),
+        "dag_id": "sales",
+        **inputs,
+    }
     step = Step(given, launcher=Process(), workspace=workspace)
     peaks = [0]
     with step.start() as running:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.airflow_settings import password_of
 from dev.runner import Process, Step
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
 
@@ -19,7 +20,7 @@ def test_the_post_stage_needs_no_file_of_the_workspace(version: Version, tmp_pat
     conf = tmp_path / "conf.json"
     conf.write_text('{"region": "APAC"}', encoding="utf-8")
     with FakeAirflow(version, dags=[FakeDag("sales", looks=10**6)]) as fake:
-        inputs = {"airflow_url": fake.url, "username": "admin", "password": "admin", "dag_id": "sales"}
+        inputs = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
         step = Step(inputs | {"conf_file": conf.name}, launcher=Process(), workspace=tmp_path)
         with step.start() as running:
             running.wait_for("Follow it")
@@ -36,7 +37,7 @@ def test_the_post_stage_needs_no_file_of_the_workspace(version: Version, tmp_pat
 def test_a_second_post_stage_changes_nothing(version: Version, tmp_path: Path) -> None:
     """The post stage is idempotent: what is stopped stays stopped, and is not reported as an error."""
     with FakeAirflow(version, dags=[FakeDag("sales", looks=10**6)]) as fake:
-        inputs = {"airflow_url": fake.url, "username": "admin", "password": "admin", "dag_id": "sales"}
+        inputs = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
         step = Step(inputs, launcher=Process(), workspace=tmp_path)
         with step.start() as running:
             running.wait_for("Follow it")

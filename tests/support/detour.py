@@ -37,15 +37,16 @@ class Detour(Proxy):
     @contextlib.contextmanager
     def down(self) -> Iterator[None]:
         """Within the block connections are refused; those that were open are dropped."""
-        port = self._listener.socket.getsockname()[1]
+        port = self.port
         self._listener.close()
         try:
             yield
         finally:
             self._listener = Listener(port, Manners(server="detour", keep_alive=True, gzip=False), self._serve)
 
-    def _forward(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Answer:
+        """What Airflow answers, late if it is told to."""
         if self._slow is None or (request.method == self._slow[0] and matches(self._slow[1], request.path)):
             self.slowed.set()
             self._never.wait(self._delay)
-        return super()._forward(request)
+        return super().answer(request)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from dev.airflow_settings import password_of
 from entrypoint.action import Gate
 from entrypoint.connection import Connection
 from entrypoint.interrupt import Interrupts
 from entrypoint.settings import parse_settings
+from tests.support.guard import listening
 from tests.support.nouns import a_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from entrypoint.github.context import Context
     from entrypoint.models import Outcome
@@ -48,8 +51,24 @@ def run_gate(
     airflow: FakeAirflow, *, time: VirtualTime | None = None, context: Context = CONTEXT, **inputs: str
 ) -> Outcome:
     """Live through one step against this Airflow, as its admin unless the inputs say otherwise."""
-    given = {"airflow_url": airflow.url, "username": "admin", "password": "admin", "dag_id": "sales", **inputs}
-    settings = parse_settings(given, context.workspace)
+    own = {"airflow_url": airflow.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
+    return run_step(own | inputs, time=time, context=context)
+
+
+def run_step(
+    given: Mapping[str, str],
+    environment: Mapping[str, str] = MappingProxyType({}),
+    *,
+    time: VirtualTime | None = None,
+    context: Context = CONTEXT,
+    hang: float = HANG,
+) -> Outcome:
+    """Live through one step with these inputs, in a job with this environment."""
+    settings = parse_settings(given, context.workspace, environment)
     time = time or VirtualTime()
-    line = Connection(settings, time.clock, time.sleep, read_timeout=HANG)
-    return Gate(settings, context, Interrupts(), line).run()
+    line = Connection(settings, time.clock, time.sleep, read_timeout=hang)
+    with listening(given, environment, context.workspace) as ear:
+        outcome = Gate(settings, context, Interrupts(), line).run()
+        if outcome.error:
+            ear.keep(f"{outcome.error.title}\n{outcome.error.detail}\n{outcome.error.hint}")
+    return outcome

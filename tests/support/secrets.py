@@ -1,42 +1,79 @@
-"""Whether a secret can be seen: the guard for everything that a step leaves behind."""
+"""What a secret looks like wherever it turns up, and which of them can be seen in what a step leaves behind.
+
+It judges text; it must not know which steps a test runs.
+"""
+
+from __future__ import annotations
 
 import base64
+import html
 import json
-from collections.abc import Iterator
-from urllib.parse import quote, quote_plus
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus, unquote
 
-from dev.runner import StepResult
-from dev.runner.commands import parse_command
+from dev.runner.commands import StepLog, parse_command
+from dev.runner.masking import Masker
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from dev.runner import Annotation, StepResult
 
 SHORTEST = 8
+"""Characters; what is shorter would be found by chance."""
+_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", re.ASCII)
+"""A JSON web token, whoever issued it."""
 
 
-def assert_unseen(result: StepResult, *secrets: str) -> None:
-    """Fail if one of the secrets, half of it, or an encoding of it can be seen in what the step leaves behind.
+def leaks_of(result: StepResult, secrets: Iterable[str], hidden: Collection[str] = ()) -> list[str]:
+    """Where a stage shows one of these secrets, or of those that it masked, or a token: one line for each place and secret.
 
     The log, the summary and the annotations are looked at as masked by the runner, outputs and state as they are: later
-    steps get them so. In the raw stream a secret may stand behind the command that masks it, and nowhere before.
-
-    Raises:
-        ValueError: a secret is so short that it would be found by chance.
+    steps get them so. In the raw stream a secret may stand behind the command that masks it, and nowhere before, unless
+    it is one of those that the runner has `hidden` from the start.
     """
-    for secret in secrets:
-        if len(secret) < SHORTEST:
-            raise ValueError(f"{len(secret)} characters are too few to look for")
-        for place, text in _places(result):
-            for form in forms(secret):
-                assert form not in text, f"{place} shows a secret (form {form[:3]}…)"
-        _assert_masked_first(result.raw, secret)
+    places = list(_places(result))
+    wanted = searchable({*secrets, *result.masks, *_tokens(result.raw, *(text for _, text in places))})
+    return _told(places, wanted) + leaks_in(result.raw, wanted, hidden)
 
 
-def forms(secret: str) -> set[str]:
+def leaks_in(stream: str, secrets: Iterable[str], hidden: Collection[str] = ()) -> list[str]:
+    """The same of a raw stream alone: what a runner with debug logging shows of it, which is asked only if need be."""
+    visible, masks = _without_masks(stream)
+    wanted = searchable({*secrets, *masks, *_tokens(stream)})
+    if not any(_seen(text, wanted) for text in {visible, visible.replace("%25", "%")}):  # as commands escape it
+        return []
+    masker = Masker()
+    for secret in hidden:
+        masker.add(secret)
+    log = StepLog(masker, debug=True)
+    for line in stream.split("\n"):
+        log.feed(line)
+    return _told([("the raw stream", "\n".join(log.lines)), *_annotated(log.annotations)], wanted)
+
+
+def leaks_in_arguments(argv: Iterable[str], secrets: Iterable[str]) -> list[str]:
+    """Which secrets stand among the arguments of a process, where everybody on the machine reads them."""
+    return _told([("the process's arguments", "\n".join(argv))], searchable(secrets))
+
+
+def searchable(secrets: Iterable[str]) -> frozenset[str]:
+    """The lines that may be looked for: of a PEM text those between its first and its last, and none that is short."""
+    lines = (line.strip() for secret in secrets for line in (secret, *secret.splitlines()))
+    return frozenset(line for line in lines if len(line) >= SHORTEST and "\n" not in line and "-----" not in line)
+
+
+@lru_cache(4096)
+def forms(secret: str) -> tuple[str, ...]:
     """The secret as it may be seen: itself, its halves, and what Base64, URLs, JSON and Python's repr make of it."""
-    found = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1]}
-    found |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    found |= set(_base64(secret.encode()))
+    found = [secret, quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1]]
+    found += [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]]
+    found += _base64(secret.encode(errors="replace"))
     if len(secret) >= 2 * SHORTEST:
-        found |= {secret[: len(secret) // 2], secret[len(secret) // 2 :]}
-    return found
+        found += [secret[: len(secret) // 2], secret[len(secret) // 2 :]]
+    return tuple(dict.fromkeys(found))
 
 
 def _base64(data: bytes) -> Iterator[str]:
@@ -48,12 +85,45 @@ def _base64(data: bytes) -> Iterator[str]:
             yield text[(0, 2, 3)[before] : None if complete else -1]
 
 
+def _seen(text: str, secrets: Iterable[str]) -> dict[str, str]:
+    """The secrets that stand in the text, also behind a URL's percent signs, each with the form that does."""
+    readings = {text, unquote(text)}
+    found = {one: next((form for form in forms(one) if any(form in text for text in readings)), "") for one in secrets}
+    return {one: form for one, form in found.items() if form}
+
+
+def _told(places: Iterable[tuple[str, str]], secrets: Iterable[str]) -> list[str]:
+    return [
+        f"{place} shows the secret {secret[:SHORTEST]}… as {form[: 2 * SHORTEST]}…"
+        for place, text in places
+        for secret, form in _seen(text, secrets).items()
+    ]
+
+
+def _tokens(*texts: str) -> set[str]:
+    return {token for text in texts for token in _TOKEN.findall(text)}
+
+
+def _without_masks(stream: str) -> tuple[str, set[str]]:
+    """The stream without the commands that mask, which the runner shows nobody, and what they mask."""
+    kept: list[str] = []
+    masks: set[str] = set()
+    end = 0
+    while (at := stream.find("add-mask", end)) >= 0:
+        start, newline = stream.rfind("\n", 0, at) + 1, stream.find("\n", at)
+        stop = newline + 1 if newline >= 0 else len(stream)
+        command = parse_command(stream[start:stop].removesuffix("\n"), {"add-mask"})
+        kept.append(stream[end : start if command else stop])
+        masks |= {command.data} if command else set()
+        end = stop
+    return "".join([*kept, stream[end:]]), masks
+
+
 def _places(result: StepResult) -> Iterator[tuple[str, str]]:
     yield "the log", result.log
     yield "the summary", result.summary
-    for note in result.annotations:
-        yield f"the {note.level}'s message", note.message
-        yield f"the {note.level}'s title", note.title
+    yield "the summary on GitHub's page", _rendered(result.summary)
+    yield from _annotated(result.annotations)
     for kind, values in (("output", result.outputs), ("state", result.state), ("variable", result.env)):
         for name, value in values.items():
             yield f"the {kind} {name}", value
@@ -61,12 +131,12 @@ def _places(result: StepResult) -> Iterator[tuple[str, str]]:
         yield "the path", path
 
 
-def _assert_masked_first(raw: str, secret: str) -> None:
-    for number, line in enumerate(raw.splitlines(), 1):
-        command = parse_command(line, {"add-mask"})
-        if command is not None:  # the runner shows no mask command; this one may be for another secret
-            if secret in (command.data, *command.data.splitlines()):
-                return
-            continue
-        for form in forms(secret):
-            assert form not in line, f"line {number} shows a secret that is not masked yet (form {form[:3]}…)"
+def _annotated(notes: Iterable[Annotation]) -> Iterator[tuple[str, str]]:
+    for note in notes:
+        yield f"the {note.level}'s message", note.message
+        yield f"the {note.level}'s title", note.title
+
+
+def _rendered(markdown: str) -> str:
+    """Markdown without what a browser does not show of it: escapes of punctuation and of HTML, and word joiners."""
+    return html.unescape(markdown).replace("\\", "").replace("\u2060", "")

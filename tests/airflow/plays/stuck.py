@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.airflow.job import PATIENCE, checked, open_gate, patch, post, task_states, the_run, until
+from tests.airflow.job import PATIENCE, open_gate, patch, post, task_states, the_run, until
 from tests.airflow.plays.users import ONLY_TASKS
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def notice_and_end(stage: Stage, name: str, dag_id: str, waiting: RunningStep) -
     stage.begin(f"{name}, in the end", _out_of_time, dag_id, {})
     waiting.wait_for("::notice title=Waiting", PATIENCE)
     stage.over(f"{name}, in the end")
-    return checked(waiting.cancel())
+    return waiting.cancel()
 
 
 def _out_of_time(stage: Stage, dag_id: str, inputs: dict[str, str]) -> StepResult:

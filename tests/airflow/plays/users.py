@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dev.airflow_settings import password_of
 from tests.airflow.job import post
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ def make_users(airflow: LocalAirflow) -> None:
     """Make the users, each with a role of its name."""
     for name, permissions in _ROLES.items():
         actions = [{"action": {"name": action}, "resource": {"name": noun}} for action, noun in permissions]
-        password = f"the-password-of-{name}"
         person = {"username": name, "email": f"{name}@example.com", "first_name": name, "last_name": name}
         post(airflow, "/roles", {"name": name, "actions": actions}, known=True)
-        post(airflow, "/users", {**person, "password": password, "roles": [{"name": name}]}, known=True)
-        airflow.users[name] = password
+        post(airflow, "/users", {**person, "password": password_of(name), "roles": [{"name": name}]}, known=True)
+        airflow.users[name] = password_of(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import json
 import time
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -64,7 +65,10 @@ _FIXED = {
 
 @dataclass(slots=True)
 class Rule:
-    """Do `fault` to the next `times` requests that match, after leaving `skip` of them alone."""
+    """Do `fault` to the next `times` requests that match, after leaving `skip` of them alone.
+
+    `retry_after`, `to` and `status` belong to the kinds of faults that they are of; no status: the fault's own.
+    """
 
     fault: Fault
     on: tuple[str, str] | None
@@ -73,6 +77,7 @@ class Rule:
     skip: int
     retry_after: int
     to: str
+    status: int = 0
 
     def takes(self, request: Request) -> bool:
         """Whether this request is the rule's; counts it if so."""
@@ -103,9 +108,16 @@ class Rule:
             whole = honest if honest and not honest.stream else as_json(200, {"state": "success"})
             return replace(whole, body=whole.body[: len(whole.body) // 2])
         if self.fault in {Fault.REDIRECT, Fault.REDIRECT_307}:
-            status = 302 if self.fault is Fault.REDIRECT else 307
+            status = self.status or (302 if self.fault is Fault.REDIRECT else 307)
             return replace(page(status, "Redirecting..."), headers=(("Location", self.to),))
         after = str(self.retry_after)
         if self.fault is Fault.TOO_MANY_DATE:
             after = email.utils.formatdate(time.time() + self.retry_after, usegmt=True)
         return replace(page(429, "Too Many Requests"), headers=(("Retry-After", after),))
+
+
+def echoed(request: Request, status: int, content_type: str = JSON, after: str = "") -> Answer:
+    """A request's own head and body, behind some text, as a debugging gateway may answer it."""
+    text = f"{after}{request.headers}{request.body.decode()}"
+    body = json.dumps({"detail": text}) if content_type == JSON else text
+    return Answer(status, body.encode(), content_type)

@@ -6,10 +6,13 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import socket
+    from collections.abc import Callable, Iterator
     from email.message import Message
+    from typing import Self
 
 JSON = "application/json"
 HTML = "text/html; charset=utf-8"
@@ -17,13 +20,17 @@ HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as received. `path` is as sent (percent-encoded, prefix included), `query` decoded."""
+    """One request as received. `path` is as sent (percent-encoded, prefix included), `query` decoded.
+
+    `client`: the common name of the certificate that the client presented, if any.
+    """
 
     method: str
     path: str
     query: dict[str, list[str]]
     headers: Message
     body: bytes
+    client: str = ""
 
     def first(self, key: str, default: str = "") -> str:
         """The first value of a query parameter."""
@@ -45,7 +52,7 @@ class Answer:
 
     `length`: of the stream, in bytes, if it is announced; else it is sent chunked, each item a chunk.
     `close`: the connection ends after it, unannounced, as uvicorn ends it after an uncaught exception.
-    `traffic` is counted up while the body is sent.
+    `traffic` is counted up while the body is sent. `takeover` is handed the connection after the head, in place of a body.
     """
 
     status: int
@@ -56,6 +63,7 @@ class Answer:
     length: int | None = None
     close: bool = False
     traffic: Traffic = field(default_factory=Traffic)
+    takeover: Callable[[socket.socket], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +80,23 @@ class Recorded:
     body: bytes
     status: int | None
     traffic: Traffic = field(default_factory=Traffic)
+    client: str = ""
+
+    @classmethod
+    def of(cls, request: Request, status: int | None, traffic: Traffic) -> Self:
+        """What is kept of a request that was answered so."""
+        one = request
+        return cls(one.method, one.path, one.query, one.headers, one.body, status, traffic, one.client)
 
     @property
     def json(self) -> Any:
         """The request's body, parsed."""
         return json.loads(self.body)
+
+    @property
+    def form(self) -> dict[str, list[str]]:
+        """The request's body, parsed as a form."""
+        return form(self.body)
 
 
 class RefusedError(Exception):
@@ -85,6 +105,11 @@ class RefusedError(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
         self.answer = answer
+
+
+def form(body: bytes) -> dict[str, list[str]]:
+    """The fields of a form as browsers and OAuth clients send it, empty ones included."""
+    return parse_qs(body.decode(), keep_blank_values=True)
 
 
 def as_json(status: int, content: Any, content_type: str = JSON) -> Answer:

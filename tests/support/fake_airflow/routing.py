@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from tests.support.fake_airflow.world import World
 
+    Accept = Callable[[Request], str | None]
+    """Says for which role a credential in a request is good, None if there is none that it knows; may raise RefusedError."""
+
 T = TypeVar("T")
 
 
@@ -48,11 +51,12 @@ class Route:
 
 
 class Dialect:
-    """One version's way to speak."""
+    """One version's way to speak. `accept` knows credentials besides the version's own, and is asked first."""
 
     def __init__(self, world: World, prefix: str) -> None:
         self.world = world
         self.prefix = prefix
+        self.accept: Accept = lambda _: None
         self.routes: tuple[Route, ...] = ()
 
     def answer(self, request: Request) -> Answer:
@@ -74,6 +78,10 @@ class Dialect:
 
     def role(self, request: Request) -> str:
         """The role of who sent a request; refuses a bad credential."""
+        return self.accept(request) or self.own_role(request)
+
+    def own_role(self, request: Request) -> str:
+        """The role by the version's own kind of credential; refuses a bad one."""
         raise NotImplementedError
 
     def forbidden(self) -> RefusedError:

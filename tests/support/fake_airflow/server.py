@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import socket
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,20 +11,24 @@ from typing import TYPE_CHECKING, Literal
 
 import requests
 
-from tests.support.fake_airflow.faults import Fault, Rule
+from dev.airflow_settings import password_of
+from tests.support.fake_airflow.faults import Fault, Rule, echoed
 from tests.support.fake_airflow.messages import JSON, Answer, Recorded, Request, Traffic, matches
 from tests.support.fake_airflow.scripting import Scripting
+from tests.support.fake_airflow.tokens import Tokens
 from tests.support.fake_airflow.v1 import V1
 from tests.support.fake_airflow.v2 import V2
 from tests.support.fake_airflow.wire import Listener
 from tests.support.fake_airflow.world import World
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
     from tests.support.fake_airflow.nouns import FakeDag
+    from tests.support.fake_airflow.routing import Accept
     from tests.support.fake_airflow.runs import FakeRun
 
 Version = Literal["2.11.2", "3.3.2"]
@@ -35,8 +38,10 @@ class FakeAirflow(Scripting):
     """A scripted Airflow on 127.0.0.1, to be used as a context manager.
 
     `prefix` is its base path ("/airflow"); `token_lifetime` the seconds an Airflow 3 token lives (it grants 10 more).
-    `pools` maps names to slots, besides the default pool of 128. `clock` dates everything but tokens.
-    Users are admin, op, user and viewer, each with its name as password and as its role.
+    `tokens` stand in place of the simple auth manager's; `accept` takes further credentials, in either version.
+    `tls` is the server's side of TLS, by which the URL is https. `pools` maps names to slots, besides the default pool
+    of 128. `clock` dates everything but tokens.
+    Users are admin, op, user and viewer, each with its name as its role and `password_of` it as password.
     """
 
     def __init__(
@@ -48,6 +53,9 @@ class FakeAirflow(Scripting):
         token_lifetime: int = 86400,
         pools: Mapping[str, int] | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tokens: Tokens | None = None,
+        accept: Accept = lambda _: None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         two = version == "2.11.2"
         super().__init__(World(dags, clock=clock, pools=pools, untouched=None if two else "skipped"))
@@ -56,7 +64,8 @@ class FakeAirflow(Scripting):
         self.health("scheduler", "healthy")
         self.health("dag_processor", None if two else "healthy")
         self.health("triggerer", None)
-        self._dialect = V1(self._world, prefix) if two else V2(self._world, prefix, token_lifetime)
+        self._dialect = V1(self._world, prefix) if two else V2(self._world, prefix, tokens or Tokens(token_lifetime))
+        self._dialect.accept = accept
         self._rules: list[Rule] = []
         self._echoes: list[tuple[tuple[str, str], int, str, str]] = []
         self._record: list[Recorded] = []
@@ -65,7 +74,8 @@ class FakeAirflow(Scripting):
         self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener: Listener | None = None
         self._port.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._port.getsockname()[1]}{prefix}"
+        self._tls = tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._port.getsockname()[1]}{prefix}"
 
     def __enter__(self) -> Self:
         self.up()
@@ -84,7 +94,7 @@ class FakeAirflow(Scripting):
         session = requests.Session()
         session.trust_env = False
         if isinstance(self._dialect, V1):
-            session.auth = (user, user)
+            session.auth = (user, password_of(user))
         else:
             session.headers["Authorization"] = f"Bearer {self.token(user)}"
         return session
@@ -150,7 +160,9 @@ class FakeAirflow(Scripting):
         """Listens again, on the same port."""
         if self._listener is None:
             port = self._port.getsockname()[1]
-            self._listener = Listener(port, self._dialect.manners, self._serve, clock=self._world.now)
+            self._listener = Listener(
+                port, self._dialect.manners, self._serve, clock=self._world.now, context=self._tls
+            )
 
     @contextlib.contextmanager
     def down(self) -> Iterator[None]:
@@ -187,18 +199,14 @@ class FakeAirflow(Scripting):
             if answer is not None:
                 stream = self._locked(answer.stream) if answer.stream is not None else None
                 answer = replace(answer, stream=stream, traffic=traffic)
-            self._record.append(
-                Recorded(request.method, request.path, request.query, request.headers, request.body, status, traffic)
-            )
+            self._record.append(Recorded.of(request, status, traffic))
             return answer, fault
 
     def _echo(self, request: Request) -> Answer | None:
         for number, ((method, path), status, content_type, after) in enumerate(self._echoes):
             if method == request.method and matches(path, request.path):
                 del self._echoes[number]
-                text = f"{after}{request.headers}{request.body.decode()}"
-                body = json.dumps({"detail": text}) if content_type == JSON else text
-                return Answer(status, body.encode(), content_type)
+                return echoed(request, status, content_type, after)
         return None
 
     def _locked(self, stream: Iterator[bytes]) -> Iterator[bytes]:

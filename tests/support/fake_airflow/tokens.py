@@ -9,10 +9,12 @@ from typing import Any
 
 import jwt
 
+from dev.airflow_settings import ROLES, password_of
 from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json
+from tests.support.ledger import note
 
 KEY = "the signing key of a scripted Airflow, long enough for HS512: at least sixty-four bytes"
-USERS = {name: name for name in ("admin", "op", "user", "viewer")}  # name to role; the password is the name
+USERS = {name: name for name in ROLES}  # name to role; `password_of` knows the password
 LEEWAY = 10  # seconds that Airflow grants an expired token
 
 
@@ -43,7 +45,7 @@ class Tokens:
             if not isinstance(credentials.get(name), str):
                 return as_json(422, {"detail": f"1 validation error for LoginBody\n{name}\n  Field required"})
         name = credentials["username"]
-        if USERS.get(name) is None or credentials["password"] != name:
+        if USERS.get(name) is None or credentials["password"] != password_of(name):
             return as_json(401, {"detail": "Invalid credentials"})
         return as_json(201, {"access_token": self.issue(name)})
 
@@ -51,21 +53,33 @@ class Tokens:
         """A token for a user."""
         now, name_of_token = int(time.time()), uuid.uuid4().hex
         self._good.add(name_of_token)
-        claims: dict[str, Any] = {"sub": name, "role": USERS[name], "teams": [], "jti": name_of_token}
+        claims = self.user_claims(name) | {"jti": name_of_token}
         claims |= {"aud": "apache-airflow", "nbf": now, "exp": now + self.lifetime, "iat": now}
-        return jwt.encode(claims, KEY, "HS512")
+        token = jwt.encode(claims, KEY, "HS512")
+        note(token)
+        return token
+
+    def user_claims(self, name: str) -> dict[str, Any]:
+        """What a token says about its user."""
+        return {"sub": name, "role": USERS[name], "teams": []}
 
     def role(self, request: Request) -> str:
         """The role of who sent a request; refuses 401 or 403 as Airflow does."""
+        return str(self.claims(request)["role"])
+
+    def claims(self, request: Request) -> dict[str, Any]:
+        """What the token in a request says; refuses 401 or 403 as Airflow does."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise RefusedError(as_json(401, {"detail": "Not authenticated"}))
         try:
-            claims = jwt.decode(token, KEY, algorithms=["HS512"], audience="apache-airflow", leeway=LEEWAY)
+            claims: dict[str, Any] = jwt.decode(
+                token, KEY, algorithms=["HS512"], audience="apache-airflow", leeway=LEEWAY
+            )
         except jwt.ExpiredSignatureError:
             raise RefusedError(as_json(401, {"detail": "Token Expired"})) from None
         except jwt.InvalidTokenError:
             raise RefusedError(as_json(403, {"detail": "Invalid JWT token"})) from None
         if claims["jti"] not in self._good:
             raise RefusedError(as_json(401, {"detail": "Token Expired"}))
-        return str(claims["role"])
+        return claims

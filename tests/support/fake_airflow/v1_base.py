@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from dev.airflow_settings import password_of
 from tests.support.fake_airflow.bodies import health
 from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json, page
 from tests.support.fake_airflow.routing import Call, Dialect
@@ -66,14 +67,14 @@ class V1Base(Dialect):
         """GET /health: 200 even when the scheduler is dead."""
         return as_json(200, health(self.world))
 
-    def role(self, request: Request) -> str:
+    def own_role(self, request: Request) -> str:
         """The role of who sent this; everything wrong with a credential is the same 403 (airflow-2.md 1)."""
         scheme, _, value = request.headers.get("Authorization", "").partition(" ")
         try:
             name, _, password = base64.b64decode(value, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             name, password = "", ""
-        if scheme.lower() != "basic" or USERS.get(name) is None or password != name:
+        if scheme.lower() != "basic" or USERS.get(name) is None or password != password_of(name):
             raise refuse(403, "Forbidden", None)
         return USERS[name]
 

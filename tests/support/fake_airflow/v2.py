@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.fake_airflow.runs import FakeRun
+    from tests.support.fake_airflow.tokens import Tokens
     from tests.support.fake_airflow.world import World
 
 RUN_ORDER: dict[str, Callable[[FakeRun], Any]] = {
@@ -40,8 +41,8 @@ OTHER_FILTERS |= {"run_type", "conf_contains", "dag_version", "bundle_version", 
 class V2(V2Tasks):
     """Answers as Airflow 3.3.2."""
 
-    def __init__(self, world: World, prefix: str, token_lifetime: int) -> None:
-        super().__init__(world, prefix, token_lifetime)
+    def __init__(self, world: World, prefix: str, tokens: Tokens) -> None:
+        super().__init__(world, prefix, tokens)
         self.routes = (
             Route("GET", "/api/v2/version", self.version),
             Route("GET", "/api/v2/monitor/health", self.health),

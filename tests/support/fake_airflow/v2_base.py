@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tests.support.fake_airflow.bodies import health
 from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json, page
 from tests.support.fake_airflow.routing import Call, Dialect, ordered, page_of
-from tests.support.fake_airflow.tokens import Tokens
 from tests.support.fake_airflow.v2_trigger import EXTRA, NO_OBJECT, problem
 from tests.support.fake_airflow.wire import Manners
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.support.fake_airflow.nouns import FakeDag
     from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
+    from tests.support.fake_airflow.tokens import Tokens
     from tests.support.fake_airflow.world import World
 
 T = TypeVar("T")
@@ -33,9 +33,9 @@ class V2Base(Dialect):
 
     manners = Manners(server="uvicorn", keep_alive=True, gzip=True)
 
-    def __init__(self, world: World, prefix: str, token_lifetime: int) -> None:
+    def __init__(self, world: World, prefix: str, tokens: Tokens) -> None:
         super().__init__(world, prefix)
-        self.tokens = Tokens(token_lifetime)
+        self.tokens = tokens
 
     def local_path(self, request: Request) -> str | Answer:
         """Airflow 3 serves /api/v2, though nothing else, outside its prefix as well (airflow-3.md 3)."""
@@ -66,7 +66,7 @@ class V2Base(Dialect):
         """GET /monitor/health: 200 even when the scheduler is dead."""
         return as_json(200, health(self.world))
 
-    def role(self, request: Request) -> str:
+    def own_role(self, request: Request) -> str:
         """The role of who sent this."""
         return self.tokens.role(request)
 

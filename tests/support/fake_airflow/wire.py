@@ -7,6 +7,7 @@ import gzip
 import select
 import socket
 import socketserver
+import ssl
 import struct
 import sys
 import threading
@@ -18,6 +19,8 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from tests.support import ledger
+from tests.support.fake_airflow import tls
 from tests.support.fake_airflow.faults import Fault
 from tests.support.fake_airflow.messages import Answer, Request, Traffic
 
@@ -41,7 +44,8 @@ class Listener(socketserver.ThreadingTCPServer):
 
     `serve` turns a request into the answer to send (None: none at all) and the fault to commit on the wire.
     `hang_at_most` are the seconds after which a hanging connection is closed; nothing in a test may hang for ever.
-    `clock` dates the answers.
+    `clock` dates the answers. With `context`, the server's side of TLS, a client has to get through its handshake first;
+    one that does not is the client's own business. `accepted` counts connections, those without any request included.
     """
 
     allow_reuse_address = True
@@ -56,8 +60,11 @@ class Listener(socketserver.ThreadingTCPServer):
         *,
         hang_at_most: float = 60.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self.clock = clock
+        self.context = context
+        self.accepted = 0
         self.manners = manners
         self.hang_at_most = hang_at_most
         self.serve = serve
@@ -79,7 +86,7 @@ class Listener(socketserver.ThreadingTCPServer):
         with self._changed:
             for connection in self._connections:
                 with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                    tls.shut(connection, socket.SHUT_RDWR)
             self._changed.wait_for(lambda: not self._connections, timeout=5)
 
     def _accept(self) -> None:
@@ -89,10 +96,18 @@ class Listener(socketserver.ThreadingTCPServer):
             with contextlib.suppress(OSError):
                 self.process_request(*self.get_request())
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accepts a connection; the handshake is left to its own thread, for it may take for ever."""
+        connection, address = super().get_request()
+        if self.context is not None:
+            connection = self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Remembers the connection, so that `close` can drop it."""
         with self._changed:
             self._connections.add(request)
+            self.accepted += not self.stopping.is_set()
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
@@ -116,12 +131,20 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # head and body go out apart: the second would wait 40 ms for the first's receipt
     server: Listener
 
+    def setup(self) -> None:
+        """Gets through the handshake, if there is one."""
+        if isinstance(self.request, ssl.SSLSocket):
+            tls.shake_hands(self.request)
+        super().setup()
+
     def exchange(self) -> None:
         """Answers one request."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         target, _, query = self.path.partition("?")
         parameters = parse_qs(query, keep_blank_values=True)
-        answer, fault = self.server.serve(Request(self.command, target, parameters, self.headers, body))
+        ledger.shown(self.headers)
+        request = Request(self.command, target, parameters, self.headers, body, tls.common_name(self.connection))
+        answer, fault = self.server.serve(request)
         if answer is not None:
             self._send(answer, fault)
             self.close_connection = self.close_connection or answer.close
@@ -155,6 +178,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Encoding", "gzip")
         for name, value in answer.headers:
             self.send_header(name, value)
+        if answer.takeover is not None:
+            self.end_headers()
+            answer.takeover(self.connection)
+            self.close_connection = True
+            return
         if not self.server.manners.keep_alive:
             self.send_header("Connection", "close")
         if answer.stream is not None:
@@ -200,7 +228,8 @@ class Handler(BaseHTTPRequestHandler):
         deadline = time.monotonic() + self.server.hang_at_most
         while time.monotonic() < deadline and not self.server.stopping.is_set():
             readable, _, _ = select.select([self.connection], [], [], 0.02)
-            if readable and not self.connection.recv(1, socket.MSG_PEEK):
+            # Under TLS a client that goes may say so first, and says nothing else in the middle of an exchange.
+            if readable and (self.server.context or not self.connection.recv(1, socket.MSG_PEEK)):
                 return
 
 

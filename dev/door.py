@@ -1,0 +1,101 @@
+"""One more web server of an Airflow that runs already: another way in to the same DAGs and the same DAG runs.
+
+It knows how a web server is started beside another one; it must not know why somebody wants it. Its settings are those of the
+first one, but for what the caller says: another auth manager, another API backend, tokens that live shorter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import requests
+
+from dev.airflow_api import AirflowApi
+from dev.airflow_settings import AIRFLOW_2, AUTH_MANAGER, FAB, LOOPBACK, address
+from dev.processes import Components
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from dev.airflow_settings import Version
+
+_START_TIMEOUT = 180.0
+_POLL = 0.3
+_HTTP_TIMEOUT = 60.0
+
+# In the server's own process, because every further one imports Airflow for some 5 s of CPU time. The server gives the roles
+# their permissions. The cheap hash saves what scrypt costs per login.
+_FAB_WITH_USERS = """
+import json, os
+from airflow.providers.fab.auth_manager.models import Role, User
+from airflow.providers.fab.auth_manager.models.db import FABDBManager
+from airflow.utils.session import create_session
+from sqlalchemy import select
+from werkzeug.security import generate_password_hash
+with create_session() as session:
+    FABDBManager(session).upgradedb()
+    if session.scalar(select(User)) is None:
+        for name, password in json.loads(os.environ["PASSWORDS"]).items():
+            user = User(
+                username=name, first_name=name, last_name=name, email=f"{name}@example.com", active=True,
+                password=generate_password_hash(password, method="pbkdf2:sha256:1000"),
+            )
+            user.roles = [Role(name=name.capitalize())]
+            session.add(user)
+from airflow.__main__ import main
+main()
+"""
+
+
+@contextlib.contextmanager
+def opened(version: Version, env: Mapping[str, str], logs: Path) -> Iterator[AirflowApi]:
+    """A web server with this environment, which is that of another one with some changes.
+
+    With the auth manager FAB it has the users and passwords that all our Airflows have. Its log is `door-PORT.log`.
+    Raises ComponentDiedError or TimeoutError; then nothing is left.
+    """
+    (port,) = free_ports(1)
+    api = AirflowApi(version, f"http://{LOOPBACK}:{port}")
+    fab = env.get(AUTH_MANAGER) == FAB
+    components = Components(
+        {**env, **address(version, api.url), "PASSWORDS": json.dumps(api.users) if fab else ""}, logs
+    )
+    try:
+        components.start(f"door-{port}", _command(version, logs / f"door-{port}.pid", fab=fab))
+        _wait(components, f"{api.url}{api.api}/version")
+        yield api
+    finally:
+        components.stop()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody uses, all different."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
+        return [taken.getsockname()[1] for taken in sockets]
+
+
+def _command(version: Version, pid: Path, *, fab: bool) -> list[str]:
+    if version == AIRFLOW_2:
+        return [str(version.bin / "airflow"), "webserver", "--pid", str(pid)]
+    start = [str(version.bin / "python"), "-c", _FAB_WITH_USERS] if fab else [str(version.bin / "airflow")]
+    return [*start, "api-server", "--apps", "core"]  # tasks go on to talk to the first server
+
+
+def _wait(components: Components, url: str) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT
+    with requests.Session() as session:
+        session.trust_env = False
+        while True:
+            components.check()
+            with contextlib.suppress(requests.RequestException):
+                if session.get(url, timeout=_HTTP_TIMEOUT).ok:
+                    return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{url} took more than {_START_TIMEOUT:.0f} s to answer")
+            time.sleep(_POLL)

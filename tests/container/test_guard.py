@@ -1,0 +1,36 @@
+"""The guard against leaks sees what a container writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dev.runner import Container, Step
+from tests.support import guard
+from tests.support.leaky import EVERYWHERE, LEAKS, SECRET, SHOW_EVERYWHERE, places, program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dev.runner import Stage
+
+pytestmark = pytest.mark.leaky
+
+PROGRAM = "/github/workspace/show"
+ACTION = f"runs: {{using: docker, image: Dockerfile, entrypoint: {PROGRAM}, post-entrypoint: {PROGRAM}}}\n"
+
+
+@pytest.mark.parametrize("stage", ["main", "post"])
+def test_a_container_that_leaks(container: Container, tmp_path: Path, stage: Stage) -> None:
+    """Of a program in place of the action's, in either stage, every place is seen; of another text none."""
+    show, action = tmp_path / "show", tmp_path / "action.yml"
+    action.write_text(ACTION)
+    for text, seen in ((LEAKS["base64 of a pair"], EVERYWHERE), ("nothing", set[str]())):
+        show.write_text(f"#!/opt/action/bin/python -Iu\n{program(SHOW_EVERYWHERE, text)}")
+        show.chmod(0o755)
+        inputs = {"dag_id": "sales", "password": SECRET}
+        result = Step(inputs, launcher=container, workspace=tmp_path, action=action).run(stage)
+
+        assert result.exit_code == 0, result.raw
+        assert places(guard.leaks()) == seen

@@ -1,0 +1,84 @@
+"""A client of the stand-in of Amazon MWAA, which reaches it by its host names and signs as botocore does."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.session import Session
+
+from tests.contract.doors import Client, airflow
+from tests.support.doors import Mwaa, Tunnel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import requests
+
+    from tests.support.doors.aws import Keys
+    from tests.support.fake_airflow import FakeAirflow
+
+LOGINS = {"2.11.2": ("/aws_mwaa/login", "session"), "3.3.2": ("/pluginsv2/aws_mwaa/login", "_token")}
+
+
+class Door:
+    """An environment, and a client that reaches it by its host names."""
+
+    def __init__(self, fake: FakeAirflow, mwaa: Mwaa, tunnel: Tunnel, folder: Path) -> None:
+        self.fake, self.mwaa, self.tunnel = fake, mwaa, tunnel
+        self.client = Client(folder, proxy=tunnel.url)
+        self.web = f"https://{mwaa.web_host}"
+        self._folder = folder
+
+    def signed(self, keys: Keys | None = None, *, name: str = "", region: str = "", body: bytes = b"") -> AWSRequest:
+        """A request for a web token, as botocore signs it."""
+        keys, region = keys or self.mwaa.api.keys, region or self.mwaa.region
+        url = f"https://{self.mwaa.api.host}/webtoken/{name or self.mwaa.name}"
+        request = AWSRequest("POST", url, {}, body)
+        credentials = Credentials(keys.access_key, keys.secret_key, keys.session_token)
+        SigV4Auth(credentials, "airflow", region).add_auth(request)
+        return request
+
+    def send(self, request: AWSRequest, *, path: str = "", body: bytes = b"") -> requests.Response:
+        """The answer to a signed request."""
+        url = f"https://{self.mwaa.api.host}{path or f'/webtoken/{self.mwaa.name}'}"
+        return self.client("POST", url, headers=dict(request.headers.items()), data=body)
+
+    def web_token(self) -> str:
+        """A token for one log-in."""
+        return str(self.send(self.signed()).json()["WebToken"])
+
+    def log_in(self, web_token: str, version: str = "") -> requests.Response:
+        """The answer to a log-in, by default in the way of the Airflow behind."""
+        return self.client("POST", f"{self.web}{LOGINS[version or self.fake.version][0]}", data={"token": web_token})
+
+    def session(self) -> dict[str, str]:
+        """The header by which a new session is shown."""
+        cookie = LOGINS[self.fake.version][1]
+        value = self.log_in(self.web_token()).cookies[cookie]
+        return {"Cookie": f"session={value}"} if cookie == "session" else {"Authorization": f"Bearer {value}"}
+
+    def botocore(self, **options: Any) -> Any:
+        """AWS's own client, with the environment's keys unless told otherwise."""
+        keys = self.mwaa.api.keys
+        given = {
+            "aws_access_key_id": keys.access_key,
+            "aws_secret_access_key": keys.secret_key,
+            "aws_session_token": keys.session_token,
+            "region_name": self.mwaa.region,
+        }
+        config = Config(proxies={"https": self.tunnel.url}, retries={"total_max_attempts": 1})
+        ca = str(self._folder / "ca.pem")
+        return Session().create_client("mwaa", config=config, verify=ca, **given | options)
+
+
+@contextlib.contextmanager
+def opened(folder: Path, version: str = "3.3.2", **options: Any) -> Iterator[Door]:
+    """An environment with an Airflow of a version, and the options of `Mwaa`."""
+    with airflow(version) as fake, Mwaa(fake, **options) as mwaa, Tunnel(mwaa.ports) as tunnel:
+        yield Door(fake, mwaa, tunnel, folder)

@@ -1,0 +1,38 @@
+"""Stand-ins for the doors that an Airflow may be behind. Each is a context manager with a `url` and a `record`.
+
+They exist because no cloud can be reached from a test; `tests/contract/test_doors_*.py` hold them to the standards, and the
+MWAA one to botocore.
+
+    certificates.private(), .stranger(), .old_fashioned()
+                                             CAs: `.pem`, `.server("host", clients=...)`, `.client("name")`
+    FakeAirflow(tls=..., accept=...)         over TLS; with credentials besides its own: `exactly("..")`, `bearer(is_good)`
+    FakeAirflow(tokens=KeycloakTokens(...))  with Airflow 3's Keycloak auth manager
+    TokenUrl(takes=("basic",), ...)          an OAuth 2.0 token endpoint
+    GitHubOidc()                             GitHub's endpoint for OIDC tokens
+    Mwaa(fake), Tunnel(mwaa.ports)           Amazon MWAA, and the way to its host names
+    Gateway(fake.url, demands=...), Trap()   what stands in front, and what waits behind a redirect
+"""
+
+from tests.support.doors import certificates
+from tests.support.doors.accepting import bearer, exactly
+from tests.support.doors.gateway import Gateway, Trap, cloudflare_access, identity_aware_proxy
+from tests.support.doors.keycloak import KeycloakTokens
+from tests.support.doors.mwaa import Mwaa
+from tests.support.doors.oidc import GitHubOidc
+from tests.support.doors.token_url import TokenUrl
+from tests.support.doors.tunnel import Tunnel
+
+__all__ = [
+    "Gateway",
+    "GitHubOidc",
+    "KeycloakTokens",
+    "Mwaa",
+    "TokenUrl",
+    "Trap",
+    "Tunnel",
+    "bearer",
+    "certificates",
+    "cloudflare_access",
+    "exactly",
+    "identity_aware_proxy",
+]

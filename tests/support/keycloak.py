@@ -1,0 +1,130 @@
+"""An identity provider that answers Airflow's Keycloak auth manager as a realm of Keycloak does.
+
+It logs people in and decides what they may do; what a request to Airflow comes to, the real auth manager makes of that. What
+the manager does not ask on behalf of an API client (authorization code, refresh, JWKS) is not there and answers 404.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.support import ledger
+from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json
+from tests.support.stand_in import StandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REALM = "sales"
+CLIENT_ID = "airflow"
+SERVICE = f"service-account-{CLIENT_ID}"
+"""The user as whom the client itself comes."""
+UMA = "urn:ietf:params:oauth:grant-type:uma-ticket"
+_MANAGER = "airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager"
+_OPENID = f"/realms/{REALM}/protocol/openid-connect"
+_READING = {"GET", "LIST", "MENU"}
+_SCOPES = _READING | {"POST", "PUT", "DELETE"}
+_RESOURCES = {"Asset", "AssetAlias", "Backfill", "Configuration", "Connection", "Custom", "Dag"}
+_RESOURCES |= {"Menu", "Pool", "Team", "Variable", "View"}
+_WRITABLE = {"admin": _RESOURCES, "user": {"Dag", "Asset"}}
+"""What each role may do more than read, as the auth manager's own command sets up a realm."""
+
+
+class Keycloak(StandIn):
+    """A realm with these users and the client that Airflow is.
+
+    `roles` maps users to roles, and may be changed; by default each user has the role of his name, and the client may trigger.
+    `settings` make an Airflow ask this realm. Access tokens live for `lifetime` seconds.
+    """
+
+    def __init__(self, passwords: Mapping[str, str], lifetime: int = 65) -> None:
+        super().__init__()
+        self._passwords = dict(passwords)
+        self._lifetime = lifetime
+        self._key = rsa.generate_private_key(65537, 2048)
+        self._issuer = f"{self.url}/realms/{REALM}"
+        self.roles = {name: name for name in passwords} | {SERVICE: "user"}
+        self.client_secret = f"the-secret-of-the-client-{uuid4()}"
+        ledger.note(self.client_secret)
+        section = "AIRFLOW__KEYCLOAK_AUTH_MANAGER"
+        self.settings = {
+            "AIRFLOW__CORE__AUTH_MANAGER": _MANAGER,
+            f"{section}__CLIENT_ID": CLIENT_ID,
+            f"{section}__CLIENT_SECRET": self.client_secret,
+            f"{section}__REALM": REALM,
+            f"{section}__SERVER_URL": self.url,
+        }
+
+    def answer(self, request: Request) -> Answer:
+        """What Keycloak says."""
+        endpoints = {f"POST {_OPENID}/token": self._token, f"GET {_OPENID}/userinfo": self._userinfo}
+        endpoint = endpoints.get(f"{request.method} {request.path}")
+        try:
+            return endpoint(request) if endpoint else as_json(404, {"error": "HTTP 404 Not Found"})
+        except RefusedError as refusal:
+            return refusal.answer
+
+    def _token(self, request: Request) -> Answer:
+        form = dict(parse_qsl(request.body.decode()))
+        if form.get("grant_type") == UMA:
+            return self._decision(request, form)
+        if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, self.client_secret):
+            raise _refusal(401, "unauthorized_client", "Invalid client or Invalid client credentials")
+        if form.get("grant_type") == "password":
+            name = form.get("username", "")
+            if self._passwords.get(name) != form.get("password", ""):
+                raise _refusal(401, "invalid_grant", "Invalid user credentials")
+            return as_json(200, self._tokens(name, form) | {"refresh_token": f"a-refresh-token-{uuid4()}"})
+        if form.get("grant_type") == "client_credentials":
+            return as_json(200, self._tokens(SERVICE, form))
+        raise _refusal(400, "unsupported_grant_type", "Unsupported grant_type")
+
+    def _userinfo(self, request: Request) -> Answer:
+        claims = self._claims(request, _refusal(401, "invalid_token", "Token verification failed"))
+        if "openid" not in claims["scope"].split():
+            raise _refusal(403, "insufficient_scope", "Missing openid scope")
+        return as_json(200, {name: claims[name] for name in ("sub", "preferred_username")})
+
+    def _decision(self, request: Request, form: dict[str, str]) -> Answer:
+        """Says whether whom the bearer token belongs to has the one permission that is asked for."""
+        claims = self._claims(request, _refusal(401, "invalid_grant", "Invalid bearer token"))
+        resource, _, scope = form["permission"].partition("#")
+        if resource not in _RESOURCES:
+            raise _refusal(400, "invalid_resource", f"Resource with id [{resource}] does not exist.")
+        if scope not in _SCOPES:
+            raise _refusal(400, "invalid_scope", f"One of the given scopes [{scope}] is invalid")
+        name = claims["preferred_username"]
+        if scope not in _READING and resource not in _WRITABLE.get(self.roles[name], ()):
+            raise _refusal(403, "access_denied", "not_authorized")
+        return as_json(200, self._tokens(name, form) | {"upgraded": False})
+
+    def _tokens(self, name: str, form: dict[str, str]) -> dict[str, Any]:
+        now = int(time.time())
+        claims = {"iss": self._issuer, "sub": str(uuid5(NAMESPACE_URL, name)), "aud": "account", "azp": CLIENT_ID}
+        claims |= {"preferred_username": name, "scope": form.get("scope", ""), "typ": "Bearer", "jti": str(uuid4())}
+        times = {"iat": now, "exp": now + self._lifetime}
+        token = jwt.encode(claims | times, self._key, "RS256", {"kid": "the-key-of-the-realm"})
+        return {"access_token": token, "expires_in": self._lifetime, "token_type": "Bearer", "not-before-policy": 0}
+
+    def _claims(self, request: Request, refusal: RefusedError) -> dict[str, Any]:
+        """What a good bearer token says; a dead one is as bad as a wrong one."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token, self._key.public_key(), ["RS256"], issuer=self._issuer, options={"verify_aud": False}
+            )
+        except jwt.InvalidTokenError:
+            raise refusal from None
+        if scheme.lower() != "bearer":
+            raise refusal
+        return claims
+
+
+def _refusal(status: int, error: str, description: str) -> RefusedError:
+    return RefusedError(as_json(status, {"error": error, "error_description": description}))
