@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from dev.runner import Stage
 
-pytestmark = pytest.mark.leaky
-
 PROGRAM = "/github/workspace/show"
 ACTION = f"runs: {{using: docker, image: Dockerfile, entrypoint: {PROGRAM}, post-entrypoint: {PROGRAM}}}\n"
 

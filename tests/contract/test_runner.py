@@ -14,8 +14,6 @@ from dev.runner import Annotation, Context, Step
 from dev.runner.launch import Host, Launch, Stage
 from dev.runner.metadata import Metadata
 
-pytestmark = pytest.mark.leaky  # scripts in place of the action dump what they were given
-
 ACTION = """
 inputs:
   dag_id: {required: true}
@@ -31,8 +29,9 @@ runs:
 """
 DUMP = """
 import json, os, sys
+seen = {name: value for name, value in os.environ.items() if name != "INPUT_GITHUB_TOKEN"}
 with open(os.environ["GITHUB_OUTPUT"], "a") as file:
-    file.write("env=" + json.dumps(dict(os.environ)) + "\\n")
+    file.write("env=" + json.dumps(seen) + "\\n")
 """
 
 
@@ -71,7 +70,7 @@ def make(tmp_path: Path) -> Make:
 
 
 def environment(step: Step, stage: Stage = "main") -> dict[str, str]:
-    """What a script that dumps its environment saw."""
+    """What a script that dumps its environment saw, but for GitHub's token, which no step may show."""
     seen: dict[str, str] = json.loads(step.run(stage).outputs["env"])
     return seen
 
@@ -92,7 +91,6 @@ def test_inputs(make: Make) -> None:
         "INPUT_DAG_ID": "sales",
         "INPUT_TIMEOUT": "1h",
         "INPUT_FLAG": "true",
-        "INPUT_GITHUB_TOKEN": Context().token,
         "INPUT_MATRIX": "null",
     }
 

@@ -76,6 +76,7 @@ def test_they_pass_the_linters(tmp_path: Path) -> None:
         copy.write_text(copy.read_text().replace("OWNER/airflow-dag-run@SHA", f"owner/airflow-dag-run@{'0' * 40}"))
     tools = Path(sys.executable).parent
     schema = [tools / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *folder.iterdir()]
-    for command in (schema, [tools / "zizmor", "--offline", "--quiet", "--pedantic", tmp_path]):
+    safety = [tools / "zizmor", "--offline", "--quiet", "--pedantic", tmp_path]
+    for command in (list(map(str, schema)), list(map(str, safety))):
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
         assert done.returncode == 0, done.stdout + done.stderr

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from dev.runner.launch import Host, Launch
     from dev.runner.metadata import Metadata
 
-pytestmark = pytest.mark.leaky
-
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcw\nggSjAgEAAoIB\n-----END PRIVATE KEY-----\n"
 
 

@@ -1,8 +1,8 @@
 """The guard against leaks, a plugin of pytest: after each test it looks for secrets in what the test's steps have written.
 
 It sees every stage that `dev.runner` starts and every gate that runs in this process, and what is secret in them: the inputs
-and variables that are secrets by their names, what the step masked, what `ledger` was told. A test with the marker `leaky`
-shows secrets on purpose, and asks `leaks()` by itself.
+and variables that are secrets by their names, what the step masked, what `ledger` was told. A test that
+shows secrets on purpose asks for its `leaks()`, which are its own then.
 """
 
 from __future__ import annotations
@@ -140,7 +140,6 @@ def listening(inputs: Mapping[str, str], environment: Mapping[str, str], workspa
 
 def pytest_configure(config: pytest.Config) -> None:
     """See every stage that is started from now on."""
-    config.addinivalue_line("markers", "leaky: its steps show secrets on purpose")
     patch = pytest.MonkeyPatch()
     patch.setattr(RunningStep, "__init__", _witnessed(RunningStep.__init__))
     config.add_cleanup(patch.undo)
@@ -173,24 +172,23 @@ def pytest_runtest_setup() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_call() -> Generator[None, object, object]:
     """Judge what the test's steps have shown, as part of the test."""
     try:
         return (yield)
     finally:
-        _judge(item)
+        _judge()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_teardown() -> Generator[None, object, object]:
     """Judge what has been shown since by steps that its fixtures have ended."""
     try:
         return (yield)
     finally:
-        _judge(item)
+        _judge()
 
 
-def _judge(item: pytest.Item) -> None:
-    found = leaks()
-    if found and item.get_closest_marker("leaky") is None:
+def _judge() -> None:
+    if found := leaks():
         raise Leak("\n".join(found))
