@@ -1,4 +1,4 @@
-"""The inputs that say how to get in: URL, TLS, headers, and exactly one kind of credential.
+"""The inputs that say how to get in: URL, headers, and exactly one kind of credential.
 
 It sends nothing. Whatever is wrong with a secret is told without quoting it.
 """
@@ -6,7 +6,6 @@ It sends nothing. Whatever is wrong with a secret is told without quoting it.
 from __future__ import annotations
 
 import re
-import ssl
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,11 +21,10 @@ from entrypoint.credentials import (
     OAuth,
     Password,
     Secret,
-    Tls,
     Token,
 )
+from entrypoint.pem import read_tls
 from entrypoint.urls import base_url, token_url
-from entrypoint.wire.tls import context, own, trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,10 +42,6 @@ _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")
 _ARN = re.compile(r"arn:aws[\w-]*:airflow:([a-z0-9-]+):\d*:environment/([\w.-]+)", re.ASCII)
 _ENVIRONMENT = re.compile(r"[A-Za-z][0-9A-Za-z_-]{0,79}")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
-_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
-"""What OpenSSL calls a key of another certificate; the last one if even its kind is another."""
-_CERTIFICATE = r"-----BEGIN (?:TRUSTED )?CERTIFICATE-----.+?-----END (?:TRUSTED )?CERTIFICATE-----"
-_KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----"
 
 
 def values_of(headers: str) -> list[str]:
@@ -91,7 +85,7 @@ def read_access(reader: Reader, workspace: Path, environment: Mapping[str, str])
             "Give the https address: http shows nobody a certificate.",
         )
     others = tuple((name, value) for name, value in headers if name.lower() != "authorization")
-    return Access(url, credential, others, _tls(reader, workspace))
+    return Access(url, credential, others, read_tls(reader, workspace))
 
 
 def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
@@ -140,8 +134,8 @@ def _credential(reader: Reader, environment: Mapping[str, str], raw: list[Secret
         name = {"username and password": "username", "client_id and client_secret": "client_secret"}.get(first, first)
         reader.wrong(name, f"it is given together with {' and with '.join(others)}.", "Keep one kind of credential.")
     elif not given("oidc_audience"):
-        _pair(reader, "username", "password")
-        _pair(reader, "client_id", "client_secret")
+        reader.pair("username", "password")
+        reader.pair("client_id", "client_secret")
     if not kinds:
         reader.wrong(
             "token",
@@ -162,13 +156,6 @@ def _check_token_url(reader: Reader) -> None:
             )
     if reader.given("scope") and not reader.given("token_url"):
         reader.wrong("scope", "it is given without token_url.", "Give token_url: Airflow's own login knows no scope.")
-
-
-def _pair(reader: Reader, one: str, other: str) -> None:
-    """Note a mistake if just one of the two is given."""
-    for name, missing in ((one, other), (other, one)):
-        if reader.given(name) and not reader.given(missing):
-            reader.wrong(missing, f"it is empty, but {name} is given.", "Give both; is the secret's name right?")
 
 
 def _password(reader: Reader) -> Credential:
@@ -231,59 +218,3 @@ def _mwaa(reader: Reader, environment: Mapping[str, str]) -> Credential:
         Secret(session) if session else None,
     )
     return Mwaa(name, region, keys)
-
-
-def _tls(reader: Reader, workspace: Path) -> Tls:
-    _pair(reader, "client_certificate", "client_key")
-    pem = partial(_pem, workspace=workspace)
-    ca = reader.read("ca_certificate", partial(pem, blocks=_CERTIFICATE, what="certificate"), "")
-    certificate = reader.read("client_certificate", partial(pem, blocks=_CERTIFICATE, what="certificate"), "")
-    key = Secret(reader.read("client_key", partial(pem, blocks=_KEY, what="private key"), ""))
-    if "ENCRYPTED" in key.reveal():
-        reader.wrong("client_key", "it is encrypted.", "Store the key without a passphrase, as a secret.")
-        return Tls()
-    try:
-        if ca:
-            trust(context(Tls(), present=False), ca)
-    except ssl.SSLError:
-        reader.wrong("ca_certificate", "its certificate cannot be read.", "Is it complete? Give it as it was issued.")
-        return Tls()
-    try:
-        if certificate and key.reveal():
-            own(context(Tls(), present=False), certificate, key)
-    except ssl.SSLError as error:
-        if error.reason in _MISMATCHES:
-            reader.wrong("client_key", "it does not belong to client_certificate.", "Give the certificate's own key.")
-        else:
-            reader.wrong(
-                "client_certificate", "it or client_key cannot be read.", "Are both complete, as they were issued?"
-            )
-        return Tls()
-    return Tls(ca, certificate, key)
-
-
-def _pem(text: str, workspace: Path, blocks: str, what: str) -> str:
-    """Parse PEM text, or the path of a PEM file below the workspace, into its blocks alone."""
-    if "-----BEGIN" not in text:
-        if "\n" in text or len(text) > 400:  # no path, and maybe a secret
-            raise parse.Wrong(
-                "it is neither PEM text nor a path.", "Give the text from -----BEGIN on, or a file's path."
-            )
-        try:
-            text = parse.file_text(text, workspace)
-        except parse.Wrong:
-            if blocks != _KEY:
-                raise
-            raise parse.Wrong(
-                "it is neither PEM text nor the path of a file that can be read.",
-                "Give the text from -----BEGIN on, or the path of a file of the checkout.",
-            ) from None
-    found = re.findall(blocks, text, re.DOTALL)
-    if not found:
-        raise parse.Wrong(
-            f"it contains no PEM {what}.", "Give the text from -----BEGIN to -----END, line breaks included."
-        )
-    try:
-        return "\n".join(found).encode("ascii").decode() + "\n"
-    except UnicodeEncodeError:
-        raise parse.Wrong(f"its PEM {what} has characters outside ASCII.", "Give it as it was issued.") from None

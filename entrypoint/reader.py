@@ -44,6 +44,12 @@ class Reader:
         """Parse an input; an empty one is None."""
         return self.read(name, cast("Callable[[str], T | None]", parser), None)
 
+    def pair(self, one: str, other: str) -> None:
+        """Note a mistake if just one of the two inputs is given."""
+        for name, missing in ((one, other), (other, one)):
+            if self.given(name) and not self.given(missing):
+                self.wrong(missing, f"it is empty, but {name} is given.", "Give both; is the secret's name right?")
+
     def wrong(self, name: str, problem: str, remedy: str) -> None:
         """Note a mistake."""
         self.mistakes.append(Mistake(name, problem, remedy))

@@ -1,0 +1,82 @@
+"""The inputs in PEM: CAs that are trusted beside the public ones, and a client certificate with its key.
+
+It reads files of the workspace and sends nothing. Nothing of a key is ever quoted.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from functools import partial
+from typing import TYPE_CHECKING
+
+from entrypoint import inputs as parse
+from entrypoint.credentials import Secret, Tls
+from entrypoint.wire.tls import context, own, trust
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from entrypoint.reader import Reader
+
+_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""What OpenSSL calls a key of another certificate; the last one if even its kind is another."""
+_CERTIFICATE = r"-----BEGIN (?:TRUSTED )?CERTIFICATE-----.+?-----END (?:TRUSTED )?CERTIFICATE-----"
+_KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----"
+
+
+def read_tls(reader: Reader, workspace: Path) -> Tls:
+    """Read CAs and client certificate. What is wrong with them is noted with the reader; then none of it is returned."""
+    reader.pair("client_certificate", "client_key")
+    pem = partial(_pem, workspace=workspace)
+    ca = reader.read("ca_certificate", partial(pem, blocks=_CERTIFICATE, what="certificate"), "")
+    certificate = reader.read("client_certificate", partial(pem, blocks=_CERTIFICATE, what="certificate"), "")
+    key = Secret(reader.read("client_key", partial(pem, blocks=_KEY, what="private key"), ""))
+    if "ENCRYPTED" in key.reveal():
+        reader.wrong("client_key", "it is encrypted.", "Store the key without a passphrase, as a secret.")
+        return Tls()
+    try:
+        if ca:
+            trust(context(Tls(), present=False), ca)
+    except ssl.SSLError:
+        reader.wrong("ca_certificate", "its certificate cannot be read.", "Is it complete? Give it as it was issued.")
+        return Tls()
+    try:
+        if certificate and key.reveal():
+            own(context(Tls(), present=False), certificate, key)
+    except ssl.SSLError as error:
+        if error.reason in _MISMATCHES:
+            reader.wrong("client_key", "it does not belong to client_certificate.", "Give the certificate's own key.")
+        else:
+            reader.wrong(
+                "client_certificate", "it or client_key cannot be read.", "Are both complete, as they were issued?"
+            )
+        return Tls()
+    return Tls(ca, certificate, key)
+
+
+def _pem(text: str, workspace: Path, blocks: str, what: str) -> str:
+    """Parse PEM text, or the path of a PEM file below the workspace, into its blocks alone."""
+    if "-----BEGIN" not in text:
+        if "\n" in text or len(text) > 400:  # no path, and maybe a secret
+            raise parse.Wrong(
+                "it is neither PEM text nor a path.", "Give the text from -----BEGIN on, or a file's path."
+            )
+        try:
+            text = parse.file_text(text, workspace)
+        except parse.Wrong:
+            if blocks != _KEY:
+                raise
+            raise parse.Wrong(
+                "it is neither PEM text nor the path of a file that can be read.",
+                "Give the text from -----BEGIN on, or the path of a file of the checkout.",
+            ) from None
+    found = re.findall(blocks, text, re.DOTALL)
+    if not found:
+        raise parse.Wrong(
+            f"it contains no PEM {what}.", "Give the text from -----BEGIN to -----END, line breaks included."
+        )
+    try:
+        return "\n".join(found).encode("ascii").decode() + "\n"
+    except UnicodeEncodeError:
+        raise parse.Wrong(f"its PEM {what} has characters outside ASCII.", "Give it as it was issued.") from None
