@@ -1,8 +1,8 @@
 """The guard against leaks, a plugin of pytest: after each test it looks for secrets in what the test's steps have written.
 
 It sees every stage that `dev.runner` starts and every gate that runs in this process, and what is secret in them: the inputs
-and variables that are secrets by their names, what the step masked, what `ledger` was told. A test that
-shows secrets on purpose asks for its `leaks()`, which are its own then.
+and variables that are secrets by their names, what the step masked, what `ledger` was told. A test that shows secrets on
+purpose asks for its `leaks()`, which are its own then.
 """
 
 from __future__ import annotations
