@@ -37,11 +37,11 @@ class Through:
             client = self.doors[CLIENT]
             stage.begin(f"{CLIENT}, poor", _poor_client, client, keycloak)
             stage.over(f"{CLIENT}, poor")
-            for name, door in self.doors.items():
-                stage.begin(f"{name}, outlived", _outlived, door)
             dead = Barrier(len(self.doors), lambda: airflow.pause(WAITING, False), PATIENCE)
             for name, door in self.doors.items():
                 stage.begin(f"{name}, renewed", _renewed, door, dead)
+            for name, door in self.doors.items():
+                stage.begin(f"{name}, outlived", _outlived, door)
             for name in ("FAB", "Keycloak", CLIENT):
                 stage.begin(f"{name}, wrong", _refused, self.doors[name].url, self.doors[name].wrong)
             for name in ("FAB", "Keycloak"):
