@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import certifi
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
 from entrypoint.credentials import Tls
@@ -72,6 +73,9 @@ class Wire:
         self._read_timeout = read_timeout
         self._trace = trace
         self._session = requests.Session()
+        # Or the job's environment would choose whom to trust, and ~/.netrc what to present (authentication.md 3.3, 3.4).
+        self._session.trust_env = False
+        self._proxies: dict[str, dict[str, str]] = {}
         if tls != Tls():
             self._session.mount("https://", _Adapter(context(tls, present=present)))
         # An old `_token` cookie would beat the Authorization header on Airflow 3.1 (authentication.md 3.7).
@@ -95,11 +99,10 @@ class Wire:
                 params=sending.params,
                 data=sending.body,
                 headers=dict(sending.headers),
-                # An AuthBase keeps requests from letting ~/.netrc replace the credential (authentication.md 3.3).
                 auth=sending.auth or _anonymous,
                 allow_redirects=False,
                 timeout=(min(CONNECT_TIMEOUT, limit), limit),
-                # Named, because REQUESTS_CA_BUNDLE of the job would win over True (authentication.md 3.4).
+                proxies=self._proxies_to(sending.url),
                 verify=certifi.where(),
                 stream=True,
             ) as response:
@@ -113,6 +116,13 @@ class Wire:
         except ActionError as error:
             self._trace(error.detail)
             raise
+
+    def _proxies_to(self, url: str) -> dict[str, str]:
+        """Return the proxies that the job's environment names for this host. Looked up once: it is a walk through it all."""
+        host = urlsplit(url).netloc
+        if host not in self._proxies:
+            self._proxies[host] = get_environ_proxies(url)
+        return self._proxies[host]
 
 
 class _Adapter(HTTPAdapter):

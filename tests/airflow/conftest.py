@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev import postgresql
+from tests.airflow.doors import LIFE, opened
 from tests.airflow.job import PATIENCE, Job
 from tests.airflow.plays import first_act, second_act
 from tests.airflow.plays.doors import Through
 from tests.airflow.stage import Stage
+from tests.support.keycloak import Keycloak
 from tests.support.missing import missing
 
 if TYPE_CHECKING:
@@ -38,9 +40,10 @@ def stage_3(
     airflow_3_for_many: LocalAirflow, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Stage:
     """The plays in front of a real Airflow 3, all over."""
+    stage = performed(airflow_3_for_many, tmp_path_factory.mktemp("stage-3"))
     if any("through_3" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        request.getfixturevalue("going_through_3")  # takes long, and needs next to nothing most of the time
-    return performed(airflow_3_for_many, tmp_path_factory.mktemp("stage-3"))
+        request.getfixturevalue("going_through_3")  # takes longest, and next to nothing else: time to begin
+    return stage
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +51,9 @@ def going_through_3(
     airflow_3_for_many: LocalAirflow, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Future[Through]]:
     """The plays at the doors of a real Airflow 3, begun: they go on beside the tests."""
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(Through(Stage(airflow_3_for_many, tmp_path_factory.mktemp("doors-3"))).perform)
+    airflow, folder = airflow_3_for_many, tmp_path_factory.mktemp("doors-3")
+    with Keycloak(airflow.users, LIFE) as keycloak, opened(airflow, keycloak) as doors, ThreadPoolExecutor(1) as pool:
+        yield pool.submit(Through(Stage(airflow, folder), doors).perform, keycloak)
 
 
 @pytest.fixture(scope="session")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from threading import Barrier
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from tests.airflow.doors import CLIENT, LIFE, NOBODY, WRONG, Door, opened
+from tests.airflow.doors import CLIENT, NOBODY, WRONG
 from tests.airflow.job import PATIENCE, patch, post, until
-from tests.support.keycloak import SERVICE, Keycloak
+from tests.support.keycloak import SERVICE
 
 if TYPE_CHECKING:
     from dev.runner import StepResult
+    from tests.airflow.doors import Door
     from tests.airflow.stage import Stage
+    from tests.support.keycloak import Keycloak
 
 WAITING = "behind_doors"
 """The DAG whose runs wait until it is unpaused."""
@@ -23,32 +26,31 @@ _SESSION_ONLY = {"AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.sessio
 _PATIENTLY = {"if_paused": "queue", "poll_interval": "5"}
 
 
+@dataclass(frozen=True, slots=True)
 class Through:
-    """The plays in front of Airflow 3, by the name of the door and of what happens there; and its `doors`, closed by then."""
+    """The plays in front of Airflow 3, on a stage of their own: each by the name of its door and of what happens there."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self.doors: dict[str, Door] = {}
+    stage: Stage
+    doors: dict[str, Door]
 
-    def perform(self) -> Through:
+    def perform(self, keycloak: Keycloak) -> Through:
         """Begin all plays beside each other, since mostly they wait for a token to die, and see them to their end."""
         stage, airflow = self.stage, self.stage.airflow
-        with Keycloak(airflow.users, LIFE) as keycloak, opened(airflow, keycloak) as self.doors:
-            client = self.doors[CLIENT]
-            stage.begin(f"{CLIENT}, poor", _poor_client, client, keycloak)
-            stage.over(f"{CLIENT}, poor")
-            dead = Barrier(len(self.doors), lambda: airflow.pause(WAITING, False), PATIENCE)
-            for name, door in self.doors.items():
-                stage.begin(f"{name}, renewed", _renewed, door, dead)
-            for name, door in self.doors.items():
-                stage.begin(f"{name}, outlived", _outlived, door)
-            for name in ("FAB", "Keycloak", CLIENT):
-                stage.begin(f"{name}, wrong", _refused, self.doors[name].url, self.doors[name].wrong)
-            for name in ("FAB", "Keycloak"):
-                stage.begin(f"{name}, poor", _refused, self.doors[name].url, self.doors[name].poor)
-            for name in ("simple", "FAB"):
-                stage.begin(f"{name}, client", _refused, self.doors[name].url, client.good)
-            stage.end()
+        client = self.doors[CLIENT]
+        stage.begin(f"{CLIENT}, poor", _poor_client, client, keycloak)
+        stage.over(f"{CLIENT}, poor")
+        dead = Barrier(len(self.doors), lambda: airflow.pause(WAITING, False), PATIENCE)
+        for name, door in self.doors.items():
+            stage.begin(f"{name}, renewed", _renewed, door, dead)
+        for name, door in self.doors.items():
+            stage.begin(f"{name}, outlived", _outlived, door)
+        for name in ("FAB", "Keycloak", CLIENT):
+            stage.begin(f"{name}, wrong", _refused, self.doors[name].url, self.doors[name].wrong)
+        for name in ("FAB", "Keycloak"):
+            stage.begin(f"{name}, poor", _refused, self.doors[name].url, self.doors[name].poor)
+        for name in ("simple", "FAB"):
+            stage.begin(f"{name}, client", _refused, self.doors[name].url, client.good)
+        stage.end()
         return self
 
 
