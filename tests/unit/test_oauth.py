@@ -91,8 +91,9 @@ def test_secret_refused_in_both_ways() -> None:
         with pytest.raises(Unauthorized) as caught:
             endpoint.grant()
         assert caught.value.title == "The identity provider refused the client"
-        assert caught.value.detail.endswith(
-            "/token answered 401 application/json: invalid_client: Invalid client credentials"
+        assert caught.value.detail == (
+            "POST login.example.com/realms/ops/token answered 401 application/json: invalid_client: "
+            "Invalid client credentials"
         )
         assert all(name in caught.value.hint for name in ("client_id", "client_secret", "scope", "token_url"))
     assert endpoint.grant().value.reveal() == "Bearer granted"

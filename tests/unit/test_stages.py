@@ -29,7 +29,7 @@ def hidden(**inputs: str) -> set[str]:
     ("inputs", "secrets"),
     [
         ({}, set()),
-        *(({name: "s3cret"}, {"s3cret"}) for name in SECRETS),
+        *(({name: "s3cret"}, {"s3cret"}) for name in ("token", "password", "client_secret", "client_key")),
         ({"headers": "X-Key: k3y\nAuthorization: Basic abc"}, {"k3y", "Basic abc", "abc"}),
         ({"headers": "no header"}, {"no header"}),
         ({"mwaa_environment": "m"}, {"aws-k3y", "aws-sess1on"}),

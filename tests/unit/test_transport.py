@@ -138,6 +138,18 @@ def test_died_meanwhile(before: list[bytes], telling: bool, said: str) -> None: 
     assert bool(lasted) is (said == "Airflow no longer accepts the credential")
 
 
+def test_how_long_it_lasted() -> None:
+    """A credential lasted from the first request for which it was accepted."""
+    way = transport(Script(GOOD, GOOD, REFUSED), for_good=True)
+    way.get("/x")
+    assert way._accepted is not None
+    way._accepted -= 600
+    way.get("/x")
+
+    with pytest.raises(Unauthorized, match="accepted for 10 minutes before"):
+        way.get("/x")
+
+
 def test_what_can_be_renewed_does_not_die() -> None:
     """A credential that can be had again and is refused twice is refused, however often it was accepted."""
     way = transport(Script(GOOD, REFUSED, REFUSED))
