@@ -183,7 +183,7 @@ class Gate:
         if not run.ended:
             explain.usual(run)
         while True:
-            run, entered = wait(airflow, run, self._patience, times, explain.look)
+            run, entered = wait(airflow, run, self._patience, times, partial(self._seen, explain))
             now = self._clock()
             self._learn(run=run, waited=now - self._since, state_for=now - entered)
             self._line.allow(AT_THE_END)
@@ -195,6 +195,11 @@ class Gate:
             self._console.cleared(run)
             self._line.allow(self._since + settings.timeout - self._clock())
             run = again
+
+    def _seen(self, explain: Explainer, run: DagRun) -> None:
+        """Remember the run as it is at each look: the next one may end the wait with an error."""
+        self._learn(run=run)
+        explain.look(run)
 
     def _read_tasks(self, airflow: Airflow, explain: Explainer, run: DagRun) -> None:
         """Read the task instances for the report. The verdict does not depend on them, unless the user says so."""

@@ -179,7 +179,7 @@ def _login(transport: Transport, body: dict[str, str]) -> str:
             f"{answer.source}.",
             "If Airflow is served below a path, airflow_url must contain it; otherwise use the input token.",
         )
-    if answer.status == 422 and "grant_type" in body:
+    if answer.status in (400, 422) and "grant_type" in body:  # FAB and the simple auth manager
         raise UnexpectedAnswer(
             "This Airflow's login takes no client_id and client_secret",
             f"{answer.source}.{_told(answer)}",

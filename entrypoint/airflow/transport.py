@@ -129,7 +129,8 @@ class Transport:
         doubtful = answer.status == 403 and (self.vague or authorizer.doubtful)
         if (is_refusal(answer) or doubtful) and authorizer.forget():
             answer = self._once(request, authorizer)
-        if is_refusal(answer):
+        left = authorizer.left()
+        if is_refusal(answer) or (answer.status == 403 and left is not None and left <= 0):
             raise self.refused(answer)
         if telling and answer.status != 403:
             self._accepted = self._accepted or time.monotonic()

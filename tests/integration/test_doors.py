@@ -109,6 +109,24 @@ def test_it_dies_while_waiting(door: str, monkeypatch: pytest.MonkeyPatch) -> No
             assert scene.granted() == 2
 
 
+def test_the_last_known_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step whose token dies knows the run as it saw it last, not as the trigger left it."""
+    with SCENES["astro"]("user") as scene:
+        scene.airflow.states("sales", ["queued", "running", "running", "running", "success"])
+        time = VirtualTime()
+
+        def die_when_it_runs(_: float) -> None:
+            if [run.state for run in scene.airflow.runs("sales")] == ["running"]:
+                scene.expire()
+
+        time.on_sleep = die_when_it_runs
+        outcome = live(scene, monkeypatch, time)
+
+        assert outcome.result == "error"
+        assert outcome.run is not None
+        assert outcome.run.state == "running"
+
+
 WORKFLOWS = Path(__file__).parents[2] / "examples" / "workflows"
 
 

@@ -105,6 +105,19 @@ def test_a_permission_that_is_missing() -> None:
     assert presented(script) == ["Bearer 1", "Bearer 2"]
 
 
+@pytest.mark.parametrize(("expires", "dead"), [(1.0, True), (4e9, False), (None, False)])
+def test_forbidden_after_its_end(expires: float | None, dead: bool) -> None:  # noqa: FBT001 - a table's column
+    """A 403 to a credential that cannot be renewed and has died by its own word is a refusal, as with Keycloak."""
+    way = transport(Script(GOOD, FORBIDDEN))
+    way.authorizer = Authorization(lambda: Grant(Secret("Bearer 1"), expires), FOR_GOOD)
+    way.get("/x")
+    if dead:
+        with pytest.raises(Unauthorized, match="no longer accepts"):
+            way.get("/x")
+    else:
+        assert way.get("/x").status == 403
+
+
 def test_vague() -> None:
     """Where 403 may mean either, a forbidden request is sent once more with another credential."""
     script = Script(FORBIDDEN, GOOD)
