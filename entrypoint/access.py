@@ -41,6 +41,7 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")
 _ARN = re.compile(r"arn:aws[\w-]*:airflow:([a-z0-9-]+):\d*:environment/([\w.-]+)", re.ASCII)
 _ENVIRONMENT = re.compile(r"[A-Za-z][0-9A-Za-z_-]{0,79}")
+_KEYS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
 
 
@@ -101,13 +102,13 @@ def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
             )
         if not _VALUE.fullmatch(value):
             raise parse.Wrong(
-                f"the value of {name} (line {number}) is empty or has characters outside ASCII.",
+                f"the value in line {number} is empty or has characters outside ASCII.",
                 "Is the secret's name right? Store it again, on one line.",
             )
         if name.lower() in _OURS:
-            raise parse.Wrong(f"{name} (line {number}) is written by the action itself.", "Remove the line.")
+            raise parse.Wrong(f"the header in line {number} is written by the action itself.", "Remove the line.")
         if name.lower() in found:
-            raise parse.Wrong(f"{name} is there twice.", "Keep one of the two lines.")
+            raise parse.Wrong(f"the header in line {number} is there twice.", "Keep one of the two lines.")
         found[name.lower()] = name, Secret(value)
     return tuple(found.values())
 
@@ -205,16 +206,18 @@ def _mwaa(reader: Reader, environment: Mapping[str, str]) -> Credential:
         reader.wrong(
             "mwaa_environment", "the AWS region is not known.", "Set AWS_REGION, or give the environment's ARN."
         )
-    if missing := [one for one in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not environment.get(one)]:
+    key_id, secret, session = (environment.get(f"AWS_{one}", "").strip() for one in _KEYS)
+    if missing := [f"AWS_{one}" for one, text in zip(_KEYS, (key_id, secret), strict=False) if not text]:
         reader.wrong(
             "mwaa_environment",
             f"the environment lacks {' and '.join(missing)}.",
             "Let aws-actions/configure-aws-credentials run before this step.",
         )
-    session = environment.get("AWS_SESSION_TOKEN")
-    keys = AwsKeys(
-        environment.get("AWS_ACCESS_KEY_ID", ""),
-        Secret(environment.get("AWS_SECRET_ACCESS_KEY", "")),
-        Secret(session) if session else None,
-    )
+    if not re.fullmatch(r"[\x21-\x7e]*", key_id + session):
+        reader.wrong(
+            "mwaa_environment",
+            "AWS_ACCESS_KEY_ID or AWS_SESSION_TOKEN has blanks or characters outside ASCII.",
+            "Let aws-actions/configure-aws-credentials set them.",
+        )
+    keys = AwsKeys(key_id, Secret(secret), Secret(session) if session else None)
     return Mwaa(name, region, keys)

@@ -21,41 +21,50 @@ if TYPE_CHECKING:
 
 _MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 """What OpenSSL calls a key of another certificate; the last one if even its kind is another."""
-_CERTIFICATE = r"-----BEGIN (?:TRUSTED )?CERTIFICATE-----.+?-----END (?:TRUSTED )?CERTIFICATE-----"
+_CERTIFICATE = r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----"
 _KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----"
 
 
 def read_tls(reader: Reader, workspace: Path) -> Tls:
-    """Read CAs and client certificate. What is wrong with them is noted with the reader; then none of it is returned."""
+    """Read CAs and client certificate. What is wrong with them is noted with the reader."""
     reader.pair("client_certificate", "client_key")
-    pem = partial(_pem, workspace=workspace)
-    ca = reader.read("ca_certificate", partial(pem, blocks=_CERTIFICATE, what="certificate"), "")
-    certificate = reader.read("client_certificate", partial(pem, blocks=_CERTIFICATE, what="certificate"), "")
-    key = Secret(reader.read("client_key", partial(pem, blocks=_KEY, what="private key"), ""))
-    if "ENCRYPTED" in key.reveal():
-        reader.wrong("client_key", "it is encrypted.", "Store the key without a passphrase, as a secret.")
-        return Tls()
-    try:
-        if ca:
-            trust(context(Tls(), present=False), ca)
-    except ssl.SSLError:
-        reader.wrong("ca_certificate", "its certificate cannot be read.", "Is it complete? Give it as it was issued.")
-        return Tls()
-    try:
-        if certificate and key.reveal():
+    ca = reader.read("ca_certificate", partial(_authorities, workspace=workspace), "")
+    certificate = reader.read("client_certificate", partial(_pem, workspace=workspace, blocks=_CERTIFICATE), "")
+    key = Secret(reader.read("client_key", partial(_private_key, workspace=workspace), ""))
+    if certificate and key.reveal():
+        try:
             own(context(Tls(), present=False), certificate, key)
-    except ssl.SSLError as error:
-        if error.reason in _MISMATCHES:
-            reader.wrong("client_key", "it does not belong to client_certificate.", "Give the certificate's own key.")
-        else:
-            reader.wrong(
-                "client_certificate", "it or client_key cannot be read.", "Are both complete, as they were issued?"
-            )
-        return Tls()
+        except ssl.SSLError as error:
+            if error.reason in _MISMATCHES:
+                reader.wrong(
+                    "client_key", "it does not belong to client_certificate.", "Give the certificate's own key."
+                )
+            else:
+                reader.wrong(
+                    "client_certificate", "it or client_key cannot be read.", "Are both complete, as they were issued?"
+                )
     return Tls(ca, certificate, key)
 
 
-def _pem(text: str, workspace: Path, blocks: str, what: str) -> str:
+def _authorities(text: str, workspace: Path) -> str:
+    """Parse CAs, which OpenSSL must be able to read."""
+    ca = _pem(text, workspace, _CERTIFICATE)
+    try:
+        trust(context(Tls(), present=False), ca)
+    except ssl.SSLError:
+        raise parse.Wrong("its certificate cannot be read.", "Is it complete? Give it as it was issued.") from None
+    return ca
+
+
+def _private_key(text: str, workspace: Path) -> str:
+    """Parse a private key without a passphrase."""
+    key = _pem(text, workspace, _KEY)
+    if "ENCRYPTED" in key:
+        raise parse.Wrong("it is encrypted.", "Store the key without a passphrase, as a secret.")
+    return key
+
+
+def _pem(text: str, workspace: Path, blocks: str) -> str:
     """Parse PEM text, or the path of a PEM file below the workspace, into its blocks alone."""
     if "-----BEGIN" not in text:
         if "\n" in text or len(text) > 400:  # no path, and maybe a secret
@@ -71,6 +80,7 @@ def _pem(text: str, workspace: Path, blocks: str, what: str) -> str:
                 "it is neither PEM text nor the path of a file that can be read.",
                 "Give the text from -----BEGIN on, or the path of a file of the checkout.",
             ) from None
+    what = "private key" if blocks == _KEY else "certificate"
     found = re.findall(blocks, text, re.DOTALL)
     if not found:
         raise parse.Wrong(

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-import trustme
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -22,12 +21,11 @@ from entrypoint.credentials import (
     OAuth,
     Password,
     Secret,
-    Tls,
     Token,
 )
 from entrypoint.inputs import Wrong
 from entrypoint.reader import Reader
-from tests.support.doors import certificates
+from tests.unit.handshakes import DEPLOYER
 
 WORKSPACE = Path("/github/workspace")
 URL = "https://airflow.example.com"
@@ -37,6 +35,7 @@ TOKEN = {"token": "t0ken"}
 PASSWORD = {"username": "u", "password": "p"}
 CLIENT = {"client_id": "c", "client_secret": "s"}
 OIDC = {"oidc_audience": "airflow"}
+CERTIFICATE = {"client_certificate": DEPLOYER.certificate, "client_key": DEPLOYER.key}
 GITHUB = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://token.example.com/?v=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "requ3st"}
 AWS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "k3y", "AWS_REGION": "eu-central-1"}
 ENVIRONMENT = {**GITHUB, **AWS}
@@ -53,9 +52,6 @@ KINDS = {
 }
 """Each kind of credential, in the order in which they are named, by the input to which two at once are laid."""
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
-OURS = certificates.private()
-DEPLOYER, OTHER = OURS.client("deployer"), OURS.client("other")
-RSA = trustme.CA(key_type=trustme.KeyType.RSA).private_key_pem.bytes().decode()
 BROKEN = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
 
 
@@ -167,6 +163,11 @@ def test_half_of_another_kind(half: dict[str, str]) -> None:
         ({**OIDC, "client_secret": "s", "token_url": TOKEN_URL}, {"oidc_audience": "together with client_id"}),
         ({**OIDC, **CLIENT, "token_url": TOKEN_URL}, {"oidc_audience": "together with client_id"}),
         ({**TOKEN, "mwaa_environment": "m"}, {"airflow_url": "Amazon MWAA names it", "token": "with mwaa_environment"}),
+        (
+            {"airflow_url": "http://airflow", **TOKEN, **CERTIFICATE},
+            {"client_certificate": "airflow_url is http"},
+        ),
+        ({**TOKEN, **CERTIFICATE, "client_key": ""}, {"client_key": "empty, but client_certificate is given"}),
         ({"mwaa_environment": "m"}, {"airflow_url": "together with mwaa_environment"}),
     ],
 )
@@ -223,7 +224,13 @@ def test_mwaa(name: str, environment: Mapping[str, str], mwaa: tuple[str, str]) 
 
 
 @pytest.mark.parametrize(
-    ("given_", "token"), [({}, None), ({"AWS_SESSION_TOKEN": ""}, None), ({"AWS_SESSION_TOKEN": "s"}, "s")]
+    ("given_", "token"),
+    [
+        ({}, None),
+        ({"AWS_SESSION_TOKEN": ""}, None),
+        ({"AWS_SESSION_TOKEN": "s"}, "s"),
+        ({"AWS_SESSION_TOKEN": " s\n"}, "s"),
+    ],
 )
 def test_session_token(given_: Mapping[str, str], token: str | None) -> None:
     """The credentials of a role have a session token, those of a user none."""
@@ -257,6 +264,9 @@ def test_session_token(given_: Mapping[str, str], token: str | None) -> None:
         (ARN.replace("us-east-1", "somewhere"), {}, "region is not known"),
         ("m", {"AWS_ACCESS_KEY_ID": ""}, "lacks AWS_ACCESS_KEY_ID."),
         ("m", {"AWS_SECRET_ACCESS_KEY": ""}, "lacks AWS_SECRET_ACCESS_KEY."),
+        ("m", {"AWS_SESSION_TOKEN": "s3cret\ns3cret"}, "has blanks or characters outside ASCII"),
+        ("m", {"AWS_SESSION_TOKEN": "s3cret\u2013"}, "has blanks or characters outside ASCII"),
+        ("m", {"AWS_ACCESS_KEY_ID": "AKIA\u2013"}, "has blanks or characters outside ASCII"),
         (
             "m",
             {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
@@ -291,6 +301,15 @@ def test_headers_beside_a_credential(name: str) -> None:
     assert way_in({**TOKEN, "headers": f"{name}: abc"}) == Access(URL, Token(Secret("t0ken")), ((name, Secret("abc")),))
 
 
+def test_tls() -> None:
+    """A client certificate is part of the way in, beside any credential."""
+    access = way_in({**TOKEN, **CERTIFICATE})
+
+    assert access == Access(URL, Token(Secret("t0ken")), tls=access.tls)
+    assert access.tls.certificate.split() == DEPLOYER.certificate.split()
+    assert access.tls.key.reveal().split() == DEPLOYER.key.split()
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
@@ -301,14 +320,14 @@ def test_headers_beside_a_credential(name: str) -> None:
         ("X Key: s3cret", "line 1 is not `Name: value`"),
         ("X-Käse: s3cret", "line 1 is not `Name: value`"),
         ("X-Key : s3cret", "line 1 is not `Name: value`"),
-        ("X-Key:", "the value of X-Key (line 1) is empty"),
-        ("X-A: b\nX-Key:  ", "the value of X-Key (line 2) is empty"),
+        ("X-Key:", "the value in line 1 is empty"),
+        ("X-A: b\nX-Key:  ", "the value in line 2 is empty"),
         ("X-Key: s3crét", "characters outside ASCII"),
         ("X-Key: s3cret\x00", "characters outside ASCII"),
         ("X-Key: s3\x7fcret", "characters outside ASCII"),
         ("X-Key: s3cret\x0bs3cret", "line 2 is not `Name: value`"),
-        ("X-Key: a\nx-kEY: s3cret", "x-kEY is there twice"),
-        ("Authorization: a\nauthorization: s3cret", "authorization is there twice"),
+        ("X-Key: a\nx-kEY: s3cret", "the header in line 2 is there twice"),
+        ("Authorization: a\nauthorization: s3cret", "the header in line 2 is there twice"),
         *(
             (f"{name}: s3cret", "written by the action itself")
             for name in ("Host", "content-type", "ACCEPT", "Connection")
@@ -370,119 +389,6 @@ def test_any_values_of(lines: str) -> None:
     for line in lines.splitlines():
         value = line.partition(":")[2].strip() or line.strip()
         assert not value or value in hidden
-
-
-def test_pem_text() -> None:
-    """PEM text is its blocks alone, whatever stands around them and however its lines end."""
-    bag = f"Bag Attributes\r\n    friendlyName: me\r\n{OURS.pem}subject=/CN=x\n{DEPLOYER.certificate}\n"
-    access = way_in({**TOKEN, "ca_certificate": bag.replace("\n", "\r\n").replace("\r\r", "\r")})
-
-    lines = [line.strip() for line in access.tls.ca.split("\n")]
-    assert "\n".join(lines) == f"{OURS.pem.strip()}\n{DEPLOYER.certificate.strip()}\n"
-    assert (access.tls.certificate, access.tls.key) == ("", Secret(""))
-
-
-def test_client_certificate() -> None:
-    """A client certificate comes with its key, and its chain."""
-    chain = f"{DEPLOYER.certificate}{OURS.pem}"
-    access = way_in({**TOKEN, "client_certificate": chain, "client_key": f"\n{DEPLOYER.key}"})
-
-    assert access.tls.certificate.split() == chain.split()
-    assert access.tls.key.reveal().split() == DEPLOYER.key.split()
-    assert access.tls.ca == ""
-
-
-def test_both_in_one_file(tmp_path: Path) -> None:
-    """A file may hold certificate and key together, and a byte order mark: each input takes its own blocks."""
-    (tmp_path / "client.pem").write_text(f"\ufeff{DEPLOYER.key}{DEPLOYER.certificate}", encoding="utf-8")
-    (tmp_path / "ca.pem").write_text(OURS.pem)
-    both = {"client_certificate": "client.pem", "client_key": "./client.pem", "ca_certificate": "ca.pem"}
-    tls = way_in({**TOKEN, **both}, workspace=tmp_path).tls
-
-    assert (
-        tls
-        == way_in(
-            {
-                **TOKEN,
-                "client_certificate": DEPLOYER.certificate,
-                "client_key": DEPLOYER.key,
-                "ca_certificate": OURS.pem,
-            }
-        ).tls
-    )
-    assert tls != Tls()
-
-
-@pytest.mark.parametrize(
-    ("inputs", "wrong"),
-    [
-        ({"client_certificate": DEPLOYER.certificate}, {"client_key": "empty, but client_certificate is given"}),
-        ({"client_key": DEPLOYER.key}, {"client_certificate": "empty, but client_key is given"}),
-        ({"client_certificate": DEPLOYER.certificate, "client_key": OTHER.key}, {"client_key": "does not belong"}),
-        ({"client_certificate": DEPLOYER.certificate, "client_key": RSA}, {"client_key": "does not belong"}),
-        (
-            {"client_certificate": DEPLOYER.certificate, "client_key": DEPLOYER.encrypted("pass").key},
-            {"client_key": "encrypted"},
-        ),
-        (
-            {
-                "client_certificate": DEPLOYER.certificate,
-                "client_key": RSA.replace(
-                    "KEY-----\n", "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n", 1
-                ),
-            },
-            {"client_key": "encrypted"},
-        ),
-        ({"client_certificate": BROKEN, "client_key": DEPLOYER.key}, {"client_certificate": "cannot be read"}),
-        (
-            {"client_certificate": DEPLOYER.certificate, "client_key": BROKEN.replace("CERTIFICATE", "PRIVATE KEY")},
-            {"client_certificate": "it or client_key cannot be read"},
-        ),
-        (
-            {"client_certificate": DEPLOYER.key, "client_key": DEPLOYER.certificate},
-            {"client_certificate": "contains no PEM certificate", "client_key": "contains no PEM private key"},
-        ),
-        ({"ca_certificate": BROKEN}, {"ca_certificate": "cannot be read"}),
-        ({"ca_certificate": f"{OURS.pem}{BROKEN}"}, {"ca_certificate": "cannot be read"}),
-        ({"ca_certificate": OURS.pem.replace("\n", " ")}, {"ca_certificate": "cannot be read"}),
-        ({"ca_certificate": OURS.pem[:-40]}, {"ca_certificate": "contains no PEM certificate"}),
-        ({"ca_certificate": DEPLOYER.key}, {"ca_certificate": "contains no PEM certificate"}),
-        ({"ca_certificate": OURS.pem.replace("\nMI", "\nMä")}, {"ca_certificate": "characters outside ASCII"}),
-        ({"ca_certificate": "MIIB\nMIIB"}, {"ca_certificate": "neither PEM text nor a path"}),
-        ({"ca_certificate": "M" * 401}, {"ca_certificate": "neither PEM text nor a path"}),
-        ({"ca_certificate": "missing.pem"}, {"ca_certificate": "there is no file"}),
-        ({"ca_certificate": "../outside.pem"}, {"ca_certificate": "out of the workspace"}),
-        ({"ca_certificate": "/etc/ssl/certs/ca-certificates.crt"}, {"ca_certificate": "out of the workspace"}),
-        ({"ca_certificate": "link.pem"}, {"ca_certificate": "out of the workspace"}),
-        ({"ca_certificate": "empty.pem"}, {"ca_certificate": "contains no PEM certificate"}),
-        ({"ca_certificate": "latin1.pem"}, {"ca_certificate": "not UTF-8"}),
-        (
-            {"client_certificate": "missing.pem", "client_key": "missing.pem"},
-            {"client_certificate": "there is no file", "client_key": "nor the path of a file that can be read"},
-        ),
-        (
-            {"airflow_url": "http://airflow", "client_certificate": DEPLOYER.certificate, "client_key": DEPLOYER.key},
-            {"client_certificate": "airflow_url is http"},
-        ),
-        (
-            {"client_certificate": BROKEN, "client_key": DEPLOYER.key, "ca_certificate": "missing.pem"},
-            {"ca_certificate": "there is no file", "client_certificate": "cannot be read"},
-        ),
-    ],
-)
-def test_mistakes_in_tls(tmp_path: Path, inputs: Mapping[str, str], wrong: dict[str, str]) -> None:
-    """PEM text that is none, a file that is elsewhere, a key that does not fit: each names the input that has to change."""
-    workspace = tmp_path / "workspace"
-    workspace.mkdir()
-    (tmp_path / "outside.pem").write_text(OURS.pem)
-    (workspace / "link.pem").symlink_to(tmp_path / "outside.pem")
-    (workspace / "empty.pem").write_text("")
-    (workspace / "latin1.pem").write_bytes(b"\xe9")
-    found = mistakes_in({**TOKEN, **inputs}, workspace=workspace)
-
-    assert found.keys() == wrong.keys()
-    for name, words in wrong.items():
-        assert words in found[name]
 
 
 @given(texts)

@@ -57,6 +57,20 @@ def test_mistakes() -> None:
     assert reader.mistakes[0] == Mistake("wait", '"yes" is not a boolean.', "Write true or false.")
 
 
+@pytest.mark.parametrize(
+    ("given_", "names"),
+    [({}, []), ({"a": "1", "b": "2"}, []), ({"a": "1"}, ["b"]), ({"a": " ", "b": "2"}, ["a"])],
+)
+def test_pair(given_: dict[str, str], names: list[str]) -> None:
+    """Of two inputs that belong together, the one that is missing is a mistake which names the other."""
+    reader = Reader(given_)
+    reader.pair("a", "b")
+
+    assert [mistake.name for mistake in reader.mistakes] == names
+    for mistake in reader.mistakes:
+        assert mistake.problem == f"it is empty, but {'b' if mistake.name == 'a' else 'a'} is given."
+
+
 def test_another_fault() -> None:
     """Only what a parser refuses is a mistake in the inputs."""
     with pytest.raises(ZeroDivisionError):
