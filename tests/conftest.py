@@ -33,28 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(guard, "guard")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Two processes may share the tests with real parts, for they mostly wait."""
-    parser.addoption("--airflow", choices=("2", "3"), help="run only the tests that need this Airflow, or none with 2")
-
-
-def needs(item: pytest.Item) -> str:
-    """The version of Airflow with which a test goes."""
-    call = getattr(item, "callspec", None)
-    said = (*getattr(item, "fixturenames", ()), *(call.params.values() if call else ()))
-    return "3" if any(str(one).startswith(("airflow_3", "stage_3", "through_3")) for one in said) else "2"
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test with real parts in it is run once more before it counts as red; the report lists each that needed it.
 
     A busy machine now and then freezes an Airflow for half a minute (airflow-3.md 1, waiting.md 2). What is wrong for good
     is red both times. A leaked secret is red at once.
     """
-    if version := config.getoption("--airflow"):
-        others = [item for item in items if needs(item) != version]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if needs(item) == version]
     for item in items:
         if _REAL & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.flaky(reruns=1, rerun_except=guard.Leak))
