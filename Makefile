@@ -14,7 +14,7 @@ demo: $(VENV)/ready ## Run the action once against a real local Airflow 3 (DAG=f
 	@$(BIN)/python -m dev.demo $(DAG)
 
 test: lint ## Run everything: lint, unit, contract, integration, real Airflow 2 and 3, container
-	@echo 'Running the contract and the fast tests beside those on real parts, whose output comes first; about twelve minutes'
+	@echo 'Running the contract and the fast tests beside those on real parts, whose output comes first; a quarter of an hour or more'
 	@log=$$(mktemp); { $(BIN)/python -m pytest $(CONTRACT) && nice -n 19 $(BIN)/python -m pytest $(FAST); } >"$$log" 2>&1 & \
 	  other=$$!; $(BIN)/python -m pytest $(REAL); result=$$?; \
 	  wait $$other || result=1; cat "$$log"; rm "$$log"; exit $$result
