@@ -64,7 +64,7 @@ AIRFLOW_2 = Version("2.11.2", newest_python=(3, 12))
 AIRFLOW_3 = Version("3.3.2", newest_python=(3, 14))
 
 
-_PARSE_AGAIN = "300"
+_PARSE_AGAIN = "120"
 """Seconds, default 30, after which a DAG file is parsed again that has not changed (one that has is parsed at once): thirty of
 them would keep half a processor busy for as long as an Airflow runs."""
 

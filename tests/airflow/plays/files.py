@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from dev.runner import StepResult
     from tests.airflow.stage import Stage
 
+_AFTER_THE_LAST_PARSING = 20.0
+"""Seconds."""
 _NEVER_PARSED = '''"""A file with an Airflow DAG that never was, because the file has never been parsed."""
 
 import no_such_package_anywhere
@@ -76,6 +79,9 @@ def _dag_file(stage: Stage, name: str, text: str) -> Iterator[None]:
     for folder in folders:
         unfinished = folder / f"{name}.unfinished"
         unfinished.write_text(text)
+        # Airflow parses again what is younger than the end of its last parsing, and shows a DAG before that end is noted.
+        soon = time.time() + _AFTER_THE_LAST_PARSING
+        os.utime(unfinished, (soon, soon))
         os.replace(unfinished, folder / name)  # noqa: PTH105 - as atomic as its name says
     try:
         yield
