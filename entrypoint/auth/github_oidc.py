@@ -8,7 +8,7 @@ from urllib.parse import quote
 from entrypoint.auth.plain import usable
 from entrypoint.errors import Unauthorized
 from entrypoint.wire import Sending
-from entrypoint.wire.answers import Party, read
+from entrypoint.wire.answers import Party
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ class GitHubOidc:
             "Accept": "application/json",
         }
         sending = Sending("GET", url, "GET (GitHub's OIDC token)", headers)
-        answer = self._wire.send(sending, lambda response, _: read(sending.source, response, PARTY))
+        answer = self._wire.ask(sending)
         if answer.status != 200:
             raise Unauthorized(
                 "GitHub gave no OIDC token",

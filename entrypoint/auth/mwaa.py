@@ -12,7 +12,7 @@ from entrypoint.auth.sigv4 import signed
 from entrypoint.credentials import Secret
 from entrypoint.errors import Unauthorized, UnexpectedAnswer
 from entrypoint.wire import Sending
-from entrypoint.wire.answers import Party, read
+from entrypoint.wire.answers import Party
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,9 +83,7 @@ class MwaaLogin:
 
     def _log_in(self, url: str, token: str) -> Answer:
         sending = Sending("POST", url, "POST (web login)", body={"token": token})
-        return self._web_server.send(
-            sending, lambda response, _: read(sending.source, response, WEB_SERVER, redirects=True)
-        )
+        return self._web_server.ask(sending, redirects=True)
 
     def _web_token(self) -> tuple[str, str]:
         """Return the web server's host and a token for one login."""
@@ -95,7 +93,7 @@ class MwaaLogin:
         url = f"https://{host}{path}"
         headers = signed(url, asked.region, "airflow", asked.keys, datetime.fromtimestamp(self._now(), UTC))
         sending = Sending("POST", url, f"POST {host}{path}", headers)
-        answer = self._aws.send(sending, lambda response, _: read(sending.source, response, AWS))
+        answer = self._aws.ask(sending)
         if answer.status != 200:
             raise _refused(answer, asked)
         body = answer.body if isinstance(answer.body, dict) else {}

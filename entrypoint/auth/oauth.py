@@ -14,7 +14,7 @@ from entrypoint.auth.plain import bearer, pair, usable
 from entrypoint.credentials import Secret
 from entrypoint.errors import Unauthorized
 from entrypoint.wire import Sending, path_of
-from entrypoint.wire.answers import Party, read
+from entrypoint.wire.answers import Party
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +103,7 @@ class TokenUrl:
         sending = Sending(
             "POST", url, f"POST {path_of(url)}", {"Accept": "application/json"} | (headers or {}), body=form
         )
-        return self._wire.send(sending, lambda response, _: read(sending.source, response, PARTY))
+        return self._wire.ask(sending)
 
 
 def _expiry(expires_in: object, asked: float) -> float | None:

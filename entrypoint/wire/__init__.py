@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError
 
 from entrypoint.credentials import Tls
 from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
-from entrypoint.wire.answers import AIRFLOW, RE_RUN, TRY_LATER, Party
+from entrypoint.wire.answers import AIRFLOW, RE_RUN, TRY_LATER, Answer, Party, read
 from entrypoint.wire.tls import context, what_failed
 
 if TYPE_CHECKING:
@@ -80,6 +80,10 @@ class Wire:
             self._session.mount("https://", _Adapter(context(tls, present=present)))
         # An old `_token` cookie would beat the Authorization header on Airflow 3.1 (authentication.md 3.7).
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def ask(self, sending: Sending, *, redirects: bool = False) -> Answer:
+        """Send once and return the answer, read. Raises the errors of `send` and of `answers.read`."""
+        return self.send(sending, lambda response, _: read(sending.source, response, self.party, redirects=redirects))
 
     def send(self, sending: Sending, use: Callable[[requests.Response, float], T]) -> T:
         """Send once, and return what `use` makes of the response and of the moment at which its time is over.

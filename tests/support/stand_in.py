@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Literal
 
-from tests.support import ledger
 from tests.support.fake_airflow.faults import Fault, Rule, echoed
 from tests.support.fake_airflow.messages import JSON, Answer, Recorded, Request, Traffic
 from tests.support.fake_airflow.wire import Listener, Manners
@@ -99,7 +98,6 @@ class StandIn:
             self._echoes += [(status, content_type)] * times
 
     def _serve(self, request: Request) -> tuple[Answer | None, Fault | None]:
-        ledger.shown(request.headers)
         with self._lock:
             rule = next((rule for rule in self._rules if rule.takes(request)), None)
         answer, fault = (self._own(request), None) if rule is None else rule.apply(lambda: self._own(request))
