@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dev.airflow_settings import password_of
@@ -84,9 +84,9 @@ class Changeable:
 
 
 @contextmanager
-def airflow_3(role: str) -> Iterator[Scene]:
+def airflow_3(role: str, **options: Any) -> Iterator[Scene]:
     """An Airflow 3, a user's password."""
-    with FakeAirflow("3.3.2", dags=[_dag()]) as fake:
+    with FakeAirflow("3.3.2", dags=[_dag()], **options) as fake:
         yield Scene(
             airflow=fake,
             inputs={"airflow_url": fake.url, "username": role, "password": password_of(role)},
@@ -158,15 +158,8 @@ def keycloak(role: str) -> Iterator[Scene]:
 @contextmanager
 def keycloak_user(role: str) -> Iterator[Scene]:
     """The same, a user's password."""
-    tokens = KeycloakTokens()
-    with FakeAirflow("3.3.2", dags=[_dag()], tokens=tokens) as fake:
-        yield Scene(
-            airflow=fake,
-            inputs={"airflow_url": fake.url, "username": role, "password": password_of(role)},
-            wrong={"password": WRONG},
-            expire=tokens.expire,
-            granted=lambda: len(fake.received("POST", "/auth/token")),
-        )
+    with airflow_3(role, tokens=KeycloakTokens()) as scene:
+        yield scene
 
 
 @contextmanager
@@ -303,21 +296,9 @@ def private_ca(role: str) -> Iterator[Scene]:
     """An Airflow 3 with a private CA's certificate, to which one has to present a certificate too."""
     ca = certificates.private()
     pair = ca.client()
-    with FakeAirflow("3.3.2", dags=[_dag()], tls=ca.server(clients=ca)) as fake:
-        yield Scene(
-            airflow=fake,
-            inputs={
-                "airflow_url": fake.url,
-                "ca_certificate": ca.pem,
-                "client_certificate": pair.certificate,
-                "client_key": pair.key,
-                "username": role,
-                "password": password_of(role),
-            },
-            wrong={"password": WRONG},
-            expire=fake.expire_tokens,
-            granted=lambda: len(fake.received("POST", "/auth/token")),
-        )
+    own = {"ca_certificate": ca.pem, "client_certificate": pair.certificate, "client_key": pair.key}
+    with airflow_3(role, tls=ca.server(clients=ca)) as scene:
+        yield replace(scene, inputs=scene.inputs | own)
 
 
 SCENES = {
