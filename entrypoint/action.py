@@ -8,23 +8,27 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from entrypoint.connection import BEFORE_TRIGGER
+from entrypoint.deploy import Deploy
 from entrypoint.errors import ActionError, DagLost, DagNotFound, InvalidConf, RunNotFound, TriggerUnclear
 from entrypoint.explain import Explainer
 from entrypoint.gate.existing import Todo, plan, require_same, take_over
-from entrypoint.gate.identity import derive_note, derive_run_id
+from entrypoint.gate.extras import Extras
+from entrypoint.gate.identity import derive_note
 from entrypoint.gate.stop import stop
 from entrypoint.gate.trigger import prepare, trigger
 from entrypoint.gate.verdict import has_red_tasks, judge
 from entrypoint.gate.wait import Times, wait
 from entrypoint.github import commands
 from entrypoint.interrupt import Interrupted, Interrupts
-from entrypoint.models import DagRun, Outcome, RunRequest
+from entrypoint.models import DagRun, Outcome
 from entrypoint.report.outputs import Outputs
+from entrypoint.request import request_of
 
 if TYPE_CHECKING:
     from entrypoint.airflow import Airflow
     from entrypoint.connection import Connection
     from entrypoint.github.context import Context
+    from entrypoint.models import RunRequest
     from entrypoint.settings import Settings
 
 AT_THE_END = 30.0
@@ -32,16 +36,6 @@ AT_THE_END = 30.0
 ON_CANCEL = 4.5
 ONE_REQUEST = 3.0
 """Seconds for stopping the run of a cancelled workflow, and for one request of that: SIGTERM follows after 7.5 s."""
-
-
-def request_of(settings: Settings, context: Context) -> RunRequest:
-    """Return the DAG run that this step asks for; the note is the user's own, or None."""
-    asked: dict[str, Any] = {
-        name: getattr(settings, name)
-        for name in ("conf", "logical_date", "data_interval_start", "data_interval_end", "run_after", "partition_key")
-    }
-    run_id = settings.run_id or derive_run_id(context, settings.matrix, asked)
-    return RunRequest(dag_id=settings.dag_id, run_id=run_id, note=settings.note, **asked)
 
 
 class Gate:
@@ -60,6 +54,7 @@ class Gate:
         self._context = context
         self._interrupts = interrupts
         self._line = line
+        self._deploy = Deploy(settings, context, line)
         self._clock = line.clock
         self._patience = line.patience
         self._console = line.console
@@ -89,15 +84,18 @@ class Gate:
         return self.outcome
 
     def _story(self) -> None:
+        self._deploy.require_known()
         self._airflow = airflow = self._line.open()
-        self._explain = explain = Explainer(airflow, self._line, self._settings)
+        extras = Extras(airflow, self._patience, self._line.brief, self._line.left)
+        self._explain = explain = Explainer(extras, self._line, self._settings, self._context.workspace)
         self._learn(airflow_version=airflow.version)
         try:
-            run = self._obtain(airflow)
+            run = self._obtain(airflow, explain)
         except (DagNotFound, DagLost, InvalidConf) as error:
             raise explain.refusal(error) from None
         if self._settings.wait:
             run = self._follow(airflow, explain, run)
+            self._deploy.require(run)
         red_tasks = self._settings.fail_on_failed_tasks and has_red_tasks(run, self.outcome.tasks)
         result = judge(run, self.outcome.taken_over, wait=self._settings.wait, red_tasks=red_tasks)
         self._learn(result=result)
@@ -114,7 +112,7 @@ class Gate:
 
     # The DAG run of this step: made now, or found and taken over.
 
-    def _obtain(self, airflow: Airflow) -> DagRun:
+    def _obtain(self, airflow: Airflow, explain: Explainer) -> DagRun:
         request = self.outcome.request
         assert request is not None  # noqa: S101 - set from the start
         airflow.check(request)
@@ -123,20 +121,22 @@ class Gate:
         run = self._patience.read(look, until=self._line.allow(BEFORE_TRIGGER), unexpected=False)
         created = False
         if run is None:
-            run, created = self._make(airflow, request)
+            run, created = self._make(airflow, explain, request)
         self._learn(run=run, created=created, run_url=airflow.run_url(run.dag_id, run.run_id))
+        self._deploy.require(run)
         if not created:
             run = self._take_over(airflow, run, request)
         self._console.found(self.outcome)
         return run
 
-    def _make(self, airflow: Airflow, request: RunRequest) -> tuple[DagRun, bool]:
+    def _make(self, airflow: Airflow, explain: Explainer, request: RunRequest) -> tuple[DagRun, bool]:
         if not self._settings.trigger:
             raise RunNotFound(
                 "There is no such DAG run to wait for",
                 f"Airflow knows no run {request.run_id} of {request.dag_id}, and trigger is false.",
                 "Check run_id, and that the job which triggers the run has finished before this one.",
             )
+        self._deploy.arrive(explain.extras, explain.relevant)
         self._prepare(airflow)
         self._become_answerable()
         try:

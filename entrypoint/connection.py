@@ -79,12 +79,12 @@ class Connection:
         """Find the Airflow, with that much patience. Raises the errors of `connect`, and of who grants the credential."""
         access = self._settings.access
         until = self.allow(seconds, longest)
-        presented = Presented(access.credential, commands.mask, self._wire)
+        presented = Presented(access.credential, commands.mask, self.wire)
         named = access.url or self.patience.read(presented.web_server, until=until, unexpected=False)
         assert named is not None  # noqa: S101 - only a credential that names the web server goes without the URL
         if named.startswith("http:"):
             self.console.unencrypted(named)
-        transport = Transport(named, self._wire(AIRFLOW, present=True), access.headers)
+        transport = Transport(named, self.wire(AIRFLOW, present=True), access.headers)
         airflow = self.patience.read(partial(connect, transport, presented), until=until, unexpected=False)
         self.console.connected(airflow.version, named)
         left = transport.authorizer.left() if transport.authorizer else None
@@ -92,7 +92,8 @@ class Connection:
             self.console.short_lived(left, self._settings.timeout)
         return airflow
 
-    def _wire(self, party: Party, *, present: bool = False) -> Wire:
+    def wire(self, party: Party, *, present: bool = False) -> Wire:
+        """Return a way to this party on which no answer takes longer than is worth waiting for."""
         return Wire(
             party,
             self._settings.access.tls,

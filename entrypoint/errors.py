@@ -101,6 +101,14 @@ class DagLost(DagNotRunnable):
     """The DAG is listed, but Airflow does not find it in its DAG files any more."""
 
 
+class NotDeployed(DagNotRunnable):
+    """The DAG exists, but not yet from the code that this step waits for."""
+
+
+class WrongCode(ActionError):
+    """The DAG run does not run with the commit that was asked for, or that cannot be known."""
+
+
 class InvalidConf(ActionError):
     """Airflow's validation refused the request."""
 

@@ -65,11 +65,15 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class ImportFault:
-    """A DAG file that Airflow cannot import: its path as Airflow names it, and the traceback."""
+    """A DAG file that Airflow cannot import: its path as Airflow names it, and the traceback.
+
+    `bundle`: in which the path is; empty on Airflow 2, which knows no bundles.
+    """
 
     filename: str
     trace: str
     raised: tuple[Raised, ...] = ()
+    bundle: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from entrypoint.errors import ActionError, Forbidden, shortened
 from entrypoint.gate.diagnosis import diagnose
-from entrypoint.gate.extras import Extras, Feature
+from entrypoint.gate.extras import Feature
 from entrypoint.gate.reasons import logs_of_the_rest, reasons, timed_out_after
-from entrypoint.gate.refusal import with_import_error
+from entrypoint.gate.refusal import Relevant, with_import_error
 from entrypoint.gate.watch import Watch
 from entrypoint.gate.xcoms import read_xcoms
+from entrypoint.github.checkout import names
 from entrypoint.report.wording import tries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from entrypoint.airflow import Airflow
     from entrypoint.connection import Connection
+    from entrypoint.gate.extras import Extras
     from entrypoint.models import Blocker, DagRun, Failure, TaskInstance
     from entrypoint.settings import Settings
 
@@ -39,30 +41,32 @@ class Explainer:
     """Explains one DAG run.
 
     Args:
-        airflow: where the run is.
+        extras: asks the Airflow where the run is.
         line: the connection, with its clock and console.
         settings: whose logs are relayed, which XComs are wanted.
+        workspace: the checkout, in which files with import errors are looked for.
     """
 
-    def __init__(self, airflow: Airflow, line: Connection, settings: Settings) -> None:
-        self._airflow = airflow
+    def __init__(self, extras: Extras, line: Connection, settings: Settings, workspace: Path) -> None:
+        self._airflow = extras.airflow
         self._line = line
         self._settings = settings
-        self._extras = Extras(airflow, line.patience, line.brief, line.left)
-        self._watch = Watch(self._extras, line.patience, self._diagnose)
+        self.extras = extras
+        self.relevant = Relevant(settings.dag_id, lambda files: names(files, settings.dag_id, workspace))
+        self._watch = Watch(self.extras, line.patience, self._diagnose)
 
     @property
     def turned_off(self) -> tuple[str, ...]:
         """A sentence for each feature whose permission is missing."""
-        return tuple(self._extras.turned_off.values())
+        return tuple(self.extras.turned_off.values())
 
     def refusal(self, error: ActionError) -> ActionError:
         """Return the error for a DAG that Airflow will not run, with the import error that is behind it."""
-        return with_import_error(self._extras, self._settings.dag_id, error)
+        return with_import_error(self.extras, self._settings.dag_id, error, self.relevant)
 
     def usual(self, run: DagRun) -> None:
         """Say how long the DAG usually takes."""
-        durations = self._extras.ask(Feature.RUNS, partial(self._airflow.durations, run.dag_id), ())
+        durations = self.extras.ask(Feature.RUNS, partial(self._airflow.durations, run.dag_id), ())
         if durations:
             self._line.console.usual(median(durations))
 
@@ -72,7 +76,7 @@ class Explainer:
 
     def ask_for_tasks(self, look: Callable[[], Tasks]) -> Tasks | None:
         """Return all task instances as they are now, None if they cannot be read."""
-        tasks = self._extras.ask(Feature.TASKS, look, None, patient=True)
+        tasks = self.extras.ask(Feature.TASKS, look, None, patient=True)
         if tasks is not None:
             self._watch.saw(tasks)
         return tasks
@@ -86,11 +90,11 @@ class Explainer:
         self._line.allow(FOR_REASONS)
         tasks = tasks or ()
         keep = 0 if self._settings.logs == "none" else self._settings.log_lines
-        failures = reasons(self._extras, run, tasks, keep, self._relay)
+        failures = reasons(self.extras, run, tasks, keep, self._relay)
         if self._settings.logs == "all":
-            for task, log in logs_of_the_rest(self._extras, run, tasks, keep):
+            for task, log in logs_of_the_rest(self.extras, run, tasks, keep):
                 self._line.console.log(f"Log of {task.name}: {task.state}", log.lines, log.left_out)
-        return {"failures": failures, "timed_out_after": timed_out_after(self._extras, run, tasks)}
+        return {"failures": failures, "timed_out_after": timed_out_after(self.extras, run, tasks)}
 
     def xcoms(self, run: DagRun, tasks: Tasks | None, *, needed: bool) -> dict[str, Any] | None:
         """Return the XComs that were asked for, None if they may not be read.
@@ -107,7 +111,7 @@ class Explainer:
         try:
             return read_xcoms(self._airflow, run, self._settings.xcom, tasks, self._line.patience, until=until)
         except Forbidden:
-            self._extras.turn_off(Feature.XCOM)
+            self.extras.turn_off(Feature.XCOM)
         except ActionError as error:
             if needed:
                 raise
@@ -116,7 +120,7 @@ class Explainer:
 
     def _diagnose(self, run: DagRun, tasks: Tasks) -> tuple[Blocker, ...]:
         # By Airflow's clock: what it says about the future is meant by that.
-        return diagnose(self._extras, run, tasks, self._airflow.now or datetime.now(UTC))
+        return diagnose(self.extras, run, tasks, self._airflow.now or datetime.now(UTC))
 
     def _relay(self, failure: Failure) -> None:
         title = f"Log of {failure.task.name}{tries(failure.task)}: {shortened(failure.cause, _LONGEST_TITLE)}"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 _DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
+_SHA = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 LONGEST_WAIT = 35 * 86_400
@@ -77,6 +78,11 @@ def duration(text: str) -> float:
     return seconds
 
 
+def duration_or_none(text: str) -> float:
+    """Parse a duration that may be 0."""
+    return 0.0 if re.fullmatch(r"0+s?", text, re.ASCII) else duration(text)
+
+
 def interval(text: str) -> float:
     """Parse a duration of at least one second."""
     seconds = duration(text)
@@ -94,6 +100,16 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def commit(text: str) -> str:
+    """Parse a whole commit SHA: a name or a part of one may mean another commit tomorrow."""
+    if not _SHA.fullmatch(text):
+        raise Wrong(
+            f"{quoted(text)} is not a whole commit SHA.",
+            "Write all 40 hexadecimal digits, as ${{ github.sha }} has them; a branch, a tag or a short SHA will not do.",
+        )
+    return text.lower()
 
 
 def moment(text: str) -> datetime:

@@ -21,6 +21,9 @@ Result = Literal["success", "failed", "timeout", "cancelled", "triggered", "erro
 IfRunExists = Literal["resume", "attach", "restart", "fail"]
 """The policy for a DAG run that exists already."""
 
+IfPaused = Literal["fail", "unpause", "queue"]
+"""The policy for a paused DAG."""
+
 Logs = Literal["failed", "all", "none"]
 """Whose task logs are relayed."""
 
@@ -37,7 +40,10 @@ CANCELLED = "[stopped because its workflow was cancelled]"
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """The DAG run that this step asks for. Dates are aware; what is None is left to Airflow."""
+    """The DAG run that this step asks for, and the commit whose code it is to run.
+
+    Dates are aware; what is None is left to Airflow.
+    """
 
     dag_id: str
     run_id: str
@@ -48,6 +54,15 @@ class RunRequest:
     run_after: datetime | None = None
     partition_key: str | None = None
     note: str | None = None
+    commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestry:
+    """Whether one commit contains another, as far as `who` could be asked; None: it could not be found out."""
+
+    contains: bool | None
+    who: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +76,15 @@ class XComName:
 
 @dataclass(frozen=True, slots=True)
 class Dag:
-    """What Airflow knows about a DAG, as far as it bears on running it. `file` is as Airflow's import errors name it."""
+    """What Airflow knows about a DAG, as far as it bears on running it.
+
+    Attributes:
+        file: as Airflow's import errors name it.
+        bundle: in which the file is; empty on Airflow 2, which knows no bundles.
+        bundle_version: of the bundle from which it was parsed last; None unless the bundle has versions (Airflow 3).
+        last_parsed: the end of the last parsing that worked.
+        file_token: by which Airflow can be asked to parse the file.
+    """
 
     dag_id: str
     is_paused: bool
@@ -69,6 +92,10 @@ class Dag:
     has_import_errors: bool
     file: str = ""
     max_active_runs: int | None = None
+    bundle: str = ""
+    bundle_version: str | None = None
+    last_parsed: datetime | None = None
+    file_token: str = ""
 
 
 @dataclass(frozen=True, slots=True)

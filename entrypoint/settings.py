@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from entrypoint import identifiers
 from entrypoint import inputs as parse
 from entrypoint.access import read_access
+from entrypoint.credentials import Secret
 from entrypoint.errors import InvalidInputs
 from entrypoint.reader import Reader
 
@@ -23,19 +24,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrypoint.credentials import Access
-    from entrypoint.models import IfRunExists, Logs, XComName
+    from entrypoint.models import IfPaused, IfRunExists, Logs, XComName
 
 NAMES = (
     "airflow_url", "ca_certificate", "client_certificate", "client_key", "headers",
     "token", "username", "password", "client_id", "client_secret", "token_url", "scope", "oidc_audience", "mwaa_environment",
     "dag_id", "conf", "conf_file", "run_id", "logical_date", "data_interval_start", "data_interval_end", "run_after",
     "partition_key", "note",
-    "trigger", "wait", "timeout", "start_timeout", "poll_interval", "if_run_exists", "if_paused", "on_timeout", "on_cancel",
-    "fail_on_failed_tasks", "xcom", "logs", "log_lines", "summary", "matrix",
+    "trigger", "wait", "timeout", "start_timeout", "poll_interval", "wait_for_dag", "expect_commit",
+    "if_run_exists", "if_paused", "on_timeout", "on_cancel",
+    "fail_on_failed_tasks", "xcom", "logs", "log_lines", "summary", "github_token", "matrix",
 )  # fmt: skip
 """Every input of `action.yml`, in its order. A test holds the two together."""
 
-SECRETS = ("token", "password", "client_secret", "client_key")
+SECRETS = ("token", "password", "client_secret", "client_key", "github_token")
 """The inputs that must never be seen. Of `headers`, see `access.values_of`."""
 
 _REQUEST = (
@@ -62,8 +64,10 @@ class Settings:
     timeout: float
     start_timeout: float
     poll_interval: float | None
+    wait_for_dag: float
+    expect_commit: str | None
     if_run_exists: IfRunExists
-    if_paused: Literal["fail", "unpause", "queue"]
+    if_paused: IfPaused
     on_timeout: Literal["leave", "cancel"]
     on_cancel: Literal["cancel", "leave"]
     fail_on_failed_tasks: bool
@@ -71,6 +75,7 @@ class Settings:
     logs: Logs
     log_lines: int
     summary: bool
+    github_token: Secret
     matrix: Any
 
 
@@ -104,6 +109,8 @@ def parse_settings(
         timeout=reader.read("timeout", parse.duration, 3600.0),
         start_timeout=reader.read("start_timeout", parse.duration, inf),
         poll_interval=reader.optional("poll_interval", parse.interval),
+        wait_for_dag=reader.read("wait_for_dag", parse.duration_or_none, 0.0),
+        expect_commit=reader.optional("expect_commit", parse.commit),
         if_run_exists=reader.read("if_run_exists", parse.choice("resume", "attach", "restart", "fail"), "resume"),
         if_paused=reader.read("if_paused", parse.choice("fail", "unpause", "queue"), "fail"),
         on_timeout=reader.read("on_timeout", parse.choice("leave", "cancel"), "leave"),
@@ -113,11 +120,12 @@ def parse_settings(
         logs=reader.read("logs", parse.choice("failed", "all", "none"), "failed"),
         log_lines=reader.read("log_lines", parse.whole_number(1, 2000), 100),
         summary=reader.read("summary", parse.boolean, True),
+        github_token=Secret(reader.read("github_token", parse.header_token, "")),
         matrix=reader.read("matrix", _matrix, None),
     )
     _check_interval(reader, settings)
     if not settings.trigger:
-        _check_only_waiting(reader)
+        _check_only_waiting(reader, settings)
     if not settings.wait:
         _check_not_waiting(reader, settings)
     if reader.mistakes:
@@ -149,13 +157,15 @@ def _check_interval(reader: Reader, settings: Settings) -> None:
         reader.wrong("data_interval_end", "it is before data_interval_start.", "Exchange the two.")
 
 
-def _check_only_waiting(reader: Reader) -> None:
+def _check_only_waiting(reader: Reader, settings: Settings) -> None:
     """With `trigger: false` nothing is asked for, so what would be asked for is a misunderstanding."""
     if not reader.given("run_id"):
         reader.wrong("run_id", "it is empty, but trigger is false.", "Name the DAG run to wait for.")
     for name in _REQUEST:
         if reader.given(name):
             reader.wrong(name, "it is given, but trigger is false.", "Remove it: only a run that is made takes it.")
+    if settings.wait_for_dag:
+        reader.wrong("wait_for_dag", "it is given, but trigger is false.", "Remove it: the run has its code already.")
 
 
 def _check_not_waiting(reader: Reader, settings: Settings) -> None:

@@ -37,6 +37,15 @@ class Airflow(Protocol):
     def get_dag(self, dag_id: str) -> Dag:
         """Return the DAG. Raises DagNotFound."""
 
+    def serialized_version(self, dag_id: str) -> str | None:
+        """Return the version of the bundle from which the DAG's structure is, None if this Airflow does not say.
+
+        After several commits in a row it lags behind the DAG's own `bundle_version` (airflow-3.md 9). Raises DagNotFound.
+        """
+
+    def parse_now(self, dag: Dag) -> None:
+        """Ask Airflow to parse the DAG's file now; nothing says whether it does. Airflow 3 fetches the bundle first."""
+
     def unpause(self, dag_id: str) -> None:
         """Unpause the DAG."""
 

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.answers import object_of, optional
-from entrypoint.airflow.dialect import Dialect, dag_not_found, segment
+from entrypoint.airflow.dialect import Dialect, segment
 from entrypoint.airflow.tracebacks import read_traceback
 from entrypoint.errors import NotThere, TooLarge
 from entrypoint.evidence import Health, ImportFault, Pool
@@ -86,10 +86,8 @@ class Insight(Dialect):
 
     def dagrun_timeout(self, dag_id: str) -> float | None:
         """See `Airflow`."""
-        answer = self._send("GET", f"/dags/{segment(dag_id)}/details")
-        if answer.status == 404:
-            raise dag_not_found(dag_id, answer)
-        value = object_of(answer, 200, {}).get("dag_run_timeout")
+        answer, details = self._details(dag_id)
+        value = details.get("dag_run_timeout")
         return None if value is None else self._seconds(answer, value)
 
     def durations(self, dag_id: str) -> tuple[float, ...]:
@@ -107,7 +105,8 @@ class Insight(Dialect):
         found = []
         for item in items:
             trace = optional(answer, item, "stack_trace", str) or ""
-            found.append(ImportFault(optional(answer, item, "filename", str) or "", trace, read_traceback(trace)))
+            file, bundle = (optional(answer, item, key, str) or "" for key in ("filename", "bundle_name"))
+            found.append(ImportFault(file, trace, read_traceback(trace), bundle))
         return tuple(found)
 
     def health(self) -> Health:

@@ -116,6 +116,10 @@ class Transport:
         """
         return self._presented(_Request("GET", path, params, None, accept, take), self.authorizer)
 
+    def put(self, path: str) -> Answer:
+        """Send a PUT of which the status alone is answer enough; Airflow 2 sends no JSON with it. Raises as `send`."""
+        return self._presented(_Request("PUT", path, None, None, take=lambda _: False), self.authorizer)
+
     def refused(self, answer: Answer) -> Unauthorized:
         """Return the error for an answer that means that the credential was refused."""
         if self._accepted is not None and self.authorizer is not None and self.authorizer.when_it_dies:

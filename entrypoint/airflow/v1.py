@@ -9,7 +9,7 @@ from entrypoint.airflow.answers import is_airflows, optional
 from entrypoint.airflow.dialect import not_supported, segment, stopped_note
 from entrypoint.airflow.insight import Insight
 from entrypoint.airflow.logs import TextLog
-from entrypoint.errors import ActionError
+from entrypoint.errors import ActionError, NotSupported
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,6 +30,12 @@ class V1(Insight):
 
     def check(self, request: RunRequest) -> None:
         """Raise NotSupported for what this version would refuse (airflow-2.md 10)."""
+        if request.commit is not None:
+            raise NotSupported(
+                "Airflow 2 does not say from which commit a DAG is",
+                f"Airflow {self.version} answers here; expect_commit needs Airflow 3 and a git bundle.",
+                "Use wait_for_dag without expect_commit: it waits until the DAG's file was parsed after this step began.",
+            )
         if request.run_after is not None:
             raise not_supported("run_after", self.version, "Airflow 3.0")
         if request.partition_key is not None:

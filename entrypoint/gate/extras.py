@@ -36,6 +36,7 @@ class Feature(Enum):
     RUNS = ("the usual duration, and other runs as the reason why nothing moves", "can read on DAG Runs")
     DAG = ("a paused DAG and dagrun_timeout as reasons", "can read on DAGs")
     HEALTH = ("a dead scheduler as the reason why nothing moves", "none of Airflow's: a gateway refuses /health")
+    PARSING = ("code that is parsed at once where it is waited for", "can edit on DAGs")
     HUMAN_INPUT = ("a human's input as the reason why nothing moves", "can read on HITL Detail")
 
     def __init__(self, gives: str, permission: str) -> None:
@@ -99,6 +100,6 @@ class Extras:
 
     def turn_off(self, feature: Feature) -> None:
         """Go on without the feature: its permission is missing."""
-        sentence = f"Not shown: {feature.gives}. It needs the permission: {feature.permission}."
+        sentence = f"Left out: {feature.gives}. It needs the permission: {feature.permission}."
         self.turned_off[feature] = sentence
         self._patience.progress.turned_off(sentence)

@@ -34,6 +34,12 @@ class Progress(Protocol):
     def tasks(self, changes: Sequence[tuple[TaskInstance | None, TaskInstance]], tasks: Sequence[TaskInstance]) -> None:
         """Task instances changed: each as it was (None: not known) and as it is; and all that are known."""
 
+    def lacking(self, lack: ActionError, left: float) -> None:
+        """The DAG is not there yet as it was deployed; it is looked at for `left` seconds more."""
+
+    def deployed(self, sentence: str) -> None:
+        """It is there, and this tells how that is known."""
+
     def blocked(self, blocker: Blocker) -> None:
         """The DAG run does not move, and this is why."""
 

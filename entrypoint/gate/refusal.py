@@ -11,15 +11,44 @@ from entrypoint.errors import ActionError, DagLost, DagNotFound, DagNotRunnable,
 from entrypoint.gate.extras import Feature
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entrypoint.evidence import ImportFault
     from entrypoint.gate.extras import Extras
+    from entrypoint.models import Dag
 
 _NAMED = 3
 _TRACE = 3_000
 """Characters of a traceback, from its end."""
 
 
-def with_import_error(extras: Extras, dag_id: str, error: ActionError) -> ActionError:
+class Relevant:
+    """Whether an import error is, or may be, behind a DAG that Airflow does not run.
+
+    Args:
+        dag_id: the DAG.
+        in_checkout: whether one of the files with these names is in the checkout, and names the DAG there.
+    """
+
+    def __init__(self, dag_id: str, in_checkout: Callable[[tuple[str, ...]], bool]) -> None:
+        self._dag_id = dag_id
+        self._in_checkout = in_checkout
+
+    def __call__(self, fault: ImportFault, dag: Dag | None) -> bool:
+        """Return it for the DAG as Airflow knows it.
+
+        A file that never parsed has no DAG yet: it is named after the DAG, its traceback or the checkout's copy names it.
+        """
+        if dag is not None and dag.file:
+            return (fault.filename, fault.bundle) == (dag.file, dag.bundle)
+        return (
+            PurePath(fault.filename).stem == self._dag_id
+            or re.search(rf"(?<!\w){re.escape(self._dag_id)}(?![\w.])", fault.trace) is not None
+            or self._in_checkout((fault.filename, *(frame.filename for one in fault.raised for frame in one.frames)))
+        )
+
+
+def with_import_error(extras: Extras, dag_id: str, error: ActionError, relevant: Relevant) -> ActionError:
     """Return the error for a DAG that was refused, with Airflow's import error if that is, or may be, behind it.
 
     A file that fails to import makes its DAG unknown (404), stale, inactive, or refused with 400, depending on version and
@@ -29,13 +58,13 @@ def with_import_error(extras: Extras, dag_id: str, error: ActionError) -> Action
     if not (refused or isinstance(error, (DagNotFound, DagLost))):
         return error
     faults = extras.ask(Feature.IMPORT_ERRORS, extras.airflow.import_faults, ())
-    file = ""
+    dag: Dag | None = None
     with suppress(ActionError):
-        file = extras.airflow.get_dag(dag_id).file
+        dag = extras.airflow.get_dag(dag_id)
     for fault in faults:
-        if fault.filename == file if file else _may_define(fault, dag_id):
-            return _broken(dag_id, fault)
-    if not faults or file:
+        if relevant(fault, dag):
+            return broken(dag_id, fault)
+    if not faults or dag is not None:
         return error
     names = [f"{fault.filename} ({fault.raised[0]})" if fault.raised else fault.filename for fault in faults[:_NAMED]]
     more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
@@ -43,15 +72,8 @@ def with_import_error(extras: Extras, dag_id: str, error: ActionError) -> Action
     return type(error)(error.title, detail, error.hint)
 
 
-def _may_define(fault: ImportFault, dag_id: str) -> bool:
-    """Whether the file is named after the DAG, or its traceback names the DAG: a file that never parsed has no DAG yet."""
-    return (
-        PurePath(fault.filename).stem == dag_id
-        or re.search(rf"(?<!\w){re.escape(dag_id)}(?![\w.])", fault.trace) is not None
-    )
-
-
-def _broken(dag_id: str, fault: ImportFault) -> DagNotRunnable:
+def broken(dag_id: str, fault: ImportFault) -> DagNotRunnable:
+    """Return the error for a DAG whose file does not import, with Airflow's traceback."""
     error = DagNotRunnable(
         "The DAG's file fails to import",
         f"Airflow cannot import {fault.filename}, so it does not run {dag_id}.\n{fault.trace.strip()[-_TRACE:]}",
@@ -59,3 +81,13 @@ def _broken(dag_id: str, fault: ImportFault) -> DagNotRunnable:
     )
     error.raised = fault.raised
     return error
+
+
+def dag_lost(dag: Dag) -> DagLost:
+    """Return the error for a DAG that is listed, but not in a DAG file any more, or in one that cannot be imported."""
+    return DagLost(
+        "Airflow has lost this DAG",
+        f"{dag.dag_id} is still listed, but Airflow no longer finds it in its DAG files"
+        f"{', one of which fails to import' if dag.has_import_errors else ''}.",
+        "Look at the import errors at the top of Airflow's home page, and check that the DAG's file is still deployed.",
+    )

@@ -9,31 +9,31 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from entrypoint.errors import (
     AirflowUnreachable,
     Conflict,
-    DagLost,
     DagNotRunnable,
     RunExists,
     TriggerUnclear,
     UnexpectedAnswer,
 )
 from entrypoint.gate.existing import differences
+from entrypoint.gate.refusal import dag_lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from entrypoint.airflow import Airflow
     from entrypoint.gate.patience import Patience
-    from entrypoint.models import DagRun, RunRequest
+    from entrypoint.models import Dag, DagRun, IfPaused, RunRequest
 
 REPEATS = 5
 """How often the POST is repeated although reading works and says that nothing was made."""
 
 
-def prepare(airflow: Airflow, dag_id: str, if_paused: Literal["fail", "unpause", "queue"]) -> None:
+def prepare(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
     """Make sure, before anything is triggered, that the DAG exists and that a run of it would run.
 
     Raises:
@@ -41,21 +41,20 @@ def prepare(airflow: Airflow, dag_id: str, if_paused: Literal["fail", "unpause",
     """
     dag = airflow.get_dag(dag_id)
     if not dag.is_active:
-        raise DagLost(
-            "Airflow has lost this DAG",
-            f"{dag_id} is still listed, but Airflow no longer finds it in its DAG files"
-            f"{', one of which fails to import' if dag.has_import_errors else ''}.",
-            "Look at the import errors at the top of Airflow's home page, and check that the DAG's file is still deployed.",
-        )
-    if not dag.is_paused or if_paused == "queue":
-        return
-    if if_paused == "fail":
+        raise dag_lost(dag)
+    refuse_paused(dag, if_paused)
+    if dag.is_paused and if_paused == "unpause":
+        airflow.unpause(dag_id)
+
+
+def refuse_paused(dag: Dag, if_paused: IfPaused) -> None:
+    """Raise DagNotRunnable if the DAG is paused and that is to be an error."""
+    if dag.is_paused and if_paused == "fail":
         raise DagNotRunnable(
             "The DAG is paused",
-            f"Airflow would accept a run of {dag_id} and leave it queued for ever. Nothing was triggered.",
+            f"Airflow would accept a run of {dag.dag_id} and leave it queued for ever. Nothing was triggered.",
             "Unpause the DAG in Airflow, or set if_paused: unpause (it also releases runs that are queued already).",
         )
-    airflow.unpause(dag_id)
 
 
 def trigger(airflow: Airflow, request: RunRequest, patience: Patience, *, until: float) -> tuple[DagRun, bool]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from stat import S_ISREG
 from typing import TYPE_CHECKING
@@ -63,6 +64,18 @@ def has_line(workspace: Path, path: str, line: int) -> bool:
             return any(number == line for number, _ in enumerate(opened, 1))
     except OSError:
         return False
+
+
+def names(filenames: Iterable[str], word: str, workspace: Path) -> bool:
+    """Return whether one of the workspace's files that these names mean contains the word."""
+    wanted = re.compile(rf"(?<![\w.-]){re.escape(word)}(?![\w.-])".encode())
+    for path in sorted(set(locate(filenames, workspace).values())):
+        file = workspace / path
+        with suppress(OSError):
+            small = S_ISREG(file.lstat().st_mode) and file.lstat().st_size <= _LARGEST
+            if small and wanted.search(file.read_bytes()):
+                return True
+    return False
 
 
 def _parts(name: str) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ class Context:
     step: str
     actor: str
     server_url: str
+    api_url: str
     workspace: Path
 
     @property
@@ -60,5 +61,6 @@ def read_context(environ: Mapping[str, str]) -> Context:
         step=environ["GITHUB_ACTION"],
         actor=environ.get("GITHUB_TRIGGERING_ACTOR") or environ["GITHUB_ACTOR"],
         server_url=environ.get("GITHUB_SERVER_URL") or "https://github.com",
+        api_url=environ.get("GITHUB_API_URL") or "https://api.github.com",
         workspace=Path(environ.get("GITHUB_WORKSPACE") or "."),
     )

@@ -68,6 +68,16 @@ class Console:
             "takes longer than the token lives ends this step with an error"
         )
 
+    def lacking(self, lack: ActionError, left: float) -> None:
+        """The DAG is not there yet as it was deployed."""
+        if lack.detail != self._shown or self._clock() - self._spoke_at >= HEARTBEAT:
+            self._shown = lack.detail
+            self._line(f"{lack.title}. {lack.detail} Looking for {took(left)} more")
+
+    def deployed(self, sentence: str) -> None:
+        """It is there."""
+        self._line(sentence)
+
     def found(self, outcome: Outcome) -> None:
         """The DAG run of this step is known."""
         if outcome.run is None:

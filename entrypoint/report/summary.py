@@ -72,6 +72,8 @@ def _facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
         rows.append(("Started", f"{run.start_date.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"))
     if run is not None and run.duration is not None:
         rows.append(("Took", took(run.duration)))
+    if run is not None and run.bundle_version:
+        rows.append(("Bundle version", code(run.bundle_version)))
     if outcome.airflow_version:
         rows.append(("Airflow", code(outcome.airflow_version)))
     if outcome.ridden_out:

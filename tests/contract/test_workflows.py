@@ -31,7 +31,7 @@ each = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
 def gate(file: Path) -> dict[str, Any]:
     """The `with:` block of this action's step."""
     (job,) = yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"].values()
-    (step,) = [step for step in job["steps"] if "airflow-dag-run" in step["uses"]]
+    (step,) = [step for step in job["steps"] if "airflow-dag-run" in step.get("uses", "")]
     inputs: dict[str, Any] = step["with"]
     return inputs
 
@@ -49,7 +49,8 @@ def test_inputs(file: Path) -> None:
     inputs = gate(file)
     assert set(inputs) <= set(NAMES)
 
-    given = {name: re.sub(r"\$\{\{.*?\}\}", "x", str(text)) for name, text in inputs.items() if name not in FILES}
+    inputs = {name: str(text).replace("${{ github.sha }}", "0" * 40) for name, text in inputs.items()}
+    given = {name: re.sub(r"\$\{\{.*?\}\}", "x", text) for name, text in inputs.items() if name not in FILES}
     settings = parse_settings(given, Path("/github/workspace"), ENVIRONMENT)
 
     assert settings.dag_id == "nightly_sales"

@@ -26,6 +26,7 @@ def a_context(**changes: Any) -> Context:
         step="dag",
         actor="octocat",
         server_url="https://github.com",
+        api_url="https://api.github.com",
         workspace=Path("/github/workspace"),
     )
     return replace(context, **changes)

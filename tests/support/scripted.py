@@ -44,6 +44,7 @@ class Recorder:
     blockers: list[str] = field(default_factory=list)
     untold: list[tuple[str, ActionError]] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
+    lacks: list[ActionError] = field(default_factory=list)
 
     def state(self, run: DagRun) -> None:
         """A look."""
@@ -59,6 +60,14 @@ class Recorder:
             [("new" if before is None else before.state, task.name, task.state) for before, task in changes]
         )
         self.known.append(len(tasks))
+
+    def lacking(self, lack: ActionError, _left: float) -> None:
+        """What the DAG lacks."""
+        self.lacks.append(lack)
+
+    def deployed(self, sentence: str) -> None:
+        """The DAG lacks nothing."""
+        self.sentences.append(sentence)
 
     def blocked(self, blocker: Blocker) -> None:
         """A reason why nothing moves."""

@@ -28,7 +28,7 @@ class Clock:
 
 def longest_answer(connection: Connection) -> float:
     """The seconds that an answer may take if it is asked for now."""
-    return connection._wire(AIRFLOW)._read_timeout()
+    return connection.wire(AIRFLOW)._read_timeout()
 
 
 @pytest.fixture

@@ -122,13 +122,13 @@ def test_what_cannot_be_told() -> None:
 
     def story(console: Console, _: Clock) -> None:
         console.not_told("the logs", AirflowUnreachable("Airflow answers 503", "why.", "hint"))
-        console.turned_off("Not shown: pools. It needs the permission: can read on Pools.")
+        console.turned_off("Left out: pools. It needs the permission: can read on Pools.")
 
     log = told(story)
     first, second = log.lines
 
     assert all(part in first for part in ("the logs", "Airflow answers 503", "why."))
-    assert second == "  0:00  Not shown: pools. It needs the permission: can read on Pools."
+    assert second == "  0:00  Left out: pools. It needs the permission: can read on Pools."
     assert log.annotations == []
 
 

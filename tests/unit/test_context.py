@@ -20,7 +20,11 @@ def environment(**changes: str) -> dict[str, str]:
 def test_context() -> None:
     """Every field is read from the variable that the runner means for it."""
     assert read_context(
-        environment(GITHUB_TRIGGERING_ACTOR="hubot", GITHUB_SERVER_URL="https://ghe.example.com")
+        environment(
+            GITHUB_TRIGGERING_ACTOR="hubot",
+            GITHUB_SERVER_URL="https://ghe.example.com",
+            GITHUB_API_URL="https://ghe.example.com/api/v3",
+        )
     ) == Context(
         sha=runner.Context().sha,
         repository="octo-org/sales-pipeline",
@@ -30,6 +34,7 @@ def test_context() -> None:
         step="dag",
         actor="hubot",
         server_url="https://ghe.example.com",
+        api_url="https://ghe.example.com/api/v3",
         workspace=Path("/github/workspace"),
     )
 

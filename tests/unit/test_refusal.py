@@ -20,7 +20,7 @@ from entrypoint.errors import (
     UnexpectedAnswer,
 )
 from entrypoint.evidence import Frame, ImportFault, Raised
-from entrypoint.gate.refusal import with_import_error
+from entrypoint.gate.refusal import Relevant, with_import_error
 from entrypoint.models import Dag
 from tests.support.scripted import Bench
 
@@ -66,7 +66,7 @@ class Faulty:
 
 def told(airflow: Faulty, error: ActionError, bench: Bench | None = None) -> ActionError:
     """What is told in place of the error."""
-    return with_import_error((bench or Bench()).extras(airflow), "sales", error)
+    return with_import_error((bench or Bench()).extras(airflow), "sales", error, Relevant("sales", lambda _: False))
 
 
 @pytest.mark.parametrize("error", [NOT_FOUND, LOST, REFUSED])

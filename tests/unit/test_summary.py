@@ -130,7 +130,7 @@ def test_success() -> None:
 
 def test_the_cause_is_on_the_first_screen() -> None:
     """Of a failure the verdict comes first, then its cause, what to do and where; the rest follows."""
-    outcome = failed(a_failure("cannot join"), others=(ran("a", 0), ran("b", 1)), turned_off=("Not shown: pools.",))
+    outcome = failed(a_failure("cannot join"), others=(ran("a", 0), ran("b", 1)), turned_off=("Left out: pools.",))
     text = summary(outcome, a_context())
     order = (
         *(
@@ -145,7 +145,7 @@ def test_the_cause_is_on_the_first_screen() -> None:
             "<summary>Log of join",
             "```mermaid",
             "Tasks: 2 of 3",
-            "Not shown: pools.",
+            "Left out: pools.",
         ),
     )
 
@@ -217,9 +217,9 @@ def test_time_line_of_what_took_the_time(outcome: Outcome) -> None:
 
 def test_turned_off() -> None:
     """Each feature whose permission is missing is named."""
-    seen = page(an_outcome(turned_off=("Not shown: logs.", "Not shown: pools.")))
+    seen = page(an_outcome(turned_off=("Left out: logs.", "Left out: pools.")))
 
-    assert seen.prose[-2:] == ["Not shown: logs.", "Not shown: pools."]
+    assert seen.prose[-2:] == ["Left out: logs.", "Left out: pools."]
 
 
 def test_error_before_any_run() -> None:

@@ -1,0 +1,76 @@
+"""The commit that this step deploys: known to GitHub, picked up by Airflow before the trigger, and run by the DAG run.
+
+Between the story (`action.py`), which says when, and the rooms that know how (`gate/`, `github/`). It does nothing unless the
+inputs `wait_for_dag` and `expect_commit` ask for it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from entrypoint.connection import BEFORE_TRIGGER
+from entrypoint.errors import InvalidInputs, Mistake
+from entrypoint.gate.commit import require_commit
+from entrypoint.gate.deployment import AFTERWARDS, Deployment
+from entrypoint.gate.trigger import refuse_paused
+from entrypoint.github.commits import GitHubCommits
+
+if TYPE_CHECKING:
+    from entrypoint.connection import Connection
+    from entrypoint.gate.extras import Extras
+    from entrypoint.gate.refusal import Relevant
+    from entrypoint.github.context import Context
+    from entrypoint.models import DagRun
+    from entrypoint.settings import Settings
+
+
+class Deploy:
+    """The code of one step's DAG run.
+
+    Args:
+        settings: whether to wait, for how long, and for which commit.
+        context: of which repository.
+        line: the connection, with its patience, and the way to GitHub.
+    """
+
+    def __init__(self, settings: Settings, context: Context, line: Connection) -> None:
+        self._settings = settings
+        self._context = context
+        self._line = line
+        self._commits = GitHubCommits(context.api_url, context.repository, settings.github_token, line.wire)
+
+    def require_known(self) -> None:
+        """Raise InvalidInputs if GitHub knows no such commit: nothing would ever contain it. What it cannot tell may be."""
+        commit = self._settings.expect_commit
+        if commit is None or commit == self._context.sha:
+            return
+        self._line.allow(BEFORE_TRIGGER)
+        if self._commits.is_known(commit) is False:
+            problem = f"GitHub knows no commit {commit} in {self._context.repository}."
+            mistake = Mistake("expect_commit", problem, "Give a commit of this repository, as ${{ github.sha }} does.")
+            raise InvalidInputs((mistake,))
+
+    def arrive(self, extras: Extras, relevant: Relevant) -> None:
+        """Return when Airflow has the code. Raises what `Deployment.wait` raises."""
+        settings = self._settings
+        if not settings.wait_for_dag and settings.expect_commit is None:
+            return
+        self._line.allow(settings.wait_for_dag + AFTERWARDS)
+        may_run = partial(refuse_paused, if_paused=settings.if_paused)
+        code = Deployment(
+            extras,
+            self._line.patience,
+            settings.dag_id,
+            commit=settings.expect_commit,
+            commits=self._commits,
+            relevant=relevant,
+            may_run=may_run,
+        )
+        code.wait(settings.wait_for_dag)
+
+    def require(self, run: DagRun) -> None:
+        """Make sure that the run has the code. Raises WrongCode, or that GitHub does not answer."""
+        if commit := self._settings.expect_commit:
+            look = partial(require_commit, run, commit, self._commits)
+            self._line.patience.read(look, until=self._line.until)

@@ -1,0 +1,54 @@
+"""Whether a DAG run runs with a commit, or with a later one that contains it.
+
+Pure but for who is asked about the history: a later merge may have overtaken this one, and Airflow knows no history.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from entrypoint.errors import WrongCode
+from entrypoint.models import Ancestry
+
+if TYPE_CHECKING:
+    from entrypoint.models import DagRun
+
+
+class Commits(Protocol):
+    """Who knows the history of the repository."""
+
+    def contains(self, version: str, commit: str) -> Ancestry:
+        """Return whether the first contains the second. Raises AirflowUnreachable, UnexpectedAnswer."""
+
+
+def ancestry(commits: Commits, version: str, commit: str) -> Ancestry:
+    """Return whether a bundle's version contains the commit; that it is the commit nobody has to be asked."""
+    return Ancestry(True, "") if version == commit else commits.contains(version, commit)
+
+
+def require_commit(run: DagRun, commit: str, commits: Commits) -> None:
+    """Raise WrongCode unless the run itself runs with the commit, or with one that contains it.
+
+    The run's own bundle version counts: those of its DAG versions are rewritten later on (airflow-3.md 9, 11.18).
+
+    Raises:
+        AirflowUnreachable, UnexpectedAnswer: who knows the history does not answer.
+    """
+    version = run.bundle_version
+    if version is None:
+        raise WrongCode(
+            "The DAG run is bound to no commit",
+            f"The run {run.run_id} of {run.dag_id} has no bundle version, so each of its tasks runs the code that is there "
+            f"when it starts; expect_commit is {commit}. This step does not stop the run.",
+            "Leave expect_commit out, or let the DAG be versioned: it comes from a bundle without versions, or sets "
+            "disable_bundle_versioning.",
+        )
+    found = ancestry(commits, version, commit)
+    if not found.contains:
+        raise WrongCode(
+            "The DAG run runs another commit",
+            f"The run {run.run_id} of {run.dag_id} runs {version}, expect_commit is {commit}. {found.who}".rstrip()
+            + " This step does not stop the run.",
+            "See whether the bundle's branch was moved back meanwhile. Re-running this job finds the same DAG run again; a "
+            "new commit, or another run_id, gets a run of its own.",
+        )

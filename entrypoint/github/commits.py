@@ -1,0 +1,79 @@
+"""The history of the repository, as GitHub's API tells it: whether a commit is there, and whether another contains it.
+
+The token needs `contents: read` where the repository is not public. The checkout's own history would not do: it was fetched
+before the later merges that have to be told apart here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from entrypoint.models import Ancestry
+from entrypoint.wire import Sending
+from entrypoint.wire.answers import Party
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entrypoint.credentials import Secret
+    from entrypoint.wire import Wire
+    from entrypoint.wire.answers import Answer
+
+PARTY = Party("GitHub", "https://www.githubstatus.com, and the input github_token")
+_BRIEFLY = {"per_page": 1, "page": 2}
+"""The first page would list up to 300 changed files with their patches."""
+_CONTAINS = {"identical": True, "ahead": True, "behind": False, "diverged": False}
+
+
+class GitHubCommits:
+    """One repository's commits.
+
+    Args:
+        api_url: of github.com, or of a GitHub Enterprise Server.
+        repository: as owner/name.
+        token: the job's; without one only public repositories answer.
+        wire: makes the way to GitHub.
+    """
+
+    def __init__(self, api_url: str, repository: str, token: Secret, wire: Callable[[Party], Wire]) -> None:
+        self._url = f"{api_url.rstrip('/')}/repos/{quote(repository, safe='/')}"
+        self._repository = repository
+        self._token = token
+        self._make_wire = wire
+        self._wire: Wire | None = None
+        self._told: dict[tuple[str, str], Ancestry] = {}
+
+    def is_known(self, commit: str) -> bool | None:
+        """Return whether the commit is there, None if that cannot be found out.
+
+        GitHub answers 422 to a SHA that it does not know, and 404 to a repository that this token may not see.
+        """
+        answer = self._ask(f"/commits/{commit}")
+        return {200: True, 422: False}.get(answer.status)
+
+    def contains(self, version: str, commit: str) -> Ancestry:
+        """Return whether the commit `version` contains the other one; both are whole SHAs.
+
+        Raises:
+            AirflowUnreachable, UnexpectedAnswer: GitHub does not answer at present. What it has told it is not asked again.
+        """
+        if (version, commit) not in self._told:
+            answer = self._ask(f"/compare/{commit}...{version}")
+            status = answer.body.get("status") if isinstance(answer.body, dict) else None
+            contains = _CONTAINS.get(str(status)) if answer.status == 200 else None
+            if contains is None:
+                return Ancestry(
+                    None,
+                    f"GitHub cannot tell whether that contains it ({answer.source}): the token may lack `contents: read`, or "
+                    f"the bundle is of another repository than {self._repository}.",
+                )
+            self._told[version, commit] = Ancestry(contains, f"GitHub's API says: {status}.")
+        return self._told[version, commit]
+
+    def _ask(self, path: str) -> Answer:
+        self._wire = self._wire or self._make_wire(PARTY)
+        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+        if token := self._token.reveal():
+            headers["Authorization"] = f"Bearer {token}"
+        return self._wire.ask(Sending("GET", f"{self._url}{path}", f"GET {path} (GitHub)", headers, _BRIEFLY))
