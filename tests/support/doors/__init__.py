@@ -8,7 +8,7 @@ MWAA one to botocore.
     FakeAirflow(tls=..., accept=...)         over TLS; with credentials besides its own: `exactly("..")`, `bearer(is_good)`
     FakeAirflow(tokens=KeycloakTokens(...))  with Airflow 3's Keycloak auth manager
     TokenUrl(takes=("basic",), ...)          an OAuth 2.0 token endpoint
-    GitHubOidc()                             GitHub's endpoint for OIDC tokens
+    GitHubOidc(), GitHubApi(history)         GitHub's endpoint for OIDC tokens, and its API about commits
     Mwaa(fake), Tunnel(mwaa.ports)           Amazon MWAA, and the way to its host names
     Gateway(fake.url, demands=...), Trap()   what stands in front, and what waits behind a redirect
 """
@@ -16,6 +16,7 @@ MWAA one to botocore.
 from tests.support.doors import certificates
 from tests.support.doors.accepting import bearer, exactly
 from tests.support.doors.gateway import Gateway, Trap, cloudflare_access, identity_aware_proxy
+from tests.support.doors.github import GitHubApi
 from tests.support.doors.keycloak import KeycloakTokens
 from tests.support.doors.mwaa import Mwaa
 from tests.support.doors.oidc import GitHubOidc
@@ -24,6 +25,7 @@ from tests.support.doors.tunnel import Tunnel
 
 __all__ = [
     "Gateway",
+    "GitHubApi",
     "GitHubOidc",
     "KeycloakTokens",
     "Mwaa",

@@ -18,6 +18,7 @@ What becomes of a run is said per task, by looks, or by a test's own hand in bet
 Around it: `fake.deny("logs", role="viewer")`, `fake.health("scheduler", "unhealthy")`, `fake.pause(...)`,
 `FakeDag(broken=...)`, `FakeDag(max_active_runs=1)`, `FakeAirflow(pools={"tiny": 1})` (what fills them is counted, as in
 Airflow), and the DAG's past: `fake.create_run(..., state="success", took=840)`.
+New code: `fake.deploy(FakeDag(...))`, `fake.parse(dag_id)`.
 Afterwards: `fake.received(...)`, `fake.traffic("GET", "/taskInstances")`, `fake.runs(...)`.
 A filter that Airflow knows and this server does not fails the test that uses it.
 """

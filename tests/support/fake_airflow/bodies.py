@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,19 @@ def health(world: World) -> dict[str, Any]:
         beat = world.now() if status == "healthy" else last_beat
         found[name] = {"status": status, f"latest_{name}_heartbeat": beat.isoformat() if beat else None}
     return found
+
+
+def token_of(file: str) -> str:
+    """By what Airflow is asked to parse a file; a real one is signed."""
+    return base64.urlsafe_b64encode(file.encode()).decode().rstrip("=")
+
+
+def parse(world: World, token: str) -> bool:
+    """PUT /parseDagFile/{token}: whether there is such a file; what is asked for happens at once."""
+    found = [dag.dag_id for dag in world.dags.values() if token_of(dag.relative_file) == token]
+    for dag_id in found:
+        world.parse(dag_id)
+    return bool(found)
 
 
 def pool(world: World, name: str) -> dict[str, Any]:

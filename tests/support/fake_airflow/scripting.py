@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from tests.support.fake_airflow.nouns import FakeDag
     from tests.support.fake_airflow.world import World
 
-Feature = Literal["task_instances", "logs", "xcom", "import_errors", "pools", "hitl", "run_list", "dag_details"]
+Feature = Literal[
+    "task_instances", "logs", "xcom", "import_errors", "pools", "hitl", "run_list", "dag_details", "parsing"
+]
 Status = Literal["healthy", "unhealthy"] | None
 
 
@@ -95,6 +98,16 @@ class Scripting:
         """Nobody lacks the right to read these any longer."""
         with self._lock:
             self._world.denied = {denied for denied in self._world.denied if denied[0] not in features}
+
+    def deploy(self, dag: FakeDag) -> None:
+        """Somebody deploys a DAG, new or changed or broken, and Airflow has just parsed its file."""
+        with self._lock:
+            self._world.deploy(dag)
+
+    def parse(self, dag_id: str) -> None:
+        """Airflow parses a DAG's file by itself, as it does again and again."""
+        with self._lock:
+            self._world.parse(dag_id)
 
     def break_file(self, file: str, trace: str) -> None:
         """A file without any DAG that is known cannot be imported; one with a DAG is `FakeDag.broken`."""

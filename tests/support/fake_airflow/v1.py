@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_airflow import v1_bodies as bodies
 from tests.support.fake_airflow import v1_trigger as rules
-from tests.support.fake_airflow.bodies import pool
+from tests.support.fake_airflow.bodies import parse, pool
 from tests.support.fake_airflow.messages import Answer, as_json, page
 from tests.support.fake_airflow.routing import Call, Route, ordered
 from tests.support.fake_airflow.v1_base import refuse
@@ -57,6 +57,7 @@ class V1(V1Tasks):
             Route("POST", RUN + "/clear", self.clear),
             Route("GET", "/api/v1/importErrors", self.import_errors, "import_errors"),
             Route("GET", "/api/v1/pools/{name}", self.pool, "pools"),
+            Route("PUT", "/api/v1/parseDagFile/{token}", self.parse, "parsing"),
             *self.task_routes(),
         )
 
@@ -212,6 +213,13 @@ class V1(V1Tasks):
         self.known(call, PAGE, {"order_by"})
         found = [bodies.import_error(file, trace) for file, trace in self.world.import_errors().items()]
         return as_json(200, {"import_errors": self.page(call, found), "total_entries": len(found)})
+
+    def parse(self, call: Call) -> Answer:
+        """PUT: parse a file; the answer has no body."""
+        self.writer(call)
+        if not parse(self.world, call["token"]):
+            raise refuse(404, "File not found", None)
+        return Answer(201, b"", "text/html; charset=utf-8")
 
     def pool(self, call: Call) -> Answer:
         """GET a pool."""

@@ -6,6 +6,8 @@ import zlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from tests.support.fake_airflow.bodies import token_of
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -29,7 +31,7 @@ def dag(world: World, dag: FakeDag) -> dict[str, Any]:
         "dag_id": dag.dag_id,
         "default_view": "grid",
         "description": None,
-        "file_token": "bm9uZQ",
+        "file_token": token_of(dag.relative_file),
         "fileloc": f"{DAGS}/{dag.relative_file}",
         "has_import_errors": bool(dag.broken),
         "has_task_concurrency_limits": False,
@@ -37,7 +39,7 @@ def dag(world: World, dag: FakeDag) -> dict[str, Any]:
         "is_paused": world.paused[dag.dag_id],
         "is_subdag": False,
         "last_expired": None,
-        "last_parsed_time": PARSED,
+        "last_parsed_time": stamp(world.parsed_at(dag.dag_id)),
         "last_pickled": None,
         "max_active_runs": dag.max_active_runs,
         "max_active_tasks": dag.max_active_tasks,
@@ -64,7 +66,12 @@ def details(world: World, dag_: FakeDag) -> dict[str, Any]:
         shape = {"__class": "airflow.models.param.Param", "description": schema.get("description"), "schema": rules}
         params[name] = shape | {"value": schema.get("default")}
     nothing = ("dataset_expression", "doc_md", "end_date", "is_paused_upon_creation", "start_date")
-    rest = {"catchup": False, "concurrency": dag_.max_active_tasks, "last_parsed": PARSED, "orientation": "LR"}
+    rest = {
+        "catchup": False,
+        "concurrency": dag_.max_active_tasks,
+        "last_parsed": stamp(world.parsed_at(dag_.dag_id)),
+        "orientation": "LR",
+    }
     rest |= {"render_template_as_native_obj": False, "template_searchpath": None, "timezone": "UTC", "params": params}
     return dag(world, dag_) | dict.fromkeys(nothing) | rest | {"dag_run_timeout": _delta(dag_.dag_run_timeout)}
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_airflow import v2_bodies as bodies
-from tests.support.fake_airflow.bodies import pool
+from tests.support.fake_airflow.bodies import parse, pool
 from tests.support.fake_airflow.messages import Answer, as_json
 from tests.support.fake_airflow.routing import Call, Route
 from tests.support.fake_airflow.v2_base import refuse
@@ -59,6 +59,7 @@ class V2(V2Tasks):
             Route("GET", RUN + "/wait", self.wait),
             Route("GET", "/api/v2/importErrors", self.import_errors, "import_errors"),
             Route("GET", "/api/v2/pools/{name}", self.pool, "pools"),
+            Route("PUT", "/api/v2/parseDagFile/{token}", self.parse, "parsing"),
             *self.task_routes(),
         )
 
@@ -199,6 +200,13 @@ class V2(V2Tasks):
         rows = [bodies.import_error(*found) for found in self.world.import_errors().items()]
         rows = [row for row in rows if file in {"", row["filename"]} and bundle in {"", row["bundle_name"]}]
         return as_json(200, {"import_errors": self.page(call, rows), "total_entries": len(rows)})
+
+    def parse(self, call: Call) -> Answer:
+        """PUT: parse a file."""
+        self.writer(call)
+        if not parse(self.world, call["token"]):
+            raise refuse(404, "File not found")
+        return as_json(201, None)
 
     def pool(self, call: Call) -> Answer:
         """GET a pool."""

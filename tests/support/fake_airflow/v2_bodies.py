@@ -6,6 +6,7 @@ import uuid
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from tests.support.fake_airflow.bodies import token_of
 from tests.support.fake_airflow.runs import FINISHED
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def dag(world: World, dag: FakeDag) -> dict[str, Any]:
         "dag_display_name": dag.dag_id,
         "is_paused": world.paused[dag.dag_id],
         "is_stale": dag.is_stale,
-        "last_parsed_time": PARSED,
+        "last_parsed_time": stamp(world.parsed_at(dag.dag_id)),
         "last_parse_duration": 0.1,
         "last_expired": None,
         "bundle_name": "dags-folder",
@@ -56,7 +57,7 @@ def dag(world: World, dag: FakeDag) -> dict[str, Any]:
         "allowed_run_types": None,
         "owners": ["airflow"],
         "is_backfillable": False,
-        "file_token": "bm9uZQ",
+        "file_token": token_of(dag.relative_file),
     }
 
 
@@ -83,14 +84,14 @@ def details(world: World, dag_: FakeDag) -> dict[str, Any]:
             "params": params,
             "render_template_as_native_obj": False,
             "timezone": "UTC",
-            "last_parsed": PARSED,
+            "last_parsed": stamp(world.parsed_at(dag_.dag_id)),
             "default_args": {},
             "owner_links": {},
             "is_favorite": False,
             "active_runs_count": sum(run.state in {"queued", "running"} for run in world.runs_of(dag_.dag_id)),
             "concurrency": dag_.max_active_tasks,
             "dag_run_timeout": _iso(dag_.dag_run_timeout),
-            "latest_dag_version": version(dag_.dag_id, world.bundle_version(dag_)),
+            "latest_dag_version": version(dag_.dag_id, dag_.serialized_version or world.bundle_version(dag_)),
         }
     )
 

@@ -5,6 +5,7 @@ A run moves on when it is looked at (a GET of the run, a line of /wait), never b
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_airflow.nouns import FakeDag, nth
@@ -12,9 +13,9 @@ from tests.support.fake_airflow.runs import AT_WORK, FAILED, FINISHED, FakeRun, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
 TIMEOUT = "timeout"
+_PARSED = datetime(2026, 11, 20, 9, 52, 17, 555773, UTC)
 
 
 class World:
@@ -43,6 +44,7 @@ class World:
         self.now = clock
         self._untouched = untouched
         self._dag_looks: dict[str, int] = {}
+        self._parsings: dict[str, int] = {}
 
     def dag(self, dag_id: str, *, look: bool = False) -> FakeDag | None:
         """A DAG, if it has been parsed; a look counts towards `parsed_after`."""
@@ -54,6 +56,21 @@ class World:
     def bundle_version(self, dag: FakeDag) -> str | None:
         """The bundle version as of the last look at the DAG."""
         return None if dag.bundle_version is None else nth(dag.bundle_version, self._dag_looks.get(dag.dag_id, 0))
+
+    def deploy(self, dag: FakeDag) -> None:
+        """Airflow parses a DAG's file in which something has changed."""
+        self.dags[dag.dag_id] = dag
+        self.paused.setdefault(dag.dag_id, dag.paused)
+        self.parse(dag.dag_id)
+
+    def parse(self, dag_id: str) -> None:
+        """Airflow parses a DAG's file; what does not import counts as not parsed."""
+        if not self.dags[dag_id].broken:
+            self._parsings[dag_id] = self._parsings.get(dag_id, 0) + 1
+
+    def parsed_at(self, dag_id: str) -> datetime:
+        """When the file of a DAG was parsed last: one second after the other."""
+        return _PARSED + timedelta(seconds=self._parsings.get(dag_id, 0))
 
     def import_errors(self) -> dict[str, str]:
         """The stack trace of each file that cannot be imported."""
