@@ -6,11 +6,12 @@ inputs `wait_for_dag` and `expect_commit` ask for it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from entrypoint.connection import BEFORE_TRIGGER
-from entrypoint.errors import InvalidInputs, Mistake
+from entrypoint.connection import TO_EXPLAIN
+from entrypoint.errors import AirflowUnreachable, InvalidInputs, Mistake, UnexpectedAnswer
 from entrypoint.gate.commit import require_commit
 from entrypoint.gate.deployment import AFTERWARDS, Deployment
 from entrypoint.gate.trigger import refuse_paused
@@ -45,8 +46,11 @@ class Deploy:
         commit = self._settings.expect_commit
         if commit is None or commit == self._context.sha:
             return
-        self._line.allow(BEFORE_TRIGGER)
-        if self._commits.is_known(commit) is False:
+        known = None
+        with suppress(AirflowUnreachable, UnexpectedAnswer):
+            look = partial(self._commits.is_known, commit)
+            known = self._line.patience.read(look, until=self._line.allow(TO_EXPLAIN), unexpected=False)
+        if known is False:
             problem = f"GitHub knows no commit {commit} in {self._context.repository}."
             mistake = Mistake("expect_commit", problem, "Give a commit of this repository, as ${{ github.sha }} does.")
             raise InvalidInputs((mistake,))

@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from dev import postgresql
 from dev.airflow import AIRFLOW_2, AIRFLOW_3, InstallError, LocalAirflow
+from tests.airflow.repository import Repository
 from tests.support import guard
 from tests.support.missing import missing
 
@@ -54,16 +55,22 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """The git repository of which the real Airflow 3 has a bundle."""
+    return Repository(tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture(scope="session")
 def airflow_2(dags: Path) -> Iterator[LocalAirflow]:
     """A real Airflow 2."""
     yield from _started(LocalAirflow(AIRFLOW_2, dags=dags))
 
 
 @pytest.fixture(scope="session")
-def airflow_3(dags: Path) -> Iterator[LocalAirflow]:
+def airflow_3(dags: Path, repository: Repository) -> Iterator[LocalAirflow]:
     """A real Airflow 3; with PostgreSQL where there is one, for with SQLite two clients at once are too many for it."""
     database: Literal["sqlite", "postgresql"] = "postgresql" if postgresql.installed() else "sqlite"
-    yield from _started(LocalAirflow(AIRFLOW_3, dags=dags, database=database))
+    yield from _started(LocalAirflow(AIRFLOW_3, dags=dags, database=database, settings=repository.settings))
 
 
 @pytest.fixture(scope="session", params=["airflow_2", "airflow_3"])

@@ -145,7 +145,7 @@ class Transport:
 
         def use(response: requests.Response, until: float) -> Answer:
             self.server_time = _date(response.headers.get("Date"))
-            if request.take is None or not response.ok:
+            if request.take is None or response.status_code >= 300:
                 return read(source, response)
             return _handed_over(source, response, request.take, until)
 

@@ -5,6 +5,7 @@ Pure but for who is asked about the history: a later merge may have overtaken th
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol
 
 from entrypoint.errors import WrongCode
@@ -12,6 +13,9 @@ from entrypoint.models import Ancestry
 
 if TYPE_CHECKING:
     from entrypoint.models import DagRun
+
+
+_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Commits(Protocol):
@@ -22,8 +26,15 @@ class Commits(Protocol):
 
 
 def ancestry(commits: Commits, version: str, commit: str) -> Ancestry:
-    """Return whether a bundle's version contains the commit; that it is the commit nobody has to be asked."""
-    return Ancestry(True, "") if version == commit else commits.contains(version, commit)
+    """Return whether a bundle's version contains the commit. Nobody is asked about anything but whole SHAs: names move."""
+    if version == commit:
+        return Ancestry(True, "")
+    return commits.contains(version, commit) if is_commit(version) else Ancestry(False, "That is no commit.")
+
+
+def is_commit(version: str) -> bool:
+    """Return whether a bundle's version is a whole commit SHA, as those of Airflow's git bundles are."""
+    return _SHA.fullmatch(version) is not None
 
 
 def require_commit(run: DagRun, commit: str, commits: Commits) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from entrypoint.errors import AirflowUnreachable, DagNotFound, NotDeployed, NotSupported, UnexpectedAnswer
-from entrypoint.gate.commit import ancestry
+from entrypoint.gate.commit import ancestry, is_commit
 from entrypoint.gate.extras import Feature
 from entrypoint.gate.pace import pause_after
 from entrypoint.gate.refusal import broken, dag_lost
@@ -31,14 +31,15 @@ if TYPE_CHECKING:
     from entrypoint.models import Dag
 
 ASK_AGAIN = 30.0
-"""Seconds after which Airflow is asked once more to parse the file, if nothing came of it."""
+"""Seconds after which Airflow is asked once more to parse the file, if nothing came of it; and the longest pause anyway."""
 AFTERWARDS = 60.0
 """Seconds beyond the wait for which an Airflow that does not answer is asked again."""
 PARSINGS = 2
 """New parsings after which the file as it was at the first look has certainly been parsed: the first may have begun before."""
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
-_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+T = TypeVar("T")
 
 
 class Deployment:
@@ -78,7 +79,8 @@ class Deployment:
         self._parsed_at: datetime | None = None
         self._parsings = 0
         self._right_at: datetime | None = None
-        self._asked_at: float | None = None
+        self._asks, self._asked_at = 0, 0.0
+        self._asked_after: datetime | None = None
 
     def wait(self, seconds: float) -> None:
         """Return as soon as the DAG may be triggered; with 0 seconds it is looked at once.
@@ -92,7 +94,7 @@ class Deployment:
         began = self._patience.clock()
         until = began + seconds
         while True:
-            lack = self._look(until, last=self._patience.clock() >= until)
+            lack = self._look(until)
             now = self._patience.clock()
             if lack is None:
                 return
@@ -101,25 +103,26 @@ class Deployment:
             self._patience.progress.lacking(lack, until - now)
             self._patience.sleep(min(pause_after(now - began, None), until - now))
 
-    def _look(self, until: float, *, last: bool) -> ActionError | None:
+    def _look(self, until: float) -> ActionError | None:
         """Return what is lacking, None if nothing is."""
-        dag = missing = None
+        first = self._was_there is None
         try:
-            look = partial(self._airflow.get_dag, self._dag_id)
-            dag = self._patience.read(look, until=until + AFTERWARDS, unexpected=self._was_there is not None)
-        except DagNotFound as error:
-            missing = error
-        imports = self._imports(dag)
-        if dag is None:
+            dag = self._read(partial(self._airflow.get_dag, self._dag_id), until, unexpected=not first)
+        except DagNotFound as missing:
             self._was_there = bool(self._was_there)
+            self._imports(None)
             return missing
+        imports = self._imports(dag)
         self._may_run(dag)
         there = dag.is_active and not dag.has_import_errors and imports
-        self._was_there = there if self._was_there is None else self._was_there
-        lack = self._which_code(dag, last=last) if there else dag_lost(dag)
-        if lack is not None and not last:
+        self._was_there = there if first else self._was_there
+        lack = self._which_code(dag, until) if there else dag_lost(dag)
+        if lack is not None and self._patience.clock() < until:
             self._ask_to_parse(dag)
         return lack
+
+    def _read(self, look: Callable[[], T], until: float, *, unexpected: bool = True) -> T:
+        return self._patience.read(look, until=until + AFTERWARDS, unexpected=unexpected)
 
     # Import errors: those that came while we looked are this deployment's. An old one may be what this commit mends.
 
@@ -136,20 +139,21 @@ class Deployment:
         return dag is None or not any((dag.bundle, dag.file) == place for place in self._known)
 
     def _ask_to_parse(self, dag: Dag) -> None:
-        """Ask for what would come by itself, but later: at once, after each parsing that was not enough, and now and then."""
+        """Ask for what would come by itself, but later: at once, and after each parsing that did not do, ever more seldom."""
         now = self._patience.clock()
-        if dag.file_token and (self._asked_at is None or now - self._asked_at >= ASK_AGAIN):
-            self._asked_at = now
+        pause = min(2.0 ** (self._asks - 2), ASK_AGAIN) if self._parsed_at != self._asked_after else ASK_AGAIN
+        if dag.file_token and (not self._asks or now - self._asked_at >= pause):
+            self._asks, self._asked_at, self._asked_after = self._asks + 1, now, self._parsed_at
             self._extras.ask(Feature.PARSING, partial(self._airflow.parse_now, dag), None)
 
     # Which code it is.
 
-    def _which_code(self, dag: Dag, *, last: bool) -> ActionError | None:
+    def _which_code(self, dag: Dag, until: float) -> ActionError | None:
         if dag.last_parsed != self._parsed_at:
             self._parsings += self._parsed_at is not None
-            self._parsed_at, self._asked_at = dag.last_parsed, None
+            self._parsed_at = dag.last_parsed
         if self._commit is not None:
-            return self._from_commit(dag, self._commit, last=last)
+            return self._from_commit(dag, self._commit, until)
         return self._parsed_since(dag) if dag.bundle_version is None else None
 
     def _parsed_since(self, dag: Dag) -> ActionError | None:
@@ -170,17 +174,20 @@ class Deployment:
             "its dag-processor (Airflow 2: its scheduler) runs.",
         )
 
-    def _from_commit(self, dag: Dag, commit: str, *, last: bool) -> ActionError | None:
+    def _from_commit(self, dag: Dag, commit: str, until: float) -> ActionError | None:
         """Return what is lacking until the DAG is from this commit, or from one that contains it."""
         version = dag.bundle_version
-        if version is None or not _SHA.fullmatch(version):
+        if version is None or not is_commit(version):
             raise NotSupported(
                 "The DAG's bundle does not say from which commit it is",
                 f"{self._dag_id} is in a bundle without commits as versions"
                 f"{'' if version is None else f' (its version is {version})'}: only Airflow's git bundles have them.",
                 "Use wait_for_dag without expect_commit: it waits until the DAG's file was parsed after this step began.",
             )
-        structure = self._airflow.serialized_version(self._dag_id) or version
+        try:
+            structure = self._read(partial(self._airflow.serialized_version, self._dag_id), until) or version
+        except DagNotFound as missing:
+            return missing
         for what, one in (("The DAG's bundle", version), ("The DAG's structure", structure)):
             found = self._ancestry(one, commit)
             if not found.contains:
@@ -193,7 +200,7 @@ class Deployment:
                 )
         # Airflow names the version at the end of a parsing, and may have fetched it during that: then the structure is older.
         self._right_at = self._right_at or dag.last_parsed
-        if not last and dag.last_parsed == self._right_at:
+        if dag.last_parsed == self._right_at and self._patience.clock() < until:
             return NotDeployed(
                 "Airflow has picked up the commit, and is to parse the DAG's file once more",
                 f"The bundle is at {version}; the parsing that says so may have begun before it was fetched.",

@@ -11,6 +11,7 @@ from dev import postgresql
 from tests.airflow.doors import LIFE, opened
 from tests.airflow.job import PATIENCE, Job
 from tests.airflow.plays import first_act, second_act
+from tests.airflow.plays.commits import Commits
 from tests.airflow.plays.doors import Through
 from tests.airflow.stage import Stage
 from tests.support.keycloak import Keycloak
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dev.airflow import LocalAirflow
+    from tests.airflow.repository import Repository
 
 
 @pytest.fixture
@@ -41,8 +43,10 @@ def stage_3(
 ) -> Stage:
     """The plays in front of a real Airflow 3, all over."""
     stage = performed(airflow_3_for_many, tmp_path_factory.mktemp("stage-3"))
-    if any("through_3" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        request.getfixturevalue("going_through_3")  # takes longest, and next to nothing else: time to begin
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for result, play in (("through_3", "going_through_3"), ("commits", "commits_go_on")):
+        if result in wanted:
+            request.getfixturevalue(play)  # takes longest, and next to nothing else: time to begin
     return stage
 
 
@@ -60,6 +64,22 @@ def going_through_3(
 def through_3(going_through_3: Future[Through]) -> Through:
     """The plays at the doors of a real Airflow 3, all over."""
     return going_through_3.result(4 * PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def commits_go_on(
+    airflow_3_for_many: LocalAirflow, repository: Repository, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[Commits]]:
+    """Commits to the bundle of a real Airflow 3, begun: they go on beside the tests."""
+    stage = Stage(airflow_3_for_many, tmp_path_factory.mktemp("commits"))
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(Commits(stage, repository).perform)
+
+
+@pytest.fixture(scope="session")
+def commits(commits_go_on: Future[Commits]) -> Commits:
+    """Commits to the bundle of a real Airflow 3, each with its step, all over."""
+    return commits_go_on.result(8 * PATIENCE)
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,10 @@ class Api:
         """PATCH JSON."""
         return self._send("PATCH", path, json=body)
 
+    def put(self, path: str) -> requests.Response:
+        """PUT without a body."""
+        return self._send("PUT", path)
+
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
         """The answer, but not that a busy machine's SQLite is locked: nothing was done then (airflow-3.md 1)."""
         url = f"{self.server.url}{self.server.api}{path}"

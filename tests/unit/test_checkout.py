@@ -202,3 +202,54 @@ def test_has_line_of_a_huge_file(tmp_path: Path) -> None:
         file.truncate(2**30)
 
     assert not has_line(tmp_path, "a.py", 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "word", "named"),
+    [
+        ('with DAG("nightly_sales"):', "nightly_sales", True),
+        ("dag_id='nightly_sales'", "nightly_sales", True),
+        ("nightly_sales", "nightly_sales", True),
+        ("def nightly_sales():", "nightly_sales", True),
+        ("# nightly-sales", "nightly-sales", True),
+        ("x = 'team.nightly'", "team.nightly", True),
+        # Parts of other names.
+        ("my_nightly_sales", "nightly_sales", False),
+        ("nightly_sales2", "nightly_sales", False),
+        ("nightly_sales.py", "nightly_sales", False),
+        ("team.nightly_sales", "nightly_sales", False),
+        ("nightly_sales-eu", "nightly_sales", False),
+        ("Nightly_Sales", "nightly_sales", False),
+        ("x = 'teamXnightly'", "team.nightly", False),
+        ("", "nightly_sales", False),
+    ],
+)
+def test_names(tmp_path: Path, content: str, word: str, named: bool) -> None:  # noqa: FBT001 - a table's column
+    """A file names a DAG if its id stands in it as a word of its own."""
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "a.py").write_text(f"1\n{content}\n3\n", encoding="utf-8")
+
+    assert checkout.names(["/opt/airflow/dags/a.py"], word, tmp_path) is named
+    assert not checkout.names(["/opt/airflow/dags/b.py"], word, tmp_path)
+    assert not checkout.names([], word, tmp_path)
+
+
+def test_names_in_any_of_several_files(tmp_path: Path) -> None:
+    """One file that names the DAG is enough, whatever its encoding, and files that nobody asked about do not count."""
+    workspace = a_checkout(tmp_path, "dags/a.py", "dags/b.py", "dags/c.py")
+    (workspace / "dags" / "b.py").write_bytes(b"\xff\xfe\x00 'sales' \xe9")
+
+    assert checkout.names(["/opt/dags/a.py", "/opt/dags/b.py"], "sales", workspace)
+    assert not checkout.names(["/opt/dags/a.py", "/opt/dags/c.py"], "sales", workspace)
+
+
+def test_names_in_a_huge_file(tmp_path: Path) -> None:
+    """A file that is far too large for source code is not read, and others still are."""
+    workspace = a_checkout(tmp_path, "dags/a.py", "dags/b.py")
+    with (workspace / "dags" / "a.py").open("wb") as file:
+        file.write(b"sales\n")
+        file.truncate(2**30)
+
+    assert not checkout.names(["/opt/dags/a.py", "/opt/dags/b.py"], "sales", workspace)
+    (workspace / "dags" / "b.py").write_text("sales")
+    assert checkout.names(["/opt/dags/a.py", "/opt/dags/b.py"], "sales", workspace)

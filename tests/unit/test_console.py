@@ -9,7 +9,7 @@ from hypothesis import given
 
 from dev.runner import Annotation
 from dev.runner.commands import StepLog
-from entrypoint.errors import AirflowUnreachable
+from entrypoint.errors import ActionError, AirflowUnreachable, NotDeployed
 from entrypoint.models import Blocker, RunState, TaskInstance
 from entrypoint.report.console import HEARTBEAT, NOTICES, Console
 from tests.support.listening import heard
@@ -101,6 +101,49 @@ def test_fault() -> None:
 
     assert told(lambda console, _: console.fault(fault, 4.96)).lines == [
         "  0:00  Airflow answers 503. GET /x answered 503. ::error::no Trying again in 5.0 s"
+    ]
+
+
+OLD_CODE = NotDeployed("Airflow has not picked up the commit", "The DAG's bundle is at abc.", "Raise wait_for_dag.")
+NEWER_CODE = NotDeployed(OLD_CODE.title, "The DAG's bundle is at def.", OLD_CODE.hint)
+
+
+def test_lacking() -> None:
+    """What the DAG lacks is a line when it becomes another thing, with the time that is left, and once a minute."""
+
+    def story(console: Console, clock: Clock) -> None:
+        for later, lack in (
+            (0, OLD_CODE),
+            (1, OLD_CODE),
+            (1, NEWER_CODE),
+            (1, OLD_CODE),
+            (59, OLD_CODE),
+            (1, OLD_CODE),
+        ):
+            clock.now += later
+            console.lacking(lack, 5600.0 - clock.now)
+
+    said = "Airflow has not picked up the commit. The DAG's bundle is at"
+    assert told(story).lines == [
+        f"  0:00  {said} abc. Looking for 10 m 00 s more",
+        f"  0:02  {said} def. Looking for 9 m 58 s more",
+        f"  0:03  {said} abc. Looking for 9 m 57 s more",
+        f"  1:03  {said} abc. Looking for 8 m 57 s more",
+    ]
+
+
+def test_deployed() -> None:
+    """How it is known that the DAG is there is a line, after which the run's state is told as ever."""
+
+    def story(console: Console, clock: Clock) -> None:
+        console.lacking(OLD_CODE, 600.0)
+        clock.now += 61
+        console.deployed("The DAG's bundle is at def, the expected commit")
+        console.state(a_run(state="queued"))
+
+    assert told(story).lines[1:] == [
+        "  1:01  The DAG's bundle is at def, the expected commit",
+        "  1:01  The DAG run is queued",
     ]
 
 
@@ -295,6 +338,8 @@ def test_hostile(text: str) -> None:
         console.not_told(text, AirflowUnreachable(text, text, text))
         console.fault(AirflowUnreachable(text, text, text), 1.0)
         console.turned_off(text)
+        console.lacking(ActionError(text, f"x{text}", text), 1.0)
+        console.deployed(text)
         for blocker in [Blocker(text, f"x{text}", text, text)] * 4:
             console.blocked(blocker)
         console.log(text, [text, text], 7)
@@ -303,8 +348,8 @@ def test_hostile(text: str) -> None:
     log = told(story)
 
     assert [note.level for note in log.annotations] == ["notice"] * NOTICES
-    assert sum(line.startswith("  0:00  ") for line in log.lines) == 11
-    assert len([line for line in log.lines if not line.startswith("Notice: ")]) == 11 + 6
+    assert sum(line.startswith("  0:00  ") for line in log.lines) == 13
+    assert len([line for line in log.lines if not line.startswith("Notice: ")]) == 13 + 6
     assert (log.masks, log.unexpected, log.outputs, log.state, log.failed) == (set(), [], {}, {}, False)
 
 

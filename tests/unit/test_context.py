@@ -44,6 +44,7 @@ def test_what_may_be_missing() -> None:
     context = read_context(dict.fromkeys(NEEDED, "x"))
 
     assert (context.attempt, context.actor, context.server_url) == (1, "x", "https://github.com")
+    assert context.api_url == read_context(environment(GITHUB_API_URL="")).api_url == "https://api.github.com"
     assert context.workspace == Path()
 
 

@@ -14,9 +14,10 @@ from entrypoint.airflow.dialect import Dialect, dag_not_found, segment
 from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
-from entrypoint.errors import DagNotFound, NotSupported, UnexpectedAnswer
+from entrypoint.errors import AirflowUnreachable, DagNotFound, Forbidden, NotSupported, Unauthorized, UnexpectedAnswer
 from entrypoint.models import Dag, DagRun, RunRequest
 from entrypoint.wire.answers import Answer
+from tests.unit import script
 
 WHEN = datetime(2026, 1, 31, tzinfo=UTC)
 BASE = "https://airflow.example.com/prefix"
@@ -203,21 +204,124 @@ KNOWN = Dag("nightly_sales", is_paused=False, is_active=True, has_import_errors=
         (V2, {"is_stale": True, "has_import_errors": True}, {"is_active": False, "has_import_errors": True}),
         (V1, {"is_paused": True, "is_active": True}, {"is_paused": True}),
         (V2, {"is_paused": True, "is_stale": False}, {"is_paused": True}),
+        (V1, {"last_parsed_time": "2026-01-31T01:00:00+01:00"}, {"last_parsed": WHEN}),
+        (V2, {"last_parsed_time": "2026-01-31T00:00:00Z"}, {"last_parsed": WHEN}),
+        *((kind, {"file_token": "a.b"}, {"file_token": "a.b"}) for kind in (V1, V2)),
+        (V2, {"bundle_name": "main", "bundle_version": "abc"}, {"bundle": "main", "bundle_version": "abc"}),
+        *((kind, dict.fromkeys(("bundle_name", "bundle_version", "last_parsed_time", "file_token")), {}) for kind in (V1, V2)),
     ],
 )  # fmt: skip
 def test_dag(kind: type[V1 | V2], body: dict[str, Any], known: dict[str, Any]) -> None:
-    """A DAG has its file as this Airflow's import errors name it, its limit of runs, and whether it is still there."""
+    """A DAG has its file as this Airflow's import errors name it, its limit of runs, its code, and whether it is there."""
     assert dag_of(kind, DAG | body) == replace(KNOWN, **known)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"is_paused": None}, {"dag_id": 1}, {"max_active_runs": "16"}, {"max_active_runs": True}]
+    "wrong",
+    [
+        {"is_paused": None},
+        {"dag_id": 1},
+        {"max_active_runs": "16"},
+        {"max_active_runs": True},
+        {"bundle_name": 1},
+        {"bundle_version": 7},
+        {"bundle_version": ["abc"]},
+        {"last_parsed_time": "yesterday"},
+        {"last_parsed_time": 1769817600},
+        {"file_token": {}},
+    ],
 )
 @pytest.mark.parametrize("kind", [V1, V2])
 def test_not_a_dag(kind: type[V1 | V2], wrong: dict[str, Any]) -> None:
-    """A DAG without a pause, or with a limit that is no number, is an unexpected answer."""
+    """A DAG without a pause, or with a limit, a version or a date that is none, is an unexpected answer."""
     with pytest.raises(UnexpectedAnswer):
         dag_of(kind, DAG | wrong)
+
+
+DIALECTS = [(V1, "2.11.2"), (V2, "3.3.2")]
+
+
+@pytest.mark.parametrize(("kind", "version"), DIALECTS)
+@pytest.mark.parametrize(
+    ("body", "commit"),
+    [
+        ({"latest_dag_version": {"bundle_version": "abc", "bundle_name": "main"}}, "abc"),
+        ({"latest_dag_version": {"bundle_version": None}}, None),
+        ({"latest_dag_version": {}}, None),
+        ({"latest_dag_version": None}, None),
+        # Airflow 2, and an Airflow 3 whose DAG itself has a version.
+        ({}, None),
+        ({"bundle_version": "abc"}, None),
+    ],
+)
+def test_serialized_version(kind: type[V1 | V2], version: str, body: dict[str, Any], commit: str | None) -> None:
+    """The DAG's structure is from the version of its latest DAG version, and of none where Airflow names none."""
+    end = script.Script(script.answer(200, DAG | body))
+
+    assert kind(Transport(BASE, end.wire()), version).serialized_version("a/b") == commit
+    assert end.sent[0].url == f"{BASE}{kind.api}/dags/a%2Fb/details"
+
+
+@pytest.mark.parametrize(("kind", "version"), DIALECTS)
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (script.answer(200, {"latest_dag_version": "abc"}), UnexpectedAnswer),
+        (script.answer(200, {"latest_dag_version": {"bundle_version": 7}}), UnexpectedAnswer),
+        (script.answer(200, []), UnexpectedAnswer),
+        (script.answer(404, {"detail": "not found"}), DagNotFound),
+        (script.answer(404, b"<html>"), UnexpectedAnswer),
+        (script.answer(503, b""), AirflowUnreachable),
+    ],
+)
+def test_no_serialized_version(kind: type[V1 | V2], version: str, reply: bytes, error: type[Exception]) -> None:
+    """A version of another shape is not guessed at, and a DAG that is not there has none."""
+    with pytest.raises(error):
+        kind(Transport(BASE, script.Script(reply).wire()), version).serialized_version("nightly_sales")
+
+
+@pytest.mark.parametrize(("kind", "version"), DIALECTS)
+@pytest.mark.parametrize(
+    "reply",
+    [
+        script.answer(201, b"", "text/html"),
+        script.answer(200, {}),
+        script.answer(404, {"detail": "Not found"}),
+        script.answer(404, b"<html>"),
+        script.answer(409, {"detail": "Asked already"}),
+    ],
+    ids=["201", "200", "404", "no endpoint", "409"],
+)
+def test_parse_now(kind: type[V1 | V2], version: str, reply: bytes) -> None:
+    """The file is asked for by its token, and that Airflow was asked already, or cannot be, is no error."""
+    end = script.Script(reply)
+    kind(Transport(BASE, end.wire()), version).parse_now(replace(KNOWN, file_token="a/b.c+d=="))
+
+    assert [(sent.request.method, sent.url) for sent in end.sent] == [
+        ("PUT", f"{BASE}{kind.api}/parseDagFile/a%2Fb.c%2Bd%3D%3D")
+    ]
+
+
+NOT_ALLOWED = script.answer(403, {"detail": "Forbidden", "title": "Forbidden", "status": 403})
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "others", "error"),
+    [
+        (V1, "2.11.2", [script.answer(200, {"dags": []})], Forbidden),
+        (V1, "2.11.2", [NOT_ALLOWED], Unauthorized),
+        (V2, "3.3.2", [], Forbidden),
+    ],
+)
+def test_parse_now_without_the_permission(
+    kind: type[V1 | V2], version: str, others: list[bytes], error: type[Exception]
+) -> None:
+    """A missing permission is told from a refused credential as everywhere else."""
+    end = script.Script(NOT_ALLOWED, *others)
+    with pytest.raises(error):
+        kind(Transport(BASE, end.wire()), version).parse_now(replace(KNOWN, file_token="token"))
+
+    assert end.answers == []
 
 
 @pytest.mark.parametrize(
@@ -321,16 +425,17 @@ ASKED: dict[str, dict[str, Any]] = {
     "data_interval_start": {"data_interval_start": WHEN, "data_interval_end": WHEN, "logical_date": WHEN},
     "run_after": {"run_after": WHEN},
     "partition_key": {"partition_key": "2026-01-31"},
+    "commit": {"commit": "c" * 40},
 }
 
 
 @pytest.mark.parametrize(
     ("version", "refused"),
     [
-        ("2.4.3", {"note", "data_interval_start", "run_after", "partition_key"}),
-        ("2.8.4", {"data_interval_start", "run_after", "partition_key"}),
-        ("2.10.5", {"run_after", "partition_key"}),
-        ("2.11.2", {"run_after", "partition_key"}),
+        ("2.4.3", {"note", "data_interval_start", "run_after", "partition_key", "commit"}),
+        ("2.8.4", {"data_interval_start", "run_after", "partition_key", "commit"}),
+        ("2.10.5", {"run_after", "partition_key", "commit"}),
+        ("2.11.2", {"run_after", "partition_key", "commit"}),
         ("3.0.6", {"partition_key"}),
         ("3.3.2", set[str]()),
     ],

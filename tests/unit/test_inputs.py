@@ -137,6 +137,54 @@ def test_any_duration_is_understood_or_refused(text: str) -> None:
     assert 0 < seconds <= inputs.LONGEST_WAIT
 
 
+@pytest.mark.parametrize("text", ["0", "0s", "000", "00s"])
+def test_no_duration(text: str) -> None:
+    """Where there may be no time at all, 0 and 0s say so."""
+    assert inputs.duration_or_none(text) == 0
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1", 1), ("0.5", 0.5), ("90s", 90), ("10m", 600), ("1h30m", 5400)])
+def test_duration_or_none(text: str, seconds: float) -> None:
+    """A duration that may be 0 is written like any other."""
+    assert inputs.duration_or_none(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["none", "false", "-0", "0 s", "0d", "", "\u0660", "0\n", "841h", "0m", "0.0"])
+def test_not_a_duration_or_none(text: str) -> None:
+    """Other words for no time, and what is no duration or too long a one, are refused."""
+    refusal(inputs.duration_or_none, text)
+
+
+@pytest.mark.parametrize("text", ["0123456789abcdef" * 2 + "01234567", "a" * 40, "7" * 40, "f" * 64])
+def test_commit(text: str) -> None:
+    """A whole SHA is a commit, of either length, and in either case the same one."""
+    assert inputs.commit(text) == inputs.commit(text.upper()) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 7, "a" * 39, "a" * 41, "a" * 63, "a" * 65, "g" * 40, "main", "v1.0", "HEAD", f"{'a' * 40}\n", f" {'a' * 40}",
+        f"{'a' * 39}^", "\u0661" * 40, "\uff41" * 40, "refs/heads/main", ""],
+)  # fmt: skip
+def test_not_a_commit(text: str) -> None:
+    """A short SHA and a name may mean another commit tomorrow, and are refused with what to write."""
+    wrong = refusal(inputs.commit, text)
+
+    assert "not a whole commit SHA" in wrong.problem
+    assert "${{ github.sha }}" in wrong.remedy
+
+
+@given(texts)
+def test_any_commit_is_understood_or_refused(text: str) -> None:
+    """Whatever the text, a commit is 40 or 64 small hexadecimal digits, or refused."""
+    try:
+        sha = inputs.commit(text)
+    except Wrong:
+        return
+    assert len(sha) in (40, 64)
+    assert set(sha) <= set("0123456789abcdef")
+
+
 def test_interval() -> None:
     """A pause between looks is a duration of at least one second."""
     assert [inputs.interval(text) for text in ("1", "2.5", "1m")] == [1, 2.5, 60]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -62,6 +62,67 @@ class Faulty:
         if isinstance(self.file, Exception):
             raise self.file
         return Dag(dag_id, is_paused=False, is_active=False, has_import_errors=True, file=self.file)
+
+
+def dag(file: str = "", bundle: str = "") -> Dag:
+    """The DAG as Airflow knows it."""
+    return Dag("sales", is_paused=False, is_active=True, has_import_errors=False, file=file, bundle=bundle)
+
+
+@pytest.mark.parametrize(
+    ("filename", "bundle", "relevant"),
+    [("sales.py", "main", True), ("sales.py", "team_b", False), ("sales.py", "", False), ("other.py", "main", False)],
+)
+def test_the_file_of_a_known_dag(filename: str, bundle: str, relevant: bool) -> None:  # noqa: FBT001 - a table's column
+    """Of a DAG that Airflow knows the import error of its own file in its own bundle counts, whatever others say of it."""
+    fault = ImportFault(filename, 'Traceback\nDAG("sales")', RAISED, bundle)
+
+    assert Relevant("sales", lambda _: True)(fault, dag("sales.py", "main")) is relevant
+    assert Relevant("sales", lambda _: True)(replace(fault, bundle=""), dag(filename))
+
+
+@pytest.mark.parametrize(
+    ("fault", "relevant"),
+    [
+        (ImportFault("dags/sales.py", ""), True),
+        (ImportFault("other.py", 'DAG("sales")'), True),
+        (ImportFault("other.py", "KeyError: sales"), True),
+        (ImportFault("other.py", "def sales():"), True),
+        (ImportFault("other.py", "team/sales"), True),
+        (ImportFault("sales/other.py", ""), False),
+        (ImportFault("my_sales.py", ""), False),
+        (ImportFault("sales.eu.py", ""), False),
+        (ImportFault("other.py", "sales.py"), False),
+        (ImportFault("other.py", "my_sales, sales2, Sales"), False),
+        (ImportFault("other.py", ""), False),
+    ],
+)
+@pytest.mark.parametrize("known", [None, dag()], ids=["unknown", "without a file"])
+def test_a_dag_without_a_file(fault: ImportFault, relevant: bool, known: Dag | None) -> None:  # noqa: FBT001 - a table's column
+    """Of a DAG whose file nobody knows the import error counts whose file is called like it or whose traceback names it."""
+    assert Relevant("sales", lambda _: False)(fault, known) is relevant
+
+
+def test_a_dag_id_is_no_pattern() -> None:
+    """The id of a DAG is looked for to the letter."""
+    relevant = Relevant("a.b+", lambda _: False)
+
+    assert relevant(ImportFault("x.py", "the DAG a.b+ of"), None)
+    assert not relevant(ImportFault("x.py", "the DAG axbb of"), None)
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_the_checkout_s_copy(found: bool) -> None:  # noqa: FBT001 - a table's column
+    """Where Airflow does not name the DAG, the checkout's copies of the file and of those in its traceback decide."""
+    asked: list[tuple[str, ...]] = []
+
+    def in_checkout(names: tuple[str, ...]) -> bool:
+        asked.append(names)
+        return found
+
+    raised = (*RAISED, Raised("KeyError", "1", (Frame("/opt/a.py", 1, "f"), Frame("/opt/b.py", 2, "g"))))
+    assert Relevant("sales", in_checkout)(ImportFault("other.py", "", raised), None) is found
+    assert asked == [("other.py", FILE, "/opt/a.py", "/opt/b.py")]
 
 
 def told(airflow: Faulty, error: ActionError, bench: Bench | None = None) -> ActionError:

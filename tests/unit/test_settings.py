@@ -52,6 +52,7 @@ def test_defaults() -> None:
     assert (settings.summary, settings.matrix) == (True, None)
     assert (settings.fail_on_failed_tasks, settings.xcom) == (False, ())
     assert (settings.logs, settings.log_lines) == ("failed", 100)
+    assert (settings.wait_for_dag, settings.expect_commit, settings.github_token) == (0, None, Secret(""))
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\n"])
@@ -79,12 +80,15 @@ def test_everything_given() -> None:
         on_timeout="cancel",
         on_cancel="leave",
         poll_interval="30s",
+        wait_for_dag="10m",
+        expect_commit=f"{'C' * 40}\n",
         if_paused="unpause",
         fail_on_failed_tasks="TRUE",
         xcom="extract:row_count\nload",
         logs="all",
         log_lines="20",
         summary="FALSE",
+        github_token="ghs_t0ken\n",
         matrix='{"region": "APAC"}',
     )
 
@@ -96,7 +100,9 @@ def test_everything_given() -> None:
     assert (settings.timeout, settings.poll_interval) == (7200, 30)
     assert (settings.start_timeout, settings.if_run_exists, settings.if_paused) == (300, "attach", "unpause")
     assert (settings.on_timeout, settings.on_cancel) == ("cancel", "leave")
+    assert (settings.wait_for_dag, settings.expect_commit) == (600, "c" * 40)
     assert (settings.summary, settings.matrix) == (False, {"region": "APAC"})
+    assert settings.github_token == Secret("ghs_t0ken")
     assert (settings.fail_on_failed_tasks, settings.logs, settings.log_lines) == (True, "all", 20)
     assert settings.xcom == (
         XComName("extract:row_count", "extract", "row_count"),
@@ -105,10 +111,11 @@ def test_everything_given() -> None:
 
 
 def test_only_waiting() -> None:
-    """Without a trigger a run id is enough, and the settings say so."""
-    settings = parse(trigger="false", run_id="r1")
+    """Without a trigger a run id is enough, and the settings say so; the run may be held to a commit."""
+    settings = parse(trigger="false", run_id="r1", expect_commit="c" * 40, wait_for_dag="0")
 
     assert (settings.trigger, settings.run_id) == (False, "r1")
+    assert (settings.expect_commit, settings.wait_for_dag) == ("c" * 40, 0)
 
 
 def test_not_waiting() -> None:
@@ -189,6 +196,13 @@ def test_environment() -> None:
         ({"trigger": "no"}, {"trigger": "not a boolean"}),
         ({"trigger": "false"}, {"run_id": "trigger is false"}),
         ({"trigger": "false", "run_id": "r", "conf": "{}"}, {"conf": "trigger is false"}),
+        ({"trigger": "false", "run_id": "r", "wait_for_dag": "10m"}, {"wait_for_dag": "trigger is false"}),
+        ({"trigger": "false", "run_id": "r", "wait_for_dag": "soon"}, {"wait_for_dag": "not a duration"}),
+        ({"wait_for_dag": "841h"}, {"wait_for_dag": "out of range"}),
+        ({"expect_commit": "main"}, {"expect_commit": "whole commit SHA"}),
+        ({"expect_commit": "c" * 7}, {"expect_commit": "whole commit SHA"}),
+        ({"github_token": "Bearer x"}, {"github_token": "Bearer"}),
+        ({"github_token": "ghs_a b"}, {"github_token": "blanks"}),
         ({"if_run_exists": "reuse"}, {"if_run_exists": "resume, attach, restart or fail"}),
         ({"start_timeout": "soon"}, {"start_timeout": "not a duration"}),
         ({"on_timeout": "stop"}, {"on_timeout": "leave or cancel"}),
@@ -270,6 +284,14 @@ def test_secrets_are_not_shown(secret: str) -> None:
         said = str(mistakes(inputs))
         assert f"{secret}cret" not in said
     assert f"{secret}cret" not in repr(parse(token="", username="u", password=f"s3{secret}cret"))
+
+
+def test_the_job_s_token_is_not_shown() -> None:
+    """The token for GitHub is there for who asks for it by name, and in no repr."""
+    settings = parse(github_token="ghs_t0kenOfTheJob")
+
+    assert settings.github_token.reveal() == "ghs_t0kenOfTheJob"
+    assert "t0kenOfTheJob" not in f"{settings!r} {settings}"
 
 
 _OF_A_CLIENT = {"token": "", "client_id": "c", "client_secret": "s", "token_url": "https://login.example.com/token"}

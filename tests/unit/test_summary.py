@@ -128,6 +128,12 @@ def test_success() -> None:
     ]
 
 
+@pytest.mark.parametrize(("version", "row"), [(SHA, SHA), ("v|7`", "v|7`"), (None, None), ("", None)])
+def test_bundle_version(version: str | None, row: str | None) -> None:
+    """The version of the bundle with which a run runs is a fact of its own, where the run is bound to one."""
+    assert facts(page(an_outcome(run=a_run(bundle_version=version)))).get("Bundle version") == row
+
+
 def test_the_cause_is_on_the_first_screen() -> None:
     """Of a failure the verdict comes first, then its cause, what to do and where; the rest follows."""
     outcome = failed(a_failure("cannot join"), others=(ran("a", 0), ran("b", 1)), turned_off=("Left out: pools.",))

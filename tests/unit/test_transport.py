@@ -218,6 +218,58 @@ def test_stream() -> None:
     assert (script.sent[0].headers["Accept"], script.sent[0].url) == ("text/plain", f"{BASE}/log?full=true")
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer(200, b"<html>", "text/html"),
+        answer(201, b"", "text/html"),
+        answer(201, {"ok": True}),
+        answer(201, b'{"cut', "application/json"),
+        answer(204),
+        answer(404, {"detail": "Not found"}),
+        answer(404, b"<html>"),
+        answer(409, {"detail": "Asked already"}),
+        FORBIDDEN,
+    ],
+    ids=["page", "empty", "JSON", "cut", "204", "404", "404 page", "409", "403"],
+)
+def test_put(reply: bytes) -> None:
+    """Of a PUT, which carries everything that any request does and no body, the status is the answer, and no body a fault."""
+    script = Script(reply)
+    found = transport(script).put("/api/v2/parseDagFile/a%2Fb")
+    (sent,) = script.sent
+
+    assert found.status == int(reply.split()[1])
+    assert (sent.request.method, sent.url, sent.request.body) == ("PUT", f"{BASE}/api/v2/parseDagFile/a%2Fb", None)
+    assert (sent.headers["X-Key"], sent.headers["Authorization"]) == ("k3y", "Bearer 1")
+
+
+def test_what_a_forbidden_put_says() -> None:
+    """The words of a refusal are there for the caller to judge."""
+    assert transport(Script(FORBIDDEN)).put("/x").detail == "Forbidden"
+
+
+@pytest.mark.parametrize("refusal", [REFUSED, UNREADABLE], ids=["401", "Invalid JWT"])
+def test_a_put_that_is_refused(refusal: bytes) -> None:
+    """A refused PUT is sent once more with another credential, and refused again is an error."""
+    script = Script(refusal, answer(201, b""))
+    assert transport(script).put("/x").status == 201
+    assert presented(script) == ["Bearer 1", "Bearer 2"]
+
+    with pytest.raises(Unauthorized, match="Airflow refused the credential"):
+        transport(Script(refusal, refusal)).put("/x")
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_put_that_fails_in_passing(status: int) -> None:
+    """A PUT that Airflow fails to answer is an error, and not sent again."""
+    script = Script(answer(status, b"<html>"), GOOD)
+    with pytest.raises(AirflowUnreachable):
+        transport(script).put("/x")
+
+    assert len(script.sent) == 1
+
+
 def test_a_stream_that_is_refused() -> None:
     """What is no success is not handed over; after a refusal the body of the second answer is."""
     pieces: list[bytes] = []
@@ -249,3 +301,16 @@ def test_server_time(date: str, moment: datetime | None) -> None:
     way.get("/x")
 
     assert way.server_time == moment
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_no_answer(status: int) -> None:
+    """A redirect is an error also where only the status counts, or the body is handed over piece by piece."""
+    taken: list[bytes] = []
+    moved = answer(status, b"<html>login", Location="https://elsewhere.example.com/login")
+
+    with pytest.raises(UnexpectedAnswer):
+        transport(Script(moved)).put("/x")
+    with pytest.raises(UnexpectedAnswer):
+        transport(Script(moved)).stream("/log", "text/plain", lambda chunk: bool(taken.append(chunk)))
+    assert taken == []

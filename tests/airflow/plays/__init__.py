@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.airflow.job import the_run, until
-from tests.airflow.plays import files, scheduler, stuck
+from tests.airflow.plays import deploy, files, scheduler, stuck
 from tests.airflow.plays.stuck import WAITING
 from tests.airflow.plays.users import NO_EDIT, ONLY_RUNS, ONLY_TASKS, make_users
 
@@ -39,6 +39,11 @@ def first_act(stage: Stage) -> None:
     stage.begin("hostile, begun", _hostile_run)
     stage.begin("never parsed", files.never_parsed)
     stage.begin("broken later", files.broken_later)
+    stage.begin("copied in", deploy.copied_in)
+    stage.begin("copied in broken", deploy.copied_in_broken)
+    stage.begin("mended", deploy.mended)
+    stage.begin("replaced", deploy.replaced)
+    stage.begin("no commits", deploy.no_commits)
     stage.begin("too slow", lambda stage: stage.run("too_slow"))
     stage.begin("retries", lambda stage: stage.run("retries_exhausted"))
     stage.begin("killed", lambda stage: stage.run("worker_killed"))

@@ -51,7 +51,7 @@ _BROKEN = _PARSED.replace('return ["day", "amount"]', 'raise LookupError("The co
 
 
 def never_parsed(stage: Stage) -> StepResult:
-    with _dag_file(stage, "never_parsed.py", _NEVER_PARSED):
+    with dag_file(stage, "never_parsed.py", _NEVER_PARSED):
         until(lambda: _is_import_error(stage.airflow, "never_parsed.py"), "an import error")
         if stage.airflow.api == "/api/v1":
             unseen = stage.credential(ONLY_TASKS)
@@ -64,16 +64,16 @@ def never_parsed(stage: Stage) -> StepResult:
 
 def broken_later(stage: Stage) -> StepResult:
     airflow = stage.airflow
-    with _dag_file(stage, "reporting.py", _PARSED):
+    with dag_file(stage, "reporting.py", _PARSED):
         airflow.wait_for_dag("weekly_report")
-        with _dag_file(stage, "reporting.py", _BROKEN):
+        with dag_file(stage, "reporting.py", _BROKEN):
             until(lambda: _is_import_error(airflow, "reporting.py"), "an import error")
             until(lambda: get(airflow, "/dags/weekly_report")["has_import_errors"], "known to be broken")
             return stage.refused("weekly_report", stage.job(stage.checkout))
 
 
 @contextmanager
-def _dag_file(stage: Stage, name: str, text: str) -> Iterator[None]:
+def dag_file(stage: Stage, name: str, text: str) -> Iterator[None]:
     """A DAG file that is there for a while, in Airflow's folder and in the checkout; never half of it."""
     folders = stage.airflow.dags, stage.checkout / stage.airflow.dags.name
     for folder in folders:

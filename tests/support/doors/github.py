@@ -60,14 +60,19 @@ class GitHubApi(StandIn):
         ahead = [one for one in ours if one not in theirs]
         behind = [one for one in theirs if one not in ours]
         status = {(0, 0): "identical", (1, 0): "ahead", (0, 1): "behind"}.get((bool(ahead), bool(behind)), "diverged")
-        url = f"{self.url}/repos/{REPOSITORY}/compare/{base}...{head}"
-        body = {name: url for name in ("url", "html_url", "permalink_url", "diff_url", "patch_url")}
-        body |= {
+        urls = ("url", "html_url", "permalink_url", "diff_url", "patch_url")
+        common = next(one for one in ours if one in theirs)
+        return {
+            **dict.fromkeys(urls, f"{self.url}/repos/{REPOSITORY}/compare/{base}...{head}"),
             "base_commit": self._commit(base),
-            "merge_base_commit": self._commit(next(o for o in ours if o in theirs)),
+            "merge_base_commit": self._commit(common),
+            "status": status,
+            "ahead_by": len(ahead),
+            "behind_by": len(behind),
+            "total_commits": len(ahead),
+            "commits": [self._commit(one) for one in reversed(ahead)][page - 1 : page],
+            **({"files": [{"filename": "dags/sales.py", "patch": "@@"}]} if page == 1 else {}),
         }
-        body |= {"status": status, "ahead_by": len(ahead), "behind_by": len(behind), "total_commits": len(ahead)}
-        return body | {"commits": []} | ({"files": [{"filename": "dags/sales.py", "patch": "@@"}]} if page == 1 else {})
 
     def _commit(self, sha: str) -> dict[str, Any]:
         parent = self.history[sha]

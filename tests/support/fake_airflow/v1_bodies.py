@@ -66,7 +66,7 @@ def details(world: World, dag_: FakeDag) -> dict[str, Any]:
         shape = {"__class": "airflow.models.param.Param", "description": schema.get("description"), "schema": rules}
         params[name] = shape | {"value": schema.get("default")}
     nothing = ("dataset_expression", "doc_md", "end_date", "is_paused_upon_creation", "start_date")
-    rest = {
+    rest: dict[str, Any] = {
         "catchup": False,
         "concurrency": dag_.max_active_tasks,
         "last_parsed": stamp(world.parsed_at(dag_.dag_id)),
