@@ -307,10 +307,15 @@ def test_server_time(date: str, moment: datetime | None) -> None:
 def test_a_redirect_is_no_answer(status: int) -> None:
     """A redirect is an error also where only the status counts, or the body is handed over piece by piece."""
     taken: list[bytes] = []
+
+    def take(chunk: bytes) -> bool:
+        taken.append(chunk)
+        return True
+
     moved = answer(status, b"<html>login", Location="https://elsewhere.example.com/login")
 
     with pytest.raises(UnexpectedAnswer):
         transport(Script(moved)).put("/x")
     with pytest.raises(UnexpectedAnswer):
-        transport(Script(moved)).stream("/log", "text/plain", lambda chunk: bool(taken.append(chunk)))
+        transport(Script(moved)).stream("/log", "text/plain", take)
     assert taken == []
