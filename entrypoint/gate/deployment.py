@@ -75,6 +75,7 @@ class Deployment:
         self._relevant = relevant
         self._may_run = may_run
         self._known: dict[tuple[str, str], tuple[str, ...]] | None = None
+        self._ours: dict[tuple[object, ...], bool] = {}
         self._was_there: bool | None = None
         self._parsed_at: datetime | None = None
         self._parsings = 0
@@ -87,7 +88,8 @@ class Deployment:
 
         Raises:
             DagNotFound, DagLost, NotDeployed: it is not there in time, as this says best.
-            DagNotRunnable: new code does not import (with Airflow's traceback), or the DAG is paused.
+            DagNotRunnable: new code does not import, or the old one still does not (with Airflow's traceback); or the DAG is
+                paused.
             NotSupported: this Airflow does not reveal what it would have to.
             AirflowUnreachable, UnexpectedAnswer, Unauthorized, Forbidden: the DAG cannot be read.
         """
@@ -106,17 +108,19 @@ class Deployment:
     def _look(self, until: float) -> ActionError | None:
         """Return what is lacking, None if nothing is."""
         first = self._was_there is None
+        dag = missing = None
         try:
             dag = self._read(partial(self._airflow.get_dag, self._dag_id), until, unexpected=not first)
-        except DagNotFound as missing:
+        except DagNotFound as error:
+            missing = error
+        fault = self._import_error(dag)
+        if dag is None:
             self._was_there = bool(self._was_there)
-            self._imports(None)
-            return missing
-        imports = self._imports(dag)
+            return broken(self._dag_id, fault) if fault else missing
         self._may_run(dag)
-        there = dag.is_active and not dag.has_import_errors and imports
+        there = dag.is_active and not dag.has_import_errors and fault is None
         self._was_there = there if first else self._was_there
-        lack = self._which_code(dag, until) if there else dag_lost(dag)
+        lack = self._which_code(dag, until) if there else broken(self._dag_id, fault) if fault else dag_lost(dag)
         if lack is not None and self._patience.clock() < until:
             self._ask_to_parse(dag)
         return lack
@@ -126,17 +130,26 @@ class Deployment:
 
     # Import errors: those that came while we looked are this deployment's. An old one may be what this commit mends.
 
-    def _imports(self, dag: Dag | None) -> bool:
-        """Return whether the DAG's file has no import error. Raises DagNotRunnable for one that was not there before."""
+    def _import_error(self, dag: Dag | None) -> ImportFault | None:
+        """Return the import error of this DAG's file that was there before. Raises DagNotRunnable for a new one."""
         faults = self._extras.ask(Feature.IMPORT_ERRORS, self._airflow.import_faults, None)
         if faults is None:
-            return True
+            return None
         known, self._known = self._known, {(fault.bundle, fault.filename): _signature(fault) for fault in faults}
-        for fault in faults:
+        found = None
+        for fault in filter(partial(self._is_ours, dag), faults):
             place = fault.bundle, fault.filename
-            if known is not None and known.get(place) != self._known[place] and self._relevant(fault, dag):
+            if known is not None and known.get(place) != self._known[place]:
                 raise broken(self._dag_id, fault)
-        return dag is None or not any((dag.bundle, dag.file) == place for place in self._known)
+            found = found or fault
+        return found
+
+    def _is_ours(self, dag: Dag | None, fault: ImportFault) -> bool:
+        """Return whether it may be this DAG's; asked once for each, since that may take a walk through the checkout."""
+        key = (dag is None, fault.bundle, fault.filename, *_signature(fault))
+        if key not in self._ours:
+            self._ours[key] = self._relevant(fault, dag)
+        return self._ours[key]
 
     def _ask_to_parse(self, dag: Dag) -> None:
         """Ask for what would come by itself, but later: at once, and after each parsing that did not do, ever more seldom."""

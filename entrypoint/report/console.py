@@ -70,9 +70,10 @@ class Console:
 
     def lacking(self, lack: ActionError, left: float) -> None:
         """The DAG is not there yet as it was deployed."""
-        if lack.detail != self._shown or self._clock() - self._spoke_at >= HEARTBEAT:
-            self._shown = lack.detail
-            self._line(f"{lack.title}. {lack.detail} Looking for {took(left)} more")
+        what = f"{lack.title}: {lack.raised[0]}" if lack.raised else f"{lack.title}. {lack.detail}"
+        if what != self._shown or self._clock() - self._spoke_at >= HEARTBEAT:
+            self._shown = what
+            self._line(f"{what.removesuffix('.')}. Looking for new code for {took(left)} more")
 
     def deployed(self, sentence: str) -> None:
         """It is there."""

@@ -27,6 +27,8 @@ from tests.support.fake_airflow.v1_base import refuse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.support.fake_airflow import Version
+
 AUDIENCE = "https://airflow.example.com"
 WRONG = "wr0ng-Zq8-secret"
 
@@ -320,3 +322,11 @@ SCENES = {
     "iap": behind_iap,
 }
 """By name; that of a workflow in `examples/workflows` where there is one for it."""
+
+DEPLOYMENTS: dict[str, Version] = {
+    "git-bundle": "3.3.2",
+    "git-sync": "3.3.2",
+    "image-build": "3.3.2",
+    "object-storage": "2.11.2",
+}
+"""The workflows in `examples/workflows` that are about how DAGs get to an Airflow, each with one that it may be."""

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import pytest
+import yaml
 
 from entrypoint.interrupt import Interrupted
+from tests.integration.scenes import DEPLOYMENTS
 from tests.support.doors import GitHubApi, Trap
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
 from tests.support.gate import CONTEXT, VirtualTime, run_gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from entrypoint.models import Outcome
 
 OLD, MINE, LATER, ELSEWHERE, NOBODYS = (digit * 40 for digit in "abcde")
 HISTORY = {OLD: None, MINE: OLD, LATER: MINE, ELSEWHERE: OLD}
 TRACE = "Traceback (most recent call last):\n  File \"/opt/airflow/dags/sales.py\", line 3, in <module>\nNameError: name 'x'\n"
+NEW = ("expect_commit", "wait_for_dag")
 MENDED, BROKEN = FakeDag("sales"), FakeDag("sales", broken=TRACE)
 
 
@@ -395,3 +398,22 @@ def test_github_redirects(github: GitHubApi, status: int) -> None:
         outcome = gate(fake, github, wait_for_dag="1m")
 
         assert (outcome.result, triggers(fake), trap.connections) == ("error", 0, 0)
+
+
+# The workflows to copy.
+
+
+@pytest.mark.parametrize(("name", "airflow"), sorted(DEPLOYMENTS.items()))
+def test_a_workflow_to_copy(github: GitHubApi, name: str, airflow: Version) -> None:
+    """Each workflow in examples/ about deployments gives the inputs that make a step wait for this Airflow's new code."""
+    file = Path(__file__).parents[2] / "examples" / "workflows" / f"{name}.yml"
+    (job,) = yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"].values()
+    (given,) = [step["with"] for step in job["steps"] if "airflow-dag-run" in step.get("uses", "")]
+    asked = {key: text.replace("${{ github.sha }}", MINE) for key, text in given.items() if key in NEW}
+    dag = FakeDag("sales", bundle_version=(OLD, OLD, MINE) if "expect_commit" in asked else None)
+    with FakeAirflow(airflow, dags=[dag]) as fake:
+        outcome = gate(fake, github, **{"expect_commit": ""} | asked)
+
+        assert "wait_for_dag" in asked
+        assert (outcome.result, triggers(fake)) == ("success", 1)
+        assert parse_requests(fake) >= 1

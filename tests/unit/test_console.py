@@ -9,7 +9,8 @@ from hypothesis import given
 
 from dev.runner import Annotation
 from dev.runner.commands import StepLog
-from entrypoint.errors import ActionError, AirflowUnreachable, NotDeployed
+from entrypoint.errors import ActionError, AirflowUnreachable, DagNotRunnable, NotDeployed
+from entrypoint.evidence import Raised
 from entrypoint.models import Blocker, RunState, TaskInstance
 from entrypoint.report.console import HEARTBEAT, NOTICES, Console
 from tests.support.listening import heard
@@ -125,10 +126,10 @@ def test_lacking() -> None:
 
     said = "Airflow has not picked up the commit. The DAG's bundle is at"
     assert told(story).lines == [
-        f"  0:00  {said} abc. Looking for 10 m 00 s more",
-        f"  0:02  {said} def. Looking for 9 m 58 s more",
-        f"  0:03  {said} abc. Looking for 9 m 57 s more",
-        f"  1:03  {said} abc. Looking for 8 m 57 s more",
+        f"  0:00  {said} abc. Looking for new code for 10 m 00 s more",
+        f"  0:02  {said} def. Looking for new code for 9 m 58 s more",
+        f"  0:03  {said} abc. Looking for new code for 9 m 57 s more",
+        f"  1:03  {said} abc. Looking for new code for 8 m 57 s more",
     ]
 
 
@@ -371,3 +372,16 @@ def test_short_lived(left: float, said: str) -> None:
 
     assert line.startswith(f"  0:00  The token {said} and cannot be renewed, timeout is 2 h 00 m: ")
     assert "ends this step with an error" in line
+
+
+def test_lacking_because_of_an_import_error() -> None:
+    """Of an import error the exception is said, in one line, and not the whole traceback."""
+
+    def story(console: Console, _: Clock) -> None:
+        lack = DagNotRunnable("The DAG's file fails to import", "Airflow cannot import it.\nTraceback\n  File", "")
+        lack.raised = (Raised("NameError", "name 'x' is not defined"),)
+        console.lacking(lack, 60.0)
+
+    (line,) = told(story).lines
+    said = "The DAG's file fails to import: NameError: name 'x' is not defined. Looking for new code for 1 m 00 s more"
+    assert line == f"  0:00  {said}"

@@ -339,10 +339,10 @@ def test_new_code_that_does_not_import(dags: list[Any], faults: list[Any], named
     ("dags", "faults", "error"),
     [
         # What was there before may be what this commit mends.
-        ([BROKEN], [(OURS,)], DagLost),
-        ([dag(0)], [(OURS,)], DagLost),
-        ([BROKEN], [(OURS,), (replace(OURS, trace=OURS.trace.replace("0x7f01", "0x7f99")),)], DagLost),
-        ([NOT_FOUND], [(OURS,)], DagNotFound),
+        ([BROKEN], [(OURS,)], DagNotRunnable),
+        ([dag(0)], [(OURS,)], DagNotRunnable),
+        ([BROKEN], [(OURS,), (replace(OURS, trace=OURS.trace.replace("0x7f01", "0x7f99")),)], DagNotRunnable),
+        ([NOT_FOUND], [(OURS,)], DagNotRunnable),
         # Somebody else's.
         ([dag(0)], [(), (ELSEWHERE,)], NotDeployed),
         ([dag(0)], [(), (NEW_SALES,)], NotDeployed),
@@ -369,7 +369,8 @@ def test_an_import_error_that_is_mended(known: Dag, faults: list[Any]) -> None:
     airflow.wait()
 
     assert airflow.get_dag.calls == 3
-    assert {type(lack) for lack in airflow.told.lacks} == {DagLost}
+    assert {type(lack) for lack in airflow.told.lacks} == {DagNotRunnable}
+    assert {lack.raised for lack in airflow.told.lacks} == {OURS.raised}
 
 
 @pytest.mark.parametrize(("error", "calls"), [(MISSING, 1), (DOWN, 3), (PAGE, 3)])
@@ -386,7 +387,7 @@ def test_an_answer_about_import_errors_that_is_lost() -> None:
     """What was known before an answer was lost is not taken for new after it."""
     airflow = Deploying([BROKEN], [(OURS,), DOWN, (OURS,)])
 
-    refused(airflow, DagLost, 60)
+    assert refused(airflow, DagNotRunnable, 60).raised == OURS.raised
     assert airflow.time.now == 1060
 
 

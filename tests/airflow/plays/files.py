@@ -52,7 +52,7 @@ _BROKEN = _PARSED.replace('return ["day", "amount"]', 'raise LookupError("The co
 
 def never_parsed(stage: Stage) -> StepResult:
     with dag_file(stage, "never_parsed.py", _NEVER_PARSED):
-        until(lambda: _is_import_error(stage.airflow, "never_parsed.py"), "an import error")
+        until(lambda: is_import_error(stage.airflow, "never_parsed.py"), "an import error")
         if stage.airflow.api == "/api/v1":
             unseen = stage.credential(ONLY_TASKS)
             stage.begin("no import errors", lambda stage: stage.refused("never_parsed", **unseen))
@@ -67,7 +67,7 @@ def broken_later(stage: Stage) -> StepResult:
     with dag_file(stage, "reporting.py", _PARSED):
         airflow.wait_for_dag("weekly_report")
         with dag_file(stage, "reporting.py", _BROKEN):
-            until(lambda: _is_import_error(airflow, "reporting.py"), "an import error")
+            until(lambda: is_import_error(airflow, "reporting.py"), "an import error")
             until(lambda: get(airflow, "/dags/weekly_report")["has_import_errors"], "known to be broken")
             return stage.refused("weekly_report", stage.job(stage.checkout))
 
@@ -89,6 +89,6 @@ def dag_file(stage: Stage, name: str, text: str) -> Iterator[None]:
         (stage.airflow.dags / name).unlink(missing_ok=True)
 
 
-def _is_import_error(airflow: LocalAirflow, name: str) -> bool:
+def is_import_error(airflow: LocalAirflow, name: str) -> bool:
     errors = get(airflow, "/importErrors?limit=100")["import_errors"]
     return any(error["filename"].endswith(name) for error in errors)
