@@ -58,8 +58,8 @@ def require_commit(run: DagRun, commit: str, commits: Commits) -> None:
     if not found.contains:
         raise WrongCode(
             "The DAG run runs another commit",
-            f"The run {run.run_id} of {run.dag_id} runs {version}, expect_commit is {commit}. {found.who}".rstrip()
-            + " This step does not stop the run.",
+            f"The run {run.run_id} of {run.dag_id} runs {version},\nexpect_commit is {commit}.\n"
+            f"{found.who} This step does not stop the run.",
             "See whether the bundle's branch was moved back meanwhile. Re-running this job finds the same DAG run again; a "
             "new commit, or another run_id, gets a run of its own.",
         )

@@ -207,7 +207,7 @@ class Deployment:
                 self._right_at = None
                 return NotDeployed(
                     "Airflow has not picked up the commit",
-                    f"{what} is at {one}, expect_commit is {commit}. {found.who}".rstrip(),
+                    f"{what} is at {one},\nexpect_commit is {commit}.\n{found.who}".rstrip(),
                     "Raise wait_for_dag (Airflow fetches a bundle every refresh_interval, by default 300 s), and check that "
                     "the bundle tracks the branch of this commit.",
                 )

@@ -76,7 +76,7 @@ def test_a_run_with_another_commit(found: Ancestry, said: str, state: Any) -> No
     error = wrong(a_run(bundle_version=OTHER, state=state), History(found))
 
     assert error.title == "The DAG run runs another commit"
-    assert f"The run r1 of nightly_sales runs {OTHER}, {said}" in error.detail
+    assert f"The run r1 of nightly_sales runs {OTHER}, {said}" in " ".join(error.detail.split())
     assert error.hint
 
 
