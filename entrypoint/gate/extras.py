@@ -36,7 +36,7 @@ class Feature(Enum):
     RUNS = ("the usual duration, and other runs as the reason why nothing moves", "can read on DAG Runs")
     DAG = ("a paused DAG and dagrun_timeout as reasons", "can read on DAGs")
     HEALTH = ("a dead scheduler as the reason why nothing moves", "none of Airflow's: a gateway refuses /health")
-    PARSING = ("code that is parsed at once where it is waited for", "can edit on DAGs")
+    PARSING = ("new code parsed at once instead of at Airflow's own interval", "can edit on DAGs")
     HUMAN_INPUT = ("a human's input as the reason why nothing moves", "can read on HITL Detail")
 
     def __init__(self, gives: str, permission: str) -> None:
