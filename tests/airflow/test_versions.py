@@ -51,7 +51,7 @@ def test_who_said_so(commits: Commits) -> None:
     assert [place for place, told in enumerate(said) if told] == list(OVERTAKEN)
 
 
-def test_a_commit_that_breaks_the_import(commits: Commits) -> None:
+def test_a_commit_that_breaks_the_import(commits: Commits, capsys: pytest.CaptureFixture[str]) -> None:
     """A commit that does not import fails its step with Airflow's error, annotated on the line of the checkout, and no run."""
     result = commits.broken.result
 
@@ -62,6 +62,8 @@ def test_a_commit_that_breaks_the_import(commits: Commits) -> None:
         assert "SyntaxError" in told
     marked = [(note.level, note.file, note.line) for note in result.annotations if note.file]
     assert marked == [("error", f"dags/{DAG_ID}.py", commits.broken_line)]
+    with capsys.disabled():
+        print(f"\na broken commit: the step failed after {commits.broken.seconds:.1f} s")  # noqa: T201 - the figure
 
 
 def test_a_commit_that_mends_it(commits: Commits) -> None:

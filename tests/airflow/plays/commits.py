@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,11 +26,12 @@ _FOUND = re.compile(r"^ *(\d+):(\d\d)  The DAG's bundle is at", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """One commit, its number, and the step that expected it."""
+    """One commit, its number, and the step that expected it, which took so many seconds."""
 
     commit: str
     number: int
     result: StepResult
+    seconds: float
 
     @property
     def waited(self) -> int:
@@ -58,7 +60,7 @@ class Commits:
                 number = len(self._repository.commits) - 1
                 if place in OVERTAKEN:
                     self._repository.push()
-                self.deployed.append(Deployed(commit, number, self._step(github, commit)))
+                self.deployed.append(Deployed(commit, number, *self._step(github, commit)))
             self.broken = self._next(github, broken=True)
             lines = self._repository.file.read_text().splitlines()
             self.broken_line = lines.index("        return (NUMBER") + 1
@@ -67,12 +69,14 @@ class Commits:
 
     def _next(self, github: GitHubApi, *, broken: bool) -> Deployed:
         commit = self._repository.push(broken=broken)
-        return Deployed(commit, len(self._repository.commits) - 1, self._step(github, commit))
+        return Deployed(commit, len(self._repository.commits) - 1, *self._step(github, commit))
 
-    def _step(self, github: GitHubApi, commit: str) -> StepResult:
+    def _step(self, github: GitHubApi, commit: str) -> tuple[StepResult, float]:
         github.history = self._repository.history
         context = Context(repository=REPOSITORY, sha=commit, api_url=github.url, token=github.token)
         job = Job(self._stage.airflow, self._repository.folder, context)
         shape = self._repository.commits.index(commit) // 5
         inputs = {"dag_id": DAG_ID, "expect_commit": commit, "wait_for_dag": "3m", "xcom": f"which_{shape}"}
-        return job.step("quick_success", **inputs).run(timeout=PATIENCE)  # the DAG itself need not be there yet
+        step = job.step("quick_success", **inputs)  # the DAG itself need not be there yet
+        began = time.monotonic()
+        return step.run(timeout=PATIENCE), time.monotonic() - began
