@@ -51,5 +51,7 @@ class Reader:
                 self.wrong(missing, f"it is empty, but {name} is given.", "Give both; is the secret's name right?")
 
     def wrong(self, name: str, problem: str, remedy: str) -> None:
-        """Note a mistake."""
-        self.mistakes.append(Mistake(name, problem, remedy))
+        """Note a mistake, once if it is found by two ways."""
+        mistake = Mistake(name, problem, remedy)
+        if mistake not in self.mistakes:
+            self.mistakes.append(mistake)

@@ -75,3 +75,14 @@ def test_another_fault() -> None:
     """Only what a parser refuses is a mistake in the inputs."""
     with pytest.raises(ZeroDivisionError):
         Reader({"a": "1"}).read("a", lambda text: 1 // (int(text) - 1), 0)
+
+
+def test_a_mistake_that_is_found_twice() -> None:
+    """The same mistake is told once, by however many ways it is found; another one about the same input is told too."""
+    reader = Reader({"a": "no number"})
+
+    for _ in range(2):
+        reader.optional("a", inputs.whole_number(1, 9))
+    reader.wrong("a", "it is odd.", "Write 6.")
+
+    assert len(reader.mistakes) == 2
