@@ -8,7 +8,7 @@ CONTRACT := tests/contract
 REAL := tests/airflow tests/container
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test lint unit image lock clean help
+.PHONY: demo test lint unit bench image lock clean help
 
 demo: $(VENV)/ready ## Run the action once against a real local Airflow 3 (DAG=failing_sales, DAG=slow_sales)
 	@$(BIN)/python -m dev.demo $(DAG)
@@ -30,6 +30,9 @@ lint: $(VENV)/ready ## Check style, types, layers, the image's recipe, action.ym
 
 unit: $(VENV)/ready ## Run the fast tests only: no Airflow, no container
 	$(BIN)/python -m pytest $(FAST)
+
+bench: $(VENV)/ready ## Simulate waiting: what each pace costs, and how soon it sees the end
+	@$(BIN)/python -m dev.waiting
 
 image: ## Build the image
 	docker build --network host --tag airflow-dag-run:dev .

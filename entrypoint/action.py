@@ -179,9 +179,8 @@ class Gate:
     def _follow(self, airflow: Airflow, explain: Explainer, run: DagRun) -> DagRun:
         """Wait for the run's end, and for the next one if somebody cleared the run in the meantime."""
         settings = self._settings
-        times = Times(self._since, settings.timeout, settings.start_timeout, settings.poll_interval)
-        if not run.ended:
-            explain.usual(run)
+        expected = None if run.ended else explain.usual(run)
+        times = Times(self._since, settings.timeout, settings.start_timeout, settings.poll_interval, expected)
         while True:
             run, entered = wait(airflow, run, self._patience, times, partial(self._seen, explain))
             now = self._clock()

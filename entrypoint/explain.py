@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from entrypoint.errors import ActionError, Forbidden, shortened
 from entrypoint.gate.diagnosis import diagnose
 from entrypoint.gate.extras import Feature
+from entrypoint.gate.pace import usual
 from entrypoint.gate.reasons import logs_of_the_rest, reasons, timed_out_after
 from entrypoint.gate.refusal import Relevant, with_import_error
 from entrypoint.gate.watch import Watch
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from entrypoint.connection import Connection
     from entrypoint.gate.extras import Extras
+    from entrypoint.gate.pace import Usual
     from entrypoint.models import Blocker, DagRun, Failure, TaskInstance
     from entrypoint.settings import Settings
 
@@ -64,11 +66,12 @@ class Explainer:
         """Return the error for a DAG that Airflow will not run, with the import error that is behind it."""
         return with_import_error(self.extras, self._settings.dag_id, error, self.relevant)
 
-    def usual(self, run: DagRun) -> None:
-        """Say how long the DAG usually takes."""
+    def usual(self, run: DagRun) -> Usual | None:
+        """Say how long the DAG usually takes, and return it if enough of its runs have shown it."""
         durations = self.extras.ask(Feature.RUNS, partial(self._airflow.durations, run.dag_id), ())
         if durations:
             self._line.console.usual(median(durations))
+        return usual(durations)
 
     def look(self, run: DagRun) -> None:
         """Look at the tasks of a run that was just seen, and tell what changed or why nothing does."""

@@ -57,7 +57,8 @@ class Patience:
         clock: monotonic seconds.
         sleep: sleeps that many seconds.
         progress: is told of every failure that is ridden out.
-        spread: random factor for each pause, so that many waiters do not return in step.
+        spread: random factor for each pause after a failure, so that many waiters do not return in step.
+        jitter: the same for the pauses between looks that go well.
     """
 
     def __init__(
@@ -66,12 +67,18 @@ class Patience:
         sleep: Callable[[float], None],
         progress: Progress,
         spread: Callable[[], float] = lambda: random.uniform(0.5, 1.0),  # noqa: S311 - no secret
+        jitter: Callable[[], float] = lambda: random.uniform(0.9, 1.1),  # noqa: S311 - as above
     ) -> None:
         self.clock = clock
         self.sleep = sleep
         self.progress = progress
         self.ridden_out = 0
         self._spread = spread
+        self._jitter = jitter
+
+    def about(self, seconds: float, most: float) -> None:
+        """Sleep for about so long, and no longer than `most`."""
+        self.sleep(min(seconds * self._jitter(), most))
 
     def read(self, look: Callable[[], T], *, until: float, unexpected: bool = True) -> T:
         """Return what `look` returns, repeating it while it fails in passing.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.airflow import Airflow
+    from entrypoint.gate.pace import Usual
     from entrypoint.gate.patience import Patience
     from entrypoint.models import DagRun
 
@@ -27,12 +28,14 @@ class Times:
         timeout: seconds from then on.
         start_timeout: seconds for which the run may stay queued.
         poll_interval: fixed pause between looks in seconds, None for the automatic pace.
+        expected: how long the DAG usually takes, for that pace.
     """
 
     since: float
     timeout: float
     start_timeout: float = inf
     poll_interval: float | None = None
+    expected: Usual | None = None
 
 
 def wait(
@@ -70,7 +73,7 @@ def wait(
         end = min(deadline, entered + times.start_timeout) if run.state == "queued" else deadline
         if now >= end:
             break
-        patience.sleep(min(pause_after(now - times.since, times.poll_interval), end - now))
+        _rest(patience, times, _running_for(airflow, run, now - entered), end - now)
         try:
             seen = patience.read(look, until=deadline)
         except (AirflowUnreachable, UnexpectedAnswer):
@@ -92,6 +95,21 @@ def wait(
         if not run.ended:
             meanwhile(run)
     return run, entered
+
+
+def _rest(patience: Patience, times: Times, running: float | None, left: float) -> None:
+    if times.poll_interval is None:
+        patience.about(pause_after(patience.clock() - times.since, running, times.expected), left)
+    else:
+        patience.sleep(min(times.poll_interval, left))
+
+
+def _running_for(airflow: Airflow, run: DagRun, seen: float) -> float | None:
+    """Return for how long the run has been running: by Airflow's clock, too, for it may have begun before it was seen."""
+    if run.state != "running":
+        return None
+    now, start = airflow.now, run.start_date
+    return seen if now is None or start is None else max(seen, (now - start).total_seconds())
 
 
 def _deleted(run: DagRun) -> RunNotFound:

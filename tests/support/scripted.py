@@ -90,7 +90,7 @@ class Bench:
     told: Recorder = field(default_factory=Recorder)
 
     def __post_init__(self) -> None:
-        self.patience = Patience(self.time.clock, self.time.sleep, self.told, spread=lambda: 1.0)
+        self.patience = Patience(self.time.clock, self.time.sleep, self.told, lambda: 1.0, lambda: 1.0)
 
     def extras(self, airflow: Any, left: Callable[[], float] = lambda: 1000.0) -> Extras:
         """Return who asks this Airflow for what only explains."""

@@ -1,32 +1,81 @@
-"""The pause between two looks at a DAG run."""
+"""The pause between two looks at a DAG run, without and with what its last runs tell."""
+
+from math import exp, log
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.gate.pace import pause_after
+from entrypoint.gate.pace import Usual, pause_after, usual
 
 seconds = st.floats(0, 35 * 86_400)
+TEN_MINUTES = Usual(600.0, 0.1)
+LIKELY = 600 * exp(-0.15), 600 * exp(0.25)
+"""When a run that usually takes ten minutes is likely to end: from 516 s to 770 s."""
 
 
 @pytest.mark.parametrize(
     ("waited", "pause"),
     [(-1, 1), (0, 1), (1, 1), (4, 1), (16, 2), (100, 5), (400, 10), (3600, 10), (86_400, 10)],
 )
-def test_automatic(waited: float, pause: float) -> None:
-    """Without a wish of the user the pause grows with the square root of the time, from 1 s to 10 s."""
-    assert pause_after(waited, None) == pause
+def test_without_history(waited: float, pause: float) -> None:
+    """The pause grows with the square root of the time, from 1 s to 10 s; so it does before the run begins."""
+    assert pause_after(waited) == pause_after(waited, 3.0) == pause_after(waited, None, TEN_MINUTES) == pause
 
 
 @given(seconds, seconds)
 def test_never_shorter(one: float, other: float) -> None:
-    """The pause never shrinks, and stays between 1 s and 10 s."""
+    """Without history the pause never shrinks, and stays between 1 s and 10 s."""
     early, late = sorted((one, other))
 
-    assert 1 <= pause_after(early, None) <= pause_after(late, None) <= 10
+    assert 1 <= pause_after(early) <= pause_after(late) <= 10
 
 
-@given(seconds, seconds)
-def test_fixed(waited: float, fixed: float) -> None:
-    """The user's own interval holds at every time."""
-    assert pause_after(waited, fixed) == fixed
+@pytest.mark.parametrize(
+    ("running", "pause"),
+    [
+        (0, 3),  # at the beginning three times as long as without history
+        (100, 15),
+        (400, 30),
+        (500, LIKELY[0] - 500),  # but not beyond the moment from which on the end is likely
+        (515.9, 1),
+        (517, 3),  # then twenty times in a time as long as the spread
+        (600, 3),
+        (769, 3),
+        (771, 10),  # and after that as without history
+    ],
+)
+def test_with_history(running: float, pause: float) -> None:
+    """Looks are seldom while the end is not likely, frequent while it is, and none sleeps into that time."""
+    assert pause_after(running, running, TEN_MINUTES) == pytest.approx(pause, abs=0.01)
+
+
+@given(seconds, seconds, st.floats(1, 86_400), st.floats(0.08, 0.6))
+def test_always_within_bounds(waited: float, running: float, median: float, spread: float) -> None:
+    """Whatever the history, a pause lasts from 1 s to 30 s."""
+    assert 1 <= pause_after(waited, running, Usual(median, spread)) <= 30
+
+
+def test_how_long_a_dag_usually_takes() -> None:
+    """The median and the spread are those of the logarithms, so that one straggler changes little."""
+    found = usual([100, 110, 90, 105, 95, 100, 102, 98, 100, 5000])
+
+    assert found is not None
+    assert found.median == pytest.approx(100, abs=1)
+    assert found.spread == pytest.approx(1.48 * 0.045 * 1.2, abs=0.02)
+
+
+@pytest.mark.parametrize("durations", [(), (10.0,), (10.0, 12.0), (10.0, 12.0, 0.0), (0.0, 0.0, 0.0, -1.0)])
+def test_too_little_is_known(durations: tuple[float, ...]) -> None:
+    """From fewer than three durations nothing is concluded, nor from those that are none."""
+    assert usual(durations) is None
+
+
+@pytest.mark.parametrize(("durations", "spread"), [((60.0,) * 10, 0.08), ((1.0, 100.0, 10_000.0), 0.6)])
+def test_the_spread_is_bounded(durations: tuple[float, ...], spread: float) -> None:
+    """Runs that all took the same may differ yet, and runs that differ wildly say no more than that."""
+    found = usual(durations)
+
+    assert found is not None
+    assert found.spread == spread
+    assert log(found.median) == pytest.approx(log(sorted(durations)[len(durations) // 2]))

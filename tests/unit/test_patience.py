@@ -65,3 +65,17 @@ def test_everything_ridden_out_is_counted_and_told() -> None:
     bench = Bench()
     bench.patience.read(Script([DOWN, LOGIN_PAGE, "answer"]), until=bench.time.now + 100)
     assert (bench.patience.ridden_out, bench.told.faults) == (2, [DOWN, LOGIN_PAGE])
+
+
+def test_pauses_between_good_looks_differ() -> None:
+    """Looks that go well are about so far apart as they should be, never in step, and never past the deadline."""
+    time = VirtualTime()
+    patience = Patience(time.clock, time.sleep, Recorder())
+    for _ in range(100):
+        patience.about(10.0, 60.0)
+    patience.about(10.0, 4.0)
+
+    *pauses, last = time.slept
+    assert all(9 <= pause <= 11 for pause in pauses)
+    assert len(set(pauses)) > 90
+    assert last == 4

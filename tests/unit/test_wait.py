@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, RunNotFound, Unauthorized, UnexpectedAnswer
+from entrypoint.gate.pace import Usual
 from entrypoint.gate.wait import Times, wait
 from entrypoint.models import DagRun
+from tests.support.nouns import START
 from tests.support.scripted import Bench, Script
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ class Looks:
     """An Airflow of which only the looks matter."""
 
     get_run: Script
+    now: Any = None
 
 
 def waited(looks: list[Any], *, start: DagRun = QUEUED, **times: Any) -> tuple[DagRun, VirtualTime, Recorder, float]:
@@ -144,3 +148,33 @@ def test_no_sequence_of_looks_outlasts_the_timeout_or_invents_an_end(
     last, time, _, _ = waited([*looks, *[end] * 10000], timeout=timeout, start_timeout=inf)
     assert time.now <= 1000.0 + timeout + 1e-6
     assert last.state in ("queued", "running") or last == end
+
+
+@pytest.mark.parametrize(
+    ("start", "now", "pauses"),
+    [
+        (None, None, [3.0, 3.0, 3.67]),  # it is taken to begin as soon as it is seen running
+        (START, START, [3.0, 3.0, 3.67]),
+        (START, START + timedelta(seconds=520), [3.0, 3.0, 3.0]),  # its end is likely
+        (START, START + timedelta(seconds=1000), [1.0, 1.0, 1.0]),  # it is late: as if nothing were known
+        (START, START - timedelta(seconds=30), [3.0, 3.0, 3.67]),  # clocks differ
+    ],
+)
+def test_history_paces_the_looks(start: Any, now: Any, pauses: list[float]) -> None:
+    """Looks at a run follow how long its DAG usually takes, counted by Airflow from the run's own start."""
+    bench = Bench()
+    running = replace(RUNNING, start_date=start)
+    airflow: Any = Looks(Script([running, running, SUCCESS]), now)
+    times = Times(bench.time.now, 600.0, expected=Usual(600.0, 0.1))
+    wait(airflow, running, bench.patience, times)
+
+    assert bench.time.slept == pytest.approx(pauses, abs=0.01)
+
+
+def test_the_wish_of_the_user_comes_before_history() -> None:
+    """A fixed interval holds whatever is known of the DAG, and has no jitter."""
+    bench = Bench()
+    airflow: Any = Looks(Script([RUNNING, SUCCESS]))
+    wait(airflow, RUNNING, bench.patience, Times(bench.time.now, 600.0, inf, 7.0, Usual(600.0, 0.1)))
+
+    assert bench.time.slept == [7.0, 7.0]

@@ -1,0 +1,103 @@
+"""`make bench`: what waiting costs and how soon it sees the end, by strategy, over simulated DAG runs. Nothing is asked of any
+Airflow; the pace is the action's own (`entrypoint/gate/pace.py`).
+
+Runs are made up as in waiting.md 3: DAGs whose usual duration is log-normal from 20 s to 2 h around 6 min, each with ten runs
+of its past; of the runs 5 % fail early and 3 % take two to five times as long as usual.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from math import exp
+from statistics import mean, quantiles
+from typing import TYPE_CHECKING
+
+from entrypoint.gate.pace import Usual, pause_after, usual
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Pace = Callable[[float, Usual | None], float]
+    """Seconds since the run began, and how long it usually takes → seconds until the next look."""
+
+RUNS = 3000
+SHORT = 60.0
+"""Seconds below which a run is short."""
+SEED = 20_261_128
+STRATEGIES: dict[str, Pace] = {
+    "fixed 1 s": lambda *_: 1.0,
+    "fixed 5 s": lambda *_: 5.0,
+    "fixed 10 s": lambda *_: 10.0,
+    "this action, without history": lambda waited, _: pause_after(waited),
+    "this action, with history": lambda waited, expected: pause_after(waited, waited, expected),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A DAG run of so many seconds, and what the last ones took."""
+
+    duration: float
+    past: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Means over many runs: looks of a run; seconds until its end is seen, in the worst of twenty, and of short runs."""
+
+    looks: float
+    seen_after: float
+    at_the_95th: float
+    short_seen_after: float
+
+
+def runs(count: int = RUNS, *, usually: float | None = None, seed: int = SEED) -> Iterator[Run]:
+    """Make up runs; `usually`: of a DAG that takes so long, with neither failures nor stragglers."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    for _ in range(count):
+        middle = usually or min(max(360 * exp(chance.gauss(0, 1.2)), 20), 7200)
+        spread = 0.1 if usually else min(max(0.2 * exp(chance.gauss(0, 0.5)), 0.05), 0.6)
+        past = tuple(middle * exp(chance.gauss(0, spread)) for _ in range(10))
+        duration, fate = middle * exp(chance.gauss(0, spread)), 1.0 if usually else chance.random()
+        if fate < 0.05:
+            duration *= chance.random()
+        elif fate < 0.08:
+            duration *= chance.uniform(2, 5)
+        yield Run(max(duration, 1.0), past)
+
+
+def simulate(pace: Pace, made_up: list[Run], seed: int = SEED) -> Figures:
+    """Wait for the end of each run at this pace, with a jitter of a tenth."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    looks, late, short = [], [], []
+    for run in made_up:
+        expected, waited, count = usual(run.past), 0.0, 0
+        while waited < run.duration:
+            waited += pace(waited, expected) * chance.uniform(0.9, 1.1)
+            count += 1
+        looks.append(count)
+        late.append(waited - run.duration)
+        if run.duration < SHORT:
+            short.append(waited - run.duration)
+    return Figures(mean(looks), mean(late), quantiles(late, n=20)[-1], mean(short) if short else 0.0)
+
+
+def table() -> list[str]:
+    """The lines of a Markdown table."""
+    everything, ten_minutes = list(runs()), list(runs(500, usually=600))
+    lines = [
+        "| strategy | requests a run | end seen after, mean (p95) s | runs under 60 s | a 10 min run: requests, end seen |",
+        "|---|---|---|---|---|",
+    ]
+    for name, pace in STRATEGIES.items():
+        all_of_them, ten = simulate(pace, everything), simulate(pace, ten_minutes)
+        lines.append(
+            f"| {name} | {all_of_them.looks:.0f} | {all_of_them.seen_after:.1f} ({all_of_them.at_the_95th:.1f}) "
+            f"| {all_of_them.short_seen_after:.1f} | {ten.looks:.0f}, {ten.seen_after:.1f} s |"
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    print("\n".join(table()))
