@@ -322,6 +322,21 @@ def test_the_run_ran_another_commit(github: GitHubApi, ran: str | None, wait: st
         assert (ran or "no bundle version") in outcome.error.detail
 
 
+def test_the_run_is_moved_to_another_commit(github: GitHubApi) -> None:
+    """A run that somebody cleared meanwhile, so that it went on with another commit's code, is no success of this commit."""
+    with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=MINE)]) as fake:
+
+        def clear() -> None:
+            (run,) = fake._world.runs.values()
+            run.bundle_version = OLD
+
+        outcome = gate(fake, github, after(1, clear))
+
+        assert outcome.error is not None
+        assert (outcome.result, outcome.error.title) == ("error", "The DAG run runs another commit")
+        assert [run.state for run in fake.runs("sales")] == ["success"]
+
+
 def test_a_run_that_is_there_is_held_to_the_commit_too(github: GitHubApi) -> None:
     """A run that only is waited for, and one that was there already, must have run with the commit as well."""
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=OLD)]) as fake:

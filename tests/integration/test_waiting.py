@@ -144,3 +144,16 @@ def test_trigger_false_never_makes_a_run(fake: FakeAirflow) -> None:
     assert outcome.result == "error"
     assert isinstance(outcome.error, RunNotFound)
     assert fake.received("POST", "/dagRuns") == []
+
+
+@pytest.mark.parametrize(("past", "at_least"), [(0, 0.9), (2, 0.9), (3, 2.7)])
+def test_the_dag_s_past_paces_the_looks(fake: FakeAirflow, past: int, at_least: float) -> None:
+    """Three successful runs that took ten minutes make the looks at the next one seldom at its beginning; two do not."""
+    for number in range(past):
+        fake.create_run("long", f"old{number}", state="success", took=600.0)
+    time = VirtualTime()
+    outcome = run_gate(fake, time=time, dag_id="long", timeout="1m")
+
+    assert outcome.result == "timeout"
+    running = time.slept[2:5]  # the first two looks find it queued, and running
+    assert at_least <= min(running) < 1.3 * at_least
