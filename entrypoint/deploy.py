@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from entrypoint.connection import TO_EXPLAIN
+from entrypoint.connection import BEFORE_TRIGGER, TO_EXPLAIN
 from entrypoint.errors import AirflowUnreachable, InvalidInputs, Mistake, UnexpectedAnswer
 from entrypoint.gate.commit import require_commit
 from entrypoint.gate.deployment import AFTERWARDS, Deployment
@@ -77,4 +77,5 @@ class Deploy:
         """Make sure that the run has the code. Raises WrongCode, or that GitHub does not answer."""
         if commit := self._settings.expect_commit:
             look = partial(require_commit, run, commit, self._commits)
-            self._line.patience.read(look, until=self._line.until)
+            # Not for the whole timeout: meanwhile nobody looks at the run.
+            self._line.patience.read(look, until=min(self._line.until, self._line.clock() + BEFORE_TRIGGER))

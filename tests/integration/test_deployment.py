@@ -405,6 +405,17 @@ def test_github_fails_in_passing(github: GitHubApi, fault: Fault) -> None:
         assert gate(fake, github, run_id="r1").result == "success"
 
 
+def test_github_is_gone_after_the_trigger(github: GitHubApi) -> None:
+    """If nobody can tell what commit a run has, since GitHub is gone, the step fails, and long before its timeout."""
+    with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=(MINE, MINE, LATER))]) as fake:
+        github.fault(Fault.RESET, times=1000)
+        time = VirtualTime()
+        outcome = gate(fake, github, time, timeout="1h")
+
+        assert (outcome.result, triggers(fake)) == ("error", 1)
+        assert time.now - 1000 <= 61
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_github_redirects(github: GitHubApi, status: int) -> None:
     """A redirect of GitHub's API is not followed: the token arrives nowhere else, and nothing is triggered."""
