@@ -6,7 +6,7 @@ Between the story (`action.py`), which asks, and the rooms that know (`gate/`), 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,8 @@ class Explainer:
         self._line = line
         self._settings = settings
         self.extras = extras
-        self.relevant = Relevant(settings.dag_id, lambda files: names(files, settings.dag_id, workspace))
+        # Asked once about the same files: it is a walk through the checkout, and an import error may be looked at often.
+        self.relevant = Relevant(settings.dag_id, cache(lambda files: names(files, settings.dag_id, workspace)))
         self._watch = Watch(self.extras, line.patience, self._diagnose)
 
     @property

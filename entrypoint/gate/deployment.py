@@ -75,7 +75,6 @@ class Deployment:
         self._relevant = relevant
         self._may_run = may_run
         self._known: dict[tuple[str, str], tuple[str, ...]] | None = None
-        self._ours: dict[tuple[object, ...], bool] = {}
         self._was_there: bool | None = None
         self._parsed_at: datetime | None = None
         self._parsings = 0
@@ -137,19 +136,12 @@ class Deployment:
             return None
         known, self._known = self._known, {(fault.bundle, fault.filename): _signature(fault) for fault in faults}
         found = None
-        for fault in filter(partial(self._is_ours, dag), faults):
+        for fault in (fault for fault in faults if self._relevant(fault, dag)):
             place = fault.bundle, fault.filename
             if known is not None and known.get(place) != self._known[place]:
                 raise broken(self._dag_id, fault)
             found = found or fault
         return found
-
-    def _is_ours(self, dag: Dag | None, fault: ImportFault) -> bool:
-        """Return whether it may be this DAG's; asked once for each, since that may take a walk through the checkout."""
-        key = (dag is None, fault.bundle, fault.filename, *_signature(fault))
-        if key not in self._ours:
-            self._ours[key] = self._relevant(fault, dag)
-        return self._ours[key]
 
     def _ask_to_parse(self, dag: Dag) -> None:
         """Ask for what would come by itself, but later: at once, and after each parsing that did not do, ever more seldom."""
