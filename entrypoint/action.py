@@ -181,13 +181,16 @@ class Gate:
         settings = self._settings
         expected = None if run.ended else explain.usual(run)
         times = Times(self._since, settings.timeout, settings.start_timeout, settings.poll_interval, expected)
+        if not run.ended:
+            explain.look(run)
         while True:
-            run, entered = wait(airflow, run, self._patience, times, partial(self._seen, explain))
+            seen = partial(self._seen, explain)
+            run, entered = wait(airflow, run, self._patience, times, meanwhile=seen, due=explain.due)
             now = self._clock()
             self._learn(run=run, waited=now - self._since, state_for=now - entered)
             self._line.allow(AT_THE_END)
             self._read_tasks(airflow, explain, run)
-            again = self._look_again(airflow, run) if run.ended else run
+            again = self._look_again(airflow, run)
             if again.ended == run.ended:
                 self._learn(run=again)
                 return again
@@ -207,7 +210,13 @@ class Gate:
         self._learn(tasks=tasks)
 
     def _look_again(self, airflow: Airflow, run: DagRun) -> DagRun:
-        """Return the run as it is now that its tasks are read: an end can be taken back. What cannot be read stands."""
+        """Return the run as it is now that its tasks are read: an end can be taken back. What cannot be read stands.
+
+        A clear leaves tasks unfinished, so if none is there was none before they were read.
+        """
+        tasks = self.outcome.tasks
+        if not run.ended or (tasks is not None and all(task.over for task in tasks)):
+            return run
         try:
             look = partial(airflow.get_run, run.dag_id, run.run_id)
             return self._patience.read(look, until=self._line.until) or run

@@ -56,7 +56,7 @@ class Explainer:
         self.extras = extras
         # Asked once about the same files: it is a walk through the checkout, and an import error may be looked at often.
         self.relevant = Relevant(settings.dag_id, cache(lambda files: names(files, settings.dag_id, workspace)))
-        self._watch = Watch(self.extras, line.patience, self._diagnose)
+        self._watch = Watch(self.extras, line.patience, self._diagnose, live=settings.logs != "none")
 
     @property
     def turned_off(self) -> tuple[str, ...]:
@@ -77,6 +77,10 @@ class Explainer:
     def look(self, run: DagRun) -> None:
         """Look at the tasks of a run that was just seen, and tell what changed or why nothing does."""
         self._watch.look(run)
+
+    def due(self, run: DagRun) -> float:
+        """Return the moment on the clock from which on a run that is like this is to be looked at again."""
+        return self._watch.due(run)
 
     def ask_for_tasks(self, look: Callable[[], Tasks]) -> Tasks | None:
         """Return all task instances as they are now, None if they cannot be read."""

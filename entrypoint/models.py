@@ -147,6 +147,11 @@ class TaskInstance:
     pool: str | None = None
 
     @property
+    def over(self) -> bool:
+        """Whether Airflow will do nothing more about it, unless somebody clears it."""
+        return self.state in ("success", "failed", "skipped", "upstream_failed", "removed")
+
+    @property
     def cut_off(self) -> bool:
         """Whether a `dagrun_timeout` ended it while it ran: skipped, begun, and never ended (measured on 2.11.2 and 3.3.2)."""
         return self.state == "skipped" and self.start_date is not None and self.end_date is None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from entrypoint.airflow.dialect import Tasks
     from entrypoint.airflow.transport import Authorizer, Transport
     from entrypoint.evidence import Health, HumanInput, ImportFault, Pool, TaskLog
-    from entrypoint.models import Dag, DagRun, RunRequest, TaskInstance
+    from entrypoint.models import Dag, DagRun, RunRequest, RunState, TaskInstance
     from entrypoint.wire.answers import Answer
 
 
@@ -54,6 +54,16 @@ class Airflow(Protocol):
 
     def get_run(self, dag_id: str, run_id: str) -> DagRun | None:
         """Return the DAG run, None if Airflow itself says that there is none."""
+
+    def listen(self, run: DagRun, interval: float, take: Callable[[RunState], bool], silence: float) -> None:
+        """Let Airflow tell the run's state every `interval` seconds, as long as `take` returns True and it goes on.
+
+        That it stops by itself proves nothing: so it does when the run is deleted (airflow-3.md 6).
+
+        Raises:
+            NotSupported: this version cannot.
+            AirflowUnreachable: also after `silence` seconds without a word.
+        """
 
     def clear(self, dag_id: str, run_id: str, tasks: Tasks) -> None:
         """Ask once to clear task instances of a run that has ended, so that it runs again. Raises RunNotFound."""

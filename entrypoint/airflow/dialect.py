@@ -14,6 +14,7 @@ from entrypoint.errors import Conflict, DagNotFound, InvalidConf, NotSupported, 
 from entrypoint.models import CANCELLED, Dag, DagRun, RunRequest, RunState, TaskInstance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from entrypoint.airflow.transport import Transport
@@ -73,6 +74,18 @@ class Dialect:
     def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
         """Return the task instance's page in Airflow's UI."""
         raise NotImplementedError
+
+    def listen(  # Airflow 2 tells nothing by itself
+        self,
+        run: DagRun,  # noqa: ARG002
+        interval: float,  # noqa: ARG002
+        take: Callable[[RunState], bool],  # noqa: ARG002
+        silence: float,  # noqa: ARG002
+    ) -> None:
+        """See `Airflow`."""
+        raise NotSupported(
+            "This Airflow does not tell a run's state by itself", f"Airflow {self.version}; it needs 3.1.", ""
+        )
 
     # What both share.
 

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from entrypoint.airflow.answers import is_refusal, no_longer, unauthorized
@@ -116,6 +117,21 @@ class Transport:
         """
         return self._presented(_Request("GET", path, params, None, accept, take), self.authorizer)
 
+    def listen(self, path: str, params: Mapping[str, Any], take: Callable[[bytes], bool], silence: float) -> Answer:
+        """Send a GET whose answer goes on and on, and hand over what comes as soon as it does, until `take` returns False.
+
+        Args:
+            path: below the base URL.
+            params: the query.
+            take: is given pieces that need not end where a line does.
+            silence: seconds without a byte after which nothing more is expected.
+
+        Raises:
+            AirflowUnreachable: also when it falls silent. UnexpectedAnswer, Unauthorized: as `send`.
+        """
+        request = _Request("GET", path, params, None, take=take, silence=silence)
+        return self._presented(request, self.authorizer)
+
     def put(self, path: str) -> Answer:
         """Send a PUT of which the status alone is answer enough; Airflow 2 sends no JSON with it. Raises as `send`."""
         return self._presented(_Request("PUT", path, None, None, take=lambda _: False), self.authorizer)
@@ -147,14 +163,19 @@ class Transport:
             self.server_time = _date(response.headers.get("Date"))
             if request.take is None or response.status_code >= 300:
                 return read(source, response)
+            if request.silence < inf:
+                return _passed_on(source, response, request.take)
             return _handed_over(source, response, request.take, until)
 
         headers = {name: value.reveal() for name, value in self._headers} | {"Accept": request.accept}
+        if request.silence < inf:
+            headers["Accept-Encoding"] = "identity"  # or whoever compresses may keep a line back
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         url = f"{self.base_url}{request.path}"
         return self._wire.send(
-            Sending(request.method, url, source, headers, request.params, request.body, authorizer), use
+            Sending(request.method, url, source, headers, request.params, request.body, authorizer, request.silence),
+            use,
         )
 
 
@@ -166,6 +187,7 @@ class _Request:
     body: bytes | None
     accept: str = "application/json"
     take: Callable[[bytes], bool] | None = None
+    silence: float = inf
 
 
 def _date(text: str | None) -> datetime | None:
@@ -178,5 +200,13 @@ def _date(text: str | None) -> datetime | None:
 def _handed_over(source: str, response: requests.Response, take: Callable[[bytes], bool], until: float) -> Answer:
     for chunk in response.iter_content(_CHUNK):
         if not take(chunk) or time.monotonic() > until:
+            break
+    return Answer(response.status_code, None, origin_of(source, response))
+
+
+def _passed_on(source: str, response: requests.Response, take: Callable[[bytes], bool]) -> Answer:
+    # Not `iter_content`: of an answer without chunks, as a gateway may make it, that waits until a whole piece is there.
+    while piece := response.raw.read1(_CHUNK, decode_content=True):
+        if not take(piece):
             break
     return Answer(response.status_code, None, origin_of(source, response))

@@ -9,15 +9,17 @@ from entrypoint.airflow.answers import optional
 from entrypoint.airflow.dialect import not_supported, segment, stopped_note
 from entrypoint.airflow.insight import Insight
 from entrypoint.airflow.logs import JsonLog
+from entrypoint.airflow.states import StateLines
 from entrypoint.errors import NotSupported
 from entrypoint.evidence import HumanInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from entrypoint.airflow.dialect import Tasks
     from entrypoint.airflow.logs import LogReader
-    from entrypoint.models import DagRun, RunRequest, TaskInstance
+    from entrypoint.models import DagRun, RunRequest, RunState, TaskInstance
     from entrypoint.wire.answers import Answer
 
 _PAGE = 100
@@ -60,6 +62,19 @@ class V2(Insight):
                 break
             offset += len(items)
         return tuple(tasks.values())
+
+    def listen(self, run: DagRun, interval: float, take: Callable[[RunState], bool], silence: float) -> None:
+        """See `Airflow`. From 3.1 on (airflow-3.md 6)."""
+        if self._release < (3, 1):
+            return super().listen(run, interval, take, silence)
+        path = f"{self.api}/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/wait"
+        lines = StateLines(take)
+        answer = self._transport.listen(path, {"interval": interval}, lines.take, silence)
+        if answer.status != 200:
+            raise answer.unexpected(answer.detail or "the status means nothing here.")
+        if lines.strange:
+            raise answer.unexpected("a line of it tells no state.")
+        return None
 
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Return the run's page (airflow-3.md 3)."""

@@ -102,7 +102,7 @@ class Deployment:
             if now >= until:
                 raise lack
             self._patience.progress.lacking(lack, until - now)
-            self._patience.about(pause_after(now - began), until - now)
+            self._patience.sleep(min(self._patience.about(pause_after(now - began)), until - now))
 
     def _look(self, until: float) -> ActionError | None:
         """Return what is lacking, None if nothing is."""

@@ -76,9 +76,9 @@ class Patience:
         self._spread = spread
         self._jitter = jitter
 
-    def about(self, seconds: float, most: float) -> None:
-        """Sleep for about so long, and no longer than `most`."""
-        self.sleep(min(seconds * self._jitter(), most))
+    def about(self, seconds: float) -> float:
+        """Return about so many seconds."""
+        return seconds * self._jitter()
 
     def read(self, look: Callable[[], T], *, until: float, unexpected: bool = True) -> T:
         """Return what `look` returns, repeating it while it fails in passing.

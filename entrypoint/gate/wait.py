@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, RunNotFound, Unauthorized, UnexpectedAnswer
+from entrypoint.gate.listen import Ear, Heard
 from entrypoint.gate.pace import pause_after
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from entrypoint.airflow import Airflow
     from entrypoint.gate.pace import Usual
     from entrypoint.gate.patience import Patience
-    from entrypoint.models import DagRun
+    from entrypoint.models import DagRun, RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ def wait(
     run: DagRun,
     patience: Patience,
     times: Times,
+    *,
     meanwhile: Callable[[DagRun], None] = lambda _: None,
+    due: Callable[[DagRun], float] = lambda _: inf,
 ) -> tuple[DagRun, float]:
     """Look at the run until it has ended or the time is over.
 
@@ -56,6 +59,7 @@ def wait(
         patience: clock, sleep, and the rule for failed looks.
         times: how long, and how often.
         meanwhile: is called with the run after every look at it that is not the last.
+        due: returns the moment on the clock from which on that is wanted again, for a run that is like this.
 
     Returns:
         The run as last seen (not ended: the time is over), and the moment since which it is in that state.
@@ -64,52 +68,96 @@ def wait(
         RunNotFound: somebody deleted the run meanwhile.
         Unauthorized, Forbidden: the credential is refused now.
     """
-    deadline, entered = times.since + times.timeout, times.since
-    look = partial(airflow.get_run, run.dag_id, run.run_id)
-    bad_news = False
-    patience.progress.state(run)
-    while not run.ended:
-        now = patience.clock()
-        end = min(deadline, entered + times.start_timeout) if run.state == "queued" else deadline
-        if now >= end:
-            break
-        _rest(patience, times, _running_for(airflow, run, now - entered), end - now)
+    return _Wait(airflow, run, patience, times, due).until_its_end(meanwhile)
+
+
+class _Wait:
+    def __init__(
+        self, airflow: Airflow, run: DagRun, patience: Patience, times: Times, due: Callable[[DagRun], float]
+    ) -> None:
+        self._airflow = airflow
+        self._run = run
+        self._patience = patience
+        self._times = times
+        self._due = due
+        self._ear = Ear(airflow, patience)
+        self._entered = times.since
+        self._deadline = times.since + times.timeout
+        self._bad_news = False
+
+    def until_its_end(self, meanwhile: Callable[[DagRun], None]) -> tuple[DagRun, float]:
+        self._patience.progress.state(self._run)
+        while not self._run.ended and self._left() > 0:
+            heard = self._rest()
+            if heard is not Heard.GOES_ON or self._left() <= 0:
+                try:
+                    seen = self._look()
+                except (AirflowUnreachable, UnexpectedAnswer):
+                    break
+                if heard is Heard.END and not self._run.ended:
+                    self._ear.doubt()
+                if not seen:
+                    continue
+            if not self._run.ended:
+                meanwhile(self._run)
+        return self._run, self._entered
+
+    def _left(self) -> float:
+        """Return the seconds for which the run may go on as it is."""
+        end = self._deadline
+        if self._run.state == "queued":
+            end = min(end, self._entered + self._times.start_timeout)
+        return end - self._patience.clock()
+
+    def _rest(self) -> Heard:
+        """Let the time until the next look pass, and tell what was heard meanwhile."""
+        fixed, began, left = self._times.poll_interval, self._patience.clock(), self._left()
+        if fixed is not None:
+            self._patience.sleep(min(fixed, left))
+            return Heard.NOTHING
+        waited = began - self._times.since
+        pause = self._patience.about(pause_after(waited, self._running_for(), self._times.expected))
+        most = max(min(left, self._due(self._run) - began), 0.0)
+        heard = self._ear.listen(self._run, waited, most, self._hear)
+        if heard is Heard.NOTHING:
+            spent = self._patience.clock() - began
+            self._patience.sleep(max(min(pause - spent, self._left()), 0.0))
+        return heard
+
+    def _hear(self, state: RunState) -> bool:
+        self._saw(replace(self._run, state=state))
+        return self._patience.clock() < self._due(self._run)
+
+    def _look(self) -> bool:
+        """Look at the run, and return whether it was seen. Raises as `wait`, and the last failure at the deadline."""
+        look = partial(self._airflow.get_run, self._run.dag_id, self._run.run_id)
         try:
-            seen = patience.read(look, until=deadline)
-        except (AirflowUnreachable, UnexpectedAnswer):
-            break
+            seen = self._patience.read(look, until=self._deadline)
         except (Unauthorized, Forbidden):
-            if bad_news:
+            if self._bad_news:
                 raise
-            bad_news = True
-            continue
-        if seen is None and bad_news:
-            raise _deleted(run)
-        bad_news = seen is None
-        if seen is None:
-            continue
-        if seen.state != run.state:
-            entered = patience.clock()
-        run = seen
-        patience.progress.state(run)
-        if not run.ended:
-            meanwhile(run)
-    return run, entered
+            self._bad_news = True
+            return False
+        if seen is None and self._bad_news:
+            raise _deleted(self._run)
+        self._bad_news = seen is None
+        if seen is not None:
+            self._saw(seen)
+        return seen is not None
 
+    def _saw(self, run: DagRun) -> None:
+        if run.state != self._run.state:
+            self._entered = self._patience.clock()
+        self._run = run
+        self._patience.progress.state(run)
 
-def _rest(patience: Patience, times: Times, running: float | None, left: float) -> None:
-    if times.poll_interval is None:
-        patience.about(pause_after(patience.clock() - times.since, running, times.expected), left)
-    else:
-        patience.sleep(min(times.poll_interval, left))
-
-
-def _running_for(airflow: Airflow, run: DagRun, seen: float) -> float | None:
-    """Return for how long the run has been running: by Airflow's clock, too, for it may have begun before it was seen."""
-    if run.state != "running":
-        return None
-    now, start = airflow.now, run.start_date
-    return seen if now is None or start is None else max(seen, (now - start).total_seconds())
+    def _running_for(self) -> float | None:
+        """Return for how long the run has been running: by Airflow's clock, too, for it may have begun before it was seen."""
+        if self._run.state != "running":
+            return None
+        seen = self._patience.clock() - self._entered
+        now, start = self._airflow.now, self._run.start_date
+        return seen if now is None or start is None else max(seen, (now - start).total_seconds())
 
 
 def _deleted(run: DagRun) -> RunNotFound:

@@ -1,12 +1,13 @@
 """The task instances of a DAG run while it is waited for: what changed, and whether anything does.
 
-Nothing here bears on the verdict. It asks only for what changed, less and less often while nothing does (waiting.md 3).
+Nothing here bears on the verdict. It asks only for what changed, and the less often the longer the run takes (waiting.md 3).
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
+from math import inf, sqrt
 from typing import TYPE_CHECKING
 
 from entrypoint.gate.extras import Feature
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
     from entrypoint.gate.patience import Patience
     from entrypoint.models import Blocker, DagRun, TaskInstance
 
-OFTEN, SELDOM = 3.0, 30.0
-"""Seconds between two looks at the task instances, while they change and while they do not."""
+OFTEN, SELDOM = 3.0, 60.0
+"""Seconds between two looks at the task instances, at the beginning of a run and in a long one."""
+_GROWTH = 3.4
+"""By how much that grows, times the square root of the seconds that the run has been running: 17 looks in 10 minutes."""
 STALLED, STALLED_AT_WORK = 15.0, 120.0
 """Seconds without any change after which the reason is looked for: with nothing at work, and with something."""
+STALLED_UNWATCHED = 900.0
+"""The same for a run whose task instances are not looked at meanwhile."""
 AGAIN = 60.0
 """Seconds until it is looked for once more; twice as long each time."""
 _AT_WORK = ("running", "deferred", "up_for_retry", "up_for_reschedule", "restarting")
@@ -39,6 +44,7 @@ class Watch:
         extras: asks for what only explains.
         patience: clock, and who is told.
         diagnose: finds out why the run does not move.
+        live: whether to tell progress. If not, the task instances of a running run are read only to find out why it stalls.
     """
 
     def __init__(
@@ -46,15 +52,18 @@ class Watch:
         extras: Extras,
         patience: Patience,
         diagnose: Callable[[DagRun, tuple[TaskInstance, ...]], tuple[Blocker, ...]],
+        *,
+        live: bool = True,
     ) -> None:
         self.blockers: tuple[Blocker, ...] = ()
         self._extras = extras
         self._patience = patience
         self._diagnose = diagnose
+        self._live = live
         self._known: dict[Key, TaskInstance] = {}
         self._state: str | None = None
         self._since: datetime | None = None
-        self._due = self._moved_at = patience.clock()
+        self._due = self._moved_at = self._entered = patience.clock()
         self._diagnosis_due, self._pause = 0.0, AGAIN
 
     @property
@@ -66,20 +75,34 @@ class Watch:
         """Look at the task instances of a run that was just seen, if it is time to; find out why it stalls, if it does."""
         now = self._patience.clock()
         if run.state != self._state:
-            self._state, self._due = run.state, now
+            self._state, self._due, self._entered = run.state, now, now
             self._moved()
-        if run.state == "running" and now >= self._due:
+        if run.state == "running" and (now >= self._due if self._live else now >= self._stalled_at()):
             self._read(run)
-            self._due = now + min(max(OFTEN, (now - self._moved_at) / 4), SELDOM)
-        at_work = any(task.state in _AT_WORK for task in self._known.values())
-        stalled = now - self._moved_at >= (STALLED_AT_WORK if at_work else STALLED)
-        if stalled and now >= self._diagnosis_due:
+            self._due = now + min(max(OFTEN, _GROWTH * sqrt(now - self._entered)), SELDOM)
+        if now >= self._stalled_at():
             self._diagnosis_due, self._pause = now + self._pause, 2 * self._pause
             told = {blocker.title for blocker in self.blockers}
             self.blockers = self._diagnose(run, self.tasks)
             for blocker in self.blockers:
                 if blocker.title not in told:
                     self._patience.progress.blocked(blocker)
+
+    def due(self, run: DagRun) -> float:
+        """Return the moment on the clock from which on a run that is like this is to be looked at again."""
+        if run.state != self._state:
+            return self._patience.clock() if self._live or run.state == "queued" else inf
+        return self._due if run.state == "running" and self._live else self._stalled_at()
+
+    def _stalled_at(self) -> float:
+        """Return the moment on the clock at which to find out why the run does not move, unless it does until then."""
+        if self._state == "running" and not self._live:
+            patience = STALLED_UNWATCHED
+        elif any(task.state in _AT_WORK for task in self._known.values()):
+            patience = STALLED_AT_WORK
+        else:
+            patience = STALLED
+        return max(self._moved_at + patience, self._diagnosis_due)
 
     def saw(self, tasks: tuple[TaskInstance, ...]) -> None:
         """Take note of task instances as they are now, and tell what changed."""

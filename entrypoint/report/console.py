@@ -19,7 +19,6 @@ HEARTBEAT = 60.0
 """Seconds without a change after which the log says that the step is still waiting."""
 NOTICES = 2
 """Annotations about what keeps the run from moving: a step has ten in all (`annotations.py` has the others)."""
-_OVER = ("success", "failed", "skipped", "upstream_failed", "removed")
 _SAID = {
     "running": "is running",
     "success": "succeeded",
@@ -106,7 +105,7 @@ class Console:
 
     def tasks(self, changes: Sequence[tuple[TaskInstance | None, TaskInstance]], tasks: Sequence[TaskInstance]) -> None:
         """Task instances changed: a line for each, and one for all instances of a mapped task together."""
-        done = sum(task.state in _OVER for task in tasks)
+        done = sum(task.over for task in tasks)
         self._progress = f"{done} of {len(tasks)} tasks"
         lines = [
             f"{task.name} {_SAID[task.state]}{_how(task)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -38,7 +39,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A request. `source` is how error texts name it; `auth` adds the credential."""
+    """A request.
+
+    Attributes:
+        source: how error texts name it.
+        auth: adds the credential.
+        longest: seconds without a byte after which it counts as unanswered, if that is less than what any answer may take.
+    """
 
     method: str
     url: str
@@ -47,6 +54,7 @@ class Sending:
     params: Mapping[str, Any] | None = None
     body: bytes | Mapping[str, str] | None = field(default=None, repr=False)
     auth: AuthBase | Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None
+    longest: float = inf
 
 
 class Wire:
@@ -94,7 +102,7 @@ class Wire:
             AirflowUnreachable: no answer, or a cut one. The request may have taken effect.
             UnexpectedAnswer: the TLS certificate is not trusted.
         """
-        limit = self._read_timeout()
+        limit = min(self._read_timeout(), sending.longest)
         began = time.monotonic()
         try:
             with self._session.request(

@@ -13,7 +13,8 @@ from entrypoint.interrupt import Interrupted
 from tests.integration.scenes import DEPLOYMENTS
 from tests.support.doors import GitHubApi, Trap
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
-from tests.support.gate import CONTEXT, VirtualTime, run_gate
+from tests.support.gate import CONTEXT, run_gate
+from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,8 @@ import yaml
 
 from dev.runner import Process, Step
 from tests.integration.scenes import DEPLOYMENTS, SCENES, Scene
-from tests.support.gate import VirtualTime, run_step
+from tests.support.gate import run_step
+from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
     from dev.runner import StepResult

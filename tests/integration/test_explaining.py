@@ -26,7 +26,8 @@ from tests.support.fake_airflow import (
     Fault,
     Version,
 )
-from tests.support.gate import CONTEXT, VirtualTime, run_gate
+from tests.support.gate import CONTEXT, run_gate
+from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,8 +155,8 @@ def test_progress_is_told_against_what_is_usual(version: Version, capsys: pytest
     """Each change is a line, mapped tasks are counted, and progress is a part of the median of the last successful runs."""
     tasks = (
         FakeTask("extract", states={2: "running", 4: "success"}),
-        FakeTask("transform", states={4: "running", 6: "up_for_retry", 8: "running", 10: "success"}, retries=1),
-        *(FakeTask("load", map_index=index, states={10: "running", 14: "success"}) for index in range(50)),
+        FakeTask("transform", states={4: "running", 6: "up_for_retry", 12: "running", 14: "success"}, retries=1),
+        *(FakeTask("load", map_index=index, states={14: "running", 18: "success"}) for index in range(50)),
     )
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=20)]) as fake:
         for name, seconds in (("a", 60.0), ("b", 100.0), ("c", 900.0)):

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from entrypoint.action import AT_THE_END
 from entrypoint.connection import BEFORE_TRIGGER
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
-from tests.support.gate import VirtualTime, run_gate
+from tests.support.gate import run_gate
+from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
     from entrypoint.models import Outcome

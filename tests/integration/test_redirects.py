@@ -12,7 +12,8 @@ import requests
 from tests.integration.scenes import SCENES
 from tests.support.doors import Gateway, GitHubOidc, Mwaa, TokenUrl, Trap, Tunnel, bearer, certificates
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
-from tests.support.gate import VirtualTime, run_step
+from tests.support.gate import run_step
+from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

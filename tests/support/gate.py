@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -14,9 +13,10 @@ from entrypoint.interrupt import Interrupts
 from entrypoint.settings import parse_settings
 from tests.support.guard import listening
 from tests.support.nouns import a_context
+from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from entrypoint.github.context import Context
     from entrypoint.models import Outcome
@@ -25,26 +25,6 @@ if TYPE_CHECKING:
 CONTEXT = a_context(workspace=Path())
 HANG = 0.2
 """Real seconds after which the gate gives up a request; a hanging server costs no more."""
-
-
-@dataclass
-class VirtualTime:
-    """A clock whose seconds pass only while somebody sleeps. `on_sleep` may do things meanwhile."""
-
-    now: float = 1000.0
-    slept: list[float] = field(default_factory=list)
-    on_sleep: Callable[[float], None] = lambda _: None
-
-    def clock(self) -> float:
-        """Return the seconds."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Let them pass."""
-        assert seconds >= 0
-        self.slept.append(seconds)
-        self.now += seconds
-        self.on_sleep(seconds)
 
 
 def run_gate(
@@ -67,7 +47,7 @@ def run_step(
     settings = parse_settings(given, context.workspace, environment)
     time = time or VirtualTime()
     line = Connection(settings, time.clock, time.sleep, read_timeout=hang)
-    with listening(given, environment, context.workspace) as ear:
+    with time.rules(), listening(given, environment, context.workspace) as ear:
         outcome = Gate(settings, context, Interrupts(), line).run()
         if outcome.error:
             ear.keep(f"{outcome.error.title}\n{outcome.error.detail}\n{outcome.error.hint}")

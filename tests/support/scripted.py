@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrypoint.gate.extras import Extras
 from entrypoint.gate.patience import Patience
-from tests.support.gate import VirtualTime
+from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

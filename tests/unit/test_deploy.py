@@ -18,8 +18,8 @@ from entrypoint.gate.refusal import Relevant
 from entrypoint.models import Dag
 from entrypoint.settings import parse_settings
 from entrypoint.wire.answers import AIRFLOW
-from tests.support.gate import VirtualTime
 from tests.support.nouns import SHA, START, a_context, a_run
+from tests.support.virtual import VirtualTime
 from tests.unit.script import Script, answer
 
 if TYPE_CHECKING:

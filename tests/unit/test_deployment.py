@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from entrypoint.models import IfPaused
-    from tests.support.gate import VirtualTime
     from tests.support.scripted import Recorder
+    from tests.support.virtual import VirtualTime
 
 COMMIT, OLD, LATER = "c" * 40, "a" * 40, "d" * 40
 NOT_FOUND = DagNotFound("Airflow has no such DAG", "dag_id 'sales': not found", "Check dag_id.")

@@ -14,7 +14,7 @@ from tests.support.nouns import a_task
 from tests.support.scripted import Bench, Script
 
 if TYPE_CHECKING:
-    from tests.support.gate import VirtualTime
+    from tests.support.virtual import VirtualTime
 
 DOWN = AirflowUnreachable("down", "", "")
 

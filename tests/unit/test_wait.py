@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.errors import AirflowUnreachable, Forbidden, RunNotFound, Unauthorized, UnexpectedAnswer
+from entrypoint.errors import AirflowUnreachable, Forbidden, NotSupported, RunNotFound, Unauthorized, UnexpectedAnswer
+from entrypoint.gate.listen import SLICE
 from entrypoint.gate.pace import Usual
 from entrypoint.gate.wait import Times, wait
 from entrypoint.models import DagRun
@@ -19,8 +20,10 @@ from tests.support.nouns import START
 from tests.support.scripted import Bench, Script
 
 if TYPE_CHECKING:
-    from tests.support.gate import VirtualTime
+    from collections.abc import Callable
+
     from tests.support.scripted import Recorder
+    from tests.support.virtual import VirtualTime
 
 DOWN = AirflowUnreachable("down", "", "")
 LOGIN_PAGE = UnexpectedAnswer("login page", "", "")
@@ -42,6 +45,7 @@ class Looks:
 
     get_run: Script
     now: Any = None
+    listen: Script = field(default_factory=lambda: Script([NotSupported("no", "", "")]))
 
 
 def waited(looks: list[Any], *, start: DagRun = QUEUED, **times: Any) -> tuple[DagRun, VirtualTime, Recorder, float]:
@@ -126,7 +130,7 @@ def test_what_is_done_meanwhile_is_done_after_every_look_but_the_last() -> None:
     bench, seen = Bench(), list[tuple[str, int]]()
     airflow: Any = Looks(Script([QUEUED, DOWN, None, RUNNING, RUNNING, SUCCESS]))
     times = Times(since=bench.time.now, timeout=600.0)
-    wait(airflow, QUEUED, bench.patience, times, lambda run: seen.append((run.state, airflow.get_run.calls)))
+    wait(airflow, QUEUED, bench.patience, times, meanwhile=lambda run: seen.append((run.state, airflow.get_run.calls)))
     assert seen == [("queued", 1), ("running", 4), ("running", 5)]
 
 
@@ -153,11 +157,10 @@ def test_no_sequence_of_looks_outlasts_the_timeout_or_invents_an_end(
 @pytest.mark.parametrize(
     ("start", "now", "pauses"),
     [
-        (None, None, [3.0, 3.0, 3.67]),  # it is taken to begin as soon as it is seen running
-        (START, START, [3.0, 3.0, 3.67]),
-        (START, START + timedelta(seconds=520), [3.0, 3.0, 3.0]),  # its end is likely
-        (START, START + timedelta(seconds=1000), [1.0, 1.0, 1.0]),  # it is late: as if nothing were known
-        (START, START - timedelta(seconds=30), [3.0, 3.0, 3.67]),  # clocks differ
+        (None, None, [5.0, 5.59, 8.14]),  # it is taken to begin as soon as it is seen running
+        (START, START, [5.0, 5.59, 8.14]),
+        (START, START + timedelta(seconds=600), [2.88, 2.88, 2.88]),  # its end is likely
+        (START, START - timedelta(seconds=30), [5.0, 5.59, 8.14]),  # clocks differ
     ],
 )
 def test_history_paces_the_looks(start: Any, now: Any, pauses: list[float]) -> None:
@@ -178,3 +181,118 @@ def test_the_wish_of_the_user_comes_before_history() -> None:
     wait(airflow, RUNNING, bench.patience, Times(bench.time.now, 600.0, inf, 7.0, Usual(600.0, 0.1)))
 
     assert bench.time.slept == [7.0, 7.0]
+
+
+class Telling:
+    """An Airflow that tells a run's state: each slice is the states that it tells, an error with which it breaks, or both."""
+
+    now = None
+
+    def __init__(self, time: VirtualTime, slices: list[list[Any]], looks: list[Any]) -> None:
+        self.get_run = Script(looks)
+        self.slices = slices
+        self.intervals: list[float] = []
+        self._time = time
+
+    def listen(self, _run: DagRun, interval: float, take: Callable[[Any], bool], _silence: float) -> None:
+        """Tell the states of a slice, the first at once; the last one repeats if it is given so."""
+        self.intervals.append(interval)
+        for place, state in enumerate(self.slices.pop(0) if self.slices else ["running"] * 1000):
+            if isinstance(state, Exception):
+                raise state
+            if place:
+                self._time.now += interval
+            if not take(state):
+                return
+
+
+def heard(
+    slices: list[list[Any]], looks: list[Any], due: Callable[[DagRun], float] = lambda _: inf, **times: Any
+) -> tuple[DagRun, Bench, Telling]:
+    """Wait for a run of an Airflow that tells."""
+    bench = Bench()
+    airflow: Any = Telling(bench.time, slices, looks)
+    last, _ = wait(
+        airflow, QUEUED, bench.patience, Times(**{"since": bench.time.now, "timeout": 600.0, **times}), due=due
+    )
+    return last, bench, airflow
+
+
+def test_the_end_that_is_told_is_looked_at() -> None:
+    """What was told is shown, nothing is slept, and the one look decides."""
+    last, bench, airflow = heard([["queued", "running", "running", "success"]], [FAILED])
+
+    assert last == FAILED
+    assert bench.time.slept == []
+    assert bench.told.states == ["queued", "queued", "running", "running", "failed"]
+    assert airflow.get_run.calls == 1
+
+
+def test_slices_follow_each_other_without_a_look() -> None:
+    """As long as Airflow tells that the run goes on nobody asks; the words come seldomer in the course of time."""
+    last, bench, airflow = heard([], [RUNNING], timeout=3600.0)
+
+    assert (last.state, airflow.get_run.calls) == ("running", 1)  # the look at the deadline
+    assert 3600 <= bench.time.now - 1000 <= 3605
+    assert sorted(set(airflow.intervals)) == [*airflow.intervals[:1], 2.0, 3.0, 5.0]
+    assert airflow.intervals == sorted(airflow.intervals)
+    assert len(airflow.intervals) <= 3600 / SLICE + 2
+
+
+def test_a_slice_ends_when_something_else_is_due() -> None:
+    """Whoever wants to look at the tasks is called in time, and the run is told as it was heard."""
+    bench, seen = Bench(), list[tuple[str, float]]()
+    airflow: Any = Telling(bench.time, [], [SUCCESS])
+    times = Times(since=bench.time.now, timeout=25.0)
+
+    def due(_: DagRun) -> float:
+        return (seen[-1][1] if seen else 1000.0) + 10
+
+    def meanwhile(run: DagRun) -> None:
+        seen.append((run.state, bench.time.now))
+
+    wait(airflow, QUEUED, bench.patience, times, meanwhile=meanwhile, due=due)
+    assert seen == [("running", 1010.0), ("running", 1020.0)]
+
+
+def test_a_run_may_stay_queued_only_for_its_start_timeout() -> None:
+    """What is told of a run that waits ends in time as well."""
+    last, bench, _ = heard([["queued"] * 1000], [QUEUED], start_timeout=30.0)
+
+    assert (last.state, bench.time.now) == ("queued", 1030.0)
+
+
+@pytest.mark.parametrize("broken", [[], [DOWN], [LOGIN_PAGE], ["running"], ["running", DOWN], [REFUSED]])
+def test_what_breaks_twice_is_given_up(broken: list[Any]) -> None:
+    """Whatever is no slice to its end is followed by a pause and a look; after the second in a row only looks are left."""
+    last, bench, airflow = heard([broken, broken, ["success"]], [RUNNING] * 5 + [SUCCESS])
+
+    assert last == SUCCESS
+    assert airflow.slices == [["success"]]
+    assert len(bench.time.slept) == 6
+    assert min(bench.time.slept) >= 1.0
+
+
+def test_one_failure_is_forgotten() -> None:
+    """A slice that works makes good for one that did not."""
+    last, _, airflow = heard(
+        [[DOWN], ["running"] * 100, [DOWN], ["running"] * 100, ["failed"]], [RUNNING] * 2 + [FAILED]
+    )
+
+    assert (last, airflow.slices) == (FAILED, [])
+
+
+def test_an_end_that_no_look_confirms_is_doubted() -> None:
+    """Who tells an end again and again that Airflow does not know is not listened to for ever."""
+    last, bench, airflow = heard([["success"]] * 5, [RUNNING] * 4 + [FAILED])
+
+    assert last == FAILED
+    assert len(airflow.slices) == 3
+    assert len(bench.time.slept) == 3
+
+
+def test_a_fixed_interval_listens_to_nobody() -> None:
+    """poll_interval means looks, and nothing else."""
+    last, _, airflow = heard([["success"]], [RUNNING, SUCCESS], poll_interval=7.0)
+
+    assert (last, airflow.intervals) == (SUCCESS, [])

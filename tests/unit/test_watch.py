@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, UnexpectedAnswer
-from entrypoint.gate.watch import AGAIN, OFTEN, SELDOM, STALLED, STALLED_AT_WORK, Watch
+from entrypoint.gate.watch import AGAIN, OFTEN, SELDOM, STALLED, STALLED_AT_WORK, STALLED_UNWATCHED, Watch
 from entrypoint.models import Blocker, DagRun, TaskInstance
 from tests.support.nouns import a_run, a_task
 from tests.support.scripted import Bench
@@ -55,12 +56,13 @@ class Watching:
     shown: Callable[[float], Any] = lambda _: ()
     why: Callable[[float], tuple[Blocker, ...]] = lambda _: ()
     clocked: bool = True
+    live: bool = True
     diagnosed: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.bench = Bench()
         self.airflow = Tasks(self.bench, self.shown, self.clocked)
-        self.watch = Watch(self.bench.extras(self.airflow), self.bench.patience, self._diagnose)
+        self.watch = Watch(self.bench.extras(self.airflow), self.bench.patience, self._diagnose, live=self.live)
 
     def _diagnose(self, _run: DagRun, _tasks: tuple[TaskInstance, ...]) -> tuple[Blocker, ...]:
         self.diagnosed.append(self.bench.time.now - START)
@@ -91,30 +93,39 @@ def test_a_queued_run_has_no_tasks_to_look_at() -> None:
     assert watching.look(RUNNING, 1).reads == [600.0]
 
 
-def test_reading_slows_down_while_nothing_changes() -> None:
-    """A run that does not change is read less and less often, and never seldomer than twice a minute."""
-    watching = Watching(lambda _: [a_task(state="running")]).look(RUNNING, 3600)
+@pytest.mark.parametrize(
+    "shown",
+    [lambda _: [a_task(state="running")], lambda passed: [a_task(state="running", try_number=int(passed / 10))]],
+)
+def test_reading_slows_down(shown: Callable[[float], Any]) -> None:
+    """Whether its tasks change or not, a run is read less and less often, and at the least once a minute."""
+    watching = Watching(shown).look(RUNNING, 3600)
 
-    assert watching.gaps[:3] == [OFTEN] * 3
+    assert watching.gaps[0] == OFTEN
     assert watching.gaps == sorted(watching.gaps)
     assert watching.gaps[-1] == SELDOM
-    assert 100 < len(watching.reads) < 150
+    assert sum(passed <= 600 for passed in watching.reads) == 17
 
 
-def test_reading_is_quick_while_tasks_change() -> None:
-    """A run whose tasks change again and again is read every few seconds, however long it has been running."""
-    watching = Watching(lambda passed: [a_task(state="running", try_number=int(passed / 10))]).look(RUNNING, 600)
+def test_a_run_that_is_not_to_be_told_live_is_read_only_once_it_stalls() -> None:
+    """Without live progress nothing is read but the tasks of a run that has been running for very long."""
+    watching = Watching(live=False).look(QUEUED, 10).look(RUNNING, 2000)
 
-    assert set(watching.gaps) == {OFTEN}
+    assert watching.reads == [10 + STALLED_UNWATCHED + more for more in (0, AGAIN, 3 * AGAIN, 7 * AGAIN, 15 * AGAIN)]
+    assert watching.diagnosed == watching.reads
 
 
-def test_a_change_quickens_the_reading_again() -> None:
-    """Whatever changes after a long quiet makes the next looks frequent."""
-    watching = Watching(lambda passed: [a_task(state="running" if passed < 1000 else "success")]).look(RUNNING, 1200)
-    change = next(place for place, passed in enumerate(watching.reads) if passed >= 1000)
-
-    assert watching.gaps[change - 1] == SELDOM
-    assert watching.gaps[change : change + 3] == [OFTEN] * 3
+@pytest.mark.parametrize("live", [True, False])
+def test_when_it_is_to_be_asked_again(live: bool) -> None:  # noqa: FBT001 - a table of pytest's
+    """It says when it wants to be called: at once for a change that is to be told, else when it would do something."""
+    watching = Watching(lambda _: [a_task(state="running")], live=live)
+    watch, time = watching.watch, watching.bench.time
+    assert watch.due(QUEUED) == time.now
+    watching.look(QUEUED, 1)
+    assert watch.due(QUEUED) == START + STALLED
+    assert watch.due(RUNNING) == (time.now if live else inf)
+    watching.look(RUNNING, 1)
+    assert watch.due(RUNNING) == START + 1 + (OFTEN if live else STALLED_UNWATCHED)
 
 
 def test_a_run_that_was_cleared_is_read_at_once() -> None:

@@ -48,7 +48,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer. With `stream` each item is sent as it comes, and `body` is ignored.
+    """One answer. With `stream` each item is sent as it comes, and `body` is ignored; a number: seconds until the next.
 
     `length`: of the stream, in bytes, if it is announced; else it is sent chunked, each item a chunk.
     `close`: the connection ends after it, unannounced, as uvicorn ends it after an uncaught exception.
@@ -59,7 +59,7 @@ class Answer:
     body: bytes = b""
     content_type: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    stream: Iterator[bytes] | None = None
+    stream: Iterator[bytes | float] | None = None
     length: int | None = None
     close: bool = False
     traffic: Traffic = field(default_factory=Traffic)

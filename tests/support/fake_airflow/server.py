@@ -209,8 +209,8 @@ class FakeAirflow(Scripting):
                 return echoed(request, status, content_type, after)
         return None
 
-    def _locked(self, stream: Iterator[bytes]) -> Iterator[bytes]:
-        """The chunks of a stream, each made under the lock, with a breath between them."""
+    def _locked(self, stream: Iterator[bytes | float]) -> Iterator[bytes | float]:
+        """The pieces of a stream, each made under the lock."""
         while True:
             with self._lock:
                 piece = next(stream, None)
@@ -218,5 +218,5 @@ class FakeAirflow(Scripting):
                 return
             yield piece
             listener = self._listener
-            if listener is None or listener.stopping.wait(0.005 if piece == b"\n" else 0):
+            if listener is None or listener.stopping.is_set():
                 return

@@ -177,10 +177,12 @@ class V2(V2Tasks):
             raise refuse(422, [{"type": "missing", "msg": "Field required"} | wrong])
         if float(interval) <= 0:
             raise refuse(422, [{"type": "greater_than", "msg": "Input should be greater than 0"} | wrong])
-        return Answer(200, stream=self._lines(self.run(call), call.request.query.get("result", [])))
+        lines = self._lines(self.run(call), call.request.query.get("result", []), float(interval))
+        return Answer(200, stream=lines)
 
-    def _lines(self, run: FakeRun, wanted: list[str]) -> Iterator[bytes]:
+    def _lines(self, run: FakeRun, wanted: list[str], interval: float) -> Iterator[bytes | float]:
         key = (run.dag_id, run.run_id)
+        yield 0.0
         while self.world.runs.get(key) is run:
             line: dict[str, Any] = {"state": self.world.look(run).state}
             if ended := line["state"] in {"success", "failed"}:
@@ -191,6 +193,7 @@ class V2(V2Tasks):
             yield b"\n"
             if ended:
                 return
+            yield interval
 
     def import_errors(self, call: Call) -> Answer:
         """GET the files that could not be parsed."""

@@ -23,6 +23,7 @@ from tests.support import ledger
 from tests.support.fake_airflow import tls
 from tests.support.fake_airflow.faults import Fault
 from tests.support.fake_airflow.messages import Answer, Request, Traffic
+from tests.support.virtual import before_a_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -194,7 +195,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self._write(answer.traffic, body[: len(body) // 2] if fault else body, len(answer.body))
 
-    def _send_stream(self, answer: Answer, stream: Iterator[bytes], fault: Fault | None, *, zipped: bool) -> None:
+    def _send_stream(
+        self, answer: Answer, stream: Iterator[bytes | float], fault: Fault | None, *, zipped: bool
+    ) -> None:
         """Sends pieces as they come, each readable at once; with a fault only the first line of them."""
         chunked = answer.length is None or zipped
         name, value = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(answer.length))
@@ -202,6 +205,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         squeeze = zlib.compressobj(wbits=31)
         for piece in stream:
+            if isinstance(piece, float):
+                if not before_a_line(piece, self._gone):
+                    self.close_connection = True
+                    return
+                continue
             sent = squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH) if zipped else piece
             self._write(answer.traffic, _chunk(sent) if chunked else sent, len(piece))
             if fault and piece.endswith(b"\n"):
@@ -227,10 +235,14 @@ class Handler(BaseHTTPRequestHandler):
     def _wait_for_the_client_to_give_up(self) -> None:
         deadline = time.monotonic() + self.server.hang_at_most
         while time.monotonic() < deadline and not self.server.stopping.is_set():
-            readable, _, _ = select.select([self.connection], [], [], 0.02)
-            # Under TLS a client that goes may say so first, and says nothing else in the middle of an exchange.
-            if readable and (self.server.context or not self.connection.recv(1, socket.MSG_PEEK)):
+            if self._gone(0.02):
                 return
+
+    def _gone(self, seconds: float) -> bool:
+        """Whether the client goes within these seconds, which pass otherwise."""
+        readable, _, _ = select.select([self.connection], [], [], seconds)
+        # Under TLS a client that goes may say so first, and says nothing else in the middle of an exchange.
+        return bool(readable and (self.server.context or not self.connection.recv(1, socket.MSG_PEEK)))
 
 
 def _chunk(piece: bytes) -> bytes:

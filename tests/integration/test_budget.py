@@ -1,0 +1,72 @@
+"""What a gate costs the Airflow that it waits for: requests are counted, nothing is timed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
+from tests.support.gate import run_gate
+from tests.support.virtual import VirtualTime
+
+TEN_MINUTES = 600.0
+EVERY_FIVE_SECONDS = 123
+"""Requests of a loop that looks every five seconds at such a run (waiting.md 1)."""
+
+
+class Waited:
+    """A gate that waited ten minutes for a run of one task; `late` are the seconds after which it knew of the end."""
+
+    def __init__(self, version: Version, *, past: int = 0, fault: Fault | None = None, logs: str = "failed") -> None:
+        time = VirtualTime()
+        start = time.now
+        task = FakeTask("load", states={1: "running"})
+        with FakeAirflow(version, dags=[FakeDag("long", tasks=(task,), looks=10_000)]) as fake:
+            for number in range(past):
+                fake.create_run("long", f"old{number}", state="success", took=TEN_MINUTES + number)
+            if fault is not None:
+                fake.fault(fault, on=("GET", "/wait"), times=10_000)
+
+            def end(_: float) -> None:
+                if time.now >= start + TEN_MINUTES:
+                    fake.states("long", ["success"])
+
+            time.on_sleep = end
+            self.outcome = run_gate(fake, time=time, dag_id="long", logs=logs)
+            self.sent = Counter(f"{one.method} {_kind(one.path)}" for one in fake.record)
+        self.late = time.now - start - TEN_MINUTES
+
+
+def _kind(path: str) -> str:
+    above, _, last = path.rpartition("/")
+    return "the run" if above.endswith("/dagRuns") else last
+
+
+@pytest.mark.parametrize(("logs", "most"), [("failed", 45), ("none", 18)])
+def test_ten_minutes_of_an_airflow_that_tells(logs: str, most: int) -> None:
+    """Airflow 3.3 is asked no more than a few times a minute, live progress included, and the end is known at once."""
+    waited = Waited("3.3.2", logs=logs)
+
+    assert waited.outcome.result == "success"
+    assert waited.sent.total() <= most, waited.sent
+    assert waited.late <= 2 * 2  # its interval, and the one in which the scripted run ends
+
+
+def test_ten_minutes_of_polling() -> None:
+    """An Airflow 2 whose past is known is asked at most 0.6 times as often as by a loop of five seconds, progress included."""
+    waited = Waited("2.11.2", past=3)
+
+    assert waited.outcome.result == "success"
+    assert waited.sent.total() <= 0.6 * EVERY_FIVE_SECONDS, waited.sent
+    assert waited.late <= 5
+
+
+@pytest.mark.parametrize("fault", [Fault.HTML_502, Fault.RESET, Fault.HTML_200, Fault.REDIRECT, Fault.EMPTY_200])
+def test_an_airflow_that_stops_telling_is_polled(fault: Fault) -> None:
+    """After two failures in a row nothing is listened to any more, and the run is looked at until its end."""
+    waited = Waited("3.3.2", fault=fault)
+
+    assert waited.outcome.result == "success"
+    assert waited.sent["GET wait"] == 2
+    assert waited.sent["GET the run"] > 60
