@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 import pytest
 
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
 from tests.support.gate import run_gate
 from tests.support.virtual import VirtualTime
+
+Broken = tuple[Fault, Literal["before", "after"]]
 
 TEN_MINUTES = 600.0
 EVERY_FIVE_SECONDS = 123
@@ -18,7 +21,7 @@ EVERY_FIVE_SECONDS = 123
 class Waited:
     """A gate that waited ten minutes for a run of one task; `late` are the seconds after which it knew of the end."""
 
-    def __init__(self, version: Version, *, past: int = 0, fault: Fault | None = None, logs: str = "failed") -> None:
+    def __init__(self, version: Version, *, past: int = 0, fault: Broken | None = None, logs: str = "failed") -> None:
         time = VirtualTime()
         start = time.now
         task = FakeTask("load", states={1: "running"})
@@ -26,7 +29,7 @@ class Waited:
             for number in range(past):
                 fake.create_run("long", f"old{number}", state="success", took=TEN_MINUTES + number)
             if fault is not None:
-                fake.fault(fault, on=("GET", "/wait"), times=10_000)
+                fake.fault(fault[0], on=("GET", "/wait"), when=fault[1], times=10_000)
 
             def end(_: float) -> None:
                 if time.now >= start + TEN_MINUTES:
@@ -62,11 +65,28 @@ def test_ten_minutes_of_polling() -> None:
     assert waited.late <= 5
 
 
-@pytest.mark.parametrize("fault", [Fault.HTML_502, Fault.RESET, Fault.HTML_200, Fault.REDIRECT, Fault.EMPTY_200])
-def test_an_airflow_that_stops_telling_is_polled(fault: Fault) -> None:
+@pytest.mark.parametrize(
+    ("fault", "when"),
+    [
+        *((fault, "before") for fault in (Fault.HTML_502, Fault.RESET, Fault.HANG, Fault.HTML_200, Fault.REDIRECT)),
+        *((fault, "before") for fault in (Fault.EMPTY_200, Fault.EMPTY_JSON, Fault.TRUNCATED_JSON)),
+        *((fault, "after") for fault in (Fault.RESET, Fault.CLOSE, Fault.HANG)),  # in the middle: after its first line
+    ],
+)
+def test_an_airflow_that_does_not_go_on_telling_is_polled(fault: Fault, when: Literal["before", "after"]) -> None:
     """After two failures in a row nothing is listened to any more, and the run is looked at until its end."""
-    waited = Waited("3.3.2", fault=fault)
+    waited = Waited("3.3.2", fault=(fault, when))
 
     assert waited.outcome.result == "success"
     assert waited.sent["GET wait"] == 2
     assert waited.sent["GET the run"] > 60
+
+
+def test_lines_are_not_kept_back() -> None:
+    """A stream is asked for uncompressed, since a gateway that compresses may wait for more; all else may be compressed."""
+    with FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake:
+        assert run_gate(fake).result == "success"
+        asked = {one.path.rpartition("/")[2] == "wait": one.headers["Accept-Encoding"] for one in fake.record}
+
+    assert asked[True] == "identity"
+    assert "gzip" in asked[False]
