@@ -1,5 +1,5 @@
 """`make bench`: what waiting costs and how soon it sees the end, by strategy, over simulated DAG runs. Nothing is asked of any
-Airflow; the pace is the action's own (`entrypoint/gate/pace.py`).
+Airflow; the pace is the action's own (`entrypoint/gate/pace.py`, `listen.py`).
 
 Runs are made up as in waiting.md 3: DAGs whose usual duration is log-normal from 20 s to 2 h around 6 min, each with ten runs
 of its past; of the runs 5 % fail early and 3 % take two to five times as long as usual.
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from math import exp
+from math import ceil, exp
 from statistics import mean, quantiles
 from typing import TYPE_CHECKING
 
+from entrypoint.gate.listen import SLICE, interval
 from entrypoint.gate.pace import Usual, pause_after, usual
 
 if TYPE_CHECKING:
@@ -25,12 +26,25 @@ RUNS = 3000
 SHORT = 60.0
 """Seconds below which a run is short."""
 SEED = 20_261_128
-STRATEGIES: dict[str, Pace] = {
-    "fixed 1 s": lambda *_: 1.0,
-    "fixed 5 s": lambda *_: 5.0,
-    "fixed 10 s": lambda *_: 10.0,
-    "this action, without history": lambda waited, _: pause_after(waited),
-    "this action, with history": lambda waited, expected: pause_after(waited, waited, expected),
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """When to learn how a run is, and how many requests that costs after so many seconds."""
+
+    pace: Pace
+    requests: Callable[[float], float] = lambda _: 1.0
+
+
+STRATEGIES = {
+    "fixed 1 s": Strategy(lambda *_: 1.0),
+    "fixed 5 s": Strategy(lambda *_: 5.0),
+    "fixed 10 s": Strategy(lambda *_: 10.0),
+    "this action, polling without history": Strategy(lambda waited, _: pause_after(waited)),
+    "this action, polling with history": Strategy(lambda waited, expected: pause_after(waited, waited, expected)),
+    "this action, told by Airflow 3.1 and later": Strategy(
+        lambda waited, _: interval(waited), lambda waited: interval(waited) / SLICE
+    ),
 }
 
 
@@ -44,9 +58,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Means over many runs: looks of a run; seconds until its end is seen, in the worst of twenty, and of short runs."""
+    """Means over many runs: requests of a run; seconds until its end is seen, in the worst of twenty, and of short runs."""
 
-    looks: float
+    requests: float
     seen_after: float
     at_the_95th: float
     short_seen_after: float
@@ -67,20 +81,20 @@ def runs(count: int = RUNS, *, usually: float | None = None, seed: int = SEED) -
         yield Run(max(duration, 1.0), past)
 
 
-def simulate(pace: Pace, made_up: list[Run], seed: int = SEED) -> Figures:
-    """Wait for the end of each run at this pace, with a jitter of a tenth."""
+def simulate(strategy: Strategy, made_up: list[Run], seed: int = SEED) -> Figures:
+    """Wait for the end of each run, with a jitter of a tenth."""
     chance = random.Random(seed)  # noqa: S311 - no secret
-    looks, late, short = [], [], []
+    requests, late, short = [], [], []
     for run in made_up:
-        expected, waited, count = usual(run.past), 0.0, 0
+        expected, waited, count = usual(run.past), 0.0, 0.0
         while waited < run.duration:
-            waited += pace(waited, expected) * chance.uniform(0.9, 1.1)
-            count += 1
-        looks.append(count)
+            count += strategy.requests(waited)
+            waited += strategy.pace(waited, expected) * chance.uniform(0.9, 1.1)
+        requests.append(ceil(count))
         late.append(waited - run.duration)
         if run.duration < SHORT:
             short.append(waited - run.duration)
-    return Figures(mean(looks), mean(late), quantiles(late, n=20)[-1], mean(short) if short else 0.0)
+    return Figures(mean(requests), mean(late), quantiles(late, n=20)[-1], mean(short) if short else 0.0)
 
 
 def table() -> list[str]:
@@ -90,11 +104,11 @@ def table() -> list[str]:
         "| strategy | requests a run | end seen after, mean (p95) s | runs under 60 s | a 10 min run: requests, end seen |",
         "|---|---|---|---|---|",
     ]
-    for name, pace in STRATEGIES.items():
-        all_of_them, ten = simulate(pace, everything), simulate(pace, ten_minutes)
+    for name, strategy in STRATEGIES.items():
+        all_of_them, ten = simulate(strategy, everything), simulate(strategy, ten_minutes)
         lines.append(
-            f"| {name} | {all_of_them.looks:.0f} | {all_of_them.seen_after:.1f} ({all_of_them.at_the_95th:.1f}) "
-            f"| {all_of_them.short_seen_after:.1f} | {ten.looks:.0f}, {ten.seen_after:.1f} s |"
+            f"| {name} | {all_of_them.requests:.0f} | {all_of_them.seen_after:.1f} ({all_of_them.at_the_95th:.1f}) "
+            f"| {all_of_them.short_seen_after:.1f} | {ten.requests:.0f}, {ten.seen_after:.1f} s |"
         )
     return lines
 
