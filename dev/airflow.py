@@ -86,6 +86,13 @@ class LocalAirflow(AirflowApi):
         """The folder with one log per component; that of a temporary home is gone after the stop."""
         return self.home / "components"
 
+    @property
+    def components(self) -> Components:
+        """Its processes: api-server (Airflow 2: webserver), scheduler and so on. Raises RuntimeError if it does not run."""
+        if self._components is None:
+            raise RuntimeError(f"Airflow {self.version} does not run")
+        return self._components
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -124,9 +131,7 @@ class LocalAirflow(AirflowApi):
 
         Raises RuntimeError if Airflow does not run, KeyError if it has no such component.
         """
-        if self._components is None:
-            raise RuntimeError(f"Airflow {self.version} does not run")
-        self._components.signal(component, signal.SIGSTOP if frozen else signal.SIGCONT)
+        self.components.signal(component, signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
         """Returns when a run of this DAG can be triggered.
@@ -154,9 +159,7 @@ class LocalAirflow(AirflowApi):
 
         Raises RuntimeError if Airflow does not run, and what `dev.door.opened` raises. It has to be closed before the stop.
         """
-        if self._components is None:
-            raise RuntimeError(f"Airflow {self.version} does not run")
-        with opened(self._version, {**self._components.env, **settings}, self.logs) as door:
+        with opened(self._version, {**self.components.env, **settings}, self.logs) as door:
             yield door
 
     def _launch(self) -> None:

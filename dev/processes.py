@@ -80,6 +80,21 @@ class Components:
         """Sends a signal to one component, and not to what it has started. Raises KeyError if there is no such one."""
         self._running[name].send_signal(number)
 
+    def pid(self, name: str) -> int:
+        """The process id of one component, which leads its session. Raises KeyError if there is no such one."""
+        return self._running[name].pid
+
+    def end(self, name: str, number: signal.Signals, timeout: float) -> None:
+        """Sends a signal to one component and returns when it has ended, or raises subprocess.TimeoutExpired."""
+        self.signal(name, number)
+        self._running[name].wait(timeout)
+
+    def start_again(self, name: str) -> None:
+        """Starts a component that has ended, as it was started before. Raises KeyError if there is no such one."""
+        before = self._running[name].args
+        assert isinstance(before, list)  # noqa: S101  # it was `start` that gave it
+        self.start(name, before)
+
     def stop(self) -> None:
         """Ends all components and what they started: SIGTERM, 5 s of grace, SIGKILL. Returns when all are gone."""
         if self._guard.stdin is not None:

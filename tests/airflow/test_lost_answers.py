@@ -83,9 +83,10 @@ def test_answers_of_looks_are_lost(job: Job, proxy: Proxy) -> None:
     """Looks that fail while the step waits and reads the tasks are ridden out, whatever comes instead of an answer."""
     proxy.lose(Fault.RESET, on=LOOK, skip=1)
     proxy.lose(Fault.HTML_502, on=TASKS)
-    proxy.lose(Fault.HTML_200, on=LOOK, skip=2)
+    proxy.lose(Fault.HTML_200, on=LOOK, skip=1)  # the look that repeats the one before
 
-    result = job.run("quick_success", airflow_url=proxy.url)
+    # Without live progress the tasks are read at the end only, where a failure is ridden out, too.
+    result = job.run("quick_success", airflow_url=proxy.url, logs="none")
 
     assert (result.outputs["result"], result.outputs["created"]) == ("success", "true"), result.log
     assert "Tasks: 1 of 1 succeeded" in result.summary
