@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache, partial
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from entrypoint.errors import ActionError, Forbidden, shortened
 from entrypoint.gate.diagnosis import diagnose
 from entrypoint.gate.extras import Feature
-from entrypoint.gate.pace import usual
+from entrypoint.gate.pace import median, usual
 from entrypoint.gate.reasons import logs_of_the_rest, reasons, timed_out_after
 from entrypoint.gate.refusal import Relevant, with_import_error
 from entrypoint.gate.watch import Watch

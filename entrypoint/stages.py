@@ -17,9 +17,7 @@ from entrypoint.github.context import Context, read_context
 from entrypoint.inputs import FALSE
 from entrypoint.models import Outcome
 from entrypoint.post import stop_what_is_left
-from entrypoint.report.annotations import annotate
 from entrypoint.report.outputs import Outputs
-from entrypoint.report.publish import publish
 from entrypoint.settings import NAMES, SECRETS, Settings, parse_settings
 
 if TYPE_CHECKING:
@@ -72,6 +70,10 @@ def _stage(do: Callable[[Settings, Context], Outcome], *, without: tuple[str, ..
         outcome = _failed(error)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback, and never a green
         outcome = _failed(_fault_of_ours(error))
+    # Not before: nobody should wait for a trigger while that is loaded which only its end needs.
+    from entrypoint.report.annotations import annotate  # noqa: PLC0415
+    from entrypoint.report.publish import publish  # noqa: PLC0415
+
     try:
         publish(outcome, context, write_summary=inputs.get("summary") not in FALSE)
     except Exception as error:  # noqa: BLE001 - as above
