@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DAG ?= nightly_sales
+SCENES ?= 5s 30s server waiters-50 waiters-100 large
 FAST := tests/unit tests/integration
 CONTRACT := tests/contract
 REAL := tests/airflow tests/container
@@ -31,8 +32,10 @@ lint: $(VENV)/ready ## Check style, types, layers, the image's recipe, action.ym
 unit: $(VENV)/ready ## Run the fast tests only: no Airflow, no container
 	$(BIN)/python -m pytest $(FAST)
 
-bench: $(VENV)/ready ## Simulate waiting: what each pace costs, and how soon it sees the end
+bench: $(VENV)/ready ## Simulate waiting, then measure beside others for an hour and renew docs/benchmarks.md (LONG=1, OUTAGE=1)
 	@$(BIN)/python -m dev.waiting
+	@$(BIN)/python -m dev.bench run $(SCENES) $(if $(LONG),10min 10min-airflow-2) $(if $(OUTAGE),outage)
+	@$(BIN)/python -m dev.bench table
 
 image: ## Build the image
 	docker build --network host --tag airflow-dag-run:dev .
@@ -42,6 +45,8 @@ lock: $(VENV)/ready ## Renew the locks; they hold hashes and no address of an in
 	$(BIN)/$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt
 	$(BIN)/$(COMPILE) dev/locks/airflow-3.in --output-file dev/locks/airflow-3.txt
 	$(BIN)/$(COMPILE) dev/locks/airflow-2.in --output-file dev/locks/airflow-2.txt
+	for name in requests af paradime airflowctl; do \
+	  $(BIN)/$(COMPILE) dev/locks/bench-$$name.in --output-file dev/locks/bench-$$name.txt || exit 1; done
 
 clean: ## Remove what was generated
 	rm -rf $(VENV) .airflow .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -84,9 +84,9 @@ class Components:
         """The process id of one component, which leads its session. Raises KeyError if there is no such one."""
         return self._running[name].pid
 
-    def end(self, name: str, number: signal.Signals, timeout: float) -> None:
+    def end(self, name: str, number: int, timeout: float) -> None:
         """Sends a signal to one component and returns when it has ended, or raises subprocess.TimeoutExpired."""
-        self.signal(name, number)
+        self._running[name].send_signal(number)
         self._running[name].wait(timeout)
 
     def start_again(self, name: str) -> None:
