@@ -71,11 +71,10 @@ class Ear:
 
         try:
             self._airflow.listen(run, max(min(interval(waited), most), _SHORTEST), take, SILENCE)
-        except NotSupported:
-            self._failures = ENOUGH
-        except ActionError:
-            # Whatever it is, the look that follows meets it too, and knows what it means.
-            heard = Heard.NOTHING
+        except ActionError as error:
+            # Whatever else it is, the look that follows meets it too, and knows what it means.
+            if isinstance(error, NotSupported):
+                self._failures = ENOUGH
         if heard is Heard.NOTHING:
             self.doubt()
         elif heard is Heard.GOES_ON:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, NotSupported, RunNotFound, Unauthorized, UnexpectedAnswer
-from entrypoint.gate.listen import SLICE
+from entrypoint.gate.listen import SLICE, interval
 from entrypoint.gate.pace import Usual
 from entrypoint.gate.wait import Times, wait
 from entrypoint.models import DagRun
@@ -218,14 +218,51 @@ def heard(
     return last, bench, airflow
 
 
-def test_the_end_that_is_told_is_looked_at() -> None:
+@pytest.mark.parametrize(("told", "end"), [("success", FAILED), ("failed", SUCCESS)])
+def test_the_end_that_is_told_is_looked_at(told: str, end: DagRun) -> None:
     """What was told is shown, nothing is slept, and the one look decides."""
-    last, bench, airflow = heard([["queued", "running", "running", "success"]], [FAILED])
+    last, bench, airflow = heard([["queued", "running", "running", told]], [end])
 
-    assert last == FAILED
+    assert last == end
     assert bench.time.slept == []
-    assert bench.told.states == ["queued", "queued", "running", "running", "failed"]
+    assert bench.told.states == ["queued", "queued", "running", "running", end.state]
     assert airflow.get_run.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("waited", "seconds"), [(0, 1), (119, 1), (120, 2), (599, 2), (600, 3), (1799, 3), (1800, 5), (86_400, 5)]
+)
+def test_how_often_it_is_told(waited: float, seconds: float) -> None:
+    """The longer the run takes, the more seconds lie between two words."""
+    assert interval(waited) == seconds
+
+
+@pytest.mark.parametrize(("wanted_in", "asked"), [(10.0, 1.0), (0.5, 0.5), (0.0, 0.1), (-5.0, 0.1)])
+def test_no_word_comes_much_later_than_it_is_wanted(wanted_in: float, asked: float) -> None:
+    """Whoever wants to look soon is not kept waiting for the next word; and what is asked for is never nothing."""
+    bench, seen = Bench(), list[DagRun]()
+    airflow: Any = Telling(bench.time, [["queued"] * 100, ["success"]], [SUCCESS])
+    times = Times(since=bench.time.now, timeout=60.0)
+    wait(
+        airflow, QUEUED, bench.patience, times, meanwhile=seen.append, due=lambda _: inf if seen else 1000.0 + wanted_in
+    )
+    assert airflow.intervals == [asked, 1.0]
+    assert bench.time.now <= 1000 + max(wanted_in, 0.0) + asked
+
+
+def test_what_becomes_due_by_a_change_is_done_at_once() -> None:
+    """A run that is heard to begin ends the slice if somebody wants to look at its tasks then."""
+    bench, seen = Bench(), list[tuple[str, float]]()
+    airflow: Any = Telling(bench.time, [["queued"] * 3 + ["running"] * 9, ["success"]], [SUCCESS])
+    wait(
+        airflow,
+        QUEUED,
+        bench.patience,
+        Times(since=bench.time.now, timeout=60.0),
+        meanwhile=lambda run: seen.append((run.state, bench.time.now)),
+        due=lambda run: inf if run.state == "queued" or seen else bench.time.now,
+    )
+    assert seen == [("running", 1003.0)]
 
 
 def test_slices_follow_each_other_without_a_look() -> None:
