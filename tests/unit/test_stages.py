@@ -1,8 +1,5 @@
 """What is hidden before anything else is done."""
 
-import subprocess
-import sys
-
 import pytest
 
 from entrypoint.settings import NAMES, SECRETS
@@ -57,12 +54,3 @@ def test_what_the_environment_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
     assert hidden(mwaa_environment="m", oidc_audience="a") == set()
-
-
-def test_what_only_the_end_needs_is_not_loaded_before_the_trigger() -> None:
-    """A step that starts loads neither the report nor what is slow to load and needed by few."""
-    late = ("entrypoint.report.summary", "html", "statistics", "fractions", "jwt", "cryptography")
-    program = f"import sys, entrypoint.stages; print([name for name in {late} if name in sys.modules])"
-
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)  # noqa: S603 - ours
-    assert said.stdout == "[]\n"

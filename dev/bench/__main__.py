@@ -1,0 +1,57 @@
+"""`python -m dev.bench run SCENE…` measures and keeps the figures; `table` writes docs/benchmarks.md from what is kept."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dev.airflow_settings import AIRFLOW_2, AIRFLOW_3, ROOT
+from dev.bench import report, scenes_large, scenes_outage, scenes_runs, scenes_waiters
+from dev.bench.results import load
+from dev.bench.scoring import Options, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dev.bench.results import Result
+
+SCENES: dict[str, Callable[[Options], Result]] = {
+    "5s": partial(scenes_runs.short, 5),
+    "30s": partial(scenes_runs.short, 30),
+    "server": scenes_waiters.server,
+    "waiters-50": partial(scenes_waiters.many, 50),
+    "waiters-100": partial(scenes_waiters.many, 100),
+    "large": scenes_large.play,
+    "10min": partial(scenes_runs.long, 600, AIRFLOW_3),
+    "10min-airflow-2": partial(scenes_runs.long, 600, AIRFLOW_2),
+    "outage": scenes_outage.play,
+}
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+
+
+def main() -> int:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m dev.bench", description="Figures beside what people use today.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="measure, and keep the figures")
+    run.add_argument("scenes", nargs="+", choices=SCENES, metavar="SCENE", help=" | ".join(SCENES))
+    run.add_argument("--repetitions", type=int, default=5, metavar="N", help="default: 5")
+    run.add_argument("--only", action="append", default=[], metavar="NAME", help="contestants whose name begins so")
+    commands.add_parser("table", help=f"write {DOCUMENT.relative_to(ROOT)}")
+    arguments = parser.parse_args()
+    if arguments.command == "table":
+        report.write(DOCUMENT, load())
+        return 0
+    options = Options(arguments.repetitions, tuple(arguments.only))
+    for name in arguments.scenes:
+        result = SCENES[name](options)
+        result.save()
+        say(f"{name}: {result.minutes:.1f} min")
+        print("\n".join(report.sections({name: result})), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""The names of the figures, in the order of the tables, and how they are written. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`label` with its unit; `digits` after the point; `ratio`: whether it makes sense as a multiple of another's."""
+
+    label: str
+    digits: int
+    ratio: bool = True
+
+
+FIGURES = {
+    "cpu_to_trigger": Figure("CPU to the trigger POST, s", 2),
+    "cpu": Figure("CPU of the whole run, s", 2),
+    "requests": Figure("requests", 0),
+    "kib": Figure("KiB, both ways", 0),
+    "seen_after": Figure("end seen after, s", 1, ratio=False),
+    "exited_after": Figure("exited after the end, s", 1, ratio=False),
+    "peak": Figure("peak memory, MiB", 0),
+    "installed": Figure("installed, MiB", 1),
+    "server": Figure("api-server CPU, ms per waiter and minute", 0),
+    "asked": Figure("requests per waiter and minute", 1),
+    "p50": Figure("neighbour's GET, ms: p50", 0, ratio=False),
+    "p95": Figure("p95", 0, ratio=False),
+    "slowest": Figure("slowest", 0, ratio=False),
+    "failed_gets": Figure("failed GETs", 0, ratio=False),
+    "wrong": Figure("wrong verdicts", 0, ratio=False),
+    "ridden_out": Figure("failed requests in logs", 0, ratio=False),
+    "gone_after": Figure("gone after SIGTERM, s", 1, ratio=False),
+}

@@ -1,0 +1,122 @@
+"""The contestants' environments, below `.airflow/bench/`: made once from hashed locks, and made anew when a lock has changed.
+
+It knows uv, the locks and how the Dockerfile makes the image's environment; it must not know how a contestant is run.
+"""
+
+from __future__ import annotations
+
+import compileall
+import contextlib
+import fcntl
+import hashlib
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dev.airflow_install import InstallError
+from dev.airflow_settings import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FOLDER = ROOT / ".airflow" / "bench"
+ACTION = "action"
+_TIMEOUT = 600.0
+_LOCKS = {
+    ACTION: ROOT / "requirements.txt",
+    **{name: ROOT / "dev" / "locks" / f"bench-{name}.txt" for name in ("requests", "af", "paradime", "airflowctl")},
+}
+
+
+def install(name: str, say: Callable[[str], None] = print) -> None:
+    """Make this environment, unless that has been done with the present lock; the action's code is always the present one.
+
+    Raises InstallError.
+    """
+    with _locked(name):
+        mark, lock = FOLDER / f"{name}.installed", _LOCKS[name]
+        done = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()
+        if not (python(name).exists() and mark.exists() and mark.read_text() == done):
+            mark.unlink(missing_ok=True)
+            say(f"Installing {lock.relative_to(ROOT)} into {(FOLDER / name).relative_to(ROOT)} (once)")
+            _make(name, lock)
+            mark.write_text(done)
+        if name == ACTION:
+            _copy_action()
+
+
+def python(name: str) -> Path:
+    """The Python of this environment."""
+    return FOLDER / name / "bin" / "python"
+
+
+def mebibytes(name: str) -> float:
+    """The size of what is installed: packages and their bytecode, without Python itself."""
+    return sum(file.lstat().st_size for file in _packages(name).rglob("*")) / 2**20
+
+
+def version(name: str, package: str) -> str:
+    """The version of a package that is installed there."""
+    (found,) = _packages(name).glob(f"{package.replace('-', '_')}-*.dist-info")
+    return found.name.removesuffix(".dist-info").rpartition("-")[2]
+
+
+def _packages(name: str) -> Path:
+    (folder,) = (FOLDER / name / "lib").glob("python*/site-packages")
+    return folder
+
+
+@contextlib.contextmanager
+def _locked(name: str) -> Iterator[None]:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make(name: str, lock: Path) -> None:
+    uv = str(Path(sys.executable).parent / "uv")
+    shutil.rmtree(FOLDER / name, ignore_errors=True)
+    _run([sys.executable, "-m", "venv", "--without-pip", str(FOLDER / name)])
+    options = ["--require-hashes", "--link-mode", "copy", "--python", str(python(name)), "-r", str(lock)]
+    if name == ACTION:
+        _run([uv, "pip", "install", "--no-deps", *options])
+        shutil.rmtree(_packages(name) / "tests")
+        _compile(_packages(name))
+    else:
+        _run([uv, "pip", "install", "--compile-bytecode", *options])
+
+
+def _copy_action() -> None:
+    target = _packages(ACTION) / "entrypoint"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(ROOT / "entrypoint", target, ignore=shutil.ignore_patterns("__pycache__"))
+    _compile(target)
+
+
+def _compile(folder: Path) -> None:
+    """As the Dockerfile: bytecode that is never checked against its source."""
+    compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+
+
+def _run(command: list[str]) -> None:
+    try:
+        subprocess.run(
+            command,
+            env=os.environ,
+            check=True,
+            timeout=_TIMEOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    except subprocess.CalledProcessError as error:
+        end = "\n".join(error.stdout.splitlines()[-20:])
+        raise InstallError(f"{' '.join(command[1:3])} failed with exit code {error.returncode}:\n{end}") from None
+    except subprocess.TimeoutExpired:
+        raise InstallError(f"{' '.join(command[1:3])} took more than {_TIMEOUT:.0f} s") from None

@@ -1,0 +1,111 @@
+"""The tables of docs/benchmarks.md, from what was measured. Pure but for `write`.
+
+What stands above the mark in that file is written by hand and stays.
+"""
+
+from __future__ import annotations
+
+from statistics import mean, median
+from typing import TYPE_CHECKING
+
+from dev.bench.figures import FIGURES
+from dev.bench.targets import table as promises
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from dev.bench.results import Result, Row
+
+MARK = "<!-- Below this line: written by `python -m dev.bench table` -->"
+ORDER = (
+    "5s",
+    "30s",
+    "10min",
+    "10min-airflow-2",
+    "server",
+    "waiters-50",
+    "waiters-100",
+    "large",
+    "outage",
+)
+
+
+def write(document: Path, results: Mapping[str, Result]) -> None:
+    """Replace what stands below the mark; raises ValueError if there is no mark."""
+    above, mark, _ = document.read_text().partition(MARK)
+    if not mark:
+        raise ValueError(f"{document.name} lacks the line {MARK}")
+    document.write_text("\n".join([f"{above}{MARK}", *sections(results)]) + "\n")
+
+
+def sections(results: Mapping[str, Result]) -> Iterable[str]:
+    """The lines of all scenes there are, and before them what was promised."""
+    yield from ["", "## What is promised", "", *promises(results)]
+    for name in sorted(results, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER)):
+        yield from _section(results[name])
+
+
+def _section(result: Result) -> Iterable[str]:
+    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    yield from ["", f"## {result.title}", "", f"{result.date}, {result.minutes:.0f} min. {versions}.", ""]
+    for note in result.notes:
+        yield from [note, ""]
+    names = [name for name in FIGURES if any(name in row.figures for row in result.rows.values())]
+    yield from _table(["", *(FIGURES[name].label for name in names)], _cells(result.rows, names))
+    if base := result.rows.get(result.base or ""):
+        ratios = [name for name in names if FIGURES[name].ratio]
+        rows = {name: row for name, row in result.rows.items() if row is not base}
+        yield from ["", f"As multiples of {result.base}:", ""]
+        yield from _table(["", *(FIGURES[name].label for name in ratios)], _ratios(rows, base, ratios))
+    kinds = {name: row for name, row in result.rows.items() if name.startswith("this action") or result.base is None}
+    yield from _kinds(kinds)
+    yield from _faults(result.rows)
+
+
+def _cells(rows: Mapping[str, Row], names: Sequence[str]) -> Iterable[list[str]]:
+    for name, row in rows.items():
+        yield [name, *(spread(row.figures.get(each, []), FIGURES[each].digits) for each in names)]
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """The median, and in brackets the least and the most if they differ when written."""
+    if not values:
+        return "-"
+    middle, low, high = (f"{value:,.{digits}f}" for value in (median(values), min(values), max(values)))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def _ratios(rows: Mapping[str, Row], base: Row, names: Sequence[str]) -> Iterable[list[str]]:
+    for name, row in rows.items():
+        yield [name, *(ratio(row.figures.get(each, []), base.figures.get(each, [])) for each in names)]
+
+
+def ratio(values: Sequence[float], base: Sequence[float]) -> str:
+    """How many times the base's median the median is."""
+    if not values or not base or not median(base):
+        return "-"
+    return f"{median(values) / median(base):.2f}"
+
+
+def _kinds(rows: Mapping[str, Row]) -> Iterable[str]:
+    for name, row in rows.items():
+        if row.kinds:
+            every = dict.fromkeys(kind for counts in row.kinds for kind in counts)
+            means = {kind: mean(counts.get(kind, 0) for counts in row.kinds) for kind in every}
+            told = ", ".join(f"{count:.3g} {kind}" for kind, count in sorted(means.items(), key=lambda item: -item[1]))
+            yield from ["", f"Requests of {name}, on average: {told}."]
+
+
+def _faults(rows: Mapping[str, Row]) -> Iterable[str]:
+    for name, row in rows.items():
+        if row.faults:
+            last = row.faults[0].strip().splitlines()[-1][:200]
+            yield from ["", f"**{name}: {len(row.faults)} went wrong**, the first one: `{last.replace('`', '')}`"]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"

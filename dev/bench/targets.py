@@ -1,0 +1,82 @@
+"""What the project promises of these figures, and what was measured: the first table of the report. Pure.
+
+It must not know how a figure came about, only in which scene and row it stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import mean, median
+from typing import TYPE_CHECKING
+
+from dev.bench.contestants import AF, PARADIME, SCRIPT, THIS_ACTION, WITHOUT_LOGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from dev.bench.results import Result
+
+_US, _THEM = THIS_ACTION.name, SCRIPT.name
+_MANY = "waiters-100"
+_CROWD = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A figure of ours in a scene, `of` its values, that is at most `most`: as it is, or in relation to another row's."""
+
+    text: str
+    most: float
+    scene: str
+    figure: str
+    row: str = _US
+    beside: str | None = None
+    of: Callable[[Sequence[float]], float] = median
+
+    def measured(self, results: Mapping[str, Result]) -> float | None:
+        """What was measured; None if nothing was."""
+        rows = results[self.scene].rows if self.scene in results else {}
+        ours, theirs = ([*rows[name].figures.get(self.figure, [])] if name in rows else [] for name in self._names)
+        if not ours or (self.beside and not (theirs and self.of(theirs))):
+            return None
+        return self.of(ours) / self.of(theirs) if self.beside else self.of(ours)
+
+    @property
+    def _names(self) -> tuple[str, str]:
+        return self.row, self.beside or self.row
+
+
+PROMISES = (
+    Promise(f"CPU to the trigger POST, multiples of the {_THEM}", 1.4, "30s", "cpu_to_trigger", beside=_THEM),
+    Promise(f"the same, of {AF.name}", 0.2, "30s", "cpu_to_trigger", beside=AF.name),
+    Promise(f"the same, of {PARADIME.name}", 0.2, "30s", "cpu_to_trigger", beside=PARADIME.name),
+    Promise(f"CPU of a 30 s run, multiples of the {_THEM}", 2.0, "30s", "cpu", beside=_THEM),
+    Promise("end of a 30 s run seen after, mean s", 0.8, "30s", "seen_after", of=mean),
+    Promise("end of a 10 min run seen after, mean s", 1.5, "10min", "seen_after", of=mean),
+    Promise("requests of a 10 min run", 45, "10min", "requests"),
+    Promise("the same with logs: none", 18, "10min", "requests", row=WITHOUT_LOGS.name),
+    Promise(f"on Airflow 2.11, multiples of the {_THEM}", 0.6, "10min-airflow-2", "requests", beside=_THEM),
+    Promise(
+        f"its end seen after, multiples of the {_THEM}", 1.0, "10min-airflow-2", "seen_after", beside=_THEM, of=mean
+    ),
+    Promise("peak memory with 5,000 task instances, MiB", 36, "large", "peak", row="5,000 task instances", of=max),
+    Promise("peak memory with a log of 5 MB, MiB", 36, "large", "peak", row="a log of 5 MB", of=max),
+    Promise("peak memory with both, MiB", 36, "large", "peak", row="5,000 task instances and a log of 5 MB", of=max),
+    Promise(f"{_CROWD} waiters: wrong verdicts", 0, _MANY, "wrong"),
+    Promise(f"{_CROWD} waiters: failed requests in their logs", 0, _MANY, "ridden_out"),
+    Promise(f"{_CROWD} waiters: a neighbour's GET at p95, ms", 100, _MANY, "p95"),
+    *(
+        Promise(f"api-server {row}: wrong verdicts", 0, "outage", "wrong", row=row)
+        for row in ("frozen for 5 min", "killed, back after 5 min", "graceful stop, back at once")
+    ),
+)
+
+
+def table(results: Mapping[str, Result]) -> Iterator[str]:
+    """The lines of a Markdown table; what was not measured is left out."""
+    yield from ["| figure | at most | measured | |", "|---|---|---|---|"]
+    for promise in PROMISES:
+        measured = promise.measured(results)
+        if measured is not None:
+            kept = "kept" if measured <= promise.most else "**not kept**"
+            yield f"| {promise.text} | {promise.most:g} | {measured:.3g} | {kept} |"

@@ -1,0 +1,172 @@
+"""One contestant at work, measured: its processes, its requests, its lines and when they came.
+
+It knows processes and the counting proxy; it must not know what the figures are compared with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from dev.bench import cpu
+from dev.bench.contestants import Job
+from dev.bench.proxy import CountingProxy
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Mapping
+
+    from dev.airflow_api import AirflowApi
+    from dev.bench.contestants import Contestant
+
+# Between this process and the contestant: only a parent is told what its child has used, and a child begins with the peak
+# memory of its parent, which therefore has to be small.
+_LAUNCHER = """
+import os, sys
+child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(child, 0)
+with open(sys.argv[1], "w") as note:
+    note.write(f"{usage.ru_utime + usage.ru_stime} {usage.ru_maxrss}")
+sys.exit(os.waitstatus_to_exitcode(status) & 255)
+"""
+_GONE = 10.0
+_TAIL = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a contestant has used. CPU in seconds, `peak` in MiB, `carried` in bytes; moments are Unix time."""
+
+    exit_code: int
+    cpu_to_trigger: float | None
+    cpu: float
+    peak: float
+    kinds: Counter[str] = field(repr=False)
+    carried: int
+    told_at: float
+    exited_at: float
+
+
+class Waiter:
+    """A contestant that triggers a run of this DAG and waits for it, from the entering of the context on.
+
+    Its DAG run has `mark` in its conf, as `mark`, beside what is in `conf`. Without `proxied` nothing is counted, and it talks
+    to Airflow itself. Leaving the context ends what still runs.
+    """
+
+    def __init__(
+        self,
+        contestant: Contestant,
+        airflow: AirflowApi,
+        dag_id: str,
+        conf: Mapping[str, float] | None = None,
+        *,
+        proxied: bool = True,
+    ) -> None:
+        self.contestant = contestant
+        self.mark = uuid4().hex
+        self.triggered = threading.Event()
+        self._airflow = airflow
+        self._dag_id = dag_id
+        self._conf = {"mark": self.mark, **(conf or {})}
+        self._cpu_to_trigger: float | None = None
+        self._lines: list[tuple[float, str]] = []
+        self._exited_at = 0.0
+        self._proxied = proxied
+        self._proxy = CountingProxy(urlsplit(airflow.url).port or 80, self._trigger)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self._proxy)
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+            work = self._folder / "work"
+            work.mkdir()
+            airflow = self._airflow
+            url = self._proxy.url if self._proxied else airflow.url
+            job = Job(url, airflow.api, "admin", airflow.users["admin"], self._dag_id, json.dumps(self._conf), work)
+            command = self.contestant.command(job)
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(self._folder / "use"), *command.argv],
+                env=command.env,
+                cwd=work,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._stack = stack.pop_all()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(_GONE)
+        self._reader.join(_GONE)
+        self._stack.close()
+
+    @property
+    def asked(self) -> int:
+        """How many requests it has sent so far."""
+        return self._proxy.kinds.total()
+
+    @property
+    def lines(self) -> list[str]:
+        """What it has printed."""
+        return [line for _, line in self._lines]
+
+    @property
+    def tail(self) -> str:
+        """The last lines that it has printed."""
+        return "\n".join(self.lines[-_TAIL:])
+
+    def said(self, text: str) -> bool:
+        """Whether it has printed this."""
+        return any(text in line for line in self.lines)
+
+    def wait(self, timeout: float) -> Use:
+        """What it has used, when it has ended. Raises TimeoutError after `timeout` seconds."""
+        try:
+            code = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{self.contestant.name} goes on after {timeout:.0f} s:\n{self.tail}") from None
+        self._reader.join(_GONE)
+        seconds, kibibytes = (self._folder / "use").read_text().split()
+        told = [moment for moment, line in self._lines if self.contestant.end.search(line)]
+        return Use(
+            exit_code=code,
+            cpu_to_trigger=self._cpu_to_trigger,
+            cpu=float(seconds),
+            peak=int(kibibytes) / 1024,
+            kinds=self._proxy.kinds,
+            carried=self._proxy.carried,
+            told_at=told[0] if told else self._exited_at,
+            exited_at=self._exited_at,
+        )
+
+    def _trigger(self) -> None:
+        if self._cpu_to_trigger is None:
+            self._cpu_to_trigger = cpu.below(self._process.pid)
+        self.triggered.set()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - it was opened with a pipe
+        with self._process.stdout as stream:
+            for line in stream:
+                self._lines.append((time.time(), line.decode(errors="replace").rstrip()))
+        self._exited_at = time.time()
