@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FAILED = ["check[2]", "check[5]", "check[8]"]
 LARGEST = 1024 * 1024
 """Bytes that GitHub takes of a job summary."""
+MOST_ASKED = 6
+"""Task instances of which Airflow is asked why they do not start, if none does for a while: on a busy machine only."""
 MOST_MEMORY = 80
 """MiB that the step's process may take."""
 
@@ -33,6 +35,8 @@ def kind(path: str) -> str:
     """What a request asks for."""
     if path.endswith("/taskInstances"):
         return "pages of task instances"
+    if path.endswith("/dependencies"):
+        return "why one waits"
     if "/taskInstances/" in path:
         return "one task instance"
     return "the run" if "/dagRuns/" in path else "anything else"
@@ -64,5 +68,6 @@ def test_it_stays_small(stage: Stage, capsys: pytest.CaptureFixture[str]) -> Non
         )
     assert size < LARGEST
     assert sent["one task instance"] == len(FAILED)
+    assert sent["why one waits"] <= MOST_ASKED
     assert 0 < sent["pages of task instances"] <= 4 * sent["the run"]
     assert peak < MOST_MEMORY
