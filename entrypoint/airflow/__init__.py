@@ -58,7 +58,7 @@ class Airflow(Protocol):
     def listen(self, run: DagRun, interval: float, take: Callable[[RunState], bool], silence: float) -> None:
         """Let Airflow tell the run's state every `interval` seconds, as long as `take` returns True and it goes on.
 
-        That it stops by itself proves nothing: so it does when the run is deleted (airflow-3.md 6).
+        That it stops by itself proves nothing: so it does when the run is deleted (airflow-3.md 6), or unknown.
 
         Raises:
             NotSupported: this version cannot.

@@ -19,27 +19,20 @@ class StateLines:
 
     Args:
         tell: is given each state, and returns whether to go on.
-
-    `strange` says that a line came that tells no state.
     """
 
     def __init__(self, tell: Callable[[RunState], bool]) -> None:
-        self.strange = False
         self._tell = tell
         self._begun = b""
 
     def take(self, piece: bytes) -> bool:
-        """Take a piece of the answer. False once nothing more is wanted."""
+        """Take a piece of the answer. False once nothing more is wanted, or a line tells no state."""
         *lines, self._begun = (self._begun + piece).split(b"\n")
         for line in lines:
             state = _state(line)
-            if state is None:
-                self.strange = True
+            if state is None or not self._tell(state):
                 return False
-            if not self._tell(state):
-                return False
-        self.strange = len(self._begun) > _LONGEST_LINE
-        return not self.strange
+        return len(self._begun) <= _LONGEST_LINE
 
 
 def _state(line: bytes) -> RunState | None:

@@ -88,10 +88,25 @@ def test_a_deleted_run_is_an_error_that_says_so(fake: FakeAirflow) -> None:
 def test_a_run_that_is_cleared_after_its_end_is_followed_to_its_new_end() -> None:
     """An end that somebody takes back while the step reads the tasks is not the verdict."""
     dag = FakeDag("sales", tasks=(FakeTask("extract", ends=("success", "failed")),), ends=("success", "failed"))
-    with FakeAirflow("3.3.2", dags=[dag]) as fake:
-        fake.states("sales", ["queued", "success", "running", "failed"])
-        outcome = run_gate(fake)
-    assert outcome.result == "failed"
+    time = VirtualTime()
+    with FakeAirflow("3.3.2", dags=[dag]) as fake, fake.session() as somebody:
+        fake.fault(Fault.RESET, on=("GET", "/taskInstances"))
+
+        def clear(_: float) -> None:
+            if fake.received("GET", "/taskInstances") and not fake.received("POST", "/clear"):
+                run = f"{fake.url}{fake.api}/dags/sales/dagRuns/{run_id(fake)}"
+                assert somebody.post(f"{run}/clear", json={"dry_run": False, "only_failed": False}, timeout=5).ok
+
+        time.on_sleep = clear
+        outcome = run_gate(fake, time=time, logs="none")
+    assert (outcome.result, len(fake.received("POST", "/clear"))) == ("failed", 1)
+
+
+def test_an_end_with_nothing_unfinished_stands() -> None:
+    """If no task was unfinished when they were read, nobody had cleared the run: that costs no further request."""
+    with FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake:
+        fake.states("sales", ["queued", "success", "running"])
+        assert run_gate(fake, poll_interval="1").result == "success"
 
 
 def test_the_answer_about_another_run_is_no_answer(fake: FakeAirflow) -> None:
