@@ -1,0 +1,60 @@
+"""The requests of the benchmark's contestants are found in their bytes."""
+
+from __future__ import annotations
+
+import pytest
+
+from dev.bench.counting import Request, RequestFinder
+
+POST = b'POST /api/v2/dags/sales/dagRuns HTTP/1.1\r\nHost: x\r\ncontent-length: 7\r\n\r\n{"a":1}'
+GET = b"GET /api/v2/dags/sales/dagRuns/r%3A1?x=GET%20/ HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 50, 1000])
+def test_in_whatever_pieces(size: int) -> None:
+    """Requests are found one by one, with and without a body, in whatever pieces they come."""
+    finder, data = RequestFinder(), POST + GET + POST
+    found = [one for first in range(0, len(data), size) for one in finder.feed(data[first : first + size])]
+
+    assert found == [
+        Request("POST", "/api/v2/dags/sales/dagRuns"),
+        Request("GET", "/api/v2/dags/sales/dagRuns/r%3A1"),
+        Request("POST", "/api/v2/dags/sales/dagRuns"),
+    ]
+    assert [one.triggers for one in found] == [True, False, True]
+
+
+def test_a_body_is_no_request() -> None:
+    """What looks like a request within a body is not counted."""
+    body = b"GET / HTTP/1.1\r\n\r\n"
+    head = b"PATCH /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+
+    assert RequestFinder().feed(head + body) == [Request("PATCH", "/a")]
+
+
+@pytest.mark.parametrize("data", [b"\x16\x03\x01\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"])
+def test_what_cannot_be_counted(data: bytes) -> None:
+    """What the finder does not understand is an error and no wrong count."""
+    with pytest.raises(ValueError, match="Not a request that can be counted"):
+        RequestFinder().feed(data)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("POST", "/auth/token", "token"),
+        ("POST", "/api/v2/dags/a/dagRuns", "trigger"),
+        ("GET", "/api/v2/dags/a/dagRuns", "the last runs"),
+        ("GET", "/api/v2/dags/a/dagRuns/r", "the run"),
+        ("GET", "/api/v2/dags/a/dagRuns/r/wait", "/wait"),
+        ("GET", "/api/v1/dags/a/dagRuns/r/taskInstances", "task instances"),
+        ("GET", "/api/v2/dags/a/dagRuns/r/taskInstances/t", "one task instance"),
+        ("GET", "/api/v2/dags/a/dagRuns/r/taskInstances/t/logs/1", "logs"),
+        ("GET", "/api/v2/dags/a", "the DAG"),
+        ("GET", "/api/v2/version", "version"),
+        ("GET", "/api/v2/pools/p", "others"),
+    ],
+)
+def test_kinds(method: str, path: str, kind: str) -> None:
+    """Requests are told apart by what they ask for."""
+    assert Request(method, path).kind == kind
