@@ -61,7 +61,7 @@ def install(version: Version, say: Callable[[str], None] = print) -> None:
 
     Raises InstallError. Safe to be called by several programs at once.
     """
-    with _locked(version.folder):
+    with locked(version.folder):
         mark = version.folder / "installed"
         done = hashlib.sha256(version.lock.read_bytes() + _INITIALISE_2.encode() + _PASSWORDS.encode()).hexdigest()
         python = version.bin / "python"  # a link that dangles when the Python it was made from is gone
@@ -77,13 +77,14 @@ def install(version: Version, say: Callable[[str], None] = print) -> None:
 def initialise(version: Version, env: Mapping[str, str]) -> None:
     """Brings the database that `env` names up to date and, for Airflow 2, creates the users. Raises InstallError."""
     if version == AIRFLOW_2:
-        _run([str(version.bin / "python"), "-c", _INITIALISE_2], {**env, "PASSWORDS": _PASSWORDS})
+        run([str(version.bin / "python"), "-c", _INITIALISE_2], {**env, "PASSWORDS": _PASSWORDS})
     else:
-        _run([str(version.bin / "airflow"), "db", "migrate"], env)
+        run([str(version.bin / "airflow"), "db", "migrate"], env)
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """While entered, no other program installs into this folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         # Inherited by the commands: if this program is killed, one that is still writing keeps the next installation waiting.
@@ -100,10 +101,10 @@ def _install_packages(version: Version) -> None:
     python = sys.executable if fits else "{}.{}".format(*version.newest_python)
     venv = version.folder / "venv"
     shutil.rmtree(venv, ignore_errors=True)
-    _run([str(uv), "venv", "--python", python, str(venv)], os.environ)
+    run([str(uv), "venv", "--python", python, str(venv)], os.environ)
     # Nothing is compiled later (see clean_environment). It costs 3 s; `airflow db migrate` then takes 2.3 s in place of 5.0 s.
     options = ["--require-hashes", "--compile-bytecode", "--python", str(version.bin / "python")]
-    _run([str(uv), "pip", "install", *options, "-r", str(version.lock)], os.environ)
+    run([str(uv), "pip", "install", *options, "-r", str(version.lock)], os.environ)
 
 
 def _make_template(version: Version) -> None:
@@ -121,7 +122,8 @@ def _make_template(version: Version) -> None:
     shutil.rmtree(template / "logs", ignore_errors=True)
 
 
-def _run(command: list[str], env: Mapping[str, str]) -> None:
+def run(command: list[str], env: Mapping[str, str]) -> None:
+    """Runs a command to its end. Raises InstallError, with the end of what it said, if it fails or takes too long."""
     try:
         subprocess.run(
             command,

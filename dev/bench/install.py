@@ -6,26 +6,22 @@ It knows uv, the locks and how the Dockerfile makes the image's environment; it 
 from __future__ import annotations
 
 import compileall
-import contextlib
-import fcntl
 import hashlib
 import os
 import py_compile
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dev.airflow_install import InstallError
+from dev.airflow_install import locked, run
 from dev.airflow_settings import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 FOLDER = ROOT / ".airflow" / "bench"
 ACTION = "action"
-_TIMEOUT = 600.0
 _LOCKS = {
     ACTION: ROOT / "requirements.txt",
     **{name: ROOT / "dev" / "locks" / f"bench-{name}.txt" for name in ("requests", "af", "paradime", "airflowctl")},
@@ -37,7 +33,7 @@ def install(name: str, say: Callable[[str], None] = print) -> None:
 
     Raises InstallError.
     """
-    with _locked(name):
+    with locked(FOLDER):
         mark, lock = FOLDER / f"{name}.installed", _LOCKS[name]
         done = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()
         if not (python(name).exists() and mark.exists() and mark.read_text() == done):
@@ -70,25 +66,17 @@ def _packages(name: str) -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def _locked(name: str) -> Iterator[None]:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _make(name: str, lock: Path) -> None:
     uv = str(Path(sys.executable).parent / "uv")
     shutil.rmtree(FOLDER / name, ignore_errors=True)
-    _run([sys.executable, "-m", "venv", "--without-pip", str(FOLDER / name)])
+    run([sys.executable, "-m", "venv", "--without-pip", str(FOLDER / name)], os.environ)
     options = ["--require-hashes", "--link-mode", "copy", "--python", str(python(name)), "-r", str(lock)]
     if name == ACTION:
-        _run([uv, "pip", "install", "--no-deps", *options])
+        run([uv, "pip", "install", "--no-deps", *options], os.environ)
         shutil.rmtree(_packages(name) / "tests")
         _compile(_packages(name))
     else:
-        _run([uv, "pip", "install", "--compile-bytecode", *options])
+        run([uv, "pip", "install", "--compile-bytecode", *options], os.environ)
 
 
 def _copy_action() -> None:
@@ -101,22 +89,3 @@ def _copy_action() -> None:
 def _compile(folder: Path) -> None:
     """As the Dockerfile: bytecode that is never checked against its source."""
     compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-
-
-def _run(command: list[str]) -> None:
-    try:
-        subprocess.run(
-            command,
-            env=os.environ,
-            check=True,
-            timeout=_TIMEOUT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    except subprocess.CalledProcessError as error:
-        end = "\n".join(error.stdout.splitlines()[-20:])
-        raise InstallError(f"{' '.join(command[1:3])} failed with exit code {error.returncode}:\n{end}") from None
-    except subprocess.TimeoutExpired:
-        raise InstallError(f"{' '.join(command[1:3])} took more than {_TIMEOUT:.0f} s") from None
