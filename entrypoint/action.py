@@ -104,7 +104,8 @@ class Gate:
         if self._settings.wait:
             self._learn(**explain.end(run, self.outcome.tasks))
         if self._settings.xcom and run.ended:
-            self._learn(xcom=explain.xcoms(run, self.outcome.tasks, needed=result == "success"))
+            whole, needed = not self.outcome.unread, result == "success"
+            self._learn(xcom=explain.xcoms(run, self.outcome.tasks, whole=whole, needed=needed))
 
     def _learn(self, **known: Any) -> None:
         self.outcome = replace(self.outcome, **known)
@@ -183,13 +184,14 @@ class Gate:
         times = Times(self._since, settings.timeout, settings.start_timeout, settings.poll_interval, expected)
         if not run.ended:
             explain.look(run)
+        seen = partial(self._seen, explain)
         while True:
-            seen = partial(self._seen, explain)
             run, entered = wait(airflow, run, self._patience, times, meanwhile=seen, due=explain.due)
             now = self._clock()
             self._learn(run=run, waited=now - self._since, state_for=now - entered)
             self._line.allow(AT_THE_END)
-            self._read_tasks(airflow, explain, run)
+            if (tasks := explain.read_tasks(run)) is not None:
+                self._learn(tasks=tasks.instances, unread=tasks.unread, unread_succeeded=tasks.unread_succeeded)
             again = self._look_again(airflow, run)
             if again.ended == run.ended:
                 self._learn(run=again)
@@ -202,12 +204,6 @@ class Gate:
         """Remember the run as it is at each look: the next one may end the wait with an error."""
         self._learn(run=run)
         explain.look(run)
-
-    def _read_tasks(self, airflow: Airflow, explain: Explainer, run: DagRun) -> None:
-        """Read the task instances for the report. The verdict does not depend on them, unless the user says so."""
-        look = partial(airflow.task_instances, run.dag_id, run.run_id)
-        tasks = explain.ask_for_tasks(look)
-        self._learn(tasks=tasks)
 
     def _look_again(self, airflow: Airflow, run: DagRun) -> DagRun:
         """Return the run as it is now that its tasks are read: an end can be taken back. What cannot be read stands.

@@ -15,19 +15,19 @@ from entrypoint.gate.extras import Feature
 from entrypoint.gate.pace import median, usual
 from entrypoint.gate.reasons import logs_of_the_rest, reasons, timed_out_after
 from entrypoint.gate.refusal import Relevant, with_import_error
+from entrypoint.gate.tasks import read_for_report
 from entrypoint.gate.watch import Watch
 from entrypoint.gate.xcoms import read_xcoms
 from entrypoint.github.checkout import names
 from entrypoint.report.wording import tries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from entrypoint.connection import Connection
     from entrypoint.gate.extras import Extras
     from entrypoint.gate.pace import Usual
-    from entrypoint.models import Blocker, DagRun, Failure, TaskInstance
+    from entrypoint.models import Blocker, DagRun, Failure, TaskInstance, TaskList
     from entrypoint.settings import Settings
 
 FOR_REASONS = 120.0
@@ -81,8 +81,9 @@ class Explainer:
         """Return the moment on the clock from which on a run that is like this is to be looked at again."""
         return self._watch.due(run)
 
-    def ask_for_tasks(self, look: Callable[[], Tasks]) -> Tasks | None:
-        """Return all task instances as they are now, None if they cannot be read."""
+    def read_tasks(self, run: DagRun) -> TaskList | None:
+        """Return the task instances as they are now, as far as they are reported; None if they cannot be read."""
+        look = partial(read_for_report, self._airflow, run)
         tasks = self.extras.ask(Feature.TASKS, look, None, patient=True)
         if tasks is not None:
             self._watch.saw(tasks)
@@ -103,20 +104,25 @@ class Explainer:
                 self._line.console.log(f"Log of {task.name}: {task.state}", log.lines, log.left_out)
         return {"failures": failures, "timed_out_after": timed_out_after(self.extras, run, tasks)}
 
-    def xcoms(self, run: DagRun, tasks: Tasks | None, *, needed: bool) -> dict[str, Any] | None:
+    def xcoms(self, run: DagRun, tasks: Tasks | None, *, whole: bool, needed: bool) -> dict[str, Any] | None:
         """Return the XComs that were asked for, None if they may not be read.
 
         Args:
             run: the DAG run, ended.
             tasks: its task instances, if they could be read.
+            whole: whether these are all of them.
             needed: whether it is an error if one is not there: it is once the run has succeeded.
 
         Raises:
             ActionError: one is not there, is too large, or Airflow did not answer.
         """
         until = self._line.allow(FOR_REASONS)
+        patience = self._line.patience
         try:
-            return read_xcoms(self._airflow, run, self._settings.xcom, tasks, self._line.patience, until=until)
+            if tasks is not None and not whole:
+                look = partial(self._airflow.task_instances, run.dag_id, run.run_id)
+                tasks = patience.read(look, until=until).instances
+            return read_xcoms(self._airflow, run, self._settings.xcom, tasks, patience, until=until)
         except Forbidden:
             self.extras.turn_off(Feature.XCOM)
         except ActionError as error:

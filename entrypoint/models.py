@@ -34,6 +34,9 @@ TakenOver = Literal["attached", "resumed", "restarted"]
 """What was done about a DAG run that existed already: nothing, its open tasks cleared, all its tasks cleared."""
 
 
+MOST_SHOWN = 500
+"""Task instances that the job summary lists; of a run that has more not all are read."""
+
 CANCELLED = "[stopped because its workflow was cancelled]"
 """The mark in a DAG run's note by which a later attempt knows that this run was stopped."""
 
@@ -163,6 +166,23 @@ class TaskInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskList:
+    """Task instances of a DAG run as far as they were read, and how many there are in all.
+
+    `unread_succeeded`: how many of those that were not read succeeded, if that was counted.
+    """
+
+    instances: tuple[TaskInstance, ...]
+    total: int
+    unread_succeeded: int = 0
+
+    @property
+    def unread(self) -> int:
+        """How many there are beyond those that were read."""
+        return max(self.total - len(self.instances), 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """Why a task instance failed, as far as Airflow shows it.
 
@@ -197,6 +217,9 @@ class Outcome:
     Whatever was not learned on the way is None: the request when the inputs were wrong, the run when none was made.
 
     Attributes:
+        tasks: its task instances; of a wide run all that failed, and as many others as are shown.
+        unread: how many there are beyond those.
+        unread_succeeded: how many of these succeeded.
         blockers: why the run does not move, the likeliest reason first.
         failures: the reasons of failed task instances; fewer than `failed_tasks` if there are very many.
         timed_out_after: the DAG's `dagrun_timeout` in seconds, if that is what ended the run.
@@ -212,6 +235,8 @@ class Outcome:
     created: bool | None = None
     taken_over: TakenOver | None = None
     tasks: tuple[TaskInstance, ...] | None = None
+    unread: int = 0
+    unread_succeeded: int = 0
     airflow_version: str | None = None
     stopped: Stopped | None = None
     blockers: tuple[Blocker, ...] = ()
@@ -228,6 +253,11 @@ class Outcome:
     def passes(self) -> bool:
         """Whether the workflow may go on: the contract's rule for exit 0."""
         return self.result in ("success", "triggered")
+
+    @property
+    def task_count(self) -> int:
+        """How many task instances the run has, as far as is known."""
+        return len(self.tasks or ()) + self.unread
 
     @property
     def failed_tasks(self) -> tuple[TaskInstance, ...]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from entrypoint.airflow.dialect import Tasks
     from entrypoint.airflow.transport import Authorizer, Transport
     from entrypoint.evidence import Health, HumanInput, ImportFault, Pool, TaskLog
-    from entrypoint.models import Dag, DagRun, RunRequest, RunState, TaskInstance
+    from entrypoint.models import Dag, DagRun, RunRequest, RunState, TaskInstance, TaskList
     from entrypoint.wire.answers import Answer
 
 
@@ -75,11 +75,22 @@ class Airflow(Protocol):
         """Replace the run's note."""
 
     def task_instances(
-        self, dag_id: str, run_id: str, changed_since: datetime | None = None
-    ) -> tuple[TaskInstance, ...]:
-        """Return every task instance of the run, in the order of Airflow's answer.
+        self,
+        dag_id: str,
+        run_id: str,
+        *,
+        states: tuple[str, ...] = (),
+        changed_since: datetime | None = None,
+        most: int | None = None,
+    ) -> TaskList:
+        """Return the run's task instances in the order of Airflow's answer, page by page.
 
-        With `changed_since`, on Airflow's clock, those that did not change are left out if this Airflow can tell.
+        Args:
+            dag_id: the DAG.
+            run_id: its run.
+            states: only those that are in one of these; `none` is that of a task about which nothing was decided yet.
+            changed_since: on Airflow's clock; those that did not change are left out if this Airflow can tell.
+            most: how many to read (0: only to count them), None for all.
         """
 
     def run_url(self, dag_id: str, run_id: str) -> str:

@@ -5,7 +5,6 @@ A field that is missing or of the wrong shape is an unexpected answer, never a g
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 from urllib.parse import quote
 
@@ -15,7 +14,6 @@ from entrypoint.models import CANCELLED, Dag, DagRun, RunRequest, RunState, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from entrypoint.airflow.transport import Transport
     from entrypoint.wire.answers import Answer
@@ -69,10 +67,6 @@ class Dialect:
         raise NotImplementedError
 
     def _active(self, dag: dict[str, Any]) -> bool:
-        raise NotImplementedError
-
-    def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
-        """Return the task instance's page in Airflow's UI."""
         raise NotImplementedError
 
     def listen(  # Airflow 2 tells nothing by itself
@@ -201,37 +195,6 @@ class Dialect:
             note=optional(answer, body, "note", str),
             run_after=moment_of(answer, body.get("run_after")),
         )
-
-    def _task(self, answer: Answer, item: Any, dag_id: str, run_id: str) -> TaskInstance:
-        if not isinstance(item, dict) or not isinstance(item.get("task_id"), str):
-            raise answer.unexpected("a task instance has no task_id.")
-        map_index = optional(answer, item, "map_index", int)
-        task = TaskInstance(
-            task_id=item["task_id"],
-            map_index=-1 if map_index is None else map_index,
-            state=optional(answer, item, "state", str),
-            try_number=optional(answer, item, "try_number", int) or 0,
-            duration=optional(answer, item, "duration", (int, float)),
-            url="",
-            start_date=moment_of(answer, item.get("start_date")),
-            end_date=moment_of(answer, item.get("end_date")),
-            max_tries=optional(answer, item, "max_tries", int) or 0,
-            pool=optional(answer, item, "pool", str),
-        )
-        return replace(task, url=self.task_url(task, dag_id, run_id))
-
-    def _tasks_page(
-        self, dag_id: str, run_id: str, changed_since: datetime | None = None, **params: Any
-    ) -> tuple[Answer, list[Any], int]:
-        """Return the answer, its task instances as JSON, and how many there are in all."""
-        if changed_since is not None and self._release >= (2, 11):
-            params["updated_at_gte"] = changed_since.isoformat()
-        path = f"{self.api}/dags/{segment(dag_id)}/dagRuns/{segment(run_id)}/taskInstances"
-        answer = self._transport.get(path, params)
-        if answer.status == 403:
-            raise self._forbidden(answer)
-        body = object_of(answer, 200, {"task_instances": list, "total_entries": int})
-        return answer, body["task_instances"], body["total_entries"]
 
 
 def dag_not_found(dag_id: str, answer: Answer) -> Exception:

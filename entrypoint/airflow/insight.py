@@ -9,7 +9,8 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.answers import object_of, optional
-from entrypoint.airflow.dialect import Dialect, segment
+from entrypoint.airflow.dialect import segment
+from entrypoint.airflow.instances import Instances
 from entrypoint.airflow.tracebacks import read_traceback
 from entrypoint.errors import NotThere, TooLarge
 from entrypoint.evidence import Health, ImportFault, Pool
@@ -28,7 +29,7 @@ _ALWAYS_UNMET = ("Task Instance State", "Trigger Rule", "Dagrun Running")
 """What is said of every task instance that waits: that it does, for the tasks before it, or for its run."""
 
 
-class Insight(Dialect):
+class Insight(Instances):
     """The part of the `Airflow` protocol that explains."""
 
     @property

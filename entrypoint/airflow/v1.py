@@ -12,21 +12,18 @@ from entrypoint.airflow.logs import TextLog
 from entrypoint.errors import ActionError, NotSupported
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from entrypoint.airflow.dialect import Tasks
     from entrypoint.airflow.logs import LogReader
     from entrypoint.models import DagRun, RunRequest, TaskInstance
     from entrypoint.wire.answers import Answer
-
-_ALL = 100_000
-"""Airflow 2 honours any limit here, and gives no stable order to page by (airflow-2.md 7)."""
 
 
 class V1(Insight):
     """An Airflow 2."""
 
     api: ClassVar[str] = "/api/v1"
+    page: ClassVar[int] = 100_000
+    """Any limit is honoured for task instances, and there is no stable order to page by (airflow-2.md 7)."""
 
     def check(self, request: RunRequest) -> None:
         """Raise NotSupported for what this version would refuse (airflow-2.md 10)."""
@@ -44,13 +41,6 @@ class V1(Insight):
             raise not_supported("data_interval_start", self.version, "Airflow 2.9")
         if request.note is not None and self._release < (2, 5):
             raise not_supported("note", self.version, "Airflow 2.5")
-
-    def task_instances(
-        self, dag_id: str, run_id: str, changed_since: datetime | None = None
-    ) -> tuple[TaskInstance, ...]:
-        """Return all task instances in one answer."""
-        answer, items, _ = self._tasks_page(dag_id, run_id, changed_since, limit=_ALL)
-        return tuple(self._task(answer, item, dag_id, run_id) for item in items)
 
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Return the run in the grid view (airflow-2.md 8)."""

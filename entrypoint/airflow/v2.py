@@ -15,15 +15,11 @@ from entrypoint.evidence import HumanInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from entrypoint.airflow.dialect import Tasks
     from entrypoint.airflow.logs import LogReader
     from entrypoint.models import DagRun, RunRequest, RunState, TaskInstance
     from entrypoint.wire.answers import Answer
-
-_PAGE = 100
-"""Airflow 3 silently cuts a larger limit to this (airflow-3.md 8)."""
 
 _ISO_DURATION = re.compile(
     r"P(?:(?P<days>\d{1,7})D)?(?:T(?:(?P<hours>\d{1,9})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,9}(?:\.\d{1,9})?)S)?)?"
@@ -35,6 +31,8 @@ class V2(Insight):
     """An Airflow 3."""
 
     api: ClassVar[str] = "/api/v2"
+    page: ClassVar[int] = 100
+    """A larger limit is silently cut to this (airflow-3.md 8)."""
 
     def check(self, request: RunRequest) -> None:
         """Raise NotSupported for what this version would ignore or refuse (airflow-3.md 4)."""
@@ -46,22 +44,6 @@ class V2(Insight):
                 f"Airflow {self.version} ignores a data interval without a logical date, in silence.",
                 "Give logical_date as well, or leave the data interval out.",
             )
-
-    def task_instances(
-        self, dag_id: str, run_id: str, changed_since: datetime | None = None
-    ) -> tuple[TaskInstance, ...]:
-        """Return all task instances, page by page in a stable order."""
-        tasks: dict[tuple[str, int], TaskInstance] = {}
-        offset, total = 0, 1
-        while offset < total:
-            answer, items, total = self._tasks_page(dag_id, run_id, changed_since, limit=_PAGE, offset=offset)
-            for item in items:
-                task = self._task(answer, item, dag_id, run_id)
-                tasks[task.task_id, task.map_index] = task
-            if not items:
-                break
-            offset += len(items)
-        return tuple(tasks.values())
 
     def listen(self, run: DagRun, interval: float, take: Callable[[RunState], bool], silence: float) -> None:
         """See `Airflow`. From 3.1 on (airflow-3.md 6)."""
@@ -143,7 +125,7 @@ class V2(Insight):
         if self._release < (3, 1):
             return ()
         path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/hitlDetails"
-        answer, items = self._list(path, "hitl_details", {"response_received": "false", "limit": _PAGE})
+        answer, items = self._list(path, "hitl_details", {"response_received": "false", "limit": self.page})
         found = []
         for item in items:
             task = self._task(answer, item.get("task_instance"), run.dag_id, run.run_id)

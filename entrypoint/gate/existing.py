@@ -81,7 +81,7 @@ def take_over(
     tasks: Tasks = "all"
     if todo == "resume":
         every = patience.read(partial(airflow.task_instances, found.dag_id, found.run_id), until=until)
-        tasks = _to_continue(found, every)
+        tasks = _to_continue(found, every.instances)
     cleared = _clear(airflow, found, partial(airflow.clear, found.dag_id, found.run_id, tasks), patience, until)
     if found.cancelled:
         # Left in place it would only make a later attempt run once more: no reason to fail now.

@@ -6,7 +6,7 @@ The only place that repeats reads. It sends nothing by itself and prints nothing
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
 
@@ -33,6 +33,9 @@ class Progress(Protocol):
 
     def tasks(self, changes: Sequence[tuple[TaskInstance | None, TaskInstance]], tasks: Sequence[TaskInstance]) -> None:
         """Task instances changed: each as it was (None: not known) and as it is; and all that are known."""
+
+    def many(self, failed: Sequence[TaskInstance], done: Literal["ended", "succeeded"], count: int, total: int) -> None:
+        """A wide run was looked at: those that failed meanwhile, and how many of all have ended, or succeeded."""
 
     def lacking(self, lack: ActionError, left: float) -> None:
         """The DAG is not there yet as it was deployed; it is looked at for `left` seconds more."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, UnexpectedAnswer
+from entrypoint.gate.tasks import AT_WORK
 
 if TYPE_CHECKING:
     from entrypoint.airflow import Airflow
@@ -70,7 +71,7 @@ def stop(
 def _at_work(airflow: Airflow, run: DagRun) -> bool:
     """Return whether a task of the run goes on, as far as this credential may know."""
     try:
-        tasks = airflow.task_instances(run.dag_id, run.run_id)
+        tasks = airflow.task_instances(run.dag_id, run.run_id, states=AT_WORK, most=1).instances
     except Forbidden:
         return False
-    return any(task.state in ("scheduled", "queued", "running", "restarting") for task in tasks)
+    return any(task.state in AT_WORK for task in tasks)

@@ -1,6 +1,7 @@
 """The task instances of a DAG run while it is waited for: what changed, and whether anything does.
 
 Nothing here bears on the verdict. It asks only for what changed, and the less often the longer the run takes (waiting.md 3).
+Of a wide run, of which more has changed than one answer holds, it counts what has ended and reads what failed.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from math import inf, sqrt
 from typing import TYPE_CHECKING
 
 from entrypoint.gate.extras import Feature
+from entrypoint.gate.tasks import PAGE, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from entrypoint.gate.extras import Extras
     from entrypoint.gate.patience import Patience
-    from entrypoint.models import Blocker, DagRun, TaskInstance
+    from entrypoint.models import Blocker, DagRun, TaskInstance, TaskList
 
 OFTEN, SELDOM = 3.0, 60.0
 """Seconds between two looks at the task instances, at the beginning of a run and in a long one."""
@@ -35,6 +37,8 @@ _OVERLAP = timedelta(seconds=30)
 """Clocks of Airflow's machines may differ by that much without a change being missed; the end is read in full anyway."""
 
 Key = tuple[str, int]
+Change = tuple["TaskInstance | None", "TaskInstance"]
+"""A task instance as it was seen before, if it was, and as it is now."""
 
 
 class Watch:
@@ -61,6 +65,7 @@ class Watch:
         self._diagnose = diagnose
         self._live = live
         self._known: dict[Key, TaskInstance] = {}
+        self._wide, self._counts = False, (0, 0)
         self._state: str | None = None
         self._since: datetime | None = None
         self._due = self._moved_at = self._entered = patience.clock()
@@ -68,7 +73,7 @@ class Watch:
 
     @property
     def tasks(self) -> tuple[TaskInstance, ...]:
-        """The task instances as last seen."""
+        """The task instances as last seen; of a wide run those that failed or have not ended."""
         return tuple(self._known.values())
 
     def look(self, run: DagRun) -> None:
@@ -77,7 +82,7 @@ class Watch:
         if run.state != self._state:
             self._state, self._due, self._entered = run.state, now, now
             self._moved()
-        if run.state == "running" and (now >= self._due if self._live else now >= self._stalled_at()):
+        if run.state == "running" and (now >= self._stalled_at() or (self._live and now >= self._due)):
             self._read(run)
             self._due = now + min(max(OFTEN, _GROWTH * sqrt(now - self._entered)), SELDOM)
         if now >= self._stalled_at():
@@ -104,13 +109,38 @@ class Watch:
             patience = STALLED
         return max(self._moved_at + patience, self._diagnosis_due)
 
-    def saw(self, tasks: tuple[TaskInstance, ...]) -> None:
-        """Take note of task instances as they are now, and tell what changed."""
-        changes = [
-            (self._known.get((task.task_id, task.map_index)), task)
-            for task in tasks
-            if self._known.get((task.task_id, task.map_index)) != task
-        ]
+    def saw(self, tasks: TaskList) -> None:
+        """Take note of the task instances as they are at the end, and tell what changed."""
+        if not (self._wide or tasks.unread):
+            self._saw_all(tasks.instances)
+            return
+        succeeded = tasks.unread_succeeded + sum(task.state == "success" for task in tasks.instances)
+        failed = self._changes([task for task in tasks.instances if task.state == "failed"])
+        self._patience.progress.many([task for _, task in failed], "succeeded", succeeded, tasks.total)
+
+    def _read(self, run: DagRun) -> None:
+        airflow = self._extras.airflow
+        if not self._wide:
+            look = partial(airflow.task_instances, run.dag_id, run.run_id, changed_since=self._since, most=PAGE)
+            tasks = self._extras.ask(Feature.TASKS, look, None)
+            if tasks is None:
+                return
+            if not tasks.unread:
+                self._noted()
+                self._saw_all(tasks.instances)
+                return
+            self._wide = True
+        found = self._extras.ask(Feature.TASKS, partial(survey, airflow, run, self._since, PAGE), None)
+        if found is not None:
+            self._noted()
+            self._saw_many(*found)
+
+    def _noted(self) -> None:
+        now = self._extras.airflow.now
+        self._since = None if now is None else now - _OVERLAP
+
+    def _saw_all(self, tasks: tuple[TaskInstance, ...]) -> None:
+        changes = self._changes(tasks)
         for task in tasks:
             self._known[task.task_id, task.map_index] = task
             if task.map_index >= 0:
@@ -120,13 +150,20 @@ class Watch:
             self._moved()
             self._patience.progress.tasks(changes, self.tasks)
 
-    def _read(self, run: DagRun) -> None:
-        look = partial(self._extras.airflow.task_instances, run.dag_id, run.run_id, self._since)
-        tasks = self._extras.ask(Feature.TASKS, look, None)
-        if tasks is not None:
-            now = self._extras.airflow.now
-            self._since = None if now is None else now - _OVERLAP
-            self.saw(tasks)
+    def _saw_many(self, failed: TaskList, open_: TaskList, total: int) -> None:
+        changes = self._changes(failed.instances)
+        counts = (max(total - open_.total, 0), total)
+        moved = changes or self._changes(open_.instances) or counts != self._counts
+        earlier = [task for task in self.tasks if task.state == "failed"]
+        self._known = {(task.task_id, task.map_index): task for task in (*earlier, *failed.instances, *open_.instances)}
+        self._counts = counts
+        if moved:
+            self._moved()
+            self._patience.progress.many([task for _, task in changes], "ended", *counts)
+
+    def _changes(self, tasks: Iterable[TaskInstance]) -> list[Change]:
+        seen = [(self._known.get((task.task_id, task.map_index)), task) for task in tasks]
+        return [(before, task) for before, task in seen if before != task]
 
     def _moved(self) -> None:
         self._moved_at = self._patience.clock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from entrypoint.github import commands
 from entrypoint.github.commands import annotate, say
@@ -19,6 +19,8 @@ HEARTBEAT = 60.0
 """Seconds without a change after which the log says that the step is still waiting."""
 NOTICES = 2
 """Annotations about what keeps the run from moving: a step has ten in all (`annotations.py` has the others)."""
+_NAMED = 10
+"""Failed task instances of a wide run that are named in one look."""
 _SAID = {
     "running": "is running",
     "success": "succeeded",
@@ -118,6 +120,17 @@ class Console:
             self._line(line)
         for line in lines[-1:]:
             self._line(f"{line}{self._so_far()}")
+
+    def many(self, failed: Sequence[TaskInstance], done: Literal["ended", "succeeded"], count: int, total: int) -> None:
+        """A wide run was looked at: a line for each that failed, and one for all together."""
+        for task in failed[:_NAMED]:
+            self._line(f"{task.name} {_SAID['failed']}{_how(task)}")
+        if len(failed) > _NAMED:
+            self._line(f"{len(failed) - _NAMED} more failed")
+        self._progress = ""
+        progress = f"{count} of {total} tasks"
+        self._line(f"{progress} {'have ended' if done == 'ended' else 'succeeded'}{self._so_far()}")
+        self._progress = progress
 
     def blocked(self, blocker: Blocker) -> None:
         """The DAG run does not move, and this is why."""

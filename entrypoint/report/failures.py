@@ -46,7 +46,7 @@ def failed_tasks(outcome: Outcome) -> Iterator[str]:
     if count <= REASONS and len(outcome.failures) == count and not any(failure.log for failure in outcome.failures):
         return
     all_names = shortened(", ".join(names(outcome.failed_tasks)), _LONGEST_NAMES)
-    yield f"### Failed: {count} of {len(outcome.tasks or ())} task instances"
+    yield f"### Failed: {count} of {outcome.task_count} task instances"
     if count > REASONS:
         yield code(all_names)
     if all_names.endswith("…"):

@@ -52,7 +52,7 @@ def _blocks(outcome: Outcome, context: Context | None) -> Iterator[str]:
     yield from failed_tasks(outcome)
     if outcome.tasks:
         yield from _time_line(outcome)
-        yield task_table(outcome.tasks)
+        yield task_table(outcome.tasks, outcome.unread, outcome.unread_succeeded)
     for sentence in outcome.turned_off:
         yield f"- {prose(sentence)}"
 
@@ -90,6 +90,7 @@ def _time_line(outcome: Outcome) -> Iterator[str]:
         return
     started = sum(task.start_date is not None and task.state != "upstream_failed" for task in outcome.tasks or ())
     if started > MOST_BARS:
-        yield folded(f"Time line (UTC) of {started} task instances", chart)
+        of_all = f"{started} of {outcome.task_count}" if outcome.unread else f"{started}"
+        yield folded(f"Time line (UTC) of {of_all} task instances", chart)
     else:
         yield f"### Time line (UTC)\n\n{chart}"

@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from entrypoint.github.commands import SUMMARY_LIMIT
+from entrypoint.models import MOST_SHOWN
 from entrypoint.report.markdown import code, folded, link, table
 from entrypoint.report.wording import took
 
@@ -23,27 +24,31 @@ _MEANING = {
 }
 _OPEN = 100
 """Rows up to which the table is not folded."""
-_ROWS = 1000
-"""Task instances in the table, for the reader's sake."""
 _ROOM = SUMMARY_LIMIT // 3
 """Bytes for the rows of that table; escaping doubles them at the most."""
 
 
-def task_table(tasks: Sequence[TaskInstance]) -> str:
-    """Return the heading and the table of the task instances, as many as there is room for."""
-    done = sum(task.state == "success" for task in tasks)
+def task_table(tasks: Sequence[TaskInstance], unread: int = 0, unread_succeeded: int = 0) -> str:
+    """Return the heading and the table of the task instances, as many as there is room for.
+
+    Args:
+        tasks: the task instances that were read.
+        unread: how many there are beyond those.
+        unread_succeeded: how many of these succeeded.
+    """
+    done, total = sum(task.state == "success" for task in tasks) + unread_succeeded, len(tasks) + unread
     rank = {state: place for place, state in enumerate(_ORDER)}
     ordered = sorted(tasks, key=lambda task: rank.get(task.state, rank["running"]))
     rows = [
         (link(code(task.name), task.url), _state(task), took(task.duration or None), str(task.try_number or ""))
-        for task in ordered[:_ROWS]
+        for task in ordered[:MOST_SHOWN]
     ]
     sizes = accumulate(len(" ".join(row).encode(errors="backslashreplace")) + 20 for row in rows)
     rows = [row for row, size in zip(rows, sizes, strict=True) if size <= _ROOM]
     lines = table(("Task", "State", "Took", "Tries"), rows)
-    if len(ordered) > len(rows):
-        lines += ["", f"{len(ordered) - len(rows)} more task instances are not shown here; Airflow shows them all."]
-    heading, text = f"Tasks: {done} of {len(tasks)} succeeded", "\n".join(lines)
+    if total > len(rows):
+        lines += ["", f"{total - len(rows)} more task instances are not shown here; Airflow shows them all."]
+    heading, text = f"Tasks: {done} of {total} succeeded", "\n".join(lines)
     return folded(heading, text) if len(rows) > _OPEN else f"### {heading}\n\n{text}"
 
 

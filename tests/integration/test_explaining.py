@@ -238,8 +238,47 @@ def test_five_thousand_task_instances(version: Version, tmp_path: Path, capsys: 
     assert f"Failed: {len(failed)} of {count}" in result.summary
     assert size < LIMIT
     assert_whole(result.summary)
-    assert sum(requests.values()) < 350
-    assert peak < 120
+    assert f"Tasks: {count - len(failed)} of {count} succeeded" in result.summary
+    assert f"{count - len(failed)} of {count} tasks succeeded" in result.log
+    assert sum(requests.values()) < 60
+    assert peak < 60
+
+
+@pytest.mark.parametrize("ends", ["success", "failed"])
+def test_xcoms_of_a_wide_run(version: Version, ends: str) -> None:
+    """Whatever of a wide run the report leaves out, an XCom that is asked for is found."""
+    tasks = [FakeTask("load", map_index=index, ends="success" if index else ends) for index in range(600)]
+    tasks += [FakeTask("sum", map_index=index, xcom={"return_value": index}) for index in range(2)]
+    tasks += [FakeTask("report", xcom={"return_value": "done"})]
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tuple(tasks), ends=ends)]) as fake:
+        outcome = run_gate(fake, xcom="sum\nreport")
+
+    assert outcome.result == ends
+    assert outcome.xcom == {"sum": [0, 1], "report": "done"}
+    assert outcome.unread == outcome.unread_succeeded > 0
+    assert len(outcome.failed_tasks) == (ends == "failed")
+
+
+@pytest.mark.parametrize(("red", "result"), [(True, "failed"), (False, "success")])
+def test_failed_tasks_of_a_wide_run(version: Version, red: bool, result: str) -> None:  # noqa: FBT001 - a table's column
+    """The last of very many task instances fails, and that decides if the user says so."""
+    ends = ["success"] * 1500 + ["failed" if red else "success"]
+    tasks = tuple(FakeTask("load", map_index=index, ends=end) for index, end in enumerate(ends))
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, ends="success")]) as fake:
+        assert run_gate(fake, fail_on_failed_tasks="true").result == result
+        assert run_gate(fake, run_id="again").result == "success"
+
+
+def test_a_wide_run_whose_time_is_over(version: Version) -> None:
+    """What it waits for is found among very many, and none of them is asked for alone but to find out why it waits."""
+    tasks = [FakeTask("load", map_index=index, states={1: "success"}) for index in range(1000)]
+    tasks += [FakeTask("late", states={1: "scheduled"}, pool="tiny")]
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tuple(tasks), looks=10**6)], pools={"tiny": 0}) as fake:
+        outcome = run_gate(fake, timeout="300")
+
+    assert outcome.result == "timeout"
+    assert [blocker.title for blocker in outcome.blockers] == ["The pool tiny is full"]
+    assert "late" in outcome.blockers[0].detail
 
 
 def assert_whole(markdown: str) -> None:

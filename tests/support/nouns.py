@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from entrypoint.github.context import Context
-from entrypoint.models import DagRun, Outcome, RunRequest, TaskInstance
+from entrypoint.models import DagRun, Outcome, RunRequest, TaskInstance, TaskList
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 START = datetime(2026, 1, 31, 9, 30, 15, tzinfo=UTC)
 RUN_URL = "https://airflow.example.com/dags/nightly_sales/runs/r1"
@@ -46,6 +49,33 @@ def a_run(**changes: Any) -> DagRun:
 def a_task(task_id: str = "extract", **changes: Any) -> TaskInstance:
     """A task instance that succeeded at the first try."""
     return replace(TaskInstance(task_id, -1, "success", 1, 4.2, f"{RUN_URL}/tasks/{task_id}"), **changes)
+
+
+def a_list(*tasks: TaskInstance) -> TaskList:
+    """All task instances of a run."""
+    return TaskList(tasks, len(tasks))
+
+
+@dataclass
+class ManyTasks:
+    """An Airflow of which only a run's task instances matter: it filters and counts them, and takes down what it was asked."""
+
+    tasks: Sequence[TaskInstance] = ()
+    asked: list[tuple[tuple[str, ...], int | None]] = field(default_factory=list)
+
+    def task_instances(
+        self,
+        _dag: str,
+        _run: str,
+        *,
+        states: tuple[str, ...] = (),
+        changed_since: datetime | None = None,  # noqa: ARG002 - here everything has just changed
+        most: int | None = None,
+    ) -> TaskList:
+        """Read those in these states, as many as are wanted."""
+        self.asked.append((states, most))
+        found = [task for task in self.tasks if not states or (task.state or "none") in states]
+        return TaskList(tuple(found[:most]), len(found))
 
 
 def an_outcome(**changes: Any) -> Outcome:

@@ -24,7 +24,7 @@ class Script:
         self._answers = iter(answers)
         self.calls = 0
 
-    def __call__(self, *_: object) -> Any:
+    def __call__(self, *_: object, **__: object) -> Any:
         """Give the next answer."""
         self.calls += 1
         answer = next(self._answers)
@@ -40,6 +40,7 @@ class Recorder:
     faults: list[AirflowUnreachable | UnexpectedAnswer] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
     changes: list[list[tuple[str | None, str, str | None]]] = field(default_factory=list)
+    counts: list[tuple[list[str], str, int, int]] = field(default_factory=list)
     known: list[int] = field(default_factory=list)
     blockers: list[str] = field(default_factory=list)
     untold: list[tuple[str, ActionError]] = field(default_factory=list)
@@ -60,6 +61,10 @@ class Recorder:
             [("new" if before is None else before.state, task.name, task.state) for before, task in changes]
         )
         self.known.append(len(tasks))
+
+    def many(self, failed: Sequence[TaskInstance], done: str, count: int, total: int) -> None:
+        """A wide run was looked at: names of those that failed, and the numbers."""
+        self.counts.append(([task.name for task in failed], done, count, total))
 
     def lacking(self, lack: ActionError, _left: float) -> None:
         """What the DAG lacks."""

@@ -243,6 +243,38 @@ def test_mapped_tasks_are_counted() -> None:
     assert all(part in line for part in ("2000 success", "2000 running", "1000 not started"))
 
 
+def test_a_wide_run_is_one_line() -> None:
+    """Of a wide run the numbers are said, and what failed by name, but never hundreds of names."""
+    tasks = [a_task("load", map_index=n, state="failed", duration=1.0) for n in range(50)]
+    lines = told(lambda console, _: console.many(tasks[:2], "ended", 1200, 5000)).lines
+    many = told(lambda console, _: console.many(tasks, "succeeded", 4950, 5000)).lines
+
+    assert [line.split("  ")[-1] for line in lines] == [
+        "load[0] failed after 1.0 s",
+        "load[1] failed after 1.0 s",
+        "1200 of 5000 tasks have ended",
+    ]
+    assert len(many) == 12
+    assert [line.split("  ")[-1] for line in many[-2:]] == ["40 more failed", "4950 of 5000 tasks succeeded"]
+
+
+def test_a_wide_run_against_the_usual() -> None:
+    """How far a wide run is, is said with the part of the usual duration, and with the next sign of life."""
+
+    def story(console: Console, clock: Clock) -> None:
+        console.usual(100.0)
+        console.state(a_run(state="running"))
+        clock.now += 50
+        console.many([], "ended", 1200, 5000)
+        clock.now += 60
+        console.state(a_run(state="running"))
+
+    assert [line.split("  ")[-1] for line in told(story).lines[-2:]] == [
+        "1200 of 5000 tasks have ended · 50 % of the usual 1 m 40 s",
+        "The DAG run is still running · 1200 of 5000 tasks, 110 % of the usual 1 m 40 s",
+    ]
+
+
 def test_progress() -> None:
     """The last line of a look says how many of the tasks are over, whatever became of them."""
     over = ("success", "failed", "skipped", "upstream_failed", "removed")

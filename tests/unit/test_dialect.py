@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.airflow import _version
-from entrypoint.airflow.dialect import Dialect, dag_not_found, segment
+from entrypoint.airflow.dialect import dag_not_found, segment
+from entrypoint.airflow.instances import Instances
 from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
@@ -34,9 +35,9 @@ json_values = st.recursive(
 
 
 @pytest.fixture(params=[V1, V2], ids=["v1", "v2"])
-def dialect(request: pytest.FixtureRequest) -> Dialect:
+def dialect(request: pytest.FixtureRequest) -> Instances:
     """Either dialect; nothing is sent."""
-    made: Dialect = request.param(Transport(BASE), {V1: "2.11.2", V2: "3.3.2"}[request.param])
+    made: Instances = request.param(Transport(BASE), {V1: "2.11.2", V2: "3.3.2"}[request.param])
     return made
 
 
@@ -45,12 +46,12 @@ def answer(body: Any, status: int = 200) -> Answer:
     return Answer(status, body, f"GET /x answered {status} application/json")
 
 
-def run_of(dialect: Dialect, body: Any, status: int = 200) -> DagRun:
+def run_of(dialect: Instances, body: Any, status: int = 200) -> DagRun:
     """The DAG run that the dialect reads out of the JSON."""
     return dialect._run(answer(body, status), "nightly_sales", "r+1:a")
 
 
-def test_smallest_run(dialect: Dialect) -> None:
+def test_smallest_run(dialect: Instances) -> None:
     """Ids and state are enough for a DAG run; null means that Airflow has nothing yet."""
     names = ("conf", "logical_date", "start_date", "end_date", "bundle_version", "note", "run_after")
     nothing = dict.fromkeys(names)
@@ -58,7 +59,7 @@ def test_smallest_run(dialect: Dialect) -> None:
     assert run_of(dialect, RUN) == run_of(dialect, RUN | nothing) == DagRun("nightly_sales", "r+1:a", "running", {})
 
 
-def test_whole_run(dialect: Dialect) -> None:
+def test_whole_run(dialect: Instances) -> None:
     """Everything that a DAG run has is read, dates as moments in UTC."""
     run = run_of(
         dialect,
@@ -94,14 +95,14 @@ def test_whole_run(dialect: Dialect) -> None:
     ],
     ids=str,
 )
-def test_not_this_run(dialect: Dialect, wrong: dict[str, Any]) -> None:
+def test_not_this_run(dialect: Instances, wrong: dict[str, Any]) -> None:
     """An answer about another run, in an unknown state or of another shape proves nothing."""
     with pytest.raises(UnexpectedAnswer):
         run_of(dialect, RUN | wrong)
 
 
 @pytest.mark.parametrize("status", [201, 202, 206, 400, 404, 409])
-def test_only_200_is_a_run(dialect: Dialect, status: int) -> None:
+def test_only_200_is_a_run(dialect: Instances, status: int) -> None:
     """A body like a DAG run's with another status is none."""
     with pytest.raises(UnexpectedAnswer):
         run_of(dialect, RUN | {"state": "success"}, status)
@@ -126,7 +127,7 @@ def test_any_fields_of_a_run(fields: dict[str, Any]) -> None:
     assert run.state in {"queued", "running", "success", "failed"}
 
 
-def test_task_instance(dialect: Dialect) -> None:
+def test_task_instance(dialect: Instances) -> None:
     """A task instance needs a task_id; the rest may be missing or null."""
     whole = dialect._task(answer({}), TASK, "nightly_sales", "r+1:a")
     least = dialect._task(answer({}), {"task_id": "extract"}, "nightly_sales", "r+1:a")
@@ -142,7 +143,7 @@ def test_task_instance(dialect: Dialect) -> None:
 
 @pytest.mark.parametrize("kind", VALUES)
 @pytest.mark.parametrize("field", TASK)
-def test_not_a_task_instance(dialect: Dialect, field: str, kind: str) -> None:
+def test_not_a_task_instance(dialect: Instances, field: str, kind: str) -> None:
     """A field of another kind makes the answer unexpected, before it can break the report."""
     good = {
         "task_id": ["text"],
@@ -349,17 +350,6 @@ def test_not_seconds(kind: type[V1 | V2], value: Any) -> None:
     """A duration in any other form is an unexpected answer, not a guess."""
     with pytest.raises(UnexpectedAnswer):
         kind(Transport(BASE), "")._seconds(answer({}), value)
-
-
-@pytest.mark.parametrize(("version", "told"), [("2.4.3", False), ("2.10.5", False), ("2.11.2", True), ("3.3.2", True)])
-def test_only_changes(version: str, told: bool) -> None:  # noqa: FBT001 - a table's column
-    """An Airflow that knows when task instances changed is asked for the changed ones, an older one for all."""
-    transport: Any = Answering(answer({"task_instances": [TASK], "total_entries": 1}))
-    dialect = (V1 if version.startswith("2") else V2)(transport, version)
-    every, changed = dialect.task_instances("nightly_sales", "r1"), dialect.task_instances("nightly_sales", "r1", WHEN)
-
-    assert every == changed
-    assert [params.get("updated_at_gte") for params in transport.params] == [None, WHEN.isoformat() if told else None]
 
 
 def test_urls_on_airflow_2() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from entrypoint.errors import ActionError, AirflowUnreachable, RunExists, UnexpectedAnswer
 from entrypoint.gate.existing import REPEATS, plan, require_same, take_over
-from entrypoint.models import CANCELLED, DagRun, RunRequest, TaskInstance
+from entrypoint.models import CANCELLED, DagRun, RunRequest, TaskInstance, TaskList
+from tests.support.nouns import a_list
 from tests.support.scripted import Bench, Script
 
 DOWN = AirflowUnreachable("down", "", "")
@@ -87,9 +88,9 @@ class Clearable:
     def __post_init__(self) -> None:
         self.get_run, self._answer = Script(self.looks), Script(self.answers)
 
-    def task_instances(self, *_: object) -> tuple[TaskInstance, ...]:
+    def task_instances(self, *_: object) -> TaskList:
         """Show the task instances."""
-        return self.tasks
+        return a_list(*self.tasks)
 
     def clear(self, _dag: str, _run: str, tasks: Any) -> None:
         """Take down what is cleared."""

@@ -10,10 +10,11 @@ import pytest
 from entrypoint.errors import AirflowUnreachable, Forbidden
 from entrypoint.gate.stop import STAYS, STAYS_AWAY, stop
 from entrypoint.models import CANCELLED, DagRun
-from tests.support.nouns import a_task
+from tests.support.nouns import ManyTasks, a_task
 from tests.support.scripted import Bench, Script
 
 if TYPE_CHECKING:
+    from entrypoint.models import TaskList
     from tests.support.virtual import VirtualTime
 
 DOWN = AirflowUnreachable("down", "", "")
@@ -34,7 +35,11 @@ class Stoppable:
 
     get_run: Script
     fail: Script
-    task_instances: Script
+    tasks: Script
+
+    def task_instances(self, *which: str, states: tuple[str, ...], most: int) -> TaskList:
+        """Read those in these states, as many as are wanted."""
+        return ManyTasks(self.tasks()).task_instances(*which, states=states, most=most)
 
 
 def stopped(

@@ -204,6 +204,17 @@ def test_time_line_of_many(count: int, folded: bool) -> None:  # noqa: FBT001 - 
     assert (re.search("^#.*UTC", text, re.MULTILINE) is None) is folded
 
 
+def test_a_wide_run() -> None:
+    """What was not read of a wide run is counted wherever a number is given."""
+    tasks = tuple(ran(f"t{n}", n % 40, state="failed" if n < 5 else "success") for n in range(100))
+    outcome = an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks, unread=4900, unread_succeeded=4900)
+    text = summary(outcome, None)
+
+    assert "Failed: 5 of 5000 task instances" in text
+    assert "Time line (UTC) of 100 of 5000 task instances" in text
+    assert "Tasks: 4995 of 5000 succeeded" in text
+
+
 @pytest.mark.parametrize(
     "outcome",
     [

@@ -179,3 +179,13 @@ def test_nothing_is_missing() -> None:
 
     assert len(re.findall(r"^\| \[`t", text, re.MULTILINE)) == 200
     assert "more task instance" not in text
+
+
+def test_what_was_not_read_is_counted() -> None:
+    """The heading counts all task instances of a wide run, and a sentence says how many the table leaves out."""
+    tasks = [a_task("load", map_index=n, state="failed" if n < 3 else "success") for n in range(503)]
+    text = task_table(tasks, 4497, 4400)
+
+    assert "Tasks: 4900 of 5000 succeeded" in text
+    assert "4500 more task instances are not shown here" in text
+    assert "not shown" not in task_table(tasks[:500])

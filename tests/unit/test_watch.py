@@ -12,8 +12,8 @@ import pytest
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, UnexpectedAnswer
 from entrypoint.gate.watch import AGAIN, OFTEN, SELDOM, STALLED, STALLED_AT_WORK, STALLED_UNWATCHED, Watch
-from entrypoint.models import Blocker, DagRun, TaskInstance
-from tests.support.nouns import a_run, a_task
+from entrypoint.models import Blocker, DagRun, TaskInstance, TaskList
+from tests.support.nouns import ManyTasks, a_list, a_run, a_task
 from tests.support.scripted import Bench
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ class Tasks:
         """Return this Airflow's clock."""
         return THEN + timedelta(seconds=self.bench.time.now - START) if self.clocked else None
 
-    def task_instances(self, _dag: str, _run: str, since: datetime | None = None) -> tuple[TaskInstance, ...]:
+    def task_instances(self, dag_id: str, run_id: str, **only: Any) -> TaskList:
         """Take down when it was asked, and for changes since when."""
         passed = self.bench.time.now - START
-        self.asked.append((passed, since))
+        self.asked.append((passed, only.get("changed_since")))
         answer = self.shown(passed)
         if isinstance(answer, Exception):
             raise answer
-        return tuple(answer)
+        return ManyTasks(tuple(answer)).task_instances(dag_id, run_id, **only)
 
 
 @dataclass
@@ -93,13 +93,10 @@ def test_a_queued_run_has_no_tasks_to_look_at() -> None:
     assert watching.look(RUNNING, 1).reads == [600.0]
 
 
-@pytest.mark.parametrize(
-    "shown",
-    [lambda _: [a_task(state="running")], lambda passed: [a_task(state="running", try_number=int(passed / 10))]],
-)
-def test_reading_slows_down(shown: Callable[[float], Any]) -> None:
-    """Whether its tasks change or not, a run is read less and less often, and at the least once a minute."""
-    watching = Watching(shown).look(RUNNING, 3600)
+@pytest.mark.parametrize("every", [10, 60])
+def test_reading_slows_down(every: int) -> None:
+    """However often its tasks change, a run is read less and less often, and at the least once a minute."""
+    watching = Watching(lambda passed: [a_task(state="running", try_number=int(passed / every))]).look(RUNNING, 3600)
 
     assert watching.gaps[0] == OFTEN
     assert watching.gaps == sorted(watching.gaps)
@@ -211,8 +208,8 @@ def test_changes_are_told() -> None:
 def test_what_is_read_at_the_end_is_told_as_well() -> None:
     """Task instances that somebody else has read are compared with what is known, too."""
     watching = Watching(lambda _: [a_task(state="running")]).look(RUNNING, 10)
-    watching.watch.saw((a_task(state="success"),))
-    watching.watch.saw((a_task(state="success"),))
+    watching.watch.saw(a_list(a_task(state="success")))
+    watching.watch.saw(a_list(a_task(state="success")))
 
     assert watching.bench.told.changes[1:] == [[("running", "extract", "success")]]
 
@@ -254,6 +251,14 @@ def test_a_run_that_moves_is_not_asked_for_reasons() -> None:
     assert Watching().look(QUEUED, int(STALLED)).look(RUNNING, int(STALLED)).diagnosed == []
 
 
+def test_the_reason_is_looked_for_among_tasks_as_they_are() -> None:
+    """A run that seems to stand still is read once more before: what began since the last look is at work."""
+    watching = Watching(lambda _: [a_task(state="scheduled")]).look(RUNNING, 600)
+
+    assert watching.diagnosed == diagnoses(STALLED)[:4]
+    assert set(watching.diagnosed) <= set(watching.reads)
+
+
 def test_a_reason_is_told_once() -> None:
     """What keeps the run from moving is told when it is found, again only if it is found anew, and is known meanwhile."""
     watching = Watching(why=lambda passed: (PAUSED,) if passed < 100 else (PAUSED, FULL)).look(QUEUED, 60)
@@ -283,3 +288,84 @@ def test_a_mapped_task_that_was_expanded() -> None:
     watching = Watching(lambda passed: before if passed < 10 else after).look(RUNNING, 60)
 
     assert [task.name for task in watching.watch.tasks] == ["wide[0]", "wide[1]"]
+
+
+def wide(failed: int = 0, running: int = 0, rest: str = "success", total: int = 500) -> list[TaskInstance]:
+    """The instances of a mapped task, more than one answer holds."""
+    states = ["failed"] * failed + ["running"] * running + [rest] * (total - failed - running)
+    return [a_task("load", map_index=index, state=state) for index, state in enumerate(states)]
+
+
+def test_a_wide_run_is_counted() -> None:
+    """A run with more changes than one answer holds costs four requests at first and three a look, however wide it is."""
+    watching = Watching(lambda passed: wide(running=int(400 - passed))).look(RUNNING, 60)
+    looks = watching.reads
+
+    assert [looks.count(when) for when in dict.fromkeys(looks)] == [4] + [3] * (len(set(looks)) - 1)
+    assert watching.bench.told.changes == []
+    assert watching.bench.told.counts[0] == ([], "ended", 100, 500)
+    assert watching.bench.told.counts[-1] == ([], "ended", 100 + int(max(looks)), 500)
+    assert len(watching.watch.tasks) <= 100
+
+
+def test_a_run_that_grows_wide() -> None:
+    """A mapped task that is expanded into very many is counted from then on, also when few of them change."""
+    shown = {0: [a_task("list", state="running")], 1: wide(running=500), 2: wide(running=1)}
+    watching = Watching(lambda passed: shown[min(int(passed / 20), 2)]).look(RUNNING, 80)
+
+    assert watching.bench.told.changes == [[("new", "list", "running")]]
+    assert watching.bench.told.counts == [([], "ended", 0, 500), ([], "ended", 499, 500)]
+    assert [task.name for task in watching.watch.tasks] == ["load[0]"]
+
+
+def test_failures_of_a_wide_run_are_named_once() -> None:
+    """Whoever failed is told by name, each once, and so are those that are found only at the end."""
+    watching = Watching(lambda passed: wide(failed=1 if passed < 10 else 2, running=9)).look(RUNNING, 60)
+    tasks = wide(failed=3, rest="skipped", total=500)
+    watching.watch.saw(TaskList(tuple(tasks), 5000, 4000))
+
+    assert [names for names, *_ in watching.bench.told.counts] == [["load[0]"], ["load[1]"], ["load[2]"]]
+    assert watching.bench.told.counts[-1][1:] == ("succeeded", 4000, 5000)
+
+
+def test_a_wide_run_that_was_not_watched_is_summed_up_at_the_end() -> None:
+    """Without live progress the end alone is told, in one sentence."""
+    watching = Watching(live=False).look(RUNNING, 10)
+    watching.watch.saw(TaskList(tuple(wide(failed=1, total=500)), 5000, 4000))
+
+    assert watching.reads == []
+    assert watching.bench.told.counts == [(["load[0]"], "succeeded", 4499, 5000)]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "first"),
+    [(wide(running=200), STALLED_AT_WORK), (wide(running=0, rest="scheduled"), STALLED), (wide(failed=200), STALLED)],
+    ids=["at work", "scheduled", "over"],
+)
+def test_when_the_reason_is_looked_for_in_a_wide_run(tasks: list[TaskInstance], first: float) -> None:
+    """A wide run that does not move is asked for its reason as any other."""
+    assert Watching(lambda _: tasks).look(RUNNING, 1200).diagnosed == diagnoses(first)
+
+
+@pytest.mark.parametrize("red", [0, 1])
+def test_a_wide_run_that_moves_is_not_asked_for_reasons(red: int) -> None:
+    """Whether tasks end, fail, or only others run now: it moves."""
+    moves = [
+        lambda passed: wide(failed=red, rest="scheduled", running=int(passed / 12)),
+        lambda passed: wide(failed=int(red + passed / 12), rest="scheduled"),
+        lambda passed: wide(rest="scheduled", total=400 + int(passed / 12)),
+        lambda passed: wide(running=int(450 - passed)),
+    ]
+    for shown in moves:
+        assert Watching(shown).look(RUNNING, 120).diagnosed == []
+
+
+def test_a_wide_read_that_fails_loses_no_change() -> None:
+    """A failure in the middle of it is told once, and the next look asks for all changes since the last that worked."""
+    fault = AirflowUnreachable("down", "", "")
+    watching = Watching(lambda passed: fault if 10 <= passed < 20 else wide(running=9)).look(RUNNING, 60)
+    failed = [since for passed, since in watching.airflow.asked if 10 <= passed < 20]
+
+    assert len(watching.bench.told.untold) == len(failed)
+    assert len(set(failed) - {None}) <= 1
+    assert watching.bench.told.counts == [([], "ended", 491, 500)]

@@ -1,0 +1,105 @@
+"""Reading task instances: in pages that each API gives, no more than is wanted, and only what it was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from entrypoint.airflow.v1 import V1
+from entrypoint.airflow.v2 import V2
+from entrypoint.wire.answers import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entrypoint.models import TaskList
+
+WHEN = datetime(2026, 1, 31, tzinfo=UTC)
+VERSIONS = ("2.4.3", "2.10.5", "2.11.2", "3.0.6", "3.3.2")
+
+
+@dataclass
+class Pages:
+    """A transport to an Airflow with so many task instances, that gives at the most so many in one answer."""
+
+    total: int
+    largest: int = 100
+    base_url: str = "https://airflow.example.com"
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def get(self, path: str, params: Mapping[str, Any]) -> Answer:
+        """Give a page."""
+        self.asked.append(dict(params))
+        first = params["offset"]
+        last = min(first + min(params["limit"], self.largest), self.total)
+        items = [{"task_id": "load", "map_index": index, "state": "success"} for index in range(first, last)]
+        return Answer(200, {"task_instances": items, "total_entries": self.total}, f"GET {path}")
+
+
+def read(pages: Pages, version: str, **only: Any) -> TaskList:
+    """Read the run's task instances."""
+    transport: Any = pages
+    return (V1 if version.startswith("2") else V2)(transport, version).task_instances("sales", "r1", **only)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("total", [0, 1, 99, 100, 101, 1234])
+def test_all_are_read(version: str, total: int) -> None:
+    """However many there are, each is there once, in as few answers as the API gives."""
+    pages = Pages(total, 100_000 if version.startswith("2") else 100)
+    found = read(pages, version)
+
+    assert [task.map_index for task in found.instances] == list(range(total))
+    assert (found.total, found.unread) == (total, 0)
+    assert len(pages.asked) == (1 if version.startswith("2") else max(1, -(-total // 100)))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("most", "requests"), [(0, (1, 1)), (1, (1, 1)), (100, (1, 1)), (250, (1, 3)), (5000, (1, 13))]
+)
+def test_no_more_than_is_wanted(version: str, most: int, requests: tuple[int, int]) -> None:
+    """Of more than is wanted only so many are asked for, and how many there are in all is known even so."""
+    pages = Pages(1234, 100_000 if version.startswith("2") else 100)
+    found = read(pages, version, most=most)
+
+    assert (len(found.instances), found.total) == (min(most, 1234), 1234)
+    assert found.unread == 1234 - len(found.instances)
+    assert len(pages.asked) == requests[version.startswith("3")]
+    assert sum(one["limit"] for one in pages.asked) == most if most < 1234 else True
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_airflow_that_gives_less_than_it_says_is_not_asked_for_ever(version: str) -> None:
+    """An empty page ends the reading."""
+    pages = Pages(150, 0)
+
+    assert read(pages, version).instances == ()
+    assert len(pages.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [("2.4.3", False), ("2.10.5", False), ("2.11.2", True), ("3.0.6", True), ("3.3.2", True)]
+)
+def test_only_changes(version: str, told: bool) -> None:  # noqa: FBT001 - a table's column
+    """An Airflow that knows when task instances changed is asked for the changed ones, an older one for all."""
+    pages = Pages(1)
+
+    assert read(pages, version) == read(pages, version, changed_since=WHEN)
+    assert [params.get("updated_at_gte") for params in pages.asked] == [None, WHEN.isoformat() if told else None]
+
+
+@pytest.mark.parametrize(("version", "known"), [(version, version == "3.3.2") for version in VERSIONS])
+def test_only_some_states(version: str, known: bool) -> None:  # noqa: FBT001 - a table's column
+    """Airflow chooses by state; one that does not have a state is not asked for it, since it would refuse."""
+    pages = Pages(1)
+    read(pages, version)
+    read(pages, version, states=("none", "running", "awaiting_input"))
+
+    assert [params.get("state") for params in pages.asked] == [
+        None,
+        ["none", "running", *(["awaiting_input"] if known else [])],
+    ]
