@@ -1,8 +1,12 @@
-"""What a user can show to get into an Airflow: one noun for each kind of credential, frozen and slotted. No I/O."""
+"""What a user can show to get into an Airflow: one noun for each kind of credential. No I/O.
+
+Tuples with names, as in `evidence.py`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,38 +23,33 @@ class Secret:
         return "***"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A ready bearer token."""
 
     token: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """A ready value of the header `Authorization`, scheme and all."""
 
     value: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Password:
+class Password(NamedTuple):
     """A user's name and password, both in clear."""
 
     username: str
     password: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """A client's id and secret, for the login of Airflow's own that a Keycloak auth manager offers."""
 
     client_id: str
     secret: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class GitHubToken:
+class GitHubToken(NamedTuple):
     """Where this job gets GitHub's OIDC tokens, and for whom."""
 
     audience: str
@@ -58,8 +57,7 @@ class GitHubToken:
     request_token: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class OAuth:
+class OAuth(NamedTuple):
     """A client of an OAuth 2.0 token endpoint. It proves itself by a secret or by GitHub's OIDC token."""
 
     token_url: str
@@ -68,8 +66,7 @@ class OAuth:
     scope: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AwsKeys:
+class AwsKeys(NamedTuple):
     """AWS credentials as they stand in the environment; `session_token` is None for those of a user."""
 
     access_key_id: str
@@ -77,8 +74,7 @@ class AwsKeys:
     session_token: Secret | None
 
 
-@dataclass(frozen=True, slots=True)
-class Mwaa:
+class Mwaa(NamedTuple):
     """An Amazon MWAA environment, by name and region."""
 
     environment: str
@@ -89,17 +85,15 @@ class Mwaa:
 Credential = Token | Header | Password | Client | GitHubToken | OAuth | Mwaa
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(NamedTuple):
     """PEM texts: CAs that are trusted beside the public ones, and a client certificate with its key."""
 
     ca: str = ""
     certificate: str = ""
-    key: Secret = field(default=Secret(""))
+    key: Secret = Secret("")
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """The way into one Airflow.
 
     Attributes:
@@ -110,4 +104,4 @@ class Access:
     url: str
     credential: Credential
     headers: tuple[tuple[str, Secret], ...] = ()
-    tls: Tls = field(default_factory=Tls)
+    tls: Tls = Tls()

@@ -1,12 +1,14 @@
-"""What Airflow shows beside the state of a run: exceptions, logs, pools, health. Nouns, frozen and slotted; no I/O."""
+"""What Airflow shows beside the state of a run: exceptions, logs, pools, health. No I/O.
+
+Tuples with names: to make such a class takes an eighth of the time of a frozen dataclass, and the trigger waits for it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame of a traceback: a file as the worker names it, a line from 1 on, a function."""
 
     filename: str
@@ -14,8 +16,7 @@ class Frame:
     function: str
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(NamedTuple):
     """One exception: its class, its text, and its frames, the one that raised it last."""
 
     kind: str
@@ -26,8 +27,7 @@ class Raised:
         return f"{self.kind}: {self.text}" if self.text else self.kind
 
 
-@dataclass(frozen=True, slots=True)
-class TaskLog:
+class TaskLog(NamedTuple):
     """What a task instance's log says.
 
     Attributes:
@@ -45,8 +45,7 @@ class TaskLog:
     written: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(NamedTuple):
     """Which of Airflow's components send heartbeats. None: it has no such component, or never had."""
 
     scheduler: bool | None
@@ -54,8 +53,7 @@ class Health:
     triggerer: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(NamedTuple):
     """A pool, and how many of its slots are free."""
 
     name: str
@@ -63,8 +61,7 @@ class Pool:
     open_slots: int
 
 
-@dataclass(frozen=True, slots=True)
-class ImportFault:
+class ImportFault(NamedTuple):
     """A DAG file that Airflow cannot import: its path as Airflow names it, and the traceback.
 
     `bundle`: in which the path is; empty on Airflow 2, which knows no bundles.
@@ -76,8 +73,7 @@ class ImportFault:
     bundle: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HumanInput:
+class HumanInput(NamedTuple):
     """A question that a task waits for a human to answer."""
 
     task_id: str

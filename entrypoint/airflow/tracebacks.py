@@ -7,7 +7,6 @@ the one that was raised last at the end.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from entrypoint.evidence import Frame, Raised
 
@@ -55,7 +54,7 @@ class TracebackReader:
             self._within(text, self._frames)
         elif self._chained and self._chain and text.strip() and text not in _LINKS:
             last = self._chain[-1]
-            self._chain[-1] = replace(last, text=f"{last.text}\n{text}"[:_LONGEST])
+            self._chain[-1] = last._replace(text=f"{last.text}\n{text}"[:_LONGEST])
 
     def _within(self, text: str, frames: list[Frame]) -> None:
         if match := _FRAME.match(text):

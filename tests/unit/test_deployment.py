@@ -47,7 +47,7 @@ MISSING = Forbidden("no", "", "")
 RAISED = (Raised("KeyError", "'region'", (Frame("/opt/airflow/dags/sales.py", 3, "<module>"),)),)
 OURS = ImportFault("sales.py", "Traceback\n  <Op at 0x7f01>\nKeyError: 'region'", RAISED, "main")
 ELSEWHERE = ImportFault("other.py", "Traceback\nKeyError: 1", (), "main")
-NEW_SALES = replace(ELSEWHERE, trace='Traceback\n  DAG("sales")\nKeyError: 1')
+NEW_SALES = ELSEWHERE._replace(trace='Traceback\n  DAG("sales")\nKeyError: 1')
 
 
 def dag(parsed: float | None = 0, **changes: Any) -> Dag:
@@ -314,7 +314,7 @@ def test_a_parsing_that_cannot_be_asked_for(error: ActionError, times: int) -> N
     [
         ([dag(0)], [(), (OURS,)], False),
         ([dag(0)], [(), (), (ELSEWHERE, OURS)], False),
-        ([BROKEN], [(replace(OURS, trace="another"),), (OURS,)], False),
+        ([BROKEN], [(OURS._replace(trace="another"),), (OURS,)], False),
         ([dag(0), dag(1), dag(2)], [(ELSEWHERE,), (ELSEWHERE,), (ELSEWHERE, OURS)], False),
         # Of a DAG that never was there nobody knows the file.
         ([NOT_FOUND], [(), (OURS,)], False),
@@ -341,13 +341,13 @@ def test_new_code_that_does_not_import(dags: list[Any], faults: list[Any], named
         # What was there before may be what this commit mends.
         ([BROKEN], [(OURS,)], DagNotRunnable),
         ([dag(0)], [(OURS,)], DagNotRunnable),
-        ([BROKEN], [(OURS,), (replace(OURS, trace=OURS.trace.replace("0x7f01", "0x7f99")),)], DagNotRunnable),
+        ([BROKEN], [(OURS,), (OURS._replace(trace=OURS.trace.replace("0x7f01", "0x7f99")),)], DagNotRunnable),
         ([NOT_FOUND], [(OURS,)], DagNotRunnable),
         # Somebody else's.
         ([dag(0)], [(), (ELSEWHERE,)], NotDeployed),
         ([dag(0)], [(), (NEW_SALES,)], NotDeployed),
-        ([dag(0)], [(), (replace(OURS, bundle="team_b"),)], NotDeployed),
-        ([dag(0)], [(), (replace(OURS, filename="lib/sales.py"),)], NotDeployed),
+        ([dag(0)], [(), (OURS._replace(bundle="team_b"),)], NotDeployed),
+        ([dag(0)], [(), (OURS._replace(filename="lib/sales.py"),)], NotDeployed),
         ([NOT_FOUND], [(), (ELSEWHERE,)], DagNotFound),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -18,9 +18,9 @@ from tests.support.scripted import Bench
 NOW = START + timedelta(hours=1)
 LATER, EARLIER = NOW + timedelta(days=1), NOW - timedelta(days=1)
 HEALTHY = Health(scheduler=True, dag_processor=True, triggerer=True)
-NO_SCHEDULER, NO_PROCESSOR = replace(HEALTHY, scheduler=False), replace(HEALTHY, dag_processor=False)
+NO_SCHEDULER, NO_PROCESSOR = HEALTHY._replace(scheduler=False), HEALTHY._replace(dag_processor=False)
 NO_TRIGGERER, NEVER_HAD_ONE = (
-    replace(HEALTHY, triggerer=False),
+    HEALTHY._replace(triggerer=False),
     Health(scheduler=True, dag_processor=None, triggerer=None),
 )
 QUEUED, RUNNING = a_run(state="queued", end_date=None), a_run(state="running", end_date=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -78,7 +78,7 @@ def test_the_file_of_a_known_dag(filename: str, bundle: str, relevant: bool) -> 
     fault = ImportFault(filename, 'Traceback\nDAG("sales")', RAISED, bundle)
 
     assert Relevant("sales", lambda _: True)(fault, dag("sales.py", "main")) is relevant
-    assert Relevant("sales", lambda _: True)(replace(fault, bundle=""), dag(filename))
+    assert Relevant("sales", lambda _: True)(fault._replace(bundle=""), dag(filename))
 
 
 @pytest.mark.parametrize(
