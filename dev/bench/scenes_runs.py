@@ -80,7 +80,7 @@ def long(seconds: int, version: Version, options: Options) -> Result:
             )
         name = "10min" if version == AIRFLOW_3 else "10min-airflow-2"
         return board.result(
-            name, f"A run of {seconds // 60} min, Airflow {version.name[:4]}", arena, notes, SCRIPT.name
+            name, f"A run of {seconds // 60} min, Airflow {version.name.rpartition('.')[0]}", arena, notes, SCRIPT.name
         )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _US, _THEM = THIS_ACTION.name, SCRIPT.name
 _MANY = "waiters-100"
 _CROWD = 100
+_STOP = "graceful stop, back at once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,10 @@ PROMISES = (
     Promise(f"{_CROWD} waiters: a neighbour's GET at p95, ms", 100, _MANY, "p95"),
     *(
         Promise(f"api-server {row}: wrong verdicts", 0, "outage", "wrong", row=row)
-        for row in ("frozen for 5 min", "killed, back after 5 min", "graceful stop, back at once")
+        for row in ("frozen for 5 min", "killed, back after 5 min", _STOP)
+    ),
+    Promise(
+        "api-server gone after SIGTERM (11 s alone) and one slice of 70 s, s", 81, "outage", "gone_after", row=_STOP
     ),
 )
 

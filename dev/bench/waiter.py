@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,6 +23,7 @@ from uuid import uuid4
 from dev.bench import cpu
 from dev.bench.contestants import Job
 from dev.bench.proxy import CountingProxy
+from dev.usage import measured, used
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -32,16 +32,6 @@ if TYPE_CHECKING:
     from dev.airflow_api import AirflowApi
     from dev.bench.contestants import Contestant
 
-# Between this process and the contestant: only a parent is told what its child has used, and a child begins with the peak
-# memory of its parent, which therefore has to be small.
-_LAUNCHER = """
-import os, sys
-child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
-_, status, usage = os.wait4(child, 0)
-with open(sys.argv[1], "w") as note:
-    note.write(f"{usage.ru_utime + usage.ru_stime} {usage.ru_maxrss}")
-sys.exit(os.waitstatus_to_exitcode(status) & 255)
-"""
 _GONE = 10.0
 _TAIL = 15
 
@@ -99,7 +89,7 @@ class Waiter:
             job = Job(url, airflow.api, "admin", airflow.users["admin"], self._dag_id, json.dumps(self._conf), work)
             command = self.contestant.command(job)
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(self._folder / "use"), *command.argv],
+                measured(command.argv, self._folder / "use"),
                 env=command.env,
                 cwd=work,
                 stdin=subprocess.DEVNULL,
@@ -146,13 +136,13 @@ class Waiter:
         except subprocess.TimeoutExpired:
             raise TimeoutError(f"{self.contestant.name} goes on after {timeout:.0f} s:\n{self.tail}") from None
         self._reader.join(_GONE)
-        seconds, kibibytes = (self._folder / "use").read_text().split()
+        seconds, peak = used(self._folder / "use")
         told = [moment for moment, line in self._lines if self.contestant.end.search(line)]
         return Use(
             exit_code=code,
             cpu_to_trigger=self._cpu_to_trigger,
-            cpu=float(seconds),
-            peak=int(kibibytes) / 1024,
+            cpu=seconds,
+            peak=peak,
             kinds=self._proxy.kinds,
             carried=self._proxy.carried,
             told_at=told[0] if told else self._exited_at,

@@ -158,17 +158,18 @@ class Transport:
 
     def _once(self, request: _Request, authorizer: Authorizer | None) -> Answer:
         source = f"{request.method} {request.path}"
+        listens = request.silence < inf
 
         def use(response: requests.Response, until: float) -> Answer:
             self.server_time = _date(response.headers.get("Date"))
             if request.take is None or response.status_code >= 300:
                 return read(source, response)
-            if request.silence < inf:
+            if listens:
                 return _passed_on(source, response, request.take)
             return _handed_over(source, response, request.take, until)
 
         headers = {name: value.reveal() for name, value in self._headers} | {"Accept": request.accept}
-        if request.silence < inf:
+        if listens:
             headers["Accept-Encoding"] = "identity"  # or whoever compresses may keep a line back
         if request.body is not None:
             headers["Content-Type"] = "application/json"

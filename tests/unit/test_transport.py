@@ -218,6 +218,24 @@ def test_stream() -> None:
     assert (script.sent[0].headers["Accept"], script.sent[0].url) == ("text/plain", f"{BASE}/log?full=true")
 
 
+def test_listening() -> None:
+    """What comes is handed over at once and not compressed, as far as it is wanted, and silence lasts no longer than said."""
+    heard: list[bytes] = []
+
+    def take(piece: bytes) -> bool:
+        heard.append(piece)
+        return False
+
+    script = Script(answer(200, b'{"state":"running"}\n' * 9, "application/x-ndjson"), GOOD)
+    way = transport(script)
+    way.listen("/wait", {"interval": 1}, take, 15.0)
+    way.get("/run")
+
+    assert b"running" in b"".join(heard)
+    assert [sent.how["timeout"] for sent in script.sent] == [(10.0, 15.0), (10.0, 60.0)]
+    assert [sent.headers["Accept-Encoding"] == "identity" for sent in script.sent] == [True, False]
+
+
 @pytest.mark.parametrize(
     "reply",
     [
