@@ -25,6 +25,8 @@ LABEL org.opencontainers.image.title="Airflow DAG Run" \
       org.opencontainers.image.licenses="Apache-2.0"
 
 COPY --from=build /opt/action /opt/action
+# The action as a command, for systems that start a shell in the image.
+COPY bin/airflow-dag-run /usr/local/bin/
 
 # Exec form, so that Python is process 1 and gets the runner's signals. -I, because the working directory is the user's
 # checkout and the job's environment flows in: neither may decide what is imported. -u, because -I ignores

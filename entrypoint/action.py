@@ -18,7 +18,6 @@ from entrypoint.gate.stop import stop
 from entrypoint.gate.trigger import prepare, trigger
 from entrypoint.gate.verdict import has_red_tasks, judge
 from entrypoint.gate.wait import Times, wait
-from entrypoint.github import commands
 from entrypoint.interrupt import Interrupted, Interrupts
 from entrypoint.models import DagRun, Outcome
 from entrypoint.report.outputs import Outputs
@@ -27,8 +26,8 @@ from entrypoint.request import request_of
 if TYPE_CHECKING:
     from entrypoint.airflow import Airflow
     from entrypoint.connection import Connection
-    from entrypoint.github.context import Context
     from entrypoint.models import RunRequest
+    from entrypoint.runner import Context
     from entrypoint.settings import Settings
 
 AT_THE_END = 30.0
@@ -58,7 +57,7 @@ class Gate:
         self._clock = line.clock
         self._patience = line.patience
         self._console = line.console
-        self._outputs = Outputs()
+        self._outputs = Outputs(line.runner)
         self._airflow: Airflow | None = None
         self._explain: Explainer | None = None
         self._answerable = False
@@ -80,7 +79,7 @@ class Gate:
             self._learn(turned_off=self._explain.turned_off)
         self._outputs.write(self.outcome, final=True)
         if self.outcome.result != "cancelled":
-            commands.save_state("ENDED", "true")
+            self._line.runner.save_state("ENDED", "true")
         return self.outcome
 
     def _story(self) -> None:
@@ -169,7 +168,7 @@ class Gate:
         """
         if self._settings.trigger and self.outcome.request:
             self._answerable = True
-            commands.save_state("RUN_ID", self.outcome.request.run_id)
+            self._line.runner.save_state("RUN_ID", self.outcome.request.run_id)
 
     def _start_timeout(self) -> float:
         self._since = self._clock()

@@ -14,7 +14,6 @@ from entrypoint.airflow import Airflow, connect
 from entrypoint.airflow.transport import Transport
 from entrypoint.auth import Presented
 from entrypoint.gate.patience import Patience
-from entrypoint.github import commands
 from entrypoint.report.console import Console
 from entrypoint.wire import READ_TIMEOUT, Wire
 from entrypoint.wire.answers import AIRFLOW
@@ -22,6 +21,7 @@ from entrypoint.wire.answers import AIRFLOW
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from entrypoint.runner import Runner
     from entrypoint.settings import Settings
     from entrypoint.wire.answers import Party
 
@@ -38,6 +38,7 @@ class Connection:
         settings: where, and with which credential.
         clock: monotonic seconds.
         sleep: sleeps that many seconds.
+        runner: who is told what happens.
         read_timeout: seconds that any one answer may take.
     """
 
@@ -46,10 +47,12 @@ class Connection:
         settings: Settings,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
+        runner: Runner,
         read_timeout: float = READ_TIMEOUT,
     ) -> None:
         self.clock = clock
-        self.console = Console(clock)
+        self.runner = runner
+        self.console = Console(clock, runner)
         self.patience = Patience(clock, sleep, self.console)
         self.until = clock()
         self._read_timeout = self._longest = read_timeout
@@ -79,7 +82,7 @@ class Connection:
         """Find the Airflow, with that much patience. Raises the errors of `connect`, and of who grants the credential."""
         access = self._settings.access
         until = self.allow(seconds, longest)
-        presented = Presented(access.credential, commands.mask, self.wire)
+        presented = Presented(access.credential, self.runner.mask, self.wire)
         named = access.url or self.patience.read(presented.web_server, until=until, unexpected=False)
         assert named is not None  # noqa: S101 - only a credential that names the web server goes without the URL
         if named.startswith("http:"):
@@ -99,5 +102,5 @@ class Connection:
             self._settings.access.tls,
             present=present,
             read_timeout=lambda: min(self._longest, max(1.0, self.left())),
-            trace=commands.debug,
+            trace=self.runner.debug,
         )

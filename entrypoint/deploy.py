@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.connection import BEFORE_TRIGGER, TO_EXPLAIN
+from entrypoint.elsewhere.commits import NoHistory
 from entrypoint.errors import AirflowUnreachable, InvalidInputs, Mistake, UnexpectedAnswer
 from entrypoint.gate.commit import require_commit
 from entrypoint.gate.deployment import AFTERWARDS, Deployment
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from entrypoint.connection import Connection
     from entrypoint.gate.extras import Extras
     from entrypoint.gate.refusal import Relevant
-    from entrypoint.github.context import Context
     from entrypoint.models import DagRun
+    from entrypoint.runner import Context
     from entrypoint.settings import Settings
 
 
@@ -39,7 +40,11 @@ class Deploy:
         self._settings = settings
         self._context = context
         self._line = line
-        self._commits = GitHubCommits(context.api_url, context.repository, settings.github_token, line.wire)
+        self._commits = (
+            GitHubCommits(context.api_url, context.repository, settings.github_token, line.wire)
+            if context.api_url
+            else NoHistory()
+        )
 
     def require_known(self) -> None:
         """Raise InvalidInputs if GitHub knows no such commit: nothing would ever contain it. What it cannot tell may be."""

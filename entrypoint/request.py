@@ -8,7 +8,7 @@ from entrypoint.gate.identity import derive_run_id
 from entrypoint.models import RunRequest
 
 if TYPE_CHECKING:
-    from entrypoint.github.context import Context
+    from entrypoint.runner import Context
     from entrypoint.settings import Settings
 
 

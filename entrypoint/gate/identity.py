@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from entrypoint.github.context import Context
+    from entrypoint.runner import Context
 
 
 def derive_run_id(context: Context, matrix: Any, asked: dict[str, Any]) -> str:
@@ -24,7 +24,7 @@ def derive_run_id(context: Context, matrix: Any, asked: dict[str, Any]) -> str:
     told_apart = [context.repository, context.job, context.step, matrix, asked]
     canonical = json.dumps(told_apart, sort_keys=True, separators=(",", ":"), default=_instant)
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
-    return f"github__{context.sha[:12]}__{context.run_id}__{digest}"
+    return f"{context.system}__{context.sha[:12]}__{context.run_id}__{digest}"
 
 
 def _instant(value: Any) -> str:
@@ -36,6 +36,6 @@ def _instant(value: Any) -> str:
 
 def derive_note(context: Context) -> str:
     """Return who triggered the run, for which commit, and the URL of the workflow run; 1000 characters at the most."""
-    return f"Triggered by {context.actor} for commit {context.sha[:12]} of {context.repository}: {context.run_url}"[
-        :1000
-    ]
+    what = f" for commit {context.sha[:12]} of {context.repository}" if context.sha else ""
+    where = f": {context.run_url}" if context.run_url else ""
+    return f"Triggered by {context.actor or 'somebody'}{what}{where}"[:1000]

@@ -1,4 +1,6 @@
-"""What the runner is told: outputs, state, masks, annotations and the job summary. The only importer of actions_toolkit.
+"""What GitHub's runner is told: outputs, state, masks, annotations and the job summary. The only importer of actions_toolkit.
+
+As a module it is a `Runner`. The streams and the inputs are the same wherever the step runs.
 
 Whatever is printed goes through here, so that text from Airflow can never act as a workflow command (runner.md 2.4): a
 command begins a line with `::`, or stands anywhere in a line as `##[`.
@@ -11,23 +13,22 @@ import re
 import sys
 from contextlib import contextmanager
 from secrets import token_hex
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from actions_toolkit import core
 
 from entrypoint.errors import shortened
+from entrypoint.runner import harmless, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-Level = Literal["error", "warning", "notice"]
+    from entrypoint.runner import Level
 
+markdown = True
 SUMMARY_LIMIT = 1_048_576
 """Bytes; a larger job summary is dropped as a whole (runner.md 2.4)."""
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
-"""Escape sequences of terminals: colours, cursor, titles."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 MESSAGE_LIMIT = 4000
 """Characters; the runner cuts an annotation at 4096."""
 
@@ -48,15 +49,10 @@ def say(text: str) -> None:
     print(re.sub(r"^(\s*)::", r"\1: :", harmless(text)))  # noqa: T201 - this is the log
 
 
-def harmless(text: str) -> str:
-    """Return the text as one line without escape sequences, control characters and `##[`, which GitHub's pages obey too."""
-    return _CONTROL.sub(" ", _ESCAPES.sub("", text)).replace("##[", "## [")
-
-
 @contextmanager
 def group(title: str) -> Iterator[None]:
     """Fold what is printed meanwhile."""
-    core.start_group(_printable(harmless(title)))
+    core.start_group(printable(harmless(title)))
     try:
         yield
     finally:
@@ -77,7 +73,7 @@ def relay(lines: Iterable[str]) -> None:
 def debug(text: str) -> None:
     """Print a line that the runner shows only with step debug logging on."""
     if core.is_debug():
-        core.debug(_printable(harmless(text)))
+        core.debug(printable(harmless(text)))
 
 
 def mask(secret: str) -> None:
@@ -92,11 +88,11 @@ def annotate(
 ) -> None:
     """Print one annotation, on a line of a file in the workspace if one is given. If it is too long, the `ending` stays."""
     print_it = {"error": core.error, "warning": core.warning, "notice": core.notice}[level]
-    message, ending = ("\n".join(map(harmless, _printable(text).split("\n"))) for text in (message, ending))
+    message, ending = ("\n".join(map(harmless, printable(text).split("\n"))) for text in (message, ending))
     print_it(
         shortened(message, MESSAGE_LIMIT - len(ending)) + ending,
-        title=harmless(_printable(title)),
-        file=_printable(file),
+        title=harmless(printable(title)),
+        file=printable(file),
         start_line=line,
     )
     sys.stdout.flush()
@@ -105,22 +101,17 @@ def annotate(
 def set_output(name: str, value: str) -> None:
     """Set an output of the step. Without a runner's file it is left out: the old command is disabled."""
     if os.environ.get("GITHUB_OUTPUT"):
-        core.set_output(name, _printable(value))
+        core.set_output(name, printable(value))
 
 
 def save_state(name: str, value: str) -> None:
     """Keep a value for the post stage."""
     if os.environ.get("GITHUB_STATE"):
-        core.save_state(name, _printable(value))
+        core.save_state(name, printable(value))
 
 
-def append_summary(markdown: str) -> None:
+def append_summary(text: str) -> None:
     """Append to the job summary."""
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
         with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123 - as short as it gets
-            file.write(f"{markdown}\n")
-
-
-def _printable(text: str) -> str:
-    """Replace lone surrogates, which JSON may carry and UTF-8 may not."""
-    return text.encode("utf-8", "backslashreplace").decode()
+            file.write(f"{text}\n")

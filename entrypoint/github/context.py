@@ -1,41 +1,15 @@
-"""Commit, workflow run, attempt, job and step, as the runner names them (runner.md 2.2)."""
+"""Commit, workflow run, attempt, job and step, as GitHub's runner names them (runner.md 2.2)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import ActionError
+from entrypoint.runner import Context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """The step that this process is. `step` is GITHUB_ACTION: the step's id, or a name made by the runner."""
-
-    sha: str
-    repository: str
-    run_id: str
-    attempt: int
-    job: str
-    step: str
-    actor: str
-    server_url: str
-    api_url: str
-    workspace: Path
-
-    @property
-    def run_url(self) -> str:
-        """The workflow run's page."""
-        return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}"
-
-    @property
-    def commit_url(self) -> str:
-        """The commit's page."""
-        return f"{self.server_url}/{self.repository}/commit/{self.sha}"
 
 
 def read_context(environ: Mapping[str, str]) -> Context:
@@ -52,7 +26,9 @@ def read_context(environ: Mapping[str, str]) -> Context:
             "Use this image as an action: `uses: OWNER/airflow-dag-run@…` in a workflow's step.",
         )
     attempt = environ.get("GITHUB_RUN_ATTEMPT", "1")
+    page = f"{environ.get('GITHUB_SERVER_URL') or 'https://github.com'}/{environ['GITHUB_REPOSITORY']}"
     return Context(
+        system="github",
         sha=environ["GITHUB_SHA"],
         repository=environ["GITHUB_REPOSITORY"],
         run_id=environ["GITHUB_RUN_ID"],
@@ -60,7 +36,8 @@ def read_context(environ: Mapping[str, str]) -> Context:
         job=environ["GITHUB_JOB"],
         step=environ["GITHUB_ACTION"],
         actor=environ.get("GITHUB_TRIGGERING_ACTOR") or environ["GITHUB_ACTOR"],
-        server_url=environ.get("GITHUB_SERVER_URL") or "https://github.com",
+        run_url=f"{page}/actions/runs/{environ['GITHUB_RUN_ID']}",
+        commit_url=f"{page}/commit/{environ['GITHUB_SHA']}",
         api_url=environ.get("GITHUB_API_URL") or "https://api.github.com",
         workspace=Path(environ.get("GITHUB_WORKSPACE") or "."),
     )

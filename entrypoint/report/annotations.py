@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import shortened
-from entrypoint.github import commands
 from entrypoint.github.checkout import has_line, locate
 from entrypoint.report.wording import words
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from entrypoint.evidence import Frame, Raised
     from entrypoint.models import Outcome
+    from entrypoint.runner import Level, Runner
 
 ON_CODE = 6
 _LONGEST = 2_000
@@ -27,17 +27,17 @@ _MOST_FRAMES = 50
 """Of each exception the innermost frames are looked at."""
 
 
-def annotate(outcome: Outcome) -> None:
+def annotate(outcome: Outcome, runner: Runner) -> None:
     """Print the verdict: an error unless the step passes, a warning if it passes with failed tasks, else a notice."""
     said = words(outcome)
     text = "\n".join([*said.reasons, said.detail])
     remedy = "".join(f"\n{line}" for line in (said.hint, outcome.run_url and f"DAG run: {outcome.run_url}") if line)
     good = outcome.passes or (outcome.post and outcome.stopped in ("yes", "nothing", "left"))
-    level: commands.Level = "error" if not good else "warning" if outcome.failed_tasks else "notice"
-    commands.annotate(level, said.title, text, ending=remedy)
+    level: Level = "error" if not good else "warning" if outcome.failed_tasks else "notice"
+    runner.annotate(level, said.title, text, ending=remedy)
 
 
-def annotate_code(outcome: Outcome, workspace: Path) -> None:
+def annotate_code(outcome: Outcome, workspace: Path, runner: Runner) -> None:
     """Print an annotation on each line of the workspace that raised, or led to, an exception; ON_CODE at the most.
 
     First where each failure was raised, then where what it was caused by was.
@@ -54,11 +54,11 @@ def annotate_code(outcome: Outcome, workspace: Path) -> None:
         if place is None or place in marked:
             continue
         marked.add(place)
-        level: commands.Level = "warning" if outcome.passes else "error"
+        level: Level = "warning" if outcome.passes else "error"
         where = f"\nDAG run: {outcome.run_url}" if outcome.run_url else ""
         message = shortened(str(raised), _LONGEST)
         heading = f"{title}: {shortened(raised.kind, _LONGEST_KIND)}"
-        commands.annotate(level, heading, message, ending=where, file=place[0], line=place[1])
+        runner.annotate(level, heading, message, ending=where, file=place[0], line=place[1])
 
 
 def _in_turns(chains: list[tuple[str, tuple[Raised, ...]]]) -> Iterable[tuple[str, Raised]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
-from entrypoint.github import commands
-from entrypoint.github.commands import annotate, say
 from entrypoint.report.wording import origin, took, tries
 
 if TYPE_CHECKING:
@@ -14,6 +12,7 @@ if TYPE_CHECKING:
 
     from entrypoint.errors import ActionError
     from entrypoint.models import Blocker, DagRun, Outcome, TaskInstance
+    from entrypoint.runner import Runner
 
 HEARTBEAT = 60.0
 """Seconds without a change after which the log says that the step is still waiting."""
@@ -38,10 +37,11 @@ _SAID = {
 
 
 class Console:
-    """Says what happens while it happens. `clock` gives monotonic seconds."""
+    """Says what happens while it happens, to whoever runs the step. `clock` gives monotonic seconds."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], runner: Runner) -> None:
         self._clock = clock
+        self._runner = runner
         self._start = clock()
         self._shown: str | None = None
         self._spoke_at = clock()
@@ -52,7 +52,7 @@ class Console:
 
     def unencrypted(self, url: str) -> None:
         """Warn once that the credential travels in clear."""
-        annotate(
+        self._runner.annotate(
             "warning",
             "The connection to Airflow is not encrypted",
             f"{url} is http, so whoever is on the way can read the credential. Fine within a cluster; otherwise use https.",
@@ -137,7 +137,7 @@ class Console:
         if self._notices < NOTICES:
             self._notices += 1
             where = f"\n{blocker.url}" if blocker.url else ""
-            annotate("notice", f"Waiting: {blocker.title}", f"{blocker.detail}\n{blocker.hint}{where}")
+            self._runner.annotate("notice", f"Waiting: {blocker.title}", f"{blocker.detail}\n{blocker.hint}{where}")
         self._line(f"{blocker.title}. {blocker.detail}")
 
     def stopping(self, run_id: str) -> None:
@@ -158,10 +158,12 @@ class Console:
 
     def log(self, title: str, lines: Iterable[str], left_out: int) -> None:
         """A task's log, folded away; nothing in it is obeyed."""
-        with commands.group(title):
+        with self._runner.group(title):
             if left_out:
-                say(f"({left_out} lines before these are left out; the input log_lines says how many are shown)")
-            commands.relay(lines)
+                self._runner.say(
+                    f"({left_out} lines before these are left out; the input log_lines says how many are shown)"
+                )
+            self._runner.relay(lines)
 
     def _so_far(self) -> str:
         """Say how far the run is, as a part of what is usual."""
@@ -173,7 +175,7 @@ class Console:
 
     def _line(self, text: str) -> None:
         self._spoke_at = self._clock()
-        say(f"{_elapsed(self._spoke_at - self._start)}  {text}")
+        self._runner.say(f"{_elapsed(self._spoke_at - self._start)}  {text}")
 
 
 def _shows(task: TaskInstance) -> tuple[str | None, int]:

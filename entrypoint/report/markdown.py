@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from entrypoint.github.commands import harmless
+from entrypoint.runner import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from entrypoint.github import commands
-
 if TYPE_CHECKING:
     from datetime import datetime
 
     from entrypoint.models import Outcome
+    from entrypoint.runner import Runner
 
 
 def outputs(outcome: Outcome) -> dict[str, str]:
@@ -39,7 +38,8 @@ def outputs(outcome: Outcome) -> dict[str, str]:
 class Outputs:
     """Writes each output when it is first known and when it changes, so that they are there on every way out."""
 
-    def __init__(self) -> None:
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
         self._written: dict[str, str] = {}
 
     def write(self, outcome: Outcome, *, final: bool = False) -> None:
@@ -50,7 +50,7 @@ class Outputs:
         values = dict.fromkeys(self._written, "") | outputs(outcome) | ({"result": outcome.result} if final else {})
         for name, value in values.items():
             if self._written.get(name) != value:
-                commands.set_output(name, value)
+                self._runner.set_output(name, value)
                 self._written[name] = value
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from entrypoint.github import commands
 from entrypoint.report.annotations import annotate, annotate_code
 from entrypoint.report.summary import summary
+from entrypoint.report.text import text
 
 if TYPE_CHECKING:
-    from entrypoint.github.context import Context
     from entrypoint.models import Outcome
+    from entrypoint.runner import Context, Runner
 
 
-def publish(outcome: Outcome, context: Context | None, *, write_summary: bool) -> None:
+def publish(outcome: Outcome, context: Context | None, runner: Runner, *, write_summary: bool) -> None:
     """Tell people what the gate decided."""
     if context is not None:
         with suppress(OSError):  # whatever the workspace holds, the verdict is told
-            annotate_code(outcome, context.workspace)
-    annotate(outcome)
+            annotate_code(outcome, context.workspace, runner)
+    annotate(outcome, runner)
     if write_summary:
-        commands.append_summary(summary(outcome, context))
+        runner.append_summary((summary if runner.markdown else text)(outcome, context))

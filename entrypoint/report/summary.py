@@ -5,22 +5,23 @@ Readable by somebody who has never seen Airflow. What is too much is left out bl
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import shortened
 from entrypoint.github.commands import SUMMARY_LIMIT
+from entrypoint.report.facts import NAMES, facts
 from entrypoint.report.failures import failed_tasks, reasons
 from entrypoint.report.gantt import MOST_BARS, gantt
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
 from entrypoint.report.tasks import task_table
-from entrypoint.report.wording import origin, took, words
+from entrypoint.report.wording import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from entrypoint.github.context import Context
     from entrypoint.models import Outcome
+    from entrypoint.runner import Context
 
 _SIGN = {"success": "✅", "triggered": "🚀", "failed": "❌", "timeout": "⏳", "cancelled": "🛑", "error": "❌"}
 _LONGEST_DETAIL = 20_000
@@ -58,27 +59,15 @@ def _blocks(outcome: Outcome, context: Context | None) -> Iterator[str]:
 
 
 def _facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
-    request, run = outcome.request, outcome.run
-    assert request is not None  # noqa: S101 - the caller has looked
-    rows = [("DAG", code(request.dag_id))]
-    if outcome.run_url:
-        rows.append(("DAG run", link(code(request.run_id), outcome.run_url)))
-    if run is not None:
-        rows.append(("State in Airflow", code(run.state)))
-        rows.append(("This step", origin(outcome) + (f" (attempt {context.attempt})" if context else "")))
-    if context is not None:
-        rows.append(("Commit", link(code(context.sha[:12]), context.commit_url)))
-    if run is not None and run.start_date is not None:
-        rows.append(("Started", f"{run.start_date.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"))
-    if run is not None and run.duration is not None:
-        rows.append(("Took", took(run.duration)))
-    if run is not None and run.bundle_version:
-        rows.append(("Bundle version", code(run.bundle_version)))
-    if outcome.airflow_version:
-        rows.append(("Airflow", code(outcome.airflow_version)))
-    if outcome.ridden_out:
-        rows.append(("Failed requests ridden out", str(outcome.ridden_out)))
-    return rows
+    """Write the facts as Markdown: what links has its link, names are code."""
+    links = {"DAG run": outcome.run_url, "Commit": context.commit_url if context else ""}
+    return [(name, _fact(name, value, links.get(name))) for name, value in facts(outcome, context)]
+
+
+def _fact(name: str, value: str, url: str | None) -> str:
+    if name not in NAMES:
+        return value
+    return link(code(value), url) if url else code(value)
 
 
 def _time_line(outcome: Outcome) -> Iterator[str]:

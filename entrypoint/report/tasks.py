@@ -19,7 +19,6 @@ _ORDER = ("failed", "upstream_failed", "up_for_retry", "running", "queued", "sch
 _SIGN = {"success": "✅", "failed": "❌", "upstream_failed": "🚫", "skipped": "⏭️", "running": "🔵"}
 _MEANING = {
     "upstream_failed": "not started, a task before it failed",
-    "skipped": "skipped",
     "up_for_retry": "failed, will be tried again",
 }
 _OPEN = 100
@@ -37,11 +36,9 @@ def task_table(tasks: Sequence[TaskInstance], unread: int = 0, unread_succeeded:
         unread_succeeded: how many of these succeeded.
     """
     done, total = sum(task.state == "success" for task in tasks) + unread_succeeded, len(tasks) + unread
-    rank = {state: place for place, state in enumerate(_ORDER)}
-    ordered = sorted(tasks, key=lambda task: rank.get(task.state, rank["running"]))
     rows = [
         (link(code(task.name), task.url), _state(task), took(task.duration or None), str(task.try_number or ""))
-        for task in ordered[:MOST_SHOWN]
+        for task in by_state(tasks)[:MOST_SHOWN]
     ]
     sizes = accumulate(len(" ".join(row).encode(errors="backslashreplace")) + 20 for row in rows)
     rows = [row for row, size in zip(rows, sizes, strict=True) if size <= _ROOM]
@@ -52,11 +49,24 @@ def task_table(tasks: Sequence[TaskInstance], unread: int = 0, unread_succeeded:
     return folded(heading, text) if len(rows) > _OPEN else f"### {heading}\n\n{text}"
 
 
-def _state(task: TaskInstance) -> str:
+def by_state(tasks: Iterable[TaskInstance]) -> list[TaskInstance]:
+    """Return the task instances in the order in which people want to see them, those of one state in Airflow's order."""
+    rank = {state: place for place, state in enumerate(_ORDER)}
+    return sorted(tasks, key=lambda task: rank.get(task.state, rank["running"]))
+
+
+def state_in_words(task: TaskInstance) -> str:
+    """Say the state of a task instance: by Airflow's name, unless that says too little."""
     if task.state is None:
         return "not started"
-    meaning = "stopped while it ran" if task.cut_off else _MEANING.get(task.state)
-    return f"{_SIGN.get(task.state, '▫️')} {meaning or code(task.state)}"
+    return "stopped while it ran" if task.cut_off else _MEANING.get(task.state, task.state)
+
+
+def _state(task: TaskInstance) -> str:
+    said = state_in_words(task)
+    if task.state is None:
+        return said
+    return f"{_SIGN.get(task.state, '▫️')} {code(said) if said == task.state else said}"
 
 
 def names(tasks: Iterable[TaskInstance]) -> list[str]:

@@ -106,11 +106,11 @@ print({{pathlib.Path(importlib.util.cache_from_source(path)).read_bytes()[4:8] f
 
 
 def test_read_only(image: str) -> None:
-    """On a read-only file system the action starts, and says that no runner started it."""
+    """On a read-only file system the action starts, and says what it was not told."""
     done = try_docker("run", "--rm", "--read-only", "--network=host", image)
 
     assert done.returncode == 1
-    assert done.stdout.startswith("::error title=")
+    assert done.stdout.startswith("ERROR: Nothing says for which commit this is")
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dev.airflow_settings import password_of
 from entrypoint.action import Gate
 from entrypoint.connection import Connection
+from entrypoint.github import commands
 from entrypoint.interrupt import Interrupts
 from entrypoint.settings import parse_settings
 from tests.support.guard import listening
@@ -18,8 +19,8 @@ from tests.support.virtual import VirtualTime
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entrypoint.github.context import Context
     from entrypoint.models import Outcome
+    from entrypoint.runner import Context
     from tests.support.fake_airflow import FakeAirflow
 
 CONTEXT = a_context(workspace=Path())
@@ -46,7 +47,7 @@ def run_step(
     """Live through one step with these inputs, in a job with this environment."""
     settings = parse_settings(given, context.workspace, environment)
     time = time or VirtualTime()
-    line = Connection(settings, time.clock, time.sleep, read_timeout=hang)
+    line = Connection(settings, time.clock, time.sleep, commands, read_timeout=hang)
     with time.rules(), listening(given, environment, context.workspace) as ear:
         outcome = Gate(settings, context, Interrupts(), line).run()
         if outcome.error:

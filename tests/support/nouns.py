@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from entrypoint.github.context import Context
 from entrypoint.models import DagRun, Outcome, RunRequest, TaskInstance, TaskList
+from entrypoint.runner import Context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
 def a_context(**changes: Any) -> Context:
     """A step of a workflow run."""
     context = Context(
+        system="github",
         sha=SHA,
         repository="octo-org/sales",
         run_id="8000000001",
@@ -28,7 +29,8 @@ def a_context(**changes: Any) -> Context:
         job="gate",
         step="dag",
         actor="octocat",
-        server_url="https://github.com",
+        run_url="https://github.com/octo-org/sales/actions/runs/8000000001",
+        commit_url=f"https://github.com/octo-org/sales/commit/{SHA}",
         api_url="https://api.github.com",
         workspace=Path("/github/workspace"),
     )

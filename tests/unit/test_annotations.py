@@ -12,10 +12,11 @@ from dev.runner import Annotation
 from dev.runner.commands import StepLog
 from entrypoint.errors import ActionError
 from entrypoint.evidence import Frame, Raised
-from entrypoint.github.commands import harmless
+from entrypoint.github import commands
 from entrypoint.models import Blocker, Failure, Outcome, RunState
 from entrypoint.report.annotations import annotate, annotate_code
 from entrypoint.report.console import Console
+from entrypoint.runner import harmless
 from tests.support.listening import heard
 from tests.support.markdown import hostile
 from tests.support.nouns import RUN_URL, a_run, a_task, an_outcome
@@ -38,7 +39,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def verdict(outcome: Outcome) -> Annotation:
     """The one annotation for an outcome."""
-    log = heard(lambda: annotate(outcome))
+    log = heard(lambda: annotate(outcome, commands))
     (annotation,) = log.annotations
     assert nothing_else(log)
     return annotation
@@ -164,7 +165,7 @@ def failure(task_id: str, *chain: Raised) -> Failure:
 
 def on_code(outcome: Outcome, workspace: Path) -> list[Annotation]:
     """The annotations on the lines of the checkout."""
-    log = heard(lambda: annotate_code(outcome, workspace))
+    log = heard(lambda: annotate_code(outcome, workspace, commands))
     assert nothing_else(log)
     return log.annotations
 
@@ -271,13 +272,13 @@ def test_no_checkout(tmp_path: Path) -> None:
 
 def story(workspace: Path, outcome: Outcome) -> StepLog:
     """Everything that a step may print, as the runner hears it: a plain connection, many blockers, the end."""
-    console = Console(lambda: 0.0)
+    console = Console(lambda: 0.0, commands)
     blockers = [Blocker(f"The pool {n} is full", "detail", "hint", RUN_URL) for n in range(12)]
     return heard(
         lambda: console.unencrypted("http://airflow:8080"),
         *(partial(console.blocked, blocker) for blocker in blockers),
-        lambda: annotate_code(outcome, workspace),
-        lambda: annotate(outcome),
+        lambda: annotate_code(outcome, workspace, commands),
+        lambda: annotate(outcome, commands),
     )
 
 

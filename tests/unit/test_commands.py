@@ -19,6 +19,7 @@ from dev.runner.files import CommandFiles, FileContents
 from dev.runner.masking import Masker
 from entrypoint.github import commands
 from entrypoint.interrupt import Interrupted
+from entrypoint.runner import harmless
 from tests.support.listening import heard, printed_by
 from tests.support.markdown import hostile
 
@@ -108,22 +109,22 @@ def test_say_loses_nothing(text: str) -> None:
 )
 def test_harmless(text: str, shown: str) -> None:
     """Escape sequences vanish, even if what is left would be a command; control characters become blanks."""
-    assert commands.harmless(text) == shown
+    assert harmless(text) == shown
 
 
 @given(anything)
 def test_harmless_whatever(text: str) -> None:
     """What is harmless is one line without control characters and without `##[`, and stays as it is."""
-    shown = commands.harmless(text)
+    shown = harmless(text)
 
     assert not re.search("[\x00-\x1f\x7f\x85\u2028\u2029]|##\\[", shown)
-    assert commands.harmless(shown) == shown
+    assert harmless(shown) == shown
 
 
 def test_harmless_at_length() -> None:
     """A million characters of escape sequences without an end are read in one go, not over and over."""
     for part in ("\x1b[0", "\x1b]", "\x1b[;;", "#", "\x1b[ "):
-        assert "\x1b" not in commands.harmless(part * (1_000_000 // len(part)))
+        assert "\x1b" not in harmless(part * (1_000_000 // len(part)))
 
 
 @pytest.mark.parametrize(
@@ -307,7 +308,7 @@ def test_annotate_code(file: str, line: int) -> None:
 @given(title=hostile, message=hostile)
 def test_annotate(level: Level, title: str, message: str) -> None:
     """Title and message arrive whatever they hold, line by line without escape sequences, and nothing else is done."""
-    shown, heading = "\n".join(commands.harmless(line) for line in message.split("\n")), commands.harmless(title)
+    shown, heading = "\n".join(harmless(line) for line in message.split("\n")), harmless(title)
     assume(shown.strip() and heading.strip() and not heading.startswith("=") and len(shown) <= commands.MESSAGE_LIMIT)
     log = heard(lambda: commands.annotate(level, title, message))
 

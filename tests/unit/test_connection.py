@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from entrypoint.connection import TO_EXPLAIN, Connection
+from entrypoint.github import commands
 from entrypoint.settings import parse_settings
 from entrypoint.wire.answers import AIRFLOW
 
@@ -40,7 +41,7 @@ def clock() -> Clock:
 @pytest.fixture
 def connection(clock: Clock) -> Connection:
     """A way to Airflow on which any answer may take 60 s."""
-    return Connection(SETTINGS, clock, lambda _: None, 60.0)
+    return Connection(SETTINGS, clock, lambda _: None, commands, 60.0)
 
 
 @pytest.mark.parametrize(

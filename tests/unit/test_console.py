@@ -11,6 +11,7 @@ from dev.runner import Annotation
 from dev.runner.commands import StepLog
 from entrypoint.errors import ActionError, AirflowUnreachable, DagNotRunnable, NotDeployed
 from entrypoint.evidence import Raised
+from entrypoint.github import commands
 from entrypoint.models import Blocker, RunState, TaskInstance
 from entrypoint.report.console import HEARTBEAT, NOTICES, Console
 from tests.support.listening import heard
@@ -32,7 +33,7 @@ class Clock:
 def told(story: Callable[[Console, Clock], object]) -> StepLog:
     """The log of a story told to a console."""
     clock = Clock()
-    return heard(lambda: story(Console(clock), clock))
+    return heard(lambda: story(Console(clock, commands), clock))
 
 
 def looks(*seen: tuple[float, RunState]) -> Callable[[Console, Clock], None]:

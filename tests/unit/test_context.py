@@ -6,7 +6,8 @@ import pytest
 
 from dev import runner
 from entrypoint.errors import ActionError
-from entrypoint.github.context import Context, read_context
+from entrypoint.github.context import read_context
+from entrypoint.runner import Context
 
 NEEDED = ("GITHUB_SHA", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_JOB", "GITHUB_ACTION", "GITHUB_ACTOR")
 
@@ -26,6 +27,7 @@ def test_context() -> None:
             GITHUB_API_URL="https://ghe.example.com/api/v3",
         )
     ) == Context(
+        system="github",
         sha=runner.Context().sha,
         repository="octo-org/sales-pipeline",
         run_id="8000000001",
@@ -33,7 +35,8 @@ def test_context() -> None:
         job="gate",
         step="dag",
         actor="hubot",
-        server_url="https://ghe.example.com",
+        run_url="https://ghe.example.com/octo-org/sales-pipeline/actions/runs/8000000001",
+        commit_url=f"https://ghe.example.com/octo-org/sales-pipeline/commit/{runner.Context().sha}",
         api_url="https://ghe.example.com/api/v3",
         workspace=Path("/github/workspace"),
     )
@@ -43,7 +46,7 @@ def test_what_may_be_missing() -> None:
     """Older runners and servers leave some variables out; each has a stand-in."""
     context = read_context(dict.fromkeys(NEEDED, "x"))
 
-    assert (context.attempt, context.actor, context.server_url) == (1, "x", "https://github.com")
+    assert (context.attempt, context.actor, context.run_url) == (1, "x", "https://github.com/x/actions/runs/x")
     assert context.api_url == read_context(environment(GITHUB_API_URL="")).api_url == "https://api.github.com"
     assert context.workspace == Path()
 

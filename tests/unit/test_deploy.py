@@ -15,6 +15,7 @@ from entrypoint.errors import AirflowUnreachable, DagNotFound, DagNotRunnable, I
 from entrypoint.gate.deployment import AFTERWARDS
 from entrypoint.gate.extras import Extras
 from entrypoint.gate.refusal import Relevant
+from entrypoint.github import commands
 from entrypoint.models import Dag
 from entrypoint.settings import parse_settings
 from entrypoint.wire.answers import AIRFLOW
@@ -43,7 +44,7 @@ class Line(Connection):
         self.time = VirtualTime()
         self.settings = parse_settings({**NEEDED, **inputs}, Path("/github/workspace"))
         self._script = script
-        super().__init__(self.settings, self.time.clock, self.time.sleep)
+        super().__init__(self.settings, self.time.clock, self.time.sleep, commands)
 
     def wire(self, party: Party = AIRFLOW, *, present: bool = False) -> Wire:
         """A way to the script, which is shown no client certificate."""

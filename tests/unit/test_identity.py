@@ -36,7 +36,7 @@ def test_never_changes() -> None:
 
 def test_attempt_is_left_out() -> None:
     """Every attempt of a workflow run, whoever starts it, names the same DAG run."""
-    again = a_context(attempt=2, actor="hubot", server_url="https://ghe.example.com")
+    again = a_context(attempt=2, actor="hubot", run_url="https://ghe.example.com")
 
     assert derive_run_id(again, None, ASKED) == derive_run_id(a_context(), None, ASKED)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from entrypoint.github.commands import harmless
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
+from entrypoint.runner import harmless
 from tests.support.markdown import hostile, read
 
 ESCAPES = ("\x1b[0m", "\x1b[1;31m", "\x1b]0;title\x07", "\x1b]", "\x1b[", "\x1b", "\x1b_", "\x1b(B")

@@ -14,6 +14,7 @@ from dev.runner.commands import StepLog
 from dev.runner.files import CommandFiles
 from dev.runner.masking import Masker
 from entrypoint.errors import ActionError
+from entrypoint.github import commands
 from entrypoint.models import Outcome
 from entrypoint.report.outputs import Outputs, outputs
 from tests.support.markdown import hostile
@@ -25,7 +26,7 @@ def written(*outcomes: Outcome, final: bool = False) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         files = CommandFiles(Path(folder))
         patch.setenv("GITHUB_OUTPUT", files.environment["GITHUB_OUTPUT"])
-        writer = Outputs()
+        writer = Outputs(commands)
         for outcome in outcomes:
             writer.write(outcome, final=final and outcome is outcomes[-1])
         masker = Masker()
@@ -148,7 +149,7 @@ def test_written_once() -> None:
         path = Path(folder, "output")
         path.touch()
         patch.setenv("GITHUB_OUTPUT", str(path))
-        writer = Outputs()
+        writer = Outputs(commands)
         for _ in range(3):
             writer.write(an_outcome())
 

@@ -6,6 +6,7 @@ import pytest
 
 from entrypoint.errors import ActionError
 from entrypoint.evidence import Frame, Raised
+from entrypoint.github import commands
 from entrypoint.models import Failure, Outcome
 from entrypoint.report.publish import publish
 from tests.support.listening import heard
@@ -30,7 +31,7 @@ def test_publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool) 
     """The verdict is always told, the summary only if it is wanted."""
     path = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
-    log = heard(lambda: publish(an_outcome(), a_context(), write_summary=wanted))
+    log = heard(lambda: publish(an_outcome(), a_context(), commands, write_summary=wanted))
 
     assert [note.title for note in log.annotations] == ["DAG run succeeded"]
     assert path.exists() is wanted
@@ -44,7 +45,9 @@ def test_code_before_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "sales.py").write_text("1\n2\n", encoding="utf-8")
-    code, verdict = heard(lambda: publish(FAILED, a_context(workspace=tmp_path), write_summary=wanted)).annotations
+    code, verdict = heard(
+        lambda: publish(FAILED, a_context(workspace=tmp_path), commands, write_summary=wanted)
+    ).annotations
 
     assert (code.file, code.line, code.level) == ("dags/sales.py", 2, "error")
     assert (verdict.title, verdict.file, verdict.level) == ("DAG run failed", "", "error")
@@ -55,7 +58,7 @@ def test_without_a_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outc
     """Without a context, as when the runner's variables are missing, there are the verdict and the summary all the same."""
     path = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
-    log = heard(lambda: publish(outcome, None, write_summary=True))
+    log = heard(lambda: publish(outcome, None, commands, write_summary=True))
 
     assert len(log.annotations) == 1
     assert log.annotations[0].title in path.read_text(encoding="utf-8")

@@ -1,0 +1,113 @@
+"""What other systems are told: lines of text in which secrets are masked, and the outputs as a JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from entrypoint.errors import ActionError
+from entrypoint.runner import harmless, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from entrypoint.runner import Level
+
+_SHORTEST = 4
+"""Characters of a line of a secret that is masked; fewer would make the log unreadable and hide nothing."""
+_IN_JSON = frozenset({"created", "duration", "failed_tasks", "xcom"})
+"""Outputs whose text is JSON: in the file they are the values themselves."""
+
+
+class Log:
+    """A `Runner` on standard output.
+
+    Args:
+        outputs: the file for the outputs, empty if nobody wants it. It is written at once, so that nothing is triggered for
+            nothing if it cannot be.
+        verbose: whether to print what is for debugging.
+
+    Raises:
+        ActionError: the file cannot be written.
+    """
+
+    markdown = False
+
+    def __init__(self, outputs: str = "", *, verbose: bool = False) -> None:
+        self._path = Path(outputs) if outputs else None
+        self._verbose = verbose
+        self._secrets: set[str] = set()
+        self._outputs: dict[str, object] = {}
+
+    def say(self, text: str) -> None:
+        """See `Runner`."""
+        self._print(harmless(text))
+
+    @contextmanager
+    def group(self, title: str) -> Iterator[None]:
+        """See `Runner`. There is no way to fold that every system knows."""
+        self.say(title)
+        yield
+
+    def relay(self, lines: Iterable[str]) -> None:
+        """See `Runner`. They are indented, so that it can be seen where they end."""
+        for line in lines:
+            self._print(f"    {harmless(line)}")
+
+    def debug(self, text: str) -> None:
+        """See `Runner`."""
+        if self._verbose:
+            self._print(f"DEBUG: {harmless(text)}")
+
+    def mask(self, secret: str) -> None:
+        """See `Runner`. Nothing is printed: whoever reads this log would see it."""
+        self._secrets |= {part.strip() for part in (secret, *secret.splitlines()) if len(part.strip()) >= _SHORTEST}
+
+    def annotate(
+        self, level: Level, title: str, message: str, *, ending: str = "", file: str = "", line: int | None = None
+    ) -> None:
+        """See `Runner`. A place is written as compilers do."""
+        place = f"{file}:{line}: " if file and line is not None else f"{file}: " if file else ""
+        self._print(f"{level.upper()}: {harmless(place + title)}")
+        for part in f"{message}{ending}".split("\n"):
+            if part.strip():
+                self._print(f"    {harmless(part)}")
+
+    def set_output(self, name: str, value: str) -> None:
+        """See `Runner`. The file is replaced as a whole, so that it is JSON at every moment."""
+        value = printable(value)
+        self._outputs[name] = json.loads(value) if name in _IN_JSON and value else value
+        self.write()
+
+    def write(self) -> None:
+        """Write the file with what is known. Raises ActionError."""
+        if self._path is None:
+            return
+        try:
+            beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+            beside.write_text(f"{json.dumps(self._outputs, ensure_ascii=False, indent=2)}\n", encoding="utf-8")
+            beside.replace(self._path)
+        except OSError as error:
+            raise ActionError(
+                "The file for the outputs cannot be written",
+                f"{self._path}: {error.strerror}.",
+                "Name a file in a folder that is there and can be written, in a container one that is mounted.",
+            ) from None
+
+    def save_state(self, name: str, value: str) -> None:
+        """See `Runner`. There is no post stage."""
+
+    def append_summary(self, text: str) -> None:
+        """See `Runner`."""
+        self._print("")
+        for line in text.split("\n"):
+            self._print(harmless(line))
+
+    def _print(self, line: str) -> None:
+        line = printable(line)
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            line = line.replace(secret, "***")
+        print(line, flush=True)  # noqa: T201 - this is the log

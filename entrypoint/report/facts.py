@@ -1,0 +1,41 @@
+"""The facts about a DAG run and its step, by name: the table of the job summary, in whatever form it is shown."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from entrypoint.report.wording import origin, took
+
+if TYPE_CHECKING:
+    from entrypoint.models import Outcome
+    from entrypoint.runner import Context
+
+NAMES = frozenset({"DAG", "DAG run", "State in Airflow", "Commit", "Bundle version", "Airflow"})
+"""The facts whose values are names; the others are prose."""
+
+
+def facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
+    """Return name and value of each fact that is known, the most important first; none if nothing was asked for."""
+    request, run = outcome.request, outcome.run
+    if request is None:
+        return []
+    rows = [("DAG", request.dag_id)]
+    if outcome.run_url:
+        rows.append(("DAG run", request.run_id))
+    if run is not None:
+        rows.append(("State in Airflow", run.state))
+        rows.append(("This step", origin(outcome) + (f" (attempt {context.attempt})" if context else "")))
+    if context is not None and context.sha:
+        rows.append(("Commit", context.sha[:12]))
+    if run is not None and run.start_date is not None:
+        rows.append(("Started", f"{run.start_date.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"))
+    if run is not None and run.duration is not None:
+        rows.append(("Took", took(run.duration)))
+    if run is not None and run.bundle_version:
+        rows.append(("Bundle version", run.bundle_version))
+    if outcome.airflow_version:
+        rows.append(("Airflow", outcome.airflow_version))
+    if outcome.ridden_out:
+        rows.append(("Failed requests ridden out", str(outcome.ridden_out)))
+    return rows

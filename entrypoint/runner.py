@@ -1,0 +1,97 @@
+"""Whoever runs the step, GitHub's runner or another system: which step this is, and what can be told to it. No I/O.
+
+Two rooms know the particulars: `github/`, and `elsewhere/` for every other system.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+Level = Literal["error", "warning", "notice"]
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+"""Escape sequences of terminals: colours, cursor, titles. GitLab's log obeys some of its own that begin so."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
+_COMMAND = re.compile(r"##(?=[a-z]*\[)", re.IGNORECASE)
+"""What GitHub's pages, Azure Pipelines (`##vso[`) and TeamCity obey anywhere in a line."""
+
+
+def harmless(text: str) -> str:
+    """Return the text as one line without escape sequences, control characters, and commands that stand within a line."""
+    return _COMMAND.sub("## ", _CONTROL.sub(" ", _ESCAPES.sub("", text)))
+
+
+def printable(text: str) -> str:
+    """Replace lone surrogates, which JSON may carry and UTF-8 may not."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The step that this process is.
+
+    Attributes:
+        system: who runs it, as run ids begin.
+        sha: of the commit; empty where nobody says.
+        run_id: of the workflow run, pipeline or build; the same when a job is run again.
+        step: what tells the steps of a job apart, if anything does.
+        run_url: the workflow run's page. This and `commit_url` are empty where they are not known.
+        api_url: GitHub's API; empty where the repository is not GitHub's.
+        workspace: the checkout.
+    """
+
+    system: str
+    sha: str
+    repository: str
+    run_id: str
+    attempt: int
+    job: str
+    step: str
+    actor: str
+    run_url: str
+    commit_url: str
+    api_url: str
+    workspace: Path
+
+
+class Runner(Protocol):
+    """What can be told to whoever runs the step. Text from Airflow may be in all of it, and never acts as a command."""
+
+    markdown: bool
+    """Whether a job summary is shown as Markdown; if not, it is read as a text in the log."""
+
+    def say(self, text: str) -> None:
+        """Print one line of the log."""
+
+    def group(self, title: str) -> AbstractContextManager[None]:
+        """Fold what is printed meanwhile, if the log can."""
+
+    def relay(self, lines: Iterable[str]) -> None:
+        """Print lines that others wrote."""
+
+    def debug(self, text: str) -> None:
+        """Print a line that is shown only if debugging is on."""
+
+    def mask(self, secret: str) -> None:
+        """Show *** in place of the secret from here on."""
+
+    def annotate(
+        self, level: Level, title: str, message: str, *, ending: str = "", file: str = "", line: int | None = None
+    ) -> None:
+        """Print one annotation, on a line of a file of the workspace if one is given. Of a long one the `ending` stays."""
+
+    def set_output(self, name: str, value: str) -> None:
+        """Set an output of the step."""
+
+    def save_state(self, name: str, value: str) -> None:
+        """Keep a value for the post stage, where there is one."""
+
+    def append_summary(self, text: str) -> None:
+        """Show a job summary."""
