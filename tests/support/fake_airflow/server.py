@@ -35,7 +35,7 @@ Version = Literal["2.11.2", "3.3.2"]
 
 
 class FakeAirflow(Scripting):
-    """A scripted Airflow on 127.0.0.1, to be used as a context manager.
+    """A scripted Airflow on `host`, this machine only unless told otherwise, to be used as a context manager.
 
     `prefix` is its base path ("/airflow"); `token_lifetime` the seconds an Airflow 3 token lives (it grants 10 more).
     `tokens` stand in place of the simple auth manager's; `accept` takes further credentials, in either version.
@@ -56,6 +56,7 @@ class FakeAirflow(Scripting):
         tokens: Tokens | None = None,
         accept: Accept = lambda _: None,
         tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         two = version == "2.11.2"
         super().__init__(World(dags, clock=clock, pools=pools, untouched=None if two else "skipped"))
@@ -73,9 +74,9 @@ class FakeAirflow(Scripting):
         self._port = socket.socket()
         self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener: Listener | None = None
-        self._port.bind(("127.0.0.1", 0))
+        self._port.bind((host, 0))
         self._tls = tls
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._port.getsockname()[1]}{prefix}"
+        self.url = f"{'https' if tls else 'http'}://{host}:{self._port.getsockname()[1]}{prefix}"
 
     def __enter__(self) -> Self:
         self.up()
@@ -159,9 +160,9 @@ class FakeAirflow(Scripting):
     def up(self) -> None:
         """Listens again, on the same port."""
         if self._listener is None:
-            port = self._port.getsockname()[1]
+            host, port = self._port.getsockname()
             self._listener = Listener(
-                port, self._dialect.manners, self._serve, clock=self._world.now, context=self._tls
+                port, self._dialect.manners, self._serve, clock=self._world.now, context=self._tls, host=host
             )
 
     @contextlib.contextmanager

@@ -62,6 +62,7 @@ class Listener(socketserver.ThreadingTCPServer):
         hang_at_most: float = 60.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         context: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.clock = clock
         self.context = context
@@ -73,7 +74,7 @@ class Listener(socketserver.ThreadingTCPServer):
         self.crash: BaseException | None = None
         self._connections: set[socket.socket] = set()
         self._changed = threading.Condition()
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__((host, port), Handler)
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
