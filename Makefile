@@ -37,8 +37,9 @@ bench: $(VENV)/ready ## Simulate waiting, then measure beside others for 95 minu
 	@$(BIN)/python -m dev.bench run $(SCENES) $(if $(LONG),10min 10min-airflow-2) $(if $(OUTAGE),outage)
 	@$(BIN)/python -m dev.bench table
 
-image: ## Build the image
+image: $(VENV)/ready ## Build the image; print its size, what is installed in it, and how long it takes to start
 	docker build --network host --tag airflow-dag-run:dev .
+	@$(BIN)/python -m dev.image airflow-dag-run:dev
 
 lock: $(VENV)/ready ## Renew the locks; they hold hashes and no address of an index
 	$(BIN)/$(COMPILE) pyproject.toml --output-file requirements.txt

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from dev.engine import REPOSITORY, docker, try_docker
 from dev.runner import Container
-from tests.container.engine import REPOSITORY, docker, try_docker
 from tests.support.missing import missing
 
 # A name of this checkout's own: another one's tests may use the same engine at the same time.

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.engine import docker
 from dev.runner import Container, Step
-from tests.container.engine import docker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from tests.container.engine import docker
+from dev.engine import docker
 from tests.container.storm import LIMIT, PATIENCE, SIGTERM_AFTER, Storm, draw, figure, seed
 
 if TYPE_CHECKING:

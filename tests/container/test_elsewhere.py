@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dev.airflow_settings import password_of
-from tests.container.engine import docker, try_docker
+from dev.engine import docker, try_docker
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask
 from tests.support.nouns import SHA
 from tests.support.secrets import leaks_in

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dev.airflow_settings import password_of
+from dev.engine import docker, entrypoint
 from dev.runner import Container, RunningStep, Step
-from tests.container.engine import docker, entrypoint
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault
 
 PATIENCE = 7

@@ -1,0 +1,65 @@
+"""`python -m dev.image NAME` prints what an image of the action weighs: its size, what is installed, and how it starts."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from statistics import median
+
+from dev.engine import REPOSITORY, docker
+
+PYTHON = "/opt/action/bin/python"
+_RUNS = 5
+_DISTRIBUTIONS = (
+    "import importlib.metadata as m, json; print(json.dumps({d.name.lower(): d.version for d in m.distributions()}))"
+)
+_START = """
+import resource, subprocess, sys, time
+began = time.monotonic()
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+wall, use = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(wall, use.ru_utime + use.ru_stime)
+"""
+
+
+def size(image: str) -> tuple[int, int, str]:
+    """The image's bytes, those beyond its base's, and the base."""
+    base = re.findall(r"^FROM (\S+)", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)[-1]
+    ours, theirs = (int(docker("image", "inspect", "--format={{.Size}}", name)) for name in (image, base))
+    return ours, ours - theirs, base
+
+
+def installed(image: str) -> dict[str, str]:
+    """The distributions in the action's environment: lower-case name and version."""
+    found: dict[str, str] = json.loads(_python(image, "-I", "-c", _DISTRIBUTIONS))
+    return found
+
+
+def start(image: str) -> tuple[float, float]:
+    """Seconds from the start of Python to its end, and CPU seconds, for a step that is refused because it was told nothing.
+
+    Medians, without what the container engine takes.
+    """
+    asked = ("-I", "-c", _START, PYTHON, "-I", "-u", "-m", "entrypoint")
+    runs = [[float(number) for number in _python(image, *asked).split()] for _ in range(_RUNS)]
+    wall, cpu = (median(one) for one in zip(*runs, strict=True))
+    return wall, cpu
+
+
+def _python(image: str, *arguments: str) -> str:
+    return docker("run", "--rm", "--network=none", "--read-only", f"--entrypoint={PYTHON}", image, *arguments)
+
+
+def main(image: str) -> None:
+    """Print it. Raises EngineError if there is no such image."""
+    ours, beyond, base = size(image)
+    print(f"{image}: {ours / 1e6:.1f} MB, {beyond / 1e6:.1f} MB over {base}")
+    found = installed(image)
+    print(f"{len(found)} distributions: {', '.join(f'{name} {version}' for name, version in sorted(found.items()))}")
+    wall, cpu = start(image)
+    print(f"start: {wall:.2f} s, {cpu:.2f} s of CPU (median of {_RUNS} steps that were told nothing)")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
