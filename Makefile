@@ -27,6 +27,8 @@ lint: $(VENV)/ready ## Check style, types, layers, the image's recipe, action.ym
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci examples/other-ci/gitlab-ci.yml
+	$(BIN)/check-jsonschema --regex-variant python --builtin-schema vendor.azure-pipelines examples/other-ci/azure-pipelines.yml
 	$(BIN)/zizmor --offline --quiet --pedantic .
 
 unit: $(VENV)/ready ## Run the fast tests only: no Airflow, no container

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import shutil
+import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,7 @@ from dev.airflow_settings import password_of
 from dev.engine import docker, try_docker
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask
 from tests.support.nouns import SHA
+from tests.support.other_ci import FILES, IMAGE, job
 from tests.support.secrets import leaks_in
 from tests.unit.test_elsewhere_context import SYSTEMS
 
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+EXAMPLE = "https://airflow.example.com"
 PROBE = """
 import socket, sys
 for address in (("1.1.1.1", 443), ("8.8.8.8", 53)):
@@ -46,6 +51,19 @@ def run(image: str, env: Mapping[str, str], *options: str, command: tuple[str, .
     return done.returncode, log
 
 
+def shell(script: str, env: Mapping[str, str], folder: Path) -> tuple[int, str]:
+    """Run the script in a repository with a commit; return exit code and log. No secret may be seen."""
+    commit = "git init --quiet && git -c user.name=a -c user.email=a@b.c commit --quiet --allow-empty --message=Begin"
+    machine = {name: os.environ[name] for name in ("PATH", "DOCKER_HOST", "HOME") if name in os.environ}
+    argv = [shutil.which("sh") or "sh", "-c", f"{commit} && {script}"]
+    done = subprocess.run(  # noqa: S603 - starting it is the purpose
+        argv, cwd=folder, env={**machine, **env}, check=False, capture_output=True, text=True, timeout=120
+    )
+    log = done.stdout + done.stderr
+    assert leaks_in(log, {value for name, value in env.items() if name.endswith("TOKEN")}) == []
+    return done.returncode, log
+
+
 @contextmanager
 def lonely_network() -> Iterator[tuple[str, str]]:
     """A network from which nothing but this machine can be reached: its name, and this machine's address in it."""
@@ -64,26 +82,34 @@ def outputs(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("ends", ["success", "failed"])
-def test_gitlab(image: str, tmp_path: Path, ends: str) -> None:
-    """A GitLab job runs a shell in the image: the command is there, knows the job, and its exit code is the gate's."""
-    tasks = (FakeTask("load", ends=ends),)
-    with FakeAirflow("3.3.2", dags=[FakeDag("sales", tasks=tasks, looks=1, ends=ends)]) as fake:
-        env = SYSTEMS["gitlab"] | inputs(fake) | {"AIRFLOW_DAG_RUN_OUTPUTS": "outputs.json"}
-        code, log = run(
-            image,
-            env,
-            "--network=host",
-            f"--volume={tmp_path}:/builds/octo/sales",
-            "--workdir=/builds/octo/sales",
-            "--entrypoint=sh",
-            command=("-c", "airflow-dag-run && echo DEPLOYING"),
+@pytest.mark.parametrize("system", FILES)
+def test_examples(image: str, tmp_path: Path, system: str, ends: str) -> None:
+    """Each example ends with 0 after a DAG run that succeeded and with 1 after one that failed, and leaves the outputs."""
+    dag = FakeDag("nightly_sales", tasks=(FakeTask("load", ends=ends),), looks=1, ends=ends)
+    with FakeAirflow("3.3.2", dags=[dag]) as fake:
+        written, environment, inside = job(system, fake.token())
+        script = (
+            written.replace(IMAGE, image).replace(EXAMPLE, fake.url).replace("docker run", "docker run --network=host")
         )
-        (made,) = fake.runs("sales")
+        env = {name: value.replace(EXAMPLE, fake.url) for name, value in environment.items()}
+        if inside:
+            code, log = run(
+                image,
+                env,
+                "--network=host",
+                f"--volume={tmp_path}:/builds/octo/sales",
+                "--workdir=/builds/octo/sales",
+                "--entrypoint=sh",
+                command=("-c", script),
+            )
+        else:
+            code, log = shell(script, env, tmp_path)
+        (made,) = fake.runs("nightly_sales")
 
-    assert (code == 0) is ("DEPLOYING" in log) is (ends == "success"), log
-    assert made.run_id.startswith(f"gitlab__{SHA[:12]}__4711__")
+    assert code == (ends == "failed"), log
     assert (outputs(tmp_path)["result"], outputs(tmp_path)["run_id"]) == (ends, made.run_id)
-    assert f"DAG run {'succeeded' if ends == 'success' else 'failed'}: sales" in log
+    assert f"DAG run {'succeeded' if ends == 'success' else 'failed'}: nightly_sales" in log
+    assert made.run_id.startswith(f"{system}__{SHA[:12]}__" if system in SYSTEMS else "deploy-")
 
 
 def test_a_shell(image: str, tmp_path: Path) -> None:
