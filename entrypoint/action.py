@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +106,7 @@ class Gate:
             self._learn(xcom=explain.xcoms(run, self.outcome.tasks, whole=whole, needed=needed))
 
     def _learn(self, **known: Any) -> None:
-        self.outcome = replace(self.outcome, **known)
+        self.outcome = self.outcome._replace(**known)
         self._outputs.write(self.outcome)
 
     # The DAG run of this step: made now, or found and taken over.
@@ -116,7 +115,7 @@ class Gate:
         request = self.outcome.request
         assert request is not None  # noqa: S101 - set from the start
         airflow.check(request)
-        request = replace(request, note=request.note or derive_note(self._context))
+        request = request._replace(note=request.note or derive_note(self._context))
         look = partial(airflow.get_run, request.dag_id, request.run_id)
         run = self._patience.read(look, until=self._line.allow(BEFORE_TRIGGER), unexpected=False)
         created = False

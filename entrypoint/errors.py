@@ -6,8 +6,7 @@ The lowest room: it knows nothing of Airflow's or the runner's wire formats. A f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from entrypoint.evidence import Raised
@@ -32,8 +31,7 @@ class ActionError(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(NamedTuple):
     """One wrong input: its name, what is wrong with it, and what would be right."""
 
     name: str

@@ -1,9 +1,12 @@
-"""The nouns that pass between the rooms, frozen and slotted. No I/O, no prose, no version of Airflow."""
+"""The nouns that pass between the rooms. No I/O, no prose, no version of Airflow.
+
+Tuples with names, as all nouns here: nothing can change them, and to make such a class takes an eighth of the time of a frozen
+dataclass. The trigger waits for forty of them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,8 +44,7 @@ CANCELLED = "[stopped because its workflow was cancelled]"
 """The mark in a DAG run's note by which a later attempt knows that this run was stopped."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(NamedTuple):
     """The DAG run that this step asks for, and the commit whose code it is to run.
 
     Dates are aware; what is None is left to Airflow.
@@ -60,16 +62,14 @@ class RunRequest:
     commit: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ancestry:
+class Ancestry(NamedTuple):
     """Whether one commit contains another, as far as `who` could be asked; None: it could not be found out."""
 
     contains: bool | None
     who: str
 
 
-@dataclass(frozen=True, slots=True)
-class XComName:
+class XComName(NamedTuple):
     """An XCom that was asked for: the line of the input, and what it means."""
 
     line: str
@@ -77,8 +77,7 @@ class XComName:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dag:
+class Dag(NamedTuple):
     """What Airflow knows about a DAG, as far as it bears on running it.
 
     Attributes:
@@ -101,8 +100,7 @@ class Dag:
     file_token: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DagRun:
+class DagRun(NamedTuple):
     """One DAG run as Airflow last showed it. Dates are aware, None while Airflow has none."""
 
     dag_id: str
@@ -134,8 +132,7 @@ class DagRun:
         return (self.end_date - self.start_date).total_seconds()
 
 
-@dataclass(frozen=True, slots=True)
-class TaskInstance:
+class TaskInstance(NamedTuple):
     """One task instance of a DAG run. `map_index` is -1 unless mapped; `state` None means that nothing was decided yet."""
 
     task_id: str
@@ -165,8 +162,7 @@ class TaskInstance:
         return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
 
 
-@dataclass(frozen=True, slots=True)
-class TaskList:
+class TaskList(NamedTuple):
     """Task instances of a DAG run as far as they were read, and how many there are in all.
 
     `unread_succeeded`: how many of those that were not read succeeded, if that was counted.
@@ -182,8 +178,7 @@ class TaskList:
         return max(self.total - len(self.instances), 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """Why a task instance failed, as far as Airflow shows it.
 
     Attributes:
@@ -200,8 +195,7 @@ class Failure:
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Blocker:
+class Blocker(NamedTuple):
     """Something that keeps the DAG run from moving: what it is, the evidence, what to do."""
 
     title: str
@@ -210,8 +204,7 @@ class Blocker:
     url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What the gate decided, and everything that people are told about it.
 
     Whatever was not learned on the way is None: the request when the inputs were wrong, the run when none was made.

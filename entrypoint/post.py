@@ -5,7 +5,6 @@ It runs only where the main stage was cancelled or killed. Idempotent, and bound
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import ActionError
@@ -32,14 +31,14 @@ def stop_what_is_left(settings: Settings, run_id: str, line: Connection) -> Outc
     outcome = Outcome("cancelled", request=request, stopped="unconfirmed", post=True)
     try:
         airflow = line.open(BUDGET, ONE_REQUEST)
-        outcome = replace(outcome, airflow_version=airflow.version, run_url=airflow.run_url(request.dag_id, run_id))
+        outcome = outcome._replace(airflow_version=airflow.version, run_url=airflow.run_url(request.dag_id, run_id))
         if settings.on_cancel == "leave":
-            return replace(outcome, run=airflow.get_run(request.dag_id, run_id), stopped="left")
+            return outcome._replace(run=airflow.get_run(request.dag_id, run_id), stopped="left")
         line.console.stopping(run_id)
         until = line.allow(end - line.clock(), ONE_REQUEST)
         run, confirmed = stop(airflow, request.dag_id, run_id, line.patience, last=None, once=False, until=until)
     except ActionError as error:
-        return replace(outcome, error=error)
+        return outcome._replace(error=error)
     if run is None and confirmed:
-        return replace(outcome, run_url=None, stopped="nothing")
-    return replace(outcome, run=run, stopped="yes" if confirmed else "unconfirmed")
+        return outcome._replace(run_url=None, stopped="nothing")
+    return outcome._replace(run=run, stopped="yes" if confirmed else "unconfirmed")

@@ -1,4 +1,4 @@
-"""What the user asked for: the inputs become one frozen `Settings`, or every mistake in them at once.
+"""What the user asked for: the inputs become one `Settings`, or every mistake in them at once.
 
 It sends nothing and decides nothing; it knows neither Airflow nor the runner, only the contract's table of inputs.
 """
@@ -6,10 +6,9 @@ It sends nothing and decides nothing; it knows neither Airflow nor the runner, o
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from math import inf
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from entrypoint import identifiers
 from entrypoint import inputs as parse
@@ -45,8 +44,7 @@ _REQUEST = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The inputs, parsed. Durations are in seconds, dates are aware; None means: derived, or left to Airflow."""
 
     access: Access

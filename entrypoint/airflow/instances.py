@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -73,7 +72,7 @@ class Instances(Dialect):
             max_tries=optional(answer, item, "max_tries", int) or 0,
             pool=optional(answer, item, "pool", str),
         )
-        return replace(task, url=self.task_url(task, dag_id, run_id))
+        return task._replace(url=self.task_url(task, dag_id, run_id))
 
     def _tasks_page(self, dag_id: str, run_id: str, **params: Any) -> tuple[Answer, list[Any], int]:
         """Return the answer, its task instances as JSON, and how many there are in all."""

@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from math import inf
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from entrypoint.airflow.answers import is_refusal, no_longer, unauthorized
 from entrypoint.wire import Sending, Wire
@@ -180,8 +179,7 @@ class Transport:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(NamedTuple):
     method: str
     path: str
     params: Mapping[str, Any] | None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from requests.auth import AuthBase
 
@@ -19,8 +18,7 @@ RENEW_BEFORE = 60.0
 """Seconds before its expiry at which a grant is replaced: the longest that a request may take."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """What lets a request in.
 
     Attributes:

@@ -5,9 +5,8 @@ Every look costs Airflow some work, and every second between the run's end and t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import erfc, exp, log, pi, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +26,7 @@ _PRICE = 0.05
 """What a request is worth in seconds that the end is seen later. The simulation chose it, as it did the others here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usual:
+class Usual(NamedTuple):
     """How long a DAG's runs usually take: the median in seconds, and the spread of the logarithms around it."""
 
     median: float

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, RunNotFound, Unauthorized, UnexpectedAnswer
 from entrypoint.gate.listen import Ear, Heard
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, RunState
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(NamedTuple):
     """How long to wait, and how often to look.
 
     Attributes:
@@ -125,7 +123,7 @@ class _Wait:
         return heard
 
     def _hear(self, state: RunState) -> bool:
-        self._saw(replace(self._run, state=state))
+        self._saw(self._run._replace(state=state))
         return self._patience.clock() < self._due(self._run)
 
     def _look(self) -> bool:

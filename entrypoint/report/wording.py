@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from entrypoint.errors import shortened
 
@@ -17,8 +16,7 @@ _LONGEST_REASON = 600
 """How many reasons the verdict gives, and how many characters of each; the summary gives all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(NamedTuple):
     """A heading, what happened, the next thing to do, and the reasons line by line (each may be empty but the heading)."""
 
     title: str

@@ -7,10 +7,10 @@ neither `~/.netrc` nor `REQUESTS_CA_BUNDLE` (authentication.md 3).
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import certifi
@@ -37,8 +37,7 @@ READ_TIMEOUT = 60.0
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(NamedTuple):
     """A request.
 
     Attributes:
@@ -50,11 +49,15 @@ class Sending:
     method: str
     url: str
     source: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = MappingProxyType({})
     params: Mapping[str, Any] | None = None
-    body: bytes | Mapping[str, str] | None = field(default=None, repr=False)
+    body: bytes | Mapping[str, str] | None = None
     auth: AuthBase | Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None
     longest: float = inf
+
+    def __repr__(self) -> str:
+        """Show nothing that may hold a secret."""
+        return f"Sending({self.source!r})"
 
 
 class Wire:
@@ -71,7 +74,7 @@ class Wire:
     def __init__(
         self,
         party: Party = AIRFLOW,
-        tls: Tls = Tls(),  # noqa: B008 - frozen
+        tls: Tls = Tls(),  # noqa: B008 - nothing can change it
         *,
         present: bool = False,
         read_timeout: Callable[[], float] = lambda: READ_TIMEOUT,

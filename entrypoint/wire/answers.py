@@ -6,24 +6,25 @@ Pure: it sends nothing, and knows neither Airflow's API nor a login's.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http.cookies import CookieError, SimpleCookie
 from time import time
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer, shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import requests
 
 RE_RUN = "Then re-run this job: it continues the same DAG run."
 TRY_LATER = f"Look at the web server's or gateway's own health and log. {RE_RUN}"
 
 
-@dataclass(frozen=True, slots=True)
-class Party:
+class Party(NamedTuple):
     """Who is talked to, as error texts name it, and what of the workflow says where it is."""
 
     name: str
@@ -33,8 +34,7 @@ class Party:
 AIRFLOW = Party("Airflow", "airflow_url")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """An HTTP answer with a JSON body, or with a body that is not JSON (`body` is then None).
 
     Attributes:
@@ -50,8 +50,12 @@ class Answer:
     source: str
     text: str = ""
     server: str = ""
-    cookies: dict[str, str] = field(default_factory=dict, repr=False)
+    cookies: Mapping[str, str] = MappingProxyType({})
     party: Party = AIRFLOW
+
+    def __repr__(self) -> str:
+        """Show nothing that may hold a secret."""
+        return f"Answer({self.source!r})"
 
     @property
     def detail(self) -> str:

@@ -59,7 +59,7 @@ def gate(
     fake: FakeAirflow, github: GitHubApi, time: VirtualTime | None = None, *, sha: str = MINE, **inputs: str
 ) -> Outcome:
     """The outcome of a step of this commit, which asks this GitHub."""
-    context = replace(CONTEXT, sha=sha, api_url=github.url)
+    context = CONTEXT._replace(sha=sha, api_url=github.url)
     return run_gate(fake, time=time, context=context, **{"expect_commit": MINE, "github_token": github.token} | inputs)
 
 
@@ -158,7 +158,7 @@ def test_a_file_that_never_parsed(version: Version, tmp_path: Path) -> None:
     trace = TRACE.replace("sales.py", "all_reports.py")
     with FakeAirflow(version, dags=[]) as fake:
         time = after(20, lambda: fake.break_file("all_reports.py", trace))
-        context = replace(CONTEXT, workspace=workspace.parent)
+        context = CONTEXT._replace(workspace=workspace.parent)
         outcome = run_gate(fake, time=time, context=context, wait_for_dag="30m")
 
         assert outcome.error is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,23 +34,23 @@ def a_context(**changes: Any) -> Context:
         api_url="https://api.github.com",
         workspace=Path("/github/workspace"),
     )
-    return replace(context, **changes)
+    return context._replace(**changes)
 
 
 def a_request(**changes: Any) -> RunRequest:
     """What the step asks for."""
-    return replace(RunRequest(dag_id="nightly_sales", run_id="r1", conf={}), **changes)
+    return RunRequest(dag_id="nightly_sales", run_id="r1", conf={})._replace(**changes)
 
 
 def a_run(**changes: Any) -> DagRun:
     """A DAG run that took 132.4 s and succeeded."""
     run = DagRun("nightly_sales", "r1", "success", {}, START, START, START + timedelta(seconds=132.4))
-    return replace(run, **changes)
+    return run._replace(**changes)
 
 
 def a_task(task_id: str = "extract", **changes: Any) -> TaskInstance:
     """A task instance that succeeded at the first try."""
-    return replace(TaskInstance(task_id, -1, "success", 1, 4.2, f"{RUN_URL}/tasks/{task_id}"), **changes)
+    return TaskInstance(task_id, -1, "success", 1, 4.2, f"{RUN_URL}/tasks/{task_id}")._replace(**changes)
 
 
 def a_list(*tasks: TaskInstance) -> TaskList:
@@ -92,4 +92,4 @@ def an_outcome(**changes: Any) -> Outcome:
         airflow_version="3.3.2",
         waited=140.0,
     )
-    return replace(outcome, **changes)
+    return outcome._replace(**changes)

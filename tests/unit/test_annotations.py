@@ -1,6 +1,5 @@
 """The annotations at the end: the one verdict, whatever comes, and the lines of the checkout that failed."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -287,7 +286,7 @@ def test_at_most_ten(workspace: Path, result: RunState) -> None:
     """However much goes wrong, a step makes ten annotations at the most, the verdict among them, in red ones or green."""
     chains = [[raised(("dags/sales.py", 5 * n + depth)) for depth in range(1, 5)] for n in range(15)]
     outcome = a_failed_run(*(failure(f"t{n}", *chain) for n, chain in enumerate(chains)))
-    outcome = replace(outcome, result="success" if result == "success" else "failed", run=a_run(state=result))
+    outcome = outcome._replace(result="success" if result == "success" else "failed", run=a_run(state=result))
     log = story(workspace, outcome)
 
     assert len(log.annotations) <= MOST

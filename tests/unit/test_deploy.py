@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +72,7 @@ class Parsing:
         self.looks += 1
         if self.dag is None:
             raise DagNotFound("Airflow has no such DAG", "", "")
-        return replace(self.dag, last_parsed=START + timedelta(seconds=self.looks))
+        return self.dag._replace(last_parsed=START + timedelta(seconds=self.looks))
 
     def import_faults(self) -> tuple[ImportFault, ...]:
         """Show no import errors."""
@@ -166,7 +166,7 @@ def test_the_code_is_waited_for_that_long() -> None:
 @pytest.mark.parametrize("inputs", [{}, {"wait_for_dag": "10m"}])
 def test_the_commit_is_waited_for(inputs: dict[str, str]) -> None:
     """With expect_commit the bundle is held to the commit, at once or in time, by what GitHub says with the token."""
-    airflow = Parsing(replace(KNOWN, bundle_version=OTHER))
+    airflow = Parsing(KNOWN._replace(bundle_version=OTHER))
     line, script = arrive(airflow, AHEAD, expect_commit=SHA, github_token="ghs_t0ken", **inputs)
     (sent,) = script.sent
 
@@ -179,12 +179,12 @@ def test_the_commit_is_waited_for(inputs: dict[str, str]) -> None:
 def test_the_commit_is_not_there() -> None:
     """With expect_commit alone a bundle that is behind is an error at once."""
     with pytest.raises(NotDeployed, match=OTHER):
-        arrive(Parsing(replace(KNOWN, bundle_version=OTHER)), BEHIND, expect_commit=SHA)
+        arrive(Parsing(KNOWN._replace(bundle_version=OTHER)), BEHIND, expect_commit=SHA)
 
 
 def test_a_paused_dag() -> None:
     """A paused DAG is not waited for, unless the user has said that he does not mind."""
-    paused = replace(KNOWN, is_paused=True)
+    paused = KNOWN._replace(is_paused=True)
     with pytest.raises(DagNotRunnable, match="paused"):
         arrive(Parsing(paused), wait_for_dag="10m")
     for policy in ("queue", "unpause"):

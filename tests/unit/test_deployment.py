@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from itertools import chain, repeat
@@ -54,7 +54,7 @@ def dag(parsed: float | None = 0, **changes: Any) -> Dag:
     """The DAG, whose file was last parsed so many seconds after the start of everything."""
     moment = None if parsed is None else START + timedelta(seconds=parsed)
     known = Dag("sales", is_paused=False, is_active=True, has_import_errors=False, file="sales.py", bundle="main")
-    return replace(known, last_parsed=moment, file_token="t0ken", **changes)
+    return known._replace(last_parsed=moment, file_token="t0ken", **changes)
 
 
 def at(version: str | None, parsed: float | None = 0, **changes: Any) -> Dag:
@@ -242,7 +242,7 @@ def test_an_airflow_that_does_not_say_when_it_parsed() -> None:
         # There is nothing to ask for.
         ([NOT_FOUND, NOT_FOUND, dag()], 600, []),
         ([at(OLD)], 600, []),
-        ([replace(dag(), file_token="")], 100, []),
+        ([dag()._replace(file_token="")], 100, []),
         # It would come too late.
         ([dag(0)], 0, []),
         ([GONE], 0, []),
@@ -523,7 +523,7 @@ def test_a_commit_of_sha_256() -> None:
         ([dag(is_paused=True)], COMMIT),
         ([NOT_FOUND, dag(is_paused=True)], None),
         ([dag(0), dag(0, is_paused=True)], None),
-        ([replace(GONE, is_paused=True)], None),
+        ([GONE._replace(is_paused=True)], None),
         ([at(COMMIT, 0), at(COMMIT, 1, is_paused=True)], COMMIT),
     ],
 )

@@ -1,7 +1,7 @@
 """Airflow's JSON into nouns: what is missing or of another shape is never guessed at."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -214,7 +214,7 @@ KNOWN = Dag("nightly_sales", is_paused=False, is_active=True, has_import_errors=
 )  # fmt: skip
 def test_dag(kind: type[V1 | V2], body: dict[str, Any], known: dict[str, Any]) -> None:
     """A DAG has its file as this Airflow's import errors name it, its limit of runs, its code, and whether it is there."""
-    assert dag_of(kind, DAG | body) == replace(KNOWN, **known)
+    assert dag_of(kind, DAG | body) == KNOWN._replace(**known)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_no_serialized_version(kind: type[V1 | V2], version: str, reply: bytes, 
 def test_parse_now(kind: type[V1 | V2], version: str, reply: bytes) -> None:
     """The file is asked for by its token, and that Airflow was asked already, or cannot be, is no error."""
     end = script.Script(reply)
-    kind(Transport(BASE, end.wire()), version).parse_now(replace(KNOWN, file_token="a/b.c+d=="))
+    kind(Transport(BASE, end.wire()), version).parse_now(KNOWN._replace(file_token="a/b.c+d=="))
 
     assert [(sent.request.method, sent.url) for sent in end.sent] == [
         ("PUT", f"{BASE}{kind.api}/parseDagFile/a%2Fb.c%2Bd%3D%3D")
@@ -320,7 +320,7 @@ def test_parse_now_without_the_permission(
     """A missing permission is told from a refused credential as everywhere else."""
     end = script.Script(NOT_ALLOWED, *others)
     with pytest.raises(error):
-        kind(Transport(BASE, end.wire()), version).parse_now(replace(KNOWN, file_token="token"))
+        kind(Transport(BASE, end.wire()), version).parse_now(KNOWN._replace(file_token="token"))
 
     assert end.answers == []
 

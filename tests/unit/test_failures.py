@@ -1,7 +1,6 @@
 """Why task instances failed, in the summary: the cause where it is seen first, every name, and text that stays text."""
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ HOSTILE = (
 def a_failure(task: TaskInstance | None = None, **changes: Any) -> Failure:
     """A task instance that failed at its second try with an exception and its cause."""
     task = task or a_task("join", state="failed", try_number=2, max_tries=1, duration=7.4)
-    return replace(Failure(task, "SalesError: cannot join", CHAIN, ("first line", "last line"), 1198), **changes)
+    return Failure(task, "SalesError: cannot join", CHAIN, ("first line", "last line"), 1198)._replace(**changes)
 
 
 def failed(*failures: Failure, others: tuple[TaskInstance, ...] = (), **changes: Any) -> Outcome:
@@ -111,8 +110,8 @@ def test_reasons_without_failures() -> None:
     outcome = an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks)
 
     assert any("a" in text for text in first_screen(outcome).prose[:-1])
-    assert len(first_screen(replace(outcome, tasks=None)).prose) == 2
-    assert len(first_screen(replace(outcome, tasks=(a_task(),))).prose) == 2
+    assert len(first_screen(outcome._replace(tasks=None)).prose) == 2
+    assert len(first_screen(outcome._replace(tasks=(a_task(),))).prose) == 2
 
 
 def test_an_error_speaks_for_itself() -> None:

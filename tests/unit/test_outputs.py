@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def written(*outcomes: Outcome, final: bool = False) -> dict[str, str]:
 
 def test_all() -> None:
     """At the end of a success every output is there, dates in RFC 3339 and the duration in seconds."""
-    run = replace(a_run(bundle_version="abc123"), logical_date=a_run().start_date)
+    run = a_run(bundle_version="abc123")._replace(logical_date=a_run().start_date)
 
     assert written(an_outcome(run=run), final=True) == {
         "result": "success",
@@ -126,8 +125,8 @@ def test_the_run_is_known_before_its_state() -> None:
     asked = Outcome(result="error", request=a_request())
 
     assert outputs(asked) == {}
-    assert outputs(replace(asked, run_url=RUN_URL)) == {"run_id": "r1", "run_url": RUN_URL}
-    assert outputs(replace(asked, run_url=RUN_URL, created=False))["created"] == "false"
+    assert outputs(asked._replace(run_url=RUN_URL)) == {"run_id": "r1", "run_url": RUN_URL}
+    assert outputs(asked._replace(run_url=RUN_URL, created=False))["created"] == "false"
 
 
 def test_changes() -> None:

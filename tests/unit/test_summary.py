@@ -1,7 +1,6 @@
 """The job summary as its reader sees it: the cause first, whole whatever comes, and nothing from Airflow becomes markup."""
 
 import re
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, get_args
 
@@ -227,7 +226,7 @@ def test_time_line_of_what_took_the_time(outcome: Outcome) -> None:
     """What was still at work when the time was over is the longest bar: it began early, and has no end in Airflow."""
     state = "skipped" if outcome.result == "failed" else "running"
     slow = a_task("slow", state=state, start_date=START + timedelta(seconds=5), duration=None)
-    (chart,) = page(replace(outcome, tasks=(ran("quick", 0), ran("other", 2), slow))).blocks
+    (chart,) = page(outcome._replace(tasks=(ran("quick", 0), ran("other", 2), slow))).blocks
 
     assert re.search(r"slow .*2026-01-31 10:[23]\d:\d\d", chart)
 
@@ -355,7 +354,7 @@ def test_size_with_logs(count: int, log: tuple[str, ...]) -> None:
     """All of 5000 task instances failed, some with long logs: the page is whole, names them all, and says what is cut."""
     indexes = [*range(4), 7, *range(100, 5095)]
     failures = [a_failure("word " * 1000, task_id="load", map_index=index) for index in indexes]
-    read_ones = [replace(failure, log=log) for failure in failures[:count]]
+    read_ones = [failure._replace(log=log) for failure in failures[:count]]
     text = summary(failed(*read_ones, others=tuple(failure.task for failure in failures[count:])), a_context())
 
     assert "load[0-3, 7, 100-5094]" in whole(text).code
@@ -365,7 +364,7 @@ def test_size_with_logs(count: int, log: tuple[str, ...]) -> None:
 
 def test_size_with_many_logs() -> None:
     """However many failures come with their logs, as many as there is room for are shown, and the others are counted."""
-    failures = [replace(a_failure("x", task_id=f"t{n}"), log=LOGS["ascii"][1]) for n in range(100)]
+    failures = [a_failure("x", task_id=f"t{n}")._replace(log=LOGS["ascii"][1]) for n in range(100)]
     others = tuple(a_task(f"t{n}", state="failed") for n in range(100, 5000))
     text = summary(failed(*failures, others=others), a_context())
     (left_out,) = re.findall(r"^(\d+) .*left out", text, re.MULTILINE)
@@ -400,7 +399,7 @@ def test_size(name: str) -> None:
 
 def test_size_of_ordinary_runs() -> None:
     """Of 300 task instances nothing is left out, logs included."""
-    failures = [replace(a_failure(task_id=f"t{n}"), log=LOGS["ascii"][1][:100]) for n in range(20)]
+    failures = [a_failure(task_id=f"t{n}")._replace(log=LOGS["ascii"][1][:100]) for n in range(20)]
     text = summary(failed(*failures, others=tuple(ran(f"u{n}", n) for n in range(280))), a_context())
 
     assert len(re.findall(r"^\| \[`[tu]\d+`\]", text, re.MULTILINE)) == 300
@@ -428,6 +427,6 @@ def test_endless_blockers() -> None:
 @given(hostile)
 def test_without_a_context(text: str) -> None:
     """Without a context, as when the runner's variables are missing, the summary lacks the commit and nothing else."""
-    outcome = replace(an_outcome(), airflow_version=text or "x")
+    outcome = an_outcome()._replace(airflow_version=text or "x")
 
     assert "Commit" not in facts(read(summary(outcome, None)))

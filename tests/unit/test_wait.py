@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -166,7 +166,7 @@ def test_no_sequence_of_looks_outlasts_the_timeout_or_invents_an_end(
 def test_history_paces_the_looks(start: Any, now: Any, pauses: list[float]) -> None:
     """Looks at a run follow how long its DAG usually takes, counted by Airflow from the run's own start."""
     bench = Bench()
-    running = replace(RUNNING, start_date=start)
+    running = RUNNING._replace(start_date=start)
     airflow: Any = Looks(Script([running, running, SUCCESS]), now)
     times = Times(bench.time.now, 600.0, expected=Usual(600.0, 0.1))
     wait(airflow, running, bench.patience, times)

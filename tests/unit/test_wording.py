@@ -1,7 +1,6 @@
 """Each outcome in words: title, evidence and the next thing to do."""
 
 import re
-from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -247,7 +246,7 @@ def test_error() -> None:
 def test_every_result_has_words(result: Result, taken_over: TakenOver | None) -> None:
     """There are words for every result, with and without tasks, and what is not a pass leaves something to do."""
     whole = an_outcome(result=result, taken_over=taken_over, error=ERROR if result == "error" else None)
-    for outcome in (whole, replace(whole, tasks=None)):
+    for outcome in (whole, whole._replace(tasks=None)):
         said = words(outcome)
         assert said.title
         assert said.detail
