@@ -1,0 +1,118 @@
+"""`python -m dev.release`: what a release decides and writes, for release.yml; the rest is told in docs/releasing.md.
+
+It knows action.yml, CHANGELOG.md and the tags; it must not know GitHub, git or a registry. It uses the standard library only:
+it runs with the runner's own Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_SOURCE = "  image: Dockerfile\n"
+_IMAGE = re.compile(r"ghcr\.io(/[a-z0-9]+([._-]+[a-z0-9]+)*){2}@sha256:[0-9a-f]{64}")
+_VERSION = re.compile(r"v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
+_HEADING = re.compile(r"^## \[?([^]\s]+)\]?(.*)$", re.MULTILINE)
+
+
+class ReleaseError(ValueError):
+    """Why there is no release: the message says what is wrong and what would be right."""
+
+
+def pointed(action: str, image: str) -> str:
+    """action.yml with this image in place of the Dockerfile, and else unchanged.
+
+    Raises ReleaseError if `image` is not named by a digest, or if it is not the Dockerfile that `action` points at.
+    """
+    if not _IMAGE.fullmatch(image):
+        raise ReleaseError(f"{image!r} is no image of GHCR with a digest: ghcr.io/owner/name@sha256: and 64 hex digits")
+    if action.count(_SOURCE) != 1:
+        raise ReleaseError(f"action.yml has no single line {_SOURCE.strip()!r} that could be pointed at the image")
+    return action.replace(_SOURCE, f"  image: docker://{image}\n")
+
+
+def check(tag: str, changelog: str, tags: Iterable[str]) -> None:
+    """Returns if a release may have this tag.
+
+    Raises ReleaseError if it is no version, not larger than each version in `tags`, or has no dated section in the changelog.
+    """
+    version = _version(tag)
+    if version is None:
+        raise ReleaseError(f"{tag!r} is no version like v1.2.3")
+    before = max((found for found in map(_version, tags) if found), default=None)
+    if before and version <= before:
+        raise ReleaseError(f"{tag} is not larger than the version before, v{'.'.join(map(str, before))}")
+    rest, _ = _section(tag, changelog)
+    day = rest.strip().removeprefix("-").strip()
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        raise ReleaseError(f"The section {tag[1:]} of CHANGELOG.md has no date like 2026-01-31, but {day!r}") from None
+
+
+def notes(tag: str, changelog: str) -> str:
+    """The text of this version's section in the changelog. Raises ReleaseError if there is none."""
+    return _section(tag, changelog)[1]
+
+
+def _version(tag: str) -> tuple[int, ...] | None:
+    found = _VERSION.fullmatch(tag.strip())
+    return tuple(map(int, found.groups())) if found else None
+
+
+def _section(tag: str, changelog: str) -> tuple[str, str]:
+    """What follows the version in its heading, and what is below it."""
+    headings = list(_HEADING.finditer(changelog))
+    ends = [heading.start() for heading in headings[1:]] + [len(changelog)]
+    found = [
+        (heading[2], changelog[heading.end() : end].strip())
+        for heading, end in zip(headings, ends, strict=True)
+        if heading[1] == tag.removeprefix("v")
+    ]
+    if len(found) != 1:
+        raise ReleaseError(f"CHANGELOG.md has {len(found)} sections {tag.removeprefix('v')!r} in place of one")
+    return found[0]
+
+
+def main(arguments: list[str], *, root: Path = ROOT) -> int:
+    """Runs one command; the exit code is 1, and the reason on stderr, if there is no release."""
+    parser = argparse.ArgumentParser(prog="python -m dev.release", description="The parts of a release that decide.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("check", help="may there be this tag? The tags so far come on stdin").add_argument("tag")
+    commands.add_parser("notes", help="print the version's section of CHANGELOG.md").add_argument("tag")
+    commands.add_parser("point", help="point action.yml at this image").add_argument("image")
+    given = parser.parse_args(arguments)
+    action = root / "action.yml"
+    try:
+        if given.command == "point":
+            action.write_text(pointed(action.read_text(encoding="utf-8"), given.image), encoding="utf-8")
+            return 0
+        changelog = _read(root / "CHANGELOG.md")
+        if given.command == "check":
+            check(given.tag, changelog, sys.stdin)
+        else:
+            print(notes(given.tag, changelog))
+    except ReleaseError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _read(changelog: Path) -> str:
+    try:
+        return changelog.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ReleaseError("There is no CHANGELOG.md") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
