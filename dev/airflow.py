@@ -50,8 +50,8 @@ class LocalAirflow(AirflowApi):
     """One Airflow with the DAG files in `dags`: a context manager, or `start` and `stop`, as often as you like.
 
     `home` is its AIRFLOW_HOME: kept, and used as it is if it has been one before; without it, a temporary one per start.
-    `settings` are further AIRFLOW__SECTION__KEY variables, which win over ours. `path_prefix` (`/some/path`) goes into the
-    base URL.
+    `settings` are further AIRFLOW__SECTION__KEY variables, which win over ours. `host` is the address of this machine on which
+    it listens. `path_prefix` (`/some/path`) goes into the base URL.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class LocalAirflow(AirflowApi):
         *,
         dags: Path,
         home: Path | None = None,
+        host: str = LOOPBACK,
         port: int | None = None,
         database: Literal["sqlite", "postgresql"] = "sqlite",
         settings: Mapping[str, str] | None = None,
@@ -68,14 +69,14 @@ class LocalAirflow(AirflowApi):
         say: Callable[[str], None] = print,
     ) -> None:
         ports = free_ports(3)
-        super().__init__(version, f"http://{LOOPBACK}:{port or ports[0]}{path_prefix}")
+        super().__init__(version, f"http://{host}:{port or ports[0]}{path_prefix}")
         self.home = home.resolve() if home else Path()  # a temporary one is made by the start
         self._version = version
         self.dags = dags.resolve()
         self._keep_home = home is not None
         self._database = database
         self._settings = dict(settings or {})
-        self._port = port or ports[0]
+        self._address = (host, port or ports[0])
         self._log_ports = ports[1:]
         self._triggerer = triggerer
         self._say = say
@@ -163,7 +164,7 @@ class LocalAirflow(AirflowApi):
             yield door
 
     def _launch(self) -> None:
-        with socket.create_server((LOOPBACK, self._port)):  # an OSError now rather than somebody else's Airflow later
+        with socket.create_server(self._address):  # an OSError now rather than somebody else's Airflow later
             pass
         if not self._keep_home:
             self.home = Path(tempfile.mkdtemp(prefix=f"airflow-{self.version}-"))
@@ -214,12 +215,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m dev.airflow", description="A real Airflow on this machine.")
     parser.add_argument("version", choices=versions)
     parser.add_argument("--dags", type=Path, default=ROOT / "examples" / "dags", metavar="DIR", help="the DAG files")
+    parser.add_argument("--host", default=LOOPBACK, metavar="ADDRESS", help="where it listens, default: %(default)s")
     parser.add_argument("--port", type=int, metavar="N", help="default: a free one")
-    arguments = parser.parse_args()
-    with (
-        contextlib.suppress(KeyboardInterrupt),
-        LocalAirflow(versions[arguments.version], dags=arguments.dags, port=arguments.port) as airflow,
-    ):
+    given = parser.parse_args()
+    airflow = LocalAirflow(versions[given.version], dags=given.dags, host=given.host, port=given.port)
+    with contextlib.suppress(KeyboardInterrupt), airflow:
         print("Users and their passwords:")
         for user, password in airflow.users.items():
             print(f"  {user}  {password}")

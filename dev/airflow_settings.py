@@ -109,15 +109,15 @@ def configuration(version: Version, url: str, dags: Path, log_ports: Sequence[in
 
 
 def address(version: Version, url: str) -> dict[str, str]:
-    """The settings of a web server that listens on the loopback, for people who open Airflow under this base URL."""
-    port = str(urlsplit(url).port)
+    """The settings of a web server that listens where this base URL leads, and nowhere else."""
+    host, port = str(urlsplit(url).hostname), str(urlsplit(url).port)
     if version == AIRFLOW_2:
         return {
             "AIRFLOW__WEBSERVER__BASE_URL": url,
-            "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": LOOPBACK,
+            "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": host,
             "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": port,
         }
-    return {"AIRFLOW__API__BASE_URL": url, "AIRFLOW__API__HOST": LOOPBACK, "AIRFLOW__API__PORT": port}
+    return {"AIRFLOW__API__BASE_URL": url, "AIRFLOW__API__HOST": host, "AIRFLOW__API__PORT": port}
 
 
 def _configuration_2() -> dict[str, str]:

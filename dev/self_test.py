@@ -1,0 +1,74 @@
+"""`python -m dev.self_test 3.3.2`: a real Airflow for the later steps of a job on GitHub, which is left running.
+
+It knows how a container action reaches its runner; it must not know the action. The runner starts a container action in
+Docker's own network, unless the job has a container or services (runner.md 2.1): the loopback is out of its reach. The gateway
+of Docker's bridge is an address of the runner itself, which every container reaches and nobody outside of the machine does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dev.airflow_settings import AIRFLOW_2, AIRFLOW_3, password_of
+from dev.processes import tail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_READY = "ready at "
+_START_TIMEOUT = 600.0  # it is installed first
+_POLL = 0.2
+_USER = "user"
+
+
+def left_running(command: Sequence[str], log: Path, timeout: float) -> tuple[subprocess.Popen[bytes], str]:
+    """Starts a command whose output goes to `log`, and returns it with the URL that it says it is `ready at`.
+
+    Raises RuntimeError if it ends before, and TimeoutError after so many seconds; the messages have the log's end.
+    """
+    with log.open("wb") as output:
+        # A session of its own: nothing that ends this step's processes ends it.
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    deadline = time.monotonic() + timeout
+    while True:
+        ended = process.poll() is not None
+        _, found, rest = log.read_text(errors="replace").rpartition(_READY)
+        if found and "\n" in rest:
+            return process, rest.split()[0]
+        if ended:
+            raise RuntimeError(f"It ended with exit code {process.returncode}:\n{tail(log)}")
+        if time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            raise TimeoutError(f"It was not ready after {timeout:.0f} s:\n{tail(log)}")
+        time.sleep(_POLL)
+
+
+def _gateway() -> str:
+    command = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+
+def main() -> None:
+    """Starts it and tells the job's later steps where it is, and who may log in."""
+    parser = argparse.ArgumentParser(prog="python -m dev.self_test", description="An Airflow for a job's later steps.")
+    parser.add_argument("version", choices=[version.name for version in (AIRFLOW_3, AIRFLOW_2)])
+    version = parser.parse_args().version
+    log = Path(os.environ["RUNNER_TEMP"], "airflow.log")
+    command = [sys.executable, "-u", "-m", "dev.airflow", version, "--host", _gateway()]
+    _, url = left_running(command, log, _START_TIMEOUT)
+    print(tail(log))
+    with Path(os.environ["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as outputs:
+        outputs.write(f"url={url}\nusername={_USER}\npassword={password_of(_USER)}\n")
+
+
+if __name__ == "__main__":
+    main()
