@@ -9,7 +9,7 @@ CONTRACT := tests/contract
 REAL := tests/airflow tests/container
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test lint unit bench image lock clean help
+.PHONY: demo test lint unit bench container image lock clean help
 
 demo: $(VENV)/ready ## Run the action once against a real local Airflow 3 (DAG=failing_sales, DAG=slow_sales)
 	@$(BIN)/python -m dev.demo $(DAG)
@@ -38,6 +38,9 @@ bench: $(VENV)/ready ## Simulate waiting, then measure beside others for 95 minu
 	@$(BIN)/python -m dev.waiting
 	@$(BIN)/python -m dev.bench run $(SCENES) $(if $(LONG),10min 10min-airflow-2) $(if $(OUTAGE),outage)
 	@$(BIN)/python -m dev.bench table
+
+container: $(VENV)/ready ## Run the tests of the image: of one built for them, or of a given one (IMAGE=reference)
+	$(BIN)/python -m pytest tests/container
 
 image: $(VENV)/ready ## Build the image; print its size, what is installed in it, and how long it takes to start
 	docker build --network host --tag airflow-dag-run:dev .

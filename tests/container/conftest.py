@@ -1,6 +1,10 @@
-"""The image, built once from the repository's Dockerfile, and a launcher that leaves no container behind."""
+"""The image, and a launcher that leaves no container behind.
+
+It is built once from the repository's Dockerfile, unless IMAGE names one: a release tests the very image that it publishes.
+"""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 
@@ -20,6 +24,8 @@ def image() -> str:
     remedy = "Install one (on Debian: apt-get install docker.io), start it, or set DOCKER_HOST"
     if not shutil.which("docker") or try_docker("version").returncode:
         missing("No Docker engine answers", remedy)
+    if given := os.environ.get("IMAGE"):
+        return given
     docker("build", "--network=host", f"--tag={_TAG}", ".", seconds=600)
     return _TAG
 
