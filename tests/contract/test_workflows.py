@@ -69,15 +69,21 @@ def test_secrets(file: Path) -> None:
 
 
 def test_they_pass_the_linters(tmp_path: Path) -> None:
-    """Each is a workflow by GitHub's schema, and has nothing that zizmor's pedantic persona finds."""
+    """Each is a workflow by GitHub's schema, and has nothing that actionlint or zizmor's pedantic persona finds."""
     folder = tmp_path / ".github" / "workflows"
     folder.mkdir(parents=True)
     for file in WORKFLOWS:
         copy = Path(shutil.copy(file, folder))
         copy.write_text(copy.read_text().replace("OWNER/airflow-dag-run@SHA", f"owner/airflow-dag-run@{'0' * 40}"))
     tools = Path(sys.executable).parent
-    schema = [tools / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *folder.iterdir()]
-    safety = [tools / "zizmor", "--offline", "--quiet", "--pedantic", tmp_path]
-    for command in (list(map(str, schema)), list(map(str, safety))):
+    schema: list[str | Path] = [
+        tools / "check-jsonschema",
+        "--builtin-schema",
+        "vendor.github-workflows",
+        *folder.iterdir(),
+    ]
+    meaning: list[str | Path] = [tools / "actionlint", "-shellcheck", tools / "shellcheck", "-pyflakes", ""]
+    safety: list[str | Path] = [tools / "zizmor", "--offline", "--quiet", "--pedantic", tmp_path]
+    for command in (schema, [*meaning, *folder.iterdir()], safety):
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
         assert done.returncode == 0, done.stdout + done.stderr
