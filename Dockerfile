@@ -1,5 +1,6 @@
 # The image in which the action runs. Builds with BuildKit and with the legacy builder alike.
-# A release pins the base by digest (python:3.13-slim@sha256:…) in both stages; in between, the tag brings its fixes in.
+# A release builds both architectures and both stages on one digest of this base (release.yml); in between, the tag brings its
+# fixes in.
 
 FROM python:3.13-slim AS build
 

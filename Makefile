@@ -26,9 +26,12 @@ lint: $(VENV)/ready ## Check style, types, layers, the image's recipe, action.ym
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml .github/actions/*/action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci examples/other-ci/gitlab-ci.yml
 	$(BIN)/check-jsonschema --regex-variant python --builtin-schema vendor.azure-pipelines examples/other-ci/azure-pipelines.yml
+	$(BIN)/actionlint -shellcheck $(BIN)/shellcheck -pyflakes ''
 	$(BIN)/zizmor --offline --quiet --pedantic .
 
 unit: $(VENV)/ready ## Run the fast tests only: no Airflow, no container
