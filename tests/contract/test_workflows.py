@@ -1,4 +1,4 @@
-"""The workflows to copy: valid, pinned, named in the README, and nothing in them that the action does not know."""
+"""The workflows to copy: valid, pinned, named where people look, and nothing in them that the action does not know."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from entrypoint.settings import NAMES, parse_settings
+from tests.support.pages import pages
+from tests.support.workflows import filled, gates
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / "examples" / "workflows").glob("*.yml"))
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "a secret of AWS",
@@ -28,40 +27,35 @@ FILES = ("ca_certificate", "client_certificate", "client_key")
 each = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
 
 
-def gate(file: Path) -> dict[str, Any]:
-    """The `with:` block of this action's step."""
-    (job,) = yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"].values()
-    (step,) = [step for step in job["steps"] if "airflow-dag-run" in step.get("uses", "")]
-    inputs: dict[str, Any] = step["with"]
-    return inputs
-
-
-def test_the_readme_names_each() -> None:
-    """The README's table links every workflow, and none that is not there."""
-    linked = re.findall(r"\]\(examples/workflows/([\w-]+)\.yml\)", README)
+def test_each_is_named() -> None:
+    """Each workflow is linked from the table of one page, and no page links one that is not there."""
+    tables = [line for page in pages() for line in page.read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
+    linked = re.findall(r"\]\((?:\.\./)?examples/workflows/([\w-]+)\.yml\)", "\n".join(tables))
 
     assert sorted(linked) == [file.stem for file in WORKFLOWS]
 
 
 @each
 def test_inputs(file: Path) -> None:
-    """The step is understood as it stands, once its expressions have values."""
-    inputs = gate(file)
-    assert set(inputs) <= set(NAMES)
+    """Each step is understood as it stands, once its expressions have values."""
+    steps = gates(file.read_text(encoding="utf-8"))
+    assert steps
 
-    inputs = {name: str(text).replace("${{ github.sha }}", "0" * 40) for name, text in inputs.items()}
-    given = {name: re.sub(r"\$\{\{.*?\}\}", "x", text) for name, text in inputs.items() if name not in FILES}
-    settings = parse_settings(given, Path("/github/workspace"), ENVIRONMENT)
-
-    assert settings.dag_id == "nightly_sales"
+    for step in steps:
+        assert set(step) <= set(NAMES)
+        given = {name: text for name, text in filled(step).items() if name not in FILES}
+        settings = parse_settings(given, Path("/github/workspace"), ENVIRONMENT)
+        assert settings.dag_id == "nightly_sales"
 
 
 @each
 def test_secrets(file: Path) -> None:
     """What is secret comes from `secrets`, from an earlier step, or is not there at all."""
     secret = {"token", "password", "client_secret", "client_key"}
-    lines = [str(text) for name, text in gate(file).items() if name in secret]
-    lines += [line.partition(": ")[2] for line in str(gate(file).get("headers", "")).splitlines()]
+    lines: list[str] = []
+    for step in gates(file.read_text(encoding="utf-8")):
+        lines += [str(text) for name, text in step.items() if name in secret]
+        lines += [line.partition(": ")[2] for line in str(step.get("headers", "")).splitlines()]
 
     assert [
         line for line in lines if not re.fullmatch(r"(?:Bearer )?\$\{\{ (?:secrets|steps)\.[\w.]+ \}\}", line)

@@ -330,3 +330,14 @@ DEPLOYMENTS: dict[str, Version] = {
     "object-storage": "2.11.2",
 }
 """The workflows in `examples/workflows` that are about how DAGs get to an Airflow, each with one that it may be."""
+
+RECIPES = (
+    "deploy-then-gate",
+    "manual-approval",
+    "matrix",
+    "nightly",
+    "pull-request",
+    "rollback",
+    "trigger-then-wait",
+)
+"""The workflows in `examples/workflows` that are about what a DAG run is good for, whichever Airflow it is on."""

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dev.runner import Process, Step
-from tests.integration.scenes import DEPLOYMENTS, SCENES, Scene
+from tests.integration.scenes import DEPLOYMENTS, RECIPES, SCENES, Scene
 from tests.support.gate import run_step
 from tests.support.virtual import VirtualTime
 
@@ -130,9 +130,10 @@ def test_the_last_known_state(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 FILES = sorted((Path(__file__).parents[2] / "examples" / "workflows").glob("*.yml"))
+DOORS = [file for file in FILES if file.stem not in (*DEPLOYMENTS, *RECIPES)]
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.stem not in DEPLOYMENTS], ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", DOORS, ids=lambda file: file.stem)
 def test_a_workflow_to_copy(file: Path) -> None:
     """Each workflow in examples/ gives the very inputs and headers with which its door was opened above."""
     (job,) = yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"].values()
