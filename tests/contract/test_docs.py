@@ -1,0 +1,351 @@
+"""What people read is true of what runs: links lead somewhere, snippets are valid, each title and each room is explained."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dev.pictures import summaries
+from entrypoint.settings import NAMES, parse_settings
+from tests.support.pages import ROOT, Section, anchor_of, pages, sections
+from tests.support.titles import SOURCE, Unreadable, titles
+from tests.support.workflows import OURS, SHA, dangling, filled, gates, is_ours, read_jobs
+
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+OUTPUTS = frozenset(ACTION["outputs"])
+WORKFLOWS = sorted((ROOT / "examples" / "workflows").glob("*.yml"))
+PAGES = {str(page.relative_to(ROOT)): sections(page) for page in pages()}
+RECIPES = [section for section in PAGES["docs/recipes.md"] if section.level == 2]
+TROUBLE = [section for section in PAGES["docs/troubleshooting.md"] if section.level == 3]
+TITLES = titles()
+NEVER_SHOWN = {
+    "This Airflow does not tell a run's state by itself": "then it is asked",
+    "The run id or the logical date is taken": "who triggers says which of the two",
+    "The XCom is too large": "who reads it says which one",
+    "The XCom is not there": "who reads it says which one",
+    "The XComs may not be read": "the feature is turned off",
+}
+"""Titles that somebody on the way to people puts a better one in the place of, and what becomes of it."""
+
+STEPS = "on: push\npermissions: {}\njobs:\n  job:\n    runs-on: ubuntu-latest\n    steps:\n"
+SNIPPETS = [
+    pytest.param(content, id=f"{page}-{section.anchor or 'top'}-{number}")
+    for page, parts in PAGES.items()
+    for section in parts
+    for number, (language, content) in enumerate(section.fences)
+    if language in ("yaml", "yml")
+]
+every_page = pytest.mark.parametrize("page", PAGES)
+
+
+def workflow_of(snippet: str) -> str:
+    """A snippet as a whole workflow: it is one, or a list of steps."""
+    parsed: object = yaml.safe_load(snippet)
+    if isinstance(parsed, list):
+        return STEPS + "".join(f"      {line}\n" for line in snippet.splitlines())
+    assert isinstance(parsed, dict)
+    assert "jobs" in parsed, "neither a workflow nor a list of steps"
+    return snippet
+
+
+def without_its_head(text: str) -> str:
+    """A workflow file without the comment that it begins with."""
+    return re.sub(r"\A(#.*\n)+", "", text)
+
+
+# Links.
+
+
+@every_page
+def test_links(page: str) -> None:
+    """Every link to a file or a heading of this repository leads to one."""
+    broken = []
+    for section in PAGES[page]:
+        for link in (*section.links, *section.pictures):
+            if re.match(r"[a-z]+:", link):
+                continue
+            path, _, anchor = link.partition("#")
+            target = (ROOT / page).parent / path if path else ROOT / page
+            there = target.resolve().is_relative_to(ROOT) and target.exists()
+            if not there or (anchor and anchor not in {one.anchor for one in sections(target)}):
+                broken.append(link)
+
+    assert broken == []
+
+
+def test_pages_are_found() -> None:
+    """The pages that a repository is expected to have are there, and each page is linked from another one."""
+    linked = {
+        str(((ROOT / page).parent / link.partition("#")[0]).resolve().relative_to(ROOT))
+        for page, parts in PAGES.items()
+        for section in parts
+        for link in section.links
+        if not re.match(r"[a-z]+:|#", link)
+    }
+
+    assert {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"} <= set(PAGES)
+    assert {page for page in PAGES if page not in linked} <= {"README.md"}
+
+
+@pytest.mark.parametrize(
+    ("title", "before", "anchor"),
+    [
+        ("The commit you merged", [], "the-commit-you-merged"),
+        ("`gate/`: what's decided", [], "gate-whats-decided"),
+        ("The pool … is full", [], "the-pool--is-full"),
+        ("dagrun_timeout, on-cancel", [], "dagrun_timeout-on-cancel"),
+        ("Inputs", ["inputs", "inputs"], "inputs-2"),
+    ],
+)
+def test_anchors(title: str, before: list[str], anchor: str) -> None:
+    """A heading's anchor is the one that GitHub gives it."""
+    assert anchor_of(title.replace("`", ""), before) == anchor
+
+
+@every_page
+def test_no_address_of_a_machine(page: str) -> None:
+    """No page names a machine but the examples' own and those that everybody may know."""
+    hosts = set(re.findall(r"https?://([\w.-]+)", (ROOT / page).read_text(encoding="utf-8")))
+    public = {"github.com", "keepachangelog.com", "semver.org"}
+
+    assert {host for host in hosts if not host.endswith("example.com")} <= public
+
+
+# Snippets.
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_snippet(snippet: str) -> None:
+    """Every snippet gives this action inputs that it understands, and refers only to outputs that are there."""
+    text = workflow_of(snippet)
+
+    for step in gates(text):
+        assert set(step) <= set(NAMES)
+        assert parse_settings(filled(step), Path("/github/workspace")).dag_id
+    assert list(dangling(read_jobs(text), OUTPUTS)) == []
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+def test_references(file: Path) -> None:
+    """Every workflow to copy refers only to steps, jobs and outputs that are there."""
+    assert list(dangling(read_jobs(file.read_text(encoding="utf-8")), OUTPUTS)) == []
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("steps.dag.outputs.run_url", []),
+        ("steps.dag.outputs.run_link", ["steps.dag.outputs.run_link"]),
+        ("steps.gate.outputs.run_url", ["steps.gate.outputs.run_url"]),
+        ("steps.other.outputs.whatever", []),
+        ("needs.before.outputs.run_id", []),
+        ("needs.before.outputs.run_url", ["needs.before.outputs.run_url"]),
+        ("needs.stranger.outputs.run_id", ["needs.stranger.outputs.run_id"]),
+    ],
+)
+def test_dangling_references(reference: str, found: list[str]) -> None:
+    """A reference to what is not there is found, whether the step, the job or the output is missing."""
+    jobs: dict[str, Any] = {
+        "before": {"outputs": {"run_id": "x"}, "steps": []},
+        "stranger": {"outputs": {"run_id": "x"}, "steps": []},
+        "job": {
+            "needs": "before",
+            "steps": [
+                {"id": "dag", "uses": f"{OURS}SHA"},
+                {"id": "other", "uses": "octo-org/other@SHA"},
+                {"run": f"echo ${{{{ {reference} }}}}"},
+            ],
+        },
+    }
+    assert is_ours(jobs["job"]["steps"][0])
+
+    assert list(dangling(jobs, OUTPUTS)) == found
+
+
+def test_snippets_are_valid(tmp_path: Path) -> None:
+    """Every snippet is a workflow by GitHub's schema, or steps of one; zizmor finds no fault in a whole one."""
+    all_of_it, whole = tmp_path / "all", tmp_path / "whole" / ".github" / "workflows"
+    for number, parameter in enumerate(SNIPPETS):
+        snippet = str(parameter.values[0]).replace(f"{OURS}SHA", f"owner/airflow-dag-run@{SHA}")
+        for folder in (all_of_it, whole) if "jobs:" in snippet else (all_of_it,):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{number}.yml").write_text(workflow_of(snippet), encoding="utf-8")
+    tools = Path(sys.executable).parent
+    schema = [tools / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *all_of_it.iterdir()]
+    # Not its pedantic persona: the first workflow that somebody copies need have no concurrency group, nor names for its jobs.
+    safety = [tools / "zizmor", "--offline", "--quiet", tmp_path / "whole"]
+    for command in (list(map(str, schema)), list(map(str, safety))):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def whole_snippets(section: Section) -> list[str]:
+    """The snippets of a section that are whole workflows."""
+    return [content for language, content in section.fences if language == "yaml" and "\njobs:\n" in content]
+
+
+@pytest.mark.parametrize("section", RECIPES, ids=lambda section: section.anchor)
+def test_recipes(section: Section) -> None:
+    """A recipe says when it is meant and what to watch out for, and its workflow is the file that it links."""
+    files = [link for link in section.links if link.startswith("../examples/workflows/")]
+    texts = [without_its_head((ROOT / "docs" / file).read_text(encoding="utf-8")) for file in files]
+
+    assert section.text[0].startswith("When ")
+    assert re.fullmatch(r"[^.]+\.", section.text[0]), "one sentence"
+    assert "Watch out:" in section.text
+    assert section.fences
+    assert whole_snippets(section) == texts
+
+
+def test_no_other_page_repeats_a_workflow() -> None:
+    """A whole workflow stands in the recipes, or is the README's first one: nothing else could be held to a file."""
+    others = [
+        (page, section.title)
+        for page, parts in PAGES.items()
+        for section in parts
+        if page != "docs/recipes.md" and whole_snippets(section)
+    ]
+
+    assert others == [("README.md", "Airflow DAG Run")]
+
+
+# Titles.
+
+
+@pytest.mark.parametrize("title", [title for title in TITLES if re.sub(r"\\(.)", r"\1", title) not in NEVER_SHOWN])
+def test_every_title_is_explained(title: str) -> None:
+    """Every title that the action can print has a section in the page on troubleshooting."""
+    assert [section.title for section in TROUBLE if re.fullmatch(title, section.title)], TITLES[title]
+
+
+@pytest.mark.parametrize("section", TROUBLE, ids=lambda section: section.anchor)
+def test_every_explanation_has_its_title(section: Section) -> None:
+    """Every section of that page explains a title that the action can print: what it means, what to look at, what to do."""
+    assert [title for title in TITLES if re.fullmatch(title, section.title)]
+    assert [text.split(":")[0] for text in section.text[:3]] == ["**Means", "**Look at", "**Do"]
+
+
+@pytest.mark.parametrize("title", NEVER_SHOWN)
+def test_what_is_never_shown(title: str) -> None:
+    """What needs no explanation, since nobody sees it, is there, and has none."""
+    assert re.escape(title) in TITLES
+    assert title not in [section.title for section in TROUBLE]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('raise Paused("It is paused", detail, hint)', ["It is paused"]),
+        ('raise Paused(f"The pool {name} is full", detail, hint)', ["The pool .+ is full"]),
+        ('yield Blocker("One" if name else "Two", "")', ["One", "Two"]),
+        ('title = "Late"\n    raise errors.Paused(title, "", "")', ["Late"]),
+        ('annotate("warning", "Careful", text)', ["Careful"]),
+        ('annotate(level, f"Waiting: {blocker.title}", text)', []),
+        ("annotate(outcome)", []),
+        ("return Words(error.title, error.detail, error.hint)", []),
+        ('raise ValueError("no title")', []),
+    ],
+)
+def test_titles_are_found(tmp_path: Path, source: str, found: list[str]) -> None:
+    """A title is found wherever one is given, and however it is put together."""
+    (tmp_path / "errors.py").write_text("class ActionError(Exception): ...\nclass Paused(ActionError): ...\n")
+    (tmp_path / "gate.py").write_text(f"def gate(name):\n    {source}\n")
+
+    assert [title.replace("\\", "") for title in titles(tmp_path)] == found
+
+
+def test_a_title_that_cannot_be_read(tmp_path: Path) -> None:
+    """A title that is put together in a way that the search does not understand is told, so that none is overlooked."""
+    (tmp_path / "errors.py").write_text("class ActionError(Exception): ...\n")
+    (tmp_path / "gate.py").write_text('raise ActionError("a" + "b", "", "")\n')
+
+    with pytest.raises(Unreadable, match=r"gate\.py:1"):
+        titles(tmp_path)
+
+
+# The architecture.
+
+
+def architecture() -> str:
+    """The page on the architecture."""
+    return (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def modules() -> list[str]:
+    """Every module of the action, below `entrypoint/`."""
+    return [str(path.relative_to(SOURCE)) for path in sorted(SOURCE.rglob("*.py"))]
+
+
+def explained_by_their_folder() -> set[str]:
+    """The modules that have no row of their own: what a package is, the heading of its table says."""
+    return {"__init__.py", "gate/__init__.py", "github/__init__.py", "report/__init__.py"}
+
+
+def test_every_room_is_in_the_architecture() -> None:
+    """Every module and every folder of the action has its place in the page on the architecture."""
+    named = set(re.findall(r"`([\w/]+(?:\.py|/))`", architecture()))
+    folders = {f"{Path(module).parent}/" for module in modules() if "/" in module}
+
+    assert set(modules()) - named == explained_by_their_folder()
+    assert folders <= named
+
+
+def test_the_architecture_names_no_other_room() -> None:
+    """What that page names as a file or a folder is there."""
+    named = set(re.findall(r"`([\w/]+(?:\.py|/))`", architecture()))
+
+    assert [name for name in named if not ((SOURCE / name).exists() or (ROOT / name).exists())] == []
+
+
+def test_floors() -> None:
+    """The floors in the page on the architecture are those to which import-linter holds the code."""
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (floors,) = [section for section in PAGES["docs/architecture.md"] if section.title == "The floors"]
+
+    assert floors.fences[0][1].splitlines() == linter["contracts"][0]["layers"]
+
+
+# Pictures.
+
+
+def test_pictures() -> None:
+    """Each picture of a summary is shown or linked, small, and made from the Markdown of the action's own code."""
+    readme = PAGES["README.md"]
+    shown = {path: alt for section in readme for path, alt in section.pictures.items()}
+    linked = {link for section in readme for link in section.links}
+
+    for name, text in summaries().items():
+        path = f"docs/images/{name}.png"
+        picture = (ROOT / path).read_bytes()
+        assert path in linked | set(shown)
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) < 150_000
+        assert text.startswith("## ")
+    assert sorted(file.stem for file in (ROOT / "docs" / "images").iterdir()) == sorted(summaries())
+
+
+def test_what_is_to_be_seen() -> None:
+    """What a picture shows is said to those who do not see it, beginning with the heading of the summary."""
+    alts = [alt for parts in PAGES.values() for section in parts for alt in section.pictures.values()]
+    headings = [re.sub(r"^## \S+ |`", "", text.split("\n")[0]) for text in summaries().values()]
+
+    assert alts
+    assert all(any(heading in alt for heading in headings) and len(alt) > 100 for alt in alts)
+
+
+# The changelog.
+
+
+def test_changelog() -> None:
+    """The changelog has a section for what is not released yet, and a dated one for each release."""
+    headings = [section.title for section in PAGES["CHANGELOG.md"] if section.level == 2]
+
+    assert headings[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in headings[1:])

@@ -1,0 +1,131 @@
+"""Every title that the action can print, read from its source: of errors, of endings, of what blocks a run, of warnings.
+
+A title is a pattern, since parts of it may be known at run time only. What cannot be read is an error, so that none is
+overlooked.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING
+
+from tests.support.pages import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SOURCE = ROOT / "entrypoint"
+_WITH_A_TITLE = {"Words": 0, "Blocker": 0, "annotate": 1}
+"""What else takes a title than the errors, and as which argument."""
+
+
+class Unreadable(Exception):
+    """A title that this module does not understand."""
+
+
+def titles(folder: Path = SOURCE) -> dict[str, str]:
+    """A regular expression for each title, with the places at which it is given, as `file:line`."""
+    found: dict[str, str] = {}
+    errors = set(_errors(folder))
+    for path in sorted(folder.rglob("*.py")):
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        for call, function in _calls(module):
+            place = f"{path.relative_to(folder)}:{call.lineno}"
+            for argument in _title_arguments(call, errors):
+                for title in _read(argument, function, module, place):
+                    found[title] = f"{found[title]}, {place}" if title in found else place
+    return found
+
+
+def _errors(folder: Path) -> Iterator[str]:
+    """The names of ActionError and of every class that is made from it."""
+    known = {"ActionError"}
+    for path in (folder / "errors.py", *sorted(folder.rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and known & {ast.unparse(base) for base in node.bases}:
+                known.add(node.name)
+    # Its own constructor takes what is wrong with the inputs, and makes the title of that.
+    yield from known - {"InvalidInputs"}
+
+
+def _calls(module: ast.Module) -> Iterator[tuple[ast.Call, ast.FunctionDef | None]]:
+    """Every call, with the function around it."""
+    inside = {
+        id(call): function
+        for function in ast.walk(module)
+        if isinstance(function, ast.FunctionDef)
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call)
+    }
+    yield from ((node, inside.get(id(node))) for node in ast.walk(module) if isinstance(node, ast.Call))
+
+
+def _title_arguments(call: ast.Call, errors: set[str]) -> list[ast.expr]:
+    """The argument that is a title; none if the call takes none."""
+    if ast.unparse(call.func) == "super().__init__":
+        # An error that makes its title itself; what the others pass on is given where they are raised.
+        return [argument for argument in call.args[:1] if isinstance(argument, ast.JoinedStr)]
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name in errors:
+        return call.args[:1]
+    # There are two functions of the name `annotate`: the one that takes no title takes an outcome alone.
+    return call.args[_WITH_A_TITLE[name] :][:1] if name in _WITH_A_TITLE else []
+
+
+def _read(node: ast.expr, function: ast.FunctionDef | None, module: ast.Module, place: str) -> Iterator[str]:
+    """The patterns that an expression stands for; none if it only repeats a title that is given elsewhere."""
+    match node:
+        case ast.Constant(value=str(text)):
+            yield re.escape(text)
+        case ast.JoinedStr(values=parts):
+            if not any(isinstance(part, ast.FormattedValue) and _repeats(part.value) for part in parts):
+                pattern = "".join(
+                    re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in parts
+                )
+                yield from [pattern] if re.search("[A-Za-z]", pattern) else []
+        case ast.IfExp(body=one, orelse=other):
+            yield from _read(one, function, module, place)
+            yield from _read(other, function, module, place)
+        case ast.Attribute() if _repeats(node):
+            pass
+        case ast.Name(id=name) if function is not None:
+            values = _values(name, function, module)
+            if not values:
+                raise Unreadable(f"{place}: nothing says what {name} is")
+            for value in values:
+                yield from _read(value, function, module, place)
+        case ast.Starred(value=ast.Call(func=ast.Name(id=name))):
+            yield from (title for value in _returned(name, module) for title in _read(value, None, module, place))
+        case _:
+            raise Unreadable(f"{place}: {ast.unparse(node)}")
+
+
+def _repeats(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "title"
+
+
+def _values(name: str, function: ast.FunctionDef, module: ast.Module) -> list[ast.expr]:
+    """What a name stands for in a function: what is assigned to it, or is handed over for it in this module."""
+    assigned = [
+        node.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and any(ast.unparse(target) == name for target in node.targets)
+    ]
+    parameters = [one.arg for one in function.args.args if one.arg != "self"]
+    if assigned or name not in parameters:
+        return assigned
+    calls = [call for call, _ in _calls(module) if ast.unparse(call.func).split(".")[-1] == function.name]
+    return [call.args[parameters.index(name)] for call in calls]
+
+
+def _returned(name: str, module: ast.Module) -> list[ast.expr]:
+    """The first of the values that a function of the module returns."""
+    return [
+        node.value.elts[0]
+        for function in module.body
+        if isinstance(function, ast.FunctionDef) and function.name == name
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple)
+    ]
