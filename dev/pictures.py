@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from entrypoint.evidence import Frame, Raised
-from entrypoint.github.context import Context
 from entrypoint.models import DagRun, Failure, Outcome, RunRequest, TaskInstance
 from entrypoint.report.summary import summary
+from entrypoint.runner import Context
 
 _DAGS = Path(__file__).parents[1] / "examples" / "dags"
 _START = datetime(2026, 1, 31, 9, 30, 15, tzinfo=UTC)
 _CONTEXT = Context(
+    system="github",
     sha="0123456789abcdef0123456789abcdef01234567",
     repository="octo-org/sales",
     run_id="8000000001",
@@ -27,7 +27,8 @@ _CONTEXT = Context(
     job="gate",
     step="dag",
     actor="octocat",
-    server_url="https://github.com",
+    run_url="https://github.com/octo-org/sales/actions/runs/8000000001",
+    commit_url="https://github.com/octo-org/sales/commit/0123456789abcdef0123456789abcdef01234567",
     api_url="https://api.github.com",
     workspace=Path(),
 )
@@ -66,7 +67,7 @@ def _outcome(dag_id: str, tasks: tuple[TaskInstance, ...], seconds: float) -> Ou
         run=run,
         run_url=url,
         created=True,
-        tasks=tuple(replace(task, url=f"{url}/tasks/{task.task_id}{_mapped(task)}") for task in tasks),
+        tasks=tuple(task._replace(url=f"{url}/tasks/{task.task_id}{_mapped(task)}") for task in tasks),
         airflow_version=_AIRFLOW,
         waited=seconds + 2,
     )
@@ -119,7 +120,7 @@ def _failed() -> Outcome:
         str(raised[0]),
     )
     failure = Failure(outcome.tasks[1], str(raised[0]), raised, log)
-    return replace(outcome, result="failed", run=replace(outcome.run, state="failed"), failures=(failure,))
+    return outcome._replace(result="failed", run=outcome.run._replace(state="failed"), failures=(failure,))
 
 
 def _line(file: str, text: str) -> int:

@@ -113,7 +113,7 @@ def test_anchors(title: str, before: list[str], anchor: str) -> None:
 def test_no_address_of_a_machine(page: str) -> None:
     """No page names a machine but the examples' own and those that everybody may know."""
     hosts = set(re.findall(r"https?://([\w.-]+)", (ROOT / page).read_text(encoding="utf-8")))
-    public = {"github.com", "keepachangelog.com", "semver.org"}
+    public = {"github.com", "keepachangelog.com", "semver.org", "spdx.dev"}
 
     assert {host for host in hosts if not host.endswith("example.com")} <= public
 
@@ -246,9 +246,9 @@ def test_what_is_never_shown(title: str) -> None:
         ('raise Paused(f"The pool {name} is full", detail, hint)', ["The pool .+ is full"]),
         ('yield Blocker("One" if name else "Two", "")', ["One", "Two"]),
         ('title = "Late"\n    raise errors.Paused(title, "", "")', ["Late"]),
-        ('annotate("warning", "Careful", text)', ["Careful"]),
-        ('annotate(level, f"Waiting: {blocker.title}", text)', []),
-        ("annotate(outcome)", []),
+        ('runner.annotate("warning", "Careful", text)', ["Careful"]),
+        ('runner.annotate(level, f"Waiting: {blocker.title}", text)', []),
+        ("annotate(outcome, runner)", []),
         ("return Words(error.title, error.detail, error.hint)", []),
         ('raise ValueError("no title")', []),
     ],

@@ -70,7 +70,8 @@ def _title_arguments(call: ast.Call, errors: set[str]) -> list[ast.expr]:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if name in errors:
         return call.args[:1]
-    # There are two functions of the name `annotate`: the one that takes no title takes an outcome alone.
+    if name == "annotate" and not isinstance(call.func, ast.Attribute):
+        return []  # the one that takes an outcome; it is the runner's that takes a title
     return call.args[_WITH_A_TITLE[name] :][:1] if name in _WITH_A_TITLE else []
 
 
