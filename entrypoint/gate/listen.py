@@ -87,5 +87,8 @@ class Ear:
 
 
 def interval(waited: float) -> float:
-    """Return the seconds between two words for a run that was triggered so many seconds ago."""
-    return 1.0 if waited < 120 else 2.0 if waited < 600 else 3.0 if waited < 1800 else 5.0
+    """Return the seconds between two words for a run that was triggered so many seconds ago.
+
+    Each costs Airflow 2.5 to 2.9 ms (waiting.md 2), so a hundred at 1 s take a quarter of its processor.
+    """
+    return 1.0 if waited < 60 else 2.0 if waited < 600 else 3.0 if waited < 1800 else 5.0

@@ -30,8 +30,8 @@ STALLED, STALLED_AT_WORK = 15.0, 120.0
 """Seconds without any change after which the reason is looked for: with nothing at work, and with something."""
 STALLED_UNWATCHED = 900.0
 """The same for a run whose task instances are not looked at meanwhile."""
-AGAIN = 60.0
-"""Seconds until it is looked for once more; twice as long each time."""
+AGAIN = 120.0
+"""Seconds until it is looked for once more; twice as long each time: it takes about six requests."""
 _AT_WORK = ("running", "deferred", "up_for_retry", "up_for_reschedule", "restarting")
 _OVERLAP = timedelta(seconds=30)
 """Clocks of Airflow's machines may differ by that much without a change being missed; the end is read in full anyway."""
@@ -69,7 +69,7 @@ class Watch:
         self._state: str | None = None
         self._since: datetime | None = None
         self._due = self._moved_at = self._entered = patience.clock()
-        self._diagnosis_due, self._pause = 0.0, AGAIN
+        self._diagnosis_due, self._pause, self._read_at = 0.0, AGAIN, -inf
 
     @property
     def tasks(self) -> tuple[TaskInstance, ...]:
@@ -82,8 +82,10 @@ class Watch:
         if run.state != self._state:
             self._state, self._due, self._entered = run.state, now, now
             self._moved()
-        if run.state == "running" and (now >= self._stalled_at() or (self._live and now >= self._due)):
+        old = now - self._read_at >= OFTEN
+        if run.state == "running" and ((self._live and now >= self._due) or (old and now >= self._stalled_at())):
             self._read(run)
+            self._read_at = now
             self._due = now + min(max(OFTEN, _GROWTH * sqrt(now - self._entered)), SELDOM)
         if now >= self._stalled_at():
             self._diagnosis_due, self._pause = now + self._pause, 2 * self._pause

@@ -108,7 +108,7 @@ def test_a_run_that_is_not_to_be_told_live_is_read_only_once_it_stalls() -> None
     """Without live progress nothing is read but the tasks of a run that has been running for very long."""
     watching = Watching(live=False).look(QUEUED, 10).look(RUNNING, 2000)
 
-    assert watching.reads == [10 + STALLED_UNWATCHED + more for more in (0, AGAIN, 3 * AGAIN, 7 * AGAIN, 15 * AGAIN)]
+    assert watching.reads == [10 + STALLED_UNWATCHED + pauses * AGAIN for pauses in (0, 1, 3, 7)]
     assert watching.diagnosed == watching.reads
 
 
@@ -216,7 +216,7 @@ def test_what_is_read_at_the_end_is_told_as_well() -> None:
 
 def diagnoses(first: float) -> list[float]:
     """When the reason is looked for within 20 minutes without a change: twice the pause each time."""
-    return [first, first + AGAIN, first + 3 * AGAIN, first + 7 * AGAIN, first + 15 * AGAIN]
+    return [first + pauses * AGAIN for pauses in (0, 1, 3, 7, 15) if first + pauses * AGAIN < 1200]
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,8 @@ def test_the_reason_is_looked_for_among_tasks_as_they_are() -> None:
     """A run that seems to stand still is read once more before: what began since the last look is at work."""
     watching = Watching(lambda _: [a_task(state="scheduled")]).look(RUNNING, 600)
 
-    assert watching.diagnosed == diagnoses(STALLED)[:4]
-    assert set(watching.diagnosed) <= set(watching.reads)
+    assert watching.diagnosed == diagnoses(STALLED)[:3]
+    assert all(any(asked - OFTEN < read <= asked for read in watching.reads) for asked in watching.diagnosed)
 
 
 def test_a_reason_is_told_once() -> None:
@@ -277,7 +277,7 @@ def test_a_change_begins_everything_anew() -> None:
     assert list(watching.watch.blockers) == []
 
     watching.look(RUNNING, 60)
-    assert watching.diagnosed == [STALLED, STALLED + AGAIN, STALLED + 3 * AGAIN, STALLED + 7 * AGAIN, 500 + STALLED]
+    assert watching.diagnosed == [STALLED, STALLED + AGAIN, STALLED + 3 * AGAIN, 500 + STALLED]
     assert watching.bench.told.blockers == [PAUSED.title, PAUSED.title]
 
 
