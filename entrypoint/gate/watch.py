@@ -22,16 +22,17 @@ if TYPE_CHECKING:
     from entrypoint.gate.patience import Patience
     from entrypoint.models import Blocker, DagRun, TaskInstance, TaskList
 
-OFTEN, SELDOM = 3.0, 60.0
+OFTEN, SELDOM = 5.0, 60.0
 """Seconds between two looks at the task instances, at the beginning of a run and in a long one."""
-_GROWTH = 3.4
-"""By how much that grows, times the square root of the seconds that the run has been running: 17 looks in 10 minutes."""
+_GROWTH = 6.0
+"""By how much that grows, times the square root of the seconds that the run has been running: 13 looks in 10 minutes. What a
+hundred waiters cost Airflow is these looks more than the words that it tells by itself."""
 STALLED, STALLED_AT_WORK = 15.0, 120.0
 """Seconds without any change after which the reason is looked for: with nothing at work, and with something."""
 STALLED_UNWATCHED = 900.0
 """The same for a run whose task instances are not looked at meanwhile."""
-AGAIN = 120.0
-"""Seconds until it is looked for once more; twice as long each time: it takes about six requests."""
+AGAIN, ONCE_TOLD = 60.0, 300.0
+"""Seconds until it is looked for once more, twice as long each time; and once a reason was told. Each takes six requests."""
 _AT_WORK = ("running", "deferred", "up_for_retry", "up_for_reschedule", "restarting")
 _OVERLAP = timedelta(seconds=30)
 """Clocks of Airflow's machines may differ by that much without a change being missed; the end is read in full anyway."""
@@ -88,9 +89,10 @@ class Watch:
             self._read_at = now
             self._due = now + min(max(OFTEN, _GROWTH * sqrt(now - self._entered)), SELDOM)
         if now >= self._stalled_at():
-            self._diagnosis_due, self._pause = now + self._pause, 2 * self._pause
             told = {blocker.title for blocker in self.blockers}
             self.blockers = self._diagnose(run, self.tasks)
+            self._diagnosis_due = now + (max(self._pause, ONCE_TOLD) if self.blockers else self._pause)
+            self._pause *= 2
             for blocker in self.blockers:
                 if blocker.title not in told:
                     self._patience.progress.blocked(blocker)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, UnexpectedAnswer
-from entrypoint.gate.watch import AGAIN, OFTEN, SELDOM, STALLED, STALLED_AT_WORK, STALLED_UNWATCHED, Watch
+from entrypoint.gate.watch import AGAIN, OFTEN, ONCE_TOLD, SELDOM, STALLED, STALLED_AT_WORK, STALLED_UNWATCHED, Watch
 from entrypoint.models import Blocker, DagRun, TaskInstance, TaskList
 from tests.support.nouns import ManyTasks, a_list, a_run, a_task
 from tests.support.scripted import Bench
@@ -101,14 +101,14 @@ def test_reading_slows_down(every: int) -> None:
     assert watching.gaps[0] == OFTEN
     assert watching.gaps == sorted(watching.gaps)
     assert watching.gaps[-1] == SELDOM
-    assert sum(passed <= 600 for passed in watching.reads) == 17
+    assert sum(passed <= 600 for passed in watching.reads) == 13
 
 
 def test_a_run_that_is_not_to_be_told_live_is_read_only_once_it_stalls() -> None:
     """Without live progress nothing is read but the tasks of a run that has been running for very long."""
     watching = Watching(live=False).look(QUEUED, 10).look(RUNNING, 2000)
 
-    assert watching.reads == [10 + STALLED_UNWATCHED + pauses * AGAIN for pauses in (0, 1, 3, 7)]
+    assert watching.reads == [10 + STALLED_UNWATCHED + pauses * AGAIN for pauses in (0, 1, 3, 7, 15)]
     assert watching.diagnosed == watching.reads
 
 
@@ -255,7 +255,7 @@ def test_the_reason_is_looked_for_among_tasks_as_they_are() -> None:
     """A run that seems to stand still is read once more before: what began since the last look is at work."""
     watching = Watching(lambda _: [a_task(state="scheduled")]).look(RUNNING, 600)
 
-    assert watching.diagnosed == diagnoses(STALLED)[:3]
+    assert watching.diagnosed == diagnoses(STALLED)[:4]
     assert all(any(asked - OFTEN < read <= asked for read in watching.reads) for asked in watching.diagnosed)
 
 
@@ -277,7 +277,7 @@ def test_a_change_begins_everything_anew() -> None:
     assert list(watching.watch.blockers) == []
 
     watching.look(RUNNING, 60)
-    assert watching.diagnosed == [STALLED, STALLED + AGAIN, STALLED + 3 * AGAIN, 500 + STALLED]
+    assert watching.diagnosed == [STALLED, STALLED + ONCE_TOLD, 500 + STALLED]
     assert watching.bench.told.blockers == [PAUSED.title, PAUSED.title]
 
 
@@ -311,7 +311,7 @@ def test_a_wide_run_is_counted() -> None:
 def test_a_run_that_grows_wide() -> None:
     """A mapped task that is expanded into very many is counted from then on, also when few of them change."""
     shown = {0: [a_task("list", state="running")], 1: wide(running=500), 2: wide(running=1)}
-    watching = Watching(lambda passed: shown[min(int(passed / 20), 2)]).look(RUNNING, 80)
+    watching = Watching(lambda passed: shown[min(int(passed / 30), 2)]).look(RUNNING, 120)
 
     assert watching.bench.told.changes == [[("new", "list", "running")]]
     assert watching.bench.told.counts == [([], "ended", 0, 500), ([], "ended", 499, 500)]
