@@ -29,7 +29,7 @@ PROBE = """
 import socket, sys
 for address in (("1.1.1.1", 443), ("8.8.8.8", 53)):
     try:
-        socket.create_connection(address, 3).close()
+        socket.create_connection(address, 1).close()
     except OSError:
         continue
     sys.exit("there is a way out")
@@ -117,10 +117,12 @@ def test_a_shell(image: str, tmp_path: Path) -> None:
     with lonely_network() as (network, host), FakeAirflow("3.3.2", dags=[FakeDag("sales", looks=1)], host=host) as fake:
         env = inputs(fake, run_id="by-hand") | {"AIRFLOW_DAG_RUN_OUTPUTS": "/outputs/outputs.json"}
         code, log = run(image, env, f"--network={network}", f"--volume={tmp_path}:/outputs", "--cap-drop=ALL")
-        nowhere = run(image, {}, f"--network={network}", "--entrypoint=/opt/action/bin/python", command=("-Ic", PROBE))
+        nowhere, told = run(
+            image, {}, f"--network={network}", "--entrypoint=/opt/action/bin/python", command=("-Ic", PROBE)
+        )
 
     assert code == 0, log
-    assert nowhere == (0, ""), nowhere
+    assert nowhere == 0, told
     assert (outputs(tmp_path)["result"], outputs(tmp_path)["run_id"]) == ("success", "by-hand")
     assert "DAG run succeeded: sales" in log
 
