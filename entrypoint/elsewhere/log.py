@@ -77,10 +77,17 @@ class Log:
                 self._print(f"    {harmless(part)}")
 
     def set_output(self, name: str, value: str) -> None:
-        """See `Runner`. The file is replaced as a whole, so that it is JSON at every moment."""
+        """See `Runner`. The file is replaced as a whole, so that it is JSON at every moment.
+
+        A file that can no longer be written is told once: nobody must lose sight of a DAG run for it.
+        """
         value = printable(value)
         self._outputs[name] = json.loads(value) if name in _IN_JSON and value else value
-        self.write()
+        try:
+            self.write()
+        except ActionError as error:
+            self._path = None
+            self.annotate("warning", error.title, f"{error.detail} From here on the outputs are not written.")
 
     def write(self) -> None:
         """Write the file with what is known. Raises ActionError."""

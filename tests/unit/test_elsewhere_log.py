@@ -154,6 +154,20 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, path: str) -> None:
     assert str(tmp_path) in caught.value.detail
 
 
+def test_a_file_that_can_no_longer_be_written(tmp_path: Path) -> None:
+    """Once a DAG run may be there, a file that is gone is told once and ends nothing."""
+    folder = tmp_path / "outputs"
+    folder.mkdir()
+    log = Log(str(folder / "outputs.json"))
+    log.write()
+    (folder / "outputs.json").unlink()
+    folder.rmdir()
+    printed = printed_by(lambda: log.set_output("run_id", "r1"), lambda: log.set_output("state", "queued"))
+
+    assert printed.count("WARNING: The file for the outputs cannot be written") == 1
+    assert "not written" in printed
+
+
 def test_the_story_goes_on_there() -> None:
     """The live log is the same as on GitHub, without a command."""
     console = Console(lambda: 0.0, Log())
