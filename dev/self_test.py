@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dev.airflow_settings import AIRFLOW_2, AIRFLOW_3, password_of
+from dev.engine import docker
 from dev.processes import tail
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ def left_running(command: Sequence[str], log: Path, timeout: float) -> tuple[sub
 
 
 def _gateway() -> str:
-    command = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+    return docker("network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Gateway}}").strip()
 
 
 def main() -> None:

@@ -147,6 +147,11 @@ class TaskInstance(NamedTuple):
     pool: str | None = None
 
     @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from the others of its run."""
+        return self.task_id, self.map_index
+
+    @property
     def over(self) -> bool:
         """Whether Airflow will do nothing more about it, unless somebody clears it."""
         return self.state in ("success", "failed", "skipped", "upstream_failed", "removed")
@@ -176,6 +181,11 @@ class TaskList(NamedTuple):
     def unread(self) -> int:
         """How many there are beyond those that were read."""
         return max(self.total - len(self.instances), 0)
+
+    @property
+    def succeeded(self) -> int:
+        """How many succeeded, as far as is known."""
+        return sum(task.state == "success" for task in self.instances) + self.unread_succeeded
 
 
 class Failure(NamedTuple):

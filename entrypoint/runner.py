@@ -32,6 +32,11 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def attempt_in(text: str) -> int:
+    """Return the number of an attempt as a variable says it: one that is no number counts as the first."""
+    return int(text) if text.isdecimal() else 1
+
+
 class Context(NamedTuple):
     """The step that this process is.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,8 +116,7 @@ def _secrets(inputs: Mapping[str, str]) -> Iterator[str]:
 
 def _failed(error: ActionError, runner: Runner) -> Outcome:
     outcome = Outcome(result="error", error=error)
-    with suppress(ActionError):  # that they cannot be written is what failed, or comes on top of it
-        Outputs(runner).write(outcome, final=True)
+    Outputs(runner).write(outcome, final=True)
     return outcome
 
 

@@ -50,7 +50,7 @@ class Instances(Dialect):
             answer, items, total = self._tasks_page(dag_id, run_id, **params, limit=limit, offset=offset)
             for item in items:
                 task = self._task(answer, item, dag_id, run_id)
-                tasks[task.task_id, task.map_index] = task
+                tasks[task.key] = task
             if not items:
                 break
             offset += len(items)

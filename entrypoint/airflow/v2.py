@@ -88,7 +88,7 @@ class V2(Insight):
     def _clearing(self, run_id: str, tasks: Tasks) -> tuple[str, dict[str, Any]]:
         if isinstance(tasks, str):
             return f"dagRuns/{segment(run_id)}/clear", {"only_failed": tasks == "failed"}
-        ids = [task.task_id if task.map_index < 0 else (task.task_id, task.map_index) for task in tasks]
+        ids = [task.task_id if task.map_index < 0 else task.key for task in tasks]
         return "clearTaskInstances", {
             "dag_run_id": run_id,
             "task_ids": ids,

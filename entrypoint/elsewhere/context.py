@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from entrypoint.errors import ActionError
-from entrypoint.runner import Context
+from entrypoint.runner import Context, attempt_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,13 +61,12 @@ def read_context(environ: Mapping[str, str], *, run_id: str) -> Context:
     missing = [name for name in (system.sha, system.run_id) if not environ.get(name)]
     if missing and not run_id:
         raise _lacking(system, missing)
-    attempt = environ.get(system.attempt, "")
     return Context(
         system=system.name,
         sha=environ.get(system.sha, ""),
         repository=_first(environ, system.repository),
         run_id=environ.get(system.run_id, ""),
-        attempt=int(attempt) if attempt.isdecimal() else 1,
+        attempt=attempt_in(environ.get(system.attempt, "")),
         job=_first(environ, system.job),
         step="",
         actor=_first(environ, system.actor),
@@ -96,7 +95,7 @@ def _gitlab_commit(environ: Mapping[str, str]) -> str:
 
 
 def _unknown() -> ActionError:
-    known = ", ".join(f"{one.sign} ({one.name})" for one in (*_SYSTEMS,))
+    known = ", ".join(f"{one.sign} ({one.name})" for one in _SYSTEMS)
     return ActionError(
         "Nothing says for which commit this is",
         f"The environment has neither GITHUB_ACTIONS (github) nor one of {known}, and run_id is empty.",

@@ -26,12 +26,9 @@ class Log:
     """A `Runner` on standard output.
 
     Args:
-        outputs: the file for the outputs, empty if nobody wants it. It is written at once, so that nothing is triggered for
-            nothing if it cannot be.
+        outputs: the file for the outputs, empty if nobody wants it. Call `write` before anything is triggered: it raises if
+            the file cannot be written.
         verbose: whether to print what is for debugging.
-
-    Raises:
-        ActionError: the file cannot be written.
     """
 
     markdown = False
@@ -39,7 +36,7 @@ class Log:
     def __init__(self, outputs: str = "", *, verbose: bool = False) -> None:
         self._path = Path(outputs) if outputs else None
         self._verbose = verbose
-        self._secrets: set[str] = set()
+        self._secrets: list[str] = []
         self._outputs: dict[str, object] = {}
 
     def say(self, text: str) -> None:
@@ -64,7 +61,9 @@ class Log:
 
     def mask(self, secret: str) -> None:
         """See `Runner`. Nothing is printed: whoever reads this log would see it."""
-        self._secrets |= {part.strip() for part in (secret, *secret.splitlines()) if len(part.strip()) >= _SHORTEST}
+        parts = (part.strip() for part in (secret, *secret.splitlines()))
+        known = {*self._secrets, *(part for part in parts if len(part) >= _SHORTEST)}
+        self._secrets = sorted(known, key=len, reverse=True)  # a secret may be a part of another
 
     def annotate(
         self, level: Level, title: str, message: str, *, ending: str = "", file: str = "", line: int | None = None
@@ -115,6 +114,6 @@ class Log:
 
     def _print(self, line: str) -> None:
         line = printable(line)
-        for secret in sorted(self._secrets, key=len, reverse=True):
+        for secret in self._secrets:
             line = line.replace(secret, "***")
         print(line, flush=True)  # noqa: T201 - this is the log

@@ -20,18 +20,18 @@ OPEN = ("none", *AT_WORK, "deferred", "awaiting_input", "up_for_retry", "up_for_
 """The states of those that have not ended. All states are in airflow-3.md 5; an Airflow is asked for those that it has."""
 
 
-def survey(airflow: Airflow, run: DagRun, since: datetime | None, most: int) -> tuple[TaskList, TaskList, int]:
+def survey(airflow: Airflow, run: DagRun, since: datetime | None) -> tuple[TaskList, TaskList, int]:
     """Ask for what is worth to be known of a wide run, in three requests unless it is very red.
 
     The open ones come last: if none is there then, nobody had cleared any of the others before.
 
     Returns:
-        Those that failed since `since`, those that have not ended (`most` of each are read), and how many there are in all.
+        Those that failed since `since`, those that have not ended (a page of each is read), and how many there are in all.
     """
     look = partial(airflow.task_instances, run.dag_id, run.run_id)
     total = look(most=0).total
-    failed = look(states=("failed",), changed_since=since, most=most)
-    return failed, look(states=OPEN, most=most), total
+    failed = look(states=("failed",), changed_since=since, most=PAGE)
+    return failed, look(states=OPEN, most=PAGE), total
 
 
 def read_for_report(airflow: Airflow, run: DagRun) -> TaskList:
@@ -51,6 +51,6 @@ def read_for_report(airflow: Airflow, run: DagRun) -> TaskList:
     # What was read last counts.
     for part in (open_, failed, blocked, first):
         for task in part.instances:
-            found.setdefault((task.task_id, task.map_index), task)
+            found.setdefault(task.key, task)
     read = sum(task.state == "success" for task in found.values())
     return TaskList(tuple(found.values()), max(first.total, len(found)), max(succeeded - read, 0))

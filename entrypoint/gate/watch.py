@@ -118,9 +118,8 @@ class Watch:
         if not (self._wide or tasks.unread):
             self._saw_all(tasks.instances)
             return
-        succeeded = tasks.unread_succeeded + sum(task.state == "success" for task in tasks.instances)
         failed = self._changes([task for task in tasks.instances if task.state == "failed"])
-        self._patience.progress.many([task for _, task in failed], "succeeded", succeeded, tasks.total)
+        self._patience.progress.many([task for _, task in failed], "succeeded", tasks.succeeded, tasks.total)
 
     def _read(self, run: DagRun) -> None:
         airflow = self._extras.airflow
@@ -134,7 +133,7 @@ class Watch:
                 self._saw_all(tasks.instances)
                 return
             self._wide = True
-        found = self._extras.ask(Feature.TASKS, partial(survey, airflow, run, self._since, PAGE), None)
+        found = self._extras.ask(Feature.TASKS, partial(survey, airflow, run, self._since), None)
         if found is not None:
             self._noted()
             self._saw_many(*found)
@@ -146,7 +145,7 @@ class Watch:
     def _saw_all(self, tasks: tuple[TaskInstance, ...]) -> None:
         changes = self._changes(tasks)
         for task in tasks:
-            self._known[task.task_id, task.map_index] = task
+            self._known[task.key] = task
             if task.map_index >= 0:
                 # What stood for all of them before the task was expanded is gone.
                 self._known.pop((task.task_id, -1), None)
@@ -159,14 +158,14 @@ class Watch:
         counts = (max(total - open_.total, 0), total)
         moved = changes or self._changes(open_.instances) or counts != self._counts
         earlier = [task for task in self.tasks if task.state == "failed"]
-        self._known = {(task.task_id, task.map_index): task for task in (*earlier, *failed.instances, *open_.instances)}
+        self._known = {task.key: task for task in (*earlier, *failed.instances, *open_.instances)}
         self._counts = counts
         if moved:
             self._moved()
             self._patience.progress.many([task for _, task in changes], "ended", *counts)
 
     def _changes(self, tasks: Iterable[TaskInstance]) -> list[Change]:
-        seen = [(self._known.get((task.task_id, task.map_index)), task) for task in tasks]
+        seen = [(self._known.get(task.key), task) for task in tasks]
         return [(before, task) for before, task in seen if before != task]
 
     def _moved(self) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import ActionError
-from entrypoint.runner import Context
+from entrypoint.runner import Context, attempt_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,14 +25,13 @@ def read_context(environ: Mapping[str, str]) -> Context:
             f"The environment lacks {', '.join(missing)}.",
             "Use this image as an action: `uses: OWNER/airflow-dag-run@…` in a workflow's step.",
         )
-    attempt = environ.get("GITHUB_RUN_ATTEMPT", "1")
     page = f"{environ.get('GITHUB_SERVER_URL') or 'https://github.com'}/{environ['GITHUB_REPOSITORY']}"
     return Context(
         system="github",
         sha=environ["GITHUB_SHA"],
         repository=environ["GITHUB_REPOSITORY"],
         run_id=environ["GITHUB_RUN_ID"],
-        attempt=int(attempt) if attempt.isdecimal() else 1,
+        attempt=attempt_in(environ.get("GITHUB_RUN_ATTEMPT", "")),
         job=environ["GITHUB_JOB"],
         step=environ["GITHUB_ACTION"],
         actor=environ.get("GITHUB_TRIGGERING_ACTOR") or environ["GITHUB_ACTOR"],

@@ -48,8 +48,8 @@ def _blocks(outcome: Outcome, context: Context | None) -> Iterator[str]:
     if outcome.run_url:
         yield link("**Open the DAG run in Airflow**", outcome.run_url)
     if outcome.request:
-        first, *facts = _facts(outcome, context)
-        yield "\n".join(table(first, facts))
+        first, *rest = _facts(outcome, context)
+        yield "\n".join(table(first, rest))
     yield from failed_tasks(outcome)
     if outcome.tasks:
         yield from _time_line(outcome)

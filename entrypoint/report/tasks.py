@@ -35,7 +35,7 @@ def task_table(tasks: Sequence[TaskInstance], unread: int = 0, unread_succeeded:
         unread: how many there are beyond those.
         unread_succeeded: how many of these succeeded.
     """
-    done, total = sum(task.state == "success" for task in tasks) + unread_succeeded, len(tasks) + unread
+    total = len(tasks) + unread
     rows = [
         (link(code(task.name), task.url), _state(task), took(task.duration or None), str(task.try_number or ""))
         for task in by_state(tasks)[:MOST_SHOWN]
@@ -44,9 +44,20 @@ def task_table(tasks: Sequence[TaskInstance], unread: int = 0, unread_succeeded:
     rows = [row for row, size in zip(rows, sizes, strict=True) if size <= _ROOM]
     lines = table(("Task", "State", "Took", "Tries"), rows)
     if total > len(rows):
-        lines += ["", f"{total - len(rows)} more task instances are not shown here; Airflow shows them all."]
-    heading, text = f"Tasks: {done} of {total} succeeded", "\n".join(lines)
+        lines += ["", left_out(total - len(rows))]
+    heading, text = counted(tasks, unread, unread_succeeded), "\n".join(lines)
     return folded(heading, text) if len(rows) > _OPEN else f"### {heading}\n\n{text}"
+
+
+def counted(tasks: Sequence[TaskInstance], unread: int, unread_succeeded: int) -> str:
+    """Say how many of all succeeded. The arguments are those of `task_table`."""
+    done = sum(task.state == "success" for task in tasks) + unread_succeeded
+    return f"Tasks: {done} of {len(tasks) + unread} succeeded"
+
+
+def left_out(count: int) -> str:
+    """Say that so many are not listed."""
+    return f"{count} more task instances are not shown here; Airflow shows them all."
 
 
 def by_state(tasks: Iterable[TaskInstance]) -> list[TaskInstance]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from entrypoint.report.facts import facts
-from entrypoint.report.tasks import by_state, names, state_in_words
+from entrypoint.report.tasks import by_state, counted, left_out, names, state_in_words
 from entrypoint.report.wording import took, words
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def _lines(outcome: Outcome, context: Context | None) -> Iterator[str]:
 
 def _tasks(outcome: Outcome) -> Iterator[str]:
     tasks = outcome.tasks or ()
-    done = sum(task.state == "success" for task in tasks) + outcome.unread_succeeded
-    yield f"Tasks: {done} of {outcome.task_count} succeeded"
+    yield counted(tasks, outcome.unread, outcome.unread_succeeded)
     shown = by_state(tasks)[:_ROWS]
     width = min(max(len(task.name) for task in shown), _WIDTH)
     for task in shown:
@@ -57,4 +56,4 @@ def _tasks(outcome: Outcome) -> Iterator[str]:
     if len(outcome.failed_tasks) > _ROWS:
         yield f"All that failed: {', '.join(names(outcome.failed_tasks))}"
     if outcome.task_count > len(shown):
-        yield f"  {outcome.task_count - len(shown)} more task instances are not shown here; Airflow shows them all."
+        yield f"  {left_out(outcome.task_count - len(shown))}"

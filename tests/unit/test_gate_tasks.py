@@ -53,7 +53,7 @@ def test_what_has_not_ended_is_read_too(state: str) -> None:
     airflow: Any = ManyTasks(wide(success=3000, **{state: 3}))
 
     assert counted(read_for_report(airflow, a_run()).instances, state) == 3
-    assert survey(airflow, a_run(), None, 100)[1].total == 3
+    assert survey(airflow, a_run(), None)[1].total == 3
 
 
 def test_what_was_read_last_counts() -> None:
@@ -78,7 +78,7 @@ def test_what_was_read_last_counts() -> None:
 def test_a_survey() -> None:
     """What failed, what is open, and how many there are, each only as far as is wanted."""
     airflow: Any = ManyTasks(wide(success=3000, failed=150, running=7))
-    failed, open_, total = survey(airflow, a_run(), None, 100)
+    failed, open_, total = survey(airflow, a_run(), None)
 
     assert (len(failed.instances), failed.total, len(open_.instances), total) == (100, 150, 7, 3157)
     assert len(airflow.asked) == 3
