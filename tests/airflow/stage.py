@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from dev.runner import Context
 from tests.airflow.job import PATIENCE, Job, trigger
-from tests.airflow.measured import Measured
+from tests.support.measured import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

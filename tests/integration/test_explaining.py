@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import re
 import sys
-import threading
 from collections import Counter
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 from markdown_it import MarkdownIt
 
 from dev.airflow_settings import password_of
-from dev.runner import Process, Step
+from dev.runner import Step
 from entrypoint.report.summary import summary
 from tests.support.fake_airflow import (
     FakeAirflow,
@@ -27,6 +27,7 @@ from tests.support.fake_airflow import (
     Version,
 )
 from tests.support.gate import CONTEXT, run_gate
+from tests.support.measured import Measured
 from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def test_a_hostile_log_does_nothing(version: Version, tmp_path: Path, capsys: py
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=(shout,), ends="failed")]) as fake:
         result, peak = measured(fake, tmp_path, poll_interval="1")
     with capsys.disabled():
-        sys.stdout.write(f"\n{version}: a log of 200,000 lines: peak {peak} MiB\n")
+        sys.stdout.write(f"\n{version}: a log of 200,000 lines: peak {peak:.1f} MiB\n")
     assert (result.exit_code, result.outputs["result"]) == (1, "failed")
     assert result.unexpected_commands == ()
     assert {note.title for note in result.annotations} == {
@@ -228,7 +229,7 @@ def test_five_thousand_task_instances(version: Version, tmp_path: Path, capsys: 
         requests = Counter(request.path.rpartition("/")[2].partition("?")[0] for request in fake.record)
     size = len(result.summary.encode())
     figures = (
-        f"{sum(requests.values())} requests, peak {peak} MiB, summary {size} bytes, {dict(requests.most_common(4))}"
+        f"{sum(requests.values())} requests, peak {peak:.1f} MiB, summary {size} bytes, {dict(requests.most_common(4))}"
     )
     with capsys.disabled():
         sys.stdout.write(f"\n{version}: {count} task instances: {figures}\n")
@@ -289,7 +290,7 @@ def assert_whole(markdown: str) -> None:
     assert markdown.endswith("\n")
 
 
-def measured(fake: FakeAirflow, workspace: Path, **inputs: str) -> tuple[StepResult, int]:
+def measured(fake: FakeAirflow, workspace: Path, **inputs: str) -> tuple[StepResult, float]:
     """Run the step as a process of its own; return what it left behind, and its peak memory in MiB."""
     given = {
         "airflow_url": fake.url,
@@ -298,30 +299,7 @@ def measured(fake: FakeAirflow, workspace: Path, **inputs: str) -> tuple[StepRes
         "dag_id": "sales",
         **inputs,
     }
-    step = Step(given, launcher=Process(), workspace=workspace)
-    peaks = [0]
-    with step.start() as running:
-        ended = threading.Event()
-
-        def watch() -> None:
-            while not ended.is_set():
-                peaks.append(peak_of(running.pid))
-                ended.wait(0.05)
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        try:
-            result = running.wait(300)
-        finally:
-            ended.set()
-            watcher.join()
-    return result, max(peaks) // 1024
-
-
-def peak_of(pid: int) -> int:
-    """Return the most memory that the process has had so far, in KiB; 0 once it is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
+    with TemporaryDirectory() as folder:
+        launcher = Measured(Path(folder, "usage"))
+        result = Step(given, launcher=launcher, workspace=workspace).run(timeout=300)
+        return result, launcher.mebibytes
