@@ -37,7 +37,7 @@ lint: $(VENV)/ready ## Check style, types, layers, the image's recipe, action.ym
 unit: $(VENV)/ready ## Run the fast tests only: no Airflow, no container
 	$(BIN)/python -m pytest $(FAST)
 
-bench: $(VENV)/ready ## Simulate waiting, then measure beside others for 95 minutes and renew docs/benchmarks.md (LONG=1, OUTAGE=1)
+bench: $(VENV)/ready ## Simulate waiting, then measure beside others for 155 minutes and renew docs/benchmarks.md (LONG=1, OUTAGE=1)
 	@$(BIN)/python -m dev.waiting
 	@$(BIN)/python -m dev.bench run $(SCENES) $(if $(LONG),10min 10min-airflow-2) $(if $(OUTAGE),outage)
 	@$(BIN)/python -m dev.bench table

@@ -53,13 +53,14 @@ def server(options: Options) -> Result:
 def many(count: int, options: Options) -> Result:
     """A crowd of this action, and one of the requests script, each in front of a fresh Airflow."""
     board = Scoreboard((THIS_ACTION, SCRIPT), options)
-    for contestant in board.contestants:
-        with opened() as arena:
-            _Crowd(board, arena, contestant, count).live(_BEGIN, _WINDOW)
+    for _ in range(options.repetitions):
+        for contestant in board.contestants:
+            with opened() as arena:
+                _Crowd(board, arena, contestant, count).live(_BEGIN, _WINDOW)
     note = (
-        f"{count} processes, a DAG run each, begun within {_BEGIN:.0f} s; one api-server worker. The neighbour "
-        f"sends two GETs a second during {_WINDOW:.0f} s of waiting. Then half of the runs are ended as success "
-        "and half as failed, a few a second."
+        f"{options.repetitions} plays of each, in turn: {count} processes, a DAG run each, begun within {_BEGIN:.0f} s; "
+        f"one api-server worker. The neighbour sends two GETs a second during {_WINDOW:.0f} s of waiting. Then half of "
+        "the runs are ended as success and half as failed, a few a second."
     )
     return board.result(f"waiters-{count}", f"{count} waiters on one api-server", arena, [note], SCRIPT.name)
 

@@ -116,12 +116,17 @@ def _pools(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iter
         # A pool without limit has -1 slots.
         if pool is None or pool.slots < 0 or pool.open_slots > 0:
             continue
+        names = _names([task.name for task in waiting if task.pool == name])
+        if pool.slots == 0:
+            yield Blocker(
+                f"The pool {name} has no slots", f"{names} cannot start.", "Give the pool slots (Admin, Pools)."
+            )
+            continue
         holders = extras.ask(Feature.TASKS, partial(extras.airflow.in_pool, name), ())
         others = [f"{task.name} of {dag_id} ({run_id})" for dag_id, run_id, task in holders if run_id != run.run_id]
         yield Blocker(
             f"The pool {name} is full",
-            f"{_names([task.name for task in waiting if task.pool == name])} cannot start: all {pool.slots} slots of the "
-            f"pool are taken{f', by {_names(others)}' if others else ''}.",
+            f"{names} cannot start: all {pool.slots} slots of the pool are taken{f', by {_names(others)}' if others else ''}.",
             "Wait for them, stop what is not wanted, or give the pool more slots (Admin, Pools).",
         )
 

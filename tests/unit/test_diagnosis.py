@@ -119,6 +119,7 @@ TINY = Pool("tiny", 1, 0)
         (Shown(max_active_runs=2, others=[other("r0"), other("r9")]), QUEUED, (), "Other runs", ("r0", "r9", "2")),
         (Shown(pools={"tiny": TINY}), RUNNING, (waiting(),), "pool tiny is full", ("load", "1 slot")),
         (Shown(pools={"tiny": Pool("tiny", 2, -1)}), RUNNING, (waiting(),), "pool tiny is full", ("load", "2 slot")),
+        (Shown(pools={"tiny": Pool("tiny", 0, 0)}), RUNNING, (waiting(),), "pool tiny has no slots", ("load",)),
         (
             Shown(pools={"tiny": TINY}, holders=[("etl", "e1", a_task("copy", map_index=3))]),
             RUNNING, (waiting(),), "pool tiny is full", ("load", "copy[3]", "etl", "e1"),
