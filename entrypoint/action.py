@@ -25,6 +25,7 @@ from entrypoint.request import request_of
 if TYPE_CHECKING:
     from entrypoint.airflow import Airflow
     from entrypoint.connection import Connection
+    from entrypoint.detach import Detach
     from entrypoint.models import RunRequest
     from entrypoint.runner import Context
     from entrypoint.settings import Settings
@@ -57,6 +58,7 @@ class Gate:
         self._patience = line.patience
         self._console = line.console
         self._outputs = Outputs(line.runner)
+        self._detach: Detach | None = None
         self._airflow: Airflow | None = None
         self._explain: Explainer | None = None
         self._answerable = False
@@ -83,6 +85,11 @@ class Gate:
 
     def _story(self) -> None:
         self._deploy.require_known()
+        if self._settings.report_to != "none":
+            # Nobody else should wait for a trigger while this is loaded.
+            from entrypoint.detach import Detach  # noqa: PLC0415
+
+            self._detach = Detach(self._settings, self._context, self._line)
         self._airflow = airflow = self._line.open()
         extras = Extras(airflow, self._patience, self._line.brief, self._line.left)
         self._explain = explain = Explainer(extras, self._line, self._settings, self._context.workspace)
@@ -91,6 +98,9 @@ class Gate:
             run = self._obtain(airflow, explain)
         except (DagNotFound, DagLost, InvalidConf) as error:
             raise explain.refusal(error) from None
+        if self._detach is not None:
+            run, report = self._detach.begin(airflow, extras, run, self.outcome.run_url or "")
+            self._learn(run=run, report=report)
         if self._settings.wait:
             run = self._follow(airflow, explain, run)
             self._deploy.require(run)
@@ -115,9 +125,12 @@ class Gate:
         request = self.outcome.request
         assert request is not None  # noqa: S101 - set from the start
         airflow.check(request)
-        request = request._replace(note=request.note or derive_note(self._context))
+        note = request.note or derive_note(self._context)
+        request = request._replace(note=self._detach.note(note) if self._detach else note)
         look = partial(airflow.get_run, request.dag_id, request.run_id)
         run = self._patience.read(look, until=self._line.allow(BEFORE_TRIGGER), unexpected=False)
+        if self._detach is not None:
+            self._detach.require_possible(airflow.run_url(request.dag_id, request.run_id), request.run_id, run)
         created = False
         if run is None:
             run, created = self._make(airflow, explain, request)

@@ -16,6 +16,7 @@ from entrypoint.errors import AirflowUnreachable, InvalidInputs, Mistake, Unexpe
 from entrypoint.gate.commit import require_commit
 from entrypoint.gate.deployment import AFTERWARDS, Deployment
 from entrypoint.gate.trigger import refuse_paused
+from entrypoint.github.api import Repository
 from entrypoint.github.commits import GitHubCommits
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Deploy:
         self._context = context
         self._line = line
         self._commits = (
-            GitHubCommits(context.api_url, context.repository, settings.github_token, line.wire)
+            GitHubCommits(Repository(context.api_url, context.repository, settings.github_token, line.wire))
             if context.api_url
             else NoHistory()
         )

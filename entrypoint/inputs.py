@@ -112,6 +112,15 @@ def commit(text: str) -> str:
     return text.lower()
 
 
+def environment(text: str) -> str:
+    """Parse the name of a GitHub environment: 255 characters at the most, on one line."""
+    if len(text) > 255 or not text.isprintable():
+        raise Wrong(
+            f"{quoted(text)} cannot be an environment.", "Write a name on one line, 255 characters at the most."
+        )
+    return text
+
+
 def moment(text: str) -> datetime:
     """Parse an RFC 3339 date with an offset into an aware datetime."""
     if _RFC3339.fullmatch(text.upper()):

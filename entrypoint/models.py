@@ -27,6 +27,9 @@ IfRunExists = Literal["resume", "attach", "restart", "fail"]
 IfPaused = Literal["fail", "unpause", "queue"]
 """The policy for a paused DAG."""
 
+ReportTo = Literal["none", "commit-status", "deployment"]
+"""What stands on GitHub for a DAG run that nobody waits for."""
+
 Logs = Literal["failed", "all", "none"]
 """Whose task logs are relayed."""
 
@@ -214,6 +217,26 @@ class Blocker(NamedTuple):
     url: str | None = None
 
 
+class Report(NamedTuple):
+    """What stands on GitHub for a DAG run that nobody waits for.
+
+    Attributes:
+        kind: commit status, or deployment.
+        name: the status's context, or the environment.
+        commit: the whole SHA.
+        state: pending, success or failure.
+        status_url: of a commit status.
+        deployment_id: of a deployment.
+    """
+
+    kind: str
+    name: str
+    commit: str
+    state: str
+    status_url: str | None
+    deployment_id: int | None
+
+
 class Outcome(NamedTuple):
     """What the gate decided, and everything that people are told about it.
 
@@ -228,6 +251,7 @@ class Outcome(NamedTuple):
         timed_out_after: the DAG's `dagrun_timeout` in seconds, if that is what ended the run.
         xcom: the values that were asked for, by the lines of the input.
         turned_off: a sentence for each feature that this credential may not use.
+        report: what stands on GitHub for the run.
     """
 
     result: Result
@@ -251,6 +275,7 @@ class Outcome(NamedTuple):
     waited: float = 0.0
     post: bool = False
     ridden_out: int = 0
+    report: Report | None = None
 
     @property
     def passes(self) -> bool:

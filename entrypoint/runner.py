@@ -48,6 +48,7 @@ class Context(NamedTuple):
         run_url: the workflow run's page. This and `commit_url` are empty where they are not known.
         api_url: GitHub's API; empty where the repository is not GitHub's.
         workspace: the checkout.
+        event: the file that tells what started the workflow, where there is one.
     """
 
     system: str
@@ -62,6 +63,7 @@ class Context(NamedTuple):
     commit_url: str
     api_url: str
     workspace: Path
+    event: Path | None = None
 
 
 class Runner(Protocol):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrypoint.credentials import Access
-    from entrypoint.models import IfPaused, IfRunExists, Logs, XComName
+    from entrypoint.models import IfPaused, IfRunExists, Logs, ReportTo, XComName
 
 NAMES = (
     "airflow_url", "ca_certificate", "client_certificate", "client_key", "headers",
@@ -31,6 +31,7 @@ NAMES = (
     "dag_id", "conf", "conf_file", "run_id", "logical_date", "data_interval_start", "data_interval_end", "run_after",
     "partition_key", "note",
     "trigger", "wait", "timeout", "start_timeout", "poll_interval", "wait_for_dag", "expect_commit",
+    "report_to", "environment",
     "if_run_exists", "if_paused", "on_timeout", "on_cancel",
     "fail_on_failed_tasks", "xcom", "logs", "log_lines", "summary", "github_token", "matrix",
 )  # fmt: skip
@@ -64,6 +65,8 @@ class Settings(NamedTuple):
     poll_interval: float | None
     wait_for_dag: float
     expect_commit: str | None
+    report_to: ReportTo
+    environment: str | None
     if_run_exists: IfRunExists
     if_paused: IfPaused
     on_timeout: Literal["leave", "cancel"]
@@ -109,6 +112,8 @@ def parse_settings(
         poll_interval=reader.optional("poll_interval", parse.interval),
         wait_for_dag=reader.read("wait_for_dag", parse.duration_or_none, 0.0),
         expect_commit=reader.optional("expect_commit", parse.commit),
+        report_to=reader.read("report_to", parse.choice("none", "commit-status", "deployment"), "none"),
+        environment=reader.optional("environment", parse.environment),
         if_run_exists=reader.read("if_run_exists", parse.choice("resume", "attach", "restart", "fail"), "resume"),
         if_paused=reader.read("if_paused", parse.choice("fail", "unpause", "queue"), "fail"),
         on_timeout=reader.read("on_timeout", parse.choice("leave", "cancel"), "leave"),
@@ -126,6 +131,7 @@ def parse_settings(
         _check_only_waiting(reader, settings)
     if not settings.wait:
         _check_not_waiting(reader, settings)
+    _check_report(reader, settings)
     if reader.mistakes:
         raise InvalidInputs(tuple(reader.mistakes))
     return settings
@@ -174,3 +180,27 @@ def _check_not_waiting(reader: Reader, settings: Settings) -> None:
         )
     if settings.fail_on_failed_tasks:
         reader.wrong("fail_on_failed_tasks", "it is true, but wait is false.", "Remove it: nobody waits for the tasks.")
+
+
+def _check_report(reader: Reader, settings: Settings) -> None:
+    """Only what nobody waits for is reported, and only a deployment has an environment, named when the run is made."""
+    if settings.report_to != "none":
+        if settings.wait:
+            reader.wrong(
+                "report_to", "it is given, but wait is true.", "Set wait: false, or remove it: this step tells the end."
+            )
+        if not settings.github_token.reveal():
+            reader.wrong(
+                "github_token", "it is empty, but report_to is given.", "Remove it: its default is the job's token."
+            )
+    if settings.report_to == "deployment" and settings.trigger:
+        if not reader.given("environment"):
+            reader.wrong(
+                "environment", "it is empty, but report_to is deployment.", "Name the environment, like production."
+            )
+    elif reader.given("environment"):
+        reader.wrong(
+            "environment",
+            "it is given, but no deployment is made.",
+            "Remove it: it goes with report_to: deployment and trigger: true.",
+        )

@@ -7,41 +7,22 @@ before the later merges that have to be told apart here.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from entrypoint.models import Ancestry
-from entrypoint.wire import Sending
-from entrypoint.wire.answers import Party
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from entrypoint.github.api import Repository
 
-    from entrypoint.credentials import Secret
-    from entrypoint.wire import Wire
-    from entrypoint.wire.answers import Answer
-
-PARTY = Party("GitHub", "https://www.githubstatus.com, and the input github_token")
 _BRIEFLY = {"per_page": 1, "page": 2}
 """The first page would list up to 300 changed files with their patches."""
 _CONTAINS = {"identical": True, "ahead": True, "behind": False, "diverged": False}
 
 
 class GitHubCommits:
-    """One repository's commits.
+    """One repository's commits."""
 
-    Args:
-        api_url: of github.com, or of a GitHub Enterprise Server.
-        repository: as owner/name.
-        token: the job's; without one only public repositories answer.
-        wire: makes the way to GitHub.
-    """
-
-    def __init__(self, api_url: str, repository: str, token: Secret, wire: Callable[[Party], Wire]) -> None:
-        self._url = f"{api_url.rstrip('/')}/repos/{quote(repository, safe='/')}"
+    def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._token = token
-        self._make_wire = wire
-        self._wire: Wire | None = None
         self._told: dict[tuple[str, str], Ancestry] = {}
 
     def is_known(self, commit: str) -> bool | None:
@@ -49,7 +30,7 @@ class GitHubCommits:
 
         GitHub answers 422 to a SHA that it does not know, and 404 to a repository that this token may not see.
         """
-        answer = self._ask(f"/commits/{commit}")
+        answer = self._repository.get(f"/commits/{commit}", **_BRIEFLY)
         return {200: True, 422: False}.get(answer.status)
 
     def contains(self, version: str, commit: str) -> Ancestry:
@@ -59,21 +40,14 @@ class GitHubCommits:
             AirflowUnreachable, UnexpectedAnswer: GitHub does not answer at present. What it has told it is not asked again.
         """
         if (version, commit) not in self._told:
-            answer = self._ask(f"/compare/{commit}...{version}")
+            answer = self._repository.get(f"/compare/{commit}...{version}", **_BRIEFLY)
             status = answer.body.get("status") if isinstance(answer.body, dict) else None
             contains = _CONTAINS.get(str(status)) if answer.status == 200 else None
             if contains is None:
                 return Ancestry(
                     None,
                     f"GitHub cannot tell whether that contains it ({answer.source}): the token may lack `contents: read`, or "
-                    f"the bundle is of another repository than {self._repository}.",
+                    f"the bundle is of another repository than {self._repository.name}.",
                 )
             self._told[version, commit] = Ancestry(contains, f"GitHub's API says: {status}.")
         return self._told[version, commit]
-
-    def _ask(self, path: str) -> Answer:
-        self._wire = self._wire or self._make_wire(PARTY)
-        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
-        if token := self._token.reveal():
-            headers["Authorization"] = f"Bearer {token}"
-        return self._wire.ask(Sending("GET", f"{self._url}{path}", f"GET {path} (GitHub)", headers, _BRIEFLY))

@@ -39,4 +39,5 @@ def read_context(environ: Mapping[str, str]) -> Context:
         commit_url=f"{page}/commit/{environ['GITHUB_SHA']}",
         api_url=environ.get("GITHUB_API_URL") or "https://api.github.com",
         workspace=Path(environ.get("GITHUB_WORKSPACE") or "."),
+        event=Path(path) if (path := environ.get("GITHUB_EVENT_PATH")) else None,
     )

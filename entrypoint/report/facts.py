@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from entrypoint.report.wording import origin, took
+from entrypoint.report.wording import origin, reported, took
 
 if TYPE_CHECKING:
-    from entrypoint.models import Outcome
+    from collections.abc import Iterator
+
+    from entrypoint.models import DagRun, Outcome
     from entrypoint.runner import Context
 
 NAMES = frozenset({"DAG", "DAG run", "State in Airflow", "Commit", "Bundle version", "Airflow"})
@@ -28,14 +30,23 @@ def facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
         rows.append(("This step", origin(outcome) + (f" (attempt {context.attempt})" if context else "")))
     if context is not None and context.sha:
         rows.append(("Commit", context.sha[:12]))
-    if run is not None and run.start_date is not None:
-        rows.append(("Started", f"{run.start_date.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"))
-    if run is not None and run.duration is not None:
-        rows.append(("Took", took(run.duration)))
-    if run is not None and run.bundle_version:
-        rows.append(("Bundle version", run.bundle_version))
+    if outcome.report is not None:
+        rows.append(("Reported as", reported(outcome.report)))
+    rows += _about(run)
     if outcome.airflow_version:
         rows.append(("Airflow", outcome.airflow_version))
     if outcome.ridden_out:
         rows.append(("Failed requests ridden out", str(outcome.ridden_out)))
     return rows
+
+
+def _about(run: DagRun | None) -> Iterator[tuple[str, str]]:
+    """Yield what is known about the run itself."""
+    if run is None:
+        return
+    if run.start_date is not None:
+        yield "Started", f"{run.start_date.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if run.duration is not None:
+        yield "Took", took(run.duration)
+    if run.bundle_version:
+        yield "Bundle version", run.bundle_version

@@ -23,6 +23,9 @@ def outputs(outcome: Outcome) -> dict[str, str]:
         "xcom": None if outcome.xcom is None else json.dumps(outcome.xcom, ensure_ascii=False, allow_nan=False),
         "failed_tasks": None if outcome.tasks is None else json.dumps([task.name for task in outcome.failed_tasks]),
     }
+    if outcome.report is not None:
+        number = outcome.report.deployment_id
+        known |= {"status_url": outcome.report.status_url, "deployment_id": None if number is None else str(number)}
     if run is not None:
         known |= {
             "state": run.state,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from entrypoint.errors import shortened
 
 if TYPE_CHECKING:
-    from entrypoint.models import DagRun, Failure, Outcome, TaskInstance
+    from entrypoint.models import DagRun, Failure, Outcome, Report, TaskInstance
 
 _NAMED = 10
 """How many failed tasks a sentence names before it only counts them."""
@@ -50,6 +50,21 @@ def origin(outcome: Outcome) -> str:
     return _ORIGIN[outcome.taken_over]
 
 
+def reported(report: Report) -> str:
+    """Say what stands on GitHub for the DAG run, and in which state."""
+    where = f"deployment {report.deployment_id} to" if report.deployment_id is not None else report.kind
+    return f"{where} {report.name} of {report.commit[:12]}, {report.state}"
+
+
+def ended_as(run: DagRun, failed: list[str]) -> str:
+    """Say in one line how the run ended, for GitHub: there is room for a few words."""
+    if run.cancelled:
+        return "The DAG run was stopped: its workflow was cancelled"
+    if run.state == "success":
+        return f"The DAG run succeeded{_after(run)}"
+    return f"The DAG run failed{_after(run)}{f': {_listed(failed)}' if failed else ''}"
+
+
 def words(outcome: Outcome) -> Words:
     """Put an outcome into words."""
     if outcome.result == "cancelled":
@@ -63,9 +78,10 @@ def words(outcome: Outcome) -> Words:
 
 def _triggered(outcome: Outcome, run: DagRun) -> Words:
     start = "accepted the run of" if outcome.created else "has the run of"
-    return Words(
-        "DAG run triggered", f"Airflow {start} {run.dag_id} ({run.state}); this step does not wait for its end.", ""
-    )
+    text = f"Airflow {start} {run.dag_id} ({run.state}); this step does not wait for its end."
+    if outcome.report is not None:
+        text += f" Airflow's listener reports it: {reported(outcome.report)}."
+    return Words("DAG run triggered", text, "")
 
 
 def _failed(outcome: Outcome, run: DagRun) -> Words:

@@ -8,7 +8,8 @@ import requests
 
 from entrypoint.credentials import Secret
 from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
-from entrypoint.github.commits import PARTY, GitHubCommits
+from entrypoint.github.api import PARTY, Repository
+from entrypoint.github.commits import GitHubCommits
 from entrypoint.models import Ancestry
 from tests.unit.script import Script, answer
 
@@ -25,7 +26,7 @@ def commits(
     script: Script, *, api: str = API, repository: str = "octo-org/sales", token: Secret = TOKEN
 ) -> GitHubCommits:
     """The commits of a repository of which GitHub tells by the script."""
-    return GitHubCommits(api, repository, token, script.wire)
+    return GitHubCommits(Repository(api, repository, token, script.wire))
 
 
 def compared(status: Any) -> bytes:
@@ -94,7 +95,6 @@ def test_token(token: Secret, header: str | None) -> None:
         (UNKNOWN, False),
         # What says nothing about the commit.
         (NOT_FOUND, None),
-        (LIMITED, None),
         (BAD, None),
         (answer(409, {"message": "Git Repository is empty."}), None),
         (answer(404, b"<html>"), None),
@@ -120,7 +120,6 @@ def test_contains(status: str, contains: bool) -> None:  # noqa: FBT001 - a tabl
     "reply",
     [
         NOT_FOUND,
-        LIMITED,
         BAD,
         UNKNOWN,
         answer(404, {"status": "ahead"}),
@@ -158,7 +157,7 @@ def test_what_was_told_is_not_asked_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", [NOT_FOUND, LIMITED, compared("unknown"), answer(503, b""), answer(301, Location="/")]
+    "reply", [NOT_FOUND, compared("unknown"), answer(503, b""), answer(301, Location="/")]
 )
 def test_what_was_not_told_is_asked_again(reply: bytes) -> None:
     """That GitHub could not tell once says nothing about the next time."""
@@ -184,13 +183,14 @@ def test_whether_a_commit_is_there_is_asked_each_time() -> None:
         (answer(500, b"<html>"), AirflowUnreachable, "GitHub answers 500"),
         (answer(503, {"message": "x"}), AirflowUnreachable, "GitHub answers 503"),
         (answer(429, {}), AirflowUnreachable, "GitHub answers 429"),
+        (LIMITED, AirflowUnreachable, "GitHub's rate limit is used up"),
         (requests.exceptions.ConnectionError("refused"), AirflowUnreachable, "GitHub does not answer"),
         (answer(301, {}, Location="https://api.github.com/repositories/7"), UnexpectedAnswer, "GitHub redirects"),
         (answer(302, Location="https://evil.example.com/"), UnexpectedAnswer, "GitHub redirects"),
         (answer(200, b"<html>"), UnexpectedAnswer, "GitHub gave an unexpected answer"),
         (answer(200, b'{"sta', "application/json"), UnexpectedAnswer, "GitHub gave an unexpected answer"),
     ],
-    ids=["500", "503", "429", "refused", "301", "302", "page", "cut"],
+    ids=["500", "503", "429", "limit", "refused", "301", "302", "page", "cut"],
 )
 @pytest.mark.parametrize("question", ["is_known", "contains"])
 def test_no_answer(reply: bytes | Exception, error: type[ActionError], title: str, question: str) -> None:

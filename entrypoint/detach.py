@@ -1,0 +1,212 @@
+"""The detached gate: what stands on GitHub for the DAG run when nobody waits for it (the input `report_to`).
+
+Between the story (`action.py`), which says when, and the rooms that know how (`gate/marker.py`, `github/`). Airflow's listener
+(`listener/`) moves it on when the run ends; what ends before the listener can know of it is settled here.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from entrypoint.connection import BEFORE_TRIGGER
+from entrypoint.errors import ActionError, Forbidden, RunExists
+from entrypoint.gate.extras import Feature
+from entrypoint.gate.marker import Marker, marker_in, noted
+from entrypoint.github.api import Repository
+from entrypoint.github.deployments import Deployment
+from entrypoint.github.event import head_commit
+from entrypoint.github.statuses import CommitStatus, Subject
+from entrypoint.models import Report
+from entrypoint.report.wording import ended_as
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entrypoint.airflow import Airflow
+    from entrypoint.connection import Connection
+    from entrypoint.gate.extras import Extras
+    from entrypoint.github.statuses import State
+    from entrypoint.models import DagRun
+    from entrypoint.runner import Context
+    from entrypoint.settings import Settings
+
+LISTENER_TAKES = 10.0
+"""Seconds after a run's end within which the listener is left to report it, so that two do not do it at the same time."""
+_NAMED = 20
+T = TypeVar("T")
+
+_WHAT = {"commit-status": "commit status", "deployment": "deployment"}
+
+
+class Detach:
+    """What stands for one step's DAG run.
+
+    Args:
+        settings: what kind of thing, and with which token it is made.
+        context: of which repository and commit.
+        line: the connection, with its patience, and the way to GitHub.
+    """
+
+    def __init__(self, settings: Settings, context: Context, line: Connection) -> None:
+        if not context.api_url:
+            raise ActionError(
+                "Only a GitHub workflow can report to GitHub",
+                f"report_to is {settings.report_to}, and this step is not run by GitHub's runner.",
+                "Remove report_to, and wait for the run.",
+            )
+        self._settings = settings
+        self._line = line
+        self._repository = Repository(context.api_url, context.repository, settings.github_token, line.wire)
+        commit = head_commit(context)
+        self._since = 0
+        self._marker = Marker(context.api_url.rstrip("/"), context.repository, commit, settings.environment)
+
+    def note(self, text: str) -> str:
+        """Return the note of a run that is made now: the text, and below it what tells the listener where to report."""
+        return noted(text, self._marker)
+
+    def require_possible(self, run_url: str, run_id: str, run: DagRun | None) -> None:
+        """Raise ActionError before anything is triggered if this run could not be reported. Makes nothing.
+
+        Args:
+            run_url: the page of the run, which need not exist yet.
+            run_id: its id.
+            run: the run, if it is there already.
+        """
+        if run is not None:
+            self._adopt(run)
+        if not self._settings.trigger:
+            return
+        target = self._target(run_id, run_url)
+        if not self._read(target.may_write):
+            raise Forbidden(
+                f"github_token may not write {target.permission.split(':')[0]}",
+                f"GitHub refuses it for {self._marker.repository}. Nothing was triggered.",
+                f"Add `{target.permission}` to the permissions of the job, and to those of the caller of a reusable workflow. "
+                "A pull request from a fork gets a token that may only read.",
+            )
+        last = self._read(target.last)
+        if last is not None and last.state == "pending" and not last.ours:
+            raise self._taken(target.name, last.about, "Nothing was triggered.")
+        self._since = last.number if last else 0
+
+    def begin(self, airflow: Airflow, extras: Extras, run: DagRun, run_url: str) -> tuple[DagRun, Report]:
+        """Let something on GitHub stand for the run, and settle it if the run has ended.
+
+        Returns:
+            The run as it is then, and what stands for it.
+
+        Raises:
+            Forbidden: the token, or the credential, may not do it.
+            ActionError: GitHub refuses it, or the run is somebody else's to report.
+        """
+        self._line.allow(BEFORE_TRIGGER)
+        self._adopt(run)
+        if marker_in(run.note) is None:
+            self._mark(airflow, run)
+        target = self._target(run.run_id, run_url)
+        if not run.ended:
+            self._move(target, "pending", f"DAG run {run.run_id}")
+            if self._settings.trigger and (rival := self._read(partial(target.rival, self._since))):
+                raise self._taken(target.name, rival, "This one was triggered all the same.")
+            look = partial(airflow.get_run, run.dag_id, run.run_id)
+            run = self._read(look) or run
+        state: State = "pending"
+        if run.ended:
+            state = "success" if run.state == "success" and not run.cancelled else "failure"
+            self._leave_to_listener(airflow, run)
+            self._move(target, state, self._ending(airflow, extras, run))
+        number = target.number if isinstance(target, Deployment) else None
+        url = target.url if isinstance(target, CommitStatus) else None
+        what = _WHAT[self._settings.report_to]
+        return run, Report(what, target.name, self._marker.commit, state, url, number)
+
+    def _adopt(self, run: DagRun) -> None:
+        """Go by the marker of a run that has one; raise ActionError unless it can be this step's."""
+        found = marker_in(run.note)
+        if found is None and not self._settings.trigger:
+            raise ActionError(
+                "The DAG run is reported nowhere",
+                f"The note of {run.run_id} does not say what on GitHub stands for it: no step with report_to made it.",
+                "Give the run_id of a run that a step with report_to has triggered.",
+            )
+        if found is None or found == self._marker:
+            return
+        same = found.repository == self._marker.repository and found.api_url == self._marker.api_url
+        kind = "commit-status" if found.environment is None else "deployment"
+        if self._settings.trigger or not same or kind != self._settings.report_to:
+            to = "a commit status" if found.environment is None else f"a deployment to {found.environment}"
+            raise RunExists(
+                "The DAG run is reported elsewhere",
+                f"The note of {run.run_id} says {to} of {found.commit[:12]} in {found.repository}; this step asks for "
+                f"{self._settings.report_to} of {self._marker.commit[:12]} in {self._marker.repository}.",
+                "Give this step a run_id of its own, or report_to and environment as they were when the run was made.",
+            )
+        self._marker = found
+
+    def _mark(self, airflow: Airflow, run: DagRun) -> None:
+        """Put the marker into the note of a run that somebody else made."""
+        try:
+            self._read(partial(airflow.set_note, run, noted(run.note, self._marker)))
+        except Forbidden as error:
+            raise Forbidden(
+                "The DAG run cannot be marked for Airflow's listener",
+                f"It was there already, and its note may not be changed: {error.detail}",
+                'Give the credential the permission "can edit on DAG Runs", or let this step trigger the run.',
+            ) from None
+
+    def _target(self, run_id: str, run_url: str) -> CommitStatus | Deployment:
+        marker, subject = self._marker, Subject(self._settings.dag_id, run_id, run_url)
+        if marker.environment is None:
+            return CommitStatus(self._repository, marker.commit, subject)
+        return Deployment(self._repository, marker.commit, marker.environment, subject)
+
+    def _move(self, target: CommitStatus | Deployment, state: State, description: str) -> None:
+        """Make sure that this is the state. Repeated as a whole: it looks before it adds anything.
+
+        Of two runs with one status the later one's counts, but for a failure: that is never hidden.
+        """
+
+        def step() -> None:
+            last = target.last()
+            if last is None and not self._settings.trigger:
+                raise ActionError(
+                    "Nothing stands on GitHub for the DAG run",
+                    f"{self._marker.commit[:12]} has no {_WHAT[self._settings.report_to]} {target.name} to be settled.",
+                    "The step that triggered the run was cut short before it made one: re-run that job.",
+                )
+            if last is None:
+                needed = True
+            elif last.ours:
+                needed = last.state != state
+            elif self._settings.trigger and last.state == "pending":
+                raise self._taken(target.name, last.about, "This one is there all the same.")
+            else:
+                needed = self._settings.trigger or state == "failure"
+            if needed:
+                target.add(state, description)
+
+        self._read(step)
+
+    def _taken(self, name: str, page: str, done: str) -> RunExists:
+        return RunExists(
+            "Another DAG run has this commit status",
+            f"`{name}` of {self._marker.commit[:12]} is pending for {page}. Two runs with one status would hide each other's "
+            f"end. {done}",
+            "Let that run end first. If it has ended, settle its status: trigger: false, wait: false, its run_id, report_to. "
+            "Steps that run one DAG for one commit side by side each need report_to: deployment.",
+        )
+
+    def _leave_to_listener(self, airflow: Airflow, run: DagRun) -> None:
+        if run.end_date is not None and airflow.now is not None:
+            left = LISTENER_TAKES - (airflow.now - run.end_date).total_seconds()
+            self._line.patience.sleep(min(max(left, 0.0), LISTENER_TAKES))
+
+    def _ending(self, airflow: Airflow, extras: Extras, run: DagRun) -> str:
+        look = partial(airflow.task_instances, run.dag_id, run.run_id, states=("failed",), most=_NAMED)
+        failed = extras.ask(Feature.TASKS, look, None) if run.state == "failed" else None
+        return ended_as(run, [task.name for task in failed.instances] if failed else [])
+
+    def _read(self, look: Callable[[], T]) -> T:
+        return self._line.patience.read(look, until=self._line.until)

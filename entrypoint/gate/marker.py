@@ -1,0 +1,65 @@
+"""The line in a DAG run's note that tells Airflow's listener (`listener/`) where to report the run's end. Pure.
+
+Whoever may trigger a DAG run may write such a line. So it names no status: what it is called follows from the DAG, and only
+one that was begun for this very run is ever moved.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import NamedTuple
+
+from entrypoint.errors import shortened
+from entrypoint.models import CANCELLED
+
+_SIGN = "airflow-dag-run: "
+_SHAPES = {
+    "api_url": re.compile(r"https?://[\x21-\x7e]{1,200}"),
+    "repository": re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}", re.ASCII),
+    "commit": re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}"),
+}
+_LONGEST = 1000
+"""Characters that Airflow stores."""
+
+
+class Marker(NamedTuple):
+    """Where the end of a DAG run is reported.
+
+    Attributes:
+        api_url: GitHub's API.
+        repository: as owner/name.
+        commit: the whole SHA.
+        environment: of the deployment that stands for the run; None: a commit status does.
+    """
+
+    api_url: str
+    repository: str
+    commit: str
+    environment: str | None
+
+
+def noted(note: str | None, marker: Marker) -> str:
+    """Return the note with the marker below it. It leaves room for the mark of a cancelled workflow."""
+    known = {name: value for name, value in marker._asdict().items() if value is not None}
+    line = f"{_SIGN}{json.dumps(known, separators=(',', ':'))}"
+    room = _LONGEST - len(line) - len(CANCELLED) - 3
+    return f"{shortened((note or '').rstrip(), room)}\n{line}".lstrip()
+
+
+def marker_in(note: str | None) -> Marker | None:
+    """Return the note's marker; None if it has none, more than one, or one that no action writes."""
+    lines = [line for line in (note or "").splitlines() if line.startswith(_SIGN)]
+    if len(lines) != 1:
+        return None
+    try:
+        found = json.loads(lines[0].removeprefix(_SIGN))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or set(found) - {"environment"} != set(_SHAPES):
+        return None
+    if not all(isinstance(value, str) for value in found.values()):
+        return None
+    if not all(shape.fullmatch(found[name]) for name, shape in _SHAPES.items()):
+        return None
+    return Marker(found["api_url"], found["repository"], found["commit"], found.get("environment"))

@@ -1,0 +1,187 @@
+"""What stands on GitHub for one DAG run: the protocol, and the commit status (`deployments.py` has the deployment).
+
+It sends once and decides nothing: whether a state has to be added is known to who asks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from entrypoint.errors import ActionError, Forbidden
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from entrypoint.github.api import Repository
+    from entrypoint.wire.answers import Answer
+
+State = Literal["pending", "success", "failure"]
+
+NOBODY = "0" * 40
+"""The SHA of no commit. A write about it makes nothing: GitHub answers 422 to who may write, and 403 to who may not."""
+PAGE = 100
+PAGES = 10
+"""GitHub keeps 1,000 statuses of one name for a commit."""
+_LONGEST = 140
+"""Characters of a description that GitHub takes."""
+STATES: Mapping[str, State] = {
+    **dict.fromkeys(("pending", "queued", "in_progress"), "pending"),
+    # GitHub sets what had succeeded to `inactive` when a later deployment of the environment succeeds.
+    **dict.fromkeys(("success", "inactive"), "success"),
+    **dict.fromkeys(("failure", "error"), "failure"),
+}
+
+
+class Subject(NamedTuple):
+    """The DAG run, and its page in Airflow."""
+
+    dag_id: str
+    run_id: str
+    url: str
+
+
+class Last(NamedTuple):
+    """What GitHub shows last under a name: id, state, and the page of the DAG run that it is about, ours or another."""
+
+    number: int
+    state: State
+    ours: bool
+    about: str
+
+
+class Target(Protocol):
+    """What stands for one DAG run."""
+
+    permission: str
+    """What the token needs, as a workflow's `permissions` write it."""
+    name: str
+
+    def may_write(self) -> bool:
+        """Return whether the token may. Makes nothing."""
+
+    def last(self) -> Last | None:
+        """Return what is there."""
+
+    def rival(self, since: int) -> str | None:
+        """Return the page of another DAG run that got the same name since that id, if one did."""
+
+    def add(self, state: State, description: str) -> None:
+        """Set the next state; the first one makes what is not there yet. Raises ActionError if GitHub refuses."""
+
+
+class CommitStatus:
+    """A commit status. `url` is known once it was seen or set.
+
+    Args:
+        repository: where the commit is.
+        commit: its SHA.
+        subject: the DAG run for which it stands; by its DAG it is called.
+    """
+
+    permission = "statuses: write"
+
+    def __init__(self, repository: Repository, commit: str, subject: Subject) -> None:
+        self.name = f"airflow / {subject.dag_id}"
+        self.url: str | None = None
+        self._repository, self._commit, self._subject = repository, commit, subject
+
+    def may_write(self) -> bool:
+        """See `Target`."""
+        return may_write_by(self._repository.post(f"/statuses/{NOBODY}", self._body("pending", "")), self.permission)
+
+    def last(self) -> Last | None:
+        """See `Target`."""
+        return next(self._all(), None)
+
+    def rival(self, since: int) -> str | None:
+        """Return the page of another DAG run that has taken the same name after the status with this id."""
+        newer = (one for one in self._all() if one.number > since)
+        return next((one.about for one in newer if not one.ours), None)
+
+    def add(self, state: State, description: str) -> None:
+        """See `Target`."""
+        answer = self._repository.post(f"/statuses/{self._commit}", self._body(state, description))
+        self.url = str(made_by(answer, self.permission).get("url") or "")
+
+    def _all(self) -> Iterator[Last]:
+        """Yield the statuses of this name, the newest first."""
+        for page in range(1, PAGES + 1):
+            answer = self._repository.get(f"/commits/{self._commit}/statuses", per_page=PAGE, page=page)
+            statuses = list_of(answer, self.permission)
+            for status in statuses:
+                if status.get("context") == self.name:
+                    self.url = str(status.get("url") or "")
+                    about = str(status.get("target_url") or "")
+                    ours = is_about(about, self._subject)
+                    yield Last(number_of(status), STATES.get(str(status.get("state")), "failure"), ours, about)
+            if len(statuses) < PAGE:
+                return
+
+    def _body(self, state: State, description: str) -> dict[str, str]:
+        return {
+            "state": state,
+            "context": self.name,
+            "target_url": self._subject.url,
+            "description": short(description),
+        }
+
+
+def is_about(page: str, subject: Subject) -> bool:
+    """Return whether this is the page of the DAG run: Airflow's own form, under whatever address."""
+    try:
+        parts = urlsplit(page)
+    except ValueError:
+        return False
+    names = [unquote(part) for part in parts.path.split("/")] + [value for _, value in parse_qsl(parts.query)]
+    return subject.dag_id in names and subject.run_id in names
+
+
+def short(description: str) -> str:
+    """Return the description as far as GitHub takes it."""
+    return description if len(description) <= _LONGEST else f"{description[: _LONGEST - 1]}…"
+
+
+def may_write_by(answer: Answer, permission: str) -> bool:
+    """Return whether a write about `NOBODY` was let through. Raises ActionError if the answer does not say."""
+    if answer.status in (403, 404):
+        return False
+    if answer.status != 422:
+        _refused(answer, permission)
+    return True
+
+
+def number_of(one: Mapping[str, Any]) -> int:
+    """Return GitHub's id of a thing: the greater, the later it was made."""
+    number = one.get("id")
+    return number if isinstance(number, int) else 0
+
+
+def list_of(answer: Answer, permission: str) -> list[dict[str, Any]]:
+    """Return the objects that GitHub lists. Raises Forbidden, ActionError, UnexpectedAnswer."""
+    if answer.status != 200:
+        _refused(answer, permission)
+    if not isinstance(answer.body, list) or not all(isinstance(one, dict) for one in answer.body):
+        raise answer.unexpected("it is not a list of objects.")
+    return answer.body
+
+
+def made_by(answer: Answer, permission: str) -> dict[str, Any]:
+    """Return what was made. Raises Forbidden, ActionError, UnexpectedAnswer."""
+    if answer.status != 201:
+        _refused(answer, permission)
+    if not isinstance(answer.body, dict) or not isinstance(answer.body.get("id"), int):
+        raise answer.unexpected("it is not what was made.")
+    return answer.body
+
+
+def _refused(answer: Answer, permission: str) -> NoReturn:
+    told = f"{answer.source}: {answer.detail}"
+    if answer.status in (401, 403, 404):
+        raise Forbidden(
+            "github_token may not report the DAG run",
+            told,
+            f"Add `{permission}` to the permissions of the job, and to those of the caller of a reusable workflow. A pull "
+            "request from a fork gets a token that may only read.",
+        )
+    raise ActionError("GitHub does not accept the report", told, "Correct what GitHub names, then re-run this job.")
