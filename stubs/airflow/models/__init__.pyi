@@ -1,0 +1,4 @@
+from typing import Any
+
+DagRun: Any
+TaskInstance: Any

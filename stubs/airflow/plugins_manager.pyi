@@ -1,0 +1,5 @@
+from typing import Any
+
+class AirflowPlugin:
+    name: str
+    listeners: list[Any]

@@ -1,0 +1,4 @@
+from contextlib import AbstractContextManager
+from typing import Any
+
+def create_session() -> AbstractContextManager[Any]: ...
