@@ -91,4 +91,4 @@ def interval(waited: float) -> float:
 
     Each costs Airflow 2.5 to 2.9 ms (waiting.md 2), so a hundred at 1 s take a quarter of its processor.
     """
-    return 1.0 if waited < 60 else 2.0 if waited < 600 else 3.0 if waited < 1800 else 5.0
+    return 1.0 if waited < 40 else 2.0 if waited < 600 else 3.0 if waited < 1800 else 5.0
