@@ -22,16 +22,18 @@ class StandIn:
     """A context manager that answers as its subclass says; `url` is where, by default the root.
 
     `tls` is the server's side of TLS; without it, it speaks plain HTTP. `host` is the name by which the URL calls it.
-    `hang_at_most`: seconds after which a hanging connection is closed.
+    `hang_at_most`: seconds after which a hanging connection is closed. `port`: which one; 0: any that is free.
     """
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", hang_at_most: float = 60) -> None:
+    def __init__(
+        self, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", hang_at_most: float = 60, port: int = 0
+    ) -> None:
         self._lock = threading.RLock()
         self._rules: list[Rule] = []
         self._echoes: list[tuple[int, str]] = []
         self._record: list[Recorded] = []
         manners = Manners(server="stand-in", keep_alive=True, gzip=False)
-        self._listener = Listener(0, manners, self._serve, hang_at_most=hang_at_most, context=tls)
+        self._listener = Listener(port, manners, self._serve, hang_at_most=hang_at_most, context=tls)
         self.url = self.origin = f"{'https' if tls else 'http'}://{host}:{self.port}"
 
     def __enter__(self) -> Self:

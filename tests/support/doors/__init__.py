@@ -8,7 +8,9 @@ MWAA one to botocore.
     FakeAirflow(tls=..., accept=...)         over TLS; with credentials besides its own: `exactly("..")`, `bearer(is_good)`
     FakeAirflow(tokens=KeycloakTokens(...))  with Airflow 3's Keycloak auth manager
     TokenUrl(takes=("basic",), ...)          an OAuth 2.0 token endpoint
-    GitHubOidc(), GitHubApi(history)         GitHub's endpoint for OIDC tokens, and its API about commits
+    GitHubOidc()                             GitHub's endpoint for OIDC tokens
+    GitHubApi(history, may_write=...)        its API about commits, statuses, deployments: only what is documented;
+                                             `.statuses_of(sha)`, `.deployments`, `.deployment_states(id)`, `.app`
     Mwaa(fake), Tunnel(mwaa.ports)           Amazon MWAA, and the way to its host names
     Gateway(fake.url, demands=...), Trap()   what stands in front, and what waits behind a redirect
 """
