@@ -42,8 +42,8 @@ GIVE_UP = 3600.0
 """Seconds for which a report is tried again."""
 PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds after the first, second … failure in a row. One pause for all reports: they all go to one GitHub."""
-SETTLES = 30.0
-"""Seconds that Airflow may take to commit what it has just announced."""
+SETTLES, SOON = 30.0, 0.25
+"""Seconds that Airflow may take to commit what it has just announced, and after which the database is read again."""
 GRANTED = 3000.0
 """Seconds for which an App's token is used; GitHub grants it for an hour."""
 TIMEOUT = (5.0, 15.0)
@@ -454,7 +454,7 @@ class Reporter:
             self._do(*key, event.state)
         except NotYetError:
             state = event.state if now - event.since < SETTLES else None
-            return event._replace(state=state, due=now + 1.0)
+            return event._replace(state=state, due=now + SOON)
         except LaterError as error:
             if now - event.since >= GIVE_UP:
                 log.warning("Given up to report %s to GitHub: %s", name, error)

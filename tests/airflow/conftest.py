@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev import postgresql
+from dev.airflow import AIRFLOW_2, AIRFLOW_3, InstallError
+from tests.airflow.detached import Detached
 from tests.airflow.doors import LIFE, opened
 from tests.airflow.job import PATIENCE, Job
 from tests.airflow.plays import first_act, second_act
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dev.airflow import LocalAirflow
+    from dev.airflow import LocalAirflow, Version
     from tests.airflow.repository import Repository
 
 
@@ -104,3 +106,15 @@ def performed(airflow: LocalAirflow, folder: Path) -> Stage:
         act(stage)
         stage.end()
     return stage
+
+
+@pytest.fixture(scope="session", params=[AIRFLOW_2, AIRFLOW_3], ids=lambda version: version.name)
+def detached(request: pytest.FixtureRequest, dags: Path, tmp_path_factory: pytest.TempPathFactory) -> Detached:
+    """What became of runs that nobody waits for, in front of each of the real Airflows with the listener in it."""
+    version: Version = request.param
+    if version == AIRFLOW_3 and postgresql.installed() is None:
+        missing("There is no PostgreSQL server", "Install one (on Debian: apt-get install postgresql)")
+    try:
+        return Detached(version, dags, tmp_path_factory.mktemp("detached")).perform()
+    except InstallError as error:
+        missing(f"Airflow {version.name} cannot be installed: {error}", "Its packages have to be reachable")

@@ -81,6 +81,11 @@ class StandIn:
         with self._lock:
             self._rules.append(Rule(fault, on, when, times, skip, retry_after, f"{self.origin}/login"))
 
+    def mend(self) -> None:
+        """Nothing goes wrong any more."""
+        with self._lock:
+            self._rules.clear()
+
     def redirect(
         self,
         status: Literal[301, 302, 303, 307, 308],

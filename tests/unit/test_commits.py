@@ -156,9 +156,7 @@ def test_what_was_told_is_not_asked_again() -> None:
     assert script.parties == [PARTY]
 
 
-@pytest.mark.parametrize(
-    "reply", [NOT_FOUND, compared("unknown"), answer(503, b""), answer(301, Location="/")]
-)
+@pytest.mark.parametrize("reply", [NOT_FOUND, compared("unknown"), answer(503, b""), answer(301, Location="/")])
 def test_what_was_not_told_is_asked_again(reply: bytes) -> None:
     """That GitHub could not tell once says nothing about the next time."""
     script = Script(reply, compared("identical"))
