@@ -24,6 +24,8 @@ VALUES: Mapping[str, str] = MappingProxyType(
         "github.event.pull_request.head.sha": HEAD,
         "toJSON(github.head_ref)": '"feature/\\"sales\\""',
         "matrix.dag": "nightly_sales",
+        "matrix.run.dag_id": "nightly_sales",
+        "matrix.run.run_id": "pr-17-89abcdef0123456789abcdef0123456789abcdef",
         "needs.trigger.outputs.run_id": "github__0123456789ab__8000000001__5f0c2e1a",
     }
 )
@@ -53,12 +55,12 @@ def gates(text: str) -> list[dict[str, Any]]:
 
 
 def filled(inputs: Mapping[str, Any], values: Mapping[str, str] = VALUES) -> dict[str, str]:
-    """The inputs as the action gets them: text, and a value in the place of each expression."""
+    """The inputs as the action gets them: text, a value in the place of each expression, and GitHub's default of a token."""
 
     def value(match: re.Match[str]) -> str:
         return "x" if _SOME_TEXT.fullmatch(match[1]) else values[match[1]]
 
-    return {
+    return {"github_token": "ghs_of-the-job"} | {
         name: _EXPRESSION.sub(value, str(text).lower() if isinstance(text, bool) else str(text))
         for name, text in inputs.items()
     }
