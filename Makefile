@@ -37,9 +37,9 @@ lint: $(VENV)/ready ## Check style, types, layers, the image's recipe, action.ym
 unit: $(VENV)/ready ## Run the fast tests only: no Airflow, no container
 	$(BIN)/python -m pytest $(FAST)
 
-bench: $(VENV)/ready ## Simulate waiting, then measure beside others for 155 minutes and renew docs/benchmarks.md (LONG=1, OUTAGE=1)
+bench: $(VENV)/ready ## Simulate waiting, then measure beside others for 155 minutes and renew docs/benchmarks.md (LONG=1, OUTAGE=1, LISTENER=1)
 	@$(BIN)/python -m dev.waiting
-	@$(BIN)/python -m dev.bench run $(SCENES) $(if $(LONG),10min 10min-airflow-2) $(if $(OUTAGE),outage)
+	@$(BIN)/python -m dev.bench run $(SCENES) $(if $(LONG),10min 10min-airflow-2) $(if $(OUTAGE),outage) $(if $(LISTENER),listener)
 	@$(BIN)/python -m dev.bench table
 
 container: $(VENV)/ready ## Run the tests of the image: of one built for them, or of a given one (IMAGE=reference)

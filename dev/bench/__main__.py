@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dev.airflow_settings import AIRFLOW_2, AIRFLOW_3, ROOT
-from dev.bench import report, scenes_large, scenes_outage, scenes_runs, scenes_waiters
+from dev.bench import report, scenes_large, scenes_listener, scenes_outage, scenes_runs, scenes_waiters
 from dev.bench.results import load
 from dev.bench.scoring import Options, say
 
@@ -27,6 +27,7 @@ SCENES: dict[str, Callable[[Options], Result]] = {
     "10min": partial(scenes_runs.long, 600, AIRFLOW_3),
     "10min-airflow-2": partial(scenes_runs.long, 600, AIRFLOW_2),
     "outage": scenes_outage.play,
+    "listener": scenes_listener.play,
 }
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -91,10 +92,10 @@ class Arena:
 
 
 @contextmanager
-def opened(version: Version = AIRFLOW_3) -> Iterator[Arena]:
-    """A fresh Airflow: 3 on PostgreSQL, 2 on SQLite."""
+def opened(version: Version = AIRFLOW_3, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Arena]:
+    """A fresh Airflow: 3 on PostgreSQL, 2 on SQLite; `settings` are variables of its environment beside ours."""
     database = "sqlite" if version == AIRFLOW_2 else "postgresql"
-    with LocalAirflow(version, dags=DAGS, database=database, settings=_SETTINGS) as airflow:  # type: ignore[arg-type]
+    with LocalAirflow(version, dags=DAGS, database=database, settings={**_SETTINGS, **settings}) as airflow:  # type: ignore[arg-type]
         yield Arena(airflow, version)
 
 

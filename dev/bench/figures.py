@@ -31,5 +31,12 @@ FIGURES = {
     "failed_gets": Figure("failed GETs", 0, ratio=False),
     "wrong": Figure("wrong verdicts", 0, ratio=False),
     "ridden_out": Figure("failed requests in logs", 0, ratio=False),
+    "lasted": Figure("first trigger to last end, s", 0),
+    "scheduler": Figure("scheduler CPU, s", 1),
+    "gap": Figure("longest time between its heartbeats, s", 1, ratio=False),
+    "resident": Figure("its memory afterwards, MiB", 0),
+    "reported": Figure("runs reported", 0, ratio=False),
+    "twice": Figure("twice", 0, ratio=False),
+    "given_up": Figure("given up, and logged", 0, ratio=False),
     "gone_after": Figure("gone after SIGTERM, s", 1, ratio=False),
 }

@@ -28,6 +28,7 @@ ORDER = (
     "waiters-100",
     "large",
     "outage",
+    "listener",
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,9 +101,20 @@ class Detached:
 
     def _installed(self) -> Path:
         """Where the listener lies as a package."""
-        folder = self._folder / "package"
-        uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
-        command = [*uv, "--target", str(folder), str(LISTENER)]
+        folder, source = self._folder / "package", self._folder / LISTENER.name
+        shutil.copytree(LISTENER, source, ignore=shutil.ignore_patterns("__pycache__"))  # a build leaves things behind
+        command = [
+            sys.executable,
+            "-m",
+            "uv",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--target",
+            str(folder),
+            str(source),
+        ]
         subprocess.run(command, check=True, timeout=300, cwd=self._folder)  # noqa: S603
         return folder
 
@@ -142,9 +154,11 @@ class Detached:
         """Runs whose notes anybody may have written; then a good one, so that those before it have been looked at."""
         began = len(self.github.record)
         commit = self.commits["success"]
-        places = {"API": self.github.url, "COMMIT": commit}
         markers = [
-            Marker(*(None if part is None else places.get(part, part) for part in marker)) for marker in FORGED.values()
+            Marker(
+                one.api_url.replace("API", self.github.url), one.repository, one.commit.replace("COMMIT", commit), None
+            )
+            for one in FORGED.values()
         ]
         good = noted("", Marker(self.github.url, REPOSITORY, commit, None))
         notes = [noted("Forged", one) for one in markers]

@@ -145,7 +145,13 @@ def test_there_is_an_end_of_statuses(client: Client, github: GitHubApi) -> None:
 def test_a_deployment(client: Client, github: GitHubApi) -> None:
     """A deployment is made with all its fields, is found by each filter alone, and its states are listed newest first."""
     payload = {"dag_id": "sales"}
-    given = {"ref": FIRST, "task": "airflow", "environment": "staging", "payload": payload, "required_contexts": []}
+    given: dict[str, Any] = {
+        "ref": FIRST,
+        "task": "airflow",
+        "environment": "staging",
+        "payload": payload,
+        "required_contexts": [],
+    }
     code, made = tell(client, github, "/deployments", **given)
     assert (code, made["sha"], made["payload"], made["environment"]) == (201, FIRST, payload, "staging")
     assert made.keys() >= DEPLOYMENT
@@ -266,7 +272,7 @@ def test_an_app(client: Client, github: GitHubApi) -> None:
 
 def test_a_token_for_less(client: Client, github: GitHubApi) -> None:
     """A token for some permissions and repositories has no more, and none is given for what the app has not."""
-    less = {"repositories": ["sales"], "permissions": {"statuses": "write"}}
+    less: dict[str, Any] = {"repositories": ["sales"], "permissions": {"statuses": "write"}}
     code, body = install(client, github, proof(github), **less)
     assert (code, body["permissions"]) == (201, {"statuses": "write"})
     assert tell(client, github, f"/statuses/{FIRST}", body["token"], state="success")[0] == 201

@@ -31,7 +31,7 @@ def _record(required: tuple[str, ...] = (), **fields: Mapping[str, Any]) -> dict
 def _query(**more: Mapping[str, Any]) -> dict[str, Any]:
     """Every list comes in pages of a hundred at most."""
     number = {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"}
-    return _record(per_page={"type": "string", "pattern": "^([1-9][0-9]?|100)$"}, page=number, **more)
+    return _record((), per_page={"type": "string", "pattern": "^([1-9][0-9]?|100)$"}, page=number, **more)
 
 
 class Operation(NamedTuple):

@@ -1,0 +1,149 @@
+"""Two hundred runs that end within a minute, with and without the listener in Airflow, whatever GitHub does meanwhile."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import requests
+
+from dev.airflow_settings import ROOT
+from dev.bench import cpu
+from dev.bench.arena import opened, until
+from dev.bench.github import GitHub
+from dev.bench.results import Row
+from dev.bench.scoring import Options, Scoreboard, say
+from entrypoint.gate.marker import Marker, noted
+
+if TYPE_CHECKING:
+    from dev.bench.arena import Arena
+    from dev.bench.github import Mood
+    from dev.bench.results import Result
+
+_DAG = "brief"
+_RUNS = 200
+_LIMIT = 300.0
+_OUTAGE = 300.0
+_BASE = "without the listener"
+_MOODS: tuple[Mood, ...] = ("well", "401", "403 rate limit", "404", "422", "503")
+_LOST = ("404", "422")
+
+
+def play(options: Options) -> Result:
+    """As often as asked without it; then with it, once for each thing that GitHub may do; the last of them lasts 5 min."""
+    board = Scoreboard([], options)
+    board.rows = {_BASE: Row()} | {f"with it, GitHub answers {mood}": Row() for mood in _MOODS}
+    with opened() as arena:
+        for number in range(options.repetitions):
+            _Play(arena, GitHub(_DAG), board.rows[_BASE]).live(number)
+    with GitHub(_DAG) as github, opened(settings=_settings(github)) as arena:
+        for number, mood in enumerate(_MOODS):
+            say(f"GitHub answers {mood}")
+            github.mood = mood
+            began, row = time.monotonic(), board.rows[f"with it, GitHub answers {mood}"]
+            one = _Play(arena, github, row)
+            one.live(number)
+            if mood == _MOODS[-1]:
+                time.sleep(max(0.0, began + _OUTAGE - time.monotonic()))
+            github.mood = "well"
+            one.drain(lost=mood in _LOST)
+    note = (
+        f"{_RUNS} DAG runs, each with one task that needs no process and a marker in its note, triggered one after the other. "
+        f"The last row's GitHub is down for {_OUTAGE:.0f} s. Reported: once it answers again; twice: more than once."
+    )
+    return board.result("listener", "The listener in a busy Airflow", arena, [note], _BASE)
+
+
+def _settings(github: GitHub) -> dict[str, str]:
+    connection = {
+        "conn_type": "http",
+        "host": github.url,
+        "password": "a token",
+        "extra": {"repositories": ["octo-org/sales"]},
+    }
+    return {
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "listener"),
+        "AIRFLOW_CONN_AIRFLOW_DAG_RUN_GITHUB": json.dumps(connection),
+    }
+
+
+class _Play:
+    """So many runs, from the first trigger to the last end, and what the scheduler did meanwhile."""
+
+    def __init__(self, arena: Arena, github: GitHub, row: Row) -> None:
+        self._arena, self._github, self._row = arena, github, row
+        self._commits: list[str] = []
+        self._log = arena.airflow.logs / "scheduler.log"
+        self._given_up = self._lost()
+
+    def live(self, number: int) -> None:
+        """Trigger them all, and return when all have ended."""
+        airflow, pid = self._arena.airflow, self._arena.airflow.components.pid("scheduler")
+        airflow.wait_for_dag(_DAG)
+        used, began, over = cpu.of_session(pid), time.monotonic(), threading.Event()
+        beats: list[float] = []
+        watcher = threading.Thread(target=self._watch, args=(over, beats), daemon=True)
+        watcher.start()
+        with airflow.session() as session:
+            for place in range(_RUNS):
+                commit = f"{number * _RUNS + place:040x}"
+                self._commits.append(commit)
+                note = noted("Measured", Marker(self._github.url, "octo-org/sales", commit, None))
+                body = {"dag_run_id": commit, "note": note, "logical_date": None}
+                session.post(
+                    f"{airflow.url}{airflow.api}/dags/{_DAG}/dagRuns", json=body, timeout=60
+                ).raise_for_status()
+            url = f"{airflow.url}{airflow.api}/dags/{_DAG}/dagRuns"
+            wanted = {"state": "success", "limit": "1"}
+
+            def ended() -> bool:
+                return bool(session.get(url, params=wanted, timeout=60).json()["total_entries"] >= (number + 1) * _RUNS)
+
+            until(ended, "all have ended", _LIMIT)
+        self._row.add("lasted", time.monotonic() - began)
+        self._row.add("scheduler", cpu.of_session(pid) - used)
+        over.set()
+        watcher.join(10)
+        self._row.add("gap", max((later - earlier for earlier, later in pairwise(beats)), default=0))
+        self._row.add("resident", _resident(pid))
+
+    def drain(self, *, lost: bool) -> None:
+        """Return when the listener has nothing left to do, and note what it has done."""
+
+        def done() -> bool:
+            if lost:
+                return self._lost() - self._given_up >= _RUNS
+            return all(self._github.reported[commit] for commit in self._commits)
+
+        until(done, "the listener is done", _LIMIT)
+        counts = [self._github.reported[commit] for commit in self._commits]
+        self._row.add("reported", sum(count > 0 for count in counts))
+        self._row.add("twice", sum(count > 1 for count in counts))
+        self._row.add("given_up", self._lost() - self._given_up)
+
+    def _lost(self) -> int:
+        return len(re.findall("Given up to report the DAG run", self._log.read_text(errors="replace")))
+
+    def _watch(self, over: threading.Event, beats: list[float]) -> None:
+        """Note each heartbeat of the scheduler that the health check shows."""
+        airflow = self._arena.airflow
+        while not over.wait(0.5):
+            try:
+                told = requests.get(f"{airflow.url}{airflow.api}/monitor/health", timeout=30).json()
+            except requests.RequestException:
+                continue
+            beat = datetime.fromisoformat(told["scheduler"]["latest_scheduler_heartbeat"]).timestamp()
+            if not beats or beat > beats[-1]:
+                beats.append(beat)
+
+
+def _resident(pid: int) -> float:
+    """MiB that a process has in memory now."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
