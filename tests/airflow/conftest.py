@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dev.airflow import LocalAirflow, Version
+    from dev.airflow import LocalAirflow
     from tests.airflow.repository import Repository
 
 
@@ -108,13 +108,20 @@ def performed(airflow: LocalAirflow, folder: Path) -> Stage:
     return stage
 
 
-@pytest.fixture(scope="session", params=[AIRFLOW_2, AIRFLOW_3], ids=lambda version: version.name)
-def detached(request: pytest.FixtureRequest, dags: Path, tmp_path_factory: pytest.TempPathFactory) -> Detached:
-    """What became of runs that nobody waits for, in front of each of the real Airflows with the listener in it."""
-    version: Version = request.param
-    if version == AIRFLOW_3 and postgresql.installed() is None:
+@pytest.fixture(scope="session")
+def detached_runs(dags: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Detached]]]:
+    """What becomes of runs that nobody waits for, played in front of both Airflows at once: most of it is waiting."""
+    if postgresql.installed() is None:
         missing("There is no PostgreSQL server", "Install one (on Debian: apt-get install postgresql)")
+    with ThreadPoolExecutor(2) as pool:
+        plays = [Detached(one, dags, tmp_path_factory.mktemp("detached")) for one in (AIRFLOW_2, AIRFLOW_3)]
+        yield {play.version.name: pool.submit(play.perform) for play in plays}
+
+
+@pytest.fixture(params=[AIRFLOW_2.name, AIRFLOW_3.name])
+def detached(request: pytest.FixtureRequest, detached_runs: dict[str, Future[Detached]]) -> Detached:
+    """What became of them in front of each of the real Airflows with the listener in it."""
     try:
-        return Detached(version, dags, tmp_path_factory.mktemp("detached")).perform()
+        return detached_runs[request.param].result(4 * PATIENCE)
     except InstallError as error:
-        missing(f"Airflow {version.name} cannot be installed: {error}", "Its packages have to be reachable")
+        missing(f"Airflow {request.param} cannot be installed: {error}", "Its packages have to be reachable")
