@@ -12,7 +12,7 @@ from entrypoint.gate.extras import Feature
 from entrypoint.models import Result
 from entrypoint.report.outputs import outputs
 from entrypoint.settings import NAMES, Settings, parse_settings
-from tests.support.nouns import START, a_run, an_outcome
+from tests.support.nouns import START, a_report, a_run, an_outcome
 
 ROOT = Path(__file__).parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
@@ -96,7 +96,8 @@ def test_an_input_is_declared_in_full(name: str) -> None:
 
     assert re.fullmatch("[a-z]+(_[a-z]+)*", name)
     assert re.match(
-        "URL|Secret|Text|JSON object|Path|RFC 3339|Boolean|Duration|Seconds|Lines|Whole number|Internal|[a-z]+(, [a-z]+)* or",
+        "URL|Secret|Text|JSON object|Path|RFC 3339|Boolean|Duration|Seconds|Lines|Whole number|Internal|"
+        "[a-z-]+(, [a-z-]+)* or",
         declared["description"],
     )
     assert set(declared) <= {"description", "required", "default"}
@@ -148,7 +149,7 @@ def test_readme_has_no_other_inputs() -> None:
 
 def test_outputs_are_those_of_the_code() -> None:
     """action.yml declares exactly the outputs that the code writes."""
-    everything = an_outcome(run=a_run(bundle_version="abc", logical_date=START), xcom={})
+    everything = an_outcome(run=a_run(bundle_version="abc", logical_date=START), xcom={}, report=a_report())
 
     assert set(ACTION["outputs"]) == {"result", *outputs(everything)}
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from entrypoint.models import DagRun, Outcome, RunRequest, TaskInstance, TaskList
+from entrypoint.models import DagRun, Outcome, Report, RunRequest, TaskInstance, TaskList
 from entrypoint.runner import Context
 
 if TYPE_CHECKING:
@@ -46,6 +46,12 @@ def a_run(**changes: Any) -> DagRun:
     """A DAG run that took 132.4 s and succeeded."""
     run = DagRun("nightly_sales", "r1", "success", {}, START, START, START + timedelta(seconds=132.4))
     return run._replace(**changes)
+
+
+def a_report(**changes: Any) -> Report:
+    """The commit status of a run; it has a deployment's id, too, for who looks at every field."""
+    url = f"https://api.github.com/repos/octo-org/sales/statuses/{SHA}"
+    return Report("commit status", "airflow / nightly_sales", SHA, "pending", url, 7)._replace(**changes)
 
 
 def a_task(task_id: str = "extract", **changes: Any) -> TaskInstance:

@@ -39,6 +39,7 @@ def test_context() -> None:
         commit_url=f"https://ghe.example.com/octo-org/sales-pipeline/commit/{runner.Context().sha}",
         api_url="https://ghe.example.com/api/v3",
         workspace=Path("/github/workspace"),
+        event=Path("/e.json"),
     )
 
 
@@ -48,6 +49,7 @@ def test_what_may_be_missing() -> None:
 
     assert (context.attempt, context.actor, context.run_url) == (1, "x", "https://github.com/x/actions/runs/x")
     assert context.api_url == read_context(environment(GITHUB_API_URL="")).api_url == "https://api.github.com"
+    assert context.event is None
     assert context.workspace == Path()
 
 

@@ -14,10 +14,10 @@ from dev.runner.files import CommandFiles
 from dev.runner.masking import Masker
 from entrypoint.errors import ActionError
 from entrypoint.github import commands
-from entrypoint.models import Outcome
+from entrypoint.models import Outcome, Report
 from entrypoint.report.outputs import Outputs, outputs
 from tests.support.markdown import hostile
-from tests.support.nouns import RUN_URL, a_request, a_run, a_task, an_outcome
+from tests.support.nouns import RUN_URL, a_report, a_request, a_run, a_task, an_outcome
 
 
 def written(*outcomes: Outcome, final: bool = False) -> dict[str, str]:
@@ -106,6 +106,21 @@ def test_xcom_is_readable() -> None:
 def test_xcom_whatever(values: dict[str, Any]) -> None:
     """Whatever tasks return arrives."""
     assert json.loads(written(an_outcome(xcom=values))["xcom"]) == values
+
+
+@pytest.mark.parametrize(
+    ("report", "found"),
+    [
+        (None, {}),
+        (a_report(deployment_id=None), {"status_url": a_report().status_url}),
+        (a_report(status_url=None), {"deployment_id": "7"}),
+    ],
+)
+def test_report(report: Report | None, found: dict[str, str]) -> None:
+    """What stands on GitHub for the run has its own output, and without it there is none."""
+    written_ = written(an_outcome(report=report))
+
+    assert {name: text for name, text in written_.items() if name in ("status_url", "deployment_id")} == found
 
 
 def test_no_xcom() -> None:

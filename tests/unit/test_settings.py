@@ -21,6 +21,8 @@ WORKSPACE = Path("/github/workspace")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 NEEDED = {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "nightly_sales"}
 GITHUB = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://token.example.com/?v=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t"}
+TOKEN = "ghs_t0kenOfTheJob"
+DETACHED = {"report_to": "commit-status", "wait": "false", "github_token": TOKEN}
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 
 
@@ -53,6 +55,7 @@ def test_defaults() -> None:
     assert (settings.fail_on_failed_tasks, settings.xcom) == (False, ())
     assert (settings.logs, settings.log_lines) == ("failed", 100)
     assert (settings.wait_for_dag, settings.expect_commit, settings.github_token) == (0, None, Secret(""))
+    assert (settings.report_to, settings.environment) == ("none", None)
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\n"])
@@ -123,6 +126,23 @@ def test_not_waiting() -> None:
     settings = parse(wait="false", fail_on_failed_tasks="false", xcom=" ", logs="all", log_lines="1")
 
     assert (settings.wait, settings.fail_on_failed_tasks, settings.xcom) == (False, False, ())
+
+
+@pytest.mark.parametrize(
+    ("inputs", "report_to", "environment"),
+    [
+        ({}, "commit-status", None),
+        ({"trigger": "false", "run_id": "r"}, "commit-status", None),
+        ({"report_to": "deployment", "environment": " production "}, "deployment", "production"),
+        ({"report_to": "deployment", "trigger": "false", "run_id": "r"}, "deployment", None),
+        ({"report_to": "none"}, "none", None),
+    ],
+)
+def test_reporting(inputs: dict[str, str], report_to: str, environment: str | None) -> None:
+    """What nobody waits for may be reported; a deployment needs its environment, but not where it is only settled."""
+    settings = parse(DETACHED | inputs)
+
+    assert (settings.report_to, settings.environment) == (report_to, environment)
 
 
 def test_password() -> None:
@@ -220,6 +240,17 @@ def test_environment() -> None:
             {"xcom": "wait is false", "fail_on_failed_tasks": "wait is false"},
         ),
         ({"wait": "no", "xcom": "load"}, {"wait": "not a boolean"}),
+        ({"report_to": "status"}, {"report_to": "none, commit-status or deployment"}),
+        ({"report_to": "commit-status", "github_token": TOKEN}, {"report_to": "wait is true"}),
+        ({"report_to": "commit-status", "wait": "false"}, {"github_token": "report_to is given"}),
+        (DETACHED | {"report_to": "deployment"}, {"environment": "report_to is deployment"}),
+        (DETACHED | {"report_to": "deployment", "environment": "x" * 256}, {"environment": "255 characters"}),
+        (DETACHED | {"environment": "production"}, {"environment": "no deployment is made"}),
+        ({"wait": "false", "environment": "production"}, {"environment": "no deployment is made"}),
+        (
+            DETACHED | {"report_to": "deployment", "environment": "x", "trigger": "false", "run_id": "r"},
+            {"environment": "trigger: true"},
+        ),
     ],
 )
 def test_mistakes(tmp_path: Path, given_: dict[str, str], wrong: dict[str, str]) -> None:

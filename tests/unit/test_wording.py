@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from entrypoint.errors import ActionError
 from entrypoint.evidence import Raised
-from entrypoint.models import CANCELLED, Blocker, Failure, Outcome, Result, Stopped, TakenOver
-from entrypoint.report.wording import REASONS, origin, reason, took, tries, words
-from tests.support.nouns import a_run, a_task, an_outcome
+from entrypoint.models import CANCELLED, Blocker, DagRun, Failure, Outcome, Report, Result, Stopped, TakenOver
+from entrypoint.report.wording import REASONS, ended_as, origin, reason, reported, took, tries, words
+from tests.support.nouns import a_report, a_run, a_task, an_outcome
 
 ERROR = ActionError("The DAG is paused", "Airflow would queue it for ever.", "Unpause it.")
 
@@ -47,6 +47,37 @@ def test_took_never_shows_sixty(seconds: float) -> None:
 def test_origin(taken_over: TakenOver | None) -> None:
     """Where the DAG run comes from is said in every case."""
     assert origin(an_outcome(taken_over=taken_over))
+
+
+@pytest.mark.parametrize(
+    ("report", "text"),
+    [
+        (a_report(deployment_id=None), "commit status airflow / nightly_sales of 0123456789ab, pending"),
+        (
+            a_report(kind="deployment", name="staging", state="failure"),
+            "deployment 7 to staging of 0123456789ab, failure",
+        ),
+    ],
+)
+def test_reported(report: Report, text: str) -> None:
+    """What stands on GitHub is said with its name, its commit and its state, in the verdict as well."""
+    assert reported(report) == text
+    assert f"Airflow's listener reports it: {text}." in words(an_outcome(result="triggered", report=report)).detail
+
+
+@pytest.mark.parametrize(
+    ("run", "failed", "text"),
+    [
+        (a_run(), [], "The DAG run succeeded after 2 m 12 s"),
+        (a_run(state="failed"), ["a", "b[1]"], "The DAG run failed after 2 m 12 s: a, b[1]"),
+        (a_run(state="failed", start_date=None), [], "The DAG run failed"),
+        (a_run(state="failed", end_date=None), ["t"] * 12, f"The DAG run failed: {', '.join(['t'] * 10)} and 2 more"),
+        (a_run(note=CANCELLED), ["a"], "The DAG run was stopped: its workflow was cancelled"),
+    ],
+)
+def test_ended_as(run: DagRun, failed: list[str], text: str) -> None:
+    """How a run ended is said in one line, and a cancelled one is called so, whatever Airflow made of it."""
+    assert ended_as(run, failed) == text
 
 
 def test_success() -> None:
