@@ -101,6 +101,7 @@ class Gate:
         if self._detach is not None:
             run, report = self._detach.begin(airflow, extras, run, self.outcome.run_url or "")
             self._learn(run=run, report=report)
+            self._console.reported(report)
         if self._settings.wait:
             run = self._follow(airflow, explain, run)
             self._deploy.require(run)

@@ -64,7 +64,7 @@ def _settings(github: GitHub) -> dict[str, str]:
     connection = {
         "conn_type": "http",
         "host": github.url,
-        "password": "a token",
+        "password": "github_pat_0fTheBenchmark",
         "extra": {"repositories": ["octo-org/sales"]},
     }
     return {

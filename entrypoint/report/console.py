@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
-from entrypoint.report.wording import origin, took, tries
+from entrypoint.report.wording import origin, reported, took, tries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from entrypoint.errors import ActionError
-    from entrypoint.models import Blocker, DagRun, Outcome, TaskInstance
+    from entrypoint.models import Blocker, DagRun, Outcome, Report, TaskInstance
     from entrypoint.runner import Runner
 
 HEARTBEAT = 60.0
@@ -86,6 +86,10 @@ class Console:
             return
         self._line(f"DAG run {outcome.run.run_id} of {outcome.run.dag_id}: {origin(outcome)}")
         self._line(f"Follow it at {outcome.run_url}")
+
+    def reported(self, report: Report) -> None:
+        """Something on GitHub stands for the DAG run."""
+        self._line(f"GitHub has the {reported(report)}")
 
     def usual(self, seconds: float) -> None:
         """The DAG's last successful runs took that long."""

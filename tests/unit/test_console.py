@@ -16,7 +16,7 @@ from entrypoint.models import Blocker, RunState, TaskInstance
 from entrypoint.report.console import HEARTBEAT, NOTICES, Console
 from tests.support.listening import heard
 from tests.support.markdown import hostile
-from tests.support.nouns import RUN_URL, a_run, a_task, an_outcome
+from tests.support.nouns import RUN_URL, a_report, a_run, a_task, an_outcome
 
 
 @dataclass
@@ -316,6 +316,13 @@ def test_progress_of_a_run_that_has_not_started() -> None:
         console.state(a_run(state="queued"))
 
     assert told(story).lines[-1] == "  1:00  The DAG run is still queued"
+
+
+def test_reported() -> None:
+    """What stands on GitHub for a run that nobody waits for is a line of the log."""
+    log = told(lambda console, _: console.reported(a_report(deployment_id=None)))
+
+    assert log.lines == ["  0:00  GitHub has the commit status airflow / nightly_sales of 0123456789ab, pending"]
 
 
 def test_blocked() -> None:
