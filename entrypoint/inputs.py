@@ -113,10 +113,11 @@ def commit(text: str) -> str:
 
 
 def environment(text: str) -> str:
-    """Parse the name of a GitHub environment: 255 characters at the most, on one line."""
-    if len(text) > 255 or not text.isprintable():
+    """Parse the name of a GitHub environment: 255 characters at the most, on one line; the run's note has room for those."""
+    if not text.isprintable() or len(json.dumps(text, ensure_ascii=False)) > 257:
         raise Wrong(
-            f"{quoted(text)} cannot be an environment.", "Write a name on one line, 255 characters at the most."
+            f"{quoted(text)} cannot be an environment.",
+            "Write a name on one line, 255 characters at the most; quotes and backslashes count twice.",
         )
     return text
 

@@ -16,9 +16,10 @@ from entrypoint.models import CANCELLED
 _SIGN = "airflow-dag-run: "
 _SHAPES = {
     "api_url": re.compile(r"https?://[\x21-\x7e]{1,200}"),
-    "repository": re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}", re.ASCII),
+    "repository": re.compile(r"(?!\.{1,2}/)[\w.-]{1,100}/(?!\.{1,2}$)[\w.-]{1,100}", re.ASCII),
     "commit": re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}"),
 }
+_ENVIRONMENT = 255
 _LONGEST = 1000
 """Characters that Airflow stores."""
 
@@ -41,15 +42,18 @@ class Marker(NamedTuple):
 
 def noted(note: str | None, marker: Marker) -> str:
     """Return the note with the marker below it. It leaves room for the mark of a cancelled workflow."""
-    known = {name: value for name, value in marker._asdict().items() if value is not None}
-    line = f"{_SIGN}{json.dumps(known, separators=(',', ':'))}"
+    text = note or ""
+    if any(map(_is_marker, text.splitlines())):
+        # Two would be none: neither would be believed.
+        text = "\n".join(one for one in text.splitlines() if not _is_marker(one))
+    line = _line(marker)
     room = _LONGEST - len(line) - len(CANCELLED) - 3
-    return f"{shortened((note or '').rstrip(), room)}\n{line}".lstrip()
+    return f"{shortened(text.rstrip(), room)}\n{line}".lstrip()
 
 
 def marker_in(note: str | None) -> Marker | None:
     """Return the note's marker; None if it has none, more than one, or one that no action writes."""
-    lines = [line for line in (note or "").splitlines() if line.startswith(_SIGN)]
+    lines = list(filter(_is_marker, (note or "").splitlines()))
     if len(lines) != 1:
         return None
     try:
@@ -62,4 +66,18 @@ def marker_in(note: str | None) -> Marker | None:
         return None
     if not all(shape.fullmatch(found[name]) for name, shape in _SHAPES.items()):
         return None
-    return Marker(found["api_url"], found["repository"], found["commit"], found.get("environment"))
+    marker = Marker(found["api_url"], found["repository"], found["commit"], found.get("environment"))
+    # As this module would have written it: no name twice, no environment that the input would refuse.
+    sane = marker.environment is None or (
+        0 < len(marker.environment) <= _ENVIRONMENT and marker.environment.isprintable()
+    )
+    return marker if sane and _line(marker) == lines[0] else None
+
+
+def _is_marker(line: str) -> bool:
+    return line.startswith(_SIGN)
+
+
+def _line(marker: Marker) -> str:
+    known = {name: value for name, value in marker._asdict().items() if value is not None}
+    return f"{_SIGN}{json.dumps(known, separators=(',', ':'), ensure_ascii=False)}"

@@ -185,13 +185,13 @@ def test_any_commit_is_understood_or_refused(text: str) -> None:
     assert set(sha) <= set("0123456789abcdef")
 
 
-@pytest.mark.parametrize("text", ["production", "Größe 任务 🚀", "eu/west (blue)", "x" * 255])
+@pytest.mark.parametrize("text", ["production", "Größe 任务 🚀", "eu/west (blue)", "x" * 255, "🚀" * 255, '"' * 127])
 def test_environment(text: str) -> None:
     """The name of an environment is taken as it is."""
     assert inputs.environment(text) == text
 
 
-@pytest.mark.parametrize("text", ["x" * 256, "a\nb", "a\tb", "a\x00", "a\u2028b", "a\ud800"])
+@pytest.mark.parametrize("text", ["x" * 256, "a\nb", "a\tb", "a\x00", "a\u2028b", "a\ud800", "\\" * 128])
 def test_not_an_environment(text: str) -> None:
     """What is longer than GitHub takes, or no line, is refused with what to write."""
     assert "255 characters" in refusal(inputs.environment, text).remedy

@@ -1,0 +1,157 @@
+"""The marker in a run's note: what is written is read, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from entrypoint.airflow.dialect import stopped_note
+from entrypoint.gate.marker import Marker, marker_in, noted
+from entrypoint.inputs import Wrong, environment
+from entrypoint.models import CANCELLED
+from tests.support.markdown import hostile
+from tests.support.nouns import SHA, a_run
+
+MARKER = Marker("https://api.github.com", "octo-org/sales", SHA, None)
+LINE = f'airflow-dag-run: {{"api_url":"https://api.github.com","repository":"octo-org/sales","commit":"{SHA}"}}'
+DEPLOYED = MARKER._replace(environment="production")
+LONGEST = MARKER._replace(
+    api_url=f"https://{'x' * 200}", repository=f"{'o' * 100}/{'r' * 100}", commit="f" * 64, environment="🚀" * 255
+)
+
+
+def is_environment(text: str) -> bool:
+    """Whether the input takes this as an environment."""
+    try:
+        return bool(environment(text))
+    except Wrong:
+        return False
+
+
+letters = st.characters(exclude_categories=["Cs"])
+markers = st.builds(
+    Marker,
+    api_url=st.from_regex(r"https?://[\x21-\x7e]{1,200}", fullmatch=True),
+    repository=st.from_regex(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}", fullmatch=True),
+    commit=st.from_regex(r"[0-9a-f]{40}|[0-9a-f]{64}", fullmatch=True),
+    environment=st.none() | st.text(letters, min_size=1, max_size=255).filter(is_environment),
+)
+
+
+def changed(**changes: object) -> str:
+    """A line with other values."""
+    values = MARKER._replace(environment="x")._asdict() | changes
+    return f"airflow-dag-run: {json.dumps({name: value for name, value in values.items() if value != '-'})}"
+
+
+@pytest.mark.parametrize(
+    ("note", "whole"),
+    [
+        (None, LINE),
+        ("", LINE),
+        ("Nightly sales", f"Nightly sales\n{LINE}"),
+        ("Two\nlines \n\n", f"Two\nlines\n{LINE}"),
+    ],
+)
+def test_a_note(note: str | None, whole: str) -> None:
+    """The marker stands below what people wrote, on a line of its own, and is read again."""
+    assert noted(note, MARKER) == whole
+    assert marker_in(whole) == MARKER
+
+
+def test_an_environment() -> None:
+    """The environment of a deployment goes with it."""
+    assert noted(None, DEPLOYED).endswith(',"environment":"production"}')
+    assert marker_in(noted(None, DEPLOYED)) == DEPLOYED
+
+
+@given(st.none() | hostile | st.text(letters, max_size=1500), markers)
+@example("x" * 1000, MARKER)
+@example("x y" * 400, LONGEST)
+@example(f"above\n{LINE}\nbelow", DEPLOYED)
+@example(f"\x0b{LINE}", MARKER)
+@example(CANCELLED, MARKER)
+def test_what_is_written_is_read(note: str | None, marker: Marker) -> None:
+    """Whatever the note says, it stays within Airflow's 1000 characters and names this marker, also once it is cancelled."""
+    whole = noted(note, marker)
+    cancelled = stopped_note(a_run(note=whole))
+
+    assert max(len(whole), len(cancelled)) <= 1000
+    assert marker_in(whole) == marker_in(cancelled) == marker
+    assert CANCELLED in cancelled
+    assert marker_in(cancelled.replace(CANCELLED, "").strip()) == marker
+
+
+def test_a_long_note_is_cut() -> None:
+    """A note that leaves no room is cut at a blank, and the marker is whole."""
+    whole = noted("word " * 200, DEPLOYED)
+
+    assert 900 < len(whole) <= 1000
+    assert whole.splitlines()[0].endswith("word…")
+    assert marker_in(whole) == DEPLOYED
+
+
+def test_a_marker_is_written_once() -> None:
+    """A note that is marked again has the last marker only, and what people wrote."""
+    assert noted(noted("By hand", DEPLOYED), MARKER) == f"By hand\n{LINE}"
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        None,
+        "",
+        "Nightly sales",
+        f" {LINE}",
+        f"see {LINE}",
+        LINE.upper(),
+        f"{LINE}\n{LINE}",
+        f"{LINE}\n{changed()}",
+        f"{LINE}\nairflow-dag-run: none",
+        LINE[:-1],
+        f"{LINE}x",
+        LINE.replace('"commit"', '\n"commit"'),
+        "airflow-dag-run: ",
+        "airflow-dag-run: []",
+        "airflow-dag-run: null",
+        f"airflow-dag-run: {'[' * 980}",
+        changed(commit="-"),
+        changed(url="https://evil.example.com"),
+        changed(context="ci / build"),
+        changed(commit=7),
+        changed(commit=SHA[:12]),
+        changed(commit=SHA.upper()),
+        changed(commit=f"{SHA}\n"),
+        changed(commit="../../../user/repos"),
+        changed(repository="octo-org"),
+        changed(repository="octo-org/sales/actions"),
+        changed(repository="octo-org/sales?x"),
+        changed(repository="octo-org/.."),
+        changed(repository="./sales"),
+        changed(repository="\uff4fcto-org/sales"),
+        changed(api_url="ftp://api.github.com"),
+        changed(api_url="https://api.github.com\r\nX: y"),
+        changed(api_url="https://"),
+        changed(environment=None),
+        changed(environment=""),
+        changed(environment="a\nb"),
+        changed(environment="x" * 256),
+        changed(environment="\ud800"),
+        f"{LINE[:-1]}\udcff}}",
+        f'{LINE[:-1]},"commit":"{"0" * 40}"}}',
+    ],
+)
+def test_what_no_action_writes(note: str | None) -> None:
+    """A note without a marker, with two, or with one that is forged, torn or not text is one without."""
+    assert marker_in(note) is None
+
+
+@given(st.text(st.characters(), max_size=200))
+def test_any_note_is_read(text: str) -> None:
+    """Whatever stands behind the sign, it is a marker or none, and no error."""
+    for note in (text, f"airflow-dag-run: {text}", f"airflow-dag-run: {json.dumps(text)}"):
+        found = marker_in(note)
+        assert found is None or noted(None, found)
