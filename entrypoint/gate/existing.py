@@ -85,8 +85,10 @@ def take_over(
     cleared = _clear(airflow, found, partial(airflow.clear, found.dag_id, found.run_id, tasks), patience, until)
     if found.cancelled:
         # Left in place it would only make a later attempt run once more: no reason to fail now.
+        note = (found.note or "").replace(CANCELLED, "").strip()
         with suppress(ActionError):
-            airflow.set_note(found, (found.note or "").replace(CANCELLED, "").strip())
+            airflow.set_note(found, note)
+            cleared = cleared._replace(note=note)
     return cleared, "resumed" if todo == "resume" else "restarted"
 
 

@@ -41,14 +41,15 @@ class Marker(NamedTuple):
 
 
 def noted(note: str | None, marker: Marker) -> str:
-    """Return the note with the marker below it. It leaves room for the mark of a cancelled workflow."""
-    text = note or ""
+    """Return the note with the marker below it. It leaves room for the mark of a cancelled workflow, or keeps it."""
+    text = (note or "").replace(CANCELLED, "")
+    end = f"\n{CANCELLED}" if CANCELLED in (note or "") else ""
     if any(map(_is_marker, text.splitlines())):
         # Two would be none: neither would be believed.
         text = "\n".join(one for one in text.splitlines() if not _is_marker(one))
     line = _line(marker)
     room = _LONGEST - len(line) - len(CANCELLED) - 3
-    return f"{shortened(text.rstrip(), room)}\n{line}".lstrip()
+    return f"{shortened(text.rstrip(), room)}\n{line}".lstrip() + end
 
 
 def marker_in(note: str | None) -> Marker | None:

@@ -181,6 +181,7 @@ def test_a_clear_without_effect_ends_as_an_error(answer: Any) -> None:
 
 def test_the_mark_of_a_cancel_is_removed_once_the_run_lives_again() -> None:
     """Otherwise a later attempt would take its success for a stopped run."""
-    airflow = Clearable([QUEUED], (task("skipped"),))
-    taken(airflow, "resume", run("success", end=THEN, note=f"by octocat\n{CANCELLED}"))
+    airflow = Clearable([run("queued", note=f"by octocat\n{CANCELLED}")], (task("skipped"),))
+    found, _ = taken(airflow, "resume", run("success", end=THEN, note=f"by octocat\n{CANCELLED}"))
     assert airflow.notes == ["by octocat"]
+    assert (found.note, found.cancelled) == ("by octocat", False)

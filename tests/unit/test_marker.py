@@ -74,6 +74,7 @@ def test_an_environment() -> None:
 @example(f"above\n{LINE}\nbelow", DEPLOYED)
 @example(f"\x0b{LINE}", MARKER)
 @example(CANCELLED, MARKER)
+@example(f"{'word ' * 190}{CANCELLED}", DEPLOYED)
 def test_what_is_written_is_read(note: str | None, marker: Marker) -> None:
     """Whatever the note says, it stays within Airflow's 1000 characters and names this marker, also once it is cancelled."""
     whole = noted(note, marker)
@@ -82,6 +83,7 @@ def test_what_is_written_is_read(note: str | None, marker: Marker) -> None:
     assert max(len(whole), len(cancelled)) <= 1000
     assert marker_in(whole) == marker_in(cancelled) == marker
     assert CANCELLED in cancelled
+    assert (CANCELLED in whole) is (CANCELLED in (note or ""))
     assert marker_in(cancelled.replace(CANCELLED, "").strip()) == marker
 
 
