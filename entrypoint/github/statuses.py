@@ -6,7 +6,7 @@ It sends once and decides nothing: whether a state has to be added is known to w
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from entrypoint.errors import ActionError, Forbidden
 
@@ -23,8 +23,8 @@ NOBODY = "0" * 40
 PAGE = 100
 PAGES = 10
 """GitHub keeps 1,000 statuses of one name for a commit."""
-_LONGEST = 140
-"""Characters of a description that GitHub takes."""
+_LONGEST, _LONGEST_NAME = 140, 255
+"""Characters of a description, and of a status's name, that GitHub takes. A DAG's id may have 250."""
 STATES: Mapping[str, State] = {
     **dict.fromkeys(("pending", "queued", "in_progress"), "pending"),
     # GitHub sets what had succeeded to `inactive` when a later deployment of the environment succeeds.
@@ -82,7 +82,7 @@ class CommitStatus:
     permission = "statuses: write"
 
     def __init__(self, repository: Repository, commit: str, subject: Subject) -> None:
-        self.name = f"airflow / {subject.dag_id}"
+        self.name = f"airflow / {subject.dag_id}"[:_LONGEST_NAME]
         self.url: str | None = None
         self._repository, self._commit, self._subject = repository, commit, subject
 
@@ -110,7 +110,8 @@ class CommitStatus:
             answer = self._repository.get(f"/commits/{self._commit}/statuses", per_page=PAGE, page=page)
             statuses = list_of(answer, self.permission)
             for status in statuses:
-                if status.get("context") == self.name:
+                # GitHub makes no difference between capital and small letters here.
+                if str(status.get("context")).casefold() == self.name.casefold():
                     self.url = str(status.get("url") or "")
                     about = str(status.get("target_url") or "")
                     ours = is_about(about, self._subject)
@@ -133,8 +134,10 @@ def is_about(page: str, subject: Subject) -> bool:
         parts = urlsplit(page)
     except ValueError:
         return False
-    names = [unquote(part) for part in parts.path.split("/")] + [value for _, value in parse_qsl(parts.query)]
-    return subject.dag_id in names and subject.run_id in names
+    names = [unquote(part) for part in parts.path.split("/")]
+    if names[-3:] == ["dags", subject.dag_id, "grid"]:
+        return parse_qs(parts.query).get("dag_run_id") == [subject.run_id]
+    return names[-4:] == ["dags", subject.dag_id, "runs", subject.run_id]
 
 
 def short(description: str) -> str:

@@ -1,0 +1,202 @@
+"""The commit status of one DAG run: what is asked of GitHub, and what its answers say."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from entrypoint.credentials import Secret
+from entrypoint.errors import ActionError, Forbidden, UnexpectedAnswer
+from entrypoint.github.api import Repository
+from entrypoint.github.statuses import NOBODY, CommitStatus, Last, Subject, is_about
+from tests.support.nouns import SHA
+from tests.unit.script import Script, answer
+
+ROOT = "https://api.github.com/repos/octo-org/sales"
+PAGE = "https://airflow.example.com/dags/sales/runs/r1"
+OTHER = "https://airflow.example.com/dags/sales/runs/r2"
+SUBJECT = Subject("sales", "r1", PAGE)
+NAME = "airflow / sales"
+URL = f"{ROOT}/statuses/{SHA}"
+
+
+def status(script: Script, subject: Subject = SUBJECT) -> CommitStatus:
+    """The status of a run at a GitHub that answers by the script."""
+    return CommitStatus(
+        Repository("https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire), SHA, subject
+    )
+
+
+def one(number: int, state: str = "pending", page: str | None = PAGE, context: str | None = NAME) -> dict[str, Any]:
+    """A status as GitHub shows it."""
+    return {"id": number, "state": state, "context": context, "target_url": page, "url": URL}
+
+
+def test_adding_one() -> None:
+    """A status is called by its DAG, links the run, and its URL is known then."""
+    script = Script(answer(201, one(7)))
+    made = status(script)
+    made.add("pending", "DAG run r1")
+    (sent,) = script.sent
+
+    assert (sent.request.method, sent.url, made.url) == ("POST", URL, URL)
+    body = {"state": "pending", "context": NAME, "target_url": PAGE, "description": "DAG run r1"}
+    assert json.loads(sent.request.body or b"") == body
+
+
+@pytest.mark.parametrize(("length", "shown"), [(140, "x" * 140), (141, f"{'x' * 139}…")])
+def test_a_long_description(length: int, shown: str) -> None:
+    """A description is cut to what GitHub takes."""
+    script = Script(answer(201, one(7)))
+    status(script).add("failure", "x" * length)
+
+    assert json.loads(script.sent[0].request.body or b"")["description"] == shown
+
+
+@pytest.mark.parametrize("length", [1, 245, 246, 250])
+def test_a_long_name(length: int) -> None:
+    """The name of a status stays within what GitHub takes, for the longest DAG id that Airflow takes, too."""
+    assert status(Script(), Subject("d" * length, "r1", PAGE)).name == f"airflow / {'d' * min(length, 245)}"
+
+
+@pytest.mark.parametrize(
+    ("listed", "found"),
+    [
+        ([], None),
+        ([one(9, context="ci / build"), one(8, context=None)], None),
+        ([one(9, "success"), one(8)], Last(9, "success", ours=True, about=PAGE)),
+        ([one(9, page=OTHER), one(8)], Last(9, "pending", ours=False, about=OTHER)),
+        ([one(9, page=None)], Last(9, "pending", ours=False, about="")),
+        ([one(9, "error")], Last(9, "failure", ours=True, about=PAGE)),
+        # GitHub makes no difference between these names.
+        ([one(9, page=OTHER, context="Airflow / SALES")], Last(9, "pending", ours=False, about=OTHER)),
+        ([one(9, "whatever")], Last(9, "failure", ours=True, about=PAGE)),
+        ([{"context": NAME}], Last(0, "failure", ours=False, about="")),
+    ],
+)
+def test_the_last_one(listed: Sequence[dict[str, Any]], found: Last | None) -> None:
+    """Of all statuses of the commit the newest of this name counts, and it is ours or another run's."""
+    script = Script(answer(200, list(listed)))
+    asked = status(script)
+
+    assert asked.last() == found
+    assert [sent.url for sent in script.sent] == [f"{ROOT}/commits/{SHA}/statuses?per_page=100&page=1"]
+
+
+def test_many_statuses() -> None:
+    """It is looked for on page after page, until one is not full, and not without end."""
+    full = answer(200, [one(9, context="ci / build")] * 100)
+    script = Script(full, full, answer(200, [one(8)]))
+    assert status(script).last() == Last(8, "pending", ours=True, about=PAGE)
+    assert [sent.url.rpartition("=")[2] for sent in script.sent] == ["1", "2", "3"]
+
+    script = Script(*[full] * 99)
+    assert status(script).last() is None
+    assert len(script.sent) == 10
+
+
+@pytest.mark.parametrize(
+    ("listed", "rival"),
+    [
+        ([one(9), one(7, page=OTHER)], None),
+        ([one(9), one(8, page=OTHER), one(7)], OTHER),
+        ([one(9, page=OTHER), one(8)], OTHER),
+        ([one(9, page=OTHER, context="ci / build"), one(8)], None),
+        ([], None),
+    ],
+)
+def test_a_rival(listed: list[dict[str, Any]], rival: str | None) -> None:
+    """Another run that took the name since then is a rival, one from before is none."""
+    assert status(Script(answer(200, listed))).rival(7) == rival
+
+
+@pytest.mark.parametrize(
+    ("reply", "may"),
+    [
+        (answer(422, {"message": f"No commit found for SHA: {NOBODY}"}), True),
+        (answer(403, {"message": "Resource not accessible by integration"}), False),
+        (answer(404, {"message": "Not Found"}), False),
+    ],
+)
+def test_whether_it_may_be_written(reply: bytes, may: bool) -> None:  # noqa: FBT001 - a table's column
+    """Whether the token may write is found out by a write about no commit, which makes nothing."""
+    script = Script(reply)
+    assert status(script).may_write() is may
+    (sent,) = script.sent
+
+    assert (sent.request.method, sent.url) == ("POST", f"{ROOT}/statuses/{'0' * 40}")
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "words"),
+    [
+        (answer(401, {"message": "Bad credentials"}), Forbidden, "Bad credentials"),
+        (answer(403, {"message": "Resource not accessible by integration"}), Forbidden, "Resource not accessible"),
+        (answer(404, {"message": "Not Found"}), Forbidden, "Not Found"),
+        (answer(409, {"message": "Conflict"}), ActionError, "Conflict"),
+        (answer(422, {"message": "Validation Failed"}), ActionError, "Validation Failed"),
+        (answer(200, {"id": 7}), ActionError, "200"),
+        (answer(201, ["x"]), UnexpectedAnswer, "unexpected"),
+        (answer(201, {}), UnexpectedAnswer, "unexpected"),
+    ],
+)
+def test_it_cannot_be_added(reply: bytes, error: type[ActionError], words: str) -> None:
+    """What is no made status is an error: a refusal says what the token lacks, and GitHub's own words."""
+    with pytest.raises(error) as caught:
+        status(Script(reply)).add("pending", "")
+
+    assert words in f"{caught.value.title} {caught.value.detail}"
+    if error is Forbidden:
+        assert "`statuses: write`" in caught.value.hint
+
+
+@pytest.mark.parametrize("body", [{}, {"id": 1}, ["success"], [[]], None])
+def test_what_is_no_list(body: object) -> None:
+    """An answer that is no list of statuses says nothing about them, least of all that there are none."""
+    with pytest.raises(UnexpectedAnswer):
+        status(Script(answer(200, body))).last()
+
+
+def test_whether_it_may_be_written_is_not_guessed() -> None:
+    """An answer to the write about no commit that says neither yes nor no is an error."""
+    with pytest.raises(ActionError, match="GitHub does not accept the report"):
+        status(Script(answer(201, one(7)))).may_write()
+    with pytest.raises(Forbidden):
+        status(Script(answer(401, {"message": "Bad credentials"}))).may_write()
+
+
+@pytest.mark.parametrize(
+    ("page", "ours"),
+    [
+        (PAGE, True),
+        ("http://10.0.0.1:8080/airflow/dags/sales/runs/r1", True),
+        ("https://airflow.example.com/dags/sales/grid?dag_run_id=r1", True),
+        ("https://airflow.example.com/dags/sales/grid?x=1&dag_run_id=r1", True),
+        ("https://airflow.example.com/dags/sales/grid?dag_run_id=r2", False),
+        ("https://airflow.example.com/dags/sales/grid", False),
+        (OTHER, False),
+        ("https://airflow.example.com/dags/other/runs/r1", False),
+        ("https://airflow.example.com/dags/r1/runs/sales", False),
+        ("https://r1/sales", False),
+        ("https://[", False),
+        ("", False),
+    ],
+)
+def test_whose_page(page: str, ours: bool) -> None:  # noqa: FBT001 - a table's column
+    """A page is this run's in either Airflow's form, whatever address the Airflow is known under."""
+    assert is_about(page, SUBJECT) is ours
+
+
+def test_whose_page_if_names_are_alike() -> None:
+    """A run that is called like its DAG, or like a part of the page, is not taken for another one."""
+    assert not is_about(OTHER, Subject("sales", "sales", ""))
+    assert not is_about(OTHER, Subject("sales", "runs", ""))
+    assert is_about(
+        "https://a.example.com/dags/gr%C3%B6%C3%9Fe%2F1/runs/m__2026-01-01T00%3A00%3A00%2B00%3A00",
+        Subject("größe/1", "m__2026-01-01T00:00:00+00:00", ""),
+    )
+    assert is_about(
+        "https://a.example.com/dags/sales/grid?dag_run_id=m__2026-01-01T00%3A00%3A00%2B00%3A00",
+        Subject("sales", "m__2026-01-01T00:00:00+00:00", ""),
+    )
