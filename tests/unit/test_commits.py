@@ -4,10 +4,9 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-import requests
 
 from entrypoint.credentials import Secret
-from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
+from entrypoint.errors import ActionError
 from entrypoint.github.api import PARTY, Repository
 from entrypoint.github.commits import GitHubCommits
 from entrypoint.models import Ancestry
@@ -49,43 +48,6 @@ def test_what_is_asked() -> None:
     ]
     assert [sent.request.body for sent in script.sent] == [None, None]
     assert script.parties == [PARTY]
-
-
-@pytest.mark.parametrize(
-    ("api", "repository", "url"),
-    [
-        ("https://ghe.example.com/api/v3", "octo-org/sales", "https://ghe.example.com/api/v3/repos/octo-org/sales"),
-        ("https://ghe.example.com/api/v3/", "octo-org/sales", "https://ghe.example.com/api/v3/repos/octo-org/sales"),
-        (API, "octo-org/sales.dags_2", f"{API}/repos/octo-org/sales.dags_2"),
-        (API, "octo org/sä?les#1", f"{API}/repos/octo%20org/s%C3%A4%3Fles%231"),
-    ],
-)
-def test_where_it_is_asked(api: str, repository: str, url: str) -> None:
-    """The API is that of the server of the run, and the repository's name is quoted."""
-    script = Script(NOT_FOUND, NOT_FOUND)
-    history = commits(script, api=api, repository=repository)
-    history.is_known(COMMIT)
-    history.contains(OTHER, COMMIT)
-
-    assert [sent.url.partition("?")[0] for sent in script.sent] == [
-        f"{url}/commits/{COMMIT}",
-        f"{url}/compare/{COMMIT}...{OTHER}",
-    ]
-
-
-@pytest.mark.parametrize(("token", "header"), [(TOKEN, f"Bearer {TOKEN.reveal()}"), (Secret(""), None)])
-def test_token(token: Secret, header: str | None) -> None:
-    """A token goes with every question, and without one there is no Authorization."""
-    script = Script(UNKNOWN, NOT_FOUND)
-    history = commits(script, token=token)
-    history.is_known(COMMIT)
-    history.contains(OTHER, COMMIT)
-
-    for sent in script.sent:
-        assert sent.headers.get("Authorization") == header
-        assert sent.headers["Accept"] == "application/vnd.github+json"
-        assert sent.headers["X-GitHub-Api-Version"] == "2022-11-28"
-        assert TOKEN.reveal() not in sent.url
 
 
 @pytest.mark.parametrize(
@@ -173,32 +135,3 @@ def test_whether_a_commit_is_there_is_asked_each_time() -> None:
     history = commits(Script(UNKNOWN, answer(200, {})))
 
     assert [history.is_known(COMMIT), history.is_known(COMMIT)] == [False, True]
-
-
-@pytest.mark.parametrize(
-    ("reply", "error", "title"),
-    [
-        (answer(500, b"<html>"), AirflowUnreachable, "GitHub answers 500"),
-        (answer(503, {"message": "x"}), AirflowUnreachable, "GitHub answers 503"),
-        (answer(429, {}), AirflowUnreachable, "GitHub answers 429"),
-        (LIMITED, AirflowUnreachable, "GitHub's rate limit is used up"),
-        (requests.exceptions.ConnectionError("refused"), AirflowUnreachable, "GitHub does not answer"),
-        (answer(301, {}, Location="https://api.github.com/repositories/7"), UnexpectedAnswer, "GitHub redirects"),
-        (answer(302, Location="https://evil.example.com/"), UnexpectedAnswer, "GitHub redirects"),
-        (answer(200, b"<html>"), UnexpectedAnswer, "GitHub gave an unexpected answer"),
-        (answer(200, b'{"sta', "application/json"), UnexpectedAnswer, "GitHub gave an unexpected answer"),
-    ],
-    ids=["500", "503", "429", "limit", "refused", "301", "302", "page", "cut"],
-)
-@pytest.mark.parametrize("question", ["is_known", "contains"])
-def test_no_answer(reply: bytes | Exception, error: type[ActionError], title: str, question: str) -> None:
-    """What is no answer of GitHub's is an error in its name, nothing is followed or sent again, and no token is shown."""
-    script = Script(reply, answer(200, {}))
-    history = commits(script)
-    with pytest.raises(error) as caught:
-        history.is_known(COMMIT) if question == "is_known" else history.contains(OTHER, COMMIT)
-
-    assert caught.value.title == title
-    assert "github_token" in caught.value.hint
-    assert "t0ken" not in f"{caught.value} {caught.value.hint}"
-    assert len(script.sent) == 1
