@@ -131,7 +131,7 @@ class Gate:
         look = partial(airflow.get_run, request.dag_id, request.run_id)
         run = self._patience.read(look, until=self._line.allow(BEFORE_TRIGGER), unexpected=False)
         if self._detach is not None:
-            self._detach.require_possible(airflow.run_url(request.dag_id, request.run_id), request.run_id, run)
+            self._detach.require_possible(airflow, request, run)
         created = False
         if run is None:
             run, created = self._make(airflow, explain, request)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from entrypoint.connection import BEFORE_TRIGGER
-from entrypoint.errors import ActionError, Forbidden, RunExists
+from entrypoint.errors import ActionError, Forbidden, NotSupported, RunExists
 from entrypoint.gate.extras import Feature
 from entrypoint.gate.marker import Marker, marker_in, noted
 from entrypoint.github.api import Repository
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from entrypoint.connection import Connection
     from entrypoint.gate.extras import Extras
     from entrypoint.github.statuses import State
-    from entrypoint.models import DagRun
+    from entrypoint.models import DagRun, RunRequest
     from entrypoint.runner import Context
     from entrypoint.settings import Settings
 
@@ -66,19 +66,27 @@ class Detach:
         """Return the note of a run that is made now: the text, and below it what tells the listener where to report."""
         return noted(text, self._marker)
 
-    def require_possible(self, run_url: str, run_id: str, run: DagRun | None) -> None:
+    def require_possible(self, airflow: Airflow, request: RunRequest, run: DagRun | None) -> None:
         """Raise ActionError before anything is triggered if this run could not be reported. Makes nothing.
 
         Args:
-            run_url: the page of the run, which need not exist yet.
-            run_id: its id.
+            airflow: where it is made.
+            request: the run, which need not exist yet, with its note.
             run: the run, if it is there already.
         """
+        try:
+            airflow.check(request)
+        except NotSupported as error:
+            raise NotSupported(
+                "This Airflow does not know report_to",
+                f"{error.detail} What a run is reported as, its note says.",
+                "Remove report_to, and wait for the run; or upgrade Airflow.",
+            ) from None
         if run is not None:
             self._adopt(run)
         if not self._settings.trigger:
             return
-        target = self._target(run_id, run_url)
+        target = self._target(request.run_id, airflow.run_url(request.dag_id, request.run_id))
         if not self._read(target.may_write):
             raise Forbidden(
                 f"github_token may not write {target.permission.split(':')[0]}",
@@ -131,11 +139,12 @@ class Detach:
                 f"The note of {run.run_id} does not say what on GitHub stands for it: no step with report_to made it.",
                 "Give the run_id of a run that a step with report_to has triggered.",
             )
-        if found is None or found == self._marker:
+        if found is None:
             return
         same = found.repository == self._marker.repository and found.api_url == self._marker.api_url
         kind = "commit-status" if found.environment is None else "deployment"
-        if self._settings.trigger or not same or kind != self._settings.report_to:
+        changed = self._settings.trigger and found != self._marker
+        if changed or not same or kind != self._settings.report_to:
             to = "a commit status" if found.environment is None else f"a deployment to {found.environment}"
             raise RunExists(
                 "The DAG run is reported elsewhere",

@@ -58,8 +58,9 @@ class Deployment:
         state = STATES.get(str(newest.get("state")), "failure")
         return Last(number_of(newest), state, ours=True, about=self._run_url)
 
-    def rival(self, since: int) -> None:
+    def rival(self, since: int) -> str | None:  # noqa: ARG002 - as of every target
         """Return None: each DAG run has a deployment of its own."""
+        return None
 
     def add(self, state: State, description: str) -> None:
         """See `Target`."""

@@ -24,14 +24,15 @@ _LINK = {"type": ["string", "null"], "pattern": "^(https?://.+)?$"}
 _LIST = {"type": "array", "items": _TEXT}
 
 
-def _record(required: tuple[str, ...] = (), **fields: Mapping[str, Any]) -> dict[str, Any]:
+def _record(required: tuple[str, ...] = (), /, **fields: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": fields, "required": list(required), "additionalProperties": False}
 
 
 def _query(**more: Mapping[str, Any]) -> dict[str, Any]:
     """Every list comes in pages of a hundred at most."""
     number = {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"}
-    return _record((), per_page={"type": "string", "pattern": "^([1-9][0-9]?|100)$"}, page=number, **more)
+    size = {"type": "string", "pattern": "^([1-9][0-9]?|100)$"}
+    return _record((), per_page=size, page=number, **more)
 
 
 class Operation(NamedTuple):
