@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from hypothesis import settings
@@ -13,6 +13,7 @@ from dev import postgresql
 from dev.airflow import AIRFLOW_2, AIRFLOW_3, InstallError, LocalAirflow
 from tests.airflow.repository import Repository
 from tests.support import guard
+from tests.support.listener import loaded
 from tests.support.missing import missing
 
 if TYPE_CHECKING:
@@ -87,3 +88,10 @@ def _started(airflow: LocalAirflow) -> Iterator[LocalAirflow]:
         missing(f"Airflow {airflow.version} cannot be installed: {error}", "Its packages have to be reachable")
     yield airflow
     airflow.stop()
+
+
+@pytest.fixture
+def listener() -> Iterator[Any]:
+    """Airflow's half of the detached gate, without an Airflow."""
+    with loaded() as module:
+        yield module
