@@ -51,7 +51,7 @@ def test_a_connection(listener: Any, host: str | None, api_url: str) -> None:
 def test_the_connection_of_an_app(listener: Any) -> None:
     """An App has its id as the login, and says where it is installed, as a number or a text."""
     for number in (123, "123"):
-        extra = {"repositories": [], "installation_id": number}
+        extra: dict[str, Any] = {"repositories": [], "installation_id": number}
         found = access(listener, {"login": "7", "password": "key-Zq8-long", "extra": extra})
         assert found[1:] == ((), "key-Zq8-long", "7", "123")
 
