@@ -25,7 +25,7 @@ import threading
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import jwt
 import requests
@@ -49,13 +49,14 @@ GRANTED = 3000.0
 TIMEOUT = (5.0, 15.0)
 """Seconds for a connection, and for an answer."""
 NAMED = 20
-LONGEST_NOTE = 1000
+LONGEST_NOTE, LONGEST_NAME = 1000, 255
+"""Characters of a note, by Airflow, and of a status's or an environment's name, by GitHub."""
 CANCELLED = "[stopped because its workflow was cancelled]"
 """The action's mark of a run that it has stopped. The scheduler may overwrite its state, even with success."""
 SIGN = "airflow-dag-run: "
 SHAPES = {
     "api_url": re.compile(r"https?://[\x21-\x7e]{1,200}"),
-    "repository": re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}", re.ASCII),
+    "repository": re.compile(r"(?!\.{1,2}/)[\w.-]{1,100}/(?!\.{1,2}$)[\w.-]{1,100}", re.ASCII),
     "commit": re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}"),
 }
 STATES = {
@@ -134,7 +135,15 @@ def marker_in(note: object) -> Marker | None:
         return None
     if not all(shape.fullmatch(found[name]) for name, shape in SHAPES.items()):
         return None
-    return Marker(found["api_url"], found["repository"], found["commit"], found.get("environment"))
+    marker = Marker(found["api_url"], found["repository"], found["commit"], found.get("environment"))
+    place = marker.environment
+    sane = place is None or (0 < len(place) <= LONGEST_NAME and place.isprintable())
+    return marker if sane and _line(marker) == lines[0] else None
+
+
+def _line(marker: Marker) -> str:
+    known = {name: value for name, value in marker._asdict().items() if value is not None}
+    return f"{SIGN}{json.dumps(known, separators=(',', ':'), ensure_ascii=False)}"
 
 
 def read_run(dag_id: str, run_id: str) -> Run | None:
@@ -298,11 +307,12 @@ def _move_status(github: GitHub, access: Access, marker: Marker, run: Run) -> No
 
     Where another run of the DAG has the status by now, only a failure is reported: none is ever hidden.
     """
-    context, repository = f"airflow / {run.dag_id}", f"/repos/{marker.repository}"
+    context, repository = f"airflow / {run.dag_id}"[:LONGEST_NAME], f"/repos/{marker.repository}"
     every = [
         one
         for one in _pages(github, access, f"{repository}/commits/{marker.commit}/statuses")
-        if one.get("context") == context
+        if str(one.get("context")).casefold()
+        == context.casefold()  # GitHub does not tell capital letters from small ones
     ]
     ours = next((one for one in every if _is_about(str(one.get("target_url") or ""), run)), None)
     if ours is None:
@@ -354,8 +364,10 @@ def _is_about(page: str, run: Run) -> bool:
         parts = urlsplit(page)
     except ValueError:
         return False
-    names = [unquote(part) for part in parts.path.split("/")] + [value for _, value in parse_qsl(parts.query)]
-    return run.dag_id in names and run.run_id in names
+    names = [unquote(part) for part in parts.path.split("/")]
+    if names[-3:] == ["dags", run.dag_id, "grid"]:
+        return parse_qs(parts.query).get("dag_run_id") == [run.run_id]
+    return names[-4:] == ["dags", run.dag_id, "runs", run.run_id]
 
 
 def _payload(payload: Any) -> Any:

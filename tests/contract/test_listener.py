@@ -20,14 +20,14 @@ from tests.support.listener import SOURCE, loaded
 from tests.support.nouns import SHA, a_run
 
 ASCII = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
-NAME = st.text(st.sampled_from("abcXYZ019_.-"), min_size=1, max_size=100)
+NAME = st.text(st.sampled_from("abcXYZ019_.-"), min_size=1, max_size=100).filter(lambda name: name not in (".", ".."))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=255)
 MARKERS = st.builds(
     Marker,
     st.builds("{}://{}".format, st.sampled_from(["http", "https"]), st.text(ASCII, min_size=1, max_size=100)),
     st.builds("{}/{}".format, NAME, NAME),
     st.sampled_from([40, 64]).flatmap(lambda size: st.text("0123456789abcdef", min_size=size, max_size=size)),
-    st.none() | st.text(st.characters(exclude_categories=["Cs", "Cc"], max_codepoint=0xFFFF), max_size=50),
+    st.none() | st.text(st.characters(max_codepoint=0xFFFF), min_size=1, max_size=50).filter(str.isprintable),
 )
 LINE = f'airflow-dag-run: {{"api_url":"https://api.github.com","repository":"octo-org/sales","commit":"{SHA}"}}'
 

@@ -14,7 +14,7 @@ MARKER = {"api_url": "https://api.github.com", "repository": "octo-org/sales", "
 
 def line(**changes: Any) -> str:
     """The line that the action writes, but for these changes."""
-    return f"airflow-dag-run: {json.dumps({**MARKER, **changes})}"
+    return f"airflow-dag-run: {json.dumps({**MARKER, **changes}, separators=(',', ':'))}"
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def line(**changes: Any) -> str:
         (line(), None),
         (line(environment="production"), "production"),
         (f"Deployed by octocat\n{line()}\n[stopped because its workflow was cancelled]", None),
-        (f"x {line()}\r\n{line(environment='')}", ""),
+        (f"x {line()}\r\n{line(environment='a b')}", "a b"),
         (f"{'x' * (1000 - len(line()) - 1)}\n{line()}", None),
     ],
 )
@@ -44,7 +44,11 @@ def test_a_marker(listener: Any, note: str, environment: str | None) -> None:
         f"x {line()}",
         f"{line()}\n{line()}",
         f"{line()}\n{line(commit='a' * 40)}",
-        line().replace(", ", ",\n"),
+        line().replace(",", ",\n"),
+        line().replace(",", ", "),
+        line(environment=""),
+        line(environment="x" * 256),
+        line(environment="a\u200bb"),
         line()[:-1],
         "airflow-dag-run: ",
         "airflow-dag-run: null",
