@@ -179,6 +179,8 @@ def made_by(answer: Answer, permission: str) -> dict[str, Any]:
 
 
 def _refused(answer: Answer, permission: str) -> NoReturn:
+    if answer.status < 400:
+        raise answer.unexpected("it is neither what was asked for nor a refusal.")
     told = f"{answer.source}: {answer.detail}"
     if answer.status in (401, 403, 404):
         raise Forbidden(

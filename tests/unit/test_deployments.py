@@ -155,7 +155,7 @@ def test_whether_it_may_be_written(status: int, may: bool) -> None:  # noqa: FBT
     [
         ([answer(403, {"message": "Resource not accessible by integration"})], Forbidden),
         ([answer(409, {"message": "Conflict"})], ActionError),
-        ([answer(202, {"message": "Auto-merged"})], ActionError),
+        ([answer(202, {"message": "Auto-merged"})], UnexpectedAnswer),
         ([answer(201, {})], UnexpectedAnswer),
         ([answer(201, {"id": 7}), answer(404, {"message": "Not Found"})], Forbidden),
         ([answer(201, {"id": 7}), answer(201, [])], UnexpectedAnswer),

@@ -136,7 +136,8 @@ def test_whether_it_may_be_written(reply: bytes, may: bool) -> None:  # noqa: FB
         (answer(404, {"message": "Not Found"}), Forbidden, "Not Found"),
         (answer(409, {"message": "Conflict"}), ActionError, "Conflict"),
         (answer(422, {"message": "Validation Failed"}), ActionError, "Validation Failed"),
-        (answer(200, {"id": 7}), ActionError, "200"),
+        (answer(200, {"id": 7}), UnexpectedAnswer, "unexpected"),
+        (answer(200, b"", "application/json"), UnexpectedAnswer, "unexpected"),
         (answer(201, ["x"]), UnexpectedAnswer, "unexpected"),
         (answer(201, {}), UnexpectedAnswer, "unexpected"),
     ],
@@ -160,7 +161,7 @@ def test_what_is_no_list(body: object) -> None:
 
 def test_whether_it_may_be_written_is_not_guessed() -> None:
     """An answer to the write about no commit that says neither yes nor no is an error."""
-    with pytest.raises(ActionError, match="GitHub does not accept the report"):
+    with pytest.raises(UnexpectedAnswer):
         status(Script(answer(201, one(7)))).may_write()
     with pytest.raises(Forbidden):
         status(Script(answer(401, {"message": "Bad credentials"}))).may_write()
