@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 HEAD, MERGE = "a" * 40, "b" * 40
 NAME = "airflow / sales"
 RUN_ID = "deploy-1"
-KINDS = {"commit-status": {}, "deployment": {"environment": "staging"}}
+KINDS: dict[str, dict[str, Any]] = {"commit-status": {}, "deployment": {"environment": "staging"}}
 LOSSES = (
     *(Fault.RESET, Fault.CLOSE, Fault.TRUNCATED, Fault.TRUNCATED_JSON, Fault.HTML_502, Fault.HTML_200, Fault.TOO_MANY),
     *(Fault.EMPTY_200, Fault.EMPTY_JSON, Fault.WRONG_JSON),
 )
-ONLY_THERE = {"trigger": "false", "run_id": RUN_ID}
+ONLY_THERE: dict[str, Any] = {"trigger": "false", "run_id": RUN_ID}
 
 
 @pytest.fixture(params=get_args(Version))
