@@ -12,7 +12,7 @@ from entrypoint.evidence import Frame, Raised
 
 _HEADING = "Traceback (most recent call last):"
 _FRAME = re.compile(r'\s+File "(?P<filename>.+?)", line (?P<line>\d{1,9})(?:, in (?P<function>.+))?$')
-_EXCEPTION = re.compile(r"(?P<kind>[^\W\d][\w.<>]{0,200})(?:: (?P<text>.*))?$")
+_EXCEPTION = re.compile(r"(?P<kind>[^\W\d][\w.<>]{0,200}(?<!\.))(?:: (?P<text>.*))?$")
 _LINKS = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",

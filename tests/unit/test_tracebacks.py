@@ -6,7 +6,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from entrypoint.airflow.tracebacks import TracebackReader, read_traceback
@@ -238,6 +238,7 @@ fragments = st.sampled_from(
 
 
 @given(st.lists(st.tuples(fragments | st.text(), st.booleans()), max_size=30))
+@example([(HEADING, False), ("A.", False)])
 def test_any_lines_are_read(lines: list[tuple[str, bool]]) -> None:
     """Whatever the lines, reading them ends, and what was read is a bounded chain of named exceptions."""
     reader = TracebackReader()
