@@ -62,10 +62,11 @@ def loaded() -> Iterator[Any]:
     try:
         module = _module()
         module._GITHUB = module.GitHub()
-        module._REPORTER.forget()
+        module._REPORTER = module.Reporter(module._REPORTER._do)
         yield module
     finally:
-        module._REPORTER.forget()
+        with module._REPORTER._turn:  # its thread rests for ever
+            module._REPORTER._waiting.clear()
         for name in _airflow():
             if name in before:
                 sys.modules[name] = before[name]

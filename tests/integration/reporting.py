@@ -1,0 +1,89 @@
+"""A GitHub, the runs of an Airflow that a test makes up, and Airflow's listener between them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from entrypoint.gate.marker import Marker, noted
+from tests.support.doors import GitHubApi
+from tests.support.doors.github import REPOSITORY
+from tests.support.listener import Connection
+from tests.support.nouns import SHA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+CONTEXT = "airflow / sales"
+PAGE = "https://airflow.example.com/dags/sales/runs/{}"
+
+
+class World:
+    """A GitHub, an Airflow's runs and its connection, and the listener between them."""
+
+    def __init__(self, listener: Any, github: GitHubApi) -> None:
+        self.listener, self.github = listener, github
+        self.runs: dict[str, Any] = {}
+        self.api = listener.GitHub()
+        self.connect(password=github.token)
+
+    def connect(self, **fields: Any) -> None:
+        """The connection is this now."""
+        extra = {"repositories": ["other/one", REPOSITORY.upper()], **fields.pop("extra", {})}
+        Connection.known["airflow_dag_run_github"] = {"host": self.github.url, "extra": extra, **fields}
+
+    def begin(self, run_id: str = "r1", environment: str | None = None, page: str = PAGE) -> None:
+        """A step of the action triggers a run and lets something stand for it."""
+        self.run(run_id, "running", environment=environment)
+        if environment is None:
+            self.github.report(SHA, "pending", CONTEXT, page.format(run_id))
+            return
+        payload = {"dag_id": "sales", "run_id": run_id}
+        body = {"ref": SHA, "task": "airflow", "environment": environment, "payload": payload, "required_contexts": []}
+        access = self.listener.read_access()
+        number = self.api.ask(access, "POST", f"/repos/{REPOSITORY}/deployments", body)["id"]
+        state = {"state": "in_progress", "log_url": page.format(run_id)}
+        self.api.ask(access, "POST", f"/repos/{REPOSITORY}/deployments/{number}/statuses", state)
+
+    def run(self, run_id: str, state: str, text: str = "", environment: str | None = None, **changes: Any) -> None:
+        """Airflow has a run in this state."""
+        note = noted("Deployed", Marker(self.github.url, REPOSITORY, SHA, environment)) + text
+        run = self.listener.Run("sales", run_id, state, note, 3.2)
+        self.runs[run_id] = run._replace(**changes)
+
+    def report(self, run_id: str = "r1", announced: str | None = None) -> None:
+        """The listener does its work for one run."""
+        self.listener.report("sales", run_id, announced, self.api)
+
+    def end(self, run_id: str, state: str, **changes: Any) -> None:
+        """A run ends, which is reported."""
+        self.run(run_id, state, **changes)
+        self.report(run_id, state)
+
+    @property
+    def states(self) -> list[str]:
+        """The states of the commit's status, oldest first."""
+        return [one["state"] for one in self.github.statuses_of(SHA, CONTEXT)]
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last status."""
+        return self.github.statuses_of(SHA, CONTEXT)[-1]
+
+    @property
+    def posted(self) -> int:
+        """How many times something was written."""
+        return sum(one.method == "POST" for one in self.github.record)
+
+
+@contextmanager
+def reporting(listener: Any, monkeypatch: pytest.MonkeyPatch, **github: Any) -> Iterator[World]:
+    """Everything, with a GitHub that has one commit."""
+    with GitHubApi({SHA: None}, **github) as api:
+        made = World(listener, api)
+        monkeypatch.setattr(
+            listener, "read_run", lambda dag_id, run_id: made.runs.get(run_id) if dag_id == "sales" else None
+        )
+        yield made
