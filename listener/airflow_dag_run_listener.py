@@ -503,10 +503,10 @@ _REPORTER = Reporter(lambda dag_id, run_id, state: report(dag_id, run_id, state,
 os.register_at_fork(after_in_child=_REPORTER.forget)
 
 
-def _announced(dag_run: Any) -> None:
+def _announced(dag_run: Any, *, only_cleared: bool = False) -> None:
     """Take note of a run that somebody triggered. Scheduled ones have no marker, and whatever is wrong is not Airflow's."""
     try:
-        if dag_run.run_type == "manual":
+        if dag_run.run_type == "manual" and (not only_cleared or getattr(dag_run, "clear_number", 1)):
             _REPORTER.note(dag_run.dag_id, dag_run.run_id, str(dag_run.state))
     except Exception as error:  # noqa: BLE001 - Airflow 2 would stop its scheduler
         log.warning("A DAG run cannot be reported to GitHub: %s", type(error).__name__)
@@ -515,8 +515,7 @@ def _announced(dag_run: Any) -> None:
 @hookimpl
 def on_dag_run_running(dag_run: Any, msg: str) -> None:  # noqa: ARG001 - the hook's own names
     """A run that was cleared is pending again; of one that begins for the first time GitHub shows that already."""
-    if getattr(dag_run, "clear_number", 1):
-        _announced(dag_run)
+    _announced(dag_run, only_cleared=True)
 
 
 @hookimpl

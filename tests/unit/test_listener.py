@@ -160,6 +160,7 @@ def test_only_a_cleared_run_is_noted_when_it_runs(listener: Any, noted: Any) -> 
         lambda: "a run",
         lambda: a_dag_run(dag_id=["unhashable"], clear_number=1),
         lambda: Hostile(AttributeError("x")),
+        lambda: Hostile(RuntimeError("Zq8-detached")),
         lambda: Hostile(RuntimeError("Zq8-detached"), clear_number=1),
         lambda: Hostile(RuntimeError("Zq8-detached"), clear_number=1, run_type="manual", dag_id="sales"),
     ],
