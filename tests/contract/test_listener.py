@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrypoint.airflow.transport import Transport
+from entrypoint.airflow.v1 import V1
+from entrypoint.airflow.v2 import V2
 from entrypoint.gate import marker
 from entrypoint.gate.marker import Marker
 from entrypoint.github import deployments, statuses
-from entrypoint.github.statuses import CommitStatus, Subject
+from entrypoint.github.statuses import CommitStatus, Subject, is_about
 from entrypoint.models import CANCELLED
 from entrypoint.report.wording import ended_as
 from tests.support.listener import SOURCE, loaded
@@ -71,6 +74,46 @@ def test_they_have_the_same_words(listener: Any) -> None:
     assert listener.LONGEST_NOTE == marker._LONGEST
     assert dict(statuses.STATES) == listener.STATES
     assert listener.Marker._fields == Marker._fields
+
+
+def told(listener: Any, page: str, dag_id: str, run_id: str) -> bool:
+    """Whether a page is this run's, on which both agree."""
+    run = listener.Run(dag_id, run_id, "success", None)
+    assert listener._is_about(page, run) is is_about(page, Subject(dag_id, run_id, ""))
+    return is_about(page, Subject(dag_id, run_id, ""))
+
+
+@pytest.mark.parametrize("base", ["https://airflow.example.com", "http://127.0.0.1:8080/dags/sales/runs/r2"])
+@pytest.mark.parametrize(
+    "run_id", ["r1", "gh-8000000001-1+x", "manual__2026-01-31T09:30:15.1+00:00", "ä/b c&d=e", "runs", "sales"]
+)
+def test_the_page_of_a_run(listener: Any, base: str, run_id: str) -> None:
+    """The page that the action links to is the run's for both, and no other run's, even of one named like a part of it."""
+    others = {"r1", "r2", "r", "runs", "dags", "grid", "sales", "", "dag_run_id", "127.0.0.1:8080", "r1x"} - {run_id}
+    for airflow in (V1(Transport(base), "2.11.2"), V2(Transport(base), "3.3.2")):
+        page = airflow.run_url("sales", run_id)
+        assert told(listener, page, "sales", run_id)
+        assert [other for other in others if told(listener, page, "sales", other)] == []
+        assert [other for other in others - {"sales"} if told(listener, page, other, run_id)] == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "",
+        "http://[",
+        "r1",
+        "https://evil.example.com/?sales&r1",
+        "https://evil.example.com/?dag_id=sales&dag_run_id=r1",
+        "https://evil.example.com/sales/r1",
+        "https://evil.example.com/dags/other/grid?dag_run_id=r1&x=sales",
+        "https://evil.example.com/dags/sales/grid?dag_run_id=r2&dag_run_id=r1",
+        "https://evil.example.com/dags/sales%2Fruns%2Fr1",
+    ],
+)
+def test_a_page_of_another_form(listener: Any, page: str) -> None:
+    """A page that the action does not link to is no run's."""
+    assert not told(listener, page, "sales", "r1")
 
 
 class Asked:
