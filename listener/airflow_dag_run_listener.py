@@ -414,10 +414,6 @@ class Reporter:
     def __init__(self, do: Callable[[str, str, str | None], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._do = do
         self._clock = clock
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew: in a forked process neither thread nor lock are what they were."""
         self._turn = threading.Condition()
         self._waiting: OrderedDict[tuple[str, str], Event] = OrderedDict()
         self._thread: threading.Thread | None = None
@@ -498,9 +494,22 @@ class Reporter:
                     self._turn.wait(wait)
 
 
-_GITHUB = GitHub()
-_REPORTER = Reporter(lambda dag_id, run_id, state: report(dag_id, run_id, state, _GITHUB))
-os.register_at_fork(after_in_child=_REPORTER.forget)
+_GITHUB: GitHub
+_REPORTER: Reporter
+_PARENTS: list[GitHub] = []
+"""Of the processes that this one was forked from. Kept, for to close their connections takes locks that nobody may release."""
+
+
+def _begin() -> None:
+    """Begin, in a forked process anew: it has no thread, locks as they happened to be, and its parent's connections."""
+    global _GITHUB, _REPORTER  # noqa: PLW0603 - one of each in a process
+    _GITHUB = GitHub()
+    _PARENTS.append(_GITHUB)
+    _REPORTER = Reporter(lambda dag_id, run_id, state: report(dag_id, run_id, state, _GITHUB))
+
+
+_begin()
+os.register_at_fork(after_in_child=_begin)
 
 
 def _announced(dag_run: Any, *, only_cleared: bool = False) -> None:

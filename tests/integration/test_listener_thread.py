@@ -1,9 +1,12 @@
-"""Airflow's listener with its real thread and over real sockets: a whole outage, and Airflow in the meantime."""
+"""Airflow's listener with its real thread and over real sockets: a whole outage, and a process that was forked."""
 
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import time
+import warnings
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -105,3 +108,59 @@ def test_a_github_that_hangs(world: World) -> None:
         announce(world, f"r{number}")
     assert len(reporter._waiting) == RUNS
     assert (reporter._failures, len(world.github.record)) == (0, 1)
+
+
+def in_a_fork(work: Callable[[], None]) -> int:
+    """The exit code of a process that is forked to do this, and killed if it does not end."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # this process has threads: that is the point
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    ends: list[int] = []
+
+    def ended() -> bool:
+        found, status = os.waitpid(child, os.WNOHANG)
+        ends.extend([os.waitstatus_to_exitcode(status)] if found else [])
+        return bool(ends)
+
+    try:
+        until(ended, "the forked process")
+    finally:
+        if not ends:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    return ends[0]
+
+
+def test_a_forked_process(world: World) -> None:
+    """A process that is forked while much waits reports what it is told of itself, and nothing of its parent's."""
+    reporter = world.listener._REPORTER
+    for run_id in ("before", "child"):
+        world.begin(run_id, "production")
+    world.begin("parent")
+    announce(world, "before", "success", "production")
+    until(lambda: not reporter._waiting, "a report")
+    world.github.fault(Fault.HTML_503, times=WITHOUT_END, on=("GET", "/commits/*/statuses"))
+    announce(world, "parent")
+    until(lambda: reporter._failures > 1, "attempts")
+
+    def work() -> None:
+        own = world.listener._REPORTER
+        assert not own._waiting
+        announce(world, "child", "success", "production")
+        until(lambda: not own._waiting, "the report")
+
+    before = world.github.connections
+    with reporter._turn:  # as the thread may have it at that moment
+        assert in_a_fork(work) == 0
+    assert world.github.connections == before + 1
+    world.github.mend()
+    until(lambda: world.states == ["pending", "success"], "the parent's report")
+    ends = [world.github.deployment_states(one["id"]) for one in world.github.deployments]
+    assert ends == [["in_progress", "success"]] * 2

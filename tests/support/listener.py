@@ -61,8 +61,7 @@ def loaded() -> Iterator[Any]:
     sys.modules.update(_airflow())
     try:
         module = _module()
-        module._GITHUB = module.GitHub()
-        module._REPORTER = module.Reporter(module._REPORTER._do)
+        module._begin()
         yield module
     finally:
         with module._REPORTER._turn:  # its thread rests for ever

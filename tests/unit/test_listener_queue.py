@@ -216,13 +216,3 @@ def test_refused(world: World, listener: Any, caplog: pytest.LogCaptureFixture) 
         f"Given up to report the DAG run {run_id} of sales to GitHub: {why}"
         for run_id, why in (("r1", "404 'Not Found'"), ("r2", "KeyError"), ("r3", "OSError"))
     ]
-
-
-def test_it_forgets(world: World, listener: Any) -> None:
-    """A process that was forked has nothing of what its parent has to do, and no pause."""
-    world.outcome = raising(listener.LaterError("503", 1000.0))
-    world.note("r1")
-    world.pass_by(1)
-    world.reporter.forget()
-    assert (world.waiting, world.reporter._thread) == ([], None)
-    assert world.reporter.step() is None
