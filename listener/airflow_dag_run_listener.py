@@ -41,7 +41,8 @@ MOST = 1000
 GIVE_UP = 3600.0
 """Seconds for which a report is tried again."""
 PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-"""Seconds after the first, second … failure in a row. One pause for all reports: they all go to one GitHub."""
+"""Seconds after the first, second … failure in a row. One pause for all reports: they all go to one GitHub. Then it is
+another one's turn, for what fails may be this one alone."""
 SETTLES, SOON = 30.0, 0.25
 """Seconds that Airflow may take to commit what it has just announced, and after which the database is read again."""
 GRANTED = 3000.0
@@ -127,6 +128,7 @@ def marker_in(note: object) -> Marker | None:
     try:
         note.encode()
         (found,) = map(json.loads, (line[len(SIGN) :] for line in lines))
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or set(found) - {"environment"} != set(SHAPES):
@@ -462,18 +464,18 @@ class Reporter:
             self._do(*key, event.state)
         except NotYetError:
             state = event.state if now - event.since < SETTLES else None
-            return event._replace(state=state, due=now + SOON)
+            return event._replace(state=state, due=self._clock() + SOON)
         except LaterError as error:
+            pause = max(PAUSES[min(self._failures, len(PAUSES) - 1)], error.pause)
+            self._failures += 1
+            self._paused_until = self._clock() + pause
             if now - event.since >= GIVE_UP:
                 log.warning("Given up to report %s to GitHub: %s", name, error)
                 return None
-            pause = max(PAUSES[min(self._failures, len(PAUSES) - 1)], error.pause)
-            self._failures += 1
-            self._paused_until = now + pause
             if not self._trouble:
                 log.warning("Reports to GitHub fail, and are tried again for an hour: %s", error)
             self._trouble = str(error)
-            return event
+            return event._replace(due=self._paused_until)
         except GivenUpError as error:
             log.warning("Given up to report %s to GitHub: %s", name, error)
         except Exception as error:  # noqa: BLE001 - the thread must live, and a text may show a secret

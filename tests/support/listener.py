@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from tests.support.virtual import VirtualTime
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -78,6 +80,51 @@ def by_hand(listener: Any, do: Callable[[str, str, str | None], Any], clock: Cal
     reporter = listener.Reporter(do, clock)
     reporter._thread = Idle()
     return reporter
+
+
+class ByHand:
+    """A reporter, its clock, and what was tried: when, which run, announced as what. `outcome` is called at each try."""
+
+    def __init__(self, listener: Any) -> None:
+        self.time = VirtualTime(0.0)
+        self.tried: list[tuple[float, str, str | None]] = []
+        self.outcome: Callable[[str, str | None], bool] = lambda *_: True
+        self.reporter = by_hand(listener, self._do, self.time.clock)
+
+    def note(self, run_id: str, state: str = "success") -> None:
+        """An announcement."""
+        self.reporter.note("sales", run_id, state)
+
+    def pass_by(self, seconds: float) -> None:
+        """Let the thread do what it does in so many seconds."""
+        until = self.time.now + seconds
+        for _ in range(100_000):
+            wait = self.reporter.step()
+            if wait != 0.0 and (wait is None or self.time.now + wait >= until):
+                break
+            self.time.now += wait
+        else:
+            raise AssertionError("It never rests")
+        self.time.now = max(until, self.time.now)
+
+    @property
+    def waiting(self) -> list[str]:
+        """The runs that wait."""
+        return [run_id for _, run_id in self.reporter._waiting]
+
+    def _do(self, dag_id: str, run_id: str, state: str | None) -> bool:
+        assert dag_id == "sales"
+        self.tried.append((self.time.now, run_id, state))
+        return self.outcome(run_id, state)
+
+
+def raising(error: Exception) -> Callable[..., bool]:
+    """An outcome."""
+
+    def outcome(*_: Any) -> bool:
+        raise error
+
+    return outcome
 
 
 @cache

@@ -71,6 +71,7 @@ def test_a_marker(listener: Any, note: str, environment: str | None) -> None:
         line(api_url=f"https://{'x' * 201}"),
         line().replace('"repository"', '"repo"'),
         f"\ud800\n{line()}",
+        line(environment="\ud800"),
         f"{'x' * 1000}\n{line()}",
         f"{line()}{' ' * 10_000_000}",
     ],
