@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import jwt
@@ -204,7 +204,7 @@ class GitHub:
         self._granted: tuple[Access, str, float] | None = None
 
     def ask(self, access: Access, method: str, path: str, body: Any = None, **params: str | int) -> Any:
-        """Send once and return the JSON that comes back. Raises LaterError, GivenUpError."""
+        """Send once and return the objects that GitHub lists, or the one that it has made. Raises LaterError, GivenUpError."""
         return self._send(access, self._token(access), method, path, json=body, params=params)
 
     def _token(self, access: Access) -> str:
@@ -237,13 +237,18 @@ class GitHub:
                 method, url, headers=headers, auth=signed, timeout=TIMEOUT, allow_redirects=False, **content
             )
             if answer.status_code in (200, 201):
-                return answer.json()
+                content = answer.json()
         except (requests.RequestException, ValueError) as error:
             raise LaterError(f"{method} {path}: {type(error).__name__}") from None
-        self._refused(answer, f"{method} {path} answered {answer.status_code}{_words(answer)}")
-        return None
+        if answer.status_code not in (200, 201):
+            self._refused(answer, f"{method} {path} answered {answer.status_code}{_words(answer, token)}")
+        made = answer.status_code == 201 and isinstance(content, dict)
+        listed = isinstance(content, list) and all(isinstance(one, dict) for one in content)
+        if not (listed if method == "GET" else made):
+            raise LaterError(f"{method} {path} was answered by somebody else than GitHub")
+        return content
 
-    def _refused(self, answer: requests.Response, what: str) -> None:
+    def _refused(self, answer: requests.Response, what: str) -> NoReturn:
         status, pause = answer.status_code, _asked_pause(answer)
         limited = status == 403 and (pause or "rate limit" in answer.text.lower())
         if status == 401:
@@ -264,15 +269,16 @@ def _asked_pause(answer: requests.Response) -> float:
     return 0.0
 
 
-def _words(answer: requests.Response) -> str:
+def _words(answer: requests.Response, token: str) -> str:
+    """Return what GitHub says, or what a gateway does: that may be the request, token included."""
     try:
         message = answer.json()["message"]
     except (ValueError, LookupError, TypeError):
         return ""
-    return f": {str(message)[:200]!r}"
+    return f": {str(message).replace(token, '***')[:200]!r}"
 
 
-def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> None:
+def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> bool:
     """Report a run as the database has it now, unless it has no marker or GitHub shows that state already.
 
     Args:
@@ -280,6 +286,9 @@ def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> N
         run_id: the run.
         announced: the state that Airflow has announced; None: whatever it is.
         github: who is told.
+
+    Returns:
+        Whether GitHub was asked, and answered.
 
     Raises:
         NotYetError, LaterError, GivenUpError: it could not be reported, for now or for good.
@@ -290,7 +299,7 @@ def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> N
         raise LaterError(f"Airflow's database cannot be read ({type(error).__name__})") from None
     marker = marker_in(run.note) if run is not None else None
     if run is None or marker is None:
-        return
+        return False
     if announced is not None and run.state != announced:
         raise NotYetError
     access = read_access()
@@ -302,6 +311,7 @@ def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> N
         _move_status(github, access, marker, run)
     else:
         _move_deployment(github, access, marker, run)
+    return True
 
 
 def _move_status(github: GitHub, access: Access, marker: Marker, run: Run) -> None:
@@ -413,7 +423,7 @@ class Event(NamedTuple):
 class Reporter:
     """The queue and the thread. `note` is called where nothing may take time or go wrong."""
 
-    def __init__(self, do: Callable[[str, str, str | None], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, do: Callable[[str, str, str | None], bool], clock: Callable[[], float] = time.monotonic) -> None:
         self._do = do
         self._clock = clock
         self._turn = threading.Condition()
@@ -461,7 +471,7 @@ class Reporter:
         """Return what still has to be done, None if nothing has to."""
         name = f"the DAG run {key[1]} of {key[0]}"
         try:
-            self._do(*key, event.state)
+            asked = self._do(*key, event.state)
         except NotYetError:
             state = event.state if now - event.since < SETTLES else None
             return event._replace(state=state, due=self._clock() + SOON)
@@ -481,9 +491,10 @@ class Reporter:
         except Exception as error:  # noqa: BLE001 - the thread must live, and a text may show a secret
             log.warning("Given up to report %s to GitHub: %s", name, type(error).__name__)
         else:
-            if self._trouble:
+            if asked and self._trouble:
                 log.info("Reports to GitHub work again")
-            self._failures, self._trouble = 0, ""
+            if asked:
+                self._failures, self._trouble = 0, ""
         return None
 
     def _work(self) -> None:

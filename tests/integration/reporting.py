@@ -53,9 +53,10 @@ class World:
         run = self.listener.Run("sales", run_id, state, note, 3.2)
         self.runs[run_id] = run._replace(**changes)
 
-    def report(self, run_id: str = "r1", announced: str | None = None) -> None:
-        """The listener does its work for one run."""
-        self.listener.report("sales", run_id, announced, self.api)
+    def report(self, run_id: str = "r1", announced: str | None = None) -> bool:
+        """The listener does its work for one run. Whether it asked GitHub."""
+        asked: bool = self.listener.report("sales", run_id, announced, self.api)
+        return asked
 
     def end(self, run_id: str, state: str, **changes: Any) -> None:
         """A run ends, which is reported."""

@@ -42,6 +42,7 @@ def test_a_status(world: World, state: str, moved: str) -> None:
     for _ in range(2):
         world.end("r1", "running")
     world.end("r1", "success")
+    assert world.report() is True
     assert world.states == ["pending", moved, "pending", "success"]
     assert world.posted == 3
 
@@ -144,9 +145,10 @@ def test_runs_that_are_none_of_its_business(world: World) -> None:
     """A run without a marker, or that is gone, reads no connection and sends nothing."""
     Connection.known.clear()
     for note in (None, "Deployed", "airflow-dag-run: {}"):
-        world.end("r1", "success", note=note)
+        world.run("r1", "success", note=note)
+        assert world.report("r1", "success") is False
     world.runs.clear()
-    world.report("r1", "success")
+    assert world.report("r1", "success") is False
     assert world.github.record == []
 
 

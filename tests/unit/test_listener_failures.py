@@ -126,3 +126,15 @@ def test_those_that_are_given_up_are_no_storm(world: ByHand, listener: Any) -> N
     moments = [moment for moment, *_ in world.tried]
     assert min(later - earlier for earlier, later in pairwise(moments)) >= 60
     assert world.waiting == []
+
+
+def test_what_says_nothing_about_github(world: ByHand, listener: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A run for which GitHub was not asked does not end the trouble: nobody knows yet whether it is over."""
+    world.outcome = lambda run_id, _: not run_id.startswith("r") and raising(listener.LaterError("503"))()
+    world.note("github")
+    for number in range(20):
+        world.note(f"r{number}")
+    world.pass_by(100)
+    assert world.waiting == ["github"]
+    assert [moment for moment, run_id, _ in world.tried if run_id == "github"] == [0, 2, 7, 17, 37, 77]
+    assert len(caplog.messages) == 1

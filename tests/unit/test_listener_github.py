@@ -59,9 +59,9 @@ def test_what_a_request_carries(world: Callable[..., World], tmp_path: Path, mon
     """A request shows the token, whatever a ~/.netrc says, names the version of the API, and is bounded in time."""
     (tmp_path / ".netrc").write_text("default login somebody password Zq8-somebody-else\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    one = world(answer(200, [1]), answer(201, {"id": 7}))
+    one = world(answer(200, [{"id": 1}]), answer(201, {"id": 7}))
 
-    assert one.ask(per_page=100, environment="a&b") == [1]
+    assert one.ask(per_page=100, environment="a&b") == [{"id": 1}]
     assert one.ask("POST", body={"state": "success"}) == {"id": 7}
     get, post = one.script.sent
     assert [sent.request.method for sent in one.script.sent] == ["GET", "POST"]
@@ -98,6 +98,9 @@ def test_what_a_request_carries(world: Callable[..., World], tmp_path: Path, mon
         (answer(429, {}, X_RateLimit_Remaining="1", X_RateLimit_Reset=str(int(NOW) + 90)), 0),
         (answer(200, b"<html>Sign in"), 0),
         (answer(200, b""), 0),
+        (answer(200, {}), 0),
+        (answer(200, None), 0),
+        (answer(200, ["success"]), 0),
         (answer(201, b'{"id": '), 0),
         (answer(200, b"\xff\xfe[]", "application/json"), 0),
         (requests.ConnectionError("Zq8"), 0),
@@ -139,6 +142,22 @@ def test_what_will_not_work(world: Callable[..., World], listener: Any, given: b
         one.ask("POST", body={})
     assert str(caught.value) == f"POST {PATH} {said}"
     assert len(one.script.sent) == 1
+
+
+@pytest.mark.parametrize("given", [answer(200, {}), answer(200, {"id": 7}), answer(201, []), answer(200, b"<html>")])
+def test_what_was_not_made(world: Callable[..., World], listener: Any, given: bytes) -> None:
+    """A write is done only when GitHub says that it has made something: a gateway may answer 200 to anything."""
+    with pytest.raises(listener.LaterError):
+        world(given).ask("POST", body={})
+
+
+def test_a_token_that_comes_back(world: Callable[..., World], listener: Any) -> None:
+    """A gateway that shows the request in its refusal does not get the token into Airflow's log, not by half either."""
+    for before in ("", "x" * 170):
+        with pytest.raises(listener.GivenUpError) as caught:
+            world(answer(403, {"message": f"{before}Authorization: Bearer {TOKEN}"})).ask()
+        assert "Authorization: Bearer ***" in str(caught.value)
+        assert TOKEN[:8] not in str(caught.value)
 
 
 def test_no_secret_is_shown(world: Callable[..., World], listener: Any) -> None:
