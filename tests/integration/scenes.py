@@ -341,3 +341,12 @@ RECIPES = (
     "trigger-then-wait",
 )
 """The workflows in `examples/workflows` that are about what a DAG run is good for, whichever Airflow it is on."""
+
+DETACHED = (
+    "detached-after-deployment",
+    "detached-after-status",
+    "detached-deployment",
+    "detached-status",
+    "detached-sweep",
+)
+"""The workflows in `examples/workflows` for runs that nobody waits for."""

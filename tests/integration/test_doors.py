@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dev.runner import Process, Step
-from tests.integration.scenes import DEPLOYMENTS, RECIPES, SCENES, Scene
+from tests.integration.scenes import DEPLOYMENTS, DETACHED, RECIPES, SCENES, Scene
 from tests.support.gate import run_step
 from tests.support.virtual import VirtualTime
 
@@ -130,7 +130,7 @@ def test_the_last_known_state(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 FILES = sorted((Path(__file__).parents[2] / "examples" / "workflows").glob("*.yml"))
-DOORS = [file for file in FILES if file.stem not in (*DEPLOYMENTS, *RECIPES)]
+DOORS = [file for file in FILES if file.stem not in (*DEPLOYMENTS, *DETACHED, *RECIPES)]
 
 
 @pytest.mark.parametrize("file", DOORS, ids=lambda file: file.stem)

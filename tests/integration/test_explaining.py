@@ -278,7 +278,7 @@ def test_a_wide_run_whose_time_is_over(version: Version) -> None:
         outcome = run_gate(fake, timeout="300")
 
     assert outcome.result == "timeout"
-    assert [blocker.title for blocker in outcome.blockers] == ["The pool tiny is full"]
+    assert [blocker.title for blocker in outcome.blockers] == ["The pool tiny has no slots"]
     assert "late" in outcome.blockers[0].detail
 
 
