@@ -86,7 +86,8 @@ def test_nothing_was_begun(world: World, environment: str | None) -> None:
         world.begin("r2", environment)
         world.begin("r1", "staging")
     before = world.posted
-    world.end("r1", "success", environment=environment)
+    for state in ("success", "failed"):
+        world.end("r1", state, environment=environment)
     assert world.posted == before
 
 
@@ -133,12 +134,13 @@ def test_another_place(world: World, wrong: dict[str, str], said: str) -> None:
     assert world.github.record == []
 
 
-def test_the_same_place_written_otherwise(world: World) -> None:
+def test_the_same_place_written_otherwise(listener: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Capitals in the repository, and a slash behind the API's address, make no difference."""
-    world.begin()
-    world.connect(password=world.github.token, host=f"{world.github.url}/")
-    world.end("r1", "success", note=noted("", Marker(f"{world.github.url}/", REPOSITORY, SHA, None)))
-    assert world.states == ["pending", "success"]
+    with reporting(listener, monkeypatch, repositories=("Octo-Org/sales",)) as world:
+        world.begin()
+        world.connect(password=world.github.token, host=f"{world.github.url}/")
+        world.end("r1", "success", note=noted("", Marker(f"{world.github.url}/", "Octo-Org/sales", SHA, None)))
+        assert world.states == ["pending", "success"]
 
 
 def test_runs_that_are_none_of_its_business(world: World) -> None:
@@ -193,7 +195,9 @@ def test_a_run_that_was_cancelled(world: World, state: str) -> None:
         (("extract", "load[3]"), "The DAG run failed after 3 s: extract, load[3]"),
         (tuple(LONG), "The DAG run failed after 3 s: task_with_quite_a_long_name_0, "),
         (tuple("ab" * 10 + "c"), f"The DAG run failed after 3 s: {', '.join('ab' * 10)}, …"),
-        (("x" * 250,), "The DAG run failed after 3 s: xxx"),
+        (("x" * 110,), f"The DAG run failed after 3 s: {'x' * 110}"),
+        (("x" * 111,), f"The DAG run failed after 3 s: {'x' * 109}…"),
+        (("x" * 250,), f"The DAG run failed after 3 s: {'x' * 109}…"),
     ],
 )
 def test_what_failed(world: World, failed: tuple[str, ...], told: str) -> None:
@@ -203,4 +207,4 @@ def test_what_failed(world: World, failed: tuple[str, ...], told: str) -> None:
     described = world.last["description"]
     assert described.startswith(told)
     assert len(described) <= 140
-    assert described.endswith("…") is (len(", ".join(failed)) > 80 or len(failed) > 20)
+    assert described.endswith("…") is (len(", ".join(failed)) > 110 or len(failed) > 20)
