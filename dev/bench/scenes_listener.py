@@ -51,8 +51,9 @@ def play(options: Options) -> Result:
             one.live(number)
             if mood == _MOODS[-1]:
                 time.sleep(max(0.0, began + _OUTAGE - time.monotonic()))
-            github.mood = "well"
-            one.drain(lost=mood in _LOST)
+            if mood not in _LOST:
+                github.mood = "well"
+            one.drain()
     note = (
         f"{_RUNS} DAG runs, each with one task that needs no process and a marker in its note, triggered one after the other. "
         f"The last row's GitHub is down for {_OUTAGE:.0f} s. Reported: once it answers again; twice: more than once."
@@ -113,19 +114,20 @@ class _Play:
         self._row.add("gap", max((later - earlier for earlier, later in pairwise(beats)), default=0))
         self._row.add("resident", _resident(pid))
 
-    def drain(self, *, lost: bool) -> None:
+    def drain(self) -> None:
         """Return when the listener has nothing left to do, and note what it has done."""
 
         def done() -> bool:
-            if lost:
-                return self._lost() - self._given_up >= _RUNS
-            return all(self._github.reported[commit] for commit in self._commits)
+            return sum(map(bool, self._counts())) + self._lost() - self._given_up >= _RUNS
 
         until(done, "the listener is done", _LIMIT)
-        counts = [self._github.reported[commit] for commit in self._commits]
+        counts = self._counts()
         self._row.add("reported", sum(count > 0 for count in counts))
         self._row.add("twice", sum(count > 1 for count in counts))
         self._row.add("given_up", self._lost() - self._given_up)
+
+    def _counts(self) -> list[int]:
+        return [self._github.reported[commit] for commit in self._commits]
 
     def _lost(self) -> int:
         return len(re.findall("Given up to report the DAG run", self._log.read_text(errors="replace")))
