@@ -320,12 +320,9 @@ def _move_status(github: GitHub, access: Access, marker: Marker, run: Run) -> No
     Where another run of the DAG has the status by now, only a failure is reported: none is ever hidden.
     """
     context, repository = f"airflow / {run.dag_id}"[:LONGEST_NAME], f"/repos/{marker.repository}"
-    every = [
-        one
-        for one in _pages(github, access, f"{repository}/commits/{marker.commit}/statuses")
-        if str(one.get("context")).casefold()
-        == context.casefold()  # GitHub does not tell capital letters from small ones
-    ]
+    pages = _pages(github, access, f"{repository}/commits/{marker.commit}/statuses")
+    # GitHub does not tell capital letters from small ones.
+    every = [one for one in pages if str(one.get("context")).casefold() == context.casefold()]
     ours = next((one for one in every if _is_about(str(one.get("target_url") or ""), run)), None)
     if ours is None:
         log.info("Nothing on GitHub stands for the DAG run %s of %s", run.run_id, run.dag_id)
