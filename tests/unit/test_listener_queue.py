@@ -100,3 +100,18 @@ def test_others_go_on_meanwhile(world: ByHand, listener: Any) -> None:
         world.note(run_id)
     world.pass_by(0.1)
     assert [run_id for _, run_id, _ in world.tried] == ["r1", "r2", "r3"]
+
+
+def test_an_announcement_at_the_last_moment(world: ByHand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is announced between the thread's look and its rest is not left for the next announcement."""
+
+    def step() -> float | None:
+        if world.waiting:
+            raise EOFError
+        world.note("r1")
+        return None
+
+    monkeypatch.setattr(world.reporter, "step", step)
+    monkeypatch.setattr(world.reporter._turn, "wait", lambda _: pytest.fail("It rests"))
+    with pytest.raises(EOFError):
+        world.reporter._work()
