@@ -122,9 +122,9 @@ class Detach:
             run = self._read(look) or run
         state: State = "pending"
         if run.ended:
-            state = "success" if run.state == "success" and not run.cancelled else "failure"
+            end: State = "success" if run.state == "success" and not run.cancelled else "failure"
             self._leave_to_listener(airflow, run)
-            self._move(target, state, self._ending(airflow, extras, run))
+            state = self._move(target, end, self._ending(airflow, extras, run))
         number = target.number if isinstance(target, Deployment) else None
         url = target.url if isinstance(target, CommitStatus) else None
         what = _WHAT[self._settings.report_to]
@@ -171,13 +171,16 @@ class Detach:
             return CommitStatus(self._repository, marker.commit, subject)
         return Deployment(self._repository, marker.commit, marker.environment, subject)
 
-    def _move(self, target: CommitStatus | Deployment, state: State, description: str) -> None:
+    def _move(self, target: CommitStatus | Deployment, state: State, description: str) -> State:
         """Make sure that this is the state. Repeated as a whole: it looks before it adds anything.
 
-        Of two runs with one status the later one's counts, but for a failure: that is never hidden.
+        Of two runs with one status the later one's counts, but for a failure: no run that has ended already hides it.
+
+        Returns:
+            The state that GitHub shows then.
         """
 
-        def step() -> None:
+        def step() -> State:
             last = target.last()
             if last is None and not self._settings.trigger:
                 raise ActionError(
@@ -192,11 +195,15 @@ class Detach:
             elif self._settings.trigger and last.state == "pending":
                 raise self._taken(target.name, last.about, "This one is there all the same.")
             else:
-                needed = self._settings.trigger or state == "failure"
-            if needed:
-                target.add(state, description)
+                hides = state == "success" and last.state == "failure"
+                needed = state == "failure" or (self._settings.trigger and not hides)
+            if not needed:
+                assert last is not None  # noqa: S101 - where there is nothing, something is needed
+                return last.state
+            target.add(state, description)
+            return state
 
-        self._read(step)
+        return self._read(step)
 
     def _taken(self, name: str, page: str, done: str) -> RunExists:
         return RunExists(

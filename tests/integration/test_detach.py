@@ -643,3 +643,17 @@ def test_a_sweep_that_loses_answers(fake: FakeAirflow, github: GitHubApi, kind: 
 
     assert gate(fake, github, kind, **ONLY_THERE).result == "success"
     assert states(github, kind) == [pending(kind), "success"]
+
+
+def test_an_old_success_hides_no_later_failure(fake: FakeAirflow, github: GitHubApi) -> None:
+    """A step that only finds its run again, ended well, does not cover the failure of a later run of the same DAG."""
+    begun(github, fake, "commit-status")
+    fake.set_run_state("sales", RUN_ID, "success")
+    gate(fake, github, **ONLY_THERE)
+    github.report(HEAD, "failure", NAME, page(fake, "another"))
+    outcome = gate(fake, github, run_id=RUN_ID, conf="{}")
+
+    assert outcome.result == "success"
+    assert states(github) == ["pending", "success", "failure"]
+    assert outcome.report is not None
+    assert outcome.report.state == "failure"
