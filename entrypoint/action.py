@@ -105,6 +105,8 @@ class Gate:
         if self._settings.wait:
             run = self._follow(airflow, explain, run)
             self._deploy.require(run)
+        elif run.ended:
+            self._learn_tasks(explain, run)
         red_tasks = self._settings.fail_on_failed_tasks and has_red_tasks(run, self.outcome.tasks)
         result = judge(run, self.outcome.taken_over, wait=self._settings.wait, red_tasks=red_tasks)
         self._learn(result=result)
@@ -202,8 +204,7 @@ class Gate:
             now = self._clock()
             self._learn(run=run, waited=now - self._since, state_for=now - entered)
             self._line.allow(AT_THE_END)
-            if (tasks := explain.read_tasks(run)) is not None:
-                self._learn(tasks=tasks.instances, unread=tasks.unread, unread_succeeded=tasks.unread_succeeded)
+            self._learn_tasks(explain, run)
             again = self._look_again(airflow, run)
             if again.ended == run.ended:
                 self._learn(run=again)
@@ -211,6 +212,10 @@ class Gate:
             self._console.cleared(run)
             self._line.allow(self._since + settings.timeout - self._clock())
             run = again
+
+    def _learn_tasks(self, explain: Explainer, run: DagRun) -> None:
+        if (tasks := explain.read_tasks(run)) is not None:
+            self._learn(tasks=tasks.instances, unread=tasks.unread, unread_succeeded=tasks.unread_succeeded)
 
     def _seen(self, explain: Explainer, run: DagRun) -> None:
         """Remember the run as it is at each look: the next one may end the wait with an error."""

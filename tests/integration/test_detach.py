@@ -528,15 +528,17 @@ def test_a_sweep(fake: FakeAirflow, github: GitHubApi, kind: str, state: str, se
 
 @pytest.mark.parametrize("version", get_args(Version))
 def test_a_sweep_names_the_failed_tasks(github: GitHubApi, version: Version) -> None:
-    """A failure is settled with the names of the failed tasks, within the room that GitHub has."""
+    """A failure is settled with the names of the failed tasks within GitHub's room, and the step names them too."""
     tasks = tuple(FakeTask(f"transform_the_sales_of_region_{n}", ends="failed") for n in range(9))
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=1)]) as fake:
         begun(github, fake, "commit-status")
-        gate(fake, github, **ONLY_THERE)
+        outcome = gate(fake, github, **ONLY_THERE)
 
     text = github.statuses_of(HEAD)[-1]["description"]
     assert "transform_the_sales_of_region_0, transform" in text
     assert len(text) == 140
+    assert len(outcome.failed_tasks) == 9
+    assert "transform_the_sales_of_region_0" in summary(outcome, CONTEXT)
 
 
 @pytest.mark.parametrize("version", get_args(Version))
