@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from entrypoint.github.statuses import (
     NOBODY,
     PAGE,
-    PAGES,
     STATES,
     Last,
+    every,
     list_of,
     made_by,
     may_write_by,
@@ -72,16 +72,10 @@ class Deployment:
 
     def _found(self) -> Iterator[int]:
         """Yield the ids of the deployments that stand for this DAG run."""
-        for page in range(1, PAGES + 1):
-            answer = self._repository.get(
-                "/deployments", sha=self._commit, environment=self.name, task=_TASK, per_page=PAGE, page=page
-            )
-            deployments = list_of(answer, self.permission)
-            for deployment in deployments:
-                if _payload(deployment.get("payload")) == self._payload:
-                    yield int(deployment["id"])
-            if len(deployments) < PAGE:
-                return
+        filters = {"sha": self._commit, "environment": self.name, "task": _TASK}
+        for deployment in every(self._repository, "/deployments", self.permission, **filters):
+            if _payload(deployment.get("payload")) == self._payload:
+                yield int(deployment["id"])
 
     def _body(self, ref: str) -> dict[str, Any]:
         return {

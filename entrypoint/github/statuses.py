@@ -5,6 +5,7 @@ It sends once and decides nothing: whether a state has to be added is known to w
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -21,7 +22,7 @@ State = Literal["pending", "success", "failure"]
 NOBODY = "0" * 40
 """The SHA of no commit. A write about it makes nothing: GitHub answers 422 to who may write, and 403 to who may not."""
 PAGE = 100
-PAGES = 10
+_PAGES = 10
 """GitHub keeps 1,000 statuses of one name for a commit."""
 _LONGEST, _LONGEST_NAME = 140, 255
 """Characters of a description, and of a status's name, that GitHub takes. A DAG's id may have 250."""
@@ -96,7 +97,7 @@ class CommitStatus:
 
     def rival(self, since: int) -> str | None:
         """Return the page of another DAG run that has taken the same name after the status with this id."""
-        newer = (one for one in self._all() if one.number > since)
+        newer = takewhile(lambda one: one.number > since, self._all())
         return next((one.about for one in newer if not one.ours), None)
 
     def add(self, state: State, description: str) -> None:
@@ -106,18 +107,13 @@ class CommitStatus:
 
     def _all(self) -> Iterator[Last]:
         """Yield the statuses of this name, the newest first."""
-        for page in range(1, PAGES + 1):
-            answer = self._repository.get(f"/commits/{self._commit}/statuses", per_page=PAGE, page=page)
-            statuses = list_of(answer, self.permission)
-            for status in statuses:
-                # GitHub makes no difference between capital and small letters here.
-                if str(status.get("context")).casefold() == self.name.casefold():
-                    self.url = str(status.get("url") or "")
-                    about = str(status.get("target_url") or "")
-                    ours = is_about(about, self._subject)
-                    yield Last(number_of(status), STATES.get(str(status.get("state")), "failure"), ours, about)
-            if len(statuses) < PAGE:
-                return
+        for status in every(self._repository, f"/commits/{self._commit}/statuses", self.permission):
+            # GitHub makes no difference between capital and small letters here.
+            if str(status.get("context")).casefold() == self.name.casefold():
+                self.url = str(status.get("url") or "")
+                about = str(status.get("target_url") or "")
+                ours = is_about(about, self._subject)
+                yield Last(number_of(status), STATES.get(str(status.get("state")), "failure"), ours, about)
 
     def _body(self, state: State, description: str) -> dict[str, str]:
         return {
@@ -158,6 +154,15 @@ def number_of(one: Mapping[str, Any]) -> int:
     """Return GitHub's id of a thing: the greater, the later it was made."""
     number = one.get("id")
     return number if isinstance(number, int) else 0
+
+
+def every(repository: Repository, path: str, permission: str, **filters: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects that GitHub lists there, page by page, as far as they are wanted. Raises the errors of `list_of`."""
+    for page in range(1, _PAGES + 1):
+        found = list_of(repository.get(path, **filters, per_page=PAGE, page=page), permission)
+        yield from found
+        if len(found) < PAGE:
+            return
 
 
 def list_of(answer: Answer, permission: str) -> list[dict[str, Any]]:
