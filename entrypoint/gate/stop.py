@@ -1,8 +1,9 @@
 """Stop a DAG run that this step is answerable for, and make sure that it stays stopped.
 
 The scheduler may overwrite a run that was just marked failed, even with `success` (airflow-3.md 7): hence the second look, and
-the mark in the run's note by which a later attempt knows what happened. A task that was just starting may do the same with
-its own state, and then goes on although its run has failed (seen once in 48 times on Airflow 2.11.2): hence the look at tasks.
+the mark in the run's note by which a later attempt knows what happened. A task that was just starting may do the same: the
+process of one on Airflow 2.11.2 reads its task instance, looks up its host's name, and writes back what it has read, after
+which task and run are `running` again (each time if that takes long; otherwise once in 48 times). Hence the look at tasks.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from dev.airflow import AIRFLOW_2, LocalAirflow
 from dev.airflow_settings import ROOT
 from dev.runner import Context
 from entrypoint.gate.marker import Marker, noted
-from tests.airflow.job import PATIENCE, REQUEST, Job, open_gate, patch, post, task_states, the_run, until
+from tests.airflow.job import PATIENCE, REQUEST, Job, at_work, open_gate, patch, post, the_run, until
 from tests.support.doors import GitHubApi
 from tests.support.doors.github import REPOSITORY
 from tests.support.fake_airflow.faults import Fault
@@ -138,7 +138,7 @@ class Detached:
         self._settle("again", ["pending", "success"])
         body = {"dry_run": False, "only_failed": False, "reset_dag_runs": True, "dag_run_id": "again-1"}
         post(self._airflow, "/dags/quick_success/clearTaskInstances", body)
-        until(lambda: task_states(self._airflow, "held", "by-hand-1")["hold"] == "running", "running")
+        until(lambda: at_work(self._airflow, "held", "by-hand-1"), "at work")
         patch(self._airflow, "/dags/held/dagRuns/by-hand-1", state="failed")
         self._settle("again", ["pending", "success", "pending", "success"])
         for play, end in (("success", "success"), ("failure", "failure"), ("timeout", "failure")):

@@ -166,6 +166,12 @@ def task_states(airflow: LocalAirflow, dag_id: str, run_id: str) -> dict[str, st
     return {task["task_id"]: task["state"] for task in page["task_instances"]}
 
 
+def at_work(airflow: LocalAirflow, dag_id: str, run_id: str) -> bool:
+    """Whether a task of a DAG run has a process of its own, before which a stop may be undone (`gate/stop.py`)."""
+    page = get(airflow, f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
+    return any(task["state"] == "running" and task["pid"] for task in page["task_instances"])
+
+
 def executions(airflow: LocalAirflow, run_id: str) -> Counter[str]:
     """How often each task was executed, by the tasks' own record (`dags/executions.py`)."""
     file = airflow.home / "executions" / run_id

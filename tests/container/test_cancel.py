@@ -1,6 +1,5 @@
 """Cancelling the workflow, and killing the step, against real Airflows: the DAG run does not run on unwatched."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from dev.airflow import LocalAirflow
 from dev.runner import Container, RunningStep, Step
+from tests.airflow.job import at_work, patch, until
 from tests.container.storm import DAG, state_of
 
 PATIENCE = 60
@@ -29,21 +29,11 @@ def step_of(airflow: LocalAirflow, container: Container, workspace: Path, **more
 
 @pytest.fixture
 def waiting(airflow: LocalAirflow, step: Step, tmp_path: Path) -> Iterator[RunningStep]:
-    """That step, once the task of its DAG run is running: a run that is stopped earlier may come back to life at once."""
+    """That step, once the task of its DAG run is at work: a run that is stopped earlier may come back to life at once."""
     with step.start() as running:
         running.wait_for("The DAG run is running", PATIENCE)
-        deadline = time.monotonic() + PATIENCE
-        while task_states(airflow, tmp_path.name) != ["running"]:
-            assert time.monotonic() < deadline, running.lines
-            time.sleep(0.2)
+        until(lambda: at_work(airflow, DAG, tmp_path.name), "at work")
         yield running
-
-
-def task_states(airflow: LocalAirflow, run_id: str) -> list[str | None]:
-    """The states of the run's task instances, by Airflow's own record."""
-    with airflow.session() as session:
-        path = f"{airflow.url}{airflow.api}/dags/{DAG}/dagRuns/{run_id}/taskInstances"
-        return [task["state"] for task in session.get(path, timeout=PATIENCE).json()["task_instances"]]
 
 
 def test_cancel(airflow: LocalAirflow, step: Step, waiting: RunningStep, tmp_path: Path) -> None:
@@ -86,14 +76,7 @@ def test_left(airflow: LocalAirflow, container: Container, tmp_path: Path, input
     post = step.run("post")
     assert post.exit_code == 0, post.log
     assert state_of(airflow, tmp_path.name) == "running"
-    stop(airflow, made.outputs["run_id"])
-
-
-def stop(airflow: LocalAirflow, run_id: str) -> None:
-    """End a run that nobody needs any more."""
-    with airflow.session() as session:
-        path = f"{airflow.url}{airflow.api}/dags/{DAG}/dagRuns/{run_id}"
-        session.patch(path, json={"state": "failed"}, timeout=PATIENCE).raise_for_status()
+    patch(airflow, f"/dags/{DAG}/dagRuns/{tmp_path.name}", state="failed")
 
 
 def test_post_after_success(airflow: LocalAirflow, container: Container, tmp_path: Path) -> None:
