@@ -61,5 +61,6 @@ class Repository:
                 f"{answer.source}: {answer.detail}",
                 "Re-run this job later, or give github_token one with a limit of its own.",
                 status=403,
+                retry_after=answer.retry_after,
             )
         return answer

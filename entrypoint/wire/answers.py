@@ -43,6 +43,7 @@ class Answer(NamedTuple):
         server: who says that it answered: the header `Server`.
         cookies: those that it set, by name.
         party: who was asked.
+        retry_after: seconds that the server asked us to wait, if it did.
     """
 
     status: int
@@ -52,6 +53,7 @@ class Answer(NamedTuple):
     server: str = ""
     cookies: Mapping[str, str] = MappingProxyType({})
     party: Party = AIRFLOW
+    retry_after: float | None = None
 
     def __repr__(self) -> str:
         """Show nothing that may hold a secret."""
@@ -118,13 +120,14 @@ def read(source: str, response: requests.Response, party: Party = AIRFLOW, *, re
     """
     source = origin_of(source, response)
     status = response.status_code
+    retry_after = _retry_after(response.headers.get("Retry-After"))
     if status == 429 or status >= 500:
         raise AirflowUnreachable(
             f"{party.name} answers {status}",
             f"{source}.",
             TRY_LATER if party is AIRFLOW else f"Look how it is ({party.where}). {RE_RUN}",
             status=status,
-            retry_after=_retry_after(response.headers.get("Retry-After")),
+            retry_after=retry_after,
         )
     if 300 <= status < 400 and not redirects:
         raise _redirect(source, response.headers.get("Location", ""), party)
@@ -136,7 +139,7 @@ def read(source: str, response: requests.Response, party: Party = AIRFLOW, *, re
         except (ValueError, RecursionError):
             raise bare.unexpected("the JSON is cut off or broken.") from None
     text = "" if body is not None else shortened(response.text.strip(), 500)
-    answer = Answer(status, body, source, text, bare.server, _cookies(response), party)
+    answer = Answer(status, body, source, text, bare.server, _cookies(response), party, retry_after)
     if response.ok and status != 204 and body is None and not redirects:
         raise answer.unexpected("the body is not JSON.")
     return answer
