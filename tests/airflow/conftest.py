@@ -46,7 +46,7 @@ def stage_3(
     """The plays in front of a real Airflow 3, all over."""
     stage = performed(airflow_3_for_many, tmp_path_factory.mktemp("stage-3"))
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    for result, play in (("through_3", "going_through_3"), ("commits", "commits_go_on")):
+    for result, play in (("through_3", "going_through_3"), ("commits", "commits_go_on"), ("detached", "detached_runs")):
         if result in wanted:
             request.getfixturevalue(play)  # takes longest, and next to nothing else: time to begin
     return stage
