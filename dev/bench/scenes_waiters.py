@@ -59,7 +59,8 @@ def many(count: int, options: Options) -> Result:
                 _Crowd(board, arena, contestant, count).live(_BEGIN, _WINDOW)
     note = (
         f"{options.repetitions} plays of each, in turn: {count} processes, a DAG run each, begun within {_BEGIN:.0f} s; "
-        f"one api-server worker. The neighbour sends two GETs a second during {_WINDOW:.0f} s of waiting. Then half of "
+        "one api-server worker, which goes before them: in earnest they do not share its processors. "
+        f"The neighbour sends two GETs a second during {_WINDOW:.0f} s of waiting. Then half of "
         "the runs are ended as success and half as failed, a few a second."
     )
     return board.result(f"waiters-{count}", f"{count} waiters on one api-server", arena, [note], SCRIPT.name)
@@ -86,7 +87,7 @@ class _Crowd:
             _, idle = self._look(session, _IDLE)
             for number in range(self._count):
                 say(f"{self._contestant.name}: {number + 1} of {self._count}")
-                self._waiters.append(stack.enter_context(Waiter(self._contestant, arena.airflow, DAG)))
+                self._waiters.append(stack.enter_context(Waiter(self._contestant, arena.airflow, DAG, elsewhere=True)))
                 time.sleep(begin / self._count)
             try:
                 until(lambda: all(one.triggered.is_set() for one in self._waiters), "all have triggered", _LIMIT)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _GONE = 10.0
 _TAIL = 15
+_LAST = (str(shutil.which("nice")), "-n", "19")
+"""What goes before a command that is to take no processor from others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class Waiter:
     """A contestant that triggers a run of this DAG and waits for it, from the entering of the context on.
 
     Its DAG run has `mark` in its conf, as `mark`, beside what is in `conf`. Without `proxied` nothing is counted, and it talks
-    to Airflow itself. Leaving the context ends what still runs.
+    to Airflow itself. With `elsewhere` it takes no processor from Airflow, as one on a machine of its own. Leaving the context
+    ends what still runs.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Waiter:
         conf: Mapping[str, float] | None = None,
         *,
         proxied: bool = True,
+        elsewhere: bool = False,
     ) -> None:
         self.contestant = contestant
         self.mark = uuid4().hex
@@ -76,6 +81,7 @@ class Waiter:
         self._lines: list[tuple[float, str]] = []
         self._exited_at = 0.0
         self._proxied = proxied
+        self._last = _LAST if elsewhere else ()
         self._proxy = CountingProxy(urlsplit(airflow.url).port or 80, self._trigger)
 
     def __enter__(self) -> Self:
@@ -89,7 +95,7 @@ class Waiter:
             job = Job(url, airflow.api, "admin", airflow.users["admin"], self._dag_id, json.dumps(self._conf), work)
             command = self.contestant.command(job)
             self._process = subprocess.Popen(
-                measured(command.argv, self._folder / "use"),
+                measured((*self._last, *command.argv), self._folder / "use"),
                 env=command.env,
                 cwd=work,
                 stdin=subprocess.DEVNULL,
