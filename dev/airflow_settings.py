@@ -97,7 +97,7 @@ def configuration(version: Version, url: str, dags: Path, log_ports: Sequence[in
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
         # Default 1 s. Shortens short runs, and Airflow 2 on SQLite parses just one DAG file per loop. A loop costs some 20 ms.
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2" if version == AIRFLOW_2 else "0.5",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         # A scheduler that stands still is noticed after 20 s in place of 30, and one that is merely slow not sooner than
         # before: it says every second that it lives, in place of every five.
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
