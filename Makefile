@@ -17,7 +17,7 @@ demo: $(VENV)/ready ## Run the action once against a real local Airflow 3 (DAG=f
 test: lint ## Run everything: lint, unit, contract, integration, real Airflow 2 and 3, container
 	@echo 'Running three at once: $(REAL), whose output comes first, $(BESIDE), $(FAST); about a quarter of an hour'
 	@logs=$$(mktemp -d); \
-	  nice -n 5 $(BIN)/python -m pytest $(FAST) >"$$logs/fast" 2>&1 & fast=$$!; \
+	  nice -n 3 $(BIN)/python -m pytest $(FAST) >"$$logs/fast" 2>&1 & fast=$$!; \
 	  $(BIN)/python -m pytest $(BESIDE) >"$$logs/beside" 2>&1 & beside=$$!; \
 	  $(BIN)/python -m pytest $(REAL); result=$$?; \
 	  for other in $$beside $$fast; do wait $$other || result=1; done; \
