@@ -14,10 +14,10 @@ from tests.integration.scenes import DEPLOYMENTS
 from tests.support.doors import GitHubApi, Trap
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
 from tests.support.gate import CONTEXT, run_gate
-from tests.support.virtual import VirtualTime
+from tests.support.virtual import VirtualTime, after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from entrypoint.models import Outcome
 
@@ -40,19 +40,6 @@ def github() -> Iterator[GitHubApi]:
     """GitHub, with a commit, the one before it, one that contains it, and one on another branch."""
     with GitHubApi(HISTORY) as api:
         yield api
-
-
-def after(seconds: float, do: Callable[[], None]) -> VirtualTime:
-    """A clock; when so much of it has passed, something happens once."""
-    time = VirtualTime()
-    start, pending = time.now, [do]
-
-    def happen(_: float) -> None:
-        if pending and time.now - start >= seconds:
-            pending.pop()()
-
-    time.on_sleep = happen
-    return time
 
 
 def gate(

@@ -17,10 +17,10 @@ from tests.support.doors import GitHubApi, Trap
 from tests.support.doors.github import REPOSITORY
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
 from tests.support.gate import CONTEXT, run_gate
-from tests.support.virtual import VirtualTime
+from tests.support.virtual import VirtualTime, after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from entrypoint.models import Outcome
@@ -126,19 +126,6 @@ def begun(github: GitHubApi, fake: FakeAirflow, kind: str, *settled: str) -> Non
 def triggers(fake: FakeAirflow) -> int:
     """How many DAG runs were asked for."""
     return len(fake.received("POST", "/dagRuns"))
-
-
-def later(seconds: float, do: Callable[[], object]) -> VirtualTime:
-    """A clock; when so much of it has passed, something happens once."""
-    time = VirtualTime()
-    start, waiting = time.now, [do]
-
-    def happen(_: float) -> None:
-        if waiting and time.now - start >= seconds:
-            waiting.pop()()
-
-    time.on_sleep = happen
-    return time
 
 
 # A run that is made.
@@ -460,7 +447,7 @@ def test_another_run_is_pending(fake: FakeAirflow, github: GitHubApi, name: str)
 def test_another_run_comes_in_between(fake: FakeAirflow, github: GitHubApi) -> None:
     """A status that another run takes at the same moment is noticed, and the step is red."""
     github.fault(Fault.HTML_502, on=("POST", "/statuses/*"), skip=1)
-    time = later(0.1, lambda: github.report(HEAD, "pending", NAME, page(fake, "r0")))
+    time = after(0.1, lambda: github.report(HEAD, "pending", NAME, page(fake, "r0")))
     outcome = gate(fake, github, time=time)
 
     assert title(outcome) == "Another DAG run has this commit status"
@@ -501,7 +488,7 @@ def test_the_listener_was_faster(github: GitHubApi, kind: str, version: Version)
             else:
                 github.settle(github.deployments[0]["id"], "success")
 
-        outcome = gate(fake, github, kind, time=later(0.1, listener))
+        outcome = gate(fake, github, kind, time=after(0.1, listener))
 
     assert outcome.result == "success"
     assert states(github, kind) == [pending(kind), "success"]

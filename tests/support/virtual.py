@@ -69,6 +69,19 @@ class VirtualTime:
             _RULING.remove(self)
 
 
+def after(seconds: float, do: Callable[[], object]) -> VirtualTime:
+    """A clock; when so much of it has passed, something happens once."""
+    time = VirtualTime()
+    start, waiting = time.now, [do]
+
+    def happen(_: float) -> None:
+        if waiting and time.now - start >= seconds:
+            waiting.pop()()
+
+    time.on_sleep = happen
+    return time
+
+
 _RULING: list[VirtualTime] = []
 
 
