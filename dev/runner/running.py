@@ -1,6 +1,7 @@
 """A started stage: its lines as they arrive, signals to it, and a bounded wait for its end."""
 
 import codecs
+import contextlib
 import io
 import os
 import selectors
@@ -153,7 +154,9 @@ class RunningStep:
     def _destroy(self) -> None:
         """End the client process and its group, the container it may have started, and the reading."""
         if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            # Nobody may be left: while the reader collects the exit code, `poll` cannot tell yet that there is one.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(_KILL_SECONDS)
         self._reader.join(_DRAIN_SECONDS + 1)
         self._discard()

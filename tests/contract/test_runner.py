@@ -230,6 +230,13 @@ time.sleep(60)
         time.sleep(0.05)
 
 
+def test_nobody_is_left_to_end(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that has ended is left as it is, though it is not known yet that it has."""
+    with make('print("a")').start() as running:
+        running.wait()
+        monkeypatch.setattr("subprocess.Popen.poll", lambda _: None)
+
+
 def test_missing_line(make: Make) -> None:
     """Waiting for a line that never comes ends with the step."""
     with make('print("a")').start() as running, pytest.raises(TimeoutError, match="'b'"):

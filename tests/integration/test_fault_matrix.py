@@ -24,6 +24,8 @@ from tests.support.gate import run_gate
 from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from entrypoint.models import Outcome
 
 VERSIONS: tuple[Version, ...] = ("3.3.2", "2.11.2")
@@ -65,6 +67,18 @@ CUTS = [
     if not (fault is Fault.HANG and times > 1)
 ]
 seen: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_processor() -> Iterator[None]:
+    """Keep the step and its Airflow on one processor: they take turns, and to wake another each time costs half as much again."""
+    if not hasattr(os, "sched_setaffinity"):  # not on macOS
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    yield
+    os.sched_setaffinity(0, before)
 
 
 def dag(ends: str) -> FakeDag:
