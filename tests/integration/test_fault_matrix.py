@@ -71,7 +71,7 @@ seen: Counter[str] = Counter()
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_processor() -> Iterator[None]:
-    """Keep the step and its Airflow on one processor: they take turns, and to wake another each time costs half as much again."""
+    """Keep a step and its Airflow on one processor: they take turns, and waking another each time costs half as much again."""
     if not hasattr(os, "sched_setaffinity"):  # not on macOS
         yield
         return
