@@ -64,13 +64,19 @@ def first_act(stage: Stage) -> None:
 
 def second_act(stage: Stage) -> None:
     """Begin what needs none, when all else is over."""
-    stage.begin("hostile", lambda stage: stage.watch("hostile_log", WAITING, stage.measured_job("hostile")))
+    stage.begin("hostile", _hostile)
     stage.begin("no scheduler", scheduler.no_scheduler)
 
 
 def _again(stage: Stage, dag_id: str, play: str, inputs: dict[str, str]) -> StepResult:
     """A step that looks once more at the run which another play has left, when that one is over."""
     return stage.watch(dag_id, stage[play].outputs["run_id"], **inputs)
+
+
+def _hostile(stage: Stage) -> StepResult:
+    """A step that looks at the run with the hostile log, which is over."""
+    stage["hostile, begun"]
+    return stage.watch("hostile_log", WAITING, stage.measured_job("hostile"))
 
 
 def _hostile_run(stage: Stage) -> StepResult:
