@@ -7,8 +7,8 @@ FROM python:3.13-slim AS build
 # pip stays outside of the environment that it fills.
 RUN python -m venv --without-pip /opt/action
 COPY requirements.txt /build/
-# --no-deps: the lock is complete but for PyGithub, which actions-toolkit asks for and the part of it used here never
-# imports; it would bring a C library for cryptography and 27 MiB. That wheel also installs its own tests, as "tests".
+# --no-deps: the lock is complete but for what is asked for and not needed here: charset-normalizer, and PyGithub, which would
+# bring a C library for cryptography and 27 MiB. The wheel of actions-toolkit also installs its own tests, as "tests".
 RUN pip --python /opt/action/bin/python install --no-deps --require-hashes --no-cache-dir --no-compile \
         -r /build/requirements.txt \
     && rm -r /opt/action/lib/python3.13/site-packages/tests
