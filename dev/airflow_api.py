@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 HTTP_TIMEOUT = 60.0
 _RETRIES = Retry(
-    total=6, backoff_factor=1.0, status_forcelist=(502, 503, 504), allowed_methods=("GET",), raise_on_status=False
+    total=6, backoff_factor=1.0, status_forcelist=(500, 502, 503, 504), allowed_methods=("GET",), raise_on_status=False
 )
 """For looks at an Airflow's own record, whatever state the tests have brought it into."""
+_LOGIN_RETRIES = _RETRIES.new(allowed_methods=None)
+"""A login is a POST, and may be made twice as well as a look."""
 _PAGE = 100  # Airflow 3 cuts larger ones silently (airflow-3.md 8)
 
 
@@ -46,7 +48,9 @@ class AirflowApi:
         if self.api == "/api/v1":
             session.auth = (user, self.users[user])
             return session
-        answer = session.post(f"{self.url}/auth/token", json=credentials, timeout=HTTP_TIMEOUT)
+        login = f"{self.url}/auth/token"
+        session.mount(login, HTTPAdapter(max_retries=_LOGIN_RETRIES))
+        answer = session.post(login, json=credentials, timeout=HTTP_TIMEOUT)
         answer.raise_for_status()
         session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         return session
