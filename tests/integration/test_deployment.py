@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from entrypoint.interrupt import Interrupted
+from entrypoint.wire import READ_TIMEOUT
 from tests.integration.scenes import DEPLOYMENTS
 from tests.support.doors import GitHubApi, Trap
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
-from tests.support.gate import CONTEXT, run_gate
+from tests.support.gate import CONTEXT, HANG, run_gate
 from tests.support.virtual import VirtualTime, after
 
 if TYPE_CHECKING:
@@ -43,11 +44,18 @@ def github() -> Iterator[GitHubApi]:
 
 
 def gate(
-    fake: FakeAirflow, github: GitHubApi, time: VirtualTime | None = None, *, sha: str = MINE, **inputs: str
+    fake: FakeAirflow,
+    github: GitHubApi,
+    time: VirtualTime | None = None,
+    *,
+    sha: str = MINE,
+    hang: float = READ_TIMEOUT,
+    **inputs: str,
 ) -> Outcome:
     """The outcome of a step of this commit, which asks this GitHub."""
     context = CONTEXT._replace(sha=sha, api_url=github.url)
-    return run_gate(fake, time=time, context=context, **{"expect_commit": MINE, "github_token": github.token} | inputs)
+    own = {"expect_commit": MINE, "github_token": github.token}
+    return run_gate(fake, time=time, context=context, hang=hang, **own | inputs)
 
 
 def triggers(fake: FakeAirflow) -> int:
@@ -386,11 +394,11 @@ def test_github_fails_in_passing(github: GitHubApi, fault: Fault) -> None:
     """GitHub may fail for a while: it is asked again, before the trigger and after it, and the right commit is run."""
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=LATER)]) as fake:
         github.fault(fault, times=3)
-        assert gate(fake, github, wait_for_dag="5m").result == "success"
+        assert gate(fake, github, hang=HANG, wait_for_dag="5m").result == "success"
 
         fake.create_run("sales", "r1", state="success")
         github.fault(fault, times=3)
-        assert gate(fake, github, run_id="r1").result == "success"
+        assert gate(fake, github, hang=HANG, run_id="r1").result == "success"
 
 
 def test_github_is_gone_after_the_trigger(github: GitHubApi) -> None:

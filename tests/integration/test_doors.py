@@ -36,7 +36,7 @@ def live(scene: Scene, monkeypatch: pytest.MonkeyPatch, time: VirtualTime) -> Ou
     """The step in this process, on a clock that only sleeping moves."""
     for name, text in scene.environment.items():
         monkeypatch.setenv(name, text)
-    return run_step(scene.inputs | {"dag_id": "sales"}, scene.environment, time=time, hang=5)
+    return run_step(scene.inputs | {"dag_id": "sales"}, scene.environment, time=time)
 
 
 @every

@@ -120,6 +120,11 @@ class FakeAirflow(Scripting):
         with self._lock:
             return copy.deepcopy(self._world.runs_of(dag_id))
 
+    @property
+    def hangs(self) -> bool:
+        """Whether a request is still to get no answer for as long as its client has patience."""
+        return any(rule.fault is Fault.HANG and rule.times for rule in self._rules)
+
     def fault(
         self,
         fault: Fault,
