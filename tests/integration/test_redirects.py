@@ -105,7 +105,7 @@ def test_airflow_redirects_while_waiting(status: Any, target: str, elsewhere: El
             time.on_sleep = lambda _: None
 
         time.on_sleep = begin  # the first sleep is the one after the trigger
-        outcome = run_step(given | {"airflow_url": gateway.url, "poll_interval": "5"}, time=time)
+        outcome = run_step(given | {"airflow_url": gateway.url}, time=time, hang=1)
 
         assert (outcome.result, outcome.ridden_out) == ("success", 3)
         assert [run.state for run in fake.runs("sales")] == ["success"]
