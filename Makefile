@@ -53,7 +53,7 @@ image: $(VENV)/ready ## Build the image; print its size, what is installed in it
 	docker build --network host --tag airflow-dag-run:dev .
 	@$(BIN)/python -m dev.image airflow-dag-run:dev
 
-# The action guesses no encodings, and to load what `requests` would do it with took a sixth of the CPU up to the trigger.
+# The action guesses no encodings, and to load what `requests` would do it with took a sixth of the CPU of its import.
 lock: $(VENV)/ready ## Renew the locks; they hold hashes and no address of an index
 	$(BIN)/$(COMPILE) pyproject.toml --no-emit-package charset-normalizer --output-file requirements.txt
 	$(BIN)/$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt

@@ -115,6 +115,14 @@ def tail(log: Path) -> str:
     return "\n".join(lines[-_TAIL_LINES:])
 
 
+def kill_group(process: subprocess.Popen[bytes], timeout: float) -> None:
+    """Kills a process that leads a session of its own, and all in it. Raises subprocess.TimeoutExpired if it stays."""
+    # Nobody may be left: while another thread collects the exit code, `poll` cannot tell yet that there is one.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout)
+
+
 def alive(leaders: set[int]) -> set[int]:
     """The processes of the sessions with these leaders, and all their descendants: without zombies.
 

@@ -5,11 +5,8 @@ It knows processes and the counting proxy; it must not know what the figures are
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
@@ -24,6 +21,7 @@ from uuid import uuid4
 from dev.bench import cpu
 from dev.bench.contestants import Job
 from dev.bench.proxy import CountingProxy
+from dev.processes import kill_group
 from dev.usage import measured, used
 
 if TYPE_CHECKING:
@@ -110,9 +108,7 @@ class Waiter:
 
     def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(_GONE)
+            kill_group(self._process, _GONE)
         self._reader.join(_GONE)
         self._stack.close()
 

@@ -1,7 +1,6 @@
 """A started stage: its lines as they arrive, signals to it, and a bounded wait for its end."""
 
 import codecs
-import contextlib
 import io
 import os
 import selectors
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import IO, Self
 
+from dev.processes import kill_group
 from dev.runner.launch import Launch
 from dev.runner.result import StepResult
 
@@ -154,10 +154,7 @@ class RunningStep:
     def _destroy(self) -> None:
         """End the client process and its group, the container it may have started, and the reading."""
         if self._process.poll() is None:
-            # Nobody may be left: while the reader collects the exit code, `poll` cannot tell yet that there is one.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(_KILL_SECONDS)
+            kill_group(self._process, _KILL_SECONDS)
         self._reader.join(_DRAIN_SECONDS + 1)
         self._discard()
 
