@@ -15,8 +15,7 @@ RUN pip --python /opt/action/bin/python install --no-deps --require-hashes --no-
 # The post stage: an entry point of its own has to be one path without arguments.
 COPY bin/post /opt/action/bin/post
 COPY entrypoint /opt/action/lib/python3.13/site-packages/entrypoint
-# Bytecode that is never checked against its source: it holds whatever a layer does to the times of files, and nothing
-# is written when the action starts.
+# Bytecode that is never checked against its source: it holds whatever a layer does to the times of files.
 RUN python -m compileall -q --invalidation-mode unchecked-hash /opt/action/lib
 
 FROM python:3.13-slim
@@ -31,5 +30,6 @@ COPY bin/airflow-dag-run /usr/local/bin/
 
 # Exec form, so that Python is process 1 and gets the runner's signals. -I, because the working directory is the user's
 # checkout and the job's environment flows in: neither may decide what is imported. -u, because -I ignores
-# PYTHONUNBUFFERED. No USER: the runner's command files can be written by root only.
-ENTRYPOINT ["/opt/action/bin/python", "-I", "-u", "-m", "entrypoint"]
+# PYTHONUNBUFFERED. -B, because the base has no bytecode of the standard library, and nothing that a container writes is kept.
+# No USER: the runner's command files can be written by root only.
+ENTRYPOINT ["/opt/action/bin/python", "-I", "-u", "-B", "-m", "entrypoint"]

@@ -44,7 +44,7 @@ def start(image: str) -> tuple[float, float]:
 
     Medians, without what the container engine takes.
     """
-    asked = ("-I", "-c", _START, PYTHON, "-I", "-u", "-m", "entrypoint")
+    asked = ("-I", "-c", _START, PYTHON, "-I", "-u", "-B", "-m", "entrypoint")
     runs = [[float(number) for number in _python(image, *asked).split()] for _ in range(_RUNS)]
     wall, cpu = (median(one) for one in zip(*runs, strict=True))
     return wall, cpu

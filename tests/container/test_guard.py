@@ -25,7 +25,7 @@ def test_a_container_that_leaks(container: Container, tmp_path: Path, stage: Sta
     show, action = tmp_path / "show", tmp_path / "action.yml"
     action.write_text(ACTION)
     for text, seen in ((LEAKS["base64 of a pair"], EVERYWHERE), ("nothing", set[str]())):
-        show.write_text(f"#!/opt/action/bin/python -Iu\n{program(SHOW_EVERYWHERE, text)}")
+        show.write_text(f"#!/opt/action/bin/python -IuB\n{program(SHOW_EVERYWHERE, text)}")
         show.chmod(0o755)
         inputs = {"dag_id": "sales", "password": SECRET}
         result = Step(inputs, launcher=container, workspace=tmp_path, action=action).run(stage)

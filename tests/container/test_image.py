@@ -36,7 +36,7 @@ def probe(image: str, code: str, *, workspace: Path | None = None, env: Mapping[
 
 def test_entrypoint(image: str) -> None:
     """Python is started without a shell in between, isolated and unbuffered."""
-    assert entrypoint(image) == ["/opt/action/bin/python", "-I", "-u", "-m", "entrypoint"]
+    assert entrypoint(image) == ["/opt/action/bin/python", "-I", "-u", "-B", "-m", "entrypoint"]
 
 
 def test_user(image: str) -> None:
