@@ -104,7 +104,10 @@ class Dag(NamedTuple):
 
 
 class DagRun(NamedTuple):
-    """One DAG run as Airflow last showed it. Dates are aware, None while Airflow has none."""
+    """One DAG run as Airflow last showed it. Dates are aware, None while Airflow has none.
+
+    `untold`: names of the fields that this Airflow does not show; they are None here, which means nothing.
+    """
 
     dag_id: str
     run_id: str
@@ -116,6 +119,10 @@ class DagRun(NamedTuple):
     bundle_version: str | None = None
     note: str | None = None
     run_after: datetime | None = None
+    data_interval_start: datetime | None = None
+    data_interval_end: datetime | None = None
+    partition_key: str | None = None
+    untold: tuple[str, ...] = ()
 
     @property
     def cancelled(self) -> bool:

@@ -23,6 +23,10 @@ Tasks = Literal["failed", "all"] | tuple[TaskInstance, ...]
 """Which task instances to clear: those that failed or could not start because of it, all, or the given ones."""
 
 
+_NEWER = ("data_interval_start", "data_interval_end", "run_after", "partition_key")
+"""Fields of a DAG run that not every Airflow shows."""
+
+
 def segment(text: str) -> str:
     """Quote one path segment or query value: `+` and `:` in run ids too."""
     return quote(text, safe="", errors="backslashreplace")
@@ -194,6 +198,10 @@ class Dialect:
             bundle_version=optional(answer, body, "bundle_version", str),
             note=optional(answer, body, "note", str),
             run_after=moment_of(answer, body.get("run_after")),
+            data_interval_start=moment_of(answer, body.get("data_interval_start")),
+            data_interval_end=moment_of(answer, body.get("data_interval_end")),
+            partition_key=optional(answer, body, "partition_key", str),
+            untold=tuple(name for name in _NEWER if name not in body),
         )
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from entrypoint.errors import ActionError, AirflowUnreachable, RunExists, UnexpectedAnswer
+from entrypoint.gate.conf import conf_differences
 from entrypoint.models import CANCELLED
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 Todo = Literal["wait", "resume", "restart"]
 
+ASKED = ("logical_date", "data_interval_start", "data_interval_end", "run_after", "partition_key")
+"""What a step may ask for beside `conf`, as requests and runs name it."""
+
 END_TAKES = 10.0
 """Seconds before a run's end in which its end may have skipped a task: milliseconds as measured, more with many tasks."""
 
@@ -30,12 +34,15 @@ REPEATS = 5
 
 
 def differences(found: DagRun, request: RunRequest) -> list[str]:
-    """Return in what the run is not what this step asks for, a phrase each."""
-    told = []
-    if found.conf != request.conf:
-        told.append(f"conf is {found.conf!r}, this step asks for {request.conf!r}")
-    if request.logical_date is not None and found.logical_date != request.logical_date:
-        told.append(f"logical_date is {found.logical_date}, this step asks for {request.logical_date}")
+    """Return in what the run is not what this step asks for, a phrase each.
+
+    Compared is all that this step asks for and that this Airflow tells of a run.
+    """
+    told = conf_differences(found.conf, request.conf)
+    for name in ASKED:
+        asked, is_ = getattr(request, name), getattr(found, name)
+        if asked is not None and name not in found.untold and asked != is_:
+            told.append(f"{name} is {is_}, this step asks for {asked}")
     return told
 
 

@@ -56,7 +56,21 @@ def test_a_success_that_was_cancelled_is_resumed() -> None:
     ("found", "asked", "shown"),
     [
         ({"conf": {"region": "EMEA"}}, {"conf": {"region": "APAC"}}, ("EMEA", "APAC")),
-        ({"conf": {"region": "EMEA"}}, {"conf": {}}, ("EMEA", "{}")),
+        ({"conf": {"region": "EMEA"}}, {"conf": {}}, ("EMEA", "nothing")),
+        ({"conf": {}}, {"conf": {"region": "APAC"}}, ("nothing", "APAC")),
+        ({"conf": {"full": 1}}, {"conf": {"full": True}}, ("full is 1,", "true")),
+        ({"conf": {"full": False}}, {"conf": {"full": 0}}, ("false", "asks for 0")),
+        ({"conf": {"full": None}}, {"conf": {}}, ("null", "nothing")),
+        ({"conf": {"a": [{"b": 1}]}}, {"conf": {"a": [{"b": True}]}}, ("conf.a.0.b is 1,", "true")),
+        ({"conf": {"a": [1]}}, {"conf": {"a": [1, 2]}}, ("conf.a.1 is nothing", "2")),
+        ({"conf": {"a": {"b": 1}}}, {"conf": {"a": {}}}, ("conf.a.b is 1", "nothing")),
+        ({"conf": {"a": {}}}, {"conf": {"a": []}}, ("{}", "[]")),
+        ({"conf": {"a": "***"}}, {"conf": {}}, ('"***"', "nothing")),
+        ({"data_interval_start": THEN}, {"conf": {}, "data_interval_start": NOW}, ("2026-01-01", "2026-01-02")),
+        ({"data_interval_end": THEN}, {"conf": {}, "data_interval_end": NOW}, ("2026-01-01", "2026-01-02")),
+        ({"run_after": THEN}, {"conf": {}, "run_after": NOW}, ("2026-01-01", "2026-01-02")),
+        ({"partition_key": "2026-01-01"}, {"conf": {}, "partition_key": "2026-01-02"}, ("2026-01-01", "2026-01-02")),
+        ({}, {"conf": {}, "partition_key": "2026-01-02"}, ("None", "2026-01-02")),
         ({"logical_date": THEN}, {"conf": {}, "logical_date": NOW}, ("2026-01-01", "2026-01-02")),
         ({}, {"conf": {}, "logical_date": NOW}, ("None", "2026-01-02")),
     ],
@@ -64,7 +78,7 @@ def test_a_success_that_was_cancelled_is_resumed() -> None:
 def test_another_request_s_run_is_an_error_that_shows_both(
     found: dict[str, Any], asked: dict[str, Any], shown: tuple[str, str]
 ) -> None:
-    """A difference in conf or logical date names both sides."""
+    """A difference in anything that was asked for names both sides."""
     with pytest.raises(RunExists) as caught:
         require_same(run("success", **found), RunRequest("sales", "r1", **asked))
     assert all(side in caught.value.detail for side in shown)
@@ -73,6 +87,61 @@ def test_another_request_s_run_is_an_error_that_shows_both(
 def test_the_same_request_is_the_same_whatever_airflow_added() -> None:
     """The order of keys, and a logical date that was left to Airflow, make no difference."""
     require_same(run("success", conf={"a": 1, "b": 2}, logical_date=THEN), RunRequest("sales", "r1", {"b": 2, "a": 1}))
+
+
+@pytest.mark.parametrize(
+    ("found", "asked"),
+    [
+        ({"n": 1}, {"n": 1.0}),
+        ({"n": "***"}, {"n": "s3cret"}),
+        ({"auth": {"password": "***", "user": "x"}}, {"auth": {"password": "s3cret", "user": "x"}}),
+        ({"many": ["***", 2]}, {"many": ["a", 2]}),
+    ],
+)
+def test_what_airflow_masks_or_writes_otherwise_is_no_difference(found: dict[str, Any], asked: dict[str, Any]) -> None:
+    """One number has several forms in JSON, and a masked value proves nothing."""
+    require_same(run("success", conf=found), RunRequest("sales", "r1", asked))
+
+
+def test_what_this_airflow_does_not_tell_is_not_compared() -> None:
+    """An answer without a field says nothing about it."""
+    asked = RunRequest(
+        "sales", "r1", {}, data_interval_start=NOW, data_interval_end=NOW, run_after=NOW, partition_key="a"
+    )
+    require_same(
+        run("success", untold=("data_interval_start", "data_interval_end", "run_after", "partition_key")), asked
+    )
+
+
+@pytest.mark.parametrize("key", ["password", "db_PASSWD", "apiKey", "x-token", "client_secret", "aws_credentials"])
+def test_a_difference_shows_neither_a_secret_nor_what_is_the_same(key: str) -> None:
+    """Of a conf no value is quoted below a key that sounds like a secret, nor any that does not differ."""
+    found = {key: {"a": "s3cret"}, "same": "quiet", "list": ["quiet", 1]}
+    asked = {key: {"a": "hush"}, "same": "quiet", "list": ["quiet", 2]}
+    with pytest.raises(RunExists) as caught:
+        require_same(run("success", conf=found), RunRequest("sales", "r1", asked))
+    assert not any(text in caught.value.detail for text in ("s3cret", "hush", "quiet"))
+    assert f"conf.{key}.a differs" in caught.value.detail
+    assert "conf.list.1 is 1, this step asks for 2" in caught.value.detail
+
+
+def test_a_secret_in_an_object_that_one_side_lacks_is_not_shown() -> None:
+    """Such an object is named and not quoted."""
+    with pytest.raises(RunExists) as caught:
+        require_same(run("success", conf={"db": {"password": "s3cret"}}), RunRequest("sales", "r1", {}))
+    assert "s3cret" not in caught.value.detail
+    assert "conf.db is an object, this step asks for nothing" in caught.value.detail
+
+
+def test_a_conf_that_is_deep_or_different_throughout() -> None:
+    """Depth ends nothing, and of very many differences the first are told and the others counted."""
+    deep: Any = 1
+    for _ in range(5_000):
+        deep = [deep]
+    many = {f"k{number:03}": number for number in range(300)}
+    with pytest.raises(RunExists, match="295 more places"):
+        require_same(run("success", conf=many), RunRequest("sales", "r1", {}))
+    require_same(run("success", conf={"deep": deep}), RunRequest("sales", "r1", {"deep": deep}))
 
 
 @dataclass
