@@ -21,6 +21,10 @@ T = TypeVar("T")
 PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds after the first, second … failure in a row. Never a fast retry: it can freeze an Airflow 3 (waiting.md 2)."""
 
+MAX_RETRY_AFTER = 120.0
+"""Seconds for which a server's `Retry-After` is obeyed: a maintenance page may ask for a day, and then the run has ended long
+before anybody looks again."""
+
 
 class Progress(Protocol):
     """Who is told what happens meanwhile."""
@@ -112,7 +116,7 @@ class Patience:
         if left <= 0:
             raise fault
         pause = PAUSES[min(failures, len(PAUSES) - 1)] * self._spread()
-        asked = getattr(fault, "retry_after", None) or 0.0
+        asked = min(getattr(fault, "retry_after", None) or 0.0, MAX_RETRY_AFTER)
         pause = min(max(pause, asked), left)
         self.ridden_out += 1
         self.progress.fault(fault, pause)
