@@ -7,6 +7,7 @@ neither `~/.netrc` nor `REQUESTS_CA_BUNDLE` (authentication.md 3).
 from __future__ import annotations
 
 import time
+from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from math import inf
 from types import MappingProxyType
@@ -35,6 +36,9 @@ READ_TIMEOUT = 60.0
 """Seconds. An Airflow that is frozen for a minute must not end a wait (waiting.md 3)."""
 
 T = TypeVar("T")
+
+_UNREADABLE = (requests.exceptions.RequestException, HTTPError, HTTPException, OSError, ValueError, OverflowError)
+"""What the HTTP stack raises for what it cannot read. Not all of it is wrapped: a header that is no UTF-8."""
 
 
 class Sending(NamedTuple):
@@ -83,7 +87,7 @@ class Wire:
         self.party = party
         self._read_timeout = read_timeout
         self._trace = trace
-        self._session = requests.Session()
+        self._session = _Session()
         # Or the job's environment would choose whom to trust, and ~/.netrc what to present (authentication.md 3.3, 3.4).
         self._session.trust_env = False
         self._proxies: dict[str, dict[str, str]] = {}
@@ -124,7 +128,7 @@ class Wire:
                 made = use(response, began + limit)
                 self._trace(f"{sending.source} answered {response.status_code} after {time.monotonic() - began:.2f} s")
                 return made
-        except (requests.exceptions.RequestException, HTTPError) as error:
+        except _UNREADABLE as error:
             fault = _unreachable(sending, error, limit, self.party)
             self._trace(fault.detail)
             raise fault from None
@@ -138,6 +142,13 @@ class Wire:
         if host not in self._proxies:
             self._proxies[host] = get_environ_proxies(url)
         return self._proxies[host]
+
+
+class _Session(requests.Session):
+    """Takes a redirect for an answer, and does not parse where it leads: even for one that it must not follow it would."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        del resp
 
 
 class _Adapter(HTTPAdapter):
@@ -189,8 +200,10 @@ def _unreachable(
         what = "the answer was cut off"
     elif isinstance(error, requests.exceptions.ConnectionError):
         what = "the connection was closed without an answer"
-    else:
+    elif isinstance(error, (requests.exceptions.RequestException, HTTPError)):
         what = f"it could not be sent ({type(error).__name__})"
+    else:
+        what = f"the answer could not be read ({type(error).__name__})"
     return AirflowUnreachable(
         f"{party.name} does not answer",
         f"{sending.source}: {what}.",

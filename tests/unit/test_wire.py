@@ -1,5 +1,6 @@
 """One exchange with one party: what leaves and how, and what is said when nothing usable comes back."""
 
+from http.client import BadStatusLine
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,34 @@ def test_no_redirect_is_followed(code: int) -> None:
 
     assert script.wire().send(GET, status) == code
     assert [sent.url for sent in script.sent] == [URL]
+
+
+@pytest.mark.parametrize("location", ["/caf\xe9", "http://[HOST]/login", "http://:x/", "//\x00", "https://a:999999/"])
+def test_where_a_redirect_leads_is_not_parsed(location: str) -> None:
+    """A redirect to what is no address is a redirect like any other."""
+    assert Script(answer(302, b"", Location=location)).wire().send(GET, status) == 302
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "s3cret"),
+        ValueError("s3cret"),
+        OverflowError("s3cret"),
+        BadStatusLine("s3cret"),
+        ConnectionResetError("s3cret"),
+    ],
+)
+def test_whatever_the_http_stack_raises_is_no_answer(error: Exception) -> None:
+    """What it does not wrap is an answer that could not be read, while it is sent and while its body is read."""
+
+    def use(*_: object) -> None:
+        raise error
+
+    for script, taken in ((Script(error), status), (Script(answer(200, {})), use)):
+        with pytest.raises(AirflowUnreachable) as caught:
+            script.wire().send(GET, taken)
+        assert caught.value.detail == f"GET /x: the answer could not be read ({type(error).__name__})."
 
 
 def test_no_cookie_is_kept() -> None:
