@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from entrypoint.wire.answers import Answer
 
 
-Tasks = Literal["failed", "all"] | tuple[TaskInstance, ...]
-"""Which task instances to clear: those that failed or could not start because of it, all, or the given ones."""
+Tasks = Literal["all"] | tuple[TaskInstance, ...]
+"""Which task instances to clear: all, or the given ones."""
 
 
 _NEWER = ("data_interval_start", "data_interval_end", "run_after", "partition_key")

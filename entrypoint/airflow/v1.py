@@ -78,7 +78,7 @@ class V1(Insight):
             # Its clearTaskInstances does not know a run id yet, and it has no other way to clear one run.
             raise not_supported("if_run_exists: resume and restart", self.version, "Airflow 2.4")
         # Without reset_dag_runs the run would stay failed for ever (airflow-2.md 6).
-        body: dict[str, Any] = {"dag_run_id": run_id, "only_failed": tasks == "failed", "reset_dag_runs": True}
+        body: dict[str, Any] = {"dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True}
         if not isinstance(tasks, str):
             # It knows no map index here: of a mapped task every instance runs again.
             body["task_ids"] = sorted({task.task_id for task in tasks})

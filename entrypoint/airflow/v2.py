@@ -87,7 +87,7 @@ class V2(Insight):
 
     def _clearing(self, run_id: str, tasks: Tasks) -> tuple[str, dict[str, Any]]:
         if isinstance(tasks, str):
-            return f"dagRuns/{segment(run_id)}/clear", {"only_failed": tasks == "failed"}
+            return f"dagRuns/{segment(run_id)}/clear", {"only_failed": False}
         ids = [task.task_id if task.map_index < 0 else task.key for task in tasks]
         return "clearTaskInstances", {
             "dag_run_id": run_id,

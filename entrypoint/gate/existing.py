@@ -15,6 +15,7 @@ from entrypoint.models import CANCELLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from entrypoint.airflow import Airflow
     from entrypoint.airflow.dialect import Tasks
@@ -27,7 +28,8 @@ ASKED = ("logical_date", "data_interval_start", "data_interval_end", "run_after"
 """What a step may ask for beside `conf`, as requests and runs name it."""
 
 END_TAKES = 10.0
-"""Seconds before a run's end in which its end may have skipped a task: milliseconds as measured, more with many tasks."""
+"""Seconds before a run's end, or before its first failure, in which that may have skipped a task: milliseconds as measured,
+more with many tasks, or where the clocks of Airflow's machines differ."""
 
 REPEATS = 5
 """How often a clear is repeated although reading works and says that it did not take effect."""
@@ -88,7 +90,10 @@ def take_over(
     tasks: Tasks = "all"
     if todo == "resume":
         every = patience.read(partial(airflow.task_instances, found.dag_id, found.run_id), until=until)
-        tasks = _to_continue(found, every.instances)
+        again = _to_continue(found, every.instances)
+        tasks = again or "all"
+        if skipped := [task for task in again if task.state == "skipped"]:
+            patience.progress.skipped_again(skipped)
     cleared = _clear(airflow, found, partial(airflow.clear, found.dag_id, found.run_id, tasks), patience, until)
     if found.cancelled:
         # Left in place it would only make a later attempt run once more: no reason to fail now.
@@ -99,25 +104,35 @@ def take_over(
     return cleared, "resumed" if todo == "resume" else "restarted"
 
 
-def _to_continue(found: DagRun, tasks: tuple[TaskInstance, ...]) -> Tasks:
-    """Return what to clear so that the run goes on where it stopped.
+def _to_continue(found: DagRun, tasks: tuple[TaskInstance, ...]) -> tuple[TaskInstance, ...]:
+    """Return what to clear so that the run goes on where it stopped; empty: all of it.
 
-    A run that was cancelled or that timed out has its pending tasks `skipped` at its end (airflow-2.md 6, airflow-3.md 7).
-    Clearing the failed ones alone would leave those out and end in a success that ran only half of the DAG. What was skipped
-    earlier, by a branch or a short circuit, stays skipped. With nothing open at all, everything has to run again.
+    Airflow itself skips what has not run when a run is cancelled or times out (airflow-2.md 6, airflow-3.md 7), and with
+    `fail_fast` at the first failure. Clearing the failed ones alone would leave those out and end in a success that ran only
+    half of the DAG. What was skipped earlier, by a branch or a short circuit, stays skipped. With nothing open at all,
+    everything has to run again.
+
+    They are cleared by name: so Airflow clears their setup and teardown tasks with them, as its own page does, and with
+    `only_failed` it does not. A task that needs a cluster would find the one that was torn down.
     """
     open_ = tuple(task for task in tasks if task.state not in ("success", "skipped", "removed"))
-    skipped = tuple(task for task in tasks if task.state == "skipped" and _by_the_end(found, task, open_))
-    if skipped or any(task.state not in ("failed", "upstream_failed") for task in open_):
-        return open_ + skipped
-    return "failed" if open_ else "all"
+    failures = [task.end_date for task in open_ if task.state == "failed"]
+    return open_ + tuple(
+        task for task in tasks if task.state == "skipped" and _by_failure(found, task, open_, failures)
+    )
 
 
-def _by_the_end(found: DagRun, task: TaskInstance, open_: tuple[TaskInstance, ...]) -> bool:
-    """Return whether the task was skipped because its run was ended. In doubt it was: half a DAG must not end green."""
+def _by_failure(
+    found: DagRun, task: TaskInstance, open_: tuple[TaskInstance, ...], failures: list[datetime | None]
+) -> bool:
+    """Return whether the task was skipped because a task failed, or the run was ended.
+
+    In doubt it was: half a DAG must not end green, and what a branch did not choose Airflow skips once more.
+    """
     if found.cancelled or not open_ or found.end_date is None or task.end_date is None:
         return True
-    return (found.end_date - task.end_date).total_seconds() <= END_TAKES
+    known = [moment for moment in failures if moment is not None]
+    return len(known) < len(failures) or (min([found.end_date, *known]) - task.end_date).total_seconds() <= END_TAKES
 
 
 def _clear(airflow: Airflow, before: DagRun, clear: Callable[[], None], patience: Patience, until: float) -> DagRun:

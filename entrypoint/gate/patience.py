@@ -41,6 +41,9 @@ class Progress(Protocol):
     def many(self, failed: Sequence[TaskInstance], done: Literal["ended", "succeeded"], count: int, total: int) -> None:
         """A wide run was looked at: those that failed meanwhile, and how many of all have ended, or succeeded."""
 
+    def skipped_again(self, tasks: Sequence[TaskInstance]) -> None:
+        """A run is continued, and these tasks run again although they were skipped."""
+
     def lacking(self, lack: ActionError, left: float) -> None:
         """The DAG is not there yet as it was deployed; it is looked at for `left` seconds more."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
-from entrypoint.report.wording import origin, reported, took, tries
+from entrypoint.report.wording import listed, origin, reported, took, tries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -90,6 +90,13 @@ class Console:
     def reported(self, report: Report) -> None:
         """Something on GitHub stands for the DAG run."""
         self._line(f"GitHub has the {reported(report)}")
+
+    def skipped_again(self, tasks: Sequence[TaskInstance]) -> None:
+        """The run is continued, and what was skipped when it failed or was stopped runs again."""
+        self._line(
+            f"Skipped when the run failed or was stopped, or at about that time, so run again: "
+            f"{listed([task.name for task in tasks])}. What a branch did not choose, Airflow skips once more"
+        )
 
     def usual(self, seconds: float) -> None:
         """The DAG's last successful runs took that long."""

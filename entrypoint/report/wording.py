@@ -62,7 +62,7 @@ def ended_as(run: DagRun, failed: list[str]) -> str:
         return "The DAG run was stopped: its workflow was cancelled"
     if run.state == "success":
         return f"The DAG run succeeded{_after(run)}"
-    return f"The DAG run failed{_after(run)}{f': {_listed(failed)}' if failed else ''}"
+    return f"The DAG run failed{_after(run)}{f': {listed(failed)}' if failed else ''}"
 
 
 def words(outcome: Outcome) -> Words:
@@ -109,7 +109,7 @@ def _failed(outcome: Outcome, run: DagRun) -> Words:
             "DAG run exceeded its dagrun_timeout",
             f"A run of {run.dag_id} may take {took(outcome.timed_out_after)} (dagrun_timeout), so Airflow ended this run as "
             f"failed{_after(run)}. No task failed; what had not ended was skipped"
-            f"{f', in the middle of {_listed(cut)}' if cut else ''}.",
+            f"{f', in the middle of {listed(cut)}' if cut else ''}.",
             "Make the DAG faster, or raise its dagrun_timeout. Re-running this job continues this run from what did not end.",
         )
     return Words(
@@ -190,11 +190,12 @@ def _failed_tasks(outcome: Outcome) -> tuple[str, ...]:
     told = outcome.failures[:REASONS]
     lines = [reason(failure) for failure in told]
     if rest := names[len(told) :]:
-        lines.append(f"{'Failed too' if told else 'Failed'}: {_listed(rest)}.")
+        lines.append(f"{'Failed too' if told else 'Failed'}: {listed(rest)}.")
     return tuple(lines)
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Write names as a list, the first ten of them."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{', '.join(names[:_NAMED])}{more}"
 

@@ -66,6 +66,10 @@ class Recorder:
         """A wide run was looked at: names of those that failed, and the numbers."""
         self.counts.append(([task.name for task in failed], done, count, total))
 
+    def skipped_again(self, tasks: Sequence[TaskInstance]) -> None:
+        """Skipped tasks run again: their names."""
+        self.sentences.append(", ".join(task.name for task in tasks))
+
     def lacking(self, lack: ActionError, _left: float) -> None:
         """What the DAG lacks."""
         self.lacks.append(lack)

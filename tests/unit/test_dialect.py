@@ -455,5 +455,5 @@ def test_an_interval_without_a_logical_date_is_refused_where_it_would_be_ignored
 def test_an_airflow_that_cannot_clear_one_run_says_so() -> None:
     """Before 2.4 a run cannot be continued, and the error names the input and the version."""
     with pytest.raises(NotSupported, match="if_run_exists") as caught:
-        V1(Transport(BASE), "2.3.4").clear("nightly_sales", "r1", "failed")
+        V1(Transport(BASE), "2.3.4").clear("nightly_sales", "r1", "all")
     assert "2.3.4" in caught.value.detail

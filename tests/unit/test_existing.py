@@ -179,15 +179,27 @@ def taken(airflow: Clearable, todo: Any, found: DagRun = FAILED) -> tuple[DagRun
 
 STOPPED = (task("failed"), task("skipped", before_end=0.02))
 BRANCHED = (task("failed"), task("skipped", before_end=60))
+DOWNSTREAM = (task("failed"), task("upstream_failed"))
+FAIL_FAST = (
+    task("failed", before_end=75),
+    task("skipped", "b", before_end=74.9),
+    task("skipped", "c", before_end=74.8),
+)
+LATER = (task("failed", before_end=75), task("failed", "b", before_end=30), task("skipped", "c", before_end=60))
+UNKNOWN = (task("failed")._replace(end_date=None), task("skipped", before_end=600))
 
 
 @pytest.mark.parametrize(
     ("tasks", "cleared"),
     [
-        ((task("success"), task("failed"), task("upstream_failed")), "failed"),
+        ((task("success"), *DOWNSTREAM), DOWNSTREAM),
         ((task("success"), *STOPPED), STOPPED),  # stopped by hand: what was pending was skipped at the end
-        ((task("success"), *BRANCHED), "failed"),  # skipped long before the failure, by a branch
-        ((task("success"), task("failed"), task("removed")), "failed"),  # of an older version of the DAG
+        ((task("success"), *BRANCHED), BRANCHED[:1]),  # skipped long before the failure, by a branch
+        ((task("success"), task("failed"), task("removed")), (task("failed"),)),  # of an older version of the DAG
+        ((*FAIL_FAST, task("success", "teardown")), FAIL_FAST),  # fail_fast, and a minute of teardown
+        ((task("skipped", "d", before_end=90), *FAIL_FAST), FAIL_FAST),  # beside what a branch had not chosen before
+        (LATER, LATER),  # skipped after the first failure
+        (UNKNOWN, UNKNOWN),  # nobody knows when it failed
         ((task("skipped"),), (task("skipped"),)),
         ((task(None), task("failed")), (task(None), task("failed"))),
         ((task("success"),), "all"),
