@@ -126,8 +126,8 @@ def test_fail(failed: Job, chosen: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("other", "ours"),
     [
-        ({"conf": '{"region": "EMEA"}'}, "conf is {'region': 'APAC'}, this step asks for {'region': 'EMEA'}"),
-        ({"conf": ""}, "conf is {'region': 'APAC'}, this step asks for {}"),
+        ({"conf": '{"region": "EMEA"}'}, 'conf.region is "APAC", this step asks for "EMEA"'),
+        ({"conf": ""}, 'conf.region is "APAC", this step asks for nothing'),
         ({"logical_date": "2001-01-01T00:00:00Z"}, ", this step asks for 2001-01-01 00:00:00+00:00"),
     ],
     ids=["conf", "no conf", "logical_date"],
