@@ -59,6 +59,35 @@ def test_resume_of_a_run_with_a_branch(job: Job) -> None:
     assert executions(job.airflow, run_id) == {"choose": 1, "left": 2, "join": 1}
 
 
+def test_resume_of_a_run_that_failed_fast(job: Job) -> None:
+    """What a failure has skipped, long before a teardown let the run end, is executed by the resumed run."""
+    first = job.run("failing_fast")
+    run_id = first.outputs["run_id"]
+    assert first.outputs["result"] == "failed"
+    states = task_states(job.airflow, "failing_fast", run_id)
+    assert (states["a"], states["b"], states["c"], states["delete"]) == ("failed", "skipped", "skipped", "success")
+
+    second = job.run("failing_fast")
+
+    assert (second.exit_code, second.outputs["result"]) == (0, "success"), second.log
+    assert set(task_states(job.airflow, "failing_fast", run_id).values()) == {"success"}
+    executed = executions(job.airflow, run_id)
+    assert (executed["a"], executed["b"], executed["c"]) == (2, 1, 1)
+    assert "so run again: b, c." in second.log
+
+
+def test_resume_of_a_run_with_setup_and_teardown(job: Job) -> None:
+    """Setup and teardown of the work that failed are executed again with it."""
+    first = job.run("torn_down")
+    run_id = first.outputs["run_id"]
+    assert (first.outputs["result"], first.outputs["failed_tasks"]) == ("failed", '["work"]')
+
+    second = job.run("torn_down")
+
+    assert (second.exit_code, second.outputs["result"]) == (0, "success"), second.log
+    assert executions(job.airflow, run_id) == {"make": 2, "work": 2, "delete": 2}
+
+
 def test_resume_of_a_run_that_timed_out(timed_out: Job) -> None:
     """A run that Airflow ended by `dagrun_timeout` has no failed task: a resumed run executes those that it did not reach."""
     run_id = timed_out.results[0].outputs["run_id"]
