@@ -12,7 +12,7 @@ from entrypoint.errors import ActionError, DagLost, DagNotFound, InvalidConf, Ru
 from entrypoint.explain import Explainer
 from entrypoint.gate.existing import Todo, plan, require_same, take_over
 from entrypoint.gate.extras import Extras
-from entrypoint.gate.identity import derive_note
+from entrypoint.gate.identity import derive_note, made_by
 from entrypoint.gate.stop import stop
 from entrypoint.gate.trigger import prepare, trigger
 from entrypoint.gate.verdict import has_red_tasks, judge
@@ -61,7 +61,7 @@ class Gate:
         self._detach: Detach | None = None
         self._airflow: Airflow | None = None
         self._explain: Explainer | None = None
-        self._answerable = False
+        self._answerable = self._old_mark = False
         self._since = line.clock()
 
     def run(self) -> Outcome:
@@ -75,12 +75,16 @@ class Gate:
             self._interrupts.disarm()
         except Interrupted:
             self._cancelled()
+        except BaseException:
+            # A fault of ours is no reason to stop a DAG run, neither here nor in the post stage.
+            self._line.runner.end_stage()
+            raise
         self._learn(ridden_out=self._patience.ridden_out)
         if self._explain is not None:
             self._learn(turned_off=self._explain.turned_off)
         self._outputs.write(self.outcome, final=True)
         if self.outcome.result != "cancelled":
-            self._line.runner.save_state("ENDED", "true")
+            self._line.runner.end_stage()
         return self.outcome
 
     def _story(self) -> None:
@@ -108,7 +112,7 @@ class Gate:
         elif run.ended:
             self._learn_tasks(explain, run)
         red_tasks = self._settings.fail_on_failed_tasks and has_red_tasks(run, self.outcome.tasks)
-        result = judge(run, self.outcome.taken_over, wait=self._settings.wait, red_tasks=red_tasks)
+        result = judge(run, wait=self._settings.wait, red_tasks=red_tasks, old_mark=self._old_mark)
         self._learn(result=result)
         if result == "timeout":
             self._time_is_over(airflow, explain, run)
@@ -155,10 +159,15 @@ class Gate:
         self._prepare(airflow)
         self._become_answerable()
         try:
-            return trigger(airflow, request, self._patience, until=self._start_timeout())
+            run, created = trigger(airflow, request, self._patience, until=self._start_timeout())
         except TriggerUnclear:
             self._learn(run_url=airflow.run_url(request.dag_id, request.run_id))
             raise
+        if not created and not made_by(run, self._settings.run_id, self._context):
+            # Another workflow was faster, and is answerable for it.
+            self._answerable = False
+            self._line.runner.end_stage()
+        return run, created
 
     def _take_over(self, airflow: Airflow, run: DagRun, request: RunRequest) -> DagRun:
         todo: Todo = "wait"
@@ -167,8 +176,10 @@ class Gate:
             todo = plan(run, self._settings.if_run_exists)
         if todo != "wait" or not run.ended:
             self._prepare(airflow)
+        if todo != "wait" or (not run.ended and made_by(run, self._settings.run_id, self._context)):
             self._become_answerable()
         run, taken_over = take_over(airflow, run, todo, self._patience, until=self._start_timeout())
+        self._old_mark = taken_over != "attached" and run.cancelled
         self._learn(run=run, taken_over=taken_over)
         return run
 
@@ -268,3 +279,5 @@ class Gate:
             )
             # A run that is not there yet may still be on its way: only the post stage has the time to find out.
             self._learn(run=run or last, stopped="yes" if confirmed and run is not None else "unconfirmed")
+            if confirmed and run is not None and run.state == "failed":
+                self._line.runner.save_state("STOPPED", "true")

@@ -142,6 +142,12 @@ class DagRun(NamedTuple):
         return (self.end_date - self.start_date).total_seconds()
 
 
+def stopped_note(run: DagRun) -> str:
+    """Return the run's note with the mark of a cancelled workflow, within Airflow's 1000 characters."""
+    note = (run.note or "").replace(CANCELLED, "").rstrip()
+    return f"{note[: 999 - len(CANCELLED)]}\n{CANCELLED}".lstrip()
+
+
 class TaskInstance(NamedTuple):
     """One task instance of a DAG run. `map_index` is -1 unless mapped; `state` None means that nothing was decided yet."""
 

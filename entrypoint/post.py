@@ -20,8 +20,10 @@ BUDGET = 55.0
 ONE_REQUEST = 15.0
 
 
-def stop_what_is_left(settings: Settings, run_id: str, line: Connection) -> Outcome:
+def stop_what_is_left(settings: Settings, run_id: str, line: Connection, *, stopped: bool = False) -> Outcome:
     """Make sure that the run which the main stage left behind is stopped, unless it is to be left.
+
+    `stopped`: Airflow has taken the main stage's order to stop it, so that it is no success whatever it shows now.
 
     Returns:
         The outcome `cancelled`: with the run, if there is one, and what became of it.
@@ -36,7 +38,9 @@ def stop_what_is_left(settings: Settings, run_id: str, line: Connection) -> Outc
             return outcome._replace(run=airflow.get_run(request.dag_id, run_id), stopped="left")
         line.console.stopping(run_id)
         until = line.allow(end - line.clock(), ONE_REQUEST)
-        run, confirmed = stop(airflow, request.dag_id, run_id, line.patience, last=None, once=False, until=until)
+        run, confirmed = stop(
+            airflow, request.dag_id, run_id, line.patience, last=None, once=False, until=until, ours=stopped
+        )
     except ActionError as error:
         return outcome._replace(error=error)
     if run is None and confirmed:

@@ -98,5 +98,8 @@ class Runner(Protocol):
     def save_state(self, name: str, value: str) -> None:
         """Keep a value for the post stage, where there is one."""
 
+    def end_stage(self) -> None:
+        """Leave the post stage, where there is one, nothing to stop."""
+
     def append_summary(self, text: str) -> None:
         """Show a job summary."""

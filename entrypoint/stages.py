@@ -46,7 +46,8 @@ def post_stage() -> int:
         return 0
 
     def tidy_up(settings: Settings, _: Context, runner: Runner) -> Outcome:
-        return stop_what_is_left(settings, run_id, _line(settings, runner))
+        stopped = os.environ.get("STATE_STOPPED") == "true"
+        return stop_what_is_left(settings, run_id, _line(settings, runner), stopped=stopped)
 
     # The workspace may be gone by now, and what the run was asked for does not matter any more.
     return 0 if _stage(tidy_up, without=("conf_file",)).stopped in ("yes", "nothing", "left") else 1

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from entrypoint.airflow.answers import forbidden, moment_of, object_of, optional
 from entrypoint.errors import Conflict, DagNotFound, InvalidConf, NotSupported, RunNotFound
-from entrypoint.models import CANCELLED, Dag, DagRun, RunRequest, RunState, TaskInstance
+from entrypoint.models import Dag, DagRun, RunRequest, RunState, TaskInstance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,12 +215,6 @@ def dag_not_found(dag_id: str, answer: Answer) -> Exception:
         "Check dag_id and that the DAG is deployed to this Airflow. A DAG whose file fails to import cannot be run either: "
         "Airflow's home page shows import errors at its top.",
     )
-
-
-def stopped_note(run: DagRun) -> str:
-    """Return the run's note with the mark of a cancelled workflow, within Airflow's 1000 characters."""
-    note = (run.note or "").replace(CANCELLED, "").rstrip()
-    return f"{note[: 999 - len(CANCELLED)]}\n{CANCELLED}".lstrip()
 
 
 def not_supported(name: str, version: str, since: str) -> NotSupported:

@@ -6,10 +6,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.answers import is_airflows, optional
-from entrypoint.airflow.dialect import not_supported, segment, stopped_note
+from entrypoint.airflow.dialect import not_supported, segment
 from entrypoint.airflow.insight import Insight
 from entrypoint.airflow.logs import TextLog
 from entrypoint.errors import ActionError, NotSupported
+from entrypoint.models import stopped_note
 
 if TYPE_CHECKING:
     from entrypoint.airflow.dialect import Tasks
@@ -62,10 +63,15 @@ class V1(Insight):
         return body
 
     def fail(self, run: DagRun) -> DagRun | None:
-        """See `Airflow`. The note goes second: stopping is what matters."""
-        stopped = self._patch_run(run, {"state": "failed"})
+        """See `Airflow`. The note goes first: the scheduler may make a success of a run that was just stopped."""
+        noted = False
         with suppress(ActionError):
             self.set_note(run, stopped_note(run))
+            noted = True
+        stopped = self._patch_run(run, {"state": "failed"})
+        if not noted:
+            with suppress(ActionError):
+                self.set_note(run, stopped_note(run))
         return stopped
 
     def set_note(self, run: DagRun, note: str) -> None:

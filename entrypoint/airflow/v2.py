@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.answers import optional
-from entrypoint.airflow.dialect import not_supported, segment, stopped_note
+from entrypoint.airflow.dialect import not_supported, segment
 from entrypoint.airflow.insight import Insight
 from entrypoint.airflow.logs import JsonLog
 from entrypoint.airflow.states import StateLines
 from entrypoint.errors import NotSupported
 from entrypoint.evidence import HumanInput
+from entrypoint.models import stopped_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -106,6 +106,9 @@ class Log:
     def save_state(self, name: str, value: str) -> None:
         """See `Runner`. There is no post stage."""
 
+    def end_stage(self) -> None:
+        """See `Runner`. There is no post stage."""
+
     def append_summary(self, text: str) -> None:
         """See `Runner`."""
         self._print("")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from entrypoint.models import DagRun
     from entrypoint.runner import Context
 
 
@@ -25,6 +27,17 @@ def derive_run_id(context: Context, matrix: Any, asked: dict[str, Any]) -> str:
     canonical = json.dumps(told_apart, sort_keys=True, separators=(",", ":"), default=_instant)
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
     return f"{context.system}__{context.sha[:12]}__{context.run_id}__{digest}"
+
+
+def made_by(run: DagRun, chosen: str | None, context: Context) -> bool:
+    """Return whether this workflow run has made the DAG run, in this attempt or in an earlier one.
+
+    A derived run id is that of this workflow run alone. For one that a user has chosen (`chosen`) only the run's note can
+    tell: the derived one names the workflow run's page.
+    """
+    if not chosen:
+        return True
+    return bool(context.run_url) and re.search(rf"{re.escape(context.run_url)}(?![\w/])", run.note or "") is not None
 
 
 def _instant(value: Any) -> str:

@@ -8,10 +8,12 @@ which task and run are `running` again (each time if that takes long; otherwise 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, UnexpectedAnswer
 from entrypoint.gate.tasks import AT_WORK
+from entrypoint.models import stopped_note
 
 if TYPE_CHECKING:
     from entrypoint.airflow import Airflow
@@ -27,7 +29,15 @@ STAYS_AWAY = 30.0
 
 
 def stop(
-    airflow: Airflow, dag_id: str, run_id: str, patience: Patience, *, last: DagRun | None, once: bool, until: float
+    airflow: Airflow,
+    dag_id: str,
+    run_id: str,
+    patience: Patience,
+    *,
+    last: DagRun | None,
+    once: bool,
+    until: float,
+    ours: bool = False,
 ) -> tuple[DagRun | None, bool]:
     """Mark the run failed, which ends its running tasks, and look until it has stayed so.
 
@@ -39,6 +49,7 @@ def stop(
         last: the run as last seen; if it was alive then, it is failed at once, without another look.
         once: believe the first answer about the run, because there is no time for more.
         until: moment on the clock at which to give up.
+        ours: whether this step is known to have stopped it before: then a success is none.
 
     Returns:
         The run as last seen (None: there is none), and whether that was confirmed.
@@ -46,7 +57,7 @@ def stop(
     Raises:
         Unauthorized, Forbidden: it may not be stopped with this credential.
     """
-    seen, ours, quiet_since = last, False, None
+    seen, quiet_since = last, None
     known, existed = last is not None and not last.ended, last is not None
     while patience.clock() < until:
         try:
@@ -59,6 +70,10 @@ def stop(
                 seen = airflow.fail(seen)
             quiet_since = patience.clock() if quiet_since is None else quiet_since
             stays = STAYS_AWAY if not existed else 0.0 if once else STAYS
+            if seen is not None and seen.ended and ours and not seen.cancelled and not once:
+                # Without the mark a later attempt may take what the scheduler makes of the run for a success.
+                with suppress(AirflowUnreachable, UnexpectedAnswer, Forbidden):
+                    airflow.set_note(seen, stopped_note(seen))
             if (seen is None or seen.ended) and patience.clock() - quiet_since >= stays:
                 if once or seen is None or not _at_work(airflow, seen):
                     return seen, True

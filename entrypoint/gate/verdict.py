@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 from entrypoint.errors import ActionError
 
 if TYPE_CHECKING:
-    from entrypoint.models import DagRun, Result, TakenOver, TaskInstance
+    from entrypoint.models import DagRun, Result, TaskInstance
 
 
-def judge(run: DagRun, taken_over: TakenOver | None, *, wait: bool, red_tasks: bool = False) -> Result:
+def judge(run: DagRun, *, wait: bool, red_tasks: bool = False, old_mark: bool = False) -> Result:
     """Return the result for a run as it was last seen. Only Airflow's own `success` is a success.
 
     Args:
-        run: the DAG run of this step, and no other.
-        taken_over: what was done about it if it was there already. A run that an earlier attempt cancelled, and that was
-            not brought back to life, has failed whatever the scheduler made of it.
+        run: the DAG run of this step, and no other. One that a cancelled workflow has stopped has failed, whatever the
+            scheduler made of it, and whose workflow it was.
         wait: the input: without waiting an accepted run is enough, but one that has failed already is not.
         red_tasks: whether tasks failed and the user does not accept that (`fail_on_failed_tasks`).
+        old_mark: whether the mark of such a stop is from before the run was cleared, and could not be removed.
     """
-    if run.cancelled and taken_over == "attached" and run.ended:
+    if run.cancelled and run.ended and not old_mark:
         return "failed"
     if run.state == "success":
         return "failed" if red_tasks else "success"

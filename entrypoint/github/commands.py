@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from entrypoint.errors import shortened
 from entrypoint.runner import harmless, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from entrypoint.runner import Level
 
@@ -33,10 +33,29 @@ MESSAGE_LIMIT = 4000
 """Characters; the runner cuts an annotation at 4096."""
 
 
+_WARNED: set[str] = set()
+"""What was said of files of the runner's that cannot be written."""
+
+
 def prepare_streams() -> None:
-    """Make every line leave at once and every character printable, whatever the job's environment says."""
+    """Make every line leave at once and every character printable, whatever the job's environment says.
+
+    A reader that is gone, or a full disk, costs the log and nothing else: a DAG run has to be stopped all the same.
+    """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+        for name in ("write", "flush"):
+            setattr(stream, name, _tolerant(getattr(stream, name)))
+
+
+def _tolerant(method: Callable[..., object]) -> Callable[..., object]:
+    def call(*arguments: object) -> object:
+        try:
+            return method(*arguments)
+        except OSError:
+            return None
+
+    return call
 
 
 def read_inputs(names: Iterable[str]) -> dict[str, str]:
@@ -100,18 +119,48 @@ def annotate(
 
 def set_output(name: str, value: str) -> None:
     """Set an output of the step. Without a runner's file it is left out: the old command is disabled."""
-    if os.environ.get("GITHUB_OUTPUT"):
-        core.set_output(name, printable(value))
+    if path := os.environ.get("GITHUB_OUTPUT"):
+        _append(path, "The outputs cannot be written", lambda: core.set_output(name, printable(value)))
 
 
 def save_state(name: str, value: str) -> None:
     """Keep a value for the post stage."""
-    if os.environ.get("GITHUB_STATE"):
-        core.save_state(name, printable(value))
+    if path := os.environ.get("GITHUB_STATE"):
+        _append(path, "The state for the post stage cannot be written", lambda: core.save_state(name, printable(value)))
+
+
+def end_stage() -> None:
+    """Leave the post stage nothing to stop. Where that cannot be written, what it would go by is taken away."""
+    if path := os.environ.get("GITHUB_STATE"):
+        try:
+            core.save_state("ENDED", "true")
+        except Exception:  # noqa: BLE001 - as of `_append`
+            with suppress(OSError):
+                os.truncate(path, 0)
 
 
 def append_summary(text: str) -> None:
     """Append to the job summary."""
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123 - as short as it gets
-            file.write(f"{text}\n")
+
+        def write() -> None:
+            with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123 - as short as it gets
+                file.write(f"{text}\n")
+
+        _append(path, "The job summary cannot be written", write)
+
+
+def _append(path: str, title: str, write: Callable[[], None]) -> None:
+    """Write a record whole or not at all: half of one would fail the step. What cannot be written is told once."""
+    size = 0
+    try:
+        with suppress(FileNotFoundError):
+            size = os.stat(path).st_size  # noqa: PTH116 - as short as it gets
+        write()
+    except Exception as error:  # noqa: BLE001 - the system's, and actions-toolkit's own
+        with suppress(OSError):
+            os.truncate(path, size)
+        if title not in _WARNED:
+            _WARNED.add(title)
+            what = getattr(error, "strerror", None) or "the file is not there"
+            annotate("warning", title, f"{path}: {what}. What this step decides does not depend on it.")

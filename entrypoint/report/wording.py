@@ -150,7 +150,8 @@ def _cancelled(outcome: Outcome) -> Words:
         state = f" It is {run.state}." if run else ""
         return Words(
             "Cancelled, the DAG run goes on",
-            f"The workflow was cancelled; {subject} goes on (on_cancel: leave, or trigger: false).{state}",
+            f"The workflow was cancelled; {subject} goes on (on_cancel: leave, trigger: false, or another workflow made "
+            f"it).{state}",
             "Stop it in Airflow if it is not wanted.",
         )
     if outcome.stopped == "yes" and run is not None:

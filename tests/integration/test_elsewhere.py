@@ -185,6 +185,24 @@ def test_only_the_very_commit_counts(tmp_path: Path) -> None:
     assert "Only in a GitHub workflow" in other.log
 
 
+def test_a_log_that_nobody_reads_any_more(version: Version, tmp_path: Path) -> None:
+    """Ctrl-C ends `| tee log` before this: the run is stopped all the same."""
+    with FakeAirflow(version, dags=[FakeDag("sales", looks=10**6)]) as fake:
+        process = start(fake, tmp_path, SYSTEMS["jenkins"])
+        until = time.monotonic() + 60
+        while not (fake.runs("sales") and (tmp_path / "outputs.json").read_text().count("run_id")):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert process.stdout is not None
+        process.stdout.close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 1
+        (made,) = fake.runs("sales")
+
+    assert made.state == "failed"
+    assert json.loads((tmp_path / "outputs.json").read_text())["result"] == "cancelled"
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_cancelled_job(version: Version, how: signal.Signals, tmp_path: Path) -> None:
     """A job that is ended stops the DAG run that it made, and says so."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,6 +36,11 @@ class Stoppable:
     get_run: Script
     fail: Script
     tasks: Script
+    notes: list[str] = field(default_factory=list)
+
+    def set_note(self, _run: DagRun, note: str) -> None:
+        """Take down the note."""
+        self.notes.append(note)
 
     def task_instances(self, *which: str, states: tuple[str, ...], most: int) -> TaskList:
         """Read those in these states, as many as are wanted."""
@@ -120,3 +125,22 @@ def test_a_missing_permission_is_told() -> None:
     """Asking again would not help."""
     with pytest.raises(Forbidden):
         stopped([RUNNING], [Forbidden("no", "", "")])
+
+
+def test_the_mark_is_written_until_it_is_there() -> None:
+    """Without it a later attempt may take what the scheduler makes of the run for a success."""
+    bench = Bench()
+    marked = run("failed", CANCELLED)
+    airflow: Any = Stoppable(Script([RUNNING, FAILED, FAILED] + [marked] * 99), Script([FAILED]), Script([()] * 99))
+    stop(airflow, "sales", "r1", bench.patience, last=None, once=False, until=bench.time.now + 50)
+    assert airflow.notes == [CANCELLED] * 3
+
+
+def test_a_success_of_a_run_that_this_step_has_stopped_is_none() -> None:
+    """The scheduler made it, before the post stage began: the run is stopped once more."""
+    bench = Bench()
+    airflow: Any = Stoppable(Script([SUCCESS] + [FAILED] * 99), Script([FAILED]), Script([()] * 99))
+    seen, confirmed = stop(
+        airflow, "sales", "r1", bench.patience, last=None, once=False, until=bench.time.now + 50, ours=True
+    )
+    assert (seen, confirmed, airflow.fail.calls) == (FAILED, True, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -11,9 +11,6 @@ from entrypoint.errors import ActionError
 from entrypoint.gate.verdict import has_red_tasks, judge
 from entrypoint.models import CANCELLED, DagRun
 from tests.support.nouns import a_task
-
-if TYPE_CHECKING:
-    from entrypoint.models import TakenOver
 
 
 def run(state: Any, note: str | None = None) -> DagRun:
@@ -36,40 +33,37 @@ def run(state: Any, note: str | None = None) -> DagRun:
 )
 def test_the_table(state: str, wait: bool, result: str) -> None:  # noqa: FBT001
     """Airflow's state and the input wait decide, and nothing else."""
-    assert judge(run(state), None, wait=wait) == result
+    assert judge(run(state), wait=wait) == result
 
 
 def test_only_airflow_s_success_is_a_success() -> None:
     """No other state ever becomes green while waiting."""
-    manners: tuple[TakenOver | None, ...] = (None, "attached", "resumed", "restarted")
-    for state, taken_over in product(("queued", "running", "failed"), manners):
-        assert judge(run(state), taken_over, wait=True) != "success"
+    for state, old_mark in product(("queued", "running", "failed"), (False, True)):
+        assert judge(run(state), wait=True, old_mark=old_mark) != "success"
 
 
-@pytest.mark.parametrize(("taken_over", "result"), [("attached", "failed"), ("resumed", "success"), (None, "success")])
-def test_a_run_that_was_cancelled_has_failed_unless_it_was_brought_back_to_life(taken_over: Any, result: str) -> None:
-    """What the scheduler makes of a stopped run is no verdict; what becomes of it after a resume is."""
-    assert judge(run("success", f"by octocat\n{CANCELLED}"), taken_over, wait=True) == result
+@pytest.mark.parametrize(("old_mark", "result"), [(False, "failed"), (True, "success")])
+def test_a_run_that_a_cancel_stopped_has_failed_until_it_has_run_again(old_mark: bool, result: str) -> None:  # noqa: FBT001
+    """What the scheduler makes of a stopped run is green for nobody; what becomes of it after a resume is."""
+    assert judge(run("success", f"by octocat\n{CANCELLED}"), wait=True, old_mark=old_mark) == result
 
 
 @pytest.mark.parametrize(
-    ("state", "taken_over", "wait", "result"),
+    ("state", "wait", "result"),
     [
-        ("success", None, True, "failed"),
-        ("success", "attached", True, "failed"),
-        ("failed", None, True, "failed"),
-        ("running", None, True, "timeout"),
-        ("queued", None, False, "triggered"),
+        ("success", True, "failed"),
+        ("failed", True, "failed"),
+        ("running", True, "timeout"),
+        ("queued", False, "triggered"),
     ],
 )
 def test_red_tasks_make_a_success_a_failure_and_nothing_else(
     state: str,
-    taken_over: Any,
     wait: bool,  # noqa: FBT001
     result: str,
 ) -> None:
     """With fail_on_failed_tasks a run that Airflow calls a success fails; every other end stays what it is."""
-    assert judge(run(state), taken_over, wait=wait, red_tasks=True) == result
+    assert judge(run(state), wait=wait, red_tasks=True) == result
 
 
 @pytest.mark.parametrize(

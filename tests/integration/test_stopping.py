@@ -1,0 +1,150 @@
+"""What may stop a DAG run, and what may not: only a cancel does, of the workflow that made the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from entrypoint.gate.identity import derive_note
+from entrypoint.github import commands
+from entrypoint.interrupt import Interrupted
+from entrypoint.models import CANCELLED
+from entrypoint.report.outputs import Outputs
+from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
+from tests.support.gate import CONTEXT, run_gate
+from tests.support.virtual import after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from entrypoint.models import Outcome
+
+FOREVER = 10**6
+OTHER = "https://github.com/octo/other/actions/runs/4"
+
+
+@pytest.fixture(params=["3.3.2", "2.11.2"])
+def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
+    """An Airflow with a DAG whose runs go on."""
+    with FakeAirflow(request.param, dags=[FakeDag("sales", looks=FOREVER)]) as running:
+        yield running
+
+
+def cancel() -> None:
+    """The workflow is cancelled."""
+    raise Interrupted
+
+
+def stops(fake: FakeAirflow) -> int:
+    """How often a run was marked failed."""
+    return sum(request.method == "PATCH" and b'"state"' in request.body for request in fake.record)
+
+
+def cancelled(fake: FakeAirflow, **inputs: Any) -> Outcome:
+    """A step that is cancelled after 20 s."""
+    return run_gate(fake, time=after(20, cancel), **inputs)
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("s3cret"), MemoryError(), OSError(28, "No space left on device")])
+def test_a_fault_of_the_action_stops_nothing(
+    fake: FakeAirflow, fault: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever breaks in the middle of a wait, the post stage is left nothing to stop."""
+    state = tmp_path / "state"
+    state.touch()
+    monkeypatch.setenv("GITHUB_STATE", str(state))
+    whole = Outputs.write
+
+    def broken(self: Outputs, outcome: Any, **final: bool) -> None:
+        whole(self, outcome, **final)
+        if outcome.run is not None and outcome.run.state == "running":
+            raise fault
+
+    monkeypatch.setattr(Outputs, "write", broken)
+    with pytest.raises(type(fault)):
+        run_gate(fake)
+    assert "ENDED" in state.read_text()
+    assert stops(fake) == 0
+
+
+def test_a_cancel_leaves_the_post_stage_its_work(
+    fake: FakeAirflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It looks whether the run stays stopped, and knows that this step has stopped it."""
+    state = tmp_path / "state"
+    state.touch()
+    monkeypatch.setenv("GITHUB_STATE", str(state))
+    assert cancelled(fake).stopped == "yes"
+    told = state.read_text()
+    assert ("RUN_ID" in told, "STOPPED" in told, "ENDED" in told) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("note", "stopped"),
+    [
+        (derive_note(CONTEXT), "yes"),
+        (f"Triggered by octocat: {OTHER}", "left"),
+        (f"Triggered by octocat: {CONTEXT.run_url}7", "left"),
+        ("Mine.", "left"),
+        (None, "left"),
+    ],
+)
+def test_a_run_is_stopped_by_the_workflow_that_made_it(fake: FakeAirflow, note: str | None, stopped: str) -> None:
+    """A step that only waits for a run of another workflow leaves it alone when it is cancelled."""
+    fake.create_run("sales", "deploy-1", note=note, state="running")
+    outcome = cancelled(fake, run_id="deploy-1")
+    assert (outcome.result, outcome.stopped) == ("cancelled", stopped)
+    assert fake.runs("sales")[0].state == ("failed" if stopped == "yes" else "running")
+
+
+@pytest.mark.parametrize("policy", ["resume", "restart"])
+def test_a_run_that_this_step_has_started_again_is_its_own(fake: FakeAirflow, policy: str) -> None:
+    """Whoever clears a run brings it back to life, and stops it."""
+    fake.create_run("sales", "deploy-1", state="failed", note=f"Triggered by octocat: {OTHER}")
+    assert cancelled(fake, run_id="deploy-1", if_run_exists=policy).stopped == "yes"
+    assert fake.runs("sales")[0].state == "failed"
+
+
+@pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
+@pytest.mark.parametrize("wait", ["true", "false"])
+def test_a_run_that_somebody_else_s_cancel_stopped_is_green_for_nobody(version: Version, wait: str) -> None:
+    """Airflow may call it a success: nothing of it has run."""
+    with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
+        fake.create_run("sales", "deploy-1", state="running", note=f"By octocat\n{CANCELLED}")
+        outcome = run_gate(fake, run_id="deploy-1", if_run_exists="attach")
+        again = run_gate(fake, run_id="deploy-1", if_run_exists="attach", wait=wait)
+        assert (outcome.result, again.result) == ("failed", "failed")
+        assert run_gate(fake, run_id="deploy-1").result == "success"
+
+
+def test_airflow_2_is_told_that_the_run_was_stopped_before_it_is() -> None:
+    """The scheduler may make a success of the run at once: the mark is there by then."""
+    with FakeAirflow("2.11.2", dags=[FakeDag("sales", looks=FOREVER)]) as fake:
+        assert cancelled(fake).stopped == "yes"
+        orders = [request.path.rpartition("/")[2] for request in fake.record if request.method == "PATCH"]
+        assert orders[0] == "setNote"
+        assert CANCELLED in (fake.runs("sales")[0].note or "")
+
+
+def test_a_note_that_is_lost_is_written_again() -> None:
+    """One 503 does not cost the mark."""
+    with FakeAirflow("2.11.2", dags=[FakeDag("sales", looks=FOREVER)]) as fake:
+        fake.fault(Fault.HTML_503, on=("PATCH", "/setNote"))
+        assert cancelled(fake).stopped == "yes"
+        assert CANCELLED in (fake.runs("sales")[0].note or "")
+
+
+@pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
+@pytest.mark.parametrize("file", ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_STATE"])
+def test_a_file_of_the_runner_that_cannot_be_written_is_a_warning(
+    version: Version, file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a full disk the verdict stays, and is told once what is missing."""
+    monkeypatch.setattr(commands, "_WARNED", set())
+    monkeypatch.setenv(file, "/dev/full")
+    with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
+        assert run_gate(fake).result == "success"
+    commands.append_summary("summary")
+    assert capsys.readouterr().out.count("cannot be written") == 1
