@@ -10,7 +10,7 @@ from entrypoint.connection import BEFORE_TRIGGER
 from entrypoint.deploy import Deploy
 from entrypoint.errors import ActionError, DagLost, DagNotFound, InvalidConf, RunNotFound, TriggerUnclear
 from entrypoint.explain import Explainer
-from entrypoint.gate.existing import Todo, plan, require_same, take_over
+from entrypoint.gate.existing import Todo, plan, require_ours, require_same, take_over
 from entrypoint.gate.extras import Extras
 from entrypoint.gate.identity import derive_note, made_by
 from entrypoint.gate.stop import stop
@@ -173,6 +173,8 @@ class Gate:
         todo: Todo = "wait"
         if self._settings.trigger:
             require_same(run, request)
+            if not self._settings.run_id:
+                require_ours(run, self._context)
             todo = plan(run, self._settings.if_run_exists)
         if todo != "wait" or not run.ended:
             self._prepare(airflow)
@@ -180,7 +182,8 @@ class Gate:
             self._become_answerable()
         run, taken_over = take_over(airflow, run, todo, self._patience, until=self._start_timeout())
         self._old_mark = taken_over != "attached" and run.cancelled
-        self._learn(run=run, taken_over=taken_over)
+        told_apart = self._settings.run_id or self._context.job_path or self._context.system != "github"
+        self._learn(run=run, taken_over=taken_over, ambiguous=not told_apart)
         return run
 
     def _prepare(self, airflow: Airflow) -> None:

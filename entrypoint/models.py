@@ -265,6 +265,7 @@ class Outcome(NamedTuple):
         xcom: the values that were asked for, by the lines of the input.
         turned_off: a sentence for each feature that this credential may not use.
         report: what stands on GitHub for the run.
+        ambiguous: whether the run, which was there already, may be that of another call of the same reusable workflow.
     """
 
     result: Result
@@ -288,6 +289,7 @@ class Outcome(NamedTuple):
     waited: float = 0.0
     post: bool = False
     ridden_out: int = 0
+    ambiguous: bool = False
     report: Report | None = None
 
     @property

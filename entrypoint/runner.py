@@ -45,6 +45,7 @@ class Context(NamedTuple):
         sha: of the commit; empty where nobody says.
         run_id: of the workflow run, pipeline or build; the same when a job is run again.
         step: what tells the steps of a job apart, if anything does.
+        job_path: of the job through reusable workflows, the same in every attempt; empty where nobody tells.
         run_url: the workflow run's page. This and `commit_url` are empty where they are not known.
         api_url: GitHub's API; empty where the repository is not GitHub's.
         workspace: the checkout.
@@ -64,6 +65,7 @@ class Context(NamedTuple):
     api_url: str
     workspace: Path
     event: Path | None = None
+    job_path: str = ""
 
 
 class Runner(Protocol):

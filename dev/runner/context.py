@@ -10,6 +10,7 @@ from typing import Any
 
 # A port on which nothing listens: the action must not need the runner's own services.
 _NOWHERE = "http://127.0.0.1:9/"
+_PLAN = "1c0b9d6e-5f27-4a0c-9a53-0f4a9d1c7e11"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class Context:
             "ACTIONS_RESULTS_URL": _NOWHERE,
             "ACTIONS_RUNTIME_URL": _NOWHERE,
             "ACTIONS_RUNTIME_TOKEN": "replayed",
+            "ACTIONS_ORCHESTRATION_ID": f"{_PLAN}.{self.job}.__default",
             **({"RUNNER_DEBUG": "1"} if self.debug else {}),
         }
 

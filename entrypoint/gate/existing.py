@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from entrypoint.airflow.dialect import Tasks
     from entrypoint.gate.patience import Patience
     from entrypoint.models import DagRun, IfRunExists, RunRequest, TakenOver, TaskInstance
+    from entrypoint.runner import Context
 
 Todo = Literal["wait", "resume", "restart"]
 
@@ -55,6 +56,21 @@ def require_same(found: DagRun, request: RunRequest) -> None:
             "The run id is taken by another request",
             f"The DAG run {request.run_id} exists, and its {'; its '.join(told)}.",
             "Give this step a run_id of its own, or leave run_id out.",
+        )
+
+
+def require_ours(found: DagRun, context: Context) -> None:
+    """Raise RunExists if the run, which has the id that this step derives, is another call's of one reusable workflow.
+
+    No step runs twice in the first attempt of a workflow run. Where the runner tells which call this is, the id does.
+    """
+    if context.system == "github" and not context.job_path and context.attempt == 1:
+        raise RunExists(
+            "The DAG run is another call's",
+            f"The DAG run {found.run_id} of {found.dag_id} was there before this step asked for it, in the first attempt of "
+            "this workflow run. So another job made it, most likely another call of the same reusable workflow, and this "
+            "runner does not tell the two apart.",
+            "Give each call a run_id of its own, for example by an input of the reusable workflow.",
         )
 
 

@@ -24,6 +24,8 @@ def derive_run_id(context: Context, matrix: Any, asked: dict[str, Any]) -> str:
     The attempt is left out on purpose: a re-run must find the run of the attempt before.
     """
     told_apart = [context.repository, context.job, context.step, matrix, asked]
+    if context.job_path:
+        told_apart.append(context.job_path)
     canonical = json.dumps(told_apart, sort_keys=True, separators=(",", ":"), default=_instant)
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
     return f"{context.system}__{context.sha[:12]}__{context.run_id}__{digest}"

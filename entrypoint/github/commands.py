@@ -34,7 +34,7 @@ MESSAGE_LIMIT = 4000
 
 
 _WARNED: set[str] = set()
-"""What was said of files of the runner's that cannot be written."""
+"""Losses that were told: each is told once."""
 
 
 def prepare_streams() -> None:
@@ -120,13 +120,15 @@ def annotate(
 def set_output(name: str, value: str) -> None:
     """Set an output of the step. Without a runner's file it is left out: the old command is disabled."""
     if path := os.environ.get("GITHUB_OUTPUT"):
-        _append(path, "The outputs cannot be written", lambda: core.set_output(name, printable(value)))
+        _append(path, "Later steps miss outputs of this step.", lambda: core.set_output(name, printable(value)))
 
 
 def save_state(name: str, value: str) -> None:
     """Keep a value for the post stage."""
     if path := os.environ.get("GITHUB_STATE"):
-        _append(path, "The state for the post stage cannot be written", lambda: core.save_state(name, printable(value)))
+        _append(
+            path, "If this step is killed, its DAG run is not stopped.", lambda: core.save_state(name, printable(value))
+        )
 
 
 def end_stage() -> None:
@@ -147,10 +149,10 @@ def append_summary(text: str) -> None:
             with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123 - as short as it gets
                 file.write(f"{text}\n")
 
-        _append(path, "The job summary cannot be written", write)
+        _append(path, "The job summary is missing.", write)
 
 
-def _append(path: str, title: str, write: Callable[[], None]) -> None:
+def _append(path: str, loss: str, write: Callable[[], None]) -> None:
     """Write a record whole or not at all: half of one would fail the step. What cannot be written is told once."""
     size = 0
     try:
@@ -160,7 +162,8 @@ def _append(path: str, title: str, write: Callable[[], None]) -> None:
     except Exception as error:  # noqa: BLE001 - the system's, and actions-toolkit's own
         with suppress(OSError):
             os.truncate(path, size)
-        if title not in _WARNED:
-            _WARNED.add(title)
+        if loss not in _WARNED:
+            _WARNED.add(loss)
             what = getattr(error, "strerror", None) or "the file is not there"
-            annotate("warning", title, f"{path}: {what}. What this step decides does not depend on it.")
+            text = f"{path}: {what}. {loss} What this step decides does not depend on it."
+            annotate("warning", "A file of the runner cannot be written", text)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from base64 import urlsafe_b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,4 +43,22 @@ def read_context(environ: Mapping[str, str]) -> Context:
         api_url=environ.get("GITHUB_API_URL") or "https://api.github.com",
         workspace=Path(environ.get("GITHUB_WORKSPACE") or "."),
         event=Path(path) if (path := environ.get("GITHUB_EVENT_PATH")) else None,
+        job_path=_job_path(environ),
     )
+
+
+def _job_path(environ: Mapping[str, str]) -> str:
+    """Return what tells the calls of one reusable workflow apart, in every attempt alike (runner.md 2.2c).
+
+    Everything else that a step sees is the same for two calls. The token is decoded, and never sent or shown.
+    """
+    plan_and_path = environ.get("ACTIONS_ORCHESTRATION_ID", "")
+    if path := plan_and_path.partition(".")[2]:
+        return path
+    claims = environ.get("ACTIONS_RUNTIME_TOKEN", "").split(".")
+    try:
+        scopes = json.loads(urlsafe_b64decode(f"{claims[1]}==="))["scp"].split()
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""
+    found = (re.fullmatch(r"Actions\.Results:[^:]+:([^:]+)", scope) for scope in scopes)
+    return next((match[1] for match in found if match), "")

@@ -85,6 +85,11 @@ class Console:
         if outcome.run is None:
             return
         self._line(f"DAG run {outcome.run.run_id} of {outcome.run.dag_id}: {origin(outcome)}")
+        if outcome.ambiguous:
+            self._line(
+                "This runner does not tell the calls of one reusable workflow apart: if this job is one of several, the run "
+                "may be another call's. Then give each call a run_id of its own"
+            )
         self._line(f"Follow it at {outcome.run_url}")
 
     def reported(self, report: Report) -> None:

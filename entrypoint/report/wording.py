@@ -73,7 +73,9 @@ def words(outcome: Outcome) -> Words:
         return Words(outcome.error.title, outcome.error.detail, outcome.error.hint)
     assert outcome.run is not None  # noqa: S101 - only an error or a cancel leaves without one
     say = {"success": _success, "triggered": _triggered, "failed": _failed, "timeout": _late}[outcome.result]
-    return say(outcome, outcome.run)
+    said = say(outcome, outcome.run)
+    # A run that was there already is green, or red, for what somebody else has triggered.
+    return said._replace(detail=f"{said.detail} The run: {origin(outcome)}.") if outcome.taken_over else said
 
 
 def _triggered(outcome: Outcome, run: DagRun) -> Words:

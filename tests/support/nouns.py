@@ -33,6 +33,7 @@ def a_context(**changes: Any) -> Context:
         commit_url=f"https://github.com/octo-org/sales/commit/{SHA}",
         api_url="https://api.github.com",
         workspace=Path("/github/workspace"),
+        job_path="gate.__default",
     )
     return context._replace(**changes)
 

@@ -70,7 +70,7 @@ def _title_arguments(call: ast.Call, errors: set[str]) -> list[ast.expr]:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if name in errors:
         return call.args[:1]
-    if name == "annotate" and not isinstance(call.func, ast.Attribute):
+    if name == "annotate" and len(call.args) < 3:
         return []  # the one that takes an outcome; it is the runner's that takes a title
     return call.args[_WITH_A_TITLE[name] :][:1] if name in _WITH_A_TITLE else []
 

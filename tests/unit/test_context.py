@@ -1,5 +1,7 @@
 """What the runner's environment says about the step."""
 
+import json
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -40,7 +42,36 @@ def test_context() -> None:
         api_url="https://ghe.example.com/api/v3",
         workspace=Path("/github/workspace"),
         event=Path("/e.json"),
+        job_path="gate.__default",
     )
+
+
+def token(claims: object) -> str:
+    """A runner's token with these claims."""
+    return f"eyJ0.{urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("plan", "runtime", "path"),
+    [
+        ("1c0b.build.__default", token({"scp": "Actions.Results:7:u-1"}), "build.__default"),
+        ("1c0b.call.build.(ubuntu, 3.12)", "", "call.build.(ubuntu, 3.12)"),
+        ("", token({"scp": "Actions.GenericRead:00 Actions.Results:7:u-1 Actions.UploadArtifacts:7"}), "u-1"),
+        ("1c0b", token({"scp": "Actions.Results:7:u-1"}), "u-1"),
+        ("", token({"scp": "Actions.Results:7"}), ""),
+        ("", token({"scp": ["Actions.Results:7:u-1"]}), ""),
+        ("", token([]), ""),
+        ("", token({}), ""),
+        ("", "replayed", ""),
+        ("", "a.é.c", ""),
+        ("", "a.////.c", ""),
+        ("", "", ""),
+    ],
+)
+def test_job_path(plan: str, runtime: str, path: str) -> None:
+    """The path of a job through reusable workflows is read from what the runner tells, if it does."""
+    told = environment(ACTIONS_ORCHESTRATION_ID=plan, ACTIONS_RUNTIME_TOKEN=runtime)
+    assert read_context(told).job_path == path
 
 
 def test_what_may_be_missing() -> None:

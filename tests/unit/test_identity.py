@@ -31,7 +31,9 @@ def test_form() -> None:
 
 def test_never_changes() -> None:
     """A later version of the action derives the same id, so that a re-run after an upgrade finds its DAG run."""
-    assert derive_run_id(a_context(), None, {"conf": {}}) == "github__0123456789ab__8000000001__67243c75"
+    without_path = a_context(job_path="")
+    assert derive_run_id(without_path, None, {"conf": {}}) == "github__0123456789ab__8000000001__67243c75"
+    assert derive_run_id(a_context(), None, {"conf": {}}) == "github__0123456789ab__8000000001__74bbb31e"
 
 
 def test_attempt_is_left_out() -> None:
@@ -59,6 +61,8 @@ def test_different_steps_and_requests() -> None:
         a_context(),
         a_context(repository="octo-org/other"),
         a_context(job="gate2"),
+        a_context(job_path="again.gate.__default"),
+        a_context(job_path=""),
         a_context(step="dag_2"),
         a_context(run_id="8000000002"),
         a_context(sha="f" + SHA[1:]),

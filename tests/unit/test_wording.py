@@ -43,6 +43,15 @@ def test_took_never_shows_sixty(seconds: float) -> None:
     assert not re.search(r"\b60(\.0)? [sm]", took(seconds))
 
 
+@pytest.mark.parametrize("taken_over", ["attached", "resumed", "restarted"])
+@pytest.mark.parametrize("result", ["success", "failed", "timeout", "triggered"])
+def test_a_run_that_was_taken_over_is_told_in_the_verdict(taken_over: TakenOver, result: Result) -> None:
+    """Whoever reads the annotation alone learns that this step did not trigger what it is green for."""
+    told = words(an_outcome(result=result, taken_over=taken_over)).detail
+    assert origin(an_outcome(taken_over=taken_over)) in told
+    assert "it was there already" not in words(an_outcome(result=result)).detail
+
+
 @pytest.mark.parametrize("taken_over", [None, *get_args(TakenOver)])
 def test_origin(taken_over: TakenOver | None) -> None:
     """Where the DAG run comes from is said in every case."""
