@@ -55,14 +55,16 @@ class Airflow(Protocol):
     def get_run(self, dag_id: str, run_id: str) -> DagRun | None:
         """Return the DAG run, None if Airflow itself says that there is none."""
 
-    def listen(self, run: DagRun, interval: float, take: Callable[[RunState], bool], silence: float) -> None:
+    def listen(
+        self, run: DagRun, interval: float, take: Callable[[RunState], bool], silence: float, lasts: float
+    ) -> None:
         """Let Airflow tell the run's state every `interval` seconds, as long as `take` returns True and it goes on.
 
         That it stops by itself proves nothing: so it does when the run is deleted (airflow-3.md 6), or unknown.
 
         Raises:
             NotSupported: this version cannot.
-            AirflowUnreachable: also after `silence` seconds without a word.
+            AirflowUnreachable: also after `silence` seconds without a word, and after `lasts` seconds in all.
         """
 
     def clear(self, dag_id: str, run_id: str, tasks: Tasks) -> None:

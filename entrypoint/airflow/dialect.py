@@ -79,6 +79,7 @@ class Dialect:
         interval: float,  # noqa: ARG002
         take: Callable[[RunState], bool],  # noqa: ARG002
         silence: float,  # noqa: ARG002
+        lasts: float,  # noqa: ARG002
     ) -> None:
         """See `Airflow`."""
         raise NotSupported(

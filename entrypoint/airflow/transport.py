@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from entrypoint.errors import Unauthorized
 
 _CHUNK = 65_536
+_MAX_STREAM = 268_435_456
+"""Bytes of a log that are read, decompressed. What is kept of them is far less."""
 
 
 class Authorizer(Protocol):
@@ -116,7 +118,9 @@ class Transport:
         """
         return self._presented(_Request("GET", path, params, None, accept, take), self.authorizer)
 
-    def listen(self, path: str, params: Mapping[str, Any], take: Callable[[bytes], bool], silence: float) -> Answer:
+    def listen(
+        self, path: str, params: Mapping[str, Any], take: Callable[[bytes], bool], silence: float, lasts: float
+    ) -> Answer:
         """Send a GET whose answer goes on and on, and hand over what comes as soon as it does, until `take` returns False.
 
         Args:
@@ -124,11 +128,12 @@ class Transport:
             params: the query.
             take: is given pieces that need not end where a line does.
             silence: seconds without a byte after which nothing more is expected.
+            lasts: seconds after which it is over, whatever comes.
 
         Raises:
             AirflowUnreachable: also when it falls silent. UnexpectedAnswer, Unauthorized: as `send`.
         """
-        request = _Request("GET", path, params, None, take=take, silence=silence)
+        request = _Request("GET", path, params, None, take=take, silence=silence, lasts=lasts)
         return self._presented(request, self.authorizer)
 
     def put(self, path: str) -> Answer:
@@ -173,10 +178,9 @@ class Transport:
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         url = f"{self.base_url}{request.path}"
-        return self._wire.send(
-            Sending(request.method, url, source, headers, request.params, request.body, authorizer, request.silence),
-            use,
-        )
+        kept = request.silence, request.lasts
+        sending = Sending(request.method, url, source, headers, request.params, request.body, authorizer, *kept)
+        return self._wire.send(sending, use)
 
 
 class _Request(NamedTuple):
@@ -187,6 +191,7 @@ class _Request(NamedTuple):
     accept: str = "application/json"
     take: Callable[[bytes], bool] | None = None
     silence: float = inf
+    lasts: float | None = None
 
 
 def _date(text: str | None) -> datetime | None:
@@ -197,8 +202,10 @@ def _date(text: str | None) -> datetime | None:
 
 
 def _handed_over(source: str, response: requests.Response, take: Callable[[bytes], bool], until: float) -> Answer:
+    size = 0
     for chunk in response.iter_content(_CHUNK):
-        if not take(chunk) or time.monotonic() > until:
+        size += len(chunk)
+        if not take(chunk) or time.monotonic() > until or size > _MAX_STREAM:
             break
     return Answer(response.status_code, None, origin_of(source, response))
 

@@ -46,12 +46,14 @@ class V2(Insight):
                 "Give logical_date as well, or leave the data interval out.",
             )
 
-    def listen(self, run: DagRun, interval: float, take: Callable[[RunState], bool], silence: float) -> None:
+    def listen(
+        self, run: DagRun, interval: float, take: Callable[[RunState], bool], silence: float, lasts: float
+    ) -> None:
         """See `Airflow`. From 3.1 on (airflow-3.md 6)."""
         if self._release < (3, 1):
-            return super().listen(run, interval, take, silence)
+            return super().listen(run, interval, take, silence, lasts)
         path = f"{self.api}/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/wait"
-        self._transport.listen(path, {"interval": interval}, StateLines(take).take, silence)
+        self._transport.listen(path, {"interval": interval}, StateLines(take).take, silence, lasts)
         return None
 
     def run_url(self, dag_id: str, run_id: str) -> str:

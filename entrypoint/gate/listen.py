@@ -7,6 +7,7 @@ that is to stop waits for such answers to end, so none is listened to for long.
 from __future__ import annotations
 
 from enum import Enum, auto
+from math import inf
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import ActionError, NotSupported
@@ -24,6 +25,8 @@ SILENCE = 15.0
 """Seconds without a word, three times the longest interval, after which a look decides: a gateway may keep words back."""
 ENOUGH = 2
 """Failures in a row after which nothing is listened to any more."""
+GRACE = 1.0
+"""Seconds that the last word may come late."""
 _SHORTEST = 0.1
 
 
@@ -59,22 +62,28 @@ class Ear:
         """
         if self._failures >= ENOUGH:
             return Heard.NOTHING
-        heard, until = Heard.NOTHING, self._patience.clock() + min(self._patience.about(SLICE), most)
+        lasts = min(self._patience.about(SLICE), most)
+        heard, until, last_word = Heard.NOTHING, self._patience.clock() + lasts, -inf
 
         def take(state: RunState) -> bool:
-            nonlocal heard
+            nonlocal heard, last_word
+            last_word = self._patience.clock()
             if state in ("success", "failed"):
                 heard = Heard.END
             elif not tell(state) or self._patience.clock() >= until:
                 heard = Heard.GOES_ON
             return heard is Heard.NOTHING
 
+        pause = max(min(interval(waited), most), _SHORTEST)
         try:
-            self._airflow.listen(run, max(min(interval(waited), most), _SHORTEST), take, SILENCE)
+            self._airflow.listen(run, pause, take, SILENCE, lasts + min(pause, GRACE))
         except ActionError as error:
             # Whatever else it is, the look that follows meets it too, and knows what it means.
             if isinstance(error, NotSupported):
                 self._failures = ENOUGH
+            now = self._patience.clock()
+            if heard is Heard.NOTHING and now >= until and now - last_word <= pause + GRACE:
+                heard = Heard.GOES_ON  # its time was over between two words
         if heard is Heard.NOTHING:
             self.doubt()
         elif heard is Heard.GOES_ON:

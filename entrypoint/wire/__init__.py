@@ -16,17 +16,16 @@ from urllib.parse import urlsplit
 
 import certifi
 import requests
-from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
 from entrypoint.credentials import Tls
 from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
 from entrypoint.wire.answers import AIRFLOW, RE_RUN, TRY_LATER, Answer, Party, read
+from entrypoint.wire.bounded import BoundedAdapter, Deadline
 from entrypoint.wire.tls import context, what_failed
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Mapping
 
     from requests.auth import AuthBase
@@ -48,6 +47,7 @@ class Sending(NamedTuple):
         source: how error texts name it.
         auth: adds the credential.
         longest: seconds without a byte after which it counts as unanswered, if that is less than what any answer may take.
+        lasts: seconds for an answer that goes on and on; None: it takes no longer than any other.
     """
 
     method: str
@@ -58,6 +58,7 @@ class Sending(NamedTuple):
     body: bytes | Mapping[str, str] | None = None
     auth: AuthBase | Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None
     longest: float = inf
+    lasts: float | None = None
 
     def __repr__(self) -> str:
         """Show nothing that may hold a secret."""
@@ -71,7 +72,7 @@ class Wire:
         party: whom error texts name.
         tls: CAs that are trusted beside the public ones, and a client certificate.
         present: whether this party is shown the client certificate.
-        read_timeout: seconds that an answer may take, asked anew for each request so that none outlasts a deadline.
+        read_timeout: seconds that an exchange may take, asked anew for each request so that none outlasts a deadline.
         trace: is told of every request: method, path, what came back. Neither headers nor bodies.
     """
 
@@ -91,8 +92,10 @@ class Wire:
         # Or the job's environment would choose whom to trust, and ~/.netrc what to present (authentication.md 3.3, 3.4).
         self._session.trust_env = False
         self._proxies: dict[str, dict[str, str]] = {}
-        if tls != Tls():
-            self._session.mount("https://", _Adapter(context(tls, present=present)))
+        self._deadline = Deadline()
+        made = None if tls == Tls() else context(tls, present=present)
+        self._session.mount("https://", BoundedAdapter(self._deadline, made))
+        self._session.mount("http://", BoundedAdapter(self._deadline))
         # An old `_token` cookie would beat the Authorization header on Airflow 3.1 (authentication.md 3.7).
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -111,6 +114,7 @@ class Wire:
         """
         limit = min(self._read_timeout(), sending.longest)
         began = time.monotonic()
+        self._deadline.begin(limit if sending.lasts is None else sending.lasts, limit)
         try:
             with self._session.request(
                 sending.method,
@@ -125,7 +129,7 @@ class Wire:
                 verify=certifi.where(),
                 stream=True,
             ) as response:
-                made = use(response, began + limit)
+                made = use(response, self._deadline.until)
                 self._trace(f"{sending.source} answered {response.status_code} after {time.monotonic() - began:.2f} s")
                 return made
         except _UNREADABLE as error:
@@ -149,20 +153,6 @@ class _Session(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         del resp
-
-
-class _Adapter(HTTPAdapter):
-    """Connects in a TLS context of ours, through a proxy as well."""
-
-    def __init__(self, tls: ssl.SSLContext) -> None:
-        self._tls = tls
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs, ssl_context=self._tls)
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(*args, **kwargs, ssl_context=self._tls)
 
 
 def path_of(url: str) -> str:
@@ -190,7 +180,7 @@ def _unreachable(
         what = "the proxy did not let it through"
     elif isinstance(error, requests.exceptions.ConnectTimeout):
         what = f"no connection within {min(CONNECT_TIMEOUT, limit):.0f} s"
-    elif isinstance(error, requests.exceptions.Timeout):
+    elif isinstance(error, (requests.exceptions.Timeout, TimeoutError)) or "timed out" in repr(error):
         what = f"no answer within {limit:.0f} s"
     elif "NameResolution" in repr(error):
         what = "the host name cannot be resolved"

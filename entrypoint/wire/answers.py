@@ -5,6 +5,7 @@ Pure: it sends nothing, and knows neither Airflow's API nor a login's.
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http.cookies import CookieError, SimpleCookie
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer, shortened
+from entrypoint.wire.bounded import MAX_BODY, body_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     import requests
 
 RE_RUN = "Then re-run this job: it continues the same DAG run."
+_TEXT = 4_096
+"""Bytes at the beginning of a body that is not JSON, of which the first characters are shown."""
 TRY_LATER = f"Look at the web server's or gateway's own health and log. {RE_RUN}"
 
 
@@ -131,14 +135,18 @@ def read(source: str, response: requests.Response, party: Party = AIRFLOW, *, re
         )
     if 300 <= status < 400 and not redirects:
         raise _redirect(source, response.headers.get("Location", ""), party)
-    body = None
+    body, text = None, ""
     bare = Answer(status, None, source, server=response.headers.get("Server", ""), party=party)
+    content = body_of(response)
+    if content is None:
+        raise bare.unexpected(f"it is larger than {MAX_BODY // 1_048_576} MiB, and was not read to its end.")
     if _kind(response).endswith("json"):
         try:
-            body = response.json()
+            body = json.loads(content)
         except (ValueError, RecursionError):
             raise bare.unexpected("the JSON is cut off or broken.") from None
-    text = "" if body is not None else shortened(response.text.strip(), 500)
+    if body is None:
+        text = shortened(content[:_TEXT].decode("utf-8", "replace").strip(), 500)
     answer = Answer(status, body, source, text, bare.server, _cookies(response), party, retry_after)
     if response.ok and status != 204 and body is None and not redirects:
         raise answer.unexpected("the body is not JSON.")

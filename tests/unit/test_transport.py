@@ -228,7 +228,7 @@ def test_listening() -> None:
 
     script = Script(answer(200, b'{"state":"running"}\n' * 9, "application/x-ndjson"), GOOD)
     way = transport(script)
-    way.listen("/wait", {"interval": 1}, take, 15.0)
+    way.listen("/wait", {"interval": 1}, take, 15.0, 70.0)
     way.get("/run")
 
     assert b"running" in b"".join(heard)

@@ -194,7 +194,7 @@ class Telling:
         self.intervals: list[float] = []
         self._time = time
 
-    def listen(self, _run: DagRun, interval: float, take: Callable[[Any], bool], _silence: float) -> None:
+    def listen(self, _run: DagRun, interval: float, take: Callable[[Any], bool], *_limits: float) -> None:
         """Tell the states of a slice, the first at once; the last one repeats if it is given so."""
         self.intervals.append(interval)
         for place, state in enumerate(self.slices.pop(0) if self.slices else ["running"] * 1000):

@@ -33,7 +33,7 @@ def response(
     """A response as requests hands it over."""
     made = requests.Response()
     made.status_code = status
-    made._content = body
+    made._content, made._content_consumed = body, True  # type: ignore[attr-defined]
     if kind is not None:
         made.headers["Content-Type"] = kind
     made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
