@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrypoint.connection import BEFORE_TRIGGER
 from entrypoint.deploy import Deploy
-from entrypoint.errors import ActionError, DagLost, DagNotFound, InvalidConf, RunNotFound, TriggerUnclear
+from entrypoint.errors import ActionError, AirflowSilent, DagLost, DagNotFound, InvalidConf, RunNotFound, TriggerUnclear
 from entrypoint.explain import Explainer
 from entrypoint.gate.existing import Todo, plan, require_ours, require_same, take_over
 from entrypoint.gate.extras import Extras
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 AT_THE_END = 30.0
 """Seconds for reading the task instances of a run that has ended, and for stopping one whose time is over."""
+FOR_VERDICT = 300.0
+"""Seconds, if not more of the timeout are left, for reading task instances on which the verdict depends."""
 ON_CANCEL = 4.5
 ONE_REQUEST = 3.0
 """Seconds for stopping the run of a cancelled workflow, and for one request of that: SIGTERM follows after 7.5 s."""
@@ -111,6 +113,9 @@ class Gate:
             self._deploy.require(run)
         elif run.ended:
             self._learn_tasks(explain, run)
+        if self._settings.fail_on_failed_tasks and run.state == "success" and self.outcome.tasks is None:
+            self._line.allow(max(FOR_VERDICT, self._since + self._settings.timeout - self._clock()))
+            self._learn_tasks(explain, run, until=self._line.until)
         red_tasks = self._settings.fail_on_failed_tasks and has_red_tasks(run, self.outcome.tasks)
         result = judge(run, wait=self._settings.wait, red_tasks=red_tasks, old_mark=self._old_mark)
         self._learn(result=result)
@@ -214,7 +219,13 @@ class Gate:
             explain.look(run)
         seen = partial(self._seen, explain)
         while True:
-            run, entered = wait(airflow, run, self._patience, times, meanwhile=seen, due=explain.due)
+            try:
+                run, entered = wait(airflow, run, self._patience, times, meanwhile=seen, due=explain.due)
+            except AirflowSilent:
+                # It may come back, and the run is to be stopped once its time is over.
+                if settings.on_timeout == "cancel":
+                    self._stop(airflow, once=False, until=self._line.allow(AT_THE_END))
+                raise
             now = self._clock()
             self._learn(run=run, waited=now - self._since, state_for=now - entered)
             self._line.allow(AT_THE_END)
@@ -227,8 +238,8 @@ class Gate:
             self._line.allow(self._since + settings.timeout - self._clock())
             run = again
 
-    def _learn_tasks(self, explain: Explainer, run: DagRun) -> None:
-        if (tasks := explain.read_tasks(run)) is not None:
+    def _learn_tasks(self, explain: Explainer, run: DagRun, until: float | None = None) -> None:
+        if (tasks := explain.read_tasks(run, until)) is not None:
             self._learn(tasks=tasks.instances, unread=tasks.unread, unread_succeeded=tasks.unread_succeeded)
 
     def _seen(self, explain: Explainer, run: DagRun) -> None:

@@ -6,6 +6,8 @@ The lowest room: it knows nothing of Airflow's or the runner's wire formats. A f
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -123,6 +125,10 @@ class TriggerUnclear(ActionError):
     """The trigger's answer was lost, and it could not be found out whether the run exists."""
 
 
+class AirflowSilent(ActionError):
+    """The time is over, and how the DAG run is could not be read for a while."""
+
+
 class RunExists(ActionError):
     """The run id or logical date is taken by a run that this step must not take for its own."""
 
@@ -137,6 +143,16 @@ class NotThere(ActionError):
 
 class TooLarge(ActionError):
     """An XCom that is larger than what may be read."""
+
+
+def fault_of_ours(error: Exception) -> ActionError:
+    """Name a fault of the action itself by type and place; its text is left out, since it may quote a secret."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return ActionError(
+        "The action itself failed",
+        f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}.",
+        "This is a fault of the action: please report it with these words. With step debug logging on, the log has more.",
+    )
 
 
 def shortened(text: str, limit: int) -> str:

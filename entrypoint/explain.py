@@ -81,10 +81,17 @@ class Explainer:
         """Return the moment on the clock from which on a run that is like this is to be looked at again."""
         return self._watch.due(run)
 
-    def read_tasks(self, run: DagRun) -> TaskList | None:
-        """Return the task instances as they are now, as far as they are reported; None if they cannot be read."""
+    def read_tasks(self, run: DagRun, until: float | None = None) -> TaskList | None:
+        """Return the task instances as they are now, as far as they are reported; None if they cannot be read.
+
+        `until`: moment on the clock up to which they are asked for, where the verdict depends on them.
+        """
         look = partial(read_for_report, self._airflow, run)
-        tasks = self.extras.ask(Feature.TASKS, look, None, patient=True)
+        if until is not None and Feature.TASKS not in self.extras.turned_off:
+            again = partial(self._line.patience.read, look, until=until)
+            tasks = self.extras.ask(Feature.TASKS, again, None, patient=True)
+        else:
+            tasks = self.extras.ask(Feature.TASKS, look, None, patient=True)
         if tasks is not None:
             self._watch.saw(tasks)
         return tasks

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrypoint.access import values_of
 from entrypoint.action import Gate
 from entrypoint.connection import Connection
-from entrypoint.errors import ActionError
+from entrypoint.errors import ActionError, fault_of_ours
 from entrypoint.github import commands
 from entrypoint.github import context as github
 from entrypoint.inputs import FALSE
@@ -126,14 +125,9 @@ def _debugging() -> bool:
 
 
 def _fault_of_ours(error: Exception, runner: Runner) -> ActionError:
-    """Name a fault of the action itself by type and place; its text is left out, since it may quote a secret."""
+    """Name a fault of the action itself; where debugging is on, with its traceback."""
     if _debugging():
         for line in traceback.format_exception(error):
             for part in line.splitlines():
                 runner.say(part)
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return ActionError(
-        "The action itself failed",
-        f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}.",
-        "This is a fault of the action: please report it with these words. With step debug logging on, the log has more.",
-    )
+    return fault_of_ours(error)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from entrypoint.airflow.answers import unauthorized
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
-from entrypoint.errors import ActionError, UnexpectedAnswer
+from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,13 +177,14 @@ def connect(transport: Transport, credentials: Credentials) -> Airflow:
             login = partial(_login, transport)
             transport.authorizer = credentials.for_v1() if dialect is V1 else credentials.for_v2(login)
         return dialect(transport, version)
-    raise refusals[0]
+    raise next((refusal for refusal in refusals if isinstance(refusal, AirflowUnreachable)), refusals[0])
 
 
 def _ask(transport: Transport, path: str, refusals: list[ActionError]) -> Answer | None:
     try:
         answer = transport.send("GET", path, telling=False)
-    except UnexpectedAnswer as error:
+    except (UnexpectedAnswer, AirflowUnreachable) as error:
+        # A gateway may answer 502 for a path that this Airflow does not have: the other API is asked all the same.
         refusals.append(error)
         return None
     if answer.status in (401, 403):

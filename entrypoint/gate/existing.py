@@ -160,7 +160,7 @@ def _clear(airflow: Airflow, before: DagRun, clear: Callable[[], None], patience
         except (AirflowUnreachable, UnexpectedAnswer) as unclear:
             fault = unclear
             patience.ride_out(fault, failures, until)
-        now = patience.read(partial(airflow.get_run, before.dag_id, before.run_id), until=until)
+        now = patience.read(partial(airflow.get_run, before.dag_id, before.run_id), until=until, allowed=True)
         if now is not None and (not now.ended or now.end_date != before.end_date):
             return now
         if fault is None:

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
-from entrypoint.errors import ActionError, AirflowUnreachable, Forbidden
+from entrypoint.errors import ActionError, AirflowUnreachable, Forbidden, fault_of_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,12 +89,15 @@ class Extras:
             except Forbidden:
                 self.turn_off(feature)
             except AirflowUnreachable as fault:
-                if failures + 1 == tries:
+                if failures + 1 == tries or self._left() <= 0:
                     self._patience.progress.not_told(feature.gives, fault)
-                else:
-                    self._patience.ride_out(fault, failures, self._patience.clock() + self._left())
+                    break
+                self._patience.ride_out(fault, failures, self._patience.clock() + self._left())
             except ActionError as error:
                 self._patience.progress.not_told(feature.gives, error)
+                break
+            except Exception as error:  # noqa: BLE001 - a fault of ours costs the explanation, not the verdict
+                self._patience.progress.not_told(feature.gives, fault_of_ours(error))
                 break
         return otherwise
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
+from entrypoint.errors import AirflowUnreachable, Forbidden, RunNotFound, Unauthorized, UnexpectedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +25,9 @@ MAX_RETRY_AFTER = 120.0
 """Seconds for which a server's `Retry-After` is obeyed: a maintenance page may ask for a day, and then the run has ended long
 before anybody looks again."""
 
+BELIEVED, BELIEVED_LOOKS = 60.0, 3
+"""Seconds and answers after which a refusal of what was allowed a moment ago is believed."""
+
 
 class Progress(Protocol):
     """Who is told what happens meanwhile."""
@@ -32,7 +35,7 @@ class Progress(Protocol):
     def state(self, run: DagRun) -> None:
         """The DAG run was seen; called for every look."""
 
-    def fault(self, fault: AirflowUnreachable | UnexpectedAnswer, pause: float) -> None:
+    def fault(self, fault: ActionError, pause: float) -> None:
         """A request failed; it is repeated after `pause` seconds."""
 
     def tasks(self, changes: Sequence[tuple[TaskInstance | None, TaskInstance]], tasks: Sequence[TaskInstance]) -> None:
@@ -90,21 +93,31 @@ class Patience:
         """Return about so many seconds."""
         return seconds * self._jitter()
 
-    def read(self, look: Callable[[], T], *, until: float, unexpected: bool = True) -> T:
+    def read(self, look: Callable[[], T], *, until: float, unexpected: bool = True, allowed: bool = False) -> T:
         """Return what `look` returns, repeating it while it fails in passing.
 
         Args:
             look: one request that changes nothing.
             until: moment on the clock after which the last failure is raised.
             unexpected: whether an UnexpectedAnswer is ridden out as well. Before the trigger it is not: it means a wrong URL.
+            allowed: whether this was allowed, and the run there, a moment ago. Then a refusal, or that there is no run, is
+                believed only once it has been said for BELIEVED seconds and in BELIEVED_LOOKS answers: a role that is just
+                synchronised, a replica with another key, a cache or a gateway's rule pass.
 
         Raises:
             AirflowUnreachable, UnexpectedAnswer: the last failure, once `until` has come.
+            Unauthorized, Forbidden, RunNotFound: what `look` raises, if it stays so.
         """
-        failures = 0
+        failures = refusals = 0
+        refused_at = self.clock()
         while True:
             try:
                 return look()
+            except (Unauthorized, Forbidden, RunNotFound) as refusal:
+                refused_at, refusals = refused_at if refusals else self.clock(), refusals + 1
+                if not allowed or (refusals >= BELIEVED_LOOKS and self.clock() - refused_at >= BELIEVED):
+                    raise
+                self.ride_out(refusal, failures, until)
             except AirflowUnreachable as fault:
                 self.ride_out(fault, failures, until)
             except UnexpectedAnswer as fault:
@@ -113,7 +126,7 @@ class Patience:
                 self.ride_out(fault, failures, until)
             failures += 1
 
-    def ride_out(self, fault: AirflowUnreachable | UnexpectedAnswer, failures: int, until: float) -> None:
+    def ride_out(self, fault: ActionError, failures: int, until: float) -> None:
         """Sleep after a failure, the longer the more there were in a row before; raise it if the time is over."""
         left = until - self.clock()
         if left <= 0:

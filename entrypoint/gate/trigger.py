@@ -12,11 +12,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import (
+    ActionError,
     AirflowUnreachable,
     Conflict,
+    DagNotFound,
     DagNotRunnable,
+    Forbidden,
     RunExists,
     TriggerUnclear,
+    Unauthorized,
     UnexpectedAnswer,
 )
 from entrypoint.gate.existing import differences
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from entrypoint.gate.patience import Patience
     from entrypoint.models import Dag, DagRun, IfPaused, RunRequest
 
+LATE, BETWEEN_LOOKS = 30.0, 5.0
+"""Seconds for which a run whose last trigger had no clear answer is looked for, and between two looks (airflow-3.md 10)."""
 REPEATS = 5
 """How often the POST is repeated although reading works and says that nothing was made."""
 
@@ -66,27 +72,43 @@ def trigger(airflow: Airflow, request: RunRequest, patience: Patience, *, until:
     Raises:
         RunExists: the logical date is taken by another run.
         TriggerUnclear: it could not be found out until `until` whether the run exists.
-        AirflowUnreachable, UnexpectedAnswer: Airflow failed again and again, and made nothing.
+        AirflowUnreachable, UnexpectedAnswer: Airflow failed again and again, and LATE seconds later there is no run.
         InvalidConf, DagNotFound, Forbidden, Unauthorized: Airflow refused, and made nothing.
     """
-    ours = False
+    lost = False
     for failures in range(REPEATS):
         try:
             return airflow.trigger(request), True
-        except Conflict as conflict:
-            answer: Conflict | AirflowUnreachable | UnexpectedAnswer = conflict
         except (AirflowUnreachable, UnexpectedAnswer) as fault:
-            answer, ours = fault, True
+            answer: ActionError = fault
+            lost, last = True, failures + 1 == REPEATS
+        except ActionError as refusal:
+            answer, last = refusal, True
+        # A gateway may refuse what it has let through, and the DAG was there a moment ago: its 404 is odd.
+        late = LATE if last and (lost or isinstance(answer, DagNotFound)) else 0.0
         with _unclear_for_good(request):
-            if not isinstance(answer, Conflict):
+            if isinstance(answer, (AirflowUnreachable, UnexpectedAnswer)):
                 patience.ride_out(answer, failures, until)
-            found = patience.read(partial(airflow.get_run, request.dag_id, request.run_id), until=until)
+            found = _find(airflow, request, patience, until, late=late)
         if found is not None:
             # Somebody else may have been faster with the same id while the answer was unclear.
-            return found, ours and not differences(found, request)
-        if isinstance(answer, Conflict):
-            raise _taken(request, answer)
-    raise answer
+            return found, (lost or not isinstance(answer, Conflict)) and not differences(found, request)
+        if last:
+            break
+    if lost and (isinstance(answer, (Conflict, Forbidden, Unauthorized)) or patience.clock() >= until):
+        raise _unclear(request, answer)
+    raise _taken(request, answer) if isinstance(answer, Conflict) else answer
+
+
+def _find(airflow: Airflow, request: RunRequest, patience: Patience, until: float, *, late: float) -> DagRun | None:
+    """Return the run if it is there, or comes within so many seconds: a busy Airflow may still be at it."""
+    look = partial(airflow.get_run, request.dag_id, request.run_id)
+    end = min(patience.clock() + late, until)
+    while True:
+        found = patience.read(look, until=until, allowed=True)
+        if found is not None or patience.clock() >= end:
+            return found
+        patience.sleep(min(BETWEEN_LOOKS, end - patience.clock()))
 
 
 @contextmanager
@@ -94,13 +116,17 @@ def _unclear_for_good(request: RunRequest) -> Iterator[None]:
     """Name the run that may exist if the time is over before reading could settle it."""
     try:
         yield
-    except (AirflowUnreachable, UnexpectedAnswer) as fault:
-        raise TriggerUnclear(
-            "Airflow may or may not have made the DAG run",
-            f"Its answer to the trigger was lost, and nothing could be read since. The run's id is {request.run_id}. "
-            f"Last: {fault.detail}",
-            "Look for that run id in Airflow. Re-running this job is safe: it finds the run if it exists.",
-        ) from None
+    except (AirflowUnreachable, UnexpectedAnswer, Unauthorized, Forbidden) as fault:
+        raise _unclear(request, fault) from None
+
+
+def _unclear(request: RunRequest, fault: ActionError) -> TriggerUnclear:
+    return TriggerUnclear(
+        "Airflow may or may not have made the DAG run",
+        f"Its answer to the trigger was lost, and no look has shown the run since. The run's id is {request.run_id}. "
+        f"Last: {fault.detail}",
+        "Look for that run id in Airflow. Re-running this job is safe: it finds the run if it exists.",
+    )
 
 
 def _taken(request: RunRequest, conflict: Conflict) -> RunExists:

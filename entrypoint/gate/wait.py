@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from entrypoint.errors import AirflowUnreachable, Forbidden, RunNotFound, Unauthorized, UnexpectedAnswer
+from entrypoint.errors import ActionError, AirflowSilent, AirflowUnreachable, RunNotFound, UnexpectedAnswer
 from entrypoint.gate.listen import Ear, Heard
 from entrypoint.gate.pace import pause_after
 
@@ -48,8 +47,8 @@ def wait(
 ) -> tuple[DagRun, float]:
     """Look at the run until it has ended or the time is over.
 
-    That the run is gone or the credential refused must be said twice in a row before it is believed: one answer of a gateway
-    that is just being replaced must not end a wait of hours.
+    That the run is gone or the credential refused must be said for a minute before it is believed: a gateway that is just
+    being replaced must not end a wait of hours.
 
     Args:
         airflow: where the run is.
@@ -65,6 +64,7 @@ def wait(
     Raises:
         RunNotFound: somebody deleted the run meanwhile.
         Unauthorized, Forbidden: the credential is refused now.
+        AirflowSilent: the time is over, and Airflow has not said for a while how the run is.
     """
     return _Wait(airflow, run, patience, times, due).until_its_end(meanwhile)
 
@@ -81,21 +81,16 @@ class _Wait:
         self._ear = Ear(airflow, patience)
         self._entered = times.since
         self._deadline = times.since + times.timeout
-        self._bad_news = False
+        self._seen_at = patience.clock()
 
     def until_its_end(self, meanwhile: Callable[[DagRun], None]) -> tuple[DagRun, float]:
         self._patience.progress.state(self._run)
         while not self._run.ended and self._left() > 0:
             heard = self._rest()
             if heard is not Heard.GOES_ON or self._left() <= 0:
-                try:
-                    seen = self._look()
-                except (AirflowUnreachable, UnexpectedAnswer):
-                    break
+                self._look()
                 if heard is Heard.END and not self._run.ended:
                     self._ear.doubt()
-                if not seen:
-                    continue
             if not self._run.ended:
                 meanwhile(self._run)
         return self._run, self._entered
@@ -126,27 +121,24 @@ class _Wait:
         self._saw(self._run._replace(state=state))
         return self._patience.clock() < self._due(self._run)
 
-    def _look(self) -> bool:
-        """Look at the run, and return whether it was seen. Raises as `wait`, and the last failure at the deadline."""
-        look = partial(self._airflow.get_run, self._run.dag_id, self._run.run_id)
+    def _look(self) -> None:
+        """Look at the run. Raises as `wait`."""
         try:
-            seen = self._patience.read(look, until=self._deadline)
-        except (Unauthorized, Forbidden):
-            if self._bad_news:
-                raise
-            self._bad_news = True
-            return False
-        if seen is None and self._bad_news:
+            seen = self._patience.read(self._get, until=self._deadline, allowed=True)
+        except (AirflowUnreachable, UnexpectedAnswer) as fault:
+            raise _silent(self._run, self._patience.clock() - self._seen_at, fault) from None
+        self._saw(seen)
+
+    def _get(self) -> DagRun:
+        seen = self._airflow.get_run(self._run.dag_id, self._run.run_id)
+        if seen is None:
             raise _deleted(self._run)
-        self._bad_news = seen is None
-        if seen is not None:
-            self._saw(seen)
-        return seen is not None
+        return seen
 
     def _saw(self, run: DagRun) -> None:
         if run.state != self._run.state:
             self._entered = self._patience.clock()
-        self._run = run
+        self._run, self._seen_at = run, self._patience.clock()
         self._patience.progress.state(run)
 
     def _running_for(self) -> float | None:
@@ -156,6 +148,15 @@ class _Wait:
         seen = self._patience.clock() - self._entered
         now, start = self._airflow.now, self._run.start_date
         return seen if now is None or start is None else max(seen, (now - start).total_seconds())
+
+
+def _silent(run: DagRun, seconds: float, fault: ActionError) -> AirflowSilent:
+    return AirflowSilent(
+        "Airflow did not answer until the time was over",
+        f"For {seconds:.0f} s nothing could be read of the run {run.run_id} of {run.dag_id}; it was last seen {run.state}, "
+        f"and may have ended since. Last: {fault.title}. {fault.detail}",
+        "Look at the web server's or gateway's own health and log. Re-running this job continues the same DAG run.",
+    )
 
 
 def _deleted(run: DagRun) -> RunNotFound:

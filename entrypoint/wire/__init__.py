@@ -6,6 +6,7 @@ neither `~/.netrc` nor `REQUESTS_CA_BUNDLE` (authentication.md 3).
 
 from __future__ import annotations
 
+import logging
 import time
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
@@ -23,7 +24,7 @@ from entrypoint.credentials import Tls
 from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
 from entrypoint.wire.answers import AIRFLOW, RE_RUN, TRY_LATER, Answer, Party, read
 from entrypoint.wire.bounded import BoundedAdapter, Deadline
-from entrypoint.wire.tls import context, what_failed
+from entrypoint.wire.tls import context, is_untrusted, what_failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +36,9 @@ READ_TIMEOUT = 60.0
 """Seconds. An Airflow that is frozen for a minute must not end a wait (waiting.md 3)."""
 
 T = TypeVar("T")
+
+# What urllib3 logs of odd headers would stand in a user's log, with a traceback and the header's text.
+logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)
 
 _UNREADABLE = (requests.exceptions.RequestException, HTTPError, HTTPException, OSError, ValueError, OverflowError)
 """What the HTTP stack raises for what it cannot read. Not all of it is wrapped: a header that is no UTF-8."""
@@ -133,6 +137,7 @@ class Wire:
                 self._trace(f"{sending.source} answered {response.status_code} after {time.monotonic() - began:.2f} s")
                 return made
         except _UNREADABLE as error:
+            self._deadline.abandon()
             fault = _unreachable(sending, error, limit, self.party)
             self._trace(fault.detail)
             raise fault from None
@@ -169,33 +174,40 @@ def _unreachable(
     sending: Sending, error: Exception, limit: float, party: Party
 ) -> AirflowUnreachable | UnexpectedAnswer:
     """Name what happened. The exception's own text is left out: it may quote a header or a URL with a secret."""
-    if isinstance(error, requests.exceptions.SSLError):
+    if is_untrusted(error):
         return UnexpectedAnswer(
             f"No trusted TLS connection to {party.name}",
             f"{sending.source}: {what_failed(error)}.",
-            "Use the name that the certificate was issued for. For a CA of your own give its certificate as ca_certificate; "
-            "if the server wants a client certificate, give client_certificate and client_key.",
+            "Use the name that the certificate was issued for. For a CA of your own give its certificate as ca_certificate.",
         )
-    if isinstance(error, requests.exceptions.ProxyError):
-        what = "the proxy did not let it through"
-    elif isinstance(error, requests.exceptions.ConnectTimeout):
-        what = f"no connection within {min(CONNECT_TIMEOUT, limit):.0f} s"
-    elif isinstance(error, (requests.exceptions.Timeout, TimeoutError)) or "timed out" in repr(error):
-        what = f"no answer within {limit:.0f} s"
-    elif "NameResolution" in repr(error):
-        what = "the host name cannot be resolved"
-    elif "refused" in repr(error):
-        what = "the connection was refused"
-    elif isinstance(error, (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)):
-        what = "the answer was cut off"
-    elif isinstance(error, requests.exceptions.ConnectionError):
-        what = "the connection was closed without an answer"
-    elif isinstance(error, (requests.exceptions.RequestException, HTTPError)):
-        what = f"it could not be sent ({type(error).__name__})"
-    else:
-        what = f"the answer could not be read ({type(error).__name__})"
+    hint = (
+        f"Check {party.where}, and that this runner's network reaches it. {TRY_LATER if party is AIRFLOW else RE_RUN}"
+    )
+    if isinstance(error, requests.exceptions.SSLError):
+        hint = f"If the server wants a client certificate, give client_certificate and client_key. {hint}"
+    what = _what_failed(error, limit)
     return AirflowUnreachable(
         f"{party.name} does not answer",
         f"{sending.source}: {what}.",
-        f"Check {party.where}, and that this runner's network reaches it. {TRY_LATER if party is AIRFLOW else RE_RUN}",
+        hint,
     )
+
+
+def _what_failed(error: Exception, limit: float) -> str:
+    names, http = repr(error), requests.exceptions
+    kinds: tuple[tuple[bool, str], ...] = (
+        # A server that is just being replaced closes a handshake, or answers it with a page.
+        (isinstance(error, http.SSLError), f"no TLS connection ({what_failed(error)})"),
+        (isinstance(error, http.ProxyError), "the proxy did not let it through"),
+        (isinstance(error, http.ConnectTimeout), f"no connection within {min(CONNECT_TIMEOUT, limit):.0f} s"),
+        (
+            isinstance(error, (http.Timeout, TimeoutError)) or "timed out" in names,
+            f"no answer within {limit:.0f} s",
+        ),
+        ("NameResolution" in names, "the host name cannot be resolved"),
+        ("refused" in names, "the connection was refused"),
+        (isinstance(error, (http.ChunkedEncodingError, http.ContentDecodingError)), "the answer was cut off"),
+        (isinstance(error, http.ConnectionError), "the connection was closed without an answer"),
+        (isinstance(error, (http.RequestException, HTTPError)), f"it could not be sent ({type(error).__name__})"),
+    )
+    return next((what for so, what in kinds if so), f"the answer could not be read ({type(error).__name__})")

@@ -35,10 +35,20 @@ class Deadline:
 
     def __init__(self) -> None:
         self.until, self._silence = 0.0, 0.0
+        self._reads: io.RawIOBase | None = None
 
     def begin(self, seconds: float, silence: float) -> None:
         """Start an exchange that may take `seconds` in all, and `silence` without a byte."""
         self.until, self._silence = time.monotonic() + seconds, silence
+
+    def reads(self, stream: io.RawIOBase) -> None:
+        """Take note of the stream from which the answer is read."""
+        self._reads = stream
+
+    def abandon(self) -> None:
+        """Close that stream, and with it a connection that nobody else has in hand after an answer that made no sense."""
+        if self._reads is not None:
+            self._reads.close()
 
     def left(self) -> float:
         """Return for how many seconds the next read may wait. Raises TimeoutError."""
@@ -111,6 +121,7 @@ class _Reads(io.RawIOBase):
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock, self._deadline = sock, deadline
         self._raw: io.RawIOBase = sock.makefile("rb", buffering=0)
+        deadline.reads(self)
 
     def readable(self) -> bool:
         return True

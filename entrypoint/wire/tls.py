@@ -47,6 +47,11 @@ def own(made: ssl.SSLContext, certificate: str, key: Secret) -> None:
         made.load_cert_chain(certificate_file, key_file, password="")  # so that it never asks at a terminal
 
 
+def is_untrusted(error: BaseException) -> bool:
+    """Return whether a certificate is not trusted, or is of another name: then asking again cannot help."""
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+
+
 def what_failed(error: BaseException) -> str:
     """Return why a TLS connection failed, in OpenSSL's own words as far as they can hold nothing of ours."""
     for cause in _causes(error):

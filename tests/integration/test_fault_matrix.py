@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 
 from entrypoint.action import AT_THE_END
 from entrypoint.connection import BEFORE_TRIGGER
+from entrypoint.wire import bounded
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
+from tests.support.fake_airflow.faults import HUGE_SIZE, REFUSALS, SLOW
 from tests.support.gate import run_gate
 from tests.support.virtual import VirtualTime
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 VERSIONS: tuple[Version, ...] = ("3.3.2", "2.11.2")
 TIMEOUT = 600.0
 EXAMPLES = int(os.environ.get("FAULT_SCHEDULES", "1000"))
-"""Random schedules for each dialect."""
+"""Random schedules for each dialect: the same ones each time, others where the variable is set."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,15 @@ RESUMING = (
 CUTS = [
     (fault, request, when, times)
     for fault, request, when, times in product(Fault, LIFE, ("before", "after"), (1, 3))
-    if not (fault is Fault.HANG and times > 1)
+    if not (fault in SLOW and times > 1)
 ]
 seen: Counter[str] = Counter()
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is too large for this is quickly made, and quickly given up."""
+    monkeypatch.setattr(bounded, "MAX_BODY", HUGE_SIZE // 2)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -125,6 +133,8 @@ def test_no_single_fault_breaks_the_promise(version: Version, ends: str, request
 def test_no_fault_while_resuming_breaks_the_promise(version: Version, request_: Request) -> None:
     """Continuing a failed run through any single fault ends in that run's new end, never in its old one."""
     for fault, when in product(Fault, ("before", "after")):
+        if fault in REFUSALS and (request_.method == "POST" or request_.name == "failed tasks"):
+            continue  # what is refused when it is asked for the first time is refused
         again = FakeDag("sales", tasks=(FakeTask("extract", ends=("failed", "success")),), ends=("failed", "success"))
         with FakeAirflow(version, dags=[again]) as fake:
             assert run_gate(fake).result == "failed"
@@ -138,7 +148,7 @@ def test_no_fault_while_resuming_breaks_the_promise(version: Version, request_: 
 
 SCHEDULE = st.lists(
     st.tuples(
-        st.sampled_from([fault for fault in Fault if fault is not Fault.HANG]),
+        st.sampled_from([fault for fault in Fault if fault not in SLOW]),
         st.sampled_from((*LIFE, None)),
         st.sampled_from(("before", "after")),
         st.integers(1, 6),
@@ -150,15 +160,24 @@ SCHEDULE = st.lists(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize="FAULT_SCHEDULES" not in os.environ,
+)
 @given(schedule=SCHEDULE, ends=st.sampled_from(("success", "failed")))
 def test_no_schedule_of_faults_breaks_the_promise(
     version: Version, schedule: list[tuple[Fault, Request | None, str, int, int]], ends: str
 ) -> None:
     """Whatever goes wrong together, at chosen requests or at any, the four properties hold."""
+    # A refusal that a look confirms is believed: nothing tells it from a true one.
+    confirmed = any(fault is Fault.CACHED_404 for fault, *_ in schedule)
     with FakeAirflow(version, dags=[dag(ends)]) as fake:
-        for fault, request, when, times, skip in schedule:
+        for fault, request, chosen, times, skip in schedule:
             on = (request.method, request.path) if request else None
+            when = "before" if confirmed and fault in REFUSALS else chosen
             fake.fault(fault, on=on, skip=skip, when=_when(when), times=times)
         time = VirtualTime()
         hold(run_gate(fake, time=time, timeout=f"{TIMEOUT:.0f}"), fake, time, 1000.0)

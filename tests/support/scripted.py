@@ -13,7 +13,7 @@ from tests.support.virtual import VirtualTime
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
+    from entrypoint.errors import ActionError
     from entrypoint.models import Blocker, DagRun, TaskInstance
 
 
@@ -37,7 +37,7 @@ class Script:
 class Recorder:
     """A Progress that takes down what it is told."""
 
-    faults: list[AirflowUnreachable | UnexpectedAnswer] = field(default_factory=list)
+    faults: list[ActionError] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
     changes: list[list[tuple[str | None, str, str | None]]] = field(default_factory=list)
     counts: list[tuple[list[str], str, int, int]] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Recorder:
         """A look."""
         self.states.append(run.state)
 
-    def fault(self, fault: AirflowUnreachable | UnexpectedAnswer, _pause: float) -> None:
+    def fault(self, fault: ActionError, _pause: float) -> None:
         """A failure."""
         self.faults.append(fault)
 

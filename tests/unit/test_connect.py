@@ -103,9 +103,11 @@ def test_a_client_for_airflow_2() -> None:
         ([answer(302, Location="/l"), answer(302, Location="/l")], UnexpectedAnswer, "Airflow's address redirects"),
         ([answer(403, b"<html>"), answer(403, b"<html>")], Unauthorized, GATEWAY),
         ([answer(401, b"<html>")], Unauthorized, GATEWAY),
-        ([answer(503, b"")], AirflowUnreachable, "Airflow answers 503"),
+        ([answer(503, b""), answer(503, b"")], AirflowUnreachable, "Airflow answers 503"),
+        ([answer(502, b""), NO_THREE], AirflowUnreachable, "Airflow answers 502"),
+        ([NO_THREE, answer(504, b"")], AirflowUnreachable, "Airflow answers 504"),
     ],
-    ids=["404", "words", "shapes", "pages", "redirect", "403", "401", "503"],
+    ids=["404", "words", "shapes", "pages", "redirect", "403", "401", "503", "three down", "two down"],
 )
 def test_no_airflow(replies: list[bytes], error: type[ActionError], title: str) -> None:
     """Where no Airflow answers, the error is about the first answer, and says whether a gateway is in the way."""
@@ -115,6 +117,13 @@ def test_no_airflow(replies: list[bytes], error: type[ActionError], title: str) 
     assert caught.value.title == title
     if error is UnexpectedAnswer:
         assert "/api/v2/version" in caught.value.detail
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_gateway_that_fails_where_airflow_2_has_nothing(status: int) -> None:
+    """A proxy in front of an Airflow 2 may answer so for a path that only Airflow 3 has: it is an Airflow 2 all the same."""
+    airflow, _ = connected(Script(answer(status, b"<html>"), answer(200, {"version": "2.11.2"})), TOKEN)
+    assert airflow.version == "2.11.2"
 
 
 @pytest.mark.parametrize("status", [401, 403])

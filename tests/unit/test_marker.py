@@ -34,7 +34,10 @@ letters = st.characters(exclude_categories=["Cs"])
 markers = st.builds(
     Marker,
     api_url=st.from_regex(r"https?://[\x21-\x7e]{1,200}", fullmatch=True),
-    repository=st.from_regex(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}", fullmatch=True),
+    # GitHub has no owner and no repository that is called so.
+    repository=st.from_regex(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}", fullmatch=True).filter(
+        lambda name: not {".", ".."} & set(name.split("/"))
+    ),
     commit=st.from_regex(r"[0-9a-f]{40}|[0-9a-f]{64}", fullmatch=True),
     environment=st.none() | st.text(letters, min_size=1, max_size=255).filter(is_environment),
 )

@@ -11,9 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.errors import AirflowUnreachable, Forbidden, NotSupported, RunNotFound, Unauthorized, UnexpectedAnswer
+from entrypoint.errors import (
+    AirflowSilent,
+    AirflowUnreachable,
+    Forbidden,
+    NotSupported,
+    RunNotFound,
+    Unauthorized,
+    UnexpectedAnswer,
+)
 from entrypoint.gate.listen import SLICE, interval
 from entrypoint.gate.pace import Usual
+from entrypoint.gate.patience import BELIEVED
 from entrypoint.gate.wait import Times, wait
 from entrypoint.models import DagRun
 from tests.support.nouns import START
@@ -77,16 +86,28 @@ def test_the_run_s_own_end_ends_the_wait(looks: list[Any], end: DagRun) -> None:
 @pytest.mark.parametrize(
     ("looks", "error"),
     [
-        ([RUNNING, None, None], RunNotFound),
-        ([REFUSED, REFUSED], Unauthorized),
-        ([RUNNING, MISSING, MISSING], Forbidden),
-        ([RUNNING, None, REFUSED], Unauthorized),
+        ([RUNNING, *[None] * 99], RunNotFound),
+        ([REFUSED] * 99, Unauthorized),
+        ([RUNNING, *[MISSING] * 99], Forbidden),
+        ([RUNNING, *[None, REFUSED] * 50], (Unauthorized, RunNotFound)),
     ],
 )
-def test_bad_news_must_be_said_twice_in_a_row(looks: list[Any], error: type[Exception]) -> None:
-    """A run that is gone and a credential that is refused end the wait once a second look agrees."""
+def test_bad_news_must_be_said_for_a_minute(looks: list[Any], error: Any) -> None:
+    """A run that is gone and a credential that is refused end the wait once several looks agree, and not at once."""
+    script = Script(looks)
+    bench = Bench()
+    airflow: Any = Looks(script)
     with pytest.raises(error):
-        waited(looks)
+        wait(airflow, QUEUED, bench.patience, Times(since=bench.time.now, timeout=3600.0))
+    assert bench.time.now >= 1000 + BELIEVED
+    assert bench.time.now <= 1000 + 3 * BELIEVED
+
+
+@pytest.mark.parametrize("news", [None, REFUSED, MISSING])
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_bad_news_that_pass_end_nothing(news: Any, looks: int) -> None:
+    """A role that is just synchronised, a replica with another key, a cache: all is well again, and the run's end counts."""
+    assert waited([RUNNING, *[news] * looks, RUNNING, *[news] * looks, SUCCESS])[0] == SUCCESS
 
 
 def test_the_timeout_ends_the_wait() -> None:
@@ -96,9 +117,12 @@ def test_the_timeout_ends_the_wait() -> None:
 
 
 def test_the_timeout_ends_the_wait_for_a_server_that_is_gone() -> None:
-    """Without any answer the wait ends at the deadline, too, and not as a success."""
-    last, time, _, _ = waited([DOWN] * 1000, timeout=90.0)
-    assert (last, time.now) == (QUEUED, 1090.0)
+    """Without any answer the wait ends at the deadline, too, and says for how long nothing was known."""
+    with pytest.raises(AirflowSilent, match=r"For 90 s nothing could be read.* last seen queued"):
+        waited([DOWN] * 1000, timeout=90.0)
+    with pytest.raises(AirflowSilent, match=r"last seen running"):
+        waited([RUNNING, *[DOWN, LOGIN_PAGE] * 500], timeout=90.0)
+    assert waited([DOWN, DOWN, *[RUNNING] * 1000], timeout=90.0)[0] == RUNNING
 
 
 def test_a_run_that_stays_queued_is_given_up_after_its_start_timeout() -> None:
@@ -149,7 +173,10 @@ def test_no_sequence_of_looks_outlasts_the_timeout_or_invents_an_end(
     looks: list[Any], end: DagRun, timeout: float
 ) -> None:
     """The wait ends by the deadline, with the run's real end or with a state that is none."""
-    last, time, _, _ = waited([*looks, *[end] * 10000], timeout=timeout, start_timeout=inf)
+    try:
+        last, time, _, _ = waited([*looks, *[end] * 10000], timeout=timeout, start_timeout=inf)
+    except AirflowSilent:
+        return
     assert time.now <= 1000.0 + timeout + 1e-6
     assert last.state in ("queued", "running") or last == end
 

@@ -1,5 +1,6 @@
 """One exchange with one party: what leaves and how, and what is said when nothing usable comes back."""
 
+import ssl
 from http.client import BadStatusLine
 from pathlib import Path
 from typing import Any
@@ -235,13 +236,24 @@ def test_a_header_that_cannot_be_sent() -> None:
 
 
 def test_no_trusted_connection() -> None:
-    """A TLS connection that failed is an answer of a kind, with OpenSSL's words, and which inputs mend it."""
+    """A certificate that is not trusted is final, and the hint names the input that helps."""
     with pytest.raises(UnexpectedAnswer) as caught:
-        Script(exceptions.SSLError("s3cret")).wire(PROVIDER).send(GET, status)
+        Script(exceptions.SSLError(ssl.SSLCertVerificationError("s3cret"))).wire(PROVIDER).send(GET, status)
 
     assert caught.value.title == "No trusted TLS connection to The identity provider"
     assert caught.value.detail == "GET /x: the connection was refused on this side or on the other."
-    assert all(name in caught.value.hint for name in ("ca_certificate", "client_certificate", "client_key"))
+    assert "ca_certificate" in caught.value.hint
+
+
+@pytest.mark.parametrize("cause", [ssl.SSLEOFError(), ssl.SSLZeroReturnError(), ssl.SSLError(1, "s3cret"), "s3cret"])
+def test_a_handshake_that_is_cut_may_pass(cause: object) -> None:
+    """A server that is just being replaced ends a handshake, or answers it with a page: no certificate is to blame."""
+    with pytest.raises(AirflowUnreachable) as caught:
+        Script(exceptions.SSLError(cause)).wire(PROVIDER).send(GET, status)
+
+    assert caught.value.detail.startswith("GET /x: no TLS connection (")
+    assert "s3cret" not in caught.value.detail
+    assert all(name in caught.value.hint for name in ("client_certificate", "client_key"))
 
 
 @pytest.mark.parametrize("use", [text, lambda response, _: read("GET /x", response).body])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import gzip
 import json
 import time
 from dataclasses import dataclass, replace
@@ -36,9 +37,26 @@ class Fault(Enum):
     WRONG_JSON = auto()  # 200, a JSON array where an object is due
     EMPTY_JSON = auto()  # 200, {}
     JSON_500 = auto()  # Airflow 3's answer to a locked database (airflow-3.md 1)
+    TOO_MANY_DAY = auto()  # 429, Retry-After of a day
+    REDIRECT_LATIN = auto()  # 302, to what is no UTF-8
+    REDIRECT_NOWHERE = auto()  # 302, to what is no URL
+    NEGATIVE_CHUNK = auto()  # 200, a chunk of a negative size
+    ABSURD_LENGTH = auto()  # 200, a Content-Length of thirty digits
+    UNKNOWN_CHARSET = auto()  # 200, JSON in a charset that nobody knows
+    HUGE = auto()  # 200, a few kilobytes of gzip that become some megabytes
+    DRIP = auto()  # 200, a byte now and then until the client gives up or the server stops
+    JSON_401 = auto()  # Airflow refuses the credential
+    JSON_403 = auto()  # Airflow misses a permission
+    HTML_403 = auto()  # a gateway refuses
+    CACHED_404 = auto()  # that there is no such run, from a cache
 
 
-ON_THE_WIRE = frozenset({Fault.RESET, Fault.CLOSE, Fault.HANG, Fault.TRUNCATED})
+ON_THE_WIRE = frozenset({Fault.RESET, Fault.CLOSE, Fault.HANG, Fault.DRIP, Fault.TRUNCATED})
+SLOW = frozenset({Fault.HANG, Fault.DRIP})
+"""Each costs as many real seconds as the client gives an answer."""
+REFUSALS = frozenset({Fault.JSON_401, Fault.JSON_403, Fault.HTML_403, Fault.CACHED_404})
+"""Good answers of their kind, at the wrong moment."""
+HUGE_SIZE = 3_145_728
 
 _DATABASE_ERROR = {
     "detail": {
@@ -50,6 +68,12 @@ _DATABASE_ERROR = {
     },
 }
 
+
+def _raw(header: str, body: bytes) -> Answer:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{header}\r\n\r\n"
+    return Answer(200, raw=head.encode() + body)
+
+
 _FIXED = {
     Fault.HTML_200: page(200, "Sign in"),
     Fault.HTML_500: page(500, "Ooops!"),
@@ -60,6 +84,20 @@ _FIXED = {
     Fault.WRONG_JSON: as_json(200, ["success"]),
     Fault.EMPTY_JSON: as_json(200, {}),
     Fault.JSON_500: as_json(500, _DATABASE_ERROR),
+    Fault.TOO_MANY_DAY: replace(page(429, "Too Many Requests"), headers=(("Retry-After", "86400"),)),
+    Fault.REDIRECT_LATIN: replace(page(302, "Redirecting..."), headers=(("Location", "/caf\xe9"),)),
+    Fault.REDIRECT_NOWHERE: replace(page(302, "Redirecting..."), headers=(("Location", "http://[HOST]/login"),)),
+    Fault.NEGATIVE_CHUNK: _raw("Transfer-Encoding: chunked", b"-5\r\n{}\r\n0\r\n\r\n"),
+    Fault.ABSURD_LENGTH: _raw(f"Content-Length: {'9' * 30}", b"{}"),
+    Fault.UNKNOWN_CHARSET: Answer(200, b"\xff\xfe{}", "application/json; charset=klingon"),
+    Fault.HUGE: _raw("Content-Encoding: gzip", gzip.compress(b"[" * HUGE_SIZE)),
+    Fault.DRIP: _raw("Content-Length: 100000", b" "),
+    Fault.JSON_401: as_json(401, {"detail": "Not authenticated"}),
+    Fault.JSON_403: as_json(403, {"detail": "Forbidden"}),
+    Fault.HTML_403: page(403, "Forbidden"),
+    Fault.CACHED_404: as_json(
+        404, {"detail": "The DagRun was not found", "status": 404, "title": "Not found", "type": "/Errors/NotFound"}
+    ),
 }
 
 
@@ -97,6 +135,8 @@ class Rule:
         return self._replace(honest), None
 
     def _cut(self, honest: Answer | None) -> Answer | None:
+        if self.fault is Fault.DRIP:
+            return _FIXED[Fault.DRIP]
         if self.fault is Fault.TRUNCATED:
             return honest or as_json(200, {"detail": "half of this never arrives"})
         return honest if honest and honest.stream else None

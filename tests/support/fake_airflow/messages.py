@@ -52,6 +52,7 @@ class Answer:
 
     `length`: of the stream, in bytes, if it is announced; else it is sent chunked, each item a chunk.
     `close`: the connection ends after it, unannounced, as uvicorn ends it after an uncaught exception.
+    `raw`: sent as it is in place of head and body; then the connection ends.
     `traffic` is counted up while the body is sent. `takeover` is handed the connection after the head, in place of a body.
     """
 
@@ -64,6 +65,7 @@ class Answer:
     close: bool = False
     traffic: Traffic = field(default_factory=Traffic)
     takeover: Callable[[socket.socket], None] | None = None
+    raw: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import requests
 
 from dev.airflow_settings import password_of
-from tests.support.fake_airflow.faults import Fault, Rule, echoed
+from tests.support.fake_airflow.faults import SLOW, Fault, Rule, echoed
 from tests.support.fake_airflow.messages import JSON, Answer, Recorded, Request, Traffic, matches
 from tests.support.fake_airflow.scripting import Scripting
 from tests.support.fake_airflow.tokens import Tokens
@@ -123,7 +123,7 @@ class FakeAirflow(Scripting):
     @property
     def hangs(self) -> bool:
         """Whether a request is still to get no answer for as long as its client has patience."""
-        return any(rule.fault is Fault.HANG and rule.times for rule in self._rules)
+        return any(rule.fault in SLOW and rule.times for rule in self._rules)
 
     def fault(
         self,
@@ -161,6 +161,11 @@ class FakeAirflow(Scripting):
         """Every token issued so far has expired (Airflow 3 only)."""
         with self._lock:
             self._v2().tokens.expire()
+
+    def change(self, how: Callable[[Request, bytes], bytes]) -> None:
+        """From here on each answer but a stream is sent as this makes it of the request and the answer's bytes."""
+        if self._listener is not None:
+            self._listener.change = how
 
     def up(self) -> None:
         """Listens again, on the same port."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import select
 import socket
 import socketserver
@@ -72,6 +73,7 @@ class Listener(socketserver.ThreadingTCPServer):
         self.serve = serve
         self.stopping = threading.Event()
         self.crash: BaseException | None = None
+        self.change: Callable[[Request, bytes], bytes] | None = None
         self._connections: set[socket.socket] = set()
         self._changed = threading.Condition()
         super().__init__((host, port), Handler)
@@ -148,7 +150,7 @@ class Handler(BaseHTTPRequestHandler):
         request = Request(self.command, target, parameters, self.headers, body, tls.common_name(self.connection))
         answer, fault = self.server.serve(request)
         if answer is not None:
-            self._send(answer, fault)
+            self._send_changed(request, answer, fault)
             self.close_connection = self.close_connection or answer.close
         if fault is not None:
             self._end(fault)
@@ -169,6 +171,24 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Says nothing: the record is `FakeAirflow.record`."""
+
+    def _send_changed(self, request: Request, answer: Answer, fault: Fault | None) -> None:
+        """Sends the answer, as `change` makes it if there is such; a stream has no end that could be waited for."""
+        if answer.raw is not None:
+            self.wfile.write(answer.raw)
+            self.close_connection = True
+        elif self.server.change is None or answer.stream is not None or answer.takeover is not None:
+            self._send(answer, fault)
+        else:
+            real, self.wfile = self.wfile, io.BytesIO()
+            try:
+                self._send(answer, fault)
+                honest = self.wfile.getvalue()
+            finally:
+                self.wfile = real
+            sent = self.server.change(request, honest)
+            self.wfile.write(sent)
+            self.close_connection = self.close_connection or sent != honest
 
     def _send(self, answer: Answer, fault: Fault | None) -> None:
         zipped = self.server.manners.gzip and "gzip" in self.headers.get("Accept-Encoding", "")
@@ -228,16 +248,20 @@ class Handler(BaseHTTPRequestHandler):
 
     def _end(self, fault: Fault) -> None:
         self.close_connection = True
-        if fault is Fault.HANG:
+        if fault is Fault.DRIP:
+            self._wait_for_the_client_to_give_up(b" ")
+        elif fault is Fault.HANG:
             self._wait_for_the_client_to_give_up()
         elif fault is Fault.RESET:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    def _wait_for_the_client_to_give_up(self) -> None:
+    def _wait_for_the_client_to_give_up(self, drop: bytes = b"") -> None:
         deadline = time.monotonic() + self.server.hang_at_most
         while time.monotonic() < deadline and not self.server.stopping.is_set():
             if self._gone(0.02):
                 return
+            if drop:
+                self.wfile.write(drop)
 
     def _gone(self, seconds: float) -> bool:
         """Whether the client goes within these seconds, which pass otherwise."""

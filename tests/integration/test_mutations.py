@@ -1,0 +1,222 @@
+"""Answers that nobody has thought of: each is an honest one, changed at random in status line, headers, framing and body.
+
+Whatever comes, the step ends with a verdict of Airflow's, or says that it knows none; no fault of the action's own shows.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrypoint.wire import bounded
+from tests.integration.test_fault_matrix import LIFE, TIMEOUT, VERSIONS, dag, hold
+from tests.support.fake_airflow import FakeAirflow, Version
+from tests.support.fake_airflow.messages import matches
+from tests.support.gate import run_gate
+from tests.support.virtual import VirtualTime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.test_fault_matrix import Request as Place
+    from tests.support.fake_airflow.messages import Request
+
+MUTATIONS = int(os.environ.get("MUTATIONS", "100"))
+"""For each request of the life cycle and each Airflow."""
+HANG = 0.2
+"""Real seconds that a step gives an answer which may never end."""
+seen: Counter[str] = Counter()
+
+HEADERS = (
+    b"Transfer-Encoding: chunked",
+    b"Transfer-Encoding: gzip, chunked",
+    b"Content-Encoding: gzip",
+    b"Content-Encoding: br, zstd, deflate",
+    b"Content-Encoding: identity",
+    b"Content-Length: 0",
+    b"Content-Length: -1",
+    b"Content-Length: 999999999999999999999999999999",
+    b"Content-Length: two",
+    b"Content-Type: application/json; charset=klingon",
+    b"Content-Type: application/json; charset=utf-16",
+    b"Content-Type: \xff\xfe",
+    b"Content-Type: text/html",
+    b"Location: http://[HOST]/",
+    b"Location: /caf\xe9",
+    b"Retry-After: 86400",
+    b"Retry-After: Fri, 99 Foo 99999 99:99:99 GMT",
+    b"Date: yesterday",
+    b"Date: Fri, 31 Dec 9999 23:59:59 +9999",
+    b"Set-Cookie: a=b; Expires=never; \xc3\x28",
+    b"Connection: upgrade",
+    b"Keep-Alive: timeout=-1",
+    b"X: " + b"y" * 70_000,
+    b" folded",
+    b"no colon",
+    b": no name",
+    b"\x00: \x00",
+)
+STATUS = (
+    b"HTTP/1.1 200",
+    b"HTTP/1.1 99 Low",
+    b"HTTP/1.1 100 Continue",
+    b"HTTP/1.1 101 Switching Protocols",
+    b"HTTP/1.1 204 No Content",
+    b"HTTP/1.1 206 Partial Content",
+    b"HTTP/1.1 301 Moved",
+    b"HTTP/1.1 304 Not Modified",
+    b"HTTP/1.1 407 Proxy Authentication Required",
+    b"HTTP/1.1 408 Timeout",
+    b"HTTP/1.1 418 \xff",
+    b"HTTP/1.1 599 Odd",
+    b"HTTP/1.1 999 High",
+    b"HTTP/1.1 -200 OK",
+    b"HTTP/1.1 two hundred",
+    b"HTTP/3.0 200 OK",
+    b"ICY 200 OK",
+    b"200 OK",
+    b"",
+)
+BODIES = (
+    b"",
+    b"null",
+    b"[]",
+    b"{}",
+    b"0",
+    b'"success"',
+    b"NaN",
+    b"{" * 50_000,
+    b"[" * 200_000,
+    b'{"dag_id": null}',
+    b'{"detail": {"reason": []}}',
+    b'{"detail": [{"loc": {}, "msg": 1}]}',
+    b'{"state": {}}',
+    b'{"a": 1e999999}',
+    b'{"a": ' + b"9" * 5_000 + b"}",
+    b"\xef\xbb\xbf{}",
+    b"\xff\xfe{\x00}\x00",
+    b"\xed\xa0\x80",
+    b'"\\ud800"',
+    b"5\r\n{}\r\n0\r\n\r\n",
+    b"-5\r\n{}\r\n0\r\n\r\n",
+    b"ffffffffffffffffff\r\n{}",
+)
+VALUES = (
+    b"null",
+    b"true",
+    b"-1",
+    b"1e400",
+    b'""',
+    b'"\\ud800"',
+    b"[]",
+    b"{}",
+    b'"9999-99-99"',
+    b'"0001-01-01T00:00:00+23:59"',
+)
+
+
+def mutated(answer: bytes, chance: random.Random) -> bytes:
+    """The answer, changed in one to three ways."""
+    for _ in range(chance.randint(1, 3)):
+        answer = chance.choice(WAYS)(answer, chance)
+    return answer
+
+
+def _status(answer: bytes, chance: random.Random) -> bytes:
+    return chance.choice(STATUS) + answer[answer.find(b"\r\n") :]
+
+
+def _header(answer: bytes, chance: random.Random) -> bytes:
+    """Add a header, or replace one by it."""
+    head, blank, body = answer.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    place = chance.randrange(1, len(lines) + 1)
+    lines[place : place + chance.randint(0, 1)] = [chance.choice(HEADERS)]
+    return b"\r\n".join(lines) + blank + body
+
+
+def _body(answer: bytes, chance: random.Random) -> bytes:
+    """Another body, of a length that is announced rightly or not."""
+    head, blank, _ = answer.partition(b"\r\n\r\n")
+    body = chance.choice(BODIES)
+    if chance.random() < 0.8:
+        lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length")]
+        head = b"\r\n".join([*lines, b"Content-Length: %d" % len(body)])
+    return head + blank + body
+
+
+def _value(answer: bytes, chance: random.Random) -> bytes:
+    """Another value for one key of the JSON, its length announced rightly."""
+    head, blank, body = answer.partition(b"\r\n\r\n")
+    places = [at for at in range(len(body)) if body.startswith(b'": ', at)]
+    if not places:
+        return answer
+    start = chance.choice(places) + 3
+    end = min((at for at in (body.find(mark, start) for mark in (b",", b"}", b"]")) if at > 0), default=len(body))
+    body = body[:start] + chance.choice(VALUES) + body[end:]
+    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length")]
+    return b"\r\n".join([*lines, b"Content-Length: %d" % len(body)]) + blank + body
+
+
+def _bytes(answer: bytes, chance: random.Random) -> bytes:
+    """A few bytes that are others, left out, doubled or inserted."""
+    data = bytearray(answer)
+    for _ in range(chance.randint(1, 4)):
+        start = chance.randrange(len(data) + 1)
+        end = min(start + chance.randint(0, 12), len(data))
+        data[start:end] = chance.choice((b"", chance.randbytes(chance.randint(1, 6)), bytes(data[start:end]) * 2))
+    return bytes(data)
+
+
+def _cut(answer: bytes, chance: random.Random) -> bytes:
+    return answer[: chance.randrange(len(answer) + 1)]
+
+
+WAYS: tuple[Callable[[bytes, random.Random], bytes], ...] = (_status, _header, _header, _body, _value, _bytes, _cut)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("place", LIFE, ids=lambda place: place.name)
+def test_no_answer_is_a_verdict_but_airflow_s(
+    version: Version, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One answer of each kind, changed: the step is green only if the run succeeded, and failed only if it did."""
+    monkeypatch.setattr(bounded, "MAX_BODY", 1_048_576)
+    for number in range(MUTATIONS):
+        seed = f"{version} {place.name} {number}"
+        chance = random.Random(seed)  # noqa: S311 - a test that can be repeated
+        ends = chance.choice(("success", "failed"))
+        with FakeAirflow(version, dags=[dag(ends)]) as fake:
+            left = place.skip
+
+            def change(request: Request, honest: bytes, chance: random.Random = chance) -> bytes:
+                nonlocal left
+                if request.method != place.method or not matches(place.path, request.path):
+                    return honest
+                left -= 1
+                return mutated(honest, chance) if left == -1 else honest
+
+            fake.change(change)
+            time = VirtualTime()
+            try:
+                outcome = run_gate(fake, time=time, timeout=f"{TIMEOUT:.0f}", hang=HANG)
+                hold(outcome, fake, time, 1000.0)
+                if outcome.result == "failed":
+                    assert fake.runs("sales")[0].state == "failed", "never red for a run that did not fail"
+                assert "The action itself failed" not in capsys.readouterr().out, "a fault of ours"
+            except Exception as broken:
+                raise AssertionError(f"{seed}: {type(broken).__name__}: {broken}") from broken
+        seen["mutations"] += 1
+        seen[f"{version} {outcome.result}"] += 1
+
+
+def test_the_counts_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """How many answers were changed is said, so that a test of none cannot pass unnoticed."""
+    with capsys.disabled():
+        sys.stdout.write(f"\nmutated answers: {dict(sorted(seen.items()))}\n")
+    assert seen["mutations"] >= MUTATIONS * len(LIFE) * len(VERSIONS)
