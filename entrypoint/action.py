@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from entrypoint.connection import BEFORE_TRIGGER
 from entrypoint.deploy import Deploy
@@ -23,12 +22,16 @@ from entrypoint.report.outputs import Outputs
 from entrypoint.request import request_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entrypoint.airflow import Airflow
     from entrypoint.connection import Connection
     from entrypoint.detach import Detach
     from entrypoint.models import RunRequest
     from entrypoint.runner import Context
     from entrypoint.settings import Settings
+
+T = TypeVar("T")
 
 AT_THE_END = 30.0
 """Seconds for reading the task instances of a run that has ended, and for stopping one whose time is over."""
@@ -50,7 +53,9 @@ class Gate:
     """
 
     def __init__(self, settings: Settings, context: Context, interrupts: Interrupts, line: Connection) -> None:
-        self.outcome = Outcome(result="error", request=request_of(settings, context))
+        self.outcome = Outcome(
+            result="error", request=request_of(settings, context), retried=context.system == "github"
+        )
         self._settings = settings
         self._context = context
         self._interrupts = interrupts
@@ -91,12 +96,13 @@ class Gate:
 
     def _story(self) -> None:
         self._deploy.require_known()
+        left = self._deploy.left()
+        self._airflow = airflow = self._line.open(max(BEFORE_TRIGGER, left), unexpected=left > 0)
         if self._settings.report_to != "none":
             # Nobody else should wait for a trigger while this is loaded.
             from entrypoint.detach import Detach  # noqa: PLC0415
 
-            self._detach = Detach(self._settings, self._context, self._line)
-        self._airflow = airflow = self._line.open()
+            self._detach = Detach(self._settings, self._context, self._line, airflow.base_url)
         extras = Extras(airflow, self._patience, self._line.brief, self._line.left)
         self._explain = explain = Explainer(extras, self._line, self._settings, self._context.workspace)
         self._learn(airflow_version=airflow.version)
@@ -140,7 +146,7 @@ class Gate:
         note = request.note or derive_note(self._context)
         request = request._replace(note=self._detach.note(note) if self._detach else note)
         look = partial(airflow.get_run, request.dag_id, request.run_id)
-        run = self._patience.read(look, until=self._line.allow(BEFORE_TRIGGER), unexpected=False)
+        run = self._before_trigger(look)
         if self._detach is not None:
             self._detach.require_possible(airflow, request, run)
         created = False
@@ -160,14 +166,20 @@ class Gate:
                 f"Airflow knows no run {request.run_id} of {request.dag_id}, and trigger is false.",
                 "Check run_id, and that the job which triggers the run has finished before this one.",
             )
-        self._deploy.arrive(explain.extras, explain.relevant)
-        self._prepare(airflow)
-        self._become_answerable()
-        try:
-            run, created = trigger(airflow, request, self._patience, until=self._start_timeout())
-        except TriggerUnclear:
-            self._learn(run_url=airflow.run_url(request.dag_id, request.run_id))
-            raise
+        while True:
+            self._deploy.arrive(explain.extras, explain.relevant)
+            try:
+                self._prepare(airflow)
+                self._become_answerable()
+                until, once = self._start_timeout(), self._deploy.left() <= 0
+                run, created = trigger(airflow, request, self._patience, until=until, once=once)
+                break
+            except (DagNotFound, DagLost) as lack:
+                if not self._deploy.lost_again(lack):
+                    raise
+            except TriggerUnclear:
+                self._learn(run_url=airflow.run_url(request.dag_id, request.run_id))
+                raise
         if not created and not made_by(run, self._settings.run_id, self._context):
             # Another workflow was faster, and is answerable for it.
             self._answerable = False
@@ -192,17 +204,23 @@ class Gate:
         return run
 
     def _prepare(self, airflow: Airflow) -> None:
-        look = partial(prepare, airflow, self._settings.dag_id, self._settings.if_paused)
-        self._patience.read(look, until=self._line.allow(BEFORE_TRIGGER), unexpected=False)
+        self._before_trigger(partial(prepare, airflow, self._settings.dag_id, self._settings.if_paused))
+
+    def _before_trigger(self, look: Callable[[], T]) -> T:
+        """Return what is asked while nothing depends on it yet; what answers may be wrong only while a deployment goes on."""
+        left = self._deploy.left()
+        return self._patience.read(look, until=self._line.allow(max(BEFORE_TRIGGER, left)), unexpected=left > 0)
 
     def _become_answerable(self) -> None:
         """From here on a run exists, or may, that this step has to stop when it is cancelled.
 
         Saved before anything is sent: a process that is killed in between must leave the post stage a trace.
         """
-        if self._settings.trigger and self.outcome.request:
+        request = self.outcome.request
+        if self._settings.trigger and request and self._airflow:
             self._answerable = True
-            self._line.runner.save_state("RUN_ID", self.outcome.request.run_id)
+            self._line.runner.save_state("RUN_ID", request.run_id)
+            self._line.runner.save_state("RUN_URL", self._airflow.run_url(request.dag_id, request.run_id))
 
     def _start_timeout(self) -> float:
         self._since = self._clock()
@@ -287,11 +305,10 @@ class Gate:
         assert request is not None  # noqa: S101 - set from the start
         self._learn(stopped="unconfirmed", run_url=airflow.run_url(request.dag_id, request.run_id))
         self._console.stopping(request.run_id)
-        with suppress(ActionError):
-            run, confirmed = stop(
-                airflow, request.dag_id, request.run_id, self._patience, last=last, once=once, until=until
-            )
-            # A run that is not there yet may still be on its way: only the post stage has the time to find out.
-            self._learn(run=run or last, stopped="yes" if confirmed and run is not None else "unconfirmed")
-            if confirmed and run is not None and run.state == "failed":
-                self._line.runner.save_state("STOPPED", "true")
+        end = stop(airflow, request.dag_id, request.run_id, self._patience, last=last, once=once, until=until)
+        self._learn(run=end.run or last, stop_fault=end.fault)
+        # A run that is not there yet may still be on its way: only the post stage has the time to find out.
+        if end.confirmed and end.run is not None:
+            self._learn(stopped="yes" if end.ours else "nothing")
+        if end.confirmed and end.ours:
+            self._line.runner.save_state("STOPPED", "true")

@@ -78,17 +78,28 @@ class Connection:
         """Return the seconds until no request is worth waiting for."""
         return self.until - self.clock()
 
-    def open(self, seconds: float = BEFORE_TRIGGER, longest: float = inf) -> Airflow:
-        """Find the Airflow, with that much patience. Raises the errors of `connect`, and of who grants the credential."""
+    def open(
+        self,
+        seconds: float = BEFORE_TRIGGER,
+        longest: float = inf,
+        *,
+        unexpected: bool = False,
+        allowed: bool = False,
+    ) -> Airflow:
+        """Find the Airflow, with that much patience. Raises the errors of `connect`, and of who grants the credential.
+
+        `unexpected`, `allowed`: as of `Patience.read`.
+        """
         access = self._settings.access
         until = self.allow(seconds, longest)
         presented = Presented(access.credential, self.runner.mask, self.wire)
-        named = access.url or self.patience.read(presented.web_server, until=until, unexpected=False)
+        ask = partial(self.patience.read, until=until, unexpected=unexpected, allowed=allowed)
+        named = access.url or ask(presented.web_server)
         assert named is not None  # noqa: S101 - only a credential that names the web server goes without the URL
         if named.startswith("http:"):
             self.console.unencrypted(named)
         transport = Transport(named, self.wire(AIRFLOW, present=True), access.headers)
-        airflow = self.patience.read(partial(connect, transport, presented), until=until, unexpected=False)
+        airflow: Airflow = ask(partial(connect, transport, presented))
         self.console.connected(airflow.version, named)
         left = transport.authorizer.left() if transport.authorizer else None
         if left is not None and self._settings.wait and left < self._settings.timeout:

@@ -15,12 +15,13 @@ from entrypoint.elsewhere.commits import NoHistory
 from entrypoint.errors import AirflowUnreachable, InvalidInputs, Mistake, UnexpectedAnswer
 from entrypoint.gate.commit import require_commit
 from entrypoint.gate.deployment import AFTERWARDS, Deployment
-from entrypoint.gate.trigger import refuse_paused
+from entrypoint.gate.trigger import BETWEEN_LOOKS, refuse_paused
 from entrypoint.github.api import Repository
 from entrypoint.github.commits import GitHubCommits
 
 if TYPE_CHECKING:
     from entrypoint.connection import Connection
+    from entrypoint.errors import ActionError
     from entrypoint.gate.extras import Extras
     from entrypoint.gate.refusal import Relevant
     from entrypoint.models import DagRun
@@ -41,6 +42,8 @@ class Deploy:
         self._settings = settings
         self._context = context
         self._line = line
+        self._until = line.clock() + settings.wait_for_dag
+        self._code: Deployment | None = None
         self._commits = (
             GitHubCommits(Repository(context.api_url, context.repository, settings.github_token, line.wire))
             if context.api_url
@@ -61,23 +64,36 @@ class Deploy:
             mistake = Mistake("expect_commit", problem, "Give a commit of this repository, as ${{ github.sha }} does.")
             raise InvalidInputs((mistake,))
 
+    def left(self) -> float:
+        """Return the seconds for which the deployment may still be under way: Airflow itself may come up meanwhile."""
+        return max(0.0, self._until - self._line.clock())
+
     def arrive(self, extras: Extras, relevant: Relevant) -> None:
-        """Return when Airflow has the code. Raises what `Deployment.wait` raises."""
+        """Return when Airflow has the code; also once more, if it lost it again. Raises what `Deployment.wait` raises."""
         settings = self._settings
         if not settings.wait_for_dag and settings.expect_commit is None:
             return
-        self._line.allow(settings.wait_for_dag + AFTERWARDS)
-        may_run = partial(refuse_paused, if_paused=settings.if_paused)
-        code = Deployment(
-            extras,
-            self._line.patience,
-            settings.dag_id,
-            commit=settings.expect_commit,
-            commits=self._commits,
-            relevant=relevant,
-            may_run=may_run,
-        )
-        code.wait(settings.wait_for_dag)
+        self._line.allow(self.left() + AFTERWARDS)
+        if self._code is None:
+            self._code = Deployment(
+                extras,
+                self._line.patience,
+                settings.dag_id,
+                commit=settings.expect_commit,
+                commits=self._commits,
+                relevant=relevant,
+                may_run=partial(refuse_paused, if_paused=settings.if_paused),
+            )
+        self._code.wait(self.left())
+
+    def lost_again(self, lack: ActionError) -> bool:
+        """Return, after a pause, whether it is worth another look that the DAG is gone which was there a moment ago."""
+        left = self.left()
+        if left <= 0:
+            return False
+        self._line.patience.progress.lacking(lack, left)
+        self._line.patience.sleep(min(self._line.patience.about(BETWEEN_LOOKS), left))
+        return True
 
     def require(self, run: DagRun) -> None:
         """Make sure that the run has the code. Raises WrongCode, or that GitHub does not answer."""

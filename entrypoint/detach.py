@@ -19,6 +19,7 @@ from entrypoint.github.event import head_commit
 from entrypoint.github.statuses import CommitStatus, Subject
 from entrypoint.models import Report
 from entrypoint.report.wording import ended_as
+from entrypoint.urls import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,9 +47,10 @@ class Detach:
         settings: what kind of thing, and with which token it is made.
         context: of which repository and commit.
         line: the connection, with its patience, and the way to GitHub.
+        base_url: the Airflow that has the run.
     """
 
-    def __init__(self, settings: Settings, context: Context, line: Connection) -> None:
+    def __init__(self, settings: Settings, context: Context, line: Connection, base_url: str) -> None:
         if not context.api_url:
             raise ActionError(
                 "Only a GitHub workflow can report to GitHub",
@@ -60,7 +62,15 @@ class Detach:
         self._repository = Repository(context.api_url, context.repository, settings.github_token, line.wire)
         commit = head_commit(context)
         self._since = 0
-        self._marker = Marker(context.api_url.rstrip("/"), context.repository, commit, settings.environment)
+        self._marker = Marker(
+            canonical(base_url), context.api_url.rstrip("/"), context.repository, commit, settings.environment
+        )
+        if marker_in(self.note("")) is None:
+            raise ActionError(
+                "The DAG run cannot be marked for Airflow's listener",
+                f"What would stand in its note is longer than Airflow stores there, or of no known form: {self._marker}.",
+                "Give an airflow_url of less than 200 characters; or remove report_to, and wait for the run.",
+            )
 
     def note(self, text: str) -> str:
         """Return the note of a run that is made now: the text, and below it what tells the listener where to report."""
@@ -141,15 +151,16 @@ class Detach:
             )
         if found is None:
             return
-        same = found.repository == self._marker.repository and found.api_url == self._marker.api_url
+        same = found._replace(commit="", environment=None) == self._marker._replace(commit="", environment=None)
         kind = "commit-status" if found.environment is None else "deployment"
         changed = self._settings.trigger and found != self._marker
         if changed or not same or kind != self._settings.report_to:
             to = "a commit status" if found.environment is None else f"a deployment to {found.environment}"
             raise RunExists(
                 "The DAG run is reported elsewhere",
-                f"The note of {run.run_id} says {to} of {found.commit[:12]} in {found.repository}; this step asks for "
-                f"{self._settings.report_to} of {self._marker.commit[:12]} in {self._marker.repository}.",
+                f"The note of {run.run_id} says {to} of {found.commit[:12]} in {found.repository}, for the Airflow at "
+                f"{found.airflow}; this step asks for {self._settings.report_to} of {self._marker.commit[:12]} in "
+                f"{self._marker.repository}, for the Airflow at {self._marker.airflow}.",
                 "Give this step a run_id of its own, or report_to and environment as they were when the run was made.",
             )
         self._marker = found

@@ -10,6 +10,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from entrypoint.masking import masked
+
 if TYPE_CHECKING:
     from entrypoint.evidence import Raised
 
@@ -156,7 +158,12 @@ def fault_of_ours(error: Exception) -> ActionError:
 
 
 def shortened(text: str, limit: int) -> str:
-    """Return the text, cut to `limit` characters at a blank: the runner masks whole secrets, not the first half of one."""
+    """Return the text for people: without secrets, then `cut`."""
+    return cut(masked(text), limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return the text, cut to `limit` characters at a blank: half of a secret that only the runner knows would be seen."""
     if len(text) <= limit:
         return text
     head = text[:limit]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from entrypoint.errors import ActionError, Forbidden, shortened
+from entrypoint.errors import ActionError, Forbidden, fault_of_ours, shortened
 from entrypoint.gate.diagnosis import diagnose
 from entrypoint.gate.extras import Feature
 from entrypoint.gate.pace import median, usual
@@ -22,6 +22,7 @@ from entrypoint.github.checkout import names
 from entrypoint.report.wording import tries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from entrypoint.connection import Connection
@@ -36,6 +37,8 @@ FOR_REASONS = 120.0
 _LONGEST_TITLE = 200
 
 Tasks = tuple["TaskInstance", ...]
+T = TypeVar("T")
+D = TypeVar("D")
 
 
 class Explainer:
@@ -53,6 +56,7 @@ class Explainer:
         self._line = line
         self._settings = settings
         self.extras = extras
+        self._broken: set[str] = set()
         # Asked once about the same files: it is a walk through the checkout, and an import error may be looked at often.
         self.relevant = Relevant(settings.dag_id, cache(lambda files: names(files, settings.dag_id, workspace)))
         self._watch = Watch(self.extras, line.patience, self._diagnose, live=settings.logs != "none")
@@ -64,7 +68,8 @@ class Explainer:
 
     def refusal(self, error: ActionError) -> ActionError:
         """Return the error for a DAG that Airflow will not run, with the import error that is behind it."""
-        return with_import_error(self.extras, self._settings.dag_id, error, self.relevant)
+        explain = partial(with_import_error, self.extras, self._settings.dag_id, error, self.relevant)
+        return self._guarded("import errors", explain, error)
 
     def usual(self, run: DagRun) -> Usual | None:
         """Say how long the DAG usually takes, and return it if enough of its runs have shown it."""
@@ -75,11 +80,11 @@ class Explainer:
 
     def look(self, run: DagRun) -> None:
         """Look at the tasks of a run that was just seen, and tell what changed or why nothing does."""
-        self._watch.look(run)
+        self._guarded("live progress", partial(self._watch.look, run), None)
 
     def due(self, run: DagRun) -> float:
         """Return the moment on the clock from which on a run that is like this is to be looked at again."""
-        return self._watch.due(run)
+        return self._guarded("live progress", partial(self._watch.due, run), self._line.clock())
 
     def read_tasks(self, run: DagRun, until: float | None = None) -> TaskList | None:
         """Return the task instances as they are now, as far as they are reported; None if they cannot be read.
@@ -98,12 +103,18 @@ class Explainer:
 
     def stuck(self, run: DagRun, tasks: Tasks | None) -> tuple[Blocker, ...]:
         """Return why the run does not move, at the end of the patience with it."""
-        return self._diagnose(run, tasks or ()) or self._watch.blockers
+        nothing: tuple[Blocker, ...] = ()
+        return (
+            self._guarded("why it does not move", partial(self._diagnose, run, tasks or ()), nothing)
+            or self._watch.blockers
+        )
 
     def end(self, run: DagRun, tasks: Tasks | None) -> dict[str, Any]:
         """Return what is known about the reasons of the end, for the outcome; relay the logs that are wanted."""
         self._line.allow(FOR_REASONS)
-        tasks = tasks or ()
+        return self._guarded("the reasons of the end", partial(self._reasons, run, tasks or ()), {})
+
+    def _reasons(self, run: DagRun, tasks: Tasks) -> dict[str, Any]:
         keep = 0 if self._settings.logs == "none" else self._settings.log_lines
         failures = reasons(self.extras, run, tasks, keep, self._relay)
         if self._settings.logs == "all":
@@ -137,6 +148,18 @@ class Explainer:
                 raise
             self._line.console.not_told(Feature.XCOM.gives, error)
         return None
+
+    def _guarded(self, what: str, explain: Callable[[], T], otherwise: D) -> T | D:
+        """Return what `explain` returns, or `otherwise`: a fault of ours costs the explanation, and is told once."""
+        if what in self._broken:
+            return otherwise
+        try:
+            return explain()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the verdict does not depend on it
+            self._broken.add(what)
+            told = error if isinstance(error, ActionError) else fault_of_ours(error)
+            self._line.console.not_told(what, told)
+            return otherwise
 
     def _diagnose(self, run: DagRun, tasks: Tasks) -> tuple[Blocker, ...]:
         # By Airflow's clock: what it says about the future is meant by that.

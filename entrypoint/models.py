@@ -265,6 +265,8 @@ class Outcome(NamedTuple):
         xcom: the values that were asked for, by the lines of the input.
         turned_off: a sentence for each feature that this credential may not use.
         report: what stands on GitHub for the run.
+        stop_fault: why it could not be confirmed that the run is stopped, if that is known.
+        retried: whether a post stage tries once more what this stage could not.
         ambiguous: whether the run, which was there already, may be that of another call of the same reusable workflow.
     """
 
@@ -280,6 +282,8 @@ class Outcome(NamedTuple):
     unread_succeeded: int = 0
     airflow_version: str | None = None
     stopped: Stopped | None = None
+    stop_fault: ActionError | None = None
+    retried: bool = False
     blockers: tuple[Blocker, ...] = ()
     failures: tuple[Failure, ...] = ()
     timed_out_after: float | None = None

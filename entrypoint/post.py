@@ -1,48 +1,68 @@
 """The post stage: whatever ended the main stage, the DAG run that it was answerable for does not run on unwatched.
 
-It runs only where the main stage was cancelled or killed. Idempotent, and bounded at 60 seconds.
+It runs only where the main stage was cancelled or killed. Idempotent, and bounded at 60 seconds, all of which it takes if it
+has to: there is nobody after it.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import ActionError
 from entrypoint.gate.stop import stop
-from entrypoint.models import Outcome, RunRequest
 
 if TYPE_CHECKING:
     from entrypoint.connection import Connection
-    from entrypoint.settings import Settings
+    from entrypoint.models import Outcome
 
 BUDGET = 55.0
 """Seconds, connecting included: the other actions' post stages need theirs (runner.md 2.5)."""
 ONE_REQUEST = 15.0
+TO_SAY = 10.0
+"""Seconds for finding out how a run is that is left alone."""
 
 
-def stop_what_is_left(settings: Settings, run_id: str, line: Connection, *, stopped: bool = False) -> Outcome:
-    """Make sure that the run which the main stage left behind is stopped, unless it is to be left.
+def stop_what_is_left(outcome: Outcome, line: Connection, *, stopped: bool = False) -> Outcome:
+    """Make sure that the run which the main stage left behind is stopped.
 
-    `stopped`: Airflow has taken the main stage's order to stop it, so that it is no success whatever it shows now.
+    Args:
+        outcome: with the request, by which the run is known.
+        line: the connection, not opened yet.
+        stopped: Airflow has taken the main stage's order to stop it, so that it is no success whatever it shows now.
 
     Returns:
-        The outcome `cancelled`: with the run, if there is one, and what became of it.
+        The outcome with the run, if there is one, and what became of it.
     """
-    end = line.clock() + BUDGET
-    request = RunRequest(settings.dag_id, run_id, settings.conf)
-    outcome = Outcome("cancelled", request=request, stopped="unconfirmed", post=True)
+    request = outcome.request
+    assert request is not None  # noqa: S101 - by this stage it is known
+    until = line.clock() + BUDGET
     try:
-        airflow = line.open(BUDGET, ONE_REQUEST)
-        outcome = outcome._replace(airflow_version=airflow.version, run_url=airflow.run_url(request.dag_id, run_id))
-        if settings.on_cancel == "leave":
-            return outcome._replace(run=airflow.get_run(request.dag_id, run_id), stopped="left")
-        line.console.stopping(run_id)
-        until = line.allow(end - line.clock(), ONE_REQUEST)
-        run, confirmed = stop(
-            airflow, request.dag_id, run_id, line.patience, last=None, once=False, until=until, ours=stopped
-        )
+        airflow = line.open(BUDGET, ONE_REQUEST, unexpected=True, allowed=True)
     except ActionError as error:
-        return outcome._replace(error=error)
-    if run is None and confirmed:
+        return outcome._replace(stop_fault=error)
+    outcome = outcome._replace(airflow_version=airflow.version, run_url=airflow.run_url(request.dag_id, request.run_id))
+    line.console.stopping(request.run_id)
+    line.allow(until - line.clock(), ONE_REQUEST)
+    end = stop(airflow, request.dag_id, request.run_id, line.patience, last=None, once=False, until=until, ours=stopped)
+    if not end.confirmed:
+        return outcome._replace(run=end.run, stop_fault=end.fault)
+    if end.run is None:
         return outcome._replace(run_url=None, stopped="nothing")
-    return outcome._replace(run=run, stopped="yes" if confirmed else "unconfirmed")
+    return outcome._replace(run=end.run, stopped="yes" if end.ours else "nothing")
+
+
+def tell_what_is_left(outcome: Outcome, line: Connection) -> Outcome:
+    """Find out how the run is that is to be left alone; what cannot be found out is no fault of this stage. As above."""
+    request = outcome.request
+    assert request is not None  # noqa: S101 - as above
+    outcome = outcome._replace(stopped="left")
+    with suppress(ActionError):
+        airflow = line.open(TO_SAY)
+        outcome = outcome._replace(
+            airflow_version=airflow.version, run_url=airflow.run_url(request.dag_id, request.run_id)
+        )
+        look = partial(airflow.get_run, request.dag_id, request.run_id)
+        outcome = outcome._replace(run=line.patience.read(look, until=line.allow(TO_SAY)))
+    return outcome

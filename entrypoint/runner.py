@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+from entrypoint.masking import masked
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextlib import AbstractContextManager
@@ -15,16 +17,20 @@ if TYPE_CHECKING:
 
 Level = Literal["error", "warning", "notice"]
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
-"""Escape sequences of terminals: colours, cursor, titles. GitLab's log obeys some of its own that begin so."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[@-_]"
+)
+"""Escape sequences of terminals, in seven bits and in eight: colours, cursor, titles. GitLab's log obeys some of its own."""
+CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+"""Control characters (C0, C1), what ends a line, and what turns the direction of text: as a class of characters."""
+_CONTROL = re.compile(f"[{CONTROL}]+")
 _COMMAND = re.compile(r"##(?=[a-z]*\[)", re.IGNORECASE)
 """What GitHub's pages, Azure Pipelines (`##vso[`) and TeamCity obey anywhere in a line."""
 
 
 def harmless(text: str) -> str:
-    """Return the text as one line without escape sequences, control characters, and commands that stand within a line."""
-    return _COMMAND.sub("## ", _CONTROL.sub(" ", _ESCAPES.sub("", text)))
+    """Return the text as one line without secrets, escape sequences, control characters, and commands within a line."""
+    return _COMMAND.sub("## ", _CONTROL.sub(" ", _ESCAPES.sub("", masked(text))))
 
 
 def printable(text: str) -> str:

@@ -40,6 +40,15 @@ NAMES = (
 SECRETS = ("token", "password", "client_secret", "client_key", "github_token")
 """The inputs that must never be seen. Of `headers`, see `access.values_of`."""
 
+CREDENTIALS = ("token", "username", "password", "client_id", "client_secret", "client_key", "headers")
+"""What a credential consists of; the post stage reads them from the inputs once more, or has none."""
+
+FOR_POST = (
+    "airflow_url", "ca_certificate", "client_certificate", "token_url", "scope", "oidc_audience", "mwaa_environment",
+    "dag_id", "on_cancel", "summary",
+)  # fmt: skip
+"""What else the post stage needs. None of it is secret, so it is kept."""
+
 _REQUEST = (
     "conf", "conf_file", "logical_date", "data_interval_start", "data_interval_end", "run_after", "partition_key", "note",
 )  # fmt: skip
@@ -135,6 +144,15 @@ def parse_settings(
     if reader.mistakes:
         raise InvalidInputs(tuple(reader.mistakes))
     return settings
+
+
+def for_post(inputs: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """Return inputs from which the post stage knows what it needs, but for secrets: files may be gone by then."""
+    kept = {name: inputs.get(name, "") for name in FOR_POST}
+    kept |= {"ca_certificate": settings.access.tls.ca, "client_certificate": settings.access.tls.certificate}
+    if inputs.get("oidc_audience"):
+        kept["client_id"] = inputs.get("client_id", "")
+    return {name: text for name, text in kept.items() if text}
 
 
 def _conf(reader: Reader, workspace: Path) -> dict[str, Any]:

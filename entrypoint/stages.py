@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from entrypoint.access import values_of
 from entrypoint.action import Gate
 from entrypoint.connection import Connection
-from entrypoint.errors import ActionError, fault_of_ours
+from entrypoint.errors import ActionError, InvalidInputs, fault_of_ours
 from entrypoint.github import commands
 from entrypoint.github import context as github
 from entrypoint.inputs import FALSE
-from entrypoint.models import Outcome
-from entrypoint.post import stop_what_is_left
+from entrypoint.models import Outcome, RunRequest
+from entrypoint.post import stop_what_is_left, tell_what_is_left
 from entrypoint.report.outputs import Outputs
-from entrypoint.settings import NAMES, SECRETS, Settings, parse_settings
+from entrypoint.settings import CREDENTIALS, FOR_POST, NAMES, SECRETS, for_post, parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from entrypoint.interrupt import Interrupts
     from entrypoint.runner import Context, Runner
+    from entrypoint.settings import Settings
 
 OUTPUTS_FILE = "AIRFLOW_DAG_RUN_OUTPUTS"
 """The variable that names the file for the outputs where there is no GitHub runner."""
@@ -32,7 +35,9 @@ OUTPUTS_FILE = "AIRFLOW_DAG_RUN_OUTPUTS"
 def main_stage(interrupts: Interrupts) -> int:
     """Run the gate. Returns the exit code: 0 exactly when the workflow may go on."""
 
-    def gate(settings: Settings, context: Context, runner: Runner) -> Outcome:
+    def gate(inputs: Mapping[str, str], context: Context, runner: Runner) -> Outcome:
+        settings = parse_settings(inputs, context.workspace, os.environ)
+        runner.save_state("INPUTS", json.dumps(for_post(inputs, settings)))
         return Gate(settings, context, interrupts, _line(settings, runner)).run()
 
     return 0 if _stage(gate).passes else 1
@@ -44,33 +49,43 @@ def post_stage() -> int:
     if not run_id or os.environ.get("STATE_ENDED"):
         return 0
 
-    def tidy_up(settings: Settings, _: Context, runner: Runner) -> Outcome:
-        stopped = os.environ.get("STATE_STOPPED") == "true"
-        return stop_what_is_left(settings, run_id, _line(settings, runner), stopped=stopped)
+    def tidy_up(given: Mapping[str, str], context: Context, runner: Runner) -> Outcome:
+        # The workspace may be gone by now, and so may be the inputs, in an action that an action has called.
+        inputs = {name: text for name, text in given.items() if name in FOR_POST or name in CREDENTIALS}
+        with suppress(ValueError):
+            inputs |= json.loads(os.environ.get("STATE_INPUTS") or "{}")
+        request = RunRequest(inputs.get("dag_id", ""), run_id, {})
+        left = Outcome("cancelled", request=request, stopped="unconfirmed", post=True)
+        left = left._replace(run_url=os.environ.get("STATE_RUN_URL") or None)
+        try:
+            settings = parse_settings(inputs, context.workspace, os.environ)
+        except InvalidInputs as error:
+            leave = inputs.get("on_cancel") == "leave"
+            return left._replace(stopped="left") if leave else left._replace(stop_fault=error)
+        line = _line(settings, runner)
+        if settings.on_cancel == "leave":
+            return tell_what_is_left(left, line)
+        return stop_what_is_left(left, line, stopped=os.environ.get("STATE_STOPPED") == "true")
 
-    # The workspace may be gone by now, and what the run was asked for does not matter any more.
-    return 0 if _stage(tidy_up, without=("conf_file",)).stopped in ("yes", "nothing", "left") else 1
+    return 0 if _stage(tidy_up).stopped in ("yes", "nothing", "left") else 1
 
 
 def _line(settings: Settings, runner: Runner) -> Connection:
     return Connection(settings, time.monotonic, time.sleep, runner)
 
 
-def _stage(do: Callable[[Settings, Context, Runner], Outcome], *, without: tuple[str, ...] = ()) -> Outcome:
-    """Read the environment, do the work, tell people. Whatever happens ends in an outcome and never in a traceback.
-
-    Inputs named in `without` are taken as not given.
-    """
+def _stage(do: Callable[[Mapping[str, str], Context, Runner], Outcome]) -> Outcome:
+    """Read the environment, do the work, tell people. Whatever happens ends in an outcome and never in a traceback."""
     commands.prepare_streams()
     runner, read_context = _here()
     context: Context | None = None
     inputs: dict[str, str] = {}
     try:
-        inputs = commands.read_inputs(NAMES) | dict.fromkeys(without, "")
+        inputs = commands.read_inputs(NAMES)
         for secret in _secrets(inputs):
             runner.mask(secret)
         context = read_context(inputs["run_id"])
-        outcome = do(parse_settings(inputs, context.workspace, os.environ), context, runner)
+        outcome = do(inputs, context, runner)
     except ActionError as error:
         outcome = _failed(error, runner)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback, and never a green

@@ -30,6 +30,18 @@ def base_url(text: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, _URL_TAIL.sub("", parts.path), "", ""))
 
 
+def canonical(url: str) -> str:
+    """Return a base URL so that two of one place are equal: capitals in the host, a usual port and slashes at the end go.
+
+    Raises:
+        ValueError: it is no URL.
+    """
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    usual = parts.port is None or parts.port == {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{host}{'' if usual else f':{parts.port}'}{parts.path.rstrip('/')}"
+
+
 def token_url(text: str) -> str:
     """Parse the URL of a token endpoint: https only, since it is sent a secret."""
     if text.lower().startswith("http:"):

@@ -7,11 +7,13 @@ or an api-server runs, and restart them. It needs nothing that Airflow does not 
     password  a fine-grained token, or the private key of a GitHub App (PEM)
     login     with a GitHub App its id, else nothing
     host      GitHub's API; https://api.github.com if empty
-    extra     {"repositories": ["octo-org/sales"], "installation_id": 123}   (installation_id with a GitHub App only)
+    extra     {"repositories": ["octo-org/sales"], "airflow_url": ["https://airflow.example.com"], "installation_id": 123}
+              (airflow_url if workflows do not use Airflow's own base_url; installation_id with a GitHub App only)
 
 Only these repositories are ever reported to, and only a status or deployment is moved that the action has begun for this very
-DAG run: a note is written by whoever may trigger a run. Network and database work happens on one thread with a bounded queue;
-what is given up is logged, and found again by the action's sweep (docs/detached.md).
+DAG run of this very Airflow: a note is written by whoever may trigger a run, here or in another Airflow. Network and database
+work happens on one thread with a bounded queue; what is given up is logged, and found again by the action's sweep
+(docs/detached.md).
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import threading
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
 import jwt
 import requests
@@ -56,8 +58,9 @@ CANCELLED = "[stopped because its workflow was cancelled]"
 """The action's mark of a run that it has stopped. The scheduler may overwrite its state, even with success."""
 SIGN = "airflow-dag-run: "
 SHAPES = {
-    "api_url": re.compile(r"https?://[\x21-\x7e]{1,200}"),
-    "repository": re.compile(r"(?!\.{1,2}/)[\w.-]{1,100}/(?!\.{1,2}$)[\w.-]{1,100}", re.ASCII),
+    "airflow": re.compile(r"https?://[!#-\[\]-~]{1,200}"),
+    "api_url": re.compile(r"https?://[!#-\[\]-~]{1,100}"),
+    "repository": re.compile(r"(?!\.{1,2}/)[\w.-]{1,40}/(?!\.{1,2}$)[\w.-]{1,100}", re.ASCII),
     "commit": re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}"),
 }
 STATES = {
@@ -87,8 +90,9 @@ class GivenUpError(Exception):
 
 
 class Marker(NamedTuple):
-    """Where a run's end is reported: a commit status, or a deployment if there is an environment."""
+    """Where the end of a run of this Airflow is reported: a commit status, or a deployment if there is an environment."""
 
+    airflow: str
     api_url: str
     repository: str
     commit: str
@@ -107,13 +111,17 @@ class Run(NamedTuple):
 
 
 class Access(NamedTuple):
-    """The connection: which GitHub, which repositories, and what to show it. The secret is a token, or an App's key."""
+    """The connection: which GitHub, which repositories, and what to show it. The secret is a token, or an App's key.
+
+    `airflow` are the base URLs, in their canonical form, under which workflows know this Airflow.
+    """
 
     api_url: str
     repositories: tuple[str, ...]
     secret: str
     app_id: str
     installation_id: str
+    airflow: tuple[str, ...]
 
     def __repr__(self) -> str:
         """Show no secret."""
@@ -137,7 +145,7 @@ def marker_in(note: object) -> Marker | None:
         return None
     if not all(shape.fullmatch(found[name]) for name, shape in SHAPES.items()):
         return None
-    marker = Marker(found["api_url"], found["repository"], found["commit"], found.get("environment"))
+    marker = Marker(found["airflow"], found["api_url"], found["repository"], found["commit"], found.get("environment"))
     place = marker.environment
     sane = place is None or (0 < len(place) <= LONGEST_NAME and place.isprintable())
     return marker if sane and _line(marker) == lines[0] else None
@@ -184,6 +192,13 @@ def read_access() -> Access:
     repositories = extra.get("repositories")
     if not isinstance(repositories, list) or not all(isinstance(one, str) for one in repositories):
         raise GivenUpError(f"the connection {CONNECTION} has no list of repositories in its extra")
+    airflow = extra.get("airflow_url") or _base_url()
+    try:
+        places = tuple(map(canonical, filter(None, airflow if isinstance(airflow, list) else [airflow])))
+    except (ValueError, TypeError, AttributeError):
+        raise GivenUpError(
+            f"airflow_url in the extra of the connection {CONNECTION} is no URL, nor a list of some"
+        ) from None
     if not connection.password:
         raise GivenUpError(f"the connection {CONNECTION} has no password")
     host = (connection.host or "https://api.github.com").rstrip("/")
@@ -193,7 +208,23 @@ def read_access() -> Access:
         connection.password,
         connection.login or "",
         str(extra.get("installation_id") or ""),
+        places,
     )
+
+
+def _base_url() -> str:
+    """Return the address that Airflow's configuration gives, empty if it gives none."""
+    from airflow.configuration import conf  # noqa: PLC0415 - as above
+
+    return str(conf.get("api", "base_url", fallback="") or conf.get("webserver", "base_url", fallback="") or "")
+
+
+def canonical(url: str) -> str:
+    """Return a base URL so that two of one place are equal. Raises ValueError: it is none."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    usual = parts.port is None or parts.port == {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{host}{'' if usual else f':{parts.port}'}{parts.path.rstrip('/')}"
 
 
 class GitHub:
@@ -307,6 +338,12 @@ def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> b
         raise GivenUpError(f"{marker.repository} is not among the repositories of {CONNECTION}")
     if marker.api_url.rstrip("/") != access.api_url:
         raise GivenUpError(f"it is to be reported to {marker.api_url}, and {CONNECTION} is for {access.api_url}")
+    if marker.airflow not in access.airflow:
+        here = " or ".join(access.airflow) or "no known address"
+        raise GivenUpError(
+            f"its note names the Airflow at {marker.airflow}, and this one is at {here}. If workflows call it by that "
+            f"address, add it to the extra of {CONNECTION} as airflow_url"
+        )
     if marker.environment is None:
         _move_status(github, access, marker, run)
     else:
@@ -323,7 +360,7 @@ def _move_status(github: GitHub, access: Access, marker: Marker, run: Run) -> No
     pages = _pages(github, access, f"{repository}/commits/{marker.commit}/statuses")
     # GitHub does not tell capital letters from small ones.
     every = [one for one in pages if str(one.get("context")).casefold() == context.casefold()]
-    ours = next((one for one in every if _is_about(str(one.get("target_url") or ""), run)), None)
+    ours = next((one for one in every if _is_about(str(one.get("target_url") or ""), run, marker.airflow)), None)
     if ours is None:
         log.info("Nothing on GitHub stands for the DAG run %s of %s", run.run_id, run.dag_id)
         return
@@ -339,7 +376,7 @@ def _move_deployment(github: GitHub, access: Access, marker: Marker, run: Run) -
     """Set the next state of the deployment, if the action has made one for this run."""
     path = f"/repos/{marker.repository}/deployments"
     filters = {"sha": marker.commit, "environment": str(marker.environment), "task": "airflow"}
-    subject = {"dag_id": run.dag_id, "run_id": run.run_id}
+    subject = {"airflow": marker.airflow, "dag_id": run.dag_id, "run_id": run.run_id}
     for one in _pages(github, access, path, **filters):
         if _payload(one.get("payload")) == subject:
             path = f"{path}/{int(one['id'])}/statuses"
@@ -367,16 +404,19 @@ def _pages(github: GitHub, access: Access, path: str, **params: str) -> Iterator
             return
 
 
-def _is_about(page: str, run: Run) -> bool:
-    """Return whether this is the page of the DAG run: Airflow's own form, under whatever address."""
+def _is_about(page: str, run: Run, airflow: str) -> bool:
+    """Return whether this is the page of the DAG run in the Airflow of that address."""
     try:
         parts = urlsplit(page)
+        way = parts.path.split("/")
+        names = [unquote(part) for part in way]
+        if names[-3:] == ["dags", run.dag_id, "grid"]:
+            ours, before = parse_qs(parts.query).get("dag_run_id") == [run.run_id], way[:-3]
+        else:
+            ours, before = names[-4:] == ["dags", run.dag_id, "runs", run.run_id], way[:-4]
+        return ours and canonical(urlunsplit((parts.scheme, parts.netloc, "/".join(before), "", ""))) == airflow
     except ValueError:
         return False
-    names = [unquote(part) for part in parts.path.split("/")]
-    if names[-3:] == ["dags", run.dag_id, "grid"]:
-        return parse_qs(parts.query).get("dag_run_id") == [run.run_id]
-    return names[-4:] == ["dags", run.dag_id, "runs", run.run_id]
 
 
 def _payload(payload: Any) -> Any:

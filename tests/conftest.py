@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from dev import postgresql
 from dev.airflow import AIRFLOW_2, AIRFLOW_3, InstallError, LocalAirflow
+from entrypoint import masking
 from tests.airflow.repository import Repository
 from tests.support import guard
 from tests.support.listener import loaded
@@ -50,6 +51,12 @@ def _has_real_parts(item: pytest.Item) -> bool:
     """Whether it asks for one of the real fixtures by name, or as the server that this case of the contract is about."""
     case = getattr(item, "callspec", None)
     return bool(_REAL & {*getattr(item, "fixturenames", ()), case and case.params.get("server")})
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets() -> None:
+    """A step is a process of its own: it knows no secret of another test's."""
+    masking.forget()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from typing import Any, Literal, Self
 
 Mood = Literal["well", "503", "401", "403 rate limit", "404", "422"]
 
+AIRFLOW = "https://airflow.example.com"
+"""The Airflow whose statuses these are."""
 _STATUSES = re.compile(r"/repos/octo-org/sales/(?:commits/([0-9a-f]{40})/statuses|statuses/([0-9a-f]{40}))(?:\?.*)?")
 
 
@@ -45,7 +47,7 @@ class GitHub:
         commit = match[1] or match[2]
         if method == "POST":
             self.reported[commit] += 1
-        page = f"https://airflow.example.com/dags/{self.dag_id}/runs/{commit}"
+        page = f"{AIRFLOW}/dags/{self.dag_id}/runs/{commit}"
         state = "success" if self.reported[commit] else "pending"
         status = {"id": 1, "context": f"airflow / {self.dag_id}", "state": state, "target_url": page}
         return (201, status) if method == "POST" else (200, [status])

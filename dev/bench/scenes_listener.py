@@ -16,7 +16,7 @@ import requests
 from dev.airflow_settings import ROOT
 from dev.bench import cpu
 from dev.bench.arena import opened, until
-from dev.bench.github import GitHub
+from dev.bench.github import AIRFLOW, GitHub
 from dev.bench.results import Row
 from dev.bench.scoring import Options, Scoreboard, say
 from entrypoint.gate.marker import Marker, noted
@@ -66,7 +66,7 @@ def _settings(github: GitHub) -> dict[str, str]:
         "conn_type": "http",
         "host": github.url,
         "password": "github_pat_0fTheBenchmark",
-        "extra": {"repositories": ["octo-org/sales"]},
+        "extra": {"repositories": ["octo-org/sales"], "airflow_url": AIRFLOW},
     }
     return {
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "listener"),
@@ -95,7 +95,7 @@ class _Play:
             for place in range(_RUNS):
                 commit = f"{number * _RUNS + place:040x}"
                 self._commits.append(commit)
-                note = noted("Measured", Marker(self._github.url, "octo-org/sales", commit, None))
+                note = noted("Measured", Marker(AIRFLOW, self._github.url, "octo-org/sales", commit, None))
                 body = {"dag_run_id": commit, "note": note, "logical_date": None}
                 session.post(
                     f"{airflow.url}{airflow.api}/dags/{_DAG}/dagRuns", json=body, timeout=60

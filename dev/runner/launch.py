@@ -19,7 +19,7 @@ _REPOSITORY = Path(__file__).parents[2]
 # What the image's ENTRYPOINT and its /opt/action/bin/post run.
 _CODE: dict[Stage, tuple[str, ...]] = {
     "main": ("-m", "entrypoint"),
-    "post": ("-c", "import sys; from entrypoint.stages import post_stage; sys.exit(post_stage())"),
+    "post": (str(_REPOSITORY / "bin" / "post"),),
 }
 _DOCKER_SECONDS = 60
 

@@ -30,6 +30,7 @@ class Airflow(Protocol):
     """What the gate may ask of an Airflow. Every method raises the errors of `Transport.send`, and Forbidden."""
 
     version: str
+    base_url: str
 
     def check(self, request: RunRequest) -> None:
         """Raise NotSupported if this version cannot honour part of the request. Sends nothing."""
@@ -215,14 +216,14 @@ def _login(transport: Transport, body: dict[str, str]) -> str:
     if answer.status in (400, 422) and "grant_type" in body:  # FAB and the simple auth manager
         raise UnexpectedAnswer(
             "This Airflow's login takes no client_id and client_secret",
-            f"{answer.source}.{_told(answer)}",
+            f"{answer.source}{_told(answer)}",
             "Only the Keycloak auth manager does. For another identity provider give its token_url; otherwise use username "
             "and password.",
         )
     token = answer.body.get("access_token") if isinstance(answer.body, dict) else None
     if answer.status not in (200, 201) or not isinstance(token, str) or not token:
         raise UnexpectedAnswer(
-            "Airflow's login gave no token", f"{answer.source}.{_told(answer)}", "Use the input token."
+            "Airflow's login gave no token", f"{answer.source}{_told(answer)}", "Use the input token."
         )
     return token
 
@@ -230,4 +231,4 @@ def _login(transport: Transport, body: dict[str, str]) -> str:
 def _told(answer: Answer) -> str:
     """Return what a login says, but for a text about what it was sent: that is cut, and half a secret is not masked."""
     listed = isinstance(answer.body, dict) and isinstance(answer.body.get("detail"), list)
-    return f" {answer.detail}" if answer.status != 422 or listed else ""
+    return answer.told if answer.status != 422 or listed else ""

@@ -39,6 +39,7 @@ class Dialect:
 
     def __init__(self, transport: Transport, version: str) -> None:
         self._transport = transport
+        self.base_url = transport.base_url
         self.version = version
         self._release = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
 

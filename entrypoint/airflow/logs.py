@@ -12,6 +12,7 @@ from typing import Any
 
 from entrypoint.airflow.tracebacks import TracebackReader
 from entrypoint.evidence import Frame, Raised, TaskLog
+from entrypoint.masking import masked
 
 _LONGEST_RAW = 524_288
 """Bytes of one line of the answer; what is longer is cut there."""
@@ -72,6 +73,7 @@ class LogReader:
         raise NotImplementedError
 
     def _show(self, text: str) -> None:
+        text = masked(text)
         if not self._written:
             # Where the log was looked for: worth a line only if there is none.
             self._head = [*self._head, text[:_LONGEST]][:_LONGEST_HEAD]
@@ -106,7 +108,7 @@ class TextLog(LogReader):
         # A process that was killed is reported with the level INFO, and had no time to raise.
         self._killed = _KILLED.match(message) is not None or self._killed
         if record["level"] in _SEVERE or _KILLED.match(message):
-            self._last_error = message[:_LONGEST]
+            self._last_error = masked(message)[:_LONGEST]
 
     def _raised(self) -> tuple[Raised, ...]:
         return () if self._killed else self._traceback.last
@@ -139,7 +141,7 @@ class JsonLog(LogReader):
         self._show(f"{stamp}{f'{level} - ' if level else ''}{event}")
         raised = _chain(entry.get("error_detail"))
         if level in _SEVERE and event.strip() and not self._settled:
-            self._last_error = _with_details(event.strip(), entry)[:_LONGEST]
+            self._last_error = masked(_with_details(event.strip(), entry))[:_LONGEST]
             self._last_raised, self._settled = raised, event == _ENDED
         if raised:
             for one in reversed(raised):
@@ -174,7 +176,7 @@ def _exception(item: dict[str, Any]) -> Raised:
     frames = item.get("frames")
     return Raised(
         kind=str(item.get("exc_type") or "Exception"),
-        text=str(item.get("exc_value") or "")[:_LONGEST],
+        text=masked(str(item.get("exc_value") or ""))[:_LONGEST],
         frames=tuple(
             Frame(frame["filename"], frame["lineno"], str(frame.get("name") or "?"))
             for frame in (frames if isinstance(frames, list) else [])[-_MOST_FRAMES:]

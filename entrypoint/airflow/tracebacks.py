@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from entrypoint.evidence import Frame, Raised
+from entrypoint.masking import masked
 
 _HEADING = "Traceback (most recent call last):"
 _FRAME = re.compile(r'\s+File "(?P<filename>.+?)", line (?P<line>\d{1,9})(?:, in (?P<function>.+))?$')
@@ -54,7 +55,7 @@ class TracebackReader:
             self._within(text, self._frames)
         elif self._chained and self._chain and text.strip() and text not in _LINKS:
             last = self._chain[-1]
-            self._chain[-1] = last._replace(text=f"{last.text}\n{text}"[:_LONGEST])
+            self._chain[-1] = last._replace(text=masked(f"{last.text}\n{text}")[:_LONGEST])
 
     def _within(self, text: str, frames: list[Frame]) -> None:
         if match := _FRAME.match(text):
@@ -63,7 +64,7 @@ class TracebackReader:
         elif text[:1] not in ("", " ", "\t") and (match := _EXCEPTION.match(text)):
             # The class alone, as Airflow 3 has it: Airflow 2 loads DAG files as modules with made-up names.
             self._chain.append(
-                Raised(match["kind"].rpartition(".")[2], (match["text"] or "")[:_LONGEST], tuple(frames))
+                Raised(match["kind"].rpartition(".")[2], masked(match["text"] or "")[:_LONGEST], tuple(frames))
             )
             del self._chain[:-_MOST_RAISED]
             self._frames = None

@@ -50,7 +50,7 @@ class GitHubOidc:
         if answer.status != 200:
             raise Unauthorized(
                 "GitHub gave no OIDC token",
-                f"{answer.source}{f': {answer.detail}' if answer.detail else ''}",
+                f"{answer.source}{answer.told}",
                 "The job needs `permissions: id-token: write`, and so does the caller of a reusable workflow.",
             )
         return usable(answer.body.get("value") if isinstance(answer.body, dict) else None, self._mask, PARTY.name)

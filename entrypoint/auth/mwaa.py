@@ -113,12 +113,12 @@ def _refused(answer: Answer, asked: Mwaa) -> Unauthorized:
     if answer.status == 404:
         return Unauthorized(
             "Amazon MWAA knows no such environment",
-            f"{answer.source}: {answer.detail}",
+            f"{answer.source}{answer.told}",
             f"Check mwaa_environment ({asked.environment}), the region ({asked.region}) and the AWS account.",
         )
     return Unauthorized(
         "Amazon MWAA refused the AWS credentials",
-        f"{answer.source}: {answer.detail}",
+        f"{answer.source}{answer.told}",
         "The AWS role needs airflow:CreateWebLoginToken on role/<environment>/<Airflow role>. Does the step that assumes it "
         "run before this one, and has it not expired?",
     )

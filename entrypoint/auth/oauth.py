@@ -65,7 +65,7 @@ class TokenUrl:
         if answer.status != 200:
             raise Unauthorized(
                 "The identity provider refused the client",
-                f"{answer.source}{f': {answer.detail}' if answer.detail else ''}",
+                f"{answer.source}{answer.told}",
                 "Check client_id, client_secret (its value, not its id; has it expired?), scope and token_url."
                 if self._oidc is None
                 else "Check client_id, scope, token_url, and the federated credential: it must name this repository and "

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from entrypoint import masking
 from entrypoint.errors import ActionError
 from entrypoint.runner import harmless, printable
 
@@ -36,7 +37,7 @@ class Log:
     def __init__(self, outputs: str = "", *, verbose: bool = False) -> None:
         self._path = Path(outputs) if outputs else None
         self._verbose = verbose
-        self._secrets: list[str] = []
+        self._warned = False
         self._outputs: dict[str, object] = {}
 
     def say(self, text: str) -> None:
@@ -60,10 +61,16 @@ class Log:
             self._print(f"DEBUG: {harmless(text)}")
 
     def mask(self, secret: str) -> None:
-        """See `Runner`. Nothing is printed: whoever reads this log would see it."""
-        parts = (part.strip() for part in (secret, *secret.splitlines()))
-        known = {*self._secrets, *(part for part in parts if len(part) >= _SHORTEST)}
-        self._secrets = sorted(known, key=len, reverse=True)  # a secret may be a part of another
+        """See `Runner`. It is not printed: whoever reads this log would see it. That one is not masked is told once."""
+        masking.add(secret, _SHORTEST)
+        if 0 < len(secret.strip()) < _SHORTEST and not self._warned:
+            self._warned = True
+            self.annotate(
+                "warning",
+                "A secret is too short to be masked",
+                f"One that this step was given has less than {_SHORTEST} characters: to mask it would make the log "
+                "unreadable. Where a text quotes it, it can be read.",
+            )
 
     def annotate(
         self, level: Level, title: str, message: str, *, ending: str = "", file: str = "", line: int | None = None
@@ -116,7 +123,4 @@ class Log:
             self._print(harmless(line))
 
     def _print(self, line: str) -> None:
-        line = printable(line)
-        for secret in self._secrets:
-            line = line.replace(secret, "***")
-        print(line, flush=True)  # noqa: T201 - this is the log
+        print(printable(line), flush=True)  # noqa: T201 - this is the log

@@ -109,7 +109,9 @@ class Deployment:
         first = self._was_there is None
         dag = missing = None
         try:
-            dag = self._read(partial(self._airflow.get_dag, self._dag_id), until, unexpected=not first)
+            # A wrong URL is not waited for, if nothing is.
+            waits = not first or until > self._patience.clock()
+            dag = self._read(partial(self._airflow.get_dag, self._dag_id), until, unexpected=waits)
         except DagNotFound as error:
             missing = error
         fault = self._import_error(dag)

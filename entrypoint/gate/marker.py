@@ -10,13 +10,14 @@ import json
 import re
 from typing import NamedTuple
 
-from entrypoint.errors import shortened
+from entrypoint.errors import cut
 from entrypoint.models import CANCELLED
 
 _SIGN = "airflow-dag-run: "
 _SHAPES = {
-    "api_url": re.compile(r"https?://[\x21-\x7e]{1,200}"),
-    "repository": re.compile(r"(?!\.{1,2}/)[\w.-]{1,100}/(?!\.{1,2}$)[\w.-]{1,100}", re.ASCII),
+    "airflow": re.compile(r"https?://[!#-\[\]-~]{1,200}"),
+    "api_url": re.compile(r"https?://[!#-\[\]-~]{1,100}"),
+    "repository": re.compile(r"(?!\.{1,2}/)[\w.-]{1,40}/(?!\.{1,2}$)[\w.-]{1,100}", re.ASCII),
     "commit": re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}"),
 }
 _ENVIRONMENT = 255
@@ -28,12 +29,14 @@ class Marker(NamedTuple):
     """Where the end of a DAG run is reported.
 
     Attributes:
+        airflow: the base URL of the Airflow that has the run, in its canonical form: another one may have a run of that name.
         api_url: GitHub's API.
         repository: as owner/name.
         commit: the whole SHA.
         environment: of the deployment that stands for the run; None: a commit status does.
     """
 
+    airflow: str
     api_url: str
     repository: str
     commit: str
@@ -49,7 +52,7 @@ def noted(note: str | None, marker: Marker) -> str:
         text = "\n".join(one for one in text.splitlines() if not _is_marker(one))
     line = _line(marker)
     room = _LONGEST - len(line) - len(CANCELLED) - 3
-    return f"{shortened(text.rstrip(), room)}\n{line}".lstrip() + end
+    return f"{cut(text.rstrip(), room)}\n{line}".lstrip() + end
 
 
 def marker_in(note: str | None) -> Marker | None:
@@ -67,7 +70,7 @@ def marker_in(note: str | None) -> Marker | None:
         return None
     if not all(shape.fullmatch(found[name]) for name, shape in _SHAPES.items()):
         return None
-    marker = Marker(found["api_url"], found["repository"], found["commit"], found.get("environment"))
+    marker = Marker(found["airflow"], found["api_url"], found["repository"], found["commit"], found.get("environment"))
     # As this module would have written it: no name twice, no environment that the input would refuse.
     sane = marker.environment is None or (
         0 < len(marker.environment) <= _ENVIRONMENT and marker.environment.isprintable()

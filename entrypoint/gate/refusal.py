@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from entrypoint.errors import ActionError, DagLost, DagNotFound, DagNotRunnable, InvalidConf
 from entrypoint.gate.extras import Feature
+from entrypoint.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +77,7 @@ def broken(dag_id: str, fault: ImportFault) -> DagNotRunnable:
     """Return the error for a DAG whose file does not import, with Airflow's traceback."""
     error = DagNotRunnable(
         "The DAG's file fails to import",
-        f"Airflow cannot import {fault.filename}, so it does not run {dag_id}.\n{fault.trace.strip()[-_TRACE:]}",
+        f"Airflow cannot import {fault.filename}, so it does not run {dag_id}.\n{masked(fault.trace).strip()[-_TRACE:]}",
         "Mend the file and deploy it. If it imports on your machine, a package or a variable is missing in Airflow's own.",
     )
     error.raised = fault.raised

@@ -63,8 +63,12 @@ def refuse_paused(dag: Dag, if_paused: IfPaused) -> None:
         )
 
 
-def trigger(airflow: Airflow, request: RunRequest, patience: Patience, *, until: float) -> tuple[DagRun, bool]:
+def trigger(
+    airflow: Airflow, request: RunRequest, patience: Patience, *, until: float, once: bool = True
+) -> tuple[DagRun, bool]:
     """Make the DAG run.
+
+    `once`: nobody asks again if Airflow says that there is no such DAG.
 
     Returns:
         The run, and whether this step made it: False means that somebody else was faster with the same id.
@@ -85,7 +89,7 @@ def trigger(airflow: Airflow, request: RunRequest, patience: Patience, *, until:
         except ActionError as refusal:
             answer, last = refusal, True
         # A gateway may refuse what it has let through, and the DAG was there a moment ago: its 404 is odd.
-        late = LATE if last and (lost or isinstance(answer, DagNotFound)) else 0.0
+        late = LATE if last and (lost or (once and isinstance(answer, DagNotFound))) else 0.0
         with _unclear_for_good(request):
             if isinstance(answer, (AirflowUnreachable, UnexpectedAnswer)):
                 patience.ride_out(answer, failures, until)

@@ -38,7 +38,7 @@ class Deployment:
         self.name = environment
         self.number: int | None = None
         self._repository, self._commit = repository, commit
-        self._payload = {"dag_id": subject.dag_id, "run_id": subject.run_id}
+        self._payload = {"airflow": subject.airflow, "dag_id": subject.dag_id, "run_id": subject.run_id}
         self._run_url = subject.url
 
     def may_write(self) -> bool:

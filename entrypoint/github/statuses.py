@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from entrypoint.errors import ActionError, Forbidden
+from entrypoint.urls import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,6 +41,11 @@ class Subject(NamedTuple):
     dag_id: str
     run_id: str
     url: str
+
+    @property
+    def airflow(self) -> str | None:
+        """The Airflow to which it belongs."""
+        return airflow_of(self.url, self)
 
 
 class Last(NamedTuple):
@@ -125,15 +131,23 @@ class CommitStatus:
 
 
 def is_about(page: str, subject: Subject) -> bool:
-    """Return whether this is the page of the DAG run: Airflow's own form, under whatever address."""
+    """Return whether this is the page of the DAG run, of that Airflow and of no other; as Airflow 2 or 3 has it."""
+    return (found := airflow_of(page, subject)) is not None and found == subject.airflow
+
+
+def airflow_of(page: str, subject: Subject) -> str | None:
+    """Return the base URL, in canonical form, of the Airflow whose page of a run of that name this is; None: it is none."""
     try:
         parts = urlsplit(page)
+        way = parts.path.split("/")
+        names = [unquote(part) for part in way]
+        if names[-3:] == ["dags", subject.dag_id, "grid"]:
+            ours, before = parse_qs(parts.query).get("dag_run_id") == [subject.run_id], way[:-3]
+        else:
+            ours, before = names[-4:] == ["dags", subject.dag_id, "runs", subject.run_id], way[:-4]
+        return canonical(urlunsplit((parts.scheme, parts.netloc, "/".join(before), "", ""))) if ours else None
     except ValueError:
-        return False
-    names = [unquote(part) for part in parts.path.split("/")]
-    if names[-3:] == ["dags", subject.dag_id, "grid"]:
-        return parse_qs(parts.query).get("dag_run_id") == [subject.run_id]
-    return names[-4:] == ["dags", subject.dag_id, "runs", subject.run_id]
+        return None
 
 
 def short(description: str) -> str:

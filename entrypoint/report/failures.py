@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import shortened
+from entrypoint.masking import masked
 from entrypoint.report.markdown import block, code, folded, link, prose
 from entrypoint.report.tasks import names
 from entrypoint.report.wording import REASONS, took, tries
@@ -85,7 +86,7 @@ def _log_title(failure: Failure) -> str:
 
 
 def _tail(failure: Failure) -> str:
-    text = "\n".join(failure.log)
+    text = masked("\n".join(failure.log))
     if len(text) <= _LONGEST_LOG:
         return text
     tail = text[-_LONGEST_LOG:]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from entrypoint.masking import masked
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -71,7 +73,7 @@ def _bars(tasks: list[TaskInstance], until: datetime | None, *, merge: bool) -> 
 
 def _line(bar: _Bar) -> str:
     status = {"failed": "crit, ", "success": "done, "}.get(bar.state, "active, ")
-    name = _NOT_IN_NAMES.sub("_", bar.name)[:_LONGEST_NAME]
+    name = _NOT_IN_NAMES.sub("_", masked(bar.name))[:_LONGEST_NAME]
     end = max(bar.end, bar.start + _SHORTEST)
     return f"    {_SIGN.get(bar.state, '…')} {name} :{status}{_moment(bar.start)}, {_moment(end)}"
 

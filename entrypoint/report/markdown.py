@@ -7,12 +7,13 @@ from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from entrypoint.runner import harmless
+from entrypoint.masking import masked
+from entrypoint.runner import CONTROL, harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_BLANK = re.compile(r"[\s\x00-\x1f\x7f]+")
+_BLANK = re.compile(rf"[\s{CONTROL}]+")
 _MARKUP = re.compile(r"[\\`*_\[\]<>&~$#|]|(?<=www)\.|:(?=//)", re.IGNORECASE)
 _IN_URLS = "%:/?#[]@!$&'*+,=-._~"
 """What a URL may hold as it is, but for parentheses, which end a link, and the semicolon, which makes `&lt;` a `<`."""
@@ -20,12 +21,12 @@ _IN_URLS = "%:/?#[]@!$&'*+,=-._~"
 
 def prose(text: str) -> str:
     """Return the text as part of a paragraph: names with underscores, mentions and addresses in it stay text."""
-    return _MARKUP.sub(r"\\\g<0>", _BLANK.sub(" ", text).strip()).replace("@", "@\u2060")
+    return _MARKUP.sub(r"\\\g<0>", _BLANK.sub(" ", masked(text)).strip()).replace("@", "@\u2060")
 
 
 def code(text: str) -> str:
     """Return the text as a code span: nothing in it acts as markup, mention or link."""
-    line = _BLANK.sub(" ", text).strip() or "-"
+    line = _BLANK.sub(" ", masked(text)).strip() or "-"
     fence = "`" * (_longest(line) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{pad}{line}{pad}{fence}"
@@ -41,7 +42,7 @@ def block(text: str) -> str:
 
 def folded(title: str, markdown: str) -> str:
     """Return Markdown that is folded away below a title, which is plain text."""
-    text = escape(_BLANK.sub(" ", title)).replace("@", "@\u2060")
+    text = escape(_BLANK.sub(" ", masked(title))).replace("@", "@\u2060")
     return f"<details><summary>{text}</summary>\n\n{markdown}\n\n</details>"
 
 
@@ -64,7 +65,7 @@ def fit(blocks: Iterable[str], limit: int) -> str:
 
 def link(text: str, url: str) -> str:
     """Return a link; `text` is Markdown already, the URL gets the percent signs that it lacks."""
-    return f"[{text}]({quote(url, safe=_IN_URLS, errors='backslashreplace')})"
+    return f"[{text}]({quote(masked(url), safe=_IN_URLS, errors='backslashreplace')})"
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

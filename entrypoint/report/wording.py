@@ -125,7 +125,8 @@ def _failed(outcome: Outcome, run: DagRun) -> Words:
 def _late(outcome: Outcome, run: DagRun) -> Words:
     fate = {
         "yes": "It was stopped (on_timeout: cancel).",
-        "unconfirmed": "Airflow did not confirm that it was stopped (on_timeout: cancel): look there.",
+        "nothing": "It had ended before it could be stopped (on_timeout: cancel).",
+        "unconfirmed": f"Airflow did not confirm that it was stopped (on_timeout: cancel): look there.{_why(outcome)}",
     }.get(outcome.stopped or "", "It was left as it is and may still succeed (on_timeout: leave).")
     state = "queued" if run.start_date is None else "running"
     seconds = took(outcome.state_for)
@@ -156,17 +157,20 @@ def _cancelled(outcome: Outcome) -> Words:
             f"it).{state}",
             "Stop it in Airflow if it is not wanted.",
         )
-    if outcome.stopped == "yes" and run is not None:
-        how = "had succeeded by then" if run.state == "success" else "was stopped; Airflow shows it as failed"
-        return Words("Cancelled, the DAG run is over", f"The workflow was cancelled; {subject} {how}.", "")
-    cause = f" {outcome.error.title}: {outcome.error.detail}" if outcome.error else ""
+    if outcome.stopped == "yes":
+        text = f"The workflow was cancelled; {subject} was stopped; Airflow shows it as failed."
+        return Words("Cancelled, the DAG run is over", text, "")
     return Words(
         "Cancelled, could not confirm that the DAG run is stopped",
-        f"The workflow was cancelled, and Airflow did not confirm in time that {subject} is stopped.{cause}",
-        "Look at the run in Airflow, and mark it failed there if it still runs."
-        if outcome.post
-        else "The post stage of this step tries once more; see its log.",
+        f"The workflow was cancelled, and Airflow did not confirm in time that {subject} is stopped.{_why(outcome)}",
+        "The post stage of this step tries once more; see its log."
+        if outcome.retried
+        else "Look at the run in Airflow, and mark it failed there if it still runs.",
     )
+
+
+def _why(outcome: Outcome) -> str:
+    return f" {outcome.stop_fault.title}: {outcome.stop_fault.detail}" if outcome.stop_fault else ""
 
 
 def _success(outcome: Outcome, run: DagRun) -> Words:

@@ -64,6 +64,15 @@ class Answer(NamedTuple):
         return f"Answer({self.source!r})"
 
     @property
+    def told(self) -> str:
+        """The server's own words about an error, behind a colon, if it says them as an API does.
+
+        Of an answer to a request for a token nothing else may be quoted: a body that is broken may have the token in it.
+        """
+        words = self.detail if isinstance(self.body, dict) else ""
+        return f": {words}" if words else ""
+
+    @property
     def detail(self) -> str:
         """The server's own words about an error.
 

@@ -38,9 +38,10 @@ PLAYS = ("success", "failure", "timeout", "by hand", "again", "killed", "deploye
 SETTLES = 20.0
 """Seconds in which nothing may happen any more."""
 FORGED = {
-    "another repository": Marker("API", "octo-org/secrets", "COMMIT", None),
-    "another API": Marker("https://evil.example.com", REPOSITORY, "COMMIT", None),
-    "another commit": Marker("API", REPOSITORY, "f" * 40, None),
+    "another repository": Marker("AIRFLOW", "API", "octo-org/secrets", "COMMIT", None),
+    "another API": Marker("AIRFLOW", "https://evil.example.com", REPOSITORY, "COMMIT", None),
+    "another Airflow": Marker("https://production.example.com", "API", REPOSITORY, "COMMIT", None),
+    "another commit": Marker("AIRFLOW", "API", REPOSITORY, "f" * 40, None),
 }
 
 
@@ -156,11 +157,15 @@ class Detached:
         commit = self.commits["success"]
         markers = [
             Marker(
-                one.api_url.replace("API", self.github.url), one.repository, one.commit.replace("COMMIT", commit), None
+                one.airflow.replace("AIRFLOW", self._airflow.url),
+                one.api_url.replace("API", self.github.url),
+                one.repository,
+                one.commit.replace("COMMIT", commit),
+                None,
             )
             for one in FORGED.values()
         ]
-        good = noted("", Marker(self.github.url, REPOSITORY, commit, None))
+        good = noted("", Marker(self._airflow.url, self.github.url, REPOSITORY, commit, None))
         notes = [noted("Forged", one) for one in markers]
         notes += [
             good.replace(REPOSITORY, f"{REPOSITORY}\\n"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from entrypoint.airflow.transport import Transport
@@ -17,22 +17,45 @@ from entrypoint.gate import marker
 from entrypoint.gate.marker import Marker
 from entrypoint.github import deployments, statuses
 from entrypoint.github.statuses import CommitStatus, Subject, is_about
+from entrypoint.inputs import Wrong
 from entrypoint.models import CANCELLED
 from entrypoint.report.wording import ended_as
-from tests.support.listener import SOURCE, loaded
+from entrypoint.urls import base_url, canonical
+from tests.support.listener import SOURCE, Connection, loaded
 from tests.support.nouns import SHA, a_run
 
-ASCII = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ASCII = st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters='"\\')
 NAME = st.text(st.sampled_from("abcXYZ019_.-"), min_size=1, max_size=100).filter(lambda name: name not in (".", ".."))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=255)
+OWNER = NAME.filter(lambda name: len(name) <= 40)
+SCHEME = st.sampled_from(["http", "https"])
 MARKERS = st.builds(
     Marker,
-    st.builds("{}://{}".format, st.sampled_from(["http", "https"]), st.text(ASCII, min_size=1, max_size=100)),
-    st.builds("{}/{}".format, NAME, NAME),
+    st.builds("{}://{}".format, SCHEME, st.text(ASCII, min_size=1, max_size=200)),
+    st.builds("{}://{}".format, SCHEME, st.text(ASCII, min_size=1, max_size=100)),
+    st.builds("{}/{}".format, OWNER, NAME),
     st.sampled_from([40, 64]).flatmap(lambda size: st.text("0123456789abcdef", min_size=size, max_size=size)),
     st.none() | st.text(st.characters(max_codepoint=0xFFFF), min_size=1, max_size=50).filter(str.isprintable),
 )
-LINE = f'airflow-dag-run: {{"api_url":"https://api.github.com","repository":"octo-org/sales","commit":"{SHA}"}}'
+AIRFLOW = "https://airflow.example.com"
+LINE = (
+    f'airflow-dag-run: {{"airflow":"{AIRFLOW}","api_url":"https://api.github.com",'
+    f'"repository":"octo-org/sales","commit":"{SHA}"}}'
+)
+URLS = st.builds(
+    "{}{}{}{}{}".format,
+    st.sampled_from(["http://", "https://", "HTTPS://", "ftp://", "//", ""]),
+    st.sampled_from(
+        ["airflow.example.com", "Airflow.Example.COM", "127.0.0.1", "[::1]", "[2001:DB8::1]", "u:p@a", "[", ""]
+    ),
+    st.sampled_from(["", ":80", ":443", ":0443", ":8080", ":", ":port", ":99999"]),
+    st.sampled_from(["", "/", "//", "/Team/a/", "/team//a///", "/a%2Fb/", "/dags/sales/runs/r1", "/a;b", "/ä"]),
+    st.sampled_from(["", "/", "?", "?a=b", "#c", "/?a#b"]),
+)
+"""Addresses, and what is almost one."""
 
 
 @given(MARKERS, st.none() | TEXT | st.text(max_size=2000).map(lambda text: text.encode("utf-8", "ignore").decode()))
@@ -74,16 +97,54 @@ def test_they_have_the_same_words(listener: Any) -> None:
     assert listener.LONGEST_NOTE == marker._LONGEST
     assert dict(statuses.STATES) == listener.STATES
     assert listener.Marker._fields == Marker._fields
+    known = Marker(AIRFLOW, "https://api.github.com", "octo-org/sales", SHA, None)
+    assert listener.marker_in(LINE) == marker.marker_in(LINE) == known
 
 
-def told(listener: Any, page: str, dag_id: str, run_id: str) -> bool:
-    """Whether a page is this run's, on which both agree."""
+def told(listener: Any, page: str, dag_id: str, run_id: str, airflow: str = AIRFLOW) -> bool:
+    """Whether a page is this run's in this Airflow, on which both agree, in the words of either Airflow."""
     run = listener.Run(dag_id, run_id, "success", None)
-    assert listener._is_about(page, run) is is_about(page, Subject(dag_id, run_id, ""))
-    return is_about(page, Subject(dag_id, run_id, ""))
+    found: bool = listener._is_about(page, run, canonical(airflow))
+    for either in (V1(Transport(airflow), "2.11.2"), V2(Transport(airflow), "3.3.2")):
+        subject = Subject(dag_id, run_id, either.run_url(dag_id, run_id))
+        assert subject.airflow == canonical(airflow) or not run_id
+        assert is_about(page, subject) is found
+    return found
 
 
-@pytest.mark.parametrize("base", ["https://airflow.example.com", "http://127.0.0.1:8080/dags/sales/runs/r2"])
+def canonical_by(one: Callable[[str], str], url: str) -> str | None:
+    """What it makes of a URL; None: it says that this is none."""
+    try:
+        return one(url)
+    except ValueError:
+        return None
+
+
+@given(URLS | st.text(ASCII, max_size=30) | TEXT)
+@example("HTTPS://Airflow.Example.COM:443/Team/")
+def test_they_write_an_address_the_same(url: str) -> None:
+    """The canonical form of an address, by which both know an Airflow, is the same for both; and both see what is none."""
+    with loaded() as listener:
+        assert canonical_by(listener.canonical, url) == canonical_by(canonical, url)
+
+
+@given(URLS)
+def test_what_the_action_accepts_has_a_canonical_form(url: str) -> None:
+    """Every address that the input takes has a form that both believe, and under which its own pages are found."""
+    try:
+        accepted = base_url(url)
+    except Wrong:
+        return
+    with loaded() as listener:
+        form = canonical(accepted)
+        assert listener.SHAPES["airflow"].fullmatch(form)
+        assert canonical(form) == form
+        assert told(listener, V2(Transport(accepted), "3.3.2").run_url("sales", "r1"), "sales", "r1", accepted)
+
+
+@pytest.mark.parametrize(
+    "base", [AIRFLOW, "http://127.0.0.1:8080/dags/sales/runs/r2", "https://Airflow.example.com:443/a"]
+)
 @pytest.mark.parametrize(
     "run_id", ["r1", "gh-8000000001-1+x", "manual__2026-01-31T09:30:15.1+00:00", "ä/b c&d=e", "runs", "sales"]
 )
@@ -92,9 +153,34 @@ def test_the_page_of_a_run(listener: Any, base: str, run_id: str) -> None:
     others = {"r1", "r2", "r", "runs", "dags", "grid", "sales", "", "dag_run_id", "127.0.0.1:8080", "r1x"} - {run_id}
     for airflow in (V1(Transport(base), "2.11.2"), V2(Transport(base), "3.3.2")):
         page = airflow.run_url("sales", run_id)
-        assert told(listener, page, "sales", run_id)
-        assert [other for other in others if told(listener, page, "sales", other)] == []
-        assert [other for other in others - {"sales"} if told(listener, page, other, run_id)] == []
+        assert told(listener, page, "sales", run_id, base)
+        assert [other for other in others if told(listener, page, "sales", other, base)] == []
+        assert [other for other in others - {"sales"} if told(listener, page, other, run_id, base)] == []
+
+
+@pytest.mark.parametrize("form", ["runs/r1", "grid?dag_run_id=r1", "grid?x=1&dag_run_id=r1"])
+@pytest.mark.parametrize(
+    ("base", "ours"),
+    [
+        (AIRFLOW, True),
+        ("https://airflow.example.com:443", True),
+        ("HTTPS://AIRFLOW.example.com/", True),
+        ("http://airflow.example.com", False),
+        ("https://airflow.example.com:8443", False),
+        ("https://airflow.example.com/team", False),
+        ("https://airflow.example.com/dags/sales/runs/r1", False),
+        ("https://staging.example.com", False),
+        ("https://airflow.example.com.evil.example.com", False),
+        ("https://airflow.example.com@evil.example.com", False),
+        ("https://evil.example.com/https://airflow.example.com", False),
+        ("https://airflow.example.com:port", False),
+        ("//airflow.example.com", False),
+        ("", False),
+    ],
+)
+def test_the_page_of_another_airflow(listener: Any, base: str, ours: bool, form: str) -> None:  # noqa: FBT001 - a table's
+    """The page of a run of the same name is the run's if it is of the same Airflow, however that one's address is written."""
+    assert told(listener, f"{base}/dags/sales/{form}", "sales", "r1") is ours
 
 
 @pytest.mark.parametrize(
@@ -112,7 +198,8 @@ def test_the_page_of_a_run(listener: Any, base: str, run_id: str) -> None:
     ],
 )
 def test_a_page_of_another_form(listener: Any, page: str) -> None:
-    """A page that the action does not link to is no run's."""
+    """A page that the action does not link to is no run's, of whatever Airflow."""
+    assert not told(listener, page, "sales", "r1", "https://evil.example.com")
     assert not told(listener, page, "sales", "r1")
 
 
@@ -131,22 +218,24 @@ class Asked:
 
 def access(listener: Any) -> Any:
     """Any."""
-    return listener.Access("https://api.github.com", ("octo-org/sales",), "github_pat_Zq8", "", "")
+    return listener.Access("https://api.github.com", ("octo-org/sales",), "github_pat_Zq8", "", "", (AIRFLOW,))
 
 
 def test_they_call_it_the_same(listener: Any) -> None:
     """The status has the name, and the deployment the task, environment and payload that the action gives to it."""
     run = listener.Run("sales", "r1", "success", None, 3.0)
-    status: Any = CommitStatus(None, SHA, Subject("sales", "r1", "https://airflow.example.com/dags/sales/runs/r1"))  # type: ignore[arg-type]
+    subject = Subject("sales", "r1", f"{AIRFLOW}/dags/sales/runs/r1")
+    noted = listener.Marker(AIRFLOW, "", "octo-org/sales", SHA, None)
+    status: Any = CommitStatus(None, SHA, subject)  # type: ignore[arg-type]
     made = {**status._body("pending", "x"), "url": "u"}
     github = Asked([made], None)
-    listener._move_status(github, access(listener), listener.Marker("", "octo-org/sales", SHA, None), run)
+    listener._move_status(github, access(listener), noted, run)
     body = github.asked[1][2]
     assert {**body, "description": ""} == {**status._body("success", ""), "description": ""}
 
-    deployment: Any = deployments.Deployment(None, SHA, "production", Subject("sales", "r1", "u"))  # type: ignore[arg-type]
+    deployment: Any = deployments.Deployment(None, SHA, "production", subject)  # type: ignore[arg-type]
     github = Asked([{**deployment._body(SHA), "id": 7}], [{"id": 1, "state": "in_progress", "log_url": "u"}])
-    listener._move_deployment(github, access(listener), listener.Marker("", "octo-org/sales", SHA, "production"), run)
+    listener._move_deployment(github, access(listener), noted._replace(environment="production"), run)
     (_, path, filters), _, (_, moved, body) = github.asked
     known = deployment._body(SHA)
     assert {name: filters[name] for name in ("task", "environment")} == {
@@ -154,6 +243,14 @@ def test_they_call_it_the_same(listener: Any) -> None:
     }
     assert (path, moved) == ("/repos/octo-org/sales/deployments", "/repos/octo-org/sales/deployments/7/statuses")
     assert (body["state"], body["log_url"]) == ("success", "u")
+
+    for other in ("https://staging.example.com", f"{AIRFLOW}/team", ""):
+        github = Asked([made])
+        listener._move_status(github, access(listener), noted._replace(airflow=other), run)
+        listener._move_deployment(
+            github, access(listener), noted._replace(airflow=other, environment="production"), run
+        )
+        assert [method for method, *_ in github.asked] == ["GET", "GET"]
 
 
 @pytest.mark.parametrize(
@@ -178,5 +275,8 @@ def test_the_documented_connection_is_the_one_that_is_read(listener: Any) -> Non
     """What the head of the file shows as `extra` is JSON that has what is read of it."""
     shown = re.search(r"extra\s+(\{.*?\})", SOURCE.read_text(encoding="utf-8"))
     assert shown
-    assert set(json.loads(shown[1])) == {"repositories", "installation_id"}
+    extra = json.loads(shown[1])
+    assert set(extra) == {"repositories", "airflow_url", "installation_id"}
+    Connection.known = {listener.CONNECTION: {"password": "github_pat_Zq8", "extra": extra}}
+    assert listener.read_access()[1:] == (("octo-org/sales",), "github_pat_Zq8", "", "123", (AIRFLOW,))
     assert f"`{listener.CONNECTION}`" in listener.__doc__

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from entrypoint.gate.marker import Marker, noted
+from entrypoint.urls import canonical
 from tests.support.doors import GitHubApi
 from tests.support.doors.github import REPOSITORY
 from tests.support.listener import Connection
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     import pytest
 
 CONTEXT = "airflow / sales"
-PAGE = "https://airflow.example.com/dags/sales/runs/{}"
+AIRFLOW = "https://airflow.example.com"
+PAGE = f"{AIRFLOW}/dags/sales/runs/{{}}"
 
 
 class World:
@@ -34,22 +36,31 @@ class World:
         extra = {"repositories": ["other/one", REPOSITORY.upper()], **fields.pop("extra", {})}
         Connection.known["airflow_dag_run_github"] = {"host": self.github.url, "extra": extra, **fields}
 
-    def begin(self, run_id: str = "r1", environment: str | None = None, page: str = PAGE) -> None:
-        """A step of the action triggers a run and lets something stand for it."""
-        self.run(run_id, "running", environment=environment)
+    def begin(self, run_id: str = "r1", environment: str | None = None, airflow: str = AIRFLOW) -> None:
+        """A step triggers a run, of the Airflow that it knows by this address, and lets something stand for it."""
+        self.run(run_id, "running", environment=environment, airflow=airflow)
+        page = f"{airflow}/dags/sales/runs/{run_id}"
         if environment is None:
-            self.github.report(SHA, "pending", CONTEXT, page.format(run_id))
+            self.github.report(SHA, "pending", CONTEXT, page)
             return
-        payload = {"dag_id": "sales", "run_id": run_id}
+        payload = {"airflow": canonical(airflow), "dag_id": "sales", "run_id": run_id}
         body = {"ref": SHA, "task": "airflow", "environment": environment, "payload": payload, "required_contexts": []}
         access = self.listener.read_access()
         number = self.api.ask(access, "POST", f"/repos/{REPOSITORY}/deployments", body)["id"]
-        state = {"state": "in_progress", "log_url": page.format(run_id)}
+        state = {"state": "in_progress", "log_url": page}
         self.api.ask(access, "POST", f"/repos/{REPOSITORY}/deployments/{number}/statuses", state)
 
-    def run(self, run_id: str, state: str, text: str = "", environment: str | None = None, **changes: Any) -> None:
-        """Airflow has a run in this state."""
-        note = noted("Deployed", Marker(self.github.url, REPOSITORY, SHA, environment)) + text
+    def run(
+        self,
+        run_id: str,
+        state: str,
+        text: str = "",
+        environment: str | None = None,
+        airflow: str = AIRFLOW,
+        **changes: Any,
+    ) -> None:
+        """Airflow has a run in this state, whose note names the Airflow of this address."""
+        note = noted("Deployed", Marker(canonical(airflow), self.github.url, REPOSITORY, SHA, environment)) + text
         run = self.listener.Run("sales", run_id, state, note, 3.2)
         self.runs[run_id] = run._replace(**changes)
 
@@ -67,6 +78,11 @@ class World:
     def states(self) -> list[str]:
         """The states of the commit's status, oldest first."""
         return [one["state"] for one in self.github.statuses_of(SHA, CONTEXT)]
+
+    @property
+    def deployed(self) -> list[list[str]]:
+        """The states of each deployment, oldest first."""
+        return [self.github.deployment_states(one["id"]) for one in self.github.deployments]
 
     @property
     def last(self) -> dict[str, Any]:

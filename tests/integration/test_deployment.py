@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from entrypoint.models import Outcome
+    from tests.support.fake_airflow.messages import Request
 
 OLD, MINE, LATER, ELSEWHERE, NOBODYS = (digit * 40 for digit in "abcde")
 HISTORY = {OLD: None, MINE: OLD, LATER: MINE, ELSEWHERE: OLD}
@@ -61,6 +66,16 @@ def gate(
 def triggers(fake: FakeAirflow) -> int:
     """How many DAG runs were asked for."""
     return len(fake.received("POST", "/dagRuns"))
+
+
+def inactive(answer: bytes) -> bytes:
+    """The answer about a DAG, which Airflow does not find in its file any more."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    packed = body.startswith(b"\x1f\x8b")
+    dag = json.loads(gzip.decompress(body) if packed else body)
+    told = json.dumps(dag | {"is_active": False, "is_stale": True}).encode()
+    told = gzip.compress(told) if packed else told
+    return re.sub(rb"(?i)(content-length: )\d+", rb"\g<1>%d" % len(told), head) + b"\r\n\r\n" + told
 
 
 def parse_requests(fake: FakeAirflow) -> int:
@@ -125,6 +140,57 @@ def test_without_the_input_nothing_is_waited_for(version: Version) -> None:
     with FakeAirflow(version, dags=[MENDED]) as fake:
         assert run_gate(fake).result == "success"
         assert parse_requests(fake) == 0
+
+
+# Airflow itself, just after a deployment.
+
+
+@pytest.mark.parametrize("fault", [Fault.HTML_503, Fault.HTML_404, Fault.HTML_200, Fault.RESET, Fault.JSON_500])
+@pytest.mark.parametrize("on", [None, ("GET", "/version"), ("GET", "/dagRuns/*"), ("GET", "/dags/*")])
+def test_an_airflow_that_comes_up(version: Version, fault: Fault, on: tuple[str, str] | None) -> None:
+    """A gateway's pages for 90 s and more are waited out, wherever they come; without the input they are an error."""
+    for wait, lasts in (("5m", 90), ("5m", 150), ("0", 90)):
+        with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
+            fake.fault(fault, on=on, times=10_000)
+            time = after(lasts, fake.mend)
+            outcome = run_gate(fake, time=time, wait_for_dag=wait)
+            assert (outcome.result, triggers(fake)) == (("error", 0) if wait == "0" else ("success", 1)), outcome.error
+
+
+def test_a_wrong_address_is_told_in_the_end(version: Version) -> None:
+    """What never becomes an Airflow is an error when the time is over."""
+    with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
+        fake.fault(Fault.HTML_404, times=10_000)
+        time = VirtualTime()
+        outcome = run_gate(fake, time=time, wait_for_dag="2m")
+        assert outcome.error is not None
+        assert outcome.error.title == "That is not an answer of Airflow's API"
+        assert 1120 <= time.now <= 1121
+
+
+@pytest.mark.parametrize("lasts", [1, 4])
+@pytest.mark.parametrize("lost", ["inactive", "404", "404 at the POST"])
+def test_a_dag_that_is_lost_once_more(version: Version, lost: str, lasts: int) -> None:
+    """A DAG that was there, and then for some looks is not, is triggered once; without the input it is an error."""
+    for wait, result in (("5m", "success"), ("0", "error")):
+        with FakeAirflow(version, dags=[FakeDag("other")]) as fake:
+            seen: Counter[str] = Counter()
+
+            def change(request: Request, honest: bytes, seen: Counter[str] = seen) -> bytes:
+                if request.method == "GET" and request.path.endswith("/dags/sales") and b" 200 " in honest[:20]:
+                    seen["looks"] += 1
+                    first = 1 if wait == "0" else 2  # noqa: B023 - called within this round
+                    if lost != "404 at the POST" and first <= seen["looks"] < first + lasts:
+                        return inactive(honest) if lost == "inactive" else honest.replace(b" 200 ", b" 404 ", 1)
+                return honest
+
+            fake.change(change)
+            if lost == "404 at the POST":
+                fake.fault(Fault.CACHED_404, on=("POST", "/dagRuns"), times=lasts)
+            if wait == "0":
+                fake.deploy(FakeDag("sales"))
+            outcome = run_gate(fake, time=after(10, lambda: fake.deploy(FakeDag("sales"))), wait_for_dag=wait)
+            assert (outcome.result, len(fake.runs("sales"))) == (result, result == "success"), outcome.error
 
 
 # Code that does not import.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HEAD, MERGE = "a" * 40, "b" * 40
 NAME = "airflow / sales"
 RUN_ID = "deploy-1"
+STAGING = "https://staging.example.com"
 KINDS: dict[str, dict[str, Any]] = {"commit-status": {}, "deployment": {"environment": "staging"}}
 LOSSES = (
     *(Fault.RESET, Fault.CLOSE, Fault.TRUNCATED, Fault.TRUNCATED_JSON, Fault.HTML_502, Fault.HTML_200, Fault.TOO_MANY),
@@ -41,6 +42,14 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
     """A scripted Airflow of each version, whose runs go on for long."""
     version: Version = request.param
     with FakeAirflow(version, dags=[FakeDag("sales", looks=200)]) as started:
+        yield started
+
+
+@pytest.fixture(params=get_args(Version), ids=lambda version: f"beside-{version}")
+def other(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
+    """Another Airflow, which has a DAG of the same name."""
+    version: Version = request.param
+    with FakeAirflow(version, dags=[FakeDag("sales", looks=200)], prefix="/team") as started:
         yield started
 
 
@@ -88,9 +97,9 @@ def page(fake: FakeAirflow, run_id: str = RUN_ID) -> str:
     return f"{fake.url}/dags/sales/{way}"
 
 
-def marker(github: GitHubApi, kind: str = "commit-status", commit: str = HEAD) -> Marker:
+def marker(fake: FakeAirflow, github: GitHubApi, kind: str = "commit-status", commit: str = HEAD) -> Marker:
     """What the run's note has to say."""
-    return Marker(github.url, REPOSITORY, commit, KINDS[kind].get("environment"))
+    return Marker(fake.url, github.url, REPOSITORY, commit, KINDS[kind].get("environment"))
 
 
 def states(github: GitHubApi, kind: str = "commit-status", commit: str = HEAD) -> list[str]:
@@ -111,7 +120,7 @@ def pending(kind: str) -> str:
 def begun(github: GitHubApi, fake: FakeAirflow, kind: str, *settled: str) -> None:
     """An earlier step let something stand for the run, and somebody has settled it since."""
     if kind == "commit-status":
-        fake.create_run("sales", RUN_ID, note=noted(None, marker(github)))
+        fake.create_run("sales", RUN_ID, note=noted(None, marker(fake, github)))
         for state in ("pending", *settled):
             github.report(HEAD, state, NAME, page(fake))
         return
@@ -153,7 +162,7 @@ def test_a_deployment(fake: FakeAirflow, github: GitHubApi) -> None:
 
     assert outcome.result == "triggered"
     assert (made["sha"], made["environment"], made["task"]) == (HEAD, "staging", "airflow")
-    assert made["payload"] == {"dag_id": "sales", "run_id": run.run_id}
+    assert made["payload"] == {"airflow": fake.url, "dag_id": "sales", "run_id": run.run_id}
     assert [(one["state"], one["log_url"]) for one in github.deployment_statuses(made["id"])] == [
         ("in_progress", outcome.run_url)
     ]
@@ -169,7 +178,7 @@ def test_the_note(fake: FakeAirflow, github: GitHubApi, kind: str, note: str) ->
     assert run.note is not None
     *text, line = run.note.splitlines()
 
-    assert marker_in(run.note) == marker_in(line) == marker(github, kind)
+    assert marker_in(run.note) == marker_in(line) == marker(fake, github, kind)
     assert text[0].startswith((note or "Triggered by octocat").splitlines()[0][:100])
     assert len(run.note) <= 1000
     assert fake.received("PATCH", "/dagRuns/*") + fake.received("PATCH", "/setNote") == []
@@ -201,7 +210,7 @@ def test_a_pull_request(fake: FakeAirflow, github: GitHubApi, kind: str, tmp_pat
 
     assert states(github, kind) == [pending(kind)]
     assert github.statuses_of(MERGE) == []
-    assert marker_in(fake.runs("sales")[0].note) == marker(github, kind)
+    assert marker_in(fake.runs("sales")[0].note) == marker(fake, github, kind)
 
 
 def test_a_run_each(fake: FakeAirflow, github: GitHubApi) -> None:
@@ -241,7 +250,7 @@ def test_a_lost_answer_to_the_trigger(fake: FakeAirflow, github: GitHubApi, kind
     assert gate(fake, github, kind).result == "triggered"
     assert states(github, kind) == [pending(kind)]
     (run,) = fake.runs("sales")
-    assert marker_in(run.note) == marker(github, kind)
+    assert marker_in(run.note) == marker(fake, github, kind)
 
 
 def test_a_deployment_whose_maker_was_cut_short(fake: FakeAirflow, github: GitHubApi) -> None:
@@ -348,12 +357,25 @@ def test_no_token(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
 
 
 def test_not_on_github(fake: FakeAirflow, kind: str) -> None:
-    """A step that another system runs has nothing to report to, and that is an error before anything is sent."""
+    """A step that another system runs has nothing to report to, and that is an error before anything is asked of Airflow."""
     given = {"wait": "false", "report_to": kind, "github_token": "ghs_t0kenOfNobodys"} | KINDS[kind]
     outcome = run_gate(fake, context=CONTEXT._replace(system="gitlab", api_url=""), **given)
 
     assert title(outcome) == "Only a GitHub workflow can report to GitHub"
-    assert fake.record == []
+    # To connect is to find out which Airflow it is.
+    assert fake.record
+    assert {(one.method, one.path.rpartition("/")[2]) for one in fake.record} == {("GET", "version")}
+    assert (triggers(fake), fake.runs("sales")) == (0, [])
+
+
+@pytest.mark.parametrize("more", [{}, {"trigger": "false", "run_id": RUN_ID}], ids=["trigger", "sweep"])
+@pytest.mark.parametrize("version", get_args(Version))
+def test_an_address_that_is_too_long(github: GitHubApi, kind: str, version: Version, more: dict[str, Any]) -> None:
+    """An Airflow whose address has no room in a note is an error before anything is triggered, or asked of GitHub."""
+    with FakeAirflow(version, dags=[FakeDag("sales", looks=200)], prefix=f"/{'x' * 200}") as fake:
+        outcome = gate(fake, github, kind, **more)
+        assert title(outcome) == "The DAG run cannot be marked for Airflow's listener"
+        assert (triggers(fake), fake.runs("sales"), github.record) == (0, [], [])
 
 
 def test_a_credential_that_may_not_edit_notes(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
@@ -374,7 +396,7 @@ def test_a_run_that_somebody_else_made(fake: FakeAirflow, github: GitHubApi, kin
     fake.create_run("sales", RUN_ID, note="by hand")
 
     assert gate(fake, github, kind, run_id=RUN_ID).result == "triggered"
-    assert fake.runs("sales")[0].note == noted("by hand", marker(github, kind))
+    assert fake.runs("sales")[0].note == noted("by hand", marker(fake, github, kind))
     assert states(github, kind) == [pending(kind)]
     assert triggers(fake) == 0
 
@@ -385,19 +407,30 @@ def test_a_lost_answer_to_the_mark(fake: FakeAirflow, github: GitHubApi, kind: s
     fake.fault(Fault.RESET, on=("PATCH", "/setNote" if fake.version == "2.11.2" else "/dagRuns/*"), when="after")
 
     assert gate(fake, github, kind, run_id=RUN_ID).result == "triggered"
-    assert fake.runs("sales")[0].note == noted("by hand", marker(github, kind))
+    assert fake.runs("sales")[0].note == noted("by hand", marker(fake, github, kind))
 
 
 @pytest.mark.parametrize(
-    ("mine", "theirs"), [("commit-status", "deployment"), ("deployment", "commit-status")], ids=["status", "deployment"]
+    ("mine", "theirs", "named"),
+    [
+        ("commit-status", "deployment", None),
+        ("deployment", "commit-status", None),
+        ("commit-status", "commit-status", STAGING),
+        ("deployment", "deployment", STAGING),
+    ],
+    ids=["status", "deployment", "another Airflow's status", "another Airflow's deployment"],
 )
-def test_a_run_that_is_reported_otherwise(fake: FakeAirflow, github: GitHubApi, mine: str, theirs: str) -> None:
+def test_a_run_that_is_reported_otherwise(
+    fake: FakeAirflow, github: GitHubApi, mine: str, theirs: str, named: str | None
+) -> None:
     """A run for which something else stands is an error, and nothing more is put there."""
-    fake.create_run("sales", RUN_ID, note=noted(None, marker(github, theirs)))
+    there = marker(fake, github, theirs)._replace(airflow=named or fake.url)
+    fake.create_run("sales", RUN_ID, note=noted(None, there))
     outcome = gate(fake, github, mine, run_id=RUN_ID)
 
     assert isinstance(outcome.error, RunExists)
     assert title(outcome) == "The DAG run is reported elsewhere"
+    assert f"for the Airflow at {there.airflow};" in outcome.error.detail
     assert github.record == []
 
 
@@ -419,7 +452,7 @@ def test_a_cancelled_run_that_is_resumed(fake: FakeAirflow, github: GitHubApi, k
 
     assert gate(fake, github, kind, run_id=RUN_ID).result == "triggered"
     assert states(github, kind) == [pending(kind)]
-    assert fake.runs("sales")[0].note == noted("by octocat", marker(github, kind))
+    assert fake.runs("sales")[0].note == noted("by octocat", marker(fake, github, kind))
 
 
 @pytest.mark.parametrize("state", ["success", "error", "failure"])
@@ -453,6 +486,55 @@ def test_another_run_comes_in_between(fake: FakeAirflow, github: GitHubApi) -> N
     assert title(outcome) == "Another DAG run has this commit status"
     assert outputs(outcome)["run_id"] == fake.runs("sales")[0].run_id
     assert [one["target_url"] for one in github.statuses_of(HEAD)] == [page(fake, "r0")]
+
+
+# Two Airflows.
+
+
+def test_a_status_of_another_airflow(fake: FakeAirflow, other: FakeAirflow, github: GitHubApi) -> None:
+    """A status that is pending for the run of the same name in another Airflow is that one's: nothing is triggered here."""
+    assert gate(fake, github, run_id=RUN_ID).result == "triggered"
+    outcome = gate(other, github, run_id=RUN_ID)
+
+    assert title(outcome) == "Another DAG run has this commit status"
+    assert isinstance(outcome.error, RunExists)
+    assert page(fake) in outcome.error.detail
+    assert (triggers(other), other.runs("sales")) == (0, [])
+    assert [one["target_url"] for one in github.statuses_of(HEAD)] == [page(fake)]
+
+    fake.set_run_state("sales", RUN_ID, "success")
+    assert gate(fake, github, **ONLY_THERE).result == "success"
+    assert gate(other, github, run_id=RUN_ID).result == "triggered"
+    assert states(github) == ["pending", "success", "pending"]
+    assert github.statuses_of(HEAD)[-1]["target_url"] == page(other)
+
+
+def test_a_deployment_in_each_airflow(fake: FakeAirflow, other: FakeAirflow, github: GitHubApi) -> None:
+    """Runs of one name in two Airflows have a deployment each, once, and each is settled by its own run's end."""
+    for airflow in (fake, other):
+        for attempt in (1, 2):
+            assert gate(airflow, github, "deployment", run_id=RUN_ID, attempt=attempt).result == "triggered"
+    names = {"dag_id": "sales", "run_id": RUN_ID}
+    assert [one["payload"] for one in github.deployments] == [{"airflow": one.url, **names} for one in (fake, other)]
+
+    other.set_run_state("sales", RUN_ID, "failed")
+    assert gate(other, github, "deployment", **ONLY_THERE).result == "failed"
+    assert gate(fake, github, "deployment", **ONLY_THERE).result == "triggered"
+    found = [github.deployment_states(one["id"]) for one in github.deployments]
+    assert found == [["in_progress"], ["in_progress", "failure"]]
+
+
+@pytest.mark.parametrize("written", ["http://LocalHost:{}/", "HTTP://LOCALHOST:{}/home"])
+def test_an_address_written_otherwise(fake: FakeAirflow, github: GitHubApi, kind: str, written: str) -> None:
+    """What stands for a run is found again by a step that writes the address of the same Airflow otherwise."""
+    port = fake.url.rpartition(":")[2]
+    for address in (f"http://localhost:{port}", written.format(port)):
+        assert gate(fake, github, kind, run_id=RUN_ID, airflow_url=address).result == "triggered"
+    fake.set_run_state("sales", RUN_ID, "success")
+    assert gate(fake, github, kind, airflow_url=written.format(port), **ONLY_THERE).result == "success"
+
+    assert states(github, kind) == [pending(kind), "success"]
+    assert triggers(fake) == 1
 
 
 # Runs that end.
@@ -546,7 +628,9 @@ def test_a_sweep_of_a_cancelled_run(fake: FakeAirflow, github: GitHubApi, kind: 
     """A run that a cancelled workflow stopped is a failure, whatever Airflow made of it."""
     begun(github, fake, kind)
     fake.delete_run("sales", RUN_ID)
-    fake.create_run("sales", RUN_ID, note=f"{noted(None, marker(github, kind))}\n{CANCELLED}", state=state, took=60)
+    fake.create_run(
+        "sales", RUN_ID, note=f"{noted(None, marker(fake, github, kind))}\n{CANCELLED}", state=state, took=60
+    )
     outcome = gate(fake, github, kind, **ONLY_THERE)
 
     assert outcome.result == "failed"
@@ -578,18 +662,20 @@ def test_a_sweep_needs_nothing_but_to_read(fake: FakeAirflow, github: GitHubApi)
         ("by hand", "The DAG run is reported nowhere"),
         ("elsewhere", "The DAG run is reported elsewhere"),
         ("other kind", "The DAG run is reported elsewhere"),
+        ("other Airflow", "The DAG run is reported elsewhere"),
         ("nothing", "Nothing stands on GitHub for the DAG run"),
     ],
 )
 def test_a_sweep_of_what_is_not_ours(
     fake: FakeAirflow, github: GitHubApi, kind: str, note: str | None, named: str
 ) -> None:
-    """A run without a marker, with another repository's or another kind's, or for which nothing stands is left alone."""
+    """A run without a marker, with one of something else, or for which nothing stands is left alone."""
     other = next(one for one in KINDS if one != kind)
     notes = {
-        "elsewhere": noted(None, marker(github, kind)._replace(repository="octo-org/other")),
-        "other kind": noted(None, marker(github, other)),
-        "nothing": noted(None, marker(github, kind)),
+        "elsewhere": noted(None, marker(fake, github, kind)._replace(repository="octo-org/other")),
+        "other kind": noted(None, marker(fake, github, other)),
+        "other Airflow": noted(None, marker(fake, github, kind)._replace(airflow=STAGING)),
+        "nothing": noted(None, marker(fake, github, kind)),
     }
     fake.create_run("sales", RUN_ID, note=notes.get(note or "", note), state="success", took=60)
     outcome = gate(fake, github, kind, **ONLY_THERE)

@@ -9,7 +9,7 @@ from collections import Counter
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from markdown_it import MarkdownIt
@@ -303,3 +303,30 @@ def measured(fake: FakeAirflow, workspace: Path, **inputs: str) -> tuple[StepRes
         launcher = Measured(Path(folder, "usage"))
         result = Step(given, launcher=launcher, workspace=workspace).run(timeout=300)
         return result, launcher.mebibytes
+
+
+@pytest.mark.parametrize("ends", ["success", "failed"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "gate.watch.Watch.look",
+        "gate.watch.Watch.due",
+        "explain.reasons",
+        "explain.timed_out_after",
+        "airflow.insight.Insight.durations",
+    ],
+)
+def test_a_fault_of_ours_costs_the_explanation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str, ends: str
+) -> None:
+    """What breaks while a run is explained is told, once, and the verdict is Airflow's."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise TypeError("s3cret")
+
+    monkeypatch.setattr(f"entrypoint.{place}", broken)
+    with FakeAirflow("3.3.2", dags=[FakeDag("sales", ends=ends, looks=6)]) as fake:
+        assert run_gate(fake).result == ends
+    told = capsys.readouterr().out
+    assert "s3cret" not in told
+    assert told.count("The action itself failed: TypeError in ") <= 1

@@ -8,9 +8,9 @@ import pytest
 
 from entrypoint.gate.marker import Marker, noted
 from entrypoint.models import CANCELLED
-from tests.integration.reporting import CONTEXT, PAGE, reporting
+from tests.integration.reporting import AIRFLOW, CONTEXT, PAGE, reporting
 from tests.support.doors.github import REPOSITORY
-from tests.support.listener import Connection
+from tests.support.listener import Configuration, Connection
 from tests.support.nouns import SHA
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.integration.reporting import World
 
+STAGING = "https://staging.example.com"
+"""Another Airflow."""
 LONG = [f"task_with_quite_a_long_name_{number}" for number in range(25)]
 
 
@@ -81,10 +83,13 @@ def test_nothing_was_begun(world: World, environment: str | None) -> None:
         world.github.report(SHA, "pending", CONTEXT, PAGE.format("r2"))
         world.github.report(SHA, "pending", "airflow / other", PAGE.format("r1"))
         world.github.report(SHA, "pending", CONTEXT)
+        world.begin("r1", airflow=STAGING)
+        world.begin("r1", airflow=f"{AIRFLOW}/team")
         world.github.report(SHA, "pending", CONTEXT, "http://[")
     else:
         world.begin("r2", environment)
         world.begin("r1", "staging")
+        world.begin("r1", environment, airflow=STAGING)
     before = world.posted
     for state in ("success", "failed"):
         world.end("r1", state, environment=environment)
@@ -99,6 +104,77 @@ def test_a_later_run_has_the_status(world: World, state: str, states: list[str])
     for _ in range(2):
         world.end("r1", state)
     assert world.states == ["pending", "pending", *states]
+
+
+# More than one Airflow.
+
+
+@pytest.mark.parametrize("environment", [None, "production"])
+@pytest.mark.parametrize("state", ["success", "failed"])
+def test_a_run_of_that_name_in_another_airflow(world: World, environment: str | None, state: str) -> None:
+    """Of two runs with one name in two Airflows each listener moves what stands for its own, whichever was begun last."""
+    for airflow in (AIRFLOW, STAGING, f"{AIRFLOW}:8443"):
+        world.begin("r1", environment, airflow=airflow)
+    moved = "success" if state == "success" else "failure"
+    for _ in range(2):
+        world.end("r1", state, environment=environment)
+    if environment:
+        assert world.deployed == [["in_progress", moved], ["in_progress"], ["in_progress"]]
+        return
+    # The status is another's by now: no failure is hidden, and a success would hide that one.
+    assert world.states == ["pending"] * 3 + (["failure"] if state == "failed" else [])
+    assert world.last["target_url"].startswith(f"{AIRFLOW}/" if state == "failed" else f"{AIRFLOW}:8443/")
+
+
+@pytest.mark.parametrize("environment", [None, "production"])
+@pytest.mark.parametrize("there", [(), (AIRFLOW,)], ids=["theirs", "both"])
+def test_a_forged_airflow(world: World, environment: str | None, there: tuple[str, ...]) -> None:
+    """A note that names another Airflow moves nothing, neither what stands for that one's run nor for this one's."""
+    for airflow in (*there, STAGING):
+        world.begin("r1", environment, airflow=airflow)
+    before = len(world.github.record)
+    for state in ("success", "failed", "running"):
+        with pytest.raises(world.listener.GivenUpError) as caught:
+            world.end("r1", state, environment=environment, airflow=STAGING)
+        assert str(caught.value) == (
+            f"its note names the Airflow at {STAGING}, and this one is at {AIRFLOW}. If workflows call it by that address, "
+            "add it to the extra of airflow_dag_run_github as airflow_url"
+        )
+    assert len(world.github.record) == before
+
+
+@pytest.mark.parametrize("environment", [None, "production"])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        *("https://flow.example.com/team", "HTTPS://Flow.Example.com:443/team/", ["https://flow.example.com:443/team"]),
+        ["http://airflow-webserver:8080", "https://FLOW.example.com/team//"],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("used", ["https://flow.example.com/team", "https://Flow.example.com:443/team"])
+def test_an_address_that_only_workflows_use(world: World, environment: str | None, extra: Any, used: str) -> None:
+    """An address that the extra names is this Airflow's, however it, or the one in the workflow, is written."""
+    world.connect(password=world.github.token, extra={"airflow_url": extra})
+    world.begin("r1", environment, airflow=used)
+    world.end("r1", "success", environment=environment, airflow=used)
+    settled = world.deployed if environment else [world.states]
+    assert settled == [["in_progress" if environment else "pending", "success"]]
+
+
+@pytest.mark.parametrize("section", ["api", "webserver"])
+def test_the_address_in_airflows_settings(world: World, section: str) -> None:
+    """Where the extra names none it is the base_url of Airflow 3, or of Airflow 2; one that is not known is no Airflow's."""
+    Configuration.known = {(section, "base_url"): "http://Flow.example.com:8080/"}
+    world.begin("r1", airflow="http://flow.example.com:8080")
+    world.end("r1", "success", airflow="http://flow.example.com:8080")
+    assert world.states == ["pending", "success"]
+    with pytest.raises(world.listener.GivenUpError, match=r"this one is at http://flow\.example\.com:8080\. If"):
+        world.end("r1", "failed")
+    Configuration.known = {}
+    with pytest.raises(world.listener.GivenUpError, match=r"this one is at no known address\. If"):
+        world.end("r1", "failed", airflow="http://flow.example.com:8080")
+    assert world.states == ["pending", "success"]
 
 
 def test_many_statuses(world: World) -> None:
@@ -122,12 +198,15 @@ def test_many_statuses(world: World) -> None:
         ),
         ({"repository": "octo-org/sale"}, "octo-org/sale is not among"),
         ({"api_url": "https://evil.example.com"}, "it is to be reported to https://evil.example.com, and"),
+        ({"airflow": STAGING}, f"its note names the Airflow at {STAGING}, and this one is at {AIRFLOW}"),
+        # The action writes the canonical form only.
+        ({"airflow": f"{AIRFLOW}/"}, f"its note names the Airflow at {AIRFLOW}/, and"),
     ],
 )
 def test_another_place(world: World, wrong: dict[str, str], said: str) -> None:
-    """A marker of a repository that the connection does not list, or of another GitHub, sends nothing at all."""
+    """A marker of a repository that is not listed, of another GitHub, or of another Airflow sends nothing at all."""
     world.begin()
-    marker = Marker(world.github.url, REPOSITORY, SHA, None)._replace(**wrong)
+    marker = Marker(AIRFLOW, world.github.url, REPOSITORY, SHA, None)._replace(**wrong)
     with pytest.raises(world.listener.GivenUpError) as caught:
         world.end("r1", "success", note=noted("", marker))
     assert said in str(caught.value)
@@ -139,7 +218,7 @@ def test_the_same_place_written_otherwise(listener: Any, monkeypatch: pytest.Mon
     with reporting(listener, monkeypatch, repositories=("Octo-Org/sales",)) as world:
         world.begin()
         world.connect(password=world.github.token, host=f"{world.github.url}/")
-        world.end("r1", "success", note=noted("", Marker(f"{world.github.url}/", "Octo-Org/sales", SHA, None)))
+        world.end("r1", "success", note=noted("", Marker(AIRFLOW, f"{world.github.url}/", "Octo-Org/sales", SHA, None)))
         assert world.states == ["pending", "success"]
 
 

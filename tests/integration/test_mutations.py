@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.integration.test_fault_matrix import Request as Place
     from tests.support.fake_airflow.messages import Request
 
-MUTATIONS = int(os.environ.get("MUTATIONS", "100"))
+MUTATIONS = int(os.environ.get("MUTATIONS", "60"))
 """For each request of the life cycle and each Airflow."""
 HANG = 0.2
 """Real seconds that a step gives an answer which may never end."""

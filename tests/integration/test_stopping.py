@@ -11,9 +11,10 @@ from entrypoint.github import commands
 from entrypoint.interrupt import Interrupted
 from entrypoint.models import CANCELLED
 from entrypoint.report.outputs import Outputs
+from entrypoint.report.wording import words
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
 from tests.support.gate import CONTEXT, run_gate
-from tests.support.virtual import after
+from tests.support.virtual import VirtualTime, after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,3 +149,45 @@ def test_a_file_of_the_runner_that_cannot_be_written_is_a_warning(
         assert run_gate(fake).result == "success"
     commands.append_summary("summary")
     assert capsys.readouterr().out.count("cannot be written") == 1
+
+
+# What is said about it.
+
+
+@pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
+@pytest.mark.parametrize("ends", ["failed", "success"])
+def test_a_cancel_after_the_end(version: Version, ends: str) -> None:
+    """A run that had ended by itself was stopped by nobody."""
+    with FakeAirflow(version, dags=[FakeDag("sales", ends=ends)]) as fake:
+        fake.fault(Fault.HTML_503, on=("GET", "/taskInstances"), skip=1, times=10_000)
+        time = VirtualTime()
+
+        def cancel_then(_: float) -> None:
+            if any(run.state == ends for run in fake.runs("sales")):
+                time.on_sleep = lambda _: None
+                cancel()
+
+        time.on_sleep = cancel_then
+        outcome = run_gate(fake, time=time)
+        assert (outcome.result, outcome.stopped) == ("cancelled", "nothing")
+        assert f"had ended as {ends}" in words(outcome).detail
+        assert stops(fake) == 0
+
+
+@pytest.mark.parametrize("system", ["github", "gitlab"])
+def test_a_stop_that_is_refused(fake: FakeAirflow, system: str) -> None:
+    """Why the run could not be stopped is said, and a post stage is promised only where there is one."""
+    fake.fault(Fault.JSON_403, on=("PATCH", "*"), times=10_000)
+    outcome = run_gate(fake, time=after(20, cancel), context=CONTEXT._replace(system=system))
+    said = words(outcome)
+    assert (outcome.result, outcome.stopped) == ("cancelled", "unconfirmed")
+    assert "A permission is missing" in said.detail
+    assert ("post stage" in said.hint) is (system == "github")
+
+
+def test_a_stop_at_the_end_of_the_time_that_is_refused(fake: FakeAirflow) -> None:
+    """The same where the time is over."""
+    fake.fault(Fault.JSON_403, on=("PATCH", "*"), times=10_000)
+    outcome = run_gate(fake, timeout="1m", on_timeout="cancel")
+    assert (outcome.result, outcome.stopped) == ("timeout", "unconfirmed")
+    assert "A permission is missing" in words(outcome).detail

@@ -47,6 +47,17 @@ class Connection:
         return cls(**found)
 
 
+class Configuration:
+    """Airflow's settings: those that the listener reads."""
+
+    known: dict[tuple[str, str], str | None] = {}  # noqa: RUF012 - one Airflow has one of them
+
+    @classmethod
+    def get(cls, section: str, key: str, *, fallback: str) -> str | None:
+        """Look one up."""
+        return cls.known.get((section, key), fallback)
+
+
 class Idle:
     """Stands for a thread that works, and does nothing: the test takes the steps."""
 
@@ -60,6 +71,7 @@ def loaded() -> Iterator[Any]:
     """The listener's module, as it is when a plugin has just been loaded. Afterwards there is no Airflow any more."""
     before = dict(sys.modules)
     Connection.known = {}
+    Configuration.known = {("api", "base_url"): "https://airflow.example.com"}
     sys.modules.update(_airflow())
     try:
         module = _module()
@@ -147,6 +159,7 @@ def _airflow() -> dict[str, ModuleType]:
     """The modules, by their names."""
     contents: dict[str, dict[str, Any]] = {
         "airflow": {},
+        "airflow.configuration": {"conf": Configuration},
         "airflow.exceptions": {"AirflowNotFoundException": NotFoundError},
         "airflow.listeners": {"hookimpl": lambda function: function},
         "airflow.models": {},

@@ -19,7 +19,7 @@ from dev.runner.files import CommandFiles, FileContents
 from dev.runner.masking import Masker
 from entrypoint.github import commands
 from entrypoint.interrupt import Interrupted
-from entrypoint.runner import harmless
+from entrypoint.runner import CONTROL, harmless
 from tests.support.listening import heard, printed_by
 from tests.support.markdown import hostile
 
@@ -84,10 +84,10 @@ def test_say(text: str) -> None:
     assert obeyed(log) == []
 
 
-@given((hostile | attempts).filter(lambda text: "\x1b" not in text))
+@given((hostile | attempts).filter(lambda text: not re.search("[\x1b\x80-\x9f]", text)))
 def test_say_loses_nothing(text: str) -> None:
     """A line says all of a text that holds no escape sequence of terminals, but for control characters."""
-    plain = re.sub("[\x00-\x1f\x7f\x85\u2028\u2029]", "", text)
+    plain = re.sub(f"[{CONTROL}]", "", text)
 
     assert heard(lambda: commands.say(text)).lines[0].replace(" ", "") == plain.replace(" ", "")
 
@@ -103,6 +103,9 @@ def test_say_loses_nothing(text: str) -> None:
         ("###[group]", "### [group]"),
         ("#\x1b[0m#\x1b[0m[error]x", "## [error]x"),
         ("##\x1b]0;\x07[error]x", "## [error]x"),
+        ("\x9b1;31mred\x9b0m and \x9b2Kgone", "red and gone"),
+        ("\x9d0;title\x9ctext \x1bPsixel\x1b\\text \x90x\x9ctext", "text text text"),
+        ("a\x84b\x8dc\u202ed\u2066e", "a b c d e"),
         ("50 % of # [x] é 任务 🚀", "50 % of # [x] é 任务 🚀"),
         ("", ""),
     ],
@@ -117,7 +120,7 @@ def test_harmless_whatever(text: str) -> None:
     """What is harmless is one line without control characters and without `##[`, and stays as it is."""
     shown = harmless(text)
 
-    assert not re.search("[\x00-\x1f\x7f\x85\u2028\u2029]|##\\[", shown)
+    assert not re.search(f"[{CONTROL}]|##\\[", shown)
     assert harmless(shown) == shown
 
 
@@ -175,7 +178,7 @@ def test_relay(line: str) -> None:
     log = heard(lambda: commands.relay([line, "last"]), next_is_obeyed)
 
     assert obeyed(log) == [Annotation("notice", "next", "T")]
-    assert (len(log.lines), log.lines[2], log.lines[4]) == (5, "last", "Notice: next")
+    assert (len(log.lines), log.lines[2], log.lines[4]) == (5, f"{commands.JOINER}last", "Notice: next")
 
 
 @given(st.lists(anything, max_size=5))
@@ -185,6 +188,39 @@ def test_relay_whatever(lines: list[str]) -> None:
 
     assert obeyed(log) == [Annotation("notice", "next", "T")]
     assert len(log.lines) == 1 + len(lines) + 1 + 1
+
+
+@pytest.mark.parametrize(
+    ("matcher", "line"),
+    [
+        (r'^\s*File\s"(.*)",\sline\s(\d+),\sin\s(.*)$', '  File "/opt/airflow/dags/sales.py", line 12, in load'),
+        (r"^\s*raise\s(.*)\('(.*)'\)$", "    raise ValueError('no rows')"),
+        (r"^\s*(\.{0,2}[/\\].+\.go):(?:(\d+):(\d+):)? (.*)", "./main.go:3:9: undefined: x"),
+        (r"^(.*):(\d+):(\d+):\s+(warning|error):\s+(.*)$", "load.c:3:9: error: no rows"),
+        (r"^(.+):(\d+):\s(error|warning):\s(.+)$", "dags/sales.py:12: error: no rows  [arg-type]"),
+        (r"^(.+):(\d+):(\d+):\s(([EWCR])\d{4}):\s(.+)$", "dags/sales.py:12:4: E1101: no member"),
+        (r"^\s*([^:]+)\((\d+),(\d+)\): (error|warning) ([^:]+): (.*)$", "Load.cs(3,9): error CS1002: ; expected"),
+        (
+            r"^(.+):\sline\s(\d+),\scol\s(\d+),\s(Error|Warning|Info)\s-\s(.+)\s\((.+)\)$",
+            "a.js: line 3, col 9, Error - no (r)",
+        ),
+        (
+            r"^([^\s].*)[\(:](\d+)[,:](\d+)(?:\):\s+|\s+-\s+)(error|warning|info)\s+TS(\d+)",
+            "a.ts:3:9 - error TS2304: no x",
+        ),
+        (r"^\s+(\d+):(\d+)\s+(error|warning|info)\s+(.*)\s\s+(.*)$", "  3:9  error  no rows  rule"),
+        (r"^(E)\s+(.*)$", "E   assert 1 == 2"),
+        (r"^\s*at\s(.+)\((.+):(\d+)\)$", "\tat Load.run(Load.java:12)"),
+    ],
+    ids=["setup-python", "raise", "go", "gcc", "mypy", "pylint", "csc", "eslint", "tsc", "stylish", "pytest", "java"],
+)
+def test_relay_without_a_match(matcher: str, line: str) -> None:
+    """No problem matcher of an earlier step sees in a task's log an error of this repository; and nothing of it is lost."""
+    assert re.search(matcher, line)
+    (_, relayed, _) = printed_by(lambda: commands.relay([line])).splitlines()
+
+    assert not re.search(matcher, relayed)
+    assert relayed.replace(commands.JOINER, "") == line.replace("\t", " ")
 
 
 def test_relay_without_a_fence() -> None:
@@ -200,7 +236,7 @@ def test_relay_behind_a_new_fence() -> None:
     first, second = re.findall("^::stop-commands::([0-9a-f]{32,})$", printed, re.MULTILINE)
 
     assert first != second
-    assert printed.splitlines()[1:3] == ["a", f"::{first}::"]
+    assert printed.splitlines()[1:3] == [f"{commands.JOINER}a", f"::{first}::"]
 
 
 def test_relay_of_a_log_that_breaks_off() -> None:

@@ -360,7 +360,10 @@ def test_log(left_out: int) -> None:
     log = told(lambda console, _: console.log("Log of join", ["first", "::error::x", "last"], left_out))
     title, *note, fence, first, command, last, end = log.lines
 
-    assert (title, first, command, last) == ("Log of join", "first", "::error::x", "last")
+    assert (title, first, command, last) == (
+        "Log of join",
+        *(f"{commands.JOINER}{line}" for line in ("first", "::error::x", "last")),
+    )
     assert fence.startswith("::stop-commands::")
     assert end == f"::{fence.removeprefix('::stop-commands::')}::"
     assert [str(left_out) in line for line in note] == ([True] if left_out else [])

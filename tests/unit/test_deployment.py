@@ -569,11 +569,15 @@ def test_failures_in_passing(dags: list[Any]) -> None:
 
 
 def test_the_first_answer_is_no_answer_of_airflow() -> None:
-    """A page in place of the very first answer means a wrong address, and is not waited for."""
+    """A page in place of the very first answer means a wrong address, or a gateway to an Airflow that comes up: as long as
+    that is waited for.
+    """
     airflow = Deploying([PAGE])
 
-    assert refused(airflow, UnexpectedAnswer) is PAGE
+    assert refused(airflow, UnexpectedAnswer, 0) is PAGE
     assert airflow.time.slept == []
+    assert refused(airflow, UnexpectedAnswer, 60) is PAGE
+    assert airflow.time.now - 1000 >= 60
 
 
 @pytest.mark.parametrize("seconds", [0, 60])

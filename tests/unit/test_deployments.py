@@ -15,7 +15,7 @@ from tests.unit.script import Script, answer
 
 ROOT = "https://api.github.com/repos/octo-org/sales"
 PAGE = "https://airflow.example.com/dags/sales/runs/r1"
-PAYLOAD = {"dag_id": "sales", "run_id": "r1"}
+PAYLOAD = {"airflow": "https://airflow.example.com", "dag_id": "sales", "run_id": "r1"}
 NONE = answer(200, [])
 
 
@@ -79,11 +79,19 @@ def test_a_later_state(state: State, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [PAYLOAD, json.dumps(PAYLOAD), {"run_id": "r1", "dag_id": "sales"}], ids=["object", "text", "order"]
+    "payload",
+    [PAYLOAD, json.dumps(PAYLOAD), dict(reversed(PAYLOAD.items()))],
+    ids=["object", "text", "order"],
 )
 def test_the_one_of_this_run(payload: Any) -> None:
-    """Of the deployments of the commit to the environment the one with this run in its payload is found."""
-    script = Script(listed(PAYLOAD | {"run_id": "r2"}, payload, {}, "", "{", None, [], "[" * 100_000), states("queued"))
+    """Of the deployments of the commit to the environment the one with this run of this Airflow in its payload is found."""
+    others = (
+        PAYLOAD | {"run_id": "r2"},
+        PAYLOAD | {"airflow": "https://staging.example.com"},
+        PAYLOAD | {"airflow": "http://airflow.example.com"},
+        {"dag_id": "sales", "run_id": "r1"},
+    )
+    script = Script(listed(*others, payload, {}, "", "{", None, [], "[" * 100_000), states("queued"))
     found = deployment(script)
 
     assert found.last() == Last(1, "pending", ours=True, about=PAGE)
@@ -119,6 +127,23 @@ def test_the_newest_state_in_whatever_order() -> None:
     )
 
     assert deployment(Script(listed(PAYLOAD), unordered)).last() == Last(3, "failure", ours=True, about=PAGE)
+
+
+@pytest.mark.parametrize(
+    ("page", "whose"),
+    [
+        ("HTTPS://Airflow.Example.com:443/team/dags/sales/grid?dag_run_id=r1", "https://airflow.example.com/team"),
+        ("http://[::1]:8080/dags/sales/runs/r1", "http://[::1]:8080"),
+    ],
+)
+def test_whose_it_is(page: str, whose: str) -> None:
+    """The payload names the Airflow in its canonical form, by which the listener knows it, and the link stays as it is."""
+    script = Script(answer(201, {"id": 7}), answer(201, {"id": 8}))
+    repository = Repository("https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire)
+    Deployment(repository, SHA, "staging", Subject("sales", "r1", page)).add("pending", "")
+
+    assert body(script, 0)["payload"] == PAYLOAD | {"airflow": whose}
+    assert body(script, 1)["log_url"] == page
 
 
 def test_none_yet() -> None:

@@ -28,13 +28,16 @@ if TYPE_CHECKING:
     from entrypoint.wire import Wire
     from entrypoint.wire.answers import Party
 
-MARKER = Marker("https://api.github.com", "octo-org/sales", SHA, None)
+MARKER = Marker("https://airflow.example.com", "https://api.github.com", "octo-org/sales", SHA, None)
 NEEDED = {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "nightly_sales", "wait": "false"}
 REPORTING = {"report_to": "commit-status", "github_token": "ghs_t0kenOfTheJob"}
 DEPLOYING = {"report_to": "deployment", "environment": "staging"}
 SWEEP = {"trigger": "false", "run_id": "r1"}
 PAGE = "https://airflow.example.com/dags/nightly_sales/runs/r1"
 OTHER = "https://airflow.example.com/dags/nightly_sales/runs/r2"
+STAGING = "https://staging.example.com"
+THEIRS = f"{STAGING}/dags/nightly_sales/runs/r1"
+"""The run of the same name in another Airflow."""
 NONE, DOWN, MADE = answer(200, []), answer(503, b"<html>"), answer(201, {"id": 9, "url": "https://api.github.com/s"})
 MAY = answer(422, {"message": "No commit found for SHA"})
 MARKED = noted(None, MARKER)
@@ -128,18 +131,23 @@ class Scene:
         return self.detach.begin(airflow, extras, run, PAGE)
 
 
+def deployed(airflow: str = MARKER.airflow) -> bytes:
+    """A deployment of the run in this Airflow."""
+    return answer(200, [{"id": 7, "payload": {"airflow": airflow, "dag_id": "nightly_sales", "run_id": "r1"}}])
+
+
 def scene(*answers: bytes | Exception, **inputs: str) -> Scene:
     """A step with these inputs, at a GitHub that answers so."""
     script = Script(*answers)
     line = Line(script, inputs)
-    return Scene(Detach(line.settings, a_context(), line), line, script)
+    return Scene(Detach(line.settings, a_context(), line, "https://airflow.example.com"), line, script)
 
 
 def test_elsewhere() -> None:
     """Where no GitHub runner runs the step there is nothing to report to, and that is said at once."""
     line = Line(Script(), {})
     with pytest.raises(ActionError, match="Only a GitHub workflow can report to GitHub"):
-        Detach(line.settings, a_context(api_url=""), line)
+        Detach(line.settings, a_context(api_url=""), line, "https://airflow.example.com")
 
 
 def test_the_note(tmp_path: Path) -> None:
@@ -148,10 +156,45 @@ def test_the_note(tmp_path: Path) -> None:
     event.write_text(json.dumps({"pull_request": {"head": {"sha": "d" * 40}}}))
     line = Line(Script(), DEPLOYING)
     context = a_context(api_url="https://ghe.example.com/api/v3/", event=event)
-    note = Detach(line.settings, context, line).note("by octocat")
+    note = Detach(line.settings, context, line, "https://Airflow.example.com:443/a/").note("by octocat")
 
     assert note.startswith("by octocat\n")
-    assert marker_in(note) == Marker("https://ghe.example.com/api/v3", "octo-org/sales", "d" * 40, "staging")
+    assert marker_in(note) == Marker(
+        "https://airflow.example.com/a", "https://ghe.example.com/api/v3", "octo-org/sales", "d" * 40, "staging"
+    )
+
+
+@pytest.mark.parametrize(
+    ("base_url", "api_url"),
+    [
+        (f"https://{'x' * 201}", "https://api.github.com"),
+        (f"https://airflow.example.com/{'x' * 181}/", "https://api.github.com"),
+        ('https://airflow.example.com/"', "https://api.github.com"),
+        ("https://airflow.example.com", f"https://{'x' * 101}"),
+    ],
+)
+def test_what_has_no_room_in_a_note(base_url: str, api_url: str) -> None:
+    """An address that the note has no room for, or that the listener would not believe, is refused before anything is sent."""
+    line = Line(script := Script(), {})
+    with pytest.raises(ActionError, match="The DAG run cannot be marked for Airflow's listener") as caught:
+        Detach(line.settings, a_context(api_url=api_url), line, base_url)
+
+    assert base_url.rstrip("/") in caught.value.detail
+    assert "airflow_url" in caught.value.hint
+    assert script.sent == []
+
+
+def test_the_longest_address() -> None:
+    """What the note has room for is taken, whatever people wrote, and however long the environment is."""
+    line = Line(Script(), DEPLOYING | {"environment": "x" * 255})
+    detach = Detach(
+        line.settings, a_context(api_url=f"https://{'y' * 100}"), line, f"https://airflow.example.com/{'x' * 180}/"
+    )
+    found = marker_in(note := detach.note("word " * 200))
+
+    assert found is not None
+    assert found.airflow == f"https://airflow.example.com/{'x' * 180}"
+    assert len(note) <= 1000
 
 
 # Before the trigger.
@@ -183,20 +226,23 @@ def test_a_missing_permission(status: int, inputs: dict[str, str], permission: s
     ("last", "taken"),
     [
         (("pending", OTHER), True),
+        (("pending", THEIRS), True),
         (("pending", PAGE), False),
+        (("pending", "HTTPS://Airflow.example.com:443/dags/nightly_sales/grid?dag_run_id=r1"), False),
         (("success", OTHER), False),
+        (("success", THEIRS), False),
         (("failure", OTHER), False),
     ],
 )
 def test_a_status_that_is_taken(last: tuple[str, str], taken: bool) -> None:  # noqa: FBT001 - a table's column
-    """A status that is pending for another run is not taken over, and no run is triggered that it would hide."""
+    """A status that is pending for another run, or another Airflow's, is not taken over, and no run is triggered."""
     found = scene(MAY, listed(last, ("pending", OTHER)))
     if not taken:
         found.possible()
         return
     with pytest.raises(RunExists, match="Another DAG run has this commit status") as caught:
         found.possible()
-    assert OTHER in caught.value.detail
+    assert last[1] in caught.value.detail
     assert "Nothing was triggered" in caught.value.detail
 
 
@@ -228,11 +274,15 @@ def test_an_airflow_without_notes() -> None:
         (MARKER._replace(commit="d" * 40), {}),
         (MARKER._replace(repository="octo-org/other"), {}),
         (MARKER._replace(api_url="https://ghe.example.com/api/v3"), {}),
+        (MARKER._replace(airflow=STAGING), {}),
         (MARKER._replace(environment="staging"), {}),
         (MARKER, DEPLOYING),
         (MARKER._replace(environment="production"), DEPLOYING),
         (MARKER._replace(repository="octo-org/other"), SWEEP),
         (MARKER._replace(api_url="https://ghe.example.com/api/v3"), SWEEP),
+        (MARKER._replace(airflow=STAGING), SWEEP),
+        (MARKER._replace(airflow="http://airflow.example.com"), SWEEP),
+        (MARKER._replace(airflow=STAGING, environment="staging"), SWEEP | {"report_to": "deployment"}),
         (MARKER._replace(environment="staging"), SWEEP),
         (MARKER, SWEEP | {"report_to": "deployment"}),
     ],
@@ -244,6 +294,8 @@ def test_a_run_that_is_reported_elsewhere(marker: Marker, inputs: dict[str, str]
         found.possible(run=a_run(note=noted("by octocat", marker)))
 
     assert marker.repository in caught.value.detail
+    assert f"for the Airflow at {marker.airflow};" in caught.value.detail
+    assert caught.value.detail.endswith(f"for the Airflow at {MARKER.airflow}.")
     assert found.script.sent == []
 
 
@@ -276,6 +328,16 @@ def test_a_deployment_is_in_progress() -> None:
     assert found.sent == [("GET", "00&page=1"), ("POST", "deployment"), ("POST", "in_progress")]
 
 
+def test_a_deployment_beside_another_airflows() -> None:
+    """The run of the same name in another Airflow has a deployment to the same environment: this one gets its own."""
+    found = scene(deployed(STAGING), MADE, MADE, **DEPLOYING)
+    found.begin(RUNNING._replace(note=noted(None, MARKER._replace(environment="staging"))))
+
+    assert found.sent == [("GET", "00&page=1"), ("POST", "deployment"), ("POST", "in_progress")]
+    payload = {"airflow": MARKER.airflow, "dag_id": "nightly_sales", "run_id": "r1"}
+    assert json.loads(found.script.sent[1].request.body or b"")["payload"] == payload
+
+
 @pytest.mark.parametrize("state", ["pending", "success", "failure"])
 def test_a_run_that_was_begun_before(state: str) -> None:
     """What is pending for the run already is left alone; what was settled before it was resumed is pending again."""
@@ -286,15 +348,16 @@ def test_a_run_that_was_begun_before(state: str) -> None:
     assert [one for one in found.sent if one[0] == "POST"] == ([] if state == "pending" else [("POST", "pending")])
 
 
-def test_a_rival_came_in_between() -> None:
+@pytest.mark.parametrize("rival", [OTHER, THEIRS])
+def test_a_rival_came_in_between(rival: str) -> None:
     """Two runs that took one status at the same time are both told, and nothing is hidden."""
-    found = scene(MAY, NONE, listed(("pending", OTHER)))
+    found = scene(MAY, NONE, listed(("pending", rival)))
     found.possible()
     with pytest.raises(RunExists, match="This one is there all the same"):
         found.begin(RUNNING)
 
     found = scene(
-        MAY, listed(("success", OTHER)), NONE, MADE, listed(("pending", OTHER), ("pending", PAGE), ("success", OTHER))
+        MAY, listed(("success", OTHER)), NONE, MADE, listed(("pending", rival), ("pending", PAGE), ("success", OTHER))
     )
     found.possible()
     with pytest.raises(RunExists, match="This one was triggered all the same"):
@@ -404,6 +467,9 @@ def test_a_lost_answer(answers: list[bytes]) -> None:
         (ENDED._replace(state="failed"), ("pending", OTHER), ["failure"]),
         (ENDED._replace(state="failed"), ("success", OTHER), ["failure"]),
         (RUNNING, ("pending", OTHER), []),
+        (ENDED, ("pending", THEIRS), []),
+        (ENDED._replace(state="failed"), ("pending", THEIRS), ["failure"]),
+        (RUNNING, ("success", THEIRS), []),
     ],
 )
 def test_a_sweep(run: DagRun, last: tuple[str, str], sent: list[str]) -> None:
@@ -426,17 +492,21 @@ def test_a_sweep_of_another_commit() -> None:
 
 def test_a_sweep_of_a_deployment() -> None:
     """The environment of a deployment is that of the marker, too."""
-    deployments = answer(200, [{"id": 7, "payload": {"dag_id": "nightly_sales", "run_id": "r1"}}])
-    found = scene(deployments, answer(200, [{"id": 8, "state": "in_progress"}]), MADE, **SWEEP, report_to="deployment")
+    found = scene(deployed(), answer(200, [{"id": 8, "state": "in_progress"}]), MADE, **SWEEP, report_to="deployment")
     _, report = found.begin(ENDED._replace(note=noted(None, MARKER._replace(environment="staging"))))
 
     assert report == Report("deployment", "staging", SHA, "success", None, 7)
 
 
-def test_a_sweep_of_nothing() -> None:
+@pytest.mark.parametrize(
+    ("there", "kind", "environment"),
+    [(NONE, "commit-status", None), (NONE, "deployment", "staging"), (deployed(STAGING), "deployment", "staging")],
+    ids=["status", "deployment", "another Airflow's deployment"],
+)
+def test_a_sweep_of_nothing(there: bytes, kind: str, environment: str | None) -> None:
     """Where nothing stands for the run nothing is made: nobody would look for it."""
-    found = scene(NONE, **SWEEP)
+    found = scene(there, **SWEEP, report_to=kind)
     with pytest.raises(ActionError, match="Nothing stands on GitHub for the DAG run"):
-        found.begin(ENDED)
+        found.begin(ENDED._replace(note=noted(None, MARKER._replace(environment=environment))))
 
     assert [one[0] for one in found.sent] == ["GET"]

@@ -52,7 +52,7 @@ def test_any_audience(audience: str) -> None:
     [
         (answer(400, {"message": "Bad audience"}), ": Bad audience"),
         (answer(401, {}), "answered 401 application/json"),
-        (answer(403, b"<html>No"), ": <html>No"),
+        (answer(403, b"<html>No"), "answered 403 text/html"),
         (answer(404, b"", "text/plain"), "answered 404 text/plain"),
     ],
     ids=["400", "401", "403", "404"],

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.listener import SOURCE, Connection, by_hand
+from tests.support.listener import SOURCE, Configuration, Connection, by_hand
 from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 HOOKS = ("on_dag_run_running", "on_dag_run_success", "on_dag_run_failed")
-GIVEN = {"password": "github_pat_Zq8", "extra": {"repositories": ["Octo-Org/Sales"]}}
+REPOSITORIES = {"repositories": ["Octo-Org/Sales"]}
+GIVEN = {"password": "github_pat_Zq8", "extra": REPOSITORIES}
+AIRFLOW = "https://airflow.example.com"
 
 
 def test_it_runs_on_the_oldest_python() -> None:
@@ -45,7 +47,7 @@ def access(listener: Any, given: Any) -> Any:
 def test_a_connection(listener: Any, host: str | None, api_url: str) -> None:
     """A token goes to GitHub, or to the host that is named, by TLS unless another scheme stands there."""
     found = access(listener, {**GIVEN, "host": host})
-    assert found == (api_url, ("octo-org/sales",), "github_pat_Zq8", "", "")
+    assert found == (api_url, ("octo-org/sales",), "github_pat_Zq8", "", "", (AIRFLOW,))
 
 
 def test_the_connection_of_an_app(listener: Any) -> None:
@@ -53,7 +55,55 @@ def test_the_connection_of_an_app(listener: Any) -> None:
     for number in (123, "123"):
         extra: dict[str, Any] = {"repositories": [], "installation_id": number}
         found = access(listener, {"login": "7", "password": "key-Zq8-long", "extra": extra})
-        assert found[1:] == ((), "key-Zq8-long", "7", "123")
+        assert found[1:] == ((), "key-Zq8-long", "7", "123", (AIRFLOW,))
+
+
+@pytest.mark.parametrize(
+    ("written", "places"),
+    [
+        (AIRFLOW, (AIRFLOW,)),
+        ("HTTPS://Airflow.Example.com:443/", (AIRFLOW,)),
+        ("https://airflow.example.com/Team/a//", ("https://airflow.example.com/Team/a",)),
+        ("http://airflow.example.com:443", ("http://airflow.example.com:443",)),
+        ("http://[2001:DB8::1]:80/", ("http://[2001:db8::1]",)),
+        (["https://one.example.com/"], ("https://one.example.com",)),
+        (
+            ["http://airflow-webserver:8080/", "", "https://Two.example.com/two"],
+            ("http://airflow-webserver:8080", "https://two.example.com/two"),
+        ),
+    ],
+)
+def test_the_addresses_of_this_airflow(listener: Any, written: Any, places: tuple[str, ...]) -> None:
+    """What the extra names is this Airflow, one address or several and however written; its own setting is not looked at."""
+    Configuration.known = {("api", "base_url"): "https://another.example.com"}
+    assert access(listener, {**GIVEN, "extra": {**REPOSITORIES, "airflow_url": written}}).airflow == places
+
+
+@pytest.mark.parametrize("extra", [{}, {"airflow_url": None}, {"airflow_url": ""}, {"airflow_url": []}])
+@pytest.mark.parametrize(
+    ("settings", "places"),
+    [
+        ({("api", "base_url"): "https://Three.example.com:443/a/"}, ("https://three.example.com/a",)),
+        ({("webserver", "base_url"): "http://Two.example.com:80/"}, ("http://two.example.com",)),
+        (
+            {("api", "base_url"): None, ("webserver", "base_url"): "http://two.example.com:8080"},
+            ("http://two.example.com:8080",),
+        ),
+        (
+            {("api", "base_url"): "https://three.example.com", ("webserver", "base_url"): "http://two.example.com"},
+            ("https://three.example.com",),
+        ),
+        ({("api", "base_url"): ""}, ()),
+        ({}, ()),
+    ],
+    ids=["3", "2", "2 with an empty one", "both", "empty", "none"],
+)
+def test_the_address_in_airflows_settings(
+    listener: Any, extra: dict[str, Any], settings: dict[tuple[str, str], str | None], places: tuple[str, ...]
+) -> None:
+    """Where the extra names none it is the base_url of Airflow 3 (`api`), or of Airflow 2 (`webserver`), or nothing."""
+    Configuration.known = settings
+    assert access(listener, {**GIVEN, "extra": {**REPOSITORIES, **extra}}).airflow == places
 
 
 @pytest.mark.parametrize(
@@ -71,6 +121,22 @@ def test_a_wrong_connection(listener: Any, given: dict[str, Any], said: str) -> 
     """What the connection lacks is said by the name of the connection, and not tried again."""
     with pytest.raises(listener.GivenUpError, match=f"airflow_dag_run_github {said}"):
         access(listener, given)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(7, 1.5, True, {AIRFLOW: 1}, [AIRFLOW, 7], [AIRFLOW, True], [[AIRFLOW]], [{AIRFLOW: 1}]),
+        *("https://[", "https://airflow.example.com:port", [AIRFLOW, "https://airflow.example.com:99999"]),
+    ],
+    ids=repr,
+)
+def test_a_wrong_address(listener: Any, wrong: Any) -> None:
+    """What is no URL, nor a list of URLs, is said by its name, and not tried again; least of all is it any Airflow."""
+    with pytest.raises(listener.GivenUpError) as caught:
+        access(listener, {**GIVEN, "extra": {**REPOSITORIES, "airflow_url": wrong}})
+    said = "airflow_url in the extra of the connection airflow_dag_run_github is no URL, nor a list of some"
+    assert str(caught.value) == said
 
 
 def test_no_connection(listener: Any) -> None:

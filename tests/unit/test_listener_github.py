@@ -30,7 +30,7 @@ class World:
         self.github = listener.GitHub()
         self.github._session.mount("https://", self.script)
         secret, login, where = (app.private_key, app.app_id, str(app.installation)) if app else (TOKEN, "", "")
-        self.access = listener.Access(API, ("octo-org/sales",), secret, login, where)
+        self.access = listener.Access(API, ("octo-org/sales",), secret, login, where, ())
 
     def ask(self, method: str = "GET", **how: Any) -> Any:
         """Ask."""

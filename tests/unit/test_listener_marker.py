@@ -9,12 +9,17 @@ import pytest
 
 from tests.support.nouns import SHA
 
-MARKER = {"api_url": "https://api.github.com", "repository": "octo-org/sales", "commit": SHA}
+MARKER = {
+    "airflow": "https://airflow.example.com",
+    "api_url": "https://api.github.com",
+    "repository": "octo-org/sales",
+    "commit": SHA,
+}
 
 
 def line(**changes: Any) -> str:
     """The line that the action writes, but for these changes."""
-    return f"airflow-dag-run: {json.dumps({**MARKER, **changes}, separators=(',', ':'))}"
+    return f"airflow-dag-run: {json.dumps({**MARKER, **changes}, separators=(',', ':'), ensure_ascii=False)}"
 
 
 @pytest.mark.parametrize(
@@ -25,6 +30,7 @@ def line(**changes: Any) -> str:
         (f"Deployed by octocat\n{line()}\n[stopped because its workflow was cancelled]", None),
         (f"x {line()}\r\n{line(environment='a b')}", "a b"),
         (f"{'x' * (1000 - len(line()) - 1)}\n{line()}", None),
+        (line(environment="größe 🚀"), "größe 🚀"),
     ],
 )
 def test_a_marker(listener: Any, note: str, environment: str | None) -> None:
@@ -68,7 +74,21 @@ def test_a_marker(listener: Any, note: str, environment: str | None) -> None:
         line(repository=f"octo-org/{'x' * 101}"),
         line(api_url="ftp://api.github.com"),
         line(api_url="https://api.github.com/ x"),
-        line(api_url=f"https://{'x' * 201}"),
+        line(api_url=f"https://{'x' * 101}"),
+        line(airflow=None),
+        line(airflow=7),
+        line(airflow=["https://airflow.example.com"]),
+        line(airflow=""),
+        line(airflow="airflow.example.com"),
+        line(airflow="ftp://airflow.example.com"),
+        line(airflow="https://airflow.example.com/ x"),
+        line(airflow="https://airflow.example.com/\n"),
+        line(airflow='https://airflow.example.com/"'),
+        line(airflow="https://airflow.example.com\\"),
+        line(airflow="https://öirflow.example.com"),
+        line(airflow=f"https://{'x' * 201}"),
+        line().replace('"airflow":"https://airflow.example.com",', ""),
+        line(repository=f"{'o' * 41}/sales"),
         line().replace('"repository"', '"repo"'),
         f"\ud800\n{line()}",
         line(environment="\ud800"),

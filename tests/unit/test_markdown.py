@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
-from entrypoint.runner import harmless
+from entrypoint.runner import CONTROL, harmless
 from tests.support.markdown import hostile, read
 
 ESCAPES = ("\x1b[0m", "\x1b[1;31m", "\x1b]0;title\x07", "\x1b]", "\x1b[", "\x1b", "\x1b_", "\x1b(B")
@@ -36,7 +36,7 @@ terminal = st.lists(st.sampled_from((*ESCAPES, *FENCES)), max_size=12).map("".jo
 
 def one_line(text: str) -> str:
     """The text as one line of words, as a reader of a code span sees it."""
-    return " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split()) or "-"
+    return " ".join(re.sub(f"[{CONTROL}]", " ", text).split()) or "-"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_prose_of_markup(text: str) -> None:
 def test_prose(text: str) -> None:
     """Whatever the text, it is a part of its sentence as it is: no markup, no link, no mention."""
     page = read(f"It said {prose(text)} here.")
-    line = " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split())
+    line = " ".join(re.sub(f"[{CONTROL}]", " ", text).split())
 
     assert [" ".join(shown.split()) for shown in page.prose] == [
         " ".join(f"It said {line} here.".replace("@", "@\u2060").split())
@@ -207,7 +207,7 @@ def test_folded(title: str, text: str) -> None:
 
     assert (begin, end) == (f"<details><summary>{title_shown}</summary>\n\n", "\n\n</details>")
     assert not re.search(r"[<>\n\r]|@\w", title_shown)
-    assert unescape(title_shown).split() == re.sub(r"[\x00-\x1f\x7f]", " ", title).replace("@", "@\u2060").split()
+    assert unescape(title_shown).split() == re.sub(f"[{CONTROL}]", " ", title).replace("@", "@\u2060").split()
     assert page.markup == ["html_block", "html_block"]
     assert page.prose == ["before", one_line(text), "after"]
 

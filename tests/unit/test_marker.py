@@ -14,11 +14,18 @@ from entrypoint.models import CANCELLED, stopped_note
 from tests.support.markdown import hostile
 from tests.support.nouns import SHA, a_run
 
-MARKER = Marker("https://api.github.com", "octo-org/sales", SHA, None)
-LINE = f'airflow-dag-run: {{"api_url":"https://api.github.com","repository":"octo-org/sales","commit":"{SHA}"}}'
+MARKER = Marker("https://airflow.example.com", "https://api.github.com", "octo-org/sales", SHA, None)
+LINE = (
+    'airflow-dag-run: {"airflow":"https://airflow.example.com","api_url":"https://api.github.com",'
+    f'"repository":"octo-org/sales","commit":"{SHA}"}}'
+)
 DEPLOYED = MARKER._replace(environment="production")
 LONGEST = MARKER._replace(
-    api_url=f"https://{'x' * 200}", repository=f"{'o' * 100}/{'r' * 100}", commit="f" * 64, environment="🚀" * 255
+    airflow=f"https://{'x' * 200}",
+    api_url=f"https://{'x' * 100}",
+    repository=f"{'o' * 40}/{'r' * 100}",
+    commit="f" * 64,
+    environment="🚀" * 255,
 )
 
 
@@ -33,9 +40,10 @@ def is_environment(text: str) -> bool:
 letters = st.characters(exclude_categories=["Cs"])
 markers = st.builds(
     Marker,
-    api_url=st.from_regex(r"https?://[\x21-\x7e]{1,200}", fullmatch=True),
+    airflow=st.from_regex(r"https?://[!#-\[\]-~]{1,200}", fullmatch=True),
+    api_url=st.from_regex(r"https?://[!#-\[\]-~]{1,100}", fullmatch=True),
     # GitHub has no owner and no repository that is called so.
-    repository=st.from_regex(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}", fullmatch=True).filter(
+    repository=st.from_regex(r"[A-Za-z0-9_.-]{1,40}/[A-Za-z0-9_.-]{1,100}", fullmatch=True).filter(
         lambda name: not {".", ".."} & set(name.split("/"))
     ),
     commit=st.from_regex(r"[0-9a-f]{40}|[0-9a-f]{64}", fullmatch=True),
@@ -46,7 +54,8 @@ markers = st.builds(
 def changed(**changes: object) -> str:
     """A line with other values."""
     values = MARKER._replace(environment="x")._asdict() | changes
-    return f"airflow-dag-run: {json.dumps({name: value for name, value in values.items() if value != '-'})}"
+    known = {name: value for name, value in values.items() if value != "-"}
+    return f"airflow-dag-run: {json.dumps(known, separators=(',', ':'), ensure_ascii=False)}"
 
 
 @pytest.mark.parametrize(
@@ -123,6 +132,18 @@ def test_a_marker_is_written_once() -> None:
         "airflow-dag-run: null",
         f"airflow-dag-run: {'[' * 980}",
         changed(commit="-"),
+        changed(airflow="-"),
+        changed(airflow=None),
+        changed(airflow=["https://airflow.example.com"]),
+        changed(airflow="airflow.example.com"),
+        changed(airflow="ftp://airflow.example.com"),
+        changed(airflow="https://"),
+        changed(airflow="https://airflow.example.com/ x"),
+        changed(airflow="https://airflow.example.com/\n"),
+        changed(airflow='https://airflow.example.com/"'),
+        changed(airflow="https://airflow.example.com\\"),
+        changed(airflow=f"https://{'x' * 201}"),
+        LINE.replace('"airflow":"https://airflow.example.com",', ""),
         changed(url="https://evil.example.com"),
         changed(context="ci / build"),
         changed(commit=7),
@@ -139,6 +160,9 @@ def test_a_marker_is_written_once() -> None:
         changed(api_url="ftp://api.github.com"),
         changed(api_url="https://api.github.com\r\nX: y"),
         changed(api_url="https://"),
+        changed(api_url=f"https://{'x' * 101}"),
+        changed(repository=f"{'o' * 41}/sales"),
+        changed(repository=f"octo-org/{'r' * 101}"),
         changed(environment=None),
         changed(environment=""),
         changed(environment="a\nb"),
@@ -151,6 +175,7 @@ def test_a_marker_is_written_once() -> None:
 def test_what_no_action_writes(note: str | None) -> None:
     """A note without a marker, with two, or with one that is forged, torn or not text is one without."""
     assert marker_in(note) is None
+    assert marker_in(changed()) == MARKER._replace(environment="x")
 
 
 @given(st.text(st.characters(), max_size=200))

@@ -197,7 +197,7 @@ def test_no_web_token(token: str | None, title: str) -> None:
         (answer(403, {"message": "The security token included in the request is expired"}), "is expired"),
         (answer(403, {"Message": "User: arn:aws:iam::1:user/u is not authorized"}), "is not authorized"),
         (answer(400, {"message": "Bad"}), "Bad"),
-        (answer(401, b"<html>No"), "<html>No"),
+        (answer(401, b"<html>No"), "answered 401 text/html"),
     ],
     ids=["expired", "not authorized", "400", "401"],
 )

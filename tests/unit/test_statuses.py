@@ -16,6 +16,8 @@ from tests.unit.script import Script, answer
 ROOT = "https://api.github.com/repos/octo-org/sales"
 PAGE = "https://airflow.example.com/dags/sales/runs/r1"
 OTHER = "https://airflow.example.com/dags/sales/runs/r2"
+THEIRS = "https://staging.example.com/dags/sales/runs/r1"
+"""The run of the same name in another Airflow."""
 SUBJECT = Subject("sales", "r1", PAGE)
 NAME = "airflow / sales"
 URL = f"{ROOT}/statuses/{SHA}"
@@ -67,6 +69,7 @@ def test_a_long_name(length: int) -> None:
         ([one(9, context="ci / build"), one(8, context=None)], None),
         ([one(9, "success"), one(8)], Last(9, "success", ours=True, about=PAGE)),
         ([one(9, page=OTHER), one(8)], Last(9, "pending", ours=False, about=OTHER)),
+        ([one(9, page=THEIRS), one(8)], Last(9, "pending", ours=False, about=THEIRS)),
         ([one(9, page=None)], Last(9, "pending", ours=False, about="")),
         ([one(9, "error")], Last(9, "failure", ours=True, about=PAGE)),
         # GitHub makes no difference between these names.
@@ -102,6 +105,7 @@ def test_many_statuses() -> None:
         ([one(9), one(7, page=OTHER)], None),
         ([one(9), one(8, page=OTHER), one(7)], OTHER),
         ([one(9, page=OTHER), one(8)], OTHER),
+        ([one(9), one(8, page=THEIRS), one(7)], THEIRS),
         ([one(9, page=OTHER, context="ci / build"), one(8)], None),
         ([], None),
     ],
@@ -171,7 +175,20 @@ def test_whether_it_may_be_written_is_not_guessed() -> None:
     ("page", "ours"),
     [
         (PAGE, True),
-        ("http://10.0.0.1:8080/airflow/dags/sales/runs/r1", True),
+        (THEIRS, False),
+        ("http://10.0.0.1:8080/airflow/dags/sales/runs/r1", False),
+        ("http://airflow.example.com/dags/sales/runs/r1", False),
+        ("https://airflow.example.com:8443/dags/sales/runs/r1", False),
+        ("https://airflow.example.com:443/dags/sales/runs/r1", True),
+        ("HTTPS://Airflow.Example.com/dags/sales/runs/r1", True),
+        ("https://airflow.example.com//dags/sales/runs/r1", True),
+        ("https://airflow.example.com/team/dags/sales/runs/r1", False),
+        ("https://airflow.example.com/dags/sales/runs/r1/dags/sales/runs/r1", False),
+        ("https://airflow.example.com.evil.example.com/dags/sales/runs/r1", False),
+        ("https://airflow.example.com@evil.example.com/dags/sales/runs/r1", False),
+        ("https://evil.example.com/https://airflow.example.com/dags/sales/runs/r1", False),
+        ("https://airflow.example.com:port/dags/sales/runs/r1", False),
+        ("https://staging.example.com/dags/sales/grid?dag_run_id=r1", False),
         ("https://airflow.example.com/dags/sales/grid?dag_run_id=r1", True),
         ("https://airflow.example.com/dags/sales/grid?x=1&dag_run_id=r1", True),
         ("https://airflow.example.com/dags/sales/grid?dag_run_id=r2", False),
@@ -185,19 +202,42 @@ def test_whether_it_may_be_written_is_not_guessed() -> None:
     ],
 )
 def test_whose_page(page: str, ours: bool) -> None:  # noqa: FBT001 - a table's column
-    """A page is this run's in either Airflow's form, whatever address the Airflow is known under."""
+    """A page is this run's in either Airflow's form, if it is of the Airflow that has the run, however that is written."""
     assert is_about(page, SUBJECT) is ours
 
 
-def test_whose_page_if_names_are_alike() -> None:
-    """A run that is called like its DAG, or like a part of the page, is not taken for another one."""
-    assert not is_about(OTHER, Subject("sales", "sales", ""))
-    assert not is_about(OTHER, Subject("sales", "runs", ""))
-    assert is_about(
-        "https://a.example.com/dags/gr%C3%B6%C3%9Fe%2F1/runs/m__2026-01-01T00%3A00%3A00%2B00%3A00",
-        Subject("größe/1", "m__2026-01-01T00:00:00+00:00", ""),
-    )
-    assert is_about(
-        "https://a.example.com/dags/sales/grid?dag_run_id=m__2026-01-01T00%3A00%3A00%2B00%3A00",
-        Subject("sales", "m__2026-01-01T00:00:00+00:00", ""),
-    )
+@pytest.mark.parametrize(
+    ("page", "dag_id", "run_id"),
+    [
+        (
+            "https://a.example.com/x/dags/gr%C3%B6%C3%9Fe%2F1/runs/m__2026-01-01T00%3A00%3A00%2B00%3A00",
+            "größe/1",
+            "m__2026-01-01T00:00:00+00:00",
+        ),
+        (
+            "https://a.example.com/x/dags/sales/grid?dag_run_id=m__2026-01-01T00%3A00%3A00%2B00%3A00",
+            "sales",
+            "m__2026-01-01T00:00:00+00:00",
+        ),
+        ("https://a.example.com/x/dags/runs/runs/runs", "runs", "runs"),
+        ("https://a.example.com/x/dags/dags/runs/grid", "dags", "grid"),
+        ("https://a.example.com/x/dags/grid/grid?dag_run_id=grid", "grid", "grid"),
+    ],
+)
+def test_whose_page_if_names_are_alike(page: str, dag_id: str, run_id: str) -> None:
+    """A run that is called like its DAG, or like a part of the page, or in need of escapes is not taken for another one."""
+    subject = Subject(dag_id, run_id, page)
+    assert subject.airflow == "https://a.example.com/x"
+    assert is_about(page, subject)
+    assert not is_about(OTHER, subject)
+    assert not is_about(page.replace("https://a.", "https://b."), subject)
+    for other in ("sales", "runs", "r1"):
+        assert not is_about(OTHER, Subject("sales", other, OTHER.replace("r2", other)))
+
+
+def test_a_run_without_a_page() -> None:
+    """A run whose own page is none has no Airflow, and nothing is its own, least of all what has no page either."""
+    nowhere = Subject("sales", "r1", "")
+    assert nowhere.airflow is None
+    assert not is_about("", nowhere)
+    assert not is_about(PAGE, nowhere)

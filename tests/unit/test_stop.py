@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.errors import AirflowUnreachable, Forbidden
-from entrypoint.gate.stop import STAYS, STAYS_AWAY, stop
+from entrypoint.errors import AirflowUnreachable, Forbidden, Unauthorized
+from entrypoint.gate.stop import ONCE_MORE, STAYS, STAYS_AWAY, Stop, stop
 from entrypoint.models import CANCELLED, DagRun
 from tests.support.nouns import ManyTasks, a_task
 from tests.support.scripted import Bench, Script
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.support.virtual import VirtualTime
 
 DOWN = AirflowUnreachable("down", "", "")
+DENIED, REFUSED = Forbidden("no", "", ""), Unauthorized("who", "", "")
 
 
 def run(state: Any, note: str = "") -> DagRun:
@@ -49,12 +50,12 @@ class Stoppable:
 
 def stopped(
     looks: list[Any], fails: list[Any], tasks: list[Any] = [()] * 99, *, last: DagRun | None = None, once: bool = False
-) -> tuple[DagRun | None, bool, VirtualTime, int]:
-    """Stop through these answers; return run, whether confirmed, the clock, and how often the run was failed."""
+) -> tuple[Stop, VirtualTime, int]:
+    """Stop through these answers; return what came of it, the clock, and how often the run was failed."""
     bench = Bench()
     airflow: Any = Stoppable(Script(looks), Script(fails), Script(tasks))
-    seen, confirmed = stop(airflow, "sales", "r1", bench.patience, last=last, once=once, until=bench.time.now + 50)
-    return seen, confirmed, bench.time, airflow.fail.calls
+    end = stop(airflow, "sales", "r1", bench.patience, last=last, once=once, until=bench.time.now + 50)
+    return end, bench.time, airflow.fail.calls
 
 
 @pytest.mark.parametrize(
@@ -65,18 +66,24 @@ def stopped(
         ([RUNNING, FAILED, RUNNING] + [FAILED] * 99, [FAILED, FAILED], FAILED, 2),  # comes back to life
         ([RUNNING, SUCCESS] + [FAILED] * 99, [FAILED, FAILED], FAILED, 2),  # overwritten by the scheduler
         ([OVERWRITTEN] + [FAILED] * 99, [FAILED], FAILED, 1),  # overwritten before this process began
+        ([RUNNING, RUNNING, SUCCESS] + [FAILED] * 99, [DOWN, DENIED, FAILED], FAILED, 3),  # which of us ended it?
         ([DOWN, RUNNING, DOWN] + [FAILED] * 99, [FAILED], FAILED, 1),
         ([RUNNING, RUNNING] + [FAILED] * 99, [DOWN, FAILED], FAILED, 2),  # the order was lost
         ([None, RUNNING] + [FAILED] * 99, [FAILED], FAILED, 1),  # its trigger was still on the way
         ([SUCCESS], [], SUCCESS, 0),  # had ended by itself
+        ([RUNNING, SUCCESS], [DENIED], SUCCESS, 1),  # ended by itself after an order that was refused
+        ([FAILED] * 99, [], FAILED, 0),  # the same
+        ([DENIED, REFUSED, RUNNING, DENIED] + [FAILED] * 99, [FAILED], FAILED, 1),  # a gateway's rule, that passes
+        ([RUNNING, RUNNING, RUNNING] + [FAILED] * 99, [DENIED, REFUSED, FAILED], FAILED, 3),
         ([None] * 99, [], None, 0),  # was never made
         ([RUNNING] + [None] * 99, [None], None, 1),  # deleted meanwhile
     ],
 )
 def test_what_airflow_does_meanwhile(looks: list[Any], fails: list[Any], end: DagRun | None, times_failed: int) -> None:
     """The run is failed as often as needed and no oftener, and the end is confirmed."""
-    seen, confirmed, _, failed = stopped(looks, fails)
-    assert (seen, confirmed, failed) == (end, True, times_failed)
+    found, _, failed = stopped(looks, fails)
+    assert (found.run, found.confirmed, failed) == (end, True, times_failed)
+    assert found.ours is (times_failed > 0 and end is not SUCCESS)
 
 
 @pytest.mark.parametrize(
@@ -86,45 +93,47 @@ def test_what_airflow_does_meanwhile(looks: list[Any], fails: list[Any], end: Da
         ([(a_task(state="running"),), ()], 2),
         ([(a_task(state="queued"),), DOWN, (a_task(state="success"), a_task(state="restarting")), ()], 3),
         ([Forbidden("no", "", "")], 1),
+        ([(a_task(state="running"),)] * 99, 1 + ONCE_MORE),  # a teardown
     ],
 )
 def test_a_task_that_goes_on_is_stopped_as_well(tasks: list[Any], times_failed: int) -> None:
     """A run counts as stopped when none of its tasks is at work any more, as far as the credential may know."""
-    seen, confirmed, _, failed = stopped([RUNNING] + [FAILED] * 99, [FAILED] * 9, tasks)
-    assert (seen, confirmed, failed) == (FAILED, True, times_failed)
+    found, _, failed = stopped([RUNNING] + [FAILED] * 99, [FAILED] * 9, tasks)
+    assert (found.run, found.confirmed, failed) == (FAILED, True, times_failed)
 
 
 def test_a_stop_is_believed_only_after_a_while() -> None:
     """A run must stay failed, and a missing one stay away, before that counts."""
-    assert stopped([RUNNING] + [FAILED] * 99, [FAILED])[2].now >= 1000 + STAYS
-    assert stopped([None] * 99, [])[2].now >= 1000 + STAYS_AWAY
+    assert stopped([RUNNING] + [FAILED] * 99, [FAILED])[1].now >= 1000 + STAYS
+    assert stopped([None] * 99, [])[1].now >= 1000 + STAYS_AWAY
 
 
 def test_without_time_the_first_answer_is_believed() -> None:
     """In the seconds of a cancel a run that was alive is failed at once, with one request."""
-    seen, confirmed, time, failed = stopped([], [FAILED], last=RUNNING, once=True)
-    assert (seen, confirmed, failed, time.slept) == (FAILED, True, 1, [])
+    found, time, failed = stopped([], [FAILED], last=RUNNING, once=True)
+    assert (found, failed, time.slept) == (Stop(FAILED, confirmed=True, ours=True), 1, [])
 
 
 def test_without_time_a_run_that_is_on_its_way_is_waited_for() -> None:
     """A cancel during the trigger stops the run as soon as Airflow has made it, and never claims that there will be none."""
-    assert stopped([None, None, RUNNING], [FAILED], once=True)[:2] == (FAILED, True)
-    assert stopped([None] * 99, [], once=True)[2].now >= 1000 + STAYS_AWAY
+    assert stopped([None, None, RUNNING], [FAILED], once=True)[0] == Stop(FAILED, confirmed=True, ours=True)
+    assert stopped([None] * 99, [], once=True)[1].now >= 1000 + STAYS_AWAY
 
 
 @pytest.mark.parametrize("looks", [[DOWN] * 99, [RUNNING] * 99])
 def test_what_cannot_be_confirmed_is_not_claimed(looks: list[Any]) -> None:
     """An Airflow that is down or does not obey leaves the stop unconfirmed, at the deadline."""
-    seen, confirmed, time, _ = stopped(looks, [DOWN] * 99)
-    assert not confirmed
+    found, time, _ = stopped(looks, [DOWN] * 99)
+    assert (found.confirmed, found.fault) == (False, DOWN)
     assert time.now == 1050
-    assert seen in (None, RUNNING)
+    assert found.run in (None, RUNNING)
 
 
 def test_a_missing_permission_is_told() -> None:
-    """Asking again would not help."""
-    with pytest.raises(Forbidden):
-        stopped([RUNNING], [Forbidden("no", "", "")])
+    """It may be a gateway's rule that passes; what stays to the end is told."""
+    found, time, _ = stopped([RUNNING] * 99, [DENIED] * 99)
+    assert found == Stop(RUNNING, confirmed=False, ours=False, fault=DENIED)
+    assert time.now == 1050
 
 
 def test_the_mark_is_written_until_it_is_there() -> None:
@@ -140,7 +149,5 @@ def test_a_success_of_a_run_that_this_step_has_stopped_is_none() -> None:
     """The scheduler made it, before the post stage began: the run is stopped once more."""
     bench = Bench()
     airflow: Any = Stoppable(Script([SUCCESS] + [FAILED] * 99), Script([FAILED]), Script([()] * 99))
-    seen, confirmed = stop(
-        airflow, "sales", "r1", bench.patience, last=None, once=False, until=bench.time.now + 50, ours=True
-    )
-    assert (seen, confirmed, airflow.fail.calls) == (FAILED, True, 1)
+    found = stop(airflow, "sales", "r1", bench.patience, last=None, once=False, until=bench.time.now + 50, ours=True)
+    assert (found, airflow.fail.calls) == (Stop(FAILED, confirmed=True, ours=True), 1)

@@ -14,6 +14,7 @@ from entrypoint.evidence import Frame, Raised
 from entrypoint.models import Blocker, Failure, Outcome, Result, TaskInstance
 from entrypoint.report.gantt import MOST_BARS
 from entrypoint.report.summary import summary
+from entrypoint.runner import CONTROL
 from tests.support.markdown import Page, hostile, read
 from tests.support.nouns import RUN_URL, SHA, START, a_context, a_request, a_run, a_task, an_outcome
 
@@ -75,7 +76,7 @@ def facts(seen: Page) -> dict[str, str]:
 
 def one_line(text: str) -> str:
     """The text as a reader of a code span sees it."""
-    return " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split()) or "-"
+    return " ".join(re.sub(f"[{CONTROL}]", " ", text).split()) or "-"
 
 
 def a_failure(text: str = "cannot join", **changes: Any) -> Failure:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.inputs import Wrong
-from entrypoint.urls import base_url, token_url
+from entrypoint.urls import base_url, canonical, token_url
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -102,6 +102,40 @@ def test_any_base_url_is_understood_or_refused(text: str) -> None:
     assert not url.endswith(("/", "/home", "/api/v1", "/api/v2"))
     assert not set(url) & set(" ?#@\\") - set(parts.path)
     assert base_url(url) == url
+    assert canonical(canonical(url)) == canonical(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "form"),
+    [
+        ("https://airflow.example.com", "https://airflow.example.com"),
+        ("HTTPS://Airflow.Example.com", "https://airflow.example.com"),
+        ("https://airflow.example.com/", "https://airflow.example.com"),
+        ("https://airflow.example.com:443//", "https://airflow.example.com"),
+        ("https://airflow.example.com:", "https://airflow.example.com"),
+        ("http://airflow.example.com:80", "http://airflow.example.com"),
+        ("https://airflow.example.com:80", "https://airflow.example.com:80"),
+        ("http://airflow.example.com:443", "http://airflow.example.com:443"),
+        ("http://localhost:8080/", "http://localhost:8080"),
+        ("http://airflow.example.com", "http://airflow.example.com"),
+        # Capitals in a path make a difference, and so may anything else in there.
+        ("https://Example.com/Team/airflow/", "https://example.com/Team/airflow"),
+        ("https://example.com//a%2Fb//c", "https://example.com//a%2Fb//c"),
+        ("http://[::1]:8080/a", "http://[::1]:8080/a"),
+        ("https://[2001:DB8::1]:443", "https://[2001:db8::1]"),
+        ("https://airflow.example.com.", "https://airflow.example.com."),
+    ],
+)
+def test_canonical(url: str, form: str) -> None:
+    """Two addresses of one Airflow have one form, and two of two Airflows have two."""
+    assert canonical(url) == form
+
+
+@pytest.mark.parametrize("url", ["https://[", "https://airflow.example.com:port", "https://airflow.example.com:99999"])
+def test_no_canonical_form(url: str) -> None:
+    """What is no URL has none."""
+    with pytest.raises(ValueError, match=r"Invalid IPv6 URL|[Pp]ort"):
+        canonical(url)
 
 
 @pytest.mark.parametrize(

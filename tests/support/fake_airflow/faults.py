@@ -25,6 +25,7 @@ class Fault(Enum):
     TRUNCATED = auto()  # the head announces more bytes than the body has, then the connection is closed
     TRUNCATED_JSON = auto()  # good HTTP, the JSON cut in half
     HTML_200 = auto()  # a log-in page with status 200
+    HTML_404 = auto()  # a gateway's page, where it does not know Airflow yet
     HTML_500 = auto()
     HTML_502 = auto()  # 502 to 504: a gateway's pages
     HTML_503 = auto()
@@ -76,6 +77,7 @@ def _raw(header: str, body: bytes) -> Answer:
 
 _FIXED = {
     Fault.HTML_200: page(200, "Sign in"),
+    Fault.HTML_404: page(404, "404 Not Found"),
     Fault.HTML_500: page(500, "Ooops!"),
     Fault.HTML_502: page(502, "502 Bad Gateway"),
     Fault.HTML_503: page(503, "503 Service Temporarily Unavailable"),

@@ -145,6 +145,11 @@ class FakeAirflow(Scripting):
         with self._lock:
             self._rules.append(Rule(fault, on, when, times, skip, retry_after, to or f"{self.url}/login/?next=%2Fhome"))
 
+    def mend(self) -> None:
+        """Nothing goes wrong any more."""
+        with self._lock:
+            self._rules.clear()
+
     def echo(
         self, on: tuple[str, str], status: int, content_type: str = JSON, *, after: str = "", times: int = 1
     ) -> None:
