@@ -37,7 +37,9 @@ def canonical(url: str) -> str:
         ValueError: it is no URL.
     """
     parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it does not lead to a host")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     usual = parts.port is None or parts.port == {"http": 80, "https": 443}.get(parts.scheme)
     return f"{parts.scheme}://{host}{'' if usual else f':{parts.port}'}{parts.path.rstrip('/')}"
 

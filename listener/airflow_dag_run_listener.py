@@ -196,9 +196,8 @@ def read_access() -> Access:
     try:
         places = tuple(map(canonical, filter(None, airflow if isinstance(airflow, list) else [airflow])))
     except (ValueError, TypeError, AttributeError):
-        raise GivenUpError(
-            f"airflow_url in the extra of the connection {CONNECTION} is no URL, nor a list of some"
-        ) from None
+        name = f"airflow_url in the extra of {CONNECTION}" if extra.get("airflow_url") else "Airflow's own base_url"
+        raise GivenUpError(f"{name} is no URL, nor a list of some") from None
     if not connection.password:
         raise GivenUpError(f"the connection {CONNECTION} has no password")
     host = (connection.host or "https://api.github.com").rstrip("/")
@@ -222,7 +221,9 @@ def _base_url() -> str:
 def canonical(url: str) -> str:
     """Return a base URL so that two of one place are equal. Raises ValueError: it is none."""
     parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it does not lead to a host")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     usual = parts.port is None or parts.port == {"http": 80, "https": 443}.get(parts.scheme)
     return f"{parts.scheme}://{host}{'' if usual else f':{parts.port}'}{parts.path.rstrip('/')}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import json
+import re
 import socket
 import time
 from typing import TYPE_CHECKING, Literal
@@ -66,7 +67,7 @@ def test_before_prevents_the_effect_and_after_does_not(
 ) -> None:
     """A fault before the request took effect leaves no run behind, one after it leaves the run."""
     fake.fault(fault, on=("POST", "/dagRuns"), when=when)
-    with contextlib.suppress(requests.RequestException):
+    with contextlib.suppress(requests.RequestException, ValueError):  # what requests makes of the odd ones
         trigger(fake, patience=0.1 if fault is Fault.HANG else SOON)
     await_record(fake, 1)
     assert [run.run_id for run in fake.runs("nightly_sales")] == (["r1"] if when == "after" else [])
@@ -140,6 +141,8 @@ def test_truncated_json_is_good_http(fake: FakeAirflow, when: Literal["before", 
     ("fault", "status"),
     [
         (Fault.HTML_200, 200),
+        (Fault.HTML_403, 403),
+        (Fault.HTML_404, 404),
         (Fault.HTML_500, 500),
         (Fault.HTML_502, 502),
         (Fault.HTML_503, 503),
@@ -153,6 +156,39 @@ def test_pages_are_html(fake: FakeAirflow, fault: Fault, status: int) -> None:
     answer = trigger(fake)
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
     assert answer.text.startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("fault", "sent"),
+    [
+        (Fault.REDIRECT_LATIN, rb"HTTP/1.1 302 .*\r\nLocation: /caf\xe9\r\n"),
+        (Fault.REDIRECT_NOWHERE, rb"HTTP/1.1 302 .*\r\nLocation: http://\[HOST\]/login\r\n"),
+        (Fault.NEGATIVE_CHUNK, rb"HTTP/1.1 200 .*\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n"),
+        (Fault.ABSURD_LENGTH, rb"HTTP/1.1 200 .*\r\nContent-Length: 9{30}\r\n\r\n\{\}"),
+        (Fault.UNKNOWN_CHARSET, rb"HTTP/1.1 200 .*charset=klingon.*\r\n\r\n\xff"),
+        (Fault.HUGE, rb"HTTP/1.1 200 .*\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b"),
+        (Fault.TOO_MANY_DAY, rb"HTTP/1.1 429 .*\r\nRetry-After: 86400\r\n"),
+        (Fault.JSON_401, rb"HTTP/1.1 401 .*\{"),
+        (Fault.JSON_403, rb"HTTP/1.1 403 .*\{"),
+        (Fault.CACHED_404, rb"HTTP/1.1 404 .*The DagRun was not found"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_odd_answers_are_sent_as_they_are(fake: FakeAirflow, fault: Fault, sent: bytes) -> None:
+    """What an HTTP library may stumble over arrives byte for byte."""
+    fake.fault(fault)
+    assert re.match(sent, raw_get(fake), re.DOTALL)
+
+
+def test_drip_goes_on_and_on(fake: FakeAirflow) -> None:
+    """DRIP sends a byte now and then, and does not end by itself."""
+    fake.fault(Fault.DRIP)
+    address = urlsplit(fake.url)
+    with socket.create_connection((address.hostname, address.port), timeout=SOON) as connection:
+        connection.sendall(f"GET {fake.api}/version HTTP/1.1\r\nHost: airflow\r\n\r\n".encode())
+        pieces = [connection.recv(65536) for _ in range(4)]
+    assert all(pieces)
+    assert sum(map(len, pieces)) < 1000
 
 
 def test_too_many_names_seconds(fake: FakeAirflow) -> None:

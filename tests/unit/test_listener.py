@@ -135,8 +135,7 @@ def test_a_wrong_address(listener: Any, wrong: Any) -> None:
     """What is no URL, nor a list of URLs, is said by its name, and not tried again; least of all is it any Airflow."""
     with pytest.raises(listener.GivenUpError) as caught:
         access(listener, {**GIVEN, "extra": {**REPOSITORIES, "airflow_url": wrong}})
-    said = "airflow_url in the extra of the connection airflow_dag_run_github is no URL, nor a list of some"
-    assert str(caught.value) == said
+    assert str(caught.value) == "airflow_url in the extra of airflow_dag_run_github is no URL, nor a list of some"
 
 
 def test_no_connection(listener: Any) -> None:

@@ -131,10 +131,22 @@ def test_canonical(url: str, form: str) -> None:
     assert canonical(url) == form
 
 
-@pytest.mark.parametrize("url", ["https://[", "https://airflow.example.com:port", "https://airflow.example.com:99999"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://[",
+        "https://airflow.example.com:port",
+        "https://airflow.example.com:99999",
+        "airflow.example.com",
+        "//airflow.example.com",
+        "https:///dags",
+        "ftp://airflow.example.com",
+        "",
+    ],
+)
 def test_no_canonical_form(url: str) -> None:
     """What is no URL has none."""
-    with pytest.raises(ValueError, match=r"Invalid IPv6 URL|[Pp]ort"):
+    with pytest.raises(ValueError, match=r"Invalid IPv6 URL|[Pp]ort|host"):
         canonical(url)
 
 
