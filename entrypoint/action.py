@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from entrypoint.connection import BEFORE_TRIGGER
 from entrypoint.deploy import Deploy
-from entrypoint.errors import ActionError, AirflowSilent, DagLost, DagNotFound, InvalidConf, RunNotFound, TriggerUnclear
+from entrypoint.errors import (
+    ActionError,
+    AirflowSilent,
+    DagLost,
+    DagNotFound,
+    Forbidden,
+    InvalidConf,
+    RunNotFound,
+    TriggerUnclear,
+    Unauthorized,
+)
 from entrypoint.explain import Explainer
+from entrypoint.gate.deployment import keep_moving
 from entrypoint.gate.existing import Todo, plan, require_ours, require_same, take_over
 from entrypoint.gate.extras import Extras
-from entrypoint.gate.identity import derive_note, made_by
+from entrypoint.gate.identity import made_by, whole_note
 from entrypoint.gate.stop import stop
 from entrypoint.gate.trigger import prepare, trigger
 from entrypoint.gate.verdict import has_red_tasks, judge
@@ -97,7 +108,7 @@ class Gate:
     def _story(self) -> None:
         self._deploy.require_known()
         left = self._deploy.left()
-        self._airflow = airflow = self._line.open(max(BEFORE_TRIGGER, left), unexpected=left > 0)
+        self._airflow = airflow = self._line.open(max(BEFORE_TRIGGER, left), unexpected=left > 0, allowed=left > 0)
         if self._settings.report_to != "none":
             # Nobody else should wait for a trigger while this is loaded.
             from entrypoint.detach import Detach  # noqa: PLC0415
@@ -143,7 +154,7 @@ class Gate:
         request = self.outcome.request
         assert request is not None  # noqa: S101 - set from the start
         airflow.check(request)
-        note = request.note or derive_note(self._context)
+        note = whole_note(request.note, self._settings.run_id, self._context)
         request = request._replace(note=self._detach.note(note) if self._detach else note)
         look = partial(airflow.get_run, request.dag_id, request.run_id)
         run = self._before_trigger(look)
@@ -155,7 +166,7 @@ class Gate:
         self._learn(run=run, created=created, run_url=airflow.run_url(run.dag_id, run.run_id))
         self._deploy.require(run)
         if not created:
-            run = self._take_over(airflow, run, request)
+            run = self._take_over(airflow, explain, run, request)
         self._console.found(self.outcome)
         return run
 
@@ -166,37 +177,60 @@ class Gate:
                 f"Airflow knows no run {request.run_id} of {request.dag_id}, and trigger is false.",
                 "Check run_id, and that the job which triggers the run has finished before this one.",
             )
+
+        def send() -> tuple[DagRun, bool]:
+            self._become_answerable()
+            until, once = self._start_timeout(), self._deploy.left() <= 0
+            return trigger(airflow, request, self._patience, until=until, once=once, ours=self._may_be_ours)
+
+        try:
+            run, created = self._once_deployed(airflow, explain, send)
+        except TriggerUnclear:
+            self._learn(run_url=airflow.run_url(request.dag_id, request.run_id))
+            raise
+        if not created and not self._is_ours(run):
+            # Another workflow was faster, and is answerable for it.
+            self._answerable = False
+        elif created:
+            self._line.runner.save_state("CREATED", "true")
+        return run, created
+
+    def _once_deployed(self, airflow: Airflow, explain: Explainer, send: Callable[[], T]) -> T:
+        """Return what `send` returns once Airflow has the code, if that is waited for, and would run it."""
         while True:
             self._deploy.arrive(explain.extras, explain.relevant)
             try:
                 self._prepare(airflow)
-                self._become_answerable()
-                until, once = self._start_timeout(), self._deploy.left() <= 0
-                run, created = trigger(airflow, request, self._patience, until=until, once=once)
-                break
-            except (DagNotFound, DagLost) as lack:
-                if not self._deploy.lost_again(lack):
+                return send()
+            except (DagNotFound, DagLost, InvalidConf, Unauthorized, Forbidden) as lack:
+                if not self._deploy.goes_on(lack):
                     raise
-            except TriggerUnclear:
-                self._learn(run_url=airflow.run_url(request.dag_id, request.run_id))
-                raise
-        if not created and not made_by(run, self._settings.run_id, self._context):
-            # Another workflow was faster, and is answerable for it.
-            self._answerable = False
-            self._line.runner.end_stage()
-        return run, created
 
-    def _take_over(self, airflow: Airflow, run: DagRun, request: RunRequest) -> DagRun:
+    def _is_ours(self, run: DagRun) -> bool:
+        return made_by(run, self._settings.run_id, self._context)
+
+    def _may_be_ours(self, run: DagRun) -> bool:
+        # Where Airflow knows no notes, nothing tells.
+        return "note" in run.untold or self._is_ours(run)
+
+    def _take_over(self, airflow: Airflow, explain: Explainer, run: DagRun, request: RunRequest) -> DagRun:
         todo: Todo = "wait"
         if self._settings.trigger:
             require_same(run, request)
             if not self._settings.run_id:
                 require_ours(run, self._context)
             todo = plan(run, self._settings.if_run_exists)
-        if todo != "wait" or not run.ended:
+        if todo != "wait" and self._settings.wait_for_dag:
+            self._once_deployed(airflow, explain, lambda: None)
+        elif todo != "wait":
             self._prepare(airflow)
-        if todo != "wait" or (not run.ended and made_by(run, self._settings.run_id, self._context)):
+        elif not run.ended:
+            # Whatever runs has its code already.
+            self._before_trigger(partial(keep_moving, airflow, run.dag_id, self._settings.if_paused))
+        if todo != "wait" or (not run.ended and self._is_ours(run)):
             self._become_answerable()
+        elif not self._answerable:
+            self._line.runner.end_stage()
         run, taken_over = take_over(airflow, run, todo, self._patience, until=self._start_timeout())
         self._old_mark = taken_over != "attached" and run.cancelled
         told_apart = self._settings.run_id or self._context.job_path or self._context.system != "github"
@@ -207,9 +241,10 @@ class Gate:
         self._before_trigger(partial(prepare, airflow, self._settings.dag_id, self._settings.if_paused))
 
     def _before_trigger(self, look: Callable[[], T]) -> T:
-        """Return what is asked while nothing depends on it yet; what answers may be wrong only while a deployment goes on."""
+        """Return what is asked while nothing depends on it yet; it may be answered oddly only while a deployment goes on."""
         left = self._deploy.left()
-        return self._patience.read(look, until=self._line.allow(max(BEFORE_TRIGGER, left)), unexpected=left > 0)
+        until = self._line.allow(max(BEFORE_TRIGGER, left))
+        return self._patience.read(look, until=until, unexpected=left > 0, allowed=left > 0)
 
     def _become_answerable(self) -> None:
         """From here on a run exists, or may, that this step has to stop when it is cancelled.
@@ -241,7 +276,7 @@ class Gate:
                 run, entered = wait(airflow, run, self._patience, times, meanwhile=seen, due=explain.due)
             except AirflowSilent:
                 # It may come back, and the run is to be stopped once its time is over.
-                if settings.on_timeout == "cancel":
+                if settings.on_timeout == "cancel" and (self._answerable or self._is_ours(self.outcome.run or run)):
                     self._stop(airflow, once=False, until=self._line.allow(AT_THE_END))
                 raise
             now = self._clock()
@@ -275,7 +310,7 @@ class Gate:
             return run
         try:
             look = partial(airflow.get_run, run.dag_id, run.run_id)
-            return self._patience.read(look, until=self._line.until) or run
+            return self._patience.read(look, until=self._line.until, allowed=True) or run
         except ActionError:
             return run
 
@@ -284,7 +319,7 @@ class Gate:
     def _time_is_over(self, airflow: Airflow, explain: Explainer, run: DagRun) -> None:
         """Say why the run may be stuck, and stop it if that is wanted."""
         self._learn(blockers=explain.stuck(run, self.outcome.tasks))
-        if self._settings.on_timeout == "cancel":
+        if self._settings.on_timeout == "cancel" and (self._answerable or self._is_ours(run)):
             self._stop(airflow, once=False, until=self._line.allow(AT_THE_END))
         else:
             self._learn(stopped="left")
@@ -304,8 +339,12 @@ class Gate:
         request, last = self.outcome.request, self.outcome.run
         assert request is not None  # noqa: S101 - set from the start
         self._learn(stopped="unconfirmed", run_url=airflow.run_url(request.dag_id, request.run_id))
-        self._console.stopping(request.run_id)
+        if not once:
+            self._console.stopping(request.run_id)
         end = stop(airflow, request.dag_id, request.run_id, self._patience, last=last, once=once, until=until)
+        if once:
+            # Not before: a reader that does not read must not keep the order back.
+            self._console.stopping(request.run_id)
         self._learn(run=end.run or last, stop_fault=end.fault)
         # A run that is not there yet may still be on its way: only the post stage has the time to find out.
         if end.confirmed and end.run is not None:

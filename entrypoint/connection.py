@@ -113,5 +113,6 @@ class Connection:
             self._settings.access.tls,
             present=present,
             read_timeout=lambda: min(self._longest, max(1.0, self.left())),
+            left=self.left,
             trace=self.runner.debug,
         )

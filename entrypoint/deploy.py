@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING
 
 from entrypoint.connection import BEFORE_TRIGGER, TO_EXPLAIN
 from entrypoint.elsewhere.commits import NoHistory
-from entrypoint.errors import AirflowUnreachable, InvalidInputs, Mistake, UnexpectedAnswer
+from entrypoint.errors import (
+    AirflowUnreachable,
+    Forbidden,
+    InvalidConf,
+    InvalidInputs,
+    Mistake,
+    Unauthorized,
+    UnexpectedAnswer,
+)
+from entrypoint.gate.belief import Refusals
 from entrypoint.gate.commit import require_commit
-from entrypoint.gate.deployment import AFTERWARDS, Deployment
+from entrypoint.gate.deployment import AFTERWARDS, Deployment, is_about_the_dag
 from entrypoint.gate.trigger import BETWEEN_LOOKS, refuse_paused
 from entrypoint.github.api import Repository
 from entrypoint.github.commits import GitHubCommits
@@ -44,6 +53,7 @@ class Deploy:
         self._line = line
         self._until = line.clock() + settings.wait_for_dag
         self._code: Deployment | None = None
+        self._refusals = Refusals()
         self._commits = (
             GitHubCommits(Repository(context.api_url, context.repository, settings.github_token, line.wire))
             if context.api_url
@@ -86,10 +96,17 @@ class Deploy:
             )
         self._code.wait(self.left())
 
-    def lost_again(self, lack: ActionError) -> bool:
-        """Return, after a pause, whether it is worth another look that the DAG is gone which was there a moment ago."""
-        left = self.left()
-        if left <= 0:
+    def goes_on(self, lack: ActionError) -> bool:
+        """Return, after a pause, whether it is worth another try while the deployment may still be under way.
+
+        The DAG that was there a moment ago may be gone for some looks; and a refusal must have been said for a while.
+        """
+        now, left = self._line.clock(), self.left()
+        passes = not isinstance(lack, InvalidConf) or is_about_the_dag(lack)
+        if isinstance(lack, (Unauthorized, Forbidden)):
+            self._refusals.one_more(now)
+            passes = not self._refusals.believed(now)
+        if left <= 0 or not passes:
             return False
         self._line.patience.progress.lacking(lack, left)
         self._line.patience.sleep(min(self._line.patience.about(BETWEEN_LOOKS), left))

@@ -129,7 +129,7 @@ class Detach:
             if self._settings.trigger and (rival := self._read(partial(target.rival, self._since))):
                 raise self._taken(target.name, rival, "This one was triggered all the same.")
             look = partial(airflow.get_run, run.dag_id, run.run_id)
-            run = self._read(look) or run
+            run = self._read(look, allowed=True) or run
         state: State = "pending"
         if run.ended:
             end: State = "success" if run.state == "success" and not run.cancelled else "failure"
@@ -168,7 +168,7 @@ class Detach:
     def _mark(self, airflow: Airflow, run: DagRun) -> None:
         """Put the marker into the note of a run that somebody else made."""
         try:
-            self._read(partial(airflow.set_note, run, noted(run.note, self._marker)))
+            self._read(partial(airflow.set_note, run, noted(run.note, self._marker)), allowed=True)
         except Forbidden as error:
             raise Forbidden(
                 "The DAG run cannot be marked for Airflow's listener",
@@ -235,5 +235,5 @@ class Detach:
         failed = extras.ask(Feature.TASKS, look, None) if run.state == "failed" else None
         return ended_as(run, [task.name for task in failed.instances] if failed else [])
 
-    def _read(self, look: Callable[[], T]) -> T:
-        return self._line.patience.read(look, until=self._line.until)
+    def _read(self, look: Callable[[], T], *, allowed: bool = False) -> T:
+        return self._line.patience.read(look, until=self._line.until, allowed=allowed)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from entrypoint.errors import ActionError, Forbidden, fault_of_ours, shortened
+from entrypoint.errors import ActionError, Forbidden, GatewayRefused, fault_of_ours, shortened
 from entrypoint.gate.diagnosis import diagnose
 from entrypoint.gate.extras import Feature
 from entrypoint.gate.pace import median, usual
@@ -63,7 +63,8 @@ class Explainer:
 
     @property
     def turned_off(self) -> tuple[str, ...]:
-        """A sentence for each feature whose permission is missing."""
+        """A sentence for each feature that was refused; what was not told yet is told now."""
+        self.extras.settle()
         return tuple(self.extras.turned_off.values())
 
     def refusal(self, error: ActionError) -> ActionError:
@@ -90,13 +91,21 @@ class Explainer:
         """Return the task instances as they are now, as far as they are reported; None if they cannot be read.
 
         `until`: moment on the clock up to which they are asked for, where the verdict depends on them.
+
+        Raises:
+            ActionError: they cannot be read, and the verdict depends on them.
         """
         look = partial(read_for_report, self._airflow, run)
-        if until is not None and Feature.TASKS not in self.extras.turned_off:
-            again = partial(self._line.patience.read, look, until=until)
-            tasks = self.extras.ask(Feature.TASKS, again, None, patient=True)
-        else:
+        if until is None:
             tasks = self.extras.ask(Feature.TASKS, look, None, patient=True)
+        else:
+            try:
+                # What was believed to be refused is looked at once more, and no longer.
+                allowed = Feature.TASKS not in self.extras.turned_off
+                tasks = self._line.patience.read(look, until=until, allowed=allowed)
+            except Exception as error:  # noqa: BLE001 - whatever it is, a green would be a guess
+                raise _unread(error if isinstance(error, ActionError) else fault_of_ours(error)) from None
+            self.extras.answered(Feature.TASKS)
         if tasks is not None:
             self._watch.saw(tasks)
         return tasks
@@ -135,19 +144,23 @@ class Explainer:
             ActionError: one is not there, is too large, or Airflow did not answer.
         """
         until = self._line.allow(FOR_REASONS)
-        patience = self._line.patience
+        look = partial(self._xcoms, run, tasks, whole=whole, until=until)
         try:
-            if tasks is not None and not whole:
-                look = partial(self._airflow.task_instances, run.dag_id, run.run_id)
-                tasks = patience.read(look, until=until).instances
-            return read_xcoms(self._airflow, run, self._settings.xcom, tasks, patience, until=until)
-        except Forbidden:
-            self.extras.turn_off(Feature.XCOM)
+            # As a whole: the way to one XCom is refused as that to the others.
+            return self._line.patience.read(look, until=until, allowed=True)
+        except Forbidden as refusal:
+            cause = refusal.__context__
+            self.extras.turn_off(Feature.XCOM, cause if isinstance(cause, Forbidden) else refusal)
         except ActionError as error:
             if needed:
                 raise
             self._line.console.not_told(Feature.XCOM.gives, error)
         return None
+
+    def _xcoms(self, run: DagRun, tasks: Tasks | None, *, whole: bool, until: float) -> dict[str, Any]:
+        if tasks is not None and not whole:
+            tasks = self._airflow.task_instances(run.dag_id, run.run_id).instances
+        return read_xcoms(self._airflow, run, self._settings.xcom, tasks, self._line.patience, until=until)
 
     def _guarded(self, what: str, explain: Callable[[], T], otherwise: D) -> T | D:
         """Return what `explain` returns, or `otherwise`: a fault of ours costs the explanation, and is told once."""
@@ -169,3 +182,16 @@ class Explainer:
         title = f"Log of {failure.task.name}{tries(failure.task)}: {shortened(failure.cause, _LONGEST_TITLE)}"
         if failure.log:
             self._line.console.log(title, failure.log, failure.left_out)
+
+
+def _unread(fault: ActionError) -> ActionError:
+    """Return the error for a success of which nobody knows whether tasks failed."""
+    hint = fault.hint
+    if isinstance(fault, Forbidden) and not isinstance(fault, GatewayRefused):
+        hint = f'Give the credential the permission "{Feature.TASKS.permission}".'
+    return ActionError(
+        "Whether tasks failed could not be read",
+        "Airflow calls the run a success, but fail_on_failed_tasks is true and its task instances could not be read. "
+        f"Last: {fault.title}. {fault.detail}",
+        f"{hint} Re-running this job reads them again: nothing runs again.".lstrip(),
+    )

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 BUDGET = 55.0
 """Seconds, connecting included: the other actions' post stages need theirs (runner.md 2.5)."""
 ONE_REQUEST = 15.0
+LONGEST_PAUSE = 5.0
+"""Seconds between two requests, whatever the server asks for: the budget is short, and nobody comes after it."""
 TO_SAY = 10.0
 """Seconds for finding out how a run is that is left alone."""
 
 
-def stop_what_is_left(outcome: Outcome, line: Connection, *, stopped: bool = False) -> Outcome:
+def stop_what_is_left(outcome: Outcome, line: Connection, *, stopped: bool = False, created: bool = False) -> Outcome:
     """Make sure that the run which the main stage left behind is stopped.
 
     Args:
@@ -32,12 +34,15 @@ def stop_what_is_left(outcome: Outcome, line: Connection, *, stopped: bool = Fal
         line: the connection, not opened yet.
         stopped: Airflow has taken the main stage's order to stop it, so that it is no success whatever it shows now.
 
+        created: Airflow has said that it made the run.
+
     Returns:
         The outcome with the run, if there is one, and what became of it.
     """
     request = outcome.request
     assert request is not None  # noqa: S101 - by this stage it is known
     until = line.clock() + BUDGET
+    line.patience.longest = LONGEST_PAUSE
     try:
         airflow = line.open(BUDGET, ONE_REQUEST, unexpected=True, allowed=True)
     except ActionError as error:
@@ -45,7 +50,17 @@ def stop_what_is_left(outcome: Outcome, line: Connection, *, stopped: bool = Fal
     outcome = outcome._replace(airflow_version=airflow.version, run_url=airflow.run_url(request.dag_id, request.run_id))
     line.console.stopping(request.run_id)
     line.allow(until - line.clock(), ONE_REQUEST)
-    end = stop(airflow, request.dag_id, request.run_id, line.patience, last=None, once=False, until=until, ours=stopped)
+    end = stop(
+        airflow,
+        request.dag_id,
+        request.run_id,
+        line.patience,
+        last=None,
+        once=False,
+        until=until,
+        ours=stopped,
+        made=created,
+    )
     if not end.confirmed:
         return outcome._replace(run=end.run, stop_fault=end.fault)
     if end.run is None:

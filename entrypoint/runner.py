@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from entrypoint.masking import masked
+from entrypoint.masking import ESCAPES, masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
 Level = Literal["error", "warning", "notice"]
 
-_ESCAPES = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[@-_]"
-)
-"""Escape sequences of terminals, in seven bits and in eight: colours, cursor, titles. GitLab's log obeys some of its own."""
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 """Control characters (C0, C1), what ends a line, and what turns the direction of text: as a class of characters."""
 _CONTROL = re.compile(f"[{CONTROL}]+")
@@ -30,7 +26,11 @@ _COMMAND = re.compile(r"##(?=[a-z]*\[)", re.IGNORECASE)
 
 def harmless(text: str) -> str:
     """Return the text as one line without secrets, escape sequences, control characters, and commands within a line."""
-    return _COMMAND.sub("## ", _CONTROL.sub(" ", _ESCAPES.sub("", masked(text))))
+    text = masked(text)
+    if _CONTROL.search(text):
+        # Masked again: what stood on both sides of an escape sequence or a line break may be a secret now.
+        text = masked(_CONTROL.sub(" ", ESCAPES.sub("", text)))
+    return _COMMAND.sub("## ", text)
 
 
 def printable(text: str) -> str:

@@ -49,6 +49,9 @@ FOR_POST = (
 )  # fmt: skip
 """What else the post stage needs. None of it is secret, so it is kept."""
 
+_LARGEST = 60_000
+"""Characters of a file that is kept."""
+
 _REQUEST = (
     "conf", "conf_file", "logical_date", "data_interval_start", "data_interval_end", "run_after", "partition_key", "note",
 )  # fmt: skip
@@ -147,9 +150,15 @@ def parse_settings(
 
 
 def for_post(inputs: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Return inputs from which the post stage knows what it needs, but for secrets: files may be gone by then."""
+    """Return inputs from which the post stage knows what it needs, but for secrets: files may be gone by then.
+
+    What is no path is left to the inputs, and so is a file that is too large: a variable may have 128 KiB on Linux.
+    """
     kept = {name: inputs.get(name, "") for name in FOR_POST}
-    kept |= {"ca_certificate": settings.access.tls.ca, "client_certificate": settings.access.tls.certificate}
+    tls = settings.access.tls
+    for name, text in (("ca_certificate", tls.ca), ("client_certificate", tls.certificate)):
+        is_path = kept[name] and "-----BEGIN" not in kept[name]
+        kept[name] = text if is_path and len(text) <= _LARGEST else ""
     if inputs.get("oidc_audience"):
         kept["client_id"] = inputs.get("client_id", "")
     return {name: text for name, text in kept.items() if text}

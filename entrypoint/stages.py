@@ -65,7 +65,8 @@ def post_stage() -> int:
         line = _line(settings, runner)
         if settings.on_cancel == "leave":
             return tell_what_is_left(left, line)
-        return stop_what_is_left(left, line, stopped=os.environ.get("STATE_STOPPED") == "true")
+        stopped, created = (os.environ.get(f"STATE_{name}") == "true" for name in ("STOPPED", "CREATED"))
+        return stop_what_is_left(left, line, stopped=stopped, created=created)
 
     return 0 if _stage(tidy_up).stopped in ("yes", "nothing", "left") else 1
 
@@ -91,14 +92,13 @@ def _stage(do: Callable[[Mapping[str, str], Context, Runner], Outcome]) -> Outco
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback, and never a green
         outcome = _failed(_fault_of_ours(error, runner), runner)
     # Not before: nobody should wait for a trigger while that is loaded which only its end needs.
-    from entrypoint.report.annotations import annotate  # noqa: PLC0415
     from entrypoint.report.publish import publish  # noqa: PLC0415
 
     try:
         publish(outcome, context, runner, write_summary=inputs.get("summary") not in FALSE)
-    except Exception as error:  # noqa: BLE001 - as above
-        outcome = _failed(_fault_of_ours(error, runner), runner)
-        annotate(outcome, runner)
+    except Exception as error:  # noqa: BLE001 - as above, but what the gate decided stands, and its outputs are written
+        with suppress(Exception):
+            runner.say(_fault_of_ours(error, runner).detail)
     return outcome
 
 

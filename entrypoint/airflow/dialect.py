@@ -23,7 +23,7 @@ Tasks = Literal["all"] | tuple[TaskInstance, ...]
 """Which task instances to clear: all, or the given ones."""
 
 
-_NEWER = ("data_interval_start", "data_interval_end", "run_after", "partition_key")
+_NEWER = ("data_interval_start", "data_interval_end", "run_after", "partition_key", "note")
 """Fields of a DAG run that not every Airflow shows."""
 
 
@@ -158,7 +158,7 @@ class Dialect:
         """See `Airflow`."""
         path, body = self._clearing(run_id, tasks)
         answer = self._send("POST", f"/dags/{segment(dag_id)}/{path}", {"dry_run": False, **body})
-        if answer.status == 404:
+        if answer.status == 404 and _is_airflows(answer):
             raise RunNotFound(
                 "The DAG run cannot be cleared",
                 f"{answer.source}: {answer.detail}",
@@ -207,9 +207,20 @@ class Dialect:
         )
 
 
+def require_note(answer: Answer, run: DagRun | None, note: str) -> None:
+    """Raise UnexpectedAnswer unless the run has this note now, or is gone, or this Airflow does not show notes."""
+    if run is not None and "note" not in run.untold and (run.note or "") != note:
+        raise answer.unexpected("the note is another one.")
+
+
+def _is_airflows(answer: Answer) -> bool:
+    """Whether an answer that something is not there is Airflow's own, and no gateway's."""
+    return isinstance(answer.body, dict) and "detail" in answer.body
+
+
 def dag_not_found(dag_id: str, answer: Answer) -> Exception:
     """Return the error for a 404 about a DAG: that there is none, or that this is not Airflow's own 404."""
-    if not isinstance(answer.body, dict) or "detail" not in answer.body:
+    if not _is_airflows(answer):
         return answer.unexpected("Airflow's own 404 looks different.")
     return DagNotFound(
         "Airflow has no such DAG",

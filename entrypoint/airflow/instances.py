@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.answers import moment_of, object_of, optional
 from entrypoint.airflow.dialect import Dialect, segment
+from entrypoint.errors import AirflowUnreachable
 from entrypoint.models import TaskInstance, TaskList
+from entrypoint.wire.answers import TRY_LATER
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 _SINCE = {"awaiting_input": (3, 3)}
 """States that an older Airflow does not have, and refuses to be asked for (airflow-3.md 5)."""
+MOST_PAGES = 500
+"""Answers that one list may take: 50,000 task instances, which is more than an Airflow 2's one answer can hold."""
 
 
 class Instances(Dialect):
@@ -44,17 +48,23 @@ class Instances(Dialect):
         if changed_since is not None and self._release >= (2, 11):
             params["updated_at_gte"] = changed_since.isoformat()
         tasks: dict[tuple[str, int], TaskInstance] = {}
-        offset, total, wanted = 0, 1, inf if most is None else most
-        while offset < min(total, max(wanted, 1)):
+        offset, total, wanted = 0, 0, inf if most is None else most
+        for number in range(MOST_PAGES):
+            if number and self._transport.left() <= 0:
+                raise _too_slow(len(tasks), total)
             limit = int(min(self.page, wanted - offset))
             answer, items, total = self._tasks_page(dag_id, run_id, **params, limit=limit, offset=offset)
+            known = len(tasks)
             for item in items:
                 task = self._task(answer, item, dag_id, run_id)
                 tasks[task.key] = task
-            if not items:
-                break
             offset += len(items)
-        return TaskList(tuple(tasks.values()), total)
+            if offset >= min(total, wanted):
+                return TaskList(tuple(tasks.values()), total)
+            # Half a list is none: what is missing may be what failed.
+            if len(tasks) == known:
+                raise answer.unexpected(f"of {total} task instances it gives {known} again and again.")
+        raise answer.unexpected(f"of {total} task instances {MOST_PAGES} answers hold only {len(tasks)}.")
 
     def _task(self, answer: Answer, item: Any, dag_id: str, run_id: str) -> TaskInstance:
         if not isinstance(item, dict) or not isinstance(item.get("task_id"), str):
@@ -82,3 +92,11 @@ class Instances(Dialect):
             raise self._forbidden(answer)
         body = object_of(answer, 200, {"task_instances": list, "total_entries": int})
         return answer, body["task_instances"], body["total_entries"]
+
+
+def _too_slow(read: int, total: int) -> AirflowUnreachable:
+    return AirflowUnreachable(
+        "Airflow gives the task instances too slowly",
+        f"Of {total} task instances {read} were read when the time for it was over.",
+        TRY_LATER,
+    )

@@ -10,12 +10,14 @@ import re
 from collections import deque
 from typing import Any
 
-from entrypoint.airflow.tracebacks import TracebackReader
+from entrypoint.airflow.tracebacks import TracebackReader, between_words
 from entrypoint.evidence import Frame, Raised, TaskLog
-from entrypoint.masking import masked
+from entrypoint.masking import masked, masked_end, masked_head
 
 _LONGEST_RAW = 524_288
 """Bytes of one line of the answer; what is longer is cut there."""
+_SHORTEST_HALF = 4
+"""Characters of a secret's beginning that is masked where a log ends without a line break: with fewer also words end."""
 _LONGEST = 2_000
 _TAIL = 131_072
 """Characters of one line, and of all lines that are kept."""
@@ -53,15 +55,17 @@ class LogReader:
         """Read on. Always True: the tail is at the end."""
         *lines, rest = (self._rest + chunk).split(b"\n")
         for line in lines:
-            self._line(line[:_LONGEST_RAW].decode("utf-8", "replace").rstrip("\r"))
-        # What is beyond the limit is dropped while it arrives.
-        self._rest = rest[:_LONGEST_RAW]
+            self._line(_decoded(line))
+        # What is beyond the limit is dropped while it arrives; one byte more tells that it was.
+        self._rest = rest[: _LONGEST_RAW + 1]
         return True
 
     def close(self) -> TaskLog:
         """Return what was read."""
         if self._rest:
-            self.take(b"\n")
+            # The log may have been broken off within this line.
+            rest, self._rest = self._rest, b""
+            self._line(masked_end(_decoded(rest).removesuffix("\ufffd"), _SHORTEST_HALF))
         if not self._written:
             return TaskLog(tuple(self._head), written=False)
         return TaskLog(tuple(self._tail), self._count - len(self._tail), self._raised(), self._last_error)
@@ -76,12 +80,12 @@ class LogReader:
         text = masked(text)
         if not self._written:
             # Where the log was looked for: worth a line only if there is none.
-            self._head = [*self._head, text[:_LONGEST]][:_LONGEST_HEAD]
+            self._head = [*self._head, between_words(text, _LONGEST)][:_LONGEST_HEAD]
             return
         for line in text.split("\n"):
             self._count += 1
-            self._tail.append(line[:_LONGEST])
-            self._size += min(len(line), _LONGEST)
+            self._tail.append(between_words(line, _LONGEST))
+            self._size += len(self._tail[-1])
             while len(self._tail) > self._keep or (self._size > _TAIL and len(self._tail) > 1):
                 self._size -= len(self._tail.popleft())
 
@@ -108,7 +112,7 @@ class TextLog(LogReader):
         # A process that was killed is reported with the level INFO, and had no time to raise.
         self._killed = _KILLED.match(message) is not None or self._killed
         if record["level"] in _SEVERE or _KILLED.match(message):
-            self._last_error = masked(message)[:_LONGEST]
+            self._last_error = between_words(masked(message), _LONGEST)
 
     def _raised(self) -> tuple[Raised, ...]:
         return () if self._killed else self._traceback.last
@@ -141,7 +145,7 @@ class JsonLog(LogReader):
         self._show(f"{stamp}{f'{level} - ' if level else ''}{event}")
         raised = _chain(entry.get("error_detail"))
         if level in _SEVERE and event.strip() and not self._settled:
-            self._last_error = masked(_with_details(event.strip(), entry))[:_LONGEST]
+            self._last_error = between_words(masked(_with_details(event.strip(), entry)), _LONGEST)
             self._last_raised, self._settled = raised, event == _ENDED
         if raised:
             for one in reversed(raised):
@@ -152,6 +156,12 @@ class JsonLog(LogReader):
 
     def _raised(self) -> tuple[Raised, ...]:
         return self._last_raised
+
+
+def _decoded(line: bytes) -> str:
+    """Return a line of the answer as text. It is masked before it is read only if it is cut: a secret may be like a key."""
+    text = line.decode("utf-8", "replace") if len(line) <= _LONGEST_RAW else masked_head(line, _LONGEST_RAW)
+    return text.rstrip("\r")
 
 
 def _is_mark(text: str) -> bool:
@@ -176,7 +186,7 @@ def _exception(item: dict[str, Any]) -> Raised:
     frames = item.get("frames")
     return Raised(
         kind=str(item.get("exc_type") or "Exception"),
-        text=masked(str(item.get("exc_value") or ""))[:_LONGEST],
+        text=between_words(masked(str(item.get("exc_value") or "")), _LONGEST),
         frames=tuple(
             Frame(frame["filename"], frame["lineno"], str(frame.get("name") or "?"))
             for frame in (frames if isinstance(frames, list) else [])[-_MOST_FRAMES:]

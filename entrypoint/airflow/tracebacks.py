@@ -38,7 +38,8 @@ class TracebackReader:
     @property
     def last(self) -> tuple[Raised, ...]:
         """The exception that was raised last, then what it was raised from, and so on."""
-        return tuple(reversed(self._chain))
+        # One more character is kept than is shown: it tells what was cut.
+        return tuple(one._replace(text=between_words(one.text, _LONGEST)) for one in reversed(self._chain))
 
     def line(self, text: str, *, begins: bool = False) -> None:
         """Read a line. `begins` says that it begins a new record of the log, which ends whatever went before."""
@@ -55,7 +56,7 @@ class TracebackReader:
             self._within(text, self._frames)
         elif self._chained and self._chain and text.strip() and text not in _LINKS:
             last = self._chain[-1]
-            self._chain[-1] = last._replace(text=masked(f"{last.text}\n{text}")[:_LONGEST])
+            self._chain[-1] = last._replace(text=masked(f"{last.text}\n{text}")[: _LONGEST + 1])
 
     def _within(self, text: str, frames: list[Frame]) -> None:
         if match := _FRAME.match(text):
@@ -64,10 +65,21 @@ class TracebackReader:
         elif text[:1] not in ("", " ", "\t") and (match := _EXCEPTION.match(text)):
             # The class alone, as Airflow 3 has it: Airflow 2 loads DAG files as modules with made-up names.
             self._chain.append(
-                Raised(match["kind"].rpartition(".")[2], masked(match["text"] or "")[:_LONGEST], tuple(frames))
+                Raised(match["kind"].rpartition(".")[2], masked(match["text"] or "")[: _LONGEST + 1], tuple(frames))
             )
             del self._chain[:-_MOST_RAISED]
             self._frames = None
+
+
+def between_words(text: str, limit: int) -> str:
+    """Return the beginning of a text, cut at a blank of its second half: a half word may be half a secret of the runner's.
+
+    Without a blank there it is cut anywhere, or nothing would be seen of it.
+    """
+    if len(text) <= limit:
+        return text
+    blank = max(text.rfind(one, limit // 2, limit + 1) for one in " \t\n")
+    return text[: blank if blank > 0 else limit]
 
 
 def read_traceback(text: str) -> tuple[Raised, ...]:

@@ -73,6 +73,10 @@ class Transport:
         self._headers = headers
         self._accepted: float | None = None
 
+    def left(self) -> float:
+        """Return the seconds until no further request is worth sending; whoever reads a list page by page asks for it."""
+        return self._wire.left()
+
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
         """Send a GET, which may be repeated. Raises as `send`."""
         return self.send("GET", path, params=params)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.answers import is_airflows, optional
-from entrypoint.airflow.dialect import not_supported, segment
+from entrypoint.airflow.dialect import not_supported, require_note, segment
 from entrypoint.airflow.insight import Insight
 from entrypoint.airflow.logs import TextLog
 from entrypoint.errors import ActionError, NotSupported
@@ -77,7 +77,9 @@ class V1(Insight):
     def set_note(self, run: DagRun, note: str) -> None:
         """See `Airflow`. Before 2.5 there are no notes (airflow-2.md 10)."""
         if self._release >= (2, 5):
-            self._send("PATCH", f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/setNote", {"note": note})
+            path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/setNote"
+            answer = self._send("PATCH", path, {"note": note})
+            require_note(answer, self._run_or_none(answer, run.dag_id, run.run_id), note)
 
     def _clearing(self, run_id: str, tasks: Tasks) -> tuple[str, dict[str, Any]]:
         if self._release < (2, 4):

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.answers import optional
-from entrypoint.airflow.dialect import not_supported, segment
+from entrypoint.airflow.dialect import not_supported, require_note, segment
 from entrypoint.airflow.insight import Insight
 from entrypoint.airflow.logs import JsonLog
 from entrypoint.airflow.states import StateLines
@@ -86,7 +86,8 @@ class V2(Insight):
 
     def set_note(self, run: DagRun, note: str) -> None:
         """See `Airflow`."""
-        self._patch_run(run, {"note": note})
+        answer = self._send("PATCH", f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}", {"note": note})
+        require_note(answer, self._run_or_none(answer, run.dag_id, run.run_id), note)
 
     def _clearing(self, run_id: str, tasks: Tasks) -> tuple[str, dict[str, Any]]:
         if isinstance(tasks, str):

@@ -24,6 +24,7 @@ class _System(NamedTuple):
     actor: tuple[str, ...]
     run_url: str = ""
     attempt: str = ""
+    step: str = ""
 
 
 _SYSTEMS = (
@@ -37,7 +38,7 @@ _SYSTEMS = (
     ),
     _System(
         "jenkins", "BUILD_TAG", "GIT_COMMIT", ("GIT_URL", "JOB_NAME"), "BUILD_ID", ("JOB_NAME",), ("BUILD_USER_ID",),
-        "BUILD_URL",
+        "BUILD_URL", step="STAGE_NAME",
     ),
 )  # fmt: skip
 NOBODY = "shell"
@@ -68,7 +69,7 @@ def read_context(environ: Mapping[str, str], *, run_id: str) -> Context:
         run_id=environ.get(system.run_id, ""),
         attempt=attempt_in(environ.get(system.attempt, "")),
         job=_first(environ, system.job),
-        step="",
+        step=environ.get(system.step, ""),
         actor=_first(environ, system.actor),
         run_url=_azure_url(environ) if system.name == "azure" else environ.get(system.run_url, ""),
         commit_url=_gitlab_commit(environ) if system.name == "gitlab" else "",

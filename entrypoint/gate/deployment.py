@@ -8,6 +8,7 @@ airflow-3.md 9). It asks; it triggers nothing.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,19 +17,21 @@ from entrypoint.gate.commit import ancestry, is_commit
 from entrypoint.gate.extras import Feature
 from entrypoint.gate.pace import pause_after
 from entrypoint.gate.refusal import broken, dag_lost
+from entrypoint.gate.trigger import refuse_paused
 from entrypoint.models import Ancestry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from entrypoint.errors import ActionError
+    from entrypoint.airflow import Airflow
+    from entrypoint.errors import ActionError, InvalidConf
     from entrypoint.evidence import ImportFault
     from entrypoint.gate.commit import Commits
     from entrypoint.gate.extras import Extras
     from entrypoint.gate.patience import Patience
     from entrypoint.gate.refusal import Relevant
-    from entrypoint.models import Dag
+    from entrypoint.models import Dag, IfPaused
 
 ASK_AGAIN = 30.0
 """Seconds after which Airflow is asked once more to parse the file, if nothing came of it; and the longest pause anyway."""
@@ -37,6 +40,10 @@ AFTERWARDS = 60.0
 PARSINGS = 2
 """New parsings after which the file as it was at the first look has certainly been parsed: the first may have begun before."""
 
+_ABOUT_THE_DAG = re.compile(
+    r"\bdag\b.*\b(import errors?|inactive|not active|deactivated|stale)\b", re.IGNORECASE | re.DOTALL
+)
+_ABOUT_CONF = re.compile(r"\b(params?|conf|schema)\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 
 T = TypeVar("T")
@@ -127,7 +134,8 @@ class Deployment:
         return lack
 
     def _read(self, look: Callable[[], T], until: float, *, unexpected: bool = True) -> T:
-        return self._patience.read(look, until=until + AFTERWARDS, unexpected=unexpected)
+        waits = until > self._patience.clock()
+        return self._patience.read(look, until=until + AFTERWARDS, unexpected=unexpected, allowed=waits)
 
     # Import errors: those that came while we looked are this deployment's. An old one may be what this commit mends.
 
@@ -222,6 +230,24 @@ class Deployment:
             return ancestry(self._commits, version, commit)
         except (AirflowUnreachable, UnexpectedAnswer) as fault:
             return Ancestry(None, f"Whether that contains it could not be found out. {fault.detail}")
+
+
+def is_about_the_dag(refusal: InvalidConf) -> bool:
+    """Return whether Airflow refused a trigger for the state that its DAG is in, not for what was asked for."""
+    return bool(_ABOUT_THE_DAG.search(refusal.detail)) and not _ABOUT_CONF.search(refusal.detail)
+
+
+def keep_moving(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
+    """Make sure that a run which is under way can go on: whatever has become of the DAG's code, it must not be paused.
+
+    Raises:
+        DagNotRunnable: it is.
+    """
+    with suppress(DagNotFound):
+        dag = airflow.get_dag(dag_id)
+        refuse_paused(dag, if_paused)
+        if dag.is_paused and if_paused == "unpause":
+            airflow.unpause(dag_id)
 
 
 def _signature(fault: ImportFault) -> tuple[str, ...]:

@@ -5,11 +5,19 @@ Waiting for it, continuing it from what did not succeed, or starting it over; ne
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from entrypoint.errors import ActionError, AirflowUnreachable, RunExists, UnexpectedAnswer
+from entrypoint.errors import (
+    ActionError,
+    AirflowUnreachable,
+    Forbidden,
+    RunExists,
+    RunNotFound,
+    Unauthorized,
+    UnexpectedAnswer,
+)
+from entrypoint.gate.belief import Refusals
 from entrypoint.gate.conf import conf_differences
 from entrypoint.models import CANCELLED
 
@@ -105,18 +113,14 @@ def take_over(
         return found, "attached"
     tasks: Tasks = "all"
     if todo == "resume":
-        every = patience.read(partial(airflow.task_instances, found.dag_id, found.run_id), until=until)
+        every = patience.read(partial(airflow.task_instances, found.dag_id, found.run_id), until=until, allowed=True)
         again = _to_continue(found, every.instances)
         tasks = again or "all"
         if skipped := [task for task in again if task.state == "skipped"]:
             patience.progress.skipped_again(skipped)
     cleared = _clear(airflow, found, partial(airflow.clear, found.dag_id, found.run_id, tasks), patience, until)
     if found.cancelled:
-        # Left in place it would only make a later attempt run once more: no reason to fail now.
-        note = (found.note or "").replace(CANCELLED, "").strip()
-        with suppress(ActionError):
-            airflow.set_note(found, note)
-            cleared = cleared._replace(note=note)
+        cleared = _without_mark(airflow, cleared, (found.note or "").replace(CANCELLED, "").strip(), patience, until)
     return cleared, "resumed" if todo == "resume" else "restarted"
 
 
@@ -152,21 +156,64 @@ def _by_failure(
 
 
 def _clear(airflow: Airflow, before: DagRun, clear: Callable[[], None], patience: Patience, until: float) -> DagRun:
-    """Clear, and read until the run is no longer the ended one it was. Repeated only if reading says: no effect."""
-    for failures in range(REPEATS):
-        fault: AirflowUnreachable | UnexpectedAnswer | None = None
+    """Clear, and read until the run is no longer the ended one it was. Repeated only if reading says: no effect.
+
+    A refusal is repeated until it is believed, as in `Patience.read`.
+    """
+    refusals, failures, clears = Refusals(), 0, 0
+    while True:
+        fault: ActionError | None = None
+        believed = False
         try:
             clear()
         except (AirflowUnreachable, UnexpectedAnswer) as unclear:
             fault = unclear
+        except (Unauthorized, Forbidden, RunNotFound) as refusal:
+            fault = refusal
+            refusals.one_more(patience.clock())
+            believed = refusals.believed(patience.clock())
+            clears -= 1
+        if fault is not None and not believed:
             patience.ride_out(fault, failures, until)
         now = patience.read(partial(airflow.get_run, before.dag_id, before.run_id), until=until, allowed=True)
-        if now is not None and (not now.ended or now.end_date != before.end_date):
+        if now is not None and (not now.ended or _ran_again(before, now)):
             return now
+        clears += 1
+        if believed or clears == REPEATS:
+            raise fault or _no_effect(before)
         if fault is None:
-            fault = _no_effect(before)
+            patience.ride_out(_no_effect(before), failures, until)
+        failures += 1
+
+
+def _ran_again(before: DagRun, now: DagRun) -> bool:
+    """Return whether a run that has ended has done so anew.
+
+    A clear takes its start away (airflow-3.md 7). Another end alone proves nothing where the run was stopped: the scheduler
+    may have written one afterwards.
+    """
+    if now.start_date is None and before.start_date is None:
+        return now.end_date != before.end_date and not before.cancelled
+    return now.start_date != before.start_date
+
+
+def _without_mark(airflow: Airflow, run: DagRun, note: str, patience: Patience, until: float) -> DagRun:
+    """Remove the mark of a cancelled workflow: the run runs again, and a new mark must be seen as one.
+
+    Left in place, since it cannot be removed, it is no reason to fail now.
+    """
+    for failures in range(REPEATS):
+        try:
+            airflow.set_note(run, note)
+        except (AirflowUnreachable, UnexpectedAnswer) as fault:
+            if patience.clock() >= until:
+                break
             patience.ride_out(fault, failures, until)
-    raise fault or _no_effect(before)
+        except ActionError:
+            break
+        else:
+            return run._replace(note=note)
+    return run
 
 
 def _no_effect(run: DagRun) -> UnexpectedAnswer:

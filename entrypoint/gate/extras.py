@@ -1,15 +1,19 @@
 """What the verdict does not need, asked for with care: a permission that is missing costs its feature and nothing else.
 
-Every request that only explains goes through here. It never raises for what an explanation can cost.
+Every request that only explains goes through here. It never raises for what an explanation can cost. That a permission is
+missing is believed like any other refusal: a gateway's rule or a role that is just synchronised must not turn anything off.
 """
 
 from __future__ import annotations
 
 from contextlib import nullcontext
 from enum import Enum
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
-from entrypoint.errors import ActionError, AirflowUnreachable, Forbidden, fault_of_ours
+from entrypoint.errors import ActionError, AirflowUnreachable, Forbidden, GatewayRefused, fault_of_ours
+from entrypoint.gate.belief import Refusals
+from entrypoint.gate.patience import BELIEVED, BELIEVED_LOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from entrypoint.gate.patience import Patience
 
 _TRIES = 2
+AGAIN = BELIEVED / (BELIEVED_LOOKS - 1)
+"""Seconds after a refusal before the same is asked for once more: no more answers than it takes to believe it."""
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -63,6 +69,8 @@ class Extras:
     ) -> None:
         self.airflow = airflow
         self.turned_off: dict[Feature, str] = {}
+        self._doubted: dict[Feature, tuple[Refusals, Forbidden]] = {}
+        self._refused_at: dict[tuple[Feature, bool], float] = {}
         self._patience = patience
         self._brief = brief
         self._left = left
@@ -70,7 +78,7 @@ class Extras:
     def ask(self, feature: Feature, look: Callable[[], T], otherwise: D, *, patient: bool = False) -> T | D:
         """Return what `look` returns, or `otherwise` if it cannot be known.
 
-        What is refused for want of a permission is not asked for again.
+        What is refused is asked for again after a while, until that is believed: then never more.
 
         Args:
             feature: what it is for.
@@ -79,30 +87,60 @@ class Extras:
             patient: whether to wait for a slow answer and to ask again after a failure: not while somebody has to look at
                 the run.
         """
-        tries = _TRIES if patient else 1
-        for failures in range(tries):
+        if self._patience.clock() < self._refused_at.get((feature, patient), -inf) + AGAIN:
+            return otherwise
+        for failures in range(_TRIES if patient else 1):
             if feature in self.turned_off or self._left() <= 0:
                 break
             try:
                 with nullcontext() if patient else self._brief():
-                    return look()
-            except Forbidden:
-                self.turn_off(feature)
-            except AirflowUnreachable as fault:
-                if failures + 1 == tries or self._left() <= 0:
-                    self._patience.progress.not_told(feature.gives, fault)
-                    break
-                self._patience.ride_out(fault, failures, self._patience.clock() + self._left())
-            except ActionError as error:
-                self._patience.progress.not_told(feature.gives, error)
-                break
+                    found = look()
             except Exception as error:  # noqa: BLE001 - a fault of ours costs the explanation, not the verdict
-                self._patience.progress.not_told(feature.gives, fault_of_ours(error))
-                break
+                if not self._again(feature, error, failures, patient=patient):
+                    break
+            else:
+                self.answered(feature)
+                return found
         return otherwise
 
-    def turn_off(self, feature: Feature) -> None:
-        """Go on without the feature: its permission is missing."""
-        sentence = f"Left out: {feature.gives}. It needs the permission: {feature.permission}."
+    def answered(self, feature: Feature) -> None:
+        """Take note that it is not refused, or not any more."""
+        self._doubted.pop(feature, None)
+
+    def _again(self, feature: Feature, error: Exception, failures: int, *, patient: bool) -> bool:
+        """Tell what cannot be known, or return after a pause that it is worth to ask again."""
+        last = not patient or failures + 1 == _TRIES or self._left() <= 0
+        if isinstance(error, Forbidden):
+            self._refused(feature, error, patient=patient)
+            last = last or feature in self.turned_off
+        elif last or not isinstance(error, AirflowUnreachable):
+            told = error if isinstance(error, ActionError) else fault_of_ours(error)
+            self._patience.progress.not_told(feature.gives, told)
+            return False
+        if not last:
+            self._patience.ride_out(error, failures, self._patience.clock() + self._left())
+        return not last
+
+    def _refused(self, feature: Feature, refusal: Forbidden, *, patient: bool) -> None:
+        now = self._patience.clock()
+        refusals, _ = self._doubted.get(feature, (Refusals(), refusal))
+        refusals.one_more(now)
+        self._doubted[feature] = refusals, refusal
+        self._refused_at[feature, patient] = now
+        if refusals.believed(now):
+            self.turn_off(feature, refusal)
+
+    def turn_off(self, feature: Feature, refusal: Forbidden | None = None) -> None:
+        """Go on without the feature: its permission is missing, or a gateway lets it not through."""
+        self._doubted.pop(feature, None)
+        why = f"It needs the permission: {feature.permission}."
+        if isinstance(refusal, GatewayRefused):
+            why = "A gateway in front of Airflow refused it."
+        sentence = f"Left out: {feature.gives}. {why}"
         self.turned_off[feature] = sentence
         self._patience.progress.turned_off(sentence)
+
+    def settle(self) -> None:
+        """At the end, tell what is left out for a refusal that was the last word."""
+        for feature, (_, refusal) in list(self._doubted.items()):
+            self.turn_off(feature, refusal)

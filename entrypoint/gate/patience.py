@@ -6,6 +6,7 @@ The only place that repeats reads. It sends nothing by itself and prints nothing
 from __future__ import annotations
 
 import random
+from math import inf
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, RunNotFound, Unauthorized, UnexpectedAnswer
@@ -72,6 +73,10 @@ class Patience:
         progress: is told of every failure that is ridden out.
         spread: random factor for each pause after a failure, so that many waiters do not return in step.
         jitter: the same for the pauses between looks that go well.
+
+    Attributes:
+        ridden_out: how many failures were.
+        longest: seconds of the longest pause.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class Patience:
         self.sleep = sleep
         self.progress = progress
         self.ridden_out = 0
+        self.longest = inf
         self._spread = spread
         self._jitter = jitter
 
@@ -133,7 +139,7 @@ class Patience:
             raise fault
         pause = PAUSES[min(failures, len(PAUSES) - 1)] * self._spread()
         asked = min(getattr(fault, "retry_after", None) or 0.0, MAX_RETRY_AFTER)
-        pause = min(max(pause, asked), left)
+        pause = min(max(pause, asked), self.longest, left)
         self.ridden_out += 1
         self.progress.fault(fault, pause)
         self.sleep(pause)

@@ -8,18 +8,16 @@ which task and run are `running` again (each time if that takes long; otherwise 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, Unauthorized, UnexpectedAnswer
 from entrypoint.gate.tasks import AT_WORK
-from entrypoint.models import stopped_note
+from entrypoint.models import DagRun, stopped_note
 
 if TYPE_CHECKING:
     from entrypoint.airflow import Airflow
     from entrypoint.errors import ActionError
     from entrypoint.gate.patience import Patience
-    from entrypoint.models import DagRun
 
 BETWEEN_LOOKS = 1.0
 STAYS = 5.0
@@ -58,6 +56,7 @@ def stop(
     once: bool,
     until: float,
     ours: bool = False,
+    made: bool = False,
 ) -> Stop:
     """Mark the run failed, which ends its running tasks, and look until it has stayed so.
 
@@ -70,40 +69,90 @@ def stop(
         once: believe the first answer about the run, because there is no time for more.
         until: moment on the clock at which to give up.
         ours: whether this step is known to have stopped it before: then a success is none.
+        made: whether Airflow is known to have made it.
     """
-    seen, quiet_since, again = last, None, 0
-    fault: ActionError | None = None
-    known, existed = last is not None and not last.ended, last is not None
+    stopping = _Stopping(airflow, dag_id, run_id, patience, once=once)
+    stopping.seen, stopping.ours, stopping.exists = last, ours, made or last is not None
+    stopping.at_once = last is not None and not last.ended
     while patience.clock() < until:
-        asked = False
+        if (end := stopping.step()) is not None:
+            return end
+        patience.sleep(max(0.0, min(BETWEEN_LOOKS, until - patience.clock())))
+    return Stop(stopping.seen, confirmed=False, ours=stopping.ours, fault=stopping.fault)
+
+
+class _Stopping:
+    """A run that is to be stopped: how it was when last seen, and what was done about it."""
+
+    def __init__(self, airflow: Airflow, dag_id: str, run_id: str, patience: Patience, *, once: bool) -> None:
+        self.seen: DagRun | None = None
+        self.ours = self.exists = self.at_once = False
+        self.fault: ActionError | None = None
+        self._airflow, self._patience, self._once = airflow, patience, once
+        self._dag_id, self._run_id = dag_id, run_id
+        self._quiet_since: float | None = None
+        self._ordered = self._gone = False
+        self._again = 0
+
+    def step(self) -> Stop | None:
+        """Look once, and do what is to be done. Returns what came of it once that is certain."""
+        self._ordered = False
         try:
-            seen = seen if known else airflow.get_run(dag_id, run_id)
-            known, existed = False, existed or seen is not None
-            ours = ours or (seen is not None and seen.cancelled)
-            if seen is not None and seen.state == "success" and not ours:
-                return Stop(seen, confirmed=True, ours=False)
-            if seen is not None and seen.state != "failed":
-                quiet_since, asked = None, True
-                seen = airflow.fail(seen)
-                ours = True
-            quiet_since = patience.clock() if quiet_since is None else quiet_since
-            stays = STAYS_AWAY if not existed else 0.0 if once else STAYS
-            if seen is not None and seen.ended and ours and not seen.cancelled and not once:
-                # Without the mark a later attempt may take what the scheduler makes of the run for a success.
-                with suppress(AirflowUnreachable, UnexpectedAnswer, Unauthorized, Forbidden):
-                    airflow.set_note(seen, stopped_note(seen))
-            if (seen is None or seen.ended) and patience.clock() - quiet_since >= stays:
-                if once or seen is None or not ours or again == ONCE_MORE or not _at_work(airflow, seen):
-                    return Stop(seen, confirmed=True, ours=ours)
-                again += 1
-                quiet_since, seen = None, airflow.fail(seen)
+            if not self.at_once:
+                self.seen = self._airflow.get_run(self._dag_id, self._run_id)
+            self.at_once = False
+            return self._absent() if self.seen is None else self._present(self.seen)
         except (AirflowUnreachable, UnexpectedAnswer) as error:
             # An order whose answer was lost may have been taken.
-            quiet_since, fault, ours = None, error, ours or asked
+            self.ours = self.ours or self._ordered
+            self.fault, self._quiet_since = error, None
         except (Unauthorized, Forbidden) as error:
-            quiet_since, fault = None, error
-        patience.sleep(max(0.0, min(BETWEEN_LOOKS, until - patience.clock())))
-    return Stop(seen, confirmed=False, ours=ours, fault=fault)
+            self.fault, self._quiet_since = error, None
+        return None
+
+    def _present(self, seen: DagRun) -> Stop | None:
+        self.exists = True
+        self.ours = self.ours or seen.cancelled
+        if seen.state == "success" and not self.ours:
+            return Stop(seen, confirmed=True, ours=False)
+        now = seen if seen.state == "failed" else self._order()
+        if now is None:
+            return self._absent()
+        if not now.ended:
+            return None
+        if self.ours and not now.cancelled:
+            # Without the mark a later attempt may take what the scheduler makes of the run for a success.
+            self._airflow.set_note(now, stopped_note(now))
+        if not self._quiet_for(0.0 if self._once else STAYS):
+            return None
+        if self._once or not self.ours or self._again == ONCE_MORE or not _at_work(self._airflow, now):
+            return Stop(now, confirmed=True, ours=self.ours)
+        self._again += 1
+        self._order()
+        return None
+
+    def _absent(self) -> Stop | None:
+        stays = (0.0 if self._once else STAYS) if self.exists else STAYS_AWAY
+        if not self._quiet_for(stays):
+            return None
+        # A cache may keep for long that there is no such run; an order it does not answer.
+        if not self._gone and self._order() is not None:
+            return None
+        return Stop(None, confirmed=True, ours=self.ours)
+
+    def _order(self) -> DagRun | None:
+        """Fail the run, by its name alone if nobody has shown more of it. Returns it as it is then, None if it is gone."""
+        self._ordered, self._quiet_since = True, None
+        self.seen = self._airflow.fail(self.seen or DagRun(self._dag_id, self._run_id, "queued", {}))
+        self._gone = self.seen is None
+        if not self._gone:
+            self.ours = self.exists = True
+        return self.seen
+
+    def _quiet_for(self, seconds: float) -> bool:
+        now = self._patience.clock()
+        self._quiet_since = now if self._quiet_since is None else self._quiet_since
+        return now - self._quiet_since >= seconds
 
 
 def _at_work(airflow: Airflow, run: DagRun) -> bool:

@@ -27,7 +27,7 @@ from entrypoint.gate.existing import differences
 from entrypoint.gate.refusal import dag_lost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from entrypoint.airflow import Airflow
     from entrypoint.gate.patience import Patience
@@ -64,11 +64,23 @@ def refuse_paused(dag: Dag, if_paused: IfPaused) -> None:
 
 
 def trigger(
-    airflow: Airflow, request: RunRequest, patience: Patience, *, until: float, once: bool = True
+    airflow: Airflow,
+    request: RunRequest,
+    patience: Patience,
+    *,
+    until: float,
+    once: bool = True,
+    ours: Callable[[DagRun], bool] = lambda _: True,
 ) -> tuple[DagRun, bool]:
     """Make the DAG run.
 
-    `once`: nobody asks again if Airflow says that there is no such DAG.
+    Args:
+        airflow: where.
+        request: the run.
+        patience: clock, sleep and the rule for failures.
+        until: moment on the clock up to which an unclear answer is looked after.
+        once: nobody asks again if Airflow says that there is no such DAG.
+        ours: whether a run that was found after an unclear answer can be the one that this step asked for.
 
     Returns:
         The run, and whether this step made it: False means that somebody else was faster with the same id.
@@ -96,7 +108,8 @@ def trigger(
             found = _find(airflow, request, patience, until, late=late)
         if found is not None:
             # Somebody else may have been faster with the same id while the answer was unclear.
-            return found, (lost or not isinstance(answer, Conflict)) and not differences(found, request)
+            made = (lost or not isinstance(answer, Conflict)) and ours(found)
+            return found, made and not differences(found, request)
         if last:
             break
     if lost and (isinstance(answer, (Conflict, Forbidden, Unauthorized)) or patience.clock() >= until):

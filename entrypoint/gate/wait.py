@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from entrypoint.errors import ActionError, AirflowSilent, AirflowUnreachable, RunNotFound, UnexpectedAnswer
+from entrypoint.errors import (
+    ActionError,
+    AirflowSilent,
+    AirflowUnreachable,
+    Forbidden,
+    RunNotFound,
+    Unauthorized,
+    UnexpectedAnswer,
+)
+from entrypoint.gate.belief import Refusals
 from entrypoint.gate.listen import Ear, Heard
 from entrypoint.gate.pace import pause_after
 
@@ -16,6 +26,10 @@ if TYPE_CHECKING:
     from entrypoint.gate.pace import Usual
     from entrypoint.gate.patience import Patience
     from entrypoint.models import DagRun, RunState
+
+
+FRESH = 10.0
+"""Seconds for which a state that was seen is still what is known, if the last look before the end of the time fails."""
 
 
 class Times(NamedTuple):
@@ -64,7 +78,7 @@ def wait(
     Raises:
         RunNotFound: somebody deleted the run meanwhile.
         Unauthorized, Forbidden: the credential is refused now.
-        AirflowSilent: the time is over, and Airflow has not said for a while how the run is.
+        AirflowSilent: the time is over, and Airflow has not said for a while how the run is, or a refusal is not believed.
     """
     return _Wait(airflow, run, patience, times, due).until_its_end(meanwhile)
 
@@ -122,17 +136,34 @@ class _Wait:
         return self._patience.clock() < self._due(self._run)
 
     def _look(self) -> None:
-        """Look at the run. Raises as `wait`."""
+        """Look at the run. Raises as `wait`.
+
+        It ends with the time of a run that stays as it is. What is not believed then is no more than a silence; and a silence
+        of seconds leaves the state that was seen.
+        """
+        refusals = Refusals()
         try:
-            seen = self._patience.read(self._get, until=self._deadline, allowed=True)
-        except (AirflowUnreachable, UnexpectedAnswer) as fault:
-            raise _silent(self._run, self._patience.clock() - self._seen_at, fault) from None
+            seen = self._patience.read(
+                partial(self._get, refusals), until=self._patience.clock() + self._left(), allowed=True
+            )
+        except (AirflowUnreachable, UnexpectedAnswer, Unauthorized, Forbidden, RunNotFound) as fault:
+            refused = not isinstance(fault, (AirflowUnreachable, UnexpectedAnswer))
+            if refused and refusals.believed(self._patience.clock()):
+                raise
+            silent = self._patience.clock() - self._seen_at
+            if silent > max(FRESH, 2 * (self._times.poll_interval or 0.0)):
+                raise _silent(self._run, silent, fault) from None
+            return
         self._saw(seen)
 
-    def _get(self) -> DagRun:
-        seen = self._airflow.get_run(self._run.dag_id, self._run.run_id)
-        if seen is None:
-            raise _deleted(self._run)
+    def _get(self, refusals: Refusals) -> DagRun:
+        try:
+            seen = self._airflow.get_run(self._run.dag_id, self._run.run_id)
+            if seen is None:
+                raise _deleted(self._run)
+        except (Unauthorized, Forbidden, RunNotFound):
+            refusals.one_more(self._patience.clock())
+            raise
         return seen
 
     def _saw(self, run: DagRun) -> None:

@@ -10,7 +10,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from entrypoint.errors import Forbidden, NotThere, TooLarge
+from entrypoint.errors import AirflowUnreachable, Forbidden, NotThere, TooLarge
 from entrypoint.gate.extras import Feature
 
 if TYPE_CHECKING:
@@ -54,9 +54,15 @@ def read_xcoms(
     """
     values: dict[str, Any] = {}
     for name in names:
-        found = []
+        found: list[Any] = []
         indexes = _indexes(name, tasks)
         for index in indexes:
+            if found and patience.clock() >= until:
+                raise AirflowUnreachable(
+                    "Airflow gives the XComs too slowly",
+                    f"{name.line}: {len(found)} of {len(indexes)} were read.",
+                    "Ask for fewer, or have one task put them together; re-running this job then does not run the DAG again.",
+                )
             look = partial(airflow.xcom, run, name.task_id, index, name.key, _LARGEST_ANSWER)
             try:
                 found.append(patience.read(look, until=until))

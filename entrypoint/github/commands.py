@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,21 @@ MESSAGE_LIMIT = 4000
 
 JOINER = "\u2060"
 """A character that is not seen, and no blank (`WORD JOINER`)."""
-_DIVIDER = re.compile(r"(?<=[\d)]:)(?=\s)|(?<=:)(?=\sline\s\d)|(?<=\s-)(?=\s(?:error|warning|info)\b)", re.IGNORECASE)
+_SEVERITY = r"(?:fatal\s+)?(?:error|warning|info|note|notice)\b"
+_DIVIDER = re.compile(
+    rf"(?<=[\d)]:)(?=\s)|(?<=:)(?=\sline\s\d)|(?<=\s-)(?=\s{_SEVERITY})|(?<=[\d)])(?=\s+{_SEVERITY})", re.IGNORECASE
+)
+"""Where a place in a file ends and a message begins: at a blank, so that no secret of the runner's own is divided."""
+_PLACE = re.compile(r"(?<!\S)(?!\S*://)\S*:\d+(?=\s|\Z)")
+"""A word that ends in the number of a line, as a whole message or before one. No URL: its port is no line, and links end."""
+_SOURCE_LINE = re.compile(
+    r"(?<![\w.:/@-])(?!\S*(?:://|@))[\w./\\+-]*\w\."
+    r"(?:py|pyi|ipynb|sql|js|jsx|mjs|cjs|ts|tsx|vue|go|java|kt|scala|c|cc|cpp|cxx|h|hh|hpp|cs|fs|vb|rb|php|rs|swift|sh|bash|pl|r"
+    r"|yml|yaml|json|toml|xml|tf|md|css|scss|html|jinja|jl|lua|ex|exs|proto)(?P<colon>:)(?=\d+(?!\S*@))"
+)
+"""A source file with the number of a line. The only place where a word is divided: a matcher may want nothing after it."""
+_CLOCK = re.compile(r"\s*\d+:\d\d(?::\d\d)?(?=\s|\Z)")
+"""The time at the beginning of a line of our own."""
 
 _WARNED: set[str] = set()
 """Losses that were told: each is told once."""
@@ -45,8 +60,12 @@ _WARNED: set[str] = set()
 def prepare_streams() -> None:
     """Make every line leave at once and every character printable, whatever the job's environment says.
 
-    A reader that is gone, or a full disk, costs the log and nothing else: a DAG run has to be stopped all the same.
+    A reader that is gone, or was never there, or a full disk, costs the log and nothing else: a DAG run has to be stopped
+    all the same.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the process began with the stream closed
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - it lives as long as the process
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
         for name in ("write", "flush"):
@@ -70,7 +89,10 @@ def read_inputs(names: Iterable[str]) -> dict[str, str]:
 
 def say(text: str) -> None:
     """Print one line of the log. Control characters and what would be a command are made harmless."""
-    print(re.sub(r"^(\s*)::", r"\1: :", harmless(text)))  # noqa: T201 - this is the log
+    line = harmless(text)
+    clock = _CLOCK.match(line)
+    ours = clock.end() if clock else 0
+    print(re.sub(r"^(\s*)::", r"\1: :", _divided(line, ours)))  # noqa: T201 - this is the log
 
 
 @contextmanager
@@ -100,7 +122,16 @@ def _unmatched(line: str) -> str:
     A matcher knows lines by how they begin (setup-python, setup-go), or by a place in a file and what divides it from the
     message (gcc, mypy, csc, eslint, tsc). No command turns one off but by its name, and for the steps behind this one too.
     """
-    return JOINER + _DIVIDER.sub(JOINER, line)
+    return JOINER + _divided(line)
+
+
+def _divided(line: str, start: int = 0) -> str:
+    """Return the line with a joiner in each place in a file, from `start` on, and between a number and a severity."""
+    found = {match.start() for match in _DIVIDER.finditer(line)}
+    found |= {match.end() for match in _PLACE.finditer(line, start)}
+    found |= {match.end("colon") for match in _SOURCE_LINE.finditer(line)}
+    bounds = [0, *sorted(found), len(line)]
+    return JOINER.join(line[begin:end] for begin, end in pairwise(bounds))
 
 
 def debug(text: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING
 
+from entrypoint.report.moments import written
 from entrypoint.report.wording import origin, reported, took
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _about(run: DagRun | None) -> Iterator[tuple[str, str]]:
     if run is None:
         return
     if run.start_date is not None:
-        yield "Started", f"{run.start_date.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        yield "Started", f"{written(run.start_date)} UTC"
     if run.duration is not None:
         yield "Took", took(run.duration)
     if run.bundle_version:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from entrypoint.masking import masked
+from entrypoint.report.moments import in_utc, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from entrypoint.models import TaskInstance
 
@@ -57,15 +59,16 @@ def gantt(tasks: Iterable[TaskInstance], until: datetime | None = None) -> str:
 
 def _bars(tasks: list[TaskInstance], until: datetime | None, *, merge: bool) -> list[_Bar]:
     moments = [moment for task in tasks for moment in (task.start_date, task.end_date)]
-    latest = max(moment for moment in (*moments, until) if moment is not None)
+    latest = max(in_utc(moment) for moment in (*moments, until) if moment is not None)
     bars: dict[str, _Bar] = {}
     for task in tasks:
         assert task.start_date is not None  # noqa: S101 - the caller has looked
         name = task.task_id if merge else task.name
+        start = in_utc(task.start_date)
         # A task that is cleared keeps its old end, which may lie before its new start.
-        end = max(task.end_date or latest, task.start_date)
-        bar = bars.setdefault(name, _Bar(name, task.start_date, end, task.state or ""))
-        bar.start, bar.end = min(bar.start, task.start_date), max(bar.end, end)
+        end = max(in_utc(task.end_date) if task.end_date else latest, start)
+        bar = bars.setdefault(name, _Bar(name, start, end, task.state or ""))
+        bar.start, bar.end = min(bar.start, start), max(bar.end, end)
         if task.state == "failed" or bar.state == "success":
             bar.state = task.state or ""
     return list(bars.values())
@@ -74,9 +77,5 @@ def _bars(tasks: list[TaskInstance], until: datetime | None, *, merge: bool) -> 
 def _line(bar: _Bar) -> str:
     status = {"failed": "crit, ", "success": "done, "}.get(bar.state, "active, ")
     name = _NOT_IN_NAMES.sub("_", masked(bar.name))[:_LONGEST_NAME]
-    end = max(bar.end, bar.start + _SHORTEST)
-    return f"    {_SIGN.get(bar.state, '…')} {name} :{status}{_moment(bar.start)}, {_moment(end)}"
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03}"
+    start, end = (written(moment, "milliseconds") for moment in (bar.start, max(bar.end, bar.start + _SHORTEST)))
+    return f"    {_SIGN.get(bar.state, '…')} {name} :{status}{start}, {end}"

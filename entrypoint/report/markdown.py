@@ -21,12 +21,12 @@ _IN_URLS = "%:/?#[]@!$&'*+,=-._~"
 
 def prose(text: str) -> str:
     """Return the text as part of a paragraph: names with underscores, mentions and addresses in it stay text."""
-    return _MARKUP.sub(r"\\\g<0>", _BLANK.sub(" ", masked(text)).strip()).replace("@", "@\u2060")
+    return _MARKUP.sub(r"\\\g<0>", _one_line(text).strip()).replace("@", "@\u2060")
 
 
 def code(text: str) -> str:
     """Return the text as a code span: nothing in it acts as markup, mention or link."""
-    line = _BLANK.sub(" ", masked(text)).strip() or "-"
+    line = _one_line(text).strip() or "-"
     fence = "`" * (_longest(line) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{pad}{line}{pad}{fence}"
@@ -42,7 +42,7 @@ def block(text: str) -> str:
 
 def folded(title: str, markdown: str) -> str:
     """Return Markdown that is folded away below a title, which is plain text."""
-    text = escape(_BLANK.sub(" ", masked(title))).replace("@", "@\u2060")
+    text = escape(_one_line(title)).replace("@", "@\u2060")
     return f"<details><summary>{text}</summary>\n\n{markdown}\n\n</details>"
 
 
@@ -77,6 +77,11 @@ def _row(cells: tuple[str, ...]) -> str:
     # Within a table a pipe ends the cell even inside a code span; elsewhere its backslash would be seen.
     line = " | ".join(cell.replace("|", r"\|") for cell in cells)
     return f"| {line} |"
+
+
+def _one_line(text: str) -> str:
+    """Return the text on one line without secrets, those included that only the joined line has."""
+    return masked(_BLANK.sub(" ", masked(text)))
 
 
 def _longest(text: str) -> int:

@@ -1,24 +1,49 @@
-"""The end of a stage, told: annotations on the code, the verdict, and the job summary unless it is not wanted."""
+"""The end of a stage, told: annotations on the code, the verdict, and the job summary unless it is not wanted.
+
+Whatever breaks here costs what it is about, and a line says so. What the gate decided stands.
+"""
 
 from __future__ import annotations
 
-from contextlib import suppress
+import traceback
+from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.report.annotations import annotate, annotate_code
+from entrypoint.report.parts import broken
 from entrypoint.report.summary import summary
 from entrypoint.report.text import text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entrypoint.models import Outcome
-    from entrypoint.runner import Context, Runner
+    from entrypoint.runner import Context, Level, Runner
 
 
 def publish(outcome: Outcome, context: Context | None, runner: Runner, *, write_summary: bool) -> None:
     """Tell people what the gate decided."""
     if context is not None:
-        with suppress(OSError):  # whatever the workspace holds, the verdict is told
-            annotate_code(outcome, context.workspace, runner)
-    annotate(outcome, runner)
+        _guarded("A failure on its line of code", runner, partial(annotate_code, outcome, context.workspace, runner))
+    if not _guarded("The reason", runner, partial(annotate, outcome, runner)):
+        level: Level = "notice" if outcome.passes else "error"
+        _guarded(
+            "The result", runner, lambda: runner.annotate(level, f"Result: {outcome.result}", outcome.run_url or "")
+        )
     if write_summary:
-        runner.append_summary((summary if runner.markdown else text)(outcome, context))
+        make = summary if runner.markdown else text
+        _guarded("The job summary", runner, lambda: runner.append_summary(make(outcome, context)))
+
+
+def _guarded(what: str, runner: Runner, tell: Callable[[], None]) -> bool:
+    """Tell it, and return whether that went well; if not, say so, and with debugging on where it broke."""
+    try:
+        tell()
+    except OSError:
+        return False  # of the workspace or the streams: whatever they hold or lack
+    except Exception as error:  # noqa: BLE001 - the last line of defence: the verdict does not depend on it
+        runner.say(broken(what, error))
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            runner.debug(line)
+        return False
+    return True

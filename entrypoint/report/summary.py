@@ -5,7 +5,7 @@ Readable by somebody who has never seen Airflow. What is too much is left out bl
 
 from __future__ import annotations
 
-from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import shortened
@@ -14,11 +14,13 @@ from entrypoint.report.facts import NAMES, facts
 from entrypoint.report.failures import failed_tasks, reasons
 from entrypoint.report.gantt import MOST_BARS, gantt
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
+from entrypoint.report.moments import later
+from entrypoint.report.parts import each
 from entrypoint.report.tasks import task_table
 from entrypoint.report.wording import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from entrypoint.models import Outcome
     from entrypoint.runner import Context
@@ -36,26 +38,56 @@ def summary(outcome: Outcome, context: Context | None) -> str:
 
 def _blocks(outcome: Outcome, context: Context | None) -> Iterator[str]:
     """Yield the blocks, the most important first."""
-    said = words(outcome)
+    parts: dict[str, Callable[[Outcome], Iterator[str]]] = {
+        "The heading": _heading,
+        "The reason": _reason,
+        "What to do next": _next,
+        "The way to the DAG run": _way,
+        "The table of facts": partial(_fact_table, context=context),
+        "What failed": failed_tasks,
+        "The time line": _time_line,
+        "The table of tasks": _tasks,
+        "What was left out": _turned_off,
+    }
+    return each(((what, partial(make, outcome)) for what, make in parts.items()), prose)
+
+
+def _heading(outcome: Outcome) -> Iterator[str]:
     subject = f": {code(outcome.run.dag_id)}" if outcome.run else ""
     sign = "⚠️" if outcome.passes and outcome.failed_tasks else _SIGN[outcome.result]
-    yield f"## {sign} {said.title}{subject}"
+    yield f"## {sign} {words(outcome).title}{subject}"
+
+
+def _reason(outcome: Outcome) -> Iterator[str]:
+    said = words(outcome)
     yield from reasons(outcome, said)
     detail = shortened(said.detail, _LONGEST_DETAIL)
     yield block(detail) if outcome.error else prose(detail)
-    if said.hint:
-        yield f"**What to do next:** {prose(said.hint)}"
+
+
+def _next(outcome: Outcome) -> Iterator[str]:
+    if hint := words(outcome).hint:
+        yield f"**What to do next:** {prose(hint)}"
+
+
+def _way(outcome: Outcome) -> Iterator[str]:
     if outcome.run_url:
         yield link("**Open the DAG run in Airflow**", outcome.run_url)
+
+
+def _fact_table(outcome: Outcome, context: Context | None) -> Iterator[str]:
     if outcome.request:
         first, *rest = _facts(outcome, context)
         yield "\n".join(table(first, rest))
-    yield from failed_tasks(outcome)
+
+
+def _tasks(outcome: Outcome) -> Iterator[str]:
     if outcome.tasks:
-        yield from _time_line(outcome)
         yield task_table(outcome.tasks, outcome.unread, outcome.unread_succeeded)
-    for sentence in outcome.turned_off:
-        yield f"- {prose(sentence)}"
+
+
+def _turned_off(outcome: Outcome) -> Iterator[str]:
+    yield from (f"- {prose(sentence)}" for sentence in outcome.turned_off)
 
 
 def _facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
@@ -71,13 +103,15 @@ def _fact(name: str, value: str, url: str | None) -> str:
 
 
 def _time_line(outcome: Outcome) -> Iterator[str]:
+    if not outcome.tasks:
+        return
     run, until = outcome.run, None
     if run is not None and run.start_date is not None:
-        until = run.end_date or run.start_date + timedelta(seconds=outcome.state_for)
-    chart = gantt(outcome.tasks or (), until)
+        until = run.end_date or later(run.start_date, outcome.state_for)
+    chart = gantt(outcome.tasks, until)
     if not chart:
         return
-    started = sum(task.start_date is not None and task.state != "upstream_failed" for task in outcome.tasks or ())
+    started = sum(task.start_date is not None and task.state != "upstream_failed" for task in outcome.tasks)
     if started > MOST_BARS:
         of_all = f"{started} of {outcome.task_count}" if outcome.unread else f"{started}"
         yield folded(f"Time line (UTC) of {of_all} task instances", chart)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.report.facts import facts
+from entrypoint.report.parts import each
 from entrypoint.report.tasks import by_state, counted, left_out, names, state_in_words
 from entrypoint.report.wording import took, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from entrypoint.models import Outcome
     from entrypoint.runner import Context
@@ -26,6 +28,17 @@ def text(outcome: Outcome, context: Context | None) -> str:
 
 
 def _lines(outcome: Outcome, context: Context | None) -> Iterator[str]:
+    parts: dict[str, Callable[[Outcome], Iterator[str]]] = {
+        "The reason": _reason,
+        "The way to the DAG run": _way,
+        "The table of facts": partial(_facts, context=context),
+        "The table of tasks": _tasks,
+        "What was left out": _turned_off,
+    }
+    return each((what, partial(make, outcome)) for what, make in parts.items())
+
+
+def _reason(outcome: Outcome) -> Iterator[str]:
     said = words(outcome)
     heading = f"{said.title}: {outcome.run.dag_id}" if outcome.run else said.title
     yield from (heading, "=" * len(heading))
@@ -33,20 +46,30 @@ def _lines(outcome: Outcome, context: Context | None) -> Iterator[str]:
     yield from said.detail.split("\n")
     if said.hint:
         yield f"What to do next: {said.hint}"
+
+
+def _way(outcome: Outcome) -> Iterator[str]:
     if outcome.run_url:
         yield f"DAG run: {outcome.run_url}"
+
+
+def _facts(outcome: Outcome, context: Context | None) -> Iterator[str]:
     rows = facts(outcome, context)
     if rows:
         yield ""
     yield from (f"{name:<{max(len(name) for name, _ in rows)}}  {value}" for name, value in rows)
-    if outcome.tasks:
-        yield from ("", *_tasks(outcome))
+
+
+def _turned_off(outcome: Outcome) -> Iterator[str]:
     if outcome.turned_off:
         yield from ("", *outcome.turned_off)
 
 
 def _tasks(outcome: Outcome) -> Iterator[str]:
-    tasks = outcome.tasks or ()
+    tasks = outcome.tasks
+    if not tasks:
+        return
+    yield ""
     yield counted(tasks, outcome.unread, outcome.unread_succeeded)
     shown = by_state(tasks)[:_ROWS]
     width = min(max(len(task.name) for task in shown), _WIDTH)

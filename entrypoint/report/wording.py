@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from entrypoint.errors import shortened
 
 if TYPE_CHECKING:
+    from entrypoint.errors import ActionError
     from entrypoint.models import DagRun, Failure, Outcome, Report, TaskInstance
 
 _NAMED = 10
@@ -67,15 +68,48 @@ def ended_as(run: DagRun, failed: list[str]) -> str:
 
 def words(outcome: Outcome) -> Words:
     """Put an outcome into words."""
+    said = _words(outcome)
+    if outcome.taken_over is None:
+        return said
+    # A run that was there already is green, or red, for what somebody else has triggered.
+    return said._replace(detail=f"{said.detail}{_seam(said.detail)}The run: {origin(outcome)}.")
+
+
+def _words(outcome: Outcome) -> Words:
     if outcome.result == "cancelled":
         return _cancelled(outcome)
     if outcome.error is not None:
-        return Words(outcome.error.title, outcome.error.detail, outcome.error.hint)
+        return _error(outcome, outcome.error)
     assert outcome.run is not None  # noqa: S101 - only an error or a cancel leaves without one
     say = {"success": _success, "triggered": _triggered, "failed": _failed, "timeout": _late}[outcome.result]
-    said = say(outcome, outcome.run)
-    # A run that was there already is green, or red, for what somebody else has triggered.
-    return said._replace(detail=f"{said.detail} The run: {origin(outcome)}.") if outcome.taken_over else said
+    return say(outcome, outcome.run)
+
+
+def _error(outcome: Outcome, error: ActionError) -> Words:
+    """Say what went wrong, and what became of the run if its time was over."""
+    if outcome.stopped is None:
+        return Words(error.title, error.detail, error.hint)
+    hint = error.hint
+    if outcome.stopped == "unconfirmed":
+        hint = f"Look at the run in Airflow, and mark it failed there if it still runs. {hint}".rstrip()
+    return Words(error.title, f"{error.detail}{_seam(error.detail)}{_fate(outcome)}", hint)
+
+
+def _seam(text: str) -> str:
+    """Return what goes between a text and one sentence more: evidence has lines of its own."""
+    return "\n" if "\n" in text else " "
+
+
+def _fate(outcome: Outcome) -> str:
+    """Say what became of a run whose time was over."""
+    return {
+        "yes": "The run was stopped (on_timeout: cancel).",
+        "nothing": "The run had ended before it could be stopped (on_timeout: cancel).",
+        "unconfirmed": f"Airflow did not confirm that the run was stopped (on_timeout: cancel): look there.{_why(outcome)}",
+    }.get(
+        outcome.stopped or "",
+        "The run was left as it is and may still succeed (on_timeout: leave, or another workflow made it).",
+    )
 
 
 def _triggered(outcome: Outcome, run: DagRun) -> Words:
@@ -123,16 +157,11 @@ def _failed(outcome: Outcome, run: DagRun) -> Words:
 
 
 def _late(outcome: Outcome, run: DagRun) -> Words:
-    fate = {
-        "yes": "It was stopped (on_timeout: cancel).",
-        "nothing": "It had ended before it could be stopped (on_timeout: cancel).",
-        "unconfirmed": f"Airflow did not confirm that it was stopped (on_timeout: cancel): look there.{_why(outcome)}",
-    }.get(outcome.stopped or "", "It was left as it is and may still succeed (on_timeout: leave).")
     state = "queued" if run.start_date is None else "running"
     seconds = took(outcome.state_for)
     return Words(
         "DAG run did not start in time" if state == "queued" else "DAG run did not end in time",
-        f"After {took(outcome.waited)} the run of {run.dag_id} was still {state}, for {seconds} now. {fate}",
+        f"After {took(outcome.waited)} the run of {run.dag_id} was still {state}, for {seconds} now. {_fate(outcome)}",
         outcome.blockers[0].hint
         if outcome.blockers
         else "Open the run in Airflow to see what it waits for; raise the input timeout if it simply needs longer.",

@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError
 from entrypoint.credentials import Tls
 from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
 from entrypoint.wire.answers import AIRFLOW, RE_RUN, TRY_LATER, Answer, Party, read
-from entrypoint.wire.bounded import BoundedAdapter, Deadline
+from entrypoint.wire.bounded import MOST_MARKS, BoundedAdapter, Deadline, TooIntricate
 from entrypoint.wire.tls import context, is_untrusted, what_failed
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Wire:
         tls: CAs that are trusted beside the public ones, and a client certificate.
         present: whether this party is shown the client certificate.
         read_timeout: seconds that an exchange may take, asked anew for each request so that none outlasts a deadline.
+        left: seconds until what this is for is no longer worth anything. One request more is still sent: the last look.
         trace: is told of every request: method, path, what came back. Neither headers nor bodies.
     """
 
@@ -87,9 +88,11 @@ class Wire:
         *,
         present: bool = False,
         read_timeout: Callable[[], float] = lambda: READ_TIMEOUT,
+        left: Callable[[], float] = lambda: inf,
         trace: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.party = party
+        self.left = left
         self._read_timeout = read_timeout
         self._trace = trace
         self._session = _Session()
@@ -180,6 +183,9 @@ def _unreachable(
             f"{sending.source}: {what_failed(error)}.",
             "Use the name that the certificate was issued for. For a CA of your own give its certificate as ca_certificate.",
         )
+    if isinstance(error, TooIntricate):
+        what = f"it is an answer of more than {MOST_MARKS:,} values, and was not read to its end."
+        return Answer(0, None, sending.source, party=party).unexpected(what)
     hint = (
         f"Check {party.where}, and that this runner's network reaches it. {TRY_LATER if party is AIRFLOW else RE_RUN}"
     )

@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer, shortened
+from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer, cut, shortened
+from entrypoint.masking import masked_head
 from entrypoint.wire.bounded import MAX_BODY, body_of
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     import requests
 
 RE_RUN = "Then re-run this job: it continues the same DAG run."
-_TEXT = 4_096
-"""Bytes at the beginning of a body that is not JSON, of which the first characters are shown."""
+_TEXT = 65_536
+"""Bytes at the beginning of a body that is not JSON, which are masked."""
+_SHOWN = 500
+"""Characters of that which are shown."""
 TRY_LATER = f"Look at the web server's or gateway's own health and log. {RE_RUN}"
 
 
@@ -155,11 +158,20 @@ def read(source: str, response: requests.Response, party: Party = AIRFLOW, *, re
         except (ValueError, RecursionError):
             raise bare.unexpected("the JSON is cut off or broken.") from None
     if body is None:
-        text = shortened(content[:_TEXT].decode("utf-8", "replace").strip(), 500)
+        text = _beginning(content)
     answer = Answer(status, body, source, text, bare.server, _cookies(response), party, retry_after)
     if response.ok and status != 204 and body is None and not redirects:
         raise answer.unexpected("the body is not JSON.")
     return answer
+
+
+def _beginning(content: bytes) -> str:
+    """Return how a page begins. No cut leaves half a secret, neither one of ours nor one that only the runner knows."""
+    text = masked_head(content, _TEXT)
+    if len(content) > _TEXT:
+        # However much masking has made of it: the last word may be half a secret.
+        text = cut(text, len(text) - 1)
+    return shortened(text.strip(), _SHOWN)
 
 
 def _redirect(source: str, location: str, party: Party) -> UnexpectedAnswer:

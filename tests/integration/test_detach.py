@@ -140,6 +140,29 @@ def triggers(fake: FakeAirflow) -> int:
 # A run that is made.
 
 
+@pytest.mark.parametrize("fault", [Fault.HTML_403, Fault.JSON_403, Fault.JSON_401, Fault.CACHED_404])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_short_refusal_after_the_trigger(
+    fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault, times: int
+) -> None:
+    """What was allowed a moment ago is looked at once more, and the run is reported."""
+    fake.fault(fault, on=("GET", "/dagRuns/*"), skip=1, times=times)
+    outcome = gate(fake, github, kind)
+
+    assert (outcome.result, triggers(fake)) == ("triggered", 1), outcome.error
+    assert states(github, kind) == [pending(kind)]
+
+
+@pytest.mark.parametrize("fault", [Fault.HTML_403, Fault.JSON_403, Fault.JSON_401])
+def test_a_short_refusal_of_the_mark(fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault) -> None:
+    """A run that somebody else made is marked although that is refused for once."""
+    fake.create_run("sales", RUN_ID, state="running")
+    fake.fault(fault, on=("PATCH", "/dagRuns/*"), times=1)
+    fake.fault(fault, on=("PATCH", "/dagRuns/*/setNote"), times=1)
+
+    assert gate(fake, github, kind, run_id=RUN_ID).result == "triggered"
+
+
 def test_a_commit_status(fake: FakeAirflow, github: GitHubApi) -> None:
     """A step that does not wait leaves a pending status, called by the DAG, which links the run and is an output."""
     outcome = gate(fake, github)

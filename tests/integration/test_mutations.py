@@ -5,24 +5,32 @@ Whatever comes, the step ends with a verdict of Airflow's, or says that it knows
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
+import re
 import sys
+import zlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
+from entrypoint.github import commands
+from entrypoint.report.publish import publish
+from entrypoint.report.summary import summary
+from entrypoint.report.text import text
 from entrypoint.wire import bounded
 from tests.integration.test_fault_matrix import LIFE, TIMEOUT, VERSIONS, dag, hold
 from tests.support.fake_airflow import FakeAirflow, Version
 from tests.support.fake_airflow.messages import matches
-from tests.support.gate import run_gate
+from tests.support.gate import CONTEXT, run_gate
 from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from entrypoint.models import Outcome
     from tests.integration.test_fault_matrix import Request as Place
     from tests.support.fake_airflow.messages import Request
 
@@ -117,7 +125,21 @@ VALUES = (
     b"{}",
     b'"9999-99-99"',
     b'"0001-01-01T00:00:00+23:59"',
+    b'"0001-01-01T00:00:00Z"',
+    b'"9999-12-31T23:59:59.999999+00:00"',
+    b"1e308",
+    b"99999999999999999999",
 )
+
+
+ODD_DATES = (
+    b"null",
+    b'"0001-01-01T00:00:00Z"',
+    b'"0987-06-05T04:03:02.1+00:00"',
+    b'"9999-12-31T23:59:59.999999+00:00"',
+    b'"2026-01-31T09:30:15+14:00"',
+)
+"""All of them dates that RFC 3339 has."""
 
 
 def mutated(answer: bytes, chance: random.Random) -> bytes:
@@ -150,17 +172,34 @@ def _body(answer: bytes, chance: random.Random) -> bytes:
     return head + blank + body
 
 
+def plain(answer: bytes) -> tuple[bytes, bytes]:
+    """The head of the answer and its body, unpacked, without the headers that say otherwise and the length."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if b"\r\ncontent-encoding: gzip" in head.lower():
+        body = gzip.decompress(body)
+    lines = head.split(b"\r\n")
+    return b"\r\n".join(
+        line for line in lines if not line.lower().startswith((b"content-length", b"content-enc"))
+    ), body
+
+
+def joined(head: bytes, body: bytes) -> bytes:
+    """An answer of these, its length announced rightly."""
+    return b"%s\r\nContent-Length: %d\r\n\r\n%s" % (head, len(body), body)
+
+
 def _value(answer: bytes, chance: random.Random) -> bytes:
     """Another value for one key of the JSON, its length announced rightly."""
-    head, blank, body = answer.partition(b"\r\n\r\n")
-    places = [at for at in range(len(body)) if body.startswith(b'": ', at)]
+    try:
+        head, body = plain(answer)
+    except (OSError, EOFError, zlib.error):  # it was changed before
+        return answer
+    places = [match.end() for match in re.finditer(rb'": ?', body)]
     if not places:
         return answer
-    start = chance.choice(places) + 3
+    start = chance.choice(places)
     end = min((at for at in (body.find(mark, start) for mark in (b",", b"}", b"]")) if at > 0), default=len(body))
-    body = body[:start] + chance.choice(VALUES) + body[end:]
-    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length")]
-    return b"\r\n".join([*lines, b"Content-Length: %d" % len(body)]) + blank + body
+    return joined(head, body[:start] + chance.choice(VALUES) + body[end:])
 
 
 def _bytes(answer: bytes, chance: random.Random) -> bytes:
@@ -178,6 +217,39 @@ def _cut(answer: bytes, chance: random.Random) -> bytes:
 
 
 WAYS: tuple[Callable[[bytes, random.Random], bytes], ...] = (_status, _header, _header, _body, _value, _bytes, _cut)
+
+
+def tell(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
+    """Publish the outcome in every form: whatever it holds, nothing of it breaks and the verdict is told."""
+    shown = [summary(outcome, CONTEXT), text(outcome, CONTEXT)]
+    before = capsys.readouterr().out
+    publish(outcome, CONTEXT, commands, write_summary=True)
+    annotated = capsys.readouterr().out
+    for said in (before, annotated, *shown):
+        assert "The action itself failed" not in said, "a fault of ours"
+        assert "cannot be shown" not in said, "a fault of ours"
+    level = "error" if not outcome.passes else "warning" if outcome.failed_tasks else "notice"
+    assert f"\n::{level} " in f"\n{annotated}"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("start", ODD_DATES)
+@pytest.mark.parametrize("end", ODD_DATES)
+def test_no_date_is_a_verdict(version: Version, start: bytes, end: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the dates of task instances and run are, a success is one, and all of it is told."""
+
+    def change(_: Request, honest: bytes) -> bytes:
+        head, body = plain(honest)
+        for key, date in ((b"start_date", start), (b"end_date", end)):
+            body = re.sub(b'"%s": ?"[^"]*"' % key, b'"%s": %s' % (key, date), body)
+        return joined(head, body)
+
+    with FakeAirflow(version, dags=[dag("success")]) as fake:
+        fake.change(change)
+        outcome = run_gate(fake)
+    assert outcome.result == "success"
+    assert "OverflowError" not in capsys.readouterr().out
+    tell(outcome, capsys)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -208,7 +280,7 @@ def test_no_answer_is_a_verdict_but_airflow_s(
                 hold(outcome, fake, time, 1000.0)
                 if outcome.result == "failed":
                     assert fake.runs("sales")[0].state == "failed", "never red for a run that did not fail"
-                assert "The action itself failed" not in capsys.readouterr().out, "a fault of ours"
+                tell(outcome, capsys)
             except Exception as broken:
                 raise AssertionError(f"{seed}: {type(broken).__name__}: {broken}") from broken
         seen["mutations"] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from entrypoint.github import commands
 from entrypoint.models import Outcome, RunRequest
 from entrypoint.post import BUDGET, stop_what_is_left, tell_what_is_left
 from entrypoint.report.wording import words
-from entrypoint.settings import parse_settings
+from entrypoint.settings import for_post, parse_settings
 from tests.support.doors import certificates
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
 from tests.support.virtual import VirtualTime
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 FOREVER = 10**6
 TRANSIENT = (
+    Fault.TOO_MANY_DAY,
+    Fault.CACHED_404,
     Fault.HTML_200,
     Fault.HTML_403,
     Fault.JSON_401,
@@ -88,6 +91,39 @@ def test_no_more_than_the_budget(fake: FakeAirflow, fault: Fault) -> None:
     assert outcome.stop_fault is not None
     assert outcome.stop_fault.title in words(outcome).detail
     assert BUDGET - 1 <= time.now - 1000 <= BUDGET + 1
+
+
+@pytest.mark.parametrize("times", [40, 10_000])
+def test_a_cache_that_knows_no_such_run(fake: FakeAirflow, times: int) -> None:
+    """A run is believed to be gone only when the order to stop it finds none either."""
+    fake.fault(Fault.CACHED_404, on=("GET", "/dagRuns/*"), times=times)
+    outcome = post(fake, VirtualTime())
+    assert outcome.stopped == ("yes" if times == 40 else "unconfirmed")
+    assert outcome.run is not None
+    assert outcome.run.state == "failed"
+
+
+def test_a_run_that_is_not_there() -> None:
+    """The trigger was cut short before Airflow made anything."""
+    with FakeAirflow(dags=[FakeDag("sales")]) as empty:
+        outcome = post(empty, VirtualTime())
+        assert (outcome.stopped, outcome.run, outcome.run_url) == ("nothing", None, None)
+
+
+def test_what_is_too_large_for_a_variable_is_not_kept(tmp_path: Path) -> None:
+    """The system starts no process with a variable of more than 128 KiB: a bundle of all public CAs is larger."""
+    one = certificates.private().pem
+    for copies, kept in ((3, True), (200, False)):
+        (tmp_path / "ca.pem").write_text(one * copies)
+        given = {
+            "airflow_url": "https://a.example.com",
+            "token": "t0ken",
+            "dag_id": "sales",
+            "ca_certificate": "ca.pem",
+        }
+        state = json.dumps(for_post(given, parse_settings(given, tmp_path)))
+        assert ("-----BEGIN" in state) is kept
+        assert len(state) < 100_000
 
 
 def test_a_permission_that_is_missing_is_named(fake: FakeAirflow) -> None:

@@ -8,10 +8,13 @@ import pytest
 
 from entrypoint.errors import AirflowSilent, TriggerUnclear
 from entrypoint.gate.extras import Extras
-from entrypoint.gate.patience import BELIEVED
+from entrypoint.gate.identity import derive_note
+from entrypoint.gate.patience import BELIEVED, BELIEVED_LOOKS
+from entrypoint.report.summary import summary
+from entrypoint.report.wording import words
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
-from tests.support.gate import run_gate
-from tests.support.virtual import VirtualTime
+from tests.support.gate import CONTEXT, run_gate
+from tests.support.virtual import VirtualTime, after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,3 +146,113 @@ def test_tasks_on_which_the_verdict_depends_are_read_on(fake: FakeAirflow) -> No
     """With fail_on_failed_tasks a green without them would be a guess, and a short failure is no reason for red."""
     fake.fault(Fault.HTML_503, on=("GET", "/taskInstances"), skip=2, times=12)
     assert run_gate(fake, fail_on_failed_tasks="true", poll_interval="2").result == "success"
+
+
+# What the verdict, or an output that was asked for, needs.
+
+
+@pytest.mark.parametrize("fault", REFUSALS)
+@pytest.mark.parametrize("logs", ["all", "none"])
+@pytest.mark.parametrize(("skip", "times"), [(0, 1), (1, 1), (2, 1), (0, 2), (1, 3)])
+def test_a_short_refusal_of_the_tasks_costs_no_verdict(
+    fake: FakeAirflow, fault: Fault, logs: str, skip: int, times: int
+) -> None:
+    """With fail_on_failed_tasks they are needed, whenever they were refused for once."""
+    fake.fault(fault, on=("GET", "/taskInstances"), skip=skip, times=times)
+    outcome = run_gate(fake, fail_on_failed_tasks="true", logs=logs)
+    assert (outcome.result, outcome.turned_off) == ("success", ()), outcome.error
+    assert outcome.tasks
+
+
+@pytest.mark.parametrize(
+    ("fault", "permission"), [(Fault.JSON_403, True), (Fault.HTML_403, False), (Fault.HTML_503, False)]
+)
+def test_tasks_that_stay_unread_are_told_as_what_they_are(fake: FakeAirflow, fault: Fault, permission: bool) -> None:  # noqa: FBT001
+    """A gateway's refusal, or a silence, is no missing permission of Airflow's."""
+    fake.fault(fault, on=("GET", "/taskInstances"), times=10_000)
+    outcome = run_gate(fake, fail_on_failed_tasks="true")
+    assert outcome.error is not None
+    assert (outcome.result, outcome.error.title) == ("error", "Whether tasks failed could not be read")
+    said = f"{outcome.error.hint} {outcome.turned_off}"
+    assert ("can read on Task Instances" in said) is permission
+    assert ("gateway's credential" in said) is (fault is Fault.HTML_403)
+
+
+@pytest.mark.parametrize("fault", [Fault.JSON_403, Fault.HTML_403])
+@pytest.mark.parametrize("logs", ["all", "none"])
+def test_what_stays_refused_is_asked_for_seldom(fake: FakeAirflow, fault: Fault, logs: str) -> None:
+    """Until it is believed it costs a few requests, and then none."""
+    fake.deploy(FakeDag("sales", looks=200))
+    fake.fault(fault, on=("GET", "/taskInstances"), times=10_000)
+    outcome = run_gate(fake, poll_interval="5", timeout="1h", logs=logs)
+    assert outcome.result == "success"
+    assert len(outcome.turned_off) == 1
+    assert len(fake.received("GET", "/taskInstances")) <= 2 * BELIEVED_LOOKS
+
+
+@pytest.mark.parametrize("fault", REFUSALS[:3])
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_short_refusal_costs_no_output(fault: Fault, times: int) -> None:
+    """An XCom that was asked for is there in the end."""
+    for version in ("3.3.2", "2.11.2"):
+        dag = FakeDag("sales", tasks=(FakeTask("load", xcom={"return_value": 7}),))
+        with FakeAirflow(version, dags=[dag]) as fake:
+            fake.fault(fault, on=("GET", "/xcomEntries/*"), times=times)
+            outcome = run_gate(fake, xcom="load")
+            assert (outcome.result, outcome.xcom, outcome.turned_off) == ("success", {"load": 7}, ()), outcome.error
+
+
+# At the end of the time.
+
+
+@pytest.mark.parametrize("fault", [*REFUSALS, Fault.HTML_503])
+@pytest.mark.parametrize("since", [100, 270, 295])
+@pytest.mark.parametrize("times", [2, 10_000])
+def test_a_refusal_at_the_deadline_is_no_verdict(fake: FakeAirflow, fault: Fault, since: int, times: int) -> None:
+    """The run is stopped as the user asked, and nobody says that it was deleted or the credential refused."""
+    fake.deploy(FakeDag("sales", looks=10_000))
+    if since == 100 and times > 2 and fault is not Fault.HTML_503:
+        return  # that is believed
+    time = after(since, lambda: fake.fault(fault, on=("GET", "/dagRuns/*"), times=times))
+    outcome = run_gate(fake, time=time, timeout="300s", on_timeout="cancel")
+    assert isinstance(outcome.error, AirflowSilent) or outcome.result == "timeout"
+    assert fake.runs("sales")[0].state == "failed"
+    assert outcome.stopped in ("yes", "unconfirmed")
+    for text in (words(outcome).detail, summary(outcome, CONTEXT)):
+        assert (
+            "The run was stopped" if outcome.stopped == "yes" else "did not confirm that the run was stopped"
+        ) in text
+
+
+def test_a_last_look_that_fails_is_no_silence(fake: FakeAirflow) -> None:
+    """A moment ago Airflow said that the run goes on."""
+    fake.deploy(FakeDag("sales", looks=10_000))
+    time = after(299, lambda: fake.fault(Fault.HTML_503, on=("GET", "/dagRuns/*"), times=10_000))
+    outcome = run_gate(fake, time=time, timeout="300s")
+    assert (outcome.result, outcome.error) == ("timeout", None)
+
+
+def test_a_silence_ends_with_the_start_timeout(fake: FakeAirflow) -> None:
+    """And says since when nothing is known."""
+    fake.deploy(FakeDag("sales", looks=10_000))
+    fake.scheduler("unhealthy")
+    fake.states("sales", ["queued"])
+    time = after(5, lambda: fake.fault(Fault.HTML_503, times=10_000))
+    outcome = run_gate(fake, time=time, timeout="1h", start_timeout="60s")
+    assert isinstance(outcome.error, AirflowSilent), outcome.error
+    assert "last seen queued" in outcome.error.detail
+    assert 1060 <= time.now <= 1100
+
+
+# A run that is continued.
+
+
+@pytest.mark.parametrize("fault", [*REFUSALS[:3], Fault.HTML_404])
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("on", [("GET", "/taskInstances"), ("POST", "/clearTaskInstances"), ("POST", "/clear")])
+def test_a_short_refusal_ends_no_resume(fake: FakeAirflow, fault: Fault, times: int, on: tuple[str, str]) -> None:
+    """The task list and the clear are repeated, and the run goes on."""
+    fake.create_run("sales", "r1", state="failed", note=derive_note(CONTEXT))
+    fake.fault(fault, on=on, times=times)
+    outcome = run_gate(fake, run_id="r1")
+    assert (outcome.result, outcome.taken_over) == ("success", "resumed"), outcome.error

@@ -182,6 +182,19 @@ def test_echoed_where_the_page_is_cut(tmp_path: Path, before: int) -> None:
         assert "x x x" in result.annotations[-1].message
 
 
+@pytest.mark.parametrize("times", [2, 8, 60])
+def test_echoed_again_and_again(tmp_path: Path, times: int) -> None:
+    """Nor where the page is so long that only its beginning is read: whole tokens have shrunk to nothing before that."""
+    token = "Zq8x7" + "".join(chr(97 + (number * 7) % 26) for number in range(1324))
+    with airflow() as fake:
+        fake.echo(("GET", "/dagRuns/*"), 401, "text/html", after=f"Bearer {token}\n" * times)
+        result = run(fake, tmp_path, debug=True, token=token)
+
+        assert (result.exit_code, result.outputs["result"]) == (1, "error")
+        assert "Bearer ***" in result.annotations[-1].message
+        assert "Zq8x7" not in result.annotations[-1].message
+
+
 @pytest.mark.parametrize("before", range(3300, 3620, 40))
 def test_echoed_where_the_annotation_is_cut(tmp_path: Path, before: int) -> None:
     """The same for the length at which annotations are cut."""

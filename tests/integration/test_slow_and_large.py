@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import gzip
+import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from entrypoint.action import AT_THE_END, FOR_VERDICT
 from entrypoint.airflow.transport import Transport
 from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
-from entrypoint.wire import Sending, Wire
+from entrypoint.wire import Sending, Wire, bounded
 from entrypoint.wire.answers import read
-from entrypoint.wire.bounded import MAX_BODY
+from entrypoint.wire.bounded import MAX_BODY, MOST_MARKS
+from tests.integration.test_mutations import plain
+from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask
+from tests.support.gate import run_gate
+from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.support.fake_airflow import Version
+    from tests.support.fake_airflow.messages import Request
 
 SECONDS = 0.5
 LATE = 3.0
@@ -125,7 +138,7 @@ def test_a_log_that_drips_ends_with_what_came() -> None:
 @pytest.mark.parametrize("packed", [True, False])
 def test_no_answer_is_read_beyond_its_size(status: int, packed: bool) -> None:  # noqa: FBT001
     """Two hundred kilobytes that become hundreds of megabytes cost neither the memory nor the verdict."""
-    page = gzip.compress(b"[" * (200 * 1_048_576), 9) if packed else b"[" * (2 * MAX_BODY)
+    page = gzip.compress(b"1" * (200 * 1_048_576), 9) if packed else b"1" * (2 * MAX_BODY)
     head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(page)}\r\n".encode()
     head += b"Content-Encoding: gzip\r\n\r\n" if packed else b"\r\n"
 
@@ -139,6 +152,110 @@ def test_no_answer_is_read_beyond_its_size(status: int, packed: bool) -> None:  
             tracemalloc.stop()
     # The bomb itself is in this process as well.
     assert peak <= 2.2 * MAX_BODY + len(page)
+
+
+INTRICATE = {
+    "objects": (b"{},", 44),
+    "objects in objects": (b'{"a":' * 900 + b"0" + b"}" * 900 + b",", 200),
+    "small objects": (b'{"":0},', 110),
+    "lists": (b"[" * 900 + b"]" * 900 + b",", 100),
+    "texts": (b'"ab",', 75),
+}
+"""What is repeated within a list, and the bytes that it takes for each mark once it is read."""
+
+
+@pytest.mark.parametrize("kind", INTRICATE)
+@pytest.mark.parametrize("packed", [True, False])
+def test_no_answer_is_read_that_has_too_many_parts(kind: str, packed: bool) -> None:  # noqa: FBT001
+    """Thirty kilobytes that become millions of objects cost no more memory than their text, and no verdict."""
+    part = INTRICATE[kind][0]
+    page = b"[" + part * (30 * 1_048_576 // len(part)) + b"0]"
+    page = gzip.compress(page, 9) if packed else page
+    head = HEAD + b"Content-Length: %d\r\n" % len(page) + (b"Content-Encoding: gzip\r\n" if packed else b"") + b"\r\n"
+
+    with server(lambda connection: connection.sendall(head + page)) as url:
+        tracemalloc.start()
+        try:
+            with pytest.raises(UnexpectedAnswer, match=f"more than {MOST_MARKS:,} values"):
+                Wire().ask(Sending("GET", f"{url}/x", "GET /x"))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak <= 1.2 * MAX_BODY + len(page)
+
+
+@pytest.mark.parametrize("kind", INTRICATE)
+def test_what_is_read_costs_so_much(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound holds whatever the parts are: for each mark there are so many bytes at the most."""
+    part, most = INTRICATE[kind]
+    marks = sum(part.count(mark) for mark in (b"{", b"[", b","))
+    page = b"[" + part * (100_000 // marks) + b"0]"
+    count = marks * (100_000 // marks) + 1
+    tracemalloc.start()
+    try:
+        json.loads(page)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak <= most * count
+    assert most * MOST_MARKS <= 400_000_000
+    head = HEAD + b"Content-Length: %d\r\n\r\n" % len(page)
+    for allowed in (count, count - 1):
+        monkeypatch.setattr(bounded, "MOST_MARKS", allowed)
+        with server(lambda connection: connection.sendall(head + page)) as url:
+            if allowed == count:
+                assert Wire().ask(Sending("GET", f"{url}/x", "GET /x")).body
+            else:
+                with pytest.raises(UnexpectedAnswer, match="values, and was not read to its end"):
+                    Wire().ask(Sending("GET", f"{url}/x", "GET /x"))
+
+
+@pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
+def test_a_wide_run_is_below_every_bound(version: Version) -> None:
+    """Forty thousand task instances in one answer are read."""
+    bodies: list[bytes] = []
+
+    def note(_: Request, answer: bytes) -> bytes:
+        body = plain(answer)[1]
+        if body.startswith((b'{"task_instances":[{', b'{"task_instances": [{')):
+            bodies.append(body)
+        return answer
+
+    tasks = tuple(FakeTask(f"load_{number}") for number in range(50))
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks)]) as fake:
+        fake.change(note)
+        assert run_gate(fake).result == "success"
+    body = bodies[-1]
+    marks = sum(body.count(mark) for mark in (b"{", b"[", b","))
+
+    assert marks * 40_000 // 50 <= MOST_MARKS
+    if version == "2.11.2":  # the other gives a hundred in one answer
+        assert len(body) * 40_000 // 50 <= MAX_BODY
+
+
+@pytest.mark.parametrize("needed", [True, False])
+@pytest.mark.parametrize(("pages", "seconds"), [(5, 10.0), (40, 100.0)])
+def test_pages_end_with_their_time(needed: bool, pages: int, seconds: float) -> None:  # noqa: FBT001 - a table's column
+    """A list of which every page takes its time is given up when that is over: it costs the explanation, or makes no green."""
+    tasks = tuple(FakeTask("load", map_index=number) for number in range(pages * 100))
+    clock, asked = VirtualTime(), 0
+
+    def slow(request: Request, answer: bytes) -> bytes:
+        nonlocal asked
+        if "/taskInstances" in request.path:
+            asked += 1
+            clock.now += seconds
+        return answer
+
+    with FakeAirflow("3.3.2", dags=[FakeDag("sales", tasks=tasks)]) as fake:
+        fake.change(slow)
+        outcome = run_gate(fake, time=clock, timeout="60", logs="none", fail_on_failed_tasks=str(needed).lower())
+    took = clock.now - 1000.0
+
+    assert outcome.result == ("error" if needed and pages == 40 else "success")
+    assert (outcome.tasks is None) is (not needed or pages == 40)
+    assert took <= 60 + AT_THE_END + (FOR_VERDICT if needed else 0) + 2 * seconds
+    assert asked <= took / seconds
 
 
 def test_a_connection_is_used_again_after_an_answer() -> None:
@@ -157,3 +274,23 @@ def test_a_connection_is_used_again_after_an_answer() -> None:
         for _ in range(3):
             assert wire.send(Sending("GET", f"{url}/x", "GET /x"), lambda one, _: read("GET /x", one)).body == {}
     assert len(accepted) == 1
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_process_without_streams(closed: str, tmp_path: Path) -> None:
+    """A stream that is closed before the process begins costs what would have been printed there, and nothing else."""
+    outputs = tmp_path / "outputs"
+    outputs.touch()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("INPUT_", "GITHUB_", "STATE_"))}
+    done = subprocess.run(  # noqa: S603 - ours
+        ["/bin/sh", "-c", f'"{sys.executable}" -m entrypoint {closed}'],
+        env={**kept, "GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(outputs)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stdout + done.stderr
+    assert "error" in outputs.read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,6 +32,13 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
     """An Airflow with a DAG whose runs go on."""
     with FakeAirflow(request.param, dags=[FakeDag("sales", looks=FOREVER)]) as running:
         yield running
+
+
+@pytest.fixture(params=["3.3.2", "2.11.2"])
+def version(request: pytest.FixtureRequest) -> Version:
+    """Each version."""
+    chosen: Version = request.param
+    return chosen
 
 
 def cancel() -> None:
@@ -154,7 +162,6 @@ def test_a_file_of_the_runner_that_cannot_be_written_is_a_warning(
 # What is said about it.
 
 
-@pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
 @pytest.mark.parametrize("ends", ["failed", "success"])
 def test_a_cancel_after_the_end(version: Version, ends: str) -> None:
     """A run that had ended by itself was stopped by nobody."""
@@ -191,3 +198,114 @@ def test_a_stop_at_the_end_of_the_time_that_is_refused(fake: FakeAirflow) -> Non
     outcome = run_gate(fake, timeout="1m", on_timeout="cancel")
     assert (outcome.result, outcome.stopped) == ("timeout", "unconfirmed")
     assert "A permission is missing" in words(outcome).detail
+
+
+# Whose run it is, and whether it runs at all.
+
+
+@pytest.mark.parametrize("lost", [Fault.HTML_503, Fault.RESET, Fault.HTML_504])
+def test_an_end_that_the_scheduler_writes_is_no_effect_of_a_clear(version: Version, lost: Fault) -> None:
+    """A clear that was lost is repeated, though the run has another end by then: nothing has run."""
+    with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
+        fake.create_run("sales", "deploy-1", note=f"{derive_note(CONTEXT)}\n{CANCELLED}", state="failed", took=5)
+        for path in ("/clearTaskInstances", "/clear"):
+            fake.fault(lost, on=("POST", path))
+        time = VirtualTime()
+
+        def overwrite(_: float) -> None:
+            time.on_sleep = lambda _: None
+            fake.set_run_state("sales", "deploy-1", "success")
+
+        time.on_sleep = overwrite
+        assert run_gate(fake, time=time, run_id="deploy-1").result == "success"
+        assert sum("/clear" in request.path for request in fake.record) == 2
+
+
+def overwritten(fake: FakeAirflow) -> None:
+    """Somebody cancels the run, and the scheduler makes a success of it."""
+    fake._world.runs["sales", "deploy-1"].note = CANCELLED
+    fake.set_run_state("sales", "deploy-1", "success")
+
+
+@pytest.mark.parametrize("fault", [Fault.HTML_503, Fault.HTML_404, Fault.HTML_200, Fault.RESET])
+def test_a_mark_is_removed_for_good(version: Version, fault: Fault) -> None:
+    """Once it runs again, only a new mark is one: somebody's cancel afterwards counts, and without one the end does."""
+    for cancelled_again in (False, True):
+        with FakeAirflow(version, dags=[FakeDag("sales", looks=100)]) as fake:
+            fake.create_run("sales", "deploy-1", note=f"{derive_note(CONTEXT)}\n{CANCELLED}", state="failed", took=5)
+            fake.fault(fault, on=("PATCH", "/setNote" if version == "2.11.2" else "/dagRuns/*"), times=2)
+            time = VirtualTime()
+            if cancelled_again:
+                time = after(30, partial(overwritten, fake))
+            outcome = run_gate(fake, time=time, run_id="deploy-1")
+            assert outcome.result == ("failed" if cancelled_again else "success")
+
+
+@pytest.mark.parametrize("fault", [Fault.HTML_404, Fault.HTML_200, Fault.HTML_503])
+def test_a_mark_is_looked_after_where_nobody_comes_later(fault: Fault) -> None:
+    """Outside GitHub there is no post stage: the cancel's seconds are used for the mark; without it nothing is claimed."""
+    elsewhere = CONTEXT._replace(system="gitlab")
+    for times in (2, 10_000):
+        with FakeAirflow("2.11.2", dags=[FakeDag("sales", looks=FOREVER, after_cancel="success")]) as fake:
+            fake.fault(fault, on=("PATCH", "/setNote"), times=times)
+            outcome = run_gate(fake, time=after(20, cancel), context=elsewhere)
+            assert outcome.stopped == ("yes" if times == 2 else "unconfirmed")
+            assert (CANCELLED in (fake.runs("sales")[0].note or "")) is (times == 2)
+
+
+def test_a_run_that_somebody_else_made_meanwhile(fake: FakeAirflow) -> None:
+    """A trigger that was lost on its way: the run of that id is another workflow's, and is left alone."""
+    fake.fault(Fault.RESET, on=("POST", "/dagRuns"))
+    time = VirtualTime()
+    began = time.now
+
+    def meanwhile(_: float) -> None:
+        if not fake.runs("sales"):
+            fake.create_run("sales", "deploy-1", note=f"Triggered by octocat: {OTHER}", state="running")
+        if time.now - began > 60:
+            time.on_sleep = lambda _: None
+            cancel()
+
+    time.on_sleep = meanwhile
+    outcome = run_gate(fake, time=time, run_id="deploy-1")
+    assert (outcome.created, outcome.stopped, fake.runs("sales")[0].state) == (False, "left", "running")
+
+
+def test_a_run_with_a_note_of_the_user_s(fake: FakeAirflow) -> None:
+    """A later attempt of this workflow run knows it, and stops it."""
+    run_gate(fake, run_id="deploy-1", note="Release 1.2", timeout="20s")
+    assert (fake.runs("sales")[0].note or "").startswith("Release 1.2\nTriggered by ")
+    outcome = run_gate(
+        fake, time=after(20, cancel), run_id="deploy-1", note="Release 1.2", context=CONTEXT._replace(attempt=2)
+    )
+    assert outcome.stopped == "yes"
+
+
+@pytest.mark.parametrize(("note", "stopped"), [(f"By me: {OTHER}", "left"), (derive_note(CONTEXT), "yes")])
+@pytest.mark.parametrize("trigger", ["true", "false"])
+def test_the_time_is_over_for_a_run_of(fake: FakeAirflow, note: str, stopped: str, trigger: str) -> None:
+    """on_timeout: cancel stops what this workflow run has made, in whatever step, and nothing else."""
+    fake.create_run("sales", "deploy-1", note=note, state="running")
+    outcome = run_gate(fake, run_id="deploy-1", timeout="30s", on_timeout="cancel", trigger=trigger)
+    assert (outcome.result, outcome.stopped) == ("timeout", stopped)
+
+
+def test_the_state_of_a_run_that_became_this_step_s(
+    fake: FakeAirflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Somebody else was faster, and their run has failed: who starts it again is answerable, and the post stage knows."""
+    state = tmp_path / "state"
+    state.touch()
+    monkeypatch.setenv("GITHUB_STATE", str(state))
+    fake.fault(Fault.RESET, on=("POST", "/dagRuns"))
+    time = VirtualTime()
+
+    def meanwhile(_: float) -> None:
+        time.on_sleep = after(30, cancel).on_sleep
+        fake.create_run("sales", "deploy-1", note=f"Triggered by octocat: {OTHER}", state="failed")
+
+    time.on_sleep = meanwhile
+    run_gate(fake, time=time, run_id="deploy-1", timeout="20s")
+    told = state.read_text()
+    assert "RUN_ID" in told
+    assert told.count("ENDED") == 1

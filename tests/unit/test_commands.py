@@ -4,7 +4,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
@@ -89,7 +89,9 @@ def test_say_loses_nothing(text: str) -> None:
     """A line says all of a text that holds no escape sequence of terminals, but for control characters."""
     plain = re.sub(f"[{CONTROL}]", "", text)
 
-    assert heard(lambda: commands.say(text)).lines[0].replace(" ", "") == plain.replace(" ", "")
+    assert heard(lambda: commands.say(text)).lines[0].replace(" ", "").replace(commands.JOINER, "") == plain.replace(
+        " ", ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -190,6 +192,9 @@ def test_relay_whatever(lines: list[str]) -> None:
     assert len(log.lines) == 1 + len(lines) + 1 + 1
 
 
+GCC = r"^(.*?):(\d+):(\d*):?\s+(?:fatal\s+)?(warning|error):\s+(.*)$"
+
+
 @pytest.mark.parametrize(
     ("matcher", "line"),
     [
@@ -211,8 +216,34 @@ def test_relay_whatever(lines: list[str]) -> None:
         (r"^\s+(\d+):(\d+)\s+(error|warning|info)\s+(.*)\s\s+(.*)$", "  3:9  error  no rows  rule"),
         (r"^(E)\s+(.*)$", "E   assert 1 == 2"),
         (r"^\s*at\s(.+)\((.+):(\d+)\)$", "\tat Load.run(Load.java:12)"),
+        (GCC, "a.c:12:5 error: boom"),
+        (GCC, "Makefile:12:5: fatal error: boom"),
+        (GCC, "a.c:12:5:  warning: boom"),
+        (GCC, "2026-11-21 09:15:37 error: boom"),
+        (r"^(.*):(\d+)$", "path.php:12"),
+        (r"^(.*):(\d+)$", "bin/load:12"),
+        (r"(\w+\.py):(\d+):(.*)", "see dags/sales.py:12:no rows"),
+        (r"^\s+-->\s(.+):(\d+):(\d+)$", "   --> src/main.rs:3:9"),
+        (r"(.+):(\d+):(\d+)\)", "at load (dags/load.ts:3:9)"),
+        (r"^(.+):(\d+)\s+(error|warning)\s+(.+)$", "load:12 error no rows"),
+        (r"^(.+)\((\d+)\)\s(error)", "x (12) error"),
     ],
-    ids=["setup-python", "raise", "go", "gcc", "mypy", "pylint", "csc", "eslint", "tsc", "stylish", "pytest", "java"],
+    ids=[
+        *("setup-python", "raise", "go", "gcc", "mypy", "pylint", "csc", "eslint", "tsc", "stylish", "pytest", "java"),
+        *(
+            "one colon",
+            "fatal",
+            "blanks",
+            "time",
+            "php",
+            "no suffix",
+            "grep",
+            "rust",
+            "node",
+            "severity",
+            "in parentheses",
+        ),
+    ],
 )
 def test_relay_without_a_match(matcher: str, line: str) -> None:
     """No problem matcher of an earlier step sees in a task's log an error of this repository; and nothing of it is lost."""
@@ -221,6 +252,67 @@ def test_relay_without_a_match(matcher: str, line: str) -> None:
 
     assert not re.search(matcher, relayed)
     assert relayed.replace(commands.JOINER, "") == line.replace("\t", " ")
+
+
+@pytest.mark.parametrize(
+    ("matcher", "text"),
+    [
+        (GCC, "  0:03  a.c:12:5 error: boom"),
+        (GCC, "The task said: dags/sales.py:12: error: no rows"),
+        (r"^(.*):(\d+)$", "Airflow says: path.php:12"),
+        (r"^\s+(\d+):(\d+)\s+(error|warning|info)\s+(.*)\s\s+(.*)$", "  0:03  error  no rows  rule"),
+    ],
+)
+def test_say_without_a_match(matcher: str, text: str) -> None:
+    """Airflow's text in a line of our own is no error of this repository either."""
+    assert re.search(matcher, text)
+    printed = printed_by(lambda: commands.say(text))
+
+    assert not re.search(matcher, printed)
+    assert printed.replace(commands.JOINER, "") == f"{text}\n"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "user:1pass@host:5432",
+        "postgres://user:1pass@db.example.com:5432/x",
+        "postgres://user:1pass@host.py:5432/x",
+        "me@a.py:12x",
+        "u:a.py:12@host",
+        "12:34:56",
+        "AKIA:12:error:5",
+        "host=db:5432;key=a:1",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "see {} there", "({})", "{} error: x", "at {}: x"])
+@pytest.mark.parametrize("way", [commands.say, lambda text: commands.relay([text])])
+def test_no_joiner_in_a_secret_of_the_runner_s(secret: str, around: str, way: Callable[[str], None]) -> None:
+    """The runner masks exact text: what only it knows as a secret stays in one piece."""
+    assert secret in printed_by(lambda: way(around.format(secret)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "  0:03  text",
+        "1:00:03  extract is running",
+        "0:03",
+        "Airflow: https://airflow.example.com:8080",
+        "https://x.example/dags/sales.py:12 is open",
+    ],
+)
+def test_say_leaves_our_own_lines(text: str) -> None:
+    """The time at the beginning and addresses stay as they are: whoever copies them has nothing else in hand."""
+    assert printed_by(lambda: commands.say(text)) == f"{text}\n"
+
+
+@given(st.text(st.sampled_from("a.py:1( )@/-error\u2003")))
+def test_a_joiner_is_all_that_is_added(text: str) -> None:
+    """Nothing of a relayed line is lost or moved."""
+    (_, relayed, _) = printed_by(lambda: commands.relay([text])).split("\n")[:3]
+
+    assert relayed.replace(commands.JOINER, "") == text
 
 
 def test_relay_without_a_fence() -> None:

@@ -297,13 +297,12 @@ def test_asked_to_parse_for_a_commit(seconds: float) -> None:
 
 @pytest.mark.parametrize(("error", "times"), [(MISSING, 1), (DOWN, 2), (PAGE, 2), (Unauthorized("refused", "", ""), 2)])
 def test_a_parsing_that_cannot_be_asked_for(error: ActionError, times: int) -> None:
-    """Nothing depends on the request: whatever is said to it, the wait goes on, and what is forbidden is asked once."""
+    """Nothing depends on the request: whatever is said to it, the wait goes on, and what is forbidden is asked seldom."""
     airflow = Deploying([dag(0), dag(1), dag(2)], parsing=error)
     airflow.wait()
 
     assert len(airflow.asked_to_parse) == times
-    assert len(airflow.told.sentences) + len(airflow.told.untold) == times
-    assert ("can edit on DAGs" in "".join(airflow.told.sentences)) is (error is MISSING)
+    assert len(airflow.told.sentences) + len(airflow.told.untold) == (0 if error is MISSING else times)
 
 
 # Import errors.
@@ -375,12 +374,12 @@ def test_an_import_error_that_is_mended(known: Dag, faults: list[Any]) -> None:
 
 @pytest.mark.parametrize(("error", "calls"), [(MISSING, 1), (DOWN, 3), (PAGE, 3)])
 def test_import_errors_that_cannot_be_read(error: ActionError, calls: int) -> None:
-    """Without import errors the wait ends by what the DAG itself shows; what is forbidden is not asked for again."""
+    """Without import errors the wait ends by what the DAG itself shows; what is forbidden is not asked for at once."""
     airflow = Deploying([dag(0), dag(1), dag(2)], [error])
     airflow.wait()
 
     assert airflow.import_faults.calls == calls
-    assert len(airflow.told.sentences) + len(airflow.told.untold) == calls
+    assert len(airflow.told.sentences) + len(airflow.told.untold) == (0 if error is MISSING else calls)
 
 
 def test_an_answer_about_import_errors_that_is_lost() -> None:

@@ -53,7 +53,7 @@ def run_of(dialect: Instances, body: Any, status: int = 200) -> DagRun:
 
 def test_smallest_run(dialect: Instances) -> None:
     """Ids and state are enough for a DAG run; null means that Airflow has nothing yet."""
-    newer = ("data_interval_start", "data_interval_end", "run_after", "partition_key")
+    newer = ("data_interval_start", "data_interval_end", "run_after", "partition_key", "note")
     nothing = dict.fromkeys(("conf", "logical_date", "start_date", "end_date", "bundle_version", "note", *newer))
 
     assert run_of(dialect, RUN | nothing) == DagRun("nightly_sales", "r+1:a", "running", {})

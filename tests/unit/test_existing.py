@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
-from entrypoint.errors import ActionError, AirflowUnreachable, RunExists, UnexpectedAnswer
+from entrypoint.errors import (
+    ActionError,
+    AirflowUnreachable,
+    Forbidden,
+    GatewayRefused,
+    RunExists,
+    RunNotFound,
+    Unauthorized,
+    UnexpectedAnswer,
+)
 from entrypoint.gate.existing import REPEATS, plan, require_same, take_over
+from entrypoint.gate.patience import BELIEVED, BELIEVED_LOOKS
 from entrypoint.models import CANCELLED, DagRun, RunRequest, TaskInstance, TaskList
 from tests.support.nouns import a_list
 from tests.support.scripted import Bench, Script
 
 DOWN = AirflowUnreachable("down", "", "")
+REFUSALS = [kind("refused", "", "") for kind in (Forbidden, GatewayRefused, Unauthorized, RunNotFound)]
 THEN, NOW = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 
 
@@ -113,7 +125,27 @@ def test_what_this_airflow_does_not_tell_is_not_compared() -> None:
     )
 
 
-@pytest.mark.parametrize("key", ["password", "db_PASSWD", "apiKey", "x-token", "client_secret", "aws_credentials"])
+def words(text: str) -> list[str]:
+    """Return the words of a text."""
+    return text.split()
+
+
+NAMES_OF_SECRETS = words("""
+    password db_PASSWD passphrase passcode PGPASSWORD pwd pass db.pass PIN user-pin otp totp_seed PAT github_pat githubPAT
+    apiKey api-key x-api-key X.API.KEY APIKEY API_KEYS access-key aws_access_key_id private-key privateKey signing_key
+    encryption_key sharedKey AccountKey sshKey ssl.key.client_key client_secret x-token accessToken tokens aws_credentials
+    creds auth basic_auth oauth2 Authorization bearer bearerValue jwt jwt2 sas sasUrl signature X-Amz-Signature sig cookie
+    connection-string connectionString connection_uri conn db_conn conn_str DATABASE_URL sentry_dsn dsn keytab key_file
+    service-account service_account_json ServiceAccount session_id webhook_url hmac salt sshkey signingkey masterkey
+""")
+NAMES_OF_NOTHING = words("""
+    region spinner pinned opinion patch path pattern dispatch author authors authority co_author connector connected conn_id
+    connection_id auth_type sass sassy signal design assign compass passenger bypass key keys primary_key partition_key
+    sort-key s3Key monkey keyword auto_kenya kinds_name message session_type spin_count tops basic otptional design_key turnkey
+""")
+
+
+@pytest.mark.parametrize("key", NAMES_OF_SECRETS)
 def test_a_difference_shows_neither_a_secret_nor_what_is_the_same(key: str) -> None:
     """Of a conf no value is quoted below a key that sounds like a secret, nor any that does not differ."""
     found = {key: {"a": "s3cret"}, "same": "quiet", "list": ["quiet", 1]}
@@ -123,6 +155,70 @@ def test_a_difference_shows_neither_a_secret_nor_what_is_the_same(key: str) -> N
     assert not any(text in caught.value.detail for text in ("s3cret", "hush", "quiet"))
     assert f"conf.{key}.a differs" in caught.value.detail
     assert "conf.list.1 is 1, this step asks for 2" in caught.value.detail
+
+
+@pytest.mark.parametrize("key", NAMES_OF_NOTHING)
+def test_a_difference_below_any_other_name_is_shown(key: str) -> None:
+    """A word that only has a short one in it, or is about a secret, keeps no value from being shown."""
+    with pytest.raises(RunExists, match=re.escape(f'conf.{key} is "north", this step asks for "south"')):
+        require_same(run("success", conf={key: "north"}), RunRequest("sales", "r1", {key: "south"}))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "postgres://user:hush@db.example.com:5432/x",
+        "https://hush@github.com/acme/x.git",
+        "redis://:hush@cache:6379/0",
+        "mysql://user:hu/sh@db/x",
+        "user:hush@db.example.com",
+        "host=db password=hush",
+        "Server=db;Pwd=hush;",
+        '{"password": "hush"}',
+        "DefaultEndpointsProtocol=https;AccountKey=hush",
+        "https://x.blob.core.windows.net/c?sv=1&sig=hush",
+        "https://b.s3.amazonaws.com/k?X-Amz-Signature=hush",
+        "Bearer hush-hush-hush",
+        "eyJhbGciOiJIUzUxMiJ9.hush.hush",
+        "ghp_hush",
+        "github_pat_hush",
+        "glpat-hush",
+        "xoxb-hush",
+        "AKIAIOSFODNN7HUSHHUSH hush",
+        "-----BEGIN PRIVATE KEY-----\nhush",
+        "https://hooks.slack.com/services/hush",
+    ],
+)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_value_that_looks_like_a_secret_is_not_shown(value: str, swapped: bool) -> None:  # noqa: FBT001 - a column
+    """Whatever it is called, on whichever side it stands; the other one would tell half of it."""
+    found, asked = ("north", value) if swapped else (value, "north")
+    with pytest.raises(RunExists) as caught:
+        require_same(run("success", conf={"target": found}), RunRequest("sales", "r1", {"target": asked}))
+    assert "hush" not in caught.value.detail
+    assert "north" not in caught.value.detail
+    assert "conf.target differs" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://db.example.com:5432/x",
+        "s3://bucket/key=1/part=2",
+        "me@example.com",
+        "2026-01-01T09:15:00+00:00",
+        "basic",
+        "token ring",
+        "design=blue",
+        "key",
+        "config=a:b",
+        "north east",
+    ],
+)
+def test_any_other_value_is_shown(value: str) -> None:
+    """An address without user info, a partition and a time are no secrets."""
+    with pytest.raises(RunExists, match=re.escape(f'conf.target is "{value}", this step asks for nothing')):
+        require_same(run("success", conf={"target": value}), RunRequest("sales", "r1", {}))
 
 
 def test_a_secret_in_an_object_that_one_side_lacks_is_not_shown() -> None:
@@ -239,7 +335,8 @@ def test_waiting_clears_nothing() -> None:
     [
         ([QUEUED], [DOWN], 1),  # the answer was lost, the clear was not
         ([FAILED, QUEUED], [DOWN, None], 2),  # the clear was lost
-        ([run("failed", end=NOW)], [DOWN], 1),  # it ran and failed anew meanwhile
+        ([run("failed", end=NOW)], [DOWN], 1),  # it failed anew meanwhile, without a start
+        ([run("failed", end=NOW)._replace(start_date=THEN)], [DOWN], 1),  # it ran and failed anew meanwhile
         ([DOWN, QUEUED], [DOWN], 1),
     ],
 )
@@ -248,6 +345,34 @@ def test_an_unclear_clear_is_settled_by_reading(looks: list[Any], answers: list[
     airflow = Clearable(looks, (task("failed"),), answers)
     assert taken(airflow, "resume")[0] != FAILED
     assert len(airflow.cleared) == times
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_short_refusal_of_the_clear_is_waited_out(refusal: ActionError, times: int) -> None:
+    """A refused clear is repeated, since reading says that it had no effect."""
+    airflow = Clearable([FAILED] * times + [QUEUED], (task("failed"),), [refusal] * times + [None])
+    assert taken(airflow, "resume") == (QUEUED, "resumed")
+    assert len(airflow.cleared) == times + 1
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refused_clear_that_took_effect_is_not_repeated(refusal: ActionError) -> None:
+    """A gateway may refuse what it has let through."""
+    airflow = Clearable([QUEUED], (task("failed"),), [refusal])
+    assert taken(airflow, "resume") == (QUEUED, "resumed")
+    assert len(airflow.cleared) == 1
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_clear_that_stays_refused_is_believed(refusal: ActionError) -> None:
+    """After a minute it is what it says."""
+    bench = Bench()
+    airflow: Any = Clearable([FAILED] * 99, (task("failed"),), [refusal] * 99)
+    with pytest.raises(type(refusal)):
+        take_over(airflow, FAILED, "resume", bench.patience, until=bench.time.now + 600)
+    assert 1000 + BELIEVED <= bench.time.now <= 1000 + 3 * BELIEVED
+    assert len(airflow.cleared) >= BELIEVED_LOOKS
 
 
 @pytest.mark.parametrize("answer", [None, DOWN])

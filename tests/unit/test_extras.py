@@ -11,13 +11,15 @@ from entrypoint.errors import (
     ActionError,
     AirflowUnreachable,
     Forbidden,
+    GatewayRefused,
     NotSupported,
     NotThere,
     TooLarge,
     Unauthorized,
     UnexpectedAnswer,
 )
-from entrypoint.gate.extras import Extras, Feature
+from entrypoint.gate.extras import AGAIN, Extras, Feature
+from entrypoint.gate.patience import BELIEVED, BELIEVED_LOOKS
 from tests.support.scripted import Bench, Script
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 DOWN = AirflowUnreachable("down", "", "")
 BUSY = AirflowUnreachable("busy", "", "", status=429, retry_after=30.0)
 MISSING = Forbidden("missing", "", "")
+GATEWAY = GatewayRefused("gateway", "", "")
 
 
 def test_what_is_known_is_returned() -> None:
@@ -54,19 +57,62 @@ def test_what_cannot_be_read_is_told_and_done_without(kind: type[ActionError], p
     assert bench.told.sentences == []
 
 
-def test_a_missing_permission_turns_its_feature_off() -> None:
-    """What is refused is said once, with the permission by name, and never asked for again; other features go on."""
-    bench, look = Bench(), Script([MISSING])
+@pytest.mark.parametrize("patient", [False, True])
+def test_a_missing_permission_turns_its_feature_off(patient: bool) -> None:  # noqa: FBT001
+    """What stays refused is said once, with the permission by name, and never asked for again; other features go on."""
+    bench, look = Bench(), Script([MISSING] * 9)
     extras = bench.extras(None)
-    answers = [extras.ask(Feature.POOLS, look, "otherwise", patient=patient) for patient in (False, True, False)]
+    while bench.time.now < 1000 + 3 * BELIEVED:
+        assert extras.ask(Feature.POOLS, look, "otherwise", patient=patient) == "otherwise"
+        assert (Feature.POOLS in extras.turned_off) is (
+            look.calls >= BELIEVED_LOOKS and bench.time.now >= 1000 + BELIEVED
+        )
+        bench.time.sleep(5)
 
-    assert answers == ["otherwise"] * 3
-    assert look.calls == 1
+    assert look.calls <= 2 * BELIEVED_LOOKS
     assert extras.ask(Feature.LOGS, Script(["answer"]), None) == "answer"
     (sentence,) = bench.told.sentences
     assert Feature.POOLS.permission in sentence
     assert list(extras.turned_off.items()) == [(Feature.POOLS, sentence)]
     assert bench.told.untold == []
+
+
+@pytest.mark.parametrize("patient", [False, True])
+@pytest.mark.parametrize("refusal", [MISSING, GATEWAY])
+def test_a_refusal_that_passes_turns_nothing_off(patient: bool, refusal: Forbidden) -> None:  # noqa: FBT001
+    """One refusal now and then is none: what was answered in between counts."""
+    bench = Bench()
+    extras = bench.extras(None)
+    for _ in range(5):
+        extras.ask(Feature.TASKS, Script([refusal, "answer"]), None, patient=patient)
+        bench.time.sleep(AGAIN)
+        assert extras.ask(Feature.TASKS, Script(["answer"]), None) == "answer"
+    extras.settle()
+    assert (extras.turned_off, bench.told.sentences, bench.told.untold) == ({}, [], [])
+
+
+def test_what_is_refused_is_not_asked_for_at_once() -> None:
+    """Many requests of one kind, as for the logs of many tasks, cost one refusal; the end of the run asks all the same."""
+    bench, look = Bench(), Script([MISSING] * 9)
+    extras = bench.extras(None)
+    for _ in range(20):
+        extras.ask(Feature.LOGS, look, None)
+    assert look.calls == 1
+    assert extras.ask(Feature.LOGS, Script(["answer"]), None, patient=True) == "answer"
+
+
+@pytest.mark.parametrize(("refusal", "words"), [(MISSING, Feature.TASKS.permission), (GATEWAY, "A gateway")])
+def test_a_refusal_that_was_the_last_word_is_told(refusal: Forbidden, words: str) -> None:
+    """What is left out in the end is told once, and a gateway's refusal is no missing permission."""
+    bench = Bench()
+    extras = bench.extras(None)
+    extras.ask(Feature.TASKS, Script([refusal]), None)
+    assert bench.told.sentences == []
+    extras.settle()
+    extras.settle()
+    (sentence,) = bench.told.sentences
+    assert words in sentence
+    assert ("permission" in sentence) is (refusal is MISSING)
 
 
 def test_every_feature_names_its_permission() -> None:

@@ -219,3 +219,20 @@ def test_five_thousand() -> None:
     tasks = [ran(f"{n:04}{'任' * 246}", n, n + 1, state="failed") for n in range(5000)]
 
     assert len(bars(tasks)) == MOST_BARS
+
+
+FIRST, LAST = "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59.999999+00:00"
+ODD = (FIRST, "0001-01-01T00:00:00+14:00", "0987-06-05T00:00:00+00:00", LAST, "9999-12-31T23:59:59.999999-12:00")
+
+
+@pytest.mark.parametrize("start", ODD)
+@pytest.mark.parametrize("end", [None, "2026-01-31T15:00:15+05:30", *ODD])
+@pytest.mark.parametrize("others", [1, MOST_BARS])
+def test_dates_at_either_end_of_time(start: str, end: str | None, others: int) -> None:
+    """Whatever dates Airflow gives, in whatever order and offset, there is a bar for each task instance."""
+    dates = (datetime.fromisoformat(start), None if end is None else datetime.fromisoformat(end))
+    tasks = [a_task("odd", start_date=dates[0], end_date=dates[1]), *(ran(f"t{n}", n) for n in range(others))]
+
+    assert "odd" in " ".join(bar.name for bar in bars(tasks))
+    for until in (datetime.fromisoformat(one) for one in ODD):
+        assert gantt(tasks, until)

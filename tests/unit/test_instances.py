@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from entrypoint.airflow.instances import MOST_PAGES
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
+from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
 from entrypoint.wire.answers import Answer
 
 if TYPE_CHECKING:
@@ -29,11 +32,17 @@ class Pages:
     largest: int = 100
     base_url: str = "https://airflow.example.com"
     asked: list[dict[str, Any]] = field(default_factory=list)
+    time: float = 1000.0
+    moves: bool = True
+
+    def left(self) -> float:
+        """A page takes a second."""
+        return self.time - len(self.asked)
 
     def get(self, path: str, params: Mapping[str, Any]) -> Answer:
         """Give a page."""
         self.asked.append(dict(params))
-        first = params["offset"]
+        first = params["offset"] if self.moves else 0
         last = min(first + min(params["limit"], self.largest), self.total)
         items = [{"task_id": "load", "map_index": index, "state": "success"} for index in range(first, last)]
         return Answer(200, {"task_instances": items, "total_entries": self.total}, f"GET {path}")
@@ -73,12 +82,43 @@ def test_no_more_than_is_wanted(version: str, most: int, requests: tuple[int, in
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_airflow_that_gives_less_than_it_says_is_not_asked_for_ever(version: str) -> None:
-    """An empty page ends the reading."""
-    pages = Pages(150, 0)
+@pytest.mark.parametrize(
+    ("pages", "requests"), [(Pages(150, 0), 1), (Pages(5000, 10, moves=False), 2), (Pages(10**9, 1), MOST_PAGES)]
+)
+@pytest.mark.parametrize("most", [None, 5000])
+def test_half_a_list_is_none(version: str, pages: Pages, requests: int, most: int | None) -> None:
+    """An empty page, one that brings nothing new, and pages without an end: reading stops, and takes it for no list."""
+    pages = replace(pages, asked=[])
+    with pytest.raises(UnexpectedAnswer, match=f"of {pages.total} task instances"):
+        read(pages, version, most=most)
 
-    assert read(pages, version).instances == ()
-    assert len(pages.asked) == 1
+    assert len(pages.asked) == requests
+
+
+@pytest.mark.parametrize("left", [-5.0, 0.0, 0.5, 3.0])
+def test_no_page_after_the_time(left: float) -> None:
+    """Once the time is over no further page is asked for, and what was read is no list; a single request is still sent."""
+    pages = Pages(5000, time=left)
+    with pytest.raises(AirflowUnreachable, match="too slowly") as caught:
+        read(pages, "3.3.2")
+    sent = max(1, ceil(left))
+
+    assert len(pages.asked) == sent
+    assert f"Of 5000 task instances {100 * sent} were read" in caught.value.detail
+    assert len(read(Pages(100, time=left), "3.3.2").instances) == 100
+
+
+def test_a_list_that_becomes_shorter_meanwhile() -> None:
+    """What leaves a state while those in it are read is no reason to doubt the list."""
+    pages = Pages(150)
+
+    def left() -> float:
+        pages.total = 90
+        return 1.0
+
+    pages.left = left  # type: ignore[method-assign]
+    assert len(read(pages, "3.3.2", states=("running",)).instances) == 100
+    assert len(pages.asked) == 2
 
 
 @pytest.mark.parametrize(

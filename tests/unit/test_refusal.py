@@ -201,9 +201,11 @@ def test_other_refusals_are_left_alone(error: ActionError) -> None:
 
 
 def test_without_the_permission_it_is_said() -> None:
-    """Whoever may not read import errors learns that this is missing."""
+    """Whoever may not read import errors learns that this is missing, in the end."""
     bench = Bench()
-    told(Faulty(Forbidden("no", "", "")), NOT_FOUND, bench)
+    extras = bench.extras(Faulty(Forbidden("no", "", "")))
+    with_import_error(extras, "sales", NOT_FOUND, Relevant("sales", lambda _: False))
+    extras.settle()
 
     assert len(bench.told.sentences) == 1
 

@@ -1,9 +1,16 @@
-"""What is hidden before anything else is done."""
+"""What is hidden before anything else is done, and what stands whatever breaks at the end."""
+
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from entrypoint.github import commands
+from entrypoint.models import Outcome
+from entrypoint.report import publish
 from entrypoint.settings import NAMES, SECRETS
-from entrypoint.stages import _secrets
+from entrypoint.stages import _secrets, _stage
+from tests.support.nouns import an_outcome
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
@@ -54,3 +61,34 @@ def test_what_the_environment_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
     assert hidden(mwaa_environment="m", oidc_audience="a") == set()
+
+
+@pytest.mark.parametrize("result", ["success", "failed", "timeout", "cancelled"])
+@pytest.mark.parametrize("saying", [True, False])
+def test_what_the_gate_decided_stands(
+    result: str,
+    saying: bool,  # noqa: FBT001 - a table's column
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A fault while it is told is no verdict, and no output is written because of it."""
+
+    def breaks(*_: Any, **__: Any) -> Any:
+        raise OverflowError("date value out of range")
+
+    decided = an_outcome(result=result)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
+    monkeypatch.setattr("entrypoint.github.context.read_context", lambda _: None)
+    monkeypatch.setattr(commands, "prepare_streams", lambda: None)
+    monkeypatch.setattr(publish, "publish", breaks)
+    if not saying:
+        monkeypatch.setattr(commands, "say", breaks)
+
+    def do(*_: object) -> Outcome:
+        return decided
+
+    assert _stage(do) == decided
+    assert ("OverflowError in test_stages.py" in capsys.readouterr().out) is saying
+    assert not (tmp_path / "outputs").exists()

@@ -75,7 +75,8 @@ def stopped(
         ([FAILED] * 99, [], FAILED, 0),  # the same
         ([DENIED, REFUSED, RUNNING, DENIED] + [FAILED] * 99, [FAILED], FAILED, 1),  # a gateway's rule, that passes
         ([RUNNING, RUNNING, RUNNING] + [FAILED] * 99, [DENIED, REFUSED, FAILED], FAILED, 3),
-        ([None] * 99, [], None, 0),  # was never made
+        ([None] * 99, [None], None, 1),  # was never made
+        ([None] * 32 + [FAILED] * 99, [FAILED], FAILED, 1),  # a cache says that it was not
         ([RUNNING] + [None] * 99, [None], None, 1),  # deleted meanwhile
     ],
 )
@@ -83,7 +84,7 @@ def test_what_airflow_does_meanwhile(looks: list[Any], fails: list[Any], end: Da
     """The run is failed as often as needed and no oftener, and the end is confirmed."""
     found, _, failed = stopped(looks, fails)
     assert (found.run, found.confirmed, failed) == (end, True, times_failed)
-    assert found.ours is (times_failed > 0 and end is not SUCCESS)
+    assert found.ours is (times_failed > 0 and end not in (SUCCESS, None))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_a_task_that_goes_on_is_stopped_as_well(tasks: list[Any], times_failed: 
 def test_a_stop_is_believed_only_after_a_while() -> None:
     """A run must stay failed, and a missing one stay away, before that counts."""
     assert stopped([RUNNING] + [FAILED] * 99, [FAILED])[1].now >= 1000 + STAYS
-    assert stopped([None] * 99, [])[1].now >= 1000 + STAYS_AWAY
+    assert stopped([None] * 99, [None])[1].now >= 1000 + STAYS_AWAY
 
 
 def test_without_time_the_first_answer_is_believed() -> None:
@@ -117,7 +118,7 @@ def test_without_time_the_first_answer_is_believed() -> None:
 def test_without_time_a_run_that_is_on_its_way_is_waited_for() -> None:
     """A cancel during the trigger stops the run as soon as Airflow has made it, and never claims that there will be none."""
     assert stopped([None, None, RUNNING], [FAILED], once=True)[0] == Stop(FAILED, confirmed=True, ours=True)
-    assert stopped([None] * 99, [], once=True)[1].now >= 1000 + STAYS_AWAY
+    assert stopped([None] * 99, [None], once=True)[1].now >= 1000 + STAYS_AWAY
 
 
 @pytest.mark.parametrize("looks", [[DOWN] * 99, [RUNNING] * 99])

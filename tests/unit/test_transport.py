@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from math import inf
 
 import pytest
 
@@ -337,3 +338,11 @@ def test_a_redirect_is_no_answer(status: int) -> None:
     with pytest.raises(UnexpectedAnswer):
         transport(Script(moved)).stream("/log", "text/plain", take)
     assert taken == []
+
+
+def test_what_is_left() -> None:
+    """Whoever reads page by page is told how much time its wire has; a wire without a deadline has any."""
+    script = Script()
+
+    assert Transport(BASE, script.wire(left=lambda: 12.5)).left() == 12.5
+    assert transport(script).left() == inf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from math import inf
+from math import ceil, inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +15,7 @@ from entrypoint.errors import (
     AirflowSilent,
     AirflowUnreachable,
     Forbidden,
+    GatewayRefused,
     NotSupported,
     RunNotFound,
     Unauthorized,
@@ -38,6 +39,7 @@ DOWN = AirflowUnreachable("down", "", "")
 LOGIN_PAGE = UnexpectedAnswer("login page", "", "")
 REFUSED = Unauthorized("refused", "", "")
 MISSING = Forbidden("missing", "", "")
+GATEWAY = GatewayRefused("gateway", "", "")
 
 
 def run(state: Any) -> DagRun:
@@ -123,6 +125,33 @@ def test_the_timeout_ends_the_wait_for_a_server_that_is_gone() -> None:
     with pytest.raises(AirflowSilent, match=r"last seen running"):
         waited([RUNNING, *[DOWN, LOGIN_PAGE] * 500], timeout=90.0)
     assert waited([DOWN, DOWN, *[RUNNING] * 1000], timeout=90.0)[0] == RUNNING
+
+
+@pytest.mark.parametrize("fault", [DOWN, LOGIN_PAGE, REFUSED, MISSING, GATEWAY, None])
+def test_what_is_not_believed_at_the_deadline_is_a_silence(fault: Any) -> None:
+    """Two refusals in the last seconds are no verdict about the run or the credential: nobody knows."""
+    with pytest.raises(AirflowSilent, match=r"For 40 s nothing could be read.* last seen running"):
+        waited([RUNNING, RUNNING, *[fault] * 99], timeout=60.0, poll_interval=10.0)
+
+
+@pytest.mark.parametrize("fault", [DOWN, LOGIN_PAGE, REFUSED, MISSING, GATEWAY, None])
+@pytest.mark.parametrize(("interval", "timeout"), [(10.0, 60.0), (4.0, 60.0), (45.0, 90.0)])
+def test_a_last_look_that_fails_leaves_what_was_seen(fault: Any, interval: float, timeout: float) -> None:
+    """Whoever has just said that the run goes on is not silent: the time is over, and that is all."""
+    good = ceil(timeout / interval) - 1
+    last, time, _, _ = waited([RUNNING] * good + [fault] * 9, timeout=timeout, poll_interval=interval)
+    assert (last, time.now) == (RUNNING, 1000.0 + timeout)
+
+
+@pytest.mark.parametrize("fault", [DOWN, MISSING, None])
+def test_a_silence_does_not_outlast_the_start_timeout(fault: Any) -> None:
+    """A run that was queued when Airflow fell silent is given up when it should have started, with since when."""
+    bench = Bench()
+    airflow: Any = Looks(Script([fault] * 999))
+    with pytest.raises(AirflowSilent, match=r"For 30 s nothing could be read.* last seen queued"):
+        wait(airflow, QUEUED, bench.patience, Times(since=bench.time.now, timeout=3600.0, start_timeout=30.0))
+    assert bench.time.now == 1030.0
+    assert waited([QUEUED, fault, fault, *[RUNNING] * 9, SUCCESS], start_timeout=30.0)[0] == SUCCESS
 
 
 def test_a_run_that_stays_queued_is_given_up_after_its_start_timeout() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, UnexpectedAnswer
+from entrypoint.gate.patience import BELIEVED, BELIEVED_LOOKS
 from entrypoint.gate.watch import AGAIN, OFTEN, ONCE_TOLD, SELDOM, STALLED, STALLED_AT_WORK, STALLED_UNWATCHED, Watch
 from entrypoint.models import Blocker, DagRun, TaskInstance, TaskList
 from tests.support.nouns import ManyTasks, a_list, a_run, a_task
@@ -174,10 +175,11 @@ def test_a_read_that_fails_loses_no_change(fault: Exception) -> None:
 
 
 def test_without_the_permission_to_read_tasks_only_they_are_not_watched() -> None:
-    """A refusal is said once and ends the reading; why the run stands still is still looked for."""
-    watching = Watching(lambda _: Forbidden("no", "", ""), lambda _: (PAUSED,)).look(RUNNING, 100)
+    """A refusal that stays is said once and ends the reading; why the run stands still is still looked for."""
+    watching = Watching(lambda _: Forbidden("no", "", ""), lambda _: (PAUSED,)).look(RUNNING, 400)
 
-    assert watching.reads == [0.0]
+    assert len(watching.reads) == BELIEVED_LOOKS
+    assert BELIEVED <= watching.reads[-1] <= 2 * BELIEVED
     assert len(watching.bench.told.sentences) == 1
     assert watching.bench.told.blockers == [PAUSED.title]
 

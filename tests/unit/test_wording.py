@@ -44,12 +44,39 @@ def test_took_never_shows_sixty(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("taken_over", ["attached", "resumed", "restarted"])
-@pytest.mark.parametrize("result", ["success", "failed", "timeout", "triggered"])
-def test_a_run_that_was_taken_over_is_told_in_the_verdict(taken_over: TakenOver, result: Result) -> None:
-    """Whoever reads the annotation alone learns that this step did not trigger what it is green for."""
-    told = words(an_outcome(result=result, taken_over=taken_over)).detail
+@pytest.mark.parametrize("result", get_args(Result))
+@pytest.mark.parametrize("error", [None, ERROR])
+def test_a_run_that_was_taken_over_is_told_in_the_verdict(
+    taken_over: TakenOver, result: Result, error: ActionError | None
+) -> None:
+    """Whoever reads the annotation alone learns that this step did not trigger what it is about."""
+    error = ERROR if result == "error" else error
+    told = words(an_outcome(result=result, taken_over=taken_over, error=error)).detail
     assert origin(an_outcome(taken_over=taken_over)) in told
-    assert "it was there already" not in words(an_outcome(result=result)).detail
+    assert "it was there already" not in words(an_outcome(result=result, error=error)).detail
+
+
+@pytest.mark.parametrize(
+    ("stopped", "fate"),
+    [
+        ("yes", "The run was stopped"),
+        ("nothing", "had ended before it could be stopped"),
+        ("left", "The run was left as it is"),
+        ("unconfirmed", "Airflow did not confirm that the run was stopped"),
+    ],
+)
+@pytest.mark.parametrize("detail", ["It is silent.", "Its evidence\nhas lines"])
+def test_an_error_tells_what_became_of_the_run(stopped: Stopped, fate: str, detail: str) -> None:
+    """A run that was stopped although nobody knows how it is must not be a surprise."""
+    error = ActionError("Silent", detail, "Look at its log.")
+    fault = ActionError("Not confirmed", "PATCH answered 503", "")
+    said = words(an_outcome(result="error", error=error, stopped=stopped, stop_fault=fault))
+    assert said.detail.startswith(detail)
+    assert fate in said.detail
+    assert ("PATCH answered 503" in said.detail) is (stopped == "unconfirmed")
+    assert ("mark it failed there" in said.hint) is (stopped == "unconfirmed")
+    assert "Look at its log." in said.hint
+    assert words(an_outcome(result="error", error=error)).detail == detail
 
 
 @pytest.mark.parametrize("taken_over", [None, *get_args(TakenOver)])
