@@ -1,8 +1,9 @@
 """A real Airflow on this machine: for `make demo`, the tests, the benchmark, and contributors.
 
-It knows how an Airflow is started, stopped and asked for its own record; it must not know the action. Nothing is left when the
-program ends, in whatever way (see `dev.processes`). SQLite serves one client that does one thing at a time (airflow-3.md 1);
-for more there is `database="postgresql"` (Airflow 3 only).
+It knows how an Airflow is started, stopped and asked for its own record; it must not know the action. Nothing is
+left when the program ends, in whatever way (see `dev.processes`). SQLite serves one client that does one thing at a
+time (docs/notes/airflow-3.md#sqlite-and-parallel-requests); for more there is `database="postgresql"` (Airflow 3
+only).
 
 `python -m dev.airflow 3.3.2` runs one until Ctrl-C.
 """

@@ -23,7 +23,7 @@ _RETRIES = Retry(
 """For looks at an Airflow's own record, whatever state the tests have brought it into."""
 _LOGIN_RETRIES = _RETRIES.new(allowed_methods=None)
 """A login is a POST, and may be made twice as well as a look."""
-_PAGE = 100  # Airflow 3 cuts larger ones silently (airflow-3.md 8)
+_PAGE = 100  # Airflow 3 cuts larger ones silently (docs/notes/airflow-3.md#task-instances)
 
 
 class AirflowApi:

@@ -28,8 +28,9 @@ _TIMEOUT = 900.0  # seconds for one step of the installation
 _PASSWORDS = json.dumps({name: password_of(name) for name in ROLES})
 _PASSWORDS_3 = "simple_auth_manager_passwords.json.generated"  # a file's name, Airflow's own
 
-# One process, because every `airflow users create` is one more start of Airflow, and fails for other roles than Admin before
-# the webserver has run (airflow-2.md 0). The cheap hash saves the 100 ms that scrypt costs per request (airflow-2.md 1).
+# One process, because every `airflow users create` is one more start of Airflow, and fails for other roles than Admin
+# before the webserver has run (docs/notes/airflow-2.md#users-and-roles). The cheap hash saves the 100 ms that scrypt
+# costs per request (docs/notes/airflow-2.md#basic-authentication).
 _INITIALISE_2 = """
 import json, os
 from airflow.utils.db import upgradedb

@@ -88,7 +88,8 @@ def clean_environment(version: Version, home: Path) -> dict[str, str]:
 def configuration(version: Version, url: str, dags: Path, log_ports: Sequence[int]) -> dict[str, str]:
     """The settings of an Airflow with this base URL and these DAG files, as AIRFLOW__SECTION__KEY variables.
 
-    `log_ports` are two ports for the log servers of scheduler and triggerer. The facts: airflow-2.md 0, airflow-3.md 1.
+    `log_ports` are two ports for the log servers of scheduler and triggerer.
+    Measured: docs/notes/airflow-2.md#test-server, docs/notes/airflow-3.md#test-server.
     """
     common = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
@@ -122,7 +123,8 @@ def address(version: Version, url: str) -> dict[str, str]:
 
 def _configuration_2() -> dict[str, str]:
     return {
-        "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",  # allows LocalExecutor on SQLite (airflow-2.md 0)
+        # Allows LocalExecutor on SQLite (docs/notes/airflow-2.md#test-server).
+        "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
         "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.basic_auth,airflow.api.auth.backend.session",
         "AIRFLOW__WEBSERVER__WORKERS": "1",
         "AIRFLOW__WEBSERVER__SECRET_KEY": secrets.token_hex(32),

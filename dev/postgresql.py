@@ -1,4 +1,6 @@
-"""A PostgreSQL server of one's own, for an Airflow that many clients talk to at once: SQLite locks up then (airflow-3.md 1).
+"""A PostgreSQL server of one's own, for an Airflow that many clients talk to at once: SQLite locks up then.
+
+Measured: docs/notes/airflow-3.md#sqlite-and-parallel-requests.
 
 It knows how a server is made, started and asked whether it answers; it must not know Airflow. The server listens on a socket
 in its own folder only, and keeps nothing safe: what it holds is thrown away.

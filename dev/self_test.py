@@ -1,8 +1,9 @@
 """`python -m dev.self_test 3.3.2`: a real Airflow for the later steps of a job on GitHub, which is left running.
 
-It knows how a container action reaches its runner; it must not know the action. The runner starts a container action in
-Docker's own network, unless the job has a container or services (runner.md 2.1): the loopback is out of its reach. The gateway
-of Docker's bridge is an address of the runner itself, which every container reaches and nobody outside of the machine does.
+It knows how a container action reaches its runner; it must not know the action. The runner starts a container action
+in Docker's own network, unless the job has a container or services (docs/notes/runner.md#network-of-a-container):
+the loopback is out of its reach. The gateway of Docker's bridge is an address of the runner itself, which every
+container reaches and nobody outside of the machine does.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """`make bench`: what waiting costs and how soon it sees the end, by strategy, over simulated DAG runs. Nothing is asked of any
 Airflow; the pace is the action's own (`entrypoint/gate/pace.py`, `listen.py`).
 
-Runs are made up as in waiting.md 3: DAGs whose usual duration is log-normal from 20 s to 2 h around 6 min, each with ten runs
-of its past; of the runs 5 % fail early and 3 % take two to five times as long as usual.
+Runs are made up as in docs/notes/waiting.md#simulated-runs: DAGs whose usual duration is log-normal from 20 s to 2 h
+around 6 min, each with ten runs of its past; of the runs 5 % fail early and 3 % take two to five times as long as
+usual.
 """
 
 from __future__ import annotations

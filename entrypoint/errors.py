@@ -120,7 +120,10 @@ class NotSupported(ActionError):
 
 
 class Conflict(ActionError):
-    """Airflow refused the trigger because the run id or the logical date is taken; it may not say which (facts 3, 4)."""
+    """Airflow refused the trigger because the run id or the logical date is taken; it may not say which.
+
+    Measured: docs/notes/airflow-3.md#conflicts.
+    """
 
 
 class TriggerUnclear(ActionError):

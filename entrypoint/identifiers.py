@@ -27,10 +27,11 @@ def dag_id(text: str) -> str:
 
 
 def run_id(text: str) -> str:
-    """Parse a run id by the contract's rule.
+    """Parse a run id: what every Airflow stores, and finds again.
 
-    Airflow 2 answers a wrong one with an HTML 500, Airflow 3 stores some that can never be read again (airflow-2.md 5,
-    airflow-3.md 4). `.` and `~` alone would change the meaning of a path: current folder, and "all runs".
+    Airflow 2 answers a wrong one with an HTML 500, Airflow 3 stores some that can never be read again
+    (docs/notes/airflow-2.md#run-ids, docs/notes/airflow-3.md#run-ids). `.` and `~` alone would change the meaning of
+    a path: current folder, and "all runs".
     """
     if reserved := next((prefix for prefix in _RESERVED if text.startswith(prefix)), None):
         raise Wrong(f"{quoted(text)} begins with {reserved}, which Airflow reserves.", "Choose another prefix.")

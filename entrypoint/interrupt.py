@@ -1,7 +1,8 @@
 """Signals, and nothing else: this module is imported first, so it imports nothing heavy.
 
-The runner cancels with SIGINT, 7.5 s later SIGTERM, 2.5 s later it kills (runner.md 2.5). A signal is noted at any time; it
-interrupts only between `arm` and `disarm`, so that imports, the stop of the DAG run and the report are never torn apart.
+The runner cancels with SIGINT, 7.5 s later SIGTERM, 2.5 s later it kills (docs/notes/runner.md#cancellation). A
+signal is noted at any time; it interrupts only between `arm` and `disarm`, so that imports, the stop of the DAG run
+and the report are never torn apart.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 GitHub's runner replaces a secret where it stands as it is, and in some encodings; other systems replace nothing. What
 escapes, joins or cuts text takes the secrets out before, by `masked`, or half of one stays, or one that the runner does not
-know again (runner.md 2.4).
+know again (docs/notes/runner.md#masking).
 """
 
 from __future__ import annotations

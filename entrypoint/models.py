@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from entrypoint.evidence import Raised
 
 RunState = Literal["queued", "running", "success", "failed"]
-"""Airflow's four DAG run states; 2.x and 3.x know no other (airflow-2.md 6, airflow-3.md 5)."""
+"""Airflow's four DAG run states; 2.x and 3.x know no other.
+
+Measured: docs/notes/airflow-2.md#run-states, docs/notes/airflow-3.md#run-states.
+"""
 
 Result = Literal["success", "failed", "timeout", "cancelled", "triggered", "error"]
 """What the gate decided. Never to be mixed with what Airflow says (`RunState`)."""
@@ -126,7 +129,10 @@ class DagRun(NamedTuple):
 
     @property
     def cancelled(self) -> bool:
-        """Whether a cancelled workflow stopped it. What Airflow makes of it afterwards is no verdict (airflow-3.md 7)."""
+        """Whether a cancelled workflow stopped it. What Airflow makes of it afterwards is no verdict.
+
+        Measured: docs/notes/airflow-3.md#stopping-a-run.
+        """
         return CANCELLED in (self.note or "")
 
     @property
@@ -298,7 +304,7 @@ class Outcome(NamedTuple):
 
     @property
     def passes(self) -> bool:
-        """Whether the workflow may go on: the contract's rule for exit 0."""
+        """Whether the workflow may go on, which is exit code 0."""
         return self.result in ("success", "triggered")
 
     @property

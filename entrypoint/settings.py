@@ -1,6 +1,6 @@
 """What the user asked for: the inputs become one `Settings`, or every mistake in them at once.
 
-It sends nothing and decides nothing; it knows neither Airflow nor the runner, only the contract's table of inputs.
+It sends nothing and decides nothing; it knows neither Airflow nor the runner, only the table of inputs in action.yml.
 """
 
 from __future__ import annotations

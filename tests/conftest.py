@@ -39,8 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test with real parts in it is run once more before it counts as red; the report lists each that needed it.
 
-    A busy machine now and then freezes an Airflow for half a minute (airflow-3.md 1, waiting.md 2). What is wrong for good
-    is red both times. A leaked secret is red at once.
+    A busy machine now and then freezes an Airflow for half a minute
+    (docs/notes/airflow-3.md#sqlite-and-parallel-requests, docs/notes/waiting.md#a-frozen-api-server). What is wrong
+    for good is red both times. A leaked secret is red at once.
     """
     for item in items:
         if _has_real_parts(item):

@@ -1,6 +1,6 @@
 """A replay of GitHub's runner for one step of a docker container action: environment, file commands, log, signals.
 
-It is made from the runner's source as recorded in facts/runner.md and knows this project by its action.yml alone.
+It is made from the runner's source as recorded in docs/notes/runner.md and knows this project by its action.yml alone.
 """
 
 from dev.runner.commands import Annotation

@@ -1,4 +1,4 @@
-"""Workflow commands: what the runner makes of the lines a step prints (runner.md 2.4)."""
+"""Workflow commands: what the runner makes of the lines a step prints (docs/notes/runner.md#workflow-commands)."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping

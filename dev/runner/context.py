@@ -1,4 +1,7 @@
-"""The workflow run a step is part of: the runner's GITHUB_* and RUNNER_* variables (runner.md 2.2)."""
+"""The workflow run a step is part of: the runner's GITHUB_* and RUNNER_* variables.
+
+Measured: docs/notes/runner.md#inputs-and-environment.
+"""
 
 import json
 import platform

@@ -1,4 +1,7 @@
-"""The runner's file commands: GITHUB_OUTPUT, _STATE, _ENV, _PATH and _STEP_SUMMARY of one stage (runner.md 2.4)."""
+"""The runner's file commands: GITHUB_OUTPUT, _STATE, _ENV, _PATH and _STEP_SUMMARY of one stage.
+
+Measured: docs/notes/runner.md#file-commands.
+"""
 
 import re
 import uuid

@@ -1,4 +1,7 @@
-"""How a stage of the step is started: as a process, or in a container, as the runner does (runner.md 2.1)."""
+"""How a stage of the step is started: as a process, or in a container, as the runner does.
+
+Measured: docs/notes/runner.md#docker-run-command.
+"""
 
 import os
 import re

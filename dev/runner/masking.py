@@ -14,7 +14,10 @@ _MIN_SECTION = 6
 
 
 class Masker:
-    """Replaces every secret added so far, and the encodings the runner derives of it, by `***` (runner.md 2.4)."""
+    """Replaces every secret added so far, and the encodings the runner derives of it, by `***`.
+
+    Measured: docs/notes/runner.md#masking.
+    """
 
     def __init__(self) -> None:
         self._needles: set[str] = set()

@@ -26,7 +26,7 @@ class Metadata:
         """The metadata in `path`.
 
         Raises:
-            ValueError: if it is no docker action, or gives `args:`, which are never to be used (runner.md 2.2).
+            ValueError: if it is no docker action, or gives `args:`, which are never to be used (docs/notes/runner.md#args).
         """
         # The base loader leaves every scalar as it is written, as the runner passes it on.
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - makes no objects

@@ -16,7 +16,8 @@ from dev.processes import kill_group
 from dev.runner.launch import Launch
 from dev.runner.result import StepResult
 
-# On cancel the runner sends these to the client process, waits so many seconds each time, then kills (runner.md 2.5).
+# On cancel the runner sends these to the client process, waits so many seconds each time, then kills
+# (docs/notes/runner.md#cancellation).
 CANCEL_LADDER = ((signal.SIGINT, 7.5), (signal.SIGTERM, 2.5))
 # How long output may still arrive once the process has ended: something it started may hold its pipes for ever.
 _DRAIN_SECONDS = 5.0

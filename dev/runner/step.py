@@ -1,4 +1,4 @@
-"""One step of a docker container action, run as GitHub's runner runs it (runner.md 2.1 to 2.5)."""
+"""One step of a docker container action, run as GitHub's runner runs it (docs/notes/runner.md)."""
 
 import json
 import shutil

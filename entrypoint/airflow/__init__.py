@@ -41,7 +41,8 @@ class Airflow(Protocol):
     def serialized_version(self, dag_id: str) -> str | None:
         """Return the version of the bundle from which the DAG's structure is, None if this Airflow does not say.
 
-        After several commits in a row it lags behind the DAG's own `bundle_version` (airflow-3.md 9). Raises DagNotFound.
+        After several commits in a row it lags behind the DAG's own `bundle_version`
+        (docs/notes/airflow-3.md#bundle-versions). Raises DagNotFound.
         """
 
     def parse_now(self, dag: Dag) -> None:
@@ -61,7 +62,8 @@ class Airflow(Protocol):
     ) -> None:
         """Let Airflow tell the run's state every `interval` seconds, as long as `take` returns True and it goes on.
 
-        That it stops by itself proves nothing: so it does when the run is deleted (airflow-3.md 6), or unknown.
+        That it stops by itself proves nothing: so it does when the run is deleted
+        (docs/notes/airflow-3.md#wait-endpoint), or unknown.
 
         Raises:
             NotSupported: this version cannot.
@@ -158,8 +160,9 @@ class Credentials(Protocol):
 def connect(transport: Transport, credentials: Credentials) -> Airflow:
     """Find out which API answers, and hand the transport the credential in the form that this API takes.
 
-    Airflow's own version endpoints need no credential and ignore a bad one (airflow-2.md 2, airflow-3.md 2); a gateway in
-    front of it may want one there too.
+    Airflow's own version endpoints need no credential and ignore a bad one
+    (docs/notes/airflow-2.md#version-endpoint, docs/notes/airflow-3.md#endpoints-without-authentication); a gateway
+    in front of it may want one there too.
 
     Raises:
         AirflowUnreachable: nobody answers at present.
@@ -173,7 +176,7 @@ def connect(transport: Transport, credentials: Credentials) -> Airflow:
         version = _version(_ask(transport, f"{dialect.api}/version", refusals))
         if version is None:
             continue
-        transport.vague = dialect is V1  # airflow-2.md 1
+        transport.vague = dialect is V1  # docs/notes/airflow-2.md#401-and-403
         if transport.authorizer is None:
             login = partial(_login, transport)
             transport.authorizer = credentials.for_v1() if dialect is V1 else credentials.for_v2(login)

@@ -22,7 +22,10 @@ _OPEN_THE_GATEWAY = (
 
 
 def is_refusal(answer: Answer) -> bool:
-    """Whether the credential was refused: 401, or Airflow 3's 403 for a token it cannot read (airflow-3.md 2)."""
+    """Whether the credential was refused: 401, or Airflow 3's 403 for a token it cannot read.
+
+    Measured: docs/notes/airflow-3.md#401-and-403.
+    """
     return answer.status == 401 or (answer.status == 403 and "Invalid JWT token" in answer.detail)
 
 

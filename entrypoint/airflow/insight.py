@@ -111,7 +111,10 @@ class Insight(Instances):
         return tuple(found)
 
     def health(self) -> Health:
-        """See `Airflow`. It needs no permission, and is 200 whatever the state (airflow-2.md 2, airflow-3.md 11.19)."""
+        """See `Airflow`. It needs no permission, and is 200 whatever the state.
+
+        Measured: docs/notes/airflow-2.md#health-endpoint, docs/notes/airflow-3.md#health-endpoint.
+        """
         answer = self._transport.send("GET", f"{self.api}{self._health}", anonymous=True)
         body = object_of(answer, 200, {"scheduler": dict})
         return Health(*(_beats(body.get(name)) for name in ("scheduler", "dag_processor", "triggerer")))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from entrypoint.wire.answers import Answer
 
 _SINCE = {"awaiting_input": (3, 3)}
-"""States that an older Airflow does not have, and refuses to be asked for (airflow-3.md 5)."""
+"""States that an older Airflow does not have, and refuses to be asked for (docs/notes/airflow-3.md#task-states)."""
 MOST_PAGES = 500
 """Answers that one list may take: 50,000 task instances, which is more than an Airflow 2's one answer can hold."""
 

@@ -1,6 +1,6 @@
 """A task's log, read piece by piece into its tail and the exception that ended the try. Pure: it sends nothing.
 
-Logs can be many MB (airflow-3.md 8); what is kept is bounded whatever comes.
+Logs can be many MB (docs/notes/airflow-3.md#task-logs); what is kept is bounded whatever comes.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class LogReader:
 
 
 class TextLog(LogReader):
-    """Airflow 2's log as text: a line of the log, or one that continues it (airflow-2.md 7)."""
+    """Airflow 2's log as text: a line of the log, or one that continues it (docs/notes/airflow-2.md#task-logs)."""
 
     def __init__(self, keep: int) -> None:
         super().__init__(keep)
@@ -119,7 +119,10 @@ class TextLog(LogReader):
 
 
 class JsonLog(LogReader):
-    """Airflow 3's log, a JSON object in each line, exceptions structured as `error_detail` (airflow-3.md 8)."""
+    """Airflow 3's log, a JSON object in each line, exceptions structured as `error_detail`.
+
+    Measured: docs/notes/airflow-3.md#task-logs.
+    """
 
     def __init__(self, keep: int) -> None:
         super().__init__(keep)

@@ -1,4 +1,7 @@
-"""The lines with which an Airflow tells a run's state again and again, read as they come (airflow-3.md 6)."""
+"""The lines with which an Airflow tells a run's state again and again, read as they come.
+
+Measured: docs/notes/airflow-3.md#wait-endpoint.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 It sends once. Whether a request may be repeated is the caller's knowledge (`gate/patience.py`, `gate/trigger.py`); only a
 refused credential that can be renewed is answered here, because such a request did not take effect
-(authentication.md 2.2). It knows neither DAGs nor runs.
+(docs/notes/credentials.md#refused-forbidden-expired). It knows neither DAGs nor runs.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Transport:
         Raises:
             AirflowUnreachable: no answer, a cut one, 429 or 5xx. The request may have taken effect.
             UnexpectedAnswer: a redirect, or a 2xx that is not JSON. The request may have taken effect.
-            Unauthorized: 401, or Airflow 3's 403 for a token it cannot read (airflow-3.md 2).
+            Unauthorized: 401, or Airflow 3's 403 for a token it cannot read (docs/notes/airflow-3.md#401-and-403).
         """
         authorizer = None if anonymous else self.authorizer
         data = None if body is None else json.dumps(body, allow_nan=False).encode()

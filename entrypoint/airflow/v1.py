@@ -1,4 +1,4 @@
-"""Airflow 2's REST API, `/api/v1` (airflow-2.md)."""
+"""Airflow 2's REST API, `/api/v1` (docs/notes/airflow-2.md)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,13 @@ class V1(Insight):
 
     api: ClassVar[str] = "/api/v1"
     page: ClassVar[int] = 100_000
-    """Any limit is honoured for task instances, and there is no stable order to page by (airflow-2.md 7)."""
+    """Any limit is honoured for task instances, and there is no stable order to page by.
+
+    Measured: docs/notes/airflow-2.md#task-instances.
+    """
 
     def check(self, request: RunRequest) -> None:
-        """Raise NotSupported for what this version would refuse (airflow-2.md 10)."""
+        """Raise NotSupported for what this version would refuse (docs/notes/airflow-2.md#differences-between-versions)."""
         if request.commit is not None:
             raise NotSupported(
                 "Airflow 2 does not say from which commit a DAG is",
@@ -44,7 +47,7 @@ class V1(Insight):
             raise not_supported("note", self.version, "Airflow 2.5")
 
     def run_url(self, dag_id: str, run_id: str) -> str:
-        """Return the run in the grid view (airflow-2.md 8)."""
+        """Return the run in the grid view (docs/notes/airflow-2.md#links-to-the-web-ui)."""
         return f"{self._transport.base_url}/dags/{segment(dag_id)}/grid?dag_run_id={segment(run_id)}"
 
     def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
@@ -53,7 +56,7 @@ class V1(Insight):
         return f"{self.run_url(dag_id, run_id)}&task_id={segment(task.task_id)}{mapped}&tab=logs"
 
     def _body(self, request: RunRequest) -> dict[str, Any]:
-        # A null is refused for every key (airflow-2.md 5), so what is not given is left out.
+        # A null is refused for every key (docs/notes/airflow-2.md#trigger-request), so what is not given is left out.
         body: dict[str, Any] = {"dag_run_id": request.run_id, "conf": request.conf}
         for name in ("logical_date", "data_interval_start", "data_interval_end"):
             if (moment := getattr(request, name)) is not None:
@@ -75,7 +78,7 @@ class V1(Insight):
         return stopped
 
     def set_note(self, run: DagRun, note: str) -> None:
-        """See `Airflow`. Before 2.5 there are no notes (airflow-2.md 10)."""
+        """See `Airflow`. Before 2.5 there are no notes (docs/notes/airflow-2.md#differences-between-versions)."""
         if self._release >= (2, 5):
             path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/setNote"
             answer = self._send("PATCH", path, {"note": note})
@@ -85,7 +88,7 @@ class V1(Insight):
         if self._release < (2, 4):
             # Its clearTaskInstances does not know a run id yet, and it has no other way to clear one run.
             raise not_supported("if_run_exists: resume and restart", self.version, "Airflow 2.4")
-        # Without reset_dag_runs the run would stay failed for ever (airflow-2.md 6).
+        # Without reset_dag_runs the run would stay failed for ever (docs/notes/airflow-2.md#cleared-runs).
         body: dict[str, Any] = {"dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True}
         if not isinstance(tasks, str):
             # It knows no map index here: of a mapped task every instance runs again.
@@ -99,7 +102,10 @@ class V1(Insight):
         return bool(dag.get("is_active", True))
 
     def _forbidden(self, answer: Answer) -> Exception:
-        """Tell a bad credential from a missing permission: 2.11.2 answers 403 to both (airflow-2.md 1)."""
+        """Tell a bad credential from a missing permission: 2.11.2 answers 403 to both.
+
+        Measured: docs/notes/airflow-2.md#401-and-403.
+        """
         if not is_airflows(answer) or self._transport.get(f"{self.api}/dags", {"limit": 1}).status == 200:
             return super()._forbidden(answer)
         return self._transport.refused(answer)
@@ -119,7 +125,7 @@ class V1(Insight):
         return parts["days"] * 86_400 + parts["seconds"] + parts["microseconds"] / 1e6
 
     def _xcom_params(self) -> dict[str, str]:
-        """Ask for JSON: before 2.10 there is only a Python repr (airflow-2.md 7)."""
+        """Ask for JSON: before 2.10 there is only a Python repr (docs/notes/airflow-2.md#xcoms)."""
         if self._release < (2, 10):
             raise not_supported("xcom", self.version, "Airflow 2.10")
         return {"stringify": "false"}

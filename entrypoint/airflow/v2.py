@@ -1,4 +1,4 @@
-"""Airflow 3's REST API, `/api/v2` (airflow-3.md)."""
+"""Airflow 3's REST API, `/api/v2` (docs/notes/airflow-3.md)."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class V2(Insight):
 
     api: ClassVar[str] = "/api/v2"
     page: ClassVar[int] = 100
-    """A larger limit is silently cut to this (airflow-3.md 8)."""
+    """A larger limit is silently cut to this (docs/notes/airflow-3.md#task-instances)."""
 
     def check(self, request: RunRequest) -> None:
-        """Raise NotSupported for what this version would ignore or refuse (airflow-3.md 4)."""
+        """Raise NotSupported for what this version would ignore or refuse (docs/notes/airflow-3.md#trigger-request)."""
         if request.partition_key is not None and self._release < (3, 2):
             raise not_supported("partition_key", self.version, "Airflow 3.2")
         if request.data_interval_start is not None and request.logical_date is None:
@@ -49,7 +49,7 @@ class V2(Insight):
     def listen(
         self, run: DagRun, interval: float, take: Callable[[RunState], bool], silence: float, lasts: float
     ) -> None:
-        """See `Airflow`. From 3.1 on (airflow-3.md 6)."""
+        """See `Airflow`. From 3.1 on (docs/notes/airflow-3.md#wait-endpoint)."""
         if self._release < (3, 1):
             return super().listen(run, interval, take, silence, lasts)
         path = f"{self.api}/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/wait"
@@ -57,7 +57,7 @@ class V2(Insight):
         return None
 
     def run_url(self, dag_id: str, run_id: str) -> str:
-        """Return the run's page (airflow-3.md 3)."""
+        """Return the run's page (docs/notes/airflow-3.md#links-to-the-web-ui)."""
         return f"{self._transport.base_url}/dags/{segment(dag_id)}/runs/{segment(run_id)}"
 
     def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
@@ -66,7 +66,8 @@ class V2(Insight):
         return f"{self.run_url(dag_id, run_id)}/tasks/{segment(task.task_id)}{mapped}"
 
     def _body(self, request: RunRequest) -> dict[str, Any]:
-        # logical_date must be there, null included; no other key may be null or unknown (airflow-3.md 11.1).
+        # logical_date must be there, null included; no other key may be null or unknown
+        # (docs/notes/airflow-3.md#trigger-request).
         body: dict[str, Any] = {
             "dag_run_id": request.run_id,
             "logical_date": request.logical_date.isoformat() if request.logical_date else None,
@@ -125,7 +126,7 @@ class V2(Insight):
         return {}
 
     def human_inputs(self, run: DagRun) -> tuple[HumanInput, ...]:
-        """See `Airflow`. From 3.1 on (airflow-3.md 9)."""
+        """See `Airflow`. From 3.1 on (docs/notes/airflow-3.md#required-actions)."""
         if self._release < (3, 1):
             return ()
         path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/hitlDetails"

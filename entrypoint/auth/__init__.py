@@ -84,7 +84,7 @@ class Presented:
         body: dict[str, str | Secret]
         match self._credential:
             case Password(username, password):
-                # Exactly these two keys: more are a 422 (authentication.md 1).
+                # Exactly these two keys: more are a 422 (docs/notes/credentials.md#self-hosted-airflow-3).
                 body = {"username": username, "password": password}
             case Client(client_id, secret):
                 body = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}

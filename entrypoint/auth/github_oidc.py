@@ -1,4 +1,7 @@
-"""GitHub's OIDC token of this job: asked for again and again, so that renewing costs nothing (authentication.md 2.4)."""
+"""GitHub's OIDC token of this job: asked for again and again, so that renewing costs nothing.
+
+Measured: docs/notes/credentials.md#github-oidc-token.
+"""
 
 from __future__ import annotations
 

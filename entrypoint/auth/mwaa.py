@@ -1,4 +1,7 @@
-"""Amazon MWAA's web login: AWS signs one in for 60 seconds, and the web server makes a session of it (authentication.md 1)."""
+"""Amazon MWAA's web login: AWS signs one in for 60 seconds, and the web server makes a session of it.
+
+Measured: docs/notes/credentials.md#amazon-mwaa.
+"""
 
 from __future__ import annotations
 

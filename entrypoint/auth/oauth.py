@@ -90,7 +90,7 @@ class TokenUrl:
             answer = self._post(form | {"client_id": client.client_id, "client_secret": client.proof.reveal()})
             if answer.status not in (400, 401):
                 return answer
-        # Providers differ in where they want the secret (authentication.md 2.4).
+        # Providers differ in where they want the secret (docs/notes/credentials.md#oauth-client-credentials).
         name, secret = quote_plus(client.client_id), Secret(quote_plus(client.proof.reveal()))
         second = self._post(form, {"Authorization": f"Basic {pair(name, secret, self._mask)}"})
         if self._as_basic or second.status == 200:

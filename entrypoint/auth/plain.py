@@ -21,7 +21,7 @@ def bearer(token: str, expires: float | None = None) -> Grant:
     """Return the grant of a bearer token.
 
     It dies when its issuer says, or its own `exp`, or that of a token nested in it: Keycloak's dies long before the token of
-    Airflow's around it, and Airflow then answers 403 (authentication.md 1).
+    Airflow's around it, and Airflow then answers 403 (docs/notes/credentials.md#keycloak-auth-manager).
     """
     import jwt  # noqa: PLC0415 - 5 ms that Airflow 2 with a password need not pay
 

@@ -40,7 +40,8 @@ def is_commit(version: str) -> bool:
 def require_commit(run: DagRun, commit: str, commits: Commits) -> None:
     """Raise WrongCode unless the run itself runs with the commit, or with one that contains it.
 
-    The run's own bundle version counts: those of its DAG versions are rewritten later on (airflow-3.md 9, 11.18).
+    The run's own bundle version counts: those of its DAG versions are rewritten later on
+    (docs/notes/airflow-3.md#bundle-versions).
 
     Raises:
         AirflowUnreachable, UnexpectedAnswer: who knows the history does not answer.

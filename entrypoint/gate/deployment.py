@@ -1,8 +1,9 @@
 """Until Airflow has the code that this commit deployed.
 
-Airflow takes seconds to minutes to pick new code up, and runs the old one meanwhile. What it reveals of its code: whether the
-DAG is there and imports, when its file was last parsed, and from which commit, if its bundle has versions (airflow-2.md 4,
-airflow-3.md 9). It asks; it triggers nothing.
+Airflow takes seconds to minutes to pick new code up, and runs the old one meanwhile. What it reveals of its code:
+whether the DAG is there and imports, when its file was last parsed, and from which commit, if its bundle has
+versions (docs/notes/airflow-2.md#dags-and-import-errors, docs/notes/airflow-3.md#dags-and-import-errors). It asks;
+it triggers nothing.
 """
 
 from __future__ import annotations

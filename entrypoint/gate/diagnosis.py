@@ -1,6 +1,7 @@
 """Why a DAG run does not move, as far as Airflow shows it to this credential. It only reads.
 
-A run that Airflow has accepted may wait for ever and say nothing (airflow-2.md 11.7, airflow-3.md 11.6, 11.20).
+A run that Airflow has accepted may wait for ever and say nothing (docs/notes/airflow-2.md#queued-runs,
+docs/notes/airflow-3.md#runs-that-wait-forever).
 """
 
 from __future__ import annotations

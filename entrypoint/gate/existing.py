@@ -83,7 +83,7 @@ def require_ours(found: DagRun, context: Context) -> None:
 
 
 def plan(found: DagRun, policy: IfRunExists) -> Todo:
-    """Return what the contract's table says for this state and policy. Raises RunExists."""
+    """Return what the table in README.md says for this state and policy. Raises RunExists."""
     if policy == "fail":
         raise RunExists(
             "The DAG run exists already",
@@ -127,9 +127,10 @@ def take_over(
 def _to_continue(found: DagRun, tasks: tuple[TaskInstance, ...]) -> tuple[TaskInstance, ...]:
     """Return what to clear so that the run goes on where it stopped; empty: all of it.
 
-    Airflow itself skips what has not run when a run is cancelled or times out (airflow-2.md 6, airflow-3.md 7), and with
-    `fail_fast` at the first failure. Clearing the failed ones alone would leave those out and end in a success that ran only
-    half of the DAG. What was skipped earlier, by a branch or a short circuit, stays skipped. With nothing open at all,
+    Airflow itself skips what has not run when a run is cancelled or times out
+    (docs/notes/airflow-2.md#stopping-a-run, docs/notes/airflow-3.md#stopping-a-run), and with `fail_fast` at the
+    first failure. Clearing the failed ones alone would leave those out and end in a success that ran only half of
+    the DAG. What was skipped earlier, by a branch or a short circuit, stays skipped. With nothing open at all,
     everything has to run again.
 
     They are cleared by name: so Airflow clears their setup and teardown tasks with them, as its own page does, and with
@@ -189,8 +190,8 @@ def _clear(airflow: Airflow, before: DagRun, clear: Callable[[], None], patience
 def _ran_again(before: DagRun, now: DagRun) -> bool:
     """Return whether a run that has ended has done so anew.
 
-    A clear takes its start away (airflow-3.md 7). Another end alone proves nothing where the run was stopped: the scheduler
-    may have written one afterwards.
+    A clear takes its start away (docs/notes/airflow-3.md#cleared-runs). Another end alone proves nothing where the
+    run was stopped: the scheduler may have written one afterwards.
     """
     if now.start_date is None and before.start_date is None:
         return now.end_date != before.end_date and not before.cancelled

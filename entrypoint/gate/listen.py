@@ -1,4 +1,5 @@
-"""A pause between two looks in which Airflow itself tells the run's state, where it can (3.1 and later; waiting.md 3).
+"""A pause between two looks in which Airflow itself tells the run's state, where it can (3.1 and later;
+docs/notes/waiting.md#intervals-of-a-stream).
 
 It costs Airflow less than being asked, and tells the end sooner. What is heard ends no wait: then a look decides. An Airflow
 that is to stop waits for such answers to end, so none is listened to for long.
@@ -98,6 +99,7 @@ class Ear:
 def interval(waited: float) -> float:
     """Return the seconds between two words for a run that was triggered so many seconds ago.
 
-    Each costs Airflow 2.5 to 2.9 ms (waiting.md 2), so a hundred at 1 s take a quarter of its processor.
+    Each costs Airflow 2.5 to 2.9 ms (docs/notes/waiting.md#cost-for-the-server), so a hundred at 1 s take a quarter
+    of its processor.
     """
     return 1.0 if waited < 40 else 2.0 if waited < 600 else 3.0 if waited < 1800 else 5.0

@@ -54,9 +54,9 @@ def median(values: Sequence[float]) -> float:
 def pause_after(waited: float, running: float | None = None, expected: Usual | None = None) -> float:
     """Return the seconds until the next look.
 
-    A look every τ seconds costs λ/τ + h·τ/2, h being the chance that the run ends in the next second, so that the best τ is
-    √(2λ/h) (waiting.md 3). Without history h falls as 1/t, and τ grows as √t; doubling is dominated. With history, h is what
-    the last runs say.
+    A look every τ seconds costs λ/τ + h·τ/2, h being the chance that the run ends in the next second, so that the
+    best τ is √(2λ/h) (docs/notes/waiting.md#the-best-interval). Without history h falls as 1/t, and τ grows as √t;
+    doubling is dominated. With history, h is what the last runs say.
 
     Args:
         waited: seconds since the trigger.

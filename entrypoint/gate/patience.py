@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-"""Seconds after the first, second … failure in a row. Never a fast retry: it can freeze an Airflow 3 (waiting.md 2)."""
+"""Seconds after the first, second … failure in a row. Never a fast retry: it can freeze an Airflow 3.
+
+Measured: docs/notes/waiting.md#a-frozen-api-server.
+"""
 
 MAX_RETRY_AFTER = 120.0
 """Seconds for which a server's `Retry-After` is obeyed: a maintenance page may ask for a day, and then the run has ended long

@@ -63,7 +63,8 @@ def logs_of_the_rest(
 def timed_out_after(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...]) -> float | None:
     """Return the DAG's `dagrun_timeout` in seconds if that is what ended the run.
 
-    Airflow does not say so: the run is failed and none of its tasks is (airflow-2.md 6, airflow-3.md 5).
+    Airflow does not say so: the run is failed and none of its tasks is (docs/notes/airflow-2.md#dag-run-timeout,
+    docs/notes/airflow-3.md#dag-run-timeout).
     """
     if run.state != "failed" or run.duration is None or run.cancelled or any(task.state == "failed" for task in tasks):
         return None
@@ -99,7 +100,10 @@ def _chain(raised: tuple[Raised, ...]) -> str:
 
 
 def _never_started(task: TaskInstance) -> str:
-    """A task instance that failed without a start lost its worker before (airflow-3.md 5)."""
+    """A task instance that failed without a start lost its worker before.
+
+    Measured: docs/notes/airflow-3.md#tasks-that-never-started.
+    """
     if task.start_date is not None and task.try_number > 0:
         return ""
     return "it never started: its worker died, or could not be started"

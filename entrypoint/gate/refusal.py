@@ -53,7 +53,7 @@ def with_import_error(extras: Extras, dag_id: str, error: ActionError, relevant:
     """Return the error for a DAG that was refused, with Airflow's import error if that is, or may be, behind it.
 
     A file that fails to import makes its DAG unknown (404), stale, inactive, or refused with 400, depending on version and
-    time (airflow-2.md 4, airflow-3.md 11.7).
+    time (docs/notes/airflow-2.md#dags-and-import-errors, docs/notes/airflow-3.md#dags-and-import-errors).
     """
     refused = isinstance(error, InvalidConf) and "import errors" in error.detail
     if not (refused or isinstance(error, (DagNotFound, DagLost))):

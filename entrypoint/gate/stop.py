@@ -1,9 +1,10 @@
 """Stop a DAG run that this step is answerable for, and make sure that it stays stopped.
 
-The scheduler may overwrite a run that was just marked failed, even with `success` (airflow-3.md 7): hence the second look, and
-the mark in the run's note by which a later attempt knows what happened. A task that was just starting may do the same: the
-process of one on Airflow 2.11.2 reads its task instance, looks up its host's name, and writes back what it has read, after
-which task and run are `running` again (each time if that takes long; otherwise once in 48 times). Hence the look at tasks.
+The scheduler may overwrite a run that was just marked failed, even with `success`
+(docs/notes/airflow-3.md#stopping-a-run): hence the second look, and the mark in the run's note by which a later
+attempt knows what happened. A task that was just starting may do the same: the process of one on Airflow 2.11.2
+reads its task instance, looks up its host's name, and writes back what it has read, after which task and run are
+`running` again (each time if that takes long; otherwise once in 48 times). Hence the look at tasks.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ STAYS = 5.0
 """Seconds for which a run must stay failed before that is believed: a few rounds of a scheduler."""
 STAYS_AWAY = 30.0
 """Seconds for which there must be no run, after a trigger that was cut short: a busy Airflow takes that long to make one
-(airflow-3.md 10)."""
+(docs/notes/airflow-3.md#timing)."""
 ONCE_MORE = 2
 """How often a run that stays failed is failed again because a task of it goes on. After that it is a teardown, which Airflow
 lets run to its end."""

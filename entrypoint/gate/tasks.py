@@ -1,4 +1,7 @@
-"""The task instances of a DAG run as far as anybody needs them: of a wide run most are counted, not read (waiting.md 4)."""
+"""The task instances of a DAG run as far as anybody needs them: of a wide run most are counted, not read.
+
+Measured: docs/notes/waiting.md#wide-runs-and-large-logs.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ PAGE = 100
 """Task instances that one answer of any Airflow may hold."""
 AT_WORK = ("scheduled", "queued", "running", "restarting")
 OPEN = ("none", *AT_WORK, "deferred", "awaiting_input", "up_for_retry", "up_for_reschedule")
-"""The states of those that have not ended. All states are in airflow-3.md 5; an Airflow is asked for those that it has."""
+"""The states of those that have not ended; an Airflow is asked for those that it has.
+
+All states: docs/notes/airflow-3.md#task-states.
+"""
 
 
 def survey(airflow: Airflow, run: DagRun, since: datetime | None) -> tuple[TaskList, TaskList, int]:

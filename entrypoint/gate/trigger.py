@@ -1,7 +1,8 @@
 """Exactly one DAG run, whatever happens between request and answer.
 
-The run id is chosen beforehand, so an unclear answer is settled by reading that id: found is this step's run, or an earlier
-attempt's; not found means that nothing was made, and only then is the POST repeated (airflow-2.md 11.4, airflow-3.md 11.3).
+The run id is chosen beforehand, so an unclear answer is settled by reading that id: found is this step's run, or an
+earlier attempt's; not found means that nothing was made, and only then is the POST repeated
+(docs/notes/airflow-2.md#trigger-without-a-clear-answer, docs/notes/airflow-3.md#trigger-without-a-clear-answer).
 Nobody else may repeat that POST.
 """
 
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     from entrypoint.models import Dag, DagRun, IfPaused, RunRequest
 
 LATE, BETWEEN_LOOKS = 30.0, 5.0
-"""Seconds for which a run whose last trigger had no clear answer is looked for, and between two looks (airflow-3.md 10)."""
+"""Seconds for which a run whose last trigger had no clear answer is looked for, and between two looks.
+
+Measured: docs/notes/airflow-3.md#timing.
+"""
 REPEATS = 5
 """How often the POST is repeated although reading works and says that nothing was made."""
 
@@ -147,7 +151,10 @@ def _unclear(request: RunRequest, fault: ActionError) -> TriggerUnclear:
 
 
 def _taken(request: RunRequest, conflict: Conflict) -> RunExists:
-    """Name what is taken: there is no run of this id, so it is the logical date, if one was asked for (airflow-3.md 4)."""
+    """Name what is taken: there is no run of this id, so it is the logical date, if one was asked for.
+
+    Measured: docs/notes/airflow-3.md#conflicts.
+    """
     if request.logical_date is None:
         return RunExists(
             "Airflow says that the DAG run exists, and does not show it",

@@ -1,7 +1,8 @@
 """The task instances of a DAG run while it is waited for: what changed, and whether anything does.
 
-Nothing here bears on the verdict. It asks only for what changed, and the less often the longer the run takes (waiting.md 3).
-Of a wide run, of which more has changed than one answer holds, it counts what has ended and reads what failed.
+Nothing here bears on the verdict. It asks only for what changed, and the less often the longer the run takes
+(docs/notes/waiting.md#polling-strategies). Of a wide run, of which more has changed than one answer holds, it counts
+what has ended and reads what failed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The XComs that were asked for, as JSON. It only reads.
 
 A value that a later step relies on and that is not there must not pass for an empty one, so it is an error; only a missing
-permission costs no more than this feature (the contract's promise 8).
+permission costs no more than this feature.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, TaskInstance, XComName
 
 LARGEST = 500_000
-"""UTF-16 code units of the output: GitHub allows 1 MB for all outputs of a job, counted as UTF-16 (runner.md 2.4)."""
+"""UTF-16 code units of the output: GitHub allows 1 MB for all outputs of a job, counted as UTF-16.
+
+Measured: docs/notes/runner.md#size-of-outputs.
+"""
 _LARGEST_ANSWER = 2_000_000
 _MOST = 500
 """Instances of one mapped task: each is a request."""

@@ -2,8 +2,8 @@
 
 As a module it is a `Runner`. The streams and the inputs are the same wherever the step runs.
 
-Whatever is printed goes through here, so that text from Airflow can never act as a workflow command (runner.md 2.4): a
-command begins a line with `::`, or stands anywhere in a line as `##[`.
+Whatever is printed goes through here, so that text from Airflow can never act as a workflow command
+(docs/notes/runner.md#workflow-commands): a command begins a line with `::`, or stands anywhere in a line as `##[`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 markdown = True
 SUMMARY_LIMIT = 1_048_576
-"""Bytes; a larger job summary is dropped as a whole (runner.md 2.4)."""
+"""Bytes; a larger job summary is dropped as a whole (docs/notes/runner.md#job-summary)."""
 
 MESSAGE_LIMIT = 4000
 """Characters; the runner cuts an annotation at 4096."""
@@ -106,7 +106,10 @@ def group(title: str) -> Iterator[None]:
 
 
 def relay(lines: Iterable[str]) -> None:
-    """Print lines that others wrote: behind a fence, so that no command in them is obeyed (runner.md 2.4)."""
+    """Print lines that others wrote: behind a fence, so that no command in them is obeyed.
+
+    Measured: docs/notes/runner.md#workflow-commands.
+    """
     token = token_hex(16)
     try:
         print(f"::stop-commands::{token}")  # noqa: T201 - this is the log

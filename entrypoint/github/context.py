@@ -1,4 +1,4 @@
-"""Commit, workflow run, attempt, job and step, as GitHub's runner names them (runner.md 2.2)."""
+"""Commit, workflow run, attempt, job and step, as GitHub's runner names them (docs/notes/runner.md#inputs-and-environment)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def read_context(environ: Mapping[str, str]) -> Context:
 
 
 def _job_path(environ: Mapping[str, str]) -> str:
-    """Return what tells the calls of one reusable workflow apart, in every attempt alike (runner.md 2.2c).
+    """Return what tells the calls of one reusable workflow apart, in every attempt alike.
+
+    Measured: docs/notes/runner.md#calls-of-one-reusable-workflow.
 
     Everything else that a step sees is the same for two calls. The token is decoded, and never sent or shown.
     """

@@ -1,7 +1,7 @@
 """The annotations at the end: on the lines of the checkout that a failure's traceback names, and the one verdict.
 
-GitHub keeps ten of each level for a step (runner.md 2.4). Ten in all are ours: the verdict, what `console.py` says while
-waiting (one warning, two notices), and these.
+GitHub keeps ten of each level for a step (docs/notes/runner.md#annotations). Ten in all are ours: the verdict, what
+`console.py` says while waiting (one warning, two notices), and these.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The task instances on a time axis, as a Mermaid chart. It is an extra: a table carries every fact that it shows.
 
-Mermaid's own rules (runner.md 2.7): naive times to the second or below, no `:` `;` `#` in names, 50,000 characters.
+Mermaid's own rules (docs/notes/runner.md#mermaid-charts): naive times to the second or below, no `:` `;` `#` in
+names, 50,000 characters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What later steps read: the outputs of the step, by the contract's table. Written as soon as they are known."""
+"""What later steps read: the outputs of the step, as action.yml lists them. Written as soon as they are known."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One HTTP exchange with one party: the only code that touches the network. TLS, timeouts, no redirects, failures named once.
 
 It sends once, and knows neither Airflow's API nor a login's. Of the job's environment nothing counts here but its proxy:
-neither `~/.netrc` nor `REQUESTS_CA_BUNDLE` (authentication.md 3).
+neither `~/.netrc` nor `REQUESTS_CA_BUNDLE` (docs/notes/credentials.md#netrc-and-ca-bundle).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
-"""Seconds. An Airflow that is frozen for a minute must not end a wait (waiting.md 3)."""
+"""Seconds. An Airflow that is frozen for a minute must not end a wait (docs/notes/waiting.md#timeouts-and-retries)."""
 
 T = TypeVar("T")
 
@@ -96,14 +96,15 @@ class Wire:
         self._read_timeout = read_timeout
         self._trace = trace
         self._session = _Session()
-        # Or the job's environment would choose whom to trust, and ~/.netrc what to present (authentication.md 3.3, 3.4).
+        # Or the job's environment would choose whom to trust, and ~/.netrc what to present
+        # (docs/notes/credentials.md#netrc-and-ca-bundle).
         self._session.trust_env = False
         self._proxies: dict[str, dict[str, str]] = {}
         self._deadline = Deadline()
         made = None if tls == Tls() else context(tls, present=present)
         self._session.mount("https://", BoundedAdapter(self._deadline, made))
         self._session.mount("http://", BoundedAdapter(self._deadline))
-        # An old `_token` cookie would beat the Authorization header on Airflow 3.1 (authentication.md 3.7).
+        # An old `_token` cookie would beat the Authorization header on Airflow 3.1 (docs/notes/credentials.md#cookies).
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def ask(self, sending: Sending, *, redirects: bool = False) -> Answer:

@@ -79,8 +79,9 @@ class Answer(NamedTuple):
     def detail(self) -> str:
         """The server's own words about an error.
 
-        Airflow's `detail` may be text, a list or an object, or null beside a `title` (airflow-2.md 11.5, airflow-3.md 11.2);
-        OAuth has `error` and `error_description` (RFC 6749 5.2), AWS `message`.
+        Airflow's `detail` may be text, a list or an object, or null beside a `title`
+        (docs/notes/airflow-2.md#error-bodies, docs/notes/airflow-3.md#error-bodies); OAuth has `error` and
+        `error_description` (RFC 6749 5.2), AWS `message`.
         """
         if not isinstance(self.body, dict):
             return self.text

@@ -86,8 +86,8 @@ class Stage:
     def started(self, dag_id: str, job: Job | None = None, /, **inputs: str) -> Iterator[RunningStep]:
         """A step that has triggered a DAG run and waits for it.
 
-        One at a time triggers: nobody is to suffer from more (airflow-3.md 1). The waiting is done beside each other, and less
-        often than one step alone would look.
+        One at a time triggers: nobody is to suffer from more (docs/notes/airflow-3.md#sqlite-and-parallel-requests).
+        The waiting is done beside each other, and less often than one step alone would look.
         """
         step = (job or self.job()).step(dag_id, **({"poll_interval": "2"} | inputs))
         with ExitStack() as stack:

@@ -1,4 +1,6 @@
-"""A user's workspace and job that try to get their own code into the action's process (runner.md 2.2b).
+"""A user's workspace and job that try to get their own code into the action's process.
+
+Measured: docs/notes/runner.md#working-directory-and-imports.
 
 Their author need not be ill-meaning: `requests.py` and `PYTHONPATH: src` are found in honest repositories, too.
 """

@@ -199,7 +199,7 @@ class Storm:
         blow.saved = "RUN_ID" in step.state
         blow.before_post = state_of(self._airflow, blow.run_id)
         if blow.moment.phase != "start-up":
-            # While Python itself starts, it ends in a traceback of its own (runner.md 2.5).
+            # While Python itself starts, it ends in a traceback of its own (docs/notes/runner.md#signals-and-process-1).
             blow.wrong += _faults_of(main, "main")
 
     def _tidy_up(self, step: Step, launcher: Container, blow: Blow) -> None:

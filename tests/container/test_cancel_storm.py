@@ -32,7 +32,8 @@ def test_cancel(airflow: LocalAirflow, image: str, tmp_path: Path, capsys: pytes
     storm.rage(moments, lambda running, _: running.cancel())
 
     for blow in storm.blows:
-        # Before the container is up Docker may lose the SIGINT (runner.md 2.5); then the SIGTERM has to do.
+        # Before the container is up Docker may lose the SIGINT (docs/notes/runner.md#signals-and-process-1); then the
+        # SIGTERM has to do.
         lost = blow.moment.phase == "start-up" and blow.took > SIGTERM_AFTER
         if blow.took > (LIMIT + 1 if lost else LIMIT):
             blow.wrong.append("too late")

@@ -1,4 +1,7 @@
-"""Signals: the runner sends them to the docker client, and they have to reach the action (runner.md 2.5)."""
+"""Signals: the runner sends them to the docker client, and they have to reach the action.
+
+Measured: docs/notes/runner.md#signals-and-process-1.
+"""
 
 import signal
 import socket

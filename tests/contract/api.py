@@ -57,7 +57,10 @@ class Api:
         return self._send("PUT", path)
 
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
-        """The answer, but not that a busy machine's SQLite is locked: nothing was done then (airflow-3.md 1)."""
+        """The answer, but not that a busy machine's SQLite is locked: nothing was done then.
+
+        Measured: docs/notes/airflow-3.md#sqlite-and-parallel-requests.
+        """
         url = f"{self.server.url}{self.server.api}{path}"
         send = partial(self._session.request, method, url, timeout=60, **options)
         return self.until(send, lambda answer: answer.status_code != 500 or b'"Database error"' not in answer.content)

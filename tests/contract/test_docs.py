@@ -113,7 +113,7 @@ def test_anchors(title: str, before: list[str], anchor: str) -> None:
 def test_no_address_of_a_machine(page: str) -> None:
     """No page names a machine but the examples' own and those that everybody may know."""
     hosts = set(re.findall(r"https?://([\w.-]+)", (ROOT / page).read_text(encoding="utf-8")))
-    public = {"github.com", "keepachangelog.com", "semver.org", "spdx.dev"}
+    public = {"github.com", "docs.github.com", "keepachangelog.com", "semver.org", "spdx.dev"}
 
     assert {host for host in hosts if not host.endswith("example.com")} <= public
 
@@ -349,3 +349,27 @@ def test_changelog() -> None:
 
     assert headings[0] == "[Unreleased]"
     assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in headings[1:])
+
+
+# What was measured, and who rests on it.
+
+CITATION = re.compile(r"docs/notes/([\w.-]+\.md)(#[\w-]+)?")
+OLD_CITATION = re.compile(
+    r"(?<![\w/-])(?:airflow-[23]|airflow-versions|runner|authentication|listeners|waiting)\.md \d|\.\./shared/facts"
+)
+WRITTEN = [ROOT / name for name in ("Dockerfile", "Makefile", "action.yml", "pyproject.toml")]
+WRITTEN += [
+    path
+    for folder in ("entrypoint", "listener", "bin", "dev", "tests", "docs", "examples", ".github")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.is_file() and path.suffix in ("", ".py", ".md", ".yml", ".sh", ".in") and "__pycache__" not in path.parts
+]
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_evidence_is_in_the_repository(path: Path) -> None:
+    """A reason that cites a measurement cites a heading that exists."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    cited = {(page, anchor.removeprefix("#")) for page, anchor in CITATION.findall(text)}
+    assert [one for one in cited if one[1] not in {section.anchor for section in PAGES[f"docs/notes/{one[0]}"]}] == []
+    assert path == Path(__file__) or OLD_CITATION.search(text) is None

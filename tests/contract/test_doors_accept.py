@@ -1,4 +1,7 @@
-"""The scripted Airflow with credentials that are not its own, and with the Keycloak auth manager (authentication.md 1)."""
+"""The scripted Airflow with credentials that are not its own, and with the Keycloak auth manager.
+
+Measured: docs/notes/credentials.md#keycloak-auth-manager.
+"""
 
 from __future__ import annotations
 

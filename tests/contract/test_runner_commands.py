@@ -70,7 +70,7 @@ def test_commands_come_back(title: str, message: str) -> None:
     ],
 )
 def test_parse(line: str, expected: Command | None) -> None:
-    """Both forms are found where the runner finds them, and nowhere else (runner.md 2.4)."""
+    """Both forms are found where the runner finds them, and nowhere else (docs/notes/runner.md#workflow-commands)."""
     assert parse_command(line, {"error"}) == expected
 
 

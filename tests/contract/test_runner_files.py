@@ -70,7 +70,7 @@ def test_any_file_is_read_or_refused(content: bytes) -> None:
     ],
 )
 def test_records(text: str, expected: list[tuple[str, str]]) -> None:
-    """Records are told apart as the runner tells them (runner.md 2.4)."""
+    """Records are told apart as the runner tells them (docs/notes/runner.md#file-commands)."""
     assert list(parse_pairs(decode(text.encode()))) == expected
 
 

@@ -15,7 +15,7 @@ Broken = tuple[Fault, Literal["before", "after"]]
 
 TEN_MINUTES = 600.0
 EVERY_FIVE_SECONDS = 123
-"""Requests of a loop that looks every five seconds at such a run (waiting.md 1)."""
+"""Requests of a loop that looks every five seconds at such a run (docs/notes/waiting.md#tools-in-use)."""
 
 
 class Waited:

@@ -33,7 +33,7 @@ class Section:
 
 def pages() -> list[Path]:
     """Every page that people read."""
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "tests" / "README.md"]
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "tests" / "README.md"]
 
 
 def sections(page: Path) -> list[Section]:

@@ -23,7 +23,7 @@ from tests.support.nouns import RUN_URL, a_run, a_task, an_outcome
 FAILED_TASK = (a_task("a", state="failed"),)
 ERROR = ActionError("The DAG is paused", "Airflow would queue it for ever.", "Unpause it.")
 MOST = 10
-"""What GitHub shows of a step, of each level (runner.md 2.4); the issue allows as many in all."""
+"""What GitHub shows of a step, of each level (docs/notes/runner.md#annotations); the issue allows as many in all."""
 
 
 @pytest.fixture(scope="module")

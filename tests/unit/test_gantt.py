@@ -15,7 +15,7 @@ from tests.support.markdown import hostile, read
 from tests.support.nouns import START, a_task
 
 LARGEST_CHART = 50_000
-"""Mermaid's own limit of a chart's characters (runner.md 2.7)."""
+"""Mermaid's own limit of a chart's characters (docs/notes/runner.md#mermaid-charts)."""
 WORDS = (
     *("section", "title", "done", "crit", "active", "milestone", "vert", "gantt", "dateFormat", "click", "excludes"),
     *("accTitle", "accDescr {", "todayMarker off", "%%{init: {}}%%", "%% x", "after a", "```", ":", ";", "#", "#quot;"),

@@ -16,7 +16,10 @@ OPEN_STATES = (
     *("up_for_retry", "running", "queued", "scheduled", None, "deferred", "up_for_reschedule", "awaiting_input"),
     *("restarting", "a_state_of_tomorrow"),
 )
-"""States of a task instance that has not ended, by Airflow's list (airflow-3.md 5), and one that nobody knows yet."""
+"""States of a task instance that has not ended, by Airflow's list, and one that nobody knows yet.
+
+Measured: docs/notes/airflow-3.md#task-states.
+"""
 
 
 def page(*tasks: TaskInstance) -> Page:

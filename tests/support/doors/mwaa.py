@@ -1,4 +1,7 @@
-"""An Amazon MWAA environment: the API that signs one in, and the web server in front of its Airflow (authentication.md 1)."""
+"""An Amazon MWAA environment: the API that signs one in, and the web server in front of its Airflow.
+
+Measured: docs/notes/credentials.md#amazon-mwaa.
+"""
 
 from __future__ import annotations
 

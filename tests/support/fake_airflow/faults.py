@@ -37,7 +37,7 @@ class Fault(Enum):
     EMPTY_200 = auto()  # 200, application/json, no body
     WRONG_JSON = auto()  # 200, a JSON array where an object is due
     EMPTY_JSON = auto()  # 200, {}
-    JSON_500 = auto()  # Airflow 3's answer to a locked database (airflow-3.md 1)
+    JSON_500 = auto()  # Airflow 3's answer to a locked database (docs/notes/airflow-3.md#sqlite-and-parallel-requests)
     TOO_MANY_DAY = auto()  # 429, Retry-After of a day
     REDIRECT_LATIN = auto()  # 302, to what is no UTF-8
     REDIRECT_NOWHERE = auto()  # 302, to what is no URL

@@ -83,16 +83,15 @@ class FakeTask:
 class FakeDag:
     """One DAG, and what becomes of its runs.
 
-    `ends`: how a run ends, per attempt (a clear begins a new one), the last one repeats; None: failed if a task failed;
-    "timeout": failed, as `dag_run_timeout` (in seconds) ends it.
-    `looks`: at which look a run has ended; `starts`: at which it runs; those before show queued.
-    `params_schema`: param name to JSON schema; a schema with "default" makes the param optional.
-    `after_cancel`: what a look shows after the run was set to failed: 3.3.2 may make it success (airflow-3.md 7).
-    `parsed_after`: so many GETs of the DAG find nothing yet. `broken`: the stack trace of its import error.
-    `stale`: Airflow no longer finds it in its file; None: if it is broken. `file`: relative to the folder of the DAGs.
-    `max_active_runs`: so many of its runs are running at most; further ones stay queued.
-    `bundle_version`: per GET of the DAG, the last one repeats; a run gets the one of its trigger. `serialized_version`: that
-    of the structure, if it lags behind.
+    `ends`: how a run ends, per attempt (a clear begins a new one), the last one repeats; None: failed if a task
+    failed; "timeout": failed, as `dag_run_timeout` (in seconds) ends it. `looks`: at which look a run has ended;
+    `starts`: at which it runs; those before show queued. `params_schema`: param name to JSON schema; a schema with
+    "default" makes the param optional. `after_cancel`: what a look shows after the run was set to failed: 3.3.2 may
+    make it success (docs/notes/airflow-3.md#stopping-a-run). `parsed_after`: so many GETs of the DAG find nothing
+    yet. `broken`: the stack trace of its import error. `stale`: Airflow no longer finds it in its file; None: if it
+    is broken. `file`: relative to the folder of the DAGs. `max_active_runs`: so many of its runs are running at
+    most; further ones stay queued. `bundle_version`: per GET of the DAG, the last one repeats; a run gets the one of
+    its trigger. `serialized_version`: that of the structure, if it lags behind.
     """
 
     dag_id: str

@@ -1,4 +1,4 @@
-"""Airflow 3's log-in: JSON web tokens as its simple auth manager issues them (airflow-3.md 2)."""
+"""Airflow 3's log-in: JSON web tokens as its simple auth manager issues them (docs/notes/airflow-3.md#tokens)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dialect of Airflow 2.11.2: /api/v1 with Basic authentication, stock configuration (facts: airflow-2.md)."""
+"""The dialect of Airflow 2.11.2: /api/v1 with Basic authentication, stock configuration (docs/notes/airflow-2.md)."""
 
 from __future__ import annotations
 

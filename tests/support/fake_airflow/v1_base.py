@@ -1,4 +1,4 @@
-"""What all answers of Airflow 2.11.2 share: errors, log-in, look-ups, unknown paths (facts: airflow-2.md)."""
+"""What all answers of Airflow 2.11.2 share: errors, log-in, look-ups, unknown paths (docs/notes/airflow-2.md#error-bodies)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class V1Base(Dialect):
     manners = Manners(server="gunicorn", keep_alive=False, gzip=False)
 
     def local_path(self, request: Request) -> str | Answer:
-        """Outside its prefix Airflow 2 is not at home (airflow-2.md 3)."""
+        """Outside its prefix Airflow 2 is not at home (docs/notes/airflow-2.md#base-path)."""
         path = self.below_prefix(request)
         if path is None:
             return Answer(404, b"Apache Airflow is not at this location", "text/plain")
@@ -68,7 +68,10 @@ class V1Base(Dialect):
         return as_json(200, health(self.world))
 
     def own_role(self, request: Request) -> str:
-        """The role of who sent this; everything wrong with a credential is the same 403 (airflow-2.md 1)."""
+        """The role of who sent this; everything wrong with a credential is the same 403.
+
+        Measured: docs/notes/airflow-2.md#401-and-403.
+        """
         scheme, _, value = request.headers.get("Authorization", "").partition(" ")
         try:
             name, _, password = base64.b64decode(value, validate=True).decode().partition(":")

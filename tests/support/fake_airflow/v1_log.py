@@ -1,4 +1,4 @@
-"""What a task's log looks like in Airflow 2.11.2: text, the host's name before it (airflow-2.md 7)."""
+"""What a task's log looks like in Airflow 2.11.2: text, the host's name before it (docs/notes/airflow-2.md#task-logs)."""
 
 from __future__ import annotations
 

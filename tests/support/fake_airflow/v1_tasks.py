@@ -1,4 +1,4 @@
-"""What Airflow 2.11.2 says about the task instances of a run: states, logs, XComs (facts: airflow-2.md 7)."""
+"""What Airflow 2.11.2 says about the task instances of a run: states, logs, XComs (docs/notes/airflow-2.md#task-instances)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Airflow 2.11.2 checks before it creates a DAG run (airflow-2.md 5)."""
+"""What Airflow 2.11.2 checks before it creates a DAG run (docs/notes/airflow-2.md#trigger-request)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dialect of Airflow 3.3.2: /api/v2 and /auth/token, with the simple auth manager (facts: airflow-3.md)."""
+"""The dialect of Airflow 3.3.2: /api/v2 and /auth/token, with the simple auth manager (docs/notes/airflow-3.md)."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class V2(V2Tasks):
         return as_json(200, {"task_instances": rows, "total_entries": len(rows)} | NO_CURSOR)
 
     def wait(self, call: Call) -> Answer:
-        """GET .../wait: a line per look, and no content type (airflow-3.md 6)."""
+        """GET .../wait: a line per look, and no content type (docs/notes/airflow-3.md#wait-endpoint)."""
         self.role(call.request)
         interval = call.request.first("interval")
         wrong = {"loc": ["query", "interval"], "input": interval or None}

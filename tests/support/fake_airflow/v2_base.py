@@ -1,4 +1,7 @@
-"""What all answers of Airflow 3.3.2 share: errors, permissions, look-ups, unknown paths (facts: airflow-3.md)."""
+"""What all answers of Airflow 3.3.2 share: errors, permissions, look-ups, unknown paths.
+
+Measured: docs/notes/airflow-3.md#error-bodies.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ class V2Base(Dialect):
         self.tokens = tokens
 
     def local_path(self, request: Request) -> str | Answer:
-        """Airflow 3 serves /api/v2, though nothing else, outside its prefix as well (airflow-3.md 3)."""
+        """Airflow 3 serves /api/v2, though nothing else, outside its prefix as well (docs/notes/airflow-3.md#base-path)."""
         path = self.below_prefix(request)
         if path is None and request.path.startswith("/api/"):
             return request.path

@@ -1,4 +1,4 @@
-"""What a task's log looks like in Airflow 3.3.2: entries, one JSON object each (airflow-3.md 8)."""
+"""What a task's log looks like in Airflow 3.3.2: entries, one JSON object each (docs/notes/airflow-3.md#task-logs)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What Airflow 3.3.2 says about the task instances of a run: states, logs, XComs, questions (facts: airflow-3.md 8 and 9)."""
+"""What Airflow 3.3.2 says about the task instances of a run: states, logs, XComs, questions.
+
+Measured: docs/notes/airflow-3.md#task-instances, docs/notes/airflow-3.md#task-logs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Airflow 3.3.2 checks before it creates a DAG run (airflow-3.md 4)."""
+"""What Airflow 3.3.2 checks before it creates a DAG run (docs/notes/airflow-3.md#trigger-request)."""
 
 from __future__ import annotations
 

@@ -34,7 +34,10 @@ GZIP_FROM = 500  # bytes, as Airflow 3
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How the server behind a dialect treats connections (airflow-2.md 9, airflow-3.md 5)."""
+    """How the server behind a dialect treats connections.
+
+    Measured: docs/notes/airflow-2.md#connections-and-compression, docs/notes/airflow-3.md#connections-and-compression.
+    """
 
     server: str
     keep_alive: bool

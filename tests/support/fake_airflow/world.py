@@ -161,7 +161,10 @@ class World:
         ]
 
     def clear(self, run: FakeRun, instances: Sequence[FakeTaskInstance], *, reset_run: bool = True) -> None:
-        """These task instances are to be run again; without `reset_run` nobody will ever do it (airflow-2.md 6)."""
+        """These task instances are to be run again; without `reset_run` nobody will ever do it.
+
+        Measured: docs/notes/airflow-2.md#cleared-runs.
+        """
         at = self.now()
         for instance in instances:
             instance.reset(at)
