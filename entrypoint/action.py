@@ -22,7 +22,7 @@ from entrypoint.explain import Explainer
 from entrypoint.gate.deployment import keep_moving
 from entrypoint.gate.existing import Todo, plan, require_ours, require_same, take_over
 from entrypoint.gate.extras import Extras
-from entrypoint.gate.identity import made_by, whole_note
+from entrypoint.gate.identity import derive_note, made_by
 from entrypoint.gate.stop import stop
 from entrypoint.gate.trigger import prepare, trigger
 from entrypoint.gate.verdict import has_red_tasks, judge
@@ -154,7 +154,7 @@ class Gate:
         request = self.outcome.request
         assert request is not None  # noqa: S101 - set from the start
         airflow.check(request)
-        note = whole_note(request.note, self._settings.run_id, self._context)
+        note = request.note or derive_note(self._context)
         request = request._replace(note=self._detach.note(note) if self._detach else note)
         look = partial(airflow.get_run, request.dag_id, request.run_id)
         run = self._before_trigger(look)

@@ -8,14 +8,9 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from entrypoint.errors import cut
-
 if TYPE_CHECKING:
     from entrypoint.models import DagRun
     from entrypoint.runner import Context
-
-_ROOM = 900
-"""Characters of a note; Airflow stores 1000, and the mark of a cancelled workflow has to find room below."""
 
 
 def derive_run_id(context: Context, matrix: Any, asked: dict[str, Any]) -> str:
@@ -40,7 +35,7 @@ def made_by(run: DagRun, chosen: str | None, context: Context) -> bool:
     """Return whether this workflow run has made the DAG run, in this attempt or in an earlier one.
 
     A derived run id is that of this workflow run alone. For one that a user has chosen (`chosen`) only the run's note can
-    tell: it names the workflow run's page, whatever else the user wrote.
+    tell: the derived one names the workflow run's page. With a note of the user's own nothing tells.
     """
     if not chosen:
         return True
@@ -52,17 +47,6 @@ def _instant(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     raise TypeError(type(value).__name__)
-
-
-def whole_note(given: str | None, chosen: str | None, context: Context) -> str:
-    """Return the note of a run that is made now: the derived one, or the user's.
-
-    With a run id that the user has chosen, the derived one stands below: nothing else tells whose the run is.
-    """
-    line = derive_note(context)
-    if given is None or not chosen:
-        return given or line
-    return f"{cut(given, max(0, _ROOM - len(line)))}\n{line}".lstrip()
 
 
 def derive_note(context: Context) -> str:

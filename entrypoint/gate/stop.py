@@ -99,10 +99,9 @@ class _Stopping:
         """Look once, and do what is to be done. Returns what came of it once that is certain."""
         self._ordered = False
         try:
-            if not self.at_once:
-                self.seen = self._airflow.get_run(self._dag_id, self._run_id)
+            found = self.seen if self.at_once else self._airflow.get_run(self._dag_id, self._run_id)
             self.at_once = False
-            return self._absent() if self.seen is None else self._present(self.seen)
+            return self._absent() if found is None else self._present(found)
         except (AirflowUnreachable, UnexpectedAnswer) as error:
             # An order whose answer was lost may have been taken.
             self.ours = self.ours or self._ordered
@@ -112,7 +111,7 @@ class _Stopping:
         return None
 
     def _present(self, seen: DagRun) -> Stop | None:
-        self.exists = True
+        self.seen, self.exists = seen, True
         self.ours = self.ours or seen.cancelled
         if seen.state == "success" and not self.ours:
             return Stop(seen, confirmed=True, ours=False)
@@ -144,11 +143,11 @@ class _Stopping:
     def _order(self) -> DagRun | None:
         """Fail the run, by its name alone if nobody has shown more of it. Returns it as it is then, None if it is gone."""
         self._ordered, self._quiet_since = True, None
-        self.seen = self._airflow.fail(self.seen or DagRun(self._dag_id, self._run_id, "queued", {}))
-        self._gone = self.seen is None
-        if not self._gone:
-            self.ours = self.exists = True
-        return self.seen
+        failed = self._airflow.fail(self.seen or DagRun(self._dag_id, self._run_id, "queued", {}))
+        self._gone = failed is None
+        if failed is not None:
+            self.seen, self.ours, self.exists = failed, True, True
+        return failed
 
     def _quiet_for(self, seconds: float) -> bool:
         now = self._patience.clock()

@@ -40,7 +40,7 @@ def test_inputs(system: str) -> None:
 def test_variables(system: str) -> None:
     """Whatever the action reads of a system's variables is handed over to the container, and nothing that it does not."""
     (known,) = (one for one in _SYSTEMS if one.name == system)
-    single = {known.sign, known.sha, known.run_id, known.run_url, known.attempt} - {""}
+    single = {known.sign, known.sha, known.run_id, known.run_url, known.attempt, known.step} - {""}
     passed = {name for name in handed_over(job(system, "t0ken").script) if not name.startswith("INPUT_")}
 
     assert passed >= single | BY_HAND.get(system, set())

@@ -271,16 +271,6 @@ def test_a_run_that_somebody_else_made_meanwhile(fake: FakeAirflow) -> None:
     assert (outcome.created, outcome.stopped, fake.runs("sales")[0].state) == (False, "left", "running")
 
 
-def test_a_run_with_a_note_of_the_user_s(fake: FakeAirflow) -> None:
-    """A later attempt of this workflow run knows it, and stops it."""
-    run_gate(fake, run_id="deploy-1", note="Release 1.2", timeout="20s")
-    assert (fake.runs("sales")[0].note or "").startswith("Release 1.2\nTriggered by ")
-    outcome = run_gate(
-        fake, time=after(20, cancel), run_id="deploy-1", note="Release 1.2", context=CONTEXT._replace(attempt=2)
-    )
-    assert outcome.stopped == "yes"
-
-
 @pytest.mark.parametrize(("note", "stopped"), [(f"By me: {OTHER}", "left"), (derive_note(CONTEXT), "yes")])
 @pytest.mark.parametrize("trigger", ["true", "false"])
 def test_the_time_is_over_for_a_run_of(fake: FakeAirflow, note: str, stopped: str, trigger: str) -> None:
