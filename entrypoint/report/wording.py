@@ -192,7 +192,7 @@ def _cancelled(outcome: Outcome) -> Words:
     return Words(
         "Cancelled, could not confirm that the DAG run is stopped",
         f"The workflow was cancelled, and Airflow did not confirm in time that {subject} is stopped.{_why(outcome)}",
-        "The post stage of this step tries once more; see its log."
+        "The post stage of this step goes on trying for a minute; see its log."
         if outcome.retried
         else "Look at the run in Airflow, and mark it failed there if it still runs.",
     )
