@@ -1,6 +1,7 @@
-"""The main stage's process: environment in, exit code out. Nothing below reads the environment or exits.
+"""Run the main stage as a process. Its exit code is that of the step.
 
-Signal handlers come first, before anything heavy is imported: a cancel may arrive while Python is still starting.
+The signal handlers are installed before the other imports, because a cancel may arrive while Python
+is still starting.
 """
 
 from __future__ import annotations

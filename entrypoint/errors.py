@@ -96,7 +96,7 @@ class DagNotFound(ActionError):
 
 
 class DagNotRunnable(ActionError):
-    """The DAG exists, but a run of it would not run: it is paused."""
+    """The DAG exists, but Airflow would not run it: it is paused, lost, or its file fails to import."""
 
 
 class DagLost(DagNotRunnable):

@@ -1,7 +1,7 @@
 """One Airflow, whichever version answers: the `Airflow` protocol, and `connect()` which finds out who is there.
 
-Differences of version end in this room: no caller ever asks which one it has. It decides nothing about runs and never
-repeats a request.
+Differences of version end in this room: no caller ever asks which one it has. It decides nothing about runs, and
+repeats a request only after it has renewed a credential that was refused.
 """
 
 from __future__ import annotations

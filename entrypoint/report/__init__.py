@@ -1,4 +1,4 @@
-"""What people and later steps read: the live log, the outputs, the verdict annotation and the job summary.
+"""Write what people and later steps read: the live log, the outputs, the annotations and the job summary.
 
-The only room that makes prose. It decides nothing and asks Airflow nothing.
+The sentences about a result are in `wording.py`; an error brings its own. It decides nothing and sends nothing.
 """

@@ -1,7 +1,8 @@
 """One HTTP exchange with one party: the only code that touches the network. TLS, timeouts, no redirects, failures named once.
 
-It sends once, and knows neither Airflow's API nor a login's. Of the job's environment nothing counts here but its proxy:
-neither `~/.netrc` nor `REQUESTS_CA_BUNDLE` (docs/notes/credentials.md#netrc-and-ca-bundle).
+It sends each request once. It knows no endpoint of any API, and Airflow only as a party with an address. Of the job's
+environment nothing counts here but its proxy: neither `~/.netrc` nor `REQUESTS_CA_BUNDLE`
+(docs/notes/credentials.md#netrc-and-ca-bundle).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a server answered, read once: JSON, or the name of what it is instead.
 
-Pure: it sends nothing, and knows neither Airflow's API nor a login's.
+Pure: it sends nothing. It knows the forms in which Airflow, OAuth and AWS word an error, and no endpoint of theirs.
 """
 
 from __future__ import annotations
