@@ -19,12 +19,11 @@ from entrypoint.errors import (
     Unauthorized,
 )
 from entrypoint.explain import Explainer
-from entrypoint.gate.deployment import keep_moving
 from entrypoint.gate.existing import Todo, plan, require_ours, require_same, take_over
 from entrypoint.gate.extras import Extras
 from entrypoint.gate.identity import derive_note, made_by
 from entrypoint.gate.stop import stop
-from entrypoint.gate.trigger import prepare, trigger
+from entrypoint.gate.trigger import keep_moving, prepare, trigger
 from entrypoint.gate.verdict import has_red_tasks, judge
 from entrypoint.gate.wait import Times, wait
 from entrypoint.interrupt import Interrupted, Interrupts
@@ -276,7 +275,7 @@ class Gate:
                 run, entered = wait(airflow, run, self._patience, times, meanwhile=seen, due=explain.due)
             except AirflowSilent:
                 # It may come back, and the run is to be stopped once its time is over.
-                if settings.on_timeout == "cancel" and (self._answerable or self._is_ours(self.outcome.run or run)):
+                if self._may_stop_late(self.outcome.run or run):
                     self._stop(airflow, once=False, until=self._line.allow(AT_THE_END))
                 raise
             now = self._clock()
@@ -319,10 +318,13 @@ class Gate:
     def _time_is_over(self, airflow: Airflow, explain: Explainer, run: DagRun) -> None:
         """Say why the run may be stuck, and stop it if that is wanted."""
         self._learn(blockers=explain.stuck(run, self.outcome.tasks))
-        if self._settings.on_timeout == "cancel" and (self._answerable or self._is_ours(run)):
+        if self._may_stop_late(run):
             self._stop(airflow, once=False, until=self._line.allow(AT_THE_END))
         else:
             self._learn(stopped="left")
+
+    def _may_stop_late(self, run: DagRun) -> bool:
+        return self._settings.on_timeout == "cancel" and (self._answerable or self._is_ours(run))
 
     def _cancelled(self) -> None:
         """The workflow was cancelled: stop the run that this step is answerable for, in the seconds that are left."""

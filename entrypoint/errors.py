@@ -150,6 +150,11 @@ class TooLarge(ActionError):
     """An XCom that is larger than what may be read."""
 
 
+def as_action_error(error: Exception) -> ActionError:
+    """Return the error as people are told it: one that has no words of its own is a fault of ours."""
+    return error if isinstance(error, ActionError) else fault_of_ours(error)
+
+
 def fault_of_ours(error: Exception) -> ActionError:
     """Name a fault of the action itself by type and place; its text is left out, since it may quote a secret."""
     place = traceback.extract_tb(error.__traceback__)[-1]

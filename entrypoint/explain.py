@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from entrypoint.errors import ActionError, Forbidden, GatewayRefused, fault_of_ours, shortened
+from entrypoint.errors import ActionError, Forbidden, GatewayRefused, as_action_error, shortened
 from entrypoint.gate.diagnosis import diagnose
 from entrypoint.gate.extras import Feature
 from entrypoint.gate.pace import median, usual
@@ -104,7 +104,7 @@ class Explainer:
                 allowed = Feature.TASKS not in self.extras.turned_off
                 tasks = self._line.patience.read(look, until=until, allowed=allowed)
             except Exception as error:  # noqa: BLE001 - whatever it is, a green would be a guess
-                raise _unread(error if isinstance(error, ActionError) else fault_of_ours(error)) from None
+                raise _unread(as_action_error(error)) from None
             self.extras.answered(Feature.TASKS)
         if tasks is not None:
             self._watch.saw(tasks)
@@ -170,8 +170,7 @@ class Explainer:
             return explain()
         except Exception as error:  # noqa: BLE001 - whatever it is, the verdict does not depend on it
             self._broken.add(what)
-            told = error if isinstance(error, ActionError) else fault_of_ours(error)
-            self._line.console.not_told(what, told)
+            self._line.console.not_told(what, as_action_error(error))
             return otherwise
 
     def _diagnose(self, run: DagRun, tasks: Tasks) -> tuple[Blocker, ...]:

@@ -14,6 +14,7 @@ from entrypoint.errors import ActionError
 from entrypoint.gate.stop import stop
 
 if TYPE_CHECKING:
+    from entrypoint.airflow import Airflow
     from entrypoint.connection import Connection
     from entrypoint.models import Outcome
 
@@ -36,7 +37,6 @@ def stop_what_is_left(outcome: Outcome, line: Connection, *, stopped: bool = Fal
         outcome: with the request, by which the run is known.
         line: the connection, not opened yet.
         stopped: Airflow has taken the main stage's order to stop it, so that it is no success whatever it shows now.
-
         created: Airflow has said that it made the run.
 
     Returns:
@@ -50,7 +50,7 @@ def stop_what_is_left(outcome: Outcome, line: Connection, *, stopped: bool = Fal
         airflow = line.open(BUDGET, ONE_REQUEST, unexpected=True, allowed=True)
     except ActionError as error:
         return outcome._replace(stop_fault=error)
-    outcome = outcome._replace(airflow_version=airflow.version, run_url=airflow.run_url(request.dag_id, request.run_id))
+    outcome = _at(outcome, airflow)
     line.console.stopping(request.run_id)
     line.allow(until - line.clock(), ONE_REQUEST)
     end = stop(
@@ -78,9 +78,13 @@ def tell_what_is_left(outcome: Outcome, line: Connection) -> Outcome:
     outcome = outcome._replace(stopped="left")
     with suppress(ActionError):
         airflow = line.open(TO_SAY)
-        outcome = outcome._replace(
-            airflow_version=airflow.version, run_url=airflow.run_url(request.dag_id, request.run_id)
-        )
+        outcome = _at(outcome, airflow)
         look = partial(airflow.get_run, request.dag_id, request.run_id)
         outcome = outcome._replace(run=line.patience.read(look, until=line.allow(TO_SAY)))
     return outcome
+
+
+def _at(outcome: Outcome, airflow: Airflow) -> Outcome:
+    request = outcome.request
+    assert request is not None  # noqa: S101 - as above
+    return outcome._replace(airflow_version=airflow.version, run_url=airflow.run_url(request.dag_id, request.run_id))

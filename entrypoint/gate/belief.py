@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from entrypoint.gate.patience import BELIEVED, BELIEVED_LOOKS
+BELIEVED, BELIEVED_LOOKS = 60.0, 3
+"""Seconds and answers after which a refusal of what was allowed a moment ago is believed."""
 
 
 class Refusals:

@@ -9,7 +9,6 @@ it triggers nothing.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,21 +17,19 @@ from entrypoint.gate.commit import ancestry, is_commit
 from entrypoint.gate.extras import Feature
 from entrypoint.gate.pace import pause_after
 from entrypoint.gate.refusal import broken, dag_lost
-from entrypoint.gate.trigger import refuse_paused
 from entrypoint.models import Ancestry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from entrypoint.airflow import Airflow
     from entrypoint.errors import ActionError, InvalidConf
     from entrypoint.evidence import ImportFault
     from entrypoint.gate.commit import Commits
     from entrypoint.gate.extras import Extras
     from entrypoint.gate.patience import Patience
     from entrypoint.gate.refusal import Relevant
-    from entrypoint.models import Dag, IfPaused
+    from entrypoint.models import Dag
 
 ASK_AGAIN = 30.0
 """Seconds after which Airflow is asked once more to parse the file, if nothing came of it; and the longest pause anyway."""
@@ -236,19 +233,6 @@ class Deployment:
 def is_about_the_dag(refusal: InvalidConf) -> bool:
     """Return whether Airflow refused a trigger for the state that its DAG is in, not for what was asked for."""
     return bool(_ABOUT_THE_DAG.search(refusal.detail)) and not _ABOUT_CONF.search(refusal.detail)
-
-
-def keep_moving(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
-    """Make sure that a run which is under way can go on: whatever has become of the DAG's code, it must not be paused.
-
-    Raises:
-        DagNotRunnable: it is.
-    """
-    with suppress(DagNotFound):
-        dag = airflow.get_dag(dag_id)
-        refuse_paused(dag, if_paused)
-        if dag.is_paused and if_paused == "unpause":
-            airflow.unpause(dag_id)
 
 
 def _signature(fault: ImportFault) -> tuple[str, ...]:

@@ -161,26 +161,26 @@ def _clear(airflow: Airflow, before: DagRun, clear: Callable[[], None], patience
 
     A refusal is repeated until it is believed, as in `Patience.read`.
     """
-    refusals, failures, clears = Refusals(), 0, 0
+    refusals, failures, taken = Refusals(), 0, 0
     while True:
         fault: ActionError | None = None
         believed = False
         try:
             clear()
-        except (AirflowUnreachable, UnexpectedAnswer) as unclear:
-            fault = unclear
         except (Unauthorized, Forbidden, RunNotFound) as refusal:
             fault = refusal
             refusals.one_more(patience.clock())
             believed = refusals.believed(patience.clock())
-            clears -= 1
+        except (AirflowUnreachable, UnexpectedAnswer) as unclear:
+            fault, taken = unclear, taken + 1
+        else:
+            taken += 1
         if fault is not None and not believed:
             patience.ride_out(fault, failures, until)
         now = patience.read(partial(airflow.get_run, before.dag_id, before.run_id), until=until, allowed=True)
         if now is not None and (not now.ended or _ran_again(before, now)):
             return now
-        clears += 1
-        if believed or clears == REPEATS:
+        if believed or taken == REPEATS:
             raise fault or _no_effect(before)
         if fault is None:
             patience.ride_out(_no_effect(before), failures, until)

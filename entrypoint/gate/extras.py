@@ -11,9 +11,8 @@ from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
-from entrypoint.errors import ActionError, AirflowUnreachable, Forbidden, GatewayRefused, fault_of_ours
-from entrypoint.gate.belief import Refusals
-from entrypoint.gate.patience import BELIEVED, BELIEVED_LOOKS
+from entrypoint.errors import AirflowUnreachable, Forbidden, GatewayRefused, as_action_error
+from entrypoint.gate.belief import BELIEVED, BELIEVED_LOOKS, Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,8 +113,7 @@ class Extras:
             self._refused(feature, error, patient=patient)
             last = last or feature in self.turned_off
         elif last or not isinstance(error, AirflowUnreachable):
-            told = error if isinstance(error, ActionError) else fault_of_ours(error)
-            self._patience.progress.not_told(feature.gives, told)
+            self._patience.progress.not_told(feature.gives, as_action_error(error))
             return False
         if not last:
             self._patience.ride_out(error, failures, self._patience.clock() + self._left())

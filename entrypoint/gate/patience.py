@@ -10,6 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, RunNotFound, Unauthorized, UnexpectedAnswer
+from entrypoint.gate.belief import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,9 +29,6 @@ Measured: docs/notes/waiting.md#a-frozen-api-server.
 MAX_RETRY_AFTER = 120.0
 """Seconds for which a server's `Retry-After` is obeyed: a maintenance page may ask for a day, and then the run has ended long
 before anybody looks again."""
-
-BELIEVED, BELIEVED_LOOKS = 60.0, 3
-"""Seconds and answers after which a refusal of what was allowed a moment ago is believed."""
 
 
 class Progress(Protocol):
@@ -102,7 +100,15 @@ class Patience:
         """Return about so many seconds."""
         return seconds * self._jitter()
 
-    def read(self, look: Callable[[], T], *, until: float, unexpected: bool = True, allowed: bool = False) -> T:
+    def read(
+        self,
+        look: Callable[[], T],
+        *,
+        until: float,
+        unexpected: bool = True,
+        allowed: bool = False,
+        refusals: Refusals | None = None,
+    ) -> T:
         """Return what `look` returns, repeating it while it fails in passing.
 
         Args:
@@ -110,21 +116,21 @@ class Patience:
             until: moment on the clock after which the last failure is raised.
             unexpected: whether an UnexpectedAnswer is ridden out as well. Before the trigger it is not: it means a wrong URL.
             allowed: whether this was allowed, and the run there, a moment ago. Then a refusal, or that there is no run, is
-                believed only once it has been said for BELIEVED seconds and in BELIEVED_LOOKS answers: a role that is just
-                synchronised, a replica with another key, a cache or a gateway's rule pass.
+                believed only once it has been said for long enough (`Refusals`): a role that is just synchronised, a replica
+                with another key, a cache or a gateway's rule pass.
+            refusals: notes them, for whoever wants to know afterwards whether they are believed.
 
         Raises:
             AirflowUnreachable, UnexpectedAnswer: the last failure, once `until` has come.
             Unauthorized, Forbidden, RunNotFound: what `look` raises, if it stays so.
         """
-        failures = refusals = 0
-        refused_at = self.clock()
+        failures, refusals = 0, refusals or Refusals()
         while True:
             try:
                 return look()
             except (Unauthorized, Forbidden, RunNotFound) as refusal:
-                refused_at, refusals = refused_at if refusals else self.clock(), refusals + 1
-                if not allowed or (refusals >= BELIEVED_LOOKS and self.clock() - refused_at >= BELIEVED):
+                refusals.one_more(self.clock())
+                if not allowed or refusals.believed(self.clock()):
                     raise
                 self.ride_out(refusal, failures, until)
             except AirflowUnreachable as fault:

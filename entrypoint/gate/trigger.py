@@ -8,7 +8,7 @@ Nobody else may repeat that POST.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,20 @@ def prepare(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
     dag = airflow.get_dag(dag_id)
     if not dag.is_active:
         raise dag_lost(dag)
+    _see_to_pause(airflow, dag, dag_id, if_paused)
+
+
+def keep_moving(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
+    """Make sure that a run which is under way can go on: whatever has become of the DAG's code, it must not be paused.
+
+    Raises:
+        DagNotRunnable: it is.
+    """
+    with suppress(DagNotFound):
+        _see_to_pause(airflow, airflow.get_dag(dag_id), dag_id, if_paused)
+
+
+def _see_to_pause(airflow: Airflow, dag: Dag, dag_id: str, if_paused: IfPaused) -> None:
     refuse_paused(dag, if_paused)
     if dag.is_paused and if_paused == "unpause":
         airflow.unpause(dag_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -143,9 +142,8 @@ class _Wait:
         """
         refusals = Refusals()
         try:
-            seen = self._patience.read(
-                partial(self._get, refusals), until=self._patience.clock() + self._left(), allowed=True
-            )
+            until = self._patience.clock() + self._left()
+            seen = self._patience.read(self._get, until=until, allowed=True, refusals=refusals)
         except (AirflowUnreachable, UnexpectedAnswer, Unauthorized, Forbidden, RunNotFound) as fault:
             refused = not isinstance(fault, (AirflowUnreachable, UnexpectedAnswer))
             if refused and refusals.believed(self._patience.clock()):
@@ -156,14 +154,10 @@ class _Wait:
             return
         self._saw(seen)
 
-    def _get(self, refusals: Refusals) -> DagRun:
-        try:
-            seen = self._airflow.get_run(self._run.dag_id, self._run.run_id)
-            if seen is None:
-                raise _deleted(self._run)
-        except (Unauthorized, Forbidden, RunNotFound):
-            refusals.one_more(self._patience.clock())
-            raise
+    def _get(self) -> DagRun:
+        seen = self._airflow.get_run(self._run.dag_id, self._run.run_id)
+        if seen is None:
+            raise _deleted(self._run)
         return seen
 
     def _saw(self, run: DagRun) -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 import yaml
 
+from entrypoint.gate.belief import BELIEVED_LOOKS
 from entrypoint.gate.identity import derive_note
-from entrypoint.gate.patience import BELIEVED_LOOKS
 from entrypoint.interrupt import Interrupted
 from entrypoint.wire import READ_TIMEOUT
 from tests.integration.scenes import DEPLOYMENTS

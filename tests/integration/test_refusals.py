@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from entrypoint.errors import AirflowSilent, TriggerUnclear
+from entrypoint.gate.belief import BELIEVED, BELIEVED_LOOKS
 from entrypoint.gate.extras import Extras
 from entrypoint.gate.identity import derive_note
-from entrypoint.gate.patience import BELIEVED, BELIEVED_LOOKS
 from entrypoint.report.summary import summary
 from entrypoint.report.wording import words
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version

@@ -19,8 +19,8 @@ from entrypoint.errors import (
     Unauthorized,
     UnexpectedAnswer,
 )
+from entrypoint.gate.belief import BELIEVED, BELIEVED_LOOKS
 from entrypoint.gate.existing import REPEATS, plan, require_same, take_over
-from entrypoint.gate.patience import BELIEVED, BELIEVED_LOOKS
 from entrypoint.models import CANCELLED, DagRun, RunRequest, TaskInstance, TaskList
 from tests.support.nouns import a_list
 from tests.support.scripted import Bench, Script

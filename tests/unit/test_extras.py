@@ -18,8 +18,8 @@ from entrypoint.errors import (
     Unauthorized,
     UnexpectedAnswer,
 )
+from entrypoint.gate.belief import BELIEVED, BELIEVED_LOOKS
 from entrypoint.gate.extras import AGAIN, Extras, Feature
-from entrypoint.gate.patience import BELIEVED, BELIEVED_LOOKS
 from tests.support.scripted import Bench, Script
 
 if TYPE_CHECKING:

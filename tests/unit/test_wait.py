@@ -21,9 +21,9 @@ from entrypoint.errors import (
     Unauthorized,
     UnexpectedAnswer,
 )
+from entrypoint.gate.belief import BELIEVED
 from entrypoint.gate.listen import SLICE, interval
 from entrypoint.gate.pace import Usual
-from entrypoint.gate.patience import BELIEVED
 from entrypoint.gate.wait import Times, wait
 from entrypoint.models import DagRun
 from tests.support.nouns import START

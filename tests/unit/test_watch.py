@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, UnexpectedAnswer
-from entrypoint.gate.patience import BELIEVED, BELIEVED_LOOKS
+from entrypoint.gate.belief import BELIEVED, BELIEVED_LOOKS
 from entrypoint.gate.watch import AGAIN, OFTEN, ONCE_TOLD, SELDOM, STALLED, STALLED_AT_WORK, STALLED_UNWATCHED, Watch
 from entrypoint.models import Blocker, DagRun, TaskInstance, TaskList
 from tests.support.nouns import ManyTasks, a_list, a_run, a_task
