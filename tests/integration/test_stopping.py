@@ -41,6 +41,15 @@ def version(request: pytest.FixtureRequest) -> Version:
     return chosen
 
 
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file in which the runner keeps the state for the post stage."""
+    file = tmp_path / "state"
+    file.touch()
+    monkeypatch.setenv("GITHUB_STATE", str(file))
+    return file
+
+
 def cancel() -> None:
     """The workflow is cancelled."""
     raise Interrupted
@@ -58,12 +67,9 @@ def cancelled(fake: FakeAirflow, **inputs: Any) -> Outcome:
 
 @pytest.mark.parametrize("fault", [RuntimeError("s3cret"), MemoryError(), OSError(28, "No space left on device")])
 def test_a_fault_of_the_action_stops_nothing(
-    fake: FakeAirflow, fault: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    fake: FakeAirflow, fault: Exception, monkeypatch: pytest.MonkeyPatch, state: Path
 ) -> None:
     """Whatever breaks in the middle of a wait, the post stage is left nothing to stop."""
-    state = tmp_path / "state"
-    state.touch()
-    monkeypatch.setenv("GITHUB_STATE", str(state))
     whole = Outputs.write
 
     def broken(self: Outputs, outcome: Any, **final: bool) -> None:
@@ -78,13 +84,8 @@ def test_a_fault_of_the_action_stops_nothing(
     assert stops(fake) == 0
 
 
-def test_a_cancel_leaves_the_post_stage_its_work(
-    fake: FakeAirflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_cancel_leaves_the_post_stage_its_work(fake: FakeAirflow, state: Path) -> None:
     """It looks whether the run stays stopped, and knows that this step has stopped it."""
-    state = tmp_path / "state"
-    state.touch()
-    monkeypatch.setenv("GITHUB_STATE", str(state))
     assert cancelled(fake).stopped == "yes"
     told = state.read_text()
     assert ("RUN_ID" in told, "STOPPED" in told, "ENDED" in told) == (True, True, False)
@@ -280,13 +281,8 @@ def test_the_time_is_over_for_a_run_of(fake: FakeAirflow, note: str, stopped: st
     assert (outcome.result, outcome.stopped) == ("timeout", stopped)
 
 
-def test_the_state_of_a_run_that_became_this_step_s(
-    fake: FakeAirflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_state_of_a_run_that_became_this_step_s(fake: FakeAirflow, state: Path) -> None:
     """Somebody else was faster, and their run has failed: who starts it again is answerable, and the post stage knows."""
-    state = tmp_path / "state"
-    state.touch()
-    monkeypatch.setenv("GITHUB_STATE", str(state))
     fake.fault(Fault.RESET, on=("POST", "/dagRuns"))
     time = VirtualTime()
 
