@@ -11,10 +11,10 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from entrypoint.evidence import Frame, Raised
+from entrypoint.errors import Frame, Raised
 from entrypoint.models import DagRun, Failure, Outcome, RunRequest, TaskInstance
 from entrypoint.report.summary import summary
-from entrypoint.runner import Context
+from entrypoint.runners.base import Context
 
 _DAGS = Path(__file__).parents[1] / "examples" / "dags"
 _START = datetime(2026, 1, 31, 9, 30, 15, tzinfo=UTC)

@@ -1,5 +1,5 @@
 """`make bench`: what waiting costs and how soon it sees the end, by strategy, over simulated DAG runs. Nothing is asked of any
-Airflow; the pace is the action's own (`entrypoint/gate/pace.py`, `listen.py`).
+Airflow; the pace is the action's own (`entrypoint/run/schedule.py`, `streaming.py`).
 
 Runs are made up as in docs/notes/waiting.md#simulated-runs: DAGs whose usual duration is log-normal from 20 s to 2 h
 around 6 min, each with ten runs of its past; of the runs 5 % fail early and 3 % take two to five times as long as
@@ -14,8 +14,8 @@ from math import ceil, exp
 from statistics import mean, quantiles
 from typing import TYPE_CHECKING
 
-from entrypoint.gate.listen import SLICE, interval
-from entrypoint.gate.pace import Usual, pause_after, usual
+from entrypoint.run.schedule import Usual, pause_after, usual
+from entrypoint.run.streaming import SLICE, interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

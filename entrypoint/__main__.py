@@ -6,7 +6,7 @@ is still starting.
 
 from __future__ import annotations
 
-from entrypoint.interrupt import Interrupts
+from entrypoint.signals import Interrupts
 
 INTERRUPTS = Interrupts()
 INTERRUPTS.install()

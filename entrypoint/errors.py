@@ -8,12 +8,26 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from entrypoint.masking import masked
 
-if TYPE_CHECKING:
-    from entrypoint.evidence import Raised
+class Frame(NamedTuple):
+    """One frame of a traceback: a file as the worker names it, a line from 1 on, a function."""
+
+    filename: str
+    line: int
+    function: str
+
+
+class Raised(NamedTuple):
+    """One exception: its class, its text, and its frames, the one that raised it last."""
+
+    kind: str
+    text: str
+    frames: tuple[Frame, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}" if self.text else self.kind
 
 
 class ActionError(Exception):
@@ -163,17 +177,3 @@ def fault_of_ours(error: Exception) -> ActionError:
         f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}.",
         "This is a fault of the action: please report it with these words. With step debug logging on, the log has more.",
     )
-
-
-def shortened(text: str, limit: int) -> str:
-    """Return the text for people: without secrets, then `cut`."""
-    return cut(masked(text), limit)
-
-
-def cut(text: str, limit: int) -> str:
-    """Return the text, cut to `limit` characters at a blank: half of a secret that only the runner knows would be seen."""
-    if len(text) <= limit:
-        return text
-    head = text[:limit]
-    blank = max(head.rfind(one) for one in " \n\t")
-    return f"{head[: blank + 1].rstrip()}…"

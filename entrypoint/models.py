@@ -11,14 +11,33 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from entrypoint.errors import ActionError
-    from entrypoint.evidence import Raised
+    from entrypoint.errors import ActionError, Raised
 
 RunState = Literal["queued", "running", "success", "failed"]
 """Airflow's four DAG run states; 2.x and 3.x know no other.
 
 Measured: docs/notes/airflow-2.md#run-states, docs/notes/airflow-3.md#run-states.
 """
+
+TaskState = Literal[
+    "none", "scheduled", "queued", "running", "restarting", "deferred", "awaiting_input", "up_for_retry",
+    "up_for_reschedule", "success", "failed", "skipped", "upstream_failed", "removed",
+]  # fmt: skip
+"""States of a task instance; "none" in a request means that Airflow has not decided anything yet.
+
+Measured: docs/notes/airflow-3.md#task-states.
+"""
+
+ENDED: tuple[TaskState, ...] = ("success", "failed", "skipped", "upstream_failed", "removed")
+"""Airflow does nothing more about the task instance, unless somebody clears it."""
+RUNNING: tuple[TaskState, ...] = ("running", "restarting")
+"""A worker has the task instance."""
+ACTIVE: tuple[TaskState, ...] = ("scheduled", "queued", *RUNNING)
+"""A scheduler, an executor or a worker acts on the task instance."""
+WAITING: tuple[TaskState, ...] = ("deferred", "awaiting_input", "up_for_retry", "up_for_reschedule")
+"""The task instance has begun, and waits for an event or a time."""
+UNFINISHED: tuple[TaskState, ...] = ("none", *ACTIVE, *WAITING)
+"""All that are not in ENDED."""
 
 Result = Literal["success", "failed", "timeout", "cancelled", "triggered", "error"]
 """What the gate decided. Never to be mixed with what Airflow says (`RunState`)."""
@@ -176,7 +195,7 @@ class TaskInstance(NamedTuple):
     @property
     def over(self) -> bool:
         """Whether Airflow will do nothing more about it, unless somebody clears it."""
-        return self.state in ("success", "failed", "skipped", "upstream_failed", "removed")
+        return self.state in ENDED
 
     @property
     def cut_off(self) -> bool:
@@ -316,3 +335,58 @@ class Outcome(NamedTuple):
     def failed_tasks(self) -> tuple[TaskInstance, ...]:
         """The task instances that failed themselves (not those that could not start because of them)."""
         return tuple(task for task in self.tasks or () if task.state == "failed")
+
+
+class TaskLog(NamedTuple):
+    """What a task instance's log says.
+
+    Attributes:
+        lines: its tail.
+        left_out: how many lines there were before that tail.
+        raised: the exception that ended the try, then its cause, then the cause's; empty if the log shows none.
+        last_error: the last line of level error or worse, None if there is none.
+        written: whether the try wrote anything; otherwise the lines only say where a log was looked for.
+    """
+
+    lines: tuple[str, ...]
+    left_out: int = 0
+    raised: tuple[Raised, ...] = ()
+    last_error: str | None = None
+    written: bool = True
+
+
+class Health(NamedTuple):
+    """Which of Airflow's components send heartbeats. None: it has no such component, or never had."""
+
+    scheduler: bool | None
+    dag_processor: bool | None
+    triggerer: bool | None
+
+
+class Pool(NamedTuple):
+    """A pool, and how many of its slots are free."""
+
+    name: str
+    slots: int
+    open_slots: int
+
+
+class ImportFault(NamedTuple):
+    """A DAG file that Airflow cannot import: its path as Airflow names it, and the traceback.
+
+    `bundle`: in which the path is; empty on Airflow 2, which knows no bundles.
+    """
+
+    filename: str
+    trace: str
+    raised: tuple[Raised, ...] = ()
+    bundle: str = ""
+
+
+class HumanInput(NamedTuple):
+    """A question that a task waits for a human to answer."""
+
+    task_id: str
+    map_index: int
+    subject: str
+    url: str

@@ -11,12 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import ActionError
-from entrypoint.gate.stop import stop
+from entrypoint.run.stop import stop
 
 if TYPE_CHECKING:
-    from entrypoint.airflow import Airflow
-    from entrypoint.connection import Connection
+    from entrypoint.airflow.client import Airflow
     from entrypoint.models import Outcome
+    from entrypoint.session import Connection
 
 BUDGET = 50.0
 """Seconds, connecting included; the container takes some as well, and other actions' post stages need theirs.

@@ -9,24 +9,25 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from entrypoint.access import values_of
-from entrypoint.action import Gate
-from entrypoint.connection import Connection
 from entrypoint.errors import ActionError, InvalidInputs, fault_of_ours
-from entrypoint.github import commands
-from entrypoint.github import context as github
-from entrypoint.inputs import FALSE
+from entrypoint.inputs.credentials import values_of
+from entrypoint.inputs.parsers import FALSE
+from entrypoint.inputs.settings import CREDENTIALS, FOR_POST, NAMES, SECRETS, for_post, parse_settings
 from entrypoint.models import Outcome, RunRequest
 from entrypoint.post import stop_what_is_left, tell_what_is_left
+from entrypoint.report.console import Console
 from entrypoint.report.outputs import Outputs
-from entrypoint.settings import CREDENTIALS, FOR_POST, NAMES, SECRETS, for_post, parse_settings
+from entrypoint.runners import github
+from entrypoint.runners import github as commands
+from entrypoint.session import Connection
+from entrypoint.step import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from entrypoint.interrupt import Interrupts
-    from entrypoint.runner import Context, Runner
-    from entrypoint.settings import Settings
+    from entrypoint.inputs.settings import Settings
+    from entrypoint.runners.base import Context, Runner
+    from entrypoint.signals import Interrupts
 
 OUTPUTS_FILE = "AIRFLOW_DAG_RUN_OUTPUTS"
 """The variable that names the file for the outputs where there is no GitHub runner."""
@@ -72,7 +73,7 @@ def post_stage() -> int:
 
 
 def _line(settings: Settings, runner: Runner) -> Connection:
-    return Connection(settings, time.monotonic, time.sleep, runner)
+    return Connection(settings, time.monotonic, time.sleep, runner, Console(time.monotonic, runner))
 
 
 def _stage(do: Callable[[Mapping[str, str], Context, Runner], Outcome]) -> Outcome:
@@ -107,8 +108,7 @@ def _here() -> tuple[Runner, Callable[[str], Context]]:
     if os.environ.get("GITHUB_ACTIONS") == "true":
         return commands, lambda _: github.read_context(os.environ)
     # Nobody should wait for a trigger on GitHub while this is loaded.
-    from entrypoint.elsewhere.context import read_context  # noqa: PLC0415
-    from entrypoint.elsewhere.log import Log  # noqa: PLC0415
+    from entrypoint.runners.generic import Log, read_context  # noqa: PLC0415
 
     log = Log(os.environ.get(OUTPUTS_FILE, ""), verbose=_debugging())
 

@@ -19,7 +19,7 @@ from dev.bench.arena import opened, until
 from dev.bench.github import AIRFLOW, GitHub
 from dev.bench.results import Row
 from dev.bench.scoring import Options, Scoreboard, say
-from entrypoint.gate.marker import Marker, noted
+from entrypoint.github_api.marker import Marker, noted
 
 if TYPE_CHECKING:
     from dev.bench.arena import Arena

@@ -11,8 +11,9 @@ from collections import deque
 from typing import Any
 
 from entrypoint.airflow.tracebacks import TracebackReader, between_words
-from entrypoint.evidence import Frame, Raised, TaskLog
+from entrypoint.errors import Frame, Raised
 from entrypoint.masking import masked, masked_end, masked_head
+from entrypoint.models import TaskLog
 
 _LONGEST_RAW = 524_288
 """Bytes of one line of the answer; what is longer is cut there."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from entrypoint.evidence import Frame, Raised
+from entrypoint.errors import Frame, Raised
 from entrypoint.masking import masked
 
 _HEADING = "Traceback (most recent call last):"

@@ -1,6 +1,6 @@
 """Requests to one Airflow: its base URL, its headers, its credential, and the answers read.
 
-It sends once. Whether a request may be repeated is the caller's knowledge (`gate/patience.py`, `gate/trigger.py`); only a
+It sends once. Whether a request may be repeated is the caller's knowledge (`http/retry.py`, `run/trigger.py`); only a
 refused credential that can be renewed is answered here, because such a request did not take effect
 (docs/notes/credentials.md#refused-forbidden-expired). It knows neither DAGs nor runs.
 """
@@ -14,9 +14,9 @@ from email.utils import parsedate_to_datetime
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from entrypoint.airflow.answers import is_refusal, no_longer, unauthorized
-from entrypoint.wire import Sending, Wire
-from entrypoint.wire.answers import Answer, origin_of, read
+from entrypoint.airflow.responses import is_refusal, no_longer, unauthorized
+from entrypoint.http.client import Sending, Wire
+from entrypoint.http.response import Answer, origin_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,18 +5,18 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entrypoint.airflow.answers import is_airflows, optional
-from entrypoint.airflow.dialect import not_supported, require_note, segment
-from entrypoint.airflow.insight import Insight
+from entrypoint.airflow.diagnostics import Insight
 from entrypoint.airflow.logs import TextLog
+from entrypoint.airflow.responses import is_airflows, optional
+from entrypoint.airflow.rest import not_supported, require_note, segment
 from entrypoint.errors import ActionError, NotSupported
 from entrypoint.models import stopped_note
 
 if TYPE_CHECKING:
-    from entrypoint.airflow.dialect import Tasks
     from entrypoint.airflow.logs import LogReader
+    from entrypoint.airflow.rest import Tasks
+    from entrypoint.http.response import Answer
     from entrypoint.models import DagRun, RunRequest, TaskInstance
-    from entrypoint.wire.answers import Answer
 
 
 class V1(Insight):

@@ -5,22 +5,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entrypoint.airflow.answers import optional
-from entrypoint.airflow.dialect import not_supported, require_note, segment
-from entrypoint.airflow.insight import Insight
+from entrypoint.airflow.diagnostics import Insight
 from entrypoint.airflow.logs import JsonLog
-from entrypoint.airflow.states import StateLines
+from entrypoint.airflow.responses import optional
+from entrypoint.airflow.rest import not_supported, require_note, segment
+from entrypoint.airflow.state_stream import StateLines
 from entrypoint.errors import NotSupported
-from entrypoint.evidence import HumanInput
-from entrypoint.models import stopped_note
+from entrypoint.models import HumanInput, stopped_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from entrypoint.airflow.dialect import Tasks
     from entrypoint.airflow.logs import LogReader
+    from entrypoint.airflow.rest import Tasks
+    from entrypoint.http.response import Answer
     from entrypoint.models import DagRun, RunRequest, RunState, TaskInstance
-    from entrypoint.wire.answers import Answer
 
 _ISO_DURATION = re.compile(
     r"P(?:(?P<days>\d{1,7})D)?(?:T(?:(?P<hours>\d{1,9})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,9}(?:\.\d{1,9})?)S)?)?"

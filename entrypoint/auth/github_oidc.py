@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from entrypoint.auth.plain import usable
+from entrypoint.auth.token import usable
 from entrypoint.errors import Unauthorized
-from entrypoint.wire import Sending
-from entrypoint.wire.answers import Party
+from entrypoint.http.client import Sending
+from entrypoint.http.response import Party
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.credentials import GitHubToken
-    from entrypoint.wire import Wire
+    from entrypoint.http.client import Wire
 
 PARTY = Party("GitHub's OIDC service", "https://www.githubstatus.com")
 

@@ -10,19 +10,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from entrypoint.auth.authorization import Grant
-from entrypoint.auth.plain import bearer, usable
 from entrypoint.auth.sigv4 import signed
+from entrypoint.auth.token import bearer, usable
 from entrypoint.credentials import Secret
 from entrypoint.errors import Unauthorized, UnexpectedAnswer
-from entrypoint.wire import Sending
-from entrypoint.wire.answers import Party
+from entrypoint.http.client import Sending
+from entrypoint.http.response import Party
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.credentials import Mwaa
-    from entrypoint.wire import Wire
-    from entrypoint.wire.answers import Answer
+    from entrypoint.http.client import Wire
+    from entrypoint.http.response import Answer
 
 AWS = Party("Amazon MWAA", "mwaa_environment and the region")
 WEB_SERVER = Party("The MWAA environment's web server", "the environment's access mode (it must be public)")

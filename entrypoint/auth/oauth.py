@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
 from entrypoint.auth.github_oidc import GitHubOidc
-from entrypoint.auth.plain import bearer, pair, usable
+from entrypoint.auth.token import bearer, pair, usable
 from entrypoint.credentials import Secret
 from entrypoint.errors import Unauthorized
-from entrypoint.wire import Sending, path_of
-from entrypoint.wire.answers import Party
+from entrypoint.http.client import Sending, path_of
+from entrypoint.http.response import Party
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.auth.authorization import Grant
     from entrypoint.credentials import OAuth
-    from entrypoint.wire import Wire
-    from entrypoint.wire.answers import Answer
+    from entrypoint.http.client import Wire
+    from entrypoint.http.response import Answer
 
 PARTY = Party("The identity provider", "token_url")
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

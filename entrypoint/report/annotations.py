@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrypoint.errors import shortened
-from entrypoint.github.checkout import has_line, locate
 from entrypoint.report.wording import words
+from entrypoint.runners.checkout import has_line, locate
+from entrypoint.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from entrypoint.evidence import Frame, Raised
+    from entrypoint.errors import Frame, Raised
     from entrypoint.models import Outcome
-    from entrypoint.runner import Level, Runner
+    from entrypoint.runners.base import Level, Runner
 
 ON_CODE = 6
 _LONGEST = 2_000

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
-from entrypoint.report.wording import listed, origin, reported, took, tries
+from entrypoint.report.wording import origin, reported
+from entrypoint.text import listed, took, tries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from entrypoint.errors import ActionError
     from entrypoint.models import Blocker, DagRun, Outcome, Report, TaskInstance
-    from entrypoint.runner import Runner
+    from entrypoint.runners.base import Runner
 
 HEARTBEAT = 60.0
 """Seconds without a change after which the log says that the step is still waiting."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrypoint.report.moments import written
-from entrypoint.report.wording import origin, reported, took
+from entrypoint.report.timestamps import written
+from entrypoint.report.wording import origin, reported
+from entrypoint.text import took
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from entrypoint.models import DagRun, Outcome
-    from entrypoint.runner import Context
+    from entrypoint.runners.base import Context
 
 NAMES = frozenset({"DAG", "DAG run", "State in Airflow", "Commit", "Bundle version", "Airflow"})
 """The facts whose values are names; the others are prose."""

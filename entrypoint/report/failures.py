@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrypoint.errors import shortened
 from entrypoint.masking import masked
 from entrypoint.report.markdown import block, code, folded, link, prose
-from entrypoint.report.tasks import names
-from entrypoint.report.wording import REASONS, took, tries
+from entrypoint.report.tables import names
+from entrypoint.report.wording import REASONS
+from entrypoint.text import shortened, took, tries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

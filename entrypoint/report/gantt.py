@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from entrypoint.masking import masked
-from entrypoint.report.moments import in_utc, written
+from entrypoint.report.timestamps import in_utc, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

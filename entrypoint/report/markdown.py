@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from entrypoint.masking import masked
-from entrypoint.runner import CONTROL, harmless
+from entrypoint.runners.sanitize import CONTROL, harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

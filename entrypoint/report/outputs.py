@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from entrypoint.models import Outcome
-    from entrypoint.runner import Runner
+    from entrypoint.runners.base import Runner
 
 
 def outputs(outcome: Outcome) -> dict[str, str]:

@@ -10,15 +10,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.report.annotations import annotate, annotate_code
-from entrypoint.report.parts import broken
+from entrypoint.report.plain_summary import text
+from entrypoint.report.sections import broken
 from entrypoint.report.summary import summary
-from entrypoint.report.text import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.models import Outcome
-    from entrypoint.runner import Context, Level, Runner
+    from entrypoint.runners.base import Context, Level, Runner
 
 
 def publish(outcome: Outcome, context: Context | None, runner: Runner, *, write_summary: bool) -> None:

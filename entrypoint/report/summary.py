@@ -8,22 +8,22 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from entrypoint.errors import shortened
-from entrypoint.github.commands import SUMMARY_LIMIT
 from entrypoint.report.facts import NAMES, facts
 from entrypoint.report.failures import failed_tasks, reasons
 from entrypoint.report.gantt import MOST_BARS, gantt
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
-from entrypoint.report.moments import later
-from entrypoint.report.parts import each
-from entrypoint.report.tasks import task_table
+from entrypoint.report.sections import each
+from entrypoint.report.tables import task_table
+from entrypoint.report.timestamps import later
 from entrypoint.report.wording import words
+from entrypoint.runners.github import SUMMARY_LIMIT
+from entrypoint.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from entrypoint.models import Outcome
-    from entrypoint.runner import Context
+    from entrypoint.runners.base import Context
 
 _SIGN = {"success": "✅", "triggered": "🚀", "failed": "❌", "timeout": "⏳", "cancelled": "🛑", "error": "❌"}
 _LONGEST_DETAIL = 20_000

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from entrypoint.errors import shortened
+from entrypoint.text import after, listed, shortened, took, tries
 
 if TYPE_CHECKING:
     from entrypoint.errors import ActionError
-    from entrypoint.models import DagRun, Failure, Outcome, Report, TaskInstance
+    from entrypoint.models import DagRun, Failure, Outcome, Report
 
-_NAMED = 10
-"""How many failed tasks a sentence names before it only counts them."""
 REASONS = 3
 _LONGEST_REASON = 600
 """How many reasons the verdict gives, and how many characters of each; the summary gives all."""
@@ -24,18 +22,6 @@ class Words(NamedTuple):
     detail: str
     hint: str
     reasons: tuple[str, ...] = ()
-
-
-def took(seconds: float | None) -> str:
-    """Write a duration for people: `4.2 s`, `2 m 13 s`, `1 h 02 m`."""
-    if seconds is None:
-        return ""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} m {rest:02} s"
-    return f"{minutes // 60} h {minutes % 60:02} m"
 
 
 _ORIGIN = {
@@ -55,15 +41,6 @@ def reported(report: Report) -> str:
     """Say what stands on GitHub for the DAG run, and in which state."""
     where = f"deployment {report.deployment_id} to" if report.deployment_id is not None else report.kind
     return f"{where} {report.name} of {report.commit[:12]}, {report.state}"
-
-
-def ended_as(run: DagRun, failed: list[str]) -> str:
-    """Say in one line how the run ended, for GitHub: there is room for a few words."""
-    if run.cancelled:
-        return "The DAG run was stopped: its workflow was cancelled"
-    if run.state == "success":
-        return f"The DAG run succeeded{_after(run)}"
-    return f"The DAG run failed{_after(run)}{f': {listed(failed)}' if failed else ''}"
 
 
 def words(outcome: Outcome) -> Words:
@@ -144,13 +121,13 @@ def _failed(outcome: Outcome, run: DagRun) -> Words:
         return Words(
             "DAG run exceeded its dagrun_timeout",
             f"A run of {run.dag_id} may take {took(outcome.timed_out_after)} (dagrun_timeout), so Airflow ended this run as "
-            f"failed{_after(run)}. No task failed; what had not ended was skipped"
+            f"failed{after(run)}. No task failed; what had not ended was skipped"
             f"{f', in the middle of {listed(cut)}' if cut else ''}.",
             "Make the DAG faster, or raise its dagrun_timeout. Re-running this job continues this run from what did not end.",
         )
     return Words(
         "DAG run failed",
-        f"Airflow ended the run of {run.dag_id} as failed{_after(run)}.",
+        f"Airflow ended the run of {run.dag_id} as failed{after(run)}.",
         hint,
         _failed_tasks(outcome),
     )
@@ -203,17 +180,13 @@ def _why(outcome: Outcome) -> str:
 
 
 def _success(outcome: Outcome, run: DagRun) -> Words:
-    text = f"Airflow ended the run of {run.dag_id} as success{_after(run)}."
+    text = f"Airflow ended the run of {run.dag_id} as success{after(run)}."
     if outcome.tasks == ():
         text += " It ran no task at all: is the logical date before the DAG's start date?"
     if not outcome.failed_tasks:
         return Words("DAG run succeeded", text, "")
     hint = "Look whether that is meant. With fail_on_failed_tasks: true this step fails then."
     return Words("DAG run succeeded, with failed tasks", text, hint, _failed_tasks(outcome))
-
-
-def _after(run: DagRun) -> str:
-    return f" after {took(run.duration)}" if run.duration is not None else ""
 
 
 def _failed_tasks(outcome: Outcome) -> tuple[str, ...]:
@@ -230,17 +203,6 @@ def _failed_tasks(outcome: Outcome) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def listed(names: list[str]) -> str:
-    """Write names as a list, the first ten of them."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
-
-
 def reason(failure: Failure) -> str:
     """Say why a task instance failed: its name, its try, the cause."""
     return f"{failure.task.name} failed{tries(failure.task)}: {shortened(failure.cause, _LONGEST_REASON)}"
-
-
-def tries(task: TaskInstance) -> str:
-    """Say which try it was, if there may be several."""
-    return f" (try {task.try_number} of {max(task.max_tries + 1, task.try_number)})" if task.max_tries else ""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dev.airflow import AIRFLOW_2, LocalAirflow
 from dev.airflow_settings import ROOT
 from dev.runner import Context
-from entrypoint.gate.marker import Marker, noted
+from entrypoint.github_api.marker import Marker, noted
 from tests.airflow.job import PATIENCE, REQUEST, Job, at_work, open_gate, patch, post, the_run, until
 from tests.support.doors import GitHubApi
 from tests.support.doors.github import REPOSITORY

@@ -167,7 +167,7 @@ def task_states(airflow: LocalAirflow, dag_id: str, run_id: str) -> dict[str, st
 
 
 def at_work(airflow: LocalAirflow, dag_id: str, run_id: str) -> bool:
-    """Whether a task of a DAG run has a process of its own, before which a stop may be undone (`gate/stop.py`)."""
+    """Whether a task of a DAG run has a process of its own, before which a stop may be undone (`run/stop.py`)."""
     page = get(airflow, f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
     return any(task["state"] == "running" and task["pid"] for task in page["task_instances"])
 

@@ -102,7 +102,7 @@ class Api:
         return self.until(look, lambda instance: instance["state"] in states)
 
     def at_work(self, dag_id: str, run_id: str) -> None:
-        """Return when the only task of a run has a process of its own, before which a stop may be undone (`gate/stop.py`)."""
+        """Return when the only task of a run has a process of its own, before which a stop may be undone (`run/stop.py`)."""
         self.until(lambda: self.task(dag_id, run_id, "running"), lambda instance: instance["pid"] is not None)
 
     def until(self, look: Callable[[], T], good: Callable[[T], bool]) -> T:

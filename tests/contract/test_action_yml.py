@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from dev.runner.metadata import Metadata
-from entrypoint.gate.extras import Feature
+from entrypoint.diagnostics.optional import Feature
+from entrypoint.inputs.settings import NAMES, Settings, parse_settings
 from entrypoint.models import Result
 from entrypoint.report.outputs import outputs
-from entrypoint.settings import NAMES, Settings, parse_settings
 from tests.support.nouns import START, a_report, a_run, an_outcome
 
 ROOT = Path(__file__).parents[2]

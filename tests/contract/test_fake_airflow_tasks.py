@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from entrypoint.gate.tasks import OPEN
+from entrypoint.models import UNFINISHED
 from tests.contract.api import new_id, reason
 from tests.contract.shapes import XCOM, assert_shape
 
@@ -91,7 +91,7 @@ def test_task_instances_that_have_not_ended(admin: Api, success: str) -> None:
     """All states of such may be asked for at once; `none` is that of a task about which nothing was decided yet."""
     run_id = new_id()
     assert admin.trigger("paused_dag", dag_run_id=run_id).status_code == 200
-    states = [state for state in OPEN if admin.version != "2.11.2" or state != "awaiting_input"]
+    states = [state for state in UNFINISHED if admin.version != "2.11.2" or state != "awaiting_input"]
     assert list(tasks(admin, "paused_dag", run_id, state=states)) == ["succeed"]
     assert list(tasks(admin, "paused_dag", run_id, state=["none"])) == ["succeed"]
     assert tasks(admin, "paused_dag", run_id, state=states[1:]) == {}

@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
-from entrypoint.gate import marker
-from entrypoint.gate.marker import Marker
-from entrypoint.github import deployments, statuses
-from entrypoint.github.statuses import CommitStatus, Subject, is_about
-from entrypoint.inputs import Wrong
+from entrypoint.github_api import deployments, marker, statuses
+from entrypoint.github_api.marker import Marker
+from entrypoint.github_api.statuses import CommitStatus, Subject, is_about
+from entrypoint.inputs.parsers import Wrong
+from entrypoint.inputs.urls import base_url, canonical
 from entrypoint.models import CANCELLED
-from entrypoint.report.wording import ended_as
-from entrypoint.urls import base_url, canonical
+from entrypoint.run.detached import ended_as
 from tests.support.listener import SOURCE, Connection, loaded
 from tests.support.nouns import SHA, a_run
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from entrypoint.elsewhere.context import _SYSTEMS
-from entrypoint.settings import NAMES, SECRETS
+from entrypoint.inputs.settings import NAMES, SECRETS
+from entrypoint.runners.generic import _SYSTEMS
 from tests.support.other_ci import FILES, FOLDER, IMAGE, job, text
 
 DOCUMENT = (FOLDER.parents[1] / "docs" / "other-ci.md").read_text(encoding="utf-8")

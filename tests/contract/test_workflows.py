@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoint.settings import NAMES, parse_settings
+from entrypoint.inputs.settings import NAMES, parse_settings
 from tests.support.pages import pages
 from tests.support.workflows import filled, gates
 

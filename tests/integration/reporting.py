@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from entrypoint.gate.marker import Marker, noted
-from entrypoint.urls import canonical
+from entrypoint.github_api.marker import Marker, noted
+from entrypoint.inputs.urls import canonical
 from tests.support.doors import GitHubApi
 from tests.support.doors.github import REPOSITORY
 from tests.support.listener import Connection

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 import yaml
 
-from entrypoint.gate.belief import BELIEVED_LOOKS
-from entrypoint.gate.identity import derive_note
-from entrypoint.interrupt import Interrupted
-from entrypoint.wire import READ_TIMEOUT
+from entrypoint.http.client import READ_TIMEOUT
+from entrypoint.http.retry import BELIEVED_LOOKS
+from entrypoint.run.request import derive_note
+from entrypoint.signals import Interrupted
 from tests.integration.scenes import DEPLOYMENTS
 from tests.support.doors import GitHubApi, Trap
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version

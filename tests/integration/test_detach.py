@@ -9,7 +9,7 @@ import pytest
 
 from dev.airflow_settings import password_of
 from entrypoint.errors import ActionError, AirflowUnreachable, Forbidden, InvalidInputs, RunExists, RunNotFound
-from entrypoint.gate.marker import Marker, marker_in, noted
+from entrypoint.github_api.marker import Marker, marker_in, noted
 from entrypoint.models import CANCELLED
 from entrypoint.report.outputs import outputs
 from entrypoint.report.summary import summary

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entrypoint.action import AT_THE_END
-from entrypoint.connection import BEFORE_TRIGGER
-from entrypoint.wire import bounded
+from entrypoint.http import limits as bounded
+from entrypoint.session import BEFORE_TRIGGER
+from entrypoint.step import AT_THE_END
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
 from tests.support.fake_airflow.faults import HUGE_SIZE, REFUSALS, SLOW
 from tests.support.gate import run_gate

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.gate.marker import Marker, noted
+from entrypoint.github_api.marker import Marker, noted
 from entrypoint.models import CANCELLED
 from tests.integration.reporting import AIRFLOW, CONTEXT, PAGE, reporting
 from tests.support.doors.github import REPOSITORY

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrypoint.github import commands
+from entrypoint.http import limits as bounded
+from entrypoint.report.plain_summary import text
 from entrypoint.report.publish import publish
 from entrypoint.report.summary import summary
-from entrypoint.report.text import text
-from entrypoint.wire import bounded
+from entrypoint.runners import github as commands
 from tests.integration.test_fault_matrix import LIFE, TIMEOUT, VERSIONS, dag, hold
 from tests.support.fake_airflow import FakeAirflow, Version
 from tests.support.fake_airflow.messages import matches

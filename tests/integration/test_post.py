@@ -11,12 +11,13 @@ import pytest
 
 from dev.airflow_settings import password_of
 from dev.runner import Process, Step
-from entrypoint.connection import Connection
-from entrypoint.github import commands
+from entrypoint.inputs.settings import for_post, parse_settings
 from entrypoint.models import Outcome, RunRequest
 from entrypoint.post import BUDGET, stop_what_is_left, tell_what_is_left
+from entrypoint.report.console import Console
 from entrypoint.report.wording import words
-from entrypoint.settings import for_post, parse_settings
+from entrypoint.runners import github as commands
+from entrypoint.session import Connection
 from tests.support.doors import certificates
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
 from tests.support.virtual import VirtualTime
@@ -52,7 +53,7 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
 def post(fake: FakeAirflow, time: VirtualTime, *, leave: bool = False) -> Outcome:
     """The post stage in this process, on a clock that only sleeping moves."""
     given = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
-    line = Connection(parse_settings(given, Path()), time.clock, time.sleep, commands)
+    line = Connection(parse_settings(given, Path()), time.clock, time.sleep, commands, Console(time.clock, commands))
     return (tell_what_is_left if leave else stop_what_is_left)(LEFT, line)
 
 

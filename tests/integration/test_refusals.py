@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from entrypoint.diagnostics.optional import Extras
 from entrypoint.errors import AirflowSilent, TriggerUnclear
-from entrypoint.gate.belief import BELIEVED, BELIEVED_LOOKS
-from entrypoint.gate.extras import Extras
-from entrypoint.gate.identity import derive_note
+from entrypoint.http.retry import BELIEVED, BELIEVED_LOOKS
 from entrypoint.report.summary import summary
 from entrypoint.report.wording import words
+from entrypoint.run.request import derive_note
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
 from tests.support.gate import CONTEXT, run_gate
 from tests.support.virtual import VirtualTime, after

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrypoint.action import AT_THE_END, FOR_VERDICT
 from entrypoint.airflow.transport import Transport
 from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
-from entrypoint.wire import Sending, Wire, bounded
-from entrypoint.wire.answers import read
-from entrypoint.wire.bounded import MAX_BODY, MOST_MARKS
+from entrypoint.http import limits as bounded
+from entrypoint.http.client import Sending, Wire
+from entrypoint.http.limits import MAX_BODY, MOST_MARKS
+from entrypoint.http.response import read
+from entrypoint.step import AT_THE_END, FOR_VERDICT
 from tests.integration.test_mutations import plain
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask
 from tests.support.gate import run_gate

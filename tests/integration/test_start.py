@@ -14,14 +14,14 @@ def test_nothing_is_said_of_what_is_left_out() -> None:
     left_out = "import sys; sys.modules['charset_normalizer'] = None; "
 
     assert "Unable to find acceptable character detection" in run(f"{left_out} import requests").stderr
-    assert run(f"{left_out} import entrypoint.stages, entrypoint.wire").stderr == ""
+    assert run(f"{left_out} import entrypoint.stages, entrypoint.http.client").stderr == ""
 
 
 def test_what_only_the_end_needs_is_not_loaded_before_the_trigger() -> None:
     """A step that starts loads neither the report nor what is slow to load and needed by few."""
     late = (
         "entrypoint.report.summary",
-        "entrypoint.elsewhere.log",
+        "entrypoint.runners.generic",
         "dataclasses",
         "html",
         "statistics",

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.gate.identity import derive_note
-from entrypoint.github import commands
-from entrypoint.interrupt import Interrupted
 from entrypoint.models import CANCELLED
 from entrypoint.report.outputs import Outputs
 from entrypoint.report.wording import words
+from entrypoint.run.request import derive_note
+from entrypoint.runners import github as commands
+from entrypoint.signals import Interrupted
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
 from tests.support.gate import CONTEXT, run_gate
 from tests.support.virtual import VirtualTime, after

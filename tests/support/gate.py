@@ -7,12 +7,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from dev.airflow_settings import password_of
-from entrypoint.action import Gate
-from entrypoint.connection import Connection
-from entrypoint.github import commands
-from entrypoint.interrupt import Interrupts
-from entrypoint.settings import parse_settings
-from entrypoint.wire import READ_TIMEOUT
+from entrypoint.http.client import READ_TIMEOUT
+from entrypoint.inputs.settings import parse_settings
+from entrypoint.report.console import Console
+from entrypoint.runners import github as commands
+from entrypoint.session import Connection
+from entrypoint.signals import Interrupts
+from entrypoint.step import Gate
 from tests.support.guard import listening
 from tests.support.nouns import a_context
 from tests.support.virtual import VirtualTime
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entrypoint.models import Outcome
-    from entrypoint.runner import Context
+    from entrypoint.runners.base import Context
     from tests.support.fake_airflow import FakeAirflow
 
 CONTEXT = a_context(workspace=Path())
@@ -53,7 +54,7 @@ def run_step(
     """Live through one step with these inputs, in a job with this environment."""
     settings = parse_settings(given, context.workspace, environment)
     time = time or VirtualTime()
-    line = Connection(settings, time.clock, time.sleep, commands, read_timeout=hang)
+    line = Connection(settings, time.clock, time.sleep, commands, Console(time.clock, commands), read_timeout=hang)
     with time.rules(), listening(given, environment, context.workspace) as ear:
         outcome = Gate(settings, context, Interrupts(), line).run()
         if outcome.error:

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import pytest
 
 from dev.runner import RunningStep
-from entrypoint.settings import SECRETS
+from entrypoint.inputs.settings import SECRETS
 from tests.support import ledger
 from tests.support.secrets import leaks_in, leaks_in_arguments, leaks_of
 

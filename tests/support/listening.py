@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dev.runner.commands import StepLog
 from dev.runner.files import split_lines
 from dev.runner.masking import Masker
-from entrypoint.github import commands
+from entrypoint.runners import github as commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entrypoint.models import DagRun, Outcome, Report, RunRequest, TaskInstance, TaskList
-from entrypoint.runner import Context
+from entrypoint.runners.base import Context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 START = datetime(2026, 1, 31, 9, 30, 15, tzinfo=UTC)
 RUN_URL = "https://airflow.example.com/dags/nightly_sales/runs/r1"
+REQUIRED_INPUTS = {"airflow_url": "https://airflow.example.com", "token": "airflow-access-token", "dag_id": "sales"}
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 

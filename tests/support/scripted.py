@@ -6,14 +6,18 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from entrypoint.gate.extras import Extras
-from entrypoint.gate.patience import Patience
+from entrypoint.diagnostics.optional import Extras
+from entrypoint.http.retry import Patience
+from entrypoint.report.console import Console
+from entrypoint.runners import github as commands
+from entrypoint.session import Connection
 from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from entrypoint.errors import ActionError
+    from entrypoint.inputs.settings import Settings
     from entrypoint.models import Blocker, DagRun, TaskInstance
 
 
@@ -100,6 +104,13 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.patience = Patience(self.time.clock, self.time.sleep, self.told, lambda: 1.0, lambda: 1.0)
+
+    def session(self, settings: Settings) -> Connection:
+        """Return a session with this clock and this retrier."""
+        console = Console(self.time.clock, commands)
+        session = Connection(settings, self.time.clock, self.time.sleep, commands, console)
+        session.patience = self.patience
+        return session
 
     def extras(self, airflow: Any, left: Callable[[], float] = lambda: 1000.0) -> Extras:
         """Return who asks this Airflow for what only explains."""

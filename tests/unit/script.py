@@ -15,8 +15,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from entrypoint.wire import Wire
-from entrypoint.wire.answers import AIRFLOW, Party
+from entrypoint.http.client import Wire
+from entrypoint.http.response import AIRFLOW, Party
 
 
 class Sent(NamedTuple):

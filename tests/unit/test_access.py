@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from entrypoint.access import _headers, read_access, values_of
 from entrypoint.credentials import (
     Access,
     AwsKeys,
@@ -23,8 +22,9 @@ from entrypoint.credentials import (
     Secret,
     Token,
 )
-from entrypoint.inputs import Wrong
-from entrypoint.reader import Reader
+from entrypoint.inputs.credentials import _headers, read_access, values_of
+from entrypoint.inputs.parsers import Wrong
+from entrypoint.inputs.reader import Reader
 from tests.unit.handshakes import DEPLOYER
 
 WORKSPACE = Path("/github/workspace")

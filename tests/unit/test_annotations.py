@@ -9,13 +9,12 @@ from hypothesis import given
 
 from dev.runner import Annotation
 from dev.runner.commands import StepLog
-from entrypoint.errors import ActionError
-from entrypoint.evidence import Frame, Raised
-from entrypoint.github import commands
+from entrypoint.errors import ActionError, Frame, Raised
 from entrypoint.models import Blocker, Failure, Outcome, RunState
 from entrypoint.report.annotations import annotate, annotate_code
 from entrypoint.report.console import Console
-from entrypoint.runner import harmless
+from entrypoint.runners import github as commands
+from entrypoint.runners.sanitize import harmless
 from tests.support.listening import heard
 from tests.support.markdown import hostile
 from tests.support.nouns import RUN_URL, a_run, a_task, an_outcome

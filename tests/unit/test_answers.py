@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.airflow.answers import (
+from entrypoint.airflow.responses import (
     forbidden,
     is_airflows,
     is_refusal,
@@ -19,7 +19,7 @@ from entrypoint.airflow.answers import (
     unauthorized,
 )
 from entrypoint.errors import Forbidden, GatewayRefused, UnexpectedAnswer
-from entrypoint.wire.answers import Answer
+from entrypoint.http.response import Answer
 
 SOURCE = "GET /api/v2/version"
 texts = st.text(st.characters(exclude_categories=["Cs"]))

@@ -7,7 +7,7 @@ import requests
 
 from entrypoint.credentials import Secret
 from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
-from entrypoint.github.api import PARTY, Repository
+from entrypoint.github_api.client import PARTY, Repository
 from tests.unit.script import Script, answer
 
 API = "https://api.github.com"

@@ -4,8 +4,8 @@ import jwt
 import pytest
 import requests
 
-from entrypoint.auth import Presented
 from entrypoint.auth.authorization import Authorization
+from entrypoint.auth.credentials import Presented
 from entrypoint.credentials import (
     AwsKeys,
     Client,

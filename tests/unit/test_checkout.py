@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.github import checkout
-from entrypoint.github.checkout import has_line, locate
+from entrypoint.runners import checkout
+from entrypoint.runners.checkout import has_line, locate
 
 
 def a_checkout(folder: Path, *files: str) -> Path:

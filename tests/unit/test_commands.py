@@ -17,9 +17,9 @@ from dev.runner import Annotation
 from dev.runner.commands import Level, StepLog
 from dev.runner.files import CommandFiles, FileContents
 from dev.runner.masking import Masker
-from entrypoint.github import commands
-from entrypoint.interrupt import Interrupted
-from entrypoint.runner import CONTROL, harmless
+from entrypoint.runners import github as commands
+from entrypoint.runners.sanitize import CONTROL, harmless
+from entrypoint.signals import Interrupted
 from tests.support.listening import heard, printed_by
 from tests.support.markdown import hostile
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer, WrongCode
-from entrypoint.gate.commit import ancestry, require_commit
 from entrypoint.models import Ancestry
+from entrypoint.run.code_version import ancestry, require_commit
 from tests.support.nouns import a_run
 from tests.support.scripted import Script
 
@@ -24,6 +24,9 @@ class History:
     def __init__(self, *answers: Ancestry | Exception) -> None:
         self._answer = Script(answers)
         self.asked: list[tuple[str, str]] = []
+
+    def is_known(self, _: str) -> bool | None:
+        """It is not asked here."""
 
     def contains(self, version: str, commit: str) -> Ancestry:
         """Answer."""

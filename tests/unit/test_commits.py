@@ -7,8 +7,8 @@ import pytest
 
 from entrypoint.credentials import Secret
 from entrypoint.errors import ActionError
-from entrypoint.github.api import PARTY, Repository
-from entrypoint.github.commits import GitHubCommits
+from entrypoint.github_api.client import PARTY, Repository
+from entrypoint.github_api.commits import GitHubCommits
 from entrypoint.models import Ancestry
 from tests.unit.script import Script, answer
 

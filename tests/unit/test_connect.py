@@ -2,11 +2,11 @@
 
 import pytest
 
-from entrypoint.airflow import Airflow, connect
+from entrypoint.airflow.client import Airflow, connect
 from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
-from entrypoint.auth import Presented
+from entrypoint.auth.credentials import Presented
 from entrypoint.credentials import Client, Credential, Header, Password, Secret, Token
 from entrypoint.errors import ActionError, AirflowUnreachable, NotSupported, Unauthorized, UnexpectedAnswer
 from tests.unit.script import Script, answer

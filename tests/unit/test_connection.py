@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from entrypoint.connection import TO_EXPLAIN, Connection
-from entrypoint.github import commands
-from entrypoint.settings import parse_settings
-from entrypoint.wire.answers import AIRFLOW
+from entrypoint.http.response import AIRFLOW
+from entrypoint.inputs.settings import parse_settings
+from entrypoint.report.console import Console
+from entrypoint.runners import github as commands
+from entrypoint.session import TO_EXPLAIN, Connection
 
 SETTINGS = parse_settings(
     {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "nightly_sales"},
@@ -41,7 +42,7 @@ def clock() -> Clock:
 @pytest.fixture
 def connection(clock: Clock) -> Connection:
     """A way to Airflow on which any answer may take 60 s."""
-    return Connection(SETTINGS, clock, lambda _: None, commands, 60.0)
+    return Connection(SETTINGS, clock, lambda _: None, commands, Console(clock, commands), read_timeout=60.0)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,10 @@ from hypothesis import given
 
 from dev.runner import Annotation
 from dev.runner.commands import StepLog
-from entrypoint.errors import ActionError, AirflowUnreachable, DagNotRunnable, NotDeployed
-from entrypoint.evidence import Raised
-from entrypoint.github import commands
+from entrypoint.errors import ActionError, AirflowUnreachable, DagNotRunnable, NotDeployed, Raised
 from entrypoint.models import Blocker, RunState, TaskInstance
 from entrypoint.report.console import HEARTBEAT, NOTICES, Console
+from entrypoint.runners import github as commands
 from tests.support.listening import heard
 from tests.support.markdown import hostile
 from tests.support.nouns import RUN_URL, a_report, a_run, a_task, an_outcome

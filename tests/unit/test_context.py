@@ -8,8 +8,8 @@ import pytest
 
 from dev import runner
 from entrypoint.errors import ActionError
-from entrypoint.github.context import read_context
-from entrypoint.runner import Context
+from entrypoint.runners.base import Context
+from entrypoint.runners.github import read_context
 
 NEEDED = ("GITHUB_SHA", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_JOB", "GITHUB_ACTION", "GITHUB_ACTOR")
 

@@ -9,27 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.connection import TO_EXPLAIN, Connection
-from entrypoint.deploy import Deploy
+from entrypoint.diagnostics.import_errors import OptionalDagFiles
+from entrypoint.diagnostics.optional import Extras
 from entrypoint.errors import AirflowUnreachable, DagNotFound, DagNotRunnable, InvalidInputs, NotDeployed, WrongCode
-from entrypoint.gate.deployment import AFTERWARDS
-from entrypoint.gate.extras import Extras
-from entrypoint.gate.refusal import Relevant
-from entrypoint.github import commands
+from entrypoint.github_api.commits import commits_of
+from entrypoint.http.response import AIRFLOW
+from entrypoint.inputs.settings import parse_settings
 from entrypoint.models import Dag
-from entrypoint.settings import parse_settings
-from entrypoint.wire.answers import AIRFLOW
-from tests.support.nouns import SHA, START, a_context, a_run
+from entrypoint.report.console import Console
+from entrypoint.run.code_wait import AFTERWARDS, CodeWait
+from entrypoint.run.dag_checks import Relevant
+from entrypoint.runners import github as commands
+from entrypoint.session import TO_EXPLAIN, Connection
+from tests.support.nouns import REQUIRED_INPUTS, SHA, START, a_context, a_run
 from tests.support.virtual import VirtualTime
 from tests.unit.script import Script, answer
 
 if TYPE_CHECKING:
-    from entrypoint.evidence import ImportFault
-    from entrypoint.wire import Wire
-    from entrypoint.wire.answers import Party
+    from entrypoint.http.client import Wire
+    from entrypoint.http.response import Party
+    from entrypoint.models import ImportFault
 
 OTHER = "d" * 40
-NEEDED = {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "sales"}
 UNKNOWN = answer(422, {"message": f"No commit found for SHA: {OTHER}"})
 AHEAD, BEHIND = (answer(200, {"status": status}) for status in ("ahead", "behind"))
 DOWN = answer(503, b"<html>")
@@ -42,9 +43,9 @@ class Line(Connection):
 
     def __init__(self, script: Script, inputs: dict[str, str]) -> None:
         self.time = VirtualTime()
-        self.settings = parse_settings({**NEEDED, **inputs}, Path("/github/workspace"))
+        self.settings = parse_settings({**REQUIRED_INPUTS, **inputs}, Path("/github/workspace"))
         self._script = script
-        super().__init__(self.settings, self.time.clock, self.time.sleep, commands)
+        super().__init__(self.settings, self.time.clock, self.time.sleep, commands, Console(self.time.clock, commands))
 
     def wire(self, party: Party = AIRFLOW, *, present: bool = False) -> Wire:
         """A way to the script, which is shown no client certificate."""
@@ -52,11 +53,12 @@ class Line(Connection):
         return self._script.wire(party)
 
 
-def deploy(*answers: bytes, **inputs: str) -> tuple[Deploy, Line, Script]:
+def deploy(*answers: bytes, **inputs: str) -> tuple[CodeWait, Line, Script]:
     """The commit of a step with these inputs, its connection, and GitHub."""
     script = Script(*answers)
     line = Line(script, inputs)
-    return Deploy(line.settings, CONTEXT, line), line, script
+    commits = commits_of(CONTEXT.api_url, CONTEXT.repository, line.settings.github_token, line.wire)
+    return CodeWait(line.settings, CONTEXT, line, commits), line, script
 
 
 @dataclass
@@ -88,7 +90,7 @@ def arrive(airflow: Any, *answers: bytes, **inputs: str) -> tuple[Line, Script]:
     found, line, script = deploy(*answers, **inputs)
     line.allow(1)
     extras = Extras(airflow, line.patience, line.brief, line.left)
-    found.arrive(extras, Relevant("sales", lambda _: False))
+    found.wait(extras.airflow, OptionalDagFiles(extras, Relevant("sales", lambda _: False)))
     return line, script
 
 
@@ -158,7 +160,7 @@ def test_the_code_is_waited_for_that_long() -> None:
     found, line, _ = deploy(wait_for_dag="90s")
     extras = Extras(Parsing(None), line.patience, line.brief, line.left)  # type: ignore[arg-type]
     with pytest.raises(DagNotFound):
-        found.arrive(extras, Relevant("sales", lambda _: False))
+        found.wait(extras.airflow, OptionalDagFiles(extras, Relevant("sales", lambda _: False)))
 
     assert line.time.now == 1090
 

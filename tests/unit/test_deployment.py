@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from itertools import chain, repeat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrypoint.diagnostics.import_errors import OptionalDagFiles
 from entrypoint.errors import (
     ActionError,
     AirflowUnreachable,
@@ -19,17 +20,18 @@ from entrypoint.errors import (
     DagNotFound,
     DagNotRunnable,
     Forbidden,
+    Frame,
     NotDeployed,
     NotSupported,
+    Raised,
     Unauthorized,
     UnexpectedAnswer,
 )
-from entrypoint.evidence import Frame, ImportFault, Raised
-from entrypoint.gate.deployment import ASK_AGAIN, Deployment
-from entrypoint.gate.refusal import Relevant
-from entrypoint.gate.trigger import refuse_paused
-from entrypoint.models import Ancestry, Dag
-from tests.support.nouns import START
+from entrypoint.inputs.settings import parse_settings
+from entrypoint.models import Ancestry, Dag, ImportFault
+from entrypoint.run.code_wait import ASK_AGAIN, CodeWait
+from entrypoint.run.dag_checks import Relevant
+from tests.support.nouns import REQUIRED_INPUTS, START, a_context
 from tests.support.scripted import Bench, Script
 
 if TYPE_CHECKING:
@@ -96,6 +98,9 @@ class Deploying:
         if self.parsing:
             raise self.parsing
 
+    def is_known(self, _: str) -> bool | None:
+        """It is not asked here."""
+
     def contains(self, version: str, commit: str) -> Ancestry:
         """Say what is known about the history, or that it is not."""
         self.asked_about.append((version, commit))
@@ -106,16 +111,14 @@ class Deploying:
         self, seconds: float = 600, commit: str | None = None, *, named: bool = False, if_paused: IfPaused = "fail"
     ) -> None:
         """Wait for the DAG; `named`: the checkout's copy of any file names it."""
-        waiting = Deployment(
-            self.bench.extras(self),
-            self.bench.patience,
-            "sales",
-            commit=commit,
-            commits=self,
-            relevant=Relevant("sales", lambda _: named),
-            may_run=partial(refuse_paused, if_paused=if_paused),
-        )
-        waiting.wait(seconds)
+        given = {"wait_for_dag": str(seconds or 1), "expect_commit": commit or "", "if_paused": if_paused}
+        settings = parse_settings({**REQUIRED_INPUTS, **given}, Path())
+        files = OptionalDagFiles(self.bench.extras(self), Relevant("sales", lambda _: named))
+        shown: Any = self
+        code = CodeWait(settings, a_context(), self.bench.session(settings), self)
+        if not seconds:
+            code._until = self.time.now  # all of it has passed
+        code.wait(shown, files)
 
     @property
     def time(self) -> VirtualTime:

@@ -7,9 +7,9 @@ import pytest
 
 from entrypoint.credentials import Secret
 from entrypoint.errors import ActionError, Forbidden, UnexpectedAnswer
-from entrypoint.github.api import Repository
-from entrypoint.github.deployments import Deployment
-from entrypoint.github.statuses import Last, State, Subject
+from entrypoint.github_api.client import Repository
+from entrypoint.github_api.deployments import Deployment
+from entrypoint.github_api.statuses import Last, State, Subject
 from tests.support.nouns import SHA
 from tests.unit.script import Script, answer
 

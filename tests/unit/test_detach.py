@@ -10,23 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.connection import BEFORE_TRIGGER, Connection
-from entrypoint.detach import LISTENER_TAKES, Detach
+from entrypoint.diagnostics.collector import Explainer
+from entrypoint.diagnostics.optional import Extras
 from entrypoint.errors import ActionError, AirflowUnreachable, Forbidden, NotSupported, RunExists
-from entrypoint.gate.extras import Extras
-from entrypoint.gate.marker import Marker, marker_in, noted
-from entrypoint.github import commands
+from entrypoint.github_api.marker import Marker, marker_in, noted
+from entrypoint.http.response import AIRFLOW
+from entrypoint.inputs.settings import parse_settings
 from entrypoint.models import CANCELLED, Report
-from entrypoint.settings import parse_settings
-from entrypoint.wire.answers import AIRFLOW
+from entrypoint.report.console import Console
+from entrypoint.run.detached import LISTENER_TAKES, Detach
+from entrypoint.runners import github as commands
+from entrypoint.session import BEFORE_TRIGGER, Connection
 from tests.support.nouns import SHA, START, ManyTasks, a_context, a_request, a_run, a_task
 from tests.support.virtual import VirtualTime
 from tests.unit.script import Script, answer
 
 if TYPE_CHECKING:
+    from entrypoint.http.client import Wire
+    from entrypoint.http.response import Party
     from entrypoint.models import DagRun, RunRequest
-    from entrypoint.wire import Wire
-    from entrypoint.wire.answers import Party
 
 MARKER = Marker("https://airflow.example.com", "https://api.github.com", "octo-org/sales", SHA, None)
 NEEDED = {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "nightly_sales", "wait": "false"}
@@ -61,7 +63,7 @@ class Line(Connection):
         self.time = VirtualTime()
         self.settings = parse_settings({**NEEDED, **REPORTING, **inputs}, Path("/github/workspace"))
         self._script = script
-        super().__init__(self.settings, self.time.clock, self.time.sleep, commands)
+        super().__init__(self.settings, self.time.clock, self.time.sleep, commands, Console(self.time.clock, commands))
 
     def wire(self, party: Party = AIRFLOW, *, present: bool = False) -> Wire:
         """A way to the script, which is shown no client certificate."""
@@ -128,7 +130,8 @@ class Scene:
         """Let something stand for the run."""
         airflow = airflow or Notes(next_run=run)
         extras = Extras(airflow, self.line.patience, self.line.brief, self.line.left)
-        return self.detach.begin(airflow, extras, run, PAGE)
+        diagnostics = Explainer(extras, self.line, self.line.settings, Path())
+        return self.detach.begin(airflow, run, PAGE, diagnostics.failed_names)
 
 
 def deployed(airflow: str = MARKER.airflow) -> bytes:

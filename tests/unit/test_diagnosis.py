@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
+from entrypoint.diagnostics.blockers import diagnose
 from entrypoint.errors import AirflowUnreachable, DagNotFound, Forbidden, NotThere
-from entrypoint.evidence import Health, HumanInput, Pool
-from entrypoint.gate.diagnosis import diagnose
-from entrypoint.models import Blocker, Dag, DagRun, TaskInstance
+from entrypoint.models import Blocker, Dag, DagRun, Health, HumanInput, Pool, TaskInstance
 from tests.support.nouns import RUN_URL, START, a_run, a_task
 from tests.support.scripted import Bench
 

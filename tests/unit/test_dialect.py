@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.airflow import _version
-from entrypoint.airflow.dialect import dag_not_found, segment
-from entrypoint.airflow.instances import Instances
+from entrypoint.airflow.client import _version
+from entrypoint.airflow.rest import dag_not_found, segment
+from entrypoint.airflow.task_instances import Instances
 from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
 from entrypoint.errors import AirflowUnreachable, DagNotFound, Forbidden, NotSupported, Unauthorized, UnexpectedAnswer
+from entrypoint.http.response import Answer
 from entrypoint.models import Dag, DagRun, RunRequest
-from entrypoint.wire.answers import Answer
 from tests.unit import script
 
 WHEN = datetime(2026, 1, 31, tzinfo=UTC)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from entrypoint.elsewhere.context import read_context
 from entrypoint.errors import ActionError
-from entrypoint.gate.identity import derive_note, derive_run_id
-from entrypoint.runner import Context
+from entrypoint.run.request import derive_note, derive_run_id
+from entrypoint.runners.base import Context
+from entrypoint.runners.generic import read_context
 from tests.support.nouns import SHA
 
 GITLAB = {

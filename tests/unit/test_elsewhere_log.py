@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.elsewhere.log import Log
 from entrypoint.errors import ActionError
 from entrypoint.report.console import Console
+from entrypoint.runners.generic import Log
 from tests.support.listening import printed_by
 from tests.support.nouns import an_outcome
 

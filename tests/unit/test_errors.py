@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.errors import ActionError, DagNotRunnable, shortened
-from entrypoint.evidence import Raised
+from entrypoint.errors import ActionError, DagNotRunnable, Raised
+from entrypoint.text import shortened
 
 words = st.text(st.characters(exclude_categories=["Cs", "Z", "C"]), min_size=1)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoint.github.event import head_commit
+from entrypoint.runners.github import head_commit
 from tests.support.nouns import SHA, a_context
 
 HEAD = "d" * 40

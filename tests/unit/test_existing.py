@@ -19,9 +19,9 @@ from entrypoint.errors import (
     Unauthorized,
     UnexpectedAnswer,
 )
-from entrypoint.gate.belief import BELIEVED, BELIEVED_LOOKS
-from entrypoint.gate.existing import REPEATS, plan, require_same, take_over
+from entrypoint.http.retry import BELIEVED, BELIEVED_LOOKS
 from entrypoint.models import CANCELLED, DagRun, RunRequest, TaskInstance, TaskList
+from entrypoint.run.existing import REPEATS, plan, require_same, take_over
 from tests.support.nouns import a_list
 from tests.support.scripted import Bench, Script
 

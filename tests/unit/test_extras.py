@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from entrypoint.diagnostics.optional import AGAIN, Extras, Feature
 from entrypoint.errors import (
     ActionError,
     AirflowUnreachable,
@@ -18,8 +19,7 @@ from entrypoint.errors import (
     Unauthorized,
     UnexpectedAnswer,
 )
-from entrypoint.gate.belief import BELIEVED, BELIEVED_LOOKS
-from entrypoint.gate.extras import AGAIN, Extras, Feature
+from entrypoint.http.retry import BELIEVED, BELIEVED_LOOKS
 from tests.support.scripted import Bench, Script
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.errors import ActionError
-from entrypoint.evidence import Frame, Raised
+from entrypoint.errors import ActionError, Frame, Raised
 from entrypoint.models import Blocker, Failure, Outcome, TaskInstance
 from entrypoint.report.failures import failed_tasks, reasons
 from entrypoint.report.wording import words

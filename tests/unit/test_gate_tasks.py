@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from entrypoint.gate.tasks import OPEN, read_for_report, survey
-from entrypoint.models import MOST_SHOWN, TaskInstance
+from entrypoint.diagnostics.task_lists import read_for_report, survey
+from entrypoint.models import MOST_SHOWN, UNFINISHED, TaskInstance
 from tests.support.nouns import ManyTasks, a_run, a_task
 
 
@@ -47,7 +47,7 @@ def test_of_a_wide_run_all_failures_are_read_and_the_rest_is_counted() -> None:
     assert all(most is not None for states, most in airflow.asked if states != ("failed",))
 
 
-@pytest.mark.parametrize("state", OPEN)
+@pytest.mark.parametrize("state", UNFINISHED)
 def test_what_has_not_ended_is_read_too(state: str) -> None:
     """A run whose time is over shows what it waits for, in whatever state that is."""
     airflow: Any = ManyTasks(wide(success=3000, **{state: 3}))

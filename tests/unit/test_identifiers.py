@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from entrypoint import identifiers
-from entrypoint.inputs import Wrong
+from entrypoint.inputs import identifiers
+from entrypoint.inputs.parsers import Wrong
 from entrypoint.models import XComName
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))

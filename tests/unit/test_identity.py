@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrypoint import identifiers
-from entrypoint.gate.identity import derive_note, derive_run_id
+from entrypoint.inputs import identifiers
+from entrypoint.run.request import derive_note, derive_run_id
 from tests.support.nouns import SHA, a_context
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from entrypoint import inputs
-from entrypoint.inputs import Wrong
+from entrypoint.inputs import parsers as inputs
+from entrypoint.inputs.parsers import Wrong
 
 Parser = Callable[[str], Any]
 texts = st.text(st.characters(exclude_categories=["Cs"]))

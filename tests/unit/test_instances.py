@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.airflow.instances import MOST_PAGES
+from entrypoint.airflow.task_instances import MOST_PAGES
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
 from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
-from entrypoint.wire.answers import Answer
+from entrypoint.http.response import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

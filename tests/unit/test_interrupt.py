@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrypoint.interrupt import Interrupted, Interrupts
+from entrypoint.signals import Interrupted, Interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import pickle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.airflow.logs import JsonLog, LogReader, TextLog
-from entrypoint.evidence import Frame, TaskLog
+from entrypoint.errors import Frame
 from tests.support.task_logs import (
     DAG,
     FAILED_2,
@@ -32,6 +32,9 @@ from tests.support.task_logs import (
     detail,
     entry,
 )
+
+if TYPE_CHECKING:
+    from entrypoint.models import TaskLog
 
 Reader = type[LogReader]
 READERS: tuple[Reader, ...] = (TextLog, JsonLog)

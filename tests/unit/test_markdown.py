@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
-from entrypoint.runner import CONTROL, harmless
+from entrypoint.runners.sanitize import CONTROL, harmless
 from tests.support.markdown import hostile, read
 
 ESCAPES = ("\x1b[0m", "\x1b[1;31m", "\x1b]0;title\x07", "\x1b]", "\x1b[", "\x1b", "\x1b_", "\x1b(B")

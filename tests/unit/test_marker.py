@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from entrypoint.gate.marker import Marker, marker_in, noted
-from entrypoint.inputs import Wrong, environment
+from entrypoint.github_api.marker import Marker, marker_in, noted
+from entrypoint.inputs.parsers import Wrong, environment
 from entrypoint.models import CANCELLED, stopped_note
 from tests.support.markdown import hostile
 from tests.support.nouns import SHA, a_run

@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from entrypoint import masking
 from entrypoint.airflow.logs import JsonLog, LogReader, TextLog
 from entrypoint.airflow.tracebacks import read_traceback
-from entrypoint.elsewhere.log import Log
-from entrypoint.errors import cut, shortened
-from entrypoint.evidence import ImportFault
-from entrypoint.gate.refusal import broken
+from entrypoint.http.response import read
+from entrypoint.models import ImportFault
 from entrypoint.report.markdown import block, code, folded, link, prose
-from entrypoint.runner import harmless
-from entrypoint.wire.answers import read
+from entrypoint.run.dag_checks import broken
+from entrypoint.runners.generic import Log
+from entrypoint.runners.sanitize import harmless
+from entrypoint.text import cut, shortened
 from tests.support.listening import printed_by
 from tests.support.secrets import leaks_in
 

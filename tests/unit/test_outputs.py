@@ -13,9 +13,9 @@ from dev.runner.commands import StepLog
 from dev.runner.files import CommandFiles
 from dev.runner.masking import Masker
 from entrypoint.errors import ActionError
-from entrypoint.github import commands
 from entrypoint.models import Outcome, Report
 from entrypoint.report.outputs import Outputs, outputs
+from entrypoint.runners import github as commands
 from tests.support.markdown import hostile
 from tests.support.nouns import RUN_URL, a_report, a_request, a_run, a_task, an_outcome
 

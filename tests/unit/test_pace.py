@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.gate.pace import Usual, pause_after, usual
+from entrypoint.run.schedule import Usual, pause_after, usual
 
 seconds = st.floats(0, 35 * 86_400)
 TEN_MINUTES = Usual(600.0, 0.1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
-from entrypoint.gate.patience import PAUSES, Patience
+from entrypoint.http.retry import PAUSES, Patience
 from tests.support.scripted import Bench, Recorder, Script
 from tests.support.virtual import VirtualTime
 

@@ -7,8 +7,8 @@ import pytest
 import trustme
 
 from entrypoint.credentials import Secret, Tls
-from entrypoint.pem import read_tls
-from entrypoint.reader import Reader
+from entrypoint.inputs.pem import read_tls
+from entrypoint.inputs.reader import Reader
 from tests.unit.handshakes import DEPLOYER, OURS
 
 WORKSPACE = Path("/github/workspace")

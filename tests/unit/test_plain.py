@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.auth.authorization import Grant
-from entrypoint.auth.plain import basic, bearer, exchanged, pair, usable
+from entrypoint.auth.token import basic, bearer, exchanged, pair, usable
 from entrypoint.credentials import Password, Secret
 from entrypoint.errors import UnexpectedAnswer
 

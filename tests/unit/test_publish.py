@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 
-from entrypoint.errors import ActionError
-from entrypoint.evidence import Frame, Raised
-from entrypoint.github import commands
+from entrypoint.errors import ActionError, Frame, Raised
 from entrypoint.models import Failure, Outcome
 from entrypoint.report import publish as publishing
+from entrypoint.report.plain_summary import text
 from entrypoint.report.publish import publish
 from entrypoint.report.summary import summary
-from entrypoint.report.text import text
-from entrypoint.runner import Context
+from entrypoint.runners import github as commands
+from entrypoint.runners.base import Context
 from tests.support.listening import heard, printed_by
 from tests.support.nouns import a_context, a_run, a_task, an_outcome
 
@@ -112,7 +111,7 @@ def test_a_block_that_breaks_costs_itself(name: str, monkeypatch: pytest.MonkeyP
 def test_a_part_of_the_text_that_breaks_costs_itself(broken: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in the summary that is Markdown."""
     whole = text(TWO, a_context()).split("\n")
-    monkeypatch.setattr(f"entrypoint.report.text.{broken}", breaks)
+    monkeypatch.setattr(f"entrypoint.report.plain_summary.{broken}", breaks)
     left = text(TWO, a_context()).split("\n")
     (line,) = set(left) - set(whole)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from entrypoint import inputs
 from entrypoint.errors import Mistake
-from entrypoint.reader import Reader
+from entrypoint.inputs import parsers as inputs
+from entrypoint.inputs.reader import Reader
 
 
 def test_given() -> None:

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from entrypoint.errors import AirflowUnreachable, Forbidden, NotThere, UnexpectedAnswer
-from entrypoint.evidence import Frame, Raised, TaskLog
-from entrypoint.gate.extras import Feature
-from entrypoint.gate.reasons import MOST, logs_of_the_rest, reasons, timed_out_after
-from entrypoint.models import CANCELLED, DagRun, Failure, TaskInstance
+from entrypoint.diagnostics.failures import MOST, logs_of_the_rest, reasons, timed_out_after
+from entrypoint.diagnostics.optional import Feature
+from entrypoint.errors import AirflowUnreachable, Forbidden, Frame, NotThere, Raised, UnexpectedAnswer
+from entrypoint.models import CANCELLED, DagRun, Failure, TaskInstance, TaskLog
 from tests.support.nouns import START, a_run, a_task
 from tests.support.scripted import Bench, Script
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from entrypoint.diagnostics.import_errors import with_import_error
 from entrypoint.errors import (
     ActionError,
     AirflowUnreachable,
@@ -15,13 +16,14 @@ from entrypoint.errors import (
     DagNotFound,
     DagNotRunnable,
     Forbidden,
+    Frame,
     InvalidConf,
+    Raised,
     Unauthorized,
     UnexpectedAnswer,
 )
-from entrypoint.evidence import Frame, ImportFault, Raised
-from entrypoint.gate.refusal import Relevant, with_import_error
-from entrypoint.models import Dag
+from entrypoint.models import Dag, ImportFault
+from entrypoint.run.dag_checks import Relevant
 from tests.support.scripted import Bench
 
 FILE = "/opt/airflow/dags/reports/nightly.py"

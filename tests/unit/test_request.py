@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from entrypoint.inputs.settings import parse_settings
 from entrypoint.models import RunRequest
-from entrypoint.request import request_of
-from entrypoint.settings import parse_settings
+from entrypoint.run.request import request_of
 from tests.support.nouns import SHA, a_context
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from entrypoint.credentials import Access, GitHubToken, Mwaa, OAuth, Password, Secret, Tls, Token
 from entrypoint.errors import InvalidInputs
+from entrypoint.inputs.settings import NAMES, SECRETS, Settings, parse_settings
 from entrypoint.models import XComName
-from entrypoint.settings import NAMES, SECRETS, Settings, parse_settings
 from tests.unit.handshakes import DEPLOYER, OURS
 
 WORKSPACE = Path("/github/workspace")

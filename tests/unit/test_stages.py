@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from entrypoint.github import commands
+from entrypoint.inputs.settings import NAMES, SECRETS
 from entrypoint.models import Outcome
 from entrypoint.report import publish
-from entrypoint.settings import NAMES, SECRETS
+from entrypoint.runners import github as commands
 from entrypoint.stages import _secrets, _stage
 from tests.support.nouns import an_outcome
 
@@ -80,7 +80,7 @@ def test_what_the_gate_decided_stands(
     decided = an_outcome(result=result)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
-    monkeypatch.setattr("entrypoint.github.context.read_context", lambda _: None)
+    monkeypatch.setattr("entrypoint.runners.github.read_context", lambda _: None)
     monkeypatch.setattr(commands, "prepare_streams", lambda: None)
     monkeypatch.setattr(publish, "publish", breaks)
     if not saying:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.airflow.states import StateLines
+from entrypoint.airflow.state_stream import StateLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ import pytest
 
 from entrypoint.credentials import Secret
 from entrypoint.errors import ActionError, Forbidden, UnexpectedAnswer
-from entrypoint.github.api import Repository
-from entrypoint.github.statuses import NOBODY, CommitStatus, Last, Subject, is_about
+from entrypoint.github_api.client import Repository
+from entrypoint.github_api.statuses import NOBODY, CommitStatus, Last, Subject, is_about
 from tests.support.nouns import SHA
 from tests.unit.script import Script, answer
 

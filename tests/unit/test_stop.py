@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from entrypoint.errors import AirflowUnreachable, Forbidden, Unauthorized
-from entrypoint.gate.stop import ONCE_MORE, STAYS, STAYS_AWAY, Stop, stop
 from entrypoint.models import CANCELLED, DagRun
+from entrypoint.run.stop import ONCE_MORE, STAYS, STAYS_AWAY, Stop, stop
 from tests.support.nouns import ManyTasks, a_task
 from tests.support.scripted import Bench, Script
 

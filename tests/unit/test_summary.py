@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from markdown_it import MarkdownIt
 
 from dev.runner.files import MAX_SUMMARY_BYTES
-from entrypoint.errors import ActionError
-from entrypoint.evidence import Frame, Raised
+from entrypoint.errors import ActionError, Frame, Raised
 from entrypoint.models import Blocker, Failure, Outcome, Result, TaskInstance
 from entrypoint.report.gantt import MOST_BARS
 from entrypoint.report.summary import summary
-from entrypoint.runner import CONTROL
+from entrypoint.runners.sanitize import CONTROL
 from tests.support.markdown import Page, hostile, read
 from tests.support.nouns import RUN_URL, SHA, START, a_context, a_request, a_run, a_task, an_outcome
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dev.runner.files import MAX_SUMMARY_BYTES
 from entrypoint.models import TaskInstance
-from entrypoint.report.tasks import names, task_table
+from entrypoint.report.tables import names, task_table
 from tests.support.markdown import Page, hostile, read
 from tests.support.nouns import a_task
 

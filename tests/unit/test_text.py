@@ -8,7 +8,7 @@ import pytest
 
 from entrypoint.errors import ActionError
 from entrypoint.models import Failure, Outcome
-from entrypoint.report.text import text
+from entrypoint.report.plain_summary import text
 from tests.support.nouns import RUN_URL, SHA, START, a_context, a_run, a_task, an_outcome
 
 LOAD = a_task("load", state="failed", map_index=3, duration=62.0, try_number=2)

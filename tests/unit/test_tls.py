@@ -11,7 +11,7 @@ from urllib3.exceptions import SSLError as NestedError
 from urllib3.util import create_urllib3_context
 
 from entrypoint.credentials import Secret, Tls
-from entrypoint.wire.tls import context, own, trust, what_failed
+from entrypoint.http.tls import context, own, trust, what_failed
 from tests.unit.handshakes import DEPLOYER, NAME, OURS, THEIRS, shaken
 
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from entrypoint.airflow.tracebacks import TracebackReader, read_traceback
-from entrypoint.evidence import Frame, Raised
+from entrypoint.errors import Frame, Raised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

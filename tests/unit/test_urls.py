@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.inputs import Wrong
-from entrypoint.urls import base_url, canonical, token_url
+from entrypoint.inputs.parsers import Wrong
+from entrypoint.inputs.urls import base_url, canonical, token_url
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from entrypoint.errors import ActionError
-from entrypoint.gate.verdict import has_red_tasks, judge
 from entrypoint.models import CANCELLED, DagRun
+from entrypoint.run.result import has_red_tasks, judge
 from tests.support.nouns import a_task
 
 

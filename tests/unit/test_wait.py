@@ -21,11 +21,11 @@ from entrypoint.errors import (
     Unauthorized,
     UnexpectedAnswer,
 )
-from entrypoint.gate.belief import BELIEVED
-from entrypoint.gate.listen import SLICE, interval
-from entrypoint.gate.pace import Usual
-from entrypoint.gate.wait import Times, wait
+from entrypoint.http.retry import BELIEVED
 from entrypoint.models import DagRun
+from entrypoint.run.polling import Times, wait
+from entrypoint.run.schedule import Usual
+from entrypoint.run.streaming import SLICE, interval
 from tests.support.nouns import START
 from tests.support.scripted import Bench, Script
 

@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from entrypoint.diagnostics.progress import (
+    AGAIN,
+    OFTEN,
+    ONCE_TOLD,
+    SELDOM,
+    STALLED,
+    STALLED_AT_WORK,
+    STALLED_UNWATCHED,
+    Watch,
+)
 from entrypoint.errors import AirflowUnreachable, Forbidden, UnexpectedAnswer
-from entrypoint.gate.belief import BELIEVED, BELIEVED_LOOKS
-from entrypoint.gate.watch import AGAIN, OFTEN, ONCE_TOLD, SELDOM, STALLED, STALLED_AT_WORK, STALLED_UNWATCHED, Watch
+from entrypoint.http.retry import BELIEVED, BELIEVED_LOOKS
 from entrypoint.models import Blocker, DagRun, TaskInstance, TaskList
 from tests.support.nouns import ManyTasks, a_list, a_run, a_task
 from tests.support.scripted import Bench

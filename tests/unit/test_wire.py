@@ -14,8 +14,8 @@ from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnection
 
 from entrypoint.credentials import Secret, Tls
 from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
-from entrypoint.wire import Sending, Wire, path_of
-from entrypoint.wire.answers import Party, read
+from entrypoint.http.client import Sending, Wire, path_of
+from entrypoint.http.response import Party, read
 from tests.unit.handshakes import DEPLOYER, NAME, OURS, shaken
 from tests.unit.script import Script, answer
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from requests.utils import get_encoding_from_headers
 
 from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
-from entrypoint.wire import Sending
-from entrypoint.wire.answers import AIRFLOW, Answer, Party, origin_of, read
+from entrypoint.http.client import Sending
+from entrypoint.http.response import AIRFLOW, Answer, Party, origin_of, read
 from tests.unit.script import Script, answer
 
 SOURCE = "GET /api/v2/version"

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.errors import ActionError
-from entrypoint.evidence import Raised
+from entrypoint.errors import ActionError, Raised
 from entrypoint.models import CANCELLED, Blocker, DagRun, Failure, Outcome, Report, Result, Stopped, TakenOver
-from entrypoint.report.wording import REASONS, ended_as, origin, reason, reported, took, tries, words
+from entrypoint.report.wording import REASONS, origin, reason, reported, words
+from entrypoint.run.detached import ended_as
+from entrypoint.text import took, tries
 from tests.support.nouns import a_report, a_run, a_task, an_outcome
 
 ERROR = ActionError("The DAG is paused", "Airflow would queue it for ever.", "Unpause it.")

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrypoint.diagnostics.optional import Feature
+from entrypoint.diagnostics.xcoms import LARGEST, read_xcoms
 from entrypoint.errors import (
     ActionError,
     AirflowUnreachable,
@@ -20,8 +22,6 @@ from entrypoint.errors import (
     Unauthorized,
     UnexpectedAnswer,
 )
-from entrypoint.gate.extras import Feature
-from entrypoint.gate.xcoms import LARGEST, read_xcoms
 from entrypoint.models import DagRun, TaskInstance, XComName
 from tests.support.nouns import a_run, a_task
 from tests.support.scripted import Bench, Script

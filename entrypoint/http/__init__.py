@@ -1,0 +1,1 @@
+"""HTTP: one exchange with one service, its limits, its response, TLS, and retries. Knows no API."""

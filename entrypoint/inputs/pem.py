@@ -1,0 +1,92 @@
+"""The inputs in PEM: CAs that are trusted beside the public ones, and a client certificate with its key.
+
+It reads files of the workspace and sends nothing. Nothing of a key is ever quoted.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from functools import partial
+from typing import TYPE_CHECKING
+
+from entrypoint.credentials import Secret, Tls
+from entrypoint.http.tls import context, own, trust
+from entrypoint.inputs import parsers as parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from entrypoint.inputs.reader import Reader
+
+_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""What OpenSSL calls a key of another certificate; the last one if even its kind is another."""
+_CERTIFICATE = r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----"
+_KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----"
+
+
+def read_tls(reader: Reader, workspace: Path) -> Tls:
+    """Read CAs and client certificate. What is wrong with them is noted with the reader."""
+    reader.pair("client_certificate", "client_key")
+    ca = reader.read("ca_certificate", partial(_authorities, workspace=workspace), "")
+    certificate = reader.read("client_certificate", partial(_pem, workspace=workspace, blocks=_CERTIFICATE), "")
+    key = Secret(reader.read("client_key", partial(_private_key, workspace=workspace), ""))
+    if certificate and key.reveal():
+        try:
+            own(context(Tls(), present=False), certificate, key)
+        except ssl.SSLError as error:
+            if error.reason in _MISMATCHES:
+                reader.wrong(
+                    "client_key", "it does not belong to client_certificate.", "Give the certificate's own key."
+                )
+            else:
+                reader.wrong(
+                    "client_certificate", "it or client_key cannot be read.", "Are both complete, as they were issued?"
+                )
+    return Tls(ca, certificate, key)
+
+
+def _authorities(text: str, workspace: Path) -> str:
+    """Parse CAs, which OpenSSL must be able to read."""
+    ca = _pem(text, workspace, _CERTIFICATE)
+    try:
+        trust(context(Tls(), present=False), ca)
+    except ssl.SSLError:
+        raise parse.Wrong("its certificate cannot be read.", "Is it complete? Give it as it was issued.") from None
+    return ca
+
+
+def _private_key(text: str, workspace: Path) -> str:
+    """Parse a private key without a passphrase."""
+    key = _pem(text, workspace, _KEY)
+    if "ENCRYPTED" in key:
+        raise parse.Wrong("it is encrypted.", "Store the key without a passphrase, as a secret.")
+    return key
+
+
+def _pem(text: str, workspace: Path, blocks: str) -> str:
+    """Parse PEM text, or the path of a PEM file below the workspace, into its blocks alone."""
+    if "-----BEGIN" not in text:
+        if "\n" in text or len(text) > 400:  # no path, and maybe a secret
+            raise parse.Wrong(
+                "it is neither PEM text nor a path.", "Give the text from -----BEGIN on, or a file's path."
+            )
+        try:
+            text = parse.file_text(text, workspace)
+        except parse.Wrong:
+            if blocks != _KEY:
+                raise
+            raise parse.Wrong(
+                "it is neither PEM text nor the path of a file that can be read.",
+                "Give the text from -----BEGIN on, or the path of a file of the checkout.",
+            ) from None
+    what = "private key" if blocks == _KEY else "certificate"
+    found = re.findall(blocks, text, re.DOTALL)
+    if not found:
+        raise parse.Wrong(
+            f"it contains no PEM {what}.", "Give the text from -----BEGIN to -----END, line breaks included."
+        )
+    try:
+        return "\n".join(found).encode("ascii").decode() + "\n"
+    except UnicodeEncodeError:
+        raise parse.Wrong(f"its PEM {what} has characters outside ASCII.", "Give it as it was issued.") from None

@@ -1,0 +1,83 @@
+"""The job summary for systems whose log is all there is: the same facts as lines of text, the verdict and its reason first."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from entrypoint.report.facts import facts
+from entrypoint.report.sections import each
+from entrypoint.report.tables import by_state, counted, left_out, names, state_in_words
+from entrypoint.report.wording import words
+from entrypoint.text import took
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from entrypoint.models import Outcome
+    from entrypoint.runners.base import Context
+
+_ROWS = 100
+"""Task instances that are listed, the failed ones first: a log has no folds."""
+_WIDTH = 60
+"""Characters of a name up to which the columns stay straight."""
+
+
+def text(outcome: Outcome, context: Context | None) -> str:
+    """Return the job summary as text."""
+    return "\n".join(_lines(outcome, context))
+
+
+def _lines(outcome: Outcome, context: Context | None) -> Iterator[str]:
+    parts: dict[str, Callable[[Outcome], Iterator[str]]] = {
+        "The reason": _reason,
+        "The way to the DAG run": _way,
+        "The table of facts": partial(_facts, context=context),
+        "The table of tasks": _tasks,
+        "What was left out": _turned_off,
+    }
+    return each((what, partial(make, outcome)) for what, make in parts.items())
+
+
+def _reason(outcome: Outcome) -> Iterator[str]:
+    said = words(outcome)
+    heading = f"{said.title}: {outcome.run.dag_id}" if outcome.run else said.title
+    yield from (heading, "=" * len(heading))
+    yield from said.reasons
+    yield from said.detail.split("\n")
+    if said.hint:
+        yield f"What to do next: {said.hint}"
+
+
+def _way(outcome: Outcome) -> Iterator[str]:
+    if outcome.run_url:
+        yield f"DAG run: {outcome.run_url}"
+
+
+def _facts(outcome: Outcome, context: Context | None) -> Iterator[str]:
+    rows = facts(outcome, context)
+    if rows:
+        yield ""
+    yield from (f"{name:<{max(len(name) for name, _ in rows)}}  {value}" for name, value in rows)
+
+
+def _turned_off(outcome: Outcome) -> Iterator[str]:
+    if outcome.turned_off:
+        yield from ("", *outcome.turned_off)
+
+
+def _tasks(outcome: Outcome) -> Iterator[str]:
+    tasks = outcome.tasks
+    if not tasks:
+        return
+    yield ""
+    yield counted(tasks, outcome.unread, outcome.unread_succeeded)
+    shown = by_state(tasks)[:_ROWS]
+    width = min(max(len(task.name) for task in shown), _WIDTH)
+    for task in shown:
+        tries = f"try {task.try_number}" if task.try_number > 1 else ""
+        yield f"  {task.name:<{width}}  {state_in_words(task):<10}  {took(task.duration or None):>10}  {tries}".rstrip()
+    if len(outcome.failed_tasks) > _ROWS:
+        yield f"All that failed: {', '.join(names(outcome.failed_tasks))}"
+    if outcome.task_count > len(shown):
+        yield f"  {left_out(outcome.task_count - len(shown))}"
