@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from entrypoint.errors import Frame, Raised
+from entrypoint.errors import ExceptionInfo, StackFrame
 from entrypoint.models import DagRun, Failure, Outcome, RunRequest, TaskInstance
 from entrypoint.report.summary import summary
 from entrypoint.runners.base import Context
@@ -103,12 +103,14 @@ def _failed() -> Outcome:
     raise_, cause, sum_ = (_line(file, text) for text in ("raise SalesFileError", "return int(", "return sum("))
     where = f"/opt/airflow/dags/{file}"
     raised = (
-        Raised(
+        ExceptionInfo(
             "SalesFileError",
             "cannot read the amount in line 'Oslo;n/a'",
-            (Frame(where, sum_, "transform"), Frame(where, raise_, "read_amount")),
+            (StackFrame(where, sum_, "transform"), StackFrame(where, raise_, "read_amount")),
         ),
-        Raised("ValueError", "invalid literal for int() with base 10: 'n/a'", (Frame(where, cause, "read_amount"),)),
+        ExceptionInfo(
+            "ValueError", "invalid literal for int() with base 10: 'n/a'", (StackFrame(where, cause, "read_amount"),)
+        ),
     )
     log = (
         "[2026-01-31T09:30:36.012345Z] INFO - Reading 2 lines",

@@ -46,7 +46,7 @@ def start(components: Components, folder: Path) -> str:
         raise PostgreSQLError("There is no PostgreSQL server. On Debian: apt-get install postgresql")
     user = _USER if os.geteuid() == 0 else None
     if not (folder / "PG_VERSION").exists():
-        _make(binaries, folder, user)
+        _create(binaries, folder, user)
     options = [option for setting in (*_CARELESS, "listen_addresses=") for option in ("-c", setting)]
     components.start(
         "postgresql", [str(binaries / "postgres"), "-D", str(folder), "-k", str(folder), *options], user=user
@@ -61,7 +61,7 @@ def start(components: Components, folder: Path) -> str:
     return f"postgresql+psycopg2://airflow@/postgres?host={folder}"
 
 
-def _make(binaries: Path, folder: Path, user: str | None) -> None:
+def _create(binaries: Path, folder: Path, user: str | None) -> None:
     folder.mkdir(mode=0o700)
     if user:
         shutil.chown(folder, user)

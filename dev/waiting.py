@@ -14,13 +14,13 @@ from math import ceil, exp
 from statistics import mean, quantiles
 from typing import TYPE_CHECKING
 
-from entrypoint.run.schedule import Usual, pause_after, usual
-from entrypoint.run.streaming import SLICE, interval
+from entrypoint.run.schedule import UsualDuration, poll_interval_after, usual_duration
+from entrypoint.run.streaming import MAX_STREAM_SECONDS, stream_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Pace = Callable[[float, Usual | None], float]
+    Pace = Callable[[float, UsualDuration | None], float]
     """Seconds since the run began, and how long it usually takes → seconds until the next look."""
 
 RUNS = 3000
@@ -41,10 +41,12 @@ STRATEGIES = {
     "fixed 1 s": Strategy(lambda *_: 1.0),
     "fixed 5 s": Strategy(lambda *_: 5.0),
     "fixed 10 s": Strategy(lambda *_: 10.0),
-    "this action, polling without history": Strategy(lambda waited, _: pause_after(waited)),
-    "this action, polling with history": Strategy(lambda waited, expected: pause_after(waited, waited, expected)),
+    "this action, polling without history": Strategy(lambda waited, _: poll_interval_after(waited)),
+    "this action, polling with history": Strategy(
+        lambda waited, expected: poll_interval_after(waited, waited, expected)
+    ),
     "this action, told by Airflow 3.1 and later": Strategy(
-        lambda waited, _: interval(waited), lambda waited: interval(waited) / SLICE
+        lambda waited, _: stream_interval(waited), lambda waited: stream_interval(waited) / MAX_STREAM_SECONDS
     ),
 }
 
@@ -87,7 +89,7 @@ def simulate(strategy: Strategy, made_up: list[Run], seed: int = SEED) -> Figure
     chance = random.Random(seed)  # noqa: S311 - no secret
     requests, late, short = [], [], []
     for run in made_up:
-        expected, waited, count = usual(run.past), 0.0, 0.0
+        expected, waited, count = usual_duration(run.past), 0.0, 0.0
         while waited < run.duration:
             count += strategy.requests(waited)
             waited += strategy.pace(waited, expected) * chance.uniform(0.9, 1.1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Frame(NamedTuple):
+class StackFrame(NamedTuple):
     """One frame of a traceback: a file as the worker names it, a line from 1 on, a function."""
 
     filename: str
@@ -19,12 +19,12 @@ class Frame(NamedTuple):
     function: str
 
 
-class Raised(NamedTuple):
+class ExceptionInfo(NamedTuple):
     """One exception: its class, its text, and its frames, the one that raised it last."""
 
     kind: str
     text: str
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[StackFrame, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.text}" if self.text else self.kind
@@ -40,7 +40,7 @@ class ActionError(Exception):
         raised: the exceptions behind it, where Airflow shows them.
     """
 
-    raised: tuple[Raised, ...] = ()
+    raised: tuple[ExceptionInfo, ...] = ()
 
     def __init__(self, title: str, detail: str, hint: str) -> None:
         super().__init__(f"{title}: {detail}")
@@ -49,7 +49,7 @@ class ActionError(Exception):
         self.hint = hint
 
 
-class Mistake(NamedTuple):
+class InputError(NamedTuple):
     """One wrong input: its name, what is wrong with it, and what would be right."""
 
     name: str
@@ -60,7 +60,7 @@ class Mistake(NamedTuple):
 class InvalidInputs(ActionError):
     """The inputs contain mistakes; all of them are reported at once, before any request."""
 
-    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+    def __init__(self, mistakes: tuple[InputError, ...]) -> None:
         count = "1 input is" if len(mistakes) == 1 else f"{len(mistakes)} inputs are"
         super().__init__(
             f"{count} not usable",
@@ -70,7 +70,7 @@ class InvalidInputs(ActionError):
         self.mistakes = mistakes
 
 
-class AirflowUnreachable(ActionError):
+class TransientError(ActionError):
     """No answer, or a passing one (429, 5xx), of Airflow or of who grants its credential: looking again may well help.
 
     Attributes:
@@ -86,7 +86,7 @@ class AirflowUnreachable(ActionError):
         self.retry_after = retry_after
 
 
-class UnexpectedAnswer(ActionError):
+class UnexpectedResponse(ActionError):
     """An answer that Airflow's API does not give: a login page, a redirect, cut JSON, another shape.
 
     It proves nothing. Before the trigger it means a wrong URL; while waiting it is ridden out like a failed request.
@@ -113,7 +113,7 @@ class DagNotRunnable(ActionError):
     """The DAG exists, but Airflow would not run it: it is paused, lost, or its file fails to import."""
 
 
-class DagLost(DagNotRunnable):
+class StaleDag(DagNotRunnable):
     """The DAG is listed, but Airflow does not find it in its DAG files any more."""
 
 
@@ -121,7 +121,7 @@ class NotDeployed(DagNotRunnable):
     """The DAG exists, but not yet from the code that this step waits for."""
 
 
-class WrongCode(ActionError):
+class WrongCommit(ActionError):
     """The DAG run does not run with the commit that was asked for, or that cannot be known."""
 
 
@@ -144,7 +144,7 @@ class TriggerUnclear(ActionError):
     """The trigger's answer was lost, and it could not be found out whether the run exists."""
 
 
-class AirflowSilent(ActionError):
+class StateUnknown(ActionError):
     """The time is over, and how the DAG run is could not be read for a while."""
 
 
@@ -156,20 +156,20 @@ class RunNotFound(ActionError):
     """The DAG run is not there (any more)."""
 
 
-class NotThere(ActionError):
+class NotFound(ActionError):
     """A log or an XCom that Airflow does not have."""
 
 
-class TooLarge(ActionError):
+class ResponseTooLarge(ActionError):
     """An XCom that is larger than what may be read."""
 
 
 def as_action_error(error: Exception) -> ActionError:
     """Return the error as people are told it: one that has no words of its own is a fault of ours."""
-    return error if isinstance(error, ActionError) else fault_of_ours(error)
+    return error if isinstance(error, ActionError) else internal_error(error)
 
 
-def fault_of_ours(error: Exception) -> ActionError:
+def internal_error(error: Exception) -> ActionError:
     """Name a fault of the action itself by type and place; its text is left out, since it may quote a secret."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return ActionError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from entrypoint.errors import ActionError, Raised
+    from entrypoint.errors import ActionError, ExceptionInfo
 
 RunState = Literal["queued", "running", "success", "failed"]
 """Airflow's four DAG run states; 2.x and 3.x know no other.
@@ -55,17 +55,17 @@ ReportTo = Literal["none", "commit-status", "deployment"]
 Logs = Literal["failed", "all", "none"]
 """Whose task logs are relayed."""
 
-Stopped = Literal["yes", "unconfirmed", "left", "nothing"]
+StopStatus = Literal["yes", "unconfirmed", "left", "nothing"]
 """What became of the DAG run when the step stopped waiting before its end."""
 
 TakenOver = Literal["attached", "resumed", "restarted"]
 """What was done about a DAG run that existed already: nothing, its open tasks cleared, all its tasks cleared."""
 
 
-MOST_SHOWN = 500
+MAX_TASKS_LISTED = 500
 """Task instances that the job summary lists; of a run that has more not all are read."""
 
-CANCELLED = "[stopped because its workflow was cancelled]"
+CANCELLED_MARK = "[stopped because its workflow was cancelled]"
 """The mark in a DAG run's note by which a later attempt knows that this run was stopped."""
 
 
@@ -144,7 +144,7 @@ class DagRun(NamedTuple):
     data_interval_start: datetime | None = None
     data_interval_end: datetime | None = None
     partition_key: str | None = None
-    untold: tuple[str, ...] = ()
+    unknown_fields: tuple[str, ...] = ()
 
     @property
     def cancelled(self) -> bool:
@@ -152,7 +152,7 @@ class DagRun(NamedTuple):
 
         Measured: docs/notes/airflow-3.md#stopping-a-run.
         """
-        return CANCELLED in (self.note or "")
+        return CANCELLED_MARK in (self.note or "")
 
     @property
     def ended(self) -> bool:
@@ -169,8 +169,8 @@ class DagRun(NamedTuple):
 
 def stopped_note(run: DagRun) -> str:
     """Return the run's note with the mark of a cancelled workflow, within Airflow's 1000 characters."""
-    note = (run.note or "").replace(CANCELLED, "").rstrip()
-    return f"{note[: 999 - len(CANCELLED)]}\n{CANCELLED}".lstrip()
+    note = (run.note or "").replace(CANCELLED_MARK, "").rstrip()
+    return f"{note[: 999 - len(CANCELLED_MARK)]}\n{CANCELLED_MARK}".lstrip()
 
 
 class TaskInstance(NamedTuple):
@@ -236,14 +236,14 @@ class Failure(NamedTuple):
         cause: one line.
         raised: the exception that ended its last try, then its causes; empty if none is known.
         log: the tail of that try's log.
-        left_out: how many lines there were before that tail.
+        lines_omitted: how many lines there were before that tail.
     """
 
     task: TaskInstance
     cause: str
-    raised: tuple[Raised, ...] = ()
+    raised: tuple[ExceptionInfo, ...] = ()
     log: tuple[str, ...] = ()
-    left_out: int = 0
+    lines_omitted: int = 0
 
 
 class Blocker(NamedTuple):
@@ -286,11 +286,11 @@ class Outcome(NamedTuple):
         unread_succeeded: how many of these succeeded.
         blockers: why the run does not move, the likeliest reason first.
         failures: the reasons of failed task instances; fewer than `failed_tasks` if there are very many.
-        timed_out_after: the DAG's `dagrun_timeout` in seconds, if that is what ended the run.
+        dagrun_timeout_exceeded: the DAG's `dagrun_timeout` in seconds, if that is what ended the run.
         xcom: the values that were asked for, by the lines of the input.
-        turned_off: a sentence for each feature that this credential may not use.
+        disabled_features: a sentence for each feature that this credential may not use.
         report: what stands on GitHub for the run.
-        stop_fault: why it could not be confirmed that the run is stopped, if that is known.
+        stop_error: why it could not be confirmed that the run is stopped, if that is known.
         retried: whether a post stage tries once more what this stage could not.
         ambiguous: whether the run, which was there already, may be that of another call of the same reusable workflow.
     """
@@ -306,18 +306,18 @@ class Outcome(NamedTuple):
     unread: int = 0
     unread_succeeded: int = 0
     airflow_version: str | None = None
-    stopped: Stopped | None = None
-    stop_fault: ActionError | None = None
-    retried: bool = False
+    stopped: StopStatus | None = None
+    stop_error: ActionError | None = None
+    post_stage_retries: bool = False
     blockers: tuple[Blocker, ...] = ()
     failures: tuple[Failure, ...] = ()
-    timed_out_after: float | None = None
+    dagrun_timeout_exceeded: float | None = None
     xcom: dict[str, Any] | None = None
-    turned_off: tuple[str, ...] = ()
-    state_for: float = 0.0
+    disabled_features: tuple[str, ...] = ()
+    seconds_in_state: float = 0.0
     waited: float = 0.0
     post: bool = False
-    ridden_out: int = 0
+    retries: int = 0
     ambiguous: bool = False
     report: Report | None = None
 
@@ -342,15 +342,15 @@ class TaskLog(NamedTuple):
 
     Attributes:
         lines: its tail.
-        left_out: how many lines there were before that tail.
+        lines_omitted: how many lines there were before that tail.
         raised: the exception that ended the try, then its cause, then the cause's; empty if the log shows none.
         last_error: the last line of level error or worse, None if there is none.
         written: whether the try wrote anything; otherwise the lines only say where a log was looked for.
     """
 
     lines: tuple[str, ...]
-    left_out: int = 0
-    raised: tuple[Raised, ...] = ()
+    lines_omitted: int = 0
+    raised: tuple[ExceptionInfo, ...] = ()
     last_error: str | None = None
     written: bool = True
 
@@ -371,7 +371,7 @@ class Pool(NamedTuple):
     open_slots: int
 
 
-class ImportFault(NamedTuple):
+class DagImportError(NamedTuple):
     """A DAG file that Airflow cannot import: its path as Airflow names it, and the traceback.
 
     `bundle`: in which the path is; empty on Airflow 2, which knows no bundles.
@@ -379,11 +379,11 @@ class ImportFault(NamedTuple):
 
     filename: str
     trace: str
-    raised: tuple[Raised, ...] = ()
+    raised: tuple[ExceptionInfo, ...] = ()
     bundle: str = ""
 
 
-class HumanInput(NamedTuple):
+class HitlRequest(NamedTuple):
     """A question that a task waits for a human to answer."""
 
     task_id: str

@@ -16,26 +16,28 @@ from entrypoint.run.stop import stop
 if TYPE_CHECKING:
     from entrypoint.airflow.client import Airflow
     from entrypoint.models import Outcome
-    from entrypoint.session import Connection
+    from entrypoint.session import Session
 
-BUDGET = 50.0
+BUDGET_SECONDS = 50.0
 """Seconds, connecting included; the container takes some as well, and other actions' post stages need theirs.
 
 Measured: docs/notes/runner.md#time-after-a-cancel.
 """
-ONE_REQUEST = 15.0
-LONGEST_PAUSE = 5.0
+REQUEST_SECONDS = 15.0
+MAX_PAUSE_SECONDS = 5.0
 """Seconds between two requests, whatever the server asks for: the budget is short, and nobody comes after it."""
-TO_SAY = 10.0
+READ_SECONDS = 10.0
 """Seconds for finding out how a run is that is left alone."""
 
 
-def stop_what_is_left(outcome: Outcome, line: Connection, *, stopped: bool = False, created: bool = False) -> Outcome:
+def stop_run_left_behind(
+    outcome: Outcome, session: Session, *, stopped: bool = False, created: bool = False
+) -> Outcome:
     """Make sure that the run which the main stage left behind is stopped.
 
     Args:
         outcome: with the request, by which the run is known.
-        line: the connection, not opened yet.
+        session: the connection, not opened yet.
         stopped: Airflow has taken the main stage's order to stop it, so that it is no success whatever it shows now.
         created: Airflow has said that it made the run.
 
@@ -44,43 +46,43 @@ def stop_what_is_left(outcome: Outcome, line: Connection, *, stopped: bool = Fal
     """
     request = outcome.request
     assert request is not None  # noqa: S101 - by this stage it is known
-    until = line.clock() + BUDGET
-    line.patience.longest = LONGEST_PAUSE
+    until = session.clock() + BUDGET_SECONDS
+    session.retrier.max_pause = MAX_PAUSE_SECONDS
     try:
-        airflow = line.open(BUDGET, ONE_REQUEST, unexpected=True, allowed=True)
+        airflow = session.connect(BUDGET_SECONDS, REQUEST_SECONDS, retry_unexpected=True, retry_refused=True)
     except ActionError as error:
-        return outcome._replace(stop_fault=error)
+        return outcome._replace(stop_error=error)
     outcome = _at(outcome, airflow)
-    line.console.stopping(request.run_id)
-    line.allow(until - line.clock(), ONE_REQUEST)
+    session.events.stopping(request.run_id)
+    session.set_deadline(until - session.clock(), REQUEST_SECONDS)
     end = stop(
         airflow,
         request.dag_id,
         request.run_id,
-        line.patience,
-        last=None,
-        once=False,
+        session.retrier,
+        last_seen=None,
+        confirm=True,
         until=until,
-        ours=stopped,
-        made=created,
+        already_stopped=stopped,
+        created=created,
     )
     if not end.confirmed:
-        return outcome._replace(run=end.run, stop_fault=end.fault)
+        return outcome._replace(run=end.run, stop_error=end.fault)
     if end.run is None:
         return outcome._replace(run_url=None, stopped="nothing")
-    return outcome._replace(run=end.run, stopped="yes" if end.ours else "nothing")
+    return outcome._replace(run=end.run, stopped="yes" if end.by_this_step else "nothing")
 
 
-def tell_what_is_left(outcome: Outcome, line: Connection) -> Outcome:
+def report_run_left_running(outcome: Outcome, session: Session) -> Outcome:
     """Find out how the run is that is to be left alone; what cannot be found out is no fault of this stage. As above."""
     request = outcome.request
     assert request is not None  # noqa: S101 - as above
     outcome = outcome._replace(stopped="left")
     with suppress(ActionError):
-        airflow = line.open(TO_SAY)
+        airflow = session.connect(READ_SECONDS)
         outcome = _at(outcome, airflow)
-        look = partial(airflow.get_run, request.dag_id, request.run_id)
-        outcome = outcome._replace(run=line.patience.read(look, until=line.allow(TO_SAY)))
+        fetch = partial(airflow.get_run, request.dag_id, request.run_id)
+        outcome = outcome._replace(run=session.retrier.read(fetch, until=session.set_deadline(READ_SECONDS)))
     return outcome
 
 

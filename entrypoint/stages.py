@@ -9,18 +9,25 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from entrypoint.errors import ActionError, InvalidInputs, fault_of_ours
-from entrypoint.inputs.credentials import values_of
+from entrypoint.errors import ActionError, InvalidInputs, internal_error
+from entrypoint.inputs.credentials import header_values
 from entrypoint.inputs.parsers import FALSE
-from entrypoint.inputs.settings import CREDENTIALS, FOR_POST, NAMES, SECRETS, for_post, parse_settings
+from entrypoint.inputs.settings import (
+    CREDENTIAL_INPUTS,
+    INPUT_NAMES,
+    POST_STAGE_INPUTS,
+    SECRET_INPUTS,
+    parse_settings,
+    post_stage_inputs,
+)
 from entrypoint.models import Outcome, RunRequest
-from entrypoint.post import stop_what_is_left, tell_what_is_left
+from entrypoint.post import report_run_left_running, stop_run_left_behind
 from entrypoint.report.console import Console
 from entrypoint.report.outputs import Outputs
 from entrypoint.runners import github
 from entrypoint.runners import github as commands
-from entrypoint.session import Connection
-from entrypoint.step import Gate
+from entrypoint.session import Session
+from entrypoint.step import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,8 +45,8 @@ def main_stage(interrupts: Interrupts) -> int:
 
     def gate(inputs: Mapping[str, str], context: Context, runner: Runner) -> Outcome:
         settings = parse_settings(inputs, context.workspace, os.environ)
-        runner.save_state("INPUTS", json.dumps(for_post(inputs, settings)))
-        return Gate(settings, context, interrupts, _line(settings, runner)).run()
+        runner.save_state("INPUTS", json.dumps(post_stage_inputs(inputs, settings)))
+        return Step(settings, context, interrupts, _session_of(settings, runner)).run()
 
     return 0 if _stage(gate).passes else 1
 
@@ -52,7 +59,7 @@ def post_stage() -> int:
 
     def tidy_up(given: Mapping[str, str], context: Context, runner: Runner) -> Outcome:
         # The workspace may be gone by now, and so may be the inputs, in an action that an action has called.
-        inputs = {name: text for name, text in given.items() if name in FOR_POST or name in CREDENTIALS}
+        inputs = {name: text for name, text in given.items() if name in POST_STAGE_INPUTS or name in CREDENTIAL_INPUTS}
         with suppress(ValueError):
             inputs |= json.loads(os.environ.get("STATE_INPUTS") or "{}")
         request = RunRequest(inputs.get("dag_id", ""), run_id, {})
@@ -62,18 +69,18 @@ def post_stage() -> int:
             settings = parse_settings(inputs, context.workspace, os.environ)
         except InvalidInputs as error:
             leave = inputs.get("on_cancel") == "leave"
-            return left._replace(stopped="left") if leave else left._replace(stop_fault=error)
-        line = _line(settings, runner)
+            return left._replace(stopped="left") if leave else left._replace(stop_error=error)
+        session = _session_of(settings, runner)
         if settings.on_cancel == "leave":
-            return tell_what_is_left(left, line)
+            return report_run_left_running(left, session)
         stopped, created = (os.environ.get(f"STATE_{name}") == "true" for name in ("STOPPED", "CREATED"))
-        return stop_what_is_left(left, line, stopped=stopped, created=created)
+        return stop_run_left_behind(left, session, stopped=stopped, created=created)
 
     return 0 if _stage(tidy_up).stopped in ("yes", "nothing", "left") else 1
 
 
-def _line(settings: Settings, runner: Runner) -> Connection:
-    return Connection(settings, time.monotonic, time.sleep, runner, Console(time.monotonic, runner))
+def _session_of(settings: Settings, runner: Runner) -> Session:
+    return Session(settings, time.monotonic, time.sleep, runner, Console(time.monotonic, runner))
 
 
 def _stage(do: Callable[[Mapping[str, str], Context, Runner], Outcome]) -> Outcome:
@@ -83,7 +90,7 @@ def _stage(do: Callable[[Mapping[str, str], Context, Runner], Outcome]) -> Outco
     context: Context | None = None
     inputs: dict[str, str] = {}
     try:
-        inputs = commands.read_inputs(NAMES)
+        inputs = commands.read_inputs(INPUT_NAMES)
         for secret in _secrets(inputs):
             runner.mask(secret)
         context = read_context(inputs["run_id"])
@@ -108,9 +115,9 @@ def _here() -> tuple[Runner, Callable[[str], Context]]:
     if os.environ.get("GITHUB_ACTIONS") == "true":
         return commands, lambda _: github.read_context(os.environ)
     # Nobody should wait for a trigger on GitHub while this is loaded.
-    from entrypoint.runners.generic import Log, read_context  # noqa: PLC0415
+    from entrypoint.runners.generic import GenericRunner, read_context  # noqa: PLC0415
 
-    log = Log(os.environ.get(OUTPUTS_FILE, ""), verbose=_debugging())
+    log = GenericRunner(os.environ.get(OUTPUTS_FILE, ""), verbose=_debugging())
 
     def read(run_id: str) -> Context:
         log.write()
@@ -121,8 +128,8 @@ def _here() -> tuple[Runner, Callable[[str], Context]]:
 
 def _secrets(inputs: Mapping[str, str]) -> Iterator[str]:
     """Return every secret that was given, by the inputs or by the job's environment."""
-    yield from (inputs[name] for name in SECRETS)
-    yield from values_of(inputs["headers"])
+    yield from (inputs[name] for name in SECRET_INPUTS)
+    yield from header_values(inputs["headers"])
     if inputs["mwaa_environment"]:
         yield from (os.environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"))
     if inputs["oidc_audience"]:
@@ -145,4 +152,4 @@ def _fault_of_ours(error: Exception, runner: Runner) -> ActionError:
         for line in traceback.format_exception(error):
             for part in line.splitlines():
                 runner.say(part)
-    return fault_of_ours(error)
+    return internal_error(error)

@@ -29,7 +29,7 @@ def cut(text: str, limit: int) -> str:
     return f"{head[: blank + 1].rstrip()}…"
 
 
-def took(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """Write a duration for people: `4.2 s`, `2 m 13 s`, `1 h 02 m`."""
     if seconds is None:
         return ""
@@ -41,17 +41,17 @@ def took(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02} m"
 
 
-def listed(names: Sequence[str], limit: int = MAX_NAMES_LISTED) -> str:
+def list_names(names: Sequence[str], limit: int = MAX_NAMES_LISTED) -> str:
     """Return the first `limit` names, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return f"{', '.join(names[:limit])}{more}"
 
 
-def tries(task: TaskInstance) -> str:
+def try_label(task: TaskInstance) -> str:
     """Say which try it was, if there may be several."""
     return f" (try {task.try_number} of {max(task.max_tries + 1, task.try_number)})" if task.max_tries else ""
 
 
-def after(run: DagRun) -> str:
+def duration_suffix(run: DagRun) -> str:
     """Return how long the run took, as the end of a sentence about it; empty if that is not known."""
-    return f" after {took(run.duration)}" if run.duration is not None else ""
+    return f" after {format_duration(run.duration)}" if run.duration is not None else ""

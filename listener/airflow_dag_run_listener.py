@@ -52,12 +52,12 @@ GRANTED = 3000.0
 TIMEOUT = (5.0, 15.0)
 """Seconds for a connection, and for an answer."""
 NAMED = 20
-LONGEST_NOTE, LONGEST_NAME = 1000, 255
+MAX_NOTE_CHARS, LONGEST_NAME = 1000, 255
 """Characters of a note, by Airflow, and of a status's or an environment's name, by GitHub."""
-CANCELLED = "[stopped because its workflow was cancelled]"
+CANCELLED_MARK = "[stopped because its workflow was cancelled]"
 """The action's mark of a run that it has stopped. The scheduler may overwrite its state, even with success."""
-SIGN = "airflow-dag-run: "
-SHAPES = {
+PREFIX = "airflow-dag-run: "
+FORMATS = {
     "airflow": re.compile(r"https?://[!#-\[\]-~]{1,200}"),
     "api_url": re.compile(r"https?://[!#-\[\]-~]{1,100}"),
     "repository": re.compile(r"(?!\.{1,2}/)[\w.-]{1,40}/(?!\.{1,2}$)[\w.-]{1,100}", re.ASCII),
@@ -128,22 +128,22 @@ class Access(NamedTuple):
         return f"Access({self.api_url!r}, {self.repositories!r})"
 
 
-def marker_in(note: object) -> Marker | None:
+def parse_marker(note: object) -> Marker | None:
     """Return the marker that the action has put into a note; None if there is none, or one that it does not write."""
-    if not isinstance(note, str) or len(note) > LONGEST_NOTE:
+    if not isinstance(note, str) or len(note) > MAX_NOTE_CHARS:
         return None
-    lines = [line for line in note.splitlines() if line.startswith(SIGN)]
+    lines = [line for line in note.splitlines() if line.startswith(PREFIX)]
     try:
         note.encode()
-        (found,) = map(json.loads, (line[len(SIGN) :] for line in lines))
+        (found,) = map(json.loads, (line[len(PREFIX) :] for line in lines))
         json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or set(found) - {"environment"} != set(SHAPES):
+    if not isinstance(found, dict) or set(found) - {"environment"} != set(FORMATS):
         return None
     if not all(isinstance(value, str) for value in found.values()):
         return None
-    if not all(shape.fullmatch(found[name]) for name, shape in SHAPES.items()):
+    if not all(shape.fullmatch(found[name]) for name, shape in FORMATS.items()):
         return None
     marker = Marker(found["airflow"], found["api_url"], found["repository"], found["commit"], found.get("environment"))
     place = marker.environment
@@ -153,7 +153,7 @@ def marker_in(note: object) -> Marker | None:
 
 def _line(marker: Marker) -> str:
     known = {name: value for name, value in marker._asdict().items() if value is not None}
-    return f"{SIGN}{json.dumps(known, separators=(',', ':'), ensure_ascii=False)}"
+    return f"{PREFIX}{json.dumps(known, separators=(',', ':'), ensure_ascii=False)}"
 
 
 def read_run(dag_id: str, run_id: str) -> Run | None:
@@ -169,7 +169,7 @@ def read_run(dag_id: str, run_id: str) -> Run | None:
             TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.state == "failed"
         )
         failed: tuple[str, ...] = ()
-        if run.state == "failed" and marker_in(run.note) is not None:
+        if run.state == "failed" and parse_marker(run.note) is not None:
             rows = tasks.order_by(TaskInstance.task_id, TaskInstance.map_index).limit(NAMED + 1)
             failed = tuple(task if index < 0 else f"{task}[{index}]" for task, index in rows)
         known = run.start_date is not None and run.end_date is not None
@@ -329,7 +329,7 @@ def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> b
         run = read_run(dag_id, run_id)
     except Exception as error:  # noqa: BLE001 - whatever a database driver raises
         raise LaterError(f"Airflow's database cannot be read ({type(error).__name__})") from None
-    marker = marker_in(run.note) if run is not None else None
+    marker = parse_marker(run.note) if run is not None else None
     if run is None or marker is None:
         return False
     if announced is not None and run.state != announced:
@@ -432,7 +432,7 @@ def _payload(payload: Any) -> Any:
 def _wanted(run: Run) -> str:
     if run.state not in ("success", "failed"):
         return "pending"
-    return "success" if run.state == "success" and CANCELLED not in (run.note or "") else "failure"
+    return "success" if run.state == "success" and CANCELLED_MARK not in (run.note or "") else "failure"
 
 
 def _describe(run: Run) -> str:
@@ -440,7 +440,7 @@ def _describe(run: Run) -> str:
     after = "" if run.seconds is None else f" after {round(run.seconds)} s"
     if run.state not in ("success", "failed"):
         text = f"DAG run {run.run_id}"
-    elif CANCELLED in (run.note or ""):
+    elif CANCELLED_MARK in (run.note or ""):
         text = "The DAG run was stopped: its workflow was cancelled"
     elif run.state == "success":
         text = f"The DAG run succeeded{after}"

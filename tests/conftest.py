@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from dev import postgresql
 from dev.airflow import AIRFLOW_2, AIRFLOW_3, InstallError, LocalAirflow
 from entrypoint import masking
-from tests.airflow.repository import Repository
+from tests.airflow.repository import GitHubRepository
 from tests.support import guard
 from tests.support.listener import loaded
 from tests.support.missing import missing
@@ -70,9 +70,9 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+def repository(tmp_path_factory: pytest.TempPathFactory) -> GitHubRepository:
     """The git repository of which the real Airflow 3 has a bundle."""
-    return Repository(tmp_path_factory.mktemp("repository"))
+    return GitHubRepository(tmp_path_factory.mktemp("repository"))
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +82,7 @@ def airflow_2(dags: Path) -> Iterator[LocalAirflow]:
 
 
 @pytest.fixture(scope="session")
-def airflow_3(dags: Path, repository: Repository) -> Iterator[LocalAirflow]:
+def airflow_3(dags: Path, repository: GitHubRepository) -> Iterator[LocalAirflow]:
     """A real Airflow 3; with PostgreSQL where there is one, for with SQLite two clients at once are too many for it."""
     database: Literal["sqlite", "postgresql"] = "postgresql" if postgresql.installed() else "sqlite"
     yield from _started(LocalAirflow(AIRFLOW_3, dags=dags, database=database, settings=repository.settings))

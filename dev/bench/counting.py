@@ -27,7 +27,7 @@ _KINDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CountedRequest:
     """The first line of one request; `path` is without the query."""
 
     method: str
@@ -52,7 +52,7 @@ class RequestFinder:
         self._head = b""
         self._body_left = 0
 
-    def feed(self, data: bytes) -> list[Request]:
+    def feed(self, data: bytes) -> list[CountedRequest]:
         """The requests whose head is complete with these bytes. Raises ValueError if this cannot be what a client sends."""
         found = []
         while data:
@@ -69,7 +69,7 @@ class RequestFinder:
             found.append(self._begin(head + b"\r\n"))
         return found
 
-    def _begin(self, head: bytes) -> Request:
+    def _begin(self, head: bytes) -> CountedRequest:
         line = head.partition(b"\r\n")[0].decode("ascii", errors="replace")
         method, _, rest = line.partition(" ")
         target, _, protocol = rest.partition(" ")
@@ -77,4 +77,4 @@ class RequestFinder:
             raise ValueError(f"Not a request that can be counted: {line[:80]}")
         length = _LENGTH.search(head.replace(b"\r\n", b"\n"))
         self._body_left = int(length[1]) if length else 0
-        return Request(method, target.partition("?")[0])
+        return CountedRequest(method, target.partition("?")[0])

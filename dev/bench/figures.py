@@ -30,7 +30,7 @@ FIGURES = {
     "slowest": Figure("slowest", 0, ratio=False),
     "failed_gets": Figure("failed GETs", 0, ratio=False),
     "wrong": Figure("wrong verdicts", 0, ratio=False),
-    "ridden_out": Figure("failed requests in logs", 0, ratio=False),
+    "retries": Figure("failed requests in logs", 0, ratio=False),
     "lasted": Figure("first trigger to last end, s", 0),
     "scheduler": Figure("scheduler CPU, s", 1),
     "gap": Figure("longest time between its heartbeats, s", 1, ratio=False),

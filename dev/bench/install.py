@@ -39,7 +39,7 @@ def install(name: str, say: Callable[[str], None] = print) -> None:
         if not (python(name).exists() and mark.exists() and mark.read_text() == done):
             mark.unlink(missing_ok=True)
             say(f"Installing {lock.relative_to(ROOT)} into {(FOLDER / name).relative_to(ROOT)} (once)")
-            _make(name, lock)
+            _create(name, lock)
             mark.write_text(done)
         if name == ACTION:
             _copy_action()
@@ -66,7 +66,7 @@ def _packages(name: str) -> Path:
     return folder
 
 
-def _make(name: str, lock: Path) -> None:
+def _create(name: str, lock: Path) -> None:
     uv = str(Path(sys.executable).parent / "uv")
     shutil.rmtree(FOLDER / name, ignore_errors=True)
     run([sys.executable, "-m", "venv", "--without-pip", str(FOLDER / name)], os.environ)

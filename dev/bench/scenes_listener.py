@@ -19,7 +19,7 @@ from dev.bench.arena import opened, until
 from dev.bench.github import AIRFLOW, GitHub
 from dev.bench.results import Row
 from dev.bench.scoring import Options, Scoreboard, say
-from entrypoint.github_api.marker import Marker, noted
+from entrypoint.github_api.marker import Marker, note_with_marker
 
 if TYPE_CHECKING:
     from dev.bench.arena import Arena
@@ -95,7 +95,7 @@ class _Play:
             for place in range(_RUNS):
                 commit = f"{number * _RUNS + place:040x}"
                 self._commits.append(commit)
-                note = noted("Measured", Marker(AIRFLOW, self._github.url, "octo-org/sales", commit, None))
+                note = note_with_marker("Measured", Marker(AIRFLOW, self._github.url, "octo-org/sales", commit, None))
                 body = {"dag_run_id": commit, "note": note, "logical_date": None}
                 session.post(
                     f"{airflow.url}{airflow.api}/dags/{_DAG}/dagRuns", json=body, timeout=60

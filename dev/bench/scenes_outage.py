@@ -77,7 +77,7 @@ def _live_through(board: Scoreboard, arena: Arena, row: Row, happen: Callable[[A
             row.add("peak", use.peak)
             row.add("seen_after", use.told_at - ends[waiter.mark])
         row.add("wrong", _WAITERS - right)
-        row.add("ridden_out", sum(fault in line for one in waiters for line in one.lines for fault in _FAULTS))
+        row.add("retries", sum(fault in line for one in waiters for line in one.lines for fault in _FAULTS))
 
 
 def _freeze(arena: Arena, _: Row) -> None:

@@ -152,4 +152,4 @@ class _Crowd:
             self._board.check(row, waiter, use, success=number % 2 == 0)
             self._board.score(row, use, ends.get(waiter.mark))
         row.add("wrong", self._count - right)
-        row.add("ridden_out", sum(fault in line for one in self._waiters for line in one.lines for fault in _FAULTS))
+        row.add("retries", sum(fault in line for one in self._waiters for line in one.lines for fault in _FAULTS))

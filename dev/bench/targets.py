@@ -64,7 +64,7 @@ PROMISES = (
     Promise("peak memory with a log of 5 MB, MiB", 36, "large", "peak", row="a log of 5 MB", of=max),
     Promise("peak memory with both, MiB", 36, "large", "peak", row="5,000 task instances and a log of 5 MB", of=max),
     Promise(f"{_CROWD} waiters: wrong verdicts", 0, _MANY, "wrong", of=sum),
-    Promise(f"{_CROWD} waiters: failed requests in their logs", 0, _MANY, "ridden_out", of=sum),
+    Promise(f"{_CROWD} waiters: failed requests in their logs", 0, _MANY, "retries", of=sum),
     Promise(f"{_CROWD} waiters: a neighbour's GET at p95, ms", 100, _MANY, "p95"),
     *(
         Promise(f"api-server {row}: wrong verdicts", 0, "outage", "wrong", row=row)

@@ -11,15 +11,15 @@ from collections import deque
 from typing import Any
 
 from entrypoint.airflow.tracebacks import TracebackReader, between_words
-from entrypoint.errors import Frame, Raised
+from entrypoint.errors import ExceptionInfo, StackFrame
 from entrypoint.masking import masked, masked_end, masked_head
 from entrypoint.models import TaskLog
 
-_LONGEST_RAW = 524_288
+_MAX_RAW_BYTES = 524_288
 """Bytes of one line of the answer; what is longer is cut there."""
-_SHORTEST_HALF = 4
+_MIN_HALF_CHARS = 4
 """Characters of a secret's beginning that is masked where a log ends without a line break: with fewer also words end."""
-_LONGEST = 2_000
+_MAX_LINE_CHARS = 2_000
 _TAIL = 131_072
 """Characters of one line, and of all lines that are kept."""
 _RECORD = re.compile(r"\[\d{4}-[^\]]{5,60}\] \{[^}]{1,200}\} (?P<level>[A-Z]{4,8}) - (?P<message>.*)")
@@ -30,9 +30,9 @@ _KILLED = re.compile(r"Task exited with return code -\d")
 _SEVERE = ("ERROR", "CRITICAL", "FATAL")
 _AIRFLOW = "/site-packages/airflow/"
 """Airflow's own frames surround every task; who reads the tail of a log is not helped by them."""
-_LONGEST_HEAD = 10
-_MOST_FRAMES = 200
-_MOST_RAISED = 20
+_MAX_HEAD_CHARS = 10
+_MAX_FRAMES = 200
+_MAX_EXCEPTIONS = 20
 
 
 class LogReader:
@@ -58,7 +58,7 @@ class LogReader:
         for line in lines:
             self._line(_decoded(line))
         # What is beyond the limit is dropped while it arrives; one byte more tells that it was.
-        self._rest = rest[: _LONGEST_RAW + 1]
+        self._rest = rest[: _MAX_RAW_BYTES + 1]
         return True
 
     def close(self) -> TaskLog:
@@ -66,7 +66,7 @@ class LogReader:
         if self._rest:
             # The log may have been broken off within this line.
             rest, self._rest = self._rest, b""
-            self._line(masked_end(_decoded(rest).removesuffix("\ufffd"), _SHORTEST_HALF))
+            self._line(masked_end(_decoded(rest).removesuffix("\ufffd"), _MIN_HALF_CHARS))
         if not self._written:
             return TaskLog(tuple(self._head), written=False)
         return TaskLog(tuple(self._tail), self._count - len(self._tail), self._raised(), self._last_error)
@@ -74,18 +74,18 @@ class LogReader:
     def _line(self, line: str) -> None:
         raise NotImplementedError
 
-    def _raised(self) -> tuple[Raised, ...]:
+    def _raised(self) -> tuple[ExceptionInfo, ...]:
         raise NotImplementedError
 
     def _show(self, text: str) -> None:
         text = masked(text)
         if not self._written:
             # Where the log was looked for: worth a line only if there is none.
-            self._head = [*self._head, between_words(text, _LONGEST)][:_LONGEST_HEAD]
+            self._head = [*self._head, between_words(text, _MAX_LINE_CHARS)][:_MAX_HEAD_CHARS]
             return
         for line in text.split("\n"):
             self._count += 1
-            self._tail.append(between_words(line, _LONGEST))
+            self._tail.append(between_words(line, _MAX_LINE_CHARS))
             self._size += len(self._tail[-1])
             while len(self._tail) > self._keep or (self._size > _TAIL and len(self._tail) > 1):
                 self._size -= len(self._tail.popleft())
@@ -113,9 +113,9 @@ class TextLog(LogReader):
         # A process that was killed is reported with the level INFO, and had no time to raise.
         self._killed = _KILLED.match(message) is not None or self._killed
         if record["level"] in _SEVERE or _KILLED.match(message):
-            self._last_error = between_words(masked(message), _LONGEST)
+            self._last_error = between_words(masked(message), _MAX_LINE_CHARS)
 
-    def _raised(self) -> tuple[Raised, ...]:
+    def _raised(self) -> tuple[ExceptionInfo, ...]:
         return () if self._killed else self._traceback.last
 
 
@@ -127,7 +127,7 @@ class JsonLog(LogReader):
 
     def __init__(self, keep: int) -> None:
         super().__init__(keep)
-        self._last_raised: tuple[Raised, ...] = ()
+        self._last_raised: tuple[ExceptionInfo, ...] = ()
         self._settled = False
 
     def _line(self, line: str) -> None:
@@ -149,7 +149,7 @@ class JsonLog(LogReader):
         self._show(f"{stamp}{f'{level} - ' if level else ''}{event}")
         raised = _chain(entry.get("error_detail"))
         if level in _SEVERE and event.strip() and not self._settled:
-            self._last_error = between_words(masked(_with_details(event.strip(), entry)), _LONGEST)
+            self._last_error = between_words(masked(_with_details(event.strip(), entry)), _MAX_LINE_CHARS)
             self._last_raised, self._settled = raised, event == _ENDED
         if raised:
             for one in reversed(raised):
@@ -158,13 +158,13 @@ class JsonLog(LogReader):
                         self._show(f'  File "{frame.filename}", line {frame.line}, in {frame.function}')
                 self._show(str(one))
 
-    def _raised(self) -> tuple[Raised, ...]:
+    def _raised(self) -> tuple[ExceptionInfo, ...]:
         return self._last_raised
 
 
 def _decoded(line: bytes) -> str:
     """Return a line of the answer as text. It is masked before it is read only if it is cut: a secret may be like a key."""
-    text = line.decode("utf-8", "replace") if len(line) <= _LONGEST_RAW else masked_head(line, _LONGEST_RAW)
+    text = line.decode("utf-8", "replace") if len(line) <= _MAX_RAW_BYTES else masked_head(line, _MAX_RAW_BYTES)
     return text.rstrip("\r")
 
 
@@ -179,21 +179,21 @@ def _with_details(event: str, entry: dict[str, Any]) -> str:
     return f"{event} ({', '.join(details)})" if details else event
 
 
-def _chain(detail: Any) -> tuple[Raised, ...]:
+def _chain(detail: Any) -> tuple[ExceptionInfo, ...]:
     """Read `error_detail`: the exception that ended the try, then its cause or context, and so on."""
     if not isinstance(detail, list):
         return ()
-    return tuple(_exception(item) for item in detail[:_MOST_RAISED] if isinstance(item, dict))
+    return tuple(_exception(item) for item in detail[:_MAX_EXCEPTIONS] if isinstance(item, dict))
 
 
-def _exception(item: dict[str, Any]) -> Raised:
+def _exception(item: dict[str, Any]) -> ExceptionInfo:
     frames = item.get("frames")
-    return Raised(
+    return ExceptionInfo(
         kind=str(item.get("exc_type") or "Exception"),
-        text=between_words(masked(str(item.get("exc_value") or "")), _LONGEST),
+        text=between_words(masked(str(item.get("exc_value") or "")), _MAX_LINE_CHARS),
         frames=tuple(
-            Frame(frame["filename"], frame["lineno"], str(frame.get("name") or "?"))
-            for frame in (frames if isinstance(frames, list) else [])[-_MOST_FRAMES:]
+            StackFrame(frame["filename"], frame["lineno"], str(frame.get("name") or "?"))
+            for frame in (frames if isinstance(frames, list) else [])[-_MAX_FRAMES:]
             if isinstance(frame, dict)
             and isinstance(frame.get("filename"), str)
             and type(frame.get("lineno")) is int

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from entrypoint.errors import Forbidden, GatewayRefused, Unauthorized
 
 if TYPE_CHECKING:
-    from entrypoint.http.response import Answer
+    from entrypoint.http.response import Response
 
 
 _OPEN_THE_GATEWAY = (
@@ -21,7 +21,7 @@ _OPEN_THE_GATEWAY = (
 )
 
 
-def is_refusal(answer: Answer) -> bool:
+def is_credential_refused(answer: Response) -> bool:
     """Whether the credential was refused: 401, or Airflow 3's 403 for a token it cannot read.
 
     Measured: docs/notes/airflow-3.md#401-and-403.
@@ -29,15 +29,15 @@ def is_refusal(answer: Answer) -> bool:
     return answer.status == 401 or (answer.status == 403 and "Invalid JWT token" in answer.detail)
 
 
-def is_airflows(answer: Answer) -> bool:
+def is_from_airflow(answer: Response) -> bool:
     """Whether Airflow itself refused it: version 3 says `detail`, version 2 `title` and `status`; a gateway's page neither."""
     body = answer.body
     return isinstance(body, dict) and ("detail" in body or ("title" in body and "status" in body))
 
 
-def unauthorized(answer: Answer) -> Unauthorized:
+def unauthorized(answer: Response) -> Unauthorized:
     """Return the error for a credential that Airflow refused, or that a gateway in front of it did."""
-    if not is_airflows(answer):
+    if not is_from_airflow(answer):
         return Unauthorized(*_gateway(answer))
     return Unauthorized(
         "Airflow refused the credential",
@@ -47,7 +47,7 @@ def unauthorized(answer: Answer) -> Unauthorized:
     )
 
 
-def no_longer(answer: Answer, seconds: float, hint: str) -> Unauthorized:
+def no_longer_accepted(answer: Response, seconds: float, hint: str) -> Unauthorized:
     """Return the error for a credential that was accepted for so many seconds before; `hint` has a `{}` for them."""
     time = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     return Unauthorized(
@@ -57,9 +57,9 @@ def no_longer(answer: Answer, seconds: float, hint: str) -> Unauthorized:
     )
 
 
-def forbidden(answer: Answer) -> Forbidden:
+def forbidden(answer: Response) -> Forbidden:
     """Return the error for a good credential without the permission, or for a gateway that lets it go no further."""
-    if not is_airflows(answer):
+    if not is_from_airflow(answer):
         return GatewayRefused(*_gateway(answer))
     return Forbidden(
         "A permission is missing",
@@ -69,11 +69,11 @@ def forbidden(answer: Answer) -> Forbidden:
     )
 
 
-def _evidence(answer: Answer) -> str:
+def _evidence(answer: Response) -> str:
     return f"{answer.source}{f': {answer.detail}' if answer.detail else ''}"
 
 
-def _gateway(answer: Answer) -> tuple[str, str, str]:
+def _gateway(answer: Response) -> tuple[str, str, str]:
     who = f" The server calls itself {answer.server}." if answer.server else ""
     return (
         "A gateway in front of Airflow refused the request",
@@ -82,8 +82,8 @@ def _gateway(answer: Answer) -> tuple[str, str, str]:
     )
 
 
-def object_of(answer: Answer, status: int, shape: dict[str, type]) -> dict[str, Any]:
-    """Return the body if status and shape are as the API promises. Raises UnexpectedAnswer."""
+def require_object(answer: Response, status: int, shape: dict[str, type]) -> dict[str, Any]:
+    """Return the body if status and shape are as the API promises. Raises UnexpectedResponse."""
     if answer.status != status:
         raise answer.unexpected(answer.detail or "the status means nothing here.")
     if not isinstance(answer.body, dict):
@@ -94,8 +94,8 @@ def object_of(answer: Answer, status: int, shape: dict[str, type]) -> dict[str, 
     return answer.body
 
 
-def optional(answer: Answer, body: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
-    """Return the value of a key that may be missing or null. Raises UnexpectedAnswer for any other shape."""
+def optional(answer: Response, body: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
+    """Return the value of a key that may be missing or null. Raises UnexpectedResponse for any other shape."""
     value = body.get(key)
     if value is None:
         return None
@@ -104,8 +104,8 @@ def optional(answer: Answer, body: dict[str, Any], key: str, kind: type | tuple[
     return value
 
 
-def moment_of(answer: Answer, text: Any) -> datetime | None:
-    """Return an RFC 3339 date in UTC, None for null. Raises UnexpectedAnswer for anything else."""
+def parse_datetime(answer: Response, text: Any) -> datetime | None:
+    """Return an RFC 3339 date in UTC, None for null. Raises UnexpectedResponse for anything else."""
     if text is None:
         return None
     try:

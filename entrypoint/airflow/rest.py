@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 from urllib.parse import quote
 
-from entrypoint.airflow.responses import forbidden, moment_of, object_of, optional
+from entrypoint.airflow.responses import forbidden, optional, parse_datetime, require_object
 from entrypoint.errors import Conflict, DagNotFound, InvalidConf, NotSupported, RunNotFound
 from entrypoint.models import Dag, DagRun, RunRequest, RunState, TaskInstance
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.airflow.transport import Transport
-    from entrypoint.http.response import Answer
+    from entrypoint.http.response import Response
 
 
-Tasks = Literal["all"] | tuple[TaskInstance, ...]
+TasksToClear = Literal["all"] | tuple[TaskInstance, ...]
 """Which task instances to clear: all, or the given ones."""
 
 
-_NEWER = ("data_interval_start", "data_interval_end", "run_after", "partition_key", "note")
+_VERSIONED_FIELDS = ("data_interval_start", "data_interval_end", "run_after", "partition_key", "note")
 """Fields of a DAG run that not every Airflow shows."""
 
 
@@ -32,7 +32,7 @@ def segment(text: str) -> str:
     return quote(text, safe="", errors="backslashreplace")
 
 
-class Dialect:
+class RestAirflow:
     """The part of the `Airflow` protocol that both APIs answer alike. Subclasses add what differs."""
 
     api: ClassVar[str]
@@ -52,7 +52,7 @@ class Dialect:
     def _body(self, request: RunRequest) -> dict[str, Any]:
         raise NotImplementedError
 
-    def fail(self, run: DagRun) -> DagRun | None:
+    def mark_failed(self, run: DagRun) -> DagRun | None:
         """See `Airflow`."""
         raise NotImplementedError
 
@@ -64,23 +64,23 @@ class Dialect:
         path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}"
         return self._run_or_none(self._send("PATCH", path, body), run.dag_id, run.run_id)
 
-    def _clearing(self, run_id: str, tasks: Tasks) -> tuple[str, dict[str, Any]]:
+    def _clearing(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
         """Return path (below the DAG) and body of the request that clears; both APIs list only unless told otherwise."""
         raise NotImplementedError
 
-    def _says_no_run(self, answer: Answer) -> bool:
+    def _says_no_run(self, answer: Response) -> bool:
         raise NotImplementedError
 
     def _active(self, dag: dict[str, Any]) -> bool:
         raise NotImplementedError
 
-    def listen(  # Airflow 2 tells nothing by itself
+    def stream_states(  # Airflow 2 tells nothing by itself
         self,
         run: DagRun,  # noqa: ARG002
         interval: float,  # noqa: ARG002
         take: Callable[[RunState], bool],  # noqa: ARG002
-        silence: float,  # noqa: ARG002
-        lasts: float,  # noqa: ARG002
+        max_silence: float,  # noqa: ARG002
+        max_seconds: float,  # noqa: ARG002
     ) -> None:
         """See `Airflow`."""
         raise NotSupported(
@@ -94,7 +94,7 @@ class Dialect:
         answer = self._send("GET", f"/dags/{segment(dag_id)}")
         if answer.status == 404:
             raise dag_not_found(dag_id, answer)
-        body = object_of(answer, 200, {"dag_id": str, "is_paused": bool})
+        body = require_object(answer, 200, {"dag_id": str, "is_paused": bool})
         return Dag(
             dag_id=body["dag_id"],
             is_paused=body["is_paused"],
@@ -104,34 +104,34 @@ class Dialect:
             max_active_runs=optional(answer, body, "max_active_runs", int),
             bundle=optional(answer, body, "bundle_name", str) or "",
             bundle_version=optional(answer, body, "bundle_version", str),
-            last_parsed=moment_of(answer, body.get("last_parsed_time")),
+            last_parsed=parse_datetime(answer, body.get("last_parsed_time")),
             file_token=optional(answer, body, "file_token", str) or "",
         )
 
-    def parse_now(self, dag: Dag) -> None:
+    def request_reparse(self, dag: Dag) -> None:
         """See `Airflow`. 404 where there is no such endpoint yet, 409 if it was asked already (measured on 3.3.2)."""
         answer = self._transport.put(f"{self.api}/parseDagFile/{segment(dag.file_token)}")
         if answer.status == 403:
             raise self._forbidden(answer)
 
-    def serialized_version(self, dag_id: str) -> str | None:
+    def latest_dag_version(self, dag_id: str) -> str | None:
         """See `Airflow`. Airflow 2 knows no such versions."""
         answer, details = self._details(dag_id)
         version = optional(answer, details, "latest_dag_version", dict) or {}
         return cast("str | None", optional(answer, version, "bundle_version", str))
 
-    def _details(self, dag_id: str) -> tuple[Answer, dict[str, Any]]:
+    def _details(self, dag_id: str) -> tuple[Response, dict[str, Any]]:
         answer = self._send("GET", f"/dags/{segment(dag_id)}/details")
         if answer.status == 404:
             raise dag_not_found(dag_id, answer)
-        return answer, object_of(answer, 200, {})
+        return answer, require_object(answer, 200, {})
 
     def unpause(self, dag_id: str) -> None:
         """See `Airflow`."""
         answer = self._send("PATCH", f"/dags/{segment(dag_id)}?update_mask=is_paused", {"is_paused": False})
         if answer.status == 404:
             raise dag_not_found(dag_id, answer)
-        if object_of(answer, 200, {"is_paused": bool})["is_paused"]:
+        if require_object(answer, 200, {"is_paused": bool})["is_paused"]:
             raise answer.unexpected("the DAG is still paused.")
 
     def trigger(self, request: RunRequest) -> DagRun:
@@ -154,7 +154,7 @@ class Dialect:
         answer = self._send("GET", f"/dags/{segment(dag_id)}/dagRuns/{segment(run_id)}")
         return self._run_or_none(answer, dag_id, run_id)
 
-    def clear(self, dag_id: str, run_id: str, tasks: Tasks) -> None:
+    def clear(self, dag_id: str, run_id: str, tasks: TasksToClear) -> None:
         """See `Airflow`."""
         path, body = self._clearing(run_id, tasks)
         answer = self._send("POST", f"/dags/{segment(dag_id)}/{path}", {"dry_run": False, **body})
@@ -164,61 +164,61 @@ class Dialect:
                 f"{answer.source}: {answer.detail}",
                 "Somebody may have deleted the run or the DAG at this moment: re-run this job.",
             )
-        object_of(answer, 200, {"dag_run_id": str} if path.endswith("/clear") else {"task_instances": list})
+        require_object(answer, 200, {"dag_run_id": str} if path.endswith("/clear") else {"task_instances": list})
 
-    def _send(self, method: str, path: str, body: Any = None) -> Answer:
+    def _send(self, method: str, path: str, body: Any = None) -> Response:
         answer = self._transport.send(method, f"{self.api}{path}", body=body)
         if answer.status == 403:
             raise self._forbidden(answer)
         return answer
 
-    def _forbidden(self, answer: Answer) -> Exception:
+    def _forbidden(self, answer: Response) -> Exception:
         return forbidden(answer)
 
-    def _run_or_none(self, answer: Answer, dag_id: str, run_id: str) -> DagRun | None:
+    def _run_or_none(self, answer: Response, dag_id: str, run_id: str) -> DagRun | None:
         if answer.status == 404 and self._says_no_run(answer):
             return None
         return self._run(answer, dag_id, run_id)
 
-    def _run(self, answer: Answer, dag_id: str, run_id: str) -> DagRun:
+    def _run(self, answer: Response, dag_id: str, run_id: str) -> DagRun:
         """Read a DAG run, and make sure that it is this one: an answer about another run proves nothing."""
-        body = object_of(answer, 200, {"dag_id": str, "dag_run_id": str, "state": str})
+        body = require_object(answer, 200, {"dag_id": str, "dag_run_id": str, "state": str})
         if (body["dag_id"], body["dag_run_id"]) != (dag_id, run_id) or body["state"] not in get_args(RunState):
             raise answer.unexpected("it is about another run, or in a state that Airflow does not have.")
         return self._run_in(answer, body)
 
-    def _run_in(self, answer: Answer, body: dict[str, Any]) -> DagRun:
+    def _run_in(self, answer: Response, body: dict[str, Any]) -> DagRun:
         """Read a DAG run whose identity and state were looked at."""
         return DagRun(
             dag_id=body["dag_id"],
             run_id=body["dag_run_id"],
             state=cast("RunState", body["state"]),
             conf=optional(answer, body, "conf", dict) or {},
-            logical_date=moment_of(answer, body.get("logical_date")),
-            start_date=moment_of(answer, body.get("start_date")),
-            end_date=moment_of(answer, body.get("end_date")),
+            logical_date=parse_datetime(answer, body.get("logical_date")),
+            start_date=parse_datetime(answer, body.get("start_date")),
+            end_date=parse_datetime(answer, body.get("end_date")),
             bundle_version=optional(answer, body, "bundle_version", str),
             note=optional(answer, body, "note", str),
-            run_after=moment_of(answer, body.get("run_after")),
-            data_interval_start=moment_of(answer, body.get("data_interval_start")),
-            data_interval_end=moment_of(answer, body.get("data_interval_end")),
+            run_after=parse_datetime(answer, body.get("run_after")),
+            data_interval_start=parse_datetime(answer, body.get("data_interval_start")),
+            data_interval_end=parse_datetime(answer, body.get("data_interval_end")),
             partition_key=optional(answer, body, "partition_key", str),
-            untold=tuple(name for name in _NEWER if name not in body),
+            unknown_fields=tuple(name for name in _VERSIONED_FIELDS if name not in body),
         )
 
 
-def require_note(answer: Answer, run: DagRun | None, note: str) -> None:
-    """Raise UnexpectedAnswer unless the run has this note now, or is gone, or this Airflow does not show notes."""
-    if run is not None and "note" not in run.untold and (run.note or "") != note:
+def require_note(answer: Response, run: DagRun | None, note: str) -> None:
+    """Raise UnexpectedResponse unless the run has this note now, or is gone, or this Airflow does not show notes."""
+    if run is not None and "note" not in run.unknown_fields and (run.note or "") != note:
         raise answer.unexpected("the note is another one.")
 
 
-def _is_airflows(answer: Answer) -> bool:
+def _is_airflows(answer: Response) -> bool:
     """Whether an answer that something is not there is Airflow's own, and no gateway's."""
     return isinstance(answer.body, dict) and "detail" in answer.body
 
 
-def dag_not_found(dag_id: str, answer: Answer) -> Exception:
+def dag_not_found(dag_id: str, answer: Response) -> Exception:
     """Return the error for a 404 about a DAG: that there is none, or that this is not Airflow's own 404."""
     if not _is_airflows(answer):
         return answer.unexpected("Airflow's own 404 looks different.")

@@ -13,11 +13,11 @@ from entrypoint.models import RunState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LONGEST_LINE = 65_536
+_MAX_LINE_BYTES = 65_536
 """Bytes. The last line may carry the results of a task, which nobody has asked for: the state comes before them."""
 
 
-class StateLines:
+class StateLineReader:
     """Cuts what comes into lines, and tells the state in each.
 
     Args:
@@ -35,7 +35,7 @@ class StateLines:
             state = _state(line)
             if state is None or not self._tell(state):
                 return False
-        return len(self._begun) <= _LONGEST_LINE
+        return len(self._begun) <= _MAX_LINE_BYTES
 
 
 def _state(line: bytes) -> RunState | None:

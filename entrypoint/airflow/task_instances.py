@@ -5,24 +5,24 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entrypoint.airflow.responses import moment_of, object_of, optional
-from entrypoint.airflow.rest import Dialect, segment
-from entrypoint.errors import AirflowUnreachable
-from entrypoint.http.response import TRY_LATER
+from entrypoint.airflow.responses import optional, parse_datetime, require_object
+from entrypoint.airflow.rest import RestAirflow, segment
+from entrypoint.errors import TransientError
+from entrypoint.http.response import CHECK_AIRFLOW_HINT
 from entrypoint.models import TaskInstance, TaskList
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from entrypoint.http.response import Answer
+    from entrypoint.http.response import Response
 
-_SINCE = {"awaiting_input": (3, 3)}
+_STATES_SINCE = {"awaiting_input": (3, 3)}
 """States that an older Airflow does not have, and refuses to be asked for (docs/notes/airflow-3.md#task-states)."""
-MOST_PAGES = 500
+MAX_PAGES = 500
 """Answers that one list may take: 50,000 task instances, which is more than an Airflow 2's one answer can hold."""
 
 
-class Instances(Dialect):
+class TaskInstanceRequests(RestAirflow):
     """The part of the `Airflow` protocol that reads task instances. Subclasses add what differs."""
 
     page: ClassVar[int]
@@ -44,13 +44,13 @@ class Instances(Dialect):
         """See `Airflow`."""
         params: dict[str, Any] = {}
         if states:
-            params["state"] = [state for state in states if self._release >= _SINCE.get(state, ())]
+            params["state"] = [state for state in states if self._release >= _STATES_SINCE.get(state, ())]
         if changed_since is not None and self._release >= (2, 11):
             params["updated_at_gte"] = changed_since.isoformat()
         tasks: dict[tuple[str, int], TaskInstance] = {}
         offset, total, wanted = 0, 0, inf if most is None else most
-        for number in range(MOST_PAGES):
-            if number and self._transport.left() <= 0:
+        for number in range(MAX_PAGES):
+            if number and self._transport.seconds_left() <= 0:
                 raise _too_slow(len(tasks), total)
             limit = int(min(self.page, wanted - offset))
             answer, items, total = self._tasks_page(dag_id, run_id, **params, limit=limit, offset=offset)
@@ -64,9 +64,9 @@ class Instances(Dialect):
             # Half a list is none: what is missing may be what failed.
             if len(tasks) == known:
                 raise answer.unexpected(f"of {total} task instances it gives {known} again and again.")
-        raise answer.unexpected(f"of {total} task instances {MOST_PAGES} answers hold only {len(tasks)}.")
+        raise answer.unexpected(f"of {total} task instances {MAX_PAGES} answers hold only {len(tasks)}.")
 
-    def _task(self, answer: Answer, item: Any, dag_id: str, run_id: str) -> TaskInstance:
+    def _task(self, answer: Response, item: Any, dag_id: str, run_id: str) -> TaskInstance:
         if not isinstance(item, dict) or not isinstance(item.get("task_id"), str):
             raise answer.unexpected("a task instance has no task_id.")
         map_index = optional(answer, item, "map_index", int)
@@ -77,26 +77,26 @@ class Instances(Dialect):
             try_number=optional(answer, item, "try_number", int) or 0,
             duration=optional(answer, item, "duration", (int, float)),
             url="",
-            start_date=moment_of(answer, item.get("start_date")),
-            end_date=moment_of(answer, item.get("end_date")),
+            start_date=parse_datetime(answer, item.get("start_date")),
+            end_date=parse_datetime(answer, item.get("end_date")),
             max_tries=optional(answer, item, "max_tries", int) or 0,
             pool=optional(answer, item, "pool", str),
         )
         return task._replace(url=self.task_url(task, dag_id, run_id))
 
-    def _tasks_page(self, dag_id: str, run_id: str, **params: Any) -> tuple[Answer, list[Any], int]:
+    def _tasks_page(self, dag_id: str, run_id: str, **params: Any) -> tuple[Response, list[Any], int]:
         """Return the answer, its task instances as JSON, and how many there are in all."""
         path = f"{self.api}/dags/{segment(dag_id)}/dagRuns/{segment(run_id)}/taskInstances"
         answer = self._transport.get(path, params)
         if answer.status == 403:
             raise self._forbidden(answer)
-        body = object_of(answer, 200, {"task_instances": list, "total_entries": int})
+        body = require_object(answer, 200, {"task_instances": list, "total_entries": int})
         return answer, body["task_instances"], body["total_entries"]
 
 
-def _too_slow(read: int, total: int) -> AirflowUnreachable:
-    return AirflowUnreachable(
+def _too_slow(read: int, total: int) -> TransientError:
+    return TransientError(
         "Airflow gives the task instances too slowly",
         f"Of {total} task instances {read} were read when the time for it was over.",
-        TRY_LATER,
+        CHECK_AIRFLOW_HINT,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from entrypoint.errors import Frame, Raised
+from entrypoint.errors import ExceptionInfo, StackFrame
 from entrypoint.masking import masked
 
 _HEADING = "Traceback (most recent call last):"
@@ -22,24 +22,24 @@ _GROUP_HEADING = f"+ Exception Group {_HEADING}"
 _IN_GROUP = "  | "
 _DEEPER = "    "
 """What stands before the lines of an exception group itself; those of its parts are further indented."""
-_MOST_FRAMES = 200
-_MOST_RAISED = 20
-_LONGEST = 2_000
+_MAX_FRAMES = 200
+_MAX_EXCEPTIONS = 20
+_MAX_CHARS = 2_000
 
 
 class TracebackReader:
     """Takes a text line by line and remembers the last chain of exceptions in it."""
 
     def __init__(self) -> None:
-        self._chain: list[Raised] = []
-        self._frames: list[Frame] | None = None
+        self._chain: list[ExceptionInfo] = []
+        self._frames: list[StackFrame] | None = None
         self._chained = self._group = False
 
     @property
-    def last(self) -> tuple[Raised, ...]:
+    def last(self) -> tuple[ExceptionInfo, ...]:
         """The exception that was raised last, then what it was raised from, and so on."""
         # One more character is kept than is shown: it tells what was cut.
-        return tuple(one._replace(text=between_words(one.text, _LONGEST)) for one in reversed(self._chain))
+        return tuple(one._replace(text=between_words(one.text, _MAX_CHARS)) for one in reversed(self._chain))
 
     def line(self, text: str, *, begins: bool = False) -> None:
         """Read a line. `begins` says that it begins a new record of the log, which ends whatever went before."""
@@ -56,18 +56,20 @@ class TracebackReader:
             self._within(text, self._frames)
         elif self._chained and self._chain and text.strip() and text not in _LINKS:
             last = self._chain[-1]
-            self._chain[-1] = last._replace(text=masked(f"{last.text}\n{text}")[: _LONGEST + 1])
+            self._chain[-1] = last._replace(text=masked(f"{last.text}\n{text}")[: _MAX_CHARS + 1])
 
-    def _within(self, text: str, frames: list[Frame]) -> None:
+    def _within(self, text: str, frames: list[StackFrame]) -> None:
         if match := _FRAME.match(text):
-            frames.append(Frame(match["filename"], int(match["line"]), match["function"] or "<module>"))
-            del frames[:-_MOST_FRAMES]
+            frames.append(StackFrame(match["filename"], int(match["line"]), match["function"] or "<module>"))
+            del frames[:-_MAX_FRAMES]
         elif text[:1] not in ("", " ", "\t") and (match := _EXCEPTION.match(text)):
             # The class alone, as Airflow 3 has it: Airflow 2 loads DAG files as modules with made-up names.
             self._chain.append(
-                Raised(match["kind"].rpartition(".")[2], masked(match["text"] or "")[: _LONGEST + 1], tuple(frames))
+                ExceptionInfo(
+                    match["kind"].rpartition(".")[2], masked(match["text"] or "")[: _MAX_CHARS + 1], tuple(frames)
+                )
             )
-            del self._chain[:-_MOST_RAISED]
+            del self._chain[:-_MAX_EXCEPTIONS]
             self._frames = None
 
 
@@ -82,7 +84,7 @@ def between_words(text: str, limit: int) -> str:
     return text[: blank if blank > 0 else limit]
 
 
-def read_traceback(text: str) -> tuple[Raised, ...]:
+def read_traceback(text: str) -> tuple[ExceptionInfo, ...]:
     """Return the last chain of exceptions in a text: the one that was raised last first."""
     reader = TracebackReader()
     for line in text.splitlines():

@@ -5,21 +5,21 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entrypoint.airflow.diagnostics import Insight
+from entrypoint.airflow.diagnostics import DiagnosticRequests
 from entrypoint.airflow.logs import TextLog
-from entrypoint.airflow.responses import is_airflows, optional
+from entrypoint.airflow.responses import is_from_airflow, optional
 from entrypoint.airflow.rest import not_supported, require_note, segment
 from entrypoint.errors import ActionError, NotSupported
 from entrypoint.models import stopped_note
 
 if TYPE_CHECKING:
     from entrypoint.airflow.logs import LogReader
-    from entrypoint.airflow.rest import Tasks
-    from entrypoint.http.response import Answer
+    from entrypoint.airflow.rest import TasksToClear
+    from entrypoint.http.response import Response
     from entrypoint.models import DagRun, RunRequest, TaskInstance
 
 
-class V1(Insight):
+class V1(DiagnosticRequests):
     """An Airflow 2."""
 
     api: ClassVar[str] = "/api/v1"
@@ -65,14 +65,14 @@ class V1(Insight):
             body["note"] = request.note
         return body
 
-    def fail(self, run: DagRun) -> DagRun | None:
+    def mark_failed(self, run: DagRun) -> DagRun | None:
         """See `Airflow`. The note goes first: the scheduler may make a success of a run that was just stopped."""
-        noted = False
+        note_with_marker = False
         with suppress(ActionError):
             self.set_note(run, stopped_note(run))
-            noted = True
+            note_with_marker = True
         stopped = self._patch_run(run, {"state": "failed"})
-        if not noted:
+        if not note_with_marker:
             with suppress(ActionError):
                 self.set_note(run, stopped_note(run))
         return stopped
@@ -84,7 +84,7 @@ class V1(Insight):
             answer = self._send("PATCH", path, {"note": note})
             require_note(answer, self._run_or_none(answer, run.dag_id, run.run_id), note)
 
-    def _clearing(self, run_id: str, tasks: Tasks) -> tuple[str, dict[str, Any]]:
+    def _clearing(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
         if self._release < (2, 4):
             # Its clearTaskInstances does not know a run id yet, and it has no other way to clear one run.
             raise not_supported("if_run_exists: resume and restart", self.version, "Airflow 2.4")
@@ -95,18 +95,18 @@ class V1(Insight):
             body["task_ids"] = sorted({task.task_id for task in tasks})
         return "clearTaskInstances", body
 
-    def _says_no_run(self, answer: Answer) -> bool:
+    def _says_no_run(self, answer: Response) -> bool:
         return isinstance(answer.body, dict) and str(answer.body.get("type", "")).endswith("/Errors/NotFound")
 
     def _active(self, dag: dict[str, Any]) -> bool:
         return bool(dag.get("is_active", True))
 
-    def _forbidden(self, answer: Answer) -> Exception:
+    def _forbidden(self, answer: Response) -> Exception:
         """Tell a bad credential from a missing permission: 2.11.2 answers 403 to both.
 
         Measured: docs/notes/airflow-2.md#401-and-403.
         """
-        if not is_airflows(answer) or self._transport.get(f"{self.api}/dags", {"limit": 1}).status == 200:
+        if not is_from_airflow(answer) or self._transport.get(f"{self.api}/dags", {"limit": 1}).status == 200:
             return super()._forbidden(answer)
         return self._transport.refused(answer)
 
@@ -118,7 +118,7 @@ class V1(Insight):
     def _log_reader(self, keep: int) -> LogReader:
         return TextLog(keep)
 
-    def _seconds(self, answer: Answer, value: Any) -> float:
+    def _seconds(self, answer: Response, value: Any) -> float:
         if not isinstance(value, dict):
             raise answer.unexpected("a duration is no object.")
         parts = {key: optional(answer, value, key, (int, float)) or 0 for key in ("days", "seconds", "microseconds")}

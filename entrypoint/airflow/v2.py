@@ -5,20 +5,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entrypoint.airflow.diagnostics import Insight
+from entrypoint.airflow.diagnostics import DiagnosticRequests
 from entrypoint.airflow.logs import JsonLog
 from entrypoint.airflow.responses import optional
 from entrypoint.airflow.rest import not_supported, require_note, segment
-from entrypoint.airflow.state_stream import StateLines
+from entrypoint.airflow.state_stream import StateLineReader
 from entrypoint.errors import NotSupported
-from entrypoint.models import HumanInput, stopped_note
+from entrypoint.models import HitlRequest, stopped_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.airflow.logs import LogReader
-    from entrypoint.airflow.rest import Tasks
-    from entrypoint.http.response import Answer
+    from entrypoint.airflow.rest import TasksToClear
+    from entrypoint.http.response import Response
     from entrypoint.models import DagRun, RunRequest, RunState, TaskInstance
 
 _ISO_DURATION = re.compile(
@@ -27,7 +27,7 @@ _ISO_DURATION = re.compile(
 _SECONDS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
 
-class V2(Insight):
+class V2(DiagnosticRequests):
     """An Airflow 3."""
 
     api: ClassVar[str] = "/api/v2"
@@ -41,18 +41,18 @@ class V2(Insight):
         if request.data_interval_start is not None and request.logical_date is None:
             raise NotSupported(
                 "data_interval_start needs logical_date",
-                f"Airflow {self.version} ignores a data interval without a logical date, in silence.",
+                f"Airflow {self.version} ignores a data interval without a logical date, in max_silence.",
                 "Give logical_date as well, or leave the data interval out.",
             )
 
-    def listen(
-        self, run: DagRun, interval: float, take: Callable[[RunState], bool], silence: float, lasts: float
+    def stream_states(
+        self, run: DagRun, interval: float, take: Callable[[RunState], bool], max_silence: float, max_seconds: float
     ) -> None:
         """See `Airflow`. From 3.1 on (docs/notes/airflow-3.md#wait-endpoint)."""
         if self._release < (3, 1):
-            return super().listen(run, interval, take, silence, lasts)
+            return super().stream_states(run, interval, take, max_silence, max_seconds)
         path = f"{self.api}/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/wait"
-        self._transport.listen(path, {"interval": interval}, StateLines(take).take, silence, lasts)
+        self._transport.stream(path, {"interval": interval}, StateLineReader(take).take, max_silence, max_seconds)
         return None
 
     def run_url(self, dag_id: str, run_id: str) -> str:
@@ -80,7 +80,7 @@ class V2(Insight):
                 body[name] = text
         return body
 
-    def fail(self, run: DagRun) -> DagRun | None:
+    def mark_failed(self, run: DagRun) -> DagRun | None:
         """See `Airflow`. One request: there may be no time for two."""
         return self._patch_run(run, {"state": "failed", "note": stopped_note(run)})
 
@@ -89,7 +89,7 @@ class V2(Insight):
         answer = self._send("PATCH", f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}", {"note": note})
         require_note(answer, self._run_or_none(answer, run.dag_id, run.run_id), note)
 
-    def _clearing(self, run_id: str, tasks: Tasks) -> tuple[str, dict[str, Any]]:
+    def _clearing(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
         if isinstance(tasks, str):
             return f"dagRuns/{segment(run_id)}/clear", {"only_failed": False}
         ids = [task.task_id if task.map_index < 0 else task.key for task in tasks]
@@ -100,7 +100,7 @@ class V2(Insight):
             "reset_dag_runs": True,
         }
 
-    def _says_no_run(self, answer: Answer) -> bool:
+    def _says_no_run(self, answer: Response) -> bool:
         return isinstance(answer.body, dict) and "was not found" in str(answer.body.get("detail"))
 
     def _active(self, dag: dict[str, Any]) -> bool:
@@ -114,7 +114,7 @@ class V2(Insight):
     def _log_reader(self, keep: int) -> LogReader:
         return JsonLog(keep)
 
-    def _seconds(self, answer: Answer, value: Any) -> float:
+    def _seconds(self, answer: Response, value: Any) -> float:
         """Read an ISO 8601 duration."""
         match = _ISO_DURATION.fullmatch(value) if isinstance(value, str) else None
         if match is None or not any(match.groups()):
@@ -124,7 +124,7 @@ class V2(Insight):
     def _xcom_params(self) -> dict[str, str]:
         return {}
 
-    def human_inputs(self, run: DagRun) -> tuple[HumanInput, ...]:
+    def hitl_requests(self, run: DagRun) -> tuple[HitlRequest, ...]:
         """See `Airflow`. From 3.1 on (docs/notes/airflow-3.md#required-actions)."""
         if self._release < (3, 1):
             return ()
@@ -134,5 +134,5 @@ class V2(Insight):
         for item in items:
             task = self._task(answer, item.get("task_instance"), run.dag_id, run.run_id)
             subject = optional(answer, item, "subject", str) or ""
-            found.append(HumanInput(task.task_id, task.map_index, subject, f"{task.url}/required_actions"))
+            found.append(HitlRequest(task.task_id, task.map_index, subject, f"{task.url}/required_actions"))
         return tuple(found)

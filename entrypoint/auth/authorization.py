@@ -30,7 +30,7 @@ class Grant(NamedTuple):
 
     value: Secret
     expires: float | None = None
-    doubtful: bool = False
+    ambiguous_403: bool = False
     header: str = "Authorization"
 
 
@@ -39,16 +39,16 @@ class Authorization(AuthBase):
 
     Args:
         obtain: gets a grant. May ask somebody for it, and raise his errors.
-        when_it_dies: what to do when it is refused after it was accepted, `{}` being for how long; empty if asking again
+        expiry_hint: what to do when it is refused after it was accepted, `{}` being for how long; empty if asking again
             yields another grant.
         now: seconds since the epoch.
     """
 
     def __init__(
-        self, obtain: Callable[[], Grant], when_it_dies: str = "", now: Callable[[], float] = time.time
+        self, obtain: Callable[[], Grant], expiry_hint: str = "", now: Callable[[], float] = time.time
     ) -> None:
-        self.when_it_dies = when_it_dies
-        self._obtain = obtain
+        self.expiry_hint = expiry_hint
+        self._find_or_create = obtain
         self._now = now
         self._grant: Grant | None = None
         self._renew_at = 0.0
@@ -60,26 +60,26 @@ class Authorization(AuthBase):
         return request
 
     @property
-    def doubtful(self) -> bool:
+    def ambiguous_403(self) -> bool:
         """Whether any 403 may mean that the grant is dead."""
-        return self._grant is not None and self._grant.doubtful
+        return self._grant is not None and self._grant.ambiguous_403
 
-    def forget(self) -> bool:
+    def discard(self) -> bool:
         """Drop the grant if another can be had, and say whether."""
-        if self.when_it_dies:
+        if self.expiry_hint:
             return False
         self._grant = None
         return True
 
-    def left(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Return the seconds until the grant dies, if it cannot be renewed and says when."""
-        expires = self._current().expires if self.when_it_dies else None
+        expires = self._current().expires if self.expiry_hint else None
         return None if expires is None else expires - self._now()
 
     def _current(self) -> Grant:
-        if self._grant is None or (not self.when_it_dies and self._now() >= self._renew_at):
+        if self._grant is None or (not self.expiry_hint and self._now() >= self._renew_at):
             now = self._now()
-            self._grant = self._obtain()
+            self._grant = self._find_or_create()
             left = (self._grant.expires or float("inf")) - now
             # What lives shorter than the margin would be renewed before every request.
             self._renew_at = now + max(left - RENEW_BEFORE, left / 2)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from entrypoint.auth.authorization import Authorization, Grant
 from entrypoint.auth.github_oidc import GitHubOidc
 from entrypoint.auth.mwaa import MwaaLogin
-from entrypoint.auth.oauth import TokenUrl
-from entrypoint.auth.token import basic, bearer, exchanged
+from entrypoint.auth.oauth import TokenEndpoint
+from entrypoint.auth.token import basic, bearer, exchange_token
 from entrypoint.credentials import Client, GitHubToken, Header, Mwaa, OAuth, Password, Secret, Token
 from entrypoint.errors import NotSupported
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.credentials import Credential
-    from entrypoint.http.client import Wire
-    from entrypoint.http.response import Party
+    from entrypoint.http.client import HttpClient
+    from entrypoint.http.response import Service
 
     Mask = Callable[[str], None]
     Login = Callable[[dict[str, str]], str]
 
-_IF_READY_MADE = (
+_TOKEN_EXPIRY_HINT = (
     "A DAG run may take about {} with it. For a longer one give a credential that the action can renew (username and "
     "password, client_id and client_secret, oidc_audience, mwaa_environment), or a token that lives longer."
 )
-_IF_CHANGED = "Was the password changed meanwhile, or the user disabled?"
+_PASSWORD_EXPIRY_HINT = "Was the password changed meanwhile, or the user disabled?"
 
 
-class Presented:
+class AirflowCredentials:
     """One credential, as each of Airflow's APIs wants to be shown it.
 
     Args:
@@ -42,11 +42,11 @@ class Presented:
         wire: makes the way to somebody who grants tokens.
     """
 
-    def __init__(self, credential: Credential, mask: Mask, wire: Callable[[Party], Wire]) -> None:
+    def __init__(self, credential: Credential, mask: Mask, wire: Callable[[Service], HttpClient]) -> None:
         self._credential = credential
         self._mask = mask
         self._mwaa = MwaaLogin(credential, wire, mask) if isinstance(credential, Mwaa) else None
-        self._wire = wire
+        self._http = wire
 
     def web_server(self) -> str | None:
         """Return the base URL of the Airflow if the credential says which it is. Raises the errors of `MwaaLogin`."""
@@ -56,14 +56,14 @@ class Presented:
         """See `airflow.Credentials`."""
         match self._credential:
             case Token(token):
-                return Authorization(partial(bearer, token.reveal()), _IF_READY_MADE)
+                return Authorization(partial(bearer, token.reveal()), _TOKEN_EXPIRY_HINT)
             case Header(value):
-                return Authorization(partial(Grant, value), _IF_READY_MADE)
+                return Authorization(partial(Grant, value), _TOKEN_EXPIRY_HINT)
             case GitHubToken() as source:
-                oidc = GitHubOidc(source, self._wire, self._mask)
+                oidc = GitHubOidc(source, self._http, self._mask)
                 return Authorization(lambda: bearer(oidc.token()))
             case OAuth() as client:
-                return Authorization(TokenUrl(client, self._wire, self._mask).grant)
+                return Authorization(TokenEndpoint(client, self._http, self._mask).grant)
             case Mwaa():
                 assert self._mwaa is not None  # noqa: S101 - made from it
                 return Authorization(self._mwaa.grant)
@@ -72,7 +72,7 @@ class Presented:
     def for_v1(self) -> Authorization:
         """See `airflow.Credentials`: a password travels as HTTP Basic."""
         if isinstance(self._credential, Password):
-            return Authorization(partial(basic, self._credential, self._mask), _IF_CHANGED)
+            return Authorization(partial(basic, self._credential, self._mask), _PASSWORD_EXPIRY_HINT)
         raise NotSupported(
             "This Airflow has no login for client_id and client_secret",
             "Airflow 2 answers here; only the Keycloak auth manager of Airflow 3 takes them itself.",
@@ -90,4 +90,4 @@ class Presented:
                 body = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
             case _:  # pragma: no cover - for_any presents the others
                 raise AssertionError
-        return Authorization(partial(exchanged, body, login, self._mask))
+        return Authorization(partial(exchange_token, body, login, self._mask))

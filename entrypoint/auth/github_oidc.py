@@ -8,18 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from entrypoint.auth.token import usable
+from entrypoint.auth.token import require_token
 from entrypoint.errors import Unauthorized
-from entrypoint.http.client import Sending
-from entrypoint.http.response import Party
+from entrypoint.http.client import Request
+from entrypoint.http.response import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.credentials import GitHubToken
-    from entrypoint.http.client import Wire
+    from entrypoint.http.client import HttpClient
 
-PARTY = Party("GitHub's OIDC service", "https://www.githubstatus.com")
+GITHUB_OIDC = Service("GitHub's OIDC service", "https://www.githubstatus.com")
 
 
 class GitHubOidc:
@@ -31,9 +31,9 @@ class GitHubOidc:
         mask: hides a text in the log.
     """
 
-    def __init__(self, source: GitHubToken, wire: Callable[[Party], Wire], mask: Callable[[str], None]) -> None:
+    def __init__(self, source: GitHubToken, wire: Callable[[Service], HttpClient], mask: Callable[[str], None]) -> None:
         self._source = source
-        self._wire = wire(PARTY)
+        self._http = wire(GITHUB_OIDC)
         self._mask = mask
 
     def token(self) -> str:
@@ -41,19 +41,21 @@ class GitHubOidc:
 
         Raises:
             Unauthorized: GitHub refused.
-            AirflowUnreachable, UnexpectedAnswer: as `Wire.send`.
+            TransientError, UnexpectedResponse: as `Wire.send`.
         """
         url = f"{self._source.url}&audience={quote(self._source.audience, safe='')}"
         headers = {
             "Authorization": f"Bearer {self._source.request_token.reveal()}",
             "Accept": "application/json",
         }
-        sending = Sending("GET", url, "GET (GitHub's OIDC token)", headers)
-        answer = self._wire.ask(sending)
+        request = Request("GET", url, "GET (GitHub's OIDC token)", headers)
+        answer = self._http.request(request)
         if answer.status != 200:
             raise Unauthorized(
                 "GitHub gave no OIDC token",
                 f"{answer.source}{answer.told}",
                 "The job needs `permissions: id-token: write`, and so does the caller of a reusable workflow.",
             )
-        return usable(answer.body.get("value") if isinstance(answer.body, dict) else None, self._mask, PARTY.name)
+        return require_token(
+            answer.body.get("value") if isinstance(answer.body, dict) else None, self._mask, GITHUB_OIDC.name
+        )

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 from entrypoint.auth.authorization import Grant
 from entrypoint.auth.sigv4 import signed
-from entrypoint.auth.token import bearer, usable
+from entrypoint.auth.token import bearer, require_token
 from entrypoint.credentials import Secret
-from entrypoint.errors import Unauthorized, UnexpectedAnswer
-from entrypoint.http.client import Sending
-from entrypoint.http.response import Party
+from entrypoint.errors import Unauthorized, UnexpectedResponse
+from entrypoint.http.client import Request
+from entrypoint.http.response import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.credentials import Mwaa
-    from entrypoint.http.client import Wire
-    from entrypoint.http.response import Answer
+    from entrypoint.http.client import HttpClient
+    from entrypoint.http.response import Response
 
-AWS = Party("Amazon MWAA", "mwaa_environment and the region")
-WEB_SERVER = Party("The MWAA environment's web server", "the environment's access mode (it must be public)")
+AWS = Service("Amazon MWAA", "mwaa_environment and the region")
+WEB_SERVER = Service("The MWAA environment's web server", "the environment's access mode (it must be public)")
 _DOMAINS = (".amazonaws.com", ".on.aws", ".amazonaws.com.cn")
 _LOGINS = (("/pluginsv2/aws_mwaa/login", "_token"), ("/aws_mwaa/login", "session"))
 """Airflow 3's, then Airflow 2's: the path, and the cookie that it sets."""
@@ -44,7 +44,7 @@ class MwaaLogin:
     def __init__(
         self,
         asked: Mwaa,
-        wire: Callable[[Party], Wire],
+        wire: Callable[[Service], HttpClient],
         mask: Callable[[str], None],
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -64,7 +64,7 @@ class MwaaLogin:
 
         Raises:
             Unauthorized: AWS refused the keys, or the web server the login.
-            AirflowUnreachable, UnexpectedAnswer: as `Wire.send`.
+            TransientError, UnexpectedResponse: as `Wire.send`.
         """
         for path, cookie in self._logins:
             host, token = self._web_token()  # anew for each: one is good for one login
@@ -78,15 +78,15 @@ class MwaaLogin:
                     "Look whether the environment's Airflow role is enabled: the login needs it.",
                 )
             self._logins = ((path, cookie),)
-            session = usable(answer.cookies[cookie], self._mask, WEB_SERVER.name)
+            session = require_token(answer.cookies[cookie], self._mask, WEB_SERVER.name)
             if cookie == "_token":
                 return bearer(session)
             return Grant(Secret(f"session={session}"), header="Cookie")
         raise answer.unexpected("it has no login that is known of.")
 
-    def _log_in(self, url: str, token: str) -> Answer:
-        sending = Sending("POST", url, "POST (web login)", body={"token": token})
-        return self._web_server.ask(sending, redirects=True)
+    def _log_in(self, url: str, token: str) -> Response:
+        request = Request("POST", url, "POST (web login)", body={"token": token})
+        return self._web_server.request(request, redirects=True)
 
     def _web_token(self) -> tuple[str, str]:
         """Return the web server's host and a token for one login."""
@@ -95,8 +95,8 @@ class MwaaLogin:
         host, path = f"env.airflow.{asked.region}.{domain}", f"/webtoken/{asked.environment}"
         url = f"https://{host}{path}"
         headers = signed(url, asked.region, "airflow", asked.keys, datetime.fromtimestamp(self._now(), UTC))
-        sending = Sending("POST", url, f"POST {host}{path}", headers)
-        answer = self._aws.ask(sending)
+        request = Request("POST", url, f"POST {host}{path}", headers)
+        answer = self._aws.request(request)
         if answer.status != 200:
             raise _refused(answer, asked)
         body = answer.body if isinstance(answer.body, dict) else {}
@@ -106,13 +106,13 @@ class MwaaLogin:
             or not server.endswith(_DOMAINS)
             or not server.replace("-", "").replace(".", "").isalnum()
         ):
-            raise UnexpectedAnswer(
+            raise UnexpectedResponse(
                 "Amazon MWAA named no web server of its own", f"{answer.source}.", "Ask AWS; nothing was sent there."
             )
-        return server, usable(body.get("WebToken"), self._mask, AWS.name)
+        return server, require_token(body.get("WebToken"), self._mask, AWS.name)
 
 
-def _refused(answer: Answer, asked: Mwaa) -> Unauthorized:
+def _refused(answer: Response, asked: Mwaa) -> Unauthorized:
     if answer.status == 404:
         return Unauthorized(
             "Amazon MWAA knows no such environment",

@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
 from entrypoint.auth.github_oidc import GitHubOidc
-from entrypoint.auth.token import bearer, pair, usable
+from entrypoint.auth.token import bearer, pair, require_token
 from entrypoint.credentials import Secret
 from entrypoint.errors import Unauthorized
-from entrypoint.http.client import Sending, path_of
-from entrypoint.http.response import Party
+from entrypoint.http.client import Request, path_of
+from entrypoint.http.response import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.auth.authorization import Grant
     from entrypoint.credentials import OAuth
-    from entrypoint.http.client import Wire
-    from entrypoint.http.response import Answer
+    from entrypoint.http.client import HttpClient
+    from entrypoint.http.response import Response
 
-PARTY = Party("The identity provider", "token_url")
+TOKEN_ENDPOINT = Service("The identity provider", "token_url")
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-class TokenUrl:
+class TokenEndpoint:
     """One client at one token endpoint.
 
     Args:
@@ -41,12 +41,12 @@ class TokenUrl:
     def __init__(
         self,
         client: OAuth,
-        wire: Callable[[Party], Wire],
+        wire: Callable[[Service], HttpClient],
         mask: Callable[[str], None],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
-        self._wire = wire(PARTY)
+        self._http = wire(TOKEN_ENDPOINT)
         self._mask = mask
         self._now = now
         self._oidc = None if isinstance(client.proof, Secret) else GitHubOidc(client.proof, wire, mask)
@@ -57,7 +57,7 @@ class TokenUrl:
 
         Raises:
             Unauthorized: the endpoint refused the client, or GitHub did.
-            AirflowUnreachable, UnexpectedAnswer: as `Wire.send`.
+            TransientError, UnexpectedResponse: as `Wire.send`.
         """
         form = {"grant_type": "client_credentials"} | ({"scope": self._client.scope} if self._client.scope else {})
         asked = self._now()
@@ -74,10 +74,10 @@ class TokenUrl:
         body = answer.body if isinstance(answer.body, dict) else {}
         if str(body.get("token_type", "bearer")).lower() != "bearer":
             raise answer.unexpected(f"the token is of the type {body['token_type']!r}, no bearer.")
-        token = usable(body.get("access_token"), self._mask, PARTY.name)
+        token = require_token(body.get("access_token"), self._mask, TOKEN_ENDPOINT.name)
         return bearer(token, _expiry(body.get("expires_in"), asked))
 
-    def _ask(self, form: dict[str, str]) -> Answer:
+    def _ask(self, form: dict[str, str]) -> Response:
         client = self._client
         if self._oidc is not None:
             named = {"client_id": client.client_id} if client.client_id else {}
@@ -98,12 +98,12 @@ class TokenUrl:
             return second
         return answer
 
-    def _post(self, form: dict[str, str], headers: dict[str, str] | None = None) -> Answer:
+    def _post(self, form: dict[str, str], headers: dict[str, str] | None = None) -> Response:
         url = self._client.token_url
-        sending = Sending(
+        request = Request(
             "POST", url, f"POST {path_of(url)}", {"Accept": "application/json"} | (headers or {}), body=form
         )
-        return self._wire.ask(sending)
+        return self._http.request(request)
 
 
 def _expiry(expires_in: object, asked: float) -> float | None:

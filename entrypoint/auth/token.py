@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrypoint.auth.authorization import Grant
 from entrypoint.credentials import Password, Secret
-from entrypoint.errors import UnexpectedAnswer
+from entrypoint.errors import UnexpectedResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def bearer(token: str, expires: float | None = None) -> Grant:
     claims = claims_of(token)
     nested = claims_of(claims.get("access_token"))
     ends = [end for end in map(_moment, (expires, claims.get("exp"), nested.get("exp"))) if end is not None]
-    return Grant(Secret(f"Bearer {token}"), min(ends, default=None), doubtful="access_token" in claims)
+    return Grant(Secret(f"Bearer {token}"), min(ends, default=None), ambiguous_403="access_token" in claims)
 
 
 def _moment(claim: Any) -> float | None:
@@ -58,28 +58,28 @@ def pair(name: str, secret: Secret, mask: Callable[[str], None]) -> str:
     return encoded
 
 
-def exchanged(
+def exchange_token(
     body: Mapping[str, str | Secret], login: Callable[[dict[str, str]], str], mask: Callable[[str], None]
 ) -> Grant:
-    """Return the grant that Airflow's login gives for this. Raises the errors of `login`, and UnexpectedAnswer."""
+    """Return the grant that Airflow's login gives for this. Raises the errors of `login`, and UnexpectedResponse."""
     shown = {}
     for name, value in body.items():
         shown[name] = value.reveal() if isinstance(value, Secret) else value
         if isinstance(value, Secret) and (escaped := json.dumps(shown[name])[1:-1]) != shown[name]:
             # As it travels, and as a gateway may quote it. The runner's own JSON form leaves what is not ASCII as it is.
             mask(escaped)
-    return bearer(usable(login(shown), mask, "Airflow's login"))
+    return bearer(require_token(login(shown), mask, "Airflow's login"))
 
 
-def usable(token: Any, mask: Callable[[str], None], giver: str) -> str:
-    """Return a token that was granted, masked. Raises UnexpectedAnswer for what no header can carry."""
+def require_token(token: Any, mask: Callable[[str], None], giver: str) -> str:
+    """Return a token that was granted, masked. Raises UnexpectedResponse for what no header can carry."""
     if not isinstance(token, str) or not token:
-        raise UnexpectedAnswer(
+        raise UnexpectedResponse(
             f"{giver} gave no token", "There is none in its answer.", "Use another kind of credential."
         )
     mask(token)
     if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise UnexpectedAnswer(
+        raise UnexpectedResponse(
             f"{giver} gave no usable token", "It contains blanks or characters outside ASCII.", "Ask whoever runs it."
         )
     return token

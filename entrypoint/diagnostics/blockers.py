@@ -12,49 +12,51 @@ from typing import TYPE_CHECKING
 
 from entrypoint.diagnostics.optional import Feature
 from entrypoint.models import RUNNING, Blocker
-from entrypoint.text import listed
+from entrypoint.text import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from entrypoint.diagnostics.optional import Extras
+    from entrypoint.diagnostics.optional import OptionalRequests
     from entrypoint.models import Dag, DagRun, TaskInstance
 
-_NAMED = 5
+_MAX_NAMES = 5
 """How many runs or task instances a sentence names before it only counts them."""
-_POOLS = 3
-_ASKED = 3
-_CLOCKS_APART = timedelta(seconds=5)
+_MAX_POOLS = 3
+_MAX_TASKS_ASKED = 3
+_CLOCK_SKEW = timedelta(seconds=5)
 """How far ahead a date may lie and still be now: the time is a header's, in whole seconds, maybe by a gateway's clock."""
 
 
-def diagnose(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...], now: datetime) -> tuple[Blocker, ...]:
+def find_blockers(
+    optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...], now: datetime
+) -> tuple[Blocker, ...]:
     """Return what keeps the run from moving, the likeliest first; empty if nothing is known.
 
     Args:
-        extras: asks for what only explains.
+        optional: asks for what only explains.
         run: as last seen, not ended.
         tasks: its task instances as last seen; none if they may not be read.
         now: the time, for dates in the future.
     """
     if any(task.state in RUNNING for task in tasks):
         return ()
-    dag = extras.ask(Feature.DAG, partial(extras.airflow.get_dag, run.dag_id), None)
-    found = [*_dates(run, now), *_components(extras, tasks)]
+    dag = optional.fetch(Feature.DAG, partial(optional.airflow.get_dag, run.dag_id), None)
+    found = [*_dates(run, now), *_components(optional, tasks)]
     if dag is not None and dag.is_paused:
         found.append(_paused(dag))
     if run.state == "queued" and dag is not None and dag.max_active_runs is not None:
-        found += _other_runs(extras, run, dag.max_active_runs)
-    found += _humans(extras, run, tasks)
-    found += _pools(extras, run, tasks)
-    found = found or [*_no_worker(tasks), *_unmet(extras, run, tasks)]
+        found += _other_runs(optional, run, dag.max_active_runs)
+    found += _humans(optional, run, tasks)
+    found += _pools(optional, run, tasks)
+    found = found or [*_no_worker(tasks), *_unmet(optional, run, tasks)]
     return tuple(found)
 
 
 def _dates(run: DagRun, now: datetime) -> Iterator[Blocker]:
     for name, moment in (("run_after", run.run_after), ("logical date", run.logical_date)):
-        if moment is not None and moment > now + _CLOCKS_APART:
+        if moment is not None and moment > now + _CLOCK_SKEW:
             yield Blocker(
                 f"The run's {name} lies in the future",
                 f"Airflow starts nothing of it before {moment.isoformat()}.",
@@ -63,8 +65,8 @@ def _dates(run: DagRun, now: datetime) -> Iterator[Blocker]:
             return
 
 
-def _components(extras: Extras, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
-    health = extras.ask(Feature.HEALTH, extras.airflow.health, None)
+def _components(optional: OptionalRequests, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
+    health = optional.fetch(Feature.HEALTH, optional.airflow.health, None)
     if health is None:
         return
     dead = [name for name in ("scheduler", "dag_processor") if getattr(health, name) is False]
@@ -86,22 +88,22 @@ def _paused(dag: Dag) -> Blocker:
     )
 
 
-def _other_runs(extras: Extras, run: DagRun, allowed: int) -> Iterator[Blocker]:
-    running = extras.ask(Feature.RUNS, partial(extras.airflow.running, run.dag_id), ())
+def _other_runs(optional: OptionalRequests, run: DagRun, allowed: int) -> Iterator[Blocker]:
+    running = optional.fetch(Feature.RUNS, partial(optional.airflow.running_runs, run.dag_id), ())
     if running and len(running) >= allowed:
         yield Blocker(
             "Other runs of the DAG come first",
             f"{run.dag_id} allows {allowed} active runs (max_active_runs), and that many are running: "
-            f"{listed([other.run_id for other in running], _NAMED)}.",
+            f"{list_names([other.run_id for other in running], _MAX_NAMES)}.",
             "Wait for them, stop what is not wanted, or raise max_active_runs in the DAG.",
-            extras.airflow.run_url(run.dag_id, running[0].run_id),
+            optional.airflow.run_url(run.dag_id, running[0].run_id),
         )
 
 
-def _humans(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
+def _humans(optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
     if run.state != "running" or not any(task.state in ("awaiting_input", "deferred") for task in tasks):
         return
-    for question in extras.ask(Feature.HUMAN_INPUT, partial(extras.airflow.human_inputs, run), ())[:_NAMED]:
+    for question in optional.fetch(Feature.HUMAN_INPUT, partial(optional.airflow.hitl_requests, run), ())[:_MAX_NAMES]:
         yield Blocker(
             f"The task {question.task_id} waits for a human",
             f"It asks: {question.subject}",
@@ -110,25 +112,25 @@ def _humans(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Ite
         )
 
 
-def _pools(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
+def _pools(optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
     waiting = [task for task in tasks if task.state == "scheduled" and task.pool]
-    for name in sorted({task.pool or "" for task in waiting})[:_POOLS]:
-        pool = extras.ask(Feature.POOLS, partial(extras.airflow.pool, name), None)
+    for name in sorted({task.pool or "" for task in waiting})[:_MAX_POOLS]:
+        pool = optional.fetch(Feature.POOLS, partial(optional.airflow.pool, name), None)
         # A pool without limit has -1 slots.
         if pool is None or pool.slots < 0 or pool.open_slots > 0:
             continue
-        names = listed([task.name for task in waiting if task.pool == name], _NAMED)
+        names = list_names([task.name for task in waiting if task.pool == name], _MAX_NAMES)
         if pool.slots == 0:
             yield Blocker(
                 f"The pool {name} has no slots", f"{names} cannot start.", "Give the pool slots (Admin, Pools)."
             )
             continue
-        holders = extras.ask(Feature.TASKS, partial(extras.airflow.in_pool, name), ())
+        holders = optional.fetch(Feature.TASKS, partial(optional.airflow.pool_task_instances, name), ())
         others = [f"{task.name} of {dag_id} ({run_id})" for dag_id, run_id, task in holders if run_id != run.run_id]
         yield Blocker(
             f"The pool {name} is full",
             f"{names} cannot start: all {pool.slots} slots of the pool are taken"
-            f"{f', by {listed(others, _NAMED)}' if others else ''}.",
+            f"{f', by {list_names(others, _MAX_NAMES)}' if others else ''}.",
             "Wait for them, stop what is not wanted, or give the pool more slots (Admin, Pools).",
         )
 
@@ -138,16 +140,16 @@ def _no_worker(tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
     if queued:
         yield Blocker(
             "No worker takes the tasks",
-            f"Airflow's scheduler has handed {listed(queued, _NAMED)} to the executor, and no worker has begun.",
+            f"Airflow's scheduler has handed {list_names(queued, _MAX_NAMES)} to the executor, and no worker has begun.",
             "Look at the workers: they may be busy, gone, or not listening to the task's queue.",
         )
 
 
-def _unmet(extras: Extras, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
+def _unmet(optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
     """Ask Airflow itself about a task that it does not start: pools, limits and dates that nothing above knows."""
     waiting = [task for task in tasks if task.state == "scheduled"] or [task for task in tasks if task.state is None]
-    for task in waiting[:_ASKED]:
-        reasons = extras.ask(Feature.TASKS, partial(extras.airflow.unmet, run, task), ())
+    for task in waiting[:_MAX_TASKS_ASKED]:
+        reasons = optional.fetch(Feature.TASKS, partial(optional.airflow.unmet_dependencies, run, task), ())
         if reasons:
             yield Blocker(
                 f"Airflow does not start {task.name}",

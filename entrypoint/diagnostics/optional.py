@@ -11,18 +11,18 @@ from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
-from entrypoint.errors import AirflowUnreachable, Forbidden, GatewayRefused, as_action_error
-from entrypoint.http.retry import BELIEVED, BELIEVED_LOOKS, Refusals
+from entrypoint.errors import Forbidden, GatewayRefused, TransientError, as_action_error
+from entrypoint.http.retry import REFUSAL_RESPONSES, REFUSAL_SECONDS, Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from entrypoint.airflow.client import Airflow
-    from entrypoint.http.retry import Patience
+    from entrypoint.http.retry import Retrier
 
-_TRIES = 2
-AGAIN = BELIEVED / (BELIEVED_LOOKS - 1)
+_MAX_ATTEMPTS = 2
+RETRY_SECONDS = REFUSAL_SECONDS / (REFUSAL_RESPONSES - 1)
 """Seconds after a refusal before the same is asked for once more: no more answers than it takes to believe it."""
 
 T = TypeVar("T")
@@ -49,12 +49,12 @@ class Feature(Enum):
         self.permission = permission
 
 
-class Extras:
+class OptionalRequests:
     """Asks for what only explains.
 
     Args:
         airflow: who is asked.
-        patience: pauses between two tries, and is told what was turned off.
+        retrier: pauses between two tries, and is told what was turned off.
         brief: limits, while it is entered, how long one answer may take.
         left: seconds that are left for explanations.
     """
@@ -62,83 +62,83 @@ class Extras:
     def __init__(
         self,
         airflow: Airflow,
-        patience: Patience,
+        retrier: Retrier,
         brief: Callable[[], AbstractContextManager[None]],
         left: Callable[[], float],
     ) -> None:
         self.airflow = airflow
-        self.turned_off: dict[Feature, str] = {}
+        self.disabled_features: dict[Feature, str] = {}
         self._doubted: dict[Feature, tuple[Refusals, Forbidden]] = {}
         self._refused_at: dict[tuple[Feature, bool], float] = {}
-        self._patience = patience
+        self._retrier = retrier
         self._brief = brief
         self._left = left
 
-    def ask(self, feature: Feature, look: Callable[[], T], otherwise: D, *, patient: bool = False) -> T | D:
-        """Return what `look` returns, or `otherwise` if it cannot be known.
+    def fetch(self, feature: Feature, fetch: Callable[[], T], default: D, *, retry: bool = False) -> T | D:
+        """Return what `look` returns, or `default` if it cannot be known.
 
         What is refused is asked for again after a while, until that is believed: then never more.
 
         Args:
             feature: what it is for.
             look: one request that changes nothing.
-            otherwise: what to go on with.
-            patient: whether to wait for a slow answer and to ask again after a failure: not while somebody has to look at
+            default: what to go on with.
+            retry: whether to wait for a slow answer and to ask again after a failure: not while somebody has to look at
                 the run.
         """
-        if self._patience.clock() < self._refused_at.get((feature, patient), -inf) + AGAIN:
-            return otherwise
-        for failures in range(_TRIES if patient else 1):
-            if feature in self.turned_off or self._left() <= 0:
+        if self._retrier.clock() < self._refused_at.get((feature, retry), -inf) + RETRY_SECONDS:
+            return default
+        for failures in range(_MAX_ATTEMPTS if retry else 1):
+            if feature in self.disabled_features or self._left() <= 0:
                 break
             try:
-                with nullcontext() if patient else self._brief():
-                    found = look()
+                with nullcontext() if retry else self._brief():
+                    found = fetch()
             except Exception as error:  # noqa: BLE001 - a fault of ours costs the explanation, not the verdict
-                if not self._again(feature, error, failures, patient=patient):
+                if not self._again(feature, error, failures, retry=retry):
                     break
             else:
-                self.answered(feature)
+                self.record_success(feature)
                 return found
-        return otherwise
+        return default
 
-    def answered(self, feature: Feature) -> None:
+    def record_success(self, feature: Feature) -> None:
         """Take note that it is not refused, or not any more."""
         self._doubted.pop(feature, None)
 
-    def _again(self, feature: Feature, error: Exception, failures: int, *, patient: bool) -> bool:
+    def _again(self, feature: Feature, error: Exception, failures: int, *, retry: bool) -> bool:
         """Tell what cannot be known, or return after a pause that it is worth to ask again."""
-        last = not patient or failures + 1 == _TRIES or self._left() <= 0
+        last = not retry or failures + 1 == _MAX_ATTEMPTS or self._left() <= 0
         if isinstance(error, Forbidden):
-            self._refused(feature, error, patient=patient)
-            last = last or feature in self.turned_off
-        elif last or not isinstance(error, AirflowUnreachable):
-            self._patience.progress.not_told(feature.gives, as_action_error(error))
+            self._refused(feature, error, retry=retry)
+            last = last or feature in self.disabled_features
+        elif last or not isinstance(error, TransientError):
+            self._retrier.events.optional_failed(feature.gives, as_action_error(error))
             return False
         if not last:
-            self._patience.ride_out(error, failures, self._patience.clock() + self._left())
+            self._retrier.backoff(error, failures, self._retrier.clock() + self._left())
         return not last
 
-    def _refused(self, feature: Feature, refusal: Forbidden, *, patient: bool) -> None:
-        now = self._patience.clock()
+    def _refused(self, feature: Feature, refusal: Forbidden, *, retry: bool) -> None:
+        now = self._retrier.clock()
         refusals, _ = self._doubted.get(feature, (Refusals(), refusal))
-        refusals.one_more(now)
+        refusals.record(now)
         self._doubted[feature] = refusals, refusal
-        self._refused_at[feature, patient] = now
-        if refusals.believed(now):
-            self.turn_off(feature, refusal)
+        self._refused_at[feature, retry] = now
+        if refusals.final(now):
+            self.disable(feature, refusal)
 
-    def turn_off(self, feature: Feature, refusal: Forbidden | None = None) -> None:
+    def disable(self, feature: Feature, refusal: Forbidden | None = None) -> None:
         """Go on without the feature: its permission is missing, or a gateway lets it not through."""
         self._doubted.pop(feature, None)
         why = f"It needs the permission: {feature.permission}."
         if isinstance(refusal, GatewayRefused):
             why = "A gateway in front of Airflow refused it."
         sentence = f"Left out: {feature.gives}. {why}"
-        self.turned_off[feature] = sentence
-        self._patience.progress.turned_off(sentence)
+        self.disabled_features[feature] = sentence
+        self._retrier.events.feature_disabled(sentence)
 
-    def settle(self) -> None:
+    def report_disabled(self) -> None:
         """At the end, tell what is left out for a refusal that was the last word."""
         for feature, (_, refusal) in list(self._doubted.items()):
-            self.turn_off(feature, refusal)
+            self.disable(feature, refusal)

@@ -13,31 +13,31 @@ from math import inf, sqrt
 from typing import TYPE_CHECKING
 
 from entrypoint.diagnostics.optional import Feature
-from entrypoint.diagnostics.task_lists import PAGE, survey
+from entrypoint.diagnostics.task_lists import PAGE, read_wide_run
 from entrypoint.models import RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from entrypoint.diagnostics.optional import Extras
-    from entrypoint.http.retry import Patience
+    from entrypoint.diagnostics.optional import OptionalRequests
+    from entrypoint.http.retry import Retrier
     from entrypoint.models import Blocker, DagRun, TaskInstance, TaskList
 
-OFTEN, SELDOM = 5.0, 60.0
+MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS = 5.0, 60.0
 """Seconds between two looks at the task instances, at the beginning of a run and in a long one."""
-_GROWTH = 6.0
+_INTERVAL_GROWTH = 6.0
 """By how much that grows, times the square root of the seconds that the run has been running: 13 looks in 10 minutes. What a
 hundred waiters cost Airflow is these looks more than the words that it tells by itself."""
-STALLED, STALLED_AT_WORK = 15.0, 120.0
+STALL_SECONDS, STALL_SECONDS_ACTIVE = 15.0, 120.0
 """Seconds without any change after which the reason is looked for: with nothing at work, and with something."""
-STALLED_UNWATCHED = 900.0
+STALL_SECONDS_UNWATCHED = 900.0
 """The same for a run whose task instances are not looked at meanwhile."""
-AGAIN, ONCE_TOLD = 60.0, 300.0
+RETRY_SECONDS, REPEAT_SECONDS = 60.0, 300.0
 """Seconds until it is looked for once more, twice as long each time; and once a reason was told. Each takes six requests."""
 _MAY_TAKE_LONG = (*RUNNING, "deferred", "up_for_retry", "up_for_reschedule")
 """States of task instances for which nothing need change for a while."""
-_OVERLAP = timedelta(seconds=30)
+_CLOCK_SKEW = timedelta(seconds=30)
 """Clocks of Airflow's machines may differ by that much without a change being missed; the end is read in full anyway."""
 
 Key = tuple[str, int]
@@ -45,107 +45,109 @@ Change = tuple["TaskInstance | None", "TaskInstance"]
 """A task instance as it was seen before, if it was, and as it is now."""
 
 
-class Watch:
+class ProgressTracker:
     """Looks at a run's task instances, and tells progress and blockers.
 
     Args:
-        extras: asks for what only explains.
-        patience: clock, and who is told.
+        optional: asks for what only explains.
+        retrier: clock, and who is told.
         diagnose: finds out why the run does not move.
-        live: whether to tell progress. If not, the task instances of a running run are read only to find out why it stalls.
+        live: whether to tell events. If not, the task instances of a running run are read only to find out why it stalls.
     """
 
     def __init__(
         self,
-        extras: Extras,
-        patience: Patience,
-        diagnose: Callable[[DagRun, tuple[TaskInstance, ...]], tuple[Blocker, ...]],
+        optional: OptionalRequests,
+        retrier: Retrier,
+        find_blockers: Callable[[DagRun, tuple[TaskInstance, ...]], tuple[Blocker, ...]],
         *,
         live: bool = True,
     ) -> None:
         self.blockers: tuple[Blocker, ...] = ()
-        self._extras = extras
-        self._patience = patience
-        self._diagnose = diagnose
+        self._optional = optional
+        self._retrier = retrier
+        self._diagnose = find_blockers
         self._live = live
         self._known: dict[Key, TaskInstance] = {}
         self._wide, self._counts = False, (0, 0)
         self._state: str | None = None
         self._since: datetime | None = None
-        self._due = self._moved_at = self._entered = patience.clock()
-        self._diagnosis_due, self._pause, self._read_at = 0.0, AGAIN, -inf
+        self._next_read = self._changed_at = self._entered = retrier.clock()
+        self._diagnosis_due, self._pause, self._read_at = 0.0, RETRY_SECONDS, -inf
 
     @property
     def tasks(self) -> tuple[TaskInstance, ...]:
         """The task instances as last seen; of a wide run those that failed or have not ended."""
         return tuple(self._known.values())
 
-    def look(self, run: DagRun) -> None:
+    def update(self, run: DagRun) -> None:
         """Look at the task instances of a run that was just seen, if it is time to; find out why it stalls, if it does."""
-        now = self._patience.clock()
+        now = self._retrier.clock()
         if run.state != self._state:
-            self._state, self._due, self._entered = run.state, now, now
-            self._moved()
-        old = now - self._read_at >= OFTEN
-        if run.state == "running" and ((self._live and now >= self._due) or (old and now >= self._stalled_at())):
+            self._state, self._next_read, self._entered = run.state, now, now
+            self._record_change()
+        old = now - self._read_at >= MIN_INTERVAL_SECONDS
+        if run.state == "running" and ((self._live and now >= self._next_read) or (old and now >= self._stalled_at())):
             self._read(run)
             self._read_at = now
-            self._due = now + min(max(OFTEN, _GROWTH * sqrt(now - self._entered)), SELDOM)
+            self._next_read = now + min(
+                max(MIN_INTERVAL_SECONDS, _INTERVAL_GROWTH * sqrt(now - self._entered)), MAX_INTERVAL_SECONDS
+            )
         if now >= self._stalled_at():
             told = {blocker.title for blocker in self.blockers}
             self.blockers = self._diagnose(run, self.tasks)
-            self._diagnosis_due = now + (max(self._pause, ONCE_TOLD) if self.blockers else self._pause)
+            self._diagnosis_due = now + (max(self._pause, REPEAT_SECONDS) if self.blockers else self._pause)
             self._pause *= 2
             for blocker in self.blockers:
                 if blocker.title not in told:
-                    self._patience.progress.blocked(blocker)
+                    self._retrier.events.blocked(blocker)
 
-    def due(self, run: DagRun) -> float:
+    def next_update(self, run: DagRun) -> float:
         """Return the moment on the clock from which on a run that is like this is to be looked at again."""
         if run.state != self._state:
-            return self._patience.clock() if self._live or run.state == "queued" else inf
-        return self._due if run.state == "running" and self._live else self._stalled_at()
+            return self._retrier.clock() if self._live or run.state == "queued" else inf
+        return self._next_read if run.state == "running" and self._live else self._stalled_at()
 
     def _stalled_at(self) -> float:
         """Return the moment on the clock at which to find out why the run does not move, unless it does until then."""
         if self._state == "running" and not self._live:
-            patience = STALLED_UNWATCHED
+            retrier = STALL_SECONDS_UNWATCHED
         elif any(task.state in _MAY_TAKE_LONG for task in self._known.values()):
-            patience = STALLED_AT_WORK
+            retrier = STALL_SECONDS_ACTIVE
         else:
-            patience = STALLED
-        return max(self._moved_at + patience, self._diagnosis_due)
+            retrier = STALL_SECONDS
+        return max(self._changed_at + retrier, self._diagnosis_due)
 
-    def saw(self, tasks: TaskList) -> None:
+    def record_final(self, tasks: TaskList) -> None:
         """Take note of the task instances as they are at the end, and tell what changed."""
         if not (self._wide or tasks.unread):
-            self._saw_all(tasks.instances)
+            self._record_all(tasks.instances)
             return
         failed = self._changes([task for task in tasks.instances if task.state == "failed"])
-        self._patience.progress.many([task for _, task in failed], "succeeded", tasks.succeeded, tasks.total)
+        self._retrier.events.wide_run_changed([task for _, task in failed], "succeeded", tasks.succeeded, tasks.total)
 
     def _read(self, run: DagRun) -> None:
-        airflow = self._extras.airflow
+        airflow = self._optional.airflow
         if not self._wide:
-            look = partial(airflow.task_instances, run.dag_id, run.run_id, changed_since=self._since, most=PAGE)
-            tasks = self._extras.ask(Feature.TASKS, look, None)
+            fetch = partial(airflow.task_instances, run.dag_id, run.run_id, changed_since=self._since, most=PAGE)
+            tasks = self._optional.fetch(Feature.TASKS, fetch, None)
             if tasks is None:
                 return
             if not tasks.unread:
-                self._noted()
-                self._saw_all(tasks.instances)
+                self._record_time()
+                self._record_all(tasks.instances)
                 return
             self._wide = True
-        found = self._extras.ask(Feature.TASKS, partial(survey, airflow, run, self._since), None)
+        found = self._optional.fetch(Feature.TASKS, partial(read_wide_run, airflow, run, self._since), None)
         if found is not None:
-            self._noted()
-            self._saw_many(*found)
+            self._record_time()
+            self._record_wide(*found)
 
-    def _noted(self) -> None:
-        now = self._extras.airflow.now
-        self._since = None if now is None else now - _OVERLAP
+    def _record_time(self) -> None:
+        now = self._optional.airflow.now
+        self._since = None if now is None else now - _CLOCK_SKEW
 
-    def _saw_all(self, tasks: tuple[TaskInstance, ...]) -> None:
+    def _record_all(self, tasks: tuple[TaskInstance, ...]) -> None:
         changes = self._changes(tasks)
         for task in tasks:
             self._known[task.key] = task
@@ -153,10 +155,10 @@ class Watch:
                 # What stood for all of them before the task was expanded is gone.
                 self._known.pop((task.task_id, -1), None)
         if changes:
-            self._moved()
-            self._patience.progress.tasks(changes, self.tasks)
+            self._record_change()
+            self._retrier.events.tasks_changed(changes, self.tasks)
 
-    def _saw_many(self, failed: TaskList, open_: TaskList, total: int) -> None:
+    def _record_wide(self, failed: TaskList, open_: TaskList, total: int) -> None:
         changes = self._changes(failed.instances)
         counts = (max(total - open_.total, 0), total)
         moved = changes or self._changes(open_.instances) or counts != self._counts
@@ -164,13 +166,13 @@ class Watch:
         self._known = {task.key: task for task in (*earlier, *failed.instances, *open_.instances)}
         self._counts = counts
         if moved:
-            self._moved()
-            self._patience.progress.many([task for _, task in changes], "ended", *counts)
+            self._record_change()
+            self._retrier.events.wide_run_changed([task for _, task in changes], "ended", *counts)
 
     def _changes(self, tasks: Iterable[TaskInstance]) -> list[Change]:
         seen = [(self._known.get(task.key), task) for task in tasks]
         return [(before, task) for before, task in seen if before != task]
 
-    def _moved(self) -> None:
-        self._moved_at = self._patience.clock()
-        self._diagnosis_due, self._pause, self.blockers = 0.0, AGAIN, ()
+    def _record_change(self) -> None:
+        self._changed_at = self._retrier.clock()
+        self._diagnosis_due, self._pause, self.blockers = 0.0, RETRY_SECONDS, ()

@@ -11,24 +11,24 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from entrypoint.diagnostics.optional import Feature
-from entrypoint.errors import AirflowUnreachable, Forbidden, NotThere, TooLarge
+from entrypoint.errors import Forbidden, NotFound, ResponseTooLarge, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from entrypoint.airflow.client import Airflow
-    from entrypoint.http.retry import Patience
+    from entrypoint.http.retry import Retrier
     from entrypoint.models import DagRun, TaskInstance, XComName
 
-LARGEST = 500_000
+MAX_OUTPUT_CHARS = 500_000
 """UTF-16 code units of the output: GitHub allows 1 MB for all outputs of a job, counted as UTF-16.
 
 Measured: docs/notes/runner.md#size-of-outputs.
 """
-_LARGEST_ANSWER = 2_000_000
-_MOST = 500
+_MAX_RESPONSE_BYTES = 2_000_000
+_MAX_MAPPED = 500
 """Instances of one mapped task: each is a request."""
-_NAMED = 10
+_MAX_NAMES = 10
 
 
 def read_xcoms(
@@ -36,7 +36,7 @@ def read_xcoms(
     run: DagRun,
     names: Sequence[XComName],
     tasks: tuple[TaskInstance, ...] | None,
-    patience: Patience,
+    retrier: Retrier,
     *,
     until: float,
 ) -> dict[str, Any]:
@@ -47,36 +47,36 @@ def read_xcoms(
         run: the DAG run.
         names: what was asked for.
         tasks: the run's task instances, None if they may not be read; then no task is taken for a mapped one.
-        patience: repeats what fails in passing.
+        retrier: repeats what fails in passing.
         until: moment on the clock at which to give up.
 
     Raises:
-        NotThere, TooLarge, NotSupported: named for people.
+        NotFound, ResponseTooLarge, NotSupported: named for people.
         Forbidden: with the permission that is missing.
-        AirflowUnreachable, UnexpectedAnswer: Airflow did not answer until then.
+        TransientError, UnexpectedResponse: Airflow did not answer until then.
     """
     values: dict[str, Any] = {}
     for name in names:
         found: list[Any] = []
         indexes = _indexes(name, tasks)
         for index in indexes:
-            if found and patience.clock() >= until:
-                raise AirflowUnreachable(
+            if found and retrier.clock() >= until:
+                raise TransientError(
                     "Airflow gives the XComs too slowly",
                     f"{name.line}: {len(found)} of {len(indexes)} were read.",
                     "Ask for fewer, or have one task put them together; re-running this job then does not run the DAG again.",
                 )
-            look = partial(airflow.xcom, run, name.task_id, index, name.key, _LARGEST_ANSWER)
+            fetch = partial(airflow.xcom, run, name.task_id, index, name.key, _MAX_RESPONSE_BYTES)
             try:
-                found.append(patience.read(look, until=until))
-            except NotThere as error:
+                found.append(retrier.read(fetch, until=until))
+            except NotFound as error:
                 raise _missing(name, index, error) from None
-            except TooLarge:
+            except ResponseTooLarge:
                 raise _too_large(name.line) from None
             except Forbidden as error:
                 raise Forbidden("The XComs may not be read", error.detail, Feature.XCOM.permission) from None
         values[name.line] = found[0] if indexes == (-1,) else found
-        if _length(name, values) > LARGEST:
+        if _length(name, values) > MAX_OUTPUT_CHARS:
             raise _too_large(name.line)
     return values
 
@@ -85,7 +85,7 @@ def _length(name: XComName, values: dict[str, Any]) -> int:
     try:
         return len(json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-16-le", "surrogatepass")) // 2
     except ValueError:
-        raise NotThere(
+        raise NotFound(
             "An XCom that was asked for is no JSON",
             f"{name.line}: its value contains NaN or Infinity, which JSON does not have.",
             "Let the task return None or a string in their place.",
@@ -100,24 +100,24 @@ def _indexes(name: XComName, tasks: tuple[TaskInstance, ...] | None) -> tuple[in
         indexes = indexes[1:]
     if not indexes:
         known = sorted({task.task_id for task in tasks})
-        raise NotThere(
+        raise NotFound(
             "An XCom that was asked for is not there",
             f"{name.line}: this DAG run has no task {name.task_id}. It has "
-            f"{', '.join(known[:_NAMED])}{' and others' if len(known) > _NAMED else ''}.",
+            f"{', '.join(known[:_MAX_NAMES])}{' and others' if len(known) > _MAX_NAMES else ''}.",
             "Correct the input xcom; re-running this job then does not run the DAG again.",
         )
-    if len(indexes) > _MOST:
-        raise TooLarge(
+    if len(indexes) > _MAX_MAPPED:
+        raise ResponseTooLarge(
             "An XCom that was asked for is too large",
-            f"{name.line}: {name.task_id} is mapped to {len(indexes)} task instances; at most {_MOST} are read.",
+            f"{name.line}: {name.task_id} is mapped to {len(indexes)} task instances; at most {_MAX_MAPPED} are read.",
             "Ask for a task that gathers their results.",
         )
     return indexes
 
 
-def _missing(name: XComName, index: int, error: NotThere) -> NotThere:
+def _missing(name: XComName, index: int, error: NotFound) -> NotFound:
     where = f"{name.task_id}[{index}]" if index >= 0 else name.task_id
-    return NotThere(
+    return NotFound(
         "An XCom that was asked for is not there",
         f"{name.line}: {where} has no XCom with the key {name.key}. {error.detail}",
         "A task that returns None leaves no return_value. Correct the input xcom, or the task; with if_run_exists: resume, "
@@ -125,9 +125,9 @@ def _missing(name: XComName, index: int, error: NotThere) -> NotThere:
     )
 
 
-def _too_large(line: str) -> TooLarge:
-    return TooLarge(
+def _too_large(line: str) -> ResponseTooLarge:
+    return ResponseTooLarge(
         "An XCom that was asked for is too large",
-        f"{line}: with it the output xcom exceeds {LARGEST} characters. GitHub allows 1 MB for all outputs of a job.",
+        f"{line}: with it the output xcom exceeds {MAX_OUTPUT_CHARS} characters. GitHub allows 1 MB for all outputs of a job.",
         "Let the task return a reference to its result (a path, a table) instead of the result.",
     )

@@ -6,21 +6,21 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from entrypoint.errors import AirflowUnreachable
-from entrypoint.http.client import Sending
-from entrypoint.http.response import Party
+from entrypoint.errors import TransientError
+from entrypoint.http.client import Request
+from entrypoint.http.response import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from entrypoint.credentials import Secret
-    from entrypoint.http.client import Wire
-    from entrypoint.http.response import Answer
+    from entrypoint.http.client import HttpClient
+    from entrypoint.http.response import Response
 
-PARTY = Party("GitHub", "https://www.githubstatus.com, and the input github_token")
+GITHUB = Service("GitHub", "https://www.githubstatus.com, and the input github_token")
 
 
-class Repository:
+class GitHubRepository:
     """What GitHub's API shows of one repository.
 
     Args:
@@ -30,23 +30,25 @@ class Repository:
         wire: makes the way to GitHub.
     """
 
-    def __init__(self, api_url: str, name: str, token: Secret, wire: Callable[[Party], Wire]) -> None:
+    def __init__(self, api_url: str, name: str, token: Secret, wire: Callable[[Service], HttpClient]) -> None:
         self.name = name
         self._url = f"{api_url.rstrip('/')}/repos/{quote(name, safe='/')}"
         self._token = token
-        self._make_wire = wire
-        self._wire: Wire | None = None
+        self._make_http = wire
+        self._http: HttpClient | None = None
 
-    def get(self, path: str, **params: str | int) -> Answer:
+    def get(self, path: str, **params: str | int) -> Response:
         """Read what is there. Raises the errors of `Wire.ask`."""
         return self._ask("GET", path, params, None)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Answer:
+    def post(self, path: str, body: Mapping[str, Any]) -> Response:
         """Make something. Raises the errors of `Wire.ask`; then it may be made."""
         return self._ask("POST", path, None, body)
 
-    def _ask(self, method: str, path: str, params: Mapping[str, Any] | None, body: Mapping[str, Any] | None) -> Answer:
-        self._wire = self._wire or self._make_wire(PARTY)
+    def _ask(
+        self, method: str, path: str, params: Mapping[str, Any] | None, body: Mapping[str, Any] | None
+    ) -> Response:
+        self._http = self._http or self._make_http(GITHUB)
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
         if token := self._token.reveal():
             headers["Authorization"] = f"Bearer {token}"
@@ -54,9 +56,9 @@ class Repository:
         if body is not None:
             headers["Content-Type"], content = "application/json", json.dumps(body).encode()
         source = f"{method} {path} (GitHub)"
-        answer = self._wire.ask(Sending(method, f"{self._url}{path}", source, headers, params, content))
+        answer = self._http.request(Request(method, f"{self._url}{path}", source, headers, params, content))
         if answer.status == 403 and "rate limit" in answer.detail.lower():
-            raise AirflowUnreachable(
+            raise TransientError(
                 "GitHub's rate limit is used up",
                 f"{answer.source}: {answer.detail}",
                 "Re-run this job later, or give github_token one with a limit of its own.",

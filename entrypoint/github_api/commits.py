@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrypoint.github_api.client import Repository
+from entrypoint.github_api.client import GitHubRepository
 from entrypoint.models import Ancestry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.credentials import Secret
-    from entrypoint.http.client import Wire
-    from entrypoint.http.response import Party
+    from entrypoint.http.client import HttpClient
+    from entrypoint.http.response import Service
 
-_BRIEFLY = {"per_page": 1, "page": 2}
+_NO_FILES = {"per_page": 1, "page": 2}
 """The first page would list up to 300 changed files with their patches."""
 _CONTAINS = {"identical": True, "ahead": True, "behind": False, "diverged": False}
 
@@ -26,7 +26,7 @@ _CONTAINS = {"identical": True, "ahead": True, "behind": False, "diverged": Fals
 class GitHubCommits:
     """One repository's commits."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: GitHubRepository) -> None:
         self._repository = repository
         self._told: dict[tuple[str, str], Ancestry] = {}
 
@@ -35,17 +35,17 @@ class GitHubCommits:
 
         GitHub answers 422 to a SHA that it does not know, and 404 to a repository that this token may not see.
         """
-        answer = self._repository.get(f"/commits/{commit}", **_BRIEFLY)
+        answer = self._repository.get(f"/commits/{commit}", **_NO_FILES)
         return {200: True, 422: False}.get(answer.status)
 
     def contains(self, version: str, commit: str) -> Ancestry:
         """Return whether the commit `version` contains the other one; both are whole SHAs.
 
         Raises:
-            AirflowUnreachable, UnexpectedAnswer: GitHub does not answer at present. What it has told it is not asked again.
+            TransientError, UnexpectedResponse: GitHub does not answer at present. What it has told it is not asked again.
         """
         if (version, commit) not in self._told:
-            answer = self._repository.get(f"/compare/{commit}...{version}", **_BRIEFLY)
+            answer = self._repository.get(f"/compare/{commit}...{version}", **_NO_FILES)
             status = answer.body.get("status") if isinstance(answer.body, dict) else None
             contains = _CONTAINS.get(str(status)) if answer.status == 200 else None
             if contains is None:
@@ -71,7 +71,7 @@ class NoHistory:
 
 
 def commits_of(
-    api_url: str, name: str, token: Secret, http_client: Callable[[Party], Wire]
+    api_url: str, name: str, token: Secret, http_client: Callable[[Service], HttpClient]
 ) -> GitHubCommits | NoHistory:
     """Return the history of a repository as far as it can be asked for; arguments as of `Repository`."""
-    return GitHubCommits(Repository(api_url, name, token, http_client)) if api_url else NoHistory()
+    return GitHubCommits(GitHubRepository(api_url, name, token, http_client)) if api_url else NoHistory()

@@ -6,74 +6,78 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from entrypoint.github_api.statuses import (
-    NOBODY,
+    NULL_SHA,
     PAGE,
     STATES,
-    Last,
-    every,
-    list_of,
-    made_by,
-    may_write_by,
-    number_of,
-    short,
+    LatestStatus,
+    id_of,
+    paginate,
+    require_created,
+    require_list,
+    truncate_description,
+    write_allowed,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from entrypoint.github_api.client import Repository
-    from entrypoint.github_api.statuses import State, Subject
+    from entrypoint.github_api.client import GitHubRepository
+    from entrypoint.github_api.statuses import DagRunRef, State
 
 _TASK = "airflow"
 """The deployment's task, by which workflows on `deployment` events tell it from others."""
-_DEPLOYED: Mapping[State, str] = {"pending": "in_progress", "success": "success", "failure": "failure"}
+_DEPLOYMENT_STATES: Mapping[State, str] = {"pending": "in_progress", "success": "success", "failure": "failure"}
 
 
-class Deployment:
+class GitHubDeployment:
     """A deployment to an environment. `number` is its id, once it was seen or made. Arguments as of `CommitStatus`."""
 
     permission = "deployments: write"
 
-    def __init__(self, repository: Repository, commit: str, environment: str, subject: Subject) -> None:
+    def __init__(self, repository: GitHubRepository, commit: str, environment: str, subject: DagRunRef) -> None:
         self.name = environment
         self.number: int | None = None
         self._repository, self._commit = repository, commit
         self._payload = {"airflow": subject.airflow, "dag_id": subject.dag_id, "run_id": subject.run_id}
         self._run_url = subject.url
 
-    def may_write(self) -> bool:
+    def can_write(self) -> bool:
         """See `Target`."""
-        return may_write_by(self._repository.post("/deployments", self._body(NOBODY)), self.permission)
+        return write_allowed(self._repository.post("/deployments", self._body(NULL_SHA)), self.permission)
 
-    def last(self) -> Last | None:
+    def last(self) -> LatestStatus | None:
         """See `Target`. One without any state is none yet: its maker was cut short."""
         if self.number is None:
             self.number = next(self._found(), None)
         if self.number is None:
             return None
         answer = self._repository.get(f"/deployments/{self.number}/statuses", per_page=PAGE)
-        newest = max(list_of(answer, self.permission), key=number_of, default=None)
+        newest = max(require_list(answer, self.permission), key=id_of, default=None)
         if newest is None:
             return None
         state = STATES.get(str(newest.get("state")), "failure")
-        return Last(number_of(newest), state, ours=True, about=self._run_url)
+        return LatestStatus(id_of(newest), state, ours=True, about=self._run_url)
 
-    def rival(self, since: int) -> str | None:  # noqa: ARG002 - as of every target
+    def conflicting_run(self, since: int) -> str | None:  # noqa: ARG002 - as of every target
         """Return None: each DAG run has a deployment of its own."""
         return None
 
     def add(self, state: State, description: str) -> None:
         """See `Target`."""
         if self.number is None:
-            made = made_by(self._repository.post("/deployments", self._body(self._commit)), self.permission)
+            made = require_created(self._repository.post("/deployments", self._body(self._commit)), self.permission)
             self.number = int(made["id"])
-        body = {"state": _DEPLOYED[state], "log_url": self._run_url, "description": short(description)}
-        made_by(self._repository.post(f"/deployments/{self.number}/statuses", body), self.permission)
+        body = {
+            "state": _DEPLOYMENT_STATES[state],
+            "log_url": self._run_url,
+            "description": truncate_description(description),
+        }
+        require_created(self._repository.post(f"/deployments/{self.number}/statuses", body), self.permission)
 
     def _found(self) -> Iterator[int]:
         """Yield the ids of the deployments that stand for this DAG run."""
         filters = {"sha": self._commit, "environment": self.name, "task": _TASK}
-        for deployment in every(self._repository, "/deployments", self.permission, **filters):
+        for deployment in paginate(self._repository, "/deployments", self.permission, **filters):
             if _payload(deployment.get("payload")) == self._payload:
                 yield int(deployment["id"])
 
@@ -82,7 +86,7 @@ class Deployment:
             "ref": ref,
             "task": _TASK,
             "environment": self.name,
-            "description": short(f"DAG run {self._payload['run_id']} of {self._payload['dag_id']}"),
+            "description": truncate_description(f"DAG run {self._payload['run_id']} of {self._payload['dag_id']}"),
             "payload": self._payload,
             # Neither is the branch to be changed, nor is this to wait for the very gates that wait for it.
             "auto_merge": False,

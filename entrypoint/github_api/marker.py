@@ -10,18 +10,18 @@ import json
 import re
 from typing import NamedTuple
 
-from entrypoint.models import CANCELLED
+from entrypoint.models import CANCELLED_MARK
 from entrypoint.text import cut
 
-_SIGN = "airflow-dag-run: "
-_SHAPES = {
+_PREFIX = "airflow-dag-run: "
+_FORMATS = {
     "airflow": re.compile(r"https?://[!#-\[\]-~]{1,200}"),
     "api_url": re.compile(r"https?://[!#-\[\]-~]{1,100}"),
     "repository": re.compile(r"(?!\.{1,2}/)[\w.-]{1,40}/(?!\.{1,2}$)[\w.-]{1,100}", re.ASCII),
     "commit": re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}"),
 }
-_ENVIRONMENT = 255
-_LONGEST = 1000
+_MAX_ENVIRONMENT_CHARS = 255
+_MAX_NOTE_CHARS = 1000
 """Characters that Airflow stores."""
 
 
@@ -43,45 +43,45 @@ class Marker(NamedTuple):
     environment: str | None
 
 
-def noted(note: str | None, marker: Marker) -> str:
+def note_with_marker(note: str | None, marker: Marker) -> str:
     """Return the note with the marker below it. It leaves room for the mark of a cancelled workflow, or keeps it."""
-    text = (note or "").replace(CANCELLED, "")
-    end = f"\n{CANCELLED}" if CANCELLED in (note or "") else ""
+    text = (note or "").replace(CANCELLED_MARK, "")
+    end = f"\n{CANCELLED_MARK}" if CANCELLED_MARK in (note or "") else ""
     if any(map(_is_marker, text.splitlines())):
         # Two would be none: neither would be believed.
         text = "\n".join(one for one in text.splitlines() if not _is_marker(one))
     line = _line(marker)
-    room = _LONGEST - len(line) - len(CANCELLED) - 3
+    room = _MAX_NOTE_CHARS - len(line) - len(CANCELLED_MARK) - 3
     return f"{cut(text.rstrip(), room)}\n{line}".lstrip() + end
 
 
-def marker_in(note: str | None) -> Marker | None:
+def parse_marker(note: str | None) -> Marker | None:
     """Return the note's marker; None if it has none, more than one, or one that no action writes."""
     lines = list(filter(_is_marker, (note or "").splitlines()))
     if len(lines) != 1:
         return None
     try:
-        found = json.loads(lines[0].removeprefix(_SIGN))
+        found = json.loads(lines[0].removeprefix(_PREFIX))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or set(found) - {"environment"} != set(_SHAPES):
+    if not isinstance(found, dict) or set(found) - {"environment"} != set(_FORMATS):
         return None
     if not all(isinstance(value, str) for value in found.values()):
         return None
-    if not all(shape.fullmatch(found[name]) for name, shape in _SHAPES.items()):
+    if not all(shape.fullmatch(found[name]) for name, shape in _FORMATS.items()):
         return None
     marker = Marker(found["airflow"], found["api_url"], found["repository"], found["commit"], found.get("environment"))
     # As this module would have written it: no name twice, no environment that the input would refuse.
     sane = marker.environment is None or (
-        0 < len(marker.environment) <= _ENVIRONMENT and marker.environment.isprintable()
+        0 < len(marker.environment) <= _MAX_ENVIRONMENT_CHARS and marker.environment.isprintable()
     )
     return marker if sane and _line(marker) == lines[0] else None
 
 
 def _is_marker(line: str) -> bool:
-    return line.startswith(_SIGN)
+    return line.startswith(_PREFIX)
 
 
 def _line(marker: Marker) -> str:
     known = {name: value for name, value in marker._asdict().items() if value is not None}
-    return f"{_SIGN}{json.dumps(known, separators=(',', ':'), ensure_ascii=False)}"
+    return f"{_PREFIX}{json.dumps(known, separators=(',', ':'), ensure_ascii=False)}"

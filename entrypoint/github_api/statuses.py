@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from entrypoint.errors import ActionError, Forbidden
-from entrypoint.inputs.urls import canonical
+from entrypoint.inputs.urls import canonical_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from entrypoint.github_api.client import Repository
-    from entrypoint.http.response import Answer
+    from entrypoint.github_api.client import GitHubRepository
+    from entrypoint.http.response import Response
 
 State = Literal["pending", "success", "failure"]
 
-NOBODY = "0" * 40
+NULL_SHA = "0" * 40
 """The SHA of no commit. A write about it makes nothing: GitHub answers 422 to who may write, and 403 to who may not."""
 PAGE = 100
-_PAGES = 10
+_MAX_PAGES = 10
 """GitHub keeps 1,000 statuses of one name for a commit."""
-_LONGEST, _LONGEST_NAME = 140, 255
+_MAX_DESCRIPTION_CHARS, _MAX_NAME_CHARS = 140, 255
 """Characters of a description, and of a status's name, that GitHub takes. A DAG's id may have 250."""
 STATES: Mapping[str, State] = {
     **dict.fromkeys(("pending", "queued", "in_progress"), "pending"),
@@ -35,7 +35,7 @@ STATES: Mapping[str, State] = {
 }
 
 
-class Subject(NamedTuple):
+class DagRunRef(NamedTuple):
     """The DAG run, and its page in Airflow."""
 
     dag_id: str
@@ -45,10 +45,10 @@ class Subject(NamedTuple):
     @property
     def airflow(self) -> str | None:
         """The Airflow to which it belongs."""
-        return airflow_of(self.url, self)
+        return airflow_url_of(self.url, self)
 
 
-class Last(NamedTuple):
+class LatestStatus(NamedTuple):
     """What GitHub shows last under a name: id, state, and the page of the DAG run that it is about, ours or another."""
 
     number: int
@@ -57,20 +57,20 @@ class Last(NamedTuple):
     about: str
 
 
-class Target(Protocol):
+class ReportTarget(Protocol):
     """What stands for one DAG run."""
 
     permission: str
     """What the token needs, as a workflow's `permissions` write it."""
     name: str
 
-    def may_write(self) -> bool:
+    def can_write(self) -> bool:
         """Return whether the token may. Makes nothing."""
 
-    def last(self) -> Last | None:
+    def last(self) -> LatestStatus | None:
         """Return what is there."""
 
-    def rival(self, since: int) -> str | None:
+    def conflicting_run(self, since: int) -> str | None:
         """Return the page of another DAG run that got the same name since that id, if one did."""
 
     def add(self, state: State, description: str) -> None:
@@ -88,20 +88,20 @@ class CommitStatus:
 
     permission = "statuses: write"
 
-    def __init__(self, repository: Repository, commit: str, subject: Subject) -> None:
-        self.name = f"airflow / {subject.dag_id}"[:_LONGEST_NAME]
+    def __init__(self, repository: GitHubRepository, commit: str, subject: DagRunRef) -> None:
+        self.name = f"airflow / {subject.dag_id}"[:_MAX_NAME_CHARS]
         self.url: str | None = None
         self._repository, self._commit, self._subject = repository, commit, subject
 
-    def may_write(self) -> bool:
+    def can_write(self) -> bool:
         """See `Target`."""
-        return may_write_by(self._repository.post(f"/statuses/{NOBODY}", self._body("pending", "")), self.permission)
+        return write_allowed(self._repository.post(f"/statuses/{NULL_SHA}", self._body("pending", "")), self.permission)
 
-    def last(self) -> Last | None:
+    def last(self) -> LatestStatus | None:
         """See `Target`."""
         return next(self._all(), None)
 
-    def rival(self, since: int) -> str | None:
+    def conflicting_run(self, since: int) -> str | None:
         """Return the page of another DAG run that has taken the same name after the status with this id."""
         newer = takewhile(lambda one: one.number > since, self._all())
         return next((one.about for one in newer if not one.ours), None)
@@ -109,33 +109,33 @@ class CommitStatus:
     def add(self, state: State, description: str) -> None:
         """See `Target`."""
         answer = self._repository.post(f"/statuses/{self._commit}", self._body(state, description))
-        self.url = str(made_by(answer, self.permission).get("url") or "")
+        self.url = str(require_created(answer, self.permission).get("url") or "")
 
-    def _all(self) -> Iterator[Last]:
+    def _all(self) -> Iterator[LatestStatus]:
         """Yield the statuses of this name, the newest first."""
-        for status in every(self._repository, f"/commits/{self._commit}/statuses", self.permission):
+        for status in paginate(self._repository, f"/commits/{self._commit}/statuses", self.permission):
             # GitHub makes no difference between capital and small letters here.
             if str(status.get("context")).casefold() == self.name.casefold():
                 self.url = str(status.get("url") or "")
                 about = str(status.get("target_url") or "")
-                ours = is_about(about, self._subject)
-                yield Last(number_of(status), STATES.get(str(status.get("state")), "failure"), ours, about)
+                ours = is_page_of(about, self._subject)
+                yield LatestStatus(id_of(status), STATES.get(str(status.get("state")), "failure"), ours, about)
 
     def _body(self, state: State, description: str) -> dict[str, str]:
         return {
             "state": state,
             "context": self.name,
             "target_url": self._subject.url,
-            "description": short(description),
+            "description": truncate_description(description),
         }
 
 
-def is_about(page: str, subject: Subject) -> bool:
+def is_page_of(page: str, subject: DagRunRef) -> bool:
     """Return whether this is the page of the DAG run, of that Airflow and of no other; as Airflow 2 or 3 has it."""
-    return (found := airflow_of(page, subject)) is not None and found == subject.airflow
+    return (found := airflow_url_of(page, subject)) is not None and found == subject.airflow
 
 
-def airflow_of(page: str, subject: Subject) -> str | None:
+def airflow_url_of(page: str, subject: DagRunRef) -> str | None:
     """Return the base URL, in canonical form, of the Airflow whose page of a run of that name this is; None: it is none."""
     try:
         parts = urlsplit(page)
@@ -145,17 +145,19 @@ def airflow_of(page: str, subject: Subject) -> str | None:
             ours, before = parse_qs(parts.query).get("dag_run_id") == [subject.run_id], way[:-3]
         else:
             ours, before = names[-4:] == ["dags", subject.dag_id, "runs", subject.run_id], way[:-4]
-        return canonical(urlunsplit((parts.scheme, parts.netloc, "/".join(before), "", ""))) if ours else None
+        return canonical_url(urlunsplit((parts.scheme, parts.netloc, "/".join(before), "", ""))) if ours else None
     except ValueError:
         return None
 
 
-def short(description: str) -> str:
+def truncate_description(description: str) -> str:
     """Return the description as far as GitHub takes it."""
-    return description if len(description) <= _LONGEST else f"{description[: _LONGEST - 1]}…"
+    return (
+        description if len(description) <= _MAX_DESCRIPTION_CHARS else f"{description[: _MAX_DESCRIPTION_CHARS - 1]}…"
+    )
 
 
-def may_write_by(answer: Answer, permission: str) -> bool:
+def write_allowed(answer: Response, permission: str) -> bool:
     """Return whether a write about `NOBODY` was let through. Raises ActionError if the answer does not say."""
     if answer.status in (403, 404):
         return False
@@ -164,23 +166,23 @@ def may_write_by(answer: Answer, permission: str) -> bool:
     return True
 
 
-def number_of(one: Mapping[str, Any]) -> int:
+def id_of(one: Mapping[str, Any]) -> int:
     """Return GitHub's id of a thing: the greater, the later it was made."""
     number = one.get("id")
     return number if isinstance(number, int) else 0
 
 
-def every(repository: Repository, path: str, permission: str, **filters: str) -> Iterator[dict[str, Any]]:
-    """Yield the objects that GitHub lists there, page by page, as far as they are wanted. Raises the errors of `list_of`."""
-    for page in range(1, _PAGES + 1):
-        found = list_of(repository.get(path, **filters, per_page=PAGE, page=page), permission)
+def paginate(repository: GitHubRepository, path: str, permission: str, **filters: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects that GitHub lists there, page by page, as far as they are wanted. Raises the errors of `require_list`."""
+    for page in range(1, _MAX_PAGES + 1):
+        found = require_list(repository.get(path, **filters, per_page=PAGE, page=page), permission)
         yield from found
         if len(found) < PAGE:
             return
 
 
-def list_of(answer: Answer, permission: str) -> list[dict[str, Any]]:
-    """Return the objects that GitHub lists. Raises Forbidden, ActionError, UnexpectedAnswer."""
+def require_list(answer: Response, permission: str) -> list[dict[str, Any]]:
+    """Return the objects that GitHub lists. Raises Forbidden, ActionError, UnexpectedResponse."""
     if answer.status != 200:
         _refused(answer, permission)
     if not isinstance(answer.body, list) or not all(isinstance(one, dict) for one in answer.body):
@@ -188,8 +190,8 @@ def list_of(answer: Answer, permission: str) -> list[dict[str, Any]]:
     return answer.body
 
 
-def made_by(answer: Answer, permission: str) -> dict[str, Any]:
-    """Return what was made. Raises Forbidden, ActionError, UnexpectedAnswer."""
+def require_created(answer: Response, permission: str) -> dict[str, Any]:
+    """Return what was made. Raises Forbidden, ActionError, UnexpectedResponse."""
     if answer.status != 201:
         _refused(answer, permission)
     if not isinstance(answer.body, dict) or not isinstance(answer.body.get("id"), int):
@@ -197,7 +199,7 @@ def made_by(answer: Answer, permission: str) -> dict[str, Any]:
     return answer.body
 
 
-def _refused(answer: Answer, permission: str) -> NoReturn:
+def _refused(answer: Response, permission: str) -> NoReturn:
     if answer.status < 400:
         raise answer.unexpected("it is neither what was asked for nor a refusal.")
     told = f"{answer.source}: {answer.detail}"

@@ -22,10 +22,10 @@ from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
 from entrypoint.credentials import Tls
-from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
-from entrypoint.http.limits import MOST_MARKS, BoundedAdapter, Deadline, TooIntricate
-from entrypoint.http.response import AIRFLOW, RE_RUN, TRY_LATER, Answer, Party, read
-from entrypoint.http.tls import context, is_untrusted, what_failed
+from entrypoint.errors import ActionError, TransientError, UnexpectedResponse
+from entrypoint.http.limits import MAX_JSON_MARKS, ExchangeDeadline, LimitedAdapter, TooManyValues
+from entrypoint.http.response import AIRFLOW, CHECK_AIRFLOW_HINT, RE_RUN_HINT, Response, Service, read_response
+from entrypoint.http.tls import create_context, is_certificate_error, openssl_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,14 +45,14 @@ _UNREADABLE = (requests.exceptions.RequestException, HTTPError, HTTPException, O
 """What the HTTP stack raises for what it cannot read. Not all of it is wrapped: a header that is no UTF-8."""
 
 
-class Sending(NamedTuple):
+class Request(NamedTuple):
     """A request.
 
     Attributes:
         source: how error texts name it.
         auth: adds the credential.
-        longest: seconds without a byte after which it counts as unanswered, if that is less than what any answer may take.
-        lasts: seconds for an answer that goes on and on; None: it takes no longer than any other.
+        read_timeout: seconds without a byte after which it counts as unanswered, if that is less than what any answer may take.
+        max_seconds: seconds for an answer that goes on and on; None: it takes no longer than any other.
     """
 
     method: str
@@ -62,15 +62,15 @@ class Sending(NamedTuple):
     params: Mapping[str, Any] | None = None
     body: bytes | Mapping[str, str] | None = None
     auth: AuthBase | Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None
-    longest: float = inf
-    lasts: float | None = None
+    read_timeout: float = inf
+    max_seconds: float | None = None
 
     def __repr__(self) -> str:
         """Show nothing that may hold a secret."""
-        return f"Sending({self.source!r})"
+        return f"Request({self.source!r})"
 
 
-class Wire:
+class HttpClient:
     """The way to one party.
 
     Args:
@@ -84,16 +84,16 @@ class Wire:
 
     def __init__(
         self,
-        party: Party = AIRFLOW,
+        party: Service = AIRFLOW,
         tls: Tls = Tls(),  # noqa: B008 - nothing can change it
         *,
         present: bool = False,
         read_timeout: Callable[[], float] = lambda: READ_TIMEOUT,
-        left: Callable[[], float] = lambda: inf,
+        seconds_left: Callable[[], float] = lambda: inf,
         trace: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.party = party
-        self.left = left
+        self.seconds_left = seconds_left
         self._read_timeout = read_timeout
         self._trace = trace
         self._session = _Session()
@@ -101,49 +101,51 @@ class Wire:
         # (docs/notes/credentials.md#netrc-and-ca-bundle).
         self._session.trust_env = False
         self._proxies: dict[str, dict[str, str]] = {}
-        self._deadline = Deadline()
-        made = None if tls == Tls() else context(tls, present=present)
-        self._session.mount("https://", BoundedAdapter(self._deadline, made))
-        self._session.mount("http://", BoundedAdapter(self._deadline))
+        self._deadline = ExchangeDeadline()
+        made = None if tls == Tls() else create_context(tls, present=present)
+        self._session.mount("https://", LimitedAdapter(self._deadline, made))
+        self._session.mount("http://", LimitedAdapter(self._deadline))
         # An old `_token` cookie would beat the Authorization header on Airflow 3.1 (docs/notes/credentials.md#cookies).
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
-    def ask(self, sending: Sending, *, redirects: bool = False) -> Answer:
+    def request(self, request: Request, *, redirects: bool = False) -> Response:
         """Send once and return the answer, read. Raises the errors of `send` and of `answers.read`."""
-        return self.send(sending, lambda response, _: read(sending.source, response, self.party, redirects=redirects))
+        return self.send(
+            request, lambda response, _: read_response(request.source, response, self.party, redirects=redirects)
+        )
 
-    def send(self, sending: Sending, use: Callable[[requests.Response, float], T]) -> T:
+    def send(self, request: Request, use: Callable[[requests.Response, float], T]) -> T:
         """Send once, and return what `use` makes of the response and of the moment at which its time is over.
 
         `use` reads the body: what fails meanwhile is named like what failed before. Raises what `use` raises, and:
 
         Raises:
-            AirflowUnreachable: no answer, or a cut one. The request may have taken effect.
-            UnexpectedAnswer: the TLS certificate is not trusted.
+            TransientError: no answer, or a cut one. The request may have taken effect.
+            UnexpectedResponse: the TLS certificate is not trusted.
         """
-        limit = min(self._read_timeout(), sending.longest)
+        limit = min(self._read_timeout(), request.read_timeout)
         began = time.monotonic()
-        self._deadline.begin(limit if sending.lasts is None else sending.lasts, limit)
+        self._deadline.begin(limit if request.max_seconds is None else request.max_seconds, limit)
         try:
             with self._session.request(
-                sending.method,
-                sending.url,
-                params=sending.params,
-                data=sending.body,
-                headers=dict(sending.headers),
-                auth=sending.auth or _anonymous,
+                request.method,
+                request.url,
+                params=request.params,
+                data=request.body,
+                headers=dict(request.headers),
+                auth=request.auth or _anonymous,
                 allow_redirects=False,
                 timeout=(min(CONNECT_TIMEOUT, limit), limit),
-                proxies=self._proxies_to(sending.url),
+                proxies=self._proxies_to(request.url),
                 verify=certifi.where(),
                 stream=True,
             ) as response:
                 made = use(response, self._deadline.until)
-                self._trace(f"{sending.source} answered {response.status_code} after {time.monotonic() - began:.2f} s")
+                self._trace(f"{request.source} answered {response.status_code} after {time.monotonic() - began:.2f} s")
                 return made
         except _UNREADABLE as error:
             self._deadline.abandon()
-            fault = _unreachable(sending, error, limit, self.party)
+            fault = _unreachable(request, error, limit, self.party)
             self._trace(fault.detail)
             raise fault from None
         except ActionError as error:
@@ -176,27 +178,25 @@ def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _unreachable(
-    sending: Sending, error: Exception, limit: float, party: Party
-) -> AirflowUnreachable | UnexpectedAnswer:
+    request: Request, error: Exception, limit: float, party: Service
+) -> TransientError | UnexpectedResponse:
     """Name what happened. The exception's own text is left out: it may quote a header or a URL with a secret."""
-    if is_untrusted(error):
-        return UnexpectedAnswer(
+    if is_certificate_error(error):
+        return UnexpectedResponse(
             f"No trusted TLS connection to {party.name}",
-            f"{sending.source}: {what_failed(error)}.",
+            f"{request.source}: {openssl_reason(error)}.",
             "Use the name that the certificate was issued for. For a CA of your own give its certificate as ca_certificate.",
         )
-    if isinstance(error, TooIntricate):
-        what = f"it is an answer of more than {MOST_MARKS:,} values, and was not read to its end."
-        return Answer(0, None, sending.source, party=party).unexpected(what)
-    hint = (
-        f"Check {party.where}, and that this runner's network reaches it. {TRY_LATER if party is AIRFLOW else RE_RUN}"
-    )
+    if isinstance(error, TooManyValues):
+        what = f"it is an answer of more than {MAX_JSON_MARKS:,} values, and was not read to its end."
+        return Response(0, None, request.source, party=party).unexpected(what)
+    hint = f"Check {party.where}, and that this runner's network reaches it. {CHECK_AIRFLOW_HINT if party is AIRFLOW else RE_RUN_HINT}"
     if isinstance(error, requests.exceptions.SSLError):
         hint = f"If the server wants a client certificate, give client_certificate and client_key. {hint}"
     what = _what_failed(error, limit)
-    return AirflowUnreachable(
+    return TransientError(
         f"{party.name} does not answer",
-        f"{sending.source}: {what}.",
+        f"{request.source}: {what}.",
         hint,
     )
 
@@ -205,7 +205,7 @@ def _what_failed(error: Exception, limit: float) -> str:
     names, http = repr(error), requests.exceptions
     kinds: tuple[tuple[bool, str], ...] = (
         # A server that is just being replaced closes a handshake, or answers it with a page.
-        (isinstance(error, http.SSLError), f"no TLS connection ({what_failed(error)})"),
+        (isinstance(error, http.SSLError), f"no TLS connection ({openssl_reason(error)})"),
         (isinstance(error, http.ProxyError), "the proxy did not let it through"),
         (isinstance(error, http.ConnectTimeout), f"no connection within {min(CONNECT_TIMEOUT, limit):.0f} s"),
         (

@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
     import requests
 
-MAX_BODY = 33_554_432
+MAX_BODY_BYTES = 33_554_432
 """Bytes of an answer that are read, decompressed: 40,000 task instances of an Airflow 2, which gives them in one answer."""
-MOST_MARKS = 2_000_000
+MAX_JSON_MARKS = 2_000_000
 """Braces, brackets and commas of an answer: 40,000 task instances have 1.5 million. It is these that cost memory once JSON is
 read: 32 MiB of `{},` become 800 MiB of objects, and as many marks as this 362 MiB of the costliest kind."""
 _MARKS = (b"{", b"[", b",")
 _CHUNK = 65_536
 
 
-class TooIntricate(ValueError):
+class TooManyValues(ValueError):
     """What came has more parts than any answer."""
 
 
-class Deadline:
+class ExchangeDeadline:
     """When the exchange that is under way has to be over, and for how long no byte need come.
 
     A connection has one for its life, since it is kept for the next exchange: `begin` says what that one may take.
@@ -58,7 +58,7 @@ class Deadline:
         if self._reads is not None:
             self._reads.close()
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Return for how many seconds the next read may wait. Raises TimeoutError."""
         left = self.until - time.monotonic()
         if left <= 0:
@@ -66,10 +66,10 @@ class Deadline:
         return min(left, self._silence)
 
 
-class BoundedAdapter(HTTPAdapter):
+class LimitedAdapter(HTTPAdapter):
     """Connects, through a proxy as well, such that no exchange outlasts the deadline; in a TLS context if one is given."""
 
-    def __init__(self, deadline: Deadline, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, deadline: ExchangeDeadline, tls: ssl.SSLContext | None = None) -> None:
         self._tls = {} if tls is None else {"ssl_context": tls}
         self._pools = _pools(deadline)
         super().__init__()
@@ -86,21 +86,21 @@ class BoundedAdapter(HTTPAdapter):
         return manager
 
 
-def body_of(response: requests.Response) -> bytes | None:
-    """Return the body, None if it is larger than what is read of any. Raises what the HTTP stack raises, and TooIntricate."""
+def read_body(response: requests.Response) -> bytes | None:
+    """Return the body, None if it is larger than what is read of any. Raises what the HTTP stack raises, and TooManyValues."""
     parts, size, marks = [], 0, 0
     for part in response.iter_content(_CHUNK):
         size += len(part)
-        if size > MAX_BODY:
+        if size > MAX_BODY_BYTES:
             return None
         marks += sum(map(part.count, _MARKS))
-        if marks > MOST_MARKS:
-            raise TooIntricate
+        if marks > MAX_JSON_MARKS:
+            raise TooManyValues
         parts.append(part)
     return b"".join(parts)
 
 
-def _pools(deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
+def _pools(deadline: ExchangeDeadline) -> dict[str, type[HTTPConnectionPool]]:
     # http.client makes the response itself; so the class is what can be given the deadline.
     made = staticmethod(partial(_Response, deadline))
     plain = type("_Plain", (HTTPConnection,), {"response_class": made})
@@ -112,14 +112,14 @@ def _pools(deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
 
 
 class _Response(http.client.HTTPResponse):
-    def __init__(self, deadline: Deadline, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, deadline: ExchangeDeadline, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(_Socket(sock, deadline), *args, **kwargs)  # type: ignore[arg-type]
 
 
 class _Socket:
     """The part of a socket that a response uses."""
 
-    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+    def __init__(self, sock: socket.socket, deadline: ExchangeDeadline) -> None:
         self._sock, self._deadline = sock, deadline
 
     def makefile(self, mode: str) -> io.BufferedReader:
@@ -129,7 +129,7 @@ class _Socket:
 
 
 class _Reads(io.RawIOBase):
-    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+    def __init__(self, sock: socket.socket, deadline: ExchangeDeadline) -> None:
         self._sock, self._deadline = sock, deadline
         self._raw: io.RawIOBase = sock.makefile("rb", buffering=0)
         deadline.reads(self)
@@ -138,7 +138,7 @@ class _Reads(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(self._deadline.left())
+        self._sock.settimeout(self._deadline.seconds_left())
         return self._raw.readinto(buffer)
 
     def close(self) -> None:

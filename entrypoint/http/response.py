@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
-from entrypoint.http.limits import MAX_BODY, body_of
+from entrypoint.errors import TransientError, UnexpectedResponse
+from entrypoint.http.limits import MAX_BODY_BYTES, read_body
 from entrypoint.masking import masked_head
 from entrypoint.text import cut, shortened
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 
     import requests
 
-RE_RUN = "Then re-run this job: it continues the same DAG run."
-_TEXT = 65_536
+RE_RUN_HINT = "Then re-run this job: it continues the same DAG run."
+_MAX_MASKED_BYTES = 65_536
 """Bytes at the beginning of a body that is not JSON, which are masked."""
-_SHOWN = 500
+_MAX_TEXT_CHARS = 500
 """Characters of that which are shown."""
-TRY_LATER = f"Look at the web server's or gateway's own health and log. {RE_RUN}"
+CHECK_AIRFLOW_HINT = f"Look at the web server's or gateway's own health and log. {RE_RUN_HINT}"
 
 
-class Party(NamedTuple):
+class Service(NamedTuple):
     """Who is talked to, as error texts name it, and what of the workflow says where it is."""
 
     name: str
     where: str
 
 
-AIRFLOW = Party("Airflow", "airflow_url")
+AIRFLOW = Service("Airflow", "airflow_url")
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """An HTTP answer with a JSON body, or with a body that is not JSON (`body` is then None).
 
     Attributes:
@@ -60,7 +60,7 @@ class Answer(NamedTuple):
     text: str = ""
     server: str = ""
     cookies: Mapping[str, str] = MappingProxyType({})
-    party: Party = AIRFLOW
+    party: Service = AIRFLOW
     retry_after: float | None = None
 
     def __repr__(self) -> str:
@@ -100,7 +100,7 @@ class Answer(NamedTuple):
             return ": ".join(str(detail[key]) for key in ("reason", "message") if detail.get(key)) or str(detail)
         return ": ".join(str(words) for words in (detail, self.body.get("error_description")) if words)
 
-    def unexpected(self, why: str) -> UnexpectedAnswer:
+    def unexpected(self, why: str) -> UnexpectedResponse:
         """Return the error for an answer that does not say what this server's API says."""
         title = (
             "That is not an answer of Airflow's API"
@@ -113,14 +113,14 @@ class Answer(NamedTuple):
             if self.party is AIRFLOW
             else f"Check {self.party.where}: something else may answer there."
         )
-        return UnexpectedAnswer(
+        return UnexpectedResponse(
             title,
             f"{self.source}: {why}" + (f" It begins: {shortened(self.text, 200)}" if self.text else ""),
             hint,
         )
 
 
-def origin_of(source: str, response: requests.Response) -> str:
+def describe_response(source: str, response: requests.Response) -> str:
     """Return request, status and content type, for error texts."""
     return f"{source} answered {response.status_code} {_kind(response)}"
 
@@ -129,31 +129,33 @@ def _kind(response: requests.Response) -> str:
     return response.headers.get("Content-Type", "no content type").split(";")[0].strip().lower()
 
 
-def read(source: str, response: requests.Response, party: Party = AIRFLOW, *, redirects: bool = False) -> Answer:
+def read_response(
+    source: str, response: requests.Response, party: Service = AIRFLOW, *, redirects: bool = False
+) -> Response:
     """Read a response; `redirects`: a redirect is an answer like any other, to be looked at and not to be followed.
 
     Raises:
-        AirflowUnreachable: 429 or 5xx.
-        UnexpectedAnswer: a redirect, broken JSON, or a 2xx that is not JSON.
+        TransientError: 429 or 5xx.
+        UnexpectedResponse: a redirect, broken JSON, or a 2xx that is not JSON.
     """
-    source = origin_of(source, response)
+    source = describe_response(source, response)
     status = response.status_code
     retry_after = _retry_after(response.headers.get("Retry-After"))
     if status == 429 or status >= 500:
-        raise AirflowUnreachable(
+        raise TransientError(
             f"{party.name} answers {status}",
             f"{source}.",
-            TRY_LATER if party is AIRFLOW else f"Look how it is ({party.where}). {RE_RUN}",
+            CHECK_AIRFLOW_HINT if party is AIRFLOW else f"Look how it is ({party.where}). {RE_RUN_HINT}",
             status=status,
             retry_after=retry_after,
         )
     if 300 <= status < 400 and not redirects:
         raise _redirect(source, response.headers.get("Location", ""), party)
     body, text = None, ""
-    bare = Answer(status, None, source, server=response.headers.get("Server", ""), party=party)
-    content = body_of(response)
+    bare = Response(status, None, source, server=response.headers.get("Server", ""), party=party)
+    content = read_body(response)
     if content is None:
-        raise bare.unexpected(f"it is larger than {MAX_BODY // 1_048_576} MiB, and was not read to its end.")
+        raise bare.unexpected(f"it is larger than {MAX_BODY_BYTES // 1_048_576} MiB, and was not read to its end.")
     if _kind(response).endswith("json"):
         try:
             body = json.loads(content)
@@ -161,7 +163,7 @@ def read(source: str, response: requests.Response, party: Party = AIRFLOW, *, re
             raise bare.unexpected("the JSON is cut off or broken.") from None
     if body is None:
         text = _beginning(content)
-    answer = Answer(status, body, source, text, bare.server, _cookies(response), party, retry_after)
+    answer = Response(status, body, source, text, bare.server, _cookies(response), party, retry_after)
     if response.ok and status != 204 and body is None and not redirects:
         raise answer.unexpected("the body is not JSON.")
     return answer
@@ -169,23 +171,23 @@ def read(source: str, response: requests.Response, party: Party = AIRFLOW, *, re
 
 def _beginning(content: bytes) -> str:
     """Return how a page begins. No cut leaves half a secret, neither one of ours nor one that only the runner knows."""
-    text = masked_head(content, _TEXT)
-    if len(content) > _TEXT:
+    text = masked_head(content, _MAX_MASKED_BYTES)
+    if len(content) > _MAX_MASKED_BYTES:
         # However much masking has made of it: the last word may be half a secret.
         text = cut(text, len(text) - 1)
-    return shortened(text.strip(), _SHOWN)
+    return shortened(text.strip(), _MAX_TEXT_CHARS)
 
 
-def _redirect(source: str, location: str, party: Party) -> UnexpectedAnswer:
+def _redirect(source: str, location: str, party: Service) -> UnexpectedResponse:
     if party is AIRFLOW:
-        return UnexpectedAnswer(
+        return UnexpectedResponse(
             "Airflow's address redirects",
             f"{source}, to {_origin(location)}. A redirect is never followed: "
             "it would carry the credential elsewhere and turn the trigger into something else.",
             "Give the final address as airflow_url (https instead of http?). If it is a login page, a gateway in front of "
             "Airflow wants a credential of its own: give it by the input headers.",
         )
-    return UnexpectedAnswer(
+    return UnexpectedResponse(
         f"{party.name} redirects",
         f"{source}, to {_origin(location)}. A redirect is never followed: it would carry the credential elsewhere.",
         f"Check {party.where}: it must be the final address.",

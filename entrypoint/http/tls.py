@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from entrypoint.credentials import Secret, Tls
 
 
-def context(tls: Tls, *, present: bool) -> ssl.SSLContext:
+def create_context(tls: Tls, *, present: bool) -> ssl.SSLContext:
     """Return the context for connections, without the public CAs, which requests adds to each.
 
     Args:
@@ -25,20 +25,20 @@ def context(tls: Tls, *, present: bool) -> ssl.SSLContext:
     """
     made = create_urllib3_context()
     if tls.ca:
-        trust(made, tls.ca)
+        add_ca(made, tls.ca)
     if present and tls.certificate:
-        own(made, tls.certificate, tls.key)
+        add_client_certificate(made, tls.certificate, tls.key)
     return made
 
 
-def trust(made: ssl.SSLContext, ca: str) -> None:
+def add_ca(made: ssl.SSLContext, ca: str) -> None:
     """Trust these CAs too. Raises ssl.SSLError if they are none."""
     made.load_verify_locations(cadata=ca)
     # Python 3.13 began to demand of a CA what companies' own seldom have: a key identifier, key usage (RFC 5280).
     made.verify_flags &= ~ssl.VERIFY_X509_STRICT
 
 
-def own(made: ssl.SSLContext, certificate: str, key: Secret) -> None:
+def add_client_certificate(made: ssl.SSLContext, certificate: str, key: Secret) -> None:
     """Present this certificate. Raises ssl.SSLError if the two are unreadable, or do not belong together."""
     with TemporaryDirectory(prefix="tls-") as folder:  # 0700, and OpenSSL reads only files
         certificate_file, key_file = Path(folder, "certificate.pem"), Path(folder, "key.pem")
@@ -47,12 +47,12 @@ def own(made: ssl.SSLContext, certificate: str, key: Secret) -> None:
         made.load_cert_chain(certificate_file, key_file, password="")  # so that it never asks at a terminal
 
 
-def is_untrusted(error: BaseException) -> bool:
+def is_certificate_error(error: BaseException) -> bool:
     """Return whether a certificate is not trusted, or is of another name: then asking again cannot help."""
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
-def what_failed(error: BaseException) -> str:
+def openssl_reason(error: BaseException) -> str:
     """Return why a TLS connection failed, in OpenSSL's own words as far as they can hold nothing of ours."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from entrypoint.inputs.reader import Reader
 
-_OURS = {
+_RESERVED_HEADERS = {
     "host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect",
     "accept", "accept-encoding", "content-type",
 }  # fmt: skip
@@ -45,7 +45,7 @@ _KEYS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
 
 
-def values_of(headers: str) -> list[str]:
+def header_values(headers: str) -> list[str]:
     """Return every text in the input `headers` that must not be seen, be its lines right or wrong.
 
     Of `Authorization: Basic abc` both the value and what follows its scheme.
@@ -97,18 +97,18 @@ def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
         name, colon, value = line.strip().partition(":")
         value = value.strip()
         if not colon or not _NAME.fullmatch(name):
-            raise parse.Wrong(
+            raise parse.ParseError(
                 f"line {number} is not `Name: value`.", "Write one header per line, as `CF-Access-Client-Id: …`."
             )
         if not _VALUE.fullmatch(value):
-            raise parse.Wrong(
+            raise parse.ParseError(
                 f"the value in line {number} is empty or has characters outside ASCII.",
                 "Is the secret's name right? Store it again, on one line.",
             )
-        if name.lower() in _OURS:
-            raise parse.Wrong(f"the header in line {number} is written by the action itself.", "Remove the line.")
+        if name.lower() in _RESERVED_HEADERS:
+            raise parse.ParseError(f"the header in line {number} is written by the action itself.", "Remove the line.")
         if name.lower() in found:
-            raise parse.Wrong(f"the header in line {number} is there twice.", "Keep one of the two lines.")
+            raise parse.ParseError(f"the header in line {number} is there twice.", "Keep one of the two lines.")
         found[name.lower()] = name, Secret(value)
     return tuple(found.values())
 

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import re
 
-from entrypoint.inputs.parsers import Wrong, quoted
+from entrypoint.inputs.parsers import ParseError, quoted
 from entrypoint.models import XComName
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
 _KEY = re.compile(r"[\w.-]+")
 _RESERVED = ("scheduled__", "backfill__", "asset_triggered__", "dataset_triggered__")
-_MOST_XCOMS = 50
+_MAX_XCOMS = 50
 
 
 def dag_id(text: str) -> str:
     """Parse a DAG id by Airflow's rule for keys: letters, digits, `_`, `-`, `.`, at most 250 characters."""
     if not _KEY.fullmatch(text) or len(text) > 250 or not text.strip("."):
-        raise Wrong(
+        raise ParseError(
             f"{quoted(text)} cannot be a DAG id.",
             "Airflow allows letters, digits, dash, dot and underscore, 250 characters at the most.",
         )
@@ -34,9 +34,9 @@ def run_id(text: str) -> str:
     a path: current folder, and "all runs".
     """
     if reserved := next((prefix for prefix in _RESERVED if text.startswith(prefix)), None):
-        raise Wrong(f"{quoted(text)} begins with {reserved}, which Airflow reserves.", "Choose another prefix.")
+        raise ParseError(f"{quoted(text)} begins with {reserved}, which Airflow reserves.", "Choose another prefix.")
     if not _RUN_ID.fullmatch(text) or len(text) > 200 or ".." in text or text in (".", "~"):
-        raise Wrong(
+        raise ParseError(
             f"{quoted(text)} cannot be a run id.",
             "Use letters, digits and _ . ~ : + - only, without '..', 200 characters at the most; "
             "in a branch name replace the slashes.",
@@ -47,7 +47,7 @@ def run_id(text: str) -> str:
 def note(text: str) -> str:
     """Parse a note: Airflow stores 1000 characters at the most."""
     if len(text) > 1000:
-        raise Wrong(f"it has {len(text)} characters.", "Airflow stores 1000 at the most: shorten it.")
+        raise ParseError(f"it has {len(text)} characters.", "Airflow stores 1000 at the most: shorten it.")
     return text
 
 
@@ -57,10 +57,10 @@ def xcoms(text: str) -> tuple[XComName, ...]:
     for line in filter(None, (line.strip() for line in text.splitlines())):
         task_id, colon, key = line.partition(":")
         if not _KEY.fullmatch(task_id) or (colon and not key.strip()) or {task_id, key.strip()} & {".", ".."}:
-            raise Wrong(f"{quoted(line)} names no XCom.", "Write lines like extract or extract:row_count.")
+            raise ParseError(f"{quoted(line)} names no XCom.", "Write lines like extract or extract:row_count.")
         if line in found:
-            raise Wrong(f"{quoted(line)} is there twice.", "Remove one of the two lines.")
+            raise ParseError(f"{quoted(line)} is there twice.", "Remove one of the two lines.")
         found[line] = XComName(line, task_id, key.strip() or "return_value")
-    if len(found) > _MOST_XCOMS:
-        raise Wrong(f"it has {len(found)} lines.", f"At most {_MOST_XCOMS} XComs can be asked for.")
+    if len(found) > _MAX_XCOMS:
+        raise ParseError(f"it has {len(found)} lines.", f"At most {_MAX_XCOMS} XComs can be asked for.")
     return tuple(found.values())

@@ -22,11 +22,11 @@ _SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 _SHA = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
-LONGEST_WAIT = 35 * 86_400
+MAX_WAIT_SECONDS = 35 * 86_400
 """Seconds: GitHub ends every workflow run after 35 days, so a longer time is a slip of the pen."""
 
 
-class Wrong(ValueError):
+class ParseError(ValueError):
     """A value that cannot be used: the problem (a sentence) and the remedy (a sentence)."""
 
     def __init__(self, problem: str, remedy: str) -> None:
@@ -50,7 +50,7 @@ def boolean(text: str) -> bool:
         return True
     if text in FALSE:
         return False
-    raise Wrong(f"{quoted(text)} is not a boolean.", "Write true or false.")
+    raise ParseError(f"{quoted(text)} is not a boolean.", "Write true or false.")
 
 
 def choice(*allowed: str) -> Any:
@@ -59,7 +59,9 @@ def choice(*allowed: str) -> Any:
     def parse(text: str) -> str:
         if text in allowed:
             return text
-        raise Wrong(f"{quoted(text)} is not one of its values.", f"Write {', '.join(allowed[:-1])} or {allowed[-1]}.")
+        raise ParseError(
+            f"{quoted(text)} is not one of its values.", f"Write {', '.join(allowed[:-1])} or {allowed[-1]}."
+        )
 
     return parse
 
@@ -72,13 +74,15 @@ def duration(text: str) -> float:
         hours, minutes, rest = (int(part or 0) for part in match.groups())
         seconds = float(hours * 3600 + minutes * 60 + rest)
     else:
-        raise Wrong(f"{quoted(text)} is not a duration.", "Write seconds, or a form like 90s, 45m, 2h or 1h30m.")
-    if not 0 < seconds <= LONGEST_WAIT:
-        raise Wrong(f"{quoted(text)} is out of range.", "Write more than 0 seconds and 35 days (840h) at the most.")
+        raise ParseError(f"{quoted(text)} is not a duration.", "Write seconds, or a form like 90s, 45m, 2h or 1h30m.")
+    if not 0 < seconds <= MAX_WAIT_SECONDS:
+        raise ParseError(
+            f"{quoted(text)} is out of range.", "Write more than 0 seconds and 35 days (840h) at the most."
+        )
     return seconds
 
 
-def duration_or_none(text: str) -> float:
+def duration_or_zero(text: str) -> float:
     """Parse a duration that may be 0."""
     return 0.0 if re.fullmatch(r"0+s?", text, re.ASCII) else duration(text)
 
@@ -87,7 +91,9 @@ def interval(text: str) -> float:
     """Parse a duration of at least one second."""
     seconds = duration(text)
     if seconds < 1:
-        raise Wrong(f"{quoted(text)} is less than 1 second.", "Write 1 or more: each look costs Airflow some work.")
+        raise ParseError(
+            f"{quoted(text)} is less than 1 second.", "Write 1 or more: each look costs Airflow some work."
+        )
     return seconds
 
 
@@ -96,7 +102,7 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
-            raise Wrong(f"{quoted(text)} is not a whole number from {least} to {most}.", "Write one like 100.")
+            raise ParseError(f"{quoted(text)} is not a whole number from {least} to {most}.", "Write one like 100.")
         return int(text)
 
     return parse
@@ -105,7 +111,7 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 def commit(text: str) -> str:
     """Parse a whole commit SHA: a name or a part of one may mean another commit tomorrow."""
     if not _SHA.fullmatch(text):
-        raise Wrong(
+        raise ParseError(
             f"{quoted(text)} is not a whole commit SHA.",
             "Write all 40 hexadecimal digits, as ${{ github.sha }} has them; a branch, a tag or a short SHA will not do.",
         )
@@ -115,7 +121,7 @@ def commit(text: str) -> str:
 def environment(text: str) -> str:
     """Parse the name of a GitHub environment: 255 characters at the most, on one line; the run's note has room for those."""
     if not text.isprintable() or len(json.dumps(text, ensure_ascii=False)) > 257:
-        raise Wrong(
+        raise ParseError(
             f"{quoted(text)} cannot be an environment.",
             "Write a name on one line, 255 characters at the most; quotes and backslashes count twice.",
         )
@@ -129,27 +135,27 @@ def moment(text: str) -> datetime:
             date = datetime.fromisoformat(text.upper())
             date.astimezone(UTC)  # the first and the last day of the calendar may have no counterpart there
             return date
-    raise Wrong(
+    raise ParseError(
         f"{quoted(text)} is not an RFC 3339 date with an offset.",
         "Write a form like 2026-01-31T00:00:00Z or 2026-01-31T00:00:00+01:00.",
     )
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise Wrong(f"it contains {name}, which JSON does not know.", "Write a number, a string or null instead.")
+    raise ParseError(f"it contains {name}, which JSON does not know.", "Write a number, a string or null instead.")
 
 
 def _integer(digits: str) -> int:
     try:
         return int(digits)
     except ValueError:
-        raise Wrong(f"the number {digits[:20]}… is too long.", "Write it as a string.") from None
+        raise ParseError(f"the number {digits[:20]}… is too long.", "Write it as a string.") from None
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if not isfinite(number):
-        raise Wrong(f"the number {digits[:20]} is too large.", "Write it as a string.")
+        raise ParseError(f"the number {digits[:20]} is too large.", "Write it as a string.")
     return number
 
 
@@ -158,7 +164,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         names = [key for key, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise Wrong(f"the key {quoted(twice)} is there twice.", "Keep one of the two.")
+        raise ParseError(f"the key {quoted(twice)} is there twice.", "Keep one of the two.")
     return result
 
 
@@ -169,14 +175,14 @@ def json_object(text: str) -> dict[str, Any]:
             text, parse_constant=_no_constant, parse_int=_integer, parse_float=_finite, object_pairs_hook=_no_duplicates
         )
     except json.JSONDecodeError as error:
-        raise Wrong(
+        raise ParseError(
             f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
             'Write a JSON object like {"region": "APAC"}, with double quotes.',
         ) from None
     except RecursionError:
-        raise Wrong("it is nested too deeply.", "Flatten it.") from None
+        raise ParseError("it is nested too deeply.", "Flatten it.") from None
     if not isinstance(value, dict):
-        raise Wrong("it is JSON, but not an object.", 'Write a JSON object like {"region": "APAC"}.')
+        raise ParseError("it is JSON, but not an object.", 'Write a JSON object like {"region": "APAC"}.')
     return value
 
 
@@ -190,31 +196,31 @@ def file_text(text: str, workspace: Path) -> str:
     try:
         path = (workspace / text.replace("\0", "\N{REPLACEMENT CHARACTER}")).resolve()  # no path has a NUL in it
         if not path.is_relative_to(workspace.resolve()):
-            raise Wrong(
+            raise ParseError(
                 f"{quoted(text)} leads out of the workspace.", "Name a file of the checkout, by a relative path."
             )
         if not path.is_file():
-            raise Wrong(
+            raise ParseError(
                 f"there is no file {quoted(text)} in the workspace.",
                 "Check the path, and that actions/checkout runs before this step.",
             )
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise Wrong(f"the file {quoted(text)} is not UTF-8.", "Save it as UTF-8.") from None
+        raise ParseError(f"the file {quoted(text)} is not UTF-8.", "Save it as UTF-8.") from None
     except OSError as error:
-        raise Wrong(
+        raise ParseError(
             f"the file {quoted(text)} cannot be read: {error.strerror}.", "Check path and permissions."
         ) from None
     except RuntimeError:
-        raise Wrong(f"{quoted(text)} is a loop of links.", "Name a file of the checkout.") from None
+        raise ParseError(f"{quoted(text)} is a loop of links.", "Name a file of the checkout.") from None
 
 
 def header_token(text: str) -> str:
     """Parse a token that must fit into an HTTP header. The text is never quoted."""
     if text.lower().startswith("bearer "):
-        raise Wrong("it begins with the word Bearer.", "Give the token alone; the action adds that word.")
+        raise ParseError("it begins with the word Bearer.", "Give the token alone; the action adds that word.")
     if not re.fullmatch(r"[\x21-\x7e]+", text):
-        raise Wrong(
+        raise ParseError(
             "it contains blanks, line breaks or characters outside ASCII.",
             "Store the token again, alone and on one line; a typographic quote or dash may have got in.",
         )

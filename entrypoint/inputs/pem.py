@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.credentials import Secret, Tls
-from entrypoint.http.tls import context, own, trust
+from entrypoint.http.tls import add_ca, add_client_certificate, create_context
 from entrypoint.inputs import parsers as parse
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def read_tls(reader: Reader, workspace: Path) -> Tls:
     key = Secret(reader.read("client_key", partial(_private_key, workspace=workspace), ""))
     if certificate and key.reveal():
         try:
-            own(context(Tls(), present=False), certificate, key)
+            add_client_certificate(create_context(Tls(), present=False), certificate, key)
         except ssl.SSLError as error:
             if error.reason in _MISMATCHES:
                 reader.wrong(
@@ -50,9 +50,9 @@ def _authorities(text: str, workspace: Path) -> str:
     """Parse CAs, which OpenSSL must be able to read."""
     ca = _pem(text, workspace, _CERTIFICATE)
     try:
-        trust(context(Tls(), present=False), ca)
+        add_ca(create_context(Tls(), present=False), ca)
     except ssl.SSLError:
-        raise parse.Wrong("its certificate cannot be read.", "Is it complete? Give it as it was issued.") from None
+        raise parse.ParseError("its certificate cannot be read.", "Is it complete? Give it as it was issued.") from None
     return ca
 
 
@@ -60,7 +60,7 @@ def _private_key(text: str, workspace: Path) -> str:
     """Parse a private key without a passphrase."""
     key = _pem(text, workspace, _KEY)
     if "ENCRYPTED" in key:
-        raise parse.Wrong("it is encrypted.", "Store the key without a passphrase, as a secret.")
+        raise parse.ParseError("it is encrypted.", "Store the key without a passphrase, as a secret.")
     return key
 
 
@@ -68,25 +68,25 @@ def _pem(text: str, workspace: Path, blocks: str) -> str:
     """Parse PEM text, or the path of a PEM file below the workspace, into its blocks alone."""
     if "-----BEGIN" not in text:
         if "\n" in text or len(text) > 400:  # no path, and maybe a secret
-            raise parse.Wrong(
+            raise parse.ParseError(
                 "it is neither PEM text nor a path.", "Give the text from -----BEGIN on, or a file's path."
             )
         try:
             text = parse.file_text(text, workspace)
-        except parse.Wrong:
+        except parse.ParseError:
             if blocks != _KEY:
                 raise
-            raise parse.Wrong(
+            raise parse.ParseError(
                 "it is neither PEM text nor the path of a file that can be read.",
                 "Give the text from -----BEGIN on, or the path of a file of the checkout.",
             ) from None
     what = "private key" if blocks == _KEY else "certificate"
     found = re.findall(blocks, text, re.DOTALL)
     if not found:
-        raise parse.Wrong(
+        raise parse.ParseError(
             f"it contains no PEM {what}.", "Give the text from -----BEGIN to -----END, line breaks included."
         )
     try:
         return "\n".join(found).encode("ascii").decode() + "\n"
     except UnicodeEncodeError:
-        raise parse.Wrong(f"its PEM {what} has characters outside ASCII.", "Give it as it was issued.") from None
+        raise parse.ParseError(f"its PEM {what} has characters outside ASCII.", "Give it as it was issued.") from None

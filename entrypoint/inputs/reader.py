@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from entrypoint.errors import Mistake
+from entrypoint.errors import InputError
 from entrypoint.inputs import parsers as parse
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class Reader:
 
     def __init__(self, inputs: Mapping[str, str]) -> None:
         self._inputs = {name: text.strip() for name, text in inputs.items()}
-        self.mistakes: list[Mistake] = []
+        self.mistakes: list[InputError] = []
 
     def given(self, name: str) -> bool:
         """Whether the input is there and not empty."""
@@ -30,7 +30,7 @@ class Reader:
             return default
         try:
             return parser(self._inputs[name])
-        except parse.Wrong as wrong:
+        except parse.ParseError as wrong:
             self.wrong(name, wrong.problem, wrong.remedy)
             return default
 
@@ -52,6 +52,6 @@ class Reader:
 
     def wrong(self, name: str, problem: str, remedy: str) -> None:
         """Note a mistake, once if it is found by two ways."""
-        mistake = Mistake(name, problem, remedy)
+        mistake = InputError(name, problem, remedy)
         if mistake not in self.mistakes:
             self.mistakes.append(mistake)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from entrypoint.credentials import Access
     from entrypoint.models import IfPaused, IfRunExists, Logs, ReportTo, XComName
 
-NAMES = (
+INPUT_NAMES = (
     "airflow_url", "ca_certificate", "client_certificate", "client_key", "headers",
     "token", "username", "password", "client_id", "client_secret", "token_url", "scope", "oidc_audience", "mwaa_environment",
     "dag_id", "conf", "conf_file", "run_id", "logical_date", "data_interval_start", "data_interval_end", "run_after",
@@ -37,22 +37,22 @@ NAMES = (
 )  # fmt: skip
 """Every input of `action.yml`, in its order. A test holds the two together."""
 
-SECRETS = ("token", "password", "client_secret", "client_key", "github_token")
-"""The inputs that must never be seen. Of `headers`, see `access.values_of`."""
+SECRET_INPUTS = ("token", "password", "client_secret", "client_key", "github_token")
+"""The inputs that must never be seen. Of `headers`, see `access.header_values`."""
 
-CREDENTIALS = ("token", "username", "password", "client_id", "client_secret", "client_key", "headers")
+CREDENTIAL_INPUTS = ("token", "username", "password", "client_id", "client_secret", "client_key", "headers")
 """What a credential consists of; the post stage reads them from the inputs once more, or has none."""
 
-FOR_POST = (
+POST_STAGE_INPUTS = (
     "airflow_url", "ca_certificate", "client_certificate", "token_url", "scope", "oidc_audience", "mwaa_environment",
     "dag_id", "on_cancel", "summary",
 )  # fmt: skip
 """What else the post stage needs. None of it is secret, so it is kept."""
 
-_LARGEST = 60_000
+_MAX_SAVED_CHARS = 60_000
 """Characters of a file that is kept."""
 
-_REQUEST = (
+_RUN_INPUTS = (
     "conf", "conf_file", "logical_date", "data_interval_start", "data_interval_end", "run_after", "partition_key", "note",
 )  # fmt: skip
 
@@ -122,7 +122,7 @@ def parse_settings(
         timeout=reader.read("timeout", parse.duration, 3600.0),
         start_timeout=reader.read("start_timeout", parse.duration, inf),
         poll_interval=reader.optional("poll_interval", parse.interval),
-        wait_for_dag=reader.read("wait_for_dag", parse.duration_or_none, 0.0),
+        wait_for_dag=reader.read("wait_for_dag", parse.duration_or_zero, 0.0),
         expect_commit=reader.optional("expect_commit", parse.commit),
         report_to=reader.read("report_to", parse.choice("none", "commit-status", "deployment"), "none"),
         environment=reader.optional("environment", parse.environment),
@@ -149,16 +149,16 @@ def parse_settings(
     return settings
 
 
-def for_post(inputs: Mapping[str, str], settings: Settings) -> dict[str, str]:
+def post_stage_inputs(inputs: Mapping[str, str], settings: Settings) -> dict[str, str]:
     """Return inputs from which the post stage knows what it needs, but for secrets: files may be gone by then.
 
     What is no path is left to the inputs, and so is a file that is too large: a variable may have 128 KiB on Linux.
     """
-    kept = {name: inputs.get(name, "") for name in FOR_POST}
+    kept = {name: inputs.get(name, "") for name in POST_STAGE_INPUTS}
     tls = settings.access.tls
     for name, text in (("ca_certificate", tls.ca), ("client_certificate", tls.certificate)):
         is_path = kept[name] and "-----BEGIN" not in kept[name]
-        kept[name] = text if is_path and len(text) <= _LARGEST else ""
+        kept[name] = text if is_path and len(text) <= _MAX_SAVED_CHARS else ""
     if inputs.get("oidc_audience"):
         kept["client_id"] = inputs.get("client_id", "")
     return {name: text for name, text in kept.items() if text}
@@ -176,7 +176,7 @@ def _matrix(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise parse.Wrong("it is not JSON.", "Leave it out: GitHub fills it in.") from None
+        raise parse.ParseError("it is not JSON.", "Leave it out: GitHub fills it in.") from None
 
 
 def _check_interval(reader: Reader, settings: Settings) -> None:
@@ -192,7 +192,7 @@ def _check_only_waiting(reader: Reader, settings: Settings) -> None:
     """With `trigger: false` nothing is asked for, so what would be asked for is a misunderstanding."""
     if not reader.given("run_id"):
         reader.wrong("run_id", "it is empty, but trigger is false.", "Name the DAG run to wait for.")
-    for name in _REQUEST:
+    for name in _RUN_INPUTS:
         if reader.given(name):
             reader.wrong(name, "it is given, but trigger is false.", "Remove it: only a run that is made takes it.")
     if settings.wait_for_dag:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from entrypoint.inputs.parsers import Wrong
+from entrypoint.inputs.parsers import ParseError
 
 _HOST = re.compile(r"(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?", re.ASCII)
 _URL_TAIL = re.compile(r"(?:/home|/api/v[12]|/)+\Z")
@@ -18,7 +18,7 @@ def _split_url(text: str, example: str) -> SplitResult:
         parts = urlsplit(text)
         parts.port  # noqa: B018 - the property is what checks the port
     except ValueError:
-        raise Wrong("it is not a URL.", f"Write one like {example}.") from None
+        raise ParseError("it is not a URL.", f"Write one like {example}.") from None
     return parts
 
 
@@ -26,11 +26,11 @@ def base_url(text: str) -> str:
     """Parse the base URL of the Airflow UI: `/home`, `/api/v1`, `/api/v2` and slashes at its end are cut."""
     parts = _checked(text, ("http", "https"), "https://airflow.example.com")
     if parts.query or parts.fragment:
-        raise Wrong("it has a query or a fragment.", "Give the base URL only, up to the path prefix.")
+        raise ParseError("it has a query or a fragment.", "Give the base URL only, up to the path prefix.")
     return urlunsplit((parts.scheme, parts.netloc, _URL_TAIL.sub("", parts.path), "", ""))
 
 
-def canonical(url: str) -> str:
+def canonical_url(url: str) -> str:
     """Return a base URL so that two of one place are equal: capitals in the host, a usual port and slashes at the end go.
 
     Raises:
@@ -47,10 +47,10 @@ def canonical(url: str) -> str:
 def token_url(text: str) -> str:
     """Parse the URL of a token endpoint: https only, since it is sent a secret."""
     if text.lower().startswith("http:"):
-        raise Wrong("it is not https.", "A client secret is never sent in clear: give the https address.")
+        raise ParseError("it is not https.", "A client secret is never sent in clear: give the https address.")
     parts = _checked(text, ("https",), "https://login.example.com/oauth2/token")
     if parts.query or parts.fragment:
-        raise Wrong("it has a query or a fragment.", "Give the address alone.")
+        raise ParseError("it has a query or a fragment.", "Give the address alone.")
     return text
 
 
@@ -58,13 +58,13 @@ def _checked(text: str, schemes: tuple[str, ...], example: str) -> SplitResult:
     """Return the parts of a URL that leads to a host, and holds no user."""
     parts = _split_url(text, example)
     if parts.username is not None or parts.password is not None:
-        raise Wrong("it contains a user name or password.", "Use the inputs for credentials instead.")
+        raise ParseError("it contains a user name or password.", "Use the inputs for credentials instead.")
     if parts.scheme not in schemes or not parts.hostname:
-        raise Wrong(f"it is not an {' or '.join(schemes)} URL.", f"Write one like {example}.")
+        raise ParseError(f"it is not an {' or '.join(schemes)} URL.", f"Write one like {example}.")
     if not re.fullmatch(r"[\x21-\x7e]+", text) or "\\" in text:
-        raise Wrong("it contains a blank or a character that URLs do not allow.", "Percent-encode or remove it.")
+        raise ParseError("it contains a blank or a character that URLs do not allow.", "Percent-encode or remove it.")
     if not _is_host(parts.hostname, bracketed="[" in parts.netloc):
-        raise Wrong("what follows the // is not a host name.", f"Write one like {example}.")
+        raise ParseError("what follows the // is not a host name.", f"Write one like {example}.")
     return parts
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrypoint.report.wording import words
+from entrypoint.report.wording import outcome_message
 from entrypoint.runners.checkout import has_line, locate
 from entrypoint.text import shortened
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from entrypoint.errors import Frame, Raised
+    from entrypoint.errors import ExceptionInfo, StackFrame
     from entrypoint.models import Outcome
     from entrypoint.runners.base import Level, Runner
 
-ON_CODE = 6
-_LONGEST = 2_000
-_LONGEST_KIND = 100
-_MOST_FRAMES = 50
+MAX_CODE_ANNOTATIONS = 6
+_MAX_CHARS = 2_000
+_MAX_KIND_CHARS = 100
+_MAX_FRAMES = 50
 """Of each exception the innermost frames are looked at."""
 
 
 def annotate(outcome: Outcome, runner: Runner) -> None:
     """Print the verdict: an error unless the step passes, a warning if it passes with failed tasks, else a notice."""
-    said = words(outcome)
+    said = outcome_message(outcome)
     text = "\n".join([*said.reasons, said.detail])
     remedy = "".join(f"\n{line}" for line in (said.hint, outcome.run_url and f"DAG run: {outcome.run_url}") if line)
     good = outcome.passes or (outcome.post and outcome.stopped in ("yes", "nothing", "left"))
@@ -38,7 +38,7 @@ def annotate(outcome: Outcome, runner: Runner) -> None:
 
 
 def annotate_code(outcome: Outcome, workspace: Path, runner: Runner) -> None:
-    """Print an annotation on each line of the workspace that raised, or led to, an exception; ON_CODE at the most.
+    """Print an annotation on each line of the workspace that raised, or led to, an exception; MAX_CODE_ANNOTATIONS at the most.
 
     First where each failure was raised, then where what it was caused by was.
     """
@@ -48,20 +48,20 @@ def annotate_code(outcome: Outcome, workspace: Path, runner: Runner) -> None:
     files = locate({frame.filename for _, chain in chains for raised in chain for frame in raised.frames}, workspace)
     marked: set[tuple[str, int]] = set()
     for title, raised in _in_turns(chains):
-        if len(marked) == ON_CODE:
+        if len(marked) == MAX_CODE_ANNOTATIONS:
             return
-        place = _place(raised.frames[-_MOST_FRAMES:], files, workspace)
+        place = _place(raised.frames[-_MAX_FRAMES:], files, workspace)
         if place is None or place in marked:
             continue
         marked.add(place)
         level: Level = "warning" if outcome.passes else "error"
         where = f"\nDAG run: {outcome.run_url}" if outcome.run_url else ""
-        message = shortened(str(raised), _LONGEST)
-        heading = f"{title}: {shortened(raised.kind, _LONGEST_KIND)}"
+        message = shortened(str(raised), _MAX_CHARS)
+        heading = f"{title}: {shortened(raised.kind, _MAX_KIND_CHARS)}"
         runner.annotate(level, heading, message, ending=where, file=place[0], line=place[1])
 
 
-def _in_turns(chains: list[tuple[str, tuple[Raised, ...]]]) -> Iterable[tuple[str, Raised]]:
+def _in_turns(chains: list[tuple[str, tuple[ExceptionInfo, ...]]]) -> Iterable[tuple[str, ExceptionInfo]]:
     """Yield the first exception of each chain, then the second of each, and so on."""
     for turn in range(max((len(chain) for _, chain in chains), default=0)):
         for title, chain in chains:
@@ -69,7 +69,7 @@ def _in_turns(chains: list[tuple[str, tuple[Raised, ...]]]) -> Iterable[tuple[st
                 yield title, chain[turn]
 
 
-def _place(frames: tuple[Frame, ...], files: dict[str, str], workspace: Path) -> tuple[str, int] | None:
+def _place(frames: tuple[StackFrame, ...], files: dict[str, str], workspace: Path) -> tuple[str, int] | None:
     """Return file and line of the innermost frame that lies in the workspace."""
     for frame in reversed(frames):
         path = files.get(frame.filename)

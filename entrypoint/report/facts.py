@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrypoint.report.timestamps import written
-from entrypoint.report.wording import origin, reported
-from entrypoint.text import took
+from entrypoint.report.timestamps import format_time
+from entrypoint.report.wording import origin, report_line
+from entrypoint.text import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,12 +32,12 @@ def facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
     if context is not None and context.sha:
         rows.append(("Commit", context.sha[:12]))
     if outcome.report is not None:
-        rows.append(("Reported as", reported(outcome.report)))
+        rows.append(("Reported as", report_line(outcome.report)))
     rows += _about(run)
     if outcome.airflow_version:
         rows.append(("Airflow", outcome.airflow_version))
-    if outcome.ridden_out:
-        rows.append(("Failed requests ridden out", str(outcome.ridden_out)))
+    if outcome.retries:
+        rows.append(("Failed requests ridden out", str(outcome.retries)))
     return rows
 
 
@@ -46,8 +46,8 @@ def _about(run: DagRun | None) -> Iterator[tuple[str, str]]:
     if run is None:
         return
     if run.start_date is not None:
-        yield "Started", f"{written(run.start_date)} UTC"
+        yield "Started", f"{format_time(run.start_date)} UTC"
     if run.duration is not None:
-        yield "Took", took(run.duration)
+        yield "Took", format_duration(run.duration)
     if run.bundle_version:
         yield "Bundle version", run.bundle_version

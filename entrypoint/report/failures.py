@@ -7,34 +7,34 @@ from typing import TYPE_CHECKING
 from entrypoint.masking import masked
 from entrypoint.report.markdown import block, code, folded, link, prose
 from entrypoint.report.tables import names
-from entrypoint.report.wording import REASONS
-from entrypoint.text import shortened, took, tries
+from entrypoint.report.wording import MAX_FAILURES_LISTED
+from entrypoint.text import format_duration, shortened, try_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from entrypoint.models import Failure, Outcome
-    from entrypoint.report.wording import Words
+    from entrypoint.report.wording import Message
 
-_LONGEST_CAUSE = 4_000
-_LONGEST_LOG = 30_000
+_MAX_CAUSE_CHARS = 4_000
+_MAX_LOG_CHARS = 30_000
 """Characters of one exception chain and of one log: there may be twenty of them in a summary of 1 MiB."""
-_LONGEST_NAMES = 200_000
-_LONGEST_EVIDENCE = 2_000
+_MAX_NAMES_CHARS = 200_000
+_MAX_EVIDENCE_CHARS = 2_000
 
 
-def reasons(outcome: Outcome, said: Words) -> Iterator[str]:
+def reasons(outcome: Outcome, said: Message) -> Iterator[str]:
     """Yield why it ended like this, for the first screen."""
     if outcome.error is not None:
         return
     for blocker in outcome.blockers:
         where = f" {link('See it in Airflow.', blocker.url)}" if blocker.url else ""
-        yield f"⏸️ **{prose(blocker.title)}.** {prose(shortened(blocker.detail, _LONGEST_EVIDENCE))}{where}"
+        yield f"⏸️ **{prose(blocker.title)}.** {prose(shortened(blocker.detail, _MAX_EVIDENCE_CHARS))}{where}"
     if not (outcome.blockers or outcome.failures):
         yield from (prose(line) for line in said.reasons)
-    for failure in outcome.failures[:REASONS]:
+    for failure in outcome.failures[:MAX_FAILURES_LISTED]:
         yield f"{_name(failure)}:\n\n{block(_cause(failure))}"
-    rest = len(outcome.failed_tasks) - REASONS
+    rest = len(outcome.failed_tasks) - MAX_FAILURES_LISTED
     if outcome.failures and rest > 0:
         yield f"{rest} more failed: see below."
 
@@ -44,16 +44,20 @@ def failed_tasks(outcome: Outcome) -> Iterator[str]:
     if not outcome.failed_tasks:
         return
     count = len(outcome.failed_tasks)
-    if count <= REASONS and len(outcome.failures) == count and not any(failure.log for failure in outcome.failures):
+    if (
+        count <= MAX_FAILURES_LISTED
+        and len(outcome.failures) == count
+        and not any(failure.log for failure in outcome.failures)
+    ):
         return
-    all_names = shortened(", ".join(names(outcome.failed_tasks)), _LONGEST_NAMES)
+    all_names = shortened(", ".join(names(outcome.failed_tasks)), _MAX_NAMES_CHARS)
     yield f"### Failed: {count} of {outcome.task_count} task instances"
-    if count > REASONS:
+    if count > MAX_FAILURES_LISTED:
         yield code(all_names)
     if all_names.endswith("…"):
         yield "There are more; the output failed_tasks has all of them."
     for place, failure in enumerate(outcome.failures):
-        if place >= REASONS:
+        if place >= MAX_FAILURES_LISTED:
             yield f"{_name(failure)}:\n\n{block(_cause(failure))}"
         if failure.log:
             yield folded(_log_title(failure), block(_tail(failure)))
@@ -63,16 +67,16 @@ def failed_tasks(outcome: Outcome) -> Iterator[str]:
 
 def _name(failure: Failure) -> str:
     task = failure.task
-    after = f" after {took(task.duration)}" if task.duration else ""
-    return f"❌ {link(code(task.name), task.url)} failed{after}{tries(task)}"
+    after = f" after {format_duration(task.duration)}" if task.duration else ""
+    return f"❌ {link(code(task.name), task.url)} failed{after}{try_label(task)}"
 
 
 def _cause(failure: Failure) -> str:
     """Write the exception with the place where it was raised, then what caused it; or the cause in a line."""
     if not failure.raised:
-        return shortened(failure.cause, _LONGEST_CAUSE)
+        return shortened(failure.cause, _MAX_CAUSE_CHARS)
     parts = []
-    room = _LONGEST_CAUSE // len(failure.raised)
+    room = _MAX_CAUSE_CHARS // len(failure.raised)
     for raised in failure.raised:
         place = raised.frames[-1] if raised.frames else None
         where = f"{place.filename}, line {place.line}, in {place.function}" if place else ""
@@ -81,13 +85,17 @@ def _cause(failure: Failure) -> str:
 
 
 def _log_title(failure: Failure) -> str:
-    before = f", the last {len(failure.log)} of {failure.left_out + len(failure.log)} lines" if failure.left_out else ""
-    return f"Log of {failure.task.name}{tries(failure.task)}{before}"
+    before = (
+        f", the last {len(failure.log)} of {failure.lines_omitted + len(failure.log)} lines"
+        if failure.lines_omitted
+        else ""
+    )
+    return f"Log of {failure.task.name}{try_label(failure.task)}{before}"
 
 
 def _tail(failure: Failure) -> str:
     text = masked("\n".join(failure.log))
-    if len(text) <= _LONGEST_LOG:
+    if len(text) <= _MAX_LOG_CHARS:
         return text
-    tail = text[-_LONGEST_LOG:]
+    tail = text[-_MAX_LOG_CHARS:]
     return f"(cut: the beginning is left out here)\n{tail[tail.find(chr(10)) + 1 :]}"

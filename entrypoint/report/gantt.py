@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from entrypoint.masking import masked
-from entrypoint.report.timestamps import in_utc, written
+from entrypoint.report.timestamps import format_time, in_utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from entrypoint.models import TaskInstance
 
-MOST_BARS = 60
+MAX_BARS = 60
 """More are not readable."""
 _NOT_IN_NAMES = re.compile(r"[^\w .()\[\]/-]+")
-_LONGEST_NAME = 48
-_SHORTEST = timedelta(milliseconds=1)
-_SIGN = {"failed": "✗", "success": "✓"}
+_MAX_NAME_CHARS = 48
+_MIN_BAR_SECONDS = timedelta(milliseconds=1)
+_BAR_STYLES = {"failed": "✗", "success": "✓"}
 """Before each name: colour must not be the only carrier, and a name must not be one of Mermaid's words."""
 
 
@@ -40,7 +40,7 @@ class _Bar:
 def gantt(tasks: Iterable[TaskInstance], until: datetime | None = None) -> str:
     """Return a Mermaid fence with a bar for each task instance that started; empty if there are fewer than two.
 
-    With more than MOST_BARS the instances of a mapped task become one bar; of what is still too many, failed ones and the
+    With more than MAX_BARS the instances of a mapped task become one bar; of what is still too many, failed ones and the
     longest are shown.
 
     Args:
@@ -50,9 +50,9 @@ def gantt(tasks: Iterable[TaskInstance], until: datetime | None = None) -> str:
     started = [task for task in tasks if task.start_date is not None and task.state != "upstream_failed"]
     if len(started) < 2:
         return ""
-    bars = _bars(started, until, merge=len(started) > MOST_BARS)
-    if len(bars) > MOST_BARS:
-        bars = sorted(bars, key=lambda bar: (bar.state != "failed", bar.start - bar.end))[:MOST_BARS]
+    bars = _bars(started, until, merge=len(started) > MAX_BARS)
+    if len(bars) > MAX_BARS:
+        bars = sorted(bars, key=lambda bar: (bar.state != "failed", bar.start - bar.end))[:MAX_BARS]
     lines = [_line(bar) for bar in sorted(bars, key=lambda bar: (bar.start, bar.name))]
     head = ("```mermaid", "gantt", "    dateFormat YYYY-MM-DD HH:mm:ss.SSS", "    axisFormat %H:%M:%S")
     return "\n".join([*head, *lines, "```"])
@@ -77,6 +77,8 @@ def _bars(tasks: list[TaskInstance], until: datetime | None, *, merge: bool) -> 
 
 def _line(bar: _Bar) -> str:
     status = {"failed": "crit, ", "success": "done, "}.get(bar.state, "active, ")
-    name = _NOT_IN_NAMES.sub("_", masked(bar.name))[:_LONGEST_NAME]
-    start, end = (written(moment, "milliseconds") for moment in (bar.start, max(bar.end, bar.start + _SHORTEST)))
-    return f"    {_SIGN.get(bar.state, '…')} {name} :{status}{start}, {end}"
+    name = _NOT_IN_NAMES.sub("_", masked(bar.name))[:_MAX_NAME_CHARS]
+    start, end = (
+        format_time(moment, "milliseconds") for moment in (bar.start, max(bar.end, bar.start + _MIN_BAR_SECONDS))
+    )
+    return f"    {_BAR_STYLES.get(bar.state, '…')} {name} :{status}{start}, {end}"

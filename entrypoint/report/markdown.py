@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from entrypoint.masking import masked
-from entrypoint.runners.sanitize import CONTROL, harmless
+from entrypoint.runners.sanitize import CONTROL, one_safe_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ def code(text: str) -> str:
 
 def block(text: str) -> str:
     """Return the text as a fenced block, without escape sequences and control characters."""
-    lines = [harmless(line) for line in text.rstrip().split("\n")]
+    lines = [one_safe_line(line) for line in text.rstrip().split("\n")]
     # Measured on what is shown: backticks may come together where an escape sequence was between them.
     fence = "`" * max(3, _longest("\n".join(lines)) + 1)
     return "\n".join([f"{fence}text", *lines, fence])
@@ -48,17 +48,17 @@ def folded(title: str, markdown: str) -> str:
 
 def fit(blocks: Iterable[str], limit: int) -> str:
     """Join blocks of Markdown, as many as fit into `limit` bytes; those that do not are left out whole, and counted."""
-    taken, size, left_out = [], 0, 0
+    taken, size, lines_omitted = [], 0, 0
     for one in blocks:
         needed = len(one.encode(errors="backslashreplace")) + 2
         if size + needed <= limit:
             taken.append(one)
             size += needed
         else:
-            left_out += 1
-    if left_out:
+            lines_omitted += 1
+    if lines_omitted:
         taken.append(
-            f"{left_out} more parts (logs, tables) are left out: GitHub shows 1 MiB at the most. Airflow has them all."
+            f"{lines_omitted} more parts (logs, tables) are left out: GitHub shows 1 MiB at the most. Airflow has them all."
         )
     return "\n\n".join(taken) + "\n"
 

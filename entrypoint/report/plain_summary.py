@@ -6,10 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.report.facts import facts
-from entrypoint.report.sections import each
-from entrypoint.report.tables import by_state, counted, left_out, names, state_in_words
-from entrypoint.report.wording import words
-from entrypoint.text import took
+from entrypoint.report.sections import build_sections
+from entrypoint.report.tables import by_state, counted, names, omitted_line, state_in_words
+from entrypoint.report.wording import outcome_message
+from entrypoint.text import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from entrypoint.models import Outcome
     from entrypoint.runners.base import Context
 
-_ROWS = 100
+_MAX_ROWS = 100
 """Task instances that are listed, the failed ones first: a log has no folds."""
-_WIDTH = 60
+_MAX_NAME_WIDTH = 60
 """Characters of a name up to which the columns stay straight."""
 
 
-def text(outcome: Outcome, context: Context | None) -> str:
+def plain_summary(outcome: Outcome, context: Context | None) -> str:
     """Return the job summary as text."""
     return "\n".join(_lines(outcome, context))
 
@@ -36,11 +36,11 @@ def _lines(outcome: Outcome, context: Context | None) -> Iterator[str]:
         "The table of tasks": _tasks,
         "What was left out": _turned_off,
     }
-    return each((what, partial(make, outcome)) for what, make in parts.items())
+    return build_sections((what, partial(make, outcome)) for what, make in parts.items())
 
 
 def _reason(outcome: Outcome) -> Iterator[str]:
-    said = words(outcome)
+    said = outcome_message(outcome)
     heading = f"{said.title}: {outcome.run.dag_id}" if outcome.run else said.title
     yield from (heading, "=" * len(heading))
     yield from said.reasons
@@ -62,8 +62,8 @@ def _facts(outcome: Outcome, context: Context | None) -> Iterator[str]:
 
 
 def _turned_off(outcome: Outcome) -> Iterator[str]:
-    if outcome.turned_off:
-        yield from ("", *outcome.turned_off)
+    if outcome.disabled_features:
+        yield from ("", *outcome.disabled_features)
 
 
 def _tasks(outcome: Outcome) -> Iterator[str]:
@@ -72,12 +72,12 @@ def _tasks(outcome: Outcome) -> Iterator[str]:
         return
     yield ""
     yield counted(tasks, outcome.unread, outcome.unread_succeeded)
-    shown = by_state(tasks)[:_ROWS]
-    width = min(max(len(task.name) for task in shown), _WIDTH)
+    shown = by_state(tasks)[:_MAX_ROWS]
+    width = min(max(len(task.name) for task in shown), _MAX_NAME_WIDTH)
     for task in shown:
         tries = f"try {task.try_number}" if task.try_number > 1 else ""
-        yield f"  {task.name:<{width}}  {state_in_words(task):<10}  {took(task.duration or None):>10}  {tries}".rstrip()
-    if len(outcome.failed_tasks) > _ROWS:
+        yield f"  {task.name:<{width}}  {state_in_words(task):<10}  {format_duration(task.duration or None):>10}  {tries}".rstrip()
+    if len(outcome.failed_tasks) > _MAX_ROWS:
         yield f"All that failed: {', '.join(names(outcome.failed_tasks))}"
     if outcome.task_count > len(shown):
-        yield f"  {left_out(outcome.task_count - len(shown))}"
+        yield f"  {omitted_line(outcome.task_count - len(shown))}"

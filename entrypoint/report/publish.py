@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.report.annotations import annotate, annotate_code
-from entrypoint.report.plain_summary import text
-from entrypoint.report.sections import broken
+from entrypoint.report.plain_summary import plain_summary
+from entrypoint.report.sections import broken_section
 from entrypoint.report.summary import summary
 
 if TYPE_CHECKING:
@@ -24,25 +24,23 @@ if TYPE_CHECKING:
 def publish(outcome: Outcome, context: Context | None, runner: Runner, *, write_summary: bool) -> None:
     """Tell people what the gate decided."""
     if context is not None:
-        _guarded("A failure on its line of code", runner, partial(annotate_code, outcome, context.workspace, runner))
-    if not _guarded("The reason", runner, partial(annotate, outcome, runner)):
+        _guard("A failure on its line of code", runner, partial(annotate_code, outcome, context.workspace, runner))
+    if not _guard("The reason", runner, partial(annotate, outcome, runner)):
         level: Level = "notice" if outcome.passes else "error"
-        _guarded(
-            "The result", runner, lambda: runner.annotate(level, f"Result: {outcome.result}", outcome.run_url or "")
-        )
+        _guard("The result", runner, lambda: runner.annotate(level, f"Result: {outcome.result}", outcome.run_url or ""))
     if write_summary:
-        make = summary if runner.markdown else text
-        _guarded("The job summary", runner, lambda: runner.append_summary(make(outcome, context)))
+        make = summary if runner.markdown else plain_summary
+        _guard("The job summary", runner, lambda: runner.append_summary(make(outcome, context)))
 
 
-def _guarded(what: str, runner: Runner, tell: Callable[[], None]) -> bool:
+def _guard(what: str, runner: Runner, tell: Callable[[], None]) -> bool:
     """Tell it, and return whether that went well; if not, say so, and with debugging on where it broke."""
     try:
         tell()
     except OSError:
         return False  # of the workspace or the streams: whatever they hold or lack
     except Exception as error:  # noqa: BLE001 - the last line of defence: the verdict does not depend on it
-        runner.say(broken(what, error))
+        runner.say(broken_section(what, error))
         for line in "".join(traceback.format_exception(error)).splitlines():
             runner.debug(line)
         return False

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrypoint.errors import fault_of_ours
+from entrypoint.errors import internal_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-def each(parts: Iterable[tuple[str, Callable[[], Iterable[str]]]], show: Callable[[str], str] = str) -> Iterator[str]:
+def build_sections(
+    parts: Iterable[tuple[str, Callable[[], Iterable[str]]]], show: Callable[[str], str] = str
+) -> Iterator[str]:
     """Yield what each part gives, as far as it gives anything.
 
     Args:
@@ -21,10 +23,10 @@ def each(parts: Iterable[tuple[str, Callable[[], Iterable[str]]]], show: Callabl
         try:
             yield from make()
         except Exception as error:  # noqa: BLE001 - whatever it is, what the gate decided is told
-            yield show(broken(what, error))
+            yield show(broken_section(what, error))
 
 
-def broken(what: str, error: Exception) -> str:
-    """Say that something cannot be shown, and where our fault is; as of `fault_of_ours` without the exception's own text."""
-    fault = fault_of_ours(error)
+def broken_section(what: str, error: Exception) -> str:
+    """Say that something cannot be shown, and where our fault is; as of `internal_error` without the exception's own text."""
+    fault = internal_error(error)
     return f"{what} cannot be shown ({fault.detail.rstrip('.')}). This is a fault of the action: please report it."

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from entrypoint.report.facts import NAMES, facts
 from entrypoint.report.failures import failed_tasks, reasons
-from entrypoint.report.gantt import MOST_BARS, gantt
+from entrypoint.report.gantt import MAX_BARS, gantt
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
-from entrypoint.report.sections import each
+from entrypoint.report.sections import build_sections
 from entrypoint.report.tables import task_table
 from entrypoint.report.timestamps import later
-from entrypoint.report.wording import words
-from entrypoint.runners.github import SUMMARY_LIMIT
+from entrypoint.report.wording import outcome_message
+from entrypoint.runners.github import MAX_SUMMARY_BYTES
 from entrypoint.text import shortened
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from entrypoint.models import Outcome
     from entrypoint.runners.base import Context
 
-_SIGN = {"success": "✅", "triggered": "🚀", "failed": "❌", "timeout": "⏳", "cancelled": "🛑", "error": "❌"}
-_LONGEST_DETAIL = 20_000
-_RESERVE = 1_000
+_RESULT_SIGNS = {"success": "✅", "triggered": "🚀", "failed": "❌", "timeout": "⏳", "cancelled": "🛑", "error": "❌"}
+_MAX_DETAIL_CHARS = 20_000
+_RESERVED_BYTES = 1_000
 """Bytes of the limit that are not used: for the sentence that says what was left out, and GitHub's own counting."""
 
 
 def summary(outcome: Outcome, context: Context | None) -> str:
     """Return the job summary in Markdown, below GitHub's limit whatever comes."""
-    return fit(_blocks(outcome, context), SUMMARY_LIMIT - _RESERVE)
+    return fit(_blocks(outcome, context), MAX_SUMMARY_BYTES - _RESERVED_BYTES)
 
 
 def _blocks(outcome: Outcome, context: Context | None) -> Iterator[str]:
@@ -49,24 +49,24 @@ def _blocks(outcome: Outcome, context: Context | None) -> Iterator[str]:
         "The table of tasks": _tasks,
         "What was left out": _turned_off,
     }
-    return each(((what, partial(make, outcome)) for what, make in parts.items()), prose)
+    return build_sections(((what, partial(make, outcome)) for what, make in parts.items()), prose)
 
 
 def _heading(outcome: Outcome) -> Iterator[str]:
     subject = f": {code(outcome.run.dag_id)}" if outcome.run else ""
-    sign = "⚠️" if outcome.passes and outcome.failed_tasks else _SIGN[outcome.result]
-    yield f"## {sign} {words(outcome).title}{subject}"
+    sign = "⚠️" if outcome.passes and outcome.failed_tasks else _RESULT_SIGNS[outcome.result]
+    yield f"## {sign} {outcome_message(outcome).title}{subject}"
 
 
 def _reason(outcome: Outcome) -> Iterator[str]:
-    said = words(outcome)
+    said = outcome_message(outcome)
     yield from reasons(outcome, said)
-    detail = shortened(said.detail, _LONGEST_DETAIL)
+    detail = shortened(said.detail, _MAX_DETAIL_CHARS)
     yield block(detail) if outcome.error else prose(detail)
 
 
 def _next(outcome: Outcome) -> Iterator[str]:
-    if hint := words(outcome).hint:
+    if hint := outcome_message(outcome).hint:
         yield f"**What to do next:** {prose(hint)}"
 
 
@@ -87,7 +87,7 @@ def _tasks(outcome: Outcome) -> Iterator[str]:
 
 
 def _turned_off(outcome: Outcome) -> Iterator[str]:
-    yield from (f"- {prose(sentence)}" for sentence in outcome.turned_off)
+    yield from (f"- {prose(sentence)}" for sentence in outcome.disabled_features)
 
 
 def _facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
@@ -107,12 +107,12 @@ def _time_line(outcome: Outcome) -> Iterator[str]:
         return
     run, until = outcome.run, None
     if run is not None and run.start_date is not None:
-        until = run.end_date or later(run.start_date, outcome.state_for)
+        until = run.end_date or later(run.start_date, outcome.seconds_in_state)
     chart = gantt(outcome.tasks, until)
     if not chart:
         return
     started = sum(task.start_date is not None and task.state != "upstream_failed" for task in outcome.tasks)
-    if started > MOST_BARS:
+    if started > MAX_BARS:
         of_all = f"{started} of {outcome.task_count}" if outcome.unread else f"{started}"
         yield folded(f"Time line (UTC) of {of_all} task instances", chart)
     else:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from entrypoint.models import MOST_SHOWN
+from entrypoint.models import MAX_TASKS_LISTED
 from entrypoint.report.markdown import code, folded, link, table
-from entrypoint.runners.github import SUMMARY_LIMIT
-from entrypoint.text import took
+from entrypoint.runners.github import MAX_SUMMARY_BYTES
+from entrypoint.text import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from entrypoint.models import TaskInstance
 
 _ORDER = ("failed", "upstream_failed", "up_for_retry", "running", "queued", "scheduled", None, "skipped", "success")
-_SIGN = {"success": "✅", "failed": "❌", "upstream_failed": "🚫", "skipped": "⏭️", "running": "🔵"}
-_MEANING = {
+_STATE_SIGNS = {"success": "✅", "failed": "❌", "upstream_failed": "🚫", "skipped": "⏭️", "running": "🔵"}
+_STATE_WORDS = {
     "upstream_failed": "not started, a task before it failed",
     "up_for_retry": "failed, will be tried again",
 }
-_OPEN = 100
+_MAX_ROWS_UNFOLDED = 100
 """Rows up to which the table is not folded."""
-_ROOM = SUMMARY_LIMIT // 3
+_MAX_BYTES = MAX_SUMMARY_BYTES // 3
 """Bytes for the rows of that table; escaping doubles them at the most."""
 
 
@@ -37,16 +37,21 @@ def task_table(tasks: Sequence[TaskInstance], unread: int = 0, unread_succeeded:
     """
     total = len(tasks) + unread
     rows = [
-        (link(code(task.name), task.url), _state(task), took(task.duration or None), str(task.try_number or ""))
-        for task in by_state(tasks)[:MOST_SHOWN]
+        (
+            link(code(task.name), task.url),
+            _state(task),
+            format_duration(task.duration or None),
+            str(task.try_number or ""),
+        )
+        for task in by_state(tasks)[:MAX_TASKS_LISTED]
     ]
     sizes = accumulate(len(" ".join(row).encode(errors="backslashreplace")) + 20 for row in rows)
-    rows = [row for row, size in zip(rows, sizes, strict=True) if size <= _ROOM]
+    rows = [row for row, size in zip(rows, sizes, strict=True) if size <= _MAX_BYTES]
     lines = table(("Task", "State", "Took", "Tries"), rows)
     if total > len(rows):
-        lines += ["", left_out(total - len(rows))]
+        lines += ["", omitted_line(total - len(rows))]
     heading, text = counted(tasks, unread, unread_succeeded), "\n".join(lines)
-    return folded(heading, text) if len(rows) > _OPEN else f"### {heading}\n\n{text}"
+    return folded(heading, text) if len(rows) > _MAX_ROWS_UNFOLDED else f"### {heading}\n\n{text}"
 
 
 def counted(tasks: Sequence[TaskInstance], unread: int, unread_succeeded: int) -> str:
@@ -55,7 +60,7 @@ def counted(tasks: Sequence[TaskInstance], unread: int, unread_succeeded: int) -
     return f"Tasks: {done} of {len(tasks) + unread} succeeded"
 
 
-def left_out(count: int) -> str:
+def omitted_line(count: int) -> str:
     """Say that so many are not listed."""
     return f"{count} more task instances are not shown here; Airflow shows them all."
 
@@ -70,14 +75,14 @@ def state_in_words(task: TaskInstance) -> str:
     """Say the state of a task instance: by Airflow's name, unless that says too little."""
     if task.state is None:
         return "not started"
-    return "stopped while it ran" if task.cut_off else _MEANING.get(task.state, task.state)
+    return "stopped while it ran" if task.cut_off else _STATE_WORDS.get(task.state, task.state)
 
 
 def _state(task: TaskInstance) -> str:
     said = state_in_words(task)
     if task.state is None:
         return said
-    return f"{_SIGN.get(task.state, '▫️')} {code(said) if said == task.state else said}"
+    return f"{_STATE_SIGNS.get(task.state, '▫️')} {code(said) if said == task.state else said}"
 
 
 def names(tasks: Iterable[TaskInstance]) -> list[str]:

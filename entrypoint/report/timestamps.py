@@ -21,7 +21,7 @@ def later(moment: datetime, seconds: float) -> datetime:
         return _LAST
 
 
-def written(moment: datetime, timespec: str = "seconds") -> str:
+def format_time(moment: datetime, timespec: str = "seconds") -> str:
     """Write the moment in UTC, `2026-01-31 09:30:15`: the year in four digits, which `%Y` does not promise."""
     return _shifted(moment).replace(tzinfo=None).isoformat(" ", timespec)
 

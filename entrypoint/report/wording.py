@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from entrypoint.text import after, listed, shortened, took, tries
+from entrypoint.text import duration_suffix, format_duration, list_names, shortened, try_label
 
 if TYPE_CHECKING:
     from entrypoint.errors import ActionError
     from entrypoint.models import DagRun, Failure, Outcome, Report
 
-REASONS = 3
-_LONGEST_REASON = 600
+MAX_FAILURES_LISTED = 3
+_MAX_FAILURE_CHARS = 600
 """How many reasons the verdict gives, and how many characters of each; the summary gives all."""
 
 
-class Words(NamedTuple):
+class Message(NamedTuple):
     """A heading, what happened, the next thing to do, and the reasons line by line (each may be empty but the heading)."""
 
     title: str
@@ -37,13 +37,13 @@ def origin(outcome: Outcome) -> str:
     return _ORIGIN[outcome.taken_over]
 
 
-def reported(report: Report) -> str:
+def report_line(report: Report) -> str:
     """Say what stands on GitHub for the DAG run, and in which state."""
     where = f"deployment {report.deployment_id} to" if report.deployment_id is not None else report.kind
     return f"{where} {report.name} of {report.commit[:12]}, {report.state}"
 
 
-def words(outcome: Outcome) -> Words:
+def outcome_message(outcome: Outcome) -> Message:
     """Put an outcome into words."""
     said = _words(outcome)
     if outcome.taken_over is None:
@@ -52,9 +52,9 @@ def words(outcome: Outcome) -> Words:
     return said._replace(detail=f"{said.detail}{_seam(said.detail)}The run: {origin(outcome)}.")
 
 
-def _words(outcome: Outcome) -> Words:
+def _words(outcome: Outcome) -> Message:
     if outcome.result == "cancelled":
-        return _cancelled(outcome)
+        return _on_cancel(outcome)
     if outcome.error is not None:
         return _error(outcome, outcome.error)
     assert outcome.run is not None  # noqa: S101 - only an error or a cancel leaves without one
@@ -62,14 +62,14 @@ def _words(outcome: Outcome) -> Words:
     return say(outcome, outcome.run)
 
 
-def _error(outcome: Outcome, error: ActionError) -> Words:
+def _error(outcome: Outcome, error: ActionError) -> Message:
     """Say what went wrong, and what became of the run if its time was over."""
     if outcome.stopped is None:
-        return Words(error.title, error.detail, error.hint)
+        return Message(error.title, error.detail, error.hint)
     hint = error.hint
     if outcome.stopped == "unconfirmed":
         hint = f"Look at the run in Airflow, and mark it failed there if it still runs. {hint}".rstrip()
-    return Words(error.title, f"{error.detail}{_seam(error.detail)}{_fate(outcome)}", hint)
+    return Message(error.title, f"{error.detail}{_seam(error.detail)}{_fate(outcome)}", hint)
 
 
 def _seam(text: str) -> str:
@@ -89,17 +89,17 @@ def _fate(outcome: Outcome) -> str:
     )
 
 
-def _triggered(outcome: Outcome, run: DagRun) -> Words:
+def _triggered(outcome: Outcome, run: DagRun) -> Message:
     start = "accepted the run of" if outcome.created else "has the run of"
     text = f"Airflow {start} {run.dag_id} ({run.state}); this step does not wait for its end."
     if outcome.report is not None:
-        text += f" Airflow's listener reports it: {reported(outcome.report)}."
-    return Words("DAG run triggered", text, "")
+        text += f" Airflow's listener reports it: {report_line(outcome.report)}."
+    return Message("DAG run triggered", text, "")
 
 
-def _failed(outcome: Outcome, run: DagRun) -> Words:
+def _failed(outcome: Outcome, run: DagRun) -> Message:
     if run.cancelled:
-        return Words(
+        return Message(
             "DAG run failed",
             f"The run of {run.dag_id} was stopped when its workflow was cancelled; Airflow shows it as {run.state}.",
             "Set if_run_exists: resume to continue it, or restart to run all of it again.",
@@ -109,36 +109,36 @@ def _failed(outcome: Outcome, run: DagRun) -> Words:
         "run of its own."
     )
     if run.state == "success":
-        return Words(
+        return Message(
             "DAG run has failed tasks",
             f"Airflow calls the run of {run.dag_id} a success all the same; this step does not "
             "(fail_on_failed_tasks: true).",
             hint,
             _failed_tasks(outcome),
         )
-    if outcome.timed_out_after is not None:
+    if outcome.dagrun_timeout_exceeded is not None:
         cut = [task.name for task in outcome.tasks or () if task.cut_off]
-        return Words(
+        return Message(
             "DAG run exceeded its dagrun_timeout",
-            f"A run of {run.dag_id} may take {took(outcome.timed_out_after)} (dagrun_timeout), so Airflow ended this run as "
-            f"failed{after(run)}. No task failed; what had not ended was skipped"
-            f"{f', in the middle of {listed(cut)}' if cut else ''}.",
+            f"A run of {run.dag_id} may take {format_duration(outcome.dagrun_timeout_exceeded)} (dagrun_timeout), so Airflow ended this run as "
+            f"failed{duration_suffix(run)}. No task failed; what had not ended was skipped"
+            f"{f', in the middle of {list_names(cut)}' if cut else ''}.",
             "Make the DAG faster, or raise its dagrun_timeout. Re-running this job continues this run from what did not end.",
         )
-    return Words(
+    return Message(
         "DAG run failed",
-        f"Airflow ended the run of {run.dag_id} as failed{after(run)}.",
+        f"Airflow ended the run of {run.dag_id} as failed{duration_suffix(run)}.",
         hint,
         _failed_tasks(outcome),
     )
 
 
-def _late(outcome: Outcome, run: DagRun) -> Words:
+def _late(outcome: Outcome, run: DagRun) -> Message:
     state = "queued" if run.start_date is None else "running"
-    seconds = took(outcome.state_for)
-    return Words(
+    seconds = format_duration(outcome.seconds_in_state)
+    return Message(
         "DAG run did not start in time" if state == "queued" else "DAG run did not end in time",
-        f"After {took(outcome.waited)} the run of {run.dag_id} was still {state}, for {seconds} now. {_fate(outcome)}",
+        f"After {format_duration(outcome.waited)} the run of {run.dag_id} was still {state}, for {seconds} now. {_fate(outcome)}",
         outcome.blockers[0].hint
         if outcome.blockers
         else "Open the run in Airflow to see what it waits for; raise the input timeout if it simply needs longer.",
@@ -149,15 +149,15 @@ def _late(outcome: Outcome, run: DagRun) -> Words:
     )
 
 
-def _cancelled(outcome: Outcome) -> Words:
+def _on_cancel(outcome: Outcome) -> Message:
     subject = f"the run {outcome.request.run_id} of {outcome.request.dag_id}" if outcome.request else "the DAG run"
     run = outcome.run
     if outcome.stopped == "nothing":
         known = f"; {subject} had ended as {run.state}" if run else f" before {subject} was made"
-        return Words("Cancelled, nothing to stop", f"The workflow was cancelled{known}.", "")
+        return Message("Cancelled, nothing to stop", f"The workflow was cancelled{known}.", "")
     if outcome.stopped == "left":
         state = f" It is {run.state}." if run else ""
-        return Words(
+        return Message(
             "Cancelled, the DAG run goes on",
             f"The workflow was cancelled; {subject} goes on (on_cancel: leave, trigger: false, or another workflow made "
             f"it).{state}",
@@ -165,28 +165,28 @@ def _cancelled(outcome: Outcome) -> Words:
         )
     if outcome.stopped == "yes":
         text = f"The workflow was cancelled; {subject} was stopped; Airflow shows it as failed."
-        return Words("Cancelled, the DAG run is over", text, "")
-    return Words(
+        return Message("Cancelled, the DAG run is over", text, "")
+    return Message(
         "Cancelled, could not confirm that the DAG run is stopped",
         f"The workflow was cancelled, and Airflow did not confirm in time that {subject} is stopped.{_why(outcome)}",
         "The post stage of this step goes on trying for a minute; see its log."
-        if outcome.retried
+        if outcome.post_stage_retries
         else "Look at the run in Airflow, and mark it failed there if it still runs.",
     )
 
 
 def _why(outcome: Outcome) -> str:
-    return f" {outcome.stop_fault.title}: {outcome.stop_fault.detail}" if outcome.stop_fault else ""
+    return f" {outcome.stop_error.title}: {outcome.stop_error.detail}" if outcome.stop_error else ""
 
 
-def _success(outcome: Outcome, run: DagRun) -> Words:
-    text = f"Airflow ended the run of {run.dag_id} as success{after(run)}."
+def _success(outcome: Outcome, run: DagRun) -> Message:
+    text = f"Airflow ended the run of {run.dag_id} as success{duration_suffix(run)}."
     if outcome.tasks == ():
         text += " It ran no task at all: is the logical date before the DAG's start date?"
     if not outcome.failed_tasks:
-        return Words("DAG run succeeded", text, "")
+        return Message("DAG run succeeded", text, "")
     hint = "Look whether that is meant. With fail_on_failed_tasks: true this step fails then."
-    return Words("DAG run succeeded, with failed tasks", text, hint, _failed_tasks(outcome))
+    return Message("DAG run succeeded, with failed tasks", text, hint, _failed_tasks(outcome))
 
 
 def _failed_tasks(outcome: Outcome) -> tuple[str, ...]:
@@ -196,13 +196,13 @@ def _failed_tasks(outcome: Outcome) -> tuple[str, ...]:
     names = [task.name for task in outcome.failed_tasks]
     if not names:
         return ("No task is marked failed: somebody may have marked the whole run as failed.",)
-    told = outcome.failures[:REASONS]
-    lines = [reason(failure) for failure in told]
+    told = outcome.failures[:MAX_FAILURES_LISTED]
+    lines = [failure_line(failure) for failure in told]
     if rest := names[len(told) :]:
-        lines.append(f"{'Failed too' if told else 'Failed'}: {listed(rest)}.")
+        lines.append(f"{'Failed too' if told else 'Failed'}: {list_names(rest)}.")
     return tuple(lines)
 
 
-def reason(failure: Failure) -> str:
+def failure_line(failure: Failure) -> str:
     """Say why a task instance failed: its name, its try, the cause."""
-    return f"{failure.task.name} failed{tries(failure.task)}: {shortened(failure.cause, _LONGEST_REASON)}"
+    return f"{failure.task.name} failed{try_label(failure.task)}: {shortened(failure.cause, _MAX_FAILURE_CHARS)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Protocol
 
-from entrypoint.errors import WrongCode
+from entrypoint.errors import WrongCommit
 from entrypoint.models import Ancestry
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Commits(Protocol):
         """Return whether the commit exists, None if that cannot be found out."""
 
     def contains(self, version: str, commit: str) -> Ancestry:
-        """Return whether the first contains the second. Raises AirflowUnreachable, UnexpectedAnswer."""
+        """Return whether the first contains the second. Raises TransientError, UnexpectedResponse."""
 
 
 def ancestry(commits: Commits, version: str, commit: str) -> Ancestry:
@@ -41,17 +41,17 @@ def is_commit(version: str) -> bool:
 
 
 def require_commit(run: DagRun, commit: str, commits: Commits) -> None:
-    """Raise WrongCode unless the run itself runs with the commit, or with one that contains it.
+    """Raise WrongCommit unless the run itself runs with the commit, or with one that contains it.
 
     The run's own bundle version counts: those of its DAG versions are rewritten later on
     (docs/notes/airflow-3.md#bundle-versions).
 
     Raises:
-        AirflowUnreachable, UnexpectedAnswer: who knows the history does not answer.
+        TransientError, UnexpectedResponse: who knows the history does not answer.
     """
     version = run.bundle_version
     if version is None:
-        raise WrongCode(
+        raise WrongCommit(
             "The DAG run is bound to no commit",
             f"The run {run.run_id} of {run.dag_id} has no bundle version, so each of its tasks runs the code that is there "
             f"when it starts; expect_commit is {commit}. This step does not stop the run.",
@@ -60,7 +60,7 @@ def require_commit(run: DagRun, commit: str, commits: Commits) -> None:
         )
     found = ancestry(commits, version, commit)
     if not found.contains:
-        raise WrongCode(
+        raise WrongCommit(
             "The DAG run runs another commit",
             f"The run {run.run_id} of {run.dag_id} runs {version},\nexpect_commit is {commit}.\n"
             f"{found.who} This step does not stop the run.",

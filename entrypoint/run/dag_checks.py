@@ -7,39 +7,39 @@ from contextlib import suppress
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from entrypoint.errors import DagLost, DagNotFound, DagNotRunnable
+from entrypoint.errors import DagNotFound, DagNotRunnable, StaleDag
 from entrypoint.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.airflow.client import Airflow
-    from entrypoint.models import Dag, IfPaused, ImportFault
+    from entrypoint.models import Dag, DagImportError, IfPaused
 
 
-def prepare(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
+def require_runnable(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
     """Make sure, before anything is triggered, that the DAG exists and that a run of it would run.
 
     Raises:
-        DagNotFound, DagLost, DagNotRunnable: it would not.
+        DagNotFound, StaleDag, DagNotRunnable: it would not.
     """
     dag = airflow.get_dag(dag_id)
     if not dag.is_active:
-        raise dag_lost(dag)
-    _see_to_pause(airflow, dag, dag_id, if_paused)
+        raise stale_dag(dag)
+    _handle_pause(airflow, dag, dag_id, if_paused)
 
 
-def keep_moving(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
+def require_unpaused(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
     """Make sure that a run which is under way can go on: whatever has become of the DAG's code, it must not be paused.
 
     Raises:
         DagNotRunnable: it is.
     """
     with suppress(DagNotFound):
-        _see_to_pause(airflow, airflow.get_dag(dag_id), dag_id, if_paused)
+        _handle_pause(airflow, airflow.get_dag(dag_id), dag_id, if_paused)
 
 
-def _see_to_pause(airflow: Airflow, dag: Dag, dag_id: str, if_paused: IfPaused) -> None:
+def _handle_pause(airflow: Airflow, dag: Dag, dag_id: str, if_paused: IfPaused) -> None:
     refuse_paused(dag, if_paused)
     if dag.is_paused and if_paused == "unpause":
         airflow.unpause(dag_id)
@@ -55,11 +55,11 @@ def refuse_paused(dag: Dag, if_paused: IfPaused) -> None:
         )
 
 
-_TRACE = 3_000
+_MAX_TRACEBACK_CHARS = 3_000
 """Characters of a traceback, from its end."""
 
 
-class Relevant:
+class ImportErrorMatcher:
     """Whether an import error is, or may be, behind a DAG that Airflow does not run.
 
     Args:
@@ -71,7 +71,7 @@ class Relevant:
         self._dag_id = dag_id
         self._in_checkout = in_checkout
 
-    def __call__(self, fault: ImportFault, dag: Dag | None) -> bool:
+    def __call__(self, fault: DagImportError, dag: Dag | None) -> bool:
         """Return it for the DAG as Airflow knows it.
 
         A file that never parsed has no DAG yet: it is named after the DAG, its traceback or the checkout's copy names it.
@@ -85,20 +85,20 @@ class Relevant:
         )
 
 
-def broken(dag_id: str, fault: ImportFault) -> DagNotRunnable:
+def import_failed(dag_id: str, fault: DagImportError) -> DagNotRunnable:
     """Return the error for a DAG whose file does not import, with Airflow's traceback."""
     error = DagNotRunnable(
         "The DAG's file fails to import",
-        f"Airflow cannot import {fault.filename}, so it does not run {dag_id}.\n{masked(fault.trace).strip()[-_TRACE:]}",
+        f"Airflow cannot import {fault.filename}, so it does not run {dag_id}.\n{masked(fault.trace).strip()[-_MAX_TRACEBACK_CHARS:]}",
         "Mend the file and deploy it. If it imports on your machine, a package or a variable is missing in Airflow's own.",
     )
     error.raised = fault.raised
     return error
 
 
-def dag_lost(dag: Dag) -> DagLost:
+def stale_dag(dag: Dag) -> StaleDag:
     """Return the error for a DAG that is listed, but not in a DAG file any more, or in one that cannot be imported."""
-    return DagLost(
+    return StaleDag(
         "Airflow has lost this DAG",
         f"{dag.dag_id} is still listed, but Airflow no longer finds it in its DAG files"
         f"{', one of which fails to import' if dag.has_import_errors else ''}.",

@@ -10,15 +10,15 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from entrypoint.errors import ActionError, Forbidden, NotSupported, RunExists
-from entrypoint.github_api.client import Repository
-from entrypoint.github_api.deployments import Deployment
-from entrypoint.github_api.marker import Marker, marker_in, noted
-from entrypoint.github_api.statuses import CommitStatus, Subject
-from entrypoint.inputs.urls import canonical
+from entrypoint.github_api.client import GitHubRepository
+from entrypoint.github_api.deployments import GitHubDeployment
+from entrypoint.github_api.marker import Marker, note_with_marker, parse_marker
+from entrypoint.github_api.statuses import CommitStatus, DagRunRef
+from entrypoint.inputs.urls import canonical_url
 from entrypoint.models import Report
 from entrypoint.runners.github import head_commit
-from entrypoint.session import BEFORE_TRIGGER
-from entrypoint.text import after, listed
+from entrypoint.session import SETUP_SECONDS
+from entrypoint.text import duration_suffix, list_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     from entrypoint.inputs.settings import Settings
     from entrypoint.models import DagRun, RunRequest
     from entrypoint.runners.base import Context
-    from entrypoint.session import Connection
+    from entrypoint.session import Session
 
-LISTENER_TAKES = 10.0
+LISTENER_SECONDS = 10.0
 """Seconds after a run's end within which the listener is left to report it, so that two do not do it at the same time."""
 T = TypeVar("T")
 
 _WHAT = {"commit-status": "commit status", "deployment": "deployment"}
 
 
-class Detach:
+class DetachedReport:
     """What stands for one step's DAG run.
 
     Args:
         settings: what kind of thing, and with which token it is made.
         context: of which repository and commit.
-        line: the connection, with its patience, and the way to GitHub.
+        session: the connection, with its retrier, and the way to GitHub.
         base_url: the Airflow that has the run.
     """
 
-    def __init__(self, settings: Settings, context: Context, line: Connection, base_url: str) -> None:
+    def __init__(self, settings: Settings, context: Context, session: Session, base_url: str) -> None:
         if not context.api_url:
             raise ActionError(
                 "Only a GitHub workflow can report to GitHub",
@@ -55,14 +55,16 @@ class Detach:
                 "Remove report_to, and wait for the run.",
             )
         self._settings = settings
-        self._line = line
-        self._repository = Repository(context.api_url, context.repository, settings.github_token, line.wire)
+        self._session = session
+        self._repository = GitHubRepository(
+            context.api_url, context.repository, settings.github_token, session.http_client
+        )
         commit = head_commit(context)
         self._since = 0
         self._marker = Marker(
-            canonical(base_url), context.api_url.rstrip("/"), context.repository, commit, settings.environment
+            canonical_url(base_url), context.api_url.rstrip("/"), context.repository, commit, settings.environment
         )
-        if marker_in(self.note("")) is None:
+        if parse_marker(self.note("")) is None:
             raise ActionError(
                 "The DAG run cannot be marked for Airflow's listener",
                 f"What would stand in its note is longer than Airflow stores there, or of no known form: {self._marker}.",
@@ -71,9 +73,9 @@ class Detach:
 
     def note(self, text: str) -> str:
         """Return the note of a run that is made now: the text, and below it what tells the listener where to report."""
-        return noted(text, self._marker)
+        return note_with_marker(text, self._marker)
 
-    def require_possible(self, airflow: Airflow, request: RunRequest, run: DagRun | None) -> None:
+    def check(self, airflow: Airflow, request: RunRequest, run: DagRun | None) -> None:
         """Raise ActionError before anything is triggered if this run could not be reported. Makes nothing.
 
         Args:
@@ -94,7 +96,7 @@ class Detach:
         if not self._settings.trigger:
             return
         target = self._target(request.run_id, airflow.run_url(request.dag_id, request.run_id))
-        if not self._read(target.may_write):
+        if not self._read(target.can_write):
             raise Forbidden(
                 f"github_token may not write {target.permission.split(':')[0]}",
                 f"GitHub refuses it for {self._marker.repository}. Nothing was triggered.",
@@ -118,30 +120,30 @@ class Detach:
             Forbidden: the token, or the credential, may not do it.
             ActionError: GitHub refuses it, or the run is somebody else's to report.
         """
-        self._line.allow(BEFORE_TRIGGER)
+        self._session.set_deadline(SETUP_SECONDS)
         self._adopt(run)
-        if marker_in(run.note) is None:
+        if parse_marker(run.note) is None:
             self._mark(airflow, run)
         target = self._target(run.run_id, run_url)
         if not run.ended:
             self._move(target, "pending", f"DAG run {run.run_id}")
-            if self._settings.trigger and (rival := self._read(partial(target.rival, self._since))):
-                raise self._taken(target.name, rival, "This one was triggered all the same.")
-            look = partial(airflow.get_run, run.dag_id, run.run_id)
-            run = self._read(look, allowed=True) or run
+            if self._settings.trigger and (conflicting_run := self._read(partial(target.conflicting_run, self._since))):
+                raise self._taken(target.name, conflicting_run, "This one was triggered all the same.")
+            fetch = partial(airflow.get_run, run.dag_id, run.run_id)
+            run = self._read(fetch, retry_refused=True) or run
         state: State = "pending"
         if run.ended:
             end: State = "success" if run.state == "success" and not run.cancelled else "failure"
             self._leave_to_listener(airflow, run)
             state = self._move(target, end, ended_as(run, failed_tasks(run) if run.state == "failed" else []))
-        number = target.number if isinstance(target, Deployment) else None
+        number = target.number if isinstance(target, GitHubDeployment) else None
         url = target.url if isinstance(target, CommitStatus) else None
         what = _WHAT[self._settings.report_to]
         return run, Report(what, target.name, self._marker.commit, state, url, number)
 
     def _adopt(self, run: DagRun) -> None:
         """Go by the marker of a run that has one; raise ActionError unless it can be this step's."""
-        found = marker_in(run.note)
+        found = parse_marker(run.note)
         if found is None and not self._settings.trigger:
             raise ActionError(
                 "The DAG run is reported nowhere",
@@ -167,7 +169,7 @@ class Detach:
     def _mark(self, airflow: Airflow, run: DagRun) -> None:
         """Put the marker into the note of a run that somebody else made."""
         try:
-            self._read(partial(airflow.set_note, run, noted(run.note, self._marker)), allowed=True)
+            self._read(partial(airflow.set_note, run, note_with_marker(run.note, self._marker)), retry_refused=True)
         except Forbidden as error:
             raise Forbidden(
                 "The DAG run cannot be marked for Airflow's listener",
@@ -175,13 +177,13 @@ class Detach:
                 'Give the credential the permission "can edit on DAG Runs", or let this step trigger the run.',
             ) from None
 
-    def _target(self, run_id: str, run_url: str) -> CommitStatus | Deployment:
-        marker, subject = self._marker, Subject(self._settings.dag_id, run_id, run_url)
+    def _target(self, run_id: str, run_url: str) -> CommitStatus | GitHubDeployment:
+        marker, subject = self._marker, DagRunRef(self._settings.dag_id, run_id, run_url)
         if marker.environment is None:
             return CommitStatus(self._repository, marker.commit, subject)
-        return Deployment(self._repository, marker.commit, marker.environment, subject)
+        return GitHubDeployment(self._repository, marker.commit, marker.environment, subject)
 
-    def _move(self, target: CommitStatus | Deployment, state: State, description: str) -> State:
+    def _move(self, target: CommitStatus | GitHubDeployment, state: State, description: str) -> State:
         """Make sure that this is the state. Repeated as a whole: it looks before it adds anything.
 
         Of two runs with one status the later one's counts, but for a failure: no run that has ended already hides it.
@@ -226,11 +228,11 @@ class Detach:
 
     def _leave_to_listener(self, airflow: Airflow, run: DagRun) -> None:
         if run.end_date is not None and airflow.now is not None:
-            left = LISTENER_TAKES - (airflow.now - run.end_date).total_seconds()
-            self._line.patience.sleep(min(max(left, 0.0), LISTENER_TAKES))
+            left = LISTENER_SECONDS - (airflow.now - run.end_date).total_seconds()
+            self._session.retrier.sleep(min(max(left, 0.0), LISTENER_SECONDS))
 
-    def _read(self, look: Callable[[], T], *, allowed: bool = False) -> T:
-        return self._line.patience.read(look, until=self._line.until, allowed=allowed)
+    def _read(self, fetch: Callable[[], T], *, retry_refused: bool = False) -> T:
+        return self._session.retrier.read(fetch, until=self._session.deadline, retry_refused=retry_refused)
 
 
 def ended_as(run: DagRun, failed: list[str]) -> str:
@@ -238,5 +240,5 @@ def ended_as(run: DagRun, failed: list[str]) -> str:
     if run.cancelled:
         return "The DAG run was stopped: its workflow was cancelled"
     if run.state == "success":
-        return f"The DAG run succeeded{after(run)}"
-    return f"The DAG run failed{after(run)}{f': {listed(failed)}' if failed else ''}"
+        return f"The DAG run succeeded{duration_suffix(run)}"
+    return f"The DAG run failed{duration_suffix(run)}{f': {list_names(failed)}' if failed else ''}"

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Literal
 
 from entrypoint.errors import (
     ActionError,
-    AirflowUnreachable,
     Forbidden,
     RunExists,
     RunNotFound,
+    TransientError,
     Unauthorized,
-    UnexpectedAnswer,
+    UnexpectedResponse,
 )
 from entrypoint.http.retry import Refusals
-from entrypoint.models import CANCELLED
+from entrypoint.models import CANCELLED_MARK
 from entrypoint.run.comparison import conf_differences
 
 if TYPE_CHECKING:
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from entrypoint.airflow.client import Airflow
-    from entrypoint.airflow.rest import Tasks
-    from entrypoint.http.retry import Patience
+    from entrypoint.airflow.rest import TasksToClear
+    from entrypoint.http.retry import Retrier
     from entrypoint.models import DagRun, IfRunExists, RunRequest, TakenOver, TaskInstance
     from entrypoint.runners.base import Context
 
-Todo = Literal["wait", "resume", "restart"]
+TakeOverAction = Literal["wait", "resume", "restart"]
 
-ASKED = ("logical_date", "data_interval_start", "data_interval_end", "run_after", "partition_key")
+COMPARED_FIELDS = ("logical_date", "data_interval_start", "data_interval_end", "run_after", "partition_key")
 """What a step may ask for beside `conf`, as requests and runs name it."""
 
-END_TAKES = 10.0
+SKIP_MARGIN_SECONDS = 10.0
 """Seconds before a run's end, or before its first failure, in which that may have skipped a task: milliseconds as measured,
 more with many tasks, or where the clocks of Airflow's machines differ."""
 
-REPEATS = 5
+MAX_CLEAR_ATTEMPTS = 5
 """How often a clear is repeated although reading works and says that it did not take effect."""
 
 
@@ -50,14 +50,14 @@ def differences(found: DagRun, request: RunRequest) -> list[str]:
     Compared is all that this step asks for and that this Airflow tells of a run.
     """
     told = conf_differences(found.conf, request.conf)
-    for name in ASKED:
+    for name in COMPARED_FIELDS:
         asked, is_ = getattr(request, name), getattr(found, name)
-        if asked is not None and name not in found.untold and asked != is_:
+        if asked is not None and name not in found.unknown_fields and asked != is_:
             told.append(f"{name} is {is_}, this step asks for {asked}")
     return told
 
 
-def require_same(found: DagRun, request: RunRequest) -> None:
+def require_same_request(found: DagRun, request: RunRequest) -> None:
     """Raise RunExists unless the run is what this step asks for: a green for another request would be a false one."""
     if told := differences(found, request):
         raise RunExists(
@@ -67,7 +67,7 @@ def require_same(found: DagRun, request: RunRequest) -> None:
         )
 
 
-def require_ours(found: DagRun, context: Context) -> None:
+def require_own_run(found: DagRun, context: Context) -> None:
     """Raise RunExists if the run, which has the id that this step derives, is another call's of one reusable workflow.
 
     No step runs twice in the first attempt of a workflow run. Where the runner tells which call this is, the id does.
@@ -82,7 +82,7 @@ def require_ours(found: DagRun, context: Context) -> None:
         )
 
 
-def plan(found: DagRun, policy: IfRunExists) -> Todo:
+def plan(found: DagRun, policy: IfRunExists) -> TakeOverAction:
     """Return what the table in README.md says for this state and policy. Raises RunExists."""
     if policy == "fail":
         raise RunExists(
@@ -98,7 +98,7 @@ def plan(found: DagRun, policy: IfRunExists) -> Todo:
 
 
 def take_over(
-    airflow: Airflow, found: DagRun, todo: Todo, patience: Patience, *, until: float
+    airflow: Airflow, found: DagRun, todo: TakeOverAction, retrier: Retrier, *, until: float
 ) -> tuple[DagRun, TakenOver]:
     """Bring the run back to life if that is planned.
 
@@ -107,20 +107,24 @@ def take_over(
 
     Raises:
         Forbidden: clearing is not allowed.
-        AirflowUnreachable, UnexpectedAnswer: it could not be cleared, or not be found out whether it was.
+        TransientError, UnexpectedResponse: it could not be cleared, or not be found out whether it was.
     """
     if todo == "wait":
         return found, "attached"
-    tasks: Tasks = "all"
+    tasks: TasksToClear = "all"
     if todo == "resume":
-        every = patience.read(partial(airflow.task_instances, found.dag_id, found.run_id), until=until, allowed=True)
+        every = retrier.read(
+            partial(airflow.task_instances, found.dag_id, found.run_id), until=until, retry_refused=True
+        )
         again = _to_continue(found, every.instances)
         tasks = again or "all"
         if skipped := [task for task in again if task.state == "skipped"]:
-            patience.progress.skipped_again(skipped)
-    cleared = _clear(airflow, found, partial(airflow.clear, found.dag_id, found.run_id, tasks), patience, until)
+            retrier.events.skipped_tasks_cleared(skipped)
+    cleared = _clear(airflow, found, partial(airflow.clear, found.dag_id, found.run_id, tasks), retrier, until)
     if found.cancelled:
-        cleared = _without_mark(airflow, cleared, (found.note or "").replace(CANCELLED, "").strip(), patience, until)
+        cleared = _without_mark(
+            airflow, cleared, (found.note or "").replace(CANCELLED_MARK, "").strip(), retrier, until
+        )
     return cleared, "resumed" if todo == "resume" else "restarted"
 
 
@@ -153,37 +157,40 @@ def _by_failure(
     if found.cancelled or not open_ or found.end_date is None or task.end_date is None:
         return True
     known = [moment for moment in failures if moment is not None]
-    return len(known) < len(failures) or (min([found.end_date, *known]) - task.end_date).total_seconds() <= END_TAKES
+    return (
+        len(known) < len(failures)
+        or (min([found.end_date, *known]) - task.end_date).total_seconds() <= SKIP_MARGIN_SECONDS
+    )
 
 
-def _clear(airflow: Airflow, before: DagRun, clear: Callable[[], None], patience: Patience, until: float) -> DagRun:
+def _clear(airflow: Airflow, before: DagRun, clear: Callable[[], None], retrier: Retrier, until: float) -> DagRun:
     """Clear, and read until the run is no longer the ended one it was. Repeated only if reading says: no effect.
 
-    A refusal is repeated until it is believed, as in `Patience.read`.
+    A refusal is repeated until it is believed, as in `Retrier.read`.
     """
     refusals, failures, taken = Refusals(), 0, 0
     while True:
         fault: ActionError | None = None
-        believed = False
+        final = False
         try:
             clear()
         except (Unauthorized, Forbidden, RunNotFound) as refusal:
             fault = refusal
-            refusals.one_more(patience.clock())
-            believed = refusals.believed(patience.clock())
-        except (AirflowUnreachable, UnexpectedAnswer) as unclear:
+            refusals.record(retrier.clock())
+            final = refusals.final(retrier.clock())
+        except (TransientError, UnexpectedResponse) as unclear:
             fault, taken = unclear, taken + 1
         else:
             taken += 1
-        if fault is not None and not believed:
-            patience.ride_out(fault, failures, until)
-        now = patience.read(partial(airflow.get_run, before.dag_id, before.run_id), until=until, allowed=True)
+        if fault is not None and not final:
+            retrier.backoff(fault, failures, until)
+        now = retrier.read(partial(airflow.get_run, before.dag_id, before.run_id), until=until, retry_refused=True)
         if now is not None and (not now.ended or _ran_again(before, now)):
             return now
-        if believed or taken == REPEATS:
+        if final or taken == MAX_CLEAR_ATTEMPTS:
             raise fault or _no_effect(before)
         if fault is None:
-            patience.ride_out(_no_effect(before), failures, until)
+            retrier.backoff(_no_effect(before), failures, until)
         failures += 1
 
 
@@ -198,18 +205,18 @@ def _ran_again(before: DagRun, now: DagRun) -> bool:
     return now.start_date != before.start_date
 
 
-def _without_mark(airflow: Airflow, run: DagRun, note: str, patience: Patience, until: float) -> DagRun:
+def _without_mark(airflow: Airflow, run: DagRun, note: str, retrier: Retrier, until: float) -> DagRun:
     """Remove the mark of a cancelled workflow: the run runs again, and a new mark must be seen as one.
 
     Left in place, since it cannot be removed, it is no reason to fail now.
     """
-    for failures in range(REPEATS):
+    for failures in range(MAX_CLEAR_ATTEMPTS):
         try:
             airflow.set_note(run, note)
-        except (AirflowUnreachable, UnexpectedAnswer) as fault:
-            if patience.clock() >= until:
+        except (TransientError, UnexpectedResponse) as fault:
+            if retrier.clock() >= until:
                 break
-            patience.ride_out(fault, failures, until)
+            retrier.backoff(fault, failures, until)
         except ActionError:
             break
         else:
@@ -217,8 +224,8 @@ def _without_mark(airflow: Airflow, run: DagRun, note: str, patience: Patience, 
     return run
 
 
-def _no_effect(run: DagRun) -> UnexpectedAnswer:
-    return UnexpectedAnswer(
+def _no_effect(run: DagRun) -> UnexpectedResponse:
+    return UnexpectedResponse(
         "Airflow did not start the DAG run again",
         f"It accepted the clearing of {run.run_id}, but the run is still {run.state}.",
         "Clear the run in Airflow's UI, or give this step another run_id.",

@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from entrypoint.errors import (
     ActionError,
-    AirflowSilent,
-    AirflowUnreachable,
     Forbidden,
     RunNotFound,
+    StateUnknown,
+    TransientError,
     Unauthorized,
-    UnexpectedAnswer,
+    UnexpectedResponse,
 )
 from entrypoint.http.retry import Refusals
-from entrypoint.run.schedule import pause_after
-from entrypoint.run.streaming import Ear, Heard
+from entrypoint.run.schedule import poll_interval_after
+from entrypoint.run.streaming import StateStream, StreamResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.airflow.client import Airflow
-    from entrypoint.http.retry import Patience
+    from entrypoint.http.retry import Retrier
     from entrypoint.models import DagRun, RunState
-    from entrypoint.run.schedule import Usual
+    from entrypoint.run.schedule import UsualDuration
 
 
-FRESH = 10.0
+FRESH_SECONDS = 10.0
 """Seconds for which a state that was seen is still what is known, if the last look before the end of the time fails."""
 
 
-class Times(NamedTuple):
+class WaitLimits(NamedTuple):
     """How long to wait, and how often to look.
 
     Attributes:
@@ -46,17 +46,17 @@ class Times(NamedTuple):
     timeout: float
     start_timeout: float = inf
     poll_interval: float | None = None
-    expected: Usual | None = None
+    expected: UsualDuration | None = None
 
 
-def wait(
+def wait_for_end(
     airflow: Airflow,
     run: DagRun,
-    patience: Patience,
-    times: Times,
+    retrier: Retrier,
+    times: WaitLimits,
     *,
-    meanwhile: Callable[[DagRun], None] = lambda _: None,
-    due: Callable[[DagRun], float] = lambda _: inf,
+    on_poll: Callable[[DagRun], None] = lambda _: None,
+    next_poll: Callable[[DagRun], float] = lambda _: inf,
 ) -> tuple[DagRun, float]:
     """Look at the run until it has ended or the time is over.
 
@@ -66,10 +66,10 @@ def wait(
     Args:
         airflow: where the run is.
         run: the run as the trigger left it.
-        patience: clock, sleep, and the rule for failed looks.
+        retrier: clock, sleep, and the rule for failed looks.
         times: how long, and how often.
-        meanwhile: is called with the run after every look at it that is not the last.
-        due: returns the moment on the clock from which on that is wanted again, for a run that is like this.
+        on_poll: is called with the run after every look at it that is not the last.
+        next_poll: returns the moment on the clock from which on that is wanted again, for a run that is like this.
 
     Returns:
         The run as last seen (not ended: the time is over), and the moment since which it is in that state.
@@ -77,64 +77,64 @@ def wait(
     Raises:
         RunNotFound: somebody deleted the run meanwhile.
         Unauthorized, Forbidden: the credential is refused now.
-        AirflowSilent: the time is over, and Airflow has not said for a while how the run is, or a refusal is not believed.
+        StateUnknown: the time is over, and Airflow has not said for a while how the run is, or a refusal is not believed.
     """
-    return _Wait(airflow, run, patience, times, due).until_its_end(meanwhile)
+    return _Poller(airflow, run, retrier, times, next_poll).until_end(on_poll)
 
 
-class _Wait:
+class _Poller:
     def __init__(
-        self, airflow: Airflow, run: DagRun, patience: Patience, times: Times, due: Callable[[DagRun], float]
+        self, airflow: Airflow, run: DagRun, retrier: Retrier, times: WaitLimits, next_poll: Callable[[DagRun], float]
     ) -> None:
         self._airflow = airflow
         self._run = run
-        self._patience = patience
+        self._retrier = retrier
         self._times = times
-        self._due = due
-        self._ear = Ear(airflow, patience)
+        self._next_poll = next_poll
+        self._stream = StateStream(airflow, retrier)
         self._entered = times.since
         self._deadline = times.since + times.timeout
-        self._seen_at = patience.clock()
+        self._seen_at = retrier.clock()
 
-    def until_its_end(self, meanwhile: Callable[[DagRun], None]) -> tuple[DagRun, float]:
-        self._patience.progress.state(self._run)
-        while not self._run.ended and self._left() > 0:
-            heard = self._rest()
-            if heard is not Heard.GOES_ON or self._left() <= 0:
-                self._look()
-                if heard is Heard.END and not self._run.ended:
-                    self._ear.doubt()
+    def until_end(self, on_poll: Callable[[DagRun], None]) -> tuple[DagRun, float]:
+        self._retrier.events.run_state(self._run)
+        while not self._run.ended and self._seconds_left() > 0:
+            result = self._pause()
+            if result is not StreamResult.ONGOING or self._seconds_left() <= 0:
+                self._poll()
+                if result is StreamResult.ENDED and not self._run.ended:
+                    self._stream.record_failure()
             if not self._run.ended:
-                meanwhile(self._run)
+                on_poll(self._run)
         return self._run, self._entered
 
-    def _left(self) -> float:
+    def _seconds_left(self) -> float:
         """Return the seconds for which the run may go on as it is."""
         end = self._deadline
         if self._run.state == "queued":
             end = min(end, self._entered + self._times.start_timeout)
-        return end - self._patience.clock()
+        return end - self._retrier.clock()
 
-    def _rest(self) -> Heard:
-        """Let the time until the next look pass, and tell what was heard meanwhile."""
-        fixed, began, left = self._times.poll_interval, self._patience.clock(), self._left()
+    def _pause(self) -> StreamResult:
+        """Let the time until the next look pass, and tell what was result meanwhile."""
+        fixed, began, left = self._times.poll_interval, self._retrier.clock(), self._seconds_left()
         if fixed is not None:
-            self._patience.sleep(min(fixed, left))
-            return Heard.NOTHING
+            self._retrier.sleep(min(fixed, left))
+            return StreamResult.NOTHING
         waited = began - self._times.since
-        pause = self._patience.about(pause_after(waited, self._running_for(), self._times.expected))
-        most = max(min(left, self._due(self._run) - began), 0.0)
-        heard = self._ear.listen(self._run, waited, most, self._hear)
-        if heard is Heard.NOTHING:
-            spent = self._patience.clock() - began
-            self._patience.sleep(max(min(pause - spent, self._left()), 0.0))
-        return heard
+        pause = self._retrier.jittered(poll_interval_after(waited, self._running_for(), self._times.expected))
+        most = max(min(left, self._next_poll(self._run) - began), 0.0)
+        result = self._stream.read(self._run, waited, most, self._streamed)
+        if result is StreamResult.NOTHING:
+            spent = self._retrier.clock() - began
+            self._retrier.sleep(max(min(pause - spent, self._seconds_left()), 0.0))
+        return result
 
-    def _hear(self, state: RunState) -> bool:
-        self._saw(self._run._replace(state=state))
-        return self._patience.clock() < self._due(self._run)
+    def _streamed(self, state: RunState) -> bool:
+        self._record(self._run._replace(state=state))
+        return self._retrier.clock() < self._next_poll(self._run)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         """Look at the run. Raises as `wait`.
 
         It ends with the time of a run that stays as it is. What is not believed then is no more than a silence; and a silence
@@ -142,17 +142,17 @@ class _Wait:
         """
         refusals = Refusals()
         try:
-            until = self._patience.clock() + self._left()
-            seen = self._patience.read(self._get, until=until, allowed=True, refusals=refusals)
-        except (AirflowUnreachable, UnexpectedAnswer, Unauthorized, Forbidden, RunNotFound) as fault:
-            refused = not isinstance(fault, (AirflowUnreachable, UnexpectedAnswer))
-            if refused and refusals.believed(self._patience.clock()):
+            until = self._retrier.clock() + self._seconds_left()
+            seen = self._retrier.read(self._get, until=until, retry_refused=True, refusals=refusals)
+        except (TransientError, UnexpectedResponse, Unauthorized, Forbidden, RunNotFound) as fault:
+            refused = not isinstance(fault, (TransientError, UnexpectedResponse))
+            if refused and refusals.final(self._retrier.clock()):
                 raise
-            silent = self._patience.clock() - self._seen_at
-            if silent > max(FRESH, 2 * (self._times.poll_interval or 0.0)):
+            silent = self._retrier.clock() - self._seen_at
+            if silent > max(FRESH_SECONDS, 2 * (self._times.poll_interval or 0.0)):
                 raise _silent(self._run, silent, fault) from None
             return
-        self._saw(seen)
+        self._record(seen)
 
     def _get(self) -> DagRun:
         seen = self._airflow.get_run(self._run.dag_id, self._run.run_id)
@@ -160,23 +160,23 @@ class _Wait:
             raise _deleted(self._run)
         return seen
 
-    def _saw(self, run: DagRun) -> None:
+    def _record(self, run: DagRun) -> None:
         if run.state != self._run.state:
-            self._entered = self._patience.clock()
-        self._run, self._seen_at = run, self._patience.clock()
-        self._patience.progress.state(run)
+            self._entered = self._retrier.clock()
+        self._run, self._seen_at = run, self._retrier.clock()
+        self._retrier.events.run_state(run)
 
     def _running_for(self) -> float | None:
         """Return for how long the run has been running: by Airflow's clock, too, for it may have begun before it was seen."""
         if self._run.state != "running":
             return None
-        seen = self._patience.clock() - self._entered
+        seen = self._retrier.clock() - self._entered
         now, start = self._airflow.now, self._run.start_date
         return seen if now is None or start is None else max(seen, (now - start).total_seconds())
 
 
-def _silent(run: DagRun, seconds: float, fault: ActionError) -> AirflowSilent:
-    return AirflowSilent(
+def _silent(run: DagRun, seconds: float, fault: ActionError) -> StateUnknown:
+    return StateUnknown(
         "Airflow did not answer until the time was over",
         f"For {seconds:.0f} s nothing could be read of the run {run.run_id} of {run.dag_id}; it was last seen {run.state}, "
         f"and may have ended since. Last: {fault.title}. {fault.detail}",

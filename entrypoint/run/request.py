@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from entrypoint.runners.base import Context
 
 
-def request_of(settings: Settings, context: Context) -> RunRequest:
+def build_request(settings: Settings, context: Context) -> RunRequest:
     """Return the DAG run that this step asks for; the note is the user's own, or None."""
     asked: dict[str, Any] = {
         name: getattr(settings, name)
@@ -39,8 +39,8 @@ def derive_run_id(context: Context, matrix: Any, asked: dict[str, Any]) -> str:
     told_apart = [context.repository, context.job, context.step, matrix, asked]
     if context.job_path:
         told_apart.append(context.job_path)
-    canonical = json.dumps(told_apart, sort_keys=True, separators=(",", ":"), default=_instant)
-    digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
+    canonical_url = json.dumps(told_apart, sort_keys=True, separators=(",", ":"), default=_instant)
+    digest = hashlib.sha256(canonical_url.encode()).hexdigest()[:8]
     return f"{context.system}__{context.sha[:12]}__{context.run_id}__{digest}"
 
 

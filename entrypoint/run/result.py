@@ -10,26 +10,26 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, Result, TaskInstance
 
 
-def judge(run: DagRun, *, wait: bool, red_tasks: bool = False, old_mark: bool = False) -> Result:
+def result_of(run: DagRun, *, wait: bool, failed_tasks: bool = False, stale_mark: bool = False) -> Result:
     """Return the result for a run as it was last seen. Only Airflow's own `success` is a success.
 
     Args:
         run: the DAG run of this step, and no other. One that a cancelled workflow has stopped has failed, whatever the
             scheduler made of it, and whose workflow it was.
         wait: the input: without waiting an accepted run is enough, but one that has failed already is not.
-        red_tasks: whether tasks failed and the user does not accept that (`fail_on_failed_tasks`).
-        old_mark: whether the mark of such a stop is from before the run was cleared, and could not be removed.
+        failed_tasks: whether tasks failed and the user does not accept that (`fail_on_failed_tasks`).
+        stale_mark: whether the mark of such a stop is from before the run was cleared, and could not be removed.
     """
-    if run.cancelled and run.ended and not old_mark:
+    if run.cancelled and run.ended and not stale_mark:
         return "failed"
     if run.state == "success":
-        return "failed" if red_tasks else "success"
+        return "failed" if failed_tasks else "success"
     if run.state == "failed":
         return "failed"
     return "timeout" if wait else "triggered"
 
 
-def has_red_tasks(run: DagRun, tasks: tuple[TaskInstance, ...] | None) -> bool:
+def has_failed_tasks(run: DagRun, tasks: tuple[TaskInstance, ...] | None) -> bool:
     """Return whether task instances failed.
 
     Raises:

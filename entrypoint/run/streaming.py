@@ -1,7 +1,7 @@
 """A pause between two looks in which Airflow itself tells the run's state, where it can (3.1 and later;
 docs/notes/waiting.md#intervals-of-a-stream).
 
-It costs Airflow less than being asked, and tells the end sooner. What is heard ends no wait: then a look decides. An Airflow
+It costs Airflow less than being asked, and tells the end sooner. What is result ends no wait: then a look decides. An Airflow
 that is to stop waits for such answers to end, so none is listened to for long.
 """
 
@@ -17,42 +17,42 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.airflow.client import Airflow
-    from entrypoint.http.retry import Patience
+    from entrypoint.http.retry import Retrier
     from entrypoint.models import DagRun, RunState
 
-SLICE = 70.0
+MAX_STREAM_SECONDS = 70.0
 """Seconds for which one answer is listened to: ten minutes are nine of them, whatever the jitter."""
-SILENCE = 15.0
+MAX_SILENCE_SECONDS = 15.0
 """Seconds without a word, three times the longest interval, after which a look decides: a gateway may keep words back."""
-ENOUGH = 2
+MAX_FAILURES = 2
 """Failures in a row after which nothing is listened to any more."""
-GRACE = 1.0
+GRACE_SECONDS = 1.0
 """Seconds that the last word may come late."""
-_SHORTEST = 0.1
+_MIN_INTERVAL = 0.1
 
 
-class Heard(Enum):
+class StreamResult(Enum):
     """What listening came to: the run goes on, it ended, or nothing that can be relied on."""
 
-    GOES_ON = auto()
-    END = auto()
+    ONGOING = auto()
+    ENDED = auto()
     NOTHING = auto()
 
 
-class Ear:
+class StateStream:
     """Listens to one Airflow, as long as that works.
 
     Args:
         airflow: who tells.
-        patience: clock and jitter.
+        retrier: clock and jitter.
     """
 
-    def __init__(self, airflow: Airflow, patience: Patience) -> None:
+    def __init__(self, airflow: Airflow, retrier: Retrier) -> None:
         self._airflow = airflow
-        self._patience = patience
+        self._retrier = retrier
         self._failures = 0
 
-    def listen(self, run: DagRun, waited: float, most: float, tell: Callable[[RunState], bool]) -> Heard:
+    def read(self, run: DagRun, waited: float, most: float, tell: Callable[[RunState], bool]) -> StreamResult:
         """Listen for a while.
 
         Args:
@@ -61,42 +61,42 @@ class Ear:
             most: seconds after which to stop, if not before.
             tell: is given the state of a run that goes on, time and again, and returns whether to go on as well.
         """
-        if self._failures >= ENOUGH:
-            return Heard.NOTHING
-        lasts = min(self._patience.about(SLICE), most)
-        heard, until, last_word = Heard.NOTHING, self._patience.clock() + lasts, -inf
+        if self._failures >= MAX_FAILURES:
+            return StreamResult.NOTHING
+        lasts = min(self._retrier.jittered(MAX_STREAM_SECONDS), most)
+        result, until, last_word = StreamResult.NOTHING, self._retrier.clock() + lasts, -inf
 
         def take(state: RunState) -> bool:
-            nonlocal heard, last_word
-            last_word = self._patience.clock()
+            nonlocal result, last_word
+            last_word = self._retrier.clock()
             if state in ("success", "failed"):
-                heard = Heard.END
-            elif not tell(state) or self._patience.clock() >= until:
-                heard = Heard.GOES_ON
-            return heard is Heard.NOTHING
+                result = StreamResult.ENDED
+            elif not tell(state) or self._retrier.clock() >= until:
+                result = StreamResult.ONGOING
+            return result is StreamResult.NOTHING
 
-        pause = max(min(interval(waited), most), _SHORTEST)
+        pause = max(min(stream_interval(waited), most), _MIN_INTERVAL)
         try:
-            self._airflow.listen(run, pause, take, SILENCE, lasts + min(pause, GRACE))
+            self._airflow.stream_states(run, pause, take, MAX_SILENCE_SECONDS, lasts + min(pause, GRACE_SECONDS))
         except ActionError as error:
             # Whatever else it is, the look that follows meets it too, and knows what it means.
             if isinstance(error, NotSupported):
-                self._failures = ENOUGH
-            now = self._patience.clock()
-            if heard is Heard.NOTHING and now >= until and now - last_word <= pause + GRACE:
-                heard = Heard.GOES_ON  # its time was over between two words
-        if heard is Heard.NOTHING:
-            self.doubt()
-        elif heard is Heard.GOES_ON:
+                self._failures = MAX_FAILURES
+            now = self._retrier.clock()
+            if result is StreamResult.NOTHING and now >= until and now - last_word <= pause + GRACE_SECONDS:
+                result = StreamResult.ONGOING  # its time was over between two words
+        if result is StreamResult.NOTHING:
+            self.record_failure()
+        elif result is StreamResult.ONGOING:
             self._failures = 0
-        return heard
+        return result
 
-    def doubt(self) -> None:
-        """Take note that what was heard was nothing, or was not so."""
+    def record_failure(self) -> None:
+        """Take note that what was result was nothing, or was not so."""
         self._failures += 1
 
 
-def interval(waited: float) -> float:
+def stream_interval(waited: float) -> float:
     """Return the seconds between two words for a run that was triggered so many seconds ago.
 
     Each costs Airflow 2.5 to 2.9 ms (docs/notes/waiting.md#cost-for-the-server), so a hundred at 1 s take a quarter

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Level = Literal["error", "warning", "notice"]
 
 
-def attempt_in(text: str) -> int:
+def parse_attempt(text: str) -> int:
     """Return the number of an attempt as a variable says it: one that is no number counts as the first."""
     return int(text) if text.isdecimal() else 1
 
@@ -83,7 +83,7 @@ class Runner(Protocol):
     def save_state(self, name: str, value: str) -> None:
         """Keep a value for the post stage, where there is one."""
 
-    def end_stage(self) -> None:
+    def disarm_post_stage(self) -> None:
         """Leave the post stage, where there is one, nothing to stop."""
 
     def append_summary(self, text: str) -> None:

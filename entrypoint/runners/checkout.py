@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_MOST_FILES = 50_000
-_MOST_NAMES = 200
-_LARGEST = 1_000_000
+_MAX_FILES = 50_000
+_MAX_NAMES = 200
+_MAX_FILE_BYTES = 1_000_000
 _INSTALLED = re.compile(r"site-packages|dist-packages|python3(?:\.\d+)?(?:\.zip)?")
 """A folder in which installed code lies: never a file of the checkout, whatever its name."""
 _SKIPPED = frozenset({".git", "node_modules", "__pycache__", ".venv", "venv", ".tox", "site-packages"})
@@ -37,7 +37,7 @@ def locate(filenames: Iterable[str], workspace: Path) -> dict[str, str]:
         The path below the workspace, with slashes, for each name that means exactly one file.
     """
     wanted: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
-    for name in sorted(set(filenames))[:_MOST_NAMES]:
+    for name in sorted(set(filenames))[:_MAX_NAMES]:
         if (parts := _parts(name)) and not any(map(_INSTALLED.fullmatch, parts)):
             wanted.setdefault(parts[-1], []).append((name, parts))
     if not wanted:
@@ -58,7 +58,7 @@ def has_line(workspace: Path, path: str, line: int) -> bool:
     file = workspace / path
     try:
         # Opening a pipe would wait for ever.
-        if not S_ISREG(file.lstat().st_mode) or file.lstat().st_size > _LARGEST:
+        if not S_ISREG(file.lstat().st_mode) or file.lstat().st_size > _MAX_FILE_BYTES:
             return False
         with file.open("rb") as opened:
             return any(number == line for number, _ in enumerate(opened, 1))
@@ -72,7 +72,7 @@ def names(filenames: Iterable[str], word: str, workspace: Path) -> bool:
     for path in sorted(set(locate(filenames, workspace).values())):
         file = workspace / path
         with suppress(OSError):
-            small = S_ISREG(file.lstat().st_mode) and file.lstat().st_size <= _LARGEST
+            small = S_ISREG(file.lstat().st_mode) and file.lstat().st_size <= _MAX_FILE_BYTES
             if small and wanted.search(file.read_bytes()):
                 return True
     return False
@@ -99,7 +99,7 @@ def _files(workspace: Path, names: set[str]) -> Iterator[PurePosixPath]:
     for folder, folders, files in os.walk(workspace):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)
         seen += len(files)
-        if seen > _MOST_FILES:
+        if seen > _MAX_FILES:
             return
         for name in names.intersection(files):
             path = Path(folder, name)

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from entrypoint import masking
 from entrypoint.errors import ActionError
-from entrypoint.runners.base import Context, attempt_in
-from entrypoint.runners.sanitize import harmless, printable
+from entrypoint.runners.base import Context, parse_attempt
+from entrypoint.runners.sanitize import one_safe_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from entrypoint.runners.base import Level
 
-_SHORTEST = 4
+_MIN_SECRET_CHARS = 4
 """Characters of a line of a secret that is masked; fewer would make the log unreadable and hide nothing."""
-_IN_JSON = frozenset({"created", "duration", "failed_tasks", "xcom"})
+_JSON_OUTPUTS = frozenset({"created", "duration", "failed_tasks", "xcom"})
 """Outputs whose text is JSON: in the file they are the values themselves."""
 
 
-class Log:
+class GenericRunner:
     """A `Runner` on standard output.
 
     Args:
@@ -43,7 +43,7 @@ class Log:
 
     def say(self, text: str) -> None:
         """See `Runner`."""
-        self._print(harmless(text))
+        self._print(one_safe_line(text))
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
@@ -54,22 +54,22 @@ class Log:
     def relay(self, lines: Iterable[str]) -> None:
         """See `Runner`. They are indented, so that it can be seen where they end."""
         for line in lines:
-            self._print(f"    {harmless(line)}")
+            self._print(f"    {one_safe_line(line)}")
 
     def debug(self, text: str) -> None:
         """See `Runner`."""
         if self._verbose:
-            self._print(f"DEBUG: {harmless(text)}")
+            self._print(f"DEBUG: {one_safe_line(text)}")
 
     def mask(self, secret: str) -> None:
         """See `Runner`. It is not printed: whoever reads this log would see it. That one is not masked is told once."""
-        masking.add(secret, _SHORTEST)
-        if 0 < len(secret.strip()) < _SHORTEST and not self._warned:
+        masking.add(secret, _MIN_SECRET_CHARS)
+        if 0 < len(secret.strip()) < _MIN_SECRET_CHARS and not self._warned:
             self._warned = True
             self.annotate(
                 "warning",
                 "A secret is too short to be masked",
-                f"One that this step was given has less than {_SHORTEST} characters: to mask it would make the log "
+                f"One that this step was given has less than {_MIN_SECRET_CHARS} characters: to mask it would make the log "
                 "unreadable. Where a text quotes it, it can be read.",
             )
 
@@ -78,10 +78,10 @@ class Log:
     ) -> None:
         """See `Runner`. A place is written as compilers do."""
         place = f"{file}:{line}: " if file and line is not None else f"{file}: " if file else ""
-        self._print(f"{level.upper()}: {harmless(place + title)}")
+        self._print(f"{level.upper()}: {one_safe_line(place + title)}")
         for part in f"{message}{ending}".split("\n"):
             if part.strip():
-                self._print(f"    {harmless(part)}")
+                self._print(f"    {one_safe_line(part)}")
 
     def set_output(self, name: str, value: str) -> None:
         """See `Runner`. The file is replaced as a whole, so that it is JSON at every moment.
@@ -89,7 +89,7 @@ class Log:
         A file that can no longer be written is told once: nobody must lose sight of a DAG run for it.
         """
         value = printable(value)
-        self._outputs[name] = json.loads(value) if name in _IN_JSON and value else value
+        self._outputs[name] = json.loads(value) if name in _JSON_OUTPUTS and value else value
         try:
             self.write()
         except ActionError as error:
@@ -114,20 +114,20 @@ class Log:
     def save_state(self, name: str, value: str) -> None:
         """See `Runner`. There is no post stage."""
 
-    def end_stage(self) -> None:
+    def disarm_post_stage(self) -> None:
         """See `Runner`. There is no post stage."""
 
     def append_summary(self, text: str) -> None:
         """See `Runner`."""
         self._print("")
         for line in text.split("\n"):
-            self._print(harmless(line))
+            self._print(one_safe_line(line))
 
     def _print(self, line: str) -> None:
         print(printable(line), flush=True)  # noqa: T201 - this is the log
 
 
-class _System(NamedTuple):
+class _CiSystem(NamedTuple):
     """One system's names of variables: `sign` is that by which it is known; of several the first that is set counts."""
 
     name: str
@@ -143,20 +143,20 @@ class _System(NamedTuple):
 
 
 _SYSTEMS = (
-    _System(
+    _CiSystem(
         "gitlab", "GITLAB_CI", "CI_COMMIT_SHA", ("CI_PROJECT_PATH",), "CI_PIPELINE_ID", ("CI_JOB_NAME",),
         ("GITLAB_USER_LOGIN",), "CI_PIPELINE_URL",
     ),
-    _System(
+    _CiSystem(
         "azure", "TF_BUILD", "BUILD_SOURCEVERSION", ("BUILD_REPOSITORY_NAME",), "BUILD_BUILDID",
         ("SYSTEM_JOBNAME", "AGENT_JOBNAME"), ("BUILD_REQUESTEDFOR",), attempt="SYSTEM_JOBATTEMPT",
     ),
-    _System(
+    _CiSystem(
         "jenkins", "BUILD_TAG", "GIT_COMMIT", ("GIT_URL", "JOB_NAME"), "BUILD_ID", ("JOB_NAME",), ("BUILD_USER_ID",),
         "BUILD_URL", step="STAGE_NAME",
     ),
 )  # fmt: skip
-NOBODY = "shell"
+SHELL = "shell"
 
 
 def read_context(environ: Mapping[str, str], *, run_id: str) -> Context:
@@ -173,7 +173,7 @@ def read_context(environ: Mapping[str, str], *, run_id: str) -> Context:
     if system is None:
         if not run_id:
             raise _unknown()
-        return Context(NOBODY, "", "", "", 1, "", "", environ.get("USER", ""), "", "", "", Path())
+        return Context(SHELL, "", "", "", 1, "", "", environ.get("USER", ""), "", "", "", Path())
     missing = [name for name in (system.sha, system.run_id) if not environ.get(name)]
     if missing and not run_id:
         raise _lacking(system, missing)
@@ -182,7 +182,7 @@ def read_context(environ: Mapping[str, str], *, run_id: str) -> Context:
         sha=environ.get(system.sha, ""),
         repository=_first(environ, system.repository),
         run_id=environ.get(system.run_id, ""),
-        attempt=attempt_in(environ.get(system.attempt, "")),
+        attempt=parse_attempt(environ.get(system.attempt, "")),
         job=_first(environ, system.job),
         step=environ.get(system.step, ""),
         actor=_first(environ, system.actor),
@@ -220,7 +220,7 @@ def _unknown() -> ActionError:
     )
 
 
-def _lacking(system: _System, missing: list[str]) -> ActionError:
+def _lacking(system: _CiSystem, missing: list[str]) -> ActionError:
     return ActionError(
         "Nothing says for which commit this is",
         f"{system.sign} is there ({system.name}), but the environment lacks {', '.join(missing)}.",

@@ -23,8 +23,8 @@ from actions_toolkit import core
 
 from entrypoint import masking
 from entrypoint.errors import ActionError
-from entrypoint.runners.base import Context, attempt_in
-from entrypoint.runners.sanitize import harmless, printable
+from entrypoint.runners.base import Context, parse_attempt
+from entrypoint.runners.sanitize import one_safe_line, printable
 from entrypoint.text import shortened
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from entrypoint.runners.base import Level
 
 markdown = True
-SUMMARY_LIMIT = 1_048_576
+MAX_SUMMARY_BYTES = 1_048_576
 """Bytes; a larger job summary is dropped as a whole (docs/notes/runner.md#job-summary)."""
 
-MESSAGE_LIMIT = 4000
+MAX_MESSAGE_CHARS = 4000
 """Characters; the runner cuts an annotation at 4096."""
 
 
@@ -94,7 +94,7 @@ def read_inputs(names: Iterable[str]) -> dict[str, str]:
 
 def say(text: str) -> None:
     """Print one line of the log. Control characters and what would be a command are made harmless."""
-    line = harmless(text)
+    line = one_safe_line(text)
     clock = _CLOCK.match(line)
     ours = clock.end() if clock else 0
     print(re.sub(r"^(\s*)::", r"\1: :", _divided(line, ours)))  # noqa: T201 - this is the log
@@ -103,7 +103,7 @@ def say(text: str) -> None:
 @contextmanager
 def group(title: str) -> Iterator[None]:
     """Fold what is printed meanwhile."""
-    core.start_group(printable(harmless(title)))
+    core.start_group(printable(one_safe_line(title)))
     try:
         yield
     finally:
@@ -119,7 +119,7 @@ def relay(lines: Iterable[str]) -> None:
     try:
         print(f"::stop-commands::{token}")  # noqa: T201 - this is the log
         for line in lines:
-            print(_unmatched(harmless(line)))  # noqa: T201 - this is the log
+            print(_unmatched(one_safe_line(line)))  # noqa: T201 - this is the log
     finally:
         print(f"::{token}::")  # noqa: T201 - this is the log
 
@@ -145,7 +145,7 @@ def _divided(line: str, start: int = 0) -> str:
 def debug(text: str) -> None:
     """Print a line that the runner shows only with step debug logging on."""
     if core.is_debug():
-        core.debug(printable(harmless(text)))
+        core.debug(printable(one_safe_line(text)))
 
 
 def mask(secret: str) -> None:
@@ -161,10 +161,10 @@ def annotate(
 ) -> None:
     """Print one annotation, on a line of a file in the workspace if one is given. If it is too long, the `ending` stays."""
     print_it = {"error": core.error, "warning": core.warning, "notice": core.notice}[level]
-    message, ending = ("\n".join(map(harmless, printable(text).split("\n"))) for text in (message, ending))
+    message, ending = ("\n".join(map(one_safe_line, printable(text).split("\n"))) for text in (message, ending))
     print_it(
-        shortened(message, MESSAGE_LIMIT - len(ending)) + ending,
-        title=harmless(printable(title)),
+        shortened(message, MAX_MESSAGE_CHARS - len(ending)) + ending,
+        title=one_safe_line(printable(title)),
         file=printable(file),
         start_line=line,
     )
@@ -185,7 +185,7 @@ def save_state(name: str, value: str) -> None:
         )
 
 
-def end_stage() -> None:
+def disarm_post_stage() -> None:
     """Leave the post stage nothing to stop. Where that cannot be written, what it would go by is taken away."""
     if path := os.environ.get("GITHUB_STATE"):
         try:
@@ -242,7 +242,7 @@ def read_context(environ: Mapping[str, str]) -> Context:
         sha=environ["GITHUB_SHA"],
         repository=environ["GITHUB_REPOSITORY"],
         run_id=environ["GITHUB_RUN_ID"],
-        attempt=attempt_in(environ.get("GITHUB_RUN_ATTEMPT", "")),
+        attempt=parse_attempt(environ.get("GITHUB_RUN_ATTEMPT", "")),
         job=environ["GITHUB_JOB"],
         step=environ["GITHUB_ACTION"],
         actor=environ.get("GITHUB_TRIGGERING_ACTOR") or environ["GITHUB_ACTOR"],

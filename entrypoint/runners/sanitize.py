@@ -17,7 +17,7 @@ _COMMAND = re.compile(r"##(?=[a-z]*\[)", re.IGNORECASE)
 """What GitHub's pages, Azure Pipelines (`##vso[`) and TeamCity obey anywhere in a line."""
 
 
-def harmless(text: str) -> str:
+def one_safe_line(text: str) -> str:
     """Return the text as one line without secrets, escape sequences, control characters, and commands within a line."""
     text = masked(text)
     if _CONTROL.search(text):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dev.airflow import LocalAirflow
-    from tests.airflow.repository import Repository
+    from tests.airflow.repository import GitHubRepository
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def through_3(going_through_3: Future[Through]) -> Through:
 
 @pytest.fixture(scope="session")
 def commits_go_on(
-    airflow_3_for_many: LocalAirflow, repository: Repository, tmp_path_factory: pytest.TempPathFactory
+    airflow_3_for_many: LocalAirflow, repository: GitHubRepository, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Future[Commits]]:
     """Commits to the bundle of a real Airflow 3, begun: they go on beside the tests."""
     stage = Stage(airflow_3_for_many, tmp_path_factory.mktemp("commits"))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dev.airflow import AIRFLOW_2, LocalAirflow
 from dev.airflow_settings import ROOT
 from dev.runner import Context
-from entrypoint.github_api.marker import Marker, noted
+from entrypoint.github_api.marker import Marker, note_with_marker
 from tests.airflow.job import PATIENCE, REQUEST, Job, at_work, open_gate, patch, post, the_run, until
 from tests.support.doors import GitHubApi
 from tests.support.doors.github import REPOSITORY
@@ -165,8 +165,8 @@ class Detached:
             )
             for one in FORGED.values()
         ]
-        good = noted("", Marker(self._airflow.url, self.github.url, REPOSITORY, commit, None))
-        notes = [noted("Forged", one) for one in markers]
+        good = note_with_marker("", Marker(self._airflow.url, self.github.url, REPOSITORY, commit, None))
+        notes = [note_with_marker("Forged", one) for one in markers]
         notes += [
             good.replace(REPOSITORY, f"{REPOSITORY}\\n"),
             good.replace(",", ",\n"),

@@ -34,7 +34,7 @@ _LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 _GIT = "airflow.providers.git.bundles.git.GitDagBundle"
 
 
-class Repository:
+class GitHubRepository:
     """A repository in a folder, with one branch. Its DAG returns the number of the commit.
 
     `settings` give an Airflow 3 its git bundle, beside the usual folder with DAG files. The bundle is fetched as seldom as by

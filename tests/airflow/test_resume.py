@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from entrypoint.models import CANCELLED
+from entrypoint.models import CANCELLED_MARK
 from tests.airflow.job import RESUMED, Job, executions, open_gate, patch, task_states, the_run, until, verdict
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def test_resume_of_a_cancelled_run(job: Job) -> None:
         cancelled = first.cancel()
     assert cancelled.outputs["result"] == "cancelled"
     assert task_states(job.airflow, "gated", run_id)["after"] == "skipped"
-    assert CANCELLED in the_run(job.airflow, "gated", run_id)["note"]
+    assert CANCELLED_MARK in the_run(job.airflow, "gated", run_id)["note"]
     open_gate(job.airflow, run_id)
 
     result = job.run("gated")
@@ -42,7 +42,7 @@ def test_resume_of_a_cancelled_run(job: Job) -> None:
     executed = executions(job.airflow, run_id)
     assert (executed["before"], executed["after"]) == (1, 1)
     run = the_run(job.airflow, "gated", run_id)
-    assert (run["state"], CANCELLED in run["note"]) == ("success", False)
+    assert (run["state"], CANCELLED_MARK in run["note"]) == ("success", False)
 
 
 def test_resume_of_a_run_with_a_branch(job: Job) -> None:
@@ -109,7 +109,7 @@ def test_a_cancelled_run_is_no_success(job: Job) -> None:
     open_gate(job.airflow, run_id)
     assert job.run("gated", run_id=run_id).outputs["state"] == "success"
     path = f"/dags/gated/dagRuns/{run_id}"
-    patch(job.airflow, f"{path}/setNote" if job.airflow.api == "/api/v1" else path, note=f"Mine.\n{CANCELLED}")
+    patch(job.airflow, f"{path}/setNote" if job.airflow.api == "/api/v1" else path, note=f"Mine.\n{CANCELLED_MARK}")
 
     attached = job.run("gated", run_id=run_id, if_run_exists="attach")
 

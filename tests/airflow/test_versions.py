@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from dev.airflow import LocalAirflow
     from tests.airflow.plays.commits import Commits
-    from tests.airflow.repository import Repository
+    from tests.airflow.repository import GitHubRepository
 
 
-def test_commits_in_a_row(commits: Commits, repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commits_in_a_row(commits: Commits, repository: GitHubRepository, capsys: pytest.CaptureFixture[str]) -> None:
     """After each of twenty commits its step ran that one, or a later one that contains it, and nothing older."""
     for one in commits.deployed:
         assert one.result.outputs["result"] == "success", one.result.log

@@ -134,7 +134,7 @@ class Storm:
             if (state := state_of(self._airflow, blow.run_id)) != blow.after_post or state in ALIVE:
                 blow.wrong.append(f"{blow.after_post} after the post stage, {state} in the end")
 
-    def judge(self) -> None:
+    def result_of(self) -> None:
         """Fail, with the log of each step after which something is not as it should be, if there is one."""
         if wrong := [str(blow) for blow in self.blows if blow.wrong]:
             pytest.fail("\n".join(wrong), pytrace=False)

@@ -37,7 +37,7 @@ def waiting(airflow: LocalAirflow, step: Step, tmp_path: Path) -> Iterator[Runni
 
 
 def test_cancel(airflow: LocalAirflow, step: Step, waiting: RunningStep, tmp_path: Path) -> None:
-    """The runner's cancel stops the DAG run before its patience ends, and the post stage confirms it without an error."""
+    """The runner's cancel stops the DAG run before its retrier ends, and the post stage confirms it without an error."""
     result = waiting.cancel()
 
     assert (result.exit_code, result.outputs["result"]) == (1, "cancelled"), result.log

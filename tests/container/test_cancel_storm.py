@@ -39,7 +39,7 @@ def test_cancel(airflow: LocalAirflow, image: str, tmp_path: Path, capsys: pytes
             blow.wrong.append("too late")
     with capsys.disabled():
         print(storm.report("cancels", chosen))  # noqa: T201 - the figures are the point
-    storm.judge()
+    storm.result_of()
 
 
 def test_kill(airflow: LocalAirflow, image: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +51,7 @@ def test_kill(airflow: LocalAirflow, image: str, tmp_path: Path, capsys: pytest.
 
     with capsys.disabled():
         print(storm.report("kills", chosen))  # noqa: T201 - the figures are the point
-    storm.judge()
+    storm.result_of()
 
 
 def kill(running: RunningStep, launcher: Container) -> StepResult:

@@ -31,7 +31,7 @@ def waiting(container: Container, tmp_path: Path) -> Iterator[RunningStep]:
 
 
 def test_process_one_gets_the_signal(waiting: RunningStep, container: Container) -> None:
-    """The action's Python is process 1 of its container, and ends within the runner's patience after a SIGINT."""
+    """The action's Python is process 1 of its container, and ends within the runner's retrier after a SIGINT."""
     [name] = container.leftovers()
     first = docker("exec", name, "cat", "/proc/1/cmdline").split("\0")
 

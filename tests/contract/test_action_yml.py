@@ -9,7 +9,7 @@ import yaml
 
 from dev.runner.metadata import Metadata
 from entrypoint.diagnostics.optional import Feature
-from entrypoint.inputs.settings import NAMES, Settings, parse_settings
+from entrypoint.inputs.settings import INPUT_NAMES, Settings, parse_settings
 from entrypoint.models import Result
 from entrypoint.report.outputs import outputs
 from tests.support.nouns import START, a_report, a_run, an_outcome
@@ -73,14 +73,14 @@ def names_in(cell: str) -> list[str]:
 
 def test_inputs_are_those_of_the_code() -> None:
     """action.yml declares exactly the inputs that the code reads, in the same order."""
-    assert tuple(ACTION["inputs"]) == NAMES
+    assert tuple(ACTION["inputs"]) == INPUT_NAMES
 
 
 def test_inputs_are_the_settings() -> None:
     """Every setting comes from an input, and every input ends in a setting."""
     inputs = {name for field in Settings._fields for name in TOGETHER.get(field, {field})}
 
-    assert inputs == set(NAMES)
+    assert inputs == set(INPUT_NAMES)
 
 
 @pytest.mark.parametrize("name", FIRST_INPUTS)
@@ -144,7 +144,7 @@ def test_readme_has_no_other_inputs() -> None:
     """The README's tables promise no input that is not there, and name none twice."""
     named = [name for row in tables("Inputs") for name in names_in(row[0])]
 
-    assert sorted(named) == sorted(NAMES)
+    assert sorted(named) == sorted(INPUT_NAMES)
 
 
 def test_outputs_are_those_of_the_code() -> None:
@@ -189,7 +189,7 @@ def test_example() -> None:
     (step,) = [step for step in job["steps"] if "airflow-dag-run" in step.get("uses", "")]
     used = re.findall(rf"steps\.{step['id']}\.outputs\.(\w+)", workflow)
 
-    assert set(step["with"]) <= set(NAMES)
+    assert set(step["with"]) <= set(INPUT_NAMES)
     assert set(used) <= set(ACTION["outputs"])
     settings = {name: re.sub(r"\$\{\{.*?\}\}", "x", str(text)) for name, text in step["with"].items()}
     assert parse_settings(settings, Path("/github/workspace")).dag_id == step["with"]["dag_id"]

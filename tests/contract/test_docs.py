@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from dev.pictures import summaries
-from entrypoint.inputs.settings import NAMES, parse_settings
+from entrypoint.inputs.settings import INPUT_NAMES, parse_settings
 from tests.support.pages import ROOT, Section, anchor_of, pages, sections
 from tests.support.titles import SOURCE, Unreadable, titles
 from tests.support.workflows import OURS, SHA, dangling, filled, gates, is_ours, read_jobs
@@ -127,7 +127,7 @@ def test_snippet(snippet: str) -> None:
     text = workflow_of(snippet)
 
     for step in gates(text):
-        assert set(step) <= set(NAMES)
+        assert set(step) <= set(INPUT_NAMES)
         assert parse_settings(filled(step), Path("/github/workspace")).dag_id
     assert list(dangling(read_jobs(text), OUTPUTS)) == []
 
@@ -249,7 +249,7 @@ def test_what_is_never_shown(title: str) -> None:
         ('runner.annotate("warning", "Careful", text)', ["Careful"]),
         ('runner.annotate(level, f"Waiting: {blocker.title}", text)', []),
         ("annotate(outcome, runner)", []),
-        ("return Words(error.title, error.detail, error.hint)", []),
+        ("return Message(error.title, error.detail, error.hint)", []),
         ('raise ValueError("no title")', []),
     ],
 )

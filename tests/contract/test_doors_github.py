@@ -121,7 +121,7 @@ def test_a_status_without_a_commit(client: Client, github: GitHubApi) -> None:
     """A status of an unknown commit is a 422 that names it, to who may write; to who may not, a 403 whatever the commit."""
     code, body = tell(client, github, f"/statuses/{UNKNOWN}", state="pending")
     assert (code, body["message"]) == (422, f"No commit found for SHA: {UNKNOWN}")
-    with GitHubApi(github.history, may_write=("deployments",)) as closed:
+    with GitHubApi(github.history, can_write=("deployments",)) as closed:
         for commit in (UNKNOWN, FIRST):
             code, body = tell(client, closed, f"/statuses/{commit}", state="pending")
             assert (code, body["message"]) == (403, FORBIDDEN)
@@ -180,7 +180,7 @@ def test_a_deployment_that_is_refused(client: Client, github: GitHubApi) -> None
     assert tell(client, github, "/deployments", ref=FIRST, required_contexts=[])[0] == 201
     github.report(FIRST, "success", "airflow")
     assert tell(client, github, "/deployments", ref=FIRST)[0] == 201
-    with GitHubApi(github.history, may_write=("statuses",)) as closed:
+    with GitHubApi(github.history, can_write=("statuses",)) as closed:
         code, body = tell(client, closed, "/deployments", ref=UNKNOWN)
         assert (code, body["message"], closed.deployments) == (403, FORBIDDEN, [])
 

@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from tests.contract.doors import Client, airflow
-from tests.support.doors import GitHubOidc, TokenUrl, Trap, bearer
+from tests.support.doors import GitHubOidc, TokenEndpoint, Trap, bearer
 from tests.support.doors.token_url import ASSERTION_TYPE, AUDIENCE
 from tests.support.fake_airflow import Fault
 
@@ -36,12 +36,12 @@ def oidc() -> Iterator[GitHubOidc]:
         yield started
 
 
-def in_body(endpoint: TokenUrl) -> dict[str, Any]:
+def in_body(endpoint: TokenEndpoint) -> dict[str, Any]:
     """The secret in the body."""
     return {"data": GRANT | {"client_id": endpoint.client_id, "client_secret": endpoint.client_secret}}
 
 
-def as_basic(endpoint: TokenUrl) -> dict[str, Any]:
+def as_basic(endpoint: TokenEndpoint) -> dict[str, Any]:
     """The secret as HTTP Basic: form-encoded, then joined and put into Base64."""
     pair = f"{quote_plus(endpoint.client_id)}:{quote_plus(endpoint.client_secret)}"
     return {"data": GRANT, "headers": {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}}
@@ -66,9 +66,9 @@ def refusal(answer: requests.Response) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("way", [in_body, as_basic])
-def test_a_token(client: Client, way: Callable[[TokenUrl], dict[str, Any]]) -> None:
+def test_a_token(client: Client, way: Callable[[TokenEndpoint], dict[str, Any]]) -> None:
     """A client that authenticates in a way that is taken gets a bearer token, which is good until it expires."""
-    with TokenUrl(takes=("body", "basic"), lifetime=1200) as endpoint:
+    with TokenEndpoint(takes=("body", "basic"), lifetime=1200) as endpoint:
         answer = client("POST", endpoint.url, **way(endpoint))
         assert answer.status_code == 200
         assert answer.headers["Cache-Control"] == "no-store"
@@ -82,7 +82,7 @@ def test_a_token(client: Client, way: Callable[[TokenUrl], dict[str, Any]]) -> N
 
 def test_a_token_for_an_assertion(client: Client, oidc: GitHubOidc) -> None:
     """GitHub's token for the right audience is a client's assertion, with the client's id or without."""
-    with TokenUrl(takes=("assertion",), oidc=oidc) as endpoint:
+    with TokenEndpoint(takes=("assertion",), oidc=oidc) as endpoint:
         shown = assertion(oidc.issue(AUDIENCE))
         assert client("POST", endpoint.url, **shown).status_code == 200
         assert client("POST", endpoint.url, **with_fields(shown, client_id=endpoint.client_id)).status_code == 200
@@ -91,7 +91,7 @@ def test_a_token_for_an_assertion(client: Client, oidc: GitHubOidc) -> None:
 
 def test_assertions_that_are_none(client: Client, oidc: GitHubOidc) -> None:
     """An assertion for somebody else, an expired, a forged, and one of another client is refused."""
-    with TokenUrl(takes=("assertion",), oidc=oidc) as endpoint:
+    with TokenEndpoint(takes=("assertion",), oidc=oidc) as endpoint:
         good, for_another = oidc.issue(AUDIENCE), oidc.issue("api://other")
         head, claims, _ = good.split(".")
         oidc.lifetime = -1
@@ -118,7 +118,7 @@ def test_assertions_that_are_none(client: Client, oidc: GitHubOidc) -> None:
 )
 def test_what_is_wrong(client: Client, change: dict[str, Any], status: int, error: str) -> None:
     """What is wrong with a request is told by a status and an error."""
-    with TokenUrl(scope="airflow/.default") as endpoint:
+    with TokenEndpoint(scope="airflow/.default") as endpoint:
         good = with_fields(in_body(endpoint), scope="airflow/.default")
         assert client("POST", endpoint.url, **good).status_code == 200
         assert refusal(client("POST", endpoint.url, **with_fields(good, **change))) == (status, error)
@@ -128,11 +128,11 @@ def test_what_is_wrong(client: Client, change: dict[str, Any], status: int, erro
 @pytest.mark.parametrize("status", [400, 401])
 def test_ways_that_are_not_taken(client: Client, status: Any) -> None:
     """A client that shows its secret where it is not wanted is refused; as HTTP Basic always with a challenge."""
-    with TokenUrl(takes=("basic",), refuses_with=status) as endpoint:
+    with TokenEndpoint(takes=("basic",), refuses_with=status) as endpoint:
         assert refusal(client("POST", endpoint.url, **in_body(endpoint))) == (status, "invalid_client")
         assert refusal(client("POST", endpoint.url, data=GRANT)) == (status, "invalid_client")
         assert client("POST", endpoint.url, **as_basic(endpoint)).status_code == 200
-    with TokenUrl(takes=("body",), refuses_with=status) as endpoint:
+    with TokenEndpoint(takes=("body",), refuses_with=status) as endpoint:
         answer = client("POST", endpoint.url, **as_basic(endpoint))
         assert refusal(answer) == (401, "invalid_client")
         assert answer.headers["WWW-Authenticate"].startswith("Basic ")
@@ -140,7 +140,7 @@ def test_ways_that_are_not_taken(client: Client, status: Any) -> None:
 
 def test_basic_is_form_encoded_first(client: Client) -> None:
     """Who puts id and secret into Base64 as they are is refused, since the secret holds what a form encodes."""
-    with TokenUrl(takes=("basic",)) as endpoint:
+    with TokenEndpoint(takes=("basic",)) as endpoint:
         pair = base64.b64encode(f"{endpoint.client_id}:{endpoint.client_secret}".encode()).decode()
         answer = client("POST", endpoint.url, data=GRANT, headers={"Authorization": f"Basic {pair}"})
         assert refusal(answer) == (401, "invalid_client")
@@ -148,7 +148,7 @@ def test_basic_is_form_encoded_first(client: Client) -> None:
 
 def test_only_a_form_in_the_body(client: Client) -> None:
     """JSON, parameters in the URL, and a GET are refused."""
-    with TokenUrl() as endpoint:
+    with TokenEndpoint() as endpoint:
         good = in_body(endpoint)["data"]
         assert refusal(client("POST", endpoint.url, json=good)) == (400, "invalid_request")
         assert refusal(client("POST", f"{endpoint.url}?scope=x", data=good)) == (400, "invalid_request")
@@ -158,7 +158,7 @@ def test_only_a_form_in_the_body(client: Client) -> None:
 
 def test_tokens_that_can_be_read(client: Client) -> None:
     """A token may be a JWT that says when it ends, while the answer may keep that to itself."""
-    with TokenUrl(kind="jwt", lifetime=90, tells_lifetime=False) as endpoint:
+    with TokenEndpoint(kind="jwt", lifetime=90, tells_lifetime=False) as endpoint:
         body = client("POST", endpoint.url, **in_body(endpoint)).json()
         assert set(body) == {"token_type", "access_token"}
         claims = jwt.decode(body["access_token"], options={"verify_signature": False})
@@ -167,7 +167,7 @@ def test_tokens_that_can_be_read(client: Client) -> None:
 
 def test_what_goes_wrong_on_demand(client: Client) -> None:
     """It redirects, answers with a page, and repeats what it was sent, once, and then is good again."""
-    with TokenUrl() as endpoint, Trap() as trap:
+    with TokenEndpoint() as endpoint, Trap() as trap:
         endpoint.fault(Fault.HTML_200)
         endpoint.redirect(307, trap.url, times=1)
         endpoint.echo(400)
@@ -183,7 +183,7 @@ def test_what_goes_wrong_on_demand(client: Client) -> None:
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
 def test_an_airflow_that_takes_its_tokens(client: Client, version: str) -> None:
     """An Airflow may take its tokens while they are good, and refuses them afterwards in its own words."""
-    with TokenUrl() as endpoint, airflow(version, accept=bearer(endpoint.is_good, role="viewer")) as fake:
+    with TokenEndpoint() as endpoint, airflow(version, accept=bearer(endpoint.is_good, role="viewer")) as fake:
         headers = {"Authorization": f"Bearer {endpoint.issue()}"}
         assert client.look(fake, headers).status_code == 200
         assert client.trigger(fake, headers).status_code == 403

@@ -90,7 +90,7 @@ def test_what_somebody_deploys(start: Callable[..., Talk]) -> None:
 @pytest.mark.parametrize("lagging", [None, "a" * 40])
 def test_a_version_that_lags(start_3: Callable[..., Talk], lagging: str | None) -> None:
     """A test can let a DAG's structure lag behind its bundle; a run gets the bundle's version."""
-    talk = start_3(FakeDag("d", bundle_version="b" * 40, serialized_version=lagging))
+    talk = start_3(FakeDag("d", bundle_version="b" * 40, latest_dag_version=lagging))
 
     details = talk.call("GET", "/dags/d/details").json()
 

@@ -33,12 +33,12 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
         yield started
 
 
-def trigger(fake: FakeAirflow, patience: float = SOON) -> requests.Response:
+def trigger(fake: FakeAirflow, retrier: float = SOON) -> requests.Response:
     """Triggers the run r1; raises what requests raises."""
     body = {"dag_run_id": "r1"} | ({} if fake.version == "2.11.2" else {"logical_date": None})
     url = f"{fake.url}{fake.api}/dags/nightly_sales/dagRuns"
     with fake.session() as session:
-        return session.post(url, json=body, timeout=patience, allow_redirects=False)
+        return session.post(url, json=body, timeout=retrier, allow_redirects=False)
 
 
 def raw_get(fake: FakeAirflow, path: str = "/version", timeout: float = SOON) -> bytes:
@@ -68,7 +68,7 @@ def test_before_prevents_the_effect_and_after_does_not(
     """A fault before the request took effect leaves no run behind, one after it leaves the run."""
     fake.fault(fault, on=("POST", "/dagRuns"), when=when)
     with contextlib.suppress(requests.RequestException, ValueError):  # what requests makes of the odd ones
-        trigger(fake, patience=0.1 if fault is Fault.HANG else SOON)
+        trigger(fake, retrier=0.1 if fault is Fault.HANG else SOON)
     await_record(fake, 1)
     assert [run.run_id for run in fake.runs("nightly_sales")] == (["r1"] if when == "after" else [])
     assert [one.path for one in fake.received("POST", "/dagRuns")] == [f"{fake.api}/dags/nightly_sales/dagRuns"]
@@ -97,7 +97,7 @@ def test_close_closes_without_a_byte(fake: FakeAirflow) -> None:
 
 
 def test_hang_sends_nothing_and_keeps_the_connection(fake: FakeAirflow) -> None:
-    """HANG says nothing for as long as the client has patience, and does not hold up anybody else."""
+    """HANG says nothing for as long as the client has retrier, and does not hold up anybody else."""
     fake.fault(Fault.HANG)
     with pytest.raises(TimeoutError):
         raw_get(fake, timeout=0.1)

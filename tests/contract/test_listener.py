@@ -15,10 +15,10 @@ from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
 from entrypoint.github_api import deployments, marker, statuses
 from entrypoint.github_api.marker import Marker
-from entrypoint.github_api.statuses import CommitStatus, Subject, is_about
-from entrypoint.inputs.parsers import Wrong
-from entrypoint.inputs.urls import base_url, canonical
-from entrypoint.models import CANCELLED
+from entrypoint.github_api.statuses import CommitStatus, DagRunRef, is_page_of
+from entrypoint.inputs.parsers import ParseError
+from entrypoint.inputs.urls import base_url, canonical_url
+from entrypoint.models import CANCELLED_MARK
 from entrypoint.run.detached import ended_as
 from tests.support.listener import SOURCE, Connection, loaded
 from tests.support.nouns import SHA, a_run
@@ -61,22 +61,22 @@ URLS = st.builds(
 def test_what_the_action_writes(made: Marker, text: str | None) -> None:
     """Whatever marker the action puts below whatever text, both read it, in Airflow's room, beside the mark of a cancel."""
     with loaded() as listener:
-        note = marker.noted(text, made)
-        cancelled = f"{note}\n{CANCELLED}"
+        note = marker.note_with_marker(text, made)
+        cancelled = f"{note}\n{CANCELLED_MARK}"
 
-        assert len(cancelled) <= listener.LONGEST_NOTE == 1000
+        assert len(cancelled) <= listener.MAX_NOTE_CHARS == 1000
         for one in (note, cancelled, note.replace("\n", "\r\n")[:1000]):
-            assert listener.marker_in(one) == marker.marker_in(one)
+            assert listener.parse_marker(one) == marker.parse_marker(one)
         for one in (note, cancelled):
-            if marker.marker_in(one) is None:  # the text itself has such a line
-                assert (text or "").count(marker._SIGN)
+            if marker.parse_marker(one) is None:  # the text itself has such a line
+                assert (text or "").count(marker._PREFIX)
             else:
-                assert listener.marker_in(one) == made
+                assert listener.parse_marker(one) == made
 
 
 @given(
     st.lists(
-        st.sampled_from([LINE, "x", "", f" {LINE}", LINE[:-1], LINE.replace("octo", "öcto"), CANCELLED]) | TEXT,
+        st.sampled_from([LINE, "x", "", f" {LINE}", LINE[:-1], LINE.replace("octo", "öcto"), CANCELLED_MARK]) | TEXT,
         max_size=4,
     ),
     st.sampled_from(["\n", "\r\n", "\x0b", "\u2028", "\x1c", " "]),
@@ -85,29 +85,29 @@ def test_they_believe_the_same(lines: list[str], between: str) -> None:
     """Of any note that Airflow may hold both read the same marker, or none."""
     note = between.join(lines)[:1000]
     with loaded() as listener:
-        assert listener.marker_in(note) == marker.marker_in(note)
+        assert listener.parse_marker(note) == marker.parse_marker(note)
 
 
 def test_they_have_the_same_words(listener: Any) -> None:
     """Marks, shapes, states and limits are the same on both sides."""
-    assert listener.CANCELLED == CANCELLED
-    assert listener.SIGN == marker._SIGN
-    assert listener.SHAPES == marker._SHAPES
-    assert listener.LONGEST_NOTE == marker._LONGEST
+    assert listener.CANCELLED_MARK == CANCELLED_MARK
+    assert listener.PREFIX == marker._PREFIX
+    assert listener.FORMATS == marker._FORMATS
+    assert listener.MAX_NOTE_CHARS == marker._MAX_NOTE_CHARS
     assert dict(statuses.STATES) == listener.STATES
     assert listener.Marker._fields == Marker._fields
     known = Marker(AIRFLOW, "https://api.github.com", "octo-org/sales", SHA, None)
-    assert listener.marker_in(LINE) == marker.marker_in(LINE) == known
+    assert listener.parse_marker(LINE) == marker.parse_marker(LINE) == known
 
 
 def told(listener: Any, page: str, dag_id: str, run_id: str, airflow: str = AIRFLOW) -> bool:
     """Whether a page is this run's in this Airflow, on which both agree, in the words of either Airflow."""
     run = listener.Run(dag_id, run_id, "success", None)
-    found: bool = listener._is_about(page, run, canonical(airflow))
+    found: bool = listener._is_about(page, run, canonical_url(airflow))
     for either in (V1(Transport(airflow), "2.11.2"), V2(Transport(airflow), "3.3.2")):
-        subject = Subject(dag_id, run_id, either.run_url(dag_id, run_id))
-        assert subject.airflow == canonical(airflow) or not run_id
-        assert is_about(page, subject) is found
+        subject = DagRunRef(dag_id, run_id, either.run_url(dag_id, run_id))
+        assert subject.airflow == canonical_url(airflow) or not run_id
+        assert is_page_of(page, subject) is found
     return found
 
 
@@ -124,7 +124,7 @@ def canonical_by(one: Callable[[str], str], url: str) -> str | None:
 def test_they_write_an_address_the_same(url: str) -> None:
     """The canonical form of an address, by which both know an Airflow, is the same for both; and both see what is none."""
     with loaded() as listener:
-        assert canonical_by(listener.canonical, url) == canonical_by(canonical, url)
+        assert canonical_by(listener.canonical_url, url) == canonical_by(canonical_url, url)
 
 
 @given(URLS)
@@ -132,12 +132,12 @@ def test_what_the_action_accepts_has_a_canonical_form(url: str) -> None:
     """Every address that the input takes has a form that both believe, and under which its own pages are found."""
     try:
         accepted = base_url(url)
-    except Wrong:
+    except ParseError:
         return
     with loaded() as listener:
-        form = canonical(accepted)
-        assert listener.SHAPES["airflow"].fullmatch(form)
-        assert canonical(form) == form
+        form = canonical_url(accepted)
+        assert listener.FORMATS["airflow"].fullmatch(form)
+        assert canonical_url(form) == form
         assert told(listener, V2(Transport(accepted), "3.3.2").run_url("sales", "r1"), "sales", "r1", accepted)
 
 
@@ -223,18 +223,18 @@ def access(listener: Any) -> Any:
 def test_they_call_it_the_same(listener: Any) -> None:
     """The status has the name, and the deployment the task, environment and payload that the action gives to it."""
     run = listener.Run("sales", "r1", "success", None, 3.0)
-    subject = Subject("sales", "r1", f"{AIRFLOW}/dags/sales/runs/r1")
-    noted = listener.Marker(AIRFLOW, "", "octo-org/sales", SHA, None)
+    subject = DagRunRef("sales", "r1", f"{AIRFLOW}/dags/sales/runs/r1")
+    known_marker = listener.Marker(AIRFLOW, "", "octo-org/sales", SHA, None)
     status: Any = CommitStatus(None, SHA, subject)  # type: ignore[arg-type]
     made = {**status._body("pending", "x"), "url": "u"}
     github = Asked([made], None)
-    listener._move_status(github, access(listener), noted, run)
+    listener._move_status(github, access(listener), known_marker, run)
     body = github.asked[1][2]
     assert {**body, "description": ""} == {**status._body("success", ""), "description": ""}
 
-    deployment: Any = deployments.Deployment(None, SHA, "production", subject)  # type: ignore[arg-type]
+    deployment: Any = deployments.GitHubDeployment(None, SHA, "production", subject)  # type: ignore[arg-type]
     github = Asked([{**deployment._body(SHA), "id": 7}], [{"id": 1, "state": "in_progress", "log_url": "u"}])
-    listener._move_deployment(github, access(listener), noted._replace(environment="production"), run)
+    listener._move_deployment(github, access(listener), known_marker._replace(environment="production"), run)
     (_, path, filters), _, (_, moved, body) = github.asked
     known = deployment._body(SHA)
     assert {name: filters[name] for name in ("task", "environment")} == {
@@ -245,9 +245,9 @@ def test_they_call_it_the_same(listener: Any) -> None:
 
     for other in ("https://staging.example.com", f"{AIRFLOW}/team", ""):
         github = Asked([made])
-        listener._move_status(github, access(listener), noted._replace(airflow=other), run)
+        listener._move_status(github, access(listener), known_marker._replace(airflow=other), run)
         listener._move_deployment(
-            github, access(listener), noted._replace(airflow=other, environment="production"), run
+            github, access(listener), known_marker._replace(airflow=other, environment="production"), run
         )
         assert [method for method, *_ in github.asked] == ["GET", "GET"]
 
@@ -258,8 +258,8 @@ def test_they_call_it_the_same(listener: Any) -> None:
         ("success", None, []),
         ("failed", None, []),
         ("failed", None, ["extract", "load[3]"]),
-        ("success", f"x\n{CANCELLED}", []),
-        ("failed", CANCELLED, ["extract"]),
+        ("success", f"x\n{CANCELLED_MARK}", []),
+        ("failed", CANCELLED_MARK, ["extract"]),
     ],
 )
 def test_they_say_the_same_of_an_end(listener: Any, state: Any, note: str | None, failed: list[str]) -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from entrypoint.inputs.settings import NAMES, SECRETS
+from entrypoint.inputs.settings import INPUT_NAMES, SECRET_INPUTS
 from entrypoint.runners.generic import _SYSTEMS
 from tests.support.other_ci import FILES, FOLDER, IMAGE, job, text
 
@@ -31,7 +31,7 @@ def test_inputs(system: str) -> None:
     """An example gives inputs that there are, and all that are required."""
     given = {name.lower() for name in inputs(system)}
 
-    assert given <= set(NAMES)
+    assert given <= set(INPUT_NAMES)
     assert given >= {"airflow_url", "token", "dag_id"}
     assert ("run_id" in given) is (system == "shell")
 
@@ -56,7 +56,7 @@ def test_no_secret_in_a_command(system: str) -> None:
 
     assert "INPUT_TOKEN" in handed_over(script)
     assert not re.search(
-        rf"INPUT_({'|'.join(SECRETS)})=", script.replace('export INPUT_TOKEN="$AIRFLOW_TOKEN"', ""), re.IGNORECASE
+        rf"INPUT_({'|'.join(SECRET_INPUTS)})=", script.replace('export INPUT_TOKEN="$AIRFLOW_TOKEN"', ""), re.IGNORECASE
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoint.inputs.settings import NAMES, parse_settings
+from entrypoint.inputs.settings import INPUT_NAMES, parse_settings
 from tests.support.pages import pages
 from tests.support.workflows import filled, gates
 
@@ -44,7 +44,7 @@ def test_inputs(file: Path) -> None:
     assert bool(steps) is (file.stem not in REACTING)
 
     for step in steps:
-        assert set(step) <= set(NAMES)
+        assert set(step) <= set(INPUT_NAMES)
         given = {name: text for name, text in filled(step).items() if name not in FILES}
         settings = parse_settings(given, Path("/github/workspace"), ENVIRONMENT)
         assert settings.dag_id == "nightly_sales"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from entrypoint.github_api.marker import Marker, noted
-from entrypoint.inputs.urls import canonical
+from entrypoint.github_api.marker import Marker, note_with_marker
+from entrypoint.inputs.urls import canonical_url
 from tests.support.doors import GitHubApi
 from tests.support.doors.github import REPOSITORY
 from tests.support.listener import Connection
@@ -43,7 +43,7 @@ class World:
         if environment is None:
             self.github.report(SHA, "pending", CONTEXT, page)
             return
-        payload = {"airflow": canonical(airflow), "dag_id": "sales", "run_id": run_id}
+        payload = {"airflow": canonical_url(airflow), "dag_id": "sales", "run_id": run_id}
         body = {"ref": SHA, "task": "airflow", "environment": environment, "payload": payload, "required_contexts": []}
         access = self.listener.read_access()
         number = self.api.ask(access, "POST", f"/repos/{REPOSITORY}/deployments", body)["id"]
@@ -60,7 +60,10 @@ class World:
         **changes: Any,
     ) -> None:
         """Airflow has a run in this state, whose note names the Airflow of this address."""
-        note = noted("Deployed", Marker(canonical(airflow), self.github.url, REPOSITORY, SHA, environment)) + text
+        note = (
+            note_with_marker("Deployed", Marker(canonical_url(airflow), self.github.url, REPOSITORY, SHA, environment))
+            + text
+        )
         run = self.listener.Run("sales", run_id, state, note, 3.2)
         self.runs[run_id] = run._replace(**changes)
 

@@ -13,7 +13,7 @@ from tests.support.doors import (
     GitHubOidc,
     KeycloakTokens,
     Mwaa,
-    TokenUrl,
+    TokenEndpoint,
     Tunnel,
     bearer,
     certificates,
@@ -166,7 +166,10 @@ def keycloak_user(role: str) -> Iterator[Scene]:
 
 @contextmanager
 def _token_url(role: str, version: Any, **options: Any) -> Iterator[Scene]:
-    with TokenUrl(**options) as idp, FakeAirflow(version, dags=[_dag()], accept=bearer(idp.is_good, role=role)) as fake:
+    with (
+        TokenEndpoint(**options) as idp,
+        FakeAirflow(version, dags=[_dag()], accept=bearer(idp.is_good, role=role)) as fake,
+    ):
         inputs = {
             "airflow_url": fake.url,
             "token_url": idp.url,

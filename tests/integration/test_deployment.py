@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from entrypoint.http.client import READ_TIMEOUT
-from entrypoint.http.retry import BELIEVED_LOOKS
+from entrypoint.http.retry import REFUSAL_RESPONSES
 from entrypoint.run.request import derive_note
 from entrypoint.signals import Interrupted
 from tests.integration.scenes import DEPLOYMENTS
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from entrypoint.models import Outcome
-    from tests.support.fake_airflow.messages import Request
+    from tests.support.fake_airflow.messages import ReceivedRequest
 
 OLD, MINE, LATER, ELSEWHERE, NOBODYS = (digit * 40 for digit in "abcde")
 HISTORY = {OLD: None, MINE: OLD, LATER: MINE, ELSEWHERE: OLD}
@@ -133,7 +133,7 @@ def test_who_may_not_ask_for_a_parsing_waits_for_it(version: Version, capsys: py
         outcome = run_gate(fake, time=time, wait_for_dag="2m")
 
         assert (outcome.result, triggers(fake), len(done)) == ("success", 1, 2)
-        assert parse_requests(fake) <= BELIEVED_LOOKS
+        assert parse_requests(fake) <= REFUSAL_RESPONSES
         assert capsys.readouterr().out.count("can edit on DAGs") == 1
 
 
@@ -178,7 +178,7 @@ def test_a_dag_that_is_lost_once_more(version: Version, lost: str, lasts: int) -
         with FakeAirflow(version, dags=[FakeDag("other")]) as fake:
             seen: Counter[str] = Counter()
 
-            def change(request: Request, honest: bytes, seen: Counter[str] = seen) -> bytes:
+            def change(request: ReceivedRequest, honest: bytes, seen: Counter[str] = seen) -> bytes:
                 if request.method == "GET" and request.path.endswith("/dags/sales") and b" 200 " in honest[:20]:
                     seen["looks"] += 1
                     first = 1 if wait == "0" else 2  # noqa: B023 - called within this round
@@ -252,11 +252,11 @@ def test_a_trigger_that_is_refused_for_its_conf(version: Version) -> None:
         assert time.now < 1100
 
 
-def _refusing(fake: FakeAirflow, status: int, detail: str, lasts: int) -> Callable[[Request, bytes], bytes]:
+def _refusing(fake: FakeAirflow, status: int, detail: str, lasts: int) -> Callable[[ReceivedRequest, bytes], bytes]:
     """Return what answers the first triggers so, and makes nothing of them."""
     left = [lasts]
 
-    def change(request: Request, honest: bytes) -> bytes:
+    def change(request: ReceivedRequest, honest: bytes) -> bytes:
         if request.method != "POST" or not request.path.endswith("/dagRuns") or left[0] == 0:
             return honest
         left[0] -= 1
@@ -456,13 +456,13 @@ def test_the_commit_comes(github: GitHubApi) -> None:
 
 def test_the_structure_lags_behind(github: GitHubApi) -> None:
     """A DAG whose structure is still that of an older commit is not triggered, although its bundle is at the new one."""
-    lagging = FakeDag("sales", bundle_version=MINE, serialized_version=OLD)
+    lagging = FakeDag("sales", bundle_version=MINE, latest_dag_version=OLD)
     with FakeAirflow("3.3.2", dags=[lagging]) as fake:
         outcome = gate(fake, github, wait_for_dag="1m")
         assert outcome.error is not None
         assert f"structure is at {OLD}" in outcome.error.detail
 
-        time = after(40, lambda: fake.deploy(replace(lagging, serialized_version=MINE)))
+        time = after(40, lambda: fake.deploy(replace(lagging, latest_dag_version=MINE)))
         assert gate(fake, github, time, wait_for_dag="5m").result == "success"
         assert triggers(fake) == 1
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from dev.airflow_settings import password_of
-from entrypoint.errors import ActionError, AirflowUnreachable, Forbidden, InvalidInputs, RunExists, RunNotFound
-from entrypoint.github_api.marker import Marker, marker_in, noted
-from entrypoint.models import CANCELLED
+from entrypoint.errors import ActionError, Forbidden, InvalidInputs, RunExists, RunNotFound, TransientError
+from entrypoint.github_api.marker import Marker, note_with_marker, parse_marker
+from entrypoint.models import CANCELLED_MARK
 from entrypoint.report.outputs import outputs
 from entrypoint.report.summary import summary
 from tests.support.doors import GitHubApi, Trap
@@ -120,7 +120,7 @@ def pending(kind: str) -> str:
 def begun(github: GitHubApi, fake: FakeAirflow, kind: str, *settled: str) -> None:
     """An earlier step let something stand for the run, and somebody has settled it since."""
     if kind == "commit-status":
-        fake.create_run("sales", RUN_ID, note=noted(None, marker(fake, github)))
+        fake.create_run("sales", RUN_ID, note=note_with_marker(None, marker(fake, github)))
         for state in ("pending", *settled):
             github.report(HEAD, state, NAME, page(fake))
         return
@@ -201,7 +201,7 @@ def test_the_note(fake: FakeAirflow, github: GitHubApi, kind: str, note: str) ->
     assert run.note is not None
     *text, line = run.note.splitlines()
 
-    assert marker_in(run.note) == marker_in(line) == marker(fake, github, kind)
+    assert parse_marker(run.note) == parse_marker(line) == marker(fake, github, kind)
     assert text[0].startswith((note or "Triggered by octocat").splitlines()[0][:100])
     assert len(run.note) <= 1000
     assert fake.received("PATCH", "/dagRuns/*") + fake.received("PATCH", "/setNote") == []
@@ -233,7 +233,7 @@ def test_a_pull_request(fake: FakeAirflow, github: GitHubApi, kind: str, tmp_pat
 
     assert states(github, kind) == [pending(kind)]
     assert github.statuses_of(MERGE) == []
-    assert marker_in(fake.runs("sales")[0].note) == marker(fake, github, kind)
+    assert parse_marker(fake.runs("sales")[0].note) == marker(fake, github, kind)
 
 
 def test_a_run_each(fake: FakeAirflow, github: GitHubApi) -> None:
@@ -273,7 +273,7 @@ def test_a_lost_answer_to_the_trigger(fake: FakeAirflow, github: GitHubApi, kind
     assert gate(fake, github, kind).result == "triggered"
     assert states(github, kind) == [pending(kind)]
     (run,) = fake.runs("sales")
-    assert marker_in(run.note) == marker(fake, github, kind)
+    assert parse_marker(run.note) == marker(fake, github, kind)
 
 
 def test_a_deployment_whose_maker_was_cut_short(fake: FakeAirflow, github: GitHubApi) -> None:
@@ -319,7 +319,7 @@ def test_github_is_down_in_the_middle(fake: FakeAirflow, github: GitHubApi, kind
     github.fault(Fault.RESET, times=999, skip=2)
     outcome = gate(fake, github, kind)
 
-    assert (outcome.result, isinstance(outcome.error, AirflowUnreachable)) == ("error", True)
+    assert (outcome.result, isinstance(outcome.error, TransientError)) == ("error", True)
     assert title(outcome).startswith("GitHub does not answer")
     assert outputs(outcome)["run_id"] == fake.runs("sales")[0].run_id
     github._rules.clear()
@@ -345,7 +345,7 @@ def test_a_redirect(fake: FakeAirflow, github: GitHubApi, kind: str, status: int
 def test_a_missing_permission(fake: FakeAirflow, kind: str) -> None:
     """A token that may not write is an error that names the permission, before anything is triggered."""
     other, needed = ("deployments", "statuses") if kind == "commit-status" else ("statuses", "deployments")
-    with GitHubApi({HEAD: None}, may_write=(other,)) as github:
+    with GitHubApi({HEAD: None}, can_write=(other,)) as github:
         outcome = gate(fake, github, kind)
 
     assert isinstance(outcome.error, Forbidden)
@@ -357,7 +357,7 @@ def test_a_missing_permission(fake: FakeAirflow, kind: str) -> None:
 def test_a_token_for_this_alone(fake: FakeAirflow, kind: str) -> None:
     """The one permission that is named suffices."""
     needed = "statuses" if kind == "commit-status" else "deployments"
-    with GitHubApi({HEAD: None}, may_read=False, may_write=(needed,)) as github:
+    with GitHubApi({HEAD: None}, may_read=False, can_write=(needed,)) as github:
         assert gate(fake, github, kind).result == "triggered"
         assert states(github, kind) == [pending(kind)]
 
@@ -419,7 +419,7 @@ def test_a_run_that_somebody_else_made(fake: FakeAirflow, github: GitHubApi, kin
     fake.create_run("sales", RUN_ID, note="by hand")
 
     assert gate(fake, github, kind, run_id=RUN_ID).result == "triggered"
-    assert fake.runs("sales")[0].note == noted("by hand", marker(fake, github, kind))
+    assert fake.runs("sales")[0].note == note_with_marker("by hand", marker(fake, github, kind))
     assert states(github, kind) == [pending(kind)]
     assert triggers(fake) == 0
 
@@ -430,7 +430,7 @@ def test_a_lost_answer_to_the_mark(fake: FakeAirflow, github: GitHubApi, kind: s
     fake.fault(Fault.RESET, on=("PATCH", "/setNote" if fake.version == "2.11.2" else "/dagRuns/*"), when="after")
 
     assert gate(fake, github, kind, run_id=RUN_ID).result == "triggered"
-    assert fake.runs("sales")[0].note == noted("by hand", marker(fake, github, kind))
+    assert fake.runs("sales")[0].note == note_with_marker("by hand", marker(fake, github, kind))
 
 
 @pytest.mark.parametrize(
@@ -448,7 +448,7 @@ def test_a_run_that_is_reported_otherwise(
 ) -> None:
     """A run for which something else stands is an error, and nothing more is put there."""
     there = marker(fake, github, theirs)._replace(airflow=named or fake.url)
-    fake.create_run("sales", RUN_ID, note=noted(None, there))
+    fake.create_run("sales", RUN_ID, note=note_with_marker(None, there))
     outcome = gate(fake, github, mine, run_id=RUN_ID)
 
     assert isinstance(outcome.error, RunExists)
@@ -471,11 +471,11 @@ def test_a_run_that_is_resumed(fake: FakeAirflow, github: GitHubApi, kind: str, 
 
 def test_a_cancelled_run_that_is_resumed(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
     """A run that a cancelled workflow stopped is pending again, and its note says no longer that it was stopped."""
-    fake.create_run("sales", RUN_ID, note=f"by octocat\n{CANCELLED}", state="failed", took=60)
+    fake.create_run("sales", RUN_ID, note=f"by octocat\n{CANCELLED_MARK}", state="failed", took=60)
 
     assert gate(fake, github, kind, run_id=RUN_ID).result == "triggered"
     assert states(github, kind) == [pending(kind)]
-    assert fake.runs("sales")[0].note == noted("by octocat", marker(fake, github, kind))
+    assert fake.runs("sales")[0].note == note_with_marker("by octocat", marker(fake, github, kind))
 
 
 @pytest.mark.parametrize("state", ["success", "error", "failure"])
@@ -652,7 +652,11 @@ def test_a_sweep_of_a_cancelled_run(fake: FakeAirflow, github: GitHubApi, kind: 
     begun(github, fake, kind)
     fake.delete_run("sales", RUN_ID)
     fake.create_run(
-        "sales", RUN_ID, note=f"{noted(None, marker(fake, github, kind))}\n{CANCELLED}", state=state, took=60
+        "sales",
+        RUN_ID,
+        note=f"{note_with_marker(None, marker(fake, github, kind))}\n{CANCELLED_MARK}",
+        state=state,
+        took=60,
     )
     outcome = gate(fake, github, kind, **ONLY_THERE)
 
@@ -695,10 +699,10 @@ def test_a_sweep_of_what_is_not_ours(
     """A run without a marker, with one of something else, or for which nothing stands is left alone."""
     other = next(one for one in KINDS if one != kind)
     notes = {
-        "elsewhere": noted(None, marker(fake, github, kind)._replace(repository="octo-org/other")),
-        "other kind": noted(None, marker(fake, github, other)),
-        "other Airflow": noted(None, marker(fake, github, kind)._replace(airflow=STAGING)),
-        "nothing": noted(None, marker(fake, github, kind)),
+        "elsewhere": note_with_marker(None, marker(fake, github, kind)._replace(repository="octo-org/other")),
+        "other kind": note_with_marker(None, marker(fake, github, other)),
+        "other Airflow": note_with_marker(None, marker(fake, github, kind)._replace(airflow=STAGING)),
+        "nothing": note_with_marker(None, marker(fake, github, kind)),
     }
     fake.create_run("sales", RUN_ID, note=notes.get(note or "", note), state="success", took=60)
     outcome = gate(fake, github, kind, **ONLY_THERE)
@@ -719,7 +723,7 @@ def test_a_sweep_of_no_run(fake: FakeAirflow, github: GitHubApi, kind: str) -> N
 
 def test_a_sweep_without_permission(fake: FakeAirflow, kind: str) -> None:
     """A token that may only read is refused where something has to be written, with the permission's name."""
-    with GitHubApi({HEAD: None}, may_write=("statuses", "deployments")) as github:
+    with GitHubApi({HEAD: None}, can_write=("statuses", "deployments")) as github:
         begun(github, fake, kind)
         fake.set_run_state("sales", RUN_ID, "success")
         github._may = {"contents": "read"}

@@ -94,7 +94,7 @@ def test_a_missing_permission_costs_its_feature_only(
         fake.deny(feature)
         outcome = run_gate(fake, xcom="load", logs="all")
     assert outcome.result == ends
-    sentences = [sentence for sentence in outcome.turned_off if permission in sentence]
+    sentences = [sentence for sentence in outcome.disabled_features if permission in sentence]
     assert len(sentences) == 1
     assert capsys.readouterr().out.count(permission) == 1
     assert permission in summary(outcome, CONTEXT)
@@ -309,11 +309,11 @@ def measured(fake: FakeAirflow, workspace: Path, **inputs: str) -> tuple[StepRes
 @pytest.mark.parametrize(
     "place",
     [
-        "gate.watch.Watch.look",
-        "gate.watch.Watch.due",
-        "explain.reasons",
-        "explain.timed_out_after",
-        "airflow.insight.Insight.durations",
+        "diagnostics.progress.ProgressTracker.update",
+        "diagnostics.progress.ProgressTracker.next_update",
+        "diagnostics.collector.failures_of",
+        "diagnostics.collector.dagrun_timeout_exceeded",
+        "airflow.diagnostics.DiagnosticRequests.recent_durations",
     ],
 )
 def test_a_fault_of_ours_costs_the_explanation(

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entrypoint.http import limits as bounded
-from entrypoint.session import BEFORE_TRIGGER
-from entrypoint.step import AT_THE_END
+from entrypoint.session import SETUP_SECONDS
+from entrypoint.step import END_SECONDS
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
 from tests.support.fake_airflow.faults import HUGE_SIZE, REFUSALS, SLOW
 from tests.support.gate import run_gate
@@ -37,7 +37,7 @@ EXAMPLES = int(os.environ.get("FAULT_SCHEDULES", "1000"))
 
 
 @dataclass(frozen=True)
-class Request:
+class ApiRequest:
     """One request of the life cycle: method, end of the path, and how many of its kind come before it."""
 
     name: str
@@ -47,21 +47,21 @@ class Request:
 
 
 LIFE = (
-    Request("version", "GET", "/version"),
-    Request("login", "POST", "/auth/token"),
-    Request("is there a run", "GET", "/dagRuns/*"),
-    Request("dag", "GET", "/dags/*"),
-    Request("trigger", "POST", "/dagRuns"),
-    Request("first look", "GET", "/dagRuns/*", skip=1),
-    Request("last look", "GET", "/dagRuns/*", skip=3),
-    Request("tasks", "GET", "/taskInstances"),
-    Request("confirmation", "GET", "/dagRuns/*", skip=4),
+    ApiRequest("version", "GET", "/version"),
+    ApiRequest("login", "POST", "/auth/token"),
+    ApiRequest("is there a run", "GET", "/dagRuns/*"),
+    ApiRequest("dag", "GET", "/dags/*"),
+    ApiRequest("trigger", "POST", "/dagRuns"),
+    ApiRequest("first look", "GET", "/dagRuns/*", skip=1),
+    ApiRequest("last look", "GET", "/dagRuns/*", skip=3),
+    ApiRequest("tasks", "GET", "/taskInstances"),
+    ApiRequest("confirmation", "GET", "/dagRuns/*", skip=4),
 )
 RESUMING = (
-    Request("failed tasks", "GET", "/taskInstances"),
-    Request("clear", "POST", "/clear"),
-    Request("clear tasks", "POST", "/clearTaskInstances"),
-    Request("look after the clear", "GET", "/dagRuns/*", skip=1),
+    ApiRequest("failed tasks", "GET", "/taskInstances"),
+    ApiRequest("clear", "POST", "/clear"),
+    ApiRequest("clear tasks", "POST", "/clearTaskInstances"),
+    ApiRequest("look after the clear", "GET", "/dagRuns/*", skip=1),
 )
 CUTS = [
     (fault, request, when, times)
@@ -74,7 +74,7 @@ seen: Counter[str] = Counter()
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is too large for this is quickly made, and quickly given up."""
-    monkeypatch.setattr(bounded, "MAX_BODY", HUGE_SIZE // 2)
+    monkeypatch.setattr(bounded, "MAX_BODY_BYTES", HUGE_SIZE // 2)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -105,14 +105,14 @@ def hold(outcome: Outcome, fake: FakeAirflow, time: VirtualTime, began: float) -
     if outcome.passes:
         assert runs, "never green without a run"
         assert runs[0].state == "success", "never green unless the run succeeded"
-    assert time.now - began <= 2 * BEFORE_TRIGGER + TIMEOUT + AT_THE_END + 1, "always an end within the timeout"
+    assert time.now - began <= 2 * SETUP_SECONDS + TIMEOUT + END_SECONDS + 1, "always an end within the timeout"
     seen[f"{fake.version} {outcome.result}"] += 1
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("ends", ["success", "failed"])
 @pytest.mark.parametrize("request_", LIFE, ids=lambda request: request.name)
-def test_no_single_fault_breaks_the_promise(version: Version, ends: str, request_: Request) -> None:
+def test_no_single_fault_breaks_the_promise(version: Version, ends: str, request_: ApiRequest) -> None:
     """Whatever goes wrong with one kind of request, one to three times, the four properties hold."""
     for fault, request, when, times in CUTS:
         if request is not request_:
@@ -130,7 +130,7 @@ def test_no_single_fault_breaks_the_promise(version: Version, ends: str, request
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("request_", RESUMING, ids=lambda request: request.name)
-def test_no_fault_while_resuming_breaks_the_promise(version: Version, request_: Request) -> None:
+def test_no_fault_while_resuming_breaks_the_promise(version: Version, request_: ApiRequest) -> None:
     """Continuing a failed run through any single fault ends in that run's new end, never in its old one."""
     for fault, when in product(Fault, ("before", "after")):
         if fault in REFUSALS and (request_.method == "POST" or request_.name == "failed tasks"):
@@ -169,7 +169,7 @@ SCHEDULE = st.lists(
 )
 @given(schedule=SCHEDULE, ends=st.sampled_from(("success", "failed")))
 def test_no_schedule_of_faults_breaks_the_promise(
-    version: Version, schedule: list[tuple[Fault, Request | None, str, int, int]], ends: str
+    version: Version, schedule: list[tuple[Fault, ApiRequest | None, str, int, int]], ends: str
 ) -> None:
     """Whatever goes wrong together, at chosen requests or at any, the four properties hold."""
     # A refusal that a look confirms is believed: nothing tells it from a true one.

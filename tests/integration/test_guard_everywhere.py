@@ -76,7 +76,7 @@ def test_the_gate_itself() -> None:
 @pytest.mark.parametrize("time", ["first", "second"])
 def test_each_test_begins_anew(time: str) -> None:
     """What was a secret in one test is none in the next."""
-    assert ledger.noted() == set()
+    assert ledger.note_with_marker() == set()
     ledger.note(f"the secret of the {time} time")
 
 

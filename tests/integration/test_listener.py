@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.github_api.marker import Marker, noted
-from entrypoint.models import CANCELLED
+from entrypoint.github_api.marker import Marker, note_with_marker
+from entrypoint.models import CANCELLED_MARK
 from tests.integration.reporting import AIRFLOW, CONTEXT, PAGE, reporting
 from tests.support.doors.github import REPOSITORY
 from tests.support.listener import Configuration, Connection
@@ -208,7 +208,7 @@ def test_another_place(world: World, wrong: dict[str, str], said: str) -> None:
     world.begin()
     marker = Marker(AIRFLOW, world.github.url, REPOSITORY, SHA, None)._replace(**wrong)
     with pytest.raises(world.listener.GivenUpError) as caught:
-        world.end("r1", "success", note=noted("", marker))
+        world.end("r1", "success", note=note_with_marker("", marker))
     assert said in str(caught.value)
     assert world.github.record == []
 
@@ -218,7 +218,11 @@ def test_the_same_place_written_otherwise(listener: Any, monkeypatch: pytest.Mon
     with reporting(listener, monkeypatch, repositories=("Octo-Org/sales",)) as world:
         world.begin()
         world.connect(password=world.github.token, host=f"{world.github.url}/")
-        world.end("r1", "success", note=noted("", Marker(AIRFLOW, f"{world.github.url}/", "Octo-Org/sales", SHA, None)))
+        world.end(
+            "r1",
+            "success",
+            note=note_with_marker("", Marker(AIRFLOW, f"{world.github.url}/", "Octo-Org/sales", SHA, None)),
+        )
         assert world.states == ["pending", "success"]
 
 
@@ -262,7 +266,7 @@ def test_a_database_that_cannot_be_read(world: World, monkeypatch: pytest.Monkey
 def test_a_run_that_was_cancelled(world: World, state: str) -> None:
     """A run that the action has stopped is a failure, even when Airflow calls it a success afterwards."""
     world.begin()
-    world.end("r1", state, text=f"\n{CANCELLED}")
+    world.end("r1", state, text=f"\n{CANCELLED_MARK}")
     assert world.states == ["pending", "failure"]
     assert world.last["description"] == "The DAG run was stopped: its workflow was cancelled"
 

@@ -69,7 +69,7 @@ def test_an_app(world: World) -> None:
 
 def test_a_token_that_may_not(listener: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token that may only read is told so by GitHub's words, and nothing is tried again."""
-    with reporting(listener, monkeypatch, may_write=()) as world:
+    with reporting(listener, monkeypatch, can_write=()) as world:
         world.begin()
         with pytest.raises(listener.GivenUpError, match="403: 'Resource not accessible by integration'"):
             world.end("r1", "success")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from entrypoint.http import limits as bounded
-from entrypoint.report.plain_summary import text
+from entrypoint.report.plain_summary import plain_summary
 from entrypoint.report.publish import publish
 from entrypoint.report.summary import summary
 from entrypoint.runners import github as commands
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.models import Outcome
-    from tests.integration.test_fault_matrix import Request as Place
-    from tests.support.fake_airflow.messages import Request
+    from tests.integration.test_fault_matrix import ApiRequest as Place
+    from tests.support.fake_airflow.messages import ReceivedRequest
 
 MUTATIONS = int(os.environ.get("MUTATIONS", "60"))
 """For each request of the life cycle and each Airflow."""
@@ -221,7 +221,7 @@ WAYS: tuple[Callable[[bytes, random.Random], bytes], ...] = (_status, _header, _
 
 def tell(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
     """Publish the outcome in every form: whatever it holds, nothing of it breaks and the verdict is told."""
-    shown = [summary(outcome, CONTEXT), text(outcome, CONTEXT)]
+    shown = [summary(outcome, CONTEXT), plain_summary(outcome, CONTEXT)]
     before = capsys.readouterr().out
     publish(outcome, CONTEXT, commands, write_summary=True)
     annotated = capsys.readouterr().out
@@ -238,7 +238,7 @@ def tell(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
 def test_no_date_is_a_verdict(version: Version, start: bytes, end: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever the dates of task instances and run are, a success is one, and all of it is told."""
 
-    def change(_: Request, honest: bytes) -> bytes:
+    def change(_: ReceivedRequest, honest: bytes) -> bytes:
         head, body = plain(honest)
         for key, date in ((b"start_date", start), (b"end_date", end)):
             body = re.sub(b'"%s": ?"[^"]*"' % key, b'"%s": %s' % (key, date), body)
@@ -258,7 +258,7 @@ def test_no_answer_is_a_verdict_but_airflow_s(
     version: Version, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One answer of each kind, changed: the step is green only if the run succeeded, and failed only if it did."""
-    monkeypatch.setattr(bounded, "MAX_BODY", 1_048_576)
+    monkeypatch.setattr(bounded, "MAX_BODY_BYTES", 1_048_576)
     for number in range(MUTATIONS):
         seed = f"{version} {place.name} {number}"
         chance = random.Random(seed)  # noqa: S311 - a test that can be repeated
@@ -266,7 +266,7 @@ def test_no_answer_is_a_verdict_but_airflow_s(
         with FakeAirflow(version, dags=[dag(ends)]) as fake:
             left = place.skip
 
-            def change(request: Request, honest: bytes, chance: random.Random = chance) -> bytes:
+            def change(request: ReceivedRequest, honest: bytes, chance: random.Random = chance) -> bytes:
                 nonlocal left
                 if request.method != place.method or not matches(place.path, request.path):
                     return honest

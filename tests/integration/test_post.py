@@ -11,13 +11,13 @@ import pytest
 
 from dev.airflow_settings import password_of
 from dev.runner import Process, Step
-from entrypoint.inputs.settings import for_post, parse_settings
+from entrypoint.inputs.settings import parse_settings, post_stage_inputs
 from entrypoint.models import Outcome, RunRequest
-from entrypoint.post import BUDGET, stop_what_is_left, tell_what_is_left
+from entrypoint.post import BUDGET_SECONDS, report_run_left_running, stop_run_left_behind
 from entrypoint.report.console import Console
-from entrypoint.report.wording import words
+from entrypoint.report.wording import outcome_message
 from entrypoint.runners import github as commands
-from entrypoint.session import Connection
+from entrypoint.session import Session
 from tests.support.doors import certificates
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
 from tests.support.virtual import VirtualTime
@@ -53,8 +53,8 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
 def post(fake: FakeAirflow, time: VirtualTime, *, leave: bool = False) -> Outcome:
     """The post stage in this process, on a clock that only sleeping moves."""
     given = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
-    line = Connection(parse_settings(given, Path()), time.clock, time.sleep, commands, Console(time.clock, commands))
-    return (tell_what_is_left if leave else stop_what_is_left)(LEFT, line)
+    session = Session(parse_settings(given, Path()), time.clock, time.sleep, commands, Console(time.clock, commands))
+    return (report_run_left_running if leave else stop_run_left_behind)(LEFT, session)
 
 
 def killed(step: Step, number: signal.Signals = signal.SIGKILL) -> None:
@@ -88,10 +88,10 @@ def test_no_more_than_the_budget(fake: FakeAirflow, fault: Fault) -> None:
     time = VirtualTime()
     fake.fault(fault, times=10_000)
     outcome = post(fake, time)
-    assert (outcome.stopped, outcome.stop_fault is None) == ("unconfirmed", False)
-    assert outcome.stop_fault is not None
-    assert outcome.stop_fault.title in words(outcome).detail
-    assert BUDGET - 1 <= time.now - 1000 <= BUDGET + 1
+    assert (outcome.stopped, outcome.stop_error is None) == ("unconfirmed", False)
+    assert outcome.stop_error is not None
+    assert outcome.stop_error.title in outcome_message(outcome).detail
+    assert BUDGET_SECONDS - 1 <= time.now - 1000 <= BUDGET_SECONDS + 1
 
 
 @pytest.mark.parametrize("times", [40, 10_000])
@@ -122,7 +122,7 @@ def test_what_is_too_large_for_a_variable_is_not_kept(tmp_path: Path) -> None:
             "dag_id": "sales",
             "ca_certificate": "ca.pem",
         }
-        state = json.dumps(for_post(given, parse_settings(given, tmp_path)))
+        state = json.dumps(post_stage_inputs(given, parse_settings(given, tmp_path)))
         assert ("-----BEGIN" in state) is kept
         assert len(state) < 100_000
 
@@ -131,8 +131,8 @@ def test_a_permission_that_is_missing_is_named(fake: FakeAirflow) -> None:
     """Why the run could not be stopped is told."""
     fake.fault(Fault.JSON_403, on=("PATCH", "*"), times=10_000)
     outcome = post(fake, VirtualTime())
-    assert "A permission is missing" in words(outcome).detail
-    assert "mark it failed there" in words(outcome).hint
+    assert "A permission is missing" in outcome_message(outcome).detail
+    assert "mark it failed there" in outcome_message(outcome).hint
 
 
 def test_a_run_that_failed_by_itself(fake: FakeAirflow) -> None:
@@ -140,7 +140,7 @@ def test_a_run_that_failed_by_itself(fake: FakeAirflow) -> None:
     fake.create_run("sales", "r1", state="failed")
     outcome = post(fake, VirtualTime())
     assert outcome.stopped == "nothing"
-    assert "had ended as failed" in words(outcome).detail
+    assert "had ended as failed" in outcome_message(outcome).detail
     assert [one for one in fake.record if one.method == "PATCH"] == []
 
 
@@ -152,7 +152,7 @@ def test_what_is_left_alone_needs_no_airflow(fake: FakeAirflow, on: tuple[str, s
     outcome = post(fake, VirtualTime(), leave=True)
     assert outcome.stopped == "left"
     assert (outcome.run is not None) is (times == 1)
-    assert words(outcome).title == "Cancelled, the DAG run goes on"
+    assert outcome_message(outcome).title == "Cancelled, the DAG run goes on"
 
 
 @pytest.mark.parametrize("version", ["3.3.2", "2.11.2"])

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.integration.scenes import SCENES
-from tests.support.doors import Gateway, GitHubOidc, Mwaa, TokenUrl, Trap, Tunnel, bearer, certificates
+from tests.support.doors import Gateway, GitHubOidc, Mwaa, TokenEndpoint, Trap, Tunnel, bearer, certificates
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
 from tests.support.gate import run_step
 from tests.support.virtual import VirtualTime
@@ -107,7 +107,7 @@ def test_airflow_redirects_while_waiting(status: Any, target: str, elsewhere: El
         time.on_sleep = begin  # the first sleep is the one after the trigger
         outcome = run_step(given | {"airflow_url": gateway.url}, time=time, hang=1)
 
-        assert (outcome.result, outcome.ridden_out) == ("success", 3)
+        assert (outcome.result, outcome.retries) == ("success", 3)
         assert [run.state for run in fake.runs("sales")] == ["success"]
     assert elsewhere.arrived == 0
 
@@ -116,7 +116,7 @@ def test_airflow_redirects_while_waiting(status: Any, target: str, elsewhere: El
 @every_status
 def test_a_token_url_redirects(status: Any, target: str, elsewhere: Elsewhere) -> None:
     """The client's secret arrives nowhere but at token_url."""
-    with TokenUrl() as idp, FakeAirflow("3.3.2", dags=[FakeDag("sales")], accept=bearer(idp.is_good)) as fake:
+    with TokenEndpoint() as idp, FakeAirflow("3.3.2", dags=[FakeDag("sales")], accept=bearer(idp.is_good)) as fake:
         idp.redirect(status, elsewhere.url(target))
         given = {"airflow_url": fake.url, "dag_id": "sales", "ca_certificate": certificates.private().pem}
         client = {"token_url": idp.url, "client_id": idp.client_id, "client_secret": idp.client_secret}

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrypoint.diagnostics.optional import Extras
-from entrypoint.errors import AirflowSilent, TriggerUnclear
-from entrypoint.http.retry import BELIEVED, BELIEVED_LOOKS
+from entrypoint.diagnostics.optional import OptionalRequests
+from entrypoint.errors import StateUnknown, TriggerUnclear
+from entrypoint.http.retry import REFUSAL_RESPONSES, REFUSAL_SECONDS
 from entrypoint.report.summary import summary
-from entrypoint.report.wording import words
+from entrypoint.report.wording import outcome_message
 from entrypoint.run.request import derive_note
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
 from tests.support.gate import CONTEXT, run_gate
@@ -45,7 +45,7 @@ def test_a_refusal_that_stays_is_believed_after_a_minute(fake: FakeAirflow, faul
     outcome = run_gate(fake, time=time, poll_interval="2", timeout="1h")
     assert outcome.result == "error"
     assert outcome.run_url is not None
-    assert BELIEVED <= time.now - 1000 <= 5 * BELIEVED
+    assert REFUSAL_SECONDS <= time.now - 1000 <= 5 * REFUSAL_SECONDS
 
 
 @pytest.mark.parametrize("fault", REFUSALS[:3])
@@ -79,7 +79,7 @@ def test_a_silence_at_the_deadline_is_named(fake: FakeAirflow, fault: Fault) -> 
     fake.fault(fault, on=("GET", "/dagRuns/*"), skip=4, times=10_000)
     outcome = run_gate(fake, timeout="5m", poll_interval="2")
     assert outcome.result == "error"
-    assert isinstance(outcome.error, AirflowSilent)
+    assert isinstance(outcome.error, StateUnknown)
     assert "last seen running" in outcome.error.detail
     assert outcome.stopped is None
 
@@ -127,16 +127,16 @@ def test_a_fault_of_ours_in_what_explains_decides_nothing(
     version: Version, ends: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It costs its explanation, and is said."""
-    whole = Extras.ask
+    whole = OptionalRequests.fetch
 
-    def ask(self: Extras, feature: object, look: object, otherwise: object, **how: bool) -> object:
+    def ask(self: OptionalRequests, feature: object, look: object, otherwise: object, **how: bool) -> object:
         def broken() -> object:
             raise ZeroDivisionError
 
         del look
         return whole(self, feature, broken, otherwise, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Extras, "ask", ask)
+    monkeypatch.setattr(OptionalRequests, "fetch", ask)
     with FakeAirflow(version, dags=[FakeDag("sales", ends=ends)]) as fake:
         assert run_gate(fake).result == ends
     assert "The action itself failed" in capsys.readouterr().out
@@ -160,7 +160,7 @@ def test_a_short_refusal_of_the_tasks_costs_no_verdict(
     """With fail_on_failed_tasks they are needed, whenever they were refused for once."""
     fake.fault(fault, on=("GET", "/taskInstances"), skip=skip, times=times)
     outcome = run_gate(fake, fail_on_failed_tasks="true", logs=logs)
-    assert (outcome.result, outcome.turned_off) == ("success", ()), outcome.error
+    assert (outcome.result, outcome.disabled_features) == ("success", ()), outcome.error
     assert outcome.tasks
 
 
@@ -173,7 +173,7 @@ def test_tasks_that_stay_unread_are_told_as_what_they_are(fake: FakeAirflow, fau
     outcome = run_gate(fake, fail_on_failed_tasks="true")
     assert outcome.error is not None
     assert (outcome.result, outcome.error.title) == ("error", "Whether tasks failed could not be read")
-    said = f"{outcome.error.hint} {outcome.turned_off}"
+    said = f"{outcome.error.hint} {outcome.disabled_features}"
     assert ("can read on Task Instances" in said) is permission
     assert ("gateway's credential" in said) is (fault is Fault.HTML_403)
 
@@ -186,8 +186,8 @@ def test_what_stays_refused_is_asked_for_seldom(fake: FakeAirflow, fault: Fault,
     fake.fault(fault, on=("GET", "/taskInstances"), times=10_000)
     outcome = run_gate(fake, poll_interval="5", timeout="1h", logs=logs)
     assert outcome.result == "success"
-    assert len(outcome.turned_off) == 1
-    assert len(fake.received("GET", "/taskInstances")) <= 2 * BELIEVED_LOOKS
+    assert len(outcome.disabled_features) == 1
+    assert len(fake.received("GET", "/taskInstances")) <= 2 * REFUSAL_RESPONSES
 
 
 @pytest.mark.parametrize("fault", REFUSALS[:3])
@@ -199,7 +199,9 @@ def test_a_short_refusal_costs_no_output(fault: Fault, times: int) -> None:
         with FakeAirflow(version, dags=[dag]) as fake:
             fake.fault(fault, on=("GET", "/xcomEntries/*"), times=times)
             outcome = run_gate(fake, xcom="load")
-            assert (outcome.result, outcome.xcom, outcome.turned_off) == ("success", {"load": 7}, ()), outcome.error
+            assert (outcome.result, outcome.xcom, outcome.disabled_features) == ("success", {"load": 7}, ()), (
+                outcome.error
+            )
 
 
 # At the end of the time.
@@ -215,10 +217,10 @@ def test_a_refusal_at_the_deadline_is_no_verdict(fake: FakeAirflow, fault: Fault
         return  # that is believed
     time = after(since, lambda: fake.fault(fault, on=("GET", "/dagRuns/*"), times=times))
     outcome = run_gate(fake, time=time, timeout="300s", on_timeout="cancel")
-    assert isinstance(outcome.error, AirflowSilent) or outcome.result == "timeout"
+    assert isinstance(outcome.error, StateUnknown) or outcome.result == "timeout"
     assert fake.runs("sales")[0].state == "failed"
     assert outcome.stopped in ("yes", "unconfirmed")
-    for text in (words(outcome).detail, summary(outcome, CONTEXT)):
+    for text in (outcome_message(outcome).detail, summary(outcome, CONTEXT)):
         assert (
             "The run was stopped" if outcome.stopped == "yes" else "did not confirm that the run was stopped"
         ) in text
@@ -239,7 +241,7 @@ def test_a_silence_ends_with_the_start_timeout(fake: FakeAirflow) -> None:
     fake.states("sales", ["queued"])
     time = after(5, lambda: fake.fault(Fault.HTML_503, times=10_000))
     outcome = run_gate(fake, time=time, timeout="1h", start_timeout="60s")
-    assert isinstance(outcome.error, AirflowSilent), outcome.error
+    assert isinstance(outcome.error, StateUnknown), outcome.error
     assert "last seen queued" in outcome.error.detail
     assert 1060 <= time.now <= 1100
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from entrypoint.airflow.transport import Transport
-from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
+from entrypoint.errors import TransientError, UnexpectedResponse
 from entrypoint.http import limits as bounded
-from entrypoint.http.client import Sending, Wire
-from entrypoint.http.limits import MAX_BODY, MOST_MARKS
-from entrypoint.http.response import read
-from entrypoint.step import AT_THE_END, FOR_VERDICT
+from entrypoint.http.client import HttpClient, Request
+from entrypoint.http.limits import MAX_BODY_BYTES, MAX_JSON_MARKS
+from entrypoint.http.response import read_response
+from entrypoint.step import END_SECONDS, RESULT_SECONDS
 from tests.integration.test_mutations import plain
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask
 from tests.support.gate import run_gate
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.fake_airflow import Version
-    from tests.support.fake_airflow.messages import Request
+    from tests.support.fake_airflow.messages import ReceivedRequest
 
 SECONDS = 0.5
 LATE = 3.0
@@ -102,8 +102,8 @@ def test_no_exchange_outlasts_its_time(where: str, proxy: bool, monkeypatch: pyt
             monkeypatch.setenv("no_proxy", "")
         began = time.monotonic()
         target = "https://airflow.example.com" if proxy else url
-        with pytest.raises((AirflowUnreachable, UnexpectedAnswer)) as caught:
-            Wire(read_timeout=lambda: SECONDS).ask(Sending("GET", f"{target}/x", "GET /x"))
+        with pytest.raises((TransientError, UnexpectedResponse)) as caught:
+            HttpClient(read_timeout=lambda: SECONDS).request(Request("GET", f"{target}/x", "GET /x"))
         took = time.monotonic() - began
     assert took <= SECONDS + LATE
     if not proxy:
@@ -115,8 +115,8 @@ def test_a_stream_without_a_line_ends_too(where: str) -> None:
     """What Airflow tells by itself has an end as well: one beside that of its silences."""
     with server(dripping(*DRIPS[where])) as url:
         began = time.monotonic()
-        with pytest.raises(AirflowUnreachable):
-            Transport(url).listen("/wait", {"interval": 1}, lambda _: True, 15.0, SECONDS)
+        with pytest.raises(TransientError):
+            Transport(url).stream("/wait", {"interval": 1}, lambda _: True, 15.0, SECONDS)
         assert time.monotonic() - began <= SECONDS + LATE
 
 
@@ -130,8 +130,8 @@ def test_a_log_that_drips_ends_with_what_came() -> None:
 
     with server(dripping(HEAD + b"Content-Length: 1000000000\r\n\r\n{}\n", b"{}\n")) as url:
         began = time.monotonic()
-        with suppress(AirflowUnreachable):
-            Transport(url, Wire(read_timeout=lambda: SECONDS)).stream("/logs", "application/x-ndjson", take)
+        with suppress(TransientError):
+            Transport(url, HttpClient(read_timeout=lambda: SECONDS)).download("/logs", "application/x-ndjson", take)
         assert time.monotonic() - began <= SECONDS + LATE
 
 
@@ -139,20 +139,20 @@ def test_a_log_that_drips_ends_with_what_came() -> None:
 @pytest.mark.parametrize("packed", [True, False])
 def test_no_answer_is_read_beyond_its_size(status: int, packed: bool) -> None:  # noqa: FBT001
     """Two hundred kilobytes that become hundreds of megabytes cost neither the memory nor the verdict."""
-    page = gzip.compress(b"1" * (200 * 1_048_576), 9) if packed else b"1" * (2 * MAX_BODY)
+    page = gzip.compress(b"1" * (200 * 1_048_576), 9) if packed else b"1" * (2 * MAX_BODY_BYTES)
     head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(page)}\r\n".encode()
     head += b"Content-Encoding: gzip\r\n\r\n" if packed else b"\r\n"
 
     with server(lambda connection: connection.sendall(head + page)) as url:
         tracemalloc.start()
         try:
-            with pytest.raises(UnexpectedAnswer, match="larger than 32 MiB"):
-                Wire().ask(Sending("GET", f"{url}/x", "GET /x"))
+            with pytest.raises(UnexpectedResponse, match="larger than 32 MiB"):
+                HttpClient().request(Request("GET", f"{url}/x", "GET /x"))
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
     # The bomb itself is in this process as well.
-    assert peak <= 2.2 * MAX_BODY + len(page)
+    assert peak <= 2.2 * MAX_BODY_BYTES + len(page)
 
 
 INTRICATE = {
@@ -177,12 +177,12 @@ def test_no_answer_is_read_that_has_too_many_parts(kind: str, packed: bool) -> N
     with server(lambda connection: connection.sendall(head + page)) as url:
         tracemalloc.start()
         try:
-            with pytest.raises(UnexpectedAnswer, match=f"more than {MOST_MARKS:,} values"):
-                Wire().ask(Sending("GET", f"{url}/x", "GET /x"))
+            with pytest.raises(UnexpectedResponse, match=f"more than {MAX_JSON_MARKS:,} values"):
+                HttpClient().request(Request("GET", f"{url}/x", "GET /x"))
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert peak <= 1.2 * MAX_BODY + len(page)
+    assert peak <= 1.2 * MAX_BODY_BYTES + len(page)
 
 
 @pytest.mark.parametrize("kind", INTRICATE)
@@ -199,16 +199,16 @@ def test_what_is_read_costs_so_much(kind: str, monkeypatch: pytest.MonkeyPatch) 
     finally:
         tracemalloc.stop()
     assert peak <= most * count
-    assert most * MOST_MARKS <= 400_000_000
+    assert most * MAX_JSON_MARKS <= 400_000_000
     head = HEAD + b"Content-Length: %d\r\n\r\n" % len(page)
     for allowed in (count, count - 1):
-        monkeypatch.setattr(bounded, "MOST_MARKS", allowed)
+        monkeypatch.setattr(bounded, "MAX_JSON_MARKS", allowed)
         with server(lambda connection: connection.sendall(head + page)) as url:
             if allowed == count:
-                assert Wire().ask(Sending("GET", f"{url}/x", "GET /x")).body
+                assert HttpClient().request(Request("GET", f"{url}/x", "GET /x")).body
             else:
-                with pytest.raises(UnexpectedAnswer, match="values, and was not read to its end"):
-                    Wire().ask(Sending("GET", f"{url}/x", "GET /x"))
+                with pytest.raises(UnexpectedResponse, match="values, and was not read to its end"):
+                    HttpClient().request(Request("GET", f"{url}/x", "GET /x"))
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
@@ -216,7 +216,7 @@ def test_a_wide_run_is_below_every_bound(version: Version) -> None:
     """Forty thousand task instances in one answer are read."""
     bodies: list[bytes] = []
 
-    def note(_: Request, answer: bytes) -> bytes:
+    def note(_: ReceivedRequest, answer: bytes) -> bytes:
         body = plain(answer)[1]
         if body.startswith((b'{"task_instances":[{', b'{"task_instances": [{')):
             bodies.append(body)
@@ -229,9 +229,9 @@ def test_a_wide_run_is_below_every_bound(version: Version) -> None:
     body = bodies[-1]
     marks = sum(body.count(mark) for mark in (b"{", b"[", b","))
 
-    assert marks * 40_000 // 50 <= MOST_MARKS
+    assert marks * 40_000 // 50 <= MAX_JSON_MARKS
     if version == "2.11.2":  # the other gives a hundred in one answer
-        assert len(body) * 40_000 // 50 <= MAX_BODY
+        assert len(body) * 40_000 // 50 <= MAX_BODY_BYTES
 
 
 @pytest.mark.parametrize("needed", [True, False])
@@ -241,7 +241,7 @@ def test_pages_end_with_their_time(needed: bool, pages: int, seconds: float) -> 
     tasks = tuple(FakeTask("load", map_index=number) for number in range(pages * 100))
     clock, asked = VirtualTime(), 0
 
-    def slow(request: Request, answer: bytes) -> bytes:
+    def slow(request: ReceivedRequest, answer: bytes) -> bytes:
         nonlocal asked
         if "/taskInstances" in request.path:
             asked += 1
@@ -255,7 +255,7 @@ def test_pages_end_with_their_time(needed: bool, pages: int, seconds: float) -> 
 
     assert outcome.result == ("error" if needed and pages == 40 else "success")
     assert (outcome.tasks is None) is (not needed or pages == 40)
-    assert took <= 60 + AT_THE_END + (FOR_VERDICT if needed else 0) + 2 * seconds
+    assert took <= 60 + END_SECONDS + (RESULT_SECONDS if needed else 0) + 2 * seconds
     assert asked <= took / seconds
 
 
@@ -271,9 +271,11 @@ def test_a_connection_is_used_again_after_an_answer() -> None:
             connection.recv(65_536)
 
     with server(answer) as url:
-        wire = Wire(read_timeout=lambda: SECONDS)
+        wire = HttpClient(read_timeout=lambda: SECONDS)
         for _ in range(3):
-            assert wire.send(Sending("GET", f"{url}/x", "GET /x"), lambda one, _: read("GET /x", one)).body == {}
+            assert (
+                wire.send(Request("GET", f"{url}/x", "GET /x"), lambda one, _: read_response("GET /x", one)).body == {}
+            )
     assert len(accepted) == 1
 
 

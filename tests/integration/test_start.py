@@ -11,10 +11,10 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 
 def test_nothing_is_said_of_what_is_left_out() -> None:
     """`requests` warns when it finds nothing to guess encodings with, as in the image; no user's log shows that."""
-    left_out = "import sys; sys.modules['charset_normalizer'] = None; "
+    lines_omitted = "import sys; sys.modules['charset_normalizer'] = None; "
 
-    assert "Unable to find acceptable character detection" in run(f"{left_out} import requests").stderr
-    assert run(f"{left_out} import entrypoint.stages, entrypoint.http.client").stderr == ""
+    assert "Unable to find acceptable character detection" in run(f"{lines_omitted} import requests").stderr
+    assert run(f"{lines_omitted} import entrypoint.stages, entrypoint.http.client").stderr == ""
 
 
 def test_what_only_the_end_needs_is_not_loaded_before_the_trigger() -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.models import CANCELLED
+from entrypoint.models import CANCELLED_MARK
 from entrypoint.report.outputs import Outputs
-from entrypoint.report.wording import words
+from entrypoint.report.wording import outcome_message
 from entrypoint.run.request import derive_note
 from entrypoint.runners import github as commands
 from entrypoint.signals import Interrupted
@@ -122,7 +122,7 @@ def test_a_run_that_this_step_has_started_again_is_its_own(fake: FakeAirflow, po
 def test_a_run_that_somebody_else_s_cancel_stopped_is_green_for_nobody(version: Version, wait: str) -> None:
     """Airflow may call it a success: nothing of it has run."""
     with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
-        fake.create_run("sales", "deploy-1", state="running", note=f"By octocat\n{CANCELLED}")
+        fake.create_run("sales", "deploy-1", state="running", note=f"By octocat\n{CANCELLED_MARK}")
         outcome = run_gate(fake, run_id="deploy-1", if_run_exists="attach")
         again = run_gate(fake, run_id="deploy-1", if_run_exists="attach", wait=wait)
         assert (outcome.result, again.result) == ("failed", "failed")
@@ -135,7 +135,7 @@ def test_airflow_2_is_told_that_the_run_was_stopped_before_it_is() -> None:
         assert cancelled(fake).stopped == "yes"
         orders = [request.path.rpartition("/")[2] for request in fake.record if request.method == "PATCH"]
         assert orders[0] == "setNote"
-        assert CANCELLED in (fake.runs("sales")[0].note or "")
+        assert CANCELLED_MARK in (fake.runs("sales")[0].note or "")
 
 
 def test_a_note_that_is_lost_is_written_again() -> None:
@@ -143,7 +143,7 @@ def test_a_note_that_is_lost_is_written_again() -> None:
     with FakeAirflow("2.11.2", dags=[FakeDag("sales", looks=FOREVER)]) as fake:
         fake.fault(Fault.HTML_503, on=("PATCH", "/setNote"))
         assert cancelled(fake).stopped == "yes"
-        assert CANCELLED in (fake.runs("sales")[0].note or "")
+        assert CANCELLED_MARK in (fake.runs("sales")[0].note or "")
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
@@ -178,7 +178,7 @@ def test_a_cancel_after_the_end(version: Version, ends: str) -> None:
         time.on_sleep = cancel_then
         outcome = run_gate(fake, time=time)
         assert (outcome.result, outcome.stopped) == ("cancelled", "nothing")
-        assert f"had ended as {ends}" in words(outcome).detail
+        assert f"had ended as {ends}" in outcome_message(outcome).detail
         assert stops(fake) == 0
 
 
@@ -187,7 +187,7 @@ def test_a_stop_that_is_refused(fake: FakeAirflow, system: str) -> None:
     """Why the run could not be stopped is said, and a post stage is promised only where there is one."""
     fake.fault(Fault.JSON_403, on=("PATCH", "*"), times=10_000)
     outcome = run_gate(fake, time=after(20, cancel), context=CONTEXT._replace(system=system))
-    said = words(outcome)
+    said = outcome_message(outcome)
     assert (outcome.result, outcome.stopped) == ("cancelled", "unconfirmed")
     assert "A permission is missing" in said.detail
     assert ("post stage" in said.hint) is (system == "github")
@@ -198,7 +198,7 @@ def test_a_stop_at_the_end_of_the_time_that_is_refused(fake: FakeAirflow) -> Non
     fake.fault(Fault.JSON_403, on=("PATCH", "*"), times=10_000)
     outcome = run_gate(fake, timeout="1m", on_timeout="cancel")
     assert (outcome.result, outcome.stopped) == ("timeout", "unconfirmed")
-    assert "A permission is missing" in words(outcome).detail
+    assert "A permission is missing" in outcome_message(outcome).detail
 
 
 # Whose run it is, and whether it runs at all.
@@ -208,7 +208,7 @@ def test_a_stop_at_the_end_of_the_time_that_is_refused(fake: FakeAirflow) -> Non
 def test_an_end_that_the_scheduler_writes_is_no_effect_of_a_clear(version: Version, lost: Fault) -> None:
     """A clear that was lost is repeated, though the run has another end by then: nothing has run."""
     with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
-        fake.create_run("sales", "deploy-1", note=f"{derive_note(CONTEXT)}\n{CANCELLED}", state="failed", took=5)
+        fake.create_run("sales", "deploy-1", note=f"{derive_note(CONTEXT)}\n{CANCELLED_MARK}", state="failed", took=5)
         for path in ("/clearTaskInstances", "/clear"):
             fake.fault(lost, on=("POST", path))
         time = VirtualTime()
@@ -224,7 +224,7 @@ def test_an_end_that_the_scheduler_writes_is_no_effect_of_a_clear(version: Versi
 
 def overwritten(fake: FakeAirflow) -> None:
     """Somebody cancels the run, and the scheduler makes a success of it."""
-    fake._world.runs["sales", "deploy-1"].note = CANCELLED
+    fake._world.runs["sales", "deploy-1"].note = CANCELLED_MARK
     fake.set_run_state("sales", "deploy-1", "success")
 
 
@@ -233,7 +233,9 @@ def test_a_mark_is_removed_for_good(version: Version, fault: Fault) -> None:
     """Once it runs again, only a new mark is one: somebody's cancel afterwards counts, and without one the end does."""
     for cancelled_again in (False, True):
         with FakeAirflow(version, dags=[FakeDag("sales", looks=100)]) as fake:
-            fake.create_run("sales", "deploy-1", note=f"{derive_note(CONTEXT)}\n{CANCELLED}", state="failed", took=5)
+            fake.create_run(
+                "sales", "deploy-1", note=f"{derive_note(CONTEXT)}\n{CANCELLED_MARK}", state="failed", took=5
+            )
             fake.fault(fault, on=("PATCH", "/setNote" if version == "2.11.2" else "/dagRuns/*"), times=2)
             time = VirtualTime()
             if cancelled_again:
@@ -251,7 +253,7 @@ def test_a_mark_is_looked_after_where_nobody_comes_later(fault: Fault) -> None:
             fake.fault(fault, on=("PATCH", "/setNote"), times=times)
             outcome = run_gate(fake, time=after(20, cancel), context=elsewhere)
             assert outcome.stopped == ("yes" if times == 2 else "unconfirmed")
-            assert (CANCELLED in (fake.runs("sales")[0].note or "")) is (times == 2)
+            assert (CANCELLED_MARK in (fake.runs("sales")[0].note or "")) is (times == 2)
 
 
 def test_a_run_that_somebody_else_made_meanwhile(fake: FakeAirflow) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.airflow_settings import password_of
-from tests.support.doors import TokenUrl, Tunnel, bearer, certificates
+from tests.support.doors import TokenEndpoint, Tunnel, bearer, certificates
 from tests.support.fake_airflow import FakeAirflow, FakeDag
 from tests.support.gate import run_step
 
@@ -111,7 +111,7 @@ def test_the_client_certificate_is_shown_to_airflow_alone() -> None:
     asking = ca.server(clients=ca)
     asking.verify_mode = ssl.CERT_OPTIONAL
     with (
-        TokenUrl(tls=asking) as idp,
+        TokenEndpoint(tls=asking) as idp,
         FakeAirflow("3.3.2", dags=[FakeDag("sales")], tls=ca.server(clients=ca), accept=bearer(idp.is_good)) as fake,
     ):
         given = {"client_certificate": pair.certificate, "client_key": pair.key, "ca_certificate": ca.pem}

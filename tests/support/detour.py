@@ -13,7 +13,7 @@ from tests.support.proxy import Proxy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.fake_airflow.messages import Answer, Request
+    from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest
 
 
 class Detour(Proxy):
@@ -44,7 +44,7 @@ class Detour(Proxy):
         finally:
             self._listener = Listener(port, Manners(server="detour", keep_alive=True, gzip=False), self._serve)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ReceivedRequest) -> FakeResponse:
         """What Airflow answers, late if it is told to."""
         if self._slow is None or (request.method == self._slow[0] and matches(self._slow[1], request.path)):
             self.slowed.set()

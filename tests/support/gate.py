@@ -11,9 +11,9 @@ from entrypoint.http.client import READ_TIMEOUT
 from entrypoint.inputs.settings import parse_settings
 from entrypoint.report.console import Console
 from entrypoint.runners import github as commands
-from entrypoint.session import Connection
+from entrypoint.session import Session
 from entrypoint.signals import Interrupts
-from entrypoint.step import Gate
+from entrypoint.step import Step
 from tests.support.guard import listening
 from tests.support.nouns import a_context
 from tests.support.virtual import VirtualTime
@@ -54,9 +54,9 @@ def run_step(
     """Live through one step with these inputs, in a job with this environment."""
     settings = parse_settings(given, context.workspace, environment)
     time = time or VirtualTime()
-    line = Connection(settings, time.clock, time.sleep, commands, Console(time.clock, commands), read_timeout=hang)
+    session = Session(settings, time.clock, time.sleep, commands, Console(time.clock, commands), read_timeout=hang)
     with time.rules(), listening(given, environment, context.workspace) as ear:
-        outcome = Gate(settings, context, Interrupts(), line).run()
+        outcome = Step(settings, context, Interrupts(), session).run()
         if outcome.error:
             ear.keep(f"{outcome.error.title}\n{outcome.error.detail}\n{outcome.error.hint}")
     return outcome

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import pytest
 
 from dev.runner import RunningStep
-from entrypoint.inputs.settings import SECRETS
+from entrypoint.inputs.settings import SECRET_INPUTS
 from tests.support import ledger
 from tests.support.secrets import leaks_in, leaks_in_arguments, leaks_of
 
@@ -42,7 +42,7 @@ class Leak(AssertionError):
 
 def secrets_in(environment: Mapping[str, str], workspace: Path) -> set[str]:
     """What must not be seen of a step's environment; a key may be given by the path of its file."""
-    found = {environment.get(name, "") for name in (*VARIABLES, *(f"INPUT_{name.upper()}" for name in SECRETS))}
+    found = {environment.get(name, "") for name in (*VARIABLES, *(f"INPUT_{name.upper()}" for name in SECRET_INPUTS))}
     found |= {environment.get(_GITHUB_TOKEN, "")}
     for line in environment.get("INPUT_HEADERS", "").splitlines():
         value = line.partition(":")[2].strip()
@@ -75,9 +75,9 @@ class _Stage:
         """Whether nothing more can come of it."""
         return self.result is not None or self._owned() is None
 
-    def news(self, noted: Iterable[str]) -> list[str]:
+    def news(self, note_with_marker: Iterable[str]) -> list[str]:
         """What it shows that has not been told yet."""
-        secrets, hidden = {*self._secrets, *noted}, {self._env.get(_GITHUB_TOKEN, "")}
+        secrets, hidden = {*self._secrets, *note_with_marker}, {self._env.get(_GITHUB_TOKEN, "")}
         stream = "".join(f"{line}\n" for line in tuple(self.lines))
         found = leaks_of(self.result, secrets, hidden) if self.result else leaks_in(stream, secrets, hidden)
         new = dict.fromkeys(line for line in (*self._arguments, *found) if line not in self._told)
@@ -91,11 +91,11 @@ _HEARD: list[str] = []
 
 def leaks() -> list[str]:
     """Every leak since this was asked last, of stages that go on included."""
-    found, noted = [*_HEARD], ledger.noted()
+    found, note_with_marker = [*_HEARD], ledger.note_with_marker()
     _HEARD.clear()
     for stage in tuple(_STAGES):
         over = stage.is_over
-        found += stage.news(noted)
+        found += stage.news(note_with_marker)
         if over:
             _STAGES.remove(stage)
     return found
@@ -134,7 +134,7 @@ def listening(inputs: Mapping[str, str], environment: Mapping[str, str], workspa
         with contextlib.redirect_stdout(ear):
             yield ear
     finally:
-        found = leaks_in(ear.getvalue(), {*given, *ledger.noted(before)}, given)
+        found = leaks_in(ear.getvalue(), {*given, *ledger.note_with_marker(before)}, given)
         _HEARD.extend(f"The gate in this process: {line}" for line in found)
 
 

@@ -15,7 +15,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support import ledger
-from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json
 from tests.support.stand_in import StandIn
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Keycloak(StandIn):
             f"{section}__SERVER_URL": self.url,
         }
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ReceivedRequest) -> FakeResponse:
         """What Keycloak says."""
         endpoints = {f"POST {_OPENID}/token": self._token, f"GET {_OPENID}/userinfo": self._userinfo}
         endpoint = endpoints.get(f"{request.method} {request.path}")
@@ -70,7 +70,7 @@ class Keycloak(StandIn):
         except RefusedError as refusal:
             return refusal.answer
 
-    def _token(self, request: Request) -> Answer:
+    def _token(self, request: ReceivedRequest) -> FakeResponse:
         form = dict(parse_qsl(request.body.decode()))
         if form.get("grant_type") == UMA:
             return self._decision(request, form)
@@ -85,13 +85,13 @@ class Keycloak(StandIn):
             return as_json(200, self._tokens(SERVICE, form))
         raise _refusal(400, "unsupported_grant_type", "Unsupported grant_type")
 
-    def _userinfo(self, request: Request) -> Answer:
+    def _userinfo(self, request: ReceivedRequest) -> FakeResponse:
         claims = self._claims(request, _refusal(401, "invalid_token", "Token verification failed"))
         if "openid" not in claims["scope"].split():
             raise _refusal(403, "insufficient_scope", "Missing openid scope")
         return as_json(200, {name: claims[name] for name in ("sub", "preferred_username")})
 
-    def _decision(self, request: Request, form: dict[str, str]) -> Answer:
+    def _decision(self, request: ReceivedRequest, form: dict[str, str]) -> FakeResponse:
         """Says whether whom the bearer token belongs to has the one permission that is asked for."""
         claims = self._claims(request, _refusal(401, "invalid_grant", "Invalid bearer token"))
         resource, _, scope = form["permission"].partition("#")
@@ -112,7 +112,7 @@ class Keycloak(StandIn):
         token = jwt.encode(claims | times, self._key, "RS256", {"kid": "the-key-of-the-realm"})
         return {"access_token": token, "expires_in": self._lifetime, "token_type": "Bearer", "not-before-policy": 0}
 
-    def _claims(self, request: Request, refusal: RefusedError) -> dict[str, Any]:
+    def _claims(self, request: ReceivedRequest, refusal: RefusedError) -> dict[str, Any]:
         """What a good bearer token says; a dead one is as bad as a wrong one."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         try:

@@ -41,7 +41,7 @@ def count() -> int:
     return len(_NOTED)
 
 
-def noted(since: int = 0) -> set[str]:
+def note_with_marker(since: int = 0) -> set[str]:
     """What has been noted in this test, but for the first `since` times."""
     return set(_NOTED[since:])
 

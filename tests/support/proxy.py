@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode, urlsplit
 
-from tests.support.fake_airflow.messages import Answer, Request, matches
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, matches
 from tests.support.stand_in import StandIn
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Proxy(StandIn):
         """The statuses that the client got for requests with this method and end of the path; None: no answer."""
         return [one.status for one in self.record if one.method == method and matches(path, one.path)]
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ReceivedRequest) -> FakeResponse:
         """What Airflow answers. One that breaks off breaks off the client's connection as well."""
         query = urlencode(request.query, doseq=True)
         headers = {name: text for name, text in request.headers.items() if name.lower() not in _OURS}
@@ -80,9 +80,9 @@ class Proxy(StandIn):
         finally:
             connection.close()
         kept = tuple((name, text) for name, text in response.getheaders() if name.lower() not in _OURS)
-        return Answer(response.status, body, response.getheader("Content-Type"), kept)
+        return FakeResponse(response.status, body, response.getheader("Content-Type"), kept)
 
-    def _serve(self, request: Request) -> tuple[Answer | None, Fault | None]:
+    def _serve(self, request: ReceivedRequest) -> tuple[FakeResponse | None, Fault | None]:
         if (meeting := self._meeting) and request.method == meeting[0][0] and matches(meeting[0][1], request.path):
             meeting[1].wait()
         return super()._serve(request)

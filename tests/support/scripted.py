@@ -6,11 +6,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from entrypoint.diagnostics.optional import Extras
-from entrypoint.http.retry import Patience
+from entrypoint.diagnostics.optional import OptionalRequests
+from entrypoint.http.retry import Retrier
 from entrypoint.report.console import Console
 from entrypoint.runners import github as commands
-from entrypoint.session import Connection
+from entrypoint.session import Session
 from tests.support.virtual import VirtualTime
 
 if TYPE_CHECKING:
@@ -47,38 +47,40 @@ class Recorder:
     counts: list[tuple[list[str], str, int, int]] = field(default_factory=list)
     known: list[int] = field(default_factory=list)
     blockers: list[str] = field(default_factory=list)
-    untold: list[tuple[str, ActionError]] = field(default_factory=list)
+    unknown_fields: list[tuple[str, ActionError]] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
     lacks: list[ActionError] = field(default_factory=list)
 
-    def state(self, run: DagRun) -> None:
+    def run_state(self, run: DagRun) -> None:
         """A look."""
         self.states.append(run.state)
 
-    def fault(self, fault: ActionError, _pause: float) -> None:
+    def request_failed(self, fault: ActionError, _pause: float) -> None:
         """A failure."""
         self.faults.append(fault)
 
-    def tasks(self, changes: Sequence[tuple[TaskInstance | None, TaskInstance]], tasks: Sequence[TaskInstance]) -> None:
+    def tasks_changed(
+        self, changes: Sequence[tuple[TaskInstance | None, TaskInstance]], tasks: Sequence[TaskInstance]
+    ) -> None:
         """Task instances changed: the state before ("new": none was known), the name, the state now; how many are known."""
         self.changes.append(
             [("new" if before is None else before.state, task.name, task.state) for before, task in changes]
         )
         self.known.append(len(tasks))
 
-    def many(self, failed: Sequence[TaskInstance], done: str, count: int, total: int) -> None:
+    def wide_run_changed(self, failed: Sequence[TaskInstance], done: str, count: int, total: int) -> None:
         """A wide run was looked at: names of those that failed, and the numbers."""
         self.counts.append(([task.name for task in failed], done, count, total))
 
-    def skipped_again(self, tasks: Sequence[TaskInstance]) -> None:
+    def skipped_tasks_cleared(self, tasks: Sequence[TaskInstance]) -> None:
         """Skipped tasks run again: their names."""
         self.sentences.append(", ".join(task.name for task in tasks))
 
-    def lacking(self, lack: ActionError, _left: float) -> None:
+    def code_missing(self, lack: ActionError, _left: float) -> None:
         """What the DAG lacks."""
         self.lacks.append(lack)
 
-    def deployed(self, sentence: str) -> None:
+    def code_found(self, sentence: str) -> None:
         """The DAG lacks nothing."""
         self.sentences.append(sentence)
 
@@ -86,11 +88,11 @@ class Recorder:
         """A reason why nothing moves."""
         self.blockers.append(blocker.title)
 
-    def not_told(self, what: str, error: ActionError) -> None:
+    def optional_failed(self, what: str, error: ActionError) -> None:
         """Something that could not be read."""
-        self.untold.append((what, error))
+        self.unknown_fields.append((what, error))
 
-    def turned_off(self, sentence: str) -> None:
+    def feature_disabled(self, sentence: str) -> None:
         """A permission that is missing."""
         self.sentences.append(sentence)
 
@@ -103,15 +105,15 @@ class Bench:
     told: Recorder = field(default_factory=Recorder)
 
     def __post_init__(self) -> None:
-        self.patience = Patience(self.time.clock, self.time.sleep, self.told, lambda: 1.0, lambda: 1.0)
+        self.retrier = Retrier(self.time.clock, self.time.sleep, self.told, lambda: 1.0, lambda: 1.0)
 
-    def session(self, settings: Settings) -> Connection:
+    def session(self, settings: Settings) -> Session:
         """Return a session with this clock and this retrier."""
         console = Console(self.time.clock, commands)
-        session = Connection(settings, self.time.clock, self.time.sleep, commands, console)
-        session.patience = self.patience
+        session = Session(settings, self.time.clock, self.time.sleep, commands, console)
+        session.retrier = self.retrier
         return session
 
-    def extras(self, airflow: Any, left: Callable[[], float] = lambda: 1000.0) -> Extras:
+    def optional(self, airflow: Any, left: Callable[[], float] = lambda: 1000.0) -> OptionalRequests:
         """Return who asks this Airflow for what only explains."""
-        return Extras(airflow, self.patience, nullcontext, left)
+        return OptionalRequests(airflow, self.retrier, nullcontext, left)

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Literal
 
 from tests.support.fake_airflow.faults import Fault, Rule, echoed
-from tests.support.fake_airflow.messages import JSON, Answer, Recorded, Request, Traffic
+from tests.support.fake_airflow.messages import JSON, FakeResponse, ReceivedRequest, Recorded, Traffic
 from tests.support.fake_airflow.wire import Listener, Manners
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class StandIn:
         if self._listener.crash is not None:
             raise self._listener.crash
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ReceivedRequest) -> FakeResponse:
         """What it says to a request when nothing goes wrong."""
         raise NotImplementedError
 
@@ -104,7 +104,7 @@ class StandIn:
         with self._lock:
             self._echoes += [(status, content_type)] * times
 
-    def _serve(self, request: Request) -> tuple[Answer | None, Fault | None]:
+    def _serve(self, request: ReceivedRequest) -> tuple[FakeResponse | None, Fault | None]:
         with self._lock:
             rule = next((rule for rule in self._rules if rule.takes(request)), None)
         answer, fault = (self._own(request), None) if rule is None else rule.apply(lambda: self._own(request))
@@ -112,7 +112,7 @@ class StandIn:
             self._record.append(Recorded.of(request, answer.status if answer else None, Traffic(1)))
         return answer, fault
 
-    def _own(self, request: Request) -> Answer:
+    def _own(self, request: ReceivedRequest) -> FakeResponse:
         with self._lock:
             told = self._echoes.pop(0) if self._echoes else None
         return echoed(request, *told) if told else self.answer(request)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SOURCE = ROOT / "entrypoint"
-_WITH_A_TITLE = {"Words": 0, "Blocker": 0, "annotate": 1}
+_WITH_A_TITLE = {"Message": 0, "Blocker": 0, "annotate": 1}
 """What else takes a title than the errors, and as which argument."""
 
 

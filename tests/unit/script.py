@@ -15,8 +15,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from entrypoint.http.client import Wire
-from entrypoint.http.response import AIRFLOW, Party
+from entrypoint.http.client import HttpClient
+from entrypoint.http.response import AIRFLOW, Service
 
 
 class Sent(NamedTuple):
@@ -63,12 +63,12 @@ class Script(HTTPAdapter):
         super().__init__()
         self.answers = list(answers)
         self.sent: list[Sent] = []
-        self.parties: list[Party] = []
+        self.parties: list[Service] = []
 
-    def wire(self, party: Party = AIRFLOW, **how: Any) -> Wire:
+    def wire(self, party: Service = AIRFLOW, **how: Any) -> HttpClient:
         """A real wire, at whose end this script answers."""
         self.parties.append(party)
-        made = Wire(party, **how)
+        made = HttpClient(party, **how)
         for scheme in ("https://", "http://"):
             made._session.mount(scheme, self)
         return made

@@ -22,8 +22,8 @@ from entrypoint.credentials import (
     Secret,
     Token,
 )
-from entrypoint.inputs.credentials import _headers, read_access, values_of
-from entrypoint.inputs.parsers import Wrong
+from entrypoint.inputs.credentials import _headers, header_values, read_access
+from entrypoint.inputs.parsers import ParseError
 from entrypoint.inputs.reader import Reader
 from tests.unit.handshakes import DEPLOYER
 
@@ -373,17 +373,17 @@ def test_mistakes_in_headers(lines: str, words: str) -> None:
 )
 def test_values_of(lines: str, values: list[str]) -> None:
     """Every value is to be hidden, and what follows the scheme of an Authorization as well, be the line right or wrong."""
-    assert values_of(lines) == values
+    assert header_values(lines) == values
 
 
 @given(st.lists(texts | st.builds("{}: {}".format, st.sampled_from(["X-Key", "Authorization"]), texts)).map("\n".join))
 def test_any_values_of(lines: str) -> None:
     """Whatever the lines, what may be sent of them is hidden, and of each line at least what follows its first colon."""
-    hidden = values_of(lines)
+    hidden = header_values(lines)
 
     try:
         sent = [value.reveal() for _, value in _headers(lines)]
-    except Wrong:
+    except ParseError:
         sent = []
     assert set(sent) <= set(hidden)
     for line in lines.splitlines():

@@ -9,12 +9,12 @@ from hypothesis import given
 
 from dev.runner import Annotation
 from dev.runner.commands import StepLog
-from entrypoint.errors import ActionError, Frame, Raised
+from entrypoint.errors import ActionError, ExceptionInfo, StackFrame
 from entrypoint.models import Blocker, Failure, Outcome, RunState
 from entrypoint.report.annotations import annotate, annotate_code
 from entrypoint.report.console import Console
 from entrypoint.runners import github as commands
-from entrypoint.runners.sanitize import harmless
+from entrypoint.runners.sanitize import one_safe_line
 from tests.support.listening import heard
 from tests.support.markdown import hostile
 from tests.support.nouns import RUN_URL, a_run, a_task, an_outcome
@@ -45,7 +45,7 @@ def verdict(outcome: Outcome) -> Annotation:
 
 def shown(text: str) -> str:
     """A text as it is shown: line by line without what terminals or the runner would take for commands."""
-    return "\n".join(harmless(line) for line in text.split("\n"))
+    return "\n".join(one_safe_line(line) for line in text.split("\n"))
 
 
 def nothing_else(log: StepLog) -> bool:
@@ -151,12 +151,12 @@ def a_failed_run(*failures: Failure, **changes: Any) -> Outcome:
     )
 
 
-def raised(*places: tuple[str, int], kind: str = "ValueError", text: str = "could not convert") -> Raised:
+def raised(*places: tuple[str, int], kind: str = "ValueError", text: str = "could not convert") -> ExceptionInfo:
     """An exception with these frames, the one that raised it last."""
-    return Raised(kind, text, tuple(Frame(f"/opt/airflow/{name}", line, "f") for name, line in places))
+    return ExceptionInfo(kind, text, tuple(StackFrame(f"/opt/airflow/{name}", line, "f") for name, line in places))
 
 
-def failure(task_id: str, *chain: Raised) -> Failure:
+def failure(task_id: str, *chain: ExceptionInfo) -> Failure:
     """A task instance that failed with an exception and its causes."""
     return Failure(a_task(task_id, state="failed"), str(chain[0]) if chain else "unknown", chain)
 

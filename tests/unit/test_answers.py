@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from entrypoint.airflow.responses import (
     forbidden,
-    is_airflows,
-    is_refusal,
-    moment_of,
-    no_longer,
-    object_of,
+    is_credential_refused,
+    is_from_airflow,
+    no_longer_accepted,
     optional,
+    parse_datetime,
+    require_object,
     unauthorized,
 )
-from entrypoint.errors import Forbidden, GatewayRefused, UnexpectedAnswer
-from entrypoint.http.response import Answer
+from entrypoint.errors import Forbidden, GatewayRefused, UnexpectedResponse
+from entrypoint.http.response import Response
 
 SOURCE = "GET /api/v2/version"
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -28,7 +28,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(texts | st.sampled_from(["detail", "title", "status"]), inner),
     max_leaves=8,
 )
-PAGE = Answer(403, None, "GET /x answered 403 text/html", "<html>Hello", "cf")
+PAGE = Response(403, None, "GET /x answered 403 text/html", "<html>Hello", "cf")
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ PAGE = Answer(403, None, "GET /x answered 403 text/html", "<html>Hello", "cf")
 )
 def test_refused(status: int, detail: str, refused: bool) -> None:  # noqa: FBT001 - a table's column
     """A credential was refused with 401, and with Airflow 3's 403 for a token that it cannot read."""
-    assert is_refusal(Answer(status, {"detail": detail}, SOURCE)) is refused
+    assert is_credential_refused(Response(status, {"detail": detail}, SOURCE)) is refused
 
 
 @given(json_values)
 def test_any_refusal(body: Any) -> None:
     """Whatever JSON an error has, 400 refuses no credential, and 403 does only with Airflow 3's words."""
-    assert is_refusal(Answer(400, body, SOURCE)) is False
-    assert is_refusal(Answer(403, body, SOURCE)) is False or "Invalid JWT token" in json.dumps(body)
+    assert is_credential_refused(Response(400, body, SOURCE)) is False
+    assert is_credential_refused(Response(403, body, SOURCE)) is False or "Invalid JWT token" in json.dumps(body)
 
 
 @pytest.mark.parametrize(
@@ -73,18 +73,18 @@ def test_any_refusal(body: Any) -> None:
 )
 def test_is_airflows(body: Any, airflows: bool) -> None:  # noqa: FBT001 - a table's column
     """A refusal is Airflow's own if it has the shape of version 3 or that of version 2, and else somebody's in front of it."""
-    assert is_airflows(Answer(403, body, SOURCE)) is airflows
+    assert is_from_airflow(Response(403, body, SOURCE)) is airflows
 
 
 def test_unauthorized() -> None:
     """The error for a refused credential carries Airflow's words and where to look."""
-    error = unauthorized(Answer(401, {"detail": "Token Expired"}, "GET /x answered 401 application/json"))
+    error = unauthorized(Response(401, {"detail": "Token Expired"}, "GET /x answered 401 application/json"))
 
     assert error.title == "Airflow refused the credential"
     assert error.detail == "GET /x answered 401 application/json: Token Expired"
     assert "secret" in error.hint
     assert "basic_auth" in error.hint
-    assert unauthorized(Answer(401, {"detail": ""}, "GET /x answered 401")).detail == "GET /x answered 401"
+    assert unauthorized(Response(401, {"detail": ""}, "GET /x answered 401")).detail == "GET /x answered 401"
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_unauthorized() -> None:
             "GET /x answered 403 text/html: <html>Hello. The server calls itself cf. Airflow's own refusals look different.",
         ),
         (
-            Answer(401, {"error": "access_denied"}, "GET /x answered 401"),
+            Response(401, {"error": "access_denied"}, "GET /x answered 401"),
             "GET /x answered 401: access_denied. Airflow's own refusals look different.",
         ),
-        (Answer(401, None, "GET /x answered 401"), "GET /x answered 401. Airflow's own refusals look different."),
+        (Response(401, None, "GET /x answered 401"), "GET /x answered 401. Airflow's own refusals look different."),
     ],
     ids=["page", "JSON", "empty"],
 )
-def test_refused_by_a_gateway(answer: Answer, detail: str) -> None:
+def test_refused_by_a_gateway(answer: Response, detail: str) -> None:
     """What refuses in other words than Airflow's is a gateway: it is named, with the server's name, and how to get past it."""
     bad, missing = unauthorized(answer), forbidden(answer)
 
@@ -116,7 +116,7 @@ def test_refused_by_a_gateway(answer: Answer, detail: str) -> None:
 @pytest.mark.parametrize("body", [{"detail": "Forbidden"}, {"title": "Forbidden", "status": 403, "detail": None}])
 def test_forbidden(body: dict[str, Any]) -> None:
     """The error for a missing permission says that the credential is good, and which permissions it takes."""
-    error = forbidden(Answer(403, body, "POST /x answered 403 application/json"))
+    error = forbidden(Response(403, body, "POST /x answered 403 application/json"))
 
     assert (type(error), error.title) == (Forbidden, "A permission is missing")
     assert error.detail.startswith("POST /x answered 403 application/json. ")
@@ -137,8 +137,8 @@ def test_forbidden(body: dict[str, Any]) -> None:
 )
 def test_no_longer(seconds: float, time: str) -> None:
     """A credential that was accepted and then refused died meanwhile: after how long, what to do, and what a re-run does."""
-    answer = Answer(401, {"detail": "Token Expired"}, "GET /x answered 401")
-    error = no_longer(answer, seconds, "A run may take {} with it.")
+    answer = Response(401, {"detail": "Token Expired"}, "GET /x answered 401")
+    error = no_longer_accepted(answer, seconds, "A run may take {} with it.")
 
     assert error.title == "Airflow no longer accepts the credential"
     assert error.detail == f"GET /x answered 401: Token Expired. It was accepted for {time} before."
@@ -155,7 +155,7 @@ def test_no_longer(seconds: float, time: str) -> None:
 )
 def test_object_of_the_promised_shape(status: int, body: dict[str, Any]) -> None:
     """An object with status and keys as promised is the body, whatever else is in it."""
-    assert object_of(Answer(status, body, SOURCE), 200, {"name": str, "slots": int}) is body
+    assert require_object(Response(status, body, SOURCE), 200, {"name": str, "slots": int}) is body
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ def test_object_of_the_promised_shape(status: int, body: dict[str, Any]) -> None
 )
 def test_not_the_promised_shape(status: int, body: Any, said: str) -> None:
     """Another status or shape is no answer of Airflow's, and the error says what is missing or quotes Airflow."""
-    with pytest.raises(UnexpectedAnswer) as caught:
-        object_of(Answer(status, body, SOURCE), 200, {"name": str, "slots": int})
+    with pytest.raises(UnexpectedResponse) as caught:
+        require_object(Response(status, body, SOURCE), 200, {"name": str, "slots": int})
 
     assert said in caught.value.detail
 
@@ -185,8 +185,8 @@ def test_not_the_promised_shape(status: int, body: Any, said: str) -> None:
 )
 def test_optional(value: Any, kind: Any, read_as: Any) -> None:
     """A value of its kind is read as it is, falsy ones too; null and a missing key are None."""
-    assert optional(Answer(200, {}, SOURCE), {"key": value}, "key", kind) == read_as
-    assert optional(Answer(200, {}, SOURCE), {}, "key", kind) is None
+    assert optional(Response(200, {}, SOURCE), {"key": value}, "key", kind) == read_as
+    assert optional(Response(200, {}, SOURCE), {}, "key", kind) is None
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,8 @@ def test_optional(value: Any, kind: Any, read_as: Any) -> None:
 )
 def test_not_optional(value: Any, kind: Any) -> None:
     """A value of another kind, a boolean for a number and a number that is none are refused by the key's name."""
-    with pytest.raises(UnexpectedAnswer, match="'key'"):
-        optional(Answer(200, {}, SOURCE), {"key": value}, "key", kind)
+    with pytest.raises(UnexpectedResponse, match="'key'"):
+        optional(Response(200, {}, SOURCE), {"key": value}, "key", kind)
 
 
 @pytest.mark.parametrize(
@@ -211,15 +211,15 @@ def test_not_optional(value: Any, kind: Any) -> None:
 )
 def test_moment_of(text: str | None, moment: datetime | None) -> None:
     """A date is a moment in UTC, with or without an offset; null is none."""
-    assert moment_of(Answer(200, {}, SOURCE), text) == moment
+    assert parse_datetime(Response(200, {}, SOURCE), text) == moment
 
 
 @given(json_values.filter(lambda value: value is not None))
 def test_any_moment_of(value: Any) -> None:
     """Whatever stands in the place of a date, it is a moment or an unexpected answer."""
     try:
-        moment = moment_of(Answer(200, {}, SOURCE), value)
-    except UnexpectedAnswer:
+        moment = parse_datetime(Response(200, {}, SOURCE), value)
+    except UnexpectedResponse:
         return
     assert moment is not None
     assert moment.utcoffset() == timedelta(0)

@@ -6,8 +6,8 @@ import pytest
 import requests
 
 from entrypoint.credentials import Secret
-from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
-from entrypoint.github_api.client import PARTY, Repository
+from entrypoint.errors import ActionError, TransientError, UnexpectedResponse
+from entrypoint.github_api.client import GITHUB, GitHubRepository
 from tests.unit.script import Script, answer
 
 API = "https://api.github.com"
@@ -16,9 +16,11 @@ LIMITED = answer(403, {"message": "API rate limit exceeded for 203.0.113.7."})
 SECONDARY = answer(403, {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."})
 
 
-def repository(script: Script, *, api: str = API, name: str = "octo-org/sales", token: Secret = TOKEN) -> Repository:
+def repository(
+    script: Script, *, api: str = API, name: str = "octo-org/sales", token: Secret = TOKEN
+) -> GitHubRepository:
     """A repository of which GitHub tells by the script."""
-    return Repository(api, name, token, script.wire)
+    return GitHubRepository(api, name, token, script.wire)
 
 
 def ask(script: Script, method: str, **options: Any) -> Any:
@@ -41,7 +43,7 @@ def test_reading_and_making() -> None:
     assert (made.request.method, made.url) == ("POST", f"{API}/repos/octo-org/sales/deployments")
     assert made.request.body == b'{"ref": "\\u00fc"}'
     assert made.headers["Content-Type"] == "application/json"
-    assert script.parties == [PARTY]
+    assert script.parties == [GITHUB]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_an_answer(status: int) -> None:
 def test_how_long_a_limit_lasts(status: int, header: list[str], seconds: float | None) -> None:
     """GitHub's Retry-After is handed on, whichever status it gives to a limit."""
     limited = answer(status, {"message": "You have exceeded a secondary rate limit."}, Retry_After=header)
-    with pytest.raises(AirflowUnreachable) as caught:
+    with pytest.raises(TransientError) as caught:
         ask(Script(limited), "POST")
 
     assert caught.value.retry_after == seconds
@@ -98,16 +100,16 @@ def test_how_long_a_limit_lasts(status: int, header: list[str], seconds: float |
 @pytest.mark.parametrize(
     ("reply", "error", "title"),
     [
-        (answer(500, b"<html>"), AirflowUnreachable, "GitHub answers 500"),
-        (answer(503, {"message": "x"}), AirflowUnreachable, "GitHub answers 503"),
-        (answer(429, {}), AirflowUnreachable, "GitHub answers 429"),
-        (LIMITED, AirflowUnreachable, "GitHub's rate limit is used up"),
-        (SECONDARY, AirflowUnreachable, "GitHub's rate limit is used up"),
-        (requests.exceptions.ConnectionError("refused"), AirflowUnreachable, "GitHub does not answer"),
-        (answer(301, {}, Location="https://api.github.com/repositories/7"), UnexpectedAnswer, "GitHub redirects"),
-        (answer(302, Location="https://evil.example.com/"), UnexpectedAnswer, "GitHub redirects"),
-        (answer(200, b"<html>"), UnexpectedAnswer, "GitHub gave an unexpected answer"),
-        (answer(200, b'{"sta', "application/json"), UnexpectedAnswer, "GitHub gave an unexpected answer"),
+        (answer(500, b"<html>"), TransientError, "GitHub answers 500"),
+        (answer(503, {"message": "x"}), TransientError, "GitHub answers 503"),
+        (answer(429, {}), TransientError, "GitHub answers 429"),
+        (LIMITED, TransientError, "GitHub's rate limit is used up"),
+        (SECONDARY, TransientError, "GitHub's rate limit is used up"),
+        (requests.exceptions.ConnectionError("refused"), TransientError, "GitHub does not answer"),
+        (answer(301, {}, Location="https://api.github.com/repositories/7"), UnexpectedResponse, "GitHub redirects"),
+        (answer(302, Location="https://evil.example.com/"), UnexpectedResponse, "GitHub redirects"),
+        (answer(200, b"<html>"), UnexpectedResponse, "GitHub gave an unexpected answer"),
+        (answer(200, b'{"sta', "application/json"), UnexpectedResponse, "GitHub gave an unexpected answer"),
     ],
     ids=["500", "503", "429", "limit", "secondary", "refused", "301", "302", "page", "cut"],
 )

@@ -5,7 +5,7 @@ import pytest
 import requests
 
 from entrypoint.auth.authorization import Authorization
-from entrypoint.auth.credentials import Presented
+from entrypoint.auth.credentials import AirflowCredentials
 from entrypoint.credentials import (
     AwsKeys,
     Client,
@@ -38,9 +38,9 @@ HOST = "abc.c1.eu-central-1.airflow.amazonaws.com"
 WEB_TOKEN = answer(200, {"WebServerHostname": HOST, "WebToken": "web-1"})
 
 
-def presented(credential: Credential, script: Script | None = None) -> Presented:
+def presented(credential: Credential, script: Script | None = None) -> AirflowCredentials:
     """The credential as it is presented; whoever grants tokens answers by the script."""
-    return Presented(credential, lambda _: None, (script or Script()).wire)
+    return AirflowCredentials(credential, lambda _: None, (script or Script()).wire)
 
 
 def nobody(_: dict[str, str]) -> str:
@@ -88,7 +88,7 @@ def test_exchanged_on_airflow_3(credential: Credential, body: dict[str, str]) ->
     authorization = presented(credential).for_v2(login)
     assert asked == []
     assert shown(authorization) == shown(authorization) == {"Authorization": "Bearer exchanged-1"}
-    assert authorization.forget() is True
+    assert authorization.discard() is True
     assert shown(authorization) == {"Authorization": "Bearer exchanged-2"}
     assert asked == [body, body]
 
@@ -110,7 +110,7 @@ def test_github_token() -> None:
     assert script.sent == []
     assert shown(authorization) == {"Authorization": "Bearer one"}
     assert authorization is not None
-    assert authorization.forget() is True
+    assert authorization.discard() is True
     assert shown(authorization) == {"Authorization": "Bearer two"}
 
 
@@ -155,12 +155,12 @@ def test_what_lasts_until_it_dies() -> None:
     for credential in READY:
         authorization = presented(credential).for_any()
         assert authorization is not None
-        assert authorization.forget() is False
-        assert "about 5 minutes" in authorization.when_it_dies.format("5 minutes")
-        assert "oidc_audience" in authorization.when_it_dies
+        assert authorization.discard() is False
+        assert "about 5 minutes" in authorization.expiry_hint.format("5 minutes")
+        assert "oidc_audience" in authorization.expiry_hint
     basic = presented(PASSWORD).for_v1()
-    assert basic.forget() is False
-    assert "password changed" in basic.when_it_dies.format("5 minutes")
+    assert basic.discard() is False
+    assert "password changed" in basic.expiry_hint.format("5 minutes")
 
 
 @pytest.mark.parametrize("credential", ASKED_FOR, ids=["GitHub", "secret", "assertion", "mwaa"])
@@ -170,7 +170,7 @@ def test_what_is_asked_for_again(credential: Credential) -> None:
     authorization = presented(credential, script).for_any()
 
     assert authorization is not None
-    assert (authorization.when_it_dies, authorization.left()) == ("", None)
+    assert (authorization.expiry_hint, authorization.seconds_left()) == ("", None)
     assert script.sent == []
 
 
@@ -179,14 +179,14 @@ def test_what_is_exchanged_again(credential: Credential) -> None:
     """What Airflow's own login takes has no end to speak of either."""
     authorization = presented(credential).for_v2(nobody)
 
-    assert (authorization.when_it_dies, authorization.left()) == ("", None)
+    assert (authorization.expiry_hint, authorization.seconds_left()) == ("", None)
 
 
 def test_left() -> None:
     """A ready token says how long it lives if that can be read from it, and a ready header never does."""
     dead = jwt.encode({"exp": 1}, "a key that is long enough for HS256", "HS256")
     left = [
-        authorization.left()
+        authorization.seconds_left()
         for credential in (Token(Secret(dead)), *READY, Header(Secret(f"Bearer {dead}")))
         if (authorization := presented(credential).for_any())
     ]
@@ -218,10 +218,10 @@ def test_everybody_has_a_way_of_his_own() -> None:
 
 def test_reprs() -> None:
     """No repr of what presents a credential shows what it holds."""
-    basic, exchanged = presented(PASSWORD).for_v1(), presented(PASSWORD).for_v2(lambda _: "exchanged-token")
+    basic, exchange_token = presented(PASSWORD).for_v1(), presented(PASSWORD).for_v2(lambda _: "exchanged-token")
     ready = [presented(credential).for_any() for credential in READY]
 
-    for authorization in (basic, exchanged, *ready):
+    for authorization in (basic, exchange_token, *ready):
         shown(authorization)
         said = f"{authorization!r} {presented(PASSWORD)!r}"
         assert not any(secret in said for secret in ("t0ken", "pa55word", "YWRtaW46", "exchanged-token"))

@@ -158,7 +158,7 @@ def test_refused() -> None:
     authorization = issuer.renewable()
 
     assert shown(authorization) == "Bearer 1"
-    assert authorization.forget() is True
+    assert authorization.discard() is True
     assert issuer.given == 1
     assert shown(authorization) == "Bearer 2"
 
@@ -169,9 +169,9 @@ def test_refused_for_good() -> None:
     authorization = issuer.for_good()
 
     assert shown(authorization) == "Bearer 1"
-    assert authorization.forget() is False
+    assert authorization.discard() is False
     assert shown(authorization) == "Bearer 1"
-    assert authorization.when_it_dies == FOR_GOOD
+    assert authorization.expiry_hint == FOR_GOOD
 
 
 def test_obtaining_fails() -> None:
@@ -207,7 +207,7 @@ def test_left(lifetime: float | None, later: float, left: float | None) -> None:
     shown(authorization)
     issuer.now += later
 
-    assert authorization.left() == left
+    assert authorization.seconds_left() == left
 
 
 def test_left_before_the_first_request() -> None:
@@ -215,7 +215,7 @@ def test_left_before_the_first_request() -> None:
     issuer = Issuer(3600)
     authorization = issuer.for_good()
 
-    assert authorization.left() == 3600
+    assert authorization.seconds_left() == 3600
     assert shown(authorization) == "Bearer 1"
 
 
@@ -223,21 +223,21 @@ def test_nothing_dies_that_can_be_renewed() -> None:
     """What can be renewed has no end, and is not asked for to say so."""
     issuer = Issuer(300)
 
-    assert issuer.renewable().left() is None
+    assert issuer.renewable().seconds_left() is None
     assert issuer.given == 0
 
 
 def test_doubtful() -> None:
     """Whether a 403 may mean that the grant is dead is the present grant's knowledge, and nobody's without one."""
-    issuer = Issuer(make=lambda text, expires: Grant(Secret(text), expires, doubtful=text != "Bearer 2"))
+    issuer = Issuer(make=lambda text, expires: Grant(Secret(text), expires, ambiguous_403=text != "Bearer 2"))
     authorization = issuer.renewable()
 
-    seen = [authorization.doubtful]
+    seen = [authorization.ambiguous_403]
     for _ in range(2):
         shown(authorization)
-        seen.append(authorization.doubtful)
-        authorization.forget()
-        seen.append(authorization.doubtful)
+        seen.append(authorization.ambiguous_403)
+        authorization.discard()
+        seen.append(authorization.ambiguous_403)
     assert seen == [False, True, False, False, False]
 
 

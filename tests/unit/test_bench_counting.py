@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dev.bench.counting import Request, RequestFinder
+from dev.bench.counting import CountedRequest, RequestFinder
 
 POST = b'POST /api/v2/dags/sales/dagRuns HTTP/1.1\r\nHost: x\r\ncontent-length: 7\r\n\r\n{"a":1}'
 GET = b"GET /api/v2/dags/sales/dagRuns/r%3A1?x=GET%20/ HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -17,9 +17,9 @@ def test_in_whatever_pieces(size: int) -> None:
     found = [one for first in range(0, len(data), size) for one in finder.feed(data[first : first + size])]
 
     assert found == [
-        Request("POST", "/api/v2/dags/sales/dagRuns"),
-        Request("GET", "/api/v2/dags/sales/dagRuns/r%3A1"),
-        Request("POST", "/api/v2/dags/sales/dagRuns"),
+        CountedRequest("POST", "/api/v2/dags/sales/dagRuns"),
+        CountedRequest("GET", "/api/v2/dags/sales/dagRuns/r%3A1"),
+        CountedRequest("POST", "/api/v2/dags/sales/dagRuns"),
     ]
     assert [one.triggers for one in found] == [True, False, True]
 
@@ -29,7 +29,7 @@ def test_a_body_is_no_request() -> None:
     body = b"GET / HTTP/1.1\r\n\r\n"
     head = b"PATCH /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
 
-    assert RequestFinder().feed(head + body) == [Request("PATCH", "/a")]
+    assert RequestFinder().feed(head + body) == [CountedRequest("PATCH", "/a")]
 
 
 @pytest.mark.parametrize("data", [b"\x16\x03\x01\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"])
@@ -57,4 +57,4 @@ def test_what_cannot_be_counted(data: bytes) -> None:
 )
 def test_kinds(method: str, path: str, kind: str) -> None:
     """Requests are told apart by what they ask for."""
-    assert Request(method, path).kind == kind
+    assert CountedRequest(method, path).kind == kind

@@ -160,7 +160,7 @@ def test_no_checkout(tmp_path: Path, name: str) -> None:
 
 def test_the_search_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkout of very many files is not searched to its end."""
-    monkeypatch.setattr(checkout, "_MOST_FILES", 10)
+    monkeypatch.setattr(checkout, "_MAX_FILES", 10)
     names = ["/opt/a/early.py", "/opt/z/late.py"]
     workspace = a_checkout(tmp_path, "a/early.py", *(f"m/{n}.txt" for n in range(9)), "z/late.py")
 

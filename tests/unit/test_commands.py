@@ -18,7 +18,7 @@ from dev.runner.commands import Level, StepLog
 from dev.runner.files import CommandFiles, FileContents
 from dev.runner.masking import Masker
 from entrypoint.runners import github as commands
-from entrypoint.runners.sanitize import CONTROL, harmless
+from entrypoint.runners.sanitize import CONTROL, one_safe_line
 from entrypoint.signals import Interrupted
 from tests.support.listening import heard, printed_by
 from tests.support.markdown import hostile
@@ -114,22 +114,22 @@ def test_say_loses_nothing(text: str) -> None:
 )
 def test_harmless(text: str, shown: str) -> None:
     """Escape sequences vanish, even if what is left would be a command; control characters become blanks."""
-    assert harmless(text) == shown
+    assert one_safe_line(text) == shown
 
 
 @given(anything)
 def test_harmless_whatever(text: str) -> None:
     """What is harmless is one line without control characters and without `##[`, and stays as it is."""
-    shown = harmless(text)
+    shown = one_safe_line(text)
 
     assert not re.search(f"[{CONTROL}]|##\\[", shown)
-    assert harmless(shown) == shown
+    assert one_safe_line(shown) == shown
 
 
 def test_harmless_at_length() -> None:
     """A million characters of escape sequences without an end are read in one go, not over and over."""
     for part in ("\x1b[0", "\x1b]", "\x1b[;;", "#", "\x1b[ "):
-        assert "\x1b" not in harmless(part * (1_000_000 // len(part)))
+        assert "\x1b" not in one_safe_line(part * (1_000_000 // len(part)))
 
 
 @pytest.mark.parametrize(
@@ -436,8 +436,10 @@ def test_annotate_code(file: str, line: int) -> None:
 @given(title=hostile, message=hostile)
 def test_annotate(level: Level, title: str, message: str) -> None:
     """Title and message arrive whatever they hold, line by line without escape sequences, and nothing else is done."""
-    shown, heading = "\n".join(harmless(line) for line in message.split("\n")), harmless(title)
-    assume(shown.strip() and heading.strip() and not heading.startswith("=") and len(shown) <= commands.MESSAGE_LIMIT)
+    shown, heading = "\n".join(one_safe_line(line) for line in message.split("\n")), one_safe_line(title)
+    assume(
+        shown.strip() and heading.strip() and not heading.startswith("=") and len(shown) <= commands.MAX_MESSAGE_CHARS
+    )
     log = heard(lambda: commands.annotate(level, title, message))
 
     assert obeyed(log) == [Annotation(level, shown, heading)]

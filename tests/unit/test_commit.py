@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer, WrongCode
+from entrypoint.errors import ActionError, TransientError, UnexpectedResponse, WrongCommit
 from entrypoint.models import Ancestry
 from entrypoint.run.code_version import ancestry, require_commit
 from tests.support.nouns import a_run
@@ -35,9 +35,9 @@ class History:
         return found
 
 
-def wrong(run: DagRun, history: History) -> WrongCode:
+def wrong(run: DagRun, history: History) -> WrongCommit:
     """The error for this run."""
-    with pytest.raises(WrongCode) as caught:
+    with pytest.raises(WrongCommit) as caught:
         require_commit(run, COMMIT, history)
     return caught.value
 
@@ -93,7 +93,7 @@ def test_a_run_without_a_version() -> None:
     assert "disable_bundle_versioning" in error.hint
 
 
-@pytest.mark.parametrize("fault", [AirflowUnreachable("GitHub answers 503", "", ""), UnexpectedAnswer("page", "", "")])
+@pytest.mark.parametrize("fault", [TransientError("GitHub answers 503", "", ""), UnexpectedResponse("page", "", "")])
 def test_who_knows_does_not_answer(fault: ActionError) -> None:
     """That the history cannot be read at present says nothing about the run."""
     with pytest.raises(ActionError) as caught:

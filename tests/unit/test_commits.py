@@ -7,7 +7,7 @@ import pytest
 
 from entrypoint.credentials import Secret
 from entrypoint.errors import ActionError
-from entrypoint.github_api.client import PARTY, Repository
+from entrypoint.github_api.client import GITHUB, GitHubRepository
 from entrypoint.github_api.commits import GitHubCommits
 from entrypoint.models import Ancestry
 from tests.unit.script import Script, answer
@@ -25,7 +25,7 @@ def commits(
     script: Script, *, api: str = API, repository: str = "octo-org/sales", token: Secret = TOKEN
 ) -> GitHubCommits:
     """The commits of a repository of which GitHub tells by the script."""
-    return GitHubCommits(Repository(api, repository, token, script.wire))
+    return GitHubCommits(GitHubRepository(api, repository, token, script.wire))
 
 
 def compared(status: Any) -> bytes:
@@ -47,7 +47,7 @@ def test_what_is_asked() -> None:
         f"{API}/repos/octo-org/sales/compare/{COMMIT}...{OTHER}?per_page=1&page=2",
     ]
     assert [sent.request.body for sent in script.sent] == [None, None]
-    assert script.parties == [PARTY]
+    assert script.parties == [GITHUB]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_what_was_told_is_not_asked_again() -> None:
         assert history.contains(OTHER, "e" * 40).contains is False
 
     assert len(script.sent) == 4
-    assert script.parties == [PARTY]
+    assert script.parties == [GITHUB]
 
 
 @pytest.mark.parametrize("reply", [NOT_FOUND, compared("unknown"), answer(503, b""), answer(301, Location="/")])

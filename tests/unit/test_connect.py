@@ -6,9 +6,9 @@ from entrypoint.airflow.client import Airflow, connect
 from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
-from entrypoint.auth.credentials import Presented
+from entrypoint.auth.credentials import AirflowCredentials
 from entrypoint.credentials import Client, Credential, Header, Password, Secret, Token
-from entrypoint.errors import ActionError, AirflowUnreachable, NotSupported, Unauthorized, UnexpectedAnswer
+from entrypoint.errors import ActionError, NotSupported, TransientError, Unauthorized, UnexpectedResponse
 from tests.unit.script import Script, answer
 
 BASE = "https://airflow.example.com/team"
@@ -23,7 +23,7 @@ GATEWAY = "A gateway in front of Airflow refused the request"
 def connected(script: Script, credential: Credential) -> tuple[Airflow, Transport]:
     """The Airflow that answers by the script, and the way to it."""
     transport = Transport(BASE, script.wire())
-    return connect(transport, Presented(credential, lambda _: None, Script().wire)), transport
+    return connect(transport, AirflowCredentials(credential, lambda _: None, Script().wire)), transport
 
 
 def asked(script: Script) -> list[tuple[str, str | None]]:
@@ -46,7 +46,7 @@ def test_airflow_2(credential: Credential, before: str | None, after: str) -> No
     airflow, transport = connected(script, credential)
     transport.get("/api/v1/dags")
 
-    assert (type(airflow), airflow.version, transport.vague) == (V1, "2.11.2", True)
+    assert (type(airflow), airflow.version, transport.ambiguous_403) == (V1, "2.11.2", True)
     assert asked(script) == [("/api/v2/version", before), ("/api/v1/version", before), ("/api/v1/dags", after)]
 
 
@@ -66,7 +66,7 @@ def test_airflow_3(credential: Credential, body: bytes, status: int) -> None:
     assert asked(script) == [("/api/v2/version", None)]
     transport.get("/api/v2/dags")
 
-    assert (type(airflow), airflow.version, transport.vague) == (V2, "3.3.2", False)
+    assert (type(airflow), airflow.version, transport.ambiguous_403) == (V2, "3.3.2", False)
     assert asked(script)[1:] == [("/auth/token", None), ("/api/v2/dags", "Bearer granted")]
     assert script.sent[1].request.body == body
 
@@ -96,16 +96,20 @@ def test_a_client_for_airflow_2() -> None:
 @pytest.mark.parametrize(
     ("replies", "error", "title"),
     [
-        ([NO_THREE, NO_THREE], UnexpectedAnswer, "That is not an answer of Airflow's API"),
-        ([answer(200, {"version": "three"}), NO_THREE], UnexpectedAnswer, "That is not an answer of Airflow's API"),
-        ([answer(200, {"v": 3}), answer(200, ["3.3.2"])], UnexpectedAnswer, "That is not an answer of Airflow's API"),
-        ([answer(200, b"<html>"), answer(200, b"<html>")], UnexpectedAnswer, "That is not an answer of Airflow's API"),
-        ([answer(302, Location="/l"), answer(302, Location="/l")], UnexpectedAnswer, "Airflow's address redirects"),
+        ([NO_THREE, NO_THREE], UnexpectedResponse, "That is not an answer of Airflow's API"),
+        ([answer(200, {"version": "three"}), NO_THREE], UnexpectedResponse, "That is not an answer of Airflow's API"),
+        ([answer(200, {"v": 3}), answer(200, ["3.3.2"])], UnexpectedResponse, "That is not an answer of Airflow's API"),
+        (
+            [answer(200, b"<html>"), answer(200, b"<html>")],
+            UnexpectedResponse,
+            "That is not an answer of Airflow's API",
+        ),
+        ([answer(302, Location="/l"), answer(302, Location="/l")], UnexpectedResponse, "Airflow's address redirects"),
         ([answer(403, b"<html>"), answer(403, b"<html>")], Unauthorized, GATEWAY),
         ([answer(401, b"<html>")], Unauthorized, GATEWAY),
-        ([answer(503, b""), answer(503, b"")], AirflowUnreachable, "Airflow answers 503"),
-        ([answer(502, b""), NO_THREE], AirflowUnreachable, "Airflow answers 502"),
-        ([NO_THREE, answer(504, b"")], AirflowUnreachable, "Airflow answers 504"),
+        ([answer(503, b""), answer(503, b"")], TransientError, "Airflow answers 503"),
+        ([answer(502, b""), NO_THREE], TransientError, "Airflow answers 502"),
+        ([NO_THREE, answer(504, b"")], TransientError, "Airflow answers 504"),
     ],
     ids=["404", "words", "shapes", "pages", "redirect", "403", "401", "503", "three down", "two down"],
 )
@@ -115,7 +119,7 @@ def test_no_airflow(replies: list[bytes], error: type[ActionError], title: str) 
         connected(Script(*replies), TOKEN)
 
     assert caught.value.title == title
-    if error is UnexpectedAnswer:
+    if error is UnexpectedResponse:
         assert "/api/v2/version" in caught.value.detail
 
 
@@ -143,16 +147,16 @@ def test_a_gateway_in_front_of_who_has_a_password(status: int) -> None:
         (answer(401, {"detail": "Invalid credentials"}), Unauthorized, "Airflow refused the credential"),
         (answer(403, {"detail": "Invalid credentials"}), Unauthorized, "Airflow refused the credential"),
         (answer(403, b"<html>"), Unauthorized, GATEWAY),
-        (answer(404, b"<html>"), UnexpectedAnswer, "This Airflow has no login for this kind of credential"),
-        (answer(405, {"detail": "No"}), UnexpectedAnswer, "This Airflow has no login for this kind of credential"),
-        (answer(201, {}), UnexpectedAnswer, "Airflow's login gave no token"),
-        (answer(201, {"access_token": ""}), UnexpectedAnswer, "Airflow's login gave no token"),
-        (answer(201, {"access_token": 7}), UnexpectedAnswer, "Airflow's login gave no token"),
-        (answer(201, ["granted"]), UnexpectedAnswer, "Airflow's login gave no token"),
-        (answer(418, {"access_token": "granted"}), UnexpectedAnswer, "Airflow's login gave no token"),
-        (answer(201, {"access_token": "gr anted"}), UnexpectedAnswer, "Airflow's login gave no usable token"),
-        (answer(302, Location="/login"), UnexpectedAnswer, "Airflow's address redirects"),
-        (answer(500, b""), AirflowUnreachable, "Airflow answers 500"),
+        (answer(404, b"<html>"), UnexpectedResponse, "This Airflow has no login for this kind of credential"),
+        (answer(405, {"detail": "No"}), UnexpectedResponse, "This Airflow has no login for this kind of credential"),
+        (answer(201, {}), UnexpectedResponse, "Airflow's login gave no token"),
+        (answer(201, {"access_token": ""}), UnexpectedResponse, "Airflow's login gave no token"),
+        (answer(201, {"access_token": 7}), UnexpectedResponse, "Airflow's login gave no token"),
+        (answer(201, ["granted"]), UnexpectedResponse, "Airflow's login gave no token"),
+        (answer(418, {"access_token": "granted"}), UnexpectedResponse, "Airflow's login gave no token"),
+        (answer(201, {"access_token": "gr anted"}), UnexpectedResponse, "Airflow's login gave no usable token"),
+        (answer(302, Location="/login"), UnexpectedResponse, "Airflow's address redirects"),
+        (answer(500, b""), TransientError, "Airflow answers 500"),
     ],
 )
 def test_no_login(credential: Credential, reply: bytes, error: type[ActionError], title: str) -> None:
@@ -190,7 +194,7 @@ def test_a_login_for_something_else(credential: Credential, title: str, status: 
     """A login that does not know what it is told is one without clients, if a client is what it is told."""
     reply = answer(status, {"detail": detail})
     _, transport = connected(Script(THREE, reply), credential)
-    with pytest.raises(UnexpectedAnswer) as caught:
+    with pytest.raises(UnexpectedResponse) as caught:
         transport.get("/api/v2/dags")
 
     assert caught.value.title == title

@@ -9,7 +9,7 @@ from entrypoint.http.response import AIRFLOW
 from entrypoint.inputs.settings import parse_settings
 from entrypoint.report.console import Console
 from entrypoint.runners import github as commands
-from entrypoint.session import TO_EXPLAIN, Connection
+from entrypoint.session import OPTIONAL_TIMEOUT, Session
 
 SETTINGS = parse_settings(
     {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "nightly_sales"},
@@ -28,9 +28,9 @@ class Clock:
         return self.now
 
 
-def longest_answer(connection: Connection) -> float:
+def longest_answer(session: Session) -> float:
     """The seconds that an answer may take if it is asked for now."""
-    return connection.wire(AIRFLOW)._read_timeout()
+    return session.http_client(AIRFLOW)._read_timeout()
 
 
 @pytest.fixture
@@ -40,55 +40,55 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def connection(clock: Clock) -> Connection:
+def session(clock: Clock) -> Session:
     """A way to Airflow on which any answer may take 60 s."""
-    return Connection(SETTINGS, clock, lambda _: None, commands, Console(clock, commands), read_timeout=60.0)
+    return Session(SETTINGS, clock, lambda _: None, commands, Console(clock, commands), read_timeout=60.0)
 
 
 @pytest.mark.parametrize(
     ("seconds", "left", "longest"),
     [(3600, 3600, 60), (3600, 50, 50), (3600, 0.5, 1), (3600, -400, 1), (30, 30, 30), (0, 0, 1)],
 )
-def test_allow(connection: Connection, clock: Clock, seconds: float, left: float, longest: float) -> None:
+def test_allow(session: Session, clock: Clock, seconds: float, left: float, longest: float) -> None:
     """No answer is waited for longer than its own time, and than what is left, of which a second is always there."""
-    assert connection.allow(seconds) == connection.until == 5000 + seconds
+    assert session.set_deadline(seconds) == session.deadline == 5000 + seconds
     clock.now += seconds - left
 
-    assert connection.left() == left
-    assert longest_answer(connection) == longest
+    assert session.seconds_left() == left
+    assert longest_answer(session) == longest
 
 
-def test_allow_with_a_limit(connection: Connection) -> None:
+def test_allow_with_a_limit(session: Session) -> None:
     """A limit for each answer counts until time is allowed anew, and never makes it longer."""
-    connection.allow(3600, 20)
-    assert longest_answer(connection) == 20
-    connection.allow(3600)
-    assert longest_answer(connection) == 60
-    connection.allow(3600, 90)
-    assert longest_answer(connection) == 60
+    session.set_deadline(3600, 20)
+    assert longest_answer(session) == 20
+    session.set_deadline(3600)
+    assert longest_answer(session) == 60
+    session.set_deadline(3600, 90)
+    assert longest_answer(session) == 60
 
 
-def test_brief(connection: Connection) -> None:
+def test_brief(session: Session) -> None:
     """What only explains gets a short time for each answer, however it ends, and never a longer one than there was."""
-    connection.allow(3600)
+    session.set_deadline(3600)
     seen = []
 
     def explain() -> None:
-        with connection.brief():
-            seen.append(longest_answer(connection))
+        with session.limit_requests():
+            seen.append(longest_answer(session))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         explain()
-    assert seen == [TO_EXPLAIN]
-    assert longest_answer(connection) == 60
-    connection.allow(3600, 5)
-    with connection.brief():
-        assert longest_answer(connection) == 5
-    assert longest_answer(connection) == 5
+    assert seen == [OPTIONAL_TIMEOUT]
+    assert longest_answer(session) == 60
+    session.set_deadline(3600, 5)
+    with session.limit_requests():
+        assert longest_answer(session) == 5
+    assert longest_answer(session) == 5
 
 
-def test_before_any_time_is_allowed(connection: Connection) -> None:
+def test_before_any_time_is_allowed(session: Session) -> None:
     """Until time is allowed, there is none."""
-    assert connection.left() == 0
-    assert longest_answer(connection) == 1
+    assert session.seconds_left() == 0
+    assert longest_answer(session) == 1

@@ -9,9 +9,9 @@ from hypothesis import given
 
 from dev.runner import Annotation
 from dev.runner.commands import StepLog
-from entrypoint.errors import ActionError, AirflowUnreachable, DagNotRunnable, NotDeployed, Raised
+from entrypoint.errors import ActionError, DagNotRunnable, ExceptionInfo, NotDeployed, TransientError
 from entrypoint.models import Blocker, RunState, TaskInstance
-from entrypoint.report.console import HEARTBEAT, NOTICES, Console
+from entrypoint.report.console import HEARTBEAT_SECONDS, MAX_NOTICES, Console
 from entrypoint.runners import github as commands
 from tests.support.listening import heard
 from tests.support.markdown import hostile
@@ -41,7 +41,7 @@ def looks(*seen: tuple[float, RunState]) -> Callable[[Console, Clock], None]:
     def story(console: Console, clock: Clock) -> None:
         for later, state in seen:
             clock.now += later
-            console.state(a_run(state=state))
+            console.run_state(a_run(state=state))
 
     return story
 
@@ -72,11 +72,11 @@ def test_any_line_is_a_sign_of_life() -> None:
     """The minute of silence is counted from the last line, whatever it said."""
 
     def story(console: Console, clock: Clock) -> None:
-        console.state(a_run(state="running"))
-        clock.now += HEARTBEAT - 1
+        console.run_state(a_run(state="running"))
+        clock.now += HEARTBEAT_SECONDS - 1
         console.connected("3.3.2", "https://airflow.example.com")
-        clock.now += HEARTBEAT - 1
-        console.state(a_run(state="running"))
+        clock.now += HEARTBEAT_SECONDS - 1
+        console.run_state(a_run(state="running"))
 
     assert len(told(story).lines) == 2
 
@@ -87,7 +87,7 @@ def test_connected_and_found() -> None:
     def story(console: Console, clock: Clock) -> None:
         clock.now += 2.9
         console.connected("3.3.2", "https://airflow.example.com")
-        console.found(an_outcome())
+        console.run_found(an_outcome())
 
     assert told(story).lines == [
         "  0:02  Airflow 3.3.2 answers at https://airflow.example.com",
@@ -98,9 +98,9 @@ def test_connected_and_found() -> None:
 
 def test_fault() -> None:
     """A fault that is ridden out is told with its evidence and the pause."""
-    fault = AirflowUnreachable("Airflow answers 503", "GET /x answered 503.\n::error::no", "hint")
+    fault = TransientError("Airflow answers 503", "GET /x answered 503.\n::error::no", "hint")
 
-    assert told(lambda console, _: console.fault(fault, 4.96)).lines == [
+    assert told(lambda console, _: console.request_failed(fault, 4.96)).lines == [
         "  0:00  Airflow answers 503. GET /x answered 503. ::error::no Trying again in 5.0 s"
     ]
 
@@ -122,7 +122,7 @@ def test_lacking() -> None:
             (1, OLD_CODE),
         ):
             clock.now += later
-            console.lacking(lack, 5600.0 - clock.now)
+            console.code_missing(lack, 5600.0 - clock.now)
 
     said = "Airflow has not picked up the commit. The DAG's bundle is at"
     assert told(story).lines == [
@@ -137,10 +137,10 @@ def test_deployed() -> None:
     """How it is known that the DAG is there is a line, after which the run's state is told as ever."""
 
     def story(console: Console, clock: Clock) -> None:
-        console.lacking(OLD_CODE, 600.0)
+        console.code_missing(OLD_CODE, 600.0)
         clock.now += 61
-        console.deployed("The DAG's bundle is at def, the expected commit")
-        console.state(a_run(state="queued"))
+        console.code_found("The DAG's bundle is at def, the expected commit")
+        console.run_state(a_run(state="queued"))
 
     assert told(story).lines[1:] == [
         "  1:01  The DAG's bundle is at def, the expected commit",
@@ -152,7 +152,7 @@ def test_interventions() -> None:
     """What this step or somebody else does to the run meanwhile is a line."""
 
     def story(console: Console, _: Clock) -> None:
-        console.cleared(a_run(state="failed"))
+        console.run_cleared(a_run(state="failed"))
         console.stopping("r1")
 
     assert told(story).lines == [
@@ -165,8 +165,8 @@ def test_what_cannot_be_told() -> None:
     """What only explains and cannot be read, or may not be read, is a line and not an annotation."""
 
     def story(console: Console, _: Clock) -> None:
-        console.not_told("the logs", AirflowUnreachable("Airflow answers 503", "why.", "hint"))
-        console.turned_off("Left out: pools. It needs the permission: can read on Pools.")
+        console.optional_failed("the logs", TransientError("Airflow answers 503", "why.", "hint"))
+        console.feature_disabled("Left out: pools. It needs the permission: can read on Pools.")
 
     log = told(story)
     first, second = log.lines
@@ -187,7 +187,7 @@ def changed(**changes: Any) -> Seen:
 
 def said(*changes: Seen, tasks: tuple[TaskInstance, ...] = ()) -> list[str]:
     """The lines for changes of task instances, without the time and without the progress at the end."""
-    lines = told(lambda console, _: console.tasks(changes, tasks or [task for _, task in changes])).lines
+    lines = told(lambda console, _: console.tasks_changed(changes, tasks or [task for _, task in changes])).lines
     return [line.removeprefix("  0:00  ").partition(" · ")[0] for line in lines]
 
 
@@ -246,8 +246,8 @@ def test_mapped_tasks_are_counted() -> None:
 def test_a_wide_run_is_one_line() -> None:
     """Of a wide run the numbers are said, and what failed by name, but never hundreds of names."""
     tasks = [a_task("load", map_index=n, state="failed", duration=1.0) for n in range(50)]
-    lines = told(lambda console, _: console.many(tasks[:2], "ended", 1200, 5000)).lines
-    many = told(lambda console, _: console.many(tasks, "succeeded", 4950, 5000)).lines
+    lines = told(lambda console, _: console.wide_run_changed(tasks[:2], "ended", 1200, 5000)).lines
+    many = told(lambda console, _: console.wide_run_changed(tasks, "succeeded", 4950, 5000)).lines
 
     assert [line.split("  ")[-1] for line in lines] == [
         "load[0] failed after 1.0 s",
@@ -262,12 +262,12 @@ def test_a_wide_run_against_the_usual() -> None:
     """How far a wide run is, is said with the part of the usual duration, and with the next sign of life."""
 
     def story(console: Console, clock: Clock) -> None:
-        console.usual(100.0)
-        console.state(a_run(state="running"))
+        console.usual_duration(100.0)
+        console.run_state(a_run(state="running"))
         clock.now += 50
-        console.many([], "ended", 1200, 5000)
+        console.wide_run_changed([], "ended", 1200, 5000)
         clock.now += 60
-        console.state(a_run(state="running"))
+        console.run_state(a_run(state="running"))
 
     assert [line.split("  ")[-1] for line in told(story).lines[-2:]] == [
         "1200 of 5000 tasks have ended · 50 % of the usual 1 m 40 s",
@@ -279,7 +279,7 @@ def test_progress() -> None:
     """The last line of a look says how many of the tasks are over, whatever became of them."""
     over = ("success", "failed", "skipped", "upstream_failed", "removed")
     tasks = [a_task(f"t{n}", state=state) for n, state in enumerate((*over, "running", "queued", None, "deferred"))]
-    lines = told(lambda console, _: console.tasks([(None, task) for task in tasks], tasks)).lines
+    lines = told(lambda console, _: console.tasks_changed([(None, task) for task in tasks], tasks)).lines
 
     assert lines[-1].endswith(" · 5 of 9 tasks")
     assert not any(" · " in line for line in lines[:-1])
@@ -289,14 +289,14 @@ def test_progress_against_the_usual() -> None:
     """How long the run has been running is said as a part of what is usual, with every sign of life."""
 
     def story(console: Console, clock: Clock) -> None:
-        console.usual(840.0)
+        console.usual_duration(840.0)
         clock.now += 100
-        console.state(a_run(state="queued"))
+        console.run_state(a_run(state="queued"))
         clock.now += 100
-        console.state(a_run(state="running"))
-        console.tasks([changed(state="success", duration=1.0)], [a_task(), a_task("b", state="running")])
+        console.run_state(a_run(state="running"))
+        console.tasks_changed([changed(state="success", duration=1.0)], [a_task(), a_task("b", state="running")])
         clock.now += 520.8
-        console.state(a_run(state="running"))
+        console.run_state(a_run(state="running"))
 
     usual, *_, change, beat = told(story).lines
 
@@ -309,10 +309,10 @@ def test_progress_of_a_run_that_has_not_started() -> None:
     """While a run is queued there is no part of anything to be told."""
 
     def story(console: Console, clock: Clock) -> None:
-        console.usual(840.0)
-        console.state(a_run(state="queued"))
-        clock.now += HEARTBEAT
-        console.state(a_run(state="queued"))
+        console.usual_duration(840.0)
+        console.run_state(a_run(state="queued"))
+        clock.now += HEARTBEAT_SECONDS
+        console.run_state(a_run(state="queued"))
 
     assert told(story).lines[-1] == "  1:00  The DAG run is still queued"
 
@@ -347,16 +347,16 @@ def test_blocked_for_many_reasons() -> None:
 
     log = told(story)
 
-    assert len(log.annotations) == NOTICES
+    assert len(log.annotations) == MAX_NOTICES
     assert [line for line in log.lines if line.startswith("  0:00")] == [
         f"  0:00  The pool {n} is full. detail." for n in range(20)
     ]
 
 
-@pytest.mark.parametrize("left_out", [0, 1190])
-def test_log(left_out: int) -> None:
+@pytest.mark.parametrize("lines_omitted", [0, 1190])
+def test_log(lines_omitted: int) -> None:
     """A task's log is folded below its title, and how much of it is missing is said."""
-    log = told(lambda console, _: console.log("Log of join", ["first", "::error::x", "last"], left_out))
+    log = told(lambda console, _: console.task_log("Log of join", ["first", "::error::x", "last"], lines_omitted))
     title, *note, fence, first, command, last, end = log.lines
 
     assert (title, first, command, last) == (
@@ -365,7 +365,7 @@ def test_log(left_out: int) -> None:
     )
     assert fence.startswith("::stop-commands::")
     assert end == f"::{fence.removeprefix('::stop-commands::')}::"
-    assert [str(left_out) in line for line in note] == ([True] if left_out else [])
+    assert [str(lines_omitted) in line for line in note] == ([True] if lines_omitted else [])
     assert log.annotations == []
 
 
@@ -377,20 +377,20 @@ def test_hostile(text: str) -> None:
 
     def story(console: Console, _: Clock) -> None:
         console.connected(text, text)
-        console.tasks([(None, task), (None, mapped)], [task, mapped])
-        console.not_told(text, AirflowUnreachable(text, text, text))
-        console.fault(AirflowUnreachable(text, text, text), 1.0)
-        console.turned_off(text)
-        console.lacking(ActionError(text, f"x{text}", text), 1.0)
-        console.deployed(text)
+        console.tasks_changed([(None, task), (None, mapped)], [task, mapped])
+        console.optional_failed(text, TransientError(text, text, text))
+        console.request_failed(TransientError(text, text, text), 1.0)
+        console.feature_disabled(text)
+        console.code_missing(ActionError(text, f"x{text}", text), 1.0)
+        console.code_found(text)
         for blocker in [Blocker(text, f"x{text}", text, text)] * 4:
             console.blocked(blocker)
-        console.log(text, [text, text], 7)
+        console.task_log(text, [text, text], 7)
         console.stopping(text)
 
     log = told(story)
 
-    assert [note.level for note in log.annotations] == ["notice"] * NOTICES
+    assert [note.level for note in log.annotations] == ["notice"] * MAX_NOTICES
     assert sum(line.startswith("  0:00  ") for line in log.lines) == 13
     assert len([line for line in log.lines if not line.startswith("Notice: ")]) == 13 + 6
     assert (log.masks, log.unexpected, log.outputs, log.state, log.failed) == (set(), [], {}, {}, False)
@@ -410,7 +410,7 @@ def test_unencrypted() -> None:
 )
 def test_short_lived(left: float, said: str) -> None:
     """A token that dies before the time is over is one line: when it does, how long there is, and what becomes of the run."""
-    (line,) = told(lambda console, _: console.short_lived(left, 7200.0)).lines
+    (line,) = told(lambda console, _: console.token_expires_early(left, 7200.0)).lines
 
     assert line.startswith(f"  0:00  The token {said} and cannot be renewed, timeout is 2 h 00 m: ")
     assert "ends this step with an error" in line
@@ -421,8 +421,8 @@ def test_lacking_because_of_an_import_error() -> None:
 
     def story(console: Console, _: Clock) -> None:
         lack = DagNotRunnable("The DAG's file fails to import", "Airflow cannot import it.\nTraceback\n  File", "")
-        lack.raised = (Raised("NameError", "name 'x' is not defined"),)
-        console.lacking(lack, 60.0)
+        lack.raised = (ExceptionInfo("NameError", "name 'x' is not defined"),)
+        console.code_missing(lack, 60.0)
 
     (line,) = told(story).lines
     said = "The DAG's file fails to import: NameError: name 'x' is not defined. Looking for new code for 1 m 00 s more"

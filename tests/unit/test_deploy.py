@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from entrypoint.diagnostics.import_errors import OptionalDagFiles
-from entrypoint.diagnostics.optional import Extras
-from entrypoint.errors import AirflowUnreachable, DagNotFound, DagNotRunnable, InvalidInputs, NotDeployed, WrongCode
+from entrypoint.diagnostics.optional import OptionalRequests
+from entrypoint.errors import DagNotFound, DagNotRunnable, InvalidInputs, NotDeployed, TransientError, WrongCommit
 from entrypoint.github_api.commits import commits_of
 from entrypoint.http.response import AIRFLOW
 from entrypoint.inputs.settings import parse_settings
 from entrypoint.models import Dag
 from entrypoint.report.console import Console
-from entrypoint.run.code_wait import AFTERWARDS, CodeWait
-from entrypoint.run.dag_checks import Relevant
+from entrypoint.run.code_wait import EXTRA_SECONDS, CodeWait
+from entrypoint.run.dag_checks import ImportErrorMatcher
 from entrypoint.runners import github as commands
-from entrypoint.session import TO_EXPLAIN, Connection
+from entrypoint.session import OPTIONAL_TIMEOUT, Session
 from tests.support.nouns import REQUIRED_INPUTS, SHA, START, a_context, a_run
 from tests.support.virtual import VirtualTime
 from tests.unit.script import Script, answer
 
 if TYPE_CHECKING:
-    from entrypoint.http.client import Wire
-    from entrypoint.http.response import Party
-    from entrypoint.models import ImportFault
+    from entrypoint.http.client import HttpClient
+    from entrypoint.http.response import Service
+    from entrypoint.models import DagImportError
 
 OTHER = "d" * 40
 UNKNOWN = answer(422, {"message": f"No commit found for SHA: {OTHER}"})
@@ -38,7 +38,7 @@ CONTEXT = a_context(api_url="https://ghe.example.com/api/v3")
 KNOWN = Dag("sales", is_paused=False, is_active=True, has_import_errors=False, file="sales.py", last_parsed=START)
 
 
-class Line(Connection):
+class GitHubSession(Session):
     """A connection that leads to GitHub, where the script answers."""
 
     def __init__(self, script: Script, inputs: dict[str, str]) -> None:
@@ -47,18 +47,18 @@ class Line(Connection):
         self._script = script
         super().__init__(self.settings, self.time.clock, self.time.sleep, commands, Console(self.time.clock, commands))
 
-    def wire(self, party: Party = AIRFLOW, *, present: bool = False) -> Wire:
+    def http_client(self, party: Service = AIRFLOW, *, present: bool = False) -> HttpClient:
         """A way to the script, which is shown no client certificate."""
         assert not present
         return self._script.wire(party)
 
 
-def deploy(*answers: bytes, **inputs: str) -> tuple[CodeWait, Line, Script]:
+def deploy(*answers: bytes, **inputs: str) -> tuple[CodeWait, GitHubSession, Script]:
     """The commit of a step with these inputs, its connection, and GitHub."""
     script = Script(*answers)
-    line = Line(script, inputs)
-    commits = commits_of(CONTEXT.api_url, CONTEXT.repository, line.settings.github_token, line.wire)
-    return CodeWait(line.settings, CONTEXT, line, commits), line, script
+    session = GitHubSession(script, inputs)
+    commits = commits_of(CONTEXT.api_url, CONTEXT.repository, session.settings.github_token, session.http_client)
+    return CodeWait(session.settings, CONTEXT, session, commits), session, script
 
 
 @dataclass
@@ -76,22 +76,22 @@ class Parsing:
             raise DagNotFound("Airflow has no such DAG", "", "")
         return self.dag._replace(last_parsed=START + timedelta(seconds=self.looks))
 
-    def import_faults(self) -> tuple[ImportFault, ...]:
+    def import_errors(self) -> tuple[DagImportError, ...]:
         """Show no import errors."""
         return ()
 
-    def serialized_version(self, _: str) -> str | None:
+    def latest_dag_version(self, _: str) -> str | None:
         """Say nothing."""
         return None
 
 
-def arrive(airflow: Any, *answers: bytes, **inputs: str) -> tuple[Line, Script]:
+def arrive(airflow: Any, *answers: bytes, **inputs: str) -> tuple[GitHubSession, Script]:
     """Wait for the code in this Airflow; return the connection, and GitHub."""
-    found, line, script = deploy(*answers, **inputs)
-    line.allow(1)
-    extras = Extras(airflow, line.patience, line.brief, line.left)
-    found.wait(extras.airflow, OptionalDagFiles(extras, Relevant("sales", lambda _: False)))
-    return line, script
+    found, session, script = deploy(*answers, **inputs)
+    session.set_deadline(1)
+    optional = OptionalRequests(airflow, session.retrier, session.limit_requests, session.seconds_left)
+    found.wait(optional.airflow, OptionalDagFiles(optional, ImportErrorMatcher("sales", lambda _: False)))
+    return session, script
 
 
 # Before anything is asked of Airflow.
@@ -103,7 +103,7 @@ def arrive(airflow: Any, *answers: bytes, **inputs: str) -> tuple[Line, Script]:
 def test_a_commit_that_is_certainly_there(inputs: dict[str, str]) -> None:
     """Without a commit, and for the one of which this workflow runs, GitHub is not asked."""
     found, _, script = deploy(**inputs)
-    found.require_known()
+    found.require_known_commit()
 
     assert script.sent == []
 
@@ -113,20 +113,20 @@ def test_a_commit_that_is_certainly_there(inputs: dict[str, str]) -> None:
 )
 def test_a_commit_that_may_be_there(reply: bytes) -> None:
     """A commit that GitHub knows, or of which this token may not learn, is asked about once and gone on with."""
-    found, line, script = deploy(reply, expect_commit=OTHER, github_token="ghs_t0ken")
-    found.require_known()
+    found, session, script = deploy(reply, expect_commit=OTHER, github_token="ghs_t0ken")
+    found.require_known_commit()
     (sent,) = script.sent
 
     assert sent.url.startswith(f"https://ghe.example.com/api/v3/repos/octo-org/sales/commits/{OTHER}?")
     assert sent.headers["Authorization"] == "Bearer ghs_t0ken"
-    assert line.left() == TO_EXPLAIN
+    assert session.seconds_left() == OPTIONAL_TIMEOUT
 
 
 def test_a_commit_that_is_not_there() -> None:
     """A commit that GitHub does not know is a mistake in its input, for no bundle would ever contain it."""
     found, _, _ = deploy(UNKNOWN, expect_commit=OTHER)
     with pytest.raises(InvalidInputs) as caught:
-        found.require_known()
+        found.require_known_commit()
     (mistake,) = caught.value.mistakes
 
     assert mistake.name == "expect_commit"
@@ -141,41 +141,41 @@ def test_a_commit_that_is_not_there() -> None:
 def test_nothing_is_asked_for(inputs: dict[str, str]) -> None:
     """Unless one of the two inputs asks for it, neither Airflow nor GitHub is asked about code, and no time is allowed."""
     airflow = Parsing()
-    line, script = arrive(airflow, **inputs)
+    session, script = arrive(airflow, **inputs)
 
-    assert (airflow.looks, script.sent, line.left()) == (0, [], 1)
+    assert (airflow.looks, script.sent, session.seconds_left()) == (0, [], 1)
 
 
 def test_the_code_is_waited_for() -> None:
     """With wait_for_dag the step goes on when the file was parsed anew, and requests may take a while beyond the wait."""
     airflow = Parsing()
-    line, script = arrive(airflow, wait_for_dag="10m")
+    session, script = arrive(airflow, wait_for_dag="10m")
 
     assert (airflow.looks, script.sent) == (3, [])
-    assert line.until == 1000 + 600 + AFTERWARDS
+    assert session.deadline == 1000 + 600 + EXTRA_SECONDS
 
 
 def test_the_code_is_waited_for_that_long() -> None:
     """The wait lasts as long as wait_for_dag says."""
-    found, line, _ = deploy(wait_for_dag="90s")
-    extras = Extras(Parsing(None), line.patience, line.brief, line.left)  # type: ignore[arg-type]
+    found, session, _ = deploy(wait_for_dag="90s")
+    optional = OptionalRequests(Parsing(None), session.retrier, session.limit_requests, session.seconds_left)  # type: ignore[arg-type]
     with pytest.raises(DagNotFound):
-        found.wait(extras.airflow, OptionalDagFiles(extras, Relevant("sales", lambda _: False)))
+        found.wait(optional.airflow, OptionalDagFiles(optional, ImportErrorMatcher("sales", lambda _: False)))
 
-    assert line.time.now == 1090
+    assert session.time.now == 1090
 
 
 @pytest.mark.parametrize("inputs", [{}, {"wait_for_dag": "10m"}])
 def test_the_commit_is_waited_for(inputs: dict[str, str]) -> None:
     """With expect_commit the bundle is held to the commit, at once or in time, by what GitHub says with the token."""
     airflow = Parsing(KNOWN._replace(bundle_version=OTHER))
-    line, script = arrive(airflow, AHEAD, expect_commit=SHA, github_token="ghs_t0ken", **inputs)
+    session, script = arrive(airflow, AHEAD, expect_commit=SHA, github_token="ghs_t0ken", **inputs)
     (sent,) = script.sent
 
     assert airflow.looks == (2 if inputs else 1)
     assert sent.url.startswith(f"https://ghe.example.com/api/v3/repos/octo-org/sales/compare/{SHA}...{OTHER}?")
     assert sent.headers["Authorization"] == "Bearer ghs_t0ken"
-    assert line.until == 1000 + (600 if inputs else 0) + AFTERWARDS
+    assert session.deadline == 1000 + (600 if inputs else 0) + EXTRA_SECONDS
 
 
 def test_the_commit_is_not_there() -> None:
@@ -220,24 +220,24 @@ def test_the_run_has_the_commit() -> None:
 @pytest.mark.parametrize(("version", "answers"), [(None, []), (OTHER, [BEHIND]), (OTHER, [answer(404, {})])])
 def test_the_run_has_another_commit(version: str | None, answers: list[bytes]) -> None:
     """A run without a version, with one that lacks the commit, or of which GitHub cannot tell, is an error."""
-    found, line, _ = deploy(*answers, expect_commit=SHA)
-    line.allow(60)
-    with pytest.raises(WrongCode, match=SHA):
+    found, session, _ = deploy(*answers, expect_commit=SHA)
+    session.set_deadline(60)
+    with pytest.raises(WrongCommit, match=SHA):
         found.require(a_run(bundle_version=version))
 
 
 def test_github_fails_in_passing() -> None:
     """GitHub is asked again while there is time, and only then its failure is the error."""
-    found, line, script = deploy(DOWN, DOWN, AHEAD, expect_commit=SHA)
-    line.allow(60)
+    found, session, script = deploy(DOWN, DOWN, AHEAD, expect_commit=SHA)
+    session.set_deadline(60)
     found.require(a_run(bundle_version=OTHER))
     assert len(script.sent) == 3
 
-    found, line, script = deploy(*[DOWN] * 99, expect_commit=SHA)
-    until = line.allow(60)
-    with pytest.raises(AirflowUnreachable, match="GitHub answers 503"):
+    found, session, script = deploy(*[DOWN] * 99, expect_commit=SHA)
+    until = session.set_deadline(60)
+    with pytest.raises(TransientError, match="GitHub answers 503"):
         found.require(a_run(bundle_version=OTHER))
-    assert line.time.now == until
+    assert session.time.now == until
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_github_fails_in_passing() -> None:
 )
 def test_github_cannot_tell_whether_a_commit_is_there(answers: list[bytes]) -> None:
     """A GitHub that does not answer, or sends elsewhere, is no reason to refuse a commit, and is not waited for long."""
-    found, line, _ = deploy(*answers, expect_commit=OTHER)
-    found.require_known()
+    found, session, _ = deploy(*answers, expect_commit=OTHER)
+    found.require_known_commit()
 
-    assert line.time.now - 1000 <= TO_EXPLAIN
+    assert session.time.now - 1000 <= OPTIONAL_TIMEOUT

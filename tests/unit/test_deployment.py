@@ -15,22 +15,22 @@ from hypothesis import strategies as st
 from entrypoint.diagnostics.import_errors import OptionalDagFiles
 from entrypoint.errors import (
     ActionError,
-    AirflowUnreachable,
-    DagLost,
     DagNotFound,
     DagNotRunnable,
+    ExceptionInfo,
     Forbidden,
-    Frame,
     NotDeployed,
     NotSupported,
-    Raised,
+    StackFrame,
+    StaleDag,
+    TransientError,
     Unauthorized,
-    UnexpectedAnswer,
+    UnexpectedResponse,
 )
 from entrypoint.inputs.settings import parse_settings
-from entrypoint.models import Ancestry, Dag, ImportFault
-from entrypoint.run.code_wait import ASK_AGAIN, CodeWait
-from entrypoint.run.dag_checks import Relevant
+from entrypoint.models import Ancestry, Dag, DagImportError
+from entrypoint.run.code_wait import REPARSE_SECONDS, CodeWait
+from entrypoint.run.dag_checks import ImportErrorMatcher
 from tests.support.nouns import REQUIRED_INPUTS, START, a_context
 from tests.support.scripted import Bench, Script
 
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 
 COMMIT, OLD, LATER = "c" * 40, "a" * 40, "d" * 40
 NOT_FOUND = DagNotFound("Airflow has no such DAG", "dag_id 'sales': not found", "Check dag_id.")
-DOWN = AirflowUnreachable("down", "GET /x answered 503.", "")
-PAGE = UnexpectedAnswer("page", "GET /x answered 200 text/html.", "")
+DOWN = TransientError("down", "GET /x answered 503.", "")
+PAGE = UnexpectedResponse("page", "GET /x answered 200 text/html.", "")
 MISSING = Forbidden("no", "", "")
-RAISED = (Raised("KeyError", "'region'", (Frame("/opt/airflow/dags/sales.py", 3, "<module>"),)),)
-OURS = ImportFault("sales.py", "Traceback\n  <Op at 0x7f01>\nKeyError: 'region'", RAISED, "main")
-ELSEWHERE = ImportFault("other.py", "Traceback\nKeyError: 1", (), "main")
+RAISED = (ExceptionInfo("KeyError", "'region'", (StackFrame("/opt/airflow/dags/sales.py", 3, "<module>"),)),)
+OURS = DagImportError("sales.py", "Traceback\n  <Op at 0x7f01>\nKeyError: 'region'", RAISED, "main")
+ELSEWHERE = DagImportError("other.py", "Traceback\nKeyError: 1", (), "main")
 NEW_SALES = ELSEWHERE._replace(trace='Traceback\n  DAG("sales")\nKeyError: 1')
 
 
@@ -88,11 +88,11 @@ class Deploying:
 
     def __post_init__(self) -> None:
         self.get_dag = Script(staying(self.dags))
-        self.import_faults = Script(staying(self.faults))
-        self.serialized_version = Script(staying(self.structures))
+        self.import_errors = Script(staying(self.faults))
+        self.latest_dag_version = Script(staying(self.structures))
         self._history = Script(staying(self.history))
 
-    def parse_now(self, _: Dag) -> None:
+    def request_reparse(self, _: Dag) -> None:
         """Note when it was asked."""
         self.asked_to_parse.append(self.bench.time.now - 1000)
         if self.parsing:
@@ -113,7 +113,7 @@ class Deploying:
         """Wait for the DAG; `named`: the checkout's copy of any file names it."""
         given = {"wait_for_dag": str(seconds or 1), "expect_commit": commit or "", "if_paused": if_paused}
         settings = parse_settings({**REQUIRED_INPUTS, **given}, Path())
-        files = OptionalDagFiles(self.bench.extras(self), Relevant("sales", lambda _: named))
+        files = OptionalDagFiles(self.bench.optional(self), ImportErrorMatcher("sales", lambda _: named))
         shown: Any = self
         code = CodeWait(settings, a_context(), self.bench.session(settings), self)
         if not seconds:
@@ -178,10 +178,10 @@ def test_the_code_is_there(dags: list[Any], looks: int) -> None:
     [
         ([NOT_FOUND], DagNotFound),
         ([dag(0), NOT_FOUND], DagNotFound),
-        ([GONE], DagLost),
-        ([BROKEN], DagLost),
-        ([dag(0), dag(1), GONE], DagLost),
-        ([NOT_FOUND, GONE], DagLost),
+        ([GONE], StaleDag),
+        ([BROKEN], StaleDag),
+        ([dag(0), dag(1), GONE], StaleDag),
+        ([NOT_FOUND, GONE], StaleDag),
         ([dag(0)], NotDeployed),
         ([dag(0), dag(1)], NotDeployed),
         ([dag(0), NOT_FOUND, dag(1)], NotDeployed),
@@ -211,7 +211,7 @@ def test_how_long_ago_it_was_parsed() -> None:
 
 @pytest.mark.parametrize(
     ("dags", "error"),
-    [([NOT_FOUND, dag()], DagNotFound), ([GONE, dag()], DagLost), ([dag(0), dag(1), dag(2)], NotDeployed)],
+    [([NOT_FOUND, dag()], DagNotFound), ([GONE, dag()], StaleDag), ([dag(0), dag(1), dag(2)], NotDeployed)],
 )
 def test_without_time_there_is_one_look(dags: list[Any], error: type[ActionError]) -> None:
     """With 0 seconds what the first look shows is all that counts."""
@@ -267,12 +267,12 @@ def test_asked_to_parse(dags: list[Any], seconds: float, asked: list[float]) -> 
 def test_asked_to_parse_now_and_then(shown: Dag) -> None:
     """While nothing comes of it Airflow is asked again every half minute, and not at every look."""
     airflow = Deploying([shown])
-    refused(airflow, DagLost if shown is GONE else NotDeployed, 300)
+    refused(airflow, StaleDag if shown is GONE else NotDeployed, 300)
     pauses = [later - one for one, later in zip(airflow.asked_to_parse, airflow.asked_to_parse[1:], strict=False)]
 
     assert airflow.asked_to_parse[0] == 0
     assert 7 <= len(pauses) <= 9
-    assert all(ASK_AGAIN <= pause < ASK_AGAIN + 10 for pause in pauses)
+    assert all(REPARSE_SECONDS <= pause < REPARSE_SECONDS + 10 for pause in pauses)
 
 
 def test_asked_to_parse_in_vain() -> None:
@@ -285,7 +285,7 @@ def test_asked_to_parse_in_vain() -> None:
     assert [least <= pause < least + 10 for least, pause in zip((1, 1, 2, 4, 8, 16), pauses, strict=False)] == [
         True
     ] * 6
-    assert all(ASK_AGAIN <= pause < ASK_AGAIN + 10 for pause in pauses[6:])
+    assert all(REPARSE_SECONDS <= pause < REPARSE_SECONDS + 10 for pause in pauses[6:])
     assert len(pauses) >= 12
 
 
@@ -305,7 +305,7 @@ def test_a_parsing_that_cannot_be_asked_for(error: ActionError, times: int) -> N
     airflow.wait()
 
     assert len(airflow.asked_to_parse) == times
-    assert len(airflow.told.sentences) + len(airflow.told.untold) == (0 if error is MISSING else times)
+    assert len(airflow.told.sentences) + len(airflow.told.unknown_fields) == (0 if error is MISSING else times)
 
 
 # Import errors.
@@ -332,7 +332,7 @@ def test_new_code_that_does_not_import(dags: list[Any], faults: list[Any], named
     found = refused(airflow, DagNotRunnable, named=named)
     shown = faults[-1][-1]
 
-    assert airflow.import_faults.calls == len(faults)
+    assert airflow.import_errors.calls == len(faults)
     assert found.raised == shown.raised
     assert shown.trace in found.detail
 
@@ -381,8 +381,8 @@ def test_import_errors_that_cannot_be_read(error: ActionError, calls: int) -> No
     airflow = Deploying([dag(0), dag(1), dag(2)], [error])
     airflow.wait()
 
-    assert airflow.import_faults.calls == calls
-    assert len(airflow.told.sentences) + len(airflow.told.untold) == (0 if error is MISSING else calls)
+    assert airflow.import_errors.calls == calls
+    assert len(airflow.told.sentences) + len(airflow.told.unknown_fields) == (0 if error is MISSING else calls)
 
 
 def test_an_answer_about_import_errors_that_is_lost() -> None:
@@ -434,7 +434,7 @@ def test_the_commit_is_there(dags: list[Any], structures: list[Any], history: li
 
     assert airflow.get_dag.calls == looks
     assert all(asked == COMMIT and version != COMMIT for version, asked in airflow.asked_about)
-    assert {type(lack) for lack in airflow.told.lacks} <= {NotDeployed, DagNotFound, DagLost}
+    assert {type(lack) for lack in airflow.told.lacks} <= {NotDeployed, DagNotFound, StaleDag}
     assert str(dags[-1].bundle_version) in sentence
 
 
@@ -566,7 +566,7 @@ def test_failures_in_passing(dags: list[Any]) -> None:
     airflow = Deploying(dags)
     airflow.wait()
 
-    assert airflow.told.faults == [one for one in dags if isinstance(one, AirflowUnreachable | UnexpectedAnswer)]
+    assert airflow.told.faults == [one for one in dags if isinstance(one, TransientError | UnexpectedResponse)]
     assert airflow.get_dag.calls == len(dags)
 
 
@@ -576,9 +576,9 @@ def test_the_first_answer_is_no_answer_of_airflow() -> None:
     """
     airflow = Deploying([PAGE])
 
-    assert refused(airflow, UnexpectedAnswer, 0) is PAGE
+    assert refused(airflow, UnexpectedResponse, 0) is PAGE
     assert airflow.time.slept == []
-    assert refused(airflow, UnexpectedAnswer, 60) is PAGE
+    assert refused(airflow, UnexpectedResponse, 60) is PAGE
     assert airflow.time.now - 1000 >= 60
 
 
@@ -591,7 +591,7 @@ def test_an_airflow_that_is_gone(first: list[Any], seconds: float) -> None:
         refused(airflow, type(first[0]) if isinstance(first[0], ActionError) else NotDeployed, seconds)
         return
 
-    assert refused(airflow, AirflowUnreachable, seconds) is DOWN
+    assert refused(airflow, TransientError, seconds) is DOWN
     assert airflow.time.now == 1000 + seconds + 60
 
 
@@ -618,7 +618,7 @@ def test_no_sequence_of_looks_outlasts_the_wait(
     airflow = Deploying(dags, history=history)
     try:
         airflow.wait(seconds, commit)
-    except (DagNotFound, DagLost, NotDeployed):
+    except (DagNotFound, StaleDag, NotDeployed):
         assert airflow.time.now == pytest.approx(1000 + seconds)
     except NotSupported:
         assert commit

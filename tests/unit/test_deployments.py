@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from entrypoint.credentials import Secret
-from entrypoint.errors import ActionError, Forbidden, UnexpectedAnswer
-from entrypoint.github_api.client import Repository
-from entrypoint.github_api.deployments import Deployment
-from entrypoint.github_api.statuses import Last, State, Subject
+from entrypoint.errors import ActionError, Forbidden, UnexpectedResponse
+from entrypoint.github_api.client import GitHubRepository
+from entrypoint.github_api.deployments import GitHubDeployment
+from entrypoint.github_api.statuses import DagRunRef, LatestStatus, State
 from tests.support.nouns import SHA
 from tests.unit.script import Script, answer
 
@@ -19,10 +19,10 @@ PAYLOAD = {"airflow": "https://airflow.example.com", "dag_id": "sales", "run_id"
 NONE = answer(200, [])
 
 
-def deployment(script: Script, environment: str = "eu/west (blue)") -> Deployment:
+def deployment(script: Script, environment: str = "eu/west (blue)") -> GitHubDeployment:
     """The deployment of a run at a GitHub that answers by the script."""
-    repository = Repository("https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire)
-    return Deployment(repository, SHA, environment, Subject("sales", "r1", PAGE))
+    repository = GitHubRepository("https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire)
+    return GitHubDeployment(repository, SHA, environment, DagRunRef("sales", "r1", PAGE))
 
 
 def listed(*payloads: Any) -> bytes:
@@ -94,7 +94,7 @@ def test_the_one_of_this_run(payload: Any) -> None:
     script = Script(listed(*others, payload, {}, "", "{", None, [], "[" * 100_000), states("queued"))
     found = deployment(script)
 
-    assert found.last() == Last(1, "pending", ours=True, about=PAGE)
+    assert found.last() == LatestStatus(1, "pending", ours=True, about=PAGE)
     assert found.number == 7
     assert script.sent[0].url == (
         f"{ROOT}/deployments?sha={SHA}&environment=eu%2Fwest+%28blue%29&task=airflow&per_page=100&page=1"
@@ -126,7 +126,7 @@ def test_the_newest_state_in_whatever_order() -> None:
         200, [{"id": 1, "state": "in_progress"}, {"id": 3, "state": "failure"}, {"id": 2, "state": "queued"}]
     )
 
-    assert deployment(Script(listed(PAYLOAD), unordered)).last() == Last(3, "failure", ours=True, about=PAGE)
+    assert deployment(Script(listed(PAYLOAD), unordered)).last() == LatestStatus(3, "failure", ours=True, about=PAGE)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_the_newest_state_in_whatever_order() -> None:
 def test_whose_it_is(page: str, whose: str) -> None:
     """The payload names the Airflow in its canonical form, by which the listener knows it, and the link stays as it is."""
     script = Script(answer(201, {"id": 7}), answer(201, {"id": 8}))
-    repository = Repository("https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire)
-    Deployment(repository, SHA, "staging", Subject("sales", "r1", page)).add("pending", "")
+    repository = GitHubRepository("https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire)
+    GitHubDeployment(repository, SHA, "staging", DagRunRef("sales", "r1", page)).add("pending", "")
 
     assert body(script, 0)["payload"] == PAYLOAD | {"airflow": whose}
     assert body(script, 1)["log_url"] == page
@@ -152,7 +152,7 @@ def test_none_yet() -> None:
 
     assert deployment(script).last() is None
     assert len(script.sent) == 1
-    assert deployment(Script()).rival(0) is None
+    assert deployment(Script()).conflicting_run(0) is None
 
 
 def test_many_deployments() -> None:
@@ -170,7 +170,7 @@ def test_many_deployments() -> None:
 def test_whether_it_may_be_written(status: int, may: bool) -> None:  # noqa: FBT001 - a table's column
     """Whether the token may write is found out by a deployment of no commit, which makes nothing."""
     script = Script(answer(status, {"message": "x"}))
-    assert deployment(script).may_write() is may
+    assert deployment(script).can_write() is may
 
     assert (script.sent[0].url, body(script, 0)["ref"]) == (f"{ROOT}/deployments", "0" * 40)
 
@@ -180,10 +180,10 @@ def test_whether_it_may_be_written(status: int, may: bool) -> None:  # noqa: FBT
     [
         ([answer(403, {"message": "Resource not accessible by integration"})], Forbidden),
         ([answer(409, {"message": "Conflict"})], ActionError),
-        ([answer(202, {"message": "Auto-merged"})], UnexpectedAnswer),
-        ([answer(201, {})], UnexpectedAnswer),
+        ([answer(202, {"message": "Auto-merged"})], UnexpectedResponse),
+        ([answer(201, {})], UnexpectedResponse),
         ([answer(201, {"id": 7}), answer(404, {"message": "Not Found"})], Forbidden),
-        ([answer(201, {"id": 7}), answer(201, [])], UnexpectedAnswer),
+        ([answer(201, {"id": 7}), answer(201, [])], UnexpectedResponse),
     ],
 )
 def test_it_cannot_be_added(replies: list[bytes], error: type[ActionError]) -> None:
@@ -197,5 +197,5 @@ def test_it_cannot_be_added(replies: list[bytes], error: type[ActionError]) -> N
 @pytest.mark.parametrize("replies", [[answer(200, {})], [listed(PAYLOAD), answer(200, ["x"])]])
 def test_what_is_no_list(replies: list[bytes]) -> None:
     """An answer that is no list says nothing about deployments, least of all that there are none."""
-    with pytest.raises(UnexpectedAnswer):
+    with pytest.raises(UnexpectedResponse):
         deployment(Script(*replies)).last()

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.diagnostics.collector import Explainer
-from entrypoint.diagnostics.optional import Extras
-from entrypoint.errors import ActionError, AirflowUnreachable, Forbidden, NotSupported, RunExists
-from entrypoint.github_api.marker import Marker, marker_in, noted
+from entrypoint.diagnostics.collector import Diagnostics
+from entrypoint.diagnostics.optional import OptionalRequests
+from entrypoint.errors import ActionError, Forbidden, NotSupported, RunExists, TransientError
+from entrypoint.github_api.marker import Marker, note_with_marker, parse_marker
 from entrypoint.http.response import AIRFLOW
 from entrypoint.inputs.settings import parse_settings
-from entrypoint.models import CANCELLED, Report
+from entrypoint.models import CANCELLED_MARK, Report
 from entrypoint.report.console import Console
-from entrypoint.run.detached import LISTENER_TAKES, Detach
+from entrypoint.run.detached import LISTENER_SECONDS, DetachedReport
 from entrypoint.runners import github as commands
-from entrypoint.session import BEFORE_TRIGGER, Connection
+from entrypoint.session import SETUP_SECONDS, Session
 from tests.support.nouns import SHA, START, ManyTasks, a_context, a_request, a_run, a_task
 from tests.support.virtual import VirtualTime
 from tests.unit.script import Script, answer
 
 if TYPE_CHECKING:
-    from entrypoint.http.client import Wire
-    from entrypoint.http.response import Party
+    from entrypoint.http.client import HttpClient
+    from entrypoint.http.response import Service
     from entrypoint.models import DagRun, RunRequest
 
 MARKER = Marker("https://airflow.example.com", "https://api.github.com", "octo-org/sales", SHA, None)
@@ -42,7 +42,7 @@ THEIRS = f"{STAGING}/dags/nightly_sales/runs/r1"
 """The run of the same name in another Airflow."""
 NONE, DOWN, MADE = answer(200, []), answer(503, b"<html>"), answer(201, {"id": 9, "url": "https://api.github.com/s"})
 MAY = answer(422, {"message": "No commit found for SHA"})
-MARKED = noted(None, MARKER)
+MARKED = note_with_marker(None, MARKER)
 RUNNING = a_run(state="running", end_date=None, note=MARKED)
 ENDED = a_run(note=MARKED)
 
@@ -56,7 +56,7 @@ def listed(*found: tuple[str, str]) -> bytes:
     )
 
 
-class Line(Connection):
+class GitHubSession(Session):
     """A connection that leads to GitHub, where the script answers."""
 
     def __init__(self, script: Script, inputs: dict[str, str]) -> None:
@@ -65,7 +65,7 @@ class Line(Connection):
         self._script = script
         super().__init__(self.settings, self.time.clock, self.time.sleep, commands, Console(self.time.clock, commands))
 
-    def wire(self, party: Party = AIRFLOW, *, present: bool = False) -> Wire:
+    def http_client(self, party: Service = AIRFLOW, *, present: bool = False) -> HttpClient:
         """A way to the script, which is shown no client certificate."""
         assert not present
         return self._script.wire(party)
@@ -104,8 +104,8 @@ class Notes(ManyTasks):
 class Scene:
     """A step, its connection, and GitHub."""
 
-    detach: Detach
-    line: Line
+    detach: DetachedReport
+    session: GitHubSession
     script: Script
 
     @property
@@ -122,16 +122,18 @@ class Scene:
 
     def possible(self, airflow: Any = None, run: DagRun | None = None) -> None:
         """Find out whether the run could be reported."""
-        self.line.allow(BEFORE_TRIGGER)
+        self.session.set_deadline(SETUP_SECONDS)
         shown: Any = airflow or Notes()
-        self.detach.require_possible(shown, a_request(note="x"), run)
+        self.detach.check(shown, a_request(note="x"), run)
 
     def begin(self, run: DagRun, airflow: Any = None) -> tuple[DagRun, Report]:
         """Let something stand for the run."""
         airflow = airflow or Notes(next_run=run)
-        extras = Extras(airflow, self.line.patience, self.line.brief, self.line.left)
-        diagnostics = Explainer(extras, self.line, self.line.settings, Path())
-        return self.detach.begin(airflow, run, PAGE, diagnostics.failed_names)
+        optional = OptionalRequests(
+            airflow, self.session.retrier, self.session.limit_requests, self.session.seconds_left
+        )
+        diagnostics = Diagnostics(optional, self.session, self.session.settings, Path())
+        return self.detach.begin(airflow, run, PAGE, diagnostics.failed_task_names)
 
 
 def deployed(airflow: str = MARKER.airflow) -> bytes:
@@ -142,27 +144,27 @@ def deployed(airflow: str = MARKER.airflow) -> bytes:
 def scene(*answers: bytes | Exception, **inputs: str) -> Scene:
     """A step with these inputs, at a GitHub that answers so."""
     script = Script(*answers)
-    line = Line(script, inputs)
-    return Scene(Detach(line.settings, a_context(), line, "https://airflow.example.com"), line, script)
+    session = GitHubSession(script, inputs)
+    return Scene(DetachedReport(session.settings, a_context(), session, "https://airflow.example.com"), session, script)
 
 
 def test_elsewhere() -> None:
     """Where no GitHub runner runs the step there is nothing to report to, and that is said at once."""
-    line = Line(Script(), {})
+    session = GitHubSession(Script(), {})
     with pytest.raises(ActionError, match="Only a GitHub workflow can report to GitHub"):
-        Detach(line.settings, a_context(api_url=""), line, "https://airflow.example.com")
+        DetachedReport(session.settings, a_context(api_url=""), session, "https://airflow.example.com")
 
 
 def test_the_note(tmp_path: Path) -> None:
     """The note names GitHub, repository, the head of a pull request, and the environment of a deployment."""
     event = tmp_path / "event.json"
     event.write_text(json.dumps({"pull_request": {"head": {"sha": "d" * 40}}}))
-    line = Line(Script(), DEPLOYING)
+    session = GitHubSession(Script(), DEPLOYING)
     context = a_context(api_url="https://ghe.example.com/api/v3/", event=event)
-    note = Detach(line.settings, context, line, "https://Airflow.example.com:443/a/").note("by octocat")
+    note = DetachedReport(session.settings, context, session, "https://Airflow.example.com:443/a/").note("by octocat")
 
     assert note.startswith("by octocat\n")
-    assert marker_in(note) == Marker(
+    assert parse_marker(note) == Marker(
         "https://airflow.example.com/a", "https://ghe.example.com/api/v3", "octo-org/sales", "d" * 40, "staging"
     )
 
@@ -178,9 +180,9 @@ def test_the_note(tmp_path: Path) -> None:
 )
 def test_what_has_no_room_in_a_note(base_url: str, api_url: str) -> None:
     """An address that the note has no room for, or that the listener would not believe, is refused before anything is sent."""
-    line = Line(script := Script(), {})
+    session = GitHubSession(script := Script(), {})
     with pytest.raises(ActionError, match="The DAG run cannot be marked for Airflow's listener") as caught:
-        Detach(line.settings, a_context(api_url=api_url), line, base_url)
+        DetachedReport(session.settings, a_context(api_url=api_url), session, base_url)
 
     assert base_url.rstrip("/") in caught.value.detail
     assert "airflow_url" in caught.value.hint
@@ -189,11 +191,14 @@ def test_what_has_no_room_in_a_note(base_url: str, api_url: str) -> None:
 
 def test_the_longest_address() -> None:
     """What the note has room for is taken, whatever people wrote, and however long the environment is."""
-    line = Line(Script(), DEPLOYING | {"environment": "x" * 255})
-    detach = Detach(
-        line.settings, a_context(api_url=f"https://{'y' * 100}"), line, f"https://airflow.example.com/{'x' * 180}/"
+    session = GitHubSession(Script(), DEPLOYING | {"environment": "x" * 255})
+    detach = DetachedReport(
+        session.settings,
+        a_context(api_url=f"https://{'y' * 100}"),
+        session,
+        f"https://airflow.example.com/{'x' * 180}/",
     )
-    found = marker_in(note := detach.note("word " * 200))
+    found = parse_marker(note := detach.note("word " * 200))
 
     assert found is not None
     assert found.airflow == f"https://airflow.example.com/{'x' * 180}"
@@ -256,9 +261,9 @@ def test_github_fails_in_passing() -> None:
     assert len(found.script.sent) == 4
 
     found = scene(*[DOWN] * 99)
-    with pytest.raises(AirflowUnreachable, match="GitHub answers 503"):
+    with pytest.raises(TransientError, match="GitHub answers 503"):
         found.possible()
-    assert found.line.time.now == 1000 + BEFORE_TRIGGER
+    assert found.session.time.now == 1000 + SETUP_SECONDS
 
 
 def test_an_airflow_without_notes() -> None:
@@ -294,7 +299,7 @@ def test_a_run_that_is_reported_elsewhere(marker: Marker, inputs: dict[str, str]
     """A run whose note names something else is not reported a second time, and neither is it settled by a stranger."""
     found = scene(MAY, NONE, **inputs)
     with pytest.raises(RunExists, match="The DAG run is reported elsewhere") as caught:
-        found.possible(run=a_run(note=noted("by octocat", marker)))
+        found.possible(run=a_run(note=note_with_marker("by octocat", marker)))
 
     assert marker.repository in caught.value.detail
     assert f"for the Airflow at {marker.airflow};" in caught.value.detail
@@ -325,7 +330,7 @@ def test_a_run_is_pending() -> None:
 def test_a_deployment_is_in_progress() -> None:
     """The same with a deployment, which has no rivals."""
     found = scene(NONE, MADE, MADE, **DEPLOYING)
-    run = RUNNING._replace(note=noted(None, MARKER._replace(environment="staging")))
+    run = RUNNING._replace(note=note_with_marker(None, MARKER._replace(environment="staging")))
 
     assert found.begin(run)[1] == Report("deployment", "staging", SHA, "pending", None, 9)
     assert found.sent == [("GET", "00&page=1"), ("POST", "deployment"), ("POST", "in_progress")]
@@ -334,7 +339,7 @@ def test_a_deployment_is_in_progress() -> None:
 def test_a_deployment_beside_another_airflows() -> None:
     """The run of the same name in another Airflow has a deployment to the same environment: this one gets its own."""
     found = scene(deployed(STAGING), MADE, MADE, **DEPLOYING)
-    found.begin(RUNNING._replace(note=noted(None, MARKER._replace(environment="staging"))))
+    found.begin(RUNNING._replace(note=note_with_marker(None, MARKER._replace(environment="staging"))))
 
     assert found.sent == [("GET", "00&page=1"), ("POST", "deployment"), ("POST", "in_progress")]
     payload = {"airflow": MARKER.airflow, "dag_id": "nightly_sales", "run_id": "r1"}
@@ -351,29 +356,33 @@ def test_a_run_that_was_begun_before(state: str) -> None:
     assert [one for one in found.sent if one[0] == "POST"] == ([] if state == "pending" else [("POST", "pending")])
 
 
-@pytest.mark.parametrize("rival", [OTHER, THEIRS])
-def test_a_rival_came_in_between(rival: str) -> None:
+@pytest.mark.parametrize("conflicting_run", [OTHER, THEIRS])
+def test_a_rival_came_in_between(conflicting_run: str) -> None:
     """Two runs that took one status at the same time are both told, and nothing is hidden."""
-    found = scene(MAY, NONE, listed(("pending", rival)))
+    found = scene(MAY, NONE, listed(("pending", conflicting_run)))
     found.possible()
     with pytest.raises(RunExists, match="This one is there all the same"):
         found.begin(RUNNING)
 
     found = scene(
-        MAY, listed(("success", OTHER)), NONE, MADE, listed(("pending", rival), ("pending", PAGE), ("success", OTHER))
+        MAY,
+        listed(("success", OTHER)),
+        NONE,
+        MADE,
+        listed(("pending", conflicting_run), ("pending", PAGE), ("success", OTHER)),
     )
     found.possible()
     with pytest.raises(RunExists, match="This one was triggered all the same"):
         found.begin(RUNNING)
 
 
-@pytest.mark.parametrize("note", [None, "", "by hand", f"by hand\n{CANCELLED}"])
+@pytest.mark.parametrize("note", [None, "", "by hand", f"by hand\n{CANCELLED_MARK}"])
 def test_a_run_that_somebody_else_made_is_marked(note: str | None) -> None:
     """A run that was there already gets the marker below its note, before anything stands for it."""
     airflow = Notes(next_run=RUNNING)
     scene(NONE, MADE, NONE).begin(RUNNING._replace(note=note), airflow)
 
-    assert airflow.notes == [noted(note, MARKER)]
+    assert airflow.notes == [note_with_marker(note, MARKER)]
 
 
 def test_a_note_that_may_not_be_changed() -> None:
@@ -407,7 +416,7 @@ def test_a_run_that_vanished_meanwhile() -> None:
         (ENDED, "success", "The DAG run succeeded after 2 m 12 s"),
         (ENDED._replace(state="failed"), "failure", "The DAG run failed after 2 m 12 s: extract"),
         (
-            ENDED._replace(note=f"{MARKED}\n{CANCELLED}"),
+            ENDED._replace(note=f"{MARKED}\n{CANCELLED_MARK}"),
             "failure",
             "The DAG run was stopped: its workflow was cancelled",
         ),
@@ -433,7 +442,7 @@ def test_a_run_that_was_settled() -> None:
 
 @pytest.mark.parametrize(
     ("ago", "pause"),
-    [(0, LISTENER_TAKES), (4, LISTENER_TAKES - 4), (10, 0), (500, 0), (-3, LISTENER_TAKES), (None, None)],
+    [(0, LISTENER_SECONDS), (4, LISTENER_SECONDS - 4), (10, 0), (500, 0), (-3, LISTENER_SECONDS), (None, None)],
 )
 def test_the_listener_goes_first(ago: float | None, pause: float | None) -> None:
     """A run that has just ended is left to the listener for a few seconds, by Airflow's own clock."""
@@ -441,7 +450,7 @@ def test_the_listener_goes_first(ago: float | None, pause: float | None) -> None
     ended = START + timedelta(seconds=132.4)
     found.begin(ENDED, Notes(now=None if ago is None else ended + timedelta(seconds=ago)))
 
-    assert found.line.time.slept == ([] if pause is None else [pause])
+    assert found.session.time.slept == ([] if pause is None else [pause])
 
 
 @pytest.mark.parametrize("answers", [[DOWN, NONE, MADE, NONE], [NONE, DOWN, listed(("pending", PAGE)), NONE]])
@@ -487,7 +496,7 @@ def test_a_sweep(run: DagRun, last: tuple[str, str], sent: list[str]) -> None:
 def test_a_sweep_of_another_commit() -> None:
     """A sweep runs for whatever commit; the one in the marker is the one that is reported about."""
     found = scene(listed(("pending", PAGE)), MADE, **SWEEP)
-    _, report = found.begin(ENDED._replace(note=noted(None, MARKER._replace(commit="d" * 40))))
+    _, report = found.begin(ENDED._replace(note=note_with_marker(None, MARKER._replace(commit="d" * 40))))
 
     assert report.commit == "d" * 40
     assert all(f"/{'d' * 40}" in one.url for one in found.script.sent)
@@ -496,7 +505,7 @@ def test_a_sweep_of_another_commit() -> None:
 def test_a_sweep_of_a_deployment() -> None:
     """The environment of a deployment is that of the marker, too."""
     found = scene(deployed(), answer(200, [{"id": 8, "state": "in_progress"}]), MADE, **SWEEP, report_to="deployment")
-    _, report = found.begin(ENDED._replace(note=noted(None, MARKER._replace(environment="staging"))))
+    _, report = found.begin(ENDED._replace(note=note_with_marker(None, MARKER._replace(environment="staging"))))
 
     assert report == Report("deployment", "staging", SHA, "success", None, 7)
 
@@ -510,6 +519,6 @@ def test_a_sweep_of_nothing(there: bytes, kind: str, environment: str | None) ->
     """Where nothing stands for the run nothing is made: nobody would look for it."""
     found = scene(there, **SWEEP, report_to=kind)
     with pytest.raises(ActionError, match="Nothing stands on GitHub for the DAG run"):
-        found.begin(ENDED._replace(note=noted(None, MARKER._replace(environment=environment))))
+        found.begin(ENDED._replace(note=note_with_marker(None, MARKER._replace(environment=environment))))
 
     assert [one[0] for one in found.sent] == ["GET"]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from entrypoint.diagnostics.blockers import diagnose
-from entrypoint.errors import AirflowUnreachable, DagNotFound, Forbidden, NotThere
-from entrypoint.models import Blocker, Dag, DagRun, Health, HumanInput, Pool, TaskInstance
+from entrypoint.diagnostics.blockers import find_blockers
+from entrypoint.errors import DagNotFound, Forbidden, NotFound, TransientError
+from entrypoint.models import Blocker, Dag, DagRun, Health, HitlRequest, Pool, TaskInstance
 from tests.support.nouns import RUN_URL, START, a_run, a_task
 from tests.support.scripted import Bench
 
@@ -55,7 +55,7 @@ class Shown:
         health: Health = self._show("health", self.state)
         return health
 
-    def running(self, _dag: str) -> tuple[DagRun, ...]:
+    def running_runs(self, _dag: str) -> tuple[DagRun, ...]:
         """Show the running runs."""
         return tuple(self._show("runs", self.others))
 
@@ -64,15 +64,15 @@ class Shown:
         pool: Pool = self._show(f"pool {name}", self.pools[name])
         return pool
 
-    def in_pool(self, name: str) -> tuple[tuple[str, str, TaskInstance], ...]:
+    def pool_task_instances(self, name: str) -> tuple[tuple[str, str, TaskInstance], ...]:
         """Show who is in it."""
         return tuple(self._show(f"holders of {name}", self.holders))
 
-    def human_inputs(self, _run: DagRun) -> tuple[HumanInput, ...]:
+    def hitl_requests(self, _run: DagRun) -> tuple[HitlRequest, ...]:
         """Show the open questions."""
         return tuple(self._show("questions", self.questions))
 
-    def unmet(self, _run: DagRun, task: TaskInstance) -> tuple[str, ...]:
+    def unmet_dependencies(self, _run: DagRun, task: TaskInstance) -> tuple[str, ...]:
         """Show what a task instance waits for."""
         return tuple(self._show(f"unmet {task.name}", self.reasons.get(task.name, ())))
 
@@ -84,7 +84,7 @@ class Shown:
 def diagnosed(shown: Shown, run: DagRun = RUNNING, *tasks: TaskInstance) -> list[Blocker]:
     """What is found out, in words that each have something to say."""
     airflow: Any = shown
-    found = diagnose(Bench().extras(airflow), run, tasks, NOW)
+    found = find_blockers(Bench().optional(airflow), run, tasks, NOW)
     assert all(one.title and one.detail and one.hint and not one.title.endswith(".") for one in found)
     return list(found)
 
@@ -124,11 +124,11 @@ TINY = Pool("tiny", 1, 0)
             RUNNING, (waiting(),), "pool tiny is full", ("load", "copy[3]", "etl", "e1"),
         ),
         (
-            Shown(questions=[HumanInput("approve", -1, "Publish the sales?", "https://x/required_actions")]),
+            Shown(questions=[HitlRequest("approve", -1, "Publish the sales?", "https://x/required_actions")]),
             RUNNING, (a_task("approve", state="awaiting_input"),), "approve", ("Publish the sales?",),
         ),
         (
-            Shown(questions=[HumanInput("approve", -1, "Publish the sales?", "https://x/required_actions")]),
+            Shown(questions=[HitlRequest("approve", -1, "Publish the sales?", "https://x/required_actions")]),
             RUNNING, (a_task("approve", state="deferred"),), "approve", ("Publish the sales?",),
         ),
         (Shown(), RUNNING, (a_task("load", state="queued"),), "worker", ("load",)),
@@ -195,7 +195,7 @@ def test_several_reasons() -> None:
 def test_links() -> None:
     """A run that comes first and a question to a human are linked."""
     (runs,) = diagnosed(Shown(max_active_runs=1, others=[other("r0")]), QUEUED)
-    question = HumanInput("approve", -1, "?", "https://x/required_actions")
+    question = HitlRequest("approve", -1, "?", "https://x/required_actions")
     (human,) = diagnosed(Shown(questions=[question]), RUNNING, a_task(state="awaiting_input"))
 
     assert runs.url == f"{RUN_URL}/nightly_sales/r0"
@@ -278,7 +278,7 @@ def test_the_run_s_own_tasks_do_not_hold_a_pool_against_it() -> None:
     assert "mine" not in blocker.detail
 
 
-MISSING, DOWN, GONE = Forbidden("no", "", ""), AirflowUnreachable("down", "", ""), DagNotFound("no", "", "")
+MISSING, DOWN, GONE = Forbidden("no", "", ""), TransientError("down", "", ""), DagNotFound("no", "", "")
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ MISSING, DOWN, GONE = Forbidden("no", "", ""), AirflowUnreachable("down", "", ""
         (Shown(pools={"tiny": MISSING}, reasons={"load": ("0 open slots",)}), RUNNING, (waiting(),), ["load"]),
         (Shown(pools={"tiny": TINY}, holders=MISSING), RUNNING, (waiting(),), ["pool tiny"]),
         (Shown(questions=MISSING), RUNNING, (a_task(state="awaiting_input"),), []),
-        (Shown(reasons={"load": NotThere("no", "", "")}), RUNNING, (waiting(pool=None),), []),
+        (Shown(reasons={"load": NotFound("no", "", "")}), RUNNING, (waiting(pool=None),), []),
     ],
 )  # fmt: skip
 def test_what_may_not_be_read_costs_its_reason_only(

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from entrypoint.airflow.client import _version
 from entrypoint.airflow.rest import dag_not_found, segment
-from entrypoint.airflow.task_instances import Instances
+from entrypoint.airflow.task_instances import TaskInstanceRequests
 from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
-from entrypoint.errors import AirflowUnreachable, DagNotFound, Forbidden, NotSupported, Unauthorized, UnexpectedAnswer
-from entrypoint.http.response import Answer
+from entrypoint.errors import DagNotFound, Forbidden, NotSupported, TransientError, Unauthorized, UnexpectedResponse
+from entrypoint.http.response import Response
 from entrypoint.models import Dag, DagRun, RunRequest
 from tests.unit import script
 
@@ -35,32 +35,32 @@ json_values = st.recursive(
 
 
 @pytest.fixture(params=[V1, V2], ids=["v1", "v2"])
-def dialect(request: pytest.FixtureRequest) -> Instances:
+def dialect(request: pytest.FixtureRequest) -> TaskInstanceRequests:
     """Either dialect; nothing is sent."""
-    made: Instances = request.param(Transport(BASE), {V1: "2.11.2", V2: "3.3.2"}[request.param])
+    made: TaskInstanceRequests = request.param(Transport(BASE), {V1: "2.11.2", V2: "3.3.2"}[request.param])
     return made
 
 
-def answer(body: Any, status: int = 200) -> Answer:
+def answer(body: Any, status: int = 200) -> Response:
     """An answer with this JSON."""
-    return Answer(status, body, f"GET /x answered {status} application/json")
+    return Response(status, body, f"GET /x answered {status} application/json")
 
 
-def run_of(dialect: Instances, body: Any, status: int = 200) -> DagRun:
+def run_of(dialect: TaskInstanceRequests, body: Any, status: int = 200) -> DagRun:
     """The DAG run that the dialect reads out of the JSON."""
     return dialect._run(answer(body, status), "nightly_sales", "r+1:a")
 
 
-def test_smallest_run(dialect: Instances) -> None:
+def test_smallest_run(dialect: TaskInstanceRequests) -> None:
     """Ids and state are enough for a DAG run; null means that Airflow has nothing yet."""
     newer = ("data_interval_start", "data_interval_end", "run_after", "partition_key", "note")
     nothing = dict.fromkeys(("conf", "logical_date", "start_date", "end_date", "bundle_version", "note", *newer))
 
     assert run_of(dialect, RUN | nothing) == DagRun("nightly_sales", "r+1:a", "running", {})
-    assert run_of(dialect, RUN) == DagRun("nightly_sales", "r+1:a", "running", {}, untold=newer)
+    assert run_of(dialect, RUN) == DagRun("nightly_sales", "r+1:a", "running", {}, unknown_fields=newer)
 
 
-def test_whole_run(dialect: Instances) -> None:
+def test_whole_run(dialect: TaskInstanceRequests) -> None:
     """Everything that a DAG run has is read, dates as moments in UTC."""
     run = run_of(
         dialect,
@@ -96,23 +96,23 @@ def test_whole_run(dialect: Instances) -> None:
     ],
     ids=str,
 )
-def test_not_this_run(dialect: Instances, wrong: dict[str, Any]) -> None:
+def test_not_this_run(dialect: TaskInstanceRequests, wrong: dict[str, Any]) -> None:
     """An answer about another run, in an unknown state or of another shape proves nothing."""
-    with pytest.raises(UnexpectedAnswer):
+    with pytest.raises(UnexpectedResponse):
         run_of(dialect, RUN | wrong)
 
 
 @pytest.mark.parametrize("status", [201, 202, 206, 400, 404, 409])
-def test_only_200_is_a_run(dialect: Instances, status: int) -> None:
+def test_only_200_is_a_run(dialect: TaskInstanceRequests, status: int) -> None:
     """A body like a DAG run's with another status is none."""
-    with pytest.raises(UnexpectedAnswer):
+    with pytest.raises(UnexpectedResponse):
         run_of(dialect, RUN | {"state": "success"}, status)
 
 
 @given(json_values)
 def test_any_json_for_a_run(body: Any) -> None:
     """Whatever JSON comes, it is no DAG run, and never a success."""
-    with pytest.raises(UnexpectedAnswer):
+    with pytest.raises(UnexpectedResponse):
         run_of(V2(Transport(BASE), "3.3.2"), body)
 
 
@@ -123,12 +123,12 @@ def test_any_fields_of_a_run(fields: dict[str, Any]) -> None:
     """Whatever its fields hold, a DAG run is read or unexpected."""
     try:
         run = run_of(V2(Transport(BASE), "3.3.2"), RUN | fields)
-    except UnexpectedAnswer:
+    except UnexpectedResponse:
         return
     assert run.state in {"queued", "running", "success", "failed"}
 
 
-def test_task_instance(dialect: Instances) -> None:
+def test_task_instance(dialect: TaskInstanceRequests) -> None:
     """A task instance needs a task_id; the rest may be missing or null."""
     whole = dialect._task(answer({}), TASK, "nightly_sales", "r+1:a")
     least = dialect._task(answer({}), {"task_id": "extract"}, "nightly_sales", "r+1:a")
@@ -144,7 +144,7 @@ def test_task_instance(dialect: Instances) -> None:
 
 @pytest.mark.parametrize("kind", VALUES)
 @pytest.mark.parametrize("field", TASK)
-def test_not_a_task_instance(dialect: Instances, field: str, kind: str) -> None:
+def test_not_a_task_instance(dialect: TaskInstanceRequests, field: str, kind: str) -> None:
     """A field of another kind makes the answer unexpected, before it can break the report."""
     good = {
         "task_id": ["text"],
@@ -159,7 +159,7 @@ def test_not_a_task_instance(dialect: Instances, field: str, kind: str) -> None:
     if kind in good.get(field, []):
         assert dialect._task(answer({}), item, "nightly_sales", "r+1:a").task_id == item["task_id"]
     else:
-        with pytest.raises(UnexpectedAnswer):
+        with pytest.raises(UnexpectedResponse):
             dialect._task(answer({}), item, "nightly_sales", "r+1:a")
 
 
@@ -170,15 +170,15 @@ DAG = {"dag_id": "nightly_sales", "is_paused": False}
 class Answering:
     """A transport of which only the answer matters, and what was asked for."""
 
-    answer: Answer
+    answer: Response
     base_url: str = BASE
     params: list[Mapping[str, Any]] = field(default_factory=list)
 
-    def send(self, *_: object, **__: object) -> Answer:
+    def send(self, *_: object, **__: object) -> Response:
         """Answer."""
         return self.answer
 
-    def get(self, _: str, params: Mapping[str, Any]) -> Answer:
+    def get(self, _: str, params: Mapping[str, Any]) -> Response:
         """Answer."""
         self.params.append(params)
         return self.answer
@@ -236,7 +236,7 @@ def test_dag(kind: type[V1 | V2], body: dict[str, Any], known: dict[str, Any]) -
 @pytest.mark.parametrize("kind", [V1, V2])
 def test_not_a_dag(kind: type[V1 | V2], wrong: dict[str, Any]) -> None:
     """A DAG without a pause, or with a limit, a version or a date that is none, is an unexpected answer."""
-    with pytest.raises(UnexpectedAnswer):
+    with pytest.raises(UnexpectedResponse):
         dag_of(kind, DAG | wrong)
 
 
@@ -260,7 +260,7 @@ def test_serialized_version(kind: type[V1 | V2], version: str, body: dict[str, A
     """The DAG's structure is from the version of its latest DAG version, and of none where Airflow names none."""
     end = script.Script(script.answer(200, DAG | body))
 
-    assert kind(Transport(BASE, end.wire()), version).serialized_version("a/b") == commit
+    assert kind(Transport(BASE, end.wire()), version).latest_dag_version("a/b") == commit
     assert end.sent[0].url == f"{BASE}{kind.api}/dags/a%2Fb/details"
 
 
@@ -268,18 +268,18 @@ def test_serialized_version(kind: type[V1 | V2], version: str, body: dict[str, A
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
-        (script.answer(200, {"latest_dag_version": "abc"}), UnexpectedAnswer),
-        (script.answer(200, {"latest_dag_version": {"bundle_version": 7}}), UnexpectedAnswer),
-        (script.answer(200, []), UnexpectedAnswer),
+        (script.answer(200, {"latest_dag_version": "abc"}), UnexpectedResponse),
+        (script.answer(200, {"latest_dag_version": {"bundle_version": 7}}), UnexpectedResponse),
+        (script.answer(200, []), UnexpectedResponse),
         (script.answer(404, {"detail": "not found"}), DagNotFound),
-        (script.answer(404, b"<html>"), UnexpectedAnswer),
-        (script.answer(503, b""), AirflowUnreachable),
+        (script.answer(404, b"<html>"), UnexpectedResponse),
+        (script.answer(503, b""), TransientError),
     ],
 )
 def test_no_serialized_version(kind: type[V1 | V2], version: str, reply: bytes, error: type[Exception]) -> None:
     """A version of another shape is not guessed at, and a DAG that is not there has none."""
     with pytest.raises(error):
-        kind(Transport(BASE, script.Script(reply).wire()), version).serialized_version("nightly_sales")
+        kind(Transport(BASE, script.Script(reply).wire()), version).latest_dag_version("nightly_sales")
 
 
 @pytest.mark.parametrize(("kind", "version"), DIALECTS)
@@ -297,7 +297,7 @@ def test_no_serialized_version(kind: type[V1 | V2], version: str, reply: bytes, 
 def test_parse_now(kind: type[V1 | V2], version: str, reply: bytes) -> None:
     """The file is asked for by its token, and that Airflow was asked already, or cannot be, is no error."""
     end = script.Script(reply)
-    kind(Transport(BASE, end.wire()), version).parse_now(KNOWN._replace(file_token="a/b.c+d=="))
+    kind(Transport(BASE, end.wire()), version).request_reparse(KNOWN._replace(file_token="a/b.c+d=="))
 
     assert [(sent.request.method, sent.url) for sent in end.sent] == [
         ("PUT", f"{BASE}{kind.api}/parseDagFile/a%2Fb.c%2Bd%3D%3D")
@@ -321,7 +321,7 @@ def test_parse_now_without_the_permission(
     """A missing permission is told from a refused credential as everywhere else."""
     end = script.Script(NOT_ALLOWED, *others)
     with pytest.raises(error):
-        kind(Transport(BASE, end.wire()), version).parse_now(KNOWN._replace(file_token="token"))
+        kind(Transport(BASE, end.wire()), version).request_reparse(KNOWN._replace(file_token="token"))
 
     assert end.answers == []
 
@@ -349,7 +349,7 @@ def test_seconds(kind: type[V1 | V2], value: Any, seconds: float) -> None:
 )  # fmt: skip
 def test_not_seconds(kind: type[V1 | V2], value: Any) -> None:
     """A duration in any other form is an unexpected answer, not a guess."""
-    with pytest.raises(UnexpectedAnswer):
+    with pytest.raises(UnexpectedResponse):
         kind(Transport(BASE), "")._seconds(answer({}), value)
 
 
@@ -400,7 +400,7 @@ def test_version_needs_200() -> None:
 @pytest.mark.parametrize("body", [None, 1, [], "detail", {"error": "x"}])
 def test_a_404_that_is_not_airflows(body: Any) -> None:
     """A 404 of a gateway does not mean that the DAG is missing."""
-    assert isinstance(dag_not_found("nightly_sales", answer(body, 404)), UnexpectedAnswer)
+    assert isinstance(dag_not_found("nightly_sales", answer(body, 404)), UnexpectedResponse)
 
 
 def test_a_404_of_airflow() -> None:
@@ -411,7 +411,7 @@ def test_a_404_of_airflow() -> None:
     assert error.detail == "dag_id 'nightly_sales': not found"
 
 
-ASKED: dict[str, dict[str, Any]] = {
+COMPARED_FIELDS: dict[str, dict[str, Any]] = {
     "note": {"note": "by hand"},
     "data_interval_start": {"data_interval_start": WHEN, "data_interval_end": WHEN, "logical_date": WHEN},
     "run_after": {"run_after": WHEN},
@@ -435,7 +435,7 @@ def test_what_a_version_cannot_honour_is_refused_by_name(version: str, refused: 
     """An input that this Airflow would ignore or refuse is an error that names it, before anything is sent."""
     dialect = (V1 if version.startswith("2") else V2)(Transport(BASE), version)
     said = {}
-    for name, asked in ASKED.items():
+    for name, asked in COMPARED_FIELDS.items():
         try:
             dialect.check(RunRequest("nightly_sales", "r1", {}, **asked))
         except NotSupported as error:

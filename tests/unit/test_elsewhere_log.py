@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from entrypoint.errors import ActionError
 from entrypoint.report.console import Console
-from entrypoint.runners.generic import Log
+from entrypoint.runners.generic import GenericRunner
 from tests.support.listening import printed_by
 from tests.support.nouns import an_outcome
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COMMAND = re.compile(r"##\w*\[|\x1b|section_(?:start|end):\d+:\w+\r")
 
 
-def speeches(log: Log, text: str) -> tuple[Callable[[], object], ...]:
+def speeches(log: GenericRunner, text: str) -> tuple[Callable[[], object], ...]:
     """Everything by which a text can get into the log."""
     return (
         lambda: log.say(f"0:00  {text}"),
@@ -47,7 +47,7 @@ def speeches(log: Log, text: str) -> tuple[Callable[[], object], ...]:
 )
 def test_nothing_acts(text: str) -> None:
     """No text acts as a command of Azure Pipelines, GitLab, TeamCity or GitHub."""
-    printed = printed_by(*speeches(Log(verbose=True), text))
+    printed = printed_by(*speeches(GenericRunner(verbose=True), text))
 
     assert COMMAND.search(text)
     assert not COMMAND.search(printed)
@@ -56,13 +56,13 @@ def test_nothing_acts(text: str) -> None:
 
 def test_a_mask_prints_nothing() -> None:
     """GitHub's command for it would show the secret to whoever reads the log."""
-    assert printed_by(lambda: Log().mask("s3cret-token")) == ""
+    assert printed_by(lambda: GenericRunner().mask("s3cret-token")) == ""
 
 
 @given(st.text(min_size=4).filter(lambda text: len(text.strip()) >= 4 and text.isprintable()))
 def test_secrets_are_masked(secret: str) -> None:
     """Whatever quotes a secret, a task's log or an error, shows *** in its place."""
-    log = Log(verbose=True)
+    log = GenericRunner(verbose=True)
     log.mask(secret)
     printed = printed_by(*speeches(log, f"a {secret} b"))
 
@@ -73,7 +73,7 @@ def test_secrets_are_masked(secret: str) -> None:
 
 def test_a_key_is_masked_line_by_line() -> None:
     """Of a secret of several lines no line is seen, and the longest is masked first."""
-    log = Log()
+    log = GenericRunner()
     log.mask("-----BEGIN KEY-----\nMIIBVgIB\nMIIBVgIBADAN\n}\n")
     printed = printed_by(lambda: log.relay(["MIIBVgIBADAN", "x MIIBVgIB y", "}"]))
 
@@ -83,7 +83,7 @@ def test_a_key_is_masked_line_by_line() -> None:
 def test_an_annotation() -> None:
     """The level and the place come first, as compilers write them, then what happened and what to do."""
     printed = printed_by(
-        lambda: Log().annotate(
+        lambda: GenericRunner().annotate(
             "warning", "load failed: KeyError", "'x'\n\nmore", ending="\nDAG run: u", file="a.py", line=3
         )
     )
@@ -93,7 +93,7 @@ def test_an_annotation() -> None:
 
 def test_a_group_is_a_title() -> None:
     """What would be folded stands below its title."""
-    log = Log()
+    log = GenericRunner()
 
     def story() -> None:
         with log.group("Log of load"):
@@ -104,14 +104,14 @@ def test_a_group_is_a_title() -> None:
 
 def test_debugging() -> None:
     """What is for debugging is printed only if that is wanted."""
-    assert printed_by(lambda: Log().debug("GET /x")) == ""
-    assert printed_by(lambda: Log(verbose=True).debug("GET /x")) == "DEBUG: GET /x\n"
+    assert printed_by(lambda: GenericRunner().debug("GET /x")) == ""
+    assert printed_by(lambda: GenericRunner(verbose=True).debug("GET /x")) == "DEBUG: GET /x\n"
 
 
 def test_outputs(tmp_path: Path) -> None:
     """The file holds at every moment what is known: text as text, and what is JSON as the value itself."""
     path = tmp_path / "outputs.json"
-    log = Log(str(path))
+    log = GenericRunner(str(path))
     log.write()
     assert json.loads(path.read_text()) == {}
     log.set_output("run_id", "r1")
@@ -139,7 +139,7 @@ def test_outputs(tmp_path: Path) -> None:
 
 def test_no_file_for_the_outputs() -> None:
     """Where nobody names a file, nothing is written."""
-    log = Log()
+    log = GenericRunner()
     log.write()
     log.set_output("run_id", "r1")
     log.save_state("RUN_ID", "r1")
@@ -149,7 +149,7 @@ def test_no_file_for_the_outputs() -> None:
 def test_a_file_that_cannot_be_written(tmp_path: Path, path: str) -> None:
     """It is named before anything else is done."""
     with pytest.raises(ActionError, match="cannot be written") as caught:
-        Log(str(tmp_path / path)).write()
+        GenericRunner(str(tmp_path / path)).write()
 
     assert str(tmp_path) in caught.value.detail
 
@@ -158,7 +158,7 @@ def test_a_file_that_can_no_longer_be_written(tmp_path: Path) -> None:
     """Once a DAG run may be there, a file that is gone is told once and ends nothing."""
     folder = tmp_path / "outputs"
     folder.mkdir()
-    log = Log(str(folder / "outputs.json"))
+    log = GenericRunner(str(folder / "outputs.json"))
     log.write()
     (folder / "outputs.json").unlink()
     folder.rmdir()
@@ -170,8 +170,8 @@ def test_a_file_that_can_no_longer_be_written(tmp_path: Path) -> None:
 
 def test_the_story_goes_on_there() -> None:
     """The live log is the same as on GitHub, without a command."""
-    console = Console(lambda: 0.0, Log())
-    printed = printed_by(lambda: console.found(an_outcome()), lambda: console.unencrypted("http://x"))
+    console = Console(lambda: 0.0, GenericRunner())
+    printed = printed_by(lambda: console.run_found(an_outcome()), lambda: console.unencrypted("http://x"))
 
     assert "DAG run r1 of nightly_sales" in printed
     assert "WARNING: The connection to Airflow is not encrypted" in printed

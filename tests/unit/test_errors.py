@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.errors import ActionError, DagNotRunnable, Raised
+from entrypoint.errors import ActionError, DagNotRunnable, ExceptionInfo
 from entrypoint.text import shortened
 
 words = st.text(st.characters(exclude_categories=["Cs", "Z", "C"]), min_size=1)
@@ -20,20 +20,20 @@ def test_action_error() -> None:
 def test_the_exceptions_behind_an_error() -> None:
     """Of most errors no exception is known, and what is known of one is not taken for another's."""
     known, other = DagNotRunnable("Title", "detail", "hint"), DagNotRunnable("Title", "detail", "hint")
-    known.raised = (Raised("KeyError", "1"),)
+    known.raised = (ExceptionInfo("KeyError", "1"),)
 
-    assert (known.raised, other.raised) == ((Raised("KeyError", "1"),), ())
+    assert (known.raised, other.raised) == ((ExceptionInfo("KeyError", "1"),), ())
 
 
 @pytest.mark.parametrize(
     ("raised", "said"),
     [
-        (Raised("KeyError", "'amount'"), "KeyError: 'amount'"),
-        (Raised("KeyError", ""), "KeyError"),
-        (Raised("E", " "), "E:  "),
+        (ExceptionInfo("KeyError", "'amount'"), "KeyError: 'amount'"),
+        (ExceptionInfo("KeyError", ""), "KeyError"),
+        (ExceptionInfo("E", " "), "E:  "),
     ],
 )
-def test_an_exception_in_words(raised: Raised, said: str) -> None:
+def test_an_exception_in_words(raised: ExceptionInfo, said: str) -> None:
     """An exception reads as Python prints it: its class, and its text if it has one."""
     assert str(raised) == said
 

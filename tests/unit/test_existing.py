@@ -11,21 +11,21 @@ import pytest
 
 from entrypoint.errors import (
     ActionError,
-    AirflowUnreachable,
     Forbidden,
     GatewayRefused,
     RunExists,
     RunNotFound,
+    TransientError,
     Unauthorized,
-    UnexpectedAnswer,
+    UnexpectedResponse,
 )
-from entrypoint.http.retry import BELIEVED, BELIEVED_LOOKS
-from entrypoint.models import CANCELLED, DagRun, RunRequest, TaskInstance, TaskList
-from entrypoint.run.existing import REPEATS, plan, require_same, take_over
+from entrypoint.http.retry import REFUSAL_RESPONSES, REFUSAL_SECONDS
+from entrypoint.models import CANCELLED_MARK, DagRun, RunRequest, TaskInstance, TaskList
+from entrypoint.run.existing import MAX_CLEAR_ATTEMPTS, plan, require_same_request, take_over
 from tests.support.nouns import a_list
 from tests.support.scripted import Bench, Script
 
-DOWN = AirflowUnreachable("down", "", "")
+DOWN = TransientError("down", "", "")
 REFUSALS = [kind("refused", "", "") for kind in (Forbidden, GatewayRefused, Unauthorized, RunNotFound)]
 THEN, NOW = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -61,7 +61,7 @@ def test_the_contract_s_table(state: str, resume: str, attach: str, restart: str
 
 def test_a_success_that_was_cancelled_is_resumed() -> None:
     """A run that was stopped counts as failed, whatever the scheduler made of it."""
-    assert plan(run("success", note=CANCELLED), "resume") == "resume"
+    assert plan(run("success", note=CANCELLED_MARK), "resume") == "resume"
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,15 @@ def test_another_request_s_run_is_an_error_that_shows_both(
 ) -> None:
     """A difference in anything that was asked for names both sides."""
     with pytest.raises(RunExists) as caught:
-        require_same(run("success", **found), RunRequest("sales", "r1", **asked))
+        require_same_request(run("success", **found), RunRequest("sales", "r1", **asked))
     assert all(side in caught.value.detail for side in shown)
 
 
 def test_the_same_request_is_the_same_whatever_airflow_added() -> None:
     """The order of keys, and a logical date that was left to Airflow, make no difference."""
-    require_same(run("success", conf={"a": 1, "b": 2}, logical_date=THEN), RunRequest("sales", "r1", {"b": 2, "a": 1}))
+    require_same_request(
+        run("success", conf={"a": 1, "b": 2}, logical_date=THEN), RunRequest("sales", "r1", {"b": 2, "a": 1})
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,7 @@ def test_the_same_request_is_the_same_whatever_airflow_added() -> None:
 )
 def test_what_airflow_masks_or_writes_otherwise_is_no_difference(found: dict[str, Any], asked: dict[str, Any]) -> None:
     """One number has several forms in JSON, and a masked value proves nothing."""
-    require_same(run("success", conf=found), RunRequest("sales", "r1", asked))
+    require_same_request(run("success", conf=found), RunRequest("sales", "r1", asked))
 
 
 def test_what_this_airflow_does_not_tell_is_not_compared() -> None:
@@ -120,8 +122,8 @@ def test_what_this_airflow_does_not_tell_is_not_compared() -> None:
     asked = RunRequest(
         "sales", "r1", {}, data_interval_start=NOW, data_interval_end=NOW, run_after=NOW, partition_key="a"
     )
-    require_same(
-        run("success", untold=("data_interval_start", "data_interval_end", "run_after", "partition_key")), asked
+    require_same_request(
+        run("success", unknown_fields=("data_interval_start", "data_interval_end", "run_after", "partition_key")), asked
     )
 
 
@@ -151,7 +153,7 @@ def test_a_difference_shows_neither_a_secret_nor_what_is_the_same(key: str) -> N
     found = {key: {"a": "s3cret"}, "same": "quiet", "list": ["quiet", 1]}
     asked = {key: {"a": "hush"}, "same": "quiet", "list": ["quiet", 2]}
     with pytest.raises(RunExists) as caught:
-        require_same(run("success", conf=found), RunRequest("sales", "r1", asked))
+        require_same_request(run("success", conf=found), RunRequest("sales", "r1", asked))
     assert not any(text in caught.value.detail for text in ("s3cret", "hush", "quiet"))
     assert f"conf.{key}.a differs" in caught.value.detail
     assert "conf.list.1 is 1, this step asks for 2" in caught.value.detail
@@ -161,7 +163,7 @@ def test_a_difference_shows_neither_a_secret_nor_what_is_the_same(key: str) -> N
 def test_a_difference_below_any_other_name_is_shown(key: str) -> None:
     """A word that only has a short one in it, or is about a secret, keeps no value from being shown."""
     with pytest.raises(RunExists, match=re.escape(f'conf.{key} is "north", this step asks for "south"')):
-        require_same(run("success", conf={key: "north"}), RunRequest("sales", "r1", {key: "south"}))
+        require_same_request(run("success", conf={key: "north"}), RunRequest("sales", "r1", {key: "south"}))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_a_value_that_looks_like_a_secret_is_not_shown(value: str, swapped: bool
     """Whatever it is called, on whichever side it stands; the other one would tell half of it."""
     found, asked = ("north", value) if swapped else (value, "north")
     with pytest.raises(RunExists) as caught:
-        require_same(run("success", conf={"target": found}), RunRequest("sales", "r1", {"target": asked}))
+        require_same_request(run("success", conf={"target": found}), RunRequest("sales", "r1", {"target": asked}))
     assert "hush" not in caught.value.detail
     assert "north" not in caught.value.detail
     assert "conf.target differs" in caught.value.detail
@@ -218,13 +220,13 @@ def test_a_value_that_looks_like_a_secret_is_not_shown(value: str, swapped: bool
 def test_any_other_value_is_shown(value: str) -> None:
     """An address without user info, a partition and a time are no secrets."""
     with pytest.raises(RunExists, match=re.escape(f'conf.target is "{value}", this step asks for nothing')):
-        require_same(run("success", conf={"target": value}), RunRequest("sales", "r1", {}))
+        require_same_request(run("success", conf={"target": value}), RunRequest("sales", "r1", {}))
 
 
 def test_a_secret_in_an_object_that_one_side_lacks_is_not_shown() -> None:
     """Such an object is named and not quoted."""
     with pytest.raises(RunExists) as caught:
-        require_same(run("success", conf={"db": {"password": "s3cret"}}), RunRequest("sales", "r1", {}))
+        require_same_request(run("success", conf={"db": {"password": "s3cret"}}), RunRequest("sales", "r1", {}))
     assert "s3cret" not in caught.value.detail
     assert "conf.db is an object, this step asks for nothing" in caught.value.detail
 
@@ -236,8 +238,8 @@ def test_a_conf_that_is_deep_or_different_throughout() -> None:
         deep = [deep]
     many = {f"k{number:03}": number for number in range(300)}
     with pytest.raises(RunExists, match="295 more places"):
-        require_same(run("success", conf=many), RunRequest("sales", "r1", {}))
-    require_same(run("success", conf={"deep": deep}), RunRequest("sales", "r1", {"deep": deep}))
+        require_same_request(run("success", conf=many), RunRequest("sales", "r1", {}))
+    require_same_request(run("success", conf={"deep": deep}), RunRequest("sales", "r1", {"deep": deep}))
 
 
 @dataclass
@@ -270,7 +272,7 @@ class Clearable:
 def taken(airflow: Clearable, todo: Any, found: DagRun = FAILED) -> tuple[DagRun, str]:
     """Take the run over."""
     bench, ours = Bench(), cast("Any", airflow)
-    return take_over(ours, found, todo, bench.patience, until=bench.time.now + 600)
+    return take_over(ours, found, todo, bench.retrier, until=bench.time.now + 600)
 
 
 STOPPED = (task("failed"), task("skipped", before_end=0.02))
@@ -312,7 +314,7 @@ def test_resuming_runs_everything_that_did_not_succeed(tasks: tuple[TaskInstance
 def test_whatever_a_cancelled_run_skipped_runs_again() -> None:
     """In doubt a skipped task of a run that a cancel stopped is one that never had its turn."""
     airflow = Clearable([QUEUED], (task("success"), *BRANCHED))
-    taken(airflow, "resume", run("failed", end=THEN, note=CANCELLED))
+    taken(airflow, "resume", run("failed", end=THEN, note=CANCELLED_MARK))
     assert airflow.cleared == [BRANCHED]
 
 
@@ -370,9 +372,9 @@ def test_a_clear_that_stays_refused_is_believed(refusal: ActionError) -> None:
     bench = Bench()
     airflow: Any = Clearable([FAILED] * 99, (task("failed"),), [refusal] * 99)
     with pytest.raises(type(refusal)):
-        take_over(airflow, FAILED, "resume", bench.patience, until=bench.time.now + 600)
-    assert 1000 + BELIEVED <= bench.time.now <= 1000 + 3 * BELIEVED
-    assert len(airflow.cleared) >= BELIEVED_LOOKS
+        take_over(airflow, FAILED, "resume", bench.retrier, until=bench.time.now + 600)
+    assert 1000 + REFUSAL_SECONDS <= bench.time.now <= 1000 + 3 * REFUSAL_SECONDS
+    assert len(airflow.cleared) >= REFUSAL_RESPONSES
 
 
 @pytest.mark.parametrize("answer", [None, DOWN])
@@ -381,13 +383,13 @@ def test_a_clear_without_effect_ends_as_an_error(answer: Any) -> None:
     airflow = Clearable([FAILED] * 99, (task("failed"),), [answer] * 99)
     with pytest.raises(ActionError) as caught:
         taken(airflow, "resume")
-    assert isinstance(caught.value, (AirflowUnreachable, UnexpectedAnswer))
-    assert len(airflow.cleared) == REPEATS
+    assert isinstance(caught.value, (TransientError, UnexpectedResponse))
+    assert len(airflow.cleared) == MAX_CLEAR_ATTEMPTS
 
 
 def test_the_mark_of_a_cancel_is_removed_once_the_run_lives_again() -> None:
     """Otherwise a later attempt would take its success for a stopped run."""
-    airflow = Clearable([run("queued", note=f"by octocat\n{CANCELLED}")], (task("skipped"),))
-    found, _ = taken(airflow, "resume", run("success", end=THEN, note=f"by octocat\n{CANCELLED}"))
+    airflow = Clearable([run("queued", note=f"by octocat\n{CANCELLED_MARK}")], (task("skipped"),))
+    found, _ = taken(airflow, "resume", run("success", end=THEN, note=f"by octocat\n{CANCELLED_MARK}"))
     assert airflow.notes == ["by octocat"]
     assert (found.note, found.cancelled) == ("by octocat", False)

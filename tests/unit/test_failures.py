@@ -7,17 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.errors import ActionError, Frame, Raised
+from entrypoint.errors import ActionError, ExceptionInfo, StackFrame
 from entrypoint.models import Blocker, Failure, Outcome, TaskInstance
 from entrypoint.report.failures import failed_tasks, reasons
-from entrypoint.report.wording import words
+from entrypoint.report.wording import outcome_message
 from tests.support.markdown import Page, hostile, read
 from tests.support.nouns import a_run, a_task, an_outcome
 
-ROOT = Raised(
-    "ValueError", "could not convert 'n/a'", (Frame("/dags/sales.py", 48, "join"), Frame("/dags/h.py", 17, "f"))
+ROOT = ExceptionInfo(
+    "ValueError",
+    "could not convert 'n/a'",
+    (StackFrame("/dags/sales.py", 48, "join"), StackFrame("/dags/h.py", 17, "f")),
 )
-CHAIN = (Raised("SalesError", "cannot join", (Frame("/dags/sales.py", 48, "join"),)), ROOT)
+CHAIN = (ExceptionInfo("SalesError", "cannot join", (StackFrame("/dags/sales.py", 48, "join"),)), ROOT)
 HOSTILE = (
     *("</details><script>alert(1)</script>", "</details>\n\n<img src=x onerror=y>", "<!--", "</summary>", "&lt;b&gt;"),
     *("```", "````text", "~~~", "`", "``x`", "```\n\n# A heading\n\n```", "| a | b |\n| --- | --- |\n| c | d |"),
@@ -64,7 +66,7 @@ def page(*parts: str) -> Page:
 
 def first_screen(outcome: Outcome) -> Page:
     """What stands on top."""
-    return page(*reasons(outcome, words(outcome)))
+    return page(*reasons(outcome, outcome_message(outcome)))
 
 
 def section(outcome: Outcome) -> Page:
@@ -89,7 +91,7 @@ def test_cause_in_a_line() -> None:
 
 def test_exception_without_frames() -> None:
     """An exception of which only the name is known is shown by its name."""
-    assert first_screen(failed(a_failure(raised=(Raised("KeyError", ""),)))).blocks == ["KeyError\n"]
+    assert first_screen(failed(a_failure(raised=(ExceptionInfo("KeyError", ""),)))).blocks == ["KeyError\n"]
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 20])
@@ -115,7 +117,10 @@ def test_reasons_without_failures() -> None:
 
 def test_an_error_speaks_for_itself() -> None:
     """An error of the action has its own words, whatever failed besides."""
-    assert list(reasons(failed(a_failure(), result="error", error=ActionError("T", "d", "h")), words(failed()))) == []
+    assert (
+        list(reasons(failed(a_failure(), result="error", error=ActionError("T", "d", "h")), outcome_message(failed())))
+        == []
+    )
 
 
 def test_blockers() -> None:
@@ -139,7 +144,7 @@ def test_nothing_failed() -> None:
 
 def test_logs() -> None:
     """Each log is folded away below a title that says whose it is, which try, and how much of it is shown."""
-    outcome = failed(a_failure(), a_failure(a_task("x", state="failed"), left_out=0), others=(a_task(),))
+    outcome = failed(a_failure(), a_failure(a_task("x", state="failed"), lines_omitted=0), others=(a_task(),))
     text = "\n\n".join(failed_tasks(outcome))
     titles = re.findall(r"^<details><summary>(.*)</summary>$", text, re.MULTILINE)
     seen = section(outcome)
@@ -208,9 +213,9 @@ def test_five_thousand_ordinary_names() -> None:
 )
 def test_at_length(text: str) -> None:
     """A cause and a log of any length are cut, each still whole as a block."""
-    raised = (Raised("ValueError", text, (Frame(text, 1, text),)),) * 20
+    raised = (ExceptionInfo("ValueError", text, (StackFrame(text, 1, text),)),) * 20
     failures = [a_failure(raised=raised), a_failure(raised=(), cause=text), a_failure(log=(text,))]
-    top = "\n\n".join(reasons(failed(*failures), words(failed(*failures))))
+    top = "\n\n".join(reasons(failed(*failures), outcome_message(failed(*failures))))
     below = "\n\n".join(failed_tasks(failed(*failures)))
 
     assert len(top) < 20_000
@@ -232,7 +237,7 @@ def test_the_end_of_a_log() -> None:
 
 def test_the_root_is_shown_however_long_the_chain_is() -> None:
     """The exception at the root and its place are shown, however much the ones above it have to say."""
-    long = tuple(Raised("E", "word " * 400, (Frame("/dags/a.py", n, "f"),)) for n in range(5))
+    long = tuple(ExceptionInfo("E", "word " * 400, (StackFrame("/dags/a.py", n, "f"),)) for n in range(5))
     (shown,) = first_screen(failed(a_failure(raised=(*long, ROOT)))).blocks
 
     assert str(ROOT) in shown
@@ -241,7 +246,10 @@ def test_the_root_is_shown_however_long_the_chain_is() -> None:
 
 def dressed(text: str) -> Failure:
     """A failure of which everything says this text."""
-    raised = (Raised(text, text, (Frame(text, 1, text),)), Raised(text, text, (Frame(text, 2, text),)))
+    raised = (
+        ExceptionInfo(text, text, (StackFrame(text, 1, text),)),
+        ExceptionInfo(text, text, (StackFrame(text, 2, text),)),
+    )
     return Failure(a_task(text, state="failed", map_index=3, max_tries=1), text, raised, (text, text), 7)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.models import TaskInstance
-from entrypoint.report.gantt import MOST_BARS, gantt
+from entrypoint.report.gantt import MAX_BARS, gantt
 from tests.support.markdown import hostile, read
 from tests.support.nouns import START, a_task
 
@@ -140,7 +140,7 @@ def test_no_end_or_an_odd_one(end: float | None) -> None:
 def test_any_names(called: list[tuple[str, int]]) -> None:
     """Whatever task instances are called, the chart keeps to Mermaid's rules and has a bar for each, or for each task."""
     tasks = [ran(name, number, number + 1, map_index=index) for number, (name, index) in enumerate(called)]
-    drawn = len(called) if len(called) <= MOST_BARS else min(len({name for name, _ in called}), MOST_BARS)
+    drawn = len(called) if len(called) <= MAX_BARS else min(len({name for name, _ in called}), MAX_BARS)
 
     assert len(bars(tasks)) == drawn
 
@@ -160,9 +160,9 @@ def test_ordinary_names_are_left_alone() -> None:
 
 def test_sixty_bars() -> None:
     """Sixty task instances are sixty bars, mapped ones one by one."""
-    drawn = bars([ran("load", n, n + 1, map_index=n) for n in range(MOST_BARS)])
+    drawn = bars([ran("load", n, n + 1, map_index=n) for n in range(MAX_BARS)])
 
-    assert len({bar.name for bar in drawn}) == MOST_BARS
+    assert len({bar.name for bar in drawn}) == MAX_BARS
 
 
 def test_mapped_tasks_are_merged() -> None:
@@ -200,7 +200,7 @@ def test_too_many_bars() -> None:
     shown = {bar.name.split()[-1] for bar in drawn}
     kept, dropped = ([task for task in tasks if (task.task_id in shown) is which] for which in (True, False))
 
-    assert len(drawn) == MOST_BARS
+    assert len(drawn) == MAX_BARS
     assert failed <= shown
     assert {bar.name.split()[-1] for bar in drawn if bar.status == "crit"} == failed
     assert min(lasted(task) for task in kept if task.task_id not in failed) >= max(lasted(task) for task in dropped)
@@ -218,7 +218,7 @@ def test_five_thousand() -> None:
     """Five thousand task instances with the longest names make a chart that Mermaid still accepts."""
     tasks = [ran(f"{n:04}{'任' * 246}", n, n + 1, state="failed") for n in range(5000)]
 
-    assert len(bars(tasks)) == MOST_BARS
+    assert len(bars(tasks)) == MAX_BARS
 
 
 FIRST, LAST = "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59.999999+00:00"
@@ -227,7 +227,7 @@ ODD = (FIRST, "0001-01-01T00:00:00+14:00", "0987-06-05T00:00:00+00:00", LAST, "9
 
 @pytest.mark.parametrize("start", ODD)
 @pytest.mark.parametrize("end", [None, "2026-01-31T15:00:15+05:30", *ODD])
-@pytest.mark.parametrize("others", [1, MOST_BARS])
+@pytest.mark.parametrize("others", [1, MAX_BARS])
 def test_dates_at_either_end_of_time(start: str, end: str | None, others: int) -> None:
     """Whatever dates Airflow gives, in whatever order and offset, there is a bar for each task instance."""
     dates = (datetime.fromisoformat(start), None if end is None else datetime.fromisoformat(end))

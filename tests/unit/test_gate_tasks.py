@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from entrypoint.diagnostics.task_lists import read_for_report, survey
-from entrypoint.models import MOST_SHOWN, UNFINISHED, TaskInstance
+from entrypoint.diagnostics.task_lists import read_for_report, read_wide_run
+from entrypoint.models import MAX_TASKS_LISTED, UNFINISHED, TaskInstance
 from tests.support.nouns import ManyTasks, a_run, a_task
 
 
@@ -24,14 +24,14 @@ def counted(tasks: tuple[TaskInstance, ...], state: str) -> int:
     return sum((task.state or "none") == state for task in tasks)
 
 
-@pytest.mark.parametrize("count", [0, 1, MOST_SHOWN])
+@pytest.mark.parametrize("count", [0, 1, MAX_TASKS_LISTED])
 def test_a_run_that_can_be_shown_is_read_as_a_whole(count: int) -> None:
     """One look gives all, whatever their states."""
     airflow: Any = ManyTasks(wide(success=count))
     found = read_for_report(airflow, a_run())
 
     assert (len(found.instances), found.total, found.unread, found.unread_succeeded) == (count, count, 0, 0)
-    assert airflow.asked == [((), MOST_SHOWN)]
+    assert airflow.asked == [((), MAX_TASKS_LISTED)]
 
 
 def test_of_a_wide_run_all_failures_are_read_and_the_rest_is_counted() -> None:
@@ -41,7 +41,7 @@ def test_of_a_wide_run_all_failures_are_read_and_the_rest_is_counted() -> None:
 
     assert (found.total, found.unread) == (5000, 5000 - len(found.instances))
     assert counted(found.instances, "failed") == 700
-    assert counted(found.instances, "upstream_failed") == MOST_SHOWN
+    assert counted(found.instances, "upstream_failed") == MAX_TASKS_LISTED
     assert counted(found.instances, "success") + found.unread_succeeded == 3000
     assert len({task.map_index for task in found.instances}) == len(found.instances)
     assert all(most is not None for states, most in airflow.asked if states != ("failed",))
@@ -53,7 +53,7 @@ def test_what_has_not_ended_is_read_too(state: str) -> None:
     airflow: Any = ManyTasks(wide(success=3000, **{state: 3}))
 
     assert counted(read_for_report(airflow, a_run()).instances, state) == 3
-    assert survey(airflow, a_run(), None)[1].total == 3
+    assert read_wide_run(airflow, a_run(), None)[1].total == 3
 
 
 def test_what_was_read_last_counts() -> None:
@@ -78,7 +78,7 @@ def test_what_was_read_last_counts() -> None:
 def test_a_survey() -> None:
     """What failed, what is open, and how many there are, each only as far as is wanted."""
     airflow: Any = ManyTasks(wide(success=3000, failed=150, running=7))
-    failed, open_, total = survey(airflow, a_run(), None)
+    failed, open_, total = read_wide_run(airflow, a_run(), None)
 
     assert (len(failed.instances), failed.total, len(open_.instances), total) == (100, 150, 7, 3157)
     assert len(airflow.asked) == 3

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from entrypoint.auth.github_oidc import GitHubOidc
 from entrypoint.credentials import GitHubToken, Secret
-from entrypoint.errors import ActionError, AirflowUnreachable, Unauthorized, UnexpectedAnswer
+from entrypoint.errors import ActionError, TransientError, Unauthorized, UnexpectedResponse
 from tests.unit.script import Script, answer
 
 URL = "https://run-actions-1.actions.githubusercontent.com/42//idtoken/7/8?api-version=2.0"
@@ -70,14 +70,14 @@ def test_refused(reply: bytes, detail: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "error", "title"),
     [
-        (answer(500, b"<html>"), AirflowUnreachable, "GitHub's OIDC service answers 500"),
-        (answer(429, b"<html>"), AirflowUnreachable, "GitHub's OIDC service answers 429"),
-        (answer(302, Location="https://github.com/login"), UnexpectedAnswer, "GitHub's OIDC service redirects"),
-        (answer(200, b"<html>"), UnexpectedAnswer, "GitHub's OIDC service gave an unexpected answer"),
-        (answer(200, {}), UnexpectedAnswer, "GitHub's OIDC service gave no token"),
-        (answer(200, {"value": None}), UnexpectedAnswer, "GitHub's OIDC service gave no token"),
-        (answer(200, ["one"]), UnexpectedAnswer, "GitHub's OIDC service gave no token"),
-        (answer(200, {"value": "o ne"}), UnexpectedAnswer, "GitHub's OIDC service gave no usable token"),
+        (answer(500, b"<html>"), TransientError, "GitHub's OIDC service answers 500"),
+        (answer(429, b"<html>"), TransientError, "GitHub's OIDC service answers 429"),
+        (answer(302, Location="https://github.com/login"), UnexpectedResponse, "GitHub's OIDC service redirects"),
+        (answer(200, b"<html>"), UnexpectedResponse, "GitHub's OIDC service gave an unexpected answer"),
+        (answer(200, {}), UnexpectedResponse, "GitHub's OIDC service gave no token"),
+        (answer(200, {"value": None}), UnexpectedResponse, "GitHub's OIDC service gave no token"),
+        (answer(200, ["one"]), UnexpectedResponse, "GitHub's OIDC service gave no token"),
+        (answer(200, {"value": "o ne"}), UnexpectedResponse, "GitHub's OIDC service gave no usable token"),
     ],
     ids=["500", "429", "redirect", "page", "empty", "null", "list", "blank"],
 )

@@ -9,15 +9,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from entrypoint.inputs import identifiers
-from entrypoint.inputs.parsers import Wrong
+from entrypoint.inputs.parsers import ParseError
 from entrypoint.models import XComName
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-def refusal(parser: Callable[[str], Any], text: str) -> Wrong:
+def refusal(parser: Callable[[str], Any], text: str) -> ParseError:
     """The refusal of a text, which has to be a sentence about the problem and a sentence about the remedy."""
-    with pytest.raises(Wrong) as caught:
+    with pytest.raises(ParseError) as caught:
         parser(text)
     for said in (caught.value.problem, caught.value.remedy):
         assert said.endswith("."), said
@@ -53,7 +53,7 @@ def test_any_run_id_is_understood_or_refused(text: str) -> None:
     """Whatever the text, an accepted run id obeys the contract's rule."""
     try:
         identifiers.run_id(text)
-    except Wrong:
+    except ParseError:
         return
     assert re.fullmatch(r"[A-Za-z0-9_.~:+-]{1,200}", text)
     assert ".." not in text
@@ -148,7 +148,7 @@ def test_any_xcoms_are_understood_or_refused(text: str) -> None:
     """Whatever the lines, each that is accepted has a task, a key and a name of its own."""
     try:
         names = identifiers.xcoms(text)
-    except Wrong:
+    except ParseError:
         return
     assert len({name.line for name in names}) == len(names)
     assert all(name.task_id and name.key and name.line.startswith(name.task_id) for name in names)

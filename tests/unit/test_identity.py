@@ -13,7 +13,7 @@ from entrypoint.run.request import derive_note, derive_run_id
 from tests.support.nouns import SHA, a_context
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-ASKED: dict[str, Any] = {"conf": {"region": "APAC", "n": 1}, "logical_date": NOON, "partition_key": None}
+COMPARED_FIELDS: dict[str, Any] = {"conf": {"region": "APAC", "n": 1}, "logical_date": NOON, "partition_key": None}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -23,7 +23,7 @@ json_values = st.recursive(
 
 def test_form() -> None:
     """The run id names the commit and the workflow run, and ends in eight hex digits."""
-    run_id = derive_run_id(a_context(), None, ASKED)
+    run_id = derive_run_id(a_context(), None, COMPARED_FIELDS)
 
     assert re.fullmatch(r"github__0123456789ab__8000000001__[0-9a-f]{8}", run_id)
     assert identifiers.run_id(run_id) == run_id
@@ -40,19 +40,19 @@ def test_attempt_is_left_out() -> None:
     """Every attempt of a workflow run, whoever starts it, names the same DAG run."""
     again = a_context(attempt=2, actor="hubot", run_url="https://ghe.example.com")
 
-    assert derive_run_id(again, None, ASKED) == derive_run_id(a_context(), None, ASKED)
+    assert derive_run_id(again, None, COMPARED_FIELDS) == derive_run_id(a_context(), None, COMPARED_FIELDS)
 
 
 @pytest.mark.parametrize(
     "same",
     [
-        ASKED | {"conf": {"n": 1, "region": "APAC"}},
-        ASKED | {"logical_date": NOON.astimezone(timezone(timedelta(hours=9)))},
+        COMPARED_FIELDS | {"conf": {"n": 1, "region": "APAC"}},
+        COMPARED_FIELDS | {"logical_date": NOON.astimezone(timezone(timedelta(hours=9)))},
     ],
 )
 def test_same_request(same: dict[str, Any]) -> None:
     """Neither the order of keys nor the offset of a date makes another request."""
-    assert derive_run_id(a_context(), None, same) == derive_run_id(a_context(), None, ASKED)
+    assert derive_run_id(a_context(), None, same) == derive_run_id(a_context(), None, COMPARED_FIELDS)
 
 
 def test_different_steps_and_requests() -> None:
@@ -78,9 +78,9 @@ def test_different_steps_and_requests() -> None:
         {"logical_date": NOON + timedelta(seconds=1)},
         {"partition_key": "eu"},
     ]
-    ids = [derive_run_id(step, None, ASKED) for step in steps]
-    ids += [derive_run_id(a_context(), leg, ASKED) for leg in legs]
-    ids += [derive_run_id(a_context(), None, ASKED | request) for request in requests]
+    ids = [derive_run_id(step, None, COMPARED_FIELDS) for step in steps]
+    ids += [derive_run_id(a_context(), leg, COMPARED_FIELDS) for leg in legs]
+    ids += [derive_run_id(a_context(), None, COMPARED_FIELDS | request) for request in requests]
 
     assert len(set(ids)) == len(steps) + len(legs) + len(requests)
 

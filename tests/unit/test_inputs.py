@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from entrypoint.inputs import parsers as inputs
-from entrypoint.inputs.parsers import Wrong
+from entrypoint.inputs.parsers import ParseError
 
 Parser = Callable[[str], Any]
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -19,9 +19,9 @@ offsets = st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(
 )
 
 
-def refusal(parser: Parser, text: str) -> Wrong:
+def refusal(parser: Parser, text: str) -> ParseError:
     """The refusal of a text, which has to be a sentence about the problem and a sentence about the remedy."""
-    with pytest.raises(Wrong) as caught:
+    with pytest.raises(ParseError) as caught:
         parser(text)
     for said in (caught.value.problem, caught.value.remedy):
         assert said.endswith("."), said
@@ -63,10 +63,10 @@ def test_choice() -> None:
         ("2h", 7200),
         ("1h30m", 5400),
         ("1h5s", 3605),
-        ("840h", inputs.LONGEST_WAIT),
+        ("840h", inputs.MAX_WAIT_SECONDS),
         ("0h1s", 1),
         ("007", 7),
-        (str(inputs.LONGEST_WAIT), inputs.LONGEST_WAIT),
+        (str(inputs.MAX_WAIT_SECONDS), inputs.MAX_WAIT_SECONDS),
     ],
 )
 def test_duration(text: str, seconds: float) -> None:
@@ -82,7 +82,7 @@ def test_duration_of_parts(hours: int | None, minutes: int | None, seconds: int 
     total = (hours or 0) * 3600 + (minutes or 0) * 60 + (seconds or 0)
     assume(text)
 
-    if 0 < total <= inputs.LONGEST_WAIT:
+    if 0 < total <= inputs.MAX_WAIT_SECONDS:
         assert inputs.duration(text) == total
     else:
         assert "out of range" in refusal(inputs.duration, text).problem
@@ -132,27 +132,27 @@ def test_any_duration_is_understood_or_refused(text: str) -> None:
     """Whatever the text, a duration is more than nothing and bounded, or refused."""
     try:
         seconds = inputs.duration(text)
-    except Wrong:
+    except ParseError:
         return
-    assert 0 < seconds <= inputs.LONGEST_WAIT
+    assert 0 < seconds <= inputs.MAX_WAIT_SECONDS
 
 
 @pytest.mark.parametrize("text", ["0", "0s", "000", "00s"])
 def test_no_duration(text: str) -> None:
     """Where there may be no time at all, 0 and 0s say so."""
-    assert inputs.duration_or_none(text) == 0
+    assert inputs.duration_or_zero(text) == 0
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("1", 1), ("0.5", 0.5), ("90s", 90), ("10m", 600), ("1h30m", 5400)])
 def test_duration_or_none(text: str, seconds: float) -> None:
     """A duration that may be 0 is written like any other."""
-    assert inputs.duration_or_none(text) == seconds
+    assert inputs.duration_or_zero(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["none", "false", "-0", "0 s", "0d", "", "\u0660", "0\n", "841h", "0m", "0.0"])
 def test_not_a_duration_or_none(text: str) -> None:
     """Other words for no time, and what is no duration or too long a one, are refused."""
-    refusal(inputs.duration_or_none, text)
+    refusal(inputs.duration_or_zero, text)
 
 
 @pytest.mark.parametrize("text", ["0123456789abcdef" * 2 + "01234567", "a" * 40, "7" * 40, "f" * 64])
@@ -179,7 +179,7 @@ def test_any_commit_is_understood_or_refused(text: str) -> None:
     """Whatever the text, a commit is 40 or 64 small hexadecimal digits, or refused."""
     try:
         sha = inputs.commit(text)
-    except Wrong:
+    except ParseError:
         return
     assert len(sha) in (40, 64)
     assert set(sha) <= set("0123456789abcdef")
@@ -224,7 +224,7 @@ def test_any_whole_number_is_understood_or_refused(text: str, least: int, most: 
     """Whatever the text, a whole number lies within its bounds, or is refused."""
     try:
         assert least <= inputs.whole_number(least, most)(text) <= most
-    except Wrong:
+    except ParseError:
         return
 
 
@@ -321,7 +321,7 @@ def test_any_json_is_understood_or_refused(text: str) -> None:
     """Whatever the text, the parser ends with an object or a refusal."""
     try:
         assert isinstance(inputs.json_object(text), dict)
-    except Wrong:
+    except ParseError:
         return
 
 

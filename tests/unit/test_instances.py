@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.airflow.task_instances import MOST_PAGES
+from entrypoint.airflow.task_instances import MAX_PAGES
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
-from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
-from entrypoint.http.response import Answer
+from entrypoint.errors import TransientError, UnexpectedResponse
+from entrypoint.http.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,17 +35,17 @@ class Pages:
     time: float = 1000.0
     moves: bool = True
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """A page takes a second."""
         return self.time - len(self.asked)
 
-    def get(self, path: str, params: Mapping[str, Any]) -> Answer:
+    def get(self, path: str, params: Mapping[str, Any]) -> Response:
         """Give a page."""
         self.asked.append(dict(params))
         first = params["offset"] if self.moves else 0
         last = min(first + min(params["limit"], self.largest), self.total)
         items = [{"task_id": "load", "map_index": index, "state": "success"} for index in range(first, last)]
-        return Answer(200, {"task_instances": items, "total_entries": self.total}, f"GET {path}")
+        return Response(200, {"task_instances": items, "total_entries": self.total}, f"GET {path}")
 
 
 def read(pages: Pages, version: str, **only: Any) -> TaskList:
@@ -83,13 +83,13 @@ def test_no_more_than_is_wanted(version: str, most: int, requests: tuple[int, in
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
-    ("pages", "requests"), [(Pages(150, 0), 1), (Pages(5000, 10, moves=False), 2), (Pages(10**9, 1), MOST_PAGES)]
+    ("pages", "requests"), [(Pages(150, 0), 1), (Pages(5000, 10, moves=False), 2), (Pages(10**9, 1), MAX_PAGES)]
 )
 @pytest.mark.parametrize("most", [None, 5000])
 def test_half_a_list_is_none(version: str, pages: Pages, requests: int, most: int | None) -> None:
     """An empty page, one that brings nothing new, and pages without an end: reading stops, and takes it for no list."""
     pages = replace(pages, asked=[])
-    with pytest.raises(UnexpectedAnswer, match=f"of {pages.total} task instances"):
+    with pytest.raises(UnexpectedResponse, match=f"of {pages.total} task instances"):
         read(pages, version, most=most)
 
     assert len(pages.asked) == requests
@@ -99,7 +99,7 @@ def test_half_a_list_is_none(version: str, pages: Pages, requests: int, most: in
 def test_no_page_after_the_time(left: float) -> None:
     """Once the time is over no further page is asked for, and what was read is no list; a single request is still sent."""
     pages = Pages(5000, time=left)
-    with pytest.raises(AirflowUnreachable, match="too slowly") as caught:
+    with pytest.raises(TransientError, match="too slowly") as caught:
         read(pages, "3.3.2")
     sent = max(1, ceil(left))
 
@@ -112,11 +112,11 @@ def test_a_list_that_becomes_shorter_meanwhile() -> None:
     """What leaves a state while those in it are read is no reason to doubt the list."""
     pages = Pages(150)
 
-    def left() -> float:
+    def seconds_left() -> float:
         pages.total = 90
         return 1.0
 
-    pages.left = left  # type: ignore[method-assign]
+    pages.seconds_left = seconds_left  # type: ignore[method-assign]
     assert len(read(pages, "3.3.2", states=("running",)).instances) == 100
     assert len(pages.asked) == 2
 

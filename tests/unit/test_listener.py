@@ -168,7 +168,7 @@ class Hostile:
 
 
 @pytest.fixture
-def noted(listener: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def note_with_marker(listener: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What the hooks have noted, by run."""
     reporter = by_hand(listener, lambda *_: None, VirtualTime().clock)
     monkeypatch.setattr(listener, "_REPORTER", reporter)
@@ -181,40 +181,43 @@ def a_dag_run(**changes: Any) -> SimpleNamespace:
     return SimpleNamespace(**{**known, **changes})
 
 
-def test_airflow_finds_the_hooks(listener: Any, noted: Any) -> None:
+def test_airflow_finds_the_hooks(listener: Any, note_with_marker: Any) -> None:
     """The plugin has a name, and names this very module, whose hooks take what Airflow hands to them by name."""
     plugin = listener.AirflowDagRunListener
     assert plugin.name == "airflow_dag_run_listener"
     assert [one.__name__ for one in plugin.listeners] == [plugin.name]
     for hook in HOOKS:
         assert getattr(plugin.listeners[0], hook)(dag_run=a_dag_run(), msg="") is None
-    assert noted
+    assert note_with_marker
 
 
-def test_an_end_is_noted(listener: Any, noted: Any) -> None:
+def test_an_end_is_noted(listener: Any, note_with_marker: Any) -> None:
     """A run that was triggered is noted when it ends, with the state that Airflow announces."""
     listener.on_dag_run_success(a_dag_run(), "")
     listener.on_dag_run_failed(a_dag_run(run_id="r2", state="failed"), "")
-    assert {key: event.state for key, event in noted.items()} == {("sales", "r1"): "success", ("sales", "r2"): "failed"}
+    assert {key: event.state for key, event in note_with_marker.items()} == {
+        ("sales", "r1"): "success",
+        ("sales", "r2"): "failed",
+    }
 
 
 @pytest.mark.parametrize("kind", ["scheduled", "backfill", "asset_triggered", "dataset_triggered", None])
-def test_other_runs_are_not_noted(listener: Any, noted: Any, kind: str | None) -> None:
+def test_other_runs_are_not_noted(listener: Any, note_with_marker: Any, kind: str | None) -> None:
     """A run that nobody triggered costs nothing."""
     for hook in HOOKS:
         getattr(listener, hook)(a_dag_run(run_type=kind, clear_number=1), "")
-    assert not noted
+    assert not note_with_marker
 
 
-def test_only_a_cleared_run_is_noted_when_it_runs(listener: Any, noted: Any) -> None:
+def test_only_a_cleared_run_is_noted_when_it_runs(listener: Any, note_with_marker: Any) -> None:
     """A run that begins is noted only if it was cleared; Airflow 2.9 does not tell, so there it always is."""
     listener.on_dag_run_running(a_dag_run(state="running"), "")
-    assert not noted
+    assert not note_with_marker
     old = a_dag_run(run_id="old", state="running")
     del old.clear_number
     for run in (a_dag_run(state="running", clear_number=1), old):
         listener.on_dag_run_running(run, "")
-    assert list(noted) == [("sales", "r1"), ("sales", "old")]
+    assert list(note_with_marker) == [("sales", "r1"), ("sales", "old")]
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -231,11 +234,11 @@ def test_only_a_cleared_run_is_noted_when_it_runs(listener: Any, noted: Any) -> 
     ],
 )
 def test_a_hook_never_raises(
-    listener: Any, noted: Any, caplog: pytest.LogCaptureFixture, hook: str, dag_run: Callable[[], Any]
+    listener: Any, note_with_marker: Any, caplog: pytest.LogCaptureFixture, hook: str, dag_run: Callable[[], Any]
 ) -> None:
     """Whatever a hook is handed, it raises nothing, for Airflow 2 would stop its scheduler; it logs, and no foreign text."""
     getattr(listener, hook)(dag_run(), "")
-    assert not noted
+    assert not note_with_marker
     assert caplog.messages
     assert "Zq8" not in caplog.text
 

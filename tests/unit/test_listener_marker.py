@@ -35,7 +35,7 @@ def line(**changes: Any) -> str:
 )
 def test_a_marker(listener: Any, note: str, environment: str | None) -> None:
     """A marker is found on a line of its own, whatever else stands in the note."""
-    assert listener.marker_in(note) == (*MARKER.values(), environment)
+    assert listener.parse_marker(note) == (*MARKER.values(), environment)
 
 
 @pytest.mark.parametrize(
@@ -99,4 +99,4 @@ def test_a_marker(listener: Any, note: str, environment: str | None) -> None:
 )
 def test_no_marker(listener: Any, note: object) -> None:
     """What no action writes, once and as a whole, is no marker, whatever it is."""
-    assert listener.marker_in(note) is None
+    assert listener.parse_marker(note) is None

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.airflow.logs import JsonLog, LogReader, TextLog
-from entrypoint.errors import Frame
+from entrypoint.errors import StackFrame
 from tests.support.task_logs import (
     DAG,
     FAILED_2,
@@ -63,10 +63,13 @@ def test_a_chained_failure(kind: Reader, text: str) -> None:
         "RuntimeError: The sales of 2025-01-31 cannot be loaded",
         "ValueError: Not an amount: 'n/a'",
     ]
-    assert [one.frames[-1] for one in log.raised] == [Frame(DAG, 18, "load"), Frame(HELPER, 9, "parse_amount")]
+    assert [one.frames[-1] for one in log.raised] == [
+        StackFrame(DAG, 18, "load"),
+        StackFrame(HELPER, 9, "parse_amount"),
+    ]
     assert [frame.function for frame in log.raised[1].frames] == ["load", "<genexpr>", "parse_amount"]
     assert log.written
-    assert log.left_out == 0
+    assert log.lines_omitted == 0
 
 
 @pytest.mark.parametrize(("kind", "text"), [(TextLog, FAILED_2), (JsonLog, FAILED_3)])
@@ -101,7 +104,7 @@ def test_an_exception_that_airflow_itself_raised_is_shown() -> None:
     log = read(TextLog, f"{record}\n{HEADING}\n{frame}\n{frame}\nKeyError: 1\n    indented\n{record}")
 
     assert log.lines == (record, HEADING, "KeyError: 1", "    indented", record)
-    assert log.left_out == 0
+    assert log.lines_omitted == 0
 
 
 @pytest.mark.parametrize(
@@ -334,7 +337,7 @@ def test_frames_that_are_none() -> None:
     ]
     (one,) = read(JsonLog, entry("x", "error", error_detail=[{"exc_type": "E", "frames": [*bad, *good, *bad]}])).raised
 
-    assert one.frames == (Frame("a.py", 7, "f"), Frame("b.py", 8, "?"))
+    assert one.frames == (StackFrame("a.py", 7, "f"), StackFrame("b.py", 8, "?"))
 
 
 pieces = st.sampled_from([FAILED_2, FAILED_3, KILLED_2, KILLED_3, FAKE_2, "\r\n", "\n", "é☃", "{"]).map(str.encode)
@@ -400,7 +403,7 @@ def test_the_tail_and_what_is_left_out(kind: Reader, text: str, keep: int) -> No
     whole, log = read(kind, text, 10_000), read(kind, text, keep)
 
     assert log.lines == whole.lines[max(len(whole.lines) - keep, 0) :]
-    assert log.left_out + len(log.lines) == len(whole.lines)
+    assert log.lines_omitted + len(log.lines) == len(whole.lines)
     assert (log.raised, log.last_error) == (whole.raised, whole.last_error)
 
 
@@ -412,7 +415,7 @@ def test_the_reason_is_found_however_much_is_printed_after_it(kind: Reader, text
 
     assert log.raised == read(kind, text).raised
     assert [one.rpartition(" ")[2] for one in log.lines] == ["Line"] * 10
-    assert log.left_out == 5_001 + len(read(kind, text).lines) - 10
+    assert log.lines_omitted == 5_001 + len(read(kind, text).lines) - 10
 
 
 def kept(reader: LogReader) -> int:
@@ -437,7 +440,7 @@ def test_a_line_without_end(kind: Reader, chunk: bytes, begun: bool) -> None:  #
     assert kept(reader) < 1_000_000
 
     log = reader.close()
-    assert (len(log.lines), log.left_out) == (1 + begun, 0)
+    assert (len(log.lines), log.lines_omitted) == (1 + begun, 0)
     assert len(log.lines[-1]) <= 10_000
 
 
@@ -452,7 +455,7 @@ def test_a_long_log(kind: Reader, lines: int) -> None:
 
     assert kept(reader) < early + 1_000
     log = reader.close()
-    assert (len(log.lines), log.left_out) == (100, lines - 100)
+    assert (len(log.lines), log.lines_omitted) == (100, lines - 100)
 
 
 FRAME = '  File "a.py", line 1, in f\n'
@@ -505,14 +508,14 @@ def test_long_lines_shorten_the_tail(kind: Reader) -> None:
 
     assert 10 < len(log.lines) < 2_000
     assert sum(map(len, log.lines)) < 500_000
-    assert len(log.lines) + log.left_out == 2_001
+    assert len(log.lines) + log.lines_omitted == 2_001
 
 
 def test_an_entry_of_many_lines() -> None:
     """An entry of Airflow 3 with line breaks in it is as many lines."""
     log = read(JsonLog, entry("one\ntwo\nthree\nfour"), 3)
 
-    assert (log.lines, log.left_out) == (("two", "three", "four"), 1)
+    assert (log.lines, log.lines_omitted) == (("two", "three", "four"), 1)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
-from entrypoint.runners.sanitize import CONTROL, harmless
+from entrypoint.runners.sanitize import CONTROL, one_safe_line
 from tests.support.markdown import hostile, read
 
 ESCAPES = ("\x1b[0m", "\x1b[1;31m", "\x1b]0;title\x07", "\x1b]", "\x1b[", "\x1b", "\x1b_", "\x1b(B")
@@ -95,7 +95,7 @@ def test_code_in_a_table(left: str, right: str) -> None:
 
 def shown_in_block(text: str) -> str:
     """The text as a reader of a fenced block sees it."""
-    return "\n".join(harmless(line) for line in text.rstrip().split("\n"))
+    return "\n".join(one_safe_line(line) for line in text.rstrip().split("\n"))
 
 
 @example("``\x1b[m`\n\n# A heading</details><script>alert(1)</script>")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from entrypoint.github_api.marker import Marker, marker_in, noted
-from entrypoint.inputs.parsers import Wrong, environment
-from entrypoint.models import CANCELLED, stopped_note
+from entrypoint.github_api.marker import Marker, note_with_marker, parse_marker
+from entrypoint.inputs.parsers import ParseError, environment
+from entrypoint.models import CANCELLED_MARK, stopped_note
 from tests.support.markdown import hostile
 from tests.support.nouns import SHA, a_run
 
@@ -33,7 +33,7 @@ def is_environment(text: str) -> bool:
     """Whether the input takes this as an environment."""
     try:
         return bool(environment(text))
-    except Wrong:
+    except ParseError:
         return False
 
 
@@ -69,14 +69,14 @@ def changed(**changes: object) -> str:
 )
 def test_a_note(note: str | None, whole: str) -> None:
     """The marker stands below what people wrote, on a line of its own, and is read again."""
-    assert noted(note, MARKER) == whole
-    assert marker_in(whole) == MARKER
+    assert note_with_marker(note, MARKER) == whole
+    assert parse_marker(whole) == MARKER
 
 
 def test_an_environment() -> None:
     """The environment of a deployment goes with it."""
-    assert noted(None, DEPLOYED).endswith(',"environment":"production"}')
-    assert marker_in(noted(None, DEPLOYED)) == DEPLOYED
+    assert note_with_marker(None, DEPLOYED).endswith(',"environment":"production"}')
+    assert parse_marker(note_with_marker(None, DEPLOYED)) == DEPLOYED
 
 
 @given(st.none() | hostile | st.text(letters, max_size=1500), markers)
@@ -84,32 +84,32 @@ def test_an_environment() -> None:
 @example("x y" * 400, LONGEST)
 @example(f"above\n{LINE}\nbelow", DEPLOYED)
 @example(f"\x0b{LINE}", MARKER)
-@example(CANCELLED, MARKER)
-@example(f"{'word ' * 190}{CANCELLED}", DEPLOYED)
+@example(CANCELLED_MARK, MARKER)
+@example(f"{'word ' * 190}{CANCELLED_MARK}", DEPLOYED)
 def test_what_is_written_is_read(note: str | None, marker: Marker) -> None:
     """Whatever the note says, it stays within Airflow's 1000 characters and names this marker, also once it is cancelled."""
-    whole = noted(note, marker)
+    whole = note_with_marker(note, marker)
     cancelled = stopped_note(a_run(note=whole))
 
     assert max(len(whole), len(cancelled)) <= 1000
-    assert marker_in(whole) == marker_in(cancelled) == marker
-    assert CANCELLED in cancelled
-    assert (CANCELLED in whole) is (CANCELLED in (note or ""))
-    assert marker_in(cancelled.replace(CANCELLED, "").strip()) == marker
+    assert parse_marker(whole) == parse_marker(cancelled) == marker
+    assert CANCELLED_MARK in cancelled
+    assert (CANCELLED_MARK in whole) is (CANCELLED_MARK in (note or ""))
+    assert parse_marker(cancelled.replace(CANCELLED_MARK, "").strip()) == marker
 
 
 def test_a_long_note_is_cut() -> None:
     """A note that leaves no room is cut at a blank, and the marker is whole."""
-    whole = noted("word " * 200, DEPLOYED)
+    whole = note_with_marker("word " * 200, DEPLOYED)
 
     assert 900 < len(whole) <= 1000
     assert whole.splitlines()[0].endswith("word…")
-    assert marker_in(whole) == DEPLOYED
+    assert parse_marker(whole) == DEPLOYED
 
 
 def test_a_marker_is_written_once() -> None:
     """A note that is marked again has the last marker only, and what people wrote."""
-    assert noted(noted("By hand", DEPLOYED), MARKER) == f"By hand\n{LINE}"
+    assert note_with_marker(note_with_marker("By hand", DEPLOYED), MARKER) == f"By hand\n{LINE}"
 
 
 @pytest.mark.parametrize(
@@ -174,13 +174,13 @@ def test_a_marker_is_written_once() -> None:
 )
 def test_what_no_action_writes(note: str | None) -> None:
     """A note without a marker, with two, or with one that is forged, torn or not text is one without."""
-    assert marker_in(note) is None
-    assert marker_in(changed()) == MARKER._replace(environment="x")
+    assert parse_marker(note) is None
+    assert parse_marker(changed()) == MARKER._replace(environment="x")
 
 
 @given(st.text(st.characters(), max_size=200))
 def test_any_note_is_read(text: str) -> None:
     """Whatever stands behind the sign, it is a marker or none, and no error."""
     for note in (text, f"airflow-dag-run: {text}", f"airflow-dag-run: {json.dumps(text)}"):
-        found = marker_in(note)
-        assert found is None or noted(None, found)
+        found = parse_marker(note)
+        assert found is None or note_with_marker(None, found)

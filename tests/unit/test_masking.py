@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from entrypoint import masking
 from entrypoint.airflow.logs import JsonLog, LogReader, TextLog
 from entrypoint.airflow.tracebacks import read_traceback
-from entrypoint.http.response import read
-from entrypoint.models import ImportFault
+from entrypoint.http.response import read_response
+from entrypoint.models import DagImportError
 from entrypoint.report.markdown import block, code, folded, link, prose
-from entrypoint.run.dag_checks import broken
-from entrypoint.runners.generic import Log
-from entrypoint.runners.sanitize import harmless
+from entrypoint.run.dag_checks import import_failed
+from entrypoint.runners.generic import GenericRunner
+from entrypoint.runners.sanitize import one_safe_line
 from entrypoint.text import cut, shortened
 from tests.support.listening import printed_by
 from tests.support.secrets import leaks_in
@@ -44,7 +44,7 @@ def secret() -> str:
 
 
 @pytest.mark.parametrize(
-    "way", [prose, code, block, harmless, lambda text: folded(text, ""), lambda text: link("x", text)]
+    "way", [prose, code, block, one_safe_line, lambda text: folded(text, ""), lambda text: link("x", text)]
 )
 def test_before_it_is_escaped(secret: str, way: object) -> None:
     """What escapes text sees *** already: in Markdown, in HTML, in a URL, in a line of the log."""
@@ -60,7 +60,7 @@ def test_before_it_is_escaped(secret: str, way: object) -> None:
         lambda text: kept(JsonLog(100), json.dumps({"timestamp": "t", "level": "error", "event": text})),
         lambda text: kept(TextLog(100), f"[2026-11-20T09:52:17.555+0000] {{a.py:1}} ERROR - {text}"),
         lambda text: str(read_traceback(f"Traceback (most recent call last):\nValueError: {text}")[0]),
-        lambda text: broken("sales", ImportFault("sales.py", f"{text}{'z' * 978}")).detail,
+        lambda text: import_failed("sales", DagImportError("sales.py", f"{text}{'z' * 978}")).detail,
     ],
     ids=["shortened", "json log", "text log", "traceback", "import error"],
 )
@@ -107,7 +107,7 @@ def test_a_short_secret_elsewhere() -> None:
     """Where nobody but this action masks, a secret of less than four characters is not; it says so once, and not which."""
     stream = StringIO()
     with redirect_stdout(stream):
-        log = Log()
+        log = GenericRunner()
         log.mask("q7")
         log.mask("")
         log.mask("z9 ")
@@ -227,15 +227,15 @@ UNSEEN = [
     "way",
     [
         masking.masked,
-        harmless,
+        one_safe_line,
         prose,
         code,
         block,
         lambda text: folded(text, ""),
         lambda text: shortened(text, 1_000),
-        lambda text: printed_by(lambda: Log().say(text)),
-        lambda text: printed_by(lambda: Log().relay([text])),
-        lambda text: printed_by(lambda: Log().annotate("error", text, text)),
+        lambda text: printed_by(lambda: GenericRunner().say(text)),
+        lambda text: printed_by(lambda: GenericRunner().relay([text])),
+        lambda text: printed_by(lambda: GenericRunner().annotate("error", text, text)),
         lambda text: kept(TextLog(100), f"[2026-11-20T09:52:17.555+0000] {{a.py:1}} ERROR - {text}"),
         lambda text: str(read_traceback(f"Traceback (most recent call last):\nValueError: {text}")[0]),
     ],
@@ -266,7 +266,7 @@ def test_divided_by_what_is_not_seen(way: Callable[[str], str], between: str) ->
         assert ("login" in shown, " ok" in shown) == (True, True)
 
 
-@pytest.mark.parametrize("way", [harmless, prose, code, block, lambda text: folded(text, "")])
+@pytest.mark.parametrize("way", [one_safe_line, prose, code, block, lambda text: folded(text, "")])
 @pytest.mark.parametrize("blank", ["\t\x00", "\x85", "\u2028", "\x0b"])
 def test_joined_by_a_blank(way: Callable[[str], str], blank: str) -> None:
     """What only the line that is shown has, since a break in it became a blank, is masked as well."""
@@ -291,7 +291,7 @@ def page(body: str) -> str:
     answer = requests.Response()
     answer.status_code, answer.raw = 418, io.BytesIO(body.encode())
     answer.headers["Content-Type"] = "text/plain"
-    return read("GET /x", answer).text
+    return read_response("GET /x", answer).text
 
 
 @pytest.mark.parametrize("secret", [LONG, f"{LONG[:700]} {LONG[700:]}", "é" * 900, "s3cr3t" * 3, "ab" * 40])

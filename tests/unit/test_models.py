@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from entrypoint.models import CANCELLED, Result, RunState
+from entrypoint.models import CANCELLED_MARK, Result, RunState
 from tests.support.nouns import START, a_run, a_task, an_outcome
 
 
@@ -23,7 +23,8 @@ def test_duration() -> None:
 
 
 @pytest.mark.parametrize(
-    ("note", "cancelled"), [(None, False), ("", False), ("why", False), (CANCELLED, True), (f"why\n{CANCELLED}", True)]
+    ("note", "cancelled"),
+    [(None, False), ("", False), ("why", False), (CANCELLED_MARK, True), (f"why\n{CANCELLED_MARK}", True)],
 )
 def test_cancelled(note: str | None, cancelled: bool) -> None:  # noqa: FBT001 - a table's column
     """A DAG run was stopped by a cancelled workflow if its note says so."""

@@ -9,7 +9,7 @@ from entrypoint.auth.authorization import Grant
 from entrypoint.auth.mwaa import MwaaLogin
 from entrypoint.auth.sigv4 import signed
 from entrypoint.credentials import AwsKeys, Mwaa, Secret
-from entrypoint.errors import ActionError, AirflowUnreachable, Unauthorized, UnexpectedAnswer
+from entrypoint.errors import ActionError, TransientError, Unauthorized, UnexpectedResponse
 from tests.unit.script import Script, answer
 
 KEYS = AwsKeys("ASIAEXAMPLE", Secret("k3y"), Secret("sess1on"))
@@ -113,7 +113,7 @@ def test_an_environment_that_is_gone_for_a_while() -> None:
     """A login that failed in passing says nothing about which it is."""
     script = Script(web_token(), answer(503, b""), web_token(), answer(404), web_token(), let_in("session=one"))
     login = mwaa(script)
-    with pytest.raises(AirflowUnreachable, match="web server answers 503"):
+    with pytest.raises(TransientError, match="web server answers 503"):
         login.grant()
 
     assert login.grant().value.reveal() == "session=one"
@@ -159,7 +159,7 @@ def test_hosts_of_others(host: str, ask: str) -> None:
     """A web server elsewhere is refused, and nothing is sent there."""
     script = Script(web_token(host=host), let_in("_token=one"))
     login = mwaa(script)
-    with pytest.raises(UnexpectedAnswer) as caught:
+    with pytest.raises(UnexpectedResponse) as caught:
         login.grant() if ask == "grant" else login.web_server()
 
     assert caught.value.title == "Amazon MWAA named no web server of its own"
@@ -170,7 +170,7 @@ def test_hosts_of_others(host: str, ask: str) -> None:
 @pytest.mark.parametrize("body", [{}, [], "text", {"WebServerHostname": None}, {"WebToken": "w3b"}])
 def test_no_web_server(body: object) -> None:
     """An answer that names no web server is none, and nothing is sent."""
-    with pytest.raises(UnexpectedAnswer, match="named no web server"):
+    with pytest.raises(UnexpectedResponse, match="named no web server"):
         mwaa(Script(answer(200, body))).grant()
 
 
@@ -185,7 +185,7 @@ def test_no_web_server(body: object) -> None:
 def test_no_web_token(token: str | None, title: str) -> None:
     """Without a token for a login nobody logs in."""
     script = Script(answer(200, {"WebServerHostname": HOST, "WebToken": token}))
-    with pytest.raises(UnexpectedAnswer) as caught:
+    with pytest.raises(UnexpectedResponse) as caught:
         mwaa(script).grant()
 
     assert caught.value.title == title
@@ -225,10 +225,10 @@ def test_unknown_environment() -> None:
 @pytest.mark.parametrize(
     ("reply", "error", "title"),
     [
-        (answer(500, b""), AirflowUnreachable, "Amazon MWAA answers 500"),
-        (answer(429, {"message": "Rate exceeded"}), AirflowUnreachable, "Amazon MWAA answers 429"),
-        (answer(302, Location="https://evil.example.com"), UnexpectedAnswer, "Amazon MWAA redirects"),
-        (answer(200, b"<html>"), UnexpectedAnswer, "Amazon MWAA gave an unexpected answer"),
+        (answer(500, b""), TransientError, "Amazon MWAA answers 500"),
+        (answer(429, {"message": "Rate exceeded"}), TransientError, "Amazon MWAA answers 429"),
+        (answer(302, Location="https://evil.example.com"), UnexpectedResponse, "Amazon MWAA redirects"),
+        (answer(200, b"<html>"), UnexpectedResponse, "Amazon MWAA gave an unexpected answer"),
     ],
     ids=["500", "429", "redirect", "page"],
 )
@@ -267,7 +267,7 @@ def test_nobody_is_let_in(reply: bytes) -> None:
 def test_no_login_at_all() -> None:
     """A web server with neither login is no Airflow of MWAA's."""
     script = Script(web_token(1), answer(404), web_token(2), answer(404))
-    with pytest.raises(UnexpectedAnswer, match="no login that is known of") as caught:
+    with pytest.raises(UnexpectedResponse, match="no login that is known of") as caught:
         mwaa(script).grant()
 
     assert caught.value.title == "The MWAA environment's web server gave an unexpected answer"
@@ -277,7 +277,7 @@ def test_no_login_at_all() -> None:
 @pytest.mark.parametrize("cookie", ["_token=", '_token="to ken"'])
 def test_a_session_that_is_none(cookie: str) -> None:
     """A cookie that no header can carry is no session."""
-    with pytest.raises(UnexpectedAnswer, match="web server gave no") as caught:
+    with pytest.raises(UnexpectedResponse, match="web server gave no") as caught:
         mwaa(Script(web_token(), let_in(cookie))).grant()
 
     assert "to ken" not in said(caught.value)

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.auth.authorization import Grant
-from entrypoint.auth.oauth import TokenUrl
+from entrypoint.auth.oauth import TokenEndpoint
 from entrypoint.credentials import GitHubToken, OAuth, Secret
-from entrypoint.errors import ActionError, AirflowUnreachable, Unauthorized, UnexpectedAnswer
+from entrypoint.errors import ActionError, TransientError, Unauthorized, UnexpectedResponse
 from tests.unit.script import Script, Sent, answer
 
 URL = "https://login.example.com/realms/ops/token"
@@ -27,13 +27,13 @@ BODY = {"grant_type": "client_credentials", "client_id": "ops", "client_secret":
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
-def token_url(script: Script, masked: list[str] | None = None, client: OAuth | None = None) -> TokenUrl:
+def token_url(script: Script, masked: list[str] | None = None, client: OAuth | None = None) -> TokenEndpoint:
     """A client of the token endpoint that answers by the script."""
     mask = (lambda _: None) if masked is None else masked.append
-    return TokenUrl(client or OAuth(URL, "ops", SECRET), script.wire, mask, lambda: NOW)
+    return TokenEndpoint(client or OAuth(URL, "ops", SECRET), script.wire, mask, lambda: NOW)
 
 
-def federated(script: Script, masked: list[str] | None = None, client_id: str = "ops") -> TokenUrl:
+def federated(script: Script, masked: list[str] | None = None, client_id: str = "ops") -> TokenEndpoint:
     """The same, proved by GitHub's token, which comes by the same script."""
     return token_url(script, masked, OAuth(URL, client_id, GITHUB, "airflow/.default"))
 
@@ -127,11 +127,11 @@ def test_any_client(client_id: str, secret: str) -> None:
 def test_masked_before_it_is_sent() -> None:
     """What is made of a secret is masked before it leaves, even if nothing comes back."""
     masked: list[str] = []
-    with pytest.raises(AirflowUnreachable):
+    with pytest.raises(TransientError):
         token_url(Script(answer(503, b"")), masked).grant()
     assert masked == ["cl1ent+s3cret%26%2B%2F%C3%A4"]
 
-    with pytest.raises(AirflowUnreachable):
+    with pytest.raises(TransientError):
         token_url(Script(REFUSED, answer(503, b"")), masked).grant()
     assert base64.b64decode(masked[-1]) == b"ops:cl1ent+s3cret%26%2B%2F%C3%A4"
 
@@ -239,7 +239,7 @@ def test_token_type(token_type: str) -> None:
 def test_another_token_type(token_type: Any) -> None:
     """A token of another type would be refused everywhere: it is named, and not used."""
     reply = answer(200, {"access_token": "granted", "token_type": token_type})
-    with pytest.raises(UnexpectedAnswer, match="no bearer") as caught:
+    with pytest.raises(UnexpectedResponse, match="no bearer") as caught:
         token_url(Script(reply)).grant()
 
     assert caught.value.title == "The identity provider gave an unexpected answer"
@@ -249,20 +249,20 @@ def test_another_token_type(token_type: Any) -> None:
 @pytest.mark.parametrize(
     ("reply", "error", "title"),
     [
-        (answer(500, b"<html>"), AirflowUnreachable, "The identity provider answers 500"),
-        (answer(429, {}), AirflowUnreachable, "The identity provider answers 429"),
-        (answer(302, Location="https://login.example.com/ui"), UnexpectedAnswer, "The identity provider redirects"),
-        (answer(307, Location="https://evil.example.com/"), UnexpectedAnswer, "The identity provider redirects"),
-        (answer(200, b"<html>"), UnexpectedAnswer, "The identity provider gave an unexpected answer"),
+        (answer(500, b"<html>"), TransientError, "The identity provider answers 500"),
+        (answer(429, {}), TransientError, "The identity provider answers 429"),
+        (answer(302, Location="https://login.example.com/ui"), UnexpectedResponse, "The identity provider redirects"),
+        (answer(307, Location="https://evil.example.com/"), UnexpectedResponse, "The identity provider redirects"),
+        (answer(200, b"<html>"), UnexpectedResponse, "The identity provider gave an unexpected answer"),
         (
             answer(200, b'{"access', "application/json"),
-            UnexpectedAnswer,
+            UnexpectedResponse,
             "The identity provider gave an unexpected answer",
         ),
-        (answer(200, {}), UnexpectedAnswer, "The identity provider gave no token"),
-        (answer(200, {"access_token": None}), UnexpectedAnswer, "The identity provider gave no token"),
-        (answer(200, {"access_token": "gr anted"}), UnexpectedAnswer, "The identity provider gave no usable token"),
-        (answer(200, ["granted"]), UnexpectedAnswer, "The identity provider gave no token"),
+        (answer(200, {}), UnexpectedResponse, "The identity provider gave no token"),
+        (answer(200, {"access_token": None}), UnexpectedResponse, "The identity provider gave no token"),
+        (answer(200, {"access_token": "gr anted"}), UnexpectedResponse, "The identity provider gave no usable token"),
+        (answer(200, ["granted"]), UnexpectedResponse, "The identity provider gave no token"),
         (answer(201, {"access_token": "granted"}), Unauthorized, "The identity provider refused the client"),
         (answer(403, b"<html>No"), Unauthorized, "The identity provider refused the client"),
     ],

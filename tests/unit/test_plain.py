@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.auth.authorization import Grant
-from entrypoint.auth.token import basic, bearer, exchanged, pair, usable
+from entrypoint.auth.token import basic, bearer, exchange_token, pair, require_token
 from entrypoint.credentials import Password, Secret
-from entrypoint.errors import UnexpectedAnswer
+from entrypoint.errors import UnexpectedResponse
 
 KEY = "a key that is long enough for HS512 is a key of at least sixty-four bytes"
 PASSWORD: dict[str, str | Secret] = {"username": "admin", "password": Secret("pa55word")}
@@ -67,7 +67,7 @@ def test_expiry(issuers: float | None, own: float | None, nested: float | None) 
     text = token(claims(own, access_token=token(claims(nested))))
     known = [end for end in (issuers, own, nested) if end is not None]
 
-    assert bearer(text, issuers) == Grant(Secret(f"Bearer {text}"), min(known, default=None), doubtful=True)
+    assert bearer(text, issuers) == Grant(Secret(f"Bearer {text}"), min(known, default=None), ambiguous_403=True)
 
 
 def test_expiry_of_a_signature_that_nobody_can_check() -> None:
@@ -147,8 +147,8 @@ def test_any_claims(found: dict[str, Any]) -> None:
 @pytest.mark.parametrize("nested", [token({"exp": 1}), "opaque", "", None, 7, [], {"exp": 1}, "\ud800"])
 def test_a_token_in_a_token(nested: Any) -> None:
     """Behind a token that carries another, readable or not, any 403 may mean that the inner one is dead."""
-    assert bearer(token({"access_token": nested})).doubtful is True
-    assert bearer(token({"access_tokens": nested})).doubtful is False
+    assert bearer(token({"access_token": nested})).ambiguous_403 is True
+    assert bearer(token({"access_tokens": nested})).ambiguous_403 is False
 
 
 @given(texts.filter(lambda text: ":" not in text), texts)
@@ -183,7 +183,7 @@ def test_exchanged() -> None:
         asked.append(body)
         return given_
 
-    assert exchanged(PASSWORD, login, masked.append) == Grant(Secret(f"Bearer {given_}"), 1_086_400.0)
+    assert exchange_token(PASSWORD, login, masked.append) == Grant(Secret(f"Bearer {given_}"), 1_086_400.0)
     assert asked == [{"username": "admin", "password": "pa55word"}]
     assert masked == [given_]
 
@@ -208,7 +208,7 @@ def test_a_password_that_json_escapes(password: str, escaped: str) -> None:
         assert escaped in json.dumps(body)
         return "opaque"
 
-    exchanged({"username": "jürgen", "password": Secret(password)}, login, masked.append)
+    exchange_token({"username": "jürgen", "password": Secret(password)}, login, masked.append)
     assert masked == [escaped, "opaque"]
 
 
@@ -219,7 +219,7 @@ def test_a_login_that_fails() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        exchanged(PASSWORD, login, lambda _: None)
+        exchange_token(PASSWORD, login, lambda _: None)
 
 
 @pytest.mark.parametrize("text", ["t0ken", "ya29.a0-_x", "a=b+c/d", "!~", "x" * 20_000])
@@ -227,15 +227,15 @@ def test_usable(text: str) -> None:
     """A token that a header can carry is returned as it is, masked."""
     masked: list[str] = []
 
-    assert usable(text, masked.append, "Somebody") == text
+    assert require_token(text, masked.append, "Somebody") == text
     assert masked == [text]
 
 
 @pytest.mark.parametrize("nothing", [None, "", 7, True, ["t0ken"], {"token": "t0ken"}])
 def test_no_token(nothing: Any) -> None:
     """An answer in which there is no token is named with who gave it."""
-    with pytest.raises(UnexpectedAnswer) as caught:
-        usable(nothing, lambda _: None, "Somebody")
+    with pytest.raises(UnexpectedResponse) as caught:
+        require_token(nothing, lambda _: None, "Somebody")
 
     assert caught.value.title == "Somebody gave no token"
     assert "t0ken" not in f"{caught.value.detail} {caught.value.hint}"
@@ -248,8 +248,8 @@ def test_no_token(nothing: Any) -> None:
 def test_a_token_that_no_header_can_carry(text: str) -> None:
     """A token that would break the header is refused, and not quoted; it is masked all the same."""
     masked: list[str] = []
-    with pytest.raises(UnexpectedAnswer) as caught:
-        usable(text, masked.append, "Somebody")
+    with pytest.raises(UnexpectedResponse) as caught:
+        require_token(text, masked.append, "Somebody")
 
     assert caught.value.title == "Somebody gave no usable token"
     assert "s3" not in f"{caught.value.detail} {caught.value.hint}"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from entrypoint.errors import ActionError, Frame, Raised
+from entrypoint.errors import ActionError, ExceptionInfo, StackFrame
 from entrypoint.models import Failure, Outcome
 from entrypoint.report import publish as publishing
-from entrypoint.report.plain_summary import text
+from entrypoint.report.plain_summary import plain_summary
 from entrypoint.report.publish import publish
 from entrypoint.report.summary import summary
 from entrypoint.runners import github as commands
@@ -25,7 +25,7 @@ FAILED = an_outcome(
         Failure(
             a_task("join", state="failed"),
             "KeyError: 'x'",
-            (Raised("KeyError", "'x'", (Frame("/opt/airflow/dags/sales.py", 2, "join"),)),),
+            (ExceptionInfo("KeyError", "'x'", (StackFrame("/opt/airflow/dags/sales.py", 2, "join"),)),),
         ),
     ),
 )
@@ -85,7 +85,7 @@ IN_SUMMARY = {  # what breaks, and the line in its place
 }
 TWO = an_outcome(
     tasks=tuple(a_task(name, start_date=a_run().start_date, end_date=a_run().start_date) for name in ("a", "b")),
-    turned_off=("Left out: something.",),
+    disabled_features=("Left out: something.",),
 )
 
 
@@ -106,13 +106,14 @@ def test_a_block_that_breaks_costs_itself(name: str, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("broken", "said"), [("words", "The reason"), ("facts", "The table of facts"), ("by_state", "The table of tasks")]
+    ("broken", "said"),
+    [("outcome_message", "The reason"), ("facts", "The table of facts"), ("by_state", "The table of tasks")],
 )
 def test_a_part_of_the_text_that_breaks_costs_itself(broken: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in the summary that is Markdown."""
-    whole = text(TWO, a_context()).split("\n")
+    whole = plain_summary(TWO, a_context()).split("\n")
     monkeypatch.setattr(f"entrypoint.report.plain_summary.{broken}", breaks)
-    left = text(TWO, a_context()).split("\n")
+    left = plain_summary(TWO, a_context()).split("\n")
     (line,) = set(left) - set(whole)
 
     assert line.startswith(f"{said} cannot be shown (OverflowError in test_publish.py")
@@ -156,8 +157,8 @@ def test_a_run_at_either_end_of_time(moment: str, context: Context | None) -> No
     """Odd dates of the run are shown as they are."""
     date = datetime.fromisoformat(moment)
     tasks = tuple(a_task(name, start_date=date, end_date=None) for name in ("a", "b"))
-    outcome = an_outcome(run=a_run(start_date=date, end_date=None), tasks=tasks, state_for=140.0)
+    outcome = an_outcome(run=a_run(start_date=date, end_date=None), tasks=tasks, seconds_in_state=140.0)
 
-    for told in (summary(outcome, context), text(outcome, context)):
+    for told in (summary(outcome, context), plain_summary(outcome, context)):
         assert "cannot be shown" not in told
         assert f"{moment[:4]}-" in told

@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrypoint.errors import Mistake
+from entrypoint.errors import InputError
 from entrypoint.inputs import parsers as inputs
 from entrypoint.inputs.reader import Reader
 
@@ -40,7 +40,7 @@ def test_required() -> None:
     reader = Reader({"dag_id": " "})
 
     assert reader.required("dag_id", str, "nightly_sales") == ""
-    assert reader.mistakes == [Mistake("dag_id", "it is required and empty.", "Write one like nightly_sales.")]
+    assert reader.mistakes == [InputError("dag_id", "it is required and empty.", "Write one like nightly_sales.")]
 
 
 def test_mistakes() -> None:
@@ -53,8 +53,8 @@ def test_mistakes() -> None:
     assert reader.read("timeout", inputs.duration, 1.0) == 5.0
     reader.wrong("timeout", "it is odd.", "Write 6.")
     assert [mistake.name for mistake in reader.mistakes] == ["wait", "log_lines", "log_lines", "timeout"]
-    assert reader.mistakes[-1] == Mistake("timeout", "it is odd.", "Write 6.")
-    assert reader.mistakes[0] == Mistake("wait", '"yes" is not a boolean.', "Write true or false.")
+    assert reader.mistakes[-1] == InputError("timeout", "it is odd.", "Write 6.")
+    assert reader.mistakes[0] == InputError("wait", '"yes" is not a boolean.', "Write true or false.")
 
 
 @pytest.mark.parametrize(

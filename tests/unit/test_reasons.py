@@ -8,17 +8,21 @@ from typing import Any
 
 import pytest
 
-from entrypoint.diagnostics.failures import MOST, logs_of_the_rest, reasons, timed_out_after
+from entrypoint.diagnostics.failures import MAX_LOGS_READ, dagrun_timeout_exceeded, failures_of, other_logs
 from entrypoint.diagnostics.optional import Feature
-from entrypoint.errors import AirflowUnreachable, Forbidden, Frame, NotThere, Raised, UnexpectedAnswer
-from entrypoint.models import CANCELLED, DagRun, Failure, TaskInstance, TaskLog
+from entrypoint.errors import ExceptionInfo, Forbidden, NotFound, StackFrame, TransientError, UnexpectedResponse
+from entrypoint.models import CANCELLED_MARK, DagRun, Failure, TaskInstance, TaskLog
 from tests.support.nouns import START, a_run, a_task
 from tests.support.scripted import Bench, Script
 
 FAILED = a_run(state="failed")
-RAISED = Raised("RuntimeError", "The sales cannot be loaded", (Frame("/opt/airflow/dags/sales.py", 18, "load"),))
-CAUSE = Raised("ValueError", "Not an amount: 'n/a'", (Frame("/opt/airflow/dags/helpers.py", 9, "parse_amount"),))
-MIDDLE = Raised("KeyError", "'amount'")
+RAISED = ExceptionInfo(
+    "RuntimeError", "The sales cannot be loaded", (StackFrame("/opt/airflow/dags/sales.py", 18, "load"),)
+)
+CAUSE = ExceptionInfo(
+    "ValueError", "Not an amount: 'n/a'", (StackFrame("/opt/airflow/dags/helpers.py", 9, "parse_amount"),)
+)
+MIDDLE = ExceptionInfo("KeyError", "'amount'")
 LINES = ("one", "two")
 
 
@@ -32,7 +36,7 @@ class Logging:
     asked: list[tuple[str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._log, self.lost, self.dagrun_timeout = (
+        self._log, self.heartbeat_timeout, self.dagrun_timeout = (
             Script(self.logs),
             Script([self.event] * 99),
             Script([self.timeout] * 9),
@@ -53,7 +57,7 @@ def failed(task_id: str = "load", **changes: Any) -> TaskInstance:
 def why(airflow: Logging, *tasks: TaskInstance, keep: int = 100, bench: Bench | None = None) -> tuple[Failure, ...]:
     """The reasons, each of which was relayed as well."""
     relayed: list[Failure] = []
-    found = reasons((bench or Bench()).extras(airflow), FAILED, tasks, keep, relayed.append)
+    found = failures_of((bench or Bench()).optional(airflow), FAILED, tasks, keep, relayed.append)
     assert tuple(relayed) == found
     return found
 
@@ -75,9 +79,9 @@ def why(airflow: Logging, *tasks: TaskInstance, keep: int = 100, bench: Bench | 
         (TaskLog((), written=False), {"try_number": 0}, "never started"),
         (TaskLog(LINES, 0, (), "Received SIGTERM"), {"start_date": None}, "never started"),
         (TaskLog(LINES, 0, (RAISED,)), {"start_date": None}, "RuntimeError"),
-        (NotThere("no", "", ""), {}, "could not be read"),
-        (NotThere("no", "", ""), {"start_date": None}, "never started"),
-        (UnexpectedAnswer("page", "", ""), {}, "could not be read"),
+        (NotFound("no", "", ""), {}, "could not be read"),
+        (NotFound("no", "", ""), {"start_date": None}, "never started"),
+        (UnexpectedResponse("page", "", ""), {}, "could not be read"),
         (Forbidden("no", "", ""), {}, "could not be read"),
     ],
 )
@@ -92,7 +96,7 @@ def test_the_cause_in_a_line(log: Any, changes: dict[str, Any], said: str) -> No
 
 def test_the_same_root_is_not_said_twice() -> None:
     """An exception that was raised again with the same words is named once."""
-    (failure,) = why(Logging([TaskLog((), 0, (RAISED, Raised("RuntimeError", RAISED.text)))]), failed())
+    (failure,) = why(Logging([TaskLog((), 0, (RAISED, ExceptionInfo("RuntimeError", RAISED.text)))]), failed())
 
     assert failure.cause == str(RAISED)
 
@@ -112,7 +116,7 @@ def test_the_audit_log_is_asked_only_about_what_nothing_else_explains() -> None:
     airflow = Logging([TaskLog((), 0, (RAISED,)), TaskLog((), 0, (), "error"), TaskLog((), written=False)], "lost")
     why(airflow, failed("a"), failed("b"), failed("c", start_date=None))
 
-    assert airflow.lost.calls == 0
+    assert airflow.heartbeat_timeout.calls == 0
 
 
 def test_the_log_goes_with_its_reason() -> None:
@@ -120,7 +124,7 @@ def test_the_log_goes_with_its_reason() -> None:
     airflow = Logging([TaskLog(LINES, 7, (RAISED, CAUSE))])
     (failure,) = why(airflow, failed(), keep=100)
 
-    assert (failure.raised, failure.log, failure.left_out) == ((RAISED, CAUSE), LINES, 7)
+    assert (failure.raised, failure.log, failure.lines_omitted) == ((RAISED, CAUSE), LINES, 7)
     assert airflow.asked == [("load", 100)]
 
 
@@ -147,8 +151,8 @@ def test_of_very_many_failures_the_first_are_explained() -> None:
     airflow = Logging([TaskLog(LINES, 0, (RAISED,))] * 5000)
     found = why(airflow, *(failed("wide", map_index=index) for index in range(5000)))
 
-    assert [failure.task.map_index for failure in found] == list(range(MOST))
-    assert len(airflow.asked) == MOST
+    assert [failure.task.map_index for failure in found] == list(range(MAX_LOGS_READ))
+    assert len(airflow.asked) == MAX_LOGS_READ
 
 
 def test_a_missing_permission_costs_two_requests() -> None:
@@ -164,7 +168,7 @@ def test_a_missing_permission_costs_two_requests() -> None:
 
 def test_a_log_that_fails_in_passing_is_asked_for_again() -> None:
     """One failure of the web server does not cost the reason, and many of them cost no more than the reason."""
-    down = AirflowUnreachable("down", "", "", status=500)
+    down = TransientError("down", "", "", status=500)
     (failure,) = why(Logging([down, TaskLog(LINES, 0, (RAISED,))]), failed())
     assert failure.cause == str(RAISED)
 
@@ -183,8 +187,8 @@ def test_the_logs_of_the_rest() -> None:
         a_task("empty", try_number=0),
         a_task("mapped", map_index=1),
     ]
-    airflow = Logging([TaskLog(LINES), NotThere("no", "", ""), TaskLog(("three",))])
-    found = list(logs_of_the_rest(Bench().extras(airflow), FAILED, tuple(tasks), 7))
+    airflow = Logging([TaskLog(LINES), NotFound("no", "", ""), TaskLog(("three",))])
+    found = list(other_logs(Bench().optional(airflow), FAILED, tuple(tasks), 7))
 
     assert [(task.name, log.lines) for task, log in found] == [("done", LINES), ("mapped[1]", ("three",))]
     assert airflow.asked == [("done", 7), ("again", 7), ("mapped[1]", 7)]
@@ -193,13 +197,11 @@ def test_the_logs_of_the_rest() -> None:
 def test_very_many_logs_of_the_rest() -> None:
     """Of thousands of task instances a bounded number of logs is read, one by one as they are wanted."""
     airflow = Logging([TaskLog(LINES)] * 5000)
-    rest = logs_of_the_rest(
-        Bench().extras(airflow), FAILED, tuple(a_task("w", map_index=one) for one in range(5000)), 7
-    )
+    rest = other_logs(Bench().optional(airflow), FAILED, tuple(a_task("w", map_index=one) for one in range(5000)), 7)
     next(rest)
 
     assert len(airflow.asked) == 1
-    assert len(list(rest)) + 1 == MOST
+    assert len(list(rest)) + 1 == MAX_LOGS_READ
 
 
 def lasted(seconds: float, **changes: Any) -> DagRun:
@@ -223,9 +225,9 @@ SKIPPED = (a_task("crunch", state="skipped"), a_task("publish", state=None), a_t
         (lasted(10.47, state="success"), SKIPPED, 10.0, None),
         (lasted(10.47, state="running"), SKIPPED, 10.0, None),
         (lasted(10.47, end_date=None), SKIPPED, 10.0, None),
-        (lasted(10.47, note=f"by octocat\n{CANCELLED}"), SKIPPED, 10.0, None),
+        (lasted(10.47, note=f"by octocat\n{CANCELLED_MARK}"), SKIPPED, 10.0, None),
         (lasted(10.47), SKIPPED, Forbidden("no", "", ""), None),
-        (lasted(10.47), SKIPPED, UnexpectedAnswer("page", "", ""), None),
+        (lasted(10.47), SKIPPED, UnexpectedResponse("page", "", ""), None),
     ],
 )
 def test_a_run_that_was_too_slow_as_a_whole(
@@ -234,13 +236,13 @@ def test_a_run_that_was_too_slow_as_a_whole(
     """A run that failed without a failed task, after its DAG's dagrun_timeout, was ended by it; nothing else is."""
     airflow = Logging(timeout=limit)
 
-    assert timed_out_after(Bench().extras(airflow), run, tasks) == after
+    assert dagrun_timeout_exceeded(Bench().optional(airflow), run, tasks) == after
 
 
 def test_the_limit_is_not_asked_for_where_it_does_not_matter() -> None:
     """A run whose task failed costs no question about its time limit."""
     airflow = Logging(timeout=10.0)
-    timed_out_after(Bench().extras(airflow), lasted(20.0), (failed(),))
+    dagrun_timeout_exceeded(Bench().optional(airflow), lasted(20.0), (failed(),))
 
     assert airflow.dagrun_timeout.calls == 0
 
@@ -248,8 +250,8 @@ def test_the_limit_is_not_asked_for_where_it_does_not_matter() -> None:
 def test_a_missing_permission_is_named_after_its_feature() -> None:
     """Whoever may not read the DAG's time limit learns which permission that would be."""
     bench = Bench()
-    extras = bench.extras(Logging(timeout=Forbidden("no", "", "")))
-    timed_out_after(extras, lasted(20.0), ())
-    extras.settle()
+    optional = bench.optional(Logging(timeout=Forbidden("no", "", "")))
+    dagrun_timeout_exceeded(optional, lasted(20.0), ())
+    optional.report_disabled()
 
     assert Feature.DAG.permission in bench.told.sentences[0]

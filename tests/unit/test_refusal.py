@@ -7,37 +7,37 @@ from typing import Any
 
 import pytest
 
-from entrypoint.diagnostics.import_errors import with_import_error
+from entrypoint.diagnostics.import_errors import import_error_behind
 from entrypoint.errors import (
     ActionError,
-    AirflowUnreachable,
     Conflict,
-    DagLost,
     DagNotFound,
     DagNotRunnable,
+    ExceptionInfo,
     Forbidden,
-    Frame,
     InvalidConf,
-    Raised,
+    StackFrame,
+    StaleDag,
+    TransientError,
     Unauthorized,
-    UnexpectedAnswer,
+    UnexpectedResponse,
 )
-from entrypoint.models import Dag, ImportFault
-from entrypoint.run.dag_checks import Relevant
+from entrypoint.models import Dag, DagImportError
+from entrypoint.run.dag_checks import ImportErrorMatcher
 from tests.support.scripted import Bench
 
 FILE = "/opt/airflow/dags/reports/nightly.py"
 TRACE = (
     f'Traceback (most recent call last):\n  File "{FILE}", line 16, in deep\n    x()\nRuntimeError: boom on import\n'
 )
-RAISED = (Raised("RuntimeError", "boom on import", (Frame(FILE, 16, "deep"),)),)
-OURS = ImportFault(FILE, TRACE, RAISED)
-NAMED = ImportFault("sub/sales.py", "Traceback\nSyntaxError: invalid syntax", ())
-OTHER = ImportFault(
-    "other.py", 'Traceback\n  File "/opt/airflow/dags/other.py", line 1\nKeyError: 1', (Raised("KeyError", "1"),)
+RAISED = (ExceptionInfo("RuntimeError", "boom on import", (StackFrame(FILE, 16, "deep"),)),)
+OURS = DagImportError(FILE, TRACE, RAISED)
+NAMED = DagImportError("sub/sales.py", "Traceback\nSyntaxError: invalid syntax", ())
+OTHER = DagImportError(
+    "other.py", 'Traceback\n  File "/opt/airflow/dags/other.py", line 1\nKeyError: 1', (ExceptionInfo("KeyError", "1"),)
 )
 NOT_FOUND = DagNotFound("Airflow has no such DAG", "dag_id 'sales': not found", "Check dag_id.")
-LOST = DagLost("Airflow has lost this DAG", "sales is still listed.", "Look.")
+LOST = StaleDag("Airflow has lost this DAG", "sales is still listed.", "Look.")
 REFUSED = InvalidConf("Airflow refused the parameters", "DAG with dag_id: 'sales' has import errors", "Correct conf.")
 WRONG_PARAM = InvalidConf("Airflow refused the parameters", "Invalid input for param days: 99 is greater than 31", "")
 PAUSED = DagNotRunnable("The DAG is paused", "", "")
@@ -51,7 +51,7 @@ class Faulty:
     file: Any = NOT_FOUND
     asked: list[str] = field(default_factory=list)
 
-    def import_faults(self) -> tuple[ImportFault, ...]:
+    def import_errors(self) -> tuple[DagImportError, ...]:
         """Show the import errors."""
         self.asked.append("import errors")
         if isinstance(self.faults, Exception):
@@ -77,40 +77,40 @@ def dag(file: str = "", bundle: str = "") -> Dag:
 )
 def test_the_file_of_a_known_dag(filename: str, bundle: str, relevant: bool) -> None:  # noqa: FBT001 - a table's column
     """Of a DAG that Airflow knows the import error of its own file in its own bundle counts, whatever others say of it."""
-    fault = ImportFault(filename, 'Traceback\nDAG("sales")', RAISED, bundle)
+    fault = DagImportError(filename, 'Traceback\nDAG("sales")', RAISED, bundle)
 
-    assert Relevant("sales", lambda _: True)(fault, dag("sales.py", "main")) is relevant
-    assert Relevant("sales", lambda _: True)(fault._replace(bundle=""), dag(filename))
+    assert ImportErrorMatcher("sales", lambda _: True)(fault, dag("sales.py", "main")) is relevant
+    assert ImportErrorMatcher("sales", lambda _: True)(fault._replace(bundle=""), dag(filename))
 
 
 @pytest.mark.parametrize(
     ("fault", "relevant"),
     [
-        (ImportFault("dags/sales.py", ""), True),
-        (ImportFault("other.py", 'DAG("sales")'), True),
-        (ImportFault("other.py", "KeyError: sales"), True),
-        (ImportFault("other.py", "def sales():"), True),
-        (ImportFault("other.py", "team/sales"), True),
-        (ImportFault("sales/other.py", ""), False),
-        (ImportFault("my_sales.py", ""), False),
-        (ImportFault("sales.eu.py", ""), False),
-        (ImportFault("other.py", "sales.py"), False),
-        (ImportFault("other.py", "my_sales, sales2, Sales"), False),
-        (ImportFault("other.py", ""), False),
+        (DagImportError("dags/sales.py", ""), True),
+        (DagImportError("other.py", 'DAG("sales")'), True),
+        (DagImportError("other.py", "KeyError: sales"), True),
+        (DagImportError("other.py", "def sales():"), True),
+        (DagImportError("other.py", "team/sales"), True),
+        (DagImportError("sales/other.py", ""), False),
+        (DagImportError("my_sales.py", ""), False),
+        (DagImportError("sales.eu.py", ""), False),
+        (DagImportError("other.py", "sales.py"), False),
+        (DagImportError("other.py", "my_sales, sales2, Sales"), False),
+        (DagImportError("other.py", ""), False),
     ],
 )
 @pytest.mark.parametrize("known", [None, dag()], ids=["unknown", "without a file"])
-def test_a_dag_without_a_file(fault: ImportFault, relevant: bool, known: Dag | None) -> None:  # noqa: FBT001 - a table's column
+def test_a_dag_without_a_file(fault: DagImportError, relevant: bool, known: Dag | None) -> None:  # noqa: FBT001 - a table's column
     """Of a DAG whose file nobody knows the import error counts whose file is called like it or whose traceback names it."""
-    assert Relevant("sales", lambda _: False)(fault, known) is relevant
+    assert ImportErrorMatcher("sales", lambda _: False)(fault, known) is relevant
 
 
 def test_a_dag_id_is_no_pattern() -> None:
     """The id of a DAG is looked for to the letter."""
-    relevant = Relevant("a.b+", lambda _: False)
+    relevant = ImportErrorMatcher("a.b+", lambda _: False)
 
-    assert relevant(ImportFault("x.py", "the DAG a.b+ of"), None)
-    assert not relevant(ImportFault("x.py", "the DAG axbb of"), None)
+    assert relevant(DagImportError("x.py", "the DAG a.b+ of"), None)
+    assert not relevant(DagImportError("x.py", "the DAG axbb of"), None)
 
 
 @pytest.mark.parametrize("found", [True, False])
@@ -122,14 +122,19 @@ def test_the_checkout_s_copy(found: bool) -> None:  # noqa: FBT001 - a table's c
         asked.append(names)
         return found
 
-    raised = (*RAISED, Raised("KeyError", "1", (Frame("/opt/a.py", 1, "f"), Frame("/opt/b.py", 2, "g"))))
-    assert Relevant("sales", in_checkout)(ImportFault("other.py", "", raised), None) is found
+    raised = (
+        *RAISED,
+        ExceptionInfo("KeyError", "1", (StackFrame("/opt/a.py", 1, "f"), StackFrame("/opt/b.py", 2, "g"))),
+    )
+    assert ImportErrorMatcher("sales", in_checkout)(DagImportError("other.py", "", raised), None) is found
     assert asked == [("other.py", FILE, "/opt/a.py", "/opt/b.py")]
 
 
 def told(airflow: Faulty, error: ActionError, bench: Bench | None = None) -> ActionError:
     """What is told in place of the error."""
-    return with_import_error((bench or Bench()).extras(airflow), "sales", error, Relevant("sales", lambda _: False))
+    return import_error_behind(
+        (bench or Bench()).optional(airflow), "sales", error, ImportErrorMatcher("sales", lambda _: False)
+    )
 
 
 @pytest.mark.parametrize("error", [NOT_FOUND, LOST, REFUSED])
@@ -140,7 +145,7 @@ def told(airflow: Faulty, error: ActionError, bench: Bench | None = None) -> Act
         (Faulty([OTHER, NAMED]), NAMED),
     ],
 )
-def test_the_import_error_of_the_dag_s_own_file(airflow: Faulty, fault: ImportFault, error: ActionError) -> None:
+def test_the_import_error_of_the_dag_s_own_file(airflow: Faulty, fault: DagImportError, error: ActionError) -> None:
     """Whichever way Airflow refuses it, a DAG whose file does not import is told with that file and its traceback."""
     found = told(airflow, error)
 
@@ -166,7 +171,7 @@ def test_an_import_error_that_may_be_behind_it(error: ActionError) -> None:
 
 def test_many_import_errors_are_counted() -> None:
     """Of a hundred files that do not import a few are named."""
-    faults = [ImportFault(f"file{number}.py", "") for number in range(100)]
+    faults = [DagImportError(f"file{number}.py", "") for number in range(100)]
     detail = told(Faulty(faults), NOT_FOUND).detail
 
     assert "file0.py" in detail
@@ -182,8 +187,8 @@ def test_many_import_errors_are_counted() -> None:
         Faulty([], FILE),
         Faulty([OTHER], FILE),
         Faulty(Forbidden("no", "", "")),
-        Faulty(AirflowUnreachable("down", "", "")),
-        Faulty(UnexpectedAnswer("page", "", "")),
+        Faulty(TransientError("down", "", "")),
+        Faulty(UnexpectedResponse("page", "", "")),
     ],
 )
 def test_without_an_import_error_the_refusal_stands(airflow: Faulty, error: ActionError) -> None:
@@ -205,16 +210,16 @@ def test_other_refusals_are_left_alone(error: ActionError) -> None:
 def test_without_the_permission_it_is_said() -> None:
     """Whoever may not read import errors learns that this is missing, in the end."""
     bench = Bench()
-    extras = bench.extras(Faulty(Forbidden("no", "", "")))
-    with_import_error(extras, "sales", NOT_FOUND, Relevant("sales", lambda _: False))
-    extras.settle()
+    optional = bench.optional(Faulty(Forbidden("no", "", "")))
+    import_error_behind(optional, "sales", NOT_FOUND, ImportErrorMatcher("sales", lambda _: False))
+    optional.report_disabled()
 
     assert len(bench.told.sentences) == 1
 
 
 def test_a_long_traceback_is_cut_at_its_beginning() -> None:
     """Of a traceback without end the end is told, where the exception stands."""
-    fault = ImportFault(FILE, "x" * 100_000 + TRACE, RAISED)
+    fault = DagImportError(FILE, "x" * 100_000 + TRACE, RAISED)
     detail = told(Faulty([fault], FILE), NOT_FOUND).detail
 
     assert len(detail) < 10_000

@@ -7,12 +7,12 @@ import pytest
 
 from entrypoint.inputs.settings import parse_settings
 from entrypoint.models import RunRequest
-from entrypoint.run.request import request_of
+from entrypoint.run.request import build_request
 from tests.support.nouns import SHA, a_context
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
 NEEDED = {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "nightly_sales"}
-ASKED = {
+COMPARED_FIELDS = {
     "conf": '{"region": "APAC"}',
     "logical_date": "2026-01-31T00:00:00Z",
     "data_interval_start": "2026-01-30T00:00:00Z",
@@ -24,12 +24,12 @@ ASKED = {
 
 def request(**inputs: str) -> RunRequest:
     """The request of a step with these inputs."""
-    return request_of(parse_settings({**NEEDED, **inputs}, Path("/github/workspace")), a_context())
+    return build_request(parse_settings({**NEEDED, **inputs}, Path("/github/workspace")), a_context())
 
 
 def test_every_field() -> None:
     """Every input about the DAG run reaches its field of the request."""
-    found = request(**ASKED, run_id="r1", note="why", expect_commit=SHA)
+    found = request(**COMPARED_FIELDS, run_id="r1", note="why", expect_commit=SHA)
 
     assert found == RunRequest(
         dag_id="nightly_sales",
@@ -73,8 +73,12 @@ def test_what_the_derived_run_id_does_not_depend_on(more: dict[str, str]) -> Non
 
 def test_what_the_derived_run_id_depends_on() -> None:
     """Each thing that the DAG run is asked to be, and each leg of a matrix, gives a run id of its own."""
-    given = [{name: text} for name, text in ASKED.items() if not name.startswith("data_interval")]
-    given += [{**ASKED}, {**ASKED, "data_interval_start": "2026-01-29T00:00:00Z"}, {"matrix": '{"region": "EMEA"}'}]
+    given = [{name: text} for name, text in COMPARED_FIELDS.items() if not name.startswith("data_interval")]
+    given += [
+        {**COMPARED_FIELDS},
+        {**COMPARED_FIELDS, "data_interval_start": "2026-01-29T00:00:00Z"},
+        {"matrix": '{"region": "EMEA"}'},
+    ]
     ids = {request(**inputs).run_id for inputs in given}
 
     assert len(ids | {request().run_id}) == len(given) + 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from entrypoint.credentials import Access, GitHubToken, Mwaa, OAuth, Password, Secret, Tls, Token
 from entrypoint.errors import InvalidInputs
-from entrypoint.inputs.settings import NAMES, SECRETS, Settings, parse_settings
+from entrypoint.inputs.settings import INPUT_NAMES, SECRET_INPUTS, Settings, parse_settings
 from entrypoint.models import XComName
 from tests.unit.handshakes import DEPLOYER, OURS
 
@@ -61,7 +61,7 @@ def test_defaults() -> None:
 @pytest.mark.parametrize("blank", ["", "  ", "\n"])
 def test_blank_is_default(blank: str) -> None:
     """A blank input means its default, as if it had not been given."""
-    names = [name for name in NAMES if name not in NEEDED]
+    names = [name for name in INPUT_NAMES if name not in NEEDED]
 
     assert parse(dict.fromkeys(names, blank)) == parse()
 
@@ -265,7 +265,9 @@ def test_mistakes(tmp_path: Path, given_: dict[str, str], wrong: dict[str, str])
 
 def test_all_mistakes_at_once() -> None:
     """Every wrong input is in the one error, in its detail too, whose hint says that nothing was sent."""
-    wrong = dict.fromkeys((*NAMES[:1], "run_id", "logical_date", "wait", "timeout", "poll_interval", "if_paused"), "?!")
+    wrong = dict.fromkeys(
+        (*INPUT_NAMES[:1], "run_id", "logical_date", "wait", "timeout", "poll_interval", "if_paused"), "?!"
+    )
     with pytest.raises(InvalidInputs) as caught:
         parse(wrong, dag_id="")
 
@@ -298,7 +300,7 @@ def test_an_interval_of_no_length() -> None:
     assert parse(data_interval_start=moment, data_interval_end=moment).data_interval_start
 
 
-@given(st.dictionaries(st.sampled_from(NAMES), texts))
+@given(st.dictionaries(st.sampled_from(INPUT_NAMES), texts))
 def test_any_inputs_are_understood_or_refused(inputs: dict[str, str]) -> None:
     """Whatever the inputs, they become Settings or InvalidInputs, and nothing else happens."""
     with suppress(InvalidInputs):
@@ -310,7 +312,7 @@ def test_secrets_are_not_shown(secret: str) -> None:
     """A secret stands in no mistake and in no repr, whatever is wrong with it."""
     for inputs in (
         {"token": f"s3 {secret}cret"},
-        *({"token": "", name: f"s3{secret}cret"} for name in SECRETS if name != "token"),
+        *({"token": "", name: f"s3{secret}cret"} for name in SECRET_INPUTS if name != "token"),
     ):
         said = str(mistakes(inputs))
         assert f"{secret}cret" not in said
@@ -350,7 +352,7 @@ def free_texts(settings: Settings) -> list[str | None]:
     return [settings.partition_key, settings.note, *found]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", INPUT_NAMES)
 def test_every_name_is_read(name: str) -> None:
     """No input is declared and then ignored: nonsense in any of them is refused, or ends up in the settings."""
     nonsense = "not \u201cusable\u201d: {"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from entrypoint.inputs.settings import NAMES, SECRETS
+from entrypoint.inputs.settings import INPUT_NAMES, SECRET_INPUTS
 from entrypoint.models import Outcome
 from entrypoint.report import publish
 from entrypoint.runners import github as commands
@@ -29,7 +29,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def hidden(**inputs: str) -> set[str]:
     """What is hidden of these inputs and the job's environment."""
-    return {secret for secret in _secrets(dict.fromkeys(NAMES, "") | inputs) if secret}
+    return {secret for secret in _secrets(dict.fromkeys(INPUT_NAMES, "") | inputs) if secret}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_secrets(inputs: dict[str, str], secrets: set[str]) -> None:
     assert hidden(**inputs) == secrets
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in (*SECRETS, "headers")])
+@pytest.mark.parametrize("name", [name for name in INPUT_NAMES if name not in (*SECRET_INPUTS, "headers")])
 def test_what_is_no_secret(name: str) -> None:
     """What is no secret is not hidden: the log would be unreadable."""
     assert "shown" not in hidden(**{name: "shown"})

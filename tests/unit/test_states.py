@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.airflow.state_stream import StateLines
+from entrypoint.airflow.state_stream import StateLineReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def told_to(told: list[str]) -> Callable[[str], bool]:
 def test_pieces_need_not_end_with_a_line(cuts: list[int]) -> None:
     """However the answer is cut, each state is told once and in order."""
     told = list[str]()
-    lines = StateLines(told_to(told))
+    lines = StateLineReader(told_to(told))
     places = [0, *sorted(cuts), len(LINES)]
 
     assert all(lines.take(LINES[begin:end]) for begin, end in pairwise(places))
@@ -46,7 +46,7 @@ def test_nothing_is_told_once_nothing_more_is_wanted() -> None:
         told.append(state)
         return False
 
-    lines = StateLines(tell)
+    lines = StateLineReader(tell)
 
     assert not lines.take(LINES)
     assert told == ["queued"]
@@ -70,7 +70,7 @@ def test_nothing_is_told_once_nothing_more_is_wanted() -> None:
 def test_what_is_no_state_is_not_guessed_at(piece: bytes) -> None:
     """A line that tells no state of Airflow's, or never ends, ends the listening."""
     told = list[str]()
-    lines = StateLines(told_to(told))
+    lines = StateLineReader(told_to(told))
 
     assert not lines.take(piece)
     assert told == []

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from entrypoint.credentials import Secret
-from entrypoint.errors import ActionError, Forbidden, UnexpectedAnswer
-from entrypoint.github_api.client import Repository
-from entrypoint.github_api.statuses import NOBODY, CommitStatus, Last, Subject, is_about
+from entrypoint.errors import ActionError, Forbidden, UnexpectedResponse
+from entrypoint.github_api.client import GitHubRepository
+from entrypoint.github_api.statuses import NULL_SHA, CommitStatus, DagRunRef, LatestStatus, is_page_of
 from tests.support.nouns import SHA
 from tests.unit.script import Script, answer
 
@@ -18,15 +18,15 @@ PAGE = "https://airflow.example.com/dags/sales/runs/r1"
 OTHER = "https://airflow.example.com/dags/sales/runs/r2"
 THEIRS = "https://staging.example.com/dags/sales/runs/r1"
 """The run of the same name in another Airflow."""
-SUBJECT = Subject("sales", "r1", PAGE)
+SUBJECT = DagRunRef("sales", "r1", PAGE)
 NAME = "airflow / sales"
 URL = f"{ROOT}/statuses/{SHA}"
 
 
-def status(script: Script, subject: Subject = SUBJECT) -> CommitStatus:
+def status(script: Script, subject: DagRunRef = SUBJECT) -> CommitStatus:
     """The status of a run at a GitHub that answers by the script."""
     return CommitStatus(
-        Repository("https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire), SHA, subject
+        GitHubRepository("https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire), SHA, subject
     )
 
 
@@ -59,7 +59,7 @@ def test_a_long_description(length: int, shown: str) -> None:
 @pytest.mark.parametrize("length", [1, 245, 246, 250])
 def test_a_long_name(length: int) -> None:
     """The name of a status stays within what GitHub takes, for the longest DAG id that Airflow takes, too."""
-    assert status(Script(), Subject("d" * length, "r1", PAGE)).name == f"airflow / {'d' * min(length, 245)}"
+    assert status(Script(), DagRunRef("d" * length, "r1", PAGE)).name == f"airflow / {'d' * min(length, 245)}"
 
 
 @pytest.mark.parametrize(
@@ -67,18 +67,18 @@ def test_a_long_name(length: int) -> None:
     [
         ([], None),
         ([one(9, context="ci / build"), one(8, context=None)], None),
-        ([one(9, "success"), one(8)], Last(9, "success", ours=True, about=PAGE)),
-        ([one(9, page=OTHER), one(8)], Last(9, "pending", ours=False, about=OTHER)),
-        ([one(9, page=THEIRS), one(8)], Last(9, "pending", ours=False, about=THEIRS)),
-        ([one(9, page=None)], Last(9, "pending", ours=False, about="")),
-        ([one(9, "error")], Last(9, "failure", ours=True, about=PAGE)),
+        ([one(9, "success"), one(8)], LatestStatus(9, "success", ours=True, about=PAGE)),
+        ([one(9, page=OTHER), one(8)], LatestStatus(9, "pending", ours=False, about=OTHER)),
+        ([one(9, page=THEIRS), one(8)], LatestStatus(9, "pending", ours=False, about=THEIRS)),
+        ([one(9, page=None)], LatestStatus(9, "pending", ours=False, about="")),
+        ([one(9, "error")], LatestStatus(9, "failure", ours=True, about=PAGE)),
         # GitHub makes no difference between these names.
-        ([one(9, page=OTHER, context="Airflow / SALES")], Last(9, "pending", ours=False, about=OTHER)),
-        ([one(9, "whatever")], Last(9, "failure", ours=True, about=PAGE)),
-        ([{"context": NAME}], Last(0, "failure", ours=False, about="")),
+        ([one(9, page=OTHER, context="Airflow / SALES")], LatestStatus(9, "pending", ours=False, about=OTHER)),
+        ([one(9, "whatever")], LatestStatus(9, "failure", ours=True, about=PAGE)),
+        ([{"context": NAME}], LatestStatus(0, "failure", ours=False, about="")),
     ],
 )
-def test_the_last_one(listed: Sequence[dict[str, Any]], found: Last | None) -> None:
+def test_the_last_one(listed: Sequence[dict[str, Any]], found: LatestStatus | None) -> None:
     """Of all statuses of the commit the newest of this name counts, and it is ours or another run's."""
     script = Script(answer(200, list(listed)))
     asked = status(script)
@@ -91,7 +91,7 @@ def test_many_statuses() -> None:
     """It is looked for on page after page, until one is not full, and not without end."""
     full = answer(200, [one(9, context="ci / build")] * 100)
     script = Script(full, full, answer(200, [one(8)]))
-    assert status(script).last() == Last(8, "pending", ours=True, about=PAGE)
+    assert status(script).last() == LatestStatus(8, "pending", ours=True, about=PAGE)
     assert [sent.url.rpartition("=")[2] for sent in script.sent] == ["1", "2", "3"]
 
     script = Script(*[full] * 99)
@@ -100,7 +100,7 @@ def test_many_statuses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("listed", "rival"),
+    ("listed", "conflicting_run"),
     [
         ([one(9), one(7, page=OTHER)], None),
         ([one(9), one(8, page=OTHER), one(7)], OTHER),
@@ -110,15 +110,15 @@ def test_many_statuses() -> None:
         ([], None),
     ],
 )
-def test_a_rival(listed: list[dict[str, Any]], rival: str | None) -> None:
+def test_a_rival(listed: list[dict[str, Any]], conflicting_run: str | None) -> None:
     """Another run that took the name since then is a rival, one from before is none."""
-    assert status(Script(answer(200, listed))).rival(7) == rival
+    assert status(Script(answer(200, listed))).conflicting_run(7) == conflicting_run
 
 
 @pytest.mark.parametrize(
     ("reply", "may"),
     [
-        (answer(422, {"message": f"No commit found for SHA: {NOBODY}"}), True),
+        (answer(422, {"message": f"No commit found for SHA: {NULL_SHA}"}), True),
         (answer(403, {"message": "Resource not accessible by integration"}), False),
         (answer(404, {"message": "Not Found"}), False),
     ],
@@ -126,7 +126,7 @@ def test_a_rival(listed: list[dict[str, Any]], rival: str | None) -> None:
 def test_whether_it_may_be_written(reply: bytes, may: bool) -> None:  # noqa: FBT001 - a table's column
     """Whether the token may write is found out by a write about no commit, which makes nothing."""
     script = Script(reply)
-    assert status(script).may_write() is may
+    assert status(script).can_write() is may
     (sent,) = script.sent
 
     assert (sent.request.method, sent.url) == ("POST", f"{ROOT}/statuses/{'0' * 40}")
@@ -140,10 +140,10 @@ def test_whether_it_may_be_written(reply: bytes, may: bool) -> None:  # noqa: FB
         (answer(404, {"message": "Not Found"}), Forbidden, "Not Found"),
         (answer(409, {"message": "Conflict"}), ActionError, "Conflict"),
         (answer(422, {"message": "Validation Failed"}), ActionError, "Validation Failed"),
-        (answer(200, {"id": 7}), UnexpectedAnswer, "unexpected"),
-        (answer(200, b"", "application/json"), UnexpectedAnswer, "unexpected"),
-        (answer(201, ["x"]), UnexpectedAnswer, "unexpected"),
-        (answer(201, {}), UnexpectedAnswer, "unexpected"),
+        (answer(200, {"id": 7}), UnexpectedResponse, "unexpected"),
+        (answer(200, b"", "application/json"), UnexpectedResponse, "unexpected"),
+        (answer(201, ["x"]), UnexpectedResponse, "unexpected"),
+        (answer(201, {}), UnexpectedResponse, "unexpected"),
     ],
 )
 def test_it_cannot_be_added(reply: bytes, error: type[ActionError], words: str) -> None:
@@ -159,16 +159,16 @@ def test_it_cannot_be_added(reply: bytes, error: type[ActionError], words: str) 
 @pytest.mark.parametrize("body", [{}, {"id": 1}, ["success"], [[]], None])
 def test_what_is_no_list(body: object) -> None:
     """An answer that is no list of statuses says nothing about them, least of all that there are none."""
-    with pytest.raises(UnexpectedAnswer):
+    with pytest.raises(UnexpectedResponse):
         status(Script(answer(200, body))).last()
 
 
 def test_whether_it_may_be_written_is_not_guessed() -> None:
     """An answer to the write about no commit that says neither yes nor no is an error."""
-    with pytest.raises(UnexpectedAnswer):
-        status(Script(answer(201, one(7)))).may_write()
+    with pytest.raises(UnexpectedResponse):
+        status(Script(answer(201, one(7)))).can_write()
     with pytest.raises(Forbidden):
-        status(Script(answer(401, {"message": "Bad credentials"}))).may_write()
+        status(Script(answer(401, {"message": "Bad credentials"}))).can_write()
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_whether_it_may_be_written_is_not_guessed() -> None:
 )
 def test_whose_page(page: str, ours: bool) -> None:  # noqa: FBT001 - a table's column
     """A page is this run's in either Airflow's form, if it is of the Airflow that has the run, however that is written."""
-    assert is_about(page, SUBJECT) is ours
+    assert is_page_of(page, SUBJECT) is ours
 
 
 @pytest.mark.parametrize(
@@ -226,18 +226,18 @@ def test_whose_page(page: str, ours: bool) -> None:  # noqa: FBT001 - a table's 
 )
 def test_whose_page_if_names_are_alike(page: str, dag_id: str, run_id: str) -> None:
     """A run that is called like its DAG, or like a part of the page, or in need of escapes is not taken for another one."""
-    subject = Subject(dag_id, run_id, page)
+    subject = DagRunRef(dag_id, run_id, page)
     assert subject.airflow == "https://a.example.com/x"
-    assert is_about(page, subject)
-    assert not is_about(OTHER, subject)
-    assert not is_about(page.replace("https://a.", "https://b."), subject)
+    assert is_page_of(page, subject)
+    assert not is_page_of(OTHER, subject)
+    assert not is_page_of(page.replace("https://a.", "https://b."), subject)
     for other in ("sales", "runs", "r1"):
-        assert not is_about(OTHER, Subject("sales", other, OTHER.replace("r2", other)))
+        assert not is_page_of(OTHER, DagRunRef("sales", other, OTHER.replace("r2", other)))
 
 
 def test_a_run_without_a_page() -> None:
     """A run whose own page is none has no Airflow, and nothing is its own, least of all what has no page either."""
-    nowhere = Subject("sales", "r1", "")
+    nowhere = DagRunRef("sales", "r1", "")
     assert nowhere.airflow is None
-    assert not is_about("", nowhere)
-    assert not is_about(PAGE, nowhere)
+    assert not is_page_of("", nowhere)
+    assert not is_page_of(PAGE, nowhere)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.errors import AirflowUnreachable, Forbidden, Unauthorized
-from entrypoint.models import CANCELLED, DagRun
-from entrypoint.run.stop import ONCE_MORE, STAYS, STAYS_AWAY, Stop, stop
+from entrypoint.errors import Forbidden, TransientError, Unauthorized
+from entrypoint.models import CANCELLED_MARK, DagRun
+from entrypoint.run.stop import ABSENT_SECONDS, CONFIRM_SECONDS, MAX_REPEATED_STOPS, Stopped, stop
 from tests.support.nouns import ManyTasks, a_task
 from tests.support.scripted import Bench, Script
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from entrypoint.models import TaskList
     from tests.support.virtual import VirtualTime
 
-DOWN = AirflowUnreachable("down", "", "")
+DOWN = TransientError("down", "", "")
 DENIED, REFUSED = Forbidden("no", "", ""), Unauthorized("who", "", "")
 
 
@@ -27,7 +27,7 @@ def run(state: Any, note: str = "") -> DagRun:
 
 
 QUEUED, RUNNING, SUCCESS, FAILED = run("queued"), run("running"), run("success"), run("failed")
-OVERWRITTEN = run("success", CANCELLED)
+OVERWRITTEN = run("success", CANCELLED_MARK)
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Stoppable:
     """An Airflow of which only the looks and the order to fail matter."""
 
     get_run: Script
-    fail: Script
+    mark_failed: Script
     tasks: Script
     notes: list[str] = field(default_factory=list)
 
@@ -49,13 +49,18 @@ class Stoppable:
 
 
 def stopped(
-    looks: list[Any], fails: list[Any], tasks: list[Any] = [()] * 99, *, last: DagRun | None = None, once: bool = False
-) -> tuple[Stop, VirtualTime, int]:
+    looks: list[Any],
+    fails: list[Any],
+    tasks: list[Any] = [()] * 99,
+    *,
+    last_seen: DagRun | None = None,
+    confirm: bool = True,
+) -> tuple[Stopped, VirtualTime, int]:
     """Stop through these answers; return what came of it, the clock, and how often the run was failed."""
     bench = Bench()
     airflow: Any = Stoppable(Script(looks), Script(fails), Script(tasks))
-    end = stop(airflow, "sales", "r1", bench.patience, last=last, once=once, until=bench.time.now + 50)
-    return end, bench.time, airflow.fail.calls
+    end = stop(airflow, "sales", "r1", bench.retrier, last_seen=last_seen, confirm=confirm, until=bench.time.now + 50)
+    return end, bench.time, airflow.mark_failed.calls
 
 
 @pytest.mark.parametrize(
@@ -84,7 +89,7 @@ def test_what_airflow_does_meanwhile(looks: list[Any], fails: list[Any], end: Da
     """The run is failed as often as needed and no oftener, and the end is confirmed."""
     found, _, failed = stopped(looks, fails)
     assert (found.run, found.confirmed, failed) == (end, True, times_failed)
-    assert found.ours is (times_failed > 0 and end not in (SUCCESS, None))
+    assert found.by_this_step is (times_failed > 0 and end not in (SUCCESS, None))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_what_airflow_does_meanwhile(looks: list[Any], fails: list[Any], end: Da
         ([(a_task(state="running"),), ()], 2),
         ([(a_task(state="queued"),), DOWN, (a_task(state="success"), a_task(state="restarting")), ()], 3),
         ([Forbidden("no", "", "")], 1),
-        ([(a_task(state="running"),)] * 99, 1 + ONCE_MORE),  # a teardown
+        ([(a_task(state="running"),)] * 99, 1 + MAX_REPEATED_STOPS),  # a teardown
     ],
 )
 def test_a_task_that_goes_on_is_stopped_as_well(tasks: list[Any], times_failed: int) -> None:
@@ -105,20 +110,22 @@ def test_a_task_that_goes_on_is_stopped_as_well(tasks: list[Any], times_failed: 
 
 def test_a_stop_is_believed_only_after_a_while() -> None:
     """A run must stay failed, and a missing one stay away, before that counts."""
-    assert stopped([RUNNING] + [FAILED] * 99, [FAILED])[1].now >= 1000 + STAYS
-    assert stopped([None] * 99, [None])[1].now >= 1000 + STAYS_AWAY
+    assert stopped([RUNNING] + [FAILED] * 99, [FAILED])[1].now >= 1000 + CONFIRM_SECONDS
+    assert stopped([None] * 99, [None])[1].now >= 1000 + ABSENT_SECONDS
 
 
 def test_without_time_the_first_answer_is_believed() -> None:
     """In the seconds of a cancel a run that was alive is failed at once, with one request."""
-    found, time, failed = stopped([], [FAILED], last=RUNNING, once=True)
-    assert (found, failed, time.slept) == (Stop(FAILED, confirmed=True, ours=True), 1, [])
+    found, time, failed = stopped([], [FAILED], last_seen=RUNNING, confirm=False)
+    assert (found, failed, time.slept) == (Stopped(FAILED, confirmed=True, by_this_step=True), 1, [])
 
 
 def test_without_time_a_run_that_is_on_its_way_is_waited_for() -> None:
     """A cancel during the trigger stops the run as soon as Airflow has made it, and never claims that there will be none."""
-    assert stopped([None, None, RUNNING], [FAILED], once=True)[0] == Stop(FAILED, confirmed=True, ours=True)
-    assert stopped([None] * 99, [None], once=True)[1].now >= 1000 + STAYS_AWAY
+    assert stopped([None, None, RUNNING], [FAILED], confirm=False)[0] == Stopped(
+        FAILED, confirmed=True, by_this_step=True
+    )
+    assert stopped([None] * 99, [None], confirm=False)[1].now >= 1000 + ABSENT_SECONDS
 
 
 @pytest.mark.parametrize("looks", [[DOWN] * 99, [RUNNING] * 99])
@@ -133,22 +140,31 @@ def test_what_cannot_be_confirmed_is_not_claimed(looks: list[Any]) -> None:
 def test_a_missing_permission_is_told() -> None:
     """It may be a gateway's rule that passes; what stays to the end is told."""
     found, time, _ = stopped([RUNNING] * 99, [DENIED] * 99)
-    assert found == Stop(RUNNING, confirmed=False, ours=False, fault=DENIED)
+    assert found == Stopped(RUNNING, confirmed=False, by_this_step=False, fault=DENIED)
     assert time.now == 1050
 
 
 def test_the_mark_is_written_until_it_is_there() -> None:
     """Without it a later attempt may take what the scheduler makes of the run for a success."""
     bench = Bench()
-    marked = run("failed", CANCELLED)
+    marked = run("failed", CANCELLED_MARK)
     airflow: Any = Stoppable(Script([RUNNING, FAILED, FAILED] + [marked] * 99), Script([FAILED]), Script([()] * 99))
-    stop(airflow, "sales", "r1", bench.patience, last=None, once=False, until=bench.time.now + 50)
-    assert airflow.notes == [CANCELLED] * 3
+    stop(airflow, "sales", "r1", bench.retrier, last_seen=None, confirm=True, until=bench.time.now + 50)
+    assert airflow.notes == [CANCELLED_MARK] * 3
 
 
 def test_a_success_of_a_run_that_this_step_has_stopped_is_none() -> None:
     """The scheduler made it, before the post stage began: the run is stopped once more."""
     bench = Bench()
     airflow: Any = Stoppable(Script([SUCCESS] + [FAILED] * 99), Script([FAILED]), Script([()] * 99))
-    found = stop(airflow, "sales", "r1", bench.patience, last=None, once=False, until=bench.time.now + 50, ours=True)
-    assert (found, airflow.fail.calls) == (Stop(FAILED, confirmed=True, ours=True), 1)
+    found = stop(
+        airflow,
+        "sales",
+        "r1",
+        bench.retrier,
+        last_seen=None,
+        confirm=True,
+        until=bench.time.now + 50,
+        already_stopped=True,
+    )
+    assert (found, airflow.mark_failed.calls) == (Stopped(FAILED, confirmed=True, by_this_step=True), 1)

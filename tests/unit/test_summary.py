@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from markdown_it import MarkdownIt
 
 from dev.runner.files import MAX_SUMMARY_BYTES
-from entrypoint.errors import ActionError, Frame, Raised
+from entrypoint.errors import ActionError, ExceptionInfo, StackFrame
 from entrypoint.models import Blocker, Failure, Outcome, Result, TaskInstance
-from entrypoint.report.gantt import MOST_BARS
+from entrypoint.report.gantt import MAX_BARS
 from entrypoint.report.summary import summary
 from entrypoint.runners.sanitize import CONTROL
 from tests.support.markdown import Page, hostile, read
@@ -81,7 +81,7 @@ def one_line(text: str) -> str:
 def a_failure(text: str = "cannot join", **changes: Any) -> Failure:
     """A task instance that failed with an exception that says this."""
     task = a_task(**{"task_id": "join", "state": "failed"} | changes)
-    raised = (Raised("SalesError", text, (Frame("/opt/airflow/dags/sales.py", 48, text),)),)
+    raised = (ExceptionInfo("SalesError", text, (StackFrame("/opt/airflow/dags/sales.py", 48, text),)),)
     return Failure(task, f"SalesError: {text}", raised, ("first", text, "last"), 7)
 
 
@@ -135,7 +135,9 @@ def test_bundle_version(version: str | None, row: str | None) -> None:
 
 def test_the_cause_is_on_the_first_screen() -> None:
     """Of a failure the verdict comes first, then its cause, what to do and where; the rest follows."""
-    outcome = failed(a_failure("cannot join"), others=(ran("a", 0), ran("b", 1)), turned_off=("Left out: pools.",))
+    outcome = failed(
+        a_failure("cannot join"), others=(ran("a", 0), ran("b", 1)), disabled_features=("Left out: pools.",)
+    )
     text = summary(outcome, a_context())
     order = (
         *(
@@ -194,7 +196,7 @@ def test_no_time_line() -> None:
     assert not any("UTC" in heading for heading in seen.headings)
 
 
-@pytest.mark.parametrize(("count", "folded"), [(MOST_BARS, False), (MOST_BARS + 1, True)])
+@pytest.mark.parametrize(("count", "folded"), [(MAX_BARS, False), (MAX_BARS + 1, True)])
 def test_time_line_of_many(count: int, folded: bool) -> None:  # noqa: FBT001 - a table's column
     """A time line that is readable is in sight, one of more task instances is folded away."""
     text = summary(an_outcome(tasks=tuple(ran(f"t{n}", n) for n in range(count))), None)
@@ -217,8 +219,8 @@ def test_a_wide_run() -> None:
 @pytest.mark.parametrize(
     "outcome",
     [
-        failed(run=a_run(state="failed", end_date=START + timedelta(hours=1)), timed_out_after=3600.0),
-        an_outcome(result="timeout", run=a_run(state="running", end_date=None), waited=3610.0, state_for=3600.0),
+        failed(run=a_run(state="failed", end_date=START + timedelta(hours=1)), dagrun_timeout_exceeded=3600.0),
+        an_outcome(result="timeout", run=a_run(state="running", end_date=None), waited=3610.0, seconds_in_state=3600.0),
     ],
     ids=["dagrun_timeout", "timeout"],
 )
@@ -233,7 +235,7 @@ def test_time_line_of_what_took_the_time(outcome: Outcome) -> None:
 
 def test_turned_off() -> None:
     """Each feature whose permission is missing is named."""
-    seen = page(an_outcome(turned_off=("Left out: logs.", "Left out: pools.")))
+    seen = page(an_outcome(disabled_features=("Left out: logs.", "Left out: pools.")))
 
     assert seen.prose[-2:] == ["Left out: logs.", "Left out: pools."]
 
@@ -250,7 +252,7 @@ def test_error_before_any_run() -> None:
 
 def test_error_with_a_run() -> None:
     """An error after the trigger still links the run and shows the facts."""
-    seen = page(an_outcome(result="error", error=ERROR, tasks=None, ridden_out=3))
+    seen = page(an_outcome(result="error", error=ERROR, tasks=None, retries=3))
 
     assert seen.links[0][1] == RUN_URL
     assert facts(seen)["Failed requests ridden out"] == "3"
@@ -302,7 +304,9 @@ def test_hostile_failures(text: str, result: Result) -> None:
     failures = [
         a_failure(text, task_id=f"t{text}", map_index=n, url=f"https://airflow.example.com/{text}") for n in range(5)
     ]
-    outcome = failed(*failures, others=(ran(text, 0), ran(text, 1, map_index=1)), result=result, turned_off=(text,))
+    outcome = failed(
+        *failures, others=(ran(text, 0), ran(text, 1, map_index=1)), result=result, disabled_features=(text,)
+    )
     seen = page(outcome)
 
     assert len(seen.headings) == 4
@@ -367,10 +371,10 @@ def test_size_with_many_logs() -> None:
     failures = [a_failure("x", task_id=f"t{n}")._replace(log=LOGS["ascii"][1]) for n in range(100)]
     others = tuple(a_task(f"t{n}", state="failed") for n in range(100, 5000))
     text = summary(failed(*failures, others=others), a_context())
-    (left_out,) = re.findall(r"^(\d+) .*left out", text, re.MULTILINE)
+    (lines_omitted,) = re.findall(r"^(\d+) .*left out", text, re.MULTILINE)
 
     assert ", ".join(f"t{n}" for n in range(5000)) in whole(text).code
-    assert 100 - len(folds(text)) <= int(left_out) <= 100
+    assert 100 - len(folds(text)) <= int(lines_omitted) <= 100
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from entrypoint.errors import ActionError
 from entrypoint.models import Failure, Outcome
-from entrypoint.report.plain_summary import text
+from entrypoint.report.plain_summary import plain_summary
 from tests.support.nouns import RUN_URL, SHA, START, a_context, a_run, a_task, an_outcome
 
 LOAD = a_task("load", state="failed", map_index=3, duration=62.0, try_number=2)
@@ -22,7 +22,7 @@ FAILED = an_outcome(
 
 def test_success() -> None:
     """The verdict comes first, then the facts, then the tasks."""
-    lines = text(an_outcome(), a_context()).split("\n")
+    lines = plain_summary(an_outcome(), a_context()).split("\n")
 
     assert lines[:2] == ["DAG run succeeded: nightly_sales", "=" * 32]
     assert f"DAG run: {RUN_URL}" in lines
@@ -34,7 +34,7 @@ def test_success() -> None:
 
 def test_failure() -> None:
     """The reason and the next thing to do are at the top, and the failed task comes first in the list."""
-    lines = text(FAILED, a_context()).split("\n")
+    lines = plain_summary(FAILED, a_context()).split("\n")
 
     assert lines[2].startswith("load[3] failed")
     assert "KeyError" in lines[2]
@@ -47,7 +47,7 @@ def test_failure() -> None:
 @pytest.mark.parametrize("word", ["`", "|", "<", "**", "[load", "mermaid"])
 def test_no_markup(word: str) -> None:
     """Nothing of it is Markdown."""
-    assert word not in text(FAILED, a_context())
+    assert word not in plain_summary(FAILED, a_context())
 
 
 def test_an_error_before_any_run() -> None:
@@ -56,7 +56,7 @@ def test_an_error_before_any_run() -> None:
         result="error", error=ActionError("Inputs are wrong", "dag_id: it is empty.\nconf: no JSON.", "Mend it.")
     )
 
-    assert text(outcome, None).split("\n") == [
+    assert plain_summary(outcome, None).split("\n") == [
         "Inputs are wrong",
         "================",
         "dag_id: it is empty.",
@@ -68,7 +68,7 @@ def test_an_error_before_any_run() -> None:
 def test_of_very_many_tasks_some_are_listed() -> None:
     """The list is bounded, failed ones are all named, and the rest is counted."""
     tasks = tuple(a_task("load", map_index=n, state="failed" if n < 150 else "success") for n in range(500))
-    seen = text(an_outcome(tasks=tasks, unread=4500, unread_succeeded=4500), None)
+    seen = plain_summary(an_outcome(tasks=tasks, unread=4500, unread_succeeded=4500), None)
 
     assert "Tasks: 4850 of 5000 succeeded" in seen
     assert "All that failed: load[0-149]" in seen
@@ -78,9 +78,9 @@ def test_of_very_many_tasks_some_are_listed() -> None:
 
 def test_what_was_turned_off() -> None:
     """Each feature whose permission is missing is named."""
-    assert text(an_outcome(turned_off=("Left out: logs.",)), None).endswith("\n\nLeft out: logs.")
+    assert plain_summary(an_outcome(disabled_features=("Left out: logs.",)), None).endswith("\n\nLeft out: logs.")
 
 
 def test_where_no_commit_is_known() -> None:
     """A shell's summary has no line for a commit."""
-    assert "Commit" not in text(an_outcome(), a_context(sha="", commit_url=""))
+    assert "Commit" not in plain_summary(an_outcome(), a_context(sha="", commit_url=""))

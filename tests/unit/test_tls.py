@@ -11,14 +11,14 @@ from urllib3.exceptions import SSLError as NestedError
 from urllib3.util import create_urllib3_context
 
 from entrypoint.credentials import Secret, Tls
-from entrypoint.http.tls import context, own, trust, what_failed
+from entrypoint.http.tls import add_ca, add_client_certificate, create_context, openssl_reason
 from tests.unit.handshakes import DEPLOYER, NAME, OURS, THEIRS, shaken
 
 
 def failure(tls: Tls, server: ssl.SSLContext) -> ssl.SSLError:
     """What OpenSSL itself says of a handshake that fails."""
     with pytest.raises(ssl.SSLError) as caught:
-        shaken(context(tls, present=True), server)
+        shaken(create_context(tls, present=True), server)
     return caught.value
 
 
@@ -33,17 +33,17 @@ def test_a_private_ca() -> None:
     """A server whose certificate a given CA signed is trusted, and no other."""
     tls = Tls(ca=OURS.pem)
 
-    shaken(context(tls, present=False), OURS.server(NAME))
+    shaken(create_context(tls, present=False), OURS.server(NAME))
     for certificate in (THEIRS.server(NAME), OURS.server("other.example.com")):
         with pytest.raises(ssl.SSLCertVerificationError):
-            shaken(context(tls, present=False), certificate)
+            shaken(create_context(tls, present=False), certificate)
     with pytest.raises(ssl.SSLCertVerificationError):
-        shaken(context(Tls(), present=False), OURS.server(NAME))
+        shaken(create_context(Tls(), present=False), OURS.server(NAME))
 
 
 def test_several_cas() -> None:
     """Each of the certificates in the text is trusted."""
-    made = context(Tls(ca=f"{THEIRS.pem}{OURS.pem}"), present=False)
+    made = create_context(Tls(ca=f"{THEIRS.pem}{OURS.pem}"), present=False)
 
     for authority in (OURS, THEIRS):
         shaken(made, authority.server(NAME))
@@ -56,26 +56,26 @@ def test_a_client_certificate() -> None:
     asking.verify_mode = ssl.CERT_OPTIONAL
 
     for present in (True, False):
-        _, server = shaken(context(tls, present=present), asking)
+        _, server = shaken(create_context(tls, present=present), asking)
         subject = dict(pair for part in (server.getpeercert() or {}).get("subject", ()) for pair in part)  # type: ignore[misc]
         assert subject.get("commonName") == ("deployer" if present else None)
 
 
 def test_no_client_certificate() -> None:
     """Where none is given, none is presented, wanted or not."""
-    shaken(context(Tls(ca=OURS.pem), present=True), OURS.server(NAME))
+    shaken(create_context(Tls(ca=OURS.pem), present=True), OURS.server(NAME))
     with pytest.raises(ssl.SSLError, match="peer did not return a certificate"):
-        shaken(context(Tls(ca=OURS.pem), present=True), OURS.server(NAME, clients=OURS))
+        shaken(create_context(Tls(ca=OURS.pem), present=True), OURS.server(NAME, clients=OURS))
 
 
 def test_nothing_stays_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key is gone from the disk as soon as it has been read, usable or not."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
-    own(context(Tls(), present=False), DEPLOYER.certificate, Secret(DEPLOYER.key))
+    add_client_certificate(create_context(Tls(), present=False), DEPLOYER.certificate, Secret(DEPLOYER.key))
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ssl.SSLError):
-        own(context(Tls(), present=False), DEPLOYER.certificate, Secret("no key"))
+        add_client_certificate(create_context(Tls(), present=False), DEPLOYER.certificate, Secret("no key"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -87,7 +87,7 @@ def test_nothing_stays_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_key_that_does_not_fit(key: str) -> None:
     """A key that is none, of another certificate, or behind a password is an error at once, and asks nobody."""
     with pytest.raises(ssl.SSLError):
-        own(context(Tls(), present=False), DEPLOYER.certificate, Secret(key))
+        add_client_certificate(create_context(Tls(), present=False), DEPLOYER.certificate, Secret(key))
 
 
 @pytest.mark.parametrize(
@@ -104,17 +104,17 @@ def test_a_key_that_does_not_fit(key: str) -> None:
 def test_a_ca_that_is_none(ca: str) -> None:
     """A CA that cannot be read is an error at once."""
     with pytest.raises(ssl.SSLError):
-        trust(context(Tls(), present=False), ca)
+        add_ca(create_context(Tls(), present=False), ca)
 
 
 def test_what_companies_certificates_lack() -> None:
     """With a CA of one's own its form is not judged, as Python 3.13 began to; without one it is left as it is."""
     strict = create_urllib3_context()
     strict.verify_flags |= ssl.VERIFY_X509_STRICT
-    trust(strict, OURS.pem)
+    add_ca(strict, OURS.pem)
 
     assert not strict.verify_flags & ssl.VERIFY_X509_STRICT
-    assert context(Tls(), present=False).verify_flags == create_urllib3_context().verify_flags
+    assert create_context(Tls(), present=False).verify_flags == create_urllib3_context().verify_flags
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_what_failed(ca: str, server: ssl.SSLContext, words: str) -> None:
     """OpenSSL's own words are found however deep the HTTP libraries bury them, and theirs are left out."""
     error = failure(Tls(ca=ca), server)
 
-    assert what_failed(error) == words
-    assert what_failed(as_requests_raises(error)) == words
+    assert openssl_reason(error) == words
+    assert openssl_reason(as_requests_raises(error)) == words
 
 
 def test_what_failed_behind_causes() -> None:
@@ -142,7 +142,7 @@ def test_what_failed_behind_causes() -> None:
     from_it.__cause__ = told
     meanwhile.__context__ = from_it
 
-    assert what_failed(meanwhile) == "unable to get local issuer certificate"
+    assert openssl_reason(meanwhile) == "unable to get local issuer certificate"
 
 
 def test_nobody_says_what_failed() -> None:
@@ -156,4 +156,4 @@ def test_nobody_says_what_failed() -> None:
         endless = outer
 
     for error in (one, other, endless, ssl.SSLError("s3cret"), ssl.SSLError(1, "s3cret")):
-        assert what_failed(error) == "the connection was refused on this side or on the other"
+        assert openssl_reason(error) == "the connection was refused on this side or on the other"

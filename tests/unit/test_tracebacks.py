@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from entrypoint.airflow.tracebacks import TracebackReader, read_traceback
-from entrypoint.errors import Frame, Raised
+from entrypoint.errors import ExceptionInfo, StackFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,15 +53,15 @@ def chain_of(error: BaseException | None) -> list[BaseException]:
     return chain
 
 
-def expected(error: BaseException) -> Raised:
+def expected(error: BaseException) -> ExceptionInfo:
     """One exception as it should be read: blank lines in its text are lost, since Airflow drops them as well."""
     notes: list[str] = getattr(error, "__notes__", [])
     first, *rest = [*str(error).split("\n"), *notes]
     frames = tuple(
-        Frame(frame.filename, frame.lineno or 0, frame.name) for frame in traceback.extract_tb(error.__traceback__)
+        StackFrame(frame.filename, frame.lineno or 0, frame.name) for frame in traceback.extract_tb(error.__traceback__)
     )
     text = "\n".join([first, *(line for line in rest if line.strip())])
-    return Raised(type(error).__name__, text, frames)
+    return ExceptionInfo(type(error).__name__, text, frames)
 
 
 def fail(links: Sequence[tuple[str, type[Exception], str]]) -> None:
@@ -117,7 +117,7 @@ def test_a_syntax_error_has_the_line_it_is_about(source: str) -> None:
 
     assert isinstance(error, SyntaxError)
     assert (raised.kind, raised.text) == (type(error).__name__, error.msg)
-    assert raised.frames[-1] == Frame("/opt/airflow/dags/sales.py", error.lineno or 0, "<module>")
+    assert raised.frames[-1] == StackFrame("/opt/airflow/dags/sales.py", error.lineno or 0, "<module>")
 
 
 def endless(depth: int) -> int:
@@ -164,7 +164,7 @@ def test_an_exception_group() -> None:
         assert one in said
 
 
-HERE = (Raised("KeyError", "1", (Frame("a.py", 1, "f"),)),)
+HERE = (ExceptionInfo("KeyError", "1", (StackFrame("a.py", 1, "f"),)),)
 IMPORT_ERROR = f"""{HEADING}
   File "<frozen importlib._bootstrap>", line 241, in _call_with_frames_removed
   File "/opt/airflow/dags/sales.py", line 2, in <module>
@@ -185,7 +185,7 @@ ImportError: cannot import name 'no_such_name' from 'helpers' (/opt/airflow/dags
         (f'{HEADING}\r\n  File "a.py", line 1, in f\r\nKeyError: 1\r\n', HERE),
     ],
 )
-def test_texts_of_other_origins(text: str, raised: tuple[Raised, ...]) -> None:
+def test_texts_of_other_origins(text: str, raised: tuple[ExceptionInfo, ...]) -> None:
     """What only looks like an exception is none, and a traceback is found whatever stands before it and ends its lines."""
     assert read_traceback(text) == raised
 

@@ -10,7 +10,7 @@ import pytest
 from entrypoint.airflow.transport import Transport
 from entrypoint.auth.authorization import Authorization, Grant
 from entrypoint.credentials import Secret
-from entrypoint.errors import AirflowUnreachable, Unauthorized, UnexpectedAnswer
+from entrypoint.errors import TransientError, Unauthorized, UnexpectedResponse
 from tests.unit.script import Script, answer
 
 BASE = "https://airflow.example.com/team"
@@ -22,15 +22,15 @@ PAGE = answer(401, b"<html>Sign in")
 FOR_GOOD = "It lasted {}."
 
 
-def tokens(*, doubtful: bool = False) -> Iterator[Grant]:
+def tokens(*, ambiguous_403: bool = False) -> Iterator[Grant]:
     """One grant after the other, each with its number."""
-    return (Grant(Secret(f"Bearer {number}"), doubtful=doubtful) for number in range(1, 10))
+    return (Grant(Secret(f"Bearer {number}"), ambiguous_403=ambiguous_403) for number in range(1, 10))
 
 
-def transport(script: Script, *, for_good: bool = False, doubtful: bool = False) -> Transport:
+def transport(script: Script, *, for_good: bool = False, ambiguous_403: bool = False) -> Transport:
     """The way to an Airflow that answers by the script, with a credential that can be renewed or not."""
     made = Transport(BASE, script.wire(), (("X-Key", Secret("k3y")), ("CF-Access-Client-Id", Secret("abc"))))
-    grants = tokens(doubtful=doubtful)
+    grants = tokens(ambiguous_403=ambiguous_403)
     made.authorizer = Authorization(lambda: next(grants), FOR_GOOD if for_good else "")
     return made
 
@@ -62,7 +62,7 @@ def test_what_every_request_carries() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refusal", "doubtful", "for_good", "sent"),
+    ("refusal", "ambiguous_403", "for_good", "sent"),
     [
         (REFUSED, False, False, 2),
         (REFUSED, True, False, 2),
@@ -74,10 +74,10 @@ def test_what_every_request_carries() -> None:
         (FORBIDDEN, True, True, 1),
     ],
 )
-def test_once_more(refusal: bytes, doubtful: bool, for_good: bool, sent: int) -> None:  # noqa: FBT001 - a table's columns
+def test_once_more(refusal: bytes, ambiguous_403: bool, for_good: bool, sent: int) -> None:  # noqa: FBT001 - a table's columns
     """A request is sent once more if its refusal may mean the credential, and another one can be had."""
     script = Script(refusal, GOOD)
-    found = transport(script, for_good=for_good, doubtful=doubtful).send("POST", "/x", body={"a": 1})
+    found = transport(script, for_good=for_good, ambiguous_403=ambiguous_403).send("POST", "/x", body={"a": 1})
 
     assert found.status == (200 if sent == 2 else int(refusal.split()[1]))
     assert presented(script) == [f"Bearer {number + 1}" for number in range(sent)]
@@ -102,7 +102,7 @@ def test_a_permission_that_is_missing() -> None:
     """A doubtful credential that is forbidden the same twice is good: the answer is the caller's to judge."""
     script = Script(FORBIDDEN, FORBIDDEN)
 
-    assert transport(script, doubtful=True).get("/x").status == 403
+    assert transport(script, ambiguous_403=True).get("/x").status == 403
     assert presented(script) == ["Bearer 1", "Bearer 2"]
 
 
@@ -123,7 +123,7 @@ def test_vague() -> None:
     """Where 403 may mean either, a forbidden request is sent once more with another credential."""
     script = Script(FORBIDDEN, GOOD)
     way = transport(script)
-    way.vague = True
+    way.ambiguous_403 = True
 
     assert way.get("/x").status == 200
 
@@ -143,7 +143,7 @@ def test_died_meanwhile(before: list[bytes], telling: bool, said: str) -> None: 
     """A credential that is there once and was accepted before has died; one that never told anything was never good."""
     way = transport(Script(*before, REFUSED), for_good=True)
     for _ in before:
-        way.send("GET", "/x", telling=telling)
+        way.send("GET", "/x", checks_credential=telling)
     with pytest.raises(Unauthorized) as caught:
         way.get("/x")
 
@@ -187,9 +187,9 @@ def test_without_a_credential(anonymous: bool) -> None:  # noqa: FBT001 - a tabl
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
-        (answer(503, b""), AirflowUnreachable),
-        (answer(302, Location="/login"), UnexpectedAnswer),
-        (answer(200, b"<html>"), UnexpectedAnswer),
+        (answer(503, b""), TransientError),
+        (answer(302, Location="/login"), UnexpectedResponse),
+        (answer(200, b"<html>"), UnexpectedResponse),
     ],
     ids=["503", "redirect", "page"],
 )
@@ -197,7 +197,7 @@ def test_no_answer(reply: bytes, error: type[Exception]) -> None:
     """What is no answer of Airflow's is not sent again, whatever the credential."""
     script = Script(reply, GOOD)
     with pytest.raises(error):
-        transport(script, doubtful=True).send("POST", "/x")
+        transport(script, ambiguous_403=True).send("POST", "/x")
 
     assert len(script.sent) == 1
 
@@ -211,7 +211,7 @@ def test_stream() -> None:
         return len(pieces) < 2
 
     script = Script(answer(200, b"x" * 200_000, "text/plain"))
-    found = transport(script).stream("/log", "text/plain", take, {"full": "true"})
+    found = transport(script).download("/log", "text/plain", take, {"full": "true"})
 
     assert (found.status, found.body) == (200, None)
     assert found.source == "GET /log answered 200 text/plain"
@@ -229,7 +229,7 @@ def test_listening() -> None:
 
     script = Script(answer(200, b'{"state":"running"}\n' * 9, "application/x-ndjson"), GOOD)
     way = transport(script)
-    way.listen("/wait", {"interval": 1}, take, 15.0, 70.0)
+    way.stream("/wait", {"interval": 1}, take, 15.0, 70.0)
     way.get("/run")
 
     assert b"running" in b"".join(heard)
@@ -283,7 +283,7 @@ def test_a_put_that_is_refused(refusal: bytes) -> None:
 def test_a_put_that_fails_in_passing(status: int) -> None:
     """A PUT that Airflow fails to answer is an error, and not sent again."""
     script = Script(answer(status, b"<html>"), GOOD)
-    with pytest.raises(AirflowUnreachable):
+    with pytest.raises(TransientError):
         transport(script).put("/x")
 
     assert len(script.sent) == 1
@@ -297,9 +297,9 @@ def test_a_stream_that_is_refused() -> None:
         pieces.append(piece)
         return True
 
-    missing = transport(Script(answer(404, {"detail": "No log"}))).stream("/log", "text/plain", take)
+    missing = transport(Script(answer(404, {"detail": "No log"}))).download("/log", "text/plain", take)
     assert (missing.status, missing.detail, pieces) == (404, "No log", [])
-    transport(Script(REFUSED, answer(200, b"log", "text/plain"))).stream("/log", "text/plain", take)
+    transport(Script(REFUSED, answer(200, b"log", "text/plain"))).download("/log", "text/plain", take)
     assert pieces == [b"log"]
 
 
@@ -333,10 +333,10 @@ def test_a_redirect_is_no_answer(status: int) -> None:
 
     moved = answer(status, b"<html>login", Location="https://elsewhere.example.com/login")
 
-    with pytest.raises(UnexpectedAnswer):
+    with pytest.raises(UnexpectedResponse):
         transport(Script(moved)).put("/x")
-    with pytest.raises(UnexpectedAnswer):
-        transport(Script(moved)).stream("/log", "text/plain", take)
+    with pytest.raises(UnexpectedResponse):
+        transport(Script(moved)).download("/log", "text/plain", take)
     assert taken == []
 
 
@@ -344,5 +344,5 @@ def test_what_is_left() -> None:
     """Whoever reads page by page is told how much time its wire has; a wire without a deadline has any."""
     script = Script()
 
-    assert Transport(BASE, script.wire(left=lambda: 12.5)).left() == 12.5
-    assert transport(script).left() == inf
+    assert Transport(BASE, script.wire(seconds_left=lambda: 12.5)).seconds_left() == 12.5
+    assert transport(script).seconds_left() == inf

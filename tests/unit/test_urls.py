@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.inputs.parsers import Wrong
-from entrypoint.inputs.urls import base_url, canonical, token_url
+from entrypoint.inputs.parsers import ParseError
+from entrypoint.inputs.urls import base_url, canonical_url, token_url
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-def refusal(parser: Callable[[str], str], text: str) -> Wrong:
+def refusal(parser: Callable[[str], str], text: str) -> ParseError:
     """The refusal of a text, which has to be a sentence about the problem and a sentence about the remedy."""
-    with pytest.raises(Wrong) as caught:
+    with pytest.raises(ParseError) as caught:
         parser(text)
     for said in (caught.value.problem, caught.value.remedy):
         assert said.endswith("."), said
@@ -94,7 +94,7 @@ def test_any_base_url_is_understood_or_refused(text: str) -> None:
     """Whatever the text, an accepted URL has a host, no tail to stumble over, and parses again to itself."""
     try:
         url = base_url(text)
-    except Wrong:
+    except ParseError:
         return
     parts = urlsplit(url)
     assert parts.scheme in ("http", "https")
@@ -102,7 +102,7 @@ def test_any_base_url_is_understood_or_refused(text: str) -> None:
     assert not url.endswith(("/", "/home", "/api/v1", "/api/v2"))
     assert not set(url) & set(" ?#@\\") - set(parts.path)
     assert base_url(url) == url
-    assert canonical(canonical(url)) == canonical(url)
+    assert canonical_url(canonical_url(url)) == canonical_url(url)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_any_base_url_is_understood_or_refused(text: str) -> None:
 )
 def test_canonical(url: str, form: str) -> None:
     """Two addresses of one Airflow have one form, and two of two Airflows have two."""
-    assert canonical(url) == form
+    assert canonical_url(url) == form
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_canonical(url: str, form: str) -> None:
 def test_no_canonical_form(url: str) -> None:
     """What is no URL has none."""
     with pytest.raises(ValueError, match=r"Invalid IPv6 URL|[Pp]ort|host"):
-        canonical(url)
+        canonical_url(url)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_any_token_url_is_understood_or_refused(text: str) -> None:
     """Whatever the text, an accepted address is https, leads to a host, and holds nothing that must not be shown."""
     try:
         parts = urlsplit(token_url(text))
-    except Wrong:
+    except ParseError:
         return
     assert (parts.scheme, bool(parts.hostname)) == ("https", True)
     assert (parts.username, parts.password, parts.query, parts.fragment) == (None, None, "", "")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from entrypoint.errors import ActionError
-from entrypoint.models import CANCELLED, DagRun
-from entrypoint.run.result import has_red_tasks, judge
+from entrypoint.models import CANCELLED_MARK, DagRun
+from entrypoint.run.result import has_failed_tasks, result_of
 from tests.support.nouns import a_task
 
 
@@ -33,19 +33,19 @@ def run(state: Any, note: str | None = None) -> DagRun:
 )
 def test_the_table(state: str, wait: bool, result: str) -> None:  # noqa: FBT001
     """Airflow's state and the input wait decide, and nothing else."""
-    assert judge(run(state), wait=wait) == result
+    assert result_of(run(state), wait=wait) == result
 
 
 def test_only_airflow_s_success_is_a_success() -> None:
     """No other state ever becomes green while waiting."""
-    for state, old_mark in product(("queued", "running", "failed"), (False, True)):
-        assert judge(run(state), wait=True, old_mark=old_mark) != "success"
+    for state, stale_mark in product(("queued", "running", "failed"), (False, True)):
+        assert result_of(run(state), wait=True, stale_mark=stale_mark) != "success"
 
 
-@pytest.mark.parametrize(("old_mark", "result"), [(False, "failed"), (True, "success")])
-def test_a_run_that_a_cancel_stopped_has_failed_until_it_has_run_again(old_mark: bool, result: str) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(("stale_mark", "result"), [(False, "failed"), (True, "success")])
+def test_a_run_that_a_cancel_stopped_has_failed_until_it_has_run_again(stale_mark: bool, result: str) -> None:  # noqa: FBT001
     """What the scheduler makes of a stopped run is green for nobody; what becomes of it after a resume is."""
-    assert judge(run("success", f"by octocat\n{CANCELLED}"), wait=True, old_mark=old_mark) == result
+    assert result_of(run("success", f"by octocat\n{CANCELLED_MARK}"), wait=True, stale_mark=stale_mark) == result
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_red_tasks_make_a_success_a_failure_and_nothing_else(
     result: str,
 ) -> None:
     """With fail_on_failed_tasks a run that Airflow calls a success fails; every other end stays what it is."""
-    assert judge(run(state), wait=wait, red_tasks=True) == result
+    assert result_of(run(state), wait=wait, failed_tasks=True) == result
 
 
 @pytest.mark.parametrize(
@@ -81,13 +81,13 @@ def test_red_tasks(state: str, states: tuple[str | None, ...], red: bool) -> Non
     """Task instances are red that failed themselves, whatever Airflow makes of their run."""
     tasks = tuple(a_task(f"t{number}", state=one) for number, one in enumerate(states))
 
-    assert has_red_tasks(run(state), tasks) is red
+    assert has_failed_tasks(run(state), tasks) is red
 
 
 def test_red_tasks_that_cannot_be_known() -> None:
     """A success whose tasks could not be read is an error, not a green that rests on a guess; other ends need no tasks."""
     with pytest.raises(ActionError, match="fail_on_failed_tasks") as caught:
-        has_red_tasks(run("success"), None)
+        has_failed_tasks(run("success"), None)
 
     assert "permission" in caught.value.hint
-    assert [has_red_tasks(run(state), None) for state in ("failed", "running", "queued")] == [False] * 3
+    assert [has_failed_tasks(run(state), None) for state in ("failed", "running", "queued")] == [False] * 3

@@ -12,20 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.errors import (
-    AirflowSilent,
-    AirflowUnreachable,
     Forbidden,
     GatewayRefused,
     NotSupported,
     RunNotFound,
+    StateUnknown,
+    TransientError,
     Unauthorized,
-    UnexpectedAnswer,
+    UnexpectedResponse,
 )
-from entrypoint.http.retry import BELIEVED
+from entrypoint.http.retry import REFUSAL_SECONDS
 from entrypoint.models import DagRun
-from entrypoint.run.polling import Times, wait
-from entrypoint.run.schedule import Usual
-from entrypoint.run.streaming import SLICE, interval
+from entrypoint.run.polling import WaitLimits, wait_for_end
+from entrypoint.run.schedule import UsualDuration
+from entrypoint.run.streaming import MAX_STREAM_SECONDS, stream_interval
 from tests.support.nouns import START
 from tests.support.scripted import Bench, Script
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from tests.support.scripted import Recorder
     from tests.support.virtual import VirtualTime
 
-DOWN = AirflowUnreachable("down", "", "")
-LOGIN_PAGE = UnexpectedAnswer("login page", "", "")
+DOWN = TransientError("down", "", "")
+LOGIN_PAGE = UnexpectedResponse("login page", "", "")
 REFUSED = Unauthorized("refused", "", "")
 MISSING = Forbidden("missing", "", "")
 GATEWAY = GatewayRefused("gateway", "", "")
@@ -56,14 +56,16 @@ class Looks:
 
     get_run: Script
     now: Any = None
-    listen: Script = field(default_factory=lambda: Script([NotSupported("no", "", "")]))
+    stream_states: Script = field(default_factory=lambda: Script([NotSupported("no", "", "")]))
 
 
 def waited(looks: list[Any], *, start: DagRun = QUEUED, **times: Any) -> tuple[DagRun, VirtualTime, Recorder, float]:
     """Wait through these looks; return the last run, the clock, what was told, and since when the state holds."""
     bench = Bench()
     airflow: Any = Looks(Script(looks))
-    last, entered = wait(airflow, start, bench.patience, Times(**{"since": bench.time.now, "timeout": 600.0, **times}))
+    last, entered = wait_for_end(
+        airflow, start, bench.retrier, WaitLimits(**{"since": bench.time.now, "timeout": 600.0, **times})
+    )
     return last, bench.time, bench.told, entered
 
 
@@ -100,9 +102,9 @@ def test_bad_news_must_be_said_for_a_minute(looks: list[Any], error: Any) -> Non
     bench = Bench()
     airflow: Any = Looks(script)
     with pytest.raises(error):
-        wait(airflow, QUEUED, bench.patience, Times(since=bench.time.now, timeout=3600.0))
-    assert bench.time.now >= 1000 + BELIEVED
-    assert bench.time.now <= 1000 + 3 * BELIEVED
+        wait_for_end(airflow, QUEUED, bench.retrier, WaitLimits(since=bench.time.now, timeout=3600.0))
+    assert bench.time.now >= 1000 + REFUSAL_SECONDS
+    assert bench.time.now <= 1000 + 3 * REFUSAL_SECONDS
 
 
 @pytest.mark.parametrize("news", [None, REFUSED, MISSING])
@@ -120,9 +122,9 @@ def test_the_timeout_ends_the_wait() -> None:
 
 def test_the_timeout_ends_the_wait_for_a_server_that_is_gone() -> None:
     """Without any answer the wait ends at the deadline, too, and says for how long nothing was known."""
-    with pytest.raises(AirflowSilent, match=r"For 90 s nothing could be read.* last seen queued"):
+    with pytest.raises(StateUnknown, match=r"For 90 s nothing could be read.* last seen queued"):
         waited([DOWN] * 1000, timeout=90.0)
-    with pytest.raises(AirflowSilent, match=r"last seen running"):
+    with pytest.raises(StateUnknown, match=r"last seen running"):
         waited([RUNNING, *[DOWN, LOGIN_PAGE] * 500], timeout=90.0)
     assert waited([DOWN, DOWN, *[RUNNING] * 1000], timeout=90.0)[0] == RUNNING
 
@@ -130,7 +132,7 @@ def test_the_timeout_ends_the_wait_for_a_server_that_is_gone() -> None:
 @pytest.mark.parametrize("fault", [DOWN, LOGIN_PAGE, REFUSED, MISSING, GATEWAY, None])
 def test_what_is_not_believed_at_the_deadline_is_a_silence(fault: Any) -> None:
     """Two refusals in the last seconds are no verdict about the run or the credential: nobody knows."""
-    with pytest.raises(AirflowSilent, match=r"For 40 s nothing could be read.* last seen running"):
+    with pytest.raises(StateUnknown, match=r"For 40 s nothing could be read.* last seen running"):
         waited([RUNNING, RUNNING, *[fault] * 99], timeout=60.0, poll_interval=10.0)
 
 
@@ -148,8 +150,10 @@ def test_a_silence_does_not_outlast_the_start_timeout(fault: Any) -> None:
     """A run that was queued when Airflow fell silent is given up when it should have started, with since when."""
     bench = Bench()
     airflow: Any = Looks(Script([fault] * 999))
-    with pytest.raises(AirflowSilent, match=r"For 30 s nothing could be read.* last seen queued"):
-        wait(airflow, QUEUED, bench.patience, Times(since=bench.time.now, timeout=3600.0, start_timeout=30.0))
+    with pytest.raises(StateUnknown, match=r"For 30 s nothing could be read.* last seen queued"):
+        wait_for_end(
+            airflow, QUEUED, bench.retrier, WaitLimits(since=bench.time.now, timeout=3600.0, start_timeout=30.0)
+        )
     assert bench.time.now == 1030.0
     assert waited([QUEUED, fault, fault, *[RUNNING] * 9, SUCCESS], start_timeout=30.0)[0] == SUCCESS
 
@@ -182,8 +186,10 @@ def test_what_is_done_meanwhile_is_done_after_every_look_but_the_last() -> None:
     """Whoever looks at the tasks is called with the run as it was just seen, never for a failed look, and not at its end."""
     bench, seen = Bench(), list[tuple[str, int]]()
     airflow: Any = Looks(Script([QUEUED, DOWN, None, RUNNING, RUNNING, SUCCESS]))
-    times = Times(since=bench.time.now, timeout=600.0)
-    wait(airflow, QUEUED, bench.patience, times, meanwhile=lambda run: seen.append((run.state, airflow.get_run.calls)))
+    times = WaitLimits(since=bench.time.now, timeout=600.0)
+    wait_for_end(
+        airflow, QUEUED, bench.retrier, times, on_poll=lambda run: seen.append((run.state, airflow.get_run.calls))
+    )
     assert seen == [("queued", 1), ("running", 4), ("running", 5)]
 
 
@@ -204,7 +210,7 @@ def test_no_sequence_of_looks_outlasts_the_timeout_or_invents_an_end(
     """The wait ends by the deadline, with the run's real end or with a state that is none."""
     try:
         last, time, _, _ = waited([*looks, *[end] * 10000], timeout=timeout, start_timeout=inf)
-    except AirflowSilent:
+    except StateUnknown:
         return
     assert time.now <= 1000.0 + timeout + 1e-6
     assert last.state in ("queued", "running") or last == end
@@ -224,8 +230,8 @@ def test_history_paces_the_looks(start: Any, now: Any, pauses: list[float]) -> N
     bench = Bench()
     running = RUNNING._replace(start_date=start)
     airflow: Any = Looks(Script([running, running, SUCCESS]), now)
-    times = Times(bench.time.now, 600.0, expected=Usual(600.0, 0.1))
-    wait(airflow, running, bench.patience, times)
+    times = WaitLimits(bench.time.now, 600.0, expected=UsualDuration(600.0, 0.1))
+    wait_for_end(airflow, running, bench.retrier, times)
 
     assert bench.time.slept == pytest.approx(pauses, abs=0.01)
 
@@ -234,7 +240,9 @@ def test_the_wish_of_the_user_comes_before_history() -> None:
     """A fixed interval holds whatever is known of the DAG, and has no jitter."""
     bench = Bench()
     airflow: Any = Looks(Script([RUNNING, SUCCESS]))
-    wait(airflow, RUNNING, bench.patience, Times(bench.time.now, 600.0, inf, 7.0, Usual(600.0, 0.1)))
+    wait_for_end(
+        airflow, RUNNING, bench.retrier, WaitLimits(bench.time.now, 600.0, inf, 7.0, UsualDuration(600.0, 0.1))
+    )
 
     assert bench.time.slept == [7.0, 7.0]
 
@@ -250,7 +258,7 @@ class Telling:
         self.intervals: list[float] = []
         self._time = time
 
-    def listen(self, _run: DagRun, interval: float, take: Callable[[Any], bool], *_limits: float) -> None:
+    def stream_states(self, _run: DagRun, interval: float, take: Callable[[Any], bool], *_limits: float) -> None:
         """Tell the states of a slice, the first at once; the last one repeats if it is given so."""
         self.intervals.append(interval)
         for place, state in enumerate(self.slices.pop(0) if self.slices else ["running"] * 1000):
@@ -268,8 +276,12 @@ def heard(
     """Wait for a run of an Airflow that tells."""
     bench = Bench()
     airflow: Any = Telling(bench.time, slices, looks)
-    last, _ = wait(
-        airflow, QUEUED, bench.patience, Times(**{"since": bench.time.now, "timeout": 600.0, **times}), due=due
+    last, _ = wait_for_end(
+        airflow,
+        QUEUED,
+        bench.retrier,
+        WaitLimits(**{"since": bench.time.now, "timeout": 600.0, **times}),
+        next_poll=due,
     )
     return last, bench, airflow
 
@@ -290,7 +302,7 @@ def test_the_end_that_is_told_is_looked_at(told: str, end: DagRun) -> None:
 )
 def test_how_often_it_is_told(waited: float, seconds: float) -> None:
     """The longer the run takes, the more seconds lie between two words."""
-    assert interval(waited) == seconds
+    assert stream_interval(waited) == seconds
 
 
 @pytest.mark.parametrize(("wanted_in", "asked"), [(10.0, 1.0), (0.5, 0.5), (0.0, 0.1), (-5.0, 0.1)])
@@ -298,9 +310,14 @@ def test_no_word_comes_much_later_than_it_is_wanted(wanted_in: float, asked: flo
     """Whoever wants to look soon is not kept waiting for the next word; and what is asked for is never nothing."""
     bench, seen = Bench(), list[DagRun]()
     airflow: Any = Telling(bench.time, [["queued"] * 100, ["success"]], [SUCCESS])
-    times = Times(since=bench.time.now, timeout=60.0)
-    wait(
-        airflow, QUEUED, bench.patience, times, meanwhile=seen.append, due=lambda _: inf if seen else 1000.0 + wanted_in
+    times = WaitLimits(since=bench.time.now, timeout=60.0)
+    wait_for_end(
+        airflow,
+        QUEUED,
+        bench.retrier,
+        times,
+        on_poll=seen.append,
+        next_poll=lambda _: inf if seen else 1000.0 + wanted_in,
     )
     assert airflow.intervals == [asked, 1.0]
     assert bench.time.now <= 1000 + max(wanted_in, 0.0) + asked
@@ -310,13 +327,13 @@ def test_what_becomes_due_by_a_change_is_done_at_once() -> None:
     """A run that is heard to begin ends the slice if somebody wants to look at its tasks then."""
     bench, seen = Bench(), list[tuple[str, float]]()
     airflow: Any = Telling(bench.time, [["queued"] * 3 + ["running"] * 9, ["success"]], [SUCCESS])
-    wait(
+    wait_for_end(
         airflow,
         QUEUED,
-        bench.patience,
-        Times(since=bench.time.now, timeout=60.0),
-        meanwhile=lambda run: seen.append((run.state, bench.time.now)),
-        due=lambda run: inf if run.state == "queued" or seen else bench.time.now,
+        bench.retrier,
+        WaitLimits(since=bench.time.now, timeout=60.0),
+        on_poll=lambda run: seen.append((run.state, bench.time.now)),
+        next_poll=lambda run: inf if run.state == "queued" or seen else bench.time.now,
     )
     assert seen == [("running", 1003.0)]
 
@@ -329,14 +346,14 @@ def test_slices_follow_each_other_without_a_look() -> None:
     assert 3600 <= bench.time.now - 1000 <= 3605
     assert sorted(set(airflow.intervals)) == [*airflow.intervals[:1], 2.0, 3.0, 5.0]
     assert airflow.intervals == sorted(airflow.intervals)
-    assert len(airflow.intervals) <= 3600 / SLICE + 2
+    assert len(airflow.intervals) <= 3600 / MAX_STREAM_SECONDS + 2
 
 
 def test_a_slice_ends_when_something_else_is_due() -> None:
     """Whoever wants to look at the tasks is called in time, and the run is told as it was heard."""
     bench, seen = Bench(), list[tuple[str, float]]()
     airflow: Any = Telling(bench.time, [], [SUCCESS])
-    times = Times(since=bench.time.now, timeout=25.0)
+    times = WaitLimits(since=bench.time.now, timeout=25.0)
 
     def due(_: DagRun) -> float:
         return (seen[-1][1] if seen else 1000.0) + 10
@@ -344,7 +361,7 @@ def test_a_slice_ends_when_something_else_is_due() -> None:
     def meanwhile(run: DagRun) -> None:
         seen.append((run.state, bench.time.now))
 
-    wait(airflow, QUEUED, bench.patience, times, meanwhile=meanwhile, due=due)
+    wait_for_end(airflow, QUEUED, bench.retrier, times, on_poll=meanwhile, next_poll=due)
     assert seen == [("running", 1010.0), ("running", 1020.0)]
 
 

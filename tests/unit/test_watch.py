@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from entrypoint.diagnostics.progress import (
-    AGAIN,
-    OFTEN,
-    ONCE_TOLD,
-    SELDOM,
-    STALLED,
-    STALLED_AT_WORK,
-    STALLED_UNWATCHED,
-    Watch,
+    MAX_INTERVAL_SECONDS,
+    MIN_INTERVAL_SECONDS,
+    REPEAT_SECONDS,
+    RETRY_SECONDS,
+    STALL_SECONDS,
+    STALL_SECONDS_ACTIVE,
+    STALL_SECONDS_UNWATCHED,
+    ProgressTracker,
 )
-from entrypoint.errors import AirflowUnreachable, Forbidden, UnexpectedAnswer
-from entrypoint.http.retry import BELIEVED, BELIEVED_LOOKS
+from entrypoint.errors import Forbidden, TransientError, UnexpectedResponse
+from entrypoint.http.retry import REFUSAL_RESPONSES, REFUSAL_SECONDS
 from entrypoint.models import Blocker, DagRun, TaskInstance, TaskList
 from tests.support.nouns import ManyTasks, a_list, a_run, a_task
 from tests.support.scripted import Bench
@@ -72,7 +72,9 @@ class Watching:
     def __post_init__(self) -> None:
         self.bench = Bench()
         self.airflow = Tasks(self.bench, self.shown, self.clocked)
-        self.watch = Watch(self.bench.extras(self.airflow), self.bench.patience, self._diagnose, live=self.live)
+        self.watch = ProgressTracker(
+            self.bench.optional(self.airflow), self.bench.retrier, self._diagnose, live=self.live
+        )
 
     def _diagnose(self, _run: DagRun, _tasks: tuple[TaskInstance, ...]) -> tuple[Blocker, ...]:
         self.diagnosed.append(self.bench.time.now - START)
@@ -81,7 +83,7 @@ class Watching:
     def look(self, run: DagRun, seconds: int, pause: float = 1.0) -> Watching:
         """Look at the run again and again for so many seconds, the first time at once."""
         for _ in range(int(seconds / pause)):
-            self.watch.look(run)
+            self.watch.update(run)
             self.bench.time.now += pause
         return self
 
@@ -108,9 +110,9 @@ def test_reading_slows_down(every: int) -> None:
     """However often its tasks change, a run is read less and less often, and at the least once a minute."""
     watching = Watching(lambda passed: [a_task(state="running", try_number=int(passed / every))]).look(RUNNING, 3600)
 
-    assert watching.gaps[0] == OFTEN
+    assert watching.gaps[0] == MIN_INTERVAL_SECONDS
     assert watching.gaps == sorted(watching.gaps)
-    assert watching.gaps[-1] == SELDOM
+    assert watching.gaps[-1] == MAX_INTERVAL_SECONDS
     assert sum(passed <= 600 for passed in watching.reads) == 13
 
 
@@ -118,7 +120,7 @@ def test_a_run_that_is_not_to_be_told_live_is_read_only_once_it_stalls() -> None
     """Without live progress nothing is read but the tasks of a run that has been running for very long."""
     watching = Watching(live=False).look(QUEUED, 10).look(RUNNING, 2000)
 
-    assert watching.reads == [10 + STALLED_UNWATCHED + pauses * AGAIN for pauses in (0, 1, 3, 7, 15)]
+    assert watching.reads == [10 + STALL_SECONDS_UNWATCHED + pauses * RETRY_SECONDS for pauses in (0, 1, 3, 7, 15)]
     assert watching.diagnosed == watching.reads
 
 
@@ -127,12 +129,12 @@ def test_when_it_is_to_be_asked_again(live: bool) -> None:  # noqa: FBT001 - a t
     """It says when it wants to be called: at once for a change that is to be told, else when it would do something."""
     watching = Watching(lambda _: [a_task(state="running")], live=live)
     watch, time = watching.watch, watching.bench.time
-    assert watch.due(QUEUED) == time.now
+    assert watch.next_update(QUEUED) == time.now
     watching.look(QUEUED, 1)
-    assert watch.due(QUEUED) == START + STALLED
-    assert watch.due(RUNNING) == (time.now if live else inf)
+    assert watch.next_update(QUEUED) == START + STALL_SECONDS
+    assert watch.next_update(RUNNING) == (time.now if live else inf)
     watching.look(RUNNING, 1)
-    assert watch.due(RUNNING) == START + 1 + (OFTEN if live else STALLED_UNWATCHED)
+    assert watch.next_update(RUNNING) == START + 1 + (MIN_INTERVAL_SECONDS if live else STALL_SECONDS_UNWATCHED)
 
 
 def test_a_run_that_was_cleared_is_read_at_once() -> None:
@@ -149,7 +151,7 @@ def test_no_look_reads_twice(pause: float) -> None:
     watching = Watching().look(RUNNING, 300, pause)
 
     assert len(watching.reads) == len(set(watching.reads)) <= 300 / pause
-    assert min(watching.gaps) >= max(OFTEN, pause)
+    assert min(watching.gaps) >= max(MIN_INTERVAL_SECONDS, pause)
 
 
 def test_only_changes_are_asked_for() -> None:
@@ -169,7 +171,7 @@ def test_an_airflow_without_a_clock_is_asked_for_everything() -> None:
     assert {since for _, since in asked} == {None}
 
 
-@pytest.mark.parametrize("fault", [AirflowUnreachable("down", "", ""), UnexpectedAnswer("page", "", "")])
+@pytest.mark.parametrize("fault", [TransientError("down", "", ""), UnexpectedResponse("page", "", "")])
 def test_a_read_that_fails_loses_no_change(fault: Exception) -> None:
     """After a failure the next read asks for the changes since the last one that worked, and what is known stays known."""
     watching = Watching(lambda passed: fault if 10 <= passed < 30 else [a_task(state="running")]).look(RUNNING, 60)
@@ -180,15 +182,15 @@ def test_a_read_that_fails_loses_no_change(fault: Exception) -> None:
     assert failed
     assert {since[passed] for passed in failed[1:]} | {since[after]} == {since[failed[0]]}
     assert [task.state for task in watching.watch.tasks] == ["running"]
-    assert len(watching.bench.told.untold) == len(failed)
+    assert len(watching.bench.told.unknown_fields) == len(failed)
 
 
 def test_without_the_permission_to_read_tasks_only_they_are_not_watched() -> None:
     """A refusal that stays is said once and ends the reading; why the run stands still is still looked for."""
     watching = Watching(lambda _: Forbidden("no", "", ""), lambda _: (PAUSED,)).look(RUNNING, 400)
 
-    assert len(watching.reads) == BELIEVED_LOOKS
-    assert BELIEVED <= watching.reads[-1] <= 2 * BELIEVED
+    assert len(watching.reads) == REFUSAL_RESPONSES
+    assert REFUSAL_SECONDS <= watching.reads[-1] <= 2 * REFUSAL_SECONDS
     assert len(watching.bench.told.sentences) == 1
     assert watching.bench.told.blockers == [PAUSED.title]
 
@@ -219,30 +221,30 @@ def test_changes_are_told() -> None:
 def test_what_is_read_at_the_end_is_told_as_well() -> None:
     """Task instances that somebody else has read are compared with what is known, too."""
     watching = Watching(lambda _: [a_task(state="running")]).look(RUNNING, 10)
-    watching.watch.saw(a_list(a_task(state="success")))
-    watching.watch.saw(a_list(a_task(state="success")))
+    watching.watch.record_final(a_list(a_task(state="success")))
+    watching.watch.record_final(a_list(a_task(state="success")))
 
     assert watching.bench.told.changes[1:] == [[("running", "extract", "success")]]
 
 
 def diagnoses(first: float) -> list[float]:
     """When the reason is looked for within 20 minutes without a change: twice the pause each time."""
-    return [first + pauses * AGAIN for pauses in (0, 1, 3, 7, 15) if first + pauses * AGAIN < 1200]
+    return [first + pauses * RETRY_SECONDS for pauses in (0, 1, 3, 7, 15) if first + pauses * RETRY_SECONDS < 1200]
 
 
 @pytest.mark.parametrize(
     ("run", "states", "first"),
     [
-        (QUEUED, [], STALLED),
-        (RUNNING, [], STALLED),
-        (RUNNING, [None], STALLED),
-        (RUNNING, ["scheduled", None], STALLED),
-        (RUNNING, ["queued", "success"], STALLED),
-        (RUNNING, ["awaiting_input"], STALLED),
-        (RUNNING, ["running", "scheduled"], STALLED_AT_WORK),
-        (RUNNING, ["deferred"], STALLED_AT_WORK),
-        (RUNNING, ["up_for_retry"], STALLED_AT_WORK),
-        (RUNNING, ["up_for_reschedule", None], STALLED_AT_WORK),
+        (QUEUED, [], STALL_SECONDS),
+        (RUNNING, [], STALL_SECONDS),
+        (RUNNING, [None], STALL_SECONDS),
+        (RUNNING, ["scheduled", None], STALL_SECONDS),
+        (RUNNING, ["queued", "success"], STALL_SECONDS),
+        (RUNNING, ["awaiting_input"], STALL_SECONDS),
+        (RUNNING, ["running", "scheduled"], STALL_SECONDS_ACTIVE),
+        (RUNNING, ["deferred"], STALL_SECONDS_ACTIVE),
+        (RUNNING, ["up_for_retry"], STALL_SECONDS_ACTIVE),
+        (RUNNING, ["up_for_reschedule", None], STALL_SECONDS_ACTIVE),
     ],
 )
 def test_when_the_reason_is_looked_for(run: DagRun, states: list[str | None], first: float) -> None:
@@ -259,15 +261,17 @@ def test_a_run_that_moves_is_not_asked_for_reasons() -> None:
         Watching(lambda passed: [a_task(state="running", try_number=int(passed / 12))]).look(RUNNING, 600).diagnosed
         == []
     )
-    assert Watching().look(QUEUED, int(STALLED)).look(RUNNING, int(STALLED)).diagnosed == []
+    assert Watching().look(QUEUED, int(STALL_SECONDS)).look(RUNNING, int(STALL_SECONDS)).diagnosed == []
 
 
 def test_the_reason_is_looked_for_among_tasks_as_they_are() -> None:
     """A run that seems to stand still is read once more before: what began since the last look is at work."""
     watching = Watching(lambda _: [a_task(state="scheduled")]).look(RUNNING, 600)
 
-    assert watching.diagnosed == diagnoses(STALLED)[:4]
-    assert all(any(asked - OFTEN < read <= asked for read in watching.reads) for asked in watching.diagnosed)
+    assert watching.diagnosed == diagnoses(STALL_SECONDS)[:4]
+    assert all(
+        any(asked - MIN_INTERVAL_SECONDS < read <= asked for read in watching.reads) for asked in watching.diagnosed
+    )
 
 
 def test_a_reason_is_told_once() -> None:
@@ -288,7 +292,7 @@ def test_a_change_begins_everything_anew() -> None:
     assert list(watching.watch.blockers) == []
 
     watching.look(RUNNING, 60)
-    assert watching.diagnosed == [STALLED, STALLED + ONCE_TOLD, 500 + STALLED]
+    assert watching.diagnosed == [STALL_SECONDS, STALL_SECONDS + REPEAT_SECONDS, 500 + STALL_SECONDS]
     assert watching.bench.told.blockers == [PAUSED.title, PAUSED.title]
 
 
@@ -333,7 +337,7 @@ def test_failures_of_a_wide_run_are_named_once() -> None:
     """Whoever failed is told by name, each once, and so are those that are found only at the end."""
     watching = Watching(lambda passed: wide(failed=1 if passed < 10 else 2, running=9)).look(RUNNING, 60)
     tasks = wide(failed=3, rest="skipped", total=500)
-    watching.watch.saw(TaskList(tuple(tasks), 5000, 4000))
+    watching.watch.record_final(TaskList(tuple(tasks), 5000, 4000))
 
     assert [names for names, *_ in watching.bench.told.counts] == [["load[0]"], ["load[1]"], ["load[2]"]]
     assert watching.bench.told.counts[-1][1:] == ("succeeded", 4000, 5000)
@@ -342,7 +346,7 @@ def test_failures_of_a_wide_run_are_named_once() -> None:
 def test_a_wide_run_that_was_not_watched_is_summed_up_at_the_end() -> None:
     """Without live progress the end alone is told, in one sentence."""
     watching = Watching(live=False).look(RUNNING, 10)
-    watching.watch.saw(TaskList(tuple(wide(failed=1, total=500)), 5000, 4000))
+    watching.watch.record_final(TaskList(tuple(wide(failed=1, total=500)), 5000, 4000))
 
     assert watching.reads == []
     assert watching.bench.told.counts == [(["load[0]"], "succeeded", 4499, 5000)]
@@ -350,7 +354,11 @@ def test_a_wide_run_that_was_not_watched_is_summed_up_at_the_end() -> None:
 
 @pytest.mark.parametrize(
     ("tasks", "first"),
-    [(wide(running=200), STALLED_AT_WORK), (wide(running=0, rest="scheduled"), STALLED), (wide(failed=200), STALLED)],
+    [
+        (wide(running=200), STALL_SECONDS_ACTIVE),
+        (wide(running=0, rest="scheduled"), STALL_SECONDS),
+        (wide(failed=200), STALL_SECONDS),
+    ],
     ids=["at work", "scheduled", "over"],
 )
 def test_when_the_reason_is_looked_for_in_a_wide_run(tasks: list[TaskInstance], first: float) -> None:
@@ -373,10 +381,10 @@ def test_a_wide_run_that_moves_is_not_asked_for_reasons(red: int) -> None:
 
 def test_a_wide_read_that_fails_loses_no_change() -> None:
     """A failure in the middle of it is told once, and the next look asks for all changes since the last that worked."""
-    fault = AirflowUnreachable("down", "", "")
+    fault = TransientError("down", "", "")
     watching = Watching(lambda passed: fault if 10 <= passed < 20 else wide(running=9)).look(RUNNING, 60)
     failed = [since for passed, since in watching.airflow.asked if 10 <= passed < 20]
 
-    assert len(watching.bench.told.untold) == len(failed)
+    assert len(watching.bench.told.unknown_fields) == len(failed)
     assert len(set(failed) - {None}) <= 1
     assert watching.bench.told.counts == [([], "ended", 491, 500)]

@@ -13,15 +13,15 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError, ProtocolError
 
 from entrypoint.credentials import Secret, Tls
-from entrypoint.errors import ActionError, AirflowUnreachable, UnexpectedAnswer
-from entrypoint.http.client import Sending, Wire, path_of
-from entrypoint.http.response import Party, read
+from entrypoint.errors import ActionError, TransientError, UnexpectedResponse
+from entrypoint.http.client import HttpClient, Request, path_of
+from entrypoint.http.response import Service, read_response
 from tests.unit.handshakes import DEPLOYER, NAME, OURS, shaken
 from tests.unit.script import Script, answer
 
 URL = "https://airflow.example.com/x"
-GET = Sending("GET", URL, "GET /x")
-PROVIDER = Party("The identity provider", "token_url")
+GET = Request("GET", URL, "GET /x")
+PROVIDER = Service("The identity provider", "token_url")
 
 
 def status(response: requests.Response, _: float) -> int:
@@ -51,7 +51,7 @@ def test_what_leaves() -> None:
     """Method, address, query, headers and body are sent as they are given."""
     script = Script(answer(200, {}))
     wire = script.wire()
-    wire.send(Sending("POST", URL, "POST /x", {"X-Key": "k3y"}, {"limit": 1}, b'{"a": 1}'), status)
+    wire.send(Request("POST", URL, "POST /x", {"X-Key": "k3y"}, {"limit": 1}, b'{"a": 1}'), status)
     (sent,) = script.sent
 
     assert (sent.request.method, sent.url, sent.request.body) == ("POST", f"{URL}?limit=1", b'{"a": 1}')
@@ -62,7 +62,7 @@ def test_what_leaves() -> None:
 def test_a_form() -> None:
     """Fields are sent as a form, in any script."""
     script = Script(answer(200, {}))
-    script.wire().send(Sending("POST", URL, "POST /x", body={"scope": "a b", "secret": "&=ä"}), status)
+    script.wire().send(Request("POST", URL, "POST /x", body={"scope": "a b", "secret": "&=ä"}), status)
 
     assert script.sent[0].form == {"scope": "a b", "secret": "&=ä"}
 
@@ -105,7 +105,7 @@ def test_whatever_the_http_stack_raises_is_no_answer(error: Exception) -> None:
         raise error
 
     for script, taken in ((Script(error), status), (Script(answer(200, {})), use)):
-        with pytest.raises(AirflowUnreachable) as caught:
+        with pytest.raises(TransientError) as caught:
             script.wire().send(GET, taken)
         assert caught.value.detail == f"GET /x: the answer could not be read ({type(error).__name__})."
 
@@ -133,8 +133,8 @@ def test_no_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     wire = script.wire()
     wire.send(GET, status)
-    wire.send(Sending("GET", URL, "GET /x", auth=present), status)
-    wire.send(Sending("GET", URL, "GET /x", {"Authorization": "Basic ours"}), status)
+    wire.send(Request("GET", URL, "GET /x", auth=present), status)
+    wire.send(Request("GET", URL, "GET /x", {"Authorization": "Basic ours"}), status)
     assert [sent.headers.get("Authorization") for sent in script.sent] == [None, "Bearer t0ken", "Basic ours"]
 
 
@@ -170,11 +170,11 @@ def test_trace() -> None:
         answer(200, b"<html>s3"),
     )
     wire = script.wire(trace=traced.append)
-    sending = Sending("POST", f"{URL}?s3cret", "POST /x", {"X-Key": "s3cret"}, {"key": "s3cret"}, b"s3cret")
+    sending = Request("POST", f"{URL}?s3cret", "POST /x", {"X-Key": "s3cret"}, {"key": "s3cret"}, b"s3cret")
     wire.send(sending, status)
     for _ in range(3):
         with pytest.raises(ActionError):
-            wire.send(sending, lambda response, _: read("POST /x", response))
+            wire.send(sending, lambda response, _: read_response("POST /x", response))
 
     assert [line.partition(" after ")[0] for line in traced[:1]] == ["POST /x answered 200"]
     assert traced[1].startswith("POST /x answered 302 text/html, to https://login.example.com/.")
@@ -209,7 +209,7 @@ def nested(reason: Exception) -> exceptions.ConnectionError:
 )
 def test_no_answer(error: Exception, what: str) -> None:
     """Whatever kept an answer away is named in our words, with the party and the input that says where it is."""
-    with pytest.raises(AirflowUnreachable) as caught:
+    with pytest.raises(TransientError) as caught:
         Script(error).wire(PROVIDER, read_timeout=lambda: 20.0).send(GET, status)
 
     assert caught.value.title == "The identity provider does not answer"
@@ -222,14 +222,14 @@ def test_no_answer(error: Exception, what: str) -> None:
 
 def test_no_connection_in_a_short_time() -> None:
     """Where less than ten seconds are left, a connection had no more."""
-    with pytest.raises(AirflowUnreachable, match="no connection within 3 s"):
+    with pytest.raises(TransientError, match="no connection within 3 s"):
         Script(exceptions.ConnectTimeout()).wire(read_timeout=lambda: 3.0).send(GET, status)
 
 
 def test_a_header_that_cannot_be_sent() -> None:
     """A header that the HTTP library refuses, quoting it, is named without its value."""
-    with pytest.raises(AirflowUnreachable) as caught:
-        Script().wire().send(Sending("GET", URL, "GET /x", {"X-Key": "s3cret\r\nX-Evil: 1"}), status)
+    with pytest.raises(TransientError) as caught:
+        Script().wire().send(Request("GET", URL, "GET /x", {"X-Key": "s3cret\r\nX-Evil: 1"}), status)
 
     assert caught.value.detail == "GET /x: it could not be sent (InvalidHeader)."
     assert "s3cret" not in f"{caught.value} {caught.value.hint}"
@@ -237,7 +237,7 @@ def test_a_header_that_cannot_be_sent() -> None:
 
 def test_no_trusted_connection() -> None:
     """A certificate that is not trusted is final, and the hint names the input that helps."""
-    with pytest.raises(UnexpectedAnswer) as caught:
+    with pytest.raises(UnexpectedResponse) as caught:
         Script(exceptions.SSLError(ssl.SSLCertVerificationError("s3cret"))).wire(PROVIDER).send(GET, status)
 
     assert caught.value.title == "No trusted TLS connection to The identity provider"
@@ -248,7 +248,7 @@ def test_no_trusted_connection() -> None:
 @pytest.mark.parametrize("cause", [ssl.SSLEOFError(), ssl.SSLZeroReturnError(), ssl.SSLError(1, "s3cret"), "s3cret"])
 def test_a_handshake_that_is_cut_may_pass(cause: object) -> None:
     """A server that is just being replaced ends a handshake, or answers it with a page: no certificate is to blame."""
-    with pytest.raises(AirflowUnreachable) as caught:
+    with pytest.raises(TransientError) as caught:
         Script(exceptions.SSLError(cause)).wire(PROVIDER).send(GET, status)
 
     assert caught.value.detail.startswith("GET /x: no TLS connection (")
@@ -256,10 +256,10 @@ def test_a_handshake_that_is_cut_may_pass(cause: object) -> None:
     assert all(name in caught.value.hint for name in ("client_certificate", "client_key"))
 
 
-@pytest.mark.parametrize("use", [text, lambda response, _: read("GET /x", response).body])
+@pytest.mark.parametrize("use", [text, lambda response, _: read_response("GET /x", response).body])
 def test_a_body_that_is_cut_off(use: Any) -> None:
     """A body that ends before it should is no answer, whoever reads it."""
-    with pytest.raises(AirflowUnreachable) as caught:
+    with pytest.raises(TransientError) as caught:
         Script(answer(200, {"state": "success"}, length=100)).wire().send(GET, use)
 
     assert caught.value.detail == "GET /x: the answer was cut off."
@@ -277,13 +277,13 @@ def test_another_fault() -> None:
 
 def test_a_private_ca_counts() -> None:
     """Given CAs count for every connection over TLS, through a proxy as well; without any, the HTTP library's do."""
-    adapter = Wire(tls=Tls(ca=OURS.pem))._session.get_adapter(URL)
+    adapter = HttpClient(tls=Tls(ca=OURS.pem))._session.get_adapter(URL)
     assert isinstance(adapter, HTTPAdapter)
     managers = [adapter.poolmanager, adapter.proxy_manager_for("http://proxy.example.com:3128")]
 
     for manager in managers:
         shaken(manager.connection_pool_kw["ssl_context"], OURS.server(NAME))
-    usual = Wire()._session.get_adapter(URL)
+    usual = HttpClient()._session.get_adapter(URL)
     assert isinstance(usual, HTTPAdapter)
     assert "ssl_context" not in usual.poolmanager.connection_pool_kw
 
@@ -292,7 +292,7 @@ def test_a_private_ca_counts() -> None:
 def test_a_client_certificate_is_for_one_party(present: bool) -> None:  # noqa: FBT001 - a table's column
     """The client certificate is at hand for a party that is to see it, and for no other."""
     tls = Tls(OURS.pem, DEPLOYER.certificate, Secret(DEPLOYER.key))
-    adapter = Wire(tls=tls, present=present)._session.get_adapter(URL)
+    adapter = HttpClient(tls=tls, present=present)._session.get_adapter(URL)
     assert isinstance(adapter, HTTPAdapter)
     asking = OURS.server(NAME, clients=OURS)
     ours = adapter.poolmanager.connection_pool_kw["ssl_context"]

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.utils import get_encoding_from_headers
 
-from entrypoint.errors import AirflowUnreachable, UnexpectedAnswer
-from entrypoint.http.client import Sending
-from entrypoint.http.response import AIRFLOW, Answer, Party, origin_of, read
+from entrypoint.errors import TransientError, UnexpectedResponse
+from entrypoint.http.client import Request
+from entrypoint.http.response import AIRFLOW, Response, Service, describe_response, read_response
 from tests.unit.script import Script, answer
 
 SOURCE = "GET /api/v2/version"
-PROVIDER = Party("The identity provider", "token_url")
+PROVIDER = Service("The identity provider", "token_url")
 KEYS = ["detail", "title", "error", "error_description", "message", "Message", "reason", "loc", "msg"]
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 json_values = st.recursive(
@@ -45,7 +45,7 @@ def response(
 @pytest.mark.parametrize("status", [200, 201, 400, 401, 403, 404, 405, 409, 422])
 def test_json(status: int, kind: str) -> None:
     """JSON is read, whatever the status, and the source names status and content type."""
-    answer = read(SOURCE, response(status, '{"a": "é"}'.encode(), kind))
+    answer = read_response(SOURCE, response(status, '{"a": "é"}'.encode(), kind))
 
     assert (answer.status, answer.body, answer.text) == (status, {"a": "é"}, "")
     assert answer.source == f"{SOURCE} answered {status} {kind.partition(';')[0].lower()}"
@@ -53,13 +53,13 @@ def test_json(status: int, kind: str) -> None:
 
 def test_empty_204() -> None:
     """204 has no body, and needs none."""
-    assert read(SOURCE, response(204, kind=None)).body is None
+    assert read_response(SOURCE, response(204, kind=None)).body is None
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 418])
 def test_error_that_is_not_json(status: int) -> None:
     """An error page keeps its status and the beginning of its text."""
-    answer = read(SOURCE, response(status, b"  <html>\n" + b"word " * 1000, "text/html"))
+    answer = read_response(SOURCE, response(status, b"  <html>\n" + b"word " * 1000, "text/html"))
 
     assert (answer.status, answer.body) == (status, None)
     assert answer.text.startswith("<html>\nword word")
@@ -83,8 +83,8 @@ def test_error_that_is_not_json(status: int) -> None:
 )
 def test_not_airflow(status: int, body: bytes, kind: str | None, said: str) -> None:
     """A page with status 200, or JSON that is cut or absurd, is no answer of Airflow's, and the remedy is the base URL."""
-    with pytest.raises(UnexpectedAnswer) as caught:
-        read(SOURCE, response(status, body, kind))
+    with pytest.raises(UnexpectedResponse) as caught:
+        read_response(SOURCE, response(status, body, kind))
 
     assert said in caught.value.detail
     assert SOURCE in caught.value.detail
@@ -94,16 +94,16 @@ def test_not_airflow(status: int, body: bytes, kind: str | None, said: str) -> N
 def test_page_is_quoted_from_its_beginning() -> None:
     """The error for a page shows how it begins, cut between words: the runner cannot mask half a secret."""
     page = b"<html> Authorization: Bearer " + b"x" * 400
-    with pytest.raises(UnexpectedAnswer, match=r"It begins: <html> Authorization: Bearer…$"):
-        read(SOURCE, response(200, page, "text/html"))
+    with pytest.raises(UnexpectedResponse, match=r"It begins: <html> Authorization: Bearer…$"):
+        read_response(SOURCE, response(200, page, "text/html"))
 
 
 @pytest.mark.parametrize("status", [429, 500, 501, 502, 503, 504, 520, 599])
 @pytest.mark.parametrize("kind", ["text/html", "application/json"])
 def test_passing(status: int, kind: str) -> None:
     """429 and every 5xx pass, whatever their body: looking again may help."""
-    with pytest.raises(AirflowUnreachable, match=rf"Airflow answers {status}") as caught:
-        read(SOURCE, response(status, b"{", kind))
+    with pytest.raises(TransientError, match=rf"Airflow answers {status}") as caught:
+        read_response(SOURCE, response(status, b"{", kind))
 
     assert (caught.value.status, caught.value.retry_after) == (status, None)
 
@@ -126,8 +126,8 @@ def test_passing(status: int, kind: str) -> None:
 )
 def test_retry_after(value: str, seconds: float | None) -> None:
     """Retry-After is read in seconds; a date that is over means at once, and what cannot be read means nothing."""
-    with pytest.raises(AirflowUnreachable) as caught:
-        read(SOURCE, response(503, kind="text/html", Retry_After=value))
+    with pytest.raises(TransientError) as caught:
+        read_response(SOURCE, response(503, kind="text/html", Retry_After=value))
 
     assert caught.value.retry_after == seconds
 
@@ -135,8 +135,8 @@ def test_retry_after(value: str, seconds: float | None) -> None:
 def test_retry_after_a_date() -> None:
     """Retry-After as a date is so many seconds from now."""
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
-    with pytest.raises(AirflowUnreachable) as caught:
-        read(SOURCE, response(429, kind="text/html", Retry_After=date))
+    with pytest.raises(TransientError) as caught:
+        read_response(SOURCE, response(429, kind="text/html", Retry_After=date))
 
     assert caught.value.retry_after == pytest.approx(600, abs=60)
 
@@ -144,8 +144,8 @@ def test_retry_after_a_date() -> None:
 @given(texts | st.builds("Mon, {} Jan {} {}:00:00 GMT".format, st.integers(), st.integers(), st.integers()))
 def test_any_retry_after(value: str) -> None:
     """Whatever Retry-After says, it is no time or seconds, never negative."""
-    with pytest.raises(AirflowUnreachable) as caught:
-        read(SOURCE, response(503, Retry_After=value))
+    with pytest.raises(TransientError) as caught:
+        read_response(SOURCE, response(503, Retry_After=value))
 
     assert caught.value.retry_after is None or caught.value.retry_after >= 0
 
@@ -163,8 +163,8 @@ def test_any_retry_after(value: str) -> None:
 )
 def test_redirect(status: int, location: str, shown: str) -> None:
     """A redirect is never an answer, and is shown without what may be secret in its address."""
-    with pytest.raises(UnexpectedAnswer, match="redirects") as caught:
-        read(SOURCE, response(status, b'{"state": "success"}', Location=location))
+    with pytest.raises(UnexpectedResponse, match="redirects") as caught:
+        read_response(SOURCE, response(status, b'{"state": "success"}', Location=location))
 
     assert shown in caught.value.detail
     assert "s3cret" not in caught.value.detail
@@ -172,8 +172,8 @@ def test_redirect(status: int, location: str, shown: str) -> None:
 
 def test_redirect_of_airflow() -> None:
     """A redirect in front of Airflow points to the final address, and to a gateway's own credential."""
-    with pytest.raises(UnexpectedAnswer) as caught:
-        read(SOURCE, response(302, Location="https://login.example.com/"))
+    with pytest.raises(UnexpectedResponse) as caught:
+        read_response(SOURCE, response(302, Location="https://login.example.com/"))
 
     assert caught.value.title == "Airflow's address redirects"
     assert "airflow_url" in caught.value.hint
@@ -182,8 +182,8 @@ def test_redirect_of_airflow() -> None:
 
 def test_redirect_of_another_party() -> None:
     """A redirect of who grants tokens names him and the input that says where he is, and not Airflow."""
-    with pytest.raises(UnexpectedAnswer) as caught:
-        read("POST /token", response(307, Location="https://evil.example.com/?s3cret"), PROVIDER)
+    with pytest.raises(UnexpectedResponse) as caught:
+        read_response("POST /token", response(307, Location="https://evil.example.com/?s3cret"), PROVIDER)
 
     said = f"{caught.value.title} {caught.value.detail} {caught.value.hint}"
     assert caught.value.title == "The identity provider redirects"
@@ -196,16 +196,16 @@ def test_redirect_of_another_party() -> None:
 @pytest.mark.parametrize(("body", "kind"), [(b"", None), (b"<html>Signed in", "text/html")])
 def test_redirect_as_an_answer(status: int, body: bytes, kind: str | None) -> None:
     """Where a redirect or a page is what a login answers with, it is an answer like any other."""
-    read_as = read(SOURCE, response(status, body, kind, Location="/home"), redirects=True)
+    read_as = read_response(SOURCE, response(status, body, kind, Location="/home"), redirects=True)
 
     assert (read_as.status, read_as.body, read_as.text) == (status, None, body.decode())
 
 
-@pytest.mark.parametrize(("status", "error"), [(429, AirflowUnreachable), (503, AirflowUnreachable)])
+@pytest.mark.parametrize(("status", "error"), [(429, TransientError), (503, TransientError)])
 def test_passing_where_redirects_are_answers(status: int, error: type[Exception]) -> None:
     """429 and 5xx pass there too."""
     with pytest.raises(error):
-        read(SOURCE, response(status, b"", "text/html"), redirects=True)
+        read_response(SOURCE, response(status, b"", "text/html"), redirects=True)
 
 
 @pytest.mark.parametrize(
@@ -247,24 +247,24 @@ def test_passing_where_redirects_are_answers(status: int, error: type[Exception]
 )
 def test_detail(body: Any, detail: str) -> None:
     """Airflow's own words are found in each of the shapes in which it puts them."""
-    assert Answer(400, body, SOURCE).detail == detail
+    assert Response(400, body, SOURCE).detail == detail
 
 
 def test_detail_of_a_page() -> None:
     """The detail of an answer that is not JSON is its text."""
-    assert Answer(404, None, SOURCE, "Not here").detail == "Not here"
+    assert Response(404, None, SOURCE, "Not here").detail == "Not here"
 
 
 @given(json_values)
 def test_any_detail(body: Any) -> None:
     """Whatever JSON an error has, its detail is text."""
-    assert isinstance(read(SOURCE, response(400, json.dumps(body).encode())).detail, str)
+    assert isinstance(read_response(SOURCE, response(400, json.dumps(body).encode())).detail, str)
 
 
 def test_unexpected() -> None:
     """What is no answer of Airflow's leads to airflow_url, and what is none of another party's to the input that names it."""
-    airflows = Answer(200, None, SOURCE, "<html>").unexpected("the body is not JSON.")
-    others = Answer(200, {}, "POST /token", party=PROVIDER).unexpected("it has no token.")
+    airflows = Response(200, None, SOURCE, "<html>").unexpected("the body is not JSON.")
+    others = Response(200, {}, "POST /token", party=PROVIDER).unexpected("it has no token.")
 
     assert airflows.title == "That is not an answer of Airflow's API"
     assert airflows.detail == f"{SOURCE}: the body is not JSON. It begins: <html>"
@@ -278,17 +278,20 @@ def test_unexpected() -> None:
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404])
 def test_who_answered(status: int) -> None:
     """An answer says which party was asked, and what the server calls itself."""
-    read_as = read(SOURCE, response(status, b"{}", Server="cloudflare"), PROVIDER)
+    read_as = read_response(SOURCE, response(status, b"{}", Server="cloudflare"), PROVIDER)
 
     assert (read_as.server, read_as.party) == ("cloudflare", PROVIDER)
-    assert (read(SOURCE, response(status, b"{}")).server, read(SOURCE, response(status, b"{}")).party) == ("", AIRFLOW)
+    assert (
+        read_response(SOURCE, response(status, b"{}")).server,
+        read_response(SOURCE, response(status, b"{}")).party,
+    ) == ("", AIRFLOW)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_passing_of_another_party(status: int) -> None:
     """A party that has no time is named, whoever it is."""
-    with pytest.raises(AirflowUnreachable) as caught:
-        read("POST /token", response(status, b"{}"), PROVIDER)
+    with pytest.raises(TransientError) as caught:
+        read_response("POST /token", response(status, b"{}"), PROVIDER)
 
     assert caught.value.title == f"The identity provider answers {status}"
     assert "Airflow" not in caught.value.detail
@@ -297,8 +300,10 @@ def test_passing_of_another_party(status: int) -> None:
 @pytest.mark.parametrize("body", [b"<html>", b"{"], ids=["page", "cut"])
 def test_nonsense_of_another_party(body: bytes) -> None:
     """A page or cut JSON with status 200 is no answer of that party's."""
-    with pytest.raises(UnexpectedAnswer) as caught:
-        read("POST /token", response(200, body, "text/html" if body == b"<html>" else "application/json"), PROVIDER)
+    with pytest.raises(UnexpectedResponse) as caught:
+        read_response(
+            "POST /token", response(200, body, "text/html" if body == b"<html>" else "application/json"), PROVIDER
+        )
 
     assert caught.value.title == "The identity provider gave an unexpected answer"
     assert "token_url" in caught.value.hint
@@ -306,8 +311,10 @@ def test_nonsense_of_another_party(body: bytes) -> None:
 
 def test_origin_of() -> None:
     """Error texts name request, status and content type, without its parameters."""
-    assert origin_of("GET /x", response(404, kind="Text/HTML; charset=utf-8")) == "GET /x answered 404 text/html"
-    assert origin_of("GET /x", response(204, kind=None)) == "GET /x answered 204 no content type"
+    assert (
+        describe_response("GET /x", response(404, kind="Text/HTML; charset=utf-8")) == "GET /x answered 404 text/html"
+    )
+    assert describe_response("GET /x", response(204, kind=None)) == "GET /x answered 204 no content type"
 
 
 @pytest.mark.parametrize(
@@ -326,12 +333,12 @@ def test_origin_of() -> None:
 def test_cookies(lines: list[str], cookies: dict[str, str]) -> None:
     """The cookies that a server sets are read line by line, and what is no cookie is passed over."""
     script = Script(answer(302, Set_Cookie=lines, Location="/home"))
-    sending = Sending("POST", "https://airflow.example.com/login", "POST /login")
-    read_as = script.wire().send(sending, lambda got, _: read("POST /login", got, redirects=True))
+    sending = Request("POST", "https://airflow.example.com/login", "POST /login")
+    read_as = script.wire().send(sending, lambda got, _: read_response("POST /login", got, redirects=True))
 
     assert read_as.cookies == cookies
 
 
 def test_cookies_do_not_show() -> None:
     """A text made of an answer has none of its cookies in it."""
-    assert "s3cret" not in repr(Answer(200, {}, SOURCE, cookies={"session": "s3cret"}))
+    assert "s3cret" not in repr(Response(200, {}, SOURCE, cookies={"session": "s3cret"}))

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.errors import ActionError, Raised
-from entrypoint.models import CANCELLED, Blocker, DagRun, Failure, Outcome, Report, Result, Stopped, TakenOver
-from entrypoint.report.wording import REASONS, origin, reason, reported, words
+from entrypoint.errors import ActionError, ExceptionInfo
+from entrypoint.models import CANCELLED_MARK, Blocker, DagRun, Failure, Outcome, Report, Result, StopStatus, TakenOver
+from entrypoint.report.wording import MAX_FAILURES_LISTED, failure_line, origin, outcome_message, report_line
 from entrypoint.run.detached import ended_as
-from entrypoint.text import took, tries
+from entrypoint.text import format_duration, try_label
 from tests.support.nouns import a_report, a_run, a_task, an_outcome
 
 ERROR = ActionError("The DAG is paused", "Airflow would queue it for ever.", "Unpause it.")
@@ -35,13 +35,13 @@ ERROR = ActionError("The DAG is paused", "Airflow would queue it for ever.", "Un
 )
 def test_took(seconds: float | None, text: str) -> None:
     """A duration is written for people, in the two units that matter."""
-    assert took(seconds) == text
+    assert format_duration(seconds) == text
 
 
 @given(st.floats(0, 35 * 86_400))
 def test_took_never_shows_sixty(seconds: float) -> None:
     """No rounding ever shows 60 seconds or 60 minutes."""
-    assert not re.search(r"\b60(\.0)? [sm]", took(seconds))
+    assert not re.search(r"\b60(\.0)? [sm]", format_duration(seconds))
 
 
 @pytest.mark.parametrize("taken_over", ["attached", "resumed", "restarted"])
@@ -52,9 +52,9 @@ def test_a_run_that_was_taken_over_is_told_in_the_verdict(
 ) -> None:
     """Whoever reads the annotation alone learns that this step did not trigger what it is about."""
     error = ERROR if result == "error" else error
-    told = words(an_outcome(result=result, taken_over=taken_over, error=error)).detail
+    told = outcome_message(an_outcome(result=result, taken_over=taken_over, error=error)).detail
     assert origin(an_outcome(taken_over=taken_over)) in told
-    assert "it was there already" not in words(an_outcome(result=result, error=error)).detail
+    assert "it was there already" not in outcome_message(an_outcome(result=result, error=error)).detail
 
 
 @pytest.mark.parametrize(
@@ -67,17 +67,17 @@ def test_a_run_that_was_taken_over_is_told_in_the_verdict(
     ],
 )
 @pytest.mark.parametrize("detail", ["It is silent.", "Its evidence\nhas lines"])
-def test_an_error_tells_what_became_of_the_run(stopped: Stopped, fate: str, detail: str) -> None:
+def test_an_error_tells_what_became_of_the_run(stopped: StopStatus, fate: str, detail: str) -> None:
     """A run that was stopped although nobody knows how it is must not be a surprise."""
     error = ActionError("Silent", detail, "Look at its log.")
     fault = ActionError("Not confirmed", "PATCH answered 503", "")
-    said = words(an_outcome(result="error", error=error, stopped=stopped, stop_fault=fault))
+    said = outcome_message(an_outcome(result="error", error=error, stopped=stopped, stop_error=fault))
     assert said.detail.startswith(detail)
     assert fate in said.detail
     assert ("PATCH answered 503" in said.detail) is (stopped == "unconfirmed")
     assert ("mark it failed there" in said.hint) is (stopped == "unconfirmed")
     assert "Look at its log." in said.hint
-    assert words(an_outcome(result="error", error=error)).detail == detail
+    assert outcome_message(an_outcome(result="error", error=error)).detail == detail
 
 
 @pytest.mark.parametrize("taken_over", [None, *get_args(TakenOver)])
@@ -98,8 +98,11 @@ def test_origin(taken_over: TakenOver | None) -> None:
 )
 def test_reported(report: Report, text: str) -> None:
     """What stands on GitHub is said with its name, its commit and its state, in the verdict as well."""
-    assert reported(report) == text
-    assert f"Airflow's listener reports it: {text}." in words(an_outcome(result="triggered", report=report)).detail
+    assert report_line(report) == text
+    assert (
+        f"Airflow's listener reports it: {text}."
+        in outcome_message(an_outcome(result="triggered", report=report)).detail
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,7 @@ def test_reported(report: Report, text: str) -> None:
         (a_run(state="failed"), ["a", "b[1]"], "The DAG run failed after 2 m 12 s: a, b[1]"),
         (a_run(state="failed", start_date=None), [], "The DAG run failed"),
         (a_run(state="failed", end_date=None), ["t"] * 12, f"The DAG run failed: {', '.join(['t'] * 10)} and 2 more"),
-        (a_run(note=CANCELLED), ["a"], "The DAG run was stopped: its workflow was cancelled"),
+        (a_run(note=CANCELLED_MARK), ["a"], "The DAG run was stopped: its workflow was cancelled"),
     ],
 )
 def test_ended_as(run: DagRun, failed: list[str], text: str) -> None:
@@ -119,7 +122,7 @@ def test_ended_as(run: DagRun, failed: list[str], text: str) -> None:
 
 def test_success() -> None:
     """A success says which DAG and how long, and leaves nothing to do."""
-    said = words(an_outcome())
+    said = outcome_message(an_outcome())
 
     assert said.title == "DAG run succeeded"
     assert said.detail == "Airflow ended the run of nightly_sales as success after 2 m 12 s."
@@ -128,9 +131,9 @@ def test_success() -> None:
 
 def test_success_with_failed_tasks() -> None:
     """A success with failed tasks is told from a plain one, names them, and says how not to accept it."""
-    said = words(an_outcome(tasks=(a_task("a", state="failed"), a_task("b"))))
+    said = outcome_message(an_outcome(tasks=(a_task("a", state="failed"), a_task("b"))))
 
-    assert said.title != words(an_outcome()).title
+    assert said.title != outcome_message(an_outcome()).title
     assert "failed tasks" in said.title
     assert said.reasons == ("Failed: a.",)
     assert "fail_on_failed_tasks" in said.hint
@@ -139,7 +142,7 @@ def test_success_with_failed_tasks() -> None:
 def test_red_tasks_that_are_not_accepted() -> None:
     """A success that fails the step for its failed tasks says whose decision that is."""
     tasks = (a_task("a", state="failed"),)
-    said = words(an_outcome(result="failed", tasks=tasks, failures=(Failure(tasks[0], "KeyError: 'x'"),)))
+    said = outcome_message(an_outcome(result="failed", tasks=tasks, failures=(Failure(tasks[0], "KeyError: 'x'"),)))
 
     assert "failed tasks" in said.title
     assert "success" in said.detail
@@ -149,20 +152,20 @@ def test_red_tasks_that_are_not_accepted() -> None:
 
 def test_success_without_tasks() -> None:
     """A success that ran nothing at all is worth a question."""
-    assert "no task at all" in words(an_outcome(tasks=())).detail
-    assert "no task at all" not in words(an_outcome(tasks=None)).detail
+    assert "no task at all" in outcome_message(an_outcome(tasks=())).detail
+    assert "no task at all" not in outcome_message(an_outcome(tasks=None)).detail
 
 
 def test_triggered() -> None:
     """A run that is not waited for was accepted, and its state is the one of that moment."""
-    said = words(an_outcome(result="triggered", run=a_run(state="queued"), tasks=None))
+    said = outcome_message(an_outcome(result="triggered", run=a_run(state="queued"), tasks=None))
 
     assert said.title == "DAG run triggered"
     assert "nightly_sales (queued)" in said.detail
 
 
 @pytest.mark.parametrize(
-    ("tasks", "reason"),
+    ("tasks", "failure_line"),
     [
         ((a_task("a", state="failed"), a_task("b", state="upstream_failed")), "Failed: a."),
         (tuple(a_task("m", state="failed", map_index=n) for n in range(2)), "Failed: m[0], m[1]."),
@@ -174,35 +177,39 @@ def test_triggered() -> None:
         (None, "Its tasks could not be read."),
     ],
 )
-def test_failed(tasks: Any, reason: str) -> None:
+def test_failed(tasks: Any, failure_line: str) -> None:
     """A failure names the failed tasks, counts them when they are many, and explains when there are none."""
-    said = words(an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks))
+    said = outcome_message(an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks))
 
     assert said.title == "DAG run failed"
     assert said.detail.startswith("Airflow ended the run of nightly_sales as failed after 2 m 12 s.")
-    assert said.reasons == (reason,)
+    assert said.reasons == (failure_line,)
     assert said.hint
 
 
-@pytest.mark.parametrize("count", [1, REASONS, REASONS + 1, 20, 5000])
+@pytest.mark.parametrize("count", [1, MAX_FAILURES_LISTED, MAX_FAILURES_LISTED + 1, 20, 5000])
 def test_failed_for_reasons(count: int) -> None:
     """The first failures are told with their reasons, one each, the others by name, and very many are counted."""
     tasks = tuple(a_task(f"t{n}", state="failed") for n in range(count))
     failures = tuple(Failure(task, f"KeyError: {task.task_id}") for task in tasks[:20])
-    said = words(an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks, failures=failures)).reasons
+    said = outcome_message(
+        an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks, failures=failures)
+    ).reasons
 
-    assert said[:REASONS] == tuple(f"t{n} failed: KeyError: t{n}" for n in range(min(count, REASONS)))
-    assert len(said) == min(count, REASONS) + (count > REASONS)
-    assert f"t{min(count, 10) - 1}" in said[-1] or count > REASONS
+    assert said[:MAX_FAILURES_LISTED] == tuple(
+        f"t{n} failed: KeyError: t{n}" for n in range(min(count, MAX_FAILURES_LISTED))
+    )
+    assert len(said) == min(count, MAX_FAILURES_LISTED) + (count > MAX_FAILURES_LISTED)
+    assert f"t{min(count, 10) - 1}" in said[-1] or count > MAX_FAILURES_LISTED
     assert all(len(one) < 1000 for one in said)
 
 
 def test_reason() -> None:
     """A reason names task instance, try and cause, and is short whatever the cause is."""
     task = a_task("load", state="failed", map_index=3, try_number=2, max_tries=1)
-    long = reason(Failure(task, "E: " + "word " * 10_000, (Raised("E", "word " * 10_000),)))
+    long = failure_line(Failure(task, "E: " + "word " * 10_000, (ExceptionInfo("E", "word " * 10_000),)))
 
-    assert reason(Failure(task, "E: why")) == "load[3] failed (try 2 of 2): E: why"
+    assert failure_line(Failure(task, "E: why")) == "load[3] failed (try 2 of 2): E: why"
     assert long.startswith("load[3] failed (try 2 of 2): E: word word")
     assert len(long) < 1000
 
@@ -220,13 +227,15 @@ def test_reason() -> None:
 )
 def test_tries(try_number: int, max_tries: int, text: str) -> None:
     """Which try it was is said where there may be several, and never as more than all."""
-    assert tries(a_task(try_number=try_number, max_tries=max_tries)) == text
+    assert try_label(a_task(try_number=try_number, max_tries=max_tries)) == text
 
 
 def test_dagrun_timeout() -> None:
     """A run that was too slow as a whole is named as such, with its limit, although no task failed."""
     tasks = (a_task("a"), a_task("b", state="skipped"))
-    said = words(an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks, timed_out_after=120.0))
+    said = outcome_message(
+        an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks, dagrun_timeout_exceeded=120.0)
+    )
 
     assert "dagrun_timeout" in said.title
     assert "2 m 00 s" in said.detail
@@ -237,7 +246,7 @@ def test_dagrun_timeout() -> None:
 
 def test_failed_because_it_was_cancelled() -> None:
     """A run that a cancelled workflow stopped has failed for that reason, whatever Airflow shows."""
-    said = words(an_outcome(result="failed", run=a_run(state="success", note=f"why {CANCELLED}")))
+    said = outcome_message(an_outcome(result="failed", run=a_run(state="success", note=f"why {CANCELLED_MARK}")))
 
     assert "stopped when its workflow was cancelled" in said.detail
     assert "if_run_exists" in said.hint
@@ -252,7 +261,7 @@ def test_failed_because_it_was_cancelled() -> None:
 )
 def test_timeout(run: Any, title: str) -> None:
     """A timeout tells a run that never started from one that is still at work, and how long that was."""
-    said = words(an_outcome(result="timeout", run=run, tasks=None, waited=3600.0))
+    said = outcome_message(an_outcome(result="timeout", run=run, tasks=None, waited=3600.0))
 
     assert said.title == title
     assert "1 h 00 m" in said.detail
@@ -268,7 +277,9 @@ BLOCKERS = (
 def test_timeout_with_blockers() -> None:
     """What blocks the run is the first thing said of a timeout, the likeliest first, and its remedy is what to do next."""
     run = a_run(state="queued", start_date=None, end_date=None)
-    said = words(an_outcome(result="timeout", run=run, tasks=(), blockers=BLOCKERS, waited=900.0, state_for=890.0))
+    said = outcome_message(
+        an_outcome(result="timeout", run=run, tasks=(), blockers=BLOCKERS, waited=900.0, seconds_in_state=890.0)
+    )
 
     assert said.reasons == ("The DAG is paused. nobody runs it.", "The pool is full. by b.")
     assert said.hint.startswith("Unpause it.")
@@ -278,7 +289,7 @@ def test_timeout_with_blockers() -> None:
 def test_timeout_with_failed_tasks() -> None:
     """A run that is still at work although tasks failed is told with both."""
     tasks = (a_task("a", state="failed"), a_task("b", state="running"))
-    said = words(
+    said = outcome_message(
         an_outcome(result="timeout", run=a_run(state="running", end_date=None), tasks=tasks, blockers=BLOCKERS)
     )
 
@@ -295,9 +306,11 @@ def test_timeout_with_failed_tasks() -> None:
         (None, "on_timeout: leave"),
     ],
 )
-def test_timeout_says_what_became_of_the_run(stopped: Stopped | None, part: str) -> None:
+def test_timeout_says_what_became_of_the_run(stopped: StopStatus | None, part: str) -> None:
     """A timeout says whether the run goes on."""
-    said = words(an_outcome(result="timeout", run=a_run(state="running", end_date=None), tasks=(), stopped=stopped))
+    said = outcome_message(
+        an_outcome(result="timeout", run=a_run(state="running", end_date=None), tasks=(), stopped=stopped)
+    )
 
     assert part in said.detail
 
@@ -305,7 +318,7 @@ def test_timeout_says_what_became_of_the_run(stopped: Stopped | None, part: str)
 def test_error() -> None:
     """An error speaks for itself, whatever is known besides."""
     for outcome in (Outcome(result="error", error=ERROR), an_outcome(result="error", error=ERROR)):
-        said = words(outcome)
+        said = outcome_message(outcome)
         assert (said.title, said.detail, said.hint) == (ERROR.title, ERROR.detail, ERROR.hint)
 
 
@@ -315,7 +328,7 @@ def test_every_result_has_words(result: Result, taken_over: TakenOver | None) ->
     """There are words for every result, with and without tasks, and what is not a pass leaves something to do."""
     whole = an_outcome(result=result, taken_over=taken_over, error=ERROR if result == "error" else None)
     for outcome in (whole, whole._replace(tasks=None)):
-        said = words(outcome)
+        said = outcome_message(outcome)
         assert said.title
         assert said.detail
         assert said.hint or outcome.passes or result == "cancelled"

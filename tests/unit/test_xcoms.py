@@ -11,22 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.diagnostics.optional import Feature
-from entrypoint.diagnostics.xcoms import LARGEST, read_xcoms
+from entrypoint.diagnostics.xcoms import MAX_OUTPUT_CHARS, read_xcoms
 from entrypoint.errors import (
     ActionError,
-    AirflowUnreachable,
     Forbidden,
+    NotFound,
     NotSupported,
-    NotThere,
-    TooLarge,
+    ResponseTooLarge,
+    TransientError,
     Unauthorized,
-    UnexpectedAnswer,
+    UnexpectedResponse,
 )
 from entrypoint.models import DagRun, TaskInstance, XComName
 from tests.support.nouns import a_run, a_task
 from tests.support.scripted import Bench, Script
 
-DOWN, PAGE = AirflowUnreachable("down", "", ""), UnexpectedAnswer("page", "", "")
+DOWN, PAGE = TransientError("down", "", ""), UnexpectedResponse("page", "", "")
 MAPPED = tuple(a_task("wide", map_index=index) for index in (2, 0, 10, 1))
 TASKS = (a_task("extract"), a_task("load"), *MAPPED)
 
@@ -43,7 +43,7 @@ class Holding:
         """Show the value."""
         self.asked.append((task_id, map_index, key))
         self.limits.add(limit)
-        value = self.values.get((task_id, map_index, key), NotThere("no", "XCom entry not found", ""))
+        value = self.values.get((task_id, map_index, key), NotFound("no", "XCom entry not found", ""))
         if isinstance(value, Script):
             return value()
         if isinstance(value, Exception):
@@ -59,9 +59,9 @@ def named(*lines: str) -> tuple[XComName, ...]:
 def xcoms(
     airflow: Holding, *lines: str, tasks: tuple[TaskInstance, ...] | None = TASKS, bench: Bench | None = None
 ) -> dict[str, Any]:
-    """Read them, with ten minutes' patience."""
+    """Read them, with ten minutes' retrier."""
     bench, holding = bench or Bench(), cast("Any", airflow)
-    return read_xcoms(holding, a_run(), named(*lines), tasks, bench.patience, until=bench.time.now + 600)
+    return read_xcoms(holding, a_run(), named(*lines), tasks, bench.retrier, until=bench.time.now + 600)
 
 
 def refused(airflow: Holding, *lines: str, tasks: tuple[TaskInstance, ...] | None = TASKS) -> ActionError:
@@ -127,7 +127,7 @@ def test_an_xcom_that_is_not_there(line: str, said: tuple[str, ...]) -> None:
     """A missing value never passes for an empty one: the error names the line, the task instance and the key."""
     error = refused(Holding({("extract", -1, "return_value"): 1}), "extract", line)
 
-    assert isinstance(error, NotThere)
+    assert isinstance(error, NotFound)
     assert [part for part in said if part not in error.detail] == []
 
 
@@ -143,7 +143,7 @@ def test_a_mistyped_task_costs_no_request() -> None:
     airflow = Holding({})
     error = refused(airflow, "lod", tasks=tuple(a_task(f"t{number:03}") for number in range(500)))
 
-    assert isinstance(refused(airflow, "load", tasks=()), NotThere)
+    assert isinstance(refused(airflow, "load", tasks=()), NotFound)
     assert airflow.asked == []
     assert "t000" in error.detail
     assert "t499" not in error.detail
@@ -186,7 +186,7 @@ def test_a_value_that_is_no_json(value: Any) -> None:
     """A number that JSON does not have would break whoever reads the output: it is refused by the line."""
     error = refused(Holding({("load", -1, "return_value"): value}), "load")
 
-    assert isinstance(error, NotThere)
+    assert isinstance(error, NotFound)
     assert "load" in error.detail
     assert "NaN" in error.detail
 
@@ -198,17 +198,17 @@ def sized(length: int) -> str:
 
 def test_the_largest_output() -> None:
     """An output just as large as allowed is there; one character more is refused, with the limit."""
-    assert xcoms(Holding({("load", -1, "return_value"): sized(LARGEST)}), "load")
-    error = refused(Holding({("load", -1, "return_value"): sized(LARGEST + 1)}), "load")
+    assert xcoms(Holding({("load", -1, "return_value"): sized(MAX_OUTPUT_CHARS)}), "load")
+    error = refused(Holding({("load", -1, "return_value"): sized(MAX_OUTPUT_CHARS + 1)}), "load")
 
-    assert isinstance(error, TooLarge)
+    assert isinstance(error, ResponseTooLarge)
     assert "load" in error.detail
-    assert str(LARGEST) in error.detail
+    assert str(MAX_OUTPUT_CHARS) in error.detail
 
 
 def test_values_that_are_too_large_together() -> None:
     """Not each value counts but all of them, and the line is named with which it became too much."""
-    half = "x" * (LARGEST // 2)
+    half = "x" * (MAX_OUTPUT_CHARS // 2)
     airflow = Holding({("extract", -1, "return_value"): half, ("load", -1, "return_value"): half})
 
     assert refused(airflow, "extract", "load").detail.startswith("load:")
@@ -216,13 +216,13 @@ def test_values_that_are_too_large_together() -> None:
 
 def test_an_answer_that_is_too_large_to_be_read() -> None:
     """A value of which only the beginning was read is an error like any other that is too large."""
-    airflow = Holding({("load", -1, "return_value"): TooLarge("", "", "")})
+    airflow = Holding({("load", -1, "return_value"): ResponseTooLarge("", "", "")})
     error = refused(airflow, "load")
 
-    assert isinstance(error, TooLarge)
-    assert str(LARGEST) in error.detail
+    assert isinstance(error, ResponseTooLarge)
+    assert str(MAX_OUTPUT_CHARS) in error.detail
     (limit,) = airflow.limits
-    assert LARGEST < limit < 100_000_000
+    assert MAX_OUTPUT_CHARS < limit < 100_000_000
 
 
 def test_very_many_mapped_instances() -> None:
@@ -230,7 +230,7 @@ def test_very_many_mapped_instances() -> None:
     airflow = Holding({})
     error = refused(airflow, "wide", tasks=tuple(a_task("wide", map_index=index) for index in range(5000)))
 
-    assert isinstance(error, TooLarge)
+    assert isinstance(error, ResponseTooLarge)
     assert "5000" in error.detail
     assert airflow.asked == []
 

@@ -15,7 +15,7 @@ from tests.support.doors.github import REPOSITORY
 
 if TYPE_CHECKING:
     from dev.runner import StepResult
-    from tests.airflow.repository import Repository
+    from tests.airflow.repository import GitHubRepository
     from tests.airflow.stage import Stage
 
 IN_A_ROW = 20
@@ -44,7 +44,7 @@ class Deployed:
 class Commits:
     """The play. `deployed` are the commits in a row, `broken` is one that does not import, `mended` the one after it."""
 
-    def __init__(self, stage: Stage, repository: Repository) -> None:
+    def __init__(self, stage: Stage, repository: GitHubRepository) -> None:
         self._stage = stage
         self._repository = repository
         self.deployed: list[Deployed] = []

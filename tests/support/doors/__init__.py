@@ -7,9 +7,9 @@ MWAA one to botocore.
                                              CAs: `.pem`, `.server("host", clients=...)`, `.client("name")`
     FakeAirflow(tls=..., accept=...)         over TLS; with credentials besides its own: `exactly("..")`, `bearer(is_good)`
     FakeAirflow(tokens=KeycloakTokens(...))  with Airflow 3's Keycloak auth manager
-    TokenUrl(takes=("basic",), ...)          an OAuth 2.0 token endpoint
+    TokenEndpoint(takes=("basic",), ...)          an OAuth 2.0 token endpoint
     GitHubOidc()                             GitHub's endpoint for OIDC tokens
-    GitHubApi(history, may_write=...)        its API about commits, statuses, deployments: only what is documented;
+    GitHubApi(history, can_write=...)        its API about commits, statuses, deployments: only what is documented;
                                              `.statuses_of(sha)`, `.deployments`, `.deployment_states(id)`, `.app`
     Mwaa(fake), Tunnel(mwaa.ports)           Amazon MWAA, and the way to its host names
     Gateway(fake.url, demands=...), Trap()   what stands in front, and what waits behind a redirect
@@ -22,7 +22,7 @@ from tests.support.doors.github import GitHubApi
 from tests.support.doors.keycloak import KeycloakTokens
 from tests.support.doors.mwaa import Mwaa
 from tests.support.doors.oidc import GitHubOidc
-from tests.support.doors.token_url import TokenUrl
+from tests.support.doors.token_url import TokenEndpoint
 from tests.support.doors.tunnel import Tunnel
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
     "GitHubOidc",
     "KeycloakTokens",
     "Mwaa",
-    "TokenUrl",
+    "TokenEndpoint",
     "Trap",
     "Tunnel",
     "bearer",

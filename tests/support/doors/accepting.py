@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.fake_airflow.messages import Request
+    from tests.support.fake_airflow.messages import ReceivedRequest
     from tests.support.fake_airflow.routing import Accept
 
 
 def exactly(value: str, *, name: str = "Authorization", role: str = "admin") -> Accept:
     """Takes this very value of a header: an API key without a scheme, an opaque token, a custom header."""
 
-    def accept(request: Request) -> str | None:
+    def accept(request: ReceivedRequest) -> str | None:
         return role if compare_digest(request.headers.get(name, "").encode(), value.encode()) else None
 
     return accept
@@ -24,7 +24,7 @@ def exactly(value: str, *, name: str = "Authorization", role: str = "admin") -> 
 def bearer(is_good: Callable[[str], bool], *, role: str = "admin") -> Accept:
     """Takes bearer tokens of which somebody says that they are good."""
 
-    def accept(request: Request) -> str | None:
+    def accept(request: ReceivedRequest) -> str | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         return role if scheme.lower() == "bearer" and is_good(token) else None
 

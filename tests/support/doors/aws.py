@@ -15,10 +15,10 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.support.fake_airflow.messages import Answer, RefusedError, as_json
+from tests.support.fake_airflow.messages import FakeResponse, RefusedError, as_json
 
 if TYPE_CHECKING:
-    from tests.support.fake_airflow.messages import Request
+    from tests.support.fake_airflow.messages import ReceivedRequest
 
 SKEW = timedelta(minutes=5)
 """By how much the clocks of client and AWS may differ."""
@@ -54,10 +54,10 @@ def refuse(status: int, error: str, message: str, *, key: str = "message") -> Re
     """An error as AWS words it: the kind in a header, the text in the body."""
     body = as_json(status, {key: message}).body
     headers = (("x-amzn-ErrorType", error), ("x-amzn-RequestId", str(uuid.uuid4())))
-    return RefusedError(Answer(status, body, "application/json", headers))
+    return RefusedError(FakeResponse(status, body, "application/json", headers))
 
 
-def check(request: Request, *, host: str, service: str, region: str, keys: Keys, now: datetime) -> None:
+def check(request: ReceivedRequest, *, host: str, service: str, region: str, keys: Keys, now: datetime) -> None:
     """Refuses a request that these keys did not sign, just as it came, for this host, service and region, just now."""
     header = request.headers.get("Authorization")
     if header is None:
@@ -75,7 +75,7 @@ def check(request: Request, *, host: str, service: str, region: str, keys: Keys,
     _check_signature(request, host, SigV4Auth(credentials, service, region), stamp, found)
 
 
-def _check_signature(request: Request, host: str, signer: SigV4Auth, stamp: str, found: re.Match[str]) -> None:
+def _check_signature(request: ReceivedRequest, host: str, signer: SigV4Auth, stamp: str, found: re.Match[str]) -> None:
     names = found["names"].split(";")
     due = {"host"} | {name.lower() for name in request.headers if name.lower().startswith("x-amz-")}
     if names != sorted(names) or not due <= set(names) or any(name not in request.headers for name in names):

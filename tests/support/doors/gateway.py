@@ -7,7 +7,7 @@ from dataclasses import replace
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
-from tests.support.fake_airflow.messages import Answer, Request, as_json, page
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, as_json, page
 from tests.support.proxy import Proxy
 from tests.support.stand_in import StandIn
 
@@ -27,7 +27,7 @@ class Gateway(Proxy):
         upstream: str,
         *,
         demands: Mapping[str, Good] | None = None,
-        otherwise: Answer | None = None,
+        otherwise: FakeResponse | None = None,
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
     ) -> None:
@@ -35,7 +35,7 @@ class Gateway(Proxy):
         self._demands = dict(demands or {})
         self._otherwise = otherwise or page(401, "Authorization Required")
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ReceivedRequest) -> FakeResponse:
         """Airflow's answer, or the gateway's own."""
         if not all(_good(request.headers.get(name), good) for name, good in self._demands.items()):
             return self._otherwise
@@ -63,7 +63,7 @@ def identity_aware_proxy(upstream: str, good: Good, *, tls: ssl.SSLContext | Non
 class Trap(StandIn):
     """What waits behind a redirect: answers everything as if all were well, and has on record whatever came."""
 
-    def answer(self, request: Request) -> Answer:  # noqa: ARG002
+    def answer(self, request: ReceivedRequest) -> FakeResponse:  # noqa: ARG002
         """What a client that should not be here would like best."""
         good = {"state": "success", "dag_run_id": "trapped", "access_token": "a token out of the trap"}
         return as_json(200, good | {"version": "3.3.2", "WebToken": "trapped token", "WebServerHostname": "127.0.0.1"})

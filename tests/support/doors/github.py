@@ -13,7 +13,7 @@ from tests.support import ledger
 from tests.support.doors.github_app import App
 from tests.support.doors.github_reports import MOST, Reports
 from tests.support.doors.github_schema import breach, operation_of
-from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json
 from tests.support.stand_in import StandIn
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class GitHubApi(StandIn):
     """Knows private repositories with one `history`: each commit's parent; it may grow. `token` is the job's.
 
     `may_read`: whether the token has `contents: read`, and may read what it may not write; without it a commit is not found.
-    `may_write`: what it may write. `app`: a GitHub App that may write both. `offences`: the requests that GitHub does not
+    `can_write`: what it may write. `app`: a GitHub App that may write both. `offences`: the requests that GitHub does not
     document, which are an error at the end.
     """
 
@@ -40,7 +40,7 @@ class GitHubApi(StandIn):
         history: Mapping[str, str | None],
         *,
         may_read: bool = True,
-        may_write: tuple[str, ...] = ("statuses", "deployments"),
+        can_write: tuple[str, ...] = ("statuses", "deployments"),
         repositories: tuple[str, ...] = (REPOSITORY,),
         port: int = 0,
     ) -> None:
@@ -50,7 +50,7 @@ class GitHubApi(StandIn):
         self.app = App()
         self.offences: list[str] = []
         self._repositories = repositories
-        self._may = ({"contents": "read"} if may_read else {}) | dict.fromkeys(may_write, "write")
+        self._may = ({"contents": "read"} if may_read else {}) | dict.fromkeys(can_write, "write")
         self._reports = Reports(self.url)
         self._limited: list[str] = []
         ledger.note(self.token)
@@ -101,7 +101,7 @@ class GitHubApi(StandIn):
         with self._lock:
             self._limited += [which] * times
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ReceivedRequest) -> FakeResponse:
         """What GitHub says."""
         with self._lock:
             if self._limited:
@@ -116,12 +116,12 @@ class GitHubApi(StandIn):
             except RefusedError as refused:
                 return refused.answer
 
-    def _admit(self, request: Request, operation: Operation, names: dict[str, str]) -> None:
+    def _admit(self, request: ReceivedRequest, operation: Operation, names: dict[str, str]) -> None:
         """Refuse who is nobody, does not see the repository, or may not do this."""
         header = request.headers.get("Authorization", "")
         if not operation.needs:
-            if doubt := self.app.doubt(header):
-                raise RefusedError(_wrong(401, doubt))
+            if record_failure := self.app.record_failure(header):
+                raise RefusedError(_wrong(401, record_failure))
             return
         scheme, _, token = header.partition(" ")
         may = self._may if token == self.token else self.app.permissions_of(token)
@@ -137,11 +137,11 @@ class GitHubApi(StandIn):
 
     # Commits.
 
-    def _commit(self, _: Request, repository: str, sha: str) -> Answer:  # noqa: ARG002 - all have one history
+    def _commit(self, _: ReceivedRequest, repository: str, sha: str) -> FakeResponse:  # noqa: ARG002 - all have one history
         self._know(sha)
         return as_json(200, self._shown(sha))
 
-    def _compare(self, request: Request, repository: str, base: str, sha: str) -> Answer:
+    def _compare(self, request: ReceivedRequest, repository: str, base: str, sha: str) -> FakeResponse:
         if not {base, sha} <= set(self.history):
             return _wrong(404, "Not Found")
         ours, theirs = list(self._line(sha)), list(self._line(base))
@@ -178,11 +178,11 @@ class GitHubApi(StandIn):
 
     # What is reported about them.
 
-    def _statuses(self, request: Request, repository: str, sha: str) -> Answer:
+    def _statuses(self, request: ReceivedRequest, repository: str, sha: str) -> FakeResponse:
         self._know(sha)
         return _page(request, self._reports.statuses(sha, repository))
 
-    def _add_status(self, request: Request, repository: str, sha: str) -> Answer:
+    def _add_status(self, request: ReceivedRequest, repository: str, sha: str) -> FakeResponse:
         self._know(sha)
         body = json.loads(request.body)
         same = [
@@ -192,12 +192,12 @@ class GitHubApi(StandIn):
             return _wrong(422, "Validation Failed: this SHA and context has reached the maximum number of statuses.")
         return as_json(201, self._reports.add_status(repository, sha, body))
 
-    def _deployments(self, request: Request, repository: str) -> Answer:
+    def _deployments(self, request: ReceivedRequest, repository: str) -> FakeResponse:
         wanted = {name: request.first(name) for name in ("sha", "ref", "task", "environment") if name in request.query}
         found = (one for one in self._reports.deployments(repository) if wanted.items() <= one.items())
         return _page(request, list(found))
 
-    def _deploy(self, request: Request, repository: str) -> Answer:
+    def _deploy(self, request: ReceivedRequest, repository: str) -> FakeResponse:
         body = json.loads(request.body)
         if body["ref"] not in self.history:
             return _wrong(422, f"No ref found for: {body['ref']}")
@@ -206,11 +206,11 @@ class GitHubApi(StandIn):
             return _wrong(409, f"Conflict: Commit status checks failed for {body['ref']}. ({', '.join(waits_for)})")
         return as_json(201, self._reports.deploy(repository, body["ref"], body))
 
-    def _states(self, request: Request, repository: str, number: str) -> Answer:
+    def _states(self, request: ReceivedRequest, repository: str, number: str) -> FakeResponse:
         self._know_deployment(repository, number)
         return _page(request, self._reports.states(int(number)))
 
-    def _add_state(self, request: Request, repository: str, number: str) -> Answer:
+    def _add_state(self, request: ReceivedRequest, repository: str, number: str) -> FakeResponse:
         self._know_deployment(repository, number)
         return as_json(201, self._reports.add_state(repository, int(number), json.loads(request.body)))
 
@@ -220,7 +220,7 @@ class GitHubApi(StandIn):
 
     # The app's own.
 
-    def _token(self, request: Request, number: str) -> Answer:
+    def _token(self, request: ReceivedRequest, number: str) -> FakeResponse:
         if int(number) != self.app.installation:
             return _wrong(404, "Not Found")
         body = json.loads(request.body or b"{}")
@@ -234,16 +234,16 @@ class GitHubApi(StandIn):
         return as_json(201, self.app.issue(asked))
 
 
-def _page(request: Request, records: list[Record]) -> Answer:
+def _page(request: ReceivedRequest, records: list[Record]) -> FakeResponse:
     """One page of records, the newest first."""
     size, number = int(request.first("per_page", "30")), int(request.first("page", "1"))
     return as_json(200, records[::-1][(number - 1) * size : number * size])
 
 
-def _wrong(status: int, message: str, *headers: tuple[str, str]) -> Answer:
+def _wrong(status: int, message: str, *headers: tuple[str, str]) -> FakeResponse:
     body: dict[str, Any] = {
         "message": message,
         "documentation_url": "https://docs.github.com/rest",
         "status": str(status),
     }
-    return Answer(status, as_json(status, body).body, "application/json", headers)
+    return FakeResponse(status, as_json(status, body).body, "application/json", headers)

@@ -44,7 +44,7 @@ class App:
         """Every token, oldest first."""
         return list(self._issued)
 
-    def doubt(self, header: str) -> str | None:
+    def record_failure(self, header: str) -> str | None:
         """What is wrong with who says to be the app, if something is."""
         scheme, _, token = header.partition(" ")
         options: Any = {"require": ["iss", "iat", "exp"], "verify_iat": False}

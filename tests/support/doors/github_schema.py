@@ -14,7 +14,7 @@ import jsonschema  # type: ignore[import-untyped]
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.support.fake_airflow.messages import Request
+    from tests.support.fake_airflow.messages import ReceivedRequest
 
 _REPOSITORY = r"/repos/(?P<repository>[\w.-]+/[\w.-]+)"
 _SHA = r"(?P<sha>[0-9a-f]{40})"
@@ -109,7 +109,7 @@ OPERATIONS = (
 )
 
 
-def operation_of(request: Request) -> tuple[Operation, dict[str, str]]:
+def operation_of(request: ReceivedRequest) -> tuple[Operation, dict[str, str]]:
     """The operation that a request asks for, with what its path names. Raises LookupError if there is none."""
     for operation in OPERATIONS:
         if operation.method == request.method and (match := operation.path.fullmatch(request.path)):
@@ -117,7 +117,7 @@ def operation_of(request: Request) -> tuple[Operation, dict[str, str]]:
     raise LookupError(request.path)
 
 
-def breach(request: Request) -> str | None:
+def breach(request: ReceivedRequest) -> str | None:
     """In which way a request is none that GitHub documents, if it is not."""
     try:
         operation, _ = operation_of(request)
@@ -133,7 +133,7 @@ def breach(request: Request) -> str | None:
     return _wrong(query, operation.query, "query") or _wrong_body(request, operation.body)
 
 
-def _wrong_body(request: Request, schema: dict[str, Any] | None) -> str | None:
+def _wrong_body(request: ReceivedRequest, schema: dict[str, Any] | None) -> str | None:
     if schema is None:
         return "it has a body" if request.body else None
     if not request.body and not schema["required"]:

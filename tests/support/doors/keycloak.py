@@ -12,7 +12,7 @@ import jwt
 
 from dev.airflow_settings import password_of
 from tests.support import ledger
-from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json
 from tests.support.fake_airflow.tokens import KEY, USERS, Tokens
 from tests.support.fake_airflow.v2_base import refuse
 from tests.support.fake_airflow.v2_trigger import EXTRA, problem
@@ -50,7 +50,7 @@ class KeycloakTokens(Tokens):
         """From now on every token issued before has an expired one inside, which is a lack of every right."""
         self._live.clear()
 
-    def log_in(self, request: Request) -> Answer:
+    def log_in(self, request: ReceivedRequest) -> FakeResponse:
         """POST /auth/token: for who is wrong a 403."""
         try:
             grant, fields = _grant(request)
@@ -69,7 +69,7 @@ class KeycloakTokens(Tokens):
         refresh = None if service else self._keycloak_token(user_id, name, 1800)
         return {"user_id": user_id, "name": name, "access_token": access, "refresh_token": refresh}
 
-    def role(self, request: Request) -> str:
+    def role(self, request: ReceivedRequest) -> str:
         """The role of who sent a request; nobody's, so a 403 whatever is asked for, once the token inside has expired."""
         claims = self.claims(request)
         inside = jwt.decode(claims["access_token"], options={"verify_signature": False})
@@ -98,7 +98,7 @@ class KeycloakTokens(Tokens):
         return token
 
 
-def _grant(request: Request) -> tuple[str, dict[str, str]]:
+def _grant(request: ReceivedRequest) -> tuple[str, dict[str, str]]:
     """The kind of grant and its fields; refuses what FastAPI and the provider do not understand."""
     if not request.body:
         raise refuse(422, [problem("missing", "Field required", None)])
@@ -109,7 +109,7 @@ def _grant(request: Request) -> tuple[str, dict[str, str]]:
         wrong = {"type": "json_invalid", "loc": ["body", error.pos], "msg": "JSON decode error", "input": {}}
         raise refuse(422, [wrong | {"ctx": {"error": error.msg}}]) from None
     if not isinstance(body, dict):
-        raise RefusedError(Answer(500, b"Internal Server Error", "text/plain; charset=utf-8", close=True))
+        raise RefusedError(FakeResponse(500, b"Internal Server Error", "text/plain; charset=utf-8", close=True))
     body.setdefault("grant_type", "password")
     if problems := list(_problems(body)):
         raise refuse(422, problems)

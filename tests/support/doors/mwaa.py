@@ -17,7 +17,7 @@ import requests
 
 from tests.support import ledger
 from tests.support.doors import aws, certificates
-from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json, form, page
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json, form, page
 from tests.support.proxy import Proxy
 from tests.support.stand_in import StandIn
 
@@ -49,7 +49,7 @@ class MwaaApi(StandIn):
         self._expired = self._denied = False
         self._web_tokens: dict[str, float] = {}
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ReceivedRequest) -> FakeResponse:
         """A web token, or an error as AWS words it."""
         try:
             return self._create_web_login_token(request)
@@ -69,7 +69,7 @@ class MwaaApi(StandIn):
         with self._lock:
             return self._web_tokens.pop(web_token, 0) > time.time()
 
-    def _create_web_login_token(self, request: Request) -> Answer:
+    def _create_web_login_token(self, request: ReceivedRequest) -> FakeResponse:
         if request.method != "POST" or not request.path.startswith(_PATH):
             raise aws.refuse(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
         if self._expired:
@@ -112,7 +112,7 @@ class MwaaWeb(Proxy):
         self._login_status = login_status
         self._login, self._cookie = _LOGINS[airflow.version]
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ReceivedRequest) -> FakeResponse:
         """The log-in's answer, or the Airflow's: to who has no good session, what it answers somebody unknown."""
         if (request.method, request.path) == ("POST", self._login):
             return self._log_in(request)
@@ -130,7 +130,7 @@ class MwaaWeb(Proxy):
         if self._cookie == "_token":
             self._airflow.expire_tokens()
 
-    def _log_in(self, request: Request) -> Answer:
+    def _log_in(self, request: ReceivedRequest) -> FakeResponse:
         fields = form(request.body)
         if not self._redeem(fields.get("token", [""])[0]):
             return page(403, "Forbidden")
@@ -194,7 +194,7 @@ class Mwaa:
         return self.api.keys.environment | {"AWS_REGION": self.region}
 
 
-def _cookie(request: Request, name: str) -> str:
+def _cookie(request: ReceivedRequest, name: str) -> str:
     try:
         found = SimpleCookie(request.headers.get("Cookie", "")).get(name)
     except CookieError:

@@ -12,7 +12,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support import ledger
-from tests.support.fake_airflow.messages import Answer, Request, as_json
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, as_json
 from tests.support.stand_in import StandIn
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class GitHubOidc(StandIn):
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN": self.request_token,
         }
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ReceivedRequest) -> FakeResponse:
         """A token for the audience that is asked for."""
         if request.path != _PATH or request.method != "GET":
             return as_json(404, {"message": "Not Found"})

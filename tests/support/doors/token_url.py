@@ -13,7 +13,7 @@ import jwt
 
 from tests.support import ledger
 from tests.support.doors import certificates
-from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json, form, page
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json, form, page
 from tests.support.stand_in import StandIn
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _KEY = "the signing key of a token endpoint of the tests' own: nobody else needs
 _NOT_STORED = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 
 
-class TokenUrl(StandIn):
+class TokenEndpoint(StandIn):
     """Issues tokens to one client, always over TLS, by default with the private authority's certificate.
 
     `takes`: how the client may authenticate. `scope`: what it has to ask for. `oidc`: whose tokens are taken as assertion,
@@ -66,7 +66,7 @@ class TokenUrl(StandIn):
         self._tells_lifetime, self._kind, self._refuses_with = tells_lifetime, kind, refuses_with
         self._dies: dict[str, float] = {}
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ReceivedRequest) -> FakeResponse:
         """A token, or an error as RFC 6749 words it."""
         if request.path != PATH:
             return page(404, "Not Found")
@@ -83,7 +83,7 @@ class TokenUrl(StandIn):
             return refused.answer
         told = {"expires_in": self.lifetime} if self._tells_lifetime else {}
         body = {"token_type": "Bearer", "access_token": self.issue()} | told
-        return Answer(200, as_json(200, body).body, "application/json", _NOT_STORED)
+        return FakeResponse(200, as_json(200, body).body, "application/json", _NOT_STORED)
 
     def issue(self) -> str:
         """A token, as if the client had asked for one."""
@@ -108,7 +108,7 @@ class TokenUrl(StandIn):
         with self._lock:
             self._dies.clear()
 
-    def _authenticate(self, request: Request, fields: dict[str, str]) -> None:
+    def _authenticate(self, request: ReceivedRequest, fields: dict[str, str]) -> None:
         """Refuses who is not the client, does not say so in a way that is taken, or says so in two."""
         header = request.headers.get("Authorization")
         shown: dict[Way, bool] = {
@@ -146,7 +146,7 @@ class TokenUrl(StandIn):
         return _error(self._refuses_with, "invalid_client", description)
 
 
-def _fields(request: Request) -> dict[str, str]:
+def _fields(request: ReceivedRequest) -> dict[str, str]:
     """The form, in which nothing may come twice, and beside which the URL may hold nothing."""
     if request.headers.get_content_type() != "application/x-www-form-urlencoded" or request.query:
         raise _error(400, "invalid_request", "The parameters have to be a form in the body.")
@@ -168,4 +168,4 @@ def _pair(header: str) -> tuple[str, str] | None:
 
 def _error(status: int, error: str, description: str, *headers: tuple[str, str]) -> RefusedError:
     body = as_json(status, {"error": error, "error_description": description}).body
-    return RefusedError(Answer(status, body, "application/json", (*_NOT_STORED, *headers)))
+    return RefusedError(FakeResponse(status, body, "application/json", (*_NOT_STORED, *headers)))

@@ -7,7 +7,7 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.support.fake_airflow.messages import Answer, Request, page
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, page
 from tests.support.stand_in import StandIn
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Tunnel(StandIn):
         """Where clients wanted to be led, refused ones included, in order."""
         return [one.path for one in self.record if one.method == "CONNECT"]
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ReceivedRequest) -> FakeResponse:
         """Leads, or refuses: 403 what it must not lead to, 502 where nobody listens, 405 what is no CONNECT."""
         if request.method != "CONNECT":
             return page(405, "Method Not Allowed")
@@ -40,7 +40,7 @@ class Tunnel(StandIn):
             target = socket.create_connection(("127.0.0.1", self._to[request.path]))
         except ConnectionRefusedError:
             return page(502, "Bad Gateway")
-        return Answer(200, takeover=partial(_relay, target))
+        return FakeResponse(200, takeover=partial(_relay, target))
 
 
 def _relay(target: socket.socket, client: socket.socket) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Literal
 
-from tests.support.fake_airflow.messages import JSON, Answer, Request, as_json, matches, page
+from tests.support.fake_airflow.messages import JSON, FakeResponse, ReceivedRequest, as_json, matches, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,9 +70,9 @@ _DATABASE_ERROR = {
 }
 
 
-def _raw(header: str, body: bytes) -> Answer:
+def _raw(header: str, body: bytes) -> FakeResponse:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{header}\r\n\r\n"
-    return Answer(200, raw=head.encode() + body)
+    return FakeResponse(200, raw=head.encode() + body)
 
 
 _FIXED = {
@@ -82,7 +82,7 @@ _FIXED = {
     Fault.HTML_502: page(502, "502 Bad Gateway"),
     Fault.HTML_503: page(503, "503 Service Temporarily Unavailable"),
     Fault.HTML_504: page(504, "504 Gateway Time-out"),
-    Fault.EMPTY_200: Answer(200, b"", JSON),
+    Fault.EMPTY_200: FakeResponse(200, b"", JSON),
     Fault.WRONG_JSON: as_json(200, ["success"]),
     Fault.EMPTY_JSON: as_json(200, {}),
     Fault.JSON_500: as_json(500, _DATABASE_ERROR),
@@ -91,7 +91,7 @@ _FIXED = {
     Fault.REDIRECT_NOWHERE: replace(page(302, "Redirecting..."), headers=(("Location", "http://[HOST]/login"),)),
     Fault.NEGATIVE_CHUNK: _raw("Transfer-Encoding: chunked", b"-5\r\n{}\r\n0\r\n\r\n"),
     Fault.ABSURD_LENGTH: _raw(f"Content-Length: {'9' * 30}", b"{}"),
-    Fault.UNKNOWN_CHARSET: Answer(200, b"\xff\xfe{}", "application/json; charset=klingon"),
+    Fault.UNKNOWN_CHARSET: FakeResponse(200, b"\xff\xfe{}", "application/json; charset=klingon"),
     Fault.HUGE: _raw("Content-Encoding: gzip", gzip.compress(b"[" * HUGE_SIZE)),
     Fault.DRIP: _raw("Content-Length: 100000", b" "),
     Fault.JSON_401: as_json(401, {"detail": "Not authenticated"}),
@@ -119,7 +119,7 @@ class Rule:
     to: str
     status: int = 0
 
-    def takes(self, request: Request) -> bool:
+    def takes(self, request: ReceivedRequest) -> bool:
         """Whether this request is the rule's; counts it if so."""
         if self.times == 0 or (self.on and not (self.on[0] == request.method and matches(self.on[1], request.path))):
             return False
@@ -129,21 +129,21 @@ class Rule:
         self.times -= 1
         return True
 
-    def apply(self, execute: Callable[[], Answer]) -> tuple[Answer | None, Fault | None]:
+    def apply(self, execute: Callable[[], FakeResponse]) -> tuple[FakeResponse | None, Fault | None]:
         """The answer to send instead (None: none at all) and what the wire has to do to it."""
         honest = execute() if self.when == "after" else None
         if self.fault in ON_THE_WIRE:
             return self._cut(honest), self.fault
         return self._replace(honest), None
 
-    def _cut(self, honest: Answer | None) -> Answer | None:
+    def _cut(self, honest: FakeResponse | None) -> FakeResponse | None:
         if self.fault is Fault.DRIP:
             return _FIXED[Fault.DRIP]
         if self.fault is Fault.TRUNCATED:
             return honest or as_json(200, {"detail": "half of this never arrives"})
         return honest if honest and honest.stream else None
 
-    def _replace(self, honest: Answer | None) -> Answer:
+    def _replace(self, honest: FakeResponse | None) -> FakeResponse:
         if self.fault in _FIXED:
             return _FIXED[self.fault]
         if self.fault is Fault.TRUNCATED_JSON:
@@ -158,8 +158,8 @@ class Rule:
         return replace(page(429, "Too Many Requests"), headers=(("Retry-After", after),))
 
 
-def echoed(request: Request, status: int, content_type: str = JSON, after: str = "") -> Answer:
+def echoed(request: ReceivedRequest, status: int, content_type: str = JSON, after: str = "") -> FakeResponse:
     """A request's own head and body, behind some text, as a debugging gateway may answer it."""
     text = f"{after}{request.headers}{request.body.decode()}"
     body = json.dumps({"detail": text}) if content_type == JSON else text
-    return Answer(status, body.encode(), content_type)
+    return FakeResponse(status, body.encode(), content_type)

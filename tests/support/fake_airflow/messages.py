@@ -19,7 +19,7 @@ HTML = "text/html; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReceivedRequest:
     """One request as received. `path` is as sent (percent-encoded, prefix included), `query` decoded.
 
     `client`: the common name of the certificate that the client presented, if any.
@@ -47,7 +47,7 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FakeResponse:
     """One answer. With `stream` each item is sent as it comes, and `body` is ignored; a number: seconds until the next.
 
     `length`: of the stream, in bytes, if it is announced; else it is sent chunked, each item a chunk.
@@ -85,7 +85,7 @@ class Recorded:
     client: str = ""
 
     @classmethod
-    def of(cls, request: Request, status: int | None, traffic: Traffic) -> Self:
+    def of(cls, request: ReceivedRequest, status: int | None, traffic: Traffic) -> Self:
         """What is kept of a request that was answered so."""
         one = request
         return cls(one.method, one.path, one.query, one.headers, one.body, status, traffic, one.client)
@@ -104,7 +104,7 @@ class Recorded:
 class RefusedError(Exception):
     """Ends the handling of a request with this answer."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: FakeResponse) -> None:
         super().__init__(answer.status)
         self.answer = answer
 
@@ -114,14 +114,14 @@ def form(body: bytes) -> dict[str, list[str]]:
     return parse_qs(body.decode(), keep_blank_values=True)
 
 
-def as_json(status: int, content: Any, content_type: str = JSON) -> Answer:
+def as_json(status: int, content: Any, content_type: str = JSON) -> FakeResponse:
     """An answer with a JSON body."""
-    return Answer(status, json.dumps(content).encode(), content_type)
+    return FakeResponse(status, json.dumps(content).encode(), content_type)
 
 
-def page(status: int, title: str) -> Answer:
+def page(status: int, title: str) -> FakeResponse:
     """An HTML page, as gateways, log-in forms and single-page applications answer with."""
-    return Answer(status, f"<!DOCTYPE html>\n<html><head><title>{title}</title></head></html>\n".encode(), HTML)
+    return FakeResponse(status, f"<!DOCTYPE html>\n<html><head><title>{title}</title></head></html>\n".encode(), HTML)
 
 
 def matches(pattern: str, path: str) -> bool:

@@ -91,7 +91,7 @@ class FakeDag:
     yet. `broken`: the stack trace of its import error. `stale`: Airflow no longer finds it in its file; None: if it
     is broken. `file`: relative to the folder of the DAGs. `max_active_runs`: so many of its runs are running at
     most; further ones stay queued. `bundle_version`: per GET of the DAG, the last one repeats; a run gets the one of
-    its trigger. `serialized_version`: that of the structure, if it lags behind.
+    its trigger. `latest_dag_version`: that of the structure, if it lags behind.
     """
 
     dag_id: str
@@ -110,7 +110,7 @@ class FakeDag:
     max_active_tasks: int = 16
     dag_run_timeout: float | None = None
     bundle_version: str | tuple[str, ...] | None = None
-    serialized_version: str | None = None
+    latest_dag_version: str | None = None
 
     @property
     def is_stale(self) -> bool:

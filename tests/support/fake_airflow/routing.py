@@ -8,14 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
-from tests.support.fake_airflow.messages import Answer, RefusedError, Request
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from tests.support.fake_airflow.world import World
 
-    Accept = Callable[[Request], str | None]
+    Accept = Callable[[ReceivedRequest], str | None]
     """Says for which role a credential in a request is good, None if there is none that it knows; may raise RefusedError."""
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ T = TypeVar("T")
 class Call:
     """A request that found its route: what the template's braces matched, decoded."""
 
-    request: Request
+    request: ReceivedRequest
     parameters: Mapping[str, str]
 
     def __getitem__(self, name: str) -> str:
@@ -41,7 +41,7 @@ class Route:
 
     method: str
     path: str
-    handler: Callable[[Call], Answer]
+    handler: Callable[[Call], FakeResponse]
     feature: str = ""
 
     def match(self, path: str) -> dict[str, str] | None:
@@ -50,7 +50,7 @@ class Route:
         return found.groupdict() if found else None
 
 
-class Dialect:
+class RestAirflow:
     """One version's way to speak. `accept` knows credentials besides the version's own, and is asked first."""
 
     def __init__(self, world: World, prefix: str) -> None:
@@ -59,10 +59,10 @@ class Dialect:
         self.accept: Accept = lambda _: None
         self.routes: tuple[Route, ...] = ()
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ReceivedRequest) -> FakeResponse:
         """Executes a request."""
         path = self.local_path(request)
-        if isinstance(path, Answer):
+        if isinstance(path, FakeResponse):
             return path
         others = False
         for route in self.routes:
@@ -76,11 +76,11 @@ class Dialect:
             others = others or parameters is not None
         return self.unrouted(request, path, other_methods=others)
 
-    def role(self, request: Request) -> str:
+    def role(self, request: ReceivedRequest) -> str:
         """The role of who sent a request; refuses a bad credential."""
         return self.accept(request) or self.own_role(request)
 
-    def own_role(self, request: Request) -> str:
+    def own_role(self, request: ReceivedRequest) -> str:
         """The role by the version's own kind of credential; refuses a bad one."""
         raise NotImplementedError
 
@@ -88,19 +88,19 @@ class Dialect:
         """The answer to who lacks a right."""
         raise NotImplementedError
 
-    def local_path(self, request: Request) -> str | Answer:
+    def local_path(self, request: ReceivedRequest) -> str | FakeResponse:
         """The decoded path below the prefix, or the answer to a request outside it."""
         raise NotImplementedError
 
-    def unrouted(self, request: Request, path: str, *, other_methods: bool) -> Answer:
+    def unrouted(self, request: ReceivedRequest, path: str, *, other_methods: bool) -> FakeResponse:
         """The answer to a request without a route (`other_methods`: there is one for another method)."""
         raise NotImplementedError
 
-    def _permit(self, request: Request, feature: str) -> None:
+    def _permit(self, request: ReceivedRequest, feature: str) -> None:
         if feature and not {(feature, None), (feature, self.role(request))}.isdisjoint(self.world.denied):
             raise self.forbidden()
 
-    def below_prefix(self, request: Request) -> str | None:
+    def below_prefix(self, request: ReceivedRequest) -> str | None:
         """The decoded path below the prefix, None if the request is outside it."""
         path = unquote(request.path)
         return path[len(self.prefix) :] if path.startswith(f"{self.prefix}/") else None
@@ -124,7 +124,7 @@ def ordered(rows: Iterable[T], keys: list[str], columns: Mapping[str, Callable[[
     return found
 
 
-def page_of(rows: list[T], request: Request, *, default: int, cap: int | None) -> list[T]:
+def page_of(rows: list[T], request: ReceivedRequest, *, default: int, cap: int | None) -> list[T]:
     """The rows that limit and offset ask for; a limit above the cap is silently cut."""
     limit, offset = int(request.first("limit", str(default))), int(request.first("offset", "0"))
     limit = min(limit, cap) if cap is not None else limit

@@ -13,7 +13,7 @@ import requests
 
 from dev.airflow_settings import password_of
 from tests.support.fake_airflow.faults import SLOW, Fault, Rule, echoed
-from tests.support.fake_airflow.messages import JSON, Answer, Recorded, Request, Traffic, matches
+from tests.support.fake_airflow.messages import JSON, FakeResponse, ReceivedRequest, Recorded, Traffic, matches
 from tests.support.fake_airflow.scripting import Scripting
 from tests.support.fake_airflow.tokens import Tokens
 from tests.support.fake_airflow.v1 import V1
@@ -122,7 +122,7 @@ class FakeAirflow(Scripting):
 
     @property
     def hangs(self) -> bool:
-        """Whether a request is still to get no answer for as long as its client has patience."""
+        """Whether a request is still to get no answer for as long as its client has retrier."""
         return any(rule.fault in SLOW and rule.times for rule in self._rules)
 
     def fault(
@@ -167,7 +167,7 @@ class FakeAirflow(Scripting):
         with self._lock:
             self._v2().tokens.expire()
 
-    def change(self, how: Callable[[Request, bytes], bytes]) -> None:
+    def change(self, how: Callable[[ReceivedRequest, bytes], bytes]) -> None:
         """From here on each answer but a stream is sent as this makes it of the request and the answer's bytes."""
         if self._listener is not None:
             self._listener.change = how
@@ -201,7 +201,7 @@ class FakeAirflow(Scripting):
             raise TypeError("Airflow 2 has no tokens")
         return self._dialect
 
-    def _serve(self, request: Request) -> tuple[Answer | None, Fault | None]:
+    def _serve(self, request: ReceivedRequest) -> tuple[FakeResponse | None, Fault | None]:
         with self._lock:
             rule = next((rule for rule in self._rules if rule.takes(request)), None)
             fault: Fault | None = None
@@ -218,7 +218,7 @@ class FakeAirflow(Scripting):
             self._record.append(Recorded.of(request, status, traffic))
             return answer, fault
 
-    def _echo(self, request: Request) -> Answer | None:
+    def _echo(self, request: ReceivedRequest) -> FakeResponse | None:
         for number, ((method, path), status, content_type, after) in enumerate(self._echoes):
             if method == request.method and matches(path, request.path):
                 del self._echoes[number]

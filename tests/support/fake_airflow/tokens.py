@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 
 from dev.airflow_settings import ROLES, password_of
-from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json
 from tests.support.ledger import note
 
 KEY = "the signing key of a scripted Airflow, long enough for HS512: at least sixty-four bytes"
@@ -29,14 +29,14 @@ class Tokens:
         """From now on every token issued before is answered with 401 Token Expired."""
         self._good.clear()
 
-    def log_in(self, request: Request) -> Answer:
+    def log_in(self, request: ReceivedRequest) -> FakeResponse:
         """POST /auth/token."""
         try:
             credentials = json.loads(request.body)
         except ValueError:
             credentials = None
         if not isinstance(credentials, dict):
-            return Answer(500, b"Internal Server Error", "text/plain; charset=utf-8", close=True)
+            return FakeResponse(500, b"Internal Server Error", "text/plain; charset=utf-8", close=True)
         for name in {"username", "password", *credentials}:
             if name not in {"username", "password"}:
                 return as_json(
@@ -63,11 +63,11 @@ class Tokens:
         """What a token says about its user."""
         return {"sub": name, "role": USERS[name], "teams": []}
 
-    def role(self, request: Request) -> str:
+    def role(self, request: ReceivedRequest) -> str:
         """The role of who sent a request; refuses 401 or 403 as Airflow does."""
         return str(self.claims(request)["role"])
 
-    def claims(self, request: Request) -> dict[str, Any]:
+    def claims(self, request: ReceivedRequest) -> dict[str, Any]:
         """What the token in a request says; refuses 401 or 403 as Airflow does."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.fake_airflow import v1_bodies as bodies
 from tests.support.fake_airflow import v1_trigger as rules
 from tests.support.fake_airflow.bodies import parse, pool
-from tests.support.fake_airflow.messages import Answer, as_json, page
+from tests.support.fake_airflow.messages import FakeResponse, as_json, page
 from tests.support.fake_airflow.routing import Call, Route, ordered
 from tests.support.fake_airflow.v1_base import refuse
 from tests.support.fake_airflow.v1_tasks import PAGE, RUN, V1Tasks
@@ -61,18 +61,18 @@ class V1(V1Tasks):
             *self.task_routes(),
         )
 
-    def list_dags(self, call: Call) -> Answer:
+    def list_dags(self, call: Call) -> FakeResponse:
         """GET /dags: what any role may do, so the probe of a credential."""
         self.role(call.request)
         rows = [bodies.dag(self.world, dag) for dag in self.world.dags.values()]
         return as_json(200, {"dags": self.page(call, rows), "total_entries": len(rows)})
 
-    def get_dag(self, call: Call) -> Answer:
+    def get_dag(self, call: Call) -> FakeResponse:
         """GET a DAG: also one whose file is broken by now."""
         self.role(call.request)
         return as_json(200, bodies.dag(self.world, self.dag(call, look=True)))
 
-    def get_details(self, call: Call) -> Answer:
+    def get_details(self, call: Call) -> FakeResponse:
         """GET a DAG with its params."""
         self.role(call.request)
         dag = self.dag(call, look=True)
@@ -80,7 +80,7 @@ class V1(V1Tasks):
             raise refuse(404, "DAG not found", f"The DAG with dag_id: {dag.dag_id} was not found")
         return as_json(200, bodies.details(self.world, dag))
 
-    def patch_dag(self, call: Call) -> Answer:
+    def patch_dag(self, call: Call) -> FakeResponse:
         """PATCH is_paused."""
         body = self.json_object(call.request)
         if not isinstance(body.get("is_paused", False), bool):
@@ -95,7 +95,7 @@ class V1(V1Tasks):
         self.world.paused[dag.dag_id] = body["is_paused"]
         return as_json(200, bodies.dag(self.world, dag))
 
-    def list_runs(self, call: Call) -> Answer:
+    def list_runs(self, call: Call) -> FakeResponse:
         """GET the runs of a DAG, or of all."""
         self.role(call.request)
         self.known(call, {*PAGE, "state", "order_by"}, RANGES)
@@ -107,7 +107,7 @@ class V1(V1Tasks):
         shown = self.page(call, ordered(rows, [key], RUN_ORDER))
         return as_json(200, {"dag_runs": [bodies.run(run) for run in shown], "total_entries": len(rows)})
 
-    def trigger(self, call: Call) -> Answer:
+    def trigger(self, call: Call) -> FakeResponse:
         """POST a new run. A 409 says which of its two reasons it has."""
         body = self.json_object(call.request)
         try:
@@ -139,12 +139,12 @@ class V1(V1Tasks):
         rules.check_run(dag, run)
         return run
 
-    def get_run(self, call: Call) -> Answer:
+    def get_run(self, call: Call) -> FakeResponse:
         """GET a run: one look at it."""
         self.role(call.request)
         return as_json(200, bodies.run(self.world.look(self.run(call))))
 
-    def patch_run(self, call: Call) -> Answer:
+    def patch_run(self, call: Call) -> FakeResponse:
         """PATCH a run: {"state": "failed"} cancels it."""
         body = self.json_object(call.request)
         state = body.get("state", "failed")
@@ -161,7 +161,7 @@ class V1(V1Tasks):
             self.world.hold(run, state)
         return as_json(200, bodies.run(run))
 
-    def set_note(self, call: Call) -> Answer:
+    def set_note(self, call: Call) -> FakeResponse:
         """PATCH .../setNote."""
         body = self.json_object(call.request)
         note = body.get("note", "")
@@ -177,7 +177,7 @@ class V1(V1Tasks):
         run.note = note
         return as_json(200, bodies.run(run))
 
-    def clear(self, call: Call) -> Answer:
+    def clear(self, call: Call) -> FakeResponse:
         """POST .../clear: all tasks of a run; a dry run unless told otherwise."""
         body = self.json_object(call.request)
         self.writer(call)
@@ -188,7 +188,7 @@ class V1(V1Tasks):
         self.world.clear(run, run.instances)
         return as_json(200, bodies.run(run))
 
-    def clear_instances(self, call: Call) -> Answer:
+    def clear_instances(self, call: Call) -> FakeResponse:
         """POST clearTaskInstances: without reset_dag_runs the run stays failed for ever."""
         body = self.json_object(call.request)
         self.writer(call)
@@ -207,21 +207,21 @@ class V1(V1Tasks):
                 self.world.clear(run, cleared, reset_run=body.get("reset_dag_runs", False))
         return as_json(200, {"task_instances": rows})
 
-    def import_errors(self, call: Call) -> Answer:
+    def import_errors(self, call: Call) -> FakeResponse:
         """GET the files that could not be parsed."""
         self.role(call.request)
         self.known(call, PAGE, {"order_by"})
         found = [bodies.import_error(file, trace) for file, trace in self.world.import_errors().items()]
         return as_json(200, {"import_errors": self.page(call, found), "total_entries": len(found)})
 
-    def parse(self, call: Call) -> Answer:
+    def parse(self, call: Call) -> FakeResponse:
         """PUT: parse a file; the answer has no body."""
         self.writer(call)
         if not parse(self.world, call["token"]):
             raise refuse(404, "File not found", None)
-        return Answer(201, b"", "text/html; charset=utf-8")
+        return FakeResponse(201, b"", "text/html; charset=utf-8")
 
-    def pool(self, call: Call) -> Answer:
+    def pool(self, call: Call) -> FakeResponse:
         """GET a pool."""
         self.role(call.request)
         if call["name"] not in self.world.pools:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from dev.airflow_settings import password_of
 from tests.support.fake_airflow.bodies import health
-from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json, page
-from tests.support.fake_airflow.routing import Call, Dialect
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json, page
+from tests.support.fake_airflow.routing import Call, RestAirflow
 from tests.support.fake_airflow.tokens import USERS
 from tests.support.fake_airflow.wire import Manners
 
@@ -36,19 +36,19 @@ def refuse(status: int, title: str | None, detail: str | None, kind: str = "") -
     return RefusedError(as_json(status, problem, "application/problem+json"))
 
 
-class V1Base(Dialect):
+class V1Base(RestAirflow):
     """The ground the routes of `v1.py` stand on."""
 
     manners = Manners(server="gunicorn", keep_alive=False, gzip=False)
 
-    def local_path(self, request: Request) -> str | Answer:
+    def local_path(self, request: ReceivedRequest) -> str | FakeResponse:
         """Outside its prefix Airflow 2 is not at home (docs/notes/airflow-2.md#base-path)."""
         path = self.below_prefix(request)
         if path is None:
-            return Answer(404, b"Apache Airflow is not at this location", "text/plain")
+            return FakeResponse(404, b"Apache Airflow is not at this location", "text/plain")
         return re.sub("//+", "/", path)
 
-    def unrouted(self, request: Request, path: str, *, other_methods: bool) -> Answer:  # noqa: ARG002
+    def unrouted(self, request: ReceivedRequest, path: str, *, other_methods: bool) -> FakeResponse:  # noqa: ARG002
         """Unknown paths are JSON below /api/v1 and pages elsewhere."""
         if other_methods:
             return refuse(405, "Method Not Allowed", "The method is not allowed for the requested URL.").answer
@@ -59,15 +59,15 @@ class V1Base(Dialect):
             return replace(page(302, "Redirecting..."), headers=(("Location", f"{self.prefix}/home"),))
         return page(404, "Airflow 404")
 
-    def version(self, call: Call) -> Answer:  # noqa: ARG002
+    def version(self, call: Call) -> FakeResponse:  # noqa: ARG002
         """GET /version: ignores credentials, bad ones too."""
         return as_json(200, {"git_version": "", "version": "2.11.2"})
 
-    def health(self, call: Call) -> Answer:  # noqa: ARG002
+    def health(self, call: Call) -> FakeResponse:  # noqa: ARG002
         """GET /health: 200 even when the scheduler is dead."""
         return as_json(200, health(self.world))
 
-    def own_role(self, request: Request) -> str:
+    def own_role(self, request: ReceivedRequest) -> str:
         """The role of who sent this; everything wrong with a credential is the same 403.
 
         Measured: docs/notes/airflow-2.md#401-and-403.
@@ -148,7 +148,7 @@ class V1Base(Dialect):
         if missing := set(call.request.query) - supported:
             raise NotImplementedError(f"The scripted Airflow does not know these filters: {sorted(missing)}")
 
-    def json_object(self, request: Request) -> dict[str, Any]:
+    def json_object(self, request: ReceivedRequest) -> dict[str, Any]:
         """The body, which must be a JSON object."""
         if not request.body:
             raise refuse(400, "Bad Request", "Request body must not be empty")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tests.support.fake_airflow import v1_bodies as bodies
 from tests.support.fake_airflow import v1_log
 from tests.support.fake_airflow.bodies import dependencies
-from tests.support.fake_airflow.messages import Answer, as_json, page
+from tests.support.fake_airflow.messages import FakeResponse, as_json, page
 from tests.support.fake_airflow.routing import Call, Route, page_of
 from tests.support.fake_airflow.v1_base import V1Base, refuse
 
@@ -52,7 +52,7 @@ class V1Tasks(V1Base):
         """The values of a query parameter, repeated or with commas."""
         return [one for value in call.request.query.get(name, []) for one in value.split(",")]
 
-    def list_instances(self, call: Call) -> Answer:
+    def list_instances(self, call: Call) -> FakeResponse:
         """GET task instances: any limit is honoured, an unknown run has none, unknown parameters are refused."""
         self.role(call.request)
         self.known(call, FILTERS, OTHER_FILTERS)
@@ -71,7 +71,7 @@ class V1Tasks(V1Base):
         shown = [bodies.instance(*row) for row in page_of(rows, call.request, default=100, cap=None)]
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)})
 
-    def dependencies(self, call: Call) -> Answer:
+    def dependencies(self, call: Call) -> FakeResponse:
         """GET why a task instance is not started."""
         self.role(call.request)
         run = self.find_run(call)
@@ -81,7 +81,7 @@ class V1Tasks(V1Base):
             raise refuse(404, f"Task Instance not found for {names}", None)
         return as_json(200, dependencies(self.world, run, instance))
 
-    def log(self, call: Call) -> Answer:
+    def log(self, call: Call) -> FakeResponse:
         """GET one try's log: text, unless JSON is asked for, which wraps a Python repr."""
         self.role(call.request)
         instance, number = self.find_instance(call), int(call["number"])
@@ -90,11 +90,11 @@ class V1Tasks(V1Base):
         accept = call.request.headers.get("Accept", "application/json")
         if "text/plain" in accept or "*/*" in accept:
             length = sum(len(piece) for piece in v1_log.pieces(instance, number))
-            return Answer(200, stream=v1_log.pieces(instance, number), length=length, content_type="text/plain")
+            return FakeResponse(200, stream=v1_log.pieces(instance, number), length=length, content_type="text/plain")
         host, *lines = v1_log.lines(instance, number)
         return as_json(200, {"content": str([(host, "\n".join(lines))]), "continuation_token": "bm9uZQ"})
 
-    def list_xcoms(self, call: Call) -> Answer:
+    def list_xcoms(self, call: Call) -> FakeResponse:
         """GET what tasks pushed, without the values."""
         self.role(call.request)
         self.known(call, {*PAGE, "map_index", "xcom_key"}, set())
@@ -107,7 +107,7 @@ class V1Tasks(V1Base):
         ]
         return as_json(200, {"total_entries": len(found), "xcom_entries": self.page(call, found)})
 
-    def get_xcom(self, call: Call) -> Answer:
+    def get_xcom(self, call: Call) -> FakeResponse:
         """GET one value a task pushed: a Python repr unless stringify=false."""
         self.role(call.request)
         run, instance, key = self.find_run(call), self.find_instance(call), call["key"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_airflow import v2_bodies as bodies
 from tests.support.fake_airflow.bodies import parse, pool
-from tests.support.fake_airflow.messages import Answer, as_json
+from tests.support.fake_airflow.messages import FakeResponse, as_json
 from tests.support.fake_airflow.routing import Call, Route
 from tests.support.fake_airflow.v2_base import refuse
 from tests.support.fake_airflow.v2_tasks import NO_CURSOR, RUN, V2Tasks
@@ -63,17 +63,17 @@ class V2(V2Tasks):
             *self.task_routes(),
         )
 
-    def get_dag(self, call: Call) -> Answer:
+    def get_dag(self, call: Call) -> FakeResponse:
         """GET a DAG."""
         self.role(call.request)
         return as_json(200, bodies.dag(self.world, self.dag(call, look=True)))
 
-    def get_details(self, call: Call) -> Answer:
+    def get_details(self, call: Call) -> FakeResponse:
         """GET a DAG with its params."""
         self.role(call.request)
         return as_json(200, bodies.details(self.world, self.dag(call, look=True)))
 
-    def patch_dag(self, call: Call) -> Answer:
+    def patch_dag(self, call: Call) -> FakeResponse:
         """PATCH is_paused."""
         body = self.json_value(call.request)
         self.writer(call)
@@ -85,7 +85,7 @@ class V2(V2Tasks):
         self.world.paused[call["dag_id"]] = body["is_paused"]
         return as_json(200, bodies.dag(self.world, self.dag(call)))
 
-    def list_runs(self, call: Call) -> Answer:
+    def list_runs(self, call: Call) -> FakeResponse:
         """GET the runs of a DAG, or of all."""
         self.role(call.request)
         self.known(call, *OTHER_FILTERS)
@@ -96,7 +96,7 @@ class V2(V2Tasks):
         shown = self.page(call, self.ordered(call, rows, RUN_ORDER, "id"))
         return as_json(200, {"dag_runs": [bodies.run(run) for run in shown], "total_entries": len(rows)} | NO_CURSOR)
 
-    def trigger(self, call: Call) -> Answer:
+    def trigger(self, call: Call) -> FakeResponse:
         """POST a new run. A 409 does not say which of its two reasons it has."""
         body = self.json_value(call.request)
         role = self.writer(call)
@@ -115,12 +115,12 @@ class V2(V2Tasks):
             raise refuse(409, {"reason": "Unique constraint violation"} | hidden)
         return as_json(200, bodies.run(self.world.create(run)))
 
-    def get_run(self, call: Call) -> Answer:
+    def get_run(self, call: Call) -> FakeResponse:
         """GET a run: one look at it."""
         self.role(call.request)
         return as_json(200, bodies.run(self.world.look(self.run(call))))
 
-    def patch_run(self, call: Call) -> Answer:
+    def patch_run(self, call: Call) -> FakeResponse:
         """PATCH a run: {"state": "failed"} cancels it."""
         body = self.json_value(call.request)
         self.writer(call)
@@ -137,7 +137,7 @@ class V2(V2Tasks):
         run.note = body.get("note", run.note)
         return as_json(200, bodies.run(run))
 
-    def clear(self, call: Call) -> Answer:
+    def clear(self, call: Call) -> FakeResponse:
         """POST .../clear: a dry run unless told otherwise."""
         body = self.json_value(call.request)
         self.writer(call)
@@ -150,7 +150,7 @@ class V2(V2Tasks):
         self.world.clear(run, cleared)
         return as_json(200, bodies.run(run))
 
-    def clear_instances(self, call: Call) -> Answer:
+    def clear_instances(self, call: Call) -> FakeResponse:
         """POST clearTaskInstances: chosen tasks of a run; a dry run unless told otherwise."""
         body = self.json_value(call.request)
         self.writer(call)
@@ -168,7 +168,7 @@ class V2(V2Tasks):
             rows += [bodies.instance(run, instance) for instance in cleared]
         return as_json(200, {"task_instances": rows, "total_entries": len(rows)} | NO_CURSOR)
 
-    def wait(self, call: Call) -> Answer:
+    def wait(self, call: Call) -> FakeResponse:
         """GET .../wait: a line per look, and no content type (docs/notes/airflow-3.md#wait-endpoint)."""
         self.role(call.request)
         interval = call.request.first("interval")
@@ -178,7 +178,7 @@ class V2(V2Tasks):
         if float(interval) <= 0:
             raise refuse(422, [{"type": "greater_than", "msg": "Input should be greater than 0"} | wrong])
         lines = self._lines(self.run(call), call.request.query.get("result", []), float(interval))
-        return Answer(200, stream=lines)
+        return FakeResponse(200, stream=lines)
 
     def _lines(self, run: FakeRun, wanted: list[str], interval: float) -> Iterator[bytes | float]:
         key = (run.dag_id, run.run_id)
@@ -195,7 +195,7 @@ class V2(V2Tasks):
                 return
             yield interval
 
-    def import_errors(self, call: Call) -> Answer:
+    def import_errors(self, call: Call) -> FakeResponse:
         """GET the files that could not be parsed."""
         self.role(call.request)
         self.known(call, "filename_pattern", "filename_prefix_pattern", "order_by")
@@ -204,14 +204,14 @@ class V2(V2Tasks):
         rows = [row for row in rows if file in {"", row["filename"]} and bundle in {"", row["bundle_name"]}]
         return as_json(200, {"import_errors": self.page(call, rows), "total_entries": len(rows)})
 
-    def parse(self, call: Call) -> Answer:
+    def parse(self, call: Call) -> FakeResponse:
         """PUT: parse a file."""
         self.writer(call)
         if not parse(self.world, call["token"]):
             raise refuse(404, "File not found")
         return as_json(201, None)
 
-    def pool(self, call: Call) -> Answer:
+    def pool(self, call: Call) -> FakeResponse:
         """GET a pool."""
         self.role(call.request)
         if call["name"] not in self.world.pools:

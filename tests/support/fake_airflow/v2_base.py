@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.support.fake_airflow.bodies import health
-from tests.support.fake_airflow.messages import Answer, RefusedError, Request, as_json, page
-from tests.support.fake_airflow.routing import Call, Dialect, ordered, page_of
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json, page
+from tests.support.fake_airflow.routing import Call, RestAirflow, ordered, page_of
 from tests.support.fake_airflow.v2_trigger import EXTRA, NO_OBJECT, problem
 from tests.support.fake_airflow.wire import Manners
 
@@ -31,7 +31,7 @@ def refuse(status: int, detail: Any) -> RefusedError:
     return RefusedError(as_json(status, {"detail": detail}))
 
 
-class V2Base(Dialect):
+class V2Base(RestAirflow):
     """The ground the routes of `v2.py` stand on."""
 
     manners = Manners(server="uvicorn", keep_alive=True, gzip=True)
@@ -40,14 +40,14 @@ class V2Base(Dialect):
         super().__init__(world, prefix)
         self.tokens = tokens
 
-    def local_path(self, request: Request) -> str | Answer:
+    def local_path(self, request: ReceivedRequest) -> str | FakeResponse:
         """Airflow 3 serves /api/v2, though nothing else, outside its prefix as well (docs/notes/airflow-3.md#base-path)."""
         path = self.below_prefix(request)
         if path is None and request.path.startswith("/api/"):
             return request.path
         return "/outside" if path is None else path
 
-    def unrouted(self, request: Request, path: str, *, other_methods: bool) -> Answer:
+    def unrouted(self, request: ReceivedRequest, path: str, *, other_methods: bool) -> FakeResponse:
         """Outside /api every GET finds the single-page application."""
         if request.method != "GET" or other_methods:
             return as_json(405, {"detail": "Method Not Allowed"})
@@ -61,15 +61,15 @@ class V2Base(Dialect):
             return as_json(404, {"error": hint})
         return page(200, "Airflow")
 
-    def version(self, call: Call) -> Answer:  # noqa: ARG002
+    def version(self, call: Call) -> FakeResponse:  # noqa: ARG002
         """GET /version: needs no credential."""
         return as_json(200, {"version": "3.3.2", "git_version": ".release:aa19d2dbb9ed187ec01957a92848d9b005e9ba9d"})
 
-    def health(self, call: Call) -> Answer:  # noqa: ARG002
+    def health(self, call: Call) -> FakeResponse:  # noqa: ARG002
         """GET /monitor/health: 200 even when the scheduler is dead."""
         return as_json(200, health(self.world))
 
-    def own_role(self, request: Request) -> str:
+    def own_role(self, request: ReceivedRequest) -> str:
         """The role of who sent this."""
         return self.tokens.role(request)
 
@@ -138,7 +138,7 @@ class V2Base(Dialect):
         if missing := set(call.request.query) & set(real):
             raise NotImplementedError(f"The scripted Airflow does not know these filters: {sorted(missing)}")
 
-    def json_value(self, request: Request) -> Any:
+    def json_value(self, request: ReceivedRequest) -> Any:
         """The body: as JSON if it claims to be, else as text. Refuses 422, before any credential is asked for."""
         if not request.body:
             return None

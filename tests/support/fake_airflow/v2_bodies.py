@@ -91,7 +91,7 @@ def details(world: World, dag_: FakeDag) -> dict[str, Any]:
             "active_runs_count": sum(run.state in {"queued", "running"} for run in world.runs_of(dag_.dag_id)),
             "concurrency": dag_.max_active_tasks,
             "dag_run_timeout": _iso(dag_.dag_run_timeout),
-            "latest_dag_version": version(dag_.dag_id, dag_.serialized_version or world.bundle_version(dag_)),
+            "latest_dag_version": version(dag_.dag_id, dag_.latest_dag_version or world.bundle_version(dag_)),
         }
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.fake_airflow import v2_bodies as bodies
 from tests.support.fake_airflow import v2_log
 from tests.support.fake_airflow.bodies import dependencies
-from tests.support.fake_airflow.messages import Answer, as_json
+from tests.support.fake_airflow.messages import FakeResponse, as_json
 from tests.support.fake_airflow.routing import Call, Route
 from tests.support.fake_airflow.runs import AT_WORK, FINISHED, FakeRun, FakeTaskInstance
 from tests.support.fake_airflow.v2_base import V2Base, refuse
@@ -60,7 +60,7 @@ class V2Tasks(V2Base):
             Route("GET", RUN + "/hitlDetails", self.questions, "hitl"),
         )
 
-    def list_instances(self, call: Call) -> Answer:
+    def list_instances(self, call: Call) -> FakeResponse:
         """GET task instances: at most 100 at a time, whatever the limit."""
         self.role(call.request)
         self.known(call, *OTHER_FILTERS)
@@ -80,7 +80,7 @@ class V2Tasks(V2Base):
         shown = [bodies.instance(*row) for row in self.page(call, self.ordered(call, rows, ORDER, "map_index"))]
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)} | NO_CURSOR)
 
-    def dependencies(self, call: Call) -> Answer:
+    def dependencies(self, call: Call) -> FakeResponse:
         """GET why a task instance is not started."""
         self.role(call.request)
         run = self.world.runs.get((call["dag_id"], call["run_id"]))
@@ -90,7 +90,7 @@ class V2Tasks(V2Base):
             raise refuse(404, f"Task Instance not found for {names}")
         return as_json(200, dependencies(self.world, run, instance))
 
-    def log(self, call: Call) -> Answer:
+    def log(self, call: Call) -> FakeResponse:
         """GET one try's log: structured, as one JSON document or, without holding it, as lines."""
         self.role(call.request)
         accept = call.request.headers.get("Accept", "*/*")
@@ -103,11 +103,11 @@ class V2Tasks(V2Base):
         entries = v2_log.entries(instance, number, self.world.now())
         if "application/x-ndjson" in accept:
             token = (("Airflow-Continuation-Token", "bm9uZQ"),)
-            return Answer(200, stream=v2_log.lines(entries), content_type="application/x-ndjson", headers=token)
+            return FakeResponse(200, stream=v2_log.lines(entries), content_type="application/x-ndjson", headers=token)
         going_on = instance.state in AT_WORK and number == instance.try_number
         return as_json(200, {"content": list(entries), "continuation_token": "bm9uZQ" if going_on else None})
 
-    def list_xcoms(self, call: Call) -> Answer:
+    def list_xcoms(self, call: Call) -> FakeResponse:
         """GET what tasks pushed, without the values."""
         self.role(call.request)
         indexes, key = call.request.query.get("map_index", []), call.request.first("xcom_key")
@@ -119,7 +119,7 @@ class V2Tasks(V2Base):
         ]
         return as_json(200, {"xcom_entries": self.page(call, found), "total_entries": len(found)})
 
-    def get_xcom(self, call: Call) -> Answer:
+    def get_xcom(self, call: Call) -> FakeResponse:
         """GET one value a task pushed."""
         self.role(call.request)
         run, instance, key = (
@@ -133,7 +133,7 @@ class V2Tasks(V2Base):
         shown = str(value) if call.request.first("stringify") == "true" else value
         return as_json(200, bodies.xcom(run, instance, key) | {"value": shown})
 
-    def questions(self, call: Call) -> Answer:
+    def questions(self, call: Call) -> FakeResponse:
         """GET what tasks ask humans, or asked: nothing of an unknown run."""
         self.role(call.request)
         self.known(call, "task_id", "map_index", "state", "order_by", "subject_search", "body_search")

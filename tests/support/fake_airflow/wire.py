@@ -23,7 +23,7 @@ from urllib.parse import parse_qs
 from tests.support import ledger
 from tests.support.fake_airflow import tls
 from tests.support.fake_airflow.faults import Fault
-from tests.support.fake_airflow.messages import Answer, Request, Traffic
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, Traffic
 from tests.support.virtual import before_a_line
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Listener(socketserver.ThreadingTCPServer):
         self,
         port: int,
         manners: Manners,
-        serve: Callable[[Request], tuple[Answer | None, Fault | None]],
+        serve: Callable[[ReceivedRequest], tuple[FakeResponse | None, Fault | None]],
         *,
         hang_at_most: float = 60.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -76,7 +76,7 @@ class Listener(socketserver.ThreadingTCPServer):
         self.serve = serve
         self.stopping = threading.Event()
         self.crash: BaseException | None = None
-        self.change: Callable[[Request, bytes], bytes] | None = None
+        self.change: Callable[[ReceivedRequest, bytes], bytes] | None = None
         self._connections: set[socket.socket] = set()
         self._changed = threading.Condition()
         super().__init__((host, port), Handler)
@@ -150,7 +150,9 @@ class Handler(BaseHTTPRequestHandler):
         target, _, query = self.path.partition("?")
         parameters = parse_qs(query, keep_blank_values=True)
         ledger.shown(self.headers)
-        request = Request(self.command, target, parameters, self.headers, body, tls.common_name(self.connection))
+        request = ReceivedRequest(
+            self.command, target, parameters, self.headers, body, tls.common_name(self.connection)
+        )
         answer, fault = self.server.serve(request)
         if answer is not None:
             self._send_changed(request, answer, fault)
@@ -175,7 +177,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Says nothing: the record is `FakeAirflow.record`."""
 
-    def _send_changed(self, request: Request, answer: Answer, fault: Fault | None) -> None:
+    def _send_changed(self, request: ReceivedRequest, answer: FakeResponse, fault: Fault | None) -> None:
         """Sends the answer, as `change` makes it if there is such; a stream has no end that could be waited for."""
         if answer.raw is not None:
             self.wfile.write(answer.raw)
@@ -193,7 +195,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(sent)
             self.close_connection = self.close_connection or sent != honest
 
-    def _send(self, answer: Answer, fault: Fault | None) -> None:
+    def _send(self, answer: FakeResponse, fault: Fault | None) -> None:
         zipped = self.server.manners.gzip and "gzip" in self.headers.get("Accept-Encoding", "")
         zipped = zipped and (answer.stream is not None or len(answer.body) >= GZIP_FROM)
         self.send_response(answer.status)
@@ -220,7 +222,7 @@ class Handler(BaseHTTPRequestHandler):
             self._write(answer.traffic, body[: len(body) // 2] if fault else body, len(answer.body))
 
     def _send_stream(
-        self, answer: Answer, stream: Iterator[bytes | float], fault: Fault | None, *, zipped: bool
+        self, answer: FakeResponse, stream: Iterator[bytes | float], fault: Fault | None, *, zipped: bool
     ) -> None:
         """Sends pieces as they come, each readable at once; with a fault only the first line of them."""
         chunked = answer.length is None or zipped
