@@ -1,9 +1,9 @@
 """A real Airflow on this machine: for `make demo`, the tests, the benchmark, and contributors.
 
-It knows how an Airflow is started, stopped and asked for its own record; it must not know the action. Nothing is
-left when the program ends, in whatever way (see `dev.processes`). SQLite serves one client that does one thing at a
-time (docs/notes/airflow-3.md#sqlite-and-parallel-requests); for more there is `database="postgresql"` (Airflow 3
-only).
+It knows how an Airflow is started, stopped and asked for its own record; it must not know the
+action. Nothing is left when the program ends, in whatever way (see `dev.processes`). SQLite serves
+one client that does one thing at a time (docs/notes/airflow-3.md#sqlite-and-parallel-requests); for
+more there is `database="postgresql"` (Airflow 3 only).
 
 `python -m dev.airflow 3.3.2` runs one until Ctrl-C.
 """
@@ -40,7 +40,14 @@ from dev.processes import ComponentDiedError, Components, tail
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["AIRFLOW_2", "AIRFLOW_3", "ComponentDiedError", "InstallError", "LocalAirflow", "Version"]
+__all__ = [
+    "AIRFLOW_2",
+    "AIRFLOW_3",
+    "ComponentDiedError",
+    "InstallError",
+    "LocalAirflow",
+    "Version",
+]
 
 _START_TIMEOUT = 180.0
 _POLL = 0.3
@@ -48,11 +55,13 @@ _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 
 class LocalAirflow(AirflowApi):
-    """One Airflow with the DAG files in `dags`: a context manager, or `start` and `stop`, as often as you like.
+    """One Airflow with the DAG files in `dags`: a context manager, or `start` and `stop`, as often
+    as you like.
 
-    `home` is its AIRFLOW_HOME: kept, and used as it is if it has been one before; without it, a temporary one per start.
-    `settings` are further AIRFLOW__SECTION__KEY variables, which win over ours. `host` is the address of this machine on which
-    it listens. `path_prefix` (`/some/path`) goes into the base URL.
+    `home` is its AIRFLOW_HOME: kept, and used as it is if it has been one before; without it, a
+    temporary one per start. `settings` are further AIRFLOW__SECTION__KEY variables, which win over
+    ours. `host` is the address of this machine on which it listens. `path_prefix` (`/some/path`)
+    goes into the base URL.
     """
 
     def __init__(
@@ -85,12 +94,16 @@ class LocalAirflow(AirflowApi):
 
     @property
     def logs(self) -> Path:
-        """The folder with one log per component; that of a temporary home is gone after the stop."""
+        """The folder with one log per component; that of a temporary home is gone after the
+        stop.
+        """
         return self.home / "components"
 
     @property
     def components(self) -> Components:
-        """Its processes: api-server (Airflow 2: webserver), scheduler and so on. Raises RuntimeError if it does not run."""
+        """Its processes: api-server (Airflow 2: webserver), scheduler and so on. Raises
+        RuntimeError if it does not run.
+        """
         if self._components is None:
             raise RuntimeError(f"Airflow {self.version} does not run")
         return self._components
@@ -105,7 +118,8 @@ class LocalAirflow(AirflowApi):
     def start(self) -> None:
         """Installs it if need be, starts it, and returns when it accepts and schedules DAG runs.
 
-        Raises InstallError, PostgreSQLError, ComponentDiedError, OSError (port taken) or TimeoutError; then nothing is left.
+        Raises InstallError, PostgreSQLError, ComponentDiedError, OSError (port taken) or
+        TimeoutError; then nothing is left.
         """
         install(self._version, self._say)
         self._say(f"Airflow {self.version}: starting")
@@ -120,16 +134,21 @@ class LocalAirflow(AirflowApi):
         except BaseException:
             self.stop()
             raise
-        self._say(f"Airflow {self.version}: ready at {self.url} after {time.monotonic() - began:.1f} s")
+        self._say(
+            f"Airflow {self.version}: ready at {self.url} after {time.monotonic() - began:.1f} s"
+        )
 
     def stop(self) -> None:
-        """Ends every process it has started, running tasks included; stopping twice does no harm."""
+        """Ends every process it has started, running tasks included; stopping twice does no
+        harm.
+        """
         if self._components:
             self._components.stop()
         self._components = None
 
     def freeze(self, component: str, frozen: bool = True) -> None:  # noqa: FBT001, FBT002  # as `pause`
-        """Stops a running component as the kernel does, so that it does nothing and loses nothing, or lets it go on.
+        """Stops a running component as the kernel does, so that it does nothing and loses nothing,
+        or lets it go on.
 
         Raises RuntimeError if Airflow does not run, KeyError if it has no such component.
         """
@@ -144,28 +163,42 @@ class LocalAirflow(AirflowApi):
 
             def is_known() -> bool:
                 try:
-                    answer = session.get(f"{self.url}{self.api}/dags/{dag_id}", timeout=HTTP_TIMEOUT)
-                except requests.RequestException:  # a busy Airflow 2 replaces its only web server process now and then
+                    answer = session.get(
+                        f"{self.url}{self.api}/dags/{dag_id}", timeout=HTTP_TIMEOUT
+                    )
+                except (
+                    requests.RequestException
+                ):  # a busy Airflow 2 replaces its only web server process now and then
                     return False
-                return answer.ok and not answer.json().get("is_stale") and answer.json().get("is_active") is not False
+                return (
+                    answer.ok
+                    and not answer.json().get("is_stale")
+                    and answer.json().get("is_active") is not False
+                )
 
             try:
                 self._wait(is_known, f"to know the DAG {dag_id}", timeout)
             except TimeoutError as error:
-                errors = session.get(f"{self.url}{self.api}/importErrors", timeout=HTTP_TIMEOUT).text
+                errors = session.get(
+                    f"{self.url}{self.api}/importErrors", timeout=HTTP_TIMEOUT
+                ).text
                 raise TimeoutError(f"{error}. Import errors: {errors}") from None
 
     @contextlib.contextmanager
     def door(self, settings: Mapping[str, str]) -> Iterator[AirflowApi]:
-        """One more web server, in front of the same DAGs and DAG runs, for which these settings win.
+        """One more web server, in front of the same DAGs and DAG runs, for which these settings
+        win.
 
-        Raises RuntimeError if Airflow does not run, and what `dev.door.opened` raises. It has to be closed before the stop.
+        Raises RuntimeError if Airflow does not run, and what `dev.door.opened` raises. It has to be
+        closed before the stop.
         """
         with opened(self._version, {**self.components.env, **settings}, self.logs) as door:
             yield door
 
     def _launch(self) -> None:
-        with socket.create_server(self._address):  # an OSError now rather than somebody else's Airflow later
+        with socket.create_server(
+            self._address
+        ):  # an OSError now rather than somebody else's Airflow later
             pass
         if not self._keep_home:
             self.home = Path(tempfile.mkdtemp(prefix=f"airflow-{self.version}-"))
@@ -180,11 +213,14 @@ class LocalAirflow(AirflowApi):
         if _DATABASE in env:
             initialise(self._version, env)
         airflow = str(self._version.bin / "airflow")
-        # Their log servers would listen on all interfaces, and with a common AIRFLOW_HOME nobody needs them.
+        # Their log servers would listen on all interfaces, and with a common AIRFLOW_HOME nobody
+        # needs them.
         scheduling = [["scheduler", "--skip-serve-logs"]]
         if self._triggerer:
             scheduling.append(["triggerer", "--skip-serve-logs"])
-        serving = [["webserver"]] if self._version == AIRFLOW_2 else [["api-server"], ["dag-processor"]]
+        serving = (
+            [["webserver"]] if self._version == AIRFLOW_2 else [["api-server"], ["dag-processor"]]
+        )
         for name, *options in serving + scheduling:
             self._components.start(name, [airflow, name, *options])
 
@@ -213,13 +249,21 @@ class LocalAirflow(AirflowApi):
 def main() -> None:
     """Runs one Airflow in the foreground until Ctrl-C."""
     versions = {version.name: version for version in (AIRFLOW_3, AIRFLOW_2)}
-    parser = argparse.ArgumentParser(prog="python -m dev.airflow", description="A real Airflow on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m dev.airflow", description="A real Airflow on this machine."
+    )
     parser.add_argument("version", choices=versions)
-    parser.add_argument("--dags", type=Path, default=ROOT / "examples" / "dags", metavar="DIR", help="the DAG files")
-    parser.add_argument("--host", default=LOOPBACK, metavar="ADDRESS", help="where it listens, default: %(default)s")
+    parser.add_argument(
+        "--dags", type=Path, default=ROOT / "examples" / "dags", metavar="DIR", help="the DAG files"
+    )
+    parser.add_argument(
+        "--host", default=LOOPBACK, metavar="ADDRESS", help="where it listens, default: %(default)s"
+    )
     parser.add_argument("--port", type=int, metavar="N", help="default: a free one")
     given = parser.parse_args()
-    airflow = LocalAirflow(versions[given.version], dags=given.dags, host=given.host, port=given.port)
+    airflow = LocalAirflow(
+        versions[given.version], dags=given.dags, host=given.host, port=given.port
+    )
     with contextlib.suppress(KeyboardInterrupt), airflow:
         print("Users and their passwords:")
         for user, password in airflow.users.items():

@@ -1,4 +1,5 @@
-"""A running Airflow as its own users see it through the REST API: how one logs in, and what its record says.
+"""A running Airflow as its own users see it through the REST API: how one logs in, and what its
+record says.
 
 It must not know how an Airflow is started.
 """
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 HTTP_TIMEOUT = 60.0
 _RETRIES = Retry(
-    total=6, backoff_factor=1.0, status_forcelist=(500, 502, 503, 504), allowed_methods=("GET",), raise_on_status=False
+    total=6,
+    backoff_factor=1.0,
+    status_forcelist=(500, 502, 503, 504),
+    allowed_methods=("GET",),
+    raise_on_status=False,
 )
 """For looks at an Airflow's own record, whatever state the tests have brought it into."""
 _LOGIN_RETRIES = _RETRIES.new(allowed_methods=None)
@@ -29,8 +34,8 @@ _PAGE = 100  # Airflow 3 cuts larger ones silently (docs/notes/airflow-3.md#task
 class AirflowApi:
     """An Airflow with this base URL.
 
-    `api` is the path of the REST API below `url`. `users` maps names to passwords: admin, op, user and viewer have the role of
-    their name.
+    `api` is the path of the REST API below `url`. `users` maps names to passwords: admin, op, user
+    and viewer have the role of their name.
     """
 
     def __init__(self, version: Version, url: str) -> None:
@@ -40,7 +45,9 @@ class AirflowApi:
         self.users = {name: password_of(name) for name in ROLES}
 
     def session(self, user: str = "admin") -> requests.Session:
-        """A new session that is authorised as this user, and unaware of proxies; the caller closes it."""
+        """A new session that is authorised as this user, and unaware of proxies; the caller closes
+        it.
+        """
         session = requests.Session()
         session.trust_env = False
         session.mount("http://", HTTPAdapter(max_retries=_RETRIES))
@@ -67,12 +74,16 @@ class AirflowApi:
         answer.raise_for_status()
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """All DAG runs of this DAG, oldest first, as the API shows them: the server's own record."""
+        """All DAG runs of this DAG, oldest first, as the API shows them: the server's own
+        record.
+        """
         found: list[dict[str, Any]] = []
         with self.session() as session:
             while True:
                 query = f"limit={_PAGE}&offset={len(found)}&order_by=id"
-                answer = session.get(f"{self.url}{self.api}/dags/{dag_id}/dagRuns?{query}", timeout=HTTP_TIMEOUT)
+                answer = session.get(
+                    f"{self.url}{self.api}/dags/{dag_id}/dagRuns?{query}", timeout=HTTP_TIMEOUT
+                )
                 answer.raise_for_status()
                 page = answer.json()
                 found += page["dag_runs"]

@@ -1,8 +1,10 @@
-"""Two Airflows from their packages, each with its own environment and a database that is ready to be copied.
+"""Two Airflows from their packages, each with its own environment and a database that is ready to
+be copied.
 
-It knows uv, the locks in `dev/locks/` and how a database is initialised; it must not know how an Airflow is started or
-talked to. Everything it makes is below `.airflow/<version>/`, and the file `installed` in there is written last: without it,
-or with another fingerprint in it, the installation starts afresh.
+It knows uv, the locks in `dev/locks/` and how a database is initialised; it must not know how an
+Airflow is started or talked to. Everything it makes is below `.airflow/<version>/`, and the file
+`installed` in there is written last: without it, or with another fingerprint in it, the
+installation starts afresh.
 """
 
 from __future__ import annotations
@@ -19,7 +21,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dev.airflow_settings import AIRFLOW_2, AIRFLOW_3, ROLES, ROOT, Version, clean_environment, password_of
+from dev.airflow_settings import (
+    AIRFLOW_2,
+    AIRFLOW_3,
+    ROLES,
+    ROOT,
+    Version,
+    clean_environment,
+    password_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,9 +38,10 @@ _TIMEOUT = 900.0  # seconds for one step of the installation
 _PASSWORDS = json.dumps({name: password_of(name) for name in ROLES})
 _PASSWORDS_3 = "simple_auth_manager_passwords.json.generated"  # a file's name, Airflow's own
 
-# One process, because every `airflow users create` is one more start of Airflow, and fails for other roles than Admin
-# before the webserver has run (docs/notes/airflow-2.md#users-and-roles). The cheap hash saves the 100 ms that scrypt
-# costs per request (docs/notes/airflow-2.md#basic-authentication).
+# One process, because every `airflow users create` is one more start of Airflow, and fails for
+# other roles than Admin before the webserver has run (docs/notes/airflow-2.md#users-and-roles). The
+# cheap hash saves the 100 ms that scrypt costs per request
+# (docs/notes/airflow-2.md#basic-authentication).
 _INITIALISE_2 = """
 import json, os
 from airflow.utils.db import upgradedb
@@ -54,29 +65,41 @@ with app.app_context():
 
 
 class InstallError(RuntimeError):
-    """Airflow could not be installed; the message carries the end of what the failed command said."""
+    """Airflow could not be installed; the message carries the end of what the failed command
+    said.
+    """
 
 
 def install(version: Version, say: Callable[[str], None] = print) -> None:
-    """Installs this Airflow and prepares its template, unless that has been done with the present lock.
+    """Installs this Airflow and prepares its template, unless that has been done with the present
+    lock.
 
     Raises InstallError. Safe to be called by several programs at once.
     """
     with locked(version.folder):
         mark = version.folder / "installed"
-        done = hashlib.sha256(version.lock.read_bytes() + _INITIALISE_2.encode() + _PASSWORDS.encode()).hexdigest()
-        python = version.bin / "python"  # a link that dangles when the Python it was made from is gone
+        done = hashlib.sha256(
+            version.lock.read_bytes() + _INITIALISE_2.encode() + _PASSWORDS.encode()
+        ).hexdigest()
+        python = (
+            version.bin / "python"
+        )  # a link that dangles when the Python it was made from is gone
         if python.exists() and mark.exists() and mark.read_text() == done:
             return
         mark.unlink(missing_ok=True)
-        say(f"Airflow {version.name}: installing into {version.folder.relative_to(ROOT)} (once, about 300 MB)")
+        say(
+            f"Airflow {version.name}: installing into {version.folder.relative_to(ROOT)} "
+            "(once, about 300 MB)"
+        )
         _install_packages(version)
         _make_template(version)
         mark.write_text(done)
 
 
 def initialise(version: Version, env: Mapping[str, str]) -> None:
-    """Brings the database that `env` names up to date and, for Airflow 2, creates the users. Raises InstallError."""
+    """Brings the database that `env` names up to date and, for Airflow 2, creates the users. Raises
+    InstallError.
+    """
     if version == AIRFLOW_2:
         run([str(version.bin / "python"), "-c", _INITIALISE_2], {**env, "PASSWORDS": _PASSWORDS})
     else:
@@ -88,7 +111,8 @@ def locked(folder: Path) -> Iterator[None]:
     """While entered, no other program installs into this folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        # Inherited by the commands: if this program is killed, one that is still writing keeps the next installation waiting.
+        # Inherited by the commands: if this program is killed, one that is still writing keeps the
+        # next installation waiting.
         os.set_inheritable(lock.fileno(), True)
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -97,13 +121,16 @@ def locked(folder: Path) -> Iterator[None]:
 def _install_packages(version: Version) -> None:
     uv = Path(sys.executable).parent / "uv"
     if not uv.exists():
-        raise InstallError(f"uv is not next to {sys.executable}: run this with the .venv that `make` sets up")
+        raise InstallError(
+            f"uv is not next to {sys.executable}: run this with the .venv that `make` sets up"
+        )
     fits = sys.version_info[:2] <= version.newest_python
     python = sys.executable if fits else "{}.{}".format(*version.newest_python)
     venv = version.folder / "venv"
     shutil.rmtree(venv, ignore_errors=True)
     run([str(uv), "venv", "--python", python, str(venv)], os.environ)
-    # Nothing is compiled later (see clean_environment). It costs 3 s; `airflow db migrate` then takes 2.3 s in place of 5.0 s.
+    # Nothing is compiled later (see clean_environment). It costs 3 s; `airflow db migrate` then
+    # takes 2.3 s in place of 5.0 s.
     options = ["--require-hashes", "--compile-bytecode", "--python", str(version.bin / "python")]
     run([str(uv), "pip", "install", *options, "-r", str(version.lock)], os.environ)
 
@@ -112,19 +139,25 @@ def _make_template(version: Version) -> None:
     template = version.template
     shutil.rmtree(template, ignore_errors=True)
     template.mkdir()
-    # Where there is such a file Airflow writes none itself; components that start at once would write over each other's.
-    (template / "airflow.cfg").write_text("# All settings come from the environment, see dev/airflow_settings.py.\n")
+    # Where there is such a file Airflow writes none itself; components that start at once would
+    # write over each other's.
+    (template / "airflow.cfg").write_text(
+        "# All settings come from the environment, see dev/airflow_settings.py.\n"
+    )
     if version == AIRFLOW_3:
         (template / _PASSWORDS_3).write_text(_PASSWORDS)
     initialise(version, clean_environment(version, template))
-    # Readers and writers do not lock each other out then. Airflow 3 sets it by itself, Airflow 2 does not.
+    # Readers and writers do not lock each other out then. Airflow 3 sets it by itself, Airflow 2
+    # does not.
     with contextlib.closing(sqlite3.connect(template / "airflow.db")) as database:
         database.execute("PRAGMA journal_mode=WAL")
     shutil.rmtree(template / "logs", ignore_errors=True)
 
 
 def run(command: list[str], env: Mapping[str, str]) -> None:
-    """Runs a command to its end. Raises InstallError, with the end of what it said, if it fails or takes too long."""
+    """Runs a command to its end. Raises InstallError, with the end of what it said, if it fails or
+    takes too long.
+    """
     try:
         subprocess.run(
             command,
@@ -143,4 +176,6 @@ def run(command: list[str], env: Mapping[str, str]) -> None:
             f"{Path(command[0]).name} {command[1]} failed with exit code {error.returncode}:\n{end}"
         ) from None
     except subprocess.TimeoutExpired:
-        raise InstallError(f"{Path(command[0]).name} {command[1]} took more than {_TIMEOUT:.0f} s") from None
+        raise InstallError(
+            f"{Path(command[0]).name} {command[1]} took more than {_TIMEOUT:.0f} s"
+        ) from None

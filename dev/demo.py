@@ -1,6 +1,7 @@
 """`make demo`: the action, once, against a real Airflow 3 on this machine. Leaves nothing running.
 
-It shows what a workflow's author would see on GitHub: the step's live log, its outputs, its job summary.
+It shows what a workflow's author would see on GitHub: the step's live log, its outputs, its job
+summary.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _LIMIT = 600.0
 
 
 def main() -> int:
-    """Run one example DAG through the action and show what came of it. The exit code is the step's."""
+    """Run one example DAG through the action and show what came of it. The exit code is the
+    step's.
+    """
     names = sorted(path.stem for path in _DAGS.glob("*.py"))
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("dag", choices=names, metavar="DAG", help=" | ".join(names))
@@ -29,10 +32,17 @@ def main() -> int:
 
     _say("1/4  Installing and starting Airflow 3 (the first time takes about a minute)")
     with LocalAirflow(AIRFLOW_3, dags=_DAGS) as airflow, tempfile.TemporaryDirectory() as workspace:
-        shutil.copytree(_EXAMPLES, workspace, dirs_exist_ok=True)  # what a checkout of the DAGs' repository would hold
+        shutil.copytree(
+            _EXAMPLES, workspace, dirs_exist_ok=True
+        )  # what a checkout of the DAGs' repository would hold
         airflow.wait_for_dag(dag)
         _say(f"2/4  Running the action as a step of a workflow would: dag_id: {dag}")
-        inputs = {"airflow_url": airflow.url, "username": "admin", "password": airflow.users["admin"], "dag_id": dag}
+        inputs = {
+            "airflow_url": airflow.url,
+            "username": "admin",
+            "password": airflow.users["admin"],
+            "dag_id": dag,
+        }
         step = Step(inputs, launcher=Process(), workspace=Path(workspace))
         with step.start(show=print) as running:
             result = running.wait(_LIMIT)

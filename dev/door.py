@@ -1,7 +1,10 @@
-"""One more web server of an Airflow that runs already: another way in to the same DAGs and the same DAG runs.
+"""One more web server of an Airflow that runs already: another way in to the same DAGs and the same
+DAG runs.
 
-It knows how a web server is started beside another one; it must not know why somebody wants it. Its settings are those of the
-first one, but for what the caller says: another auth manager, another API backend, tokens that live shorter.
+It knows how a web server is started beside another one; it must not know why somebody wants it. Its
+settings are those of the
+first one, but for what the caller says: another auth manager, another API backend, tokens that live
+shorter.
 """
 
 from __future__ import annotations
@@ -29,8 +32,8 @@ _START_TIMEOUT = 180.0
 _POLL = 0.3
 _HTTP_TIMEOUT = 60.0
 
-# In the server's own process, because every further one imports Airflow for some 5 s of CPU time. The server gives the roles
-# their permissions. The cheap hash saves what scrypt costs per login.
+# In the server's own process, because every further one imports Airflow for some 5 s of CPU time.
+# The server gives the roles their permissions. The cheap hash saves what scrypt costs per login.
 _FAB_WITH_USERS = """
 import json, os
 from airflow.providers.fab.auth_manager.models import Role, User
@@ -43,7 +46,8 @@ with create_session() as session:
     if session.scalar(select(User)) is None:
         for name, password in json.loads(os.environ["PASSWORDS"]).items():
             user = User(
-                username=name, first_name=name, last_name=name, email=f"{name}@example.com", active=True,
+                username=name, first_name=name, last_name=name, email=f"{name}@example.com",
+                active=True,
                 password=generate_password_hash(password, method="pbkdf2:sha256:1000"),
             )
             user.roles = [Role(name=name.capitalize())]
@@ -57,8 +61,8 @@ main()
 def opened(version: Version, env: Mapping[str, str], logs: Path) -> Iterator[AirflowApi]:
     """A web server with this environment, which is that of another one with some changes.
 
-    With the auth manager FAB it has the users and passwords that all our Airflows have. Its log is `door-PORT.log`.
-    Raises ComponentDiedError or TimeoutError; then nothing is left.
+    With the auth manager FAB it has the users and passwords that all our Airflows have. Its log is
+    `door-PORT.log`. Raises ComponentDiedError or TimeoutError; then nothing is left.
     """
     (port,) = free_ports(1)
     name, api = f"door-{port}", AirflowApi(version, f"http://{LOOPBACK}:{port}")
@@ -68,7 +72,9 @@ def opened(version: Version, env: Mapping[str, str], logs: Path) -> Iterator[Air
     with contextlib.ExitStack() as stack:
         stack.callback(components.stop)
         components.start(name, _command(version, logs / f"{name}.pid", fab=fab))
-        if version != AIRFLOW_2:  # asked to end, it closes everything within 0.3 s, but its process lingers for 5 s
+        if (
+            version != AIRFLOW_2
+        ):  # asked to end, it closes everything within 0.3 s, but its process lingers for 5 s
             stack.callback(components.signal, name, signal.SIGKILL)
         _wait(components, f"{api.url}{api.api}/version")
         yield api
@@ -84,7 +90,11 @@ def free_ports(count: int) -> list[int]:
 def _command(version: Version, pid: Path, *, fab: bool) -> list[str]:
     if version == AIRFLOW_2:
         return [str(version.bin / "airflow"), "webserver", "--pid", str(pid)]
-    start = [str(version.bin / "python"), "-c", _FAB_WITH_USERS] if fab else [str(version.bin / "airflow")]
+    start = (
+        [str(version.bin / "python"), "-c", _FAB_WITH_USERS]
+        if fab
+        else [str(version.bin / "airflow")]
+    )
     return [*start, "api-server", "--apps", "core"]  # tasks go on to talk to the first server
 
 

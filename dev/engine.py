@@ -1,4 +1,6 @@
-"""The docker client, as the tests of the image and `make image` use it beside the runner's replay."""
+"""The docker client, as the tests of the image and `make image` use it beside the runner's
+replay.
+"""
 
 import json
 import shutil
@@ -13,9 +15,13 @@ class EngineError(Exception):
 
 
 def try_docker(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run the client in the repository's root. Raises TimeoutExpired after so many seconds, OSError if there is none."""
+    """Run the client in the repository's root. Raises TimeoutExpired after so many seconds, OSError
+    if there is none.
+    """
     command = (shutil.which("docker") or "docker", *arguments)
-    return subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True, timeout=seconds)
+    return subprocess.run(
+        command, cwd=REPOSITORY, check=False, capture_output=True, text=True, timeout=seconds
+    )
 
 
 def docker(*arguments: str, seconds: float = 60) -> str:
@@ -28,5 +34,7 @@ def docker(*arguments: str, seconds: float = 60) -> str:
 
 def entrypoint(image: str) -> list[str]:
     """The image's ENTRYPOINT, which is in exec form if it begins with Python."""
-    command: list[str] = json.loads(docker("inspect", "--format={{json .Config.Entrypoint}}", image))
+    command: list[str] = json.loads(
+        docker("inspect", "--format={{json .Config.Entrypoint}}", image)
+    )
     return command

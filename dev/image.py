@@ -1,4 +1,6 @@
-"""`python -m dev.image NAME` prints what an image of the action weighs: its size, what is installed, and how it starts."""
+"""`python -m dev.image NAME` prints what an image of the action weighs: its size, what is
+installed, and how it starts.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from dev.engine import REPOSITORY, docker, try_docker
 PYTHON = "/opt/action/bin/python"
 _RUNS = 5
 _DISTRIBUTIONS = (
-    "import importlib.metadata as m, json; print(json.dumps({d.name.lower(): d.version for d in m.distributions()}))"
+    "import importlib.metadata as m, json; print(json.dumps({d.name.lower(): d.version for "
+    "d in m.distributions()}))"
 )
 _START = """
 import resource, subprocess, sys, time
@@ -29,7 +32,9 @@ def size(image: str) -> tuple[int, int, str]:
     # BuildKit keeps the base to itself, and an image that is given was built elsewhere.
     if try_docker("image", "inspect", base).returncode:
         docker("pull", "--quiet", base, seconds=600)
-    ours, theirs = (int(docker("image", "inspect", "--format={{.Size}}", name)) for name in (image, base))
+    ours, theirs = (
+        int(docker("image", "inspect", "--format={{.Size}}", name)) for name in (image, base)
+    )
     return ours, ours - theirs, base
 
 
@@ -40,7 +45,8 @@ def installed(image: str) -> dict[str, str]:
 
 
 def start(image: str) -> tuple[float, float]:
-    """Seconds from the start of Python to its end, and CPU seconds, for a step that is refused because it was told nothing.
+    """Seconds from the start of Python to its end, and CPU seconds, for a step that is refused
+    because it was told nothing.
 
     Medians, without what the container engine takes.
     """
@@ -51,7 +57,9 @@ def start(image: str) -> tuple[float, float]:
 
 
 def _python(image: str, *arguments: str) -> str:
-    return docker("run", "--rm", "--network=none", "--read-only", f"--entrypoint={PYTHON}", image, *arguments)
+    return docker(
+        "run", "--rm", "--network=none", "--read-only", f"--entrypoint={PYTHON}", image, *arguments
+    )
 
 
 def main(image: str) -> None:
@@ -59,9 +67,14 @@ def main(image: str) -> None:
     ours, beyond, base = size(image)
     print(f"{image}: {ours / 1e6:.1f} MB, {beyond / 1e6:.1f} MB over {base}")
     found = installed(image)
-    print(f"{len(found)} distributions: {', '.join(f'{name} {version}' for name, version in sorted(found.items()))}")
+    print(
+        f"{len(found)} distributions: "
+        f"{', '.join(f'{name} {version}' for name, version in sorted(found.items()))}"
+    )
     wall, cpu = start(image)
-    print(f"start: {wall:.2f} s, {cpu:.2f} s of CPU (median of {_RUNS} steps that were told nothing)")
+    print(
+        f"start: {wall:.2f} s, {cpu:.2f} s of CPU (median of {_RUNS} steps that were told nothing)"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""`python -m dev.pictures FOLDER`: the Markdown of two job summaries, from which the pictures in `docs/images` are made.
+"""`python -m dev.pictures FOLDER`: the Markdown of two job summaries, from which the pictures in
+`docs/images` are made.
 
-The action's own code writes them, from what `make demo` shows of the example DAGs, with a duration that is worth a time line.
-Render each as GitHub does (github-markdown-css, Mermaid) and save it below `docs/images`, under the same name.
+The action's own code writes them, from what `make demo` shows of the example DAGs, with a duration
+that is worth a time line. Render each as GitHub does (github-markdown-css, Mermaid) and save it
+below `docs/images`, under the same name.
 """
 
 from __future__ import annotations
@@ -67,7 +69,9 @@ def _outcome(dag_id: str, tasks: tuple[TaskInstance, ...], seconds: float) -> Ou
         run=run,
         run_url=url,
         created=True,
-        tasks=tuple(task._replace(url=f"{url}/tasks/{task.task_id}{_mapped(task)}") for task in tasks),
+        tasks=tuple(
+            task._replace(url=f"{url}/tasks/{task.task_id}{_mapped(task)}") for task in tasks
+        ),
         airflow_version=_AIRFLOW,
         waited=seconds + 2,
     )
@@ -77,10 +81,19 @@ def _mapped(task: TaskInstance) -> str:
     return f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
 
 
-def _task(task_id: str, begin: float, seconds: float, *, map_index: int = -1, state: str = "success") -> TaskInstance:
+def _task(
+    task_id: str, begin: float, seconds: float, *, map_index: int = -1, state: str = "success"
+) -> TaskInstance:
     start = _START + timedelta(seconds=begin)
     return TaskInstance(
-        task_id, map_index, state, 1, seconds, "", start_date=start, end_date=start + timedelta(seconds=seconds)
+        task_id,
+        map_index,
+        state,
+        1,
+        seconds,
+        "",
+        start_date=start,
+        end_date=start + timedelta(seconds=seconds),
     )
 
 
@@ -100,7 +113,9 @@ def _failed() -> Outcome:
     assert outcome.run is not None  # noqa: S101 - just made
     assert outcome.tasks is not None  # noqa: S101 - just made
     file = "failing_sales.py"
-    raise_, cause, sum_ = (_line(file, text) for text in ("raise SalesFileError", "return int(", "return sum("))
+    raise_, cause, sum_ = (
+        _line(file, text) for text in ("raise SalesFileError", "return int(", "return sum(")
+    )
     where = f"/opt/airflow/dags/{file}"
     raised = (
         ExceptionInfo(
@@ -109,7 +124,9 @@ def _failed() -> Outcome:
             (StackFrame(where, sum_, "transform"), StackFrame(where, raise_, "read_amount")),
         ),
         ExceptionInfo(
-            "ValueError", "invalid literal for int() with base 10: 'n/a'", (StackFrame(where, cause, "read_amount"),)
+            "ValueError",
+            "invalid literal for int() with base 10: 'n/a'",
+            (StackFrame(where, cause, "read_amount"),),
         ),
     )
     log = (
@@ -122,7 +139,9 @@ def _failed() -> Outcome:
         str(raised[0]),
     )
     failure = Failure(outcome.tasks[1], str(raised[0]), raised, log)
-    return outcome._replace(result="failed", run=outcome.run._replace(state="failed"), failures=(failure,))
+    return outcome._replace(
+        result="failed", run=outcome.run._replace(state="failed"), failures=(failure,)
+    )
 
 
 def _line(file: str, text: str) -> int:

@@ -1,8 +1,10 @@
-"""A PostgreSQL server of one's own, for an Airflow that many clients talk to at once: SQLite locks up then.
+"""A PostgreSQL server of one's own, for an Airflow that many clients talk to at once: SQLite locks
+up then.
 
 Measured: docs/notes/airflow-3.md#sqlite-and-parallel-requests.
 
-It knows how a server is made, started and asked whether it answers; it must not know Airflow. The server listens on a socket
+It knows how a server is made, started and asked whether it answers; it must not know Airflow. The
+server listens on a socket
 in its own folder only, and keeps nothing safe: what it holds is thrown away.
 """
 
@@ -29,27 +31,39 @@ class PostgreSQLError(RuntimeError):
 
 
 def installed() -> Path | None:
-    """The folder with the server's commands, which Debian keeps out of PATH: the newest one; None if there is no server."""
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    """The folder with the server's commands, which Debian keeps out of PATH: the newest one; None
+    if there is no server.
+    """
+    debian = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)
+    )
     elsewhere = shutil.which("initdb")
     folders = [Path(elsewhere).resolve().parent] if elsewhere else debian[::-1]
     return next((folder for folder in folders if (folder / "postgres").exists()), None)
 
 
 def start(components: Components, folder: Path) -> str:
-    """Starts a server with its data in `folder`, which is made unless it is one already, and returns when it answers.
+    """Starts a server with its data in `folder`, which is made unless it is one already, and
+    returns when it answers.
 
-    The result is SQLAlchemy's URL of its database. Raises PostgreSQLError, ComponentDiedError or TimeoutError.
+    The result is SQLAlchemy's URL of its database. Raises PostgreSQLError, ComponentDiedError or
+    TimeoutError.
     """
     binaries = installed()
     if binaries is None:
-        raise PostgreSQLError("There is no PostgreSQL server. On Debian: apt-get install postgresql")
+        raise PostgreSQLError(
+            "There is no PostgreSQL server. On Debian: apt-get install postgresql"
+        )
     user = _USER if os.geteuid() == 0 else None
     if not (folder / "PG_VERSION").exists():
         _create(binaries, folder, user)
-    options = [option for setting in (*_CARELESS, "listen_addresses=") for option in ("-c", setting)]
+    options = [
+        option for setting in (*_CARELESS, "listen_addresses=") for option in ("-c", setting)
+    ]
     components.start(
-        "postgresql", [str(binaries / "postgres"), "-D", str(folder), "-k", str(folder), *options], user=user
+        "postgresql",
+        [str(binaries / "postgres"), "-D", str(folder), "-k", str(folder), *options],
+        user=user,
     )
     deadline = time.monotonic() + _START_TIMEOUT
     answers = [str(binaries / "pg_isready"), "--quiet", f"--host={folder}"]
@@ -65,8 +79,17 @@ def _create(binaries: Path, folder: Path, user: str | None) -> None:
     folder.mkdir(mode=0o700)
     if user:
         shutil.chown(folder, user)
-        folder.parent.chmod(folder.parent.stat().st_mode | 0o011)  # on the way to its data the server has to pass
-    options = ["--username=airflow", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"]
+        folder.parent.chmod(
+            folder.parent.stat().st_mode | 0o011
+        )  # on the way to its data the server has to pass
+    options = [
+        "--username=airflow",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--no-locale",
+        "--no-sync",
+        "--no-instructions",
+    ]
     try:
         subprocess.run(
             [str(binaries / "initdb"), f"--pgdata={folder}", *options],
@@ -80,4 +103,6 @@ def _create(binaries: Path, folder: Path, user: str | None) -> None:
             text=True,
         )
     except subprocess.CalledProcessError as error:
-        raise PostgreSQLError(f"initdb failed with exit code {error.returncode}:\n{error.stdout}") from None
+        raise PostgreSQLError(
+            f"initdb failed with exit code {error.returncode}:\n{error.stdout}"
+        ) from None

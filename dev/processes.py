@@ -1,9 +1,11 @@
 """Long-lived processes of a development machine that never outlive the program which started them.
 
-It knows processes, sessions and signals; it must not know Airflow. Every component runs in a session of its own. A small
-guard process, in a session of its own as well, reads from a pipe: when that closes, it ends all components and then itself.
-The pipe closes when `stop` asks for it, and just as well when this program ends, be it by an exception, Ctrl-C, SIGTERM or
-SIGKILL. So one way of stopping serves them all, no signal handler is needed, and any thread may start components.
+It knows processes, sessions and signals; it must not know Airflow. Every component runs in a
+session of its own. A small
+guard process, in a session of its own as well, reads from a pipe: when that closes, it ends all
+components and then itself. The pipe closes when `stop` asks for it, and just as well when this
+program ends, be it by an exception, Ctrl-C, SIGTERM or SIGKILL. So one way of stopping serves them
+all, no signal handler is needed, and any thread may start components.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ class ComponentDiedError(RuntimeError):
 class Components:
     """Some processes that are started one by one and stopped together.
 
-    `env` is the environment of those that are started from now on. `logs` is the folder for one `NAME.log` each; `doomed`, if
-    given, is a folder that the stop removes.
+    `env` is the environment of those that are started from now on. `logs` is the folder for one
+    `NAME.log` each; `doomed`, if given, is a folder that the stop removes.
     """
 
     def __init__(self, env: Mapping[str, str], logs: Path, *, doomed: Path | None = None) -> None:
@@ -51,7 +53,9 @@ class Components:
         )
 
     def start(self, name: str, command: Sequence[str], *, user: str | None = None) -> None:
-        """Starts one component, as `user` if one is named; its output goes to `NAME.log`, after what is there already."""
+        """Starts one component, as `user` if one is named; its output goes to `NAME.log`, after
+        what is there already.
+        """
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -74,33 +78,47 @@ class Components:
         for name, process in self._running.items():
             if process.poll() is not None:
                 end = tail(self._logs / f"{name}.log")
-                raise ComponentDiedError(f"{name} ended with exit code {process.returncode}. Its log ends:\n{end}")
+                raise ComponentDiedError(
+                    f"{name} ended with exit code {process.returncode}. Its log ends:\n{end}"
+                )
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Sends a signal to one component, and not to what it has started. Raises KeyError if there is no such one."""
+        """Sends a signal to one component, and not to what it has started. Raises KeyError if there
+        is no such one.
+        """
         self._running[name].send_signal(number)
 
     def pid(self, name: str) -> int:
-        """The process id of one component, which leads its session. Raises KeyError if there is no such one."""
+        """The process id of one component, which leads its session. Raises KeyError if there is no
+        such one.
+        """
         return self._running[name].pid
 
     def end(self, name: str, number: int, timeout: float) -> None:
-        """Sends a signal to one component and returns when it has ended, or raises subprocess.TimeoutExpired."""
+        """Sends a signal to one component and returns when it has ended, or raises
+        subprocess.TimeoutExpired.
+        """
         self._running[name].send_signal(number)
         self._running[name].wait(timeout)
 
     def start_again(self, name: str) -> None:
-        """Starts a component that has ended, as it was started before. Raises KeyError if there is no such one."""
+        """Starts a component that has ended, as it was started before. Raises KeyError if there is
+        no such one.
+        """
         before = self._running[name].args
         assert isinstance(before, list)  # noqa: S101  # it was `start` that gave it
         self.start(name, before)
 
     def stop(self) -> None:
-        """Ends all components and what they started: SIGTERM, 5 s of grace, SIGKILL. Returns when all are gone."""
+        """Ends all components and what they started: SIGTERM, 5 s of grace, SIGKILL. Returns when
+        all are gone.
+        """
         if self._guard.stdin is not None:
             self._guard.stdin.close()
         if self._guard.wait(_GUARD_TIMEOUT) != 0:
-            raise RuntimeError(f"The guard failed; these may still run: {[p.pid for p in self._running.values()]}")
+            raise RuntimeError(
+                f"The guard failed; these may still run: {[p.pid for p in self._running.values()]}"
+            )
         for process in self._running.values():
             process.wait(_GUARD_TIMEOUT)
         self._running.clear()
@@ -116,8 +134,11 @@ def tail(log: Path) -> str:
 
 
 def kill_group(process: subprocess.Popen[bytes], timeout: float) -> None:
-    """Kills a process that leads a session of its own, and all in it. Raises subprocess.TimeoutExpired if it stays."""
-    # Nobody may be left: while another thread collects the exit code, `poll` cannot tell yet that there is one.
+    """Kills a process that leads a session of its own, and all in it. Raises
+    subprocess.TimeoutExpired if it stays.
+    """
+    # Nobody may be left: while another thread collects the exit code, `poll` cannot tell yet that
+    # there is one.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout)
@@ -126,29 +147,41 @@ def kill_group(process: subprocess.Popen[bytes], timeout: float) -> None:
 def alive(leaders: set[int]) -> set[int]:
     """The processes of the sessions with these leaders, and all their descendants: without zombies.
 
-    Airflow gives its workers process groups of their own but leaves them in the session; a task's shell may leave even that.
+    Airflow gives its workers process groups of their own but leaves them in the session; a task's
+    shell may leave even that.
     """
     found: set[int] = set()
     table = list(_processes())
     while True:
-        more = {pid for pid, parent, session in table if session in leaders or pid in leaders or parent in found}
+        more = {
+            pid
+            for pid, parent, session in table
+            if session in leaders or pid in leaders or parent in found
+        }
         if more <= found:
             return found
         found |= more
 
 
 def _processes() -> Iterator[tuple[int, int, int]]:
-    """Every living process as (pid, parent's pid, session), from /proc, or from `ps` where there is none (macOS)."""
+    """Every living process as (pid, parent's pid, session), from /proc, or from `ps` where there is
+    none (macOS).
+    """
     stats = list(Path("/proc").glob("[0-9]*/stat"))
     for stat in stats:
         with contextlib.suppress(OSError):  # it ended while we looked
-            state, parent, _, session = stat.read_text(errors="replace").rpartition(")")[2].split()[:4]
+            state, parent, _, session = (
+                stat.read_text(errors="replace").rpartition(")")[2].split()[:4]
+            )
             if state not in "ZX":
                 yield int(stat.parent.name), int(parent), int(session)
     if not stats:
         # macOS's ps does not print sessions: a process group is the nearest thing.
         listing = subprocess.run(
-            ["/bin/ps", "-A", "-o", "pid=,ppid=,pgid=,stat="], check=True, capture_output=True, text=True
+            ["/bin/ps", "-A", "-o", "pid=,ppid=,pgid=,stat="],
+            check=True,
+            capture_output=True,
+            text=True,
         )
         for line in listing.stdout.splitlines():
             pid, parent, group, state = line.split()[:4]
@@ -157,7 +190,9 @@ def _processes() -> Iterator[tuple[int, int, int]]:
 
 
 def _end(leaders: set[int]) -> None:
-    """Ends the sessions. On SIGTERM a leader winds down its own children, so it alone is asked; then nobody is asked."""
+    """Ends the sessions. On SIGTERM a leader winds down its own children, so it alone is asked;
+    then nobody is asked.
+    """
     _signal(alive(leaders) & leaders, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE
     while time.monotonic() < deadline and alive(leaders):
@@ -175,7 +210,9 @@ def _signal(pids: set[int], number: signal.Signals) -> None:
 
 
 def _guard() -> None:
-    """The guard's own life: collect the leaders' pids until the pipe closes, end them, remove the doomed folder."""
+    """The guard's own life: collect the leaders' pids until the pipe closes, end them, remove the
+    doomed folder.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _end({int(line) for line in sys.stdin})

@@ -1,7 +1,8 @@
-"""`python -m dev.release`: what a release decides and writes, for release.yml; the rest is told in docs/releasing.md.
+"""`python -m dev.release`: what a release decides and writes, for release.yml; the rest is told in
+docs/releasing.md.
 
-It knows action.yml, CHANGELOG.md and the tags; it must not know GitHub, git or a registry. It uses the standard library only:
-it runs with the runner's own Python.
+It knows action.yml, CHANGELOG.md and the tags; it must not know GitHub, git or a registry. It uses
+the standard library only: it runs with the runner's own Python.
 """
 
 from __future__ import annotations
@@ -31,32 +32,43 @@ class ReleaseError(ValueError):
 def pointed(action: str, image: str) -> str:
     """action.yml with this image in place of the Dockerfile, and else unchanged.
 
-    Raises ReleaseError if `image` is not named by a digest, or if it is not the Dockerfile that `action` points at.
+    Raises ReleaseError if `image` is not named by a digest, or if it is not the Dockerfile that
+    `action` points at.
     """
     if not _IMAGE.fullmatch(image):
-        raise ReleaseError(f"{image!r} is no image of GHCR with a digest: ghcr.io/owner/name@sha256: and 64 hex digits")
+        raise ReleaseError(
+            f"{image!r} is no image of GHCR with a digest: ghcr.io/owner/name@sha256: and "
+            "64 hex digits"
+        )
     if action.count(_SOURCE) != 1:
-        raise ReleaseError(f"action.yml has no single line {_SOURCE.strip()!r} that could be pointed at the image")
+        raise ReleaseError(
+            f"action.yml has no single line {_SOURCE.strip()!r} that could be pointed at the image"
+        )
     return action.replace(_SOURCE, f"  image: docker://{image}\n")
 
 
 def check(tag: str, changelog: str, tags: Iterable[str]) -> None:
     """Returns if a release may have this tag.
 
-    Raises ReleaseError if it is no version, not larger than each version in `tags`, or has no dated section in the changelog.
+    Raises ReleaseError if it is no version, not larger than each version in `tags`, or has no dated
+    section in the changelog.
     """
     version = _version(tag)
     if version is None:
         raise ReleaseError(f"{tag!r} is no version like v1.2.3")
     before = max((found for found in map(_version, tags) if found), default=None)
     if before and version <= before:
-        raise ReleaseError(f"{tag} is not larger than the version before, v{'.'.join(map(str, before))}")
+        raise ReleaseError(
+            f"{tag} is not larger than the version before, v{'.'.join(map(str, before))}"
+        )
     rest, _ = _section(tag, changelog)
     day = rest.strip().removeprefix("-").strip()
     try:
         date.fromisoformat(day)
     except ValueError:
-        raise ReleaseError(f"The section {tag[1:]} of CHANGELOG.md has no date like 2026-01-31, but {day!r}") from None
+        raise ReleaseError(
+            f"The section {tag[1:]} of CHANGELOG.md has no date like 2026-01-31, but {day!r}"
+        ) from None
 
 
 def notes(tag: str, changelog: str) -> str:
@@ -79,22 +91,32 @@ def _section(tag: str, changelog: str) -> tuple[str, str]:
         if heading[1] == tag.removeprefix("v")
     ]
     if len(found) != 1:
-        raise ReleaseError(f"CHANGELOG.md has {len(found)} sections {tag.removeprefix('v')!r} in place of one")
+        raise ReleaseError(
+            f"CHANGELOG.md has {len(found)} sections {tag.removeprefix('v')!r} in place of one"
+        )
     return found[0]
 
 
 def main(arguments: list[str], *, root: Path = ROOT) -> int:
     """Runs one command; the exit code is 1, and the reason on stderr, if there is no release."""
-    parser = argparse.ArgumentParser(prog="python -m dev.release", description="The parts of a release that decide.")
+    parser = argparse.ArgumentParser(
+        prog="python -m dev.release", description="The parts of a release that decide."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="may there be this tag? The tags so far come on stdin").add_argument("tag")
-    commands.add_parser("notes", help="print the version's section of CHANGELOG.md").add_argument("tag")
+    commands.add_parser(
+        "check", help="may there be this tag? The tags so far come on stdin"
+    ).add_argument("tag")
+    commands.add_parser("notes", help="print the version's section of CHANGELOG.md").add_argument(
+        "tag"
+    )
     commands.add_parser("point", help="point action.yml at this image").add_argument("image")
     given = parser.parse_args(arguments)
     action = root / "action.yml"
     try:
         if given.command == "point":
-            action.write_text(pointed(action.read_text(encoding="utf-8"), given.image), encoding="utf-8")
+            action.write_text(
+                pointed(action.read_text(encoding="utf-8"), given.image), encoding="utf-8"
+            )
             return 0
         changelog = _read(root / "CHANGELOG.md")
         if given.command == "check":

@@ -1,9 +1,11 @@
-"""`python -m dev.self_test 3.3.2`: a real Airflow for the later steps of a job on GitHub, which is left running.
+"""`python -m dev.self_test 3.3.2`: a real Airflow for the later steps of a job on GitHub, which is
+left running.
 
-It knows how a container action reaches its runner; it must not know the action. The runner starts a container action
-in Docker's own network, unless the job has a container or services (docs/notes/runner.md#network-of-a-container):
-the loopback is out of its reach. The gateway of Docker's bridge is an address of the runner itself, which every
-container reaches and nobody outside of the machine does.
+It knows how a container action reaches its runner; it must not know the action. The runner starts a
+container action in Docker's own network, unless the job has a container or services
+(docs/notes/runner.md#network-of-a-container): the loopback is out of its reach. The gateway of
+Docker's bridge is an address of the runner itself, which every container reaches and nobody outside
+of the machine does.
 """
 
 from __future__ import annotations
@@ -29,15 +31,23 @@ _POLL = 0.2
 _USER = "user"
 
 
-def left_running(command: Sequence[str], log: Path, timeout: float) -> tuple[subprocess.Popen[bytes], str]:
-    """Starts a command whose output goes to `log`, and returns it with the URL that it says it is `ready at`.
+def left_running(
+    command: Sequence[str], log: Path, timeout: float
+) -> tuple[subprocess.Popen[bytes], str]:
+    """Starts a command whose output goes to `log`, and returns it with the URL that it says it is
+    `ready at`.
 
-    Raises RuntimeError if it ends before, and TimeoutError after so many seconds; the messages have the log's end.
+    Raises RuntimeError if it ends before, and TimeoutError after so many seconds; the messages have
+    the log's end.
     """
     with log.open("wb") as output:
         # A session of its own: nothing that ends this step's processes ends it.
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     deadline = time.monotonic() + timeout
     while True:
@@ -55,12 +65,16 @@ def left_running(command: Sequence[str], log: Path, timeout: float) -> tuple[sub
 
 
 def _gateway() -> str:
-    return docker("network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Gateway}}").strip()
+    return docker(
+        "network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Gateway}}"
+    ).strip()
 
 
 def main() -> None:
     """Starts it and tells the job's later steps where it is, and who may log in."""
-    parser = argparse.ArgumentParser(prog="python -m dev.self_test", description="An Airflow for a job's later steps.")
+    parser = argparse.ArgumentParser(
+        prog="python -m dev.self_test", description="An Airflow for a job's later steps."
+    )
     parser.add_argument("version", choices=[version.name for version in (AIRFLOW_3, AIRFLOW_2)])
     version = parser.parse_args().version
     log = Path(os.environ["RUNNER_TEMP"], "airflow.log")

@@ -1,7 +1,8 @@
-"""What a command uses from its start to its end, by the kernel's own account: CPU seconds and the most memory at one moment.
+"""What a command uses from its start to its end, by the kernel's own account: CPU seconds and the
+most memory at one moment.
 
-A small process stands between the measuring one and the command: only a parent is told, for all its children together, and a
-child begins with the peak memory of its parent.
+A small process stands between the measuring one and the command: only a parent is told, for all its
+children together, and a child begins with the peak memory of its parent.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ _UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def measured(argv: Sequence[str], note: Path) -> tuple[str, ...]:
-    """Return the command that runs `argv`, whose first item is a path, and notes what it has used; its exit code stays."""
+    """Return the command that runs `argv`, whose first item is a path, and notes what it has used;
+    its exit code stays.
+    """
     return (sys.executable, "-I", "-S", "-c", _PARENT, str(note), *argv)
 
 

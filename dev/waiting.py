@@ -1,9 +1,10 @@
-"""`make bench`: what waiting costs and how soon it sees the end, by strategy, over simulated DAG runs. Nothing is asked of any
-Airflow; the pace is the action's own (`entrypoint/run/schedule.py`, `streaming.py`).
+"""`make bench`: what waiting costs and how soon it sees the end, by strategy, over simulated DAG
+runs. Nothing is asked of any Airflow; the pace is the action's own (`entrypoint/run/schedule.py`,
+`streaming.py`).
 
-Runs are made up as in docs/notes/waiting.md#simulated-runs: DAGs whose usual duration is log-normal from 20 s to 2 h
-around 6 min, each with ten runs of its past; of the runs 5 % fail early and 3 % take two to five times as long as
-usual.
+Runs are made up as in docs/notes/waiting.md#simulated-runs: DAGs whose usual duration is log-normal
+from 20 s to 2 h around 6 min, each with ten runs of its past; of the runs 5 % fail early and 3 %
+take two to five times as long as usual.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ STRATEGIES = {
         lambda waited, expected: poll_interval_after(waited, waited, expected)
     ),
     "this action, told by Airflow 3.1 and later": Strategy(
-        lambda waited, _: stream_interval(waited), lambda waited: stream_interval(waited) / MAX_STREAM_SECONDS
+        lambda waited, _: stream_interval(waited),
+        lambda waited: stream_interval(waited) / MAX_STREAM_SECONDS,
     ),
 }
 
@@ -61,7 +63,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Means over many runs: requests of a run; seconds until its end is seen, in the worst of twenty, and of short runs."""
+    """Means over many runs: requests of a run; seconds until its end is seen, in the worst of
+    twenty, and of short runs.
+    """
 
     requests: float
     seen_after: float
@@ -70,7 +74,9 @@ class Figures:
 
 
 def runs(count: int = RUNS, *, usually: float | None = None, seed: int = SEED) -> Iterator[Run]:
-    """Make up runs; `usually`: of a DAG that takes so long, with neither failures nor stragglers."""
+    """Make up runs; `usually`: of a DAG that takes so long, with neither failures nor
+    stragglers.
+    """
     chance = random.Random(seed)  # noqa: S311 - no secret
     for _ in range(count):
         middle = usually or min(max(360 * exp(chance.gauss(0, 1.2)), 20), 7200)
@@ -97,20 +103,26 @@ def simulate(strategy: Strategy, made_up: list[Run], seed: int = SEED) -> Figure
         late.append(waited - run.duration)
         if run.duration < SHORT:
             short.append(waited - run.duration)
-    return Figures(mean(requests), mean(late), quantiles(late, n=20)[-1], mean(short) if short else 0.0)
+    return Figures(
+        mean(requests), mean(late), quantiles(late, n=20)[-1], mean(short) if short else 0.0
+    )
 
 
 def table() -> list[str]:
     """The lines of a Markdown table."""
     everything, ten_minutes = list(runs()), list(runs(500, usually=600))
     lines = [
-        "| strategy | requests a run | end seen after, mean (p95) s | runs under 60 s | a 10 min run: requests, end seen |",
+        (
+            "| strategy | requests a run | end seen after, mean (p95) s | runs under 60 s | a "
+            "10 min run: requests, end seen |"
+        ),
         "|---|---|---|---|---|",
     ]
     for name, strategy in STRATEGIES.items():
         all_of_them, ten = simulate(strategy, everything), simulate(strategy, ten_minutes)
         lines.append(
-            f"| {name} | {all_of_them.requests:.0f} | {all_of_them.seen_after:.1f} ({all_of_them.at_the_95th:.1f}) "
+            f"| {name} | {all_of_them.requests:.0f} "
+            f"| {all_of_them.seen_after:.1f} ({all_of_them.at_the_95th:.1f}) "
             f"| {all_of_them.short_seen_after:.1f} | {ten.requests:.0f}, {ten.seen_after:.1f} s |"
         )
     return lines

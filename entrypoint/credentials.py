@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 
 class Secret:
-    """Text that must not be seen. `reveal()` is the only way to it, so that every use can be found by that word."""
+    """Text that must not be seen. `reveal()` is the only way to it, so that every use can be found
+    by that word.
+    """
 
     __slots__ = ("_text",)
 
@@ -50,7 +52,9 @@ class Password(NamedTuple):
 
 
 class Client(NamedTuple):
-    """A client's id and secret, for the login of Airflow's own that a Keycloak auth manager offers."""
+    """A client's id and secret, for the login of Airflow's own that a Keycloak auth manager
+    offers.
+    """
 
     client_id: str
     secret: Secret
@@ -65,7 +69,9 @@ class GitHubToken(NamedTuple):
 
 
 class OAuth(NamedTuple):
-    """A client of an OAuth 2.0 token endpoint. It proves itself by a secret or by GitHub's OIDC token."""
+    """A client of an OAuth 2.0 token endpoint. It proves itself by a secret or by GitHub's OIDC
+    token.
+    """
 
     token_url: str
     client_id: str
@@ -74,7 +80,9 @@ class OAuth(NamedTuple):
 
 
 class AwsKeys(NamedTuple):
-    """AWS credentials as they stand in the environment; `session_token` is None for those of a user."""
+    """AWS credentials as they stand in the environment; `session_token` is None for those of a
+    user.
+    """
 
     access_key_id: str
     secret_access_key: Secret
@@ -93,7 +101,9 @@ Credential = Token | Header | Password | Client | GitHubToken | OAuth | Mwaa
 
 
 class Tls(NamedTuple):
-    """PEM texts: CAs that are trusted beside the public ones, and a client certificate with its key."""
+    """PEM texts: CAs that are trusted beside the public ones, and a client certificate with its
+    key.
+    """
 
     ca: str = ""
     certificate: str = ""

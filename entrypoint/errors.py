@@ -1,7 +1,8 @@
-"""Every way in which the action can be kept from knowing, as words for people: what happened, the evidence, what to do.
+"""Every way in which the action can be kept from knowing, as words for people: what happened, the
+evidence, what to do.
 
-The lowest room: it knows nothing of Airflow's or the runner's wire formats. A failed DAG run is no error but an Outcome
-(`models.py`).
+The lowest room: it knows nothing of Airflow's or the runner's wire formats. A failed DAG run is no
+error but an Outcome (`models.py`).
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class InvalidInputs(ActionError):
 
 
 class TransientError(ActionError):
-    """No answer, or a passing one (429, 5xx), of Airflow or of who grants its credential: looking again may well help.
+    """No answer, or a passing one (429, 5xx), of Airflow or of who grants its credential: looking
+    again may well help.
 
     Attributes:
         status: the HTTP status, None when there was no answer at all.
@@ -79,7 +81,13 @@ class TransientError(ActionError):
     """
 
     def __init__(
-        self, title: str, detail: str, hint: str, *, status: int | None = None, retry_after: float | None = None
+        self,
+        title: str,
+        detail: str,
+        hint: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(title, detail, hint)
         self.status = status
@@ -87,9 +95,11 @@ class TransientError(ActionError):
 
 
 class UnexpectedResponse(ActionError):
-    """An answer that Airflow's API does not give: a login page, a redirect, cut JSON, another shape.
+    """An answer that Airflow's API does not give: a login page, a redirect, cut JSON, another
+    shape.
 
-    It proves nothing. Before the trigger it means a wrong URL; while waiting it is ridden out like a failed request.
+    It proves nothing. Before the trigger it means a wrong URL; while waiting it is ridden out like
+    a failed request.
     """
 
 
@@ -110,7 +120,9 @@ class DagNotFound(ActionError):
 
 
 class DagNotRunnable(ActionError):
-    """The DAG exists, but Airflow would not run it: it is paused, lost, or its file fails to import."""
+    """The DAG exists, but Airflow would not run it: it is paused, lost, or its file fails to
+    import.
+    """
 
 
 class StaleDag(DagNotRunnable):
@@ -134,7 +146,8 @@ class NotSupported(ActionError):
 
 
 class Conflict(ActionError):
-    """Airflow refused the trigger because the run id or the logical date is taken; it may not say which.
+    """Airflow refused the trigger because the run id or the logical date is taken; it may not say
+    which.
 
     Measured: docs/notes/airflow-3.md#conflicts.
     """
@@ -165,15 +178,20 @@ class ResponseTooLarge(ActionError):
 
 
 def as_action_error(error: Exception) -> ActionError:
-    """Return the error as people are told it: one that has no words of its own is a fault of ours."""
+    """Return the error as people are told it: one that has no words of its own is a fault of
+    ours.
+    """
     return error if isinstance(error, ActionError) else internal_error(error)
 
 
 def internal_error(error: Exception) -> ActionError:
-    """Name a fault of the action itself by type and place; its text is left out, since it may quote a secret."""
+    """Name a fault of the action itself by type and place; its text is left out, since it may quote
+    a secret.
+    """
     place = traceback.extract_tb(error.__traceback__)[-1]
     return ActionError(
         "The action itself failed",
         f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}.",
-        "This is a fault of the action: please report it with these words. With step debug logging on, the log has more.",
+        "This is a fault of the action: please report it with these words. With step debug "
+        "logging on, the log has more.",
     )

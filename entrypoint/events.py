@@ -21,14 +21,24 @@ class Events(Protocol):
         """A request failed; it is repeated after `pause` seconds."""
 
     def tasks_changed(
-        self, changes: Sequence[tuple[TaskInstance | None, TaskInstance]], tasks: Sequence[TaskInstance]
+        self,
+        changes: Sequence[tuple[TaskInstance | None, TaskInstance]],
+        tasks: Sequence[TaskInstance],
     ) -> None:
-        """Task instances changed: each as it was (None: not known) and as it is; and all that are known."""
+        """Task instances changed: each as it was (None: not known) and as it is; and all that are
+        known.
+        """
 
     def wide_run_changed(
-        self, failed: Sequence[TaskInstance], done: Literal["ended", "succeeded"], count: int, total: int
+        self,
+        failed: Sequence[TaskInstance],
+        done: Literal["ended", "succeeded"],
+        count: int,
+        total: int,
     ) -> None:
-        """A wide run was looked at: those that failed meanwhile, and how many of all have ended, or succeeded."""
+        """A wide run was looked at: those that failed meanwhile, and how many of all have ended, or
+        succeeded.
+        """
 
     def skipped_tasks_cleared(self, tasks: Sequence[TaskInstance]) -> None:
         """A run is continued, and these tasks run again although they were skipped."""
@@ -59,7 +69,9 @@ class StepEvents(Events, Protocol):
         """Airflow of this version answers at this URL."""
 
     def token_expires_early(self, left: float, timeout: float) -> None:
-        """The token expires in `left` seconds, before the timeout (seconds), and cannot be renewed."""
+        """The token expires in `left` seconds, before the timeout (seconds), and cannot be
+        renewed.
+        """
 
     def run_found(self, outcome: Outcome) -> None:
         """The DAG run of this step is known."""

@@ -1,8 +1,9 @@
-"""The secrets that this process knows, and text without them. The lowest floor; the list is its only state.
+"""The secrets that this process knows, and text without them. The lowest floor; the list is its
+only state.
 
-GitHub's runner replaces a secret where it stands as it is, and in some encodings; other systems replace nothing. What
-escapes, joins or cuts text takes the secrets out before, by `masked`, or half of one stays, or one that the runner does not
-know again (docs/notes/runner.md#masking).
+GitHub's runner replaces a secret where it stands as it is, and in some encodings; other systems
+replace nothing. What escapes, joins or cuts text takes the secrets out before, by `masked`, or half
+of one stays, or one that the runner does not know again (docs/notes/runner.md#masking).
 """
 
 from __future__ import annotations
@@ -19,26 +20,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ESCAPES = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"(?:\x1b\[|\x9b)[0-?]*[ "
+    r"-/]*[@-~]|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[!-/]*[0-~]"
 )
-"""Escape sequences of terminals, in seven bits and in eight: colours, cursor, titles. GitLab's log obeys some of its own."""
+"""Escape sequences of terminals, in seven bits and in eight: colours, cursor, titles. GitLab's log
+obeys some of its own.
+"""
 _INVISIBLE = (
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad"
+    r"\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
 )
 _HAS_INVISIBLE = re.compile(_INVISIBLE)
 """Characters that nobody sees and that break no line. Every escape sequence begins with one."""
 _UNSEEN = re.compile(f"{ESCAPES.pattern}|{_INVISIBLE}")
 _MASK = "***"
 _SHORTEST_IN_BASE64 = 8
-"""Bytes of a secret that is looked for in Base64; of fewer so little is left that others' text may be like it."""
+"""Bytes of a secret that is looked for in Base64; of fewer so little is left that others' text may
+be like it.
+"""
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _known: dict[str, set[str]] = {}
-"""What secrets are written as, by a word that nothing escapes: most lines do not have it, and are looked at no further."""
+"""What secrets are written as, by a word that nothing escapes: most lines do not have it, and are
+looked at no further.
+"""
 
 
 def add(secret: str, shortest: int = 1) -> None:
-    """Mask the secret from here on: whole, each of its lines, and as JSON, HTML, URLs, Python and Base64 write them.
+    """Mask the secret from here on: whole, each of its lines, and as JSON, HTML, URLs, Python and
+    Base64 write them.
 
     Args:
         secret: it; a blank one is none.
@@ -52,12 +62,15 @@ def add(secret: str, shortest: int = 1) -> None:
 
 
 def masked(text: str) -> str:
-    """Return the text with *** in place of each secret, also of one that escape sequences divide."""
+    """Return the text with *** in place of each secret, also of one that escape sequences
+    divide.
+    """
     return _without(text, _stretches(text))
 
 
 def masked_end(text: str, shortest: int = 1) -> str:
-    """Return a text that was cut at its end with *** in place of the beginning of a secret there. Nothing else is masked.
+    """Return a text that was cut at its end with *** in place of the beginning of a secret there.
+    Nothing else is masked.
 
     Args:
         text: it.
@@ -69,7 +82,9 @@ def masked_end(text: str, shortest: int = 1) -> str:
 
 def masked_head(data: bytes, limit: int) -> str:
     """Return the first bytes of a text without secrets, and without half of one where it is cut."""
-    text = codecs.getincrementaldecoder("utf-8")("replace").decode(data[:limit], final=len(data) <= limit)
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(
+        data[:limit], final=len(data) <= limit
+    )
     return masked(text if len(data) <= limit else masked_end(text))
 
 
@@ -79,11 +94,11 @@ def forget() -> None:
 
 
 def _stretches(text: str, end: int = 0) -> list[tuple[int, int]]:
-    """Return where secrets stand, in order; those that overlap or touch are one, or a part of the second would stay.
+    """Return where secrets stand, in order; those that overlap or touch are one, or a part of the
+    second would stay.
 
-    Args:
-        text: it.
-        end: characters of a secret's beginning that is one at the end of the text; 0 if the text was not cut.
+    Args: text: it. end: characters of a secret's beginning that is one at the end of the text; 0 if
+        the text was not cut.
     """
     if not _known:
         return []
@@ -92,7 +107,9 @@ def _stretches(text: str, end: int = 0) -> list[tuple[int, int]]:
         gone = [match.span() for match in _UNSEEN.finditer(text)]
         if more := _places(_UNSEEN.sub("", text), end):
             bounds = [0, *(bound for span in gone for bound in span), len(text)]
-            at = [place for start, stop in list(pairwise(bounds))[::2] for place in range(start, stop)]
+            at = [
+                place for start, stop in list(pairwise(bounds))[::2] for place in range(start, stop)
+            ]
             found += [(at[start], at[stop - 1] + 1) for start, stop in more]
     merged: list[tuple[int, int]] = []
     for start, stop in sorted(found):
@@ -106,7 +123,13 @@ def _stretches(text: str, end: int = 0) -> list[tuple[int, int]]:
 def _places(text: str, end: int) -> list[tuple[int, int]]:
     # `in` is faster than one pattern of them all.
     near = (forms for word, forms in _known.items() if word in text)
-    found = [place for forms in near for form in forms if form in text for place in _occurrences(text, form)]
+    found = [
+        place
+        for forms in near
+        for form in forms
+        if form in text
+        for place in _occurrences(text, form)
+    ]
     if end and (size := _open_end(text, end)):
         found.append((len(text) - size, len(text)))
     return found
@@ -135,7 +158,9 @@ def _without(text: str, stretches: list[tuple[int, int]]) -> str:
 
 
 def _forms(line: str) -> set[str]:
-    """Return what a line of a secret may be written as. Also one in another: JSON in JSON or in a page, a page in JSON."""
+    """Return what a line of a secret may be written as. Also one in another: JSON in JSON or in a
+    page, a page in JSON.
+    """
     data = line.encode(errors="backslashreplace")
     in_base64 = set(_base64(data)) if len(data) >= _SHORTEST_IN_BASE64 else set[str]()
     plain = {*_json(line), *_html(line), *_python(line)}
@@ -155,7 +180,11 @@ def _json(text: str) -> set[str]:
     upper = re.sub(r"\\u[0-9a-f]{4}", lambda match: rf"\u{match[0][2:].upper()}", ascii_only)
     # Go and Flask write what acts in HTML as numbers, PHP escapes the slash.
     acts = ("[<>&]", "[<>&']")
-    no_html = {re.sub(some, lambda match: f"\\u{ord(match[0]):04x}", form) for form in plain for some in acts}
+    no_html = {
+        re.sub(some, lambda match: f"\\u{ord(match[0]):04x}", form)
+        for form in plain
+        for some in acts
+    }
     return {*plain, upper, *no_html, *(form.replace("/", "\\/") for form in plain)}
 
 
@@ -170,7 +199,9 @@ def _html(text: str) -> set[str]:
 
 
 def _escaped(text: str) -> tuple[str, str]:
-    """Return the text as HTML has it between tags, and in an attribute. Python's own module for it is slow to load."""
+    """Return the text as HTML has it between tags, and in an attribute. Python's own module for it
+    is slow to load.
+    """
     between = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return between, between.replace('"', "&quot;").replace("'", "&#x27;")
 
@@ -182,14 +213,24 @@ def _python(text: str) -> set[str]:
 
 
 def _urls(text: str) -> set[str]:
-    """Return the text as paths and forms have it, as JavaScript's two functions write it, and escaped twice."""
-    ways = [quote(text, safe, errors="backslashreplace") for safe in ("/", "", "!'()*", "!#$&'()*+,/:;=?@[]")]
+    """Return the text as paths and forms have it, as JavaScript's two functions write it, and
+    escaped twice.
+    """
+    ways = [
+        quote(text, safe, errors="backslashreplace")
+        for safe in ("/", "", "!'()*", "!#$&'()*+,/:;=?@[]")
+    ]
     forms = {*ways, quote_plus(text, errors="backslashreplace"), quote(ways[1], safe="")}
-    return {*forms, *(re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in forms)}
+    return {
+        *forms,
+        *(re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in forms),
+    }
 
 
 def _base64(data: bytes) -> Iterator[str]:
-    """Yield what is seen of the data in Base64, wherever it begins in what was encoded: what no neighbour can change."""
+    """Yield what is seen of the data in Base64, wherever it begins in what was encoded: what no
+    neighbour can change.
+    """
     for before in range(3):
         whole = (before + len(data)) % 3 == 0
         for encode in (base64.b64encode, base64.urlsafe_b64encode):

@@ -1,7 +1,7 @@
 """The nouns that pass between the rooms. No I/O, no prose, no version of Airflow.
 
-Tuples with names, as all nouns here: nothing can change them, and to make such a class takes an eighth of the time of a frozen
-dataclass. The trigger waits for forty of them.
+Tuples with names, as all nouns here: nothing can change them, and to make such a class takes an
+eighth of the time of a frozen dataclass. The trigger waits for forty of them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,21 @@ Measured: docs/notes/airflow-2.md#run-states, docs/notes/airflow-3.md#run-states
 """
 
 TaskState = Literal[
-    "none", "scheduled", "queued", "running", "restarting", "deferred", "awaiting_input", "up_for_retry",
-    "up_for_reschedule", "success", "failed", "skipped", "upstream_failed", "removed",
-]  # fmt: skip
+    "none",
+    "scheduled",
+    "queued",
+    "running",
+    "restarting",
+    "deferred",
+    "awaiting_input",
+    "up_for_retry",
+    "up_for_reschedule",
+    "success",
+    "failed",
+    "skipped",
+    "upstream_failed",
+    "removed",
+]
 """States of a task instance; "none" in a request means that Airflow has not decided anything yet.
 
 Measured: docs/notes/airflow-3.md#task-states.
@@ -59,7 +71,9 @@ StopStatus = Literal["yes", "unconfirmed", "left", "nothing"]
 """What became of the DAG run when the step stopped waiting before its end."""
 
 TakenOver = Literal["attached", "resumed", "restarted"]
-"""What was done about a DAG run that existed already: nothing, its open tasks cleared, all its tasks cleared."""
+"""What was done about a DAG run that existed already: nothing, its open tasks cleared, all its
+tasks cleared.
+"""
 
 
 MAX_TASKS_LISTED = 500
@@ -88,7 +102,9 @@ class RunRequest(NamedTuple):
 
 
 class Ancestry(NamedTuple):
-    """Whether one commit contains another, as far as `who` could be asked; None: it could not be found out."""
+    """Whether one commit contains another, as far as `who` could be asked; None: it could not be
+    found out.
+    """
 
     contains: bool | None
     who: str
@@ -105,12 +121,10 @@ class XComName(NamedTuple):
 class Dag(NamedTuple):
     """What Airflow knows about a DAG, as far as it bears on running it.
 
-    Attributes:
-        file: as Airflow's import errors name it.
-        bundle: in which the file is; empty on Airflow 2, which knows no bundles.
-        bundle_version: of the bundle from which it was parsed last; None unless the bundle has versions (Airflow 3).
-        last_parsed: the end of the last parsing that worked.
-        file_token: by which Airflow can be asked to parse the file.
+    Attributes: file: as Airflow's import errors name it. bundle: in which the file is; empty on
+        Airflow 2, which knows no bundles. bundle_version: of the bundle from which it was parsed
+        last; None unless the bundle has versions (Airflow 3). last_parsed: the end of the last
+        parsing that worked. file_token: by which Airflow can be asked to parse the file.
     """
 
     dag_id: str
@@ -128,7 +142,8 @@ class Dag(NamedTuple):
 class DagRun(NamedTuple):
     """One DAG run as Airflow last showed it. Dates are aware, None while Airflow has none.
 
-    `untold`: names of the fields that this Airflow does not show; they are None here, which means nothing.
+    `untold`: names of the fields that this Airflow does not show; they are None here, which means
+    nothing.
     """
 
     dag_id: str
@@ -148,7 +163,8 @@ class DagRun(NamedTuple):
 
     @property
     def cancelled(self) -> bool:
-        """Whether a cancelled workflow stopped it. What Airflow makes of it afterwards is no verdict.
+        """Whether a cancelled workflow stopped it. What Airflow makes of it afterwards is no
+        verdict.
 
         Measured: docs/notes/airflow-3.md#stopping-a-run.
         """
@@ -168,13 +184,17 @@ class DagRun(NamedTuple):
 
 
 def stopped_note(run: DagRun) -> str:
-    """Return the run's note with the mark of a cancelled workflow, within Airflow's 1000 characters."""
+    """Return the run's note with the mark of a cancelled workflow, within Airflow's 1000
+    characters.
+    """
     note = (run.note or "").replace(CANCELLED_MARK, "").rstrip()
     return f"{note[: 999 - len(CANCELLED_MARK)]}\n{CANCELLED_MARK}".lstrip()
 
 
 class TaskInstance(NamedTuple):
-    """One task instance of a DAG run. `map_index` is -1 unless mapped; `state` None means that nothing was decided yet."""
+    """One task instance of a DAG run. `map_index` is -1 unless mapped; `state` None means that
+    nothing was decided yet.
+    """
 
     task_id: str
     map_index: int
@@ -199,7 +219,9 @@ class TaskInstance(NamedTuple):
 
     @property
     def cut_off(self) -> bool:
-        """Whether a `dagrun_timeout` ended it while it ran: skipped, begun, and never ended (measured on 2.11.2 and 3.3.2)."""
+        """Whether a `dagrun_timeout` ended it while it ran: skipped, begun, and never ended
+        (measured on 2.11.2 and 3.3.2).
+        """
         return self.state == "skipped" and self.start_date is not None and self.end_date is None
 
     @property
@@ -278,21 +300,20 @@ class Report(NamedTuple):
 class Outcome(NamedTuple):
     """What the gate decided, and everything that people are told about it.
 
-    Whatever was not learned on the way is None: the request when the inputs were wrong, the run when none was made.
+    Whatever was not learned on the way is None: the request when the inputs were wrong, the run
+        when none was made.
 
-    Attributes:
-        tasks: its task instances; of a wide run all that failed, and as many others as are shown.
-        unread: how many there are beyond those.
-        unread_succeeded: how many of these succeeded.
-        blockers: why the run does not move, the likeliest reason first.
-        failures: the reasons of failed task instances; fewer than `failed_tasks` if there are very many.
-        dagrun_timeout_exceeded: the DAG's `dagrun_timeout` in seconds, if that is what ended the run.
-        xcom: the values that were asked for, by the lines of the input.
-        disabled_features: a sentence for each feature that this credential may not use.
-        report: what stands on GitHub for the run.
-        stop_error: why it could not be confirmed that the run is stopped, if that is known.
-        retried: whether a post stage tries once more what this stage could not.
-        ambiguous: whether the run, which was there already, may be that of another call of the same reusable workflow.
+    Attributes: tasks: its task instances; of a wide run all that failed, and as many others as are
+        shown. unread: how many there are beyond those. unread_succeeded: how many of these
+        succeeded. blockers: why the run does not move, the likeliest reason first. failures: the
+        reasons of failed task instances; fewer than `failed_tasks` if there are very many.
+        dagrun_timeout_exceeded: the DAG's `dagrun_timeout` in seconds, if that is what ended the
+        run. xcom: the values that were asked for, by the lines of the input. disabled_features: a
+        sentence for each feature that this credential may not use. report: what stands on GitHub
+        for the run. stop_error: why it could not be confirmed that the run is stopped, if that is
+        known. retried: whether a post stage tries once more what this stage could not. ambiguous:
+        whether the run, which was there already, may be that of another call of the same reusable
+        workflow.
     """
 
     result: Result
@@ -333,19 +354,19 @@ class Outcome(NamedTuple):
 
     @property
     def failed_tasks(self) -> tuple[TaskInstance, ...]:
-        """The task instances that failed themselves (not those that could not start because of them)."""
+        """The task instances that failed themselves (not those that could not start because of
+        them).
+        """
         return tuple(task for task in self.tasks or () if task.state == "failed")
 
 
 class TaskLog(NamedTuple):
     """What a task instance's log says.
 
-    Attributes:
-        lines: its tail.
-        lines_omitted: how many lines there were before that tail.
-        raised: the exception that ended the try, then its cause, then the cause's; empty if the log shows none.
-        last_error: the last line of level error or worse, None if there is none.
-        written: whether the try wrote anything; otherwise the lines only say where a log was looked for.
+    Attributes: lines: its tail. lines_omitted: how many lines there were before that tail. raised:
+        the exception that ended the try, then its cause, then the cause's; empty if the log shows
+        none. last_error: the last line of level error or worse, None if there is none. written:
+        whether the try wrote anything; otherwise the lines only say where a log was looked for.
     """
 
     lines: tuple[str, ...]
@@ -356,7 +377,9 @@ class TaskLog(NamedTuple):
 
 
 class Health(NamedTuple):
-    """Which of Airflow's components send heartbeats. None: it has no such component, or never had."""
+    """Which of Airflow's components send heartbeats. None: it has no such component, or never
+    had.
+    """
 
     scheduler: bool | None
     dag_processor: bool | None

@@ -1,4 +1,5 @@
-"""The connection of one process to its Airflow: credential, retrier, and the moment after which no request is worth it.
+"""The connection of one process to its Airflow: credential, retrier, and the moment after which no
+request is worth it.
 
 Shared by the main stage (`step.py`) and the post stage (`post.py`). It decides nothing.
 """
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
     from entrypoint.runners.base import Runner
 
 SETUP_SECONDS = 60.0
-"""Seconds for which an Airflow that does not answer is asked again while nothing depends on it yet."""
+"""Seconds for which an Airflow that does not answer is asked again while nothing depends on it
+yet.
+"""
 OPTIONAL_TIMEOUT = 15.0
-"""Seconds that an answer may take on which no verdict depends: meanwhile nobody looks at the run."""
+"""Seconds that an answer may take on which no verdict depends: meanwhile nobody looks at the
+run.
+"""
 
 
 class Session:
@@ -62,7 +67,9 @@ class Session:
         self._settings = settings
 
     def set_deadline(self, seconds: float, max_request: float = inf) -> float:
-        """Set, and return, the moment after which no request is worth waiting for; and how long a single one may take."""
+        """Set, and return, the moment after which no request is worth waiting for; and how long a
+        single one may take.
+        """
         self.deadline = self.clock() + seconds
         self._max_request_seconds = min(max_request, self._read_timeout)
         return self.deadline
@@ -89,16 +96,23 @@ class Session:
         retry_unexpected: bool = False,
         retry_refused: bool = False,
     ) -> Airflow:
-        """Find the Airflow, with that much retrier. Raises the errors of `connect`, and of who grants the credential.
+        """Find the Airflow, with that much retrier. Raises the errors of `connect`, and of who
+        grants the credential.
 
         `retry_unexpected`, `retry_refused`: as of `Retrier.read`.
         """
         access = self._settings.access
         until = self.set_deadline(seconds, max_request)
         presented = AirflowCredentials(access.credential, self.runner.mask, self.http_client)
-        ask = partial(self.retrier.read, until=until, retry_unexpected=retry_unexpected, retry_refused=retry_refused)
+        ask = partial(
+            self.retrier.read,
+            until=until,
+            retry_unexpected=retry_unexpected,
+            retry_refused=retry_refused,
+        )
         named = access.url or ask(presented.web_server)
-        assert named is not None  # noqa: S101 - only a credential that names the web server goes without the URL
+        # Only a credential that names the web server goes without the URL
+        assert named is not None  # noqa: S101
         if named.startswith("http:"):
             self.events.unencrypted(named)
         transport = Transport(named, self.http_client(AIRFLOW, present=True), access.headers)

@@ -1,4 +1,6 @@
-"""The two stages of the action, from the environment to the exit code: main, and post, which tidies up after a kill."""
+"""The two stages of the action, from the environment to the exit code: main, and post, which tidies
+up after a kill.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +60,13 @@ def post_stage() -> int:
         return 0
 
     def tidy_up(given: Mapping[str, str], context: Context, runner: Runner) -> Outcome:
-        # The workspace may be gone by now, and so may be the inputs, in an action that an action has called.
-        inputs = {name: text for name, text in given.items() if name in POST_STAGE_INPUTS or name in CREDENTIAL_INPUTS}
+        # The workspace may be gone by now, and so may be the inputs, in an action that an action
+        # has called.
+        inputs = {
+            name: text
+            for name, text in given.items()
+            if name in POST_STAGE_INPUTS or name in CREDENTIAL_INPUTS
+        }
         with suppress(ValueError):
             inputs |= json.loads(os.environ.get("STATE_INPUTS") or "{}")
         request = RunRequest(inputs.get("dag_id", ""), run_id, {})
@@ -73,7 +80,9 @@ def post_stage() -> int:
         session = _session_of(settings, runner)
         if settings.on_cancel == "leave":
             return report_run_left_running(left, session)
-        stopped, created = (os.environ.get(f"STATE_{name}") == "true" for name in ("STOPPED", "CREATED"))
+        stopped, created = (
+            os.environ.get(f"STATE_{name}") == "true" for name in ("STOPPED", "CREATED")
+        )
         return stop_run_left_behind(left, session, stopped=stopped, created=created)
 
     return 0 if _stage(tidy_up).stopped in ("yes", "nothing", "left") else 1
@@ -84,7 +93,9 @@ def _session_of(settings: Settings, runner: Runner) -> Session:
 
 
 def _stage(do: Callable[[Mapping[str, str], Context, Runner], Outcome]) -> Outcome:
-    """Read the environment, do the work, tell people. Whatever happens ends in an outcome and never in a traceback."""
+    """Read the environment, do the work, tell people. Whatever happens ends in an outcome and never
+    in a traceback.
+    """
     commands.prepare_streams()
     runner, read_context = _here()
     context: Context | None = None
@@ -97,21 +108,25 @@ def _stage(do: Callable[[Mapping[str, str], Context, Runner], Outcome]) -> Outco
         outcome = do(inputs, context, runner)
     except ActionError as error:
         outcome = _failed(error, runner)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback, and never a green
+    # The last line of defence: no traceback, and never a green
+    except Exception as error:  # noqa: BLE001
         outcome = _failed(_fault_of_ours(error, runner), runner)
     # Not before: nobody should wait for a trigger while that is loaded which only its end needs.
     from entrypoint.report.publish import publish  # noqa: PLC0415
 
     try:
         publish(outcome, context, runner, write_summary=inputs.get("summary") not in FALSE)
-    except Exception as error:  # noqa: BLE001 - as above, but what the gate decided stands, and its outputs are written
+    # As above, but what the gate decided stands, and its outputs are written
+    except Exception as error:  # noqa: BLE001
         with suppress(Exception):
             runner.say(_fault_of_ours(error, runner).detail)
     return outcome
 
 
 def _here() -> tuple[Runner, Callable[[str], Context]]:
-    """Return who runs this process, and what reads from its environment which step this is, given the input `run_id`."""
+    """Return who runs this process, and what reads from its environment which step this is, given
+    the input `run_id`.
+    """
     if os.environ.get("GITHUB_ACTIONS") == "true":
         return commands, lambda _: github.read_context(os.environ)
     # Nobody should wait for a trigger on GitHub while this is loaded.
@@ -131,7 +146,9 @@ def _secrets(inputs: Mapping[str, str]) -> Iterator[str]:
     yield from (inputs[name] for name in SECRET_INPUTS)
     yield from header_values(inputs["headers"])
     if inputs["mwaa_environment"]:
-        yield from (os.environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"))
+        yield from (
+            os.environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        )
     if inputs["oidc_audience"]:
         yield os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
 

@@ -21,7 +21,9 @@ def shortened(text: str, limit: int) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return the text, cut to `limit` characters at a blank: half of a secret that only the runner knows would be seen."""
+    """Return the text, cut to `limit` characters at a blank: half of a secret that only the runner
+    knows would be seen.
+    """
     if len(text) <= limit:
         return text
     head = text[:limit]
@@ -49,9 +51,15 @@ def list_names(names: Sequence[str], limit: int = MAX_NAMES_LISTED) -> str:
 
 def try_label(task: TaskInstance) -> str:
     """Say which try it was, if there may be several."""
-    return f" (try {task.try_number} of {max(task.max_tries + 1, task.try_number)})" if task.max_tries else ""
+    return (
+        f" (try {task.try_number} of {max(task.max_tries + 1, task.try_number)})"
+        if task.max_tries
+        else ""
+    )
 
 
 def duration_suffix(run: DagRun) -> str:
-    """Return how long the run took, as the end of a sentence about it; empty if that is not known."""
+    """Return how long the run took, as the end of a sentence about it; empty if that is not
+    known.
+    """
     return f" after {format_duration(run.duration)}" if run.duration is not None else ""

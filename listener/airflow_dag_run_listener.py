@@ -1,19 +1,21 @@
-"""Reports the ends of DAG runs to GitHub, from within Airflow: the other half of the action's input `report_to`.
+"""Reports the ends of DAG runs to GitHub, from within Airflow: the other half of the action's input
+`report_to`.
 
-For Airflow 2.9 to 2.11 and 3. Put this file into the plugins folder, or install this folder as a package, wherever a scheduler
-or an api-server runs, and restart them. It needs nothing that Airflow does not have. Then add the connection
-`airflow_dag_run_github`:
+For Airflow 2.9 to 2.11 and 3. Put this file into the plugins folder, or install this folder as a
+package, wherever a scheduler or an api-server runs, and restart them. It needs nothing that Airflow
+does not have. Then add the connection `airflow_dag_run_github`:
 
-    password  a fine-grained token, or the private key of a GitHub App (PEM)
-    login     with a GitHub App its id, else nothing
-    host      GitHub's API; https://api.github.com if empty
-    extra     {"repositories": ["octo-org/sales"], "airflow_url": ["https://airflow.example.com"], "installation_id": 123}
-              (airflow_url if workflows do not use Airflow's own base_url; installation_id with a GitHub App only)
+    password  a fine-grained token, or the private key of a GitHub App (PEM) login     with a GitHub
+    App its id, else nothing host      GitHub's API; https://api.github.com if empty extra
+    {"repositories": ["octo-org/sales"], "airflow_url": ["https://airflow.example.com"],
+    "installation_id": 123} (airflow_url if workflows do not use Airflow's own base_url;
+    installation_id with a GitHub App only)
 
-Only these repositories are ever reported to, and only a status or deployment is moved that the action has begun for this very
-DAG run of this very Airflow: a note is written by whoever may trigger a run, here or in another Airflow. Network and database
-work happens on one thread with a bounded queue; what is given up is logged, and found again by the action's sweep
-(docs/detached.md).
+Only these repositories are ever reported to, and only a status or deployment is moved that the
+action has begun for this very
+DAG run of this very Airflow: a note is written by whoever may trigger a run, here or in another
+Airflow. Network and database work happens on one thread with a bounded queue; what is given up is
+logged, and found again by the action's sweep (docs/detached.md).
 """
 
 from __future__ import annotations
@@ -43,10 +45,12 @@ MOST = 1000
 GIVE_UP = 3600.0
 """Seconds for which a report is tried again."""
 PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-"""Seconds after the first, second … failure in a row. One pause for all reports: they all go to one GitHub. Then it is
-another one's turn, for what fails may be this one alone."""
+"""Seconds after the first, second … failure in a row. One pause for all reports: they all go to one
+GitHub. Then it is another one's turn, for what fails may be this one alone."""
 SETTLES, SOON = 30.0, 0.25
-"""Seconds that Airflow may take to commit what it has just announced, and after which the database is read again."""
+"""Seconds that Airflow may take to commit what it has just announced, and after which the database
+is read again.
+"""
 GRANTED = 3000.0
 """Seconds for which an App's token is used; GitHub grants it for an hour."""
 TIMEOUT = (5.0, 15.0)
@@ -55,7 +59,9 @@ NAMED = 20
 MAX_NOTE_CHARS, LONGEST_NAME = 1000, 255
 """Characters of a note, by Airflow, and of a status's or an environment's name, by GitHub."""
 CANCELLED_MARK = "[stopped because its workflow was cancelled]"
-"""The action's mark of a run that it has stopped. The scheduler may overwrite its state, even with success."""
+"""The action's mark of a run that it has stopped. The scheduler may overwrite its state, even with
+success.
+"""
 PREFIX = "airflow-dag-run: "
 FORMATS = {
     "airflow": re.compile(r"https?://[!#-\[\]-~]{1,200}"),
@@ -68,7 +74,9 @@ STATES = {
     **dict.fromkeys(("success", "inactive"), "success"),
     **dict.fromkeys(("failure", "error"), "failure"),
 }
-"""GitHub's states of statuses and deployments, as ours. A later deployment makes an earlier success `inactive`."""
+"""GitHub's states of statuses and deployments, as ours. A later deployment makes an earlier success
+`inactive`.
+"""
 
 log = logging.getLogger("airflow.dag_run_listener")
 
@@ -90,7 +98,9 @@ class GivenUpError(Exception):
 
 
 class Marker(NamedTuple):
-    """Where the end of a run of this Airflow is reported: a commit status, or a deployment if there is an environment."""
+    """Where the end of a run of this Airflow is reported: a commit status, or a deployment if there
+    is an environment.
+    """
 
     airflow: str
     api_url: str
@@ -100,7 +110,9 @@ class Marker(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A DAG run as the database has it; `failed` are names of task instances, a few more than are named at the most."""
+    """A DAG run as the database has it; `failed` are names of task instances, a few more than are
+    named at the most.
+    """
 
     dag_id: str
     run_id: str
@@ -111,7 +123,8 @@ class Run(NamedTuple):
 
 
 class Access(NamedTuple):
-    """The connection: which GitHub, which repositories, and what to show it. The secret is a token, or an App's key.
+    """The connection: which GitHub, which repositories, and what to show it. The secret is a token,
+    or an App's key.
 
     `airflow` are the base URLs, in their canonical form, under which workflows know this Airflow.
     """
@@ -129,7 +142,9 @@ class Access(NamedTuple):
 
 
 def parse_marker(note: object) -> Marker | None:
-    """Return the marker that the action has put into a note; None if there is none, or one that it does not write."""
+    """Return the marker that the action has put into a note; None if there is none, or one that it
+    does not write.
+    """
     if not isinstance(note, str) or len(note) > MAX_NOTE_CHARS:
         return None
     lines = [line for line in note.splitlines() if line.startswith(PREFIX)]
@@ -145,7 +160,13 @@ def parse_marker(note: object) -> Marker | None:
         return None
     if not all(shape.fullmatch(found[name]) for name, shape in FORMATS.items()):
         return None
-    marker = Marker(found["airflow"], found["api_url"], found["repository"], found["commit"], found.get("environment"))
+    marker = Marker(
+        found["airflow"],
+        found["api_url"],
+        found["repository"],
+        found["commit"],
+        found.get("environment"),
+    )
     place = marker.environment
     sane = place is None or (0 < len(place) <= LONGEST_NAME and place.isprintable())
     return marker if sane and _line(marker) == lines[0] else None
@@ -157,16 +178,25 @@ def _line(marker: Marker) -> str:
 
 
 def read_run(dag_id: str, run_id: str) -> Run | None:
-    """Return the run as Airflow's database has it now, None if it is gone. In a session of this thread's own."""
-    from airflow.models import DagRun, TaskInstance  # noqa: PLC0415 - heavy, and not there when a plugin is loaded
+    """Return the run as Airflow's database has it now, None if it is gone. In a session of this
+    thread's own.
+    """
+    # Heavy, and not there when a plugin is loaded
+    from airflow.models import DagRun, TaskInstance  # noqa: PLC0415
     from airflow.utils.session import create_session  # noqa: PLC0415
 
     with create_session() as session:
-        run = session.query(DagRun).filter(DagRun.dag_id == dag_id, DagRun.run_id == run_id).one_or_none()
+        run = (
+            session.query(DagRun)
+            .filter(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+            .one_or_none()
+        )
         if run is None:
             return None
         tasks = session.query(TaskInstance.task_id, TaskInstance.map_index).filter(
-            TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.state == "failed"
+            TaskInstance.dag_id == dag_id,
+            TaskInstance.run_id == run_id,
+            TaskInstance.state == "failed",
         )
         failed: tuple[str, ...] = ()
         if run.state == "failed" and parse_marker(run.note) is not None:
@@ -178,7 +208,9 @@ def read_run(dag_id: str, run_id: str) -> Run | None:
 
 
 def read_access() -> Access:
-    """Return what the connection says, read anew each time: it may be replaced while Airflow runs."""
+    """Return what the connection says, read anew each time: it may be replaced while Airflow
+    runs.
+    """
     from airflow.exceptions import AirflowNotFoundException  # noqa: PLC0415 - as above
     from airflow.models.connection import Connection  # noqa: PLC0415
 
@@ -187,16 +219,24 @@ def read_access() -> Access:
     except AirflowNotFoundException:
         raise GivenUpError(f"there is no connection {CONNECTION}") from None
     except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises
-        raise LaterError(f"the connection {CONNECTION} cannot be read ({type(error).__name__})") from None
+        raise LaterError(
+            f"the connection {CONNECTION} cannot be read ({type(error).__name__})"
+        ) from None
     extra = connection.extra_dejson
     repositories = extra.get("repositories")
     if not isinstance(repositories, list) or not all(isinstance(one, str) for one in repositories):
         raise GivenUpError(f"the connection {CONNECTION} has no list of repositories in its extra")
     airflow = extra.get("airflow_url") or _base_url()
     try:
-        places = tuple(map(canonical, filter(None, airflow if isinstance(airflow, list) else [airflow])))
+        places = tuple(
+            map(canonical, filter(None, airflow if isinstance(airflow, list) else [airflow]))
+        )
     except (ValueError, TypeError, AttributeError):
-        name = f"airflow_url in the extra of {CONNECTION}" if extra.get("airflow_url") else "Airflow's own base_url"
+        name = (
+            f"airflow_url in the extra of {CONNECTION}"
+            if extra.get("airflow_url")
+            else "Airflow's own base_url"
+        )
         raise GivenUpError(f"{name} is no URL, nor a list of some") from None
     if not connection.password:
         raise GivenUpError(f"the connection {CONNECTION} has no password")
@@ -215,7 +255,11 @@ def _base_url() -> str:
     """Return the address that Airflow's configuration gives, empty if it gives none."""
     from airflow.configuration import conf  # noqa: PLC0415 - as above
 
-    return str(conf.get("api", "base_url", fallback="") or conf.get("webserver", "base_url", fallback="") or "")
+    return str(
+        conf.get("api", "base_url", fallback="")
+        or conf.get("webserver", "base_url", fallback="")
+        or ""
+    )
 
 
 def canonical(url: str) -> str:
@@ -229,28 +273,41 @@ def canonical(url: str) -> str:
 
 
 class GitHub:
-    """GitHub's REST API. One for all reports, so that its connections and an App's token are used again."""
+    """GitHub's REST API. One for all reports, so that its connections and an App's token are used
+    again.
+    """
 
     def __init__(self) -> None:
         self._session = requests.Session()
         self._granted: tuple[Access, str, float] | None = None
 
-    def ask(self, access: Access, method: str, path: str, body: Any = None, **params: str | int) -> Any:
-        """Send once and return the objects that GitHub lists, or the one that it has made. Raises LaterError, GivenUpError."""
+    def ask(
+        self, access: Access, method: str, path: str, body: Any = None, **params: str | int
+    ) -> Any:
+        """Send once and return the objects that GitHub lists, or the one that it has made. Raises
+        LaterError, GivenUpError.
+        """
         return self._send(access, self._token(access), method, path, json=body, params=params)
 
     def _token(self, access: Access) -> str:
         """Return the token, or the one that the App is granted for an hour."""
         if not access.app_id:
             return access.secret
-        if self._granted is not None and self._granted[0] == access and time.time() < self._granted[2]:
+        if (
+            self._granted is not None
+            and self._granted[0] == access
+            and time.time() < self._granted[2]
+        ):
             return self._granted[1]
         now = int(time.time())
         claims = {"iss": access.app_id, "iat": now - 60, "exp": now + 540}
         try:
             proof = jwt.encode(claims, access.secret.replace("\\n", "\n"), algorithm="RS256")
-        except Exception as error:  # noqa: BLE001 - of cryptography's many; its text may show the key
-            raise GivenUpError(f"the private key in {CONNECTION} cannot be used ({type(error).__name__})") from None
+        # Of cryptography's many; its text may show the key
+        except Exception as error:  # noqa: BLE001
+            raise GivenUpError(
+                f"the private key in {CONNECTION} cannot be used ({type(error).__name__})"
+            ) from None
         path = f"/app/installations/{quote(access.installation_id, safe='')}/access_tokens"
         token = str(self._send(access, proof, "POST", path)["token"])
         self._granted = access, token, now + GRANTED
@@ -266,14 +323,22 @@ class GitHub:
         try:
             url = f"{access.api_url}{path}"
             answer = self._session.request(
-                method, url, headers=headers, auth=signed, timeout=TIMEOUT, allow_redirects=False, **content
+                method,
+                url,
+                headers=headers,
+                auth=signed,
+                timeout=TIMEOUT,
+                allow_redirects=False,
+                **content,
             )
             if answer.status_code in (200, 201):
                 content = answer.json()
         except (requests.RequestException, ValueError) as error:
             raise LaterError(f"{method} {path}: {type(error).__name__}") from None
         if answer.status_code not in (200, 201):
-            self._refused(answer, f"{method} {path} answered {answer.status_code}{_words(answer, token)}")
+            self._refused(
+                answer, f"{method} {path} answered {answer.status_code}{_words(answer, token)}"
+            )
         made = answer.status_code == 201 and isinstance(content, dict)
         listed = isinstance(content, list) and all(isinstance(one, dict) for one in content)
         if not (listed if method == "GET" else made):
@@ -311,7 +376,8 @@ def _words(answer: requests.Response, token: str) -> str:
 
 
 def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> bool:
-    """Report a run as the database has it now, unless it has no marker or GitHub shows that state already.
+    """Report a run as the database has it now, unless it has no marker or GitHub shows that state
+    already.
 
     Args:
         dag_id: its DAG.
@@ -338,11 +404,14 @@ def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> b
     if marker.repository.lower() not in access.repositories:
         raise GivenUpError(f"{marker.repository} is not among the repositories of {CONNECTION}")
     if marker.api_url.rstrip("/") != access.api_url:
-        raise GivenUpError(f"it is to be reported to {marker.api_url}, and {CONNECTION} is for {access.api_url}")
+        raise GivenUpError(
+            f"it is to be reported to {marker.api_url}, and {CONNECTION} is for {access.api_url}"
+        )
     if marker.airflow not in access.airflow:
         here = " or ".join(access.airflow) or "no known address"
         raise GivenUpError(
-            f"its note names the Airflow at {marker.airflow}, and this one is at {here}. If workflows call it by that "
+            f"its note names the Airflow at {marker.airflow}, and this one is at {here}. "
+            "If workflows call it by that "
             f"address, add it to the extra of {CONNECTION} as airflow_url"
         )
     if marker.environment is None:
@@ -355,22 +424,33 @@ def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> b
 def _move_status(github: GitHub, access: Access, marker: Marker, run: Run) -> None:
     """Set the next state of the status, if the action has begun one for this run.
 
-    Where another run of the DAG has the status by now, only a failure is reported: none is ever hidden.
+    Where another run of the DAG has the status by now, only a failure is reported: none is ever
+    hidden.
     """
     context, repository = f"airflow / {run.dag_id}"[:LONGEST_NAME], f"/repos/{marker.repository}"
     pages = _pages(github, access, f"{repository}/commits/{marker.commit}/statuses")
     # GitHub does not tell capital letters from small ones.
     every = [one for one in pages if str(one.get("context")).casefold() == context.casefold()]
-    ours = next((one for one in every if _is_about(str(one.get("target_url") or ""), run, marker.airflow)), None)
+    ours = next(
+        (one for one in every if _is_about(str(one.get("target_url") or ""), run, marker.airflow)),
+        None,
+    )
     if ours is None:
         log.info("Nothing on GitHub stands for the DAG run %s of %s", run.run_id, run.dag_id)
         return
     wanted, latest = _wanted(run), every[0] is ours
     if STATES.get(str(ours.get("state"))) == wanted or not (latest or wanted == "failure"):
         return
-    body = {"state": wanted, "context": context, "target_url": ours["target_url"], "description": _describe(run)}
+    body = {
+        "state": wanted,
+        "context": context,
+        "target_url": ours["target_url"],
+        "description": _describe(run),
+    }
     github.ask(access, "POST", f"{repository}/statuses/{marker.commit}", body)
-    log.info("Reported the DAG run %s of %s to %s: %s", run.run_id, run.dag_id, marker.repository, wanted)
+    log.info(
+        "Reported the DAG run %s of %s to %s: %s", run.run_id, run.dag_id, marker.repository, wanted
+    )
 
 
 def _move_deployment(github: GitHub, access: Access, marker: Marker, run: Run) -> None:
@@ -390,11 +470,16 @@ def _move_deployment(github: GitHub, access: Access, marker: Marker, run: Run) -
     wanted = _wanted(run)
     if STATES.get(str(newest.get("state"))) == wanted:
         return
-    body = {"state": "in_progress" if wanted == "pending" else wanted, "description": _describe(run)}
+    body = {
+        "state": "in_progress" if wanted == "pending" else wanted,
+        "description": _describe(run),
+    }
     if page := newest.get("log_url"):
         body["log_url"] = page
     github.ask(access, "POST", path, body)
-    log.info("Reported the DAG run %s of %s to %s: %s", run.run_id, run.dag_id, marker.repository, wanted)
+    log.info(
+        "Reported the DAG run %s of %s to %s: %s", run.run_id, run.dag_id, marker.repository, wanted
+    )
 
 
 def _pages(github: GitHub, access: Access, path: str, **params: str) -> Iterator[dict[str, Any]]:
@@ -415,7 +500,11 @@ def _is_about(page: str, run: Run, airflow: str) -> bool:
             ours, before = parse_qs(parts.query).get("dag_run_id") == [run.run_id], way[:-3]
         else:
             ours, before = names[-4:] == ["dags", run.dag_id, "runs", run.run_id], way[:-4]
-        return ours and canonical(urlunsplit((parts.scheme, parts.netloc, "/".join(before), "", ""))) == airflow
+        return (
+            ours
+            and canonical(urlunsplit((parts.scheme, parts.netloc, "/".join(before), "", "")))
+            == airflow
+        )
     except ValueError:
         return False
 
@@ -432,7 +521,11 @@ def _payload(payload: Any) -> Any:
 def _wanted(run: Run) -> str:
     if run.state not in ("success", "failed"):
         return "pending"
-    return "success" if run.state == "success" and CANCELLED_MARK not in (run.note or "") else "failure"
+    return (
+        "success"
+        if run.state == "success" and CANCELLED_MARK not in (run.note or "")
+        else "failure"
+    )
 
 
 def _describe(run: Run) -> str:
@@ -446,7 +539,10 @@ def _describe(run: Run) -> str:
         text = f"The DAG run succeeded{after}"
     else:
         more = ", …" if len(run.failed) > NAMED else ""
-        text = f"The DAG run failed{after}{': ' if run.failed else ''}{', '.join(run.failed[:NAMED])}{more}"
+        text = (
+            "The DAG run "
+            f"failed{after}{': ' if run.failed else ''}{', '.join(run.failed[:NAMED])}{more}"
+        )
     return text if len(text) <= 140 else f"{text[:139]}…"
 
 
@@ -461,7 +557,11 @@ class Event(NamedTuple):
 class Reporter:
     """The queue and the thread. `note` is called where nothing may take time or go wrong."""
 
-    def __init__(self, do: Callable[[str, str, str | None], bool], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        do: Callable[[str, str, str | None], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._do = do
         self._clock = clock
         self._turn = threading.Condition()
@@ -474,18 +574,24 @@ class Reporter:
         with self._turn:
             if (dag_id, run_id) not in self._waiting and len(self._waiting) >= MOST:
                 if not self._full:
-                    log.warning("%d DAG runs wait to be reported to GitHub: further ones are given up", MOST)
+                    log.warning(
+                        "%d DAG runs wait to be reported to GitHub: further ones are given up", MOST
+                    )
                 self._full = True
                 return
             now = self._clock()
             self._waiting[dag_id, run_id] = Event(state, now, now)
             self._turn.notify()
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="airflow-dag-run-listener", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._work, name="airflow-dag-run-listener", daemon=True
+                )
                 self._thread.start()
 
     def step(self) -> float | None:
-        """Report what is due, one run. Returns the seconds until there may be more to do, None: until the next `note`."""
+        """Report what is due, one run. Returns the seconds until there may be more to do, None:
+        until the next `note`.
+        """
         now = self._clock()
         with self._turn:
             if not self._waiting:
@@ -526,7 +632,8 @@ class Reporter:
             return event._replace(due=self._paused_until)
         except GivenUpError as error:
             log.warning("Given up to report %s to GitHub: %s", name, error)
-        except Exception as error:  # noqa: BLE001 - the thread must live, and a text may show a secret
+        # The thread must live, and a text may show a secret
+        except Exception as error:  # noqa: BLE001
             log.warning("Given up to report %s to GitHub: %s", name, type(error).__name__)
         else:
             if asked and self._trouble:
@@ -548,11 +655,15 @@ class Reporter:
 _GITHUB: GitHub
 _REPORTER: Reporter
 _PARENTS: list[GitHub] = []
-"""Of the processes that this one was forked from. Kept, for to close their connections takes locks that nobody may release."""
+"""Of the processes that this one was forked from. Kept, for to close their connections takes locks
+that nobody may release.
+"""
 
 
 def _begin() -> None:
-    """Begin, in a forked process anew: it has no thread, locks as they happened to be, and its parent's connections."""
+    """Begin, in a forked process anew: it has no thread, locks as they happened to be, and its
+    parent's connections.
+    """
     global _GITHUB, _REPORTER  # noqa: PLW0603 - one of each in a process
     _GITHUB = GitHub()
     _PARENTS.append(_GITHUB)
@@ -564,9 +675,13 @@ os.register_at_fork(after_in_child=_begin)
 
 
 def _announced(dag_run: Any, *, only_cleared: bool = False) -> None:
-    """Take note of a run that somebody triggered. Scheduled ones have no marker, and whatever is wrong is not Airflow's."""
+    """Take note of a run that somebody triggered. Scheduled ones have no marker, and whatever is
+    wrong is not Airflow's.
+    """
     try:
-        if dag_run.run_type == "manual" and (not only_cleared or getattr(dag_run, "clear_number", 1)):
+        if dag_run.run_type == "manual" and (
+            not only_cleared or getattr(dag_run, "clear_number", 1)
+        ):
             _REPORTER.note(dag_run.dag_id, dag_run.run_id, str(dag_run.state))
     except Exception as error:  # noqa: BLE001 - Airflow 2 would stop its scheduler
         log.warning("A DAG run cannot be reported to GitHub: %s", type(error).__name__)
@@ -574,7 +689,9 @@ def _announced(dag_run: Any, *, only_cleared: bool = False) -> None:
 
 @hookimpl
 def on_dag_run_running(dag_run: Any, msg: str) -> None:  # noqa: ARG001 - the hook's own names
-    """A run that was cleared is pending again; of one that begins for the first time GitHub shows that already."""
+    """A run that was cleared is pending again; of one that begins for the first time GitHub shows
+    that already.
+    """
     _announced(dag_run, only_cleared=True)
 
 

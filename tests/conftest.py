@@ -1,4 +1,6 @@
-"""What tests of every folder share: the real Airflows, each started once, when the first test asks for it."""
+"""What tests of every folder share: the real Airflows, each started once, when the first test asks
+for it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 # No test is timed: a slow machine is no fault, and whatever could hang has a deadline of its own.
-settings.register_profile("house", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "house", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("house")
 
 
@@ -37,11 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test with real parts in it is run once more before it counts as red; the report lists each that needed it.
+    """A test with real parts in it is run once more before it counts as red; the report lists each
+    that needed it.
 
     A busy machine now and then freezes an Airflow for half a minute
-    (docs/notes/airflow-3.md#sqlite-and-parallel-requests, docs/notes/waiting.md#a-frozen-api-server). What is wrong
-    for good is red both times. A leaked secret is red at once.
+    (docs/notes/airflow-3.md#sqlite-and-parallel-requests,
+    docs/notes/waiting.md#a-frozen-api-server). What is wrong for good is red both times. A leaked
+    secret is red at once.
     """
     for item in items:
         if _has_real_parts(item):
@@ -49,7 +55,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _has_real_parts(item: pytest.Item) -> bool:
-    """Whether it asks for one of the real fixtures by name, or as the server that this case of the contract is about."""
+    """Whether it asks for one of the real fixtures by name, or as the server that this case of the
+    contract is about.
+    """
     case = getattr(item, "callspec", None)
     return bool(_REAL & {*getattr(item, "fixturenames", ()), case and case.params.get("server")})
 
@@ -65,7 +73,9 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder with the DAG files of the tests and of the examples."""
     folder = tmp_path_factory.mktemp("dags")
     for source in (ROOT / "tests" / "airflow" / "dags", ROOT / "examples" / "dags"):
-        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
     return folder
 
 
@@ -83,9 +93,13 @@ def airflow_2(dags: Path) -> Iterator[LocalAirflow]:
 
 @pytest.fixture(scope="session")
 def airflow_3(dags: Path, repository: GitHubRepository) -> Iterator[LocalAirflow]:
-    """A real Airflow 3; with PostgreSQL where there is one, for with SQLite two clients at once are too many for it."""
+    """A real Airflow 3; with PostgreSQL where there is one, for with SQLite two clients at once are
+    too many for it.
+    """
     database: Literal["sqlite", "postgresql"] = "postgresql" if postgresql.installed() else "sqlite"
-    yield from _started(LocalAirflow(AIRFLOW_3, dags=dags, database=database, settings=repository.settings))
+    yield from _started(
+        LocalAirflow(AIRFLOW_3, dags=dags, database=database, settings=repository.settings)
+    )
 
 
 @pytest.fixture(scope="session", params=["airflow_2", "airflow_3"])
@@ -99,7 +113,10 @@ def _started(airflow: LocalAirflow) -> Iterator[LocalAirflow]:
     try:
         airflow.start()
     except InstallError as error:
-        missing(f"Airflow {airflow.version} cannot be installed: {error}", "Its packages have to be reachable")
+        missing(
+            f"Airflow {airflow.version} cannot be installed: {error}",
+            "Its packages have to be reachable",
+        )
     yield airflow
     airflow.stop()
 

@@ -1,4 +1,6 @@
-"""`python -m dev.bench run SCENE…` measures and keeps the figures; `table` writes docs/benchmarks.md from what is kept."""
+"""`python -m dev.bench run SCENE…` measures and keeps the figures; `table` writes
+docs/benchmarks.md from what is kept.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dev.airflow_settings import AIRFLOW_2, AIRFLOW_3, ROOT
-from dev.bench import report, scenes_large, scenes_listener, scenes_outage, scenes_runs, scenes_waiters
+from dev.bench import (
+    report,
+    scenes_large,
+    scenes_listener,
+    scenes_outage,
+    scenes_runs,
+    scenes_waiters,
+)
 from dev.bench.results import load
 from dev.bench.scoring import Options, say
 
@@ -34,12 +43,20 @@ DOCUMENT = ROOT / "docs" / "benchmarks.md"
 
 def main() -> int:
     """Do what the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m dev.bench", description="Figures beside what people use today.")
+    parser = argparse.ArgumentParser(
+        prog="python -m dev.bench", description="Figures beside what people use today."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="measure, and keep the figures")
     run.add_argument("scenes", nargs="+", choices=SCENES, metavar="SCENE", help=" | ".join(SCENES))
     run.add_argument("--repetitions", type=int, default=5, metavar="N", help="default: 5")
-    run.add_argument("--only", action="append", default=[], metavar="NAME", help="contestants whose name begins so")
+    run.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="contestants whose name begins so",
+    )
     commands.add_parser("table", help=f"write {DOCUMENT.relative_to(ROOT)}")
     arguments = parser.parse_args()
     if arguments.command == "table":

@@ -1,4 +1,5 @@
-"""The real Airflow in front of which contestants are measured, and what its admin does and sees there.
+"""The real Airflow in front of which contestants are measured, and what its admin does and sees
+there.
 
 It must not know who is measured.
 """
@@ -51,28 +52,45 @@ class Arena:
     def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
         """Trigger a run, as somebody else; returns its mark."""
         mark = uuid4().hex
-        body = {"conf": {"mark": mark, **conf}} | ({} if self.version == AIRFLOW_2 else {"logical_date": None})
+        body = {"conf": {"mark": mark, **conf}} | (
+            {} if self.version == AIRFLOW_2 else {"logical_date": None}
+        )
         with self.airflow.session() as session:
             answer = session.post(self._runs(dag_id), json=body, timeout=HTTP_TIMEOUT)
         answer.raise_for_status()
         return mark
 
     def marked(self, dag_id: str) -> dict[str, dict[str, Any]]:
-        """The DAG runs by the mark that they have in their conf, or as their id, by Airflow's own record."""
-        return {(run["conf"] or {}).get("mark") or run["dag_run_id"]: run for run in self.airflow.runs(dag_id)}
+        """The DAG runs by the mark that they have in their conf, or as their id, by Airflow's own
+        record.
+        """
+        return {
+            (run["conf"] or {}).get("mark") or run["dag_run_id"]: run
+            for run in self.airflow.runs(dag_id)
+        }
 
     def ends(self, dag_id: str) -> dict[str, float]:
         """By mark, the ends of those that have ended as Unix time."""
         runs = self.marked(dag_id).items()
-        return {mark: datetime.fromisoformat(run["end_date"]).timestamp() for mark, run in runs if run["end_date"]}
+        return {
+            mark: datetime.fromisoformat(run["end_date"]).timestamp()
+            for mark, run in runs
+            if run["end_date"]
+        }
 
     def become_history(self, dag_id: str, seconds: list[float], limit: float) -> None:
-        """Let runs of this DAG that sleep for so many seconds succeed beside each other. Raises TimeoutError."""
+        """Let runs of this DAG that sleep for so many seconds succeed beside each other. Raises
+        TimeoutError.
+        """
         self.airflow.wait_for_dag(dag_id)
         for each in seconds:
             self.trigger(dag_id, {"seconds": each})
         time.sleep(max(seconds))
-        until(lambda: all(run["state"] == "success" for run in self.airflow.runs(dag_id)), "a history", limit)
+        until(
+            lambda: all(run["state"] == "success" for run in self.airflow.runs(dag_id)),
+            "a history",
+            limit,
+        )
 
     def end(self, session: requests.Session, dag_id: str, run_id: str, state: str) -> None:
         """End a run by hand."""
@@ -83,7 +101,9 @@ class Arena:
         """Make a pool without slots."""
         with self.airflow.session() as session:
             body = {"name": name, "slots": 0}
-            answer = session.post(f"{self.airflow.url}{self.airflow.api}/pools", json=body, timeout=HTTP_TIMEOUT)
+            answer = session.post(
+                f"{self.airflow.url}{self.airflow.api}/pools", json=body, timeout=HTTP_TIMEOUT
+            )
         if answer.status_code != 409:
             answer.raise_for_status()
 
@@ -92,10 +112,19 @@ class Arena:
 
 
 @contextmanager
-def opened(version: Version = AIRFLOW_3, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Arena]:
-    """A fresh Airflow: 3 on PostgreSQL, 2 on SQLite; `settings` are variables of its environment beside ours."""
+def opened(
+    version: Version = AIRFLOW_3, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Arena]:
+    """A fresh Airflow: 3 on PostgreSQL, 2 on SQLite; `settings` are variables of its environment
+    beside ours.
+    """
     database = "sqlite" if version == AIRFLOW_2 else "postgresql"
-    with LocalAirflow(version, dags=DAGS, database=database, settings={**_SETTINGS, **settings}) as airflow:  # type: ignore[arg-type]
+    with LocalAirflow(
+        version,
+        dags=DAGS,
+        database=database,  # type: ignore[arg-type]
+        settings={**_SETTINGS, **settings},
+    ) as airflow:
         yield Arena(airflow, version)
 
 

@@ -1,6 +1,8 @@
-"""Who is measured: how each of them is started to trigger one DAG run and to wait for it, and which line tells its end.
+"""Who is measured: how each of them is started to trigger one DAG run and to wait for it, and which
+line tells its end.
 
-It must not know what is measured. Nothing of this machine's environment reaches a contestant but the path of the commands.
+It must not know what is measured. Nothing of this machine's environment reaches a contestant but
+the path of the commands.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _STATE = re.compile(r"^(success|failed)$")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a contestant is to do: run this DAG at this address, with `conf` (JSON); `folder` is empty and its own."""
+    """What a contestant is to do: run this DAG at this address, with `conf` (JSON); `folder` is
+    empty and its own.
+    """
 
     url: str
     api: str
@@ -76,7 +80,11 @@ def _action(**inputs: str) -> Callable[[Job], Command]:
             "timeout": "30m",
             **inputs,
         }
-        workspace, files, event = job.folder / "workspace", job.folder / "files", job.folder / "event.json"
+        workspace, files, event = (
+            job.folder / "workspace",
+            job.folder / "files",
+            job.folder / "event.json",
+        )
         for folder in (workspace, files):
             folder.mkdir()
         event.write_text("{}")
@@ -97,7 +105,9 @@ def _action(**inputs: str) -> Callable[[Job], Command]:
 
 def _shell(script: str, environment: str | None = None, **env: str) -> Callable[[Job], Command]:
     bash = shutil.which("bash") or "bash"
-    return lambda job: Command((bash, str(_PEOPLE / script), job.dag_id, job.conf), _env(job, environment, **env))
+    return lambda job: Command(
+        (bash, str(_PEOPLE / script), job.dag_id, job.conf), _env(job, environment, **env)
+    )
 
 
 def _requests(job: Job) -> Command:
@@ -108,7 +118,9 @@ def _requests(job: Job) -> Command:
 def _af(job: Job) -> Command:
     argv = ("runs", "trigger-wait", job.dag_id, "--conf", job.conf, "--poll-interval", "5")
     program = str(FOLDER / "af" / "bin" / "af")
-    return Command((program, *argv), _env(job, "af", AIRFLOW_API_URL=job.url, AF_TELEMETRY_DISABLED="1"))
+    return Command(
+        (program, *argv), _env(job, "af", AIRFLOW_API_URL=job.url, AF_TELEMETRY_DISABLED="1")
+    )
 
 
 def _env(job: Job, environment: str | None, **more: str) -> dict[str, str]:
@@ -130,7 +142,9 @@ def _with_path(env: Mapping[str, str], environment: str | None = None) -> dict[s
 
 _SAID_BY_THE_ACTION = re.compile(r"The DAG run is (success|failed)$")
 THIS_ACTION = Contestant("this action", _action(), _SAID_BY_THE_ACTION, ACTION)
-WITHOUT_LOGS = Contestant("this action, logs: none", _action(logs="none"), _SAID_BY_THE_ACTION, ACTION)
+WITHOUT_LOGS = Contestant(
+    "this action, logs: none", _action(logs="none"), _SAID_BY_THE_ACTION, ACTION
+)
 SCRIPT = Contestant("requests script @5", _requests, _STATE, "requests", "requests")
 CURL = Contestant("curl + jq loop @5", _shell("curl.sh"), _STATE)
 AF = Contestant("af @5", _af, re.compile(r'"state": "(success|failed)"'), "af", "astro-airflow-mcp")
@@ -142,6 +156,10 @@ PARADIME = Contestant(
     "paradime-io",
 )
 AIRFLOWCTL = Contestant(
-    "airflowctl loop @5", _shell("airflowctl.sh", "airflowctl"), _STATE, "airflowctl", "apache-airflow-ctl"
+    "airflowctl loop @5",
+    _shell("airflowctl.sh", "airflowctl"),
+    _STATE,
+    "airflowctl",
+    "apache-airflow-ctl",
 )
 EVERYBODY = (THIS_ACTION, WITHOUT_LOGS, SCRIPT, CURL, AF, PARADIME, AIRFLOWCTL)

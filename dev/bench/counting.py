@@ -1,6 +1,7 @@
 """The requests in what a client sends: found in its bytes as they come, in whatever pieces. Pure.
 
-It knows HTTP/1.1 as far as a client speaks it whose bodies have a length, and the paths of Airflow's API.
+It knows HTTP/1.1 as far as a client speaks it whose bodies have a length, and the paths of
+Airflow's API.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class RequestFinder:
         self._body_left = 0
 
     def feed(self, data: bytes) -> list[CountedRequest]:
-        """The requests whose head is complete with these bytes. Raises ValueError if this cannot be what a client sends."""
+        """The requests whose head is complete with these bytes. Raises ValueError if this cannot be
+        what a client sends.
+        """
         found = []
         while data:
             if self._body_left:

@@ -1,7 +1,7 @@
 """CPU time of processes that are still running, from /proc. It must not know what they do.
 
-The scheduler's own nanoseconds where they are kept, ticks of 10 ms for threads that have ended and for children that were
-waited for.
+The scheduler's own nanoseconds where they are kept, ticks of 10 ms for threads that have ended and
+for children that were waited for.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def below(leader: int) -> float:
 
 
 def of(pids: Iterable[int]) -> float:
-    """CPU seconds so far of these processes and of the children that they have waited for; what has ended counts nothing."""
+    """CPU seconds so far of these processes and of the children that they have waited for; what has
+    ended counts nothing.
+    """
     total = 0.0
     for pid in pids:
         with contextlib.suppress(OSError):

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`label` with its unit; `digits` after the point; `ratio`: whether it makes sense as a multiple of another's."""
+    """`label` with its unit; `digits` after the point; `ratio`: whether it makes sense as a
+    multiple of another's.
+    """
 
     label: str
     digits: int

@@ -1,6 +1,8 @@
-"""As much of GitHub's API as a listener asks for, and on demand none of it: what it answers is one word, `mood`.
+"""As much of GitHub's API as a listener asks for, and on demand none of it: what it answers is one
+word, `mood`.
 
-Each commit has one pending status; its number is that of the DAG run. It judges nothing; the tests have a stricter one.
+Each commit has one pending status; its number is that of the DAG run. It judges nothing; the tests
+have a stricter one.
 """
 
 from __future__ import annotations
@@ -16,11 +18,15 @@ Mood = Literal["well", "503", "401", "403 rate limit", "404", "422"]
 
 AIRFLOW = "https://airflow.example.com"
 """The Airflow whose statuses these are."""
-_STATUSES = re.compile(r"/repos/octo-org/sales/(?:commits/([0-9a-f]{40})/statuses|statuses/([0-9a-f]{40}))(?:\?.*)?")
+_STATUSES = re.compile(
+    r"/repos/octo-org/sales/(?:commits/([0-9a-f]{40})/statuses|statuses/([0-9a-f]{40}))(?:\?.*)?"
+)
 
 
 class GitHub:
-    """A server on the loopback while it is entered. `reported` counts what it was told, by commit."""
+    """A server on the loopback while it is entered. `reported` counts what it was told, by
+    commit.
+    """
 
     def __init__(self, dag_id: str) -> None:
         self.dag_id = dag_id
@@ -49,7 +55,12 @@ class GitHub:
             self.reported[commit] += 1
         page = f"{AIRFLOW}/dags/{self.dag_id}/runs/{commit}"
         state = "success" if self.reported[commit] else "pending"
-        status = {"id": 1, "context": f"airflow / {self.dag_id}", "state": state, "target_url": page}
+        status = {
+            "id": 1,
+            "context": f"airflow / {self.dag_id}",
+            "state": state,
+            "target_url": page,
+        }
         return (201, status) if method == "POST" else (200, [status])
 
 

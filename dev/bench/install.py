@@ -1,6 +1,8 @@
-"""The contestants' environments, below `.airflow/bench/`: made once from hashed locks, and made anew when a lock has changed.
+"""The contestants' environments, below `.airflow/bench/`: made once from hashed locks, and made
+anew when a lock has changed.
 
-It knows uv, the locks and how the Dockerfile makes the image's environment; it must not know how a contestant is run.
+It knows uv, the locks and how the Dockerfile makes the image's environment; it must not know how a
+contestant is run.
 """
 
 from __future__ import annotations
@@ -24,12 +26,16 @@ FOLDER = ROOT / ".airflow" / "bench"
 ACTION = "action"
 _LOCKS = {
     ACTION: ROOT / "requirements.txt",
-    **{name: ROOT / "dev" / "locks" / f"bench-{name}.txt" for name in ("requests", "af", "paradime", "airflowctl")},
+    **{
+        name: ROOT / "dev" / "locks" / f"bench-{name}.txt"
+        for name in ("requests", "af", "paradime", "airflowctl")
+    },
 }
 
 
 def install(name: str, say: Callable[[str], None] = print) -> None:
-    """Make this environment, unless that has been done with the present lock; the action's code is always the present one.
+    """Make this environment, unless that has been done with the present lock; the action's code is
+    always the present one.
 
     Raises InstallError.
     """
@@ -38,7 +44,10 @@ def install(name: str, say: Callable[[str], None] = print) -> None:
         done = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()
         if not (python(name).exists() and mark.exists() and mark.read_text() == done):
             mark.unlink(missing_ok=True)
-            say(f"Installing {lock.relative_to(ROOT)} into {(FOLDER / name).relative_to(ROOT)} (once)")
+            say(
+                f"Installing {lock.relative_to(ROOT)} into "
+                f"{(FOLDER / name).relative_to(ROOT)} (once)"
+            )
             _create(name, lock)
             mark.write_text(done)
         if name == ACTION:
@@ -70,7 +79,15 @@ def _create(name: str, lock: Path) -> None:
     uv = str(Path(sys.executable).parent / "uv")
     shutil.rmtree(FOLDER / name, ignore_errors=True)
     run([sys.executable, "-m", "venv", "--without-pip", str(FOLDER / name)], os.environ)
-    options = ["--require-hashes", "--link-mode", "copy", "--python", str(python(name)), "-r", str(lock)]
+    options = [
+        "--require-hashes",
+        "--link-mode",
+        "copy",
+        "--python",
+        str(python(name)),
+        "-r",
+        str(lock),
+    ]
     if name == ACTION:
         run([uv, "pip", "install", "--no-deps", *options], os.environ)
         shutil.rmtree(_packages(name) / "tests")
@@ -88,4 +105,6 @@ def _copy_action() -> None:
 
 def _compile(folder: Path) -> None:
     """As the Dockerfile: bytecode that is never checked against its source."""
-    compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    compileall.compile_dir(
+        folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    )

@@ -1,6 +1,8 @@
-"""Somebody else who looks at a DAG every half second: a process of its own, so that nothing else in ours slows it down.
+"""Somebody else who looks at a DAG every half second: a process of its own, so that nothing else in
+ours slows it down.
 
-Reads URL, token and seconds as JSON from standard input; prints the seconds that each GET took, and how many failed.
+Reads URL, token and seconds as JSON from standard input; prints the seconds that each GET took, and
+how many failed.
 """
 
 from __future__ import annotations

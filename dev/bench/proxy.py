@@ -1,7 +1,8 @@
-"""A counting door in front of a web server: passes bytes on as they come, and knows how many there were and what was asked.
+"""A counting door in front of a web server: passes bytes on as they come, and knows how many there
+were and what was asked.
 
-It must not know who comes through it. Connections stay open as long as both sides want, a stream is passed on piece by piece,
-and a client that goes away is gone for the server as well.
+It must not know who comes through it. Connections stay open as long as both sides want, a stream is
+passed on piece by piece, and a client that goes away is gone for the server as well.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _PIECE = 65_536
 class CountingProxy:
     """Open while it is used as a context manager, on a free port of the loopback.
 
-    `kinds` counts the requests by what they ask for; `carried` are the bytes in both directions. `on_trigger` is called when a
-    DAG run is about to be triggered, before the server hears of it.
+    `kinds` counts the requests by what they ask for; `carried` are the bytes in both directions.
+    `on_trigger` is called when a DAG run is about to be triggered, before the server hears of it.
     """
 
     def __init__(self, port: int, on_trigger: Callable[[], None]) -> None:
@@ -60,7 +61,11 @@ class CountingProxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self._server)) as server:
+        with (
+            client,
+            contextlib.suppress(OSError),
+            socket.create_connection((LOOPBACK, self._server)) as server,
+        ):
             for side in (client, server):
                 side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._carry(client, server)

@@ -43,13 +43,21 @@ def write(document: Path, results: Mapping[str, Result]) -> None:
 def sections(results: Mapping[str, Result]) -> Iterable[str]:
     """The lines of all scenes there are, and before them what was promised."""
     yield from ["", "## What is promised", "", *promises(results)]
-    for name in sorted(results, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER)):
+    for name in sorted(
+        results, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER)
+    ):
         yield from _section(results[name])
 
 
 def _section(result: Result) -> Iterable[str]:
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-    yield from ["", f"## {result.title}", "", f"{result.date}, {result.minutes:.0f} min. {versions}.", ""]
+    yield from [
+        "",
+        f"## {result.title}",
+        "",
+        f"{result.date}, {result.minutes:.0f} min. {versions}.",
+        "",
+    ]
     for note in result.notes:
         yield from [note, ""]
     names = [name for name in FIGURES if any(name in row.figures for row in result.rows.values())]
@@ -58,8 +66,14 @@ def _section(result: Result) -> Iterable[str]:
         ratios = [name for name in names if FIGURES[name].ratio]
         rows = {name: row for name, row in result.rows.items() if row is not base}
         yield from ["", f"As multiples of {result.base}:", ""]
-        yield from _table(["", *(FIGURES[name].label for name in ratios)], _ratios(rows, base, ratios))
-    kinds = {name: row for name, row in result.rows.items() if name.startswith("this action") or result.base is None}
+        yield from _table(
+            ["", *(FIGURES[name].label for name in ratios)], _ratios(rows, base, ratios)
+        )
+    kinds = {
+        name: row
+        for name, row in result.rows.items()
+        if name.startswith("this action") or result.base is None
+    }
     yield from _kinds(kinds)
     yield from _faults(result.rows)
 
@@ -73,13 +87,18 @@ def spread(values: Sequence[float], digits: int) -> str:
     """The median, and in brackets the least and the most if they differ when written."""
     if not values:
         return "-"
-    middle, low, high = (f"{value:,.{digits}f}" for value in (median(values), min(values), max(values)))
+    middle, low, high = (
+        f"{value:,.{digits}f}" for value in (median(values), min(values), max(values))
+    )
     return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def _ratios(rows: Mapping[str, Row], base: Row, names: Sequence[str]) -> Iterable[list[str]]:
     for name, row in rows.items():
-        yield [name, *(ratio(row.figures.get(each, []), base.figures.get(each, [])) for each in names)]
+        yield [
+            name,
+            *(ratio(row.figures.get(each, []), base.figures.get(each, [])) for each in names),
+        ]
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> str:
@@ -94,7 +113,10 @@ def _kinds(rows: Mapping[str, Row]) -> Iterable[str]:
         if row.kinds:
             every = dict.fromkeys(kind for counts in row.kinds for kind in counts)
             means = {kind: mean(counts.get(kind, 0) for counts in row.kinds) for kind in every}
-            told = ", ".join(f"{count:.3g} {kind}" for kind, count in sorted(means.items(), key=lambda item: -item[1]))
+            told = ", ".join(
+                f"{count:.3g} {kind}"
+                for kind, count in sorted(means.items(), key=lambda item: -item[1])
+            )
             yield from ["", f"Requests of {name}, on average: {told}."]
 
 
@@ -102,7 +124,13 @@ def _faults(rows: Mapping[str, Row]) -> Iterable[str]:
     for name, row in rows.items():
         if row.faults:
             last = row.faults[0].strip().splitlines()[-1][:200]
-            yield from ["", f"**{name}: {len(row.faults)} went wrong**, the first one: `{last.replace('`', '')}`"]
+            yield from [
+                "",
+                (
+                    f"**{name}: {len(row.faults)} went wrong**, the first one: "
+                    f"`{last.replace('`', '')}`"
+                ),
+            ]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:

@@ -1,4 +1,5 @@
-"""What was measured: figures by contestant, kept as one JSON file for each scene, so that scenes may be run one by one.
+"""What was measured: figures by contestant, kept as one JSON file for each scene, so that scenes
+may be run one by one.
 
 It must not know how anything is measured.
 """

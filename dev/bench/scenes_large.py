@@ -28,7 +28,9 @@ def play(options: Options) -> Result:
     board = Scoreboard([THIS_ACTION], options)
     board.rows = {title: Row() for title in _RUNS.values()}
     with opened() as arena:
-        arena.become_history("sleep_5", [5.0], _LIMIT)  # a fresh api-server stands still for 5 s at its first task
+        arena.become_history(
+            "sleep_5", [5.0], _LIMIT
+        )  # a fresh api-server stands still for 5 s at its first task
         for dag_id in _RUNS:
             arena.airflow.wait_for_dag(dag_id)
         for number in range(options.repetitions):
@@ -39,7 +41,8 @@ def play(options: Options) -> Result:
                     board.check(board.rows[title], waiter, use, success=False, said=_REASON)
                 board.score(board.rows[title], use, arena.ends(dag_id).get(waiter.mark))
         note = (
-            "This action alone. One task of the run fails; the others need no process. The failing task's reason "
+            "This action alone. One task of the run fails; the others need no process. The "
+            "failing task's reason "
             "has to be told, or it counts as a fault."
         )
         board.contestants = []

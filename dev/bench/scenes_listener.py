@@ -1,4 +1,6 @@
-"""Two hundred runs that end within a minute, with and without the listener in Airflow, whatever GitHub does meanwhile."""
+"""Two hundred runs that end within a minute, with and without the listener in Airflow, whatever
+GitHub does meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ _LOST = ("404", "422")
 
 
 def play(options: Options) -> Result:
-    """As often as asked without it; then with it, once for each thing that GitHub may do; the last of them lasts 5 min."""
+    """As often as asked without it; then with it, once for each thing that GitHub may do; the last
+    of them lasts 5 min.
+    """
     board = Scoreboard([], options)
     board.rows = {_BASE: Row()} | {f"with it, GitHub answers {mood}": Row() for mood in _MOODS}
     with opened() as arena:
@@ -55,8 +59,10 @@ def play(options: Options) -> Result:
                 github.mood = "well"
             one.drain()
     note = (
-        f"{_RUNS} DAG runs, each with one task that needs no process and a marker in its note, triggered one after the other. "
-        f"The last row's GitHub is down for {_OUTAGE:.0f} s. Reported: once it answers again; twice: more than once."
+        f"{_RUNS} DAG runs, each with one task that needs no process and a marker in its "
+        "note, triggered one after the other. "
+        f"The last row's GitHub is down for {_OUTAGE:.0f} s. Reported: once it answers "
+        "again; twice: more than once."
     )
     return board.result("listener", "The listener in a busy Airflow", arena, [note], _BASE)
 
@@ -75,7 +81,9 @@ def _settings(github: GitHub) -> dict[str, str]:
 
 
 class _Play:
-    """So many runs, from the first trigger to the last end, and what the scheduler did meanwhile."""
+    """So many runs, from the first trigger to the last end, and what the scheduler did
+    meanwhile.
+    """
 
     def __init__(self, arena: Arena, github: GitHub, row: Row) -> None:
         self._arena, self._github, self._row = arena, github, row
@@ -95,7 +103,9 @@ class _Play:
             for place in range(_RUNS):
                 commit = f"{number * _RUNS + place:040x}"
                 self._commits.append(commit)
-                note = note_with_marker("Measured", Marker(AIRFLOW, self._github.url, "octo-org/sales", commit, None))
+                note = note_with_marker(
+                    "Measured", Marker(AIRFLOW, self._github.url, "octo-org/sales", commit, None)
+                )
                 body = {"dag_run_id": commit, "note": note, "logical_date": None}
                 session.post(
                     f"{airflow.url}{airflow.api}/dags/{_DAG}/dagRuns", json=body, timeout=60
@@ -104,14 +114,19 @@ class _Play:
             wanted = {"state": "success", "limit": "1"}
 
             def ended() -> bool:
-                return bool(session.get(url, params=wanted, timeout=60).json()["total_entries"] >= (number + 1) * _RUNS)
+                return bool(
+                    session.get(url, params=wanted, timeout=60).json()["total_entries"]
+                    >= (number + 1) * _RUNS
+                )
 
             until(ended, "all have ended", _LIMIT)
         self._row.add("lasted", time.monotonic() - began)
         self._row.add("scheduler", cpu.of_session(pid) - used)
         over.set()
         watcher.join(10)
-        self._row.add("gap", max((later - earlier for earlier, later in pairwise(beats)), default=0))
+        self._row.add(
+            "gap", max((later - earlier for earlier, later in pairwise(beats)), default=0)
+        )
         self._row.add("resident", _resident(pid))
 
     def drain(self) -> None:
@@ -130,7 +145,9 @@ class _Play:
         return [self._github.reported[commit] for commit in self._commits]
 
     def _lost(self) -> int:
-        return len(re.findall("Given up to report the DAG run", self._log.read_text(errors="replace")))
+        return len(
+            re.findall("Given up to report the DAG run", self._log.read_text(errors="replace"))
+        )
 
     def _watch(self, over: threading.Event, beats: list[float]) -> None:
         """Note each heartbeat of the scheduler that the health check shows."""
@@ -140,12 +157,18 @@ class _Play:
                 told = requests.get(f"{airflow.url}{airflow.api}/monitor/health", timeout=30).json()
             except requests.RequestException:
                 continue
-            beat = datetime.fromisoformat(told["scheduler"]["latest_scheduler_heartbeat"]).timestamp()
+            beat = datetime.fromisoformat(
+                told["scheduler"]["latest_scheduler_heartbeat"]
+            ).timestamp()
             if not beats or beat > beats[-1]:
                 beats.append(beat)
 
 
 def _resident(pid: int) -> float:
     """MiB that a process has in memory now."""
-    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    (line,) = (
+        line
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("VmRSS")
+    )
     return int(line.split()[1]) / 1024

@@ -1,4 +1,6 @@
-"""The api-server is frozen, killed, or asked to end while somebody waits: the verdict has to be right all the same."""
+"""The api-server is frozen, killed, or asked to end while somebody waits: the verdict has to be
+right all the same.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ _FAULTS = ("Trying again in", "Could not read what is needed")
 
 
 def play(options: Options) -> Result:
-    """One after the other in front of one Airflow; the runs are ended by hand when it is there again."""
+    """One after the other in front of one Airflow; the runs are ended by hand when it is there
+    again.
+    """
     board = Scoreboard([THIS_ACTION], options)
     titles: dict[str, Callable[[Arena, Row], None]] = {
         "frozen for 5 min": _freeze,
@@ -48,26 +52,38 @@ def play(options: Options) -> Result:
             say(title)
             _live_through(board, arena, board.rows[title], happen)
         note = (
-            f"{_WAITERS} waiters of this action, straight at the api-server, without the counting proxy. It happens after "
+            f"{_WAITERS} waiters of this action, straight at the api-server, without the "
+            "counting proxy. It happens after "
             f"{_SETTLED:.0f} s; afterwards two runs are ended as success and two as failed."
         )
         board.contestants = []
         return board.result("outage", "The api-server goes away in the middle", arena, [note])
 
 
-def _live_through(board: Scoreboard, arena: Arena, row: Row, happen: Callable[[Arena, Row], None]) -> None:
+def _live_through(
+    board: Scoreboard, arena: Arena, row: Row, happen: Callable[[Arena, Row], None]
+) -> None:
     with ExitStack() as stack:
         waiters = []
         for _ in range(_WAITERS):
-            waiters.append(stack.enter_context(Waiter(THIS_ACTION, arena.airflow, _DAG, proxied=False)))
+            waiters.append(
+                stack.enter_context(Waiter(THIS_ACTION, arena.airflow, _DAG, proxied=False))
+            )
             time.sleep(1)
-        until(lambda: all(one.said("The DAG run is running") for one in waiters), "all wait", _LIMIT)
+        until(
+            lambda: all(one.said("The DAG run is running") for one in waiters), "all wait", _LIMIT
+        )
         time.sleep(_SETTLED)
         happen(arena, row)
         with arena.airflow.session() as session:
             runs = arena.marked(_DAG)
             for number, waiter in enumerate(waiters):
-                arena.end(session, _DAG, runs[waiter.mark]["dag_run_id"], "failed" if number % 2 else "success")
+                arena.end(
+                    session,
+                    _DAG,
+                    runs[waiter.mark]["dag_run_id"],
+                    "failed" if number % 2 else "success",
+                )
         ends, right = arena.ends(_DAG), 0
         for number, waiter in enumerate(waiters):
             use = waiter.wait(_LIMIT)
@@ -77,7 +93,10 @@ def _live_through(board: Scoreboard, arena: Arena, row: Row, happen: Callable[[A
             row.add("peak", use.peak)
             row.add("seen_after", use.told_at - ends[waiter.mark])
         row.add("wrong", _WAITERS - right)
-        row.add("retries", sum(fault in line for one in waiters for line in one.lines for fault in _FAULTS))
+        row.add(
+            "retries",
+            sum(fault in line for one in waiters for line in one.lines for fault in _FAULTS),
+        )
 
 
 def _freeze(arena: Arena, _: Row) -> None:

@@ -1,4 +1,6 @@
-"""Runs of some seconds or of ten minutes that succeed: every contestant triggers its own and waits for it."""
+"""Runs of some seconds or of ten minutes that succeed: every contestant triggers its own and waits
+for it.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,17 @@ if TYPE_CHECKING:
 HISTORY = 5
 """Runs that have succeeded before."""
 _PERIOD = 5.0
-"""Seconds: the pause of the fixed loops. Their luck depends on where in it a run ends, so the ends are spread over it."""
+"""Seconds: the pause of the fixed loops. Their luck depends on where in it a run ends, so the ends
+are spread over it.
+"""
 _GRACE = 240.0
 _STAGGER = 7.0
 
 
 def offsets(repetitions: int) -> list[float]:
-    """Seconds by which each repetition's run is longer than it is called, evenly spread over one pause of a 5 s loop."""
+    """Seconds by which each repetition's run is longer than it is called, evenly spread over one
+    pause of a 5 s loop.
+    """
     return [((number + 0.5) / repetitions - 0.5) * _PERIOD for number in range(repetitions)]
 
 
@@ -39,21 +45,30 @@ def short(seconds: int, options: Options) -> Result:
             turn = number % len(board.contestants)
             for contestant in board.contestants[turn:] + board.contestants[:turn]:
                 say(f"{seconds} s, repetition {number + 1}: {contestant.name}")
-                with Waiter(contestant, arena.airflow, dag_id, {"seconds": seconds + offset}) as waiter:
+                with Waiter(
+                    contestant, arena.airflow, dag_id, {"seconds": seconds + offset}
+                ) as waiter:
                     _score(board, arena, waiter, dag_id, seconds + _GRACE)
                 time.sleep(1)
         note = (
-            f"{HISTORY} runs of the same DAG had succeeded before. The contestants took turns, "
-            f"{options.repetitions} times. The run's one Python task takes {seconds} s, from repetition to "
-            f"repetition up to 2 s more or less (always {seconds} s for airflowctl, which cannot say so), so that "
+            f"{options.repetitions} times. The run's one Python task takes {seconds} s, "
+            "from repetition to "
+            f"repetition up to 2 s more or less (always {seconds} s for airflowctl, which "
+            "cannot say so), so that "
             "no fixed pause is lucky."
         )
-        return board.result(f"{seconds}s", f"A run of {seconds} s, one waiter", arena, [note], SCRIPT.name)
+        return board.result(
+            f"{seconds}s", f"A run of {seconds} s, one waiter", arena, [note], SCRIPT.name
+        )
 
 
 def long(seconds: int, version: Version, options: Options) -> Result:
-    """All at the same time, since waiting costs next to nothing; each has a DAG run of its own and begins a bit later."""
-    known = (THIS_ACTION, SCRIPT) if version == AIRFLOW_2 else (THIS_ACTION, WITHOUT_LOGS, SCRIPT, CURL)
+    """All at the same time, since waiting costs next to nothing; each has a DAG run of its own and
+    begins a bit later.
+    """
+    known = (
+        (THIS_ACTION, SCRIPT) if version == AIRFLOW_2 else (THIS_ACTION, WITHOUT_LOGS, SCRIPT, CURL)
+    )
     board, dag_id = Scoreboard(known, options), f"sleep_{seconds}"
     with opened(version) as arena, ExitStack() as stack:
         say(f"{seconds} s on {arena.named}: a history first")
@@ -69,18 +84,25 @@ def long(seconds: int, version: Version, options: Options) -> Result:
         for waiter in waiters:
             _score(board, arena, waiter, dag_id, seconds + _GRACE)
         note = (
-            "Three runs of the same DAG had succeeded before: lived through beside each other, ahead of the "
-            f"measurement. Then {options.repetitions} runs of each contestant at the same time, begun "
+            "Three runs of the same DAG had succeeded before: lived through beside each "
+            "other, ahead of the "
+            f"measurement. Then {options.repetitions} runs of each contestant at the same "
+            "time, begun "
             f"{_STAGGER:.0f} s apart."
         )
         notes = [note]
         if version == AIRFLOW_2:
             notes.append(
-                "This Airflow 2 has a cheap password hash; with the usual one every request costs it 105 ms of CPU."
+                "This Airflow 2 has a cheap password hash; with the usual one every "
+                "request costs it 105 ms of CPU."
             )
         name = "10min" if version == AIRFLOW_3 else "10min-airflow-2"
         return board.result(
-            name, f"A run of {seconds // 60} min, Airflow {version.name.rpartition('.')[0]}", arena, notes, SCRIPT.name
+            name,
+            f"A run of {seconds // 60} min, Airflow {version.name.rpartition('.')[0]}",
+            arena,
+            notes,
+            SCRIPT.name,
         )
 
 

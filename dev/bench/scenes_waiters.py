@@ -1,6 +1,8 @@
-"""Many who wait at the same time in front of one default api-server: what it costs the server, and how neighbours fare.
+"""Many who wait at the same time in front of one default api-server: what it costs the server, and
+how neighbours fare.
 
-Their runs stay `running` without a process and are ended by hand, half of them as failed, so that verdicts differ.
+Their runs stay `running` without a process and are ended by hand, half of them as failed, so that
+verdicts differ.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ def server(options: Options) -> Result:
         for contestant in board.contestants:
             _Crowd(board, arena, contestant, _FEW).live(_BEGIN / 3, _WINDOW / 2)
         note = (
-            f"{_FEW} waiters of a kind at a time, a DAG run each, during the first minute of waiting; what the "
+            f"{_FEW} waiters of a kind at a time, a DAG run each, during the first minute "
+            "of waiting; what the "
             "api-server uses with nobody there is taken off."
         )
         return board.result("server", "What waiting costs the server", arena, [note], SCRIPT.name)
@@ -58,12 +61,15 @@ def many(count: int, options: Options) -> Result:
             with opened() as arena:
                 _Crowd(board, arena, contestant, count).live(_BEGIN, _WINDOW)
     note = (
-        f"{options.repetitions} plays of each, in turn: {count} processes, a DAG run each, begun within {_BEGIN:.0f} s; "
-        "one api-server worker, which goes before them: in earnest they do not share its processors. "
-        f"The neighbour sends two GETs a second during {_WINDOW:.0f} s of waiting. Then half of "
+        f"{options.repetitions} plays of each, in turn: {count} processes, a DAG run each, "
+        f"begun within {_BEGIN:.0f} s; "
+        "one api-server worker, which goes before them: in earnest they do not share its "
+        "processors. "
         "the runs are ended as success and half as failed, a few a second."
     )
-    return board.result(f"waiters-{count}", f"{count} waiters on one api-server", arena, [note], SCRIPT.name)
+    return board.result(
+        f"waiters-{count}", f"{count} waiters on one api-server", arena, [note], SCRIPT.name
+    )
 
 
 class _Crowd:
@@ -78,7 +84,9 @@ class _Crowd:
         return self._board.rows[self._contestant.name]
 
     def live(self, begin: float, window: float) -> None:
-        """Begin within so many seconds, wait for as long as the window is, end. What goes wrong is noted."""
+        """Begin within so many seconds, wait for as long as the window is, end. What goes wrong is
+        noted.
+        """
         arena = self._arena
         arena.airflow.wait_for_dag(DAG)
         arena.close_pool(_POOL)
@@ -87,10 +95,18 @@ class _Crowd:
             _, idle = self._look(session, _IDLE)
             for number in range(self._count):
                 say(f"{self._contestant.name}: {number + 1} of {self._count}")
-                self._waiters.append(stack.enter_context(Waiter(self._contestant, arena.airflow, DAG, elsewhere=True)))
+                self._waiters.append(
+                    stack.enter_context(
+                        Waiter(self._contestant, arena.airflow, DAG, elsewhere=True)
+                    )
+                )
                 time.sleep(begin / self._count)
             try:
-                until(lambda: all(one.triggered.is_set() for one in self._waiters), "all have triggered", _LIMIT)
+                until(
+                    lambda: all(one.triggered.is_set() for one in self._waiters),
+                    "all have triggered",
+                    _LIMIT,
+                )
                 self._observe(session, window, idle)
                 self._finish(session)
             except (TimeoutError, subprocess.SubprocessError, requests.RequestException) as error:
@@ -109,7 +125,9 @@ class _Crowd:
         row.add("failed_gets", seen["failed"])
 
     def _look(self, session: requests.Session, seconds: float) -> tuple[dict[str, Any], float]:
-        """What the neighbour sees in so many seconds, and the CPU seconds that the api-server uses in each of them."""
+        """What the neighbour sees in so many seconds, and the CPU seconds that the api-server uses
+        in each of them.
+        """
         airflow = self._arena.airflow
         order = {
             "url": f"{airflow.url}{airflow.api}/dags/{DAG}",
@@ -127,7 +145,9 @@ class _Crowd:
             cwd=ROOT,
             timeout=seconds + 60,
         )
-        return json.loads(done.stdout), (self._arena.server_cpu() - used) / (time.monotonic() - began)
+        return json.loads(done.stdout), (self._arena.server_cpu() - used) / (
+            time.monotonic() - began
+        )
 
     def _asked(self) -> int:
         return sum(one.asked for one in self._waiters)
@@ -138,7 +158,12 @@ class _Crowd:
         runs = arena.marked(DAG)
         for number, waiter in enumerate(self._waiters):
             if waiter.mark in runs:
-                arena.end(session, DAG, runs[waiter.mark]["dag_run_id"], "failed" if number % 2 else "success")
+                arena.end(
+                    session,
+                    DAG,
+                    runs[waiter.mark]["dag_run_id"],
+                    "failed" if number % 2 else "success",
+                )
                 time.sleep(0.2)
         right, deadline = 0, time.monotonic() + _LIMIT
         ends = arena.ends(DAG)
@@ -152,4 +177,7 @@ class _Crowd:
             self._board.check(row, waiter, use, success=number % 2 == 0)
             self._board.score(row, use, ends.get(waiter.mark))
         row.add("wrong", self._count - right)
-        row.add("retries", sum(fault in line for one in self._waiters for line in one.lines for fault in _FAULTS))
+        row.add(
+            "retries",
+            sum(fault in line for one in self._waiters for line in one.lines for fault in _FAULTS),
+        )

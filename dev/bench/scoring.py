@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How often, and who: names of contestants or the beginnings of such, empty for all of the scene's."""
+    """How often, and who: names of contestants or the beginnings of such, empty for all of the
+    scene's.
+    """
 
     repetitions: int = 5
     only: tuple[str, ...] = ()
@@ -38,7 +40,9 @@ class Scoreboard:
     """The rows of one scene while it is played."""
 
     def __init__(self, contestants: Sequence[Contestant], options: Options) -> None:
-        chosen = [one for one in contestants if not options.only or one.name.startswith(options.only)]
+        chosen = [
+            one for one in contestants if not options.only or one.name.startswith(options.only)
+        ]
         self.rows = {one.name: Row() for one in chosen}
         self.contestants = [one for one in chosen if self._installed(one)]
         self._began = time.monotonic()
@@ -56,16 +60,24 @@ class Scoreboard:
             row.add("seen_after", use.told_at - ended_at)
             row.add("exited_after", use.exited_at - ended_at)
 
-    def check(self, row: Row, waiter: Waiter, use: Use, *, success: bool, said: str | None = None) -> None:
+    def check(
+        self, row: Row, waiter: Waiter, use: Use, *, success: bool, said: str | None = None
+    ) -> None:
         """Note a fault if the verdict was wrong or nothing was triggered."""
         if (use.exit_code == 0) is not success:
             row.faults.append(f"exit code {use.exit_code}: {waiter.tail[-600:]}")
         elif said is not None and not waiter.said(said):
             row.faults.append(f"did not say {said!r}")
 
-    def result(self, scene: str, title: str, arena: Arena, notes: list[str], base: str | None = None) -> Result:
+    def result(
+        self, scene: str, title: str, arena: Arena, notes: list[str], base: str | None = None
+    ) -> Result:
         """What is to be kept."""
-        versions = {"Airflow": arena.named, "Python": platform.python_version(), "this action": _commit()}
+        versions = {
+            "Airflow": arena.named,
+            "Python": platform.python_version(),
+            "this action": _commit(),
+        }
         for one in self.contestants:
             if one.environment:
                 self.rows[one.name].add("installed", mebibytes(one.environment))

@@ -1,4 +1,5 @@
-"""What the project promises of these figures, and what was measured: the first table of the report. Pure.
+"""What the project promises of these figures, and what was measured: the first table of the report.
+Pure.
 
 It must not know how a figure came about, only in which scene and row it stands.
 """
@@ -24,7 +25,9 @@ _STOP = "graceful stop, back at once"
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A figure of ours in a scene, `of` its values, that is at most `most`: as it is, or in relation to another row's."""
+    """A figure of ours in a scene, `of` its values, that is at most `most`: as it is, or in
+    relation to another row's.
+    """
 
     text: str
     most: float
@@ -37,7 +40,10 @@ class Promise:
     def measured(self, results: Mapping[str, Result]) -> float | None:
         """What was measured; None if nothing was."""
         rows = results[self.scene].rows if self.scene in results else {}
-        ours, theirs = ([*rows[name].figures.get(self.figure, [])] if name in rows else [] for name in self._names)
+        ours, theirs = (
+            [*rows[name].figures.get(self.figure, [])] if name in rows else []
+            for name in self._names
+        )
         if not ours or (self.beside and not (theirs and self.of(theirs))):
             return None
         return self.of(ours) / self.of(theirs) if self.beside else self.of(ours)
@@ -48,7 +54,13 @@ class Promise:
 
 
 PROMISES = (
-    Promise(f"CPU to the trigger POST, multiples of the {_THEM}", 1.4, "30s", "cpu_to_trigger", beside=_THEM),
+    Promise(
+        f"CPU to the trigger POST, multiples of the {_THEM}",
+        1.4,
+        "30s",
+        "cpu_to_trigger",
+        beside=_THEM,
+    ),
     Promise(f"the same, of {AF.name}", 0.2, "30s", "cpu_to_trigger", beside=AF.name),
     Promise(f"the same, of {PARADIME.name}", 0.2, "30s", "cpu_to_trigger", beside=PARADIME.name),
     Promise(f"CPU of a 30 s run, multiples of the {_THEM}", 2.0, "30s", "cpu", beside=_THEM),
@@ -56,13 +68,40 @@ PROMISES = (
     Promise("end of a 10 min run seen after, mean s", 1.5, "10min", "seen_after", of=mean),
     Promise("requests of a 10 min run", 45, "10min", "requests"),
     Promise("the same with logs: none", 18, "10min", "requests", row=WITHOUT_LOGS.name),
-    Promise(f"on Airflow 2.11, multiples of the {_THEM}", 0.6, "10min-airflow-2", "requests", beside=_THEM),
     Promise(
-        f"its end seen after, multiples of the {_THEM}", 1.0, "10min-airflow-2", "seen_after", beside=_THEM, of=mean
+        f"on Airflow 2.11, multiples of the {_THEM}",
+        0.6,
+        "10min-airflow-2",
+        "requests",
+        beside=_THEM,
     ),
-    Promise("peak memory with 5,000 task instances, MiB", 36, "large", "peak", row="5,000 task instances", of=max),
-    Promise("peak memory with a log of 5 MB, MiB", 36, "large", "peak", row="a log of 5 MB", of=max),
-    Promise("peak memory with both, MiB", 36, "large", "peak", row="5,000 task instances and a log of 5 MB", of=max),
+    Promise(
+        f"its end seen after, multiples of the {_THEM}",
+        1.0,
+        "10min-airflow-2",
+        "seen_after",
+        beside=_THEM,
+        of=mean,
+    ),
+    Promise(
+        "peak memory with 5,000 task instances, MiB",
+        36,
+        "large",
+        "peak",
+        row="5,000 task instances",
+        of=max,
+    ),
+    Promise(
+        "peak memory with a log of 5 MB, MiB", 36, "large", "peak", row="a log of 5 MB", of=max
+    ),
+    Promise(
+        "peak memory with both, MiB",
+        36,
+        "large",
+        "peak",
+        row="5,000 task instances and a log of 5 MB",
+        of=max,
+    ),
     Promise(f"{_CROWD} waiters: wrong verdicts", 0, _MANY, "wrong", of=sum),
     Promise(f"{_CROWD} waiters: failed requests in their logs", 0, _MANY, "retries", of=sum),
     Promise(f"{_CROWD} waiters: a neighbour's GET at p95, ms", 100, _MANY, "p95"),
@@ -71,7 +110,11 @@ PROMISES = (
         for row in ("frozen for 5 min", "killed, back after 5 min", _STOP)
     ),
     Promise(
-        "api-server gone after SIGTERM (11 s alone) and one slice of 70 s, s", 81, "outage", "gone_after", row=_STOP
+        "api-server gone after SIGTERM (11 s alone) and one slice of 70 s, s",
+        81,
+        "outage",
+        "gone_after",
+        row=_STOP,
     ),
 )
 

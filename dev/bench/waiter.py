@@ -39,7 +39,9 @@ _LAST = (str(shutil.which("nice")), "-n", "19")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a contestant has used. CPU in seconds, `peak` in MiB, `carried` in bytes; moments are Unix time."""
+    """What a contestant has used. CPU in seconds, `peak` in MiB, `carried` in bytes; moments are
+    Unix time.
+    """
 
     exit_code: int
     cpu_to_trigger: float | None
@@ -52,11 +54,12 @@ class Use:
 
 
 class Waiter:
-    """A contestant that triggers a run of this DAG and waits for it, from the entering of the context on.
+    """A contestant that triggers a run of this DAG and waits for it, from the entering of the
+    context on.
 
-    Its DAG run has `mark` in its conf, as `mark`, beside what is in `conf`. Without `proxied` nothing is counted, and it talks
-    to Airflow itself. With `elsewhere` it takes no processor from Airflow, as one on a machine of its own. Leaving the context
-    ends what still runs.
+    Its DAG run has `mark` in its conf, as `mark`, beside what is in `conf`. Without `proxied`
+    nothing is counted, and it talks to Airflow itself. With `elsewhere` it takes no processor from
+    Airflow, as one on a machine of its own. Leaving the context ends what still runs.
     """
 
     def __init__(
@@ -90,7 +93,15 @@ class Waiter:
             work.mkdir()
             airflow = self._airflow
             url = self._proxy.url if self._proxied else airflow.url
-            job = Job(url, airflow.api, "admin", airflow.users["admin"], self._dag_id, json.dumps(self._conf), work)
+            job = Job(
+                url,
+                airflow.api,
+                "admin",
+                airflow.users["admin"],
+                self._dag_id,
+                json.dumps(self._conf),
+                work,
+            )
             command = self.contestant.command(job)
             self._process = subprocess.Popen(
                 measured((*self._last, *command.argv), self._folder / "use"),
@@ -136,7 +147,9 @@ class Waiter:
         try:
             code = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise TimeoutError(f"{self.contestant.name} goes on after {timeout:.0f} s:\n{self.tail}") from None
+            raise TimeoutError(
+                f"{self.contestant.name} goes on after {timeout:.0f} s:\n{self.tail}"
+            ) from None
         self._reader.join(_GONE)
         seconds, peak = used(self._folder / "use")
         told = [moment for moment, line in self._lines if self.contestant.end.search(line)]

@@ -1,6 +1,8 @@
-"""A replay of GitHub's runner for one step of a docker container action: environment, file commands, log, signals.
+"""A replay of GitHub's runner for one step of a docker container action: environment, file
+commands, log, signals.
 
-It is made from the runner's source as recorded in docs/notes/runner.md and knows this project by its action.yml alone.
+It is made from the runner's source as recorded in docs/notes/runner.md and knows this project by
+its action.yml alone.
 """
 
 from dev.runner.commands import Annotation
@@ -10,4 +12,13 @@ from dev.runner.result import StepResult
 from dev.runner.running import RunningStep
 from dev.runner.step import Step
 
-__all__ = ["Annotation", "Container", "Context", "Process", "RunningStep", "Stage", "Step", "StepResult"]
+__all__ = [
+    "Annotation",
+    "Container",
+    "Context",
+    "Process",
+    "RunningStep",
+    "Stage",
+    "Step",
+    "StepResult",
+]

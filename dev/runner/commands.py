@@ -1,4 +1,6 @@
-"""Workflow commands: what the runner makes of the lines a step prints (docs/notes/runner.md#workflow-commands)."""
+"""Workflow commands: what the runner makes of the lines a step prints
+(docs/notes/runner.md#workflow-commands).
+"""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -12,7 +14,9 @@ Level = Literal["error", "warning", "notice"]
 MAX_ANNOTATIONS_PER_LEVEL = 10
 MAX_MESSAGE_LENGTH = 4096
 # What .NET calls white space; Python would add the separators U+001C to U+001F.
-_BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace() and code not in range(0x1C, 0x20))
+_BLANKS = "".join(
+    chr(code) for code in range(0x3001) if chr(code).isspace() and code not in range(0x1C, 0x20)
+)
 _DATA_ESCAPES = {"%0D": "\r", "%0A": "\n", "%25": "%"}
 _PROPERTY_ESCAPES = {"%0D": "\r", "%0A": "\n", "%3A": ":", "%2C": ",", "%25": "%"}
 _BRACKET_ESCAPES = {"%3B": ";", "%0D": "\r", "%0A": "\n", "%5D": "]", "%25": "%"}
@@ -22,7 +26,8 @@ _HONOURED: dict[str, Level | None] = {
     "notice": "notice",
     **dict.fromkeys(("debug", "add-mask", "group", "endgroup", "stop-commands")),
 }
-# Commands the runner obeys, refuses or calls deprecated, and that no action written today should print.
+# Commands the runner obeys, refuses or calls deprecated, and that no action written today should
+# print.
 _UNEXPECTED = frozenset(
     {"set-output", "save-state", "set-env", "add-path", "add-matcher", "remove-matcher", "echo"},
 )
@@ -30,7 +35,9 @@ _UNEXPECTED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One annotation as sent to GitHub. The message is masked and cut, the title is neither: so does the runner."""
+    """One annotation as sent to GitHub. The message is masked and cut, the title is neither: so
+    does the runner.
+    """
 
     level: Level
     message: str
@@ -78,7 +85,9 @@ def _parse_brackets(line: str, registered: Collection[str]) -> Command | None:
 
 
 def _properties(pairs: list[str], escapes: Mapping[str, str]) -> dict[str, str]:
-    """Keys in lower case. The runner drops empty parts when it splits, so a value loses the `=` it begins with."""
+    """Keys in lower case. The runner drops empty parts when it splits, so a value loses the `=` it
+    begins with.
+    """
     found = {}
     for pair in pairs:
         key, _, value = pair.lstrip("=").partition("=")
@@ -96,16 +105,17 @@ def _unescape(text: str, escapes: Mapping[str, str]) -> str:
 class StepLog:
     """One stage's lines, fed one by one, as the runner understands them.
 
-    Attributes:
-        lines: what a reader of the log on GitHub sees; groups appear as their titles.
-        annotations: at most ten of each level.
-        outputs, state: set by deprecated commands only; the files are read by another module.
-        masks: the values and lines that the step asked to hide (the tokens of fences are hidden, too, but not listed).
-        unexpected: lines with deprecated, disabled or runner-configuring commands.
-        failed: whether a command was such that the runner fails the step.
+    Attributes: lines: what a reader of the log on GitHub sees; groups appear as their titles.
+        annotations: at most ten of each level. outputs, state: set by deprecated commands only; the
+        files are read by another module. masks: the values and lines that the step asked to hide
+        (the tokens of fences are hidden, too, but not listed). unexpected: lines with deprecated,
+        disabled or runner-configuring commands. failed: whether a command was such that the runner
+        fails the step.
     """
 
-    def __init__(self, masker: Masker, *, debug: bool = False, workspace: str = "/github/workspace") -> None:
+    def __init__(
+        self, masker: Masker, *, debug: bool = False, workspace: str = "/github/workspace"
+    ) -> None:
         self.lines: list[str] = []
         self.annotations: list[Annotation] = []
         self.outputs: dict[str, str] = {}
@@ -140,7 +150,9 @@ class StepLog:
         self.failed = True
         self.issue("error", message)
 
-    def issue(self, level: Level, message: str, properties: Mapping[str, str] | None = None) -> None:
+    def issue(
+        self, level: Level, message: str, properties: Mapping[str, str] | None = None
+    ) -> None:
         """Log `message` and, up to the limit, annotate it."""
         properties = properties or {}
         message = self._masker.mask(message)[:MAX_MESSAGE_LENGTH]
@@ -187,7 +199,9 @@ class StepLog:
     def _stop(self, token: str, line: str) -> None:
         if not token or token.lower() in {*_HONOURED, *_UNEXPECTED, "pause-logging"}:
             self.unexpected.append(line)
-            self.fail(f"You cannot use an endToken that is an empty string or a command's name: '{token}'")
+            self.fail(
+                f"You cannot use an endToken that is an empty string or a command's name: '{token}'"
+            )
             return
         self._fence = token.lower()
         if len(token) > 6:

@@ -18,7 +18,8 @@ _PLAN = "1c0b9d6e-5f27-4a0c-9a53-0f4a9d1c7e11"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The facts of the workflow run that the step sees: by default a run of its own for each context.
+    """The facts of the workflow run that the step sees: by default a run of its own for each
+    context.
 
     `matrix` is the job's leg, None without a matrix.
     """

@@ -53,8 +53,12 @@ class CommandFiles:
         return {f"GITHUB_{name}": str(path) for name, path in self._paths.items()}
 
     def collect(self, log: StepLog, masker: Masker) -> FileContents:
-        """Read the files once and remove them; what is wrong with them goes to `log`, which then fails the step."""
-        contents = {name: path.read_bytes() if path.is_file() else b"" for name, path in self._paths.items()}
+        """Read the files once and remove them; what is wrong with them goes to `log`, which then
+        fails the step.
+        """
+        contents = {
+            name: path.read_bytes() if path.is_file() else b"" for name, path in self._paths.items()
+        }
         for path in self._paths.values():
             path.unlink(missing_ok=True)
         return FileContents(
@@ -87,7 +91,10 @@ def _named(file: str, pairs: Iterator[tuple[str, str]]) -> Iterator[tuple[str, s
 def _summary(content: bytes, log: StepLog, masker: Masker) -> str:
     if len(content) > MAX_SUMMARY_BYTES:
         sizes = f"{MAX_SUMMARY_BYTES // 1024}k, got {len(content) // 1024}k"
-        log.issue("error", f"$GITHUB_STEP_SUMMARY upload aborted, supports content up to a size of {sizes}.")
+        log.issue(
+            "error",
+            f"$GITHUB_STEP_SUMMARY upload aborted, supports content up to a size of {sizes}.",
+        )
         return ""
     return "".join(f"{masker.mask(line)}\n" for line in split_lines(decode(content)))
 
@@ -98,16 +105,19 @@ def decode(content: bytes) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    """`text` as .NET's ReadLine cuts it: at CR LF, LF and a lone CR alike, without an empty last line."""
+    """`text` as .NET's ReadLine cuts it: at CR LF, LF and a lone CR alike, without an empty last
+    line.
+    """
     lines = re.split("\r\n|\n|\r", text)
     return lines if lines[-1] else lines[:-1]
 
 
 def parse_pairs(text: str) -> Iterator[tuple[str, str]]:
-    """The `NAME=VALUE` and `NAME<<DELIMITER` records of `text`, one by one: those before a bad line take effect.
+    """The `NAME=VALUE` and `NAME<<DELIMITER` records of `text`, one by one: those before a bad line
+    take effect.
 
-    Raises:
-        FileCommandError: at the first line that is no record, or at a record without its closing delimiter.
+    Raises: FileCommandError: at the first line that is no record, or at a record without its
+        closing delimiter.
     """
     lines = iter(text.removesuffix("\n").split("\n"))
     for line in lines:
@@ -122,7 +132,9 @@ def parse_pairs(text: str) -> Iterator[tuple[str, str]]:
         elif name and rest:
             yield name, "\n".join(_until(rest, lines))
         else:
-            raise FileCommandError(f"Invalid format '{line}'. Name must not be empty and delimiter must not be empty")
+            raise FileCommandError(
+                f"Invalid format '{line}'. Name must not be empty and delimiter must not be empty"
+            )
 
 
 def _until(delimiter: str, lines: Iterator[str]) -> Iterator[str]:

@@ -36,7 +36,9 @@ class Host:
 
     @property
     def mounts(self) -> dict[Path, str]:
-        """Where a container sees them; a later one lies inside an earlier one and goes before it in translations."""
+        """Where a container sees them; a later one lies inside an earlier one and goes before it in
+        translations.
+        """
         return {
             self.temp: "/github/runner_temp",
             self.home: "/github/home",
@@ -63,7 +65,9 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A command ready to be started; `discard` removes what may be left of it once its process is gone."""
+    """A command ready to be started; `discard` removes what may be left of it once its process is
+    gone.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -74,21 +78,26 @@ class Launch:
 class Launcher(Protocol):
     """Prepares one stage; `env` is the step's whole environment, with paths as on the host."""
 
-    def prepare(self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]) -> Launch:
+    def prepare(
+        self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
+    ) -> Launch:
         """The command that runs `stage`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """Runs the repository's own code with `python`: no image needed, no isolation from this machine's files.
+    """Runs the repository's own code with `python`: no image needed, no isolation from this
+    machine's files.
 
-    The environment holds nothing of this process's. `-P` stands in for the image's `-I`, which would hide the
-    repository as well.
+    The environment holds nothing of this process's. `-P` stands in for the image's `-I`, which
+    would hide the repository as well.
     """
 
     python: str = sys.executable
 
-    def prepare(self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]) -> Launch:
+    def prepare(
+        self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
+    ) -> Launch:
         """The command that runs `stage`, in the workspace."""
         del metadata
         image = {"PATH": os.defpath, "LANG": "C.UTF-8", "GITHUB_ACTIONS": "true", "CI": "true"}
@@ -102,13 +111,19 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """Runs `image` through the docker client, with the host's network: a local engine may have no bridge."""
+    """Runs `image` through the docker client, with the host's network: a local engine may have no
+    bridge.
+    """
 
     image: str
     label: str = field(default_factory=lambda: secrets.token_hex(3))
 
-    def prepare(self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]) -> Launch:
-        """The `docker run` of `stage`. Values travel in the client's environment, never in its arguments."""
+    def prepare(
+        self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
+    ) -> Launch:
+        """The `docker run` of `stage`. Values travel in the client's environment, never in its
+        arguments.
+        """
         inside = {name: _translate(value, host.mounts) for name, value in env.items()}
         name = f"{re.sub('[^A-Za-z0-9_]', '', self.image)}_{secrets.token_hex(3)}"
         entrypoint = metadata.entrypoint if stage == "main" else metadata.post_entrypoint
@@ -119,7 +134,9 @@ class Container:
         options += ["--entrypoint", entrypoint] if entrypoint else []
         options += ["--network=host"]
         volumes = {_docker_socket(): "/var/run/docker.sock", **host.mounts}
-        options += [option for outside, path in volumes.items() for option in ("-v", f"{outside}:{path}")]
+        options += [
+            option for outside, path in volumes.items() for option in ("-v", f"{outside}:{path}")
+        ]
         return Launch(
             argv=(_docker_client(), "run", *options, self.image),
             env={**_docker_environment(), **inside},
@@ -150,18 +167,28 @@ def _translate(value: str, mounts: Mapping[Path, str]) -> str:
 
 
 def _docker_client() -> str:
-    """The docker client's path: looked up here, since the step's environment may have a PATH of its own."""
+    """The docker client's path: looked up here, since the step's environment may have a PATH of its
+    own.
+    """
     return shutil.which("docker") or "docker"
 
 
 def _docker_environment() -> dict[str, str]:
     """What the docker client needs of this process's environment."""
-    return {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("DOCKER_")}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name == "PATH" or name.startswith("DOCKER_")
+    }
 
 
 def _docker_socket() -> Path:
-    """The engine's socket: bound where the runner binds it. A path that does not exist would become a directory."""
-    return Path(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://"))
+    """The engine's socket: bound where the runner binds it. A path that does not exist would become
+    a directory.
+    """
+    return Path(
+        os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+    )
 
 
 def _docker(*arguments: str) -> str:

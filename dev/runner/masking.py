@@ -28,8 +28,12 @@ class Masker:
             self._needles |= {needle for needle in _encodings(secret) if needle}
 
     def mask(self, text: str) -> str:
-        """`text` with each stretch covered by secrets, touching or overlapping ones as one stretch, as `***`."""
-        hits = sorted((at, at + len(needle)) for needle in self._needles for at in _positions(text, needle))
+        """`text` with each stretch covered by secrets, touching or overlapping ones as one stretch,
+        as `***`.
+        """
+        hits = sorted(
+            (at, at + len(needle)) for needle in self._needles for at in _positions(text, needle)
+        )
         stretches: list[tuple[int, int]] = []
         for start, end in hits:
             if stretches and start <= stretches[-1][1]:
@@ -65,9 +69,13 @@ def _encodings(secret: str) -> Iterator[str]:
 
 
 def _ampersand_sections(secret: str) -> tuple[str, ...]:
-    """The parts before and after the `&` at which PowerShell cuts a command line when it prints an error."""
+    """The parts before and after the `&` at which PowerShell cuts a command line when it prints an
+    error.
+    """
     if "&+" in secret:
         cut = secret.index("&+") + 2
-        return secret[:cut], secret[cut + 1 :]  # the letter behind `&+` is printed in another colour
+        return secret[:cut], secret[
+            cut + 1 :
+        ]  # the letter behind `&+` is printed in another colour
     before, ampersand, after = secret.rpartition("&")
     return (before + ampersand, after) if ampersand else ()

@@ -1,4 +1,6 @@
-"""An action's metadata file: the parts of action.yml that decide how a docker container action is run."""
+"""An action's metadata file: the parts of action.yml that decide how a docker container action is
+run.
+"""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +16,9 @@ _EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Declared inputs with their defaults (expressions not yet evaluated), entry points and environment."""
+    """Declared inputs with their defaults (expressions not yet evaluated), entry points and
+    environment.
+    """
 
     inputs: Mapping[str, str]
     entrypoint: str | None
@@ -25,11 +29,12 @@ class Metadata:
     def read(cls, path: Path) -> "Metadata":
         """The metadata in `path`.
 
-        Raises:
-            ValueError: if it is no docker action, or gives `args:`, which are never to be used (docs/notes/runner.md#args).
+        Raises: ValueError: if it is no docker action, or gives `args:`, which are never to be used
+            (docs/notes/runner.md#args).
         """
         # The base loader leaves every scalar as it is written, as the runner passes it on.
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - makes no objects
+        # Makes no objects
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
         runs = document["runs"]
         if runs.get("using") != "docker" or "args" in runs:
             raise ValueError(f"{path} is not a docker action without args")
@@ -44,12 +49,18 @@ class Metadata:
     def input_environment(self, given: Mapping[str, str], context: Context) -> dict[str, str]:
         """The INPUT_* variables: all declared inputs, and those given without being declared."""
         chosen = {name.lower(): value for name, value in given.items()}
-        defaults = {name.lower(): default for name, default in self.inputs.items() if name.lower() not in chosen}
+        defaults = {
+            name.lower(): default
+            for name, default in self.inputs.items()
+            if name.lower() not in chosen
+        }
         values = {name: _evaluate(default, context) for name, default in defaults.items()} | chosen
         return {f"INPUT_{name.replace(' ', '_').upper()}": value for name, value in values.items()}
 
     def undeclared(self, given: Mapping[str, str]) -> list[str]:
-        """The names of the inputs that were given and are not declared. A container action always knows two more."""
+        """The names of the inputs that were given and are not declared. A container action always
+        knows two more.
+        """
         known = {name.lower() for name in self.inputs} | {"entrypoint", "args"}
         return [name for name in given if name.lower() not in known]
 

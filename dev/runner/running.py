@@ -16,17 +16,19 @@ from dev.processes import kill_group
 from dev.runner.launch import Launch
 from dev.runner.result import StepResult
 
-# On cancel the runner sends these to the client process, waits so many seconds each time, then kills
-# (docs/notes/runner.md#cancellation).
+# On cancel the runner sends these to the client process, waits so many seconds each time, then
+# kills (docs/notes/runner.md#cancellation).
 CANCEL_LADDER = ((signal.SIGINT, 7.5), (signal.SIGTERM, 2.5))
-# How long output may still arrive once the process has ended: something it started may hold its pipes for ever.
+# How long output may still arrive once the process has ended: something it started may hold its
+# pipes for ever.
 _DRAIN_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _TAIL = 50
 
 
 class RunningStep:
-    """Calls `feed` with each line, and `finish` with the exit code and all lines, from which it makes the result.
+    """Calls `feed` with each line, and `finish` with the exit code and all lines, from which it
+    makes the result.
 
     As a context manager it leaves nothing running.
     """
@@ -52,14 +54,19 @@ class RunningStep:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        self._reader = threading.Thread(target=self._read, name=f"lines of {self._process.pid}", daemon=True)
+        self._reader = threading.Thread(
+            target=self._read, name=f"lines of {self._process.pid}", daemon=True
+        )
         self._reader.start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._destroy()
 
@@ -153,7 +160,9 @@ class RunningStep:
         return "\n".join(self.lines[-_TAIL:])
 
     def _destroy(self) -> None:
-        """End the client process and its group, the container it may have started, and the reading."""
+        """End the client process and its group, the container it may have started, and the
+        reading.
+        """
         if self._process.poll() is None:
             kill_group(self._process, _KILL_SECONDS)
         self._reader.join(_DRAIN_SECONDS + 1)
@@ -165,7 +174,9 @@ class _LineReader:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+        self._decoder = io.IncrementalNewlineDecoder(
+            codecs.getincrementaldecoder("utf-8")("replace"), translate=True
+        )
         self._rest = ""
 
     def read(self) -> tuple[list[str], bool]:

@@ -22,7 +22,8 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Step:
-    """A step with its `with:` (inputs) and `env:`, in one job: state and masks of one stage hold for the next.
+    """A step with its `with:` (inputs) and `env:`, in one job: state and masks of one stage hold
+    for the next.
 
     Attributes:
         launcher: what starts its stages.
@@ -64,12 +65,14 @@ class Step:
         with self.start(stage) as running:
             return running.wait(timeout)
 
-    def start(self, stage: Stage = "main", show: Callable[[str], None] | None = None) -> RunningStep:
-        """Start `stage` and return at once. `show` is called with each line of the log as GitHub would show it.
+    def start(
+        self, stage: Stage = "main", show: Callable[[str], None] | None = None
+    ) -> RunningStep:
+        """Start `stage` and return at once. `show` is called with each line of the log as GitHub
+        would show it.
 
-        Raises:
-            ValueError: if the action has no such stage.
-            OSError: if a variable is too large for the kernel (128 KiB): on GitHub, too, the step dies of it.
+        Raises: ValueError: if the action has no such stage. OSError: if a variable is too large for
+            the kernel (128 KiB): on GitHub, too, the step dies of it.
         """
         if stage == "post" and not self._metadata.post_entrypoint:
             raise ValueError("The action has no post-entrypoint")
@@ -77,7 +80,9 @@ class Step:
         if undeclared := self._metadata.undeclared(self._inputs):
             valid = "', '".join(self._metadata.inputs)
             unexpected = "', '".join(undeclared)
-            log.issue("warning", f"Unexpected input(s) '{unexpected}', valid inputs are ['{valid}']")
+            log.issue(
+                "warning", f"Unexpected input(s) '{unexpected}', valid inputs are ['{valid}']"
+            )
         files = CommandFiles(self._host.file_commands)
         launch = self.launcher.prepare(stage, self._metadata, self._host, self._environment(files))
 
@@ -108,7 +113,9 @@ class Step:
             **files.environment,
         }
 
-    def _result(self, log: StepLog, files: CommandFiles, exit_code: int, lines: tuple[str, ...]) -> StepResult:
+    def _result(
+        self, log: StepLog, files: CommandFiles, exit_code: int, lines: tuple[str, ...]
+    ) -> StepResult:
         contents = files.collect(log, self._masker)
         state = log.state | contents.state
         self.state |= state

@@ -1,4 +1,5 @@
-"""What both dialects answer alike about the reasons of things: logs, XComs, pools, health, import errors.
+"""What both dialects answer alike about the reasons of things: logs, XComs, pools, health, import
+errors.
 
 Read only, and nothing here may bear on the verdict. Subclasses add what differs.
 """
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 _MAX_ITEMS = 100
 _MAX_RUNS = 10
 _ALWAYS_UNMET = ("Task Instance State", "Trigger Rule", "Dagrun Running")
-"""What is said of every task instance that waits: that it does, for the tasks before it, or for its run."""
+"""What is said of every task instance that waits: that it does, for the tasks before it, or for its
+run.
+"""
 
 
 class DiagnosticRequests(TaskInstanceRequests):
@@ -52,7 +55,8 @@ class DiagnosticRequests(TaskInstanceRequests):
         """Return what asks for the value itself instead of its repr. Raises NotSupported."""
         raise NotImplementedError
 
-    def hitl_requests(self, run: DagRun) -> tuple[HitlRequest, ...]:  # noqa: ARG002 - Airflow 2 knows no such questions
+    # Airflow 2 knows no such questions
+    def hitl_requests(self, run: DagRun) -> tuple[HitlRequest, ...]:  # noqa: ARG002
         """See `Airflow`."""
         return ()
 
@@ -62,7 +66,9 @@ class DiagnosticRequests(TaskInstanceRequests):
         """See `Airflow`."""
         reader = self._log_reader(keep)
         path = f"{self._instance(run, task.task_id)}/logs/{max(task.try_number, 1)}"
-        answer = self._transport.download(path, self._log_format, reader.take, _index(task.map_index))
+        answer = self._transport.download(
+            path, self._log_format, reader.take, _index(task.map_index)
+        )
         self._expect(answer, "The log is not there")
         return reader.close()
 
@@ -75,10 +81,14 @@ class DiagnosticRequests(TaskInstanceRequests):
             return len(body) <= limit
 
         path = f"{self._instance(run, task_id)}/xcomEntries/{segment(key)}"
-        answer = self._transport.download(path, "application/json", take, {**self._xcom_params(), **_index(map_index)})
+        answer = self._transport.download(
+            path, "application/json", take, {**self._xcom_params(), **_index(map_index)}
+        )
         self._expect(answer, "The XCom is not there")
         if len(body) > limit:
-            raise ResponseTooLarge("The XCom is too large", f"{answer.source}, with more than {limit} bytes.", "")
+            raise ResponseTooLarge(
+                "The XCom is too large", f"{answer.source}, with more than {limit} bytes.", ""
+            )
         try:
             return json.loads(body)["value"]
         except (ValueError, RecursionError, KeyError, TypeError):
@@ -105,7 +115,9 @@ class DiagnosticRequests(TaskInstanceRequests):
         found = []
         for item in items:
             trace = optional(answer, item, "stack_trace", str) or ""
-            file, bundle = (optional(answer, item, key, str) or "" for key in ("filename", "bundle_name"))
+            file, bundle = (
+                optional(answer, item, key, str) or "" for key in ("filename", "bundle_name")
+            )
             found.append(DagImportError(file, trace, read_traceback(trace), bundle))
         return tuple(found)
 
@@ -116,7 +128,9 @@ class DiagnosticRequests(TaskInstanceRequests):
         """
         answer = self._transport.send("GET", f"{self.api}{self._health}", anonymous=True)
         body = require_object(answer, 200, {"scheduler": dict})
-        return Health(*(_beats(body.get(name)) for name in ("scheduler", "dag_processor", "triggerer")))
+        return Health(
+            *(_beats(body.get(name)) for name in ("scheduler", "dag_processor", "triggerer"))
+        )
 
     def pool(self, name: str) -> Pool:
         """See `Airflow`."""
@@ -127,16 +141,26 @@ class DiagnosticRequests(TaskInstanceRequests):
 
     def pool_task_instances(self, name: str) -> tuple[tuple[str, str, TaskInstance], ...]:
         """See `Airflow`."""
-        answer, items, _ = self._tasks_page("~", "~", pool=name, state=["running", "queued"], limit=_MAX_ITEMS)
+        answer, items, _ = self._tasks_page(
+            "~", "~", pool=name, state=["running", "queued"], limit=_MAX_ITEMS
+        )
         found = []
         for item in items:
-            dag_id, run_id = (str(item.get(key)) if isinstance(item, dict) else "" for key in ("dag_id", "dag_run_id"))
+            dag_id, run_id = (
+                str(item.get(key)) if isinstance(item, dict) else ""
+                for key in ("dag_id", "dag_run_id")
+            )
             found.append((dag_id, run_id, self._task(answer, item, dag_id, run_id)))
         return tuple(found)
 
     def heartbeat_timeout(self, run: DagRun, task: TaskInstance) -> str | None:
         """See `Airflow`. The task's own log says nothing of it (measured on 2.11.2 and 3.3.2)."""
-        params = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": task.task_id, "limit": _MAX_ITEMS}
+        params = {
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+            "task_id": task.task_id,
+            "limit": _MAX_ITEMS,
+        }
         answer, items = self._list("/eventLogs", "event_logs", params)
         for item in items:
             if item.get("event") == "heartbeat timeout" and item.get("task_id") == task.task_id:
@@ -158,10 +182,16 @@ class DiagnosticRequests(TaskInstanceRequests):
     def _runs(self, dag_id: str, state: RunState, **params: Any) -> tuple[DagRun, ...]:
         path = f"/dags/{segment(dag_id)}/dagRuns"
         answer, items = self._list(path, "dag_runs", {"state": state, **params})
-        ours = [item for item in items if (item.get("dag_id"), item.get("state")) == (dag_id, state)]
-        return tuple(self._run_in(answer, item) for item in ours if isinstance(item.get("dag_run_id"), str))
+        ours = [
+            item for item in items if (item.get("dag_id"), item.get("state")) == (dag_id, state)
+        ]
+        return tuple(
+            self._run_in(answer, item) for item in ours if isinstance(item.get("dag_run_id"), str)
+        )
 
-    def _list(self, path: str, key: str, params: dict[str, Any]) -> tuple[Response, list[dict[str, Any]]]:
+    def _list(
+        self, path: str, key: str, params: dict[str, Any]
+    ) -> tuple[Response, list[dict[str, Any]]]:
         answer = self._transport.get(f"{self.api}{path}", params)
         if answer.status == 403:
             raise self._forbidden(answer)

@@ -1,4 +1,5 @@
-"""A task's log, read piece by piece into its tail and the exception that ended the try. Pure: it sends nothing.
+"""A task's log, read piece by piece into its tail and the exception that ended the try. Pure: it
+sends nothing.
 
 Logs can be many MB (docs/notes/airflow-3.md#task-logs); what is kept is bounded whatever comes.
 """
@@ -18,14 +19,22 @@ from entrypoint.models import TaskLog
 _MAX_RAW_BYTES = 524_288
 """Bytes of one line of the answer; what is longer is cut there."""
 _MIN_HALF_CHARS = 4
-"""Characters of a secret's beginning that is masked where a log ends without a line break: with fewer also words end."""
+"""Characters of a secret's beginning that is masked where a log ends without a line break: with
+fewer also words end.
+"""
 _MAX_LINE_CHARS = 2_000
 _TAIL = 131_072
 """Characters of one line, and of all lines that are kept."""
-_RECORD = re.compile(r"\[\d{4}-[^\]]{5,60}\] \{[^}]{1,200}\} (?P<level>[A-Z]{4,8}) - (?P<message>.*)")
-"""`[2026-11-20T09:52:17.555+0000] {file.py:12} ERROR - text`; lines without this head continue the one before."""
+_RECORD = re.compile(
+    r"\[\d{4}-[^\]]{5,60}\] \{[^}]{1,200}\} (?P<level>[A-Z]{4,8}) - (?P<message>.*)"
+)
+"""`[2026-11-20T09:52:17.555+0000] {file.py:12} ERROR - text`; lines without this head continue the
+one before.
+"""
 _ENDED = "Task failed with exception"
-"""With these words both Airflows log the exception that ended the try; callbacks that fail after it do not matter."""
+"""With these words both Airflows log the exception that ended the try; callbacks that fail after it
+do not matter.
+"""
 _KILLED = re.compile(r"Task exited with return code -\d")
 _SEVERE = ("ERROR", "CRITICAL", "FATAL")
 _AIRFLOW = "/site-packages/airflow/"
@@ -69,7 +78,9 @@ class LogReader:
             self._line(masked_end(_decoded(rest).removesuffix("\ufffd"), _MIN_HALF_CHARS))
         if not self._written:
             return TaskLog(tuple(self._head), written=False)
-        return TaskLog(tuple(self._tail), self._count - len(self._tail), self._raised(), self._last_error)
+        return TaskLog(
+            tuple(self._tail), self._count - len(self._tail), self._raised(), self._last_error
+        )
 
     def _line(self, line: str) -> None:
         raise NotImplementedError
@@ -92,7 +103,9 @@ class LogReader:
 
 
 class TextLog(LogReader):
-    """Airflow 2's log as text: a line of the log, or one that continues it (docs/notes/airflow-2.md#task-logs)."""
+    """Airflow 2's log as text: a line of the log, or one that continues it
+    (docs/notes/airflow-2.md#task-logs).
+    """
 
     def __init__(self, keep: int) -> None:
         super().__init__(keep)
@@ -105,7 +118,11 @@ class TextLog(LogReader):
         self._traceback.line(message, begins=record is not None)
         self._written = self._written or record is not None or bool(self._traceback.last)
         # A frame's source follows it, further indented.
-        self._hidden = _AIRFLOW in line if line.startswith('  File "') else self._hidden and line.startswith("    ")
+        self._hidden = (
+            _AIRFLOW in line
+            if line.startswith('  File "')
+            else self._hidden and line.startswith("    ")
+        )
         if not self._hidden and not _is_mark(message.removeprefix(" INFO - ")):
             self._show(line)
         if record is None:
@@ -149,13 +166,17 @@ class JsonLog(LogReader):
         self._show(f"{stamp}{f'{level} - ' if level else ''}{event}")
         raised = _chain(entry.get("error_detail"))
         if level in _SEVERE and event.strip() and not self._settled:
-            self._last_error = between_words(masked(_with_details(event.strip(), entry)), _MAX_LINE_CHARS)
+            self._last_error = between_words(
+                masked(_with_details(event.strip(), entry)), _MAX_LINE_CHARS
+            )
             self._last_raised, self._settled = raised, event == _ENDED
         if raised:
             for one in reversed(raised):
                 for frame in one.frames:
                     if _AIRFLOW not in frame.filename:
-                        self._show(f'  File "{frame.filename}", line {frame.line}, in {frame.function}')
+                        self._show(
+                            f'  File "{frame.filename}", line {frame.line}, in {frame.function}'
+                        )
                 self._show(str(one))
 
     def _raised(self) -> tuple[ExceptionInfo, ...]:
@@ -163,8 +184,14 @@ class JsonLog(LogReader):
 
 
 def _decoded(line: bytes) -> str:
-    """Return a line of the answer as text. It is masked before it is read only if it is cut: a secret may be like a key."""
-    text = line.decode("utf-8", "replace") if len(line) <= _MAX_RAW_BYTES else masked_head(line, _MAX_RAW_BYTES)
+    """Return a line of the answer as text. It is masked before it is read only if it is cut: a
+    secret may be like a key.
+    """
+    text = (
+        line.decode("utf-8", "replace")
+        if len(line) <= _MAX_RAW_BYTES
+        else masked_head(line, _MAX_RAW_BYTES)
+    )
     return text.rstrip("\r")
 
 
@@ -175,12 +202,16 @@ def _is_mark(text: str) -> bool:
 
 def _with_details(event: str, entry: dict[str, Any]) -> str:
     """Add what Airflow's supervisor says about a process that ended by itself."""
-    details = [f"{key} {entry[key]}" for key in ("exit_code", "signal_name") if entry.get(key) is not None]
+    details = [
+        f"{key} {entry[key]}" for key in ("exit_code", "signal_name") if entry.get(key) is not None
+    ]
     return f"{event} ({', '.join(details)})" if details else event
 
 
 def _chain(detail: Any) -> tuple[ExceptionInfo, ...]:
-    """Read `error_detail`: the exception that ended the try, then its cause or context, and so on."""
+    """Read `error_detail`: the exception that ended the try, then its cause or context, and so
+    on.
+    """
     if not isinstance(detail, list):
         return ()
     return tuple(_exception(item) for item in detail[:_MAX_EXCEPTIONS] if isinstance(item, dict))

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 _OPEN_THE_GATEWAY = (
-    "Give the gateway's credential by the input headers (Cloudflare Access: CF-Access-Client-Id and CF-Access-Client-Secret; "
+    "Give the gateway's credential by the input headers (Cloudflare Access: "
+    "CF-Access-Client-Id and CF-Access-Client-Secret; "
     "Google IAP: Proxy-Authorization), or let this runner's address through."
 )
 
@@ -30,41 +31,52 @@ def is_credential_refused(answer: Response) -> bool:
 
 
 def is_from_airflow(answer: Response) -> bool:
-    """Whether Airflow itself refused it: version 3 says `detail`, version 2 `title` and `status`; a gateway's page neither."""
+    """Whether Airflow itself refused it: version 3 says `detail`, version 2 `title` and `status`; a
+    gateway's page neither.
+    """
     body = answer.body
     return isinstance(body, dict) and ("detail" in body or ("title" in body and "status" in body))
 
 
 def unauthorized(answer: Response) -> Unauthorized:
-    """Return the error for a credential that Airflow refused, or that a gateway in front of it did."""
+    """Return the error for a credential that Airflow refused, or that a gateway in front of it
+    did.
+    """
     if not is_from_airflow(answer):
         return Unauthorized(*_gateway(answer))
     return Unauthorized(
         "Airflow refused the credential",
         _evidence(answer),
-        "Check that the secret is set for this repository or environment, has not expired, and belongs to this Airflow. "
+        "Check that the secret is set for this repository or environment, has not expired, "
+        "and belongs to this Airflow. "
         "On Airflow 2 a user name and password need the API's basic_auth backend.",
     )
 
 
 def no_longer_accepted(answer: Response, seconds: float, hint: str) -> Unauthorized:
-    """Return the error for a credential that was accepted for so many seconds before; `hint` has a `{}` for them."""
+    """Return the error for a credential that was accepted for so many seconds before; `hint` has a
+    `{}` for them.
+    """
     time = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     return Unauthorized(
         "Airflow no longer accepts the credential",
         f"{_evidence(answer)}. It was accepted for {time} before.",
-        f"{hint.format(time)} Re-running this job with a good credential continues the same DAG run.",
+        f"{hint.format(time)} Re-running this job with a good credential continues the "
+        "same DAG run.",
     )
 
 
 def forbidden(answer: Response) -> Forbidden:
-    """Return the error for a good credential without the permission, or for a gateway that lets it go no further."""
+    """Return the error for a good credential without the permission, or for a gateway that lets it
+    go no further.
+    """
     if not is_from_airflow(answer):
         return GatewayRefused(*_gateway(answer))
     return Forbidden(
         "A permission is missing",
         f"{answer.source}. Airflow knows the credential but does not allow this.",
-        'To trigger and wait it needs "can create" on DAG runs, "can edit" on the DAG, and "can read" on DAGs, DAG runs '
+        'To trigger and wait it needs "can create" on DAG runs, "can edit" on the DAG, and '
+        '"can read" on DAGs, DAG runs '
         "and task instances, as Airflow's role User has them.",
     )
 
@@ -94,18 +106,28 @@ def require_object(answer: Response, status: int, shape: dict[str, type]) -> dic
     return answer.body
 
 
-def optional(answer: Response, body: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
-    """Return the value of a key that may be missing or null. Raises UnexpectedResponse for any other shape."""
+def optional(
+    answer: Response, body: dict[str, Any], key: str, kind: type | tuple[type, ...]
+) -> Any:
+    """Return the value of a key that may be missing or null. Raises UnexpectedResponse for any
+    other shape.
+    """
     value = body.get(key)
     if value is None:
         return None
-    if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, float) and not isfinite(value)):
+    if (
+        not isinstance(value, kind)
+        or isinstance(value, bool)
+        or (isinstance(value, float) and not isfinite(value))
+    ):
         raise answer.unexpected(f"the JSON has no usable {key!r}.")
     return value
 
 
 def parse_datetime(answer: Response, text: Any) -> datetime | None:
-    """Return an RFC 3339 date in UTC, None for null. Raises UnexpectedResponse for anything else."""
+    """Return an RFC 3339 date in UTC, None for null. Raises UnexpectedResponse for anything
+    else.
+    """
     if text is None:
         return None
     try:

@@ -1,6 +1,8 @@
-"""What the two dialects share: quoted paths, JSON into models, and the answers that mean the same on both.
+"""What the two dialects share: quoted paths, JSON into models, and the answers that mean the same
+on both.
 
-A field that is missing or of the wrong shape is an unexpected answer, never a guess: a green that rests on a guess is false.
+A field that is missing or of the wrong shape is an unexpected answer, never a guess: a green that
+rests on a guess is false.
 """
 
 from __future__ import annotations
@@ -23,7 +25,13 @@ TasksToClear = Literal["all"] | tuple[TaskInstance, ...]
 """Which task instances to clear: all, or the given ones."""
 
 
-_VERSIONED_FIELDS = ("data_interval_start", "data_interval_end", "run_after", "partition_key", "note")
+_VERSIONED_FIELDS = (
+    "data_interval_start",
+    "data_interval_end",
+    "run_after",
+    "partition_key",
+    "note",
+)
 """Fields of a DAG run that not every Airflow shows."""
 
 
@@ -33,7 +41,9 @@ def segment(text: str) -> str:
 
 
 class RestAirflow:
-    """The part of the `Airflow` protocol that both APIs answer alike. Subclasses add what differs."""
+    """The part of the `Airflow` protocol that both APIs answer alike. Subclasses add what
+    differs.
+    """
 
     api: ClassVar[str]
 
@@ -65,7 +75,9 @@ class RestAirflow:
         return self._run_or_none(self._send("PATCH", path, body), run.dag_id, run.run_id)
 
     def _clearing(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
-        """Return path (below the DAG) and body of the request that clears; both APIs list only unless told otherwise."""
+        """Return path (below the DAG) and body of the request that clears; both APIs list only
+        unless told otherwise.
+        """
         raise NotImplementedError
 
     def _says_no_run(self, answer: Response) -> bool:
@@ -84,7 +96,9 @@ class RestAirflow:
     ) -> None:
         """See `Airflow`."""
         raise NotSupported(
-            "This Airflow does not tell a run's state by itself", f"Airflow {self.version}; it needs 3.1.", ""
+            "This Airflow does not tell a run's state by itself",
+            f"Airflow {self.version}; it needs 3.1.",
+            "",
         )
 
     # What both share.
@@ -109,7 +123,9 @@ class RestAirflow:
         )
 
     def request_reparse(self, dag: Dag) -> None:
-        """See `Airflow`. 404 where there is no such endpoint yet, 409 if it was asked already (measured on 3.3.2)."""
+        """See `Airflow`. 404 where there is no such endpoint yet, 409 if it was asked already
+        (measured on 3.3.2).
+        """
         answer = self._transport.put(f"{self.api}/parseDagFile/{segment(dag.file_token)}")
         if answer.status == 403:
             raise self._forbidden(answer)
@@ -128,7 +144,9 @@ class RestAirflow:
 
     def unpause(self, dag_id: str) -> None:
         """See `Airflow`."""
-        answer = self._send("PATCH", f"/dags/{segment(dag_id)}?update_mask=is_paused", {"is_paused": False})
+        answer = self._send(
+            "PATCH", f"/dags/{segment(dag_id)}?update_mask=is_paused", {"is_paused": False}
+        )
         if answer.status == 404:
             raise dag_not_found(dag_id, answer)
         if require_object(answer, 200, {"is_paused": bool})["is_paused"]:
@@ -145,7 +163,8 @@ class RestAirflow:
             raise InvalidConf(
                 "Airflow refused the DAG run's parameters",
                 answer.detail,
-                "Correct conf (or the dates and the partition key) in this step; the DAG's params say what is allowed.",
+                "Correct conf (or the dates and the partition key) in this step; the DAG's "
+                "params say what is allowed.",
             )
         return self._run(answer, request.dag_id, request.run_id)
 
@@ -164,7 +183,11 @@ class RestAirflow:
                 f"{answer.source}: {answer.detail}",
                 "Somebody may have deleted the run or the DAG at this moment: re-run this job.",
             )
-        require_object(answer, 200, {"dag_run_id": str} if path.endswith("/clear") else {"task_instances": list})
+        require_object(
+            answer,
+            200,
+            {"dag_run_id": str} if path.endswith("/clear") else {"task_instances": list},
+        )
 
     def _send(self, method: str, path: str, body: Any = None) -> Response:
         answer = self._transport.send(method, f"{self.api}{path}", body=body)
@@ -181,10 +204,16 @@ class RestAirflow:
         return self._run(answer, dag_id, run_id)
 
     def _run(self, answer: Response, dag_id: str, run_id: str) -> DagRun:
-        """Read a DAG run, and make sure that it is this one: an answer about another run proves nothing."""
+        """Read a DAG run, and make sure that it is this one: an answer about another run proves
+        nothing.
+        """
         body = require_object(answer, 200, {"dag_id": str, "dag_run_id": str, "state": str})
-        if (body["dag_id"], body["dag_run_id"]) != (dag_id, run_id) or body["state"] not in get_args(RunState):
-            raise answer.unexpected("it is about another run, or in a state that Airflow does not have.")
+        if (body["dag_id"], body["dag_run_id"]) != (dag_id, run_id) or body[
+            "state"
+        ] not in get_args(RunState):
+            raise answer.unexpected(
+                "it is about another run, or in a state that Airflow does not have."
+            )
         return self._run_in(answer, body)
 
     def _run_in(self, answer: Response, body: dict[str, Any]) -> DagRun:
@@ -208,7 +237,9 @@ class RestAirflow:
 
 
 def require_note(answer: Response, run: DagRun | None, note: str) -> None:
-    """Raise UnexpectedResponse unless the run has this note now, or is gone, or this Airflow does not show notes."""
+    """Raise UnexpectedResponse unless the run has this note now, or is gone, or this Airflow does
+    not show notes.
+    """
     if run is not None and "note" not in run.unknown_fields and (run.note or "") != note:
         raise answer.unexpected("the note is another one.")
 
@@ -219,13 +250,16 @@ def _is_airflows(answer: Response) -> bool:
 
 
 def dag_not_found(dag_id: str, answer: Response) -> Exception:
-    """Return the error for a 404 about a DAG: that there is none, or that this is not Airflow's own 404."""
+    """Return the error for a 404 about a DAG: that there is none, or that this is not Airflow's own
+    404.
+    """
     if not _is_airflows(answer):
         return answer.unexpected("Airflow's own 404 looks different.")
     return DagNotFound(
         "Airflow has no such DAG",
         f"dag_id {dag_id!r}: {answer.detail}",
-        "Check dag_id and that the DAG is deployed to this Airflow. A DAG whose file fails to import cannot be run either: "
+        "Check dag_id and that the DAG is deployed to this Airflow. A DAG whose file fails "
+        "to import cannot be run either: "
         "Airflow's home page shows import errors at its top.",
     )
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAX_LINE_BYTES = 65_536
-"""Bytes. The last line may carry the results of a task, which nobody has asked for: the state comes before them."""
+"""Bytes. The last line may carry the results of a task, which nobody has asked for: the state comes
+before them.
+"""
 
 
 class StateLineReader:
@@ -29,7 +31,9 @@ class StateLineReader:
         self._begun = b""
 
     def take(self, piece: bytes) -> bool:
-        """Take a piece of the answer. False once nothing more is wanted, or a line tells no state."""
+        """Take a piece of the answer. False once nothing more is wanted, or a line tells no
+        state.
+        """
         *lines, self._begun = (self._begun + piece).split(b"\n")
         for line in lines:
             state = _state(line)

@@ -1,4 +1,6 @@
-"""The task instances of a DAG run: as many as are wanted, page by page, or only how many there are."""
+"""The task instances of a DAG run: as many as are wanted, page by page, or only how many there
+are.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,13 @@ if TYPE_CHECKING:
     from entrypoint.http.response import Response
 
 _STATES_SINCE = {"awaiting_input": (3, 3)}
-"""States that an older Airflow does not have, and refuses to be asked for (docs/notes/airflow-3.md#task-states)."""
+"""States that an older Airflow does not have, and refuses to be asked for
+(docs/notes/airflow-3.md#task-states).
+"""
 MAX_PAGES = 500
-"""Answers that one list may take: 50,000 task instances, which is more than an Airflow 2's one answer can hold."""
+"""Answers that one list may take: 50,000 task instances, which is more than an Airflow 2's one
+answer can hold.
+"""
 
 
 class TaskInstanceRequests(RestAirflow):
@@ -44,7 +50,9 @@ class TaskInstanceRequests(RestAirflow):
         """See `Airflow`."""
         params: dict[str, Any] = {}
         if states:
-            params["state"] = [state for state in states if self._release >= _STATES_SINCE.get(state, ())]
+            params["state"] = [
+                state for state in states if self._release >= _STATES_SINCE.get(state, ())
+            ]
         if changed_since is not None and self._release >= (2, 11):
             params["updated_at_gte"] = changed_since.isoformat()
         tasks: dict[tuple[str, int], TaskInstance] = {}
@@ -53,7 +61,9 @@ class TaskInstanceRequests(RestAirflow):
             if number and self._transport.seconds_left() <= 0:
                 raise _too_slow(len(tasks), total)
             limit = int(min(self.page, wanted - offset))
-            answer, items, total = self._tasks_page(dag_id, run_id, **params, limit=limit, offset=offset)
+            answer, items, total = self._tasks_page(
+                dag_id, run_id, **params, limit=limit, offset=offset
+            )
             known = len(tasks)
             for item in items:
                 task = self._task(answer, item, dag_id, run_id)
@@ -63,8 +73,12 @@ class TaskInstanceRequests(RestAirflow):
                 return TaskList(tuple(tasks.values()), total)
             # Half a list is none: what is missing may be what failed.
             if len(tasks) == known:
-                raise answer.unexpected(f"of {total} task instances it gives {known} again and again.")
-        raise answer.unexpected(f"of {total} task instances {MAX_PAGES} answers hold only {len(tasks)}.")
+                raise answer.unexpected(
+                    f"of {total} task instances it gives {known} again and again."
+                )
+        raise answer.unexpected(
+            f"of {total} task instances {MAX_PAGES} answers hold only {len(tasks)}."
+        )
 
     def _task(self, answer: Response, item: Any, dag_id: str, run_id: str) -> TaskInstance:
         if not isinstance(item, dict) or not isinstance(item.get("task_id"), str):
@@ -84,7 +98,9 @@ class TaskInstanceRequests(RestAirflow):
         )
         return task._replace(url=self.task_url(task, dag_id, run_id))
 
-    def _tasks_page(self, dag_id: str, run_id: str, **params: Any) -> tuple[Response, list[Any], int]:
+    def _tasks_page(
+        self, dag_id: str, run_id: str, **params: Any
+    ) -> tuple[Response, list[Any], int]:
         """Return the answer, its task instances as JSON, and how many there are in all."""
         path = f"{self.api}/dags/{segment(dag_id)}/dagRuns/{segment(run_id)}/taskInstances"
         answer = self._transport.get(path, params)

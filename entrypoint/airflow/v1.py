@@ -30,12 +30,16 @@ class V1(DiagnosticRequests):
     """
 
     def check(self, request: RunRequest) -> None:
-        """Raise NotSupported for what this version would refuse (docs/notes/airflow-2.md#differences-between-versions)."""
+        """Raise NotSupported for what this version would refuse
+        (docs/notes/airflow-2.md#differences-between-versions).
+        """
         if request.commit is not None:
             raise NotSupported(
                 "Airflow 2 does not say from which commit a DAG is",
-                f"Airflow {self.version} answers here; expect_commit needs Airflow 3 and a git bundle.",
-                "Use wait_for_dag without expect_commit: it waits until the DAG's file was parsed after this step began.",
+                f"Airflow {self.version} answers here; expect_commit needs Airflow 3 and a "
+                "git bundle.",
+                "Use wait_for_dag without expect_commit: it waits until the DAG's file was "
+                "parsed after this step began.",
             )
         if request.run_after is not None:
             raise not_supported("run_after", self.version, "Airflow 3.0")
@@ -48,7 +52,9 @@ class V1(DiagnosticRequests):
 
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Return the run in the grid view (docs/notes/airflow-2.md#links-to-the-web-ui)."""
-        return f"{self._transport.base_url}/dags/{segment(dag_id)}/grid?dag_run_id={segment(run_id)}"
+        return (
+            f"{self._transport.base_url}/dags/{segment(dag_id)}/grid?dag_run_id={segment(run_id)}"
+        )
 
     def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
         """Return the task instance's log in the grid view."""
@@ -56,7 +62,8 @@ class V1(DiagnosticRequests):
         return f"{self.run_url(dag_id, run_id)}&task_id={segment(task.task_id)}{mapped}&tab=logs"
 
     def _body(self, request: RunRequest) -> dict[str, Any]:
-        # A null is refused for every key (docs/notes/airflow-2.md#trigger-request), so what is not given is left out.
+        # A null is refused for every key (docs/notes/airflow-2.md#trigger-request), so what is not
+        # given is left out.
         body: dict[str, Any] = {"dag_run_id": request.run_id, "conf": request.conf}
         for name in ("logical_date", "data_interval_start", "data_interval_end"):
             if (moment := getattr(request, name)) is not None:
@@ -66,7 +73,9 @@ class V1(DiagnosticRequests):
         return body
 
     def mark_failed(self, run: DagRun) -> DagRun | None:
-        """See `Airflow`. The note goes first: the scheduler may make a success of a run that was just stopped."""
+        """See `Airflow`. The note goes first: the scheduler may make a success of a run that was
+        just stopped.
+        """
         note_with_marker = False
         with suppress(ActionError):
             self.set_note(run, stopped_note(run))
@@ -78,7 +87,9 @@ class V1(DiagnosticRequests):
         return stopped
 
     def set_note(self, run: DagRun, note: str) -> None:
-        """See `Airflow`. Before 2.5 there are no notes (docs/notes/airflow-2.md#differences-between-versions)."""
+        """See `Airflow`. Before 2.5 there are no notes
+        (docs/notes/airflow-2.md#differences-between-versions).
+        """
         if self._release >= (2, 5):
             path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/setNote"
             answer = self._send("PATCH", path, {"note": note})
@@ -86,9 +97,11 @@ class V1(DiagnosticRequests):
 
     def _clearing(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
         if self._release < (2, 4):
-            # Its clearTaskInstances does not know a run id yet, and it has no other way to clear one run.
+            # Its clearTaskInstances does not know a run id yet, and it has no other way to clear
+            # one run.
             raise not_supported("if_run_exists: resume and restart", self.version, "Airflow 2.4")
-        # Without reset_dag_runs the run would stay failed for ever (docs/notes/airflow-2.md#cleared-runs).
+        # Without reset_dag_runs the run would stay failed for ever
+        # (docs/notes/airflow-2.md#cleared-runs).
         body: dict[str, Any] = {"dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True}
         if not isinstance(tasks, str):
             # It knows no map index here: of a mapped task every instance runs again.
@@ -96,7 +109,9 @@ class V1(DiagnosticRequests):
         return "clearTaskInstances", body
 
     def _says_no_run(self, answer: Response) -> bool:
-        return isinstance(answer.body, dict) and str(answer.body.get("type", "")).endswith("/Errors/NotFound")
+        return isinstance(answer.body, dict) and str(answer.body.get("type", "")).endswith(
+            "/Errors/NotFound"
+        )
 
     def _active(self, dag: dict[str, Any]) -> bool:
         return bool(dag.get("is_active", True))
@@ -106,7 +121,10 @@ class V1(DiagnosticRequests):
 
         Measured: docs/notes/airflow-2.md#401-and-403.
         """
-        if not is_from_airflow(answer) or self._transport.get(f"{self.api}/dags", {"limit": 1}).status == 200:
+        if (
+            not is_from_airflow(answer)
+            or self._transport.get(f"{self.api}/dags", {"limit": 1}).status == 200
+        ):
             return super()._forbidden(answer)
         return self._transport.refused(answer)
 
@@ -121,7 +139,10 @@ class V1(DiagnosticRequests):
     def _seconds(self, answer: Response, value: Any) -> float:
         if not isinstance(value, dict):
             raise answer.unexpected("a duration is no object.")
-        parts = {key: optional(answer, value, key, (int, float)) or 0 for key in ("days", "seconds", "microseconds")}
+        parts = {
+            key: optional(answer, value, key, (int, float)) or 0
+            for key in ("days", "seconds", "microseconds")
+        }
         return parts["days"] * 86_400 + parts["seconds"] + parts["microseconds"] / 1e6
 
     def _xcom_params(self) -> dict[str, str]:

@@ -35,24 +35,34 @@ class V2(DiagnosticRequests):
     """A larger limit is silently cut to this (docs/notes/airflow-3.md#task-instances)."""
 
     def check(self, request: RunRequest) -> None:
-        """Raise NotSupported for what this version would ignore or refuse (docs/notes/airflow-3.md#trigger-request)."""
+        """Raise NotSupported for what this version would ignore or refuse
+        (docs/notes/airflow-3.md#trigger-request).
+        """
         if request.partition_key is not None and self._release < (3, 2):
             raise not_supported("partition_key", self.version, "Airflow 3.2")
         if request.data_interval_start is not None and request.logical_date is None:
             raise NotSupported(
                 "data_interval_start needs logical_date",
-                f"Airflow {self.version} ignores a data interval without a logical date, in max_silence.",
+                f"Airflow {self.version} ignores a data interval without a logical date, "
+                "in max_silence.",
                 "Give logical_date as well, or leave the data interval out.",
             )
 
     def stream_states(
-        self, run: DagRun, interval: float, take: Callable[[RunState], bool], max_silence: float, max_seconds: float
+        self,
+        run: DagRun,
+        interval: float,
+        take: Callable[[RunState], bool],
+        max_silence: float,
+        max_seconds: float,
     ) -> None:
         """See `Airflow`. From 3.1 on (docs/notes/airflow-3.md#wait-endpoint)."""
         if self._release < (3, 1):
             return super().stream_states(run, interval, take, max_silence, max_seconds)
         path = f"{self.api}/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/wait"
-        self._transport.stream(path, {"interval": interval}, StateLineReader(take).take, max_silence, max_seconds)
+        self._transport.stream(
+            path, {"interval": interval}, StateLineReader(take).take, max_silence, max_seconds
+        )
         return None
 
     def run_url(self, dag_id: str, run_id: str) -> str:
@@ -86,7 +96,9 @@ class V2(DiagnosticRequests):
 
     def set_note(self, run: DagRun, note: str) -> None:
         """See `Airflow`."""
-        answer = self._send("PATCH", f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}", {"note": note})
+        answer = self._send(
+            "PATCH", f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}", {"note": note}
+        )
         require_note(answer, self._run_or_none(answer, run.dag_id, run.run_id), note)
 
     def _clearing(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
@@ -129,10 +141,14 @@ class V2(DiagnosticRequests):
         if self._release < (3, 1):
             return ()
         path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/hitlDetails"
-        answer, items = self._list(path, "hitl_details", {"response_received": "false", "limit": self.page})
+        answer, items = self._list(
+            path, "hitl_details", {"response_received": "false", "limit": self.page}
+        )
         found = []
         for item in items:
             task = self._task(answer, item.get("task_instance"), run.dag_id, run.run_id)
             subject = optional(answer, item, "subject", str) or ""
-            found.append(HitlRequest(task.task_id, task.map_index, subject, f"{task.url}/required_actions"))
+            found.append(
+                HitlRequest(task.task_id, task.map_index, subject, f"{task.url}/required_actions")
+            )
         return tuple(found)

@@ -1,1 +1,3 @@
-"""Credentials: each kind becomes an `Authorization` that adds a header and renews it. Knows no DAG."""
+"""Credentials: each kind becomes an `Authorization` that adds a header and renews it. Knows no
+DAG.
+"""

@@ -1,4 +1,6 @@
-"""The one `requests.auth.AuthBase`: presents a grant, and gets it anew shortly before it dies and when it was refused."""
+"""The one `requests.auth.AuthBase`: presents a grant, and gets it anew shortly before it dies and
+when it was refused.
+"""
 
 from __future__ import annotations
 
@@ -37,15 +39,16 @@ class Grant(NamedTuple):
 class Authorization(AuthBase):
     """Adds a grant to each request.
 
-    Args:
-        obtain: gets a grant. May ask somebody for it, and raise his errors.
-        expiry_hint: what to do when it is refused after it was accepted, `{}` being for how long; empty if asking again
-            yields another grant.
-        now: seconds since the epoch.
+    Args: obtain: gets a grant. May ask somebody for it, and raise his errors. expiry_hint: what to
+        do when it is refused after it was accepted, `{}` being for how long; empty if asking again
+        yields another grant. now: seconds since the epoch.
     """
 
     def __init__(
-        self, obtain: Callable[[], Grant], expiry_hint: str = "", now: Callable[[], float] = time.time
+        self,
+        obtain: Callable[[], Grant],
+        expiry_hint: str = "",
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.expiry_hint = expiry_hint
         self._find_or_create = obtain

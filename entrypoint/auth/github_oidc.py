@@ -31,7 +31,12 @@ class GitHubOidc:
         mask: hides a text in the log.
     """
 
-    def __init__(self, source: GitHubToken, wire: Callable[[Service], HttpClient], mask: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        source: GitHubToken,
+        wire: Callable[[Service], HttpClient],
+        mask: Callable[[str], None],
+    ) -> None:
         self._source = source
         self._http = wire(GITHUB_OIDC)
         self._mask = mask
@@ -54,8 +59,11 @@ class GitHubOidc:
             raise Unauthorized(
                 "GitHub gave no OIDC token",
                 f"{answer.source}{answer.told}",
-                "The job needs `permissions: id-token: write`, and so does the caller of a reusable workflow.",
+                "The job needs `permissions: id-token: write`, and so does the caller of a "
+                "reusable workflow.",
             )
         return require_token(
-            answer.body.get("value") if isinstance(answer.body, dict) else None, self._mask, GITHUB_OIDC.name
+            answer.body.get("value") if isinstance(answer.body, dict) else None,
+            self._mask,
+            GITHUB_OIDC.name,
         )

@@ -1,4 +1,5 @@
-"""Amazon MWAA's web login: AWS signs one in for 60 seconds, and the web server makes a session of it.
+"""Amazon MWAA's web login: AWS signs one in for 60 seconds, and the web server makes a session of
+it.
 
 Measured: docs/notes/credentials.md#amazon-mwaa.
 """
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from entrypoint.http.response import Response
 
 AWS = Service("Amazon MWAA", "mwaa_environment and the region")
-WEB_SERVER = Service("The MWAA environment's web server", "the environment's access mode (it must be public)")
+WEB_SERVER = Service(
+    "The MWAA environment's web server", "the environment's access mode (it must be public)"
+)
 _DOMAINS = (".amazonaws.com", ".on.aws", ".amazonaws.com.cn")
 _LOGINS = (("/pluginsv2/aws_mwaa/login", "_token"), ("/aws_mwaa/login", "session"))
 """Airflow 3's, then Airflow 2's: the path, and the cookie that it sets."""
@@ -94,7 +97,9 @@ class MwaaLogin:
         domain = "amazonaws.com.cn" if asked.region.startswith("cn-") else "amazonaws.com"
         host, path = f"env.airflow.{asked.region}.{domain}", f"/webtoken/{asked.environment}"
         url = f"https://{host}{path}"
-        headers = signed(url, asked.region, "airflow", asked.keys, datetime.fromtimestamp(self._now(), UTC))
+        headers = signed(
+            url, asked.region, "airflow", asked.keys, datetime.fromtimestamp(self._now(), UTC)
+        )
         request = Request("POST", url, f"POST {host}{path}", headers)
         answer = self._aws.request(request)
         if answer.status != 200:
@@ -107,7 +112,9 @@ class MwaaLogin:
             or not server.replace("-", "").replace(".", "").isalnum()
         ):
             raise UnexpectedResponse(
-                "Amazon MWAA named no web server of its own", f"{answer.source}.", "Ask AWS; nothing was sent there."
+                "Amazon MWAA named no web server of its own",
+                f"{answer.source}.",
+                "Ask AWS; nothing was sent there.",
             )
         return server, require_token(body.get("WebToken"), self._mask, AWS.name)
 
@@ -117,11 +124,13 @@ def _refused(answer: Response, asked: Mwaa) -> Unauthorized:
         return Unauthorized(
             "Amazon MWAA knows no such environment",
             f"{answer.source}{answer.told}",
-            f"Check mwaa_environment ({asked.environment}), the region ({asked.region}) and the AWS account.",
+            f"Check mwaa_environment ({asked.environment}), the region ({asked.region}) "
+            "and the AWS account.",
         )
     return Unauthorized(
         "Amazon MWAA refused the AWS credentials",
         f"{answer.source}{answer.told}",
-        "The AWS role needs airflow:CreateWebLoginToken on role/<environment>/<Airflow role>. Does the step that assumes it "
+        "The AWS role needs airflow:CreateWebLoginToken on role/<environment>/<Airflow "
+        "role>. Does the step that assumes it "
         "run before this one, and has it not expired?",
     )

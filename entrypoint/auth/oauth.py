@@ -1,4 +1,5 @@
-"""OAuth 2.0 client credentials at a token endpoint: the client proves itself by a secret, or by GitHub's OIDC token.
+"""OAuth 2.0 client credentials at a token endpoint: the client proves itself by a secret, or by
+GitHub's OIDC token.
 
 RFC 6749 4.4 and 2.3.1; RFC 7523 2.2.
 """
@@ -49,7 +50,9 @@ class TokenEndpoint:
         self._http = wire(TOKEN_ENDPOINT)
         self._mask = mask
         self._now = now
-        self._oidc = None if isinstance(client.proof, Secret) else GitHubOidc(client.proof, wire, mask)
+        self._oidc = (
+            None if isinstance(client.proof, Secret) else GitHubOidc(client.proof, wire, mask)
+        )
         self._as_basic = False
 
     def grant(self) -> Grant:
@@ -59,17 +62,25 @@ class TokenEndpoint:
             Unauthorized: the endpoint refused the client, or GitHub did.
             TransientError, UnexpectedResponse: as `Wire.send`.
         """
-        form = {"grant_type": "client_credentials"} | ({"scope": self._client.scope} if self._client.scope else {})
+        form = {"grant_type": "client_credentials"} | (
+            {"scope": self._client.scope} if self._client.scope else {}
+        )
         asked = self._now()
         answer = self._ask(form)
         if answer.status != 200:
             raise Unauthorized(
                 "The identity provider refused the client",
                 f"{answer.source}{answer.told}",
-                "Check client_id, client_secret (its value, not its id; has it expired?), scope and token_url."
+                (
+                    "Check client_id, client_secret (its value, not its id; has it expired?), "
+                    "scope and token_url."
+                )
                 if self._oidc is None
-                else "Check client_id, scope, token_url, and the federated credential: it must name this repository and "
-                "ref, and the audience must be oidc_audience.",
+                else (
+                    "Check client_id, scope, token_url, and the federated credential: it "
+                    "must name this repository and "
+                    "ref, and the audience must be oidc_audience."
+                ),
             )
         body = answer.body if isinstance(answer.body, dict) else {}
         if str(body.get("token_type", "bearer")).lower() != "bearer":
@@ -82,15 +93,20 @@ class TokenEndpoint:
         if self._oidc is not None:
             named = {"client_id": client.client_id} if client.client_id else {}
             return self._post(
-                form | named | {"client_assertion_type": _ASSERTION, "client_assertion": self._oidc.token()}
+                form
+                | named
+                | {"client_assertion_type": _ASSERTION, "client_assertion": self._oidc.token()}
             )
         assert isinstance(client.proof, Secret)  # noqa: S101 - else there is an oidc
         if not self._as_basic:
             self._mask(quote_plus(client.proof.reveal()))
-            answer = self._post(form | {"client_id": client.client_id, "client_secret": client.proof.reveal()})
+            answer = self._post(
+                form | {"client_id": client.client_id, "client_secret": client.proof.reveal()}
+            )
             if answer.status not in (400, 401):
                 return answer
-        # Providers differ in where they want the secret (docs/notes/credentials.md#oauth-client-credentials).
+        # Providers differ in where they want the secret
+        # (docs/notes/credentials.md#oauth-client-credentials).
         name, secret = quote_plus(client.client_id), Secret(quote_plus(client.proof.reveal()))
         second = self._post(form, {"Authorization": f"Basic {pair(name, secret, self._mask)}"})
         if self._as_basic or second.status == 200:
@@ -101,7 +117,11 @@ class TokenEndpoint:
     def _post(self, form: dict[str, str], headers: dict[str, str] | None = None) -> Response:
         url = self._client.token_url
         request = Request(
-            "POST", url, f"POST {path_of(url)}", {"Accept": "application/json"} | (headers or {}), body=form
+            "POST",
+            url,
+            f"POST {path_of(url)}",
+            {"Accept": "application/json"} | (headers or {}),
+            body=form,
         )
         return self._http.request(request)
 

@@ -1,6 +1,8 @@
-"""The signature that AWS wants on a request (Signature Version 4), for a POST without body or query.
+"""The signature that AWS wants on a request (Signature Version 4), for a POST without body or
+query.
 
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html; the tests hold it to botocore.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html; the
+tests hold it to botocore.
 """
 
 from __future__ import annotations
@@ -44,4 +46,7 @@ def signed(url: str, region: str, service: str, keys: AwsKeys, now: datetime) ->
     signature = hmac.digest(key, text.encode(), "sha256").hex()
     del headers["host"]  # the HTTP library writes it
     credential = f"Credential={keys.access_key_id}/{scope}"
-    return headers | {"Authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, Signature={signature}"}
+    return headers | {
+        "Authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, "
+        f"Signature={signature}"
+    }

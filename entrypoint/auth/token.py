@@ -1,4 +1,6 @@
-"""Grants that need nobody but Airflow: a token, a password as HTTP Basic, and what Airflow's own login gives for a secret."""
+"""Grants that need nobody but Airflow: a token, a password as HTTP Basic, and what Airflow's own
+login gives for a secret.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 def bearer(token: str, expires: float | None = None) -> Grant:
     """Return the grant of a bearer token.
 
-    It dies when its issuer says, or its own `exp`, or that of a token nested in it: Keycloak's dies long before the token of
-    Airflow's around it, and Airflow then answers 403 (docs/notes/credentials.md#keycloak-auth-manager).
+    It dies when its issuer says, or its own `exp`, or that of a token nested in it: Keycloak's dies
+    long before the token of Airflow's around it, and Airflow then answers 403
+    (docs/notes/credentials.md#keycloak-auth-manager).
     """
     import jwt  # noqa: PLC0415 - 5 ms that Airflow 2 with a password need not pay
 
@@ -33,8 +36,14 @@ def bearer(token: str, expires: float | None = None) -> Grant:
 
     claims = claims_of(token)
     nested = claims_of(claims.get("access_token"))
-    ends = [end for end in map(_moment, (expires, claims.get("exp"), nested.get("exp"))) if end is not None]
-    return Grant(Secret(f"Bearer {token}"), min(ends, default=None), ambiguous_403="access_token" in claims)
+    ends = [
+        end
+        for end in map(_moment, (expires, claims.get("exp"), nested.get("exp")))
+        if end is not None
+    ]
+    return Grant(
+        Secret(f"Bearer {token}"), min(ends, default=None), ambiguous_403="access_token" in claims
+    )
 
 
 def _moment(claim: Any) -> float | None:
@@ -59,27 +68,38 @@ def pair(name: str, secret: Secret, mask: Callable[[str], None]) -> str:
 
 
 def exchange_token(
-    body: Mapping[str, str | Secret], login: Callable[[dict[str, str]], str], mask: Callable[[str], None]
+    body: Mapping[str, str | Secret],
+    login: Callable[[dict[str, str]], str],
+    mask: Callable[[str], None],
 ) -> Grant:
-    """Return the grant that Airflow's login gives for this. Raises the errors of `login`, and UnexpectedResponse."""
+    """Return the grant that Airflow's login gives for this. Raises the errors of `login`, and
+    UnexpectedResponse.
+    """
     shown = {}
     for name, value in body.items():
         shown[name] = value.reveal() if isinstance(value, Secret) else value
         if isinstance(value, Secret) and (escaped := json.dumps(shown[name])[1:-1]) != shown[name]:
-            # As it travels, and as a gateway may quote it. The runner's own JSON form leaves what is not ASCII as it is.
+            # As it travels, and as a gateway may quote it. The runner's own JSON form leaves what
+            # is not ASCII as it is.
             mask(escaped)
     return bearer(require_token(login(shown), mask, "Airflow's login"))
 
 
 def require_token(token: Any, mask: Callable[[str], None], giver: str) -> str:
-    """Return a token that was granted, masked. Raises UnexpectedResponse for what no header can carry."""
+    """Return a token that was granted, masked. Raises UnexpectedResponse for what no header can
+    carry.
+    """
     if not isinstance(token, str) or not token:
         raise UnexpectedResponse(
-            f"{giver} gave no token", "There is none in its answer.", "Use another kind of credential."
+            f"{giver} gave no token",
+            "There is none in its answer.",
+            "Use another kind of credential.",
         )
     mask(token)
     if not re.fullmatch(r"[\x21-\x7e]+", token):
         raise UnexpectedResponse(
-            f"{giver} gave no usable token", "It contains blanks or characters outside ASCII.", "Ask whoever runs it."
+            f"{giver} gave no usable token",
+            "It contains blanks or characters outside ASCII.",
+            "Ask whoever runs it.",
         )
     return token

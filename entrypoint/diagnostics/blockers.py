@@ -1,7 +1,7 @@
 """Why a DAG run does not move, as far as Airflow shows it to this credential. It only reads.
 
-A run that Airflow has accepted may wait for ever and say nothing (docs/notes/airflow-2.md#queued-runs,
-docs/notes/airflow-3.md#runs-that-wait-forever).
+A run that Airflow has accepted may wait for ever and say nothing
+(docs/notes/airflow-2.md#queued-runs, docs/notes/airflow-3.md#runs-that-wait-forever).
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _MAX_NAMES = 5
 _MAX_POOLS = 3
 _MAX_TASKS_ASKED = 3
 _CLOCK_SKEW = timedelta(seconds=5)
-"""How far ahead a date may lie and still be now: the time is a header's, in whole seconds, maybe by a gateway's clock."""
+"""How far ahead a date may lie and still be now: the time is a header's, in whole seconds, maybe by
+a gateway's clock.
+"""
 
 
 def find_blockers(
@@ -93,17 +95,24 @@ def _other_runs(optional: OptionalRequests, run: DagRun, allowed: int) -> Iterat
     if running and len(running) >= allowed:
         yield Blocker(
             "Other runs of the DAG come first",
-            f"{run.dag_id} allows {allowed} active runs (max_active_runs), and that many are running: "
+            f"{run.dag_id} allows {allowed} active runs (max_active_runs), and that many "
+            "are running: "
             f"{list_names([other.run_id for other in running], _MAX_NAMES)}.",
             "Wait for them, stop what is not wanted, or raise max_active_runs in the DAG.",
             optional.airflow.run_url(run.dag_id, running[0].run_id),
         )
 
 
-def _humans(optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
-    if run.state != "running" or not any(task.state in ("awaiting_input", "deferred") for task in tasks):
+def _humans(
+    optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]
+) -> Iterator[Blocker]:
+    if run.state != "running" or not any(
+        task.state in ("awaiting_input", "deferred") for task in tasks
+    ):
         return
-    for question in optional.fetch(Feature.HUMAN_INPUT, partial(optional.airflow.hitl_requests, run), ())[:_MAX_NAMES]:
+    for question in optional.fetch(
+        Feature.HUMAN_INPUT, partial(optional.airflow.hitl_requests, run), ()
+    )[:_MAX_NAMES]:
         yield Blocker(
             f"The task {question.task_id} waits for a human",
             f"It asks: {question.subject}",
@@ -112,7 +121,9 @@ def _humans(optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, 
         )
 
 
-def _pools(optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
+def _pools(
+    optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]
+) -> Iterator[Blocker]:
     waiting = [task for task in tasks if task.state == "scheduled" and task.pool]
     for name in sorted({task.pool or "" for task in waiting})[:_MAX_POOLS]:
         pool = optional.fetch(Feature.POOLS, partial(optional.airflow.pool, name), None)
@@ -122,11 +133,19 @@ def _pools(optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, .
         names = list_names([task.name for task in waiting if task.pool == name], _MAX_NAMES)
         if pool.slots == 0:
             yield Blocker(
-                f"The pool {name} has no slots", f"{names} cannot start.", "Give the pool slots (Admin, Pools)."
+                f"The pool {name} has no slots",
+                f"{names} cannot start.",
+                "Give the pool slots (Admin, Pools).",
             )
             continue
-        holders = optional.fetch(Feature.TASKS, partial(optional.airflow.pool_task_instances, name), ())
-        others = [f"{task.name} of {dag_id} ({run_id})" for dag_id, run_id, task in holders if run_id != run.run_id]
+        holders = optional.fetch(
+            Feature.TASKS, partial(optional.airflow.pool_task_instances, name), ()
+        )
+        others = [
+            f"{task.name} of {dag_id} ({run_id})"
+            for dag_id, run_id, task in holders
+            if run_id != run.run_id
+        ]
         yield Blocker(
             f"The pool {name} is full",
             f"{names} cannot start: all {pool.slots} slots of the pool are taken"
@@ -140,16 +159,25 @@ def _no_worker(tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
     if queued:
         yield Blocker(
             "No worker takes the tasks",
-            f"Airflow's scheduler has handed {list_names(queued, _MAX_NAMES)} to the executor, and no worker has begun.",
+            f"Airflow's scheduler has handed {list_names(queued, _MAX_NAMES)} to the "
+            "executor, and no worker has begun.",
             "Look at the workers: they may be busy, gone, or not listening to the task's queue.",
         )
 
 
-def _unmet(optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
-    """Ask Airflow itself about a task that it does not start: pools, limits and dates that nothing above knows."""
-    waiting = [task for task in tasks if task.state == "scheduled"] or [task for task in tasks if task.state is None]
+def _unmet(
+    optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]
+) -> Iterator[Blocker]:
+    """Ask Airflow itself about a task that it does not start: pools, limits and dates that nothing
+    above knows.
+    """
+    waiting = [task for task in tasks if task.state == "scheduled"] or [
+        task for task in tasks if task.state is None
+    ]
     for task in waiting[:_MAX_TASKS_ASKED]:
-        reasons = optional.fetch(Feature.TASKS, partial(optional.airflow.unmet_dependencies, run, task), ())
+        reasons = optional.fetch(
+            Feature.TASKS, partial(optional.airflow.unmet_dependencies, run, task), ()
+        )
         if reasons:
             yield Blocker(
                 f"Airflow does not start {task.name}",

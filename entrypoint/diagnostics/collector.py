@@ -1,6 +1,8 @@
-"""Everything that explains a DAG run and decides nothing about it: progress, reasons, what blocks it, logs, XComs.
+"""Everything that explains a DAG run and decides nothing about it: progress, reasons, what blocks
+it, logs, XComs.
 
-Between the story (`step.py`), which asks, and the modules that know, and the log, which shows it at once.
+Between the story (`step.py`), which asks, and the modules that know, and the log, which shows it at
+once.
 """
 
 from __future__ import annotations
@@ -53,18 +55,23 @@ class Diagnostics:
         workspace: the checkout, in which files with import errors are looked for.
     """
 
-    def __init__(self, optional: OptionalRequests, session: Session, settings: Settings, workspace: Path) -> None:
+    def __init__(
+        self, optional: OptionalRequests, session: Session, settings: Settings, workspace: Path
+    ) -> None:
         self._airflow = optional.airflow
         self._session = session
         self._settings = settings
         self.optional = optional
         self._broken: set[str] = set()
-        # Asked once about the same files: it is a walk through the checkout, and an import error may be looked at often.
+        # Asked once about the same files: it is a walk through the checkout, and an import error
+        # may be looked at often.
         self.relevant = ImportErrorMatcher(
             settings.dag_id, cache(lambda files: names(files, settings.dag_id, workspace))
         )
         self.dag_files = OptionalDagFiles(optional, self.relevant)
-        self._watch = ProgressTracker(self.optional, session.retrier, self._diagnose, live=settings.logs != "none")
+        self._watch = ProgressTracker(
+            self.optional, session.retrier, self._diagnose, live=settings.logs != "none"
+        )
 
     @property
     def disabled_features(self) -> tuple[str, ...]:
@@ -73,35 +80,55 @@ class Diagnostics:
         return tuple(self.optional.disabled_features.values())
 
     def with_import_error(self, error: ActionError) -> ActionError:
-        """Return the error for a DAG that Airflow will not run, with the import error that is behind it."""
-        explain = partial(import_error_behind, self.optional, self._settings.dag_id, error, self.relevant)
+        """Return the error for a DAG that Airflow will not run, with the import error that is
+        behind it.
+        """
+        explain = partial(
+            import_error_behind, self.optional, self._settings.dag_id, error, self.relevant
+        )
         return self._guard("import errors", explain, error)
 
     def failed_task_names(self, run: DagRun) -> list[str]:
         """Return the names of the first failed task instances; none if they may not be read."""
-        fetch = partial(self._airflow.task_instances, run.dag_id, run.run_id, states=("failed",), most=_MAX_NAMES)
+        fetch = partial(
+            self._airflow.task_instances,
+            run.dag_id,
+            run.run_id,
+            states=("failed",),
+            most=_MAX_NAMES,
+        )
         failed = self.optional.fetch(Feature.TASKS, fetch, None)
         return [task.name for task in failed.instances] if failed else []
 
     def usual_duration(self, run: DagRun) -> UsualDuration | None:
         """Say how long the DAG usually takes, and return it if enough of its runs have shown it."""
-        durations = self.optional.fetch(Feature.RUNS, partial(self._airflow.recent_durations, run.dag_id), ())
+        durations = self.optional.fetch(
+            Feature.RUNS, partial(self._airflow.recent_durations, run.dag_id), ()
+        )
         if durations:
             self._session.events.usual_duration(median(durations))
         return usual_duration(durations)
 
     def update(self, run: DagRun) -> None:
-        """Look at the tasks of a run that was just seen, and tell what changed or why nothing does."""
+        """Look at the tasks of a run that was just seen, and tell what changed or why nothing
+        does.
+        """
         self._guard("live progress", partial(self._watch.update, run), None)
 
     def next_update(self, run: DagRun) -> float:
-        """Return the moment on the clock from which on a run that is like this is to be looked at again."""
-        return self._guard("live progress", partial(self._watch.next_update, run), self._session.clock())
+        """Return the moment on the clock from which on a run that is like this is to be looked at
+        again.
+        """
+        return self._guard(
+            "live progress", partial(self._watch.next_update, run), self._session.clock()
+        )
 
     def read_tasks(self, run: DagRun, until: float | None = None) -> TaskList | None:
-        """Return the task instances as they are now, as far as they are reported; None if they cannot be read.
+        """Return the task instances as they are now, as far as they are reported; None if they
+        cannot be read.
 
-        `until`: moment on the clock up to which they are asked for, where the verdict depends on them.
+        `until`: moment on the clock up to which they are asked for, where the verdict depends on
+        them.
 
         Raises:
             ActionError: they cannot be read, and the verdict depends on them.
@@ -130,7 +157,9 @@ class Diagnostics:
         )
 
     def explain_end(self, run: DagRun, tasks: Tasks | None) -> dict[str, Any]:
-        """Return what is known about the reasons of the end, for the outcome; relay the logs that are wanted."""
+        """Return what is known about the reasons of the end, for the outcome; relay the logs that
+        are wanted.
+        """
         self._session.set_deadline(DIAGNOSTICS_SECONDS)
         return self._guard("the reasons of the end", partial(self._reasons, run, tasks or ()), {})
 
@@ -139,10 +168,17 @@ class Diagnostics:
         failures = failures_of(self.optional, run, tasks, keep, self._relay)
         if self._settings.logs == "all":
             for task, log in other_logs(self.optional, run, tasks, keep):
-                self._session.events.task_log(f"Log of {task.name}: {task.state}", log.lines, log.lines_omitted)
-        return {"failures": failures, "dagrun_timeout_exceeded": dagrun_timeout_exceeded(self.optional, run, tasks)}
+                self._session.events.task_log(
+                    f"Log of {task.name}: {task.state}", log.lines, log.lines_omitted
+                )
+        return {
+            "failures": failures,
+            "dagrun_timeout_exceeded": dagrun_timeout_exceeded(self.optional, run, tasks),
+        }
 
-    def xcoms(self, run: DagRun, tasks: Tasks | None, *, whole: bool, needed: bool) -> dict[str, Any] | None:
+    def xcoms(
+        self, run: DagRun, tasks: Tasks | None, *, whole: bool, needed: bool
+    ) -> dict[str, Any] | None:
         """Return the XComs that were asked for, None if they may not be read.
 
         Args:
@@ -168,18 +204,25 @@ class Diagnostics:
             self._session.events.optional_failed(Feature.XCOM.gives, error)
         return None
 
-    def _xcoms(self, run: DagRun, tasks: Tasks | None, *, whole: bool, until: float) -> dict[str, Any]:
+    def _xcoms(
+        self, run: DagRun, tasks: Tasks | None, *, whole: bool, until: float
+    ) -> dict[str, Any]:
         if tasks is not None and not whole:
             tasks = self._airflow.task_instances(run.dag_id, run.run_id).instances
-        return read_xcoms(self._airflow, run, self._settings.xcom, tasks, self._session.retrier, until=until)
+        return read_xcoms(
+            self._airflow, run, self._settings.xcom, tasks, self._session.retrier, until=until
+        )
 
     def _guard(self, what: str, explain: Callable[[], T], default: D) -> T | D:
-        """Return what `explain` returns, or `default`: a fault of ours costs the explanation, and is told once."""
+        """Return what `explain` returns, or `default`: a fault of ours costs the explanation, and
+        is told once.
+        """
         if what in self._broken:
             return default
         try:
             return explain()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the verdict does not depend on it
+        # Whatever it is, the verdict does not depend on it
+        except Exception as error:  # noqa: BLE001
             self._broken.add(what)
             self._session.events.optional_failed(what, as_action_error(error))
             return default
@@ -189,7 +232,10 @@ class Diagnostics:
         return find_blockers(self.optional, run, tasks, self._airflow.now or datetime.now(UTC))
 
     def _relay(self, failure: Failure) -> None:
-        title = f"Log of {failure.task.name}{try_label(failure.task)}: {shortened(failure.cause, _MAX_TITLE_CHARS)}"
+        title = (
+            f"Log of {failure.task.name}{try_label(failure.task)}: "
+            f"{shortened(failure.cause, _MAX_TITLE_CHARS)}"
+        )
         if failure.log:
             self._session.events.task_log(title, failure.log, failure.lines_omitted)
 
@@ -201,7 +247,8 @@ def _unread(fault: ActionError) -> ActionError:
         hint = f'Give the credential the permission "{Feature.TASKS.permission}".'
     return ActionError(
         "Whether tasks failed could not be read",
-        "Airflow calls the run a success, but fail_on_failed_tasks is true and its task instances could not be read. "
+        "Airflow calls the run a success, but fail_on_failed_tasks is true and its task "
+        "instances could not be read. "
         f"Last: {fault.title}. {fault.detail}",
         f"{hint} Re-running this job reads them again: nothing runs again.".lstrip(),
     )

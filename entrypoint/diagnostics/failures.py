@@ -1,4 +1,6 @@
-"""Why task instances failed, as far as their logs say, and whether the run was too slow as a whole. It only reads."""
+"""Why task instances failed, as far as their logs say, and whether the run was too slow as a whole.
+It only reads.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +52,13 @@ def failures_of(
 def other_logs(
     optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...], keep: int
 ) -> Iterator[tuple[TaskInstance, TaskLog]]:
-    """Read the logs of task instances that did not fail, at most MOST of them, one after the other."""
+    """Read the logs of task instances that did not fail, at most MOST of them, one after the
+    other.
+    """
     ran = [
-        task for task in tasks if task.state not in ("failed", "upstream_failed", "skipped", None) and task.try_number
+        task
+        for task in tasks
+        if task.state not in ("failed", "upstream_failed", "skipped", None) and task.try_number
     ]
     for task in ran[:MAX_LOGS_READ]:
         log = _log(optional, run, task, keep)
@@ -60,34 +66,52 @@ def other_logs(
             yield task, log
 
 
-def dagrun_timeout_exceeded(optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]) -> float | None:
+def dagrun_timeout_exceeded(
+    optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]
+) -> float | None:
     """Return the DAG's `dagrun_timeout` in seconds if that is what ended the run.
 
-    Airflow does not say so: the run is failed and none of its tasks is (docs/notes/airflow-2.md#dag-run-timeout,
-    docs/notes/airflow-3.md#dag-run-timeout).
+    Airflow does not say so: the run is failed and none of its tasks is
+    (docs/notes/airflow-2.md#dag-run-timeout, docs/notes/airflow-3.md#dag-run-timeout).
     """
-    if run.state != "failed" or run.duration is None or run.cancelled or any(task.state == "failed" for task in tasks):
+    if (
+        run.state != "failed"
+        or run.duration is None
+        or run.cancelled
+        or any(task.state == "failed" for task in tasks)
+    ):
         return None
-    limit = optional.fetch(Feature.DAG, partial(optional.airflow.dagrun_timeout, run.dag_id), None, retry=True)
+    limit = optional.fetch(
+        Feature.DAG, partial(optional.airflow.dagrun_timeout, run.dag_id), None, retry=True
+    )
     return limit if limit is not None and run.duration >= limit - _TIMEOUT_MARGIN_SECONDS else None
 
 
 def _log(optional: OptionalRequests, run: DagRun, task: TaskInstance, keep: int) -> TaskLog | None:
-    return optional.fetch(Feature.LOGS, partial(optional.airflow.log, run, task, keep), None, retry=True)
+    return optional.fetch(
+        Feature.LOGS, partial(optional.airflow.log, run, task, keep), None, retry=True
+    )
 
 
 def _failure(optional: OptionalRequests, run: DagRun, task: TaskInstance, keep: int) -> Failure:
     log = _log(optional, run, task, keep or MIN_LINES_READ)
     if log is None:
         return Failure(task, _never_started(task) or "its log could not be read")
-    cause = _chain(log.raised) or _never_started(task) or log.last_error or _heartbeat_timeout(optional, run, task)
+    cause = (
+        _chain(log.raised)
+        or _never_started(task)
+        or log.last_error
+        or _heartbeat_timeout(optional, run, task)
+    )
     if not cause:
         cause = "its log ends without an error" if log.written else "its log is not there any more"
     return Failure(task, cause, log.raised, log.lines if keep else (), log.lines_omitted)
 
 
 def _heartbeat_timeout(optional: OptionalRequests, run: DagRun, task: TaskInstance) -> str:
-    said = optional.fetch(Feature.EVENTS, partial(optional.airflow.heartbeat_timeout, run, task), None)
+    said = optional.fetch(
+        Feature.EVENTS, partial(optional.airflow.heartbeat_timeout, run, task), None
+    )
     return f"its worker was lost. {said}".strip() if said is not None else ""
 
 

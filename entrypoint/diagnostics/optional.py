@@ -1,7 +1,10 @@
-"""What the verdict does not need, asked for with care: a permission that is missing costs its feature and nothing else.
+"""What the verdict does not need, asked for with care: a permission that is missing costs its
+feature and nothing else.
 
-Every request that only explains goes through here. It never raises for what an explanation can cost. That a permission is
-missing is believed like any other refusal: a gateway's rule or a role that is just synchronised must not turn anything off.
+Every request that only explains goes through here. It never raises for what an explanation can
+cost. That a permission is
+missing is believed like any other refusal: a gateway's rule or a role that is just synchronised
+must not turn anything off.
 """
 
 from __future__ import annotations
@@ -23,14 +26,18 @@ if TYPE_CHECKING:
 
 _MAX_ATTEMPTS = 2
 RETRY_SECONDS = REFUSAL_SECONDS / (REFUSAL_RESPONSES - 1)
-"""Seconds after a refusal before the same is asked for once more: no more answers than it takes to believe it."""
+"""Seconds after a refusal before the same is asked for once more: no more answers than it takes to
+believe it.
+"""
 
 T = TypeVar("T")
 D = TypeVar("D")
 
 
 class Feature(Enum):
-    """A feature that only explains, and the permission of Airflow's that it needs. The README shows this table."""
+    """A feature that only explains, and the permission of Airflow's that it needs. The README shows
+    this table.
+    """
 
     TASKS = ("live progress, failed tasks and their reasons", "can read on Task Instances")
     LOGS = ("the reasons of failures and the relayed logs", "can read on Task Logs")
@@ -38,9 +45,15 @@ class Feature(Enum):
     IMPORT_ERRORS = ("import errors of DAG files", "can read on ImportError")
     EVENTS = ("a lost worker as the reason of a failure", "can read on Audit Logs")
     POOLS = ("a full pool as the reason why nothing moves", "can read on Pools")
-    RUNS = ("the usual duration, and other runs as the reason why nothing moves", "can read on DAG Runs")
+    RUNS = (
+        "the usual duration, and other runs as the reason why nothing moves",
+        "can read on DAG Runs",
+    )
     DAG = ("a paused DAG and dagrun_timeout as reasons", "can read on DAGs")
-    HEALTH = ("a dead scheduler as the reason why nothing moves", "none of Airflow's: a gateway refuses /health")
+    HEALTH = (
+        "a dead scheduler as the reason why nothing moves",
+        "none of Airflow's: a gateway refuses /health",
+    )
     PARSING = ("new code parsed at once instead of at Airflow's own interval", "can edit on DAGs")
     HUMAN_INPUT = ("a human's input as the reason why nothing moves", "can read on HITL Detail")
 
@@ -74,17 +87,16 @@ class OptionalRequests:
         self._brief = brief
         self._left = left
 
-    def fetch(self, feature: Feature, fetch: Callable[[], T], default: D, *, retry: bool = False) -> T | D:
+    def fetch(
+        self, feature: Feature, fetch: Callable[[], T], default: D, *, retry: bool = False
+    ) -> T | D:
         """Return what `look` returns, or `default` if it cannot be known.
 
         What is refused is asked for again after a while, until that is believed: then never more.
 
-        Args:
-            feature: what it is for.
-            look: one request that changes nothing.
-            default: what to go on with.
-            retry: whether to wait for a slow answer and to ask again after a failure: not while somebody has to look at
-                the run.
+        Args: feature: what it is for. look: one request that changes nothing. default: what to go
+            on with. retry: whether to wait for a slow answer and to ask again after a failure: not
+            while somebody has to look at the run.
         """
         if self._retrier.clock() < self._refused_at.get((feature, retry), -inf) + RETRY_SECONDS:
             return default
@@ -94,7 +106,8 @@ class OptionalRequests:
             try:
                 with nullcontext() if retry else self._brief():
                     found = fetch()
-            except Exception as error:  # noqa: BLE001 - a fault of ours costs the explanation, not the verdict
+            # A fault of ours costs the explanation, not the verdict
+            except Exception as error:  # noqa: BLE001
                 if not self._again(feature, error, failures, retry=retry):
                     break
             else:
@@ -129,7 +142,9 @@ class OptionalRequests:
             self.disable(feature, refusal)
 
     def disable(self, feature: Feature, refusal: Forbidden | None = None) -> None:
-        """Go on without the feature: its permission is missing, or a gateway lets it not through."""
+        """Go on without the feature: its permission is missing, or a gateway lets it not
+        through.
+        """
         self._doubted.pop(feature, None)
         why = f"It needs the permission: {feature.permission}."
         if isinstance(refusal, GatewayRefused):

@@ -1,8 +1,8 @@
 """The task instances of a DAG run while it is waited for: what changed, and whether anything does.
 
-Nothing here bears on the verdict. It asks only for what changed, and the less often the longer the run takes
-(docs/notes/waiting.md#polling-strategies). Of a wide run, of which more has changed than one answer holds, it counts
-what has ended and reads what failed.
+Nothing here bears on the verdict. It asks only for what changed, and the less often the longer the
+run takes (docs/notes/waiting.md#polling-strategies). Of a wide run, of which more has changed than
+one answer holds, it counts what has ended and reads what failed.
 """
 
 from __future__ import annotations
@@ -27,18 +27,25 @@ if TYPE_CHECKING:
 MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS = 5.0, 60.0
 """Seconds between two looks at the task instances, at the beginning of a run and in a long one."""
 _INTERVAL_GROWTH = 6.0
-"""By how much that grows, times the square root of the seconds that the run has been running: 13 looks in 10 minutes. What a
-hundred waiters cost Airflow is these looks more than the words that it tells by itself."""
+"""By how much that grows, times the square root of the seconds that the run has been running: 13
+looks in 10 minutes. What a hundred waiters cost Airflow is these looks more than the words that it
+tells by itself."""
 STALL_SECONDS, STALL_SECONDS_ACTIVE = 15.0, 120.0
-"""Seconds without any change after which the reason is looked for: with nothing at work, and with something."""
+"""Seconds without any change after which the reason is looked for: with nothing at work, and with
+something.
+"""
 STALL_SECONDS_UNWATCHED = 900.0
 """The same for a run whose task instances are not looked at meanwhile."""
 RETRY_SECONDS, REPEAT_SECONDS = 60.0, 300.0
-"""Seconds until it is looked for once more, twice as long each time; and once a reason was told. Each takes six requests."""
+"""Seconds until it is looked for once more, twice as long each time; and once a reason was told.
+Each takes six requests.
+"""
 _MAY_TAKE_LONG = (*RUNNING, "deferred", "up_for_retry", "up_for_reschedule")
 """States of task instances for which nothing need change for a while."""
 _CLOCK_SKEW = timedelta(seconds=30)
-"""Clocks of Airflow's machines may differ by that much without a change being missed; the end is read in full anyway."""
+"""Clocks of Airflow's machines may differ by that much without a change being missed; the end is
+read in full anyway.
+"""
 
 Key = tuple[str, int]
 Change = tuple["TaskInstance | None", "TaskInstance"]
@@ -48,11 +55,9 @@ Change = tuple["TaskInstance | None", "TaskInstance"]
 class ProgressTracker:
     """Looks at a run's task instances, and tells progress and blockers.
 
-    Args:
-        optional: asks for what only explains.
-        retrier: clock, and who is told.
-        diagnose: finds out why the run does not move.
-        live: whether to tell events. If not, the task instances of a running run are read only to find out why it stalls.
+    Args: optional: asks for what only explains. retrier: clock, and who is told. diagnose: finds
+        out why the run does not move. live: whether to tell events. If not, the task instances of a
+        running run are read only to find out why it stalls.
     """
 
     def __init__(
@@ -81,35 +86,46 @@ class ProgressTracker:
         return tuple(self._known.values())
 
     def update(self, run: DagRun) -> None:
-        """Look at the task instances of a run that was just seen, if it is time to; find out why it stalls, if it does."""
+        """Look at the task instances of a run that was just seen, if it is time to; find out why it
+        stalls, if it does.
+        """
         now = self._retrier.clock()
         if run.state != self._state:
             self._state, self._next_read, self._entered = run.state, now, now
             self._record_change()
         old = now - self._read_at >= MIN_INTERVAL_SECONDS
-        if run.state == "running" and ((self._live and now >= self._next_read) or (old and now >= self._stalled_at())):
+        if run.state == "running" and (
+            (self._live and now >= self._next_read) or (old and now >= self._stalled_at())
+        ):
             self._read(run)
             self._read_at = now
             self._next_read = now + min(
-                max(MIN_INTERVAL_SECONDS, _INTERVAL_GROWTH * sqrt(now - self._entered)), MAX_INTERVAL_SECONDS
+                max(MIN_INTERVAL_SECONDS, _INTERVAL_GROWTH * sqrt(now - self._entered)),
+                MAX_INTERVAL_SECONDS,
             )
         if now >= self._stalled_at():
             told = {blocker.title for blocker in self.blockers}
             self.blockers = self._diagnose(run, self.tasks)
-            self._diagnosis_due = now + (max(self._pause, REPEAT_SECONDS) if self.blockers else self._pause)
+            self._diagnosis_due = now + (
+                max(self._pause, REPEAT_SECONDS) if self.blockers else self._pause
+            )
             self._pause *= 2
             for blocker in self.blockers:
                 if blocker.title not in told:
                     self._retrier.events.blocked(blocker)
 
     def next_update(self, run: DagRun) -> float:
-        """Return the moment on the clock from which on a run that is like this is to be looked at again."""
+        """Return the moment on the clock from which on a run that is like this is to be looked at
+        again.
+        """
         if run.state != self._state:
             return self._retrier.clock() if self._live or run.state == "queued" else inf
         return self._next_read if run.state == "running" and self._live else self._stalled_at()
 
     def _stalled_at(self) -> float:
-        """Return the moment on the clock at which to find out why the run does not move, unless it does until then."""
+        """Return the moment on the clock at which to find out why the run does not move, unless it
+        does until then.
+        """
         if self._state == "running" and not self._live:
             retrier = STALL_SECONDS_UNWATCHED
         elif any(task.state in _MAY_TAKE_LONG for task in self._known.values()):
@@ -124,12 +140,16 @@ class ProgressTracker:
             self._record_all(tasks.instances)
             return
         failed = self._changes([task for task in tasks.instances if task.state == "failed"])
-        self._retrier.events.wide_run_changed([task for _, task in failed], "succeeded", tasks.succeeded, tasks.total)
+        self._retrier.events.wide_run_changed(
+            [task for _, task in failed], "succeeded", tasks.succeeded, tasks.total
+        )
 
     def _read(self, run: DagRun) -> None:
         airflow = self._optional.airflow
         if not self._wide:
-            fetch = partial(airflow.task_instances, run.dag_id, run.run_id, changed_since=self._since, most=PAGE)
+            fetch = partial(
+                airflow.task_instances, run.dag_id, run.run_id, changed_since=self._since, most=PAGE
+            )
             tasks = self._optional.fetch(Feature.TASKS, fetch, None)
             if tasks is None:
                 return
@@ -138,7 +158,9 @@ class ProgressTracker:
                 self._record_all(tasks.instances)
                 return
             self._wide = True
-        found = self._optional.fetch(Feature.TASKS, partial(read_wide_run, airflow, run, self._since), None)
+        found = self._optional.fetch(
+            Feature.TASKS, partial(read_wide_run, airflow, run, self._since), None
+        )
         if found is not None:
             self._record_time()
             self._record_wide(*found)

@@ -1,4 +1,5 @@
-"""The task instances of a DAG run as far as anybody needs them: of a wide run most are counted, not read.
+"""The task instances of a DAG run as far as anybody needs them: of a wide run most are counted, not
+read.
 
 Measured: docs/notes/waiting.md#wide-runs-and-large-logs.
 """
@@ -20,13 +21,15 @@ PAGE = 100
 """Task instances that one answer of any Airflow may hold."""
 
 
-def read_wide_run(airflow: Airflow, run: DagRun, since: datetime | None) -> tuple[TaskList, TaskList, int]:
+def read_wide_run(
+    airflow: Airflow, run: DagRun, since: datetime | None
+) -> tuple[TaskList, TaskList, int]:
     """Ask for what is worth to be known of a wide run, in three requests unless it is very red.
 
     The open ones come last: if none is there then, nobody had cleared any of the others before.
 
-    Returns:
-        Those that failed since `since`, those that have not ended (a page of each is read), and how many there are in all.
+    Returns: Those that failed since `since`, those that have not ended (a page of each is read),
+        and how many there are in all.
     """
     fetch = partial(airflow.task_instances, run.dag_id, run.run_id)
     total = fetch(most=0).total
@@ -35,7 +38,8 @@ def read_wide_run(airflow: Airflow, run: DagRun, since: datetime | None) -> tupl
 
 
 def read_for_report(airflow: Airflow, run: DagRun) -> TaskList:
-    """Return all task instances; of a wide run all that failed, and so many others that MAX_TASKS_LISTED can be shown.
+    """Return all task instances; of a wide run all that failed, and so many others that
+    MAX_TASKS_LISTED can be shown.
 
     How many of those that are left out succeeded is counted.
     """

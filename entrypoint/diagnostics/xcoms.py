@@ -1,7 +1,7 @@
 """The XComs that were asked for, as JSON. It only reads.
 
-A value that a later step relies on and that is not there must not pass for an empty one, so it is an error; only a missing
-permission costs no more than this feature.
+A value that a later step relies on and that is not there must not pass for an empty one, so it is
+an error; only a missing permission costs no more than this feature.
 """
 
 from __future__ import annotations
@@ -40,15 +40,12 @@ def read_xcoms(
     *,
     until: float,
 ) -> dict[str, Any]:
-    """Return the values by the lines of the input; of a mapped task a list, in the order of its map indexes.
+    """Return the values by the lines of the input; of a mapped task a list, in the order of its map
+    indexes.
 
-    Args:
-        airflow: where the run is.
-        run: the DAG run.
-        names: what was asked for.
-        tasks: the run's task instances, None if they may not be read; then no task is taken for a mapped one.
-        retrier: repeats what fails in passing.
-        until: moment on the clock at which to give up.
+    Args: airflow: where the run is. run: the DAG run. names: what was asked for. tasks: the run's
+        task instances, None if they may not be read; then no task is taken for a mapped one.
+        retrier: repeats what fails in passing. until: moment on the clock at which to give up.
 
     Raises:
         NotFound, ResponseTooLarge, NotSupported: named for people.
@@ -64,7 +61,8 @@ def read_xcoms(
                 raise TransientError(
                     "Airflow gives the XComs too slowly",
                     f"{name.line}: {len(found)} of {len(indexes)} were read.",
-                    "Ask for fewer, or have one task put them together; re-running this job then does not run the DAG again.",
+                    "Ask for fewer, or have one task put them together; re-running this "
+                    "job then does not run the DAG again.",
                 )
             fetch = partial(airflow.xcom, run, name.task_id, index, name.key, _MAX_RESPONSE_BYTES)
             try:
@@ -74,7 +72,9 @@ def read_xcoms(
             except ResponseTooLarge:
                 raise _too_large(name.line) from None
             except Forbidden as error:
-                raise Forbidden("The XComs may not be read", error.detail, Feature.XCOM.permission) from None
+                raise Forbidden(
+                    "The XComs may not be read", error.detail, Feature.XCOM.permission
+                ) from None
         values[name.line] = found[0] if indexes == (-1,) else found
         if _length(name, values) > MAX_OUTPUT_CHARS:
             raise _too_large(name.line)
@@ -83,7 +83,14 @@ def read_xcoms(
 
 def _length(name: XComName, values: dict[str, Any]) -> int:
     try:
-        return len(json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-16-le", "surrogatepass")) // 2
+        return (
+            len(
+                json.dumps(values, ensure_ascii=False, allow_nan=False).encode(
+                    "utf-16-le", "surrogatepass"
+                )
+            )
+            // 2
+        )
     except ValueError:
         raise NotFound(
             "An XCom that was asked for is no JSON",
@@ -109,7 +116,8 @@ def _indexes(name: XComName, tasks: tuple[TaskInstance, ...] | None) -> tuple[in
     if len(indexes) > _MAX_MAPPED:
         raise ResponseTooLarge(
             "An XCom that was asked for is too large",
-            f"{name.line}: {name.task_id} is mapped to {len(indexes)} task instances; at most {_MAX_MAPPED} are read.",
+            f"{name.line}: {name.task_id} is mapped to {len(indexes)} task instances; at "
+            f"most {_MAX_MAPPED} are read.",
             "Ask for a task that gathers their results.",
         )
     return indexes
@@ -120,7 +128,8 @@ def _missing(name: XComName, index: int, error: NotFound) -> NotFound:
     return NotFound(
         "An XCom that was asked for is not there",
         f"{name.line}: {where} has no XCom with the key {name.key}. {error.detail}",
-        "A task that returns None leaves no return_value. Correct the input xcom, or the task; with if_run_exists: resume, "
+        "A task that returns None leaves no return_value. Correct the input xcom, or the "
+        "task; with if_run_exists: resume, "
         "re-running this job does not run a DAG run again that has succeeded.",
     )
 
@@ -128,6 +137,7 @@ def _missing(name: XComName, index: int, error: NotFound) -> NotFound:
 def _too_large(line: str) -> ResponseTooLarge:
     return ResponseTooLarge(
         "An XCom that was asked for is too large",
-        f"{line}: with it the output xcom exceeds {MAX_OUTPUT_CHARS} characters. GitHub allows 1 MB for all outputs of a job.",
+        f"{line}: with it the output xcom exceeds {MAX_OUTPUT_CHARS} characters. GitHub "
+        "allows 1 MB for all outputs of a job.",
         "Let the task return a reference to its result (a path, a table) instead of the result.",
     )

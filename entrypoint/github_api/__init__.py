@@ -1,1 +1,3 @@
-"""GitHub's REST API: commits, commit statuses, deployments, and the marker for Airflow's listener."""
+"""GitHub's REST API: commits, commit statuses, deployments, and the marker for Airflow's
+listener.
+"""

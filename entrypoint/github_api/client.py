@@ -1,4 +1,6 @@
-"""GitHub's REST API for one repository: with which token and headers it is asked, and when its no is a passing one."""
+"""GitHub's REST API for one repository: with which token and headers it is asked, and when its no
+is a passing one.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class GitHubRepository:
         wire: makes the way to GitHub.
     """
 
-    def __init__(self, api_url: str, name: str, token: Secret, wire: Callable[[Service], HttpClient]) -> None:
+    def __init__(
+        self, api_url: str, name: str, token: Secret, wire: Callable[[Service], HttpClient]
+    ) -> None:
         self.name = name
         self._url = f"{api_url.rstrip('/')}/repos/{quote(name, safe='/')}"
         self._token = token
@@ -46,7 +50,11 @@ class GitHubRepository:
         return self._ask("POST", path, None, body)
 
     def _ask(
-        self, method: str, path: str, params: Mapping[str, Any] | None, body: Mapping[str, Any] | None
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | None,
     ) -> Response:
         self._http = self._http or self._make_http(GITHUB)
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
@@ -56,7 +64,9 @@ class GitHubRepository:
         if body is not None:
             headers["Content-Type"], content = "application/json", json.dumps(body).encode()
         source = f"{method} {path} (GitHub)"
-        answer = self._http.request(Request(method, f"{self._url}{path}", source, headers, params, content))
+        answer = self._http.request(
+            Request(method, f"{self._url}{path}", source, headers, params, content)
+        )
         if answer.status == 403 and "rate limit" in answer.detail.lower():
             raise TransientError(
                 "GitHub's rate limit is used up",

@@ -1,7 +1,8 @@
-"""The history of the repository, as GitHub's API tells it: whether a commit is there, and whether another contains it.
+"""The history of the repository, as GitHub's API tells it: whether a commit is there, and whether
+another contains it.
 
-The token needs `contents: read` where the repository is not public. The checkout's own history would not do: it was fetched
-before the later merges that have to be told apart here.
+The token needs `contents: read` where the repository is not public. The checkout's own history
+would not do: it was fetched before the later merges that have to be told apart here.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class GitHubCommits:
     def is_known(self, commit: str) -> bool | None:
         """Return whether the commit is there, None if that cannot be found out.
 
-        GitHub answers 422 to a SHA that it does not know, and 404 to a repository that this token may not see.
+        GitHub answers 422 to a SHA that it does not know, and 404 to a repository that this token
+        may not see.
         """
         answer = self._repository.get(f"/commits/{commit}", **_NO_FILES)
         return {200: True, 422: False}.get(answer.status)
@@ -41,8 +43,8 @@ class GitHubCommits:
     def contains(self, version: str, commit: str) -> Ancestry:
         """Return whether the commit `version` contains the other one; both are whole SHAs.
 
-        Raises:
-            TransientError, UnexpectedResponse: GitHub does not answer at present. What it has told it is not asked again.
+        Raises: TransientError, UnexpectedResponse: GitHub does not answer at present. What it has
+            told it is not asked again.
         """
         if (version, commit) not in self._told:
             answer = self._repository.get(f"/compare/{commit}...{version}", **_NO_FILES)
@@ -51,7 +53,8 @@ class GitHubCommits:
             if contains is None:
                 return Ancestry(
                     None,
-                    f"GitHub cannot tell whether that contains it ({answer.source}): the token may lack `contents: read`, or "
+                    f"GitHub cannot tell whether that contains it ({answer.source}): the "
+                    "token may lack `contents: read`, or "
                     f"the bundle is of another repository than {self._repository.name}.",
                 )
             self._told[version, commit] = Ancestry(contains, f"GitHub's API says: {status}.")
@@ -59,7 +62,9 @@ class GitHubCommits:
 
 
 class NoHistory:
-    """Knows of no commit whether it is there, nor which one contains another: only the very same one counts."""
+    """Knows of no commit whether it is there, nor which one contains another: only the very same
+    one counts.
+    """
 
     def is_known(self, _commit: str) -> bool | None:
         """Return None: it cannot be found out."""
@@ -67,11 +72,19 @@ class NoHistory:
 
     def contains(self, _version: str, _commit: str) -> Ancestry:
         """Return that it cannot be found out."""
-        return Ancestry(None, "Only in a GitHub workflow can be asked whether one commit contains another.")
+        return Ancestry(
+            None, "Only in a GitHub workflow can be asked whether one commit contains another."
+        )
 
 
 def commits_of(
     api_url: str, name: str, token: Secret, http_client: Callable[[Service], HttpClient]
 ) -> GitHubCommits | NoHistory:
-    """Return the history of a repository as far as it can be asked for; arguments as of `Repository`."""
-    return GitHubCommits(GitHubRepository(api_url, name, token, http_client)) if api_url else NoHistory()
+    """Return the history of a repository as far as it can be asked for; arguments as of
+    `Repository`.
+    """
+    return (
+        GitHubCommits(GitHubRepository(api_url, name, token, http_client))
+        if api_url
+        else NoHistory()
+    )

@@ -1,4 +1,6 @@
-"""The deployment that stands on GitHub for one DAG run: whether there is one, and its next state."""
+"""The deployment that stands on GitHub for one DAG run: whether there is one, and its next
+state.
+"""
 
 from __future__ import annotations
 
@@ -26,24 +28,38 @@ if TYPE_CHECKING:
 
 _TASK = "airflow"
 """The deployment's task, by which workflows on `deployment` events tell it from others."""
-_DEPLOYMENT_STATES: Mapping[State, str] = {"pending": "in_progress", "success": "success", "failure": "failure"}
+_DEPLOYMENT_STATES: Mapping[State, str] = {
+    "pending": "in_progress",
+    "success": "success",
+    "failure": "failure",
+}
 
 
 class GitHubDeployment:
-    """A deployment to an environment. `number` is its id, once it was seen or made. Arguments as of `CommitStatus`."""
+    """A deployment to an environment. `number` is its id, once it was seen or made. Arguments as of
+    `CommitStatus`.
+    """
 
     permission = "deployments: write"
 
-    def __init__(self, repository: GitHubRepository, commit: str, environment: str, subject: DagRunRef) -> None:
+    def __init__(
+        self, repository: GitHubRepository, commit: str, environment: str, subject: DagRunRef
+    ) -> None:
         self.name = environment
         self.number: int | None = None
         self._repository, self._commit = repository, commit
-        self._payload = {"airflow": subject.airflow, "dag_id": subject.dag_id, "run_id": subject.run_id}
+        self._payload = {
+            "airflow": subject.airflow,
+            "dag_id": subject.dag_id,
+            "run_id": subject.run_id,
+        }
         self._run_url = subject.url
 
     def can_write(self) -> bool:
         """See `Target`."""
-        return write_allowed(self._repository.post("/deployments", self._body(NULL_SHA)), self.permission)
+        return write_allowed(
+            self._repository.post("/deployments", self._body(NULL_SHA)), self.permission
+        )
 
     def last(self) -> LatestStatus | None:
         """See `Target`. One without any state is none yet: its maker was cut short."""
@@ -65,14 +81,18 @@ class GitHubDeployment:
     def add(self, state: State, description: str) -> None:
         """See `Target`."""
         if self.number is None:
-            made = require_created(self._repository.post("/deployments", self._body(self._commit)), self.permission)
+            made = require_created(
+                self._repository.post("/deployments", self._body(self._commit)), self.permission
+            )
             self.number = int(made["id"])
         body = {
             "state": _DEPLOYMENT_STATES[state],
             "log_url": self._run_url,
             "description": truncate_description(description),
         }
-        require_created(self._repository.post(f"/deployments/{self.number}/statuses", body), self.permission)
+        require_created(
+            self._repository.post(f"/deployments/{self.number}/statuses", body), self.permission
+        )
 
     def _found(self) -> Iterator[int]:
         """Yield the ids of the deployments that stand for this DAG run."""
@@ -86,9 +106,12 @@ class GitHubDeployment:
             "ref": ref,
             "task": _TASK,
             "environment": self.name,
-            "description": truncate_description(f"DAG run {self._payload['run_id']} of {self._payload['dag_id']}"),
+            "description": truncate_description(
+                f"DAG run {self._payload['run_id']} of {self._payload['dag_id']}"
+            ),
             "payload": self._payload,
-            # Neither is the branch to be changed, nor is this to wait for the very gates that wait for it.
+            # Neither is the branch to be changed, nor is this to wait for the very gates that wait
+            # for it.
             "auto_merge": False,
             "required_contexts": [],
         }

@@ -1,7 +1,8 @@
-"""The line in a DAG run's note that tells Airflow's listener (`listener/`) where to report the run's end. Pure.
+"""The line in a DAG run's note that tells Airflow's listener (`listener/`) where to report the
+run's end. Pure.
 
-Whoever may trigger a DAG run may write such a line. So it names no status: what it is called follows from the DAG, and only
-one that was begun for this very run is ever moved.
+Whoever may trigger a DAG run may write such a line. So it names no status: what it is called
+follows from the DAG, and only one that was begun for this very run is ever moved.
 """
 
 from __future__ import annotations
@@ -28,12 +29,10 @@ _MAX_NOTE_CHARS = 1000
 class Marker(NamedTuple):
     """Where the end of a DAG run is reported.
 
-    Attributes:
-        airflow: the base URL of the Airflow that has the run, in its canonical form: another one may have a run of that name.
-        api_url: GitHub's API.
-        repository: as owner/name.
-        commit: the whole SHA.
-        environment: of the deployment that stands for the run; None: a commit status does.
+    Attributes: airflow: the base URL of the Airflow that has the run, in its canonical form:
+        another one may have a run of that name. api_url: GitHub's API. repository: as owner/name.
+        commit: the whole SHA. environment: of the deployment that stands for the run; None: a
+        commit status does.
     """
 
     airflow: str
@@ -44,7 +43,9 @@ class Marker(NamedTuple):
 
 
 def note_with_marker(note: str | None, marker: Marker) -> str:
-    """Return the note with the marker below it. It leaves room for the mark of a cancelled workflow, or keeps it."""
+    """Return the note with the marker below it. It leaves room for the mark of a cancelled
+    workflow, or keeps it.
+    """
     text = (note or "").replace(CANCELLED_MARK, "")
     end = f"\n{CANCELLED_MARK}" if CANCELLED_MARK in (note or "") else ""
     if any(map(_is_marker, text.splitlines())):
@@ -56,7 +57,9 @@ def note_with_marker(note: str | None, marker: Marker) -> str:
 
 
 def parse_marker(note: str | None) -> Marker | None:
-    """Return the note's marker; None if it has none, more than one, or one that no action writes."""
+    """Return the note's marker; None if it has none, more than one, or one that no action
+    writes.
+    """
     lines = list(filter(_is_marker, (note or "").splitlines()))
     if len(lines) != 1:
         return None
@@ -70,8 +73,15 @@ def parse_marker(note: str | None) -> Marker | None:
         return None
     if not all(shape.fullmatch(found[name]) for name, shape in _FORMATS.items()):
         return None
-    marker = Marker(found["airflow"], found["api_url"], found["repository"], found["commit"], found.get("environment"))
-    # As this module would have written it: no name twice, no environment that the input would refuse.
+    marker = Marker(
+        found["airflow"],
+        found["api_url"],
+        found["repository"],
+        found["commit"],
+        found.get("environment"),
+    )
+    # As this module would have written it: no name twice, no environment that the input would
+    # refuse.
     sane = marker.environment is None or (
         0 < len(marker.environment) <= _MAX_ENVIRONMENT_CHARS and marker.environment.isprintable()
     )

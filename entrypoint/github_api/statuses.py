@@ -1,4 +1,5 @@
-"""What stands on GitHub for one DAG run: the protocol, and the commit status (`deployments.py` has the deployment).
+"""What stands on GitHub for one DAG run: the protocol, and the commit status (`deployments.py` has
+the deployment).
 
 It sends once and decides nothing: whether a state has to be added is known to who asks.
 """
@@ -21,15 +22,20 @@ if TYPE_CHECKING:
 State = Literal["pending", "success", "failure"]
 
 NULL_SHA = "0" * 40
-"""The SHA of no commit. A write about it makes nothing: GitHub answers 422 to who may write, and 403 to who may not."""
+"""The SHA of no commit. A write about it makes nothing: GitHub answers 422 to who may write, and
+403 to who may not.
+"""
 PAGE = 100
 _MAX_PAGES = 10
 """GitHub keeps 1,000 statuses of one name for a commit."""
 _MAX_DESCRIPTION_CHARS, _MAX_NAME_CHARS = 140, 255
-"""Characters of a description, and of a status's name, that GitHub takes. A DAG's id may have 250."""
+"""Characters of a description, and of a status's name, that GitHub takes. A DAG's id may have
+250.
+"""
 STATES: Mapping[str, State] = {
     **dict.fromkeys(("pending", "queued", "in_progress"), "pending"),
-    # GitHub sets what had succeeded to `inactive` when a later deployment of the environment succeeds.
+    # GitHub sets what had succeeded to `inactive` when a later deployment of the environment
+    # succeeds.
     **dict.fromkeys(("success", "inactive"), "success"),
     **dict.fromkeys(("failure", "error"), "failure"),
 }
@@ -49,7 +55,9 @@ class DagRunRef(NamedTuple):
 
 
 class LatestStatus(NamedTuple):
-    """What GitHub shows last under a name: id, state, and the page of the DAG run that it is about, ours or another."""
+    """What GitHub shows last under a name: id, state, and the page of the DAG run that it is about,
+    ours or another.
+    """
 
     number: int
     state: State
@@ -74,7 +82,9 @@ class ReportTarget(Protocol):
         """Return the page of another DAG run that got the same name since that id, if one did."""
 
     def add(self, state: State, description: str) -> None:
-        """Set the next state; the first one makes what is not there yet. Raises ActionError if GitHub refuses."""
+        """Set the next state; the first one makes what is not there yet. Raises ActionError if
+        GitHub refuses.
+        """
 
 
 class CommitStatus:
@@ -95,14 +105,19 @@ class CommitStatus:
 
     def can_write(self) -> bool:
         """See `Target`."""
-        return write_allowed(self._repository.post(f"/statuses/{NULL_SHA}", self._body("pending", "")), self.permission)
+        return write_allowed(
+            self._repository.post(f"/statuses/{NULL_SHA}", self._body("pending", "")),
+            self.permission,
+        )
 
     def last(self) -> LatestStatus | None:
         """See `Target`."""
         return next(self._all(), None)
 
     def conflicting_run(self, since: int) -> str | None:
-        """Return the page of another DAG run that has taken the same name after the status with this id."""
+        """Return the page of another DAG run that has taken the same name after the status with
+        this id.
+        """
         newer = takewhile(lambda one: one.number > since, self._all())
         return next((one.about for one in newer if not one.ours), None)
 
@@ -113,13 +128,17 @@ class CommitStatus:
 
     def _all(self) -> Iterator[LatestStatus]:
         """Yield the statuses of this name, the newest first."""
-        for status in paginate(self._repository, f"/commits/{self._commit}/statuses", self.permission):
+        for status in paginate(
+            self._repository, f"/commits/{self._commit}/statuses", self.permission
+        ):
             # GitHub makes no difference between capital and small letters here.
             if str(status.get("context")).casefold() == self.name.casefold():
                 self.url = str(status.get("url") or "")
                 about = str(status.get("target_url") or "")
                 ours = is_page_of(about, self._subject)
-                yield LatestStatus(id_of(status), STATES.get(str(status.get("state")), "failure"), ours, about)
+                yield LatestStatus(
+                    id_of(status), STATES.get(str(status.get("state")), "failure"), ours, about
+                )
 
     def _body(self, state: State, description: str) -> dict[str, str]:
         return {
@@ -131,12 +150,16 @@ class CommitStatus:
 
 
 def is_page_of(page: str, subject: DagRunRef) -> bool:
-    """Return whether this is the page of the DAG run, of that Airflow and of no other; as Airflow 2 or 3 has it."""
+    """Return whether this is the page of the DAG run, of that Airflow and of no other; as Airflow 2
+    or 3 has it.
+    """
     return (found := airflow_url_of(page, subject)) is not None and found == subject.airflow
 
 
 def airflow_url_of(page: str, subject: DagRunRef) -> str | None:
-    """Return the base URL, in canonical form, of the Airflow whose page of a run of that name this is; None: it is none."""
+    """Return the base URL, in canonical form, of the Airflow whose page of a run of that name this
+    is; None: it is none.
+    """
     try:
         parts = urlsplit(page)
         way = parts.path.split("/")
@@ -145,7 +168,11 @@ def airflow_url_of(page: str, subject: DagRunRef) -> str | None:
             ours, before = parse_qs(parts.query).get("dag_run_id") == [subject.run_id], way[:-3]
         else:
             ours, before = names[-4:] == ["dags", subject.dag_id, "runs", subject.run_id], way[:-4]
-        return canonical_url(urlunsplit((parts.scheme, parts.netloc, "/".join(before), "", ""))) if ours else None
+        return (
+            canonical_url(urlunsplit((parts.scheme, parts.netloc, "/".join(before), "", "")))
+            if ours
+            else None
+        )
     except ValueError:
         return None
 
@@ -153,12 +180,16 @@ def airflow_url_of(page: str, subject: DagRunRef) -> str | None:
 def truncate_description(description: str) -> str:
     """Return the description as far as GitHub takes it."""
     return (
-        description if len(description) <= _MAX_DESCRIPTION_CHARS else f"{description[: _MAX_DESCRIPTION_CHARS - 1]}…"
+        description
+        if len(description) <= _MAX_DESCRIPTION_CHARS
+        else f"{description[: _MAX_DESCRIPTION_CHARS - 1]}…"
     )
 
 
 def write_allowed(answer: Response, permission: str) -> bool:
-    """Return whether a write about `NOBODY` was let through. Raises ActionError if the answer does not say."""
+    """Return whether a write about `NOBODY` was let through. Raises ActionError if the answer does
+    not say.
+    """
     if answer.status in (403, 404):
         return False
     if answer.status != 422:
@@ -172,8 +203,12 @@ def id_of(one: Mapping[str, Any]) -> int:
     return number if isinstance(number, int) else 0
 
 
-def paginate(repository: GitHubRepository, path: str, permission: str, **filters: str) -> Iterator[dict[str, Any]]:
-    """Yield the objects that GitHub lists there, page by page, as far as they are wanted. Raises the errors of `require_list`."""
+def paginate(
+    repository: GitHubRepository, path: str, permission: str, **filters: str
+) -> Iterator[dict[str, Any]]:
+    """Yield the objects that GitHub lists there, page by page, as far as they are wanted. Raises
+    the errors of `require_list`.
+    """
     for page in range(1, _MAX_PAGES + 1):
         found = require_list(repository.get(path, **filters, per_page=PAGE, page=page), permission)
         yield from found
@@ -207,7 +242,12 @@ def _refused(answer: Response, permission: str) -> NoReturn:
         raise Forbidden(
             "github_token may not report the DAG run",
             told,
-            f"Add `{permission}` to the permissions of the job, and to those of the caller of a reusable workflow. A pull "
+            f"Add `{permission}` to the permissions of the job, and to those of the caller "
+            "of a reusable workflow. A pull "
             "request from a fork gets a token that may only read.",
         )
-    raise ActionError("GitHub does not accept the report", told, "Correct what GitHub names, then re-run this job.")
+    raise ActionError(
+        "GitHub does not accept the report",
+        told,
+        "Correct what GitHub names, then re-run this job.",
+    )

@@ -1,7 +1,9 @@
-"""An exchange that ends at its deadline, however slowly the bytes of its answer come; and a body that has a size.
+"""An exchange that ends at its deadline, however slowly the bytes of its answer come; and a body
+that has a size.
 
-The timeout of a socket is about one read, and a server that sends a byte a second never meets it: not in a header line, not
-in a body, not in a stream without a line break. So the reads of an answer get what is left of the whole exchange.
+The timeout of a socket is about one read, and a server that sends a byte a second never meets it:
+not in a header line, not in a body, not in a stream without a line break. So the reads of an answer
+get what is left of the whole exchange.
 """
 
 from __future__ import annotations
@@ -23,10 +25,14 @@ if TYPE_CHECKING:
     import requests
 
 MAX_BODY_BYTES = 33_554_432
-"""Bytes of an answer that are read, decompressed: 40,000 task instances of an Airflow 2, which gives them in one answer."""
+"""Bytes of an answer that are read, decompressed: 40,000 task instances of an Airflow 2, which
+gives them in one answer.
+"""
 MAX_JSON_MARKS = 2_000_000
-"""Braces, brackets and commas of an answer: 40,000 task instances have 1.5 million. It is these that cost memory once JSON is
-read: 32 MiB of `{},` become 800 MiB of objects, and as many marks as this 362 MiB of the costliest kind."""
+"""Braces, brackets and commas of an answer: 40,000 task instances have 1.5 million. It is these
+that cost memory once JSON is
+read: 32 MiB of `{},` become 800 MiB of objects, and as many marks as this 362 MiB of the costliest
+kind."""
 _MARKS = (b"{", b"[", b",")
 _CHUNK = 65_536
 
@@ -38,7 +44,8 @@ class TooManyValues(ValueError):
 class ExchangeDeadline:
     """When the exchange that is under way has to be over, and for how long no byte need come.
 
-    A connection has one for its life, since it is kept for the next exchange: `begin` says what that one may take.
+    A connection has one for its life, since it is kept for the next exchange: `begin` says what
+    that one may take.
     """
 
     def __init__(self) -> None:
@@ -54,7 +61,9 @@ class ExchangeDeadline:
         self._reads = stream
 
     def abandon(self) -> None:
-        """Close that stream, and with it a connection that nobody else has in hand after an answer that made no sense."""
+        """Close that stream, and with it a connection that nobody else has in hand after an answer
+        that made no sense.
+        """
         if self._reads is not None:
             self._reads.close()
 
@@ -67,7 +76,9 @@ class ExchangeDeadline:
 
 
 class LimitedAdapter(HTTPAdapter):
-    """Connects, through a proxy as well, such that no exchange outlasts the deadline; in a TLS context if one is given."""
+    """Connects, through a proxy as well, such that no exchange outlasts the deadline; in a TLS
+    context if one is given.
+    """
 
     def __init__(self, deadline: ExchangeDeadline, tls: ssl.SSLContext | None = None) -> None:
         self._tls = {} if tls is None else {"ssl_context": tls}
@@ -87,7 +98,9 @@ class LimitedAdapter(HTTPAdapter):
 
 
 def read_body(response: requests.Response) -> bytes | None:
-    """Return the body, None if it is larger than what is read of any. Raises what the HTTP stack raises, and TooManyValues."""
+    """Return the body, None if it is larger than what is read of any. Raises what the HTTP stack
+    raises, and TooManyValues.
+    """
     parts, size, marks = [], 0, 0
     for part in response.iter_content(_CHUNK):
         size += len(part)
@@ -112,7 +125,9 @@ def _pools(deadline: ExchangeDeadline) -> dict[str, type[HTTPConnectionPool]]:
 
 
 class _Response(http.client.HTTPResponse):
-    def __init__(self, deadline: ExchangeDeadline, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, deadline: ExchangeDeadline, sock: socket.socket, *args: Any, **kwargs: Any
+    ) -> None:
         super().__init__(_Socket(sock, deadline), *args, **kwargs)  # type: ignore[arg-type]
 
 

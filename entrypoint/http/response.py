@@ -1,6 +1,7 @@
 """What a server answered, read once: JSON, or the name of what it is instead.
 
-Pure: it sends nothing. It knows the forms in which Airflow, OAuth and AWS word an error, and no endpoint of theirs.
+Pure: it sends nothing. It knows the forms in which Airflow, OAuth and AWS word an error, and no
+endpoint of theirs.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Response(NamedTuple):
     def told(self) -> str:
         """The server's own words about an error, behind a colon, if it says them as an API does.
 
-        Of an answer to a request for a token nothing else may be quoted: a body that is broken may have the token in it.
+        Of an answer to a request for a token nothing else may be quoted: a body that is broken may
+        have the token in it.
         """
         words = self.detail if isinstance(self.body, dict) else ""
         return f": {words}" if words else ""
@@ -81,13 +83,18 @@ class Response(NamedTuple):
         """The server's own words about an error.
 
         Airflow's `detail` may be text, a list or an object, or null beside a `title`
-        (docs/notes/airflow-2.md#error-bodies, docs/notes/airflow-3.md#error-bodies); OAuth has `error` and
-        `error_description` (RFC 6749 5.2), AWS `message`.
+        (docs/notes/airflow-2.md#error-bodies, docs/notes/airflow-3.md#error-bodies); OAuth has
+        `error` and `error_description` (RFC 6749 5.2), AWS `message`.
         """
         if not isinstance(self.body, dict):
             return self.text
         detail = next(
-            (self.body[key] for key in ("detail", "title", "error", "message", "Message") if self.body.get(key)), ""
+            (
+                self.body[key]
+                for key in ("detail", "title", "error", "message", "Message")
+                if self.body.get(key)
+            ),
+            "",
         )
         if isinstance(detail, list):
             return "; ".join(
@@ -97,8 +104,12 @@ class Response(NamedTuple):
                 for item in detail
             )
         if isinstance(detail, dict):
-            return ": ".join(str(detail[key]) for key in ("reason", "message") if detail.get(key)) or str(detail)
-        return ": ".join(str(words) for words in (detail, self.body.get("error_description")) if words)
+            return ": ".join(
+                str(detail[key]) for key in ("reason", "message") if detail.get(key)
+            ) or str(detail)
+        return ": ".join(
+            str(words) for words in (detail, self.body.get("error_description")) if words
+        )
 
     def unexpected(self, why: str) -> UnexpectedResponse:
         """Return the error for an answer that does not say what this server's API says."""
@@ -108,14 +119,18 @@ class Response(NamedTuple):
             else f"{self.party.name} gave an unexpected answer"
         )
         hint = (
-            "airflow_url must be the address under which people open Airflow, path prefix included, with no login page of "
-            "a proxy in front of it."
+            (
+                "airflow_url must be the address under which people open Airflow, path prefix "
+                "included, with no login page of "
+                "a proxy in front of it."
+            )
             if self.party is AIRFLOW
             else f"Check {self.party.where}: something else may answer there."
         )
         return UnexpectedResponse(
             title,
-            f"{self.source}: {why}" + (f" It begins: {shortened(self.text, 200)}" if self.text else ""),
+            f"{self.source}: {why}"
+            + (f" It begins: {shortened(self.text, 200)}" if self.text else ""),
             hint,
         )
 
@@ -132,7 +147,8 @@ def _kind(response: requests.Response) -> str:
 def read_response(
     source: str, response: requests.Response, party: Service = AIRFLOW, *, redirects: bool = False
 ) -> Response:
-    """Read a response; `redirects`: a redirect is an answer like any other, to be looked at and not to be followed.
+    """Read a response; `redirects`: a redirect is an answer like any other, to be looked at and not
+    to be followed.
 
     Raises:
         TransientError: 429 or 5xx.
@@ -145,7 +161,9 @@ def read_response(
         raise TransientError(
             f"{party.name} answers {status}",
             f"{source}.",
-            CHECK_AIRFLOW_HINT if party is AIRFLOW else f"Look how it is ({party.where}). {RE_RUN_HINT}",
+            CHECK_AIRFLOW_HINT
+            if party is AIRFLOW
+            else f"Look how it is ({party.where}). {RE_RUN_HINT}",
             status=status,
             retry_after=retry_after,
         )
@@ -155,7 +173,9 @@ def read_response(
     bare = Response(status, None, source, server=response.headers.get("Server", ""), party=party)
     content = read_body(response)
     if content is None:
-        raise bare.unexpected(f"it is larger than {MAX_BODY_BYTES // 1_048_576} MiB, and was not read to its end.")
+        raise bare.unexpected(
+            f"it is larger than {MAX_BODY_BYTES // 1_048_576} MiB, and was not read to its end."
+        )
     if _kind(response).endswith("json"):
         try:
             body = json.loads(content)
@@ -163,14 +183,18 @@ def read_response(
             raise bare.unexpected("the JSON is cut off or broken.") from None
     if body is None:
         text = _beginning(content)
-    answer = Response(status, body, source, text, bare.server, _cookies(response), party, retry_after)
+    answer = Response(
+        status, body, source, text, bare.server, _cookies(response), party, retry_after
+    )
     if response.ok and status != 204 and body is None and not redirects:
         raise answer.unexpected("the body is not JSON.")
     return answer
 
 
 def _beginning(content: bytes) -> str:
-    """Return how a page begins. No cut leaves half a secret, neither one of ours nor one that only the runner knows."""
+    """Return how a page begins. No cut leaves half a secret, neither one of ours nor one that only
+    the runner knows.
+    """
     text = masked_head(content, _MAX_MASKED_BYTES)
     if len(content) > _MAX_MASKED_BYTES:
         # However much masking has made of it: the last word may be half a secret.
@@ -184,12 +208,14 @@ def _redirect(source: str, location: str, party: Service) -> UnexpectedResponse:
             "Airflow's address redirects",
             f"{source}, to {_origin(location)}. A redirect is never followed: "
             "it would carry the credential elsewhere and turn the trigger into something else.",
-            "Give the final address as airflow_url (https instead of http?). If it is a login page, a gateway in front of "
+            "Give the final address as airflow_url (https instead of http?). If it is a "
+            "login page, a gateway in front of "
             "Airflow wants a credential of its own: give it by the input headers.",
         )
     return UnexpectedResponse(
         f"{party.name} redirects",
-        f"{source}, to {_origin(location)}. A redirect is never followed: it would carry the credential elsewhere.",
+        f"{source}, to {_origin(location)}. A redirect is never followed: it would carry "
+        "the credential elsewhere.",
         f"Check {party.where}: it must be the final address.",
     )
 
@@ -205,7 +231,9 @@ def _origin(location: str) -> str:
 
 def _cookies(response: requests.Response) -> dict[str, str]:
     found: dict[str, str] = {}
-    for line in response.raw.headers.getlist("Set-Cookie") if hasattr(response.raw, "headers") else ():
+    for line in (
+        response.raw.headers.getlist("Set-Cookie") if hasattr(response.raw, "headers") else ()
+    ):
         with suppress(CookieError):
             found |= {name: morsel.value for name, morsel in SimpleCookie(line).items()}
     return found

@@ -1,6 +1,8 @@
-"""How a request that may be repeated is repeated: while Airflow fails in passing, with growing pauses, until a deadline.
+"""How a request that may be repeated is repeated: while Airflow fails in passing, with growing
+pauses, until a deadline.
 
-The only place that repeats reads. It sends nothing by itself and prints nothing; `run/trigger.py` alone may repeat a POST.
+The only place that repeats reads. It sends nothing by itself and prints nothing; `run/trigger.py`
+alone may repeat a POST.
 """
 
 from __future__ import annotations
@@ -9,7 +11,13 @@ import random
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
-from entrypoint.errors import Forbidden, RunNotFound, TransientError, Unauthorized, UnexpectedResponse
+from entrypoint.errors import (
+    Forbidden,
+    RunNotFound,
+    TransientError,
+    Unauthorized,
+    UnexpectedResponse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,25 +28,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BACKOFF_SECONDS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-"""Seconds after the first, second … failure in a row. Never a fast retry: it can freeze an Airflow 3.
+"""Seconds after the first, second … failure in a row. Never a fast retry: it can freeze an Airflow
+3.
 
 Measured: docs/notes/waiting.md#a-frozen-api-server.
 """
 
 MAX_RETRY_AFTER_SECONDS = 120.0
-"""Seconds for which a server's `Retry-After` is obeyed: a maintenance page may ask for a day, and then the run has ended long
-before anybody looks again."""
+"""Seconds for which a server's `Retry-After` is obeyed: a maintenance page may ask for a day, and
+then the run has ended long before anybody looks again."""
 
 
 class Retrier:
     """A clock, a sleep and the rule for failures.
 
-    Args:
-        clock: monotonic seconds.
-        sleep: sleeps that many seconds.
-        events: is told of every failure that is ridden out.
-        jitter: random factor for each pause after a failure, so that many waiters do not return in step.
-        poll_jitter: the same for the pauses between looks that go well.
+    Args: clock: monotonic seconds. sleep: sleeps that many seconds. events: is told of every
+        failure that is ridden out. jitter: random factor for each pause after a failure, so that
+        many waiters do not return in step. poll_jitter: the same for the pauses between looks that
+        go well.
 
     Attributes:
         retries: how many failures were.
@@ -51,7 +58,8 @@ class Retrier:
         sleep: Callable[[float], None],
         events: Events,
         jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.0),  # noqa: S311 - no secret
-        poll_jitter: Callable[[], float] = lambda: random.uniform(0.9, 1.1),  # noqa: S311 - as above
+        # As above
+        poll_jitter: Callable[[], float] = lambda: random.uniform(0.9, 1.1),  # noqa: S311
     ) -> None:
         self.clock = clock
         self.sleep = sleep
@@ -76,13 +84,12 @@ class Retrier:
     ) -> T:
         """Return what `fetch` returns, repeating it while it fails in passing.
 
-        Args:
-            fetch: one request that changes nothing.
-            until: moment on the clock after which the last failure is raised.
-            retry_unexpected: whether an UnexpectedResponse is ridden out as well. Before the trigger it is not: it means a wrong URL.
-            retry_refused: whether this was retry_refused, and the run there, a moment ago. Then a refusal, or that there is no run, is
-                believed only once it has been said for long enough (`Refusals`): a role that is just synchronised, a replica
-                with another key, a cache or a gateway's rule pass.
+        Args: fetch: one request that changes nothing. until: moment on the clock after which the
+            last failure is raised. retry_unexpected: whether an UnexpectedResponse is ridden out as
+            well. Before the trigger it is not: it means a wrong URL. retry_refused: whether this
+            was retry_refused, and the run there, a moment ago. Then a refusal, or that there is no
+            run, is believed only once it has been said for long enough (`Refusals`): a role that is
+            just synchronised, a replica with another key, a cache or a gateway's rule pass.
             refusals: notes them, for whoever wants to know afterwards whether they are believed.
 
         Raises:
@@ -107,7 +114,9 @@ class Retrier:
             failures += 1
 
     def backoff(self, fault: ActionError, failures: int, until: float) -> None:
-        """Sleep after a failure, the longer the more there were in a row before; raise it if the time is over."""
+        """Sleep after a failure, the longer the more there were in a row before; raise it if the
+        time is over.
+        """
         left = until - self.clock()
         if left <= 0:
             raise fault

@@ -1,4 +1,6 @@
-"""PEM texts become the context in which a TLS connection is made. A key is on disk no longer than OpenSSL needs to read it."""
+"""PEM texts become the context in which a TLS connection is made. A key is on disk no longer than
+OpenSSL needs to read it.
+"""
 
 from __future__ import annotations
 
@@ -34,26 +36,35 @@ def create_context(tls: Tls, *, present: bool) -> ssl.SSLContext:
 def add_ca(made: ssl.SSLContext, ca: str) -> None:
     """Trust these CAs too. Raises ssl.SSLError if they are none."""
     made.load_verify_locations(cadata=ca)
-    # Python 3.13 began to demand of a CA what companies' own seldom have: a key identifier, key usage (RFC 5280).
+    # Python 3.13 began to demand of a CA what companies' own seldom have: a key identifier, key
+    # usage (RFC 5280).
     made.verify_flags &= ~ssl.VERIFY_X509_STRICT
 
 
 def add_client_certificate(made: ssl.SSLContext, certificate: str, key: Secret) -> None:
-    """Present this certificate. Raises ssl.SSLError if the two are unreadable, or do not belong together."""
+    """Present this certificate. Raises ssl.SSLError if the two are unreadable, or do not belong
+    together.
+    """
     with TemporaryDirectory(prefix="tls-") as folder:  # 0700, and OpenSSL reads only files
         certificate_file, key_file = Path(folder, "certificate.pem"), Path(folder, "key.pem")
         certificate_file.write_text(certificate, encoding="ascii")
         key_file.write_text(key.reveal(), encoding="ascii")
-        made.load_cert_chain(certificate_file, key_file, password="")  # so that it never asks at a terminal
+        made.load_cert_chain(
+            certificate_file, key_file, password=""
+        )  # so that it never asks at a terminal
 
 
 def is_certificate_error(error: BaseException) -> bool:
-    """Return whether a certificate is not trusted, or is of another name: then asking again cannot help."""
+    """Return whether a certificate is not trusted, or is of another name: then asking again cannot
+    help.
+    """
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
 def openssl_reason(error: BaseException) -> str:
-    """Return why a TLS connection failed, in OpenSSL's own words as far as they can hold nothing of ours."""
+    """Return why a TLS connection failed, in OpenSSL's own words as far as they can hold nothing of
+    ours.
+    """
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
             # Those that Python raises itself have neither.
@@ -64,7 +75,9 @@ def openssl_reason(error: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk through an exception, what it was raised from, and what it carries, as HTTP libraries nest them."""
+    """Walk through an exception, what it was raised from, and what it carries, as HTTP libraries
+    nest them.
+    """
     seen: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting and len(seen) < 20:

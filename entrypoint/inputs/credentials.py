@@ -33,9 +33,18 @@ if TYPE_CHECKING:
     from entrypoint.inputs.reader import Reader
 
 _RESERVED_HEADERS = {
-    "host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect",
-    "accept", "accept-encoding", "content-type",
-}  # fmt: skip
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "accept",
+    "accept-encoding",
+    "content-type",
+}
 """Headers that this action or its HTTP library writes."""
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")
@@ -74,7 +83,9 @@ def read_access(reader: Reader, workspace: Path, environment: Mapping[str, str])
     if reader.given("mwaa_environment"):
         if reader.given("airflow_url"):
             reader.wrong(
-                "airflow_url", "it is given together with mwaa_environment.", "Remove it: Amazon MWAA names it."
+                "airflow_url",
+                "it is given together with mwaa_environment.",
+                "Remove it: Amazon MWAA names it.",
             )
         url = ""
     else:
@@ -98,7 +109,8 @@ def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
         value = value.strip()
         if not colon or not _NAME.fullmatch(name):
             raise parse.ParseError(
-                f"line {number} is not `Name: value`.", "Write one header per line, as `CF-Access-Client-Id: …`."
+                f"line {number} is not `Name: value`.",
+                "Write one header per line, as `CF-Access-Client-Id: …`.",
             )
         if not _VALUE.fullmatch(value):
             raise parse.ParseError(
@@ -106,9 +118,13 @@ def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
                 "Is the secret's name right? Store it again, on one line.",
             )
         if name.lower() in _RESERVED_HEADERS:
-            raise parse.ParseError(f"the header in line {number} is written by the action itself.", "Remove the line.")
+            raise parse.ParseError(
+                f"the header in line {number} is written by the action itself.", "Remove the line."
+            )
         if name.lower() in found:
-            raise parse.ParseError(f"the header in line {number} is there twice.", "Keep one of the two lines.")
+            raise parse.ParseError(
+                f"the header in line {number} is there twice.", "Keep one of the two lines."
+            )
         found[name.lower()] = name, Secret(value)
     return tuple(found.values())
 
@@ -132,8 +148,15 @@ def _credential(reader: Reader, environment: Mapping[str, str], raw: list[Secret
     _check_token_url(reader)
     if len(kinds) > 1:
         first, *others = kinds
-        name = {"username and password": "username", "client_id and client_secret": "client_secret"}.get(first, first)
-        reader.wrong(name, f"it is given together with {' and with '.join(others)}.", "Keep one kind of credential.")
+        name = {
+            "username and password": "username",
+            "client_id and client_secret": "client_secret",
+        }.get(first, first)
+        reader.wrong(
+            name,
+            f"it is given together with {' and with '.join(others)}.",
+            "Keep one kind of credential.",
+        )
     elif not given("oidc_audience"):
         reader.pair("username", "password")
         reader.pair("client_id", "client_secret")
@@ -141,8 +164,10 @@ def _credential(reader: Reader, environment: Mapping[str, str], raw: list[Secret
         reader.wrong(
             "token",
             "no credential is given.",
-            "Give one kind: token, username and password, client_id and client_secret, oidc_audience, mwaa_environment, or an "
-            "Authorization line in headers. If you do, the secret was empty: check its name, and that the workflow did not "
+            "Give one kind: token, username and password, client_id and client_secret, "
+            "oidc_audience, mwaa_environment, or an "
+            "Authorization line in headers. If you do, the secret was empty: check its "
+            "name, and that the workflow did not "
             "start from a fork, which gets no secrets.",
         )
     read = [kind() for kind in kinds.values()]
@@ -151,44 +176,68 @@ def _credential(reader: Reader, environment: Mapping[str, str], raw: list[Secret
 
 def _check_token_url(reader: Reader) -> None:
     for name in ("token_url", "scope"):
-        if reader.given(name) and not any(map(reader.given, ("client_id", "client_secret", "oidc_audience"))):
+        if reader.given(name) and not any(
+            map(reader.given, ("client_id", "client_secret", "oidc_audience"))
+        ):
             reader.wrong(
-                name, "it is given without a client.", "Give client_id and client_secret, or oidc_audience, with it."
+                name,
+                "it is given without a client.",
+                "Give client_id and client_secret, or oidc_audience, with it.",
             )
     if reader.given("scope") and not reader.given("token_url"):
-        reader.wrong("scope", "it is given without token_url.", "Give token_url: Airflow's own login knows no scope.")
+        reader.wrong(
+            "scope",
+            "it is given without token_url.",
+            "Give token_url: Airflow's own login knows no scope.",
+        )
 
 
 def _password(reader: Reader) -> Credential:
     username = reader.read("username", str, "")
     if ":" in username:
-        reader.wrong("username", "it contains a colon.", "HTTP Basic allows none in a user name: use another user.")
+        reader.wrong(
+            "username",
+            "it contains a colon.",
+            "HTTP Basic allows none in a user name: use another user.",
+        )
     return Password(username, Secret(reader.read("password", str, "")))
 
 
 def _client(reader: Reader) -> Credential:
-    client_id, secret = reader.read("client_id", str, ""), Secret(reader.read("client_secret", str, ""))
+    client_id, secret = (
+        reader.read("client_id", str, ""),
+        Secret(reader.read("client_secret", str, "")),
+    )
     if not reader.given("token_url"):
         return Client(client_id, secret)
-    return OAuth(reader.read("token_url", token_url, ""), client_id, secret, reader.read("scope", str, ""))
+    return OAuth(
+        reader.read("token_url", token_url, ""), client_id, secret, reader.read("scope", str, "")
+    )
 
 
 def _oidc(reader: Reader, environment: Mapping[str, str]) -> Credential:
-    url, token = (environment.get(f"ACTIONS_ID_TOKEN_REQUEST_{name}", "") for name in ("URL", "TOKEN"))
+    url, token = (
+        environment.get(f"ACTIONS_ID_TOKEN_REQUEST_{name}", "") for name in ("URL", "TOKEN")
+    )
     if not (url and token):
         reader.wrong(
             "oidc_audience",
             "GitHub offers this job no OIDC token.",
-            "Add `permissions: id-token: write` to the job, and to the caller of a reusable workflow; a fork's pull request "
+            "Add `permissions: id-token: write` to the job, and to the caller of a "
+            "reusable workflow; a fork's pull request "
             "gets none.",
         )
     source = GitHubToken(reader.read("oidc_audience", str, ""), url, Secret(token))
     if reader.given("token_url"):
         address = reader.read("token_url", token_url, "")
-        return OAuth(address, reader.read("client_id", str, ""), source, reader.read("scope", str, ""))
+        return OAuth(
+            address, reader.read("client_id", str, ""), source, reader.read("scope", str, "")
+        )
     if reader.given("client_id") and not reader.given("client_secret"):
         reader.wrong(
-            "client_id", "it is given with oidc_audience, but without token_url.", "Give token_url, or remove it."
+            "client_id",
+            "it is given with oidc_audience, but without token_url.",
+            "Give token_url, or remove it.",
         )
     return source
 
@@ -200,14 +249,20 @@ def _mwaa(reader: Reader, environment: Mapping[str, str]) -> Credential:
         region, name = arn.groups()
     if not _ENVIRONMENT.fullmatch(name):
         reader.wrong(
-            "mwaa_environment", "it is neither a name nor an ARN.", "Write the environment's name, like my-airflow."
+            "mwaa_environment",
+            "it is neither a name nor an ARN.",
+            "Write the environment's name, like my-airflow.",
         )
     if not _REGION.fullmatch(region):
         reader.wrong(
-            "mwaa_environment", "the AWS region is not known.", "Set AWS_REGION, or give the environment's ARN."
+            "mwaa_environment",
+            "the AWS region is not known.",
+            "Set AWS_REGION, or give the environment's ARN.",
         )
     key_id, secret, session = (environment.get(f"AWS_{one}", "").strip() for one in _KEYS)
-    if missing := [f"AWS_{one}" for one, text in zip(_KEYS, (key_id, secret), strict=False) if not text]:
+    if missing := [
+        f"AWS_{one}" for one, text in zip(_KEYS, (key_id, secret), strict=False) if not text
+    ]:
         reader.wrong(
             "mwaa_environment",
             f"the environment lacks {' and '.join(missing)}.",

@@ -1,6 +1,8 @@
-"""One parser per kind of input: text in, value out, or `Wrong` with what is wrong and what would be right.
+"""One parser per kind of input: text in, value out, or `Wrong` with what is wrong and what would be
+right.
 
-Pure but for `json_file`. It knows no input by name and no rule that joins two inputs: that is `settings.py`.
+Pure but for `json_file`. It knows no input by name and no rule that joins two inputs: that is
+`settings.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 _DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 _SHA = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII
+)
 
 MAX_WAIT_SECONDS = 35 * 86_400
 """Seconds: GitHub ends every workflow run after 35 days, so a longer time is a slip of the pen."""
@@ -36,7 +40,9 @@ class ParseError(ValueError):
 
 
 def quoted(text: str) -> str:
-    """Return the text as one short quoted line. It is quoted whole or not at all: the runner does not mask half a secret."""
+    """Return the text as one short quoted line. It is quoted whole or not at all: the runner does
+    not mask half a secret.
+    """
     return (
         json.dumps(text, ensure_ascii=not text.isprintable())
         if len(text) <= 200
@@ -60,24 +66,31 @@ def choice(*allowed: str) -> Any:
         if text in allowed:
             return text
         raise ParseError(
-            f"{quoted(text)} is not one of its values.", f"Write {', '.join(allowed[:-1])} or {allowed[-1]}."
+            f"{quoted(text)} is not one of its values.",
+            f"Write {', '.join(allowed[:-1])} or {allowed[-1]}.",
         )
 
     return parse
 
 
 def duration(text: str) -> float:
-    """Parse seconds (`90`, `0.5`) or `90s`, `45m`, `2h`, `1h30m` into seconds; more than nothing, 35 days at the most."""
+    """Parse seconds (`90`, `0.5`) or `90s`, `45m`, `2h`, `1h30m` into seconds; more than nothing,
+    35 days at the most.
+    """
     if _SECONDS.fullmatch(text):
         seconds = float(text)
     elif match := _DURATION.fullmatch(text):
         hours, minutes, rest = (int(part or 0) for part in match.groups())
         seconds = float(hours * 3600 + minutes * 60 + rest)
     else:
-        raise ParseError(f"{quoted(text)} is not a duration.", "Write seconds, or a form like 90s, 45m, 2h or 1h30m.")
+        raise ParseError(
+            f"{quoted(text)} is not a duration.",
+            "Write seconds, or a form like 90s, 45m, 2h or 1h30m.",
+        )
     if not 0 < seconds <= MAX_WAIT_SECONDS:
         raise ParseError(
-            f"{quoted(text)} is out of range.", "Write more than 0 seconds and 35 days (840h) at the most."
+            f"{quoted(text)} is out of range.",
+            "Write more than 0 seconds and 35 days (840h) at the most.",
         )
     return seconds
 
@@ -92,7 +105,8 @@ def interval(text: str) -> float:
     seconds = duration(text)
     if seconds < 1:
         raise ParseError(
-            f"{quoted(text)} is less than 1 second.", "Write 1 or more: each look costs Airflow some work."
+            f"{quoted(text)} is less than 1 second.",
+            "Write 1 or more: each look costs Airflow some work.",
         )
     return seconds
 
@@ -101,8 +115,13 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
     """Return a parser of whole numbers within these bounds."""
 
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
-            raise ParseError(f"{quoted(text)} is not a whole number from {least} to {most}.", "Write one like 100.")
+        if not (
+            text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most
+        ):
+            raise ParseError(
+                f"{quoted(text)} is not a whole number from {least} to {most}.",
+                "Write one like 100.",
+            )
         return int(text)
 
     return parse
@@ -113,17 +132,21 @@ def commit(text: str) -> str:
     if not _SHA.fullmatch(text):
         raise ParseError(
             f"{quoted(text)} is not a whole commit SHA.",
-            "Write all 40 hexadecimal digits, as ${{ github.sha }} has them; a branch, a tag or a short SHA will not do.",
+            "Write all 40 hexadecimal digits, as ${{ github.sha }} has them; a branch, a "
+            "tag or a short SHA will not do.",
         )
     return text.lower()
 
 
 def environment(text: str) -> str:
-    """Parse the name of a GitHub environment: 255 characters at the most, on one line; the run's note has room for those."""
+    """Parse the name of a GitHub environment: 255 characters at the most, on one line; the run's
+    note has room for those.
+    """
     if not text.isprintable() or len(json.dumps(text, ensure_ascii=False)) > 257:
         raise ParseError(
             f"{quoted(text)} cannot be an environment.",
-            "Write a name on one line, 255 characters at the most; quotes and backslashes count twice.",
+            "Write a name on one line, 255 characters at the most; quotes and backslashes "
+            "count twice.",
         )
     return text
 
@@ -133,7 +156,9 @@ def moment(text: str) -> datetime:
     if _RFC3339.fullmatch(text.upper()):
         with suppress(ValueError, OverflowError):
             date = datetime.fromisoformat(text.upper())
-            date.astimezone(UTC)  # the first and the last day of the calendar may have no counterpart there
+            date.astimezone(
+                UTC
+            )  # the first and the last day of the calendar may have no counterpart there
             return date
     raise ParseError(
         f"{quoted(text)} is not an RFC 3339 date with an offset.",
@@ -142,14 +167,19 @@ def moment(text: str) -> datetime:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ParseError(f"it contains {name}, which JSON does not know.", "Write a number, a string or null instead.")
+    raise ParseError(
+        f"it contains {name}, which JSON does not know.",
+        "Write a number, a string or null instead.",
+    )
 
 
 def _integer(digits: str) -> int:
     try:
         return int(digits)
     except ValueError:
-        raise ParseError(f"the number {digits[:20]}… is too long.", "Write it as a string.") from None
+        raise ParseError(
+            f"the number {digits[:20]}… is too long.", "Write it as a string."
+        ) from None
 
 
 def _finite(digits: str) -> float:
@@ -169,10 +199,16 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """Parse a JSON object strictly: no NaN, no Infinity (Airflow would echo invalid JSON), no key twice."""
+    """Parse a JSON object strictly: no NaN, no Infinity (Airflow would echo invalid JSON), no key
+    twice.
+    """
     try:
         value = json.loads(
-            text, parse_constant=_no_constant, parse_int=_integer, parse_float=_finite, object_pairs_hook=_no_duplicates
+            text,
+            parse_constant=_no_constant,
+            parse_int=_integer,
+            parse_float=_finite,
+            object_pairs_hook=_no_duplicates,
         )
     except json.JSONDecodeError as error:
         raise ParseError(
@@ -182,7 +218,9 @@ def json_object(text: str) -> dict[str, Any]:
     except RecursionError:
         raise ParseError("it is nested too deeply.", "Flatten it.") from None
     if not isinstance(value, dict):
-        raise ParseError("it is JSON, but not an object.", 'Write a JSON object like {"region": "APAC"}.')
+        raise ParseError(
+            "it is JSON, but not an object.", 'Write a JSON object like {"region": "APAC"}.'
+        )
     return value
 
 
@@ -192,12 +230,17 @@ def json_file(text: str, workspace: Path) -> dict[str, Any]:
 
 
 def file_text(text: str, workspace: Path) -> str:
-    """Return what is in a file below the workspace. The workspace is hostile ground: links out of it are refused."""
+    """Return what is in a file below the workspace. The workspace is hostile ground: links out of
+    it are refused.
+    """
     try:
-        path = (workspace / text.replace("\0", "\N{REPLACEMENT CHARACTER}")).resolve()  # no path has a NUL in it
+        path = (
+            workspace / text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        ).resolve()  # no path has a NUL in it
         if not path.is_relative_to(workspace.resolve()):
             raise ParseError(
-                f"{quoted(text)} leads out of the workspace.", "Name a file of the checkout, by a relative path."
+                f"{quoted(text)} leads out of the workspace.",
+                "Name a file of the checkout, by a relative path.",
             )
         if not path.is_file():
             raise ParseError(
@@ -209,19 +252,25 @@ def file_text(text: str, workspace: Path) -> str:
         raise ParseError(f"the file {quoted(text)} is not UTF-8.", "Save it as UTF-8.") from None
     except OSError as error:
         raise ParseError(
-            f"the file {quoted(text)} cannot be read: {error.strerror}.", "Check path and permissions."
+            f"the file {quoted(text)} cannot be read: {error.strerror}.",
+            "Check path and permissions.",
         ) from None
     except RuntimeError:
-        raise ParseError(f"{quoted(text)} is a loop of links.", "Name a file of the checkout.") from None
+        raise ParseError(
+            f"{quoted(text)} is a loop of links.", "Name a file of the checkout."
+        ) from None
 
 
 def header_token(text: str) -> str:
     """Parse a token that must fit into an HTTP header. The text is never quoted."""
     if text.lower().startswith("bearer "):
-        raise ParseError("it begins with the word Bearer.", "Give the token alone; the action adds that word.")
+        raise ParseError(
+            "it begins with the word Bearer.", "Give the token alone; the action adds that word."
+        )
     if not re.fullmatch(r"[\x21-\x7e]+", text):
         raise ParseError(
             "it contains blanks, line breaks or characters outside ASCII.",
-            "Store the token again, alone and on one line; a typographic quote or dash may have got in.",
+            "Store the token again, alone and on one line; a typographic quote or dash may "
+            "have got in.",
         )
     return text

@@ -1,4 +1,5 @@
-"""The inputs in PEM: CAs that are trusted beside the public ones, and a client certificate with its key.
+"""The inputs in PEM: CAs that are trusted beside the public ones, and a client certificate with its
+key.
 
 It reads files of the workspace and sends nothing. Nothing of a key is ever quoted.
 """
@@ -29,7 +30,9 @@ def read_tls(reader: Reader, workspace: Path) -> Tls:
     """Read CAs and client certificate. What is wrong with them is noted with the reader."""
     reader.pair("client_certificate", "client_key")
     ca = reader.read("ca_certificate", partial(_authorities, workspace=workspace), "")
-    certificate = reader.read("client_certificate", partial(_pem, workspace=workspace, blocks=_CERTIFICATE), "")
+    certificate = reader.read(
+        "client_certificate", partial(_pem, workspace=workspace, blocks=_CERTIFICATE), ""
+    )
     key = Secret(reader.read("client_key", partial(_private_key, workspace=workspace), ""))
     if certificate and key.reveal():
         try:
@@ -37,11 +40,15 @@ def read_tls(reader: Reader, workspace: Path) -> Tls:
         except ssl.SSLError as error:
             if error.reason in _MISMATCHES:
                 reader.wrong(
-                    "client_key", "it does not belong to client_certificate.", "Give the certificate's own key."
+                    "client_key",
+                    "it does not belong to client_certificate.",
+                    "Give the certificate's own key.",
                 )
             else:
                 reader.wrong(
-                    "client_certificate", "it or client_key cannot be read.", "Are both complete, as they were issued?"
+                    "client_certificate",
+                    "it or client_key cannot be read.",
+                    "Are both complete, as they were issued?",
                 )
     return Tls(ca, certificate, key)
 
@@ -52,7 +59,9 @@ def _authorities(text: str, workspace: Path) -> str:
     try:
         add_ca(create_context(Tls(), present=False), ca)
     except ssl.SSLError:
-        raise parse.ParseError("its certificate cannot be read.", "Is it complete? Give it as it was issued.") from None
+        raise parse.ParseError(
+            "its certificate cannot be read.", "Is it complete? Give it as it was issued."
+        ) from None
     return ca
 
 
@@ -60,7 +69,9 @@ def _private_key(text: str, workspace: Path) -> str:
     """Parse a private key without a passphrase."""
     key = _pem(text, workspace, _KEY)
     if "ENCRYPTED" in key:
-        raise parse.ParseError("it is encrypted.", "Store the key without a passphrase, as a secret.")
+        raise parse.ParseError(
+            "it is encrypted.", "Store the key without a passphrase, as a secret."
+        )
     return key
 
 
@@ -69,7 +80,8 @@ def _pem(text: str, workspace: Path, blocks: str) -> str:
     if "-----BEGIN" not in text:
         if "\n" in text or len(text) > 400:  # no path, and maybe a secret
             raise parse.ParseError(
-                "it is neither PEM text nor a path.", "Give the text from -----BEGIN on, or a file's path."
+                "it is neither PEM text nor a path.",
+                "Give the text from -----BEGIN on, or a file's path.",
             )
         try:
             text = parse.file_text(text, workspace)
@@ -84,9 +96,12 @@ def _pem(text: str, workspace: Path, blocks: str) -> str:
     found = re.findall(blocks, text, re.DOTALL)
     if not found:
         raise parse.ParseError(
-            f"it contains no PEM {what}.", "Give the text from -----BEGIN to -----END, line breaks included."
+            f"it contains no PEM {what}.",
+            "Give the text from -----BEGIN to -----END, line breaks included.",
         )
     try:
         return "\n".join(found).encode("ascii").decode() + "\n"
     except UnicodeEncodeError:
-        raise parse.ParseError(f"its PEM {what} has characters outside ASCII.", "Give it as it was issued.") from None
+        raise parse.ParseError(
+            f"its PEM {what} has characters outside ASCII.", "Give it as it was issued."
+        ) from None

@@ -48,7 +48,11 @@ class Reader:
         """Note a mistake if just one of the two inputs is given."""
         for name, missing in ((one, other), (other, one)):
             if self.given(name) and not self.given(missing):
-                self.wrong(missing, f"it is empty, but {name} is given.", "Give both; is the secret's name right?")
+                self.wrong(
+                    missing,
+                    f"it is empty, but {name} is given.",
+                    "Give both; is the secret's name right?",
+                )
 
     def wrong(self, name: str, problem: str, remedy: str) -> None:
         """Note a mistake, once if it is found by two ways."""

@@ -1,6 +1,7 @@
 """What the user asked for: the inputs become one `Settings`, or every mistake in them at once.
 
-It sends nothing and decides nothing; it knows neither Airflow nor the runner, only the table of inputs in action.yml.
+It sends nothing and decides nothing; it knows neither Airflow nor the runner, only the table of
+inputs in action.yml.
 """
 
 from __future__ import annotations
@@ -26,39 +27,102 @@ if TYPE_CHECKING:
     from entrypoint.models import IfPaused, IfRunExists, Logs, ReportTo, XComName
 
 INPUT_NAMES = (
-    "airflow_url", "ca_certificate", "client_certificate", "client_key", "headers",
-    "token", "username", "password", "client_id", "client_secret", "token_url", "scope", "oidc_audience", "mwaa_environment",
-    "dag_id", "conf", "conf_file", "run_id", "logical_date", "data_interval_start", "data_interval_end", "run_after",
-    "partition_key", "note",
-    "trigger", "wait", "timeout", "start_timeout", "poll_interval", "wait_for_dag", "expect_commit",
-    "report_to", "environment",
-    "if_run_exists", "if_paused", "on_timeout", "on_cancel",
-    "fail_on_failed_tasks", "xcom", "logs", "log_lines", "summary", "github_token", "matrix",
-)  # fmt: skip
+    "airflow_url",
+    "ca_certificate",
+    "client_certificate",
+    "client_key",
+    "headers",
+    "token",
+    "username",
+    "password",
+    "client_id",
+    "client_secret",
+    "token_url",
+    "scope",
+    "oidc_audience",
+    "mwaa_environment",
+    "dag_id",
+    "conf",
+    "conf_file",
+    "run_id",
+    "logical_date",
+    "data_interval_start",
+    "data_interval_end",
+    "run_after",
+    "partition_key",
+    "note",
+    "trigger",
+    "wait",
+    "timeout",
+    "start_timeout",
+    "poll_interval",
+    "wait_for_dag",
+    "expect_commit",
+    "report_to",
+    "environment",
+    "if_run_exists",
+    "if_paused",
+    "on_timeout",
+    "on_cancel",
+    "fail_on_failed_tasks",
+    "xcom",
+    "logs",
+    "log_lines",
+    "summary",
+    "github_token",
+    "matrix",
+)
 """Every input of `action.yml`, in its order. A test holds the two together."""
 
 SECRET_INPUTS = ("token", "password", "client_secret", "client_key", "github_token")
 """The inputs that must never be seen. Of `headers`, see `access.header_values`."""
 
-CREDENTIAL_INPUTS = ("token", "username", "password", "client_id", "client_secret", "client_key", "headers")
-"""What a credential consists of; the post stage reads them from the inputs once more, or has none."""
+CREDENTIAL_INPUTS = (
+    "token",
+    "username",
+    "password",
+    "client_id",
+    "client_secret",
+    "client_key",
+    "headers",
+)
+"""What a credential consists of; the post stage reads them from the inputs once more, or has
+none.
+"""
 
 POST_STAGE_INPUTS = (
-    "airflow_url", "ca_certificate", "client_certificate", "token_url", "scope", "oidc_audience", "mwaa_environment",
-    "dag_id", "on_cancel", "summary",
-)  # fmt: skip
+    "airflow_url",
+    "ca_certificate",
+    "client_certificate",
+    "token_url",
+    "scope",
+    "oidc_audience",
+    "mwaa_environment",
+    "dag_id",
+    "on_cancel",
+    "summary",
+)
 """What else the post stage needs. None of it is secret, so it is kept."""
 
 _MAX_SAVED_CHARS = 60_000
 """Characters of a file that is kept."""
 
 _RUN_INPUTS = (
-    "conf", "conf_file", "logical_date", "data_interval_start", "data_interval_end", "run_after", "partition_key", "note",
-)  # fmt: skip
+    "conf",
+    "conf_file",
+    "logical_date",
+    "data_interval_start",
+    "data_interval_end",
+    "run_after",
+    "partition_key",
+    "note",
+)
 
 
 class Settings(NamedTuple):
-    """The inputs, parsed. Durations are in seconds, dates are aware; None means: derived, or left to Airflow."""
+    """The inputs, parsed. Durations are in seconds, dates are aware; None means: derived, or left
+    to Airflow.
+    """
 
     access: Access
     dag_id: str
@@ -93,7 +157,9 @@ class Settings(NamedTuple):
 
 
 def parse_settings(
-    inputs: Mapping[str, str], workspace: Path, environment: Mapping[str, str] = MappingProxyType({})
+    inputs: Mapping[str, str],
+    workspace: Path,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Settings:
     """Turn the inputs into Settings.
 
@@ -124,9 +190,13 @@ def parse_settings(
         poll_interval=reader.optional("poll_interval", parse.interval),
         wait_for_dag=reader.read("wait_for_dag", parse.duration_or_zero, 0.0),
         expect_commit=reader.optional("expect_commit", parse.commit),
-        report_to=reader.read("report_to", parse.choice("none", "commit-status", "deployment"), "none"),
+        report_to=reader.read(
+            "report_to", parse.choice("none", "commit-status", "deployment"), "none"
+        ),
         environment=reader.optional("environment", parse.environment),
-        if_run_exists=reader.read("if_run_exists", parse.choice("resume", "attach", "restart", "fail"), "resume"),
+        if_run_exists=reader.read(
+            "if_run_exists", parse.choice("resume", "attach", "restart", "fail"), "resume"
+        ),
         if_paused=reader.read("if_paused", parse.choice("fail", "unpause", "queue"), "fail"),
         on_timeout=reader.read("on_timeout", parse.choice("leave", "cancel"), "leave"),
         on_cancel=reader.read("on_cancel", parse.choice("cancel", "leave"), "cancel"),
@@ -150,9 +220,11 @@ def parse_settings(
 
 
 def post_stage_inputs(inputs: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Return inputs from which the post stage knows what it needs, but for secrets: files may be gone by then.
+    """Return inputs from which the post stage knows what it needs, but for secrets: files may be
+    gone by then.
 
-    What is no path is left to the inputs, and so is a file that is too large: a variable may have 128 KiB on Linux.
+    What is no path is left to the inputs, and so is a file that is too large: a variable may have
+    128 KiB on Linux.
     """
     kept = {name: inputs.get(name, "") for name in POST_STAGE_INPUTS}
     tls = settings.access.tls
@@ -182,48 +254,78 @@ def _matrix(text: str) -> Any:
 def _check_interval(reader: Reader, settings: Settings) -> None:
     start, end = settings.data_interval_start, settings.data_interval_end
     if reader.given("data_interval_start") != reader.given("data_interval_end"):
-        missing = "data_interval_end" if reader.given("data_interval_start") else "data_interval_start"
-        reader.wrong(missing, "it is empty, but the other end is given.", "Airflow takes both or neither.")
+        missing = (
+            "data_interval_end" if reader.given("data_interval_start") else "data_interval_start"
+        )
+        reader.wrong(
+            missing, "it is empty, but the other end is given.", "Airflow takes both or neither."
+        )
     elif start and end and start > end:
         reader.wrong("data_interval_end", "it is before data_interval_start.", "Exchange the two.")
 
 
 def _check_only_waiting(reader: Reader, settings: Settings) -> None:
-    """With `trigger: false` nothing is asked for, so what would be asked for is a misunderstanding."""
+    """With `trigger: false` nothing is asked for, so what would be asked for is a
+    misunderstanding.
+    """
     if not reader.given("run_id"):
-        reader.wrong("run_id", "it is empty, but trigger is false.", "Name the DAG run to wait for.")
+        reader.wrong(
+            "run_id", "it is empty, but trigger is false.", "Name the DAG run to wait for."
+        )
     for name in _RUN_INPUTS:
         if reader.given(name):
-            reader.wrong(name, "it is given, but trigger is false.", "Remove it: only a run that is made takes it.")
+            reader.wrong(
+                name,
+                "it is given, but trigger is false.",
+                "Remove it: only a run that is made takes it.",
+            )
     if settings.wait_for_dag:
-        reader.wrong("wait_for_dag", "it is given, but trigger is false.", "Remove it: the run has its code already.")
+        reader.wrong(
+            "wait_for_dag",
+            "it is given, but trigger is false.",
+            "Remove it: the run has its code already.",
+        )
 
 
 def _check_not_waiting(reader: Reader, settings: Settings) -> None:
     """With `wait: false` nobody sees the end, so what is asked of the end is a misunderstanding."""
     if settings.xcom:
         reader.wrong(
-            "xcom", "it is given, but wait is false.", "Remove it: a run that is not waited for has no XComs yet."
+            "xcom",
+            "it is given, but wait is false.",
+            "Remove it: a run that is not waited for has no XComs yet.",
         )
     if settings.fail_on_failed_tasks:
-        reader.wrong("fail_on_failed_tasks", "it is true, but wait is false.", "Remove it: nobody waits for the tasks.")
+        reader.wrong(
+            "fail_on_failed_tasks",
+            "it is true, but wait is false.",
+            "Remove it: nobody waits for the tasks.",
+        )
 
 
 def _check_report(reader: Reader, settings: Settings) -> None:
-    """Only what nobody waits for is reported, and only a deployment has an environment, named when the run is made."""
+    """Only what nobody waits for is reported, and only a deployment has an environment, named when
+    the run is made.
+    """
     if settings.report_to != "none":
         if settings.wait:
             reader.wrong(
-                "report_to", "it is given, but wait is true.", "Set wait: false, or remove it: this step tells the end."
+                "report_to",
+                "it is given, but wait is true.",
+                "Set wait: false, or remove it: this step tells the end.",
             )
         if not settings.github_token.reveal():
             reader.wrong(
-                "github_token", "it is empty, but report_to is given.", "Remove it: its default is the job's token."
+                "github_token",
+                "it is empty, but report_to is given.",
+                "Remove it: its default is the job's token.",
             )
     if settings.report_to == "deployment" and settings.trigger:
         if not reader.given("environment"):
             reader.wrong(
-                "environment", "it is empty, but report_to is deployment.", "Name the environment, like production."
+                "environment",
+                "it is empty, but report_to is deployment.",
+                "Name the environment, like production.",
             )
     elif reader.given("environment"):
         reader.wrong(

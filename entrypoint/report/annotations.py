@@ -1,7 +1,8 @@
-"""The annotations at the end: on the lines of the checkout that a failure's traceback names, and the one verdict.
+"""The annotations at the end: on the lines of the checkout that a failure's traceback names, and
+the one verdict.
 
-GitHub keeps ten of each level for a step (docs/notes/runner.md#annotations). Ten in all are ours: the verdict, what
-`console.py` says while waiting (one warning, two notices), and these.
+GitHub keeps ten of each level for a step (docs/notes/runner.md#annotations). Ten in all are ours:
+the verdict, what `console.py` says while waiting (one warning, two notices), and these.
 """
 
 from __future__ import annotations
@@ -28,24 +29,34 @@ _MAX_FRAMES = 50
 
 
 def annotate(outcome: Outcome, runner: Runner) -> None:
-    """Print the verdict: an error unless the step passes, a warning if it passes with failed tasks, else a notice."""
+    """Print the verdict: an error unless the step passes, a warning if it passes with failed tasks,
+    else a notice.
+    """
     said = outcome_message(outcome)
     text = "\n".join([*said.reasons, said.detail])
-    remedy = "".join(f"\n{line}" for line in (said.hint, outcome.run_url and f"DAG run: {outcome.run_url}") if line)
+    remedy = "".join(
+        f"\n{line}"
+        for line in (said.hint, outcome.run_url and f"DAG run: {outcome.run_url}")
+        if line
+    )
     good = outcome.passes or (outcome.post and outcome.stopped in ("yes", "nothing", "left"))
     level: Level = "error" if not good else "warning" if outcome.failed_tasks else "notice"
     runner.annotate(level, said.title, text, ending=remedy)
 
 
 def annotate_code(outcome: Outcome, workspace: Path, runner: Runner) -> None:
-    """Print an annotation on each line of the workspace that raised, or led to, an exception; MAX_CODE_ANNOTATIONS at the most.
+    """Print an annotation on each line of the workspace that raised, or led to, an exception;
+    MAX_CODE_ANNOTATIONS at the most.
 
     First where each failure was raised, then where what it was caused by was.
     """
     chains = [(f"{failure.task.name} failed", failure.raised) for failure in outcome.failures]
     if outcome.error is not None and outcome.error.raised:
         chains.append((outcome.error.title, outcome.error.raised))
-    files = locate({frame.filename for _, chain in chains for raised in chain for frame in raised.frames}, workspace)
+    files = locate(
+        {frame.filename for _, chain in chains for raised in chain for frame in raised.frames},
+        workspace,
+    )
     marked: set[tuple[str, int]] = set()
     for title, raised in _in_turns(chains):
         if len(marked) == MAX_CODE_ANNOTATIONS:
@@ -61,7 +72,9 @@ def annotate_code(outcome: Outcome, workspace: Path, runner: Runner) -> None:
         runner.annotate(level, heading, message, ending=where, file=place[0], line=place[1])
 
 
-def _in_turns(chains: list[tuple[str, tuple[ExceptionInfo, ...]]]) -> Iterable[tuple[str, ExceptionInfo]]:
+def _in_turns(
+    chains: list[tuple[str, tuple[ExceptionInfo, ...]]],
+) -> Iterable[tuple[str, ExceptionInfo]]:
     """Yield the first exception of each chain, then the second of each, and so on."""
     for turn in range(max((len(chain) for _, chain in chains), default=0)):
         for title, chain in chains:
@@ -69,7 +82,9 @@ def _in_turns(chains: list[tuple[str, tuple[ExceptionInfo, ...]]]) -> Iterable[t
                 yield title, chain[turn]
 
 
-def _place(frames: tuple[StackFrame, ...], files: dict[str, str], workspace: Path) -> tuple[str, int] | None:
+def _place(
+    frames: tuple[StackFrame, ...], files: dict[str, str], workspace: Path
+) -> tuple[str, int] | None:
     """Return file and line of the innermost frame that lies in the workspace."""
     for frame in reversed(frames):
         path = files.get(frame.filename)

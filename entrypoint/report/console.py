@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 60.0
 """Seconds without a change after which the log says that the step is still waiting."""
 MAX_NOTICES = 2
-"""Annotations about what keeps the run from moving: a step has ten in all (`annotations.py` has the others)."""
+"""Annotations about what keeps the run from moving: a step has ten in all (`annotations.py` has the
+others).
+"""
 _MAX_NAMES = 10
 """Failed task instances of a wide run that are named in one look."""
 _STATE_PHRASES = {
@@ -34,11 +36,15 @@ _STATE_PHRASES = {
     "restarting": "is restarting",
     "removed": "was removed from the DAG",
 }
-"""What a line says of a task instance's state. `scheduled` and `queued` are said only when nothing moves."""
+"""What a line says of a task instance's state. `scheduled` and `queued` are said only when nothing
+moves.
+"""
 
 
 class Console:
-    """Says what happens while it happens, to whoever runs the step. `clock` gives monotonic seconds."""
+    """Says what happens while it happens, to whoever runs the step. `clock` gives monotonic
+    seconds.
+    """
 
     def __init__(self, clock: Callable[[], float], runner: Runner) -> None:
         self._clock = clock
@@ -56,7 +62,8 @@ class Console:
         self._runner.annotate(
             "warning",
             "The connection to Airflow is not encrypted",
-            f"{url} is http, so whoever is on the way can read the credential. Fine within a cluster; otherwise use https.",
+            f"{url} is http, so whoever is on the way can read the credential. Fine within "
+            "a cluster; otherwise use https.",
         )
 
     def connected(self, version: str, url: str) -> None:
@@ -66,7 +73,8 @@ class Console:
     def token_expires_early(self, left: float, timeout: float) -> None:
         """The credential may die before the time is over, and cannot be renewed."""
         self._line(
-            f"The token expires in {format_duration(max(left, 0.0))} and cannot be renewed, timeout is {format_duration(timeout)}: a DAG run that "
+            f"The token expires in {format_duration(max(left, 0.0))} and cannot be "
+            f"renewed, timeout is {format_duration(timeout)}: a DAG run that "
             "takes longer than the token lives ends this step with an error"
         )
 
@@ -75,7 +83,9 @@ class Console:
         what = f"{lack.title}: {lack.raised[0]}" if lack.raised else f"{lack.title}. {lack.detail}"
         if what != self._shown or self._clock() - self._spoke_at >= HEARTBEAT_SECONDS:
             self._shown = what
-            self._line(f"{what.removesuffix('.')}. Looking for new code for {format_duration(left)} more")
+            self._line(
+                f"{what.removesuffix('.')}. Looking for new code for {format_duration(left)} more"
+            )
 
     def code_found(self, sentence: str) -> None:
         """It is there."""
@@ -88,7 +98,8 @@ class Console:
         self._line(f"DAG run {outcome.run.run_id} of {outcome.run.dag_id}: {origin(outcome)}")
         if outcome.ambiguous:
             self._line(
-                "This runner does not tell the calls of one reusable workflow apart: if this job is one of several, the run "
+                "This runner does not tell the calls of one reusable workflow apart: if "
+                "this job is one of several, the run "
                 "may be another call's. Then give each call a run_id of its own"
             )
         self._line(f"Follow it at {outcome.run_url}")
@@ -101,7 +112,8 @@ class Console:
         """The run is continued, and what was skipped when it failed or was stopped runs again."""
         self._line(
             f"Skipped when the run failed or was stopped, or at about that time, so run again: "
-            f"{list_names([task.name for task in tasks])}. What a branch did not choose, Airflow skips once more"
+            f"{list_names([task.name for task in tasks])}. What a branch did not choose, "
+            "Airflow skips once more"
         )
 
     def usual_duration(self, seconds: float) -> None:
@@ -111,7 +123,10 @@ class Console:
 
     def run_cleared(self, run: DagRun) -> None:
         """The DAG run had ended, and has not any more."""
-        self._line(f"The DAG run was {run.state}, but somebody cleared it meanwhile: waiting for its new end")
+        self._line(
+            f"The DAG run was {run.state}, but somebody cleared it meanwhile: waiting for "
+            "its new end"
+        )
 
     def run_state(self, run: DagRun) -> None:
         """The DAG run was looked at."""
@@ -123,9 +138,13 @@ class Console:
             self._line(f"The DAG run is still {run.state}{self._so_far()}")
 
     def tasks_changed(
-        self, changes: Sequence[tuple[TaskInstance | None, TaskInstance]], tasks: Sequence[TaskInstance]
+        self,
+        changes: Sequence[tuple[TaskInstance | None, TaskInstance]],
+        tasks: Sequence[TaskInstance],
     ) -> None:
-        """Task instances changed: a line for each, and one for all instances of a mapped task together."""
+        """Task instances changed: a line for each, and one for all instances of a mapped task
+        together.
+        """
         done = sum(task.over for task in tasks)
         self._progress = f"{done} of {len(tasks)} tasks"
         lines = [
@@ -136,14 +155,20 @@ class Console:
             and (before is None or _shows(before) != _shows(task))
         ]
         mapped = dict.fromkeys(task.task_id for _, task in changes if task.map_index >= 0)
-        lines += [_counted(name, [task for task in tasks if task.task_id == name]) for name in mapped]
+        lines += [
+            _counted(name, [task for task in tasks if task.task_id == name]) for name in mapped
+        ]
         for line in lines[:-1]:
             self._line(line)
         for line in lines[-1:]:
             self._line(f"{line}{self._so_far()}")
 
     def wide_run_changed(
-        self, failed: Sequence[TaskInstance], done: Literal["ended", "succeeded"], count: int, total: int
+        self,
+        failed: Sequence[TaskInstance],
+        done: Literal["ended", "succeeded"],
+        count: int,
+        total: int,
     ) -> None:
         """A wide run was looked at: a line for each that failed, and one for all together."""
         for task in failed[:_MAX_NAMES]:
@@ -160,7 +185,9 @@ class Console:
         if self._notices < MAX_NOTICES:
             self._notices += 1
             where = f"\n{blocker.url}" if blocker.url else ""
-            self._runner.annotate("notice", f"Waiting: {blocker.title}", f"{blocker.detail}\n{blocker.hint}{where}")
+            self._runner.annotate(
+                "notice", f"Waiting: {blocker.title}", f"{blocker.detail}\n{blocker.hint}{where}"
+            )
         self._line(f"{blocker.title}. {blocker.detail}")
 
     def stopping(self, run_id: str) -> None:
@@ -184,7 +211,8 @@ class Console:
         with self._runner.group(title):
             if lines_omitted:
                 self._runner.say(
-                    f"({lines_omitted} lines before these are left out; the input log_lines says how many are shown)"
+                    f"({lines_omitted} lines before these are left out; the input "
+                    "log_lines says how many are shown)"
                 )
             self._runner.relay(lines)
 
@@ -218,7 +246,8 @@ def _counted(name: str, instances: list[TaskInstance]) -> str:
     """Count the instances of a mapped task by state."""
     counts = Counter(task.state or "not started" for task in instances)
     return (
-        f"{name}: {len(instances)} mapped, {', '.join(f'{count} {state}' for state, count in sorted(counts.items()))}"
+        f"{name}: {len(instances)} mapped, "
+        f"{', '.join(f'{count} {state}' for state, count in sorted(counts.items()))}"
     )
 
 

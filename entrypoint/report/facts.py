@@ -1,4 +1,6 @@
-"""The facts about a DAG run and its step, by name: the table of the job summary, in whatever form it is shown."""
+"""The facts about a DAG run and its step, by name: the table of the job summary, in whatever form
+it is shown.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ NAMES = frozenset({"DAG", "DAG run", "State in Airflow", "Commit", "Bundle versi
 
 
 def facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
-    """Return name and value of each fact that is known, the most important first; none if nothing was asked for."""
+    """Return name and value of each fact that is known, the most important first; none if nothing
+    was asked for.
+    """
     request, run = outcome.request, outcome.run
     if request is None:
         return []
@@ -28,7 +32,9 @@ def facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
         rows.append(("DAG run", request.run_id))
     if run is not None:
         rows.append(("State in Airflow", run.state))
-        rows.append(("This step", origin(outcome) + (f" (attempt {context.attempt})" if context else "")))
+        rows.append(
+            ("This step", origin(outcome) + (f" (attempt {context.attempt})" if context else ""))
+        )
     if context is not None and context.sha:
         rows.append(("Commit", context.sha[:12]))
     if outcome.report is not None:

@@ -1,4 +1,6 @@
-"""Why task instances failed, in the summary: the first reasons at the top, then every failed one with its log."""
+"""Why task instances failed, in the summary: the first reasons at the top, then every failed one
+with its log.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 _MAX_CAUSE_CHARS = 4_000
 _MAX_LOG_CHARS = 30_000
-"""Characters of one exception chain and of one log: there may be twenty of them in a summary of 1 MiB."""
+"""Characters of one exception chain and of one log: there may be twenty of them in a summary of 1
+MiB.
+"""
 _MAX_NAMES_CHARS = 200_000
 _MAX_EVIDENCE_CHARS = 2_000
 
@@ -29,7 +33,10 @@ def reasons(outcome: Outcome, said: Message) -> Iterator[str]:
         return
     for blocker in outcome.blockers:
         where = f" {link('See it in Airflow.', blocker.url)}" if blocker.url else ""
-        yield f"⏸️ **{prose(blocker.title)}.** {prose(shortened(blocker.detail, _MAX_EVIDENCE_CHARS))}{where}"
+        yield (
+            f"⏸️ **{prose(blocker.title)}.** "
+            f"{prose(shortened(blocker.detail, _MAX_EVIDENCE_CHARS))}{where}"
+        )
     if not (outcome.blockers or outcome.failures):
         yield from (prose(line) for line in said.reasons)
     for failure in outcome.failures[:MAX_FAILURES_LISTED]:
@@ -40,7 +47,9 @@ def reasons(outcome: Outcome, said: Message) -> Iterator[str]:
 
 
 def failed_tasks(outcome: Outcome) -> Iterator[str]:
-    """Yield every failed task instance: by name, and with its reason and its log as far as they were read."""
+    """Yield every failed task instance: by name, and with its reason and its log as far as they
+    were read.
+    """
     if not outcome.failed_tasks:
         return
     count = len(outcome.failed_tasks)
@@ -72,7 +81,9 @@ def _name(failure: Failure) -> str:
 
 
 def _cause(failure: Failure) -> str:
-    """Write the exception with the place where it was raised, then what caused it; or the cause in a line."""
+    """Write the exception with the place where it was raised, then what caused it; or the cause in
+    a line.
+    """
     if not failure.raised:
         return shortened(failure.cause, _MAX_CAUSE_CHARS)
     parts = []
@@ -80,7 +91,9 @@ def _cause(failure: Failure) -> str:
     for raised in failure.raised:
         place = raised.frames[-1] if raised.frames else None
         where = f"{place.filename}, line {place.line}, in {place.function}" if place else ""
-        parts.append(shortened(str(raised), room) + (f"\n    {shortened(where, room)}" if where else ""))
+        parts.append(
+            shortened(str(raised), room) + (f"\n    {shortened(where, room)}" if where else "")
+        )
     return "\ncaused by\n".join(parts)
 
 

@@ -1,7 +1,8 @@
-"""The task instances on a time axis, as a Mermaid chart. It is an extra: a table carries every fact that it shows.
+"""The task instances on a time axis, as a Mermaid chart. It is an extra: a table carries every fact
+that it shows.
 
-Mermaid's own rules (docs/notes/runner.md#mermaid-charts): naive times to the second or below, no `:` `;` `#` in
-names, 50,000 characters.
+Mermaid's own rules (docs/notes/runner.md#mermaid-charts): naive times to the second or below, no
+`:` `;` `#` in names, 50,000 characters.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _NOT_IN_NAMES = re.compile(r"[^\w .()\[\]/-]+")
 _MAX_NAME_CHARS = 48
 _MIN_BAR_SECONDS = timedelta(milliseconds=1)
 _BAR_STYLES = {"failed": "✗", "success": "✓"}
-"""Before each name: colour must not be the only carrier, and a name must not be one of Mermaid's words."""
+"""Before each name: colour must not be the only carrier, and a name must not be one of Mermaid's
+words.
+"""
 
 
 @dataclass(slots=True)
@@ -38,23 +41,31 @@ class _Bar:
 
 
 def gantt(tasks: Iterable[TaskInstance], until: datetime | None = None) -> str:
-    """Return a Mermaid fence with a bar for each task instance that started; empty if there are fewer than two.
+    """Return a Mermaid fence with a bar for each task instance that started; empty if there are
+    fewer than two.
 
-    With more than MAX_BARS the instances of a mapped task become one bar; of what is still too many, failed ones and the
-    longest are shown.
+    With more than MAX_BARS the instances of a mapped task become one bar; of what is still too
+    many, failed ones and the longest are shown.
 
     Args:
         tasks: the task instances.
         until: when they were last seen: the end of what has none.
     """
-    started = [task for task in tasks if task.start_date is not None and task.state != "upstream_failed"]
+    started = [
+        task for task in tasks if task.start_date is not None and task.state != "upstream_failed"
+    ]
     if len(started) < 2:
         return ""
     bars = _bars(started, until, merge=len(started) > MAX_BARS)
     if len(bars) > MAX_BARS:
         bars = sorted(bars, key=lambda bar: (bar.state != "failed", bar.start - bar.end))[:MAX_BARS]
     lines = [_line(bar) for bar in sorted(bars, key=lambda bar: (bar.start, bar.name))]
-    head = ("```mermaid", "gantt", "    dateFormat YYYY-MM-DD HH:mm:ss.SSS", "    axisFormat %H:%M:%S")
+    head = (
+        "```mermaid",
+        "gantt",
+        "    dateFormat YYYY-MM-DD HH:mm:ss.SSS",
+        "    axisFormat %H:%M:%S",
+    )
     return "\n".join([*head, *lines, "```"])
 
 
@@ -79,6 +90,7 @@ def _line(bar: _Bar) -> str:
     status = {"failed": "crit, ", "success": "done, "}.get(bar.state, "active, ")
     name = _NOT_IN_NAMES.sub("_", masked(bar.name))[:_MAX_NAME_CHARS]
     start, end = (
-        format_time(moment, "milliseconds") for moment in (bar.start, max(bar.end, bar.start + _MIN_BAR_SECONDS))
+        format_time(moment, "milliseconds")
+        for moment in (bar.start, max(bar.end, bar.start + _MIN_BAR_SECONDS))
     )
     return f"    {_BAR_STYLES.get(bar.state, '…')} {name} :{status}{start}, {end}"

@@ -1,4 +1,6 @@
-"""Text into Markdown that stays text. Whatever comes from Airflow passes through here on its way into the summary."""
+"""Text into Markdown that stays text. Whatever comes from Airflow passes through here on its way
+into the summary.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,15 @@ if TYPE_CHECKING:
 _BLANK = re.compile(rf"[\s{CONTROL}]+")
 _MARKUP = re.compile(r"[\\`*_\[\]<>&~$#|]|(?<=www)\.|:(?=//)", re.IGNORECASE)
 _IN_URLS = "%:/?#[]@!$&'*+,=-._~"
-"""What a URL may hold as it is, but for parentheses, which end a link, and the semicolon, which makes `&lt;` a `<`."""
+"""What a URL may hold as it is, but for parentheses, which end a link, and the semicolon, which
+makes `&lt;` a `<`.
+"""
 
 
 def prose(text: str) -> str:
-    """Return the text as part of a paragraph: names with underscores, mentions and addresses in it stay text."""
+    """Return the text as part of a paragraph: names with underscores, mentions and addresses in it
+    stay text.
+    """
     return _MARKUP.sub(r"\\\g<0>", _one_line(text).strip()).replace("@", "@\u2060")
 
 
@@ -35,7 +41,8 @@ def code(text: str) -> str:
 def block(text: str) -> str:
     """Return the text as a fenced block, without escape sequences and control characters."""
     lines = [one_safe_line(line) for line in text.rstrip().split("\n")]
-    # Measured on what is shown: backticks may come together where an escape sequence was between them.
+    # Measured on what is shown: backticks may come together where an escape sequence was between
+    # them.
     fence = "`" * max(3, _longest("\n".join(lines)) + 1)
     return "\n".join([f"{fence}text", *lines, fence])
 
@@ -47,7 +54,9 @@ def folded(title: str, markdown: str) -> str:
 
 
 def fit(blocks: Iterable[str], limit: int) -> str:
-    """Join blocks of Markdown, as many as fit into `limit` bytes; those that do not are left out whole, and counted."""
+    """Join blocks of Markdown, as many as fit into `limit` bytes; those that do not are left out
+    whole, and counted.
+    """
     taken, size, lines_omitted = [], 0, 0
     for one in blocks:
         needed = len(one.encode(errors="backslashreplace")) + 2
@@ -58,7 +67,8 @@ def fit(blocks: Iterable[str], limit: int) -> str:
             lines_omitted += 1
     if lines_omitted:
         taken.append(
-            f"{lines_omitted} more parts (logs, tables) are left out: GitHub shows 1 MiB at the most. Airflow has them all."
+            f"{lines_omitted} more parts (logs, tables) are left out: GitHub shows 1 MiB "
+            "at the most. Airflow has them all."
         )
     return "\n\n".join(taken) + "\n"
 
@@ -74,7 +84,8 @@ def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]
 
 
 def _row(cells: tuple[str, ...]) -> str:
-    # Within a table a pipe ends the cell even inside a code span; elsewhere its backslash would be seen.
+    # Within a table a pipe ends the cell even inside a code span; elsewhere its backslash would be
+    # seen.
     line = " | ".join(cell.replace("|", r"\|") for cell in cells)
     return f"| {line} |"
 

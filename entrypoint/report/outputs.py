@@ -1,4 +1,6 @@
-"""What later steps read: the outputs of the step, as action.yml lists them. Written as soon as they are known."""
+"""What later steps read: the outputs of the step, as action.yml lists them. Written as soon as they
+are known.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +15,28 @@ if TYPE_CHECKING:
 
 
 def outputs(outcome: Outcome) -> dict[str, str]:
-    """Return the outputs that are known. `result` is not among them: it is known at the end only."""
+    """Return the outputs that are known. `result` is not among them: it is known at the end
+    only.
+    """
     run = outcome.run
     known: dict[str, str | None] = {
         "airflow_version": outcome.airflow_version,
         "run_id": outcome.request.run_id if outcome.request and outcome.run_url else None,
         "run_url": outcome.run_url,
         "created": None if outcome.created is None else json.dumps(outcome.created),
-        "xcom": None if outcome.xcom is None else json.dumps(outcome.xcom, ensure_ascii=False, allow_nan=False),
-        "failed_tasks": None if outcome.tasks is None else json.dumps([task.name for task in outcome.failed_tasks]),
+        "xcom": None
+        if outcome.xcom is None
+        else json.dumps(outcome.xcom, ensure_ascii=False, allow_nan=False),
+        "failed_tasks": None
+        if outcome.tasks is None
+        else json.dumps([task.name for task in outcome.failed_tasks]),
     }
     if outcome.report is not None:
         number = outcome.report.deployment_id
-        known |= {"status_url": outcome.report.status_url, "deployment_id": None if number is None else str(number)}
+        known |= {
+            "status_url": outcome.report.status_url,
+            "deployment_id": None if number is None else str(number),
+        }
     if run is not None:
         known |= {
             "state": run.state,
@@ -39,18 +50,25 @@ def outputs(outcome: Outcome) -> dict[str, str]:
 
 
 class Outputs:
-    """Writes each output when it is first known and when it changes, so that they are there on every way out."""
+    """Writes each output when it is first known and when it changes, so that they are there on
+    every way out.
+    """
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._written: dict[str, str] = {}
 
     def write(self, outcome: Outcome, *, final: bool = False) -> None:
-        """Write what is new. A run that is continued has lost its end: what is known no longer becomes empty.
+        """Write what is new. A run that is continued has lost its end: what is known no longer
+        becomes empty.
 
         `final` adds `result`.
         """
-        values = dict.fromkeys(self._written, "") | outputs(outcome) | ({"result": outcome.result} if final else {})
+        values = (
+            dict.fromkeys(self._written, "")
+            | outputs(outcome)
+            | ({"result": outcome.result} if final else {})
+        )
         for name, value in values.items():
             if self._written.get(name) != value:
                 self._runner.set_output(name, value)

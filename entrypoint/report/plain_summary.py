@@ -1,4 +1,6 @@
-"""The job summary for systems whose log is all there is: the same facts as lines of text, the verdict and its reason first."""
+"""The job summary for systems whose log is all there is: the same facts as lines of text, the
+verdict and its reason first.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,10 @@ def _tasks(outcome: Outcome) -> Iterator[str]:
     width = min(max(len(task.name) for task in shown), _MAX_NAME_WIDTH)
     for task in shown:
         tries = f"try {task.try_number}" if task.try_number > 1 else ""
-        yield f"  {task.name:<{width}}  {state_in_words(task):<10}  {format_duration(task.duration or None):>10}  {tries}".rstrip()
+        yield (
+            f"  {task.name:<{width}}  {state_in_words(task):<10}  "
+            f"{format_duration(task.duration or None):>10}  {tries}"
+        ).rstrip()
     if len(outcome.failed_tasks) > _MAX_ROWS:
         yield f"All that failed: {', '.join(names(outcome.failed_tasks))}"
     if outcome.task_count > len(shown):

@@ -1,4 +1,6 @@
-"""A summary is made part by part: a part that breaks costs itself, and a line says so in its place."""
+"""A summary is made part by part: a part that breaks costs itself, and a line says so in its
+place.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +29,11 @@ def build_sections(
 
 
 def broken_section(what: str, error: Exception) -> str:
-    """Say that something cannot be shown, and where our fault is; as of `internal_error` without the exception's own text."""
+    """Say that something cannot be shown, and where our fault is; as of `internal_error` without
+    the exception's own text.
+    """
     fault = internal_error(error)
-    return f"{what} cannot be shown ({fault.detail.rstrip('.')}). This is a fault of the action: please report it."
+    return (
+        f"{what} cannot be shown ({fault.detail.rstrip('.')}). This is a fault of the "
+        "action: please report it."
+    )

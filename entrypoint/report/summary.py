@@ -1,6 +1,8 @@
-"""The job summary: the verdict and its reason first, then the facts, the failed tasks, the time line, all tasks.
+"""The job summary: the verdict and its reason first, then the facts, the failed tasks, the time
+line, all tasks.
 
-Readable by somebody who has never seen Airflow. What is too much is left out block by block, never in the middle of one.
+Readable by somebody who has never seen Airflow. What is too much is left out block by block, never
+in the middle of one.
 """
 
 from __future__ import annotations
@@ -25,10 +27,19 @@ if TYPE_CHECKING:
     from entrypoint.models import Outcome
     from entrypoint.runners.base import Context
 
-_RESULT_SIGNS = {"success": "✅", "triggered": "🚀", "failed": "❌", "timeout": "⏳", "cancelled": "🛑", "error": "❌"}
+_RESULT_SIGNS = {
+    "success": "✅",
+    "triggered": "🚀",
+    "failed": "❌",
+    "timeout": "⏳",
+    "cancelled": "🛑",
+    "error": "❌",
+}
 _MAX_DETAIL_CHARS = 20_000
 _RESERVED_BYTES = 1_000
-"""Bytes of the limit that are not used: for the sentence that says what was left out, and GitHub's own counting."""
+"""Bytes of the limit that are not used: for the sentence that says what was left out, and GitHub's
+own counting.
+"""
 
 
 def summary(outcome: Outcome, context: Context | None) -> str:
@@ -111,7 +122,9 @@ def _time_line(outcome: Outcome) -> Iterator[str]:
     chart = gantt(outcome.tasks, until)
     if not chart:
         return
-    started = sum(task.start_date is not None and task.state != "upstream_failed" for task in outcome.tasks)
+    started = sum(
+        task.start_date is not None and task.state != "upstream_failed" for task in outcome.tasks
+    )
     if started > MAX_BARS:
         of_all = f"{started} of {outcome.task_count}" if outcome.unread else f"{started}"
         yield folded(f"Time line (UTC) of {of_all} task instances", chart)

@@ -1,4 +1,6 @@
-"""Task instances in the summary: the table, failed ones first, and a short way to write many names."""
+"""Task instances in the summary: the table, failed ones first, and a short way to write many
+names.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,24 @@ if TYPE_CHECKING:
 
     from entrypoint.models import TaskInstance
 
-_ORDER = ("failed", "upstream_failed", "up_for_retry", "running", "queued", "scheduled", None, "skipped", "success")
-_STATE_SIGNS = {"success": "✅", "failed": "❌", "upstream_failed": "🚫", "skipped": "⏭️", "running": "🔵"}
+_ORDER = (
+    "failed",
+    "upstream_failed",
+    "up_for_retry",
+    "running",
+    "queued",
+    "scheduled",
+    None,
+    "skipped",
+    "success",
+)
+_STATE_SIGNS = {
+    "success": "✅",
+    "failed": "❌",
+    "upstream_failed": "🚫",
+    "skipped": "⏭️",
+    "running": "🔵",
+}
 _STATE_WORDS = {
     "upstream_failed": "not started, a task before it failed",
     "up_for_retry": "failed, will be tried again",
@@ -66,7 +84,9 @@ def omitted_line(count: int) -> str:
 
 
 def by_state(tasks: Iterable[TaskInstance]) -> list[TaskInstance]:
-    """Return the task instances in the order in which people want to see them, those of one state in Airflow's order."""
+    """Return the task instances in the order in which people want to see them, those of one state
+    in Airflow's order.
+    """
     rank = {state: place for place, state in enumerate(_ORDER)}
     return sorted(tasks, key=lambda task: rank.get(task.state, rank["running"]))
 

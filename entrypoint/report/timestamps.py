@@ -1,4 +1,6 @@
-"""Moments as people read them. Airflow may say any date that there is: arithmetic at either end of time must not fail."""
+"""Moments as people read them. Airflow may say any date that there is: arithmetic at either end of
+time must not fail.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def later(moment: datetime, seconds: float) -> datetime:
 
 
 def format_time(moment: datetime, timespec: str = "seconds") -> str:
-    """Write the moment in UTC, `2026-01-31 09:30:15`: the year in four digits, which `%Y` does not promise."""
+    """Write the moment in UTC, `2026-01-31 09:30:15`: the year in four digits, which `%Y` does not
+    promise.
+    """
     return _shifted(moment).replace(tzinfo=None).isoformat(" ", timespec)
 
 

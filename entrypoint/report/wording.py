@@ -1,4 +1,6 @@
-"""The outcome in words: what happened, the evidence, what to do next. The annotation and the summary say the same."""
+"""The outcome in words: what happened, the evidence, what to do next. The annotation and the
+summary say the same.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _MAX_FAILURE_CHARS = 600
 
 
 class Message(NamedTuple):
-    """A heading, what happened, the next thing to do, and the reasons line by line (each may be empty but the heading)."""
+    """A heading, what happened, the next thing to do, and the reasons line by line (each may be
+    empty but the heading).
+    """
 
     title: str
     detail: str
@@ -27,19 +31,25 @@ class Message(NamedTuple):
 _ORIGIN = {
     None: "triggered by this step",
     "attached": "it was there already, nothing was triggered",
-    "resumed": "it was there already and had failed; continued from the tasks that had not succeeded",
+    "resumed": (
+        "it was there already and had failed; continued from the tasks that had not succeeded"
+    ),
     "restarted": "it was there already and had ended; all its tasks run again",
 }
 
 
 def origin(outcome: Outcome) -> str:
-    """Say where the DAG run comes from: this step, or an earlier one, and what was done about it then."""
+    """Say where the DAG run comes from: this step, or an earlier one, and what was done about it
+    then.
+    """
     return _ORIGIN[outcome.taken_over]
 
 
 def report_line(report: Report) -> str:
     """Say what stands on GitHub for the DAG run, and in which state."""
-    where = f"deployment {report.deployment_id} to" if report.deployment_id is not None else report.kind
+    where = (
+        f"deployment {report.deployment_id} to" if report.deployment_id is not None else report.kind
+    )
     return f"{where} {report.name} of {report.commit[:12]}, {report.state}"
 
 
@@ -58,7 +68,9 @@ def _words(outcome: Outcome) -> Message:
     if outcome.error is not None:
         return _error(outcome, outcome.error)
     assert outcome.run is not None  # noqa: S101 - only an error or a cancel leaves without one
-    say = {"success": _success, "triggered": _triggered, "failed": _failed, "timeout": _late}[outcome.result]
+    say = {"success": _success, "triggered": _triggered, "failed": _failed, "timeout": _late}[
+        outcome.result
+    ]
     return say(outcome, outcome.run)
 
 
@@ -68,7 +80,8 @@ def _error(outcome: Outcome, error: ActionError) -> Message:
         return Message(error.title, error.detail, error.hint)
     hint = error.hint
     if outcome.stopped == "unconfirmed":
-        hint = f"Look at the run in Airflow, and mark it failed there if it still runs. {hint}".rstrip()
+        look = "Look at the run in Airflow, and mark it failed there if it still runs."
+        hint = f"{look} {hint}".rstrip()
     return Message(error.title, f"{error.detail}{_seam(error.detail)}{_fate(outcome)}", hint)
 
 
@@ -82,10 +95,14 @@ def _fate(outcome: Outcome) -> str:
     return {
         "yes": "The run was stopped (on_timeout: cancel).",
         "nothing": "The run had ended before it could be stopped (on_timeout: cancel).",
-        "unconfirmed": f"Airflow did not confirm that the run was stopped (on_timeout: cancel): look there.{_why(outcome)}",
+        "unconfirmed": (
+            "Airflow did not confirm that the run was stopped (on_timeout: cancel): look "
+            f"there.{_why(outcome)}"
+        ),
     }.get(
         outcome.stopped or "",
-        "The run was left as it is and may still succeed (on_timeout: leave, or another workflow made it).",
+        "The run was left as it is and may still succeed (on_timeout: leave, or another "
+        "workflow made it).",
     )
 
 
@@ -101,11 +118,13 @@ def _failed(outcome: Outcome, run: DagRun) -> Message:
     if run.cancelled:
         return Message(
             "DAG run failed",
-            f"The run of {run.dag_id} was stopped when its workflow was cancelled; Airflow shows it as {run.state}.",
+            f"The run of {run.dag_id} was stopped when its workflow was cancelled; Airflow "
+            f"shows it as {run.state}.",
             "Set if_run_exists: resume to continue it, or restart to run all of it again.",
         )
     hint = (
-        "Mend the cause. Re-running this job then continues this run from the tasks that did not succeed; a new commit gets a "
+        "Mend the cause. Re-running this job then continues this run from the tasks that "
+        "did not succeed; a new commit gets a "
         "run of its own."
     )
     if run.state == "success":
@@ -120,10 +139,13 @@ def _failed(outcome: Outcome, run: DagRun) -> Message:
         cut = [task.name for task in outcome.tasks or () if task.cut_off]
         return Message(
             "DAG run exceeded its dagrun_timeout",
-            f"A run of {run.dag_id} may take {format_duration(outcome.dagrun_timeout_exceeded)} (dagrun_timeout), so Airflow ended this run as "
+            f"A run of {run.dag_id} may take "
+            f"{format_duration(outcome.dagrun_timeout_exceeded)} (dagrun_timeout), so "
+            "Airflow ended this run as "
             f"failed{duration_suffix(run)}. No task failed; what had not ended was skipped"
             f"{f', in the middle of {list_names(cut)}' if cut else ''}.",
-            "Make the DAG faster, or raise its dagrun_timeout. Re-running this job continues this run from what did not end.",
+            "Make the DAG faster, or raise its dagrun_timeout. Re-running this job "
+            "continues this run from what did not end.",
         )
     return Message(
         "DAG run failed",
@@ -138,10 +160,14 @@ def _late(outcome: Outcome, run: DagRun) -> Message:
     seconds = format_duration(outcome.seconds_in_state)
     return Message(
         "DAG run did not start in time" if state == "queued" else "DAG run did not end in time",
-        f"After {format_duration(outcome.waited)} the run of {run.dag_id} was still {state}, for {seconds} now. {_fate(outcome)}",
+        f"After {format_duration(outcome.waited)} the run of {run.dag_id} was still "
+        f"{state}, for {seconds} now. {_fate(outcome)}",
         outcome.blockers[0].hint
         if outcome.blockers
-        else "Open the run in Airflow to see what it waits for; raise the input timeout if it simply needs longer.",
+        else (
+            "Open the run in Airflow to see what it waits for; raise the input timeout if "
+            "it simply needs longer."
+        ),
         (
             *(f"{blocker.title}. {blocker.detail}" for blocker in outcome.blockers),
             *(_failed_tasks(outcome) if outcome.failed_tasks else ()),
@@ -150,7 +176,11 @@ def _late(outcome: Outcome, run: DagRun) -> Message:
 
 
 def _on_cancel(outcome: Outcome) -> Message:
-    subject = f"the run {outcome.request.run_id} of {outcome.request.dag_id}" if outcome.request else "the DAG run"
+    subject = (
+        f"the run {outcome.request.run_id} of {outcome.request.dag_id}"
+        if outcome.request
+        else "the DAG run"
+    )
     run = outcome.run
     if outcome.stopped == "nothing":
         known = f"; {subject} had ended as {run.state}" if run else f" before {subject} was made"
@@ -159,7 +189,8 @@ def _on_cancel(outcome: Outcome) -> Message:
         state = f" It is {run.state}." if run else ""
         return Message(
             "Cancelled, the DAG run goes on",
-            f"The workflow was cancelled; {subject} goes on (on_cancel: leave, trigger: false, or another workflow made "
+            f"The workflow was cancelled; {subject} goes on (on_cancel: leave, trigger: "
+            "false, or another workflow made "
             f"it).{state}",
             "Stop it in Airflow if it is not wanted.",
         )
@@ -168,7 +199,8 @@ def _on_cancel(outcome: Outcome) -> Message:
         return Message("Cancelled, the DAG run is over", text, "")
     return Message(
         "Cancelled, could not confirm that the DAG run is stopped",
-        f"The workflow was cancelled, and Airflow did not confirm in time that {subject} is stopped.{_why(outcome)}",
+        f"The workflow was cancelled, and Airflow did not confirm in time that {subject} "
+        f"is stopped.{_why(outcome)}",
         "The post stage of this step goes on trying for a minute; see its log."
         if outcome.post_stage_retries
         else "Look at the run in Airflow, and mark it failed there if it still runs.",
@@ -205,4 +237,7 @@ def _failed_tasks(outcome: Outcome) -> tuple[str, ...]:
 
 def failure_line(failure: Failure) -> str:
     """Say why a task instance failed: its name, its try, the cause."""
-    return f"{failure.task.name} failed{try_label(failure.task)}: {shortened(failure.cause, _MAX_FAILURE_CHARS)}"
+    return (
+        f"{failure.task.name} failed{try_label(failure.task)}: "
+        f"{shortened(failure.cause, _MAX_FAILURE_CHARS)}"
+    )

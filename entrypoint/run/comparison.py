@@ -9,7 +9,9 @@ from typing import Any
 from entrypoint.text import shortened
 
 MASKED = "***"
-"""What Airflow shows in place of a value that it takes for a secret: such a value proves no difference."""
+"""What Airflow shows in place of a value that it takes for a secret: such a value proves no
+difference.
+"""
 MAX_DIFFERENCES_LISTED = 5
 MAX_VALUE_CHARS = 200
 _SECRET_WORDS = re.compile(
@@ -34,7 +36,8 @@ _ABOUT = re.compile("ids?|types?|names?|count|timeout|mode|method|enabled|limit"
 """The last word of a name that is about a short one, as in conn_id and auth_type."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SECRET_VALUE = re.compile(
-    r"://[^\s/?#]*@|(?:://|\b)[^\s:@/]+:[^\s@]+@"  # user info, also with a slash in it that nobody escaped
+    # User info, also with a slash in it that nobody escaped
+    r"://[^\s/?#]*@|(?:://|\b)[^\s:@/]+:[^\s@]+@"
     r"|(?i:(?:pass(?:word|wd|phrase)?|pwd|secret|token|(?<![a-z])sig|signature|credential"
     r"|(?:api|access|account|secret)[ _-]?key)[\"']?\s*[=:])|(?i:\b(?:bearer|basic)\s+[\w+/.-]{8})"
     r"|eyJ[\w-]{4,}|\bgh[a-z]_\w|github_pat_|glpat-|\bxox[a-z]-|\bxapp-|\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{6}|-----BEGIN"
@@ -47,10 +50,12 @@ _NOTHING = object()
 
 
 def conf_differences(found: dict[str, Any], asked: dict[str, Any]) -> list[str]:
-    """Return where two values of `conf` differ, a phrase for each place; empty if they are the same JSON.
+    """Return where two values of `conf` differ, a phrase for each place; empty if they are the same
+    JSON.
 
-    A number is the same however it is written (`1` and `1.0`), but never a boolean. Nothing is quoted but what differs, and
-    no value below a key that sounds like a secret, or that looks like one.
+    A number is the same however it is written (`1` and `1.0`), but never a boolean. Nothing is
+    quoted but what differs, and no value below a key that sounds like a secret, or that looks like
+    one.
     """
     places: list[tuple[tuple[str, ...], Any, Any]] = []
     # A list in place of recursion: how deep a conf is nested, others decide.
@@ -61,10 +66,14 @@ def conf_differences(found: dict[str, Any], asked: dict[str, Any]) -> list[str]:
             continue
         if isinstance(left, dict) and isinstance(right, dict):
             keys = sorted({*left, *right}, reverse=True)
-            open_ += [((*path, key), left.get(key, _NOTHING), right.get(key, _NOTHING)) for key in keys]
+            open_ += [
+                ((*path, key), left.get(key, _NOTHING), right.get(key, _NOTHING)) for key in keys
+            ]
         elif isinstance(left, list) and isinstance(right, list):
             for index in reversed(range(max(len(left), len(right)))):
-                one, other = (side[index] if index < len(side) else _NOTHING for side in (left, right))
+                one, other = (
+                    side[index] if index < len(side) else _NOTHING for side in (left, right)
+                )
                 open_.append(((*path, str(index)), one, other))
         elif _kind(left) != _kind(right) or left != right:
             places.append((path, left, right))
@@ -74,15 +83,26 @@ def conf_differences(found: dict[str, Any], asked: dict[str, Any]) -> list[str]:
 
 
 def _kind(value: Any) -> type:
-    """Return what JSON calls the value's type: Python takes True for 1, and JSON takes 1.0 for 1."""
+    """Return what JSON calls the value's type: Python takes True for 1, and JSON takes 1.0 for
+    1.
+    """
     return float if type(value) is int else type(value)
 
 
 def _phrase(path: tuple[str, ...], left: Any, right: Any) -> str:
     name = shortened(".".join(("conf", *path)), MAX_VALUE_CHARS)
-    why = "name sounds" if any(map(_sounds_secret, path)) else "value looks" if _looks_secret(left, right) else ""
+    why = (
+        "name sounds"
+        if any(map(_sounds_secret, path))
+        else "value looks"
+        if _looks_secret(left, right)
+        else ""
+    )
     if why:
-        return f"{name} differs from what this step asks for (its {why} like a secret, so neither value is shown)"
+        return (
+            f"{name} differs from what this step asks for (its {why} like a secret, so "
+            "neither value is shown)"
+        )
     return f"{name} is {_shown(left)}, this step asks for {_shown(right)}"
 
 
@@ -97,11 +117,16 @@ def _sounds_secret(name: str) -> bool:
 
 def _looks_secret(*values: Any) -> bool:
     # What is beyond is not shown anyhow.
-    return any(isinstance(value, str) and _SECRET_VALUE.search(value[: 5 * MAX_VALUE_CHARS]) for value in values)
+    return any(
+        isinstance(value, str) and _SECRET_VALUE.search(value[: 5 * MAX_VALUE_CHARS])
+        for value in values
+    )
 
 
 def _shown(value: Any) -> str:
-    """Return the value as JSON; of an object or a list only that it is one, since it may hold anything."""
+    """Return the value as JSON; of an object or a list only that it is one, since it may hold
+    anything.
+    """
     if value is _NOTHING:
         return "nothing"
     if isinstance(value, dict):

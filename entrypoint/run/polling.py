@@ -1,4 +1,6 @@
-"""Until the DAG run's end, or the deadline. Only these two end the wait, or a credential that is refused for good."""
+"""Until the DAG run's end, or the deadline. Only these two end the wait, or a credential that is
+refused for good.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 
 
 FRESH_SECONDS = 10.0
-"""Seconds for which a state that was seen is still what is known, if the last look before the end of the time fails."""
+"""Seconds for which a state that was seen is still what is known, if the last look before the end
+of the time fails.
+"""
 
 
 class WaitLimits(NamedTuple):
@@ -60,31 +64,32 @@ def wait_for_end(
 ) -> tuple[DagRun, float]:
     """Look at the run until it has ended or the time is over.
 
-    That the run is gone or the credential refused must be said for a minute before it is believed: a gateway that is just
-    being replaced must not end a wait of hours.
+    That the run is gone or the credential refused must be said for a minute before it is believed:
+    a gateway that is just being replaced must not end a wait of hours.
 
-    Args:
-        airflow: where the run is.
-        run: the run as the trigger left it.
-        retrier: clock, sleep, and the rule for failed looks.
-        times: how long, and how often.
-        on_poll: is called with the run after every look at it that is not the last.
-        next_poll: returns the moment on the clock from which on that is wanted again, for a run that is like this.
+    Args: airflow: where the run is. run: the run as the trigger left it. retrier: clock, sleep, and
+        the rule for failed looks. times: how long, and how often. on_poll: is called with the run
+        after every look at it that is not the last. next_poll: returns the moment on the clock from
+        which on that is wanted again, for a run that is like this.
 
-    Returns:
-        The run as last seen (not ended: the time is over), and the moment since which it is in that state.
+    Returns: The run as last seen (not ended: the time is over), and the moment since which it is in
+        that state.
 
-    Raises:
-        RunNotFound: somebody deleted the run meanwhile.
-        Unauthorized, Forbidden: the credential is refused now.
-        StateUnknown: the time is over, and Airflow has not said for a while how the run is, or a refusal is not believed.
+    Raises: RunNotFound: somebody deleted the run meanwhile. Unauthorized, Forbidden: the credential
+        is refused now. StateUnknown: the time is over, and Airflow has not said for a while how the
+        run is, or a refusal is not believed.
     """
     return _Poller(airflow, run, retrier, times, next_poll).until_end(on_poll)
 
 
 class _Poller:
     def __init__(
-        self, airflow: Airflow, run: DagRun, retrier: Retrier, times: WaitLimits, next_poll: Callable[[DagRun], float]
+        self,
+        airflow: Airflow,
+        run: DagRun,
+        retrier: Retrier,
+        times: WaitLimits,
+        next_poll: Callable[[DagRun], float],
     ) -> None:
         self._airflow = airflow
         self._run = run
@@ -122,7 +127,9 @@ class _Poller:
             self._retrier.sleep(min(fixed, left))
             return StreamResult.NOTHING
         waited = began - self._times.since
-        pause = self._retrier.jittered(poll_interval_after(waited, self._running_for(), self._times.expected))
+        pause = self._retrier.jittered(
+            poll_interval_after(waited, self._running_for(), self._times.expected)
+        )
         most = max(min(left, self._next_poll(self._run) - began), 0.0)
         result = self._stream.read(self._run, waited, most, self._streamed)
         if result is StreamResult.NOTHING:
@@ -137,8 +144,8 @@ class _Poller:
     def _poll(self) -> None:
         """Look at the run. Raises as `wait`.
 
-        It ends with the time of a run that stays as it is. What is not believed then is no more than a silence; and a silence
-        of seconds leaves the state that was seen.
+        It ends with the time of a run that stays as it is. What is not believed then is no more
+        than a silence; and a silence of seconds leaves the state that was seen.
         """
         refusals = Refusals()
         try:
@@ -167,7 +174,9 @@ class _Poller:
         self._retrier.events.run_state(run)
 
     def _running_for(self) -> float | None:
-        """Return for how long the run has been running: by Airflow's clock, too, for it may have begun before it was seen."""
+        """Return for how long the run has been running: by Airflow's clock, too, for it may have
+        begun before it was seen.
+        """
         if self._run.state != "running":
             return None
         seen = self._retrier.clock() - self._entered
@@ -178,15 +187,18 @@ class _Poller:
 def _silent(run: DagRun, seconds: float, fault: ActionError) -> StateUnknown:
     return StateUnknown(
         "Airflow did not answer until the time was over",
-        f"For {seconds:.0f} s nothing could be read of the run {run.run_id} of {run.dag_id}; it was last seen {run.state}, "
+        f"For {seconds:.0f} s nothing could be read of the run {run.run_id} of "
+        f"{run.dag_id}; it was last seen {run.state}, "
         f"and may have ended since. Last: {fault.title}. {fault.detail}",
-        "Look at the web server's or gateway's own health and log. Re-running this job continues the same DAG run.",
+        "Look at the web server's or gateway's own health and log. Re-running this job "
+        "continues the same DAG run.",
     )
 
 
 def _deleted(run: DagRun) -> RunNotFound:
     return RunNotFound(
         "The DAG run was deleted while this step waited for it",
-        f"Airflow no longer knows the run {run.run_id} of {run.dag_id}; it was last seen {run.state}.",
+        f"Airflow no longer knows the run {run.run_id} of {run.dag_id}; it was last seen "
+        f"{run.state}.",
         "Find out who deleted it (Airflow's audit log says so), then re-run this job.",
     )

@@ -20,10 +20,23 @@ def build_request(settings: Settings, context: Context) -> RunRequest:
     """Return the DAG run that this step asks for; the note is the user's own, or None."""
     asked: dict[str, Any] = {
         name: getattr(settings, name)
-        for name in ("conf", "logical_date", "data_interval_start", "data_interval_end", "run_after", "partition_key")
+        for name in (
+            "conf",
+            "logical_date",
+            "data_interval_start",
+            "data_interval_end",
+            "run_after",
+            "partition_key",
+        )
     }
     run_id = settings.run_id or derive_run_id(context, settings.matrix, asked)
-    return RunRequest(dag_id=settings.dag_id, run_id=run_id, note=settings.note, commit=settings.expect_commit, **asked)
+    return RunRequest(
+        dag_id=settings.dag_id,
+        run_id=run_id,
+        note=settings.note,
+        commit=settings.expect_commit,
+        **asked,
+    )
 
 
 def derive_run_id(context: Context, matrix: Any, asked: dict[str, Any]) -> str:
@@ -47,12 +60,17 @@ def derive_run_id(context: Context, matrix: Any, asked: dict[str, Any]) -> str:
 def made_by(run: DagRun, chosen: str | None, context: Context) -> bool:
     """Return whether this workflow run has made the DAG run, in this attempt or in an earlier one.
 
-    A derived run id is that of this workflow run alone. For one that a user has chosen (`chosen`) only the run's note can
-    tell: the derived one names the workflow run's page. With a note of the user's own nothing tells.
+    A derived run id is that of this workflow run alone. For one that a user has chosen (`chosen`)
+    only the run's note can
+    tell: the derived one names the workflow run's page. With a note of the user's own nothing
+    tells.
     """
     if not chosen:
         return True
-    return bool(context.run_url) and re.search(rf"{re.escape(context.run_url)}(?![\w/])", run.note or "") is not None
+    return (
+        bool(context.run_url)
+        and re.search(rf"{re.escape(context.run_url)}(?![\w/])", run.note or "") is not None
+    )
 
 
 def _instant(value: Any) -> str:
@@ -63,7 +81,9 @@ def _instant(value: Any) -> str:
 
 
 def derive_note(context: Context) -> str:
-    """Return who triggered the run, for which commit, and the URL of the workflow run; 1000 characters at the most."""
+    """Return who triggered the run, for which commit, and the URL of the workflow run; 1000
+    characters at the most.
+    """
     what = f" for commit {context.sha[:12]} of {context.repository}" if context.sha else ""
     where = f": {context.run_url}" if context.run_url else ""
     return f"Triggered by {context.actor or 'somebody'}{what}{where}"[:1000]

@@ -1,10 +1,12 @@
 """Stop a DAG run that this step is answerable for, and make sure that it stays stopped.
 
 The scheduler may overwrite a run that was just marked failed, even with `success`
-(docs/notes/airflow-3.md#stopping-a-run): hence the second look, and the mark in the run's note by which a later
-attempt knows what happened. A task that was just starting may do the same: the process of one on Airflow 2.11.2
-reads its task instance, looks up its host's name, and writes back what it has read, after which task and run are
-`running` again (each time if that takes long; otherwise once in 48 times). Hence the look at tasks.
+(docs/notes/airflow-3.md#stopping-a-run): hence the second look, and the mark in the run's note by
+which a later
+attempt knows what happened. A task that was just starting may do the same: the process of one on
+Airflow 2.11.2 reads its task instance, looks up its host's name, and writes back what it has read,
+after which task and run are `running` again (each time if that takes long; otherwise once in 48
+times). Hence the look at tasks.
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ POLL_SECONDS = 1.0
 CONFIRM_SECONDS = 5.0
 """Seconds for which a run must stay failed before that is believed: a few rounds of a scheduler."""
 ABSENT_SECONDS = 30.0
-"""Seconds for which there must be no run, after a trigger that was cut short: a busy Airflow takes that long to make one
-(docs/notes/airflow-3.md#timing)."""
+"""Seconds for which there must be no run, after a trigger that was cut short: a busy Airflow takes
+that long to make one (docs/notes/airflow-3.md#timing)."""
 MAX_REPEATED_STOPS = 2
-"""How often a run that stays failed is failed again because a task of it goes on. After that it is a teardown, which Airflow
-lets run to its end."""
+"""How often a run that stays failed is failed again because a task of it goes on. After that it is
+a teardown, which Airflow lets run to its end."""
 
 
 class Stopped(NamedTuple):
@@ -60,31 +62,35 @@ def stop(
 ) -> Stopped:
     """Mark the run failed, which ends its running tasks, and look until it has stayed so.
 
-    Args:
-        airflow: where the run is.
-        dag_id: its DAG.
-        run_id: the run; it need not exist, since its trigger may have been cut short.
-        retrier: clock and sleep.
-        last_seen: the run as last seen; if it was alive then, it is failed at once, without another look.
-        confirm: whether to poll until it has stayed so; without, the first response is final.
-        until: moment on the clock at which to give up.
-        already_stopped: whether this step is known to have stopped it before: then a success is none.
-        created: whether Airflow is known to have made it.
+    Args: airflow: where the run is. dag_id: its DAG. run_id: the run; it need not exist, since its
+        trigger may have been cut short. retrier: clock and sleep. last_seen: the run as last seen;
+        if it was alive then, it is failed at once, without another look. confirm: whether to poll
+        until it has stayed so; without, the first response is final. until: moment on the clock at
+        which to give up. already_stopped: whether this step is known to have stopped it before:
+        then a success is none. created: whether Airflow is known to have made it.
     """
     stopping = _Stopping(airflow, dag_id, run_id, retrier, confirm=confirm)
-    stopping.seen, stopping.by_this_step, stopping.exists = last_seen, already_stopped, created or last_seen is not None
+    stopping.seen, stopping.by_this_step, stopping.exists = (
+        last_seen,
+        already_stopped,
+        created or last_seen is not None,
+    )
     stopping.at_once = last_seen is not None and not last_seen.ended
     while retrier.clock() < until:
         if (end := stopping.step()) is not None:
             return end
         retrier.sleep(max(0.0, min(POLL_SECONDS, until - retrier.clock())))
-    return Stopped(stopping.seen, confirmed=False, by_this_step=stopping.by_this_step, fault=stopping.fault)
+    return Stopped(
+        stopping.seen, confirmed=False, by_this_step=stopping.by_this_step, fault=stopping.fault
+    )
 
 
 class _Stopping:
     """A run that is to be stopped: how it was when last seen, and what was done about it."""
 
-    def __init__(self, airflow: Airflow, dag_id: str, run_id: str, retrier: Retrier, *, confirm: bool) -> None:
+    def __init__(
+        self, airflow: Airflow, dag_id: str, run_id: str, retrier: Retrier, *, confirm: bool
+    ) -> None:
         self.seen: DagRun | None = None
         self.by_this_step = self.exists = self.at_once = False
         self.fault: ActionError | None = None
@@ -120,7 +126,8 @@ class _Stopping:
         if not now.ended:
             return None
         if self.by_this_step and not now.cancelled:
-            # Without the mark a later attempt may take what the scheduler makes of the run for a success.
+            # Without the mark a later attempt may take what the scheduler makes of the run for a
+            # success.
             self._airflow.set_note(now, stopped_note(now))
         if not self._quiet_for(CONFIRM_SECONDS if self._confirm else 0.0):
             return None
@@ -145,9 +152,13 @@ class _Stopping:
         return Stopped(None, confirmed=True, by_this_step=self.by_this_step)
 
     def _order(self) -> DagRun | None:
-        """Fail the run, by its name alone if nobody has shown more of it. Returns it as it is then, None if it is gone."""
+        """Fail the run, by its name alone if nobody has shown more of it. Returns it as it is then,
+        None if it is gone.
+        """
         self._ordered, self._quiet_since = True, None
-        failed = self._airflow.mark_failed(self.seen or DagRun(self._dag_id, self._run_id, "queued", {}))
+        failed = self._airflow.mark_failed(
+            self.seen or DagRun(self._dag_id, self._run_id, "queued", {})
+        )
         self._gone = failed is None
         if failed is not None:
             self.seen, self.by_this_step, self.exists = failed, True, True

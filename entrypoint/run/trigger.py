@@ -1,9 +1,9 @@
 """Exactly one DAG run, whatever happens between request and answer.
 
-The run id is chosen beforehand, so an unclear answer is settled by reading that id: found is this step's run, or an
-earlier attempt's; not found means that nothing was made, and only then is the POST repeated
-(docs/notes/airflow-2.md#trigger-without-a-clear-answer, docs/notes/airflow-3.md#trigger-without-a-clear-answer).
-Nobody else may repeat that POST.
+The run id is chosen beforehand, so an unclear answer is settled by reading that id: found is this
+step's run, or an earlier attempt's; not found means that nothing was made, and only then is the
+POST repeated (docs/notes/airflow-2.md#trigger-without-a-clear-answer,
+docs/notes/airflow-3.md#trigger-without-a-clear-answer). Nobody else may repeat that POST.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, RunRequest
 
 SETTLE_SECONDS, SETTLE_POLL_SECONDS = 30.0, 5.0
-"""Seconds for which a run whose last trigger had no clear answer is looked for, and between two looks.
+"""Seconds for which a run whose last trigger had no clear answer is looked for, and between two
+looks.
 
 Measured: docs/notes/airflow-3.md#timing.
 """
@@ -52,22 +53,18 @@ def trigger(
 ) -> tuple[DagRun, bool]:
     """Make the DAG run.
 
-    Args:
-        airflow: where.
-        request: the run.
-        retrier: clock, sleep and the rule for failures.
-        until: moment on the clock up to which an unclear answer is looked after.
-        settle_not_found: fetch for the run as well if Airflow says that there is no such DAG.
-        may_be_ours: whether a run that was found after an unclear answer can be the one that this step asked for.
+    Args: airflow: where. request: the run. retrier: clock, sleep and the rule for failures. until:
+        moment on the clock up to which an unclear answer is looked after. settle_not_found: fetch
+        for the run as well if Airflow says that there is no such DAG. may_be_ours: whether a run
+        that was found after an unclear answer can be the one that this step asked for.
 
-    Returns:
-        The run, and whether this step made it: False means that somebody else was faster with the same id.
+    Returns: The run, and whether this step made it: False means that somebody else was faster with
+        the same id.
 
-    Raises:
-        RunExists: the logical date is taken by another run.
-        TriggerUnclear: it could not be found out until `until` whether the run exists.
-        TransientError, UnexpectedResponse: Airflow failed again and again, and SETTLE_SECONDS seconds later there is no run.
-        InvalidConf, DagNotFound, Forbidden, Unauthorized: Airflow refused, and made nothing.
+    Raises: RunExists: the logical date is taken by another run. TriggerUnclear: it could not be
+        found out until `until` whether the run exists. TransientError, UnexpectedResponse: Airflow
+        failed again and again, and SETTLE_SECONDS seconds later there is no run. InvalidConf,
+        DagNotFound, Forbidden, Unauthorized: Airflow refused, and made nothing.
     """
     lost = False
     for failures in range(MAX_TRIGGER_ATTEMPTS):
@@ -78,8 +75,13 @@ def trigger(
             lost, last = True, failures + 1 == MAX_TRIGGER_ATTEMPTS
         except ActionError as refusal:
             answer, last = refusal, True
-        # A gateway may refuse what it has let through, and the DAG was there a moment ago: its 404 is odd.
-        late = SETTLE_SECONDS if last and (lost or (settle_not_found and isinstance(answer, DagNotFound))) else 0.0
+        # A gateway may refuse what it has let through, and the DAG was there a moment ago: its 404
+        # is odd.
+        late = (
+            SETTLE_SECONDS
+            if last and (lost or (settle_not_found and isinstance(answer, DagNotFound)))
+            else 0.0
+        )
         with _unclear_for_good(request):
             if isinstance(answer, (TransientError, UnexpectedResponse)):
                 retrier.backoff(answer, failures, until)
@@ -90,13 +92,19 @@ def trigger(
             return found, made and not differences(found, request)
         if last:
             break
-    if lost and (isinstance(answer, (Conflict, Forbidden, Unauthorized)) or retrier.clock() >= until):
+    if lost and (
+        isinstance(answer, (Conflict, Forbidden, Unauthorized)) or retrier.clock() >= until
+    ):
         raise _unclear(request, answer)
     raise _taken(request, answer) if isinstance(answer, Conflict) else answer
 
 
-def _find(airflow: Airflow, request: RunRequest, retrier: Retrier, until: float, *, late: float) -> DagRun | None:
-    """Return the run if it is there, or comes within so many seconds: a busy Airflow may still be at it."""
+def _find(
+    airflow: Airflow, request: RunRequest, retrier: Retrier, until: float, *, late: float
+) -> DagRun | None:
+    """Return the run if it is there, or comes within so many seconds: a busy Airflow may still be
+    at it.
+    """
     fetch = partial(airflow.get_run, request.dag_id, request.run_id)
     end = min(retrier.clock() + late, until)
     while True:
@@ -118,14 +126,17 @@ def _unclear_for_good(request: RunRequest) -> Iterator[None]:
 def _unclear(request: RunRequest, fault: ActionError) -> TriggerUnclear:
     return TriggerUnclear(
         "Airflow may or may not have made the DAG run",
-        f"Its answer to the trigger was lost, and no fetch has shown the run since. The run's id is {request.run_id}. "
+        "Its answer to the trigger was lost, and no fetch has shown the run since. The "
+        f"run's id is {request.run_id}. "
         f"Last: {fault.detail}",
-        "Look for that run id in Airflow. Re-running this job is safe: it finds the run if it exists.",
+        "Look for that run id in Airflow. Re-running this job is safe: it finds the run if "
+        "it exists.",
     )
 
 
 def _taken(request: RunRequest, conflict: Conflict) -> RunExists:
-    """Name what is taken: there is no run of this id, so it is the logical date, if one was asked for.
+    """Name what is taken: there is no run of this id, so it is the logical date, if one was asked
+    for.
 
     Measured: docs/notes/airflow-3.md#conflicts.
     """
@@ -137,6 +148,8 @@ def _taken(request: RunRequest, conflict: Conflict) -> RunExists:
         )
     return RunExists(
         "The logical date is taken by another DAG run",
-        f"Airflow has a run of {request.dag_id} for {request.logical_date.isoformat()} under another id: {conflict.detail}",
-        "Choose another logical_date, or leave it out: Airflow allows one run for each logical date.",
+        f"Airflow has a run of {request.dag_id} for {request.logical_date.isoformat()} "
+        f"under another id: {conflict.detail}",
+        "Choose another logical_date, or leave it out: Airflow allows one run for each "
+        "logical date.",
     )

@@ -1,4 +1,5 @@
-"""Whoever runs the step, GitHub's runner or another system: which step this is, and what can be told to it. No I/O.
+"""Whoever runs the step, GitHub's runner or another system: which step this is, and what can be
+told to it. No I/O.
 
 Two rooms know the particulars: `github/`, and `elsewhere/` for every other system.
 """
@@ -16,23 +17,22 @@ Level = Literal["error", "warning", "notice"]
 
 
 def parse_attempt(text: str) -> int:
-    """Return the number of an attempt as a variable says it: one that is no number counts as the first."""
+    """Return the number of an attempt as a variable says it: one that is no number counts as the
+    first.
+    """
     return int(text) if text.isdecimal() else 1
 
 
 class Context(NamedTuple):
     """The step that this process is.
 
-    Attributes:
-        system: who runs it, as run ids begin.
-        sha: of the commit; empty where nobody says.
-        run_id: of the workflow run, pipeline or build; the same when a job is run again.
-        step: what tells the steps of a job apart, if anything does.
-        job_path: of the job through reusable workflows, the same in every attempt; empty where nobody tells.
-        run_url: the workflow run's page. This and `commit_url` are empty where they are not known.
-        api_url: GitHub's API; empty where the repository is not GitHub's.
-        workspace: the checkout.
-        event: the file that tells what started the workflow, where there is one.
+    Attributes: system: who runs it, as run ids begin. sha: of the commit; empty where nobody says.
+        run_id: of the workflow run, pipeline or build; the same when a job is run again. step: what
+        tells the steps of a job apart, if anything does. job_path: of the job through reusable
+        workflows, the same in every attempt; empty where nobody tells. run_url: the workflow run's
+        page. This and `commit_url` are empty where they are not known. api_url: GitHub's API; empty
+        where the repository is not GitHub's. workspace: the checkout. event: the file that tells
+        what started the workflow, where there is one.
     """
 
     system: str
@@ -52,7 +52,9 @@ class Context(NamedTuple):
 
 
 class Runner(Protocol):
-    """What can be told to whoever runs the step. Text from Airflow may be in all of it, and never acts as a command."""
+    """What can be told to whoever runs the step. Text from Airflow may be in all of it, and never
+    acts as a command.
+    """
 
     markdown: bool
     """Whether a job summary is shown as Markdown; if not, it is read as a text in the log."""
@@ -73,9 +75,18 @@ class Runner(Protocol):
         """Show *** in place of the secret from here on."""
 
     def annotate(
-        self, level: Level, title: str, message: str, *, ending: str = "", file: str = "", line: int | None = None
+        self,
+        level: Level,
+        title: str,
+        message: str,
+        *,
+        ending: str = "",
+        file: str = "",
+        line: int | None = None,
     ) -> None:
-        """Print one annotation, on a line of a file of the workspace if one is given. Of a long one the `ending` stays."""
+        """Print one annotation, on a line of a file of the workspace if one is given. Of a long one
+        the `ending` stays.
+        """
 
     def set_output(self, name: str, value: str) -> None:
         """Set an output of the step."""

@@ -1,4 +1,5 @@
-"""The checked-out workspace: which of its files a worker's path means. It reads file names and line counts, nothing else.
+"""The checked-out workspace: which of its files a worker's path means. It reads file names and line
+counts, nothing else.
 
 The workspace is hostile ground: links are not followed, and the search is bounded.
 """
@@ -20,14 +21,17 @@ _MAX_NAMES = 200
 _MAX_FILE_BYTES = 1_000_000
 _INSTALLED = re.compile(r"site-packages|dist-packages|python3(?:\.\d+)?(?:\.zip)?")
 """A folder in which installed code lies: never a file of the checkout, whatever its name."""
-_SKIPPED = frozenset({".git", "node_modules", "__pycache__", ".venv", "venv", ".tox", "site-packages"})
+_SKIPPED = frozenset(
+    {".git", "node_modules", "__pycache__", ".venv", "venv", ".tox", "site-packages"}
+)
 
 
 def locate(filenames: Iterable[str], workspace: Path) -> dict[str, str]:
     """Find the files of the workspace that a worker's file names mean.
 
-    A file is meant if the ends of both paths agree: all of its path below the workspace, or its last two parts at the least.
-    Of several the longest agreement wins; two equally long ones are no answer.
+    A file is meant if the ends of both paths agree: all of its path below the workspace, or its
+    last two parts at the least. Of several the longest agreement wins; two equally long ones are no
+    answer.
 
     Args:
         filenames: paths as a traceback names them, of another machine.

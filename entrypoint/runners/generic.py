@@ -1,4 +1,6 @@
-"""What other systems are told: lines of text in which secrets are masked, and the outputs as a JSON file."""
+"""What other systems are told: lines of text in which secrets are masked, and the outputs as a JSON
+file.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from entrypoint.runners.base import Level
 
 _MIN_SECRET_CHARS = 4
-"""Characters of a line of a secret that is masked; fewer would make the log unreadable and hide nothing."""
+"""Characters of a line of a secret that is masked; fewer would make the log unreadable and hide
+nothing.
+"""
 _JSON_OUTPUTS = frozenset({"created", "duration", "failed_tasks", "xcom"})
 """Outputs whose text is JSON: in the file they are the values themselves."""
 
@@ -27,10 +31,9 @@ _JSON_OUTPUTS = frozenset({"created", "duration", "failed_tasks", "xcom"})
 class GenericRunner:
     """A `Runner` on standard output.
 
-    Args:
-        outputs: the file for the outputs, empty if nobody wants it. Call `write` before anything is triggered: it raises if
-            the file cannot be written.
-        verbose: whether to print what is for debugging.
+    Args: outputs: the file for the outputs, empty if nobody wants it. Call `write` before anything
+        is triggered: it raises if the file cannot be written. verbose: whether to print what is for
+        debugging.
     """
 
     markdown = False
@@ -62,19 +65,29 @@ class GenericRunner:
             self._print(f"DEBUG: {one_safe_line(text)}")
 
     def mask(self, secret: str) -> None:
-        """See `Runner`. It is not printed: whoever reads this log would see it. That one is not masked is told once."""
+        """See `Runner`. It is not printed: whoever reads this log would see it. That one is not
+        masked is told once.
+        """
         masking.add(secret, _MIN_SECRET_CHARS)
         if 0 < len(secret.strip()) < _MIN_SECRET_CHARS and not self._warned:
             self._warned = True
             self.annotate(
                 "warning",
                 "A secret is too short to be masked",
-                f"One that this step was given has less than {_MIN_SECRET_CHARS} characters: to mask it would make the log "
+                f"One that this step was given has less than {_MIN_SECRET_CHARS} "
+                "characters: to mask it would make the log "
                 "unreadable. Where a text quotes it, it can be read.",
             )
 
     def annotate(
-        self, level: Level, title: str, message: str, *, ending: str = "", file: str = "", line: int | None = None
+        self,
+        level: Level,
+        title: str,
+        message: str,
+        *,
+        ending: str = "",
+        file: str = "",
+        line: int | None = None,
     ) -> None:
         """See `Runner`. A place is written as compilers do."""
         place = f"{file}:{line}: " if file and line is not None else f"{file}: " if file else ""
@@ -86,7 +99,8 @@ class GenericRunner:
     def set_output(self, name: str, value: str) -> None:
         """See `Runner`. The file is replaced as a whole, so that it is JSON at every moment.
 
-        A file that can no longer be written is told once: nobody must lose sight of a DAG run for it.
+        A file that can no longer be written is told once: nobody must lose sight of a DAG run for
+        it.
         """
         value = printable(value)
         self._outputs[name] = json.loads(value) if name in _JSON_OUTPUTS and value else value
@@ -94,7 +108,9 @@ class GenericRunner:
             self.write()
         except ActionError as error:
             self._path = None
-            self.annotate("warning", error.title, f"{error.detail} From here on the outputs are not written.")
+            self.annotate(
+                "warning", error.title, f"{error.detail} From here on the outputs are not written."
+            )
 
     def write(self) -> None:
         """Write the file with what is known. Raises ActionError."""
@@ -102,13 +118,16 @@ class GenericRunner:
             return
         try:
             beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-            beside.write_text(f"{json.dumps(self._outputs, ensure_ascii=False, indent=2)}\n", encoding="utf-8")
+            beside.write_text(
+                f"{json.dumps(self._outputs, ensure_ascii=False, indent=2)}\n", encoding="utf-8"
+            )
             beside.replace(self._path)
         except OSError as error:
             raise ActionError(
                 "The file for the outputs cannot be written",
                 f"{self._path}: {error.strerror}.",
-                "Name a file in a folder that is there and can be written, in a container one that is mounted.",
+                "Name a file in a folder that is there and can be written, in a container "
+                "one that is mounted.",
             ) from None
 
     def save_state(self, name: str, value: str) -> None:
@@ -128,7 +147,9 @@ class GenericRunner:
 
 
 class _CiSystem(NamedTuple):
-    """One system's names of variables: `sign` is that by which it is known; of several the first that is set counts."""
+    """One system's names of variables: `sign` is that by which it is known; of several the first
+    that is set counts.
+    """
 
     name: str
     sign: str
@@ -144,18 +165,37 @@ class _CiSystem(NamedTuple):
 
 _SYSTEMS = (
     _CiSystem(
-        "gitlab", "GITLAB_CI", "CI_COMMIT_SHA", ("CI_PROJECT_PATH",), "CI_PIPELINE_ID", ("CI_JOB_NAME",),
-        ("GITLAB_USER_LOGIN",), "CI_PIPELINE_URL",
+        "gitlab",
+        "GITLAB_CI",
+        "CI_COMMIT_SHA",
+        ("CI_PROJECT_PATH",),
+        "CI_PIPELINE_ID",
+        ("CI_JOB_NAME",),
+        ("GITLAB_USER_LOGIN",),
+        "CI_PIPELINE_URL",
     ),
     _CiSystem(
-        "azure", "TF_BUILD", "BUILD_SOURCEVERSION", ("BUILD_REPOSITORY_NAME",), "BUILD_BUILDID",
-        ("SYSTEM_JOBNAME", "AGENT_JOBNAME"), ("BUILD_REQUESTEDFOR",), attempt="SYSTEM_JOBATTEMPT",
+        "azure",
+        "TF_BUILD",
+        "BUILD_SOURCEVERSION",
+        ("BUILD_REPOSITORY_NAME",),
+        "BUILD_BUILDID",
+        ("SYSTEM_JOBNAME", "AGENT_JOBNAME"),
+        ("BUILD_REQUESTEDFOR",),
+        attempt="SYSTEM_JOBATTEMPT",
     ),
     _CiSystem(
-        "jenkins", "BUILD_TAG", "GIT_COMMIT", ("GIT_URL", "JOB_NAME"), "BUILD_ID", ("JOB_NAME",), ("BUILD_USER_ID",),
-        "BUILD_URL", step="STAGE_NAME",
+        "jenkins",
+        "BUILD_TAG",
+        "GIT_COMMIT",
+        ("GIT_URL", "JOB_NAME"),
+        "BUILD_ID",
+        ("JOB_NAME",),
+        ("BUILD_USER_ID",),
+        "BUILD_URL",
+        step="STAGE_NAME",
     ),
-)  # fmt: skip
+)
 SHELL = "shell"
 
 
@@ -200,9 +240,14 @@ def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str:
 
 def _azure_url(environ: Mapping[str, str]) -> str:
     server, project, build = (
-        environ.get(name, "") for name in ("SYSTEM_COLLECTIONURI", "SYSTEM_TEAMPROJECTID", "BUILD_BUILDID")
+        environ.get(name, "")
+        for name in ("SYSTEM_COLLECTIONURI", "SYSTEM_TEAMPROJECTID", "BUILD_BUILDID")
     )
-    return f"{server.rstrip('/')}/{project}/_build/results?buildId={build}" if server and project else ""
+    return (
+        f"{server.rstrip('/')}/{project}/_build/results?buildId={build}"
+        if server and project
+        else ""
+    )
 
 
 def _gitlab_commit(environ: Mapping[str, str]) -> str:
@@ -214,8 +259,10 @@ def _unknown() -> ActionError:
     known = ", ".join(f"{one.sign} ({one.name})" for one in _SYSTEMS)
     return ActionError(
         "Nothing says for which commit this is",
-        f"The environment has neither GITHUB_ACTIONS (github) nor one of {known}, and run_id is empty.",
-        "In a container hand over the variables of your CI system (docker run --env NAME …); from a shell give the run id "
+        f"The environment has neither GITHUB_ACTIONS (github) nor one of {known}, and "
+        "run_id is empty.",
+        "In a container hand over the variables of your CI system (docker run --env NAME "
+        "…); from a shell give the run id "
         "yourself, as INPUT_RUN_ID.",
     )
 
@@ -224,5 +271,6 @@ def _lacking(system: _CiSystem, missing: list[str]) -> ActionError:
     return ActionError(
         "Nothing says for which commit this is",
         f"{system.sign} is there ({system.name}), but the environment lacks {', '.join(missing)}.",
-        f"Hand over {system.sha} and {system.run_id} (docker run --env NAME …), or give the run id yourself, as INPUT_RUN_ID.",
+        f"Hand over {system.sha} and {system.run_id} (docker run --env NAME …), or give "
+        "the run id yourself, as INPUT_RUN_ID.",
     )

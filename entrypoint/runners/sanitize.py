@@ -7,7 +7,9 @@ import re
 from entrypoint.masking import ESCAPES, masked
 
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-"""Control characters (C0, C1), what ends a line, and what turns the direction of text: as a class of characters."""
+"""Control characters (C0, C1), what ends a line, and what turns the direction of text: as a class
+of characters.
+"""
 
 
 _CONTROL = re.compile(f"[{CONTROL}]+")
@@ -18,10 +20,13 @@ _COMMAND = re.compile(r"##(?=[a-z]*\[)", re.IGNORECASE)
 
 
 def one_safe_line(text: str) -> str:
-    """Return the text as one line without secrets, escape sequences, control characters, and commands within a line."""
+    """Return the text as one line without secrets, escape sequences, control characters, and
+    commands within a line.
+    """
     text = masked(text)
     if _CONTROL.search(text):
-        # Masked again: what stood on both sides of an escape sequence or a line break may be a secret now.
+        # Masked again: what stood on both sides of an escape sequence or a line break may be a
+        # secret now.
         text = masked(_CONTROL.sub(" ", ESCAPES.sub("", text)))
     return _COMMAND.sub("## ", text)
 

@@ -1,4 +1,5 @@
-"""The sales of one night in one region: some short tasks, one of them mapped, and a total as the result.
+"""The sales of one night in one region: some short tasks, one of them mapped, and a total as the
+result.
 
 Works unchanged on Airflow 2.11 and 3. Takes about five seconds.
 """
@@ -21,7 +22,11 @@ SALES = {
 @dag(
     schedule=None,
     catchup=False,
-    params={"region": Param("EMEA", type="string", enum=sorted(SALES), description="Whose sales to add up")},
+    params={
+        "region": Param(
+            "EMEA", type="string", enum=sorted(SALES), description="Whose sales to add up"
+        )
+    },
 )
 def nightly_sales() -> None:
     """Adds up what the shops of one region sold."""

@@ -1,4 +1,5 @@
-"""One task that sleeps for the param `seconds`: something to wait for, to time out on and to cancel.
+"""One task that sleeps for the param `seconds`: something to wait for, to time out on and to
+cancel.
 
 Works unchanged on Airflow 2.11 and 3.
 """

@@ -1,4 +1,6 @@
-"""One job of a workflow run in front of a real Airflow, and Airflow's own record of what came of it."""
+"""One job of a workflow run in front of a real Airflow, and Airflow's own record of what came of
+it.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,11 @@ RESUMED = "it was there already and had failed; continued from the tasks that ha
 
 
 class Job:
-    """A job whose one step can be attempted again, as "Re-run failed jobs" does: each attempt is the next one.
+    """A job whose one step can be attempted again, as "Re-run failed jobs" does: each attempt is
+    the next one.
 
-    `results` are those of the attempts that `run` has seen to their end. `context` is the workflow run's, to be shared by jobs
-    that are to name the same DAG run. `launcher` starts its processes.
+    `results` are those of the attempts that `run` has seen to their end. `context` is the workflow
+    run's, to be shared by jobs that are to name the same DAG run. `launcher` starts its processes.
     """
 
     def __init__(
@@ -50,7 +53,8 @@ class Job:
         self._context = replace(context or Context(), run_attempt="0")
 
     def step(self, dag_id: str, /, **inputs: str) -> Step:
-        """The step of the next attempt, quick to look; inputs win over what is given here: URL, a user, `dag_id`.
+        """The step of the next attempt, quick to look; inputs win over what is given here: URL, a
+        user, `dag_id`.
 
         Returns when Airflow knows the DAG.
         """
@@ -63,7 +67,9 @@ class Job:
             "poll_interval": "1",
             "dag_id": dag_id,
         }
-        return Step(own | inputs, launcher=self._launcher, workspace=self.workspace, context=self._context)
+        return Step(
+            own | inputs, launcher=self._launcher, workspace=self.workspace, context=self._context
+        )
 
     def run(self, dag_id: str, /, **inputs: str) -> StepResult:
         """The result of the next attempt."""
@@ -73,14 +79,22 @@ class Job:
 
 
 def verdict(result: StepResult) -> str:
-    """The last annotation, which tells the verdict: title and message; beside it are notices, and what is on the code."""
+    """The last annotation, which tells the verdict: title and message; beside it are notices, and
+    what is on the code.
+    """
     *others, said = result.annotations
     expected = (
-        "error" if result.exit_code else "warning" if json.loads(result.outputs.get("failed_tasks", "[]")) else "notice"
+        "error"
+        if result.exit_code
+        else "warning"
+        if json.loads(result.outputs.get("failed_tasks", "[]"))
+        else "notice"
     )
     assert said.level == expected
     strangers = [
-        note for note in others if not (note.file or note.title.startswith("Waiting: ") or is_about_http(note))
+        note
+        for note in others
+        if not (note.file or note.title.startswith("Waiting: ") or is_about_http(note))
     ]
     assert strangers == []
     return f"{said.title}: {said.message}"
@@ -92,9 +106,13 @@ def is_about_http(note: Annotation) -> bool:
 
 
 def first_screen(result: StepResult) -> str:
-    """What a reader of the summary sees first: its text before the table of facts, of 25 lines at the most."""
+    """What a reader of the summary sees first: its text before the table of facts, of 25 lines at
+    the most.
+    """
     lines = result.summary.splitlines()
-    facts = next((number for number, line in enumerate(lines) if line.startswith("| DAG | ")), len(lines))
+    facts = next(
+        (number for number, line in enumerate(lines) if line.startswith("| DAG | ")), len(lines)
+    )
     page = read("\n".join(lines[: min(facts, SCREEN)]))
     return "\n".join([*page.headings, *page.prose, *page.blocks])
 
@@ -115,13 +133,21 @@ def fenced(result: StepResult) -> list[str]:
 
 
 def notices(result: StepResult) -> list[str]:
-    """What the step said of a DAG run that does not move, while it waited for it: the titles of those annotations."""
-    return [note.title for note in result.annotations if note.level == "notice" and note.title.startswith("Waiting: ")]
+    """What the step said of a DAG run that does not move, while it waited for it: the titles of
+    those annotations.
+    """
+    return [
+        note.title
+        for note in result.annotations
+        if note.level == "notice" and note.title.startswith("Waiting: ")
+    ]
 
 
 def line_of(file: Path, text: str) -> int:
     """The number of the one line of a file that contains the text."""
-    (number,) = (number for number, line in enumerate(file.read_text().splitlines(), 1) if text in line)
+    (number,) = (
+        number for number, line in enumerate(file.read_text().splitlines(), 1) if text in line
+    )
     return number
 
 
@@ -135,7 +161,9 @@ def get(airflow: LocalAirflow, path: str) -> Any:
 
 def trigger(airflow: LocalAirflow, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
     """Somebody else triggers a DAG run."""
-    body = {"dag_run_id": run_id, "conf": conf} | ({"logical_date": None} if airflow.api == "/api/v2" else {})
+    body = {"dag_run_id": run_id, "conf": conf} | (
+        {"logical_date": None} if airflow.api == "/api/v2" else {}
+    )
     post(airflow, f"/dags/{dag_id}/dagRuns", body)
 
 
@@ -167,7 +195,9 @@ def task_states(airflow: LocalAirflow, dag_id: str, run_id: str) -> dict[str, st
 
 
 def at_work(airflow: LocalAirflow, dag_id: str, run_id: str) -> bool:
-    """Whether a task of a DAG run has a process of its own, before which a stop may be undone (`run/stop.py`)."""
+    """Whether a task of a DAG run has a process of its own, before which a stop may be undone
+    (`run/stop.py`).
+    """
     page = get(airflow, f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
     return any(task["state"] == "running" and task["pid"] for task in page["task_instances"])
 

@@ -1,4 +1,6 @@
-"""A git repository with DAGs, as the one of which an Airflow 3 has a git bundle; and who pushes to it."""
+"""A git repository with DAGs, as the one of which an Airflow 3 has a git bundle; and who pushes to
+it.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,9 @@ _GIT = "airflow.providers.git.bundles.git.GitDagBundle"
 class GitHubRepository:
     """A repository in a folder, with one branch. Its DAG returns the number of the commit.
 
-    `settings` give an Airflow 3 its git bundle, beside the usual folder with DAG files. The bundle is fetched as seldom as by
-    default; a DAG's structure is written at most every ten seconds (default: 30), so that it lags behind the bundle at times.
+    `settings` give an Airflow 3 its git bundle, beside the usual folder with DAG files. The bundle
+    is fetched as seldom as by default; a DAG's structure is written at most every ten seconds
+    (default: 30), so that it lags behind the bundle at times.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,7 +55,12 @@ class GitHubRepository:
     @property
     def settings(self) -> dict[str, str]:
         """The settings of Airflow."""
-        git = {"repo_url": str(self.folder), "tracking_ref": "main", "subdir": "dags", "refresh_interval": 300}
+        git = {
+            "repo_url": str(self.folder),
+            "tracking_ref": "main",
+            "subdir": "dags",
+            "refresh_interval": 300,
+        }
         bundles = [
             {"name": "dags-folder", "classpath": _LOCAL, "kwargs": {"refresh_interval": 2}},
             {"name": "git", "classpath": _GIT, "kwargs": git},
@@ -71,7 +79,9 @@ class GitHubRepository:
         return dict(zip(self.commits, [None, *self.commits], strict=False))
 
     def push(self, *, broken: bool = False) -> str:
-        """The next commit: the DAG's code is new, with every fifth its structure, too; a broken one cannot be imported."""
+        """The next commit: the DAG's code is new, with every fifth its structure, too; a broken one
+        cannot be imported.
+        """
         number = len(self.commits)
         text = _DAG.format(number=number, shape=number // 5)
         self.file.write_text(text.replace("return NUMBER", "return (NUMBER") if broken else text)
@@ -86,7 +96,14 @@ class GitHubRepository:
             for role in ("AUTHOR", "COMMITTER")
             for what in ("NAME", "EMAIL")
         }
-        env = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "GIT_CONFIG_NOSYSTEM": "1", **who}
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            **who,
+        }
         command = ["git", "-C", str(self.folder), *arguments]
-        done = subprocess.run(command, env=env, check=True, capture_output=True, text=True, timeout=60)  # noqa: S603 - git
+        done = subprocess.run(
+            command, env=env, check=True, capture_output=True, text=True, timeout=60
+        )
         return done.stdout

@@ -1,6 +1,8 @@
-"""Many scenarios in front of one real Airflow at the same time: most of them only wait, so all of them last as long as one.
+"""Many scenarios in front of one real Airflow at the same time: most of them only wait, so all of
+them last as long as one.
 
-It knows how steps are started beside each other; it must not know what they are to show (`plays.py`).
+It knows how steps are started beside each other; it must not know what they are to show
+(`plays.py`).
 """
 
 from __future__ import annotations
@@ -28,11 +30,13 @@ _AT_ONCE = 40
 
 
 class Stage:
-    """Plays in front of one Airflow. A play is a function that makes one step live through something, and returns its result.
+    """Plays in front of one Airflow. A play is a function that makes one step live through
+    something, and returns its result.
 
-    `stage["name"]` is the result of the play that was begun under this name, as soon as it is over; other plays may ask for it
-    as well. `checkout` is a workspace with Airflow's DAG files in a folder of the same name. `triggered` are the DAGs of which
-    a step has triggered a run. `measured` are the launchers of the steps whose memory is measured, by name.
+    `stage["name"]` is the result of the play that was begun under this name, as soon as it is over;
+    other plays may ask for it as well. `checkout` is a workspace with Airflow's DAG files in a
+    folder of the same name. `triggered` are the DAGs of which a step has triggered a run.
+    `measured` are the launchers of the steps whose memory is measured, by name.
     """
 
     def __init__(self, airflow: LocalAirflow, folder: Path) -> None:
@@ -50,7 +54,9 @@ class Stage:
         return self._plays[name].result(2 * PATIENCE)
 
     def begin(self, name: str, play: Callable[..., StepResult], *arguments: Any) -> None:
-        """Begin a play, with the stage and these arguments; what it asks for must have been begun before."""
+        """Begin a play, with the stage and these arguments; what it asks for must have been begun
+        before.
+        """
         self._plays[name] = self._pool.submit(play, self, *arguments)
 
     def over(self, name: str) -> None:
@@ -71,7 +77,9 @@ class Stage:
         return Job(self.airflow, workspace or self._new_folder())
 
     def measured_job(self, name: str) -> Job:
-        """A job with step debug logging, so that requests can be counted, whose step's memory is `measured[name]`."""
+        """A job with step debug logging, so that requests can be counted, whose step's memory is
+        `measured[name]`.
+        """
         folder = self._new_folder()
         self.measured[name] = Measured(folder / "peak")
         return Job(self.airflow, folder, Context(debug=True), self.measured[name])
@@ -83,11 +91,14 @@ class Stage:
             trigger(self.airflow, dag_id, run_id, conf or {})
 
     @contextmanager
-    def started(self, dag_id: str, job: Job | None = None, /, **inputs: str) -> Iterator[RunningStep]:
+    def started(
+        self, dag_id: str, job: Job | None = None, /, **inputs: str
+    ) -> Iterator[RunningStep]:
         """A step that has triggered a DAG run and waits for it.
 
-        One at a time triggers: nobody is to suffer from more (docs/notes/airflow-3.md#sqlite-and-parallel-requests).
-        The waiting is done beside each other, and less often than one step alone would look.
+        One at a time triggers: nobody is to suffer from more
+        (docs/notes/airflow-3.md#sqlite-and-parallel-requests). The waiting is done beside each
+        other, and less often than one step alone would look.
         """
         step = (job or self.job()).step(dag_id, **({"poll_interval": "2"} | inputs))
         with ExitStack() as stack:
@@ -103,11 +114,15 @@ class Stage:
             return running.wait(PATIENCE)
 
     def refused(self, dag_id: str, job: Job | None = None, /, **inputs: str) -> StepResult:
-        """The result of a step that asks for a DAG run which Airflow does not accept, of a DAG that it may not know."""
+        """The result of a step that asks for a DAG run which Airflow does not accept, of a DAG that
+        it may not know.
+        """
         with self._turn:
             return (job or self.job()).run("quick_success", dag_id=dag_id, **inputs)
 
-    def watch(self, dag_id: str, run_id: str, job: Job | None = None, /, **inputs: str) -> StepResult:
+    def watch(
+        self, dag_id: str, run_id: str, job: Job | None = None, /, **inputs: str
+    ) -> StepResult:
         """The result of a step that only waits for a DAG run that is there."""
         return (job or self.job()).run(dag_id, trigger="false", run_id=run_id, **inputs)
 

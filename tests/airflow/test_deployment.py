@@ -1,4 +1,6 @@
-"""New DAG files are waited for, and those that do not import are told at once, on real Airflows of both versions."""
+"""New DAG files are waited for, and those that do not import are told at once, on real Airflows of
+both versions.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def test_a_broken_file_that_comes_later(stage: Stage) -> None:
 
 
 def test_an_import_error_of_before(stage: Stage) -> None:
-    """An import error that was there when the step began does not fail it: the mended file is waited for, and run."""
+    """An import error that was there when the step began does not fail it: the mended file is
+    waited for, and run.
+    """
     result = stage["mended"]
 
     assert (result.exit_code, result.outputs["result"]) == (0, "success"), result.log

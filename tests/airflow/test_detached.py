@@ -1,4 +1,6 @@
-"""The detached gate on real Airflows of both versions, with the listener in them and GitHub's stand-in beside them."""
+"""The detached gate on real Airflows of both versions, with the listener in them and GitHub's
+stand-in beside them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def test_the_step_lets_something_stand_for_the_run(detached: Detached) -> None:
         assert "pending" in step.summary
 
 
-@pytest.mark.parametrize(("play", "end"), [("success", "success"), ("failure", "failure"), ("timeout", "failure")])
+@pytest.mark.parametrize(
+    ("play", "end"), [("success", "success"), ("failure", "failure"), ("timeout", "failure")]
+)
 def test_an_end_is_reported(detached: Detached, play: str, end: str) -> None:
     """A success, a failure and a `dagrun_timeout` each move the status to its end, exactly once."""
     assert detached.states(play) == ["pending", end]
@@ -50,7 +54,9 @@ def test_a_run_that_was_cleared(detached: Detached) -> None:
 
 
 def test_a_run_that_was_failed_by_hand(detached: Detached) -> None:
-    """Airflow 3 tells of a state that was set by API, Airflow 2 does not: a sweep finds it, and a second one adds nothing."""
+    """Airflow 3 tells of a state that was set by API, Airflow 2 does not: a sweep finds it, and a
+    second one adds nothing.
+    """
     told = ["pending"] if detached.version == AIRFLOW_2 else ["pending", "failure"]
     assert detached.before_sweep["by hand"] == told
     assert detached.states("by hand") == ["pending", "failure"]
@@ -67,21 +73,32 @@ def test_a_scheduler_that_was_killed(detached: Detached) -> None:
 
 
 def test_what_is_forged_is_not_sent(detached: Detached) -> None:
-    """A marker for another repository, API or form sends nothing; one for a commit without a status is only looked at."""
+    """A marker for another repository, API or form sends nothing; one for a commit without a status
+    is only looked at.
+    """
     looked_at = f"GET /repos/octo-org/sales/commits/{'f' * 40}/statuses"
     commit = detached.commits["success"]
 
     assert set(detached.forged) == {looked_at}
     assert detached.states("success") == ["pending", "success"]
     assert detached.github.statuses_of("f" * 40) == []
-    assert [one for one in detached.github.statuses_of(commit) if "forged" in str(one["target_url"])] == []
+    assert [
+        one for one in detached.github.statuses_of(commit) if "forged" in str(one["target_url"])
+    ] == []
 
 
 def test_what_was_given_up_is_logged_without_secrets(detached: Detached) -> None:
-    """Airflow's logs name the runs that were given up, and why; the token and the App's key are in none of them."""
-    assert "Given up to report the DAG run forged-0 of quick_success to GitHub: octo-org/secrets is not among" in (
-        detached.logs
-    )
+    """Airflow's logs name the runs that were given up, and why; the token and the App's key are in
+    none of them.
+    """
+    assert (
+        "Given up to report the DAG run forged-0 of quick_success to GitHub: "
+        "octo-org/secrets is not among"
+    ) in (detached.logs)
     assert "Reports to GitHub fail" in detached.logs
-    secrets = [detached.github.token, *detached.github.app.issued, *detached.github.app.private_key.splitlines()[1:-1]]
+    secrets = [
+        detached.github.token,
+        *detached.github.app.issued,
+        *detached.github.app.private_key.splitlines()[1:-1],
+    ]
     assert [secret for secret in secrets if secret in detached.logs] == []

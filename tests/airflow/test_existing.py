@@ -1,4 +1,6 @@
-"""A re-run, and any other run id that is taken: what is done about the DAG run, and what Airflow then really executes."""
+"""A re-run, and any other run id that is taken: what is done about the DAG run, and what Airflow
+then really executes.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,16 @@ from uuid import uuid4
 
 import pytest
 
-from tests.airflow.job import RESUMED, Job, executions, open_gate, task_states, the_run, until, verdict
+from tests.airflow.job import (
+    RESUMED,
+    Job,
+    executions,
+    open_gate,
+    task_states,
+    the_run,
+    until,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,13 +39,20 @@ def new_job(airflow: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def chosen() -> dict[str, str]:
     """A request with everything chosen: run id, conf and logical date."""
-    date = datetime(2002, 1, 1, tzinfo=UTC) + timedelta(microseconds=random.randrange(10**14))  # noqa: S311 - no secret
-    return {"run_id": f"chosen+{uuid4()}", "conf": '{"region": "APAC"}', "logical_date": date.isoformat()}
+    # No secret
+    date = datetime(2002, 1, 1, tzinfo=UTC) + timedelta(microseconds=random.randrange(10**14))  # noqa: S311
+    return {
+        "run_id": f"chosen+{uuid4()}",
+        "conf": '{"region": "APAC"}',
+        "logical_date": date.isoformat(),
+    }
 
 
 @pytest.fixture(scope="module")
 def failed(new_job: Callable[[], Job], chosen: dict[str, str]) -> Job:
-    """A job whose first attempt asked for that, and whose DAG run has failed; for tests that leave it so."""
+    """A job whose first attempt asked for that, and whose DAG run has failed; for tests that leave
+    it so.
+    """
     job = new_job()
     assert job.run("unstable", **chosen).outputs["result"] == "failed"
     return job
@@ -42,7 +60,9 @@ def failed(new_job: Callable[[], Job], chosen: dict[str, str]) -> Job:
 
 @pytest.fixture(scope="module")
 def resumed(new_job: Callable[[], Job]) -> Job:
-    """A job whose first attempt failed and whose second one has resumed the DAG run; for tests that leave it a success."""
+    """A job whose first attempt failed and whose second one has resumed the DAG run; for tests that
+    leave it a success.
+    """
     job = new_job()
     run_id = job.run("unstable").outputs["run_id"]
     assert executions(job.airflow, run_id) == {"prepare": 1, "wobble": 1}
@@ -61,7 +81,9 @@ def dag_run(job: Job) -> str:
 
 
 def test_resume(resumed: Job) -> None:
-    """A re-run continues the failed run: what had succeeded is not executed again, and log and summary say what happened."""
+    """A re-run continues the failed run: what had succeeded is not executed again, and log and
+    summary say what happened.
+    """
     first, second = resumed.results
     run_id = dag_run(resumed)
 
@@ -70,7 +92,10 @@ def test_resume(resumed: Job) -> None:
         (0, "success"),
     ]
     assert [result.outputs["created"] for result in (first, second)] == ["true", "false"]
-    assert task_states(resumed.airflow, "unstable", run_id) == {"prepare": "success", "wobble": "success"}
+    assert task_states(resumed.airflow, "unstable", run_id) == {
+        "prepare": "success",
+        "wobble": "success",
+    }
     assert the_run(resumed.airflow, "unstable", run_id)["state"] == "success"
     assert "triggered by this step (attempt 1)" in first.summary
     assert RESUMED in second.log
@@ -84,19 +109,29 @@ def test_a_success_stays(resumed: Job) -> None:
 
     again = resumed.run("unstable")
 
-    assert (again.exit_code, again.outputs["result"], again.outputs["created"]) == (0, "success", "false")
+    assert (again.exit_code, again.outputs["result"], again.outputs["created"]) == (
+        0,
+        "success",
+        "false",
+    )
     assert f"{ATTACHED} (attempt " in again.summary
     assert the_run(resumed.airflow, "unstable", run_id)["state"] == "success"
     assert executions(resumed.airflow, run_id) == before
 
 
 def test_restart(resumed: Job) -> None:
-    """With `if_run_exists: restart` every task of a run that has succeeded is executed once more."""
+    """With `if_run_exists: restart` every task of a run that has succeeded is executed once
+    more.
+    """
     run_id, before = dag_run(resumed), executions(resumed.airflow, dag_run(resumed))
 
     again = resumed.run("unstable", if_run_exists="restart")
 
-    assert (again.exit_code, again.outputs["result"], again.outputs["created"]) == (0, "success", "false"), again.log
+    assert (again.exit_code, again.outputs["result"], again.outputs["created"]) == (
+        0,
+        "success",
+        "false",
+    ), again.log
     assert "all its tasks run again (attempt " in again.summary
     assert executions(resumed.airflow, run_id) - before == {"prepare": 1, "wobble": 1}
 
@@ -107,7 +142,11 @@ def test_attach(failed: Job, chosen: dict[str, str]) -> None:
 
     again = failed.run("unstable", **chosen, if_run_exists="attach")
 
-    assert (again.exit_code, again.outputs["result"], again.outputs["failed_tasks"]) == (1, "failed", '["wobble"]')
+    assert (again.exit_code, again.outputs["result"], again.outputs["failed_tasks"]) == (
+        1,
+        "failed",
+        '["wobble"]',
+    )
     assert ATTACHED in again.summary
     assert the_run(failed.airflow, "unstable", chosen["run_id"])["state"] == "failed"
     assert executions(failed.airflow, chosen["run_id"]) == before
@@ -117,7 +156,11 @@ def test_fail(failed: Job, chosen: dict[str, str]) -> None:
     """With `if_run_exists: fail` a run that exists is an error that names it."""
     again = failed.run("unstable", **chosen, if_run_exists="fail")
 
-    assert (again.exit_code, again.outputs["result"], again.outputs["created"]) == (1, "error", "false")
+    assert (again.exit_code, again.outputs["result"], again.outputs["created"]) == (
+        1,
+        "error",
+        "false",
+    )
     assert verdict(again).startswith("The DAG run exists already: ")
     assert chosen["run_id"] in verdict(again)
     assert the_run(failed.airflow, "unstable", chosen["run_id"])["state"] == "failed"
@@ -128,12 +171,19 @@ def test_fail(failed: Job, chosen: dict[str, str]) -> None:
     [
         ({"conf": '{"region": "EMEA"}'}, 'conf.region is "APAC", this step asks for "EMEA"'),
         ({"conf": ""}, 'conf.region is "APAC", this step asks for nothing'),
-        ({"logical_date": "2001-01-01T00:00:00Z"}, ", this step asks for 2001-01-01 00:00:00+00:00"),
+        (
+            {"logical_date": "2001-01-01T00:00:00Z"},
+            ", this step asks for 2001-01-01 00:00:00+00:00",
+        ),
     ],
     ids=["conf", "no conf", "logical_date"],
 )
-def test_another_request(failed: Job, chosen: dict[str, str], other: dict[str, str], ours: str) -> None:
-    """A run id that is taken by another request is an error that shows both; nothing is executed."""
+def test_another_request(
+    failed: Job, chosen: dict[str, str], other: dict[str, str], ours: str
+) -> None:
+    """A run id that is taken by another request is an error that shows both; nothing is
+    executed.
+    """
     before = failed.airflow.runs("unstable"), executions(failed.airflow, chosen["run_id"])
 
     again = failed.run("unstable", **(chosen | other))
@@ -141,14 +191,17 @@ def test_another_request(failed: Job, chosen: dict[str, str], other: dict[str, s
     assert (again.exit_code, again.outputs["result"]) == (1, "error")
     assert verdict(again).startswith("The run id is taken by another request: ")
     assert ours in verdict(again)
-    assert "logical_date" not in other or f"logical_date is {chosen['logical_date'].replace('T', ' ')}" in verdict(
-        again
+    assert (
+        "logical_date" not in other
+        or f"logical_date is {chosen['logical_date'].replace('T', ' ')}" in verdict(again)
     )
     assert (failed.airflow.runs("unstable"), executions(failed.airflow, chosen["run_id"])) == before
 
 
 def test_a_logical_date_that_is_taken(failed: Job, chosen: dict[str, str]) -> None:
-    """A logical date that another run has is told apart from a run id that is taken, and no run is made."""
+    """A logical date that another run has is told apart from a run id that is taken, and no run is
+    made.
+    """
     before = failed.airflow.runs("unstable")
 
     result = failed.run("unstable", **(chosen | {"run_id": f"other-{uuid4()}"}))
@@ -163,18 +216,28 @@ def test_a_logical_date_that_is_taken(failed: Job, chosen: dict[str, str]) -> No
 
 
 def test_only_waiting(failed: Job, chosen: dict[str, str]) -> None:
-    """With `trigger: false` a run that exists decides by its own end, and nothing is compared or started again."""
+    """With `trigger: false` a run that exists decides by its own end, and nothing is compared or
+    started again.
+    """
     before = executions(failed.airflow, chosen["run_id"])
 
-    result = Job(failed.airflow, failed.workspace).run("unstable", trigger="false", run_id=chosen["run_id"])
+    result = Job(failed.airflow, failed.workspace).run(
+        "unstable", trigger="false", run_id=chosen["run_id"]
+    )
 
-    assert (result.exit_code, result.outputs["result"], result.outputs["created"]) == (1, "failed", "false")
+    assert (result.exit_code, result.outputs["result"], result.outputs["created"]) == (
+        1,
+        "failed",
+        "false",
+    )
     assert result.outputs["failed_tasks"] == '["wobble"]'
     assert executions(failed.airflow, chosen["run_id"]) == before
 
 
 def test_only_waiting_for_nothing(failed: Job) -> None:
-    """With `trigger: false` a run that does not exist is an error that says so, and none is made."""
+    """With `trigger: false` a run that does not exist is an error that says so, and none is
+    made.
+    """
     before, run_id = failed.airflow.runs("unstable"), f"missing-{uuid4()}"
 
     result = failed.run("unstable", trigger="false", run_id=run_id)
@@ -194,18 +257,25 @@ def test_only_waiting_takes_no_request(failed: Job, chosen: dict[str, str]) -> N
 
 
 def test_a_run_that_is_running(job: Job) -> None:
-    """A run that is still running is waited for: nothing is triggered, and each task is executed once."""
+    """A run that is still running is waited for: nothing is triggered, and each task is executed
+    once.
+    """
     run_id = job.run("gated", wait="false").outputs["run_id"]
-    until(lambda: task_states(job.airflow, "gated", run_id)["before"] == "success", "past the first task")
+    until(
+        lambda: task_states(job.airflow, "gated", run_id)["before"] == "success",
+        "past the first task",
+    )
 
     with job.step("gated").start() as second:
         second.wait_for("The DAG run is running")
         open_gate(job.airflow, run_id)
         result = second.wait()
 
-    assert (result.exit_code, result.outputs["result"], result.outputs["created"]) == (0, "success", "false"), (
-        result.log
-    )
+    assert (result.exit_code, result.outputs["result"], result.outputs["created"]) == (
+        0,
+        "success",
+        "false",
+    ), result.log
     assert f"{ATTACHED} (attempt 2)" in result.summary
     assert the_run(job.airflow, "gated", run_id)["state"] == "success"
     executed = executions(job.airflow, run_id)

@@ -1,4 +1,6 @@
-"""The whole gate against real Airflows: what it lets pass, what it refuses, and whether it says why."""
+"""The whole gate against real Airflows: what it lets pass, what it refuses, and whether it says
+why.
+"""
 
 from __future__ import annotations
 
@@ -33,30 +35,44 @@ def paused(airflow: LocalAirflow) -> Iterator[str]:
 
 def a_date() -> datetime:
     """A date of the past of which no DAG run is known, with microseconds."""
-    return datetime(2001, 1, 1, tzinfo=UTC) + timedelta(microseconds=random.randrange(10**14))  # noqa: S311 - no secret
+    # No secret
+    return datetime(2001, 1, 1, tzinfo=UTC) + timedelta(microseconds=random.randrange(10**14))  # noqa: S311
 
 
 def test_success(job: Job) -> None:
-    """A DAG run that succeeds lets the workflow go on; its id comes from the commit, its note says who asked for it."""
+    """A DAG run that succeeds lets the workflow go on; its id comes from the commit, its note says
+    who asked for it.
+    """
     result = job.run("quick_success")
 
     assert (result.exit_code, result.conclusion) == (0, "success"), result.log
-    assert result.outputs.items() >= {"result": "success", "state": "success", "created": "true"}.items()
+    assert (
+        result.outputs.items()
+        >= {"result": "success", "state": "success", "created": "true"}.items()
+    )
     assert json.loads(result.outputs["failed_tasks"]) == []
     assert result.outputs["airflow_version"] == job.airflow.version
     assert result.outputs["run_id"].startswith("github__0123456789ab__")
     run = the_run(job.airflow, "quick_success", result.outputs["run_id"])
     assert run["state"] == "success"
-    assert datetime.fromisoformat(run["end_date"]) == datetime.fromisoformat(result.outputs["end_date"])
+    assert datetime.fromisoformat(run["end_date"]) == datetime.fromisoformat(
+        result.outputs["end_date"]
+    )
     assert "octocat" in run["note"]
     assert "https://github.com/octo-org/sales-pipeline/actions/runs/" in run["note"]
     assert verdict(result).startswith("DAG run succeeded: ")
 
 
 def test_the_request_reaches_airflow(job: Job) -> None:
-    """A run id with `+` and `:`, conf, note, logical date and data interval arrive as they were given."""
+    """A run id with `+` and `:`, conf, note, logical date and data interval arrive as they were
+    given.
+    """
     run_id, date = f"release-1.0+3:{uuid4().hex}", a_date()
-    asked = {"data_interval_start": date - timedelta(days=1), "data_interval_end": date, "logical_date": date}
+    asked = {
+        "data_interval_start": date - timedelta(days=1),
+        "data_interval_end": date,
+        "logical_date": date,
+    }
     conf, note = {"région": ["Åland", None, 1.5]}, "Grüße, *nobody* <b>else</b>"
     dates = {name: value.isoformat() for name, value in asked.items()}
 
@@ -70,11 +86,15 @@ def test_the_request_reaches_airflow(job: Job) -> None:
 
 
 def test_failure(job: Job) -> None:
-    """A DAG run that fails stops the workflow; outputs, verdict and summary name the task that failed, and it alone."""
+    """A DAG run that fails stops the workflow; outputs, verdict and summary name the task that
+    failed, and it alone.
+    """
     result = job.run("failing_sales")
 
     assert (result.exit_code, result.conclusion) == (1, "failure"), result.log
-    assert result.outputs.items() >= {"result": "failed", "state": "failed", "created": "true"}.items()
+    assert (
+        result.outputs.items() >= {"result": "failed", "state": "failed", "created": "true"}.items()
+    )
     assert json.loads(result.outputs["failed_tasks"]) == ["transform"]
     assert verdict(result).startswith("DAG run failed: ")
     assert "transform failed: SalesFileError" in verdict(result)
@@ -104,7 +124,9 @@ def test_sixty_tasks(job: Job) -> None:
 
 
 def test_a_paused_dag_is_refused(job: Job, paused: str) -> None:
-    """A run of a paused DAG would wait for ever, so none is triggered, and the verdict says why and what to do."""
+    """A run of a paused DAG would wait for ever, so none is triggered, and the verdict says why and
+    what to do.
+    """
     before = job.airflow.runs(paused)
 
     result = job.run(paused)
@@ -133,7 +155,9 @@ def test_an_unknown_dag(job: Job) -> None:
 
 
 def test_a_wrong_password_and_a_missing_permission(job: Job) -> None:
-    """A refused credential and one that may only look are told apart, on the Airflow 2 that answers 403 to both too."""
+    """A refused credential and one that may only look are told apart, on the Airflow 2 that answers
+    403 to both too.
+    """
     before = job.airflow.runs("quick_success")
     wrong = "not-the-password-at-all"
 
@@ -147,7 +171,9 @@ def test_a_wrong_password_and_a_missing_permission(job: Job) -> None:
 
 
 def test_a_conf_that_fails_the_schema(job: Job) -> None:
-    """A conf that the DAG's params do not allow is refused in Airflow's own words, and no run is made."""
+    """A conf that the DAG's params do not allow is refused in Airflow's own words, and no run is
+    made.
+    """
     before = job.airflow.runs("nightly_sales")
 
     result = job.run("nightly_sales", conf='{"region": "MARS"}')
@@ -158,7 +184,9 @@ def test_a_conf_that_fails_the_schema(job: Job) -> None:
 
 
 def test_a_wrong_base_url(job: Job) -> None:
-    """A page of Airflow's UI instead of its base URL is no Airflow, whatever status it answers with."""
+    """A page of Airflow's UI instead of its base URL is no Airflow, whatever status it answers
+    with.
+    """
     result = job.run("quick_success", airflow_url=f"{job.airflow.url}/nonsense")
 
     assert (result.exit_code, result.outputs) == (1, {"result": "error"})
@@ -167,7 +195,9 @@ def test_a_wrong_base_url(job: Job) -> None:
 
 
 def test_another_server(airflow_3: LocalAirflow, tmp_path: Path) -> None:
-    """A server that answers everything with an HTML page and status 200 never makes the step pass."""
+    """A server that answers everything with an HTML page and status 200 never makes the step
+    pass.
+    """
     manners = Manners(server="nginx", keep_alive=False, gzip=False)
     listener = Listener(0, manners, lambda _: (page(200, "Welcome to nginx!"), None))
     try:
@@ -192,8 +222,16 @@ def test_run_after_on_airflow_2(airflow_2: LocalAirflow, tmp_path: Path) -> None
 
 
 def test_run_after_on_airflow_3(airflow_3: LocalAirflow, tmp_path: Path) -> None:
-    """Airflow 3 keeps a run queued until its `run_after`, and the verdict of a shorter wait says so."""
-    result = Job(airflow_3, tmp_path).run("quick_success", run_after="2099-01-01T00:00:00Z", timeout="1s")
+    """Airflow 3 keeps a run queued until its `run_after`, and the verdict of a shorter wait says
+    so.
+    """
+    result = Job(airflow_3, tmp_path).run(
+        "quick_success", run_after="2099-01-01T00:00:00Z", timeout="1s"
+    )
 
-    assert (result.exit_code, result.outputs["result"], result.outputs["state"]) == (1, "timeout", "queued")
+    assert (result.exit_code, result.outputs["result"], result.outputs["state"]) == (
+        1,
+        "timeout",
+        "queued",
+    )
     assert "before 2099-01-01T00:00:00+00:00" in verdict(result)

@@ -1,4 +1,6 @@
-"""A task that prints and raises whatever might act as a command or as markup, and a very long log, on real Airflows."""
+"""A task that prints and raises whatever might act as a command or as markup, and a very long log,
+on real Airflows.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +21,29 @@ MOST_MEMORY = 80
 
 
 def test_nothing_is_obeyed(stage: Stage) -> None:
-    """Commands in a task's log and in its exception set no output, hide nothing, annotate nothing, and end no fence."""
+    """Commands in a task's log and in its exception set no output, hide nothing, annotate nothing,
+    and end no fence.
+    """
     result = stage["hostile"]
 
-    assert (result.exit_code, result.conclusion, result.outputs["result"]) == (1, "failure", "failed"), result.log[
-        -5000:
-    ]
+    assert (result.exit_code, result.conclusion, result.outputs["result"]) == (
+        1,
+        "failure",
+        "failed",
+    ), result.log[-5000:]
     assert result.unexpected_commands == ()
     assert "a" not in result.outputs
     assert not {"e", "x"} & result.masks
     assert verdict(result).startswith("DAG run failed: shout failed: RuntimeError")
-    assert len(result.annotations) == 2, result.annotations  # the verdict, and that the connection is not encrypted
+    assert len(result.annotations) == 2, (
+        result.annotations
+    )  # the verdict, and that the connection is not encrypted
 
 
 def test_it_is_shown_all_the_same(stage: Stage) -> None:
-    """What was printed can be read, commands as they are, in the step's log behind a fence; terminal codes are taken out."""
+    """What was printed can be read, commands as they are, in the step's log behind a fence;
+    terminal codes are taken out.
+    """
     result = stage["hostile"]
 
     relayed = fenced(result)
@@ -45,14 +55,21 @@ def test_it_is_shown_all_the_same(stage: Stage) -> None:
 
 
 def test_the_summary_stays_whole(stage: Stage) -> None:
-    """Markup in a task's log and in its exception stays text in fenced blocks, and all that follows is there."""
+    """Markup in a task's log and in its exception stays text in fenced blocks, and all that follows
+    is there.
+    """
     result = stage["hostile"]
 
     page = read(result.summary)
     assert set(page.markup) <= {"html_block"}
     for opened in ("<script>", "</details><", "<!--", "![x]", "@everyone", "(javascript:"):
-        assert result.summary.count(opened) == sum(block.count(opened) for block in page.blocks) > 0, opened
-    assert {url.partition("/dags/")[0] for _, url in page.links} <= {stage.airflow.url, *commits(page.links)}
+        assert (
+            result.summary.count(opened) == sum(block.count(opened) for block in page.blocks) > 0
+        ), opened
+    assert {url.partition("/dags/")[0] for _, url in page.links} <= {
+        stage.airflow.url,
+        *commits(page.links),
+    }
     assert page.headings[-1] == "Tasks: 0 of 1 succeeded"
     assert [row[0] for row in page.tables[-1]] == ["Task", "shout"]
     assert "\x1b" not in result.summary
@@ -65,10 +82,16 @@ def commits(links: list[tuple[str, str]]) -> set[str]:
 
 def test_the_memory_stays_flat(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     """However long the log, only its tail is kept."""
-    result, peak, lines = stage["hostile"], stage.measured["hostile"].mebibytes, LINES[stage.airflow.api]
+    result, peak, lines = (
+        stage["hostile"],
+        stage.measured["hostile"].mebibytes,
+        LINES[stage.airflow.api],
+    )
 
     with capsys.disabled():
-        print(f"\nAirflow {stage.airflow.version}, a log of {lines:,} lines: {peak:.1f} MiB at most")  # noqa: T201 - the point
+        print(
+            f"\nAirflow {stage.airflow.version}, a log of {lines:,} lines: {peak:.1f} MiB at most"
+        )
     assert len(fenced(result)) < 500
     assert "lines before these are left out" in result.log
     assert peak < MOST_MEMORY

@@ -1,4 +1,6 @@
-"""The output `run_url` in a real browser: it opens that very run in Airflow's own UI, through Airflow's own login."""
+"""The output `run_url` in a real browser: it opens that very run in Airflow's own UI, through
+Airflow's own login.
+"""
 
 import shutil
 import uuid
@@ -13,7 +15,8 @@ from dev.airflow import LocalAirflow
 from dev.runner import Process, Step
 from tests.support.missing import missing
 
-# Without a sandbox it also runs as root; the other flags keep the browser from talking to its maker.
+# Without a sandbox it also runs as root; the other flags keep the browser from talking to its
+# maker.
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -49,7 +52,9 @@ def log_in(page: Page, airflow: LocalAirflow) -> None:
 
 
 def test_run_url_opens_the_run(airflow: LocalAirflow, page: Page, tmp_path: Path) -> None:
-    """The link shows its own run, known by id and note, after a login and without one; a wrong run id shows neither."""
+    """The link shows its own run, known by id and note, after a login and without one; a wrong run
+    id shows neither.
+    """
     airflow.wait_for_dag("quick_success")
     run_id = f"release-2026-01-02T03:04:05+00:00~{uuid.uuid4().hex}"
     note = f"Nothing else says {uuid.uuid4()}"
@@ -72,7 +77,8 @@ def test_run_url_opens_the_run(airflow: LocalAirflow, page: Page, tmp_path: Path
     expect(page.get_by_text(note, exact=True).first).to_be_visible(timeout=PATIENCE_MS)
 
     page.goto(run_url.replace("2026", "2027"))
-    # Airflow 3 says that there is no such run; Airflow 2 shows the DAG and takes the run id out of the address.
+    # Airflow 3 says that there is no such run; Airflow 2 shows the DAG and takes the run id out of
+    # the address.
     if airflow.api == "/api/v2":
         expect(page.get_by_text("404 Not Found")).to_be_visible(timeout=PATIENCE_MS)
     else:

@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 
 def test_it_uses_postgresql(airflow_3: LocalAirflow) -> None:
-    """Where there is a PostgreSQL server, Airflow 3 writes into that, and nothing into a file of its own."""
+    """Where there is a PostgreSQL server, Airflow 3 writes into that, and nothing into a file of
+    its own.
+    """
     if postgresql.installed() is None:
-        missing("There is no PostgreSQL server", "Install one (on Debian: apt-get install postgresql)")
+        missing(
+            "There is no PostgreSQL server", "Install one (on Debian: apt-get install postgresql)"
+        )
 
     airflow_3.wait_for_dag("quick_success")
     airflow_3.pause("quick_success", False)

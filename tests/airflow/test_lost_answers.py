@@ -1,4 +1,6 @@
-"""Exactly one DAG run on real Airflows, although requests and answers get lost on the way, or several steps ask at once."""
+"""Exactly one DAG run on real Airflows, although requests and answers get lost on the way, or
+several steps ask at once.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +51,12 @@ def parallel(airflow_2: LocalAirflow) -> Iterator[LocalAirflow]:
     ],
     ids=lambda value: value.name if isinstance(value, Fault) else None,
 )
-def test_the_answer_of_the_trigger_is_lost(job: Job, proxy: Proxy, fault: Fault, dag_id: str, ending: str) -> None:
-    """A run whose trigger took effect, but was not answered, is this step's run: it is followed to its end, not made again."""
+def test_the_answer_of_the_trigger_is_lost(
+    job: Job, proxy: Proxy, fault: Fault, dag_id: str, ending: str
+) -> None:
+    """A run whose trigger took effect, but was not answered, is this step's run: it is followed to
+    its end, not made again.
+    """
     before = len(job.airflow.runs(dag_id))
     proxy.lose(fault, on=TRIGGER, when="after")
 
@@ -66,7 +72,9 @@ def test_the_answer_of_the_trigger_is_lost(job: Job, proxy: Proxy, fault: Fault,
 
 
 def test_the_trigger_is_lost_on_its_way(job: Job, proxy: Proxy) -> None:
-    """A trigger that never arrived is repeated once it is known that no run was made; also if the next answer is lost."""
+    """A trigger that never arrived is repeated once it is known that no run was made; also if the
+    next answer is lost.
+    """
     before = len(job.airflow.runs("quick_success"))
     proxy.lose(Fault.RESET, on=TRIGGER, when="before")
     proxy.lose(Fault.CLOSE, on=TRIGGER, when="after")
@@ -80,7 +88,9 @@ def test_the_trigger_is_lost_on_its_way(job: Job, proxy: Proxy) -> None:
 
 
 def test_answers_of_looks_are_lost(job: Job, proxy: Proxy) -> None:
-    """Looks that fail while the step waits and reads the tasks are ridden out, whatever comes instead of an answer."""
+    """Looks that fail while the step waits and reads the tasks are ridden out, whatever comes
+    instead of an answer.
+    """
     proxy.lose(Fault.RESET, on=LOOK, skip=1)
     proxy.lose(Fault.HTML_502, on=TASKS)
     proxy.lose(Fault.HTML_200, on=LOOK, skip=1)  # the look that repeats the one before
@@ -95,7 +105,9 @@ def test_answers_of_looks_are_lost(job: Job, proxy: Proxy) -> None:
 
 
 def test_somebody_else_is_faster(job: Job, proxy: Proxy) -> None:
-    """A run that somebody else made with this id while this step's trigger got lost is no answer to this step's request."""
+    """A run that somebody else made with this id while this step's trigger got lost is no answer to
+    this step's request.
+    """
     run_id = f"contested-{uuid4()}"
     proxy.lose(Fault.RESET, on=TRIGGER, when="before")
 
@@ -111,7 +123,9 @@ def test_somebody_else_is_faster(job: Job, proxy: Proxy) -> None:
 
 
 def test_several_steps_at_once(parallel: LocalAirflow, tmp_path: Path) -> None:
-    """Steps that trigger the same run at once on Airflow 2, which answers the losers with 409 or 500, all report that run."""
+    """Steps that trigger the same run at once on Airflow 2, which answers the losers with 409 or
+    500, all report that run.
+    """
     context = Context()
     jobs = [Job(parallel, tmp_path, context) for _ in range(AT_ONCE)]
     parallel.wait_for_dag("quick_success")
@@ -123,7 +137,9 @@ def test_several_steps_at_once(parallel: LocalAirflow, tmp_path: Path) -> None:
 
     (run,) = parallel.runs("quick_success")
     assert run["state"] == "success"
-    told = [(result.exit_code, result.outputs["result"], result.outputs["run_id"]) for result in results]
+    told = [
+        (result.exit_code, result.outputs["result"], result.outputs["run_id"]) for result in results
+    ]
     assert told == [(0, "success", run["dag_run_id"])] * AT_ONCE, [result.log for result in results]
     assert len(answers) >= AT_ONCE
     assert answers.count(200) == 1

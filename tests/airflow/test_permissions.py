@@ -1,7 +1,9 @@
-"""Credentials that may trigger and wait but not see everything: what they may not see is said, and the verdict is the same.
+"""Credentials that may trigger and wait but not see everything: what they may not see is said, and
+the verdict is the same.
 
-On real Airflow 2 alone: the users of Airflow 3's simple auth manager have one of four fixed roles, all of which may read
-everything. There the tests of the whole action against the scripted Airflow stand in (`tests/integration`).
+On real Airflow 2 alone: the users of Airflow 3's simple auth manager have one of four fixed roles,
+all of which may read everything. There the tests of the whole action against the scripted Airflow
+stand in (`tests/integration`).
 """
 
 from __future__ import annotations
@@ -24,7 +26,12 @@ LACKING = {
     "no import errors": "can read on ImportError",
 }
 """The permission that each play's credential lacks."""
-SEEN = {"no tasks": "chained", "no logs": "chained", "no xcoms": "xcoms", "no pools": "full pool, in the end"}
+SEEN = {
+    "no tasks": "chained",
+    "no logs": "chained",
+    "no xcoms": "xcoms",
+    "no pools": "full pool, in the end",
+}
 """The play that looked at the same DAG run with all permissions."""
 
 
@@ -40,7 +47,9 @@ def test_one_sentence_names_the_permission(stage_2: Stage, play: str) -> None:
 
 @pytest.mark.parametrize("play", SEEN)
 def test_the_verdict_is_unaffected(stage_2: Stage, play: str) -> None:
-    """A step whose credential lacks a permission ends as the one that has it: same exit code, result and verdict."""
+    """A step whose credential lacks a permission ends as the one that has it: same exit code,
+    result and verdict.
+    """
     lacking, seeing = stage_2[play], stage_2[SEEN[play]]
 
     assert (lacking.exit_code, lacking.conclusion) == (seeing.exit_code, seeing.conclusion)
@@ -50,7 +59,9 @@ def test_the_verdict_is_unaffected(stage_2: Stage, play: str) -> None:
 
 
 def test_what_is_missing_is_left_out(stage_2: Stage) -> None:
-    """Only what the permission is for is missing: the failed task is named without its reason, the output xcom is not set."""
+    """Only what the permission is for is missing: the failed task is named without its reason, the
+    output xcom is not set.
+    """
     assert "load_sales failed" in verdict(stage_2["no logs"])
     assert "could not be read" in first_screen(stage_2["no tasks"])
     assert "xcom" not in stage_2["no xcoms"].outputs

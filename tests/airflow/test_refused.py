@@ -1,4 +1,6 @@
-"""A DAG run that a real Airflow does not accept: the verdict and the summary's first screen say what is behind it."""
+"""A DAG run that a real Airflow does not accept: the verdict and the summary's first screen say
+what is behind it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ if TYPE_CHECKING:
     from tests.airflow.stage import Stage
 
 CAUSES = {
-    "never parsed": ("never_parsed.py", "ModuleNotFoundError: No module named 'no_such_package_anywhere'"),
+    "never parsed": (
+        "never_parsed.py",
+        "ModuleNotFoundError: No module named 'no_such_package_anywhere'",
+    ),
     "broken later": ("reporting.py", "weekly_report", "LookupError: The column amount is gone"),
     "wrong type": ("days", "'five' is not of type 'integer'"),
     "viewer": ("A permission is missing", '"can create" on DAG runs'),
@@ -27,7 +32,9 @@ BROKEN = {
 
 @pytest.mark.parametrize("play", CAUSES)
 def test_the_cause_is_named(stage: Stage, play: str) -> None:
-    """The verdict's annotation and the first screen of the summary both name why no DAG run was made."""
+    """The verdict's annotation and the first screen of the summary both name why no DAG run was
+    made.
+    """
     result = stage[play]
 
     assert (result.exit_code, result.outputs["result"]) == (1, "error"), result.log
@@ -38,7 +45,9 @@ def test_the_cause_is_named(stage: Stage, play: str) -> None:
 
 @pytest.mark.parametrize("play", BROKEN)
 def test_the_code_is_annotated(stage: Stage, play: str) -> None:
-    """The line of the checkout on which a DAG file fails to import is annotated, and nothing else."""
+    """The line of the checkout on which a DAG file fails to import is annotated, and nothing
+    else.
+    """
     name, text = BROKEN[play]
     file = f"{stage.airflow.dags.name}/{name}"
 
@@ -56,7 +65,9 @@ def test_the_traceback_is_shown(stage: Stage) -> None:
 
 
 def test_a_right_is_missing_on_airflow_2(stage_2: Stage) -> None:
-    """Who may create DAG runs of Airflow 2, but not edit DAGs, may not trigger: that right is named too."""
+    """Who may create DAG runs of Airflow 2, but not edit DAGs, may not trigger: that right is named
+    too.
+    """
     result = stage_2["may not edit"]
 
     assert (result.exit_code, result.outputs["result"]) == (1, "error"), result.log

@@ -1,4 +1,6 @@
-"""What a resumed run executes, by the tasks' own record: all that had not succeeded, and nothing that was not to run."""
+"""What a resumed run executes, by the tasks' own record: all that had not succeeded, and nothing
+that was not to run.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,17 @@ from uuid import uuid4
 import pytest
 
 from entrypoint.models import CANCELLED_MARK
-from tests.airflow.job import RESUMED, Job, executions, open_gate, patch, task_states, the_run, until, verdict
+from tests.airflow.job import (
+    RESUMED,
+    Job,
+    executions,
+    open_gate,
+    patch,
+    task_states,
+    the_run,
+    until,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from dev.airflow import LocalAirflow
@@ -16,17 +28,23 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module", autouse=True)
 def timed_out(airflow: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """A job whose run of `gated_briefly` will time out: started first of all, so that no test has to wait for that."""
+    """A job whose run of `gated_briefly` will time out: started first of all, so that no test has
+    to wait for that.
+    """
     job = Job(airflow, tmp_path_factory.mktemp("workspace"))
     assert job.run("gated_briefly", wait="false").outputs["result"] == "triggered"
     return job
 
 
 def test_resume_of_a_cancelled_run(job: Job) -> None:
-    """The cancel of an earlier attempt skipped the tasks that were still to come: a resumed run executes them."""
+    """The cancel of an earlier attempt skipped the tasks that were still to come: a resumed run
+    executes them.
+    """
     with job.step("gated").start() as first:
         first.wait_for("The DAG run is running")
-        (run_id,) = (run["dag_run_id"] for run in job.airflow.runs("gated") if run["state"] == "running")
+        (run_id,) = (
+            run["dag_run_id"] for run in job.airflow.runs("gated") if run["state"] == "running"
+        )
         until(lambda: executions(job.airflow, run_id)["gate"], "at the gate")
         cancelled = first.cancel()
     assert cancelled.outputs["result"] == "cancelled"
@@ -46,7 +64,9 @@ def test_resume_of_a_cancelled_run(job: Job) -> None:
 
 
 def test_resume_of_a_run_with_a_branch(job: Job) -> None:
-    """The side that a branch has skipped stays skipped in a resumed run, while the other one is executed again."""
+    """The side that a branch has skipped stays skipped in a resumed run, while the other one is
+    executed again.
+    """
     first = job.run("branching")
     run_id = first.outputs["run_id"]
     assert (first.outputs["result"], first.outputs["failed_tasks"]) == ("failed", '["left"]')
@@ -60,12 +80,19 @@ def test_resume_of_a_run_with_a_branch(job: Job) -> None:
 
 
 def test_resume_of_a_run_that_failed_fast(job: Job) -> None:
-    """What a failure has skipped, long before a teardown let the run end, is executed by the resumed run."""
+    """What a failure has skipped, long before a teardown let the run end, is executed by the
+    resumed run.
+    """
     first = job.run("failing_fast")
     run_id = first.outputs["run_id"]
     assert first.outputs["result"] == "failed"
     states = task_states(job.airflow, "failing_fast", run_id)
-    assert (states["a"], states["b"], states["c"], states["delete"]) == ("failed", "skipped", "skipped", "success")
+    assert (states["a"], states["b"], states["c"], states["delete"]) == (
+        "failed",
+        "skipped",
+        "skipped",
+        "success",
+    )
 
     second = job.run("failing_fast")
 
@@ -89,9 +116,14 @@ def test_resume_of_a_run_with_setup_and_teardown(job: Job) -> None:
 
 
 def test_resume_of_a_run_that_timed_out(timed_out: Job) -> None:
-    """A run that Airflow ended by `dagrun_timeout` has no failed task: a resumed run executes those that it did not reach."""
+    """A run that Airflow ended by `dagrun_timeout` has no failed task: a resumed run executes those
+    that it did not reach.
+    """
     run_id = timed_out.results[0].outputs["run_id"]
-    until(lambda: the_run(timed_out.airflow, "gated_briefly", run_id)["state"] == "failed", "timed out")
+    until(
+        lambda: the_run(timed_out.airflow, "gated_briefly", run_id)["state"] == "failed",
+        "timed out",
+    )
     assert "failed" not in task_states(timed_out.airflow, "gated_briefly", run_id).values()
     open_gate(timed_out.airflow, run_id)
 
@@ -104,16 +136,26 @@ def test_resume_of_a_run_that_timed_out(timed_out: Job) -> None:
 
 
 def test_a_cancelled_run_is_no_success(job: Job) -> None:
-    """A run that an earlier attempt stopped counts as failed though Airflow calls it a success; resumed, it runs again."""
+    """A run that an earlier attempt stopped counts as failed though Airflow calls it a success;
+    resumed, it runs again.
+    """
     run_id = f"overwritten-{uuid4()}"
     open_gate(job.airflow, run_id)
     assert job.run("gated", run_id=run_id).outputs["state"] == "success"
     path = f"/dags/gated/dagRuns/{run_id}"
-    patch(job.airflow, f"{path}/setNote" if job.airflow.api == "/api/v1" else path, note=f"Mine.\n{CANCELLED_MARK}")
+    patch(
+        job.airflow,
+        f"{path}/setNote" if job.airflow.api == "/api/v1" else path,
+        note=f"Mine.\n{CANCELLED_MARK}",
+    )
 
     attached = job.run("gated", run_id=run_id, if_run_exists="attach")
 
-    assert (attached.exit_code, attached.outputs["result"], attached.outputs["state"]) == (1, "failed", "success")
+    assert (attached.exit_code, attached.outputs["result"], attached.outputs["state"]) == (
+        1,
+        "failed",
+        "success",
+    )
     assert "stopped when its workflow was cancelled" in verdict(attached)
     assert executions(job.airflow, run_id) == {"before": 1, "gate": 1, "after": 1}
 

@@ -1,4 +1,6 @@
-"""A DAG run that a real Airflow accepts and does not move: the step says why, while it waits and in the end."""
+"""A DAG run that a real Airflow accepts and does not move: the step says why, while it waits and in
+the end.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,20 @@ CAUSES = {
     "paused meanwhile": ("running", "The DAG is paused", ("held",)),
     "crowded": ("queued", "Other runs of the DAG come first", ("max_active_runs", HOLDER)),
     "no scheduler": ("queued", "Airflow's scheduler is not running", ("heartbeat",)),
-    "full pool": ("running", "The pool tiny is full", ("1 slots", f"occupy of full_pool ({HOLDER})")),
+    "full pool": (
+        "running",
+        "The pool tiny is full",
+        ("1 slots", f"occupy of full_pool ({HOLDER})"),
+    ),
 }
 """The state of each play's run, the reason why it does not move, and the evidence."""
 
 
 @pytest.mark.parametrize("play", CAUSES)
 def test_the_cause_is_named(stage: Stage, play: str) -> None:
-    """What keeps a run is a notice while it is waited for, and in the end the verdict's first line and on the first screen."""
+    """What keeps a run is a notice while it is waited for, and in the end the verdict's first line
+    and on the first screen.
+    """
     while_waiting, in_the_end = stage[play], stage[f"{play}, in the end"]
     state, cause, evidence = CAUSES[play]
 
@@ -37,7 +45,9 @@ def test_the_cause_is_named(stage: Stage, play: str) -> None:
 
 
 def test_a_human_is_asked(stage_3: Stage) -> None:
-    """A run that waits for a human's answer: the question and the page on which to answer it are given."""
+    """A run that waits for a human's answer: the question and the page on which to answer it are
+    given.
+    """
     while_waiting, in_the_end = stage_3["human"], stage_3["human, in the end"]
     page = f"{in_the_end.outputs['run_url']}/tasks/approve/required_actions"
 

@@ -1,4 +1,6 @@
-"""The time is over before the DAG run is, on real Airflows: what the step says, and what becomes of the run."""
+"""The time is over before the DAG run is, on real Airflows: what the step says, and what becomes of
+the run.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ FOREVER = '{"seconds": 600}'
 
 
 def run_out_of_time(job: Job, **inputs: str) -> StepResult:
-    """The result of a step that waits a few seconds for a run of ten minutes, which is running when it begins."""
+    """The result of a step that waits a few seconds for a run of ten minutes, which is running when
+    it begins.
+    """
     run_id = f"too-long-{uuid4()}"
     assert job.run(DAG, conf=FOREVER, run_id=run_id, wait="false").exit_code == 0
     until(lambda: the_run(job.airflow, DAG, run_id)["state"] == "running", "running")
@@ -26,7 +30,9 @@ def run_out_of_time(job: Job, **inputs: str) -> StepResult:
 
 
 def test_leave(job: Job) -> None:
-    """With `on_timeout: leave`, the default, the DAG run goes on, and the verdict says that it may still succeed."""
+    """With `on_timeout: leave`, the default, the DAG run goes on, and the verdict says that it may
+    still succeed.
+    """
     result = run_out_of_time(job)
 
     run_id = result.outputs["run_id"]
@@ -36,7 +42,9 @@ def test_leave(job: Job) -> None:
 
 
 def test_cancel(job: Job) -> None:
-    """With `on_timeout: cancel` the DAG run and its running task are over when the step is, and the verdict says so."""
+    """With `on_timeout: cancel` the DAG run and its running task are over when the step is, and the
+    verdict says so.
+    """
     result = run_out_of_time(job, on_timeout="cancel")
 
     run_id = result.outputs["run_id"]

@@ -1,7 +1,8 @@
-"""Every way in to the real Airflows: who is let in, who is turned away and why, and what comes of a credential that dies.
+"""Every way in to the real Airflows: who is let in, who is turned away and why, and what comes of a
+credential that dies.
 
-A wrong password and a missing permission at the doors that all tests use, Airflow 3's simple auth manager and Airflow 2 with
-the basic_auth backend, are in `test_gate.py`.
+A wrong password and a missing permission at the doors that all tests use, Airflow 3's simple auth
+manager and Airflow 2 with the basic_auth backend, are in `test_gate.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,11 @@ def two(airflow_2: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> St
 
 def assert_stopped(result: StepResult, title: str, state: str | None = None) -> None:
     """The step ended red with this title, while its DAG run was in that state, or without any."""
-    assert (result.exit_code, result.outputs["result"], result.outputs.get("state")) == (1, "error", state), result.log
+    assert (result.exit_code, result.outputs["result"], result.outputs.get("state")) == (
+        1,
+        "error",
+        state,
+    ), result.log
     assert verdict(result).startswith(f"{title}: "), verdict(result)
 
 
@@ -48,7 +53,9 @@ def test_the_auth_managers_are_airflows_own(through_3: Through, name: str) -> No
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_credential_is_renewed(through_3: Through, name: str) -> None:
-    """A DAG run that waits beyond the life of the first token is followed to its end, and makes the step green."""
+    """A DAG run that waits beyond the life of the first token is followed to its end, and makes the
+    step green.
+    """
     result = through_3.stage[f"{name}, renewed"]
 
     assert (result.exit_code, result.outputs["result"]) == (0, "success"), result.log
@@ -70,7 +77,9 @@ def test_it_is_renewed_in_time(through_3: Through, name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_ready_token_dies(through_3: Through, name: str) -> None:
-    """A token that cannot be renewed and dies during the wait ends the step red, with how long a run may take with it."""
+    """A token that cannot be renewed and dies during the wait ends the step red, with how long a
+    run may take with it.
+    """
     result = through_3.stage[f"{name}, outlived"]
 
     assert_stopped(result, "Airflow no longer accepts the credential", "queued")
@@ -85,13 +94,17 @@ def test_a_wrong_credential(through_3: Through, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["FAB", *KEYCLOAK])
 def test_a_missing_permission(through_3: Through, name: str) -> None:
-    """Who may read but not create is told that a permission is missing, not that the credential is bad."""
+    """Who may read but not create is told that a permission is missing, not that the credential is
+    bad.
+    """
     assert_stopped(through_3.stage[f"{name}, poor"], "A permission is missing")
 
 
 @pytest.mark.parametrize("name", ["simple", "FAB"])
 def test_a_client_at_the_wrong_door(through_3: Through, name: str) -> None:
-    """An auth manager that takes no clients is named as such; not even a part of the secret is shown, which Airflow quotes."""
+    """An auth manager that takes no clients is named as such; not even a part of the secret is
+    shown, which Airflow quotes.
+    """
     result = through_3.stage[f"{name}, client"]
 
     assert_stopped(result, "This Airflow's login takes no client_id and client_secret")
@@ -106,17 +119,23 @@ def test_who_is_refused_makes_no_run(request: pytest.FixtureRequest, fixture: st
     over = request.getfixturevalue(fixture)
     airflow = over.airflow if isinstance(over, Stage) else over.stage.airflow
 
-    assert [run for run in airflow.runs("quick_success") if run["dag_run_id"].startswith(REFUSED)] == []
+    assert [
+        run for run in airflow.runs("quick_success") if run["dag_run_id"].startswith(REFUSED)
+    ] == []
 
 
 def test_a_password_is_changed(two: Stage) -> None:
-    """A password of Airflow 2 that is changed during the wait ends the step red, as one that was good before."""
+    """A password of Airflow 2 that is changed during the wait ends the step red, as one that was
+    good before.
+    """
     assert_stopped(two["changed"], "Airflow no longer accepts the credential", "queued")
     assert "Was the password changed" in verdict(two["changed"])
 
 
 @pytest.mark.parametrize("play", ["session only", "session only, wrong"])
 def test_a_backend_without_passwords(two: Stage, play: str) -> None:
-    """An Airflow 2 with the API backend that it has by default refuses every password, and the one that it lacks is named."""
+    """An Airflow 2 with the API backend that it has by default refuses every password, and the one
+    that it lacks is named.
+    """
     assert_stopped(two[play], "Airflow refused the credential")
     assert "basic_auth" in verdict(two[play])

@@ -20,7 +20,9 @@ FAILED = ["check[2]", "check[5]", "check[8]"]
 LARGEST = 1024 * 1024
 """Bytes that GitHub takes of a job summary."""
 MOST_ASKED = 6
-"""Task instances of which Airflow is asked why they do not start, if none does for a while: on a busy machine only."""
+"""Task instances of which Airflow is asked why they do not start, if none does for a while: on a
+busy machine only.
+"""
 MOST_MEMORY = 80
 """MiB that the step's process may take."""
 
@@ -43,27 +45,34 @@ def kind(path: str) -> str:
 
 
 def test_all_failures_are_named(stage: Stage) -> None:
-    """Of 300 task instances the three that failed are named with their reasons, and all are counted."""
+    """Of 300 task instances the three that failed are named with their reasons, and all are
+    counted.
+    """
     result = stage["wide"]
 
     assert (result.exit_code, result.outputs["result"]) == (1, "failed"), result.log
     assert json.loads(result.outputs["failed_tasks"]) == FAILED
     for told in (verdict(result), first_screen(result)):
         assert [name for name in FAILED if name not in told] == []
-        assert [number for number in (2, 5, 8) if f"ValueError: Number {number} is wrong" not in told] == []
+        assert [
+            number for number in (2, 5, 8) if f"ValueError: Number {number} is wrong" not in told
+        ] == []
     assert "Tasks: 297 of 300 succeeded" in result.summary
     assert "Failed: 3 of 300 task instances" in read(result.summary).headings
 
 
 def test_it_stays_small(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    """Summary, requests and memory stay small: no task instance is asked for alone but for the log of a failed one."""
+    """Summary, requests and memory stay small: no task instance is asked for alone but for the log
+    of a failed one.
+    """
     result, peak = stage["wide"], stage.measured["wide"].mebibytes
     size, sent = len(result.summary.encode()), requests(result)
 
     with capsys.disabled():
         counts = ", ".join(f"{count} for {what}" for what, count in sorted(sent.items()))
-        print(  # noqa: T201 - the figures are the point
-            f"\nAirflow {stage.airflow.version}, 300 task instances: {sent.total()} requests ({counts}), "
+        print(
+            f"\nAirflow {stage.airflow.version}, 300 task instances: {sent.total()} "
+            f"requests ({counts}), "
             f"summary of {size:,} bytes, {peak:.1f} MiB at most"
         )
     assert size < LARGEST

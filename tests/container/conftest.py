@@ -1,6 +1,7 @@
 """The image, and a launcher that leaves no container behind.
 
-It is built once from the repository's Dockerfile, unless IMAGE names one: a release tests the very image that it publishes.
+It is built once from the repository's Dockerfile, unless IMAGE names one: a release tests the very
+image that it publishes.
 """
 
 import hashlib

@@ -2,7 +2,8 @@
 
 Measured: docs/notes/runner.md#working-directory-and-imports.
 
-Their author need not be ill-meaning: `requests.py` and `PYTHONPATH: src` are found in honest repositories, too.
+Their author need not be ill-meaning: `requests.py` and `PYTHONPATH: src` are found in honest
+repositories, too.
 """
 
 from pathlib import Path
@@ -17,7 +18,12 @@ _FILES = (
         "json.py",
         "signal.py",
     ),
-    *("actions_toolkit/__init__.py", "actions_toolkit/core.py", "src/requests.py", "src/entrypoint/__main__.py"),
+    *(
+        "actions_toolkit/__init__.py",
+        "actions_toolkit/core.py",
+        "src/requests.py",
+        "src/entrypoint/__main__.py",
+    ),
     *("sitecustomize.py", "usercustomize.py", "src/sitecustomize.py", "startup.py"),
 )
 # What a job's `env:`, or an earlier step, may have set.
@@ -35,7 +41,9 @@ MARK = "HIJACKED"
 
 
 def plant(workspace: Path) -> None:
-    """Fill `workspace` with modules that, imported instead of the image's, print the mark and pass the step."""
+    """Fill `workspace` with modules that, imported instead of the image's, print the mark and pass
+    the step.
+    """
     for name in _FILES:
         path = workspace / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,8 @@
-"""Random moments in the life of a step, spread evenly over its phases, and what Airflow's own record says afterwards.
+"""Random moments in the life of a step, spread evenly over its phases, and what Airflow's own
+record says afterwards.
 
-The phases are told by the step's own log and measured once, so that a slow machine does not move all moments into the first.
+The phases are told by the step's own log and measured once, so that a slow machine does not move
+all moments into the first.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ PHASES = {
     "wait": "Follow it at",
     "report": "The DAG run is success",
 }
-"""Each phase of a step, and the words in its log with which it begins; the last one ends with the process."""
+"""Each phase of a step, and the words in its log with which it begins; the last one ends with the
+process.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,8 @@ class Blow:
         where = f"{self.moment.phase} {self.moment.fraction:.0%}"
         states = f"{self.before_post} before the post stage, {self.after_post} after it"
         return (
-            f"{self.moment.number}: {where}, run {self.run_id}, main gone after {self.took:.2f} s saying {self.verdict!r}, "
+            f"{self.moment.number}: {where}, run {self.run_id}, main gone after "
+            f"{self.took:.2f} s saying {self.verdict!r}, "
             f"{states}: {'; '.join(self.wrong) or 'fine'}\n{self.log}"
         )
 
@@ -90,7 +95,9 @@ def seed() -> int:
 
 
 def draw(count: int, phases: Sequence[str], chosen: int) -> list[Moment]:
-    """That many moments, as many in each phase as in any other, give or take one; the same for the same seed."""
+    """That many moments, as many in each phase as in any other, give or take one; the same for the
+    same seed.
+    """
     rng = random.Random(chosen)  # noqa: S311 - no secret
     return [Moment(number, phases[number % len(phases)], rng.random()) for number in range(count)]
 
@@ -98,7 +105,9 @@ def draw(count: int, phases: Sequence[str], chosen: int) -> list[Moment]:
 def state_of(airflow: LocalAirflow, run_id: str) -> str | None:
     """The state of a run, by Airflow's own record; None if there is no such run."""
     with airflow.session() as session:
-        answer = session.get(f"{airflow.url}{airflow.api}/dags/{DAG}/dagRuns/{run_id}", timeout=PATIENCE)
+        answer = session.get(
+            f"{airflow.url}{airflow.api}/dags/{DAG}/dagRuns/{run_id}", timeout=PATIENCE
+        )
     if answer.status_code == 404:
         return None
     answer.raise_for_status()
@@ -107,7 +116,9 @@ def state_of(airflow: LocalAirflow, run_id: str) -> str | None:
 
 
 class Storm:
-    """Steps in front of one Airflow, each of which is hit once; their post stages overlap with the next steps' main ones."""
+    """Steps in front of one Airflow, each of which is hit once; their post stages overlap with the
+    next steps' main ones.
+    """
 
     def __init__(self, airflow: LocalAirflow, image: str, workspace: Path) -> None:
         airflow.wait_for_dag(DAG)
@@ -118,13 +129,19 @@ class Storm:
         self._name = f"storm-{secrets.token_hex(4)}"
         self._lengths = self._measure()
 
-    def rage(self, moments: Sequence[Moment], hit: Callable[[RunningStep, Container], StepResult]) -> None:
-        """Hit one step at each moment, run its post stage, and look what became of its DAG run, at once and in the end."""
+    def rage(
+        self, moments: Sequence[Moment], hit: Callable[[RunningStep, Container], StepResult]
+    ) -> None:
+        """Hit one step at each moment, run its post stage, and look what became of its DAG run, at
+        once and in the end.
+        """
         with ThreadPoolExecutor(POSTS_AT_ONCE) as posts:
             pending = []
             for moment in moments:
                 blow = Blow(moment, f"{self._name}-{moment.number}")
-                step, launcher = self._step(blow.run_id, seconds=0 if moment.phase == "report" else 600)
+                step, launcher = self._step(
+                    blow.run_id, seconds=0 if moment.phase == "report" else 600
+                )
                 self._hit(step, launcher, blow, hit)
                 pending.append(posts.submit(self._tidy_up, step, launcher, blow))
                 self.blows.append(blow)
@@ -135,18 +152,26 @@ class Storm:
                 blow.wrong.append(f"{blow.after_post} after the post stage, {state} in the end")
 
     def result_of(self) -> None:
-        """Fail, with the log of each step after which something is not as it should be, if there is one."""
+        """Fail, with the log of each step after which something is not as it should be, if there is
+        one.
+        """
         if wrong := [str(blow) for blow in self.blows if blow.wrong]:
             pytest.fail("\n".join(wrong), pytrace=False)
 
     def report(self, what: str, chosen: int) -> str:
         """The figures, on one line."""
-        phases = ", ".join(f"{phase} {count}" for phase, count in Counter(b.moment.phase for b in self.blows).items())
+        phases = ", ".join(
+            f"{phase} {count}"
+            for phase, count in Counter(b.moment.phase for b in self.blows).items()
+        )
         late = sum(blow.took > SIGTERM_AFTER for blow in self.blows)
         return (
-            f"\nAirflow {self._airflow.version}: {len(self.blows)} {what} ({phases}; STORM_SEED={chosen}): main gone within "
-            f"{max(blow.took for blow in self.blows):.2f} s{f' ({late} by SIGTERM, Docker lost the SIGINT)' if late else ''}; "
-            f"run id saved {sum(blow.saved for blow in self.blows)} times, run there before the post stage "
+            f"\nAirflow {self._airflow.version}: {len(self.blows)} {what} ({phases}; "
+            f"STORM_SEED={chosen}): main gone within "
+            f"{max(blow.took for blow in self.blows):.2f} "
+            f"s{f' ({late} by SIGTERM, Docker lost the SIGINT)' if late else ''}; "
+            f"run id saved {sum(blow.saved for blow in self.blows)} times, run there "
+            "before the post stage "
             f"{sum(blow.before_post is not None for blow in self.blows)} times, alive "
             f"{sum(blow.before_post in ALIVE for blow in self.blows)} times; "
             f"after it {dict(Counter(blow.after_post for blow in self.blows))}; "
@@ -180,10 +205,16 @@ class Storm:
         times.append(time.monotonic())
         assert result.exit_code == 0, result.log
         assert len(times) == len(PHASES) + 1, result.log
-        return {name: end - begin for name, begin, end in zip(PHASES, times, times[1:], strict=False)}
+        return {
+            name: end - begin for name, begin, end in zip(PHASES, times, times[1:], strict=False)
+        }
 
     def _hit(
-        self, step: Step, launcher: Container, blow: Blow, hit: Callable[[RunningStep, Container], StepResult]
+        self,
+        step: Step,
+        launcher: Container,
+        blow: Blow,
+        hit: Callable[[RunningStep, Container], StepResult],
     ) -> None:
         with step.start() as running:
             if words := PHASES[blow.moment.phase]:
@@ -199,7 +230,8 @@ class Storm:
         blow.saved = "RUN_ID" in step.state
         blow.before_post = state_of(self._airflow, blow.run_id)
         if blow.moment.phase != "start-up":
-            # While Python itself starts, it ends in a traceback of its own (docs/notes/runner.md#signals-and-process-1).
+            # While Python itself starts, it ends in a traceback of its own
+            # (docs/notes/runner.md#signals-and-process-1).
             blow.wrong += _faults_of(main, "main")
 
     def _tidy_up(self, step: Step, launcher: Container, blow: Blow) -> None:
@@ -217,9 +249,12 @@ class Storm:
 def outlived(launcher: Container) -> bool:
     """Whether a container is still there when the engine has had the time to remove it.
 
-    One that never started does not count: when the client dies while the engine creates it, it is no doing of ours.
+    One that never started does not count: when the client dies while the engine creates it, it is
+    no doing of ours.
     """
-    never_started = docker("ps", "--all", f"--filter=label={launcher.label}", "--filter=status=created", "--quiet")
+    never_started = docker(
+        "ps", "--all", f"--filter=label={launcher.label}", "--filter=status=created", "--quiet"
+    )
     if never_started:
         launcher.remove_leftovers()
     deadline = time.monotonic() + GONE_WITHIN
@@ -231,4 +266,8 @@ def outlived(launcher: Container) -> bool:
 
 
 def _faults_of(result: StepResult, stage: str) -> list[str]:
-    return [f"{stage} says {word}:\n{result.raw}" for word in ("Traceback", "Exception ignored") if word in result.raw]
+    return [
+        f"{stage} says {word}:\n{result.raw}"
+        for word in ("Traceback", "Exception ignored")
+        if word in result.raw
+    ]

@@ -1,4 +1,6 @@
-"""Cancelled while Airflow is slow, or gone: the end is orderly and honest, and the post stage makes up for it."""
+"""Cancelled while Airflow is slow, or gone: the end is orderly and honest, and the post stage makes
+up for it.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +30,24 @@ POST_LIMIT = 60.0
 
 
 @pytest.fixture(scope="session", autouse=True)
-def hopeless(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[tuple[StepResult, float]]]:
-    """The post stage of a step that was killed, while Airflow is gone for good, and the seconds it took.
+def hopeless(
+    image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[tuple[StepResult, float]]]:
+    """The post stage of a step that was killed, while Airflow is gone for good, and the seconds it
+    took.
 
-    It takes nearly a minute, so it begins with the first test of this file and runs beside the others.
+    It takes nearly a minute, so it begins with the first test of this file and runs beside the
+    others.
     """
     workspace = tmp_path_factory.mktemp("workspace")
 
     def run(url: str) -> tuple[StepResult, float]:
-        inputs = {"airflow_url": url, "username": "user", "password": password_of("user"), "dag_id": DAG}
+        inputs = {
+            "airflow_url": url,
+            "username": "user",
+            "password": password_of("user"),
+            "dag_id": DAG,
+        }
         step = Step(inputs, launcher=Container(image), workspace=workspace)
         step.state["RUN_ID"] = "out-of-reach"
         began = time.monotonic()
@@ -78,14 +89,19 @@ def waiting(step: Step) -> Iterator[RunningStep]:
 
 
 def cancel(waiting: RunningStep, link: str) -> None:
-    """Cancel the step, and see that it ends in time and says what it does not know, and where to look."""
+    """Cancel the step, and see that it ends in time and says what it does not know, and where to
+    look.
+    """
     began = time.monotonic()
     result = waiting.cancel()
     assert time.monotonic() - began < LIMIT, result.log
     verdict = result.annotations[-1]
 
     assert (result.exit_code, result.outputs["result"]) == (1, "cancelled"), result.log
-    assert (verdict.level, verdict.title) == ("error", "Cancelled, could not confirm that the DAG run is stopped")
+    assert (verdict.level, verdict.title) == (
+        "error",
+        "Cancelled, could not confirm that the DAG run is stopped",
+    )
     assert result.outputs["run_url"].startswith(link)
     assert result.outputs["run_url"] in verdict.message
     assert result.outputs["run_url"] in result.summary
@@ -99,8 +115,12 @@ def assert_stopped(airflow: LocalAirflow, run_id: str, post: StepResult) -> None
     assert state_of(airflow, run_id) == "failed", post.log
 
 
-def test_slow(airflow: LocalAirflow, detour: Detour, step: Step, waiting: RunningStep, tmp_path: Path) -> None:
-    """With an Airflow that answers each request after 5 s only, main cannot confirm the stop, and the post stage can."""
+def test_slow(
+    airflow: LocalAirflow, detour: Detour, step: Step, waiting: RunningStep, tmp_path: Path
+) -> None:
+    """With an Airflow that answers each request after 5 s only, main cannot confirm the stop, and
+    the post stage can.
+    """
     detour.slow(SLOW)
 
     cancel(waiting, detour.url)
@@ -108,8 +128,12 @@ def test_slow(airflow: LocalAirflow, detour: Detour, step: Step, waiting: Runnin
     assert_stopped(airflow, tmp_path.name, step.run("post", timeout=POST_LIMIT))
 
 
-def test_down(airflow: LocalAirflow, detour: Detour, step: Step, waiting: RunningStep, tmp_path: Path) -> None:
-    """With an Airflow that is down at that moment, main cannot stop the run; the post stage does so once Airflow is back."""
+def test_down(
+    airflow: LocalAirflow, detour: Detour, step: Step, waiting: RunningStep, tmp_path: Path
+) -> None:
+    """With an Airflow that is down at that moment, main cannot stop the run; the post stage does so
+    once Airflow is back.
+    """
     with ExitStack() as outage:
         outage.enter_context(detour.down())
         cancel(waiting, detour.url)
@@ -122,7 +146,9 @@ def test_down(airflow: LocalAirflow, detour: Detour, step: Step, waiting: Runnin
 
 @pytest.fixture
 def triggering(step: Step, detour: Detour) -> Iterator[RunningStep]:
-    """That step, when its trigger is on the way to an Airflow that will take a few seconds to make the run."""
+    """That step, when its trigger is on the way to an Airflow that will take a few seconds to make
+    the run.
+    """
     detour.slow(SLOW_TRIGGER, on=("POST", "/dagRuns"))
     with step.start() as running:
         assert detour.slowed.wait(PATIENCE), running.lines
@@ -132,11 +158,14 @@ def triggering(step: Step, detour: Detour) -> Iterator[RunningStep]:
 def test_cancelled_before_the_answer(
     airflow: LocalAirflow, detour: Detour, step: Step, triggering: RunningStep, tmp_path: Path
 ) -> None:
-    """A cancel during the trigger stops the run that is on its way; what main had no time to confirm it does not claim."""
+    """A cancel during the trigger stops the run that is on its way; what main had no time to
+    confirm it does not claim.
+    """
     result = triggering.cancel()
 
     assert (result.exit_code, result.outputs["result"]) == (1, "cancelled"), result.log
-    # How long Airflow takes to make a run is up to the machine: the run may be there in main's seconds, or later.
+    # How long Airflow takes to make a run is up to the machine: the run may be there in main's
+    # seconds, or later.
     if result.annotations[-1].title != "Cancelled, could not confirm that the DAG run is stopped":
         assert result.annotations[-1].title == "Cancelled, the DAG run is over", result.log
         assert detour.received("PATCH", "/dagRuns/*") == [200]
@@ -147,7 +176,9 @@ def test_cancelled_before_the_answer(
 def test_killed_before_the_answer(
     airflow: LocalAirflow, container: Container, step: Step, triggering: RunningStep, tmp_path: Path
 ) -> None:
-    """After a kill during the trigger the post stage waits for the run that is on its way, and stops it."""
+    """After a kill during the trigger the post stage waits for the run that is on its way, and
+    stops it.
+    """
     container.remove_leftovers()
     assert triggering.wait(PATIENCE).exit_code != 0
     assert state_of(airflow, tmp_path.name) is None
@@ -156,7 +187,9 @@ def test_killed_before_the_answer(
 
 
 def test_down_for_good(hopeless: Future[tuple[StepResult, float]]) -> None:
-    """With an Airflow that stays down, the post stage gives up within a minute and names the run it could not stop."""
+    """With an Airflow that stays down, the post stage gives up within a minute and names the run it
+    could not stop.
+    """
     post, seconds = hopeless.result(PATIENCE)
 
     assert seconds < POST_LIMIT

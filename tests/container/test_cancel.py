@@ -1,4 +1,6 @@
-"""Cancelling the workflow, and killing the step, against real Airflows: the DAG run does not run on unwatched."""
+"""Cancelling the workflow, and killing the step, against real Airflows: the DAG run does not run on
+unwatched.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +31,9 @@ def step_of(airflow: LocalAirflow, container: Container, workspace: Path, **more
 
 @pytest.fixture
 def waiting(airflow: LocalAirflow, step: Step, tmp_path: Path) -> Iterator[RunningStep]:
-    """That step, once the task of its DAG run is at work: a run that is stopped earlier may come back to life at once."""
+    """That step, once the task of its DAG run is at work: a run that is stopped earlier may come
+    back to life at once.
+    """
     with step.start() as running:
         running.wait_for("The DAG run is running", PATIENCE)
         until(lambda: at_work(airflow, DAG, tmp_path.name), "at work")
@@ -37,7 +41,9 @@ def waiting(airflow: LocalAirflow, step: Step, tmp_path: Path) -> Iterator[Runni
 
 
 def test_cancel(airflow: LocalAirflow, step: Step, waiting: RunningStep, tmp_path: Path) -> None:
-    """The runner's cancel stops the DAG run before its retrier ends, and the post stage confirms it without an error."""
+    """The runner's cancel stops the DAG run before its retrier ends, and the post stage confirms it
+    without an error.
+    """
     result = waiting.cancel()
 
     assert (result.exit_code, result.outputs["result"]) == (1, "cancelled"), result.log
@@ -48,7 +54,9 @@ def test_cancel(airflow: LocalAirflow, step: Step, waiting: RunningStep, tmp_pat
     assert state_of(airflow, tmp_path.name) == "failed"
 
 
-def test_kill(airflow: LocalAirflow, container: Container, step: Step, waiting: RunningStep, tmp_path: Path) -> None:
+def test_kill(
+    airflow: LocalAirflow, container: Container, step: Step, waiting: RunningStep, tmp_path: Path
+) -> None:
     """After a kill of the step the DAG run still runs; the post stage stops it."""
     container.remove_leftovers()
     killed = waiting.wait(PATIENCE)
@@ -62,8 +70,12 @@ def test_kill(airflow: LocalAirflow, container: Container, step: Step, waiting: 
 @pytest.mark.parametrize(
     "inputs", [{"on_cancel": "leave"}, {"trigger": "false", "conf": ""}], ids=["leave", "only-wait"]
 )
-def test_left(airflow: LocalAirflow, container: Container, tmp_path: Path, inputs: dict[str, str]) -> None:
-    """A DAG run that is to be left, or that the step only waits for, goes on after the cancel and the post stage."""
+def test_left(
+    airflow: LocalAirflow, container: Container, tmp_path: Path, inputs: dict[str, str]
+) -> None:
+    """A DAG run that is to be left, or that the step only waits for, goes on after the cancel and
+    the post stage.
+    """
     made = step_of(airflow, container, tmp_path, wait="false").run()
     assert made.outputs["result"] == "triggered", made.log
     step = step_of(airflow, container, tmp_path, **inputs)

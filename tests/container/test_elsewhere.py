@@ -1,4 +1,6 @@
-"""The image as other systems start it: a shell in it (GitLab CI), or the container itself, with as little as there can be."""
+"""The image as other systems start it: a shell in it (GitLab CI), or the container itself, with as
+little as there can be.
+"""
 
 from __future__ import annotations
 
@@ -38,26 +40,49 @@ for address in (("1.1.1.1", 443), ("8.8.8.8", 53)):
 
 def inputs(fake: FakeAirflow, **more: str) -> dict[str, str]:
     """The step's inputs as environment variables."""
-    given = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales", **more}
+    given = {
+        "airflow_url": fake.url,
+        "username": "admin",
+        "password": password_of("admin"),
+        "dag_id": "sales",
+        **more,
+    }
     return {f"INPUT_{name.upper()}": value for name, value in given.items()}
 
 
-def run(image: str, env: Mapping[str, str], *options: str, command: tuple[str, ...] = ()) -> tuple[int, str]:
+def run(
+    image: str, env: Mapping[str, str], *options: str, command: tuple[str, ...] = ()
+) -> tuple[int, str]:
     """Run the image on a read-only file system; return exit code and log. No secret may be seen."""
     variables = [option for name, value in env.items() for option in ("--env", f"{name}={value}")]
-    done = try_docker("run", "--rm", "--read-only", *variables, *options, image, *command, seconds=120)
+    done = try_docker(
+        "run", "--rm", "--read-only", *variables, *options, image, *command, seconds=120
+    )
     log = done.stdout + done.stderr
     assert leaks_in(log, {password_of("admin")}) == []
     return done.returncode, log
 
 
 def shell(script: str, env: Mapping[str, str], folder: Path) -> tuple[int, str]:
-    """Run the script in a repository with a commit; return exit code and log. No secret may be seen."""
-    commit = "git init --quiet && git -c user.name=a -c user.email=a@b.c commit --quiet --allow-empty --message=Begin"
-    machine = {name: os.environ[name] for name in ("PATH", "DOCKER_HOST", "HOME") if name in os.environ}
+    """Run the script in a repository with a commit; return exit code and log. No secret may be
+    seen.
+    """
+    commit = (
+        "git init --quiet && git -c user.name=a -c user.email=a@b.c commit --quiet "
+        "--allow-empty --message=Begin"
+    )
+    machine = {
+        name: os.environ[name] for name in ("PATH", "DOCKER_HOST", "HOME") if name in os.environ
+    }
     argv = [shutil.which("sh") or "sh", "-c", f"{commit} && {script}"]
-    done = subprocess.run(  # noqa: S603 - starting it is the purpose
-        argv, cwd=folder, env={**machine, **env}, check=False, capture_output=True, text=True, timeout=120
+    done = subprocess.run(
+        argv,
+        cwd=folder,
+        env={**machine, **env},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     log = done.stdout + done.stderr
     assert leaks_in(log, {value for name, value in env.items() if name.endswith("TOKEN")}) == []
@@ -66,11 +91,18 @@ def shell(script: str, env: Mapping[str, str], folder: Path) -> tuple[int, str]:
 
 @contextmanager
 def lonely_network() -> Iterator[tuple[str, str]]:
-    """A network from which nothing but this machine can be reached: its name, and this machine's address in it."""
+    """A network from which nothing but this machine can be reached: its name, and this machine's
+    address in it.
+    """
     name = f"airflow-dag-run-test-{secrets.token_hex(4)}"
     docker("network", "create", "--internal", name)
     try:
-        yield name, docker("network", "inspect", name, "--format={{(index .IPAM.Config 0).Gateway}}").strip()
+        yield (
+            name,
+            docker(
+                "network", "inspect", name, "--format={{(index .IPAM.Config 0).Gateway}}"
+            ).strip(),
+        )
     finally:
         docker("network", "rm", name)
 
@@ -84,12 +116,16 @@ def outputs(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("ends", ["success", "failed"])
 @pytest.mark.parametrize("system", FILES)
 def test_examples(image: str, tmp_path: Path, system: str, ends: str) -> None:
-    """Each example ends with 0 after a DAG run that succeeded and with 1 after one that failed, and leaves the outputs."""
+    """Each example ends with 0 after a DAG run that succeeded and with 1 after one that failed, and
+    leaves the outputs.
+    """
     dag = FakeDag("nightly_sales", tasks=(FakeTask("load", ends=ends),), looks=1, ends=ends)
     with FakeAirflow("3.3.2", dags=[dag]) as fake:
         written, environment, inside = job(system, fake.token())
         script = (
-            written.replace(IMAGE, image).replace(EXAMPLE, fake.url).replace("docker run", "docker run --network=host")
+            written.replace(IMAGE, image)
+            .replace(EXAMPLE, fake.url)
+            .replace("docker run", "docker run --network=host")
         )
         env = {name: value.replace(EXAMPLE, fake.url) for name, value in environment.items()}
         if inside:
@@ -113,12 +149,23 @@ def test_examples(image: str, tmp_path: Path, system: str, ends: str) -> None:
 
 
 def test_a_shell(image: str, tmp_path: Path) -> None:
-    """The container alone, read-only and with no way to anything but Airflow: green, with its outputs in a mounted folder."""
-    with lonely_network() as (network, host), FakeAirflow("3.3.2", dags=[FakeDag("sales", looks=1)], host=host) as fake:
+    """The container alone, read-only and with no way to anything but Airflow: green, with its
+    outputs in a mounted folder.
+    """
+    with (
+        lonely_network() as (network, host),
+        FakeAirflow("3.3.2", dags=[FakeDag("sales", looks=1)], host=host) as fake,
+    ):
         env = inputs(fake, run_id="by-hand") | {"AIRFLOW_DAG_RUN_OUTPUTS": "/outputs/outputs.json"}
-        code, log = run(image, env, f"--network={network}", f"--volume={tmp_path}:/outputs", "--cap-drop=ALL")
+        code, log = run(
+            image, env, f"--network={network}", f"--volume={tmp_path}:/outputs", "--cap-drop=ALL"
+        )
         nowhere, told = run(
-            image, {}, f"--network={network}", "--entrypoint=/opt/action/bin/python", command=("-Ic", PROBE)
+            image,
+            {},
+            f"--network={network}",
+            "--entrypoint=/opt/action/bin/python",
+            command=("-Ic", PROBE),
         )
 
     assert code == 0, log
@@ -133,7 +180,14 @@ def test_nothing_is_written(image: str, tmp_path: Path) -> None:
         name = f"airflow-dag-run-test-{secrets.token_hex(4)}"
         env = inputs(fake, run_id="by-hand") | {"AIRFLOW_DAG_RUN_OUTPUTS": "/outputs/outputs.json"}
         variables = [option for key, value in env.items() for option in ("--env", f"{key}={value}")]
-        docker("create", f"--name={name}", "--network=host", f"--volume={tmp_path}:/outputs", *variables, image)
+        docker(
+            "create",
+            f"--name={name}",
+            "--network=host",
+            f"--volume={tmp_path}:/outputs",
+            *variables,
+            image,
+        )
         try:
             done = try_docker("start", "--attach", name, seconds=120)
             changed = docker("diff", name).split("\n")

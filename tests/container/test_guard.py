@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from dev.runner import Stage
 
 PROGRAM = "/github/workspace/show"
-ACTION = f"runs: {{using: docker, image: Dockerfile, entrypoint: {PROGRAM}, post-entrypoint: {PROGRAM}}}\n"
+ACTION = (
+    f"runs: {{using: docker, image: Dockerfile, entrypoint: {PROGRAM}, post-entrypoint: "
+    f"{PROGRAM}}}\n"
+)
 
 
 @pytest.mark.parametrize("stage", ["main", "post"])
 def test_a_container_that_leaks(container: Container, tmp_path: Path, stage: Stage) -> None:
-    """Of a program in place of the action's, in either stage, every place is seen; of another text none."""
+    """Of a program in place of the action's, in either stage, every place is seen; of another text
+    none.
+    """
     show, action = tmp_path / "show", tmp_path / "action.yml"
     action.write_text(ACTION)
     for text, seen in ((LEAKS["base64 of a pair"], EVERYWHERE), ("nothing", set[str]())):

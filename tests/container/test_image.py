@@ -1,4 +1,6 @@
-"""The image by itself: what is in it, and that nothing in the user's workspace or job gets into the process."""
+"""The image by itself: what is in it, and that nothing in the user's workspace or job gets into the
+process.
+"""
 
 import hashlib
 import json
@@ -25,13 +27,27 @@ def workspace(tmp_path: Path) -> Path:
     return path
 
 
-def probe(image: str, code: str, *, workspace: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+def probe(
+    image: str, code: str, *, workspace: Path | None = None, env: Mapping[str, str] | None = None
+) -> str:
     """What `code` prints in the image's Python, under the flags that the action runs with."""
     python, *flags = entrypoint(image)[:-2]
-    options = [option for name, value in (env or {}).items() for option in ("-e", f"{name}={value}")]
+    options = [
+        option for name, value in (env or {}).items() for option in ("-e", f"{name}={value}")
+    ]
     if workspace:
         options += ["-v", f"{workspace}:/github/workspace", "--workdir=/github/workspace"]
-    return docker("run", "--rm", "--network=host", *options, f"--entrypoint={python}", image, *flags, "-c", code)
+    return docker(
+        "run",
+        "--rm",
+        "--network=host",
+        *options,
+        f"--entrypoint={python}",
+        image,
+        *flags,
+        "-c",
+        code,
+    )
 
 
 def test_entrypoint(image: str) -> None:
@@ -40,7 +56,9 @@ def test_entrypoint(image: str) -> None:
 
 
 def test_user(image: str) -> None:
-    """The image runs as root, which alone may write the runner's files, and does not rely on a working directory."""
+    """The image runs as root, which alone may write the runner's files, and does not rely on a
+    working directory.
+    """
     assert docker("inspect", "--format={{.Config.User}}{{.Config.WorkingDir}}", image).strip() == ""
 
 
@@ -58,7 +76,8 @@ def test_content_is_the_repository_s(image: str) -> None:
 import hashlib, json, pathlib
 root = pathlib.Path("{SITE}/entrypoint")
 files = (path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-print(json.dumps({{str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}}))
+digest = lambda path: hashlib.sha256(path.read_bytes()).hexdigest()
+print(json.dumps({{str(path.relative_to(root)): digest(path) for path in files}}))
 """
     root = REPOSITORY / "entrypoint"
     ours = (path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
@@ -69,8 +88,12 @@ print(json.dumps({{str(path.relative_to(root)): hashlib.sha256(path.read_bytes()
 
 
 def test_distributions(image: str) -> None:
-    """The lock's distributions are installed, and no other: no PyGithub, no cryptography, no charset-normalizer, no pip."""
-    locked = dict(re.findall(r"^([\w-]+)==(\S+)", (REPOSITORY / "requirements.txt").read_text(), re.MULTILINE))
+    """The lock's distributions are installed, and no other: no PyGithub, no cryptography, no
+    charset-normalizer, no pip.
+    """
+    locked = dict(
+        re.findall(r"^([\w-]+)==(\S+)", (REPOSITORY / "requirements.txt").read_text(), re.MULTILINE)
+    )
 
     assert installed(image) == locked
     assert not locked.keys() & {"pygithub", "cryptography", "charset-normalizer", "pip"}
@@ -81,17 +104,20 @@ def test_nothing_to_build_or_install_with(image: str) -> None:
     code = """
 import importlib.util, shutil
 print([name for name in ("cc", "gcc", "g++", "make", "rustc") if shutil.which(name)])
-print([name for name in ("pip", "setuptools", "tests", "github", "cryptography") if importlib.util.find_spec(name)])
+names = ("pip", "setuptools", "tests", "github", "cryptography")
+print([name for name in names if importlib.util.find_spec(name)])
 """
     assert probe(image, code).split() == ["[]", "[]"]
 
 
 def test_size(image: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The action adds less than 8 MB to its base, bytecode included; `make image` prints that, what is in it and its start."""
+    """The action adds less than 8 MB to its base, bytecode included; `make image` prints that, what
+    is in it and its start.
+    """
     print_weight(image)
     told = capsys.readouterr().out
     with capsys.disabled():
-        print(f"\n{told}", end="")  # noqa: T201 - the figures are the point
+        print(f"\n{told}", end="")
     size, over = map(float, re.findall(r"([\d.]+) MB", told))
 
     assert 0 < over < 8 < size
@@ -100,11 +126,14 @@ def test_size(image: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_bytecode_is_there_and_never_checked(image: str) -> None:
-    """Every module has bytecode that Python takes without a look at its source, so that starting writes nothing."""
+    """Every module has bytecode that Python takes without a look at its source, so that starting
+    writes nothing.
+    """
     code = f"""
 import importlib.util, pathlib
 sources = list(pathlib.Path("{SITE}").rglob("*.py"))
-print({{pathlib.Path(importlib.util.cache_from_source(path)).read_bytes()[4:8] for path in sources}}, len(sources) > 100)
+cached = [pathlib.Path(importlib.util.cache_from_source(path)) for path in sources]
+print({{path.read_bytes()[4:8] for path in cached}}, len(sources) > 100)
 """
     assert probe(image, code).strip() == f"{{{bytes([1, 0, 0, 0])!r}}} True"
 
@@ -119,18 +148,31 @@ def test_read_only(image: str) -> None:
 
 
 def test_the_workspace_is_hostile(image: str, workspace: Path) -> None:
-    """The trap works: without the flags of the image's entry point, the workspace's modules are imported."""
-    options = ("--rm", "--network=host", "--volume", f"{workspace}:/github/workspace", "--workdir=/github/workspace")
+    """The trap works: without the flags of the image's entry point, the workspace's modules are
+    imported.
+    """
+    options = (
+        "--rm",
+        "--network=host",
+        "--volume",
+        f"{workspace}:/github/workspace",
+        "--workdir=/github/workspace",
+    )
 
-    assert hostile.MARK in docker("run", *options, "--entrypoint=/opt/action/bin/python", image, "-m", "entrypoint")
+    assert hostile.MARK in docker(
+        "run", *options, "--entrypoint=/opt/action/bin/python", image, "-m", "entrypoint"
+    )
 
 
 def test_modules_come_from_the_image(image: str, workspace: Path) -> None:
-    """With a hostile workspace as current directory and hostile variables, every module is the image's own."""
+    """With a hostile workspace as current directory and hostile variables, every module is the
+    image's own.
+    """
     code = """
 import json, sys
 import entrypoint.__main__, requests, jwt, actions_toolkit.core
-print(json.dumps(sorted({module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)})))
+files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+print(json.dumps(sorted({file for file in files if file})))
 """
     env = {name: value for name, value in hostile.ENV.items() if name != "PYTHONINSPECT"}
     files = json.loads(probe(image, code, workspace=workspace, env=env))
@@ -141,8 +183,12 @@ print(json.dumps(sorted({module.__file__ for module in sys.modules.values() if g
 
 
 def test_hostile_workspace(container: Container, workspace: Path) -> None:
-    """A step in a hostile workspace and environment does what it does elsewhere: here, refuse its inputs."""
-    step = Step({"dag_id": "nightly_sales"}, launcher=container, workspace=workspace, env=hostile.ENV)
+    """A step in a hostile workspace and environment does what it does elsewhere: here, refuse its
+    inputs.
+    """
+    step = Step(
+        {"dag_id": "nightly_sales"}, launcher=container, workspace=workspace, env=hostile.ENV
+    )
     before = sorted(workspace.rglob("*"))
 
     result = step.run()

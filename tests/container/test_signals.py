@@ -21,17 +21,24 @@ PATIENCE = 7
 
 @pytest.fixture
 def waiting(container: Container, tmp_path: Path) -> Iterator[RunningStep]:
-    """A step whose action is up: it has connected to an Airflow, which keeps it waiting for an answer."""
+    """A step whose action is up: it has connected to an Airflow, which keeps it waiting for an
+    answer.
+    """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(30)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         inputs = {"airflow_url": url, "token": "t0ken-of-no-use", "dag_id": "nightly_sales"}
-        with Step(inputs, launcher=container, workspace=tmp_path).start() as running, silent.accept()[0]:
+        with (
+            Step(inputs, launcher=container, workspace=tmp_path).start() as running,
+            silent.accept()[0],
+        ):
             yield running
 
 
 def test_process_one_gets_the_signal(waiting: RunningStep, container: Container) -> None:
-    """The action's Python is process 1 of its container, and ends within the runner's retrier after a SIGINT."""
+    """The action's Python is process 1 of its container, and ends within the runner's retrier after
+    a SIGINT.
+    """
     [name] = container.leftovers()
     first = docker("exec", name, "cat", "/proc/1/cmdline").split("\0")
 
@@ -44,7 +51,9 @@ def test_process_one_gets_the_signal(waiting: RunningStep, container: Container)
 
 
 def test_a_killed_client_leaves_its_container(waiting: RunningStep, container: Container) -> None:
-    """A kill reaches the client alone, as on GitHub: the container runs on, and the replay finds and removes it."""
+    """A kill reaches the client alone, as on GitHub: the container runs on, and the replay finds
+    and removes it.
+    """
     waiting.kill()
     assert waiting.wait(10).exit_code == -signal.SIGKILL
 
@@ -69,7 +78,12 @@ def step(fake: FakeAirflow, container: Container, tmp_path: Path) -> Step:
 
 def step_of(fake: FakeAirflow, container: Container, workspace: Path, **more: str) -> Step:
     """That step, with more inputs."""
-    inputs = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
+    inputs = {
+        "airflow_url": fake.url,
+        "username": "admin",
+        "password": password_of("admin"),
+        "dag_id": "sales",
+    }
     return Step(inputs | more, launcher=container, workspace=workspace)
 
 
@@ -86,7 +100,9 @@ def test_during_a_sleep(fake: FakeAirflow, container: Container, tmp_path: Path)
 
 
 def test_during_the_report(fake: FakeAirflow, step: Step) -> None:
-    """A signal while the tasks of a run that has succeeded are read ends the step as cancelled, and leaves the run alone."""
+    """A signal while the tasks of a run that has succeeded are read ends the step as cancelled, and
+    leaves the run alone.
+    """
     fake.states("sales", ["success"])
     fake.fault(Fault.HANG, on=("GET", "/taskInstances"))
     with step.start() as running:
@@ -94,7 +110,11 @@ def test_during_the_report(fake: FakeAirflow, step: Step) -> None:
         running.signal(signal.SIGINT)
         result = running.wait(PATIENCE)
 
-    assert (result.exit_code, result.outputs["result"], result.outputs["state"]) == (1, "cancelled", "success")
+    assert (result.exit_code, result.outputs["result"], result.outputs["state"]) == (
+        1,
+        "cancelled",
+        "success",
+    )
     assert [run.state for run in fake.runs("sales")] == ["success"]
     assert result.annotations[-1].title in result.summary
     assert "Traceback" not in result.raw
@@ -111,6 +131,8 @@ def test_a_second_signal(fake: FakeAirflow, step: Step) -> None:
         result = running.wait(PATIENCE)
 
     assert (result.exit_code, result.outputs["result"]) == (1, "cancelled")
-    assert result.annotations[-1].title == "Cancelled, could not confirm that the DAG run is stopped"
+    assert (
+        result.annotations[-1].title == "Cancelled, could not confirm that the DAG run is stopped"
+    )
     assert result.annotations[-1].title in result.summary
     assert "Traceback" not in result.raw

@@ -1,1 +1,3 @@
-"""Tests of both sides of a contract: imitations against the real thing, declarations against the code."""
+"""Tests of both sides of a contract: imitations against the real thing, declarations against the
+code.
+"""

@@ -63,7 +63,10 @@ class Api:
         """
         url = f"{self.server.url}{self.server.api}{path}"
         send = partial(self._session.request, method, url, timeout=60, **options)
-        return self.until(send, lambda answer: answer.status_code != 500 or b'"Database error"' not in answer.content)
+        return self.until(
+            send,
+            lambda answer: answer.status_code != 500 or b'"Database error"' not in answer.content,
+        )
 
     def anonymous(self, method: str, path: str, **options: Any) -> requests.Response:
         """A request without the user's credential; here the path is the whole one."""
@@ -74,12 +77,16 @@ class Api:
     def clear_failed(self, dag_id: str, run_id: str) -> requests.Response:
         """Clears the failed tasks of a run, each version in its way."""
         if self.version == "3.3.2":
-            return self.post(f"/dags/{dag_id}/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": True})
+            return self.post(
+                f"/dags/{dag_id}/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": True}
+            )
         wish = {"dag_run_id": run_id, "dry_run": False, "only_failed": True, "reset_dag_runs": True}
         return self.post(f"/dags/{dag_id}/clearTaskInstances", wish)
 
     def trigger(self, dag_id: str, **body: Any) -> requests.Response:
-        """POST a run; Airflow 3 wants to hear of a logical date, Airflow 2 does not want to hear of none."""
+        """POST a run; Airflow 3 wants to hear of a logical date, Airflow 2 does not want to hear of
+        none.
+        """
         nothing = {} if self.version == "2.11.2" else {"logical_date": None}
         return self.post(f"/dags/{dag_id}/dagRuns", nothing | body)
 
@@ -87,23 +94,33 @@ class Api:
         """The run, once it is in one of these states (default: ended)."""
         wanted = states or ("success", "failed")
         return self.until(
-            lambda: self.get(f"/dags/{dag_id}/dagRuns/{run_id}").json(), lambda run: run["state"] in wanted
+            lambda: self.get(f"/dags/{dag_id}/dagRuns/{run_id}").json(),
+            lambda run: run["state"] in wanted,
         )
 
     def task(self, dag_id: str, run_id: str, *states: str) -> dict[str, Any]:
-        """The only task instance of a run, once it is in one of these states; the run is looked at meanwhile."""
+        """The only task instance of a run, once it is in one of these states; the run is looked at
+        meanwhile.
+        """
 
         def look() -> dict[str, Any]:
             self.get(f"/dags/{dag_id}/dagRuns/{run_id}")
             instance: dict[str, Any]
-            (instance,) = self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances").json()["task_instances"]
+            (instance,) = self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances").json()[
+                "task_instances"
+            ]
             return instance
 
         return self.until(look, lambda instance: instance["state"] in states)
 
     def at_work(self, dag_id: str, run_id: str) -> None:
-        """Return when the only task of a run has a process of its own, before which a stop may be undone (`run/stop.py`)."""
-        self.until(lambda: self.task(dag_id, run_id, "running"), lambda instance: instance["pid"] is not None)
+        """Return when the only task of a run has a process of its own, before which a stop may be
+        undone (`run/stop.py`).
+        """
+        self.until(
+            lambda: self.task(dag_id, run_id, "running"),
+            lambda instance: instance["pid"] is not None,
+        )
 
     def until(self, look: Callable[[], T], good: Callable[[T], bool]) -> T:
         """What a look shows, once it is good."""

@@ -1,4 +1,5 @@
-"""Whom the contract of Airflow's API is checked against: the scripted Airflows and the real ones, under one interface.
+"""Whom the contract of Airflow's API is checked against: the scripted Airflows and the real ones,
+under one interface.
 
 The real ones are the session fixtures `airflow_2` and `airflow_3`.
 """
@@ -41,7 +42,9 @@ def fake_3() -> Iterator[FakeAirflow]:
 
 @pytest.fixture(scope="session", params=TWO + THREE)
 def server(request: pytest.FixtureRequest) -> Server:
-    """Each of the four; a module that speaks of one version only narrows it by parametrising it indirectly."""
+    """Each of the four; a module that speaks of one version only narrows it by parametrising it
+    indirectly.
+    """
     found: Server = request.getfixturevalue(request.param)
     if isinstance(found, LocalAirflow):
         for dag in DAGS + (ONLY_3 if found.version == "3.3.2" else ()):
@@ -78,7 +81,9 @@ def viewer(login: Callable[[str], Api]) -> Api:
 
 @pytest.fixture(scope="session")
 def success(admin: Api) -> str:
-    """The id of a run of quick_success that has succeeded; a fresh Airflow 3 on a busy machine may lose its first task."""
+    """The id of a run of quick_success that has succeeded; a fresh Airflow 3 on a busy machine may
+    lose its first task.
+    """
     for _ in range(5):
         run_id = admin.ended("quick_success")
         if admin.wait("quick_success", run_id)["state"] == "success":

@@ -1,4 +1,6 @@
-"""A plain client of the stand-ins: it follows nothing, knows no proxy of this machine, and trusts the private CA."""
+"""A plain client of the stand-ins: it follows nothing, knows no proxy of this machine, and trusts
+the private CA.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,20 @@ DAGS = (FakeDag("d"),)
 
 
 class Client:
-    """Sends requests, each on a connection of its own. `trusts`: the PEM of a CA; `pair`: its own certificate."""
+    """Sends requests, each on a connection of its own. `trusts`: the PEM of a CA; `pair`: its own
+    certificate.
+    """
 
-    def __init__(self, folder: Path, *, trusts: str = "", pair: Pair | None = None, proxy: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, trusts: str = "", pair: Pair | None = None, proxy: str = ""
+    ) -> None:
         self._options: dict[str, Any] = {"timeout": SOON, "allow_redirects": False}
         self._options["verify"] = _file(folder / "ca.pem", trusts or certificates.private().pem)
         if pair is not None:
-            self._options["cert"] = (_file(folder / "cert.pem", pair.certificate), _file(folder / "key.pem", pair.key))
+            self._options["cert"] = (
+                _file(folder / "cert.pem", pair.certificate),
+                _file(folder / "key.pem", pair.key),
+            )
         if proxy:
             self._options["proxies"] = {"https": proxy}
 
@@ -38,12 +47,18 @@ class Client:
             session.trust_env = False
             return session.request(method, url, **self._options | options)
 
-    def trigger(self, airflow: FakeAirflow, headers: dict[str, str], base: str = "") -> requests.Response:
+    def trigger(
+        self, airflow: FakeAirflow, headers: dict[str, str], base: str = ""
+    ) -> requests.Response:
         """POST a run of the DAG "d"."""
         body = {} if airflow.version == "2.11.2" else {"logical_date": None}
-        return self("POST", f"{base or airflow.url}{airflow.api}/dags/d/dagRuns", json=body, headers=headers)
+        return self(
+            "POST", f"{base or airflow.url}{airflow.api}/dags/d/dagRuns", json=body, headers=headers
+        )
 
-    def look(self, airflow: FakeAirflow, headers: dict[str, str], base: str = "") -> requests.Response:
+    def look(
+        self, airflow: FakeAirflow, headers: dict[str, str], base: str = ""
+    ) -> requests.Response:
         """GET the DAG "d"."""
         return self("GET", f"{base or airflow.url}{airflow.api}/dags/d", headers=headers)
 

@@ -1,4 +1,6 @@
-"""A client of the stand-in of Amazon MWAA, which reaches it by its host names and signs as botocore does."""
+"""A client of the stand-in of Amazon MWAA, which reaches it by its host names and signs as botocore
+does.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
     from tests.support.doors.aws import Keys
     from tests.support.fake_airflow import FakeAirflow
 
-LOGINS = {"2.11.2": ("/aws_mwaa/login", "session"), "3.3.2": ("/pluginsv2/aws_mwaa/login", "_token")}
+LOGINS = {
+    "2.11.2": ("/aws_mwaa/login", "session"),
+    "3.3.2": ("/pluginsv2/aws_mwaa/login", "_token"),
+}
 
 
 class Door:
@@ -35,7 +40,9 @@ class Door:
         self.web = f"https://{mwaa.web_host}"
         self._folder = folder
 
-    def signed(self, keys: Keys | None = None, *, name: str = "", region: str = "", body: bytes = b"") -> AWSRequest:
+    def signed(
+        self, keys: Keys | None = None, *, name: str = "", region: str = "", body: bytes = b""
+    ) -> AWSRequest:
         """A request for a web token, as botocore signs it."""
         keys, region = keys or self.mwaa.api.keys, region or self.mwaa.region
         url = f"https://{self.mwaa.api.host}/webtoken/{name or self.mwaa.name}"
@@ -55,13 +62,21 @@ class Door:
 
     def log_in(self, web_token: str, version: str = "") -> requests.Response:
         """The answer to a log-in, by default in the way of the Airflow behind."""
-        return self.client("POST", f"{self.web}{LOGINS[version or self.fake.version][0]}", data={"token": web_token})
+        return self.client(
+            "POST",
+            f"{self.web}{LOGINS[version or self.fake.version][0]}",
+            data={"token": web_token},
+        )
 
     def session(self) -> dict[str, str]:
         """The header by which a new session is shown."""
         cookie = LOGINS[self.fake.version][1]
         value = self.log_in(self.web_token()).cookies[cookie]
-        return {"Cookie": f"session={value}"} if cookie == "session" else {"Authorization": f"Bearer {value}"}
+        return (
+            {"Cookie": f"session={value}"}
+            if cookie == "session"
+            else {"Authorization": f"Bearer {value}"}
+        )
 
     def botocore(self, **options: Any) -> Any:
         """AWS's own client, with the environment's keys unless told otherwise."""

@@ -40,7 +40,10 @@ def without_rights(server: Server) -> Iterator[requests.Session]:
 
 def _by_role(server: LocalAirflow) -> requests.Session:
     """Airflow 2: a role that may read DAGs, and a user of that role."""
-    role = {"name": NAME, "actions": [{"action": {"name": "can_read"}, "resource": {"name": "DAGs"}}]}
+    role = {
+        "name": NAME,
+        "actions": [{"action": {"name": "can_read"}, "resource": {"name": "DAGs"}}],
+    }
     user = {"username": NAME, "password": password_of(NAME), "email": "nobody@example.com"}
     user |= {"first_name": NAME, "last_name": NAME}
     with server.session() as admin:
@@ -53,7 +56,9 @@ def _by_role(server: LocalAirflow) -> requests.Session:
 
 
 def _by_token(server: LocalAirflow) -> requests.Session:
-    """Airflow 3: its simple auth manager has no such role, but it believes a token that it might have issued."""
+    """Airflow 3: its simple auth manager has no such role, but it believes a token that it might
+    have issued.
+    """
     assert server._components is not None
     session = server.session("viewer")
     _, _, token = str(session.headers["Authorization"]).partition(" ")

@@ -1,17 +1,31 @@
-"""The DAGs of `tests/airflow/dags` and `examples/dags` that the contract speaks of, as the scripted Airflow has them."""
+"""The DAGs of `tests/airflow/dags` and `examples/dags` that the contract speaks of, as the scripted
+Airflow has them.
+"""
 
 from __future__ import annotations
 
 from tests.support.fake_airflow import KILLED, FakeDag, FakeError, FakeQuestion, FakeTask
 
-REGION = {"type": "string", "enum": ["AMER", "APAC", "EMEA"], "default": "EMEA", "description": "Whose sales to add up"}
-SHOPS = [{"shop": "Cairo", "amount": 450}, {"shop": "Lyon", "amount": 870}, {"shop": "Oslo", "amount": 690}]
+REGION = {
+    "type": "string",
+    "enum": ["AMER", "APAC", "EMEA"],
+    "default": "EMEA",
+    "description": "Whose sales to add up",
+}
+SHOPS = [
+    {"shop": "Cairo", "amount": 450},
+    {"shop": "Lyon", "amount": 870},
+    {"shop": "Oslo", "amount": 690},
+]
 SECONDS = {"type": "number", "minimum": 0}
 FILES = "/opt/airflow/dags"
 CHAIN = FakeError(
     "RuntimeError",
     "The sales of 2025-01-31 cannot be loaded",
-    frames=((f"{FILES}/chained_failure.py", 27, "load_sales"), (f"{FILES}/chained_failure.py", 18, "load")),
+    frames=(
+        (f"{FILES}/chained_failure.py", 27, "load_sales"),
+        (f"{FILES}/chained_failure.py", 18, "load"),
+    ),
     cause=FakeError(
         "ValueError",
         "Not an amount: 'n/a'",
@@ -29,12 +43,18 @@ LOCKED_OUT = (
 )
 
 DAGS = (
-    FakeDag("quick_success", tasks=(FakeTask("succeed", log=("It works",), xcom={"return_value": "done"}),)),
     FakeDag(
-        "quick_failure", tasks=(FakeTask("fail", ends="failed", error=FakeError("ValueError", "It does not work")),)
+        "quick_success",
+        tasks=(FakeTask("succeed", log=("It works",), xcom={"return_value": "done"}),),
+    ),
+    FakeDag(
+        "quick_failure",
+        tasks=(FakeTask("fail", ends="failed", error=FakeError("ValueError", "It does not work")),),
     ),
     FakeDag("paused_dag", tasks=(FakeTask("succeed"),), paused=True),
-    FakeDag("unstable", tasks=(FakeTask("prepare"), FakeTask("wobble", ends=("failed", "success")))),
+    FakeDag(
+        "unstable", tasks=(FakeTask("prepare"), FakeTask("wobble", ends=("failed", "success")))
+    ),
     FakeDag("empty_many", tasks=tuple(FakeTask(f"empty_{number:02}") for number in range(60))),
     FakeDag(
         "slow_sales",
@@ -46,7 +66,10 @@ DAGS = (
         "nightly_sales",
         tasks=(
             FakeTask("shops", xcom={"return_value": SHOPS}),
-            *(FakeTask("add_up", map_index=index, xcom={"return_value": SHOPS[index]["amount"]}) for index in range(3)),
+            *(
+                FakeTask("add_up", map_index=index, xcom={"return_value": SHOPS[index]["amount"]})
+                for index in range(3)
+            ),
             FakeTask("total", xcom={"return_value": 2010}),
         ),
         params_schema={"region": REGION},
@@ -73,9 +96,18 @@ DAGS = (
     ),
     FakeDag(
         "worker_killed",
-        tasks=(FakeTask("devour", ends="failed", log=("Reading everything into memory",), error=KILLED),),
+        tasks=(
+            FakeTask(
+                "devour", ends="failed", log=("Reading everything into memory",), error=KILLED
+            ),
+        ),
     ),
-    FakeDag("too_slow", tasks=(FakeTask("crunch"), FakeTask("publish")), dag_run_timeout=10, ends="timeout"),
+    FakeDag(
+        "too_slow",
+        tasks=(FakeTask("crunch"), FakeTask("publish")),
+        dag_run_timeout=10,
+        ends="timeout",
+    ),
     FakeDag("one_at_a_time", tasks=(FakeTask("occupy"),), max_active_runs=1),
     FakeDag(
         "full_pool",
@@ -92,7 +124,9 @@ ONLY_3 = (
                 "approve",
                 operator="HITLOperator",
                 states={2: "running", 3: "awaiting_input"},
-                question=FakeQuestion("Publish the sales of January?", ("Publish", "Reject"), "12 rows are new."),
+                question=FakeQuestion(
+                    "Publish the sales of January?", ("Publish", "Reject"), "12 rows are new."
+                ),
             ),
         ),
         looks=1_000_000,

@@ -1,4 +1,6 @@
-"""The keys and types of what Airflow answers, measured on 2.11.2 and 3.3.2. Both the real and the scripted one must fit."""
+"""The keys and types of what Airflow answers, measured on 2.11.2 and 3.3.2. Both the real and the
+scripted one must fit.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,24 @@ def assert_shape(found: Mapping[str, Any], expected: Mapping[str, type | UnionTy
 
 
 DAG_2: Shape = {
-    **dict.fromkeys(("dag_id", "dag_display_name", "default_view", "fileloc", "file_token", "last_parsed_time"), str),
-    **dict.fromkeys(("has_import_errors", "has_task_concurrency_limits", "is_active", "is_paused", "is_subdag"), bool),
-    **dict.fromkeys(("max_active_runs", "max_active_tasks", "max_consecutive_failed_dag_runs"), int),
-    **dict.fromkeys(("description", "last_expired", "last_pickled", "next_dagrun", "next_dagrun_create_after"), TEXT),
-    **dict.fromkeys(("next_dagrun_data_interval_start", "next_dagrun_data_interval_end", "root_dag_id"), TEXT),
+    **dict.fromkeys(
+        ("dag_id", "dag_display_name", "default_view", "fileloc", "file_token", "last_parsed_time"),
+        str,
+    ),
+    **dict.fromkeys(
+        ("has_import_errors", "has_task_concurrency_limits", "is_active", "is_paused", "is_subdag"),
+        bool,
+    ),
+    **dict.fromkeys(
+        ("max_active_runs", "max_active_tasks", "max_consecutive_failed_dag_runs"), int
+    ),
+    **dict.fromkeys(
+        ("description", "last_expired", "last_pickled", "next_dagrun", "next_dagrun_create_after"),
+        TEXT,
+    ),
+    **dict.fromkeys(
+        ("next_dagrun_data_interval_start", "next_dagrun_data_interval_end", "root_dag_id"), TEXT
+    ),
     **dict.fromkeys(("pickle_id", "scheduler_lock", "timetable_description"), TEXT),
     "owners": list,
     "tags": list,
@@ -34,15 +49,31 @@ DAG_2: Shape = {
 }
 
 DAG_3: Shape = {
-    **dict.fromkeys(("dag_id", "dag_display_name", "bundle_name", "relative_fileloc", "fileloc", "file_token"), str),
-    **dict.fromkeys(("is_paused", "is_stale", "has_import_errors", "has_task_concurrency_limits"), bool),
-    **dict.fromkeys(("is_backfillable", "timetable_partitioned", "timetable_periodic"), bool),
-    **dict.fromkeys(("max_active_runs", "max_active_tasks", "max_consecutive_failed_dag_runs"), int),
     **dict.fromkeys(
-        ("bundle_version", "description", "last_expired", "last_parsed_time", "next_dagrun_run_after"), TEXT
+        ("dag_id", "dag_display_name", "bundle_name", "relative_fileloc", "fileloc", "file_token"),
+        str,
+    ),
+    **dict.fromkeys(
+        ("is_paused", "is_stale", "has_import_errors", "has_task_concurrency_limits"), bool
+    ),
+    **dict.fromkeys(("is_backfillable", "timetable_partitioned", "timetable_periodic"), bool),
+    **dict.fromkeys(
+        ("max_active_runs", "max_active_tasks", "max_consecutive_failed_dag_runs"), int
+    ),
+    **dict.fromkeys(
+        (
+            "bundle_version",
+            "description",
+            "last_expired",
+            "last_parsed_time",
+            "next_dagrun_run_after",
+        ),
+        TEXT,
     ),
     **dict.fromkeys(("next_dagrun_data_interval_start", "next_dagrun_data_interval_end"), TEXT),
-    **dict.fromkeys(("next_dagrun_logical_date", "timetable_summary", "timetable_description"), TEXT),
+    **dict.fromkeys(
+        ("next_dagrun_logical_date", "timetable_summary", "timetable_description"), TEXT
+    ),
     "last_parse_duration": NUMBER,
     "allowed_run_types": list | None,
     "owners": list,
@@ -74,7 +105,9 @@ MORE_3: Shape = {
 }
 
 RUN_2: Shape = {
-    **dict.fromkeys(("dag_id", "dag_run_id", "state", "run_type", "execution_date", "logical_date"), str),
+    **dict.fromkeys(
+        ("dag_id", "dag_run_id", "state", "run_type", "execution_date", "logical_date"), str
+    ),
     **dict.fromkeys(("data_interval_start", "data_interval_end"), str),
     **dict.fromkeys(("start_date", "end_date", "last_scheduling_decision", "note"), TEXT),
     "conf": dict,
@@ -82,10 +115,17 @@ RUN_2: Shape = {
 }
 
 RUN_3: Shape = {
-    **dict.fromkeys(("dag_id", "dag_run_id", "dag_display_name", "state", "run_type", "triggered_by"), str),
+    **dict.fromkeys(
+        ("dag_id", "dag_run_id", "dag_display_name", "state", "run_type", "triggered_by"), str
+    ),
     **dict.fromkeys(("queued_at", "run_after", "triggering_user_name"), str),
-    **dict.fromkeys(("logical_date", "data_interval_start", "data_interval_end", "start_date", "end_date"), TEXT),
-    **dict.fromkeys(("last_scheduling_decision", "note", "bundle_version", "partition_key", "partition_date"), TEXT),
+    **dict.fromkeys(
+        ("logical_date", "data_interval_start", "data_interval_end", "start_date", "end_date"), TEXT
+    ),
+    **dict.fromkeys(
+        ("last_scheduling_decision", "note", "bundle_version", "partition_key", "partition_date"),
+        TEXT,
+    ),
     "conf": dict,
     "dag_versions": list,
     "duration": NUMBER,
@@ -98,10 +138,31 @@ VERSION_3: Shape = {
 }
 
 INSTANCE_2: Shape = {
-    **dict.fromkeys(("dag_id", "dag_run_id", "task_id", "task_display_name", "execution_date", "executor_config"), str),
+    **dict.fromkeys(
+        (
+            "dag_id",
+            "dag_run_id",
+            "task_id",
+            "task_display_name",
+            "execution_date",
+            "executor_config",
+        ),
+        str,
+    ),
     **dict.fromkeys(("hostname", "operator", "pool", "queue", "unixname"), str),
     **dict.fromkeys(("map_index", "max_tries", "pool_slots", "priority_weight", "try_number"), int),
-    **dict.fromkeys(("start_date", "end_date", "state", "executor", "note", "queued_when", "rendered_map_index"), TEXT),
+    **dict.fromkeys(
+        (
+            "start_date",
+            "end_date",
+            "state",
+            "executor",
+            "note",
+            "queued_when",
+            "rendered_map_index",
+        ),
+        TEXT,
+    ),
     **dict.fromkeys(("sla_miss", "trigger", "triggerer_job"), dict | None),
     "duration": NUMBER,
     "pid": int | None,
@@ -121,17 +182,43 @@ XCOM_2: Shape = {
 }
 
 XCOM_3: Shape = {
-    **dict.fromkeys(("dag_id", "dag_display_name", "run_id", "run_after", "key", "task_id", "task_display_name"), str),
+    **dict.fromkeys(
+        (
+            "dag_id",
+            "dag_display_name",
+            "run_id",
+            "run_after",
+            "key",
+            "task_id",
+            "task_display_name",
+        ),
+        str,
+    ),
     "timestamp": str,
     "logical_date": TEXT,
     "map_index": int,
 }
 
-IMPORT_ERROR_2: Shape = {**dict.fromkeys(("filename", "stack_trace", "timestamp"), str), "import_error_id": int}
+IMPORT_ERROR_2: Shape = {
+    **dict.fromkeys(("filename", "stack_trace", "timestamp"), str),
+    "import_error_id": int,
+}
 IMPORT_ERROR_3: Shape = IMPORT_ERROR_2 | {"bundle_name": str}
 
-SLOTS = ("occupied_slots", "running_slots", "queued_slots", "scheduled_slots", "open_slots", "deferred_slots")
-POOL_2: Shape = {**dict.fromkeys(("slots", *SLOTS), int), "name": str, "description": TEXT, "include_deferred": bool}
+SLOTS = (
+    "occupied_slots",
+    "running_slots",
+    "queued_slots",
+    "scheduled_slots",
+    "open_slots",
+    "deferred_slots",
+)
+POOL_2: Shape = {
+    **dict.fromkeys(("slots", *SLOTS), int),
+    "name": str,
+    "description": TEXT,
+    "include_deferred": bool,
+}
 POOL_3: Shape = POOL_2 | {"team_name": TEXT}
 
 QUESTION_3: Shape = {

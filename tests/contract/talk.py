@@ -24,7 +24,9 @@ class Talk:
 
     def call(self, method: str, path: str, body: Any = None) -> requests.Response:
         """A request below /api/v1 or /api/v2."""
-        return self.session.request(method, f"{self.fake.url}{self.fake.api}{path}", json=body, timeout=SOON)
+        return self.session.request(
+            method, f"{self.fake.url}{self.fake.api}{path}", json=body, timeout=SOON
+        )
 
     def trigger(self) -> requests.Response:
         """Makes the run."""
@@ -51,7 +53,9 @@ class Talk:
 
 @contextlib.contextmanager
 def starter(version: Version) -> Iterator[Callable[..., Talk]]:
-    """Starts scripted Airflows of a version with the DAG that is handed in, and the options of `FakeAirflow`."""
+    """Starts scripted Airflows of a version with the DAG that is handed in, and the options of
+    `FakeAirflow`.
+    """
     with contextlib.ExitStack() as stack:
 
         def start(dag: FakeDag | None = None, **options: Any) -> Talk:

@@ -1,4 +1,6 @@
-"""One contract, written down in three places: action.yml, the code that reads and writes it, and the README."""
+"""One contract, written down in three places: action.yml, the code that reads and writes it, and
+the README.
+"""
 
 import re
 from pathlib import Path
@@ -32,11 +34,31 @@ FIRST_INPUTS = (
         "data_interval_start",
         "data_interval_end",
     ),
-    *("run_after", "partition_key", "note", "wait", "timeout", "poll_interval", "if_paused", "token", "username"),
+    *(
+        "run_after",
+        "partition_key",
+        "note",
+        "wait",
+        "timeout",
+        "poll_interval",
+        "if_paused",
+        "token",
+        "username",
+    ),
     *("password", "summary", "matrix"),
 )
 FIRST_OUTPUTS = (
-    *("result", "state", "run_id", "run_url", "created", "logical_date", "start_date", "end_date", "duration"),
+    *(
+        "result",
+        "state",
+        "run_id",
+        "run_url",
+        "created",
+        "logical_date",
+        "start_date",
+        "end_date",
+        "duration",
+    ),
     *("failed_tasks", "airflow_version", "bundle_version"),
 )
 # Settings that several inputs make up; every other setting has the name of its input.
@@ -59,10 +81,14 @@ TOGETHER = {
 
 
 def tables(heading: str) -> list[list[str]]:
-    """The rows of all tables in a section of the README, without their headers: the cells as they are written."""
+    """The rows of all tables in a section of the README, without their headers: the cells as they
+    are written.
+    """
     section = re.split(rf"^## {heading}$", README, flags=re.MULTILINE)[1]
     section = re.split("^## ", section, flags=re.MULTILINE)[0]
-    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in section.splitlines() if line.startswith("|")]
+    rows = [
+        re.split(r"(?<!\\)\|", line)[1:-1] for line in section.splitlines() if line.startswith("|")
+    ]
     return [[cell.strip() for cell in row] for row in rows if row[0].strip().startswith("`")]
 
 
@@ -91,12 +117,15 @@ def test_first_inputs(name: str) -> None:
 
 @pytest.mark.parametrize("name", ACTION["inputs"])
 def test_an_input_is_declared_in_full(name: str) -> None:
-    """An input has a description that begins with its kind, a name that is an environment's, and no type: GitHub has none."""
+    """An input has a description that begins with its kind, a name that is an environment's, and no
+    type: GitHub has none.
+    """
     declared = ACTION["inputs"][name]
 
     assert re.fullmatch("[a-z]+(_[a-z]+)*", name)
     assert re.match(
-        "URL|Secret|Text|JSON object|Path|RFC 3339|Boolean|Duration|Seconds|Lines|Whole number|Internal|"
+        "URL|Secret|Text|JSON object|Path|RFC 3339|Boolean|Duration|Seconds|Lines|Whole "
+        "number|Internal|"
         "[a-z-]+(, [a-z-]+)* or",
         declared["description"],
     )
@@ -104,20 +133,30 @@ def test_an_input_is_declared_in_full(name: str) -> None:
 
 
 def test_required() -> None:
-    """What the code insists on is required; URL and credential are one of several, which GitHub cannot say."""
-    assert {name for name, declared in ACTION["inputs"].items() if declared.get("required")} == {"dag_id"}
+    """What the code insists on is required; URL and credential are one of several, which GitHub
+    cannot say.
+    """
+    assert {name for name, declared in ACTION["inputs"].items() if declared.get("required")} == {
+        "dag_id"
+    }
 
 
 def test_defaults_are_those_of_the_code() -> None:
-    """What action.yml fills in means the same as an empty input, so that neither default can change alone."""
-    defaults = {name: text for name, text in Metadata.read(ROOT / "action.yml").inputs.items() if text}
+    """What action.yml fills in means the same as an empty input, so that neither default can change
+    alone.
+    """
+    defaults = {
+        name: text for name, text in Metadata.read(ROOT / "action.yml").inputs.items() if text
+    }
     assert {name: defaults.pop(name) for name in EXPRESSIONS} == EXPRESSIONS
 
     workspace = Path("/github/workspace")
     assert parse_settings(defaults | NEEDED, workspace) == parse_settings(NEEDED, workspace)
 
 
-@pytest.mark.parametrize("name", [name for name, declared in ACTION["inputs"].items() if "default" in declared])
+@pytest.mark.parametrize(
+    "name", [name for name, declared in ACTION["inputs"].items() if "default" in declared]
+)
 def test_defaults_are_in_the_description(name: str) -> None:
     """A default is said in the description, too, for those who read no YAML."""
     declared = ACTION["inputs"][name]
@@ -149,7 +188,9 @@ def test_readme_has_no_other_inputs() -> None:
 
 def test_outputs_are_those_of_the_code() -> None:
     """action.yml declares exactly the outputs that the code writes."""
-    everything = an_outcome(run=a_run(bundle_version="abc", logical_date=START), xcom={}, report=a_report())
+    everything = an_outcome(
+        run=a_run(bundle_version="abc", logical_date=START), xcom={}, report=a_report()
+    )
 
     assert set(ACTION["outputs"]) == {"result", *outputs(everything)}
 
@@ -191,7 +232,9 @@ def test_example() -> None:
 
     assert set(step["with"]) <= set(INPUT_NAMES)
     assert set(used) <= set(ACTION["outputs"])
-    settings = {name: re.sub(r"\$\{\{.*?\}\}", "x", str(text)) for name, text in step["with"].items()}
+    settings = {
+        name: re.sub(r"\$\{\{.*?\}\}", "x", str(text)) for name, text in step["with"].items()
+    }
     assert parse_settings(settings, Path("/github/workspace")).dag_id == step["with"]["dag_id"]
 
 
@@ -204,10 +247,15 @@ def test_descriptions_hold_no_address_of_a_machine() -> None:
 
 @pytest.mark.parametrize("feature", Feature)
 def test_features_in_the_readme(feature: Feature) -> None:
-    """Every feature that turns itself off without its permission has a row that names both, or needs what waiting needs."""
+    """Every feature that turns itself off without its permission has a row that names both, or
+    needs what waiting needs.
+    """
     rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", README, flags=re.MULTILINE))
 
     if feature in (Feature.DAG, Feature.RUNS, Feature.HEALTH):
-        assert feature.permission in (*rows["trigger and wait"].replace('"', "").split(", "), Feature.HEALTH.permission)
+        assert feature.permission in (
+            *rows["trigger and wait"].replace('"', "").split(", "),
+            Feature.HEALTH.permission,
+        )
     else:
         assert feature.permission in rows[feature.gives]

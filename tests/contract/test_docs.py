@@ -1,4 +1,6 @@
-"""What people read is true of what runs: links lead somewhere, snippets are valid, each title and each room is explained."""
+"""What people read is true of what runs: links lead somewhere, snippets are valid, each title and
+each room is explained.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ NEVER_SHOWN = {
     "The XCom is not there": "who reads it says which one",
     "The XComs may not be read": "the feature is turned off",
 }
-"""Titles that somebody on the way to people puts a better one in the place of, and what becomes of it."""
+"""Titles that somebody on the way to people puts a better one in the place of, and what becomes of
+it.
+"""
 
 STEPS = "on: push\npermissions: {}\njobs:\n  job:\n    runs-on: ubuntu-latest\n    steps:\n"
 SNIPPETS = [
@@ -81,7 +85,9 @@ def test_links(page: str) -> None:
 
 
 def test_pages_are_found() -> None:
-    """The pages that a repository is expected to have are there, and each page is linked from another one."""
+    """The pages that a repository is expected to have are there, and each page is linked from
+    another one.
+    """
     linked = {
         str(((ROOT / page).parent / link.partition("#")[0]).resolve().relative_to(ROOT))
         for page, parts in PAGES.items()
@@ -123,7 +129,9 @@ def test_no_address_of_a_machine(page: str) -> None:
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_snippet(snippet: str) -> None:
-    """Every snippet gives this action inputs that it understands, and refers only to outputs that are there."""
+    """Every snippet gives this action inputs that it understands, and refers only to outputs that
+    are there.
+    """
     text = workflow_of(snippet)
 
     for step in gates(text):
@@ -151,7 +159,9 @@ def test_references(file: Path) -> None:
     ],
 )
 def test_dangling_references(reference: str, found: list[str]) -> None:
-    """A reference to what is not there is found, whether the step, the job or the output is missing."""
+    """A reference to what is not there is found, whether the step, the job or the output is
+    missing.
+    """
     jobs: dict[str, Any] = {
         "before": {"outputs": {"run_id": "x"}, "steps": []},
         "stranger": {"outputs": {"run_id": "x"}, "steps": []},
@@ -170,7 +180,9 @@ def test_dangling_references(reference: str, found: list[str]) -> None:
 
 
 def test_snippets_are_valid(tmp_path: Path) -> None:
-    """Every snippet is a workflow by GitHub's schema, or steps of one; zizmor finds no fault in a whole one."""
+    """Every snippet is a workflow by GitHub's schema, or steps of one; zizmor finds no fault in a
+    whole one.
+    """
     all_of_it, whole = tmp_path / "all", tmp_path / "whole" / ".github" / "workflows"
     for number, parameter in enumerate(SNIPPETS):
         snippet = str(parameter.values[0]).replace(f"{OURS}SHA", f"owner/airflow-dag-run@{SHA}")
@@ -178,22 +190,35 @@ def test_snippets_are_valid(tmp_path: Path) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{number}.yml").write_text(workflow_of(snippet), encoding="utf-8")
     tools = Path(sys.executable).parent
-    schema = [tools / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *all_of_it.iterdir()]
-    # Not its pedantic persona: the first workflow that somebody copies need have no concurrency group, nor names for its jobs.
+    schema = [
+        tools / "check-jsonschema",
+        "--builtin-schema",
+        "vendor.github-workflows",
+        *all_of_it.iterdir(),
+    ]
+    # Not its pedantic persona: the first workflow that somebody copies need have no concurrency
+    # group, nor names for its jobs.
     safety = [tools / "zizmor", "--offline", "--quiet", tmp_path / "whole"]
     for command in (list(map(str, schema)), list(map(str, safety))):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        # Ours
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
 def whole_snippets(section: Section) -> list[str]:
     """The snippets of a section that are whole workflows."""
-    return [content for language, content in section.fences if language == "yaml" and "\njobs:\n" in content]
+    return [
+        content
+        for language, content in section.fences
+        if language == "yaml" and "\njobs:\n" in content
+    ]
 
 
 @pytest.mark.parametrize("section", RECIPES, ids=lambda section: section.anchor)
 def test_recipes(section: Section) -> None:
-    """A recipe says when it is meant and what to watch out for, and its workflow is the file that it links."""
+    """A recipe says when it is meant and what to watch out for, and its workflow is the file that
+    it links.
+    """
     files = [link for link in section.links if link.startswith("../examples/workflows/")]
     texts = [without_its_head((ROOT / "docs" / file).read_text(encoding="utf-8")) for file in files]
 
@@ -205,7 +230,9 @@ def test_recipes(section: Section) -> None:
 
 
 def test_no_other_page_repeats_a_workflow() -> None:
-    """A whole workflow stands in the recipes, or is the README's first one: nothing else could be held to a file."""
+    """A whole workflow stands in the recipes, or is the README's first one: nothing else could be
+    held to a file.
+    """
     others = [
         (page, section.title)
         for page, parts in PAGES.items()
@@ -219,15 +246,21 @@ def test_no_other_page_repeats_a_workflow() -> None:
 # Titles.
 
 
-@pytest.mark.parametrize("title", [title for title in TITLES if re.sub(r"\\(.)", r"\1", title) not in NEVER_SHOWN])
+@pytest.mark.parametrize(
+    "title", [title for title in TITLES if re.sub(r"\\(.)", r"\1", title) not in NEVER_SHOWN]
+)
 def test_every_title_is_explained(title: str) -> None:
     """Every title that the action can print has a section in the page on troubleshooting."""
-    assert [section.title for section in TROUBLE if re.fullmatch(title, section.title)], TITLES[title]
+    assert [section.title for section in TROUBLE if re.fullmatch(title, section.title)], TITLES[
+        title
+    ]
 
 
 @pytest.mark.parametrize("section", TROUBLE, ids=lambda section: section.anchor)
 def test_every_explanation_has_its_title(section: Section) -> None:
-    """Every section of that page explains a title that the action can print: what it means, what to look at, what to do."""
+    """Every section of that page explains a title that the action can print: what it means, what to
+    look at, what to do.
+    """
     assert [title for title in TITLES if re.fullmatch(title, section.title)]
     assert [text.split(":")[0] for text in section.text[:3]] == ["**Means", "**Look at", "**Do"]
 
@@ -255,14 +288,18 @@ def test_what_is_never_shown(title: str) -> None:
 )
 def test_titles_are_found(tmp_path: Path, source: str, found: list[str]) -> None:
     """A title is found wherever one is given, and however it is put together."""
-    (tmp_path / "errors.py").write_text("class ActionError(Exception): ...\nclass Paused(ActionError): ...\n")
+    (tmp_path / "errors.py").write_text(
+        "class ActionError(Exception): ...\nclass Paused(ActionError): ...\n"
+    )
     (tmp_path / "gate.py").write_text(f"def gate(name):\n    {source}\n")
 
     assert [title.replace("\\", "") for title in titles(tmp_path)] == found
 
 
 def test_a_title_that_cannot_be_read(tmp_path: Path) -> None:
-    """A title that is put together in a way that the search does not understand is told, so that none is overlooked."""
+    """A title that is put together in a way that the search does not understand is told, so that
+    none is overlooked.
+    """
     (tmp_path / "errors.py").write_text("class ActionError(Exception): ...\n")
     (tmp_path / "gate.py").write_text('raise ActionError("a" + "b", "", "")\n')
 
@@ -284,7 +321,9 @@ def modules() -> list[str]:
 
 
 def explained_by_their_folder() -> set[str]:
-    """The modules that have no row of their own: what a package is, the heading of its table says."""
+    """The modules that have no row of their own: what a package is, the heading of its table
+    says.
+    """
     return {"__init__.py"}
 
 
@@ -301,13 +340,21 @@ def test_the_architecture_names_no_other_room() -> None:
     """What that page names as a file or a folder is there."""
     named = set(re.findall(r"`([\w/]+(?:\.py|/))`", architecture()))
 
-    assert [name for name in named if not ((SOURCE / name).exists() or (ROOT / name).exists())] == []
+    assert [
+        name for name in named if not ((SOURCE / name).exists() or (ROOT / name).exists())
+    ] == []
 
 
 def test_floors() -> None:
-    """The floors in the page on the architecture are those to which import-linter holds the code."""
-    linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-    (floors,) = [section for section in PAGES["docs/architecture.md"] if section.title == "The layers"]
+    """The floors in the page on the architecture are those to which import-linter holds the
+    code.
+    """
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "importlinter"
+    ]
+    (floors,) = [
+        section for section in PAGES["docs/architecture.md"] if section.title == "The layers"
+    ]
 
     assert floors.fences[0][1].splitlines() == linter["contracts"][0]["layers"]
 
@@ -316,7 +363,9 @@ def test_floors() -> None:
 
 
 def test_pictures() -> None:
-    """Each picture of a summary is shown or linked, small, and made from the Markdown of the action's own code."""
+    """Each picture of a summary is shown or linked, small, and made from the Markdown of the
+    action's own code.
+    """
     readme = PAGES["README.md"]
     shown = {path: alt for section in readme for path, alt in section.pictures.items()}
     linked = {link for section in readme for link in section.links}
@@ -332,8 +381,12 @@ def test_pictures() -> None:
 
 
 def test_what_is_to_be_seen() -> None:
-    """What a picture shows is said to those who do not see it, beginning with the heading of the summary."""
-    alts = [alt for parts in PAGES.values() for section in parts for alt in section.pictures.values()]
+    """What a picture shows is said to those who do not see it, beginning with the heading of the
+    summary.
+    """
+    alts = [
+        alt for parts in PAGES.values() for section in parts for alt in section.pictures.values()
+    ]
     headings = [re.sub(r"^## \S+ |`", "", text.split("\n")[0]) for text in summaries().values()]
 
     assert alts
@@ -344,25 +397,32 @@ def test_what_is_to_be_seen() -> None:
 
 
 def test_changelog() -> None:
-    """The changelog has a section for what is not released yet, and a dated one for each release."""
+    """The changelog has a section for what is not released yet, and a dated one for each
+    release.
+    """
     headings = [section.title for section in PAGES["CHANGELOG.md"] if section.level == 2]
 
     assert headings[0] == "[Unreleased]"
-    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in headings[1:])
+    assert all(
+        re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in headings[1:]
+    )
 
 
 # What was measured, and who rests on it.
 
 CITATION = re.compile(r"docs/notes/([\w.-]+\.md)(#[\w-]+)?")
 OLD_CITATION = re.compile(
-    r"(?<![\w/-])(?:airflow-[23]|airflow-versions|runner|authentication|listeners|waiting)\.md \d|\.\./shared/facts"
+    r"(?<![\w/-])(?:airflow-[23]|airflow-versions|runner|authentication|listeners|waiting)\.md \d"
+    r"|\.\./shared/facts"
 )
 WRITTEN = [ROOT / name for name in ("Dockerfile", "Makefile", "action.yml", "pyproject.toml")]
 WRITTEN += [
     path
     for folder in ("entrypoint", "listener", "bin", "dev", "tests", "docs", "examples", ".github")
     for path in sorted((ROOT / folder).rglob("*"))
-    if path.is_file() and path.suffix in ("", ".py", ".md", ".yml", ".sh", ".in") and "__pycache__" not in path.parts
+    if path.is_file()
+    and path.suffix in ("", ".py", ".md", ".yml", ".sh", ".in")
+    and "__pycache__" not in path.parts
 ]
 
 
@@ -371,5 +431,9 @@ def test_evidence_is_in_the_repository(path: Path) -> None:
     """A reason that cites a measurement cites a heading that exists."""
     text = path.read_text(encoding="utf-8", errors="replace")
     cited = {(page, anchor.removeprefix("#")) for page, anchor in CITATION.findall(text)}
-    assert [one for one in cited if one[1] not in {section.anchor for section in PAGES[f"docs/notes/{one[0]}"]}] == []
+    assert [
+        one
+        for one in cited
+        if one[1] not in {section.anchor for section in PAGES[f"docs/notes/{one[0]}"]}
+    ] == []
     assert path == Path(__file__) or OLD_CITATION.search(text) is None

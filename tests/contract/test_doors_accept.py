@@ -31,10 +31,14 @@ def client(tmp_path: Path) -> Client:
     return Client(tmp_path)
 
 
-@pytest.mark.parametrize("value", [KEY, "Bearer ya29.an-opaque-token-of-Google", "Basic Zm9vOmJhcg=="])
+@pytest.mark.parametrize(
+    "value", [KEY, "Bearer ya29.an-opaque-token-of-Google", "Basic Zm9vOmJhcg=="]
+)
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
 def test_a_credential_from_elsewhere(client: Client, version: str, value: str) -> None:
-    """What the test says is good is good as it stands, for the role that it says, in either version."""
+    """What the test says is good is good as it stands, for the role that it says, in either
+    version.
+    """
     with airflow(version, accept=exactly(value)) as fake:
         assert client.trigger(fake, {"Authorization": value}).status_code == 200
     with airflow(version, accept=exactly(value, role="viewer")) as fake:
@@ -63,11 +67,17 @@ def test_a_credential_in_another_header(client: Client, version: str, name: str)
     ids=["none", "as bearer", "another"],
 )
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
-def test_a_bad_one_is_refused_as_ever(client: Client, version: str, value: str, two: Any, three: Any) -> None:
-    """What nobody knows is refused in each version's own words, and the version's own credentials are good as ever."""
+def test_a_bad_one_is_refused_as_ever(
+    client: Client, version: str, value: str, two: Any, three: Any
+) -> None:
+    """What nobody knows is refused in each version's own words, and the version's own credentials
+    are good as ever.
+    """
     with airflow(version, accept=exactly(KEY)) as fake:
         answer = client.look(fake, {"Authorization": value} if value else {})
-        assert (answer.status_code, answer.json()["detail"]) == (two if version == "2.11.2" else three)
+        assert (answer.status_code, answer.json()["detail"]) == (
+            two if version == "2.11.2" else three
+        )
         with fake.session() as session:
             assert session.get(f"{fake.url}{fake.api}/dags/d", timeout=10).status_code == 200
 
@@ -92,12 +102,18 @@ def log_in(client: Client, fake: FakeAirflow, **body: Any) -> Any:
 
 def client_credentials(tokens: KeycloakTokens, **others: Any) -> dict[str, Any]:
     """Airflow's own client, or what differs from it."""
-    own = {"grant_type": "client_credentials", "client_id": tokens.client_id, "client_secret": tokens.client_secret}
+    own = {
+        "grant_type": "client_credentials",
+        "client_id": tokens.client_id,
+        "client_secret": tokens.client_secret,
+    }
     return own | others
 
 
 def test_keycloak_passwords(client: Client, keycloak: FakeAirflow) -> None:
-    """A user's password is exchanged for a token of a day, with Keycloak's own token of a minute inside."""
+    """A user's password is exchanged for a token of a day, with Keycloak's own token of a minute
+    inside.
+    """
     for extra in ({}, {"grant_type": "password"}):
         answer = log_in(client, keycloak, username="op", password=password_of("op"), **extra)
         assert (answer.status_code, list(answer.json())) == (201, ["access_token"])
@@ -133,7 +149,9 @@ def test_keycloak_refuses(
     client: Client, keycloak: FakeAirflow, tokens: KeycloakTokens, body: dict[str, str], said: str
 ) -> None:
     """A bad credential is a 403 at the log-in."""
-    answer = log_in(client, keycloak, **(body if "username" in body else client_credentials(tokens, **body)))
+    answer = log_in(
+        client, keycloak, **(body if "username" in body else client_credentials(tokens, **body))
+    )
     assert (answer.status_code, answer.json()) == (403, {"detail": said})
 
 
@@ -142,8 +160,16 @@ def test_keycloak_refuses(
     [
         ({"username": "op"}, "missing", ["password", "password"]),
         ({"username": "op", "password": 1}, "string_type", ["password", "password"]),
-        ({"username": "op", "password": "x", "scope": "y"}, "extra_forbidden", ["password", "scope"]),
-        ({"grant_type": "client_credentials", "client_id": "x"}, "missing", ["client_credentials", "client_secret"]),
+        (
+            {"username": "op", "password": "x", "scope": "y"},
+            "extra_forbidden",
+            ["password", "scope"],
+        ),
+        (
+            {"grant_type": "client_credentials", "client_id": "x"},
+            "missing",
+            ["client_credentials", "client_secret"],
+        ),
         ({"grant_type": "magic"}, "union_tag_invalid", []),
     ],
 )
@@ -158,7 +184,9 @@ def test_keycloak_does_not_understand(
 
 
 @pytest.mark.parametrize(
-    "options", [{"data": {"username": "op", "password": password_of("op")}}, {"json": ["op"]}], ids=["form", "list"]
+    "options",
+    [{"data": {"username": "op", "password": password_of("op")}}, {"json": ["op"]}],
+    ids=["form", "list"],
 )
 def test_keycloak_breaks(client: Client, keycloak: FakeAirflow, options: dict[str, Any]) -> None:
     """A form, and JSON that is no object, is a plain 500."""
@@ -181,11 +209,16 @@ def test_keycloak_tokens_end_on_demand(client: Client, keycloak: FakeAirflow) ->
     assert client.look(keycloak, old).status_code == 200
     keycloak.expire_tokens()
     assert client.look(keycloak, old).json() == {"detail": "Forbidden"}
-    assert client.look(keycloak, {"Authorization": f"Bearer {keycloak.token('op')}"}).status_code == 200
+    assert (
+        client.look(keycloak, {"Authorization": f"Bearer {keycloak.token('op')}"}).status_code
+        == 200
+    )
 
 
 def test_keycloak_rights(client: Client, keycloak: FakeAirflow) -> None:
-    """Who may only read is refused a trigger in the very words of an expired token, and a foreign token in others."""
+    """Who may only read is refused a trigger in the very words of an expired token, and a foreign
+    token in others.
+    """
     headers = {"Authorization": f"Bearer {keycloak.token('viewer')}"}
     assert client.look(keycloak, headers).status_code == 200
     answer = client.trigger(keycloak, headers)

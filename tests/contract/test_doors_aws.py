@@ -1,4 +1,6 @@
-"""The API of the stand-in of Amazon MWAA, held to botocore: what it signs is let in, and what differs by a byte is not."""
+"""The API of the stand-in of Amazon MWAA, held to botocore: what it signs is let in, and what
+differs by a byte is not.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,19 @@ def door(tmp_path: Path) -> Iterator[Door]:
 
 @pytest.mark.parametrize("region", ["eu-west-1", "us-gov-west-1", "cn-north-1"])
 def test_aws_s_own_client(tmp_path: Path, region: str) -> None:
-    """The client of AWS finds the API by its own idea of the host name, and understands its answer."""
+    """The client of AWS finds the API by its own idea of the host name, and understands its
+    answer.
+    """
     with opened(tmp_path, region=region) as door:
         answer = door.botocore().create_web_login_token(Name=door.mwaa.name)
         assert answer["WebServerHostname"] == door.mwaa.web_host
         assert door.mwaa.api.redeem(answer["WebToken"])
         (recorded,) = door.mwaa.api.record
-        assert (recorded.method, recorded.path, recorded.body) == ("POST", f"/webtoken/{door.mwaa.name}", b"")
+        assert (recorded.method, recorded.path, recorded.body) == (
+            "POST",
+            f"/webtoken/{door.mwaa.name}",
+            b"",
+        )
         assert door.tunnel.targets == [f"{door.mwaa.api.host}:443"]
 
 
@@ -55,7 +63,9 @@ def test_aws_s_own_client_is_refused(door: Door, options: dict[str, Any], code: 
 
 
 def test_aws_s_own_client_in_other_trouble(door: Door) -> None:
-    """An unknown environment, a right that is missing, and keys that have expired are told apart."""
+    """An unknown environment, a right that is missing, and keys that have expired are told
+    apart.
+    """
     client = door.botocore()
     with pytest.raises(client.exceptions.ResourceNotFoundException, match="other"):
         client.create_web_login_token(Name="other")
@@ -66,7 +76,10 @@ def test_aws_s_own_client_in_other_trouble(door: Door) -> None:
     with pytest.raises(ClientError) as caught:
         client.create_web_login_token(Name=door.mwaa.name)
     assert caught.value.response["Error"]["Code"] == "ExpiredTokenException"
-    assert caught.value.response["Error"]["Message"] == "The security token included in the request is expired"
+    assert (
+        caught.value.response["Error"]["Message"]
+        == "The security token included in the request is expired"
+    )
 
 
 def test_a_signature(door: Door) -> None:
@@ -81,7 +94,9 @@ def test_one_byte_of_a_header(door: Door, name: str, place: int) -> None:
     """A request of which one byte in a header differs from what was signed is refused."""
     request = door.signed()
     value = request.headers[name]
-    request.headers[name] = value[:place] + ("1" if value[place] == "0" else "0") + value[place:][1:]
+    request.headers[name] = (
+        value[:place] + ("1" if value[place] == "0" else "0") + value[place:][1:]
+    )
     answer = door.send(request)
     assert (answer.status_code, list(answer.json())) == (403, ["message"])
 

@@ -1,4 +1,6 @@
-"""The stand-in of GitHub's API: what is documented of commits, statuses, deployments and apps; nothing else is taken."""
+"""The stand-in of GitHub's API: what is documented of commits, statuses, deployments and apps;
+nothing else is taken.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,39 @@ if TYPE_CHECKING:
 FIRST, SECOND, THIRD, OTHER = (digit * 40 for digit in "0123")
 UNKNOWN = "f" * 40
 NEEDED = {
-    *("url", "html_url", "permalink_url", "diff_url", "patch_url", "base_commit", "merge_base_commit", "status"),
+    *(
+        "url",
+        "html_url",
+        "permalink_url",
+        "diff_url",
+        "patch_url",
+        "base_commit",
+        "merge_base_commit",
+        "status",
+    ),
     *("ahead_by", "behind_by", "total_commits", "commits"),
 }
 """What GitHub's description of its API requires of a comparison."""
 MADE = {"url", "id", "node_id", "description", "creator", "created_at", "updated_at"}
 STATUS = MADE | {"avatar_url", "state", "target_url", "context"}
-DEPLOYMENT = MADE | {"sha", "ref", "task", "payload", "environment", "statuses_url", "repository_url"}
-STATE = MADE | {"state", "environment", "target_url", "deployment_url", "repository_url", "environment_url", "log_url"}
+DEPLOYMENT = MADE | {
+    "sha",
+    "ref",
+    "task",
+    "payload",
+    "environment",
+    "statuses_url",
+    "repository_url",
+}
+STATE = MADE | {
+    "state",
+    "environment",
+    "target_url",
+    "deployment_url",
+    "repository_url",
+    "environment_url",
+    "log_url",
+}
 """And of what was made."""
 
 
@@ -54,7 +81,9 @@ def ask(client: Client, github: GitHubApi, path: str, token: str | None = None) 
     return answer.status_code, answer.json()
 
 
-def tell(client: Client, github: GitHubApi, path: str, token: str | None = None, **body: Any) -> tuple[int, Any]:
+def tell(
+    client: Client, github: GitHubApi, path: str, token: str | None = None, **body: Any
+) -> tuple[int, Any]:
     """Status and body of a POST below the repository."""
     headers = {"Authorization": f"Bearer {token or github.token}"}
     answer = client("POST", f"{github.url}/repos/{REPOSITORY}{path}", headers=headers, json=body)
@@ -70,8 +99,12 @@ def tell(client: Client, github: GitHubApi, path: str, token: str | None = None,
         (THIRD, OTHER, ("diverged", 1, 2)),
     ],
 )
-def test_a_comparison(client: Client, github: GitHubApi, base: str, head: str, told: tuple[str, int, int]) -> None:
-    """A comparison tells how head is to base, by how many commits, and lists files on its first page only."""
+def test_a_comparison(
+    client: Client, github: GitHubApi, base: str, head: str, told: tuple[str, int, int]
+) -> None:
+    """A comparison tells how head is to base, by how many commits, and lists files on its first
+    page only.
+    """
     for page in (1, 2):
         code, body = ask(client, github, f"/compare/{base}...{head}?per_page=1&page={page}")
 
@@ -82,7 +115,9 @@ def test_a_comparison(client: Client, github: GitHubApi, base: str, head: str, t
 
 
 def test_a_commit(client: Client, github: GitHubApi) -> None:
-    """A commit that is there is shown; one that is not is a 422 that names it, and nothing to compare with."""
+    """A commit that is there is shown; one that is not is a 422 that names it, and nothing to
+    compare with.
+    """
     assert ask(client, github, f"/commits/{SECOND}")[1]["sha"] == SECOND
     code, body = ask(client, github, f"/commits/{UNKNOWN}")
     assert (code, body["message"]) == (422, f"No commit found for SHA: {UNKNOWN}")
@@ -100,12 +135,26 @@ def test_who_may_not_read(client: Client, github: GitHubApi) -> None:
 
 
 def test_a_status(client: Client, github: GitHubApi) -> None:
-    """A status is made with all its fields and a growing id, and listed for its commit, the newest first, in pages."""
+    """A status is made with all its fields and a growing id, and listed for its commit, the newest
+    first, in pages.
+    """
     for number in range(3):
         page = f"https://airflow.example.com/{number}"
-        code, made = tell(client, github, f"/statuses/{FIRST}", state="pending", context="airflow", target_url=page)
+        code, made = tell(
+            client,
+            github,
+            f"/statuses/{FIRST}",
+            state="pending",
+            context="airflow",
+            target_url=page,
+        )
 
-        assert (code, made["state"], made["context"], made["target_url"]) == (201, "pending", "airflow", page)
+        assert (code, made["state"], made["context"], made["target_url"]) == (
+            201,
+            "pending",
+            "airflow",
+            page,
+        )
         assert made.keys() >= STATUS
         assert made["url"] == f"{github.url}/repos/{REPOSITORY}/statuses/{FIRST}"
 
@@ -118,7 +167,9 @@ def test_a_status(client: Client, github: GitHubApi) -> None:
 
 
 def test_a_status_without_a_commit(client: Client, github: GitHubApi) -> None:
-    """A status of an unknown commit is a 422 that names it, to who may write; to who may not, a 403 whatever the commit."""
+    """A status of an unknown commit is a 422 that names it, to who may write; to who may not, a 403
+    whatever the commit.
+    """
     code, body = tell(client, github, f"/statuses/{UNKNOWN}", state="pending")
     assert (code, body["message"]) == (422, f"No commit found for SHA: {UNKNOWN}")
     with GitHubApi(github.history, can_write=("deployments",)) as closed:
@@ -143,7 +194,9 @@ def test_there_is_an_end_of_statuses(client: Client, github: GitHubApi) -> None:
 
 
 def test_a_deployment(client: Client, github: GitHubApi) -> None:
-    """A deployment is made with all its fields, is found by each filter alone, and its states are listed newest first."""
+    """A deployment is made with all its fields, is found by each filter alone, and its states are
+    listed newest first.
+    """
     payload = {"dag_id": "sales"}
     given: dict[str, Any] = {
         "ref": FIRST,
@@ -153,16 +206,28 @@ def test_a_deployment(client: Client, github: GitHubApi) -> None:
         "required_contexts": [],
     }
     code, made = tell(client, github, "/deployments", **given)
-    assert (code, made["sha"], made["payload"], made["environment"]) == (201, FIRST, payload, "staging")
+    assert (code, made["sha"], made["payload"], made["environment"]) == (
+        201,
+        FIRST,
+        payload,
+        "staging",
+    )
     assert made.keys() >= DEPLOYMENT
     tell(client, github, "/deployments", ref=SECOND)
 
-    for query in (f"sha={FIRST}", "task=airflow", "environment=staging", f"ref={FIRST}&per_page=100&page=1"):
+    for query in (
+        f"sha={FIRST}",
+        "task=airflow",
+        "environment=staging",
+        f"ref={FIRST}&per_page=100&page=1",
+    ):
         assert ask(client, github, f"/deployments?{query}") == (200, [made])
     assert len(ask(client, github, "/deployments")[1]) == 2
     states = f"/deployments/{made['id']}/statuses"
     for state in ("in_progress", "success"):
-        code, status = tell(client, github, states, state=state, log_url="https://airflow.example.com/")
+        code, status = tell(
+            client, github, states, state=state, log_url="https://airflow.example.com/"
+        )
         assert (code, status["state"], status["log_url"]) == (201, state, status["target_url"])
         assert status.keys() >= STATE
     assert [one["state"] for one in ask(client, github, states)[1]] == ["success", "in_progress"]
@@ -171,7 +236,9 @@ def test_a_deployment(client: Client, github: GitHubApi) -> None:
 
 
 def test_a_deployment_that_is_refused(client: Client, github: GitHubApi) -> None:
-    """A deployment of what is not there is a 422, one before the commit's statuses succeed a 409, one without leave a 403."""
+    """A deployment of what is not there is a 422, one before the commit's statuses succeed a 409,
+    one without leave a 403.
+    """
     code, body = tell(client, github, "/deployments", ref=UNKNOWN)
     assert (code, body["message"]) == (422, f"No ref found for: {UNKNOWN}")
     github.report(FIRST, "pending", "airflow")
@@ -185,27 +252,43 @@ def test_a_deployment_that_is_refused(client: Client, github: GitHubApi) -> None
         assert (code, body["message"], closed.deployments) == (403, FORBIDDEN, [])
 
 
-@pytest.mark.parametrize(("environment", "last"), [("staging", "inactive"), ("production", "success")])
-def test_a_later_deployment_succeeds(client: Client, github: GitHubApi, environment: str, last: str) -> None:
+@pytest.mark.parametrize(
+    ("environment", "last"), [("staging", "inactive"), ("production", "success")]
+)
+def test_a_later_deployment_succeeds(
+    client: Client, github: GitHubApi, environment: str, last: str
+) -> None:
     """A success makes an older one of the same environment inactive, but for production."""
-    numbers = [tell(client, github, "/deployments", ref=FIRST, environment=environment)[1]["id"] for _ in range(3)]
+    numbers = [
+        tell(client, github, "/deployments", ref=FIRST, environment=environment)[1]["id"]
+        for _ in range(3)
+    ]
     for number, state in zip(numbers, ("success", "failure", "success"), strict=True):
         tell(client, github, f"/deployments/{number}/statuses", state=state)
 
-    assert [github.deployment_states(number)[-1] for number in numbers] == [last, "failure", "success"]
+    assert [github.deployment_states(number)[-1] for number in numbers] == [
+        last,
+        "failure",
+        "success",
+    ]
 
 
 # Who asks.
 
 
 def test_who_is_nobody(client: Client, github: GitHubApi) -> None:
-    """Without a token, or in a repository that the token does not see, nothing is there; a bad one is a 401."""
+    """Without a token, or in a repository that the token does not see, nothing is there; a bad one
+    is a 401.
+    """
     path = f"/repos/{REPOSITORY}/statuses/{FIRST}"
     assert client("POST", f"{github.url}{path}", json={"state": "pending"}).status_code == 404
     headers = {"Authorization": f"Bearer {github.token}"}
     other = f"{github.url}/repos/octo-org/other/statuses/{FIRST}"
     assert client("POST", other, json={"state": "pending"}, headers=headers).status_code == 404
-    assert tell(client, github, f"/statuses/{FIRST}", "not-the-token-of-this-job", state="pending")[0] == 401
+    assert (
+        tell(client, github, f"/statuses/{FIRST}", "not-the-token-of-this-job", state="pending")[0]
+        == 401
+    )
     assert github.statuses_of(FIRST) == []
 
 
@@ -220,8 +303,11 @@ def test_several_repositories(client: Client) -> None:
 
 
 @pytest.mark.parametrize("secondary", [True, False])
-def test_a_rate_limit(client: Client, github: GitHubApi, secondary: bool) -> None:  # noqa: FBT001 - a table's column
-    """A request too many is a 403 that says so and does nothing, and the next one is heard again."""
+# A table's column
+def test_a_rate_limit(client: Client, github: GitHubApi, secondary: bool) -> None:
+    """A request too many is a 403 that says so and does nothing, and the next one is heard
+    again.
+    """
     github.limit(secondary=secondary)
 
     code, body = tell(client, github, f"/statuses/{FIRST}", state="success")
@@ -251,10 +337,17 @@ def proof(github: GitHubApi, key: str = "", algorithm: str = "RS256", **changes:
     return shown
 
 
-def install(client: Client, github: GitHubApi, shown: str, number: int = 0, **body: Any) -> tuple[int, Any]:
+def install(
+    client: Client, github: GitHubApi, shown: str, number: int = 0, **body: Any
+) -> tuple[int, Any]:
     """Ask for an installation's token."""
     url = f"{github.url}/app/installations/{number or github.app.installation}/access_tokens"
-    answer = client("POST", url, headers={"Authorization": f"Bearer {shown}"}, **({"json": body} if body else {}))
+    answer = client(
+        "POST",
+        url,
+        headers={"Authorization": f"Bearer {shown}"},
+        **({"json": body} if body else {}),
+    )
     return answer.status_code, answer.json()
 
 
@@ -271,7 +364,9 @@ def test_an_app(client: Client, github: GitHubApi) -> None:
 
 
 def test_a_token_for_less(client: Client, github: GitHubApi) -> None:
-    """A token for some permissions and repositories has no more, and none is given for what the app has not."""
+    """A token for some permissions and repositories has no more, and none is given for what the app
+    has not.
+    """
     less: dict[str, Any] = {"repositories": ["sales"], "permissions": {"statuses": "write"}}
     code, body = install(client, github, proof(github), **less)
     assert (code, body["permissions"]) == (201, {"statuses": "write"})
@@ -291,7 +386,9 @@ def test_a_token_for_less(client: Client, github: GitHubApi) -> None:
         ({"algorithm": "HS256", "key": secrets.token_hex(32)}, "could not be decoded"),
     ],
 )
-def test_who_is_not_the_app(client: Client, github: GitHubApi, changes: dict[str, Any], told: str) -> None:
+def test_who_is_not_the_app(
+    client: Client, github: GitHubApi, changes: dict[str, Any], told: str
+) -> None:
     """A proof that is another's, too old, too long or not signed is a 401 that says why."""
     code, body = install(client, github, proof(github, **changes))
 
@@ -315,7 +412,11 @@ def test_another_installation(client: Client, github: GitHubApi) -> None:
         (f"/statuses/{FIRST}", {"state": "success", "dag": "sales"}, "'dag' was unexpected"),
         (f"/statuses/{FIRST}", {"state": "success", "description": "x" * 141}, "too long"),
         (f"/statuses/{FIRST}", {"state": "success", "context": "x" * 256}, "too long"),
-        (f"/statuses/{FIRST}", {"state": "success", "target_url": "airflow.example.com"}, "does not match"),
+        (
+            f"/statuses/{FIRST}",
+            {"state": "success", "target_url": "airflow.example.com"},
+            "does not match",
+        ),
         ("/deployments", {"ref": FIRST, "payload": 7}, "is not of type"),
         ("/deployments", {"ref": FIRST, "auto_merge": "false"}, "is not of type 'boolean'"),
         ("/deployments/7/statuses", {"state": "running"}, "'running' is not one of"),
@@ -327,18 +428,26 @@ def test_another_installation(client: Client, github: GitHubApi) -> None:
     ],
 )
 def test_an_offence(client: Client, path: str, body: dict[str, Any] | None, told: str) -> None:
-    """A request that GitHub does not document is refused, makes nothing, and fails the test that let it be sent."""
+    """A request that GitHub does not document is refused, makes nothing, and fails the test that
+    let it be sent.
+    """
     github = GitHubApi({FIRST: None})
-    with pytest.raises(AssertionError, match="GitHub was asked what it does not document") as failure:
+    with pytest.raises(
+        AssertionError, match="GitHub was asked what it does not document"
+    ) as failure:
         _offend(client, github, path, body, told)
 
     assert told in str(failure.value)
     assert len(github.offences) == 1
 
 
-def _offend(client: Client, github: GitHubApi, path: str, body: dict[str, Any] | None, told: str) -> None:
+def _offend(
+    client: Client, github: GitHubApi, path: str, body: dict[str, Any] | None, told: str
+) -> None:
     with github:
-        code, answer = ask(client, github, path) if body is None else tell(client, github, path, **body)
+        code, answer = (
+            ask(client, github, path) if body is None else tell(client, github, path, **body)
+        )
 
         assert (code, github.statuses_of(FIRST), github.deployments) == (422, [], [])
         assert told in answer["message"]
@@ -365,7 +474,15 @@ def test_an_offending_head(client: Client, headers: dict[str, Any], told: str) -
 
 def test_no_offence(client: Client, github: GitHubApi) -> None:
     """What is documented, and only refused, is none."""
-    tell(client, github, f"/statuses/{UNKNOWN}", state="pending", context="x", target_url=None, description="x" * 140)
+    tell(
+        client,
+        github,
+        f"/statuses/{UNKNOWN}",
+        state="pending",
+        context="x",
+        target_url=None,
+        description="x" * 140,
+    )
     tell(client, github, "/deployments", ref=UNKNOWN, payload="text", production_environment=False)
     install(client, github, proof(github), number=1, repository_ids=[7])
 

@@ -1,4 +1,6 @@
-"""The web server of the stand-in of Amazon MWAA: a web token becomes a session, in either version's way."""
+"""The web server of the stand-in of Amazon MWAA: a web token becomes a session, in either version's
+way.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def enter(tmp_path: Path) -> Iterator[Callable[..., Door]]:
 @pytest.mark.parametrize("status", [302, 200])
 @pytest.mark.parametrize("version", LOGINS)
 def test_a_session(enter: Callable[..., Door], version: str, status: int) -> None:
-    """The web token becomes a session, and by it one reaches the API of the Airflow behind, as its user."""
+    """The web token becomes a session, and by it one reaches the API of the Airflow behind, as its
+    user.
+    """
     door = enter(version, login_status=status)
     answer = door.log_in(door.web_token())
     assert (answer.status_code, list(answer.cookies.keys())) == (status, [LOGINS[version][1]])
@@ -44,7 +48,9 @@ def test_a_session(enter: Callable[..., Door], version: str, status: int) -> Non
 
 @pytest.mark.parametrize("version", LOGINS)
 def test_a_web_token_is_good_once(enter: Callable[..., Door], version: str) -> None:
-    """A second log-in with the same token, one with a stale token and one with none are refused, without a cookie."""
+    """A second log-in with the same token, one with a stale token and one with none are refused,
+    without a cookie.
+    """
     door = enter(version)
     web_token = door.web_token()
     assert door.log_in(web_token).cookies
@@ -66,17 +72,25 @@ def test_the_other_version_s_login(enter: Callable[..., Door], version: str) -> 
 
 @pytest.mark.parametrize(
     ("version", "unknown", "expired"),
-    [("2.11.2", (403, "Forbidden"), (403, "Forbidden")), ("3.3.2", (401, "Not authenticated"), (401, "Token Expired"))],
+    [
+        ("2.11.2", (403, "Forbidden"), (403, "Forbidden")),
+        ("3.3.2", (401, "Not authenticated"), (401, "Token Expired")),
+    ],
 )
 def test_sessions_end(
     enter: Callable[..., Door], version: str, unknown: tuple[int, str], expired: tuple[int, str]
 ) -> None:
-    """Without a session, and with one that has ended, Airflow refuses in its own words, and a new one is good."""
+    """Without a session, and with one that has ended, Airflow refuses in its own words, and a new
+    one is good.
+    """
     door = enter(version)
     pair = base64.b64encode(f"admin:{password_of('admin')}".encode()).decode()
     assert said(door.client.look(door.fake, {}, door.web)) == unknown
     if version == "2.11.2":
-        assert said(door.client.look(door.fake, {"Authorization": f"Basic {pair}"}, door.web)) == unknown
+        assert (
+            said(door.client.look(door.fake, {"Authorization": f"Basic {pair}"}, door.web))
+            == unknown
+        )
     old = door.session()
     assert door.client.look(door.fake, old, door.web).status_code == 200
     door.mwaa.web.expire_sessions()
@@ -111,8 +125,12 @@ def test_trouble_on_demand(enter: Callable[..., Door]) -> None:
 
 
 def test_what_a_job_carries(enter: Callable[..., Door]) -> None:
-    """A job has the keys of the role that it took on, and its proxy leads to the two host names alone."""
+    """A job has the keys of the role that it took on, and its proxy leads to the two host names
+    alone.
+    """
     door = enter()
-    keys = {f"AWS_{name}" for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION")}
+    keys = {
+        f"AWS_{name}" for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION")
+    }
     assert set(door.mwaa.environment) == keys
     assert set(door.mwaa.ports) == {f"{door.mwaa.api.host}:443", f"{door.mwaa.web_host}:443"}

@@ -1,4 +1,6 @@
-"""The stand-in of GitHub's OIDC endpoint: tokens as GitHub documents them, for anybody, as often as one asks."""
+"""The stand-in of GitHub's OIDC endpoint: tokens as GitHub documents them, for anybody, as often as
+one asks.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def ask(client: Client, environment: dict[str, str], audience: str | None = None
 
 
 def test_a_token(client: Client, oidc: GitHubOidc) -> None:
-    """A token is an RS256 JWT of GitHub's for the audience that is asked for, whatever its letters, and lives five minutes."""
+    """A token is an RS256 JWT of GitHub's for the audience that is asked for, whatever its letters,
+    and lives five minutes.
+    """
     token = ask(client, oidc.environment, AUDIENCE)
     assert jwt.get_unverified_header(token)["alg"] == "RS256"
     claims = jwt.decode(token, options={"verify_signature": False})
@@ -72,7 +76,9 @@ def test_over_tls(client: Client) -> None:
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "wrong"])
 def test_the_request_token(client: Client, oidc: GitHubOidc, header: str | None) -> None:
     """Without the job's own token there is none."""
-    answer = client("GET", f"{oidc.url}&audience=a", headers={"Authorization": header} if header else {})
+    answer = client(
+        "GET", f"{oidc.url}&audience=a", headers={"Authorization": header} if header else {}
+    )
     assert answer.status_code == 401
     assert oidc.issued == []
 
@@ -92,6 +98,8 @@ def test_what_is_good(oidc: GitHubOidc) -> None:
 def test_as_the_bearer(client: Client, oidc: GitHubOidc, version: str) -> None:
     """An Airflow may take the token itself, for one audience."""
     with airflow(version, accept=bearer(lambda token: oidc.is_good(token, "airflow"))) as fake:
-        good, other = (f"Bearer {ask(client, oidc.environment, audience)}" for audience in ("airflow", "other"))
+        good, other = (
+            f"Bearer {ask(client, oidc.environment, audience)}" for audience in ("airflow", "other")
+        )
         assert client.trigger(fake, {"Authorization": good}).status_code == 200
         assert client.look(fake, {"Authorization": other}).status_code == 403

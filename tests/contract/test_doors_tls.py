@@ -1,4 +1,6 @@
-"""TLS of the stand-ins: who trusts the private CA gets in, who does not does not, and none is kept waiting by another."""
+"""TLS of the stand-ins: who trusts the private CA gets in, who does not does not, and none is kept
+waiting by another.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +47,12 @@ def test_who_trusts_the_ca_gets_in(fake: FakeAirflow, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("trusts", ["public", "stranger"])
-def test_who_does_not_trust_the_ca_sends_nothing(fake: FakeAirflow, tmp_path: Path, trusts: str) -> None:
-    """A client that trusts public CAs only, or another private one, ends at the handshake; the next client is served."""
+def test_who_does_not_trust_the_ca_sends_nothing(
+    fake: FakeAirflow, tmp_path: Path, trusts: str
+) -> None:
+    """A client that trusts public CAs only, or another private one, ends at the handshake; the next
+    client is served.
+    """
     options = {"verify": True} if trusts == "public" else {}
     client = Client(tmp_path, trusts=certificates.stranger().pem)
     with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
@@ -65,7 +71,9 @@ def test_a_certificate_is_for_its_names(tmp_path: Path) -> None:
 
 
 def test_a_company_s_authority() -> None:
-    """An authority of the old fashion is good enough for OpenSSL, but not for the strict check that Python 3.13 began with."""
+    """An authority of the old fashion is good enough for OpenSSL, but not for the strict check that
+    Python 3.13 began with.
+    """
     authority = certificates.old_fashioned()
     context = ssl.create_default_context(cadata=authority.pem)
     with airflow("3.3.2", tls=authority.server("127.0.0.1")) as fake:
@@ -73,7 +81,10 @@ def test_a_company_s_authority() -> None:
         with connected(fake, context) as connection:
             assert connection.version()
         context.verify_flags |= ssl.VERIFY_X509_STRICT
-        with pytest.raises(ssl.SSLCertVerificationError, match="key usage"), connected(fake, context):
+        with (
+            pytest.raises(ssl.SSLCertVerificationError, match="key usage"),
+            connected(fake, context),
+        ):
             pass
 
 
@@ -91,7 +102,9 @@ def connected(fake: FakeAirflow, context: ssl.SSLContext) -> Iterator[ssl.SSLSoc
 @pytest.mark.parametrize(("whose", "error"), [("nobody", "required"), ("stranger", "unknown ca")])
 @pytest.mark.parametrize("known", VERSIONS)
 def test_mutual_tls_refuses(tmp_path: Path, known: str, whose: str, error: str) -> None:
-    """Who presents no certificate, or one of another CA, gets an alert that says so and no answer."""
+    """Who presents no certificate, or one of another CA, gets an alert that says so and no
+    answer.
+    """
     private = certificates.private()
     pair = None if whose == "nobody" else certificates.stranger().client("deployer")
     with airflow(known, tls=private.server(clients=private)) as fake:
@@ -118,7 +131,9 @@ def load(folder: Path, pair: Pair) -> None:
 
 
 def test_pairs(tmp_path: Path) -> None:
-    """A certificate and its key fit, unless the key is behind a password that nobody gives, or another's."""
+    """A certificate and its key fit, unless the key is behind a password that nobody gives, or
+    another's.
+    """
     pair, other = certificates.private().client("one"), certificates.private().client("other")
     load(tmp_path, pair)
     with pytest.raises(ssl.SSLError, match=r"PEM lib|DECRYPT|PASSWORD"):
@@ -128,7 +143,9 @@ def test_pairs(tmp_path: Path) -> None:
 
 
 def test_a_silent_client_keeps_nobody_waiting(fake: FakeAirflow, tmp_path: Path) -> None:
-    """While a client never begins its handshake another is served, and the server stops in spite of the first."""
+    """While a client never begins its handshake another is served, and the server stops in spite of
+    the first.
+    """
     address = urlsplit(fake.url)
     with socket.create_connection((address.hostname, address.port), timeout=SOON) as silent:
         assert version(fake, Client(tmp_path)) == 200
@@ -136,9 +153,13 @@ def test_a_silent_client_keeps_nobody_waiting(fake: FakeAirflow, tmp_path: Path)
             assert silent.recv(1) == b""
 
 
-@pytest.mark.parametrize("fault", [Fault.RESET, Fault.CLOSE, Fault.TRUNCATED], ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    "fault", [Fault.RESET, Fault.CLOSE, Fault.TRUNCATED], ids=lambda fault: fault.name
+)
 def test_faults_on_the_wire(fake: FakeAirflow, tmp_path: Path, fault: Fault) -> None:
-    """What goes wrong on a plain connection goes wrong under TLS, and the next request is answered."""
+    """What goes wrong on a plain connection goes wrong under TLS, and the next request is
+    answered.
+    """
     fake.fault(fault)
     with pytest.raises(requests.RequestException):
         version(fake, Client(tmp_path))
@@ -149,7 +170,9 @@ def test_faults_on_the_wire(fake: FakeAirflow, tmp_path: Path, fault: Fault) -> 
 def test_a_hanging_connection_ends_when_the_client_gives_up(fake: FakeAirflow) -> None:
     """A request may hang, and once the client gives up nothing of it is left."""
     fake.fault(Fault.HANG)
-    with connected(fake, ssl.create_default_context(cadata=certificates.private().pem)) as connection:
+    with connected(
+        fake, ssl.create_default_context(cadata=certificates.private().pem)
+    ) as connection:
         connection.sendall(f"GET {fake.api}/version HTTP/1.1\r\nHost: airflow\r\n\r\n".encode())
         until(lambda: [one.status for one in fake.record] == [None])
         assert fake._listener is not None

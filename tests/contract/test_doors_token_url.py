@@ -1,4 +1,6 @@
-"""The token endpoint of the tests' own, held to RFC 6749 and RFC 7523: who gets a token, and how the others are refused."""
+"""The token endpoint of the tests' own, held to RFC 6749 and RFC 7523: who gets a token, and how
+the others are refused.
+"""
 
 from __future__ import annotations
 
@@ -38,13 +40,18 @@ def oidc() -> Iterator[GitHubOidc]:
 
 def in_body(endpoint: TokenEndpoint) -> dict[str, Any]:
     """The secret in the body."""
-    return {"data": GRANT | {"client_id": endpoint.client_id, "client_secret": endpoint.client_secret}}
+    return {
+        "data": GRANT | {"client_id": endpoint.client_id, "client_secret": endpoint.client_secret}
+    }
 
 
 def as_basic(endpoint: TokenEndpoint) -> dict[str, Any]:
     """The secret as HTTP Basic: form-encoded, then joined and put into Base64."""
     pair = f"{quote_plus(endpoint.client_id)}:{quote_plus(endpoint.client_secret)}"
-    return {"data": GRANT, "headers": {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}}
+    return {
+        "data": GRANT,
+        "headers": {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"},
+    }
 
 
 def assertion(token: str) -> dict[str, Any]:
@@ -67,12 +74,18 @@ def refusal(answer: requests.Response) -> tuple[int, str]:
 
 @pytest.mark.parametrize("way", [in_body, as_basic])
 def test_a_token(client: Client, way: Callable[[TokenEndpoint], dict[str, Any]]) -> None:
-    """A client that authenticates in a way that is taken gets a bearer token, which is good until it expires."""
+    """A client that authenticates in a way that is taken gets a bearer token, which is good until
+    it expires.
+    """
     with TokenEndpoint(takes=("body", "basic"), lifetime=1200) as endpoint:
         answer = client("POST", endpoint.url, **way(endpoint))
         assert answer.status_code == 200
         assert answer.headers["Cache-Control"] == "no-store"
-        assert answer.json() == {"token_type": "Bearer", "access_token": endpoint.issued[0], "expires_in": 1200}
+        assert answer.json() == {
+            "token_type": "Bearer",
+            "access_token": endpoint.issued[0],
+            "expires_in": 1200,
+        }
         assert endpoint.is_good(endpoint.issued[0])
         assert not endpoint.is_good(endpoint.issued[0] + "x")
         endpoint.expire()
@@ -81,22 +94,34 @@ def test_a_token(client: Client, way: Callable[[TokenEndpoint], dict[str, Any]])
 
 
 def test_a_token_for_an_assertion(client: Client, oidc: GitHubOidc) -> None:
-    """GitHub's token for the right audience is a client's assertion, with the client's id or without."""
+    """GitHub's token for the right audience is a client's assertion, with the client's id or
+    without.
+    """
     with TokenEndpoint(takes=("assertion",), oidc=oidc) as endpoint:
         shown = assertion(oidc.issue(AUDIENCE))
         assert client("POST", endpoint.url, **shown).status_code == 200
-        assert client("POST", endpoint.url, **with_fields(shown, client_id=endpoint.client_id)).status_code == 200
+        assert (
+            client(
+                "POST", endpoint.url, **with_fields(shown, client_id=endpoint.client_id)
+            ).status_code
+            == 200
+        )
         assert len(set(endpoint.issued)) == 2
 
 
 def test_assertions_that_are_none(client: Client, oidc: GitHubOidc) -> None:
-    """An assertion for somebody else, an expired, a forged, and one of another client is refused."""
+    """An assertion for somebody else, an expired, a forged, and one of another client is
+    refused.
+    """
     with TokenEndpoint(takes=("assertion",), oidc=oidc) as endpoint:
         good, for_another = oidc.issue(AUDIENCE), oidc.issue("api://other")
         head, claims, _ = good.split(".")
         oidc.lifetime = -1
         for wrong in (oidc.issue(AUDIENCE), for_another, f"{head}.{claims}.AAAA", "opaque"):
-            assert refusal(client("POST", endpoint.url, **assertion(wrong))) == (401, "invalid_client")
+            assert refusal(client("POST", endpoint.url, **assertion(wrong))) == (
+                401,
+                "invalid_client",
+            )
         other = with_fields(assertion(good), client_id="another")
         assert refusal(client("POST", endpoint.url, **other)) == (401, "invalid_client")
         unknown = with_fields(assertion(good), client_assertion_type="saml")
@@ -121,15 +146,23 @@ def test_what_is_wrong(client: Client, change: dict[str, Any], status: int, erro
     with TokenEndpoint(scope="airflow/.default") as endpoint:
         good = with_fields(in_body(endpoint), scope="airflow/.default")
         assert client("POST", endpoint.url, **good).status_code == 200
-        assert refusal(client("POST", endpoint.url, **with_fields(good, **change))) == (status, error)
+        assert refusal(client("POST", endpoint.url, **with_fields(good, **change))) == (
+            status,
+            error,
+        )
         assert len(endpoint.issued) == 1
 
 
 @pytest.mark.parametrize("status", [400, 401])
 def test_ways_that_are_not_taken(client: Client, status: Any) -> None:
-    """A client that shows its secret where it is not wanted is refused; as HTTP Basic always with a challenge."""
+    """A client that shows its secret where it is not wanted is refused; as HTTP Basic always with a
+    challenge.
+    """
     with TokenEndpoint(takes=("basic",), refuses_with=status) as endpoint:
-        assert refusal(client("POST", endpoint.url, **in_body(endpoint))) == (status, "invalid_client")
+        assert refusal(client("POST", endpoint.url, **in_body(endpoint))) == (
+            status,
+            "invalid_client",
+        )
         assert refusal(client("POST", endpoint.url, data=GRANT)) == (status, "invalid_client")
         assert client("POST", endpoint.url, **as_basic(endpoint)).status_code == 200
     with TokenEndpoint(takes=("body",), refuses_with=status) as endpoint:
@@ -139,10 +172,14 @@ def test_ways_that_are_not_taken(client: Client, status: Any) -> None:
 
 
 def test_basic_is_form_encoded_first(client: Client) -> None:
-    """Who puts id and secret into Base64 as they are is refused, since the secret holds what a form encodes."""
+    """Who puts id and secret into Base64 as they are is refused, since the secret holds what a form
+    encodes.
+    """
     with TokenEndpoint(takes=("basic",)) as endpoint:
         pair = base64.b64encode(f"{endpoint.client_id}:{endpoint.client_secret}".encode()).decode()
-        answer = client("POST", endpoint.url, data=GRANT, headers={"Authorization": f"Basic {pair}"})
+        answer = client(
+            "POST", endpoint.url, data=GRANT, headers={"Authorization": f"Basic {pair}"}
+        )
         assert refusal(answer) == (401, "invalid_client")
 
 
@@ -151,7 +188,10 @@ def test_only_a_form_in_the_body(client: Client) -> None:
     with TokenEndpoint() as endpoint:
         good = in_body(endpoint)["data"]
         assert refusal(client("POST", endpoint.url, json=good)) == (400, "invalid_request")
-        assert refusal(client("POST", f"{endpoint.url}?scope=x", data=good)) == (400, "invalid_request")
+        assert refusal(client("POST", f"{endpoint.url}?scope=x", data=good)) == (
+            400,
+            "invalid_request",
+        )
         assert client("GET", endpoint.url).status_code == 405
         assert client("POST", f"{endpoint.origin}/token", data=good).status_code == 404
 
@@ -166,7 +206,9 @@ def test_tokens_that_can_be_read(client: Client) -> None:
 
 
 def test_what_goes_wrong_on_demand(client: Client) -> None:
-    """It redirects, answers with a page, and repeats what it was sent, once, and then is good again."""
+    """It redirects, answers with a page, and repeats what it was sent, once, and then is good
+    again.
+    """
     with TokenEndpoint() as endpoint, Trap() as trap:
         endpoint.fault(Fault.HTML_200)
         endpoint.redirect(307, trap.url, times=1)
@@ -182,8 +224,13 @@ def test_what_goes_wrong_on_demand(client: Client) -> None:
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
 def test_an_airflow_that_takes_its_tokens(client: Client, version: str) -> None:
-    """An Airflow may take its tokens while they are good, and refuses them afterwards in its own words."""
-    with TokenEndpoint() as endpoint, airflow(version, accept=bearer(endpoint.is_good, role="viewer")) as fake:
+    """An Airflow may take its tokens while they are good, and refuses them afterwards in its own
+    words.
+    """
+    with (
+        TokenEndpoint() as endpoint,
+        airflow(version, accept=bearer(endpoint.is_good, role="viewer")) as fake,
+    ):
         headers = {"Authorization": f"Bearer {endpoint.issue()}"}
         assert client.look(fake, headers).status_code == 200
         assert client.trigger(fake, headers).status_code == 403

@@ -1,4 +1,6 @@
-"""What the action relies on in either version of Airflow, stated once for the real ones and the scripted ones alike."""
+"""What the action relies on in either version of Airflow, stated once for the real ones and the
+scripted ones alike.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,14 @@ def random_date() -> str:
     digits = int(new_id()[-11:], 16)
     hours, rest = divmod(digits, 3600)
     minutes, seconds = divmod(rest, 60)
-    return f"20{hours % 20:02}-{hours % 12 + 1:02}-{hours % 28 + 1:02}T{hours % 24:02}:{minutes:02}:{seconds:02}+00:00"
+    day = f"20{hours % 20:02}-{hours % 12 + 1:02}-{hours % 28 + 1:02}"
+    return f"{day}T{hours % 24:02}:{minutes:02}:{seconds:02}+00:00"
 
 
 @pytest.mark.parametrize("credential", [None, ("admin", "wrong")])
-def test_the_version_is_public(server: Server, admin: Api, credential: tuple[str, str] | None) -> None:
+def test_the_version_is_public(
+    server: Server, admin: Api, credential: tuple[str, str] | None
+) -> None:
     """The version needs no credential and ignores a bad one."""
     answer = admin.anonymous("GET", f"{server.api}/version", auth=credential)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
@@ -30,7 +35,13 @@ def test_the_version_is_public(server: Server, admin: Api, credential: tuple[str
 def test_who_may_only_read_reads(viewer: Api, success: str) -> None:
     """A viewer sees DAGs, runs, task instances, logs and import errors."""
     run = f"/dags/quick_success/dagRuns/{success}"
-    paths = ("/dags/quick_success", run, f"{run}/taskInstances", f"{run}/taskInstances/succeed/logs/1", "/importErrors")
+    paths = (
+        "/dags/quick_success",
+        run,
+        f"{run}/taskInstances",
+        f"{run}/taskInstances/succeed/logs/1",
+        "/importErrors",
+    )
     assert [viewer.get(path).status_code for path in paths] == [200] * 5
 
 
@@ -89,14 +100,22 @@ def test_pausing(admin: Api) -> None:
 
 
 def test_a_new_run(admin: Api) -> None:
-    """A trigger answers 200 with the run: queued, under the id and with the conf and the note that were asked for."""
+    """A trigger answers 200 with the run: queued, under the id and with the conf and the note that
+    were asked for.
+    """
     run_id = new_id()
-    answer = admin.trigger("quick_success", dag_run_id=run_id, conf={"any": [1, "é"]}, note="by the contract")
+    answer = admin.trigger(
+        "quick_success", dag_run_id=run_id, conf={"any": [1, "é"]}, note="by the contract"
+    )
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
     run = answer.json()
     assert_shape(run, RUN[admin.version])
     assert (run["dag_id"], run["dag_run_id"], run["state"]) == ("quick_success", run_id, "queued")
-    assert (run["conf"], run["note"], run["run_type"]) == ({"any": [1, "é"]}, "by the contract", "manual")
+    assert (run["conf"], run["note"], run["run_type"]) == (
+        {"any": [1, "é"]},
+        "by the contract",
+        "manual",
+    )
     assert (run["start_date"], run["end_date"]) == (None, None)
 
 
@@ -126,11 +145,16 @@ def test_a_logical_date_is_used_once(admin: Api) -> None:
 
 
 def test_a_conf_against_the_params(admin: Api) -> None:
-    """A conf that the params refuse is a 400 in the words of jsonschema; an unknown key in it is none."""
+    """A conf that the params refuse is a 400 in the words of jsonschema; an unknown key in it is
+    none.
+    """
     run_id = new_id()
     answer = admin.trigger("nightly_sales", dag_run_id=run_id, conf={"region": "MOON"})
     assert answer.status_code == 400
-    assert "Invalid input for param region: 'MOON' is not one of ['AMER', 'APAC', 'EMEA']\n\nFailed" in reason(answer)
+    assert (
+        "Invalid input for param region: 'MOON' is not one of ['AMER', 'APAC', 'EMEA']\n\nFailed"
+        in reason(answer)
+    )
     assert admin.get(f"/dags/nightly_sales/dagRuns/{run_id}").status_code == 404
     assert admin.trigger("nightly_sales", conf={"region": "APAC", "unknown": 1}).status_code == 200
 

@@ -1,4 +1,6 @@
-"""What the action relies on in Airflow 2.11.2 alone, stated once for the real one and the scripted one alike."""
+"""What the action relies on in Airflow 2.11.2 alone, stated once for the real one and the scripted
+one alike.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def test_every_connection_is_closed(admin: Api) -> None:
     ],
     ids=["none", "wrong password", "unknown user", "bearer"],
 )
-def test_a_bad_credential_looks_like_a_missing_right(admin: Api, viewer: Api, options: dict[str, object]) -> None:
+def test_a_bad_credential_looks_like_a_missing_right(
+    admin: Api, viewer: Api, options: dict[str, object]
+) -> None:
     """Whatever is wrong with a credential is the 403 of who may not, byte for byte."""
     answer = admin.anonymous("GET", "/api/v1/dags/quick_success", **options)
     assert (answer.status_code, reason(answer)) == (403, "Forbidden: None")
@@ -72,7 +76,12 @@ def test_the_list_of_dags_proves_a_credential(viewer: Api) -> None:
 def test_a_run_has_a_date_in_any_case(admin: Api) -> None:
     """Without a logical date a run gets the moment as its date and as its data interval."""
     run = admin.trigger("quick_success").json()
-    assert run["logical_date"] == run["execution_date"] == run["data_interval_start"] == run["data_interval_end"]
+    assert (
+        run["logical_date"]
+        == run["execution_date"]
+        == run["data_interval_start"]
+        == run["data_interval_end"]
+    )
 
 
 def test_a_conflict_says_which(admin: Api) -> None:
@@ -80,7 +89,10 @@ def test_a_conflict_says_which(admin: Api) -> None:
     run_id = new_id()
     date = admin.trigger("quick_success", dag_run_id=run_id).json()["logical_date"]
     head = "Conflict: DAGRun with DAG ID: 'quick_success' and DAGRun "
-    assert reason(admin.trigger("quick_success", dag_run_id=run_id)) == f"{head}ID: '{run_id}' already exists"
+    assert (
+        reason(admin.trigger("quick_success", dag_run_id=run_id))
+        == f"{head}ID: '{run_id}' already exists"
+    )
     said = f"{head}logical date: '{date.replace('T', ' ')}' already exists"
     assert reason(admin.trigger("quick_success", dag_run_id=new_id(), logical_date=date)) == said
     assert reason(admin.trigger("quick_success", dag_run_id=run_id, logical_date=date)) == said
@@ -97,7 +109,10 @@ def test_characters_no_run_id_may_have(admin: Api, run_id: str) -> None:
     ("body", "said"),
     [
         ({"logical_date": None}, "Incorrect datetime argument: 'None' is not an instance of 'str'"),
-        ({"logical_date": "2025-01-01T00:00:00"}, "'2025-01-01T00:00:00' is not a 'date-time' - 'logical_date'"),
+        (
+            {"logical_date": "2025-01-01T00:00:00"},
+            "'2025-01-01T00:00:00' is not a 'date-time' - 'logical_date'",
+        ),
         ({"conf": None}, "None is not of type 'object' - 'conf'"),
         ({"conf": [1]}, "[1] is not of type 'object' - 'conf'"),
         ({"dag_run_id": None}, "{'dag_run_id': ['Field may not be null.']}"),
@@ -108,7 +123,9 @@ def test_characters_no_run_id_may_have(admin: Api, run_id: str) -> None:
     ],
 )
 def test_what_a_trigger_may_not_contain(admin: Api, body: dict[str, object], said: str) -> None:
-    """Nulls, unknown fields, dates without an offset and what is too long are a 400 that says so."""
+    """Nulls, unknown fields, dates without an offset and what is too long are a 400 that says
+    so.
+    """
     answer = admin.trigger("quick_success", **body)
     assert answer.status_code == 400
     assert said in reason(answer)
@@ -130,13 +147,21 @@ def test_no_limit_is_too_large_and_no_order_known(admin: Api, success: str) -> N
     tasks = f"/dags/quick_success/dagRuns/{success}/taskInstances"
     assert admin.get(tasks, limit=5000).json()["total_entries"] == 1
     answer = admin.get(tasks, order_by="task_id")
-    assert (answer.status_code, reason(answer)) == (400, "None: Extra query parameter(s) order_by not in spec")
+    assert (answer.status_code, reason(answer)) == (
+        400,
+        "None: Extra query parameter(s) order_by not in spec",
+    )
 
 
 def test_clear_knows_no_selection(admin: Api, failure: str) -> None:
     """The clear of a run clears everything or refuses."""
-    answer = admin.post(f"/dags/quick_failure/dagRuns/{failure}/clear", {"dry_run": False, "only_failed": True})
-    assert (answer.status_code, reason(answer)) == (400, "Bad Request: {'only_failed': ['Unknown field.']}")
+    answer = admin.post(
+        f"/dags/quick_failure/dagRuns/{failure}/clear", {"dry_run": False, "only_failed": True}
+    )
+    assert (answer.status_code, reason(answer)) == (
+        400,
+        "Bad Request: {'only_failed': ['Unknown field.']}",
+    )
 
 
 def test_cleared_tasks_of_a_run_that_stays_failed(admin: Api) -> None:

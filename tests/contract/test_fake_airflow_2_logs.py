@@ -1,4 +1,6 @@
-"""What the action relies on in the logs of Airflow 2.11.2, of the real one and the scripted one alike."""
+"""What the action relies on in the logs of Airflow 2.11.2, of the real one and the scripted one
+alike.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,18 @@ pytestmark = pytest.mark.parametrize("server", TWO, indirect=True, scope="sessio
 HEAD = " INFO - ::group::Log message source details"
 END = " INFO - ::endgroup::"
 TRACEBACK = "Traceback (most recent call last):"
-STAMPED = re.compile(r"\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000\] {[a-z_]+\.py:\d+} (INFO|ERROR|WARNING) - (.*)")
+STAMPED = re.compile(
+    r"\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000\] {[a-z_]+\.py:\d+} (INFO|ERROR|WARNING) - (.*)"
+)
 
 
-def log(api: Api, dag_id: str, run_id: str, task_id: str, try_number: int = 1, **query: int) -> list[str]:
+def log(
+    api: Api, dag_id: str, run_id: str, task_id: str, try_number: int = 1, **query: int
+) -> list[str]:
     """The lines of a log."""
-    found = api.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}", **query)
+    found = api.get(
+        f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}", **query
+    )
     assert (found.status_code, found.headers["Content-Type"]) == (200, "text/plain")
     return found.text.splitlines()
 
@@ -37,7 +45,9 @@ def message(line: str) -> tuple[str, str]:
 
 
 def test_the_log_of_a_failed_task(admin: Api, failure: str) -> None:
-    """A log is text: the host, where it was found, what the task did, and the traceback, which is shown twice."""
+    """A log is text: the host, where it was found, what the task did, and the traceback, which is
+    shown twice.
+    """
     lines = log(admin, "quick_failure", failure, "fail")
     assert lines[0]
     assert lines[1] == HEAD
@@ -76,7 +86,11 @@ def test_chained_exceptions(admin: Api, stories: Stories) -> None:
     end = lines.index("RuntimeError: The sales of 2025-01-31 cannot be loaded")
     frame = re.compile(r'  File "/.*/(?P<file>[^/]+\.py)", line \d+, in (?P<name>\S+)')
     first, second = (
-        [(found["file"], found["name"]) for line in lines[low:high] if (found := frame.fullmatch(line))]
+        [
+            (found["file"], found["name"])
+            for line in lines[low:high]
+            if (found := frame.fullmatch(line))
+        ]
         for low, high in ((start, between), (between, end))
     )
     helpers = [("sales_helpers.py", name) for name in ("total", "<genexpr>", "parse_amount")]
@@ -86,9 +100,13 @@ def test_chained_exceptions(admin: Api, stories: Stories) -> None:
 
 
 def test_each_try_has_its_log(admin: Api, stories: Stories) -> None:
-    """The log of the first of two tries says that there will be another, that of the second that there will be none."""
+    """The log of the first of two tries says that there will be another, that of the second that
+    there will be none.
+    """
     run_id = stories["retries_exhausted"]
-    first, second = (log(admin, "retries_exhausted", run_id, "call_partner", number) for number in (1, 2))
+    first, second = (
+        log(admin, "retries_exhausted", run_id, "call_partner", number) for number in (1, 2)
+    )
     assert any(line.endswith("INFO - Starting attempt 1 of 2") for line in first)
     assert "ConnectionError: The partner does not answer" in first
     assert any("INFO - Marking task as UP_FOR_RETRY. " in line for line in first)
@@ -117,13 +135,18 @@ def test_mapped_tasks(admin: Api, sales: str) -> None:
 
 
 def test_logs_that_are_not_there(admin: Api, failure: str, stories: Stories) -> None:
-    """A log that is not there is a 200 without any line of the task: of a later try, of try 0, of what never ran."""
+    """A log that is not there is a 200 without any line of the task: of a later try, of try 0, of
+    what never ran.
+    """
     run_id = stories["chained_failure"]
     assert log(admin, "chained_failure", run_id, "publish", 0) == [
         "default_host",
         "Error fetching the logs. Try number 0 is invalid.",
     ]
-    later, never = log(admin, "quick_failure", failure, "fail", 9), log(admin, "chained_failure", run_id, "publish")
+    later, never = (
+        log(admin, "quick_failure", failure, "fail", 9),
+        log(admin, "chained_failure", run_id, "publish"),
+    )
     assert (bool(later[0]), never[0]) == (True, "")
     for lines in (later, never):
         head, told, end, *rest = lines[1:]
@@ -141,6 +164,8 @@ def test_the_log_of_an_unknown_task(admin: Api, failure: str) -> None:
 
 def test_a_log_as_json(admin: Api, failure: str) -> None:
     """As JSON a log is a Python repr, of use to nobody."""
-    answer = admin.read(f"/dags/quick_failure/dagRuns/{failure}/taskInstances/fail/logs/1", "application/json")
+    answer = admin.read(
+        f"/dags/quick_failure/dagRuns/{failure}/taskInstances/fail/logs/1", "application/json"
+    )
     assert set(answer.json()) == {"content", "continuation_token"}
     assert answer.json()["content"].startswith("[('")

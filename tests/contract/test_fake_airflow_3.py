@@ -1,4 +1,6 @@
-"""What the action relies on in Airflow 3.3.2 alone, stated once for the real one and the scripted one alike."""
+"""What the action relies on in Airflow 3.3.2 alone, stated once for the real one and the scripted
+one alike.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,19 @@ JSON = "application/json"
 
 def test_a_conflict_does_not_say_which(admin: Api) -> None:
     """A 409 is the same for a run id and for a logical date."""
-    run_id, date = new_id(), f"{1900 + time.time_ns() % 100}-01-01T00:00:00.{time.time_ns() % 1000000:06}Z"
+    run_id, date = (
+        new_id(),
+        f"{1900 + time.time_ns() % 100}-01-01T00:00:00.{time.time_ns() % 1000000:06}Z",
+    )
     assert admin.trigger("quick_success", dag_run_id=run_id, logical_date=date).status_code == 200
     same_id = admin.trigger("quick_success", dag_run_id=run_id)
     same_date = admin.trigger("quick_success", dag_run_id=new_id(), logical_date=date)
     assert (same_id.status_code, same_date.status_code) == (409, 409)
     for answer in (same_id, same_date):
-        assert_shape(answer.json()["detail"], dict.fromkeys(("reason", "statement", "orig_error", "message"), str))
+        assert_shape(
+            answer.json()["detail"],
+            dict.fromkeys(("reason", "statement", "orig_error", "message"), str),
+        )
         assert answer.json()["detail"]["reason"] == "Unique constraint violation"
         assert "already exists" not in answer.text
 
@@ -32,7 +40,11 @@ def test_a_conflict_does_not_say_which(admin: Api) -> None:
 def test_a_logical_date_is_none_unless_given(admin: Api) -> None:
     """With a logical date of null a run has neither date nor data interval, but a DAG version."""
     run = admin.trigger("quick_success").json()
-    assert (run["logical_date"], run["data_interval_start"], run["data_interval_end"]) == (None, None, None)
+    assert (run["logical_date"], run["data_interval_start"], run["data_interval_end"]) == (
+        None,
+        None,
+        None,
+    )
     assert (run["triggered_by"], run["triggering_user_name"]) == ("rest_api", "admin")
     assert_shape(run["dag_versions"][0], VERSION_3)
 
@@ -59,14 +71,24 @@ def test_run_ids_that_are_refused(admin: Api, run_id: str, said: str) -> None:
         ({}, "missing", ["body", "logical_date"]),
         ({"logical_date": None, "state": "queued"}, "extra_forbidden", ["body", "state"]),
         ({"logical_date": "2025-01-01T00:00:00"}, "timezone_aware", ["body", "logical_date"]),
-        ({"logical_date": None, "run_after": "x"}, "datetime_from_date_parsing", ["body", "run_after"]),
+        (
+            {"logical_date": None, "run_after": "x"},
+            "datetime_from_date_parsing",
+            ["body", "run_after"],
+        ),
         ({"logical_date": None, "conf": [1]}, "dict_type", ["body", "conf"]),
         ({"logical_date": None, "dag_run_id": 5}, "string_type", ["body", "dag_run_id"]),
-        ({"logical_date": None, "data_interval_start": "2025-01-01T00:00:00Z"}, "value_error", ["body"]),
+        (
+            {"logical_date": None, "data_interval_start": "2025-01-01T00:00:00Z"},
+            "value_error",
+            ["body"],
+        ),
         ([], "model_attributes_type", ["body"]),
     ],
 )
-def test_what_a_trigger_may_not_contain(admin: Api, body: object, kind: str, where: list[str]) -> None:
+def test_what_a_trigger_may_not_contain(
+    admin: Api, body: object, kind: str, where: list[str]
+) -> None:
     """A body that does not fit is a 422 with a list of what is wrong and where."""
     answer = admin.post("/dags/quick_success/dagRuns", body)
     assert answer.status_code == 422
@@ -99,7 +121,9 @@ def test_counting_task_instances(admin: Api, success: str) -> None:
 
 
 def test_waiting(admin: Api) -> None:
-    """/wait sends a line per look, without a type, and ends with the run's end and the results asked for."""
+    """/wait sends a line per look, without a type, and ends with the run's end and the results
+    asked for.
+    """
     run_id = new_id()
     assert admin.trigger("quick_success", dag_run_id=run_id).status_code == 200
     answer = admin.get(f"/dags/quick_success/dagRuns/{run_id}/wait", interval=0.2, result="succeed")
@@ -133,12 +157,19 @@ def test_what_a_clear_would_clear(admin: Api, failure: str) -> None:
 
 
 def test_cleared_tasks_wake_their_run(admin: Api) -> None:
-    """ClearTaskInstances resets the run unless told not to, and lists the task instances in full."""
+    """ClearTaskInstances resets the run unless told not to, and lists the task instances in
+    full.
+    """
     run_id = admin.ended("quick_failure")
-    answer = admin.post("/dags/quick_failure/clearTaskInstances", {"dag_run_id": run_id, "dry_run": False})
+    answer = admin.post(
+        "/dags/quick_failure/clearTaskInstances", {"dag_run_id": run_id, "dry_run": False}
+    )
     assert answer.status_code == 200
     assert_shape(answer.json()["task_instances"][0], INSTANCE_3)
-    assert admin.get(f"/dags/quick_failure/dagRuns/{run_id}").json()["state"] in {"queued", "running"}
+    assert admin.get(f"/dags/quick_failure/dagRuns/{run_id}").json()["state"] in {
+        "queued",
+        "running",
+    }
 
 
 def test_changes_that_are_refused(admin: Api, success: str) -> None:
@@ -153,5 +184,7 @@ def test_changes_that_are_refused(admin: Api, success: str) -> None:
 
 def test_the_note_of_a_run(server: Server, admin: Api, success: str) -> None:
     """A note can be set later."""
-    answer = admin.patch(f"/dags/quick_success/dagRuns/{success}", {"note": f"seen at {server.url}"})
+    answer = admin.patch(
+        f"/dags/quick_success/dagRuns/{success}", {"note": f"seen at {server.url}"}
+    )
     assert (answer.status_code, answer.json()["note"]) == (200, f"seen at {server.url}")

@@ -1,4 +1,6 @@
-"""Airflow 3.3.2 before it knows who asks, stated once for the real one and the scripted one alike."""
+"""Airflow 3.3.2 before it knows who asks, stated once for the real one and the scripted one
+alike.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def test_unknown_routes(admin: Api) -> None:
 
 def test_a_token(admin: Api) -> None:
     """A good password is exchanged for a token: 201, one key, and an end in sight."""
-    answer = admin.anonymous("POST", "/auth/token", json={"username": "viewer", "password": password_of("viewer")})
+    answer = admin.anonymous(
+        "POST", "/auth/token", json={"username": "viewer", "password": password_of("viewer")}
+    )
     assert (answer.status_code, answer.headers["Content-Type"]) == (201, JSON)
     assert list(answer.json()) == ["access_token"]
     claims = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
@@ -54,8 +58,16 @@ def test_a_token(admin: Api) -> None:
     [
         ({"username": "admin", "password": "wrong"}, 401, "Invalid credentials"),
         ({"username": "nobody", "password": password_of("nobody")}, 401, "Invalid credentials"),
-        ({"username": "admin"}, 422, "1 validation error for LoginBody\npassword\n  Field required"),
-        ({"username": "admin", "password": password_of("admin"), "x": 1}, 422, "Extra inputs are not permitted"),
+        (
+            {"username": "admin"},
+            422,
+            "1 validation error for LoginBody\npassword\n  Field required",
+        ),
+        (
+            {"username": "admin", "password": password_of("admin"), "x": 1},
+            422,
+            "Extra inputs are not permitted",
+        ),
     ],
 )
 def test_no_token(admin: Api, body: dict[str, object], status: int, said: str) -> None:
@@ -66,10 +78,14 @@ def test_no_token(admin: Api, body: dict[str, object], status: int, said: str) -
 
 
 def test_a_log_in_that_is_no_json(server: Server) -> None:
-    """A log-in body that is not JSON is a plain 500, after which the connection ends without having said so."""
+    """A log-in body that is not JSON is a plain 500, after which the connection ends without having
+    said so.
+    """
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
-        connection.sendall(b"POST /auth/token HTTP/1.1\r\nHost: airflow\r\nContent-Length: 1\r\n\r\nx")
+        connection.sendall(
+            b"POST /auth/token HTTP/1.1\r\nHost: airflow\r\nContent-Length: 1\r\n\r\nx"
+        )
         received = b""
         while piece := connection.recv(65536):
             received += piece

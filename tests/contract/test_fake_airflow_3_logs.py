@@ -1,4 +1,6 @@
-"""What the action relies on in the logs of Airflow 3.3.2, of the real one and the scripted one alike."""
+"""What the action relies on in the logs of Airflow 3.3.2, of the real one and the scripted one
+alike.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,11 @@ def test_the_log_of_a_failed_task(admin: Api, failure: str) -> None:
     entries = answer.json()["content"]
     assert entries[0] == HEAD
     entry = failed(entries)
-    assert (entry["event"], entry["level"], entry["logger"]) == ("Task failed with exception", "error", "task")
+    assert (entry["event"], entry["level"], entry["logger"]) == (
+        "Task failed with exception",
+        "error",
+        "task",
+    )
     (problem,) = entry["error_detail"]
     assert (problem["exc_type"], problem["exc_value"]) == ("ValueError", "It does not work")
     assert_shape(problem, EXCEPTION)
@@ -71,21 +77,36 @@ def test_a_log_line_by_line(admin: Api, success: str) -> None:
     assert all({"timestamp", "event"} <= set(entry) for entry in entries)
     assert entries[0] == {"timestamp": None} | HEAD
     assert [one["event"] for one in entries if one.get("logger") == "task.stdout"] == ["It works"]
-    assert [one["event"] for one in admin.get(where).json()["content"]] == [one["event"] for one in entries]
+    assert [one["event"] for one in admin.get(where).json()["content"]] == [
+        one["event"] for one in entries
+    ]
     refused = admin.read(where, "text/plain")
-    assert (refused.status_code, reason(refused)) == (406, "Only application/json or application/x-ndjson is supported")
+    assert (refused.status_code, reason(refused)) == (
+        406,
+        "Only application/json or application/x-ndjson is supported",
+    )
 
 
 def test_chained_exceptions(admin: Api, stories: Stories) -> None:
-    """Of chained exceptions the one raised last stands first, and of its frames the one that raised it last."""
+    """Of chained exceptions the one raised last stands first, and of its frames the one that raised
+    it last.
+    """
     entries = lines(admin, path("chained_failure", stories["chained_failure"], "load_sales"))
-    assert "Loading the sales" in [entry["event"] for entry in entries if entry.get("logger") == "task.stdout"]
+    assert "Loading the sales" in [
+        entry["event"] for entry in entries if entry.get("logger") == "task.stdout"
+    ]
     last, cause = failed(entries)["error_detail"]
     assert_shape(cause, EXCEPTION)
-    assert (last["exc_type"], last["exc_value"]) == ("RuntimeError", "The sales of 2025-01-31 cannot be loaded")
+    assert (last["exc_type"], last["exc_value"]) == (
+        "RuntimeError",
+        "The sales of 2025-01-31 cannot be loaded",
+    )
     assert (cause["exc_type"], cause["exc_value"]) == ("ValueError", "Not an amount: 'n/a'")
     assert (last["is_cause"], cause["is_cause"]) == (False, True)
-    shown = [[(PurePosixPath(one["filename"]).name, one["name"]) for one in found["frames"]] for found in (last, cause)]
+    shown = [
+        [(PurePosixPath(one["filename"]).name, one["name"]) for one in found["frames"]]
+        for found in (last, cause)
+    ]
     assert shown[0][0] == ("task_runner.py", "_run_task_and_map_outcome")
     assert shown[0][-2:] == [("chained_failure.py", "load_sales"), ("chained_failure.py", "load")]
     helpers = [("sales_helpers.py", name) for name in ("total", "<genexpr>", "parse_amount")]
@@ -93,9 +114,16 @@ def test_chained_exceptions(admin: Api, stories: Stories) -> None:
 
 
 def test_each_try_has_its_log(admin: Api, stories: Stories) -> None:
-    """Each of two tries has a log with an exception of its own; there is none of a third, nor of a number 0."""
-    where = [path("retries_exhausted", stories["retries_exhausted"], "call_partner", number) for number in range(4)]
-    raised = [failed(lines(admin, where[number]))["error_detail"][0]["exc_type"] for number in (1, 2)]
+    """Each of two tries has a log with an exception of its own; there is none of a third, nor of a
+    number 0.
+    """
+    where = [
+        path("retries_exhausted", stories["retries_exhausted"], "call_partner", number)
+        for number in range(4)
+    ]
+    raised = [
+        failed(lines(admin, where[number]))["error_detail"][0]["exc_type"] for number in (1, 2)
+    ]
     assert raised == ["ConnectionError", "PermissionError"]
     for number in (0, 3):
         answer = admin.read(where[number], LINES)
@@ -121,20 +149,31 @@ def test_mapped_tasks(admin: Api, sales: str) -> None:
 
 
 def test_what_never_ran_has_a_reason_for_a_log(admin: Api, stories: Stories) -> None:
-    """A task that was never scheduled has a try 0, whose log is one sentence; which one depends on its state."""
+    """A task that was never scheduled has a try 0, whose log is one sentence; which one depends on
+    its state.
+    """
     waiting = new_id()
     assert admin.trigger("paused_dag", dag_run_id=waiting).status_code == 200
     said = {
-        ("chained_failure", stories["chained_failure"], "publish"): "Task did not run because upstream task(s) failed.",
+        (
+            "chained_failure",
+            stories["chained_failure"],
+            "publish",
+        ): "Task did not run because upstream task(s) failed.",
         ("too_slow", stories["too_slow"], "publish"): "Task was skipped — no logs available.",
         ("paused_dag", waiting, "succeed"): "No logs available for this task.",
     }
     for where, sentence in said.items():
         head, end, only = lines(admin, path(*where, 0))
-        assert (head, end) == ({"timestamp": None} | HEAD, {"timestamp": None, "event": "::endgroup::"})
+        assert (head, end) == (
+            {"timestamp": None} | HEAD,
+            {"timestamp": None, "event": "::endgroup::"},
+        )
         assert (set(only), only["event"]) == ({"timestamp", "event"}, sentence)
         assert admin.read(path(*where, 1), LINES).status_code == 404
-    assert admin.patch(f"/dags/paused_dag/dagRuns/{waiting}", {"state": "failed"}).status_code == 200
+    assert (
+        admin.patch(f"/dags/paused_dag/dagRuns/{waiting}", {"state": "failed"}).status_code == 200
+    )
 
 
 def test_the_log_of_an_unknown_task(admin: Api, failure: str) -> None:

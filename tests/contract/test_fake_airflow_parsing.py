@@ -1,4 +1,6 @@
-"""What the action relies on to know which code Airflow has, in the real Airflows and the scripted ones alike."""
+"""What the action relies on to know which code Airflow has, in the real Airflows and the scripted
+ones alike.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,16 @@ if TYPE_CHECKING:
 
 
 def parse(api: Api, token: str) -> requests.Response:
-    """Asks for a parsing; what is asked already is a 409 in Airflow 3 (and a 201 with words in it in Airflow 2)."""
+    """Asks for a parsing; what is asked already is a 409 in Airflow 3 (and a 201 with words in it
+    in Airflow 2).
+    """
     return api.put(f"/parseDagFile/{token}")
 
 
 def test_a_file_is_parsed_when_somebody_asks(admin: Api) -> None:
-    """Asked for by its file's token, a DAG is parsed anew: its last_parsed_time moves on, and nothing else of it."""
+    """Asked for by its file's token, a DAG is parsed anew: its last_parsed_time moves on, and
+    nothing else of it.
+    """
     before: dict[str, Any] = admin.get("/dags/quick_success").json()
 
     answer = parse(admin, before["file_token"])
@@ -48,7 +54,9 @@ def test_a_token_of_no_file(admin: Api) -> None:
     answer = parse(admin, "nonsense")
 
     assert answer.status_code == 404
-    assert reason(answer) == ("File not found: None" if admin.version == "2.11.2" else "File not found")
+    assert reason(answer) == (
+        "File not found: None" if admin.version == "2.11.2" else "File not found"
+    )
 
 
 def test_who_may_only_read_may_not_ask(admin: Api, viewer: Api) -> None:
@@ -59,8 +67,13 @@ def test_who_may_only_read_may_not_ask(admin: Api, viewer: Api) -> None:
 
 
 def test_a_bundle_without_versions(admin: Api) -> None:
-    """Airflow 3 says that a folder of DAG files has no version, for the DAG as for its structure; Airflow 2 knows none."""
-    dag, details = admin.get("/dags/quick_success").json(), admin.get("/dags/quick_success/details").json()
+    """Airflow 3 says that a folder of DAG files has no version, for the DAG as for its structure;
+    Airflow 2 knows none.
+    """
+    dag, details = (
+        admin.get("/dags/quick_success").json(),
+        admin.get("/dags/quick_success/details").json(),
+    )
 
     if admin.version == "2.11.2":
         assert "bundle_version" not in dag
@@ -71,7 +84,9 @@ def test_a_bundle_without_versions(admin: Api) -> None:
 
 
 def test_what_somebody_deploys(start: Callable[..., Talk]) -> None:
-    """A test can deploy a DAG: a new one, another version of one, a broken one, which then is not parsed."""
+    """A test can deploy a DAG: a new one, another version of one, a broken one, which then is not
+    parsed.
+    """
     talk = start()
     first = talk.call("GET", "/dags/d").json()
     talk.fake.deploy(FakeDag("d", max_active_runs=3))
@@ -82,9 +97,15 @@ def test_what_somebody_deploys(start: Callable[..., Talk]) -> None:
     talk.fake.deploy(FakeDag("new"))
 
     assert first["last_parsed_time"] < second["last_parsed_time"] == third["last_parsed_time"]
-    assert (second["max_active_runs"], second["has_import_errors"], third["has_import_errors"]) == (3, False, True)
+    assert (second["max_active_runs"], second["has_import_errors"], third["has_import_errors"]) == (
+        3,
+        False,
+        True,
+    )
     assert talk.call("GET", "/dags/new").status_code == 200
-    assert [one["stack_trace"] for one in talk.call("GET", "/importErrors").json()["import_errors"]] == ["Traceback"]
+    assert [
+        one["stack_trace"] for one in talk.call("GET", "/importErrors").json()["import_errors"]
+    ] == ["Traceback"]
 
 
 @pytest.mark.parametrize("lagging", [None, "a" * 40])

@@ -1,4 +1,6 @@
-"""What the action relies on once a run exists, in either version of Airflow, the real ones and the scripted ones alike."""
+"""What the action relies on once a run exists, in either version of Airflow, the real ones and the
+scripted ones alike.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,18 @@ def test_an_unknown_run(admin: Api) -> None:
         answer = admin.get(f"/dags/{dag_id}/dagRuns/nope")
         assert answer.status_code == 404
         words = "DAGRun not found: DAGRun with DAG ID: '{}' and DagRun ID: 'nope' not found"
-        words = words if admin.version == "2.11.2" else "The DagRun with dag_id: `{}` and run_id: `nope` was not found"
+        words = (
+            words
+            if admin.version == "2.11.2"
+            else "The DagRun with dag_id: `{}` and run_id: `nope` was not found"
+        )
         assert reason(answer) == words.format(dag_id)
 
 
 def test_the_runs_of_a_dag(admin: Api, success: str) -> None:
-    """The list of runs can be narrowed to a state, ordered and cut; the total counts what was not shown."""
+    """The list of runs can be narrowed to a state, ordered and cut; the total counts what was not
+    shown.
+    """
     admin.ended("quick_success")
     order = "-execution_date" if admin.version == "2.11.2" else "-run_after"
     answer = admin.get("/dags/quick_success/dagRuns", state="success", limit=1, order_by=order)
@@ -57,7 +65,9 @@ def test_task_instances_by_state(admin: Api, success: str, failure: str) -> None
     """Repeated states are alternatives."""
     query = {"state": ["failed", "upstream_failed"]}
     failed = admin.get(f"/dags/quick_failure/dagRuns/{failure}/taskInstances", **query).json()
-    assert [(one["task_id"], one["state"]) for one in failed["task_instances"]] == [("fail", "failed")]
+    assert [(one["task_id"], one["state"]) for one in failed["task_instances"]] == [
+        ("fail", "failed")
+    ]
     none = admin.get(f"/dags/quick_success/dagRuns/{success}/taskInstances", **query).json()
     assert (none["task_instances"], none["total_entries"]) == ([], 0)
 
@@ -123,11 +133,16 @@ def test_a_running_run_can_be_failed(admin: Api) -> None:
     assert_shape(answer.json(), RUN[admin.version])
     assert answer.json()["state"] == "failed"
     assert answer.json()["end_date"] is not None
-    assert {one["state"] for one in admin.get(f"{run}/taskInstances").json()["task_instances"]} <= {"failed", "skipped"}
+    assert {one["state"] for one in admin.get(f"{run}/taskInstances").json()["task_instances"]} <= {
+        "failed",
+        "skipped",
+    }
 
 
 def test_a_paused_dag_keeps_its_runs_queued(admin: Api) -> None:
-    """A run of a paused DAG is accepted and stays queued, while a later one of another DAG comes to its end."""
+    """A run of a paused DAG is accepted and stays queued, while a later one of another DAG comes to
+    its end.
+    """
     run_id = new_id()
     assert admin.trigger("paused_dag", dag_run_id=run_id).json()["state"] == "queued"
     admin.ended("quick_success")
@@ -135,7 +150,8 @@ def test_a_paused_dag_keeps_its_runs_queued(admin: Api) -> None:
     assert admin.get(run).json()["state"] == "queued"
     (waiting,) = admin.get(f"{run}/taskInstances").json()["task_instances"]
     assert (waiting["state"], waiting["try_number"]) == (None, 0)
-    # Failed by hand, it has an end but no start, and skipped tasks, which a clear of the failed ones leaves alone.
+    # Failed by hand, it has an end but no start, and skipped tasks, which a clear of the failed
+    # ones leaves alone.
     failed = admin.patch(run, {"state": "failed"}).json()
     assert (failed["state"], failed["start_date"]) == ("failed", None)
     (skipped,) = admin.get(f"{run}/taskInstances").json()["task_instances"]
@@ -145,7 +161,9 @@ def test_a_paused_dag_keeps_its_runs_queued(admin: Api) -> None:
 
 
 def test_clearing_the_failed_tasks_runs_only_those_again(admin: Api) -> None:
-    """Cleared of its failed tasks a run is queued, and what had succeeded is not run a second time."""
+    """Cleared of its failed tasks a run is queued, and what had succeeded is not run a second
+    time.
+    """
     run_id = new_id()
     assert admin.trigger("unstable", dag_run_id=run_id).status_code == 200
     assert admin.wait("unstable", run_id)["state"] == "failed"
@@ -162,20 +180,33 @@ def test_clearing_the_failed_tasks_runs_only_those_again(admin: Api) -> None:
 def tries(admin: Api, run: str) -> dict[str, int]:
     """The try number of each task of that run.
 
-    Only to be compared with one another: a busy Airflow 2 counts one more when its executor lost a task.
+    Only to be compared with one another: a busy Airflow 2 counts one more when its executor lost a
+    task.
     """
     tasks = admin.get(f"{run}/taskInstances").json()["task_instances"]
     return {one["task_id"]: one["try_number"] for one in tasks}
 
 
 def test_chosen_tasks_are_cleared(admin: Api) -> None:
-    """ClearTaskInstances takes names of tasks, whatever their state, and nothing else of the run."""
+    """ClearTaskInstances takes names of tasks, whatever their state, and nothing else of the
+    run.
+    """
     run_id = admin.ended("unstable")
     before = tries(admin, f"/dags/unstable/dagRuns/{run_id}")
-    wish = {"dag_run_id": run_id, "task_ids": ["prepare"], "only_failed": False, "reset_dag_runs": True}
-    answers = [admin.post("/dags/unstable/clearTaskInstances", wish | {"dry_run": dry}) for dry in (True, False)]
+    wish = {
+        "dag_run_id": run_id,
+        "task_ids": ["prepare"],
+        "only_failed": False,
+        "reset_dag_runs": True,
+    }
+    answers = [
+        admin.post("/dags/unstable/clearTaskInstances", wish | {"dry_run": dry})
+        for dry in (True, False)
+    ]
     assert [answer.status_code for answer in answers] == [200, 200]
-    assert [[one["task_id"] for one in answer.json()["task_instances"]] for answer in answers] == [["prepare"]] * 2
+    assert [[one["task_id"] for one in answer.json()["task_instances"]] for answer in answers] == [
+        ["prepare"]
+    ] * 2
     assert admin.wait("unstable", run_id)["state"] == "failed"
     after = tries(admin, f"/dags/unstable/dagRuns/{run_id}")
     assert after["prepare"] > before["prepare"]

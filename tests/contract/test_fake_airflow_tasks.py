@@ -1,4 +1,6 @@
-"""What the action relies on in task instances and their XComs, in the real Airflows and the scripted ones alike."""
+"""What the action relies on in task instances and their XComs, in the real Airflows and the
+scripted ones alike.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,16 @@ EVERYWHERE = "/dags/~/dagRuns/~/taskInstances"
 
 def tasks(api: Api, dag_id: str, run_id: str, **query: Any) -> dict[str, dict[str, Any]]:
     """The task instances of a run, by task."""
-    found = api.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", **query).json()["task_instances"]
+    found = api.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", **query).json()[
+        "task_instances"
+    ]
     return {one["task_id"]: one for one in found}
 
 
 def test_a_task_that_failed_and_one_that_never_ran(admin: Api, stories: Stories) -> None:
-    """What failed has two dates, their distance and a host; what waited for it has no try, and one moment for both dates."""
+    """What failed has two dates, their distance and a host; what waited for it has no try, and one
+    moment for both dates.
+    """
     found = tasks(admin, "chained_failure", stories["chained_failure"])
     failed, never = found["load_sales"], found["publish"]
     assert (failed["state"], never["state"]) == ("failed", "upstream_failed")
@@ -32,7 +38,12 @@ def test_a_task_that_failed_and_one_that_never_ran(admin: Api, stories: Stories)
     assert failed["queued_when"] <= failed["start_date"] < failed["end_date"]
     ran = datetime.fromisoformat(failed["end_date"]) - datetime.fromisoformat(failed["start_date"])
     assert abs(ran.total_seconds() - failed["duration"]) < 0.01
-    assert (never["try_number"], never["hostname"], never["queued_when"], never["duration"]) == (0, "", None, 0)
+    assert (never["try_number"], never["hostname"], never["queued_when"], never["duration"]) == (
+        0,
+        "",
+        None,
+        0,
+    )
     assert never["start_date"] == never["end_date"]
 
 
@@ -44,7 +55,9 @@ def test_retries(admin: Api, stories: Stories) -> None:
 
 
 def test_a_run_that_took_too_long(admin: Api, stories: Stories) -> None:
-    """A dagrun_timeout fails the run and no task: what was at work is skipped without an end, the rest hardly touched."""
+    """A dagrun_timeout fails the run and no task: what was at work is skipped without an end, the
+    rest hardly touched.
+    """
     run = admin.get(f"/dags/too_slow/dagRuns/{stories['too_slow']}").json()
     lasted = datetime.fromisoformat(run["end_date"]) - datetime.fromisoformat(run["start_date"])
     assert lasted >= timedelta(seconds=10)
@@ -56,12 +69,16 @@ def test_a_run_that_took_too_long(admin: Api, stories: Stories) -> None:
 
 
 def test_across_all_runs(admin: Api, success: str, failure: str) -> None:
-    """By `~` for DAG and run the task instances of all are found, and by `~` for the run those of one DAG."""
+    """By `~` for DAG and run the task instances of all are found, and by `~` for the run those of
+    one DAG.
+    """
     found = admin.get(EVERYWHERE, state=["failed", "upstream_failed"], limit=100).json()
     assert found["total_entries"] >= len(found["task_instances"])
     assert {one["state"] for one in found["task_instances"]} <= {"failed", "upstream_failed"}
     assert failure in {one["dag_run_id"] for one in found["task_instances"]}
-    ours = admin.get("/dags/quick_success/dagRuns/~/taskInstances", limit=100).json()["task_instances"]
+    ours = admin.get("/dags/quick_success/dagRuns/~/taskInstances", limit=100).json()[
+        "task_instances"
+    ]
     assert {one["dag_id"] for one in ours} == {"quick_success"}
     assert success in {one["dag_run_id"] for one in ours}
 
@@ -69,13 +86,16 @@ def test_across_all_runs(admin: Api, success: str, failure: str) -> None:
 def test_by_pool(admin: Api, success: str) -> None:
     """Only the task instances of a pool are found, of more pools if it is repeated."""
     found = [
-        tasks(admin, "quick_success", success, pool=pool) for pool in ("default_pool", "nope", ["nope", "default_pool"])
+        tasks(admin, "quick_success", success, pool=pool)
+        for pool in ("default_pool", "nope", ["nope", "default_pool"])
     ]
     assert [list(one) for one in found] == [["succeed"], [], ["succeed"]]
 
 
 def test_by_change(admin: Api) -> None:
-    """Only what has changed since a moment is found: the end of a task instance is a change, a look at it is none."""
+    """Only what has changed since a moment is found: the end of a task instance is a change, a look
+    at it is none.
+    """
     run_id = new_id()
     assert admin.trigger("paused_dag", dag_run_id=run_id).status_code == 200
     made = datetime.now(UTC).isoformat()
@@ -88,10 +108,14 @@ def test_by_change(admin: Api) -> None:
 
 
 def test_task_instances_that_have_not_ended(admin: Api, success: str) -> None:
-    """All states of such may be asked for at once; `none` is that of a task about which nothing was decided yet."""
+    """All states of such may be asked for at once; `none` is that of a task about which nothing was
+    decided yet.
+    """
     run_id = new_id()
     assert admin.trigger("paused_dag", dag_run_id=run_id).status_code == 200
-    states = [state for state in UNFINISHED if admin.version != "2.11.2" or state != "awaiting_input"]
+    states = [
+        state for state in UNFINISHED if admin.version != "2.11.2" or state != "awaiting_input"
+    ]
     assert list(tasks(admin, "paused_dag", run_id, state=states)) == ["succeed"]
     assert list(tasks(admin, "paused_dag", run_id, state=["none"])) == ["succeed"]
     assert tasks(admin, "paused_dag", run_id, state=states[1:]) == {}
@@ -105,14 +129,18 @@ def test_no_page(admin: Api, success: str) -> None:
 
 
 def test_why_a_task_is_not_started(admin: Api, success: str) -> None:
-    """Airflow names each rule that keeps a task instance from starting, and nothing for one that has ended."""
+    """Airflow names each rule that keeps a task instance from starting, and nothing for one that
+    has ended.
+    """
     run_id = new_id()
     assert admin.trigger("paused_dag", dag_run_id=run_id).status_code == 200
     waiting = f"/dags/paused_dag/dagRuns/{run_id}"
     found = admin.get(f"{waiting}/taskInstances/succeed/dependencies").json()["dependencies"]
     assert {one["name"]: one["reason"] for one in found} == {
         "Dag Not Paused": "Task's DAG 'paused_dag' is paused.",
-        "Dagrun Running": "Task instance's dagrun was not in the 'running' state but in the state 'queued'.",
+        "Dagrun Running": (
+            "Task instance's dagrun was not in the 'running' state but in the state 'queued'."
+        ),
         "Task Instance State": "Task is in the 'None' state.",
     }
     ended = admin.get(f"/dags/quick_success/dagRuns/{success}/taskInstances/succeed/dependencies")
@@ -121,7 +149,9 @@ def test_why_a_task_is_not_started(admin: Api, success: str) -> None:
 
 
 def test_values_of_a_task(admin: Api, sales: str) -> None:
-    """Numbers and lists come as JSON, from Airflow 2 if asked with stringify=false; else it sends a Python repr."""
+    """Numbers and lists come as JSON, from Airflow 2 if asked with stringify=false; else it sends a
+    Python repr.
+    """
     run = f"/dags/nightly_sales/dagRuns/{sales}/taskInstances"
     answer = admin.get(f"{run}/total/xcomEntries/return_value", stringify="false")
     assert_shape(answer.json(), XCOM[admin.version] | {"value": int})
@@ -136,23 +166,37 @@ def test_values_of_a_task(admin: Api, sales: str) -> None:
 def test_values_of_a_mapped_task(admin: Api, sales: str) -> None:
     """Each map index has a value of its own; without one, or with a wrong one, there is none."""
     value = f"/dags/nightly_sales/dagRuns/{sales}/taskInstances/add_up/xcomEntries/return_value"
-    found = [admin.get(value, stringify="false", map_index=index).json()["value"] for index in range(3)]
+    found = [
+        admin.get(value, stringify="false", map_index=index).json()["value"] for index in range(3)
+    ]
     assert found == [450, 870, 690]
     missing = [admin.get(value, stringify="false", **query) for query in ({}, {"map_index": 3})]
     assert [answer.status_code for answer in missing] == [404, 404]
-    assert admin.get(value, map_index="x").status_code == (400 if admin.version == "2.11.2" else 422)
+    assert admin.get(value, map_index="x").status_code == (
+        400 if admin.version == "2.11.2" else 422
+    )
 
 
 def test_values_that_are_not_there(admin: Api, sales: str) -> None:
     """A wrong key, task or run is the same 404."""
-    words = "XCom entry not found: None" if admin.version == "2.11.2" else "XCom entry with key: `nope` not found"
-    for where in (f"{sales}/taskInstances/total", f"{sales}/taskInstances/nope", "nope/taskInstances/total"):
+    words = (
+        "XCom entry not found: None"
+        if admin.version == "2.11.2"
+        else "XCom entry with key: `nope` not found"
+    )
+    for where in (
+        f"{sales}/taskInstances/total",
+        f"{sales}/taskInstances/nope",
+        "nope/taskInstances/total",
+    ):
         answer = admin.get(f"/dags/nightly_sales/dagRuns/{where}/xcomEntries/nope")
         assert (answer.status_code, reason(answer)) == (404, words)
 
 
 def test_which_values_there_are(admin: Api, sales: str) -> None:
-    """The entries of a task, or by `~` of all tasks, are listed without values, for every map index."""
+    """The entries of a task, or by `~` of all tasks, are listed without values, for every map
+    index.
+    """
     run = f"/dags/nightly_sales/dagRuns/{sales}/taskInstances"
     mapped = admin.get(f"{run}/add_up/xcomEntries", xcom_key="return_value").json()
     assert sorted(one["map_index"] for one in mapped["xcom_entries"]) == [0, 1, 2]

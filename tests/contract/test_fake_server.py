@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def test_down_refuses_and_up_is_the_same_port(start: Callable[..., Talk]) -> None:
-    """While the server is down connections are refused, those that were open included, and then the same URL answers."""
+    """While the server is down connections are refused, those that were open included, and then the
+    same URL answers.
+    """
     talk = start()
     assert talk.call("GET", "/dags/d").status_code == 200
     for _ in range(2):
@@ -38,7 +40,10 @@ def test_a_base_path(start: Callable[..., Talk]) -> None:
     root = talk.fake.url.removesuffix("/air/flow")
     outside = requests.get(f"{root}{talk.fake.api}/version", timeout=SOON)
     if talk.fake.version == "2.11.2":
-        assert (outside.status_code, outside.text) == (404, "Apache Airflow is not at this location")
+        assert (outside.status_code, outside.text) == (
+            404,
+            "Apache Airflow is not at this location",
+        )
     else:
         assert outside.status_code == 200
         login = requests.post(f"{root}/auth/token", json={}, timeout=SOON)
@@ -46,12 +51,18 @@ def test_a_base_path(start: Callable[..., Talk]) -> None:
 
 
 def test_the_record(start: Callable[..., Talk]) -> None:
-    """Every request is on record as it was sent, with the status it got, and can be searched by the end of its path."""
+    """Every request is on record as it was sent, with the status it got, and can be searched by the
+    end of its path.
+    """
     talk = start()
     talk.call("PATCH", "/dags/d?update_mask=is_paused", {"is_paused": True})
     talk.call("GET", "/dags/d/dagRuns/a%2Bb")
     patched, looked = talk.fake.record
-    assert (patched.method, patched.path, patched.status) == ("PATCH", f"{talk.fake.api}/dags/d", 200)
+    assert (patched.method, patched.path, patched.status) == (
+        "PATCH",
+        f"{talk.fake.api}/dags/d",
+        200,
+    )
     assert (patched.query, patched.json) == ({"update_mask": ["is_paused"]}, {"is_paused": True})
     assert patched.headers["authorization"].split()[0] in {"Basic", "Bearer"}
     assert (looked.path, looked.status) == (f"{talk.fake.api}/dags/d/dagRuns/a%2Bb", 404)
@@ -67,11 +78,16 @@ def test_a_stream_can_be_compressed(start_3: Callable[..., Talk]) -> None:
     answers = [talk.call("GET", run), talk.call("GET", wait)]
     assert [answer.headers["Content-Encoding"] for answer in answers] == ["gzip", "gzip"]
     assert answers[0].json()["state"] == "queued"
-    assert [json.loads(line)["state"] for line in answers[1].text.splitlines()] == ["running", "success"]
+    assert [json.loads(line)["state"] for line in answers[1].text.splitlines()] == [
+        "running",
+        "success",
+    ]
 
 
 def test_connections_are_kept_by_airflow_3_only(start: Callable[..., Talk]) -> None:
-    """Airflow 3 serves many requests on one connection until it fails itself; Airflow 2 serves one."""
+    """Airflow 3 serves many requests on one connection until it fails itself; Airflow 2 serves
+    one.
+    """
     talk = start()
     address = urlsplit(talk.fake.url)
     get = f"GET {talk.fake.api}/version HTTP/1.1\r\nHost: airflow\r\n\r\n".encode()
@@ -85,7 +101,9 @@ def test_connections_are_kept_by_airflow_3_only(start: Callable[..., Talk]) -> N
 
 
 def test_a_bug_of_the_fake_is_not_hidden() -> None:
-    """If the scripted Airflow itself crashes, the client gets no answer and the test fails with the reason."""
+    """If the scripted Airflow itself crashes, the client gets no answer and the test fails with the
+    reason.
+    """
 
     def meet_a_bug() -> None:
         with FakeAirflow(dags=[FakeDag("d")]) as fake, fake.session() as session:

@@ -1,4 +1,6 @@
-"""Every fault of the scripted Airflow does on the wire what its name promises. Knows no client of ours."""
+"""Every fault of the scripted Airflow does on the wire what its name promises. Knows no client of
+ours.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def raw_get(fake: FakeAirflow, path: str = "/version", timeout: float = SOON) ->
     """Everything a plain socket receives for one GET, until the server closes the connection."""
     address = urlsplit(fake.url)
     with socket.create_connection((address.hostname, address.port), timeout=timeout) as connection:
-        connection.sendall(f"GET {fake.api}{path} HTTP/1.1\r\nHost: airflow\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(
+            f"GET {fake.api}{path} HTTP/1.1\r\nHost: airflow\r\nConnection: close\r\n\r\n".encode()
+        )
         received = b""
         while piece := connection.recv(65536):
             received += piece
@@ -67,15 +71,21 @@ def test_before_prevents_the_effect_and_after_does_not(
 ) -> None:
     """A fault before the request took effect leaves no run behind, one after it leaves the run."""
     fake.fault(fault, on=("POST", "/dagRuns"), when=when)
-    with contextlib.suppress(requests.RequestException, ValueError):  # what requests makes of the odd ones
+    with contextlib.suppress(
+        requests.RequestException, ValueError
+    ):  # what requests makes of the odd ones
         trigger(fake, retrier=0.1 if fault is Fault.HANG else SOON)
     await_record(fake, 1)
     assert [run.run_id for run in fake.runs("nightly_sales")] == (["r1"] if when == "after" else [])
-    assert [one.path for one in fake.received("POST", "/dagRuns")] == [f"{fake.api}/dags/nightly_sales/dagRuns"]
+    assert [one.path for one in fake.received("POST", "/dagRuns")] == [
+        f"{fake.api}/dags/nightly_sales/dagRuns"
+    ]
 
 
 @pytest.mark.parametrize("fault", NO_ANSWER, ids=lambda fault: fault.name)
-def test_a_request_without_an_answer_is_on_record_without_a_status(fake: FakeAirflow, fault: Fault) -> None:
+def test_a_request_without_an_answer_is_on_record_without_a_status(
+    fake: FakeAirflow, fault: Fault
+) -> None:
     """The record shows a request that never got an answer, with None for its status."""
     fake.fault(fault)
     with contextlib.suppress(OSError):
@@ -97,7 +107,9 @@ def test_close_closes_without_a_byte(fake: FakeAirflow) -> None:
 
 
 def test_hang_sends_nothing_and_keeps_the_connection(fake: FakeAirflow) -> None:
-    """HANG says nothing for as long as the client has retrier, and does not hold up anybody else."""
+    """HANG says nothing for as long as the client has retrier, and does not hold up anybody
+    else.
+    """
     fake.fault(Fault.HANG)
     with pytest.raises(TimeoutError):
         raw_get(fake, timeout=0.1)
@@ -118,7 +130,9 @@ def test_a_hanging_request_ends_with_the_server() -> None:
 
 
 @pytest.mark.parametrize("when", WHENS)
-def test_truncated_announces_more_than_it_sends(fake: FakeAirflow, when: Literal["before", "after"]) -> None:
+def test_truncated_announces_more_than_it_sends(
+    fake: FakeAirflow, when: Literal["before", "after"]
+) -> None:
     """TRUNCATED sends half of the bytes that Content-Length announces."""
     fake.fault(Fault.TRUNCATED, when=when)
     head, _, body = raw_get(fake).partition(b"\r\n\r\n")
@@ -154,7 +168,10 @@ def test_pages_are_html(fake: FakeAirflow, fault: Fault, status: int) -> None:
     """The HTML faults are pages with their status."""
     fake.fault(fault)
     answer = trigger(fake)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (
+        status,
+        "text/html; charset=utf-8",
+    )
     assert answer.text.startswith("<!DOCTYPE html>")
 
 
@@ -202,7 +219,9 @@ def test_too_many_names_a_date(fake: FakeAirflow) -> None:
     """TOO_MANY_DATE is a 429 whose Retry-After is an HTTP date ahead."""
     fake.fault(Fault.TOO_MANY_DATE, retry_after=3600)
     answer = trigger(fake)
-    ahead = email.utils.parsedate_to_datetime(answer.headers["Retry-After"]).timestamp() - time.time()
+    ahead = (
+        email.utils.parsedate_to_datetime(answer.headers["Retry-After"]).timestamp() - time.time()
+    )
     assert answer.status_code == 429
     assert 3500 < ahead <= 3600
 
@@ -218,22 +237,33 @@ def test_redirect_leads_to_a_log_in_page(fake: FakeAirflow, fault: Fault, status
 
 
 def test_redirect_may_lead_to_another_server(fake: FakeAirflow) -> None:
-    """With `to` a redirect leads elsewhere, where a second server records who follows, and with what."""
+    """With `to` a redirect leads elsewhere, where a second server records who follows, and with
+    what.
+    """
     with FakeAirflow() as elsewhere:
         fake.fault(Fault.REDIRECT_307, to=f"{elsewhere.url}/login")
         with fake.session() as session:
-            session.post(f"{fake.url}{fake.api}/dags/nightly_sales/dagRuns", json={"password": "x"}, timeout=SOON)
+            session.post(
+                f"{fake.url}{fake.api}/dags/nightly_sales/dagRuns",
+                json={"password": "x"},
+                timeout=SOON,
+            )
         assert [(one.method, one.json) for one in elsewhere.record] == [("POST", {"password": "x"})]
 
 
 @pytest.mark.parametrize(
-    ("fault", "body"), [(Fault.EMPTY_200, b""), (Fault.WRONG_JSON, b'["success"]'), (Fault.EMPTY_JSON, b"{}")]
+    ("fault", "body"),
+    [(Fault.EMPTY_200, b""), (Fault.WRONG_JSON, b'["success"]'), (Fault.EMPTY_JSON, b"{}")],
 )
 def test_useless_json_comes_with_200(fake: FakeAirflow, fault: Fault, body: bytes) -> None:
     """The answers that only look good have status 200 and the type of JSON."""
     fake.fault(fault)
     answer = trigger(fake)
-    assert (answer.status_code, answer.headers["Content-Type"], answer.content) == (200, "application/json", body)
+    assert (answer.status_code, answer.headers["Content-Type"], answer.content) == (
+        200,
+        "application/json",
+        body,
+    )
 
 
 def test_json_500_is_airflow_3_with_a_locked_database(fake: FakeAirflow) -> None:
@@ -245,7 +275,9 @@ def test_json_500_is_airflow_3_with_a_locked_database(fake: FakeAirflow) -> None
 
 
 def test_skip_times_and_order(fake: FakeAirflow) -> None:
-    """A fault spares the first `skip` requests, takes the next `times`, then the next fault has its turn."""
+    """A fault spares the first `skip` requests, takes the next `times`, then the next fault has its
+    turn.
+    """
     fake.fault(Fault.HTML_502, on=("GET", "/dags/*"), skip=1, times=2)
     fake.fault(Fault.HTML_503, on=("GET", "/dags/*"), skip=1)
     with fake.session() as session:
@@ -260,18 +292,25 @@ def test_a_pattern_takes_whole_segments(fake: FakeAirflow) -> None:
     fake.fault(Fault.HTML_502, on=("GET", "/dagRuns/*"))
     with fake.session() as session:
         run = f"{fake.url}{fake.api}/dags/nightly_sales/dagRuns/r1"
-        got = [session.get(f"{run}{tail}", timeout=SOON).status_code for tail in ("/taskInstances", "", "")]
+        got = [
+            session.get(f"{run}{tail}", timeout=SOON).status_code
+            for tail in ("/taskInstances", "", "")
+        ]
     assert got == [200, 502, 200]
 
 
-@pytest.mark.parametrize("fault", [Fault.RESET, Fault.CLOSE, Fault.TRUNCATED], ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    "fault", [Fault.RESET, Fault.CLOSE, Fault.TRUNCATED], ids=lambda fault: fault.name
+)
 def test_a_stream_breaks_after_its_first_line(fault: Fault) -> None:
     """A wire fault after the effect lets /wait send one line and then breaks the stream."""
     with FakeAirflow(dags=DAGS) as fake, fake.session() as session:
         assert trigger(fake).status_code == 200
         fake.fault(fault, on=("GET", "/wait"), when="after")
         url = f"{fake.url}/api/v2/dags/nightly_sales/dagRuns/r1/wait?interval=1"
-        with session.get(url, stream=True, timeout=SOON, headers={"Accept-Encoding": "identity"}) as answer:
+        with session.get(
+            url, stream=True, timeout=SOON, headers={"Accept-Encoding": "identity"}
+        ) as answer:
             lines = answer.iter_lines(chunk_size=1)
             assert next(lines) == b'{"state": "queued"}'
             with pytest.raises(requests.exceptions.ChunkedEncodingError):

@@ -1,4 +1,6 @@
-"""The action and Airflow's listener: what one writes the other understands, and both mean the same by it."""
+"""The action and Airflow's listener: what one writes the other understands, and both mean the same
+by it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ASCII = st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters='"\\')
-NAME = st.text(st.sampled_from("abcXYZ019_.-"), min_size=1, max_size=100).filter(lambda name: name not in (".", ".."))
+NAME = st.text(st.sampled_from("abcXYZ019_.-"), min_size=1, max_size=100).filter(
+    lambda name: name not in (".", "..")
+)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=255)
 OWNER = NAME.filter(lambda name: len(name) <= 40)
 SCHEME = st.sampled_from(["http", "https"])
@@ -36,8 +40,11 @@ MARKERS = st.builds(
     st.builds("{}://{}".format, SCHEME, st.text(ASCII, min_size=1, max_size=200)),
     st.builds("{}://{}".format, SCHEME, st.text(ASCII, min_size=1, max_size=100)),
     st.builds("{}/{}".format, OWNER, NAME),
-    st.sampled_from([40, 64]).flatmap(lambda size: st.text("0123456789abcdef", min_size=size, max_size=size)),
-    st.none() | st.text(st.characters(max_codepoint=0xFFFF), min_size=1, max_size=50).filter(str.isprintable),
+    st.sampled_from([40, 64]).flatmap(
+        lambda size: st.text("0123456789abcdef", min_size=size, max_size=size)
+    ),
+    st.none()
+    | st.text(st.characters(max_codepoint=0xFFFF), min_size=1, max_size=50).filter(str.isprintable),
 )
 AIRFLOW = "https://airflow.example.com"
 LINE = (
@@ -48,18 +55,36 @@ URLS = st.builds(
     "{}{}{}{}{}".format,
     st.sampled_from(["http://", "https://", "HTTPS://", "ftp://", "//", ""]),
     st.sampled_from(
-        ["airflow.example.com", "Airflow.Example.COM", "127.0.0.1", "[::1]", "[2001:DB8::1]", "u:p@a", "[", ""]
+        [
+            "airflow.example.com",
+            "Airflow.Example.COM",
+            "127.0.0.1",
+            "[::1]",
+            "[2001:DB8::1]",
+            "u:p@a",
+            "[",
+            "",
+        ]
     ),
     st.sampled_from(["", ":80", ":443", ":0443", ":8080", ":", ":port", ":99999"]),
-    st.sampled_from(["", "/", "//", "/Team/a/", "/team//a///", "/a%2Fb/", "/dags/sales/runs/r1", "/a;b", "/ä"]),
+    st.sampled_from(
+        ["", "/", "//", "/Team/a/", "/team//a///", "/a%2Fb/", "/dags/sales/runs/r1", "/a;b", "/ä"]
+    ),
     st.sampled_from(["", "/", "?", "?a=b", "#c", "/?a#b"]),
 )
 """Addresses, and what is almost one."""
 
 
-@given(MARKERS, st.none() | TEXT | st.text(max_size=2000).map(lambda text: text.encode("utf-8", "ignore").decode()))
+@given(
+    MARKERS,
+    st.none()
+    | TEXT
+    | st.text(max_size=2000).map(lambda text: text.encode("utf-8", "ignore").decode()),
+)
 def test_what_the_action_writes(made: Marker, text: str | None) -> None:
-    """Whatever marker the action puts below whatever text, both read it, in Airflow's room, beside the mark of a cancel."""
+    """Whatever marker the action puts below whatever text, both read it, in Airflow's room, beside
+    the mark of a cancel.
+    """
     with loaded() as listener:
         note = marker.note_with_marker(text, made)
         cancelled = f"{note}\n{CANCELLED_MARK}"
@@ -76,7 +101,10 @@ def test_what_the_action_writes(made: Marker, text: str | None) -> None:
 
 @given(
     st.lists(
-        st.sampled_from([LINE, "x", "", f" {LINE}", LINE[:-1], LINE.replace("octo", "öcto"), CANCELLED_MARK]) | TEXT,
+        st.sampled_from(
+            [LINE, "x", "", f" {LINE}", LINE[:-1], LINE.replace("octo", "öcto"), CANCELLED_MARK]
+        )
+        | TEXT,
         max_size=4,
     ),
     st.sampled_from(["\n", "\r\n", "\x0b", "\u2028", "\x1c", " "]),
@@ -101,7 +129,9 @@ def test_they_have_the_same_words(listener: Any) -> None:
 
 
 def told(listener: Any, page: str, dag_id: str, run_id: str, airflow: str = AIRFLOW) -> bool:
-    """Whether a page is this run's in this Airflow, on which both agree, in the words of either Airflow."""
+    """Whether a page is this run's in this Airflow, on which both agree, in the words of either
+    Airflow.
+    """
     run = listener.Run(dag_id, run_id, "success", None)
     found: bool = listener._is_about(page, run, canonical_url(airflow))
     for either in (V1(Transport(airflow), "2.11.2"), V2(Transport(airflow), "3.3.2")):
@@ -122,14 +152,18 @@ def canonical_by(one: Callable[[str], str], url: str) -> str | None:
 @given(URLS | st.text(ASCII, max_size=30) | TEXT)
 @example("HTTPS://Airflow.Example.COM:443/Team/")
 def test_they_write_an_address_the_same(url: str) -> None:
-    """The canonical form of an address, by which both know an Airflow, is the same for both; and both see what is none."""
+    """The canonical form of an address, by which both know an Airflow, is the same for both; and
+    both see what is none.
+    """
     with loaded() as listener:
         assert canonical_by(listener.canonical_url, url) == canonical_by(canonical_url, url)
 
 
 @given(URLS)
 def test_what_the_action_accepts_has_a_canonical_form(url: str) -> None:
-    """Every address that the input takes has a form that both believe, and under which its own pages are found."""
+    """Every address that the input takes has a form that both believe, and under which its own
+    pages are found.
+    """
     try:
         accepted = base_url(url)
     except ParseError:
@@ -138,23 +172,54 @@ def test_what_the_action_accepts_has_a_canonical_form(url: str) -> None:
         form = canonical_url(accepted)
         assert listener.FORMATS["airflow"].fullmatch(form)
         assert canonical_url(form) == form
-        assert told(listener, V2(Transport(accepted), "3.3.2").run_url("sales", "r1"), "sales", "r1", accepted)
+        assert told(
+            listener,
+            V2(Transport(accepted), "3.3.2").run_url("sales", "r1"),
+            "sales",
+            "r1",
+            accepted,
+        )
 
 
 @pytest.mark.parametrize(
-    "base", [AIRFLOW, "http://127.0.0.1:8080/dags/sales/runs/r2", "https://Airflow.example.com:443/a"]
+    "base",
+    [AIRFLOW, "http://127.0.0.1:8080/dags/sales/runs/r2", "https://Airflow.example.com:443/a"],
 )
 @pytest.mark.parametrize(
-    "run_id", ["r1", "gh-8000000001-1+x", "manual__2026-01-31T09:30:15.1+00:00", "ä/b c&d=e", "runs", "sales"]
+    "run_id",
+    [
+        "r1",
+        "gh-8000000001-1+x",
+        "manual__2026-01-31T09:30:15.1+00:00",
+        "ä/b c&d=e",
+        "runs",
+        "sales",
+    ],
 )
 def test_the_page_of_a_run(listener: Any, base: str, run_id: str) -> None:
-    """The page that the action links to is the run's for both, and no other run's, even of one named like a part of it."""
-    others = {"r1", "r2", "r", "runs", "dags", "grid", "sales", "", "dag_run_id", "127.0.0.1:8080", "r1x"} - {run_id}
+    """The page that the action links to is the run's for both, and no other run's, even of one
+    named like a part of it.
+    """
+    others = {
+        "r1",
+        "r2",
+        "r",
+        "runs",
+        "dags",
+        "grid",
+        "sales",
+        "",
+        "dag_run_id",
+        "127.0.0.1:8080",
+        "r1x",
+    } - {run_id}
     for airflow in (V1(Transport(base), "2.11.2"), V2(Transport(base), "3.3.2")):
         page = airflow.run_url("sales", run_id)
         assert told(listener, page, "sales", run_id, base)
         assert [other for other in others if told(listener, page, "sales", other, base)] == []
-        assert [other for other in others - {"sales"} if told(listener, page, other, run_id, base)] == []
+        assert [
+            other for other in others - {"sales"} if told(listener, page, other, run_id, base)
+        ] == []
 
 
 @pytest.mark.parametrize("form", ["runs/r1", "grid?dag_run_id=r1", "grid?x=1&dag_run_id=r1"])
@@ -177,8 +242,11 @@ def test_the_page_of_a_run(listener: Any, base: str, run_id: str) -> None:
         ("", False),
     ],
 )
-def test_the_page_of_another_airflow(listener: Any, base: str, ours: bool, form: str) -> None:  # noqa: FBT001 - a table's
-    """The page of a run of the same name is the run's if it is of the same Airflow, however that one's address is written."""
+# A table's
+def test_the_page_of_another_airflow(listener: Any, base: str, ours: bool, form: str) -> None:
+    """The page of a run of the same name is the run's if it is of the same Airflow, however that
+    one's address is written.
+    """
     assert told(listener, f"{base}/dags/sales/{form}", "sales", "r1") is ours
 
 
@@ -217,11 +285,15 @@ class Asked:
 
 def access(listener: Any) -> Any:
     """Any."""
-    return listener.Access("https://api.github.com", ("octo-org/sales",), "github_pat_Zq8", "", "", (AIRFLOW,))
+    return listener.Access(
+        "https://api.github.com", ("octo-org/sales",), "github_pat_Zq8", "", "", (AIRFLOW,)
+    )
 
 
 def test_they_call_it_the_same(listener: Any) -> None:
-    """The status has the name, and the deployment the task, environment and payload that the action gives to it."""
+    """The status has the name, and the deployment the task, environment and payload that the action
+    gives to it.
+    """
     run = listener.Run("sales", "r1", "success", None, 3.0)
     subject = DagRunRef("sales", "r1", f"{AIRFLOW}/dags/sales/runs/r1")
     known_marker = listener.Marker(AIRFLOW, "", "octo-org/sales", SHA, None)
@@ -233,21 +305,31 @@ def test_they_call_it_the_same(listener: Any) -> None:
     assert {**body, "description": ""} == {**status._body("success", ""), "description": ""}
 
     deployment: Any = deployments.GitHubDeployment(None, SHA, "production", subject)  # type: ignore[arg-type]
-    github = Asked([{**deployment._body(SHA), "id": 7}], [{"id": 1, "state": "in_progress", "log_url": "u"}])
-    listener._move_deployment(github, access(listener), known_marker._replace(environment="production"), run)
+    github = Asked(
+        [{**deployment._body(SHA), "id": 7}], [{"id": 1, "state": "in_progress", "log_url": "u"}]
+    )
+    listener._move_deployment(
+        github, access(listener), known_marker._replace(environment="production"), run
+    )
     (_, path, filters), _, (_, moved, body) = github.asked
     known = deployment._body(SHA)
     assert {name: filters[name] for name in ("task", "environment")} == {
         name: known[name] for name in ("task", "environment")
     }
-    assert (path, moved) == ("/repos/octo-org/sales/deployments", "/repos/octo-org/sales/deployments/7/statuses")
+    assert (path, moved) == (
+        "/repos/octo-org/sales/deployments",
+        "/repos/octo-org/sales/deployments/7/statuses",
+    )
     assert (body["state"], body["log_url"]) == ("success", "u")
 
     for other in ("https://staging.example.com", f"{AIRFLOW}/team", ""):
         github = Asked([made])
         listener._move_status(github, access(listener), known_marker._replace(airflow=other), run)
         listener._move_deployment(
-            github, access(listener), known_marker._replace(airflow=other, environment="production"), run
+            github,
+            access(listener),
+            known_marker._replace(airflow=other, environment="production"),
+            run,
         )
         assert [method for method, *_ in github.asked] == ["GET", "GET"]
 
@@ -262,10 +344,14 @@ def test_they_call_it_the_same(listener: Any) -> None:
         ("failed", CANCELLED_MARK, ["extract"]),
     ],
 )
-def test_they_say_the_same_of_an_end(listener: Any, state: Any, note: str | None, failed: list[str]) -> None:
+def test_they_say_the_same_of_an_end(
+    listener: Any, state: Any, note: str | None, failed: list[str]
+) -> None:
     """An end is described in the same words, whichever of the two reports it."""
     run = a_run(state=state, note=note)
-    told = listener._describe(listener.Run("nightly_sales", "r1", state, note, 132.4, tuple(failed)))
+    told = listener._describe(
+        listener.Run("nightly_sales", "r1", state, note, 132.4, tuple(failed))
+    )
 
     assert told.replace("132 s", "2 m 12 s") == ended_as(run, failed)
 
@@ -277,5 +363,11 @@ def test_the_documented_connection_is_the_one_that_is_read(listener: Any) -> Non
     extra = json.loads(shown[1])
     assert set(extra) == {"repositories", "airflow_url", "installation_id"}
     Connection.known = {listener.CONNECTION: {"password": "github_pat_Zq8", "extra": extra}}
-    assert listener.read_access()[1:] == (("octo-org/sales",), "github_pat_Zq8", "", "123", (AIRFLOW,))
+    assert listener.read_access()[1:] == (
+        ("octo-org/sales",),
+        "github_pat_Zq8",
+        "",
+        "123",
+        (AIRFLOW,),
+    )
     assert f"`{listener.CONNECTION}`" in listener.__doc__

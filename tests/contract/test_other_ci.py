@@ -1,4 +1,6 @@
-"""The examples for other CI systems hold what the action reads there: every variable, known inputs, the image by digest."""
+"""The examples for other CI systems hold what the action reads there: every variable, known inputs,
+the image by digest.
+"""
 
 from __future__ import annotations
 
@@ -38,15 +40,21 @@ def test_inputs(system: str) -> None:
 
 @pytest.mark.parametrize("system", ["azure", "jenkins"])
 def test_variables(system: str) -> None:
-    """Whatever the action reads of a system's variables is handed over to the container, and nothing that it does not."""
+    """Whatever the action reads of a system's variables is handed over to the container, and
+    nothing that it does not.
+    """
     (known,) = (one for one in _SYSTEMS if one.name == system)
     single = {known.sign, known.sha, known.run_id, known.run_url, known.attempt, known.step} - {""}
-    passed = {name for name in handed_over(job(system, "t0ken").script) if not name.startswith("INPUT_")}
+    passed = {
+        name for name in handed_over(job(system, "t0ken").script) if not name.startswith("INPUT_")
+    }
 
     assert passed >= single | BY_HAND.get(system, set())
     for names in (known.repository, known.job, known.actor):
         assert passed & set(names)
-    assert passed <= single | {*known.repository, *known.job, *known.actor} | BY_HAND.get(system, set())
+    assert passed <= single | {*known.repository, *known.job, *known.actor} | BY_HAND.get(
+        system, set()
+    )
 
 
 @pytest.mark.parametrize("system", ["azure", "jenkins", "shell"])
@@ -56,7 +64,9 @@ def test_no_secret_in_a_command(system: str) -> None:
 
     assert "INPUT_TOKEN" in handed_over(script)
     assert not re.search(
-        rf"INPUT_({'|'.join(SECRET_INPUTS)})=", script.replace('export INPUT_TOKEN="$AIRFLOW_TOKEN"', ""), re.IGNORECASE
+        rf"INPUT_({'|'.join(SECRET_INPUTS)})=",
+        script.replace('export INPUT_TOKEN="$AIRFLOW_TOKEN"', ""),
+        re.IGNORECASE,
     )
 
 

@@ -1,4 +1,6 @@
-"""The replay of GitHub's runner as a whole: what a step gets, what it leaves, how it is signalled and never outlived."""
+"""The replay of GitHub's runner as a whole: what a step gets, what it leaves, how it is signalled
+and never outlived.
+"""
 
 import json
 import signal
@@ -42,10 +44,14 @@ class Script:
     code: str
     gone: bool = False
 
-    def prepare(self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]) -> Launch:
+    def prepare(
+        self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
+    ) -> Launch:
         """The same code for every stage."""
         del stage, metadata
-        return Launch((sys.executable, "-I", "-u", "-c", self.code), env, host.workspace, self.discard)
+        return Launch(
+            (sys.executable, "-I", "-u", "-c", self.code), env, host.workspace, self.discard
+        )
 
     def discard(self) -> None:
         """Note that the runner cleaned up."""
@@ -70,7 +76,9 @@ def make(tmp_path: Path) -> Make:
 
 
 def environment(step: Step, stage: Stage = "main") -> dict[str, str]:
-    """What a script that dumps its environment saw, but for GitHub's token, which no step may show."""
+    """What a script that dumps its environment saw, but for GitHub's token, which no step may
+    show.
+    """
     seen: dict[str, str] = json.loads(step.run(stage).outputs["env"])
     return seen
 
@@ -84,7 +92,9 @@ def is_alive(pid: int) -> bool:
 
 
 def test_inputs(make: Make) -> None:
-    """All declared inputs are set: as given, by default, or empty; scalars and expressions as text."""
+    """All declared inputs are set: as given, by default, or empty; scalars and expressions as
+    text.
+    """
     seen = environment(make(DUMP, {"DAG_ID": "sales"}))
 
     assert {name: value for name, value in seen.items() if name.startswith("INPUT_")} == {
@@ -113,7 +123,9 @@ def test_undeclared_input(make: Make) -> None:
 
 
 def test_unknown_expression(make: Make, tmp_path: Path) -> None:
-    """A default with an expression that the replay does not know is an error, not an empty value."""
+    """A default with an expression that the replay does not know is an error, not an empty
+    value.
+    """
     (tmp_path / "action.yml").write_text(ACTION.replace("github.token", "secrets.X"))
 
     with pytest.raises(ValueError, match=r"secrets\.X"):
@@ -121,11 +133,17 @@ def test_unknown_expression(make: Make, tmp_path: Path) -> None:
 
 
 def test_environment(make: Make, tmp_path: Path) -> None:
-    """The step's env wins over the action's, inputs and GitHub's variables over both; no token is there unasked."""
+    """The step's env wins over the action's, inputs and GitHub's variables over both; no token is
+    there unasked.
+    """
     job = {"FROM_BOTH": "job", "INPUT_TIMEOUT": "job", "GITHUB_SHA": "job"}
     seen = environment(make(DUMP, env=job, context=Context(sha="f" * 40, debug=True)))
 
-    assert (seen["FROM_ACTION"], seen["FROM_BOTH"], seen["INPUT_TIMEOUT"]) == ("action", "job", "1h")
+    assert (seen["FROM_ACTION"], seen["FROM_BOTH"], seen["INPUT_TIMEOUT"]) == (
+        "action",
+        "job",
+        "1h",
+    )
     assert (seen["GITHUB_SHA"], seen["RUNNER_DEBUG"]) == ("f" * 40, "1")
     assert seen["GITHUB_WORKSPACE"] == str((tmp_path / "workspace").resolve())
     assert not {"GITHUB_TOKEN", "PATH", "PYTHONPATH"} & seen.keys()
@@ -143,7 +161,9 @@ def test_state_reaches_the_post_stage(make: Make) -> None:
 
 
 def test_result(make: Make) -> None:
-    """Lines of both streams are understood alike; a lone CR begins a new line; a secret is masked but in `raw`."""
+    """Lines of both streams are understood alike; a lone CR begins a new line; a secret is masked
+    but in `raw`.
+    """
     code = """
 import os, sys
 print("::add-mask::s3cret", flush=True)
@@ -190,8 +210,12 @@ time.sleep(60)
 
 
 def test_cancel_uses_the_ladder(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step that ignores both signals is killed in the end, and its files are read all the same."""
-    monkeypatch.setattr("dev.runner.running.CANCEL_LADDER", ((signal.SIGINT, 0.3), (signal.SIGTERM, 0.3)))
+    """A step that ignores both signals is killed in the end, and its files are read all the
+    same.
+    """
+    monkeypatch.setattr(
+        "dev.runner.running.CANCEL_LADDER", ((signal.SIGINT, 0.3), (signal.SIGTERM, 0.3))
+    )
     code = """
 import os, signal, time
 for number in (signal.SIGINT, signal.SIGTERM):
@@ -210,7 +234,9 @@ while True:
 
 
 def test_nothing_outlives_the_wait(make: Make) -> None:
-    """After a time-out neither the step nor what it started is left, and what the launcher may have left is removed."""
+    """After a time-out neither the step nor what it started is left, and what the launcher may have
+    left is removed.
+    """
     code = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])

@@ -37,7 +37,9 @@ def feed(*lines: str, debug: bool = False) -> StepLog:
 
 @given(texts, texts)
 def test_commands_come_back(title: str, message: str) -> None:
-    """Escaped text in data and properties is read as it was, but for blanks around and `=` before the last property."""
+    """Escaped text in data and properties is read as it was, but for blanks around and `=` before
+    the last property.
+    """
     assume(title.strip() == title != "" and not title.startswith("="))
     line = f"::error title={escape_property(title)}::{escape_data(message)}"
 
@@ -70,7 +72,9 @@ def test_commands_come_back(title: str, message: str) -> None:
     ],
 )
 def test_parse(line: str, expected: Command | None) -> None:
-    """Both forms are found where the runner finds them, and nowhere else (docs/notes/runner.md#workflow-commands)."""
+    """Both forms are found where the runner finds them, and nowhere else
+    (docs/notes/runner.md#workflow-commands).
+    """
     assert parse_command(line, {"error"}) == expected
 
 
@@ -84,7 +88,9 @@ def test_any_line_is_shown_or_obeyed(line: str) -> None:
 
 
 def test_annotation() -> None:
-    """An annotation has its title, and its file relative to the workspace; the log shows the message alone."""
+    """An annotation has its title, and its file relative to the workspace; the log shows the
+    message alone.
+    """
     log = feed("::warning title=T,file=/github/workspace/dags/a.py,line=7::Careful")
 
     assert log.annotations == [Annotation("warning", "Careful", "T", "dags/a.py", 7)]
@@ -118,8 +124,17 @@ def test_groups_and_debug() -> None:
 
 
 def test_fence() -> None:
-    """Between stop-commands and its token every command is text, in either form; the token itself is hidden."""
-    log = feed(f"::stop-commands::{TOKEN}", "::error::x", "##[error]y", "::x::", f"##[{TOKEN.upper()}]", "::notice::z")
+    """Between stop-commands and its token every command is text, in either form; the token itself
+    is hidden.
+    """
+    log = feed(
+        f"::stop-commands::{TOKEN}",
+        "::error::x",
+        "##[error]y",
+        "::x::",
+        f"##[{TOKEN.upper()}]",
+        "::notice::z",
+    )
 
     assert log.lines == [
         "::stop-commands::***",
@@ -136,9 +151,18 @@ def test_fence() -> None:
 @given(st.lists(texts))
 def test_no_text_leaves_a_fence(lines: list[str]) -> None:
     """Whatever is printed inside a fence, nothing of it is obeyed, unless it is the token."""
-    log = feed(f"::stop-commands::{TOKEN}", *(f"{mark}{line}" for line in lines for mark in ("::error::", "##[error]")))
+    log = feed(
+        f"::stop-commands::{TOKEN}",
+        *(f"{mark}{line}" for line in lines for mark in ("::error::", "##[error]")),
+    )
 
-    assert (log.annotations, log.masks, log.outputs, log.unexpected, log.failed) == ([], set(), {}, [], False)
+    assert (log.annotations, log.masks, log.outputs, log.unexpected, log.failed) == (
+        [],
+        set(),
+        {},
+        [],
+        False,
+    )
     assert len(log.lines) == 1 + 2 * len(lines)
 
 
@@ -159,7 +183,9 @@ def test_mask_holds_from_then_on() -> None:
 
 
 def test_mask_of_several_lines() -> None:
-    """Of a value with several lines every line is hidden by itself, without the blanks around it."""
+    """Of a value with several lines every line is hidden by itself, without the blanks around
+    it.
+    """
     log = feed("::add-mask::first%0A  second %0D%0A%0Athird", "first|second|third")
 
     assert log.lines == ["***|***|***"]
@@ -173,9 +199,15 @@ def test_blank_mask_is_refused() -> None:
     assert ([note.level for note in log.annotations], log.lines[-1]) == (["warning"], "a b")
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="☃\x85\u2028\u2029"), min_size=1))
+@given(
+    st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters="☃\x85\u2028\u2029"), min_size=1
+    )
+)
 def test_derived_forms_are_masked(secret: str) -> None:
-    """A secret is hidden plain, in Base64, in JSON, in a URL, in XML and in quotes of a shell or an expression."""
+    """A secret is hidden plain, in Base64, in JSON, in a URL, in XML and in quotes of a shell or an
+    expression.
+    """
     masker = Masker()
     masker.add(secret)
     forms = [

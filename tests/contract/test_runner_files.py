@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dev.runner.commands import StepLog
-from dev.runner.files import CommandFiles, FileCommandError, FileContents, decode, parse_pairs, split_lines
+from dev.runner.files import (
+    CommandFiles,
+    FileCommandError,
+    FileContents,
+    decode,
+    parse_pairs,
+    split_lines,
+)
 from dev.runner.masking import Masker
 
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n=<"), min_size=1)
@@ -22,8 +29,12 @@ def heredoc(name: str, value: str) -> str:
     return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
 
 
-def collect(folder: Path, masker: Masker | None = None, **contents: str | bytes) -> tuple[FileContents, StepLog]:
-    """What the runner takes from files with these contents, by the last part of their variable's name."""
+def collect(
+    folder: Path, masker: Masker | None = None, **contents: str | bytes
+) -> tuple[FileContents, StepLog]:
+    """What the runner takes from files with these contents, by the last part of their variable's
+    name.
+    """
     masker = masker or Masker()
     log = StepLog(masker)
     files = CommandFiles(folder)
@@ -35,7 +46,9 @@ def collect(folder: Path, masker: Masker | None = None, **contents: str | bytes)
 
 @given(st.lists(st.tuples(names, values)))
 def test_heredoc_records_come_back(records: list[tuple[str, str]]) -> None:
-    """Every value written between random delimiters is read as it was, CR, blank ends and marks of other records included."""
+    """Every value written between random delimiters is read as it was, CR, blank ends and marks of
+    other records included.
+    """
     assert list(parse_pairs("".join(heredoc(*record) for record in records))) == records
 
 
@@ -47,7 +60,9 @@ def test_one_line_records_come_back(name: str, value: str) -> None:
 
 @given(st.binary())
 def test_any_file_is_read_or_refused(content: bytes) -> None:
-    """Whatever lies in a file, the parser ends with records or with the one error that it declares."""
+    """Whatever lies in a file, the parser ends with records or with the one error that it
+    declares.
+    """
     with suppress(FileCommandError):
         assert all(name or "=" in decode(content) for name, _ in parse_pairs(decode(content)))
 
@@ -74,7 +89,9 @@ def test_records(text: str, expected: list[tuple[str, str]]) -> None:
     assert list(parse_pairs(decode(text.encode()))) == expected
 
 
-@pytest.mark.parametrize("text", ["x\n", "<<E\nE\n", "a<<\n\n", "a<<E\nvalue\n", "a<<E\nvalueE", "a<<E\nE\r\n", " \n"])
+@pytest.mark.parametrize(
+    "text", ["x\n", "<<E\nE\n", "a<<\n\n", "a<<E\nvalue\n", "a<<E\nvalueE", "a<<E\nE\r\n", " \n"]
+)
 def test_refused_records(text: str) -> None:
     """A line that is no record, and a value without its delimiter, are refused."""
     with pytest.raises(FileCommandError):
@@ -82,7 +99,9 @@ def test_refused_records(text: str) -> None:
 
 
 def test_records_before_a_bad_line_count(tmp_path: Path) -> None:
-    """A truncated record fails the step and loses the later ones, not the earlier ones nor the other files."""
+    """A truncated record fails the step and loses the later ones, not the earlier ones nor the
+    other files.
+    """
     contents, log = collect(tmp_path, OUTPUT="a=1\nb<<E\ntrunc", STATE="run_id=x\n")
 
     assert (contents.outputs, contents.state, log.failed) == ({"a": "1"}, {"run_id": "x"}, True)
@@ -114,7 +133,9 @@ def test_files_are_removed(tmp_path: Path) -> None:
 
 
 def test_summary_is_masked_line_by_line(tmp_path: Path) -> None:
-    """Secrets are replaced within a line; one that spans lines is found by its lines alone; every line ends in LF."""
+    """Secrets are replaced within a line; one that spans lines is found by its lines alone; every
+    line ends in LF.
+    """
     masker = Masker()
     masker.add("s3cret")
     contents, _ = collect(tmp_path, masker, STEP_SUMMARY="a s3cret\r\nb\rc")
@@ -123,11 +144,16 @@ def test_summary_is_masked_line_by_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("size", "kept"), [(1024 * 1024, True), (1024 * 1024 + 1, False)])
-def test_summary_limit(tmp_path: Path, size: int, kept: bool) -> None:  # noqa: FBT001 - a table's column
+# A table's column
+def test_summary_limit(tmp_path: Path, size: int, kept: bool) -> None:
     """A summary over 1 MiB is dropped with an error, and the step's result stays."""
     contents, log = collect(tmp_path, STEP_SUMMARY=b"x" * size)
 
-    assert (bool(contents.summary), len(log.annotations), log.failed) == (kept, 0 if kept else 1, False)
+    assert (bool(contents.summary), len(log.annotations), log.failed) == (
+        kept,
+        0 if kept else 1,
+        False,
+    )
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

@@ -1,4 +1,6 @@
-"""The replay's two ways to start a stage: what goes into arguments and environment, and what does not."""
+"""The replay's two ways to start a stage: what goes into arguments and environment, and what does
+not.
+"""
 
 import sys
 from itertools import pairwise
@@ -31,7 +33,9 @@ def own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_container_paths() -> None:
-    """A value that is, or lies in, a mounted directory is translated; one that only looks like it is not."""
+    """A value that is, or lies in, a mounted directory is translated; one that only looks like it
+    is not.
+    """
     launch = Container("image").prepare("main", METADATA, HOST, PATHS)
 
     assert {name: launch.env[name] for name in PATHS} == {
@@ -48,8 +52,12 @@ def test_container_paths() -> None:
 
 
 def test_container_arguments() -> None:
-    """The client gets names of variables without values, the runner's mounts and working directory, and the image last."""
-    launch = Container("owner/image:tag").prepare("main", METADATA, HOST, {"INPUT_PASSWORD": "s3cret", "CI": "1"})
+    """The client gets names of variables without values, the runner's mounts and working directory,
+    and the image last.
+    """
+    launch = Container("owner/image:tag").prepare(
+        "main", METADATA, HOST, {"INPUT_PASSWORD": "s3cret", "CI": "1"}
+    )
     options = set(pairwise(launch.argv))
 
     assert not any("s3cret" in argument for argument in launch.argv)
@@ -64,7 +72,9 @@ def test_container_arguments() -> None:
 
 
 def test_container_post() -> None:
-    """The post stage has the entry point that action.yml names, and CI is set where the job does not set it."""
+    """The post stage has the entry point that action.yml names, and CI is set where the job does
+    not set it.
+    """
     options = set(pairwise(Container("image").prepare("post", METADATA, HOST, {}).argv))
 
     assert {("--entrypoint", "/post"), ("-e", "CI=true")} <= options
@@ -81,7 +91,9 @@ def test_containers_are_told_apart() -> None:
 
 
 def test_process() -> None:
-    """A process gets the step's environment, its paths untouched, the repository to import from, and nothing else of ours."""
+    """A process gets the step's environment, its paths untouched, the repository to import from,
+    and nothing else of ours.
+    """
     launch = Process().prepare("main", METADATA, HOST, {**PATHS, "PYTHONPATH": "src"})
 
     assert launch.argv == (sys.executable, "-P", "-u", "-m", "entrypoint")

@@ -1,4 +1,6 @@
-"""What a test can make the scripted Airflow do besides going wrong. Where it imitates, the contract suite holds it to it."""
+"""What a test can make the scripted Airflow do besides going wrong. Where it imitates, the contract
+suite holds it to it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def test_a_run_moves_on_by_being_looked_at(start: Callable[..., Talk]) -> None:
-    """The first look shows queued, the last of `looks` the end, those between running; other requests move nothing."""
+    """The first look shows queued, the last of `looks` the end, those between running; other
+    requests move nothing.
+    """
     talk = start(FakeDag("d", looks=4))
     assert talk.trigger().json()["state"] == "queued"
     assert set(talk.tasks().values()) == {None}
@@ -50,7 +54,9 @@ def test_every_attempt_may_end_differently(start: Callable[..., Talk]) -> None:
 
 
 def test_states_can_be_dictated(start: Callable[..., Talk]) -> None:
-    """A script of states wins over everything, its last state repeats, and a clear begins it anew."""
+    """A script of states wins over everything, its last state repeats, and a clear begins it
+    anew.
+    """
     talk = start()
     script = ["queued", "running", "failed", "queued", "success"]
     talk.fake.states("d", script)
@@ -98,7 +104,9 @@ def test_a_cancel_may_be_overwritten(start: Callable[..., Talk]) -> None:
 
 
 def test_a_run_that_was_cancelled_before_it_began(start: Callable[..., Talk]) -> None:
-    """A run that was set to failed while it was queued has never started, however often it is looked at."""
+    """A run that was set to failed while it was queued has never started, however often it is
+    looked at.
+    """
     talk = start(FakeDag("d", paused=True))
     talk.trigger()
     talk.call("PATCH", "/dags/d/dagRuns/r", {"state": "failed"})
@@ -128,9 +136,14 @@ def test_a_broken_dag(start: Callable[..., Talk]) -> None:
 
 
 def test_bundle_versions(start_3: Callable[..., Talk]) -> None:
-    """Each look at a DAG shows the next bundle version; a run keeps the one it was triggered with."""
+    """Each look at a DAG shows the next bundle version; a run keeps the one it was triggered
+    with.
+    """
     talk = start_3(FakeDag("d", bundle_version=("old", "new")))
-    seen = [talk.call("GET", "/dags/d/details").json()["latest_dag_version"]["bundle_version"] for _ in range(3)]
+    seen = [
+        talk.call("GET", "/dags/d/details").json()["latest_dag_version"]["bundle_version"]
+        for _ in range(3)
+    ]
     assert seen == ["old", "new", "new"]
     assert talk.trigger().json()["bundle_version"] == "new"
 
@@ -158,7 +171,9 @@ def test_a_deleted_run_ends_its_stream(start_3: Callable[..., Talk]) -> None:
     talk = start_3(FakeDag("d", paused=True))
     talk.trigger()
     url = f"{talk.fake.url}/api/v2/dags/d/dagRuns/r/wait?interval=1"
-    with talk.session.get(url, stream=True, timeout=SOON, headers={"Accept-Encoding": "identity"}) as answer:
+    with talk.session.get(
+        url, stream=True, timeout=SOON, headers={"Accept-Encoding": "identity"}
+    ) as answer:
         lines = answer.iter_lines(chunk_size=1)
         assert json.loads(next(lines)) == {"state": "queued"}
         talk.fake.delete_run("d", "r")

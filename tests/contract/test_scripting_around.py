@@ -24,11 +24,15 @@ def read_log(talk: Talk, *, stream: bool = False) -> requests.Response:
     """The log of the task "load", as each version writes it."""
     kind = "text/plain" if talk.fake.version == "2.11.2" else "application/x-ndjson"
     url = f"{talk.fake.url}{talk.fake.api}/dags/d/dagRuns/r/taskInstances/load/logs/1"
-    return talk.session.get(url, stream=stream, timeout=SOON, headers={"Accept": kind, "Accept-Encoding": "identity"})
+    return talk.session.get(
+        url, stream=stream, timeout=SOON, headers={"Accept": kind, "Accept-Encoding": "identity"}
+    )
 
 
 def test_a_run_that_others_hold_back(start: Callable[..., Talk]) -> None:
-    """While `max_active_runs` others are running a run stays queued, and they are listed; then it runs."""
+    """While `max_active_runs` others are running a run stays queued, and they are listed; then it
+    runs.
+    """
     talk = start(FakeDag("d", max_active_runs=1))
     talk.fake.create_run("d", "other", state="running")
     talk.trigger()
@@ -40,10 +44,16 @@ def test_a_run_that_others_hold_back(start: Callable[..., Talk]) -> None:
 
 
 def test_a_run_whose_time_has_not_come(start: Callable[..., Talk]) -> None:
-    """A date in the future keeps a run queued, or, Airflow 3's logical date, running without ever starting a task."""
+    """A date in the future keeps a run queued, or, Airflow 3's logical date, running without ever
+    starting a task.
+    """
     talk = start()
     three = talk.fake.version == "3.3.2"
-    for name, field in (("later", "run_after"), ("dated", "logical_date")) if three else (("dated", "logical_date"),):
+    for name, field in (
+        (("later", "run_after"), ("dated", "logical_date"))
+        if three
+        else (("dated", "logical_date"),)
+    ):
         body = {"dag_run_id": name, "logical_date": None} if three else {"dag_run_id": name}
         answer = talk.call("POST", "/dags/d/dagRuns", body | {field: "2999-01-01T00:00:00Z"})
         assert answer.status_code == 200
@@ -65,7 +75,9 @@ def test_the_past_of_a_dag(start: Callable[..., Talk]) -> None:
     talk = start()
     for number, took in enumerate((10.0, 840.0)):
         talk.fake.create_run("d", f"old{number}", state="success", took=took)
-    found = talk.call("GET", "/dags/d/dagRuns?state=success&limit=10&order_by=-start_date").json()["dag_runs"]
+    found = talk.call("GET", "/dags/d/dagRuns?state=success&limit=10&order_by=-start_date").json()[
+        "dag_runs"
+    ]
     assert [run["dag_run_id"] for run in found] == ["old0", "old1"]
     if talk.fake.version == "3.3.2":
         assert [run["duration"] for run in found] == [10.0, 840.0]
@@ -85,7 +97,9 @@ def test_sick_components(start: Callable[..., Talk]) -> None:
 
 
 def test_missing_rights(start: Callable[..., Talk]) -> None:
-    """What is denied is a 403, to all or to one role, until it is allowed again, and nothing else is."""
+    """What is denied is a 403, to all or to one role, until it is allowed again, and nothing else
+    is.
+    """
     talk = start()
     talk.trigger()
     run = "/dags/d/dagRuns/r"
@@ -106,7 +120,11 @@ def test_missing_rights(start: Callable[..., Talk]) -> None:
 
     def refused() -> set[str]:
         methods = {"parsing": "PUT"}
-        return {name for name, path in paths.items() if talk.call(methods.get(name, "GET"), path).status_code == 403}
+        return {
+            name
+            for name, path in paths.items()
+            if talk.call(methods.get(name, "GET"), path).status_code == 403
+        }
 
     assert refused() == set()
     for feature in get_args(Feature):
@@ -116,11 +134,18 @@ def test_missing_rights(start: Callable[..., Talk]) -> None:
     talk.fake.deny("logs", "pools", role="viewer")
     assert refused() == set()
     with talk.fake.session("viewer") as viewer:
-        assert viewer.get(f"{talk.fake.url}{talk.fake.api}/pools/default_pool", timeout=SOON).status_code == 403
+        assert (
+            viewer.get(
+                f"{talk.fake.url}{talk.fake.api}/pools/default_pool", timeout=SOON
+            ).status_code
+            == 403
+        )
 
 
 def test_files_that_are_broken(start: Callable[..., Talk]) -> None:
-    """A file that broke a moment ago refuses a trigger with 400, one that broke before or never was with 404."""
+    """A file that broke a moment ago refuses a trigger with 400, one that broke before or never was
+    with 404.
+    """
     recent, stale, never = (
         FakeDag("d", broken="SyntaxError: no", stale=False),
         FakeDag("d", broken="SyntaxError: no", file="sub/x.py"),
@@ -135,11 +160,18 @@ def test_files_that_are_broken(start: Callable[..., Talk]) -> None:
     talk = start()
     talk.fake.break_file("other.py", "ImportError: no")
     (error,) = talk.call("GET", "/importErrors").json()["import_errors"]
-    assert (error["filename"].rsplit("/", 1)[-1], error["stack_trace"]) == ("other.py", "ImportError: no")
+    assert (error["filename"].rsplit("/", 1)[-1], error["stack_trace"]) == (
+        "other.py",
+        "ImportError: no",
+    )
 
 
 @pytest.mark.parametrize(
-    "path", ["/dags/d/dagRuns/r/taskInstances?queue=x", "/dags/d/dagRuns?start_date_gte=2026-01-01T00:00:00Z"]
+    "path",
+    [
+        "/dags/d/dagRuns/r/taskInstances?queue=x",
+        "/dags/d/dagRuns?start_date_gte=2026-01-01T00:00:00Z",
+    ],
 )
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
 def test_filters_that_it_does_not_know_are_not_ignored(version: str, path: str) -> None:
@@ -155,9 +187,12 @@ def test_filters_that_it_does_not_know_are_not_ignored(version: str, path: str) 
 
 
 def test_five_thousand_task_instances(start: Callable[..., Talk]) -> None:
-    """A wide run is read page by page in Airflow 3, in one answer of Airflow 2, without a loss, and every byte is counted."""
+    """A wide run is read page by page in Airflow 3, in one answer of Airflow 2, without a loss, and
+    every byte is counted.
+    """
     tasks = tuple(
-        FakeTask("wide", map_index=index, ends="failed" if index % 1000 == 7 else "success") for index in range(5000)
+        FakeTask("wide", map_index=index, ends="failed" if index % 1000 == 7 else "success")
+        for index in range(5000)
     )
     talk = start(FakeDag("d", looks=1, tasks=tasks))
     talk.trigger()
@@ -171,14 +206,18 @@ def test_five_thousand_task_instances(start: Callable[..., Talk]) -> None:
     assert seen == set(range(5000))
     traffic = talk.fake.traffic("GET", "/taskInstances")
     assert (traffic.requests, traffic.content) == (5000 // limit, received)
-    assert (traffic.wire < received / 5) is (talk.fake.version == "3.3.2")  # Airflow 2 does not compress
+    assert (traffic.wire < received / 5) is (
+        talk.fake.version == "3.3.2"
+    )  # Airflow 2 does not compress
     failed = talk.call("GET", f"{url}?state=failed").json()
     assert failed["total_entries"] == len(failed["task_instances"]) == 5
 
 
 def test_a_large_log_is_never_held(start: Callable[..., Talk]) -> None:
     """A log of many MB is made while it is sent: neither side needs memory for it."""
-    talk = start(FakeDag("d", looks=1, tasks=(FakeTask("load", log=lambda _: (ROW for _ in range(ROWS))),)))
+    talk = start(
+        FakeDag("d", looks=1, tasks=(FakeTask("load", log=lambda _: (ROW for _ in range(ROWS))),))
+    )
     talk.trigger()
     talk.look()
     rows, size = 0, 0
@@ -198,7 +237,9 @@ def test_a_large_log_is_never_held(start: Callable[..., Talk]) -> None:
 
 def test_a_log_that_is_cut(start: Callable[..., Talk]) -> None:
     """A log may break off in the middle, which a client notices."""
-    talk = start(FakeDag("d", looks=1, tasks=(FakeTask("load", log=lambda _: (ROW for _ in range(5000))),)))
+    talk = start(
+        FakeDag("d", looks=1, tasks=(FakeTask("load", log=lambda _: (ROW for _ in range(5000))),))
+    )
     talk.trigger()
     talk.look()
     talk.fake.fault(Fault.TRUNCATED, on=("GET", "/logs/*"), when="after")
@@ -207,7 +248,9 @@ def test_a_log_that_is_cut(start: Callable[..., Talk]) -> None:
 
 
 def test_a_client_that_goes_away(start_3: Callable[..., Talk]) -> None:
-    """Who stops reading a long log ends it for the server as well, which goes on to serve others."""
+    """Who stops reading a long log ends it for the server as well, which goes on to serve
+    others.
+    """
     ended = threading.Event()
 
     def endless(_: int) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""The workflows to copy: valid, pinned, named where people look, and nothing in them that the action does not know."""
+"""The workflows to copy: valid, pinned, named where people look, and nothing in them that the
+action does not know.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,15 @@ each = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
 
 
 def test_each_is_named() -> None:
-    """Each workflow is linked from the table of one page, and no page links one that is not there."""
-    tables = [line for page in pages() for line in page.read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
+    """Each workflow is linked from the table of one page, and no page links one that is not
+    there.
+    """
+    tables = [
+        line
+        for page in pages()
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if line[:1] == "|"
+    ]
     linked = re.findall(r"\]\((?:\.\./)?examples/workflows/([\w-]+)\.yml\)", "\n".join(tables))
 
     assert sorted(linked) == [file.stem for file in WORKFLOWS]
@@ -60,17 +69,25 @@ def test_secrets(file: Path) -> None:
         lines += [line.partition(": ")[2] for line in str(step.get("headers", "")).splitlines()]
 
     assert [
-        line for line in lines if not re.fullmatch(r"(?:Bearer )?\$\{\{ (?:secrets|steps)\.[\w.]+ \}\}", line)
+        line
+        for line in lines
+        if not re.fullmatch(r"(?:Bearer )?\$\{\{ (?:secrets|steps)\.[\w.]+ \}\}", line)
     ] == []
 
 
 def test_they_pass_the_linters(tmp_path: Path) -> None:
-    """Each is a workflow by GitHub's schema, and has nothing that actionlint or zizmor's pedantic persona finds."""
+    """Each is a workflow by GitHub's schema, and has nothing that actionlint or zizmor's pedantic
+    persona finds.
+    """
     folder = tmp_path / ".github" / "workflows"
     folder.mkdir(parents=True)
     for file in WORKFLOWS:
         copy = Path(shutil.copy(file, folder))
-        copy.write_text(copy.read_text().replace("OWNER/airflow-dag-run@SHA", f"owner/airflow-dag-run@{'0' * 40}"))
+        copy.write_text(
+            copy.read_text().replace(
+                "OWNER/airflow-dag-run@SHA", f"owner/airflow-dag-run@{'0' * 40}"
+            )
+        )
     tools = Path(sys.executable).parent
     schema: list[str | Path] = [
         tools / "check-jsonschema",
@@ -78,8 +95,15 @@ def test_they_pass_the_linters(tmp_path: Path) -> None:
         "vendor.github-workflows",
         *folder.iterdir(),
     ]
-    meaning: list[str | Path] = [tools / "actionlint", "-shellcheck", tools / "shellcheck", "-pyflakes", ""]
+    meaning: list[str | Path] = [
+        tools / "actionlint",
+        "-shellcheck",
+        tools / "shellcheck",
+        "-pyflakes",
+        "",
+    ]
     safety: list[str | Path] = [tools / "zizmor", "--offline", "--quiet", "--pedantic", tmp_path]
     for command in (schema, [*meaning, *folder.iterdir()], safety):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        # Ours
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -34,17 +34,31 @@ class World:
     def connect(self, **fields: Any) -> None:
         """The connection is this now."""
         extra = {"repositories": ["other/one", REPOSITORY.upper()], **fields.pop("extra", {})}
-        Connection.known["airflow_dag_run_github"] = {"host": self.github.url, "extra": extra, **fields}
+        Connection.known["airflow_dag_run_github"] = {
+            "host": self.github.url,
+            "extra": extra,
+            **fields,
+        }
 
-    def begin(self, run_id: str = "r1", environment: str | None = None, airflow: str = AIRFLOW) -> None:
-        """A step triggers a run, of the Airflow that it knows by this address, and lets something stand for it."""
+    def begin(
+        self, run_id: str = "r1", environment: str | None = None, airflow: str = AIRFLOW
+    ) -> None:
+        """A step triggers a run, of the Airflow that it knows by this address, and lets something
+        stand for it.
+        """
         self.run(run_id, "running", environment=environment, airflow=airflow)
         page = f"{airflow}/dags/sales/runs/{run_id}"
         if environment is None:
             self.github.report(SHA, "pending", CONTEXT, page)
             return
         payload = {"airflow": canonical_url(airflow), "dag_id": "sales", "run_id": run_id}
-        body = {"ref": SHA, "task": "airflow", "environment": environment, "payload": payload, "required_contexts": []}
+        body = {
+            "ref": SHA,
+            "task": "airflow",
+            "environment": environment,
+            "payload": payload,
+            "required_contexts": [],
+        }
         access = self.listener.read_access()
         number = self.api.ask(access, "POST", f"/repos/{REPOSITORY}/deployments", body)["id"]
         state = {"state": "in_progress", "log_url": page}
@@ -61,7 +75,10 @@ class World:
     ) -> None:
         """Airflow has a run in this state, whose note names the Airflow of this address."""
         note = (
-            note_with_marker("Deployed", Marker(canonical_url(airflow), self.github.url, REPOSITORY, SHA, environment))
+            note_with_marker(
+                "Deployed",
+                Marker(canonical_url(airflow), self.github.url, REPOSITORY, SHA, environment),
+            )
             + text
         )
         run = self.listener.Run("sales", run_id, state, note, 3.2)
@@ -104,6 +121,8 @@ def reporting(listener: Any, monkeypatch: pytest.MonkeyPatch, **github: Any) -> 
     with GitHubApi({SHA: None}, **github) as api:
         made = World(listener, api)
         monkeypatch.setattr(
-            listener, "read_run", lambda dag_id, run_id: made.runs.get(run_id) if dag_id == "sales" else None
+            listener,
+            "read_run",
+            lambda dag_id, run_id: made.runs.get(run_id) if dag_id == "sales" else None,
         )
         yield made

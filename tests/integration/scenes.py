@@ -1,4 +1,6 @@
-"""Every way into an Airflow as a scene: an Airflow, whoever grants the credential, and the inputs that lead there."""
+"""Every way into an Airflow as a scene: an Airflow, whoever grants the credential, and the inputs
+that lead there.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,9 @@ WRONG = "wr0ng-Zq8-secret"
 class Scene:
     """One way in.
 
-    `inputs` and `environment` lead to the Airflow. `wrong` is what makes the credential a bad one, `expire` what makes all
-    that was granted so far die. `granted` counts what was granted; a credential of which that is always 0 is ready made.
+    `inputs` and `environment` lead to the Airflow. `wrong` is what makes the credential a bad one,
+    `expire` what makes all that was granted so far die. `granted` counts what was granted; a
+    credential of which that is always 0 is ready made.
     """
 
     airflow: FakeAirflow
@@ -130,7 +133,9 @@ def composer(role: str) -> Iterator[Scene]:
     door = Perishable(f"Bearer {token}", role)
     with FakeAirflow("3.3.2", dags=[_dag()], accept=door) as fake:
         inputs = {"airflow_url": fake.url, "token": token}
-        yield Scene(airflow=fake, inputs=inputs, wrong={"token": f"ya29.{WRONG}"}, expire=door.expire)
+        yield Scene(
+            airflow=fake, inputs=inputs, wrong={"token": f"ya29.{WRONG}"}, expire=door.expire
+        )
 
 
 @contextmanager
@@ -140,7 +145,12 @@ def astronomer_software(role: str) -> Iterator[Scene]:
     door = Perishable(key, role)
     with FakeAirflow("2.11.2", dags=[_dag()], accept=door, prefix="/my-release/airflow") as fake:
         inputs = {"airflow_url": fake.url, "headers": f"Authorization: {key}"}
-        yield Scene(airflow=fake, inputs=inputs, wrong={"headers": f"Authorization: {WRONG}"}, expire=door.expire)
+        yield Scene(
+            airflow=fake,
+            inputs=inputs,
+            wrong={"headers": f"Authorization: {WRONG}"},
+            expire=door.expire,
+        )
 
 
 @contextmanager
@@ -150,7 +160,11 @@ def keycloak(role: str) -> Iterator[Scene]:
     with FakeAirflow("3.3.2", dags=[_dag()], tokens=tokens) as fake:
         yield Scene(
             airflow=fake,
-            inputs={"airflow_url": fake.url, "client_id": tokens.client_id, "client_secret": tokens.client_secret},
+            inputs={
+                "airflow_url": fake.url,
+                "client_id": tokens.client_id,
+                "client_secret": tokens.client_secret,
+            },
             wrong={"client_secret": WRONG},
             expire=tokens.expire,
             granted=lambda: len(fake.received("POST", "/auth/token")),
@@ -201,10 +215,14 @@ def oauth_as_basic(role: str) -> Iterator[Scene]:
 
 @contextmanager
 def entra(role: str) -> Iterator[Scene]:
-    """An Airflow behind an identity provider that takes GitHub's token as the client's proof, for a scope."""
+    """An Airflow behind an identity provider that takes GitHub's token as the client's proof, for a
+    scope.
+    """
     with (
         GitHubOidc() as github,
-        _token_url(role, "2.11.2", takes=("assertion",), oidc=github, scope="5d13f7d7/.default") as scene,
+        _token_url(
+            role, "2.11.2", takes=("assertion",), oidc=github, scope="5d13f7d7/.default"
+        ) as scene,
     ):
         more = {"scope": "5d13f7d7/.default", "oidc_audience": "api://AzureADTokenExchange"}
         yield Scene(
@@ -248,7 +266,9 @@ def _mwaa(role: str, version: Any, **options: Any) -> Iterator[Scene]:
             inputs={"mwaa_environment": mwaa.name, "ca_certificate": certificates.private().pem},
             wrong={"AWS_SECRET_ACCESS_KEY": WRONG},
             expire=mwaa.web.expire_sessions,
-            granted=lambda: sum("login" in one.path for one in mwaa.web.record if one.status in (200, 302)),
+            granted=lambda: sum(
+                "login" in one.path for one in mwaa.web.record if one.status in (200, 302)
+            ),
             environment=mwaa.environment | tunnel.environment,
         )
 
@@ -262,8 +282,12 @@ def mwaa_2(role: str) -> Iterator[Scene]:
 
 @contextmanager
 def mwaa_3(role: str) -> Iterator[Scene]:
-    """An Amazon MWAA environment with Airflow 3, under its newer host name, in China's partition of AWS."""
-    with _mwaa(role, "3.3.2", web_domain="c2.{region}.airflow.amazonaws.com.cn", region="cn-north-1") as scene:
+    """An Amazon MWAA environment with Airflow 3, under its newer host name, in China's partition of
+    AWS.
+    """
+    with _mwaa(
+        role, "3.3.2", web_domain="c2.{region}.airflow.amazonaws.com.cn", region="cn-north-1"
+    ) as scene:
         yield scene
 
 
@@ -272,7 +296,10 @@ def behind_cloudflare(role: str) -> Iterator[Scene]:
     """An Airflow 3 behind Cloudflare Access, with a service token beside a user's password."""
     ids = f"{secrets.token_hex(16)}.access", secrets.token_hex(32)
     login = "https://team.cloudflareaccess.example.com/cdn-cgi/access/login"
-    with airflow_3(role) as scene, cloudflare_access(scene.airflow.url, *ids, login=login) as gateway:
+    with (
+        airflow_3(role) as scene,
+        cloudflare_access(scene.airflow.url, *ids, login=login) as gateway,
+    ):
         given = f"CF-Access-Client-Id: {ids[0]}\n\n  CF-Access-Client-Secret:{ids[1]}  "
         yield Scene(
             airflow=scene.airflow,
@@ -285,12 +312,18 @@ def behind_cloudflare(role: str) -> Iterator[Scene]:
 
 @contextmanager
 def behind_iap(role: str) -> Iterator[Scene]:
-    """An Airflow 2 behind Google's Identity-Aware Proxy, with its token beside a user's password."""
+    """An Airflow 2 behind Google's Identity-Aware Proxy, with its token beside a user's
+    password.
+    """
     token = secrets.token_urlsafe(40)
-    with airflow_2(role) as scene, identity_aware_proxy(scene.airflow.url, f"Bearer {token}") as gateway:
+    with (
+        airflow_2(role) as scene,
+        identity_aware_proxy(scene.airflow.url, f"Bearer {token}") as gateway,
+    ):
         yield Scene(
             airflow=scene.airflow,
-            inputs=scene.inputs | {"airflow_url": gateway.url, "headers": f"Proxy-Authorization: Bearer {token}"},
+            inputs=scene.inputs
+            | {"airflow_url": gateway.url, "headers": f"Proxy-Authorization: Bearer {token}"},
             wrong=scene.wrong,
             expire=scene.expire,
         )
@@ -298,7 +331,9 @@ def behind_iap(role: str) -> Iterator[Scene]:
 
 @contextmanager
 def private_ca(role: str) -> Iterator[Scene]:
-    """An Airflow 3 with a private CA's certificate, to which one has to present a certificate too."""
+    """An Airflow 3 with a private CA's certificate, to which one has to present a certificate
+    too.
+    """
     ca = certificates.private()
     pair = ca.client()
     own = {"ca_certificate": ca.pem, "client_certificate": pair.certificate, "client_key": pair.key}
@@ -332,7 +367,9 @@ DEPLOYMENTS: dict[str, Version] = {
     "image-build": "3.3.2",
     "object-storage": "2.11.2",
 }
-"""The workflows in `examples/workflows` that are about how DAGs get to an Airflow, each with one that it may be."""
+"""The workflows in `examples/workflows` that are about how DAGs get to an Airflow, each with one
+that it may be.
+"""
 
 RECIPES = (
     "deploy-then-gate",
@@ -343,7 +380,9 @@ RECIPES = (
     "rollback",
     "trigger-then-wait",
 )
-"""The workflows in `examples/workflows` that are about what a DAG run is good for, whichever Airflow it is on."""
+"""The workflows in `examples/workflows` that are about what a DAG run is good for, whichever
+Airflow it is on.
+"""
 
 DETACHED = (
     "detached-after-deployment",

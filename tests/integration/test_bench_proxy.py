@@ -1,4 +1,6 @@
-"""The benchmark's counting door passes everything on as it comes. For tests/integration: it opens sockets."""
+"""The benchmark's counting door passes everything on as it comes. For tests/integration: it opens
+sockets.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ TIMEOUT = 10.0
 
 
 @contextmanager
-def through(proxy: CountingProxy, listener: socket.socket) -> Iterator[tuple[socket.socket, socket.socket]]:
+def through(
+    proxy: CountingProxy, listener: socket.socket
+) -> Iterator[tuple[socket.socket, socket.socket]]:
     """A client that has come through the door, and the server's end of it."""
     with ExitStack() as stack:
         url = urlsplit(proxy.url)
@@ -30,7 +34,9 @@ def through(proxy: CountingProxy, listener: socket.socket) -> Iterator[tuple[soc
 
 
 def test_a_stream_is_passed_on_at_once() -> None:
-    """Each piece of an answer arrives before the next one is sent, on a connection that stays open for the next request."""
+    """Each piece of an answer arrives before the next one is sent, on a connection that stays open
+    for the next request.
+    """
     triggered = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(TIMEOUT)

@@ -15,13 +15,19 @@ Broken = tuple[Fault, Literal["before", "after"]]
 
 TEN_MINUTES = 600.0
 EVERY_FIVE_SECONDS = 123
-"""Requests of a loop that looks every five seconds at such a run (docs/notes/waiting.md#tools-in-use)."""
+"""Requests of a loop that looks every five seconds at such a run
+(docs/notes/waiting.md#tools-in-use).
+"""
 
 
 class Waited:
-    """A gate that waited ten minutes for a run of one task; `late` are the seconds after which it knew of the end."""
+    """A gate that waited ten minutes for a run of one task; `late` are the seconds after which it
+    knew of the end.
+    """
 
-    def __init__(self, version: Version, *, past: int = 0, fault: Broken | None = None, logs: str = "failed") -> None:
+    def __init__(
+        self, version: Version, *, past: int = 0, fault: Broken | None = None, logs: str = "failed"
+    ) -> None:
         time = VirtualTime()
         start = time.now
         task = FakeTask("load", states={1: "running"})
@@ -48,7 +54,9 @@ def _kind(path: str) -> str:
 
 @pytest.mark.parametrize(("logs", "most"), [("failed", 45), ("none", 18)])
 def test_ten_minutes_of_an_airflow_that_tells(logs: str, most: int) -> None:
-    """Airflow 3.3 is asked no more than a few times a minute, live progress included, and the end is known at once."""
+    """Airflow 3.3 is asked no more than a few times a minute, live progress included, and the end
+    is known at once.
+    """
     waited = Waited("3.3.2", logs=logs)
 
     assert waited.outcome.result == "success"
@@ -57,7 +65,9 @@ def test_ten_minutes_of_an_airflow_that_tells(logs: str, most: int) -> None:
 
 
 def test_ten_minutes_of_polling() -> None:
-    """An Airflow 2 whose past is known is asked at most 0.6 times as often as by a loop of five seconds, progress included."""
+    """An Airflow 2 whose past is known is asked at most 0.6 times as often as by a loop of five
+    seconds, progress included.
+    """
     waited = Waited("2.11.2", past=3)
 
     assert waited.outcome.result == "success"
@@ -68,13 +78,22 @@ def test_ten_minutes_of_polling() -> None:
 @pytest.mark.parametrize(
     ("fault", "when"),
     [
-        *((fault, "before") for fault in (Fault.HTML_502, Fault.RESET, Fault.HANG, Fault.HTML_200, Fault.REDIRECT)),
+        *(
+            (fault, "before")
+            for fault in (Fault.HTML_502, Fault.RESET, Fault.HANG, Fault.HTML_200, Fault.REDIRECT)
+        ),
         *((fault, "before") for fault in (Fault.EMPTY_200, Fault.EMPTY_JSON, Fault.TRUNCATED_JSON)),
-        *((fault, "after") for fault in (Fault.RESET, Fault.CLOSE, Fault.HANG)),  # in the middle: after its first line
+        *(
+            (fault, "after") for fault in (Fault.RESET, Fault.CLOSE, Fault.HANG)
+        ),  # in the middle: after its first line
     ],
 )
-def test_an_airflow_that_does_not_go_on_telling_is_polled(fault: Fault, when: Literal["before", "after"]) -> None:
-    """After two failures in a row nothing is listened to any more, and the run is looked at until its end."""
+def test_an_airflow_that_does_not_go_on_telling_is_polled(
+    fault: Fault, when: Literal["before", "after"]
+) -> None:
+    """After two failures in a row nothing is listened to any more, and the run is looked at until
+    its end.
+    """
     waited = Waited("3.3.2", fault=(fault, when))
 
     assert waited.outcome.result == "success"
@@ -83,10 +102,15 @@ def test_an_airflow_that_does_not_go_on_telling_is_polled(fault: Fault, when: Li
 
 
 def test_lines_are_not_kept_back() -> None:
-    """A stream is asked for uncompressed, since a gateway that compresses may wait for more; all else may be compressed."""
+    """A stream is asked for uncompressed, since a gateway that compresses may wait for more; all
+    else may be compressed.
+    """
     with FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake:
         assert run_gate(fake).result == "success"
-        asked = {one.path.rpartition("/")[2] == "wait": one.headers["Accept-Encoding"] for one in fake.record}
+        asked = {
+            one.path.rpartition("/")[2] == "wait": one.headers["Accept-Encoding"]
+            for one in fake.record
+        }
 
     assert asked[True] == "identity"
     assert "gzip" in asked[False]

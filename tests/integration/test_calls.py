@@ -1,4 +1,6 @@
-"""Two calls of one reusable workflow in one workflow run: neither is green for what the other one has run."""
+"""Two calls of one reusable workflow in one workflow run: neither is green for what the other one
+has run.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +51,17 @@ def test_a_second_call_is_refused_where_the_runner_does_not(fake: FakeAirflow, p
     assert again.error is not None
     assert "run_id" in again.error.hint
     assert len(fake.runs("sales")) == 1
-    assert not [request for request in fake.record if request.method == "POST" and "lear" in request.path]
+    assert not [
+        request for request in fake.record if request.method == "POST" and "lear" in request.path
+    ]
 
 
-def test_a_later_attempt_says_what_it_cannot_know(fake: FakeAirflow, capsys: pytest.CaptureFixture[str]) -> None:
-    """The run is most likely that of the attempt before, so it is taken over; the log tells the doubt."""
+def test_a_later_attempt_says_what_it_cannot_know(
+    fake: FakeAirflow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run is most likely that of the attempt before, so it is taken over; the log tells the
+    doubt.
+    """
     assert run_gate(fake, context=UNTOLD).result == "success"
     capsys.readouterr()
     assert run_gate(fake, context=UNTOLD._replace(attempt=2)).result == "success"
@@ -65,4 +73,6 @@ def test_a_later_attempt_says_what_it_cannot_know(fake: FakeAirflow, capsys: pyt
 
 def test_an_id_that_the_user_chose_is_shared_on_purpose(fake: FakeAirflow) -> None:
     """It says itself what is one run and what are two."""
-    assert [run_gate(fake, context=UNTOLD, run_id="deploy-1").result for _ in range(2)] == ["success"] * 2
+    assert [run_gate(fake, context=UNTOLD, run_id="deploy-1").result for _ in range(2)] == [
+        "success"
+    ] * 2

@@ -1,4 +1,6 @@
-"""New code is waited for, and nothing older runs: the whole gate, in front of a scripted Airflow and a stand-in for GitHub."""
+"""New code is waited for, and nothing older runs: the whole gate, in front of a scripted Airflow
+and a stand-in for GitHub.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
 
 OLD, MINE, LATER, ELSEWHERE, NOBODYS = (digit * 40 for digit in "abcde")
 HISTORY = {OLD: None, MINE: OLD, LATER: MINE, ELSEWHERE: OLD}
-TRACE = "Traceback (most recent call last):\n  File \"/opt/airflow/dags/sales.py\", line 3, in <module>\nNameError: name 'x'\n"
+TRACE = (
+    'Traceback (most recent call last):\n  File "/opt/airflow/dags/sales.py", line 3, in '
+    "<module>\nNameError: name 'x'\n"
+)
 NEW = ("expect_commit", "wait_for_dag")
 MENDED, BROKEN = FakeDag("sales"), FakeDag("sales", broken=TRACE)
 
@@ -110,15 +115,21 @@ def test_a_new_dag_does_not_come(version: Version) -> None:
 
 
 def test_a_dag_that_was_there_is_parsed_anew(version: Version) -> None:
-    """A DAG that was there is triggered once its file was parsed twice since, for which Airflow is asked."""
+    """A DAG that was there is triggered once its file was parsed twice since, for which Airflow is
+    asked.
+    """
     with FakeAirflow(version, dags=[MENDED]) as fake:
         outcome = run_gate(fake, wait_for_dag="2m")
 
         assert (outcome.result, triggers(fake), parse_requests(fake)) == ("success", 1, 2)
 
 
-def test_who_may_not_ask_for_a_parsing_waits_for_it(version: Version, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without the permission Airflow's own parsings are waited for, two of them, and the log names the permission once."""
+def test_who_may_not_ask_for_a_parsing_waits_for_it(
+    version: Version, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the permission Airflow's own parsings are waited for, two of them, and the log names
+    the permission once.
+    """
     with FakeAirflow(version, dags=[MENDED]) as fake:
         fake.deny("parsing")
         done: list[float] = []
@@ -147,16 +158,26 @@ def test_without_the_input_nothing_is_waited_for(version: Version) -> None:
 # Airflow itself, just after a deployment.
 
 
-@pytest.mark.parametrize("fault", [Fault.HTML_503, Fault.HTML_404, Fault.HTML_200, Fault.RESET, Fault.JSON_500])
-@pytest.mark.parametrize("on", [None, ("GET", "/version"), ("GET", "/dagRuns/*"), ("GET", "/dags/*")])
-def test_an_airflow_that_comes_up(version: Version, fault: Fault, on: tuple[str, str] | None) -> None:
-    """A gateway's pages for 90 s and more are waited out, wherever they come; without the input they are an error."""
+@pytest.mark.parametrize(
+    "fault", [Fault.HTML_503, Fault.HTML_404, Fault.HTML_200, Fault.RESET, Fault.JSON_500]
+)
+@pytest.mark.parametrize(
+    "on", [None, ("GET", "/version"), ("GET", "/dagRuns/*"), ("GET", "/dags/*")]
+)
+def test_an_airflow_that_comes_up(
+    version: Version, fault: Fault, on: tuple[str, str] | None
+) -> None:
+    """A gateway's pages for 90 s and more are waited out, wherever they come; without the input
+    they are an error.
+    """
     for wait, lasts in (("5m", 90), ("5m", 150), ("0", 90)):
         with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
             fake.fault(fault, on=on, times=10_000)
             time = after(lasts, fake.mend)
             outcome = run_gate(fake, time=time, wait_for_dag=wait)
-            assert (outcome.result, triggers(fake)) == (("error", 0) if wait == "0" else ("success", 1)), outcome.error
+            assert (outcome.result, triggers(fake)) == (
+                ("error", 0) if wait == "0" else ("success", 1)
+            ), outcome.error
 
 
 def test_a_wrong_address_is_told_in_the_end(version: Version) -> None:
@@ -173,17 +194,27 @@ def test_a_wrong_address_is_told_in_the_end(version: Version) -> None:
 @pytest.mark.parametrize("lasts", [1, 4])
 @pytest.mark.parametrize("lost", ["inactive", "404", "404 at the POST"])
 def test_a_dag_that_is_lost_once_more(version: Version, lost: str, lasts: int) -> None:
-    """A DAG that was there, and then for some looks is not, is triggered once; without the input it is an error."""
+    """A DAG that was there, and then for some looks is not, is triggered once; without the input it
+    is an error.
+    """
     for wait, result in (("5m", "success"), ("0", "error")):
         with FakeAirflow(version, dags=[FakeDag("other")]) as fake:
             seen: Counter[str] = Counter()
 
             def change(request: ReceivedRequest, honest: bytes, seen: Counter[str] = seen) -> bytes:
-                if request.method == "GET" and request.path.endswith("/dags/sales") and b" 200 " in honest[:20]:
+                if (
+                    request.method == "GET"
+                    and request.path.endswith("/dags/sales")
+                    and b" 200 " in honest[:20]
+                ):
                     seen["looks"] += 1
                     first = 1 if wait == "0" else 2  # noqa: B023 - called within this round
                     if lost != "404 at the POST" and first <= seen["looks"] < first + lasts:
-                        return inactive(honest) if lost == "inactive" else honest.replace(b" 200 ", b" 404 ", 1)
+                        return (
+                            inactive(honest)
+                            if lost == "inactive"
+                            else honest.replace(b" 200 ", b" 404 ", 1)
+                        )
                 return honest
 
             fake.change(change)
@@ -191,8 +222,12 @@ def test_a_dag_that_is_lost_once_more(version: Version, lost: str, lasts: int) -
                 fake.fault(Fault.CACHED_404, on=("POST", "/dagRuns"), times=lasts)
             if wait == "0":
                 fake.deploy(FakeDag("sales"))
-            outcome = run_gate(fake, time=after(10, lambda: fake.deploy(FakeDag("sales"))), wait_for_dag=wait)
-            assert (outcome.result, len(fake.runs("sales"))) == (result, result == "success"), outcome.error
+            outcome = run_gate(
+                fake, time=after(10, lambda: fake.deploy(FakeDag("sales"))), wait_for_dag=wait
+            )
+            assert (outcome.result, len(fake.runs("sales"))) == (result, result == "success"), (
+                outcome.error
+            )
 
 
 REFUSALS = [Fault.HTML_403, Fault.JSON_403, Fault.JSON_401]
@@ -203,8 +238,12 @@ REFUSALS = [Fault.HTML_403, Fault.JSON_403, Fault.JSON_401]
     "on", [("GET", "/version"), ("GET", "/dags/sales"), ("GET", "/dagRuns/*"), ("POST", "/dagRuns")]
 )
 @pytest.mark.parametrize("skip", [0, 1])
-def test_a_short_refusal_just_after_a_deploy(version: Version, fault: Fault, on: tuple[str, str], skip: int) -> None:
-    """A gateway or an Airflow that comes up and refuses for some looks is waited out, and the run is made once."""
+def test_a_short_refusal_just_after_a_deploy(
+    version: Version, fault: Fault, on: tuple[str, str], skip: int
+) -> None:
+    """A gateway or an Airflow that comes up and refuses for some looks is waited out, and the run
+    is made once.
+    """
     with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
         fake.fault(fault, on=on, skip=skip, times=2)
         outcome = run_gate(fake, wait_for_dag="5m")
@@ -213,7 +252,9 @@ def test_a_short_refusal_just_after_a_deploy(version: Version, fault: Fault, on:
 
 @pytest.mark.parametrize("fault", REFUSALS)
 @pytest.mark.parametrize("on", [("GET", "/dags/sales"), ("POST", "/dagRuns")])
-def test_a_refusal_that_stays_just_after_a_deploy(version: Version, fault: Fault, on: tuple[str, str]) -> None:
+def test_a_refusal_that_stays_just_after_a_deploy(
+    version: Version, fault: Fault, on: tuple[str, str]
+) -> None:
     """It is believed after a minute, long before the time for the deployment is over."""
     with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
         fake.fault(fault, on=on, times=10_000)
@@ -232,8 +273,12 @@ def test_a_refusal_that_stays_just_after_a_deploy(version: Version, fault: Fault
     ],
 )
 @pytest.mark.parametrize("lasts", [1, 4])
-def test_a_trigger_that_is_refused_for_the_dag(version: Version, status: int, detail: str, lasts: int) -> None:
-    """A DAG that was fine a moment ago is tried again while its deployment goes on; without the input it is an error."""
+def test_a_trigger_that_is_refused_for_the_dag(
+    version: Version, status: int, detail: str, lasts: int
+) -> None:
+    """A DAG that was fine a moment ago is tried again while its deployment goes on; without the
+    input it is an error.
+    """
     for wait, result in (("5m", "success"), ("0", "error")):
         with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
             fake.change(_refusing(fake, status, detail, lasts))
@@ -245,14 +290,21 @@ def test_a_trigger_that_is_refused_for_its_conf(version: Version) -> None:
     """What no deployment mends is an error at once."""
     with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
         fake.change(
-            _refusing(fake, 400, "Invalid input for param stale: 'inactive' is not one of ['a'] for this DAG", 99)
+            _refusing(
+                fake,
+                400,
+                "Invalid input for param stale: 'inactive' is not one of ['a'] for this DAG",
+                99,
+            )
         )
         time = VirtualTime()
         assert run_gate(fake, time=time, wait_for_dag="5m").result == "error"
         assert time.now < 1100
 
 
-def _refusing(fake: FakeAirflow, status: int, detail: str, lasts: int) -> Callable[[ReceivedRequest, bytes], bytes]:
+def _refusing(
+    fake: FakeAirflow, status: int, detail: str, lasts: int
+) -> Callable[[ReceivedRequest, bytes], bytes]:
     """Return what answers the first triggers so, and makes nothing of them."""
     left = [lasts]
 
@@ -263,7 +315,10 @@ def _refusing(fake: FakeAirflow, status: int, detail: str, lasts: int) -> Callab
         for run in fake.runs("sales"):
             fake.delete_run("sales", run.run_id)
         body = json.dumps({"detail": detail, "status": status, "title": "Bad Request"}).encode()
-        head = f"HTTP/1.1 {status} No\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = (
+            f"HTTP/1.1 {status} No\r\nContent-Type: application/json\r\nContent-Length: "
+            f"{len(body)}\r\n\r\n"
+        )
         return head.encode() + body
 
     return change
@@ -273,7 +328,9 @@ def _refusing(fake: FakeAirflow, status: int, detail: str, lasts: int) -> Callab
 
 
 def test_a_live_run_needs_no_dag(version: Version) -> None:
-    """Whatever becomes of the DAG's code meanwhile, a run of this step that is under way is waited for."""
+    """Whatever becomes of the DAG's code meanwhile, a run of this step that is under way is waited
+    for.
+    """
     for wait in ("5m", "0"):
         with FakeAirflow(version, dags=[FakeDag("sales", stale=True)]) as fake:
             fake.create_run("sales", "deploy-1", state="running", note=derive_note(CONTEXT))
@@ -297,7 +354,9 @@ def test_a_run_is_continued_when_its_dag_is_there(version: Version, policy: str)
         with FakeAirflow(version, dags=[FakeDag("sales", stale=True)]) as fake:
             fake.create_run("sales", "deploy-1", state="failed", note=derive_note(CONTEXT))
             time = after(8, lambda: fake.deploy(FakeDag("sales")))
-            outcome = run_gate(fake, run_id="deploy-1", wait_for_dag=wait, if_run_exists=policy, time=time)
+            outcome = run_gate(
+                fake, run_id="deploy-1", wait_for_dag=wait, if_run_exists=policy, time=time
+            )
             assert outcome.result == result, outcome.error
 
 
@@ -305,7 +364,9 @@ def test_a_run_is_continued_when_its_dag_is_there(version: Version, policy: str)
 
 
 def test_new_code_that_does_not_import(version: Version) -> None:
-    """An import error that comes while the step waits ends it at once with the traceback, and nothing is triggered."""
+    """An import error that comes while the step waits ends it at once with the traceback, and
+    nothing is triggered.
+    """
     with FakeAirflow(version, dags=[MENDED]) as fake:
         fake.deny("parsing")
         time = after(20, lambda: fake.deploy(BROKEN))
@@ -320,7 +381,9 @@ def test_new_code_that_does_not_import(version: Version) -> None:
 
 
 def test_a_file_that_never_parsed(version: Version, tmp_path: Path) -> None:
-    """The new import error of an unknown DAG is this step's if the checkout's copy of the file names the DAG."""
+    """The new import error of an unknown DAG is this step's if the checkout's copy of the file
+    names the DAG.
+    """
     workspace = tmp_path / "dags"
     workspace.mkdir()
     (workspace / "all_reports.py").write_text('report("sales")\n')
@@ -336,7 +399,9 @@ def test_a_file_that_never_parsed(version: Version, tmp_path: Path) -> None:
 
 
 def test_an_old_import_error_may_be_mended(version: Version) -> None:
-    """An import error that was there before does not fail the step: the code that mends it is waited for and run."""
+    """An import error that was there before does not fail the step: the code that mends it is
+    waited for and run.
+    """
     with FakeAirflow(version, dags=[BROKEN]) as fake:
         time = after(60, lambda: fake.deploy(MENDED))
         outcome = run_gate(fake, time=time, wait_for_dag="5m")
@@ -345,7 +410,9 @@ def test_an_old_import_error_may_be_mended(version: Version) -> None:
 
 
 def test_an_old_import_error_that_stays(version: Version) -> None:
-    """If an old import error is still there when the time is over, it is what the step's error shows."""
+    """If an old import error is still there when the time is over, it is what the step's error
+    shows.
+    """
     with FakeAirflow(version, dags=[BROKEN]) as fake:
         time = VirtualTime()
         outcome = run_gate(fake, time=time, wait_for_dag="5m")
@@ -381,7 +448,9 @@ def test_a_paused_dag(version: Version) -> None:
 
 
 def test_a_cancel_while_it_waits(version: Version) -> None:
-    """Who cancels the workflow while new code is waited for leaves nothing behind: no DAG run was made."""
+    """Who cancels the workflow while new code is waited for leaves nothing behind: no DAG run was
+    made.
+    """
 
     def cancel() -> None:
         raise Interrupted
@@ -407,8 +476,12 @@ def test_airflow_fails_in_passing(version: Version, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("found", [MINE, LATER])
-def test_the_commit_or_one_that_contains_it(github: GitHubApi, found: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A bundle at the commit is taken, and one at a later commit if GitHub says that it contains this one."""
+def test_the_commit_or_one_that_contains_it(
+    github: GitHubApi, found: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bundle at the commit is taken, and one at a later commit if GitHub says that it contains
+    this one.
+    """
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=found)]) as fake:
         outcome = gate(fake, github, wait_for_dag="5m")
 
@@ -421,20 +494,27 @@ def test_the_commit_or_one_that_contains_it(github: GitHubApi, found: str, capsy
 
 @pytest.mark.parametrize("found", [OLD, ELSEWHERE, NOBODYS])
 def test_another_commit(github: GitHubApi, found: str) -> None:
-    """A bundle that does not get to the commit is an error that names both, whatever GitHub knows of the other."""
+    """A bundle that does not get to the commit is an error that names both, whatever GitHub knows
+    of the other.
+    """
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=found)]) as fake:
         time = VirtualTime()
         outcome = gate(fake, github, time, wait_for_dag="2m")
 
         assert outcome.error is not None
-        assert (outcome.result, outcome.error.title) == ("error", "Airflow has not picked up the commit")
+        assert (outcome.result, outcome.error.title) == (
+            "error",
+            "Airflow has not picked up the commit",
+        )
         assert found in outcome.error.detail
         assert MINE in outcome.error.detail
         assert (triggers(fake), time.now) == (0, 1120)
 
 
 def test_the_commit_comes(github: GitHubApi) -> None:
-    """The trigger is not sent before the bundle has got to the commit, and the file was parsed once more."""
+    """The trigger is not sent before the bundle has got to the commit, and the file was parsed once
+    more.
+    """
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=OLD)]) as fake:
         fake.deny("parsing")
         time = VirtualTime()
@@ -455,7 +535,9 @@ def test_the_commit_comes(github: GitHubApi) -> None:
 
 
 def test_the_structure_lags_behind(github: GitHubApi) -> None:
-    """A DAG whose structure is still that of an older commit is not triggered, although its bundle is at the new one."""
+    """A DAG whose structure is still that of an older commit is not triggered, although its bundle
+    is at the new one.
+    """
     lagging = FakeDag("sales", bundle_version=MINE, latest_dag_version=OLD)
     with FakeAirflow("3.3.2", dags=[lagging]) as fake:
         outcome = gate(fake, github, wait_for_dag="1m")
@@ -469,7 +551,9 @@ def test_the_structure_lags_behind(github: GitHubApi) -> None:
 
 @pytest.mark.parametrize(("found", "result"), [(MINE, "success"), (OLD, "error")])
 def test_without_time_it_is_looked_at_once(github: GitHubApi, found: str, result: str) -> None:
-    """Without `wait_for_dag` the bundle is at the commit now, or the step ends with an error now."""
+    """Without `wait_for_dag` the bundle is at the commit now, or the step ends with an error
+    now.
+    """
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=found)]) as fake:
         outcome = gate(fake, github)
 
@@ -479,7 +563,9 @@ def test_without_time_it_is_looked_at_once(github: GitHubApi, found: str, result
 @pytest.mark.parametrize("ran", [OLD, ELSEWHERE, None])
 @pytest.mark.parametrize("wait", ["true", "false"])
 def test_the_run_ran_another_commit(github: GitHubApi, ran: str | None, wait: str) -> None:
-    """A run that does not run with the commit fails the step, whatever the DAG showed before, and both are named."""
+    """A run that does not run with the commit fails the step, whatever the DAG showed before, and
+    both are named.
+    """
     dag = FakeDag("sales", bundle_version=(MINE, MINE, ran))  # type: ignore[arg-type]  # two looks, then the trigger's
     with FakeAirflow("3.3.2", dags=[dag]) as fake:
         outcome = gate(fake, github, wait=wait)
@@ -493,7 +579,9 @@ def test_the_run_ran_another_commit(github: GitHubApi, ran: str | None, wait: st
 
 
 def test_the_run_is_moved_to_another_commit(github: GitHubApi) -> None:
-    """A run that somebody cleared meanwhile, so that it went on with another commit's code, is no success of this commit."""
+    """A run that somebody cleared meanwhile, so that it went on with another commit's code, is no
+    success of this commit.
+    """
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=MINE)]) as fake:
 
         def clear() -> None:
@@ -508,14 +596,19 @@ def test_the_run_is_moved_to_another_commit(github: GitHubApi) -> None:
 
 
 def test_a_run_that_is_there_is_held_to_the_commit_too(github: GitHubApi) -> None:
-    """A run that only is waited for, and one that was there already, must have run with the commit as well."""
+    """A run that only is waited for, and one that was there already, must have run with the commit
+    as well.
+    """
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=OLD)]) as fake:
         fake.create_run("sales", "r1", state="success")
 
         for trigger in ("false", "true"):
             outcome = gate(fake, github, run_id="r1", trigger=trigger)
             assert outcome.error is not None
-            assert (outcome.result, outcome.error.title) == ("error", "The DAG run runs another commit")
+            assert (outcome.result, outcome.error.title) == (
+                "error",
+                "The DAG run runs another commit",
+            )
 
 
 @pytest.mark.parametrize(
@@ -526,7 +619,9 @@ def test_a_run_that_is_there_is_held_to_the_commit_too(github: GitHubApi) -> Non
     ],
 )
 def test_where_no_commit_is_known(github: GitHubApi, airflow: Version, title: str) -> None:
-    """Airflow 2, and a bundle without versions, are an error at once that says what to use instead."""
+    """Airflow 2, and a bundle without versions, are an error at once that says what to use
+    instead.
+    """
     with FakeAirflow(airflow, dags=[MENDED]) as fake:
         time = VirtualTime()
         outcome = gate(fake, github, time, wait_for_dag="5m")
@@ -541,7 +636,9 @@ def test_where_no_commit_is_known(github: GitHubApi, airflow: Version, title: st
 
 
 def test_a_commit_that_github_does_not_know(github: GitHubApi) -> None:
-    """A SHA that is no commit of the repository is a wrong input, and Airflow hears nothing of it."""
+    """A SHA that is no commit of the repository is a wrong input, and Airflow hears nothing of
+    it.
+    """
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=MINE)]) as fake:
         outcome = gate(fake, github, expect_commit=NOBODYS, wait_for_dag="5m")
 
@@ -552,7 +649,9 @@ def test_a_commit_that_github_does_not_know(github: GitHubApi) -> None:
 
 
 def test_a_token_that_may_not_read() -> None:
-    """Without `contents: read` an error names the permission if a later commit has to be compared, and only then."""
+    """Without `contents: read` an error names the permission if a later commit has to be compared,
+    and only then.
+    """
     with GitHubApi(HISTORY, may_read=False) as github:
         for found, result in ((MINE, "success"), (LATER, "error")):
             with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=found)]) as fake:
@@ -565,7 +664,9 @@ def test_a_token_that_may_not_read() -> None:
 
 @pytest.mark.parametrize("fault", [Fault.RESET, Fault.HTML_503, Fault.HANG, Fault.HTML_200])
 def test_github_fails_in_passing(github: GitHubApi, fault: Fault) -> None:
-    """GitHub may fail for a while: it is asked again, before the trigger and after it, and the right commit is run."""
+    """GitHub may fail for a while: it is asked again, before the trigger and after it, and the
+    right commit is run.
+    """
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=LATER)]) as fake:
         github.fault(fault, times=3)
         assert gate(fake, github, hang=HANG, wait_for_dag="5m").result == "success"
@@ -576,7 +677,9 @@ def test_github_fails_in_passing(github: GitHubApi, fault: Fault) -> None:
 
 
 def test_github_is_gone_after_the_trigger(github: GitHubApi) -> None:
-    """If nobody can tell what commit a run has, since GitHub is gone, the step fails, and long before its timeout."""
+    """If nobody can tell what commit a run has, since GitHub is gone, the step fails, and long
+    before its timeout.
+    """
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=(MINE, MINE, LATER))]) as fake:
         github.fault(Fault.RESET, times=1000)
         time = VirtualTime()
@@ -588,8 +691,13 @@ def test_github_is_gone_after_the_trigger(github: GitHubApi) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_github_redirects(github: GitHubApi, status: int) -> None:
-    """A redirect of GitHub's API is not followed: the token arrives nowhere else, and nothing is triggered."""
-    with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=LATER)]) as fake, Trap() as trap:
+    """A redirect of GitHub's API is not followed: the token arrives nowhere else, and nothing is
+    triggered.
+    """
+    with (
+        FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=LATER)]) as fake,
+        Trap() as trap,
+    ):
         github.redirect(status, f"{trap.origin}/repos")  # type: ignore[arg-type]
         outcome = gate(fake, github, wait_for_dag="1m")
 
@@ -601,11 +709,15 @@ def test_github_redirects(github: GitHubApi, status: int) -> None:
 
 @pytest.mark.parametrize(("name", "airflow"), sorted(DEPLOYMENTS.items()))
 def test_a_workflow_to_copy(github: GitHubApi, name: str, airflow: Version) -> None:
-    """Each workflow in examples/ about deployments gives the inputs that make a step wait for this Airflow's new code."""
+    """Each workflow in examples/ about deployments gives the inputs that make a step wait for this
+    Airflow's new code.
+    """
     file = Path(__file__).parents[2] / "examples" / "workflows" / f"{name}.yml"
     (job,) = yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"].values()
     (given,) = [step["with"] for step in job["steps"] if "airflow-dag-run" in step.get("uses", "")]
-    asked = {key: text.replace("${{ github.sha }}", MINE) for key, text in given.items() if key in NEW}
+    asked = {
+        key: text.replace("${{ github.sha }}", MINE) for key, text in given.items() if key in NEW
+    }
     dag = FakeDag("sales", bundle_version=(OLD, OLD, MINE) if "expect_commit" in asked else None)
     with FakeAirflow(airflow, dags=[dag]) as fake:
         outcome = gate(fake, github, **{"expect_commit": ""} | asked)

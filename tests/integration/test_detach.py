@@ -1,4 +1,6 @@
-"""The detached gate: what stands on GitHub and in the run's note, with the whole gate against both scripted Airflows."""
+"""The detached gate: what stands on GitHub and in the run's note, with the whole gate against both
+scripted Airflows.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,14 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from dev.airflow_settings import password_of
-from entrypoint.errors import ActionError, Forbidden, InvalidInputs, RunExists, RunNotFound, TransientError
+from entrypoint.errors import (
+    ActionError,
+    Forbidden,
+    InvalidInputs,
+    RunExists,
+    RunNotFound,
+    TransientError,
+)
 from entrypoint.github_api.marker import Marker, note_with_marker, parse_marker
 from entrypoint.models import CANCELLED_MARK
 from entrypoint.report.outputs import outputs
@@ -31,7 +40,15 @@ RUN_ID = "deploy-1"
 STAGING = "https://staging.example.com"
 KINDS: dict[str, dict[str, Any]] = {"commit-status": {}, "deployment": {"environment": "staging"}}
 LOSSES = (
-    *(Fault.RESET, Fault.CLOSE, Fault.TRUNCATED, Fault.TRUNCATED_JSON, Fault.HTML_502, Fault.HTML_200, Fault.TOO_MANY),
+    *(
+        Fault.RESET,
+        Fault.CLOSE,
+        Fault.TRUNCATED,
+        Fault.TRUNCATED_JSON,
+        Fault.HTML_502,
+        Fault.HTML_200,
+        Fault.TOO_MANY,
+    ),
     *(Fault.EMPTY_200, Fault.EMPTY_JSON, Fault.WRONG_JSON),
 )
 ONLY_THERE: dict[str, Any] = {"trigger": "false", "run_id": RUN_ID}
@@ -97,7 +114,9 @@ def page(fake: FakeAirflow, run_id: str = RUN_ID) -> str:
     return f"{fake.url}/dags/sales/{way}"
 
 
-def marker(fake: FakeAirflow, github: GitHubApi, kind: str = "commit-status", commit: str = HEAD) -> Marker:
+def marker(
+    fake: FakeAirflow, github: GitHubApi, kind: str = "commit-status", commit: str = HEAD
+) -> Marker:
     """What the run's note has to say."""
     return Marker(fake.url, github.url, REPOSITORY, commit, KINDS[kind].get("environment"))
 
@@ -140,7 +159,9 @@ def triggers(fake: FakeAirflow) -> int:
 # A run that is made.
 
 
-@pytest.mark.parametrize("fault", [Fault.HTML_403, Fault.JSON_403, Fault.JSON_401, Fault.CACHED_404])
+@pytest.mark.parametrize(
+    "fault", [Fault.HTML_403, Fault.JSON_403, Fault.JSON_401, Fault.CACHED_404]
+)
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_short_refusal_after_the_trigger(
     fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault, times: int
@@ -154,7 +175,9 @@ def test_a_short_refusal_after_the_trigger(
 
 
 @pytest.mark.parametrize("fault", [Fault.HTML_403, Fault.JSON_403, Fault.JSON_401])
-def test_a_short_refusal_of_the_mark(fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault) -> None:
+def test_a_short_refusal_of_the_mark(
+    fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault
+) -> None:
     """A run that somebody else made is marked although that is refused for once."""
     fake.create_run("sales", RUN_ID, state="running")
     fake.fault(fault, on=("PATCH", "/dagRuns/*"), times=1)
@@ -164,21 +187,31 @@ def test_a_short_refusal_of_the_mark(fake: FakeAirflow, github: GitHubApi, kind:
 
 
 def test_a_commit_status(fake: FakeAirflow, github: GitHubApi) -> None:
-    """A step that does not wait leaves a pending status, called by the DAG, which links the run and is an output."""
+    """A step that does not wait leaves a pending status, called by the DAG, which links the run and
+    is an output.
+    """
     outcome = gate(fake, github)
     (status,) = github.statuses_of(HEAD)
     (run,) = fake.runs("sales")
 
     assert (outcome.result, outcome.run_url) == ("triggered", page(fake, run.run_id))
-    assert (status["state"], status["context"], status["target_url"]) == ("pending", NAME, outcome.run_url)
+    assert (status["state"], status["context"], status["target_url"]) == (
+        "pending",
+        NAME,
+        outcome.run_url,
+    )
     assert run.run_id in status["description"]
     assert outputs(outcome)["status_url"] == status["url"]
     assert "deployment_id" not in outputs(outcome)
-    assert "| Reported as | commit status airflow / sales of aaaaaaaaaaaa, pending |" in summary(outcome, CONTEXT)
+    assert "| Reported as | commit status airflow / sales of aaaaaaaaaaaa, pending |" in summary(
+        outcome, CONTEXT
+    )
 
 
 def test_a_deployment(fake: FakeAirflow, github: GitHubApi) -> None:
-    """A step that does not wait leaves a deployment in progress, in the environment, whose id is an output."""
+    """A step that does not wait leaves a deployment in progress, in the environment, whose id is an
+    output.
+    """
     outcome = gate(fake, github, "deployment")
     (made,) = github.deployments
     (run,) = fake.runs("sales")
@@ -195,7 +228,9 @@ def test_a_deployment(fake: FakeAirflow, github: GitHubApi) -> None:
 
 @pytest.mark.parametrize("note", ["", "Deploy of the sales\nsecond line", "word " * 200])
 def test_the_note(fake: FakeAirflow, github: GitHubApi, kind: str, note: str) -> None:
-    """The run's note has the marker below what people wrote, from the trigger on, however long that is."""
+    """The run's note has the marker below what people wrote, from the trigger on, however long that
+    is.
+    """
     gate(fake, github, kind, note=note)
     (run,) = fake.runs("sales")
     assert run.note is not None
@@ -207,7 +242,9 @@ def test_the_note(fake: FakeAirflow, github: GitHubApi, kind: str, note: str) ->
     assert fake.received("PATCH", "/dagRuns/*") + fake.received("PATCH", "/setNote") == []
 
 
-def test_before_the_trigger_nothing_stands_for_the_run(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
+def test_before_the_trigger_nothing_stands_for_the_run(
+    fake: FakeAirflow, github: GitHubApi, kind: str
+) -> None:
     """A trigger that Airflow refuses leaves nothing on GitHub."""
     outcome = gate(fake, github, kind, dag_id="unknown")
 
@@ -215,8 +252,12 @@ def test_before_the_trigger_nothing_stands_for_the_run(fake: FakeAirflow, github
     assert (github.statuses_of(HEAD), github.deployments) == ([], [])
 
 
-def test_what_other_tools_report_is_left_alone(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """More statuses than a page has, of other names, neither hide a status nor keep a deployment waiting."""
+def test_what_other_tools_report_is_left_alone(
+    fake: FakeAirflow, github: GitHubApi, kind: str
+) -> None:
+    """More statuses than a page has, of other names, neither hide a status nor keep a deployment
+    waiting.
+    """
     for number in range(150):
         github.report(HEAD, "pending", f"ci / {number}")
     gate(fake, github, kind)
@@ -226,7 +267,9 @@ def test_what_other_tools_report_is_left_alone(fake: FakeAirflow, github: GitHub
 
 
 def test_a_pull_request(fake: FakeAirflow, github: GitHubApi, kind: str, tmp_path: Path) -> None:
-    """For a pull request it is the head of its branch that is reported about, where people and rules look."""
+    """For a pull request it is the head of its branch that is reported about, where people and
+    rules look.
+    """
     event = tmp_path / "event.json"
     event.write_text(json.dumps({"pull_request": {"head": {"sha": HEAD}}}))
     gate(fake, github, kind, sha=MERGE, event=event)
@@ -249,12 +292,20 @@ def test_a_run_each(fake: FakeAirflow, github: GitHubApi) -> None:
 
 @pytest.mark.parametrize("fault", LOSSES, ids=lambda fault: fault.name)
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_lost_answers_of_github(fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault, when: str) -> None:
-    """Whatever GitHub's answer becomes, before or after it took effect, one thing with one state stands for the run."""
-    paths = ("/statuses/*",) if kind == "commit-status" else ("/deployments", "/deployments/*/statuses")
+def test_lost_answers_of_github(
+    fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault, when: str
+) -> None:
+    """Whatever GitHub's answer becomes, before or after it took effect, one thing with one state
+    stands for the run.
+    """
+    paths = (
+        ("/statuses/*",) if kind == "commit-status" else ("/deployments", "/deployments/*/statuses")
+    )
     for path in paths:
         for skip in (0, 1):
-            github.fault(fault, on=("POST", path), when="before" if when == "before" else "after", skip=skip)
+            github.fault(
+                fault, on=("POST", path), when="before" if when == "before" else "after", skip=skip
+            )
     for path in ("/commits/*/statuses", "/deployments", "/deployments/*/statuses"):
         github.fault(fault, on=("GET", path), skip=1)
 
@@ -265,9 +316,15 @@ def test_lost_answers_of_github(fake: FakeAirflow, github: GitHubApi, kind: str,
     assert (triggers(fake), len(fake.runs("sales"))) == (1, 1)
 
 
-@pytest.mark.parametrize("fault", [Fault.RESET, Fault.HTML_502, Fault.TRUNCATED], ids=lambda fault: fault.name)
-def test_a_lost_answer_to_the_trigger(fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault) -> None:
-    """A run that is found after its trigger's answer was lost is marked and reported like any other."""
+@pytest.mark.parametrize(
+    "fault", [Fault.RESET, Fault.HTML_502, Fault.TRUNCATED], ids=lambda fault: fault.name
+)
+def test_a_lost_answer_to_the_trigger(
+    fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault
+) -> None:
+    """A run that is found after its trigger's answer was lost is marked and reported like any
+    other.
+    """
     fake.fault(fault, on=("POST", "/dagRuns"), when="after")
 
     assert gate(fake, github, kind).result == "triggered"
@@ -277,7 +334,9 @@ def test_a_lost_answer_to_the_trigger(fake: FakeAirflow, github: GitHubApi, kind
 
 
 def test_a_deployment_whose_maker_was_cut_short(fake: FakeAirflow, github: GitHubApi) -> None:
-    """A deployment that was left without a state gets one by the re-run, and there is no second deployment."""
+    """A deployment that was left without a state gets one by the re-run, and there is no second
+    deployment.
+    """
     github.fault(Fault.RESET, on=("POST", "/deployments/*/statuses"), times=99)
     assert gate(fake, github, "deployment").result == "error"
     assert states(github, "deployment") == []
@@ -288,7 +347,8 @@ def test_a_deployment_whose_maker_was_cut_short(fake: FakeAirflow, github: GitHu
 
 
 @pytest.mark.parametrize("secondary", [False, True])
-def test_a_rate_limit(fake: FakeAirflow, github: GitHubApi, kind: str, secondary: bool) -> None:  # noqa: FBT001 - a table's
+# A table's
+def test_a_rate_limit(fake: FakeAirflow, github: GitHubApi, kind: str, secondary: bool) -> None:
     """A limit that is used up for a while is waited for."""
     github.limit(3, secondary=secondary)
 
@@ -297,7 +357,9 @@ def test_a_rate_limit(fake: FakeAirflow, github: GitHubApi, kind: str, secondary
 
 
 def test_a_rate_limit_without_end(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """A limit that stays used up is an error before anything is triggered, and is not called a missing permission."""
+    """A limit that stays used up is an error before anything is triggered, and is not called a
+    missing permission.
+    """
     github.limit(999)
     outcome = gate(fake, github, kind)
 
@@ -315,7 +377,9 @@ def test_github_is_down_from_the_start(fake: FakeAirflow, github: GitHubApi, kin
 
 
 def test_github_is_down_in_the_middle(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """A GitHub that is gone after the trigger is a red step that tells the run; a re-run reports that very run."""
+    """A GitHub that is gone after the trigger is a red step that tells the run; a re-run reports
+    that very run.
+    """
     github.fault(Fault.RESET, times=999, skip=2)
     outcome = gate(fake, github, kind)
 
@@ -343,8 +407,12 @@ def test_a_redirect(fake: FakeAirflow, github: GitHubApi, kind: str, status: int
 
 
 def test_a_missing_permission(fake: FakeAirflow, kind: str) -> None:
-    """A token that may not write is an error that names the permission, before anything is triggered."""
-    other, needed = ("deployments", "statuses") if kind == "commit-status" else ("statuses", "deployments")
+    """A token that may not write is an error that names the permission, before anything is
+    triggered.
+    """
+    other, needed = (
+        ("deployments", "statuses") if kind == "commit-status" else ("statuses", "deployments")
+    )
     with GitHubApi({HEAD: None}, can_write=(other,)) as github:
         outcome = gate(fake, github, kind)
 
@@ -380,31 +448,47 @@ def test_no_token(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
 
 
 def test_not_on_github(fake: FakeAirflow, kind: str) -> None:
-    """A step that another system runs has nothing to report to, and that is an error before anything is asked of Airflow."""
+    """A step that another system runs has nothing to report to, and that is an error before
+    anything is asked of Airflow.
+    """
     given = {"wait": "false", "report_to": kind, "github_token": "ghs_t0kenOfNobodys"} | KINDS[kind]
     outcome = run_gate(fake, context=CONTEXT._replace(system="gitlab", api_url=""), **given)
 
     assert title(outcome) == "Only a GitHub workflow can report to GitHub"
     # To connect is to find out which Airflow it is.
     assert fake.record
-    assert {(one.method, one.path.rpartition("/")[2]) for one in fake.record} == {("GET", "version")}
+    assert {(one.method, one.path.rpartition("/")[2]) for one in fake.record} == {
+        ("GET", "version")
+    }
     assert (triggers(fake), fake.runs("sales")) == (0, [])
 
 
-@pytest.mark.parametrize("more", [{}, {"trigger": "false", "run_id": RUN_ID}], ids=["trigger", "sweep"])
+@pytest.mark.parametrize(
+    "more", [{}, {"trigger": "false", "run_id": RUN_ID}], ids=["trigger", "sweep"]
+)
 @pytest.mark.parametrize("version", get_args(Version))
-def test_an_address_that_is_too_long(github: GitHubApi, kind: str, version: Version, more: dict[str, Any]) -> None:
-    """An Airflow whose address has no room in a note is an error before anything is triggered, or asked of GitHub."""
+def test_an_address_that_is_too_long(
+    github: GitHubApi, kind: str, version: Version, more: dict[str, Any]
+) -> None:
+    """An Airflow whose address has no room in a note is an error before anything is triggered, or
+    asked of GitHub.
+    """
     with FakeAirflow(version, dags=[FakeDag("sales", looks=200)], prefix=f"/{'x' * 200}") as fake:
         outcome = gate(fake, github, kind, **more)
         assert title(outcome) == "The DAG run cannot be marked for Airflow's listener"
         assert (triggers(fake), fake.runs("sales"), github.record) == (0, [], [])
 
 
-def test_a_credential_that_may_not_edit_notes(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """A run that somebody else made stays unreported if the credential may not mark it, and the permission is named."""
+def test_a_credential_that_may_not_edit_notes(
+    fake: FakeAirflow, github: GitHubApi, kind: str
+) -> None:
+    """A run that somebody else made stays unreported if the credential may not mark it, and the
+    permission is named.
+    """
     fake.create_run("sales", RUN_ID, note="by hand")
-    outcome = gate(fake, github, kind, run_id=RUN_ID, username="viewer", password=password_of("viewer"))
+    outcome = gate(
+        fake, github, kind, run_id=RUN_ID, username="viewer", password=password_of("viewer")
+    )
 
     assert title(outcome) == "The DAG run cannot be marked for Airflow's listener"
     assert (github.statuses_of(HEAD), github.deployments) == ([], [])
@@ -427,7 +511,11 @@ def test_a_run_that_somebody_else_made(fake: FakeAirflow, github: GitHubApi, kin
 def test_a_lost_answer_to_the_mark(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
     """A note whose change got no answer is set again, and is the same."""
     fake.create_run("sales", RUN_ID, note="by hand")
-    fake.fault(Fault.RESET, on=("PATCH", "/setNote" if fake.version == "2.11.2" else "/dagRuns/*"), when="after")
+    fake.fault(
+        Fault.RESET,
+        on=("PATCH", "/setNote" if fake.version == "2.11.2" else "/dagRuns/*"),
+        when="after",
+    )
 
     assert gate(fake, github, kind, run_id=RUN_ID).result == "triggered"
     assert fake.runs("sales")[0].note == note_with_marker("by hand", marker(fake, github, kind))
@@ -458,7 +546,9 @@ def test_a_run_that_is_reported_otherwise(
 
 
 @pytest.mark.parametrize("settled", ["failure", "success"])
-def test_a_run_that_is_resumed(fake: FakeAirflow, github: GitHubApi, kind: str, settled: str) -> None:
+def test_a_run_that_is_resumed(
+    fake: FakeAirflow, github: GitHubApi, kind: str, settled: str
+) -> None:
     """A run that is continued, or started anew, is pending again."""
     begun(github, fake, kind, settled)
     ended = "failed" if settled == "failure" else "success"
@@ -470,7 +560,9 @@ def test_a_run_that_is_resumed(fake: FakeAirflow, github: GitHubApi, kind: str, 
 
 
 def test_a_cancelled_run_that_is_resumed(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """A run that a cancelled workflow stopped is pending again, and its note says no longer that it was stopped."""
+    """A run that a cancelled workflow stopped is pending again, and its note says no longer that it
+    was stopped.
+    """
     fake.create_run("sales", RUN_ID, note=f"by octocat\n{CANCELLED_MARK}", state="failed", took=60)
 
     assert gate(fake, github, kind, run_id=RUN_ID).result == "triggered"
@@ -490,7 +582,9 @@ def test_another_run_has_ended(fake: FakeAirflow, github: GitHubApi, state: str)
 
 @pytest.mark.parametrize("name", [NAME, "Airflow / Sales"])
 def test_another_run_is_pending(fake: FakeAirflow, github: GitHubApi, name: str) -> None:
-    """A status that is pending for another run is not taken: an error names that run, and nothing is triggered."""
+    """A status that is pending for another run is not taken: an error names that run, and nothing
+    is triggered.
+    """
     github.report(HEAD, "pending", name, page(fake, "r0"))
     outcome = gate(fake, github)
 
@@ -514,8 +608,12 @@ def test_another_run_comes_in_between(fake: FakeAirflow, github: GitHubApi) -> N
 # Two Airflows.
 
 
-def test_a_status_of_another_airflow(fake: FakeAirflow, other: FakeAirflow, github: GitHubApi) -> None:
-    """A status that is pending for the run of the same name in another Airflow is that one's: nothing is triggered here."""
+def test_a_status_of_another_airflow(
+    fake: FakeAirflow, other: FakeAirflow, github: GitHubApi
+) -> None:
+    """A status that is pending for the run of the same name in another Airflow is that one's:
+    nothing is triggered here.
+    """
     assert gate(fake, github, run_id=RUN_ID).result == "triggered"
     outcome = gate(other, github, run_id=RUN_ID)
 
@@ -532,13 +630,22 @@ def test_a_status_of_another_airflow(fake: FakeAirflow, other: FakeAirflow, gith
     assert github.statuses_of(HEAD)[-1]["target_url"] == page(other)
 
 
-def test_a_deployment_in_each_airflow(fake: FakeAirflow, other: FakeAirflow, github: GitHubApi) -> None:
-    """Runs of one name in two Airflows have a deployment each, once, and each is settled by its own run's end."""
+def test_a_deployment_in_each_airflow(
+    fake: FakeAirflow, other: FakeAirflow, github: GitHubApi
+) -> None:
+    """Runs of one name in two Airflows have a deployment each, once, and each is settled by its own
+    run's end.
+    """
     for airflow in (fake, other):
         for attempt in (1, 2):
-            assert gate(airflow, github, "deployment", run_id=RUN_ID, attempt=attempt).result == "triggered"
+            assert (
+                gate(airflow, github, "deployment", run_id=RUN_ID, attempt=attempt).result
+                == "triggered"
+            )
     names = {"dag_id": "sales", "run_id": RUN_ID}
-    assert [one["payload"] for one in github.deployments] == [{"airflow": one.url, **names} for one in (fake, other)]
+    assert [one["payload"] for one in github.deployments] == [
+        {"airflow": one.url, **names} for one in (fake, other)
+    ]
 
     other.set_run_state("sales", RUN_ID, "failed")
     assert gate(other, github, "deployment", **ONLY_THERE).result == "failed"
@@ -548,13 +655,19 @@ def test_a_deployment_in_each_airflow(fake: FakeAirflow, other: FakeAirflow, git
 
 
 @pytest.mark.parametrize("written", ["http://LocalHost:{}/", "HTTP://LOCALHOST:{}/home"])
-def test_an_address_written_otherwise(fake: FakeAirflow, github: GitHubApi, kind: str, written: str) -> None:
-    """What stands for a run is found again by a step that writes the address of the same Airflow otherwise."""
+def test_an_address_written_otherwise(
+    fake: FakeAirflow, github: GitHubApi, kind: str, written: str
+) -> None:
+    """What stands for a run is found again by a step that writes the address of the same Airflow
+    otherwise.
+    """
     port = fake.url.rpartition(":")[2]
     for address in (f"http://localhost:{port}", written.format(port)):
         assert gate(fake, github, kind, run_id=RUN_ID, airflow_url=address).result == "triggered"
     fake.set_run_state("sales", RUN_ID, "success")
-    assert gate(fake, github, kind, airflow_url=written.format(port), **ONLY_THERE).result == "success"
+    assert (
+        gate(fake, github, kind, airflow_url=written.format(port), **ONLY_THERE).result == "success"
+    )
 
     assert states(github, kind) == [pending(kind), "success"]
     assert triggers(fake) == 1
@@ -564,10 +677,13 @@ def test_an_address_written_otherwise(fake: FakeAirflow, github: GitHubApi, kind
 
 
 @pytest.mark.parametrize(
-    ("version", "ends"), [(version, ends) for version in get_args(Version) for ends in ("success", "failed")]
+    ("version", "ends"),
+    [(version, ends) for version in get_args(Version) for ends in ("success", "failed")],
 )
 def test_a_run_that_ends_at_once(github: GitHubApi, kind: str, version: Version, ends: str) -> None:
-    """A run that has ended before anything stood for it is settled here, after the listener was given the time."""
+    """A run that has ended before anything stood for it is settled here, after the listener was
+    given the time.
+    """
     tasks = (FakeTask("extract", ends=ends), FakeTask("load"))
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=1)]) as fake:
         time = VirtualTime()
@@ -606,7 +722,9 @@ def test_the_listener_was_faster(github: GitHubApi, kind: str, version: Version)
     ("state", "settled"), [("success", "success"), ("failed", "failure")], ids=["success", "failed"]
 )
 def test_a_sweep(fake: FakeAirflow, github: GitHubApi, kind: str, state: str, settled: str) -> None:
-    """A step that triggers nothing settles what stands for a run that has ended, once, from whatever commit it runs."""
+    """A step that triggers nothing settles what stands for a run that has ended, once, from
+    whatever commit it runs.
+    """
     begun(github, fake, kind)
     fake.set_run_state("sales", RUN_ID, state)
     before = triggers(fake)
@@ -620,7 +738,9 @@ def test_a_sweep(fake: FakeAirflow, github: GitHubApi, kind: str, state: str, se
 
 @pytest.mark.parametrize("version", get_args(Version))
 def test_a_sweep_names_the_failed_tasks(github: GitHubApi, version: Version) -> None:
-    """A failure is settled with the names of the failed tasks within GitHub's room, and the step names them too."""
+    """A failure is settled with the names of the failed tasks within GitHub's room, and the step
+    names them too.
+    """
     tasks = tuple(FakeTask(f"transform_the_sales_of_region_{n}", ends="failed") for n in range(9))
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=1)]) as fake:
         begun(github, fake, "commit-status")
@@ -647,7 +767,9 @@ def test_a_sweep_that_may_not_see_tasks(github: GitHubApi, version: Version) -> 
 
 
 @pytest.mark.parametrize("state", ["success", "failed"])
-def test_a_sweep_of_a_cancelled_run(fake: FakeAirflow, github: GitHubApi, kind: str, state: str) -> None:
+def test_a_sweep_of_a_cancelled_run(
+    fake: FakeAirflow, github: GitHubApi, kind: str, state: str
+) -> None:
     """A run that a cancelled workflow stopped is a failure, whatever Airflow made of it."""
     begun(github, fake, kind)
     fake.delete_run("sales", RUN_ID)
@@ -696,12 +818,18 @@ def test_a_sweep_needs_nothing_but_to_read(fake: FakeAirflow, github: GitHubApi)
 def test_a_sweep_of_what_is_not_ours(
     fake: FakeAirflow, github: GitHubApi, kind: str, note: str | None, named: str
 ) -> None:
-    """A run without a marker, with one of something else, or for which nothing stands is left alone."""
+    """A run without a marker, with one of something else, or for which nothing stands is left
+    alone.
+    """
     other = next(one for one in KINDS if one != kind)
     notes = {
-        "elsewhere": note_with_marker(None, marker(fake, github, kind)._replace(repository="octo-org/other")),
+        "elsewhere": note_with_marker(
+            None, marker(fake, github, kind)._replace(repository="octo-org/other")
+        ),
         "other kind": note_with_marker(None, marker(fake, github, other)),
-        "other Airflow": note_with_marker(None, marker(fake, github, kind)._replace(airflow=STAGING)),
+        "other Airflow": note_with_marker(
+            None, marker(fake, github, kind)._replace(airflow=STAGING)
+        ),
         "nothing": note_with_marker(None, marker(fake, github, kind)),
     }
     fake.create_run("sales", RUN_ID, note=notes.get(note or "", note), state="success", took=60)
@@ -722,7 +850,9 @@ def test_a_sweep_of_no_run(fake: FakeAirflow, github: GitHubApi, kind: str) -> N
 
 
 def test_a_sweep_without_permission(fake: FakeAirflow, kind: str) -> None:
-    """A token that may only read is refused where something has to be written, with the permission's name."""
+    """A token that may only read is refused where something has to be written, with the
+    permission's name.
+    """
     with GitHubApi({HEAD: None}, can_write=("statuses", "deployments")) as github:
         begun(github, fake, kind)
         fake.set_run_state("sales", RUN_ID, "success")
@@ -734,12 +864,16 @@ def test_a_sweep_without_permission(fake: FakeAirflow, kind: str) -> None:
 
 
 @pytest.mark.parametrize("fault", LOSSES, ids=lambda fault: fault.name)
-def test_a_sweep_that_loses_answers(fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault) -> None:
+def test_a_sweep_that_loses_answers(
+    fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault
+) -> None:
     """A run is settled once, whatever GitHub loses."""
     begun(github, fake, kind)
     fake.set_run_state("sales", RUN_ID, "success")
     github.fault(
-        fault, on=("POST", "/statuses/*" if kind == "commit-status" else "/deployments/*/statuses"), when="after"
+        fault,
+        on=("POST", "/statuses/*" if kind == "commit-status" else "/deployments/*/statuses"),
+        when="after",
     )
     github.fault(fault, on=("GET", "/deployments"))
 
@@ -748,7 +882,9 @@ def test_a_sweep_that_loses_answers(fake: FakeAirflow, github: GitHubApi, kind: 
 
 
 def test_an_old_success_hides_no_later_failure(fake: FakeAirflow, github: GitHubApi) -> None:
-    """A step that only finds its run again, ended well, does not cover the failure of a later run of the same DAG."""
+    """A step that only finds its run again, ended well, does not cover the failure of a later run
+    of the same DAG.
+    """
     begun(github, fake, "commit-status")
     fake.set_run_state("sales", RUN_ID, "success")
     gate(fake, github, **ONLY_THERE)

@@ -1,4 +1,6 @@
-"""The workflows of docs/detached.md, lived through: the inputs that are copied, and the script that finds what is pending."""
+"""The workflows of docs/detached.md, lived through: the inputs that are copied, and the script that
+finds what is pending.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def github() -> Iterator[GitHubApi]:
 
 
 def live(fake: FakeAirflow, github: GitHubApi, name: str, sha: str) -> Outcome:
-    """The outcome of the one step of a workflow, its own inputs but for the way to this Airflow and the token."""
+    """The outcome of the one step of a workflow, its own inputs but for the way to this Airflow and
+    the token.
+    """
     (step,) = gates((FOLDER / f"{name}.yml").read_text(encoding="utf-8"))
     ours = {
         "airflow_url": fake.url,
@@ -68,7 +72,9 @@ def live(fake: FakeAirflow, github: GitHubApi, name: str, sha: str) -> Outcome:
 
 
 def test_a_status(fake: FakeAirflow, github: GitHubApi) -> None:
-    """The one that triggers leaves the status pending, and the sweep settles it after the end, from another commit."""
+    """The one that triggers leaves the status pending, and the sweep settles it after the end, from
+    another commit.
+    """
     assert live(fake, github, "detached-status", HEAD).result == "triggered"
     assert live(fake, github, "detached-sweep", SHA).result == "triggered"
     fake.set_run_state("nightly_sales", RUN_ID, "success")
@@ -78,7 +84,9 @@ def test_a_status(fake: FakeAirflow, github: GitHubApi) -> None:
 
 
 def test_a_deployment(fake: FakeAirflow, github: GitHubApi) -> None:
-    """The one that triggers leaves a deployment in progress, of the task and to the environment that the other waits for."""
+    """The one that triggers leaves a deployment in progress, of the task and to the environment
+    that the other waits for.
+    """
     assert live(fake, github, "detached-deployment", SHA).result == "triggered"
 
     (deployment,) = github.deployments
@@ -104,14 +112,19 @@ def job_of(name: str) -> dict[str, Any]:
 
 
 def test_what_is_pending_is_found(tmp_path: Path) -> None:
-    """The sweep's script finds the runs of pending statuses of ours, each once, in the forms of both Airflows."""
+    """The sweep's script finds the runs of pending statuses of ours, each once, in the forms of
+    both Airflows.
+    """
     if shutil.which("jq") is None:
         missing("There is no jq", "Install it (on Debian: apt-get install jq)")
     pages = {
         "aaa": "https://airflow.example.com/dags/nightly_sales/runs/github__0123__8__ab",
         "bbb": "https://airflow.example.com/a/dags/nightly_sales/grid?dag_run_id=manual%3A2026%2B1",
     }
-    answers: dict[str, Any] = {"commits": [{"sha": "aaa"}, {"sha": "bbb"}], "pulls": [{"head": {"sha": "bbb"}}]}
+    answers: dict[str, Any] = {
+        "commits": [{"sha": "aaa"}, {"sha": "bbb"}],
+        "pulls": [{"head": {"sha": "bbb"}}],
+    }
     for sha, page in pages.items():
         ours = {"state": "pending", "context": NAME, "target_url": page}
         others = (
@@ -127,9 +140,17 @@ def test_what_is_pending_is_found(tmp_path: Path) -> None:
     jobs = yaml.safe_load((FOLDER / "detached-sweep.yml").read_text(encoding="utf-8"))["jobs"]
     (step,) = jobs["find"]["steps"]
     told = tmp_path / "output"
-    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "REPOSITORY": "octo-org/sales", "ANSWERS": str(tmp_path)}
+    env = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "REPOSITORY": "octo-org/sales",
+        "ANSWERS": str(tmp_path),
+    }
     env["GITHUB_OUTPUT"] = str(told)
-    subprocess.run(["bash", "-e", "-c", step["run"]], check=True, env=env, timeout=60)  # noqa: S603, S607 - ours
+    # Ours
+    subprocess.run(["bash", "-e", "-c", step["run"]], check=True, env=env, timeout=60)  # noqa: S607
 
-    runs = [{"dag_id": "nightly_sales", "run_id": one} for one in ("github__0123__8__ab", "manual:2026+1")]
+    runs = [
+        {"dag_id": "nightly_sales", "run_id": one}
+        for one in ("github__0123__8__ab", "manual:2026+1")
+    ]
     assert json.loads(told.read_text().removeprefix("runs=")) == runs

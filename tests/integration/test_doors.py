@@ -1,4 +1,6 @@
-"""The whole action through every door: the right credential, a wrong one, one without the right, and one that dies."""
+"""The whole action through every door: the right credential, a wrong one, one without the right,
+and one that dies.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def test_a_wrong_credential(door: str, tmp_path: Path) -> None:
     with SCENES[door]("user") as scene:
         result = step(scene, tmp_path, scene.wrong)
 
-        assert (result.exit_code, result.outputs) == (1, {"result": "error"} | versioned(result)), result.log
+        assert (result.exit_code, result.outputs) == (1, {"result": "error"} | versioned(result)), (
+            result.log
+        )
         assert result.annotations[-1].title == {
             "mwaa": "Amazon MWAA refused the AWS credentials",
             "mwaa-2": "Amazon MWAA refused the AWS credentials",
@@ -86,7 +90,9 @@ def test_a_missing_permission(door: str, tmp_path: Path) -> None:
 
 @every
 def test_it_dies_while_waiting(door: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What can be renewed is, and the step goes on; what cannot ends it with how long the run may take."""
+    """What can be renewed is, and the step goes on; what cannot ends it with how long the run may
+    take.
+    """
     with SCENES[door]("user") as scene:
         time = VirtualTime()
 
@@ -103,7 +109,8 @@ def test_it_dies_while_waiting(door: str, monkeypatch: pytest.MonkeyPatch) -> No
             assert outcome.error is not None
             assert outcome.error.title == "Airflow no longer accepts the credential"
             assert "continues the same DAG run" in outcome.error.hint
-            # Who listens goes on hearing, up to the end; but what no look may confirm is no verdict.
+            # Who listens goes on hearing, up to the end; but what no look may confirm is no
+            # verdict.
             assert run.state == ("success" if scene.airflow.received("GET", "/wait") else "queued")
         else:
             assert outcome.result == "success", outcome.error
@@ -135,7 +142,9 @@ DOORS = [file for file in FILES if file.stem not in (*DEPLOYMENTS, *DETACHED, *R
 
 @pytest.mark.parametrize("file", DOORS, ids=lambda file: file.stem)
 def test_a_workflow_to_copy(file: Path) -> None:
-    """Each workflow in examples/ gives the very inputs and headers with which its door was opened above."""
+    """Each workflow in examples/ gives the very inputs and headers with which its door was opened
+    above.
+    """
     (job,) = yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"].values()
     (inputs,) = [step["with"] for step in job["steps"] if "airflow-dag-run" in step.get("uses", "")]
     with SCENES[file.stem]("user") as scene:

@@ -1,4 +1,6 @@
-"""The action as GitLab CI, Jenkins, Azure Pipelines and a shell start it: a process and its environment, no GitHub runner."""
+"""The action as GitLab CI, Jenkins, Azure Pipelines and a shell start it: a process and its
+environment, no GitHub runner.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,11 @@ REPOSITORY = Path(__file__).parents[2]
 VERSIONS: tuple[Version, ...] = ("3.3.2", "2.11.2")
 BOOM = FakeError("RuntimeError", "##vso[task.complete result=Succeeded;]no sales")
 SHELL = {"INPUT_RUN_ID": "by-hand"}
-WAYS: list[tuple[Version, str]] = [*(("3.3.2", system) for system in SYSTEMS), ("3.3.2", "shell"), ("2.11.2", "shell")]
+WAYS: list[tuple[Version, str]] = [
+    *(("3.3.2", system) for system in SYSTEMS),
+    ("3.3.2", "shell"),
+    ("2.11.2", "shell"),
+]
 ENVIRONMENTS: dict[str, dict[str, str]] = {**SYSTEMS, "shell": SHELL}
 
 
@@ -40,7 +46,9 @@ class Done:
     outputs: dict[str, Any] | None
 
 
-def start(fake: FakeAirflow, folder: Path, environment: Mapping[str, str], **inputs: str) -> subprocess.Popen[str]:
+def start(
+    fake: FakeAirflow, folder: Path, environment: Mapping[str, str], **inputs: str
+) -> subprocess.Popen[str]:
     """Start the action in this folder, as the image's entry point does."""
     given = {
         "airflow_url": fake.url,
@@ -57,7 +65,7 @@ def start(fake: FakeAirflow, folder: Path, environment: Mapping[str, str], **inp
         **environment,
     }
     argv = [sys.executable, "-P", "-u", "-m", "entrypoint"]
-    return subprocess.Popen(  # noqa: S603 - starting it is the purpose
+    return subprocess.Popen(
         argv, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
@@ -87,7 +95,9 @@ def version(request: pytest.FixtureRequest) -> Version:
 
 @pytest.mark.parametrize(("version", "system"), WAYS)
 def test_green(version: Version, system: str, tmp_path: Path) -> None:
-    """A DAG run that succeeds ends the job with 0; the outputs are JSON, and the log ends with a summary in text."""
+    """A DAG run that succeeds ends the job with 0; the outputs are JSON, and the log ends with a
+    summary in text.
+    """
     tasks = (FakeTask("load", xcom={"return_value": {"rows": 7}}),)
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=1)]) as fake:
         done = run(fake, tmp_path, ENVIRONMENTS[system], xcom="load")
@@ -95,7 +105,11 @@ def test_green(version: Version, system: str, tmp_path: Path) -> None:
 
     assert done.exit_code == 0, done.log
     assert done.outputs is not None
-    assert (done.outputs["result"], done.outputs["state"], done.outputs["created"]) == ("success", "success", True)
+    assert (done.outputs["result"], done.outputs["state"], done.outputs["created"]) == (
+        "success",
+        "success",
+        True,
+    )
     assert (done.outputs["failed_tasks"], done.outputs["xcom"]) == ([], {"load": {"rows": 7}})
     assert done.outputs["run_id"] == made.run_id
     assert made.run_id.startswith(f"{system}__{SHA[:12]}__" if system != "shell" else "by-hand")
@@ -106,7 +120,9 @@ def test_green(version: Version, system: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("version", "system"), WAYS)
 def test_red(version: Version, system: str, tmp_path: Path) -> None:
-    """A DAG run that fails ends the job with 1; the reason is in the log, and no text of Airflow's acts as a command."""
+    """A DAG run that fails ends the job with 1; the reason is in the log, and no text of Airflow's
+    acts as a command.
+    """
     tasks = (FakeTask("load", ends="failed", error=BOOM),)
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=1, ends="failed")]) as fake:
         done = run(fake, tmp_path, ENVIRONMENTS[system])
@@ -121,7 +137,9 @@ def test_red(version: Version, system: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("version", "system"), WAYS[:-2])
 def test_again(version: Version, system: str, tmp_path: Path) -> None:
-    """A job that is run again in the same build finds the DAG run of the time before: none is made twice."""
+    """A job that is run again in the same build finds the DAG run of the time before: none is made
+    twice.
+    """
     with FakeAirflow(version, dags=[FakeDag("sales", looks=1)]) as fake:
         first, again = (run(fake, tmp_path, SYSTEMS[system]) for _ in range(2))
         runs = len(fake.runs("sales"))

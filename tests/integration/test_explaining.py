@@ -1,4 +1,6 @@
-"""What only explains: it names causes, it never changes the verdict, and no text in it acts, whatever the server does."""
+"""What only explains: it names causes, it never changes the verdict, and no text in it acts,
+whatever the server does.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
 Denied = Literal["task_instances", "logs", "xcom", "run_list"]
 VERSIONS: tuple[Version, ...] = ("3.3.2", "2.11.2")
 LIMIT = 1_048_576
-BOOM = FakeError("RuntimeError", "the sales cannot be loaded", cause=FakeError("ValueError", "no amount"))
+BOOM = FakeError(
+    "RuntimeError", "the sales cannot be loaded", cause=FakeError("ValueError", "no amount")
+)
 EXPLAINING = {
     "the usual duration": ("GET", "/dagRuns"),
     "task instances": ("GET", "/taskInstances"),
@@ -57,14 +61,20 @@ def version(request: pytest.FixtureRequest) -> Version:
 def failing(*tasks: FakeTask) -> FakeDag:
     """Return a DAG of which the task `load` fails with an exception and its cause."""
     return FakeDag(
-        "sales", tasks=(FakeTask("extract"), *(tasks or (FakeTask("load", ends="failed", error=BOOM),))), ends="failed"
+        "sales",
+        tasks=(FakeTask("extract"), *(tasks or (FakeTask("load", ends="failed", error=BOOM),))),
+        ends="failed",
     )
 
 
 @pytest.mark.parametrize("what", EXPLAINING)
 @pytest.mark.parametrize("ends", ["success", "failed"])
-def test_no_fault_in_what_explains_changes_the_verdict(version: Version, ends: str, what: str) -> None:
-    """Whatever goes wrong with a request that only explains, once or always: the verdict is the run's own."""
+def test_no_fault_in_what_explains_changes_the_verdict(
+    version: Version, ends: str, what: str
+) -> None:
+    """Whatever goes wrong with a request that only explains, once or always: the verdict is the
+    run's own.
+    """
     load = FakeTask("load", ends=ends, error=BOOM)
     cases: tuple[tuple[Literal["before", "after"], int], ...] = (("before", 1000), ("after", 1))
     for fault, (when, times) in product(Fault, cases):
@@ -86,9 +96,15 @@ def test_no_fault_in_what_explains_changes_the_verdict(version: Version, ends: s
 )
 @pytest.mark.parametrize("ends", ["success", "failed"])
 def test_a_missing_permission_costs_its_feature_only(
-    version: Version, ends: str, feature: Denied, permission: str, capsys: pytest.CaptureFixture[str]
+    version: Version,
+    ends: str,
+    feature: Denied,
+    permission: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The verdict stands, the log and the summary name the permission once each, and every other feature works."""
+    """The verdict stands, the log and the summary name the permission once each, and every other
+    feature works.
+    """
     load = FakeTask("load", ends=ends, error=BOOM, xcom={"return_value": 1})
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=(load,), ends=ends)]) as fake:
         fake.deny(feature)
@@ -110,26 +126,41 @@ def stalled(version: Version) -> dict[str, tuple[FakeDag, str]]:
             FakeDag("sales", tasks=(FakeTask("load", states=ever, pool="tiny"),), looks=10**6),
             "The pool tiny is full",
         ),
-        "max_active_runs": (FakeDag("sales", max_active_runs=1, looks=10**6), "Other runs of the DAG come first"),
+        "max_active_runs": (
+            FakeDag("sales", max_active_runs=1, looks=10**6),
+            "Other runs of the DAG come first",
+        ),
         "scheduler": (
             FakeDag("sales", looks=10**6, tasks=(FakeTask("load", states=ever),)),
             "Airflow's scheduler is not",
         ),
-        "paused": (FakeDag("sales", looks=10**6, tasks=(FakeTask("load", states=ever),)), "The DAG is paused"),
+        "paused": (
+            FakeDag("sales", looks=10**6, tasks=(FakeTask("load", states=ever),)),
+            "The DAG is paused",
+        ),
     }
     if version == "3.3.2":
-        question = FakeTask("approve", states={1: "awaiting_input"}, question=FakeQuestion("Publish?"))
-        runs["human"] = (FakeDag("sales", looks=10**6, tasks=(question,)), "The task approve waits for a human")
+        question = FakeTask(
+            "approve", states={1: "awaiting_input"}, question=FakeQuestion("Publish?")
+        )
+        runs["human"] = (
+            FakeDag("sales", looks=10**6, tasks=(question,)),
+            "The task approve waits for a human",
+        )
     return runs
 
 
 @pytest.mark.parametrize("why", ["pool", "max_active_runs", "scheduler", "paused", "human"])
-def test_a_run_that_does_not_move_says_why(version: Version, why: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_does_not_move_says_why(
+    version: Version, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It is a notice while waiting, said once, and the first line of the verdict in the end."""
     if why not in stalled(version):
         return
     dag, words = stalled(version)[why]
-    other = FakeDag("other", tasks=(FakeTask("hog", pool="tiny", states={0: "running"}),), looks=10**6)
+    other = FakeDag(
+        "other", tasks=(FakeTask("hog", pool="tiny", states={0: "running"}),), looks=10**6
+    )
     with FakeAirflow(version, dags=[dag, other], pools={"tiny": 1}) as fake:
         if why == "max_active_runs":
             fake.create_run("sales", "the-other-one", state="running")
@@ -149,15 +180,28 @@ def test_a_run_that_does_not_move_says_why(version: Version, why: str, capsys: p
     first_screen = summary(outcome, CONTEXT).splitlines()[:8]
     assert any(words.replace("_", r"\_") in line for line in first_screen), first_screen
     if why in ("max_active_runs", "pool"):
-        assert "the-other-one" in outcome.blockers[0].detail or "the-hog" in outcome.blockers[0].detail
+        assert (
+            "the-other-one" in outcome.blockers[0].detail or "the-hog" in outcome.blockers[0].detail
+        )
 
 
-def test_progress_is_told_against_what_is_usual(version: Version, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each change is a line, mapped tasks are counted, and progress is a part of the median of the last successful runs."""
+def test_progress_is_told_against_what_is_usual(
+    version: Version, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each change is a line, mapped tasks are counted, and progress is a part of the median of the
+    last successful runs.
+    """
     tasks = (
         FakeTask("extract", states={2: "running", 4: "success"}),
-        FakeTask("transform", states={4: "running", 6: "up_for_retry", 12: "running", 14: "success"}, retries=1),
-        *(FakeTask("load", map_index=index, states={14: "running", 18: "success"}) for index in range(50)),
+        FakeTask(
+            "transform",
+            states={4: "running", 6: "up_for_retry", 12: "running", 14: "success"},
+            retries=1,
+        ),
+        *(
+            FakeTask("load", map_index=index, states={14: "running", 18: "success"})
+            for index in range(50)
+        ),
     )
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=20)]) as fake:
         for name, seconds in (("a", 60.0), ("b", 100.0), ("c", 900.0)):
@@ -194,9 +238,18 @@ def hostile_lines(_: int) -> Iterator[str]:
     yield from HOSTILE
 
 
-def test_a_hostile_log_does_nothing(version: Version, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No command in it is obeyed, no markup in it acts, and the memory does not grow with its 200,000 lines."""
-    shout = FakeTask("shout", ends="failed", log=hostile_lines, error=FakeError("RuntimeError", "\n".join(HOSTILE)))
+def test_a_hostile_log_does_nothing(
+    version: Version, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No command in it is obeyed, no markup in it acts, and the memory does not grow with its
+    200,000 lines.
+    """
+    shout = FakeTask(
+        "shout",
+        ends="failed",
+        log=hostile_lines,
+        error=FakeError("RuntimeError", "\n".join(HOSTILE)),
+    )
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=(shout,), ends="failed")]) as fake:
         result, peak = measured(fake, tmp_path, poll_interval="1")
     with capsys.disabled():
@@ -214,22 +267,33 @@ def test_a_hostile_log_does_nothing(version: Version, tmp_path: Path, capsys: py
     assert peak < 80
 
 
-def test_five_thousand_task_instances(version: Version, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """All failures are named, the summary is whole and below 1 MiB, requests and memory are bounded."""
+def test_five_thousand_task_instances(
+    version: Version, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All failures are named, the summary is whole and below 1 MiB, requests and memory are
+    bounded.
+    """
     count = 5_000
     failed = set(range(7, count, 100))
     tasks = tuple(
         FakeTask(
-            "load", map_index=index, ends="failed" if index in failed else "success", log=("a line",) * 500, error=BOOM
+            "load",
+            map_index=index,
+            ends="failed" if index in failed else "success",
+            log=("a line",) * 500,
+            error=BOOM,
         )
         for index in range(count)
     )
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=4, ends="failed")]) as fake:
         result, peak = measured(fake, tmp_path, poll_interval="1")
-        requests = Counter(request.path.rpartition("/")[2].partition("?")[0] for request in fake.record)
+        requests = Counter(
+            request.path.rpartition("/")[2].partition("?")[0] for request in fake.record
+        )
     size = len(result.summary.encode())
     figures = (
-        f"{sum(requests.values())} requests, peak {peak:.1f} MiB, summary {size} bytes, {dict(requests.most_common(4))}"
+        f"{sum(requests.values())} requests, peak {peak:.1f} MiB, summary {size} bytes, "
+        f"{dict(requests.most_common(4))}"
     )
     with capsys.disabled():
         sys.stdout.write(f"\n{version}: {count} task instances: {figures}\n")
@@ -248,7 +312,9 @@ def test_five_thousand_task_instances(version: Version, tmp_path: Path, capsys: 
 @pytest.mark.parametrize("ends", ["success", "failed"])
 def test_xcoms_of_a_wide_run(version: Version, ends: str) -> None:
     """Whatever of a wide run the report leaves out, an XCom that is asked for is found."""
-    tasks = [FakeTask("load", map_index=index, ends="success" if index else ends) for index in range(600)]
+    tasks = [
+        FakeTask("load", map_index=index, ends="success" if index else ends) for index in range(600)
+    ]
     tasks += [FakeTask("sum", map_index=index, xcom={"return_value": index}) for index in range(2)]
     tasks += [FakeTask("report", xcom={"return_value": "done"})]
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=tuple(tasks), ends=ends)]) as fake:
@@ -261,7 +327,8 @@ def test_xcoms_of_a_wide_run(version: Version, ends: str) -> None:
 
 
 @pytest.mark.parametrize(("red", "result"), [(True, "failed"), (False, "success")])
-def test_failed_tasks_of_a_wide_run(version: Version, red: bool, result: str) -> None:  # noqa: FBT001 - a table's column
+# A table's column
+def test_failed_tasks_of_a_wide_run(version: Version, red: bool, result: str) -> None:
     """The last of very many task instances fails, and that decides if the user says so."""
     ends = ["success"] * 1500 + ["failed" if red else "success"]
     tasks = tuple(FakeTask("load", map_index=index, ends=end) for index, end in enumerate(ends))
@@ -271,10 +338,14 @@ def test_failed_tasks_of_a_wide_run(version: Version, red: bool, result: str) ->
 
 
 def test_a_wide_run_whose_time_is_over(version: Version) -> None:
-    """What it waits for is found among very many, and none of them is asked for alone but to find out why it waits."""
+    """What it waits for is found among very many, and none of them is asked for alone but to find
+    out why it waits.
+    """
     tasks = [FakeTask("load", map_index=index, states={1: "success"}) for index in range(1000)]
     tasks += [FakeTask("late", states={1: "scheduled"}, pool="tiny")]
-    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tuple(tasks), looks=10**6)], pools={"tiny": 0}) as fake:
+    with FakeAirflow(
+        version, dags=[FakeDag("sales", tasks=tuple(tasks), looks=10**6)], pools={"tiny": 0}
+    ) as fake:
         outcome = run_gate(fake, timeout="300")
 
     assert outcome.result == "timeout"
@@ -284,14 +355,20 @@ def test_a_wide_run_whose_time_is_over(version: Version) -> None:
 
 def assert_whole(markdown: str) -> None:
     """Every fold that is opened is closed, nothing else is HTML, and no fence is left open."""
-    html = [token.content.strip() for token in MarkdownIt("commonmark").parse(markdown) if token.type == "html_block"]
+    html = [
+        token.content.strip()
+        for token in MarkdownIt("commonmark").parse(markdown)
+        if token.type == "html_block"
+    ]
     opened = [one for one in html if re.fullmatch(r"<details><summary>[^<>]*</summary>", one)]
     assert sorted(html) == sorted([*opened, *["</details>"] * len(opened)])
     assert markdown.endswith("\n")
 
 
 def measured(fake: FakeAirflow, workspace: Path, **inputs: str) -> tuple[StepResult, float]:
-    """Run the step as a process of its own; return what it left behind, and its peak memory in MiB."""
+    """Run the step as a process of its own; return what it left behind, and its peak memory in
+    MiB.
+    """
     given = {
         "airflow_url": fake.url,
         "username": "admin",

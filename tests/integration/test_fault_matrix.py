@@ -1,7 +1,8 @@
-"""Every fault at every request of the life cycle, before and after it took effect, in both dialects; and random schedules.
+"""Every fault at every request of the life cycle, before and after it took effect, in both
+dialects; and random schedules.
 
-The properties are asserted against the server's own record: never two runs, never an orphan that the step does not name, never
-green unless the run succeeded, always an end within the timeout.
+The properties are asserted against the server's own record: never two runs, never an orphan that
+the step does not name, never green unless the run succeeded, always an end within the timeout.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ EXAMPLES = int(os.environ.get("FAULT_SCHEDULES", "1000"))
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """One request of the life cycle: method, end of the path, and how many of its kind come before it."""
+    """One request of the life cycle: method, end of the path, and how many of its kind come before
+    it.
+    """
 
     name: str
     method: str
@@ -79,7 +82,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_processor() -> Iterator[None]:
-    """Keep a step and its Airflow on one processor: they take turns, and waking another each time costs half as much again."""
+    """Keep a step and its Airflow on one processor: they take turns, and waking another each time
+    costs half as much again.
+    """
     if not hasattr(os, "sched_setaffinity"):  # not on macOS
         yield
         return
@@ -105,40 +110,62 @@ def hold(outcome: Outcome, fake: FakeAirflow, time: VirtualTime, began: float) -
     if outcome.passes:
         assert runs, "never green without a run"
         assert runs[0].state == "success", "never green unless the run succeeded"
-    assert time.now - began <= 2 * SETUP_SECONDS + TIMEOUT + END_SECONDS + 1, "always an end within the timeout"
+    assert time.now - began <= 2 * SETUP_SECONDS + TIMEOUT + END_SECONDS + 1, (
+        "always an end within the timeout"
+    )
     seen[f"{fake.version} {outcome.result}"] += 1
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("ends", ["success", "failed"])
 @pytest.mark.parametrize("request_", LIFE, ids=lambda request: request.name)
-def test_no_single_fault_breaks_the_promise(version: Version, ends: str, request_: ApiRequest) -> None:
-    """Whatever goes wrong with one kind of request, one to three times, the four properties hold."""
+def test_no_single_fault_breaks_the_promise(
+    version: Version, ends: str, request_: ApiRequest
+) -> None:
+    """Whatever goes wrong with one kind of request, one to three times, the four properties
+    hold.
+    """
     for fault, request, when, times in CUTS:
         if request is not request_:
             continue
         with FakeAirflow(version, dags=[dag(ends)]) as fake:
-            fake.fault(fault, on=(request.method, request.path), skip=request.skip, when=_when(when), times=times)
+            fake.fault(
+                fault,
+                on=(request.method, request.path),
+                skip=request.skip,
+                when=_when(when),
+                times=times,
+            )
             time = VirtualTime()
             outcome = run_gate(fake, time=time, timeout=f"{TIMEOUT:.0f}")
             try:
                 hold(outcome, fake, time, 1000.0)
             except AssertionError as broken:
-                raise AssertionError(f"{fault.name} {when} {request.name} x{times}: {broken}") from None
+                raise AssertionError(
+                    f"{fault.name} {when} {request.name} x{times}: {broken}"
+                ) from None
             seen["single faults"] += 1
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("request_", RESUMING, ids=lambda request: request.name)
 def test_no_fault_while_resuming_breaks_the_promise(version: Version, request_: ApiRequest) -> None:
-    """Continuing a failed run through any single fault ends in that run's new end, never in its old one."""
+    """Continuing a failed run through any single fault ends in that run's new end, never in its old
+    one.
+    """
     for fault, when in product(Fault, ("before", "after")):
         if fault in REFUSALS and (request_.method == "POST" or request_.name == "failed tasks"):
             continue  # what is refused when it is asked for the first time is refused
-        again = FakeDag("sales", tasks=(FakeTask("extract", ends=("failed", "success")),), ends=("failed", "success"))
+        again = FakeDag(
+            "sales",
+            tasks=(FakeTask("extract", ends=("failed", "success")),),
+            ends=("failed", "success"),
+        )
         with FakeAirflow(version, dags=[again]) as fake:
             assert run_gate(fake).result == "failed"
-            fake.fault(fault, on=(request_.method, request_.path), skip=request_.skip, when=_when(when))
+            fake.fault(
+                fault, on=(request_.method, request_.path), skip=request_.skip, when=_when(when)
+            )
             time = VirtualTime()
             outcome = run_gate(fake, time=time, timeout=f"{TIMEOUT:.0f}")
             hold(outcome, fake, time, 1000.0)
@@ -188,7 +215,8 @@ def test_the_counts_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """The matrix says how many cases it held, so that an empty one cannot pass unnoticed."""
     with capsys.disabled():
         sys.stdout.write(
-            f"\nfault matrix: {len(Fault)} faults x {len(LIFE) + len(RESUMING)} requests: {dict(sorted(seen.items()))}\n"
+            f"\nfault matrix: {len(Fault)} faults x {len(LIFE) + len(RESUMING)} requests: "
+            f"{dict(sorted(seen.items()))}\n"
         )
     assert seen["single faults"] >= 12 * len(LIFE) * 2 * 2
     assert seen["random schedules"] >= 2 * EXAMPLES

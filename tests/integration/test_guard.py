@@ -1,4 +1,6 @@
-"""The guard against leaks sees a secret in every place, in every form and however a step runs, and makes its test red."""
+"""The guard against leaks sees a secret in every place, in every form and however a step runs, and
+makes its test red.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,18 @@ import pytest
 from dev.runner import Context, Process, Step
 from tests.support import guard, ledger
 from tests.support.fake_airflow import FakeAirflow, FakeDag
-from tests.support.leaky import EVERYWHERE, LEAKS, MASK, SECRET, SHOW, SHOW_EVERYWHERE, TOKEN, UNMASKED, places, program
+from tests.support.leaky import (
+    EVERYWHERE,
+    LEAKS,
+    MASK,
+    SECRET,
+    SHOW,
+    SHOW_EVERYWHERE,
+    TOKEN,
+    UNMASKED,
+    places,
+    program,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,17 +35,25 @@ if TYPE_CHECKING:
     from dev.runner.launch import Host, Launch
     from dev.runner.metadata import Metadata
 
-PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcw\nggSjAgEAAoIB\n-----END PRIVATE KEY-----\n"
+PEM = (
+    "-----BEGIN PRIVATE "
+    "KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcw\nggSjAgEAAoIB\n-----END PRIVATE "
+    "KEY-----\n"
+)
 
 
 @dataclass(frozen=True)
 class Script(Process):
-    """Runs some code in place of the action's, in the same way. What it shows is not among its arguments."""
+    """Runs some code in place of the action's, in the same way. What it shows is not among its
+    arguments.
+    """
 
     code: str = ""
     text: str = ""
 
-    def prepare(self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]) -> Launch:
+    def prepare(
+        self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
+    ) -> Launch:
         """The code for every stage."""
         launch = super().prepare(stage, metadata, host, env)
         file = host.temp / "code.py"
@@ -42,7 +63,12 @@ class Script(Process):
 
 def step(code: str, text: str, workspace: Path, inputs: Mapping[str, str], **env: str) -> Step:
     """A step of these inputs that runs the code on the text."""
-    return Step({"dag_id": "sales", **inputs}, launcher=Script(code=code, text=text), workspace=workspace, env=env)
+    return Step(
+        {"dag_id": "sales", **inputs},
+        launcher=Script(code=code, text=text),
+        workspace=workspace,
+        env=env,
+    )
 
 
 @pytest.mark.parametrize("leak", LEAKS)
@@ -64,7 +90,9 @@ def test_a_process_that_does_not(tmp_path: Path, stage: Stage) -> None:
 
 
 def test_a_mask(tmp_path: Path) -> None:
-    """What is masked first may be printed, what is masked afterwards or in the middle of a line may not."""
+    """What is masked first may be printed, what is masked afterwards or in the middle of a line may
+    not.
+    """
     step(f"{MASK}; {SHOW}", SECRET, tmp_path, {"password": SECRET}).run()
     assert guard.leaks() == []
 
@@ -74,8 +102,12 @@ def test_a_mask(tmp_path: Path) -> None:
 
 
 def test_a_mask_for_another(tmp_path: Path) -> None:
-    """Masking one secret does not excuse another, and what a step masks is a secret whoever gave it."""
-    step("print('::add-mask::pa55-of-another')\n" + SHOW, SECRET, tmp_path, {"password": SECRET}).run()
+    """Masking one secret does not excuse another, and what a step masks is a secret whoever gave
+    it.
+    """
+    step(
+        "print('::add-mask::pa55-of-another')\n" + SHOW, SECRET, tmp_path, {"password": SECRET}
+    ).run()
     assert places(guard.leaks()) == {"the log", "the raw stream"}
 
     step(f"{MASK}\n{SHOW_EVERYWHERE}", "derived-Zq8-x7", tmp_path, {}).run()
@@ -90,9 +122,19 @@ def test_what_only_debug_logging_would_show(tmp_path: Path) -> None:
 
 
 def test_markdown(tmp_path: Path) -> None:
-    """In the summary a secret counts as a browser shows it, without the escapes that hide it from the runner's masks."""
-    code = f"print('::add-mask::' + {SECRET!r})\nopen(os.environ['GITHUB_STEP_SUMMARY'], 'a').write(text)"
-    step(code, html.escape(SECRET.replace("-", r"\-").replace("_", r"\_")), tmp_path, {"password": SECRET}).run()
+    """In the summary a secret counts as a browser shows it, without the escapes that hide it from
+    the runner's masks.
+    """
+    code = (
+        f"print('::add-mask::' + {SECRET!r})\nopen(os.environ['GITHUB_STEP_SUMMARY'], "
+        "'a').write(text)"
+    )
+    step(
+        code,
+        html.escape(SECRET.replace("-", r"\-").replace("_", r"\_")),
+        tmp_path,
+        {"password": SECRET},
+    ).run()
 
     assert places(guard.leaks()) == {"the summary on GitHub's page"}
 
@@ -109,14 +151,20 @@ SOURCES: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "AWS session token": ({}, {"AWS_SESSION_TOKEN": SECRET}, SECRET),
     "OIDC request token": ({}, {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": SECRET}, SECRET),
     "a proxy's password": ({}, {"HTTPS_PROXY": "http://me:Zq8%2FZq8%2B@proxy:3128"}, "Zq8/Zq8+"),
-    "a URL's password": ({"airflow_url": f"https://me:{quote(SECRET, safe='')}@airflow"}, {}, SECRET),
+    "a URL's password": (
+        {"airflow_url": f"https://me:{quote(SECRET, safe='')}@airflow"},
+        {},
+        SECRET,
+    ),
     "any token": ({}, {}, f"access_token={TOKEN}&x=1"),
 }
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_what_is_secret(tmp_path: Path, source: str) -> None:
-    """Whatever is a secret by its name or its looks is looked for; the same text is none without it."""
+    """Whatever is a secret by its name or its looks is looked for; the same text is none without
+    it.
+    """
     (tmp_path / "key.pem").write_text(PEM)
     inputs, env, text = SOURCES[source]
 
@@ -167,17 +215,23 @@ def test_arguments(tmp_path: Path) -> None:
 
     @dataclass(frozen=True)
     class Talkative(Script):
-        def prepare(self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]) -> Launch:
+        def prepare(
+            self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
+        ) -> Launch:
             launch = super().prepare(stage, metadata, host, env)
             return replace(launch, argv=(*launch.argv, f"--token={quote(self.text)}"))
 
-    Step({"dag_id": "sales", "token": SECRET}, launcher=Talkative(text=SECRET), workspace=tmp_path).run()
+    Step(
+        {"dag_id": "sales", "token": SECRET}, launcher=Talkative(text=SECRET), workspace=tmp_path
+    ).run()
 
     assert places(guard.leaks()) == {"the process's arguments"}
 
 
 def test_a_step_without_a_result(tmp_path: Path) -> None:
-    """A step that goes on, or whose result nobody asks for, is judged by what it has printed so far, and told once."""
+    """A step that goes on, or whose result nobody asks for, is judged by what it has printed so
+    far, and told once.
+    """
     code = f"{SHOW}; print('ready'); time.sleep(60)"
     with step(code, SECRET, tmp_path, {"password": SECRET}).start() as running:
         running.wait_for("ready")

@@ -1,4 +1,6 @@
-"""The guard against leaks listens to gates in the tests' own process, and no test of any folder is without it."""
+"""The guard against leaks listens to gates in the tests' own process, and no test of any folder is
+without it.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,12 @@ HERE: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("leak", LEAKS)
 @pytest.mark.parametrize("place", HERE)
-def test_a_gate_in_this_process(tmp_path: Path, place: str, leak: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is printed in any form while a gate runs is seen, and passed on; what the main stage has masked before is not."""
+def test_a_gate_in_this_process(
+    tmp_path: Path, place: str, leak: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is printed in any form while a gate runs is seen, and passed on; what the main stage has
+    masked before is not.
+    """
     with guard.listening({}, {}, tmp_path) as ear:
         ledger.note(SECRET)
         sys.stdout.write(HERE[place](LEAKS[leak]))
@@ -59,7 +65,9 @@ def test_a_gate_in_this_process_whose_words_are_printed_elsewhere(
 
 
 def test_the_gate_itself() -> None:
-    """The gate that tests run in this process is listened to, whatever it shows a part of its token in."""
+    """The gate that tests run in this process is listened to, whatever it shows a part of its token
+    in.
+    """
     token = "deploy-of-Zq8-x7-Zq8-x7"
     with FakeAirflow(dags=[FakeDag("sales")], accept=lambda _: "admin") as fake:
         for dag_id, run_id, result, seen in (
@@ -67,7 +75,9 @@ def test_the_gate_itself() -> None:
             ("sales", token[:11], "success", {"the raw stream"}),
             (token[:11], "deploy-1", "error", {"the raw stream"}),
         ):
-            outcome = run_gate(fake, dag_id=dag_id, run_id=run_id, token=token, username="", password="")
+            outcome = run_gate(
+                fake, dag_id=dag_id, run_id=run_id, token=token, username="", password=""
+            )
 
             assert outcome.result == result
             assert places(guard.leaks()) == seen
@@ -104,14 +114,18 @@ def pytest_pyfunc_call(pyfuncitem):
         pyfuncitem.addfinalizer(leak)
     return True
 """
-"""A plugin in which no test and no fixture does anything: each test leaks, every second one when it is torn down."""
+"""A plugin in which no test and no fixture does anything: each test leaks, every second one when it
+is torn down.
+"""
 
 
 def test_no_test_is_without_the_guard(tmp_path: Path) -> None:
-    """In every folder a test that leaks is red, even one with real parts, which are repeated for anything else."""
+    """In every folder a test that leaks is red, even one with real parts, which are repeated for
+    anything else.
+    """
     (tmp_path / "leaky_suite.py").write_text(LEAKY_SUITE.replace("TOKEN", TOKEN))
     first = {path.parent: path for path in sorted(ROOT.glob("tests/*/test_*.py"), reverse=True)}
-    done = subprocess.run(  # noqa: S603 - ours
+    done = subprocess.run(
         [
             sys.executable,
             "-m",
@@ -132,19 +146,29 @@ def test_no_test_is_without_the_guard(tmp_path: Path) -> None:
         timeout=300,
     )
 
-    red = re.findall(r"^(FAILED|ERROR) tests/(\w+)/.* - tests\.support\.guard\.Leak: ", done.stdout, re.MULTILINE)
-    assert {*red} == set(product(("FAILED", "ERROR"), (folder.name for folder in first))), done.stdout
+    red = re.findall(
+        r"^(FAILED|ERROR) tests/(\w+)/.* - tests\.support\.guard\.Leak: ", done.stdout, re.MULTILINE
+    )
+    assert {*red} == set(product(("FAILED", "ERROR"), (folder.name for folder in first))), (
+        done.stdout
+    )
     failed, errors = ([kind for kind, _ in red].count(kind) for kind in ("FAILED", "ERROR"))
-    assert done.stdout.splitlines()[-1].startswith(f"{failed} failed, {errors} passed, {errors} errors in ")
+    assert done.stdout.splitlines()[-1].startswith(
+        f"{failed} failed, {errors} passed, {errors} errors in "
+    )
 
 
 @pytest.mark.parametrize("name", ROLES)
 def test_passwords_can_be_looked_for(name: str) -> None:
-    """The password of every user is long enough for its halves to be found, and JSON and URLs make something else of it."""
+    """The password of every user is long enough for its halves to be found, and JSON and URLs make
+    something else of it.
+    """
     password = password_of(name)
 
     assert len(password) >= 2 * SHORTEST
-    assert len({password, json.dumps(password)[1:-1], quote(password), quote(password, safe="")}) == 4
+    assert (
+        len({password, json.dumps(password)[1:-1], quote(password), quote(password, safe="")}) == 4
+    )
 
 
 def test_too_short_to_look_for() -> None:

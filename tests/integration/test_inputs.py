@@ -1,4 +1,6 @@
-"""Wrong inputs, from the workflow's `with:` to the annotation, in a real process next to an Airflow that must hear nothing."""
+"""Wrong inputs, from the workflow's `with:` to the annotation, in a real process next to an Airflow
+that must hear nothing.
+"""
 
 import json
 from collections.abc import Iterator
@@ -34,9 +36,14 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def run(fake: FakeAirflow, workspace: Path, wrong: dict[str, str]) -> StepResult:
-    """The step with these inputs in place of good ones, which name this Airflow and a token that it would take."""
+    """The step with these inputs in place of good ones, which name this Airflow and a token that it
+    would take.
+    """
     good = {"airflow_url": fake.url, "token": SECRET, "dag_id": "nightly_sales"}
-    inputs = {name: text.replace("FAKE", fake.url.removeprefix("http://")) for name, text in (good | wrong).items()}
+    inputs = {
+        name: text.replace("FAKE", fake.url.removeprefix("http://"))
+        for name, text in (good | wrong).items()
+    }
     note(SECRET)  # also where it is only a part of what was given
     return Step(inputs, launcher=Process(), workspace=workspace).run()
 
@@ -102,7 +109,10 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("run_after", {"run_after": "tomorrow"}),
     ("data_interval_end", {"data_interval_start": OFFSET}),
     ("data_interval_start", {"data_interval_end": OFFSET}),
-    ("data_interval_end", {"data_interval_start": OFFSET, "data_interval_end": "2026-01-30T00:00:00Z"}),
+    (
+        "data_interval_end",
+        {"data_interval_start": OFFSET, "data_interval_end": "2026-01-30T00:00:00Z"},
+    ),
     ("note", {"note": "x" * 1001}),
     # waiting, policy, reporting
     ("wait", {"wait": "yes"}),
@@ -124,12 +134,20 @@ WRONG: list[tuple[str, dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "wrong"), WRONG, ids=[f"{name}-{n}" for n, (name, _) in enumerate(WRONG)])
+@pytest.mark.parametrize(
+    ("name", "wrong"), WRONG, ids=[f"{name}-{n}" for n, (name, _) in enumerate(WRONG)]
+)
 def test_wrong_input(fake: FakeAirflow, workspace: Path, name: str, wrong: dict[str, str]) -> None:
-    """One wrong input is one error annotation that names it, exit code 1, no traceback, and no request."""
+    """One wrong input is one error annotation that names it, exit code 1, no traceback, and no
+    request.
+    """
     result = run(fake, workspace, wrong)
 
-    assert (result.exit_code, result.conclusion, result.outputs) == (1, "failure", {"result": "error"})
+    assert (result.exit_code, result.conclusion, result.outputs) == (
+        1,
+        "failure",
+        {"result": "error"},
+    )
     (annotation,) = result.annotations
     assert (annotation.level, annotation.title) == ("error", "1 input is not usable")
     assert annotation.message.startswith(f"{name}: ")
@@ -165,7 +183,9 @@ def test_ten_mistakes(fake: FakeAirflow, workspace: Path) -> None:
 
 
 def test_long_mistakes(fake: FakeAirflow, workspace: Path) -> None:
-    """However long the wrong inputs are, each is named before the runner cuts the annotation, and so is the remedy."""
+    """However long the wrong inputs are, each is named before the runner cuts the annotation, and
+    so is the remedy.
+    """
     names = ("run_id", "logical_date", "run_after", "wait", "timeout", "poll_interval", "if_paused")
     result = run(fake, workspace, dict.fromkeys(names, "x" * 10_000))
 
@@ -175,10 +195,18 @@ def test_long_mistakes(fake: FakeAirflow, workspace: Path) -> None:
 
 
 def test_the_same_inputs_mended(workspace: Path) -> None:
-    """The same step with good inputs does send requests, so that the other tests prove something."""
+    """The same step with good inputs does send requests, so that the other tests prove
+    something.
+    """
     (workspace / "conf.json").write_text(json.dumps({"region": "APAC"}))
     with FakeAirflow(dags=[FakeDag("nightly_sales")]) as listening:
-        result = run(listening, workspace, {"token": listening.token(), "conf_file": "conf.json", "wait": "false"})
+        result = run(
+            listening,
+            workspace,
+            {"token": listening.token(), "conf_file": "conf.json", "wait": "false"},
+        )
 
         assert (result.exit_code, result.outputs["result"]) == (0, "triggered")
-        assert [one.json["conf"] for one in listening.received("POST", "/dagRuns")] == [{"region": "APAC"}]
+        assert [one.json["conf"] for one in listening.received("POST", "/dagRuns")] == [
+            {"region": "APAC"}
+        ]

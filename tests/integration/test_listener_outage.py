@@ -1,4 +1,6 @@
-"""Airflow's listener and a GitHub that is down, limits it, redirects it, or knows it as an App, over real sockets."""
+"""Airflow's listener and a GitHub that is down, limits it, redirects it, or knows it as an App,
+over real sockets.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,14 @@ def world(listener: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield made
 
 
-@pytest.mark.parametrize("fault", [Fault.HTML_503, Fault.RESET, Fault.TRUNCATED_JSON, Fault.HTML_200, Fault.EMPTY_JSON])
+@pytest.mark.parametrize(
+    "fault", [Fault.HTML_503, Fault.RESET, Fault.TRUNCATED_JSON, Fault.HTML_200, Fault.EMPTY_JSON]
+)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_github_is_down_and_back(world: World, fault: Fault, when: Any) -> None:
-    """Whichever request an outage meets, and whether GitHub has done it by then, the end is reported once in the end."""
+    """Whichever request an outage meets, and whether GitHub has done it by then, the end is
+    reported once in the end.
+    """
     world.begin()
     world.run("r1", "success")
     for skip in (0, 1):
@@ -52,9 +58,15 @@ def test_a_limit(world: World) -> None:
 
 
 def test_an_app(world: World) -> None:
-    """An App is granted a token by its key, uses it for all, and gets another one when that dies."""
+    """An App is granted a token by its key, uses it for all, and gets another one when that
+    dies.
+    """
     app = world.github.app
-    fields = {"login": app.app_id, "password": app.private_key, "extra": {"installation_id": app.installation}}
+    fields = {
+        "login": app.app_id,
+        "password": app.private_key,
+        "extra": {"installation_id": app.installation},
+    }
     world.connect(**fields)
     for number in range(3):
         world.begin(f"r{number}")
@@ -71,7 +83,9 @@ def test_a_token_that_may_not(listener: Any, monkeypatch: pytest.MonkeyPatch) ->
     """A token that may only read is told so by GitHub's words, and nothing is tried again."""
     with reporting(listener, monkeypatch, can_write=()) as world:
         world.begin()
-        with pytest.raises(listener.GivenUpError, match="403: 'Resource not accessible by integration'"):
+        with pytest.raises(
+            listener.GivenUpError, match="403: 'Resource not accessible by integration'"
+        ):
             world.end("r1", "success")
 
 

@@ -1,4 +1,6 @@
-"""Airflow's listener with its real thread and over real sockets: a whole outage, and a process that was forked."""
+"""Airflow's listener with its real thread and over real sockets: a whole outage, and a process that
+was forked.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.01)
 
 
-def announce(world: World, run_id: str, state: str = "success", environment: str | None = None) -> None:
+def announce(
+    world: World, run_id: str, state: str = "success", environment: str | None = None
+) -> None:
     """Airflow commits an end, and announces it."""
     world.run(run_id, state, environment=environment)
     dag_run = SimpleNamespace(dag_id="sales", run_id=run_id, state=state, run_type="manual")
@@ -50,7 +54,9 @@ def announce(world: World, run_id: str, state: str = "success", environment: str
 
 
 def test_an_outage(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Two hundred runs that end while GitHub is down are each reported exactly once when it is back, in bounded memory."""
+    """Two hundred runs that end while GitHub is down are each reported exactly once when it is
+    back, in bounded memory.
+    """
     caplog.set_level(logging.INFO)
     reporter = world.listener._REPORTER
     for number in range(RUNS):
@@ -98,7 +104,9 @@ def test_it_waits_for_the_database(world: World, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_github_that_hangs(world: World) -> None:
-    """While the thread waits for an answer, an announcement waits for nothing: it is made where Airflow schedules."""
+    """While the thread waits for an answer, an announcement waits for nothing: it is made where
+    Airflow schedules.
+    """
     reporter = world.listener._REPORTER
     world.begin("r0")
     world.github.fault(Fault.HANG)
@@ -113,7 +121,9 @@ def test_a_github_that_hangs(world: World) -> None:
 def in_a_fork(work: Callable[[], None]) -> int:
     """The exit code of a process that is forked to do this, and killed if it does not end."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # this process has threads: that is the point
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # this process has threads: that is the point
         child = os.fork()
     if child == 0:
         code = 1
@@ -139,7 +149,9 @@ def in_a_fork(work: Callable[[], None]) -> int:
 
 
 def test_a_forked_process(world: World) -> None:
-    """A process that is forked while much waits reports what it is told of itself, and nothing of its parent's."""
+    """A process that is forked while much waits reports what it is told of itself, and nothing of
+    its parent's.
+    """
     reporter = world.listener._REPORTER
     for run_id in ("before", "child"):
         world.begin(run_id, "production")

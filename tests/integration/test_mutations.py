@@ -1,6 +1,8 @@
-"""Answers that nobody has thought of: each is an honest one, changed at random in status line, headers, framing and body.
+"""Answers that nobody has thought of: each is an honest one, changed at random in status line,
+headers, framing and body.
 
-Whatever comes, the step ends with a verdict of Airflow's, or says that it knows none; no fault of the action's own shows.
+Whatever comes, the step ends with a verdict of Airflow's, or says that it knows none; no fault of
+the action's own shows.
 """
 
 from __future__ import annotations
@@ -167,13 +169,17 @@ def _body(answer: bytes, chance: random.Random) -> bytes:
     head, blank, _ = answer.partition(b"\r\n\r\n")
     body = chance.choice(BODIES)
     if chance.random() < 0.8:
-        lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length")]
+        lines = [
+            line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length")
+        ]
         head = b"\r\n".join([*lines, b"Content-Length: %d" % len(body)])
     return head + blank + body
 
 
 def plain(answer: bytes) -> tuple[bytes, bytes]:
-    """The head of the answer and its body, unpacked, without the headers that say otherwise and the length."""
+    """The head of the answer and its body, unpacked, without the headers that say otherwise and the
+    length.
+    """
     head, _, body = answer.partition(b"\r\n\r\n")
     if b"\r\ncontent-encoding: gzip" in head.lower():
         body = gzip.decompress(body)
@@ -198,7 +204,10 @@ def _value(answer: bytes, chance: random.Random) -> bytes:
     if not places:
         return answer
     start = chance.choice(places)
-    end = min((at for at in (body.find(mark, start) for mark in (b",", b"}", b"]")) if at > 0), default=len(body))
+    end = min(
+        (at for at in (body.find(mark, start) for mark in (b",", b"}", b"]")) if at > 0),
+        default=len(body),
+    )
     return joined(head, body[:start] + chance.choice(VALUES) + body[end:])
 
 
@@ -208,7 +217,9 @@ def _bytes(answer: bytes, chance: random.Random) -> bytes:
     for _ in range(chance.randint(1, 4)):
         start = chance.randrange(len(data) + 1)
         end = min(start + chance.randint(0, 12), len(data))
-        data[start:end] = chance.choice((b"", chance.randbytes(chance.randint(1, 6)), bytes(data[start:end]) * 2))
+        data[start:end] = chance.choice(
+            (b"", chance.randbytes(chance.randint(1, 6)), bytes(data[start:end]) * 2)
+        )
     return bytes(data)
 
 
@@ -216,11 +227,21 @@ def _cut(answer: bytes, chance: random.Random) -> bytes:
     return answer[: chance.randrange(len(answer) + 1)]
 
 
-WAYS: tuple[Callable[[bytes, random.Random], bytes], ...] = (_status, _header, _header, _body, _value, _bytes, _cut)
+WAYS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
+    _status,
+    _header,
+    _header,
+    _body,
+    _value,
+    _bytes,
+    _cut,
+)
 
 
 def tell(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
-    """Publish the outcome in every form: whatever it holds, nothing of it breaks and the verdict is told."""
+    """Publish the outcome in every form: whatever it holds, nothing of it breaks and the verdict is
+    told.
+    """
     shown = [summary(outcome, CONTEXT), plain_summary(outcome, CONTEXT)]
     before = capsys.readouterr().out
     publish(outcome, CONTEXT, commands, write_summary=True)
@@ -235,7 +256,9 @@ def tell(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("start", ODD_DATES)
 @pytest.mark.parametrize("end", ODD_DATES)
-def test_no_date_is_a_verdict(version: Version, start: bytes, end: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_date_is_a_verdict(
+    version: Version, start: bytes, end: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Whatever the dates of task instances and run are, a success is one, and all of it is told."""
 
     def change(_: ReceivedRequest, honest: bytes) -> bytes:
@@ -255,9 +278,14 @@ def test_no_date_is_a_verdict(version: Version, start: bytes, end: bytes, capsys
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("place", LIFE, ids=lambda place: place.name)
 def test_no_answer_is_a_verdict_but_airflow_s(
-    version: Version, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    version: Version,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """One answer of each kind, changed: the step is green only if the run succeeded, and failed only if it did."""
+    """One answer of each kind, changed: the step is green only if the run succeeded, and failed
+    only if it did.
+    """
     monkeypatch.setattr(bounded, "MAX_BODY_BYTES", 1_048_576)
     for number in range(MUTATIONS):
         seed = f"{version} {place.name} {number}"
@@ -266,7 +294,9 @@ def test_no_answer_is_a_verdict_but_airflow_s(
         with FakeAirflow(version, dags=[dag(ends)]) as fake:
             left = place.skip
 
-            def change(request: ReceivedRequest, honest: bytes, chance: random.Random = chance) -> bytes:
+            def change(
+                request: ReceivedRequest, honest: bytes, chance: random.Random = chance
+            ) -> bytes:
                 nonlocal left
                 if request.method != place.method or not matches(place.path, request.path):
                     return honest
@@ -279,7 +309,9 @@ def test_no_answer_is_a_verdict_but_airflow_s(
                 outcome = run_gate(fake, time=time, timeout=f"{TIMEOUT:.0f}", hang=HANG)
                 hold(outcome, fake, time, 1000.0)
                 if outcome.result == "failed":
-                    assert fake.runs("sales")[0].state == "failed", "never red for a run that did not fail"
+                    assert fake.runs("sales")[0].state == "failed", (
+                        "never red for a run that did not fail"
+                    )
                 tell(outcome, capsys)
             except Exception as broken:
                 raise AssertionError(f"{seed}: {type(broken).__name__}: {broken}") from broken

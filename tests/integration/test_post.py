@@ -52,8 +52,19 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
 
 def post(fake: FakeAirflow, time: VirtualTime, *, leave: bool = False) -> Outcome:
     """The post stage in this process, on a clock that only sleeping moves."""
-    given = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
-    session = Session(parse_settings(given, Path()), time.clock, time.sleep, commands, Console(time.clock, commands))
+    given = {
+        "airflow_url": fake.url,
+        "username": "admin",
+        "password": password_of("admin"),
+        "dag_id": "sales",
+    }
+    session = Session(
+        parse_settings(given, Path()),
+        time.clock,
+        time.sleep,
+        commands,
+        Console(time.clock, commands),
+    )
     return (report_run_left_running if leave else stop_run_left_behind)(LEFT, session)
 
 
@@ -73,7 +84,9 @@ def afterwards(step: Step, **inputs: str) -> StepResult:
 
 
 @pytest.mark.parametrize("fault", TRANSIENT)
-@pytest.mark.parametrize("on", [None, ("GET", "/version"), ("GET", "/dagRuns/*"), ("PATCH", "/dagRuns/*")])
+@pytest.mark.parametrize(
+    "on", [None, ("GET", "/version"), ("GET", "/dagRuns/*"), ("PATCH", "/dagRuns/*")]
+)
 def test_the_whole_budget(fake: FakeAirflow, fault: Fault, on: tuple[str, str] | None) -> None:
     """A gateway's page, a refusal or a redirect for a while costs the while, wherever it comes."""
     time = VirtualTime()
@@ -112,7 +125,9 @@ def test_a_run_that_is_not_there() -> None:
 
 
 def test_what_is_too_large_for_a_variable_is_not_kept(tmp_path: Path) -> None:
-    """The system starts no process with a variable of more than 128 KiB: a bundle of all public CAs is larger."""
+    """The system starts no process with a variable of more than 128 KiB: a bundle of all public CAs
+    is larger.
+    """
     one = certificates.private().pem
     for copies, kept in ((3, True), (200, False)):
         (tmp_path / "ca.pem").write_text(one * copies)
@@ -146,7 +161,9 @@ def test_a_run_that_failed_by_itself(fake: FakeAirflow) -> None:
 
 @pytest.mark.parametrize("on", [None, ("GET", "/dagRuns/*")])
 @pytest.mark.parametrize("times", [1, 10_000])
-def test_what_is_left_alone_needs_no_airflow(fake: FakeAirflow, on: tuple[str, str] | None, times: int) -> None:
+def test_what_is_left_alone_needs_no_airflow(
+    fake: FakeAirflow, on: tuple[str, str] | None, times: int
+) -> None:
     """With on_cancel: leave nothing has to be done, so nothing can fail."""
     fake.fault(Fault.HTML_503, on=on, times=times)
     outcome = post(fake, VirtualTime(), leave=True)
@@ -161,8 +178,15 @@ def test_a_certificate_that_is_gone(version: Version, tmp_path: Path) -> None:
     authority = certificates.private()
     path = tmp_path / "ca.pem"
     path.write_text(authority.pem, encoding="utf-8")
-    with FakeAirflow(version, dags=[FakeDag("sales", looks=FOREVER)], tls=authority.server()) as fake:
-        inputs = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
+    with FakeAirflow(
+        version, dags=[FakeDag("sales", looks=FOREVER)], tls=authority.server()
+    ) as fake:
+        inputs = {
+            "airflow_url": fake.url,
+            "username": "admin",
+            "password": password_of("admin"),
+            "dag_id": "sales",
+        }
         step = Step(inputs | {"ca_certificate": path.name}, launcher=Process(), workspace=tmp_path)
         killed(step)
         path.unlink()
@@ -172,14 +196,27 @@ def test_a_certificate_that_is_gone(version: Version, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("leave", [False, True])
 def test_inputs_that_are_gone(tmp_path: Path, *, leave: bool) -> None:
-    """Without the secrets, which are kept nowhere, the post stage names the run, its page, and what is missing."""
+    """Without the secrets, which are kept nowhere, the post stage names the run, its page, and what
+    is missing.
+    """
     with FakeAirflow(dags=[FakeDag("sales", looks=FOREVER)]) as fake:
-        inputs = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
-        step = Step(inputs | ({"on_cancel": "leave"} if leave else {}), launcher=Process(), workspace=tmp_path)
+        inputs = {
+            "airflow_url": fake.url,
+            "username": "admin",
+            "password": password_of("admin"),
+            "dag_id": "sales",
+        }
+        step = Step(
+            inputs | ({"on_cancel": "leave"} if leave else {}),
+            launcher=Process(),
+            workspace=tmp_path,
+        )
         killed(step)
         (run,) = fake.runs("sales")
         told = afterwards(step)
-        assert not [text for text in step.state.values() if password_of("admin") in text or "admin" in text]
+        assert not [
+            text for text in step.state.values() if password_of("admin") in text or "admin" in text
+        ]
         if not leave:
             assert "no credential is given" in told.annotations[-1].message
             assert afterwards(step, username="admin", password=password_of("admin")).exit_code == 0
@@ -193,10 +230,20 @@ def test_inputs_that_are_gone(tmp_path: Path, *, leave: bool) -> None:
 def test_what_matters_no_more_is_not_read(tmp_path: Path) -> None:
     """Inputs that only the main stage needs keep the post stage from nothing."""
     with FakeAirflow(dags=[FakeDag("sales", looks=FOREVER)]) as fake:
-        inputs = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
+        inputs = {
+            "airflow_url": fake.url,
+            "username": "admin",
+            "password": password_of("admin"),
+            "dag_id": "sales",
+        }
         step = Step(inputs, launcher=Process(), workspace=tmp_path)
         killed(step)
-        assert afterwards(step, **inputs | {"timeout": "${{ soon }}", "conf": "{", "dag_id": ""}).exit_code == 0
+        assert (
+            afterwards(
+                step, **inputs | {"timeout": "${{ soon }}", "conf": "{", "dag_id": ""}
+            ).exit_code
+            == 0
+        )
         assert fake.runs("sales")[0].state == "failed"
 
 
@@ -204,7 +251,12 @@ def test_what_matters_no_more_is_not_read(tmp_path: Path) -> None:
 def test_a_signal_in_the_post_stage(tmp_path: Path, number: signal.Signals) -> None:
     """It is what follows a cancel, and bounded by itself: it goes on, and shows no traceback."""
     with FakeAirflow(dags=[FakeDag("sales", looks=FOREVER)]) as fake:
-        inputs = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
+        inputs = {
+            "airflow_url": fake.url,
+            "username": "admin",
+            "password": password_of("admin"),
+            "dag_id": "sales",
+        }
         step = Step(inputs, launcher=Process(), workspace=tmp_path)
         killed(step)
         with step.start("post") as running:
@@ -221,7 +273,12 @@ def test_the_post_stage_needs_no_file_of_the_workspace(version: Version, tmp_pat
     conf = tmp_path / "conf.json"
     conf.write_text('{"region": "APAC"}', encoding="utf-8")
     with FakeAirflow(version, dags=[FakeDag("sales", looks=10**6)]) as fake:
-        inputs = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
+        inputs = {
+            "airflow_url": fake.url,
+            "username": "admin",
+            "password": password_of("admin"),
+            "dag_id": "sales",
+        }
         step = Step(inputs | {"conf_file": conf.name}, launcher=Process(), workspace=tmp_path)
         with step.start() as running:
             running.wait_for("Follow it")
@@ -236,15 +293,26 @@ def test_the_post_stage_needs_no_file_of_the_workspace(version: Version, tmp_pat
 
 @pytest.mark.parametrize("version", ["3.3.2", "2.11.2"])
 def test_a_second_post_stage_changes_nothing(version: Version, tmp_path: Path) -> None:
-    """The post stage is idempotent: what is stopped stays stopped, and is not reported as an error."""
+    """The post stage is idempotent: what is stopped stays stopped, and is not reported as an
+    error.
+    """
     with FakeAirflow(version, dags=[FakeDag("sales", looks=10**6)]) as fake:
-        inputs = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
+        inputs = {
+            "airflow_url": fake.url,
+            "username": "admin",
+            "password": password_of("admin"),
+            "dag_id": "sales",
+        }
         step = Step(inputs, launcher=Process(), workspace=tmp_path)
         with step.start() as running:
             running.wait_for("Follow it")
             running.kill()
             running.wait()
         codes = [step.run("post").exit_code for _ in range(2)]
-        stops = [request for request in fake.record if request.method == "PATCH" and b"state" in request.body]
+        stops = [
+            request
+            for request in fake.record
+            if request.method == "PATCH" and b"state" in request.body
+        ]
     assert codes == [0, 0]
     assert len(stops) == 1

@@ -1,4 +1,6 @@
-"""The workflows of docs/recipes.md, lived through: the very inputs that are copied, in front of a scripted Airflow."""
+"""The workflows of docs/recipes.md, lived through: the very inputs that are copied, in front of a
+scripted Airflow.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def live(fake: FakeAirflow, step: dict[str, Any], matrix: object = None, **value
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe(fake: FakeAirflow, name: str) -> None:
-    """Each step of each recipe does what it is there for: all of them together leave one DAG run, which succeeded."""
+    """Each step of each recipe does what it is there for: all of them together leave one DAG run,
+    which succeeded.
+    """
     steps = gates(text_of(name))
     made = ""
     for step in steps:
@@ -77,7 +81,9 @@ def test_matrix() -> None:
 
 
 def test_trigger_then_wait(fake: FakeAirflow) -> None:
-    """The first job's output is the run id that the second one waits for; it triggers nothing, and says what came of it."""
+    """The first job's output is the run id that the second one waits for; it triggers nothing, and
+    says what came of it.
+    """
     jobs = read_jobs(text_of("trigger-then-wait"))
     first, second = gates(text_of("trigger-then-wait"))
     assert jobs["trigger"]["outputs"]["run_id"] == "${{ steps.dag.outputs.run_id }}"
@@ -100,7 +106,9 @@ def test_nightly() -> None:
 
 
 def test_pull_request(fake: FakeAirflow) -> None:
-    """The run id is that of pull request and commit, so a re-run finds it; a branch's name cannot break the conf."""
+    """The run id is that of pull request and commit, so a re-run finds it; a branch's name cannot
+    break the conf.
+    """
     (step,) = gates(text_of("pull-request"))
     for created in (True, False):
         assert live(fake, step).created is created
@@ -110,9 +118,13 @@ def test_pull_request(fake: FakeAirflow) -> None:
     assert run.conf == {"pull_request": 17, "branch": 'feature/"sales"'}
 
 
-@pytest.mark.parametrize(("dag", "result"), [(FAILS, "failed"), (LONG, "timeout"), (DAG, "success")])
+@pytest.mark.parametrize(
+    ("dag", "result"), [(FAILS, "failed"), (LONG, "timeout"), (DAG, "success")]
+)
 def test_rollback(dag: FakeDag, result: Result) -> None:
-    """The commit before is deployed again on just those results that say that the DAG did not do its work."""
+    """The commit before is deployed again on just those results that say that the DAG did not do
+    its work.
+    """
     (job,) = read_jobs(text_of("rollback")).values()
     condition = job["steps"][-1]["if"]
     named = re.findall(r"steps\.dag\.outputs\.result == '(\w+)'", condition)
@@ -124,4 +136,6 @@ def test_rollback(dag: FakeDag, result: Result) -> None:
 
         assert outcome.result == result
         assert (outcome.result in named) is (not outcome.passes)
-        assert {run.state for run in fake.runs("nightly_sales")} == {"success" if outcome.passes else "failed"}
+        assert {run.state for run in fake.runs("nightly_sales")} == {
+            "success" if outcome.passes else "failed"
+        }

@@ -10,7 +10,16 @@ import pytest
 import requests
 
 from tests.integration.scenes import SCENES
-from tests.support.doors import Gateway, GitHubOidc, Mwaa, TokenEndpoint, Trap, Tunnel, bearer, certificates
+from tests.support.doors import (
+    Gateway,
+    GitHubOidc,
+    Mwaa,
+    TokenEndpoint,
+    Trap,
+    Tunnel,
+    bearer,
+    certificates,
+)
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
 from tests.support.gate import run_step
 from tests.support.virtual import VirtualTime
@@ -21,7 +30,9 @@ if TYPE_CHECKING:
     from entrypoint.models import Outcome
 
 STATUSES = (301, 302, 307, 308)
-HEADERS = "X-Gateway-Key: Zq8-a-key-of-the-gateway\nCF-Access-Client-Secret: Zq8-a-secret-of-cloudflare"
+HEADERS = (
+    "X-Gateway-Key: Zq8-a-key-of-the-gateway\nCF-Access-Client-Secret: Zq8-a-secret-of-cloudflare"
+)
 BEFORE_THE_TRIGGER = {
     "version": ("GET", "/version"),
     "login": ("POST", "/auth/token"),
@@ -59,11 +70,17 @@ def elsewhere() -> Iterator[Elsewhere]:
 
 @contextmanager
 def airflow(version: Version) -> Iterator[tuple[FakeAirflow, dict[str, str]]]:
-    """An Airflow, and a step for it with a password, headers, and a CA by which every trap is trusted."""
+    """An Airflow, and a step for it with a password, headers, and a CA by which every trap is
+    trusted.
+    """
     with FakeAirflow(version, dags=[FakeDag("sales", looks=2)]) as fake:
         with SCENES["airflow-3" if version == "3.3.2" else "airflow-2"]("user") as scene:
             given = scene.inputs
-        yield fake, given | {"dag_id": "sales", "headers": HEADERS, "ca_certificate": certificates.private().pem}
+        yield (
+            fake,
+            given
+            | {"dag_id": "sales", "headers": HEADERS, "ca_certificate": certificates.private().pem},
+        )
 
 
 def refused(outcome: Outcome) -> str:
@@ -76,15 +93,22 @@ def refused(outcome: Outcome) -> str:
 @pytest.mark.parametrize("version", get_args(Version))
 @pytest.mark.parametrize("target", ["host", "port", "scheme"])
 @every_status
-def test_airflow_redirects(version: Version, status: Any, target: str, elsewhere: Elsewhere) -> None:
-    """Every request before the trigger, and the trigger: the step ends with an error, and nothing arrives there."""
+def test_airflow_redirects(
+    version: Version, status: Any, target: str, elsewhere: Elsewhere
+) -> None:
+    """Every request before the trigger, and the trigger: the step ends with an error, and nothing
+    arrives there.
+    """
     with airflow(version) as (fake, given):
         for on in BEFORE_THE_TRIGGER.values():
             if version == "2.11.2" and on[0] == "POST":
                 continue
             with Gateway(fake.url) as gateway:
                 gateway.redirect(status, elsewhere.url(target), on=on)
-                assert refused(run_step(given | {"airflow_url": gateway.url})) == "Airflow's address redirects"
+                assert (
+                    refused(run_step(given | {"airflow_url": gateway.url}))
+                    == "Airflow's address redirects"
+                )
         with Gateway(fake.url) as gateway:
             gateway.redirect(status, elsewhere.url(target), on=("POST", "/dagRuns"))
             outcome = run_step(given | {"airflow_url": gateway.url, "timeout": "60"})
@@ -116,10 +140,21 @@ def test_airflow_redirects_while_waiting(status: Any, target: str, elsewhere: El
 @every_status
 def test_a_token_url_redirects(status: Any, target: str, elsewhere: Elsewhere) -> None:
     """The client's secret arrives nowhere but at token_url."""
-    with TokenEndpoint() as idp, FakeAirflow("3.3.2", dags=[FakeDag("sales")], accept=bearer(idp.is_good)) as fake:
+    with (
+        TokenEndpoint() as idp,
+        FakeAirflow("3.3.2", dags=[FakeDag("sales")], accept=bearer(idp.is_good)) as fake,
+    ):
         idp.redirect(status, elsewhere.url(target))
-        given = {"airflow_url": fake.url, "dag_id": "sales", "ca_certificate": certificates.private().pem}
-        client = {"token_url": idp.url, "client_id": idp.client_id, "client_secret": idp.client_secret}
+        given = {
+            "airflow_url": fake.url,
+            "dag_id": "sales",
+            "ca_certificate": certificates.private().pem,
+        }
+        client = {
+            "token_url": idp.url,
+            "client_id": idp.client_id,
+            "client_secret": idp.client_secret,
+        }
 
         assert refused(run_step(given | client)) == "The identity provider redirects"
         assert fake.record == []
@@ -131,7 +166,11 @@ def test_github_redirects(status: Any, elsewhere: Elsewhere) -> None:
     """The token by which one asks GitHub for tokens arrives nowhere else."""
     with GitHubOidc() as github, FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake:
         github.redirect(status, elsewhere.url("port"))
-        given = {"airflow_url": fake.url, "dag_id": "sales", "oidc_audience": "https://airflow.example.com"}
+        given = {
+            "airflow_url": fake.url,
+            "dag_id": "sales",
+            "oidc_audience": "https://airflow.example.com",
+        }
 
         assert refused(run_step(given, github.environment)) == "GitHub's OIDC service redirects"
         assert fake.record == []
@@ -140,35 +179,64 @@ def test_github_redirects(status: Any, elsewhere: Elsewhere) -> None:
 
 @pytest.mark.parametrize("party", ["api", "web"])
 @every_status
-def test_mwaa_redirects(status: Any, party: str, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither AWS's signature nor a web token arrives elsewhere; the login's own redirect to /home is not followed either."""
-    with FakeAirflow("2.11.2", dags=[FakeDag("sales")]) as fake, Mwaa(fake) as mwaa, Tunnel(mwaa.ports) as tunnel:
+def test_mwaa_redirects(
+    status: Any, party: str, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither AWS's signature nor a web token arrives elsewhere; the login's own redirect to /home
+    is not followed either.
+    """
+    with (
+        FakeAirflow("2.11.2", dags=[FakeDag("sales")]) as fake,
+        Mwaa(fake) as mwaa,
+        Tunnel(mwaa.ports) as tunnel,
+    ):
         monkeypatch.setenv("HTTPS_PROXY", tunnel.url)
         {"api": mwaa.api, "web": mwaa.web}[party].redirect(status, elsewhere.url("scheme"))
-        given = {"mwaa_environment": mwaa.name, "dag_id": "sales", "ca_certificate": certificates.private().pem}
+        given = {
+            "mwaa_environment": mwaa.name,
+            "dag_id": "sales",
+            "ca_certificate": certificates.private().pem,
+        }
 
         refused(run_step(given, mwaa.environment))
         assert fake.record == []
     assert elsewhere.arrived == 0
 
 
-@pytest.mark.parametrize("host", ["airflow.example.com", "amazonaws.com.example.com", "127.0.0.1", "xamazonaws.com"])
+@pytest.mark.parametrize(
+    "host", ["airflow.example.com", "amazonaws.com.example.com", "127.0.0.1", "xamazonaws.com"]
+)
 def test_mwaa_names_a_stranger(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A web server that is not Amazon's is sent nothing, not even a connection."""
-    with FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake, Mwaa(fake) as mwaa, Tunnel(mwaa.ports) as tunnel:
+    with (
+        FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake,
+        Mwaa(fake) as mwaa,
+        Tunnel(mwaa.ports) as tunnel,
+    ):
         monkeypatch.setenv("HTTPS_PROXY", tunnel.url)
         monkeypatch.setattr(mwaa.api, "_web_host", host)
-        given = {"mwaa_environment": mwaa.name, "dag_id": "sales", "ca_certificate": certificates.private().pem}
+        given = {
+            "mwaa_environment": mwaa.name,
+            "dag_id": "sales",
+            "ca_certificate": certificates.private().pem,
+        }
 
-        assert refused(run_step(given, mwaa.environment)) == "Amazon MWAA named no web server of its own"
+        assert (
+            refused(run_step(given, mwaa.environment))
+            == "Amazon MWAA named no web server of its own"
+        )
         assert set(tunnel.targets) == {f"{mwaa.api.host}:443"}
 
 
 def test_a_trap_would_notice(elsewhere: Elsewhere) -> None:
-    """A client that follows redirects does arrive, headers and all: what was asserted above could be false."""
+    """A client that follows redirects does arrive, headers and all: what was asserted above could
+    be false.
+    """
     with FakeAirflow("3.3.2", dags=[]) as fake, Gateway(fake.url) as gateway:
         gateway.redirect(307, elsewhere.url("port"))
-        requests.post(gateway.url, data="a secret", headers={"X-Gateway-Key": "Zq8-a-key-of-ours"}, timeout=10)
+        requests.post(
+            gateway.url, data="a secret", headers={"X-Gateway-Key": "Zq8-a-key-of-ours"}, timeout=10
+        )
 
     (arrived,) = elsewhere.traps["port"].record
     assert (arrived.headers["X-Gateway-Key"], arrived.body) == ("Zq8-a-key-of-ours", b"a secret")

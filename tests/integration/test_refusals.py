@@ -1,4 +1,6 @@
-"""A refusal, a silence, a cut handshake, in the middle of a wait and just before it: what passes ends nothing."""
+"""A refusal, a silence, a cut handshake, in the middle of a wait and just before it: what passes
+ends nothing.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,11 @@ def test_a_run_whose_time_is_over_is_stopped_after_a_silence(fake: FakeAirflow) 
     """Where the user wants it stopped, and Airflow answers again."""
     fake.fault(Fault.HTML_503, on=("GET", "/dagRuns/*"), skip=4, times=6)
     outcome = run_gate(fake, timeout="40s", poll_interval="2", on_timeout="cancel")
-    assert (outcome.result, outcome.stopped, fake.runs("sales")[0].state) == ("error", "yes", "failed")
+    assert (outcome.result, outcome.stopped, fake.runs("sales")[0].state) == (
+        "error",
+        "yes",
+        "failed",
+    )
 
 
 @pytest.mark.parametrize("status", [Fault.HTML_502, Fault.HTML_503])
@@ -129,7 +135,9 @@ def test_a_fault_of_ours_in_what_explains_decides_nothing(
     """It costs its explanation, and is said."""
     whole = OptionalRequests.fetch
 
-    def ask(self: OptionalRequests, feature: object, look: object, otherwise: object, **how: bool) -> object:
+    def ask(
+        self: OptionalRequests, feature: object, look: object, otherwise: object, **how: bool
+    ) -> object:
         def broken() -> object:
             raise ZeroDivisionError
 
@@ -143,7 +151,9 @@ def test_a_fault_of_ours_in_what_explains_decides_nothing(
 
 
 def test_tasks_on_which_the_verdict_depends_are_read_on(fake: FakeAirflow) -> None:
-    """With fail_on_failed_tasks a green without them would be a guess, and a short failure is no reason for red."""
+    """With fail_on_failed_tasks a green without them would be a guess, and a short failure is no
+    reason for red.
+    """
     fake.fault(Fault.HTML_503, on=("GET", "/taskInstances"), skip=2, times=12)
     assert run_gate(fake, fail_on_failed_tasks="true", poll_interval="2").result == "success"
 
@@ -165,14 +175,20 @@ def test_a_short_refusal_of_the_tasks_costs_no_verdict(
 
 
 @pytest.mark.parametrize(
-    ("fault", "permission"), [(Fault.JSON_403, True), (Fault.HTML_403, False), (Fault.HTML_503, False)]
+    ("fault", "permission"),
+    [(Fault.JSON_403, True), (Fault.HTML_403, False), (Fault.HTML_503, False)],
 )
-def test_tasks_that_stay_unread_are_told_as_what_they_are(fake: FakeAirflow, fault: Fault, permission: bool) -> None:  # noqa: FBT001
+def test_tasks_that_stay_unread_are_told_as_what_they_are(
+    fake: FakeAirflow, fault: Fault, permission: bool
+) -> None:
     """A gateway's refusal, or a silence, is no missing permission of Airflow's."""
     fake.fault(fault, on=("GET", "/taskInstances"), times=10_000)
     outcome = run_gate(fake, fail_on_failed_tasks="true")
     assert outcome.error is not None
-    assert (outcome.result, outcome.error.title) == ("error", "Whether tasks failed could not be read")
+    assert (outcome.result, outcome.error.title) == (
+        "error",
+        "Whether tasks failed could not be read",
+    )
     said = f"{outcome.error.hint} {outcome.disabled_features}"
     assert ("can read on Task Instances" in said) is permission
     assert ("gateway's credential" in said) is (fault is Fault.HTML_403)
@@ -199,9 +215,11 @@ def test_a_short_refusal_costs_no_output(fault: Fault, times: int) -> None:
         with FakeAirflow(version, dags=[dag]) as fake:
             fake.fault(fault, on=("GET", "/xcomEntries/*"), times=times)
             outcome = run_gate(fake, xcom="load")
-            assert (outcome.result, outcome.xcom, outcome.disabled_features) == ("success", {"load": 7}, ()), (
-                outcome.error
-            )
+            assert (outcome.result, outcome.xcom, outcome.disabled_features) == (
+                "success",
+                {"load": 7},
+                (),
+            ), outcome.error
 
 
 # At the end of the time.
@@ -210,8 +228,12 @@ def test_a_short_refusal_costs_no_output(fault: Fault, times: int) -> None:
 @pytest.mark.parametrize("fault", [*REFUSALS, Fault.HTML_503])
 @pytest.mark.parametrize("since", [100, 270, 295])
 @pytest.mark.parametrize("times", [2, 10_000])
-def test_a_refusal_at_the_deadline_is_no_verdict(fake: FakeAirflow, fault: Fault, since: int, times: int) -> None:
-    """The run is stopped as the user asked, and nobody says that it was deleted or the credential refused."""
+def test_a_refusal_at_the_deadline_is_no_verdict(
+    fake: FakeAirflow, fault: Fault, since: int, times: int
+) -> None:
+    """The run is stopped as the user asked, and nobody says that it was deleted or the credential
+    refused.
+    """
     fake.deploy(FakeDag("sales", looks=10_000))
     if since == 100 and times > 2 and fault is not Fault.HTML_503:
         return  # that is believed
@@ -222,7 +244,9 @@ def test_a_refusal_at_the_deadline_is_no_verdict(fake: FakeAirflow, fault: Fault
     assert outcome.stopped in ("yes", "unconfirmed")
     for text in (outcome_message(outcome).detail, summary(outcome, CONTEXT)):
         assert (
-            "The run was stopped" if outcome.stopped == "yes" else "did not confirm that the run was stopped"
+            "The run was stopped"
+            if outcome.stopped == "yes"
+            else "did not confirm that the run was stopped"
         ) in text
 
 
@@ -251,8 +275,12 @@ def test_a_silence_ends_with_the_start_timeout(fake: FakeAirflow) -> None:
 
 @pytest.mark.parametrize("fault", [*REFUSALS[:3], Fault.HTML_404])
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize("on", [("GET", "/taskInstances"), ("POST", "/clearTaskInstances"), ("POST", "/clear")])
-def test_a_short_refusal_ends_no_resume(fake: FakeAirflow, fault: Fault, times: int, on: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    "on", [("GET", "/taskInstances"), ("POST", "/clearTaskInstances"), ("POST", "/clear")]
+)
+def test_a_short_refusal_ends_no_resume(
+    fake: FakeAirflow, fault: Fault, times: int, on: tuple[str, str]
+) -> None:
     """The task list and the clear are repeated, and the run goes on."""
     fake.create_run("sales", "r1", state="failed", note=derive_note(CONTEXT))
     fake.fault(fault, on=on, times=times)

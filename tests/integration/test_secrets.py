@@ -1,4 +1,5 @@
-"""No secret, given or derived, is seen in anything that a step leaves behind: the guard asks for it, and has tests of its own.
+"""No secret, given or derived, is seen in anything that a step leaves behind: the guard asks for
+it, and has tests of its own.
 
 Here the steps are made to show one, by every way that is known.
 """
@@ -36,7 +37,9 @@ def airflow(version: Version = "3.3.2") -> Iterator[FakeAirflow]:
 def run(fake: FakeAirflow, workspace: Path, *, debug: bool, **inputs: str) -> StepResult:
     """The step; unless told otherwise it does not wait."""
     asked = {"airflow_url": fake.url, "dag_id": "nightly_sales", "wait": "false"} | inputs
-    result = Step(asked, launcher=Process(), workspace=workspace, context=Context(debug=debug)).run()
+    result = Step(
+        asked, launcher=Process(), workspace=workspace, context=Context(debug=debug)
+    ).run()
     assert result.unexpected_commands == ()
     assert "Traceback" not in result.raw
     for one in fake.record:
@@ -57,7 +60,7 @@ def issued(fake: FakeAirflow) -> set[str]:
     return presented(fake)
 
 
-def test_token(tmp_path: Path, debug: bool) -> None:  # noqa: FBT001 - a fixture
+def test_token(tmp_path: Path, debug: bool) -> None:
     """A token is masked before anything else is said, and shown to Airflow alone."""
     with airflow() as fake:
         token = fake.token()
@@ -68,7 +71,7 @@ def test_token(tmp_path: Path, debug: bool) -> None:  # noqa: FBT001 - a fixture
         assert result.raw.startswith(f"::add-mask::{token}\n")
 
 
-def test_password_on_airflow_2(tmp_path: Path, debug: bool) -> None:  # noqa: FBT001 - a fixture
+def test_password_on_airflow_2(tmp_path: Path, debug: bool) -> None:
     """Neither the password nor what Basic makes of it is seen."""
     with airflow("2.11.2") as fake:
         result = run(fake, tmp_path, debug=debug, username=NAME, password=PASSWORD)
@@ -78,7 +81,7 @@ def test_password_on_airflow_2(tmp_path: Path, debug: bool) -> None:  # noqa: FB
         assert {PASSWORD, encoded} <= result.masks
 
 
-def test_password_on_airflow_3(tmp_path: Path, debug: bool) -> None:  # noqa: FBT001 - a fixture
+def test_password_on_airflow_3(tmp_path: Path, debug: bool) -> None:
     """Neither the password nor the token that it is exchanged for is seen."""
     with airflow() as fake:
         result = run(fake, tmp_path, debug=debug, username=NAME, password=PASSWORD)
@@ -108,7 +111,8 @@ def test_half_a_credential(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
-def test_wrong_password(tmp_path: Path, version: Version, debug: bool) -> None:  # noqa: FBT001 - a fixture
+# A fixture
+def test_wrong_password(tmp_path: Path, version: Version, debug: bool) -> None:
     """A password that is refused is not seen: it may be another system's good one."""
     with airflow(version) as fake:
         result = run(fake, tmp_path, debug=debug, username="admin", password=SECRET)
@@ -117,8 +121,10 @@ def test_wrong_password(tmp_path: Path, version: Version, debug: bool) -> None: 
         assert result.annotations[-1].title == "Airflow refused the credential"
 
 
-@pytest.mark.parametrize("token", ["not-a-jwt-at-all-Zq8", "eyJhbGciOiJIUzUxMiJ9.eyJzdWIiOiJ4In0.Zq8Zq8Zq8Zq8"])
-def test_refused_token(tmp_path: Path, token: str, debug: bool) -> None:  # noqa: FBT001 - a fixture
+@pytest.mark.parametrize(
+    "token", ["not-a-jwt-at-all-Zq8", "eyJhbGciOiJIUzUxMiJ9.eyJzdWIiOiJ4In0.Zq8Zq8Zq8Zq8"]
+)
+def test_refused_token(tmp_path: Path, token: str, debug: bool) -> None:
     """A token that is refused is not seen: it may be another system's good one."""
     with airflow() as fake:
         result = run(fake, tmp_path, debug=debug, token=token)
@@ -140,7 +146,9 @@ def test_expired_token(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
 @pytest.mark.parametrize("on", [("GET", "/dagRuns/*"), ("POST", "/dagRuns")], ids=lambda on: on[0])
 def test_echoed_in_an_error(tmp_path: Path, on: tuple[str, str], status: int) -> None:
-    """Airflow's error may quote the whole request; the credential in it is masked wherever the error is shown."""
+    """Airflow's error may quote the whole request; the credential in it is masked wherever the
+    error is shown.
+    """
     with airflow() as fake:
         token = fake.token()
         fake.echo(on, status, times=2)
@@ -172,7 +180,9 @@ def test_password_echoed_by_the_login(tmp_path: Path, status: int) -> None:
 
 @pytest.mark.parametrize("before", range(180, 340, 20))
 def test_echoed_where_the_page_is_cut(tmp_path: Path, before: int) -> None:
-    """A page is shown in part; no part of a token is, wherever the cut falls: half a token escapes the runner's masks."""
+    """A page is shown in part; no part of a token is, wherever the cut falls: half a token escapes
+    the runner's masks.
+    """
     token = "Zq8x7" * 12
     with airflow() as fake:
         fake.echo(("GET", "/dagRuns/*"), 401, "text/html", after="x " * (before // 2))
@@ -184,7 +194,9 @@ def test_echoed_where_the_page_is_cut(tmp_path: Path, before: int) -> None:
 
 @pytest.mark.parametrize("times", [2, 8, 60])
 def test_echoed_again_and_again(tmp_path: Path, times: int) -> None:
-    """Nor where the page is so long that only its beginning is read: whole tokens have shrunk to nothing before that."""
+    """Nor where the page is so long that only its beginning is read: whole tokens have shrunk to
+    nothing before that.
+    """
     token = "Zq8x7" + "".join(chr(97 + (number * 7) % 26) for number in range(1324))
     with airflow() as fake:
         fake.echo(("GET", "/dagRuns/*"), 401, "text/html", after=f"Bearer {token}\n" * times)
@@ -211,7 +223,11 @@ def test_secret_in_a_redirect(tmp_path: Path) -> None:
     with airflow() as fake:
         note(PASSWORD)
         secret = quote(PASSWORD, safe="")
-        fake.fault(Fault.REDIRECT, to=f"https://u:{secret}@login.example.com/x?token={secret}#{secret}", times=9)
+        fake.fault(
+            Fault.REDIRECT,
+            to=f"https://u:{secret}@login.example.com/x?token={secret}#{secret}",
+            times=9,
+        )
         result = run(fake, tmp_path, debug=True, token=SECRET.replace(" ", "").replace("ö", "o"))
 
         assert "https://login.example.com/x" in result.log

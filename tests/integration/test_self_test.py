@@ -1,4 +1,6 @@
-"""The Airflow that the self-test's jobs leave running: how it is started (with other commands), and where it listens."""
+"""The Airflow that the self-test's jobs leave running: how it is started (with other commands), and
+where it listens.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,12 @@ def commands() -> list[str]:
 
 
 def test_it_is_left_running(tmp_path: Path) -> None:
-    """What says where it is ready goes on, in a session of its own, when the caller has been told."""
-    process, url = left_running(saying(f"Airflow 3.3.2: ready at {URL} after 9.1 s"), tmp_path / "log", PATIENCE)
+    """What says where it is ready goes on, in a session of its own, when the caller has been
+    told.
+    """
+    process, url = left_running(
+        saying(f"Airflow 3.3.2: ready at {URL} after 9.1 s"), tmp_path / "log", PATIENCE
+    )
     try:
         assert url == URL
         assert process.poll() is None
@@ -59,10 +65,14 @@ def test_it_is_not_ready_in_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [AIRFLOW_2, AIRFLOW_3], ids=lambda version: version.name)
 def test_where_it_listens(version: Version, tmp_path: Path) -> None:
-    """An Airflow listens on the address of its URL, which is the loopback unless another one is named."""
+    """An Airflow listens on the address of its URL, which is the loopback unless another one is
+    named.
+    """
     for airflow, host in (
         (LocalAirflow(version, dags=tmp_path, host="172.17.0.1"), "172.17.0.1"),
         (LocalAirflow(version, dags=tmp_path), "127.0.0.1"),
     ):
         assert airflow.url.startswith(f"http://{host}:")
-        assert [value for name, value in address(version, airflow.url).items() if name.endswith("_HOST")] == [host]
+        assert [
+            value for name, value in address(version, airflow.url).items() if name.endswith("_HOST")
+        ] == [host]

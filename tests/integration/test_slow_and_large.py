@@ -1,4 +1,6 @@
-"""Every exchange has an end, however slowly its bytes come, and every answer a size. Over real sockets, in real seconds."""
+"""Every exchange has an end, however slowly its bytes come, and every answer a size. Over real
+sockets, in real seconds.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,9 @@ def dripping(first: bytes, drop: bytes) -> Callable[[socket.socket], None]:
 
 @pytest.mark.parametrize("where", DRIPS)
 @pytest.mark.parametrize("proxy", [False, True])
-def test_no_exchange_outlasts_its_time(where: str, proxy: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+def test_no_exchange_outlasts_its_time(
+    where: str, proxy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A byte now and then is no answer, wherever it stands; nor is it one of a proxy."""
     with server(dripping(*DRIPS[where])) as url:
         if proxy:
@@ -103,7 +107,9 @@ def test_no_exchange_outlasts_its_time(where: str, proxy: bool, monkeypatch: pyt
         began = time.monotonic()
         target = "https://airflow.example.com" if proxy else url
         with pytest.raises((TransientError, UnexpectedResponse)) as caught:
-            HttpClient(read_timeout=lambda: SECONDS).request(Request("GET", f"{target}/x", "GET /x"))
+            HttpClient(read_timeout=lambda: SECONDS).request(
+                Request("GET", f"{target}/x", "GET /x")
+            )
         took = time.monotonic() - began
     assert took <= SECONDS + LATE
     if not proxy:
@@ -131,16 +137,22 @@ def test_a_log_that_drips_ends_with_what_came() -> None:
     with server(dripping(HEAD + b"Content-Length: 1000000000\r\n\r\n{}\n", b"{}\n")) as url:
         began = time.monotonic()
         with suppress(TransientError):
-            Transport(url, HttpClient(read_timeout=lambda: SECONDS)).download("/logs", "application/x-ndjson", take)
+            Transport(url, HttpClient(read_timeout=lambda: SECONDS)).download(
+                "/logs", "application/x-ndjson", take
+            )
         assert time.monotonic() - began <= SECONDS + LATE
 
 
 @pytest.mark.parametrize("status", [200, 400, 404])
 @pytest.mark.parametrize("packed", [True, False])
-def test_no_answer_is_read_beyond_its_size(status: int, packed: bool) -> None:  # noqa: FBT001
-    """Two hundred kilobytes that become hundreds of megabytes cost neither the memory nor the verdict."""
+def test_no_answer_is_read_beyond_its_size(status: int, packed: bool) -> None:
+    """Two hundred kilobytes that become hundreds of megabytes cost neither the memory nor the
+    verdict.
+    """
     page = gzip.compress(b"1" * (200 * 1_048_576), 9) if packed else b"1" * (2 * MAX_BODY_BYTES)
-    head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(page)}\r\n".encode()
+    head = (
+        f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(page)}\r\n"
+    ).encode()
     head += b"Content-Encoding: gzip\r\n\r\n" if packed else b"\r\n"
 
     with server(lambda connection: connection.sendall(head + page)) as url:
@@ -167,12 +179,19 @@ INTRICATE = {
 
 @pytest.mark.parametrize("kind", INTRICATE)
 @pytest.mark.parametrize("packed", [True, False])
-def test_no_answer_is_read_that_has_too_many_parts(kind: str, packed: bool) -> None:  # noqa: FBT001
-    """Thirty kilobytes that become millions of objects cost no more memory than their text, and no verdict."""
+def test_no_answer_is_read_that_has_too_many_parts(kind: str, packed: bool) -> None:
+    """Thirty kilobytes that become millions of objects cost no more memory than their text, and no
+    verdict.
+    """
     part = INTRICATE[kind][0]
     page = b"[" + part * (30 * 1_048_576 // len(part)) + b"0]"
     page = gzip.compress(page, 9) if packed else page
-    head = HEAD + b"Content-Length: %d\r\n" % len(page) + (b"Content-Encoding: gzip\r\n" if packed else b"") + b"\r\n"
+    head = (
+        HEAD
+        + b"Content-Length: %d\r\n" % len(page)
+        + (b"Content-Encoding: gzip\r\n" if packed else b"")
+        + b"\r\n"
+    )
 
     with server(lambda connection: connection.sendall(head + page)) as url:
         tracemalloc.start()
@@ -236,8 +255,11 @@ def test_a_wide_run_is_below_every_bound(version: Version) -> None:
 
 @pytest.mark.parametrize("needed", [True, False])
 @pytest.mark.parametrize(("pages", "seconds"), [(5, 10.0), (40, 100.0)])
-def test_pages_end_with_their_time(needed: bool, pages: int, seconds: float) -> None:  # noqa: FBT001 - a table's column
-    """A list of which every page takes its time is given up when that is over: it costs the explanation, or makes no green."""
+# A table's column
+def test_pages_end_with_their_time(needed: bool, pages: int, seconds: float) -> None:
+    """A list of which every page takes its time is given up when that is over: it costs the
+    explanation, or makes no green.
+    """
     tasks = tuple(FakeTask("load", map_index=number) for number in range(pages * 100))
     clock, asked = VirtualTime(), 0
 
@@ -250,7 +272,9 @@ def test_pages_end_with_their_time(needed: bool, pages: int, seconds: float) -> 
 
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", tasks=tasks)]) as fake:
         fake.change(slow)
-        outcome = run_gate(fake, time=clock, timeout="60", logs="none", fail_on_failed_tasks=str(needed).lower())
+        outcome = run_gate(
+            fake, time=clock, timeout="60", logs="none", fail_on_failed_tasks=str(needed).lower()
+        )
     took = clock.now - 1000.0
 
     assert outcome.result == ("error" if needed and pages == 40 else "success")
@@ -274,18 +298,28 @@ def test_a_connection_is_used_again_after_an_answer() -> None:
         wire = HttpClient(read_timeout=lambda: SECONDS)
         for _ in range(3):
             assert (
-                wire.send(Request("GET", f"{url}/x", "GET /x"), lambda one, _: read_response("GET /x", one)).body == {}
+                wire.send(
+                    Request("GET", f"{url}/x", "GET /x"),
+                    lambda one, _: read_response("GET /x", one),
+                ).body
+                == {}
             )
     assert len(accepted) == 1
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_a_process_without_streams(closed: str, tmp_path: Path) -> None:
-    """A stream that is closed before the process begins costs what would have been printed there, and nothing else."""
+    """A stream that is closed before the process begins costs what would have been printed there,
+    and nothing else.
+    """
     outputs = tmp_path / "outputs"
     outputs.touch()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("INPUT_", "GITHUB_", "STATE_"))}
-    done = subprocess.run(  # noqa: S603 - ours
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("INPUT_", "GITHUB_", "STATE_"))
+    }
+    done = subprocess.run(
         ["/bin/sh", "-c", f'"{sys.executable}" -m entrypoint {closed}'],
         env={**kept, "GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(outputs)},
         cwd=Path(__file__).parents[2],

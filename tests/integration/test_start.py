@@ -6,14 +6,21 @@ import sys
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
     """What a Python of its own says that runs this."""
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)  # noqa: S603 - ours
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True
+    )
 
 
 def test_nothing_is_said_of_what_is_left_out() -> None:
-    """`requests` warns when it finds nothing to guess encodings with, as in the image; no user's log shows that."""
+    """`requests` warns when it finds nothing to guess encodings with, as in the image; no user's
+    log shows that.
+    """
     lines_omitted = "import sys; sys.modules['charset_normalizer'] = None; "
 
-    assert "Unable to find acceptable character detection" in run(f"{lines_omitted} import requests").stderr
+    assert (
+        "Unable to find acceptable character detection"
+        in run(f"{lines_omitted} import requests").stderr
+    )
     assert run(f"{lines_omitted} import entrypoint.stages, entrypoint.http.client").stderr == ""
 
 
@@ -28,6 +35,8 @@ def test_what_only_the_end_needs_is_not_loaded_before_the_trigger() -> None:
         "fractions",
         "jwt",
     )
-    program = f"import sys, entrypoint.stages; print([name for name in {late} if name in sys.modules])"
+    program = (
+        f"import sys, entrypoint.stages; print([name for name in {late} if name in sys.modules])"
+    )
 
     assert run(program).stdout == "[]\n"

@@ -1,4 +1,6 @@
-"""What may stop a DAG run, and what may not: only a cancel does, of the workflow that made the run."""
+"""What may stop a DAG run, and what may not: only a cancel does, of the workflow that made the
+run.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ def cancelled(fake: FakeAirflow, **inputs: Any) -> Outcome:
     return run_gate(fake, time=after(20, cancel), **inputs)
 
 
-@pytest.mark.parametrize("fault", [RuntimeError("s3cret"), MemoryError(), OSError(28, "No space left on device")])
+@pytest.mark.parametrize(
+    "fault", [RuntimeError("s3cret"), MemoryError(), OSError(28, "No space left on device")]
+)
 def test_a_fault_of_the_action_stops_nothing(
     fake: FakeAirflow, fault: Exception, monkeypatch: pytest.MonkeyPatch, state: Path
 ) -> None:
@@ -101,7 +105,9 @@ def test_a_cancel_leaves_the_post_stage_its_work(fake: FakeAirflow, state: Path)
         (None, "left"),
     ],
 )
-def test_a_run_is_stopped_by_the_workflow_that_made_it(fake: FakeAirflow, note: str | None, stopped: str) -> None:
+def test_a_run_is_stopped_by_the_workflow_that_made_it(
+    fake: FakeAirflow, note: str | None, stopped: str
+) -> None:
     """A step that only waits for a run of another workflow leaves it alone when it is cancelled."""
     fake.create_run("sales", "deploy-1", note=note, state="running")
     outcome = cancelled(fake, run_id="deploy-1")
@@ -119,7 +125,9 @@ def test_a_run_that_this_step_has_started_again_is_its_own(fake: FakeAirflow, po
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
 @pytest.mark.parametrize("wait", ["true", "false"])
-def test_a_run_that_somebody_else_s_cancel_stopped_is_green_for_nobody(version: Version, wait: str) -> None:
+def test_a_run_that_somebody_else_s_cancel_stopped_is_green_for_nobody(
+    version: Version, wait: str
+) -> None:
     """Airflow may call it a success: nothing of it has run."""
     with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
         fake.create_run("sales", "deploy-1", state="running", note=f"By octocat\n{CANCELLED_MARK}")
@@ -133,7 +141,9 @@ def test_airflow_2_is_told_that_the_run_was_stopped_before_it_is() -> None:
     """The scheduler may make a success of the run at once: the mark is there by then."""
     with FakeAirflow("2.11.2", dags=[FakeDag("sales", looks=FOREVER)]) as fake:
         assert cancelled(fake).stopped == "yes"
-        orders = [request.path.rpartition("/")[2] for request in fake.record if request.method == "PATCH"]
+        orders = [
+            request.path.rpartition("/")[2] for request in fake.record if request.method == "PATCH"
+        ]
         assert orders[0] == "setNote"
         assert CANCELLED_MARK in (fake.runs("sales")[0].note or "")
 
@@ -184,7 +194,9 @@ def test_a_cancel_after_the_end(version: Version, ends: str) -> None:
 
 @pytest.mark.parametrize("system", ["github", "gitlab"])
 def test_a_stop_that_is_refused(fake: FakeAirflow, system: str) -> None:
-    """Why the run could not be stopped is said, and a post stage is promised only where there is one."""
+    """Why the run could not be stopped is said, and a post stage is promised only where there is
+    one.
+    """
     fake.fault(Fault.JSON_403, on=("PATCH", "*"), times=10_000)
     outcome = run_gate(fake, time=after(20, cancel), context=CONTEXT._replace(system=system))
     said = outcome_message(outcome)
@@ -205,10 +217,20 @@ def test_a_stop_at_the_end_of_the_time_that_is_refused(fake: FakeAirflow) -> Non
 
 
 @pytest.mark.parametrize("lost", [Fault.HTML_503, Fault.RESET, Fault.HTML_504])
-def test_an_end_that_the_scheduler_writes_is_no_effect_of_a_clear(version: Version, lost: Fault) -> None:
-    """A clear that was lost is repeated, though the run has another end by then: nothing has run."""
+def test_an_end_that_the_scheduler_writes_is_no_effect_of_a_clear(
+    version: Version, lost: Fault
+) -> None:
+    """A clear that was lost is repeated, though the run has another end by then: nothing has
+    run.
+    """
     with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
-        fake.create_run("sales", "deploy-1", note=f"{derive_note(CONTEXT)}\n{CANCELLED_MARK}", state="failed", took=5)
+        fake.create_run(
+            "sales",
+            "deploy-1",
+            note=f"{derive_note(CONTEXT)}\n{CANCELLED_MARK}",
+            state="failed",
+            took=5,
+        )
         for path in ("/clearTaskInstances", "/clear"):
             fake.fault(lost, on=("POST", path))
         time = VirtualTime()
@@ -230,13 +252,21 @@ def overwritten(fake: FakeAirflow) -> None:
 
 @pytest.mark.parametrize("fault", [Fault.HTML_503, Fault.HTML_404, Fault.HTML_200, Fault.RESET])
 def test_a_mark_is_removed_for_good(version: Version, fault: Fault) -> None:
-    """Once it runs again, only a new mark is one: somebody's cancel afterwards counts, and without one the end does."""
+    """Once it runs again, only a new mark is one: somebody's cancel afterwards counts, and without
+    one the end does.
+    """
     for cancelled_again in (False, True):
         with FakeAirflow(version, dags=[FakeDag("sales", looks=100)]) as fake:
             fake.create_run(
-                "sales", "deploy-1", note=f"{derive_note(CONTEXT)}\n{CANCELLED_MARK}", state="failed", took=5
+                "sales",
+                "deploy-1",
+                note=f"{derive_note(CONTEXT)}\n{CANCELLED_MARK}",
+                state="failed",
+                took=5,
             )
-            fake.fault(fault, on=("PATCH", "/setNote" if version == "2.11.2" else "/dagRuns/*"), times=2)
+            fake.fault(
+                fault, on=("PATCH", "/setNote" if version == "2.11.2" else "/dagRuns/*"), times=2
+            )
             time = VirtualTime()
             if cancelled_again:
                 time = after(30, partial(overwritten, fake))
@@ -246,10 +276,14 @@ def test_a_mark_is_removed_for_good(version: Version, fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", [Fault.HTML_404, Fault.HTML_200, Fault.HTML_503])
 def test_a_mark_is_looked_after_where_nobody_comes_later(fault: Fault) -> None:
-    """Outside GitHub there is no post stage: the cancel's seconds are used for the mark; without it nothing is claimed."""
+    """Outside GitHub there is no post stage: the cancel's seconds are used for the mark; without it
+    nothing is claimed.
+    """
     elsewhere = CONTEXT._replace(system="gitlab")
     for times in (2, 10_000):
-        with FakeAirflow("2.11.2", dags=[FakeDag("sales", looks=FOREVER, after_cancel="success")]) as fake:
+        with FakeAirflow(
+            "2.11.2", dags=[FakeDag("sales", looks=FOREVER, after_cancel="success")]
+        ) as fake:
             fake.fault(fault, on=("PATCH", "/setNote"), times=times)
             outcome = run_gate(fake, time=after(20, cancel), context=elsewhere)
             assert outcome.stopped == ("yes" if times == 2 else "unconfirmed")
@@ -257,34 +291,50 @@ def test_a_mark_is_looked_after_where_nobody_comes_later(fault: Fault) -> None:
 
 
 def test_a_run_that_somebody_else_made_meanwhile(fake: FakeAirflow) -> None:
-    """A trigger that was lost on its way: the run of that id is another workflow's, and is left alone."""
+    """A trigger that was lost on its way: the run of that id is another workflow's, and is left
+    alone.
+    """
     fake.fault(Fault.RESET, on=("POST", "/dagRuns"))
     time = VirtualTime()
     began = time.now
 
     def meanwhile(_: float) -> None:
         if not fake.runs("sales"):
-            fake.create_run("sales", "deploy-1", note=f"Triggered by octocat: {OTHER}", state="running")
+            fake.create_run(
+                "sales", "deploy-1", note=f"Triggered by octocat: {OTHER}", state="running"
+            )
         if time.now - began > 60:
             time.on_sleep = lambda _: None
             cancel()
 
     time.on_sleep = meanwhile
     outcome = run_gate(fake, time=time, run_id="deploy-1")
-    assert (outcome.created, outcome.stopped, fake.runs("sales")[0].state) == (False, "left", "running")
+    assert (outcome.created, outcome.stopped, fake.runs("sales")[0].state) == (
+        False,
+        "left",
+        "running",
+    )
 
 
-@pytest.mark.parametrize(("note", "stopped"), [(f"By me: {OTHER}", "left"), (derive_note(CONTEXT), "yes")])
+@pytest.mark.parametrize(
+    ("note", "stopped"), [(f"By me: {OTHER}", "left"), (derive_note(CONTEXT), "yes")]
+)
 @pytest.mark.parametrize("trigger", ["true", "false"])
-def test_the_time_is_over_for_a_run_of(fake: FakeAirflow, note: str, stopped: str, trigger: str) -> None:
-    """on_timeout: cancel stops what this workflow run has made, in whatever step, and nothing else."""
+def test_the_time_is_over_for_a_run_of(
+    fake: FakeAirflow, note: str, stopped: str, trigger: str
+) -> None:
+    """on_timeout: cancel stops what this workflow run has made, in whatever step, and nothing
+    else.
+    """
     fake.create_run("sales", "deploy-1", note=note, state="running")
     outcome = run_gate(fake, run_id="deploy-1", timeout="30s", on_timeout="cancel", trigger=trigger)
     assert (outcome.result, outcome.stopped) == ("timeout", stopped)
 
 
 def test_the_state_of_a_run_that_became_this_step_s(fake: FakeAirflow, state: Path) -> None:
-    """Somebody else was faster, and their run has failed: who starts it again is answerable, and the post stage knows."""
+    """Somebody else was faster, and their run has failed: who starts it again is answerable, and
+    the post stage knows.
+    """
     fake.fault(Fault.RESET, on=("POST", "/dagRuns"))
     time = VirtualTime()
 

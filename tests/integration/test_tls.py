@@ -1,4 +1,6 @@
-"""TLS, always verified: private CAs, client certificates, and a job's environment that would like to have a say."""
+"""TLS, always verified: private CAs, client certificates, and a job's environment that would like
+to have a say.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,13 @@ def why(outcome: Outcome, title: str = NO_TRUST) -> str:
     return outcome.error.detail
 
 
-@pytest.mark.parametrize("authority", [certificates.private(), certificates.old_fashioned()], ids=["proper", "old"])
+@pytest.mark.parametrize(
+    "authority", [certificates.private(), certificates.old_fashioned()], ids=["proper", "old"]
+)
 def test_a_private_ca(authority: certificates.Authority) -> None:
-    """A CA that is given is trusted, also one as companies have them, without the extensions that Python asks for now."""
+    """A CA that is given is trusted, also one as companies have them, without the extensions that
+    Python asks for now.
+    """
     with served(authority.server()) as fake:
         outcome = run_step(PASSWORD | {"airflow_url": fake.url, "ca_certificate": authority.pem})
 
@@ -46,7 +52,9 @@ def test_a_private_ca(authority: certificates.Authority) -> None:
 def test_a_ca_in_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be the path of a file in the workspace, with whatever else stands in there."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "ca.pem").write_text(f"# Größe: eine CA\n{certificates.stranger().pem}\n{certificates.private().pem}")
+    (tmp_path / "ca.pem").write_text(
+        f"# Größe: eine CA\n{certificates.stranger().pem}\n{certificates.private().pem}"
+    )
     with served(certificates.private().server()) as fake:
         outcome = run_step(PASSWORD | {"airflow_url": fake.url, "ca_certificate": "ca.pem"})
 
@@ -62,9 +70,13 @@ def test_a_ca_in_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ids=["another CA", "another host"],
 )
 def test_no_trust(server: ssl.SSLContext, said: str) -> None:
-    """Another CA's or another host's certificate ends the step before anything is sent, and the error says which it is."""
+    """Another CA's or another host's certificate ends the step before anything is sent, and the
+    error says which it is.
+    """
     with served(server) as fake:
-        outcome = run_step(PASSWORD | {"airflow_url": fake.url, "ca_certificate": certificates.private().pem})
+        outcome = run_step(
+            PASSWORD | {"airflow_url": fake.url, "ca_certificate": certificates.private().pem}
+        )
 
         assert said in why(outcome)
         assert fake.record == []
@@ -82,7 +94,11 @@ def test_mutual_tls() -> None:
     ca = certificates.private()
     pair = ca.client("gate")
     with served(ca.server(clients=ca)) as fake:
-        own = {"client_certificate": pair.certificate, "client_key": pair.key, "ca_certificate": ca.pem}
+        own = {
+            "client_certificate": pair.certificate,
+            "client_key": pair.key,
+            "ca_certificate": ca.pem,
+        }
         outcome = run_step(PASSWORD | own | {"airflow_url": fake.url})
 
         assert outcome.result == "success", outcome.error
@@ -91,7 +107,9 @@ def test_mutual_tls() -> None:
 
 @pytest.mark.parametrize("signed_by", [None, certificates.stranger()], ids=["none", "a stranger's"])
 def test_the_wrong_client_certificate(signed_by: certificates.Authority | None) -> None:
-    """A server that wants a client certificate, and gets none or another CA's, lets nothing through; the hint says what."""
+    """A server that wants a client certificate, and gets none or another CA's, lets nothing
+    through; the hint says what.
+    """
     ca = certificates.private()
     pair = signed_by.client() if signed_by else None
     own = {"client_certificate": pair.certificate, "client_key": pair.key} if pair else {}
@@ -112,12 +130,24 @@ def test_the_client_certificate_is_shown_to_airflow_alone() -> None:
     asking.verify_mode = ssl.CERT_OPTIONAL
     with (
         TokenEndpoint(tls=asking) as idp,
-        FakeAirflow("3.3.2", dags=[FakeDag("sales")], tls=ca.server(clients=ca), accept=bearer(idp.is_good)) as fake,
+        FakeAirflow(
+            "3.3.2", dags=[FakeDag("sales")], tls=ca.server(clients=ca), accept=bearer(idp.is_good)
+        ) as fake,
     ):
-        given = {"client_certificate": pair.certificate, "client_key": pair.key, "ca_certificate": ca.pem}
-        client = {"token_url": idp.url, "client_id": idp.client_id, "client_secret": idp.client_secret}
+        given = {
+            "client_certificate": pair.certificate,
+            "client_key": pair.key,
+            "ca_certificate": ca.pem,
+        }
+        client = {
+            "token_url": idp.url,
+            "client_id": idp.client_id,
+            "client_secret": idp.client_secret,
+        }
         outcome = run_step(
-            given | client | {"airflow_url": fake.url, "dag_id": "sales", "headers": "X-Key: Zq8-gateway"}
+            given
+            | client
+            | {"airflow_url": fake.url, "dag_id": "sales", "headers": "X-Key: Zq8-gateway"}
         )
 
         assert outcome.result == "success", outcome.error
@@ -140,11 +170,15 @@ def test_the_environment_does_not_choose_whom_to_trust(
         why(run_step(PASSWORD | {"airflow_url": fake.url}))
         assert fake.record == []
     with served(certificates.private().server()) as fake:
-        outcome = run_step(PASSWORD | {"airflow_url": fake.url, "ca_certificate": certificates.private().pem})
+        outcome = run_step(
+            PASSWORD | {"airflow_url": fake.url, "ca_certificate": certificates.private().pem}
+        )
         assert outcome.result == "success", outcome.error
 
 
-def test_netrc_does_not_choose_the_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_netrc_does_not_choose_the_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever stands in ~/.netrc, Airflow is shown what was given, and its login nothing."""
     (tmp_path / ".netrc").write_text("default login somebody password Zq8-somebody-else\n")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -153,12 +187,16 @@ def test_netrc_does_not_choose_the_credential(tmp_path: Path, monkeypatch: pytes
         outcome = run_step(PASSWORD | {"airflow_url": fake.url})
 
         assert outcome.result == "success", outcome.error
-        shown = {(one.headers["Authorization"] or "nothing").partition(" ")[0] for one in fake.record}
+        shown = {
+            (one.headers["Authorization"] or "nothing").partition(" ")[0] for one in fake.record
+        }
         assert shown == {"nothing", "Bearer"}
 
 
 def test_a_proxy_sees_where_to_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through HTTPS_PROXY goes an encrypted connection: the proxy is shown neither credential nor header."""
+    """Through HTTPS_PROXY goes an encrypted connection: the proxy is shown neither credential nor
+    header.
+    """
     ca = certificates.private()
     with served(ca.server("airflow.example.com")) as fake:
         port = int(fake.url.rpartition(":")[2])
@@ -173,5 +211,8 @@ def test_a_proxy_sees_where_to_and_nothing_else(monkeypatch: pytest.MonkeyPatch)
 
             assert outcome.result == "success", outcome.error
             assert set(tunnel.targets) == {"airflow.example.com:443"}
-            assert {name for one in tunnel.record for name in one.headers} & {"Authorization", "X-Key"} == set()
+            assert {name for one in tunnel.record for name in one.headers} & {
+                "Authorization",
+                "X-Key",
+            } == set()
             assert {one.headers["X-Key"] for one in fake.record} == {"Zq8-gateway"}

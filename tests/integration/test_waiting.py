@@ -1,4 +1,6 @@
-"""Waiting through what can happen to an Airflow and to a DAG run, with the whole gate against the scripted server."""
+"""Waiting through what can happen to an Airflow and to a DAG run, with the whole gate against the
+scripted server.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def run_id(fake: FakeAirflow, dag_id: str = "sales") -> str:
 
 
 def test_a_server_that_is_gone_for_five_minutes_does_not_end_the_wait(fake: FakeAirflow) -> None:
-    """Refused connections are ridden out, said in the log and counted in the summary; the verdict is the run's own."""
+    """Refused connections are ridden out, said in the log and counted in the summary; the verdict
+    is the run's own.
+    """
     time = VirtualTime()
 
     def outage(_: float) -> None:
@@ -49,7 +53,9 @@ def test_a_server_that_is_gone_for_five_minutes_does_not_end_the_wait(fake: Fake
     assert f"| Failed requests ridden out | {outcome.retries} |" in summary(outcome, CONTEXT)
 
 
-def test_retry_after_is_obeyed_in_both_its_forms(fake: FakeAirflow, capsys: pytest.CaptureFixture[str]) -> None:
+def test_retry_after_is_obeyed_in_both_its_forms(
+    fake: FakeAirflow, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A server that names a time, in seconds or as a date, is left alone for that long."""
     time = VirtualTime()
     fake.fault(Fault.TOO_MANY, on=("GET", "/dagRuns/*"), skip=1, retry_after=90)
@@ -62,7 +68,9 @@ def test_retry_after_is_obeyed_in_both_its_forms(fake: FakeAirflow, capsys: pyte
 
 @pytest.mark.parametrize("fault", [Fault.TOO_MANY, Fault.TOO_MANY_DATE])
 @pytest.mark.parametrize("on", [("POST", "/dagRuns"), ("GET", "/dagRuns/*"), ("GET", "/dags/*")])
-def test_a_retry_after_of_a_day_is_obeyed_for_two_minutes(fake: FakeAirflow, on: tuple[str, str], fault: Fault) -> None:
+def test_a_retry_after_of_a_day_is_obeyed_for_two_minutes(
+    fake: FakeAirflow, on: tuple[str, str], fault: Fault
+) -> None:
     """Neither the trigger nor a look at the run is put off until the time is over."""
     time = VirtualTime()
     fake.fault(fault, on=on, retry_after=86_400)
@@ -76,7 +84,12 @@ def test_a_redirect_is_never_followed(fake: FakeAirflow) -> None:
     with FakeAirflow("3.3.2") as elsewhere:
         for path in ("/dagRuns/*", "/dagRuns", "/dags/*"):
             for fault in (Fault.REDIRECT, Fault.REDIRECT_307):
-                fake.fault(fault, on=("POST" if path == "/dagRuns" else "GET", path), skip=1, to=elsewhere.url)
+                fake.fault(
+                    fault,
+                    on=("POST" if path == "/dagRuns" else "GET", path),
+                    skip=1,
+                    to=elsewhere.url,
+                )
         run_gate(fake)
         assert elsewhere.record == []
 
@@ -98,7 +111,11 @@ def test_a_deleted_run_is_an_error_that_says_so(fake: FakeAirflow) -> None:
 
 def test_a_run_that_is_cleared_after_its_end_is_followed_to_its_new_end() -> None:
     """An end that somebody takes back while the step reads the tasks is not the verdict."""
-    dag = FakeDag("sales", tasks=(FakeTask("extract", ends=("success", "failed")),), ends=("success", "failed"))
+    dag = FakeDag(
+        "sales",
+        tasks=(FakeTask("extract", ends=("success", "failed")),),
+        ends=("success", "failed"),
+    )
     time = VirtualTime()
     with FakeAirflow("3.3.2", dags=[dag]) as fake, fake.session() as somebody:
         fake.fault(Fault.RESET, on=("GET", "/taskInstances"))
@@ -106,7 +123,9 @@ def test_a_run_that_is_cleared_after_its_end_is_followed_to_its_new_end() -> Non
         def clear(_: float) -> None:
             if fake.received("GET", "/taskInstances") and not fake.received("POST", "/clear"):
                 run = f"{fake.url}{fake.api}/dags/sales/dagRuns/{run_id(fake)}"
-                assert somebody.post(f"{run}/clear", json={"dry_run": False, "only_failed": False}, timeout=5).ok
+                assert somebody.post(
+                    f"{run}/clear", json={"dry_run": False, "only_failed": False}, timeout=5
+                ).ok
 
         time.on_sleep = clear
         outcome = run_gate(fake, time=time, logs="none")
@@ -114,7 +133,9 @@ def test_a_run_that_is_cleared_after_its_end_is_followed_to_its_new_end() -> Non
 
 
 def test_an_end_with_nothing_unfinished_stands() -> None:
-    """If no task was unfinished when they were read, nobody had cleared the run: that costs no further request."""
+    """If no task was unfinished when they were read, nobody had cleared the run: that costs no
+    further request.
+    """
     with FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake:
         fake.states("sales", ["queued", "success", "running"])
         assert run_gate(fake, poll_interval="1").result == "success"
@@ -129,7 +150,9 @@ def test_the_answer_about_another_run_is_no_answer(fake: FakeAirflow) -> None:
 
 
 def test_a_trigger_that_is_never_cleared_up_names_the_run(fake: FakeAirflow) -> None:
-    """If the answer is lost and nothing can be read until the timeout, the error names the run that may exist."""
+    """If the answer is lost and nothing can be read until the timeout, the error names the run that
+    may exist.
+    """
     fake.fault(Fault.RESET, on=("POST", "/dagRuns"), when="after")
     fake.fault(Fault.HTML_502, on=("GET", "/dagRuns/*"), skip=1, times=10_000)
     outcome = run_gate(fake, timeout="10m")
@@ -140,7 +163,9 @@ def test_a_trigger_that_is_never_cleared_up_names_the_run(fake: FakeAirflow) -> 
 
 
 def test_a_trigger_that_always_fails_makes_nothing_and_ends(fake: FakeAirflow) -> None:
-    """If reading works and says that nothing was made, the POST is repeated a few times and not for ever."""
+    """If reading works and says that nothing was made, the POST is repeated a few times and not for
+    ever.
+    """
     fake.fault(Fault.HTML_500, on=("POST", "/dagRuns"), times=10_000)
     outcome = run_gate(fake)
     assert (outcome.result, outcome.run_url, fake.runs("sales")) == ("error", None, [])
@@ -148,9 +173,13 @@ def test_a_trigger_that_always_fails_makes_nothing_and_ends(fake: FakeAirflow) -
 
 
 def test_a_run_id_that_somebody_else_takes_at_the_same_moment_is_adopted(fake: FakeAirflow) -> None:
-    """Between the look and the trigger another process may make the very run; then there is one, and it is waited for."""
+    """Between the look and the trigger another process may make the very run; then there is one,
+    and it is waited for.
+    """
     fake.create_run("sales", "r1")
-    fake.fault(Fault.HTML_502, on=("GET", "/dagRuns/*"))  # the look before the trigger is repeated, and then finds it
+    fake.fault(
+        Fault.HTML_502, on=("GET", "/dagRuns/*")
+    )  # the look before the trigger is repeated, and then finds it
     outcome = run_gate(fake, run_id="r1")
     assert (outcome.result, outcome.created, len(fake.runs("sales"))) == ("success", False, 1)
 
@@ -175,7 +204,9 @@ def test_trigger_false_never_makes_a_run(fake: FakeAirflow) -> None:
 
 @pytest.mark.parametrize(("past", "at_least"), [(0, 0.9), (2, 0.9), (3, 4.5)])
 def test_the_dag_s_past_paces_the_looks(past: int, at_least: float) -> None:
-    """Three successful runs that took ten minutes make the looks at the next one seldom at its beginning; two do not."""
+    """Three successful runs that took ten minutes make the looks at the next one seldom at its
+    beginning; two do not.
+    """
     with FakeAirflow("2.11.2", dags=[FakeDag("long", looks=200)]) as fake:
         for number in range(past):
             fake.create_run("long", f"old{number}", state="success", took=600.0)

@@ -1,4 +1,6 @@
-"""The proxy of `proxy.py`, grown slow, or gone for a while: an Airflow on a bad day. It knows no more than that one."""
+"""The proxy of `proxy.py`, grown slow, or gone for a while: an Airflow on a bad day. It knows no
+more than that one.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
 
 class Detour(Proxy):
-    """Forwards as `Proxy` does, and every request even if the client has given up by then, as a busy server does.
+    """Forwards as `Proxy` does, and every request even if the client has given up by then, as a
+    busy server does.
 
     `slowed` is set when the first request has come that is kept waiting.
     """
@@ -30,7 +33,9 @@ class Detour(Proxy):
         self.slowed = threading.Event()
 
     def slow(self, seconds: float, *, on: tuple[str, str] | None = None) -> None:
-        """From now on each request, or each with this method and end of the path, reaches Airflow so much later."""
+        """From now on each request, or each with this method and end of the path, reaches Airflow
+        so much later.
+        """
         self._delay, self._slow = seconds, on
         self.slowed.clear()
 
@@ -42,11 +47,15 @@ class Detour(Proxy):
         try:
             yield
         finally:
-            self._listener = Listener(port, Manners(server="detour", keep_alive=True, gzip=False), self._serve)
+            self._listener = Listener(
+                port, Manners(server="detour", keep_alive=True, gzip=False), self._serve
+            )
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
         """What Airflow answers, late if it is told to."""
-        if self._slow is None or (request.method == self._slow[0] and matches(self._slow[1], request.path)):
+        if self._slow is None or (
+            request.method == self._slow[0] and matches(self._slow[1], request.path)
+        ):
             self.slowed.set()
             self._never.wait(self._delay)
         return super().answer(request)

@@ -1,4 +1,6 @@
-"""The gate in this process, on a clock that only sleeping moves: real code, real sockets, no real waiting."""
+"""The gate in this process, on a clock that only sleeping moves: real code, real sockets, no real
+waiting.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 
 CONTEXT = a_context(workspace=Path())
 HANG = 0.2
-"""Real seconds after which the gate gives up a request to a server that is to hang; any other may be slow for once."""
+"""Real seconds after which the gate gives up a request to a server that is to hang; any other may
+be slow for once.
+"""
 
 
 def run_gate(
@@ -39,7 +43,12 @@ def run_gate(
     **inputs: str,
 ) -> Outcome:
     """Live through one step against this Airflow, as its admin unless the inputs say otherwise."""
-    own = {"airflow_url": airflow.url, "username": "admin", "password": password_of("admin"), "dag_id": "sales"}
+    own = {
+        "airflow_url": airflow.url,
+        "username": "admin",
+        "password": password_of("admin"),
+        "dag_id": "sales",
+    }
     return run_step(own | inputs, time=time, context=context, hang=HANG if airflow.hangs else hang)
 
 
@@ -54,7 +63,9 @@ def run_step(
     """Live through one step with these inputs, in a job with this environment."""
     settings = parse_settings(given, context.workspace, environment)
     time = time or VirtualTime()
-    session = Session(settings, time.clock, time.sleep, commands, Console(time.clock, commands), read_timeout=hang)
+    session = Session(
+        settings, time.clock, time.sleep, commands, Console(time.clock, commands), read_timeout=hang
+    )
     with time.rules(), listening(given, environment, context.workspace) as ear:
         outcome = Step(settings, context, Interrupts(), session).run()
         if outcome.error:

@@ -1,8 +1,10 @@
-"""The guard against leaks, a plugin of pytest: after each test it looks for secrets in what the test's steps have written.
+"""The guard against leaks, a plugin of pytest: after each test it looks for secrets in what the
+test's steps have written.
 
-It sees every stage that `dev.runner` starts and every gate that runs in this process, and what is secret in them: the inputs
-and variables that are secrets by their names, what the step masked, what `ledger` was told. A test that shows secrets on
-purpose asks for its `leaks()`, which are its own then.
+It sees every stage that `dev.runner` starts and every gate that runs in this process, and what is
+secret in them: the inputs and variables that are secrets by their names, what the step masked, what
+`ledger` was told. A test that shows secrets on purpose asks for its `leaks()`, which are its own
+then.
 """
 
 from __future__ import annotations
@@ -42,7 +44,10 @@ class Leak(AssertionError):
 
 def secrets_in(environment: Mapping[str, str], workspace: Path) -> set[str]:
     """What must not be seen of a step's environment; a key may be given by the path of its file."""
-    found = {environment.get(name, "") for name in (*VARIABLES, *(f"INPUT_{name.upper()}" for name in SECRET_INPUTS))}
+    found = {
+        environment.get(name, "")
+        for name in (*VARIABLES, *(f"INPUT_{name.upper()}" for name in SECRET_INPUTS))
+    }
     found |= {environment.get(_GITHUB_TOKEN, "")}
     for line in environment.get("INPUT_HEADERS", "").splitlines():
         value = line.partition(":")[2].strip()
@@ -79,7 +84,11 @@ class _Stage:
         """What it shows that has not been told yet."""
         secrets, hidden = {*self._secrets, *note_with_marker}, {self._env.get(_GITHUB_TOKEN, "")}
         stream = "".join(f"{line}\n" for line in tuple(self.lines))
-        found = leaks_of(self.result, secrets, hidden) if self.result else leaks_in(stream, secrets, hidden)
+        found = (
+            leaks_of(self.result, secrets, hidden)
+            if self.result
+            else leaks_in(stream, secrets, hidden)
+        )
         new = dict.fromkeys(line for line in (*self._arguments, *found) if line not in self._told)
         self._told.update(new)
         return [f"The step of {self._env.get('INPUT_DAG_ID') or 'no DAG'}: {line}" for line in new]
@@ -123,13 +132,21 @@ class Ear(io.StringIO):
 
 
 @contextlib.contextmanager
-def listening(inputs: Mapping[str, str], environment: Mapping[str, str], workspace: Path) -> Iterator[Ear]:
-    """Hear what is printed meanwhile, as the output of such a step; what it was given has been masked by the main stage.
+def listening(
+    inputs: Mapping[str, str], environment: Mapping[str, str], workspace: Path
+) -> Iterator[Ear]:
+    """Hear what is printed meanwhile, as the output of such a step; what it was given has been
+    masked by the main stage.
 
-    Of what stand-ins note, that counts which they note meanwhile: a test may run thousands of gates.
+    Of what stand-ins note, that counts which they note meanwhile: a test may run thousands of
+    gates.
     """
     variables = {f"INPUT_{name.upper()}": value for name, value in inputs.items()}
-    given, before, ear = secrets_in({**environment, **variables}, workspace), ledger.count(), Ear(sys.stdout)
+    given, before, ear = (
+        secrets_in({**environment, **variables}, workspace),
+        ledger.count(),
+        Ear(sys.stdout),
+    )
     try:
         with contextlib.redirect_stdout(ear):
             yield ear

@@ -1,7 +1,8 @@
 """An identity provider that answers Airflow's Keycloak auth manager as a realm of Keycloak does.
 
-It logs people in and decides what they may do; what a request to Airflow comes to, the real auth manager makes of that. What
-the manager does not ask on behalf of an API client (authorization code, refresh, JWKS) is not there and answers 404.
+It logs people in and decides what they may do; what a request to Airflow comes to, the real auth
+manager makes of that. What the manager does not ask on behalf of an API client (authorization code,
+refresh, JWKS) is not there and answers 404.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ _WRITABLE = {"admin": _RESOURCES, "user": {"Dag", "Asset"}}
 class Keycloak(StandIn):
     """A realm with these users and the client that Airflow is.
 
-    `roles` maps users to roles, and may be changed; by default each user has the role of his name, and the client may trigger.
-    `settings` make an Airflow ask this realm. Access tokens live for `lifetime` seconds.
+    `roles` maps users to roles, and may be changed; by default each user has the role of his name,
+    and the client may trigger. `settings` make an Airflow ask this realm. Access tokens live for
+    `lifetime` seconds.
     """
 
     def __init__(self, passwords: Mapping[str, str], lifetime: int = 65) -> None:
@@ -63,7 +65,10 @@ class Keycloak(StandIn):
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
         """What Keycloak says."""
-        endpoints = {f"POST {_OPENID}/token": self._token, f"GET {_OPENID}/userinfo": self._userinfo}
+        endpoints = {
+            f"POST {_OPENID}/token": self._token,
+            f"GET {_OPENID}/userinfo": self._userinfo,
+        }
         endpoint = endpoints.get(f"{request.method} {request.path}")
         try:
             return endpoint(request) if endpoint else as_json(404, {"error": "HTTP 404 Not Found"})
@@ -75,12 +80,16 @@ class Keycloak(StandIn):
         if form.get("grant_type") == UMA:
             return self._decision(request, form)
         if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, self.client_secret):
-            raise _refusal(401, "unauthorized_client", "Invalid client or Invalid client credentials")
+            raise _refusal(
+                401, "unauthorized_client", "Invalid client or Invalid client credentials"
+            )
         if form.get("grant_type") == "password":
             name = form.get("username", "")
             if self._passwords.get(name) != form.get("password", ""):
                 raise _refusal(401, "invalid_grant", "Invalid user credentials")
-            return as_json(200, self._tokens(name, form) | {"refresh_token": f"a-refresh-token-{uuid4()}"})
+            return as_json(
+                200, self._tokens(name, form) | {"refresh_token": f"a-refresh-token-{uuid4()}"}
+            )
         if form.get("grant_type") == "client_credentials":
             return as_json(200, self._tokens(SERVICE, form))
         raise _refusal(400, "unsupported_grant_type", "Unsupported grant_type")
@@ -92,11 +101,15 @@ class Keycloak(StandIn):
         return as_json(200, {name: claims[name] for name in ("sub", "preferred_username")})
 
     def _decision(self, request: ReceivedRequest, form: dict[str, str]) -> FakeResponse:
-        """Says whether whom the bearer token belongs to has the one permission that is asked for."""
+        """Says whether whom the bearer token belongs to has the one permission that is asked
+        for.
+        """
         claims = self._claims(request, _refusal(401, "invalid_grant", "Invalid bearer token"))
         resource, _, scope = form["permission"].partition("#")
         if resource not in _RESOURCES:
-            raise _refusal(400, "invalid_resource", f"Resource with id [{resource}] does not exist.")
+            raise _refusal(
+                400, "invalid_resource", f"Resource with id [{resource}] does not exist."
+            )
         if scope not in _SCOPES:
             raise _refusal(400, "invalid_scope", f"One of the given scopes [{scope}] is invalid")
         name = claims["preferred_username"]
@@ -106,18 +119,37 @@ class Keycloak(StandIn):
 
     def _tokens(self, name: str, form: dict[str, str]) -> dict[str, Any]:
         now = int(time.time())
-        claims = {"iss": self._issuer, "sub": str(uuid5(NAMESPACE_URL, name)), "aud": "account", "azp": CLIENT_ID}
-        claims |= {"preferred_username": name, "scope": form.get("scope", ""), "typ": "Bearer", "jti": str(uuid4())}
+        claims = {
+            "iss": self._issuer,
+            "sub": str(uuid5(NAMESPACE_URL, name)),
+            "aud": "account",
+            "azp": CLIENT_ID,
+        }
+        claims |= {
+            "preferred_username": name,
+            "scope": form.get("scope", ""),
+            "typ": "Bearer",
+            "jti": str(uuid4()),
+        }
         times = {"iat": now, "exp": now + self._lifetime}
         token = jwt.encode(claims | times, self._key, "RS256", {"kid": "the-key-of-the-realm"})
-        return {"access_token": token, "expires_in": self._lifetime, "token_type": "Bearer", "not-before-policy": 0}
+        return {
+            "access_token": token,
+            "expires_in": self._lifetime,
+            "token_type": "Bearer",
+            "not-before-policy": 0,
+        }
 
     def _claims(self, request: ReceivedRequest, refusal: RefusedError) -> dict[str, Any]:
         """What a good bearer token says; a dead one is as bad as a wrong one."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         try:
             claims: dict[str, Any] = jwt.decode(
-                token, self._key.public_key(), ["RS256"], issuer=self._issuer, options={"verify_aud": False}
+                token,
+                self._key.public_key(),
+                ["RS256"],
+                issuer=self._issuer,
+                options={"verify_aud": False},
             )
         except jwt.InvalidTokenError:
             raise refusal from None

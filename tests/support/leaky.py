@@ -1,4 +1,6 @@
-"""Steps that show secrets on purpose, for the tests of the guard, and the places in which it has to see them."""
+"""Steps that show secrets on purpose, for the tests of the guard, and the places in which it has to
+see them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ LEAKS = {
     "URL": quote(SECRET, safe=""),
     "path": quote(SECRET),
     "some of it as in a URL": quote(SECRET, safe="?+ ö"),
-    "small hexadecimal digits": quote(SECRET, safe="").replace("%2B", "%2b").replace("%C3%B6", "%c3%b6"),
+    "small hexadecimal digits": quote(SECRET, safe="")
+    .replace("%2B", "%2b")
+    .replace("%C3%B6", "%c3%b6"),
     "JSON": json.dumps({"password": SECRET}),
     "JSON as it is": json.dumps({"password": SECRET}, ensure_ascii=False),
     "repr": repr(SECRET),
@@ -39,7 +43,13 @@ EVERYWHERE = {
     "the variable leak",
     "the path",
 }
-UNMASKED = {"the notice's title", "the output leak", "the state leak", "the variable leak", "the path"}
+UNMASKED = {
+    "the notice's title",
+    "the output leak",
+    "the state leak",
+    "the variable leak",
+    "the path",
+}
 """Where the runner hides nothing."""
 SHOW = "print(text)"
 MASK = "print('::add-mask::' + text)"
@@ -60,9 +70,14 @@ def program(code: str, text: str) -> str:
 
 
 def places(found: list[str]) -> set[str]:
-    """Where the guard has found something in steps of the DAG `sales`, or of gates in this process."""
+    """Where the guard has found something in steps of the DAG `sales`, or of gates in this
+    process.
+    """
     told = [
-        re.fullmatch("(?:The step of sales|The gate in this process): (.*) shows the secret .*", line) for line in found
+        re.fullmatch(
+            "(?:The step of sales|The gate in this process): (.*) shows the secret .*", line
+        )
+        for line in found
     ]
     assert None not in told
     return {match[1] for match in told if match}

@@ -1,4 +1,5 @@
-"""What is secret in the present test: stand-ins note each credential that they issue or are shown, for the guard to look for.
+"""What is secret in the present test: stand-ins note each credential that they issue or are shown,
+for the guard to look for.
 
 It keeps; it must not know who looks for it, or where.
 """
@@ -29,7 +30,9 @@ def note(secret: str) -> None:
 
 
 def shown(headers: Message) -> None:
-    """Note the credentials in the head of a request: without their schemes, and the cookies without their names."""
+    """Note the credentials in the head of a request: without their schemes, and the cookies without
+    their names.
+    """
     for name in _CREDENTIALS:
         _NOTED.extend(value.rpartition(" ")[2] for value in headers.get_all(name, ()))
     for cookies in headers.get_all("Cookie", ()):

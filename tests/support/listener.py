@@ -1,6 +1,8 @@
-"""Airflow's listener without an Airflow: the few names that it imports, made up, are there only while a test asks for them.
+"""Airflow's listener without an Airflow: the few names that it imports, made up, are there only
+while a test asks for them.
 
-`tests/airflow/detached.py` proves the same file in real Airflows. What this knows of Airflow is what the listener asks of it.
+`tests/airflow/detached.py` proves the same file in real Airflows. What this knows of Airflow is
+what the listener asks of it.
 """
 
 from __future__ import annotations
@@ -28,12 +30,19 @@ class NotFoundError(Exception):
 
 
 class Connection:
-    """A connection in Airflow. `known` has those that there are, as their fields, or as what is raised instead."""
+    """A connection in Airflow. `known` has those that there are, as their fields, or as what is
+    raised instead.
+    """
 
-    known: dict[str, Mapping[str, Any] | Exception] = {}  # noqa: RUF012 - one Airflow has one set of them
+    # One Airflow has one set of them
+    known: dict[str, Mapping[str, Any] | Exception] = {}  # noqa: RUF012
 
     def __init__(
-        self, host: str | None = None, login: str | None = None, password: str | None = None, extra: Any = None
+        self,
+        host: str | None = None,
+        login: str | None = None,
+        password: str | None = None,
+        extra: Any = None,
     ) -> None:
         self.host, self.login, self.password = host, login, password
         self.extra_dejson = {} if extra is None else extra
@@ -68,7 +77,9 @@ class Idle:
 
 @contextmanager
 def loaded() -> Iterator[Any]:
-    """The listener's module, as it is when a plugin has just been loaded. Afterwards there is no Airflow any more."""
+    """The listener's module, as it is when a plugin has just been loaded. Afterwards there is no
+    Airflow any more.
+    """
     before = dict(sys.modules)
     Connection.known = {}
     Configuration.known = {("api", "base_url"): "https://airflow.example.com"}
@@ -87,7 +98,9 @@ def loaded() -> Iterator[Any]:
                 del sys.modules[name]
 
 
-def by_hand(listener: Any, do: Callable[[str, str, str | None], Any], clock: Callable[[], float]) -> Any:
+def by_hand(
+    listener: Any, do: Callable[[str, str, str | None], Any], clock: Callable[[], float]
+) -> Any:
     """A reporter whose steps are taken by the test: it starts no thread."""
     reporter = listener.Reporter(do, clock)
     reporter._thread = Idle()
@@ -95,7 +108,9 @@ def by_hand(listener: Any, do: Callable[[str, str, str | None], Any], clock: Cal
 
 
 class ByHand:
-    """A reporter, its clock, and what was tried: when, which run, announced as what. `outcome` is called at each try."""
+    """A reporter, its clock, and what was tried: when, which run, announced as what. `outcome` is
+    called at each try.
+    """
 
     def __init__(self, listener: Any) -> None:
         self.time = VirtualTime(0.0)
@@ -141,7 +156,9 @@ def raising(error: Exception) -> Callable[..., bool]:
 
 @cache
 def _module() -> Any:
-    """Load the file in the way in which Airflow loads a plugin; once, for it registers itself with the process."""
+    """Load the file in the way in which Airflow loads a plugin; once, for it registers itself with
+    the process.
+    """
     loader = SourceFileLoader(_NAME, str(SOURCE))
     spec = spec_from_loader(_NAME, loader)
     assert spec is not None

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def printed_by(*speeches: Callable[[], object]) -> str:
-    """What these print, one after the other, on both streams, prepared as the process prepares them."""
+    """What these print, one after the other, on both streams, prepared as the process prepares
+    them.
+    """
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     with redirect_stdout(stream), redirect_stderr(stream):
@@ -27,7 +29,9 @@ def printed_by(*speeches: Callable[[], object]) -> str:
 
 
 def heard(*speeches: Callable[[], object]) -> StepLog:
-    """The log, annotations and masks that the runner takes from what these print, one after the other."""
+    """The log, annotations and masks that the runner takes from what these print, one after the
+    other.
+    """
     log = StepLog(Masker())
     for line in split_lines(printed_by(*speeches)):
         log.feed(line)

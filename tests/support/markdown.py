@@ -1,4 +1,6 @@
-"""Markdown as GitHub reads it, by a parser that this project did not write: the referee of everything in the summary."""
+"""Markdown as GitHub reads it, by a parser that this project did not write: the referee of
+everything in the summary.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,32 @@ if TYPE_CHECKING:
 
 _REFEREE = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 _FRAGMENTS = (
-    *("`", "``", "```", "~~~", "|", "\\", "\\|", "\n", "\r", "\r\n", "\n\n", "\x00", "\x1b", "\x85", "\u2028"),
-    *("</details><script>alert(1)</script>", "<!--", "<img src=x>", "@octocat", "#1", "https://evil.example", "&lt;"),
+    *(
+        "`",
+        "``",
+        "```",
+        "~~~",
+        "|",
+        "\\",
+        "\\|",
+        "\n",
+        "\r",
+        "\r\n",
+        "\n\n",
+        "\x00",
+        "\x1b",
+        "\x85",
+        "\u2028",
+    ),
+    *(
+        "</details><script>alert(1)</script>",
+        "<!--",
+        "<img src=x>",
+        "@octocat",
+        "#1",
+        "https://evil.example",
+        "&lt;",
+    ),
     *(
         "[x](https://evil.example)",
         "![x](y)",
@@ -45,14 +71,11 @@ hostile = st.lists(st.sampled_from(_FRAGMENTS), max_size=12).map("".join) | st.t
 class Page:
     """A page of Markdown as its reader sees it.
 
-    Attributes:
-        headings: their text, code spans included.
-        code: the content of each code span.
-        blocks: the content of each fenced block.
-        links: text and address of each link.
-        tables: rows of cells, the header first; a cell is the text that its reader sees.
-        prose: the text of each paragraph, code and links included.
-        markup: the kinds of what none of our pages should contain: raw HTML, images, emphasis by accident.
+    Attributes: headings: their text, code spans included. code: the content of each code span.
+        blocks: the content of each fenced block. links: text and address of each link. tables: rows
+        of cells, the header first; a cell is the text that its reader sees. prose: the text of each
+        paragraph, code and links included. markup: the kinds of what none of our pages should
+        contain: raw HTML, images, emphasis by accident.
     """
 
     headings: list[str] = field(default_factory=list)
@@ -64,7 +87,15 @@ class Page:
     markup: list[str] = field(default_factory=list)
 
 
-_EXPECTED = {"text", "softbreak", "code_inline", "link_open", "link_close", "strong_open", "strong_close"}
+_EXPECTED = {
+    "text",
+    "softbreak",
+    "code_inline",
+    "link_open",
+    "link_close",
+    "strong_open",
+    "strong_close",
+}
 
 
 def read(markdown: str) -> Page:

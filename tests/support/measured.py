@@ -1,4 +1,6 @@
-"""How much memory a step takes: the most that its process had at one moment, by the kernel's own account."""
+"""How much memory a step takes: the most that its process had at one moment, by the kernel's own
+account.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Runs a step as `Process` does; how much memory it took is noted in a file when it has ended."""
+    """Runs a step as `Process` does; how much memory it took is noted in a file when it has
+    ended.
+    """
 
     note: Path
 
-    def prepare(self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]) -> Launch:
+    def prepare(
+        self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
+    ) -> Launch:
         """The command that runs `stage`, and measures it."""
         launch = Process().prepare(stage, metadata, host, env)
         return replace(launch, argv=measured(launch.argv, self.note))

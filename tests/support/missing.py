@@ -7,7 +7,9 @@ import pytest
 
 
 def missing(what: str, remedy: str) -> NoReturn:
-    """Skip the test, saying how to get what it needs; in CI, where everything has to be there, fail it."""
+    """Skip the test, saying how to get what it needs; in CI, where everything has to be there, fail
+    it.
+    """
     reason = f"{what}. {remedy}."
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)

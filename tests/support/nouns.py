@@ -1,4 +1,6 @@
-"""A made-up deploy in the action's own nouns, for tests that care about a field or two. It asserts nothing."""
+"""A made-up deploy in the action's own nouns, for tests that care about a field or two. It asserts
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,11 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 1, 31, 9, 30, 15, tzinfo=UTC)
 RUN_URL = "https://airflow.example.com/dags/nightly_sales/runs/r1"
-REQUIRED_INPUTS = {"airflow_url": "https://airflow.example.com", "token": "airflow-access-token", "dag_id": "sales"}
+REQUIRED_INPUTS = {
+    "airflow_url": "https://airflow.example.com",
+    "token": "airflow-access-token",
+    "dag_id": "sales",
+}
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -46,19 +52,25 @@ def a_request(**changes: Any) -> RunRequest:
 
 def a_run(**changes: Any) -> DagRun:
     """A DAG run that took 132.4 s and succeeded."""
-    run = DagRun("nightly_sales", "r1", "success", {}, START, START, START + timedelta(seconds=132.4))
+    run = DagRun(
+        "nightly_sales", "r1", "success", {}, START, START, START + timedelta(seconds=132.4)
+    )
     return run._replace(**changes)
 
 
 def a_report(**changes: Any) -> Report:
     """The commit status of a run; it has a deployment's id, too, for who looks at every field."""
     url = f"https://api.github.com/repos/octo-org/sales/statuses/{SHA}"
-    return Report("commit status", "airflow / nightly_sales", SHA, "pending", url, 7)._replace(**changes)
+    return Report("commit status", "airflow / nightly_sales", SHA, "pending", url, 7)._replace(
+        **changes
+    )
 
 
 def a_task(task_id: str = "extract", **changes: Any) -> TaskInstance:
     """A task instance that succeeded at the first try."""
-    return TaskInstance(task_id, -1, "success", 1, 4.2, f"{RUN_URL}/tasks/{task_id}")._replace(**changes)
+    return TaskInstance(task_id, -1, "success", 1, 4.2, f"{RUN_URL}/tasks/{task_id}")._replace(
+        **changes
+    )
 
 
 def a_list(*tasks: TaskInstance) -> TaskList:
@@ -68,7 +80,9 @@ def a_list(*tasks: TaskInstance) -> TaskList:
 
 @dataclass
 class ManyTasks:
-    """An Airflow of which only a run's task instances matter: it filters and counts them, and takes down what it was asked."""
+    """An Airflow of which only a run's task instances matter: it filters and counts them, and takes
+    down what it was asked.
+    """
 
     tasks: Sequence[TaskInstance] = ()
     asked: list[tuple[tuple[str, ...], int | None]] = field(default_factory=list)

@@ -1,4 +1,5 @@
-"""The examples for other CI systems, read as those systems would: which command they run, and with which environment.
+"""The examples for other CI systems, read as those systems would: which command they run, and with
+which environment.
 
 It must not know what the command does.
 """
@@ -16,12 +17,19 @@ from tests.unit.test_elsewhere_context import SYSTEMS
 
 FOLDER = Path(__file__).parents[2] / "examples" / "other-ci"
 IMAGE = "ghcr.io/OWNER/airflow-dag-run@sha256:DIGEST"
-FILES = {"gitlab": "gitlab-ci.yml", "azure": "azure-pipelines.yml", "jenkins": "Jenkinsfile", "shell": "gate.sh"}
+FILES = {
+    "gitlab": "gitlab-ci.yml",
+    "azure": "azure-pipelines.yml",
+    "jenkins": "Jenkinsfile",
+    "shell": "gate.sh",
+}
 _SECRET = re.compile(r"\$AIRFLOW_TOKEN|\$\(AIRFLOW_TOKEN\)|credentials\('airflow-token'\)")
 
 
 class Job(NamedTuple):
-    """A script for a shell, and its environment. `inside`: whether the shell runs in the image, or starts it with docker."""
+    """A script for a shell, and its environment. `inside`: whether the shell runs in the image, or
+    starts it with docker.
+    """
 
     script: str
     environment: dict[str, str]

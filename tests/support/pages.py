@@ -1,4 +1,6 @@
-"""The project's own pages of Markdown: their headings with GitHub's anchors, their links, pictures and snippets."""
+"""The project's own pages of Markdown: their headings with GitHub's anchors, their links, pictures
+and snippets.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _READER = MarkdownIt("commonmark", {"html": True}).enable("table")
 
 @dataclass(slots=True)
 class Section:
-    """A heading, its level and its anchor; what stands below it up to the next heading of any level."""
+    """A heading, its level and its anchor; what stands below it up to the next heading of any
+    level.
+    """
 
     title: str
     level: int
@@ -33,13 +37,18 @@ class Section:
 
 def pages() -> list[Path]:
     """Every page that people read."""
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "tests" / "README.md"]
+    return [
+        *sorted(ROOT.glob("*.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+        ROOT / "tests" / "README.md",
+    ]
 
 
 def sections(page: Path) -> list[Section]:
     """The sections of a page; the first one has no heading.
 
-    `links` are addresses, `pictures` addresses with what is said to those who do not see them, `fences` language and content.
+    `links` are addresses, `pictures` addresses with what is said to those who do not see them,
+    `fences` language and content.
     """
     found = [Section("", 0, "")]
     anchors: list[str] = []

@@ -1,4 +1,5 @@
-"""A reverse proxy on the loopback in front of an Airflow, which loses requests or answers on demand.
+"""A reverse proxy on the loopback in front of an Airflow, which loses requests or answers on
+demand.
 
 It knows HTTP and `fake_airflow`'s faults; it must not know what Airflow means by what it forwards.
 """
@@ -21,14 +22,26 @@ if TYPE_CHECKING:
 HANG = 1.0
 """Seconds after which a hanging connection is closed, as a gateway's own time-out closes it."""
 _TIMEOUT = 60.0
-_OURS = frozenset({"connection", "content-length", "content-type", "date", "keep-alive", "server", "transfer-encoding"})
+_OURS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "content-type",
+        "date",
+        "keep-alive",
+        "server",
+        "transfer-encoding",
+    }
+)
 """Headers that belong to one connection, or that the listener writes itself."""
 
 
 class Proxy(StandIn):
     """Forwards to `upstream`, an http URL without a path."""
 
-    def __init__(self, upstream: str, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, upstream: str, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    ) -> None:
         super().__init__(tls=tls, host=host, hang_at_most=HANG)
         self._upstream = urlsplit(upstream).netloc
         self._meeting: tuple[tuple[str, str], threading.Barrier] | None = None
@@ -42,14 +55,17 @@ class Proxy(StandIn):
         times: int = 1,
         skip: int = 0,
     ) -> None:
-        """Let the next `times` requests with this method and end of the path go wrong, after leaving `skip` of them alone.
+        """Let the next `times` requests with this method and end of the path go wrong, after
+        leaving `skip` of them alone.
 
         `before`: the request never reaches Airflow. `after`: it does, and its answer is lost.
         """
         self.fault(fault, on=on, when=when, times=times, skip=skip, retry_after=1)
 
     def gather(self, count: int, *, on: tuple[str, str]) -> None:
-        """Hold back requests with this method and end of the path until there are so many, once: then all go on together."""
+        """Hold back requests with this method and end of the path until there are so many, once:
+        then all go on together.
+        """
 
         def go() -> None:
             self._meeting = None
@@ -57,13 +73,19 @@ class Proxy(StandIn):
         self._meeting = on, threading.Barrier(count, action=go, timeout=_TIMEOUT)
 
     def received(self, method: str, path: str) -> list[int | None]:
-        """The statuses that the client got for requests with this method and end of the path; None: no answer."""
-        return [one.status for one in self.record if one.method == method and matches(path, one.path)]
+        """The statuses that the client got for requests with this method and end of the path; None:
+        no answer.
+        """
+        return [
+            one.status for one in self.record if one.method == method and matches(path, one.path)
+        ]
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
         """What Airflow answers. One that breaks off breaks off the client's connection as well."""
         query = urlencode(request.query, doseq=True)
-        headers = {name: text for name, text in request.headers.items() if name.lower() not in _OURS}
+        headers = {
+            name: text for name, text in request.headers.items() if name.lower() not in _OURS
+        }
         # The host is Airflow's own, and what it sends must be readable for a rule that cuts it.
         headers |= {"Host": self._upstream, "Accept-Encoding": "identity"}
         if "Content-Type" in request.headers:
@@ -71,7 +93,10 @@ class Proxy(StandIn):
         connection = HTTPConnection(self._upstream, timeout=_TIMEOUT)
         try:
             connection.request(
-                request.method, f"{request.path}?{query}" if query else request.path, request.body, headers
+                request.method,
+                f"{request.path}?{query}" if query else request.path,
+                request.body,
+                headers,
             )
             response = connection.getresponse()
             body = response.read()
@@ -79,10 +104,16 @@ class Proxy(StandIn):
             raise ConnectionResetError from error
         finally:
             connection.close()
-        kept = tuple((name, text) for name, text in response.getheaders() if name.lower() not in _OURS)
+        kept = tuple(
+            (name, text) for name, text in response.getheaders() if name.lower() not in _OURS
+        )
         return FakeResponse(response.status, body, response.getheader("Content-Type"), kept)
 
     def _serve(self, request: ReceivedRequest) -> tuple[FakeResponse | None, Fault | None]:
-        if (meeting := self._meeting) and request.method == meeting[0][0] and matches(meeting[0][1], request.path):
+        if (
+            (meeting := self._meeting)
+            and request.method == meeting[0][0]
+            and matches(meeting[0][1], request.path)
+        ):
             meeting[1].wait()
         return super()._serve(request)

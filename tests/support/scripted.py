@@ -1,4 +1,6 @@
-"""Scripts for tests without sockets: what a look returns or raises, one after the other, and who takes down what is told."""
+"""Scripts for tests without sockets: what a look returns or raises, one after the other, and who
+takes down what is told.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 
 class Script:
-    """A callable that returns what it was given, one after the other, and raises what is an exception."""
+    """A callable that returns what it was given, one after the other, and raises what is an
+    exception.
+    """
 
     def __init__(self, answers: Iterable[Any]) -> None:
         self._answers = iter(answers)
@@ -60,15 +64,24 @@ class Recorder:
         self.faults.append(fault)
 
     def tasks_changed(
-        self, changes: Sequence[tuple[TaskInstance | None, TaskInstance]], tasks: Sequence[TaskInstance]
+        self,
+        changes: Sequence[tuple[TaskInstance | None, TaskInstance]],
+        tasks: Sequence[TaskInstance],
     ) -> None:
-        """Task instances changed: the state before ("new": none was known), the name, the state now; how many are known."""
+        """Task instances changed: the state before ("new": none was known), the name, the state
+        now; how many are known.
+        """
         self.changes.append(
-            [("new" if before is None else before.state, task.name, task.state) for before, task in changes]
+            [
+                ("new" if before is None else before.state, task.name, task.state)
+                for before, task in changes
+            ]
         )
         self.known.append(len(tasks))
 
-    def wide_run_changed(self, failed: Sequence[TaskInstance], done: str, count: int, total: int) -> None:
+    def wide_run_changed(
+        self, failed: Sequence[TaskInstance], done: str, count: int, total: int
+    ) -> None:
         """A wide run was looked at: names of those that failed, and the numbers."""
         self.counts.append(([task.name for task in failed], done, count, total))
 
@@ -99,13 +112,17 @@ class Recorder:
 
 @dataclass
 class Bench:
-    """What a gate's module is handed besides an Airflow: a clock that the test turns, and somebody to tell."""
+    """What a gate's module is handed besides an Airflow: a clock that the test turns, and somebody
+    to tell.
+    """
 
     time: VirtualTime = field(default_factory=VirtualTime)
     told: Recorder = field(default_factory=Recorder)
 
     def __post_init__(self) -> None:
-        self.retrier = Retrier(self.time.clock, self.time.sleep, self.told, lambda: 1.0, lambda: 1.0)
+        self.retrier = Retrier(
+            self.time.clock, self.time.sleep, self.told, lambda: 1.0, lambda: 1.0
+        )
 
     def session(self, settings: Settings) -> Session:
         """Return a session with this clock and this retrier."""
@@ -114,6 +131,8 @@ class Bench:
         session.retrier = self.retrier
         return session
 
-    def optional(self, airflow: Any, left: Callable[[], float] = lambda: 1000.0) -> OptionalRequests:
+    def optional(
+        self, airflow: Any, left: Callable[[], float] = lambda: 1000.0
+    ) -> OptionalRequests:
         """Return who asks this Airflow for what only explains."""
         return OptionalRequests(airflow, self.retrier, nullcontext, left)

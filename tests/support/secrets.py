@@ -1,4 +1,5 @@
-"""What a secret looks like wherever it turns up, and which of them can be seen in what a step leaves behind.
+"""What a secret looks like wherever it turns up, and which of them can be seen in what a step
+leaves behind.
 
 It judges text; it must not know which steps a test runs.
 """
@@ -28,22 +29,30 @@ _TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", re.ASCII)
 
 
 def leaks_of(result: StepResult, secrets: Iterable[str], hidden: Collection[str] = ()) -> list[str]:
-    """Where a stage shows one of these secrets, or of those that it masked, or a token: one line for each place and secret.
+    """Where a stage shows one of these secrets, or of those that it masked, or a token: one line
+    for each place and secret.
 
-    The log, the summary and the annotations are looked at as masked by the runner, outputs and state as they are: later
-    steps get them so. In the raw stream a secret may stand behind the command that masks it, and nowhere before, unless
-    it is one of those that the runner has `hidden` from the start.
+    The log, the summary and the annotations are looked at as masked by the runner, outputs and
+    state as they are: later steps get them so. In the raw stream a secret may stand behind the
+    command that masks it, and nowhere before, unless it is one of those that the runner has
+    `hidden` from the start.
     """
     places = list(_places(result))
-    wanted = searchable({*secrets, *result.masks, *_tokens(result.raw, *(text for _, text in places))})
+    wanted = searchable(
+        {*secrets, *result.masks, *_tokens(result.raw, *(text for _, text in places))}
+    )
     return _told(places, wanted) + leaks_in(result.raw, wanted, hidden)
 
 
 def leaks_in(stream: str, secrets: Iterable[str], hidden: Collection[str] = ()) -> list[str]:
-    """The same of a raw stream alone: what a runner with debug logging shows of it, which is asked only if need be."""
+    """The same of a raw stream alone: what a runner with debug logging shows of it, which is asked
+    only if need be.
+    """
     visible, masks = _without_masks(stream)
     wanted = searchable({*secrets, *masks, *_tokens(stream)})
-    if not any(_seen(text, wanted) for text in {visible, visible.replace("%25", "%")}):  # as commands escape it
+    if not any(
+        _seen(text, wanted) for text in {visible, visible.replace("%25", "%")}
+    ):  # as commands escape it
         return []
     masker = Masker()
     for secret in hidden:
@@ -55,19 +64,27 @@ def leaks_in(stream: str, secrets: Iterable[str], hidden: Collection[str] = ()) 
 
 
 def leaks_in_arguments(argv: Iterable[str], secrets: Iterable[str]) -> list[str]:
-    """Which secrets stand among the arguments of a process, where everybody on the machine reads them."""
+    """Which secrets stand among the arguments of a process, where everybody on the machine reads
+    them.
+    """
     return _told([("the process's arguments", "\n".join(argv))], searchable(secrets))
 
 
 def searchable(secrets: Iterable[str]) -> frozenset[str]:
-    """The lines that may be looked for: of a PEM text those between its first and its last, and none that is short."""
+    """The lines that may be looked for: of a PEM text those between its first and its last, and
+    none that is short.
+    """
     lines = (line.strip() for secret in secrets for line in (secret, *secret.splitlines()))
-    return frozenset(line for line in lines if len(line) >= SHORTEST and "\n" not in line and "-----" not in line)
+    return frozenset(
+        line for line in lines if len(line) >= SHORTEST and "\n" not in line and "-----" not in line
+    )
 
 
 @lru_cache(4096)
 def forms(secret: str) -> tuple[str, ...]:
-    """The secret as it may be seen: itself, its halves, and what Base64, URLs, JSON and Python's repr make of it."""
+    """The secret as it may be seen: itself, its halves, and what Base64, URLs, JSON and Python's
+    repr make of it.
+    """
     found = [secret, quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1]]
     found += [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]]
     found += _base64(secret.encode(errors="replace"))
@@ -77,7 +94,9 @@ def forms(secret: str) -> tuple[str, ...]:
 
 
 def _base64(data: bytes) -> Iterator[str]:
-    """What is seen of the data in Base64, wherever in the encoded text it begins: what no neighbour can change."""
+    """What is seen of the data in Base64, wherever in the encoded text it begins: what no neighbour
+    can change.
+    """
     for before in range(3):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             text = encode(bytes(before) + data).decode().rstrip("=")
@@ -86,9 +105,14 @@ def _base64(data: bytes) -> Iterator[str]:
 
 
 def _seen(text: str, secrets: Iterable[str]) -> dict[str, str]:
-    """The secrets that stand in the text, also behind a URL's percent signs, each with the form that does."""
+    """The secrets that stand in the text, also behind a URL's percent signs, each with the form
+    that does.
+    """
     readings = {text, unquote(text)}
-    found = {one: next((form for form in forms(one) if any(form in text for text in readings)), "") for one in secrets}
+    found = {
+        one: next((form for form in forms(one) if any(form in text for text in readings)), "")
+        for one in secrets
+    }
     return {one: form for one, form in found.items() if form}
 
 
@@ -105,7 +129,9 @@ def _tokens(*texts: str) -> set[str]:
 
 
 def _without_masks(stream: str) -> tuple[str, set[str]]:
-    """The stream without the commands that mask, which the runner shows nobody, and what they mask."""
+    """The stream without the commands that mask, which the runner shows nobody, and what they
+    mask.
+    """
     kept: list[str] = []
     masks: set[str] = set()
     end = 0
@@ -124,7 +150,11 @@ def _places(result: StepResult) -> Iterator[tuple[str, str]]:
     yield "the summary", result.summary
     yield "the summary on GitHub's page", _rendered(result.summary)
     yield from _annotated(result.annotations)
-    for kind, values in (("output", result.outputs), ("state", result.state), ("variable", result.env)):
+    for kind, values in (
+        ("output", result.outputs),
+        ("state", result.state),
+        ("variable", result.env),
+    ):
         for name, value in values.items():
             yield f"the {kind} {name}", value
     for path in result.path:
@@ -138,5 +168,7 @@ def _annotated(notes: Iterable[Annotation]) -> Iterator[tuple[str, str]]:
 
 
 def _rendered(markdown: str) -> str:
-    """Markdown without what a browser does not show of it: escapes of punctuation and of HTML, and word joiners."""
+    """Markdown without what a browser does not show of it: escapes of punctuation and of HTML, and
+    word joiners.
+    """
     return html.unescape(markdown).replace("\\", "").replace("\u2060", "")

@@ -1,4 +1,6 @@
-"""What every stand-in is: a server on the loopback that notes what it receives and goes wrong on demand."""
+"""What every stand-in is: a server on the loopback that notes what it receives and goes wrong on
+demand.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,13 @@ import threading
 from typing import TYPE_CHECKING, Literal
 
 from tests.support.fake_airflow.faults import Fault, Rule, echoed
-from tests.support.fake_airflow.messages import JSON, FakeResponse, ReceivedRequest, Recorded, Traffic
+from tests.support.fake_airflow.messages import (
+    JSON,
+    FakeResponse,
+    ReceivedRequest,
+    Recorded,
+    Traffic,
+)
 from tests.support.fake_airflow.wire import Listener, Manners
 
 if TYPE_CHECKING:
@@ -21,26 +29,37 @@ WITHOUT_END = 1_000_000
 class StandIn:
     """A context manager that answers as its subclass says; `url` is where, by default the root.
 
-    `tls` is the server's side of TLS; without it, it speaks plain HTTP. `host` is the name by which the URL calls it.
-    `hang_at_most`: seconds after which a hanging connection is closed. `port`: which one; 0: any that is free.
+    `tls` is the server's side of TLS; without it, it speaks plain HTTP. `host` is the name by which
+    the URL calls it. `hang_at_most`: seconds after which a hanging connection is closed. `port`:
+    which one; 0: any that is free.
     """
 
     def __init__(
-        self, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", hang_at_most: float = 60, port: int = 0
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        hang_at_most: float = 60,
+        port: int = 0,
     ) -> None:
         self._lock = threading.RLock()
         self._rules: list[Rule] = []
         self._echoes: list[tuple[int, str]] = []
         self._record: list[Recorded] = []
         manners = Manners(server="stand-in", keep_alive=True, gzip=False)
-        self._listener = Listener(port, manners, self._serve, hang_at_most=hang_at_most, context=tls)
+        self._listener = Listener(
+            port, manners, self._serve, hang_at_most=hang_at_most, context=tls
+        )
         self.url = self.origin = f"{'https' if tls else 'http'}://{host}:{self.port}"
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._listener.close()
         if self._listener.crash is not None:
@@ -79,7 +98,9 @@ class StandIn:
     ) -> None:
         """Lets the next `times` requests go wrong, as `FakeAirflow.fault` does."""
         with self._lock:
-            self._rules.append(Rule(fault, on, when, times, skip, retry_after, f"{self.origin}/login"))
+            self._rules.append(
+                Rule(fault, on, when, times, skip, retry_after, f"{self.origin}/login")
+            )
 
     def mend(self) -> None:
         """Nothing goes wrong any more."""
@@ -100,14 +121,18 @@ class StandIn:
             self._rules.append(Rule(Fault.REDIRECT, on, when, times, 0, 0, to, status))
 
     def echo(self, status: int, content_type: str = JSON, *, times: int = 1) -> None:
-        """The next `times` requests are answered with their own head and body, as a debugging gateway may."""
+        """The next `times` requests are answered with their own head and body, as a debugging
+        gateway may.
+        """
         with self._lock:
             self._echoes += [(status, content_type)] * times
 
     def _serve(self, request: ReceivedRequest) -> tuple[FakeResponse | None, Fault | None]:
         with self._lock:
             rule = next((rule for rule in self._rules if rule.takes(request)), None)
-        answer, fault = (self._own(request), None) if rule is None else rule.apply(lambda: self._own(request))
+        answer, fault = (
+            (self._own(request), None) if rule is None else rule.apply(lambda: self._own(request))
+        )
         with self._lock:
             self._record.append(Recorded.of(request, answer.status if answer else None, Traffic(1)))
         return answer, fault

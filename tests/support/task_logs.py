@@ -1,4 +1,6 @@
-"""Task logs in the words of both Airflows, shortened, as measured on 2.11.2 and 3.3.2. It asserts nothing."""
+"""Task logs in the words of both Airflows, shortened, as measured on 2.11.2 and 3.3.2. It asserts
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -69,13 +71,23 @@ def entry(event: str, level: str | None = "info", **more: Any) -> str:
     """A line of Airflow 3's log."""
     stamp = "2026-11-21T09:15:37.544912Z"
     return json.dumps(
-        {"timestamp": stamp, "event": event, **({"level": level} if level else {}), "logger": "task", **more}
+        {
+            "timestamp": stamp,
+            "event": event,
+            **({"level": level} if level else {}),
+            "logger": "task",
+            **more,
+        }
     )
 
 
-def detail(kind: str, text: str, *frames: tuple[str, int, str], is_cause: bool = False) -> dict[str, Any]:
+def detail(
+    kind: str, text: str, *frames: tuple[str, int, str], is_cause: bool = False
+) -> dict[str, Any]:
     """One exception of Airflow 3's `error_detail`."""
-    shown = [{"filename": filename, "lineno": line, "name": name} for filename, line, name in frames]
+    shown = [
+        {"filename": filename, "lineno": line, "name": name} for filename, line, name in frames
+    ]
     more: dict[str, Any] = {
         "exc_notes": [],
         "syntax_error": None,
@@ -110,14 +122,22 @@ CHAIN_3 = [
 ]
 FAILED_3 = HEAD_3 + "\n".join(
     [
-        entry("Task failed with exception", "error", task_id="load_sales", try_number=1, error_detail=CHAIN_3),
+        entry(
+            "Task failed with exception",
+            "error",
+            task_id="load_sales",
+            try_number=1,
+            error_detail=CHAIN_3,
+        ),
         entry("::group::Post Execute"),
         entry("Loading the sales", logger="task.stdout"),
         entry("::endgroup::"),
         "",
     ]
 )
-OUT_OF_MEMORY = "Process terminated by signal. Likely out of memory error (OOM). For more information, see"
+OUT_OF_MEMORY = (
+    "Process terminated by signal. Likely out of memory error (OOM). For more information, see"
+)
 KILLED_3 = f"{HEAD_3}{entry('Reading everything', logger='task.stdout')}\n" + entry(
     OUT_OF_MEMORY, "critical", signal=-9, signal_name="SIGKILL"
 )
@@ -139,7 +159,11 @@ FAKE_3 = "\n".join(
     [
         entry(
             json.dumps(
-                {"event": "Task failed with exception", "level": "error", "error_detail": [detail("Faked", "x")]}
+                {
+                    "event": "Task failed with exception",
+                    "level": "error",
+                    "error_detail": [detail("Faked", "x")],
+                }
             )
         ),
         entry("Task failed with exception"),
@@ -153,6 +177,9 @@ HANDLED_2 = f"""[2026-11-21T09:15:06.000+0000] {{sales.py:9}} ERROR - The first 
 MirrorError: handled
 """
 HANDLED_3 = entry(
-    "No answer", "error", logger="sales", error_detail=[detail("MirrorError", "handled", (HELPER, 4, "fetch"))]
+    "No answer",
+    "error",
+    logger="sales",
+    error_detail=[detail("MirrorError", "handled", (HELPER, 4, "fetch"))],
 )
 HANDLED_3 += "\n"

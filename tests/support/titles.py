@@ -1,7 +1,8 @@
-"""Every title that the action can print, read from its source: of errors, of endings, of what blocks a run, of warnings.
+"""Every title that the action can print, read from its source: of errors, of endings, of what
+blocks a run, of warnings.
 
-A title is a pattern, since parts of it may be known at run time only. What cannot be read is an error, so that none is
-overlooked.
+A title is a pattern, since parts of it may be known at run time only. What cannot be read is an
+error, so that none is overlooked.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def _errors(folder: Path) -> Iterator[str]:
     known = {"ActionError"}
     for path in (folder / "errors.py", *sorted(folder.rglob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef) and known & {ast.unparse(base) for base in node.bases}:
+            if isinstance(node, ast.ClassDef) and known & {
+                ast.unparse(base) for base in node.bases
+            }:
                 known.add(node.name)
     # Its own constructor takes what is wrong with the inputs, and makes the title of that.
     yield from known - {"InvalidInputs"}
@@ -59,13 +62,16 @@ def _calls(module: ast.Module) -> Iterator[tuple[ast.Call, ast.FunctionDef | Non
         for call in ast.walk(function)
         if isinstance(call, ast.Call)
     }
-    yield from ((node, inside.get(id(node))) for node in ast.walk(module) if isinstance(node, ast.Call))
+    yield from (
+        (node, inside.get(id(node))) for node in ast.walk(module) if isinstance(node, ast.Call)
+    )
 
 
 def _title_arguments(call: ast.Call, errors: set[str]) -> list[ast.expr]:
     """The argument that is a title; none if the call takes none."""
     if ast.unparse(call.func) == "super().__init__":
-        # An error that makes its title itself; what the others pass on is given where they are raised.
+        # An error that makes its title itself; what the others pass on is given where they are
+        # raised.
         return [argument for argument in call.args[:1] if isinstance(argument, ast.JoinedStr)]
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if name in errors:
@@ -75,15 +81,22 @@ def _title_arguments(call: ast.Call, errors: set[str]) -> list[ast.expr]:
     return call.args[_WITH_A_TITLE[name] :][:1] if name in _WITH_A_TITLE else []
 
 
-def _read(node: ast.expr, function: ast.FunctionDef | None, module: ast.Module, place: str) -> Iterator[str]:
-    """The patterns that an expression stands for; none if it only repeats a title that is given elsewhere."""
+def _read(
+    node: ast.expr, function: ast.FunctionDef | None, module: ast.Module, place: str
+) -> Iterator[str]:
+    """The patterns that an expression stands for; none if it only repeats a title that is given
+    elsewhere.
+    """
     match node:
         case ast.Constant(value=str(text)):
             yield re.escape(text)
         case ast.JoinedStr(values=parts):
-            if not any(isinstance(part, ast.FormattedValue) and _repeats(part.value) for part in parts):
+            if not any(
+                isinstance(part, ast.FormattedValue) and _repeats(part.value) for part in parts
+            ):
                 pattern = "".join(
-                    re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in parts
+                    re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+"
+                    for part in parts
                 )
                 yield from [pattern] if re.search("[A-Za-z]", pattern) else []
         case ast.IfExp(body=one, orelse=other):
@@ -98,7 +111,11 @@ def _read(node: ast.expr, function: ast.FunctionDef | None, module: ast.Module, 
             for value in values:
                 yield from _read(value, function, module, place)
         case ast.Starred(value=ast.Call(func=ast.Name(id=name))):
-            yield from (title for value in _returned(name, module) for title in _read(value, None, module, place))
+            yield from (
+                title
+                for value in _returned(name, module)
+                for title in _read(value, None, module, place)
+            )
         case _:
             raise Unreadable(f"{place}: {ast.unparse(node)}")
 
@@ -108,16 +125,21 @@ def _repeats(node: ast.expr) -> bool:
 
 
 def _values(name: str, function: ast.FunctionDef, module: ast.Module) -> list[ast.expr]:
-    """What a name stands for in a function: what is assigned to it, or is handed over for it in this module."""
+    """What a name stands for in a function: what is assigned to it, or is handed over for it in
+    this module.
+    """
     assigned = [
         node.value
         for node in ast.walk(function)
-        if isinstance(node, ast.Assign) and any(ast.unparse(target) == name for target in node.targets)
+        if isinstance(node, ast.Assign)
+        and any(ast.unparse(target) == name for target in node.targets)
     ]
     parameters = [one.arg for one in function.args.args if one.arg != "self"]
     if assigned or name not in parameters:
         return assigned
-    calls = [call for call, _ in _calls(module) if ast.unparse(call.func).split(".")[-1] == function.name]
+    calls = [
+        call for call, _ in _calls(module) if ast.unparse(call.func).split(".")[-1] == function.name
+    ]
     return [call.args[parameters.index(name)] for call in calls]
 
 

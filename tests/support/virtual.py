@@ -1,4 +1,6 @@
-"""Time that passes only when a test lets it: by sleeping, and from one line of a scripted server's stream to the next."""
+"""Time that passes only when a test lets it: by sleeping, and from one line of a scripted server's
+stream to the next.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ MEANWHILE = 0.002
 
 @dataclass
 class VirtualTime:
-    """A clock whose seconds pass only while somebody sleeps or listens. `on_sleep` may do things meanwhile."""
+    """A clock whose seconds pass only while somebody sleeps or listens. `on_sleep` may do things
+    meanwhile.
+    """
 
     now: float = 1000.0
     slept: list[float] = field(default_factory=list)
@@ -47,9 +51,11 @@ class VirtualTime:
         self.on_sleep(seconds)
 
     def before_a_line(self, seconds: float, gone: Callable[[float], bool]) -> bool:
-        """For a server: let the seconds before its next line pass. False if the client has gone in the meantime.
+        """For a server: let the seconds before its next line pass. False if the client has gone in
+        the meantime.
 
-        They pass when the client, who is sent the line then, looks at the clock, so that a server is never a line ahead.
+        They pass when the client, who is sent the line then, looks at the clock, so that a server
+        is never a line ahead.
         """
         with self._paid:
             self._paid.wait_for(lambda: self._owed is None, timeout=AT_MOST)
@@ -86,5 +92,7 @@ _RULING: list[VirtualTime] = []
 
 
 def before_a_line(seconds: float, gone: Callable[[float], bool]) -> bool:
-    """Let the seconds before a server's next line pass: virtual ones if a test has some, else real ones."""
+    """Let the seconds before a server's next line pass: virtual ones if a test has some, else real
+    ones.
+    """
     return _RULING[-1].before_a_line(seconds, gone) if _RULING else not gone(seconds)

@@ -1,6 +1,8 @@
-"""Workflows as their readers write them: this action's steps in them, their expressions given values, what they refer to.
+"""Workflows as their readers write them: this action's steps in them, their expressions given
+values, what they refer to.
 
-It knows of GitHub's expressions only what the workflows to copy use; whatever else one contains is an error, not a guess.
+It knows of GitHub's expressions only what the workflows to copy use; whatever else one contains is
+an error, not a guess.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ VALUES: Mapping[str, str] = MappingProxyType(
         "needs.trigger.outputs.run_id": "github__0123456789ab__8000000001__5f0c2e1a",
     }
 )
-"""What the expressions in the workflows to copy are worth, but for secrets, variables and other steps' outputs."""
+"""What the expressions in the workflows to copy are worth, but for secrets, variables and other
+steps' outputs.
+"""
 _EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 _OF_A_STEP = re.compile(r"\bsteps\.([\w-]+)\.outputs\.([\w-]+)")
 _OF_A_JOB = re.compile(r"\bneeds\.([\w-]+)\.outputs\.([\w-]+)")
@@ -51,11 +55,15 @@ def is_ours(step: Job) -> bool:
 
 def gates(text: str) -> list[dict[str, Any]]:
     """The `with:` block of each step of this action, in the order of the workflow."""
-    return [step["with"] for job in read_jobs(text).values() for step in job["steps"] if is_ours(step)]
+    return [
+        step["with"] for job in read_jobs(text).values() for step in job["steps"] if is_ours(step)
+    ]
 
 
 def filled(inputs: Mapping[str, Any], values: Mapping[str, str] = VALUES) -> dict[str, str]:
-    """The inputs as the action gets them: text, a value in the place of each expression, and GitHub's default of a token."""
+    """The inputs as the action gets them: text, a value in the place of each expression, and
+    GitHub's default of a token.
+    """
 
     def value(match: re.Match[str]) -> str:
         return "x" if _SOME_TEXT.fullmatch(match[1]) else values[match[1]]

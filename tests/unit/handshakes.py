@@ -1,4 +1,6 @@
-"""TLS handshakes of OpenSSL with itself, in memory, and certificates for them. It judges nothing."""
+"""TLS handshakes of OpenSSL with itself, in memory, and certificates for them. It judges
+nothing.
+"""
 
 import ssl
 from contextlib import suppress

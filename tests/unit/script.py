@@ -1,7 +1,8 @@
-"""The other side as a script: what would be sent is noted, and one prepared answer after the other comes back.
+"""The other side as a script: what would be sent is noted, and one prepared answer after the other
+comes back.
 
-Everything is real from the wire down to the bytes, which HTTP's own parsers read; only the socket is not there.
-It judges nothing; it must not know who asks.
+Everything is real from the wire down to the bytes, which HTTP's own parsers read; only the socket
+is not there. It judges nothing; it must not know who asks.
 """
 
 import http.client
@@ -43,21 +44,33 @@ class Sent(NamedTuple):
 
 
 def answer(
-    status: int, body: object = b"", kind: str | None = None, *, length: int | None = None, **headers: str | list[str]
+    status: int,
+    body: object = b"",
+    kind: str | None = None,
+    *,
+    length: int | None = None,
+    **headers: str | list[str],
 ) -> bytes:
-    """An HTTP answer in bytes: JSON, unless the body is bytes already; `length` is what it says that it has."""
+    """An HTTP answer in bytes: JSON, unless the body is bytes already; `length` is what it says
+    that it has.
+    """
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     if kind is None:
         kind = "text/html" if isinstance(body, bytes) else "application/json"
     lines = [f"HTTP/1.1 {status} Whatever", f"Content-Type: {kind}"]
     lines.append(f"Content-Length: {len(data) if length is None else length}")
     for name, values in headers.items():
-        lines += (f"{name.replace('_', '-')}: {value}" for value in ([values] if isinstance(values, str) else values))
+        lines += (
+            f"{name.replace('_', '-')}: {value}"
+            for value in ([values] if isinstance(values, str) else values)
+        )
     return "\r\n".join([*lines, "", ""]).encode() + data
 
 
 class Script(HTTPAdapter):
-    """Answers with these, one for each request; an exception is what happens instead of an answer."""
+    """Answers with these, one for each request; an exception is what happens instead of an
+    answer.
+    """
 
     def __init__(self, *answers: bytes | Exception) -> None:
         super().__init__()

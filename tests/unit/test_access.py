@@ -1,4 +1,6 @@
-"""The inputs that say how to get in: what they mean, and every way in which they can be wrong, told without a secret."""
+"""The inputs that say how to get in: what they mean, and every way in which they can be wrong, told
+without a secret.
+"""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -36,8 +38,15 @@ PASSWORD = {"username": "u", "password": "p"}
 CLIENT = {"client_id": "c", "client_secret": "s"}
 OIDC = {"oidc_audience": "airflow"}
 CERTIFICATE = {"client_certificate": DEPLOYER.certificate, "client_key": DEPLOYER.key}
-GITHUB = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://token.example.com/?v=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "requ3st"}
-AWS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "k3y", "AWS_REGION": "eu-central-1"}
+GITHUB = {
+    "ACTIONS_ID_TOKEN_REQUEST_URL": "https://token.example.com/?v=2",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "requ3st",
+}
+AWS = {
+    "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "k3y",
+    "AWS_REGION": "eu-central-1",
+}
 ENVIRONMENT = {**GITHUB, **AWS}
 SECRETS = ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 GITHUBS = GitHubToken("airflow", GITHUB["ACTIONS_ID_TOKEN_REQUEST_URL"], Secret("requ3st"))
@@ -50,7 +59,9 @@ KINDS = {
     "mwaa_environment": {"mwaa_environment": "my-airflow"},
     "headers": {"headers": "Authorization: Key abc"},
 }
-"""Each kind of credential, in the order in which they are named, by the input to which two at once are laid."""
+"""Each kind of credential, in the order in which they are named, by the input to which two at once
+are laid.
+"""
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 BROKEN = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
 
@@ -58,18 +69,24 @@ BROKEN = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
 def looked_at(
     inputs: Mapping[str, str], environment: Mapping[str, str] = NOTHING, workspace: Path = WORKSPACE
 ) -> tuple[Access, list[tuple[str, str]]]:
-    """What the inputs say, and each mistake in them: the input and what is said of it, a sentence or two each."""
+    """What the inputs say, and each mistake in them: the input and what is said of it, a sentence
+    or two each.
+    """
     reader = Reader(inputs)
     access = read_access(reader, workspace, environment)
     for mistake in reader.mistakes:
         assert mistake.problem.endswith("."), mistake
         assert mistake.remedy.endswith(("?", ".")), mistake
         assert "\n" not in f"{mistake.problem}{mistake.remedy}"
-    return access, [(mistake.name, f"{mistake.problem} {mistake.remedy}") for mistake in reader.mistakes]
+    return access, [
+        (mistake.name, f"{mistake.problem} {mistake.remedy}") for mistake in reader.mistakes
+    ]
 
 
 def way_in(
-    inputs: Mapping[str, str], environment: Mapping[str, str] = ENVIRONMENT, workspace: Path = WORKSPACE
+    inputs: Mapping[str, str],
+    environment: Mapping[str, str] = ENVIRONMENT,
+    workspace: Path = WORKSPACE,
 ) -> Access:
     """What the inputs say, in which there is no mistake."""
     access, mistakes = looked_at({"airflow_url": URL, **inputs}, environment, workspace)
@@ -78,7 +95,9 @@ def way_in(
 
 
 def mistakes_in(
-    inputs: Mapping[str, str], environment: Mapping[str, str] = ENVIRONMENT, workspace: Path = WORKSPACE
+    inputs: Mapping[str, str],
+    environment: Mapping[str, str] = ENVIRONMENT,
+    workspace: Path = WORKSPACE,
 ) -> dict[str, str]:
     """What is said of each input that is wrong; no input is named twice."""
     _, mistakes = looked_at({"airflow_url": URL, **inputs}, environment, workspace)
@@ -92,13 +111,22 @@ def mistakes_in(
         (TOKEN, Token(Secret("t0ken"))),
         ({"token": " t0ken\n"}, Token(Secret("t0ken"))),
         (PASSWORD, Password("u", Secret("p"))),
-        ({"username": "jürgen", "password": "p ä:\u2603"}, Password("jürgen", Secret("p ä:\u2603"))),
+        (
+            {"username": "jürgen", "password": "p ä:\u2603"},
+            Password("jürgen", Secret("p ä:\u2603")),
+        ),
         (CLIENT, Client("c", Secret("s"))),
         ({**CLIENT, "token_url": TOKEN_URL}, OAuth(TOKEN_URL, "c", Secret("s"))),
-        ({**CLIENT, "token_url": TOKEN_URL, "scope": "a b"}, OAuth(TOKEN_URL, "c", Secret("s"), "a b")),
+        (
+            {**CLIENT, "token_url": TOKEN_URL, "scope": "a b"},
+            OAuth(TOKEN_URL, "c", Secret("s"), "a b"),
+        ),
         (OIDC, GITHUBS),
         ({**OIDC, "token_url": TOKEN_URL}, OAuth(TOKEN_URL, "", GITHUBS)),
-        ({**OIDC, "token_url": TOKEN_URL, "client_id": "c", "scope": "a"}, OAuth(TOKEN_URL, "c", GITHUBS, "a")),
+        (
+            {**OIDC, "token_url": TOKEN_URL, "client_id": "c", "scope": "a"},
+            OAuth(TOKEN_URL, "c", GITHUBS, "a"),
+        ),
         ({"headers": "Authorization: Key abc"}, Header(Secret("Key abc"))),
         ({"headers": "aUTHORIZATION:abc"}, Header(Secret("abc"))),
     ],
@@ -119,10 +147,14 @@ def test_two_kinds_at_once(kinds: tuple[str, ...]) -> None:
     assert name == kinds[0]
     assert said.startswith("it is given together with ")
     for kind in kinds[1:]:
-        assert {"username": "username and password", "headers": "an Authorization line"}.get(kind, kind) in said
+        assert {"username": "username and password", "headers": "an Authorization line"}.get(
+            kind, kind
+        ) in said
 
 
-@pytest.mark.parametrize("half", [{"username": "u"}, {"password": "p"}, {"client_id": "c"}, {"client_secret": "s"}])
+@pytest.mark.parametrize(
+    "half", [{"username": "u"}, {"password": "p"}, {"client_id": "c"}, {"client_secret": "s"}]
+)
 def test_half_of_another_kind(half: dict[str, str]) -> None:
     """Half of one kind beside another is one kind too many, and nothing more is said of it."""
     ((name, said),) = mistakes_in({**TOKEN, **half}).items()
@@ -143,8 +175,14 @@ def test_half_of_another_kind(half: dict[str, str]) -> None:
         ({"username": "a:b"}, {"username": "colon", "password": "empty"}),
         ({"client_id": "c"}, {"client_secret": "empty, but client_id is given"}),
         ({"client_secret": "s"}, {"client_id": "empty, but client_secret is given"}),
-        ({"client_id": "c", "token_url": TOKEN_URL}, {"client_secret": "empty, but client_id is given"}),
-        ({"client_secret": "s", "token_url": TOKEN_URL}, {"client_id": "empty, but client_secret is given"}),
+        (
+            {"client_id": "c", "token_url": TOKEN_URL},
+            {"client_secret": "empty, but client_id is given"},
+        ),
+        (
+            {"client_secret": "s", "token_url": TOKEN_URL},
+            {"client_id": "empty, but client_secret is given"},
+        ),
         ({"token": "Bearer x"}, {"token": "begins with the word Bearer"}),
         ({"token": "a b"}, {"token": "blanks"}),
         ({**TOKEN, "token_url": TOKEN_URL}, {"token_url": "without a client"}),
@@ -160,14 +198,23 @@ def test_half_of_another_kind(half: dict[str, str]) -> None:
         ({**CLIENT, "token_url": TOKEN_URL.replace("https", "http")}, {"token_url": "not https"}),
         ({**OIDC, "token_url": TOKEN_URL.replace("https", "http")}, {"token_url": "not https"}),
         ({**CLIENT, "token_url": f"{TOKEN_URL}?a=b"}, {"token_url": "query"}),
-        ({**OIDC, "client_secret": "s", "token_url": TOKEN_URL}, {"oidc_audience": "together with client_id"}),
+        (
+            {**OIDC, "client_secret": "s", "token_url": TOKEN_URL},
+            {"oidc_audience": "together with client_id"},
+        ),
         ({**OIDC, **CLIENT, "token_url": TOKEN_URL}, {"oidc_audience": "together with client_id"}),
-        ({**TOKEN, "mwaa_environment": "m"}, {"airflow_url": "Amazon MWAA names it", "token": "with mwaa_environment"}),
+        (
+            {**TOKEN, "mwaa_environment": "m"},
+            {"airflow_url": "Amazon MWAA names it", "token": "with mwaa_environment"},
+        ),
         (
             {"airflow_url": "http://airflow", **TOKEN, **CERTIFICATE},
             {"client_certificate": "airflow_url is http"},
         ),
-        ({**TOKEN, **CERTIFICATE, "client_key": ""}, {"client_key": "empty, but client_certificate is given"}),
+        (
+            {**TOKEN, **CERTIFICATE, "client_key": ""},
+            {"client_key": "empty, but client_certificate is given"},
+        ),
         ({"mwaa_environment": "m"}, {"airflow_url": "together with mwaa_environment"}),
     ],
 )
@@ -185,15 +232,25 @@ def test_no_credential() -> None:
     said = mistakes_in({})["token"]
 
     assert all(
-        name in said for name in ("username", "client_id", "oidc_audience", "mwaa_environment", "headers", "fork")
+        name in said
+        for name in (
+            "username",
+            "client_id",
+            "oidc_audience",
+            "mwaa_environment",
+            "headers",
+            "fork",
+        )
     )
 
 
 @pytest.mark.parametrize("lacking", GITHUB)
 @pytest.mark.parametrize("empty", [True, False])
-def test_no_oidc_token(lacking: str, empty: bool) -> None:  # noqa: FBT001 - a table's column
+def test_no_oidc_token(lacking: str, empty: bool) -> None:
     """A job to which GitHub offers no OIDC token is told the permission that it lacks."""
-    rest = {name: value for name, value in GITHUB.items() if name != lacking} | ({lacking: ""} if empty else {})
+    rest = {name: value for name, value in GITHUB.items() if name != lacking} | (
+        {lacking: ""} if empty else {}
+    )
     for inputs in (OIDC, {**OIDC, "token_url": TOKEN_URL}):
         found = mistakes_in(inputs, rest)
 
@@ -217,10 +274,14 @@ def test_no_oidc_token(lacking: str, empty: bool) -> None:  # noqa: FBT001 - a t
     ],
 )
 def test_mwaa(name: str, environment: Mapping[str, str], mwaa: tuple[str, str]) -> None:
-    """An environment of Amazon MWAA is found by name and region, or by its ARN, and needs no URL."""
+    """An environment of Amazon MWAA is found by name and region, or by its ARN, and needs no
+    URL.
+    """
     keys = AwsKeys("AKIAEXAMPLE", Secret("k3y"), None)
 
-    assert way_in({"airflow_url": "", "mwaa_environment": name}, environment) == Access("", Mwaa(*mwaa, keys))
+    assert way_in({"airflow_url": "", "mwaa_environment": name}, environment) == Access(
+        "", Mwaa(*mwaa, keys)
+    )
 
 
 @pytest.mark.parametrize(
@@ -270,21 +331,30 @@ def test_session_token(given_: Mapping[str, str], token: str | None) -> None:
         (
             "m",
             {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
-            "lacks AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Let aws-actions/configure-aws-credentials run",
+            (
+                "lacks AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Let "
+                "aws-actions/configure-aws-credentials run"
+            ),
         ),
     ],
 )
 def test_mistakes_with_mwaa(name: str, environment: Mapping[str, str], words: str) -> None:
     """A name that is none, a region or keys that are not there: each is named, and no other."""
-    ((wrong, said),) = mistakes_in({"airflow_url": "", "mwaa_environment": name}, {**AWS, **environment}).items()
+    ((wrong, said),) = mistakes_in(
+        {"airflow_url": "", "mwaa_environment": name}, {**AWS, **environment}
+    ).items()
 
     assert wrong == "mwaa_environment"
     assert words in said
 
 
 def test_headers() -> None:
-    """Headers are the lines of the input, in their order, without the blanks around them and without an Authorization."""
-    lines = "\n  CF-Access-Client-Id: abc.access \r\n\nX-Key:k:3 y\t;\nAuthorization: Key abc\n~!#: a\n"
+    """Headers are the lines of the input, in their order, without the blanks around them and
+    without an Authorization.
+    """
+    lines = (
+        "\n  CF-Access-Client-Id: abc.access \r\n\nX-Key:k:3 y\t;\nAuthorization: Key abc\n~!#: a\n"
+    )
     access = way_in({"headers": lines})
 
     assert access.headers == (
@@ -298,7 +368,9 @@ def test_headers() -> None:
 @pytest.mark.parametrize("name", ["Proxy-Authorization", "Cookie", "User-Agent", "X-Authorization"])
 def test_headers_beside_a_credential(name: str) -> None:
     """A header for a gateway is no credential for Airflow."""
-    assert way_in({**TOKEN, "headers": f"{name}: abc"}) == Access(URL, Token(Secret("t0ken")), ((name, Secret("abc")),))
+    assert way_in({**TOKEN, "headers": f"{name}: abc"}) == Access(
+        URL, Token(Secret("t0ken")), ((name, Secret("abc")),)
+    )
 
 
 def test_tls() -> None:
@@ -336,12 +408,17 @@ def test_tls() -> None:
             (f"{name}: s3cret", "written by the action itself")
             for name in ("Content-Length", "Transfer-Encoding", "TE")
         ),
-        *((f"{name}: s3cret", "written by the action itself") for name in ("Trailer", "Upgrade", "Expect")),
+        *(
+            (f"{name}: s3cret", "written by the action itself")
+            for name in ("Trailer", "Upgrade", "Expect")
+        ),
         ("Accept-Encoding: s3cret", "written by the action itself"),
     ],
 )
 def test_mistakes_in_headers(lines: str, words: str) -> None:
-    """A line that is no header, or one that the action writes itself, is named by its number or name, never by its value."""
+    """A line that is no header, or one that the action writes itself, is named by its number or
+    name, never by its value.
+    """
     found = mistakes_in({**TOKEN, "headers": lines})
 
     assert found.keys() == {"headers"}
@@ -372,13 +449,21 @@ def test_mistakes_in_headers(lines: str, words: str) -> None:
     ],
 )
 def test_values_of(lines: str, values: list[str]) -> None:
-    """Every value is to be hidden, and what follows the scheme of an Authorization as well, be the line right or wrong."""
+    """Every value is to be hidden, and what follows the scheme of an Authorization as well, be the
+    line right or wrong.
+    """
     assert header_values(lines) == values
 
 
-@given(st.lists(texts | st.builds("{}: {}".format, st.sampled_from(["X-Key", "Authorization"]), texts)).map("\n".join))
+@given(
+    st.lists(
+        texts | st.builds("{}: {}".format, st.sampled_from(["X-Key", "Authorization"]), texts)
+    ).map("\n".join)
+)
 def test_any_values_of(lines: str) -> None:
-    """Whatever the lines, what may be sent of them is hidden, and of each line at least what follows its first colon."""
+    """Whatever the lines, what may be sent of them is hidden, and of each line at least what
+    follows its first colon.
+    """
     hidden = header_values(lines)
 
     try:
@@ -401,7 +486,9 @@ def test_any_values_of(lines: str) -> None:
 @example("../")
 @example("x" * 500)
 def test_no_mistake_quotes_a_secret(text: str) -> None:
-    """Whatever a secret is made of, and whatever is wrong with it, no mistake and no repr shows any of it."""
+    """Whatever a secret is made of, and whatever is wrong with it, no mistake and no repr shows any
+    of it.
+    """
     secret = f"s3cret{text}s3cret"
     environment = ENVIRONMENT | dict.fromkeys(SECRETS, secret)
     all_wrong = dict.fromkeys(("token", "password", "client_secret", "client_key"), secret)
@@ -415,7 +502,11 @@ def test_no_mistake_quotes_a_secret(text: str) -> None:
             "client_key": f"-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----",
             "client_certificate": BROKEN,
         },
-        {"client_key": DEPLOYER.key, "client_certificate": DEPLOYER.certificate, "token": f"{secret} "},
+        {
+            "client_key": DEPLOYER.key,
+            "client_certificate": DEPLOYER.certificate,
+            "token": f"{secret} ",
+        },
         {"headers": f"X-Key: {secret}"},
         {"headers": f"Authorization: {secret}\nAuthorization: {secret}"},
         {"headers": secret.replace(":", "")},
@@ -453,7 +544,9 @@ def test_no_mistake_quotes_a_secret(text: str) -> None:
         texts,
     ),
 )
-def test_any_inputs_are_understood_or_refused(environment: dict[str, str], inputs: dict[str, str]) -> None:
+def test_any_inputs_are_understood_or_refused(
+    environment: dict[str, str], inputs: dict[str, str]
+) -> None:
     """Whatever the inputs, they are a way in, or mistakes, and nothing else happens."""
     access, mistakes = looked_at(inputs, environment)
 

@@ -1,4 +1,6 @@
-"""The annotations at the end: the one verdict, whatever comes, and the lines of the checkout that failed."""
+"""The annotations at the end: the one verdict, whatever comes, and the lines of the checkout that
+failed.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,9 @@ from tests.support.nouns import RUN_URL, a_run, a_task, an_outcome
 FAILED_TASK = (a_task("a", state="failed"),)
 ERROR = ActionError("The DAG is paused", "Airflow would queue it for ever.", "Unpause it.")
 MOST = 10
-"""What GitHub shows of a step, of each level (docs/notes/runner.md#annotations); the issue allows as many in all."""
+"""What GitHub shows of a step, of each level (docs/notes/runner.md#annotations); the issue allows
+as many in all.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +48,21 @@ def verdict(outcome: Outcome) -> Annotation:
 
 
 def shown(text: str) -> str:
-    """A text as it is shown: line by line without what terminals or the runner would take for commands."""
+    """A text as it is shown: line by line without what terminals or the runner would take for
+    commands.
+    """
     return "\n".join(one_safe_line(line) for line in text.split("\n"))
 
 
 def nothing_else(log: StepLog) -> bool:
     """Whether the runner was asked for nothing but annotations."""
-    return (log.masks, log.unexpected, log.outputs, log.state, log.failed) == (set(), [], {}, {}, False)
+    return (log.masks, log.unexpected, log.outputs, log.state, log.failed) == (
+        set(),
+        [],
+        {},
+        {},
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,7 +73,10 @@ def nothing_else(log: StepLog) -> bool:
         (an_outcome(tasks=FAILED_TASK), "warning"),
         (an_outcome(result="triggered", tasks=None), "notice"),
         (an_outcome(result="failed", run=a_run(state="failed")), "error"),
-        (an_outcome(result="timeout", run=a_run(state="running", end_date=None), tasks=None), "error"),
+        (
+            an_outcome(result="timeout", run=a_run(state="running", end_date=None), tasks=None),
+            "error",
+        ),
         (an_outcome(result="error", error=ERROR), "error"),
         (an_outcome(result="cancelled"), "error"),
         (Outcome(result="error", error=ERROR), "error"),
@@ -69,14 +84,18 @@ def nothing_else(log: StepLog) -> bool:
     ids=lambda value: value.result if isinstance(value, Outcome) else value,
 )
 def test_level(outcome: Outcome, level: str) -> None:
-    """What does not pass is an error, a pass with failed tasks a warning, any other pass a notice."""
+    """What does not pass is an error, a pass with failed tasks a warning, any other pass a
+    notice.
+    """
     assert verdict(outcome).level == level
 
 
 def test_words() -> None:
     """The annotation says cause, evidence, remedy and where the run is."""
     assert verdict(an_outcome(result="error", error=ERROR)) == Annotation(
-        "error", f"Airflow would queue it for ever.\nUnpause it.\nDAG run: {RUN_URL}", "The DAG is paused"
+        "error",
+        f"Airflow would queue it for ever.\nUnpause it.\nDAG run: {RUN_URL}",
+        "The DAG is paused",
     )
 
 
@@ -88,7 +107,9 @@ def test_nothing_to_do() -> None:
 
 def test_at_length() -> None:
     """However much Airflow says, the runner does not cut off the remedy and the link."""
-    error = ActionError("Airflow refused the parameters", "conf.region: not allowed; " * 1000, "Correct conf.")
+    error = ActionError(
+        "Airflow refused the parameters", "conf.region: not allowed; " * 1000, "Correct conf."
+    )
     message = verdict(an_outcome(result="error", error=error)).message
 
     assert message.endswith(f"…\nCorrect conf.\nDAG run: {RUN_URL}")
@@ -97,14 +118,20 @@ def test_at_length() -> None:
 
 @pytest.mark.parametrize("text", ["\ud800 ", "##[error] "])
 def test_text_that_grows(text: str) -> None:
-    """What is written in more characters than it has does not push out the remedy and the link either."""
-    message = verdict(an_outcome(result="error", error=ActionError("T", text * 3000, "Correct conf."))).message
+    """What is written in more characters than it has does not push out the remedy and the link
+    either.
+    """
+    message = verdict(
+        an_outcome(result="error", error=ActionError("T", text * 3000, "Correct conf."))
+    ).message
 
     assert message.endswith(f"\nCorrect conf.\nDAG run: {RUN_URL}")
 
 
 def test_reasons_first() -> None:
-    """The verdict of a failure begins with the reason: a list of annotations shows the first lines only."""
+    """The verdict of a failure begins with the reason: a list of annotations shows the first lines
+    only.
+    """
     failure = Failure(FAILED_TASK[0], "ValueError: could not convert 'n/a'")
     message = verdict(a_failed_run(failure)).message
 
@@ -123,10 +150,14 @@ def test_blockers_first() -> None:
 
 
 def test_very_many_failures() -> None:
-    """With 5000 failures, each with an endless cause, the verdict still has its remedy and its link."""
+    """With 5000 failures, each with an endless cause, the verdict still has its remedy and its
+    link.
+    """
     tasks = tuple(a_task(f"t{n}", state="failed") for n in range(5000))
     failures = tuple(Failure(task, "ValueError: " + "word " * 10_000) for task in tasks[:20])
-    message = verdict(an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks, failures=failures)).message
+    message = verdict(
+        an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks, failures=failures)
+    ).message
 
     assert len(message) <= 4000
     assert message.splitlines()[0].startswith("t0 failed")
@@ -135,7 +166,9 @@ def test_very_many_failures() -> None:
 
 @given(hostile)
 def test_hostile_evidence(text: str) -> None:
-    """Whatever Airflow says, it is the evidence in the one annotation, before the remedy and the link."""
+    """Whatever Airflow says, it is the evidence in the one annotation, before the remedy and the
+    link.
+    """
     error = ActionError("Title", text, "hint")
     note = verdict(an_outcome(result="error", error=error))
 
@@ -147,13 +180,18 @@ def a_failed_run(*failures: Failure, **changes: Any) -> Outcome:
     """A DAG run that failed for these reasons."""
     tasks = tuple(failure.task for failure in failures)
     return an_outcome(
-        **{"result": "failed", "run": a_run(state="failed"), "tasks": tasks, "failures": failures} | changes
+        **{"result": "failed", "run": a_run(state="failed"), "tasks": tasks, "failures": failures}
+        | changes
     )
 
 
-def raised(*places: tuple[str, int], kind: str = "ValueError", text: str = "could not convert") -> ExceptionInfo:
+def raised(
+    *places: tuple[str, int], kind: str = "ValueError", text: str = "could not convert"
+) -> ExceptionInfo:
     """An exception with these frames, the one that raised it last."""
-    return ExceptionInfo(kind, text, tuple(StackFrame(f"/opt/airflow/{name}", line, "f") for name, line in places))
+    return ExceptionInfo(
+        kind, text, tuple(StackFrame(f"/opt/airflow/{name}", line, "f") for name, line in places)
+    )
 
 
 def failure(task_id: str, *chain: ExceptionInfo) -> Failure:
@@ -186,7 +224,9 @@ def test_code(workspace: Path) -> None:
 
 def test_code_of_a_step_that_passes(workspace: Path) -> None:
     """Where the step passes all the same, failures on the code are warnings."""
-    outcome = a_failed_run(failure("join", raised(("dags/sales.py", 48))), result="success", run=a_run())
+    outcome = a_failed_run(
+        failure("join", raised(("dags/sales.py", 48))), result="success", run=a_run()
+    )
 
     assert [note.level for note in on_code(outcome, workspace)] == ["warning"]
 
@@ -200,7 +240,10 @@ SITE = "lib/python3.12/site-packages/dags/sales.py"
         # The innermost frame that lies in the checkout.
         ((("dags/sales.py", 3), ("dags/helpers.py", 17)), ("dags/helpers.py", 17)),
         ((("dags/sales.py", 3), (SITE, 5)), ("dags/sales.py", 3)),
-        ((("dags/sales.py", 3), ("dags/sales.py", 9), (SITE, 5), ("lib/other.py", 1)), ("dags/sales.py", 9)),
+        (
+            (("dags/sales.py", 3), ("dags/sales.py", 9), (SITE, 5), ("lib/other.py", 1)),
+            ("dags/sales.py", 9),
+        ),
         # Another version of a file may have run.
         ((("dags/sales.py", 3), ("dags/helpers.py", 101)), ("dags/sales.py", 3)),
         ((("dags/sales.py", 100),), ("dags/sales.py", 100)),
@@ -211,13 +254,19 @@ SITE = "lib/python3.12/site-packages/dags/sales.py"
         ((), None),
     ],
 )
-def test_place(workspace: Path, frames: tuple[tuple[str, int], ...], place: tuple[str, int] | None) -> None:
+def test_place(
+    workspace: Path, frames: tuple[tuple[str, int], ...], place: tuple[str, int] | None
+) -> None:
     """An exception is put on the innermost line of it that the checkout has, if there is one."""
-    assert places(a_failed_run(failure("join", raised(*frames))), workspace) == ([place] if place else [])
+    assert places(a_failed_run(failure("join", raised(*frames))), workspace) == (
+        [place] if place else []
+    )
 
 
 def test_by_turns(workspace: Path) -> None:
-    """First each failure is put where it was raised, then where its causes were, so that none is crowded out."""
+    """First each failure is put where it was raised, then where its causes were, so that none is
+    crowded out.
+    """
     chains = [[raised(("dags/sales.py", 10 * n + depth)) for depth in range(3)] for n in (1, 2, 3)]
     outcome = a_failed_run(*(failure(f"t{n}", *chain) for n, chain in enumerate(chains)))
     found = on_code(outcome, workspace)
@@ -227,7 +276,9 @@ def test_by_turns(workspace: Path) -> None:
 
 
 def test_a_line_is_marked_once(workspace: Path) -> None:
-    """Many task instances that fail at the same line make one annotation of it, and leave room for others."""
+    """Many task instances that fail at the same line make one annotation of it, and leave room for
+    others.
+    """
     same = [failure(f"t{n}", raised(("dags/sales.py", 48))) for n in range(20)]
     outcome = a_failed_run(*same, failure("other", raised(("dags/helpers.py", 7))))
 
@@ -269,7 +320,9 @@ def test_no_checkout(tmp_path: Path) -> None:
 
 
 def story(workspace: Path, outcome: Outcome) -> StepLog:
-    """Everything that a step may print, as the runner hears it: a plain connection, many blockers, the end."""
+    """Everything that a step may print, as the runner hears it: a plain connection, many blockers,
+    the end.
+    """
     console = Console(lambda: 0.0, commands)
     blockers = [Blocker(f"The pool {n} is full", "detail", "hint", RUN_URL) for n in range(12)]
     return heard(
@@ -282,21 +335,31 @@ def story(workspace: Path, outcome: Outcome) -> StepLog:
 
 @pytest.mark.parametrize("result", ["failed", "success"])
 def test_at_most_ten(workspace: Path, result: RunState) -> None:
-    """However much goes wrong, a step makes ten annotations at the most, the verdict among them, in red ones or green."""
-    chains = [[raised(("dags/sales.py", 5 * n + depth)) for depth in range(1, 5)] for n in range(15)]
+    """However much goes wrong, a step makes ten annotations at the most, the verdict among them, in
+    red ones or green.
+    """
+    chains = [
+        [raised(("dags/sales.py", 5 * n + depth)) for depth in range(1, 5)] for n in range(15)
+    ]
     outcome = a_failed_run(*(failure(f"t{n}", *chain) for n, chain in enumerate(chains)))
-    outcome = outcome._replace(result="success" if result == "success" else "failed", run=a_run(state=result))
+    outcome = outcome._replace(
+        result="success" if result == "success" else "failed", run=a_run(state=result)
+    )
     log = story(workspace, outcome)
 
     assert len(log.annotations) <= MOST
-    assert sum(line.startswith(("Error: ", "Warning: ", "Notice: ")) for line in log.lines) == len(log.annotations)
+    assert sum(line.startswith(("Error: ", "Warning: ", "Notice: ")) for line in log.lines) == len(
+        log.annotations
+    )
     assert sum(bool(note.file) for note in log.annotations) >= 3
     assert log.annotations[-1] == verdict(outcome)
 
 
 @given(hostile, hostile)
 def test_hostile_failures(workspace: Path, kind: str, text: str) -> None:
-    """Whatever exceptions, tasks and files are called, there is one annotation on the code, and it is on the right line."""
+    """Whatever exceptions, tasks and files are called, there is one annotation on the code, and it
+    is on the right line.
+    """
     chain = raised(("dags/sales.py", 48), (text, 3), kind=f"E{kind}", text=text)
     (note,) = on_code(a_failed_run(failure(f"t{text}", chain)), workspace)
 
@@ -315,8 +378,12 @@ def test_hostile_failures(workspace: Path, kind: str, text: str) -> None:
     ids=["words", "one word", "lines", "surrogates"],
 )
 def test_endless_exceptions(workspace: Path, text: str) -> None:
-    """An exception of any length is cut below the runner's limit, and the link to the run is not cut off."""
-    (note,) = on_code(a_failed_run(failure("t", raised(("dags/sales.py", 48), text=text))), workspace)
+    """An exception of any length is cut below the runner's limit, and the link to the run is not
+    cut off.
+    """
+    (note,) = on_code(
+        a_failed_run(failure("t", raised(("dags/sales.py", 48), text=text))), workspace
+    )
 
     assert note.message.startswith("ValueError:")
     assert note.message.endswith(RUN_URL)

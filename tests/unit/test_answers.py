@@ -1,4 +1,6 @@
-"""What Airflow's API answers, taken apart: what it promises and what it does not, and whose refusal it is."""
+"""What Airflow's API answers, taken apart: what it promises and what it does not, and whose refusal
+it is.
+"""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -25,7 +27,10 @@ SOURCE = "GET /api/v2/version"
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts,
-    lambda inner: st.lists(inner) | st.dictionaries(texts | st.sampled_from(["detail", "title", "status"]), inner),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(texts | st.sampled_from(["detail", "title", "status"]), inner)
+    ),
     max_leaves=8,
 )
 PAGE = Response(403, None, "GET /x answered 403 text/html", "<html>Hello", "cf")
@@ -42,16 +47,23 @@ PAGE = Response(403, None, "GET /x answered 403 text/html", "<html>Hello", "cf")
         (404, "Invalid JWT token", False),
     ],
 )
-def test_refused(status: int, detail: str, refused: bool) -> None:  # noqa: FBT001 - a table's column
-    """A credential was refused with 401, and with Airflow 3's 403 for a token that it cannot read."""
+# A table's column
+def test_refused(status: int, detail: str, refused: bool) -> None:
+    """A credential was refused with 401, and with Airflow 3's 403 for a token that it cannot
+    read.
+    """
     assert is_credential_refused(Response(status, {"detail": detail}, SOURCE)) is refused
 
 
 @given(json_values)
 def test_any_refusal(body: Any) -> None:
-    """Whatever JSON an error has, 400 refuses no credential, and 403 does only with Airflow 3's words."""
+    """Whatever JSON an error has, 400 refuses no credential, and 403 does only with Airflow 3's
+    words.
+    """
     assert is_credential_refused(Response(400, body, SOURCE)) is False
-    assert is_credential_refused(Response(403, body, SOURCE)) is False or "Invalid JWT token" in json.dumps(body)
+    assert is_credential_refused(
+        Response(403, body, SOURCE)
+    ) is False or "Invalid JWT token" in json.dumps(body)
 
 
 @pytest.mark.parametrize(
@@ -71,20 +83,27 @@ def test_any_refusal(body: Any) -> None:
         (None, False),
     ],
 )
-def test_is_airflows(body: Any, airflows: bool) -> None:  # noqa: FBT001 - a table's column
-    """A refusal is Airflow's own if it has the shape of version 3 or that of version 2, and else somebody's in front of it."""
+def test_is_airflows(body: Any, airflows: bool) -> None:
+    """A refusal is Airflow's own if it has the shape of version 3 or that of version 2, and else
+    somebody's in front of it.
+    """
     assert is_from_airflow(Response(403, body, SOURCE)) is airflows
 
 
 def test_unauthorized() -> None:
     """The error for a refused credential carries Airflow's words and where to look."""
-    error = unauthorized(Response(401, {"detail": "Token Expired"}, "GET /x answered 401 application/json"))
+    error = unauthorized(
+        Response(401, {"detail": "Token Expired"}, "GET /x answered 401 application/json")
+    )
 
     assert error.title == "Airflow refused the credential"
     assert error.detail == "GET /x answered 401 application/json: Token Expired"
     assert "secret" in error.hint
     assert "basic_auth" in error.hint
-    assert unauthorized(Response(401, {"detail": ""}, "GET /x answered 401")).detail == "GET /x answered 401"
+    assert (
+        unauthorized(Response(401, {"detail": ""}, "GET /x answered 401")).detail
+        == "GET /x answered 401"
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,30 +111,45 @@ def test_unauthorized() -> None:
     [
         (
             PAGE,
-            "GET /x answered 403 text/html: <html>Hello. The server calls itself cf. Airflow's own refusals look different.",
+            (
+                "GET /x answered 403 text/html: <html>Hello. The server calls itself cf. "
+                "Airflow's own refusals look different."
+            ),
         ),
         (
             Response(401, {"error": "access_denied"}, "GET /x answered 401"),
             "GET /x answered 401: access_denied. Airflow's own refusals look different.",
         ),
-        (Response(401, None, "GET /x answered 401"), "GET /x answered 401. Airflow's own refusals look different."),
+        (
+            Response(401, None, "GET /x answered 401"),
+            "GET /x answered 401. Airflow's own refusals look different.",
+        ),
     ],
     ids=["page", "JSON", "empty"],
 )
 def test_refused_by_a_gateway(answer: Response, detail: str) -> None:
-    """What refuses in other words than Airflow's is a gateway: it is named, with the server's name, and how to get past it."""
+    """What refuses in other words than Airflow's is a gateway: it is named, with the server's name,
+    and how to get past it.
+    """
     bad, missing = unauthorized(answer), forbidden(answer)
 
     for error in (bad, missing):
         assert error.title == "A gateway in front of Airflow refused the request"
         assert error.detail == detail
-        assert all(way in error.hint for way in ("headers", "CF-Access-Client-Id", "Proxy-Authorization", "address"))
+        assert all(
+            way in error.hint
+            for way in ("headers", "CF-Access-Client-Id", "Proxy-Authorization", "address")
+        )
     assert isinstance(missing, GatewayRefused)
 
 
-@pytest.mark.parametrize("body", [{"detail": "Forbidden"}, {"title": "Forbidden", "status": 403, "detail": None}])
+@pytest.mark.parametrize(
+    "body", [{"detail": "Forbidden"}, {"title": "Forbidden", "status": 403, "detail": None}]
+)
 def test_forbidden(body: dict[str, Any]) -> None:
-    """The error for a missing permission says that the credential is good, and which permissions it takes."""
+    """The error for a missing permission says that the credential is good, and which permissions it
+    takes.
+    """
     error = forbidden(Response(403, body, "POST /x answered 403 application/json"))
 
     assert (type(error), error.title) == (Forbidden, "A permission is missing")
@@ -136,7 +170,9 @@ def test_forbidden(body: dict[str, Any]) -> None:
     ],
 )
 def test_no_longer(seconds: float, time: str) -> None:
-    """A credential that was accepted and then refused died meanwhile: after how long, what to do, and what a re-run does."""
+    """A credential that was accepted and then refused died meanwhile: after how long, what to do,
+    and what a re-run does.
+    """
     answer = Response(401, {"detail": "Token Expired"}, "GET /x answered 401")
     error = no_longer_accepted(answer, seconds, "A run may take {} with it.")
 
@@ -172,7 +208,9 @@ def test_object_of_the_promised_shape(status: int, body: dict[str, Any]) -> None
     ],
 )
 def test_not_the_promised_shape(status: int, body: Any, said: str) -> None:
-    """Another status or shape is no answer of Airflow's, and the error says what is missing or quotes Airflow."""
+    """Another status or shape is no answer of Airflow's, and the error says what is missing or
+    quotes Airflow.
+    """
     with pytest.raises(UnexpectedResponse) as caught:
         require_object(Response(status, body, SOURCE), 200, {"name": str, "slots": int})
 
@@ -181,7 +219,14 @@ def test_not_the_promised_shape(status: int, body: Any, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "kind", "read_as"),
-    [(None, str, None), ("", str, ""), (0, int, 0), (4.2, (int, float), 4.2), (4, (int, float), 4), ({}, dict, {})],
+    [
+        (None, str, None),
+        ("", str, ""),
+        (0, int, 0),
+        (4.2, (int, float), 4.2),
+        (4, (int, float), 4),
+        ({}, dict, {}),
+    ],
 )
 def test_optional(value: Any, kind: Any, read_as: Any) -> None:
     """A value of its kind is read as it is, falsy ones too; null and a missing key are None."""
@@ -191,10 +236,20 @@ def test_optional(value: Any, kind: Any, read_as: Any) -> None:
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [(1, str), ("1", int), (True, int), (1.0, int), (float("nan"), (int, float)), (float("-inf"), float), ([], dict)],
+    [
+        (1, str),
+        ("1", int),
+        (True, int),
+        (1.0, int),
+        (float("nan"), (int, float)),
+        (float("-inf"), float),
+        ([], dict),
+    ],
 )
 def test_not_optional(value: Any, kind: Any) -> None:
-    """A value of another kind, a boolean for a number and a number that is none are refused by the key's name."""
+    """A value of another kind, a boolean for a number and a number that is none are refused by the
+    key's name.
+    """
     with pytest.raises(UnexpectedResponse, match="'key'"):
         optional(Response(200, {}, SOURCE), {"key": value}, "key", kind)
 
@@ -206,7 +261,10 @@ def test_not_optional(value: Any, kind: Any) -> None:
         ("2026-01-31T00:00:00Z", datetime(2026, 1, 31, tzinfo=UTC)),
         ("2026-01-31T01:00:00+01:00", datetime(2026, 1, 31, tzinfo=UTC)),
         ("2026-01-31T00:00:00", datetime(2026, 1, 31, tzinfo=UTC)),
-        ("2026-01-31T00:00:00.500000+00:00", datetime(2026, 1, 31, microsecond=500_000, tzinfo=UTC)),
+        (
+            "2026-01-31T00:00:00.500000+00:00",
+            datetime(2026, 1, 31, microsecond=500_000, tzinfo=UTC),
+        ),
     ],
 )
 def test_moment_of(text: str | None, moment: datetime | None) -> None:

@@ -51,14 +51,20 @@ def nobody(_: dict[str, str]) -> str:
 def shown(authorization: Authorization | None) -> dict[str, str]:
     """The headers that a request gets."""
     assert authorization is not None
-    return dict(authorization(requests.Request("GET", "http://airflow.example.com/api").prepare()).headers)
+    return dict(
+        authorization(requests.Request("GET", "http://airflow.example.com/api").prepare()).headers
+    )
 
 
 @pytest.mark.parametrize(
-    ("credential", "value"), [(READY[0], "Bearer t0ken"), (READY[1], "Key t0ken")], ids=["token", "header"]
+    ("credential", "value"),
+    [(READY[0], "Bearer t0ken"), (READY[1], "Key t0ken")],
+    ids=["token", "header"],
 )
 def test_ready_made(credential: Credential, value: str) -> None:
-    """A ready token is presented as Bearer and a ready header as it is, whichever Airflow answers."""
+    """A ready token is presented as Bearer and a ready header as it is, whichever Airflow
+    answers.
+    """
     assert shown(presented(credential).for_any()) == {"Authorization": value}
 
 
@@ -72,12 +78,17 @@ def test_password_on_airflow_2() -> None:
     ("credential", "body"),
     [
         (PASSWORD, {"username": "admin", "password": "pa55word"}),
-        (CLIENT, {"grant_type": "client_credentials", "client_id": "airflow", "client_secret": "cl1ent"}),
+        (
+            CLIENT,
+            {"grant_type": "client_credentials", "client_id": "airflow", "client_secret": "cl1ent"},
+        ),
     ],
     ids=["password", "client"],
 )
 def test_exchanged_on_airflow_3(credential: Credential, body: dict[str, str]) -> None:
-    """Airflow 3's login is told exactly these keys, once, and its token is presented until it is refused."""
+    """Airflow 3's login is told exactly these keys, once, and its token is presented until it is
+    refused.
+    """
     asked: list[dict[str, str]] = []
 
     def login(told: dict[str, str]) -> str:
@@ -126,10 +137,14 @@ def test_oauth(proof: Secret | GitHubToken) -> None:
 
 
 def test_mwaa() -> None:
-    """Amazon MWAA names its web server, and the session there is presented as Airflow 3 or as Airflow 2 gives it."""
+    """Amazon MWAA names its web server, and the session there is presented as Airflow 3 or as
+    Airflow 2 gives it.
+    """
     credential = ASKED_FOR[-1]
     three = Script(WEB_TOKEN, WEB_TOKEN, answer(302, Set_Cookie="_token=session-3; Path=/"))
-    two = Script(WEB_TOKEN, answer(404), WEB_TOKEN, answer(302, Set_Cookie="session=session-2; Path=/"))
+    two = Script(
+        WEB_TOKEN, answer(404), WEB_TOKEN, answer(302, Set_Cookie="session=session-2; Path=/")
+    )
     with_three = presented(credential, three)
 
     assert with_three.web_server() == f"https://{HOST}"
@@ -151,7 +166,9 @@ def test_the_others_name_no_web_server(credential: Credential) -> None:
 
 
 def test_what_lasts_until_it_dies() -> None:
-    """What the action cannot renew knows what to say when it dies: how long it lasts, or what may have become of it."""
+    """What the action cannot renew knows what to say when it dies: how long it lasts, or what may
+    have become of it.
+    """
     for credential in READY:
         authorization = presented(credential).for_any()
         assert authorization is not None
@@ -165,7 +182,9 @@ def test_what_lasts_until_it_dies() -> None:
 
 @pytest.mark.parametrize("credential", ASKED_FOR, ids=["GitHub", "secret", "assertion", "mwaa"])
 def test_what_is_asked_for_again(credential: Credential) -> None:
-    """What can be asked for again outside of Airflow has no end to speak of, and is not asked for before it is needed."""
+    """What can be asked for again outside of Airflow has no end to speak of, and is not asked for
+    before it is needed.
+    """
     script = Script()
     authorization = presented(credential, script).for_any()
 
@@ -183,7 +202,9 @@ def test_what_is_exchanged_again(credential: Credential) -> None:
 
 
 def test_left() -> None:
-    """A ready token says how long it lives if that can be read from it, and a ready header never does."""
+    """A ready token says how long it lives if that can be read from it, and a ready header never
+    does.
+    """
     dead = jwt.encode({"exp": 1}, "a key that is long enough for HS256", "HS256")
     left = [
         authorization.seconds_left()
@@ -197,7 +218,9 @@ def test_left() -> None:
 
 
 def test_everybody_has_a_way_of_his_own() -> None:
-    """The wire is made for the party that is asked, so that no error of one is laid at another's door."""
+    """The wire is made for the party that is asked, so that no error of one is laid at another's
+    door.
+    """
     script = Script()
     for credential in OTHERS[:4]:
         presented(credential, script)
@@ -218,10 +241,15 @@ def test_everybody_has_a_way_of_his_own() -> None:
 
 def test_reprs() -> None:
     """No repr of what presents a credential shows what it holds."""
-    basic, exchange_token = presented(PASSWORD).for_v1(), presented(PASSWORD).for_v2(lambda _: "exchanged-token")
+    basic, exchange_token = (
+        presented(PASSWORD).for_v1(),
+        presented(PASSWORD).for_v2(lambda _: "exchanged-token"),
+    )
     ready = [presented(credential).for_any() for credential in READY]
 
     for authorization in (basic, exchange_token, *ready):
         shown(authorization)
         said = f"{authorization!r} {presented(PASSWORD)!r}"
-        assert not any(secret in said for secret in ("t0ken", "pa55word", "YWRtaW46", "exchanged-token"))
+        assert not any(
+            secret in said for secret in ("t0ken", "pa55word", "YWRtaW46", "exchanged-token")
+        )

@@ -17,7 +17,9 @@ FOR_GOOD = "A run may take {} with it."
 
 @dataclass
 class Issuer:
-    """Who gives grants: each lives so many seconds (None: nobody knows), and has a number of its own."""
+    """Who gives grants: each lives so many seconds (None: nobody knows), and has a number of its
+    own.
+    """
 
     lifetime: float | None = None
     now: float = START
@@ -30,7 +32,9 @@ class Issuer:
         if self.fails:
             raise self.fails.pop()
         self.given += 1
-        return self.make(f"Bearer {self.given}", None if self.lifetime is None else self.now + self.lifetime)
+        return self.make(
+            f"Bearer {self.given}", None if self.lifetime is None else self.now + self.lifetime
+        )
 
     def renewable(self) -> Authorization:
         """Presents what can be had again."""
@@ -43,7 +47,9 @@ class Issuer:
 
 def headers(authorization: Authorization) -> dict[str, str]:
     """The headers that a request gets."""
-    return dict(authorization(requests.Request("GET", "http://airflow.example.com/api").prepare()).headers)
+    return dict(
+        authorization(requests.Request("GET", "http://airflow.example.com/api").prepare()).headers
+    )
 
 
 def shown(authorization: Authorization) -> str:
@@ -98,8 +104,12 @@ def test_renewal(lifetime: float, kept: float, renewed: float) -> None:
 
 @given(st.floats(1, 10**7), st.lists(st.floats(0, 10**6), max_size=20))
 def test_any_renewal(lifetime: float, pauses: list[float]) -> None:
-    """Whenever requests are sent, none presents a grant in its last minute, or in its second half if that is shorter."""
-    issuer = Issuer(lifetime, make=lambda text, expires: Grant(Secret(f"{text} {expires}"), expires))
+    """Whenever requests are sent, none presents a grant in its last minute, or in its second half
+    if that is shorter.
+    """
+    issuer = Issuer(
+        lifetime, make=lambda text, expires: Grant(Secret(f"{text} {expires}"), expires)
+    )
     authorization = issuer.renewable()
 
     for pause in (0, *pauses):
@@ -115,7 +125,9 @@ def test_each_renewal_counts_from_its_own_grant() -> None:
     issuer = Issuer(300)
     authorization = issuer.renewable()
 
-    assert [shown(authorization) for issuer.now in (START, START + 241, START + 480, START + 482)] == [
+    assert [
+        shown(authorization) for issuer.now in (START, START + 241, START + 480, START + 482)
+    ] == [
         "Bearer 1",
         "Bearer 2",
         "Bearer 2",
@@ -142,7 +154,9 @@ def test_unknown_expiry() -> None:
 
 
 def test_what_cannot_be_renewed() -> None:
-    """A grant that is there once is presented whatever the clock says: it is Airflow that refuses it."""
+    """A grant that is there once is presented whatever the clock says: it is Airflow that refuses
+    it.
+    """
     issuer = Issuer(300)
     authorization = issuer.for_good()
     shown(authorization)
@@ -198,7 +212,8 @@ def test_a_renewal_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lifetime", "later", "left"), [(3600.0, 0, 3600), (3600.0, 3000, 600), (3600.0, 3700, -100), (None, 0, None)]
+    ("lifetime", "later", "left"),
+    [(3600.0, 0, 3600), (3600.0, 3000, 600), (3600.0, 3700, -100), (None, 0, None)],
 )
 def test_left(lifetime: float | None, later: float, left: float | None) -> None:
     """What cannot be renewed says how long it lives, as far as it knows."""
@@ -228,8 +243,12 @@ def test_nothing_dies_that_can_be_renewed() -> None:
 
 
 def test_doubtful() -> None:
-    """Whether a 403 may mean that the grant is dead is the present grant's knowledge, and nobody's without one."""
-    issuer = Issuer(make=lambda text, expires: Grant(Secret(text), expires, ambiguous_403=text != "Bearer 2"))
+    """Whether a 403 may mean that the grant is dead is the present grant's knowledge, and nobody's
+    without one.
+    """
+    issuer = Issuer(
+        make=lambda text, expires: Grant(Secret(text), expires, ambiguous_403=text != "Bearer 2")
+    )
     authorization = issuer.renewable()
 
     seen = [authorization.ambiguous_403]

@@ -14,7 +14,11 @@ GET = b"GET /api/v2/dags/sales/dagRuns/r%3A1?x=GET%20/ HTTP/1.1\r\nHost: x\r\n\r
 def test_in_whatever_pieces(size: int) -> None:
     """Requests are found one by one, with and without a body, in whatever pieces they come."""
     finder, data = RequestFinder(), POST + GET + POST
-    found = [one for first in range(0, len(data), size) for one in finder.feed(data[first : first + size])]
+    found = [
+        one
+        for first in range(0, len(data), size)
+        for one in finder.feed(data[first : first + size])
+    ]
 
     assert found == [
         CountedRequest("POST", "/api/v2/dags/sales/dagRuns"),
@@ -32,7 +36,9 @@ def test_a_body_is_no_request() -> None:
     assert RequestFinder().feed(head + body) == [CountedRequest("PATCH", "/a")]
 
 
-@pytest.mark.parametrize("data", [b"\x16\x03\x01\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"])
+@pytest.mark.parametrize(
+    "data", [b"\x16\x03\x01\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"]
+)
 def test_what_cannot_be_counted(data: bytes) -> None:
     """What the finder does not understand is an error and no wrong count."""
     with pytest.raises(ValueError, match="Not a request that can be counted"):

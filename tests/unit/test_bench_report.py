@@ -17,10 +17,21 @@ if TYPE_CHECKING:
 def result(scene: str = "30s") -> Result:
     """Two contestants, of whom one failed once."""
     rows = {
-        "this action": Row({"cpu": [0.3, 0.2, 0.4], "requests": [9]}, kinds=[{"token": 1}, {"token": 2}]),
+        "this action": Row(
+            {"cpu": [0.3, 0.2, 0.4], "requests": [9]}, kinds=[{"token": 1}, {"token": 2}]
+        ),
         "script": Row({"cpu": [0.1], "requests": [10]}, faults=["exit code 1\nlast `words`"]),
     }
-    return Result(scene, "A run", "2026-11-28", 3.2, {"Airflow": "3.3.2"}, ["How it was done."], rows, "script")
+    return Result(
+        scene,
+        "A run",
+        "2026-11-28",
+        3.2,
+        {"Airflow": "3.3.2"},
+        ["How it was done."],
+        rows,
+        "script",
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,6 +94,8 @@ def test_results_are_kept(tmp_path: Path) -> None:
 
 
 def test_offsets() -> None:
-    """The ends of the repetitions are spread evenly over one pause of a 5 s loop, around no offset."""
+    """The ends of the repetitions are spread evenly over one pause of a 5 s loop, around no
+    offset.
+    """
     assert offsets(1) == [0.0]
     assert offsets(5) == pytest.approx([-2.0, -1.0, 0.0, 1.0, 2.0])

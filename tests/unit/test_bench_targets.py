@@ -24,9 +24,16 @@ def results(**rows: list[float]) -> dict[str, Result]:
         ({}, None, None),
     ],
 )
-def test_what_was_measured(rows: dict[str, list[float]], beside: str | None, measured: float | None) -> None:
-    """A promise is about our median, alone or in relation to somebody else's, if both were measured."""
-    assert Promise("CPU", 1.0, "30s", "cpu", row="us", beside=beside).measured(results(**rows)) == measured
+def test_what_was_measured(
+    rows: dict[str, list[float]], beside: str | None, measured: float | None
+) -> None:
+    """A promise is about our median, alone or in relation to somebody else's, if both were
+    measured.
+    """
+    assert (
+        Promise("CPU", 1.0, "30s", "cpu", row="us", beside=beside).measured(results(**rows))
+        == measured
+    )
 
 
 def test_nothing_was_measured() -> None:
@@ -39,4 +46,6 @@ def test_kept_and_not_kept() -> None:
     promise = next(one for one in PROMISES if one.figure == "cpu" and one.scene == "30s")
     assert promise.beside is not None
     for ours, word in ((promise.most, "| kept |"), (promise.most + 0.01, "| **not kept** |")):
-        assert list(table(results(**{promise.row: [ours], promise.beside: [1.0]})))[-1].endswith(word)
+        assert list(table(results(**{promise.row: [ours], promise.beside: [1.0]})))[-1].endswith(
+            word
+        )

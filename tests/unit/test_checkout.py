@@ -30,7 +30,11 @@ def a_checkout(folder: Path, *files: str) -> Path:
         (("sales.py",), "sales.py", "sales.py"),
         (("dags/etl/sales.py",), "/opt/airflow/dags/repo/dags/etl/sales.py", "dags/etl/sales.py"),
         # Or its last two parts at the least, wherever the checkout or a part of it was deployed.
-        (("airflow/dags/etl/sales.py",), "/home/airflow/gcs/dags/etl/sales.py", "airflow/dags/etl/sales.py"),
+        (
+            ("airflow/dags/etl/sales.py",),
+            "/home/airflow/gcs/dags/etl/sales.py",
+            "airflow/dags/etl/sales.py",
+        ),
         (("src/nightly/dags/sales.py",), "/opt/airflow/dags/sales.py", "src/nightly/dags/sales.py"),
         # A name alone is too little for a file in a folder.
         (("src/sales.py",), "/opt/airflow/dags/sales.py", None),
@@ -40,9 +44,21 @@ def a_checkout(folder: Path, *files: str) -> Path:
         (("dags/Sales.py",), "/opt/airflow/dags/sales.py", None),
         # The longest agreement wins.
         (("sales.py", "dags/sales.py"), "/opt/airflow/dags/sales.py", "dags/sales.py"),
-        (("a/etl/sales.py", "dags/etl/sales.py"), "/opt/airflow/dags/etl/sales.py", "dags/etl/sales.py"),
-        (("dags/etl/sales.py", "z/etl/sales.py"), "/opt/airflow/dags/etl/sales.py", "dags/etl/sales.py"),
-        (("a/etl/sales.py", "b/etl/sales.py", "x/dags/etl/sales.py"), "/o/dags/etl/sales.py", "x/dags/etl/sales.py"),
+        (
+            ("a/etl/sales.py", "dags/etl/sales.py"),
+            "/opt/airflow/dags/etl/sales.py",
+            "dags/etl/sales.py",
+        ),
+        (
+            ("dags/etl/sales.py", "z/etl/sales.py"),
+            "/opt/airflow/dags/etl/sales.py",
+            "dags/etl/sales.py",
+        ),
+        (
+            ("a/etl/sales.py", "b/etl/sales.py", "x/dags/etl/sales.py"),
+            "/o/dags/etl/sales.py",
+            "x/dags/etl/sales.py",
+        ),
         # Equally long ones are no answer.
         (("a/dags/sales.py", "b/dags/sales.py"), "/opt/airflow/dags/sales.py", None),
         (("a/etl/x.py", "b/etl/x.py", "c/etl/x.py"), "/opt/airflow/dags/etl/x.py", None),
@@ -68,23 +84,43 @@ def a_checkout(folder: Path, *files: str) -> Path:
         (("dags/sales.py",), "..", None),
         # Folders that hold nobody's own code.
         ((".venv/etl/sales.py",), "/opt/airflow/etl/sales.py", None),
-        (("node_modules/etl/sales.py", "src/etl/sales.py"), "/opt/airflow/etl/sales.py", "src/etl/sales.py"),
-        ((".git/etl/sales.py", "lib/site-packages/etl/sales.py"), "/opt/airflow/etl/sales.py", None),
-        ((".tox/py/etl/sales.py", "a/venv/etl/sales.py", "__pycache__/sales.py"), "/opt/airflow/etl/sales.py", None),
+        (
+            ("node_modules/etl/sales.py", "src/etl/sales.py"),
+            "/opt/airflow/etl/sales.py",
+            "src/etl/sales.py",
+        ),
+        (
+            (".git/etl/sales.py", "lib/site-packages/etl/sales.py"),
+            "/opt/airflow/etl/sales.py",
+            None,
+        ),
+        (
+            (".tox/py/etl/sales.py", "a/venv/etl/sales.py", "__pycache__/sales.py"),
+            "/opt/airflow/etl/sales.py",
+            None,
+        ),
         # Odd names.
         (("dags/é 任务/a b.py",), "/opt/airflow/dags/é 任务/a b.py", "dags/é 任务/a b.py"),
         (("dags/::error::x.py",), "/opt/dags/::error::x.py", "dags/::error::x.py"),
     ],
 )
 def test_locate(tmp_path: Path, files: tuple[str, ...], name: str, meant: str | None) -> None:
-    """A worker's path means the one file of the checkout whose end agrees longest with it, and otherwise none."""
+    """A worker's path means the one file of the checkout whose end agrees longest with it, and
+    otherwise none.
+    """
     assert locate([name], a_checkout(tmp_path, *files)) == ({name: meant} if meant else {})
 
 
 def test_locate_many(tmp_path: Path) -> None:
     """Each of several paths finds its own file; two may mean the same one."""
     workspace = a_checkout(tmp_path, "dags/a.py", "dags/etl/b.py", "plugins/a.py")
-    names = ["/old/dags/a.py", "/new/dags/a.py", "/x/plugins/a.py", "/x/etl/b.py", "/usr/lib/python3.12/re/a.py"]
+    names = [
+        "/old/dags/a.py",
+        "/new/dags/a.py",
+        "/x/plugins/a.py",
+        "/x/etl/b.py",
+        "/usr/lib/python3.12/re/a.py",
+    ]
 
     assert locate(names, workspace) == {
         "/old/dags/a.py": "dags/a.py",
@@ -94,13 +130,19 @@ def test_locate_many(tmp_path: Path) -> None:
     }
 
 
-parts = st.lists(st.sampled_from(["dags", "etl", "a", "b.py", "..", "", "site-packages", "C:"]), max_size=5)
-names = st.builds(lambda slash, found: slash.join(found), st.sampled_from("/\\"), parts) | st.text(max_size=20)
+parts = st.lists(
+    st.sampled_from(["dags", "etl", "a", "b.py", "..", "", "site-packages", "C:"]), max_size=5
+)
+names = st.builds(lambda slash, found: slash.join(found), st.sampled_from("/\\"), parts) | st.text(
+    max_size=20
+)
 
 
 @given(st.lists(names, max_size=5))
 def test_locate_whatever(tmp_path_factory: pytest.TempPathFactory, called: list[str]) -> None:
-    """Whatever a log calls a file, what is found is a file of the checkout of that very name, and nothing outside it."""
+    """Whatever a log calls a file, what is found is a file of the checkout of that very name, and
+    nothing outside it.
+    """
     workspace = tmp_path_factory.getbasetemp() / "whatever" / "checkout"
     a_checkout(workspace, "dags/b.py", "dags/etl/b.py", "b.py", "a")
     a_checkout(workspace.parent, "b.py", "a/b.py")
@@ -112,7 +154,9 @@ def test_locate_whatever(tmp_path_factory: pytest.TempPathFactory, called: list[
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
-    """A link of the checkout, to a file or to a folder, leads nowhere: neither out of it nor round in circles."""
+    """A link of the checkout, to a file or to a folder, leads nowhere: neither out of it nor round
+    in circles.
+    """
     outside = a_checkout(tmp_path / "outside", "dags/sales.py")
     workspace = a_checkout(tmp_path / "checkout", "README.md")
     (workspace / "etl").symlink_to(outside / "dags")
@@ -121,13 +165,18 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (workspace / "dags" / "dangling.py").symlink_to(outside / "nothing")
     (workspace / "loop").symlink_to(workspace)
 
-    assert locate(["/opt/dags/sales.py", "/opt/etl/sales.py", "/opt/dags/dangling.py"], workspace) == {}
+    assert (
+        locate(["/opt/dags/sales.py", "/opt/etl/sales.py", "/opt/dags/dangling.py"], workspace)
+        == {}
+    )
     a_checkout(workspace, "more/dags/sales.py")
     assert locate(["/opt/dags/sales.py"], workspace) == {"/opt/dags/sales.py": "more/dags/sales.py"}
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
-    """A named pipe, whose opening would wait for ever, is no file of the checkout, and nor is a folder."""
+    """A named pipe, whose opening would wait for ever, is no file of the checkout, and nor is a
+    folder.
+    """
     (tmp_path / "dags" / "folder.py").mkdir(parents=True)
     os.mkfifo(tmp_path / "dags" / "pipe.py")
 
@@ -135,7 +184,9 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_too_long(tmp_path: Path) -> None:
-    """A file so deep below the workspace that its path is too long for the system is passed over like any other."""
+    """A file so deep below the workspace that its path is too long for the system is passed over
+    like any other.
+    """
     a_checkout(tmp_path, "dags/sales.py")
     room = 4095 - len(str(tmp_path))
     folder = os.open(tmp_path, os.O_RDONLY)
@@ -179,8 +230,12 @@ def test_the_search_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (b"\xff\xfe\x00\n\x85\r\n\xe2\x80\xa8", (1, 2, 3), (4,)),
     ],
 )
-def test_has_line(tmp_path: Path, content: bytes, lines: Iterable[int], none: Iterable[int]) -> None:
-    """A line is there if the file is that long, counted as Python counts lines, in whatever encoding."""
+def test_has_line(
+    tmp_path: Path, content: bytes, lines: Iterable[int], none: Iterable[int]
+) -> None:
+    """A line is there if the file is that long, counted as Python counts lines, in whatever
+    encoding.
+    """
     (tmp_path / "a.py").write_bytes(content)
 
     assert all(has_line(tmp_path, "a.py", line) for line in lines)
@@ -224,7 +279,8 @@ def test_has_line_of_a_huge_file(tmp_path: Path) -> None:
         ("", "nightly_sales", False),
     ],
 )
-def test_names(tmp_path: Path, content: str, word: str, named: bool) -> None:  # noqa: FBT001 - a table's column
+# A table's column
+def test_names(tmp_path: Path, content: str, word: str, named: bool) -> None:
     """A file names a DAG if its id stands in it as a word of its own."""
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "a.py").write_text(f"1\n{content}\n3\n", encoding="utf-8")
@@ -235,7 +291,9 @@ def test_names(tmp_path: Path, content: str, word: str, named: bool) -> None:  #
 
 
 def test_names_in_any_of_several_files(tmp_path: Path) -> None:
-    """One file that names the DAG is enough, whatever its encoding, and files that nobody asked about do not count."""
+    """One file that names the DAG is enough, whatever its encoding, and files that nobody asked
+    about do not count.
+    """
     workspace = a_checkout(tmp_path, "dags/a.py", "dags/b.py", "dags/c.py")
     (workspace / "dags" / "b.py").write_bytes(b"\xff\xfe\x00 'sales' \xe9")
 

@@ -1,4 +1,6 @@
-"""What is printed and written for the runner, read back by the replay of its parsers: nothing becomes what it is not."""
+"""What is printed and written for the runner, read back by the replay of its parsers: nothing
+becomes what it is not.
+"""
 
 import io
 import os
@@ -33,10 +35,24 @@ COMMANDS = (
         "::warning title=t::x",
         "::debug::x",
     ),
-    *("##[error]x", "##[add-mask]x", "##[group]x", "::endgroup::", "##[set-output name=a;]b", "::save-state name=a::b"),
+    *(
+        "##[error]x",
+        "##[add-mask]x",
+        "##[group]x",
+        "::endgroup::",
+        "##[set-output name=a;]b",
+        "::save-state name=a::b",
+    ),
 )
 ESCAPES = (
-    *("\x1b[0m", "\x1b[1;31m", "\x1b[2K", "\x1b[?25h", "\x1b]0;title\x07", "\x1b]8;;https://evil.example\x1b\\"),
+    *(
+        "\x1b[0m",
+        "\x1b[1;31m",
+        "\x1b[2K",
+        "\x1b[?25h",
+        "\x1b]0;title\x07",
+        "\x1b]8;;https://evil.example\x1b\\",
+    ),
     *("\x1b]", "\x1b[", "\x1b", "\x1bM", "\x1b(B", "\x1b[31", "\x9b31m", "\x07", "\b"),
 )
 BLANKS = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u2003\u2028\u2029\u3000\x00#:a"
@@ -44,10 +60,15 @@ attempts = st.builds(
     "{}{}{}{}".format,
     st.text(st.sampled_from(BLANKS), max_size=4),
     st.sampled_from(("", *ESCAPES)),
-    st.sampled_from(COMMANDS) | st.sampled_from(["#\x1b[0m#[error]x", "##\x1b[0m[error]x", ":\x1b[0m:error::x"]),
+    st.sampled_from(COMMANDS)
+    | st.sampled_from(["#\x1b[0m#[error]x", "##\x1b[0m[error]x", ":\x1b[0m:error::x"]),
     hostile,
 )
-anything = hostile | attempts | st.lists(st.sampled_from((*COMMANDS, *ESCAPES, "\ud800", " ")), max_size=6).map("".join)
+anything = (
+    hostile
+    | attempts
+    | st.lists(st.sampled_from((*COMMANDS, *ESCAPES, "\ud800", " ")), max_size=6).map("".join)
+)
 
 
 def obeyed(log: StepLog) -> list[object]:
@@ -86,12 +107,14 @@ def test_say(text: str) -> None:
 
 @given((hostile | attempts).filter(lambda text: not re.search("[\x1b\x80-\x9f]", text)))
 def test_say_loses_nothing(text: str) -> None:
-    """A line says all of a text that holds no escape sequence of terminals, but for control characters."""
+    """A line says all of a text that holds no escape sequence of terminals, but for control
+    characters.
+    """
     plain = re.sub(f"[{CONTROL}]", "", text)
 
-    assert heard(lambda: commands.say(text)).lines[0].replace(" ", "").replace(commands.JOINER, "") == plain.replace(
-        " ", ""
-    )
+    assert heard(lambda: commands.say(text)).lines[0].replace(" ", "").replace(
+        commands.JOINER, ""
+    ) == plain.replace(" ", "")
 
 
 @pytest.mark.parametrize(
@@ -113,13 +136,17 @@ def test_say_loses_nothing(text: str) -> None:
     ],
 )
 def test_harmless(text: str, shown: str) -> None:
-    """Escape sequences vanish, even if what is left would be a command; control characters become blanks."""
+    """Escape sequences vanish, even if what is left would be a command; control characters become
+    blanks.
+    """
     assert one_safe_line(text) == shown
 
 
 @given(anything)
 def test_harmless_whatever(text: str) -> None:
-    """What is harmless is one line without control characters and without `##[`, and stays as it is."""
+    """What is harmless is one line without control characters and without `##[`, and stays as it
+    is.
+    """
     shown = one_safe_line(text)
 
     assert not re.search(f"[{CONTROL}]|##\\[", shown)
@@ -127,7 +154,9 @@ def test_harmless_whatever(text: str) -> None:
 
 
 def test_harmless_at_length() -> None:
-    """A million characters of escape sequences without an end are read in one go, not over and over."""
+    """A million characters of escape sequences without an end are read in one go, not over and
+    over.
+    """
     for part in ("\x1b[0", "\x1b]", "\x1b[;;", "#", "\x1b[ "):
         assert "\x1b" not in one_safe_line(part * (1_000_000 // len(part)))
 
@@ -144,7 +173,9 @@ def test_say_ordinary_text(text: str) -> None:
 def test_say_leaves_no_trap(text: str, after: str) -> None:
     """No text said changes what the next line means: no fence goes up."""
     log = heard(
-        lambda: commands.say(text), lambda: commands.annotate("notice", "T", "next"), lambda: commands.say(after)
+        lambda: commands.say(text),
+        lambda: commands.annotate("notice", "T", "next"),
+        lambda: commands.say(after),
     )
 
     assert obeyed(log) == [Annotation("notice", "next", "T")]
@@ -164,8 +195,22 @@ HOSTILE_LINES = (
         for command in COMMANDS
         for blank in ("\r", "a\r", "a\n", "\u2028", "\x85", "\x1b[0m", "\x0c")
     ),
-    *("#\x1b[0m#[error]x", "::0123456789abcdef0123456789abcdef::", "::stop-commands::", "::::", "</details><script>"),
-    *("\ud800::error::x", "```", "| a | b |", "@octocat", "", "\x1b]0;", "::stop-commands::x\n::x::\n::error::x"),
+    *(
+        "#\x1b[0m#[error]x",
+        "::0123456789abcdef0123456789abcdef::",
+        "::stop-commands::",
+        "::::",
+        "</details><script>",
+    ),
+    *(
+        "\ud800::error::x",
+        "```",
+        "| a | b |",
+        "@octocat",
+        "",
+        "\x1b]0;",
+        "::stop-commands::x\n::x::\n::error::x",
+    ),
 )
 
 
@@ -176,16 +221,24 @@ def next_is_obeyed() -> None:
 
 @pytest.mark.parametrize("line", HOSTILE_LINES)
 def test_relay(line: str) -> None:
-    """A relayed line is shown and not obeyed, and afterwards the step's own commands are obeyed again."""
+    """A relayed line is shown and not obeyed, and afterwards the step's own commands are obeyed
+    again.
+    """
     log = heard(lambda: commands.relay([line, "last"]), next_is_obeyed)
 
     assert obeyed(log) == [Annotation("notice", "next", "T")]
-    assert (len(log.lines), log.lines[2], log.lines[4]) == (5, f"{commands.JOINER}last", "Notice: next")
+    assert (len(log.lines), log.lines[2], log.lines[4]) == (
+        5,
+        f"{commands.JOINER}last",
+        "Notice: next",
+    )
 
 
 @given(st.lists(anything, max_size=5))
 def test_relay_whatever(lines: list[str]) -> None:
-    """Whatever is relayed, each line is one line between the two of the fence, which is gone afterwards."""
+    """Whatever is relayed, each line is one line between the two of the fence, which is gone
+    afterwards.
+    """
     log = heard(lambda: commands.relay(lines), next_is_obeyed)
 
     assert obeyed(log) == [Annotation("notice", "next", "T")]
@@ -198,13 +251,19 @@ GCC = r"^(.*?):(\d+):(\d*):?\s+(?:fatal\s+)?(warning|error):\s+(.*)$"
 @pytest.mark.parametrize(
     ("matcher", "line"),
     [
-        (r'^\s*File\s"(.*)",\sline\s(\d+),\sin\s(.*)$', '  File "/opt/airflow/dags/sales.py", line 12, in load'),
+        (
+            r'^\s*File\s"(.*)",\sline\s(\d+),\sin\s(.*)$',
+            '  File "/opt/airflow/dags/sales.py", line 12, in load',
+        ),
         (r"^\s*raise\s(.*)\('(.*)'\)$", "    raise ValueError('no rows')"),
         (r"^\s*(\.{0,2}[/\\].+\.go):(?:(\d+):(\d+):)? (.*)", "./main.go:3:9: undefined: x"),
         (r"^(.*):(\d+):(\d+):\s+(warning|error):\s+(.*)$", "load.c:3:9: error: no rows"),
         (r"^(.+):(\d+):\s(error|warning):\s(.+)$", "dags/sales.py:12: error: no rows  [arg-type]"),
         (r"^(.+):(\d+):(\d+):\s(([EWCR])\d{4}):\s(.+)$", "dags/sales.py:12:4: E1101: no member"),
-        (r"^\s*([^:]+)\((\d+),(\d+)\): (error|warning) ([^:]+): (.*)$", "Load.cs(3,9): error CS1002: ; expected"),
+        (
+            r"^\s*([^:]+)\((\d+),(\d+)\): (error|warning) ([^:]+): (.*)$",
+            "Load.cs(3,9): error CS1002: ; expected",
+        ),
         (
             r"^(.+):\sline\s(\d+),\scol\s(\d+),\s(Error|Warning|Info)\s-\s(.+)\s\((.+)\)$",
             "a.js: line 3, col 9, Error - no (r)",
@@ -229,7 +288,20 @@ GCC = r"^(.*?):(\d+):(\d*):?\s+(?:fatal\s+)?(warning|error):\s+(.*)$"
         (r"^(.+)\((\d+)\)\s(error)", "x (12) error"),
     ],
     ids=[
-        *("setup-python", "raise", "go", "gcc", "mypy", "pylint", "csc", "eslint", "tsc", "stylish", "pytest", "java"),
+        *(
+            "setup-python",
+            "raise",
+            "go",
+            "gcc",
+            "mypy",
+            "pylint",
+            "csc",
+            "eslint",
+            "tsc",
+            "stylish",
+            "pytest",
+            "java",
+        ),
         *(
             "one colon",
             "fatal",
@@ -246,7 +318,9 @@ GCC = r"^(.*?):(\d+):(\d*):?\s+(?:fatal\s+)?(warning|error):\s+(.*)$"
     ],
 )
 def test_relay_without_a_match(matcher: str, line: str) -> None:
-    """No problem matcher of an earlier step sees in a task's log an error of this repository; and nothing of it is lost."""
+    """No problem matcher of an earlier step sees in a task's log an error of this repository; and
+    nothing of it is lost.
+    """
     assert re.search(matcher, line)
     (_, relayed, _) = printed_by(lambda: commands.relay([line])).splitlines()
 
@@ -260,7 +334,10 @@ def test_relay_without_a_match(matcher: str, line: str) -> None:
         (GCC, "  0:03  a.c:12:5 error: boom"),
         (GCC, "The task said: dags/sales.py:12: error: no rows"),
         (r"^(.*):(\d+)$", "Airflow says: path.php:12"),
-        (r"^\s+(\d+):(\d+)\s+(error|warning|info)\s+(.*)\s\s+(.*)$", "  0:03  error  no rows  rule"),
+        (
+            r"^\s+(\d+):(\d+)\s+(error|warning|info)\s+(.*)\s\s+(.*)$",
+            "  0:03  error  no rows  rule",
+        ),
     ],
 )
 def test_say_without_a_match(matcher: str, text: str) -> None:
@@ -287,7 +364,9 @@ def test_say_without_a_match(matcher: str, text: str) -> None:
 )
 @pytest.mark.parametrize("around", ["{}", "see {} there", "({})", "{} error: x", "at {}: x"])
 @pytest.mark.parametrize("way", [commands.say, lambda text: commands.relay([text])])
-def test_no_joiner_in_a_secret_of_the_runner_s(secret: str, around: str, way: Callable[[str], None]) -> None:
+def test_no_joiner_in_a_secret_of_the_runner_s(
+    secret: str, around: str, way: Callable[[str], None]
+) -> None:
     """The runner masks exact text: what only it knows as a secret stays in one piece."""
     assert secret in printed_by(lambda: way(around.format(secret)))
 
@@ -303,7 +382,9 @@ def test_no_joiner_in_a_secret_of_the_runner_s(secret: str, around: str, way: Ca
     ],
 )
 def test_say_leaves_our_own_lines(text: str) -> None:
-    """The time at the beginning and addresses stay as they are: whoever copies them has nothing else in hand."""
+    """The time at the beginning and addresses stay as they are: whoever copies them has nothing
+    else in hand.
+    """
     assert printed_by(lambda: commands.say(text)) == f"{text}\n"
 
 
@@ -318,7 +399,7 @@ def test_a_joiner_is_all_that_is_added(text: str) -> None:
 def test_relay_without_a_fence() -> None:
     """Without the fence these lines would be obeyed: the check is able to notice it."""
     for command in ("::error::x", "::add-mask::e", "::stop-commands::x", "::set-output name=a::b"):
-        log = heard(lambda command=command: print(command), next_is_obeyed)  # type: ignore[misc]  # noqa: T201 - as a task would
+        log = heard(lambda command=command: print(command), next_is_obeyed)  # type: ignore[misc]
         assert obeyed(log) != [Annotation("notice", "next", "T")]
 
 
@@ -332,7 +413,9 @@ def test_relay_behind_a_new_fence() -> None:
 
 
 def test_relay_of_a_log_that_breaks_off() -> None:
-    """The fence is taken down although the log breaks off in the middle, and the fault is not swallowed."""
+    """The fence is taken down although the log breaks off in the middle, and the fault is not
+    swallowed.
+    """
 
     def lines() -> Iterator[str]:
         yield "::stop-commands::x"
@@ -346,7 +429,9 @@ def test_relay_of_a_log_that_breaks_off() -> None:
 
 
 class Torn(io.StringIO):
-    """A stream during whose first write the workflow is cancelled: Python raises once the line is out."""
+    """A stream during whose first write the workflow is cancelled: Python raises once the line is
+    out.
+    """
 
     def write(self, text: str) -> int:
         """Write, and be interrupted after the first whole line."""
@@ -357,7 +442,9 @@ class Torn(io.StringIO):
 
 
 def test_relay_interrupted_at_once() -> None:
-    """A cancel in the moment in which the fence goes up leaves none standing: the verdict would be lost behind it."""
+    """A cancel in the moment in which the fence goes up leaves none standing: the verdict would be
+    lost behind it.
+    """
     stream = Torn()
     with redirect_stdout(stream), suppress(Interrupted):
         commands.relay(["a"])
@@ -409,8 +496,10 @@ def test_group_that_fails() -> None:
 
 @given(text=anything)
 @pytest.mark.parametrize("debugging", [True, False])
-def test_debug(text: str, debugging: bool) -> None:  # noqa: FBT001 - a table's column
-    """With step debug logging a text is one line of debug output, whatever it holds; without it nothing is printed."""
+def test_debug(text: str, debugging: bool) -> None:
+    """With step debug logging a text is one line of debug output, whatever it holds; without it
+    nothing is printed.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RUNNER_DEBUG", "1" if debugging else "")
         printed = printed_by(lambda: commands.debug(text))
@@ -423,7 +512,9 @@ def test_debug(text: str, debugging: bool) -> None:  # noqa: FBT001 - a table's 
     assert all(line.startswith("##[debug]") for line in log.lines)
 
 
-@pytest.mark.parametrize("file", ["dags/sales.py", "a b/c,d:e=f%0A.py", "任务/é.py", "dags/sales.py\n::error::x"])
+@pytest.mark.parametrize(
+    "file", ["dags/sales.py", "a b/c,d:e=f%0A.py", "任务/é.py", "dags/sales.py\n::error::x"]
+)
 @pytest.mark.parametrize("line", [1, 4711])
 def test_annotate_code(file: str, line: int) -> None:
     """An annotation is put on the line of the file that is named, whatever the file is called."""
@@ -435,10 +526,18 @@ def test_annotate_code(file: str, line: int) -> None:
 @pytest.mark.parametrize("level", LEVELS)
 @given(title=hostile, message=hostile)
 def test_annotate(level: Level, title: str, message: str) -> None:
-    """Title and message arrive whatever they hold, line by line without escape sequences, and nothing else is done."""
-    shown, heading = "\n".join(one_safe_line(line) for line in message.split("\n")), one_safe_line(title)
+    """Title and message arrive whatever they hold, line by line without escape sequences, and
+    nothing else is done.
+    """
+    shown, heading = (
+        "\n".join(one_safe_line(line) for line in message.split("\n")),
+        one_safe_line(title),
+    )
     assume(
-        shown.strip() and heading.strip() and not heading.startswith("=") and len(shown) <= commands.MAX_MESSAGE_CHARS
+        shown.strip()
+        and heading.strip()
+        and not heading.startswith("=")
+        and len(shown) <= commands.MAX_MESSAGE_CHARS
     )
     log = heard(lambda: commands.annotate(level, title, message))
 
@@ -447,7 +546,9 @@ def test_annotate(level: Level, title: str, message: str) -> None:
 
 @pytest.mark.parametrize("line", HOSTILE_LINES)
 def test_annotate_hostile_lines(line: str) -> None:
-    """A line that would be a command in a log is none in an annotation, nor in what the runner's pages make of it."""
+    """A line that would be a command in a log is none in an annotation, nor in what the runner's
+    pages make of it.
+    """
     (note,) = obeyed(heard(lambda: commands.annotate("error", f"T{line}", f"m\n{line}")))
 
     assert isinstance(note, Annotation)
@@ -471,18 +572,24 @@ def test_annotate_surrogates() -> None:
 
 @given(hostile.filter(str.strip))
 def test_mask(secret: str) -> None:
-    """A secret reaches the runner's masks exactly, whatever it holds, and so does each of its lines."""
+    """A secret reaches the runner's masks exactly, whatever it holds, and so does each of its
+    lines.
+    """
     log = heard(lambda: commands.mask(secret))
 
     assert secret in log.masks
-    assert {line.strip() for line in re.split("[\r\n]", secret)} - {""} <= {one.strip() for one in log.masks}
+    assert {line.strip() for line in re.split("[\r\n]", secret)} - {""} <= {
+        one.strip() for one in log.masks
+    }
     assert (log.lines, log.annotations, log.unexpected, log.failed) == ([], [], [], False)
 
 
 def test_mask_hides() -> None:
     """What is printed after the mask is hidden."""
     log = heard(
-        lambda: commands.say("before"), lambda: commands.mask("s3cret%0A"), lambda: commands.say("a s3cret%0A b")
+        lambda: commands.say("before"),
+        lambda: commands.mask("s3cret%0A"),
+        lambda: commands.say("a s3cret%0A b"),
     )
 
     assert log.lines == ["before", "a *** b"]
@@ -500,7 +607,9 @@ values = hostile | st.sampled_from(["a<<EOF\nb\nEOF", "x=y\nz=1", "ghadelimiter_
 
 @given(st.lists(st.tuples(names, values)))
 def test_outputs_and_state(records: list[tuple[str, str]]) -> None:
-    """Outputs and state arrive exactly, the last value of each name winning, and nothing is printed."""
+    """Outputs and state arrive exactly, the last value of each name winning, and nothing is
+    printed.
+    """
     with runner_files() as files:
         printed = printed_by(
             *(partial(commands.set_output, name, value) for name, value in records),
@@ -531,7 +640,9 @@ def test_summary(parts: list[str]) -> None:
         contents = read(files)
 
     assert printed == ""
-    assert contents.summary.split("\n") == re.split("\r\n|\r|\n", "".join(f"{part}\n" for part in parts))
+    assert contents.summary.split("\n") == re.split(
+        "\r\n|\r|\n", "".join(f"{part}\n" for part in parts)
+    )
 
 
 def test_summary_with_surrogates() -> None:
@@ -542,7 +653,9 @@ def test_summary_with_surrogates() -> None:
 
 
 def test_without_a_runner() -> None:
-    """Without the runner's files nothing is written, and no deprecated command is printed in their place."""
+    """Without the runner's files nothing is written, and no deprecated command is printed in their
+    place.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in ("GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"):
             patch.delenv(name, raising=False)
@@ -556,13 +669,19 @@ def test_without_a_runner() -> None:
 
 
 def test_read_inputs() -> None:
-    """Inputs are read by name from the runner's variables, trimmed, and empty when they are not there."""
+    """Inputs are read by name from the runner's variables, trimmed, and empty when they are not
+    there.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INPUT_DAG_ID", " nightly_sales\n")
         patch.setenv("INPUT_CONF", "")
         os.environ.pop("INPUT_TOKEN", None)
 
-        assert commands.read_inputs(["dag_id", "conf", "token"]) == {"dag_id": "nightly_sales", "conf": "", "token": ""}
+        assert commands.read_inputs(["dag_id", "conf", "token"]) == {
+            "dag_id": "nightly_sales",
+            "conf": "",
+            "token": "",
+        }
 
 
 def test_streams() -> None:

@@ -1,4 +1,6 @@
-"""Which code a DAG run runs with, as a table: its bundle version and what is known of the history → how that ends."""
+"""Which code a DAG run runs with, as a table: its bundle version and what is known of the history →
+how that ends.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +50,13 @@ def test_the_commit_itself() -> None:
     require_commit(a_run(bundle_version=COMMIT), COMMIT, History())
 
 
-@pytest.mark.parametrize("found", [Ancestry(True, "yes"), Ancestry(False, "no"), Ancestry(None, "who knows")])
+@pytest.mark.parametrize(
+    "found", [Ancestry(True, "yes"), Ancestry(False, "no"), Ancestry(None, "who knows")]
+)
 def test_another_commit(found: Ancestry) -> None:
-    """Of another version it is asked whether it contains the commit, in this order, and the answer is handed on."""
+    """Of another version it is asked whether it contains the commit, in this order, and the answer
+    is handed on.
+    """
     history = History(found)
 
     assert ancestry(history, OTHER, COMMIT) is found
@@ -68,14 +74,22 @@ def test_a_run_with_a_later_commit() -> None:
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (Ancestry(False, "GitHub's API says: behind."), f"expect_commit is {COMMIT}. GitHub's API says: behind. This step"),
-        (Ancestry(None, "GitHub cannot tell."), f"expect_commit is {COMMIT}. GitHub cannot tell. This step"),
+        (
+            Ancestry(False, "GitHub's API says: behind."),
+            f"expect_commit is {COMMIT}. GitHub's API says: behind. This step",
+        ),
+        (
+            Ancestry(None, "GitHub cannot tell."),
+            f"expect_commit is {COMMIT}. GitHub cannot tell. This step",
+        ),
         (Ancestry(False, ""), f"expect_commit is {COMMIT}. This step"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("state", ["queued", "success"])
 def test_a_run_with_another_commit(found: Ancestry, said: str, state: Any) -> None:
-    """A version that does not contain the commit, or of which nobody knows, is an error, however well the run goes."""
+    """A version that does not contain the commit, or of which nobody knows, is an error, however
+    well the run goes.
+    """
     error = wrong(a_run(bundle_version=OTHER, state=state), History(found))
 
     assert error.title == "The DAG run runs another commit"
@@ -84,7 +98,9 @@ def test_a_run_with_another_commit(found: Ancestry, said: str, state: Any) -> No
 
 
 def test_a_run_without_a_version() -> None:
-    """A run that is bound to no version may run any code, which is an error of its own, and nobody is asked."""
+    """A run that is bound to no version may run any code, which is an error of its own, and nobody
+    is asked.
+    """
     error = wrong(a_run(bundle_version=None), History())
 
     assert error.title == "The DAG run is bound to no commit"
@@ -93,7 +109,9 @@ def test_a_run_without_a_version() -> None:
     assert "disable_bundle_versioning" in error.hint
 
 
-@pytest.mark.parametrize("fault", [TransientError("GitHub answers 503", "", ""), UnexpectedResponse("page", "", "")])
+@pytest.mark.parametrize(
+    "fault", [TransientError("GitHub answers 503", "", ""), UnexpectedResponse("page", "", "")]
+)
 def test_who_knows_does_not_answer(fault: ActionError) -> None:
     """That the history cannot be read at present says nothing about the run."""
     with pytest.raises(ActionError) as caught:
@@ -103,6 +121,8 @@ def test_who_knows_does_not_answer(fault: ActionError) -> None:
 
 @pytest.mark.parametrize("version", ["main", "v1", "d" * 7, "x/../../../../user?a=b#", ""])
 def test_a_version_that_is_no_commit(version: str) -> None:
-    """A version that is no whole SHA contains no commit, and nobody is asked about it: a branch may be anywhere tomorrow."""
+    """A version that is no whole SHA contains no commit, and nobody is asked about it: a branch may
+    be anywhere tomorrow.
+    """
     assert ancestry(History(), version, COMMIT).contains is False
     assert "no commit" in wrong(a_run(bundle_version=version), History()).detail

@@ -34,7 +34,9 @@ def compared(status: Any) -> bytes:
 
 
 def test_what_is_asked() -> None:
-    """Both questions go to this repository, each with one page that lists next to nothing, over one way to GitHub."""
+    """Both questions go to this repository, each with one page that lists next to nothing, over one
+    way to GitHub.
+    """
     script = Script(answer(200, {"sha": COMMIT}), compared("ahead"))
     history = commits(script)
     assert script.parties == []
@@ -63,16 +65,19 @@ def test_what_is_asked() -> None:
         (answer(202, {}), None),
     ],
 )
-def test_is_known(reply: bytes, known: bool | None) -> None:  # noqa: FBT001 - a table's column
+def test_is_known(reply: bytes, known: bool | None) -> None:
     """A commit is there or not as GitHub says, and an answer that cannot say so is neither."""
     assert commits(Script(reply)).is_known(COMMIT) is known
 
 
 @pytest.mark.parametrize(
-    ("status", "contains"), [("identical", True), ("ahead", True), ("behind", False), ("diverged", False)]
+    ("status", "contains"),
+    [("identical", True), ("ahead", True), ("behind", False), ("diverged", False)],
 )
-def test_contains(status: str, contains: bool) -> None:  # noqa: FBT001 - a table's column
-    """A version that is as far or farther contains the commit, one that is behind or elsewhere does not, as GitHub says."""
+def test_contains(status: str, contains: bool) -> None:
+    """A version that is as far or farther contains the commit, one that is behind or elsewhere does
+    not, as GitHub says.
+    """
     found = commits(Script(compared(status))).contains(OTHER, COMMIT)
 
     assert found == Ancestry(contains, f"GitHub's API says: {status}.")
@@ -94,11 +99,16 @@ def test_contains(status: str, contains: bool) -> None:  # noqa: FBT001 - a tabl
     ],
 )
 def test_cannot_tell(reply: bytes) -> None:
-    """Any other answer says neither, names itself, the permission and the repository, and shows no token."""
+    """Any other answer says neither, names itself, the permission and the repository, and shows no
+    token.
+    """
     found = commits(Script(reply)).contains(OTHER, COMMIT)
 
     assert found.contains is None
-    assert f"GET /compare/{COMMIT}...{OTHER} (GitHub) answered {reply.split()[1].decode()}" in found.who
+    assert (
+        f"GET /compare/{COMMIT}...{OTHER} (GitHub) answered {reply.split()[1].decode()}"
+        in found.who
+    )
     assert "`contents: read`" in found.who
     assert "octo-org/sales" in found.who
     assert "t0ken" not in found.who
@@ -118,7 +128,9 @@ def test_what_was_told_is_not_asked_again() -> None:
     assert script.parties == [GITHUB]
 
 
-@pytest.mark.parametrize("reply", [NOT_FOUND, compared("unknown"), answer(503, b""), answer(301, Location="/")])
+@pytest.mark.parametrize(
+    "reply", [NOT_FOUND, compared("unknown"), answer(503, b""), answer(301, Location="/")]
+)
 def test_what_was_not_told_is_asked_again(reply: bytes) -> None:
     """That GitHub could not tell once says nothing about the next time."""
     script = Script(reply, compared("identical"))

@@ -42,7 +42,9 @@ def clock() -> Clock:
 @pytest.fixture
 def session(clock: Clock) -> Session:
     """A way to Airflow on which any answer may take 60 s."""
-    return Session(SETTINGS, clock, lambda _: None, commands, Console(clock, commands), read_timeout=60.0)
+    return Session(
+        SETTINGS, clock, lambda _: None, commands, Console(clock, commands), read_timeout=60.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,9 @@ def session(clock: Clock) -> Session:
     [(3600, 3600, 60), (3600, 50, 50), (3600, 0.5, 1), (3600, -400, 1), (30, 30, 30), (0, 0, 1)],
 )
 def test_allow(session: Session, clock: Clock, seconds: float, left: float, longest: float) -> None:
-    """No answer is waited for longer than its own time, and than what is left, of which a second is always there."""
+    """No answer is waited for longer than its own time, and than what is left, of which a second is
+    always there.
+    """
     assert session.set_deadline(seconds) == session.deadline == 5000 + seconds
     clock.now += seconds - left
 
@@ -69,7 +73,9 @@ def test_allow_with_a_limit(session: Session) -> None:
 
 
 def test_brief(session: Session) -> None:
-    """What only explains gets a short time for each answer, however it ends, and never a longer one than there was."""
+    """What only explains gets a short time for each answer, however it ends, and never a longer one
+    than there was.
+    """
     session.set_deadline(3600)
     seen = []
 

@@ -9,7 +9,13 @@ from hypothesis import given
 
 from dev.runner import Annotation
 from dev.runner.commands import StepLog
-from entrypoint.errors import ActionError, DagNotRunnable, ExceptionInfo, NotDeployed, TransientError
+from entrypoint.errors import (
+    ActionError,
+    DagNotRunnable,
+    ExceptionInfo,
+    NotDeployed,
+    TransientError,
+)
 from entrypoint.models import Blocker, RunState, TaskInstance
 from entrypoint.report.console import HEARTBEAT_SECONDS, MAX_NOTICES, Console
 from entrypoint.runners import github as commands
@@ -53,18 +59,33 @@ def looks(*seen: tuple[float, RunState]) -> Callable[[Console, Clock], None]:
         (((1, "queued"), (1, "queued"), (58, "queued")), ["  0:01  The DAG run is queued"]),
         (
             ((0, "queued"), (61, "running"), (59, "running"), (3600, "success")),
-            ["  0:00  The DAG run is queued", "  1:01  The DAG run is running", " 62:00  The DAG run is success"],
+            [
+                "  0:00  The DAG run is queued",
+                "  1:01  The DAG run is running",
+                " 62:00  The DAG run is success",
+            ],
         ),
         (
             ((0, "running"), (60, "running"), (10, "running"), (50, "running")),
-            ["  0:00  The DAG run is running", "  1:00  The DAG run is still running", "  2:00  The DAG run is still running"],
+            [
+                "  0:00  The DAG run is running",
+                "  1:00  The DAG run is still running",
+                "  2:00  The DAG run is still running",
+            ],
         ),
-        (((0, "running"), (0, "failed"), (9, "running")), [f"  0:0{at}  The DAG run is {state}" for at, state in
-            ((0, "running"), (0, "failed"), (9, "running"))]),
+        (
+            ((0, "running"), (0, "failed"), (9, "running")),
+            [
+                f"  0:0{at}  The DAG run is {state}"
+                for at, state in ((0, "running"), (0, "failed"), (9, "running"))
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_states(seen: tuple[tuple[float, RunState], ...], lines: list[str]) -> None:
-    """A change of state is a line; without a change there is one every minute, with the time since the start."""
+    """A change of state is a line; without a change there is one every minute, with the time since
+    the start.
+    """
     assert told(looks(*seen)).lines == lines
 
 
@@ -105,12 +126,16 @@ def test_fault() -> None:
     ]
 
 
-OLD_CODE = NotDeployed("Airflow has not picked up the commit", "The DAG's bundle is at abc.", "Raise wait_for_dag.")
+OLD_CODE = NotDeployed(
+    "Airflow has not picked up the commit", "The DAG's bundle is at abc.", "Raise wait_for_dag."
+)
 NEWER_CODE = NotDeployed(OLD_CODE.title, "The DAG's bundle is at def.", OLD_CODE.hint)
 
 
 def test_lacking() -> None:
-    """What the DAG lacks is a line when it becomes another thing, with the time that is left, and once a minute."""
+    """What the DAG lacks is a line when it becomes another thing, with the time that is left, and
+    once a minute.
+    """
 
     def story(console: Console, clock: Clock) -> None:
         for later, lack in (
@@ -134,7 +159,9 @@ def test_lacking() -> None:
 
 
 def test_deployed() -> None:
-    """How it is known that the DAG is there is a line, after which the run's state is told as ever."""
+    """How it is known that the DAG is there is a line, after which the run's state is told as
+    ever.
+    """
 
     def story(console: Console, clock: Clock) -> None:
         console.code_missing(OLD_CODE, 600.0)
@@ -156,13 +183,18 @@ def test_interventions() -> None:
         console.stopping("r1")
 
     assert told(story).lines == [
-        "  0:00  The DAG run was failed, but somebody cleared it meanwhile: waiting for its new end",
+        (
+            "  0:00  The DAG run was failed, but somebody cleared it meanwhile: waiting for "
+            "its new end"
+        ),
         "  0:00  Stopping the DAG run r1",
     ]
 
 
 def test_what_cannot_be_told() -> None:
-    """What only explains and cannot be read, or may not be read, is a line and not an annotation."""
+    """What only explains and cannot be read, or may not be read, is a line and not an
+    annotation.
+    """
 
     def story(console: Console, _: Clock) -> None:
         console.optional_failed("the logs", TransientError("Airflow answers 503", "why.", "hint"))
@@ -182,12 +214,18 @@ NOTHING = (None, a_task("later", state=None))
 
 def changed(**changes: Any) -> Seen:
     """A task instance that was running, and what it is now."""
-    return a_task(state="running", duration=None), a_task(**{"state": "running", "duration": None} | changes)
+    return a_task(state="running", duration=None), a_task(
+        **{"state": "running", "duration": None} | changes
+    )
 
 
 def said(*changes: Seen, tasks: tuple[TaskInstance, ...] = ()) -> list[str]:
-    """The lines for changes of task instances, without the time and without the progress at the end."""
-    lines = told(lambda console, _: console.tasks_changed(changes, tasks or [task for _, task in changes])).lines
+    """The lines for changes of task instances, without the time and without the progress at the
+    end.
+    """
+    lines = told(
+        lambda console, _: console.tasks_changed(changes, tasks or [task for _, task in changes])
+    ).lines
     return [line.removeprefix("  0:00  ").partition(" · ")[0] for line in lines]
 
 
@@ -198,7 +236,10 @@ def said(*changes: Seen, tasks: tuple[TaskInstance, ...] = ()) -> list[str]:
         ((a_task(state="queued"), a_task(state="running")), "extract is running"),
         (changed(state="success", duration=4.24), "extract succeeded after 4.2 s"),
         (changed(state="failed", duration=132.4), "extract failed after 2 m 12 s"),
-        (changed(state="failed", duration=1.0, try_number=2, max_tries=1), "extract failed after 1.0 s (try 2 of 2)"),
+        (
+            changed(state="failed", duration=1.0, try_number=2, max_tries=1),
+            "extract failed after 1.0 s (try 2 of 2)",
+        ),
         (
             changed(state="up_for_retry", duration=1.0, max_tries=2),
             "extract failed and will be tried again after 1.0 s (try 1 of 3)",
@@ -214,13 +255,23 @@ def said(*changes: Seen, tasks: tuple[TaskInstance, ...] = ()) -> list[str]:
     ],
 )
 def test_tasks(change: Seen, line: str | None) -> None:
-    """A change of a task instance is a line: what it does now, how long it took, and which try it is."""
+    """A change of a task instance is a line: what it does now, how long it took, and which try it
+    is.
+    """
     assert said(change) == ([line] if line else [])
 
 
 @pytest.mark.parametrize(
     "state",
-    ["skipped", "upstream_failed", "up_for_reschedule", "deferred", "awaiting_input", "restarting", "removed"],
+    [
+        "skipped",
+        "upstream_failed",
+        "up_for_reschedule",
+        "deferred",
+        "awaiting_input",
+        "restarting",
+        "removed",
+    ],
 )
 def test_states_of_tasks(state: str) -> None:
     """Every other state that a reader should know of is said in a sentence of its own."""
@@ -228,13 +279,18 @@ def test_states_of_tasks(state: str) -> None:
 
     assert line.startswith("extract ")
     assert len(line.split()) >= 3
-    assert line not in (said(changed(state=other))[0] for other in ("success", "failed", "up_for_retry"))
+    assert line not in (
+        said(changed(state=other))[0] for other in ("success", "failed", "up_for_retry")
+    )
 
 
 def test_mapped_tasks_are_counted() -> None:
-    """The instances of a mapped task are one line, however many of them change, and all are counted."""
+    """The instances of a mapped task are one line, however many of them change, and all are
+    counted.
+    """
     tasks = tuple(
-        a_task("load", map_index=n, state=("success", "running", None)[min(n // 2000, 2)]) for n in range(5000)
+        a_task("load", map_index=n, state=("success", "running", None)[min(n // 2000, 2)])
+        for n in range(5000)
     )
     changes: list[Seen] = [(None, task) for task in tasks[1000:3000]]
     (line,) = said(*changes, tasks=(a_task("extract"), *tasks))
@@ -255,11 +311,16 @@ def test_a_wide_run_is_one_line() -> None:
         "1200 of 5000 tasks have ended",
     ]
     assert len(many) == 12
-    assert [line.split("  ")[-1] for line in many[-2:]] == ["40 more failed", "4950 of 5000 tasks succeeded"]
+    assert [line.split("  ")[-1] for line in many[-2:]] == [
+        "40 more failed",
+        "4950 of 5000 tasks succeeded",
+    ]
 
 
 def test_a_wide_run_against_the_usual() -> None:
-    """How far a wide run is, is said with the part of the usual duration, and with the next sign of life."""
+    """How far a wide run is, is said with the part of the usual duration, and with the next sign of
+    life.
+    """
 
     def story(console: Console, clock: Clock) -> None:
         console.usual_duration(100.0)
@@ -278,15 +339,22 @@ def test_a_wide_run_against_the_usual() -> None:
 def test_progress() -> None:
     """The last line of a look says how many of the tasks are over, whatever became of them."""
     over = ("success", "failed", "skipped", "upstream_failed", "removed")
-    tasks = [a_task(f"t{n}", state=state) for n, state in enumerate((*over, "running", "queued", None, "deferred"))]
-    lines = told(lambda console, _: console.tasks_changed([(None, task) for task in tasks], tasks)).lines
+    tasks = [
+        a_task(f"t{n}", state=state)
+        for n, state in enumerate((*over, "running", "queued", None, "deferred"))
+    ]
+    lines = told(
+        lambda console, _: console.tasks_changed([(None, task) for task in tasks], tasks)
+    ).lines
 
     assert lines[-1].endswith(" · 5 of 9 tasks")
     assert not any(" · " in line for line in lines[:-1])
 
 
 def test_progress_against_the_usual() -> None:
-    """How long the run has been running is said as a part of what is usual, with every sign of life."""
+    """How long the run has been running is said as a part of what is usual, with every sign of
+    life.
+    """
 
     def story(console: Console, clock: Clock) -> None:
         console.usual_duration(840.0)
@@ -294,7 +362,9 @@ def test_progress_against_the_usual() -> None:
         console.run_state(a_run(state="queued"))
         clock.now += 100
         console.run_state(a_run(state="running"))
-        console.tasks_changed([changed(state="success", duration=1.0)], [a_task(), a_task("b", state="running")])
+        console.tasks_changed(
+            [changed(state="success", duration=1.0)], [a_task(), a_task("b", state="running")]
+        )
         clock.now += 520.8
         console.run_state(a_run(state="running"))
 
@@ -321,13 +391,20 @@ def test_reported() -> None:
     """What stands on GitHub for a run that nobody waits for is a line of the log."""
     log = told(lambda console, _: console.reported(a_report(deployment_id=None)))
 
-    assert log.lines == ["  0:00  GitHub has the commit status airflow / nightly_sales of 0123456789ab, pending"]
+    assert log.lines == [
+        "  0:00  GitHub has the commit status airflow / nightly_sales of 0123456789ab, pending"
+    ]
 
 
 def test_blocked() -> None:
-    """What blocks a run is a notice with its evidence, the remedy and where to look, and a line of the log."""
+    """What blocks a run is a notice with its evidence, the remedy and where to look, and a line of
+    the log.
+    """
     blocker = Blocker(
-        "The pool reports is full", "All 4 slots are taken.", "Give it more slots.", "https://x.example/pools"
+        "The pool reports is full",
+        "All 4 slots are taken.",
+        "Give it more slots.",
+        "https://x.example/pools",
     )
     log = told(lambda console, _: console.blocked(blocker))
     (note,) = log.annotations
@@ -339,7 +416,9 @@ def test_blocked() -> None:
 
 
 def test_blocked_for_many_reasons() -> None:
-    """Every blocker is a line, but only the first ones are notices: a step has ten annotations in all."""
+    """Every blocker is a line, but only the first ones are notices: a step has ten annotations in
+    all.
+    """
 
     def story(console: Console, _: Clock) -> None:
         for n in range(20):
@@ -356,7 +435,11 @@ def test_blocked_for_many_reasons() -> None:
 @pytest.mark.parametrize("lines_omitted", [0, 1190])
 def test_log(lines_omitted: int) -> None:
     """A task's log is folded below its title, and how much of it is missing is said."""
-    log = told(lambda console, _: console.task_log("Log of join", ["first", "::error::x", "last"], lines_omitted))
+    log = told(
+        lambda console, _: console.task_log(
+            "Log of join", ["first", "::error::x", "last"], lines_omitted
+        )
+    )
     title, *note, fence, first, command, last, end = log.lines
 
     assert (title, first, command, last) == (
@@ -371,7 +454,9 @@ def test_log(lines_omitted: int) -> None:
 
 @given(hostile)
 def test_hostile(text: str) -> None:
-    """Whatever Airflow calls things, each is told in its one line, and nothing is obeyed but the two notices."""
+    """Whatever Airflow calls things, each is told in its one line, and nothing is obeyed but the
+    two notices.
+    """
     task = a_task(text, state="running")
     mapped = a_task(text, state="failed", map_index=3)
 
@@ -393,7 +478,13 @@ def test_hostile(text: str) -> None:
     assert [note.level for note in log.annotations] == ["notice"] * MAX_NOTICES
     assert sum(line.startswith("  0:00  ") for line in log.lines) == 13
     assert len([line for line in log.lines if not line.startswith("Notice: ")]) == 13 + 6
-    assert (log.masks, log.unexpected, log.outputs, log.state, log.failed) == (set(), [], {}, {}, False)
+    assert (log.masks, log.unexpected, log.outputs, log.state, log.failed) == (
+        set(),
+        [],
+        {},
+        {},
+        False,
+    )
 
 
 def test_unencrypted() -> None:
@@ -406,10 +497,13 @@ def test_unencrypted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "said"), [(3540.0, "expires in 59 m 00 s"), (4.2, "expires in 4.2 s"), (-300.0, "expires in 0.0 s")]
+    ("left", "said"),
+    [(3540.0, "expires in 59 m 00 s"), (4.2, "expires in 4.2 s"), (-300.0, "expires in 0.0 s")],
 )
 def test_short_lived(left: float, said: str) -> None:
-    """A token that dies before the time is over is one line: when it does, how long there is, and what becomes of the run."""
+    """A token that dies before the time is over is one line: when it does, how long there is, and
+    what becomes of the run.
+    """
     (line,) = told(lambda console, _: console.token_expires_early(left, 7200.0)).lines
 
     assert line.startswith(f"  0:00  The token {said} and cannot be renewed, timeout is 2 h 00 m: ")
@@ -420,10 +514,15 @@ def test_lacking_because_of_an_import_error() -> None:
     """Of an import error the exception is said, in one line, and not the whole traceback."""
 
     def story(console: Console, _: Clock) -> None:
-        lack = DagNotRunnable("The DAG's file fails to import", "Airflow cannot import it.\nTraceback\n  File", "")
+        lack = DagNotRunnable(
+            "The DAG's file fails to import", "Airflow cannot import it.\nTraceback\n  File", ""
+        )
         lack.raised = (ExceptionInfo("NameError", "name 'x' is not defined"),)
         console.code_missing(lack, 60.0)
 
     (line,) = told(story).lines
-    said = "The DAG's file fails to import: NameError: name 'x' is not defined. Looking for new code for 1 m 00 s more"
+    said = (
+        "The DAG's file fails to import: NameError: name 'x' is not defined. Looking for "
+        "new code for 1 m 00 s more"
+    )
     assert line == f"  0:00  {said}"

@@ -11,12 +11,23 @@ from entrypoint.errors import ActionError
 from entrypoint.runners.base import Context
 from entrypoint.runners.github import read_context
 
-NEEDED = ("GITHUB_SHA", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_JOB", "GITHUB_ACTION", "GITHUB_ACTOR")
+NEEDED = (
+    "GITHUB_SHA",
+    "GITHUB_REPOSITORY",
+    "GITHUB_RUN_ID",
+    "GITHUB_JOB",
+    "GITHUB_ACTION",
+    "GITHUB_ACTOR",
+)
 
 
 def environment(**changes: str) -> dict[str, str]:
     """What the replayed runner sets."""
-    places = {"workspace": Path("/github/workspace"), "temp": Path("/tmp"), "event_path": Path("/e.json")}  # noqa: S108
+    places = {
+        "workspace": Path("/github/workspace"),
+        "temp": Path("/tmp"),  # noqa: S108 - nothing is written there
+        "event_path": Path("/e.json"),
+    }
     return runner.Context(run_id="8000000001", run_attempt="3").environment(**places) | changes
 
 
@@ -56,7 +67,13 @@ def token(claims: object) -> str:
     [
         ("1c0b.build.__default", token({"scp": "Actions.Results:7:u-1"}), "build.__default"),
         ("1c0b.call.build.(ubuntu, 3.12)", "", "call.build.(ubuntu, 3.12)"),
-        ("", token({"scp": "Actions.GenericRead:00 Actions.Results:7:u-1 Actions.UploadArtifacts:7"}), "u-1"),
+        (
+            "",
+            token(
+                {"scp": "Actions.GenericRead:00 Actions.Results:7:u-1 Actions.UploadArtifacts:7"}
+            ),
+            "u-1",
+        ),
         ("1c0b", token({"scp": "Actions.Results:7:u-1"}), "u-1"),
         ("", token({"scp": "Actions.Results:7"}), ""),
         ("", token({"scp": ["Actions.Results:7:u-1"]}), ""),
@@ -69,7 +86,9 @@ def token(claims: object) -> str:
     ],
 )
 def test_job_path(plan: str, runtime: str, path: str) -> None:
-    """The path of a job through reusable workflows is read from what the runner tells, if it does."""
+    """The path of a job through reusable workflows is read from what the runner tells, if it
+    does.
+    """
     told = environment(ACTIONS_ORCHESTRATION_ID=plan, ACTIONS_RUNTIME_TOKEN=runtime)
     assert read_context(told).job_path == path
 
@@ -78,13 +97,23 @@ def test_what_may_be_missing() -> None:
     """Older runners and servers leave some variables out; each has a stand-in."""
     context = read_context(dict.fromkeys(NEEDED, "x"))
 
-    assert (context.attempt, context.actor, context.run_url) == (1, "x", "https://github.com/x/actions/runs/x")
-    assert context.api_url == read_context(environment(GITHUB_API_URL="")).api_url == "https://api.github.com"
+    assert (context.attempt, context.actor, context.run_url) == (
+        1,
+        "x",
+        "https://github.com/x/actions/runs/x",
+    )
+    assert (
+        context.api_url
+        == read_context(environment(GITHUB_API_URL="")).api_url
+        == "https://api.github.com"
+    )
     assert context.event is None
     assert context.workspace == Path()
 
 
-@pytest.mark.parametrize(("attempt", "number"), [("2", 2), ("", 1), ("two", 1), ("²", 1), ("-1", 1)])
+@pytest.mark.parametrize(
+    ("attempt", "number"), [("2", 2), ("", 1), ("two", 1), ("²", 1), ("-1", 1)]
+)
 def test_attempt(attempt: str, number: int) -> None:
     """An attempt that is no number counts as the first."""
     assert read_context(environment(GITHUB_RUN_ATTEMPT=attempt)).attempt == number
@@ -94,8 +123,13 @@ def test_urls() -> None:
     """The workflow run and the commit have their pages on the server of the run."""
     context = read_context(environment(GITHUB_SERVER_URL="https://ghe.example.com"))
 
-    assert context.run_url == "https://ghe.example.com/octo-org/sales-pipeline/actions/runs/8000000001"
-    assert context.commit_url == f"https://ghe.example.com/octo-org/sales-pipeline/commit/{context.sha}"
+    assert (
+        context.run_url == "https://ghe.example.com/octo-org/sales-pipeline/actions/runs/8000000001"
+    )
+    assert (
+        context.commit_url
+        == f"https://ghe.example.com/octo-org/sales-pipeline/commit/{context.sha}"
+    )
 
 
 @pytest.mark.parametrize("name", NEEDED)

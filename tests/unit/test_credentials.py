@@ -24,10 +24,13 @@ KEYS = AwsKeys("AKIA", HIDDEN, HIDDEN)
 
 @given(st.text())
 def test_secret(text: str) -> None:
-    """Whatever a secret is, it looks like any other in every text made of it or of what holds it; only reveal() returns it."""
+    """Whatever a secret is, it looks like any other in every text made of it or of what holds it;
+    only reveal() returns it.
+    """
     secret = Secret(text)
 
-    assert (str(secret), f"{secret}", "%s" % secret) == ("***", "***", "***")  # noqa: UP031 - the point
+    # The point
+    assert (str(secret), f"{secret}", "%s" % secret) == ("***", "***", "***")  # noqa: UP031
     assert (repr(secret), f"{secret!r:>10}") == ("Secret()", "  Secret()")
     assert repr(Token(secret)) == "Token(token=Secret())"
     assert repr(Password("u", secret)) == "Password(username='u', password=Secret())"
@@ -43,7 +46,9 @@ def test_secret(text: str) -> None:
         Client("c", HIDDEN),
         GitHubToken("a", "https://token.example.com", HIDDEN),
         OAuth("https://login.example.com", "c", HIDDEN),
-        OAuth("https://login.example.com", "c", GitHubToken("a", "https://token.example.com", HIDDEN)),
+        OAuth(
+            "https://login.example.com", "c", GitHubToken("a", "https://token.example.com", HIDDEN)
+        ),
         KEYS,
         Mwaa("m", "eu-central-1", KEYS),
         Tls(key=HIDDEN),

@@ -1,4 +1,6 @@
-"""The commit of one step, from its inputs to what is asked of GitHub and Airflow, on a clock that the test turns."""
+"""The commit of one step, from its inputs to what is asked of GitHub and Airflow, on a clock that
+the test turns.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ import pytest
 
 from entrypoint.diagnostics.import_errors import OptionalDagFiles
 from entrypoint.diagnostics.optional import OptionalRequests
-from entrypoint.errors import DagNotFound, DagNotRunnable, InvalidInputs, NotDeployed, TransientError, WrongCommit
+from entrypoint.errors import (
+    DagNotFound,
+    DagNotRunnable,
+    InvalidInputs,
+    NotDeployed,
+    TransientError,
+    WrongCommit,
+)
 from entrypoint.github_api.commits import commits_of
 from entrypoint.http.response import AIRFLOW
 from entrypoint.inputs.settings import parse_settings
@@ -35,7 +44,14 @@ UNKNOWN = answer(422, {"message": f"No commit found for SHA: {OTHER}"})
 AHEAD, BEHIND = (answer(200, {"status": status}) for status in ("ahead", "behind"))
 DOWN = answer(503, b"<html>")
 CONTEXT = a_context(api_url="https://ghe.example.com/api/v3")
-KNOWN = Dag("sales", is_paused=False, is_active=True, has_import_errors=False, file="sales.py", last_parsed=START)
+KNOWN = Dag(
+    "sales",
+    is_paused=False,
+    is_active=True,
+    has_import_errors=False,
+    file="sales.py",
+    last_parsed=START,
+)
 
 
 class GitHubSession(Session):
@@ -45,7 +61,13 @@ class GitHubSession(Session):
         self.time = VirtualTime()
         self.settings = parse_settings({**REQUIRED_INPUTS, **inputs}, Path("/github/workspace"))
         self._script = script
-        super().__init__(self.settings, self.time.clock, self.time.sleep, commands, Console(self.time.clock, commands))
+        super().__init__(
+            self.settings,
+            self.time.clock,
+            self.time.sleep,
+            commands,
+            Console(self.time.clock, commands),
+        )
 
     def http_client(self, party: Service = AIRFLOW, *, present: bool = False) -> HttpClient:
         """A way to the script, which is shown no client certificate."""
@@ -57,7 +79,9 @@ def deploy(*answers: bytes, **inputs: str) -> tuple[CodeWait, GitHubSession, Scr
     """The commit of a step with these inputs, its connection, and GitHub."""
     script = Script(*answers)
     session = GitHubSession(script, inputs)
-    commits = commits_of(CONTEXT.api_url, CONTEXT.repository, session.settings.github_token, session.http_client)
+    commits = commits_of(
+        CONTEXT.api_url, CONTEXT.repository, session.settings.github_token, session.http_client
+    )
     return CodeWait(session.settings, CONTEXT, session, commits), session, script
 
 
@@ -89,8 +113,12 @@ def arrive(airflow: Any, *answers: bytes, **inputs: str) -> tuple[GitHubSession,
     """Wait for the code in this Airflow; return the connection, and GitHub."""
     found, session, script = deploy(*answers, **inputs)
     session.set_deadline(1)
-    optional = OptionalRequests(airflow, session.retrier, session.limit_requests, session.seconds_left)
-    found.wait(optional.airflow, OptionalDagFiles(optional, ImportErrorMatcher("sales", lambda _: False)))
+    optional = OptionalRequests(
+        airflow, session.retrier, session.limit_requests, session.seconds_left
+    )
+    found.wait(
+        optional.airflow, OptionalDagFiles(optional, ImportErrorMatcher("sales", lambda _: False))
+    )
     return session, script
 
 
@@ -109,21 +137,33 @@ def test_a_commit_that_is_certainly_there(inputs: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", [answer(200, {"sha": OTHER}), answer(404, {"message": "Not Found"}), answer(403, {}), answer(401, {})]
+    "reply",
+    [
+        answer(200, {"sha": OTHER}),
+        answer(404, {"message": "Not Found"}),
+        answer(403, {}),
+        answer(401, {}),
+    ],
 )
 def test_a_commit_that_may_be_there(reply: bytes) -> None:
-    """A commit that GitHub knows, or of which this token may not learn, is asked about once and gone on with."""
+    """A commit that GitHub knows, or of which this token may not learn, is asked about once and
+    gone on with.
+    """
     found, session, script = deploy(reply, expect_commit=OTHER, github_token="ghs_t0ken")
     found.require_known_commit()
     (sent,) = script.sent
 
-    assert sent.url.startswith(f"https://ghe.example.com/api/v3/repos/octo-org/sales/commits/{OTHER}?")
+    assert sent.url.startswith(
+        f"https://ghe.example.com/api/v3/repos/octo-org/sales/commits/{OTHER}?"
+    )
     assert sent.headers["Authorization"] == "Bearer ghs_t0ken"
     assert session.seconds_left() == OPTIONAL_TIMEOUT
 
 
 def test_a_commit_that_is_not_there() -> None:
-    """A commit that GitHub does not know is a mistake in its input, for no bundle would ever contain it."""
+    """A commit that GitHub does not know is a mistake in its input, for no bundle would ever
+    contain it.
+    """
     found, _, _ = deploy(UNKNOWN, expect_commit=OTHER)
     with pytest.raises(InvalidInputs) as caught:
         found.require_known_commit()
@@ -139,7 +179,9 @@ def test_a_commit_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("inputs", [{}, {"wait_for_dag": "0"}, {"github_token": "ghs_t0ken"}])
 def test_nothing_is_asked_for(inputs: dict[str, str]) -> None:
-    """Unless one of the two inputs asks for it, neither Airflow nor GitHub is asked about code, and no time is allowed."""
+    """Unless one of the two inputs asks for it, neither Airflow nor GitHub is asked about code, and
+    no time is allowed.
+    """
     airflow = Parsing()
     session, script = arrive(airflow, **inputs)
 
@@ -147,7 +189,9 @@ def test_nothing_is_asked_for(inputs: dict[str, str]) -> None:
 
 
 def test_the_code_is_waited_for() -> None:
-    """With wait_for_dag the step goes on when the file was parsed anew, and requests may take a while beyond the wait."""
+    """With wait_for_dag the step goes on when the file was parsed anew, and requests may take a
+    while beyond the wait.
+    """
     airflow = Parsing()
     session, script = arrive(airflow, wait_for_dag="10m")
 
@@ -158,22 +202,32 @@ def test_the_code_is_waited_for() -> None:
 def test_the_code_is_waited_for_that_long() -> None:
     """The wait lasts as long as wait_for_dag says."""
     found, session, _ = deploy(wait_for_dag="90s")
-    optional = OptionalRequests(Parsing(None), session.retrier, session.limit_requests, session.seconds_left)  # type: ignore[arg-type]
+    airflow: Any = Parsing(None)
+    optional = OptionalRequests(
+        airflow, session.retrier, session.limit_requests, session.seconds_left
+    )
     with pytest.raises(DagNotFound):
-        found.wait(optional.airflow, OptionalDagFiles(optional, ImportErrorMatcher("sales", lambda _: False)))
+        found.wait(
+            optional.airflow,
+            OptionalDagFiles(optional, ImportErrorMatcher("sales", lambda _: False)),
+        )
 
     assert session.time.now == 1090
 
 
 @pytest.mark.parametrize("inputs", [{}, {"wait_for_dag": "10m"}])
 def test_the_commit_is_waited_for(inputs: dict[str, str]) -> None:
-    """With expect_commit the bundle is held to the commit, at once or in time, by what GitHub says with the token."""
+    """With expect_commit the bundle is held to the commit, at once or in time, by what GitHub says
+    with the token.
+    """
     airflow = Parsing(KNOWN._replace(bundle_version=OTHER))
     session, script = arrive(airflow, AHEAD, expect_commit=SHA, github_token="ghs_t0ken", **inputs)
     (sent,) = script.sent
 
     assert airflow.looks == (2 if inputs else 1)
-    assert sent.url.startswith(f"https://ghe.example.com/api/v3/repos/octo-org/sales/compare/{SHA}...{OTHER}?")
+    assert sent.url.startswith(
+        f"https://ghe.example.com/api/v3/repos/octo-org/sales/compare/{SHA}...{OTHER}?"
+    )
     assert sent.headers["Authorization"] == "Bearer ghs_t0ken"
     assert session.deadline == 1000 + (600 if inputs else 0) + EXTRA_SECONDS
 
@@ -209,7 +263,9 @@ def test_any_commit_will_do(inputs: dict[str, str], version: str | None) -> None
 
 
 def test_the_run_has_the_commit() -> None:
-    """A run with the commit, or with one that contains it, is right, and GitHub is asked no oftener than needed."""
+    """A run with the commit, or with one that contains it, is right, and GitHub is asked no oftener
+    than needed.
+    """
     found, _, script = deploy(AHEAD, expect_commit=SHA)
     for version in (SHA, OTHER, OTHER):
         found.require(a_run(bundle_version=version))
@@ -217,9 +273,13 @@ def test_the_run_has_the_commit() -> None:
     assert len(script.sent) == 1
 
 
-@pytest.mark.parametrize(("version", "answers"), [(None, []), (OTHER, [BEHIND]), (OTHER, [answer(404, {})])])
+@pytest.mark.parametrize(
+    ("version", "answers"), [(None, []), (OTHER, [BEHIND]), (OTHER, [answer(404, {})])]
+)
 def test_the_run_has_another_commit(version: str | None, answers: list[bytes]) -> None:
-    """A run without a version, with one that lacks the commit, or of which GitHub cannot tell, is an error."""
+    """A run without a version, with one that lacks the commit, or of which GitHub cannot tell, is
+    an error.
+    """
     found, session, _ = deploy(*answers, expect_commit=SHA)
     session.set_deadline(60)
     with pytest.raises(WrongCommit, match=SHA):
@@ -241,10 +301,17 @@ def test_github_fails_in_passing() -> None:
 
 
 @pytest.mark.parametrize(
-    "answers", [[DOWN] * 20, [answer(301, Location="https://ghe.example.com/elsewhere")], [DOWN, answer(404, {})]]
+    "answers",
+    [
+        [DOWN] * 20,
+        [answer(301, Location="https://ghe.example.com/elsewhere")],
+        [DOWN, answer(404, {})],
+    ],
 )
 def test_github_cannot_tell_whether_a_commit_is_there(answers: list[bytes]) -> None:
-    """A GitHub that does not answer, or sends elsewhere, is no reason to refuse a commit, and is not waited for long."""
+    """A GitHub that does not answer, or sends elsewhere, is no reason to refuse a commit, and is
+    not waited for long.
+    """
     found, session, _ = deploy(*answers, expect_commit=OTHER)
     found.require_known_commit()
 

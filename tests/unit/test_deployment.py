@@ -1,4 +1,6 @@
-"""Waiting for new code, as tables: what the looks show → when it ends, how, and when Airflow is asked to parse."""
+"""Waiting for new code, as tables: what the looks show → when it ends, how, and when Airflow is
+asked to parse.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,11 @@ NOT_FOUND = DagNotFound("Airflow has no such DAG", "dag_id 'sales': not found", 
 DOWN = TransientError("down", "GET /x answered 503.", "")
 PAGE = UnexpectedResponse("page", "GET /x answered 200 text/html.", "")
 MISSING = Forbidden("no", "", "")
-RAISED = (ExceptionInfo("KeyError", "'region'", (StackFrame("/opt/airflow/dags/sales.py", 3, "<module>"),)),)
+RAISED = (
+    ExceptionInfo(
+        "KeyError", "'region'", (StackFrame("/opt/airflow/dags/sales.py", 3, "<module>"),)
+    ),
+)
 OURS = DagImportError("sales.py", "Traceback\n  <Op at 0x7f01>\nKeyError: 'region'", RAISED, "main")
 ELSEWHERE = DagImportError("other.py", "Traceback\nKeyError: 1", (), "main")
 NEW_SALES = ELSEWHERE._replace(trace='Traceback\n  DAG("sales")\nKeyError: 1')
@@ -55,7 +61,14 @@ NEW_SALES = ELSEWHERE._replace(trace='Traceback\n  DAG("sales")\nKeyError: 1')
 def dag(parsed: float | None = 0, **changes: Any) -> Dag:
     """The DAG, whose file was last parsed so many seconds after the start of everything."""
     moment = None if parsed is None else START + timedelta(seconds=parsed)
-    known = Dag("sales", is_paused=False, is_active=True, has_import_errors=False, file="sales.py", bundle="main")
+    known = Dag(
+        "sales",
+        is_paused=False,
+        is_active=True,
+        has_import_errors=False,
+        file="sales.py",
+        bundle="main",
+    )
     return known._replace(last_parsed=moment, file_token="t0ken", **changes)
 
 
@@ -74,7 +87,9 @@ def staying(answers: Sequence[Any]) -> Iterable[Any]:
 
 @dataclass
 class Deploying:
-    """An Airflow of which only the DAG matters, and who knows the history: of each list the last one stays."""
+    """An Airflow of which only the DAG matters, and who knows the history: of each list the last
+    one stays.
+    """
 
     dags: Sequence[Any]
     faults: Sequence[Any] = ((),)
@@ -108,12 +123,23 @@ class Deploying:
         return found
 
     def wait(
-        self, seconds: float = 600, commit: str | None = None, *, named: bool = False, if_paused: IfPaused = "fail"
+        self,
+        seconds: float = 600,
+        commit: str | None = None,
+        *,
+        named: bool = False,
+        if_paused: IfPaused = "fail",
     ) -> None:
         """Wait for the DAG; `named`: the checkout's copy of any file names it."""
-        given = {"wait_for_dag": str(seconds or 1), "expect_commit": commit or "", "if_paused": if_paused}
+        given = {
+            "wait_for_dag": str(seconds or 1),
+            "expect_commit": commit or "",
+            "if_paused": if_paused,
+        }
         settings = parse_settings({**REQUIRED_INPUTS, **given}, Path())
-        files = OptionalDagFiles(self.bench.optional(self), ImportErrorMatcher("sales", lambda _: named))
+        files = OptionalDagFiles(
+            self.bench.optional(self), ImportErrorMatcher("sales", lambda _: named)
+        )
         shown: Any = self
         code = CodeWait(settings, a_context(), self.bench.session(settings), self)
         if not seconds:
@@ -156,7 +182,8 @@ def refused(airflow: Deploying, error: type[ActionError], *args: Any, **how: Any
         ([dag(0), dag(0), dag(0), dag(1), dag(1), dag(2)], 6),
         ([dag(0), NOT_FOUND, dag(0), dag(1), dag(2)], 5),
         ([dag(0), NOT_FOUND, dag(1), GONE, dag(2)], 5),
-        # Without a certain commit a version is taken as it is: a run of this DAG is bound to one anyway.
+        # Without a certain commit a version is taken as it is: a run of this DAG is bound to one
+        # anyway.
         ([at(OLD)], 1),
         ([at("v7")], 1),
         ([at(OLD, None)], 1),
@@ -164,7 +191,9 @@ def refused(airflow: Deploying, error: type[ActionError], *args: Any, **how: Any
     ],
 )
 def test_the_code_is_there(dags: list[Any], looks: int) -> None:
-    """The wait ends with the look that shows the DAG from code that is certainly not older than this step."""
+    """The wait ends with the look that shows the DAG from code that is certainly not older than
+    this step.
+    """
     airflow = Deploying(dags)
     airflow.wait()
 
@@ -200,18 +229,27 @@ def test_the_code_does_not_come(dags: list[Any], error: type[ActionError], secon
 
 
 def test_how_long_ago_it_was_parsed() -> None:
-    """What is lacking names the file and its last parsing, and says of the first new one that it may have begun before."""
+    """What is lacking names the file and its last parsing, and says of the first new one that it
+    may have begun before.
+    """
     airflow = Deploying([dag(0), dag(60)])
     refused(airflow, NotDeployed)
     first, second = (lack.detail for lack in airflow.told.lacks[:2])
 
     assert first == "sales.py was last parsed at 2026-01-31T09:30:15+00:00."
-    assert second == "sales.py was last parsed at 2026-01-31T09:31:15+00:00, which may have begun before."
+    assert (
+        second
+        == "sales.py was last parsed at 2026-01-31T09:31:15+00:00, which may have begun before."
+    )
 
 
 @pytest.mark.parametrize(
     ("dags", "error"),
-    [([NOT_FOUND, dag()], DagNotFound), ([GONE, dag()], StaleDag), ([dag(0), dag(1), dag(2)], NotDeployed)],
+    [
+        ([NOT_FOUND, dag()], DagNotFound),
+        ([GONE, dag()], StaleDag),
+        ([dag(0), dag(1), dag(2)], NotDeployed),
+    ],
 )
 def test_without_time_there_is_one_look(dags: list[Any], error: type[ActionError]) -> None:
     """With 0 seconds what the first look shows is all that counts."""
@@ -222,7 +260,9 @@ def test_without_time_there_is_one_look(dags: list[Any], error: type[ActionError
 
 
 def test_an_airflow_that_does_not_say_when_it_parsed() -> None:
-    """A DAG that is there, on an Airflow that names no parsing, cannot be waited for, and that is said at once."""
+    """A DAG that is there, on an Airflow that names no parsing, cannot be waited for, and that is
+    said at once.
+    """
     airflow = Deploying([dag(None)], version="2.2.5")
     found = refused(airflow, NotSupported)
 
@@ -253,7 +293,9 @@ def test_an_airflow_that_does_not_say_when_it_parsed() -> None:
     ],
 )
 def test_asked_to_parse(dags: list[Any], seconds: float, asked: list[float]) -> None:
-    """Airflow is asked to parse the file at once, and again after each parsing that was not enough."""
+    """Airflow is asked to parse the file at once, and again after each parsing that was not
+    enough.
+    """
     airflow = Deploying(dags)
     try:
         airflow.wait(seconds)
@@ -268,7 +310,10 @@ def test_asked_to_parse_now_and_then(shown: Dag) -> None:
     """While nothing comes of it Airflow is asked again every half minute, and not at every look."""
     airflow = Deploying([shown])
     refused(airflow, StaleDag if shown is GONE else NotDeployed, 300)
-    pauses = [later - one for one, later in zip(airflow.asked_to_parse, airflow.asked_to_parse[1:], strict=False)]
+    pauses = [
+        later - one
+        for one, later in zip(airflow.asked_to_parse, airflow.asked_to_parse[1:], strict=False)
+    ]
 
     assert airflow.asked_to_parse[0] == 0
     assert 7 <= len(pauses) <= 9
@@ -276,15 +321,21 @@ def test_asked_to_parse_now_and_then(shown: Dag) -> None:
 
 
 def test_asked_to_parse_in_vain() -> None:
-    """The oftener a parsing was not enough, the less often another one is asked for, down to one every half minute."""
+    """The oftener a parsing was not enough, the less often another one is asked for, down to one
+    every half minute.
+    """
     airflow = Deploying([at(OLD, parsed) for parsed in range(999)])
     refused(airflow, NotDeployed, 300, COMMIT)
-    pauses = [later - one for one, later in zip(airflow.asked_to_parse, airflow.asked_to_parse[1:], strict=False)]
+    pauses = [
+        later - one
+        for one, later in zip(airflow.asked_to_parse, airflow.asked_to_parse[1:], strict=False)
+    ]
 
     assert airflow.asked_to_parse[:3] == [0, 1, 2]
-    assert [least <= pause < least + 10 for least, pause in zip((1, 1, 2, 4, 8, 16), pauses, strict=False)] == [
-        True
-    ] * 6
+    assert [
+        least <= pause < least + 10
+        for least, pause in zip((1, 1, 2, 4, 8, 16), pauses, strict=False)
+    ] == [True] * 6
     assert all(REPARSE_SECONDS <= pause < REPARSE_SECONDS + 10 for pause in pauses[6:])
     assert len(pauses) >= 12
 
@@ -298,14 +349,20 @@ def test_asked_to_parse_for_a_commit(seconds: float) -> None:
     assert airflow.asked_to_parse[:1] == ([0] if seconds else [])
 
 
-@pytest.mark.parametrize(("error", "times"), [(MISSING, 1), (DOWN, 2), (PAGE, 2), (Unauthorized("refused", "", ""), 2)])
+@pytest.mark.parametrize(
+    ("error", "times"), [(MISSING, 1), (DOWN, 2), (PAGE, 2), (Unauthorized("refused", "", ""), 2)]
+)
 def test_a_parsing_that_cannot_be_asked_for(error: ActionError, times: int) -> None:
-    """Nothing depends on the request: whatever is said to it, the wait goes on, and what is forbidden is asked seldom."""
+    """Nothing depends on the request: whatever is said to it, the wait goes on, and what is
+    forbidden is asked seldom.
+    """
     airflow = Deploying([dag(0), dag(1), dag(2)], parsing=error)
     airflow.wait()
 
     assert len(airflow.asked_to_parse) == times
-    assert len(airflow.told.sentences) + len(airflow.told.unknown_fields) == (0 if error is MISSING else times)
+    assert len(airflow.told.sentences) + len(airflow.told.unknown_fields) == (
+        0 if error is MISSING else times
+    )
 
 
 # Import errors.
@@ -326,8 +383,11 @@ def test_a_parsing_that_cannot_be_asked_for(error: ActionError, times: int) -> N
         ([GONE], [(OURS,), (), (OURS,)], False),
     ],
 )
-def test_new_code_that_does_not_import(dags: list[Any], faults: list[Any], named: bool) -> None:  # noqa: FBT001 - a table's column
-    """An import error of the DAG that comes or changes while we look ends the wait at that look, with its traceback."""
+# A table's column
+def test_new_code_that_does_not_import(dags: list[Any], faults: list[Any], named: bool) -> None:
+    """An import error of the DAG that comes or changes while we look ends the wait at that look,
+    with its traceback.
+    """
     airflow = Deploying(dags, faults)
     found = refused(airflow, DagNotRunnable, named=named)
     shown = faults[-1][-1]
@@ -343,7 +403,11 @@ def test_new_code_that_does_not_import(dags: list[Any], faults: list[Any], named
         # What was there before may be what this commit mends.
         ([BROKEN], [(OURS,)], DagNotRunnable),
         ([dag(0)], [(OURS,)], DagNotRunnable),
-        ([BROKEN], [(OURS,), (OURS._replace(trace=OURS.trace.replace("0x7f01", "0x7f99")),)], DagNotRunnable),
+        (
+            [BROKEN],
+            [(OURS,), (OURS._replace(trace=OURS.trace.replace("0x7f01", "0x7f99")),)],
+            DagNotRunnable,
+        ),
         ([NOT_FOUND], [(OURS,)], DagNotRunnable),
         # Somebody else's.
         ([dag(0)], [(), (ELSEWHERE,)], NotDeployed),
@@ -356,17 +420,23 @@ def test_new_code_that_does_not_import(dags: list[Any], faults: list[Any], named
 def test_import_errors_that_are_not_this_deployment_s(
     dags: list[Any], faults: list[Any], error: type[ActionError]
 ) -> None:
-    """An old import error, and that of another file or bundle, does not end the wait, even if addresses in it change."""
+    """An old import error, and that of another file or bundle, does not end the wait, even if
+    addresses in it change.
+    """
     airflow = Deploying(dags, faults)
 
     refused(airflow, error, 60)
     assert airflow.time.now == 1060
 
 
-@pytest.mark.parametrize("faults", [[(OURS,), (OURS,), ()], [(OURS,), (OURS, ELSEWHERE), (ELSEWHERE,)]])
+@pytest.mark.parametrize(
+    "faults", [[(OURS,), (OURS,), ()], [(OURS,), (OURS, ELSEWHERE), (ELSEWHERE,)]]
+)
 @pytest.mark.parametrize("known", [BROKEN, dag(0)], ids=["flagged", "not flagged"])
 def test_an_import_error_that_is_mended(known: Dag, faults: list[Any]) -> None:
-    """A DAG whose file did not import at first is there as soon as it does, for only new code can have mended it."""
+    """A DAG whose file did not import at first is there as soon as it does, for only new code can
+    have mended it.
+    """
     airflow = Deploying([known, known, dag(1)], faults)
     airflow.wait()
 
@@ -377,12 +447,16 @@ def test_an_import_error_that_is_mended(known: Dag, faults: list[Any]) -> None:
 
 @pytest.mark.parametrize(("error", "calls"), [(MISSING, 1), (DOWN, 3), (PAGE, 3)])
 def test_import_errors_that_cannot_be_read(error: ActionError, calls: int) -> None:
-    """Without import errors the wait ends by what the DAG itself shows; what is forbidden is not asked for at once."""
+    """Without import errors the wait ends by what the DAG itself shows; what is forbidden is not
+    asked for at once.
+    """
     airflow = Deploying([dag(0), dag(1), dag(2)], [error])
     airflow.wait()
 
     assert airflow.import_errors.calls == calls
-    assert len(airflow.told.sentences) + len(airflow.told.unknown_fields) == (0 if error is MISSING else calls)
+    assert len(airflow.told.sentences) + len(airflow.told.unknown_fields) == (
+        0 if error is MISSING else calls
+    )
 
 
 def test_an_answer_about_import_errors_that_is_lost() -> None:
@@ -415,7 +489,8 @@ YES, NO, NOBODY = (
         ([at(LATER, 0), at(LATER, 1)], [None], [YES], 2),
         ([at(LATER, 0), at(LATER, 1)], [LATER], [YES], 2),
         ([at(COMMIT, 0), at(LATER, 1)], [COMMIT, LATER], [YES], 2),
-        # The structure lags behind the bundle: only from when it is there is the next parsing waited for.
+        # The structure lags behind the bundle: only from when it is there is the next parsing
+        # waited for.
         ([at(COMMIT, 0), at(COMMIT, 1), at(COMMIT, 2), at(COMMIT, 3)], [OLD, OLD, COMMIT], [NO], 4),
         # It was there, and went away again.
         ([at(COMMIT, 0), at(OLD, 1), at(COMMIT, 2), at(COMMIT, 3)], [None], [NO], 4),
@@ -426,8 +501,12 @@ YES, NO, NOBODY = (
         ([at(LATER, 0), at(LATER, 1), at(LATER, 2)], [None], [YES, DOWN, YES], 3),
     ],
 )
-def test_the_commit_is_there(dags: list[Any], structures: list[Any], history: list[Any], looks: int) -> None:
-    """The wait ends when bundle and structure contain the commit and the file was parsed once more since that is known."""
+def test_the_commit_is_there(
+    dags: list[Any], structures: list[Any], history: list[Any], looks: int
+) -> None:
+    """The wait ends when bundle and structure contain the commit and the file was parsed once more
+    since that is known.
+    """
     airflow = Deploying(dags, structures=structures, history=history)
     airflow.wait(600, COMMIT)
     (sentence,) = airflow.told.sentences
@@ -442,7 +521,9 @@ def test_the_commit_is_there(dags: list[Any], structures: list[Any], history: li
     ("version", "how"), [(COMMIT, "the expected commit"), (LATER, f"contains {COMMIT}. {YES.who}")]
 )
 def test_how_the_commit_is_known(version: str, how: str) -> None:
-    """At the end it is told at which commit the bundle is, and who says that it contains the expected one."""
+    """At the end it is told at which commit the bundle is, and who says that it contains the
+    expected one.
+    """
     airflow = Deploying([at(version, 0), at(version, 1)], history=[YES])
     airflow.wait(600, COMMIT)
     (sentence,) = airflow.told.sentences
@@ -454,9 +535,19 @@ def test_how_the_commit_is_known(version: str, how: str) -> None:
 @pytest.mark.parametrize(
     ("version", "structure", "history", "said"),
     [
-        (OLD, None, [NO], f"The DAG's bundle is at {OLD}, expect_commit is {COMMIT}. It says: behind."),
+        (
+            OLD,
+            None,
+            [NO],
+            f"The DAG's bundle is at {OLD}, expect_commit is {COMMIT}. It says: behind.",
+        ),
         (LATER, None, [NOBODY], f"The DAG's bundle is at {LATER}, expect_commit is {COMMIT}. 404."),
-        (COMMIT, OLD, [NO], f"The DAG's structure is at {OLD}, expect_commit is {COMMIT}. It says: behind."),
+        (
+            COMMIT,
+            OLD,
+            [NO],
+            f"The DAG's structure is at {OLD}, expect_commit is {COMMIT}. It says: behind.",
+        ),
         (
             LATER,
             OLD,
@@ -465,15 +556,24 @@ def test_how_the_commit_is_known(version: str, how: str) -> None:
         ),
         (LATER, None, [DOWN], "could not be found out. GET /x answered 503."),
         (LATER, None, [PAGE], "could not be found out. GET /x answered 200 text/html."),
-        (OLD, None, [Ancestry(False, "")], f"The DAG's bundle is at {OLD}, expect_commit is {COMMIT}."),
+        (
+            OLD,
+            None,
+            [Ancestry(False, "")],
+            f"The DAG's bundle is at {OLD}, expect_commit is {COMMIT}.",
+        ),
     ],
 )
 @pytest.mark.parametrize("seconds", [0, 60])
 def test_the_commit_does_not_come(
     version: str, structure: str | None, history: list[Any], said: str, seconds: float
 ) -> None:
-    """A bundle or structure that lacks the commit, as far as is known, is an error at the deadline, with who says so."""
-    airflow = Deploying([at(version, 0), at(version, 1), at(version, 2)], structures=[structure], history=history)
+    """A bundle or structure that lacks the commit, as far as is known, is an error at the deadline,
+    with who says so.
+    """
+    airflow = Deploying(
+        [at(version, 0), at(version, 1), at(version, 2)], structures=[structure], history=history
+    )
     found = refused(airflow, NotDeployed, seconds, COMMIT)
 
     assert " ".join(found.detail.split()).endswith(said)
@@ -484,7 +584,9 @@ def test_the_commit_does_not_come(
 @pytest.mark.parametrize("seconds", [0, 60])
 @pytest.mark.parametrize("parsed", [0, None])
 def test_one_more_parsing_is_not_insisted_on(seconds: float, parsed: float | None) -> None:
-    """At the deadline, and without any time, the right version is enough even if its file is not parsed once more."""
+    """At the deadline, and without any time, the right version is enough even if its file is not
+    parsed once more.
+    """
     airflow = Deploying([at(COMMIT, parsed)])
     airflow.wait(seconds, COMMIT)
 
@@ -494,11 +596,14 @@ def test_one_more_parsing_is_not_insisted_on(seconds: float, parsed: float | Non
 
 
 @pytest.mark.parametrize(
-    "version", [None, "v7", "", "7", COMMIT[:39], f"{COMMIT}0", COMMIT.upper(), f"{COMMIT}\n", "main"]
+    "version",
+    [None, "v7", "", "7", COMMIT[:39], f"{COMMIT}0", COMMIT.upper(), f"{COMMIT}\n", "main"],
 )
 @pytest.mark.parametrize("first", [[], [NOT_FOUND], [at(OLD, 0)]], ids=["at once", "new", "later"])
 def test_a_bundle_without_commits(first: list[Any], version: str | None) -> None:
-    """A bundle whose versions are no commits cannot be held to one, and that is said as soon as it is seen."""
+    """A bundle whose versions are no commits cannot be held to one, and that is said as soon as it
+    is seen.
+    """
     airflow = Deploying([*first, at(version, 1)])
     found = refused(airflow, NotSupported, commit=COMMIT)
 
@@ -539,7 +644,9 @@ def test_a_paused_dag(dags: list[Any], commit: str | None) -> None:
 
 @pytest.mark.parametrize("if_paused", ["unpause", "queue"])
 def test_a_paused_dag_that_may_be(if_paused: IfPaused) -> None:
-    """A paused DAG that would run nevertheless, or is to be queued, is waited for like any other."""
+    """A paused DAG that would run nevertheless, or is to be queued, is waited for like any
+    other.
+    """
     airflow = Deploying([dag(parsed, is_paused=True) for parsed in (0, 1, 2)])
     airflow.wait(if_paused=if_paused)
 
@@ -566,13 +673,15 @@ def test_failures_in_passing(dags: list[Any]) -> None:
     airflow = Deploying(dags)
     airflow.wait()
 
-    assert airflow.told.faults == [one for one in dags if isinstance(one, TransientError | UnexpectedResponse)]
+    assert airflow.told.faults == [
+        one for one in dags if isinstance(one, TransientError | UnexpectedResponse)
+    ]
     assert airflow.get_dag.calls == len(dags)
 
 
 def test_the_first_answer_is_no_answer_of_airflow() -> None:
-    """A page in place of the very first answer means a wrong address, or a gateway to an Airflow that comes up: as long as
-    that is waited for.
+    """A page in place of the very first answer means a wrong address, or a gateway to an Airflow
+    that comes up: as long as that is waited for.
     """
     airflow = Deploying([PAGE])
 
@@ -585,10 +694,14 @@ def test_the_first_answer_is_no_answer_of_airflow() -> None:
 @pytest.mark.parametrize("seconds", [0, 60])
 @pytest.mark.parametrize("first", [[], [NOT_FOUND], [dag(0)]], ids=["never", "404", "once"])
 def test_an_airflow_that_is_gone(first: list[Any], seconds: float) -> None:
-    """An Airflow that does not answer is asked for a minute beyond the wait, and is then the error itself."""
+    """An Airflow that does not answer is asked for a minute beyond the wait, and is then the error
+    itself.
+    """
     airflow = Deploying([*first, DOWN])
     if first and not seconds:
-        refused(airflow, type(first[0]) if isinstance(first[0], ActionError) else NotDeployed, seconds)
+        refused(
+            airflow, type(first[0]) if isinstance(first[0], ActionError) else NotDeployed, seconds
+        )
         return
 
     assert refused(airflow, TransientError, seconds) is DOWN
@@ -606,7 +719,10 @@ def test_the_pause_grows() -> None:
 
 
 @given(
-    dags=st.lists(st.sampled_from([NOT_FOUND, GONE, BROKEN, dag(0), at(OLD), at(LATER, 1), at(COMMIT)]), min_size=1),
+    dags=st.lists(
+        st.sampled_from([NOT_FOUND, GONE, BROKEN, dag(0), at(OLD), at(LATER, 1), at(COMMIT)]),
+        min_size=1,
+    ),
     commit=st.sampled_from([None, COMMIT]),
     history=st.lists(st.sampled_from([YES, NO, NOBODY, DOWN]), min_size=1),
     seconds=st.sampled_from([0, 0.5, 1, 7, 60.1, 1000]),
@@ -614,7 +730,9 @@ def test_the_pause_grows() -> None:
 def test_no_sequence_of_looks_outlasts_the_wait(
     dags: list[Any], commit: str | None, history: list[Any], seconds: float
 ) -> None:
-    """As long as Airflow answers, the wait ends by its deadline, and that the commit is there is never guessed at."""
+    """As long as Airflow answers, the wait ends by its deadline, and that the commit is there is
+    never guessed at.
+    """
     airflow = Deploying(dags, history=history)
     try:
         airflow.wait(seconds, commit)
@@ -630,7 +748,9 @@ def test_no_sequence_of_looks_outlasts_the_wait(
 
 @pytest.mark.parametrize("fault", [DOWN, NOT_FOUND])
 def test_the_structure_cannot_be_read_in_passing(fault: ActionError) -> None:
-    """A failure, or a DAG that is gone for a moment, when its structure is asked for does not end the wait."""
+    """A failure, or a DAG that is gone for a moment, when its structure is asked for does not end
+    the wait.
+    """
     airflow = Deploying([at(COMMIT, 0), at(COMMIT, 0), at(COMMIT, 1)], structures=[fault, COMMIT])
     airflow.wait(60, COMMIT)
 
@@ -638,7 +758,9 @@ def test_the_structure_cannot_be_read_in_passing(fault: ActionError) -> None:
 
 
 def test_the_time_is_over_during_a_look() -> None:
-    """A look that ends after the deadline is the last one: the right commit is taken as it is then."""
+    """A look that ends after the deadline is the last one: the right commit is taken as it is
+    then.
+    """
     airflow = Deploying([DOWN, at(COMMIT, 0)])
     airflow.wait(1, COMMIT)
 

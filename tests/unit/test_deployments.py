@@ -21,13 +21,17 @@ NONE = answer(200, [])
 
 def deployment(script: Script, environment: str = "eu/west (blue)") -> GitHubDeployment:
     """The deployment of a run at a GitHub that answers by the script."""
-    repository = GitHubRepository("https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire)
+    repository = GitHubRepository(
+        "https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire
+    )
     return GitHubDeployment(repository, SHA, environment, DagRunRef("sales", "r1", PAGE))
 
 
 def listed(*payloads: Any) -> bytes:
     """Deployments with these payloads, the newest first, the last one with the id 1."""
-    return answer(200, [{"id": len(payloads) - n, "payload": one} for n, one in enumerate(payloads)])
+    return answer(
+        200, [{"id": len(payloads) - n, "payload": one} for n, one in enumerate(payloads)]
+    )
 
 
 def states(*found: str) -> bytes:
@@ -41,7 +45,9 @@ def body(script: Script, number: int) -> Any:
 
 
 def test_the_first_state() -> None:
-    """The first state makes the deployment: of this very commit, by no rule of the branch, and with the run in its payload."""
+    """The first state makes the deployment: of this very commit, by no rule of the branch, and with
+    the run in its payload.
+    """
     script = Script(answer(201, {"id": 7}), answer(201, {"id": 8}))
     made = deployment(script)
     made.add("pending", "DAG run r1")
@@ -84,14 +90,18 @@ def test_a_later_state(state: State, shown: str) -> None:
     ids=["object", "text", "order"],
 )
 def test_the_one_of_this_run(payload: Any) -> None:
-    """Of the deployments of the commit to the environment the one with this run of this Airflow in its payload is found."""
+    """Of the deployments of the commit to the environment the one with this run of this Airflow in
+    its payload is found.
+    """
     others = (
         PAYLOAD | {"run_id": "r2"},
         PAYLOAD | {"airflow": "https://staging.example.com"},
         PAYLOAD | {"airflow": "http://airflow.example.com"},
         {"dag_id": "sales", "run_id": "r1"},
     )
-    script = Script(listed(*others, payload, {}, "", "{", None, [], "[" * 100_000), states("queued"))
+    script = Script(
+        listed(*others, payload, {}, "", "{", None, [], "[" * 100_000), states("queued")
+    )
     found = deployment(script)
 
     assert found.last() == LatestStatus(1, "pending", ours=True, about=PAGE)
@@ -114,7 +124,9 @@ def test_the_one_of_this_run(payload: Any) -> None:
     ],
 )
 def test_the_last_state(found: list[str], last: str | None) -> None:
-    """The newest state counts, one that a later deployment retired was a success, and one without a state is none yet."""
+    """The newest state counts, one that a later deployment retired was a success, and one without a
+    state is none yet.
+    """
     state = deployment(Script(listed(PAYLOAD), states(*found))).last()
 
     assert (state.state if state else None) == last
@@ -123,23 +135,37 @@ def test_the_last_state(found: list[str], last: str | None) -> None:
 def test_the_newest_state_in_whatever_order() -> None:
     """GitHub does not say in which order it lists the states of a deployment."""
     unordered = answer(
-        200, [{"id": 1, "state": "in_progress"}, {"id": 3, "state": "failure"}, {"id": 2, "state": "queued"}]
+        200,
+        [
+            {"id": 1, "state": "in_progress"},
+            {"id": 3, "state": "failure"},
+            {"id": 2, "state": "queued"},
+        ],
     )
 
-    assert deployment(Script(listed(PAYLOAD), unordered)).last() == LatestStatus(3, "failure", ours=True, about=PAGE)
+    assert deployment(Script(listed(PAYLOAD), unordered)).last() == LatestStatus(
+        3, "failure", ours=True, about=PAGE
+    )
 
 
 @pytest.mark.parametrize(
     ("page", "whose"),
     [
-        ("HTTPS://Airflow.Example.com:443/team/dags/sales/grid?dag_run_id=r1", "https://airflow.example.com/team"),
+        (
+            "HTTPS://Airflow.Example.com:443/team/dags/sales/grid?dag_run_id=r1",
+            "https://airflow.example.com/team",
+        ),
         ("http://[::1]:8080/dags/sales/runs/r1", "http://[::1]:8080"),
     ],
 )
 def test_whose_it_is(page: str, whose: str) -> None:
-    """The payload names the Airflow in its canonical form, by which the listener knows it, and the link stays as it is."""
+    """The payload names the Airflow in its canonical form, by which the listener knows it, and the
+    link stays as it is.
+    """
     script = Script(answer(201, {"id": 7}), answer(201, {"id": 8}))
-    repository = GitHubRepository("https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire)
+    repository = GitHubRepository(
+        "https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire
+    )
     GitHubDeployment(repository, SHA, "staging", DagRunRef("sales", "r1", page)).add("pending", "")
 
     assert body(script, 0)["payload"] == PAYLOAD | {"airflow": whose}
@@ -167,8 +193,11 @@ def test_many_deployments() -> None:
 
 
 @pytest.mark.parametrize(("status", "may"), [(422, True), (403, False), (404, False)])
-def test_whether_it_may_be_written(status: int, may: bool) -> None:  # noqa: FBT001 - a table's column
-    """Whether the token may write is found out by a deployment of no commit, which makes nothing."""
+# A table's column
+def test_whether_it_may_be_written(status: int, may: bool) -> None:
+    """Whether the token may write is found out by a deployment of no commit, which makes
+    nothing.
+    """
     script = Script(answer(status, {"message": "x"}))
     assert deployment(script).can_write() is may
 
@@ -187,7 +216,9 @@ def test_whether_it_may_be_written(status: int, may: bool) -> None:  # noqa: FBT
     ],
 )
 def test_it_cannot_be_added(replies: list[bytes], error: type[ActionError]) -> None:
-    """What is no made deployment, or no made state, is an error, which says what the token lacks if that is it."""
+    """What is no made deployment, or no made state, is an error, which says what the token lacks if
+    that is it.
+    """
     with pytest.raises(error) as caught:
         deployment(Script(*replies)).add("pending", "")
 
@@ -196,6 +227,8 @@ def test_it_cannot_be_added(replies: list[bytes], error: type[ActionError]) -> N
 
 @pytest.mark.parametrize("replies", [[answer(200, {})], [listed(PAYLOAD), answer(200, ["x"])]])
 def test_what_is_no_list(replies: list[bytes]) -> None:
-    """An answer that is no list says nothing about deployments, least of all that there are none."""
+    """An answer that is no list says nothing about deployments, least of all that there are
+    none.
+    """
     with pytest.raises(UnexpectedResponse):
         deployment(Script(*replies)).last()

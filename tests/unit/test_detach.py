@@ -1,4 +1,6 @@
-"""What stands on GitHub for one step's DAG run, on a clock that the test turns: what is asked, in which order, when not."""
+"""What stands on GitHub for one step's DAG run, on a clock that the test turns: what is asked, in
+which order, when not.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,15 @@ if TYPE_CHECKING:
     from entrypoint.http.response import Service
     from entrypoint.models import DagRun, RunRequest
 
-MARKER = Marker("https://airflow.example.com", "https://api.github.com", "octo-org/sales", SHA, None)
-NEEDED = {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "nightly_sales", "wait": "false"}
+MARKER = Marker(
+    "https://airflow.example.com", "https://api.github.com", "octo-org/sales", SHA, None
+)
+NEEDED = {
+    "airflow_url": "https://airflow.example.com",
+    "token": "t0ken",
+    "dag_id": "nightly_sales",
+    "wait": "false",
+}
 REPORTING = {"report_to": "commit-status", "github_token": "ghs_t0kenOfTheJob"}
 DEPLOYING = {"report_to": "deployment", "environment": "staging"}
 SWEEP = {"trigger": "false", "run_id": "r1"}
@@ -40,7 +49,11 @@ OTHER = "https://airflow.example.com/dags/nightly_sales/runs/r2"
 STAGING = "https://staging.example.com"
 THEIRS = f"{STAGING}/dags/nightly_sales/runs/r1"
 """The run of the same name in another Airflow."""
-NONE, DOWN, MADE = answer(200, []), answer(503, b"<html>"), answer(201, {"id": 9, "url": "https://api.github.com/s"})
+NONE, DOWN, MADE = (
+    answer(200, []),
+    answer(503, b"<html>"),
+    answer(201, {"id": 9, "url": "https://api.github.com/s"}),
+)
 MAY = answer(422, {"message": "No commit found for SHA"})
 MARKED = note_with_marker(None, MARKER)
 RUNNING = a_run(state="running", end_date=None, note=MARKED)
@@ -52,7 +65,10 @@ def listed(*found: tuple[str, str]) -> bytes:
     names = {"context": "airflow / nightly_sales", "url": "https://api.github.com/s"}
     return answer(
         200,
-        [{"id": len(found) - n, "state": state, "target_url": page, **names} for n, (state, page) in enumerate(found)],
+        [
+            {"id": len(found) - n, "state": state, "target_url": page, **names}
+            for n, (state, page) in enumerate(found)
+        ],
     )
 
 
@@ -63,7 +79,13 @@ class GitHubSession(Session):
         self.time = VirtualTime()
         self.settings = parse_settings({**NEEDED, **REPORTING, **inputs}, Path("/github/workspace"))
         self._script = script
-        super().__init__(self.settings, self.time.clock, self.time.sleep, commands, Console(self.time.clock, commands))
+        super().__init__(
+            self.settings,
+            self.time.clock,
+            self.time.sleep,
+            commands,
+            Console(self.time.clock, commands),
+        )
 
     def http_client(self, party: Service = AIRFLOW, *, present: bool = False) -> HttpClient:
         """A way to the script, which is shown no client certificate."""
@@ -73,7 +95,9 @@ class GitHubSession(Session):
 
 @dataclass
 class Notes(ManyTasks):
-    """An Airflow of which the runs, their notes and their task instances matter; `next_run` is what it shows next."""
+    """An Airflow of which the runs, their notes and their task instances matter; `next_run` is what
+    it shows next.
+    """
 
     next_run: DagRun | None = None
     notes: list[str] = field(default_factory=list)
@@ -115,7 +139,9 @@ class Scene:
         return [
             (
                 method,
-                json.loads(one.request.body or b"").get("state", "deployment") if method == "POST" else one.url[-9:],
+                json.loads(one.request.body or b"").get("state", "deployment")
+                if method == "POST"
+                else one.url[-9:],
             )
             for method, one in asked
         ]
@@ -138,34 +164,52 @@ class Scene:
 
 def deployed(airflow: str = MARKER.airflow) -> bytes:
     """A deployment of the run in this Airflow."""
-    return answer(200, [{"id": 7, "payload": {"airflow": airflow, "dag_id": "nightly_sales", "run_id": "r1"}}])
+    return answer(
+        200, [{"id": 7, "payload": {"airflow": airflow, "dag_id": "nightly_sales", "run_id": "r1"}}]
+    )
 
 
 def scene(*answers: bytes | Exception, **inputs: str) -> Scene:
     """A step with these inputs, at a GitHub that answers so."""
     script = Script(*answers)
     session = GitHubSession(script, inputs)
-    return Scene(DetachedReport(session.settings, a_context(), session, "https://airflow.example.com"), session, script)
+    return Scene(
+        DetachedReport(session.settings, a_context(), session, "https://airflow.example.com"),
+        session,
+        script,
+    )
 
 
 def test_elsewhere() -> None:
-    """Where no GitHub runner runs the step there is nothing to report to, and that is said at once."""
+    """Where no GitHub runner runs the step there is nothing to report to, and that is said at
+    once.
+    """
     session = GitHubSession(Script(), {})
     with pytest.raises(ActionError, match="Only a GitHub workflow can report to GitHub"):
-        DetachedReport(session.settings, a_context(api_url=""), session, "https://airflow.example.com")
+        DetachedReport(
+            session.settings, a_context(api_url=""), session, "https://airflow.example.com"
+        )
 
 
 def test_the_note(tmp_path: Path) -> None:
-    """The note names GitHub, repository, the head of a pull request, and the environment of a deployment."""
+    """The note names GitHub, repository, the head of a pull request, and the environment of a
+    deployment.
+    """
     event = tmp_path / "event.json"
     event.write_text(json.dumps({"pull_request": {"head": {"sha": "d" * 40}}}))
     session = GitHubSession(Script(), DEPLOYING)
     context = a_context(api_url="https://ghe.example.com/api/v3/", event=event)
-    note = DetachedReport(session.settings, context, session, "https://Airflow.example.com:443/a/").note("by octocat")
+    note = DetachedReport(
+        session.settings, context, session, "https://Airflow.example.com:443/a/"
+    ).note("by octocat")
 
     assert note.startswith("by octocat\n")
     assert parse_marker(note) == Marker(
-        "https://airflow.example.com/a", "https://ghe.example.com/api/v3", "octo-org/sales", "d" * 40, "staging"
+        "https://airflow.example.com/a",
+        "https://ghe.example.com/api/v3",
+        "octo-org/sales",
+        "d" * 40,
+        "staging",
     )
 
 
@@ -179,9 +223,13 @@ def test_the_note(tmp_path: Path) -> None:
     ],
 )
 def test_what_has_no_room_in_a_note(base_url: str, api_url: str) -> None:
-    """An address that the note has no room for, or that the listener would not believe, is refused before anything is sent."""
+    """An address that the note has no room for, or that the listener would not believe, is refused
+    before anything is sent.
+    """
     session = GitHubSession(script := Script(), {})
-    with pytest.raises(ActionError, match="The DAG run cannot be marked for Airflow's listener") as caught:
+    with pytest.raises(
+        ActionError, match="The DAG run cannot be marked for Airflow's listener"
+    ) as caught:
         DetachedReport(session.settings, a_context(api_url=api_url), session, base_url)
 
     assert base_url.rstrip("/") in caught.value.detail
@@ -190,7 +238,9 @@ def test_what_has_no_room_in_a_note(base_url: str, api_url: str) -> None:
 
 
 def test_the_longest_address() -> None:
-    """What the note has room for is taken, whatever people wrote, and however long the environment is."""
+    """What the note has room for is taken, whatever people wrote, and however long the environment
+    is.
+    """
     session = GitHubSession(Script(), DEPLOYING | {"environment": "x" * 255})
     detach = DetachedReport(
         session.settings,
@@ -209,21 +259,30 @@ def test_the_longest_address() -> None:
 
 
 def test_nothing_is_made_before_the_trigger() -> None:
-    """Before the trigger GitHub is asked whether the token may write, and what is there; nothing else."""
+    """Before the trigger GitHub is asked whether the token may write, and what is there; nothing
+    else.
+    """
     found = scene(MAY, NONE)
     found.possible()
 
-    assert [one.url.rpartition("/")[2] for one in found.script.sent] == ["0" * 40, "statuses?per_page=100&page=1"]
+    assert [one.url.rpartition("/")[2] for one in found.script.sent] == [
+        "0" * 40,
+        "statuses?per_page=100&page=1",
+    ]
 
 
 @pytest.mark.parametrize("status", [403, 404])
 @pytest.mark.parametrize(
-    ("inputs", "permission"), [({}, "statuses"), (DEPLOYING, "deployments")], ids=["status", "deployment"]
+    ("inputs", "permission"),
+    [({}, "statuses"), (DEPLOYING, "deployments")],
+    ids=["status", "deployment"],
 )
 def test_a_missing_permission(status: int, inputs: dict[str, str], permission: str) -> None:
     """A token that may not write is refused before the trigger, by the name of what it lacks."""
     with pytest.raises(Forbidden) as caught:
-        scene(answer(status, {"message": "Resource not accessible by integration"}), **inputs).possible()
+        scene(
+            answer(status, {"message": "Resource not accessible by integration"}), **inputs
+        ).possible()
 
     assert caught.value.title == f"github_token may not write {permission}"
     assert f"`{permission}: write`" in caught.value.hint
@@ -236,14 +295,20 @@ def test_a_missing_permission(status: int, inputs: dict[str, str], permission: s
         (("pending", OTHER), True),
         (("pending", THEIRS), True),
         (("pending", PAGE), False),
-        (("pending", "HTTPS://Airflow.example.com:443/dags/nightly_sales/grid?dag_run_id=r1"), False),
+        (
+            ("pending", "HTTPS://Airflow.example.com:443/dags/nightly_sales/grid?dag_run_id=r1"),
+            False,
+        ),
         (("success", OTHER), False),
         (("success", THEIRS), False),
         (("failure", OTHER), False),
     ],
 )
-def test_a_status_that_is_taken(last: tuple[str, str], taken: bool) -> None:  # noqa: FBT001 - a table's column
-    """A status that is pending for another run, or another Airflow's, is not taken over, and no run is triggered."""
+# A table's column
+def test_a_status_that_is_taken(last: tuple[str, str], taken: bool) -> None:
+    """A status that is pending for another run, or another Airflow's, is not taken over, and no run
+    is triggered.
+    """
     found = scene(MAY, listed(last, ("pending", OTHER)))
     if not taken:
         found.possible()
@@ -268,7 +333,11 @@ def test_github_fails_in_passing() -> None:
 
 def test_an_airflow_without_notes() -> None:
     """An Airflow that keeps no notes could not tell anybody where to report, and is refused."""
-    old = Notes(refuses=NotSupported("This Airflow does not know note", "Airflow 2.4.3 answers here.", "Remove note."))
+    old = Notes(
+        refuses=NotSupported(
+            "This Airflow does not know note", "Airflow 2.4.3 answers here.", "Remove note."
+        )
+    )
     with pytest.raises(NotSupported, match="This Airflow does not know report_to") as caught:
         scene(MAY, NONE).possible(old)
 
@@ -290,13 +359,18 @@ def test_an_airflow_without_notes() -> None:
         (MARKER._replace(api_url="https://ghe.example.com/api/v3"), SWEEP),
         (MARKER._replace(airflow=STAGING), SWEEP),
         (MARKER._replace(airflow="http://airflow.example.com"), SWEEP),
-        (MARKER._replace(airflow=STAGING, environment="staging"), SWEEP | {"report_to": "deployment"}),
+        (
+            MARKER._replace(airflow=STAGING, environment="staging"),
+            SWEEP | {"report_to": "deployment"},
+        ),
         (MARKER._replace(environment="staging"), SWEEP),
         (MARKER, SWEEP | {"report_to": "deployment"}),
     ],
 )
 def test_a_run_that_is_reported_elsewhere(marker: Marker, inputs: dict[str, str]) -> None:
-    """A run whose note names something else is not reported a second time, and neither is it settled by a stranger."""
+    """A run whose note names something else is not reported a second time, and neither is it
+    settled by a stranger.
+    """
     found = scene(MAY, NONE, **inputs)
     with pytest.raises(RunExists, match="The DAG run is reported elsewhere") as caught:
         found.possible(run=a_run(note=note_with_marker("by octocat", marker)))
@@ -318,13 +392,18 @@ def test_a_run_that_is_reported_nowhere(note: str | None) -> None:
 
 
 def test_a_run_is_pending() -> None:
-    """Something stands for a run that was made: it is looked for, made, and no other run has come in between."""
+    """Something stands for a run that was made: it is looked for, made, and no other run has come
+    in between.
+    """
     found = scene(NONE, MADE, listed(("pending", PAGE)))
     run, report = found.begin(RUNNING)
 
     assert found.sent == [("GET", "00&page=1"), ("POST", "pending"), ("GET", "00&page=1")]
     url = "https://api.github.com/s"
-    assert (run, report) == (RUNNING, Report("commit status", "airflow / nightly_sales", SHA, "pending", url, None))
+    assert (run, report) == (
+        RUNNING,
+        Report("commit status", "airflow / nightly_sales", SHA, "pending", url, None),
+    )
 
 
 def test_a_deployment_is_in_progress() -> None:
@@ -337,9 +416,13 @@ def test_a_deployment_is_in_progress() -> None:
 
 
 def test_a_deployment_beside_another_airflows() -> None:
-    """The run of the same name in another Airflow has a deployment to the same environment: this one gets its own."""
+    """The run of the same name in another Airflow has a deployment to the same environment: this
+    one gets its own.
+    """
     found = scene(deployed(STAGING), MADE, MADE, **DEPLOYING)
-    found.begin(RUNNING._replace(note=note_with_marker(None, MARKER._replace(environment="staging"))))
+    found.begin(
+        RUNNING._replace(note=note_with_marker(None, MARKER._replace(environment="staging")))
+    )
 
     assert found.sent == [("GET", "00&page=1"), ("POST", "deployment"), ("POST", "in_progress")]
     payload = {"airflow": MARKER.airflow, "dag_id": "nightly_sales", "run_id": "r1"}
@@ -348,12 +431,16 @@ def test_a_deployment_beside_another_airflows() -> None:
 
 @pytest.mark.parametrize("state", ["pending", "success", "failure"])
 def test_a_run_that_was_begun_before(state: str) -> None:
-    """What is pending for the run already is left alone; what was settled before it was resumed is pending again."""
+    """What is pending for the run already is left alone; what was settled before it was resumed is
+    pending again.
+    """
     before = listed((state, PAGE))
     found = scene(before, before, before) if state == "pending" else scene(before, MADE, before)
     found.begin(RUNNING)
 
-    assert [one for one in found.sent if one[0] == "POST"] == ([] if state == "pending" else [("POST", "pending")])
+    assert [one for one in found.sent if one[0] == "POST"] == (
+        [] if state == "pending" else [("POST", "pending")]
+    )
 
 
 @pytest.mark.parametrize("conflicting_run", [OTHER, THEIRS])
@@ -378,7 +465,9 @@ def test_a_rival_came_in_between(conflicting_run: str) -> None:
 
 @pytest.mark.parametrize("note", [None, "", "by hand", f"by hand\n{CANCELLED_MARK}"])
 def test_a_run_that_somebody_else_made_is_marked(note: str | None) -> None:
-    """A run that was there already gets the marker below its note, before anything stands for it."""
+    """A run that was there already gets the marker below its note, before anything stands for
+    it.
+    """
     airflow = Notes(next_run=RUNNING)
     scene(NONE, MADE, NONE).begin(RUNNING._replace(note=note), airflow)
 
@@ -386,10 +475,14 @@ def test_a_run_that_somebody_else_made_is_marked(note: str | None) -> None:
 
 
 def test_a_note_that_may_not_be_changed() -> None:
-    """Without the permission to edit the note nothing is made that nobody could settle, and the permission is named."""
+    """Without the permission to edit the note nothing is made that nobody could settle, and the
+    permission is named.
+    """
     airflow = Notes(refuses=Forbidden("The credential may not do this", "PATCH answers 403.", "x"))
     found = scene()
-    with pytest.raises(Forbidden, match="The DAG run cannot be marked for Airflow's listener") as caught:
+    with pytest.raises(
+        Forbidden, match="The DAG run cannot be marked for Airflow's listener"
+    ) as caught:
         found.begin(RUNNING._replace(note=None), airflow)
 
     assert '"can edit on DAG Runs"' in caught.value.hint
@@ -397,11 +490,16 @@ def test_a_note_that_may_not_be_changed() -> None:
 
 
 def test_a_run_that_ended_meanwhile() -> None:
-    """A run that ended before its status was there is settled here: the listener may have come too early."""
+    """A run that ended before its status was there is settled here: the listener may have come too
+    early.
+    """
     found = scene(NONE, MADE, listed(("pending", PAGE)), listed(("pending", PAGE)), MADE)
     run, report = found.begin(RUNNING, Notes(next_run=ENDED))
 
-    assert [one for one in found.sent if one[0] == "POST"] == [("POST", "pending"), ("POST", "success")]
+    assert [one for one in found.sent if one[0] == "POST"] == [
+        ("POST", "pending"),
+        ("POST", "success"),
+    ]
     assert (run.state, report.state) == ("success", "success")
 
 
@@ -423,11 +521,17 @@ def test_a_run_that_vanished_meanwhile() -> None:
     ],
 )
 def test_a_run_that_has_ended(run: DagRun, state: str, text: str) -> None:
-    """A run that has ended is settled at once, with the reason in a few words, and never passes through pending."""
+    """A run that has ended is settled at once, with the reason in a few words, and never passes
+    through pending.
+    """
     found = scene(NONE, MADE)
     failed = Notes(tasks=(a_task(state="failed"), a_task("load")))
     _, report = found.begin(run, failed)
-    (made,) = (json.loads(one.request.body or b"") for one in found.script.sent if one.request.method == "POST")
+    (made,) = (
+        json.loads(one.request.body or b"")
+        for one in found.script.sent
+        if one.request.method == "POST"
+    )
 
     assert (made["state"], made["description"], report.state) == (state, text, state)
 
@@ -442,10 +546,19 @@ def test_a_run_that_was_settled() -> None:
 
 @pytest.mark.parametrize(
     ("ago", "pause"),
-    [(0, LISTENER_SECONDS), (4, LISTENER_SECONDS - 4), (10, 0), (500, 0), (-3, LISTENER_SECONDS), (None, None)],
+    [
+        (0, LISTENER_SECONDS),
+        (4, LISTENER_SECONDS - 4),
+        (10, 0),
+        (500, 0),
+        (-3, LISTENER_SECONDS),
+        (None, None),
+    ],
 )
 def test_the_listener_goes_first(ago: float | None, pause: float | None) -> None:
-    """A run that has just ended is left to the listener for a few seconds, by Airflow's own clock."""
+    """A run that has just ended is left to the listener for a few seconds, by Airflow's own
+    clock.
+    """
     found = scene(NONE, MADE)
     ended = START + timedelta(seconds=132.4)
     found.begin(ENDED, Notes(now=None if ago is None else ended + timedelta(seconds=ago)))
@@ -453,7 +566,9 @@ def test_the_listener_goes_first(ago: float | None, pause: float | None) -> None
     assert found.session.time.slept == ([] if pause is None else [pause])
 
 
-@pytest.mark.parametrize("answers", [[DOWN, NONE, MADE, NONE], [NONE, DOWN, listed(("pending", PAGE)), NONE]])
+@pytest.mark.parametrize(
+    "answers", [[DOWN, NONE, MADE, NONE], [NONE, DOWN, listed(("pending", PAGE)), NONE]]
+)
 def test_a_lost_answer(answers: list[bytes]) -> None:
     """After a failure it is looked at what is there, and only what is missing is made."""
     found = scene(*answers)
@@ -474,7 +589,8 @@ def test_a_lost_answer(answers: list[bytes]) -> None:
         (ENDED, ("failure", PAGE), ["success"]),
         (RUNNING, ("pending", PAGE), []),
         (RUNNING, ("success", PAGE), ["pending"]),
-        # Of another, later run with the same status: only a failure is worth to be shown in its place.
+        # Of another, later run with the same status: only a failure is worth to be shown in its
+        # place.
         (ENDED, ("pending", OTHER), []),
         (ENDED._replace(state="failed"), ("pending", OTHER), ["failure"]),
         (ENDED._replace(state="failed"), ("success", OTHER), ["failure"]),
@@ -485,7 +601,9 @@ def test_a_lost_answer(answers: list[bytes]) -> None:
     ],
 )
 def test_a_sweep(run: DagRun, last: tuple[str, str], sent: list[str]) -> None:
-    """A step that triggers nothing moves what stands for the run to where the run is, and asks for no permission first."""
+    """A step that triggers nothing moves what stands for the run to where the run is, and asks for
+    no permission first.
+    """
     found = scene(listed(last), *([MADE] if sent else []), **SWEEP)
     found.possible(run=run)
     found.begin(run)
@@ -496,7 +614,9 @@ def test_a_sweep(run: DagRun, last: tuple[str, str], sent: list[str]) -> None:
 def test_a_sweep_of_another_commit() -> None:
     """A sweep runs for whatever commit; the one in the marker is the one that is reported about."""
     found = scene(listed(("pending", PAGE)), MADE, **SWEEP)
-    _, report = found.begin(ENDED._replace(note=note_with_marker(None, MARKER._replace(commit="d" * 40))))
+    _, report = found.begin(
+        ENDED._replace(note=note_with_marker(None, MARKER._replace(commit="d" * 40)))
+    )
 
     assert report.commit == "d" * 40
     assert all(f"/{'d' * 40}" in one.url for one in found.script.sent)
@@ -504,21 +624,35 @@ def test_a_sweep_of_another_commit() -> None:
 
 def test_a_sweep_of_a_deployment() -> None:
     """The environment of a deployment is that of the marker, too."""
-    found = scene(deployed(), answer(200, [{"id": 8, "state": "in_progress"}]), MADE, **SWEEP, report_to="deployment")
-    _, report = found.begin(ENDED._replace(note=note_with_marker(None, MARKER._replace(environment="staging"))))
+    found = scene(
+        deployed(),
+        answer(200, [{"id": 8, "state": "in_progress"}]),
+        MADE,
+        **SWEEP,
+        report_to="deployment",
+    )
+    _, report = found.begin(
+        ENDED._replace(note=note_with_marker(None, MARKER._replace(environment="staging")))
+    )
 
     assert report == Report("deployment", "staging", SHA, "success", None, 7)
 
 
 @pytest.mark.parametrize(
     ("there", "kind", "environment"),
-    [(NONE, "commit-status", None), (NONE, "deployment", "staging"), (deployed(STAGING), "deployment", "staging")],
+    [
+        (NONE, "commit-status", None),
+        (NONE, "deployment", "staging"),
+        (deployed(STAGING), "deployment", "staging"),
+    ],
     ids=["status", "deployment", "another Airflow's deployment"],
 )
 def test_a_sweep_of_nothing(there: bytes, kind: str, environment: str | None) -> None:
     """Where nothing stands for the run nothing is made: nobody would look for it."""
     found = scene(there, **SWEEP, report_to=kind)
     with pytest.raises(ActionError, match="Nothing stands on GitHub for the DAG run"):
-        found.begin(ENDED._replace(note=note_with_marker(None, MARKER._replace(environment=environment))))
+        found.begin(
+            ENDED._replace(note=note_with_marker(None, MARKER._replace(environment=environment)))
+        )
 
     assert [one[0] for one in found.sent] == ["GET"]

@@ -17,7 +17,10 @@ from tests.support.scripted import Bench
 NOW = START + timedelta(hours=1)
 LATER, EARLIER = NOW + timedelta(days=1), NOW - timedelta(days=1)
 HEALTHY = Health(scheduler=True, dag_processor=True, triggerer=True)
-NO_SCHEDULER, NO_PROCESSOR = HEALTHY._replace(scheduler=False), HEALTHY._replace(dag_processor=False)
+NO_SCHEDULER, NO_PROCESSOR = (
+    HEALTHY._replace(scheduler=False),
+    HEALTHY._replace(dag_processor=False),
+)
 NO_TRIGGERER, NEVER_HAD_ONE = (
     HEALTHY._replace(triggerer=False),
     Health(scheduler=True, dag_processor=None, triggerer=None),
@@ -48,7 +51,13 @@ class Shown:
     def get_dag(self, dag_id: str) -> Dag:
         """Show the DAG."""
         paused = self._show("dag", self.paused)
-        return Dag(dag_id, paused, is_active=True, has_import_errors=False, max_active_runs=self.max_active_runs)
+        return Dag(
+            dag_id,
+            paused,
+            is_active=True,
+            has_import_errors=False,
+            max_active_runs=self.max_active_runs,
+        )
 
     def health(self) -> Health:
         """Show which components are alive."""
@@ -85,7 +94,9 @@ def diagnosed(shown: Shown, run: DagRun = RUNNING, *tasks: TaskInstance) -> list
     """What is found out, in words that each have something to say."""
     airflow: Any = shown
     found = find_blockers(Bench().optional(airflow), run, tasks, NOW)
-    assert all(one.title and one.detail and one.hint and not one.title.endswith(".") for one in found)
+    assert all(
+        one.title and one.detail and one.hint and not one.title.endswith(".") for one in found
+    )
     return list(found)
 
 
@@ -108,36 +119,111 @@ TINY = Pool("tiny", 1, 0)
         (Shown(paused=True), QUEUED, (), "paused", ("nightly_sales",)),
         (Shown(paused=True), RUNNING, (waiting(pool=None),), "paused", ("nightly_sales",)),
         (Shown(), a_run(state="queued", run_after=LATER), (), "run_after", (LATER.isoformat(),)),
-        (Shown(), a_run(state="queued", run_after=NOW + timedelta(seconds=30)), (), "run_after", ()),
-        (Shown(), a_run(state="running", logical_date=LATER), (), "logical date", (LATER.isoformat(),)),
+        (
+            Shown(),
+            a_run(state="queued", run_after=NOW + timedelta(seconds=30)),
+            (),
+            "run_after",
+            (),
+        ),
+        (
+            Shown(),
+            a_run(state="running", logical_date=LATER),
+            (),
+            "logical date",
+            (LATER.isoformat(),),
+        ),
         (Shown(state=NO_SCHEDULER), QUEUED, (), "scheduler", ()),
         (Shown(state=NO_PROCESSOR), QUEUED, (), "dag-processor", ()),
         (Shown(state=NEVER_HAD_ONE), RUNNING, (a_task(state="deferred"),), "triggerer", ()),
         (Shown(state=NO_TRIGGERER), RUNNING, (a_task(state="deferred"),), "triggerer", ()),
-        (Shown(max_active_runs=1, others=[other("r0")]), QUEUED, (), "Other runs", ("r0", "1", "max_active_runs")),
-        (Shown(max_active_runs=2, others=[other("r0"), other("r9")]), QUEUED, (), "Other runs", ("r0", "r9", "2")),
-        (Shown(pools={"tiny": TINY}), RUNNING, (waiting(),), "pool tiny is full", ("load", "1 slot")),
-        (Shown(pools={"tiny": Pool("tiny", 2, -1)}), RUNNING, (waiting(),), "pool tiny is full", ("load", "2 slot")),
-        (Shown(pools={"tiny": Pool("tiny", 0, 0)}), RUNNING, (waiting(),), "pool tiny has no slots", ("load",)),
+        (
+            Shown(max_active_runs=1, others=[other("r0")]),
+            QUEUED,
+            (),
+            "Other runs",
+            ("r0", "1", "max_active_runs"),
+        ),
+        (
+            Shown(max_active_runs=2, others=[other("r0"), other("r9")]),
+            QUEUED,
+            (),
+            "Other runs",
+            ("r0", "r9", "2"),
+        ),
+        (
+            Shown(pools={"tiny": TINY}),
+            RUNNING,
+            (waiting(),),
+            "pool tiny is full",
+            ("load", "1 slot"),
+        ),
+        (
+            Shown(pools={"tiny": Pool("tiny", 2, -1)}),
+            RUNNING,
+            (waiting(),),
+            "pool tiny is full",
+            ("load", "2 slot"),
+        ),
+        (
+            Shown(pools={"tiny": Pool("tiny", 0, 0)}),
+            RUNNING,
+            (waiting(),),
+            "pool tiny has no slots",
+            ("load",),
+        ),
         (
             Shown(pools={"tiny": TINY}, holders=[("etl", "e1", a_task("copy", map_index=3))]),
-            RUNNING, (waiting(),), "pool tiny is full", ("load", "copy[3]", "etl", "e1"),
+            RUNNING,
+            (waiting(),),
+            "pool tiny is full",
+            ("load", "copy[3]", "etl", "e1"),
         ),
         (
-            Shown(questions=[HitlRequest("approve", -1, "Publish the sales?", "https://x/required_actions")]),
-            RUNNING, (a_task("approve", state="awaiting_input"),), "approve", ("Publish the sales?",),
+            Shown(
+                questions=[
+                    HitlRequest("approve", -1, "Publish the sales?", "https://x/required_actions")
+                ]
+            ),
+            RUNNING,
+            (a_task("approve", state="awaiting_input"),),
+            "approve",
+            ("Publish the sales?",),
         ),
         (
-            Shown(questions=[HitlRequest("approve", -1, "Publish the sales?", "https://x/required_actions")]),
-            RUNNING, (a_task("approve", state="deferred"),), "approve", ("Publish the sales?",),
+            Shown(
+                questions=[
+                    HitlRequest("approve", -1, "Publish the sales?", "https://x/required_actions")
+                ]
+            ),
+            RUNNING,
+            (a_task("approve", state="deferred"),),
+            "approve",
+            ("Publish the sales?",),
         ),
         (Shown(), RUNNING, (a_task("load", state="queued"),), "worker", ("load",)),
-        (Shown(reasons={"load": ("Concurrency reached.",)}), RUNNING, (waiting(pool=None),), "load", ("Concurrency",)),
-        (Shown(reasons={"load": ("It is in the past.",)}), RUNNING, (a_task("load", state=None),), "load", ("in the past",)),
+        (
+            Shown(reasons={"load": ("Concurrency reached.",)}),
+            RUNNING,
+            (waiting(pool=None),),
+            "load",
+            ("Concurrency",),
+        ),
+        (
+            Shown(reasons={"load": ("It is in the past.",)}),
+            RUNNING,
+            (a_task("load", state=None),),
+            "load",
+            ("in the past",),
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_reason_is_named(
-    shown: Shown, run: DagRun, tasks: tuple[TaskInstance, ...], title: str, evidence: tuple[str, ...]
+    shown: Shown,
+    run: DagRun,
+    tasks: tuple[TaskInstance, ...],
+    title: str,
+    evidence: tuple[str, ...],
 ) -> None:
     """Each thing that can keep a run from moving is named alone and first, with its evidence."""
     (blocker,) = diagnosed(shown, run, *tasks)
@@ -152,18 +238,26 @@ def test_the_reason_is_named(
         (Shown(), QUEUED, ()),
         (Shown(), RUNNING, (a_task(), waiting(pool=None), a_task(state=None))),
         (Shown(), a_run(state="queued", run_after=NOW, logical_date=EARLIER), ()),
-        (Shown(), a_run(state="queued", run_after=NOW + timedelta(seconds=0.9), logical_date=None), ()),
+        (
+            Shown(),
+            a_run(state="queued", run_after=NOW + timedelta(seconds=0.9), logical_date=None),
+            (),
+        ),
         (Shown(max_active_runs=2, others=[other("r0")]), QUEUED, ()),
         (Shown(max_active_runs=None, others=[other("r0")]), QUEUED, ()),
         (Shown(max_active_runs=0), QUEUED, ()),
         (Shown(max_active_runs=1, others=[other("r1")]), RUNNING, ()),
         (Shown(pools={"tiny": Pool("tiny", 1, 1)}), RUNNING, (waiting(),)),
         (Shown(pools={"tiny": TINY}), RUNNING, (waiting(state=None),)),
-        (Shown(state=Health(scheduler=None, dag_processor=None, triggerer=None)), RUNNING, (a_task(),)),
+        (
+            Shown(state=Health(scheduler=None, dag_processor=None, triggerer=None)),
+            RUNNING,
+            (a_task(),),
+        ),
         (Shown(state=NO_TRIGGERER), RUNNING, (a_task(state="up_for_retry"),)),
         (Shown(), RUNNING, (a_task(state="deferred"),)),
     ],
-)  # fmt: skip
+)
 def test_nothing_is_made_up(shown: Shown, run: DagRun, tasks: tuple[TaskInstance, ...]) -> None:
     """Where Airflow shows no reason none is named."""
     assert diagnosed(shown, run, *tasks) == []
@@ -214,7 +308,9 @@ def test_links() -> None:
 def test_only_what_can_be_the_reason_is_asked(
     run: DagRun, tasks: tuple[TaskInstance, ...], not_asked: set[str]
 ) -> None:
-    """Other runs matter to a queued run only, humans and pools to a running one, each if a task waits for such."""
+    """Other runs matter to a queued run only, humans and pools to a running one, each if a task
+    waits for such.
+    """
     shown = Shown(max_active_runs=1)
     diagnosed(shown, run, *tasks)
 
@@ -224,7 +320,9 @@ def test_only_what_can_be_the_reason_is_asked(
 
 
 def test_airflow_s_own_words_are_the_last_resort() -> None:
-    """Airflow is asked about a task only if nothing else was found, and not about every one of thousands."""
+    """Airflow is asked about a task only if nothing else was found, and not about every one of
+    thousands.
+    """
     tasks = [waiting(f"t{number}", pool=None) for number in range(5000)]
     shown, found = Shown(), Shown(paused=True, reasons={"t0": ("why",)})
 
@@ -238,7 +336,10 @@ def test_a_task_that_may_start_is_asked_about_before_one_whose_turn_has_not_come
     """Of many tasks those are asked about that the scheduler already wants to start."""
     shown = Shown(reasons={"load": ("why",)})
     (blocker,) = diagnosed(
-        shown, RUNNING, *(a_task(f"t{number}", state=None) for number in range(99)), waiting(pool=None)
+        shown,
+        RUNNING,
+        *(a_task(f"t{number}", state=None) for number in range(99)),
+        waiting(pool=None),
     )
 
     assert "load" in blocker.title
@@ -246,12 +347,20 @@ def test_a_task_that_may_start_is_asked_about_before_one_whose_turn_has_not_come
 
 
 def test_thousands_are_counted() -> None:
-    """However many wait, fill a pool or come first, a sentence names a few and counts the others."""
+    """However many wait, fill a pool or come first, a sentence names a few and counts the
+    others.
+    """
     tasks = [waiting("wide", map_index=index) for index in range(5000)]
     holders = [("etl", f"e{number}", a_task("copy")) for number in range(100)]
     (pool,) = diagnosed(Shown(pools={"tiny": TINY}, holders=holders), RUNNING, *tasks)
-    (runs,) = diagnosed(Shown(max_active_runs=100, others=[other(f"x{number}") for number in range(100)]), QUEUED)
-    (worker,) = diagnosed(Shown(), RUNNING, *(a_task("wide", state="queued", map_index=index) for index in range(5000)))
+    (runs,) = diagnosed(
+        Shown(max_active_runs=100, others=[other(f"x{number}") for number in range(100)]), QUEUED
+    )
+    (worker,) = diagnosed(
+        Shown(),
+        RUNNING,
+        *(a_task("wide", state="queued", map_index=index) for index in range(5000)),
+    )
 
     assert all(len(one.detail) < 1000 for one in (pool, runs, worker))
     assert "wide[0]" in pool.detail
@@ -278,7 +387,11 @@ def test_the_run_s_own_tasks_do_not_hold_a_pool_against_it() -> None:
     assert "mine" not in blocker.detail
 
 
-MISSING, DOWN, GONE = Forbidden("no", "", ""), TransientError("down", "", ""), DagNotFound("no", "", "")
+MISSING, DOWN, GONE = (
+    Forbidden("no", "", ""),
+    TransientError("down", "", ""),
+    DagNotFound("no", "", ""),
+)
 
 
 @pytest.mark.parametrize(
@@ -288,12 +401,17 @@ MISSING, DOWN, GONE = Forbidden("no", "", ""), TransientError("down", "", ""), D
         (Shown(paused=GONE, state=DOWN), QUEUED, (), []),
         (Shown(paused=True, state=MISSING), QUEUED, (), ["paused"]),
         (Shown(max_active_runs=1, others=MISSING, state=NO_SCHEDULER), QUEUED, (), ["scheduler"]),
-        (Shown(pools={"tiny": MISSING}, reasons={"load": ("0 open slots",)}), RUNNING, (waiting(),), ["load"]),
+        (
+            Shown(pools={"tiny": MISSING}, reasons={"load": ("0 open slots",)}),
+            RUNNING,
+            (waiting(),),
+            ["load"],
+        ),
         (Shown(pools={"tiny": TINY}, holders=MISSING), RUNNING, (waiting(),), ["pool tiny"]),
         (Shown(questions=MISSING), RUNNING, (a_task(state="awaiting_input"),), []),
         (Shown(reasons={"load": NotFound("no", "", "")}), RUNNING, (waiting(pool=None),), []),
     ],
-)  # fmt: skip
+)
 def test_what_may_not_be_read_costs_its_reason_only(
     shown: Shown, run: DagRun, tasks: tuple[TaskInstance, ...], titles: list[str]
 ) -> None:

@@ -15,7 +15,14 @@ from entrypoint.airflow.task_instances import TaskInstanceRequests
 from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
-from entrypoint.errors import DagNotFound, Forbidden, NotSupported, TransientError, Unauthorized, UnexpectedResponse
+from entrypoint.errors import (
+    DagNotFound,
+    Forbidden,
+    NotSupported,
+    TransientError,
+    Unauthorized,
+    UnexpectedResponse,
+)
 from entrypoint.http.response import Response
 from entrypoint.models import Dag, DagRun, RunRequest
 from tests.unit import script
@@ -23,10 +30,26 @@ from tests.unit import script
 WHEN = datetime(2026, 1, 31, tzinfo=UTC)
 BASE = "https://airflow.example.com/prefix"
 RUN = {"dag_id": "nightly_sales", "dag_run_id": "r+1:a", "state": "running"}
-TASK = {"task_id": "extract", "map_index": -1, "state": "success", "try_number": 1, "duration": 4.2} | {
-    "max_tries": 2, "pool": "tiny", "start_date": "2026-01-31T00:00:00Z", "end_date": "2026-01-31T00:00:04.2Z",
-}  # fmt: skip
-VALUES: dict[str, Any] = {"list": [], "object": {}, "number": 1, "text": "x", "true": True, "nan": float("nan")}
+TASK = {
+    "task_id": "extract",
+    "map_index": -1,
+    "state": "success",
+    "try_number": 1,
+    "duration": 4.2,
+} | {
+    "max_tries": 2,
+    "pool": "tiny",
+    "start_date": "2026-01-31T00:00:00Z",
+    "end_date": "2026-01-31T00:00:04.2Z",
+}
+VALUES: dict[str, Any] = {
+    "list": [],
+    "object": {},
+    "number": 1,
+    "text": "x",
+    "true": True,
+    "nan": float("nan"),
+}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -37,7 +60,9 @@ json_values = st.recursive(
 @pytest.fixture(params=[V1, V2], ids=["v1", "v2"])
 def dialect(request: pytest.FixtureRequest) -> TaskInstanceRequests:
     """Either dialect; nothing is sent."""
-    made: TaskInstanceRequests = request.param(Transport(BASE), {V1: "2.11.2", V2: "3.3.2"}[request.param])
+    made: TaskInstanceRequests = request.param(
+        Transport(BASE), {V1: "2.11.2", V2: "3.3.2"}[request.param]
+    )
     return made
 
 
@@ -54,10 +79,14 @@ def run_of(dialect: TaskInstanceRequests, body: Any, status: int = 200) -> DagRu
 def test_smallest_run(dialect: TaskInstanceRequests) -> None:
     """Ids and state are enough for a DAG run; null means that Airflow has nothing yet."""
     newer = ("data_interval_start", "data_interval_end", "run_after", "partition_key", "note")
-    nothing = dict.fromkeys(("conf", "logical_date", "start_date", "end_date", "bundle_version", "note", *newer))
+    nothing = dict.fromkeys(
+        ("conf", "logical_date", "start_date", "end_date", "bundle_version", "note", *newer)
+    )
 
     assert run_of(dialect, RUN | nothing) == DagRun("nightly_sales", "r+1:a", "running", {})
-    assert run_of(dialect, RUN) == DagRun("nightly_sales", "r+1:a", "running", {}, unknown_fields=newer)
+    assert run_of(dialect, RUN) == DagRun(
+        "nightly_sales", "r+1:a", "running", {}, unknown_fields=newer
+    )
 
 
 def test_whole_run(dialect: TaskInstanceRequests) -> None:
@@ -65,8 +94,17 @@ def test_whole_run(dialect: TaskInstanceRequests) -> None:
     run = run_of(
         dialect,
         RUN
-        | {"conf": {"a": 1}, "logical_date": "2026-01-31T01:00:00+01:00", "start_date": "2026-01-31T00:00:01Z"}
-        | {"end_date": "2026-01-31T00:00:02.500000", "bundle_version": "abc", "note": "why", "unknown": 1}
+        | {
+            "conf": {"a": 1},
+            "logical_date": "2026-01-31T01:00:00+01:00",
+            "start_date": "2026-01-31T00:00:01Z",
+        }
+        | {
+            "end_date": "2026-01-31T00:00:02.500000",
+            "bundle_version": "abc",
+            "note": "why",
+            "unknown": 1,
+        }
         | {"run_after": "2026-01-31T00:00:00Z"},
     )
 
@@ -117,7 +155,10 @@ def test_any_json_for_a_run(body: Any) -> None:
 
 
 @given(
-    st.fixed_dictionaries({}, optional=dict.fromkeys(("state", "conf", "start_date", "note", "run_after"), json_values))
+    st.fixed_dictionaries(
+        {},
+        optional=dict.fromkeys(("state", "conf", "start_date", "note", "run_after"), json_values),
+    )
 )
 def test_any_fields_of_a_run(fields: dict[str, Any]) -> None:
     """Whatever its fields hold, a DAG run is read or unexpected."""
@@ -132,9 +173,16 @@ def test_task_instance(dialect: TaskInstanceRequests) -> None:
     """A task instance needs a task_id; the rest may be missing or null."""
     whole = dialect._task(answer({}), TASK, "nightly_sales", "r+1:a")
     least = dialect._task(answer({}), {"task_id": "extract"}, "nightly_sales", "r+1:a")
-    nothing = dialect._task(answer({}), dict.fromkeys(TASK) | {"task_id": "extract"}, "nightly_sales", "r+1:a")
+    nothing = dialect._task(
+        answer({}), dict.fromkeys(TASK) | {"task_id": "extract"}, "nightly_sales", "r+1:a"
+    )
 
-    assert (whole.name, whole.state, whole.try_number, whole.duration) == ("extract", "success", 1, 4.2)
+    assert (whole.name, whole.state, whole.try_number, whole.duration) == (
+        "extract",
+        "success",
+        1,
+        4.2,
+    )
     assert (whole.max_tries, whole.pool) == (2, "tiny")
     assert (whole.start_date, whole.end_date) == (WHEN, WHEN + timedelta(seconds=4.2))
     assert least == nothing
@@ -200,21 +248,46 @@ KNOWN = Dag("nightly_sales", is_paused=False, is_active=True, has_import_errors=
         (V1, {}, {}),
         (V2, {}, {}),
         (V1, {"fileloc": FILE, "max_active_runs": 16}, {"file": FILE, "max_active_runs": 16}),
-        (V2, {"fileloc": FILE, "relative_fileloc": RELATIVE, "max_active_runs": 1}, {"file": RELATIVE, "max_active_runs": 1}),
+        (
+            V2,
+            {"fileloc": FILE, "relative_fileloc": RELATIVE, "max_active_runs": 1},
+            {"file": RELATIVE, "max_active_runs": 1},
+        ),
         (V2, {"fileloc": FILE, "relative_fileloc": None}, {"file": FILE}),
-        (V1, {"is_active": False, "has_import_errors": True}, {"is_active": False, "has_import_errors": True}),
-        (V2, {"is_stale": True, "has_import_errors": True}, {"is_active": False, "has_import_errors": True}),
+        (
+            V1,
+            {"is_active": False, "has_import_errors": True},
+            {"is_active": False, "has_import_errors": True},
+        ),
+        (
+            V2,
+            {"is_stale": True, "has_import_errors": True},
+            {"is_active": False, "has_import_errors": True},
+        ),
         (V1, {"is_paused": True, "is_active": True}, {"is_paused": True}),
         (V2, {"is_paused": True, "is_stale": False}, {"is_paused": True}),
         (V1, {"last_parsed_time": "2026-01-31T01:00:00+01:00"}, {"last_parsed": WHEN}),
         (V2, {"last_parsed_time": "2026-01-31T00:00:00Z"}, {"last_parsed": WHEN}),
         *((kind, {"file_token": "a.b"}, {"file_token": "a.b"}) for kind in (V1, V2)),
-        (V2, {"bundle_name": "main", "bundle_version": "abc"}, {"bundle": "main", "bundle_version": "abc"}),
-        *((kind, dict.fromkeys(("bundle_name", "bundle_version", "last_parsed_time", "file_token")), {}) for kind in (V1, V2)),
+        (
+            V2,
+            {"bundle_name": "main", "bundle_version": "abc"},
+            {"bundle": "main", "bundle_version": "abc"},
+        ),
+        *(
+            (
+                kind,
+                dict.fromkeys(("bundle_name", "bundle_version", "last_parsed_time", "file_token")),
+                {},
+            )
+            for kind in (V1, V2)
+        ),
     ],
-)  # fmt: skip
+)
 def test_dag(kind: type[V1 | V2], body: dict[str, Any], known: dict[str, Any]) -> None:
-    """A DAG has its file as this Airflow's import errors name it, its limit of runs, its code, and whether it is there."""
+    """A DAG has its file as this Airflow's import errors name it, its limit of runs, its code, and
+    whether it is there.
+    """
     assert dag_of(kind, DAG | body) == KNOWN._replace(**known)
 
 
@@ -235,7 +308,9 @@ def test_dag(kind: type[V1 | V2], body: dict[str, Any], known: dict[str, Any]) -
 )
 @pytest.mark.parametrize("kind", [V1, V2])
 def test_not_a_dag(kind: type[V1 | V2], wrong: dict[str, Any]) -> None:
-    """A DAG without a pause, or with a limit, a version or a date that is none, is an unexpected answer."""
+    """A DAG without a pause, or with a limit, a version or a date that is none, is an unexpected
+    answer.
+    """
     with pytest.raises(UnexpectedResponse):
         dag_of(kind, DAG | wrong)
 
@@ -256,8 +331,12 @@ DIALECTS = [(V1, "2.11.2"), (V2, "3.3.2")]
         ({"bundle_version": "abc"}, None),
     ],
 )
-def test_serialized_version(kind: type[V1 | V2], version: str, body: dict[str, Any], commit: str | None) -> None:
-    """The DAG's structure is from the version of its latest DAG version, and of none where Airflow names none."""
+def test_serialized_version(
+    kind: type[V1 | V2], version: str, body: dict[str, Any], commit: str | None
+) -> None:
+    """The DAG's structure is from the version of its latest DAG version, and of none where Airflow
+    names none.
+    """
     end = script.Script(script.answer(200, DAG | body))
 
     assert kind(Transport(BASE, end.wire()), version).latest_dag_version("a/b") == commit
@@ -276,10 +355,14 @@ def test_serialized_version(kind: type[V1 | V2], version: str, body: dict[str, A
         (script.answer(503, b""), TransientError),
     ],
 )
-def test_no_serialized_version(kind: type[V1 | V2], version: str, reply: bytes, error: type[Exception]) -> None:
+def test_no_serialized_version(
+    kind: type[V1 | V2], version: str, reply: bytes, error: type[Exception]
+) -> None:
     """A version of another shape is not guessed at, and a DAG that is not there has none."""
     with pytest.raises(error):
-        kind(Transport(BASE, script.Script(reply).wire()), version).latest_dag_version("nightly_sales")
+        kind(Transport(BASE, script.Script(reply).wire()), version).latest_dag_version(
+            "nightly_sales"
+        )
 
 
 @pytest.mark.parametrize(("kind", "version"), DIALECTS)
@@ -295,9 +378,13 @@ def test_no_serialized_version(kind: type[V1 | V2], version: str, reply: bytes, 
     ids=["201", "200", "404", "no endpoint", "409"],
 )
 def test_parse_now(kind: type[V1 | V2], version: str, reply: bytes) -> None:
-    """The file is asked for by its token, and that Airflow was asked already, or cannot be, is no error."""
+    """The file is asked for by its token, and that Airflow was asked already, or cannot be, is no
+    error.
+    """
     end = script.Script(reply)
-    kind(Transport(BASE, end.wire()), version).request_reparse(KNOWN._replace(file_token="a/b.c+d=="))
+    kind(Transport(BASE, end.wire()), version).request_reparse(
+        KNOWN._replace(file_token="a/b.c+d==")
+    )
 
     assert [(sent.request.method, sent.url) for sent in end.sent] == [
         ("PUT", f"{BASE}{kind.api}/parseDagFile/a%2Fb.c%2Bd%3D%3D")
@@ -321,7 +408,9 @@ def test_parse_now_without_the_permission(
     """A missing permission is told from a refused credential as everywhere else."""
     end = script.Script(NOT_ALLOWED, *others)
     with pytest.raises(error):
-        kind(Transport(BASE, end.wire()), version).request_reparse(KNOWN._replace(file_token="token"))
+        kind(Transport(BASE, end.wire()), version).request_reparse(
+            KNOWN._replace(file_token="token")
+        )
 
     assert end.answers == []
 
@@ -345,8 +434,17 @@ def test_seconds(kind: type[V1 | V2], value: Any, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    [(V1, "PT10S"), (V1, 10), (V1, {"seconds": "10"}), (V2, {"seconds": 10}), (V2, 10), (V2, "10"), (V2, "ten"), (V2, "")],
-)  # fmt: skip
+    [
+        (V1, "PT10S"),
+        (V1, 10),
+        (V1, {"seconds": "10"}),
+        (V2, {"seconds": 10}),
+        (V2, 10),
+        (V2, "10"),
+        (V2, "ten"),
+        (V2, ""),
+    ],
+)
 def test_not_seconds(kind: type[V1 | V2], value: Any) -> None:
     """A duration in any other form is an unexpected answer, not a guess."""
     with pytest.raises(UnexpectedResponse):
@@ -358,8 +456,13 @@ def test_urls_on_airflow_2() -> None:
     v1 = V1(Transport(BASE), "2.11.2")
     mapped = v1._task(answer({}), TASK | {"map_index": 3}, "nightly_sales", "r+1:a")
 
-    assert v1.run_url("nightly_sales", "r+1:a") == f"{BASE}/dags/nightly_sales/grid?dag_run_id=r%2B1%3Aa"
-    assert mapped.url == (f"{BASE}/dags/nightly_sales/grid?dag_run_id=r%2B1%3Aa&task_id=extract&map_index=3&tab=logs")
+    assert (
+        v1.run_url("nightly_sales", "r+1:a")
+        == f"{BASE}/dags/nightly_sales/grid?dag_run_id=r%2B1%3Aa"
+    )
+    assert mapped.url == (
+        f"{BASE}/dags/nightly_sales/grid?dag_run_id=r%2B1%3Aa&task_id=extract&map_index=3&tab=logs"
+    )
 
 
 def test_urls_on_airflow_3() -> None:
@@ -374,19 +477,33 @@ def test_urls_on_airflow_3() -> None:
 @given(st.text())
 def test_segment(text: str) -> None:
     """Whatever the text, lone surrogates included, it becomes one segment of a path."""
-    assert set(segment(text)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~%")
+    assert set(segment(text)) <= set(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~%"
+    )
 
 
-@pytest.mark.parametrize("version", ["2.11.2", "3.3.2", "3.2.0rc1", "2.10.5+composer", "3.3.2.dev0", "2.5"])
+@pytest.mark.parametrize(
+    "version", ["2.11.2", "3.3.2", "3.2.0rc1", "2.10.5+composer", "3.3.2.dev0", "2.5"]
+)
 def test_version(version: str) -> None:
     """Every form of release that Airflow has had is a version."""
     assert _version(answer({"version": version})) == version
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"version": None}, {"version": 3}, {"version": "three"}, {"version": "3.3<script>"}, [], "3.3.2", None,
-        {"version": "3.3.2" + "x" * 1000}],
-)  # fmt: skip
+    "body",
+    [
+        {},
+        {"version": None},
+        {"version": 3},
+        {"version": "three"},
+        {"version": "3.3<script>"},
+        [],
+        "3.3.2",
+        None,
+        {"version": "3.3.2" + "x" * 1000},
+    ],
+)
 def test_not_a_version(body: Any) -> None:
     """Whoever answers anything else is not Airflow."""
     assert _version(answer(body)) is None
@@ -413,7 +530,11 @@ def test_a_404_of_airflow() -> None:
 
 COMPARED_FIELDS: dict[str, dict[str, Any]] = {
     "note": {"note": "by hand"},
-    "data_interval_start": {"data_interval_start": WHEN, "data_interval_end": WHEN, "logical_date": WHEN},
+    "data_interval_start": {
+        "data_interval_start": WHEN,
+        "data_interval_end": WHEN,
+        "logical_date": WHEN,
+    },
     "run_after": {"run_after": WHEN},
     "partition_key": {"partition_key": "2026-01-31"},
     "commit": {"commit": "c" * 40},
@@ -432,7 +553,9 @@ COMPARED_FIELDS: dict[str, dict[str, Any]] = {
     ],
 )
 def test_what_a_version_cannot_honour_is_refused_by_name(version: str, refused: set[str]) -> None:
-    """An input that this Airflow would ignore or refuse is an error that names it, before anything is sent."""
+    """An input that this Airflow would ignore or refuse is an error that names it, before anything
+    is sent.
+    """
     dialect = (V1 if version.startswith("2") else V2)(Transport(BASE), version)
     said = {}
     for name, asked in COMPARED_FIELDS.items():
@@ -446,7 +569,9 @@ def test_what_a_version_cannot_honour_is_refused_by_name(version: str, refused: 
 
 def test_an_interval_without_a_logical_date_is_refused_where_it_would_be_ignored() -> None:
     """Airflow 3 drops such an interval in silence; Airflow 2 takes it."""
-    request = RunRequest("nightly_sales", "r1", {}, data_interval_start=WHEN, data_interval_end=WHEN)
+    request = RunRequest(
+        "nightly_sales", "r1", {}, data_interval_start=WHEN, data_interval_end=WHEN
+    )
     V1(Transport(BASE), "2.11.2").check(request)
     with pytest.raises(NotSupported, match="logical_date"):
         V2(Transport(BASE), "3.3.2").check(request)

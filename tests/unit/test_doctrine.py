@@ -12,7 +12,13 @@ from tests.support.secrets import SHORTEST
 TESTS = Path(__file__).parents[1]
 RUNGS = ("unit", "contract", "integration", "airflow", "container")
 # What a unit test has no business with: sockets, processes, real time.
-FORBIDDEN_IN_UNIT = {"socket", "subprocess", "threading", "dev.airflow", "tests.support.fake_airflow"}
+FORBIDDEN_IN_UNIT = {
+    "socket",
+    "subprocess",
+    "threading",
+    "dev.airflow",
+    "tests.support.fake_airflow",
+}
 
 
 def modules() -> list[Path]:
@@ -29,7 +35,11 @@ def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
     """Every test function, with a name to find it by."""
     for path in modules():
         for node in ast.walk(tree(path)):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and path.name.startswith("test_"):
+            if (
+                isinstance(node, ast.FunctionDef)
+                and node.name.startswith("test_")
+                and path.name.startswith("test_")
+            ):
                 yield f"{path.relative_to(TESTS)}::{node.name}", node
 
 
@@ -41,15 +51,22 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found | {name.rsplit(".", depth)[0] for name in found for depth in range(1, name.count(".") + 1)}
+    return found | {
+        name.rsplit(".", depth)[0] for name in found for depth in range(1, name.count(".") + 1)
+    }
 
 
 FUNCTIONS = list(functions())
-STAND_INS = [*sorted((TESTS / "support").rglob("*.py")), *sorted((TESTS.parent / "dev").rglob("*.py"))]
+STAND_INS = [
+    *sorted((TESTS / "support").rglob("*.py")),
+    *sorted((TESTS.parent / "dev").rglob("*.py")),
+]
 
 
 def test_there_are_tests() -> None:
-    """The search finds tests on every rung that has a file, so that the other checks are not empty."""
+    """The search finds tests on every rung that has a file, so that the other checks are not
+    empty.
+    """
     rungs = {name.split("/")[0] for name, _ in FUNCTIONS}
 
     assert rungs == {path.parent.name for path in modules() if path.name.startswith("test_")}
@@ -57,14 +74,18 @@ def test_there_are_tests() -> None:
 
 
 def is_one_sentence(text: str) -> bool:
-    """Whether a docstring is one sentence: it ends with a full stop, and none is followed by a capital before."""
+    """Whether a docstring is one sentence: it ends with a full stop, and none is followed by a
+    capital before.
+    """
     text = " ".join(re.sub("`[^`]*`", "x", text).split())
     return text.endswith(".") and not re.search(r"[.!?] [A-Z]", text)
 
 
 def test_every_test_states_a_behaviour() -> None:
     """Every test has a docstring of one sentence."""
-    assert [name for name, node in FUNCTIONS if not is_one_sentence(ast.get_docstring(node) or "")] == []
+    assert [
+        name for name, node in FUNCTIONS if not is_one_sentence(ast.get_docstring(node) or "")
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -78,34 +99,46 @@ def test_every_test_states_a_behaviour() -> None:
         ("", False),
     ],
 )
-def test_one_sentence(text: str, one: bool) -> None:  # noqa: FBT001 - a table's column
+def test_one_sentence(text: str, one: bool) -> None:
     """The check for one sentence tells sentences from versions and abbreviations."""
     assert is_one_sentence(text) is one
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(TESTS)))
 def test_no_mocks(path: Path) -> None:
-    """No test invents the behaviour of a part: there are real ones, and scripted ones that are held to the real ones."""
-    assert not {"unittest.mock", "mock", "pytest_mock", "responses", "requests_mock"} & imports(path)
+    """No test invents the behaviour of a part: there are real ones, and scripted ones that are held
+    to the real ones.
+    """
+    assert not {"unittest.mock", "mock", "pytest_mock", "responses", "requests_mock"} & imports(
+        path
+    )
 
 
 @pytest.mark.parametrize("path", sorted((TESTS / "unit").glob("*.py")), ids=lambda path: path.name)
 def test_unit_tests_are_units(path: Path) -> None:
-    """A unit test opens no socket, starts no process and no thread, and does not ask for the real Airflow."""
+    """A unit test opens no socket, starts no process and no thread, and does not ask for the real
+    Airflow.
+    """
     assert not FORBIDDEN_IN_UNIT & imports(path)
     assert "time" not in imports(path)
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(TESTS)))
 def test_skips_go_through_one_door(path: Path) -> None:
-    """What may be missing is asked for by `missing()`, which skips on a contributor's machine and fails in CI."""
-    doors = re.findall(r"pytest\.(?:mark\.)?(?:skip|skipif|importorskip)\(", path.read_text(encoding="utf-8"))
+    """What may be missing is asked for by `missing()`, which skips on a contributor's machine and
+    fails in CI.
+    """
+    doors = re.findall(
+        r"pytest\.(?:mark\.)?(?:skip|skipif|importorskip)\(", path.read_text(encoding="utf-8")
+    )
 
     assert len(doors) == (1 if path.name == "missing.py" else 0)
 
 
 def named_texts(path: Path) -> Iterator[tuple[str, str]]:
-    """Every text in a file that is given a name: by an assignment, as an argument or its default, or in a dictionary."""
+    """Every text in a file that is given a name: by an assignment, as an argument or its default,
+    or in a dictionary.
+    """
     pairs: list[tuple[str, ast.expr | None]] = []
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Assign | ast.AnnAssign):
@@ -116,19 +149,34 @@ def named_texts(path: Path) -> Iterator[tuple[str, str]]:
         elif isinstance(node, ast.arguments):
             late = [*node.posonlyargs, *node.args][::-1][: len(node.defaults)][::-1]
             pairs += [(one.arg, default) for one, default in zip(late, node.defaults, strict=True)]
-            pairs += [(one.arg, default) for one, default in zip(node.kwonlyargs, node.kw_defaults, strict=True)]
+            pairs += [
+                (one.arg, default)
+                for one, default in zip(node.kwonlyargs, node.kw_defaults, strict=True)
+            ]
         elif isinstance(node, ast.Dict):
-            pairs += [(ast.unparse(key), value) for key, value in zip(node.keys, node.values, strict=True) if key]
+            pairs += [
+                (ast.unparse(key), value)
+                for key, value in zip(node.keys, node.values, strict=True)
+                if key
+            ]
     yield from (
-        (name, node.value) for name, node in pairs if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        (name, node.value)
+        for name, node in pairs
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
 
 
 def too_short(path: Path) -> list[tuple[str, str]]:
     """The secrets in a file that the guard could not look for."""
     # The other tokens of Airflow's API say where in a log to go on.
-    secret = re.compile(r"(password|passwd|secret|api_?key|(?<!file_)(?<!continuation_)token)\W*$", re.IGNORECASE)
-    return [(name, text) for name, text in named_texts(path) if secret.search(name) and 0 < len(text) < SHORTEST]
+    secret = re.compile(
+        r"(password|passwd|secret|api_?key|(?<!file_)(?<!continuation_)token)\W*$", re.IGNORECASE
+    )
+    return [
+        (name, text)
+        for name, text in named_texts(path)
+        if secret.search(name) and 0 < len(text) < SHORTEST
+    ]
 
 
 @pytest.mark.parametrize("path", STAND_INS, ids=lambda path: str(path.relative_to(TESTS.parent)))
@@ -159,7 +207,9 @@ def test_secrets_that_cannot(tmp_path: Path, code: str) -> None:
 
 
 def test_every_folder_is_a_package() -> None:
-    """Every folder with Python files has an __init__.py, or the tests of a dependency could take its place."""
+    """Every folder with Python files has an __init__.py, or the tests of a dependency could take
+    its place.
+    """
     folders = {path.parent for path in modules()}
 
     assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []

@@ -1,4 +1,6 @@
-"""Which step this is, as GitLab CI, Jenkins and Azure Pipelines say it, and what a shell has to say itself."""
+"""Which step this is, as GitLab CI, Jenkins and Azure Pipelines say it, and what a shell has to say
+itself.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,12 @@ def test_azure() -> None:
     """Build, job and attempt are those of Azure Pipelines, and the build has its page."""
     context = read_context(AZURE, run_id="")
 
-    assert (context.system, context.sha, context.repository, context.run_id) == ("azure", SHA, "sales", "815")
+    assert (context.system, context.sha, context.repository, context.run_id) == (
+        "azure",
+        SHA,
+        "sales",
+        "815",
+    )
     assert (context.job, context.attempt, context.actor) == ("gate", 2, "Octo Cat")
     assert context.run_url == "https://dev.azure.com/octo/0a1b/_build/results?buildId=815"
 
@@ -75,7 +82,12 @@ def test_jenkins() -> None:
     """Build and job are those of Jenkins, which says who began it only with a plugin."""
     context = read_context(JENKINS, run_id="")
 
-    assert (context.system, context.sha, context.run_id, context.job) == ("jenkins", SHA, "42", "sales/main")
+    assert (context.system, context.sha, context.run_id, context.job) == (
+        "jenkins",
+        SHA,
+        "42",
+        "sales/main",
+    )
     assert (context.repository, context.actor) == ("https://git.example.com/octo/sales.git", "")
     assert context.run_url == "https://jenkins.example.com/job/sales/42/"
     assert read_context(JENKINS | {"BUILD_USER_ID": "octocat"}, run_id="").actor == "octocat"
@@ -84,7 +96,9 @@ def test_jenkins() -> None:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_run_id(system: str) -> None:
-    """The run id begins with the system and the commit, is the same at the next attempt, and another in the next build."""
+    """The run id begins with the system and the commit, is the same at the next attempt, and
+    another in the next build.
+    """
     environ = SYSTEMS[system]
     build = {"gitlab": "CI_PIPELINE_ID", "azure": "BUILD_BUILDID", "jenkins": "BUILD_ID"}[system]
     first, again, other = (
@@ -100,7 +114,10 @@ def test_run_id(system: str) -> None:
 def test_jobs_have_runs_of_their_own(system: str) -> None:
     """Two jobs of one build never share a DAG run by accident."""
     job = {"gitlab": "CI_JOB_NAME", "azure": "SYSTEM_JOBNAME", "jenkins": "JOB_NAME"}[system]
-    ids = {derive_run_id(read_context(SYSTEMS[system] | {job: name}, run_id=""), None, {}) for name in ("a", "b")}
+    ids = {
+        derive_run_id(read_context(SYSTEMS[system] | {job: name}, run_id=""), None, {})
+        for name in ("a", "b")
+    }
 
     assert len(ids) == 2
 
@@ -108,7 +125,9 @@ def test_jobs_have_runs_of_their_own(system: str) -> None:
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("lacks", ["sha", "build"])
 def test_missing(system: str, lacks: str) -> None:
-    """A variable without which the run id would not be that of a commit is named, unless the user names the run."""
+    """A variable without which the run id would not be that of a commit is named, unless the user
+    names the run.
+    """
     names = {
         "gitlab": ("CI_COMMIT_SHA", "CI_PIPELINE_ID"),
         "azure": ("BUILD_SOURCEVERSION", "BUILD_BUILDID"),
@@ -130,7 +149,8 @@ def test_a_shell() -> None:
     context = read_context({"USER": "me"}, run_id="mine")
 
     assert all(
-        name in caught.value.detail for name in ("GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD", "BUILD_TAG", "run_id")
+        name in caught.value.detail
+        for name in ("GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD", "BUILD_TAG", "run_id")
     )
     assert (context.system, context.sha, context.run_url) == ("shell", "", "")
     assert derive_note(context) == "Triggered by me"
@@ -140,7 +160,8 @@ def test_a_shell() -> None:
 def test_note() -> None:
     """The note says who, which commit, and where to look."""
     assert derive_note(read_context(GITLAB, run_id="")) == (
-        f"Triggered by octocat for commit {SHA[:12]} of octo/sales: https://gitlab.example.com/octo/sales/-/pipelines/4711"
+        f"Triggered by octocat for commit {SHA[:12]} of octo/sales: "
+        "https://gitlab.example.com/octo/sales/-/pipelines/4711"
     )
 
 

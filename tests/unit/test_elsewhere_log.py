@@ -1,4 +1,6 @@
-"""What a system without commands of its own is told: text that acts nowhere, no secret, and the outputs as JSON."""
+"""What a system without commands of its own is told: text that acts nowhere, no secret, and the
+outputs as JSON.
+"""
 
 from __future__ import annotations
 
@@ -81,10 +83,17 @@ def test_a_key_is_masked_line_by_line() -> None:
 
 
 def test_an_annotation() -> None:
-    """The level and the place come first, as compilers write them, then what happened and what to do."""
+    """The level and the place come first, as compilers write them, then what happened and what to
+    do.
+    """
     printed = printed_by(
         lambda: GenericRunner().annotate(
-            "warning", "load failed: KeyError", "'x'\n\nmore", ending="\nDAG run: u", file="a.py", line=3
+            "warning",
+            "load failed: KeyError",
+            "'x'\n\nmore",
+            ending="\nDAG run: u",
+            file="a.py",
+            line=3,
         )
     )
 
@@ -109,7 +118,9 @@ def test_debugging() -> None:
 
 
 def test_outputs(tmp_path: Path) -> None:
-    """The file holds at every moment what is known: text as text, and what is JSON as the value itself."""
+    """The file holds at every moment what is known: text as text, and what is JSON as the value
+    itself.
+    """
     path = tmp_path / "outputs.json"
     log = GenericRunner(str(path))
     log.write()
@@ -162,7 +173,9 @@ def test_a_file_that_can_no_longer_be_written(tmp_path: Path) -> None:
     log.write()
     (folder / "outputs.json").unlink()
     folder.rmdir()
-    printed = printed_by(lambda: log.set_output("run_id", "r1"), lambda: log.set_output("state", "queued"))
+    printed = printed_by(
+        lambda: log.set_output("run_id", "r1"), lambda: log.set_output("state", "queued")
+    )
 
     assert printed.count("WARNING: The file for the outputs cannot be written") == 1
     assert "not written" in printed
@@ -171,7 +184,9 @@ def test_a_file_that_can_no_longer_be_written(tmp_path: Path) -> None:
 def test_the_story_goes_on_there() -> None:
     """The live log is the same as on GitHub, without a command."""
     console = Console(lambda: 0.0, GenericRunner())
-    printed = printed_by(lambda: console.run_found(an_outcome()), lambda: console.unencrypted("http://x"))
+    printed = printed_by(
+        lambda: console.run_found(an_outcome()), lambda: console.unencrypted("http://x")
+    )
 
     assert "DAG run r1 of nightly_sales" in printed
     assert "WARNING: The connection to Airflow is not encrypted" in printed

@@ -14,12 +14,20 @@ def test_action_error() -> None:
     """An error has a title, evidence and a remedy, and its text is the first two."""
     error = ActionError("Title", "detail", "hint")
 
-    assert (str(error), error.title, error.detail, error.hint) == ("Title: detail", "Title", "detail", "hint")
+    assert (str(error), error.title, error.detail, error.hint) == (
+        "Title: detail",
+        "Title",
+        "detail",
+        "hint",
+    )
 
 
 def test_the_exceptions_behind_an_error() -> None:
     """Of most errors no exception is known, and what is known of one is not taken for another's."""
-    known, other = DagNotRunnable("Title", "detail", "hint"), DagNotRunnable("Title", "detail", "hint")
+    known, other = (
+        DagNotRunnable("Title", "detail", "hint"),
+        DagNotRunnable("Title", "detail", "hint"),
+    )
     known.raised = (ExceptionInfo("KeyError", "1"),)
 
     assert (known.raised, other.raised) == ((ExceptionInfo("KeyError", "1"),), ())
@@ -59,7 +67,9 @@ def test_shortened(text: str, limit: int, cut: str) -> None:
 
 @given(st.lists(words, min_size=1), st.integers(1, 50))
 def test_no_word_is_cut_in_two(text: list[str], limit: int) -> None:
-    """What is left is no longer than allowed, and consists of whole words: no half of a secret is shown."""
+    """What is left is no longer than allowed, and consists of whole words: no half of a secret is
+    shown.
+    """
     cut = shortened(" ".join(text), limit)
 
     assert len(cut) <= limit

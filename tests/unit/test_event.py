@@ -1,4 +1,6 @@
-"""On which commit people look for a status: that of a pull request's head, else the workflow run's."""
+"""On which commit people look for a status: that of a pull request's head, else the workflow
+run's.
+"""
 
 from pathlib import Path
 
@@ -33,7 +35,9 @@ HEAD = "d" * 40
     ids=lambda text: text[:50],
 )
 def test_the_commit(tmp_path: Path, event: str, commit: str) -> None:
-    """The head of a pull request is where its checks are shown; without one, or a whole SHA, the run's commit stands."""
+    """The head of a pull request is where its checks are shown; without one, or a whole SHA, the
+    run's commit stands.
+    """
     path = tmp_path / "event.json"
     path.write_text(event)
 

@@ -26,11 +26,15 @@ from tests.support.nouns import a_list
 from tests.support.scripted import Bench, Script
 
 DOWN = TransientError("down", "", "")
-REFUSALS = [kind("refused", "", "") for kind in (Forbidden, GatewayRefused, Unauthorized, RunNotFound)]
+REFUSALS = [
+    kind("refused", "", "") for kind in (Forbidden, GatewayRefused, Unauthorized, RunNotFound)
+]
 THEN, NOW = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def run(state: Any, *, end: datetime | None = None, note: str | None = None, **fields: Any) -> DagRun:
+def run(
+    state: Any, *, end: datetime | None = None, note: str | None = None, **fields: Any
+) -> DagRun:
     """Return the run in this state."""
     return DagRun("sales", "r1", state, fields.pop("conf", {}), end_date=end, note=note, **fields)
 
@@ -39,8 +43,12 @@ FAILED, QUEUED = run("failed", end=THEN), run("queued")
 
 
 def task(state: str | None, task_id: str = "load", *, before_end: float = 0.0) -> TaskInstance:
-    """Return a task instance in this state, which it got so many seconds before the end of its run."""
-    return TaskInstance(task_id, -1, state, 1, None, "", end_date=THEN - timedelta(seconds=before_end))
+    """Return a task instance in this state, which it got so many seconds before the end of its
+    run.
+    """
+    return TaskInstance(
+        task_id, -1, state, 1, None, "", end_date=THEN - timedelta(seconds=before_end)
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +62,11 @@ def task(state: str | None, task_id: str = "load", *, before_end: float = 0.0) -
 )
 def test_the_contract_s_table(state: str, resume: str, attach: str, restart: str) -> None:
     """Each policy does with each state what the table says; fail refuses them all."""
-    assert [plan(run(state), policy) for policy in ("resume", "attach", "restart")] == [resume, attach, restart]
+    assert [plan(run(state), policy) for policy in ("resume", "attach", "restart")] == [
+        resume,
+        attach,
+        restart,
+    ]
     with pytest.raises(RunExists, match=state):
         plan(run(state), "fail")
 
@@ -78,10 +90,22 @@ def test_a_success_that_was_cancelled_is_resumed() -> None:
         ({"conf": {"a": {"b": 1}}}, {"conf": {"a": {}}}, ("conf.a.b is 1", "nothing")),
         ({"conf": {"a": {}}}, {"conf": {"a": []}}, ("{}", "[]")),
         ({"conf": {"a": "***"}}, {"conf": {}}, ('"***"', "nothing")),
-        ({"data_interval_start": THEN}, {"conf": {}, "data_interval_start": NOW}, ("2026-01-01", "2026-01-02")),
-        ({"data_interval_end": THEN}, {"conf": {}, "data_interval_end": NOW}, ("2026-01-01", "2026-01-02")),
+        (
+            {"data_interval_start": THEN},
+            {"conf": {}, "data_interval_start": NOW},
+            ("2026-01-01", "2026-01-02"),
+        ),
+        (
+            {"data_interval_end": THEN},
+            {"conf": {}, "data_interval_end": NOW},
+            ("2026-01-01", "2026-01-02"),
+        ),
         ({"run_after": THEN}, {"conf": {}, "run_after": NOW}, ("2026-01-01", "2026-01-02")),
-        ({"partition_key": "2026-01-01"}, {"conf": {}, "partition_key": "2026-01-02"}, ("2026-01-01", "2026-01-02")),
+        (
+            {"partition_key": "2026-01-01"},
+            {"conf": {}, "partition_key": "2026-01-02"},
+            ("2026-01-01", "2026-01-02"),
+        ),
         ({}, {"conf": {}, "partition_key": "2026-01-02"}, ("None", "2026-01-02")),
         ({"logical_date": THEN}, {"conf": {}, "logical_date": NOW}, ("2026-01-01", "2026-01-02")),
         ({}, {"conf": {}, "logical_date": NOW}, ("None", "2026-01-02")),
@@ -99,7 +123,8 @@ def test_another_request_s_run_is_an_error_that_shows_both(
 def test_the_same_request_is_the_same_whatever_airflow_added() -> None:
     """The order of keys, and a logical date that was left to Airflow, make no difference."""
     require_same_request(
-        run("success", conf={"a": 1, "b": 2}, logical_date=THEN), RunRequest("sales", "r1", {"b": 2, "a": 1})
+        run("success", conf={"a": 1, "b": 2}, logical_date=THEN),
+        RunRequest("sales", "r1", {"b": 2, "a": 1}),
     )
 
 
@@ -112,7 +137,9 @@ def test_the_same_request_is_the_same_whatever_airflow_added() -> None:
         ({"many": ["***", 2]}, {"many": ["a", 2]}),
     ],
 )
-def test_what_airflow_masks_or_writes_otherwise_is_no_difference(found: dict[str, Any], asked: dict[str, Any]) -> None:
+def test_what_airflow_masks_or_writes_otherwise_is_no_difference(
+    found: dict[str, Any], asked: dict[str, Any]
+) -> None:
     """One number has several forms in JSON, and a masked value proves nothing."""
     require_same_request(run("success", conf=found), RunRequest("sales", "r1", asked))
 
@@ -120,10 +147,25 @@ def test_what_airflow_masks_or_writes_otherwise_is_no_difference(found: dict[str
 def test_what_this_airflow_does_not_tell_is_not_compared() -> None:
     """An answer without a field says nothing about it."""
     asked = RunRequest(
-        "sales", "r1", {}, data_interval_start=NOW, data_interval_end=NOW, run_after=NOW, partition_key="a"
+        "sales",
+        "r1",
+        {},
+        data_interval_start=NOW,
+        data_interval_end=NOW,
+        run_after=NOW,
+        partition_key="a",
     )
     require_same_request(
-        run("success", unknown_fields=("data_interval_start", "data_interval_end", "run_after", "partition_key")), asked
+        run(
+            "success",
+            unknown_fields=(
+                "data_interval_start",
+                "data_interval_end",
+                "run_after",
+                "partition_key",
+            ),
+        ),
+        asked,
     )
 
 
@@ -133,23 +175,29 @@ def words(text: str) -> list[str]:
 
 
 NAMES_OF_SECRETS = words("""
-    password db_PASSWD passphrase passcode PGPASSWORD pwd pass db.pass PIN user-pin otp totp_seed PAT github_pat githubPAT
-    apiKey api-key x-api-key X.API.KEY APIKEY API_KEYS access-key aws_access_key_id private-key privateKey signing_key
-    encryption_key sharedKey AccountKey sshKey ssl.key.client_key client_secret x-token accessToken tokens aws_credentials
-    creds auth basic_auth oauth2 Authorization bearer bearerValue jwt jwt2 sas sasUrl signature X-Amz-Signature sig cookie
-    connection-string connectionString connection_uri conn db_conn conn_str DATABASE_URL sentry_dsn dsn keytab key_file
-    service-account service_account_json ServiceAccount session_id webhook_url hmac salt sshkey signingkey masterkey
+    password db_PASSWD passphrase passcode PGPASSWORD pwd pass db.pass PIN user-pin otp
+    totp_seed PAT github_pat githubPAT apiKey api-key x-api-key X.API.KEY APIKEY API_KEYS
+    access-key aws_access_key_id private-key privateKey signing_key encryption_key sharedKey
+    AccountKey sshKey ssl.key.client_key client_secret x-token accessToken tokens
+    aws_credentials creds auth basic_auth oauth2 Authorization bearer bearerValue jwt jwt2 sas
+    sasUrl signature X-Amz-Signature sig cookie connection-string connectionString
+    connection_uri conn db_conn conn_str DATABASE_URL sentry_dsn dsn keytab key_file
+    service-account service_account_json ServiceAccount session_id webhook_url hmac salt sshkey
+    signingkey masterkey
 """)
 NAMES_OF_NOTHING = words("""
-    region spinner pinned opinion patch path pattern dispatch author authors authority co_author connector connected conn_id
-    connection_id auth_type sass sassy signal design assign compass passenger bypass key keys primary_key partition_key
-    sort-key s3Key monkey keyword auto_kenya kinds_name message session_type spin_count tops basic otptional design_key turnkey
+    region spinner pinned opinion patch path pattern dispatch author authors authority co_author
+    connector connected conn_id connection_id auth_type sass sassy signal design assign compass
+    passenger bypass key keys primary_key partition_key sort-key s3Key monkey keyword auto_kenya
+    kinds_name message session_type spin_count tops basic otptional design_key turnkey
 """)
 
 
 @pytest.mark.parametrize("key", NAMES_OF_SECRETS)
 def test_a_difference_shows_neither_a_secret_nor_what_is_the_same(key: str) -> None:
-    """Of a conf no value is quoted below a key that sounds like a secret, nor any that does not differ."""
+    """Of a conf no value is quoted below a key that sounds like a secret, nor any that does not
+    differ.
+    """
     found = {key: {"a": "s3cret"}, "same": "quiet", "list": ["quiet", 1]}
     asked = {key: {"a": "hush"}, "same": "quiet", "list": ["quiet", 2]}
     with pytest.raises(RunExists) as caught:
@@ -161,9 +209,15 @@ def test_a_difference_shows_neither_a_secret_nor_what_is_the_same(key: str) -> N
 
 @pytest.mark.parametrize("key", NAMES_OF_NOTHING)
 def test_a_difference_below_any_other_name_is_shown(key: str) -> None:
-    """A word that only has a short one in it, or is about a secret, keeps no value from being shown."""
-    with pytest.raises(RunExists, match=re.escape(f'conf.{key} is "north", this step asks for "south"')):
-        require_same_request(run("success", conf={key: "north"}), RunRequest("sales", "r1", {key: "south"}))
+    """A word that only has a short one in it, or is about a secret, keeps no value from being
+    shown.
+    """
+    with pytest.raises(
+        RunExists, match=re.escape(f'conf.{key} is "north", this step asks for "south"')
+    ):
+        require_same_request(
+            run("success", conf={key: "north"}), RunRequest("sales", "r1", {key: "south"})
+        )
 
 
 @pytest.mark.parametrize(
@@ -192,11 +246,14 @@ def test_a_difference_below_any_other_name_is_shown(key: str) -> None:
     ],
 )
 @pytest.mark.parametrize("swapped", [False, True])
-def test_a_value_that_looks_like_a_secret_is_not_shown(value: str, swapped: bool) -> None:  # noqa: FBT001 - a column
+# A column
+def test_a_value_that_looks_like_a_secret_is_not_shown(value: str, swapped: bool) -> None:
     """Whatever it is called, on whichever side it stands; the other one would tell half of it."""
     found, asked = ("north", value) if swapped else (value, "north")
     with pytest.raises(RunExists) as caught:
-        require_same_request(run("success", conf={"target": found}), RunRequest("sales", "r1", {"target": asked}))
+        require_same_request(
+            run("success", conf={"target": found}), RunRequest("sales", "r1", {"target": asked})
+        )
     assert "hush" not in caught.value.detail
     assert "north" not in caught.value.detail
     assert "conf.target differs" in caught.value.detail
@@ -219,27 +276,35 @@ def test_a_value_that_looks_like_a_secret_is_not_shown(value: str, swapped: bool
 )
 def test_any_other_value_is_shown(value: str) -> None:
     """An address without user info, a partition and a time are no secrets."""
-    with pytest.raises(RunExists, match=re.escape(f'conf.target is "{value}", this step asks for nothing')):
+    with pytest.raises(
+        RunExists, match=re.escape(f'conf.target is "{value}", this step asks for nothing')
+    ):
         require_same_request(run("success", conf={"target": value}), RunRequest("sales", "r1", {}))
 
 
 def test_a_secret_in_an_object_that_one_side_lacks_is_not_shown() -> None:
     """Such an object is named and not quoted."""
     with pytest.raises(RunExists) as caught:
-        require_same_request(run("success", conf={"db": {"password": "s3cret"}}), RunRequest("sales", "r1", {}))
+        require_same_request(
+            run("success", conf={"db": {"password": "s3cret"}}), RunRequest("sales", "r1", {})
+        )
     assert "s3cret" not in caught.value.detail
     assert "conf.db is an object, this step asks for nothing" in caught.value.detail
 
 
 def test_a_conf_that_is_deep_or_different_throughout() -> None:
-    """Depth ends nothing, and of very many differences the first are told and the others counted."""
+    """Depth ends nothing, and of very many differences the first are told and the others
+    counted.
+    """
     deep: Any = 1
     for _ in range(5_000):
         deep = [deep]
     many = {f"k{number:03}": number for number in range(300)}
     with pytest.raises(RunExists, match="295 more places"):
         require_same_request(run("success", conf=many), RunRequest("sales", "r1", {}))
-    require_same_request(run("success", conf={"deep": deep}), RunRequest("sales", "r1", {"deep": deep}))
+    require_same_request(
+        run("success", conf={"deep": deep}), RunRequest("sales", "r1", {"deep": deep})
+    )
 
 
 @dataclass
@@ -283,7 +348,11 @@ FAIL_FAST = (
     task("skipped", "b", before_end=74.9),
     task("skipped", "c", before_end=74.8),
 )
-LATER = (task("failed", before_end=75), task("failed", "b", before_end=30), task("skipped", "c", before_end=60))
+LATER = (
+    task("failed", before_end=75),
+    task("failed", "b", before_end=30),
+    task("skipped", "c", before_end=60),
+)
 UNKNOWN = (task("failed")._replace(end_date=None), task("skipped", before_end=600))
 
 
@@ -291,11 +360,26 @@ UNKNOWN = (task("failed")._replace(end_date=None), task("skipped", before_end=60
     ("tasks", "cleared"),
     [
         ((task("success"), *DOWNSTREAM), DOWNSTREAM),
-        ((task("success"), *STOPPED), STOPPED),  # stopped by hand: what was pending was skipped at the end
-        ((task("success"), *BRANCHED), BRANCHED[:1]),  # skipped long before the failure, by a branch
-        ((task("success"), task("failed"), task("removed")), (task("failed"),)),  # of an older version of the DAG
-        ((*FAIL_FAST, task("success", "teardown")), FAIL_FAST),  # fail_fast, and a minute of teardown
-        ((task("skipped", "d", before_end=90), *FAIL_FAST), FAIL_FAST),  # beside what a branch had not chosen before
+        (
+            (task("success"), *STOPPED),
+            STOPPED,
+        ),  # stopped by hand: what was pending was skipped at the end
+        (
+            (task("success"), *BRANCHED),
+            BRANCHED[:1],
+        ),  # skipped long before the failure, by a branch
+        (
+            (task("success"), task("failed"), task("removed")),
+            (task("failed"),),
+        ),  # of an older version of the DAG
+        (
+            (*FAIL_FAST, task("success", "teardown")),
+            FAIL_FAST,
+        ),  # fail_fast, and a minute of teardown
+        (
+            (task("skipped", "d", before_end=90), *FAIL_FAST),
+            FAIL_FAST,
+        ),  # beside what a branch had not chosen before
         (LATER, LATER),  # skipped after the first failure
         (UNKNOWN, UNKNOWN),  # nobody knows when it failed
         ((task("skipped"),), (task("skipped"),)),
@@ -304,7 +388,9 @@ UNKNOWN = (task("failed")._replace(end_date=None), task("skipped", before_end=60
         ((), "all"),
     ],
 )
-def test_resuming_runs_everything_that_did_not_succeed(tasks: tuple[TaskInstance, ...], cleared: Any) -> None:
+def test_resuming_runs_everything_that_did_not_succeed(
+    tasks: tuple[TaskInstance, ...], cleared: Any
+) -> None:
     """A resumed run may not end green with half of its tasks skipped."""
     airflow = Clearable([QUEUED], tasks)
     assert taken(airflow, "resume") == (QUEUED, "resumed")
@@ -338,12 +424,20 @@ def test_waiting_clears_nothing() -> None:
         ([QUEUED], [DOWN], 1),  # the answer was lost, the clear was not
         ([FAILED, QUEUED], [DOWN, None], 2),  # the clear was lost
         ([run("failed", end=NOW)], [DOWN], 1),  # it failed anew meanwhile, without a start
-        ([run("failed", end=NOW)._replace(start_date=THEN)], [DOWN], 1),  # it ran and failed anew meanwhile
+        (
+            [run("failed", end=NOW)._replace(start_date=THEN)],
+            [DOWN],
+            1,
+        ),  # it ran and failed anew meanwhile
         ([DOWN, QUEUED], [DOWN], 1),
     ],
 )
-def test_an_unclear_clear_is_settled_by_reading(looks: list[Any], answers: list[Any], times: int) -> None:
-    """A clear is repeated only when reading says that it had no effect, and the old end is never returned."""
+def test_an_unclear_clear_is_settled_by_reading(
+    looks: list[Any], answers: list[Any], times: int
+) -> None:
+    """A clear is repeated only when reading says that it had no effect, and the old end is never
+    returned.
+    """
     airflow = Clearable(looks, (task("failed"),), answers)
     assert taken(airflow, "resume")[0] != FAILED
     assert len(airflow.cleared) == times
@@ -390,6 +484,8 @@ def test_a_clear_without_effect_ends_as_an_error(answer: Any) -> None:
 def test_the_mark_of_a_cancel_is_removed_once_the_run_lives_again() -> None:
     """Otherwise a later attempt would take its success for a stopped run."""
     airflow = Clearable([run("queued", note=f"by octocat\n{CANCELLED_MARK}")], (task("skipped"),))
-    found, _ = taken(airflow, "resume", run("success", end=THEN, note=f"by octocat\n{CANCELLED_MARK}"))
+    found, _ = taken(
+        airflow, "resume", run("success", end=THEN, note=f"by octocat\n{CANCELLED_MARK}")
+    )
     assert airflow.notes == ["by octocat"]
     assert (found.note, found.cancelled) == ("by octocat", False)

@@ -36,7 +36,10 @@ def test_what_is_known_is_returned() -> None:
     bench = Bench()
     optional = bench.optional(None)
 
-    assert [optional.fetch(Feature.POOLS, Script([answer]), "otherwise") for answer in ("answer", None, ())] == [
+    assert [
+        optional.fetch(Feature.POOLS, Script([answer]), "otherwise")
+        for answer in ("answer", None, ())
+    ] == [
         "answer",
         None,
         (),
@@ -45,21 +48,39 @@ def test_what_is_known_is_returned() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [UnexpectedResponse, Unauthorized, NotFound, ResponseTooLarge, NotSupported, ActionError, TransientError]
+    "kind",
+    [
+        UnexpectedResponse,
+        Unauthorized,
+        NotFound,
+        ResponseTooLarge,
+        NotSupported,
+        ActionError,
+        TransientError,
+    ],
 )
 @pytest.mark.parametrize("patient", [False, True])
-def test_what_cannot_be_read_is_told_and_done_without(kind: type[ActionError], patient: bool) -> None:  # noqa: FBT001
-    """Whatever keeps an explanation from being read is told once, with the feature it costs, and is no error."""
+def test_what_cannot_be_read_is_told_and_done_without(
+    kind: type[ActionError], patient: bool
+) -> None:
+    """Whatever keeps an explanation from being read is told once, with the feature it costs, and is
+    no error.
+    """
     bench, error = Bench(), kind("title", "detail", "")
 
-    assert bench.optional(None).fetch(Feature.LOGS, Script([error] * 9), "otherwise", retry=patient) == "otherwise"
+    assert (
+        bench.optional(None).fetch(Feature.LOGS, Script([error] * 9), "otherwise", retry=patient)
+        == "otherwise"
+    )
     assert bench.told.unknown_fields == [(Feature.LOGS.gives, error)]
     assert bench.told.sentences == []
 
 
 @pytest.mark.parametrize("patient", [False, True])
-def test_a_missing_permission_turns_its_feature_off(patient: bool) -> None:  # noqa: FBT001
-    """What stays refused is said once, with the permission by name, and never asked for again; other features go on."""
+def test_a_missing_permission_turns_its_feature_off(patient: bool) -> None:
+    """What stays refused is said once, with the permission by name, and never asked for again;
+    other features go on.
+    """
     bench, look = Bench(), Script([MISSING] * 9)
     optional = bench.optional(None)
     while bench.time.now < 1000 + 3 * REFUSAL_SECONDS:
@@ -79,7 +100,7 @@ def test_a_missing_permission_turns_its_feature_off(patient: bool) -> None:  # n
 
 @pytest.mark.parametrize("patient", [False, True])
 @pytest.mark.parametrize("refusal", [MISSING, GATEWAY])
-def test_a_refusal_that_passes_turns_nothing_off(patient: bool, refusal: Forbidden) -> None:  # noqa: FBT001
+def test_a_refusal_that_passes_turns_nothing_off(patient: bool, refusal: Forbidden) -> None:
     """One refusal now and then is none: what was answered in between counts."""
     bench = Bench()
     optional = bench.optional(None)
@@ -88,11 +109,17 @@ def test_a_refusal_that_passes_turns_nothing_off(patient: bool, refusal: Forbidd
         bench.time.sleep(RETRY_SECONDS)
         assert optional.fetch(Feature.TASKS, Script(["answer"]), None) == "answer"
     optional.report_disabled()
-    assert (optional.disabled_features, bench.told.sentences, bench.told.unknown_fields) == ({}, [], [])
+    assert (optional.disabled_features, bench.told.sentences, bench.told.unknown_fields) == (
+        {},
+        [],
+        [],
+    )
 
 
 def test_what_is_refused_is_not_asked_for_at_once() -> None:
-    """Many requests of one kind, as for the logs of many tasks, cost one refusal; the end of the run asks all the same."""
+    """Many requests of one kind, as for the logs of many tasks, cost one refusal; the end of the
+    run asks all the same.
+    """
     bench, look = Bench(), Script([MISSING] * 9)
     optional = bench.optional(None)
     for _ in range(20):
@@ -101,9 +128,13 @@ def test_what_is_refused_is_not_asked_for_at_once() -> None:
     assert optional.fetch(Feature.LOGS, Script(["answer"]), None, retry=True) == "answer"
 
 
-@pytest.mark.parametrize(("refusal", "words"), [(MISSING, Feature.TASKS.permission), (GATEWAY, "A gateway")])
+@pytest.mark.parametrize(
+    ("refusal", "words"), [(MISSING, Feature.TASKS.permission), (GATEWAY, "A gateway")]
+)
 def test_a_refusal_that_was_the_last_word_is_told(refusal: Forbidden, words: str) -> None:
-    """What is left out in the end is told once, and a gateway's refusal is no missing permission."""
+    """What is left out in the end is told once, and a gateway's refusal is no missing
+    permission.
+    """
     bench = Bench()
     optional = bench.optional(None)
     optional.fetch(Feature.TASKS, Script([refusal]), None)
@@ -135,11 +166,18 @@ def test_every_feature_names_its_permission() -> None:
         ([DOWN, UnexpectedResponse("page", "", "")], True, "otherwise", [2.0]),
     ],
 )
-def test_failures_that_pass(answers: list[Any], patient: bool, known: str, slept: list[float]) -> None:  # noqa: FBT001
-    """Only when there is time for it is an Airflow that fails in passing asked again, after a pause."""
+def test_failures_that_pass(
+    answers: list[Any], patient: bool, known: str, slept: list[float]
+) -> None:
+    """Only when there is time for it is an Airflow that fails in passing asked again, after a
+    pause.
+    """
     bench = Bench()
 
-    assert bench.optional(None).fetch(Feature.LOGS, Script(answers), "otherwise", retry=patient) == known
+    assert (
+        bench.optional(None).fetch(Feature.LOGS, Script(answers), "otherwise", retry=patient)
+        == known
+    )
     assert bench.time.slept == slept
 
 
@@ -148,7 +186,10 @@ def test_without_time_nothing_is_asked(left: float) -> None:
     """Once the time for explanations is over, no request is sent."""
     bench, look = Bench(), Script(["answer"])
 
-    assert bench.optional(None, lambda: left).fetch(Feature.LOGS, look, "otherwise", retry=True) == "otherwise"
+    assert (
+        bench.optional(None, lambda: left).fetch(Feature.LOGS, look, "otherwise", retry=True)
+        == "otherwise"
+    )
     assert look.calls == 0
 
 
@@ -158,13 +199,18 @@ def test_a_pause_does_not_outlast_the_time_that_is_left() -> None:
     end = bench.time.now + 10
     optional = bench.optional(None, lambda: end - bench.time.now)
 
-    assert optional.fetch(Feature.LOGS, Script([BUSY, "answer"]), "otherwise", retry=True) == "otherwise"
+    assert (
+        optional.fetch(Feature.LOGS, Script([BUSY, "answer"]), "otherwise", retry=True)
+        == "otherwise"
+    )
     assert bench.time.now == end
 
 
 @pytest.mark.parametrize(("patient", "brief"), [(False, [True]), (True, [False])])
-def test_an_answer_may_be_slow_only_when_there_is_time(patient: bool, brief: list[bool]) -> None:  # noqa: FBT001
-    """While somebody has to look at the run, an answer has to be brief, and afterwards no longer; later it may be slow."""
+def test_an_answer_may_be_slow_only_when_there_is_time(patient: bool, brief: list[bool]) -> None:
+    """While somebody has to look at the run, an answer has to be brief, and afterwards no longer;
+    later it may be slow.
+    """
     entered = [False]
     seen: list[bool] = []
 

@@ -9,7 +9,13 @@ from tests.support.nouns import a_context, a_report, a_run, an_outcome
 
 @pytest.mark.parametrize(
     ("report", "row"),
-    [(None, None), (a_report(deployment_id=None), "commit status airflow / nightly_sales of 0123456789ab, pending")],
+    [
+        (None, None),
+        (
+            a_report(deployment_id=None),
+            "commit status airflow / nightly_sales of 0123456789ab, pending",
+        ),
+    ],
 )
 def test_what_stands_on_github(report: Report | None, row: str | None) -> None:
     """What stands on GitHub for the run is a fact, and the row is left out where nothing does."""
@@ -27,4 +33,7 @@ def test_what_stands_on_github(report: Report | None, row: str | None) -> None:
 )
 def test_what_is_known_of_a_run(run: DagRun | None, rows: set[str]) -> None:
     """Of a run there is a row for each thing that is known, and none for what is not."""
-    assert dict(facts(an_outcome(run=run), None)).keys() & {"Started", "Took", "Bundle version"} == rows
+    assert (
+        dict(facts(an_outcome(run=run), None)).keys() & {"Started", "Took", "Bundle version"}
+        == rows
+    )

@@ -1,4 +1,6 @@
-"""What is read of a wide run: all that failed, as many others as are shown, and numbers for the rest."""
+"""What is read of a wide run: all that failed, as many others as are shown, and numbers for the
+rest.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,14 @@ from tests.support.nouns import ManyTasks, a_run, a_task
 
 def wide(**counts: int) -> list[TaskInstance]:
     """A run with so many task instances in each state, the successes first."""
-    states = [state for state in sorted(counts, key=lambda state: state != "success") for _ in range(counts[state])]
+    states = [
+        state
+        for state in sorted(counts, key=lambda state: state != "success")
+        for _ in range(counts[state])
+    ]
     return [
-        a_task("load", map_index=index, state=None if state == "none" else state) for index, state in enumerate(states)
+        a_task("load", map_index=index, state=None if state == "none" else state)
+        for index, state in enumerate(states)
     ]
 
 
@@ -30,12 +37,19 @@ def test_a_run_that_can_be_shown_is_read_as_a_whole(count: int) -> None:
     airflow: Any = ManyTasks(wide(success=count))
     found = read_for_report(airflow, a_run())
 
-    assert (len(found.instances), found.total, found.unread, found.unread_succeeded) == (count, count, 0, 0)
+    assert (len(found.instances), found.total, found.unread, found.unread_succeeded) == (
+        count,
+        count,
+        0,
+        0,
+    )
     assert airflow.asked == [((), MAX_TASKS_LISTED)]
 
 
 def test_of_a_wide_run_all_failures_are_read_and_the_rest_is_counted() -> None:
-    """However many failed, all of them are there; of the others as many as can be shown of each kind."""
+    """However many failed, all of them are there; of the others as many as can be shown of each
+    kind.
+    """
     airflow: Any = ManyTasks(wide(success=3000, failed=700, upstream_failed=900, skipped=400))
     found = read_for_report(airflow, a_run())
 

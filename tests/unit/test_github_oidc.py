@@ -43,8 +43,14 @@ def test_any_audience(audience: str) -> None:
     oidc(script, audience=audience).token()
     sent = urlsplit(script.sent[0].url)
 
-    assert parse_qs(sent.query, keep_blank_values=True) == {"api-version": ["2.0"], "audience": [audience]}
-    assert (f"{sent.scheme}://{sent.netloc}{sent.path}", sent.fragment) == (URL.partition("?")[0], "")
+    assert parse_qs(sent.query, keep_blank_values=True) == {
+        "api-version": ["2.0"],
+        "audience": [audience],
+    }
+    assert (f"{sent.scheme}://{sent.netloc}{sent.path}", sent.fragment) == (
+        URL.partition("?")[0],
+        "",
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,12 +78,24 @@ def test_refused(reply: bytes, detail: str) -> None:
     [
         (answer(500, b"<html>"), TransientError, "GitHub's OIDC service answers 500"),
         (answer(429, b"<html>"), TransientError, "GitHub's OIDC service answers 429"),
-        (answer(302, Location="https://github.com/login"), UnexpectedResponse, "GitHub's OIDC service redirects"),
-        (answer(200, b"<html>"), UnexpectedResponse, "GitHub's OIDC service gave an unexpected answer"),
+        (
+            answer(302, Location="https://github.com/login"),
+            UnexpectedResponse,
+            "GitHub's OIDC service redirects",
+        ),
+        (
+            answer(200, b"<html>"),
+            UnexpectedResponse,
+            "GitHub's OIDC service gave an unexpected answer",
+        ),
         (answer(200, {}), UnexpectedResponse, "GitHub's OIDC service gave no token"),
         (answer(200, {"value": None}), UnexpectedResponse, "GitHub's OIDC service gave no token"),
         (answer(200, ["one"]), UnexpectedResponse, "GitHub's OIDC service gave no token"),
-        (answer(200, {"value": "o ne"}), UnexpectedResponse, "GitHub's OIDC service gave no usable token"),
+        (
+            answer(200, {"value": "o ne"}),
+            UnexpectedResponse,
+            "GitHub's OIDC service gave no usable token",
+        ),
     ],
     ids=["500", "429", "redirect", "page", "empty", "null", "list", "blank"],
 )
@@ -90,9 +108,13 @@ def test_no_token(reply: bytes, error: type[ActionError], title: str) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 404, 500])
-@pytest.mark.parametrize("body", [b"<html>", b"{", b'{"message": "No"}', b'{"value": {"a": "b"}}', b"null"])
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"{", b'{"message": "No"}', b'{"value": {"a": "b"}}', b"null"]
+)
 def test_nothing_secret_is_said(status: int, body: bytes) -> None:
-    """Whatever GitHub answers, no error shows the request token, or the address with which it is used."""
+    """Whatever GitHub answers, no error shows the request token, or the address with which it is
+    used.
+    """
     with pytest.raises(ActionError) as caught:
         oidc(Script(answer(status, body, "application/json"))).token()
 

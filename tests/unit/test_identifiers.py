@@ -16,7 +16,9 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def refusal(parser: Callable[[str], Any], text: str) -> ParseError:
-    """The refusal of a text, which has to be a sentence about the problem and a sentence about the remedy."""
+    """The refusal of a text, which has to be a sentence about the problem and a sentence about the
+    remedy.
+    """
     with pytest.raises(ParseError) as caught:
         parser(text)
     for said in (caught.value.problem, caught.value.remedy):
@@ -25,13 +27,17 @@ def refusal(parser: Callable[[str], Any], text: str) -> ParseError:
     return caught.value
 
 
-@pytest.mark.parametrize("text", ["nightly_sales", "a", "A.b-c_1", "продажи", "__main__", "x" * 250])
+@pytest.mark.parametrize(
+    "text", ["nightly_sales", "a", "A.b-c_1", "продажи", "__main__", "x" * 250]
+)
 def test_dag_id(text: str) -> None:
     """Airflow's keys are letters of any script, digits, dash, dot and underscore."""
     assert identifiers.dag_id(text) == text
 
 
-@pytest.mark.parametrize("text", ["a b", "a/b", "a?b", "a%2Fb", "x" * 251, ".", "..", "~", "a\nb", "a:b", "${{ x }}"])
+@pytest.mark.parametrize(
+    "text", ["a b", "a/b", "a?b", "a%2Fb", "x" * 251, ".", "..", "~", "a\nb", "a:b", "${{ x }}"]
+)
 def test_not_a_dag_id(text: str) -> None:
     """Anything else is refused before it becomes part of a path."""
     assert "cannot be a DAG id" in refusal(identifiers.dag_id, text).problem
@@ -42,7 +48,9 @@ run_id_texts = st.text(st.sampled_from("abcXYZ019_.~:+-"), min_size=1, max_size=
 
 @given(run_id_texts)
 def test_run_id(text: str) -> None:
-    """Every text of the allowed characters is a run id, but for those that change the meaning of a path."""
+    """Every text of the allowed characters is a run id, but for those that change the meaning of a
+    path.
+    """
     assume(".." not in text and text not in (".", "~"))
 
     assert identifiers.run_id(text) == text
@@ -82,14 +90,18 @@ def test_any_run_id_is_understood_or_refused(text: str) -> None:
     ],
 )
 def test_not_a_run_id(text: str) -> None:
-    """A slash, a blank, two dots, another script: each is refused with what to do about branch names."""
+    """A slash, a blank, two dots, another script: each is refused with what to do about branch
+    names.
+    """
     wrong = refusal(identifiers.run_id, text)
 
     assert "cannot be a run id" in wrong.problem
     assert "branch" in wrong.remedy
 
 
-@pytest.mark.parametrize("prefix", ["scheduled__", "backfill__", "asset_triggered__", "dataset_triggered__"])
+@pytest.mark.parametrize(
+    "prefix", ["scheduled__", "backfill__", "asset_triggered__", "dataset_triggered__"]
+)
 def test_reserved_run_id(prefix: str) -> None:
     """The prefixes of Airflow's own run types are refused by name, at the beginning only."""
     assert prefix in refusal(identifiers.run_id, f"{prefix}2026").problem
@@ -110,20 +122,38 @@ def test_note() -> None:
         ("extract: row_count", [("extract: row_count", "extract", "row_count")]),
         ("group.extract:a:b", [("group.extract:a:b", "group.extract", "a:b")]),
         ("laden:größe", [("laden:größe", "laden", "größe")]),
-        ("  load  \n\n\textract:a \r\n", [("load", "load", "return_value"), ("extract:a", "extract", "a")]),
-        ("load\nload:return_value", [("load", "load", "return_value"), ("load:return_value", "load", "return_value")]),
+        (
+            "  load  \n\n\textract:a \r\n",
+            [("load", "load", "return_value"), ("extract:a", "extract", "a")],
+        ),
+        (
+            "load\nload:return_value",
+            [("load", "load", "return_value"), ("load:return_value", "load", "return_value")],
+        ),
         ("", []),
         (" \n ", []),
     ],
 )
 def test_xcoms(text: str, named: list[tuple[str, str, str]]) -> None:
-    """Each line names a task and, after the first colon, a key; without one it is what the task returned."""
+    """Each line names a task and, after the first colon, a key; without one it is what the task
+    returned.
+    """
     assert identifiers.xcoms(text) == tuple(XComName(*name) for name in named)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["extract:", "extract: ", ":row_count", ":", "extract row_count", "a/b", "a b:c", "load\n- extract", '["load"]'],
+    [
+        "extract:",
+        "extract: ",
+        ":row_count",
+        ":",
+        "extract row_count",
+        "a/b",
+        "a b:c",
+        "load\n- extract",
+        '["load"]',
+    ],
 )
 def test_not_an_xcom(text: str) -> None:
     """A line without a task or with an empty key is refused, and quoted."""

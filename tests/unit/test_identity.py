@@ -1,4 +1,6 @@
-"""The derived run id and note: the same for the same request in every attempt, another one for anything else."""
+"""The derived run id and note: the same for the same request in every attempt, another one for
+anything else.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -13,9 +15,17 @@ from entrypoint.run.request import derive_note, derive_run_id
 from tests.support.nouns import SHA, a_context
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-COMPARED_FIELDS: dict[str, Any] = {"conf": {"region": "APAC", "n": 1}, "logical_date": NOON, "partition_key": None}
+COMPARED_FIELDS: dict[str, Any] = {
+    "conf": {"region": "APAC", "n": 1},
+    "logical_date": NOON,
+    "partition_key": None,
+}
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )
@@ -30,17 +40,27 @@ def test_form() -> None:
 
 
 def test_never_changes() -> None:
-    """A later version of the action derives the same id, so that a re-run after an upgrade finds its DAG run."""
+    """A later version of the action derives the same id, so that a re-run after an upgrade finds
+    its DAG run.
+    """
     without_path = a_context(job_path="")
-    assert derive_run_id(without_path, None, {"conf": {}}) == "github__0123456789ab__8000000001__67243c75"
-    assert derive_run_id(a_context(), None, {"conf": {}}) == "github__0123456789ab__8000000001__74bbb31e"
+    assert (
+        derive_run_id(without_path, None, {"conf": {}})
+        == "github__0123456789ab__8000000001__67243c75"
+    )
+    assert (
+        derive_run_id(a_context(), None, {"conf": {}})
+        == "github__0123456789ab__8000000001__74bbb31e"
+    )
 
 
 def test_attempt_is_left_out() -> None:
     """Every attempt of a workflow run, whoever starts it, names the same DAG run."""
     again = a_context(attempt=2, actor="hubot", run_url="https://ghe.example.com")
 
-    assert derive_run_id(again, None, COMPARED_FIELDS) == derive_run_id(a_context(), None, COMPARED_FIELDS)
+    assert derive_run_id(again, None, COMPARED_FIELDS) == derive_run_id(
+        a_context(), None, COMPARED_FIELDS
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,11 +72,15 @@ def test_attempt_is_left_out() -> None:
 )
 def test_same_request(same: dict[str, Any]) -> None:
     """Neither the order of keys nor the offset of a date makes another request."""
-    assert derive_run_id(a_context(), None, same) == derive_run_id(a_context(), None, COMPARED_FIELDS)
+    assert derive_run_id(a_context(), None, same) == derive_run_id(
+        a_context(), None, COMPARED_FIELDS
+    )
 
 
 def test_different_steps_and_requests() -> None:
-    """Whatever tells two steps, legs, commits, workflow runs or requests apart gives each a run id of its own."""
+    """Whatever tells two steps, legs, commits, workflow runs or requests apart gives each a run id
+    of its own.
+    """
     steps = [
         a_context(),
         a_context(repository="octo-org/other"),

@@ -1,4 +1,6 @@
-"""One table per kind of input: what is understood, and what is refused with a problem and a remedy."""
+"""One table per kind of input: what is understood, and what is refused with a problem and a
+remedy.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -20,7 +22,9 @@ offsets = st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(
 
 
 def refusal(parser: Parser, text: str) -> ParseError:
-    """The refusal of a text, which has to be a sentence about the problem and a sentence about the remedy."""
+    """The refusal of a text, which has to be a sentence about the problem and a sentence about the
+    remedy.
+    """
     with pytest.raises(ParseError) as caught:
         parser(text)
     for said in (caught.value.problem, caught.value.remedy):
@@ -31,14 +35,23 @@ def refusal(parser: Parser, text: str) -> ParseError:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("true", True), ("True", True), ("TRUE", True), ("false", False), ("False", False), ("FALSE", False)],
+    [
+        ("true", True),
+        ("True", True),
+        ("TRUE", True),
+        ("false", False),
+        ("False", False),
+        ("FALSE", False),
+    ],
 )
-def test_boolean(text: str, expected: bool) -> None:  # noqa: FBT001 - a table's column
+def test_boolean(text: str, expected: bool) -> None:
     """The six YAML 1.2 booleans are understood."""
     assert inputs.boolean(text) is expected
 
 
-@pytest.mark.parametrize("text", ["yes", "no", "1", "0", "on", "off", "tRUE", "", "true ", "true\n", "'true'"])
+@pytest.mark.parametrize(
+    "text", ["yes", "no", "1", "0", "on", "off", "tRUE", "", "true ", "true\n", "'true'"]
+)
 def test_not_a_boolean(text: str) -> None:
     """Nothing else is guessed to be a boolean."""
     assert "not a boolean" in refusal(inputs.boolean, text).problem
@@ -143,19 +156,25 @@ def test_no_duration(text: str) -> None:
     assert inputs.duration_or_zero(text) == 0
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("1", 1), ("0.5", 0.5), ("90s", 90), ("10m", 600), ("1h30m", 5400)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1", 1), ("0.5", 0.5), ("90s", 90), ("10m", 600), ("1h30m", 5400)]
+)
 def test_duration_or_none(text: str, seconds: float) -> None:
     """A duration that may be 0 is written like any other."""
     assert inputs.duration_or_zero(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["none", "false", "-0", "0 s", "0d", "", "\u0660", "0\n", "841h", "0m", "0.0"])
+@pytest.mark.parametrize(
+    "text", ["none", "false", "-0", "0 s", "0d", "", "\u0660", "0\n", "841h", "0m", "0.0"]
+)
 def test_not_a_duration_or_none(text: str) -> None:
     """Other words for no time, and what is no duration or too long a one, are refused."""
     refusal(inputs.duration_or_zero, text)
 
 
-@pytest.mark.parametrize("text", ["0123456789abcdef" * 2 + "01234567", "a" * 40, "7" * 40, "f" * 64])
+@pytest.mark.parametrize(
+    "text", ["0123456789abcdef" * 2 + "01234567", "a" * 40, "7" * 40, "f" * 64]
+)
 def test_commit(text: str) -> None:
     """A whole SHA is a commit, of either length, and in either case the same one."""
     assert inputs.commit(text) == inputs.commit(text.upper()) == text
@@ -163,11 +182,29 @@ def test_commit(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a" * 7, "a" * 39, "a" * 41, "a" * 63, "a" * 65, "g" * 40, "main", "v1.0", "HEAD", f"{'a' * 40}\n", f" {'a' * 40}",
-        f"{'a' * 39}^", "\u0661" * 40, "\uff41" * 40, "refs/heads/main", ""],
-)  # fmt: skip
+    [
+        "a" * 7,
+        "a" * 39,
+        "a" * 41,
+        "a" * 63,
+        "a" * 65,
+        "g" * 40,
+        "main",
+        "v1.0",
+        "HEAD",
+        f"{'a' * 40}\n",
+        f" {'a' * 40}",
+        f"{'a' * 39}^",
+        "\u0661" * 40,
+        "\uff41" * 40,
+        "refs/heads/main",
+        "",
+    ],
+)
 def test_not_a_commit(text: str) -> None:
-    """A short SHA and a name may mean another commit tomorrow, and are refused with what to write."""
+    """A short SHA and a name may mean another commit tomorrow, and are refused with what to
+    write.
+    """
     wrong = refusal(inputs.commit, text)
 
     assert "not a whole commit SHA" in wrong.problem
@@ -185,13 +222,17 @@ def test_any_commit_is_understood_or_refused(text: str) -> None:
     assert set(sha) <= set("0123456789abcdef")
 
 
-@pytest.mark.parametrize("text", ["production", "Größe 任务 🚀", "eu/west (blue)", "x" * 255, "🚀" * 255, '"' * 127])
+@pytest.mark.parametrize(
+    "text", ["production", "Größe 任务 🚀", "eu/west (blue)", "x" * 255, "🚀" * 255, '"' * 127]
+)
 def test_environment(text: str) -> None:
     """The name of an environment is taken as it is."""
     assert inputs.environment(text) == text
 
 
-@pytest.mark.parametrize("text", ["x" * 256, "a\nb", "a\tb", "a\x00", "a\u2028b", "a\ud800", "\\" * 128])
+@pytest.mark.parametrize(
+    "text", ["x" * 256, "a\nb", "a\tb", "a\x00", "a\u2028b", "a\ud800", "\\" * 128]
+)
 def test_not_an_environment(text: str) -> None:
     """What is longer than GitHub takes, or no line, is refused with what to write."""
     assert "255 characters" in refusal(inputs.environment, text).remedy
@@ -212,11 +253,29 @@ def test_whole_number() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["0", "2001", "-1", "+1", "1.0", "1e2", "", " 1", "1\n", "1_0", "0x10", "\u0661", "\u00b2", "many", "9" * 5000],
+    [
+        "0",
+        "2001",
+        "-1",
+        "+1",
+        "1.0",
+        "1e2",
+        "",
+        " 1",
+        "1\n",
+        "1_0",
+        "0x10",
+        "\u0661",
+        "\u00b2",
+        "many",
+        "9" * 5000,
+    ],
 )
 def test_not_a_whole_number(text: str) -> None:
     """A number out of bounds, and every other way to write one, is refused with the bounds."""
-    assert "not a whole number from 1 to 2000" in refusal(inputs.whole_number(1, 2000), text).problem
+    assert (
+        "not a whole number from 1 to 2000" in refusal(inputs.whole_number(1, 2000), text).problem
+    )
 
 
 @given(texts, st.integers(-10, 10), st.integers(-10, 10**12))
@@ -228,9 +287,12 @@ def test_any_whole_number_is_understood_or_refused(text: str, least: int, most: 
         return
 
 
-@given(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=offsets))  # noqa: DTZ001 - given a zone here
+# Given a zone here
+@given(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=offsets))  # noqa: DTZ001
 def test_moment(moment: datetime) -> None:
-    """Every date with an offset is read as the moment that it is, with T or blank, in either case."""
+    """Every date with an offset is read as the moment that it is, with T or blank, in either
+    case.
+    """
     for text in (moment.isoformat(), moment.isoformat(" "), moment.isoformat().lower()):
         assert inputs.moment(text) == moment
 
@@ -312,7 +374,9 @@ def test_json_object(text: str, value: dict[str, Any]) -> None:
     ],
 )
 def test_not_a_json_object(text: str, problem: str) -> None:
-    """What is not JSON, not an object, or would change on its way to Airflow is refused with the place or the reason."""
+    """What is not JSON, not an object, or would change on its way to Airflow is refused with the
+    place or the reason.
+    """
     assert problem in refusal(inputs.json_object, text).problem
 
 
@@ -326,11 +390,17 @@ def test_any_json_is_understood_or_refused(text: str) -> None:
 
 
 def test_json_file(tmp_path: Path) -> None:
-    """A file of the workspace is read by a relative or absolute path, with or without a byte order mark."""
+    """A file of the workspace is read by a relative or absolute path, with or without a byte order
+    mark.
+    """
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "conf.json").write_bytes(b'\xef\xbb\xbf{"a": "\xc3\xa9"}')
 
-    for path in ("deep/conf.json", "./deep/../deep/conf.json", str(tmp_path / "deep" / "conf.json")):
+    for path in (
+        "deep/conf.json",
+        "./deep/../deep/conf.json",
+        str(tmp_path / "deep" / "conf.json"),
+    ):
         assert inputs.json_file(path, tmp_path) == {"a": "é"}
 
 
@@ -350,7 +420,9 @@ def test_json_file(tmp_path: Path) -> None:
     ],
 )
 def test_unusable_json_file(tmp_path: Path, path: str, problem: str) -> None:
-    """A file that is missing, elsewhere, unreadable or not an object is refused; a link out of the checkout is elsewhere."""
+    """A file that is missing, elsewhere, unreadable or not an object is refused; a link out of the
+    checkout is elsewhere.
+    """
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     (tmp_path / "outside.json").write_text("{}")
@@ -370,7 +442,8 @@ def test_header_token(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Bearer s3cret", "bearer s3cret", "s3 cret", "s3cret\ns3cret", "s3cret\u201d", "s3cret\x00"]
+    "text",
+    ["Bearer s3cret", "bearer s3cret", "s3 cret", "s3cret\ns3cret", "s3cret\u201d", "s3cret\x00"],
 )
 def test_not_a_header_token(text: str) -> None:
     """A token that would break the header is refused, and never quoted."""
@@ -381,7 +454,9 @@ def test_not_a_header_token(text: str) -> None:
 
 @given(texts)
 def test_quoted(text: str) -> None:
-    """A quoted text is one short line, and is quoted whole or not at all: half a secret would escape the runner's masks."""
+    """A quoted text is one short line, and is quoted whole or not at all: half a secret would
+    escape the runner's masks.
+    """
     shown = inputs.quoted(text)
 
     assert len(shown.splitlines()) == 1

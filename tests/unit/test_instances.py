@@ -1,4 +1,6 @@
-"""Reading task instances: in pages that each API gives, no more than is wanted, and only what it was asked for."""
+"""Reading task instances: in pages that each API gives, no more than is wanted, and only what it
+was asked for.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ VERSIONS = ("2.4.3", "2.10.5", "2.11.2", "3.0.6", "3.3.2")
 
 @dataclass
 class Pages:
-    """A transport to an Airflow with so many task instances, that gives at the most so many in one answer."""
+    """A transport to an Airflow with so many task instances, that gives at the most so many in one
+    answer.
+    """
 
     total: int
     largest: int = 100
@@ -44,14 +48,19 @@ class Pages:
         self.asked.append(dict(params))
         first = params["offset"] if self.moves else 0
         last = min(first + min(params["limit"], self.largest), self.total)
-        items = [{"task_id": "load", "map_index": index, "state": "success"} for index in range(first, last)]
+        items = [
+            {"task_id": "load", "map_index": index, "state": "success"}
+            for index in range(first, last)
+        ]
         return Response(200, {"task_instances": items, "total_entries": self.total}, f"GET {path}")
 
 
 def read(pages: Pages, version: str, **only: Any) -> TaskList:
     """Read the run's task instances."""
     transport: Any = pages
-    return (V1 if version.startswith("2") else V2)(transport, version).task_instances("sales", "r1", **only)
+    return (V1 if version.startswith("2") else V2)(transport, version).task_instances(
+        "sales", "r1", **only
+    )
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -71,7 +80,9 @@ def test_all_are_read(version: str, total: int) -> None:
     ("most", "requests"), [(0, (1, 1)), (1, (1, 1)), (100, (1, 1)), (250, (1, 3)), (5000, (1, 13))]
 )
 def test_no_more_than_is_wanted(version: str, most: int, requests: tuple[int, int]) -> None:
-    """Of more than is wanted only so many are asked for, and how many there are in all is known even so."""
+    """Of more than is wanted only so many are asked for, and how many there are in all is known
+    even so.
+    """
     pages = Pages(1234, 100_000 if version.startswith("2") else 100)
     found = read(pages, version, most=most)
 
@@ -83,11 +94,14 @@ def test_no_more_than_is_wanted(version: str, most: int, requests: tuple[int, in
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
-    ("pages", "requests"), [(Pages(150, 0), 1), (Pages(5000, 10, moves=False), 2), (Pages(10**9, 1), MAX_PAGES)]
+    ("pages", "requests"),
+    [(Pages(150, 0), 1), (Pages(5000, 10, moves=False), 2), (Pages(10**9, 1), MAX_PAGES)],
 )
 @pytest.mark.parametrize("most", [None, 5000])
 def test_half_a_list_is_none(version: str, pages: Pages, requests: int, most: int | None) -> None:
-    """An empty page, one that brings nothing new, and pages without an end: reading stops, and takes it for no list."""
+    """An empty page, one that brings nothing new, and pages without an end: reading stops, and
+    takes it for no list.
+    """
     pages = replace(pages, asked=[])
     with pytest.raises(UnexpectedResponse, match=f"of {pages.total} task instances"):
         read(pages, version, most=most)
@@ -97,7 +111,9 @@ def test_half_a_list_is_none(version: str, pages: Pages, requests: int, most: in
 
 @pytest.mark.parametrize("left", [-5.0, 0.0, 0.5, 3.0])
 def test_no_page_after_the_time(left: float) -> None:
-    """Once the time is over no further page is asked for, and what was read is no list; a single request is still sent."""
+    """Once the time is over no further page is asked for, and what was read is no list; a single
+    request is still sent.
+    """
     pages = Pages(5000, time=left)
     with pytest.raises(TransientError, match="too slowly") as caught:
         read(pages, "3.3.2")
@@ -122,19 +138,29 @@ def test_a_list_that_becomes_shorter_meanwhile() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "told"), [("2.4.3", False), ("2.10.5", False), ("2.11.2", True), ("3.0.6", True), ("3.3.2", True)]
+    ("version", "told"),
+    [("2.4.3", False), ("2.10.5", False), ("2.11.2", True), ("3.0.6", True), ("3.3.2", True)],
 )
-def test_only_changes(version: str, told: bool) -> None:  # noqa: FBT001 - a table's column
-    """An Airflow that knows when task instances changed is asked for the changed ones, an older one for all."""
+def test_only_changes(version: str, told: bool) -> None:
+    """An Airflow that knows when task instances changed is asked for the changed ones, an older one
+    for all.
+    """
     pages = Pages(1)
 
     assert read(pages, version) == read(pages, version, changed_since=WHEN)
-    assert [params.get("updated_at_gte") for params in pages.asked] == [None, WHEN.isoformat() if told else None]
+    assert [params.get("updated_at_gte") for params in pages.asked] == [
+        None,
+        WHEN.isoformat() if told else None,
+    ]
 
 
-@pytest.mark.parametrize(("version", "known"), [(version, version == "3.3.2") for version in VERSIONS])
-def test_only_some_states(version: str, known: bool) -> None:  # noqa: FBT001 - a table's column
-    """Airflow chooses by state; one that does not have a state is not asked for it, since it would refuse."""
+@pytest.mark.parametrize(
+    ("version", "known"), [(version, version == "3.3.2") for version in VERSIONS]
+)
+def test_only_some_states(version: str, known: bool) -> None:
+    """Airflow chooses by state; one that does not have a state is not asked for it, since it would
+    refuse.
+    """
     pages = Pages(1)
     read(pages, version)
     read(pages, version, states=("none", "running", "awaiting_input"))

@@ -27,7 +27,9 @@ def interrupts() -> Iterator[Interrupts]:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_interrupts_between_arm_and_disarm(interrupts: Interrupts, number: signal.Signals) -> None:
+def test_a_signal_interrupts_between_arm_and_disarm(
+    interrupts: Interrupts, number: signal.Signals
+) -> None:
     """An armed process stops what it is doing."""
     interrupts.arm()
     with pytest.raises(Interrupted):

@@ -45,7 +45,9 @@ def access(listener: Any, given: Any) -> Any:
     ],
 )
 def test_a_connection(listener: Any, host: str | None, api_url: str) -> None:
-    """A token goes to GitHub, or to the host that is named, by TLS unless another scheme stands there."""
+    """A token goes to GitHub, or to the host that is named, by TLS unless another scheme stands
+    there.
+    """
     found = access(listener, {**GIVEN, "host": host})
     assert found == (api_url, ("octo-org/sales",), "github_pat_Zq8", "", "", (AIRFLOW,))
 
@@ -73,24 +75,39 @@ def test_the_connection_of_an_app(listener: Any) -> None:
         ),
     ],
 )
-def test_the_addresses_of_this_airflow(listener: Any, written: Any, places: tuple[str, ...]) -> None:
-    """What the extra names is this Airflow, one address or several and however written; its own setting is not looked at."""
+def test_the_addresses_of_this_airflow(
+    listener: Any, written: Any, places: tuple[str, ...]
+) -> None:
+    """What the extra names is this Airflow, one address or several and however written; its own
+    setting is not looked at.
+    """
     Configuration.known = {("api", "base_url"): "https://another.example.com"}
-    assert access(listener, {**GIVEN, "extra": {**REPOSITORIES, "airflow_url": written}}).airflow == places
+    assert (
+        access(listener, {**GIVEN, "extra": {**REPOSITORIES, "airflow_url": written}}).airflow
+        == places
+    )
 
 
-@pytest.mark.parametrize("extra", [{}, {"airflow_url": None}, {"airflow_url": ""}, {"airflow_url": []}])
+@pytest.mark.parametrize(
+    "extra", [{}, {"airflow_url": None}, {"airflow_url": ""}, {"airflow_url": []}]
+)
 @pytest.mark.parametrize(
     ("settings", "places"),
     [
-        ({("api", "base_url"): "https://Three.example.com:443/a/"}, ("https://three.example.com/a",)),
+        (
+            {("api", "base_url"): "https://Three.example.com:443/a/"},
+            ("https://three.example.com/a",),
+        ),
         ({("webserver", "base_url"): "http://Two.example.com:80/"}, ("http://two.example.com",)),
         (
             {("api", "base_url"): None, ("webserver", "base_url"): "http://two.example.com:8080"},
             ("http://two.example.com:8080",),
         ),
         (
-            {("api", "base_url"): "https://three.example.com", ("webserver", "base_url"): "http://two.example.com"},
+            {
+                ("api", "base_url"): "https://three.example.com",
+                ("webserver", "base_url"): "http://two.example.com",
+            },
             ("https://three.example.com",),
         ),
         ({("api", "base_url"): ""}, ()),
@@ -99,9 +116,14 @@ def test_the_addresses_of_this_airflow(listener: Any, written: Any, places: tupl
     ids=["3", "2", "2 with an empty one", "both", "empty", "none"],
 )
 def test_the_address_in_airflows_settings(
-    listener: Any, extra: dict[str, Any], settings: dict[tuple[str, str], str | None], places: tuple[str, ...]
+    listener: Any,
+    extra: dict[str, Any],
+    settings: dict[tuple[str, str], str | None],
+    places: tuple[str, ...],
 ) -> None:
-    """Where the extra names none it is the base_url of Airflow 3 (`api`), or of Airflow 2 (`webserver`), or nothing."""
+    """Where the extra names none it is the base_url of Airflow 3 (`api`), or of Airflow 2
+    (`webserver`), or nothing.
+    """
     Configuration.known = settings
     assert access(listener, {**GIVEN, "extra": {**REPOSITORIES, **extra}}).airflow == places
 
@@ -113,8 +135,14 @@ def test_the_address_in_airflows_settings(
         ({**GIVEN, "password": ""}, "has no password"),
         ({**GIVEN, "extra": None}, "has no list of repositories"),
         ({**GIVEN, "extra": {"repositories": "octo-org/sales"}}, "has no list of repositories"),
-        ({**GIVEN, "extra": {"repositories": {"octo-org/sales": 1}}}, "has no list of repositories"),
-        ({**GIVEN, "extra": {"repositories": ["octo-org/sales", 7]}}, "has no list of repositories"),
+        (
+            {**GIVEN, "extra": {"repositories": {"octo-org/sales": 1}}},
+            "has no list of repositories",
+        ),
+        (
+            {**GIVEN, "extra": {"repositories": ["octo-org/sales", 7]}},
+            "has no list of repositories",
+        ),
     ],
 )
 def test_a_wrong_connection(listener: Any, given: dict[str, Any], said: str) -> None:
@@ -127,20 +155,33 @@ def test_a_wrong_connection(listener: Any, given: dict[str, Any], said: str) -> 
     "wrong",
     [
         *(7, 1.5, True, {AIRFLOW: 1}, [AIRFLOW, 7], [AIRFLOW, True], [[AIRFLOW]], [{AIRFLOW: 1}]),
-        *("https://[", "https://airflow.example.com:port", [AIRFLOW, "https://airflow.example.com:99999"]),
+        *(
+            "https://[",
+            "https://airflow.example.com:port",
+            [AIRFLOW, "https://airflow.example.com:99999"],
+        ),
     ],
     ids=repr,
 )
 def test_a_wrong_address(listener: Any, wrong: Any) -> None:
-    """What is no URL, nor a list of URLs, is said by its name, and not tried again; least of all is it any Airflow."""
+    """What is no URL, nor a list of URLs, is said by its name, and not tried again; least of all is
+    it any Airflow.
+    """
     with pytest.raises(listener.GivenUpError) as caught:
         access(listener, {**GIVEN, "extra": {**REPOSITORIES, "airflow_url": wrong}})
-    assert str(caught.value) == "airflow_url in the extra of airflow_dag_run_github is no URL, nor a list of some"
+    assert (
+        str(caught.value)
+        == "airflow_url in the extra of airflow_dag_run_github is no URL, nor a list of some"
+    )
 
 
 def test_no_connection(listener: Any) -> None:
-    """A connection that is not there is not waited for; one that cannot be read now is, and the error's text is not shown."""
-    with pytest.raises(listener.GivenUpError, match="there is no connection airflow_dag_run_github"):
+    """A connection that is not there is not waited for; one that cannot be read now is, and the
+    error's text is not shown.
+    """
+    with pytest.raises(
+        listener.GivenUpError, match="there is no connection airflow_dag_run_github"
+    ):
         listener.read_access()
     with pytest.raises(listener.LaterError) as caught:
         access(listener, OSError("password=Zq8-of-the-backend"))
@@ -177,12 +218,20 @@ def note_with_marker(listener: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def a_dag_run(**changes: Any) -> SimpleNamespace:
     """What Airflow hands to a hook."""
-    known = {"dag_id": "sales", "run_id": "r1", "state": "success", "run_type": "manual", "clear_number": 0}
+    known = {
+        "dag_id": "sales",
+        "run_id": "r1",
+        "state": "success",
+        "run_type": "manual",
+        "clear_number": 0,
+    }
     return SimpleNamespace(**{**known, **changes})
 
 
 def test_airflow_finds_the_hooks(listener: Any, note_with_marker: Any) -> None:
-    """The plugin has a name, and names this very module, whose hooks take what Airflow hands to them by name."""
+    """The plugin has a name, and names this very module, whose hooks take what Airflow hands to
+    them by name.
+    """
     plugin = listener.AirflowDagRunListener
     assert plugin.name == "airflow_dag_run_listener"
     assert [one.__name__ for one in plugin.listeners] == [plugin.name]
@@ -201,7 +250,9 @@ def test_an_end_is_noted(listener: Any, note_with_marker: Any) -> None:
     }
 
 
-@pytest.mark.parametrize("kind", ["scheduled", "backfill", "asset_triggered", "dataset_triggered", None])
+@pytest.mark.parametrize(
+    "kind", ["scheduled", "backfill", "asset_triggered", "dataset_triggered", None]
+)
 def test_other_runs_are_not_noted(listener: Any, note_with_marker: Any, kind: str | None) -> None:
     """A run that nobody triggered costs nothing."""
     for hook in HOOKS:
@@ -210,7 +261,9 @@ def test_other_runs_are_not_noted(listener: Any, note_with_marker: Any, kind: st
 
 
 def test_only_a_cleared_run_is_noted_when_it_runs(listener: Any, note_with_marker: Any) -> None:
-    """A run that begins is noted only if it was cleared; Airflow 2.9 does not tell, so there it always is."""
+    """A run that begins is noted only if it was cleared; Airflow 2.9 does not tell, so there it
+    always is.
+    """
     listener.on_dag_run_running(a_dag_run(state="running"), "")
     assert not note_with_marker
     old = a_dag_run(run_id="old", state="running")
@@ -230,21 +283,33 @@ def test_only_a_cleared_run_is_noted_when_it_runs(listener: Any, note_with_marke
         lambda: Hostile(AttributeError("x")),
         lambda: Hostile(RuntimeError("Zq8-detached")),
         lambda: Hostile(RuntimeError("Zq8-detached"), clear_number=1),
-        lambda: Hostile(RuntimeError("Zq8-detached"), clear_number=1, run_type="manual", dag_id="sales"),
+        lambda: Hostile(
+            RuntimeError("Zq8-detached"), clear_number=1, run_type="manual", dag_id="sales"
+        ),
     ],
 )
 def test_a_hook_never_raises(
-    listener: Any, note_with_marker: Any, caplog: pytest.LogCaptureFixture, hook: str, dag_run: Callable[[], Any]
+    listener: Any,
+    note_with_marker: Any,
+    caplog: pytest.LogCaptureFixture,
+    hook: str,
+    dag_run: Callable[[], Any],
 ) -> None:
-    """Whatever a hook is handed, it raises nothing, for Airflow 2 would stop its scheduler; it logs, and no foreign text."""
+    """Whatever a hook is handed, it raises nothing, for Airflow 2 would stop its scheduler; it
+    logs, and no foreign text.
+    """
     getattr(listener, hook)(dag_run(), "")
     assert not note_with_marker
     assert caplog.messages
     assert "Zq8" not in caplog.text
 
 
-def test_a_thread_that_cannot_be_started(listener: Any, caplog: pytest.LogCaptureFixture, monkeypatch: Any) -> None:
-    """A process that may have no more threads goes on without reports, and tries again with the next announcement."""
+def test_a_thread_that_cannot_be_started(
+    listener: Any, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+) -> None:
+    """A process that may have no more threads goes on without reports, and tries again with the
+    next announcement.
+    """
 
     class Started:
         def __init__(self, **how: Any) -> None:

@@ -1,4 +1,6 @@
-"""The listener's failures on a clock that the test turns: the pauses between tries, what is given up, and what is logged."""
+"""The listener's failures on a clock that the test turns: the pauses between tries, what is given
+up, and what is logged.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def world(listener: Any, caplog: pytest.LogCaptureFixture) -> ByHand:
 
 
 def test_growing_pauses(world: ByHand, listener: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """While GitHub fails nobody asks it, for pauses that grow to a minute; that it fails, and works again, is logged once."""
+    """While GitHub fails nobody asks it, for pauses that grow to a minute; that it fails, and works
+    again, is logged once.
+    """
     world.outcome = raising(listener.LaterError("GET /x answered 503"))
     for run_id in ("r1", "r2"):
         world.note(run_id)
@@ -61,7 +65,9 @@ def test_as_long_as_github_asks(world: ByHand, listener: Any) -> None:
 
 
 def test_given_up(world: ByHand, listener: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """What has failed for an hour is given up, with one line for each run that says the last reason."""
+    """What has failed for an hour is given up, with one line for each run that says the last
+    reason.
+    """
     world.outcome = raising(listener.LaterError("GET /x answered 503"))
     for run_id in ("r1", "r2"):
         world.note(run_id)
@@ -70,13 +76,20 @@ def test_given_up(world: ByHand, listener: Any, caplog: pytest.LogCaptureFixture
     world.pass_by(HOUR)
     assert world.waiting == []
     assert caplog.messages[1:] == [
-        f"Given up to report the DAG run {run_id} of sales to GitHub: GET /x answered 503" for run_id in ("r1", "r2")
+        f"Given up to report the DAG run {run_id} of sales to GitHub: GET /x answered 503"
+        for run_id in ("r1", "r2")
     ]
 
 
 def test_refused(world: ByHand, listener: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """What will not work is logged with its reason and not tried again; what nobody expects is, too, but without its text."""
-    for run_id, error in (("r1", listener.GivenUpError("404 'Not Found'")), ("r2", KeyError("Zq8")), ("r3", OSError())):
+    """What will not work is logged with its reason and not tried again; what nobody expects is,
+    too, but without its text.
+    """
+    for run_id, error in (
+        ("r1", listener.GivenUpError("404 'Not Found'")),
+        ("r2", KeyError("Zq8")),
+        ("r3", OSError()),
+    ):
         world.outcome = raising(error)
         world.note(run_id)
         world.pass_by(HOUR)
@@ -88,7 +101,9 @@ def test_refused(world: ByHand, listener: Any, caplog: pytest.LogCaptureFixture)
 
 
 def test_one_that_always_fails(world: ByHand, listener: Any) -> None:
-    """A run that GitHub never gets through with goes behind the others: they wait for one pause, not for an hour."""
+    """A run that GitHub never gets through with goes behind the others: they wait for one pause,
+    not for an hour.
+    """
     world.outcome = lambda run_id, _: run_id != "r1" or raising(listener.LaterError("502"))()
     for run_id in ("r1", "r2", "r3"):
         world.note(run_id)
@@ -108,7 +123,11 @@ def test_a_try_that_takes_long(world: ByHand, listener: Any) -> None:
         world.time.now += 20
         raise errors.pop()
 
-    errors = [listener.LaterError("Timeout"), listener.LaterError("429", 30.0), listener.NotYetError()]
+    errors = [
+        listener.LaterError("Timeout"),
+        listener.LaterError("429", 30.0),
+        listener.NotYetError(),
+    ]
     world.outcome = outcome
     world.note("r1")
     for wait in (0.25, 30.0, 5.0):
@@ -128,13 +147,26 @@ def test_those_that_are_given_up_are_no_storm(world: ByHand, listener: Any) -> N
     assert world.waiting == []
 
 
-def test_what_says_nothing_about_github(world: ByHand, listener: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """A run for which GitHub was not asked does not end the trouble: nobody knows yet whether it is over."""
-    world.outcome = lambda run_id, _: not run_id.startswith("r") and raising(listener.LaterError("503"))()
+def test_what_says_nothing_about_github(
+    world: ByHand, listener: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run for which GitHub was not asked does not end the trouble: nobody knows yet whether it is
+    over.
+    """
+    world.outcome = lambda run_id, _: (
+        not run_id.startswith("r") and raising(listener.LaterError("503"))()
+    )
     world.note("github")
     for number in range(20):
         world.note(f"r{number}")
     world.pass_by(100)
     assert world.waiting == ["github"]
-    assert [moment for moment, run_id, _ in world.tried if run_id == "github"] == [0, 2, 7, 17, 37, 77]
+    assert [moment for moment, run_id, _ in world.tried if run_id == "github"] == [
+        0,
+        2,
+        7,
+        17,
+        37,
+        77,
+    ]
     assert len(caplog.messages) == 1

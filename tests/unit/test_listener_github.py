@@ -1,4 +1,6 @@
-"""The listener's way to GitHub: what each request carries, and whether an answer is one for later or one for good."""
+"""The listener's way to GitHub: what each request carries, and whether an answer is one for later
+or one for good.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class World:
         self.script = Script(*answers)
         self.github = listener.GitHub()
         self.github._session.mount("https://", self.script)
-        secret, login, where = (app.private_key, app.app_id, str(app.installation)) if app else (TOKEN, "", "")
+        secret, login, where = (
+            (app.private_key, app.app_id, str(app.installation)) if app else (TOKEN, "", "")
+        )
         self.access = listener.Access(API, ("octo-org/sales",), secret, login, where, ())
 
     def ask(self, method: str = "GET", **how: Any) -> Any:
@@ -55,8 +59,12 @@ def world(listener: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., World
     return make
 
 
-def test_what_a_request_carries(world: Callable[..., World], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request shows the token, whatever a ~/.netrc says, names the version of the API, and is bounded in time."""
+def test_what_a_request_carries(
+    world: Callable[..., World], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request shows the token, whatever a ~/.netrc says, names the version of the API, and is
+    bounded in time.
+    """
     (tmp_path / ".netrc").write_text("default login somebody password Zq8-somebody-else\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     one = world(answer(200, [{"id": 1}]), answer(201, {"id": 7}))
@@ -92,7 +100,10 @@ def test_what_a_request_carries(world: Callable[..., World], tmp_path: Path, mon
         (answer(403, {"message": "Slow down"}, Retry_After="60"), 60),
         (answer(403, {}, X_RateLimit_Remaining="0", X_RateLimit_Reset=str(int(NOW) + 90)), 90),
         (answer(403, {}, X_RateLimit_Remaining="0", X_RateLimit_Reset=str(int(NOW) - 90)), 1),
-        (answer(403, {}, X_RateLimit_Remaining="0", X_RateLimit_Reset=str(int(NOW) + 90_000)), 3600),
+        (
+            answer(403, {}, X_RateLimit_Remaining="0", X_RateLimit_Reset=str(int(NOW) + 90_000)),
+            3600,
+        ),
         (answer(429, {}, X_RateLimit_Remaining="1", X_RateLimit_Reset=str(int(NOW) + 90)), 0),
         (answer(200, b"<html>Sign in"), 0),
         (answer(200, b""), 0),
@@ -109,7 +120,9 @@ def test_what_a_request_carries(world: Callable[..., World], tmp_path: Path, mon
 def test_what_may_work_later(
     world: Callable[..., World], listener: Any, given: bytes | Exception, pause: float
 ) -> None:
-    """An outage, a limit, a broken answer and a token that is to be replaced are for later, when GitHub says if it does."""
+    """An outage, a limit, a broken answer and a token that is to be replaced are for later, when
+    GitHub says if it does.
+    """
     one = world(given)
     with pytest.raises(listener.LaterError) as caught:
         one.ask()
@@ -121,18 +134,31 @@ def test_what_may_work_later(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (answer(403, {"message": "Resource not accessible"}), "answered 403: 'Resource not accessible'"),
+        (
+            answer(403, {"message": "Resource not accessible"}),
+            "answered 403: 'Resource not accessible'",
+        ),
         (answer(404, {"message": "x" * 1000}), f"answered 404: '{'x' * 200}'"),
         (answer(410, b"<html>"), "answered 410"),
         (answer(422, ["message"]), "answered 422"),
-        (answer(301, {"message": None}, Location="https://evil.example.com/"), "answered 301: 'None'"),
+        (
+            answer(301, {"message": None}, Location="https://evil.example.com/"),
+            "answered 301: 'None'",
+        ),
         (answer(307, b"", Location="/repositories/7"), "answered 307"),
         (answer(204), "answered 204"),
-        (answer(403, {"message": "Forbidden"}, X_RateLimit_Remaining="0"), "answered 403: 'Forbidden'"),
+        (
+            answer(403, {"message": "Forbidden"}, X_RateLimit_Remaining="0"),
+            "answered 403: 'Forbidden'",
+        ),
     ],
 )
-def test_what_will_not_work(world: Callable[..., World], listener: Any, given: bytes, said: str) -> None:
-    """A refusal is for good, with GitHub's words as far as they are any; nobody follows a redirect, with the token."""
+def test_what_will_not_work(
+    world: Callable[..., World], listener: Any, given: bytes, said: str
+) -> None:
+    """A refusal is for good, with GitHub's words as far as they are any; nobody follows a redirect,
+    with the token.
+    """
     one = world(given)
     with pytest.raises(listener.GivenUpError) as caught:
         one.ask("POST", body={})
@@ -140,15 +166,21 @@ def test_what_will_not_work(world: Callable[..., World], listener: Any, given: b
     assert len(one.script.sent) == 1
 
 
-@pytest.mark.parametrize("given", [answer(200, {}), answer(200, {"id": 7}), answer(201, []), answer(200, b"<html>")])
+@pytest.mark.parametrize(
+    "given", [answer(200, {}), answer(200, {"id": 7}), answer(201, []), answer(200, b"<html>")]
+)
 def test_what_was_not_made(world: Callable[..., World], listener: Any, given: bytes) -> None:
-    """A write is done only when GitHub says that it has made something: a gateway may answer 200 to anything."""
+    """A write is done only when GitHub says that it has made something: a gateway may answer 200 to
+    anything.
+    """
     with pytest.raises(listener.LaterError):
         world(given).ask("POST", body={})
 
 
 def test_a_token_that_comes_back(world: Callable[..., World], listener: Any) -> None:
-    """A gateway that shows the request in its refusal does not get the token into Airflow's log, not by half either."""
+    """A gateway that shows the request in its refusal does not get the token into Airflow's log,
+    not by half either.
+    """
     for before in ("", "x" * 170):
         with pytest.raises(listener.GivenUpError) as caught:
             world(answer(403, {"message": f"{before}Authorization: Bearer {TOKEN}"})).ask()
@@ -180,7 +212,9 @@ def granted(number: int) -> bytes:
 
 
 def test_an_app(world: Callable[..., World]) -> None:
-    """An App proves by its key who it is, for ten minutes at the most, and what it is granted is used for 50 minutes."""
+    """An App proves by its key who it is, for ten minutes at the most, and what it is granted is
+    used for 50 minutes.
+    """
     app = App()
     one = world(granted(1), *[answer(200, [])] * 3, granted(2), answer(200, []), app=app)
     for later in (0, 0, 2999):
@@ -214,7 +248,9 @@ def test_a_granted_token_that_is_refused(world: Callable[..., World], listener: 
 
 def test_another_connection(world: Callable[..., World]) -> None:
     """A token is not shown for a connection that was replaced meanwhile."""
-    one = world(granted(1), answer(200, []), granted(2), answer(200, []), answer(200, []), app=App())
+    one = world(
+        granted(1), answer(200, []), granted(2), answer(200, []), answer(200, []), app=App()
+    )
     one.ask()
     one.access = one.access._replace(installation_id="8/../9")
     one.ask()
@@ -238,13 +274,16 @@ def test_a_key_that_is_none(world: Callable[..., World], listener: Any, key: str
     one = world(app=App())
     one.access = one.access._replace(secret=key)
     with pytest.raises(
-        listener.GivenUpError, match=r"^the private key in airflow_dag_run_github cannot be used \(\w+\)$"
+        listener.GivenUpError,
+        match=r"^the private key in airflow_dag_run_github cannot be used \(\w+\)$",
     ):
         one.ask()
 
 
 def test_a_key_on_one_line(world: Callable[..., World]) -> None:
-    r"""A key whose lines are parted by a written \n, as variables of containers often are, is one."""
+    r"""A key whose lines are parted by a written \n, as variables of containers often are, is
+    one.
+    """
     one = world(granted(1), answer(200, []), app=App())
     one.access = one.access._replace(secret=one.access.secret.replace("\n", "\\n"))
     assert one.ask() == []

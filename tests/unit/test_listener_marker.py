@@ -19,7 +19,10 @@ MARKER = {
 
 def line(**changes: Any) -> str:
     """The line that the action writes, but for these changes."""
-    return f"airflow-dag-run: {json.dumps({**MARKER, **changes}, separators=(',', ':'), ensure_ascii=False)}"
+    return (
+        "airflow-dag-run: "
+        f"{json.dumps({**MARKER, **changes}, separators=(',', ':'), ensure_ascii=False)}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""The listener's queue on a clock that the test turns: what is done when, and of which run how often."""
+"""The listener's queue on a clock that the test turns: what is done when, and of which run how
+often.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def world(listener: Any, caplog: pytest.LogCaptureFixture) -> ByHand:
 
 
 def test_a_report(world: ByHand, caplog: pytest.LogCaptureFixture) -> None:
-    """What is announced is done at once, in this order, and once; then there is nothing to do until the next announcement."""
+    """What is announced is done at once, in this order, and once; then there is nothing to do until
+    the next announcement.
+    """
     assert world.reporter.step() is None
     for run_id in ("r1", "r2"):
         world.note(run_id)
@@ -42,8 +46,15 @@ def test_nothing_waits_twice(world: ByHand) -> None:
 
 
 def test_the_newest_wins_while_one_is_in_work(world: ByHand, listener: Any) -> None:
-    """What is announced of a run while it is being reported is done afterwards, whether that goes well or not."""
-    for error in (None, listener.NotYetError(), listener.LaterError("503"), listener.GivenUpError("404")):
+    """What is announced of a run while it is being reported is done afterwards, whether that goes
+    well or not.
+    """
+    for error in (
+        None,
+        listener.NotYetError(),
+        listener.LaterError("503"),
+        listener.GivenUpError("404"),
+    ):
         world.tried.clear()
 
         def outcome(_: str, state: str | None, error: Any = error) -> bool:
@@ -60,13 +71,19 @@ def test_the_newest_wins_while_one_is_in_work(world: ByHand, listener: Any) -> N
         assert world.waiting == []
 
 
-def test_the_queue_is_bounded(world: ByHand, listener: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Of more runs than may wait the newest are given up, which is logged once; those that wait are announced anew as ever."""
+def test_the_queue_is_bounded(
+    world: ByHand, listener: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of more runs than may wait the newest are given up, which is logged once; those that wait are
+    announced anew as ever.
+    """
     for number in range(listener.MOST + 50):
         world.note(f"r{number}")
     world.note("r0", "failed")
     assert len(world.waiting) == listener.MOST == 1000
-    assert caplog.messages == ["1000 DAG runs wait to be reported to GitHub: further ones are given up"]
+    assert caplog.messages == [
+        "1000 DAG runs wait to be reported to GitHub: further ones are given up"
+    ]
     world.pass_by(1)
     assert len(world.tried) == 1000
     assert (0.0, "r0", "failed") in world.tried
@@ -76,7 +93,9 @@ def test_the_queue_is_bounded(world: ByHand, listener: Any, caplog: pytest.LogCa
 
 
 def test_not_committed_yet(world: ByHand, listener: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """What the database does not say yet is read again four times a second, and after half a minute taken as it is."""
+    """What the database does not say yet is read again four times a second, and after half a minute
+    taken as it is.
+    """
 
     def outcome(_: str, state: str | None) -> bool:
         if state is not None:
@@ -103,7 +122,9 @@ def test_others_go_on_meanwhile(world: ByHand, listener: Any) -> None:
 
 
 def test_an_announcement_at_the_last_moment(world: ByHand, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is announced between the thread's look and its rest is not left for the next announcement."""
+    """What is announced between the thread's look and its rest is not left for the next
+    announcement.
+    """
 
     def step() -> float | None:
         if world.waiting:

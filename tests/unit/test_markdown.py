@@ -58,7 +58,9 @@ def test_code(text: str, expected: str) -> None:
 
 @given(hostile)
 def test_code_in_a_sentence(text: str) -> None:
-    """Whatever the text, it comes back as exactly one code span, and the sentence around it is untouched."""
+    """Whatever the text, it comes back as exactly one code span, and the sentence around it is
+    untouched.
+    """
     page = read(f"It was {code(text)} here.")
 
     assert page.code == [one_line(text)]
@@ -101,7 +103,9 @@ def shown_in_block(text: str) -> str:
 @example("``\x1b[m`\n\n# A heading</details><script>alert(1)</script>")
 @given(hostile | terminal)
 def test_block(text: str) -> None:
-    """Whatever the text, it comes back as exactly one fenced block, and what follows is no part of it."""
+    """Whatever the text, it comes back as exactly one fenced block, and what follows is no part of
+    it.
+    """
     page = read(f"before\n\n{block(text)}\n\nafter")
 
     assert [shown.rstrip() for shown in page.blocks] == [shown_in_block(text).rstrip()]
@@ -192,22 +196,34 @@ def test_prose(text: str) -> None:
     assert (page.markup, page.links, page.code, page.tables) == ([], [], [], [])
 
 
-@given(hostile | st.sampled_from(["WWW.evil.example", "HTTPS://x.example", "a@b.example", "x www.a.b", "ftp://a.b/c"]))
+@given(
+    hostile
+    | st.sampled_from(
+        ["WWW.evil.example", "HTTPS://x.example", "a@b.example", "x www.a.b", "ftp://a.b/c"]
+    )
+)
 def test_prose_without_autolinks(text: str) -> None:
-    """What GitHub turns into a link or a mention by itself, beyond CommonMark, does not stand in a sentence."""
+    """What GitHub turns into a link or a mention by itself, beyond CommonMark, does not stand in a
+    sentence.
+    """
     assert not re.search(r"@\w|www\.|(?<!\\):/", prose(text), re.IGNORECASE)
 
 
 @given(hostile | terminal, hostile | terminal)
 def test_folded(title: str, text: str) -> None:
-    """Whatever title and text hold, they are one fold that is closed, with the title as plain text in it."""
+    """Whatever title and text hold, they are one fold that is closed, with the title as plain text
+    in it.
+    """
     begin, end = folded(title, "THE TEXT").split("THE TEXT")
     title_shown = begin.removeprefix("<details><summary>").partition("</summary>")[0]
     page = read(f"before\n\n{folded(title, code(text))}\n\nafter")
 
     assert (begin, end) == (f"<details><summary>{title_shown}</summary>\n\n", "\n\n</details>")
     assert not re.search(r"[<>\n\r]|@\w", title_shown)
-    assert unescape(title_shown).split() == re.sub(f"[{CONTROL}]", " ", title).replace("@", "@\u2060").split()
+    assert (
+        unescape(title_shown).split()
+        == re.sub(f"[{CONTROL}]", " ", title).replace("@", "@\u2060").split()
+    )
     assert page.markup == ["html_block", "html_block"]
     assert page.prose == ["before", one_line(text), "after"]
 
@@ -231,7 +247,9 @@ def sizes(limit: int, *parts: int) -> list[int]:
     ],
 )
 def test_fit(limit: int, parts: tuple[int, ...], taken: list[int]) -> None:
-    """Of the blocks those are taken that fit, the first ones first; one that is too large does not keep out the others."""
+    """Of the blocks those are taken that fit, the first ones first; one that is too large does not
+    keep out the others.
+    """
     assert sizes(limit, *parts) == taken
 
 
@@ -241,9 +259,14 @@ def test_fit_says_what_is_missing() -> None:
     assert re.search(r"\n\n2 .*left out.*\n$", fit(["a" * 60, "b" * 60, "c" * 60], 100))
 
 
-@given(st.lists(st.text(st.sampled_from("a任🚀\ud800"), max_size=300), max_size=20), st.integers(0, 5000))
+@given(
+    st.lists(st.text(st.sampled_from("a任🚀\ud800"), max_size=300), max_size=20),
+    st.integers(0, 5000),
+)
 def test_fit_whatever(texts: list[str], limit: int) -> None:
-    """The blocks that are taken are whole and in their order, what is missing is counted, and the limit is one of bytes."""
+    """The blocks that are taken are whole and in their order, what is missing is counted, and the
+    limit is one of bytes.
+    """
     blocks = [f"block {number}: {text}" for number, text in enumerate(texts)]
     *taken, last = fit(blocks, limit).removesuffix("\n").split("\n\n")
     if last.startswith("block"):

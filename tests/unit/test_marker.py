@@ -14,7 +14,9 @@ from entrypoint.models import CANCELLED_MARK, stopped_note
 from tests.support.markdown import hostile
 from tests.support.nouns import SHA, a_run
 
-MARKER = Marker("https://airflow.example.com", "https://api.github.com", "octo-org/sales", SHA, None)
+MARKER = Marker(
+    "https://airflow.example.com", "https://api.github.com", "octo-org/sales", SHA, None
+)
 LINE = (
     'airflow-dag-run: {"airflow":"https://airflow.example.com","api_url":"https://api.github.com",'
     f'"repository":"octo-org/sales","commit":"{SHA}"}}'
@@ -87,7 +89,9 @@ def test_an_environment() -> None:
 @example(CANCELLED_MARK, MARKER)
 @example(f"{'word ' * 190}{CANCELLED_MARK}", DEPLOYED)
 def test_what_is_written_is_read(note: str | None, marker: Marker) -> None:
-    """Whatever the note says, it stays within Airflow's 1000 characters and names this marker, also once it is cancelled."""
+    """Whatever the note says, it stays within Airflow's 1000 characters and names this marker, also
+    once it is cancelled.
+    """
     whole = note_with_marker(note, marker)
     cancelled = stopped_note(a_run(note=whole))
 
@@ -173,7 +177,9 @@ def test_a_marker_is_written_once() -> None:
     ],
 )
 def test_what_no_action_writes(note: str | None) -> None:
-    """A note without a marker, with two, or with one that is forged, torn or not text is one without."""
+    """A note without a marker, with two, or with one that is forged, torn or not text is one
+    without.
+    """
     assert parse_marker(note) is None
     assert parse_marker(changed()) == MARKER._replace(environment="x")
 

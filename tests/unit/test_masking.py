@@ -44,7 +44,15 @@ def secret() -> str:
 
 
 @pytest.mark.parametrize(
-    "way", [prose, code, block, one_safe_line, lambda text: folded(text, ""), lambda text: link("x", text)]
+    "way",
+    [
+        prose,
+        code,
+        block,
+        one_safe_line,
+        lambda text: folded(text, ""),
+        lambda text: link("x", text),
+    ],
 )
 def test_before_it_is_escaped(secret: str, way: object) -> None:
     """What escapes text sees *** already: in Markdown, in HTML, in a URL, in a line of the log."""
@@ -57,10 +65,18 @@ def test_before_it_is_escaped(secret: str, way: object) -> None:
     "way",
     [
         lambda text: shortened(text, 1_990),
-        lambda text: kept(JsonLog(100), json.dumps({"timestamp": "t", "level": "error", "event": text})),
-        lambda text: kept(TextLog(100), f"[2026-11-20T09:52:17.555+0000] {{a.py:1}} ERROR - {text}"),
-        lambda text: str(read_traceback(f"Traceback (most recent call last):\nValueError: {text}")[0]),
-        lambda text: import_failed("sales", DagImportError("sales.py", f"{text}{'z' * 978}")).detail,
+        lambda text: kept(
+            JsonLog(100), json.dumps({"timestamp": "t", "level": "error", "event": text})
+        ),
+        lambda text: kept(
+            TextLog(100), f"[2026-11-20T09:52:17.555+0000] {{a.py:1}} ERROR - {text}"
+        ),
+        lambda text: str(
+            read_traceback(f"Traceback (most recent call last):\nValueError: {text}")[0]
+        ),
+        lambda text: (
+            import_failed("sales", DagImportError("sales.py", f"{text}{'z' * 978}")).detail
+        ),
     ],
     ids=["shortened", "json log", "text log", "traceback", "import error"],
 )
@@ -81,18 +97,30 @@ def kept(reader: LogReader, line: str) -> str:
     return "".join((*log.lines, log.last_error))
 
 
-@given(st.text(st.characters(exclude_categories=["Cs", "Zs", "Cc"]), min_size=4).filter(lambda text: "*" not in text))
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Zs", "Cc"]), min_size=4).filter(
+        lambda text: "*" not in text
+    )
+)
 def test_as_others_write_it(text: str) -> None:
     """Also as JSON and URLs have it."""
     masking.forget()
     masking.add(text)
-    for form in (text, json.dumps(text), json.dumps(text, ensure_ascii=False), quote(text), quote(text, safe="")):
+    for form in (
+        text,
+        json.dumps(text),
+        json.dumps(text, ensure_ascii=False),
+        quote(text),
+        quote(text, safe=""),
+    ):
         assert text not in masking.masked(f"a {form} b")
         assert form.strip('"') not in masking.masked(f"a {form} b")
 
 
 def test_a_key() -> None:
-    """Each line of a text of several is one; the longest goes first, though another is its beginning."""
+    """Each line of a text of several is one; the longest goes first, though another is its
+    beginning.
+    """
     masking.add("MIIB\nMIIBVgIB\n")
     masking.add(" \n")
     assert masking.masked("MIIBVgIB MIIB MII") == "*** *** MII"
@@ -104,7 +132,9 @@ def test_what_is_sent_is_as_it_was(secret: str) -> None:
 
 
 def test_a_short_secret_elsewhere() -> None:
-    """Where nobody but this action masks, a secret of less than four characters is not; it says so once, and not which."""
+    """Where nobody but this action masks, a secret of less than four characters is not; it says so
+    once, and not which.
+    """
     stream = StringIO()
     with redirect_stdout(stream):
         log = GenericRunner()
@@ -122,7 +152,9 @@ HARD = 'pa55\'Zq8 "wörd"/+?<&>=~(*)'
 
 
 def test_two_that_overlap() -> None:
-    """Where one ends within another nothing of either is left, and two side by side are one, as for GitHub's runner."""
+    """Where one ends within another nothing of either is left, and two side by side are one, as for
+    GitHub's runner.
+    """
     masking.add("abcdef")
     masking.add("defghi")
     assert masking.masked("x abcdefghi y abcdefabcdef z") == "x *** y *** z"
@@ -132,14 +164,22 @@ WRITERS: dict[str, Callable[[str], str]] = {
     "json": json.dumps,
     "json as it is": lambda text: json.dumps(text, ensure_ascii=False),
     "json with \\/": lambda text: json.dumps(text).replace("/", "\\/"),
-    "json of Go": lambda text: json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
-    "json of Flask": lambda text: re.sub("[<>&']", lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text)),
+    "json of Go": lambda text: (
+        json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    ),
+    "json of Flask": lambda text: re.sub(
+        "[<>&']", lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text)
+    ),
     "json in json": lambda text: json.dumps(json.dumps(text)),
     "json in a page": lambda text: html.escape(json.dumps({"password": text})),
     "html": html.escape,
     "html without quotes": lambda text: html.escape(text, quote=False),
-    "html of markupsafe": lambda text: html.escape(text, quote=False).replace("'", "&#39;").replace('"', "&#34;"),
-    "xml": lambda text: html.escape(text, quote=False).replace("'", "&apos;").replace('"', "&quot;"),
+    "html of markupsafe": lambda text: (
+        html.escape(text, quote=False).replace("'", "&#39;").replace('"', "&#34;")
+    ),
+    "xml": lambda text: (
+        html.escape(text, quote=False).replace("'", "&apos;").replace('"', "&quot;")
+    ),
     "xml in ascii": lambda text: html.escape(text).encode("ascii", "xmlcharrefreplace").decode(),
     "a page in json": lambda text: json.dumps(f"<p>{html.escape(text)}</p>"),
     "url": quote,
@@ -157,10 +197,14 @@ WRITERS: dict[str, Callable[[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("secret", [HARD, ODD, "tok-en_1234", "\\back\\slash'es\"", "'quoted'", "日本語パスワード"])
+@pytest.mark.parametrize(
+    "secret", [HARD, ODD, "tok-en_1234", "\\back\\slash'es\"", "'quoted'", "日本語パスワード"]
+)
 @pytest.mark.parametrize("way", WRITERS.values(), ids=WRITERS)
 def test_as_a_gateway_or_python_writes_it(way: Callable[[str], str], secret: str) -> None:
-    """Nothing of a secret is left, whoever has escaped it: outside GitHub there is no runner that would know it again."""
+    """Nothing of a secret is left, whoever has escaped it: outside GitHub there is no runner that
+    would know it again.
+    """
     masking.add(secret, 4)
     written = way(secret)
     shown = masking.masked(f"before {written} after")
@@ -187,10 +231,14 @@ def test_in_base64(encode: Callable[[bytes], bytes], before: str, after: str, se
 
 @pytest.mark.parametrize("secret", ["q7", "a\nb\ncd", "x'y", "&", "ab\n12"])
 def test_no_short_form_elsewhere(secret: str) -> None:
-    """Of a secret below the limit no form is masked, and none below it of any other: the log would be unreadable."""
+    """Of a secret below the limit no form is masked, and none below it of any other: the log would
+    be unreadable.
+    """
     masking.add(secret, 4)
     assert not [form for forms in masking._known.values() for form in forms if len(form) < 4]
-    assert masking.masked("q7 a b cd x'y & x&#39;y cTc= 12 ab") == "q7 a b cd x'y & x&#39;y cTc= 12 ab"
+    assert (
+        masking.masked("q7 a b cd x'y & x&#39;y cTc= 12 ab") == "q7 a b cd x'y & x&#39;y cTc= 12 ab"
+    )
 
 
 def test_few_letters_in_base64() -> None:
@@ -200,7 +248,9 @@ def test_few_letters_in_base64() -> None:
 
 
 def test_a_line_is_looked_at_quickly() -> None:
-    """Of some hundred ways to write five secrets a line of a log is searched for few words, since it is done for each line."""
+    """Of some hundred ways to write five secrets a line of a log is searched for few words, since
+    it is done for each line.
+    """
     for number in range(5):
         masking.add(f"{HARD}{number}", 4)
     assert sum(map(len, masking._known.values())) > 400
@@ -236,8 +286,12 @@ UNSEEN = [
         lambda text: printed_by(lambda: GenericRunner().say(text)),
         lambda text: printed_by(lambda: GenericRunner().relay([text])),
         lambda text: printed_by(lambda: GenericRunner().annotate("error", text, text)),
-        lambda text: kept(TextLog(100), f"[2026-11-20T09:52:17.555+0000] {{a.py:1}} ERROR - {text}"),
-        lambda text: str(read_traceback(f"Traceback (most recent call last):\nValueError: {text}")[0]),
+        lambda text: kept(
+            TextLog(100), f"[2026-11-20T09:52:17.555+0000] {{a.py:1}} ERROR - {text}"
+        ),
+        lambda text: str(
+            read_traceback(f"Traceback (most recent call last):\nValueError: {text}")[0]
+        ),
     ],
     ids=[
         *(
@@ -257,10 +311,14 @@ UNSEEN = [
     ],
 )
 def test_divided_by_what_is_not_seen(way: Callable[[str], str], between: str) -> None:
-    """A colour or another character that nobody sees, in the middle of a secret, hides it from no mask."""
+    """A colour or another character that nobody sees, in the middle of a secret, hides it from no
+    mask.
+    """
     masking.add("first-half+second-half", 4)
     for at in (1, 5, 11, 21):
-        shown = way(f"login {'first-half+second-half'[:at]}{between}{'first-half+second-half'[at:]} ok")
+        shown = way(
+            f"login {'first-half+second-half'[:at]}{between}{'first-half+second-half'[at:]} ok"
+        )
         assert "***" in shown.replace("\\", "")
         assert not [part for part in ("irst", "second", "hal") if part in shown]
         assert ("login" in shown, " ok" in shown) == (True, True)
@@ -269,14 +327,21 @@ def test_divided_by_what_is_not_seen(way: Callable[[str], str], between: str) ->
 @pytest.mark.parametrize("way", [one_safe_line, prose, code, block, lambda text: folded(text, "")])
 @pytest.mark.parametrize("blank", ["\t\x00", "\x85", "\u2028", "\x0b"])
 def test_joined_by_a_blank(way: Callable[[str], str], blank: str) -> None:
-    """What only the line that is shown has, since a break in it became a blank, is masked as well."""
+    """What only the line that is shown has, since a break in it became a blank, is masked as
+    well.
+    """
     masking.add("open sesame", 4)
     assert "sesame" not in way(f"say open{blank}sesame now")
 
 
-@given(st.text(st.sampled_from("ab\x1b[31m\x00 \n*")), st.text(st.sampled_from("ab"), min_size=1, max_size=3))
+@given(
+    st.text(st.sampled_from("ab\x1b[31m\x00 \n*")),
+    st.text(st.sampled_from("ab"), min_size=1, max_size=3),
+)
 def test_nothing_else_is_masked(text: str, secret: str) -> None:
-    """Whatever stands around: without the secret in it, seen or unseen, a text stays as it is; masked text holds none."""
+    """Whatever stands around: without the secret in it, seen or unseen, a text stays as it is;
+    masked text holds none.
+    """
     masking.forget()
     masking.add(secret)
     shown = masking.masked(text)
@@ -294,12 +359,18 @@ def page(body: str) -> str:
     return read_response("GET /x", answer).text
 
 
-@pytest.mark.parametrize("secret", [LONG, f"{LONG[:700]} {LONG[700:]}", "é" * 900, "s3cr3t" * 3, "ab" * 40])
+@pytest.mark.parametrize(
+    "secret", [LONG, f"{LONG[:700]} {LONG[700:]}", "é" * 900, "s3cr3t" * 3, "ab" * 40]
+)
 def test_where_a_page_is_cut(secret: str) -> None:
-    """Half a secret at the end of what is read stays hidden, though whole ones have shrunk: wherever the cut falls."""
+    """Half a secret at the end of what is read stays hidden, though whole ones have shrunk:
+    wherever the cut falls.
+    """
     masking.add(secret)
     for before in (0, 1, 2, 3, 500, 900, 1_323):
-        shown = page("x" * before + " " + f"Authorization: Bearer {secret}\n" * (140_000 // len(secret)))
+        shown = page(
+            "x" * before + " " + f"Authorization: Bearer {secret}\n" * (140_000 // len(secret))
+        )
         assert secret[:6] not in shown
         assert len(shown) <= 500
     assert secret[:6] not in page(f"Authorization: Bearer {secret}\n" * 8)
@@ -315,13 +386,21 @@ def test_where_a_page_is_cut_in_a_secret_of_the_runner_s() -> None:
 
 
 @pytest.mark.parametrize("reader", [TextLog, JsonLog])
-@pytest.mark.parametrize("secret", [LONG, "".join(chr(0xE0 + (number * 7) % 26) for number in range(900))])
+@pytest.mark.parametrize(
+    "secret", [LONG, "".join(chr(0xE0 + (number * 7) % 26) for number in range(900))]
+)
 def test_where_a_line_of_a_log_is_cut(reader: type[LogReader], secret: str) -> None:
-    """The same for a line that is longer than what is read of one, in however many pieces it comes."""
+    """The same for a line that is longer than what is read of one, in however many pieces it
+    comes.
+    """
     masking.add(secret)
     for before in (0, 1, 530, 901):
         log = reader(100)
-        whole = b"[2026-11-20T09:52:17.555+0000] {a.py:1} ERROR - " + b"x" * before + secret.encode() * 500
+        whole = (
+            b"[2026-11-20T09:52:17.555+0000] {a.py:1} ERROR - "
+            + b"x" * before
+            + secret.encode() * 500
+        )
         for start in range(0, len(whole), 262_144):
             log.take(whole[start : start + 262_144])
         log.take(b"\n")
@@ -331,11 +410,18 @@ def test_where_a_line_of_a_log_is_cut(reader: type[LogReader], secret: str) -> N
 
 @pytest.mark.parametrize("reader", [TextLog, JsonLog])
 def test_where_a_log_breaks_off(reader: type[LogReader]) -> None:
-    """The last line of a log that a limit or a lost connection has cut shows no half secret, and loses no more than that."""
+    """The last line of a log that a limit or a lost connection has cut shows no half secret, and
+    loses no more than that.
+    """
     masking.add("Zq8-first-half+second-half")
     for size in range(4, 26):
         log = reader(100)
-        log.take(f"[2026-11-20T09:52:17.555+0000] {{a.py:1}} ERROR - by {'Zq8-first-half+second-half'[:size]}".encode())
+        log.take(
+            (
+                f"[2026-11-20T09:52:17.555+0000] {{a.py:1}} ERROR - by "
+                f"{'Zq8-first-half+second-half'[:size]}"
+            ).encode()
+        )
         assert log.close().lines[-1].endswith("ERROR - by ***")
     log = reader(100)
     log.take(b"[2026-11-20T09:52:17.555+0000] {a.py:1} ERROR - by Zq8")
@@ -343,7 +429,9 @@ def test_where_a_log_breaks_off(reader: type[LogReader]) -> None:
 
 
 def test_a_long_line_is_cut_between_words() -> None:
-    """What only the runner knows is no half word at the end of a line, an error's text or an exception's."""
+    """What only the runner knows is no half word at the end of a line, an error's text or an
+    exception's.
+    """
     words = "other-secret-of-the-job " * 200
     head = "[2026-11-20T09:52:17.555+0000] {a.py:1} ERROR - "
     log = TextLog(100)

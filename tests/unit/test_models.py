@@ -24,14 +24,22 @@ def test_duration() -> None:
 
 @pytest.mark.parametrize(
     ("note", "cancelled"),
-    [(None, False), ("", False), ("why", False), (CANCELLED_MARK, True), (f"why\n{CANCELLED_MARK}", True)],
+    [
+        (None, False),
+        ("", False),
+        ("why", False),
+        (CANCELLED_MARK, True),
+        (f"why\n{CANCELLED_MARK}", True),
+    ],
 )
-def test_cancelled(note: str | None, cancelled: bool) -> None:  # noqa: FBT001 - a table's column
+def test_cancelled(note: str | None, cancelled: bool) -> None:
     """A DAG run was stopped by a cancelled workflow if its note says so."""
     assert a_run(note=note).cancelled is cancelled
 
 
-@pytest.mark.parametrize(("map_index", "name"), [(-1, "extract"), (0, "extract[0]"), (17, "extract[17]")])
+@pytest.mark.parametrize(
+    ("map_index", "name"), [(-1, "extract"), (0, "extract[0]"), (17, "extract[17]")]
+)
 def test_name_of_a_task_instance(map_index: int, name: str) -> None:
     """A mapped task instance is told apart by its index."""
     assert a_task(map_index=map_index).name == name

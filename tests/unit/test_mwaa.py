@@ -1,4 +1,6 @@
-"""Amazon MWAA's web login: which of the two it is, where it leads, and what is said when it lets nobody in."""
+"""Amazon MWAA's web login: which of the two it is, where it leads, and what is said when it lets
+nobody in.
+"""
 
 from datetime import UTC, datetime
 
@@ -23,15 +25,24 @@ TOKEN = jwt.encode({"exp": 1_769_900_000}, "a key that is long enough for HS256"
 
 def web_token(number: int = 1, host: str = HOST) -> bytes:
     """What AWS answers: the web server's host, and a token for one login."""
-    return answer(200, {"WebServerHostname": host, "WebToken": f"w3b-{number}", "AirflowIdentity": "x"})
+    return answer(
+        200, {"WebServerHostname": host, "WebToken": f"w3b-{number}", "AirflowIdentity": "x"}
+    )
 
 
 def let_in(cookie: str, status: int = 302) -> bytes:
     """What the web server answers to a login."""
-    return answer(status, b"", Set_Cookie=["other=1; Path=/", f"{cookie}; Path=/; Secure; HttpOnly"], Location="/")
+    return answer(
+        status,
+        b"",
+        Set_Cookie=["other=1; Path=/", f"{cookie}; Path=/; Secure; HttpOnly"],
+        Location="/",
+    )
 
 
-def mwaa(script: Script, masked: list[str] | None = None, region: str = "eu-central-1") -> MwaaLogin:
+def mwaa(
+    script: Script, masked: list[str] | None = None, region: str = "eu-central-1"
+) -> MwaaLogin:
     """The login to the environment, where AWS and the web server answer by the script."""
     mask = (lambda _: None) if masked is None else masked.append
     return MwaaLogin(Mwaa("my-airflow", region, KEYS), script.wire, mask, lambda: NOW)
@@ -43,7 +54,9 @@ def said(error: ActionError) -> str:
 
 
 def test_web_server() -> None:
-    """AWS names the web server to whoever signs for the environment, and the token for a login is masked."""
+    """AWS names the web server to whoever signs for the environment, and the token for a login is
+    masked.
+    """
     script = Script(web_token())
     masked: list[str] = []
 
@@ -73,7 +86,9 @@ def test_region(region: str, host: str) -> None:
 
 
 def test_airflow_3() -> None:
-    """Airflow 3's login makes of a token for one login a token for its API, which lives as long as it says."""
+    """Airflow 3's login makes of a token for one login a token for its API, which lives as long as
+    it says.
+    """
     script = Script(web_token(1), let_in(f"_token={TOKEN}"))
     masked: list[str] = []
 
@@ -86,8 +101,12 @@ def test_airflow_3() -> None:
 
 @pytest.mark.parametrize("status", [404, 405])
 def test_airflow_2(status: int) -> None:
-    """Airflow 2 has no such login: its own, with another token for one login, makes a session, which is a cookie."""
-    script = Script(web_token(1), answer(status, b"<html>"), web_token(2), let_in("session=.eJw-x_y.Zq"))
+    """Airflow 2 has no such login: its own, with another token for one login, makes a session,
+    which is a cookie.
+    """
+    script = Script(
+        web_token(1), answer(status, b"<html>"), web_token(2), let_in("session=.eJw-x_y.Zq")
+    )
     masked: list[str] = []
 
     grant = mwaa(script, masked).grant()
@@ -100,7 +119,14 @@ def test_airflow_2(status: int) -> None:
 def test_the_login_is_remembered() -> None:
     """Which login it is, is found out once: a new session costs one request to each of the two."""
     three = Script(web_token(1), let_in("_token=one"), web_token(2), let_in("_token=two"))
-    two = Script(web_token(1), answer(404), web_token(2), let_in("session=one"), web_token(3), let_in("session=two"))
+    two = Script(
+        web_token(1),
+        answer(404),
+        web_token(2),
+        let_in("session=one"),
+        web_token(3),
+        let_in("session=two"),
+    )
     of_three, of_two = mwaa(three), mwaa(two)
 
     assert [of_three.grant().value.reveal() for _ in range(2)] == ["Bearer one", "Bearer two"]
@@ -111,7 +137,9 @@ def test_the_login_is_remembered() -> None:
 
 def test_an_environment_that_is_gone_for_a_while() -> None:
     """A login that failed in passing says nothing about which it is."""
-    script = Script(web_token(), answer(503, b""), web_token(), answer(404), web_token(), let_in("session=one"))
+    script = Script(
+        web_token(), answer(503, b""), web_token(), answer(404), web_token(), let_in("session=one")
+    )
     login = mwaa(script)
     with pytest.raises(TransientError, match="web server answers 503"):
         login.grant()
@@ -194,8 +222,14 @@ def test_no_web_token(token: str | None, title: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "detail"),
     [
-        (answer(403, {"message": "The security token included in the request is expired"}), "is expired"),
-        (answer(403, {"Message": "User: arn:aws:iam::1:user/u is not authorized"}), "is not authorized"),
+        (
+            answer(403, {"message": "The security token included in the request is expired"}),
+            "is expired",
+        ),
+        (
+            answer(403, {"Message": "User: arn:aws:iam::1:user/u is not authorized"}),
+            "is not authorized",
+        ),
         (answer(400, {"message": "Bad"}), "Bad"),
         (answer(401, b"<html>No"), "answered 401 text/html"),
     ],
@@ -214,12 +248,16 @@ def test_keys_refused(reply: bytes, detail: str) -> None:
 
 
 def test_unknown_environment() -> None:
-    """An environment that AWS does not know is named, with the region in which it was looked for."""
+    """An environment that AWS does not know is named, with the region in which it was looked
+    for.
+    """
     with pytest.raises(Unauthorized) as caught:
         mwaa(Script(answer(404, {"message": "Environment not found"}))).web_server()
 
     assert caught.value.title == "Amazon MWAA knows no such environment"
-    assert all(name in caught.value.hint for name in ("mwaa_environment", "my-airflow", "eu-central-1"))
+    assert all(
+        name in caught.value.hint for name in ("mwaa_environment", "my-airflow", "eu-central-1")
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,7 +265,11 @@ def test_unknown_environment() -> None:
     [
         (answer(500, b""), TransientError, "Amazon MWAA answers 500"),
         (answer(429, {"message": "Rate exceeded"}), TransientError, "Amazon MWAA answers 429"),
-        (answer(302, Location="https://evil.example.com"), UnexpectedResponse, "Amazon MWAA redirects"),
+        (
+            answer(302, Location="https://evil.example.com"),
+            UnexpectedResponse,
+            "Amazon MWAA redirects",
+        ),
         (answer(200, b"<html>"), UnexpectedResponse, "Amazon MWAA gave an unexpected answer"),
     ],
     ids=["500", "429", "redirect", "page"],
@@ -253,7 +295,9 @@ def test_aws_is_not_itself(reply: bytes, error: type[ActionError], title: str) -
     ids=["redirect", "page", "401", "403", "the other cookie", "another cookie"],
 )
 def test_nobody_is_let_in(reply: bytes) -> None:
-    """A login without the session that it is for has failed, whatever its status, and no other is tried."""
+    """A login without the session that it is for has failed, whatever its status, and no other is
+    tried.
+    """
     script = Script(web_token(), reply)
     with pytest.raises(Unauthorized) as caught:
         mwaa(script).grant()

@@ -1,4 +1,6 @@
-"""OAuth 2.0 client credentials: how a client proves itself, when its token dies, and what is said when it is refused."""
+"""OAuth 2.0 client credentials: how a client proves itself, when its token dies, and what is said
+when it is refused.
+"""
 
 import base64
 from math import inf, nan
@@ -19,21 +21,29 @@ from tests.unit.script import Script, Sent, answer
 URL = "https://login.example.com/realms/ops/token"
 NOW = 1_000_000.0
 SECRET = Secret("cl1ent s3cret&+/ä")
-GITHUB = GitHubToken("api://AzureADTokenExchange", "https://token.example.com/?v=2", Secret("requ3st"))
+GITHUB = GitHubToken(
+    "api://AzureADTokenExchange", "https://token.example.com/?v=2", Secret("requ3st")
+)
 GRANTED = answer(200, {"access_token": "granted", "token_type": "Bearer", "expires_in": 300})
-REFUSED = answer(401, {"error": "invalid_client", "error_description": "Invalid client credentials"})
+REFUSED = answer(
+    401, {"error": "invalid_client", "error_description": "Invalid client credentials"}
+)
 ASSERTION = answer(200, {"value": "assert1on"})
 BODY = {"grant_type": "client_credentials", "client_id": "ops", "client_secret": SECRET.reveal()}
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
-def token_url(script: Script, masked: list[str] | None = None, client: OAuth | None = None) -> TokenEndpoint:
+def token_url(
+    script: Script, masked: list[str] | None = None, client: OAuth | None = None
+) -> TokenEndpoint:
     """A client of the token endpoint that answers by the script."""
     mask = (lambda _: None) if masked is None else masked.append
     return TokenEndpoint(client or OAuth(URL, "ops", SECRET), script.wire, mask, lambda: NOW)
 
 
-def federated(script: Script, masked: list[str] | None = None, client_id: str = "ops") -> TokenEndpoint:
+def federated(
+    script: Script, masked: list[str] | None = None, client_id: str = "ops"
+) -> TokenEndpoint:
     """The same, proved by GitHub's token, which comes by the same script."""
     return token_url(script, masked, OAuth(URL, client_id, GITHUB, "airflow/.default"))
 
@@ -47,7 +57,9 @@ def basic(sent: Sent) -> tuple[str, str]:
 
 
 def test_secret_in_the_body() -> None:
-    """A client's secret is sent in the form at first, to the address to the letter, and without an Authorization."""
+    """A client's secret is sent in the form at first, to the address to the letter, and without an
+    Authorization.
+    """
     script = Script(GRANTED)
 
     assert token_url(script).grant() == Grant(Secret("Bearer granted"), NOW + 300)
@@ -67,7 +79,9 @@ def test_scope() -> None:
 
 @pytest.mark.parametrize("status", [400, 401])
 def test_secret_as_basic(status: int) -> None:
-    """A provider that refuses the secret in the form gets it as HTTP Basic, and from then on only so."""
+    """A provider that refuses the secret in the form gets it as HTTP Basic, and from then on only
+    so.
+    """
     script = Script(answer(status, {"error": "invalid_client"}), GRANTED, GRANTED, REFUSED)
     endpoint = token_url(script)
 
@@ -83,7 +97,9 @@ def test_secret_as_basic(status: int) -> None:
 
 
 def test_secret_refused_in_both_ways() -> None:
-    """A client that is refused in both ways is refused in the words for the first, and is tried in both again."""
+    """A client that is refused in both ways is refused in the words for the first, and is tried in
+    both again.
+    """
     script = Script(REFUSED, answer(400, {"error": "basic"}), REFUSED, answer(401, b""), GRANTED)
     endpoint = token_url(script)
 
@@ -92,10 +108,14 @@ def test_secret_refused_in_both_ways() -> None:
             endpoint.grant()
         assert caught.value.title == "The identity provider refused the client"
         assert caught.value.detail == (
-            "POST login.example.com/realms/ops/token answered 401 application/json: invalid_client: "
+            "POST login.example.com/realms/ops/token answered 401 application/json: "
+            "invalid_client: "
             "Invalid client credentials"
         )
-        assert all(name in caught.value.hint for name in ("client_id", "client_secret", "scope", "token_url"))
+        assert all(
+            name in caught.value.hint
+            for name in ("client_id", "client_secret", "scope", "token_url")
+        )
     assert endpoint.grant().value.reveal() == "Bearer granted"
     assert script.sent[-1].form == BODY
 
@@ -112,7 +132,9 @@ def test_another_refusal(status: int) -> None:
 
 @given(texts, texts)
 def test_any_client(client_id: str, secret: str) -> None:
-    """Whatever id and secret are made of, they arrive to the letter both times, and what is made of the secret is masked."""
+    """Whatever id and secret are made of, they arrive to the letter both times, and what is made of
+    the secret is masked.
+    """
     script = Script(REFUSED, GRANTED)
     masked: list[str] = []
     token_url(script, masked, OAuth(URL, client_id, Secret(secret))).grant()
@@ -137,14 +159,19 @@ def test_masked_before_it_is_sent() -> None:
 
 
 def test_assertion() -> None:
-    """GitHub's token proves the client in place of a secret, is asked for anew for each grant, and is masked."""
+    """GitHub's token proves the client in place of a secret, is asked for anew for each grant, and
+    is masked.
+    """
     script = Script(ASSERTION, GRANTED, answer(200, {"value": "assert2on"}), GRANTED)
     masked: list[str] = []
     endpoint = federated(script, masked)
 
     assert endpoint.grant() == endpoint.grant() == Grant(Secret("Bearer granted"), NOW + 300)
     assert masked == ["assert1on", "granted", "assert2on", "granted"]
-    assert script.sent[0].url == "https://token.example.com/?v=2&audience=api%3A%2F%2FAzureADTokenExchange"
+    assert (
+        script.sent[0].url
+        == "https://token.example.com/?v=2&audience=api%3A%2F%2FAzureADTokenExchange"
+    )
     for sent, assertion in ((script.sent[1], "assert1on"), (script.sent[3], "assert2on")):
         assert sent.url == URL
         assert "Authorization" not in sent.headers
@@ -167,16 +194,22 @@ def test_assertion_without_a_client_id() -> None:
 
 @pytest.mark.parametrize("status", [400, 401])
 def test_assertion_refused(status: int) -> None:
-    """A refused assertion is not tried in another way, and the federated credential is what to look at."""
+    """A refused assertion is not tried in another way, and the federated credential is what to look
+    at.
+    """
     script = Script(
-        ASSERTION, answer(status, {"error": "invalid_client", "error_description": "AADSTS70021: No match"})
+        ASSERTION,
+        answer(status, {"error": "invalid_client", "error_description": "AADSTS70021: No match"}),
     )
     with pytest.raises(Unauthorized) as caught:
         federated(script).grant()
 
     assert len(script.sent) == 2
     assert caught.value.detail.endswith("invalid_client: AADSTS70021: No match")
-    assert all(words in caught.value.hint for words in ("federated credential", "oidc_audience", "repository"))
+    assert all(
+        words in caught.value.hint
+        for words in ("federated credential", "oidc_audience", "repository")
+    )
     assert "client_secret" not in caught.value.hint
 
 
@@ -213,14 +246,18 @@ def test_github_gives_no_assertion() -> None:
     ],
 )
 def test_expires_in(expires_in: Any, expires: float | None) -> None:
-    """Seconds are counted from before the request, as a number or as text; what is neither says nothing."""
+    """Seconds are counted from before the request, as a number or as text; what is neither says
+    nothing.
+    """
     reply = answer(200, {"access_token": "granted", "expires_in": expires_in})
 
     assert token_url(Script(reply)).grant() == Grant(Secret("Bearer granted"), expires)
 
 
 def test_no_expires_in() -> None:
-    """Without expires_in, and where it is later than the token's own end, the token's own end counts."""
+    """Without expires_in, and where it is later than the token's own end, the token's own end
+    counts.
+    """
     token = jwt.encode({"exp": int(NOW) + 60}, "a key that is long enough for HS256", "HS256")
     for more in ({}, {"expires_in": 300}):
         script = Script(answer(200, {"access_token": token, **more}))
@@ -251,26 +288,52 @@ def test_another_token_type(token_type: Any) -> None:
     [
         (answer(500, b"<html>"), TransientError, "The identity provider answers 500"),
         (answer(429, {}), TransientError, "The identity provider answers 429"),
-        (answer(302, Location="https://login.example.com/ui"), UnexpectedResponse, "The identity provider redirects"),
-        (answer(307, Location="https://evil.example.com/"), UnexpectedResponse, "The identity provider redirects"),
-        (answer(200, b"<html>"), UnexpectedResponse, "The identity provider gave an unexpected answer"),
+        (
+            answer(302, Location="https://login.example.com/ui"),
+            UnexpectedResponse,
+            "The identity provider redirects",
+        ),
+        (
+            answer(307, Location="https://evil.example.com/"),
+            UnexpectedResponse,
+            "The identity provider redirects",
+        ),
+        (
+            answer(200, b"<html>"),
+            UnexpectedResponse,
+            "The identity provider gave an unexpected answer",
+        ),
         (
             answer(200, b'{"access', "application/json"),
             UnexpectedResponse,
             "The identity provider gave an unexpected answer",
         ),
         (answer(200, {}), UnexpectedResponse, "The identity provider gave no token"),
-        (answer(200, {"access_token": None}), UnexpectedResponse, "The identity provider gave no token"),
-        (answer(200, {"access_token": "gr anted"}), UnexpectedResponse, "The identity provider gave no usable token"),
+        (
+            answer(200, {"access_token": None}),
+            UnexpectedResponse,
+            "The identity provider gave no token",
+        ),
+        (
+            answer(200, {"access_token": "gr anted"}),
+            UnexpectedResponse,
+            "The identity provider gave no usable token",
+        ),
         (answer(200, ["granted"]), UnexpectedResponse, "The identity provider gave no token"),
-        (answer(201, {"access_token": "granted"}), Unauthorized, "The identity provider refused the client"),
+        (
+            answer(201, {"access_token": "granted"}),
+            Unauthorized,
+            "The identity provider refused the client",
+        ),
         (answer(403, b"<html>No"), Unauthorized, "The identity provider refused the client"),
     ],
     ids=["500", "429", "302", "307", "page", "cut", "empty", "null", "blank", "list", "201", "403"],
 )
 @pytest.mark.parametrize("client", ["secret", "assertion"])
 def test_no_token(reply: bytes, error: type[ActionError], title: str, client: str) -> None:
-    """What is no token is none, the provider is named, nothing is followed, and nothing secret is said."""
+    """What is no token is none, the provider is named, nothing is followed, and nothing secret is
+    said.
+    """
     script = Script(reply) if client == "secret" else Script(ASSERTION, reply)
     with pytest.raises(error) as caught:
         (token_url if client == "secret" else federated)(script).grant()

@@ -21,7 +21,9 @@ from tests.support.nouns import RUN_URL, a_report, a_request, a_run, a_task, an_
 
 
 def written(*outcomes: Outcome, final: bool = False) -> dict[str, str]:
-    """What later steps read after these outcomes were written one after the other, the last one finally or not."""
+    """What later steps read after these outcomes were written one after the other, the last one
+    finally or not.
+    """
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         files = CommandFiles(Path(folder))
         patch.setenv("GITHUB_OUTPUT", files.environment["GITHUB_OUTPUT"])
@@ -33,7 +35,9 @@ def written(*outcomes: Outcome, final: bool = False) -> dict[str, str]:
 
 
 def test_all() -> None:
-    """At the end of a success every output is there, dates in RFC 3339 and the duration in seconds."""
+    """At the end of a success every output is there, dates in RFC 3339 and the duration in
+    seconds.
+    """
     run = a_run(bundle_version="abc123")._replace(logical_date=a_run().start_date)
 
     assert written(an_outcome(run=run), final=True) == {
@@ -55,11 +59,15 @@ def test_all() -> None:
 def test_nothing_known() -> None:
     """When nothing is known the only output is the result, and that not before the end."""
     assert written(Outcome(result="error")) == {}
-    assert written(Outcome(result="error", error=ActionError("T", "d", "h")), final=True) == {"result": "error"}
+    assert written(Outcome(result="error", error=ActionError("T", "d", "h")), final=True) == {
+        "result": "error"
+    }
 
 
 def test_failed_tasks() -> None:
-    """failed_tasks is a JSON array of names, mapped ones with their index, and not there while the tasks are unknown."""
+    """failed_tasks is a JSON array of names, mapped ones with their index, and not there while the
+    tasks are unknown.
+    """
     tasks = (
         a_task("a"),
         a_task("b", state="failed"),
@@ -87,7 +95,9 @@ def test_failed_tasks() -> None:
     ],
 )
 def test_xcom(values: dict[str, Any]) -> None:
-    """The XComs are one JSON object that later steps read back as they were in Airflow, and no other output comes of them."""
+    """The XComs are one JSON object that later steps read back as they were in Airflow, and no
+    other output comes of them.
+    """
     found = written(an_outcome(xcom=values))
 
     assert json.loads(found["xcom"]) == values
@@ -101,7 +111,11 @@ def test_xcom_is_readable() -> None:
 
 @settings(max_examples=50)
 @given(
-    st.dictionaries(hostile, st.recursive(st.none() | st.booleans() | st.integers() | hostile, st.lists), max_size=3)
+    st.dictionaries(
+        hostile,
+        st.recursive(st.none() | st.booleans() | st.integers() | hostile, st.lists),
+        max_size=3,
+    )
 )
 def test_xcom_whatever(values: dict[str, Any]) -> None:
     """Whatever tasks return arrives."""
@@ -120,7 +134,9 @@ def test_report(report: Report | None, found: dict[str, str]) -> None:
     """What stands on GitHub for the run has its own output, and without it there is none."""
     written_ = written(an_outcome(report=report))
 
-    assert {name: text for name, text in written_.items() if name in ("status_url", "deployment_id")} == found
+    assert {
+        name: text for name, text in written_.items() if name in ("status_url", "deployment_id")
+    } == found
 
 
 def test_no_xcom() -> None:
@@ -132,11 +148,15 @@ def test_very_many_failed_tasks() -> None:
     """All of 5000 failed task instances are named."""
     tasks = tuple(a_task("load", state="failed", map_index=n) for n in range(5000))
 
-    assert json.loads(written(an_outcome(tasks=tasks))["failed_tasks"]) == [f"load[{n}]" for n in range(5000)]
+    assert json.loads(written(an_outcome(tasks=tasks))["failed_tasks"]) == [
+        f"load[{n}]" for n in range(5000)
+    ]
 
 
 def test_the_run_is_known_before_its_state() -> None:
-    """Run id and URL are written as soon as the run may exist, though its state is not known yet."""
+    """Run id and URL are written as soon as the run may exist, though its state is not known
+    yet.
+    """
     asked = Outcome(result="error", request=a_request())
 
     assert outputs(asked) == {}

@@ -17,7 +17,9 @@ TEN_MINUTES = UsualDuration(600.0, 0.1)
     [(-1, 1), (0, 1), (1, 1), (4, 1), (16, 2), (100, 5), (400, 10), (3600, 10), (86_400, 10)],
 )
 def test_without_history(waited: float, pause: float) -> None:
-    """The pause grows with the square root of the time, from 1 s to 10 s; so it does before the run begins."""
+    """The pause grows with the square root of the time, from 1 s to 10 s; so it does before the run
+    begins.
+    """
     assert (
         poll_interval_after(waited)
         == poll_interval_after(waited, 3.0)
@@ -61,7 +63,9 @@ def test_always_within_bounds(waited: float, running: float, median: float, spre
 
 
 def test_how_long_a_dag_usually_takes() -> None:
-    """The median and the spread are those of the logarithms, so that one straggler changes little."""
+    """The median and the spread are those of the logarithms, so that one straggler changes
+    little.
+    """
     found = usual_duration([100, 110, 90, 105, 95, 100, 102, 98, 100, 5000])
 
     assert found is not None
@@ -69,15 +73,21 @@ def test_how_long_a_dag_usually_takes() -> None:
     assert found.spread == pytest.approx(1.48 * 0.045 * 1.2, abs=0.02)
 
 
-@pytest.mark.parametrize("durations", [(), (10.0,), (10.0, 12.0), (10.0, 12.0, 0.0), (0.0, 0.0, 0.0, -1.0)])
+@pytest.mark.parametrize(
+    "durations", [(), (10.0,), (10.0, 12.0), (10.0, 12.0, 0.0), (0.0, 0.0, 0.0, -1.0)]
+)
 def test_too_little_is_known(durations: tuple[float, ...]) -> None:
     """From fewer than three durations nothing is concluded, nor from those that are none."""
     assert usual_duration(durations) is None
 
 
-@pytest.mark.parametrize(("durations", "spread"), [((60.0,) * 10, 0.08), ((1.0, 100.0, 10_000.0), 0.6)])
+@pytest.mark.parametrize(
+    ("durations", "spread"), [((60.0,) * 10, 0.08), ((1.0, 100.0, 10_000.0), 0.6)]
+)
 def test_the_spread_is_bounded(durations: tuple[float, ...], spread: float) -> None:
-    """Runs that all took the same may differ yet, and runs that differ wildly say no more than that."""
+    """Runs that all took the same may differ yet, and runs that differ wildly say no more than
+    that.
+    """
     found = usual_duration(durations)
 
     assert found is not None

@@ -17,7 +17,9 @@ LOGIN_PAGE = UnexpectedResponse("login page", "detail", "hint")
 def test_pauses_grow_with_the_failures_in_a_row() -> None:
     """Each failure in a row is followed by a longer pause, up to a minute."""
     bench = Bench()
-    assert bench.retrier.read(Script([DOWN] * 8 + ["answer"]), until=bench.time.now + 1000) == "answer"
+    assert (
+        bench.retrier.read(Script([DOWN] * 8 + ["answer"]), until=bench.time.now + 1000) == "answer"
+    )
     assert bench.time.slept == [*BACKOFF_SECONDS, BACKOFF_SECONDS[-1], BACKOFF_SECONDS[-1]]
 
 
@@ -26,7 +28,9 @@ def test_pauses_are_spread_and_never_fast() -> None:
     pauses = []
     for _ in range(50):
         time = VirtualTime()
-        Retrier(time.clock, time.sleep, Recorder()).read(Script([DOWN, "answer"]), until=time.now + 100)
+        Retrier(time.clock, time.sleep, Recorder()).read(
+            Script([DOWN, "answer"]), until=time.now + 100
+        )
         pauses += time.slept
     assert all(BACKOFF_SECONDS[0] / 2 <= pause <= BACKOFF_SECONDS[0] for pause in pauses)
     assert len(set(pauses)) > 10
@@ -49,11 +53,18 @@ def test_no_pause_outlasts_the_deadline() -> None:
 
 
 @pytest.mark.parametrize(("unexpected", "survives"), [(True, True), (False, False)])
-def test_an_unexpected_answer_is_ridden_out_only_where_it_may_pass(unexpected: bool, survives: bool) -> None:  # noqa: FBT001
-    """Before the trigger a login page means a wrong URL; afterwards it is a gateway that is being replaced."""
+def test_an_unexpected_answer_is_ridden_out_only_where_it_may_pass(
+    unexpected: bool, survives: bool
+) -> None:
+    """Before the trigger a login page means a wrong URL; afterwards it is a gateway that is being
+    replaced.
+    """
     bench, script = Bench(), Script([LOGIN_PAGE, "answer"])
     if survives:
-        assert bench.retrier.read(script, until=bench.time.now + 100, retry_unexpected=unexpected) == "answer"
+        assert (
+            bench.retrier.read(script, until=bench.time.now + 100, retry_unexpected=unexpected)
+            == "answer"
+        )
     else:
         with pytest.raises(UnexpectedResponse):
             bench.retrier.read(script, until=bench.time.now + 100, retry_unexpected=unexpected)

@@ -40,7 +40,10 @@ def test_nothing_given() -> None:
 
 def test_text() -> None:
     """PEM text is its blocks alone, whatever stands around them and however its lines end."""
-    bag = f"Bag Attributes\r\n    friendlyName: me\r\n{OURS.pem}subject=/CN=x\n{DEPLOYER.certificate}\n"
+    bag = (
+        "Bag Attributes\r\n    friendlyName: "
+        f"me\r\n{OURS.pem}subject=/CN=x\n{DEPLOYER.certificate}\n"
+    )
     tls = tls_of({"ca_certificate": bag.replace("\n", "\r\n").replace("\r\r", "\r")})
 
     lines = [line.strip() for line in tls.ca.split("\n")]
@@ -59,11 +62,23 @@ def test_client_certificate() -> None:
 
 
 def test_both_in_one_file(tmp_path: Path) -> None:
-    """A file may hold certificate and key together, and a byte order mark: each input takes its own blocks."""
-    (tmp_path / "client.pem").write_text(f"\ufeff{DEPLOYER.key}{DEPLOYER.certificate}", encoding="utf-8")
+    """A file may hold certificate and key together, and a byte order mark: each input takes its own
+    blocks.
+    """
+    (tmp_path / "client.pem").write_text(
+        f"\ufeff{DEPLOYER.key}{DEPLOYER.certificate}", encoding="utf-8"
+    )
     (tmp_path / "ca.pem").write_text(OURS.pem)
-    both = {"client_certificate": "client.pem", "client_key": "./client.pem", "ca_certificate": "ca.pem"}
-    texts = {"client_certificate": DEPLOYER.certificate, "client_key": DEPLOYER.key, "ca_certificate": OURS.pem}
+    both = {
+        "client_certificate": "client.pem",
+        "client_key": "./client.pem",
+        "ca_certificate": "ca.pem",
+    }
+    texts = {
+        "client_certificate": DEPLOYER.certificate,
+        "client_key": DEPLOYER.key,
+        "ca_certificate": OURS.pem,
+    }
     tls = tls_of(both, tmp_path)
 
     assert tls == tls_of(texts)
@@ -73,58 +88,96 @@ def test_both_in_one_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("inputs", "wrong"),
     [
-        ({"client_certificate": DEPLOYER.certificate}, {"client_key": "empty, but client_certificate is given"}),
-        ({"client_key": DEPLOYER.key}, {"client_certificate": "empty, but client_key is given"}),
-        ({"client_certificate": DEPLOYER.certificate, "client_key": OTHER.key}, {"client_key": "does not belong"}),
-        ({"client_certificate": DEPLOYER.certificate, "client_key": RSA}, {"client_key": "does not belong"}),
         (
-            {"client_certificate": DEPLOYER.certificate, "client_key": DEPLOYER.encrypted("pass").key},
+            {"client_certificate": DEPLOYER.certificate},
+            {"client_key": "empty, but client_certificate is given"},
+        ),
+        ({"client_key": DEPLOYER.key}, {"client_certificate": "empty, but client_key is given"}),
+        (
+            {"client_certificate": DEPLOYER.certificate, "client_key": OTHER.key},
+            {"client_key": "does not belong"},
+        ),
+        (
+            {"client_certificate": DEPLOYER.certificate, "client_key": RSA},
+            {"client_key": "does not belong"},
+        ),
+        (
+            {
+                "client_certificate": DEPLOYER.certificate,
+                "client_key": DEPLOYER.encrypted("pass").key,
+            },
             {"client_key": "encrypted"},
         ),
         (
             {
                 "client_certificate": DEPLOYER.certificate,
                 "client_key": RSA.replace(
-                    "KEY-----\n", "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n", 1
+                    "KEY-----\n",
+                    "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n",
+                    1,
                 ),
             },
             {"client_key": "encrypted"},
         ),
-        ({"client_certificate": BROKEN, "client_key": DEPLOYER.key}, {"client_certificate": "cannot be read"}),
         (
-            {"client_certificate": DEPLOYER.certificate, "client_key": BROKEN.replace("CERTIFICATE", "PRIVATE KEY")},
+            {"client_certificate": BROKEN, "client_key": DEPLOYER.key},
+            {"client_certificate": "cannot be read"},
+        ),
+        (
+            {
+                "client_certificate": DEPLOYER.certificate,
+                "client_key": BROKEN.replace("CERTIFICATE", "PRIVATE KEY"),
+            },
             {"client_certificate": "it or client_key cannot be read"},
         ),
         (
             {"client_certificate": DEPLOYER.key, "client_key": DEPLOYER.certificate},
-            {"client_certificate": "contains no PEM certificate", "client_key": "contains no PEM private key"},
+            {
+                "client_certificate": "contains no PEM certificate",
+                "client_key": "contains no PEM private key",
+            },
         ),
         ({"ca_certificate": BROKEN}, {"ca_certificate": "cannot be read"}),
         ({"ca_certificate": f"{OURS.pem}{BROKEN}"}, {"ca_certificate": "cannot be read"}),
         ({"ca_certificate": OURS.pem.replace("\n", " ")}, {"ca_certificate": "cannot be read"}),
         ({"ca_certificate": OURS.pem[:-40]}, {"ca_certificate": "contains no PEM certificate"}),
         ({"ca_certificate": DEPLOYER.key}, {"ca_certificate": "contains no PEM certificate"}),
-        ({"ca_certificate": OURS.pem.replace("\nMI", "\nMä")}, {"ca_certificate": "characters outside ASCII"}),
+        (
+            {"ca_certificate": OURS.pem.replace("\nMI", "\nMä")},
+            {"ca_certificate": "characters outside ASCII"},
+        ),
         ({"ca_certificate": "MIIB\nMIIB"}, {"ca_certificate": "neither PEM text nor a path"}),
         ({"ca_certificate": "M" * 401}, {"ca_certificate": "neither PEM text nor a path"}),
         ({"ca_certificate": "missing.pem"}, {"ca_certificate": "there is no file"}),
         ({"ca_certificate": "../outside.pem"}, {"ca_certificate": "out of the workspace"}),
-        ({"ca_certificate": "/etc/ssl/certs/ca-certificates.crt"}, {"ca_certificate": "out of the workspace"}),
+        (
+            {"ca_certificate": "/etc/ssl/certs/ca-certificates.crt"},
+            {"ca_certificate": "out of the workspace"},
+        ),
         ({"ca_certificate": "link.pem"}, {"ca_certificate": "out of the workspace"}),
         ({"ca_certificate": "empty.pem"}, {"ca_certificate": "contains no PEM certificate"}),
         ({"ca_certificate": "latin1.pem"}, {"ca_certificate": "not UTF-8"}),
         (
             {"client_certificate": "missing.pem", "client_key": "missing.pem"},
-            {"client_certificate": "there is no file", "client_key": "nor the path of a file that can be read"},
+            {
+                "client_certificate": "there is no file",
+                "client_key": "nor the path of a file that can be read",
+            },
         ),
         (
-            {"client_certificate": BROKEN, "client_key": DEPLOYER.key, "ca_certificate": "missing.pem"},
+            {
+                "client_certificate": BROKEN,
+                "client_key": DEPLOYER.key,
+                "ca_certificate": "missing.pem",
+            },
             {"ca_certificate": "there is no file", "client_certificate": "cannot be read"},
         ),
     ],
 )
 def test_mistakes(tmp_path: Path, inputs: Mapping[str, str], wrong: dict[str, str]) -> None:
-    """PEM text that is none, a file that is elsewhere, a key that does not fit: each names the input that has to change."""
+    """PEM text that is none, a file that is elsewhere, a key that does not fit: each names the
+    input that has to change.
+    """
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     (tmp_path / "outside.pem").write_text(OURS.pem)
@@ -141,9 +194,15 @@ def test_mistakes(tmp_path: Path, inputs: Mapping[str, str], wrong: dict[str, st
 def test_every_mistake_at_once() -> None:
     """What is wrong with the one hides nothing that is wrong with the other."""
     _, mistakes = looked_at(
-        {"ca_certificate": BROKEN, "client_certificate": DEPLOYER.certificate, "client_key": OTHER.key}
+        {
+            "ca_certificate": BROKEN,
+            "client_certificate": DEPLOYER.certificate,
+            "client_key": OTHER.key,
+        }
     )
 
     assert set(mistakes) == {"ca_certificate", "client_key"}
-    _, mistakes = looked_at({"ca_certificate": BROKEN, "client_key": DEPLOYER.encrypted("secret").key})
+    _, mistakes = looked_at(
+        {"ca_certificate": BROKEN, "client_key": DEPLOYER.encrypted("secret").key}
+    )
     assert set(mistakes) == {"ca_certificate", "client_certificate", "client_key"}

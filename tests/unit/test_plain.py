@@ -1,4 +1,6 @@
-"""Grants that need nobody but Airflow: what is presented, when it dies, and that what is derived is masked first."""
+"""Grants that need nobody but Airflow: what is presented, when it dies, and that what is derived is
+masked first.
+"""
 
 import base64
 import json
@@ -34,7 +36,9 @@ HOSTILE: dict[str, Any] = {
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts,
-    lambda inner: st.lists(inner) | st.dictionaries(texts | st.sampled_from(["exp", "access_token"]), inner),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(texts | st.sampled_from(["exp", "access_token"]), inner)
+    ),
     max_leaves=6,
 )
 moments = st.none() | st.integers(0, 2**40) | st.floats(0, 2**40)
@@ -63,11 +67,15 @@ def test_bearer() -> None:
 
 @given(moments, moments, moments)
 def test_expiry(issuers: float | None, own: float | None, nested: float | None) -> None:
-    """A token dies when its issuer says, or its own exp, or that of the token in it: whichever is first."""
+    """A token dies when its issuer says, or its own exp, or that of the token in it: whichever is
+    first.
+    """
     text = token(claims(own, access_token=token(claims(nested))))
     known = [end for end in (issuers, own, nested) if end is not None]
 
-    assert bearer(text, issuers) == Grant(Secret(f"Bearer {text}"), min(known, default=None), ambiguous_403=True)
+    assert bearer(text, issuers) == Grant(
+        Secret(f"Bearer {text}"), min(known, default=None), ambiguous_403=True
+    )
 
 
 def test_expiry_of_a_signature_that_nobody_can_check() -> None:
@@ -79,12 +87,16 @@ def test_expiry_of_a_signature_that_nobody_can_check() -> None:
 @pytest.mark.parametrize("own", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("nested", [None, *HOSTILE.values()], ids=["nothing", *HOSTILE])
 def test_hostile_expiry(own: Any, nested: Any) -> None:
-    """An expiry that is no number of seconds is not known, and takes nothing from those that are."""
+    """An expiry that is no number of seconds is not known, and takes nothing from those that
+    are.
+    """
     text = token({"exp": own, "access_token": token({"exp": nested})})
 
     assert bearer(text).expires is None
     assert bearer(text, 300.0).expires == 300.0
-    assert bearer(token({"exp": 200, "access_token": token({"exp": nested})}), 300.0).expires == 200.0
+    assert (
+        bearer(token({"exp": 200, "access_token": token({"exp": nested})}), 300.0).expires == 200.0
+    )
     assert bearer(token({"exp": own, "access_token": token({"exp": 100})}), 300.0).expires == 100.0
 
 
@@ -136,7 +148,9 @@ def test_unreadable_token(text: str) -> None:
 
 @given(st.dictionaries(texts | st.sampled_from(["exp", "access_token"]), json_values))
 def test_any_claims(found: dict[str, Any]) -> None:
-    """Whatever a token claims, it is presented as it is, and its expiry is a number or not known."""
+    """Whatever a token claims, it is presented as it is, and its expiry is a number or not
+    known.
+    """
     text = unsigned(json.dumps(found).encode())
     grant = bearer(text)
 
@@ -144,16 +158,22 @@ def test_any_claims(found: dict[str, Any]) -> None:
     assert grant.expires is None or (type(grant.expires) is float and isfinite(grant.expires))
 
 
-@pytest.mark.parametrize("nested", [token({"exp": 1}), "opaque", "", None, 7, [], {"exp": 1}, "\ud800"])
+@pytest.mark.parametrize(
+    "nested", [token({"exp": 1}), "opaque", "", None, 7, [], {"exp": 1}, "\ud800"]
+)
 def test_a_token_in_a_token(nested: Any) -> None:
-    """Behind a token that carries another, readable or not, any 403 may mean that the inner one is dead."""
+    """Behind a token that carries another, readable or not, any 403 may mean that the inner one is
+    dead.
+    """
     assert bearer(token({"access_token": nested})).ambiguous_403 is True
     assert bearer(token({"access_tokens": nested})).ambiguous_403 is False
 
 
 @given(texts.filter(lambda text: ":" not in text), texts)
 def test_basic(username: str, password: str) -> None:
-    """User name and password in any script arrive as UTF-8 in Base64, which is masked before it is used."""
+    """User name and password in any script arrive as UTF-8 in Base64, which is masked before it is
+    used.
+    """
     masked: list[str] = []
     grant = basic(Password(username, Secret(password)), masked.append)
     scheme, _, encoded = grant.value.reveal().partition(" ")
@@ -183,7 +203,9 @@ def test_exchanged() -> None:
         asked.append(body)
         return given_
 
-    assert exchange_token(PASSWORD, login, masked.append) == Grant(Secret(f"Bearer {given_}"), 1_086_400.0)
+    assert exchange_token(PASSWORD, login, masked.append) == Grant(
+        Secret(f"Bearer {given_}"), 1_086_400.0
+    )
     assert asked == [{"username": "admin", "password": "pa55word"}]
     assert masked == [given_]
 
@@ -199,7 +221,9 @@ def test_exchanged() -> None:
     ],
 )
 def test_a_password_that_json_escapes(password: str, escaped: str) -> None:
-    """A password that looks different in JSON is masked in that form as well, before it is sent so."""
+    """A password that looks different in JSON is masked in that form as well, before it is sent
+    so.
+    """
     masked: list[str] = []
 
     def login(body: dict[str, str]) -> str:
@@ -243,7 +267,16 @@ def test_no_token(nothing: Any) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["s3 cret", "s3cret\n", "s3cret\r\nX-Evil: 1", "\ts3cret", "s3cret\u201d", "s3cret\x00", "s3crét", "\x7fs3cret"],
+    [
+        "s3 cret",
+        "s3cret\n",
+        "s3cret\r\nX-Evil: 1",
+        "\ts3cret",
+        "s3cret\u201d",
+        "s3cret\x00",
+        "s3crét",
+        "\x7fs3cret",
+    ],
 )
 def test_a_token_that_no_header_can_carry(text: str) -> None:
     """A token that would break the header is refused, and not quoted; it is masked all the same."""

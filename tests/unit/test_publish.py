@@ -25,14 +25,19 @@ FAILED = an_outcome(
         Failure(
             a_task("join", state="failed"),
             "KeyError: 'x'",
-            (ExceptionInfo("KeyError", "'x'", (StackFrame("/opt/airflow/dags/sales.py", 2, "join"),)),),
+            (
+                ExceptionInfo(
+                    "KeyError", "'x'", (StackFrame("/opt/airflow/dags/sales.py", 2, "join"),)
+                ),
+            ),
         ),
     ),
 )
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool) -> None:  # noqa: FBT001 - a table's column
+# A table's column
+def test_publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool) -> None:
     """The verdict is always told, the summary only if it is wanted."""
     path = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
@@ -45,8 +50,12 @@ def test_publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool) 
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_code_before_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool) -> None:  # noqa: FBT001 - a table's column
-    """A failure is marked on the checkout's own lines, with a summary or without, and the verdict comes last."""
+def test_code_before_the_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    """A failure is marked on the checkout's own lines, with a summary or without, and the verdict
+    comes last.
+    """
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "sales.py").write_text("1\n2\n", encoding="utf-8")
@@ -58,9 +67,15 @@ def test_code_before_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (verdict.title, verdict.file, verdict.level) == ("DAG run failed", "", "error")
 
 
-@pytest.mark.parametrize("outcome", [FAILED, Outcome(result="error", error=ActionError("Title", "detail", "hint"))])
-def test_without_a_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome) -> None:
-    """Without a context, as when the runner's variables are missing, there are the verdict and the summary all the same."""
+@pytest.mark.parametrize(
+    "outcome", [FAILED, Outcome(result="error", error=ActionError("Title", "detail", "hint"))]
+)
+def test_without_a_context(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome
+) -> None:
+    """Without a context, as when the runner's variables are missing, there are the verdict and the
+    summary all the same.
+    """
     path = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
     log = heard(lambda: publish(outcome, None, commands, write_summary=True))
@@ -84,7 +99,10 @@ IN_SUMMARY = {  # what breaks, and the line in its place
     "tasks": ("task_table", "The table of tasks cannot be shown"),
 }
 TWO = an_outcome(
-    tasks=tuple(a_task(name, start_date=a_run().start_date, end_date=a_run().start_date) for name in ("a", "b")),
+    tasks=tuple(
+        a_task(name, start_date=a_run().start_date, end_date=a_run().start_date)
+        for name in ("a", "b")
+    ),
     disabled_features=("Left out: something.",),
 )
 
@@ -107,9 +125,15 @@ def test_a_block_that_breaks_costs_itself(name: str, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     ("broken", "said"),
-    [("outcome_message", "The reason"), ("facts", "The table of facts"), ("by_state", "The table of tasks")],
+    [
+        ("outcome_message", "The reason"),
+        ("facts", "The table of facts"),
+        ("by_state", "The table of tasks"),
+    ],
 )
-def test_a_part_of_the_text_that_breaks_costs_itself(broken: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_of_the_text_that_breaks_costs_itself(
+    broken: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As in the summary that is Markdown."""
     whole = plain_summary(TWO, a_context()).split("\n")
     monkeypatch.setattr(f"entrypoint.report.plain_summary.{broken}", breaks)
@@ -125,7 +149,9 @@ def test_a_part_of_the_text_that_breaks_costs_itself(broken: str, said: str, mon
 def test_what_breaks_keeps_nothing_else_back(
     what: str, outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Annotations on the code, verdict and summary do not depend on each other, and a verdict is told in any case."""
+    """Annotations on the code, verdict and summary do not depend on each other, and a verdict is
+    told in any case.
+    """
     path = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
     monkeypatch.setattr(publishing, what, breaks)
@@ -151,13 +177,17 @@ def test_where_it_broke_is_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "::debug::Traceback" in told()
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59.999999+00:00"])
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59.999999+00:00"]
+)
 @pytest.mark.parametrize("context", [None, a_context()])
 def test_a_run_at_either_end_of_time(moment: str, context: Context | None) -> None:
     """Odd dates of the run are shown as they are."""
     date = datetime.fromisoformat(moment)
     tasks = tuple(a_task(name, start_date=date, end_date=None) for name in ("a", "b"))
-    outcome = an_outcome(run=a_run(start_date=date, end_date=None), tasks=tasks, seconds_in_state=140.0)
+    outcome = an_outcome(
+        run=a_run(start_date=date, end_date=None), tasks=tasks, seconds_in_state=140.0
+    )
 
     for told in (summary(outcome, context), plain_summary(outcome, context)):
         assert "cannot be shown" not in told

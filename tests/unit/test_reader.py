@@ -11,7 +11,12 @@ def test_given() -> None:
     """An input is given if there is more than blanks in it."""
     reader = Reader({"token": "t0ken", "empty": "", "blank": " \n\t "})
 
-    assert [reader.given(name) for name in ("token", "empty", "blank", "missing")] == [True, False, False, False]
+    assert [reader.given(name) for name in ("token", "empty", "blank", "missing")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("text", ["7", " 7", "7\n", "\t7 "])
@@ -40,11 +45,15 @@ def test_required() -> None:
     reader = Reader({"dag_id": " "})
 
     assert reader.required("dag_id", str, "nightly_sales") == ""
-    assert reader.mistakes == [InputError("dag_id", "it is required and empty.", "Write one like nightly_sales.")]
+    assert reader.mistakes == [
+        InputError("dag_id", "it is required and empty.", "Write one like nightly_sales.")
+    ]
 
 
 def test_mistakes() -> None:
-    """A mistake stops nothing: the default is taken, and all are there at the end, in their order."""
+    """A mistake stops nothing: the default is taken, and all are there at the end, in their
+    order.
+    """
     reader = Reader({"wait": "yes", "log_lines": "0", "timeout": "5"})
 
     assert reader.read("wait", inputs.boolean, True) is True
@@ -52,9 +61,16 @@ def test_mistakes() -> None:
     assert reader.required("log_lines", lambda text: str(inputs.boolean(text)), "true") == ""
     assert reader.read("timeout", inputs.duration, 1.0) == 5.0
     reader.wrong("timeout", "it is odd.", "Write 6.")
-    assert [mistake.name for mistake in reader.mistakes] == ["wait", "log_lines", "log_lines", "timeout"]
+    assert [mistake.name for mistake in reader.mistakes] == [
+        "wait",
+        "log_lines",
+        "log_lines",
+        "timeout",
+    ]
     assert reader.mistakes[-1] == InputError("timeout", "it is odd.", "Write 6.")
-    assert reader.mistakes[0] == InputError("wait", '"yes" is not a boolean.', "Write true or false.")
+    assert reader.mistakes[0] == InputError(
+        "wait", '"yes" is not a boolean.', "Write true or false."
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,13 +78,17 @@ def test_mistakes() -> None:
     [({}, []), ({"a": "1", "b": "2"}, []), ({"a": "1"}, ["b"]), ({"a": " ", "b": "2"}, ["a"])],
 )
 def test_pair(given_: dict[str, str], names: list[str]) -> None:
-    """Of two inputs that belong together, the one that is missing is a mistake which names the other."""
+    """Of two inputs that belong together, the one that is missing is a mistake which names the
+    other.
+    """
     reader = Reader(given_)
     reader.pair("a", "b")
 
     assert [mistake.name for mistake in reader.mistakes] == names
     for mistake in reader.mistakes:
-        assert mistake.problem == f"it is empty, but {'b' if mistake.name == 'a' else 'a'} is given."
+        assert (
+            mistake.problem == f"it is empty, but {'b' if mistake.name == 'a' else 'a'} is given."
+        )
 
 
 def test_another_fault() -> None:
@@ -78,7 +98,9 @@ def test_another_fault() -> None:
 
 
 def test_a_mistake_that_is_found_twice() -> None:
-    """The same mistake is told once, by however many ways it is found; another one about the same input is told too."""
+    """The same mistake is told once, by however many ways it is found; another one about the same
+    input is told too.
+    """
     reader = Reader({"a": "no number"})
 
     for _ in range(2):

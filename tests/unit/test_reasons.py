@@ -8,19 +8,35 @@ from typing import Any
 
 import pytest
 
-from entrypoint.diagnostics.failures import MAX_LOGS_READ, dagrun_timeout_exceeded, failures_of, other_logs
+from entrypoint.diagnostics.failures import (
+    MAX_LOGS_READ,
+    dagrun_timeout_exceeded,
+    failures_of,
+    other_logs,
+)
 from entrypoint.diagnostics.optional import Feature
-from entrypoint.errors import ExceptionInfo, Forbidden, NotFound, StackFrame, TransientError, UnexpectedResponse
+from entrypoint.errors import (
+    ExceptionInfo,
+    Forbidden,
+    NotFound,
+    StackFrame,
+    TransientError,
+    UnexpectedResponse,
+)
 from entrypoint.models import CANCELLED_MARK, DagRun, Failure, TaskInstance, TaskLog
 from tests.support.nouns import START, a_run, a_task
 from tests.support.scripted import Bench, Script
 
 FAILED = a_run(state="failed")
 RAISED = ExceptionInfo(
-    "RuntimeError", "The sales cannot be loaded", (StackFrame("/opt/airflow/dags/sales.py", 18, "load"),)
+    "RuntimeError",
+    "The sales cannot be loaded",
+    (StackFrame("/opt/airflow/dags/sales.py", 18, "load"),),
 )
 CAUSE = ExceptionInfo(
-    "ValueError", "Not an amount: 'n/a'", (StackFrame("/opt/airflow/dags/helpers.py", 9, "parse_amount"),)
+    "ValueError",
+    "Not an amount: 'n/a'",
+    (StackFrame("/opt/airflow/dags/helpers.py", 9, "parse_amount"),),
 )
 MIDDLE = ExceptionInfo("KeyError", "'amount'")
 LINES = ("one", "two")
@@ -28,7 +44,9 @@ LINES = ("one", "two")
 
 @dataclass
 class Logging:
-    """An Airflow of which only the reasons matter: a log for each question, and what its audit log says."""
+    """An Airflow of which only the reasons matter: a log for each question, and what its audit log
+    says.
+    """
 
     logs: list[Any] = field(default_factory=list)
     event: Any = None
@@ -54,7 +72,9 @@ def failed(task_id: str = "load", **changes: Any) -> TaskInstance:
     return a_task(task_id, **{"state": "failed", "start_date": START, **changes})
 
 
-def why(airflow: Logging, *tasks: TaskInstance, keep: int = 100, bench: Bench | None = None) -> tuple[Failure, ...]:
+def why(
+    airflow: Logging, *tasks: TaskInstance, keep: int = 100, bench: Bench | None = None
+) -> tuple[Failure, ...]:
     """The reasons, each of which was relayed as well."""
     relayed: list[Failure] = []
     found = failures_of((bench or Bench()).optional(airflow), FAILED, tasks, keep, relayed.append)
@@ -72,7 +92,11 @@ def why(airflow: Logging, *tasks: TaskInstance, keep: int = 100, bench: Bench | 
             "The sales cannot be loaded (because of ValueError",
         ),
         (TaskLog(LINES, 0, (RAISED,), "Task failed with exception"), {}, "RuntimeError: The sales"),
-        (TaskLog(LINES, 0, (), "Task exited with return code -9"), {}, "Task exited with return code -9"),
+        (
+            TaskLog(LINES, 0, (), "Task exited with return code -9"),
+            {},
+            "Task exited with return code -9",
+        ),
         (TaskLog(LINES), {}, "without an error"),
         (TaskLog(("*** Could not read served logs",), written=False), {}, "not there"),
         (TaskLog((), written=False), {"start_date": None}, "never started"),
@@ -86,7 +110,9 @@ def why(airflow: Logging, *tasks: TaskInstance, keep: int = 100, bench: Bench | 
     ],
 )
 def test_the_cause_in_a_line(log: Any, changes: dict[str, Any], said: str) -> None:
-    """The exception comes first, with its root; then what Airflow says; and what cannot be known is said as such."""
+    """The exception comes first, with its root; then what Airflow says; and what cannot be known is
+    said as such.
+    """
     (failure,) = why(Logging([log]), failed(**changes))
 
     assert said in failure.cause
@@ -96,13 +122,16 @@ def test_the_cause_in_a_line(log: Any, changes: dict[str, Any], said: str) -> No
 
 def test_the_same_root_is_not_said_twice() -> None:
     """An exception that was raised again with the same words is named once."""
-    (failure,) = why(Logging([TaskLog((), 0, (RAISED, ExceptionInfo("RuntimeError", RAISED.text)))]), failed())
+    (failure,) = why(
+        Logging([TaskLog((), 0, (RAISED, ExceptionInfo("RuntimeError", RAISED.text)))]), failed()
+    )
 
     assert failure.cause == str(RAISED)
 
 
 @pytest.mark.parametrize(
-    ("event", "said"), [("Executor reported failed", "Executor reported failed"), (None, "without an error")]
+    ("event", "said"),
+    [("Executor reported failed", "Executor reported failed"), (None, "without an error")],
 )
 def test_a_lost_worker(event: str | None, said: str) -> None:
     """A log that just ends is explained by Airflow's audit log, if it knows more."""
@@ -113,7 +142,9 @@ def test_a_lost_worker(event: str | None, said: str) -> None:
 
 def test_the_audit_log_is_asked_only_about_what_nothing_else_explains() -> None:
     """An exception, an error and a task that never started need no further question."""
-    airflow = Logging([TaskLog((), 0, (RAISED,)), TaskLog((), 0, (), "error"), TaskLog((), written=False)], "lost")
+    airflow = Logging(
+        [TaskLog((), 0, (RAISED,)), TaskLog((), 0, (), "error"), TaskLog((), written=False)], "lost"
+    )
     why(airflow, failed("a"), failed("b"), failed("c", start_date=None))
 
     assert airflow.heartbeat_timeout.calls == 0
@@ -138,11 +169,16 @@ def test_without_logs_there_are_still_reasons() -> None:
 
 
 def test_only_what_failed_itself_has_a_reason() -> None:
-    """Task instances that succeeded, were skipped or could not start because of others are not asked about."""
+    """Task instances that succeeded, were skipped or could not start because of others are not
+    asked about.
+    """
     states = ("success", "upstream_failed", "skipped", None, "up_for_retry", "removed", "running")
     airflow = Logging([TaskLog(LINES)] * 9)
 
-    assert why(airflow, *(a_task(f"t{number}", state=state) for number, state in enumerate(states))) == ()
+    assert (
+        why(airflow, *(a_task(f"t{number}", state=state) for number, state in enumerate(states)))
+        == ()
+    )
     assert airflow.asked == []
 
 
@@ -159,7 +195,12 @@ def test_a_missing_permission_costs_two_requests() -> None:
     """Where logs may not be read, only one is asked for again, and every failure is still named."""
     bench = Bench()
     airflow = Logging([Forbidden("no", "", "")] * 2)
-    found = why(airflow, *(failed(f"t{number}") for number in range(5)), failed("t5", start_date=None), bench=bench)
+    found = why(
+        airflow,
+        *(failed(f"t{number}") for number in range(5)),
+        failed("t5", start_date=None),
+        bench=bench,
+    )
 
     assert [failure.task.task_id for failure in found] == [f"t{number}" for number in range(6)]
     assert "never started" in found[5].cause
@@ -167,7 +208,9 @@ def test_a_missing_permission_costs_two_requests() -> None:
 
 
 def test_a_log_that_fails_in_passing_is_asked_for_again() -> None:
-    """One failure of the web server does not cost the reason, and many of them cost no more than the reason."""
+    """One failure of the web server does not cost the reason, and many of them cost no more than
+    the reason.
+    """
     down = TransientError("down", "", "", status=500)
     (failure,) = why(Logging([down, TaskLog(LINES, 0, (RAISED,))]), failed())
     assert failure.cause == str(RAISED)
@@ -183,21 +226,34 @@ def test_the_logs_of_the_rest() -> None:
         a_task("done"),
         a_task("again", state="up_for_retry"),
         failed("broken"),
-        *(a_task(f"no{number}", state=state) for number, state in enumerate(("upstream_failed", "skipped", None))),
+        *(
+            a_task(f"no{number}", state=state)
+            for number, state in enumerate(("upstream_failed", "skipped", None))
+        ),
         a_task("empty", try_number=0),
         a_task("mapped", map_index=1),
     ]
     airflow = Logging([TaskLog(LINES), NotFound("no", "", ""), TaskLog(("three",))])
     found = list(other_logs(Bench().optional(airflow), FAILED, tuple(tasks), 7))
 
-    assert [(task.name, log.lines) for task, log in found] == [("done", LINES), ("mapped[1]", ("three",))]
+    assert [(task.name, log.lines) for task, log in found] == [
+        ("done", LINES),
+        ("mapped[1]", ("three",)),
+    ]
     assert airflow.asked == [("done", 7), ("again", 7), ("mapped[1]", 7)]
 
 
 def test_very_many_logs_of_the_rest() -> None:
-    """Of thousands of task instances a bounded number of logs is read, one by one as they are wanted."""
+    """Of thousands of task instances a bounded number of logs is read, one by one as they are
+    wanted.
+    """
     airflow = Logging([TaskLog(LINES)] * 5000)
-    rest = other_logs(Bench().optional(airflow), FAILED, tuple(a_task("w", map_index=one) for one in range(5000)), 7)
+    rest = other_logs(
+        Bench().optional(airflow),
+        FAILED,
+        tuple(a_task("w", map_index=one) for one in range(5000)),
+        7,
+    )
     next(rest)
 
     assert len(airflow.asked) == 1
@@ -209,7 +265,11 @@ def lasted(seconds: float, **changes: Any) -> DagRun:
     return a_run(**{"state": "failed", "end_date": START + timedelta(seconds=seconds), **changes})
 
 
-SKIPPED = (a_task("crunch", state="skipped"), a_task("publish", state=None), a_task("later", state="upstream_failed"))
+SKIPPED = (
+    a_task("crunch", state="skipped"),
+    a_task("publish", state=None),
+    a_task("later", state="upstream_failed"),
+)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +293,9 @@ SKIPPED = (a_task("crunch", state="skipped"), a_task("publish", state=None), a_t
 def test_a_run_that_was_too_slow_as_a_whole(
     run: DagRun, tasks: tuple[TaskInstance, ...], limit: Any, after: float | None
 ) -> None:
-    """A run that failed without a failed task, after its DAG's dagrun_timeout, was ended by it; nothing else is."""
+    """A run that failed without a failed task, after its DAG's dagrun_timeout, was ended by it;
+    nothing else is.
+    """
     airflow = Logging(timeout=limit)
 
     assert dagrun_timeout_exceeded(Bench().optional(airflow), run, tasks) == after

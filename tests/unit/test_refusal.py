@@ -28,24 +28,33 @@ from tests.support.scripted import Bench
 
 FILE = "/opt/airflow/dags/reports/nightly.py"
 TRACE = (
-    f'Traceback (most recent call last):\n  File "{FILE}", line 16, in deep\n    x()\nRuntimeError: boom on import\n'
+    f'Traceback (most recent call last):\n  File "{FILE}", line 16, in deep\n    '
+    "x()\nRuntimeError: boom on import\n"
 )
 RAISED = (ExceptionInfo("RuntimeError", "boom on import", (StackFrame(FILE, 16, "deep"),)),)
 OURS = DagImportError(FILE, TRACE, RAISED)
 NAMED = DagImportError("sub/sales.py", "Traceback\nSyntaxError: invalid syntax", ())
 OTHER = DagImportError(
-    "other.py", 'Traceback\n  File "/opt/airflow/dags/other.py", line 1\nKeyError: 1', (ExceptionInfo("KeyError", "1"),)
+    "other.py",
+    'Traceback\n  File "/opt/airflow/dags/other.py", line 1\nKeyError: 1',
+    (ExceptionInfo("KeyError", "1"),),
 )
 NOT_FOUND = DagNotFound("Airflow has no such DAG", "dag_id 'sales': not found", "Check dag_id.")
 LOST = StaleDag("Airflow has lost this DAG", "sales is still listed.", "Look.")
-REFUSED = InvalidConf("Airflow refused the parameters", "DAG with dag_id: 'sales' has import errors", "Correct conf.")
-WRONG_PARAM = InvalidConf("Airflow refused the parameters", "Invalid input for param days: 99 is greater than 31", "")
+REFUSED = InvalidConf(
+    "Airflow refused the parameters", "DAG with dag_id: 'sales' has import errors", "Correct conf."
+)
+WRONG_PARAM = InvalidConf(
+    "Airflow refused the parameters", "Invalid input for param days: 99 is greater than 31", ""
+)
 PAUSED = DagNotRunnable("The DAG is paused", "", "")
 
 
 @dataclass
 class Faulty:
-    """An Airflow of which only its import errors matter, and the file of the DAG if it still knows one."""
+    """An Airflow of which only its import errors matter, and the file of the DAG if it still knows
+    one.
+    """
 
     faults: Any = ()
     file: Any = NOT_FOUND
@@ -68,15 +77,25 @@ class Faulty:
 
 def dag(file: str = "", bundle: str = "") -> Dag:
     """The DAG as Airflow knows it."""
-    return Dag("sales", is_paused=False, is_active=True, has_import_errors=False, file=file, bundle=bundle)
+    return Dag(
+        "sales", is_paused=False, is_active=True, has_import_errors=False, file=file, bundle=bundle
+    )
 
 
 @pytest.mark.parametrize(
     ("filename", "bundle", "relevant"),
-    [("sales.py", "main", True), ("sales.py", "team_b", False), ("sales.py", "", False), ("other.py", "main", False)],
+    [
+        ("sales.py", "main", True),
+        ("sales.py", "team_b", False),
+        ("sales.py", "", False),
+        ("other.py", "main", False),
+    ],
 )
-def test_the_file_of_a_known_dag(filename: str, bundle: str, relevant: bool) -> None:  # noqa: FBT001 - a table's column
-    """Of a DAG that Airflow knows the import error of its own file in its own bundle counts, whatever others say of it."""
+# A table's column
+def test_the_file_of_a_known_dag(filename: str, bundle: str, relevant: bool) -> None:
+    """Of a DAG that Airflow knows the import error of its own file in its own bundle counts,
+    whatever others say of it.
+    """
     fault = DagImportError(filename, 'Traceback\nDAG("sales")', RAISED, bundle)
 
     assert ImportErrorMatcher("sales", lambda _: True)(fault, dag("sales.py", "main")) is relevant
@@ -100,8 +119,11 @@ def test_the_file_of_a_known_dag(filename: str, bundle: str, relevant: bool) -> 
     ],
 )
 @pytest.mark.parametrize("known", [None, dag()], ids=["unknown", "without a file"])
-def test_a_dag_without_a_file(fault: DagImportError, relevant: bool, known: Dag | None) -> None:  # noqa: FBT001 - a table's column
-    """Of a DAG whose file nobody knows the import error counts whose file is called like it or whose traceback names it."""
+# A table's column
+def test_a_dag_without_a_file(fault: DagImportError, relevant: bool, known: Dag | None) -> None:
+    """Of a DAG whose file nobody knows the import error counts whose file is called like it or
+    whose traceback names it.
+    """
     assert ImportErrorMatcher("sales", lambda _: False)(fault, known) is relevant
 
 
@@ -114,8 +136,10 @@ def test_a_dag_id_is_no_pattern() -> None:
 
 
 @pytest.mark.parametrize("found", [True, False])
-def test_the_checkout_s_copy(found: bool) -> None:  # noqa: FBT001 - a table's column
-    """Where Airflow does not name the DAG, the checkout's copies of the file and of those in its traceback decide."""
+def test_the_checkout_s_copy(found: bool) -> None:
+    """Where Airflow does not name the DAG, the checkout's copies of the file and of those in its
+    traceback decide.
+    """
     asked: list[tuple[str, ...]] = []
 
     def in_checkout(names: tuple[str, ...]) -> bool:
@@ -124,16 +148,24 @@ def test_the_checkout_s_copy(found: bool) -> None:  # noqa: FBT001 - a table's c
 
     raised = (
         *RAISED,
-        ExceptionInfo("KeyError", "1", (StackFrame("/opt/a.py", 1, "f"), StackFrame("/opt/b.py", 2, "g"))),
+        ExceptionInfo(
+            "KeyError", "1", (StackFrame("/opt/a.py", 1, "f"), StackFrame("/opt/b.py", 2, "g"))
+        ),
     )
-    assert ImportErrorMatcher("sales", in_checkout)(DagImportError("other.py", "", raised), None) is found
+    assert (
+        ImportErrorMatcher("sales", in_checkout)(DagImportError("other.py", "", raised), None)
+        is found
+    )
     assert asked == [("other.py", FILE, "/opt/a.py", "/opt/b.py")]
 
 
 def told(airflow: Faulty, error: ActionError, bench: Bench | None = None) -> ActionError:
     """What is told in place of the error."""
     return import_error_behind(
-        (bench or Bench()).optional(airflow), "sales", error, ImportErrorMatcher("sales", lambda _: False)
+        (bench or Bench()).optional(airflow),
+        "sales",
+        error,
+        ImportErrorMatcher("sales", lambda _: False),
     )
 
 
@@ -145,8 +177,12 @@ def told(airflow: Faulty, error: ActionError, bench: Bench | None = None) -> Act
         (Faulty([OTHER, NAMED]), NAMED),
     ],
 )
-def test_the_import_error_of_the_dag_s_own_file(airflow: Faulty, fault: DagImportError, error: ActionError) -> None:
-    """Whichever way Airflow refuses it, a DAG whose file does not import is told with that file and its traceback."""
+def test_the_import_error_of_the_dag_s_own_file(
+    airflow: Faulty, fault: DagImportError, error: ActionError
+) -> None:
+    """Whichever way Airflow refuses it, a DAG whose file does not import is told with that file and
+    its traceback.
+    """
     found = told(airflow, error)
 
     assert isinstance(found, DagNotRunnable)
@@ -160,10 +196,17 @@ def test_the_import_error_of_the_dag_s_own_file(airflow: Faulty, fault: DagImpor
 
 @pytest.mark.parametrize("error", [NOT_FOUND, LOST, REFUSED])
 def test_an_import_error_that_may_be_behind_it(error: ActionError) -> None:
-    """A DAG that Airflow has never seen may be in any file that does not import: they are named, and nothing is claimed."""
+    """A DAG that Airflow has never seen may be in any file that does not import: they are named,
+    and nothing is claimed.
+    """
     found = told(Faulty([OTHER]), error)
 
-    assert (type(found), found.title, found.hint, found.raised) == (type(error), error.title, error.hint, ())
+    assert (type(found), found.title, found.hint, found.raised) == (
+        type(error),
+        error.title,
+        error.hint,
+        (),
+    )
     assert found.detail.startswith(error.detail)
     assert "other.py" in found.detail
     assert "KeyError: 1" in found.detail
@@ -197,10 +240,13 @@ def test_without_an_import_error_the_refusal_stands(airflow: Faulty, error: Acti
 
 
 @pytest.mark.parametrize(
-    "error", [WRONG_PARAM, PAUSED, Conflict("", "", ""), Unauthorized("", "", ""), Forbidden("", "", "")]
+    "error",
+    [WRONG_PARAM, PAUSED, Conflict("", "", ""), Unauthorized("", "", ""), Forbidden("", "", "")],
 )
 def test_other_refusals_are_left_alone(error: ActionError) -> None:
-    """A wrong parameter, a paused DAG and a refused credential have nothing to do with imports, and nothing is asked."""
+    """A wrong parameter, a paused DAG and a refused credential have nothing to do with imports, and
+    nothing is asked.
+    """
     airflow = Faulty([OURS, NAMED], FILE)
 
     assert told(airflow, error) is error

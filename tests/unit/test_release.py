@@ -1,4 +1,6 @@
-"""What a release decides: which tags there may be, what their notes are, and where action.yml points."""
+"""What a release decides: which tags there may be, what their notes are, and where action.yml
+points.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,10 @@ CHANGELOG = """# Changelog
 
 def test_action_yml_is_pointed_at_the_image() -> None:
     """Of action.yml the line of the image changes, and no other."""
-    before, after = ACTION.splitlines(keepends=True), pointed(ACTION, IMAGE).splitlines(keepends=True)
+    before, after = (
+        ACTION.splitlines(keepends=True),
+        pointed(ACTION, IMAGE).splitlines(keepends=True),
+    )
 
     assert len(before) == len(after)
     changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
@@ -73,9 +78,13 @@ def test_only_a_digest_names_an_image(image: str) -> None:
         pointed(ACTION, image)
 
 
-@pytest.mark.parametrize("action", ["", pointed(ACTION, IMAGE), ACTION + ACTION], ids=["none", "pointed", "two"])
+@pytest.mark.parametrize(
+    "action", ["", pointed(ACTION, IMAGE), ACTION + ACTION], ids=["none", "pointed", "two"]
+)
 def test_only_the_dockerfile_is_replaced(action: str) -> None:
-    """An action.yml that does not build its image from the Dockerfile is refused: a release is not made of a release."""
+    """An action.yml that does not build its image from the Dockerfile is refused: a release is not
+    made of a release.
+    """
     with pytest.raises(ReleaseError, match="no single line"):
         pointed(action, IMAGE)
 
@@ -90,7 +99,9 @@ def test_only_the_dockerfile_is_replaced(action: str) -> None:
     ],
 )
 def test_a_tag_that_may_be(tag: str, tags: list[str]) -> None:
-    """A version with a dated section that is larger, as a version, than those before may be released."""
+    """A version with a dated section that is larger, as a version, than those before may be
+    released.
+    """
     check(tag, CHANGELOG, tags)
 
 
@@ -99,7 +110,18 @@ def test_a_tag_that_may_be(tag: str, tags: list[str]) -> None:
     [
         *(
             (tag, [], "is no version like v1.2.3")
-            for tag in ("1.2.3", "v1", "v1.2", "v1.2.3.4", "v1.2.3-rc.1", "v01.2.3", "v1.2.x", "V1.2.3", "", "v1.2.٣")
+            for tag in (
+                "1.2.3",
+                "v1",
+                "v1.2",
+                "v1.2.3.4",
+                "v1.2.3-rc.1",
+                "v01.2.3",
+                "v1.2.x",
+                "V1.2.3",
+                "",
+                "v1.2.٣",
+            )
         ),
         ("v1.2.3", ["v1.2.3\n"], "is not larger than the version before, v1.2.3"),
         ("v1.2.3", ["v1.10.0", "v1.2.2"], "is not larger than the version before, v1.10.0"),
@@ -110,7 +132,9 @@ def test_a_tag_that_may_be(tag: str, tags: list[str]) -> None:
     ],
 )
 def test_a_tag_that_may_not_be(tag: str, tags: list[str], why: str) -> None:
-    """A tag is refused if it is no version, not the largest one, or not in the changelog with a date."""
+    """A tag is refused if it is no version, not the largest one, or not in the changelog with a
+    date.
+    """
     with pytest.raises(ReleaseError, match=why):
         check(tag, CHANGELOG, tags)
 
@@ -138,7 +162,9 @@ def test_command_point(root: Path) -> None:
     assert (root / "action.yml").read_text(encoding="utf-8") == pointed(ACTION, IMAGE)
 
 
-def test_command_check(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_check(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The command reads the tags so far from its input, and says why it refuses one."""
     monkeypatch.setattr("sys.stdin", io.StringIO("v1.2.2\nnightly\n"))
     assert main(["check", "v1.2.3"], root=root) == 0

@@ -1,4 +1,6 @@
-"""What the step asks for: every input that says something about the DAG run is in the request, and nothing else changes it."""
+"""What the step asks for: every input that says something about the DAG run is in the request, and
+nothing else changes it.
+"""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +26,9 @@ COMPARED_FIELDS = {
 
 def request(**inputs: str) -> RunRequest:
     """The request of a step with these inputs."""
-    return build_request(parse_settings({**NEEDED, **inputs}, Path("/github/workspace")), a_context())
+    return build_request(
+        parse_settings({**NEEDED, **inputs}, Path("/github/workspace")), a_context()
+    )
 
 
 def test_every_field() -> None:
@@ -47,7 +51,9 @@ def test_every_field() -> None:
 
 
 def test_nothing_but_the_dag() -> None:
-    """Without any of them the request leaves everything to Airflow but the run id, which is derived from the commit."""
+    """Without any of them the request leaves everything to Airflow but the run id, which is derived
+    from the commit.
+    """
     found = request()
 
     assert found == RunRequest("nightly_sales", found.run_id, {})
@@ -72,8 +78,14 @@ def test_what_the_derived_run_id_does_not_depend_on(more: dict[str, str]) -> Non
 
 
 def test_what_the_derived_run_id_depends_on() -> None:
-    """Each thing that the DAG run is asked to be, and each leg of a matrix, gives a run id of its own."""
-    given = [{name: text} for name, text in COMPARED_FIELDS.items() if not name.startswith("data_interval")]
+    """Each thing that the DAG run is asked to be, and each leg of a matrix, gives a run id of its
+    own.
+    """
+    given = [
+        {name: text}
+        for name, text in COMPARED_FIELDS.items()
+        if not name.startswith("data_interval")
+    ]
     given += [
         {**COMPARED_FIELDS},
         {**COMPARED_FIELDS, "data_interval_start": "2026-01-29T00:00:00Z"},

@@ -1,4 +1,6 @@
-"""From the inputs as text to Settings: defaults, the rules that join two inputs, every mistake at once."""
+"""From the inputs as text to Settings: defaults, the rules that join two inputs, every mistake at
+once.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,13 +22,18 @@ from tests.unit.handshakes import DEPLOYER, OURS
 WORKSPACE = Path("/github/workspace")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 NEEDED = {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "nightly_sales"}
-GITHUB = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://token.example.com/?v=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t"}
+GITHUB = {
+    "ACTIONS_ID_TOKEN_REQUEST_URL": "https://token.example.com/?v=2",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t",
+}
 TOKEN = "ghs_t0kenOfTheJob"
 DETACHED = {"report_to": "commit-status", "wait": "false", "github_token": TOKEN}
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 
 
-def parse(changes: Mapping[str, str] = NOTHING, workspace: Path = WORKSPACE, **more: str) -> Settings:
+def parse(
+    changes: Mapping[str, str] = NOTHING, workspace: Path = WORKSPACE, **more: str
+) -> Settings:
     """The settings for the inputs that are needed, changed like this."""
     return parse_settings({**NEEDED, **changes, **more}, workspace)
 
@@ -35,7 +42,9 @@ def mistakes(changes: Mapping[str, str], workspace: Path = WORKSPACE) -> dict[st
     """The refused inputs by name, each with its problem and remedy."""
     with pytest.raises(InvalidInputs) as caught:
         parse(changes, workspace)
-    return {mistake.name: f"{mistake.problem} {mistake.remedy}" for mistake in caught.value.mistakes}
+    return {
+        mistake.name: f"{mistake.problem} {mistake.remedy}" for mistake in caught.value.mistakes
+    }
 
 
 def test_defaults() -> None:
@@ -43,8 +52,15 @@ def test_defaults() -> None:
     settings = parse()
 
     assert settings.dag_id == "nightly_sales"
-    assert settings.access == Access("https://airflow.example.com", Token(Secret("t0ken")), (), Tls())
-    assert (settings.conf, settings.run_id, settings.note, settings.partition_key) == ({}, None, None, None)
+    assert settings.access == Access(
+        "https://airflow.example.com", Token(Secret("t0ken")), (), Tls()
+    )
+    assert (settings.conf, settings.run_id, settings.note, settings.partition_key) == (
+        {},
+        None,
+        None,
+        None,
+    )
     assert (settings.logical_date, settings.run_after) == (None, None)
     assert (settings.data_interval_start, settings.data_interval_end) == (None, None)
     assert (settings.wait, settings.timeout, settings.poll_interval) == (True, 3600, None)
@@ -54,7 +70,11 @@ def test_defaults() -> None:
     assert (settings.summary, settings.matrix) == (True, None)
     assert (settings.fail_on_failed_tasks, settings.xcom) == (False, ())
     assert (settings.logs, settings.log_lines) == ("failed", 100)
-    assert (settings.wait_for_dag, settings.expect_commit, settings.github_token) == (0, None, Secret(""))
+    assert (settings.wait_for_dag, settings.expect_commit, settings.github_token) == (
+        0,
+        None,
+        Secret(""),
+    )
     assert (settings.report_to, settings.environment) == ("none", None)
 
 
@@ -101,7 +121,11 @@ def test_everything_given() -> None:
     assert settings.run_after == datetime(2026, 2, 1, tzinfo=UTC)
     assert (settings.partition_key, settings.note) == ("eu", "why")
     assert (settings.timeout, settings.poll_interval) == (7200, 30)
-    assert (settings.start_timeout, settings.if_run_exists, settings.if_paused) == (300, "attach", "unpause")
+    assert (settings.start_timeout, settings.if_run_exists, settings.if_paused) == (
+        300,
+        "attach",
+        "unpause",
+    )
     assert (settings.on_timeout, settings.on_cancel) == ("cancel", "leave")
     assert (settings.wait_for_dag, settings.expect_commit) == (600, "c" * 40)
     assert (settings.summary, settings.matrix) == (False, {"region": "APAC"})
@@ -114,7 +138,9 @@ def test_everything_given() -> None:
 
 
 def test_only_waiting() -> None:
-    """Without a trigger a run id is enough, and the settings say so; the run may be held to a commit."""
+    """Without a trigger a run id is enough, and the settings say so; the run may be held to a
+    commit.
+    """
     settings = parse(trigger="false", run_id="r1", expect_commit="c" * 40, wait_for_dag="0")
 
     assert (settings.trigger, settings.run_id) == (False, "r1")
@@ -122,8 +148,12 @@ def test_only_waiting() -> None:
 
 
 def test_not_waiting() -> None:
-    """Without waiting the inputs about the end keep their defaults, and those about logs do no harm."""
-    settings = parse(wait="false", fail_on_failed_tasks="false", xcom=" ", logs="all", log_lines="1")
+    """Without waiting the inputs about the end keep their defaults, and those about logs do no
+    harm.
+    """
+    settings = parse(
+        wait="false", fail_on_failed_tasks="false", xcom=" ", logs="all", log_lines="1"
+    )
 
     assert (settings.wait, settings.fail_on_failed_tasks, settings.xcom) == (False, False, ())
 
@@ -139,7 +169,9 @@ def test_not_waiting() -> None:
     ],
 )
 def test_reporting(inputs: dict[str, str], report_to: str, environment: str | None) -> None:
-    """What nobody waits for may be reported; a deployment needs its environment, but not where it is only settled."""
+    """What nobody waits for may be reported; a deployment needs its environment, but not where it
+    is only settled.
+    """
     settings = parse(DETACHED | inputs)
 
     assert (settings.report_to, settings.environment) == (report_to, environment)
@@ -196,10 +228,19 @@ def test_environment() -> None:
         ({"dag_id": " "}, {"dag_id": "required"}),
         ({"conf": "{}", "conf_file": "conf.json"}, {"conf_file": "together with conf"}),
         ({"conf_file": "missing.json"}, {"conf_file": "there is no file"}),
-        ({"data_interval_start": "2026-01-31T00:00:00Z"}, {"data_interval_end": "other end is given"}),
-        ({"data_interval_end": "2026-01-31T00:00:00Z"}, {"data_interval_start": "other end is given"}),
         (
-            {"data_interval_start": "2026-01-31T00:00:00Z", "data_interval_end": "2026-01-31T00:00:00+01:00"},
+            {"data_interval_start": "2026-01-31T00:00:00Z"},
+            {"data_interval_end": "other end is given"},
+        ),
+        (
+            {"data_interval_end": "2026-01-31T00:00:00Z"},
+            {"data_interval_start": "other end is given"},
+        ),
+        (
+            {
+                "data_interval_start": "2026-01-31T00:00:00Z",
+                "data_interval_end": "2026-01-31T00:00:00+01:00",
+            },
             {"data_interval_end": "before data_interval_start"},
         ),
         (
@@ -216,8 +257,14 @@ def test_environment() -> None:
         ({"trigger": "no"}, {"trigger": "not a boolean"}),
         ({"trigger": "false"}, {"run_id": "trigger is false"}),
         ({"trigger": "false", "run_id": "r", "conf": "{}"}, {"conf": "trigger is false"}),
-        ({"trigger": "false", "run_id": "r", "wait_for_dag": "10m"}, {"wait_for_dag": "trigger is false"}),
-        ({"trigger": "false", "run_id": "r", "wait_for_dag": "soon"}, {"wait_for_dag": "not a duration"}),
+        (
+            {"trigger": "false", "run_id": "r", "wait_for_dag": "10m"},
+            {"wait_for_dag": "trigger is false"},
+        ),
+        (
+            {"trigger": "false", "run_id": "r", "wait_for_dag": "soon"},
+            {"wait_for_dag": "not a duration"},
+        ),
         ({"wait_for_dag": "841h"}, {"wait_for_dag": "out of range"}),
         ({"expect_commit": "main"}, {"expect_commit": "whole commit SHA"}),
         ({"expect_commit": "c" * 7}, {"expect_commit": "whole commit SHA"}),
@@ -234,7 +281,10 @@ def test_environment() -> None:
         ({"log_lines": "0"}, {"log_lines": "from 1 to"}),
         ({"log_lines": "many"}, {"log_lines": "whole number"}),
         ({"wait": "false", "xcom": "load"}, {"xcom": "wait is false"}),
-        ({"wait": "false", "fail_on_failed_tasks": "true"}, {"fail_on_failed_tasks": "wait is false"}),
+        (
+            {"wait": "false", "fail_on_failed_tasks": "true"},
+            {"fail_on_failed_tasks": "wait is false"},
+        ),
         (
             {"wait": "false", "xcom": "load", "fail_on_failed_tasks": "true"},
             {"xcom": "wait is false", "fail_on_failed_tasks": "wait is false"},
@@ -244,11 +294,15 @@ def test_environment() -> None:
         ({"report_to": "commit-status", "github_token": TOKEN}, {"report_to": "wait is true"}),
         ({"report_to": "commit-status", "wait": "false"}, {"github_token": "report_to is given"}),
         (DETACHED | {"report_to": "deployment"}, {"environment": "report_to is deployment"}),
-        (DETACHED | {"report_to": "deployment", "environment": "x" * 256}, {"environment": "255 characters"}),
+        (
+            DETACHED | {"report_to": "deployment", "environment": "x" * 256},
+            {"environment": "255 characters"},
+        ),
         (DETACHED | {"environment": "production"}, {"environment": "no deployment is made"}),
         ({"wait": "false", "environment": "production"}, {"environment": "no deployment is made"}),
         (
-            DETACHED | {"report_to": "deployment", "environment": "x", "trigger": "false", "run_id": "r"},
+            DETACHED
+            | {"report_to": "deployment", "environment": "x", "trigger": "false", "run_id": "r"},
             {"environment": "trigger: true"},
         ),
     ],
@@ -264,9 +318,20 @@ def test_mistakes(tmp_path: Path, given_: dict[str, str], wrong: dict[str, str])
 
 
 def test_all_mistakes_at_once() -> None:
-    """Every wrong input is in the one error, in its detail too, whose hint says that nothing was sent."""
+    """Every wrong input is in the one error, in its detail too, whose hint says that nothing was
+    sent.
+    """
     wrong = dict.fromkeys(
-        (*INPUT_NAMES[:1], "run_id", "logical_date", "wait", "timeout", "poll_interval", "if_paused"), "?!"
+        (
+            *INPUT_NAMES[:1],
+            "run_id",
+            "logical_date",
+            "wait",
+            "timeout",
+            "poll_interval",
+            "if_paused",
+        ),
+        "?!",
     )
     with pytest.raises(InvalidInputs) as caught:
         parse(wrong, dag_id="")
@@ -274,7 +339,10 @@ def test_all_mistakes_at_once() -> None:
     assert {mistake.name for mistake in caught.value.mistakes} == {*wrong, "dag_id"}
     assert caught.value.title == "8 inputs are not usable"
     for mistake in caught.value.mistakes:
-        assert f"{mistake.name}: {mistake.problem} {mistake.remedy}" in caught.value.detail.splitlines()
+        assert (
+            f"{mistake.name}: {mistake.problem} {mistake.remedy}"
+            in caught.value.detail.splitlines()
+        )
     assert "Nothing was sent" in caught.value.hint
 
 
@@ -294,7 +362,9 @@ def test_conf_from_a_file(tmp_path: Path) -> None:
 
 
 def test_an_interval_of_no_length() -> None:
-    """A data interval may begin and end at the same moment, as it does for a DAG without a schedule."""
+    """A data interval may begin and end at the same moment, as it does for a DAG without a
+    schedule.
+    """
     moment = "2026-01-31T00:00:00Z"
 
     assert parse(data_interval_start=moment, data_interval_end=moment).data_interval_start
@@ -327,7 +397,12 @@ def test_the_job_s_token_is_not_shown() -> None:
     assert "t0kenOfTheJob" not in f"{settings!r} {settings}"
 
 
-_OF_A_CLIENT = {"token": "", "client_id": "c", "client_secret": "s", "token_url": "https://login.example.com/token"}
+_OF_A_CLIENT = {
+    "token": "",
+    "client_id": "c",
+    "client_secret": "s",
+    "token_url": "https://login.example.com/token",
+}
 BESIDE = {
     **{name: {"token": "", "username": "u", "password": "p"} for name in ("username", "password")},
     **{name: _OF_A_CLIENT for name in (*_OF_A_CLIENT, "scope") if name != "token"},
@@ -354,7 +429,9 @@ def free_texts(settings: Settings) -> list[str | None]:
 
 @pytest.mark.parametrize("name", INPUT_NAMES)
 def test_every_name_is_read(name: str) -> None:
-    """No input is declared and then ignored: nonsense in any of them is refused, or ends up in the settings."""
+    """No input is declared and then ignored: nonsense in any of them is refused, or ends up in the
+    settings.
+    """
     nonsense = "not \u201cusable\u201d: {"
     inputs = {**NEEDED, **BESIDE.get(name, {}), name: nonsense}
 

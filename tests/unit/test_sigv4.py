@@ -16,19 +16,26 @@ NOW = datetime(2026, 1, 31, 9, 30, 15, tzinfo=UTC)
 KEYS = AwsKeys("AKIAIOSFODNN7EXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), None)
 URL = "https://env.airflow.eu-central-1.amazonaws.com/webtoken/my-airflow"
 secrets = st.from_regex(r"\A[A-Za-z0-9/+=]{1,64}\Z").map(Secret)
-keys = st.builds(AwsKeys, st.from_regex(r"\A(?:AKIA|ASIA)[A-Z2-7]{16}\Z"), secrets, st.none() | secrets)
+keys = st.builds(
+    AwsKeys, st.from_regex(r"\A(?:AKIA|ASIA)[A-Z2-7]{16}\Z"), secrets, st.none() | secrets
+)
 regions = st.sampled_from(
     ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1", "ap-southeast-2", "il-central-1"]
 )
 names = st.from_regex(r"\A[A-Za-z][0-9A-Za-z_-]{0,79}\Z")
-moments = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - given one here
+# Given one here
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
 
 
-def by_botocore(url: str, region: str, service: str, keys: AwsKeys, now: datetime) -> dict[str, str]:
+def by_botocore(
+    url: str, region: str, service: str, keys: AwsKeys, now: datetime
+) -> dict[str, str]:
     """The headers with which AWS's own library signs the same request."""
     token = keys.session_token.reveal() if keys.session_token else None
     request = AWSRequest("POST", url)
-    signer = auth.SigV4Auth(Credentials(keys.access_key_id, keys.secret_access_key.reveal(), token), service, region)
+    signer = auth.SigV4Auth(
+        Credentials(keys.access_key_id, keys.secret_access_key.reveal(), token), service, region
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(auth, "get_current_datetime", lambda: now.replace(tzinfo=None))
         signer.add_auth(request)
@@ -42,17 +49,25 @@ def lowered(headers: dict[str, str]) -> dict[str, str]:
 
 @given(keys, regions, names, moments)
 def test_as_botocore_signs(keys: AwsKeys, region: str, environment: str, now: datetime) -> None:
-    """Whatever the keys, the environment, the region and the time, the headers are those of AWS's own library."""
+    """Whatever the keys, the environment, the region and the time, the headers are those of AWS's
+    own library.
+    """
     domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     url = f"https://env.airflow.{region}.{domain}/webtoken/{environment}"
 
-    assert lowered(signed(url, region, "airflow", keys, now)) == by_botocore(url, region, "airflow", keys, now)
+    assert lowered(signed(url, region, "airflow", keys, now)) == by_botocore(
+        url, region, "airflow", keys, now
+    )
 
 
 def test_what_is_sent() -> None:
-    """The headers are date, signature and, for a role, its session token; the host is left to the HTTP library."""
+    """The headers are date, signature and, for a role, its session token; the host is left to the
+    HTTP library.
+    """
     headers = signed(URL, "eu-central-1", "airflow", KEYS, NOW)
-    of_a_role = signed(URL, "eu-central-1", "airflow", AwsKeys("ASIA", Secret("k"), Secret("sess1on")), NOW)
+    of_a_role = signed(
+        URL, "eu-central-1", "airflow", AwsKeys("ASIA", Secret("k"), Secret("sess1on")), NOW
+    )
 
     assert headers.keys() == {"x-amz-date", "Authorization"}
     assert headers["x-amz-date"] == "20260131T093015Z"
@@ -63,7 +78,9 @@ def test_what_is_sent() -> None:
 
 def test_no_secret_is_sent() -> None:
     """The signature proves the secret key without showing it."""
-    assert KEYS.secret_access_key.reveal() not in str(signed(URL, "eu-central-1", "airflow", KEYS, NOW))
+    assert KEYS.secret_access_key.reveal() not in str(
+        signed(URL, "eu-central-1", "airflow", KEYS, NOW)
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,6 +97,8 @@ def test_no_secret_is_sent() -> None:
 )
 def test_it_signs_everything(other: dict[str, str]) -> None:
     """A signature is good for one environment, host, region, service, key and moment."""
-    signature = signed(URL, "eu-central-1", "airflow", KEYS, NOW)["Authorization"].rpartition("=")[2]
+    signature = signed(URL, "eu-central-1", "airflow", KEYS, NOW)["Authorization"].rpartition("=")[
+        2
+    ]
 
     assert other["Authorization"].rpartition("=")[2] != signature

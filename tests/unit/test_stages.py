@@ -36,20 +36,30 @@ def hidden(**inputs: str) -> set[str]:
     ("inputs", "secrets"),
     [
         ({}, set()),
-        *(({name: "s3cret"}, {"s3cret"}) for name in ("token", "password", "client_secret", "client_key")),
+        *(
+            ({name: "s3cret"}, {"s3cret"})
+            for name in ("token", "password", "client_secret", "client_key")
+        ),
         ({"headers": "X-Key: k3y\nAuthorization: Basic abc"}, {"k3y", "Basic abc", "abc"}),
         ({"headers": "no header"}, {"no header"}),
         ({"mwaa_environment": "m"}, {"aws-k3y", "aws-sess1on"}),
         ({"oidc_audience": "a"}, {"requ3st"}),
-        ({"token": "one", "password": "two", "oidc_audience": "a", "headers": "A: b"}, {"one", "two", "requ3st", "b"}),
+        (
+            {"token": "one", "password": "two", "oidc_audience": "a", "headers": "A: b"},
+            {"one", "two", "requ3st", "b"},
+        ),
     ],
 )
 def test_secrets(inputs: dict[str, str], secrets: set[str]) -> None:
-    """Every given secret is hidden, right or wrong, and of the job's environment what the inputs make this action use."""
+    """Every given secret is hidden, right or wrong, and of the job's environment what the inputs
+    make this action use.
+    """
     assert hidden(**inputs) == secrets
 
 
-@pytest.mark.parametrize("name", [name for name in INPUT_NAMES if name not in (*SECRET_INPUTS, "headers")])
+@pytest.mark.parametrize(
+    "name", [name for name in INPUT_NAMES if name not in (*SECRET_INPUTS, "headers")]
+)
 def test_what_is_no_secret(name: str) -> None:
     """What is no secret is not hidden: the log would be unreadable."""
     assert "shown" not in hidden(**{name: "shown"})
@@ -67,7 +77,7 @@ def test_what_the_environment_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("saying", [True, False])
 def test_what_the_gate_decided_stands(
     result: str,
-    saying: bool,  # noqa: FBT001 - a table's column
+    saying: bool,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

@@ -14,7 +14,10 @@ from entrypoint.airflow.state_stream import StateLineReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LINES = b'{"state": "queued"}\n{"state": "running"}\n{"state": "success", "results": {"a": [1, null]}}\n'
+LINES = (
+    b'{"state": "queued"}\n{"state": "running"}\n{"state": "success", "results": {"a": [1, '
+    b"null]}}\n"
+)
 
 
 def told_to(told: list[str]) -> Callable[[str], bool]:

@@ -9,7 +9,13 @@ import pytest
 from entrypoint.credentials import Secret
 from entrypoint.errors import ActionError, Forbidden, UnexpectedResponse
 from entrypoint.github_api.client import GitHubRepository
-from entrypoint.github_api.statuses import NULL_SHA, CommitStatus, DagRunRef, LatestStatus, is_page_of
+from entrypoint.github_api.statuses import (
+    NULL_SHA,
+    CommitStatus,
+    DagRunRef,
+    LatestStatus,
+    is_page_of,
+)
 from tests.support.nouns import SHA
 from tests.unit.script import Script, answer
 
@@ -26,11 +32,17 @@ URL = f"{ROOT}/statuses/{SHA}"
 def status(script: Script, subject: DagRunRef = SUBJECT) -> CommitStatus:
     """The status of a run at a GitHub that answers by the script."""
     return CommitStatus(
-        GitHubRepository("https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire), SHA, subject
+        GitHubRepository(
+            "https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire
+        ),
+        SHA,
+        subject,
     )
 
 
-def one(number: int, state: str = "pending", page: str | None = PAGE, context: str | None = NAME) -> dict[str, Any]:
+def one(
+    number: int, state: str = "pending", page: str | None = PAGE, context: str | None = NAME
+) -> dict[str, Any]:
     """A status as GitHub shows it."""
     return {"id": number, "state": state, "context": context, "target_url": page, "url": URL}
 
@@ -58,8 +70,13 @@ def test_a_long_description(length: int, shown: str) -> None:
 
 @pytest.mark.parametrize("length", [1, 245, 246, 250])
 def test_a_long_name(length: int) -> None:
-    """The name of a status stays within what GitHub takes, for the longest DAG id that Airflow takes, too."""
-    assert status(Script(), DagRunRef("d" * length, "r1", PAGE)).name == f"airflow / {'d' * min(length, 245)}"
+    """The name of a status stays within what GitHub takes, for the longest DAG id that Airflow
+    takes, too.
+    """
+    assert (
+        status(Script(), DagRunRef("d" * length, "r1", PAGE)).name
+        == f"airflow / {'d' * min(length, 245)}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,18 +90,25 @@ def test_a_long_name(length: int) -> None:
         ([one(9, page=None)], LatestStatus(9, "pending", ours=False, about="")),
         ([one(9, "error")], LatestStatus(9, "failure", ours=True, about=PAGE)),
         # GitHub makes no difference between these names.
-        ([one(9, page=OTHER, context="Airflow / SALES")], LatestStatus(9, "pending", ours=False, about=OTHER)),
+        (
+            [one(9, page=OTHER, context="Airflow / SALES")],
+            LatestStatus(9, "pending", ours=False, about=OTHER),
+        ),
         ([one(9, "whatever")], LatestStatus(9, "failure", ours=True, about=PAGE)),
         ([{"context": NAME}], LatestStatus(0, "failure", ours=False, about="")),
     ],
 )
 def test_the_last_one(listed: Sequence[dict[str, Any]], found: LatestStatus | None) -> None:
-    """Of all statuses of the commit the newest of this name counts, and it is ours or another run's."""
+    """Of all statuses of the commit the newest of this name counts, and it is ours or another
+    run's.
+    """
     script = Script(answer(200, list(listed)))
     asked = status(script)
 
     assert asked.last() == found
-    assert [sent.url for sent in script.sent] == [f"{ROOT}/commits/{SHA}/statuses?per_page=100&page=1"]
+    assert [sent.url for sent in script.sent] == [
+        f"{ROOT}/commits/{SHA}/statuses?per_page=100&page=1"
+    ]
 
 
 def test_many_statuses() -> None:
@@ -123,7 +147,8 @@ def test_a_rival(listed: list[dict[str, Any]], conflicting_run: str | None) -> N
         (answer(404, {"message": "Not Found"}), False),
     ],
 )
-def test_whether_it_may_be_written(reply: bytes, may: bool) -> None:  # noqa: FBT001 - a table's column
+# A table's column
+def test_whether_it_may_be_written(reply: bytes, may: bool) -> None:
     """Whether the token may write is found out by a write about no commit, which makes nothing."""
     script = Script(reply)
     assert status(script).can_write() is may
@@ -136,7 +161,11 @@ def test_whether_it_may_be_written(reply: bytes, may: bool) -> None:  # noqa: FB
     ("reply", "error", "words"),
     [
         (answer(401, {"message": "Bad credentials"}), Forbidden, "Bad credentials"),
-        (answer(403, {"message": "Resource not accessible by integration"}), Forbidden, "Resource not accessible"),
+        (
+            answer(403, {"message": "Resource not accessible by integration"}),
+            Forbidden,
+            "Resource not accessible",
+        ),
         (answer(404, {"message": "Not Found"}), Forbidden, "Not Found"),
         (answer(409, {"message": "Conflict"}), ActionError, "Conflict"),
         (answer(422, {"message": "Validation Failed"}), ActionError, "Validation Failed"),
@@ -147,7 +176,9 @@ def test_whether_it_may_be_written(reply: bytes, may: bool) -> None:  # noqa: FB
     ],
 )
 def test_it_cannot_be_added(reply: bytes, error: type[ActionError], words: str) -> None:
-    """What is no made status is an error: a refusal says what the token lacks, and GitHub's own words."""
+    """What is no made status is an error: a refusal says what the token lacks, and GitHub's own
+    words.
+    """
     with pytest.raises(error) as caught:
         status(Script(reply)).add("pending", "")
 
@@ -158,7 +189,9 @@ def test_it_cannot_be_added(reply: bytes, error: type[ActionError], words: str) 
 
 @pytest.mark.parametrize("body", [{}, {"id": 1}, ["success"], [[]], None])
 def test_what_is_no_list(body: object) -> None:
-    """An answer that is no list of statuses says nothing about them, least of all that there are none."""
+    """An answer that is no list of statuses says nothing about them, least of all that there are
+    none.
+    """
     with pytest.raises(UnexpectedResponse):
         status(Script(answer(200, body))).last()
 
@@ -201,8 +234,10 @@ def test_whether_it_may_be_written_is_not_guessed() -> None:
         ("", False),
     ],
 )
-def test_whose_page(page: str, ours: bool) -> None:  # noqa: FBT001 - a table's column
-    """A page is this run's in either Airflow's form, if it is of the Airflow that has the run, however that is written."""
+def test_whose_page(page: str, ours: bool) -> None:
+    """A page is this run's in either Airflow's form, if it is of the Airflow that has the run,
+    however that is written.
+    """
     assert is_page_of(page, SUBJECT) is ours
 
 
@@ -225,7 +260,9 @@ def test_whose_page(page: str, ours: bool) -> None:  # noqa: FBT001 - a table's 
     ],
 )
 def test_whose_page_if_names_are_alike(page: str, dag_id: str, run_id: str) -> None:
-    """A run that is called like its DAG, or like a part of the page, or in need of escapes is not taken for another one."""
+    """A run that is called like its DAG, or like a part of the page, or in need of escapes is not
+    taken for another one.
+    """
     subject = DagRunRef(dag_id, run_id, page)
     assert subject.airflow == "https://a.example.com/x"
     assert is_page_of(page, subject)
@@ -236,7 +273,9 @@ def test_whose_page_if_names_are_alike(page: str, dag_id: str, run_id: str) -> N
 
 
 def test_a_run_without_a_page() -> None:
-    """A run whose own page is none has no Airflow, and nothing is its own, least of all what has no page either."""
+    """A run whose own page is none has no Airflow, and nothing is its own, least of all what has no
+    page either.
+    """
     nowhere = DagRunRef("sales", "r1", "")
     assert nowhere.airflow is None
     assert not is_page_of("", nowhere)

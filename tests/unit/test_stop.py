@@ -56,10 +56,20 @@ def stopped(
     last_seen: DagRun | None = None,
     confirm: bool = True,
 ) -> tuple[Stopped, VirtualTime, int]:
-    """Stop through these answers; return what came of it, the clock, and how often the run was failed."""
+    """Stop through these answers; return what came of it, the clock, and how often the run was
+    failed.
+    """
     bench = Bench()
     airflow: Any = Stoppable(Script(looks), Script(fails), Script(tasks))
-    end = stop(airflow, "sales", "r1", bench.retrier, last_seen=last_seen, confirm=confirm, until=bench.time.now + 50)
+    end = stop(
+        airflow,
+        "sales",
+        "r1",
+        bench.retrier,
+        last_seen=last_seen,
+        confirm=confirm,
+        until=bench.time.now + 50,
+    )
     return end, bench.time, airflow.mark_failed.calls
 
 
@@ -68,24 +78,56 @@ def stopped(
     [
         ([RUNNING] + [FAILED] * 99, [FAILED], FAILED, 1),
         ([QUEUED] + [FAILED] * 99, [FAILED], FAILED, 1),
-        ([RUNNING, FAILED, RUNNING] + [FAILED] * 99, [FAILED, FAILED], FAILED, 2),  # comes back to life
-        ([RUNNING, SUCCESS] + [FAILED] * 99, [FAILED, FAILED], FAILED, 2),  # overwritten by the scheduler
-        ([OVERWRITTEN] + [FAILED] * 99, [FAILED], FAILED, 1),  # overwritten before this process began
-        ([RUNNING, RUNNING, SUCCESS] + [FAILED] * 99, [DOWN, DENIED, FAILED], FAILED, 3),  # which of us ended it?
+        (
+            [RUNNING, FAILED, RUNNING] + [FAILED] * 99,
+            [FAILED, FAILED],
+            FAILED,
+            2,
+        ),  # comes back to life
+        (
+            [RUNNING, SUCCESS] + [FAILED] * 99,
+            [FAILED, FAILED],
+            FAILED,
+            2,
+        ),  # overwritten by the scheduler
+        (
+            [OVERWRITTEN] + [FAILED] * 99,
+            [FAILED],
+            FAILED,
+            1,
+        ),  # overwritten before this process began
+        (
+            [RUNNING, RUNNING, SUCCESS] + [FAILED] * 99,
+            [DOWN, DENIED, FAILED],
+            FAILED,
+            3,
+        ),  # which of us ended it?
         ([DOWN, RUNNING, DOWN] + [FAILED] * 99, [FAILED], FAILED, 1),
         ([RUNNING, RUNNING] + [FAILED] * 99, [DOWN, FAILED], FAILED, 2),  # the order was lost
         ([None, RUNNING] + [FAILED] * 99, [FAILED], FAILED, 1),  # its trigger was still on the way
         ([SUCCESS], [], SUCCESS, 0),  # had ended by itself
-        ([RUNNING, SUCCESS], [DENIED], SUCCESS, 1),  # ended by itself after an order that was refused
+        (
+            [RUNNING, SUCCESS],
+            [DENIED],
+            SUCCESS,
+            1,
+        ),  # ended by itself after an order that was refused
         ([FAILED] * 99, [], FAILED, 0),  # the same
-        ([DENIED, REFUSED, RUNNING, DENIED] + [FAILED] * 99, [FAILED], FAILED, 1),  # a gateway's rule, that passes
+        (
+            [DENIED, REFUSED, RUNNING, DENIED] + [FAILED] * 99,
+            [FAILED],
+            FAILED,
+            1,
+        ),  # a gateway's rule, that passes
         ([RUNNING, RUNNING, RUNNING] + [FAILED] * 99, [DENIED, REFUSED, FAILED], FAILED, 3),
         ([None] * 99, [None], None, 1),  # was never made
         ([None] * 32 + [FAILED] * 99, [FAILED], FAILED, 1),  # a cache says that it was not
         ([RUNNING] + [None] * 99, [None], None, 1),  # deleted meanwhile
     ],
 )
-def test_what_airflow_does_meanwhile(looks: list[Any], fails: list[Any], end: DagRun | None, times_failed: int) -> None:
+def test_what_airflow_does_meanwhile(
+    looks: list[Any], fails: list[Any], end: DagRun | None, times_failed: int
+) -> None:
     """The run is failed as often as needed and no oftener, and the end is confirmed."""
     found, _, failed = stopped(looks, fails)
     assert (found.run, found.confirmed, failed) == (end, True, times_failed)
@@ -97,13 +139,23 @@ def test_what_airflow_does_meanwhile(looks: list[Any], fails: list[Any], end: Da
     [
         ([(a_task(state="failed"), a_task(state="skipped"), a_task(state=None))], 1),
         ([(a_task(state="running"),), ()], 2),
-        ([(a_task(state="queued"),), DOWN, (a_task(state="success"), a_task(state="restarting")), ()], 3),
+        (
+            [
+                (a_task(state="queued"),),
+                DOWN,
+                (a_task(state="success"), a_task(state="restarting")),
+                (),
+            ],
+            3,
+        ),
         ([Forbidden("no", "", "")], 1),
         ([(a_task(state="running"),)] * 99, 1 + MAX_REPEATED_STOPS),  # a teardown
     ],
 )
 def test_a_task_that_goes_on_is_stopped_as_well(tasks: list[Any], times_failed: int) -> None:
-    """A run counts as stopped when none of its tasks is at work any more, as far as the credential may know."""
+    """A run counts as stopped when none of its tasks is at work any more, as far as the credential
+    may know.
+    """
     found, _, failed = stopped([RUNNING] + [FAILED] * 99, [FAILED] * 9, tasks)
     assert (found.run, found.confirmed, failed) == (FAILED, True, times_failed)
 
@@ -117,11 +169,17 @@ def test_a_stop_is_believed_only_after_a_while() -> None:
 def test_without_time_the_first_answer_is_believed() -> None:
     """In the seconds of a cancel a run that was alive is failed at once, with one request."""
     found, time, failed = stopped([], [FAILED], last_seen=RUNNING, confirm=False)
-    assert (found, failed, time.slept) == (Stopped(FAILED, confirmed=True, by_this_step=True), 1, [])
+    assert (found, failed, time.slept) == (
+        Stopped(FAILED, confirmed=True, by_this_step=True),
+        1,
+        [],
+    )
 
 
 def test_without_time_a_run_that_is_on_its_way_is_waited_for() -> None:
-    """A cancel during the trigger stops the run as soon as Airflow has made it, and never claims that there will be none."""
+    """A cancel during the trigger stops the run as soon as Airflow has made it, and never claims
+    that there will be none.
+    """
     assert stopped([None, None, RUNNING], [FAILED], confirm=False)[0] == Stopped(
         FAILED, confirmed=True, by_this_step=True
     )
@@ -148,8 +206,18 @@ def test_the_mark_is_written_until_it_is_there() -> None:
     """Without it a later attempt may take what the scheduler makes of the run for a success."""
     bench = Bench()
     marked = run("failed", CANCELLED_MARK)
-    airflow: Any = Stoppable(Script([RUNNING, FAILED, FAILED] + [marked] * 99), Script([FAILED]), Script([()] * 99))
-    stop(airflow, "sales", "r1", bench.retrier, last_seen=None, confirm=True, until=bench.time.now + 50)
+    airflow: Any = Stoppable(
+        Script([RUNNING, FAILED, FAILED] + [marked] * 99), Script([FAILED]), Script([()] * 99)
+    )
+    stop(
+        airflow,
+        "sales",
+        "r1",
+        bench.retrier,
+        last_seen=None,
+        confirm=True,
+        until=bench.time.now + 50,
+    )
     assert airflow.notes == [CANCELLED_MARK] * 3
 
 
@@ -167,4 +235,7 @@ def test_a_success_of_a_run_that_this_step_has_stopped_is_none() -> None:
         until=bench.time.now + 50,
         already_stopped=True,
     )
-    assert (found, airflow.mark_failed.calls) == (Stopped(FAILED, confirmed=True, by_this_step=True), 1)
+    assert (found, airflow.mark_failed.calls) == (
+        Stopped(FAILED, confirmed=True, by_this_step=True),
+        1,
+    )

@@ -1,4 +1,6 @@
-"""The job summary as its reader sees it: the cause first, whole whatever comes, and nothing from Airflow becomes markup."""
+"""The job summary as its reader sees it: the cause first, whole whatever comes, and nothing from
+Airflow becomes markup.
+"""
 
 import re
 from datetime import timedelta
@@ -20,8 +22,20 @@ from tests.support.nouns import RUN_URL, SHA, START, a_context, a_request, a_run
 COMMIT_URL = f"https://github.com/octo-org/sales/commit/{SHA}"
 ERROR = ActionError("The DAG is paused", "Airflow would\nqueue it for ever.", "Unpause it.")
 HOSTILE = (
-    *("</details><script>alert(1)</script>", "</details>\n\n<img src=x onerror=y>", "<!--", "</summary>", "<details>"),
-    *("```", "~~~", "``x`", "```\n\n# A heading\n\n```mermaid\ngantt", "| a | b |\n| --- | --- |\n| c | d |"),
+    *(
+        "</details><script>alert(1)</script>",
+        "</details>\n\n<img src=x onerror=y>",
+        "<!--",
+        "</summary>",
+        "<details>",
+    ),
+    *(
+        "```",
+        "~~~",
+        "``x`",
+        "```\n\n# A heading\n\n```mermaid\ngantt",
+        "| a | b |\n| --- | --- |\n| c | d |",
+    ),
     *(
         "@octocat",
         "[x](https://evil.example)",
@@ -42,9 +56,13 @@ HOSTILE = (
 
 
 def folds(text: str) -> list[str]:
-    """The titles of what is folded away in a page; each fold must be closed, and there must be no other HTML."""
+    """The titles of what is folded away in a page; each fold must be closed, and there must be no
+    other HTML.
+    """
     html = [
-        token.content for token in MarkdownIt("commonmark", {"html": True}).parse(text) if token.type == "html_block"
+        token.content
+        for token in MarkdownIt("commonmark", {"html": True}).parse(text)
+        if token.type == "html_block"
     ]
     titles = [re.fullmatch(r"<details><summary>([^<>]+)</summary>\n", begin) for begin in html[::2]]
     assert all(end.strip() == "</details>" for end in html[1::2])
@@ -53,12 +71,16 @@ def folds(text: str) -> list[str]:
 
 
 def whole(text: str) -> Page:
-    """A summary as read; it is below the runner's limit, nothing in it stays open, and it holds no markup but ours."""
+    """A summary as read; it is below the runner's limit, nothing in it stays open, and it holds no
+    markup but ours.
+    """
     seen = read(f"{text}\nThe end.\n")
     folded = folds(text)
     assert len(f"{text}\n".encode(errors="backslashreplace")) < MAX_SUMMARY_BYTES
     assert seen.prose.pop() == "The end."
-    assert [kind for kind in seen.markup if "bullet" not in kind] == ["html_block"] * 2 * len(folded)
+    assert [kind for kind in seen.markup if "bullet" not in kind] == ["html_block"] * 2 * len(
+        folded
+    )
     assert "not a title" not in folded
     return seen
 
@@ -81,7 +103,9 @@ def one_line(text: str) -> str:
 def a_failure(text: str = "cannot join", **changes: Any) -> Failure:
     """A task instance that failed with an exception that says this."""
     task = a_task(**{"task_id": "join", "state": "failed"} | changes)
-    raised = (ExceptionInfo("SalesError", text, (StackFrame("/opt/airflow/dags/sales.py", 48, text),)),)
+    raised = (
+        ExceptionInfo("SalesError", text, (StackFrame("/opt/airflow/dags/sales.py", 48, text),)),
+    )
     return Failure(task, f"SalesError: {text}", raised, ("first", text, "last"), 7)
 
 
@@ -89,7 +113,8 @@ def failed(*failures: Failure, others: tuple[TaskInstance, ...] = (), **changes:
     """A DAG run that failed for these reasons."""
     tasks = tuple(failure.task for failure in failures) + others
     return an_outcome(
-        **{"result": "failed", "run": a_run(state="failed"), "tasks": tasks, "failures": failures} | changes
+        **{"result": "failed", "run": a_run(state="failed"), "tasks": tasks, "failures": failures}
+        | changes
     )
 
 
@@ -118,7 +143,10 @@ def test_success() -> None:
         "Took": "2 m 12 s",
         "Airflow": "3.3.2",
     }
-    assert seen.tables[1] == [["Task", "State", "Took", "Tries"], ["extract", "✅ success", "4.2 s", "1"]]
+    assert seen.tables[1] == [
+        ["Task", "State", "Took", "Tries"],
+        ["extract", "✅ success", "4.2 s", "1"],
+    ]
     assert seen.links == [
         ("Open the DAG run in Airflow", RUN_URL),
         ("r1", RUN_URL),
@@ -127,16 +155,24 @@ def test_success() -> None:
     ]
 
 
-@pytest.mark.parametrize(("version", "row"), [(SHA, SHA), ("v|7`", "v|7`"), (None, None), ("", None)])
+@pytest.mark.parametrize(
+    ("version", "row"), [(SHA, SHA), ("v|7`", "v|7`"), (None, None), ("", None)]
+)
 def test_bundle_version(version: str | None, row: str | None) -> None:
-    """The version of the bundle with which a run runs is a fact of its own, where the run is bound to one."""
+    """The version of the bundle with which a run runs is a fact of its own, where the run is bound
+    to one.
+    """
     assert facts(page(an_outcome(run=a_run(bundle_version=version)))).get("Bundle version") == row
 
 
 def test_the_cause_is_on_the_first_screen() -> None:
-    """Of a failure the verdict comes first, then its cause, what to do and where; the rest follows."""
+    """Of a failure the verdict comes first, then its cause, what to do and where; the rest
+    follows.
+    """
     outcome = failed(
-        a_failure("cannot join"), others=(ran("a", 0), ran("b", 1)), disabled_features=("Left out: pools.",)
+        a_failure("cannot join"),
+        others=(ran("a", 0), ran("b", 1)),
+        disabled_features=("Left out: pools.",),
     )
     text = summary(outcome, a_context())
     order = (
@@ -173,7 +209,14 @@ def test_a_green_run_with_red_tasks() -> None:
 def test_blockers() -> None:
     """Of a timeout the reason is on top, before anything else is said."""
     blocker = Blocker("The pool reports is full", "All 4 slots are taken.", "Wait.")
-    seen = page(an_outcome(result="timeout", run=a_run(state="running", end_date=None), tasks=(), blockers=(blocker,)))
+    seen = page(
+        an_outcome(
+            result="timeout",
+            run=a_run(state="running", end_date=None),
+            tasks=(),
+            blockers=(blocker,),
+        )
+    )
 
     assert "The pool reports is full" in seen.prose[0]
     assert "What to do next: Wait." in seen.prose
@@ -197,7 +240,7 @@ def test_no_time_line() -> None:
 
 
 @pytest.mark.parametrize(("count", "folded"), [(MAX_BARS, False), (MAX_BARS + 1, True)])
-def test_time_line_of_many(count: int, folded: bool) -> None:  # noqa: FBT001 - a table's column
+def test_time_line_of_many(count: int, folded: bool) -> None:
     """A time line that is readable is in sight, one of more task instances is folded away."""
     text = summary(an_outcome(tasks=tuple(ran(f"t{n}", n) for n in range(count))), None)
 
@@ -208,7 +251,9 @@ def test_time_line_of_many(count: int, folded: bool) -> None:  # noqa: FBT001 - 
 def test_a_wide_run() -> None:
     """What was not read of a wide run is counted wherever a number is given."""
     tasks = tuple(ran(f"t{n}", n % 40, state="failed" if n < 5 else "success") for n in range(100))
-    outcome = an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks, unread=4900, unread_succeeded=4900)
+    outcome = an_outcome(
+        result="failed", run=a_run(state="failed"), tasks=tasks, unread=4900, unread_succeeded=4900
+    )
     text = summary(outcome, None)
 
     assert "Failed: 5 of 5000 task instances" in text
@@ -219,13 +264,23 @@ def test_a_wide_run() -> None:
 @pytest.mark.parametrize(
     "outcome",
     [
-        failed(run=a_run(state="failed", end_date=START + timedelta(hours=1)), dagrun_timeout_exceeded=3600.0),
-        an_outcome(result="timeout", run=a_run(state="running", end_date=None), waited=3610.0, seconds_in_state=3600.0),
+        failed(
+            run=a_run(state="failed", end_date=START + timedelta(hours=1)),
+            dagrun_timeout_exceeded=3600.0,
+        ),
+        an_outcome(
+            result="timeout",
+            run=a_run(state="running", end_date=None),
+            waited=3610.0,
+            seconds_in_state=3600.0,
+        ),
     ],
     ids=["dagrun_timeout", "timeout"],
 )
 def test_time_line_of_what_took_the_time(outcome: Outcome) -> None:
-    """What was still at work when the time was over is the longest bar: it began early, and has no end in Airflow."""
+    """What was still at work when the time was over is the longest bar: it began early, and has no
+    end in Airflow.
+    """
     state = "skipped" if outcome.result == "failed" else "running"
     slow = a_task("slow", state=state, start_date=START + timedelta(seconds=5), duration=None)
     (chart,) = page(outcome._replace(tasks=(ran("quick", 0), ran("other", 2), slow))).blocks
@@ -241,7 +296,9 @@ def test_turned_off() -> None:
 
 
 def test_error_before_any_run() -> None:
-    """An error shows evidence as it is and the next thing to do, and no table when nothing is known."""
+    """An error shows evidence as it is and the next thing to do, and no table when nothing is
+    known.
+    """
     seen = read(summary(Outcome(result="error", error=ERROR), None))
 
     assert seen.headings == ["❌ The DAG is paused"]
@@ -276,7 +333,9 @@ def test_every_result_has_a_summary(result: Result) -> None:
 
 @given(hostile, hostile, hostile)
 def test_hostile_names(dag_id: str, task_id: str, state: str) -> None:
-    """Whatever DAGs, tasks and states are called, their names show as they are, each in its place."""
+    """Whatever DAGs, tasks and states are called, their names show as they are, each in its
+    place.
+    """
     seen = page(
         an_outcome(
             result="failed",
@@ -288,11 +347,16 @@ def test_hostile_names(dag_id: str, task_id: str, state: str) -> None:
 
     assert seen.headings[0] == f"❌ DAG run failed: {one_line(dag_id)}"
     assert facts(seen)["DAG"] == one_line(dag_id)
-    assert sorted(row[0] for row in seen.tables[1][1:]) == sorted((one_line(task_id), one_line(f"{task_id}[3]")))
+    assert sorted(row[0] for row in seen.tables[1][1:]) == sorted(
+        (one_line(task_id), one_line(f"{task_id}[3]"))
+    )
     assert len(seen.tables) == 2
     assert [len(row) for row in seen.tables[1]] == [4, 4, 4]
     assert len(seen.links) == 5
-    assert all(address.startswith(("https://airflow.example.com/", "https://github.com/")) for _, address in seen.links)
+    assert all(
+        address.startswith(("https://airflow.example.com/", "https://github.com/"))
+        for _, address in seen.links
+    )
     assert len(seen.blocks) == (state != "upstream_failed")
     assert seen.markup == []
 
@@ -300,12 +364,18 @@ def test_hostile_names(dag_id: str, task_id: str, state: str) -> None:
 @pytest.mark.parametrize("result", ["failed", "success"])
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_failures(text: str, result: Result) -> None:
-    """Whatever tasks, exceptions, logs and pages say: the page is whole, and no heading, table or link comes from them."""
+    """Whatever tasks, exceptions, logs and pages say: the page is whole, and no heading, table or
+    link comes from them.
+    """
     failures = [
-        a_failure(text, task_id=f"t{text}", map_index=n, url=f"https://airflow.example.com/{text}") for n in range(5)
+        a_failure(text, task_id=f"t{text}", map_index=n, url=f"https://airflow.example.com/{text}")
+        for n in range(5)
     ]
     outcome = failed(
-        *failures, others=(ran(text, 0), ran(text, 1, map_index=1)), result=result, disabled_features=(text,)
+        *failures,
+        others=(ran(text, 0), ran(text, 1, map_index=1)),
+        result=result,
+        disabled_features=(text,),
     )
     seen = page(outcome)
 
@@ -313,8 +383,13 @@ def test_hostile_failures(text: str, result: Result) -> None:
     assert len(seen.tables) == 2
     assert len(seen.blocks) == 5 + 5 + 1
     assert len(seen.links) == 3 + 5 + 7
-    assert all(address.startswith(("https://airflow.example.com/", "https://github.com/")) for _, address in seen.links)
-    assert not re.search(r"@\w", re.sub("|".join(map(re.escape, seen.code)), "", "\n".join(seen.prose)))
+    assert all(
+        address.startswith(("https://airflow.example.com/", "https://github.com/"))
+        for _, address in seen.links
+    )
+    assert not re.search(
+        r"@\w", re.sub("|".join(map(re.escape, seen.code)), "", "\n".join(seen.prose))
+    )
 
 
 @given(hostile)
@@ -328,11 +403,18 @@ def test_hostile_evidence(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["@octocat", "a@b.example", "www.evil.example", "https://evil.example", "__main__", "a*b*"]
+    "name",
+    ["@octocat", "a@b.example", "www.evil.example", "https://evil.example", "__main__", "a*b*"],
 )
 def test_sentences_hold_no_mention_or_link(name: str) -> None:
-    """A name in a sentence mentions nobody and links nowhere, even with GitHub's own extensions to Markdown."""
-    outcome = an_outcome(result="failed", run=a_run(dag_id=name, state="failed"), tasks=(a_task(name, state="failed"),))
+    """A name in a sentence mentions nobody and links nowhere, even with GitHub's own extensions to
+    Markdown.
+    """
+    outcome = an_outcome(
+        result="failed",
+        run=a_run(dag_id=name, state="failed"),
+        tasks=(a_task(name, state="failed"),),
+    )
     sentences = [one for one in summary(outcome, None).split("\n\n")[1:] if one[:1].isalpha()]
 
     assert sum(name.replace("@", "@\u2060") in " ".join(read(one).prose) for one in sentences) >= 2
@@ -355,11 +437,15 @@ LOGS = {
 
 @pytest.mark.parametrize(("count", "log"), LOGS.values(), ids=LOGS)
 def test_size_with_logs(count: int, log: tuple[str, ...]) -> None:
-    """All of 5000 task instances failed, some with long logs: the page is whole, names them all, and says what is cut."""
+    """All of 5000 task instances failed, some with long logs: the page is whole, names them all,
+    and says what is cut.
+    """
     indexes = [*range(4), 7, *range(100, 5095)]
     failures = [a_failure("word " * 1000, task_id="load", map_index=index) for index in indexes]
     read_ones = [failure._replace(log=log) for failure in failures[:count]]
-    text = summary(failed(*read_ones, others=tuple(failure.task for failure in failures[count:])), a_context())
+    text = summary(
+        failed(*read_ones, others=tuple(failure.task for failure in failures[count:])), a_context()
+    )
 
     assert "load[0-3, 7, 100-5094]" in whole(text).code
     assert re.search(r"^\d+ more .*(left out|not shown)", text, re.MULTILINE)
@@ -367,7 +453,9 @@ def test_size_with_logs(count: int, log: tuple[str, ...]) -> None:
 
 
 def test_size_with_many_logs() -> None:
-    """However many failures come with their logs, as many as there is room for are shown, and the others are counted."""
+    """However many failures come with their logs, as many as there is room for are shown, and the
+    others are counted.
+    """
     failures = [a_failure("x", task_id=f"t{n}")._replace(log=LOGS["ascii"][1]) for n in range(100)]
     others = tuple(a_task(f"t{n}", state="failed") for n in range(100, 5000))
     text = summary(failed(*failures, others=others), a_context())
@@ -378,13 +466,19 @@ def test_size_with_many_logs() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["t" * 250, LONG, "|" * 250, "`" * 250, "\ud800" * 250], ids=["ascii", "wide", "|", "`", "sur"]
+    "name",
+    ["t" * 250, LONG, "|" * 250, "`" * 250, "\ud800" * 250],
+    ids=["ascii", "wide", "|", "`", "sur"],
 )
 def test_size(name: str) -> None:
-    """With 5000 task instances and the longest names the summary stays below the runner's limit, failures on top."""
+    """With 5000 task instances and the longest names the summary stays below the runner's limit,
+    failures on top.
+    """
     url = f"https://airflow.example.com/dags/{name}/runs/{name}/tasks/{name}"
     states = ["success"] * 4990 + ["failed"] * 10
-    tasks = tuple(a_task(f"{name}{n}", state=state, map_index=n, url=url) for n, state in enumerate(states))
+    tasks = tuple(
+        a_task(f"{name}{n}", state=state, map_index=n, url=url) for n, state in enumerate(states)
+    )
     outcome = an_outcome(
         result="failed",
         request=a_request(dag_id=name, run_id="r" * 200),
@@ -404,7 +498,9 @@ def test_size(name: str) -> None:
 def test_size_of_ordinary_runs() -> None:
     """Of 300 task instances nothing is left out, logs included."""
     failures = [a_failure(task_id=f"t{n}")._replace(log=LOGS["ascii"][1][:100]) for n in range(20)]
-    text = summary(failed(*failures, others=tuple(ran(f"u{n}", n) for n in range(280))), a_context())
+    text = summary(
+        failed(*failures, others=tuple(ran(f"u{n}", n) for n in range(280))), a_context()
+    )
 
     assert len(re.findall(r"^\| \[`[tu]\d+`\]", text, re.MULTILINE)) == 300
     assert len(folds(text)) == 20 + 2
@@ -413,16 +509,26 @@ def test_size_of_ordinary_runs() -> None:
 
 def test_endless_evidence() -> None:
     """Evidence of any length leaves room for the rest."""
-    text = summary(an_outcome(result="error", error=ActionError("Title", "🚀 \ud800 " * 500_000, "hint")), None)
+    text = summary(
+        an_outcome(result="error", error=ActionError("Title", "🚀 \ud800 " * 500_000, "hint")), None
+    )
 
     assert len(text.encode(errors="backslashreplace")) < MAX_SUMMARY_BYTES
     assert "What to do next:** hint" in text
 
 
 def test_endless_blockers() -> None:
-    """What blocks a run is on top, however much it says: a question to a human can be of any length."""
-    blocker = Blocker("The task approve waits for a human", f"It asks: {'word ' * 500_000}", "Answer it in Airflow.")
-    outcome = an_outcome(result="timeout", run=a_run(state="running", end_date=None), tasks=(), blockers=(blocker,))
+    """What blocks a run is on top, however much it says: a question to a human can be of any
+    length.
+    """
+    blocker = Blocker(
+        "The task approve waits for a human",
+        f"It asks: {'word ' * 500_000}",
+        "Answer it in Airflow.",
+    )
+    outcome = an_outcome(
+        result="timeout", run=a_run(state="running", end_date=None), tasks=(), blockers=(blocker,)
+    )
 
     assert "The task approve waits for a human" in " ".join(page(outcome).prose)
 
@@ -430,7 +536,9 @@ def test_endless_blockers() -> None:
 @settings(max_examples=20)
 @given(hostile)
 def test_without_a_context(text: str) -> None:
-    """Without a context, as when the runner's variables are missing, the summary lacks the commit and nothing else."""
+    """Without a context, as when the runner's variables are missing, the summary lacks the commit
+    and nothing else.
+    """
     outcome = an_outcome()._replace(airflow_version=text or "x")
 
     assert "Commit" not in facts(read(summary(outcome, None)))

@@ -1,4 +1,6 @@
-"""Task instances in the summary: what went wrong on top, as many as there is room for, and short names for many."""
+"""Task instances in the summary: what went wrong on top, as many as there is room for, and short
+names for many.
+"""
 
 import re
 
@@ -13,7 +15,16 @@ from tests.support.markdown import Page, hostile, read
 from tests.support.nouns import a_task
 
 OPEN_STATES = (
-    *("up_for_retry", "running", "queued", "scheduled", None, "deferred", "up_for_reschedule", "awaiting_input"),
+    *(
+        "up_for_retry",
+        "running",
+        "queued",
+        "scheduled",
+        None,
+        "deferred",
+        "up_for_reschedule",
+        "awaiting_input",
+    ),
     *("restarting", "a_state_of_tomorrow"),
 )
 """States of a task instance that has not ended, by Airflow's list, and one that nobody knows yet.
@@ -55,7 +66,12 @@ def test_names(indexes: list[int], written: str) -> None:
 
 def test_names_of_several_tasks() -> None:
     """Each task is named once, in the order in which the tasks come."""
-    tasks = [a_task("b", map_index=1), a_task("a"), a_task("b", map_index=2), a_task("c.d", map_index=0)]
+    tasks = [
+        a_task("b", map_index=1),
+        a_task("a"),
+        a_task("b", map_index=2),
+        a_task("c.d", map_index=0),
+    ]
 
     assert names(tasks) == ["b[1-2]", "a", "c.d[0]"]
     assert names([]) == []
@@ -86,18 +102,26 @@ def test_a_row() -> None:
     assert seen.links == [("load[3]", a_task("load").url)]
 
 
-@pytest.mark.parametrize("state", ["success", "failed", "upstream_failed", "skipped", "removed", *OPEN_STATES])
+@pytest.mark.parametrize(
+    "state", ["success", "failed", "upstream_failed", "skipped", "removed", *OPEN_STATES]
+)
 def test_every_state(state: str | None) -> None:
-    """Every state is said in words or by its name, and a task instance that has not run shows no zero."""
+    """Every state is said in words or by its name, and a task instance that has not run shows no
+    zero.
+    """
     ((name, said, *rest),) = rows(a_task("a", state=state, duration=None, try_number=0))
 
     assert (name, rest) == ("a", ["", ""])
     assert re.search(r"[a-z]{4}", said)
-    assert state not in ("running", "deferred", "removed", "a_state_of_tomorrow") or str(state) in said
+    assert (
+        state not in ("running", "deferred", "removed", "a_state_of_tomorrow") or str(state) in said
+    )
 
 
 def test_order() -> None:
-    """Failed task instances come first, then what they kept from running, and the successes last."""
+    """Failed task instances come first, then what they kept from running, and the successes
+    last.
+    """
     ordered = (
         "failed",
         "upstream_failed",
@@ -111,7 +135,9 @@ def test_order() -> None:
     )
     tasks = [a_task(f"t{place}", state=state) for place, state in enumerate(ordered)]
 
-    assert [row[0] for row in rows(*reversed(tasks))] == [f"t{place}" for place in range(len(ordered))]
+    assert [row[0] for row in rows(*reversed(tasks))] == [
+        f"t{place}" for place in range(len(ordered))
+    ]
 
 
 def test_order_of_equals() -> None:
@@ -122,18 +148,23 @@ def test_order_of_equals() -> None:
 
 
 @pytest.mark.parametrize(
-    "state", ["deferred", "up_for_reschedule", "awaiting_input", "restarting", "a_state_of_tomorrow"]
+    "state",
+    ["deferred", "up_for_reschedule", "awaiting_input", "restarting", "a_state_of_tomorrow"],
 )
 def test_what_has_not_ended_comes_before_what_has(state: str) -> None:
     """What the run still waits for is above what succeeded or was skipped."""
-    found = rows(a_task("s", state="success"), a_task("k", state="skipped"), a_task("w", state=state))
+    found = rows(
+        a_task("s", state="success"), a_task("k", state="skipped"), a_task("w", state=state)
+    )
 
     assert found[0][0] == "w"
 
 
 @pytest.mark.parametrize(("count", "folds"), [(1, 0), (20, 0), (500, 1)])
 def test_folded(count: int, folds: int) -> None:
-    """Few rows are in sight, many are folded away, with how many succeeded above them; all are there."""
+    """Few rows are in sight, many are folded away, with how many succeeded above them; all are
+    there.
+    """
     states = ["failed", *["success"] * (count - 1)]
     seen = page(*(a_task(f"t{n}", state=state) for n, state in enumerate(states)))
     title = f"Tasks: {count - 1} of {count} succeeded"
@@ -146,7 +177,9 @@ def test_folded(count: int, folds: int) -> None:
 
 @given(hostile, hostile, hostile)
 def test_hostile_names(task_id: str, state: str, path: str) -> None:
-    """Whatever task instances, states and pages are called, each row has its four cells and one link."""
+    """Whatever task instances, states and pages are called, each row has its four cells and one
+    link.
+    """
     url = f"https://airflow.example.com/dags/{path}"
     seen = page(a_task(task_id, state=state, url=url), a_task(task_id, map_index=3, url=url))
 
@@ -162,10 +195,14 @@ def test_hostile_names(task_id: str, state: str, path: str) -> None:
     ids=["ascii", "wide", "|", "`", "surrogates", "tags", "endless"],
 )
 def test_size(name: str) -> None:
-    """Of any number of task instances with the longest names as many are shown as there is room for, failed ones first."""
+    """Of any number of task instances with the longest names as many are shown as there is room
+    for, failed ones first.
+    """
     states = ["success"] * 4990 + ["failed"] * 10
     url = f"https://airflow.example.com/dags/{name}"
-    tasks = [a_task(f"{name}{n}", state=state, map_index=n, url=url) for n, state in enumerate(states)]
+    tasks = [
+        a_task(f"{name}{n}", state=state, map_index=n, url=url) for n, state in enumerate(states)
+    ]
     text = task_table(tasks)
     shown = re.findall(r"^\| \[.*$", text, re.MULTILINE)
     (missing,) = re.findall(r"^(\d+) more task instances are not shown", text, re.MULTILINE)
@@ -185,8 +222,12 @@ def test_nothing_is_missing() -> None:
 
 
 def test_what_was_not_read_is_counted() -> None:
-    """The heading counts all task instances of a wide run, and a sentence says how many the table leaves out."""
-    tasks = [a_task("load", map_index=n, state="failed" if n < 3 else "success") for n in range(503)]
+    """The heading counts all task instances of a wide run, and a sentence says how many the table
+    leaves out.
+    """
+    tasks = [
+        a_task("load", map_index=n, state="failed" if n < 3 else "success") for n in range(503)
+    ]
     text = task_table(tasks, 4497, 4400)
 
     assert "Tasks: 4900 of 5000 succeeded" in text

@@ -26,14 +26,18 @@ def test_success() -> None:
 
     assert lines[:2] == ["DAG run succeeded: nightly_sales", "=" * 32]
     assert f"DAG run: {RUN_URL}" in lines
-    assert {"DAG               nightly_sales", f"Commit            {SHA[:12]}", "State in Airflow  success"} <= set(
-        lines
-    )
+    assert {
+        "DAG               nightly_sales",
+        f"Commit            {SHA[:12]}",
+        "State in Airflow  success",
+    } <= set(lines)
     assert lines[-2:] == ["Tasks: 1 of 1 succeeded", "  extract  success          4.2 s"]
 
 
 def test_failure() -> None:
-    """The reason and the next thing to do are at the top, and the failed task comes first in the list."""
+    """The reason and the next thing to do are at the top, and the failed task comes first in the
+    list.
+    """
     lines = plain_summary(FAILED, a_context()).split("\n")
 
     assert lines[2].startswith("load[3] failed")
@@ -53,7 +57,8 @@ def test_no_markup(word: str) -> None:
 def test_an_error_before_any_run() -> None:
     """An error has its title, its evidence and its remedy, and nothing is claimed beyond."""
     outcome = Outcome(
-        result="error", error=ActionError("Inputs are wrong", "dag_id: it is empty.\nconf: no JSON.", "Mend it.")
+        result="error",
+        error=ActionError("Inputs are wrong", "dag_id: it is empty.\nconf: no JSON.", "Mend it."),
     )
 
     assert plain_summary(outcome, None).split("\n") == [
@@ -67,7 +72,9 @@ def test_an_error_before_any_run() -> None:
 
 def test_of_very_many_tasks_some_are_listed() -> None:
     """The list is bounded, failed ones are all named, and the rest is counted."""
-    tasks = tuple(a_task("load", map_index=n, state="failed" if n < 150 else "success") for n in range(500))
+    tasks = tuple(
+        a_task("load", map_index=n, state="failed" if n < 150 else "success") for n in range(500)
+    )
     seen = plain_summary(an_outcome(tasks=tasks, unread=4500, unread_succeeded=4500), None)
 
     assert "Tasks: 4850 of 5000 succeeded" in seen
@@ -78,7 +85,9 @@ def test_of_very_many_tasks_some_are_listed() -> None:
 
 def test_what_was_turned_off() -> None:
     """Each feature whose permission is missing is named."""
-    assert plain_summary(an_outcome(disabled_features=("Left out: logs.",)), None).endswith("\n\nLeft out: logs.")
+    assert plain_summary(an_outcome(disabled_features=("Left out: logs.",)), None).endswith(
+        "\n\nLeft out: logs."
+    )
 
 
 def test_where_no_commit_is_known() -> None:

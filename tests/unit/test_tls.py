@@ -3,6 +3,7 @@
 import ssl
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -23,7 +24,9 @@ def failure(tls: Tls, server: ssl.SSLContext) -> ssl.SSLError:
 
 
 def as_requests_raises(error: ssl.SSLError) -> requests.exceptions.SSLError:
-    """The same inside of what the HTTP libraries make of it, with a secret in each of their texts."""
+    """The same inside of what the HTTP libraries make of it, with a secret in each of their
+    texts.
+    """
     nested = NestedError("s3cret", error)
     outer = MaxRetryError(None, "/?token=s3cret", nested)  # type: ignore[arg-type]  # the pool is not looked at
     return requests.exceptions.SSLError(outer, "s3cret")
@@ -57,7 +60,8 @@ def test_a_client_certificate() -> None:
 
     for present in (True, False):
         _, server = shaken(create_context(tls, present=present), asking)
-        subject = dict(pair for part in (server.getpeercert() or {}).get("subject", ()) for pair in part)  # type: ignore[misc]
+        parts: Any = (server.getpeercert() or {}).get("subject", ())
+        subject = dict(pair for part in parts for pair in part)
         assert subject.get("commonName") == ("deployer" if present else None)
 
 
@@ -72,10 +76,14 @@ def test_nothing_stays_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """A key is gone from the disk as soon as it has been read, usable or not."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
-    add_client_certificate(create_context(Tls(), present=False), DEPLOYER.certificate, Secret(DEPLOYER.key))
+    add_client_certificate(
+        create_context(Tls(), present=False), DEPLOYER.certificate, Secret(DEPLOYER.key)
+    )
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ssl.SSLError):
-        add_client_certificate(create_context(Tls(), present=False), DEPLOYER.certificate, Secret("no key"))
+        add_client_certificate(
+            create_context(Tls(), present=False), DEPLOYER.certificate, Secret("no key")
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -85,9 +93,13 @@ def test_nothing_stays_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ids=["none", "text", "other", "locked"],
 )
 def test_a_key_that_does_not_fit(key: str) -> None:
-    """A key that is none, of another certificate, or behind a password is an error at once, and asks nobody."""
+    """A key that is none, of another certificate, or behind a password is an error at once, and
+    asks nobody.
+    """
     with pytest.raises(ssl.SSLError):
-        add_client_certificate(create_context(Tls(), present=False), DEPLOYER.certificate, Secret(key))
+        add_client_certificate(
+            create_context(Tls(), present=False), DEPLOYER.certificate, Secret(key)
+        )
 
 
 @pytest.mark.parametrize(
@@ -108,13 +120,17 @@ def test_a_ca_that_is_none(ca: str) -> None:
 
 
 def test_what_companies_certificates_lack() -> None:
-    """With a CA of one's own its form is not judged, as Python 3.13 began to; without one it is left as it is."""
+    """With a CA of one's own its form is not judged, as Python 3.13 began to; without one it is
+    left as it is.
+    """
     strict = create_urllib3_context()
     strict.verify_flags |= ssl.VERIFY_X509_STRICT
     add_ca(strict, OURS.pem)
 
     assert not strict.verify_flags & ssl.VERIFY_X509_STRICT
-    assert create_context(Tls(), present=False).verify_flags == create_urllib3_context().verify_flags
+    assert (
+        create_context(Tls(), present=False).verify_flags == create_urllib3_context().verify_flags
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,13 +138,19 @@ def test_what_companies_certificates_lack() -> None:
     [
         ("", OURS.server(NAME), "unable to get local issuer certificate"),
         (THEIRS.pem, OURS.server(NAME), "unable to get local issuer certificate"),
-        (OURS.pem, OURS.server("other.example.com"), f"Hostname mismatch, certificate is not valid for '{NAME}'."),
+        (
+            OURS.pem,
+            OURS.server("other.example.com"),
+            f"Hostname mismatch, certificate is not valid for '{NAME}'.",
+        ),
         (OURS.pem, OURS.server(NAME, clients=OURS), "peer did not return a certificate"),
     ],
     ids=["unknown", "another CA", "another name", "no client certificate"],
 )
 def test_what_failed(ca: str, server: ssl.SSLContext, words: str) -> None:
-    """OpenSSL's own words are found however deep the HTTP libraries bury them, and theirs are left out."""
+    """OpenSSL's own words are found however deep the HTTP libraries bury them, and theirs are left
+    out.
+    """
     error = failure(Tls(ca=ca), server)
 
     assert openssl_reason(error) == words
@@ -146,7 +168,9 @@ def test_what_failed_behind_causes() -> None:
 
 
 def test_nobody_says_what_failed() -> None:
-    """Where OpenSSL has said nothing, nothing of the HTTP libraries' texts is quoted, and no circle is walked for ever."""
+    """Where OpenSSL has said nothing, nothing of the HTTP libraries' texts is quoted, and no circle
+    is walked for ever.
+    """
     one, other = RuntimeError("s3cret"), requests.exceptions.SSLError("s3cret", {"token": "s3cret"})
     one.__context__, other.__context__ = other, one
     endless = RuntimeError("s3cret")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 HEADING = "Traceback (most recent call last):"
 # Without bars: at the start of a line they are read as those of an exception group.
 words = st.text(
-    st.characters(exclude_categories=["C", "Z"], include_characters=" ", exclude_characters="|"), max_size=20
+    st.characters(exclude_categories=["C", "Z"], include_characters=" ", exclude_characters="|"),
+    max_size=20,
 )
 texts = st.lists(words, max_size=4).map("\n".join)
 
@@ -45,7 +46,9 @@ def printed(error: BaseException) -> str:
 
 
 def chain_of(error: BaseException | None) -> list[BaseException]:
-    """The exception and, as Python links them, what it came from: its cause, or its context unless that is suppressed."""
+    """The exception and, as Python links them, what it came from: its cause, or its context unless
+    that is suppressed.
+    """
     chain = []
     while error is not None:
         chain.append(error)
@@ -54,18 +57,23 @@ def chain_of(error: BaseException | None) -> list[BaseException]:
 
 
 def expected(error: BaseException) -> ExceptionInfo:
-    """One exception as it should be read: blank lines in its text are lost, since Airflow drops them as well."""
+    """One exception as it should be read: blank lines in its text are lost, since Airflow drops
+    them as well.
+    """
     notes: list[str] = getattr(error, "__notes__", [])
     first, *rest = [*str(error).split("\n"), *notes]
     frames = tuple(
-        StackFrame(frame.filename, frame.lineno or 0, frame.name) for frame in traceback.extract_tb(error.__traceback__)
+        StackFrame(frame.filename, frame.lineno or 0, frame.name)
+        for frame in traceback.extract_tb(error.__traceback__)
     )
     text = "\n".join([first, *(line for line in rest if line.strip())])
     return ExceptionInfo(type(error).__name__, text, frames)
 
 
 def fail(links: Sequence[tuple[str, type[Exception], str]]) -> None:
-    """Raise an exception for each link, each because of the one before or while that one is handled."""
+    """Raise an exception for each link, each because of the one before or while that one is
+    handled.
+    """
     *before, (link, kind, text) = links
     if not before:
         raise kind(text)
@@ -81,11 +89,15 @@ def fail(links: Sequence[tuple[str, type[Exception], str]]) -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["cause", "context", "none"]), st.sampled_from(KINDS), texts), min_size=1, max_size=8
+        st.tuples(st.sampled_from(["cause", "context", "none"]), st.sampled_from(KINDS), texts),
+        min_size=1,
+        max_size=8,
     )
 )
 def test_what_python_prints_is_read_back(links: list[tuple[str, type[Exception], str]]) -> None:
-    """Of any chain every exception comes back: class, text, and every frame; the one that was raised last first."""
+    """Of any chain every exception comes back: class, text, and every frame; the one that was
+    raised last first.
+    """
     error = caught(lambda: fail(links))
 
     assert list(read_traceback(printed(error))) == [expected(one) for one in chain_of(error)]
@@ -93,7 +105,9 @@ def test_what_python_prints_is_read_back(links: list[tuple[str, type[Exception],
 
 def test_notes_are_a_part_of_the_text() -> None:
     """What was noted on an exception is read with it, and not taken for the next one."""
-    error = caught(lambda: fail([("", ValueError, "No such region"), ("cause", RuntimeError, "Cannot load")]))
+    error = caught(
+        lambda: fail([("", ValueError, "No such region"), ("cause", RuntimeError, "Cannot load")])
+    )
     error.add_note("while loading APAC")
 
     assert [str(one) for one in read_traceback(printed(error))] == [
@@ -109,7 +123,9 @@ def test_an_exception_without_a_text_is_its_class() -> None:
     assert str(raised) == "PartnerError"
 
 
-@pytest.mark.parametrize("source", ["def load(:\n    pass\n", "x = 1\nprint 'x'\n", "if True:\nx = 1\n", "x = (\n"])
+@pytest.mark.parametrize(
+    "source", ["def load(:\n    pass\n", "x = 1\nprint 'x'\n", "if True:\nx = 1\n", "x = (\n"]
+)
 def test_a_syntax_error_has_the_line_it_is_about(source: str) -> None:
     """The file that cannot be parsed is the last frame, although nothing in it ran."""
     error = caught(lambda: compile(source, "/opt/airflow/dags/sales.py", "exec"))
@@ -117,7 +133,9 @@ def test_a_syntax_error_has_the_line_it_is_about(source: str) -> None:
 
     assert isinstance(error, SyntaxError)
     assert (raised.kind, raised.text) == (type(error).__name__, error.msg)
-    assert raised.frames[-1] == StackFrame("/opt/airflow/dags/sales.py", error.lineno or 0, "<module>")
+    assert raised.frames[-1] == StackFrame(
+        "/opt/airflow/dags/sales.py", error.lineno or 0, "<module>"
+    )
 
 
 def endless(depth: int) -> int:
@@ -137,7 +155,9 @@ def pong(depth: int) -> int:
 
 @pytest.mark.parametrize("act", [endless, ping])
 def test_an_endless_recursion(act: Callable[[int], int]) -> None:
-    """A thousand frames, printed in short or in full, leave a bounded number, the raising ones among them."""
+    """A thousand frames, printed in short or in full, leave a bounded number, the raising ones
+    among them.
+    """
     error = caught(lambda: act(0))
     (raised,) = read_traceback(printed(error))
 
@@ -147,20 +167,31 @@ def test_an_endless_recursion(act: Callable[[int], int]) -> None:
 
 
 def gathered() -> None:
-    """Raise a group as asyncio's TaskGroup does: of exceptions with and without frames, and of another group."""
+    """Raise a group as asyncio's TaskGroup does: of exceptions with and without frames, and of
+    another group.
+    """
     inner = ExceptionGroup("two", [ValueError("no date"), TypeError("no number")])
-    raise ExceptionGroup("many", [caught(lambda: fail([("", KeyError, "amount")])), OSError("disk"), inner])
+    raise ExceptionGroup(
+        "many", [caught(lambda: fail([("", KeyError, "amount")])), OSError("disk"), inner]
+    )
 
 
 def test_an_exception_group() -> None:
-    """A group is read as an exception with its frames, and what it gathers is named somewhere in what was read."""
+    """A group is read as an exception with its frames, and what it gathers is named somewhere in
+    what was read.
+    """
     raised = read_traceback(printed(caught(gathered)))
     group = next(one for one in raised if one.kind == "ExceptionGroup")
     said = "\n".join(map(str, raised))
 
     assert group.text.startswith("many (3 sub-exceptions)")
     assert group.frames[-1].function == "gathered"
-    for one in ("KeyError: 'amount'", "OSError: disk", "ValueError: no date", "TypeError: no number"):
+    for one in (
+        "KeyError: 'amount'",
+        "OSError: disk",
+        "ValueError: no date",
+        "TypeError: no number",
+    ):
         assert one in said
 
 
@@ -186,7 +217,9 @@ ImportError: cannot import name 'no_such_name' from 'helpers' (/opt/airflow/dags
     ],
 )
 def test_texts_of_other_origins(text: str, raised: tuple[ExceptionInfo, ...]) -> None:
-    """What only looks like an exception is none, and a traceback is found whatever stands before it and ends its lines."""
+    """What only looks like an exception is none, and a traceback is found whatever stands before it
+    and ends its lines.
+    """
     assert read_traceback(text) == raised
 
 
@@ -205,7 +238,9 @@ def test_what_is_kept_is_bounded() -> None:
     """Of a chain without end the last exceptions stay."""
     links = [("cause", ValueError, f"number {number}") for number in range(60)]
     raised = read_traceback(printed(caught(lambda: fail(links))))
-    assert [one.text for one in raised] == [f"number {number}" for number in range(59, 59 - len(raised), -1)]
+    assert [one.text for one in raised] == [
+        f"number {number}" for number in range(59, 59 - len(raised), -1)
+    ]
     assert 10 <= len(raised) < 60
 
 
@@ -240,7 +275,9 @@ fragments = st.sampled_from(
 @given(st.lists(st.tuples(fragments | st.text(), st.booleans()), max_size=30))
 @example([(HEADING, False), ("A.", False)])
 def test_any_lines_are_read(lines: list[tuple[str, bool]]) -> None:
-    """Whatever the lines, reading them ends, and what was read is a bounded chain of named exceptions."""
+    """Whatever the lines, reading them ends, and what was read is a bounded chain of named
+    exceptions.
+    """
     reader = TracebackReader()
     for line, begins in lines:
         reader.line(line, begins=begins)
@@ -250,9 +287,12 @@ def test_any_lines_are_read(lines: list[tuple[str, bool]]) -> None:
 
 
 def test_an_exception_group_is_what_was_raised() -> None:
-    """Of an exception group the group comes first, its parts are its text, and bars in a text of no group stay."""
+    """Of an exception group the group comes first, its parts are its text, and bars in a text of no
+    group stay.
+    """
     try:
-        raise ExceptionGroup("many", [KeyError("amount"), OSError("disk")])  # noqa: TRY301 - to be caught here
+        # To be caught here
+        raise ExceptionGroup("many", [KeyError("amount"), OSError("disk")])  # noqa: TRY301
     except ExceptionGroup as group:
         text = "".join(traceback.format_exception(group))
     (raised,) = read_traceback(text)
@@ -267,10 +307,22 @@ def test_an_exception_group_is_what_was_raised() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["f.<locals>.LockedOut", "Ärger", "sales.errors.NoAmount", "unusual_prefix_0a1b_sales.SalesFileError"]
+    "kind",
+    [
+        "f.<locals>.LockedOut",
+        "Ärger",
+        "sales.errors.NoAmount",
+        "unusual_prefix_0a1b_sales.SalesFileError",
+    ],
 )
 def test_any_name_of_a_class(kind: str) -> None:
-    """A class defined within a function, in a module, or with a name beyond ASCII is read, by its own name alone."""
-    text = f'Traceback (most recent call last):\n  File "a.py", line 1, in f\n{kind}: by the partner'
+    """A class defined within a function, in a module, or with a name beyond ASCII is read, by its
+    own name alone.
+    """
+    text = (
+        f'Traceback (most recent call last):\n  File "a.py", line 1, in f\n{kind}: by the partner'
+    )
 
-    assert [str(raised) for raised in read_traceback(text)] == [f"{kind.rpartition('.')[2]}: by the partner"]
+    assert [str(raised) for raised in read_traceback(text)] == [
+        f"{kind.rpartition('.')[2]}: by the partner"
+    ]

@@ -1,4 +1,6 @@
-"""Requests to one Airflow: what each carries, when a refused one is sent again, and what a refusal is called."""
+"""Requests to one Airflow: what each carries, when a refused one is sent again, and what a refusal
+is called.
+"""
 
 import re
 from collections.abc import Iterator
@@ -24,12 +26,18 @@ FOR_GOOD = "It lasted {}."
 
 def tokens(*, ambiguous_403: bool = False) -> Iterator[Grant]:
     """One grant after the other, each with its number."""
-    return (Grant(Secret(f"Bearer {number}"), ambiguous_403=ambiguous_403) for number in range(1, 10))
+    return (
+        Grant(Secret(f"Bearer {number}"), ambiguous_403=ambiguous_403) for number in range(1, 10)
+    )
 
 
 def transport(script: Script, *, for_good: bool = False, ambiguous_403: bool = False) -> Transport:
-    """The way to an Airflow that answers by the script, with a credential that can be renewed or not."""
-    made = Transport(BASE, script.wire(), (("X-Key", Secret("k3y")), ("CF-Access-Client-Id", Secret("abc"))))
+    """The way to an Airflow that answers by the script, with a credential that can be renewed or
+    not.
+    """
+    made = Transport(
+        BASE, script.wire(), (("X-Key", Secret("k3y")), ("CF-Access-Client-Id", Secret("abc")))
+    )
     grants = tokens(ambiguous_403=ambiguous_403)
     made.authorizer = Authorization(lambda: next(grants), FOR_GOOD if for_good else "")
     return made
@@ -41,7 +49,9 @@ def presented(script: Script) -> list[str | None]:
 
 
 def test_what_every_request_carries() -> None:
-    """Every request goes below the base URL, with the given headers and the credential, and asks for JSON."""
+    """Every request goes below the base URL, with the given headers and the credential, and asks
+    for JSON.
+    """
     script = Script(GOOD, GOOD, GOOD)
     way = transport(script)
     way.get("/api/v2/dags", {"limit": 1})
@@ -57,7 +67,11 @@ def test_what_every_request_carries() -> None:
         assert (sent.headers["X-Key"], sent.headers["CF-Access-Client-Id"]) == ("k3y", "abc")
         assert sent.headers["Accept"] == "application/json"
     assert presented(script) == ["Bearer 1", "Bearer 1", None]
-    assert [sent.headers.get("Content-Type") for sent in script.sent] == [None, "application/json", "application/json"]
+    assert [sent.headers.get("Content-Type") for sent in script.sent] == [
+        None,
+        "application/json",
+        "application/json",
+    ]
     assert [sent.request.body for sent in script.sent] == [None, b'{"conf": {"\\u00e9": 1}}', b"{}"]
 
 
@@ -74,10 +88,15 @@ def test_what_every_request_carries() -> None:
         (FORBIDDEN, True, True, 1),
     ],
 )
-def test_once_more(refusal: bytes, ambiguous_403: bool, for_good: bool, sent: int) -> None:  # noqa: FBT001 - a table's columns
-    """A request is sent once more if its refusal may mean the credential, and another one can be had."""
+# A table's columns
+def test_once_more(refusal: bytes, ambiguous_403: bool, for_good: bool, sent: int) -> None:
+    """A request is sent once more if its refusal may mean the credential, and another one can be
+    had.
+    """
     script = Script(refusal, GOOD)
-    found = transport(script, for_good=for_good, ambiguous_403=ambiguous_403).send("POST", "/x", body={"a": 1})
+    found = transport(script, for_good=for_good, ambiguous_403=ambiguous_403).send(
+        "POST", "/x", body={"a": 1}
+    )
 
     assert found.status == (200 if sent == 2 else int(refusal.split()[1]))
     assert presented(script) == [f"Bearer {number + 1}" for number in range(sent)]
@@ -86,7 +105,7 @@ def test_once_more(refusal: bytes, ambiguous_403: bool, for_good: bool, sent: in
 
 @pytest.mark.parametrize("refusal", [REFUSED, UNREADABLE, PAGE], ids=["401", "Invalid JWT", "page"])
 @pytest.mark.parametrize("for_good", [True, False])
-def test_refused(refusal: bytes, for_good: bool) -> None:  # noqa: FBT001 - a table's column
+def test_refused(refusal: bytes, for_good: bool) -> None:
     """A credential that is refused again, or is there once, is an error."""
     script = Script(refusal, refusal, GOOD)
     with pytest.raises(Unauthorized) as caught:
@@ -94,12 +113,16 @@ def test_refused(refusal: bytes, for_good: bool) -> None:  # noqa: FBT001 - a ta
 
     assert len(script.sent) == (1 if for_good else 2)
     assert caught.value.title == (
-        "A gateway in front of Airflow refused the request" if refusal == PAGE else "Airflow refused the credential"
+        "A gateway in front of Airflow refused the request"
+        if refusal == PAGE
+        else "Airflow refused the credential"
     )
 
 
 def test_a_permission_that_is_missing() -> None:
-    """A doubtful credential that is forbidden the same twice is good: the answer is the caller's to judge."""
+    """A doubtful credential that is forbidden the same twice is good: the answer is the caller's to
+    judge.
+    """
     script = Script(FORBIDDEN, FORBIDDEN)
 
     assert transport(script, ambiguous_403=True).get("/x").status == 403
@@ -107,8 +130,11 @@ def test_a_permission_that_is_missing() -> None:
 
 
 @pytest.mark.parametrize(("expires", "dead"), [(1.0, True), (4e9, False), (None, False)])
-def test_forbidden_after_its_end(expires: float | None, dead: bool) -> None:  # noqa: FBT001 - a table's column
-    """A 403 to a credential that cannot be renewed and has died by its own word is a refusal, as with Keycloak."""
+# A table's column
+def test_forbidden_after_its_end(expires: float | None, dead: bool) -> None:
+    """A 403 to a credential that cannot be renewed and has died by its own word is a refusal, as
+    with Keycloak.
+    """
     way = transport(Script(GOOD, FORBIDDEN))
     way.authorizer = Authorization(lambda: Grant(Secret("Bearer 1"), expires), FOR_GOOD)
     way.get("/x")
@@ -139,8 +165,11 @@ def test_vague() -> None:
         ([], True, "Airflow refused the credential"),
     ],
 )
-def test_died_meanwhile(before: list[bytes], telling: bool, said: str) -> None:  # noqa: FBT001 - a table's column
-    """A credential that is there once and was accepted before has died; one that never told anything was never good."""
+# A table's column
+def test_died_meanwhile(before: list[bytes], telling: bool, said: str) -> None:
+    """A credential that is there once and was accepted before has died; one that never told
+    anything was never good.
+    """
     way = transport(Script(*before, REFUSED), for_good=True)
     for _ in before:
         way.send("GET", "/x", checks_credential=telling)
@@ -165,7 +194,9 @@ def test_how_long_it_lasted() -> None:
 
 
 def test_what_can_be_renewed_does_not_die() -> None:
-    """A credential that can be had again and is refused twice is refused, however often it was accepted."""
+    """A credential that can be had again and is refused twice is refused, however often it was
+    accepted.
+    """
     way = transport(Script(GOOD, REFUSED, REFUSED))
     way.get("/x")
     with pytest.raises(Unauthorized, match="Airflow refused the credential"):
@@ -173,7 +204,7 @@ def test_what_can_be_renewed_does_not_die() -> None:
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
-def test_without_a_credential(anonymous: bool) -> None:  # noqa: FBT001 - a table's column
+def test_without_a_credential(anonymous: bool) -> None:
     """A refusal of a request that carried no credential is the caller's to judge."""
     script = Script(REFUSED)
     way = transport(script)
@@ -203,7 +234,9 @@ def test_no_answer(reply: bytes, error: type[Exception]) -> None:
 
 
 def test_stream() -> None:
-    """A large body is handed over piece by piece, in the form that was asked for, as far as it is wanted."""
+    """A large body is handed over piece by piece, in the form that was asked for, as far as it is
+    wanted.
+    """
     pieces: list[bytes] = []
 
     def take(piece: bytes) -> bool:
@@ -216,11 +249,16 @@ def test_stream() -> None:
     assert (found.status, found.body) == (200, None)
     assert found.source == "GET /log answered 200 text/plain"
     assert [len(piece) for piece in pieces] == [65_536, 65_536]
-    assert (script.sent[0].headers["Accept"], script.sent[0].url) == ("text/plain", f"{BASE}/log?full=true")
+    assert (script.sent[0].headers["Accept"], script.sent[0].url) == (
+        "text/plain",
+        f"{BASE}/log?full=true",
+    )
 
 
 def test_listening() -> None:
-    """What comes is handed over at once and not compressed, as far as it is wanted, and silence lasts no longer than said."""
+    """What comes is handed over at once and not compressed, as far as it is wanted, and silence
+    lasts no longer than said.
+    """
     heard: list[bytes] = []
 
     def take(piece: bytes) -> bool:
@@ -253,13 +291,19 @@ def test_listening() -> None:
     ids=["page", "empty", "JSON", "cut", "204", "404", "404 page", "409", "403"],
 )
 def test_put(reply: bytes) -> None:
-    """Of a PUT, which carries everything that any request does and no body, the status is the answer, and no body a fault."""
+    """Of a PUT, which carries everything that any request does and no body, the status is the
+    answer, and no body a fault.
+    """
     script = Script(reply)
     found = transport(script).put("/api/v2/parseDagFile/a%2Fb")
     (sent,) = script.sent
 
     assert found.status == int(reply.split()[1])
-    assert (sent.request.method, sent.url, sent.request.body) == ("PUT", f"{BASE}/api/v2/parseDagFile/a%2Fb", None)
+    assert (sent.request.method, sent.url, sent.request.body) == (
+        "PUT",
+        f"{BASE}/api/v2/parseDagFile/a%2Fb",
+        None,
+    )
     assert (sent.headers["X-Key"], sent.headers["Authorization"]) == ("k3y", "Bearer 1")
 
 
@@ -297,9 +341,13 @@ def test_a_stream_that_is_refused() -> None:
         pieces.append(piece)
         return True
 
-    missing = transport(Script(answer(404, {"detail": "No log"}))).download("/log", "text/plain", take)
+    missing = transport(Script(answer(404, {"detail": "No log"}))).download(
+        "/log", "text/plain", take
+    )
     assert (missing.status, missing.detail, pieces) == (404, "No log", [])
-    transport(Script(REFUSED, answer(200, b"log", "text/plain"))).download("/log", "text/plain", take)
+    transport(Script(REFUSED, answer(200, b"log", "text/plain"))).download(
+        "/log", "text/plain", take
+    )
     assert pieces == [b"log"]
 
 
@@ -315,7 +363,9 @@ def test_a_stream_that_is_refused() -> None:
     ],
 )
 def test_server_time(date: str, moment: datetime | None) -> None:
-    """The server's clock is that of its last answer, whatever its status, and unknown if it cannot be read."""
+    """The server's clock is that of its last answer, whatever its status, and unknown if it cannot
+    be read.
+    """
     way = transport(Script(answer(404, {}, Date=date)))
     way.get("/x")
 
@@ -324,7 +374,9 @@ def test_server_time(date: str, moment: datetime | None) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_no_answer(status: int) -> None:
-    """A redirect is an error also where only the status counts, or the body is handed over piece by piece."""
+    """A redirect is an error also where only the status counts, or the body is handed over piece by
+    piece.
+    """
     taken: list[bytes] = []
 
     def take(chunk: bytes) -> bool:
@@ -341,7 +393,9 @@ def test_a_redirect_is_no_answer(status: int) -> None:
 
 
 def test_what_is_left() -> None:
-    """Whoever reads page by page is told how much time its wire has; a wire without a deadline has any."""
+    """Whoever reads page by page is told how much time its wire has; a wire without a deadline has
+    any.
+    """
     script = Script()
 
     assert Transport(BASE, script.wire(seconds_left=lambda: 12.5)).seconds_left() == 12.5

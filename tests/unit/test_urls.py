@@ -14,7 +14,9 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def refusal(parser: Callable[[str], str], text: str) -> ParseError:
-    """The refusal of a text, which has to be a sentence about the problem and a sentence about the remedy."""
+    """The refusal of a text, which has to be a sentence about the problem and a sentence about the
+    remedy.
+    """
     with pytest.raises(ParseError) as caught:
         parser(text)
     for said in (caught.value.problem, caught.value.remedy):
@@ -91,7 +93,9 @@ def test_not_a_base_url(text: str, problem: str) -> None:
 
 @given(texts | texts.map(lambda text: f"https://example.com/{text}"))
 def test_any_base_url_is_understood_or_refused(text: str) -> None:
-    """Whatever the text, an accepted URL has a host, no tail to stumble over, and parses again to itself."""
+    """Whatever the text, an accepted URL has a host, no tail to stumble over, and parses again to
+    itself.
+    """
     try:
         url = base_url(text)
     except ParseError:
@@ -199,9 +203,15 @@ def test_not_a_token_url(text: str, problem: str) -> None:
     assert "s3cret" not in f"{wrong.problem} {wrong.remedy}"
 
 
-@given(texts | texts.map(lambda text: f"https://login.example.com/{text}") | texts.map(lambda text: f"http:{text}"))
+@given(
+    texts
+    | texts.map(lambda text: f"https://login.example.com/{text}")
+    | texts.map(lambda text: f"http:{text}")
+)
 def test_any_token_url_is_understood_or_refused(text: str) -> None:
-    """Whatever the text, an accepted address is https, leads to a host, and holds nothing that must not be shown."""
+    """Whatever the text, an accepted address is https, leads to a host, and holds nothing that must
+    not be shown.
+    """
     try:
         parts = urlsplit(token_url(text))
     except ParseError:

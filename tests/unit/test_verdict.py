@@ -31,7 +31,7 @@ def run(state: Any, note: str | None = None) -> DagRun:
         ("running", False, "triggered"),
     ],
 )
-def test_the_table(state: str, wait: bool, result: str) -> None:  # noqa: FBT001
+def test_the_table(state: str, wait: bool, result: str) -> None:
     """Airflow's state and the input wait decide, and nothing else."""
     assert result_of(run(state), wait=wait) == result
 
@@ -43,9 +43,16 @@ def test_only_airflow_s_success_is_a_success() -> None:
 
 
 @pytest.mark.parametrize(("stale_mark", "result"), [(False, "failed"), (True, "success")])
-def test_a_run_that_a_cancel_stopped_has_failed_until_it_has_run_again(stale_mark: bool, result: str) -> None:  # noqa: FBT001
-    """What the scheduler makes of a stopped run is green for nobody; what becomes of it after a resume is."""
-    assert result_of(run("success", f"by octocat\n{CANCELLED_MARK}"), wait=True, stale_mark=stale_mark) == result
+def test_a_run_that_a_cancel_stopped_has_failed_until_it_has_run_again(
+    stale_mark: bool, result: str
+) -> None:
+    """What the scheduler makes of a stopped run is green for nobody; what becomes of it after a
+    resume is.
+    """
+    assert (
+        result_of(run("success", f"by octocat\n{CANCELLED_MARK}"), wait=True, stale_mark=stale_mark)
+        == result
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,10 +66,12 @@ def test_a_run_that_a_cancel_stopped_has_failed_until_it_has_run_again(stale_mar
 )
 def test_red_tasks_make_a_success_a_failure_and_nothing_else(
     state: str,
-    wait: bool,  # noqa: FBT001
+    wait: bool,
     result: str,
 ) -> None:
-    """With fail_on_failed_tasks a run that Airflow calls a success fails; every other end stays what it is."""
+    """With fail_on_failed_tasks a run that Airflow calls a success fails; every other end stays
+    what it is.
+    """
     assert result_of(run(state), wait=wait, failed_tasks=True) == result
 
 
@@ -77,7 +86,8 @@ def test_red_tasks_make_a_success_a_failure_and_nothing_else(
     ],
 )
 @pytest.mark.parametrize("state", ["success", "failed", "running"])
-def test_red_tasks(state: str, states: tuple[str | None, ...], red: bool) -> None:  # noqa: FBT001 - a table's column
+# A table's column
+def test_red_tasks(state: str, states: tuple[str | None, ...], red: bool) -> None:
     """Task instances are red that failed themselves, whatever Airflow makes of their run."""
     tasks = tuple(a_task(f"t{number}", state=one) for number, one in enumerate(states))
 
@@ -85,9 +95,13 @@ def test_red_tasks(state: str, states: tuple[str | None, ...], red: bool) -> Non
 
 
 def test_red_tasks_that_cannot_be_known() -> None:
-    """A success whose tasks could not be read is an error, not a green that rests on a guess; other ends need no tasks."""
+    """A success whose tasks could not be read is an error, not a green that rests on a guess; other
+    ends need no tasks.
+    """
     with pytest.raises(ActionError, match="fail_on_failed_tasks") as caught:
         has_failed_tasks(run("success"), None)
 
     assert "permission" in caught.value.hint
-    assert [has_failed_tasks(run(state), None) for state in ("failed", "running", "queued")] == [False] * 3
+    assert [has_failed_tasks(run(state), None) for state in ("failed", "running", "queued")] == [
+        False
+    ] * 3

@@ -59,12 +59,19 @@ class Looks:
     stream_states: Script = field(default_factory=lambda: Script([NotSupported("no", "", "")]))
 
 
-def waited(looks: list[Any], *, start: DagRun = QUEUED, **times: Any) -> tuple[DagRun, VirtualTime, Recorder, float]:
-    """Wait through these looks; return the last run, the clock, what was told, and since when the state holds."""
+def waited(
+    looks: list[Any], *, start: DagRun = QUEUED, **times: Any
+) -> tuple[DagRun, VirtualTime, Recorder, float]:
+    """Wait through these looks; return the last run, the clock, what was told, and since when the
+    state holds.
+    """
     bench = Bench()
     airflow: Any = Looks(Script(looks))
     last, entered = wait_for_end(
-        airflow, start, bench.retrier, WaitLimits(**{"since": bench.time.now, "timeout": 600.0, **times})
+        airflow,
+        start,
+        bench.retrier,
+        WaitLimits(**{"since": bench.time.now, "timeout": 600.0, **times}),
     )
     return last, bench.time, bench.told, entered
 
@@ -97,12 +104,16 @@ def test_the_run_s_own_end_ends_the_wait(looks: list[Any], end: DagRun) -> None:
     ],
 )
 def test_bad_news_must_be_said_for_a_minute(looks: list[Any], error: Any) -> None:
-    """A run that is gone and a credential that is refused end the wait once several looks agree, and not at once."""
+    """A run that is gone and a credential that is refused end the wait once several looks agree,
+    and not at once.
+    """
     script = Script(looks)
     bench = Bench()
     airflow: Any = Looks(script)
     with pytest.raises(error):
-        wait_for_end(airflow, QUEUED, bench.retrier, WaitLimits(since=bench.time.now, timeout=3600.0))
+        wait_for_end(
+            airflow, QUEUED, bench.retrier, WaitLimits(since=bench.time.now, timeout=3600.0)
+        )
     assert bench.time.now >= 1000 + REFUSAL_SECONDS
     assert bench.time.now <= 1000 + 3 * REFUSAL_SECONDS
 
@@ -110,7 +121,9 @@ def test_bad_news_must_be_said_for_a_minute(looks: list[Any], error: Any) -> Non
 @pytest.mark.parametrize("news", [None, REFUSED, MISSING])
 @pytest.mark.parametrize("looks", [1, 2, 3])
 def test_bad_news_that_pass_end_nothing(news: Any, looks: int) -> None:
-    """A role that is just synchronised, a replica with another key, a cache: all is well again, and the run's end counts."""
+    """A role that is just synchronised, a replica with another key, a cache: all is well again, and
+    the run's end counts.
+    """
     assert waited([RUNNING, *[news] * looks, RUNNING, *[news] * looks, SUCCESS])[0] == SUCCESS
 
 
@@ -121,7 +134,9 @@ def test_the_timeout_ends_the_wait() -> None:
 
 
 def test_the_timeout_ends_the_wait_for_a_server_that_is_gone() -> None:
-    """Without any answer the wait ends at the deadline, too, and says for how long nothing was known."""
+    """Without any answer the wait ends at the deadline, too, and says for how long nothing was
+    known.
+    """
     with pytest.raises(StateUnknown, match=r"For 90 s nothing could be read.* last seen queued"):
         waited([DOWN] * 1000, timeout=90.0)
     with pytest.raises(StateUnknown, match=r"last seen running"):
@@ -131,28 +146,41 @@ def test_the_timeout_ends_the_wait_for_a_server_that_is_gone() -> None:
 
 @pytest.mark.parametrize("fault", [DOWN, LOGIN_PAGE, REFUSED, MISSING, GATEWAY, None])
 def test_what_is_not_believed_at_the_deadline_is_a_silence(fault: Any) -> None:
-    """Two refusals in the last seconds are no verdict about the run or the credential: nobody knows."""
+    """Two refusals in the last seconds are no verdict about the run or the credential: nobody
+    knows.
+    """
     with pytest.raises(StateUnknown, match=r"For 40 s nothing could be read.* last seen running"):
         waited([RUNNING, RUNNING, *[fault] * 99], timeout=60.0, poll_interval=10.0)
 
 
 @pytest.mark.parametrize("fault", [DOWN, LOGIN_PAGE, REFUSED, MISSING, GATEWAY, None])
 @pytest.mark.parametrize(("interval", "timeout"), [(10.0, 60.0), (4.0, 60.0), (45.0, 90.0)])
-def test_a_last_look_that_fails_leaves_what_was_seen(fault: Any, interval: float, timeout: float) -> None:
-    """Whoever has just said that the run goes on is not silent: the time is over, and that is all."""
+def test_a_last_look_that_fails_leaves_what_was_seen(
+    fault: Any, interval: float, timeout: float
+) -> None:
+    """Whoever has just said that the run goes on is not silent: the time is over, and that is
+    all.
+    """
     good = ceil(timeout / interval) - 1
-    last, time, _, _ = waited([RUNNING] * good + [fault] * 9, timeout=timeout, poll_interval=interval)
+    last, time, _, _ = waited(
+        [RUNNING] * good + [fault] * 9, timeout=timeout, poll_interval=interval
+    )
     assert (last, time.now) == (RUNNING, 1000.0 + timeout)
 
 
 @pytest.mark.parametrize("fault", [DOWN, MISSING, None])
 def test_a_silence_does_not_outlast_the_start_timeout(fault: Any) -> None:
-    """A run that was queued when Airflow fell silent is given up when it should have started, with since when."""
+    """A run that was queued when Airflow fell silent is given up when it should have started, with
+    since when.
+    """
     bench = Bench()
     airflow: Any = Looks(Script([fault] * 999))
     with pytest.raises(StateUnknown, match=r"For 30 s nothing could be read.* last seen queued"):
         wait_for_end(
-            airflow, QUEUED, bench.retrier, WaitLimits(since=bench.time.now, timeout=3600.0, start_timeout=30.0)
+            airflow,
+            QUEUED,
+            bench.retrier,
+            WaitLimits(since=bench.time.now, timeout=3600.0, start_timeout=30.0),
         )
     assert bench.time.now == 1030.0
     assert waited([QUEUED, fault, fault, *[RUNNING] * 9, SUCCESS], start_timeout=30.0)[0] == SUCCESS
@@ -179,16 +207,27 @@ def test_a_fixed_interval_overrides_the_pace() -> None:
 
 def test_every_look_is_told() -> None:
     """The log learns of every state that was seen, the first included."""
-    assert waited([RUNNING, RUNNING, SUCCESS])[2].states == ["queued", "running", "running", "success"]
+    assert waited([RUNNING, RUNNING, SUCCESS])[2].states == [
+        "queued",
+        "running",
+        "running",
+        "success",
+    ]
 
 
 def test_what_is_done_meanwhile_is_done_after_every_look_but_the_last() -> None:
-    """Whoever looks at the tasks is called with the run as it was just seen, never for a failed look, and not at its end."""
+    """Whoever looks at the tasks is called with the run as it was just seen, never for a failed
+    look, and not at its end.
+    """
     bench, seen = Bench(), list[tuple[str, int]]()
     airflow: Any = Looks(Script([QUEUED, DOWN, None, RUNNING, RUNNING, SUCCESS]))
     times = WaitLimits(since=bench.time.now, timeout=600.0)
     wait_for_end(
-        airflow, QUEUED, bench.retrier, times, on_poll=lambda run: seen.append((run.state, airflow.get_run.calls))
+        airflow,
+        QUEUED,
+        bench.retrier,
+        times,
+        on_poll=lambda run: seen.append((run.state, airflow.get_run.calls)),
     )
     assert seen == [("queued", 1), ("running", 4), ("running", 5)]
 
@@ -226,7 +265,9 @@ def test_no_sequence_of_looks_outlasts_the_timeout_or_invents_an_end(
     ],
 )
 def test_history_paces_the_looks(start: Any, now: Any, pauses: list[float]) -> None:
-    """Looks at a run follow how long its DAG usually takes, counted by Airflow from the run's own start."""
+    """Looks at a run follow how long its DAG usually takes, counted by Airflow from the run's own
+    start.
+    """
     bench = Bench()
     running = RUNNING._replace(start_date=start)
     airflow: Any = Looks(Script([running, running, SUCCESS]), now)
@@ -241,14 +282,19 @@ def test_the_wish_of_the_user_comes_before_history() -> None:
     bench = Bench()
     airflow: Any = Looks(Script([RUNNING, SUCCESS]))
     wait_for_end(
-        airflow, RUNNING, bench.retrier, WaitLimits(bench.time.now, 600.0, inf, 7.0, UsualDuration(600.0, 0.1))
+        airflow,
+        RUNNING,
+        bench.retrier,
+        WaitLimits(bench.time.now, 600.0, inf, 7.0, UsualDuration(600.0, 0.1)),
     )
 
     assert bench.time.slept == [7.0, 7.0]
 
 
 class Telling:
-    """An Airflow that tells a run's state: each slice is the states that it tells, an error with which it breaks, or both."""
+    """An Airflow that tells a run's state: each slice is the states that it tells, an error with
+    which it breaks, or both.
+    """
 
     now = None
 
@@ -258,7 +304,9 @@ class Telling:
         self.intervals: list[float] = []
         self._time = time
 
-    def stream_states(self, _run: DagRun, interval: float, take: Callable[[Any], bool], *_limits: float) -> None:
+    def stream_states(
+        self, _run: DagRun, interval: float, take: Callable[[Any], bool], *_limits: float
+    ) -> None:
         """Tell the states of a slice, the first at once; the last one repeats if it is given so."""
         self.intervals.append(interval)
         for place, state in enumerate(self.slices.pop(0) if self.slices else ["running"] * 1000):
@@ -271,7 +319,10 @@ class Telling:
 
 
 def heard(
-    slices: list[list[Any]], looks: list[Any], due: Callable[[DagRun], float] = lambda _: inf, **times: Any
+    slices: list[list[Any]],
+    looks: list[Any],
+    due: Callable[[DagRun], float] = lambda _: inf,
+    **times: Any,
 ) -> tuple[DagRun, Bench, Telling]:
     """Wait for a run of an Airflow that tells."""
     bench = Bench()
@@ -298,7 +349,8 @@ def test_the_end_that_is_told_is_looked_at(told: str, end: DagRun) -> None:
 
 
 @pytest.mark.parametrize(
-    ("waited", "seconds"), [(0, 1), (39, 1), (40, 2), (599, 2), (600, 3), (1799, 3), (1800, 5), (86_400, 5)]
+    ("waited", "seconds"),
+    [(0, 1), (39, 1), (40, 2), (599, 2), (600, 3), (1799, 3), (1800, 5), (86_400, 5)],
 )
 def test_how_often_it_is_told(waited: float, seconds: float) -> None:
     """The longer the run takes, the more seconds lie between two words."""
@@ -307,7 +359,9 @@ def test_how_often_it_is_told(waited: float, seconds: float) -> None:
 
 @pytest.mark.parametrize(("wanted_in", "asked"), [(10.0, 1.0), (0.5, 0.5), (0.0, 0.1), (-5.0, 0.1)])
 def test_no_word_comes_much_later_than_it_is_wanted(wanted_in: float, asked: float) -> None:
-    """Whoever wants to look soon is not kept waiting for the next word; and what is asked for is never nothing."""
+    """Whoever wants to look soon is not kept waiting for the next word; and what is asked for is
+    never nothing.
+    """
     bench, seen = Bench(), list[DagRun]()
     airflow: Any = Telling(bench.time, [["queued"] * 100, ["success"]], [SUCCESS])
     times = WaitLimits(since=bench.time.now, timeout=60.0)
@@ -339,7 +393,9 @@ def test_what_becomes_due_by_a_change_is_done_at_once() -> None:
 
 
 def test_slices_follow_each_other_without_a_look() -> None:
-    """As long as Airflow tells that the run goes on nobody asks; the words come seldomer in the course of time."""
+    """As long as Airflow tells that the run goes on nobody asks; the words come seldomer in the
+    course of time.
+    """
     last, bench, airflow = heard([], [RUNNING], timeout=3600.0)
 
     assert (last.state, airflow.get_run.calls) == ("running", 1)  # the look at the deadline
@@ -372,9 +428,13 @@ def test_a_run_may_stay_queued_only_for_its_start_timeout() -> None:
     assert (last.state, bench.time.now) == ("queued", 1030.0)
 
 
-@pytest.mark.parametrize("broken", [[], [DOWN], [LOGIN_PAGE], ["running"], ["running", DOWN], [REFUSED]])
+@pytest.mark.parametrize(
+    "broken", [[], [DOWN], [LOGIN_PAGE], ["running"], ["running", DOWN], [REFUSED]]
+)
 def test_what_breaks_twice_is_given_up(broken: list[Any]) -> None:
-    """Whatever is no slice to its end is followed by a pause and a look; after the second in a row only looks are left."""
+    """Whatever is no slice to its end is followed by a pause and a look; after the second in a row
+    only looks are left.
+    """
     last, bench, airflow = heard([broken, broken, ["success"]], [RUNNING] * 5 + [SUCCESS])
 
     assert last == SUCCESS

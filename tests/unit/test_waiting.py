@@ -1,4 +1,6 @@
-"""What the simulation of waiting promises of the action's pace: counts and seconds of simulated time, no clock."""
+"""What the simulation of waiting promises of the action's pace: counts and seconds of simulated
+time, no clock.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,16 @@ def figures() -> dict[str, Figures]:
 
 
 def test_history_dominates(figures: dict[str, Figures]) -> None:
-    """With history there are fewer requests than without, and the end is seen sooner; a fixed 5 s needs far more."""
+    """With history there are fewer requests than without, and the end is seen sooner; a fixed 5 s
+    needs far more.
+    """
     without, known, fixed = (
         figures[name]
-        for name in ("this action, polling without history", "this action, polling with history", "fixed 5 s")
+        for name in (
+            "this action, polling without history",
+            "this action, polling with history",
+            "fixed 5 s",
+        )
     )
 
     assert known.requests < 0.9 * without.requests
@@ -29,16 +37,23 @@ def test_history_dominates(figures: dict[str, Figures]) -> None:
 
 
 def test_ten_minutes() -> None:
-    """If a DAG usually takes ten minutes, there are less than half of a 5 s loop's requests, and the end is seen no later."""
+    """If a DAG usually takes ten minutes, there are less than half of a 5 s loop's requests, and
+    the end is seen no later.
+    """
     made_up = list(runs(300, usually=600))
-    known, fixed = (simulate(STRATEGIES[name], made_up) for name in ("this action, polling with history", "fixed 5 s"))
+    known, fixed = (
+        simulate(STRATEGIES[name], made_up)
+        for name in ("this action, polling with history", "fixed 5 s")
+    )
 
     assert known.requests <= 0.45 * fixed.requests
     assert known.seen_after <= fixed.seen_after
 
 
 def test_being_told_dominates(figures: dict[str, Figures]) -> None:
-    """Whom Airflow tells by itself sends a fraction of the requests, and knows sooner than by a look every five seconds."""
+    """Whom Airflow tells by itself sends a fraction of the requests, and knows sooner than by a
+    look every five seconds.
+    """
     told, fixed = figures["this action, told by Airflow 3.1 and later"], figures["fixed 5 s"]
 
     assert told.requests < 0.1 * fixed.requests

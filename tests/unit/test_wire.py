@@ -1,4 +1,6 @@
-"""One exchange with one party: what leaves and how, and what is said when nothing usable comes back."""
+"""One exchange with one party: what leaves and how, and what is said when nothing usable comes
+back.
+"""
 
 import ssl
 from http.client import BadStatusLine
@@ -54,7 +56,11 @@ def test_what_leaves() -> None:
     wire.send(Request("POST", URL, "POST /x", {"X-Key": "k3y"}, {"limit": 1}, b'{"a": 1}'), status)
     (sent,) = script.sent
 
-    assert (sent.request.method, sent.url, sent.request.body) == ("POST", f"{URL}?limit=1", b'{"a": 1}')
+    assert (sent.request.method, sent.url, sent.request.body) == (
+        "POST",
+        f"{URL}?limit=1",
+        b'{"a": 1}',
+    )
     assert sent.headers["X-Key"] == "k3y"
     assert "Authorization" not in sent.headers
 
@@ -62,7 +68,9 @@ def test_what_leaves() -> None:
 def test_a_form() -> None:
     """Fields are sent as a form, in any script."""
     script = Script(answer(200, {}))
-    script.wire().send(Request("POST", URL, "POST /x", body={"scope": "a b", "secret": "&=ä"}), status)
+    script.wire().send(
+        Request("POST", URL, "POST /x", body={"scope": "a b", "secret": "&=ä"}), status
+    )
 
     assert script.sent[0].form == {"scope": "a b", "secret": "&=ä"}
 
@@ -82,7 +90,9 @@ def test_no_redirect_is_followed(code: int) -> None:
     assert [sent.url for sent in script.sent] == [URL]
 
 
-@pytest.mark.parametrize("location", ["/caf\xe9", "http://[HOST]/login", "http://:x/", "//\x00", "https://a:999999/"])
+@pytest.mark.parametrize(
+    "location", ["/caf\xe9", "http://[HOST]/login", "http://:x/", "//\x00", "https://a:999999/"]
+)
 def test_where_a_redirect_leads_is_not_parsed(location: str) -> None:
     """A redirect to what is no address is a redirect like any other."""
     assert Script(answer(302, b"", Location=location)).wire().send(GET, status) == 302
@@ -99,7 +109,9 @@ def test_where_a_redirect_leads_is_not_parsed(location: str) -> None:
     ],
 )
 def test_whatever_the_http_stack_raises_is_no_answer(error: Exception) -> None:
-    """What it does not wrap is an answer that could not be read, while it is sent and while its body is read."""
+    """What it does not wrap is an answer that could not be read, while it is sent and while its
+    body is read.
+    """
 
     def use(*_: object) -> None:
         raise error
@@ -107,12 +119,17 @@ def test_whatever_the_http_stack_raises_is_no_answer(error: Exception) -> None:
     for script, taken in ((Script(error), status), (Script(answer(200, {})), use)):
         with pytest.raises(TransientError) as caught:
             script.wire().send(GET, taken)
-        assert caught.value.detail == f"GET /x: the answer could not be read ({type(error).__name__})."
+        assert (
+            caught.value.detail == f"GET /x: the answer could not be read ({type(error).__name__})."
+        )
 
 
 def test_no_cookie_is_kept() -> None:
     """A cookie that a server sets is not sent back to it."""
-    script = Script(answer(200, {}, Set_Cookie="_token=old; Path=/; Domain=airflow.example.com"), answer(200, {}))
+    script = Script(
+        answer(200, {}, Set_Cookie="_token=old; Path=/; Domain=airflow.example.com"),
+        answer(200, {}),
+    )
     wire = script.wire()
     for _ in range(2):
         wire.send(GET, status)
@@ -135,7 +152,11 @@ def test_no_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wire.send(GET, status)
     wire.send(Request("GET", URL, "GET /x", auth=present), status)
     wire.send(Request("GET", URL, "GET /x", {"Authorization": "Basic ours"}), status)
-    assert [sent.headers.get("Authorization") for sent in script.sent] == [None, "Bearer t0ken", "Basic ours"]
+    assert [sent.headers.get("Authorization") for sent in script.sent] == [
+        None,
+        "Bearer t0ken",
+        "Basic ours",
+    ]
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
@@ -150,7 +171,9 @@ def test_no_other_cas(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_time() -> None:
-    """How long an answer may take is asked anew for each request, and a connection takes ten seconds of it at the most."""
+    """How long an answer may take is asked anew for each request, and a connection takes ten
+    seconds of it at the most.
+    """
     script = Script(*[answer(200, {})] * 3)
     seconds = iter([60.0, 7.5, 10.0])
     wire = script.wire(read_timeout=lambda: next(seconds))
@@ -161,7 +184,9 @@ def test_time() -> None:
 
 
 def test_trace() -> None:
-    """Every request is traced by what was asked and what came back, and by nothing that may be secret."""
+    """Every request is traced by what was asked and what came back, and by nothing that may be
+    secret.
+    """
     traced: list[str] = []
     script = Script(
         answer(200, {"token": "s3cret"}, Set_Cookie="s3cret=1"),
@@ -170,7 +195,9 @@ def test_trace() -> None:
         answer(200, b"<html>s3"),
     )
     wire = script.wire(trace=traced.append)
-    sending = Request("POST", f"{URL}?s3cret", "POST /x", {"X-Key": "s3cret"}, {"key": "s3cret"}, b"s3cret")
+    sending = Request(
+        "POST", f"{URL}?s3cret", "POST /x", {"X-Key": "s3cret"}, {"key": "s3cret"}, b"s3cret"
+    )
     wire.send(sending, status)
     for _ in range(3):
         with pytest.raises(ActionError):
@@ -197,8 +224,14 @@ def nested(reason: Exception) -> exceptions.ConnectionError:
         (exceptions.ConnectTimeout("s3cret"), "no connection within 10 s"),
         (exceptions.ReadTimeout("s3cret"), "no answer within 20 s"),
         (exceptions.Timeout("s3cret"), "no answer within 20 s"),
-        (nested(NameResolutionError("s3cret", None, OSError())), "the host name cannot be resolved"),  # type: ignore[arg-type]
-        (nested(NewConnectionError(None, "[Errno 111] Connection refused")), "the connection was refused"),  # type: ignore[arg-type]
+        (
+            nested(NameResolutionError("s3cret", None, OSError())),  # type: ignore[arg-type]
+            "the host name cannot be resolved",
+        ),
+        (
+            nested(NewConnectionError(None, "[Errno 111] Connection refused")),  # type: ignore[arg-type]
+            "the connection was refused",
+        ),
         (exceptions.ChunkedEncodingError("s3cret"), "the answer was cut off"),
         (exceptions.ContentDecodingError("s3cret"), "the answer was cut off"),
         (exceptions.ConnectionError("s3cret"), "the connection was closed without an answer"),
@@ -208,7 +241,9 @@ def nested(reason: Exception) -> exceptions.ConnectionError:
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 def test_no_answer(error: Exception, what: str) -> None:
-    """Whatever kept an answer away is named in our words, with the party and the input that says where it is."""
+    """Whatever kept an answer away is named in our words, with the party and the input that says
+    where it is.
+    """
     with pytest.raises(TransientError) as caught:
         Script(error).wire(PROVIDER, read_timeout=lambda: 20.0).send(GET, status)
 
@@ -229,7 +264,9 @@ def test_no_connection_in_a_short_time() -> None:
 def test_a_header_that_cannot_be_sent() -> None:
     """A header that the HTTP library refuses, quoting it, is named without its value."""
     with pytest.raises(TransientError) as caught:
-        Script().wire().send(Request("GET", URL, "GET /x", {"X-Key": "s3cret\r\nX-Evil: 1"}), status)
+        Script().wire().send(
+            Request("GET", URL, "GET /x", {"X-Key": "s3cret\r\nX-Evil: 1"}), status
+        )
 
     assert caught.value.detail == "GET /x: it could not be sent (InvalidHeader)."
     assert "s3cret" not in f"{caught.value} {caught.value.hint}"
@@ -238,16 +275,22 @@ def test_a_header_that_cannot_be_sent() -> None:
 def test_no_trusted_connection() -> None:
     """A certificate that is not trusted is final, and the hint names the input that helps."""
     with pytest.raises(UnexpectedResponse) as caught:
-        Script(exceptions.SSLError(ssl.SSLCertVerificationError("s3cret"))).wire(PROVIDER).send(GET, status)
+        Script(exceptions.SSLError(ssl.SSLCertVerificationError("s3cret"))).wire(PROVIDER).send(
+            GET, status
+        )
 
     assert caught.value.title == "No trusted TLS connection to The identity provider"
     assert caught.value.detail == "GET /x: the connection was refused on this side or on the other."
     assert "ca_certificate" in caught.value.hint
 
 
-@pytest.mark.parametrize("cause", [ssl.SSLEOFError(), ssl.SSLZeroReturnError(), ssl.SSLError(1, "s3cret"), "s3cret"])
+@pytest.mark.parametrize(
+    "cause", [ssl.SSLEOFError(), ssl.SSLZeroReturnError(), ssl.SSLError(1, "s3cret"), "s3cret"]
+)
 def test_a_handshake_that_is_cut_may_pass(cause: object) -> None:
-    """A server that is just being replaced ends a handshake, or answers it with a page: no certificate is to blame."""
+    """A server that is just being replaced ends a handshake, or answers it with a page: no
+    certificate is to blame.
+    """
     with pytest.raises(TransientError) as caught:
         Script(exceptions.SSLError(cause)).wire(PROVIDER).send(GET, status)
 
@@ -276,7 +319,9 @@ def test_another_fault() -> None:
 
 
 def test_a_private_ca_counts() -> None:
-    """Given CAs count for every connection over TLS, through a proxy as well; without any, the HTTP library's do."""
+    """Given CAs count for every connection over TLS, through a proxy as well; without any, the HTTP
+    library's do.
+    """
     adapter = HttpClient(tls=Tls(ca=OURS.pem))._session.get_adapter(URL)
     assert isinstance(adapter, HTTPAdapter)
     managers = [adapter.poolmanager, adapter.proxy_manager_for("http://proxy.example.com:3128")]
@@ -289,7 +334,8 @@ def test_a_private_ca_counts() -> None:
 
 
 @pytest.mark.parametrize("present", [True, False])
-def test_a_client_certificate_is_for_one_party(present: bool) -> None:  # noqa: FBT001 - a table's column
+# A table's column
+def test_a_client_certificate_is_for_one_party(present: bool) -> None:
     """The client certificate is at hand for a party that is to see it, and for no other."""
     tls = Tls(OURS.pem, DEPLOYER.certificate, Secret(DEPLOYER.key))
     adapter = HttpClient(tls=tls, present=present)._session.get_adapter(URL)

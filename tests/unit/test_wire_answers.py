@@ -18,7 +18,17 @@ from tests.unit.script import Script, answer
 
 SOURCE = "GET /api/v2/version"
 PROVIDER = Service("The identity provider", "token_url")
-KEYS = ["detail", "title", "error", "error_description", "message", "Message", "reason", "loc", "msg"]
+KEYS = [
+    "detail",
+    "title",
+    "error",
+    "error_description",
+    "message",
+    "Message",
+    "reason",
+    "loc",
+    "msg",
+]
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts,
@@ -41,7 +51,9 @@ def response(
     return made
 
 
-@pytest.mark.parametrize("kind", ["application/json", "application/problem+json", "Application/JSON; charset=utf-8"])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "application/problem+json", "Application/JSON; charset=utf-8"]
+)
 @pytest.mark.parametrize("status", [200, 201, 400, 401, 403, 404, 405, 409, 422])
 def test_json(status: int, kind: str) -> None:
     """JSON is read, whatever the status, and the source names status and content type."""
@@ -82,7 +94,9 @@ def test_error_that_is_not_json(status: int) -> None:
     ],
 )
 def test_not_airflow(status: int, body: bytes, kind: str | None, said: str) -> None:
-    """A page with status 200, or JSON that is cut or absurd, is no answer of Airflow's, and the remedy is the base URL."""
+    """A page with status 200, or JSON that is cut or absurd, is no answer of Airflow's, and the
+    remedy is the base URL.
+    """
     with pytest.raises(UnexpectedResponse) as caught:
         read_response(SOURCE, response(status, body, kind))
 
@@ -92,7 +106,9 @@ def test_not_airflow(status: int, body: bytes, kind: str | None, said: str) -> N
 
 
 def test_page_is_quoted_from_its_beginning() -> None:
-    """The error for a page shows how it begins, cut between words: the runner cannot mask half a secret."""
+    """The error for a page shows how it begins, cut between words: the runner cannot mask half a
+    secret.
+    """
     page = b"<html> Authorization: Bearer " + b"x" * 400
     with pytest.raises(UnexpectedResponse, match=r"It begins: <html> Authorization: Bearer…$"):
         read_response(SOURCE, response(200, page, "text/html"))
@@ -125,7 +141,9 @@ def test_passing(status: int, kind: str) -> None:
     ],
 )
 def test_retry_after(value: str, seconds: float | None) -> None:
-    """Retry-After is read in seconds; a date that is over means at once, and what cannot be read means nothing."""
+    """Retry-After is read in seconds; a date that is over means at once, and what cannot be read
+    means nothing.
+    """
     with pytest.raises(TransientError) as caught:
         read_response(SOURCE, response(503, kind="text/html", Retry_After=value))
 
@@ -141,7 +159,10 @@ def test_retry_after_a_date() -> None:
     assert caught.value.retry_after == pytest.approx(600, abs=60)
 
 
-@given(texts | st.builds("Mon, {} Jan {} {}:00:00 GMT".format, st.integers(), st.integers(), st.integers()))
+@given(
+    texts
+    | st.builds("Mon, {} Jan {} {}:00:00 GMT".format, st.integers(), st.integers(), st.integers())
+)
 def test_any_retry_after(value: str) -> None:
     """Whatever Retry-After says, it is no time or seconds, never negative."""
     with pytest.raises(TransientError) as caught:
@@ -154,7 +175,10 @@ def test_any_retry_after(value: str) -> None:
 @pytest.mark.parametrize(
     ("location", "shown"),
     [
-        ("https://login.example.com/oauth?state=s3cret#s3cret", "to https://login.example.com/oauth."),
+        (
+            "https://login.example.com/oauth?state=s3cret#s3cret",
+            "to https://login.example.com/oauth.",
+        ),
         ("https://u:s3cret@login.example.com:8443/x", "to https://login.example.com/x."),
         ("/login?next=s3cret", "to another path of the same server."),
         ("https://[s3cret", "to another path of the same server."),
@@ -171,7 +195,9 @@ def test_redirect(status: int, location: str, shown: str) -> None:
 
 
 def test_redirect_of_airflow() -> None:
-    """A redirect in front of Airflow points to the final address, and to a gateway's own credential."""
+    """A redirect in front of Airflow points to the final address, and to a gateway's own
+    credential.
+    """
     with pytest.raises(UnexpectedResponse) as caught:
         read_response(SOURCE, response(302, Location="https://login.example.com/"))
 
@@ -181,9 +207,13 @@ def test_redirect_of_airflow() -> None:
 
 
 def test_redirect_of_another_party() -> None:
-    """A redirect of who grants tokens names him and the input that says where he is, and not Airflow."""
+    """A redirect of who grants tokens names him and the input that says where he is, and not
+    Airflow.
+    """
     with pytest.raises(UnexpectedResponse) as caught:
-        read_response("POST /token", response(307, Location="https://evil.example.com/?s3cret"), PROVIDER)
+        read_response(
+            "POST /token", response(307, Location="https://evil.example.com/?s3cret"), PROVIDER
+        )
 
     said = f"{caught.value.title} {caught.value.detail} {caught.value.hint}"
     assert caught.value.title == "The identity provider redirects"
@@ -215,7 +245,10 @@ def test_passing_where_redirects_are_answers(status: int, error: type[Exception]
         ({"detail": None, "title": "Forbidden", "status": 403}, "Forbidden"),
         ({"detail": "", "title": "Forbidden"}, "Forbidden"),
         ({"error": "API route not found"}, "API route not found"),
-        ({"error": "invalid_client", "error_description": "AADSTS7000215"}, "invalid_client: AADSTS7000215"),
+        (
+            {"error": "invalid_client", "error_description": "AADSTS7000215"},
+            "invalid_client: AADSTS7000215",
+        ),
         ({"error": "invalid_client", "error_description": ""}, "invalid_client"),
         ({"error": "invalid_client", "error_description": None}, "invalid_client"),
         ({"error_description": "alone"}, "alone"),
@@ -232,10 +265,16 @@ def test_passing_where_redirects_are_answers(status: int, error: type[Exception]
         ({"detail": [{"loc": [], "type": "missing"}]}, ": None"),
         ({"detail": {"reason": None, "message": None}}, "{'reason': None, 'message': None}"),
         ({"detail": False, "title": 0, "error": "said"}, "said"),
-        ({"detail": [{"loc": ["body", "conf", 0], "msg": "bad", "input": "s3cret"}]}, "body.conf.0: bad"),
+        (
+            {"detail": [{"loc": ["body", "conf", 0], "msg": "bad", "input": "s3cret"}]},
+            "body.conf.0: bad",
+        ),
         ({"detail": [{"loc": ["a"], "msg": "b"}, {"loc": ["c"], "msg": "d"}]}, "a: b; c: d"),
         ({"detail": ["one", "two"]}, "one; two"),
-        ({"detail": {"reason": "Unique constraint", "statement": "x", "message": "again"}}, "Unique constraint: again"),
+        (
+            {"detail": {"reason": "Unique constraint", "statement": "x", "message": "again"}},
+            "Unique constraint: again",
+        ),
         ({"detail": {"message": "again"}}, "again"),
         ({"detail": {"code": 7}}, "{'code': 7}"),
         ({"detail": 7}, "7"),
@@ -262,7 +301,9 @@ def test_any_detail(body: Any) -> None:
 
 
 def test_unexpected() -> None:
-    """What is no answer of Airflow's leads to airflow_url, and what is none of another party's to the input that names it."""
+    """What is no answer of Airflow's leads to airflow_url, and what is none of another party's to
+    the input that names it.
+    """
     airflows = Response(200, None, SOURCE, "<html>").unexpected("the body is not JSON.")
     others = Response(200, {}, "POST /token", party=PROVIDER).unexpected("it has no token.")
 
@@ -302,7 +343,9 @@ def test_nonsense_of_another_party(body: bytes) -> None:
     """A page or cut JSON with status 200 is no answer of that party's."""
     with pytest.raises(UnexpectedResponse) as caught:
         read_response(
-            "POST /token", response(200, body, "text/html" if body == b"<html>" else "application/json"), PROVIDER
+            "POST /token",
+            response(200, body, "text/html" if body == b"<html>" else "application/json"),
+            PROVIDER,
         )
 
     assert caught.value.title == "The identity provider gave an unexpected answer"
@@ -312,9 +355,13 @@ def test_nonsense_of_another_party(body: bytes) -> None:
 def test_origin_of() -> None:
     """Error texts name request, status and content type, without its parameters."""
     assert (
-        describe_response("GET /x", response(404, kind="Text/HTML; charset=utf-8")) == "GET /x answered 404 text/html"
+        describe_response("GET /x", response(404, kind="Text/HTML; charset=utf-8"))
+        == "GET /x answered 404 text/html"
     )
-    assert describe_response("GET /x", response(204, kind=None)) == "GET /x answered 204 no content type"
+    assert (
+        describe_response("GET /x", response(204, kind=None))
+        == "GET /x answered 204 no content type"
+    )
 
 
 @pytest.mark.parametrize(
@@ -322,7 +369,10 @@ def test_origin_of() -> None:
     [
         ([], {}),
         (["_token=eyJ.eyJ.sig; Path=/; HttpOnly; SameSite=lax"], {"_token": "eyJ.eyJ.sig"}),
-        (["session=.eJw-x_y.Zq; Expires=Wed, 21 Oct 2026 07:28:00 GMT; Secure"], {"session": ".eJw-x_y.Zq"}),
+        (
+            ["session=.eJw-x_y.Zq; Expires=Wed, 21 Oct 2026 07:28:00 GMT; Secure"],
+            {"session": ".eJw-x_y.Zq"},
+        ),
         (["a=1; Path=/", "b=2; Path=/"], {"a": "1", "b": "2"}),
         (["a=1", "a=2"], {"a": "2"}),
         (['a="1 2"; Path=/'], {"a": "1 2"}),
@@ -331,10 +381,14 @@ def test_origin_of() -> None:
     ],
 )
 def test_cookies(lines: list[str], cookies: dict[str, str]) -> None:
-    """The cookies that a server sets are read line by line, and what is no cookie is passed over."""
+    """The cookies that a server sets are read line by line, and what is no cookie is passed
+    over.
+    """
     script = Script(answer(302, Set_Cookie=lines, Location="/home"))
     sending = Request("POST", "https://airflow.example.com/login", "POST /login")
-    read_as = script.wire().send(sending, lambda got, _: read_response("POST /login", got, redirects=True))
+    read_as = script.wire().send(
+        sending, lambda got, _: read_response("POST /login", got, redirects=True)
+    )
 
     assert read_as.cookies == cookies
 

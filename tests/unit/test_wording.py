@@ -8,8 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.errors import ActionError, ExceptionInfo
-from entrypoint.models import CANCELLED_MARK, Blocker, DagRun, Failure, Outcome, Report, Result, StopStatus, TakenOver
-from entrypoint.report.wording import MAX_FAILURES_LISTED, failure_line, origin, outcome_message, report_line
+from entrypoint.models import (
+    CANCELLED_MARK,
+    Blocker,
+    DagRun,
+    Failure,
+    Outcome,
+    Report,
+    Result,
+    StopStatus,
+    TakenOver,
+)
+from entrypoint.report.wording import (
+    MAX_FAILURES_LISTED,
+    failure_line,
+    origin,
+    outcome_message,
+    report_line,
+)
 from entrypoint.run.detached import ended_as
 from entrypoint.text import format_duration, try_label
 from tests.support.nouns import a_report, a_run, a_task, an_outcome
@@ -54,7 +70,9 @@ def test_a_run_that_was_taken_over_is_told_in_the_verdict(
     error = ERROR if result == "error" else error
     told = outcome_message(an_outcome(result=result, taken_over=taken_over, error=error)).detail
     assert origin(an_outcome(taken_over=taken_over)) in told
-    assert "it was there already" not in outcome_message(an_outcome(result=result, error=error)).detail
+    assert (
+        "it was there already" not in outcome_message(an_outcome(result=result, error=error)).detail
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,7 +89,9 @@ def test_an_error_tells_what_became_of_the_run(stopped: StopStatus, fate: str, d
     """A run that was stopped although nobody knows how it is must not be a surprise."""
     error = ActionError("Silent", detail, "Look at its log.")
     fault = ActionError("Not confirmed", "PATCH answered 503", "")
-    said = outcome_message(an_outcome(result="error", error=error, stopped=stopped, stop_error=fault))
+    said = outcome_message(
+        an_outcome(result="error", error=error, stopped=stopped, stop_error=fault)
+    )
     assert said.detail.startswith(detail)
     assert fate in said.detail
     assert ("PATCH answered 503" in said.detail) is (stopped == "unconfirmed")
@@ -89,7 +109,10 @@ def test_origin(taken_over: TakenOver | None) -> None:
 @pytest.mark.parametrize(
     ("report", "text"),
     [
-        (a_report(deployment_id=None), "commit status airflow / nightly_sales of 0123456789ab, pending"),
+        (
+            a_report(deployment_id=None),
+            "commit status airflow / nightly_sales of 0123456789ab, pending",
+        ),
         (
             a_report(kind="deployment", name="staging", state="failure"),
             "deployment 7 to staging of 0123456789ab, failure",
@@ -97,7 +120,9 @@ def test_origin(taken_over: TakenOver | None) -> None:
     ],
 )
 def test_reported(report: Report, text: str) -> None:
-    """What stands on GitHub is said with its name, its commit and its state, in the verdict as well."""
+    """What stands on GitHub is said with its name, its commit and its state, in the verdict as
+    well.
+    """
     assert report_line(report) == text
     assert (
         f"Airflow's listener reports it: {text}."
@@ -111,12 +136,18 @@ def test_reported(report: Report, text: str) -> None:
         (a_run(), [], "The DAG run succeeded after 2 m 12 s"),
         (a_run(state="failed"), ["a", "b[1]"], "The DAG run failed after 2 m 12 s: a, b[1]"),
         (a_run(state="failed", start_date=None), [], "The DAG run failed"),
-        (a_run(state="failed", end_date=None), ["t"] * 12, f"The DAG run failed: {', '.join(['t'] * 10)} and 2 more"),
+        (
+            a_run(state="failed", end_date=None),
+            ["t"] * 12,
+            f"The DAG run failed: {', '.join(['t'] * 10)} and 2 more",
+        ),
         (a_run(note=CANCELLED_MARK), ["a"], "The DAG run was stopped: its workflow was cancelled"),
     ],
 )
 def test_ended_as(run: DagRun, failed: list[str], text: str) -> None:
-    """How a run ended is said in one line, and a cancelled one is called so, whatever Airflow made of it."""
+    """How a run ended is said in one line, and a cancelled one is called so, whatever Airflow made
+    of it.
+    """
     assert ended_as(run, failed) == text
 
 
@@ -130,7 +161,9 @@ def test_success() -> None:
 
 
 def test_success_with_failed_tasks() -> None:
-    """A success with failed tasks is told from a plain one, names them, and says how not to accept it."""
+    """A success with failed tasks is told from a plain one, names them, and says how not to accept
+    it.
+    """
     said = outcome_message(an_outcome(tasks=(a_task("a", state="failed"), a_task("b"))))
 
     assert said.title != outcome_message(an_outcome()).title
@@ -142,7 +175,9 @@ def test_success_with_failed_tasks() -> None:
 def test_red_tasks_that_are_not_accepted() -> None:
     """A success that fails the step for its failed tasks says whose decision that is."""
     tasks = (a_task("a", state="failed"),)
-    said = outcome_message(an_outcome(result="failed", tasks=tasks, failures=(Failure(tasks[0], "KeyError: 'x'"),)))
+    said = outcome_message(
+        an_outcome(result="failed", tasks=tasks, failures=(Failure(tasks[0], "KeyError: 'x'"),))
+    )
 
     assert "failed tasks" in said.title
     assert "success" in said.detail
@@ -173,23 +208,32 @@ def test_triggered() -> None:
             tuple(a_task(f"t{n}", state="failed") for n in range(12)),
             "Failed: t0, t1, t2, t3, t4, t5, t6, t7, t8, t9 and 2 more.",
         ),
-        ((a_task(),), "No task is marked failed: somebody may have marked the whole run as failed."),
+        (
+            (a_task(),),
+            "No task is marked failed: somebody may have marked the whole run as failed.",
+        ),
         (None, "Its tasks could not be read."),
     ],
 )
 def test_failed(tasks: Any, failure_line: str) -> None:
-    """A failure names the failed tasks, counts them when they are many, and explains when there are none."""
+    """A failure names the failed tasks, counts them when they are many, and explains when there are
+    none.
+    """
     said = outcome_message(an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks))
 
     assert said.title == "DAG run failed"
-    assert said.detail.startswith("Airflow ended the run of nightly_sales as failed after 2 m 12 s.")
+    assert said.detail.startswith(
+        "Airflow ended the run of nightly_sales as failed after 2 m 12 s."
+    )
     assert said.reasons == (failure_line,)
     assert said.hint
 
 
 @pytest.mark.parametrize("count", [1, MAX_FAILURES_LISTED, MAX_FAILURES_LISTED + 1, 20, 5000])
 def test_failed_for_reasons(count: int) -> None:
-    """The first failures are told with their reasons, one each, the others by name, and very many are counted."""
+    """The first failures are told with their reasons, one each, the others by name, and very many
+    are counted.
+    """
     tasks = tuple(a_task(f"t{n}", state="failed") for n in range(count))
     failures = tuple(Failure(task, f"KeyError: {task.task_id}") for task in tasks[:20])
     said = outcome_message(
@@ -207,7 +251,9 @@ def test_failed_for_reasons(count: int) -> None:
 def test_reason() -> None:
     """A reason names task instance, try and cause, and is short whatever the cause is."""
     task = a_task("load", state="failed", map_index=3, try_number=2, max_tries=1)
-    long = failure_line(Failure(task, "E: " + "word " * 10_000, (ExceptionInfo("E", "word " * 10_000),)))
+    long = failure_line(
+        Failure(task, "E: " + "word " * 10_000, (ExceptionInfo("E", "word " * 10_000),))
+    )
 
     assert failure_line(Failure(task, "E: why")) == "load[3] failed (try 2 of 2): E: why"
     assert long.startswith("load[3] failed (try 2 of 2): E: word word")
@@ -231,10 +277,14 @@ def test_tries(try_number: int, max_tries: int, text: str) -> None:
 
 
 def test_dagrun_timeout() -> None:
-    """A run that was too slow as a whole is named as such, with its limit, although no task failed."""
+    """A run that was too slow as a whole is named as such, with its limit, although no task
+    failed.
+    """
     tasks = (a_task("a"), a_task("b", state="skipped"))
     said = outcome_message(
-        an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks, dagrun_timeout_exceeded=120.0)
+        an_outcome(
+            result="failed", run=a_run(state="failed"), tasks=tasks, dagrun_timeout_exceeded=120.0
+        )
     )
 
     assert "dagrun_timeout" in said.title
@@ -245,8 +295,12 @@ def test_dagrun_timeout() -> None:
 
 
 def test_failed_because_it_was_cancelled() -> None:
-    """A run that a cancelled workflow stopped has failed for that reason, whatever Airflow shows."""
-    said = outcome_message(an_outcome(result="failed", run=a_run(state="success", note=f"why {CANCELLED_MARK}")))
+    """A run that a cancelled workflow stopped has failed for that reason, whatever Airflow
+    shows.
+    """
+    said = outcome_message(
+        an_outcome(result="failed", run=a_run(state="success", note=f"why {CANCELLED_MARK}"))
+    )
 
     assert "stopped when its workflow was cancelled" in said.detail
     assert "if_run_exists" in said.hint
@@ -260,7 +314,9 @@ def test_failed_because_it_was_cancelled() -> None:
     ],
 )
 def test_timeout(run: Any, title: str) -> None:
-    """A timeout tells a run that never started from one that is still at work, and how long that was."""
+    """A timeout tells a run that never started from one that is still at work, and how long that
+    was.
+    """
     said = outcome_message(an_outcome(result="timeout", run=run, tasks=None, waited=3600.0))
 
     assert said.title == title
@@ -275,10 +331,19 @@ BLOCKERS = (
 
 
 def test_timeout_with_blockers() -> None:
-    """What blocks the run is the first thing said of a timeout, the likeliest first, and its remedy is what to do next."""
+    """What blocks the run is the first thing said of a timeout, the likeliest first, and its remedy
+    is what to do next.
+    """
     run = a_run(state="queued", start_date=None, end_date=None)
     said = outcome_message(
-        an_outcome(result="timeout", run=run, tasks=(), blockers=BLOCKERS, waited=900.0, seconds_in_state=890.0)
+        an_outcome(
+            result="timeout",
+            run=run,
+            tasks=(),
+            blockers=BLOCKERS,
+            waited=900.0,
+            seconds_in_state=890.0,
+        )
     )
 
     assert said.reasons == ("The DAG is paused. nobody runs it.", "The pool is full. by b.")
@@ -290,7 +355,12 @@ def test_timeout_with_failed_tasks() -> None:
     """A run that is still at work although tasks failed is told with both."""
     tasks = (a_task("a", state="failed"), a_task("b", state="running"))
     said = outcome_message(
-        an_outcome(result="timeout", run=a_run(state="running", end_date=None), tasks=tasks, blockers=BLOCKERS)
+        an_outcome(
+            result="timeout",
+            run=a_run(state="running", end_date=None),
+            tasks=tasks,
+            blockers=BLOCKERS,
+        )
     )
 
     assert len(said.reasons) == 3
@@ -309,7 +379,9 @@ def test_timeout_with_failed_tasks() -> None:
 def test_timeout_says_what_became_of_the_run(stopped: StopStatus | None, part: str) -> None:
     """A timeout says whether the run goes on."""
     said = outcome_message(
-        an_outcome(result="timeout", run=a_run(state="running", end_date=None), tasks=(), stopped=stopped)
+        an_outcome(
+            result="timeout", run=a_run(state="running", end_date=None), tasks=(), stopped=stopped
+        )
     )
 
     assert part in said.detail
@@ -325,8 +397,12 @@ def test_error() -> None:
 @pytest.mark.parametrize("result", get_args(Result))
 @pytest.mark.parametrize("taken_over", [None, *get_args(TakenOver)])
 def test_every_result_has_words(result: Result, taken_over: TakenOver | None) -> None:
-    """There are words for every result, with and without tasks, and what is not a pass leaves something to do."""
-    whole = an_outcome(result=result, taken_over=taken_over, error=ERROR if result == "error" else None)
+    """There are words for every result, with and without tasks, and what is not a pass leaves
+    something to do.
+    """
+    whole = an_outcome(
+        result=result, taken_over=taken_over, error=ERROR if result == "error" else None
+    )
     for outcome in (whole, whole._replace(tasks=None)):
         said = outcome_message(outcome)
         assert said.title

@@ -1,4 +1,6 @@
-"""Runs that stay `running` and cost nothing until somebody ends them: their task waits for a pool without slots."""
+"""Runs that stay `running` and cost nothing until somebody ends them: their task waits for a pool
+without slots.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ except ImportError:  # Airflow 2
     from airflow.decorators import dag, task
 
 
-@dag(schedule=None, catchup=False, max_active_runs=500, max_active_tasks=500, default_args={"retries": 0})
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=500,
+    max_active_tasks=500,
+    default_args={"retries": 0},
+)
 def held() -> None:
     """Define the DAG."""
 

@@ -1,4 +1,6 @@
-"""Runs that fail with much to tell: thousands of task instances that need no process, a log of 5 MB, or both."""
+"""Runs that fail with much to tell: thousands of task instances that need no process, a log of 5
+MB, or both.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,13 @@ PER_TASK = 1000
 def define(dag_id: str, instances: int, log: int) -> None:
     """Define a DAG; `instances` beside the failing task, which prints `log` bytes."""
 
-    @dag(dag_id=dag_id, schedule=None, catchup=False, max_active_tasks=6000, default_args={"retries": 0})
+    @dag(
+        dag_id=dag_id,
+        schedule=None,
+        catchup=False,
+        max_active_tasks=6000,
+        default_args={"retries": 0},
+    )
     def large() -> None:
         @task
         def load() -> None:

@@ -1,4 +1,6 @@
-"""One task that sleeps: a DAG for each duration, so that its last runs are alike; `seconds` in a run's conf wins."""
+"""One task that sleeps: a DAG for each duration, so that its last runs are alike; `seconds` in a
+run's conf wins.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,9 @@ body = {"conf": conf}
 if api == "/api/v1":
     session.auth = (user, password)
 else:
-    answer = session.post(f"{url}/auth/token", json={"username": user, "password": password}, timeout=60)
+    answer = session.post(
+        f"{url}/auth/token", json={"username": user, "password": password}, timeout=60
+    )
     answer.raise_for_status()
     session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
     body["logical_date"] = None

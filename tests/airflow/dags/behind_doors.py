@@ -1,4 +1,6 @@
-"""A run that waits until somebody lets its DAG go on, for as long as that takes: it needs neither worker nor scheduler."""
+"""A run that waits until somebody lets its DAG go on, for as long as that takes: it needs neither
+worker nor scheduler.
+"""
 
 from __future__ import annotations
 

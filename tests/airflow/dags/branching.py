@@ -1,4 +1,6 @@
-"""A branch of which one side is skipped, and the other fails the first time: what is skipped must stay so for ever."""
+"""A branch of which one side is skipped, and the other fails the first time: what is skipped must
+stay so for ever.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A task whose helper module raises, and which raises something else from that: two exceptions, and frames in two files."""
+"""A task whose helper module raises, and which raises something else from that: two exceptions, and
+frames in two files.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a task notes about itself: each execution appends its task_id to `$AIRFLOW_HOME/executions/<run id>`."""
+"""What a task notes about itself: each execution appends its task_id to
+`$AIRFLOW_HOME/executions/<run id>`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`fail_fast`: a failure skips what has not run yet, and a slow teardown keeps the run from ending then."""
+"""`fail_fast`: a failure skips what has not run yet, and a slow teardown keeps the run from ending
+then.
+"""
 
 from __future__ import annotations
 

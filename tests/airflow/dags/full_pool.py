@@ -1,4 +1,5 @@
-"""A task in the pool `tiny`, which the test creates with one slot: a second run waits while the first occupies it.
+"""A task in the pool `tiny`, which the test creates with one slot: a second run waits while the
+first occupies it.
 
 It occupies the slot for the param `seconds`.
 """

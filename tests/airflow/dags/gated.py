@@ -1,6 +1,8 @@
-"""Runs that stand still in their middle until the test opens the gate, without a process that would have to be killed.
+"""Runs that stand still in their middle until the test opens the gate, without a process that would
+have to be killed.
 
-`gated` waits for two minutes at the most; `gated_briefly` times out as a whole after eight seconds of each attempt.
+`gated` waits for two minutes at the most; `gated_briefly` times out as a whole after eight seconds
+of each attempt.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ def before_gate_after() -> None:
         """Succeeds every time; a resumed run must not execute it again."""
         record("before", run_id)
 
-    # Airflow 3 may fail a sensor that pokes again before the scheduler has heard of the last one: no shorter interval.
+    # Airflow 3 may fail a sensor that pokes again before the scheduler has heard of the last one:
+    # no shorter interval.
     @task.sensor(poke_interval=5, timeout=120, mode="reschedule")
     def gate(run_id: str | None = None) -> bool:
         """Waits."""

@@ -1,4 +1,6 @@
-"""A run whose first task is running until the test opens the gate, and whose second one comes after it."""
+"""A run whose first task is running until the test opens the gate, and whose second one comes after
+it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A task that prints whatever might act on GitHub's runner or in a job summary, and fails with such a text as well.
+"""A task that prints whatever might act on GitHub's runner or in a job summary, and fails with such
+a text as well.
 
 After it come as many lines as the param `lines` says.
 """

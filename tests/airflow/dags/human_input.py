@@ -1,4 +1,6 @@
-"""A run that waits for a human's answer (Airflow 3.1 and later; on Airflow 2 this file defines nothing)."""
+"""A run that waits for a human's answer (Airflow 3.1 and later; on Airflow 2 this file defines
+nothing).
+"""
 
 from __future__ import annotations
 

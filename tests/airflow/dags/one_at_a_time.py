@@ -1,4 +1,6 @@
-"""A DAG of which only one run may go at a time, for the param `seconds`: a second one stays queued meanwhile."""
+"""A DAG of which only one run may go at a time, for the param `seconds`: a second one stays queued
+meanwhile.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A task fails, but the last one runs whatever happened, so that Airflow calls the run a success."""
+"""A task fails, but the last one runs whatever happened, so that Airflow calls the run a
+success.
+"""
 
 from __future__ import annotations
 

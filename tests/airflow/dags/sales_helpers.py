@@ -1,4 +1,6 @@
-"""What `chained_failure` calls: a module beside the file that uses it, in which the first exception of the chain is raised."""
+"""What `chained_failure` calls: a module beside the file that uses it, in which the first exception
+of the chain is raised.
+"""
 
 from __future__ import annotations
 

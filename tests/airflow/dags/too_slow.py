@@ -1,4 +1,6 @@
-"""A run that its `dagrun_timeout` ends in the middle of a long task, or before it: no task of it is `failed` then."""
+"""A run that its `dagrun_timeout` ends in the middle of a long task, or before it: no task of it is
+`failed` then.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ except ImportError:  # Airflow 2
     from airflow.decorators import dag, task
 
 
-@dag(schedule=None, catchup=False, default_args={"retries": 0}, dagrun_timeout=timedelta(seconds=10))
+@dag(
+    schedule=None, catchup=False, default_args={"retries": 0}, dagrun_timeout=timedelta(seconds=10)
+)
 def too_slow() -> None:
     @task
     def crunch() -> None:

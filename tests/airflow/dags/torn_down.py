@@ -1,4 +1,6 @@
-"""A setup, work that needs what it made, and a teardown that deletes it: a resumed run needs all three of them again."""
+"""A setup, work that needs what it made, and a teardown that deletes it: a resumed run needs all
+three of them again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A run that fails the first time and succeeds once it has been cleared, and counts how often its tasks were executed."""
+"""A run that fails the first time and succeeds once it has been cleared, and counts how often its
+tasks were executed.
+"""
 
 from __future__ import annotations
 

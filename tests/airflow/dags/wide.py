@@ -1,4 +1,6 @@
-"""300 task instances: 290 that need no process (the scheduler itself marks them), and 10 of which 2, 5 and 8 fail."""
+"""300 task instances: 290 that need no process (the scheduler itself marks them), and 10 of which
+2, 5 and 8 fail.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def wide() -> None:
         if number % 3 == 2:
             raise ValueError(f"Number {number} is wrong")
 
-    EmptyOperator.partial(task_id="fill").expand(params=[{"number": number} for number in range(290)])
+    EmptyOperator.partial(task_id="fill").expand(
+        params=[{"number": number} for number in range(290)]
+    )
     check.expand(number=list(range(10)))
 
 

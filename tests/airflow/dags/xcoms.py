@@ -1,4 +1,6 @@
-"""Tasks that leave XComs of every kind: a dict, a list, Unicode, mapped values, a key of its own, and one of 1.5 MB."""
+"""Tasks that leave XComs of every kind: a dict, a list, Unicode, mapped values, a key of its own,
+and one of 1.5 MB.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,13 @@ def xcoms() -> None:
     @task
     def as_dict() -> dict[str, Any]:
         """A dict with a bit of everything."""
-        return {"rows": 12, "share": 0.5, "ok": True, "nothing": None, "nested": {"list": [1, "two"]}}
+        return {
+            "rows": 12,
+            "share": 0.5,
+            "ok": True,
+            "nothing": None,
+            "nested": {"list": [1, "two"]},
+        }
 
     @task
     def as_list() -> list[Any]:

@@ -1,6 +1,7 @@
 """The scenarios that go on beside each other: what each makes Airflow do, until its step is over.
 
-What they show is said by the tests. Each leaves Airflow as it was, but for its DAG runs, which are over.
+What they show is said by the tests. Each leaves Airflow as it was, but for its DAG runs, which are
+over.
 """
 
 from __future__ import annotations
@@ -24,15 +25,22 @@ LINES = {"/api/v1": 200_000, "/api/v2": 20_000}
 
 
 def first_act(stage: Stage) -> None:
-    """Begin what needs a scheduler: first what then waits for a while, and when that waits, all that keeps Airflow busy."""
+    """Begin what needs a scheduler: first what then waits for a while, and when that waits, all
+    that keeps Airflow busy.
+    """
     two = stage.airflow.api == "/api/v1"
     if two:
         make_users(stage.airflow)
-    waiting = {name: play for name, play in stuck.PLAYS.items() if not (two and play is stuck.human_input)}
+    waiting = {
+        name: play for name, play in stuck.PLAYS.items() if not (two and play is stuck.human_input)
+    }
     for name, play in waiting.items():
         stage.begin(name, play)
     until(
-        lambda: all(play.__name__ in stage.triggered or stage.is_over(name) for name, play in waiting.items()),
+        lambda: all(
+            play.__name__ in stage.triggered or stage.is_over(name)
+            for name, play in waiting.items()
+        ),
         "waiting",
     )
     stage.begin("wide", lambda stage: stage.run("wide", stage.measured_job("wide")))
@@ -53,13 +61,27 @@ def first_act(stage: Stage) -> None:
     stage.begin("xcoms", lambda stage: stage.run("xcoms", xcom="\n".join(XCOMS)))
     for name in NO_XCOMS:
         stage.begin(f"xcom {name}", _again, "xcoms", "xcoms", {"xcom": name})
-    stage.begin("wrong type", lambda stage: stage.refused("typed_params", conf='{"days": "five", "customer": "Acme"}'))
-    stage.begin("viewer", lambda stage: stage.refused("quick_success", **stage.credential("viewer")))
+    stage.begin(
+        "wrong type",
+        lambda stage: stage.refused("typed_params", conf='{"days": "five", "customer": "Acme"}'),
+    )
+    stage.begin(
+        "viewer", lambda stage: stage.refused("quick_success", **stage.credential("viewer"))
+    )
     if two:
-        stage.begin("may not edit", lambda stage: stage.refused("quick_success", **stage.credential(NO_EDIT)))
+        stage.begin(
+            "may not edit",
+            lambda stage: stage.refused("quick_success", **stage.credential(NO_EDIT)),
+        )
         stage.begin("no tasks", _again, "chained_failure", "chained", stage.credential(ONLY_RUNS))
         stage.begin("no logs", _again, "chained_failure", "chained", stage.credential(ONLY_TASKS))
-        stage.begin("no xcoms", _again, "xcoms", "xcoms", {"xcom": "as_list", **stage.credential(ONLY_TASKS)})
+        stage.begin(
+            "no xcoms",
+            _again,
+            "xcoms",
+            "xcoms",
+            {"xcom": "as_list", **stage.credential(ONLY_TASKS)},
+        )
 
 
 def second_act(stage: Stage) -> None:

@@ -1,4 +1,6 @@
-"""Commits in a row, pushed to the repository of a git bundle: after each a step is started at once, which expects it."""
+"""Commits in a row, pushed to the repository of a git bundle: after each a step is started at once,
+which expects it.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ class Deployed:
 
 
 class Commits:
-    """The play. `deployed` are the commits in a row, `broken` is one that does not import, `mended` the one after it."""
+    """The play. `deployed` are the commits in a row, `broken` is one that does not import, `mended`
+    the one after it.
+    """
 
     def __init__(self, stage: Stage, repository: GitHubRepository) -> None:
         self._stage = stage
@@ -76,7 +80,12 @@ class Commits:
         context = Context(repository=REPOSITORY, sha=commit, api_url=github.url, token=github.token)
         job = Job(self._stage.airflow, self._repository.folder, context)
         shape = self._repository.commits.index(commit) // 5
-        inputs = {"dag_id": DAG_ID, "expect_commit": commit, "wait_for_dag": "3m", "xcom": f"which_{shape}"}
+        inputs = {
+            "dag_id": DAG_ID,
+            "expect_commit": commit,
+            "wait_for_dag": "3m",
+            "xcom": f"which_{shape}",
+        }
         step = job.step("quick_success", **inputs)  # the DAG itself need not be there yet
         began = time.monotonic()
         return step.run(timeout=PATIENCE), time.monotonic() - began

@@ -41,11 +41,15 @@ def copied_in(stage: Stage) -> StepResult:
 
 def copied_in_broken(stage: Stage) -> StepResult:
     """The same with a file that does not import."""
-    return _meanwhile(stage, stage.job(stage.checkout), "copied_in_broken", _broken("copied_in_broken"))
+    return _meanwhile(
+        stage, stage.job(stage.checkout), "copied_in_broken", _broken("copied_in_broken")
+    )
 
 
 def mended(stage: Stage) -> StepResult:
-    """A step begins while Airflow has an import error of the DAG's file, and a file without one comes then."""
+    """A step begins while Airflow has an import error of the DAG's file, and a file without one
+    comes then.
+    """
     with dag_file(stage, "mended.py", _broken("mended")):
         until(lambda: is_import_error(stage.airflow, "mended.py"), "an import error")
         return _meanwhile(stage, stage.job(), "mended", _DAG.format(dag_id="mended", number=2))
@@ -56,12 +60,16 @@ def replaced(stage: Stage) -> StepResult:
     with dag_file(stage, "replaced.py", _DAG.format(dag_id="replaced", number=1)):
         stage.airflow.wait_for_dag("replaced")
         with dag_file(stage, "replaced.py", _DAG.format(dag_id="replaced", number=2)):
-            return _step(stage.job(), "replaced", wait_for_dag=WAIT, xcom="which").run(timeout=PATIENCE)
+            return _step(stage.job(), "replaced", wait_for_dag=WAIT, xcom="which").run(
+                timeout=PATIENCE
+            )
 
 
 def no_commits(stage: Stage) -> StepResult:
     """A step expects a commit of an Airflow, or a bundle, that knows none."""
-    return _step(stage.job(), "quick_success", expect_commit=COMMIT, wait_for_dag=WAIT).run(timeout=PATIENCE)
+    return _step(stage.job(), "quick_success", expect_commit=COMMIT, wait_for_dag=WAIT).run(
+        timeout=PATIENCE
+    )
 
 
 def _meanwhile(stage: Stage, job: Job, dag_id: str, text: str) -> StepResult:

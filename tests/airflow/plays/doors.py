@@ -1,4 +1,6 @@
-"""Steps at the doors of the real Airflows: let in, turned away, or with a credential that dies during the wait."""
+"""Steps at the doors of the real Airflows: let in, turned away, or with a credential that dies
+during the wait.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,17 @@ _PATIENTLY = {"if_paused": "queue", "poll_interval": "5"}
 
 @dataclass(frozen=True, slots=True)
 class Through:
-    """The plays in front of Airflow 3, on a stage of their own: each by the name of its door and of what happens there."""
+    """The plays in front of Airflow 3, on a stage of their own: each by the name of its door and of
+    what happens there.
+    """
 
     stage: Stage
     doors: dict[str, Door]
 
     def perform(self, keycloak: Keycloak) -> Through:
-        """Begin all plays beside each other, since mostly they wait for a token to die, and see them to their end."""
+        """Begin all plays beside each other, since mostly they wait for a token to die, and see
+        them to their end.
+        """
         stage, airflow = self.stage, self.stage.airflow
         client = self.doors[CLIENT]
         stage.begin(f"{CLIENT}, poor", _poor_client, client, keycloak)
@@ -70,7 +76,9 @@ def _outlived(stage: Stage, door: Door) -> StepResult:
 
 
 def _renewed(stage: Stage, door: Door, dead: Barrier) -> StepResult:
-    """A step whose DAG run may go on when its first token is dead: one that is younger is dead by then, at every door."""
+    """A step whose DAG run may go on when its first token is dead: one that is younger is dead by
+    then, at every door.
+    """
     with stage.started(WAITING, airflow_url=door.proxy.url, **door.good, **_PATIENTLY) as running:
         younger = door.token()
         until(lambda: door.refuses(younger), "too old")
@@ -80,7 +88,9 @@ def _renewed(stage: Stage, door: Door, dead: Barrier) -> StepResult:
 
 def _refused(stage: Stage, url: str, credential: dict[str, str]) -> StepResult:
     """A step that is not let in, or not let through to the trigger."""
-    return stage.refused("quick_success", run_id=f"{REFUSED}{uuid4()}", airflow_url=url, **credential)
+    return stage.refused(
+        "quick_success", run_id=f"{REFUSED}{uuid4()}", airflow_url=url, **credential
+    )
 
 
 def _poor_client(stage: Stage, door: Door, keycloak: Keycloak) -> StepResult:
@@ -93,10 +103,17 @@ def _poor_client(stage: Stage, door: Door, keycloak: Keycloak) -> StepResult:
 
 
 def _changed(stage: Stage) -> StepResult:
-    """A step with the password of a user of Airflow 2, which somebody changes while the DAG run waits."""
+    """A step with the password of a user of Airflow 2, which somebody changes while the DAG run
+    waits.
+    """
     name = f"changing-{uuid4()}"
     before, after = f"the-first-password-of-{name}", f"the-second-password-of-{name}"
-    person = {"username": name, "email": f"{name}@example.com", "first_name": name, "last_name": name}
+    person = {
+        "username": name,
+        "email": f"{name}@example.com",
+        "first_name": name,
+        "last_name": name,
+    }
     post(stage.airflow, "/users", {**person, "password": before, "roles": [{"name": "User"}]})
     with stage.started(WAITING, username=name, password=before, **_PATIENTLY) as running:
         patch(stage.airflow, f"/users/{name}?update_mask=password", **person, password=after)

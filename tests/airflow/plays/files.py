@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _AFTER_THE_LAST_PARSING = 20.0
 """Seconds."""
-_NEVER_PARSED = '''"""A file with an Airflow DAG that never was, because the file has never been parsed."""
+_NEVER_PARSED = '''"""A file with an Airflow DAG that never existed: the file was never parsed."""
 
 import no_such_package_anywhere
 '''
@@ -47,7 +47,9 @@ def weekly_report():
 columns()
 weekly_report()
 '''
-_BROKEN = _PARSED.replace('return ["day", "amount"]', 'raise LookupError("The column amount is gone")')
+_BROKEN = _PARSED.replace(
+    'return ["day", "amount"]', 'raise LookupError("The column amount is gone")'
+)
 
 
 def never_parsed(stage: Stage) -> StepResult:
@@ -68,18 +70,24 @@ def broken_later(stage: Stage) -> StepResult:
         airflow.wait_for_dag("weekly_report")
         with dag_file(stage, "reporting.py", _BROKEN):
             until(lambda: is_import_error(airflow, "reporting.py"), "an import error")
-            until(lambda: get(airflow, "/dags/weekly_report")["has_import_errors"], "known to be broken")
+            until(
+                lambda: get(airflow, "/dags/weekly_report")["has_import_errors"],
+                "known to be broken",
+            )
             return stage.refused("weekly_report", stage.job(stage.checkout))
 
 
 @contextmanager
 def dag_file(stage: Stage, name: str, text: str) -> Iterator[None]:
-    """A DAG file that is there for a while, in Airflow's folder and in the checkout; never half of it."""
+    """A DAG file that is there for a while, in Airflow's folder and in the checkout; never half of
+    it.
+    """
     folders = stage.airflow.dags, stage.checkout / stage.airflow.dags.name
     for folder in folders:
         unfinished = folder / f"{name}.unfinished"
         unfinished.write_text(text)
-        # Airflow parses again what is younger than the end of its last parsing, and shows a DAG before that end is noted.
+        # Airflow parses again what is younger than the end of its last parsing, and shows a DAG
+        # before that end is noted.
         soon = time.time() + _AFTER_THE_LAST_PARSING
         os.utime(unfinished, (soon, soon))
         os.replace(unfinished, folder / name)  # noqa: PTH105 - as atomic as its name says

@@ -1,4 +1,6 @@
-"""An Airflow whose scheduler stands still: its process is stopped, and goes on later as if nothing had been."""
+"""An Airflow whose scheduler stands still: its process is stopped, and goes on later as if nothing
+had been.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,19 @@ if TYPE_CHECKING:
     from tests.airflow.stage import Stage
 
 STOPS = 10
-"""How often the scheduler is stopped anew because it was stopped in the middle of writing, and nobody else could."""
+"""How often the scheduler is stopped anew because it was stopped in the middle of writing, and
+nobody else could.
+"""
 STALE = 6.0
-"""Seconds since its last heartbeat after which a scheduler is dead for Airflow when the step looks, 15 s later."""
+"""Seconds since its last heartbeat after which a scheduler is dead for Airflow when the step looks,
+15 s later.
+"""
 
 
 def no_scheduler(stage: Stage) -> StepResult:
-    """Stop the scheduler, and look when it has been silent for so long that Airflow takes it for dead 15 s later."""
+    """Stop the scheduler, and look when it has been silent for so long that Airflow takes it for
+    dead 15 s later.
+    """
     airflow, dag_id = stage.airflow, "quick_success"
     airflow.wait_for_dag(dag_id)
     with _frozen_scheduler(airflow):
@@ -39,7 +47,9 @@ def no_scheduler(stage: Stage) -> StepResult:
 
 @contextmanager
 def _frozen_scheduler(airflow: LocalAirflow) -> Iterator[None]:
-    """The Airflow with a scheduler that stands still, but not while it keeps others from writing into the database."""
+    """The Airflow with a scheduler that stands still, but not while it keeps others from writing
+    into the database.
+    """
     try:
         for _ in range(STOPS):
             airflow.freeze("scheduler")
@@ -64,7 +74,9 @@ def _can_write(airflow: LocalAirflow) -> bool:
 
 def _scheduler(airflow: LocalAirflow) -> dict[str, str]:
     """What Airflow says of its scheduler."""
-    found: dict[str, str] = get(airflow, "/health" if airflow.api == "/api/v1" else "/monitor/health")["scheduler"]
+    found: dict[str, str] = get(
+        airflow, "/health" if airflow.api == "/api/v1" else "/monitor/health"
+    )["scheduler"]
     return found
 
 

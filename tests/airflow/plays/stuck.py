@@ -1,4 +1,6 @@
-"""Runs that do not move. Two steps look at each: one waits until it has said why, the other until its time is over."""
+"""Runs that do not move. Two steps look at each: one waits until it has said why, the other until
+its time is over.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def paused_dag(stage: Stage) -> StepResult:
 
 
 def held(stage: Stage) -> StepResult:
-    """Pause the DAG while its first task runs and a step waits for its run; then let the task end."""
+    """Pause the DAG while its first task runs and a step waits for its run; then let the task
+    end.
+    """
     airflow = stage.airflow
     with stage.started("held", run_id=WAITING) as waiting:
         waiting.wait_for("hold is running", PATIENCE)
@@ -55,7 +59,10 @@ def full_pool(stage: Stage) -> StepResult:
     stage.trigger(dag_id, HOLDER, {"seconds": 600})
     until(lambda: task_states(airflow, dag_id, HOLDER)["occupy"] == "running", "in the pool")
     with stage.started(dag_id, run_id=WAITING) as waiting:
-        until(lambda: task_states(airflow, dag_id, WAITING).get("occupy") == "scheduled", "before the pool")
+        until(
+            lambda: task_states(airflow, dag_id, WAITING).get("occupy") == "scheduled",
+            "before the pool",
+        )
         if airflow.api == "/api/v1":
             stage.begin("no pools", _out_of_time, dag_id, stage.credential(ONLY_TASKS))
         result = notice_and_end(stage, "full pool", dag_id, waiting)
@@ -68,7 +75,10 @@ def full_pool(stage: Stage) -> StepResult:
 def human_input(stage: Stage) -> StepResult:
     dag_id, asks = "human_input", "awaiting_input"
     with stage.started(dag_id, run_id=WAITING) as waiting:
-        until(lambda: task_states(stage.airflow, dag_id, WAITING).get("approve") == asks, "asking a human")
+        until(
+            lambda: task_states(stage.airflow, dag_id, WAITING).get("approve") == asks,
+            "asking a human",
+        )
         return notice_and_end(stage, "human", dag_id, waiting)
 
 
@@ -83,7 +93,9 @@ PLAYS = {
 
 
 def notice_and_end(stage: Stage, name: str, dag_id: str, waiting: RunningStep) -> StepResult:
-    """Let another step run out of time, wait until this one has said why nothing moves, then cancel it with its run."""
+    """Let another step run out of time, wait until this one has said why nothing moves, then cancel
+    it with its run.
+    """
     stage.begin(f"{name}, in the end", _out_of_time, dag_id, {})
     waiting.wait_for("::notice title=Waiting", PATIENCE)
     stage.over(f"{name}, in the end")

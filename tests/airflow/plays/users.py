@@ -1,4 +1,6 @@
-"""Users of Airflow 2 whose roles lack something. Airflow 3's simple auth manager has fixed roles, which lack nothing here."""
+"""Users of Airflow 2 whose roles lack something. Airflow 3's simple auth manager has fixed roles,
+which lack nothing here.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,20 @@ _ROLES = {
 def make_users(airflow: LocalAirflow) -> None:
     """Make the users, each with a role of its name."""
     for name, permissions in _ROLES.items():
-        actions = [{"action": {"name": action}, "resource": {"name": noun}} for action, noun in permissions]
-        person = {"username": name, "email": f"{name}@example.com", "first_name": name, "last_name": name}
+        actions = [
+            {"action": {"name": action}, "resource": {"name": noun}} for action, noun in permissions
+        ]
+        person = {
+            "username": name,
+            "email": f"{name}@example.com",
+            "first_name": name,
+            "last_name": name,
+        }
         post(airflow, "/roles", {"name": name, "actions": actions}, known=True)
-        post(airflow, "/users", {**person, "password": password_of(name), "roles": [{"name": name}]}, known=True)
+        post(
+            airflow,
+            "/users",
+            {**person, "password": password_of(name), "roles": [{"name": name}]},
+            known=True,
+        )
         airflow.users[name] = password_of(name)

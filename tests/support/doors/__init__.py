@@ -1,18 +1,26 @@
-"""Stand-ins for the doors that an Airflow may be behind. Each is a context manager with a `url` and a `record`.
+"""Stand-ins for the doors that an Airflow may be behind. Each is a context manager with a `url` and
+a `record`.
 
-They exist because no cloud can be reached from a test; `tests/contract/test_doors_*.py` hold them to the standards, and the
-MWAA one to botocore.
+They exist because no cloud can be reached from a test; `tests/contract/test_doors_*.py` hold them
+to the standards, and the MWAA one to botocore.
 
-    certificates.private(), .stranger(), .old_fashioned()
-                                             CAs: `.pem`, `.server("host", clients=...)`, `.client("name")`
-    FakeAirflow(tls=..., accept=...)         over TLS; with credentials besides its own: `exactly("..")`, `bearer(is_good)`
-    FakeAirflow(tokens=KeycloakTokens(...))  with Airflow 3's Keycloak auth manager
-    TokenEndpoint(takes=("basic",), ...)          an OAuth 2.0 token endpoint
-    GitHubOidc()                             GitHub's endpoint for OIDC tokens
-    GitHubApi(history, can_write=...)        its API about commits, statuses, deployments: only what is documented;
-                                             `.statuses_of(sha)`, `.deployments`, `.deployment_states(id)`, `.app`
-    Mwaa(fake), Tunnel(mwaa.ports)           Amazon MWAA, and the way to its host names
-    Gateway(fake.url, demands=...), Trap()   what stands in front, and what waits behind a redirect
+    certificates.private(), .stranger(), .old_fashioned() CAs: `.pem`, `.server("host",
+                                             clients=...)`, `.client("name")` FakeAirflow(tls=...,
+                                             accept=...)         over TLS; with credentials besides
+                                             its own: `exactly("..")`, `bearer(is_good)`
+                                             FakeAirflow(tokens=KeycloakTokens(...))  with Airflow
+                                             3's Keycloak auth manager
+                                             TokenEndpoint(takes=("basic",), ...)          an OAuth
+                                             2.0 token endpoint GitHubOidc()
+                                             GitHub's endpoint for OIDC tokens GitHubApi(history,
+                                             can_write=...)        its API about commits, statuses,
+                                             deployments: only what is documented;
+                                             `.statuses_of(sha)`, `.deployments`,
+                                             `.deployment_states(id)`, `.app` Mwaa(fake),
+                                             Tunnel(mwaa.ports)           Amazon MWAA, and the way
+                                             to its host names Gateway(fake.url, demands=...),
+                                             Trap()   what stands in front, and what waits behind a
+                                             redirect
 """
 
 from tests.support.doors import certificates

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
 
 def exactly(value: str, *, name: str = "Authorization", role: str = "admin") -> Accept:
-    """Takes this very value of a header: an API key without a scheme, an opaque token, a custom header."""
+    """Takes this very value of a header: an API key without a scheme, an opaque token, a custom
+    header.
+    """
 
     def accept(request: ReceivedRequest) -> str | None:
-        return role if compare_digest(request.headers.get(name, "").encode(), value.encode()) else None
+        return (
+            role if compare_digest(request.headers.get(name, "").encode(), value.encode()) else None
+        )
 
     return accept
 

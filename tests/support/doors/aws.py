@@ -1,4 +1,6 @@
-"""AWS's door: its signature (version 4) on a received request, worked out again by botocore, and how AWS words a refusal."""
+"""AWS's door: its signature (version 4) on a received request, worked out again by botocore, and
+how AWS words a refusal.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +25,23 @@ if TYPE_CHECKING:
 SKEW = timedelta(minutes=5)
 """By how much the clocks of client and AWS may differ."""
 _AUTHORIZATION = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=(?P<key>\w+)/(?P<scope>[^,]+),\s*SignedHeaders=(?P<names>[\w;-]+),\s*"
+    r"AWS4-HMAC-SHA256 "
+    r"Credential=(?P<key>\w+)/(?P<scope>[^,]+),\s*SignedHeaders=(?P<names>[\w;-]+),\s*"
     r"Signature=(?P<signature>[0-9a-f]{64})"
 )
 
 
 def _random(prefix: str, length: int) -> str:
-    return prefix + "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") for _ in range(length))
+    return prefix + "".join(
+        secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") for _ in range(length)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The credentials of a role that somebody took on for a while. `environment` is how a job carries them."""
+    """The credentials of a role that somebody took on for a while. `environment` is how a job
+    carries them.
+    """
 
     access_key: str = field(default_factory=lambda: _random("ASIA", 16))
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(27) + "/+=x")
@@ -57,15 +64,28 @@ def refuse(status: int, error: str, message: str, *, key: str = "message") -> Re
     return RefusedError(FakeResponse(status, body, "application/json", headers))
 
 
-def check(request: ReceivedRequest, *, host: str, service: str, region: str, keys: Keys, now: datetime) -> None:
-    """Refuses a request that these keys did not sign, just as it came, for this host, service and region, just now."""
+def check(
+    request: ReceivedRequest, *, host: str, service: str, region: str, keys: Keys, now: datetime
+) -> None:
+    """Refuses a request that these keys did not sign, just as it came, for this host, service and
+    region, just now.
+    """
     header = request.headers.get("Authorization")
     if header is None:
         raise refuse(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
     if (found := _AUTHORIZATION.fullmatch(header)) is None:
-        raise refuse(403, "IncompleteSignatureException", "Authorization header requires further parameters.")
-    if found["key"] != keys.access_key or request.headers.get("X-Amz-Security-Token") != keys.session_token:
-        raise refuse(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
+        raise refuse(
+            403, "IncompleteSignatureException", "Authorization header requires further parameters."
+        )
+    if (
+        found["key"] != keys.access_key
+        or request.headers.get("X-Amz-Security-Token") != keys.session_token
+    ):
+        raise refuse(
+            403,
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        )
     stamp = request.headers.get("X-Amz-Date", "")
     if found["scope"] != f"{stamp[:8]}/{region}/{service}/aws4_request":
         raise _invalid("Credential should be scoped to a valid region and service.")
@@ -75,10 +95,16 @@ def check(request: ReceivedRequest, *, host: str, service: str, region: str, key
     _check_signature(request, host, SigV4Auth(credentials, service, region), stamp, found)
 
 
-def _check_signature(request: ReceivedRequest, host: str, signer: SigV4Auth, stamp: str, found: re.Match[str]) -> None:
+def _check_signature(
+    request: ReceivedRequest, host: str, signer: SigV4Auth, stamp: str, found: re.Match[str]
+) -> None:
     names = found["names"].split(";")
     due = {"host"} | {name.lower() for name in request.headers if name.lower().startswith("x-amz-")}
-    if names != sorted(names) or not due <= set(names) or any(name not in request.headers for name in names):
+    if (
+        names != sorted(names)
+        or not due <= set(names)
+        or any(name not in request.headers for name in names)
+    ):
         raise _invalid("The signed headers are not those of the request.")
     if request.headers["Host"] != host or request.query:
         raise _invalid(f"The request is not for {host}, or has a query.")
@@ -86,12 +112,19 @@ def _check_signature(request: ReceivedRequest, host: str, signer: SigV4Auth, sta
     if stated is not None and stated != hashlib.sha256(request.body).hexdigest():
         raise _invalid("The body is not the one that was signed.")
     again = AWSRequest(
-        request.method, f"https://{host}{request.path}", {name: request.headers[name] for name in names}, request.body
+        request.method,
+        f"https://{host}{request.path}",
+        {name: request.headers[name] for name in names},
+        request.body,
     )
     again.context["timestamp"] = stamp
-    signature = signer.signature(signer.string_to_sign(again, signer.canonical_request(again)), again)
+    signature = signer.signature(
+        signer.string_to_sign(again, signer.canonical_request(again)), again
+    )
     if not compare_digest(signature, found["signature"]):
-        raise _invalid("The request signature we calculated does not match the signature you provided.")
+        raise _invalid(
+            "The request signature we calculated does not match the signature you provided."
+        )
 
 
 def _invalid(message: str) -> RefusedError:

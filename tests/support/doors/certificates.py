@@ -1,4 +1,6 @@
-"""Certificates of the tests' own: a private CA, another that nobody trusts, and what they sign. Made once a process."""
+"""Certificates of the tests' own: a private CA, another that nobody trusts, and what they sign.
+Made once a process.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,16 @@ class Pair:
     def encrypted(self, password: str) -> Pair:
         """The same pair, its key behind a password."""
         key = load_pem_private_key(self.key.encode(), password=None)
-        locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password.encode()))
+        locked = key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password.encode())
+        )
         return Pair(self.certificate, locked.decode())
 
 
 class Authority:
-    """A certificate authority. `pem` is its own certificate, which makes who trusts it trust what it signs."""
+    """A certificate authority. `pem` is its own certificate, which makes who trusts it trust what
+    it signs.
+    """
 
     def __init__(self, ca: trustme.CA | None = None) -> None:
         self._ca = ca or trustme.CA()
@@ -61,7 +67,9 @@ class Authority:
     def client(self, name: str = "deployer") -> Pair:
         """A client's certificate with this common name, and its key."""
         issued = self._ca.issue_cert(f"{name}@example.com", common_name=name)
-        return Pair(issued.cert_chain_pems[0].bytes().decode(), issued.private_key_pem.bytes().decode())
+        return Pair(
+            issued.cert_chain_pems[0].bytes().decode(), issued.private_key_pem.bytes().decode()
+        )
 
 
 @cache
@@ -78,7 +86,9 @@ def stranger() -> Authority:
 
 @cache
 def old_fashioned() -> Authority:
-    """An authority as companies have them: its own certificate does not say that its key may sign (RFC 5280, 4.2.1.3)."""
+    """An authority as companies have them: its own certificate does not say that its key may sign
+    (RFC 5280, 4.2.1.3).
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Example Corp Root")])
     now = datetime.now(UTC)
@@ -91,6 +101,12 @@ def old_fashioned() -> Authority:
         not_valid_after=now + timedelta(days=1),
     )
     made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    made = made.add_extension(
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+    )
     pem = made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-    return Authority(trustme.CA.from_pem(pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())))
+    return Authority(
+        trustme.CA.from_pem(
+            pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+    )

@@ -1,4 +1,6 @@
-"""What may stand in front of an Airflow: gateways with a demand of their own, and traps behind a redirect."""
+"""What may stand in front of an Airflow: gateways with a demand of their own, and traps behind a
+redirect.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 
 class Gateway(Proxy):
-    """Demands headers, answers `otherwise` to requests without, and keeps these headers from the Airflow behind it."""
+    """Demands headers, answers `otherwise` to requests without, and keeps these headers from the
+    Airflow behind it.
+    """
 
     def __init__(
         self,
@@ -46,27 +50,48 @@ class Gateway(Proxy):
 
 
 def cloudflare_access(
-    upstream: str, client_id: str, client_secret: str, *, login: str, tls: ssl.SSLContext | None = None
+    upstream: str,
+    client_id: str,
+    client_secret: str,
+    *,
+    login: str,
+    tls: ssl.SSLContext | None = None,
 ) -> Gateway:
-    """Cloudflare Access: a service token in two headers, without which one is sent to a log-in page on another host."""
+    """Cloudflare Access: a service token in two headers, without which one is sent to a log-in page
+    on another host.
+    """
     otherwise = replace(page(302, "302 Found"), headers=(("Location", login),))
     demands = {"CF-Access-Client-Id": client_id, "CF-Access-Client-Secret": client_secret}
     return Gateway(upstream, demands=demands, otherwise=otherwise, tls=tls)
 
 
-def identity_aware_proxy(upstream: str, good: Good, *, tls: ssl.SSLContext | None = None) -> Gateway:
-    """Google's IAP: an ID token in Proxy-Authorization ("Bearer ..."), which leaves Authorization for Airflow."""
+def identity_aware_proxy(
+    upstream: str, good: Good, *, tls: ssl.SSLContext | None = None
+) -> Gateway:
+    """Google's IAP: an ID token in Proxy-Authorization ("Bearer ..."), which leaves Authorization
+    for Airflow.
+    """
     otherwise = page(401, "Error: Unauthorized")
     return Gateway(upstream, demands={"Proxy-Authorization": good}, otherwise=otherwise, tls=tls)
 
 
 class Trap(StandIn):
-    """What waits behind a redirect: answers everything as if all were well, and has on record whatever came."""
+    """What waits behind a redirect: answers everything as if all were well, and has on record
+    whatever came.
+    """
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:  # noqa: ARG002
         """What a client that should not be here would like best."""
-        good = {"state": "success", "dag_run_id": "trapped", "access_token": "a token out of the trap"}
-        return as_json(200, good | {"version": "3.3.2", "WebToken": "trapped token", "WebServerHostname": "127.0.0.1"})
+        good = {
+            "state": "success",
+            "dag_run_id": "trapped",
+            "access_token": "a token out of the trap",
+        }
+        return as_json(
+            200,
+            good
+            | {"version": "3.3.2", "WebToken": "trapped token", "WebServerHostname": "127.0.0.1"},
+        )
 
 
 def _good(value: str | None, good: Good) -> bool:

@@ -1,6 +1,8 @@
-"""GitHub's REST API, "2022-11-28", as far as it tells commits apart and keeps what is reported about them.
+"""GitHub's REST API, "2022-11-28", as far as it tells commits apart and keeps what is reported
+about them.
 
-By the documented answers, and to documented requests only: another one is refused, and fails whoever let it be sent.
+By the documented answers, and to documented requests only: another one is refused, and fails
+whoever let it be sent.
 """
 
 from __future__ import annotations
@@ -28,11 +30,12 @@ FORBIDDEN = "Resource not accessible by integration"
 
 
 class GitHubApi(StandIn):
-    """Knows private repositories with one `history`: each commit's parent; it may grow. `token` is the job's.
+    """Knows private repositories with one `history`: each commit's parent; it may grow. `token` is
+    the job's.
 
-    `may_read`: whether the token has `contents: read`, and may read what it may not write; without it a commit is not found.
-    `can_write`: what it may write. `app`: a GitHub App that may write both. `offences`: the requests that GitHub does not
-    document, which are an error at the end.
+    `may_read`: whether the token has `contents: read`, and may read what it may not write; without
+    it a commit is not found. `can_write`: what it may write. `app`: a GitHub App that may write
+    both. `offences`: the requests that GitHub does not document, which are an error at the end.
     """
 
     def __init__(
@@ -56,11 +59,16 @@ class GitHubApi(StandIn):
         ledger.note(self.token)
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         super().__exit__(kind, error, traceback)
         if self.offences:
-            raise AssertionError("GitHub was asked what it does not document:\n" + "\n".join(self.offences))
+            raise AssertionError(
+                "GitHub was asked what it does not document:\n" + "\n".join(self.offences)
+            )
 
     def statuses_of(self, sha: str, context: str | None = None) -> list[Record]:
         """The statuses of a commit, or those of one name, oldest first."""
@@ -96,7 +104,9 @@ class GitHubApi(StandIn):
     def limit(self, times: int = 1, *, secondary: bool = False) -> None:
         """The next requests are more than the token may send."""
         which = (
-            "You have exceeded a secondary rate limit." if secondary else "API rate limit exceeded for installation."
+            "You have exceeded a secondary rate limit."
+            if secondary
+            else "API rate limit exceeded for installation."
         )
         with self._lock:
             self._limited += [which] * times
@@ -132,22 +142,30 @@ class GitHubApi(StandIn):
             raise RefusedError(_wrong(404, "Not Found"))
         if operation.needs == "contents" and "contents" not in may:
             raise RefusedError(_wrong(404, "Not Found"))
-        if not (may.get(operation.needs) == "write" or (reading and {operation.needs, "contents"} & set(may))):
+        if not (
+            may.get(operation.needs) == "write"
+            or (reading and {operation.needs, "contents"} & set(may))
+        ):
             raise RefusedError(_wrong(403, FORBIDDEN))
 
     # Commits.
 
-    def _commit(self, _: ReceivedRequest, repository: str, sha: str) -> FakeResponse:  # noqa: ARG002 - all have one history
+    # All have one history
+    def _commit(self, _: ReceivedRequest, repository: str, sha: str) -> FakeResponse:  # noqa: ARG002
         self._know(sha)
         return as_json(200, self._shown(sha))
 
-    def _compare(self, request: ReceivedRequest, repository: str, base: str, sha: str) -> FakeResponse:
+    def _compare(
+        self, request: ReceivedRequest, repository: str, base: str, sha: str
+    ) -> FakeResponse:
         if not {base, sha} <= set(self.history):
             return _wrong(404, "Not Found")
         ours, theirs = list(self._line(sha)), list(self._line(base))
         ahead = [one for one in ours if one not in theirs]
         behind = [one for one in theirs if one not in ours]
-        status = {(0, 0): "identical", (1, 0): "ahead", (0, 1): "behind"}.get((bool(ahead), bool(behind)), "diverged")
+        status = {(0, 0): "identical", (1, 0): "ahead", (0, 1): "behind"}.get(
+            (bool(ahead), bool(behind)), "diverged"
+        )
         urls = ("url", "html_url", "permalink_url", "diff_url", "patch_url")
         page = int(request.first("page", "1"))
         body = {
@@ -170,7 +188,11 @@ class GitHubApi(StandIn):
 
     def _shown(self, sha: str) -> Record:
         parent = self.history[sha]
-        return {"sha": sha, "commit": {"message": "Change the sales"}, "parents": [{"sha": parent}] if parent else []}
+        return {
+            "sha": sha,
+            "commit": {"message": "Change the sales"},
+            "parents": [{"sha": parent}] if parent else [],
+        }
 
     def _know(self, sha: str) -> None:
         if sha not in self.history:
@@ -186,15 +208,27 @@ class GitHubApi(StandIn):
         self._know(sha)
         body = json.loads(request.body)
         same = [
-            one for one in self._reports.statuses(sha, repository) if one["context"] == body.get("context", "default")
+            one
+            for one in self._reports.statuses(sha, repository)
+            if one["context"] == body.get("context", "default")
         ]
         if len(same) >= MOST:
-            return _wrong(422, "Validation Failed: this SHA and context has reached the maximum number of statuses.")
+            return _wrong(
+                422,
+                "Validation Failed: this SHA and context has reached the maximum number of "
+                "statuses.",
+            )
         return as_json(201, self._reports.add_status(repository, sha, body))
 
     def _deployments(self, request: ReceivedRequest, repository: str) -> FakeResponse:
-        wanted = {name: request.first(name) for name in ("sha", "ref", "task", "environment") if name in request.query}
-        found = (one for one in self._reports.deployments(repository) if wanted.items() <= one.items())
+        wanted = {
+            name: request.first(name)
+            for name in ("sha", "ref", "task", "environment")
+            if name in request.query
+        }
+        found = (
+            one for one in self._reports.deployments(repository) if wanted.items() <= one.items()
+        )
         return _page(request, list(found))
 
     def _deploy(self, request: ReceivedRequest, repository: str) -> FakeResponse:
@@ -203,7 +237,11 @@ class GitHubApi(StandIn):
             return _wrong(422, f"No ref found for: {body['ref']}")
         contexts = body.get("required_contexts")
         if contexts != [] and (waits_for := self._reports.unsettled(body["ref"], contexts)):
-            return _wrong(409, f"Conflict: Commit status checks failed for {body['ref']}. ({', '.join(waits_for)})")
+            return _wrong(
+                409,
+                f"Conflict: Commit status checks failed for {body['ref']}. "
+                f"({', '.join(waits_for)})",
+            )
         return as_json(201, self._reports.deploy(repository, body["ref"], body))
 
     def _states(self, request: ReceivedRequest, repository: str, number: str) -> FakeResponse:
@@ -212,7 +250,9 @@ class GitHubApi(StandIn):
 
     def _add_state(self, request: ReceivedRequest, repository: str, number: str) -> FakeResponse:
         self._know_deployment(repository, number)
-        return as_json(201, self._reports.add_state(repository, int(number), json.loads(request.body)))
+        return as_json(
+            201, self._reports.add_state(repository, int(number), json.loads(request.body))
+        )
 
     def _know_deployment(self, repository: str, number: str) -> None:
         if int(number) not in (one["id"] for one in self._reports.deployments(repository)):
@@ -226,7 +266,11 @@ class GitHubApi(StandIn):
         body = json.loads(request.body or b"{}")
         names = {one.partition("/")[2] for one in self._repositories}
         if not set(body.get("repositories", ())) <= names:
-            return _wrong(422, "There is at least one repository that is not accessible to the parent installation.")
+            return _wrong(
+                422,
+                "There is at least one repository that is not accessible to the parent "
+                "installation.",
+            )
         granted = {"metadata": "read", "statuses": "write", "deployments": "write"}
         asked = body.get("permissions", granted)
         if any(granted.get(name) not in (level, "write") for name, level in asked.items()):

@@ -1,4 +1,6 @@
-"""A GitHub App that is installed in one place: who proves to be it gets tokens that live for an hour."""
+"""A GitHub App that is installed in one place: who proves to be it gets tokens that live for an
+hour.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _SKEW = 60
 
 
 class App:
-    """`app_id` or `client_id` say who it is, `private_key` (PEM) proves it, `installation` is where."""
+    """`app_id` or `client_id` say who it is, `private_key` (PEM) proves it, `installation` is
+    where.
+    """
 
     def __init__(self) -> None:
         self.app_id = "1234567"
@@ -35,7 +39,11 @@ class App:
     @property
     def private_key(self) -> str:
         """The key as GitHub lets it be downloaded."""
-        pem = _key().private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+        pem = (
+            _key()
+            .private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+            .decode()
+        )
         ledger.note(pem)
         return pem
 
@@ -51,17 +59,22 @@ class App:
         try:
             claims = jwt.decode(token, _key().public_key(), algorithms=["RS256"], options=options)
         except jwt.ExpiredSignatureError:
-            return "'Expiration time' claim ('exp') must be a numeric value representing the future time"
+            return (
+                "'Expiration time' claim ('exp') must be a numeric value representing the "
+                "future time"
+            )
         except jwt.InvalidTokenError:
             return "A JSON web token could not be decoded"
         now, issued = time.time(), claims["iat"]
         wrongs = {
             "A JSON web token could not be decoded": scheme.lower() != "bearer",
             "Integration not found": str(claims["iss"]) not in (self.app_id, self.client_id),
-            "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued": (
-                not isinstance(issued, int) or issued > now + _SKEW
-            ),
-            "'Expiration time' claim ('exp') is too far in the future": claims["exp"] > now + LONGEST,
+            (
+                "'Issued at' claim ('iat') must be an Integer representing the time that the "
+                "assertion was issued"
+            ): (not isinstance(issued, int) or issued > now + _SKEW),
+            "'Expiration time' claim ('exp') is too far in the future": claims["exp"]
+            > now + LONGEST,
         }
         return next((text for text, is_wrong in wrongs.items() if is_wrong), None)
 
@@ -71,7 +84,12 @@ class App:
         ledger.note(token)
         self._issued[token] = dies, dict(permissions)
         moment = f"{datetime.fromtimestamp(dies, UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return {"token": token, "expires_at": moment, "permissions": permissions, "repository_selection": "selected"}
+        return {
+            "token": token,
+            "expires_at": moment,
+            "permissions": permissions,
+            "repository_selection": "selected",
+        }
 
     def permissions_of(self, token: str) -> dict[str, str] | None:
         """What a token may, None if it is none of these, or dead."""
@@ -80,7 +98,9 @@ class App:
 
     def expire(self) -> None:
         """Every token issued so far has died."""
-        self._issued = {token: (0.0, permissions) for token, (_, permissions) in self._issued.items()}
+        self._issued = {
+            token: (0.0, permissions) for token, (_, permissions) in self._issued.items()
+        }
 
 
 @cache

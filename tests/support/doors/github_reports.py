@@ -1,4 +1,6 @@
-"""The commit statuses and deployments that GitHub keeps, in the shapes in which it shows them. Knows no permission."""
+"""The commit statuses and deployments that GitHub keeps, in the shapes in which it shows them.
+Knows no permission.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _CREATOR = {"login": "github-actions[bot]", "id": 41898282, "type": "Bot", "site
 
 
 class Reports:
-    """What one GitHub keeps, by the names of its repositories. Whoever calls holds a lock. `url` is the API's."""
+    """What one GitHub keeps, by the names of its repositories. Whoever calls holds a lock. `url` is
+    the API's.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -52,7 +56,9 @@ class Reports:
     def unsettled(self, sha: str, contexts: Iterable[str] | None) -> list[str]:
         """Which of these names, or of all, are no success at a commit."""
         last = {one["context"]: one["state"] for one in self.statuses(sha)}
-        return [name for name in (last if contexts is None else contexts) if last.get(name) != "success"]
+        return [
+            name for name in (last if contexts is None else contexts) if last.get(name) != "success"
+        ]
 
     def deploy(self, repository: str, sha: str, body: Record) -> Record:
         """A deployment more."""
@@ -68,7 +74,9 @@ class Reports:
             "description": body.get("description"),
             "repository_url": f"{self._url}/repos/{repository}",
             "transient_environment": body.get("transient_environment", False),
-            "production_environment": body.get("production_environment", environment == "production"),
+            "production_environment": body.get(
+                "production_environment", environment == "production"
+            ),
             "performed_via_github_app": None,
         }
         made["statuses_url"] = f"{made['url']}/statuses"
@@ -76,7 +84,9 @@ class Reports:
         return made
 
     def add_state(self, repository: str, number: int, body: Record) -> Record:
-        """A status more for a deployment; the success of one makes older ones of its environment inactive."""
+        """A status more for a deployment; the success of one makes older ones of its environment
+        inactive.
+        """
         deployment = next(one for one in self.deployments(repository) if one["id"] == number)
         log = body.get("log_url", body.get("target_url", ""))
         made = self._made(f"/repos/{repository}/deployments/{number}/statuses/", with_id=True) | {
@@ -100,7 +110,9 @@ class Reports:
             if old["id"] >= by["id"] or old["environment"] != by["environment"]:
                 continue
             last = [one["state"] for one in self.states(old["id"])][-1:]
-            if last == ["success"] and not (old["transient_environment"] or old["production_environment"]):
+            if last == ["success"] and not (
+                old["transient_environment"] or old["production_environment"]
+            ):
                 self.add_state(repository, old["id"], {"state": "inactive"})
 
     def _made(self, page: str, *, with_id: bool = False) -> Record:

@@ -1,6 +1,8 @@
-"""What GitHub documents of the requests that it takes, "2022-11-28", as JSON schemas; and in which way one breaks them.
+"""What GitHub documents of the requests that it takes, "2022-11-28", as JSON schemas; and in which
+way one breaks them.
 
-GitHub ignores a field that it does not know. Here it is an offence: whoever sends one means something by it.
+GitHub ignores a field that it does not know. Here it is an offence: whoever sends one means
+something by it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,12 @@ _LIST = {"type": "array", "items": _TEXT}
 
 
 def _record(required: tuple[str, ...] = (), /, **fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": fields, "required": list(required), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": list(required),
+        "additionalProperties": False,
+    }
 
 
 def _query(**more: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,7 +43,9 @@ def _query(**more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Operation(NamedTuple):
-    """A documented operation. `needs`: the permission, `contents` standing for whoever may read; "" is the app's own."""
+    """A documented operation. `needs`: the permission, `contents` standing for whoever may read; ""
+    is the app's own.
+    """
 
     name: str
     method: str
@@ -90,10 +99,15 @@ def _operation(name: str, way: str, needs: str, **schemas: Any) -> Operation:
 OPERATIONS = (
     _operation("commit", rf"GET {_REPOSITORY}/commits/{_SHA}", "contents", query=_query()),
     _operation(
-        "compare", rf"GET {_REPOSITORY}/compare/(?P<base>[0-9a-f]{{40}})\.\.\.{_SHA}", "contents", query=_query()
+        "compare",
+        rf"GET {_REPOSITORY}/compare/(?P<base>[0-9a-f]{{40}})\.\.\.{_SHA}",
+        "contents",
+        query=_query(),
     ),
     _operation("add_status", rf"POST {_REPOSITORY}/statuses/{_SHA}", "statuses", body=_STATUS),
-    _operation("statuses", rf"GET {_REPOSITORY}/commits/{_SHA}/statuses", "statuses", query=_query()),
+    _operation(
+        "statuses", rf"GET {_REPOSITORY}/commits/{_SHA}/statuses", "statuses", query=_query()
+    ),
     _operation("deploy", rf"POST {_REPOSITORY}/deployments", "deployments", body=_DEPLOYMENT),
     _operation(
         "deployments",
@@ -102,15 +116,25 @@ OPERATIONS = (
         query=_query(sha=_TEXT, ref=_TEXT, task=_TEXT, environment=_TEXT),
     ),
     _operation(
-        "add_state", rf"POST {_REPOSITORY}/deployments/(?P<number>\d+)/statuses", "deployments", body=_DEPLOYMENT_STATUS
+        "add_state",
+        rf"POST {_REPOSITORY}/deployments/(?P<number>\d+)/statuses",
+        "deployments",
+        body=_DEPLOYMENT_STATUS,
     ),
-    _operation("states", rf"GET {_REPOSITORY}/deployments/(?P<number>\d+)/statuses", "deployments", query=_query()),
+    _operation(
+        "states",
+        rf"GET {_REPOSITORY}/deployments/(?P<number>\d+)/statuses",
+        "deployments",
+        query=_query(),
+    ),
     _operation("token", r"POST /app/installations/(?P<number>\d+)/access_tokens", "", body=_TOKEN),
 )
 
 
 def operation_of(request: ReceivedRequest) -> tuple[Operation, dict[str, str]]:
-    """The operation that a request asks for, with what its path names. Raises LookupError if there is none."""
+    """The operation that a request asks for, with what its path names. Raises LookupError if there
+    is none.
+    """
     for operation in OPERATIONS:
         if operation.method == request.method and (match := operation.path.fullmatch(request.path)):
             return operation, match.groupdict()
@@ -138,7 +162,10 @@ def _wrong_body(request: ReceivedRequest, schema: dict[str, Any] | None) -> str 
         return "it has a body" if request.body else None
     if not request.body and not schema["required"]:
         return None
-    if request.headers.get_content_type() not in ("application/json", "application/vnd.github+json"):
+    if request.headers.get_content_type() not in (
+        "application/json",
+        "application/vnd.github+json",
+    ):
         return "the body does not say that it is JSON"
     try:
         body = json.loads(request.body)
@@ -148,5 +175,7 @@ def _wrong_body(request: ReceivedRequest, schema: dict[str, Any] | None) -> str 
 
 
 def _wrong(value: Any, schema: dict[str, Any], where: str) -> str | None:
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
+    error = jsonschema.exceptions.best_match(
+        jsonschema.Draft202012Validator(schema).iter_errors(value)
+    )
     return f"{where}{error.json_path[1:]}: {error.message}" if error else None

@@ -1,4 +1,6 @@
-"""Airflow 3.3.2 with its Keycloak auth manager (provider 0.11.2): a token has Keycloak's own inside, and that one decides."""
+"""Airflow 3.3.2 with its Keycloak auth manager (provider 0.11.2): a token has Keycloak's own
+inside, and that one decides.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,16 @@ _REFUSED = {
 
 
 class KeycloakTokens(Tokens):
-    """In place of `Tokens`: `FakeAirflow(tokens=KeycloakTokens())`. Takes users, and one client: Airflow's own.
+    """In place of `Tokens`: `FakeAirflow(tokens=KeycloakTokens())`. Takes users, and one client:
+    Airflow's own.
 
-    `lifetime` is Airflow's, `keycloak_lifetime` that of the token inside. `role` is the client's. No leeway is given inside.
+    `lifetime` is Airflow's, `keycloak_lifetime` that of the token inside. `role` is the client's.
+    No leeway is given inside.
     """
 
-    def __init__(self, *, lifetime: int = 86400, keycloak_lifetime: int = 300, role: str = "admin") -> None:
+    def __init__(
+        self, *, lifetime: int = 86400, keycloak_lifetime: int = 300, role: str = "admin"
+    ) -> None:
         super().__init__(lifetime)
         self.client_id = "airflow"
         self.client_secret = secrets.token_urlsafe(32)
@@ -47,7 +53,9 @@ class KeycloakTokens(Tokens):
         self._live: set[str] = set()
 
     def expire(self) -> None:
-        """From now on every token issued before has an expired one inside, which is a lack of every right."""
+        """From now on every token issued before has an expired one inside, which is a lack of every
+        right.
+        """
         self._live.clear()
 
     def log_in(self, request: ReceivedRequest) -> FakeResponse:
@@ -70,7 +78,9 @@ class KeycloakTokens(Tokens):
         return {"user_id": user_id, "name": name, "access_token": access, "refresh_token": refresh}
 
     def role(self, request: ReceivedRequest) -> str:
-        """The role of who sent a request; nobody's, so a 403 whatever is asked for, once the token inside has expired."""
+        """The role of who sent a request; nobody's, so a 403 whatever is asked for, once the token
+        inside has expired.
+        """
         claims = self.claims(request)
         inside = jwt.decode(claims["access_token"], options={"verify_signature": False})
         if inside["jti"] not in self._live or inside["exp"] <= time.time():
@@ -87,9 +97,20 @@ class KeycloakTokens(Tokens):
 
     def _keycloak_token(self, user_id: str, name: str, lifetime: int) -> str:
         now, number = int(time.time()), str(uuid.uuid4())
-        claims = {"iss": "https://keycloak.example.com/realms/airflow", "sub": user_id, "preferred_username": name}
+        claims = {
+            "iss": "https://keycloak.example.com/realms/airflow",
+            "sub": user_id,
+            "preferred_username": name,
+        }
         token = jwt.encode(
-            claims | {"jti": number, "azp": self.client_id, "typ": "Bearer", "iat": now, "exp": now + lifetime},
+            claims
+            | {
+                "jti": number,
+                "azp": self.client_id,
+                "typ": "Bearer",
+                "iat": now,
+                "exp": now + lifetime,
+            },
             KEY,
             "HS512",
         )
@@ -106,10 +127,17 @@ def _grant(request: ReceivedRequest) -> tuple[str, dict[str, str]]:
         is_json = request.headers.get("Content-Type", "").startswith("application/json")
         body = json.loads(request.body) if is_json else None
     except json.JSONDecodeError as error:
-        wrong = {"type": "json_invalid", "loc": ["body", error.pos], "msg": "JSON decode error", "input": {}}
+        wrong = {
+            "type": "json_invalid",
+            "loc": ["body", error.pos],
+            "msg": "JSON decode error",
+            "input": {},
+        }
         raise refuse(422, [wrong | {"ctx": {"error": error.msg}}]) from None
     if not isinstance(body, dict):
-        raise RefusedError(FakeResponse(500, b"Internal Server Error", "text/plain; charset=utf-8", close=True))
+        raise RefusedError(
+            FakeResponse(500, b"Internal Server Error", "text/plain; charset=utf-8", close=True)
+        )
     body.setdefault("grant_type", "password")
     if problems := list(_problems(body)):
         raise refuse(422, problems)
@@ -121,7 +149,10 @@ def _problems(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     grant = body["grant_type"]
     if grant not in _GRANTS:
         tags = ", ".join(map(repr, _GRANTS))
-        text = f"Input tag {grant!r} found using 'grant_type' does not match any of the expected tags: {tags}"
+        text = (
+            f"Input tag {grant!r} found using 'grant_type' does not match any of the "
+            f"expected tags: {tags}"
+        )
         context = {"discriminator": "'grant_type'", "tag": grant, "expected_tags": tags}
         yield problem("union_tag_invalid", text, body) | {"ctx": context}
         return

@@ -1,4 +1,5 @@
-"""An Amazon MWAA environment: the API that signs one in, and the web server in front of its Airflow.
+"""An Amazon MWAA environment: the API that signs one in, and the web server in front of its
+Airflow.
 
 Measured: docs/notes/credentials.md#amazon-mwaa.
 """
@@ -17,7 +18,14 @@ import requests
 
 from tests.support import ledger
 from tests.support.doors import aws, certificates
-from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json, form, page
+from tests.support.fake_airflow.messages import (
+    FakeResponse,
+    ReceivedRequest,
+    RefusedError,
+    as_json,
+    form,
+    page,
+)
 from tests.support.proxy import Proxy
 from tests.support.stand_in import StandIn
 
@@ -30,11 +38,15 @@ if TYPE_CHECKING:
 
 WEB_TOKEN_LIVES = 60.0
 _PATH = "/webtoken/"
-_LOGINS = {"2.11.2": ("/aws_mwaa/login", "session"), "3.3.2": ("/pluginsv2/aws_mwaa/login", "_token")}
+_LOGINS = {
+    "2.11.2": ("/aws_mwaa/login", "session"),
+    "3.3.2": ("/pluginsv2/aws_mwaa/login", "_token"),
+}
 
 
 class MwaaApi(StandIn):
-    """`POST /webtoken/<name>`, signed: a web token, good for one log-in within `web_token_lives` seconds.
+    """`POST /webtoken/<name>`, signed: a web token, good for one log-in within `web_token_lives`
+    seconds.
 
     `expire_keys`: as after the role's time is over. `deny`: as without the right to log in.
     """
@@ -71,27 +83,44 @@ class MwaaApi(StandIn):
 
     def _create_web_login_token(self, request: ReceivedRequest) -> FakeResponse:
         if request.method != "POST" or not request.path.startswith(_PATH):
-            raise aws.refuse(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
+            raise aws.refuse(
+                403, "MissingAuthenticationTokenException", "Missing Authentication Token"
+            )
         if self._expired:
-            raise aws.refuse(403, "ExpiredTokenException", "The security token included in the request is expired")
+            raise aws.refuse(
+                403,
+                "ExpiredTokenException",
+                "The security token included in the request is expired",
+            )
         now = datetime.now(UTC)
-        aws.check(request, host=self.host, service="airflow", region=self._region, keys=self.keys, now=now)
+        aws.check(
+            request, host=self.host, service="airflow", region=self._region, keys=self.keys, now=now
+        )
         name = request.path.removeprefix(_PATH)
         if self._denied:
-            text = f"User is not authorized to perform: airflow:CreateWebLoginToken on resource: role/{name}/Op"
+            text = (
+                "User is not authorized to perform: airflow:CreateWebLoginToken on "
+                f"resource: role/{name}/Op"
+            )
             raise aws.refuse(403, "AccessDeniedException", text, key="Message")
         if name != self._name:
-            raise aws.refuse(404, "ResourceNotFoundException", f"No environment found with name: {name}")
+            raise aws.refuse(
+                404, "ResourceNotFoundException", f"No environment found with name: {name}"
+            )
         web_token = secrets.token_urlsafe(120)
         ledger.note(web_token)
         with self._lock:
             self._web_tokens[web_token] = time.time() + self.web_token_lives
-        who = {"IamIdentity": "assumed-role/deployer/github", "AirflowIdentity": "assumed-role/deployer"}
+        who = {
+            "IamIdentity": "assumed-role/deployer/github",
+            "AirflowIdentity": "assumed-role/deployer",
+        }
         return as_json(200, {"WebServerHostname": self._web_host, "WebToken": web_token} | who)
 
 
 class MwaaWeb(Proxy):
-    """The web server: makes a session of a web token, and lets sessions through to the Airflow, as one of its users.
+    """The web server: makes a session of a web token, and lets sessions through to the Airflow, as
+    one of its users.
 
     `sessions` are the cookies' values that are good.
     """
@@ -113,7 +142,9 @@ class MwaaWeb(Proxy):
         self._login, self._cookie = _LOGINS[airflow.version]
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
-        """The log-in's answer, or the Airflow's: to who has no good session, what it answers somebody unknown."""
+        """The log-in's answer, or the Airflow's: to who has no good session, what it answers
+        somebody unknown.
+        """
         if (request.method, request.path) == ("POST", self._login):
             return self._log_in(request)
         headers = copy.deepcopy(request.headers)
@@ -134,28 +165,38 @@ class MwaaWeb(Proxy):
         fields = form(request.body)
         if not self._redeem(fields.get("token", [""])[0]):
             return page(403, "Forbidden")
-        session = self._airflow.token(self._user) if self._cookie == "_token" else secrets.token_urlsafe(48)
+        session = (
+            self._airflow.token(self._user)
+            if self._cookie == "_token"
+            else secrets.token_urlsafe(48)
+        )
         ledger.note(session)
         self.sessions.add(session)
         set_cookie = f"{self._cookie}={session}; Secure; HttpOnly; Path=/; SameSite=Lax"
         headers = (("Set-Cookie", set_cookie), ("Location", "/home"))
-        return replace(page(self._login_status, "Airflow"), headers=headers[: 1 if self._login_status == 200 else 2])
+        return replace(
+            page(self._login_status, "Airflow"),
+            headers=headers[: 1 if self._login_status == 200 else 2],
+        )
 
     def _authorization(self) -> str:
         """What the Airflow behind wants to see of the session's user."""
         with self._airflow.session(self._user) as session:
-            return session.prepare_request(requests.Request("GET", self._airflow.url)).headers["Authorization"]
+            return session.prepare_request(requests.Request("GET", self._airflow.url)).headers[
+                "Authorization"
+            ]
 
 
 class Mwaa:
     """An environment: its API, and its web server in front of a scripted Airflow of either version.
 
-        with FakeAirflow("2.11.2", dags=[...]) as airflow, Mwaa(airflow) as mwaa, Tunnel(mwaa.ports) as tunnel:
-            Step({"mwaa_environment": mwaa.name, "ca_certificate": certificates.private().pem, ...},
-                 env=mwaa.environment | tunnel.environment)
+        with FakeAirflow("2.11.2", dags=[...]) as airflow, Mwaa(airflow) as mwaa, Tunnel(mwaa.ports)
+            as tunnel: Step({"mwaa_environment": mwaa.name, "ca_certificate":
+            certificates.private().pem, ...}, env=mwaa.environment | tunnel.environment)
 
-    `user`: of the Airflow, whom a session is for. `web_domain`: what the web server's host name ends in.
-    `login_status`: 302 or 200 with the cookie; by default as the facts have it for the version.
+    `user`: of the Airflow, whom a session is for. `web_domain`: what the web server's host name
+    ends in. `login_status`: 302 or 200 with the cookie; by default as the facts have it for the
+    version.
     """
 
     def __init__(
@@ -178,7 +219,10 @@ class Mwaa:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         with self.api, self.web:
             pass

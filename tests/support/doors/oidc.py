@@ -1,4 +1,6 @@
-"""GitHub's endpoint for OIDC tokens, as a job with `id-token: write` finds it in its environment."""
+"""GitHub's endpoint for OIDC tokens, as a job with `id-token: write` finds it in its
+environment.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ _PATH = "/10//idtoken/5b1c7a60-3b2e-4c3a-9f4d-6a1f0b8f3d11/9d3a2f70-8a52-4d5e-b1
 
 
 class GitHubOidc(StandIn):
-    """Issues RS256 tokens that live `lifetime` seconds; `issued` are all of them. `environment` is the job's."""
+    """Issues RS256 tokens that live `lifetime` seconds; `issued` are all of them. `environment` is
+    the job's.
+    """
 
     def __init__(self, *, lifetime: int = 300, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(tls=tls)
@@ -56,7 +60,11 @@ class GitHubOidc(StandIn):
         """A token for this audience."""
         now = int(time.time())
         claims = {"iss": ISSUER, "sub": _SUBJECT, "aud": audience, "jti": str(uuid.uuid4())}
-        claims |= {"repository": "octo-org/sales", "ref": "refs/heads/main", "repository_owner": "octo-org"}
+        claims |= {
+            "repository": "octo-org/sales",
+            "ref": "refs/heads/main",
+            "repository_owner": "octo-org",
+        }
         times = {"iat": now, "nbf": now, "exp": now + self.lifetime}
         token = jwt.encode(claims | times, _key(), "RS256", headers={"kid": "the only key"})
         ledger.note(token)
@@ -67,7 +75,9 @@ class GitHubOidc(StandIn):
     def is_good(self, token: str, audience: str) -> bool:
         """Whether it issued this token for this audience, and the token lives."""
         try:
-            jwt.decode(token, _key().public_key(), algorithms=["RS256"], audience=audience, issuer=ISSUER)
+            jwt.decode(
+                token, _key().public_key(), algorithms=["RS256"], audience=audience, issuer=ISSUER
+            )
         except jwt.InvalidTokenError:
             return False
         return True

@@ -1,4 +1,6 @@
-"""An OAuth 2.0 token endpoint for the client credentials grant (RFC 6749, 4.4), with client assertions (RFC 7523)."""
+"""An OAuth 2.0 token endpoint for the client credentials grant (RFC 6749, 4.4), with client
+assertions (RFC 7523).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ import jwt
 
 from tests.support import ledger
 from tests.support.doors import certificates
-from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json, form, page
+from tests.support.fake_airflow.messages import (
+    FakeResponse,
+    ReceivedRequest,
+    RefusedError,
+    as_json,
+    form,
+    page,
+)
 from tests.support.stand_in import StandIn
 
 if TYPE_CHECKING:
@@ -22,7 +31,9 @@ if TYPE_CHECKING:
     from tests.support.doors.oidc import GitHubOidc
 
     Way = Literal["body", "basic", "assertion"]
-    """How a client authenticates: secret in the body, secret as HTTP Basic, or a signed assertion."""
+    """How a client authenticates: secret in the body, secret as HTTP Basic, or a signed
+    assertion.
+    """
 
 PATH = "/oauth2/v2.0/token"
 AUDIENCE = "api://AzureADTokenExchange"
@@ -33,12 +44,14 @@ _NOT_STORED = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 
 
 class TokenEndpoint(StandIn):
-    """Issues tokens to one client, always over TLS, by default with the private authority's certificate.
+    """Issues tokens to one client, always over TLS, by default with the private authority's
+    certificate.
 
-    `takes`: how the client may authenticate. `scope`: what it has to ask for. `oidc`: whose tokens are taken as assertion,
-    made out for `audience`. `lifetime` of a token in seconds, which the answer tells unless `tells_lifetime` is false.
-    `kind`: whether a token can be read. `refuses_with`: the status for a client whose secret in the body is wrong, either of
-    which RFC 6749 allows.
+    `takes`: how the client may authenticate. `scope`: what it has to ask for. `oidc`: whose tokens
+    are taken as assertion, made out for `audience`. `lifetime` of a token in seconds, which the
+    answer tells unless `tells_lifetime` is false. `kind`: whether a token can be read.
+    `refuses_with`: the status for a client whose secret in the body is wrong, either of which RFC
+    6749 allows.
     """
 
     def __init__(
@@ -90,8 +103,15 @@ class TokenEndpoint(StandIn):
         now = time.time()
         token = f"opaque.{secrets.token_urlsafe(48)}"
         if self._kind == "jwt":
-            claims = {"iss": self.url, "aud": "airflow", "sub": self.client_id, "jti": secrets.token_hex(8)}
-            token = jwt.encode(claims | {"iat": int(now), "exp": int(now) + self.lifetime}, _KEY, "HS256")
+            claims = {
+                "iss": self.url,
+                "aud": "airflow",
+                "sub": self.client_id,
+                "jti": secrets.token_hex(8),
+            }
+            token = jwt.encode(
+                claims | {"iat": int(now), "exp": int(now) + self.lifetime}, _KEY, "HS256"
+            )
         ledger.note(token)
         with self._lock:
             self.issued.append(token)
@@ -109,7 +129,9 @@ class TokenEndpoint(StandIn):
             self._dies.clear()
 
     def _authenticate(self, request: ReceivedRequest, fields: dict[str, str]) -> None:
-        """Refuses who is not the client, does not say so in a way that is taken, or says so in two."""
+        """Refuses who is not the client, does not say so in a way that is taken, or says so in
+        two.
+        """
         header = request.headers.get("Authorization")
         shown: dict[Way, bool] = {
             "basic": header is not None,
@@ -120,12 +142,17 @@ class TokenEndpoint(StandIn):
         if len(ways) > 1:
             raise _error(400, "invalid_request", "More than one way of client authentication.")
         if not ways or ways[0] not in self._takes:
-            raise self._invalid_client("This way of client authentication is not supported.", basic=header is not None)
+            raise self._invalid_client(
+                "This way of client authentication is not supported.", basic=header is not None
+            )
         if header is not None:
             if _pair(header) != (self.client_id, self.client_secret):
                 raise self._invalid_client("Client id or secret is wrong.", basic=True)
         elif "client_secret" in fields:
-            if (fields.get("client_id"), fields["client_secret"]) != (self.client_id, self.client_secret):
+            if (fields.get("client_id"), fields["client_secret"]) != (
+                self.client_id,
+                self.client_secret,
+            ):
                 raise self._invalid_client("Client id or secret is wrong.")
         else:
             self._check_assertion(fields)
@@ -142,7 +169,9 @@ class TokenEndpoint(StandIn):
 
     def _invalid_client(self, description: str, *, basic: bool = False) -> RefusedError:
         if basic:
-            return _error(401, "invalid_client", description, ("WWW-Authenticate", 'Basic realm="token"'))
+            return _error(
+                401, "invalid_client", description, ("WWW-Authenticate", 'Basic realm="token"')
+            )
         return _error(self._refuses_with, "invalid_client", description)
 
 

@@ -1,4 +1,6 @@
-"""A proxy for the method CONNECT: it leads host names of the world to ports of this machine, and nowhere else."""
+"""A proxy for the method CONNECT: it leads host names of the world to ports of this machine, and
+nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class Tunnel(StandIn):
         return [one.path for one in self.record if one.method == "CONNECT"]
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
-        """Leads, or refuses: 403 what it must not lead to, 502 where nobody listens, 405 what is no CONNECT."""
+        """Leads, or refuses: 403 what it must not lead to, 502 where nobody listens, 405 what is no
+        CONNECT.
+        """
         if request.method != "CONNECT":
             return page(405, "Method Not Allowed")
         if request.path not in self._to:

@@ -15,7 +15,10 @@ def health(world: World) -> dict[str, Any]:
     found: dict[str, Any] = {"metadatabase": {"status": "healthy"}}
     for name, (status, last_beat) in world.health.items():
         beat = world.now() if status == "healthy" else last_beat
-        found[name] = {"status": status, f"latest_{name}_heartbeat": beat.isoformat() if beat else None}
+        found[name] = {
+            "status": status,
+            f"latest_{name}_heartbeat": beat.isoformat() if beat else None,
+        }
     return found
 
 
@@ -25,7 +28,9 @@ def token_of(file: str) -> str:
 
 
 def parse(world: World, token: str) -> bool:
-    """PUT /parseDagFile/{token}: whether there is such a file; what is asked for happens at once."""
+    """PUT /parseDagFile/{token}: whether there is such a file; what is asked for happens at
+    once.
+    """
     found = [dag.dag_id for dag in world.dags.values() if token_of(dag.relative_file) == token]
     for dag_id in found:
         world.parse(dag_id)

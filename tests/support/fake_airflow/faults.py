@@ -1,4 +1,6 @@
-"""What goes wrong between a client and Airflow, as a script. Knows no Airflow; `wire.py` does the socket's part."""
+"""What goes wrong between a client and Airflow, as a script. Knows no Airflow; `wire.py` does the
+socket's part.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,14 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Literal
 
-from tests.support.fake_airflow.messages import JSON, FakeResponse, ReceivedRequest, as_json, matches, page
+from tests.support.fake_airflow.messages import (
+    JSON,
+    FakeResponse,
+    ReceivedRequest,
+    as_json,
+    matches,
+    page,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +31,9 @@ class Fault(Enum):
     RESET = auto()  # the connection is reset (RST), no answer
     CLOSE = auto()  # the connection is closed (FIN), no answer
     HANG = auto()  # no answer until the client gives up or the server stops
-    TRUNCATED = auto()  # the head announces more bytes than the body has, then the connection is closed
+    TRUNCATED = (
+        auto()
+    )  # the head announces more bytes than the body has, then the connection is closed
     TRUNCATED_JSON = auto()  # good HTTP, the JSON cut in half
     HTML_200 = auto()  # a log-in page with status 200
     HTML_404 = auto()  # a gateway's page, where it does not know Airflow yet
@@ -37,7 +48,8 @@ class Fault(Enum):
     EMPTY_200 = auto()  # 200, application/json, no body
     WRONG_JSON = auto()  # 200, a JSON array where an object is due
     EMPTY_JSON = auto()  # 200, {}
-    JSON_500 = auto()  # Airflow 3's answer to a locked database (docs/notes/airflow-3.md#sqlite-and-parallel-requests)
+    # Airflow 3's answer to a locked database (docs/notes/airflow-3.md#sqlite-and-parallel-requests)
+    JSON_500 = auto()
     TOO_MANY_DAY = auto()  # 429, Retry-After of a day
     REDIRECT_LATIN = auto()  # 302, to what is no UTF-8
     REDIRECT_NOWHERE = auto()  # 302, to what is no URL
@@ -86,9 +98,13 @@ _FIXED = {
     Fault.WRONG_JSON: as_json(200, ["success"]),
     Fault.EMPTY_JSON: as_json(200, {}),
     Fault.JSON_500: as_json(500, _DATABASE_ERROR),
-    Fault.TOO_MANY_DAY: replace(page(429, "Too Many Requests"), headers=(("Retry-After", "86400"),)),
+    Fault.TOO_MANY_DAY: replace(
+        page(429, "Too Many Requests"), headers=(("Retry-After", "86400"),)
+    ),
     Fault.REDIRECT_LATIN: replace(page(302, "Redirecting..."), headers=(("Location", "/caf\xe9"),)),
-    Fault.REDIRECT_NOWHERE: replace(page(302, "Redirecting..."), headers=(("Location", "http://[HOST]/login"),)),
+    Fault.REDIRECT_NOWHERE: replace(
+        page(302, "Redirecting..."), headers=(("Location", "http://[HOST]/login"),)
+    ),
     Fault.NEGATIVE_CHUNK: _raw("Transfer-Encoding: chunked", b"-5\r\n{}\r\n0\r\n\r\n"),
     Fault.ABSURD_LENGTH: _raw(f"Content-Length: {'9' * 30}", b"{}"),
     Fault.UNKNOWN_CHARSET: FakeResponse(200, b"\xff\xfe{}", "application/json; charset=klingon"),
@@ -98,7 +114,13 @@ _FIXED = {
     Fault.JSON_403: as_json(403, {"detail": "Forbidden"}),
     Fault.HTML_403: page(403, "Forbidden"),
     Fault.CACHED_404: as_json(
-        404, {"detail": "The DagRun was not found", "status": 404, "title": "Not found", "type": "/Errors/NotFound"}
+        404,
+        {
+            "detail": "The DagRun was not found",
+            "status": 404,
+            "title": "Not found",
+            "type": "/Errors/NotFound",
+        },
     ),
 }
 
@@ -107,7 +129,8 @@ _FIXED = {
 class Rule:
     """Do `fault` to the next `times` requests that match, after leaving `skip` of them alone.
 
-    `retry_after`, `to` and `status` belong to the kinds of faults that they are of; no status: the fault's own.
+    `retry_after`, `to` and `status` belong to the kinds of faults that they are of; no status: the
+    fault's own.
     """
 
     fault: Fault
@@ -121,7 +144,9 @@ class Rule:
 
     def takes(self, request: ReceivedRequest) -> bool:
         """Whether this request is the rule's; counts it if so."""
-        if self.times == 0 or (self.on and not (self.on[0] == request.method and matches(self.on[1], request.path))):
+        if self.times == 0 or (
+            self.on and not (self.on[0] == request.method and matches(self.on[1], request.path))
+        ):
             return False
         if self.skip:
             self.skip -= 1
@@ -129,7 +154,9 @@ class Rule:
         self.times -= 1
         return True
 
-    def apply(self, execute: Callable[[], FakeResponse]) -> tuple[FakeResponse | None, Fault | None]:
+    def apply(
+        self, execute: Callable[[], FakeResponse]
+    ) -> tuple[FakeResponse | None, Fault | None]:
         """The answer to send instead (None: none at all) and what the wire has to do to it."""
         honest = execute() if self.when == "after" else None
         if self.fault in ON_THE_WIRE:
@@ -158,7 +185,9 @@ class Rule:
         return replace(page(429, "Too Many Requests"), headers=(("Retry-After", after),))
 
 
-def echoed(request: ReceivedRequest, status: int, content_type: str = JSON, after: str = "") -> FakeResponse:
+def echoed(
+    request: ReceivedRequest, status: int, content_type: str = JSON, after: str = ""
+) -> FakeResponse:
     """A request's own head and body, behind some text, as a debugging gateway may answer it."""
     text = f"{after}{request.headers}{request.body.decode()}"
     body = json.dumps({"detail": text}) if content_type == JSON else text

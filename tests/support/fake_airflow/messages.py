@@ -1,4 +1,6 @@
-"""What goes over the wire, as data: a request, an answer, and the record of both. Knows no socket and no Airflow."""
+"""What goes over the wire, as data: a request, an answer, and the record of both. Knows no socket
+and no Airflow.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """One request as received. `path` is as sent (percent-encoded, prefix included), `query` decoded.
+    """One request as received. `path` is as sent (percent-encoded, prefix included), `query`
+    decoded.
 
     `client`: the common name of the certificate that the client presented, if any.
     """
@@ -39,7 +42,9 @@ class ReceivedRequest:
 
 @dataclass(slots=True)
 class Traffic:
-    """How much was sent: requests, and bytes of their bodies as the server made them and as they went over the wire."""
+    """How much was sent: requests, and bytes of their bodies as the server made them and as they
+    went over the wire.
+    """
 
     requests: int = 0
     content: int = 0
@@ -48,12 +53,14 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class FakeResponse:
-    """One answer. With `stream` each item is sent as it comes, and `body` is ignored; a number: seconds until the next.
+    """One answer. With `stream` each item is sent as it comes, and `body` is ignored; a number:
+    seconds until the next.
 
-    `length`: of the stream, in bytes, if it is announced; else it is sent chunked, each item a chunk.
-    `close`: the connection ends after it, unannounced, as uvicorn ends it after an uncaught exception.
-    `raw`: sent as it is in place of head and body; then the connection ends.
-    `traffic` is counted up while the body is sent. `takeover` is handed the connection after the head, in place of a body.
+    `length`: of the stream, in bytes, if it is announced; else it is sent chunked, each item a
+    chunk. `close`: the connection ends after it, unannounced, as uvicorn ends it after an uncaught
+    exception. `raw`: sent as it is in place of head and body; then the connection ends. `traffic`
+    is counted up while the body is sent. `takeover` is handed the connection after the head, in
+    place of a body.
     """
 
     status: int
@@ -70,7 +77,8 @@ class FakeResponse:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One request the server received. `status` is what it sent back, None if no status line ever went out.
+    """One request the server received. `status` is what it sent back, None if no status line ever
+    went out.
 
     `traffic` is this request's own, complete once the client has the whole answer.
     """
@@ -88,7 +96,9 @@ class Recorded:
     def of(cls, request: ReceivedRequest, status: int | None, traffic: Traffic) -> Self:
         """What is kept of a request that was answered so."""
         one = request
-        return cls(one.method, one.path, one.query, one.headers, one.body, status, traffic, one.client)
+        return cls(
+            one.method, one.path, one.query, one.headers, one.body, status, traffic, one.client
+        )
 
     @property
     def json(self) -> Any:
@@ -121,9 +131,15 @@ def as_json(status: int, content: Any, content_type: str = JSON) -> FakeResponse
 
 def page(status: int, title: str) -> FakeResponse:
     """An HTML page, as gateways, log-in forms and single-page applications answer with."""
-    return FakeResponse(status, f"<!DOCTYPE html>\n<html><head><title>{title}</title></head></html>\n".encode(), HTML)
+    return FakeResponse(
+        status,
+        f"<!DOCTYPE html>\n<html><head><title>{title}</title></head></html>\n".encode(),
+        HTML,
+    )
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether a path ends in a pattern; `*` stands for one segment: "/dagRuns/*" is one run, not its tasks."""
+    """Whether a path ends in a pattern; `*` stands for one segment: "/dagRuns/*" is one run, not
+    its tasks.
+    """
     return re.search(re.escape(pattern).replace(r"\*", "[^/]+") + "$", path) is not None

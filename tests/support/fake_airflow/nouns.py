@@ -1,4 +1,6 @@
-"""What a test says about the scripted Airflow: DAGs, their tasks, and what becomes of them. Frozen, and without any HTTP."""
+"""What a test says about the scripted Airflow: DAGs, their tasks, and what becomes of them. Frozen,
+and without any HTTP.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class FakeError:
-    """An exception that ends a try. `frames`: file, line and function, the one that raised it last; () makes one up.
+    """An exception that ends a try. `frames`: file, line and function, the one that raised it last;
+    () makes one up.
 
     `cause`: what it was raised `from`. `context`: what was being handled when it was raised.
     """
@@ -46,14 +49,14 @@ class FakeQuestion:
 class FakeTask:
     """One task of a DAG; each `map_index` is one of its own.
 
-    `ends`: how a try ends, the last one repeats.
-    `states`: from which look at the run on it is in which state, "ends" being the one that `ends` says, for example
-    `{2: "scheduled", 4: "running", 6: "up_for_retry", 7: "running", 9: "ends"}`. What ends out of `scheduled` or `queued` has
-    never started. Without `states` the first task of a DAG runs with the run, and all end with it.
-    `log`: what a try leaves: text that it prints, or an entry of Airflow 3's log as it is; a function of the try number, for
-    logs that are too large to hold; None: the log is gone.
-    `error`: what ends a try that fails, per try, the last one repeats; `KILLED`, or None: nothing to be seen.
-    `span`: seconds after the run's start at which it started and ended; without it, when it really did.
+    `ends`: how a try ends, the last one repeats. `states`: from which look at the run on it is in
+    which state, "ends" being the one that `ends` says, for example `{2: "scheduled", 4: "running",
+    6: "up_for_retry", 7: "running", 9: "ends"}`. What ends out of `scheduled` or `queued` has never
+    started. Without `states` the first task of a DAG runs with the run, and all end with it. `log`:
+    what a try leaves: text that it prints, or an entry of Airflow 3's log as it is; a function of
+    the try number, for logs that are too large to hold; None: the log is gone. `error`: what ends a
+    try that fails, per try, the last one repeats; `KILLED`, or None: nothing to be seen. `span`:
+    seconds after the run's start at which it started and ended; without it, when it really did.
     """
 
     task_id: str
@@ -83,14 +86,17 @@ class FakeTask:
 class FakeDag:
     """One DAG, and what becomes of its runs.
 
-    `ends`: how a run ends, per attempt (a clear begins a new one), the last one repeats; None: failed if a task
-    failed; "timeout": failed, as `dag_run_timeout` (in seconds) ends it. `looks`: at which look a run has ended;
-    `starts`: at which it runs; those before show queued. `params_schema`: param name to JSON schema; a schema with
-    "default" makes the param optional. `after_cancel`: what a look shows after the run was set to failed: 3.3.2 may
-    make it success (docs/notes/airflow-3.md#stopping-a-run). `parsed_after`: so many GETs of the DAG find nothing
-    yet. `broken`: the stack trace of its import error. `stale`: Airflow no longer finds it in its file; None: if it
-    is broken. `file`: relative to the folder of the DAGs. `max_active_runs`: so many of its runs are running at
-    most; further ones stay queued. `bundle_version`: per GET of the DAG, the last one repeats; a run gets the one of
+    `ends`: how a run ends, per attempt (a clear begins a new one), the last one repeats; None:
+    failed if a task failed; "timeout": failed, as `dag_run_timeout` (in seconds) ends it. `looks`:
+    at which look a run has ended; `starts`: at which it runs; those before show queued.
+    `params_schema`: param name to JSON schema; a schema with "default" makes the param optional.
+    `after_cancel`: what a look shows after the run was set to failed: 3.3.2 may make it success
+    (docs/notes/airflow-3.md#stopping-a-run). `parsed_after`: so many GETs of the DAG find nothing
+    yet. `broken`: the stack trace of its import error. `stale`: Airflow no longer finds it in its
+        file; None: if it
+    is broken. `file`: relative to the folder of the DAGs. `max_active_runs`: so many of its runs
+    are running at most; further ones stay queued. `bundle_version`: per GET of the DAG, the last
+    one repeats; a run gets the one of
     its trigger. `latest_dag_version`: that of the structure, if it lags behind.
     """
 

@@ -1,4 +1,6 @@
-"""What both versions say about a `conf` that a DAG's params refuse. The texts are jsonschema's, as in Airflow."""
+"""What both versions say about a `conf` that a DAG's params refuse. The texts are jsonschema's, as
+in Airflow.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def complaint(dag: FakeDag, conf: dict[str, Any], no_value: str) -> str | None:
-    """Airflow's words about the first param that fails its schema; `no_value`: those for a missing required one."""
+    """Airflow's words about the first param that fails its schema; `no_value`: those for a missing
+    required one.
+    """
     for name, schema in dag.params_schema.items():
         if name not in conf and "default" not in schema:
             return f"Invalid input for param {name}: {no_value}"

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from tests.support.fake_airflow.world import World
 
     Accept = Callable[[ReceivedRequest], str | None]
-    """Says for which role a credential in a request is good, None if there is none that it knows; may raise RefusedError."""
+    """Says for which role a credential in a request is good, None if there is none that it knows;
+    may raise RefusedError.
+    """
 
 T = TypeVar("T")
 
@@ -51,7 +53,9 @@ class Route:
 
 
 class RestAirflow:
-    """One version's way to speak. `accept` knows credentials besides the version's own, and is asked first."""
+    """One version's way to speak. `accept` knows credentials besides the version's own, and is
+    asked first.
+    """
 
     def __init__(self, world: World, prefix: str) -> None:
         self.world = world
@@ -93,11 +97,15 @@ class RestAirflow:
         raise NotImplementedError
 
     def unrouted(self, request: ReceivedRequest, path: str, *, other_methods: bool) -> FakeResponse:
-        """The answer to a request without a route (`other_methods`: there is one for another method)."""
+        """The answer to a request without a route (`other_methods`: there is one for another
+        method).
+        """
         raise NotImplementedError
 
     def _permit(self, request: ReceivedRequest, feature: str) -> None:
-        if feature and not {(feature, None), (feature, self.role(request))}.isdisjoint(self.world.denied):
+        if feature and not {(feature, None), (feature, self.role(request))}.isdisjoint(
+            self.world.denied
+        ):
             raise self.forbidden()
 
     def below_prefix(self, request: ReceivedRequest) -> str | None:
@@ -106,10 +114,14 @@ class RestAirflow:
         return path[len(self.prefix) :] if path.startswith(f"{self.prefix}/") else None
 
 
-def ordered(rows: Iterable[T], keys: list[str], columns: Mapping[str, Callable[[T], Any]]) -> list[T]:
-    """The rows by these columns, "-" before a name being descending; nulls are smallest, as in SQLite.
+def ordered(
+    rows: Iterable[T], keys: list[str], columns: Mapping[str, Callable[[T], Any]]
+) -> list[T]:
+    """The rows by these columns, "-" before a name being descending; nulls are smallest, as in
+    SQLite.
 
-    What is equal stays in the order in which it was made, the other way round if the first column is descending.
+    What is equal stays in the order in which it was made, the other way round if the first column
+    is descending.
     """
 
     def value(row: T, name: str) -> tuple[bool, Any]:

@@ -1,4 +1,6 @@
-"""DAG runs and task instances as the scripted Airflow has them. They know no HTTP, no dialect and not each other's rules."""
+"""DAG runs and task instances as the scripted Airflow has them. They know no HTTP, no dialect and
+not each other's rules.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ NEVER_RAN = frozenset({"skipped", "upstream_failed", "removed"})
 class FakeTaskInstance:
     """A task instance as the server has it. `outcomes`: try number and state, of every end it had.
 
-    `started`: the last try that began to run. `held`: somebody else decides about its state. `wants`: where it would go if its
-    pool had room.
+    `started`: the last try that began to run. `held`: somebody else decides about its state.
+    `wants`: where it would go if its pool had room.
     """
 
     task: FakeTask
@@ -49,7 +51,9 @@ class FakeTaskInstance:
         self.max_tries = self.task.retries
 
     def go(self, state: str | None, at: datetime, run_began: datetime | None = None) -> None:
-        """It goes to a state; "ends": as scripted. A try begins where Airflow counts it: when it is scheduled."""
+        """It goes to a state; "ends": as scripted. A try begins where Airflow counts it: when it is
+        scheduled.
+        """
         if state == "ends":
             state = nth(self.task.ends, len(self.outcomes) + 1)
         if state is None or state == self.state:
@@ -70,13 +74,17 @@ class FakeTaskInstance:
         self.state, self.updated_at = state, at
 
     def finish(self, at: datetime, run_began: datetime | None) -> None:
-        """The run ends: so does this, as scripted, and it did run, unless its script says that it never did."""
+        """The run ends: so does this, as scripted, and it did run, unless its script says that it
+        never did.
+        """
         if self.state in WAITING and nth(self.task.ends, len(self.outcomes) + 1) not in NEVER_RAN:
             self.go("running", at, run_began)
         self.go("ends", at, run_began)
 
     def cut_off(self, at: datetime, untouched: str | None) -> None:
-        """A dagrun_timeout: skipped without an end; `untouched` is what Airflow makes of what had not begun."""
+        """A dagrun_timeout: skipped without an end; `untouched` is what Airflow makes of what had
+        not begun.
+        """
         self.state, self.updated_at = ("skipped" if self.state is not None else untouched), at
 
     def reset(self, at: datetime) -> None:
@@ -93,7 +101,11 @@ class FakeTaskInstance:
         if self.started == self.try_number:
             return
         self.scheduled_at, self.queued_at = self.scheduled_at or at, self.queued_at or at
-        self.start_date, self.end_date, self.started = self._moment(0, at, run_began), None, self.try_number
+        self.start_date, self.end_date, self.started = (
+            self._moment(0, at, run_began),
+            None,
+            self.try_number,
+        )
 
     def _end(self, state: str, at: datetime, run_began: datetime | None, *, never: bool) -> None:
         if never:
@@ -104,7 +116,11 @@ class FakeTaskInstance:
         self.outcomes.append((self.try_number, state))
 
     def _moment(self, which: int, at: datetime, run_began: datetime | None) -> datetime:
-        return run_began + timedelta(seconds=self.task.span[which]) if self.task.span and run_began else at
+        return (
+            run_began + timedelta(seconds=self.task.span[which])
+            if self.task.span and run_began
+            else at
+        )
 
 
 @dataclass(slots=True)
@@ -134,11 +150,19 @@ class FakeRun:
     @property
     def duration(self) -> float | None:
         """Seconds, once ended."""
-        return (self.end_date - self.start_date).total_seconds() if self.start_date and self.end_date else None
+        return (
+            (self.end_date - self.start_date).total_seconds()
+            if self.start_date and self.end_date
+            else None
+        )
 
     def instance(self, task_id: str, map_index: int) -> FakeTaskInstance | None:
         """One of its task instances."""
-        found = (one for one in self.instances if (one.task.task_id, one.task.map_index) == (task_id, map_index))
+        found = (
+            one
+            for one in self.instances
+            if (one.task.task_id, one.task.map_index) == (task_id, map_index)
+        )
         return next(found, None)
 
     def settle(self, at: datetime) -> None:
@@ -154,4 +178,7 @@ class FakeRun:
         for instance in self.instances:
             if instance.state not in FINISHED:
                 instance.cut_off(at, untouched)
-        self.state, self.end_date = "failed", max(at, self.start_date + timedelta(seconds=after + 0.5))
+        self.state, self.end_date = (
+            "failed",
+            max(at, self.start_date + timedelta(seconds=after + 0.5)),
+        )

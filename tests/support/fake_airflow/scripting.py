@@ -1,4 +1,6 @@
-"""What a test lets happen in the scripted Airflow, besides faults: the hand of its users, its scheduler and its owner."""
+"""What a test lets happen in the scripted Airflow, besides faults: the hand of its users, its
+scheduler and its owner.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,15 @@ if TYPE_CHECKING:
     from tests.support.fake_airflow.world import World
 
 Feature = Literal[
-    "task_instances", "logs", "xcom", "import_errors", "pools", "hitl", "run_list", "dag_details", "parsing"
+    "task_instances",
+    "logs",
+    "xcom",
+    "import_errors",
+    "pools",
+    "hitl",
+    "run_list",
+    "dag_details",
+    "parsing",
 ]
 Status = Literal["healthy", "unhealthy"] | None
 
@@ -29,7 +39,9 @@ class Scripting:
         self._lock = threading.RLock()
 
     def states(self, dag_id: str, states: Iterable[str]) -> None:
-        """What each successive look at a run of the DAG shows, the last one repeating; a clear begins anew."""
+        """What each successive look at a run of the DAG shows, the last one repeating; a clear
+        begins anew.
+        """
         with self._lock:
             self._world.scripts[dag_id] = tuple(states)
 
@@ -44,9 +56,20 @@ class Scripting:
         state: str = "queued",
         took: float | None = None,
     ) -> None:
-        """Somebody else makes a run, or made it: one that is over has just ended, and took so many seconds."""
+        """Somebody else makes a run, or made it: one that is over has just ended, and took so many
+        seconds.
+        """
         with self._lock:
-            run = FakeRun(dag_id, run_id, conf or {}, note, logical_date, logical_date, logical_date, user="somebody")
+            run = FakeRun(
+                dag_id,
+                run_id,
+                conf or {},
+                note,
+                logical_date,
+                logical_date,
+                logical_date,
+                user="somebody",
+            )
             self._world.create(run)
             ended = self._world.now()
             if took is not None:
@@ -65,8 +88,12 @@ class Scripting:
         with self._lock:
             self._world.hold(self._world.runs[dag_id, run_id], state)
 
-    def set_task_state(self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1) -> None:
-        """A task instance goes to a state ("ends": as its task says), and follows its script no longer."""
+    def set_task_state(
+        self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1
+    ) -> None:
+        """A task instance goes to a state ("ends": as its task says), and follows its script no
+        longer.
+        """
         with self._lock:
             run = self._world.runs[dag_id, run_id]
             instance = run.instance(task_id, map_index)
@@ -84,23 +111,33 @@ class Scripting:
         """Without a healthy scheduler no run moves."""
         self.health("scheduler", status)
 
-    def health(self, component: Literal["scheduler", "dag_processor", "triggerer"], status: Status) -> None:
-        """A component works, works no longer (its last sign of life is of this moment), or never has (None)."""
+    def health(
+        self, component: Literal["scheduler", "dag_processor", "triggerer"], status: Status
+    ) -> None:
+        """A component works, works no longer (its last sign of life is of this moment), or never
+        has (None).
+        """
         with self._lock:
             self._world.health[component] = (status, self._world.now() if status else None)
 
     def deny(self, *features: Feature, role: str | None = None) -> None:
-        """Users of this role, or all, lack the right to read these: 403 as each Airflow words it."""
+        """Users of this role, or all, lack the right to read these: 403 as each Airflow words
+        it.
+        """
         with self._lock:
             self._world.denied |= {(feature, role) for feature in features}
 
     def allow(self, *features: Feature) -> None:
         """Nobody lacks the right to read these any longer."""
         with self._lock:
-            self._world.denied = {denied for denied in self._world.denied if denied[0] not in features}
+            self._world.denied = {
+                denied for denied in self._world.denied if denied[0] not in features
+            }
 
     def deploy(self, dag: FakeDag) -> None:
-        """Somebody deploys a DAG, new or changed or broken, and Airflow has just parsed its file."""
+        """Somebody deploys a DAG, new or changed or broken, and Airflow has just parsed its
+        file.
+        """
         with self._lock:
             self._world.deploy(dag)
 
@@ -110,6 +147,8 @@ class Scripting:
             self._world.parse(dag_id)
 
     def break_file(self, file: str, trace: str) -> None:
-        """A file without any DAG that is known cannot be imported; one with a DAG is `FakeDag.broken`."""
+        """A file without any DAG that is known cannot be imported; one with a DAG is
+        `FakeDag.broken`.
+        """
         with self._lock:
             self._world.broken_files[file] = trace

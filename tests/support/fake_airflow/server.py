@@ -13,7 +13,14 @@ import requests
 
 from dev.airflow_settings import password_of
 from tests.support.fake_airflow.faults import SLOW, Fault, Rule, echoed
-from tests.support.fake_airflow.messages import JSON, FakeResponse, ReceivedRequest, Recorded, Traffic, matches
+from tests.support.fake_airflow.messages import (
+    JSON,
+    FakeResponse,
+    ReceivedRequest,
+    Recorded,
+    Traffic,
+    matches,
+)
 from tests.support.fake_airflow.scripting import Scripting
 from tests.support.fake_airflow.tokens import Tokens
 from tests.support.fake_airflow.v1 import V1
@@ -35,13 +42,15 @@ Version = Literal["2.11.2", "3.3.2"]
 
 
 class FakeAirflow(Scripting):
-    """A scripted Airflow on `host`, this machine only unless told otherwise, to be used as a context manager.
+    """A scripted Airflow on `host`, this machine only unless told otherwise, to be used as a
+    context manager.
 
-    `prefix` is its base path ("/airflow"); `token_lifetime` the seconds an Airflow 3 token lives (it grants 10 more).
-    `tokens` stand in place of the simple auth manager's; `accept` takes further credentials, in either version.
-    `tls` is the server's side of TLS, by which the URL is https. `pools` maps names to slots, besides the default pool
-    of 128. `clock` dates everything but tokens.
-    Users are admin, op, user and viewer, each with its name as its role and `password_of` it as password.
+    `prefix` is its base path ("/airflow"); `token_lifetime` the seconds an Airflow 3 token lives
+    (it grants 10 more). `tokens` stand in place of the simple auth manager's; `accept` takes
+    further credentials, in either version. `tls` is the server's side of TLS, by which the URL is
+    https. `pools` maps names to slots, besides the default pool of 128. `clock` dates everything
+    but tokens. Users are admin, op, user and viewer, each with its name as its role and
+    `password_of` it as password.
     """
 
     def __init__(
@@ -59,18 +68,25 @@ class FakeAirflow(Scripting):
         host: str = "127.0.0.1",
     ) -> None:
         two = version == "2.11.2"
-        super().__init__(World(dags, clock=clock, pools=pools, untouched=None if two else "skipped"))
+        super().__init__(
+            World(dags, clock=clock, pools=pools, untouched=None if two else "skipped")
+        )
         self.version = version
         self.api = "/api/v1" if two else "/api/v2"
         self.health("scheduler", "healthy")
         self.health("dag_processor", None if two else "healthy")
         self.health("triggerer", None)
-        self._dialect = V1(self._world, prefix) if two else V2(self._world, prefix, tokens or Tokens(token_lifetime))
+        self._dialect = (
+            V1(self._world, prefix)
+            if two
+            else V2(self._world, prefix, tokens or Tokens(token_lifetime))
+        )
         self._dialect.accept = accept
         self._rules: list[Rule] = []
         self._echoes: list[tuple[tuple[str, str], int, str, str]] = []
         self._record: list[Recorded] = []
-        # A bound socket that never listens: it keeps the port ours, and refusing, while nobody listens.
+        # A bound socket that never listens: it keeps the port ours, and refusing, while nobody
+        # listens.
         self._port = socket.socket()
         self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener: Listener | None = None
@@ -83,7 +99,10 @@ class FakeAirflow(Scripting):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         try:
             self._take_down()
@@ -91,7 +110,9 @@ class FakeAirflow(Scripting):
             self._port.close()
 
     def session(self, user: str = "admin") -> requests.Session:
-        """A new session that is authorised as this user, and unaware of proxies; the caller closes it."""
+        """A new session that is authorised as this user, and unaware of proxies; the caller closes
+        it.
+        """
         session = requests.Session()
         session.trust_env = False
         if isinstance(self._dialect, V1):
@@ -138,12 +159,23 @@ class FakeAirflow(Scripting):
     ) -> None:
         """Lets the next `times` requests go wrong, before or after they took effect.
 
-        `on`: method and end of the path, e.g. ("POST", "/dagRuns") or, `*` being one segment, ("GET", "/dagRuns/*").
-        `skip`: so many matching requests are left alone first. `retry_after` in seconds, for 429. `to`: where a
-        redirect leads, by default this server's own log-in page. Faults are tried in the order they were scripted.
+        `on`: method and end of the path, e.g. ("POST", "/dagRuns") or, `*` being one segment,
+        ("GET", "/dagRuns/*"). `skip`: so many matching requests are left alone first. `retry_after`
+        in seconds, for 429. `to`: where a redirect leads, by default this server's own log-in page.
+        Faults are tried in the order they were scripted.
         """
         with self._lock:
-            self._rules.append(Rule(fault, on, when, times, skip, retry_after, to or f"{self.url}/login/?next=%2Fhome"))
+            self._rules.append(
+                Rule(
+                    fault,
+                    on,
+                    when,
+                    times,
+                    skip,
+                    retry_after,
+                    to or f"{self.url}/login/?next=%2Fhome",
+                )
+            )
 
     def mend(self) -> None:
         """Nothing goes wrong any more."""
@@ -151,9 +183,17 @@ class FakeAirflow(Scripting):
             self._rules.clear()
 
     def echo(
-        self, on: tuple[str, str], status: int, content_type: str = JSON, *, after: str = "", times: int = 1
+        self,
+        on: tuple[str, str],
+        status: int,
+        content_type: str = JSON,
+        *,
+        after: str = "",
+        times: int = 1,
     ) -> None:
-        """The next `times` such requests are answered with `after` and their own head and body, as a debugging gateway may."""
+        """The next `times` such requests are answered with `after` and their own head and body, as
+        a debugging gateway may.
+        """
         with self._lock:
             self._echoes += [(on, status, content_type, after)] * times
 
@@ -168,7 +208,9 @@ class FakeAirflow(Scripting):
             self._v2().tokens.expire()
 
     def change(self, how: Callable[[ReceivedRequest, bytes], bytes]) -> None:
-        """From here on each answer but a stream is sent as this makes it of the request and the answer's bytes."""
+        """From here on each answer but a stream is sent as this makes it of the request and the
+        answer's bytes.
+        """
         if self._listener is not None:
             self._listener.change = how
 
@@ -177,7 +219,12 @@ class FakeAirflow(Scripting):
         if self._listener is None:
             host, port = self._port.getsockname()
             self._listener = Listener(
-                port, self._dialect.manners, self._serve, clock=self._world.now, context=self._tls, host=host
+                port,
+                self._dialect.manners,
+                self._serve,
+                clock=self._world.now,
+                context=self._tls,
+                host=host,
             )
 
     @contextlib.contextmanager

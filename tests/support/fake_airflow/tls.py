@@ -1,4 +1,6 @@
-"""The server's side of TLS on one connection. Which certificates there are is the business of `support/doors`."""
+"""The server's side of TLS on one connection. Which certificates there are is the business of
+`support/doors`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from typing import Any
 def shake_hands(connection: ssl.SSLSocket) -> None:
     """Gets through the handshake; if it fails, waits until the client has gone before raising why.
 
-    To close while the client still sends would be a reset, which eats the alert that tells the client why.
+    To close while the client still sends would be a reset, which eats the alert that tells the
+    client why.
     """
     try:
         connection.do_handshake()
@@ -32,5 +35,7 @@ def common_name(connection: socket.socket) -> str:
 
 
 def shut(connection: socket.socket, how: int) -> None:
-    """Shuts down the connection itself: TLS's own shutdown would pull the rug from under a thread that reads from it."""
+    """Shuts down the connection itself: TLS's own shutdown would pull the rug from under a thread
+    that reads from it.
+    """
     socket.socket.shutdown(connection, how)

@@ -1,4 +1,6 @@
-"""Airflow 3's log-in: JSON web tokens as its simple auth manager issues them (docs/notes/airflow-3.md#tokens)."""
+"""Airflow 3's log-in: JSON web tokens as its simple auth manager issues them
+(docs/notes/airflow-3.md#tokens).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ LEEWAY = 10  # seconds that Airflow grants an expired token
 
 
 class Tokens:
-    """Issues and checks tokens. `lifetime` in seconds; `expire()` makes everything issued so far expired."""
+    """Issues and checks tokens. `lifetime` in seconds; `expire()` makes everything issued so far
+    expired.
+    """
 
     def __init__(self, lifetime: int) -> None:
         self.lifetime = lifetime
@@ -36,14 +40,24 @@ class Tokens:
         except ValueError:
             credentials = None
         if not isinstance(credentials, dict):
-            return FakeResponse(500, b"Internal Server Error", "text/plain; charset=utf-8", close=True)
+            return FakeResponse(
+                500, b"Internal Server Error", "text/plain; charset=utf-8", close=True
+            )
         for name in {"username", "password", *credentials}:
             if name not in {"username", "password"}:
                 return as_json(
-                    422, {"detail": f"1 validation error for LoginBody\n{name}\n  Extra inputs are not permitted"}
+                    422,
+                    {
+                        "detail": (
+                            f"1 validation error for LoginBody\n{name}\n  Extra inputs are "
+                            "not permitted"
+                        )
+                    },
                 )
             if not isinstance(credentials.get(name), str):
-                return as_json(422, {"detail": f"1 validation error for LoginBody\n{name}\n  Field required"})
+                return as_json(
+                    422, {"detail": f"1 validation error for LoginBody\n{name}\n  Field required"}
+                )
         name = credentials["username"]
         if USERS.get(name) is None or credentials["password"] != password_of(name):
             return as_json(401, {"detail": "Invalid credentials"})

@@ -1,4 +1,6 @@
-"""The dialect of Airflow 2.11.2: /api/v1 with Basic authentication, stock configuration (docs/notes/airflow-2.md)."""
+"""The dialect of Airflow 2.11.2: /api/v1 with Basic authentication, stock configuration
+(docs/notes/airflow-2.md).
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,22 @@ RUN_ORDER: dict[str, Callable[[FakeRun], Any]] = {
 }
 RANGES = {f"{name}_date_{end}" for name in ("execution", "start", "end") for end in ("gte", "lte")}
 RANGES |= {"updated_at_gte", "updated_at_lte", "fields"}
-CLEAR_KEYS = {"dry_run", "dag_run_id", "only_failed", "only_running", "reset_dag_runs", "task_ids", "start_date"}
-CLEAR_KEYS |= {"end_date", "include_subdags", "include_parentdag", "include_upstream", "include_downstream"}
+CLEAR_KEYS = {
+    "dry_run",
+    "dag_run_id",
+    "only_failed",
+    "only_running",
+    "reset_dag_runs",
+    "task_ids",
+    "start_date",
+}
+CLEAR_KEYS |= {
+    "end_date",
+    "include_subdags",
+    "include_parentdag",
+    "include_upstream",
+    "include_downstream",
+}
 CLEAR_KEYS |= {"include_future", "include_past"}
 
 
@@ -84,7 +100,9 @@ class V1(V1Tasks):
         """PATCH is_paused."""
         body = self.json_object(call.request)
         if not isinstance(body.get("is_paused", False), bool):
-            raise refuse(400, "Bad Request", f"{body['is_paused']!r} is not of type 'boolean' - 'is_paused'")
+            raise refuse(
+                400, "Bad Request", f"{body['is_paused']!r} is not of type 'boolean' - 'is_paused'"
+            )
         self.writer(call)
         self.fields(body, {"is_paused"})
         if not body:
@@ -101,11 +119,18 @@ class V1(V1Tasks):
         self.known(call, {*PAGE, "state", "order_by"}, RANGES)
         states, key = self.listed(call, "state"), call.request.first("order_by", "id")
         if key.removeprefix("-") not in RUN_ORDER:
-            text = f"Ordering with '{key.removeprefix('-')}' is disallowed or the attribute does not exist on the model"
+            text = (
+                f"Ordering with '{key.removeprefix('-')}' is disallowed or the attribute "
+                "does not exist on the model"
+            )
             raise refuse(400, "Bad Request", text)
-        rows = [run for run in self.world.runs_of(call["dag_id"]) if not states or run.state in states]
+        rows = [
+            run for run in self.world.runs_of(call["dag_id"]) if not states or run.state in states
+        ]
         shown = self.page(call, ordered(rows, [key], RUN_ORDER))
-        return as_json(200, {"dag_runs": [bodies.run(run) for run in shown], "total_entries": len(rows)})
+        return as_json(
+            200, {"dag_runs": [bodies.run(run) for run in shown], "total_entries": len(rows)}
+        )
 
     def trigger(self, call: Call) -> FakeResponse:
         """POST a new run. A 409 says which of its two reasons it has."""
@@ -125,7 +150,9 @@ class V1(V1Tasks):
         if dag is None or dag.is_stale:
             raise refuse(404, "DAG not found", f"DAG with dag_id: '{call['dag_id']}' not found")
         if dag.broken:
-            raise refuse(400, "DAG cannot be triggered", f"DAG with dag_id: '{dag.dag_id}' has import errors")
+            raise refuse(
+                400, "DAG cannot be triggered", f"DAG with dag_id: '{dag.dag_id}' has import errors"
+            )
         rules.check_fields(body)
         run = rules.run_from(dag, body, self.world.now())
         what = None
@@ -149,7 +176,11 @@ class V1(V1Tasks):
         body = self.json_object(call.request)
         state = body.get("state", "failed")
         if state not in {"queued", "success", "failed"}:
-            raise refuse(400, "Bad Request", f"{state!r} is not one of ['success', 'failed', 'queued'] - 'state'")
+            raise refuse(
+                400,
+                "Bad Request",
+                f"{state!r} is not one of ['success', 'failed', 'queued'] - 'state'",
+            )
         self.writer(call)
         run = self.run_to_change(call)
         self.fields(body, {"state"})
@@ -184,7 +215,10 @@ class V1(V1Tasks):
         run = self.run_to_change(call)
         self.fields(body, {"dry_run"})
         if body.get("dry_run", True):
-            return as_json(200, {"task_instances": [bodies.reference(run, instance) for instance in run.instances]})
+            return as_json(
+                200,
+                {"task_instances": [bodies.reference(run, instance) for instance in run.instances]},
+            )
         self.world.clear(run, run.instances)
         return as_json(200, bodies.run(run))
 
@@ -195,13 +229,21 @@ class V1(V1Tasks):
         if self.world.dag(call["dag_id"]) is None:
             raise refuse(404, f"Dag id {call['dag_id']} not found", None)
         self.fields(body, CLEAR_KEYS)
-        runs = [run for run in self.world.runs_of(call["dag_id"]) if body.get("dag_run_id") in {None, run.run_id}]
+        runs = [
+            run
+            for run in self.world.runs_of(call["dag_id"])
+            if body.get("dag_run_id") in {None, run.run_id}
+        ]
         if "dag_run_id" in body and not runs:
-            raise refuse(404, f"Dag Run id {body['dag_run_id']} not found in dag {call['dag_id']}", None)
+            raise refuse(
+                404, f"Dag Run id {body['dag_run_id']} not found in dag {call['dag_id']}", None
+            )
         rows = []
         for run in runs:
             only_failed = body.get("only_failed", True)
-            cleared = self.world.selected(run, only_failed=only_failed, task_ids=body.get("task_ids"))
+            cleared = self.world.selected(
+                run, only_failed=only_failed, task_ids=body.get("task_ids")
+            )
             rows += [bodies.reference(run, instance) for instance in cleared]
             if not body.get("dry_run", True):
                 self.world.clear(run, cleared, reset_run=body.get("reset_dag_runs", False))
@@ -211,7 +253,9 @@ class V1(V1Tasks):
         """GET the files that could not be parsed."""
         self.role(call.request)
         self.known(call, PAGE, {"order_by"})
-        found = [bodies.import_error(file, trace) for file, trace in self.world.import_errors().items()]
+        found = [
+            bodies.import_error(file, trace) for file, trace in self.world.import_errors().items()
+        ]
         return as_json(200, {"import_errors": self.page(call, found), "total_entries": len(found)})
 
     def parse(self, call: Call) -> FakeResponse:

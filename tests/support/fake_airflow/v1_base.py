@@ -1,4 +1,6 @@
-"""What all answers of Airflow 2.11.2 share: errors, log-in, look-ups, unknown paths (docs/notes/airflow-2.md#error-bodies)."""
+"""What all answers of Airflow 2.11.2 share: errors, log-in, look-ups, unknown paths
+(docs/notes/airflow-2.md#error-bodies).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from dev.airflow_settings import password_of
 from tests.support.fake_airflow.bodies import health
-from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json, page
+from tests.support.fake_airflow.messages import (
+    FakeResponse,
+    ReceivedRequest,
+    RefusedError,
+    as_json,
+    page,
+)
 from tests.support.fake_airflow.routing import Call, RestAirflow
 from tests.support.fake_airflow.tokens import USERS
 from tests.support.fake_airflow.wire import Manners
@@ -21,14 +29,17 @@ if TYPE_CHECKING:
     from tests.support.fake_airflow.nouns import FakeDag
     from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
 
-DOCS = "https://airflow.apache.org/docs/apache-airflow/2.11.2/stable-rest-api-ref.html#section/Errors/"
+DOCS = (
+    "https://airflow.apache.org/docs/apache-airflow/2.11.2/stable-rest-api-ref.html#section/Errors/"
+)
 KINDS = {400: "BadRequest", 403: "PermissionDenied", 404: "NotFound", 409: "AlreadyExists"}
 
 
 def refuse(status: int, title: str | None, detail: str | None, kind: str = "") -> RefusedError:
     """An error as connexion words it: application/problem+json.
 
-    `kind` ends the link to the docs; those of 400, 403, 404 and 409 are known. "about:blank": there is no such route.
+    `kind` ends the link to the docs; those of 400, 403, 404 and 409 are known. "about:blank": there
+    is no such route.
     """
     kind = kind or KINDS.get(status, "about:blank")
     where = kind if kind == "about:blank" else DOCS + kind
@@ -51,12 +62,19 @@ class V1Base(RestAirflow):
     def unrouted(self, request: ReceivedRequest, path: str, *, other_methods: bool) -> FakeResponse:  # noqa: ARG002
         """Unknown paths are JSON below /api/v1 and pages elsewhere."""
         if other_methods:
-            return refuse(405, "Method Not Allowed", "The method is not allowed for the requested URL.").answer
+            return refuse(
+                405, "Method Not Allowed", "The method is not allowed for the requested URL."
+            ).answer
         if path.startswith("/api/v1/"):
-            text = "The requested URL was not found on the server. If you entered the URL manually please check your "
+            text = (
+                "The requested URL was not found on the server. If you entered the URL "
+                "manually please check your "
+            )
             return refuse(404, "Not Found", text + "spelling and try again.", "about:blank").answer
         if path == "/":
-            return replace(page(302, "Redirecting..."), headers=(("Location", f"{self.prefix}/home"),))
+            return replace(
+                page(302, "Redirecting..."), headers=(("Location", f"{self.prefix}/home"),)
+            )
         return page(404, "Airflow 404")
 
     def version(self, call: Call) -> FakeResponse:  # noqa: ARG002
@@ -94,14 +112,19 @@ class V1Base(RestAirflow):
         """The DAG in the path, or 404."""
         dag = self.world.dag(call["dag_id"], look=look)
         if dag is None:
-            raise refuse(404, "DAG not found", f"The DAG with dag_id: {call['dag_id']} was not found")
+            raise refuse(
+                404, "DAG not found", f"The DAG with dag_id: {call['dag_id']} was not found"
+            )
         return dag
 
     def run(self, call: Call) -> FakeRun:
         """The run in the path, or 404."""
         run = self.find_run(call)
         if run is None:
-            text = f"DAGRun with DAG ID: '{call['dag_id']}' and DagRun ID: '{call['run_id']}' not found"
+            text = (
+                f"DAGRun with DAG ID: '{call['dag_id']}' and DagRun ID: '{call['run_id']}' "
+                "not found"
+            )
             raise refuse(404, "DAGRun not found", text)
         return run
 
@@ -109,7 +132,9 @@ class V1Base(RestAirflow):
         """The run in the path, or the 404 of those routes that change one."""
         run = self.find_run(call)
         if run is None:
-            raise refuse(404, f"Dag Run id {call['run_id']} not found in dag {call['dag_id']}", None)
+            raise refuse(
+                404, f"Dag Run id {call['run_id']} not found in dag {call['dag_id']}", None
+            )
         return run
 
     def find_run(self, call: Call) -> FakeRun | None:
@@ -138,22 +163,34 @@ class V1Base(RestAirflow):
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is None:
-            raise refuse(400, "Bad Request", f"{value!r} is not a 'date-time'\n\nFailed validating 'format' in schema:")
+            raise refuse(
+                400,
+                "Bad Request",
+                f"{value!r} is not a 'date-time'\n\nFailed validating 'format' in schema:",
+            )
         return moment
 
     def known(self, call: Call, supported: set[str], real: set[str]) -> None:
-        """Refuses a query that Airflow refuses. What only Airflow knows (`real`) is a bug of the test, or of this server."""
+        """Refuses a query that Airflow refuses. What only Airflow knows (`real`) is a bug of the
+        test, or of this server.
+        """
         if unknown := set(call.request.query) - supported - real:
-            raise refuse(400, None, f"Extra query parameter(s) {', '.join(sorted(unknown))} not in spec")
+            raise refuse(
+                400, None, f"Extra query parameter(s) {', '.join(sorted(unknown))} not in spec"
+            )
         if missing := set(call.request.query) - supported:
-            raise NotImplementedError(f"The scripted Airflow does not know these filters: {sorted(missing)}")
+            raise NotImplementedError(
+                f"The scripted Airflow does not know these filters: {sorted(missing)}"
+            )
 
     def json_object(self, request: ReceivedRequest) -> dict[str, Any]:
         """The body, which must be a JSON object."""
         if not request.body:
             raise refuse(400, "Bad Request", "Request body must not be empty")
         if not (kind := request.headers.get("Content-Type", "")).startswith("application/json"):
-            raise refuse(415, "Unsupported Media Type", f"Invalid Content-type ({kind}), expected JSON data")
+            raise refuse(
+                415, "Unsupported Media Type", f"Invalid Content-type ({kind}), expected JSON data"
+            )
         try:
             body = json.loads(request.body)
         except ValueError:

@@ -63,7 +63,11 @@ def details(world: World, dag_: FakeDag) -> dict[str, Any]:
     params = {}
     for name, schema in dag_.params_schema.items():
         rules = {key: rule for key, rule in schema.items() if key not in {"default", "description"}}
-        shape = {"__class": "airflow.models.param.Param", "description": schema.get("description"), "schema": rules}
+        shape = {
+            "__class": "airflow.models.param.Param",
+            "description": schema.get("description"),
+            "schema": rules,
+        }
         params[name] = shape | {"value": schema.get("default")}
     nothing = ("dataset_expression", "doc_md", "end_date", "is_paused_upon_creation", "start_date")
     rest: dict[str, Any] = {
@@ -72,15 +76,30 @@ def details(world: World, dag_: FakeDag) -> dict[str, Any]:
         "last_parsed": stamp(world.parsed_at(dag_.dag_id)),
         "orientation": "LR",
     }
-    rest |= {"render_template_as_native_obj": False, "template_searchpath": None, "timezone": "UTC", "params": params}
-    return dag(world, dag_) | dict.fromkeys(nothing) | rest | {"dag_run_timeout": _delta(dag_.dag_run_timeout)}
+    rest |= {
+        "render_template_as_native_obj": False,
+        "template_searchpath": None,
+        "timezone": "UTC",
+        "params": params,
+    }
+    return (
+        dag(world, dag_)
+        | dict.fromkeys(nothing)
+        | rest
+        | {"dag_run_timeout": _delta(dag_.dag_run_timeout)}
+    )
 
 
 def _delta(seconds: float | None) -> dict[str, Any] | None:
     if seconds is None:
         return None
     whole = timedelta(seconds=seconds)
-    return {"__type": "TimeDelta", "days": whole.days, "microseconds": whole.microseconds, "seconds": whole.seconds}
+    return {
+        "__type": "TimeDelta",
+        "days": whole.days,
+        "microseconds": whole.microseconds,
+        "seconds": whole.seconds,
+    }
 
 
 def run(run: FakeRun) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""What a task's log looks like in Airflow 2.11.2: text, the host's name before it (docs/notes/airflow-2.md#task-logs)."""
+"""What a task's log looks like in Airflow 2.11.2: text, the host's name before it
+(docs/notes/airflow-2.md#task-logs).
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,15 @@ if TYPE_CHECKING:
 BATCH = 500  # lines to a piece; Airflow itself holds them all
 AIRFLOW = "/opt/airflow/lib/python3.12/site-packages/airflow/models/taskinstance.py"
 ANSI = re.compile(r"\x1b(\[[0-9;]*[A-Za-z]|.)")
-MARKED = {"failed": "FAILED", "up_for_retry": "UP_FOR_RETRY", "success": "SUCCESS", "skipped": "SKIPPED"}
+MARKED = {
+    "failed": "FAILED",
+    "up_for_retry": "UP_FOR_RETRY",
+    "success": "SUCCESS",
+    "skipped": "SKIPPED",
+}
 OOM = (
-    "Task exited with return code -9. For more information, see https://airflow.apache.org/docs/apache-airflow/stable/"
+    "Task exited with return code -9. For more information, see "
+    "https://airflow.apache.org/docs/apache-airflow/stable/"
     "troubleshooting.html#LocalTaskJob-killed"
 )
 FROM = "The above exception was the direct cause of the following exception:"
@@ -49,9 +57,15 @@ def lines(instance: FakeTaskInstance, try_number: int) -> Iterator[str]:
         yield "*** Found local files:"
         yield f"***   * /opt/airflow/logs/{path}"
     elif host:
-        yield f"*** Could not read served logs: HTTPConnectionPool(host='{host}', port=8793): Max retries exceeded: {path}"
+        yield (
+            f"*** Could not read served logs: HTTPConnectionPool(host='{host}', "
+            f"port=8793): Max retries exceeded: {path}"
+        )
     elif instance.state not in {None, "scheduled", "queued"}:
-        yield f"*** Could not read served logs: Invalid URL 'http://:8793/log/{path}': No host supplied"
+        yield (
+            f"*** Could not read served logs: Invalid URL 'http://:8793/log/{path}': No "
+            "host supplied"
+        )
     yield " INFO - ::endgroup::"
     if written:
         yield from _try(instance, try_number)
@@ -64,7 +78,10 @@ def _try(instance: FakeTaskInstance, try_number: int) -> Iterator[str]:
     end = dict(instance.outcomes).get(try_number)
     error = instance.task.raised(try_number) if end in {"failed", "up_for_retry"} else None
     yield f"{at} {{local_task_job_runner.py:123}} INFO - ::group::Pre task execution logs"
-    yield f"{at} {{taskinstance.py:2885}} INFO - Starting attempt {try_number} of {instance.max_tries + 1}"
+    yield (
+        f"{at} {{taskinstance.py:2885}} INFO - Starting attempt {try_number} of "
+        f"{instance.max_tries + 1}"
+    )
     yield f"{at} {{taskinstance.py:740}} INFO - ::endgroup::"
     for entry in instance.task.entries(try_number):
         yield from _printed(at, entry)
@@ -93,13 +110,18 @@ def _printed(at: str, entry: Entry) -> Iterator[str]:
     if isinstance(entry, str):
         head, text = f"{at} {{logging_mixin.py:190}} INFO - ", entry
     else:
-        head, text = f"{at} {{task.py:1}} {str(entry.get('level', 'info')).upper()} - ", str(entry.get("event", ""))
+        head, text = (
+            f"{at} {{task.py:1}} {str(entry.get('level', 'info')).upper()} - ",
+            str(entry.get("event", "")),
+        )
     shown = ANSI.sub("", head + text).replace("\r", "\n")
     yield from (line for line in shown.split("\n") if line.strip())
 
 
 def traceback(error: FakeError, task_id: str, *, outermost: bool = True) -> Iterator[str]:
-    """An exception as Python prints it: its cause before it, and no empty lines between them, which Airflow drops."""
+    """An exception as Python prints it: its cause before it, and no empty lines between them, which
+    Airflow drops.
+    """
     if (before := error.cause or error.context) is not None:
         yield from traceback(before, task_id, outermost=False)
         yield FROM if error.cause else WHILE

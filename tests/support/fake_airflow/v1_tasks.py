@@ -1,4 +1,6 @@
-"""What Airflow 2.11.2 says about the task instances of a run: states, logs, XComs (docs/notes/airflow-2.md#task-instances)."""
+"""What Airflow 2.11.2 says about the task instances of a run: states, logs, XComs
+(docs/notes/airflow-2.md#task-instances).
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,27 @@ T = TypeVar("T")
 RUN = "/api/v1/dags/{dag_id}/dagRuns/{run_id}"
 TASK = RUN + "/taskInstances/{task_id}"
 PAGE = {"limit", "offset"}
-STATES = {"none", "queued", "running", "success", "failed", "upstream_failed", "skipped", "scheduled", "removed"}
+STATES = {
+    "none",
+    "queued",
+    "running",
+    "success",
+    "failed",
+    "upstream_failed",
+    "skipped",
+    "scheduled",
+    "removed",
+}
 STATES |= {"up_for_retry", "up_for_reschedule", "restarting", "deferred"}
 FILTERS = {*PAGE, "state", "pool", "updated_at_gte", "updated_at_lte"}
-OTHER_FILTERS = {"queue", "executor", "duration_gte", "duration_lte", "execution_date_gte", "execution_date_lte"}
+OTHER_FILTERS = {
+    "queue",
+    "executor",
+    "duration_gte",
+    "duration_lte",
+    "execution_date_gte",
+    "execution_date_lte",
+}
 OTHER_FILTERS |= {"start_date_gte", "start_date_lte", "end_date_gte", "end_date_lte"}
 
 
@@ -53,7 +72,9 @@ class V1Tasks(V1Base):
         return [one for value in call.request.query.get(name, []) for one in value.split(",")]
 
     def list_instances(self, call: Call) -> FakeResponse:
-        """GET task instances: any limit is honoured, an unknown run has none, unknown parameters are refused."""
+        """GET task instances: any limit is honoured, an unknown run has none, unknown parameters
+        are refused.
+        """
         self.role(call.request)
         self.known(call, FILTERS, OTHER_FILTERS)
         states, pools = self.listed(call, "state"), self.listed(call, "pool")
@@ -68,14 +89,20 @@ class V1Tasks(V1Base):
             and (since is None or one.updated_at >= since)
             and (until is None or one.updated_at <= until)
         ]
-        shown = [bodies.instance(*row) for row in page_of(rows, call.request, default=100, cap=None)]
+        shown = [
+            bodies.instance(*row) for row in page_of(rows, call.request, default=100, cap=None)
+        ]
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)})
 
     def dependencies(self, call: Call) -> FakeResponse:
         """GET why a task instance is not started."""
         self.role(call.request)
         run = self.find_run(call)
-        instance = run.instance(call["task_id"], int(call.parameters.get("map_index", "-1"))) if run else None
+        instance = (
+            run.instance(call["task_id"], int(call.parameters.get("map_index", "-1")))
+            if run
+            else None
+        )
         if run is None or instance is None:
             names = f"dag_id={call['dag_id']}, run_id={call['run_id']}, task_id={call['task_id']}"
             raise refuse(404, f"Task Instance not found for {names}", None)
@@ -90,9 +117,16 @@ class V1Tasks(V1Base):
         accept = call.request.headers.get("Accept", "application/json")
         if "text/plain" in accept or "*/*" in accept:
             length = sum(len(piece) for piece in v1_log.pieces(instance, number))
-            return FakeResponse(200, stream=v1_log.pieces(instance, number), length=length, content_type="text/plain")
+            return FakeResponse(
+                200,
+                stream=v1_log.pieces(instance, number),
+                length=length,
+                content_type="text/plain",
+            )
         host, *lines = v1_log.lines(instance, number)
-        return as_json(200, {"content": str([(host, "\n".join(lines))]), "continuation_token": "bm9uZQ"})
+        return as_json(
+            200, {"content": str([(host, "\n".join(lines))]), "continuation_token": "bm9uZQ"}
+        )
 
     def list_xcoms(self, call: Call) -> FakeResponse:
         """GET what tasks pushed, without the values."""

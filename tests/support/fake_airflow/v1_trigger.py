@@ -1,4 +1,6 @@
-"""What Airflow 2.11.2 checks before it creates a DAG run (docs/notes/airflow-2.md#trigger-request)."""
+"""What Airflow 2.11.2 checks before it creates a DAG run
+(docs/notes/airflow-2.md#trigger-request).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,15 @@ if TYPE_CHECKING:
     from tests.support.fake_airflow.nouns import FakeDag
 
 DATES = ("logical_date", "execution_date", "data_interval_start", "data_interval_end")
-READ_ONLY = ("state", "start_date", "end_date", "dag_id", "external_trigger", "last_scheduling_decision", "run_type")
+READ_ONLY = (
+    "state",
+    "start_date",
+    "end_date",
+    "dag_id",
+    "external_trigger",
+    "last_scheduling_decision",
+    "run_type",
+)
 KEYS = {*DATES, "dag_run_id", "conf", "note"}
 RESERVED = ("scheduled__", "backfill__", "dataset_triggered__")
 NOTE_LIMIT = 1000
@@ -33,7 +43,9 @@ class UncaughtError(Exception):
 
 
 def check_types(body: dict[str, Any]) -> None:
-    """What the OpenAPI layer refuses, before it asks for a credential and before the DAG is looked for."""
+    """What the OpenAPI layer refuses, before it asks for a credential and before the DAG is looked
+    for.
+    """
     for name in READ_ONLY:
         if name in body:
             raise BadRequestError(f"Property is read-only - '{name}'")
@@ -88,7 +100,9 @@ def check_run(dag: FakeDag, run: FakeRun) -> None:
     """What is refused last, after the search for duplicates."""
     if run.run_id.startswith(RESERVED):
         kind = run.run_id.partition("__")[0]
-        raise BadRequestError(f"A manual DAG run cannot use ID '{run.run_id}' since it is reserved for {kind} runs")
+        raise BadRequestError(
+            f"A manual DAG run cannot use ID '{run.run_id}' since it is reserved for {kind} runs"
+        )
     if not re.match(PATTERN, run.run_id):
         raise UncaughtError(run.run_id)
     if text := complaint(dag, run.conf, "No value passed and Param has no default value"):

@@ -1,4 +1,6 @@
-"""The dialect of Airflow 3.3.2: /api/v2 and /auth/token, with the simple auth manager (docs/notes/airflow-3.md)."""
+"""The dialect of Airflow 3.3.2: /api/v2 and /auth/token, with the simple auth manager
+(docs/notes/airflow-3.md).
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,14 @@ RUN_ORDER: dict[str, Callable[[FakeRun], Any]] = {
 RUN_STATES = ("queued", "running", "success", "failed")
 DATES = ("run_after", "logical_date", "start_date", "end_date", "duration", "updated_at")
 OTHER_FILTERS = {f"{name}_{end}" for name in DATES for end in ("gte", "gt", "lte", "lt")}
-OTHER_FILTERS |= {"run_type", "conf_contains", "dag_version", "bundle_version", "run_id_pattern", "cursor"}
+OTHER_FILTERS |= {
+    "run_type",
+    "conf_contains",
+    "dag_version",
+    "bundle_version",
+    "run_id_pattern",
+    "cursor",
+}
 
 
 class V2(V2Tasks):
@@ -92,9 +101,15 @@ class V2(V2Tasks):
         states = self.states(call, RUN_STATES)
         if call["dag_id"] != "~":
             self.dag(call)
-        rows = [run for run in self.world.runs_of(call["dag_id"]) if not states or run.state in states]
+        rows = [
+            run for run in self.world.runs_of(call["dag_id"]) if not states or run.state in states
+        ]
         shown = self.page(call, self.ordered(call, rows, RUN_ORDER, "id"))
-        return as_json(200, {"dag_runs": [bodies.run(run) for run in shown], "total_entries": len(rows)} | NO_CURSOR)
+        return as_json(
+            200,
+            {"dag_runs": [bodies.run(run) for run in shown], "total_entries": len(rows)}
+            | NO_CURSOR,
+        )
 
     def trigger(self, call: Call) -> FakeResponse:
         """POST a new run. A 409 does not say which of its two reasons it has."""
@@ -106,9 +121,13 @@ class V2(V2Tasks):
         if dag is None or dag.is_stale:
             raise refuse(404, f"Dag with dag_id: '{call['dag_id']}' not found")
         if dag.broken:
-            raise refuse(400, f"Dag with dag_id: '{dag.dag_id}' has import errors and cannot be triggered")
+            raise refuse(
+                400, f"Dag with dag_id: '{dag.dag_id}' has import errors and cannot be triggered"
+            )
         run = run_from(dag, body, role, self.world.now())
-        if (dag.dag_id, run.run_id) in self.world.runs or self.world.same_date(dag.dag_id, run.logical_date):
+        if (dag.dag_id, run.run_id) in self.world.runs or self.world.same_date(
+            dag.dag_id, run.logical_date
+        ):
             message = "Serious error when handling your request. Check logs for more details - "
             message += "you will find it in api server when you look for ID KEgpGaAx"
             hidden = {"statement": "hidden", "orig_error": "hidden", "message": message}
@@ -141,7 +160,9 @@ class V2(V2Tasks):
         """POST .../clear: a dry run unless told otherwise."""
         body = self.json_value(call.request)
         self.writer(call)
-        body = self.fields(body, "dry_run", "only_failed", "only_new", "run_on_latest_version", "note")
+        body = self.fields(
+            body, "dry_run", "only_failed", "only_new", "run_on_latest_version", "note"
+        )
         run = self.run(call)
         cleared = self.world.selected(run, only_failed=body.get("only_failed", False))
         if body.get("dry_run", True):
@@ -154,7 +175,9 @@ class V2(V2Tasks):
         """POST clearTaskInstances: chosen tasks of a run; a dry run unless told otherwise."""
         body = self.json_value(call.request)
         self.writer(call)
-        body = self.fields(body, "dry_run", "dag_run_id", "only_failed", "reset_dag_runs", "task_ids")
+        body = self.fields(
+            body, "dry_run", "dag_run_id", "only_failed", "reset_dag_runs", "task_ids"
+        )
         dag, run_id = self.dag(call), body.get("dag_run_id")
         runs = [run for run in self.world.runs_of(dag.dag_id) if run_id in {None, run.run_id}]
         if run_id is not None and not runs:
@@ -162,21 +185,27 @@ class V2(V2Tasks):
         rows = []
         for run in runs:
             only_failed = body.get("only_failed", True)
-            cleared = self.world.selected(run, only_failed=only_failed, task_ids=body.get("task_ids"))
+            cleared = self.world.selected(
+                run, only_failed=only_failed, task_ids=body.get("task_ids")
+            )
             if not body.get("dry_run", True):
                 self.world.clear(run, cleared, reset_run=body.get("reset_dag_runs", True))
             rows += [bodies.instance(run, instance) for instance in cleared]
         return as_json(200, {"task_instances": rows, "total_entries": len(rows)} | NO_CURSOR)
 
     def wait(self, call: Call) -> FakeResponse:
-        """GET .../wait: a line per look, and no content type (docs/notes/airflow-3.md#wait-endpoint)."""
+        """GET .../wait: a line per look, and no content type
+        (docs/notes/airflow-3.md#wait-endpoint).
+        """
         self.role(call.request)
         interval = call.request.first("interval")
         wrong = {"loc": ["query", "interval"], "input": interval or None}
         if not interval:
             raise refuse(422, [{"type": "missing", "msg": "Field required"} | wrong])
         if float(interval) <= 0:
-            raise refuse(422, [{"type": "greater_than", "msg": "Input should be greater than 0"} | wrong])
+            raise refuse(
+                422, [{"type": "greater_than", "msg": "Input should be greater than 0"} | wrong]
+            )
         lines = self._lines(self.run(call), call.request.query.get("result", []), float(interval))
         return FakeResponse(200, stream=lines)
 
@@ -201,7 +230,11 @@ class V2(V2Tasks):
         self.known(call, "filename_pattern", "filename_prefix_pattern", "order_by")
         file, bundle = call.request.first("filename"), call.request.first("bundle_name")
         rows = [bodies.import_error(*found) for found in self.world.import_errors().items()]
-        rows = [row for row in rows if file in {"", row["filename"]} and bundle in {"", row["bundle_name"]}]
+        rows = [
+            row
+            for row in rows
+            if file in {"", row["filename"]} and bundle in {"", row["bundle_name"]}
+        ]
         return as_json(200, {"import_errors": self.page(call, rows), "total_entries": len(rows)})
 
     def parse(self, call: Call) -> FakeResponse:

@@ -10,7 +10,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.support.fake_airflow.bodies import health
-from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json, page
+from tests.support.fake_airflow.messages import (
+    FakeResponse,
+    ReceivedRequest,
+    RefusedError,
+    as_json,
+    page,
+)
 from tests.support.fake_airflow.routing import Call, RestAirflow, ordered, page_of
 from tests.support.fake_airflow.v2_trigger import EXTRA, NO_OBJECT, problem
 from tests.support.fake_airflow.wire import Manners
@@ -41,7 +47,9 @@ class V2Base(RestAirflow):
         self.tokens = tokens
 
     def local_path(self, request: ReceivedRequest) -> str | FakeResponse:
-        """Airflow 3 serves /api/v2, though nothing else, outside its prefix as well (docs/notes/airflow-3.md#base-path)."""
+        """Airflow 3 serves /api/v2, though nothing else, outside its prefix as well
+        (docs/notes/airflow-3.md#base-path).
+        """
         path = self.below_prefix(request)
         if path is None and request.path.startswith("/api/"):
             return request.path
@@ -52,7 +60,10 @@ class V2Base(RestAirflow):
         if request.method != "GET" or other_methods:
             return as_json(405, {"detail": "Method Not Allowed"})
         if path.startswith("/api/v1/"):
-            hint = "/api/v1 has been removed in Airflow 3, please use its upgraded version /api/v2 instead."
+            hint = (
+                "/api/v1 has been removed in Airflow 3, please use its upgraded version "
+                "/api/v2 instead."
+            )
             return as_json(404, {"error": hint})
         if path.startswith("/api/"):
             return as_json(404, {"error": "API route not found"})
@@ -63,7 +74,13 @@ class V2Base(RestAirflow):
 
     def version(self, call: Call) -> FakeResponse:  # noqa: ARG002
         """GET /version: needs no credential."""
-        return as_json(200, {"version": "3.3.2", "git_version": ".release:aa19d2dbb9ed187ec01957a92848d9b005e9ba9d"})
+        return as_json(
+            200,
+            {
+                "version": "3.3.2",
+                "git_version": ".release:aa19d2dbb9ed187ec01957a92848d9b005e9ba9d",
+            },
+        )
 
     def health(self, call: Call) -> FakeResponse:  # noqa: ARG002
         """GET /monitor/health: 200 even when the scheduler is dead."""
@@ -95,7 +112,10 @@ class V2Base(RestAirflow):
         """The run in the path, or 404."""
         run = self.world.runs.get((call["dag_id"], call["run_id"]))
         if run is None:
-            text = f"The DagRun with dag_id: `{call['dag_id']}` and run_id: `{call['run_id']}` was not found"
+            text = (
+                f"The DagRun with dag_id: `{call['dag_id']}` and run_id: "
+                f"`{call['run_id']}` was not found"
+            )
             raise refuse(404, text)
         return run
 
@@ -112,7 +132,9 @@ class V2Base(RestAirflow):
             return int(value)
         except ValueError:
             text = "Input should be a valid integer, unable to parse string as an integer"
-            raise refuse(422, [{"type": "int_parsing", "loc": ["query", name], "msg": text, "input": value}]) from None
+            raise refuse(
+                422, [{"type": "int_parsing", "loc": ["query", name], "msg": text, "input": value}]
+            ) from None
 
     def moment(self, call: Call, name: str) -> datetime | None:
         """A date in the query; one without an offset is too much for the database."""
@@ -122,7 +144,12 @@ class V2Base(RestAirflow):
             moment = datetime.fromisoformat(value)
         except ValueError:
             text = "Input should be a valid datetime or date, input is too short"
-            wrong = {"type": "datetime_from_date_parsing", "loc": ["query", name], "msg": text, "input": value}
+            wrong = {
+                "type": "datetime_from_date_parsing",
+                "loc": ["query", name],
+                "msg": text,
+                "input": value,
+            }
             raise refuse(422, [wrong]) from None
         if moment.tzinfo is None:
             hidden = {
@@ -134,12 +161,18 @@ class V2Base(RestAirflow):
         return moment
 
     def known(self, call: Call, *real: str) -> None:
-        """What only Airflow knows is a bug of the test, or of this server; what it does not know, it ignores."""
+        """What only Airflow knows is a bug of the test, or of this server; what it does not know,
+        it ignores.
+        """
         if missing := set(call.request.query) & set(real):
-            raise NotImplementedError(f"The scripted Airflow does not know these filters: {sorted(missing)}")
+            raise NotImplementedError(
+                f"The scripted Airflow does not know these filters: {sorted(missing)}"
+            )
 
     def json_value(self, request: ReceivedRequest) -> Any:
-        """The body: as JSON if it claims to be, else as text. Refuses 422, before any credential is asked for."""
+        """The body: as JSON if it claims to be, else as text. Refuses 422, before any credential is
+        asked for.
+        """
         if not request.body:
             return None
         if request.headers.get_content_type() != "application/json":
@@ -147,7 +180,12 @@ class V2Base(RestAirflow):
         try:
             return json.loads(request.body)
         except json.JSONDecodeError as error:
-            place = {"type": "json_invalid", "loc": ["body", error.pos], "msg": "JSON decode error", "input": {}}
+            place = {
+                "type": "json_invalid",
+                "loc": ["body", error.pos],
+                "msg": "JSON decode error",
+                "input": {},
+            }
             raise refuse(422, [place | {"ctx": {"error": error.msg}}]) from None
 
     def fields(self, body: Any, *allowed: str) -> dict[str, Any]:
@@ -156,7 +194,11 @@ class V2Base(RestAirflow):
             raise refuse(422, [problem("missing", "Field required", None)])
         if not isinstance(body, dict):
             raise refuse(422, [problem("model_attributes_type", NO_OBJECT, body)])
-        if extra := [problem("extra_forbidden", EXTRA, body[name], name) for name in body if name not in allowed]:
+        if extra := [
+            problem("extra_forbidden", EXTRA, body[name], name)
+            for name in body
+            if name not in allowed
+        ]:
             raise refuse(422, extra)
         return body
 
@@ -167,12 +209,18 @@ class V2Base(RestAirflow):
             raise refuse(422, f"Invalid value for state. Valid values are {', '.join(known)}")
         return wanted
 
-    def ordered(self, call: Call, rows: list[T], columns: Mapping[str, Callable[[T], Any]], otherwise: str) -> list[T]:
+    def ordered(
+        self, call: Call, rows: list[T], columns: Mapping[str, Callable[[T], Any]], otherwise: str
+    ) -> list[T]:
         """The rows as order_by wants them; 400 if it names no column."""
         keys = call.request.query.get("order_by", [otherwise])
         for name in (key.removeprefix("-") for key in keys):
             if name not in columns:
-                raise refuse(400, f"Ordering with '{name}' is disallowed or the attribute does not exist on the model")
+                raise refuse(
+                    400,
+                    f"Ordering with '{name}' is disallowed or the attribute does not exist "
+                    "on the model",
+                )
         return ordered(rows, keys, columns)
 
     def page(self, call: Call, rows: list[T]) -> list[T]:

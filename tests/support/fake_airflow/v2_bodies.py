@@ -66,7 +66,9 @@ def details(world: World, dag_: FakeDag) -> dict[str, Any]:
     params = {
         name: {
             "value": schema.get("default"),
-            "schema": {key: value for key, value in schema.items() if key not in {"default", "description"}},
+            "schema": {
+                key: value for key, value in schema.items() if key not in {"default", "description"}
+            },
             "description": schema.get("description"),
             "source": None,
         }
@@ -88,10 +90,14 @@ def details(world: World, dag_: FakeDag) -> dict[str, Any]:
             "default_args": {},
             "owner_links": {},
             "is_favorite": False,
-            "active_runs_count": sum(run.state in {"queued", "running"} for run in world.runs_of(dag_.dag_id)),
+            "active_runs_count": sum(
+                run.state in {"queued", "running"} for run in world.runs_of(dag_.dag_id)
+            ),
             "concurrency": dag_.max_active_tasks,
             "dag_run_timeout": _iso(dag_.dag_run_timeout),
-            "latest_dag_version": version(dag_.dag_id, dag_.latest_dag_version or world.bundle_version(dag_)),
+            "latest_dag_version": version(
+                dag_.dag_id, dag_.latest_dag_version or world.bundle_version(dag_)
+            ),
         }
     )
 

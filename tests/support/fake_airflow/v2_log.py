@@ -1,4 +1,6 @@
-"""What a task's log looks like in Airflow 3.3.2: entries, one JSON object each (docs/notes/airflow-3.md#task-logs)."""
+"""What a task's log looks like in Airflow 3.3.2: entries, one JSON object each
+(docs/notes/airflow-3.md#task-logs).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ NO_TRY = {
     "skipped": "Task was skipped — no logs available.",
 }
 OOM = (
-    "Process terminated by signal. Likely out of memory error (OOM). For more information, see https://airflow.apache.org"
+    "Process terminated by signal. Likely out of memory error (OOM). For more information, "
+    "see https://airflow.apache.org"
     "/docs/apache-airflow/stable/troubleshooting.html#process-terminated-by-signal."
 )
 
@@ -34,10 +37,15 @@ def entries(instance: FakeTaskInstance, try_number: int, now: datetime) -> Itera
     if started and gone:
         path = f"/log/task_id={instance.task.task_id}/attempt={try_number}.log"
         refused = "Failed to establish a new connection: [Errno 111] Connection refused"
-        url = f"HTTPConnectionPool(host='vm', port=8793): Max retries exceeded with url: {path} (Caused by {refused})"
+        url = (
+            "HTTPConnectionPool(host='vm', port=8793): Max retries exceeded with url: "
+            f"{path} (Caused by {refused})"
+        )
         yield {"event": f"Could not read served logs: {url}"}
     elif started:
-        yield {"event": f"/opt/airflow/logs/task_id={instance.task.task_id}/attempt={try_number}.log"}
+        yield {
+            "event": f"/opt/airflow/logs/task_id={instance.task.task_id}/attempt={try_number}.log"
+        }
     yield {"event": "::endgroup::"}
     if try_number == 0:
         text = NO_TRY.get(instance.state or "", "No logs available for this task.")
@@ -66,7 +74,11 @@ def _try(instance: FakeTaskInstance, try_number: int) -> Iterator[dict[str, Any]
         yield entry(OOM, level="critical", signal=-9, signal_name="SIGKILL")
         return
     if error is not None:
-        yield entry("Task failed with exception", level="error", error_detail=detail(error, instance.task.task_id))
+        yield entry(
+            "Task failed with exception",
+            level="error",
+            error_detail=detail(error, instance.task.task_id),
+        )
     if end is not None:
         yield entry("::group::Post Execute")
         yield entry("::endgroup::")

@@ -35,14 +35,37 @@ ORDER: dict[str, Callable[[Row], Any]] = {
     "operator": lambda row: row[1].task.operator,
 }
 STATES = (
-    *("removed", "scheduled", "queued", "running", "success", "restarting", "failed", "up_for_retry"),
+    *(
+        "removed",
+        "scheduled",
+        "queued",
+        "running",
+        "success",
+        "restarting",
+        "failed",
+        "up_for_retry",
+    ),
     *("up_for_reschedule", "upstream_failed", "skipped", "deferred", "awaiting_input"),
 )
 NO_CURSOR = {"total_entries_limit": None, "next_cursor": None, "previous_cursor": None}
 DATES = ("run_after", "logical_date", "start_date", "end_date", "duration")
 OTHER_FILTERS = {f"{name}_{end}" for name in DATES for end in ("gte", "gt", "lte", "lt")}
-OTHER_FILTERS |= {"updated_at_gt", "updated_at_lt", "queue", "executor", "version_number", "try_number", "operator"}
-OTHER_FILTERS |= {"cursor", "pool_name_pattern", "task_display_name_pattern", "task_group_id", "run_id_pattern"}
+OTHER_FILTERS |= {
+    "updated_at_gt",
+    "updated_at_lt",
+    "queue",
+    "executor",
+    "version_number",
+    "try_number",
+    "operator",
+}
+OTHER_FILTERS |= {
+    "cursor",
+    "pool_name_pattern",
+    "task_display_name_pattern",
+    "task_group_id",
+    "run_id_pattern",
+}
 
 
 class V2Tasks(V2Base):
@@ -66,7 +89,11 @@ class V2Tasks(V2Base):
         self.known(call, *OTHER_FILTERS)
         states, query = self.states(call, STATES), call.request.query
         since, until = self.moment(call, "updated_at_gte"), self.moment(call, "updated_at_lte")
-        pools, task_id, indexes = query.get("pool", []), call.request.first("task_id"), query.get("map_index", [])
+        pools, task_id, indexes = (
+            query.get("pool", []),
+            call.request.first("task_id"),
+            query.get("map_index", []),
+        )
         rows = [
             (run, one)
             for run, one in self.world.instances(self._runs(call))
@@ -77,14 +104,21 @@ class V2Tasks(V2Base):
             and (since is None or one.updated_at >= since)
             and (until is None or one.updated_at <= until)
         ]
-        shown = [bodies.instance(*row) for row in self.page(call, self.ordered(call, rows, ORDER, "map_index"))]
+        shown = [
+            bodies.instance(*row)
+            for row in self.page(call, self.ordered(call, rows, ORDER, "map_index"))
+        ]
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)} | NO_CURSOR)
 
     def dependencies(self, call: Call) -> FakeResponse:
         """GET why a task instance is not started."""
         self.role(call.request)
         run = self.world.runs.get((call["dag_id"], call["run_id"]))
-        instance = run.instance(call["task_id"], int(call.parameters.get("map_index", "-1"))) if run else None
+        instance = (
+            run.instance(call["task_id"], int(call.parameters.get("map_index", "-1")))
+            if run
+            else None
+        )
         if run is None or instance is None:
             names = f"dag_id={call['dag_id']}, run_id={call['run_id']}, task_id={call['task_id']}"
             raise refuse(404, f"Task Instance not found for {names}")
@@ -97,15 +131,23 @@ class V2Tasks(V2Base):
         if not any(kind in accept for kind in ("*/*", "application/json", "application/x-ndjson")):
             raise refuse(406, "Only application/json or application/x-ndjson is supported")
         instance, number = self.find_instance(call), int(call["number"])
-        # A try that was never scheduled has the number 0; any other than those that were is unknown.
+        # A try that was never scheduled has the number 0; any other than those that were is
+        # unknown.
         if instance is None or not min(1, instance.try_number) <= number <= instance.try_number:
             raise refuse(404, "TaskInstance not found")
         entries = v2_log.entries(instance, number, self.world.now())
         if "application/x-ndjson" in accept:
             token = (("Airflow-Continuation-Token", "bm9uZQ"),)
-            return FakeResponse(200, stream=v2_log.lines(entries), content_type="application/x-ndjson", headers=token)
+            return FakeResponse(
+                200,
+                stream=v2_log.lines(entries),
+                content_type="application/x-ndjson",
+                headers=token,
+            )
         going_on = instance.state in AT_WORK and number == instance.try_number
-        return as_json(200, {"content": list(entries), "continuation_token": "bm9uZQ" if going_on else None})
+        return as_json(
+            200, {"content": list(entries), "continuation_token": "bm9uZQ" if going_on else None}
+        )
 
     def list_xcoms(self, call: Call) -> FakeResponse:
         """GET what tasks pushed, without the values."""
@@ -136,7 +178,9 @@ class V2Tasks(V2Base):
     def questions(self, call: Call) -> FakeResponse:
         """GET what tasks ask humans, or asked: nothing of an unknown run."""
         self.role(call.request)
-        self.known(call, "task_id", "map_index", "state", "order_by", "subject_search", "body_search")
+        self.known(
+            call, "task_id", "map_index", "state", "order_by", "subject_search", "body_search"
+        )
         found = [
             (run, one)
             for run, one in self.world.instances(self.world.runs_of(call["dag_id"], call["run_id"]))
@@ -157,7 +201,9 @@ class V2Tasks(V2Base):
         if dag_id == "~":
             raise refuse(400, "dag_id is required when dag_run_id is specified")
         if (run := self.world.runs.get((dag_id, run_id))) is None:
-            raise refuse(404, f"DagRun with dag_id: `{dag_id}` and run_id: `{run_id}` was not found")
+            raise refuse(
+                404, f"DagRun with dag_id: `{dag_id}` and run_id: `{run_id}` was not found"
+            )
         return [run]
 
     def _of_task(self, call: Call) -> list[Row]:

@@ -1,4 +1,6 @@
-"""What Airflow 3.3.2 checks before it creates a DAG run (docs/notes/airflow-3.md#trigger-request)."""
+"""What Airflow 3.3.2 checks before it creates a DAG run
+(docs/notes/airflow-3.md#trigger-request).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ RESERVED = ("scheduled__", "backfill__", "asset_triggered__")
 NO_OBJECT = "Input should be a valid dictionary or object to extract fields from"
 EXTRA = "Extra inputs are not permitted"
 PATTERN = "^[A-Za-z0-9_.~:+-]+$"
-GENERATED = r"^(?:manual|scheduled|asset_triggered)__(?:\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\+00:00)$"
+GENERATED = (
+    r"^(?:manual|scheduled|asset_triggered)__(?:\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\+00:00)$"
+)
 
 
 def problems(body: Any) -> list[dict[str, Any]]:
@@ -37,12 +41,17 @@ def problems(body: Any) -> list[dict[str, Any]]:
         if not isinstance(body.get(name), str | None):
             found.append(problem("string_type", "Input should be a valid string", body[name], name))
     if not isinstance(body.get("conf"), dict | None):
-        found.append(problem("dict_type", "Input should be a valid dictionary", body["conf"], "conf"))
+        found.append(
+            problem("dict_type", "Input should be a valid dictionary", body["conf"], "conf")
+        )
     extra = [name for name in body if name not in KEYS]
     found += [problem("extra_forbidden", EXTRA, body[name], name) for name in extra]
-    if not found and (body.get("data_interval_start") is None) != (body.get("data_interval_end") is None):
+    if not found and (body.get("data_interval_start") is None) != (
+        body.get("data_interval_end") is None
+    ):
         text = (
-            "Value error, Either both data_interval_start and data_interval_end must be provided or both must be None"
+            "Value error, Either both data_interval_start and data_interval_end must be "
+            "provided or both must be None"
         )
         found.append(problem("value_error", text, body))
     return found
@@ -51,27 +60,46 @@ def problems(body: Any) -> list[dict[str, Any]]:
 def run_from(dag: FakeDag, body: dict[str, Any], user: str, now: datetime) -> FakeRun:
     """The run that a valid body asks for; refuses 400 what Airflow itself refuses."""
     dates = {name: datetime.fromisoformat(body[name]) if body.get(name) else None for name in DATES}
-    run_id = body.get("dag_run_id") or f"manual__{(dates['logical_date'] or dates['run_after'] or now).isoformat()}"
+    run_id = (
+        body.get("dag_run_id")
+        or f"manual__{(dates['logical_date'] or dates['run_after'] or now).isoformat()}"
+    )
     conf = body.get("conf") or {}
     if text := _refusal(dag, run_id, conf, body.get("partition_key")):
         raise RefusedError(as_json(400, {"detail": text}))
     logical_date = dates["logical_date"]
-    run = FakeRun(dag.dag_id, run_id, conf, body.get("note"), logical_date, run_after=dates["run_after"], user=user)
+    run = FakeRun(
+        dag.dag_id,
+        run_id,
+        conf,
+        body.get("note"),
+        logical_date,
+        run_after=dates["run_after"],
+        user=user,
+    )
     if logical_date is not None:
         run.data_interval_start = dates["data_interval_start"] or logical_date
         run.data_interval_end = dates["data_interval_end"] or logical_date
     return run
 
 
-def _refusal(dag: FakeDag, run_id: str, conf: dict[str, Any], partition_key: str | None) -> str | None:
+def _refusal(
+    dag: FakeDag, run_id: str, conf: dict[str, Any], partition_key: str | None
+) -> str | None:
     if partition_key is not None:
         return f"Dag '{dag.dag_id}' is not a partitioned Dag and does not accept a partition_key."
     if run_id.startswith(RESERVED):
-        return f"A manual DAG run cannot use ID '{run_id}' since it is reserved for {run_id.partition('__')[0]} runs"
+        return (
+            f"A manual DAG run cannot use ID '{run_id}' since it is reserved for "
+            f"{run_id.partition('__')[0]} runs"
+        )
     if ".." in run_id:
         return f"The run_id '{run_id}' must not contain '..' to prevent path traversal"
     if not re.match(PATTERN, run_id):
-        return f"The run_id provided '{run_id}' does not match regex pattern '{PATTERN}' or '{GENERATED}'"
+        return (
+            f"The run_id provided '{run_id}' does not match regex pattern '{PATTERN}' or "
+            f"'{GENERATED}'"
+        )
     return complaint(dag, conf, "No value passed")
 
 

@@ -1,4 +1,6 @@
-"""The socket server: reads requests, sends answers, misbehaves on the wire when told to. Knows nothing of Airflow."""
+"""The socket server: reads requests, sends answers, misbehaves on the wire when told to. Knows
+nothing of Airflow.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ GZIP_FROM = 500  # bytes, as Airflow 3
 class Manners:
     """How the server behind a dialect treats connections.
 
-    Measured: docs/notes/airflow-2.md#connections-and-compression, docs/notes/airflow-3.md#connections-and-compression.
+    Measured: docs/notes/airflow-2.md#connections-and-compression,
+    docs/notes/airflow-3.md#connections-and-compression.
     """
 
     server: str
@@ -47,10 +50,11 @@ class Manners:
 class Listener(socketserver.ThreadingTCPServer):
     """A listening socket and the connections accepted on it.
 
-    `serve` turns a request into the answer to send (None: none at all) and the fault to commit on the wire.
-    `hang_at_most` are the seconds after which a hanging connection is closed; nothing in a test may hang for ever.
-    `clock` dates the answers. With `context`, the server's side of TLS, a client has to get through its handshake first;
-    one that does not is the client's own business. `accepted` counts connections, those without any request included.
+    `serve` turns a request into the answer to send (None: none at all) and the fault to commit on
+    the wire. `hang_at_most` are the seconds after which a hanging connection is closed; nothing in
+    a test may hang for ever. `clock` dates the answers. With `context`, the server's side of TLS, a
+    client has to get through its handshake first; one that does not is the client's own business.
+    `accepted` counts connections, those without any request included.
     """
 
     allow_reuse_address = True
@@ -104,10 +108,14 @@ class Listener(socketserver.ThreadingTCPServer):
                 self.process_request(*self.get_request())
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accepts a connection; the handshake is left to its own thread, for it may take for ever."""
+        """Accepts a connection; the handshake is left to its own thread, for it may take for
+        ever.
+        """
         connection, address = super().get_request()
         if self.context is not None:
-            connection = self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            connection = self.context.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
         return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -118,14 +126,18 @@ class Listener(socketserver.ThreadingTCPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Closes the connection: just so, because socketserver's FIN beforehand would spoil a reset."""
+        """Closes the connection: just so, because socketserver's FIN beforehand would spoil a
+        reset.
+        """
         self.close_request(request)
         with self._changed:
             self._connections.discard(request)
             self._changed.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """A client that went away is none of our business; a bug of the fake fails the test that met it."""
+        """A client that went away is none of our business; a bug of the fake fails the test that
+        met it.
+        """
         error = sys.exception()
         if not isinstance(error, OSError):
             self.crash = error
@@ -135,7 +147,9 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body go out apart: the second would wait 40 ms for the first's receipt
+    disable_nagle_algorithm = (
+        True  # head and body go out apart: the second would wait 40 ms for the first's receipt
+    )
     server: Listener
 
     def setup(self) -> None:
@@ -172,13 +186,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """The Date header, of the server's own clock."""
-        return super().date_time_string(self.server.clock().timestamp() if timestamp is None else timestamp)
+        return super().date_time_string(
+            self.server.clock().timestamp() if timestamp is None else timestamp
+        )
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Says nothing: the record is `FakeAirflow.record`."""
 
-    def _send_changed(self, request: ReceivedRequest, answer: FakeResponse, fault: Fault | None) -> None:
-        """Sends the answer, as `change` makes it if there is such; a stream has no end that could be waited for."""
+    def _send_changed(
+        self, request: ReceivedRequest, answer: FakeResponse, fault: Fault | None
+    ) -> None:
+        """Sends the answer, as `change` makes it if there is such; a stream has no end that could
+        be waited for.
+        """
         if answer.raw is not None:
             self.wfile.write(answer.raw)
             self.close_connection = True
@@ -222,11 +242,20 @@ class Handler(BaseHTTPRequestHandler):
             self._write(answer.traffic, body[: len(body) // 2] if fault else body, len(answer.body))
 
     def _send_stream(
-        self, answer: FakeResponse, stream: Iterator[bytes | float], fault: Fault | None, *, zipped: bool
+        self,
+        answer: FakeResponse,
+        stream: Iterator[bytes | float],
+        fault: Fault | None,
+        *,
+        zipped: bool,
     ) -> None:
-        """Sends pieces as they come, each readable at once; with a fault only the first line of them."""
+        """Sends pieces as they come, each readable at once; with a fault only the first line of
+        them.
+        """
         chunked = answer.length is None or zipped
-        name, value = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(answer.length))
+        name, value = (
+            ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(answer.length))
+        )
         self.send_header(name, value)
         self.end_headers()
         squeeze = zlib.compressobj(wbits=31)
@@ -271,8 +300,11 @@ class Handler(BaseHTTPRequestHandler):
     def _gone(self, seconds: float) -> bool:
         """Whether the client goes within these seconds, which pass otherwise."""
         readable, _, _ = select.select([self.connection], [], [], seconds)
-        # Under TLS a client that goes may say so first, and says nothing else in the middle of an exchange.
-        return bool(readable and (self.server.context or not self.connection.recv(1, socket.MSG_PEEK)))
+        # Under TLS a client that goes may say so first, and says nothing else in the middle of an
+        # exchange.
+        return bool(
+            readable and (self.server.context or not self.connection.recv(1, socket.MSG_PEEK))
+        )
 
 
 def _chunk(piece: bytes) -> bytes:

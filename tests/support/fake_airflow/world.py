@@ -21,8 +21,8 @@ _PARSED = datetime(2026, 11, 20, 9, 52, 17, 555773, UTC)
 class World:
     """Everything the server knows. Not thread-safe: the server holds a lock around each request.
 
-    `pools`: name to number of slots. `clock`: what everything is dated by. `untouched`: what a dagrun_timeout makes of
-    task instances that had not begun.
+    `pools`: name to number of slots. `clock`: what everything is dated by. `untouched`: what a
+    dagrun_timeout makes of task instances that had not begun.
     """
 
     def __init__(
@@ -55,7 +55,11 @@ class World:
 
     def bundle_version(self, dag: FakeDag) -> str | None:
         """The bundle version as of the last look at the DAG."""
-        return None if dag.bundle_version is None else nth(dag.bundle_version, self._dag_looks.get(dag.dag_id, 0))
+        return (
+            None
+            if dag.bundle_version is None
+            else nth(dag.bundle_version, self._dag_looks.get(dag.dag_id, 0))
+        )
 
     def deploy(self, dag: FakeDag) -> None:
         """Airflow parses a DAG's file in which something has changed."""
@@ -74,7 +78,9 @@ class World:
 
     def import_errors(self) -> dict[str, str]:
         """The stack trace of each file that cannot be imported."""
-        return self.broken_files | {dag.relative_file: dag.broken for dag in self.dags.values() if dag.broken}
+        return self.broken_files | {
+            dag.relative_file: dag.broken for dag in self.dags.values() if dag.broken
+        }
 
     def sick(self, component: str) -> bool:
         """Whether a component of Airflow has stopped working."""
@@ -92,12 +98,20 @@ class World:
 
     def same_date(self, dag_id: str, logical_date: datetime | None) -> FakeRun | None:
         """The DAG's run with this logical date."""
-        dated = (run for run in self.runs.values() if run.dag_id == dag_id and run.logical_date is not None)
+        dated = (
+            run
+            for run in self.runs.values()
+            if run.dag_id == dag_id and run.logical_date is not None
+        )
         return next((run for run in dated if run.logical_date == logical_date), None)
 
     def runs_of(self, dag_id: str, run_id: str = "~") -> list[FakeRun]:
         """The runs of a DAG, or one of them, oldest first; `~` is any."""
-        return [run for run in self.runs.values() if dag_id in {"~", run.dag_id} and run_id in {"~", run.run_id}]
+        return [
+            run
+            for run in self.runs.values()
+            if dag_id in {"~", run.dag_id} and run_id in {"~", run.run_id}
+        ]
 
     def instances(self, runs: Iterable[FakeRun]) -> list[tuple[FakeRun, FakeTaskInstance]]:
         """The task instances of these runs, each with its run."""
@@ -132,7 +146,9 @@ class World:
         return run
 
     def enter(self, run: FakeRun, state: str, at: datetime) -> None:
-        """The run goes to a state, and its task instances with it, or where their script says that they are at this look."""
+        """The run goes to a state, and its task instances with it, or where their script says that
+        they are at this look.
+        """
         changed, run.state = state != run.state, state
         if state == "queued":
             if changed:
@@ -143,7 +159,9 @@ class World:
             if self._too_early(run.logical_date):
                 return  # nothing of it is ever scheduled
             if changed:
-                for instance in [i for i in run.instances if i.state is None and not i.task.states][:1]:
+                for instance in [i for i in run.instances if i.state is None and not i.task.states][
+                    :1
+                ]:
                     self._go(run, instance, "running", at)
             self._follow(run, at)
         elif changed:
@@ -151,16 +169,26 @@ class World:
             self._follow(run, at)
             run.settle(at)
 
-    def selected(self, run: FakeRun, *, only_failed: bool, task_ids: Any = None) -> list[FakeTaskInstance]:
-        """What a clear is about. `task_ids`: names, or pairs of name and map index; None: every task."""
+    def selected(
+        self, run: FakeRun, *, only_failed: bool, task_ids: Any = None
+    ) -> list[FakeTaskInstance]:
+        """What a clear is about. `task_ids`: names, or pairs of name and map index; None: every
+        task.
+        """
         return [
             one
             for one in run.instances
-            if (task_ids is None or one.task.task_id in task_ids or [one.task.task_id, one.task.map_index] in task_ids)
+            if (
+                task_ids is None
+                or one.task.task_id in task_ids
+                or [one.task.task_id, one.task.map_index] in task_ids
+            )
             and (not only_failed or one.state in FAILED)
         ]
 
-    def clear(self, run: FakeRun, instances: Sequence[FakeTaskInstance], *, reset_run: bool = True) -> None:
+    def clear(
+        self, run: FakeRun, instances: Sequence[FakeTaskInstance], *, reset_run: bool = True
+    ) -> None:
         """These task instances are to be run again; without `reset_run` nobody will ever do it.
 
         Measured: docs/notes/airflow-2.md#cleared-runs.
@@ -189,17 +217,28 @@ class World:
         run.script = (state,)
 
     def why_not(self, run: FakeRun, instance: FakeTaskInstance) -> Iterator[tuple[str, str]]:
-        """Why a task instance is not started: the name of each rule that forbids it, and Airflow's words."""
+        """Why a task instance is not started: the name of each rule that forbids it, and Airflow's
+        words.
+        """
         task, state = instance.task, instance.state
         if self.paused[run.dag_id]:
             yield "Dag Not Paused", f"Task's DAG '{run.dag_id}' is paused."
         if run.state != "running":
-            text = f"Task instance's dagrun was not in the 'running' state but in the state '{run.state}'."
+            text = (
+                "Task instance's dagrun was not in the 'running' state but in the state "
+                f"'{run.state}'."
+            )
             yield "Dagrun Running", text
         if task.pool not in self.pools:
-            yield "Pool Slots Available", f"Tasks using non-existent pool '{task.pool}' will not be scheduled"
+            yield (
+                "Pool Slots Available",
+                f"Tasks using non-existent pool '{task.pool}' will not be scheduled",
+            )
         elif (free := self.free_slots(task.pool)) < task.pool_slots:
-            text = f"Not scheduling since there are {free} open slots in pool {task.pool} and require {task.pool_slots}"
+            text = (
+                f"Not scheduling since there are {free} open slots in pool {task.pool} and "
+                f"require {task.pool_slots}"
+            )
             yield "Pool Slots Available", f"{text} pool slots"
         if state is None:
             yield "Task Instance State", "Task is in the 'None' state."
@@ -208,7 +247,12 @@ class World:
         """Whether Airflow would do anything about a run."""
         others = sum(one.state == "running" for one in self.runs_of(run.dag_id) if one is not run)
         full = run.state == "queued" and others >= dag.max_active_runs
-        return not (self.paused[run.dag_id] or self.sick("scheduler") or full or self._too_early(run.run_after))
+        return not (
+            self.paused[run.dag_id]
+            or self.sick("scheduler")
+            or full
+            or self._too_early(run.run_after)
+        )
 
     def _too_early(self, moment: datetime | None) -> bool:
         return moment is not None and moment > self.now()
@@ -236,4 +280,6 @@ class World:
             run.time_out(at, dag.dag_run_timeout or 0, self._untouched)
             return
         run.settle(at)
-        run.state = ends or ("failed" if any(one.state in FAILED for one in run.instances) else "success")
+        run.state = ends or (
+            "failed" if any(one.state in FAILED for one in run.instances) else "success"
+        )
