@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dev.bench.arena import opened
-from dev.bench.contestants import THIS_ACTION
 from dev.bench.results import Row
+from dev.bench.runner import opened
 from dev.bench.scoring import Options, Scoreboard, say
+from dev.bench.tools import THIS_ACTION
 from dev.bench.waiter import Waiter
 
 if TYPE_CHECKING:

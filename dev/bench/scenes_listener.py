@@ -17,16 +17,16 @@ import requests
 
 from dev.airflow_settings import ROOT
 from dev.bench import cpu
-from dev.bench.arena import opened, until
 from dev.bench.github import AIRFLOW, GitHub
 from dev.bench.results import Row
+from dev.bench.runner import opened, until
 from dev.bench.scoring import Options, Scoreboard, say
 from entrypoint.github_api.marker import Marker, note_with_marker
 
 if TYPE_CHECKING:
-    from dev.bench.arena import Arena
     from dev.bench.github import Mood
     from dev.bench.results import Result
+    from dev.bench.runner import Arena
 
 _DAG = "brief"
 _RUNS = 200

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from dev.bench.arena import Arena, opened, until
-from dev.bench.contestants import THIS_ACTION
 from dev.bench.results import Row
+from dev.bench.runner import Arena, opened, until
 from dev.bench.scoring import Options, Scoreboard, say
+from dev.bench.tools import THIS_ACTION
 from dev.bench.waiter import Waiter
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from dev.airflow_settings import AIRFLOW_2, AIRFLOW_3
-from dev.bench.arena import Arena, opened
-from dev.bench.contestants import CURL, EVERYBODY, SCRIPT, THIS_ACTION, WITHOUT_LOGS
+from dev.bench.runner import Arena, opened
 from dev.bench.scoring import Options, Scoreboard, say
+from dev.bench.tools import CURL, EVERYBODY, SCRIPT, THIS_ACTION, WITHOUT_LOGS
 from dev.bench.waiter import Waiter
 
 if TYPE_CHECKING:

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from dev.airflow_settings import ROOT
-from dev.bench.arena import Arena, opened, until
-from dev.bench.contestants import EVERYBODY, SCRIPT, THIS_ACTION
+from dev.bench.runner import Arena, opened, until
 from dev.bench.scoring import Options, Scoreboard, say
+from dev.bench.tools import EVERYBODY, SCRIPT, THIS_ACTION
 from dev.bench.waiter import Waiter
 
 if TYPE_CHECKING:
-    from dev.bench.contestants import Contestant
     from dev.bench.results import Result, Row
+    from dev.bench.tools import Contestant
 
 DAG = "held"
 _POOL = "closed"
@@ -137,7 +137,7 @@ class _Crowd:
         used, began = self._arena.server_cpu(), time.monotonic()
         # Bounded by itself: its last GET may take 30 s beyond the window.
         done = subprocess.run(
-            [sys.executable, "-m", "dev.bench.neighbour"],
+            [sys.executable, "-m", "dev.bench.other_client"],
             input=json.dumps(order),
             check=True,
             stdout=subprocess.PIPE,

@@ -21,8 +21,8 @@ from dev.bench.results import Result, Row
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dev.bench.arena import Arena
-    from dev.bench.contestants import Contestant
+    from dev.bench.runner import Arena
+    from dev.bench.tools import Contestant
     from dev.bench.waiter import Use, Waiter
 
 

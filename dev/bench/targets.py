@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import TYPE_CHECKING
 
-from dev.bench.contestants import AF, PARADIME, SCRIPT, THIS_ACTION, WITHOUT_LOGS
+from dev.bench.tools import AF, PARADIME, SCRIPT, THIS_ACTION, WITHOUT_LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from dev.bench import cpu
-from dev.bench.contestants import Job
 from dev.bench.proxy import CountingProxy
+from dev.bench.tools import Job
 from dev.processes import kill_group
 from dev.usage import measured, used
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dev.airflow_api import AirflowApi
-    from dev.bench.contestants import Contestant
+    from dev.bench.tools import Contestant
 
 _GONE = 10.0
 _TAIL = 15

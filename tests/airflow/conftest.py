@@ -10,12 +10,12 @@ import pytest
 from dev import postgresql
 from dev.airflow import AIRFLOW_2, AIRFLOW_3, InstallError
 from tests.airflow.detached import Detached
-from tests.airflow.doors import LIFE, opened
 from tests.airflow.job import PATIENCE, Job
-from tests.airflow.plays import first_act, second_act
-from tests.airflow.plays.commits import Commits
-from tests.airflow.plays.doors import Through
-from tests.airflow.stage import Stage
+from tests.airflow.scenario import Stage
+from tests.airflow.scenarios import first_act, second_act
+from tests.airflow.scenarios.commits import Commits
+from tests.airflow.scenarios.services import Through
+from tests.airflow.services import LIFE, opened
 from tests.support.keycloak import Keycloak
 from tests.support.missing import missing
 

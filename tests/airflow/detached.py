@@ -32,9 +32,9 @@ from tests.airflow.job import (
     the_run,
     until,
 )
-from tests.support.doors import GitHubApi
-from tests.support.doors.github import REPOSITORY
 from tests.support.fake_airflow.faults import Fault
+from tests.support.services import GitHubApi
+from tests.support.services.github import REPOSITORY
 from tests.support.stand_in import WITHOUT_END
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.airflow.job import line_of, verdict
 
 if TYPE_CHECKING:
-    from tests.airflow.stage import Stage
+    from tests.airflow.scenario import Stage
 
 
 def test_a_file_that_comes_later(stage: Stage) -> None:

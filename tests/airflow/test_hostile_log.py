@@ -7,13 +7,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.airflow.job import fenced, first_screen, verdict
-from tests.airflow.plays import LINES
+from tests.airflow.scenarios import LINES
 from tests.support.markdown import read
 
 if TYPE_CHECKING:
     import pytest
 
-    from tests.airflow.stage import Stage
+    from tests.airflow.scenario import Stage
 
 COMMANDS = ("::error::x", "::set-output name=a::b", "::add-mask::e", "::stop-commands::x")
 MOST_MEMORY = 80

@@ -16,7 +16,7 @@ from tests.airflow.job import first_screen, notices, verdict
 from tests.support.markdown import read
 
 if TYPE_CHECKING:
-    from tests.airflow.stage import Stage
+    from tests.airflow.scenario import Stage
 
 LACKING = {
     "no tasks": "can read on Task Instances",

@@ -11,7 +11,7 @@ import pytest
 from tests.airflow.job import first_screen, line_of, verdict
 
 if TYPE_CHECKING:
-    from tests.airflow.stage import Stage
+    from tests.airflow.scenario import Stage
 
 CAUSES = {
     "never parsed": (

@@ -8,15 +8,15 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.airflow.job import first_screen, verdict
-from tests.airflow.plays.commits import IN_A_ROW, OVERTAKEN
 from tests.airflow.repository import DAG_ID
+from tests.airflow.scenarios.commits import IN_A_ROW, OVERTAKEN
 
 if TYPE_CHECKING:
     import pytest
 
     from dev.airflow import LocalAirflow
-    from tests.airflow.plays.commits import Commits
     from tests.airflow.repository import GitHubRepository
+    from tests.airflow.scenarios.commits import Commits
 
 
 def test_commits_in_a_row(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pytest
 
     from dev.runner import StepResult
-    from tests.airflow.stage import Stage
+    from tests.airflow.scenario import Stage
 
 FAILED = ["check[2]", "check[5]", "check[8]"]
 LARGEST = 1024 * 1024

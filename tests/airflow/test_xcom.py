@@ -10,7 +10,7 @@ import pytest
 from tests.airflow.job import first_screen, verdict
 
 if TYPE_CHECKING:
-    from tests.airflow.stage import Stage
+    from tests.airflow.scenario import Stage
 
 
 def test_every_kind(stage: Stage) -> None:

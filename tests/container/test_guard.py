@@ -8,7 +8,7 @@ import pytest
 
 from dev.runner import Container, Step
 from tests.support import guard
-from tests.support.leaky import EVERYWHERE, LEAKS, SECRET, SHOW_EVERYWHERE, places, program
+from tests.support.leaks import EVERYWHERE, LEAKS, SECRET, SHOW_EVERYWHERE, places, program
 
 if TYPE_CHECKING:
     from pathlib import Path

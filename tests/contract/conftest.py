@@ -12,9 +12,9 @@ import pytest
 
 from dev.airflow import LocalAirflow
 from tests.contract.api import Api, Server, new_id
-from tests.contract.nobody import without_rights
+from tests.contract.client import Talk, starter
+from tests.contract.readonly_user import without_rights
 from tests.contract.scripted import DAGS, ONLY_3
-from tests.contract.talk import Talk, starter
 from tests.support.fake_airflow import FakeAirflow
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.session import Session
 
-from tests.contract.doors import Client, airflow
-from tests.support.doors import Mwaa, Tunnel
+from tests.contract.services import Client, airflow
+from tests.support.services import Mwaa, Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     import requests
 
-    from tests.support.doors.aws import Keys
     from tests.support.fake_airflow import FakeAirflow
+    from tests.support.services.aws import Keys
 
 LOGINS = {
     "2.11.2": ("/aws_mwaa/login", "session"),

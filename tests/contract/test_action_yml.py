@@ -14,7 +14,7 @@ from entrypoint.diagnostics.optional import Feature
 from entrypoint.inputs.settings import INPUT_NAMES, Settings, parse_settings
 from entrypoint.models import Result
 from entrypoint.report.outputs import outputs
-from tests.support.nouns import START, a_report, a_run, an_outcome
+from tests.support.factories import START, a_report, a_run, an_outcome
 
 ROOT = Path(__file__).parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import requests
 
     from tests.contract.api import Api
-    from tests.contract.talk import Talk
+    from tests.contract.client import Talk
 
 
 def parse(api: Api, token: str) -> requests.Response:

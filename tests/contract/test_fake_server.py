@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.contract.talk import SOON, Talk
+from tests.contract.client import SOON, Talk
 from tests.support.fake_airflow import FakeAirflow, FakeDag
 
 if TYPE_CHECKING:

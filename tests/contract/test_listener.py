@@ -22,8 +22,8 @@ from entrypoint.inputs.parsers import ParseError
 from entrypoint.inputs.urls import base_url, canonical_url
 from entrypoint.models import CANCELLED_MARK
 from entrypoint.run.detached import ended_as
+from tests.support.factories import SHA, a_run
 from tests.support.listener import SOURCE, Connection, loaded
-from tests.support.nouns import SHA, a_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

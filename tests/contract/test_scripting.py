@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import jwt
 
-from tests.contract.talk import SOON, Talk
+from tests.contract.client import SOON, Talk
 from tests.support.fake_airflow import FakeDag, FakeTask
 
 if TYPE_CHECKING:

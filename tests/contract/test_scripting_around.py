@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 import requests
 
-from tests.contract.talk import SOON, Talk
+from tests.contract.client import SOON, Talk
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault
 from tests.support.fake_airflow.scripting import Feature
 

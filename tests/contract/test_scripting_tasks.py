@@ -12,7 +12,7 @@ from tests.support.fake_airflow import KILLED, FakeDag, FakeError, FakeTask
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.contract.talk import Talk
+    from tests.contract.client import Talk
 
 DAY = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from entrypoint.github_api.marker import Marker, note_with_marker
 from entrypoint.inputs.urls import canonical_url
-from tests.support.doors import GitHubApi
-from tests.support.doors.github import REPOSITORY
+from tests.support.factories import SHA
 from tests.support.listener import Connection
-from tests.support.nouns import SHA
+from tests.support.services import GitHubApi
+from tests.support.services.github import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

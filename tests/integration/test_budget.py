@@ -8,8 +8,8 @@ from typing import Literal
 import pytest
 
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
-from tests.support.gate import run_gate
-from tests.support.virtual import VirtualTime
+from tests.support.step import run_gate
+from tests.support.virtual_time import VirtualTime
 
 Broken = tuple[Fault, Literal["before", "after"]]
 

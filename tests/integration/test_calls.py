@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.fake_airflow import FakeAirflow, FakeDag
-from tests.support.gate import CONTEXT, run_gate
+from tests.support.step import CONTEXT, run_gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

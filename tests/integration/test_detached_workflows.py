@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from dev.airflow_settings import password_of
-from tests.support.doors import GitHubApi
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
-from tests.support.gate import CONTEXT, run_gate
 from tests.support.missing import missing
+from tests.support.services import GitHubApi
+from tests.support.step import CONTEXT, run_gate
 from tests.support.workflows import HEAD, SHA, VALUES, filled, gates
 
 if TYPE_CHECKING:

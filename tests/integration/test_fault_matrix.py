@@ -23,8 +23,8 @@ from entrypoint.session import SETUP_SECONDS
 from entrypoint.step import END_SECONDS
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
 from tests.support.fake_airflow.faults import HUGE_SIZE, REFUSALS, SLOW
-from tests.support.gate import run_gate
-from tests.support.virtual import VirtualTime
+from tests.support.step import run_gate
+from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

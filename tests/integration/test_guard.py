@@ -12,9 +12,10 @@ from urllib.parse import quote
 import pytest
 
 from dev.runner import Context, Process, Step
-from tests.support import guard, ledger
+from tests.support import guard
+from tests.support import known_secrets as ledger
 from tests.support.fake_airflow import FakeAirflow, FakeDag
-from tests.support.leaky import (
+from tests.support.leaks import (
     EVERYWHERE,
     LEAKS,
     MASK,

@@ -17,11 +17,12 @@ from urllib.parse import quote
 import pytest
 
 from dev.airflow_settings import ROLES, password_of
-from tests.support import guard, ledger
+from tests.support import guard
+from tests.support import known_secrets as ledger
 from tests.support.fake_airflow import FakeAirflow, FakeDag
-from tests.support.gate import run_gate
-from tests.support.leaky import LEAKS, SECRET, TOKEN, places
+from tests.support.leaks import LEAKS, SECRET, TOKEN, places
 from tests.support.secrets import SHORTEST
+from tests.support.step import run_gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import pytest
 
 from dev.runner import Process, Step, StepResult
 from tests.support.fake_airflow import FakeAirflow, FakeDag
-from tests.support.ledger import note
+from tests.support.known_secrets import note
 
 SECRET = "s3cret-Zq8-do-not-show"
 OFFSET = "2026-01-31T00:00:00Z"

@@ -11,9 +11,9 @@ import pytest
 from entrypoint.github_api.marker import Marker, note_with_marker
 from entrypoint.models import CANCELLED_MARK
 from tests.integration.reporting import AIRFLOW, CONTEXT, PAGE, reporting
-from tests.support.doors.github import REPOSITORY
+from tests.support.factories import SHA
 from tests.support.listener import Configuration, Connection
-from tests.support.nouns import SHA
+from tests.support.services.github import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

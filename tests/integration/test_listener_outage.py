@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.integration.reporting import reporting
-from tests.support.doors import GitHubApi
+from tests.support.factories import SHA
 from tests.support.fake_airflow.faults import Fault
-from tests.support.nouns import SHA
+from tests.support.services import GitHubApi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

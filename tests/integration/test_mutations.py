@@ -26,8 +26,8 @@ from entrypoint.runners import github as commands
 from tests.integration.test_fault_matrix import LIFE, TIMEOUT, VERSIONS, dag, hold
 from tests.support.fake_airflow import FakeAirflow, Version
 from tests.support.fake_airflow.messages import matches
-from tests.support.gate import CONTEXT, run_gate
-from tests.support.virtual import VirtualTime
+from tests.support.step import CONTEXT, run_gate
+from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,9 +18,9 @@ from entrypoint.report.console import Console
 from entrypoint.report.wording import outcome_message
 from entrypoint.runners import github as commands
 from entrypoint.session import Session
-from tests.support.doors import certificates
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
-from tests.support.virtual import VirtualTime
+from tests.support.services import certificates
+from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

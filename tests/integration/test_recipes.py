@@ -14,10 +14,10 @@ import pytest
 from dev.airflow_settings import password_of
 from entrypoint.models import Result
 from entrypoint.report.outputs import outputs
-from tests.integration.scenes import RECIPES
+from tests.integration.scenarios import RECIPES
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Version
-from tests.support.gate import run_step
-from tests.support.virtual import VirtualTime
+from tests.support.step import run_step
+from tests.support.virtual_time import VirtualTime
 from tests.support.workflows import HEAD, VALUES, filled, gates, read_jobs
 
 if TYPE_CHECKING:

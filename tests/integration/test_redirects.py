@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 import requests
 
-from tests.integration.scenes import SCENES
-from tests.support.doors import (
+from tests.integration.scenarios import SCENES
+from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
+from tests.support.services import (
     Gateway,
     GitHubOidc,
     Mwaa,
@@ -20,9 +21,8 @@ from tests.support.doors import (
     bearer,
     certificates,
 )
-from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
-from tests.support.gate import run_step
-from tests.support.virtual import VirtualTime
+from tests.support.step import run_step
+from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ from entrypoint.report.summary import summary
 from entrypoint.report.wording import outcome_message
 from entrypoint.run.request import derive_note
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
-from tests.support.gate import CONTEXT, run_gate
-from tests.support.virtual import VirtualTime, after
+from tests.support.step import CONTEXT, run_gate
+from tests.support.virtual_time import VirtualTime, after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ import pytest
 from dev.airflow_settings import password_of
 from dev.runner import Context, Process, Step, StepResult
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
-from tests.support.ledger import note
+from tests.support.known_secrets import note
 
 SECRET = 'pa55-Zq8 "wörd"/+?'
 NAME = "admin"

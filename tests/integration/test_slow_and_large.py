@@ -28,8 +28,8 @@ from entrypoint.http.response import read_response
 from entrypoint.step import END_SECONDS, RESULT_SECONDS
 from tests.integration.test_mutations import plain
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask
-from tests.support.gate import run_gate
-from tests.support.virtual import VirtualTime
+from tests.support.step import run_gate
+from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

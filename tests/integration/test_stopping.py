@@ -16,8 +16,8 @@ from entrypoint.run.request import derive_note
 from entrypoint.runners import github as commands
 from entrypoint.signals import Interrupted
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
-from tests.support.gate import CONTEXT, run_gate
-from tests.support.virtual import VirtualTime, after
+from tests.support.step import CONTEXT, run_gate
+from tests.support.virtual_time import VirtualTime, after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

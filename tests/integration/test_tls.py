@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.airflow_settings import password_of
-from tests.support.doors import TokenEndpoint, Tunnel, bearer, certificates
 from tests.support.fake_airflow import FakeAirflow, FakeDag
-from tests.support.gate import run_step
+from tests.support.services import TokenEndpoint, Tunnel, bearer, certificates
+from tests.support.step import run_step
 
 if TYPE_CHECKING:
     from pathlib import Path

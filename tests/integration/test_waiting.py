@@ -11,8 +11,8 @@ import pytest
 from entrypoint.errors import RunExists, RunNotFound, TriggerUnclear
 from entrypoint.report.summary import summary
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
-from tests.support.gate import CONTEXT, run_gate
-from tests.support.virtual import VirtualTime
+from tests.support.step import CONTEXT, run_gate
+from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
+from tests.support.fake_airflow.connection import Listener, Manners
 from tests.support.fake_airflow.messages import matches
-from tests.support.fake_airflow.wire import Listener, Manners
 from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:

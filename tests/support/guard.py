@@ -21,7 +21,7 @@ import pytest
 
 from dev.runner import RunningStep
 from entrypoint.inputs.settings import SECRET_INPUTS
-from tests.support import ledger
+from tests.support import known_secrets as ledger
 from tests.support.secrets import leaks_in, leaks_in_arguments, leaks_of
 
 if TYPE_CHECKING:

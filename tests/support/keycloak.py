@@ -15,7 +15,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.support import ledger
+from tests.support import known_secrets as ledger
 from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json
 from tests.support.stand_in import StandIn
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from tests.unit.test_elsewhere_context import SYSTEMS
+from tests.unit.runners.test_generic_context import SYSTEMS
 
 FOLDER = Path(__file__).parents[2] / "examples" / "other-ci"
 IMAGE = "ghcr.io/OWNER/airflow-dag-run@sha256:DIGEST"

@@ -13,7 +13,7 @@ from entrypoint.http.retry import Retrier
 from entrypoint.report.console import Console
 from entrypoint.runners import github as commands
 from entrypoint.session import Session
-from tests.support.virtual import VirtualTime
+from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Literal
 
+from tests.support.fake_airflow.connection import Listener, Manners
 from tests.support.fake_airflow.faults import Fault, Rule, echoed
 from tests.support.fake_airflow.messages import (
     JSON,
@@ -15,7 +16,6 @@ from tests.support.fake_airflow.messages import (
     Recorded,
     Traffic,
 )
-from tests.support.fake_airflow.wire import Listener, Manners
 
 if TYPE_CHECKING:
     import ssl

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from entrypoint.models import CANCELLED_MARK, Result, RunState
-from tests.support.nouns import START, a_run, a_task, an_outcome
+from tests.support.factories import START, a_run, a_task, an_outcome
 
 
 @pytest.mark.parametrize("state", get_args(RunState))

@@ -10,7 +10,7 @@ from entrypoint.models import Outcome
 from entrypoint.report import publish
 from entrypoint.runners import github as commands
 from entrypoint.stages import _secrets, _stage
-from tests.support.nouns import an_outcome
+from tests.support.factories import an_outcome
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",

@@ -28,7 +28,7 @@ A filter that Airflow knows and this server does not fails the test that uses it
 
 from tests.support.fake_airflow.faults import Fault
 from tests.support.fake_airflow.messages import Recorded, Traffic
-from tests.support.fake_airflow.nouns import KILLED, FakeDag, FakeError, FakeQuestion, FakeTask
+from tests.support.fake_airflow.models import KILLED, FakeDag, FakeError, FakeQuestion, FakeTask
 from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
 from tests.support.fake_airflow.server import FakeAirflow, Version
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
-    from tests.support.fake_airflow.nouns import FakeDag
+    from tests.support.fake_airflow.models import FakeDag
 
 
 def complaint(dag: FakeDag, conf: dict[str, Any], no_value: str) -> str | None:

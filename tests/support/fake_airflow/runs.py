@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tests.support.fake_airflow.nouns import FakeTask, nth
+from tests.support.fake_airflow.models import FakeTask, nth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from tests.support.fake_airflow.nouns import FakeDag
+    from tests.support.fake_airflow.models import FakeDag
     from tests.support.fake_airflow.world import World
 
 Feature = Literal[

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import requests
 
 from dev.airflow_settings import password_of
+from tests.support.fake_airflow.connection import Listener
 from tests.support.fake_airflow.faults import SLOW, Fault, Rule, echoed
 from tests.support.fake_airflow.messages import (
     JSON,
@@ -23,9 +24,8 @@ from tests.support.fake_airflow.messages import (
 )
 from tests.support.fake_airflow.scripting import Scripting
 from tests.support.fake_airflow.tokens import Tokens
-from tests.support.fake_airflow.v1 import V1
-from tests.support.fake_airflow.v2 import V2
-from tests.support.fake_airflow.wire import Listener
+from tests.support.fake_airflow.v1.api import V1
+from tests.support.fake_airflow.v2.api import V2
 from tests.support.fake_airflow.world import World
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tests.support.fake_airflow.nouns import FakeDag
+    from tests.support.fake_airflow.models import FakeDag
     from tests.support.fake_airflow.routing import Accept
     from tests.support.fake_airflow.runs import FakeRun
 

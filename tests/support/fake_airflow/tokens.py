@@ -13,7 +13,7 @@ import jwt
 
 from dev.airflow_settings import ROLES, password_of
 from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json
-from tests.support.ledger import note
+from tests.support.known_secrets import note
 
 KEY = "the signing key of a scripted Airflow, long enough for HS512: at least sixty-four bytes"
 USERS = {name: name for name in ROLES}  # name to role; `password_of` knows the password

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tests.support.fake_airflow.nouns import FakeDag, nth
+from tests.support.fake_airflow.models import FakeDag, nth
 from tests.support.fake_airflow.runs import AT_WORK, FAILED, FINISHED, FakeRun, FakeTaskInstance
 
 if TYPE_CHECKING:

@@ -1,0 +1,156 @@
+"""What Airflow 2.11.2 says about the task instances of a run: states, logs, XComs
+(docs/notes/airflow-2.md#task-instances).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from tests.support.fake_airflow.bodies import dependencies
+from tests.support.fake_airflow.messages import FakeResponse, as_json, page
+from tests.support.fake_airflow.routing import Call, Route, page_of
+from tests.support.fake_airflow.v1 import bodies as bodies
+from tests.support.fake_airflow.v1 import log as v1_log
+from tests.support.fake_airflow.v1.base import V1Base, refuse
+
+if TYPE_CHECKING:
+    from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
+
+T = TypeVar("T")
+
+RUN = "/api/v1/dags/{dag_id}/dagRuns/{run_id}"
+TASK = RUN + "/taskInstances/{task_id}"
+PAGE = {"limit", "offset"}
+STATES = {
+    "none",
+    "queued",
+    "running",
+    "success",
+    "failed",
+    "upstream_failed",
+    "skipped",
+    "scheduled",
+    "removed",
+}
+STATES |= {"up_for_retry", "up_for_reschedule", "restarting", "deferred"}
+FILTERS = {*PAGE, "state", "pool", "updated_at_gte", "updated_at_lte"}
+OTHER_FILTERS = {
+    "queue",
+    "executor",
+    "duration_gte",
+    "duration_lte",
+    "execution_date_gte",
+    "execution_date_lte",
+}
+OTHER_FILTERS |= {"start_date_gte", "start_date_lte", "end_date_gte", "end_date_lte"}
+
+
+class V1Tasks(V1Base):
+    """The routes below a run's task instances."""
+
+    def task_routes(self) -> tuple[Route, ...]:
+        """Those routes."""
+        return (
+            Route("GET", RUN + "/taskInstances", self.list_instances, "task_instances"),
+            Route("GET", TASK + "/dependencies", self.dependencies, "task_instances"),
+            Route("GET", TASK + "/{map_index}/dependencies", self.dependencies, "task_instances"),
+            Route("GET", TASK + "/logs/{number}", self.log, "logs"),
+            Route("GET", TASK + "/xcomEntries", self.list_xcoms, "xcom"),
+            Route("GET", TASK + "/xcomEntries/{key}", self.get_xcom, "xcom"),
+        )
+
+    def page(self, call: Call, rows: list[T]) -> list[T]:
+        """The rows that limit and offset ask for, at most 100, and as many for a limit of 0."""
+        limit = self.number(call, "limit", 100) or 100
+        if limit < 0:
+            raise refuse(400, "Page limit must be a positive integer", None)
+        offset = self.number(call, "offset", 0)
+        return rows[offset : offset + min(limit, 100)]
+
+    def listed(self, call: Call, name: str) -> list[str]:
+        """The values of a query parameter, repeated or with commas."""
+        return [one for value in call.request.query.get(name, []) for one in value.split(",")]
+
+    def list_instances(self, call: Call) -> FakeResponse:
+        """GET task instances: any limit is honoured, an unknown run has none, unknown parameters
+        are refused.
+        """
+        self.role(call.request)
+        self.known(call, FILTERS, OTHER_FILTERS)
+        states, pools = self.listed(call, "state"), self.listed(call, "pool")
+        since, until = self.moment(call, "updated_at_gte"), self.moment(call, "updated_at_lte")
+        if not STATES.issuperset(states):
+            return page(500, "Internal Server Error")
+        rows = [
+            (run, one)
+            for run, one in self.world.instances(self.world.runs_of(call["dag_id"], call["run_id"]))
+            if (not states or (one.state or "none") in states)
+            and (not pools or one.task.pool in pools)
+            and (since is None or one.updated_at >= since)
+            and (until is None or one.updated_at <= until)
+        ]
+        shown = [
+            bodies.instance(*row) for row in page_of(rows, call.request, default=100, cap=None)
+        ]
+        return as_json(200, {"task_instances": shown, "total_entries": len(rows)})
+
+    def dependencies(self, call: Call) -> FakeResponse:
+        """GET why a task instance is not started."""
+        self.role(call.request)
+        run = self.find_run(call)
+        instance = (
+            run.instance(call["task_id"], int(call.parameters.get("map_index", "-1")))
+            if run
+            else None
+        )
+        if run is None or instance is None:
+            names = f"dag_id={call['dag_id']}, run_id={call['run_id']}, task_id={call['task_id']}"
+            raise refuse(404, f"Task Instance not found for {names}", None)
+        return as_json(200, dependencies(self.world, run, instance))
+
+    def log(self, call: Call) -> FakeResponse:
+        """GET one try's log: text, unless JSON is asked for, which wraps a Python repr."""
+        self.role(call.request)
+        instance, number = self.find_instance(call), int(call["number"])
+        if instance is None:
+            raise refuse(404, "TaskInstance not found", None)
+        accept = call.request.headers.get("Accept", "application/json")
+        if "text/plain" in accept or "*/*" in accept:
+            length = sum(len(piece) for piece in v1_log.pieces(instance, number))
+            return FakeResponse(
+                200,
+                stream=v1_log.pieces(instance, number),
+                length=length,
+                content_type="text/plain",
+            )
+        host, *lines = v1_log.lines(instance, number)
+        return as_json(
+            200, {"content": str([(host, "\n".join(lines))]), "continuation_token": "bm9uZQ"}
+        )
+
+    def list_xcoms(self, call: Call) -> FakeResponse:
+        """GET what tasks pushed, without the values."""
+        self.role(call.request)
+        self.known(call, {*PAGE, "map_index", "xcom_key"}, set())
+        index, key = self.number(call, "map_index", -2), call.request.first("xcom_key")
+        found = [
+            bodies.xcom(run, instance, name)
+            for run, instance in self._of_task(call)
+            for name in sorted(instance.pushed)
+            if index in {-2, instance.task.map_index} and key in {"", name}
+        ]
+        return as_json(200, {"total_entries": len(found), "xcom_entries": self.page(call, found)})
+
+    def get_xcom(self, call: Call) -> FakeResponse:
+        """GET one value a task pushed: a Python repr unless stringify=false."""
+        self.role(call.request)
+        run, instance, key = self.find_run(call), self.find_instance(call), call["key"]
+        if run is None or instance is None or key not in instance.pushed:
+            raise refuse(404, "XCom entry not found", None)
+        value = instance.pushed[key]
+        shown = value if call.request.first("stringify") == "false" else str(value)
+        return as_json(200, bodies.xcom(run, instance, key) | {"value": shown})
+
+    def _of_task(self, call: Call) -> list[tuple[FakeRun, FakeTaskInstance]]:
+        found = self.world.instances(self.world.runs_of(call["dag_id"], call["run_id"]))
+        return [(run, one) for run, one in found if call["task_id"] in {"~", one.task.task_id}]

@@ -1,0 +1,1 @@
+"""The fake's API of Airflow 3."""

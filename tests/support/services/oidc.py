@@ -1,0 +1,88 @@
+"""GitHub's endpoint for OIDC tokens, as a job with `id-token: write` finds it in its
+environment.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from functools import cache
+from typing import TYPE_CHECKING
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.support import known_secrets as ledger
+from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, as_json
+from tests.support.stand_in import StandIn
+
+if TYPE_CHECKING:
+    import ssl
+
+
+ISSUER = "https://token.actions.githubusercontent.com"
+OWNER = "https://github.com/octo-org"
+"""The audience of a token for which none was asked."""
+_SUBJECT = "repo:octo-org/sales:ref:refs/heads/main"
+_PATH = "/10//idtoken/5b1c7a60-3b2e-4c3a-9f4d-6a1f0b8f3d11/9d3a2f70-8a52-4d5e-b1a4-0c8f2f6b7e22"
+
+
+class GitHubOidc(StandIn):
+    """Issues RS256 tokens that live `lifetime` seconds; `issued` are all of them. `environment` is
+    the job's.
+    """
+
+    def __init__(self, *, lifetime: int = 300, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls=tls)
+        self.lifetime = lifetime
+        self.issued: list[str] = []
+        self.url += f"{_PATH}?api-version=2.0"
+        self.request_token = secrets.token_urlsafe(48)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The two variables by which a job gets tokens."""
+        return {
+            "ACTIONS_ID_TOKEN_REQUEST_URL": self.url,
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": self.request_token,
+        }
+
+    def answer(self, request: ReceivedRequest) -> FakeResponse:
+        """A token for the audience that is asked for."""
+        if request.path != _PATH or request.method != "GET":
+            return as_json(404, {"message": "Not Found"})
+        if request.headers.get("Authorization") != f"Bearer {self.request_token}":
+            return as_json(401, {"message": "Unauthorized"})
+        return as_json(200, {"value": self.issue(request.first("audience", OWNER))})
+
+    def issue(self, audience: str) -> str:
+        """A token for this audience."""
+        now = int(time.time())
+        claims = {"iss": ISSUER, "sub": _SUBJECT, "aud": audience, "jti": str(uuid.uuid4())}
+        claims |= {
+            "repository": "octo-org/sales",
+            "ref": "refs/heads/main",
+            "repository_owner": "octo-org",
+        }
+        times = {"iat": now, "nbf": now, "exp": now + self.lifetime}
+        token = jwt.encode(claims | times, _key(), "RS256", headers={"kid": "the only key"})
+        ledger.note(token)
+        with self._lock:
+            self.issued.append(token)
+        return token
+
+    def is_good(self, token: str, audience: str) -> bool:
+        """Whether it issued this token for this audience, and the token lives."""
+        try:
+            jwt.decode(
+                token, _key().public_key(), algorithms=["RS256"], audience=audience, issuer=ISSUER
+            )
+        except jwt.InvalidTokenError:
+            return False
+        return True
+
+
+@cache
+def _key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -1,0 +1,184 @@
+"""What a release decides: which tags there may be, what their notes are, and where action.yml
+points.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from dev.release import ReleaseError, check, main, notes, pointed
+
+ROOT = Path(__file__).parents[3]
+ACTION = (ROOT / "action.yml").read_text(encoding="utf-8")
+DIGEST = "0123456789abcdef" * 4
+IMAGE = f"ghcr.io/owner/airflow-dag-run@sha256:{DIGEST}"
+CHANGELOG = """# Changelog
+
+## [Unreleased]
+
+## [1.10.0] - 2026-11-20
+
+### Added
+
+- More.
+
+## 1.2.3 - 2026-02-28
+
+- Less.
+
+## [1.2.2]
+
+## [1.2.1] - 2026-02-30
+
+## [2.0.0] - 2026-12-01
+
+## [2.0.0] - 2026-12-02
+"""
+
+
+def test_action_yml_is_pointed_at_the_image() -> None:
+    """Of action.yml the line of the image changes, and no other."""
+    before, after = (
+        ACTION.splitlines(keepends=True),
+        pointed(ACTION, IMAGE).splitlines(keepends=True),
+    )
+
+    assert len(before) == len(after)
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert changed == [("  image: Dockerfile\n", f"  image: docker://{IMAGE}\n")]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "",
+        "ghcr.io/owner/airflow-dag-run",
+        "ghcr.io/owner/airflow-dag-run:v1.2.3",
+        "ghcr.io/owner/airflow-dag-run@sha256:",
+        f"ghcr.io/owner/airflow-dag-run@sha256:{DIGEST[:-1]}",
+        f"ghcr.io/owner/airflow-dag-run@sha256:{DIGEST}0",
+        f"ghcr.io/owner/airflow-dag-run@sha256:{DIGEST[:-1]}g",
+        f"ghcr.io/owner/airflow-dag-run@sha256:{DIGEST.upper()}",
+        f"ghcr.io/owner/airflow-dag-run@sha512:{DIGEST}",
+        f"ghcr.io/Owner/airflow-dag-run@sha256:{DIGEST}",
+        f"ghcr.io/airflow-dag-run@sha256:{DIGEST}",
+        f"example.com/owner/airflow-dag-run@sha256:{DIGEST}",
+        f"docker://{IMAGE}",
+        f"{IMAGE}\n",
+        f"{IMAGE}\n  args: [x]",
+        DIGEST,
+    ],
+)
+def test_only_a_digest_names_an_image(image: str) -> None:
+    """What is no image of GHCR with a whole digest is refused."""
+    with pytest.raises(ReleaseError, match="is no image of GHCR with a digest"):
+        pointed(ACTION, image)
+
+
+@pytest.mark.parametrize(
+    "action", ["", pointed(ACTION, IMAGE), ACTION + ACTION], ids=["none", "pointed", "two"]
+)
+def test_only_the_dockerfile_is_replaced(action: str) -> None:
+    """An action.yml that does not build its image from the Dockerfile is refused: a release is not
+    made of a release.
+    """
+    with pytest.raises(ReleaseError, match="no single line"):
+        pointed(action, IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("tag", "tags"),
+    [
+        ("v1.2.3", []),
+        ("v1.2.3", ["v1.2.2", "v0.9.9"]),
+        ("v1.10.0", ["v1.2.3\n", "v1.9.0\n", "v1.9.99\n"]),
+        ("v1.2.3", ["nightly", "v1", "v9.9.9-rc.1"]),
+    ],
+)
+def test_a_tag_that_may_be(tag: str, tags: list[str]) -> None:
+    """A version with a dated section that is larger, as a version, than those before may be
+    released.
+    """
+    check(tag, CHANGELOG, tags)
+
+
+@pytest.mark.parametrize(
+    ("tag", "tags", "why"),
+    [
+        *(
+            (tag, [], "is no version like v1.2.3")
+            for tag in (
+                "1.2.3",
+                "v1",
+                "v1.2",
+                "v1.2.3.4",
+                "v1.2.3-rc.1",
+                "v01.2.3",
+                "v1.2.x",
+                "V1.2.3",
+                "",
+                "v1.2.٣",
+            )
+        ),
+        ("v1.2.3", ["v1.2.3\n"], "is not larger than the version before, v1.2.3"),
+        ("v1.2.3", ["v1.10.0", "v1.2.2"], "is not larger than the version before, v1.10.0"),
+        ("v1.2.4", [], "has 0 sections '1.2.4'"),
+        ("v2.0.0", [], "has 2 sections '2.0.0'"),
+        ("v1.2.2", [], "has no date like 2026-01-31, but ''"),
+        ("v1.2.1", [], "has no date like 2026-01-31, but '2026-02-30'"),
+    ],
+)
+def test_a_tag_that_may_not_be(tag: str, tags: list[str], why: str) -> None:
+    """A tag is refused if it is no version, not the largest one, or not in the changelog with a
+    date.
+    """
+    with pytest.raises(ReleaseError, match=why):
+        check(tag, CHANGELOG, tags)
+
+
+def test_notes() -> None:
+    """The notes of a version are its section, without the heading and the next one's text."""
+    assert notes("v1.10.0", CHANGELOG) == "### Added\n\n- More."
+    assert notes("v1.2.3", CHANGELOG) == "- Less."
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with the files that a release reads."""
+    (tmp_path / "action.yml").write_text(ACTION, encoding="utf-8")
+    (tmp_path / "CHANGELOG.md").write_text(CHANGELOG, encoding="utf-8")
+    return tmp_path
+
+
+def test_command_point(root: Path) -> None:
+    """The command writes action.yml, and leaves it as it is when it refuses."""
+    assert main(["point", f"{IMAGE}0"], root=root) == 1
+    assert (root / "action.yml").read_text(encoding="utf-8") == ACTION
+
+    assert main(["point", IMAGE], root=root) == 0
+    assert (root / "action.yml").read_text(encoding="utf-8") == pointed(ACTION, IMAGE)
+
+
+def test_command_check(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command reads the tags so far from its input, and says why it refuses one."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("v1.2.2\nnightly\n"))
+    assert main(["check", "v1.2.3"], root=root) == 0
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("v1.2.3\n"))
+    assert main(["check", "v1.2.3"], root=root) == 1
+    assert capsys.readouterr().err == "v1.2.3 is not larger than the version before, v1.2.3\n"
+
+
+def test_command_notes(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command prints the notes, and says that there is no changelog if there is none."""
+    assert main(["notes", "v1.2.3"], root=root) == 0
+    assert capsys.readouterr().out == "- Less.\n"
+
+    (root / "CHANGELOG.md").unlink()
+    assert main(["notes", "v1.2.3"], root=root) == 1
+    assert capsys.readouterr().err == "There is no CHANGELOG.md\n"

@@ -1,0 +1,553 @@
+"""The inputs that say how to get in: what they mean, and every way in which they can be wrong, told
+without a secret.
+"""
+
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from entrypoint.credentials import (
+    Access,
+    AwsKeys,
+    Client,
+    Credential,
+    GitHubToken,
+    Header,
+    Mwaa,
+    OAuth,
+    Password,
+    Secret,
+    Token,
+)
+from entrypoint.inputs.credentials import _headers, header_values, read_access
+from entrypoint.inputs.parsers import ParseError
+from entrypoint.inputs.reader import Reader
+from tests.unit.http.handshakes import DEPLOYER
+
+WORKSPACE = Path("/github/workspace")
+URL = "https://airflow.example.com"
+TOKEN_URL = "https://login.example.com/oauth2/token"
+NOTHING: Mapping[str, str] = MappingProxyType({})
+TOKEN = {"token": "t0ken"}
+PASSWORD = {"username": "u", "password": "p"}
+CLIENT = {"client_id": "c", "client_secret": "s"}
+OIDC = {"oidc_audience": "airflow"}
+CERTIFICATE = {"client_certificate": DEPLOYER.certificate, "client_key": DEPLOYER.key}
+GITHUB = {
+    "ACTIONS_ID_TOKEN_REQUEST_URL": "https://token.example.com/?v=2",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "requ3st",
+}
+AWS = {
+    "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "k3y",
+    "AWS_REGION": "eu-central-1",
+}
+ENVIRONMENT = {**GITHUB, **AWS}
+SECRETS = ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+GITHUBS = GitHubToken("airflow", GITHUB["ACTIONS_ID_TOKEN_REQUEST_URL"], Secret("requ3st"))
+ARN = "arn:aws:airflow:us-east-1:123456789012:environment/my-airflow"
+KINDS = {
+    "token": TOKEN,
+    "username": PASSWORD,
+    "oidc_audience": OIDC,
+    "client_secret": CLIENT,
+    "mwaa_environment": {"mwaa_environment": "my-airflow"},
+    "headers": {"headers": "Authorization: Key abc"},
+}
+"""Each kind of credential, in the order in which they are named, by the input to which two at once
+are laid.
+"""
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
+BROKEN = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+
+
+def looked_at(
+    inputs: Mapping[str, str], environment: Mapping[str, str] = NOTHING, workspace: Path = WORKSPACE
+) -> tuple[Access, list[tuple[str, str]]]:
+    """What the inputs say, and each mistake in them: the input and what is said of it, a sentence
+    or two each.
+    """
+    reader = Reader(inputs)
+    access = read_access(reader, workspace, environment)
+    for mistake in reader.mistakes:
+        assert mistake.problem.endswith("."), mistake
+        assert mistake.remedy.endswith(("?", ".")), mistake
+        assert "\n" not in f"{mistake.problem}{mistake.remedy}"
+    return access, [
+        (mistake.name, f"{mistake.problem} {mistake.remedy}") for mistake in reader.mistakes
+    ]
+
+
+def way_in(
+    inputs: Mapping[str, str],
+    environment: Mapping[str, str] = ENVIRONMENT,
+    workspace: Path = WORKSPACE,
+) -> Access:
+    """What the inputs say, in which there is no mistake."""
+    access, mistakes = looked_at({"airflow_url": URL, **inputs}, environment, workspace)
+    assert mistakes == []
+    return access
+
+
+def mistakes_in(
+    inputs: Mapping[str, str],
+    environment: Mapping[str, str] = ENVIRONMENT,
+    workspace: Path = WORKSPACE,
+) -> dict[str, str]:
+    """What is said of each input that is wrong; no input is named twice."""
+    _, mistakes = looked_at({"airflow_url": URL, **inputs}, environment, workspace)
+    assert len(dict(mistakes)) == len(mistakes)
+    return dict(mistakes)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "credential"),
+    [
+        (TOKEN, Token(Secret("t0ken"))),
+        ({"token": " t0ken\n"}, Token(Secret("t0ken"))),
+        (PASSWORD, Password("u", Secret("p"))),
+        (
+            {"username": "jürgen", "password": "p ä:\u2603"},
+            Password("jürgen", Secret("p ä:\u2603")),
+        ),
+        (CLIENT, Client("c", Secret("s"))),
+        ({**CLIENT, "token_url": TOKEN_URL}, OAuth(TOKEN_URL, "c", Secret("s"))),
+        (
+            {**CLIENT, "token_url": TOKEN_URL, "scope": "a b"},
+            OAuth(TOKEN_URL, "c", Secret("s"), "a b"),
+        ),
+        (OIDC, GITHUBS),
+        ({**OIDC, "token_url": TOKEN_URL}, OAuth(TOKEN_URL, "", GITHUBS)),
+        (
+            {**OIDC, "token_url": TOKEN_URL, "client_id": "c", "scope": "a"},
+            OAuth(TOKEN_URL, "c", GITHUBS, "a"),
+        ),
+        ({"headers": "Authorization: Key abc"}, Header(Secret("Key abc"))),
+        ({"headers": "aUTHORIZATION:abc"}, Header(Secret("abc"))),
+    ],
+)
+def test_credential(inputs: Mapping[str, str], credential: Credential) -> None:
+    """Each kind of credential is read from its inputs."""
+    assert way_in(inputs) == Access(URL, credential)
+
+
+@pytest.mark.parametrize("kinds", [*combinations(KINDS, 2), tuple(KINDS)], ids=" and ".join)
+def test_two_kinds_at_once(kinds: tuple[str, ...]) -> None:
+    """Two kinds of credential at once are one mistake, which names them all."""
+    inputs: dict[str, str] = {"airflow_url": "" if "mwaa_environment" in kinds else URL}
+    for kind in kinds:
+        inputs |= KINDS[kind]
+    ((name, said),) = mistakes_in(inputs).items()
+
+    assert name == kinds[0]
+    assert said.startswith("it is given together with ")
+    for kind in kinds[1:]:
+        assert {"username": "username and password", "headers": "an Authorization line"}.get(
+            kind, kind
+        ) in said
+
+
+@pytest.mark.parametrize(
+    "half", [{"username": "u"}, {"password": "p"}, {"client_id": "c"}, {"client_secret": "s"}]
+)
+def test_half_of_another_kind(half: dict[str, str]) -> None:
+    """Half of one kind beside another is one kind too many, and nothing more is said of it."""
+    ((name, said),) = mistakes_in({**TOKEN, **half}).items()
+
+    assert name == "token"
+    assert next(iter(half)) in said
+
+
+@pytest.mark.parametrize(
+    ("inputs", "wrong"),
+    [
+        ({}, {"token": "no credential is given"}),
+        ({"airflow_url": "", **TOKEN}, {"airflow_url": "required and empty"}),
+        ({"airflow_url": "airflow", **TOKEN}, {"airflow_url": "not an http or https URL"}),
+        ({"username": "u"}, {"password": "empty, but username is given"}),
+        ({"password": "p"}, {"username": "empty, but password is given"}),
+        ({"username": "a:b", "password": "p"}, {"username": "colon"}),
+        ({"username": "a:b"}, {"username": "colon", "password": "empty"}),
+        ({"client_id": "c"}, {"client_secret": "empty, but client_id is given"}),
+        ({"client_secret": "s"}, {"client_id": "empty, but client_secret is given"}),
+        (
+            {"client_id": "c", "token_url": TOKEN_URL},
+            {"client_secret": "empty, but client_id is given"},
+        ),
+        (
+            {"client_secret": "s", "token_url": TOKEN_URL},
+            {"client_id": "empty, but client_secret is given"},
+        ),
+        ({"token": "Bearer x"}, {"token": "begins with the word Bearer"}),
+        ({"token": "a b"}, {"token": "blanks"}),
+        ({**TOKEN, "token_url": TOKEN_URL}, {"token_url": "without a client"}),
+        ({**PASSWORD, "token_url": TOKEN_URL}, {"token_url": "without a client"}),
+        ({"token_url": TOKEN_URL}, {"token_url": "without a client", "token": "no credential"}),
+        (
+            {**TOKEN, "token_url": TOKEN_URL, "scope": "a"},
+            {"token_url": "without a client", "scope": "without a client"},
+        ),
+        ({**CLIENT, "scope": "a"}, {"scope": "without token_url"}),
+        ({**OIDC, "scope": "a"}, {"scope": "without token_url"}),
+        ({**OIDC, "client_id": "c"}, {"client_id": "without token_url"}),
+        ({**CLIENT, "token_url": TOKEN_URL.replace("https", "http")}, {"token_url": "not https"}),
+        ({**OIDC, "token_url": TOKEN_URL.replace("https", "http")}, {"token_url": "not https"}),
+        ({**CLIENT, "token_url": f"{TOKEN_URL}?a=b"}, {"token_url": "query"}),
+        (
+            {**OIDC, "client_secret": "s", "token_url": TOKEN_URL},
+            {"oidc_audience": "together with client_id"},
+        ),
+        ({**OIDC, **CLIENT, "token_url": TOKEN_URL}, {"oidc_audience": "together with client_id"}),
+        (
+            {**TOKEN, "mwaa_environment": "m"},
+            {"airflow_url": "Amazon MWAA names it", "token": "with mwaa_environment"},
+        ),
+        (
+            {"airflow_url": "http://airflow", **TOKEN, **CERTIFICATE},
+            {"client_certificate": "airflow_url is http"},
+        ),
+        (
+            {**TOKEN, **CERTIFICATE, "client_key": ""},
+            {"client_key": "empty, but client_certificate is given"},
+        ),
+        ({"mwaa_environment": "m"}, {"airflow_url": "together with mwaa_environment"}),
+    ],
+)
+def test_mistakes(inputs: Mapping[str, str], wrong: dict[str, str]) -> None:
+    """Each mistake is reported under the name of the input that has to change, and no other."""
+    found = mistakes_in(inputs)
+
+    assert found.keys() == wrong.keys()
+    for name, words in wrong.items():
+        assert words in found[name]
+
+
+def test_no_credential() -> None:
+    """Who gives no credential is told every kind, and why a secret may be empty."""
+    said = mistakes_in({})["token"]
+
+    assert all(
+        name in said
+        for name in (
+            "username",
+            "client_id",
+            "oidc_audience",
+            "mwaa_environment",
+            "headers",
+            "fork",
+        )
+    )
+
+
+@pytest.mark.parametrize("lacking", GITHUB)
+@pytest.mark.parametrize("empty", [True, False])
+def test_no_oidc_token(lacking: str, empty: bool) -> None:
+    """A job to which GitHub offers no OIDC token is told the permission that it lacks."""
+    rest = {name: value for name, value in GITHUB.items() if name != lacking} | (
+        {lacking: ""} if empty else {}
+    )
+    for inputs in (OIDC, {**OIDC, "token_url": TOKEN_URL}):
+        found = mistakes_in(inputs, rest)
+
+        assert found.keys() == {"oidc_audience"}
+        assert "id-token: write" in found["oidc_audience"]
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "mwaa"),
+    [
+        ("my-airflow", AWS, ("my-airflow", "eu-central-1")),
+        ("A1_b-c", AWS, ("A1_b-c", "eu-central-1")),
+        ("m", {**AWS, "AWS_DEFAULT_REGION": "us-west-2"}, ("m", "eu-central-1")),
+        ("m", {**AWS, "AWS_REGION": "", "AWS_DEFAULT_REGION": "us-west-2"}, ("m", "us-west-2")),
+        ("m", {**AWS, "AWS_REGION": "us-gov-west-1"}, ("m", "us-gov-west-1")),
+        ("m", {**AWS, "AWS_REGION": "cn-northwest-1"}, ("m", "cn-northwest-1")),
+        (ARN, AWS, ("my-airflow", "us-east-1")),
+        (ARN, {**AWS, "AWS_REGION": ""}, ("my-airflow", "us-east-1")),
+        (ARN.replace("aws:airflow", "aws-cn:airflow"), AWS, ("my-airflow", "us-east-1")),
+        (ARN.replace("123456789012", ""), AWS, ("my-airflow", "us-east-1")),
+    ],
+)
+def test_mwaa(name: str, environment: Mapping[str, str], mwaa: tuple[str, str]) -> None:
+    """An environment of Amazon MWAA is found by name and region, or by its ARN, and needs no
+    URL.
+    """
+    keys = AwsKeys("AKIAEXAMPLE", Secret("k3y"), None)
+
+    assert way_in({"airflow_url": "", "mwaa_environment": name}, environment) == Access(
+        "", Mwaa(*mwaa, keys)
+    )
+
+
+@pytest.mark.parametrize(
+    ("given_", "token"),
+    [
+        ({}, None),
+        ({"AWS_SESSION_TOKEN": ""}, None),
+        ({"AWS_SESSION_TOKEN": "s"}, "s"),
+        ({"AWS_SESSION_TOKEN": " s\n"}, "s"),
+    ],
+)
+def test_session_token(given_: Mapping[str, str], token: str | None) -> None:
+    """The credentials of a role have a session token, those of a user none."""
+    mwaa = way_in({"airflow_url": "", "mwaa_environment": "m"}, {**AWS, **given_}).credential
+
+    assert isinstance(mwaa, Mwaa)
+    assert (mwaa.keys.session_token and mwaa.keys.session_token.reveal()) == token
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "words"),
+    [
+        ("-m", {}, "neither a name nor an ARN"),
+        ("1m", {}, "neither a name nor an ARN"),
+        ("my airflow", {}, "neither a name nor an ARN"),
+        ("a/b", {}, "neither a name nor an ARN"),
+        ("../b", {}, "neither a name nor an ARN"),
+        ("m?x", {}, "neither a name nor an ARN"),
+        ("ä", {}, "neither a name nor an ARN"),
+        ("m" * 81, {}, "neither a name nor an ARN"),
+        ("arn:aws:s3:::my-airflow", {}, "neither a name nor an ARN"),
+        (ARN.replace("my-airflow", "../b"), {}, "neither a name nor an ARN"),
+        (ARN.replace("my-airflow", ".."), {}, "neither a name nor an ARN"),
+        (ARN.replace("my-airflow", "m" * 81), {}, "neither a name nor an ARN"),
+        (f"{ARN}/x", {}, "neither a name nor an ARN"),
+        (f"{ARN}\nx", {}, "neither a name nor an ARN"),
+        ("m", {"AWS_REGION": ""}, "region is not known"),
+        ("m", {"AWS_REGION": "eu-central"}, "region is not known"),
+        ("m", {"AWS_REGION": "evil.example.com/"}, "region is not known"),
+        ("m", {"AWS_REGION": "eu-central-1.evil"}, "region is not known"),
+        (ARN.replace("us-east-1", "somewhere"), {}, "region is not known"),
+        ("m", {"AWS_ACCESS_KEY_ID": ""}, "lacks AWS_ACCESS_KEY_ID."),
+        ("m", {"AWS_SECRET_ACCESS_KEY": ""}, "lacks AWS_SECRET_ACCESS_KEY."),
+        ("m", {"AWS_SESSION_TOKEN": "s3cret\ns3cret"}, "has blanks or characters outside ASCII"),
+        ("m", {"AWS_SESSION_TOKEN": "s3cret\u2013"}, "has blanks or characters outside ASCII"),
+        ("m", {"AWS_ACCESS_KEY_ID": "AKIA\u2013"}, "has blanks or characters outside ASCII"),
+        (
+            "m",
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+            (
+                "lacks AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Let "
+                "aws-actions/configure-aws-credentials run"
+            ),
+        ),
+    ],
+)
+def test_mistakes_with_mwaa(name: str, environment: Mapping[str, str], words: str) -> None:
+    """A name that is none, a region or keys that are not there: each is named, and no other."""
+    ((wrong, said),) = mistakes_in(
+        {"airflow_url": "", "mwaa_environment": name}, {**AWS, **environment}
+    ).items()
+
+    assert wrong == "mwaa_environment"
+    assert words in said
+
+
+def test_headers() -> None:
+    """Headers are the lines of the input, in their order, without the blanks around them and
+    without an Authorization.
+    """
+    lines = (
+        "\n  CF-Access-Client-Id: abc.access \r\n\nX-Key:k:3 y\t;\nAuthorization: Key abc\n~!#: a\n"
+    )
+    access = way_in({"headers": lines})
+
+    assert access.headers == (
+        ("CF-Access-Client-Id", Secret("abc.access")),
+        ("X-Key", Secret("k:3 y\t;")),
+        ("~!#", Secret("a")),
+    )
+    assert access.credential == Header(Secret("Key abc"))
+
+
+@pytest.mark.parametrize("name", ["Proxy-Authorization", "Cookie", "User-Agent", "X-Authorization"])
+def test_headers_beside_a_credential(name: str) -> None:
+    """A header for a gateway is no credential for Airflow."""
+    assert way_in({**TOKEN, "headers": f"{name}: abc"}) == Access(
+        URL, Token(Secret("t0ken")), ((name, Secret("abc")),)
+    )
+
+
+def test_tls() -> None:
+    """A client certificate is part of the way in, beside any credential."""
+    access = way_in({**TOKEN, **CERTIFICATE})
+
+    assert access == Access(URL, Token(Secret("t0ken")), tls=access.tls)
+    assert access.tls.certificate.split() == DEPLOYER.certificate.split()
+    assert access.tls.key.reveal().split() == DEPLOYER.key.split()
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("s3cret", "line 1 is not `Name: value`"),
+        (": s3cret", "line 1 is not `Name: value`"),
+        ("X-A: b\nBearer s3cret", "line 2 is not `Name: value`"),
+        ("X-A: b\n\n s3cret s3cret: c", "line 3 is not `Name: value`"),
+        ("X Key: s3cret", "line 1 is not `Name: value`"),
+        ("X-Käse: s3cret", "line 1 is not `Name: value`"),
+        ("X-Key : s3cret", "line 1 is not `Name: value`"),
+        ("X-Key:", "the value in line 1 is empty"),
+        ("X-A: b\nX-Key:  ", "the value in line 2 is empty"),
+        ("X-Key: s3crét", "characters outside ASCII"),
+        ("X-Key: s3cret\x00", "characters outside ASCII"),
+        ("X-Key: s3\x7fcret", "characters outside ASCII"),
+        ("X-Key: s3cret\x0bs3cret", "line 2 is not `Name: value`"),
+        ("X-Key: a\nx-kEY: s3cret", "the header in line 2 is there twice"),
+        ("Authorization: a\nauthorization: s3cret", "the header in line 2 is there twice"),
+        *(
+            (f"{name}: s3cret", "written by the action itself")
+            for name in ("Host", "content-type", "ACCEPT", "Connection")
+        ),
+        *(
+            (f"{name}: s3cret", "written by the action itself")
+            for name in ("Content-Length", "Transfer-Encoding", "TE")
+        ),
+        *(
+            (f"{name}: s3cret", "written by the action itself")
+            for name in ("Trailer", "Upgrade", "Expect")
+        ),
+        ("Accept-Encoding: s3cret", "written by the action itself"),
+    ],
+)
+def test_mistakes_in_headers(lines: str, words: str) -> None:
+    """A line that is no header, or one that the action writes itself, is named by its number or
+    name, never by its value.
+    """
+    found = mistakes_in({**TOKEN, "headers": lines})
+
+    assert found.keys() == {"headers"}
+    assert words in found["headers"]
+    assert "s3" not in found["headers"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "values"),
+    [
+        ("", []),
+        ("\n  \n", []),
+        ("X-Key: abc", ["abc"]),
+        ("X-Key:abc\r\nX-Other:  a b \n", ["abc", "a b"]),
+        ("Authorization: Basic abc", ["Basic abc", "abc"]),
+        ("proxy-authorization:Bearer  abc def", ["Bearer  abc def", "abc def"]),
+        ("X-Forwarded-Authorization: Bearer\tabc", ["Bearer\tabc", "abc"]),
+        ("Authorization: abc", ["abc"]),
+        ("Authorization:", ["Authorization:"]),
+        ("X-Key: Basic abc", ["Basic abc"]),
+        ("abc", ["abc"]),
+        ("  Bearer abc ", ["Bearer abc"]),
+        (": abc", ["abc"]),
+        ("abc:", ["abc:"]),
+        ("X-Key: a:b: c", ["a:b: c"]),
+        ("X Key: abc", ["abc"]),
+        ("Käse: abc\x00", ["abc\x00"]),
+    ],
+)
+def test_values_of(lines: str, values: list[str]) -> None:
+    """Every value is to be hidden, and what follows the scheme of an Authorization as well, be the
+    line right or wrong.
+    """
+    assert header_values(lines) == values
+
+
+@given(
+    st.lists(
+        texts | st.builds("{}: {}".format, st.sampled_from(["X-Key", "Authorization"]), texts)
+    ).map("\n".join)
+)
+def test_any_values_of(lines: str) -> None:
+    """Whatever the lines, what may be sent of them is hidden, and of each line at least what
+    follows its first colon.
+    """
+    hidden = header_values(lines)
+
+    try:
+        sent = [value.reveal() for _, value in _headers(lines)]
+    except ParseError:
+        sent = []
+    assert set(sent) <= set(hidden)
+    for line in lines.splitlines():
+        value = line.partition(":")[2].strip() or line.strip()
+        assert not value or value in hidden
+
+
+@given(texts)
+@example("")
+@example(":")
+@example("\n")
+@example('"\\')
+@example("-----BEGIN PRIVATE KEY-----")
+@example("-----BEGIN ENCRYPTED PRIVATE KEY-----s3cret-----END ENCRYPTED PRIVATE KEY-----")
+@example("../")
+@example("x" * 500)
+def test_no_mistake_quotes_a_secret(text: str) -> None:
+    """Whatever a secret is made of, and whatever is wrong with it, no mistake and no repr shows any
+    of it.
+    """
+    secret = f"s3cret{text}s3cret"
+    environment = ENVIRONMENT | dict.fromkeys(SECRETS, secret)
+    all_wrong = dict.fromkeys(("token", "password", "client_secret", "client_key"), secret)
+    for inputs in (
+        {"token": secret},
+        {"token": f"Bearer {secret}"},
+        {"password": secret},
+        {"client_secret": secret},
+        {"client_key": secret},
+        {
+            "client_key": f"-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----",
+            "client_certificate": BROKEN,
+        },
+        {
+            "client_key": DEPLOYER.key,
+            "client_certificate": DEPLOYER.certificate,
+            "token": f"{secret} ",
+        },
+        {"headers": f"X-Key: {secret}"},
+        {"headers": f"Authorization: {secret}\nAuthorization: {secret}"},
+        {"headers": secret.replace(":", "")},
+        {"mwaa_environment": "m", "headers": f"Host: {secret}"},
+        {"oidc_audience": "a", "token_url": f"https://u:{secret}@login.example.com"},
+        {"airflow_url": f"https://airflow.example.com/?token={secret}"},
+        all_wrong,
+    ):
+        access, mistakes = looked_at({"airflow_url": URL, **inputs}, environment)
+        assert "s3cret" not in str(mistakes)
+        assert "s3cret" not in repr(access)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*AWS, *GITHUB, "AWS_SESSION_TOKEN"]), texts),
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "airflow_url",
+                "ca_certificate",
+                "client_certificate",
+                "client_key",
+                "headers",
+                "token",
+                "username",
+                "password",
+                "client_id",
+                "client_secret",
+                "token_url",
+                "scope",
+                "oidc_audience",
+                "mwaa_environment",
+            ]
+        ),
+        texts,
+    ),
+)
+def test_any_inputs_are_understood_or_refused(
+    environment: dict[str, str], inputs: dict[str, str]
+) -> None:
+    """Whatever the inputs, they are a way in, or mistakes, and nothing else happens."""
+    access, mistakes = looked_at(inputs, environment)
+
+    assert mistakes or access.url or isinstance(access.credential, Mwaa)

@@ -1,0 +1,443 @@
+"""From the inputs as text to Settings: defaults, the rules that join two inputs, every mistake at
+once.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from math import inf
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrypoint.credentials import Access, GitHubToken, Mwaa, OAuth, Password, Secret, Tls, Token
+from entrypoint.errors import InvalidInputs
+from entrypoint.inputs.settings import INPUT_NAMES, SECRET_INPUTS, Settings, parse_settings
+from entrypoint.models import XComName
+from tests.unit.http.handshakes import DEPLOYER, OURS
+
+WORKSPACE = Path("/github/workspace")
+NOTHING: Mapping[str, str] = MappingProxyType({})
+NEEDED = {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "nightly_sales"}
+GITHUB = {
+    "ACTIONS_ID_TOKEN_REQUEST_URL": "https://token.example.com/?v=2",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t",
+}
+TOKEN = "ghs_t0kenOfTheJob"
+DETACHED = {"report_to": "commit-status", "wait": "false", "github_token": TOKEN}
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
+
+
+def parse(
+    changes: Mapping[str, str] = NOTHING, workspace: Path = WORKSPACE, **more: str
+) -> Settings:
+    """The settings for the inputs that are needed, changed like this."""
+    return parse_settings({**NEEDED, **changes, **more}, workspace)
+
+
+def mistakes(changes: Mapping[str, str], workspace: Path = WORKSPACE) -> dict[str, str]:
+    """The refused inputs by name, each with its problem and remedy."""
+    with pytest.raises(InvalidInputs) as caught:
+        parse(changes, workspace)
+    return {
+        mistake.name: f"{mistake.problem} {mistake.remedy}" for mistake in caught.value.mistakes
+    }
+
+
+def test_defaults() -> None:
+    """With the three needed inputs alone every other setting has the contract's default."""
+    settings = parse()
+
+    assert settings.dag_id == "nightly_sales"
+    assert settings.access == Access(
+        "https://airflow.example.com", Token(Secret("t0ken")), (), Tls()
+    )
+    assert (settings.conf, settings.run_id, settings.note, settings.partition_key) == (
+        {},
+        None,
+        None,
+        None,
+    )
+    assert (settings.logical_date, settings.run_after) == (None, None)
+    assert (settings.data_interval_start, settings.data_interval_end) == (None, None)
+    assert (settings.wait, settings.timeout, settings.poll_interval) == (True, 3600, None)
+    assert (settings.trigger, settings.start_timeout) == (True, inf)
+    assert (settings.if_run_exists, settings.if_paused) == ("resume", "fail")
+    assert (settings.on_timeout, settings.on_cancel) == ("leave", "cancel")
+    assert (settings.summary, settings.matrix) == (True, None)
+    assert (settings.fail_on_failed_tasks, settings.xcom) == (False, ())
+    assert (settings.logs, settings.log_lines) == ("failed", 100)
+    assert (settings.wait_for_dag, settings.expect_commit, settings.github_token) == (
+        0,
+        None,
+        Secret(""),
+    )
+    assert (settings.report_to, settings.environment) == ("none", None)
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n"])
+def test_blank_is_default(blank: str) -> None:
+    """A blank input means its default, as if it had not been given."""
+    names = [name for name in INPUT_NAMES if name not in NEEDED]
+
+    assert parse(dict.fromkeys(names, blank)) == parse()
+
+
+def test_everything_given() -> None:
+    """Every input reaches the setting of its name, trimmed."""
+    settings = parse(
+        conf='{"region": "APAC"}\n',
+        run_id=" deploy-1 ",
+        logical_date="2026-01-31T00:00:00Z",
+        data_interval_start="2026-01-30T00:00:00Z",
+        data_interval_end="2026-01-31T00:00:00Z",
+        run_after="2026-02-01T00:00:00Z",
+        partition_key="eu",
+        note="why",
+        timeout="2h",
+        start_timeout="5m",
+        if_run_exists="attach",
+        on_timeout="cancel",
+        on_cancel="leave",
+        poll_interval="30s",
+        wait_for_dag="10m",
+        expect_commit=f"{'C' * 40}\n",
+        if_paused="unpause",
+        fail_on_failed_tasks="TRUE",
+        xcom="extract:row_count\nload",
+        logs="all",
+        log_lines="20",
+        summary="FALSE",
+        github_token="ghs_t0ken\n",
+        matrix='{"region": "APAC"}',
+    )
+
+    assert (settings.conf, settings.run_id) == ({"region": "APAC"}, "deploy-1")
+    assert settings.logical_date == settings.data_interval_end == datetime(2026, 1, 31, tzinfo=UTC)
+    assert settings.data_interval_start == datetime(2026, 1, 30, tzinfo=UTC)
+    assert settings.run_after == datetime(2026, 2, 1, tzinfo=UTC)
+    assert (settings.partition_key, settings.note) == ("eu", "why")
+    assert (settings.timeout, settings.poll_interval) == (7200, 30)
+    assert (settings.start_timeout, settings.if_run_exists, settings.if_paused) == (
+        300,
+        "attach",
+        "unpause",
+    )
+    assert (settings.on_timeout, settings.on_cancel) == ("cancel", "leave")
+    assert (settings.wait_for_dag, settings.expect_commit) == (600, "c" * 40)
+    assert (settings.summary, settings.matrix) == (False, {"region": "APAC"})
+    assert settings.github_token == Secret("ghs_t0ken")
+    assert (settings.fail_on_failed_tasks, settings.logs, settings.log_lines) == (True, "all", 20)
+    assert settings.xcom == (
+        XComName("extract:row_count", "extract", "row_count"),
+        XComName("load", "load", "return_value"),
+    )
+
+
+def test_only_waiting() -> None:
+    """Without a trigger a run id is enough, and the settings say so; the run may be held to a
+    commit.
+    """
+    settings = parse(trigger="false", run_id="r1", expect_commit="c" * 40, wait_for_dag="0")
+
+    assert (settings.trigger, settings.run_id) == (False, "r1")
+    assert (settings.expect_commit, settings.wait_for_dag) == ("c" * 40, 0)
+
+
+def test_not_waiting() -> None:
+    """Without waiting the inputs about the end keep their defaults, and those about logs do no
+    harm.
+    """
+    settings = parse(
+        wait="false", fail_on_failed_tasks="false", xcom=" ", logs="all", log_lines="1"
+    )
+
+    assert (settings.wait, settings.fail_on_failed_tasks, settings.xcom) == (False, False, ())
+
+
+@pytest.mark.parametrize(
+    ("inputs", "report_to", "environment"),
+    [
+        ({}, "commit-status", None),
+        ({"trigger": "false", "run_id": "r"}, "commit-status", None),
+        ({"report_to": "deployment", "environment": " production "}, "deployment", "production"),
+        ({"report_to": "deployment", "trigger": "false", "run_id": "r"}, "deployment", None),
+        ({"report_to": "none"}, "none", None),
+    ],
+)
+def test_reporting(inputs: dict[str, str], report_to: str, environment: str | None) -> None:
+    """What nobody waits for may be reported; a deployment needs its environment, but not where it
+    is only settled.
+    """
+    settings = parse(DETACHED | inputs)
+
+    assert (settings.report_to, settings.environment) == (report_to, environment)
+
+
+def test_password() -> None:
+    """User name and password are a credential, in any script."""
+    settings = parse(token="", username="jürgen", password=" pass wörd:☃\n")
+
+    assert settings.access.credential == Password("jürgen", Secret("pass wörd:☃"))
+
+
+def test_way_in(tmp_path: Path) -> None:
+    """Headers and TLS inputs reach the way in, the files that they name lie in the workspace."""
+    (tmp_path / "ca.pem").write_text(OURS.pem)
+    access = parse(
+        {"headers": "X-Key: abc", "ca_certificate": "ca.pem"},
+        tmp_path,
+        client_certificate=DEPLOYER.certificate,
+        client_key=DEPLOYER.key,
+    ).access
+
+    assert access.headers == (("X-Key", Secret("abc")),)
+    assert access.tls.ca.split() == OURS.pem.split()
+    assert access.tls.key.reveal().split() == DEPLOYER.key.split()
+
+
+def test_environment() -> None:
+    """What stands in the job's environment and in no input is found there, and nowhere else."""
+    aws = {"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "k"}
+    by_github = {**NEEDED, "token": "", "oidc_audience": "airflow"}
+    by_aws = {**NEEDED, "token": "", "airflow_url": "", "mwaa_environment": "m"}
+
+    assert isinstance(parse_settings(by_github, WORKSPACE, GITHUB).access.credential, GitHubToken)
+    assert isinstance(parse_settings(by_aws, WORKSPACE, aws).access.credential, Mwaa)
+    for inputs in (by_github, by_aws):
+        with pytest.raises(InvalidInputs):
+            parse_settings(inputs, WORKSPACE)
+
+
+@pytest.mark.parametrize(
+    ("given_", "wrong"),
+    [
+        ({"token": ""}, {"token": "no credential"}),
+        ({"username": "u"}, {"token": "together with username"}),
+        ({"password": "p"}, {"token": "together with username and password"}),
+        ({"username": "u", "password": "p"}, {"token": "together with"}),
+        ({"token": "", "username": "u"}, {"password": "empty, but username is given"}),
+        ({"token": "", "password": "p"}, {"username": "empty, but password is given"}),
+        ({"token": "", "username": "a:b", "password": "p"}, {"username": "colon"}),
+        ({"token": "", "username": "a:b"}, {"username": "colon", "password": "empty"}),
+        ({"token": "Bearer x"}, {"token": "Bearer"}),
+        ({"airflow_url": ""}, {"airflow_url": "required"}),
+        ({"dag_id": " "}, {"dag_id": "required"}),
+        ({"conf": "{}", "conf_file": "conf.json"}, {"conf_file": "together with conf"}),
+        ({"conf_file": "missing.json"}, {"conf_file": "there is no file"}),
+        (
+            {"data_interval_start": "2026-01-31T00:00:00Z"},
+            {"data_interval_end": "other end is given"},
+        ),
+        (
+            {"data_interval_end": "2026-01-31T00:00:00Z"},
+            {"data_interval_start": "other end is given"},
+        ),
+        (
+            {
+                "data_interval_start": "2026-01-31T00:00:00Z",
+                "data_interval_end": "2026-01-31T00:00:00+01:00",
+            },
+            {"data_interval_end": "before data_interval_start"},
+        ),
+        (
+            {"data_interval_start": "x", "data_interval_end": "2026-01-31T00:00:00Z"},
+            {"data_interval_start": "RFC 3339"},
+        ),
+        ({"poll_interval": "0.5"}, {"poll_interval": "less than 1 second"}),
+        ({"timeout": "0"}, {"timeout": "out of range"}),
+        ({"wait": "yes"}, {"wait": "not a boolean"}),
+        ({"summary": "yes"}, {"summary": "not a boolean"}),
+        ({"if_paused": "ignore"}, {"if_paused": "fail, unpause or queue"}),
+        ({"matrix": "{"}, {"matrix": "not JSON"}),
+        ({"matrix": "[" * 100_000}, {"matrix": "not JSON"}),
+        ({"trigger": "no"}, {"trigger": "not a boolean"}),
+        ({"trigger": "false"}, {"run_id": "trigger is false"}),
+        ({"trigger": "false", "run_id": "r", "conf": "{}"}, {"conf": "trigger is false"}),
+        (
+            {"trigger": "false", "run_id": "r", "wait_for_dag": "10m"},
+            {"wait_for_dag": "trigger is false"},
+        ),
+        (
+            {"trigger": "false", "run_id": "r", "wait_for_dag": "soon"},
+            {"wait_for_dag": "not a duration"},
+        ),
+        ({"wait_for_dag": "841h"}, {"wait_for_dag": "out of range"}),
+        ({"expect_commit": "main"}, {"expect_commit": "whole commit SHA"}),
+        ({"expect_commit": "c" * 7}, {"expect_commit": "whole commit SHA"}),
+        ({"github_token": "Bearer x"}, {"github_token": "Bearer"}),
+        ({"github_token": "ghs_a b"}, {"github_token": "blanks"}),
+        ({"if_run_exists": "reuse"}, {"if_run_exists": "resume, attach, restart or fail"}),
+        ({"start_timeout": "soon"}, {"start_timeout": "not a duration"}),
+        ({"on_timeout": "stop"}, {"on_timeout": "leave or cancel"}),
+        ({"on_cancel": "stop"}, {"on_cancel": "cancel or leave"}),
+        ({"note": "x" * 1001}, {"note": "1001 characters"}),
+        ({"fail_on_failed_tasks": "yes"}, {"fail_on_failed_tasks": "not a boolean"}),
+        ({"xcom": "load:"}, {"xcom": "names no XCom"}),
+        ({"logs": "some"}, {"logs": "failed, all or none"}),
+        ({"log_lines": "0"}, {"log_lines": "from 1 to"}),
+        ({"log_lines": "many"}, {"log_lines": "whole number"}),
+        ({"wait": "false", "xcom": "load"}, {"xcom": "wait is false"}),
+        (
+            {"wait": "false", "fail_on_failed_tasks": "true"},
+            {"fail_on_failed_tasks": "wait is false"},
+        ),
+        (
+            {"wait": "false", "xcom": "load", "fail_on_failed_tasks": "true"},
+            {"xcom": "wait is false", "fail_on_failed_tasks": "wait is false"},
+        ),
+        ({"wait": "no", "xcom": "load"}, {"wait": "not a boolean"}),
+        ({"report_to": "status"}, {"report_to": "none, commit-status or deployment"}),
+        ({"report_to": "commit-status", "github_token": TOKEN}, {"report_to": "wait is true"}),
+        ({"report_to": "commit-status", "wait": "false"}, {"github_token": "report_to is given"}),
+        (DETACHED | {"report_to": "deployment"}, {"environment": "report_to is deployment"}),
+        (
+            DETACHED | {"report_to": "deployment", "environment": "x" * 256},
+            {"environment": "255 characters"},
+        ),
+        (DETACHED | {"environment": "production"}, {"environment": "no deployment is made"}),
+        ({"wait": "false", "environment": "production"}, {"environment": "no deployment is made"}),
+        (
+            DETACHED
+            | {"report_to": "deployment", "environment": "x", "trigger": "false", "run_id": "r"},
+            {"environment": "trigger: true"},
+        ),
+    ],
+)
+def test_mistakes(tmp_path: Path, given_: dict[str, str], wrong: dict[str, str]) -> None:
+    """Each mistake is reported under the name of the input that has to change, and no other."""
+    (tmp_path / "conf.json").write_text("{}")
+    found = mistakes(given_, tmp_path)
+
+    assert found.keys() == wrong.keys()
+    for name, words in wrong.items():
+        assert words in found[name]
+
+
+def test_all_mistakes_at_once() -> None:
+    """Every wrong input is in the one error, in its detail too, whose hint says that nothing was
+    sent.
+    """
+    wrong = dict.fromkeys(
+        (
+            *INPUT_NAMES[:1],
+            "run_id",
+            "logical_date",
+            "wait",
+            "timeout",
+            "poll_interval",
+            "if_paused",
+        ),
+        "?!",
+    )
+    with pytest.raises(InvalidInputs) as caught:
+        parse(wrong, dag_id="")
+
+    assert {mistake.name for mistake in caught.value.mistakes} == {*wrong, "dag_id"}
+    assert caught.value.title == "8 inputs are not usable"
+    for mistake in caught.value.mistakes:
+        assert (
+            f"{mistake.name}: {mistake.problem} {mistake.remedy}"
+            in caught.value.detail.splitlines()
+        )
+    assert "Nothing was sent" in caught.value.hint
+
+
+def test_one_mistake() -> None:
+    """One mistake is counted as one."""
+    with pytest.raises(InvalidInputs) as caught:
+        parse(wait="maybe")
+
+    assert caught.value.title == "1 input is not usable"
+
+
+def test_conf_from_a_file(tmp_path: Path) -> None:
+    """conf_file is the conf."""
+    (tmp_path / "conf.json").write_text('{"region": "APAC"}')
+
+    assert parse({"conf_file": "conf.json"}, tmp_path).conf == {"region": "APAC"}
+
+
+def test_an_interval_of_no_length() -> None:
+    """A data interval may begin and end at the same moment, as it does for a DAG without a
+    schedule.
+    """
+    moment = "2026-01-31T00:00:00Z"
+
+    assert parse(data_interval_start=moment, data_interval_end=moment).data_interval_start
+
+
+@given(st.dictionaries(st.sampled_from(INPUT_NAMES), texts))
+def test_any_inputs_are_understood_or_refused(inputs: dict[str, str]) -> None:
+    """Whatever the inputs, they become Settings or InvalidInputs, and nothing else happens."""
+    with suppress(InvalidInputs):
+        parse_settings(inputs, WORKSPACE)
+
+
+@given(texts.filter(lambda text: len(text.strip()) > 5))
+def test_secrets_are_not_shown(secret: str) -> None:
+    """A secret stands in no mistake and in no repr, whatever is wrong with it."""
+    for inputs in (
+        {"token": f"s3 {secret}cret"},
+        *({"token": "", name: f"s3{secret}cret"} for name in SECRET_INPUTS if name != "token"),
+    ):
+        said = str(mistakes(inputs))
+        assert f"{secret}cret" not in said
+    assert f"{secret}cret" not in repr(parse(token="", username="u", password=f"s3{secret}cret"))
+
+
+def test_the_job_s_token_is_not_shown() -> None:
+    """The token for GitHub is there for who asks for it by name, and in no repr."""
+    settings = parse(github_token="ghs_t0kenOfTheJob")
+
+    assert settings.github_token.reveal() == "ghs_t0kenOfTheJob"
+    assert "t0kenOfTheJob" not in f"{settings!r} {settings}"
+
+
+_OF_A_CLIENT = {
+    "token": "",
+    "client_id": "c",
+    "client_secret": "s",
+    "token_url": "https://login.example.com/token",
+}
+BESIDE = {
+    **{name: {"token": "", "username": "u", "password": "p"} for name in ("username", "password")},
+    **{name: _OF_A_CLIENT for name in (*_OF_A_CLIENT, "scope") if name != "token"},
+    "oidc_audience": {"token": ""},
+}
+"""The inputs that another wants beside it."""
+FREE = ("password", "client_id", "client_secret", "scope", "oidc_audience", "partition_key", "note")
+"""Inputs that may be any text."""
+
+
+def free_texts(settings: Settings) -> list[str | None]:
+    """What became of them."""
+    match settings.access.credential:
+        case Password(_, password):
+            found = [password.reveal()]
+        case OAuth(_, client_id, Secret() as proof, scope):
+            found = [client_id, proof.reveal(), scope]
+        case GitHubToken(audience):
+            found = [audience]
+        case _:
+            found = []
+    return [settings.partition_key, settings.note, *found]
+
+
+@pytest.mark.parametrize("name", INPUT_NAMES)
+def test_every_name_is_read(name: str) -> None:
+    """No input is declared and then ignored: nonsense in any of them is refused, or ends up in the
+    settings.
+    """
+    nonsense = "not \u201cusable\u201d: {"
+    inputs = {**NEEDED, **BESIDE.get(name, {}), name: nonsense}
+
+    if name in FREE:
+        assert nonsense in free_texts(parse_settings(inputs, WORKSPACE, GITHUB))
+    else:
+        with pytest.raises(InvalidInputs) as caught:
+            parse_settings(inputs, WORKSPACE, GITHUB)
+        assert name in {mistake.name for mistake in caught.value.mistakes}

@@ -1,0 +1,394 @@
+"""Why task instances failed, in the summary: the cause where it is seen first, every name, and text
+that stays text.
+"""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrypoint.errors import ActionError, ExceptionInfo, StackFrame
+from entrypoint.models import Blocker, Failure, Outcome, TaskInstance
+from entrypoint.report.failures import failed_tasks, reasons
+from entrypoint.report.wording import outcome_message
+from tests.support.factories import a_run, a_task, an_outcome
+from tests.support.markdown import Page, hostile, read
+
+ROOT = ExceptionInfo(
+    "ValueError",
+    "could not convert 'n/a'",
+    (StackFrame("/dags/sales.py", 48, "join"), StackFrame("/dags/h.py", 17, "f")),
+)
+CHAIN = (
+    ExceptionInfo("SalesError", "cannot join", (StackFrame("/dags/sales.py", 48, "join"),)),
+    ROOT,
+)
+HOSTILE = (
+    *(
+        "</details><script>alert(1)</script>",
+        "</details>\n\n<img src=x onerror=y>",
+        "<!--",
+        "</summary>",
+        "&lt;b&gt;",
+    ),
+    *(
+        "```",
+        "````text",
+        "~~~",
+        "`",
+        "``x`",
+        "```\n\n# A heading\n\n```",
+        "| a | b |\n| --- | --- |\n| c | d |",
+    ),
+    *(
+        "@octocat",
+        "[x](https://evil.example)",
+        "![x](https://evil.example)",
+        "https://evil.example",
+        "www.evil.example",
+    ),
+    *(
+        "::error::x",
+        "##[error]x",
+        "::stop-commands::x",
+        "::add-mask::e",
+        "\x1b[31mred\x1b[0m",
+        "\x1b]0;title\x07",
+        "\x1b]",
+    ),
+    *(
+        "a\r```\r\rb",
+        "a\u2028```\u2028b",
+        "\x85",
+        "\x00",
+        "\ud800",
+        "- a\n- b",
+        "    code",
+        "> quote",
+        "a\\",
+    ),
+)
+
+
+def a_failure(task: TaskInstance | None = None, **changes: Any) -> Failure:
+    """A task instance that failed at its second try with an exception and its cause."""
+    task = task or a_task("join", state="failed", try_number=2, max_tries=1, duration=7.4)
+    return Failure(
+        task, "SalesError: cannot join", CHAIN, ("first line", "last line"), 1198
+    )._replace(**changes)
+
+
+def failed(*failures: Failure, others: tuple[TaskInstance, ...] = (), **changes: Any) -> Outcome:
+    """A DAG run that failed for these reasons; the reasons of the others are not known."""
+    tasks = tuple(failure.task for failure in failures) + others
+    return an_outcome(
+        **{"result": "failed", "run": a_run(state="failed"), "tasks": tasks, "failures": failures}
+        | changes
+    )
+
+
+def page(*parts: str) -> Page:
+    """These parts of a summary as read; nothing that follows them is part of them."""
+    seen = read("\n\n".join([*parts, "after"]))
+    assert seen.prose[-1] == "after"
+    return seen
+
+
+def first_screen(outcome: Outcome) -> Page:
+    """What stands on top."""
+    return page(*reasons(outcome, outcome_message(outcome)))
+
+
+def section(outcome: Outcome) -> Page:
+    """What stands below the facts."""
+    return page(*failed_tasks(outcome))
+
+
+def test_cause() -> None:
+    """The exception is shown with its place, and below it what caused it; task instance, duration
+    and try above.
+    """
+    seen = first_screen(failed(a_failure()))
+    (shown,) = seen.blocks
+
+    assert re.search(
+        r"SalesError: cannot join\n.*sales\.py.*48.*\n.*\nValueError: could not .*\n.*h\.py.*17",
+        shown,
+    )
+    assert seen.prose[0] == "❌ join failed after 7.4 s (try 2 of 2):"
+    assert seen.links == [("join", a_task("join").url)]
+
+
+def test_cause_in_a_line() -> None:
+    """Without an exception the cause is what is known otherwise."""
+    assert first_screen(failed(a_failure(raised=(), cause="it never started"))).blocks == [
+        "it never started\n"
+    ]
+
+
+def test_exception_without_frames() -> None:
+    """An exception of which only the name is known is shown by its name."""
+    assert first_screen(failed(a_failure(raised=(ExceptionInfo("KeyError", ""),)))).blocks == [
+        "KeyError\n"
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 20])
+def test_only_some_on_the_first_screen(count: int) -> None:
+    """The first screen shows some of many reasons and counts the rest."""
+    failures = [a_failure(a_task(f"t{n}", state="failed")) for n in range(count)]
+    seen = first_screen(failed(*failures, others=(a_task("x"),)))
+    rest = count - len(seen.blocks)
+
+    assert 1 <= len(seen.blocks) <= 3
+    assert any(re.match(rf"{rest} more failed", text) for text in seen.prose) is (rest > 0)
+
+
+def test_reasons_without_failures() -> None:
+    """Without a single reason the sentences of the verdict are shown: the names, or why there are
+    none.
+    """
+    tasks = (a_task("a", state="failed"), a_task("b"))
+    outcome = an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks)
+
+    assert any("a" in text for text in first_screen(outcome).prose[:-1])
+    assert len(first_screen(outcome._replace(tasks=None)).prose) == 2
+    assert len(first_screen(outcome._replace(tasks=(a_task(),))).prose) == 2
+
+
+def test_an_error_speaks_for_itself() -> None:
+    """An error of the action has its own words, whatever failed besides."""
+    assert (
+        list(
+            reasons(
+                failed(a_failure(), result="error", error=ActionError("T", "d", "h")),
+                outcome_message(failed()),
+            )
+        )
+        == []
+    )
+
+
+def test_blockers() -> None:
+    """What blocks a run is shown with its evidence and a link to it."""
+    blockers = (
+        Blocker("The DAG is paused", "Nothing runs.", "Unpause it."),
+        Blocker("B", "d", "h", "https://x.example/r"),
+    )
+    seen = first_screen(
+        an_outcome(result="timeout", run=a_run(state="running"), tasks=(), blockers=blockers)
+    )
+
+    assert "The DAG is paused" in seen.prose[0]
+    assert "Nothing runs." in seen.prose[0]
+    assert [address for _, address in seen.links] == ["https://x.example/r"]
+
+
+def test_nothing_failed() -> None:
+    """Without a failed task instance there is no section about them."""
+    assert list(failed_tasks(an_outcome())) == []
+    assert list(failed_tasks(an_outcome(tasks=None))) == []
+
+
+def test_logs() -> None:
+    """Each log is folded away below a title that says whose it is, which try, and how much of it is
+    shown.
+    """
+    outcome = failed(
+        a_failure(), a_failure(a_task("x", state="failed"), lines_omitted=0), others=(a_task(),)
+    )
+    text = "\n\n".join(failed_tasks(outcome))
+    titles = re.findall(r"^<details><summary>(.*)</summary>$", text, re.MULTILINE)
+    seen = section(outcome)
+
+    assert seen.headings == ["Failed: 2 of 3 task instances"]
+    assert seen.blocks == ["first line\nlast line\n"] * 2
+    assert seen.markup == ["html_block"] * 4
+    assert titles[0].startswith("Log of join (try 2 of 2)")
+    assert "2 of 1200 lines" in titles[0]
+    assert "lines" not in titles[1]
+
+
+def test_no_logs() -> None:
+    """Without a log there is none to unfold."""
+    assert section(failed(a_failure(log=()))).markup == []
+
+
+def test_every_reason_once() -> None:
+    """Each reason stands in the summary once: on the first screen, or in the section."""
+    failures = [
+        a_failure(
+            a_task(f"t{n}", state="failed"), raised=(), cause=f"cause-{n}.", log=(f"log-{n}.",)
+        )
+        for n in range(20)
+    ]
+    outcome = failed(*failures)
+    blocks = first_screen(outcome).blocks + section(outcome).blocks
+
+    assert sorted(blocks) == sorted(
+        f"{kind}-{n}.\n" for kind in ("cause", "log") for n in range(20)
+    )
+
+
+def test_logs_that_were_not_read() -> None:
+    """Of very many failures only some logs are read; how many are missing is said."""
+    others = tuple(a_task("load", state="failed", map_index=n) for n in range(80))
+    (text,) = [
+        text for text in section(failed(a_failure(), others=others)).prose if "not read" in text
+    ]
+
+    assert re.search(r"\b80\b", text)
+
+
+def test_mapped_ones_are_named_as_ranges() -> None:
+    """Every failed task instance is named, those of a mapped task as ranges."""
+    tasks = [a_task("load", state="failed", map_index=n) for n in (0, 1, 2, 3, 7)]
+    outcome = failed(
+        *(a_failure(task) for task in tasks), others=(a_task("clean", state="failed"), a_task("x"))
+    )
+
+    assert "load[0-3, 7], clean" in section(outcome).code
+
+
+def test_five_thousand_names() -> None:
+    """All of five thousand failed task instances are named."""
+    mapped = tuple(a_task("load", state="failed", map_index=n) for n in range(4000))
+    single = tuple(a_task(f"t{n}", state="failed") for n in range(1000))
+
+    assert (
+        f"load[0-3999], {', '.join(task.name for task in single)}"
+        in section(failed(others=mapped + single)).code
+    )
+
+
+def test_five_thousand_ordinary_names() -> None:
+    """All of five thousand failed task instances are named, too, if none is mapped and their names
+    are as long as usual.
+    """
+    names = [f"transform_customer_orders_{n:04}" for n in range(5000)]
+    outcome = failed(others=tuple(a_task(name, state="failed") for name in names))
+
+    assert set(names) <= set(re.findall(r"transform_\w+", " ".join(section(outcome).code)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 5_000_000,
+        "word " * 1_000_000,
+        "a\n" * 200_000,
+        "\ud800 " * 100_000,
+        "\x1b[31m" * 100_000,
+        "`" * 100_000,
+    ],
+    ids=["one word", "words", "lines", "surrogates", "colours", "backticks"],
+)
+def test_at_length(text: str) -> None:
+    """A cause and a log of any length are cut, each still whole as a block."""
+    raised = (ExceptionInfo("ValueError", text, (StackFrame(text, 1, text),)),) * 20
+    failures = [a_failure(raised=raised), a_failure(raised=(), cause=text), a_failure(log=(text,))]
+    top = "\n\n".join(reasons(failed(*failures), outcome_message(failed(*failures))))
+    below = "\n\n".join(failed_tasks(failed(*failures)))
+
+    assert len(top) < 20_000
+    assert len(below) < 100_000
+    assert (len(page(top).blocks), page(top).markup) == (3, [])
+    assert (len(page(below).blocks), page(below).markup) == (3, ["html_block"] * 6)
+
+
+def test_the_end_of_a_log() -> None:
+    """Of a log that is too long its end is shown, from the beginning of a line on, and that it is
+    cut.
+    """
+    lines = [f"line {n:06} {'.' * 80}" for n in range(20_000)]
+    (shown,) = section(failed(a_failure(log=tuple(lines)))).blocks
+    note, *rest = shown.removesuffix("\n").split("\n")
+
+    assert "cut" in note
+    assert rest == lines[-len(rest) :]
+    assert len(rest) > 100
+
+
+def test_the_root_is_shown_however_long_the_chain_is() -> None:
+    """The exception at the root and its place are shown, however much the ones above it have to
+    say.
+    """
+    long = tuple(
+        ExceptionInfo("E", "word " * 400, (StackFrame("/dags/a.py", n, "f"),)) for n in range(5)
+    )
+    (shown,) = first_screen(failed(a_failure(raised=(*long, ROOT)))).blocks
+
+    assert str(ROOT) in shown
+    assert "/dags/h.py" in shown
+
+
+def dressed(text: str) -> Failure:
+    """A failure of which everything says this text."""
+    raised = (
+        ExceptionInfo(text, text, (StackFrame(text, 1, text),)),
+        ExceptionInfo(text, text, (StackFrame(text, 2, text),)),
+    )
+    return Failure(
+        a_task(text, state="failed", map_index=3, max_tries=1), text, raised, (text, text), 7
+    )
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile(text: str) -> None:
+    """Whatever task instances, exceptions, files and logs say: two blocks and one fold each, and no
+    markup from them.
+    """
+    outcome = failed(dressed(text), dressed(text), others=(a_task("x"),))
+    top, below = first_screen(outcome), section(outcome)
+
+    assert (len(top.blocks), top.markup, top.headings, top.tables) == (2, [], [], [])
+    assert [address.startswith("https://airflow.example.com/") for _, address in top.links] == [
+        True,
+        True,
+    ]
+    assert (len(below.blocks), below.markup) == (2, ["html_block"] * 4)
+    assert (below.headings, below.tables, below.links) == (
+        ["Failed: 2 of 3 task instances"],
+        [],
+        [],
+    )
+
+
+@given(st.lists(hostile.filter(lambda text: "\x1b" not in text), min_size=1, max_size=5))
+def test_hostile_whatever(texts: list[str]) -> None:
+    """Whatever is made up of signs that mean something, it means nothing here."""
+    outcome = failed(*(dressed(text) for text in texts), others=(a_task("x"),))
+    top, below = first_screen(outcome), section(outcome)
+    shown = min(len(texts), 3)
+
+    assert (len(top.blocks), top.markup, top.headings, len(top.links)) == (shown, [], [], shown)
+    assert len(below.blocks) == 2 * len(texts) - shown
+    assert below.markup == ["html_block"] * 2 * len(texts)
+    assert len(below.links) == len(texts) - shown
+    assert all(
+        address.startswith("https://airflow.example.com/") for _, address in top.links + below.links
+    )
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_blockers(text: str) -> None:
+    """Whatever blocks a run is called, it is a sentence with one link to Airflow, and mentions
+    nobody.
+    """
+    blocker = Blocker(
+        f"The pool {text} is full", f"It asks: {text}", text, f"https://airflow.example.com/{text}"
+    )
+    outcome = an_outcome(
+        result="timeout", run=a_run(state="running"), tasks=(), blockers=(blocker, blocker)
+    )
+    seen = first_screen(outcome)
+
+    assert (seen.markup, seen.blocks, seen.tables, seen.headings) == ([], [], [], [])
+    assert len(seen.prose) == 3
+    assert [address.startswith("https://airflow.example.com/") for _, address in seen.links] == [
+        True,
+        True,
+    ]
+    assert not any(re.search(r"@\w", shown) for shown in seen.prose)

@@ -1,0 +1,200 @@
+"""The outputs by the contract's table: each as soon as it is known, and never a stale one."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dev.runner.commands import StepLog
+from dev.runner.files import CommandFiles
+from dev.runner.masking import Masker
+from entrypoint.errors import ActionError
+from entrypoint.models import Outcome, Report
+from entrypoint.report.outputs import Outputs, outputs
+from entrypoint.runners import github as commands
+from tests.support.factories import RUN_URL, a_report, a_request, a_run, a_task, an_outcome
+from tests.support.markdown import hostile
+
+
+def written(*outcomes: Outcome, final: bool = False) -> dict[str, str]:
+    """What later steps read after these outcomes were written one after the other, the last one
+    finally or not.
+    """
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        files = CommandFiles(Path(folder))
+        patch.setenv("GITHUB_OUTPUT", files.environment["GITHUB_OUTPUT"])
+        writer = Outputs(commands)
+        for outcome in outcomes:
+            writer.write(outcome, final=final and outcome is outcomes[-1])
+        masker = Masker()
+        return files.collect(StepLog(masker), masker).outputs
+
+
+def test_all() -> None:
+    """At the end of a success every output is there, dates in RFC 3339 and the duration in
+    seconds.
+    """
+    run = a_run(bundle_version="abc123")._replace(logical_date=a_run().start_date)
+
+    assert written(an_outcome(run=run), final=True) == {
+        "result": "success",
+        "state": "success",
+        "run_id": "r1",
+        "run_url": RUN_URL,
+        "created": "true",
+        "logical_date": "2026-01-31T09:30:15+00:00",
+        "start_date": "2026-01-31T09:30:15+00:00",
+        "end_date": "2026-01-31T09:32:27.400000+00:00",
+        "duration": "132.400",
+        "failed_tasks": "[]",
+        "airflow_version": "3.3.2",
+        "bundle_version": "abc123",
+    }
+
+
+def test_nothing_known() -> None:
+    """When nothing is known the only output is the result, and that not before the end."""
+    assert written(Outcome(result="error")) == {}
+    assert written(Outcome(result="error", error=ActionError("T", "d", "h")), final=True) == {
+        "result": "error"
+    }
+
+
+def test_failed_tasks() -> None:
+    """failed_tasks is a JSON array of names, mapped ones with their index, and not there while the
+    tasks are unknown.
+    """
+    tasks = (
+        a_task("a"),
+        a_task("b", state="failed"),
+        a_task("c", state="failed", map_index=2),
+        a_task("d", state=None),
+    )
+
+    assert json.loads(outputs(an_outcome(tasks=tasks))["failed_tasks"]) == ["b", "c[2]"]
+    assert "failed_tasks" not in outputs(an_outcome(tasks=None))
+    assert outputs(an_outcome(tasks=()))["failed_tasks"] == "[]"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"extract": None, "extract:count": 3, "rate": 0.5, "done": False},
+        {"extract": {"é 任务 🚀": ["a", {"b": [1, [2.5, None]]}]}},
+        {"load": [[1], [2], None]},
+        {"text": "a\nEOF\nresult=failed\nghadelimiter_x<<y\r\n\u2028\x00"},
+        {"text": "::error::x ##[error]x %0A </details>"},
+        {"half": "a\ud800b", "emoji": "\U0001f680"},
+        {"large": "x" * 500_000},
+        {"many": list(range(50_000))},
+    ],
+)
+def test_xcom(values: dict[str, Any]) -> None:
+    """The XComs are one JSON object that later steps read back as they were in Airflow, and no
+    other output comes of them.
+    """
+    found = written(an_outcome(xcom=values))
+
+    assert json.loads(found["xcom"]) == values
+    assert found.keys() == {*outputs(an_outcome()), "xcom"}
+
+
+def test_xcom_is_readable() -> None:
+    """Letters of any alphabet stand in xcom as they are: it may be shown to people."""
+    assert outputs(an_outcome(xcom={"a": "é 任务 🚀"}))["xcom"] == '{"a": "é 任务 🚀"}'
+
+
+@settings(max_examples=50)
+@given(
+    st.dictionaries(
+        hostile,
+        st.recursive(st.none() | st.booleans() | st.integers() | hostile, st.lists),
+        max_size=3,
+    )
+)
+def test_xcom_whatever(values: dict[str, Any]) -> None:
+    """Whatever tasks return arrives."""
+    assert json.loads(written(an_outcome(xcom=values))["xcom"]) == values
+
+
+@pytest.mark.parametrize(
+    ("report", "found"),
+    [
+        (None, {}),
+        (a_report(deployment_id=None), {"status_url": a_report().status_url}),
+        (a_report(status_url=None), {"deployment_id": "7"}),
+    ],
+)
+def test_report(report: Report | None, found: dict[str, str]) -> None:
+    """What stands on GitHub for the run has its own output, and without it there is none."""
+    written_ = written(an_outcome(report=report))
+
+    assert {
+        name: text for name, text in written_.items() if name in ("status_url", "deployment_id")
+    } == found
+
+
+def test_no_xcom() -> None:
+    """Without XComs that were asked for, or that could be read, there is no such output."""
+    assert "xcom" not in outputs(an_outcome())
+
+
+def test_very_many_failed_tasks() -> None:
+    """All of 5000 failed task instances are named."""
+    tasks = tuple(a_task("load", state="failed", map_index=n) for n in range(5000))
+
+    assert json.loads(written(an_outcome(tasks=tasks))["failed_tasks"]) == [
+        f"load[{n}]" for n in range(5000)
+    ]
+
+
+def test_the_run_is_known_before_its_state() -> None:
+    """Run id and URL are written as soon as the run may exist, though its state is not known
+    yet.
+    """
+    asked = Outcome(result="error", request=a_request())
+
+    assert outputs(asked) == {}
+    assert outputs(asked._replace(run_url=RUN_URL)) == {"run_id": "r1", "run_url": RUN_URL}
+    assert outputs(asked._replace(run_url=RUN_URL, created=False))["created"] == "false"
+
+
+def test_changes() -> None:
+    """The last state wins, and what a continued run has no longer is emptied."""
+    ended, again = (
+        an_outcome(run=a_run(state="failed")),
+        an_outcome(run=a_run(state="running", end_date=None), tasks=None),
+    )
+    values = written(ended, again)
+
+    assert values["state"] == "running"
+    assert (values["end_date"], values["duration"], values["failed_tasks"]) == ("", "", "")
+    assert values["run_id"] == "r1"
+
+
+def test_written_once() -> None:
+    """An output that does not change is written once, however often the run is looked at."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder, "output")
+        path.touch()
+        patch.setenv("GITHUB_OUTPUT", str(path))
+        writer = Outputs(commands)
+        for _ in range(3):
+            writer.write(an_outcome())
+
+        assert path.read_text().count("state<<") == 1
+
+
+@given(hostile)
+def test_hostile_names(text: str) -> None:
+    """Whatever a task is called, failed_tasks is JSON that says so, and no other output appears."""
+    outcome = an_outcome(tasks=(a_task(text, state="failed"),))
+    values = written(outcome)
+
+    assert json.loads(values["failed_tasks"]) == [text]
+    assert values.keys() == outputs(outcome).keys()
