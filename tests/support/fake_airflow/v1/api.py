@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.fake_airflow.bodies import parse, pool
 from tests.support.fake_airflow.messages import FakeResponse, as_json, page
 from tests.support.fake_airflow.routing import Call, Route, ordered
-from tests.support.fake_airflow.v1 import bodies as bodies
+from tests.support.fake_airflow.v1 import bodies
 from tests.support.fake_airflow.v1 import trigger as rules
 from tests.support.fake_airflow.v1.base import refuse
 from tests.support.fake_airflow.v1.tasks import PAGE, RUN, V1Tasks

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tests.support.fake_airflow.bodies import dependencies
 from tests.support.fake_airflow.messages import FakeResponse, as_json, page
 from tests.support.fake_airflow.routing import Call, Route, page_of
-from tests.support.fake_airflow.v1 import bodies as bodies
+from tests.support.fake_airflow.v1 import bodies
 from tests.support.fake_airflow.v1 import log as v1_log
 from tests.support.fake_airflow.v1.base import V1Base, refuse
 

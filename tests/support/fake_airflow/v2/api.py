@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.fake_airflow.bodies import parse, pool
 from tests.support.fake_airflow.messages import FakeResponse, as_json
 from tests.support.fake_airflow.routing import Call, Route
-from tests.support.fake_airflow.v2 import bodies as bodies
+from tests.support.fake_airflow.v2 import bodies
 from tests.support.fake_airflow.v2.base import refuse
 from tests.support.fake_airflow.v2.tasks import NO_CURSOR, RUN, V2Tasks
 from tests.support.fake_airflow.v2.trigger import problem, problems, run_from

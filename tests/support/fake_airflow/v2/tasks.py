@@ -11,7 +11,7 @@ from tests.support.fake_airflow.bodies import dependencies
 from tests.support.fake_airflow.messages import FakeResponse, as_json
 from tests.support.fake_airflow.routing import Call, Route
 from tests.support.fake_airflow.runs import AT_WORK, FINISHED, FakeRun, FakeTaskInstance
-from tests.support.fake_airflow.v2 import bodies as bodies
+from tests.support.fake_airflow.v2 import bodies
 from tests.support.fake_airflow.v2 import log as v2_log
 from tests.support.fake_airflow.v2.base import V2Base, refuse
 
