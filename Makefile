@@ -1,4 +1,4 @@
-# Everything a contributor types. The first two commands work on a fresh machine with Python 3.11+ and make.
+# The commands for contributors. They need only Python 3.11+ and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,11 +11,11 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 
 .PHONY: demo test lint unit bench container image lock clean help
 
-demo: $(VENV)/ready ## Run the action once against a real local Airflow 3 (DAG=failing_sales, DAG=slow_sales)
+demo: $(VENV)/ready ## Run the action once on a real Airflow 3 (DAG=failing_sales, slow_sales)
 	@$(BIN)/python -m dev.demo $(DAG)
 
-test: $(VENV)/ready ## Run everything: lint, unit, contract, integration, real Airflow 2 and 3, container
-	@echo 'Running at once: lint, $(REAL), whose output comes first, $(BESIDE), $(FAST); about a quarter of an hour'
+test: $(VENV)/ready ## Run lint and all tests, also on real Airflows and in the image
+	@echo 'Running in parallel, about 15 minutes: lint, $(REAL) (printed first), $(BESIDE), $(FAST)'
 	@logs=$$(mktemp -d); \
 	  { make --no-print-directory lint >"$$logs/lint" 2>&1 || { cat "$$logs/lint"; false; }; } & lint=$$!; \
 	  nice -n 3 $(BIN)/python -m pytest $(FAST) >"$$logs/fast" 2>&1 & fast=$$!; \
@@ -24,7 +24,7 @@ test: $(VENV)/ready ## Run everything: lint, unit, contract, integration, real A
 	  for other in $$lint $$beside $$fast; do wait $$other || result=1; done; \
 	  cat "$$logs/beside" "$$logs/fast"; rm -r "$$logs"; exit $$result
 
-lint: $(VENV)/ready ## Check style, types, layers, the image's recipe, action.yml and the workflows
+lint: $(VENV)/ready ## Check style, types, layers, the Dockerfile, action.yml and the workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -41,20 +41,21 @@ lint: $(VENV)/ready ## Check style, types, layers, the image's recipe, action.ym
 unit: $(VENV)/ready ## Run the fast tests only: no Airflow, no container
 	$(BIN)/python -m pytest $(FAST)
 
-bench: $(VENV)/ready ## Simulate waiting, then measure beside others for 155 minutes and renew docs/benchmarks.md (LONG=1, OUTAGE=1, LISTENER=1)
+bench: $(VENV)/ready ## Renew docs/benchmarks.md, 155 minutes (LONG=1, OUTAGE=1, LISTENER=1)
 	@$(BIN)/python -m dev.waiting
 	@$(BIN)/python -m dev.bench run $(SCENES) $(if $(LONG),10min 10min-airflow-2) $(if $(OUTAGE),outage) $(if $(LISTENER),listener)
 	@$(BIN)/python -m dev.bench table
 
-container: $(VENV)/ready ## Run the tests of the image: of one built for them, or of a given one (IMAGE=reference)
+container: $(VENV)/ready ## Test the image: a new one, or a given one (IMAGE=reference)
 	$(BIN)/python -m pytest tests/container
 
-image: $(VENV)/ready ## Build the image; print its size, what is installed in it, and how long it takes to start
+image: $(VENV)/ready ## Build the image; print its size, its packages and its start time
 	docker build --network host --tag airflow-dag-run:dev .
 	@$(BIN)/python -m dev.image airflow-dag-run:dev
 
-# The action guesses no encodings, and to load what `requests` would do it with took a sixth of the CPU of its import.
-lock: $(VENV)/ready ## Renew the locks; they hold hashes and no address of an index
+# Without charset-normalizer: the action does not guess encodings, and loading the package took a
+# sixth of the CPU time of importing `requests`.
+lock: $(VENV)/ready ## Renew the lock files, with hashes and without the URL of a package index
 	$(BIN)/$(COMPILE) pyproject.toml --no-emit-package charset-normalizer --output-file requirements.txt
 	$(BIN)/$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt
 	$(BIN)/$(COMPILE) dev/locks/airflow-3.in --output-file dev/locks/airflow-3.txt
@@ -62,7 +63,7 @@ lock: $(VENV)/ready ## Renew the locks; they hold hashes and no address of an in
 	for name in requests af paradime airflowctl; do \
 	  $(BIN)/$(COMPILE) dev/locks/bench-$$name.in --output-file dev/locks/bench-$$name.txt || exit 1; done
 
-clean: ## Remove what was generated
+clean: ## Remove all generated files
 	rm -rf $(VENV) .airflow .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 help: ## Show this list
@@ -70,7 +71,7 @@ help: ## Show this list
 
 $(VENV)/ready: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo '$(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12 …' >&2; exit 1; }
+	  { echo '$(PYTHON) is older than Python 3.11; give another: make PYTHON=python3.12 …' >&2; exit 1; }
 	@echo 'Installing the tools into $(VENV) (once, about 15 s)'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt

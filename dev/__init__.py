@@ -1,3 +1,1 @@
-"""What a development machine stands in for: a real local Airflow, GitHub's runner, and the demo
-that brings them together.
-"""
+"""Development tools: a local Airflow, a replay of GitHub's runner, and the demo."""

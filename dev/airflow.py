@@ -1,9 +1,9 @@
-"""A real Airflow on this machine: for `make demo`, the tests, the benchmark, and contributors.
+"""A real Airflow on this machine, for `make demo`, the tests and the benchmark.
 
-It knows how an Airflow is started, stopped and asked for its own record; it must not know the
-action. Nothing is left when the program ends, in whatever way (see `dev.processes`). SQLite serves
-one client that does one thing at a time (docs/notes/airflow-3.md#sqlite-and-parallel-requests); for
-more there is `database="postgresql"` (Airflow 3 only).
+It starts and stops an Airflow and reads its records; it must not know the action. Nothing is left
+when the program ends, for whatever reason (see `dev.processes`). SQLite supports one client that
+does one thing at a time (docs/notes/airflow-3.md#sqlite-and-parallel-requests); for more use
+`database="postgresql"` (Airflow 3 only).
 
 `python -m dev.airflow 3.3.2` runs one until Ctrl-C.
 """
@@ -34,7 +34,7 @@ from dev.airflow_settings import (
     clean_environment,
     configuration,
 )
-from dev.door import free_ports, opened
+from dev.extra_server import extra_server, free_ports
 from dev.processes import ComponentDiedError, Components, tail
 
 if TYPE_CHECKING:
@@ -49,19 +49,25 @@ __all__ = [
     "Version",
 ]
 
-_START_TIMEOUT = 180.0
-_POLL = 0.3
+_START_TIMEOUT = 180.0  # seconds
+_POLL = 0.3  # seconds between polls
 _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 
 class LocalAirflow(AirflowApi):
-    """One Airflow with the DAG files in `dags`: a context manager, or `start` and `stop`, as often
-    as you like.
+    """One Airflow with the DAG files in `dags`: a context manager, or `start` and `stop`.
 
-    `home` is its AIRFLOW_HOME: kept, and used as it is if it has been one before; without it, a
-    temporary one per start. `settings` are further AIRFLOW__SECTION__KEY variables, which win over
-    ours. `host` is the address of this machine on which it listens. `path_prefix` (`/some/path`)
-    goes into the base URL.
+    Args:
+        version: version of Airflow
+        dags: folder with the DAG files
+        home: AIRFLOW_HOME, which is kept and may be reused; by default a temporary one per start
+        host: address of this machine to listen on
+        port: port number, by default a free one
+        database: kind of database
+        settings: further AIRFLOW__SECTION__KEY variables, which override ours
+        path_prefix: path of the base URL, such as `/some/path`
+        triggerer: whether to start a triggerer
+        say: prints progress
     """
 
     def __init__(
@@ -80,7 +86,7 @@ class LocalAirflow(AirflowApi):
     ) -> None:
         ports = free_ports(3)
         super().__init__(version, f"http://{host}:{port or ports[0]}{path_prefix}")
-        self.home = home.resolve() if home else Path()  # a temporary one is made by the start
+        self.home = home.resolve() if home else Path()  # `start` creates a temporary one
         self._version = version
         self.dags = dags.resolve()
         self._keep_home = home is not None
@@ -94,15 +100,15 @@ class LocalAirflow(AirflowApi):
 
     @property
     def logs(self) -> Path:
-        """The folder with one log per component; that of a temporary home is gone after the
-        stop.
-        """
+        """The folder with one log per component; deleted with a temporary home."""
         return self.home / "components"
 
     @property
     def components(self) -> Components:
-        """Its processes: api-server (Airflow 2: webserver), scheduler and so on. Raises
-        RuntimeError if it does not run.
+        """Its processes: api-server (Airflow 2: webserver), scheduler and so on.
+
+        Raises:
+            RuntimeError: if it does not run
         """
         if self._components is None:
             raise RuntimeError(f"Airflow {self.version} does not run")
@@ -116,10 +122,16 @@ class LocalAirflow(AirflowApi):
         self.stop()
 
     def start(self) -> None:
-        """Installs it if need be, starts it, and returns when it accepts and schedules DAG runs.
+        """Install Airflow if necessary, start it, and return when it can schedule DAG runs.
 
-        Raises InstallError, PostgreSQLError, ComponentDiedError, OSError (port taken) or
-        TimeoutError; then nothing is left.
+        After an exception nothing is left running.
+
+        Raises:
+            InstallError: if it cannot be installed
+            PostgreSQLError: if PostgreSQL cannot be started
+            ComponentDiedError: if a component ends
+            OSError: if the port is taken
+            TimeoutError: if it takes too long
         """
         install(self._version, self._say)
         self._say(f"Airflow {self.version}: starting")
@@ -139,25 +151,25 @@ class LocalAirflow(AirflowApi):
         )
 
     def stop(self) -> None:
-        """Ends every process it has started, running tasks included; stopping twice does no
-        harm.
-        """
+        """End all its processes, running tasks included. A second call does nothing."""
         if self._components:
             self._components.stop()
         self._components = None
 
-    def freeze(self, component: str, frozen: bool = True) -> None:  # noqa: FBT001, FBT002  # as `pause`
-        """Stops a running component as the kernel does, so that it does nothing and loses nothing,
-        or lets it go on.
+    def freeze(self, component: str, frozen: bool = True) -> None:  # noqa: FBT001, FBT002  # like `pause`
+        """Freeze a running component by SIGSTOP, so that it loses nothing, or let it continue.
 
-        Raises RuntimeError if Airflow does not run, KeyError if it has no such component.
+        Raises:
+            RuntimeError: if Airflow does not run
+            KeyError: if there is no such component
         """
         self.components.signal(component, signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
-        """Returns when a run of this DAG can be triggered.
+        """Return when a run of this DAG can be triggered.
 
-        Raises TimeoutError, with Airflow's import errors, after `timeout` seconds.
+        Raises:
+            TimeoutError: after `timeout` seconds, with Airflow's import errors
         """
         with self.session() as session:
 
@@ -166,9 +178,8 @@ class LocalAirflow(AirflowApi):
                     answer = session.get(
                         f"{self.url}{self.api}/dags/{dag_id}", timeout=HTTP_TIMEOUT
                     )
-                except (
-                    requests.RequestException
-                ):  # a busy Airflow 2 replaces its only web server process now and then
+                except requests.RequestException:
+                    # A busy Airflow 2 sometimes replaces its only web server process.
                     return False
                 return (
                     answer.ok
@@ -185,20 +196,22 @@ class LocalAirflow(AirflowApi):
                 raise TimeoutError(f"{error}. Import errors: {errors}") from None
 
     @contextlib.contextmanager
-    def door(self, settings: Mapping[str, str]) -> Iterator[AirflowApi]:
-        """One more web server, in front of the same DAGs and DAG runs, for which these settings
-        win.
+    def extra_server(self, settings: Mapping[str, str]) -> Iterator[AirflowApi]:
+        """Start another web server for the same DAGs and DAG runs, with these settings.
 
-        Raises RuntimeError if Airflow does not run, and what `dev.door.opened` raises. It has to be
-        closed before the stop.
+        Leave the context before you stop Airflow.
+
+        Raises:
+            RuntimeError: if Airflow does not run
+            ComponentDiedError: if the server ends
+            TimeoutError: if it takes too long
         """
-        with opened(self._version, {**self.components.env, **settings}, self.logs) as door:
-            yield door
+        with extra_server(self._version, {**self.components.env, **settings}, self.logs) as server:
+            yield server
 
     def _launch(self) -> None:
-        with socket.create_server(
-            self._address
-        ):  # an OSError now rather than somebody else's Airflow later
+        # Fail now, rather than talk to another Airflow later.
+        with socket.create_server(self._address):
             pass
         if not self._keep_home:
             self.home = Path(tempfile.mkdtemp(prefix=f"airflow-{self.version}-"))
@@ -206,15 +219,16 @@ class LocalAirflow(AirflowApi):
             shutil.copytree(self._version.template, self.home, dirs_exist_ok=True)
         env = clean_environment(self._version, self.home)
         env |= configuration(self._version, self.url, self.dags, self._log_ports) | self._settings
-        self._components = Components(env, self.logs, doomed=None if self._keep_home else self.home)
+        self._components = Components(
+            env, self.logs, temporary=None if self._keep_home else self.home
+        )
         if self._database == "postgresql":
             env[_DATABASE] = postgresql.start(self._components, self.home / "postgresql")
             self._components.env[_DATABASE] = env[_DATABASE]
         if _DATABASE in env:
             initialise(self._version, env)
         airflow = str(self._version.bin / "airflow")
-        # Their log servers would listen on all interfaces, and with a common AIRFLOW_HOME nobody
-        # needs them.
+        # The log servers would listen on all interfaces; a common AIRFLOW_HOME makes them useless.
         scheduling = [["scheduler", "--skip-serve-logs"]]
         if self._triggerer:
             scheduling.append(["triggerer", "--skip-serve-logs"])
@@ -238,7 +252,7 @@ class LocalAirflow(AirflowApi):
     def _wait(self, done: Callable[[], bool], what: str, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while not done():
-            if self._components is None:  # by another thread, while this one waits
+            if self._components is None:  # stopped by another thread
                 raise RuntimeError(f"Airflow {self.version} has been stopped")
             self._components.check()
             if time.monotonic() > deadline:
@@ -247,7 +261,7 @@ class LocalAirflow(AirflowApi):
 
 
 def main() -> None:
-    """Runs one Airflow in the foreground until Ctrl-C."""
+    """Run one Airflow in the foreground until Ctrl-C."""
     versions = {version.name: version for version in (AIRFLOW_3, AIRFLOW_2)}
     parser = argparse.ArgumentParser(
         prog="python -m dev.airflow", description="A real Airflow on this machine."

@@ -1,5 +1,4 @@
-"""A running Airflow as its own users see it through the REST API: how one logs in, and what its
-record says.
+"""The REST API of a running Airflow, with the login of each user.
 
 It must not know how an Airflow is started.
 """
@@ -17,7 +16,7 @@ from dev.airflow_settings import AIRFLOW_2, ROLES, password_of
 if TYPE_CHECKING:
     from dev.airflow_settings import Version
 
-HTTP_TIMEOUT = 60.0
+HTTP_TIMEOUT = 60.0  # seconds
 _RETRIES = Retry(
     total=6,
     backoff_factor=1.0,
@@ -25,10 +24,10 @@ _RETRIES = Retry(
     allowed_methods=("GET",),
     raise_on_status=False,
 )
-"""For looks at an Airflow's own record, whatever state the tests have brought it into."""
+"""For reading Airflow's records, whatever state the tests have put it into."""
 _LOGIN_RETRIES = _RETRIES.new(allowed_methods=None)
-"""A login is a POST, and may be made twice as well as a look."""
-_PAGE = 100  # Airflow 3 cuts larger ones silently (docs/notes/airflow-3.md#task-instances)
+"""A login is a POST, but can be repeated like a GET."""
+_PAGE = 100  # Airflow 3 silently cuts larger pages (docs/notes/airflow-3.md#task-instances)
 
 
 class AirflowApi:
@@ -45,9 +44,7 @@ class AirflowApi:
         self.users = {name: password_of(name) for name in ROLES}
 
     def session(self, user: str = "admin") -> requests.Session:
-        """A new session that is authorised as this user, and unaware of proxies; the caller closes
-        it.
-        """
+        """Return a new session with this user's credential, without proxies; callers close it."""
         session = requests.Session()
         session.trust_env = False
         session.mount("http://", HTTPAdapter(max_retries=_RETRIES))
@@ -63,7 +60,7 @@ class AirflowApi:
         return session
 
     def pause(self, dag_id: str, paused: bool = True) -> None:  # noqa: FBT001, FBT002  # `pause(dag_id, False)` reads well
-        """Pauses a DAG, or lets it go on."""
+        """Pause or unpause a DAG."""
         with self.session() as session:
             answer = session.patch(
                 f"{self.url}{self.api}/dags/{dag_id}",
@@ -74,9 +71,7 @@ class AirflowApi:
         answer.raise_for_status()
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """All DAG runs of this DAG, oldest first, as the API shows them: the server's own
-        record.
-        """
+        """Return all runs of this DAG from the API, oldest first."""
         found: list[dict[str, Any]] = []
         with self.session() as session:
             while True:

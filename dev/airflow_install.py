@@ -1,10 +1,8 @@
-"""Two Airflows from their packages, each with its own environment and a database that is ready to
-be copied.
+"""Install both Airflows, each with its own environment and a template database.
 
-It knows uv, the locks in `dev/locks/` and how a database is initialised; it must not know how an
-Airflow is started or talked to. Everything it makes is below `.airflow/<version>/`, and the file
-`installed` in there is written last: without it, or with another fingerprint in it, the
-installation starts afresh.
+It knows uv, the locks in `dev/locks/` and how to initialise a database; it must not know how to
+start Airflow or its API. Everything is below `.airflow/<version>/`. The file `installed` is written
+last: if it is missing, or has another fingerprint, the installation starts again.
 """
 
 from __future__ import annotations
@@ -36,12 +34,11 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 900.0  # seconds for one step of the installation
 _PASSWORDS = json.dumps({name: password_of(name) for name in ROLES})
-_PASSWORDS_3 = "simple_auth_manager_passwords.json.generated"  # a file's name, Airflow's own
+_PASSWORDS_3 = "simple_auth_manager_passwords.json.generated"  # the name is Airflow's
 
-# One process, because every `airflow users create` is one more start of Airflow, and fails for
-# other roles than Admin before the webserver has run (docs/notes/airflow-2.md#users-and-roles). The
-# cheap hash saves the 100 ms that scrypt costs per request
-# (docs/notes/airflow-2.md#basic-authentication).
+# One process, because each `airflow users create` starts Airflow again, and fails for roles other
+# than Admin before the webserver has run (docs/notes/airflow-2.md#users-and-roles). The cheap hash
+# saves 100 ms per request, which scrypt takes (docs/notes/airflow-2.md#basic-authentication).
 _INITIALISE_2 = """
 import json, os
 from airflow.utils.db import upgradedb
@@ -65,25 +62,23 @@ with app.app_context():
 
 
 class InstallError(RuntimeError):
-    """Airflow could not be installed; the message carries the end of what the failed command
-    said.
-    """
+    """Airflow could not be installed. The message has the end of the failed command's output."""
 
 
 def install(version: Version, say: Callable[[str], None] = print) -> None:
-    """Installs this Airflow and prepares its template, unless that has been done with the present
-    lock.
+    """Install this Airflow and prepare its template, unless this was done with the same lock.
 
-    Raises InstallError. Safe to be called by several programs at once.
+    Several programs may call this at the same time.
+
+    Raises:
+        InstallError: if a command fails
     """
     with locked(version.folder):
         mark = version.folder / "installed"
         done = hashlib.sha256(
             version.lock.read_bytes() + _INITIALISE_2.encode() + _PASSWORDS.encode()
         ).hexdigest()
-        python = (
-            version.bin / "python"
-        )  # a link that dangles when the Python it was made from is gone
+        python = version.bin / "python"  # a broken link if its Python was removed
         if python.exists() and mark.exists() and mark.read_text() == done:
             return
         mark.unlink(missing_ok=True)
@@ -97,8 +92,10 @@ def install(version: Version, say: Callable[[str], None] = print) -> None:
 
 
 def initialise(version: Version, env: Mapping[str, str]) -> None:
-    """Brings the database that `env` names up to date and, for Airflow 2, creates the users. Raises
-    InstallError.
+    """Migrate the database that `env` names and, for Airflow 2, create the users.
+
+    Raises:
+        InstallError: if a command fails
     """
     if version == AIRFLOW_2:
         run([str(version.bin / "python"), "-c", _INITIALISE_2], {**env, "PASSWORDS": _PASSWORDS})
@@ -108,11 +105,11 @@ def initialise(version: Version, env: Mapping[str, str]) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """While entered, no other program installs into this folder."""
+    """Keep other programs from installing into this folder inside this context."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        # Inherited by the commands: if this program is killed, one that is still writing keeps the
-        # next installation waiting.
+        # The commands inherit the lock: if this program is killed, the next installation waits
+        # for a command that still runs.
         os.set_inheritable(lock.fileno(), True)
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -129,8 +126,8 @@ def _install_packages(version: Version) -> None:
     venv = version.folder / "venv"
     shutil.rmtree(venv, ignore_errors=True)
     run([str(uv), "venv", "--python", python, str(venv)], os.environ)
-    # Nothing is compiled later (see clean_environment). It costs 3 s; `airflow db migrate` then
-    # takes 2.3 s in place of 5.0 s.
+    # Compile now, because nothing is compiled later (see clean_environment): it takes 3 s, and
+    # `airflow db migrate` then takes 2.3 s in place of 5.0 s.
     options = ["--require-hashes", "--compile-bytecode", "--python", str(version.bin / "python")]
     run([str(uv), "pip", "install", *options, "-r", str(version.lock)], os.environ)
 
@@ -139,15 +136,15 @@ def _make_template(version: Version) -> None:
     template = version.template
     shutil.rmtree(template, ignore_errors=True)
     template.mkdir()
-    # Where there is such a file Airflow writes none itself; components that start at once would
-    # write over each other's.
+    # With this file Airflow does not write its own; components that start at the same time would
+    # overwrite each other's.
     (template / "airflow.cfg").write_text(
         "# All settings come from the environment, see dev/airflow_settings.py.\n"
     )
     if version == AIRFLOW_3:
         (template / _PASSWORDS_3).write_text(_PASSWORDS)
     initialise(version, clean_environment(version, template))
-    # Readers and writers do not lock each other out then. Airflow 3 sets it by itself, Airflow 2
+    # With WAL, readers and writers do not block each other. Airflow 3 sets it itself, Airflow 2
     # does not.
     with contextlib.closing(sqlite3.connect(template / "airflow.db")) as database:
         database.execute("PRAGMA journal_mode=WAL")
@@ -155,8 +152,10 @@ def _make_template(version: Version) -> None:
 
 
 def run(command: list[str], env: Mapping[str, str]) -> None:
-    """Runs a command to its end. Raises InstallError, with the end of what it said, if it fails or
-    takes too long.
+    """Run a command to its end.
+
+    Raises:
+        InstallError: if it fails or takes too long, with the end of its output
     """
     try:
         subprocess.run(

@@ -1,7 +1,6 @@
-"""Which Airflows there are, and the settings that make one of them small, quick and private to this
-machine.
+"""Both Airflows' versions, and settings for a small, fast and private Airflow.
 
-It knows Airflow's configuration; it must not install, start or ask anything.
+It knows Airflow's configuration; it must not install or start anything, or send requests.
 """
 
 from __future__ import annotations
@@ -24,32 +23,33 @@ FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
 
 def password_of(name: str) -> str:
-    """The password of a user: nothing else looks like it, and URLs, JSON and Base64 each make
-    something else of it.
+    """Return a user's password.
+
+    It is unique, and has a different form in URLs, in JSON and in Base64.
     """
     return f'zQ8/"{name}"+pa55w0rd:Kx4%7'
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One release of Airflow, and the newest Python it runs on."""
+    """A release of Airflow, and the newest Python that it supports."""
 
     name: str
     newest_python: tuple[int, int]
 
     @property
     def major(self) -> int:
-        """2 or 3."""
+        """The major version, 2 or 3."""
         return int(self.name.partition(".")[0])
 
     @property
     def lock(self) -> Path:
-        """The hashed lock of its packages."""
+        """The lock file with the hashes of its packages."""
         return ROOT / "dev" / "locks" / f"airflow-{self.major}.txt"
 
     @property
     def folder(self) -> Path:
-        """Where it is installed."""
+        """The folder of the installation."""
         return ROOT / ".airflow" / self.name
 
     @property
@@ -59,7 +59,7 @@ class Version:
 
     @property
     def template(self) -> Path:
-        """An AIRFLOW_HOME with an initialised database, the users and no logs, to be copied."""
+        """An AIRFLOW_HOME to copy: an initialised database with the users, and no logs."""
         return self.folder / "template"
 
 
@@ -68,17 +68,18 @@ AIRFLOW_3 = Version("3.3.2", newest_python=(3, 14))
 
 
 _PARSE_AGAIN = "480"
-"""Seconds, default 30, after which a DAG file is parsed again that has not changed (one that has is
-parsed at once): thirty of them would keep half a processor busy for as long as an Airflow runs.
-Below 600, after which a DAG may count as gone."""
+"""Seconds (default 30) until an unchanged DAG file is parsed again.
+
+A changed file is parsed at once. Every 30 s would keep half a processor busy for as long as an
+Airflow runs. Must be below 600, after which a DAG may count as deleted.
+"""
 
 
 def clean_environment(version: Version, home: Path) -> dict[str, str]:
-    """The environment for this Airflow's processes: nothing of the caller's but what any process
-    needs.
+    """Return the environment for this Airflow's processes, without the caller's own variables.
 
-    So no AIRFLOW_*, no PYTHON*, no token of a CI job, and no proxy between components that talk
-    over the loopback.
+    No AIRFLOW_* or PYTHON* variables, no token of a CI job, and no proxy between components on the
+    loopback.
     """
     env = {
         name: os.environ[name]
@@ -88,23 +89,25 @@ def clean_environment(version: Version, home: Path) -> dict[str, str]:
     env["PATH"] = os.pathsep.join([str(version.bin), os.environ.get("PATH", os.defpath)])
     env["AIRFLOW_HOME"] = str(home)
     env["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-    env["AIRFLOW__CORE__FERNET_KEY"] = (
-        ""  # there are no connections, so there is nothing to encrypt
-    )
+    env["AIRFLOW__CORE__FERNET_KEY"] = ""  # no connections, so nothing to encrypt
     env["AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS"] = "False"
     env["PYTHONUNBUFFERED"] = "1"  # the log of a component that dies must be complete
-    env["PYTHONDONTWRITEBYTECODE"] = "1"  # DAG folders belong to somebody else
+    env["PYTHONDONTWRITEBYTECODE"] = "1"  # do not write into DAG folders
     return env
 
 
 def configuration(
     version: Version, url: str, dags: Path, log_ports: Sequence[int]
 ) -> dict[str, str]:
-    """The settings of an Airflow with this base URL and these DAG files, as AIRFLOW__SECTION__KEY
-    variables.
+    """Return the settings of an Airflow as AIRFLOW__SECTION__KEY variables.
 
-    `log_ports` are two ports for the log servers of scheduler and triggerer.
     Measured: docs/notes/airflow-2.md#test-server, docs/notes/airflow-3.md#test-server.
+
+    Args:
+        version: version of Airflow
+        url: base URL
+        dags: folder with the DAG files
+        log_ports: two ports for the log servers of scheduler and triggerer
     """
     common = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
@@ -112,11 +115,11 @@ def configuration(
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
-        # Default 1 s. Shortens short runs, and Airflow 2 on SQLite parses just one DAG file per
-        # loop. A loop costs some 20 ms.
+        # Default 1 s. Short runs end sooner, and Airflow 2 on SQLite parses only one DAG file per
+        # loop. A loop takes about 20 ms.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
-        # A scheduler that stands still is noticed after 20 s in place of 30, and one that is merely
-        # slow not sooner than before: it says every second that it lives, in place of every five.
+        # A stopped scheduler is unhealthy after 20 s in place of 30. A slow one is not affected,
+        # because it sends a heartbeat every second in place of every five.
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
         "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(log_ports[0]),
@@ -130,7 +133,7 @@ def configuration(
 
 
 def address(version: Version, url: str) -> dict[str, str]:
-    """The settings of a web server that listens where this base URL leads, and nowhere else."""
+    """Return the settings of a web server that listens only on this base URL's address."""
     host, port = str(urlsplit(url).hostname), str(urlsplit(url).port)
     if version == AIRFLOW_2:
         return {
@@ -150,7 +153,7 @@ def _configuration_2() -> dict[str, str]:
         "AIRFLOW__WEBSERVER__WORKERS": "1",
         "AIRFLOW__WEBSERVER__SECRET_KEY": secrets.token_hex(32),
         "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": _PARSE_AGAIN,
-        # Seconds until a new DAG file is seen; default 300
+        # Seconds until a new DAG file is found; default 300
         "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "2",
     }
 
@@ -162,8 +165,8 @@ def _configuration_3() -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{name}" for name in ROLES),
         "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": _PARSE_AGAIN,
-        # Seconds until a new DAG file is seen; default 300
+        # Seconds until a new DAG file is found; default 300
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
-        # Default 5 s, by which most failing tasks end later
+        # Default 5 s, which delays the end of most failing tasks
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     }

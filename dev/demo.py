@@ -1,7 +1,7 @@
-"""`make demo`: the action, once, against a real Airflow 3 on this machine. Leaves nothing running.
+"""`make demo`: run the action once against a real Airflow 3 on this machine.
 
-It shows what a workflow's author would see on GitHub: the step's live log, its outputs, its job
-summary.
+It shows what a workflow's author would see on GitHub: the step's live log, its outputs and its job
+summary. Nothing is left running.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ from pathlib import Path
 
 from dev.airflow import LocalAirflow
 from dev.airflow_settings import AIRFLOW_3
-from dev.runner import Process, Step, StepResult
+from dev.runner import ActionStep, Process, StepResult
 
 _EXAMPLES = Path(__file__).parents[1] / "examples"
 _DAGS = _EXAMPLES / "dags"
-_LIMIT = 600.0
+_LIMIT = 600.0  # seconds for the step
 
 
 def main() -> int:
-    """Run one example DAG through the action and show what came of it. The exit code is the
-    step's.
-    """
+    """Run one example DAG through the action, show the results, return the exit code."""
     names = sorted(path.stem for path in _DAGS.glob("*.py"))
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("dag", choices=names, metavar="DAG", help=" | ".join(names))
@@ -32,9 +30,8 @@ def main() -> int:
 
     _say("1/4  Installing and starting Airflow 3 (the first time takes about a minute)")
     with LocalAirflow(AIRFLOW_3, dags=_DAGS) as airflow, tempfile.TemporaryDirectory() as workspace:
-        shutil.copytree(
-            _EXAMPLES, workspace, dirs_exist_ok=True
-        )  # what a checkout of the DAGs' repository would hold
+        # Like a checkout of the DAGs' repository
+        shutil.copytree(_EXAMPLES, workspace, dirs_exist_ok=True)
         airflow.wait_for_dag(dag)
         _say(f"2/4  Running the action as a step of a workflow would: dag_id: {dag}")
         inputs = {
@@ -43,7 +40,7 @@ def main() -> int:
             "password": airflow.users["admin"],
             "dag_id": dag,
         }
-        step = Step(inputs, launcher=Process(), workspace=Path(workspace))
+        step = ActionStep(inputs, launcher=Process(), workspace=Path(workspace))
         with step.start(show=print) as running:
             result = running.wait(_LIMIT)
         _show(result)

@@ -1,6 +1,4 @@
-"""The docker client, as the tests of the image and `make image` use it beside the runner's
-replay.
-"""
+"""The docker client, for the tests of the image and for `make image`."""
 
 import json
 import shutil
@@ -15,8 +13,11 @@ class EngineError(Exception):
 
 
 def try_docker(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run the client in the repository's root. Raises TimeoutExpired after so many seconds, OSError
-    if there is none.
+    """Run the client in the repository's root.
+
+    Raises:
+        TimeoutExpired: after `seconds` seconds
+        OSError: if there is no client
     """
     command = (shutil.which("docker") or "docker", *arguments)
     return subprocess.run(
@@ -25,7 +26,11 @@ def try_docker(*arguments: str, seconds: float = 60) -> subprocess.CompletedProc
 
 
 def docker(*arguments: str, seconds: float = 60) -> str:
-    """What the client prints. Raises EngineError, with its words, if it fails."""
+    """Return the client's output.
+
+    Raises:
+        EngineError: if the client fails, with its output
+    """
     done = try_docker(*arguments, seconds=seconds)
     if done.returncode:
         raise EngineError(done.stdout + done.stderr)
@@ -33,7 +38,7 @@ def docker(*arguments: str, seconds: float = 60) -> str:
 
 
 def entrypoint(image: str) -> list[str]:
-    """The image's ENTRYPOINT, which is in exec form if it begins with Python."""
+    """Return the image's ENTRYPOINT, which is in exec form if it begins with Python."""
     command: list[str] = json.loads(
         docker("inspect", "--format={{json .Config.Entrypoint}}", image)
     )

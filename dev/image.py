@@ -1,6 +1,4 @@
-"""`python -m dev.image NAME` prints what an image of the action weighs: its size, what is
-installed, and how it starts.
-"""
+"""`python -m dev.image NAME`: print an image's size, its packages and its start time."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from statistics import median
 from dev.engine import REPOSITORY, docker, try_docker
 
 PYTHON = "/opt/action/bin/python"
-_RUNS = 5
+_RUNS = 5  # repetitions
 _DISTRIBUTIONS = (
     "import importlib.metadata as m, json; print(json.dumps({d.name.lower(): d.version for "
     "d in m.distributions()}))"
@@ -27,9 +25,9 @@ print(wall, use.ru_utime + use.ru_stime)
 
 
 def size(image: str) -> tuple[int, int, str]:
-    """The image's bytes, those beyond its base's, and the base."""
+    """Return the image's size in bytes, its size beyond the base, and the base's name."""
     base = re.findall(r"^FROM (\S+)", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)[-1]
-    # BuildKit keeps the base to itself, and an image that is given was built elsewhere.
+    # BuildKit does not store the base as an image, and the image may come from another machine.
     if try_docker("image", "inspect", base).returncode:
         docker("pull", "--quiet", base, seconds=600)
     ours, theirs = (
@@ -39,16 +37,15 @@ def size(image: str) -> tuple[int, int, str]:
 
 
 def installed(image: str) -> dict[str, str]:
-    """The distributions in the action's environment: lower-case name and version."""
+    """Return the packages in the action's environment: lower-case name to version."""
     found: dict[str, str] = json.loads(_python(image, "-I", "-c", _DISTRIBUTIONS))
     return found
 
 
 def start(image: str) -> tuple[float, float]:
-    """Seconds from the start of Python to its end, and CPU seconds, for a step that is refused
-    because it was told nothing.
+    """Return wall and CPU seconds of a step without inputs, from Python's start to its end.
 
-    Medians, without what the container engine takes.
+    Medians, without the container engine's own time.
     """
     asked = ("-I", "-c", _START, PYTHON, "-I", "-u", "-B", "-m", "entrypoint")
     runs = [[float(number) for number in _python(image, *asked).split()] for _ in range(_RUNS)]
@@ -63,7 +60,11 @@ def _python(image: str, *arguments: str) -> str:
 
 
 def main(image: str) -> None:
-    """Print it. Raises EngineError if there is no such image."""
+    """Print an image's figures.
+
+    Raises:
+        EngineError: if there is no such image
+    """
     ours, beyond, base = size(image)
     print(f"{image}: {ours / 1e6:.1f} MB, {beyond / 1e6:.1f} MB over {base}")
     found = installed(image)
@@ -72,9 +73,7 @@ def main(image: str) -> None:
         f"{', '.join(f'{name} {version}' for name, version in sorted(found.items()))}"
     )
     wall, cpu = start(image)
-    print(
-        f"start: {wall:.2f} s, {cpu:.2f} s of CPU (median of {_RUNS} steps that were told nothing)"
-    )
+    print(f"start: {wall:.2f} s, {cpu:.2f} s of CPU (median of {_RUNS} steps without inputs)")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""`python -m dev.pictures FOLDER`: the Markdown of two job summaries, from which the pictures in
-`docs/images` are made.
+"""`python -m dev.pictures FOLDER`: write the job summaries shown in `docs/images`.
 
-The action's own code writes them, from what `make demo` shows of the example DAGs, with a duration
-that is worth a time line. Render each as GitHub does (github-markdown-css, Mermaid) and save it
-below `docs/images`, under the same name.
+The action's own code writes them, from the results of the example DAGs in `make demo`, with
+durations that suit a timeline. Render each file as GitHub does (github-markdown-css, Mermaid) and
+save the picture in `docs/images` under the same name.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def main() -> int:
 
 
 def summaries() -> dict[str, str]:
-    """The two job summaries by the names of their pictures."""
+    """Return the two job summaries by the names of their pictures."""
     return {
         "summary-success": summary(_succeeded(), _CONTEXT),
         "summary-failed": summary(_failed(), _CONTEXT),
@@ -145,7 +144,7 @@ def _failed() -> Outcome:
 
 
 def _line(file: str, text: str) -> int:
-    """Return the number of the line that holds the text."""
+    """Return the number of the line that contains the text."""
     lines = (_DAGS / file).read_text(encoding="utf-8").splitlines()
     return next(number for number, line in enumerate(lines, 1) if text in line)
 

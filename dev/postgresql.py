@@ -1,11 +1,9 @@
-"""A PostgreSQL server of one's own, for an Airflow that many clients talk to at once: SQLite locks
-up then.
+"""A private PostgreSQL server for an Airflow with many clients, which SQLite cannot serve.
 
 Measured: docs/notes/airflow-3.md#sqlite-and-parallel-requests.
 
-It knows how a server is made, started and asked whether it answers; it must not know Airflow. The
-server listens on a socket
-in its own folder only, and keeps nothing safe: what it holds is thrown away.
+It knows how to create and start a server; it must not know Airflow. The server listens on a socket
+in its own folder only, and does not protect its data from a crash, because they are temporary.
 """
 
 from __future__ import annotations
@@ -20,19 +18,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dev.processes import Components
 
-_START_TIMEOUT = 60.0
-_POLL = 0.1
-_USER = "postgres"  # made by Debian's package; the server refuses to run as root
-_CARELESS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_START_TIMEOUT = 60.0  # seconds
+_POLL = 0.1  # seconds between polls
+_USER = "postgres"  # created by Debian's package; the server refuses to run as root
+_UNSAFE_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
 class PostgreSQLError(RuntimeError):
-    """There is no PostgreSQL on this machine, or it could not be made to run."""
+    """PostgreSQL is not installed, or did not start."""
 
 
 def installed() -> Path | None:
-    """The folder with the server's commands, which Debian keeps out of PATH: the newest one; None
-    if there is no server.
+    """Return the folder with the newest server's commands; None if there is no server.
+
+    Debian does not have this folder in PATH.
     """
     debian = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)
@@ -43,11 +42,14 @@ def installed() -> Path | None:
 
 
 def start(components: Components, folder: Path) -> str:
-    """Starts a server with its data in `folder`, which is made unless it is one already, and
-    returns when it answers.
+    """Start a server with its data in `folder`, and return its SQLAlchemy URL.
 
-    The result is SQLAlchemy's URL of its database. Raises PostgreSQLError, ComponentDiedError or
-    TimeoutError.
+    It initialises a new folder, and waits until the server is ready.
+
+    Raises:
+        PostgreSQLError: if there is no server, or initdb fails
+        ComponentDiedError: if the server ends
+        TimeoutError: if it takes too long
     """
     binaries = installed()
     if binaries is None:
@@ -58,7 +60,7 @@ def start(components: Components, folder: Path) -> str:
     if not (folder / "PG_VERSION").exists():
         _create(binaries, folder, user)
     options = [
-        option for setting in (*_CARELESS, "listen_addresses=") for option in ("-c", setting)
+        option for setting in (*_UNSAFE_SETTINGS, "listen_addresses=") for option in ("-c", setting)
     ]
     components.start(
         "postgresql",
@@ -79,9 +81,8 @@ def _create(binaries: Path, folder: Path, user: str | None) -> None:
     folder.mkdir(mode=0o700)
     if user:
         shutil.chown(folder, user)
-        folder.parent.chmod(
-            folder.parent.stat().st_mode | 0o011
-        )  # on the way to its data the server has to pass
+        # The server must be able to reach its data.
+        folder.parent.chmod(folder.parent.stat().st_mode | 0o011)
     options = [
         "--username=airflow",
         "--auth=trust",

@@ -1,11 +1,10 @@
-"""Long-lived processes of a development machine that never outlive the program which started them.
+"""Long-running processes that never outlive the program which started them.
 
-It knows processes, sessions and signals; it must not know Airflow. Every component runs in a
-session of its own. A small
-guard process, in a session of its own as well, reads from a pipe: when that closes, it ends all
-components and then itself. The pipe closes when `stop` asks for it, and just as well when this
-program ends, be it by an exception, Ctrl-C, SIGTERM or SIGKILL. So one way of stopping serves them
-all, no signal handler is needed, and any thread may start components.
+It knows processes, sessions and signals; it must not know Airflow. Every component runs in its own
+session. A small guard process, also in its own session, reads from a pipe; when the pipe closes,
+the guard ends all components and then itself. The pipe closes when `stop` closes it, and also when
+this program ends by an exception, Ctrl-C, SIGTERM or SIGKILL. So no signal handler is needed, and
+any thread may start components.
 """
 
 from __future__ import annotations
@@ -24,38 +23,40 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
-_GUARD_TIMEOUT = 30.0
+_GUARD_TIMEOUT = 30.0  # seconds
 _TAIL_LINES = 40
 
 
 class ComponentDiedError(RuntimeError):
-    """A component ended by itself; the message carries the tail of its log."""
+    """A component has ended. The message has the end of its log."""
 
 
 class Components:
-    """Some processes that are started one by one and stopped together.
+    """Processes that are started one by one and stopped together.
 
-    `env` is the environment of those that are started from now on. `logs` is the folder for one
-    `NAME.log` each; `doomed`, if given, is a folder that the stop removes.
+    Args:
+        env: environment of the processes that are started from now on
+        logs: folder for one `NAME.log` per process
+        temporary: folder to remove at the stop
     """
 
-    def __init__(self, env: Mapping[str, str], logs: Path, *, doomed: Path | None = None) -> None:
+    def __init__(
+        self, env: Mapping[str, str], logs: Path, *, temporary: Path | None = None
+    ) -> None:
         self.env = dict(env)
         self._logs = logs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._guard = subprocess.Popen(
-            [sys.executable, "-I", __file__, *([str(doomed)] if doomed else [])],
+            [sys.executable, "-I", __file__, *([str(temporary)] if temporary else [])],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,  # whoever reads our output shall not wait for the guard
+            stdout=subprocess.DEVNULL,  # a reader of our output must not wait for the guard
             stderr=subprocess.DEVNULL,
             cwd="/",
             start_new_session=True,
         )
 
     def start(self, name: str, command: Sequence[str], *, user: str | None = None) -> None:
-        """Starts one component, as `user` if one is named; its output goes to `NAME.log`, after
-        what is there already.
-        """
+        """Start a component, optionally as another user; append its output to `NAME.log`."""
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -69,12 +70,16 @@ class Components:
                 user=user,
             )
         self._running[name] = process
-        assert self._guard.stdin is not None  # noqa: S101  # it was opened with a pipe
+        assert self._guard.stdin is not None  # noqa: S101  # opened with a pipe
         self._guard.stdin.write(f"{process.pid}\n".encode())
         self._guard.stdin.flush()
 
     def check(self) -> None:
-        """Raises ComponentDiedError if one of the components has ended."""
+        """Check that no component has ended.
+
+        Raises:
+            ComponentDiedError: if one has
+        """
         for name, process in self._running.items():
             if process.poll() is not None:
                 end = tail(self._logs / f"{name}.log")
@@ -83,35 +88,44 @@ class Components:
                 )
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Sends a signal to one component, and not to what it has started. Raises KeyError if there
-        is no such one.
+        """Send a signal to a component, but not to its child processes.
+
+        Raises:
+            KeyError: if there is no such component
         """
         self._running[name].send_signal(number)
 
     def pid(self, name: str) -> int:
-        """The process id of one component, which leads its session. Raises KeyError if there is no
-        such one.
+        """Return a component's process id, which is also its session id.
+
+        Raises:
+            KeyError: if there is no such component
         """
         return self._running[name].pid
 
     def end(self, name: str, number: int, timeout: float) -> None:
-        """Sends a signal to one component and returns when it has ended, or raises
-        subprocess.TimeoutExpired.
+        """Send a signal to a component, and return when it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: after `timeout` seconds
         """
         self._running[name].send_signal(number)
         self._running[name].wait(timeout)
 
     def start_again(self, name: str) -> None:
-        """Starts a component that has ended, as it was started before. Raises KeyError if there is
-        no such one.
+        """Restart a component that has ended.
+
+        Raises:
+            KeyError: if there is no such component
         """
         before = self._running[name].args
-        assert isinstance(before, list)  # noqa: S101  # it was `start` that gave it
+        assert isinstance(before, list)  # noqa: S101  # `start` passed a list
         self.start(name, before)
 
     def stop(self) -> None:
-        """Ends all components and what they started: SIGTERM, 5 s of grace, SIGKILL. Returns when
-        all are gone.
+        """End all components and their descendants: SIGTERM, 5 s of grace, SIGKILL.
+
+        Return when all have ended.
         """
         if self._guard.stdin is not None:
             self._guard.stdin.close()
@@ -125,7 +139,7 @@ class Components:
 
 
 def tail(log: Path) -> str:
-    """The last lines of a log file, or a remark that there is none."""
+    """Return the last lines of a log file, or a note that there is none."""
     try:
         lines = log.read_text(errors="replace").splitlines()
     except FileNotFoundError:
@@ -134,18 +148,19 @@ def tail(log: Path) -> str:
 
 
 def kill_group(process: subprocess.Popen[bytes], timeout: float) -> None:
-    """Kills a process that leads a session of its own, and all in it. Raises
-    subprocess.TimeoutExpired if it stays.
+    """Kill a process that leads a session, and its process group.
+
+    Raises:
+        subprocess.TimeoutExpired: if it does not end within `timeout` seconds
     """
-    # Nobody may be left: while another thread collects the exit code, `poll` cannot tell yet that
-    # there is one.
+    # Signal it in any case: while another thread collects the exit code, `poll` returns None.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout)
 
 
 def alive(leaders: set[int]) -> set[int]:
-    """The processes of the sessions with these leaders, and all their descendants: without zombies.
+    """Return the living processes of these leaders' sessions, and all their descendants.
 
     Airflow gives its workers process groups of their own but leaves them in the session; a task's
     shell may leave even that.
@@ -164,12 +179,13 @@ def alive(leaders: set[int]) -> set[int]:
 
 
 def _processes() -> Iterator[tuple[int, int, int]]:
-    """Every living process as (pid, parent's pid, session), from /proc, or from `ps` where there is
-    none (macOS).
+    """Yield every living process as (pid, parent's pid, session).
+
+    From /proc, or from `ps` where there is no /proc (macOS).
     """
     stats = list(Path("/proc").glob("[0-9]*/stat"))
     for stat in stats:
-        with contextlib.suppress(OSError):  # it ended while we looked
+        with contextlib.suppress(OSError):  # it has ended since
             state, parent, _, session = (
                 stat.read_text(errors="replace").rpartition(")")[2].split()[:4]
             )
@@ -190,9 +206,7 @@ def _processes() -> Iterator[tuple[int, int, int]]:
 
 
 def _end(leaders: set[int]) -> None:
-    """Ends the sessions. On SIGTERM a leader winds down its own children, so it alone is asked;
-    then nobody is asked.
-    """
+    """End the sessions: SIGTERM to the leaders, which end their own children, then SIGKILL."""
     _signal(alive(leaders) & leaders, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE
     while time.monotonic() < deadline and alive(leaders):
@@ -210,9 +224,7 @@ def _signal(pids: set[int], number: signal.Signals) -> None:
 
 
 def _guard() -> None:
-    """The guard's own life: collect the leaders' pids until the pipe closes, end them, remove the
-    doomed folder.
-    """
+    """Collect the leaders' pids until the pipe closes, end them, remove the folder."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _end({int(line) for line in sys.stdin})

@@ -1,8 +1,8 @@
-"""`python -m dev.release`: what a release decides and writes, for release.yml; the rest is told in
-docs/releasing.md.
+"""`python -m dev.release`: the checks and texts of a release, for release.yml.
 
-It knows action.yml, CHANGELOG.md and the tags; it must not know GitHub, git or a registry. It uses
-the standard library only: it runs with the runner's own Python.
+docs/releasing.md describes the rest. It knows action.yml, CHANGELOG.md and the tags; it must not
+know GitHub, git or a registry. It needs only the standard library, because it runs with the
+runner's own Python.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _HEADING = re.compile(r"^## \[?([^]\s]+)\]?(.*)$", re.MULTILINE)
 
 
 class ReleaseError(ValueError):
-    """Why there is no release: the message says what is wrong and what would be right."""
+    """The release is not possible. The message says what is wrong and what would be right."""
 
 
-def pointed(action: str, image: str) -> str:
-    """action.yml with this image in place of the Dockerfile, and else unchanged.
+def with_image(action: str, image: str) -> str:
+    """Return action.yml with this image in place of the Dockerfile.
 
-    Raises ReleaseError if `image` is not named by a digest, or if it is not the Dockerfile that
-    `action` points at.
+    Raises:
+        ReleaseError: if `image` has no digest, or `action` does not use the Dockerfile
     """
     if not _IMAGE.fullmatch(image):
         raise ReleaseError(
-            f"{image!r} is no image of GHCR with a digest: ghcr.io/owner/name@sha256: and "
-            "64 hex digits"
+            f"{image!r} is not an image of GHCR with a digest: ghcr.io/owner/name@sha256: "
+            "and 64 hex digits"
         )
     if action.count(_SOURCE) != 1:
         raise ReleaseError(
@@ -48,14 +48,15 @@ def pointed(action: str, image: str) -> str:
 
 
 def check(tag: str, changelog: str, tags: Iterable[str]) -> None:
-    """Returns if a release may have this tag.
+    """Check that a release may have this tag.
 
-    Raises ReleaseError if it is no version, not larger than each version in `tags`, or has no dated
-    section in the changelog.
+    Raises:
+        ReleaseError: if it is not a version, is not larger than each version in `tags`, or has no
+            dated section in the changelog
     """
     version = _version(tag)
     if version is None:
-        raise ReleaseError(f"{tag!r} is no version like v1.2.3")
+        raise ReleaseError(f"{tag!r} is not a version like v1.2.3")
     before = max((found for found in map(_version, tags) if found), default=None)
     if before and version <= before:
         raise ReleaseError(
@@ -72,7 +73,11 @@ def check(tag: str, changelog: str, tags: Iterable[str]) -> None:
 
 
 def notes(tag: str, changelog: str) -> str:
-    """The text of this version's section in the changelog. Raises ReleaseError if there is none."""
+    """Return the text of this version's section in the changelog.
+
+    Raises:
+        ReleaseError: if there is none
+    """
     return _section(tag, changelog)[1]
 
 
@@ -82,7 +87,7 @@ def _version(tag: str) -> tuple[int, ...] | None:
 
 
 def _section(tag: str, changelog: str) -> tuple[str, str]:
-    """What follows the version in its heading, and what is below it."""
+    """Return the text after the version in its heading, and the text below the heading."""
     headings = list(_HEADING.finditer(changelog))
     ends = [heading.start() for heading in headings[1:]] + [len(changelog)]
     found = [
@@ -98,14 +103,14 @@ def _section(tag: str, changelog: str) -> tuple[str, str]:
 
 
 def main(arguments: list[str], *, root: Path = ROOT) -> int:
-    """Runs one command; the exit code is 1, and the reason on stderr, if there is no release."""
+    """Run one command; return 1, with the reason on stderr, if the release is not possible."""
     parser = argparse.ArgumentParser(
-        prog="python -m dev.release", description="The parts of a release that decide."
+        prog="python -m dev.release", description="The checks and texts of a release."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser(
-        "check", help="may there be this tag? The tags so far come on stdin"
-    ).add_argument("tag")
+    commands.add_parser("check", help="check this tag; stdin has the existing tags").add_argument(
+        "tag"
+    )
     commands.add_parser("notes", help="print the version's section of CHANGELOG.md").add_argument(
         "tag"
     )
@@ -115,7 +120,7 @@ def main(arguments: list[str], *, root: Path = ROOT) -> int:
     try:
         if given.command == "point":
             action.write_text(
-                pointed(action.read_text(encoding="utf-8"), given.image), encoding="utf-8"
+                with_image(action.read_text(encoding="utf-8"), given.image), encoding="utf-8"
             )
             return 0
         changelog = _read(root / "CHANGELOG.md")

@@ -1,11 +1,9 @@
-"""`python -m dev.self_test 3.3.2`: a real Airflow for the later steps of a job on GitHub, which is
-left running.
+"""`python -m dev.self_test 3.3.2`: start a real Airflow for later steps of a GitHub job.
 
 It knows how a container action reaches its runner; it must not know the action. The runner starts a
 container action in Docker's own network, unless the job has a container or services
-(docs/notes/runner.md#network-of-a-container): the loopback is out of its reach. The gateway of
-Docker's bridge is an address of the runner itself, which every container reaches and nobody outside
-of the machine does.
+(docs/notes/runner.md#network-of-a-container), so it cannot reach the loopback. The gateway of
+Docker's bridge is an address of the runner that every container can reach, but no other machine.
 """
 
 from __future__ import annotations
@@ -26,22 +24,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _READY = "ready at "
-_START_TIMEOUT = 600.0  # it is installed first
-_POLL = 0.2
+_START_TIMEOUT = 600.0  # installation included
+_POLL = 0.2  # seconds between polls
 _USER = "user"
 
 
-def left_running(
+def start_in_background(
     command: Sequence[str], log: Path, timeout: float
 ) -> tuple[subprocess.Popen[bytes], str]:
-    """Starts a command whose output goes to `log`, and returns it with the URL that it says it is
-    `ready at`.
+    """Start a command with its output in `log`, and return it with its URL.
 
-    Raises RuntimeError if it ends before, and TimeoutError after so many seconds; the messages have
-    the log's end.
+    The command prints the URL after `ready at`.
+
+    Raises:
+        RuntimeError: if it ends before, with the log's end
+        TimeoutError: after `timeout` seconds, with the log's end
     """
     with log.open("wb") as output:
-        # A session of its own: nothing that ends this step's processes ends it.
+        # A session of its own, so that the end of this step does not end it.
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -71,7 +71,7 @@ def _gateway() -> str:
 
 
 def main() -> None:
-    """Starts it and tells the job's later steps where it is, and who may log in."""
+    """Start Airflow, and write its URL and a user's credentials to the step's outputs."""
     parser = argparse.ArgumentParser(
         prog="python -m dev.self_test", description="An Airflow for a job's later steps."
     )
@@ -79,7 +79,7 @@ def main() -> None:
     version = parser.parse_args().version
     log = Path(os.environ["RUNNER_TEMP"], "airflow.log")
     command = [sys.executable, "-u", "-m", "dev.airflow", version, "--host", _gateway()]
-    _, url = left_running(command, log, _START_TIMEOUT)
+    _, url = start_in_background(command, log, _START_TIMEOUT)
     print(tail(log))
     with Path(os.environ["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as outputs:
         outputs.write(f"url={url}\nusername={_USER}\npassword={password_of(_USER)}\n")

@@ -1,8 +1,8 @@
-"""What a command uses from its start to its end, by the kernel's own account: CPU seconds and the
-most memory at one moment.
+"""Measure the CPU seconds and the peak memory of a command, as reported by the kernel.
 
-A small process stands between the measuring one and the command: only a parent is told, for all its
-children together, and a child begins with the peak memory of its parent.
+A small process runs between the measuring process and the command, because the kernel reports usage
+to a parent only, for all its children together, and because a child starts with the peak memory of
+its parent.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ _UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def measured(argv: Sequence[str], note: Path) -> tuple[str, ...]:
-    """Return the command that runs `argv`, whose first item is a path, and notes what it has used;
-    its exit code stays.
+    """Return a command that runs `argv` and writes its usage to `note`.
+
+    The exit code is that of `argv`, whose first item is a path.
     """
     return (sys.executable, "-I", "-S", "-c", _PARENT, str(note), *argv)
 
 
 def used(note: Path) -> tuple[float, float]:
-    """Return the CPU seconds of a command that has ended, and its peak memory in MiB."""
+    """Return the CPU seconds of a finished command, and its peak memory in MiB."""
     seconds, most = note.read_text().split()
     return float(seconds), int(most) * _UNIT / 2**20

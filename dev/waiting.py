@@ -1,10 +1,9 @@
-"""`make bench`: what waiting costs and how soon it sees the end, by strategy, over simulated DAG
-runs. Nothing is asked of any Airflow; the pace is the action's own (`entrypoint/run/schedule.py`,
-`streaming.py`).
+"""`make bench`: simulate how many requests waiting costs, and how soon it sees the end.
 
-Runs are made up as in docs/notes/waiting.md#simulated-runs: DAGs whose usual duration is log-normal
-from 20 s to 2 h around 6 min, each with ten runs of its past; of the runs 5 % fail early and 3 %
-take two to five times as long as usual.
+No Airflow is involved; the poll intervals are the action's own (`entrypoint/run/schedule.py`,
+`streaming.py`). Runs are simulated as in docs/notes/waiting.md#simulated-runs: DAGs whose usual
+duration is log-normal from 20 s to 2 h around 6 min, each with ten earlier runs; 5 % of the runs
+fail early and 3 % take two to five times as long as usual.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Pace = Callable[[float, UsualDuration | None], float]
-    """Seconds since the run began, and how long it usually takes → seconds until the next look."""
+    """Seconds since the run began, and its usual duration → seconds until the next poll."""
 
-RUNS = 3000
+RUNS = 3000  # number of simulated runs
 SHORT = 60.0
 """Seconds below which a run is short."""
 SEED = 20_261_128
@@ -32,7 +31,7 @@ SEED = 20_261_128
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """When to learn how a run is, and how many requests that costs after so many seconds."""
+    """When to poll, and how many requests a poll costs after so many seconds."""
 
     pace: Pace
     requests: Callable[[float], float] = lambda _: 1.0
@@ -46,7 +45,7 @@ STRATEGIES = {
     "this action, polling with history": Strategy(
         lambda waited, expected: poll_interval_after(waited, waited, expected)
     ),
-    "this action, told by Airflow 3.1 and later": Strategy(
+    "this action, states streamed by Airflow 3.1 and later": Strategy(
         lambda waited, _: stream_interval(waited),
         lambda waited: stream_interval(waited) / MAX_STREAM_SECONDS,
     ),
@@ -54,17 +53,22 @@ STRATEGIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A DAG run of so many seconds, and what the last ones took."""
+class SimulatedRun:
+    """A DAG run's duration in seconds, and the durations of earlier runs."""
 
     duration: float
     past: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """Means over many runs: requests of a run; seconds until its end is seen, in the worst of
-    twenty, and of short runs.
+class WaitingCosts:
+    """Means over many runs.
+
+    Attributes:
+        requests: requests per run
+        seen_after: seconds until the end is seen
+        at_the_95th: the 95th percentile of these seconds
+        short_seen_after: the same seconds for short runs
     """
 
     requests: float
@@ -73,24 +77,24 @@ class Figures:
     short_seen_after: float
 
 
-def runs(count: int = RUNS, *, usually: float | None = None, seed: int = SEED) -> Iterator[Run]:
-    """Make up runs; `usually`: of a DAG that takes so long, with neither failures nor
-    stragglers.
-    """
+def runs(
+    count: int = RUNS, *, usually: float | None = None, seed: int = SEED
+) -> Iterator[SimulatedRun]:
+    """Yield simulated runs; with `usually`, of one such DAG without failures and stragglers."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     for _ in range(count):
         middle = usually or min(max(360 * exp(chance.gauss(0, 1.2)), 20), 7200)
         spread = 0.1 if usually else min(max(0.2 * exp(chance.gauss(0, 0.5)), 0.05), 0.6)
         past = tuple(middle * exp(chance.gauss(0, spread)) for _ in range(10))
-        duration, fate = middle * exp(chance.gauss(0, spread)), 1.0 if usually else chance.random()
-        if fate < 0.05:
+        duration, kind = middle * exp(chance.gauss(0, spread)), 1.0 if usually else chance.random()
+        if kind < 0.05:
             duration *= chance.random()
-        elif fate < 0.08:
+        elif kind < 0.08:
             duration *= chance.uniform(2, 5)
-        yield Run(max(duration, 1.0), past)
+        yield SimulatedRun(max(duration, 1.0), past)
 
 
-def simulate(strategy: Strategy, made_up: list[Run], seed: int = SEED) -> Figures:
+def simulate(strategy: Strategy, made_up: list[SimulatedRun], seed: int = SEED) -> WaitingCosts:
     """Wait for the end of each run, with a jitter of a tenth."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     requests, late, short = [], [], []
@@ -103,13 +107,13 @@ def simulate(strategy: Strategy, made_up: list[Run], seed: int = SEED) -> Figure
         late.append(waited - run.duration)
         if run.duration < SHORT:
             short.append(waited - run.duration)
-    return Figures(
+    return WaitingCosts(
         mean(requests), mean(late), quantiles(late, n=20)[-1], mean(short) if short else 0.0
     )
 
 
 def table() -> list[str]:
-    """The lines of a Markdown table."""
+    """Return the lines of a Markdown table."""
     everything, ten_minutes = list(runs()), list(runs(500, usually=600))
     lines = [
         (

@@ -1,7 +1,7 @@
-"""Run the main stage as a process. Its exit code is that of the step.
+"""Run the main stage, and exit with the exit code of the step.
 
-The signal handlers are installed before the other imports, because a cancel may arrive while Python
-is still starting.
+This module installs the signal handlers before the other imports, because a cancel may arrive while
+Python is still starting.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from entrypoint.signals import Interrupts
 INTERRUPTS = Interrupts()
 INTERRUPTS.install()
 
-import sys  # noqa: E402 - see above
+import sys  # noqa: E402 - after the signal handlers
 
 if __name__ == "__main__":
     from entrypoint.stages import main_stage

@@ -1,4 +1,4 @@
-"""What a user can show to get into an Airflow: one noun for each kind of credential. No I/O."""
+"""The credentials for Airflow: one type for each kind. No I/O."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 
 class Secret:
-    """Text that must not be seen. `reveal()` is the only way to it, so that every use can be found
-    by that word.
+    """A text that must not be shown.
+
+    Only `reveal()` returns the text, so that a search for this name finds every use.
     """
 
     __slots__ = ("_text",)
@@ -25,7 +26,7 @@ class Secret:
         return "Secret()"
 
     def reveal(self) -> str:
-        """Return the text itself."""
+        """Return the secret text."""
         return self._text
 
     def __str__(self) -> str:
@@ -33,35 +34,33 @@ class Secret:
 
 
 class Token(NamedTuple):
-    """A ready bearer token."""
+    """A bearer token."""
 
     token: Secret
 
 
 class Header(NamedTuple):
-    """A ready value of the header `Authorization`, scheme and all."""
+    """The complete value of the header `Authorization`, with its scheme."""
 
     value: Secret
 
 
 class Password(NamedTuple):
-    """A user's name and password, both in clear."""
+    """A user's name and password."""
 
     username: str
     password: Secret
 
 
 class Client(NamedTuple):
-    """A client's id and secret, for the login of Airflow's own that a Keycloak auth manager
-    offers.
-    """
+    """A client id and secret for the login that Airflow's Keycloak auth manager offers."""
 
     client_id: str
     secret: Secret
 
 
 class GitHubToken(NamedTuple):
-    """Where this job gets GitHub's OIDC tokens, and for whom."""
+    """The endpoint from which this job gets GitHub's OIDC tokens, and their audience."""
 
     audience: str
     url: str
@@ -69,9 +68,7 @@ class GitHubToken(NamedTuple):
 
 
 class OAuth(NamedTuple):
-    """A client of an OAuth 2.0 token endpoint. It proves itself by a secret or by GitHub's OIDC
-    token.
-    """
+    """A client of an OAuth 2.0 token endpoint, with a secret or GitHub's OIDC token as proof."""
 
     token_url: str
     client_id: str
@@ -80,9 +77,7 @@ class OAuth(NamedTuple):
 
 
 class AwsKeys(NamedTuple):
-    """AWS credentials as they stand in the environment; `session_token` is None for those of a
-    user.
-    """
+    """AWS credentials from the environment. `session_token` is None for the keys of a user."""
 
     access_key_id: str
     secret_access_key: Secret
@@ -90,7 +85,7 @@ class AwsKeys(NamedTuple):
 
 
 class Mwaa(NamedTuple):
-    """An Amazon MWAA environment, by name and region."""
+    """An Amazon MWAA environment, with its name, region and AWS credentials."""
 
     environment: str
     region: str
@@ -101,9 +96,7 @@ Credential = Token | Header | Password | Client | GitHubToken | OAuth | Mwaa
 
 
 class Tls(NamedTuple):
-    """PEM texts: CAs that are trusted beside the public ones, and a client certificate with its
-    key.
-    """
+    """PEM texts: CAs to trust besides the public ones, and a client certificate with its key."""
 
     ca: str = ""
     certificate: str = ""
@@ -111,11 +104,13 @@ class Tls(NamedTuple):
 
 
 class Access(NamedTuple):
-    """The way into one Airflow.
+    """The address of an Airflow, and everything that requests to it need.
 
     Attributes:
-        url: its base URL without a slash at the end; empty for Amazon MWAA, which names it itself.
-        headers: sent to this Airflow, and to nobody else, beside the credential.
+        url: the base URL without a trailing slash; empty for Amazon MWAA, whose API returns it.
+        credential: the credential.
+        headers: additional headers, sent only to this Airflow.
+        tls: CAs to trust, and the client certificate.
     """
 
     url: str

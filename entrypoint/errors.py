@@ -1,8 +1,7 @@
-"""Every way in which the action can be kept from knowing, as words for people: what happened, the
-evidence, what to do.
+"""The errors of the action, each with a title, the evidence and a hint.
 
-The lowest room: it knows nothing of Airflow's or the runner's wire formats. A failed DAG run is no
-error but an Outcome (`models.py`).
+This module is in the lowest layer: it knows no wire format of Airflow or of the runner. A failed
+DAG run is an `Outcome` (`models.py`), not an error.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 
 class StackFrame(NamedTuple):
-    """One frame of a traceback: a file as the worker names it, a line from 1 on, a function."""
+    """A frame of a traceback: the worker's file name, the line (from 1), the function."""
 
     filename: str
     line: int
@@ -21,7 +20,7 @@ class StackFrame(NamedTuple):
 
 
 class ExceptionInfo(NamedTuple):
-    """One exception: its class, its text, and its frames, the one that raised it last."""
+    """An exception: its class, its text, and its frames with the innermost one last."""
 
     kind: str
     text: str
@@ -32,13 +31,13 @@ class ExceptionInfo(NamedTuple):
 
 
 class ActionError(Exception):
-    """What kept the action from its goal.
+    """The base class of all errors that the action reports to the user.
 
     Attributes:
-        title: one line for the annotation's heading, the name of the cause.
-        detail: the evidence, free text; it may quote Airflow.
+        title: the cause, in one line, for the heading of an annotation.
+        detail: the evidence as free text, which may quote Airflow.
         hint: what to change, and where.
-        raised: the exceptions behind it, where Airflow shows them.
+        raised: the exceptions that caused the error, if Airflow shows them.
     """
 
     raised: tuple[ExceptionInfo, ...] = ()
@@ -51,7 +50,7 @@ class ActionError(Exception):
 
 
 class InputError(NamedTuple):
-    """One wrong input: its name, what is wrong with it, and what would be right."""
+    """A mistake in an input: the input's name, the problem, and the remedy."""
 
     name: str
     problem: str
@@ -59,25 +58,26 @@ class InputError(NamedTuple):
 
 
 class InvalidInputs(ActionError):
-    """The inputs contain mistakes; all of them are reported at once, before any request."""
+    """The inputs contain mistakes. All are reported at once, before any request to Airflow."""
 
-    def __init__(self, mistakes: tuple[InputError, ...]) -> None:
-        count = "1 input is" if len(mistakes) == 1 else f"{len(mistakes)} inputs are"
+    def __init__(self, errors: tuple[InputError, ...]) -> None:
+        count = "1 input is" if len(errors) == 1 else f"{len(errors)} inputs are"
         super().__init__(
             f"{count} not usable",
-            "\n".join(f"{m.name}: {m.problem} {m.remedy}" for m in mistakes),
+            "\n".join(f"{error.name}: {error.problem} {error.remedy}" for error in errors),
             "Correct the `with:` block of this step. Nothing was sent to Airflow.",
         )
-        self.mistakes = mistakes
+        self.errors = errors
 
 
 class TransientError(ActionError):
-    """No answer, or a passing one (429, 5xx), of Airflow or of who grants its credential: looking
-    again may well help.
+    """A temporary failure that a retrier retries, for example HTTP 429, 5xx or no response.
+
+    Airflow, GitHub or an identity provider may cause it.
 
     Attributes:
-        status: the HTTP status, None when there was no answer at all.
-        retry_after: seconds that the server asked us to wait, if it did.
+        status: the HTTP status, None without a response.
+        retry_after: the server's `Retry-After` in seconds, None if it sent none.
     """
 
     def __init__(
@@ -94,104 +94,118 @@ class TransientError(ActionError):
         self.retry_after = retry_after
 
 
-class UnexpectedResponse(ActionError):
-    """An answer that Airflow's API does not give: a login page, a redirect, cut JSON, another
-    shape.
+class Unreachable(TransientError):
+    """No complete response: the connection failed, timed out or was cut."""
 
-    It proves nothing. Before the trigger it means a wrong URL; while waiting it is ridden out like
-    a failed request.
+
+class UnexpectedResponse(ActionError):
+    """A response that the API does not give: a login page, a redirect, truncated JSON.
+
+    Before the trigger it means a wrong URL. During the wait it is retried like a TransientError.
     """
 
 
+class TlsTrustError(UnexpectedResponse):
+    """The server's TLS certificate is not trusted."""
+
+
 class Unauthorized(ActionError):
-    """The credential was refused."""
+    """The server rejected the credential."""
 
 
 class Forbidden(ActionError):
-    """The credential is good, but a permission is missing."""
+    """The credential is valid, but a permission is missing."""
 
 
 class GatewayRefused(Forbidden):
-    """Not Airflow but something in front of it lets the request go no further."""
+    """A gateway in front of Airflow refused the request."""
 
 
 class DagNotFound(ActionError):
-    """Airflow knows no such DAG, or cannot load it at present."""
+    """Airflow does not know the DAG, or cannot load it at present."""
 
 
 class DagNotRunnable(ActionError):
-    """The DAG exists, but Airflow would not run it: it is paused, lost, or its file fails to
-    import.
+    """The DAG exists, but Airflow would not run it.
+
+    The DAG is paused or stale, its file fails to import, or its new code is not deployed yet.
     """
 
 
 class StaleDag(DagNotRunnable):
-    """The DAG is listed, but Airflow does not find it in its DAG files any more."""
+    """Airflow lists the DAG, but no longer finds it in its DAG files."""
 
 
 class NotDeployed(DagNotRunnable):
-    """The DAG exists, but not yet from the code that this step waits for."""
+    """Airflow does not have the code that this step waits for yet."""
 
 
 class WrongCommit(ActionError):
-    """The DAG run does not run with the commit that was asked for, or that cannot be known."""
+    """The DAG run does not use the expected commit, or this cannot be confirmed."""
 
 
 class InvalidConf(ActionError):
-    """Airflow's validation refused the request."""
+    """Airflow's validation rejected the trigger request."""
 
 
 class NotSupported(ActionError):
-    """An input that the Airflow which answers cannot honour."""
+    """An input needs a feature that this Airflow does not have."""
 
 
 class Conflict(ActionError):
-    """Airflow refused the trigger because the run id or the logical date is taken; it may not say
-    which.
+    """Airflow refused the trigger because the run id or the logical date is taken.
 
+    The response may not say which of the two.
     Measured: docs/notes/airflow-3.md#conflicts.
     """
 
 
 class TriggerUnclear(ActionError):
-    """The trigger's answer was lost, and it could not be found out whether the run exists."""
+    """The response to the trigger was lost, and later requests could not find the run."""
 
 
 class StateUnknown(ActionError):
-    """The time is over, and how the DAG run is could not be read for a while."""
+    """The timeout passed while the state of the DAG run could not be read."""
 
 
 class RunExists(ActionError):
-    """The run id or logical date is taken by a run that this step must not take for its own."""
+    """An existing DAG run conflicts with this step's run id, logical date or report."""
+
+
+class CommitStatusTaken(RunExists):
+    """Another DAG run has the commit status that this step wants to set."""
 
 
 class RunNotFound(ActionError):
-    """The DAG run is not there (any more)."""
+    """The DAG run does not exist, or it was deleted."""
 
 
 class NotFound(ActionError):
-    """A log or an XCom that Airflow does not have."""
+    """Airflow does not have the requested resource, for example a log or an XCom."""
+
+
+class InvalidJson(NotFound):
+    """An XCom contains a value that JSON does not have: NaN or Infinity."""
 
 
 class ResponseTooLarge(ActionError):
-    """An XCom that is larger than what may be read."""
+    """The requested XComs exceed the size limit."""
 
 
 def as_action_error(error: Exception) -> ActionError:
-    """Return the error as people are told it: one that has no words of its own is a fault of
-    ours.
-    """
+    """Return the error itself if it is an ActionError, otherwise an internal error."""
     return error if isinstance(error, ActionError) else internal_error(error)
 
 
 def internal_error(error: Exception) -> ActionError:
-    """Name a fault of the action itself by type and place; its text is left out, since it may quote
-    a secret.
+    """Return the error for a bug in the action, with its type and its place in the code.
+
+    The text of the exception is left out because it may contain a secret.
     """
     place = traceback.extract_tb(error.__traceback__)[-1]
     return ActionError(
         "The action itself failed",
         f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}.",
-        "This is a fault of the action: please report it with these words. With step debug "
-        "logging on, the log has more.",
+        "Report this bug of the action and quote this message. Turn on step debug logging to get "
+        "a traceback in the log.",
     )

@@ -1,4 +1,4 @@
-"""What happens during a step, told as it happens. `report/console.py` writes it to the log."""
+"""The events of a step, sent as they happen. `report/console.py` writes them to the log."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ if TYPE_CHECKING:
 
 
 class Events(Protocol):
-    """Who is told what happens meanwhile."""
+    """Listener for the events of a step."""
 
     def run_state(self, run: DagRun) -> None:
-        """The DAG run was seen; called for every look."""
+        """Handle a poll of the DAG run. Called for each poll."""
 
-    def request_failed(self, fault: ActionError, pause: float) -> None:
-        """A request failed; it is repeated after `pause` seconds."""
+    def request_failed(self, error: ActionError, pause: float) -> None:
+        """Handle a failed request, which is retried after `pause` seconds."""
 
     def tasks_changed(
         self,
         changes: Sequence[tuple[TaskInstance | None, TaskInstance]],
         tasks: Sequence[TaskInstance],
     ) -> None:
-        """Task instances changed: each as it was (None: not known) and as it is; and all that are
-        known.
+        """Handle changed task instances.
+
+        Args:
+            changes: the task instances before (None: unknown) and after the change.
+            tasks: all known task instances.
         """
 
     def wide_run_changed(
@@ -36,57 +39,65 @@ class Events(Protocol):
         count: int,
         total: int,
     ) -> None:
-        """A wide run was looked at: those that failed meanwhile, and how many of all have ended, or
-        succeeded.
+        """Handle progress of a wide run, whose task instances are not all read.
+
+        Args:
+            failed: the task instances that failed since the last event.
+            done: what `count` counts.
+            count: number of task instances that ended or succeeded.
+            total: number of all task instances.
         """
 
     def skipped_tasks_cleared(self, tasks: Sequence[TaskInstance]) -> None:
-        """A run is continued, and these tasks run again although they were skipped."""
+        """Handle a resumed run that also runs these skipped tasks again."""
 
-    def code_missing(self, lack: ActionError, left: float) -> None:
-        """The DAG is not there yet as it was deployed; it is looked at for `left` seconds more."""
+    def code_missing(self, error: ActionError, left: float) -> None:
+        """Handle a DAG without the expected code. Polls go on for `left` seconds."""
 
     def code_found(self, sentence: str) -> None:
-        """It is there, and this tells how that is known."""
+        """Handle a DAG with the expected code. The sentence names the evidence."""
 
     def blocked(self, blocker: Blocker) -> None:
-        """The DAG run does not move, and this is why."""
+        """Handle a DAG run that does not move for this reason."""
 
     def optional_failed(self, what: str, error: ActionError) -> None:
-        """Something that only explains could not be read."""
+        """Handle a failed optional request."""
 
     def feature_disabled(self, sentence: str) -> None:
-        """A feature that only explains lacks its permission."""
+        """Handle an optional feature that is off because a permission is missing."""
 
 
 class StepEvents(Events, Protocol):
-    """What only the step itself tells."""
+    """Listener that also receives the events that only the step sends."""
 
     def unencrypted(self, url: str) -> None:
-        """The credential travels in clear text to this URL."""
+        """Handle a credential that travels to this URL without encryption."""
 
     def connected(self, version: str, url: str) -> None:
-        """Airflow of this version answers at this URL."""
+        """Handle a connection to an Airflow of this version at this URL."""
 
     def token_expires_early(self, left: float, timeout: float) -> None:
-        """The token expires in `left` seconds, before the timeout (seconds), and cannot be
-        renewed.
+        """Handle a token that expires before the timeout and cannot be renewed.
+
+        Args:
+            left: seconds until the token expires.
+            timeout: seconds of the step's timeout.
         """
 
     def run_found(self, outcome: Outcome) -> None:
-        """The DAG run of this step is known."""
+        """Handle the DAG run of this step, whether new or existing."""
 
     def reported(self, report: Report) -> None:
-        """A commit status or deployment on GitHub stands for the DAG run."""
+        """Handle a commit status or deployment on GitHub for the DAG run."""
 
     def usual_duration(self, seconds: float) -> None:
-        """The DAG's last successful runs took this many seconds (the median)."""
+        """Handle the median duration of the DAG's last successful runs, in seconds."""
 
     def run_cleared(self, run: DagRun) -> None:
-        """The DAG run had ended, and runs again."""
+        """Handle an ended DAG run that was cleared and runs again."""
 
     def stopping(self, run_id: str) -> None:
-        """The DAG run is about to be stopped."""
+        """Handle the start of a stop of the DAG run."""
 
     def task_log(self, title: str, lines: Iterable[str], lines_omitted: int) -> None:
-        """A task's log was read; `lines_omitted` lines before these were not kept."""
+        """Handle the last lines of a task's log, after `lines_omitted` others."""

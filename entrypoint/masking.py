@@ -1,9 +1,8 @@
-"""The secrets that this process knows, and text without them. The lowest floor; the list is its
-only state.
+"""Mask secrets in text. This module is in the lowest layer; its list of secrets is its only state.
 
-GitHub's runner replaces a secret where it stands as it is, and in some encodings; other systems
-replace nothing. What escapes, joins or cuts text takes the secrets out before, by `masked`, or half
-of one stays, or one that the runner does not know again (docs/notes/runner.md#masking).
+GitHub's runner masks a secret in its plain form and in some encodings; other systems mask nothing.
+So code that escapes, joins or cuts text calls `masked` first. Otherwise half of a secret, or a form
+that the runner does not recognize, would stay in the text (docs/notes/runner.md#masking).
 """
 
 from __future__ import annotations
@@ -24,35 +23,36 @@ ESCAPES = re.compile(
     r"-/]*[@-~]|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[!-/]*[0-~]"
 )
-"""Escape sequences of terminals, in seven bits and in eight: colours, cursor, titles. GitLab's log
-obeys some of its own.
+"""Terminal escape sequences (colours, cursor, titles), with 7-bit and 8-bit introducers. GitLab's
+log interprets some of its own.
 """
 _INVISIBLE = (
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad"
     r"\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
 )
 _HAS_INVISIBLE = re.compile(_INVISIBLE)
-"""Characters that nobody sees and that break no line. Every escape sequence begins with one."""
+"""Invisible characters that do not break a line. Every escape sequence begins with one."""
 _UNSEEN = re.compile(f"{ESCAPES.pattern}|{_INVISIBLE}")
 _MASK = "***"
-_SHORTEST_IN_BASE64 = 8
-"""Bytes of a secret that is looked for in Base64; of fewer so little is left that others' text may
-be like it.
+_MIN_BASE64_BYTES = 8
+"""Bytes of the shortest secret that is masked in Base64. The Base64 form of a shorter one could
+occur in other text by chance.
 """
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _known: dict[str, set[str]] = {}
-"""What secrets are written as, by a word that nothing escapes: most lines do not have it, and are
-looked at no further.
+"""The forms of the secrets, keyed by a word that no encoding changes. Most lines do not contain the
+word, so that no search for the forms is necessary.
 """
 
 
 def add(secret: str, shortest: int = 1) -> None:
-    """Mask the secret from here on: whole, each of its lines, and as JSON, HTML, URLs, Python and
-    Base64 write them.
+    """Mask the secret and each of its lines from now on, also in their encoded forms.
+
+    The encodings are JSON, HTML, URLs, Python and Base64.
 
     Args:
-        secret: it; a blank one is none.
-        shortest: characters of a line or of what it is written as, below which it is not masked.
+        secret: the secret; a blank one is ignored.
+        shortest: minimum length of a masked line or encoded form, in characters.
     """
     for line in {line.strip() for line in (secret, *secret.splitlines())}:
         word = max(_WORD.findall(line), key=len, default="")
@@ -62,26 +62,25 @@ def add(secret: str, shortest: int = 1) -> None:
 
 
 def masked(text: str) -> str:
-    """Return the text with *** in place of each secret, also of one that escape sequences
-    divide.
-    """
-    return _without(text, _stretches(text))
+    """Replace each secret in a text with ***, even if escape sequences divide it."""
+    return _replace(text, _secret_spans(text))
 
 
 def masked_end(text: str, shortest: int = 1) -> str:
-    """Return a text that was cut at its end with *** in place of the beginning of a secret there.
+    """Replace the beginning of a secret at the end of a truncated text with ***.
+
     Nothing else is masked.
 
     Args:
-        text: it.
-        shortest: characters of a beginning that is masked.
+        text: the truncated text.
+        shortest: minimum length of a masked beginning, in characters.
     """
-    stretches = _stretches(text, shortest)
-    return _without(text, stretches[-1:] if stretches and stretches[-1][1] == len(text) else [])
+    spans = _secret_spans(text, shortest)
+    return _replace(text, spans[-1:] if spans and spans[-1][1] == len(text) else [])
 
 
 def masked_head(data: bytes, limit: int) -> str:
-    """Return the first bytes of a text without secrets, and without half of one where it is cut."""
+    """Decode and mask the first `limit` bytes of a text, including half a secret at the cut."""
     text = codecs.getincrementaldecoder("utf-8")("replace").decode(
         data[:limit], final=len(data) <= limit
     )
@@ -89,28 +88,31 @@ def masked_head(data: bytes, limit: int) -> str:
 
 
 def forget() -> None:
-    """Know no secret any more."""
+    """Forget all secrets."""
     _known.clear()
 
 
-def _stretches(text: str, end: int = 0) -> list[tuple[int, int]]:
-    """Return where secrets stand, in order; those that overlap or touch are one, or a part of the
-    second would stay.
+def _secret_spans(text: str, end: int = 0) -> list[tuple[int, int]]:
+    """Return the spans of all secrets in a text, in order.
 
-    Args: text: it. end: characters of a secret's beginning that is one at the end of the text; 0 if
-        the text was not cut.
+    Overlapping and adjacent spans are merged, so that no part of the second secret stays.
+
+    Args:
+        text: the text.
+        end: minimum length of a secret's beginning at the end of the text, in characters; 0 if the
+            text is not truncated.
     """
     if not _known:
         return []
-    found = _places(text, end)
+    found = _find_forms(text, end)
     if _HAS_INVISIBLE.search(text):
-        gone = [match.span() for match in _UNSEEN.finditer(text)]
-        if more := _places(_UNSEEN.sub("", text), end):
-            bounds = [0, *(bound for span in gone for bound in span), len(text)]
-            at = [
-                place for start, stop in list(pairwise(bounds))[::2] for place in range(start, stop)
+        hidden = [match.span() for match in _UNSEEN.finditer(text)]
+        if more := _find_forms(_UNSEEN.sub("", text), end):
+            bounds = [0, *(bound for span in hidden for bound in span), len(text)]
+            positions = [
+                index for start, stop in list(pairwise(bounds))[::2] for index in range(start, stop)
             ]
-            found += [(at[start], at[stop - 1] + 1) for start, stop in more]
+            found += [(positions[start], positions[stop - 1] + 1) for start, stop in more]
     merged: list[tuple[int, int]] = []
     for start, stop in sorted(found):
         if merged and start <= merged[-1][1]:
@@ -120,17 +122,17 @@ def _stretches(text: str, end: int = 0) -> list[tuple[int, int]]:
     return merged
 
 
-def _places(text: str, end: int) -> list[tuple[int, int]]:
-    # `in` is faster than one pattern of them all.
-    near = (forms for word, forms in _known.items() if word in text)
+def _find_forms(text: str, end: int) -> list[tuple[int, int]]:
+    # `in` is faster than one regular expression for all forms.
+    candidates = (forms for word, forms in _known.items() if word in text)
     found = [
-        place
-        for forms in near
+        span
+        for forms in candidates
         for form in forms
         if form in text
-        for place in _occurrences(text, form)
+        for span in _occurrences(text, form)
     ]
-    if end and (size := _open_end(text, end)):
+    if end and (size := _cut_secret_length(text, end)):
         found.append((len(text) - size, len(text)))
     return found
 
@@ -142,8 +144,8 @@ def _occurrences(text: str, secret: str) -> Iterator[tuple[int, int]]:
         at = text.find(secret, at + 1)
 
 
-def _open_end(text: str, shortest: int) -> int:
-    """Return how many characters at the end of the text are the beginning of a secret."""
+def _cut_secret_length(text: str, shortest: int) -> int:
+    """Return the length of a secret's beginning at the end of the text, 0 if there is none."""
     secrets = {form for forms in _known.values() for form in forms}
     for size in range(min(max(map(len, secrets)) - 1, len(text)), shortest - 1, -1):
         tail = text[-size:]
@@ -152,24 +154,25 @@ def _open_end(text: str, shortest: int) -> int:
     return 0
 
 
-def _without(text: str, stretches: list[tuple[int, int]]) -> str:
-    bounds = [0, *(bound for stretch in stretches for bound in stretch), len(text)]
+def _replace(text: str, spans: list[tuple[int, int]]) -> str:
+    bounds = [0, *(bound for span in spans for bound in span), len(text)]
     return _MASK.join(text[start:stop] for start, stop in list(pairwise(bounds))[::2])
 
 
 def _forms(line: str) -> set[str]:
-    """Return what a line of a secret may be written as. Also one in another: JSON in JSON or in a
-    page, a page in JSON.
+    """Return all encoded forms of a line of a secret.
+
+    Nested encodings are included: JSON in JSON, JSON in HTML, HTML in JSON.
     """
     data = line.encode(errors="backslashreplace")
-    in_base64 = set(_base64(data)) if len(data) >= _SHORTEST_IN_BASE64 else set[str]()
+    in_base64 = set(_base64(data)) if len(data) >= _MIN_BASE64_BYTES else set[str]()
     plain = {*_json(line), *_html(line), *_python(line)}
     nested = {form for one in plain for form in (*_json(one), *_escaped(one))}
     quotes = {
-        line.replace("'", "''"),
-        line.replace('"', '\\"'),
-        line.replace("'", "'\"'\"'"),
-    }  # YAML and SQL, INI, shells
+        line.replace("'", "''"),  # YAML and SQL
+        line.replace('"', '\\"'),  # INI
+        line.replace("'", "'\"'\"'"),  # shells
+    }
     urls = {form for one in (line, *in_base64) for form in _urls(one)}
     return {line, *plain, *nested, *quotes, *in_base64, *urls}
 
@@ -178,12 +181,11 @@ def _json(text: str) -> set[str]:
     ascii_only = json.dumps(text)[1:-1]
     plain = {ascii_only, json.dumps(text, ensure_ascii=False)[1:-1]}
     upper = re.sub(r"\\u[0-9a-f]{4}", lambda match: rf"\u{match[0][2:].upper()}", ascii_only)
-    # Go and Flask write what acts in HTML as numbers, PHP escapes the slash.
-    acts = ("[<>&]", "[<>&']")
+    # Go and Flask write HTML's special characters as \u escapes. PHP escapes the slash.
     no_html = {
-        re.sub(some, lambda match: f"\\u{ord(match[0]):04x}", form)
+        re.sub(special, lambda match: f"\\u{ord(match[0]):04x}", form)
         for form in plain
-        for some in acts
+        for special in ("[<>&]", "[<>&']")
     }
     return {*plain, upper, *no_html, *(form.replace("/", "\\/") for form in plain)}
 
@@ -199,28 +201,32 @@ def _html(text: str) -> set[str]:
 
 
 def _escaped(text: str) -> tuple[str, str]:
-    """Return the text as HTML has it between tags, and in an attribute. Python's own module for it
-    is slow to load.
+    """Escape a text for HTML: for use between tags, and in an attribute.
+
+    Python's module `html` is slow to import.
     """
     between = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return between, between.replace('"', "&quot;").replace("'", "&#x27;")
 
 
 def _python(text: str) -> set[str]:
-    # The quotes in front decide which of the two Python chooses, as the text around a secret may.
+    # `repr` chooses its quotes, and so its escapes, by the quotes in the whole text, and the secret
+    # may be only a part of that. The prefix forces the form that escapes single quotes.
     data = text.encode(errors="backslashreplace")
     return {repr(text)[1:-1], repr(f"'\"{text}")[4:-1], ascii(text)[1:-1], repr(data)[2:-1]}
 
 
 def _urls(text: str) -> set[str]:
-    """Return the text as paths and forms have it, as JavaScript's two functions write it, and
-    escaped twice.
+    """Return the URL-encoded forms of a text.
+
+    These are the forms for paths and form data, the forms of JavaScript's `encodeURIComponent` and
+    `encodeURI`, and the form that is encoded twice.
     """
-    ways = [
+    encoded = [
         quote(text, safe, errors="backslashreplace")
         for safe in ("/", "", "!'()*", "!#$&'()*+,/:;=?@[]")
     ]
-    forms = {*ways, quote_plus(text, errors="backslashreplace"), quote(ways[1], safe="")}
+    forms = {*encoded, quote_plus(text, errors="backslashreplace"), quote(encoded[1], safe="")}
     return {
         *forms,
         *(re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in forms),
@@ -228,8 +234,9 @@ def _urls(text: str) -> set[str]:
 
 
 def _base64(data: bytes) -> Iterator[str]:
-    """Yield what is seen of the data in Base64, wherever it begins in what was encoded: what no
-    neighbour can change.
+    """Yield the Base64 forms of the data, for each of its 3 offsets in the encoded bytes.
+
+    Each form leaves out the characters that depend on the bytes before or after the data.
     """
     for before in range(3):
         whole = (before + len(data)) % 3 == 0

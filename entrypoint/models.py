@@ -1,7 +1,7 @@
-"""The nouns that pass between the rooms. No I/O, no prose, no version of Airflow.
+"""The data types that the packages share. No I/O, no messages, no Airflow versions.
 
-Tuples with names, as all nouns here: nothing can change them, and to make such a class takes an
-eighth of the time of a frozen dataclass. The trigger waits for forty of them.
+All are named tuples: they are immutable, and defining one takes an eighth of the time of a frozen
+dataclass. About forty are defined before the trigger is sent.
 """
 
 from __future__ import annotations
@@ -35,58 +35,61 @@ TaskState = Literal[
     "upstream_failed",
     "removed",
 ]
-"""States of a task instance; "none" in a request means that Airflow has not decided anything yet.
+"""States of a task instance. A request writes "none" for a task instance without a state.
 
 Measured: docs/notes/airflow-3.md#task-states.
 """
 
 ENDED: tuple[TaskState, ...] = ("success", "failed", "skipped", "upstream_failed", "removed")
-"""Airflow does nothing more about the task instance, unless somebody clears it."""
+"""The task instance has ended. Only a clear makes Airflow run it again."""
 RUNNING: tuple[TaskState, ...] = ("running", "restarting")
 """A worker has the task instance."""
 ACTIVE: tuple[TaskState, ...] = ("scheduled", "queued", *RUNNING)
 """A scheduler, an executor or a worker acts on the task instance."""
 WAITING: tuple[TaskState, ...] = ("deferred", "awaiting_input", "up_for_retry", "up_for_reschedule")
-"""The task instance has begun, and waits for an event or a time."""
+"""The task instance has started, and waits for an event or a time."""
 UNFINISHED: tuple[TaskState, ...] = ("none", *ACTIVE, *WAITING)
-"""All that are not in ENDED."""
+"""All states that are not in ENDED."""
 
 Result = Literal["success", "failed", "timeout", "cancelled", "triggered", "error"]
-"""What the gate decided. Never to be mixed with what Airflow says (`RunState`)."""
-
+"""The result of the step. Never mix it with the state that Airflow reports (`RunState`)."""
 
 IfRunExists = Literal["resume", "attach", "restart", "fail"]
-"""The policy for a DAG run that exists already."""
+"""The policy for an existing DAG run."""
 
 IfPaused = Literal["fail", "unpause", "queue"]
 """The policy for a paused DAG."""
 
 ReportTo = Literal["none", "commit-status", "deployment"]
-"""What stands on GitHub for a DAG run that nobody waits for."""
+"""How GitHub shows a DAG run that the step does not wait for."""
 
 Logs = Literal["failed", "all", "none"]
-"""Whose task logs are relayed."""
+"""The task instances whose logs the step prints."""
 
 StopStatus = Literal["yes", "unconfirmed", "left", "nothing"]
-"""What became of the DAG run when the step stopped waiting before its end."""
+"""The fate of a DAG run whose end the step did not wait for.
 
-TakenOver = Literal["attached", "resumed", "restarted"]
-"""What was done about a DAG run that existed already: nothing, its open tasks cleared, all its
-tasks cleared.
+yes: this step stopped it. unconfirmed: it may still run. left: it runs on, as configured or because
+the step does not own it. nothing: there was no run to stop, or it had ended by itself.
 """
 
+TakenOver = Literal["attached", "resumed", "restarted"]
+"""What the step did with an existing DAG run.
+
+attached: nothing. resumed: it cleared the unfinished tasks. restarted: it cleared all tasks.
+"""
 
 MAX_TASKS_LISTED = 500
-"""Task instances that the job summary lists; of a run that has more not all are read."""
+"""Task instances in the job summary. Of a run with more, the step does not read all."""
 
 CANCELLED_MARK = "[stopped because its workflow was cancelled]"
-"""The mark in a DAG run's note by which a later attempt knows that this run was stopped."""
+"""The mark in a DAG run's note that tells a later attempt that the run was stopped."""
 
 
 class RunRequest(NamedTuple):
-    """The DAG run that this step asks for, and the commit whose code it is to run.
+    """The DAG run that this step requests, and the commit whose code the run must use.
 
-    Dates are aware; what is None is left to Airflow.
+    All dates have a time zone. Airflow chooses the fields that are None.
     """
 
     dag_id: str
@@ -102,16 +105,19 @@ class RunRequest(NamedTuple):
 
 
 class Ancestry(NamedTuple):
-    """Whether one commit contains another, as far as `who` could be asked; None: it could not be
-    found out.
+    """Whether one commit contains another.
+
+    Attributes:
+        contains: the answer, None if it is unknown.
+        source: a sentence for the user that names the source, or why there is no answer.
     """
 
     contains: bool | None
-    who: str
+    source: str
 
 
 class XComName(NamedTuple):
-    """An XCom that was asked for: the line of the input, and what it means."""
+    """A requested XCom: the line of the input, and its parts."""
 
     line: str
     task_id: str
@@ -119,12 +125,15 @@ class XComName(NamedTuple):
 
 
 class Dag(NamedTuple):
-    """What Airflow knows about a DAG, as far as it bears on running it.
+    """The properties of a DAG that matter for running it.
 
-    Attributes: file: as Airflow's import errors name it. bundle: in which the file is; empty on
-        Airflow 2, which knows no bundles. bundle_version: of the bundle from which it was parsed
-        last; None unless the bundle has versions (Airflow 3). last_parsed: the end of the last
-        parsing that worked. file_token: by which Airflow can be asked to parse the file.
+    Attributes:
+        file: the DAG file, with the same name as in Airflow's import errors.
+        bundle: the bundle of the file, empty on Airflow 2, which has no bundles.
+        bundle_version: the version of the bundle at the last parsing, None unless the bundle has
+            versions (Airflow 3).
+        last_parsed: the end of the last successful parsing.
+        file_token: the token for a request to parse the file again.
     """
 
     dag_id: str
@@ -140,10 +149,11 @@ class Dag(NamedTuple):
 
 
 class DagRun(NamedTuple):
-    """One DAG run as Airflow last showed it. Dates are aware, None while Airflow has none.
+    """A DAG run as in Airflow's latest response. All dates have a time zone.
 
-    `untold`: names of the fields that this Airflow does not show; they are None here, which means
-    nothing.
+    Attributes:
+        unknown_fields: the names of the fields that this Airflow version does not return. They are
+            None here, but that does not mean that the run has no such value.
     """
 
     dag_id: str
@@ -163,37 +173,41 @@ class DagRun(NamedTuple):
 
     @property
     def cancelled(self) -> bool:
-        """Whether a cancelled workflow stopped it. What Airflow makes of it afterwards is no
-        verdict.
+        """Whether a cancelled workflow stopped the run.
 
+        Its state does not count after that, because the scheduler may still overwrite it.
         Measured: docs/notes/airflow-3.md#stopping-a-run.
         """
         return CANCELLED_MARK in (self.note or "")
 
     @property
     def ended(self) -> bool:
-        """Whether Airflow calls it over."""
+        """Whether the run is in a final state."""
         return self.state in ("success", "failed")
 
     @property
     def duration(self) -> float | None:
-        """Seconds from start to end, None unless both are known."""
+        """The seconds from start to end, None unless both are known."""
         if self.start_date is None or self.end_date is None:
             return None
         return (self.end_date - self.start_date).total_seconds()
 
 
 def stopped_note(run: DagRun) -> str:
-    """Return the run's note with the mark of a cancelled workflow, within Airflow's 1000
-    characters.
+    """Return the run's note with the mark of a cancelled workflow, in at most 1000 characters.
+
+    Airflow does not accept a longer note.
     """
     note = (run.note or "").replace(CANCELLED_MARK, "").rstrip()
     return f"{note[: 999 - len(CANCELLED_MARK)]}\n{CANCELLED_MARK}".lstrip()
 
 
 class TaskInstance(NamedTuple):
-    """One task instance of a DAG run. `map_index` is -1 unless mapped; `state` None means that
-    nothing was decided yet.
+    """A task instance of a DAG run.
+
+    Attributes:
+        map_index: the index of a mapped task instance, otherwise -1.
+        state: the state, None while Airflow has not set one.
     """
 
     task_id: str
@@ -209,31 +223,33 @@ class TaskInstance(NamedTuple):
 
     @property
     def key(self) -> tuple[str, int]:
-        """What tells it from the others of its run."""
+        """The key of the task instance within its run."""
         return self.task_id, self.map_index
 
     @property
-    def over(self) -> bool:
-        """Whether Airflow will do nothing more about it, unless somebody clears it."""
+    def ended(self) -> bool:
+        """Whether the task instance is in a final state, which only a clear can change."""
         return self.state in ENDED
 
     @property
     def cut_off(self) -> bool:
-        """Whether a `dagrun_timeout` ended it while it ran: skipped, begun, and never ended
-        (measured on 2.11.2 and 3.3.2).
+        """Whether a `dagrun_timeout` stopped the task instance while it ran.
+
+        Airflow sets it to skipped and leaves its end date empty (measured on 2.11.2 and 3.3.2).
         """
         return self.state == "skipped" and self.start_date is not None and self.end_date is None
 
     @property
     def name(self) -> str:
-        """`task_id`, with `[map_index]` for a mapped one: the form of the output `failed_tasks`."""
+        """The name in the output `failed_tasks`: `task_id`, or `task_id[map_index]` if mapped."""
         return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
 
 
 class TaskList(NamedTuple):
-    """Task instances of a DAG run as far as they were read, and how many there are in all.
+    """The task instances of a DAG run that the step has read, and the number of all.
 
-    `unread_succeeded`: how many of those that were not read succeeded, if that was counted.
+    Attributes:
+        unread_succeeded: the number of successes among the unread ones, if they were counted.
     """
 
     instances: tuple[TaskInstance, ...]
@@ -242,23 +258,23 @@ class TaskList(NamedTuple):
 
     @property
     def unread(self) -> int:
-        """How many there are beyond those that were read."""
+        """The number of task instances that were not read."""
         return max(self.total - len(self.instances), 0)
 
     @property
     def succeeded(self) -> int:
-        """How many succeeded, as far as is known."""
+        """The number of task instances that are known to have succeeded."""
         return sum(task.state == "success" for task in self.instances) + self.unread_succeeded
 
 
 class Failure(NamedTuple):
-    """Why a task instance failed, as far as Airflow shows it.
+    """Why a task instance failed, according to Airflow.
 
     Attributes:
-        cause: one line.
-        raised: the exception that ended its last try, then its causes; empty if none is known.
-        log: the tail of that try's log.
-        lines_omitted: how many lines there were before that tail.
+        cause: the reason in one line.
+        raised: the exception that ended the last try, then its causes; empty if none is known.
+        log: the last lines of the log of that try.
+        lines_omitted: the number of log lines before those.
     """
 
     task: TaskInstance
@@ -269,7 +285,7 @@ class Failure(NamedTuple):
 
 
 class Blocker(NamedTuple):
-    """Something that keeps the DAG run from moving: what it is, the evidence, what to do."""
+    """A reason why the DAG run does not move, with the evidence and a hint."""
 
     title: str
     detail: str
@@ -278,15 +294,15 @@ class Blocker(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What stands on GitHub for a DAG run that nobody waits for.
+    """The commit status or deployment on GitHub that shows the state of a DAG run.
 
     Attributes:
-        kind: commit status, or deployment.
-        name: the status's context, or the environment.
-        commit: the whole SHA.
+        kind: "commit status" or "deployment".
+        name: the context of the status, or the environment.
+        commit: the full SHA.
         state: pending, success or failure.
-        status_url: of a commit status.
-        deployment_id: of a deployment.
+        status_url: the URL of a commit status.
+        deployment_id: the id of a deployment.
     """
 
     kind: str
@@ -298,22 +314,24 @@ class Report(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What the gate decided, and everything that people are told about it.
+    """The result of the step, and everything that outputs, annotations and summary show.
 
-    Whatever was not learned on the way is None: the request when the inputs were wrong, the run
-        when none was made.
+    A field is None if the step did not get far enough to know its value: `request` if the inputs
+    were wrong, `run` if there is no DAG run.
 
-    Attributes: tasks: its task instances; of a wide run all that failed, and as many others as are
-        shown. unread: how many there are beyond those. unread_succeeded: how many of these
-        succeeded. blockers: why the run does not move, the likeliest reason first. failures: the
-        reasons of failed task instances; fewer than `failed_tasks` if there are very many.
-        dagrun_timeout_exceeded: the DAG's `dagrun_timeout` in seconds, if that is what ended the
-        run. xcom: the values that were asked for, by the lines of the input. disabled_features: a
-        sentence for each feature that this credential may not use. report: what stands on GitHub
-        for the run. stop_error: why it could not be confirmed that the run is stopped, if that is
-        known. retried: whether a post stage tries once more what this stage could not. ambiguous:
-        whether the run, which was there already, may be that of another call of the same reusable
-        workflow.
+    Attributes:
+        tasks: the task instances; of a wide run all failed ones and as many others as are shown.
+        unread: the number of task instances that are not in `tasks`.
+        unread_succeeded: the number of successes among the unread ones.
+        blockers: why the run does not move, with the most likely reason first.
+        failures: why task instances failed; fewer than `failed_tasks` if very many failed.
+        dagrun_timeout_exceeded: the `dagrun_timeout` in seconds, if it ended the run.
+        xcom: the requested values, keyed by the lines of the input.
+        disabled_features: a sentence for each feature that the credential does not permit.
+        report: the commit status or deployment on GitHub for the run.
+        stop_error: why the step could not confirm that the run is stopped.
+        post_stage_retries: whether a post stage follows that tries again to stop the run.
+        ambiguous: whether an existing run may belong to another call of the reusable workflow.
     """
 
     result: Result
@@ -344,29 +362,29 @@ class Outcome(NamedTuple):
 
     @property
     def passes(self) -> bool:
-        """Whether the workflow may go on, which is exit code 0."""
+        """Whether the workflow may go on (exit code 0)."""
         return self.result in ("success", "triggered")
 
     @property
     def task_count(self) -> int:
-        """How many task instances the run has, as far as is known."""
+        """The number of task instances of the run, as far as it is known."""
         return len(self.tasks or ()) + self.unread
 
     @property
     def failed_tasks(self) -> tuple[TaskInstance, ...]:
-        """The task instances that failed themselves (not those that could not start because of
-        them).
-        """
+        """The task instances in state `failed`, without those in `upstream_failed`."""
         return tuple(task for task in self.tasks or () if task.state == "failed")
 
 
 class TaskLog(NamedTuple):
-    """What a task instance's log says.
+    """The log of one try of a task instance.
 
-    Attributes: lines: its tail. lines_omitted: how many lines there were before that tail. raised:
-        the exception that ended the try, then its cause, then the cause's; empty if the log shows
-        none. last_error: the last line of level error or worse, None if there is none. written:
-        whether the try wrote anything; otherwise the lines only say where a log was looked for.
+    Attributes:
+        lines: the last lines.
+        lines_omitted: the number of lines before those.
+        raised: the exception that ended the try, then its causes; empty if the log has none.
+        last_error: the last line of level error or worse, None if there is none.
+        written: whether the try wrote a log; if not, the lines only say where Airflow searched.
     """
 
     lines: tuple[str, ...]
@@ -377,8 +395,9 @@ class TaskLog(NamedTuple):
 
 
 class Health(NamedTuple):
-    """Which of Airflow's components send heartbeats. None: it has no such component, or never
-    had.
+    """Which components of Airflow send heartbeats.
+
+    None means that this Airflow has no such component, or has never had one.
     """
 
     scheduler: bool | None
@@ -387,7 +406,7 @@ class Health(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """A pool, and how many of its slots are free."""
+    """A pool with its number of slots and of open slots."""
 
     name: str
     slots: int
@@ -395,9 +414,13 @@ class Pool(NamedTuple):
 
 
 class DagImportError(NamedTuple):
-    """A DAG file that Airflow cannot import: its path as Airflow names it, and the traceback.
+    """An import error of a DAG file.
 
-    `bundle`: in which the path is; empty on Airflow 2, which knows no bundles.
+    Attributes:
+        filename: the path of the file as Airflow reports it.
+        trace: the traceback.
+        raised: the exceptions of the traceback.
+        bundle: the bundle of the file, empty on Airflow 2, which has no bundles.
     """
 
     filename: str
@@ -407,7 +430,7 @@ class DagImportError(NamedTuple):
 
 
 class HitlRequest(NamedTuple):
-    """A question that a task waits for a human to answer."""
+    """A question of a task instance that waits for a human's answer."""
 
     task_id: str
     map_index: int

@@ -1,9 +1,7 @@
-"""The post stage: whatever ended the main stage, the DAG run that it was answerable for does not
-run on unwatched.
+"""The post stage: stop the DAG run that a cancelled or killed main stage left running.
 
-It runs only where the main stage was cancelled or killed. Idempotent, and bounded at 60 seconds,
-all of which it takes if it
-has to: there is nobody after it.
+It does nothing after a main stage that ended normally. It is idempotent and takes at most 60
+seconds. It may use all of them, because no later stage could stop the run.
 """
 
 from __future__ import annotations
@@ -21,34 +19,34 @@ if TYPE_CHECKING:
     from entrypoint.session import Session
 
 BUDGET_SECONDS = 50.0
-"""Seconds, connecting included; the container takes some as well, and other actions' post stages
-need theirs.
-
-Measured: docs/notes/runner.md#time-after-a-cancel.
+"""Seconds for connecting and stopping. The container's start and other actions' post stages need
+time too. Measured: docs/notes/runner.md#time-after-a-cancel.
 """
 REQUEST_SECONDS = 15.0
+"""Read timeout of each request in seconds."""
 MAX_PAUSE_SECONDS = 5.0
-"""Seconds between two requests, whatever the server asks for: the budget is short, and nobody comes
-after it.
-"""
+"""Maximum seconds between two requests, even if `Retry-After` is longer: the budget is short."""
 READ_SECONDS = 10.0
-"""Seconds for finding out how a run is that is left alone."""
+"""Seconds for reading the state of a run that is left running."""
 
 
 def stop_run_left_behind(
     outcome: Outcome, session: Session, *, stopped: bool = False, created: bool = False
 ) -> Outcome:
-    """Make sure that the run which the main stage left behind is stopped.
+    """Stop the DAG run of the main stage, and confirm that it is stopped.
 
-    Args: outcome: with the request, by which the run is known. session: the connection, not opened
-        yet. stopped: Airflow has taken the main stage's order to stop it, so that it is no success
-        whatever it shows now. created: Airflow has said that it made the run.
+    Args:
+        outcome: the outcome so far, with the request that names the run.
+        session: the connection, not opened yet.
+        stopped: whether the main stage has already stopped the run. Then a state `success` does not
+            mean that it succeeded.
+        created: whether Airflow confirmed that it created the run.
 
     Returns:
-        The outcome with the run, if there is one, and what became of it.
+        The outcome with the run, if it exists, and with `stopped` or `stop_error`.
     """
     request = outcome.request
-    assert request is not None  # noqa: S101 - by this stage it is known
+    assert request is not None  # noqa: S101 - this stage always sets it
     until = session.clock() + BUDGET_SECONDS
     session.retrier.max_pause = MAX_PAUSE_SECONDS
     try:
@@ -57,10 +55,10 @@ def stop_run_left_behind(
         )
     except ActionError as error:
         return outcome._replace(stop_error=error)
-    outcome = _at(outcome, airflow)
+    outcome = _with_airflow(outcome, airflow)
     session.events.stopping(request.run_id)
     session.set_deadline(until - session.clock(), REQUEST_SECONDS)
-    end = stop(
+    result = stop(
         airflow,
         request.dag_id,
         request.run_id,
@@ -71,23 +69,21 @@ def stop_run_left_behind(
         already_stopped=stopped,
         created=created,
     )
-    if not end.confirmed:
-        return outcome._replace(run=end.run, stop_error=end.fault)
-    if end.run is None:
+    if not result.confirmed:
+        return outcome._replace(run=result.run, stop_error=result.error)
+    if result.run is None:
         return outcome._replace(run_url=None, stopped="nothing")
-    return outcome._replace(run=end.run, stopped="yes" if end.by_this_step else "nothing")
+    return outcome._replace(run=result.run, stopped="yes" if result.by_this_step else "nothing")
 
 
 def report_run_left_running(outcome: Outcome, session: Session) -> Outcome:
-    """Find out how the run is that is to be left alone; what cannot be found out is no fault of
-    this stage. As above.
-    """
+    """Read the state of a run that is left running (`on_cancel: leave`). Errors are ignored."""
     request = outcome.request
     assert request is not None  # noqa: S101 - as above
     outcome = outcome._replace(stopped="left")
     with suppress(ActionError):
         airflow = session.connect(READ_SECONDS)
-        outcome = _at(outcome, airflow)
+        outcome = _with_airflow(outcome, airflow)
         fetch = partial(airflow.get_run, request.dag_id, request.run_id)
         outcome = outcome._replace(
             run=session.retrier.read(fetch, until=session.set_deadline(READ_SECONDS))
@@ -95,7 +91,7 @@ def report_run_left_running(outcome: Outcome, session: Session) -> Outcome:
     return outcome
 
 
-def _at(outcome: Outcome, airflow: Airflow) -> Outcome:
+def _with_airflow(outcome: Outcome, airflow: Airflow) -> Outcome:
     request = outcome.request
     assert request is not None  # noqa: S101 - as above
     return outcome._replace(

@@ -1,7 +1,6 @@
-"""The connection of one process to its Airflow: credential, retrier, and the moment after which no
-request is worth it.
+"""The connection of the process to Airflow: credential, retrier and deadline.
 
-Shared by the main stage (`step.py`) and the post stage (`post.py`). It decides nothing.
+The main stage (`step.py`) and the post stage (`post.py`) share it. It decides nothing.
 """
 
 from __future__ import annotations
@@ -27,25 +26,23 @@ if TYPE_CHECKING:
     from entrypoint.runners.base import Runner
 
 SETUP_SECONDS = 60.0
-"""Seconds for which an Airflow that does not answer is asked again while nothing depends on it
-yet.
-"""
+"""Seconds for which setup requests to Airflow and GitHub are retried."""
 OPTIONAL_TIMEOUT = 15.0
-"""Seconds that an answer may take on which no verdict depends: meanwhile nobody looks at the
-run.
+"""Read timeout of optional requests in seconds. It is short because the step cannot poll the run
+while it waits for such a response.
 """
 
 
 class Session:
-    """One process's way to Airflow.
+    """The connection to Airflow, with the deadline of its requests.
 
     Args:
-        settings: where, and with which credential.
-        clock: monotonic seconds.
-        sleep: sleeps that many seconds.
-        runner: masks secrets, and shows debug lines.
-        events: is told what happens.
-        read_timeout: seconds that any one answer may take.
+        settings: address, credential and TLS settings.
+        clock: monotonic clock in seconds.
+        sleep: sleep function, takes seconds.
+        runner: masks secrets and prints debug lines.
+        events: listener for the events of the step.
+        read_timeout: maximum read timeout of a request in seconds.
     """
 
     def __init__(
@@ -67,8 +64,11 @@ class Session:
         self._settings = settings
 
     def set_deadline(self, seconds: float, max_request: float = inf) -> float:
-        """Set, and return, the moment after which no request is worth waiting for; and how long a
-        single one may take.
+        """Set and return the deadline of the following requests.
+
+        Args:
+            seconds: time until the deadline in seconds.
+            max_request: read timeout of each request in seconds.
         """
         self.deadline = self.clock() + seconds
         self._max_request_seconds = min(max_request, self._read_timeout)
@@ -76,7 +76,7 @@ class Session:
 
     @contextmanager
     def limit_requests(self) -> Iterator[None]:
-        """While entered, no single answer may take longer than what only explains is worth."""
+        """Limit each request to OPTIONAL_TIMEOUT seconds inside this context."""
         max_request = self._max_request_seconds
         self._max_request_seconds = min(max_request, OPTIONAL_TIMEOUT)
         try:
@@ -85,7 +85,7 @@ class Session:
             self._max_request_seconds = max_request
 
     def seconds_left(self) -> float:
-        """Return the seconds until no request is worth waiting for."""
+        """Return the seconds until the deadline."""
         return self.deadline - self.clock()
 
     def connect(
@@ -96,39 +96,46 @@ class Session:
         retry_unexpected: bool = False,
         retry_refused: bool = False,
     ) -> Airflow:
-        """Find the Airflow, with that much retrier. Raises the errors of `connect`, and of who
-        grants the credential.
+        """Connect to Airflow and return its API client.
 
-        `retry_unexpected`, `retry_refused`: as of `Retrier.read`.
+        Args:
+            seconds: time for connecting in seconds, with all retries.
+            max_request: read timeout of each request in seconds.
+            retry_unexpected: see `Retrier.read`.
+            retry_refused: see `Retrier.read`.
+
+        Raises:
+            ActionError: Airflow or the identity provider refused or did not answer in time.
         """
         access = self._settings.access
         until = self.set_deadline(seconds, max_request)
-        presented = AirflowCredentials(access.credential, self.runner.mask, self.http_client)
-        ask = partial(
+        credentials = AirflowCredentials(access.credential, self.runner.mask, self.http_client)
+        read = partial(
             self.retrier.read,
             until=until,
             retry_unexpected=retry_unexpected,
             retry_refused=retry_refused,
         )
-        named = access.url or ask(presented.web_server)
-        # Only a credential that names the web server goes without the URL
-        assert named is not None  # noqa: S101
-        if named.startswith("http:"):
-            self.events.unencrypted(named)
-        transport = Transport(named, self.http_client(AIRFLOW, present=True), access.headers)
-        airflow: Airflow = ask(partial(connect, transport, presented))
-        self.events.connected(airflow.version, named)
+        url = access.url or read(credentials.web_server)
+        assert url is not None  # noqa: S101 - without a URL, MWAA's API has named one
+        if url.startswith("http:"):
+            self.events.unencrypted(url)
+        transport = Transport(
+            url, self.http_client(AIRFLOW, send_client_certificate=True), access.headers
+        )
+        airflow: Airflow = read(partial(connect, transport, credentials))
+        self.events.connected(airflow.version, url)
         left = transport.authorizer.seconds_left() if transport.authorizer else None
         if left is not None and self._settings.wait and left < self._settings.timeout:
             self.events.token_expires_early(left, self._settings.timeout)
         return airflow
 
-    def http_client(self, party: Service, *, present: bool = False) -> HttpClient:
-        """Return a way to this party on which no answer takes longer than is worth waiting for."""
+    def http_client(self, service: Service, *, send_client_certificate: bool = False) -> HttpClient:
+        """Return an HTTP client for a service, limited by the deadline of this session."""
         return HttpClient(
-            party,
+            service,
             self._settings.access.tls,
-            present=present,
+            send_client_certificate=send_client_certificate,
             read_timeout=lambda: min(self._max_request_seconds, max(1.0, self.seconds_left())),
             seconds_left=self.seconds_left,
             trace=self.runner.debug,

@@ -1,8 +1,9 @@
-"""Signals, and nothing else: this module is imported first, so it imports nothing heavy.
+"""Handle SIGINT and SIGTERM. This module is imported first, so it imports nothing slow.
 
-The runner cancels with SIGINT, 7.5 s later SIGTERM, 2.5 s later it kills
-(docs/notes/runner.md#cancellation). A signal is noted at any time; it interrupts only between `arm`
-and `disarm`, so that imports, the stop of the DAG run and the report are never torn apart.
+To cancel, the runner sends SIGINT, after 7.5 s SIGTERM, and after another 2.5 s SIGKILL
+(docs/notes/runner.md#cancellation). Signals are recorded at any time, but they interrupt only
+between `arm` and `disarm`. So they never interrupt an import, the stop of
+the DAG run or the report.
 """
 
 from __future__ import annotations
@@ -11,39 +12,36 @@ import signal
 
 
 class Interrupted(BaseException):
-    """The workflow was cancelled. A BaseException, so that nothing on the way takes it for a failed
-    request.
+    """The workflow was cancelled.
+
+    A BaseException, so that no `except Exception` treats it as a failed request.
     """
 
 
 class Interrupts:
-    """Turns the first SIGINT or SIGTERM into an `Interrupted` at the next moment at which that is
-    allowed.
-    """
+    """Raise `Interrupted` for the first SIGINT or SIGTERM, as soon as it may interrupt."""
 
     def __init__(self) -> None:
-        self._noted = False
+        self._received = False
         self._armed = False
 
     def install(self) -> None:
-        """Take over SIGINT and SIGTERM. As PID 1 the process would otherwise not even see the
-        latter.
-        """
+        """Install the handlers. Without one, PID 1 of a container never receives SIGTERM."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
 
     def arm(self) -> None:
-        """From here on a signal interrupts; so does one that was noted before."""
+        """Let signals interrupt from now on, and raise for one that was recorded before."""
         self._armed = True
-        if self._noted:
+        if self._received:
             self._interrupt()
 
     def disarm(self) -> None:
-        """From here on a signal is only noted."""
+        """Only record signals from now on."""
         self._armed = False
 
     def _handle(self, _number: int, _frame: object) -> None:
-        self._noted = True
+        self._received = True
         if self._armed:
             self._interrupt()
 

@@ -1,6 +1,4 @@
-"""The two stages of the action, from the environment to the exit code: main, and post, which tidies
-up after a kill.
-"""
+"""The two stages of the action, main and post, from the environment to the exit code."""
 
 from __future__ import annotations
 
@@ -39,29 +37,32 @@ if TYPE_CHECKING:
     from entrypoint.signals import Interrupts
 
 OUTPUTS_FILE = "AIRFLOW_DAG_RUN_OUTPUTS"
-"""The variable that names the file for the outputs where there is no GitHub runner."""
+"""The environment variable with the path of the outputs file, for other systems than GitHub."""
 
 
 def main_stage(interrupts: Interrupts) -> int:
-    """Run the gate. Returns the exit code: 0 exactly when the workflow may go on."""
+    """Run the step. Return exit code 0 if the workflow may go on, otherwise 1."""
 
-    def gate(inputs: Mapping[str, str], context: Context, runner: Runner) -> Outcome:
+    def run_step(inputs: Mapping[str, str], context: Context, runner: Runner) -> Outcome:
         settings = parse_settings(inputs, context.workspace, os.environ)
         runner.save_state("INPUTS", json.dumps(post_stage_inputs(inputs, settings)))
         return Step(settings, context, interrupts, _session_of(settings, runner)).run()
 
-    return 0 if _stage(gate).passes else 1
+    return 0 if _run_stage(run_step).passes else 1
 
 
 def post_stage() -> int:
-    """Finish what a kill of the main stage cut short; silent when there is nothing to do."""
+    """Stop a DAG run that the main stage left running. Print nothing if there is none.
+
+    Return exit code 0 if the run is stopped, has ended or is left running on purpose.
+    """
     run_id = os.environ.get("STATE_RUN_ID")
     if not run_id or os.environ.get("STATE_ENDED"):
         return 0
 
-    def tidy_up(given: Mapping[str, str], context: Context, runner: Runner) -> Outcome:
-        # The workspace may be gone by now, and so may be the inputs, in an action that an action
-        # has called.
+    def stop_left_run(given: Mapping[str, str], context: Context, runner: Runner) -> Outcome:
+        # The files in the workspace may be gone by now. So may be the inputs, if a composite action
+        # uses this action. So read the inputs from the state that the main stage saved.
         inputs = {
             name: text
             for name, text in given.items()
@@ -85,19 +86,20 @@ def post_stage() -> int:
         )
         return stop_run_left_behind(left, session, stopped=stopped, created=created)
 
-    return 0 if _stage(tidy_up).stopped in ("yes", "nothing", "left") else 1
+    return 0 if _run_stage(stop_left_run).stopped in ("yes", "nothing", "left") else 1
 
 
 def _session_of(settings: Settings, runner: Runner) -> Session:
     return Session(settings, time.monotonic, time.sleep, runner, Console(time.monotonic, runner))
 
 
-def _stage(do: Callable[[Mapping[str, str], Context, Runner], Outcome]) -> Outcome:
-    """Read the environment, do the work, tell people. Whatever happens ends in an outcome and never
-    in a traceback.
+def _run_stage(work: Callable[[Mapping[str, str], Context, Runner], Outcome]) -> Outcome:
+    """Read the environment, do the work and report the outcome.
+
+    Every exception becomes an outcome, never a traceback.
     """
     commands.prepare_streams()
-    runner, read_context = _here()
+    runner, read_context = _detect_runner()
     context: Context | None = None
     inputs: dict[str, str] = {}
     try:
@@ -105,44 +107,45 @@ def _stage(do: Callable[[Mapping[str, str], Context, Runner], Outcome]) -> Outco
         for secret in _secrets(inputs):
             runner.mask(secret)
         context = read_context(inputs["run_id"])
-        outcome = do(inputs, context, runner)
+        outcome = work(inputs, context, runner)
     except ActionError as error:
         outcome = _failed(error, runner)
-    # The last line of defence: no traceback, and never a green
+    # A bug in the action must never cause a success or a bare traceback.
     except Exception as error:  # noqa: BLE001
-        outcome = _failed(_fault_of_ours(error, runner), runner)
-    # Not before: nobody should wait for a trigger while that is loaded which only its end needs.
+        outcome = _failed(_bug(error, runner), runner)
+    # Imported late, because the trigger should not wait for modules that only the end needs.
     from entrypoint.report.publish import publish  # noqa: PLC0415
 
     try:
         publish(outcome, context, runner, write_summary=inputs.get("summary") not in FALSE)
-    # As above, but what the gate decided stands, and its outputs are written
+    # A bug in the report does not change the result of the step. Its outputs are already written.
     except Exception as error:  # noqa: BLE001
         with suppress(Exception):
-            runner.say(_fault_of_ours(error, runner).detail)
+            runner.say(_bug(error, runner).detail)
     return outcome
 
 
-def _here() -> tuple[Runner, Callable[[str], Context]]:
-    """Return who runs this process, and what reads from its environment which step this is, given
-    the input `run_id`.
+def _detect_runner() -> tuple[Runner, Callable[[str], Context]]:
+    """Return the runner of this process, and a function that reads the context of the step.
+
+    The function takes the input `run_id`.
     """
     if os.environ.get("GITHUB_ACTIONS") == "true":
         return commands, lambda _: github.read_context(os.environ)
-    # Nobody should wait for a trigger on GitHub while this is loaded.
+    # Imported late, because on GitHub the trigger should not wait for this module.
     from entrypoint.runners.generic import GenericRunner, read_context  # noqa: PLC0415
 
-    log = GenericRunner(os.environ.get(OUTPUTS_FILE, ""), verbose=_debugging())
+    generic = GenericRunner(os.environ.get(OUTPUTS_FILE, ""), verbose=_debugging())
 
     def read(run_id: str) -> Context:
-        log.write()
+        generic.write()
         return read_context(os.environ, run_id=run_id)
 
-    return log, read
+    return generic, read
 
 
 def _secrets(inputs: Mapping[str, str]) -> Iterator[str]:
-    """Return every secret that was given, by the inputs or by the job's environment."""
+    """Yield every secret of the inputs, and those of the job's environment that they use."""
     yield from (inputs[name] for name in SECRET_INPUTS)
     yield from header_values(inputs["headers"])
     if inputs["mwaa_environment"]:
@@ -163,8 +166,8 @@ def _debugging() -> bool:
     return os.environ.get("RUNNER_DEBUG") == "1"
 
 
-def _fault_of_ours(error: Exception, runner: Runner) -> ActionError:
-    """Name a fault of the action itself; where debugging is on, with its traceback."""
+def _bug(error: Exception, runner: Runner) -> ActionError:
+    """Return the error for a bug in the action. With debugging on, print its traceback."""
     if _debugging():
         for line in traceback.format_exception(error):
             for part in line.splitlines():

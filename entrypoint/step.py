@@ -1,5 +1,6 @@
-"""The story: connect, obtain the DAG run, follow it, judge; and what is known meanwhile, so that
-every way out tells it.
+"""The main stage: connect, find or create the DAG run, wait for its end, and return the outcome.
+
+The outcome is updated after each part, so that it is complete however the step ends.
 """
 
 from __future__ import annotations
@@ -53,28 +54,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 END_SECONDS = 30.0
-"""Seconds for reading the task instances of a run that has ended, and for stopping one whose time
-is over.
-"""
+"""Seconds for reading the task instances of an ended run, or for stopping a run on timeout."""
 RESULT_SECONDS = 300.0
-"""Seconds, if not more of the timeout are left, for reading task instances on which the verdict
-depends.
-"""
+"""Minimum seconds for reading the task instances if the result depends on them."""
 CANCEL_SECONDS = 4.5
+"""Seconds for stopping the run of a cancelled workflow. SIGTERM follows 7.5 s after the cancel."""
 CANCEL_REQUEST_SECONDS = 3.0
-"""Seconds for stopping the run of a cancelled workflow, and for one request of that: SIGTERM
-follows after 7.5 s.
-"""
+"""Read timeout of each request of that stop, in seconds."""
 
 
 class Step:
-    """One step. `outcome` is what is known so far.
+    """One execution of the main stage.
 
     Args:
-        settings: what the user asked for.
-        context: for which commit, in which workflow run.
-        interrupts: tells when the workflow is cancelled.
+        settings: the parsed inputs.
+        context: commit, workflow run and job of the step.
+        interrupts: source of the cancel signals.
         session: the connection to Airflow, not opened yet.
+
+    Attributes:
+        outcome: the outcome so far.
     """
 
     def __init__(
@@ -97,16 +96,14 @@ class Step:
         self._retrier = session.retrier
         self._events = session.events
         self._outputs = Outputs(session.runner)
-        self._detach: DetachedReport | None = None
+        self._detached_report: DetachedReport | None = None
         self._airflow: Airflow | None = None
         self._diagnostics: Diagnostics | None = None
         self._owned = self._stale_mark = False
         self._since = session.clock()
 
     def run(self) -> Outcome:
-        """Live through the story and return its outcome; the outputs are written on every way
-        out.
-        """
+        """Run the step and return its outcome. The outputs are written in every case."""
         try:
             self._interrupts.arm()
             try:
@@ -117,7 +114,7 @@ class Step:
         except Interrupted:
             self._on_cancel()
         except BaseException:
-            # A fault of ours is no reason to stop a DAG run, neither here nor in the post stage.
+            # After a bug in the action the DAG run continues: the post stage must not stop it.
             self._session.runner.disarm_post_stage()
             raise
         self._update(retries=self._retrier.retries)
@@ -135,10 +132,10 @@ class Step:
             max(SETUP_SECONDS, left), retry_unexpected=left > 0, retry_refused=left > 0
         )
         if self._settings.report_to != "none":
-            # Nobody else should wait for a trigger while this is loaded.
+            # Imported here, because other steps should not wait for this module.
             from entrypoint.run.detached import DetachedReport  # noqa: PLC0415
 
-            self._detach = DetachedReport(
+            self._detached_report = DetachedReport(
                 self._settings, self._context, self._session, airflow.base_url
             )
         optional = OptionalRequests(
@@ -152,8 +149,8 @@ class Step:
             run = self._find_or_create(airflow, diagnostics)
         except (DagNotFound, StaleDag, InvalidConf) as error:
             raise diagnostics.with_import_error(error) from None
-        if self._detach is not None:
-            run, report = self._detach.begin(
+        if self._detached_report is not None:
+            run, report = self._detached_report.begin(
                 airflow, run, self.outcome.run_url or "", diagnostics.failed_task_names
             )
             self._update(run=run, report=report)
@@ -189,22 +186,24 @@ class Step:
                 xcom=diagnostics.xcoms(run, self.outcome.tasks, whole=whole, needed=needed)
             )
 
-    def _update(self, **known: Any) -> None:
-        self.outcome = self.outcome._replace(**known)
+    def _update(self, **fields: Any) -> None:
+        self.outcome = self.outcome._replace(**fields)
         self._outputs.write(self.outcome)
 
-    # The DAG run of this step: made now, or found and taken over.
+    # Find or create the DAG run.
 
     def _find_or_create(self, airflow: Airflow, diagnostics: Diagnostics) -> DagRun:
         request = self.outcome.request
-        assert request is not None  # noqa: S101 - set from the start
+        assert request is not None  # noqa: S101 - set in __init__
         airflow.check(request)
         note = request.note or derive_note(self._context)
-        request = request._replace(note=self._detach.note(note) if self._detach else note)
+        request = request._replace(
+            note=self._detached_report.note(note) if self._detached_report else note
+        )
         fetch = partial(airflow.get_run, request.dag_id, request.run_id)
-        run = self._before_trigger(fetch)
-        if self._detach is not None:
-            self._detach.check(airflow, request, run)
+        run = self._read_before_trigger(fetch)
+        if self._detached_report is not None:
+            self._detached_report.check(airflow, request, run)
         created = False
         if run is None:
             run, created = self._create(airflow, diagnostics, request)
@@ -235,81 +234,85 @@ class Step:
                 self._retrier,
                 until=until,
                 settle_not_found=settle,
-                may_be_ours=self._may_be_ours,
+                may_be_ours=self._may_be_own_run,
             )
 
         try:
-            run, created = self._when_deployed(airflow, diagnostics, send)
+            run, created = self._call_when_deployed(airflow, diagnostics, send)
         except TriggerUnclear:
             self._update(run_url=airflow.run_url(request.dag_id, request.run_id))
             raise
-        if not created and not self._is_ours(run):
-            # Another workflow was faster, and is answerable for it.
+        if not created and not self._is_own_run(run):
+            # Another workflow run created the run first, and owns it.
             self._owned = False
         elif created:
             self._session.runner.save_state("CREATED", "true")
         return run, created
 
-    def _when_deployed(
-        self, airflow: Airflow, diagnostics: Diagnostics, send: Callable[[], T]
+    def _call_when_deployed(
+        self, airflow: Airflow, diagnostics: Diagnostics, action: Callable[[], T]
     ) -> T:
-        """Return what `send` returns once Airflow has the code, if that is waited for, and would
-        run it.
+        """Wait until Airflow has the expected code and would run it, then call `action`.
+
+        If Airflow refuses, start again while the deployment may still be in progress.
         """
         while True:
             self._code.wait(airflow, diagnostics.dag_files)
             try:
-                self._prepare(airflow)
-                return send()
-            except (DagNotFound, StaleDag, InvalidConf, Unauthorized, Forbidden) as lack:
-                if not self._code.keep_waiting(lack):
+                self._require_runnable(airflow)
+                return action()
+            except (DagNotFound, StaleDag, InvalidConf, Unauthorized, Forbidden) as error:
+                if not self._code.wait_before_retry(error):
                     raise
 
-    def _is_ours(self, run: DagRun) -> bool:
+    def _is_own_run(self, run: DagRun) -> bool:
         return made_by(run, self._settings.run_id, self._context)
 
-    def _may_be_ours(self, run: DagRun) -> bool:
-        # Where Airflow knows no notes, nothing tells.
-        return "note" in run.unknown_fields or self._is_ours(run)
+    def _may_be_own_run(self, run: DagRun) -> bool:
+        # An Airflow without notes cannot show which workflow run made the run.
+        return "note" in run.unknown_fields or self._is_own_run(run)
 
     def _take_over(
         self, airflow: Airflow, diagnostics: Diagnostics, run: DagRun, request: RunRequest
     ) -> DagRun:
-        todo: TakeOverAction = "wait"
+        action: TakeOverAction = "wait"
         if self._settings.trigger:
             require_same_request(run, request)
             if not self._settings.run_id:
                 require_own_run(run, self._context)
-            todo = plan(run, self._settings.if_run_exists)
-        if todo != "wait" and self._settings.wait_for_dag:
-            self._when_deployed(airflow, diagnostics, lambda: None)
-        elif todo != "wait":
-            self._prepare(airflow)
+            action = plan(run, self._settings.if_run_exists)
+        if action != "wait" and self._settings.wait_for_dag:
+            self._call_when_deployed(airflow, diagnostics, lambda: None)
+        elif action != "wait":
+            self._require_runnable(airflow)
         elif not run.ended:
-            # Whatever runs has its code already.
-            self._before_trigger(
+            # The run has its code already, so there is no wait for new code.
+            self._read_before_trigger(
                 partial(require_unpaused, airflow, run.dag_id, self._settings.if_paused)
             )
-        if todo != "wait" or (not run.ended and self._is_ours(run)):
+        if action != "wait" or (not run.ended and self._is_own_run(run)):
             self._take_ownership()
         elif not self._owned:
             self._session.runner.disarm_post_stage()
-        run, taken_over = take_over(airflow, run, todo, self._retrier, until=self._start_timeout())
+        run, taken_over = take_over(
+            airflow, run, action, self._retrier, until=self._start_timeout()
+        )
         self._stale_mark = taken_over != "attached" and run.cancelled
-        told_apart = (
+        unambiguous = (
             self._settings.run_id or self._context.job_path or self._context.system != "github"
         )
-        self._update(run=run, taken_over=taken_over, ambiguous=not told_apart)
+        self._update(run=run, taken_over=taken_over, ambiguous=not unambiguous)
         return run
 
-    def _prepare(self, airflow: Airflow) -> None:
-        self._before_trigger(
+    def _require_runnable(self, airflow: Airflow) -> None:
+        self._read_before_trigger(
             partial(require_runnable, airflow, self._settings.dag_id, self._settings.if_paused)
         )
 
-    def _before_trigger(self, fetch: Callable[[], T]) -> T:
-        """Return what is asked while nothing depends on it yet; it may be answered oddly only while
-        a deployment goes on.
+    def _read_before_trigger(self, fetch: Callable[[], T]) -> T:
+        """Send a request before the trigger, with retries.
+
+        While a deployment may be in progress, unexpected and refused responses are retried too.
         """
         left = self._code.seconds_left()
         until = self._session.set_deadline(max(SETUP_SECONDS, left))
@@ -318,10 +321,10 @@ class Step:
         )
 
     def _take_ownership(self) -> None:
-        """From here on a run exists, or may, that this step has to stop when it is cancelled.
+        """Make this step stop the run on a cancel, although it may not exist yet.
 
-        Saved before anything is sent: a process that is killed in between must leave the post stage
-        a trace.
+        The run id is saved before the request, so that the post stage knows it even if the process
+        is killed in between.
         """
         request = self.outcome.request
         if self._settings.trigger and request and self._airflow:
@@ -335,32 +338,30 @@ class Step:
         self._since = self._clock()
         return self._session.set_deadline(self._settings.timeout)
 
-    # Its end.
+    # Wait for the end.
 
     def _follow(self, airflow: Airflow, diagnostics: Diagnostics, run: DagRun) -> DagRun:
-        """Wait for the run's end, and for the next one if somebody cleared the run in the
-        meantime.
-        """
+        """Wait for the end of the run. If the run is cleared after that, wait again."""
         settings = self._settings
         expected = None if run.ended else diagnostics.usual_duration(run)
-        times = WaitLimits(
+        limits = WaitLimits(
             self._since, settings.timeout, settings.start_timeout, settings.poll_interval, expected
         )
         if not run.ended:
             diagnostics.update(run)
-        seen = partial(self._seen, diagnostics)
+        on_poll = partial(self._on_poll, diagnostics)
         while True:
             try:
                 run, entered = wait_for_end(
                     airflow,
                     run,
                     self._retrier,
-                    times,
-                    on_poll=seen,
+                    limits,
+                    on_poll=on_poll,
                     next_poll=diagnostics.next_update,
                 )
             except StateUnknown:
-                # It may come back, and the run is to be stopped once its time is over.
+                # Airflow may answer again soon, so try to stop the run as after any timeout.
                 if self._may_stop_on_timeout(self.outcome.run or run):
                     self._stop(airflow, confirm=True, until=self._session.set_deadline(END_SECONDS))
                 raise
@@ -368,13 +369,13 @@ class Step:
             self._update(run=run, waited=now - self._since, seconds_in_state=now - entered)
             self._session.set_deadline(END_SECONDS)
             self._update_tasks(diagnostics, run)
-            again = self._confirm_end(airflow, run)
-            if again.ended == run.ended:
-                self._update(run=again)
-                return again
+            latest = self._read_again(airflow, run)
+            if latest.ended == run.ended:
+                self._update(run=latest)
+                return latest
             self._events.run_cleared(run)
             self._session.set_deadline(self._since + settings.timeout - self._clock())
-            run = again
+            run = latest
 
     def _update_tasks(
         self, diagnostics: Diagnostics, run: DagRun, until: float | None = None
@@ -384,19 +385,19 @@ class Step:
                 tasks=tasks.instances, unread=tasks.unread, unread_succeeded=tasks.unread_succeeded
             )
 
-    def _seen(self, diagnostics: Diagnostics, run: DagRun) -> None:
-        """Remember the run as it is at each look: the next one may end the wait with an error."""
+    def _on_poll(self, diagnostics: Diagnostics, run: DagRun) -> None:
+        """Keep the run of each poll, because the next poll may end the wait with an error."""
         self._update(run=run)
         diagnostics.update(run)
 
-    def _confirm_end(self, airflow: Airflow, run: DagRun) -> DagRun:
-        """Return the run as it is now that its tasks are read: an end can be taken back. What
-        cannot be read stands.
+    def _read_again(self, airflow: Airflow, run: DagRun) -> DagRun:
+        """Return the run as it is after its tasks were read, because it may have been cleared.
 
-        A clear leaves tasks unfinished, so if none is there was none before they were read.
+        A clear leaves unfinished tasks. If all tasks have ended, there was no clear and no request
+        is necessary. If the request fails, the run as last read counts.
         """
         tasks = self.outcome.tasks
-        if not run.ended or (tasks is not None and all(task.over for task in tasks)):
+        if not run.ended or (tasks is not None and all(task.ended for task in tasks)):
             return run
         try:
             fetch = partial(airflow.get_run, run.dag_id, run.run_id)
@@ -406,10 +407,10 @@ class Step:
         except ActionError:
             return run
 
-    # The ends before its end.
+    # Timeout and cancel.
 
     def _on_timeout(self, airflow: Airflow, diagnostics: Diagnostics, run: DagRun) -> None:
-        """Say why the run may be stuck, and stop it if that is wanted."""
+        """Find out why the run does not move, and stop it if `on_timeout` is `cancel`."""
         self._update(blockers=diagnostics.blockers_of(run, self.outcome.tasks))
         if self._may_stop_on_timeout(run):
             self._stop(airflow, confirm=True, until=self._session.set_deadline(END_SECONDS))
@@ -417,12 +418,10 @@ class Step:
             self._update(stopped="left")
 
     def _may_stop_on_timeout(self, run: DagRun) -> bool:
-        return self._settings.on_timeout == "cancel" and (self._owned or self._is_ours(run))
+        return self._settings.on_timeout == "cancel" and (self._owned or self._is_own_run(run))
 
     def _on_cancel(self) -> None:
-        """The workflow was cancelled: stop the run that this step is answerable for, in the seconds
-        that are left.
-        """
+        """Stop the run if this step owns it, in the seconds that the runner leaves."""
         self._update(
             result="cancelled", error=None, stopped="nothing", waited=self._clock() - self._since
         )
@@ -439,27 +438,27 @@ class Step:
             )
 
     def _stop(self, airflow: Airflow, *, confirm: bool, until: float) -> None:
-        request, last = self.outcome.request, self.outcome.run
-        assert request is not None  # noqa: S101 - set from the start
+        request, last_seen = self.outcome.request, self.outcome.run
+        assert request is not None  # noqa: S101 - set in __init__
         self._update(stopped="unconfirmed", run_url=airflow.run_url(request.dag_id, request.run_id))
         if confirm:
             self._events.stopping(request.run_id)
-        end = stop(
+        stopped = stop(
             airflow,
             request.dag_id,
             request.run_id,
             self._retrier,
-            last_seen=last,
+            last_seen=last_seen,
             confirm=confirm,
             until=until,
         )
         if not confirm:
-            # Not before: a reader that does not read must not keep the order back.
+            # Logged after the request, because a log that blocks must not delay it.
             self._events.stopping(request.run_id)
-        self._update(run=end.run or last, stop_error=end.fault)
-        # A run that is not there yet may still be on its way: only the post stage has the time to
-        # find out.
-        if end.confirmed and end.run is not None:
-            self._update(stopped="yes" if end.by_this_step else "nothing")
-        if end.confirmed and end.by_this_step:
+        self._update(run=stopped.run or last_seen, stop_error=stopped.error)
+        # Without a run, the trigger may still be in progress. Only the post stage has the time to
+        # wait for that.
+        if stopped.confirmed and stopped.run is not None:
+            self._update(stopped="yes" if stopped.by_this_step else "nothing")
+        if stopped.confirmed and stopped.by_this_step:
             self._session.runner.save_state("STOPPED", "true")

@@ -1,4 +1,4 @@
-"""Shorten and format text for people, without secrets. Pure."""
+"""Shorten and format text for users, without secrets. Pure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, TaskInstance
 
 MAX_NAMES_LISTED = 10
-"""Names in a list of names before the rest is only counted."""
+"""Names in a list. The rest is only counted."""
 
 
 def shortened(text: str, limit: int) -> str:
-    """Return the text for people: without secrets, then `cut`."""
+    """Mask the secrets in a text, then cut it to at most `limit` characters."""
     return cut(masked(text), limit)
 
 
 def cut(text: str, limit: int) -> str:
-    """Return the text, cut to `limit` characters at a blank: half of a secret that only the runner
-    knows would be seen.
+    """Cut a text at a blank to at most `limit` characters before the ellipsis.
+
+    A cut inside a word could leave half of a secret that only the runner knows and could not mask.
     """
     if len(text) <= limit:
         return text
@@ -32,7 +33,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """Write a duration for people: `4.2 s`, `2 m 13 s`, `1 h 02 m`."""
+    """Format a duration for users: `4.2 s`, `2 m 13 s`, `1 h 02 m`."""
     if seconds is None:
         return ""
     if seconds < 59.95:
@@ -44,13 +45,13 @@ def format_duration(seconds: float | None) -> str:
 
 
 def list_names(names: Sequence[str], limit: int = MAX_NAMES_LISTED) -> str:
-    """Return the first `limit` names, and how many more there are."""
+    """Return the first `limit` names and the number of the others."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return f"{', '.join(names[:limit])}{more}"
 
 
 def try_label(task: TaskInstance) -> str:
-    """Say which try it was, if there may be several."""
+    """Return the number of the try as a suffix, empty if the task has no retries."""
     return (
         f" (try {task.try_number} of {max(task.max_tries + 1, task.try_number)})"
         if task.max_tries
@@ -59,7 +60,5 @@ def try_label(task: TaskInstance) -> str:
 
 
 def duration_suffix(run: DagRun) -> str:
-    """Return how long the run took, as the end of a sentence about it; empty if that is not
-    known.
-    """
+    """Return the duration of the run as the end of a sentence, empty if it is unknown."""
     return f" after {format_duration(run.duration)}" if run.duration is not None else ""

@@ -1,21 +1,24 @@
-"""Reports the ends of DAG runs to GitHub, from within Airflow: the other half of the action's input
-`report_to`.
+"""Report the ends of DAG runs to GitHub from inside Airflow, for the action's input `report_to`.
 
-For Airflow 2.9 to 2.11 and 3. Put this file into the plugins folder, or install this folder as a
-package, wherever a scheduler or an api-server runs, and restart them. It needs nothing that Airflow
-does not have. Then add the connection `airflow_dag_run_github`:
+This file works with Airflow 2.9 to 2.11 and 3, and needs no further packages. Put it into the
+plugins folder, or install this folder as a package, on every scheduler and api-server, and restart
+them. Then add the connection `airflow_dag_run_github`:
 
-    password  a fine-grained token, or the private key of a GitHub App (PEM) login     with a GitHub
-    App its id, else nothing host      GitHub's API; https://api.github.com if empty extra
-    {"repositories": ["octo-org/sales"], "airflow_url": ["https://airflow.example.com"],
-    "installation_id": 123} (airflow_url if workflows do not use Airflow's own base_url;
-    installation_id with a GitHub App only)
+    password  a fine-grained token, or the private key of a GitHub App (PEM)
+    login     the id of the GitHub App, else empty
+    host      GitHub's API; https://api.github.com if empty
+    extra     {"repositories": ["octo-org/sales"],
+               "airflow_url": ["https://airflow.example.com"],
+               "installation_id": 123}
 
-Only these repositories are ever reported to, and only a status or deployment is moved that the
-action has begun for this very
-DAG run of this very Airflow: a note is written by whoever may trigger a run, here or in another
-Airflow. Network and database work happens on one thread with a bounded queue; what is given up is
-logged, and found again by the action's sweep (docs/detached.md).
+    airflow_url is needed only if workflows do not use Airflow's own base_url, installation_id only
+    for a GitHub App.
+
+The listener reports to these repositories only. It updates a commit status or a deployment only if
+the action has created it for this DAG run of this Airflow, because every user who may trigger a
+run, here or in another Airflow, can write a note. One thread does all network and database work,
+from a bounded queue. Reports that it drops are logged; the action's sweep finds them
+(docs/detached.md).
 """
 
 from __future__ import annotations
@@ -40,67 +43,77 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CONNECTION = "airflow_dag_run_github"
-MOST = 1000
-"""DAG runs that may wait to be reported; of more the newest are given up."""
-GIVE_UP = 3600.0
-"""Seconds for which a report is tried again."""
-PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-"""Seconds after the first, second … failure in a row. One pause for all reports: they all go to one
-GitHub. Then it is another one's turn, for what fails may be this one alone."""
-SETTLES, SOON = 30.0, 0.25
-"""Seconds that Airflow may take to commit what it has just announced, and after which the database
-is read again.
+MAX_WAITING = 1000
+"""DAG runs in the queue; further ones are dropped."""
+RETRY_SECONDS = 3600.0
+"""Seconds after which a failing report is dropped."""
+RETRY_PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+"""Seconds of the pause after the first, second … consecutive failure.
+
+The pause holds for all reports, because all go to the same GitHub. After it another report comes
+first, because the failure may concern only this one.
 """
-GRANTED = 3000.0
-"""Seconds for which an App's token is used; GitHub grants it for an hour."""
+COMMIT_SECONDS = 30.0
+"""Seconds that Airflow may take to commit an announced state to the database."""
+REREAD_SECONDS = 0.25
+"""Seconds between two reads of the database before that commit."""
+TOKEN_SECONDS = 3000.0
+"""Seconds for which the token of a GitHub App is used; it is valid for an hour."""
 TIMEOUT = (5.0, 15.0)
-"""Seconds for a connection, and for an answer."""
-NAMED = 20
-MAX_NOTE_CHARS, LONGEST_NAME = 1000, 255
-"""Characters of a note, by Airflow, and of a status's or an environment's name, by GitHub."""
+"""Connect and read timeouts in seconds."""
+MAX_NAMES_LISTED = 20
+"""Failed task instances that a description names."""
+MAX_NOTE_CHARS = 1000
+"""Characters of a note that Airflow stores."""
+MAX_NAME_CHARS = 255
+"""Characters of the name of a status or an environment on GitHub."""
+MAX_DESCRIPTION_CHARS = 140
+"""Characters of a description on GitHub."""
 CANCELLED_MARK = "[stopped because its workflow was cancelled]"
-"""The action's mark of a run that it has stopped. The scheduler may overwrite its state, even with
-success.
+"""Text in the note of a run that the action stopped.
+
+It decides the result, because the scheduler may overwrite the state, even with success.
 """
 PREFIX = "airflow-dag-run: "
+"""Start of the line in a note that has the marker."""
 FORMATS = {
     "airflow": re.compile(r"https?://[!#-\[\]-~]{1,200}"),
     "api_url": re.compile(r"https?://[!#-\[\]-~]{1,100}"),
     "repository": re.compile(r"(?!\.{1,2}/)[\w.-]{1,40}/(?!\.{1,2}$)[\w.-]{1,100}", re.ASCII),
     "commit": re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}"),
 }
+"""Format of each required field of a marker."""
 STATES = {
     **dict.fromkeys(("pending", "queued", "in_progress"), "pending"),
     **dict.fromkeys(("success", "inactive"), "success"),
     **dict.fromkeys(("failure", "error"), "failure"),
 }
-"""GitHub's states of statuses and deployments, as ours. A later deployment makes an earlier success
-`inactive`.
+"""GitHub's states of statuses and deployments, mapped to the three states of a report.
+
+GitHub sets a successful deployment to `inactive` after a later one.
 """
 
 log = logging.getLogger("airflow.dag_run_listener")
 
 
-class NotYetError(Exception):
-    """The database does not say yet what was announced."""
+class NotCommittedError(Exception):
+    """Airflow has not committed the announced state yet."""
 
 
-class LaterError(Exception):
-    """It may work later: after `pause` seconds, if GitHub says so."""
+class TransientError(Exception):
+    """A report failed and can be retried, after `pause` seconds if GitHub gives a pause."""
 
     def __init__(self, reason: str, pause: float = 0.0) -> None:
         super().__init__(reason)
         self.pause = pause
 
 
-class GivenUpError(Exception):
-    """It will not work by itself."""
+class PermanentError(Exception):
+    """A report failed, and a retry cannot succeed."""
 
 
 class Marker(NamedTuple):
-    """Where the end of a run of this Airflow is reported: a commit status, or a deployment if there
-    is an environment.
-    """
+    """The target of a report: a deployment if there is an environment, else a commit status."""
 
     airflow: str
     api_url: str
@@ -110,8 +123,9 @@ class Marker(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A DAG run as the database has it; `failed` are names of task instances, a few more than are
-    named at the most.
+    """A DAG run in the database.
+
+    `failed` has the names of at most MAX_NAMES_LISTED + 1 failed task instances.
     """
 
     dag_id: str
@@ -123,10 +137,10 @@ class Run(NamedTuple):
 
 
 class Access(NamedTuple):
-    """The connection: which GitHub, which repositories, and what to show it. The secret is a token,
-    or an App's key.
+    """The contents of the connection.
 
-    `airflow` are the base URLs, in their canonical form, under which workflows know this Airflow.
+    `secret` is a token, or the private key of a GitHub App. `airflow` has the base URLs, in their
+    canonical form, that workflows use for this Airflow.
     """
 
     api_url: str
@@ -137,13 +151,14 @@ class Access(NamedTuple):
     airflow: tuple[str, ...]
 
     def __repr__(self) -> str:
-        """Show no secret."""
+        """Leave out the secret."""
         return f"Access({self.api_url!r}, {self.repositories!r})"
 
 
 def parse_marker(note: object) -> Marker | None:
-    """Return the marker that the action has put into a note; None if there is none, or one that it
-    does not write.
+    """Return the marker that the action has written into a note.
+
+    Return None if there is no marker, more than one, or one in a form that the action never writes.
     """
     if not isinstance(note, str) or len(note) > MAX_NOTE_CHARS:
         return None
@@ -158,7 +173,7 @@ def parse_marker(note: object) -> Marker | None:
         return None
     if not all(isinstance(value, str) for value in found.values()):
         return None
-    if not all(shape.fullmatch(found[name]) for name, shape in FORMATS.items()):
+    if not all(pattern.fullmatch(found[name]) for name, pattern in FORMATS.items()):
         return None
     marker = Marker(
         found["airflow"],
@@ -167,21 +182,19 @@ def parse_marker(note: object) -> Marker | None:
         found["commit"],
         found.get("environment"),
     )
-    place = marker.environment
-    sane = place is None or (0 < len(place) <= LONGEST_NAME and place.isprintable())
-    return marker if sane and _line(marker) == lines[0] else None
+    name = marker.environment
+    valid = name is None or (0 < len(name) <= MAX_NAME_CHARS and name.isprintable())
+    return marker if valid and _marker_line(marker) == lines[0] else None
 
 
-def _line(marker: Marker) -> str:
+def _marker_line(marker: Marker) -> str:
     known = {name: value for name, value in marker._asdict().items() if value is not None}
     return f"{PREFIX}{json.dumps(known, separators=(',', ':'), ensure_ascii=False)}"
 
 
 def read_run(dag_id: str, run_id: str) -> Run | None:
-    """Return the run as Airflow's database has it now, None if it is gone. In a session of this
-    thread's own.
-    """
-    # Heavy, and not there when a plugin is loaded
+    """Read the run from Airflow's database, in a new session. Return None if it was deleted."""
+    # Slow to import, and not importable yet when Airflow loads its plugins
     from airflow.models import DagRun, TaskInstance  # noqa: PLC0415
     from airflow.utils.session import create_session  # noqa: PLC0415
 
@@ -200,7 +213,9 @@ def read_run(dag_id: str, run_id: str) -> Run | None:
         )
         failed: tuple[str, ...] = ()
         if run.state == "failed" and parse_marker(run.note) is not None:
-            rows = tasks.order_by(TaskInstance.task_id, TaskInstance.map_index).limit(NAMED + 1)
+            rows = tasks.order_by(TaskInstance.task_id, TaskInstance.map_index).limit(
+                MAX_NAMES_LISTED + 1
+            )
             failed = tuple(task if index < 0 else f"{task}[{index}]" for task, index in rows)
         known = run.start_date is not None and run.end_date is not None
         seconds = (run.end_date - run.start_date).total_seconds() if known else None
@@ -208,28 +223,28 @@ def read_run(dag_id: str, run_id: str) -> Run | None:
 
 
 def read_access() -> Access:
-    """Return what the connection says, read anew each time: it may be replaced while Airflow
-    runs.
-    """
+    """Read the connection, for each report, because it may change while Airflow runs."""
     from airflow.exceptions import AirflowNotFoundException  # noqa: PLC0415 - as above
     from airflow.models.connection import Connection  # noqa: PLC0415
 
     try:
         connection = Connection.get_connection_from_secrets(CONNECTION)
     except AirflowNotFoundException:
-        raise GivenUpError(f"there is no connection {CONNECTION}") from None
-    except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises
-        raise LaterError(
+        raise PermanentError(f"there is no connection {CONNECTION}") from None
+    except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
+        raise TransientError(
             f"the connection {CONNECTION} cannot be read ({type(error).__name__})"
         ) from None
     extra = connection.extra_dejson
     repositories = extra.get("repositories")
     if not isinstance(repositories, list) or not all(isinstance(one, str) for one in repositories):
-        raise GivenUpError(f"the connection {CONNECTION} has no list of repositories in its extra")
+        raise PermanentError(
+            f"the connection {CONNECTION} has no list of repositories in its extra"
+        )
     airflow = extra.get("airflow_url") or _base_url()
     try:
-        places = tuple(
-            map(canonical, filter(None, airflow if isinstance(airflow, list) else [airflow]))
+        addresses = tuple(
+            map(canonical_url, filter(None, airflow if isinstance(airflow, list) else [airflow]))
         )
     except (ValueError, TypeError, AttributeError):
         name = (
@@ -237,9 +252,9 @@ def read_access() -> Access:
             if extra.get("airflow_url")
             else "Airflow's own base_url"
         )
-        raise GivenUpError(f"{name} is no URL, nor a list of some") from None
+        raise PermanentError(f"{name} is neither a URL nor a list of URLs") from None
     if not connection.password:
-        raise GivenUpError(f"the connection {CONNECTION} has no password")
+        raise PermanentError(f"the connection {CONNECTION} has no password")
     host = (connection.host or "https://api.github.com").rstrip("/")
     return Access(
         host if "://" in host else f"https://{host}",
@@ -247,12 +262,12 @@ def read_access() -> Access:
         connection.password,
         connection.login or "",
         str(extra.get("installation_id") or ""),
-        places,
+        addresses,
     )
 
 
 def _base_url() -> str:
-    """Return the address that Airflow's configuration gives, empty if it gives none."""
+    """Return the base URL in Airflow's configuration, empty if it is not set."""
     from airflow.configuration import conf  # noqa: PLC0415 - as above
 
     return str(
@@ -262,157 +277,164 @@ def _base_url() -> str:
     )
 
 
-def canonical(url: str) -> str:
-    """Return a base URL so that two of one place are equal. Raises ValueError: it is none."""
+def canonical_url(url: str) -> str:
+    """Return the canonical form of a base URL. Raises ValueError if it is not a base URL."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("it does not lead to a host")
+        raise ValueError("it is not an http or https URL with a host")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    usual = parts.port is None or parts.port == {"http": 80, "https": 443}.get(parts.scheme)
-    return f"{parts.scheme}://{host}{'' if usual else f':{parts.port}'}{parts.path.rstrip('/')}"
+    default_port = parts.port is None or parts.port == {"http": 80, "https": 443}.get(parts.scheme)
+    return (
+        f"{parts.scheme}://{host}{'' if default_port else f':{parts.port}'}{parts.path.rstrip('/')}"
+    )
 
 
 class GitHub:
-    """GitHub's REST API. One for all reports, so that its connections and an App's token are used
-    again.
-    """
+    """A client of GitHub's REST API that reuses its connections and the token of a GitHub App."""
 
     def __init__(self) -> None:
         self._session = requests.Session()
-        self._granted: tuple[Access, str, float] | None = None
+        self._app_token: tuple[Access, str, float] | None = None
 
-    def ask(
+    def request(
         self, access: Access, method: str, path: str, body: Any = None, **params: str | int
     ) -> Any:
-        """Send once and return the objects that GitHub lists, or the one that it has made. Raises
-        LaterError, GivenUpError.
+        """Send one request and return the listed objects (GET) or the created one (POST).
+
+        Raises:
+            TransientError: a retry may succeed.
+            PermanentError: GitHub refused the request.
         """
         return self._send(access, self._token(access), method, path, json=body, params=params)
 
     def _token(self, access: Access) -> str:
-        """Return the token, or the one that the App is granted for an hour."""
+        """Return the token of the connection, or an installation token of the GitHub App."""
         if not access.app_id:
             return access.secret
         if (
-            self._granted is not None
-            and self._granted[0] == access
-            and time.time() < self._granted[2]
+            self._app_token is not None
+            and self._app_token[0] == access
+            and time.time() < self._app_token[2]
         ):
-            return self._granted[1]
+            return self._app_token[1]
         now = int(time.time())
         claims = {"iss": access.app_id, "iat": now - 60, "exp": now + 540}
         try:
-            proof = jwt.encode(claims, access.secret.replace("\\n", "\n"), algorithm="RS256")
-        # Of cryptography's many; its text may show the key
+            app_jwt = jwt.encode(claims, access.secret.replace("\\n", "\n"), algorithm="RS256")
+        # cryptography raises many types, and their texts may contain the key
         except Exception as error:  # noqa: BLE001
-            raise GivenUpError(
+            raise PermanentError(
                 f"the private key in {CONNECTION} cannot be used ({type(error).__name__})"
             ) from None
         path = f"/app/installations/{quote(access.installation_id, safe='')}/access_tokens"
-        token = str(self._send(access, proof, "POST", path)["token"])
-        self._granted = access, token, now + GRANTED
+        token = str(self._send(access, app_jwt, "POST", path)["token"])
+        self._app_token = access, token, now + TOKEN_SECONDS
         return token
 
     def _send(self, access: Access, token: str, method: str, path: str, **content: Any) -> Any:
-        def signed(request: requests.PreparedRequest) -> requests.PreparedRequest:
-            # As `auth`, or a ~/.netrc would take its place.
+        def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+            # Set by `auth`, because a ~/.netrc would replace a header.
             request.headers["Authorization"] = f"Bearer {token}"
             return request
 
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
         try:
             url = f"{access.api_url}{path}"
-            answer = self._session.request(
+            response = self._session.request(
                 method,
                 url,
                 headers=headers,
-                auth=signed,
+                auth=authorize,
                 timeout=TIMEOUT,
                 allow_redirects=False,
                 **content,
             )
-            if answer.status_code in (200, 201):
-                content = answer.json()
+            if response.status_code in (200, 201):
+                content = response.json()
         except (requests.RequestException, ValueError) as error:
-            raise LaterError(f"{method} {path}: {type(error).__name__}") from None
-        if answer.status_code not in (200, 201):
-            self._refused(
-                answer, f"{method} {path} answered {answer.status_code}{_words(answer, token)}"
+            raise TransientError(f"{method} {path}: {type(error).__name__}") from None
+        if response.status_code not in (200, 201):
+            self._raise_for_status(
+                response,
+                f"{method} {path} answered {response.status_code}{_error_message(response, token)}",
             )
-        made = answer.status_code == 201 and isinstance(content, dict)
+        created = response.status_code == 201 and isinstance(content, dict)
         listed = isinstance(content, list) and all(isinstance(one, dict) for one in content)
-        if not (listed if method == "GET" else made):
-            raise LaterError(f"{method} {path} was answered by somebody else than GitHub")
+        if not (listed if method == "GET" else created):
+            raise TransientError(f"{method} {path}: the response is not from GitHub")
         return content
 
-    def _refused(self, answer: requests.Response, what: str) -> NoReturn:
-        status, pause = answer.status_code, _asked_pause(answer)
-        limited = status == 403 and (pause or "rate limit" in answer.text.lower())
+    def _raise_for_status(self, response: requests.Response, what: str) -> NoReturn:
+        status, pause = response.status_code, _retry_after(response)
+        limited = status == 403 and (pause or "rate limit" in response.text.lower())
         if status == 401:
-            self._granted = None
+            self._app_token = None
         if status in (401, 408, 429) or status >= 500 or limited:
-            raise LaterError(what, pause)
-        raise GivenUpError(what)
+            raise TransientError(what, pause)
+        raise PermanentError(what)
 
 
-def _asked_pause(answer: requests.Response) -> float:
-    """Return for how many seconds GitHub asks to be left alone."""
-    after = answer.headers.get("Retry-After", "")
+def _retry_after(response: requests.Response) -> float:
+    """Return the pause in seconds that GitHub's headers request, 0 if none."""
+    after = response.headers.get("Retry-After", "")
     if after.isdecimal():
-        return min(float(after), GIVE_UP)
-    reset = answer.headers.get("X-RateLimit-Reset", "")
-    if answer.headers.get("X-RateLimit-Remaining") == "0" and reset.isdecimal():
-        return min(max(float(reset) - time.time(), 1.0), GIVE_UP)
+        return min(float(after), RETRY_SECONDS)
+    reset = response.headers.get("X-RateLimit-Reset", "")
+    if response.headers.get("X-RateLimit-Remaining") == "0" and reset.isdecimal():
+        return min(max(float(reset) - time.time(), 1.0), RETRY_SECONDS)
     return 0.0
 
 
-def _words(answer: requests.Response, token: str) -> str:
-    """Return what GitHub says, or what a gateway does: that may be the request, token included."""
+def _error_message(response: requests.Response, token: str) -> str:
+    """Return the error message in the response, without the token that a gateway may quote."""
     try:
-        message = answer.json()["message"]
+        message = response.json()["message"]
     except (ValueError, LookupError, TypeError):
         return ""
     return f": {str(message).replace(token, '***')[:200]!r}"
 
 
 def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> bool:
-    """Report a run as the database has it now, unless it has no marker or GitHub shows that state
-    already.
+    """Report the current state of a run, if the run has a marker and GitHub shows another state.
 
     Args:
-        dag_id: its DAG.
-        run_id: the run.
-        announced: the state that Airflow has announced; None: whatever it is.
-        github: who is told.
+        dag_id: id of the DAG.
+        run_id: id of the DAG run.
+        announced: state that Airflow announced; None: accept any state in the database.
+        github: client of GitHub's API.
 
     Returns:
-        Whether GitHub was asked, and answered.
+        Whether GitHub was queried.
 
     Raises:
-        NotYetError, LaterError, GivenUpError: it could not be reported, for now or for good.
+        NotCommittedError: the database does not have the announced state yet.
+        TransientError: a retry may succeed.
+        PermanentError: a retry cannot succeed.
     """
     try:
         run = read_run(dag_id, run_id)
-    except Exception as error:  # noqa: BLE001 - whatever a database driver raises
-        raise LaterError(f"Airflow's database cannot be read ({type(error).__name__})") from None
+    except Exception as error:  # noqa: BLE001 - a database driver may raise anything
+        raise TransientError(
+            f"Airflow's database cannot be read ({type(error).__name__})"
+        ) from None
     marker = parse_marker(run.note) if run is not None else None
     if run is None or marker is None:
         return False
     if announced is not None and run.state != announced:
-        raise NotYetError
+        raise NotCommittedError
     access = read_access()
     if marker.repository.lower() not in access.repositories:
-        raise GivenUpError(f"{marker.repository} is not among the repositories of {CONNECTION}")
+        raise PermanentError(f"{marker.repository} is not among the repositories of {CONNECTION}")
     if marker.api_url.rstrip("/") != access.api_url:
-        raise GivenUpError(
-            f"it is to be reported to {marker.api_url}, and {CONNECTION} is for {access.api_url}"
+        raise PermanentError(
+            f"its note names the GitHub API at {marker.api_url}, and {CONNECTION} is for "
+            f"{access.api_url}"
         )
     if marker.airflow not in access.airflow:
         here = " or ".join(access.airflow) or "no known address"
-        raise GivenUpError(
-            f"its note names the Airflow at {marker.airflow}, and this one is at {here}. "
-            "If workflows call it by that "
-            f"address, add it to the extra of {CONNECTION} as airflow_url"
+        raise PermanentError(
+            f"its note names the Airflow at {marker.airflow}, and this one is at {here}. If "
+            f"workflows use that address, add it to the extra of {CONNECTION} as airflow_url"
         )
     if marker.environment is None:
         _move_status(github, access, marker, run)
@@ -422,94 +444,99 @@ def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> b
 
 
 def _move_status(github: GitHub, access: Access, marker: Marker, run: Run) -> None:
-    """Set the next state of the status, if the action has begun one for this run.
+    """Update the commit status, if the action has created one for this run.
 
-    Where another run of the DAG has the status by now, only a failure is reported: none is ever
-    hidden.
+    If another run of the DAG has replaced the status, report only a failure, so that no failure
+    stays hidden.
     """
-    context, repository = f"airflow / {run.dag_id}"[:LONGEST_NAME], f"/repos/{marker.repository}"
+    context, repository = f"airflow / {run.dag_id}"[:MAX_NAME_CHARS], f"/repos/{marker.repository}"
     pages = _pages(github, access, f"{repository}/commits/{marker.commit}/statuses")
-    # GitHub does not tell capital letters from small ones.
-    every = [one for one in pages if str(one.get("context")).casefold() == context.casefold()]
+    # GitHub ignores case in the names of statuses.
+    statuses = [one for one in pages if str(one.get("context")).casefold() == context.casefold()]
     ours = next(
-        (one for one in every if _is_about(str(one.get("target_url") or ""), run, marker.airflow)),
+        (
+            one
+            for one in statuses
+            if _is_page_of(str(one.get("target_url") or ""), run, marker.airflow)
+        ),
         None,
     )
     if ours is None:
-        log.info("Nothing on GitHub stands for the DAG run %s of %s", run.run_id, run.dag_id)
+        log.info("GitHub has no commit status for the DAG run %s of %s", run.run_id, run.dag_id)
         return
-    wanted, latest = _wanted(run), every[0] is ours
-    if STATES.get(str(ours.get("state"))) == wanted or not (latest or wanted == "failure"):
+    target, latest = _target_state(run), statuses[0] is ours
+    if STATES.get(str(ours.get("state"))) == target or not (latest or target == "failure"):
         return
     body = {
-        "state": wanted,
+        "state": target,
         "context": context,
         "target_url": ours["target_url"],
         "description": _describe(run),
     }
-    github.ask(access, "POST", f"{repository}/statuses/{marker.commit}", body)
+    github.request(access, "POST", f"{repository}/statuses/{marker.commit}", body)
     log.info(
-        "Reported the DAG run %s of %s to %s: %s", run.run_id, run.dag_id, marker.repository, wanted
+        "Reported the DAG run %s of %s to %s: %s", run.run_id, run.dag_id, marker.repository, target
     )
 
 
 def _move_deployment(github: GitHub, access: Access, marker: Marker, run: Run) -> None:
-    """Set the next state of the deployment, if the action has made one for this run."""
+    """Update the deployment, if the action has created one for this run."""
     path = f"/repos/{marker.repository}/deployments"
     filters = {"sha": marker.commit, "environment": str(marker.environment), "task": "airflow"}
     subject = {"airflow": marker.airflow, "dag_id": run.dag_id, "run_id": run.run_id}
     for one in _pages(github, access, path, **filters):
-        if _payload(one.get("payload")) == subject:
+        if _parsed_payload(one.get("payload")) == subject:
             path = f"{path}/{int(one['id'])}/statuses"
             break
     else:
-        log.info("Nothing on GitHub stands for the DAG run %s of %s", run.run_id, run.dag_id)
+        log.info("GitHub has no deployment for the DAG run %s of %s", run.run_id, run.dag_id)
         return
-    states = github.ask(access, "GET", path, per_page=100)
+    states = github.request(access, "GET", path, per_page=100)
     newest: dict[str, Any] = max(states, key=lambda state: int(state["id"]), default={})
-    wanted = _wanted(run)
-    if STATES.get(str(newest.get("state"))) == wanted:
+    target = _target_state(run)
+    if STATES.get(str(newest.get("state"))) == target:
         return
     body = {
-        "state": "in_progress" if wanted == "pending" else wanted,
+        "state": "in_progress" if target == "pending" else target,
         "description": _describe(run),
     }
     if page := newest.get("log_url"):
         body["log_url"] = page
-    github.ask(access, "POST", path, body)
+    github.request(access, "POST", path, body)
     log.info(
-        "Reported the DAG run %s of %s to %s: %s", run.run_id, run.dag_id, marker.repository, wanted
+        "Reported the DAG run %s of %s to %s: %s", run.run_id, run.dag_id, marker.repository, target
     )
 
 
 def _pages(github: GitHub, access: Access, path: str, **params: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of the first ten pages."""
     for page in range(1, 11):
-        found = github.ask(access, "GET", path, per_page=100, page=page, **params)
+        found = github.request(access, "GET", path, per_page=100, page=page, **params)
         yield from found
         if len(found) < 100:
             return
 
 
-def _is_about(page: str, run: Run, airflow: str) -> bool:
-    """Return whether this is the page of the DAG run in the Airflow of that address."""
+def _is_page_of(page: str, run: Run, airflow: str) -> bool:
+    """Return whether the URL is the page of the DAG run in the Airflow at this base URL."""
     try:
         parts = urlsplit(page)
-        way = parts.path.split("/")
-        names = [unquote(part) for part in way]
+        segments = parts.path.split("/")
+        names = [unquote(segment) for segment in segments]
         if names[-3:] == ["dags", run.dag_id, "grid"]:
-            ours, before = parse_qs(parts.query).get("dag_run_id") == [run.run_id], way[:-3]
+            ours, base = parse_qs(parts.query).get("dag_run_id") == [run.run_id], segments[:-3]
         else:
-            ours, before = names[-4:] == ["dags", run.dag_id, "runs", run.run_id], way[:-4]
+            ours, base = names[-4:] == ["dags", run.dag_id, "runs", run.run_id], segments[:-4]
         return (
             ours
-            and canonical(urlunsplit((parts.scheme, parts.netloc, "/".join(before), "", "")))
+            and canonical_url(urlunsplit((parts.scheme, parts.netloc, "/".join(base), "", "")))
             == airflow
         )
     except ValueError:
         return False
 
 
-def _payload(payload: Any) -> Any:
+def _parsed_payload(payload: Any) -> Any:
     if not isinstance(payload, str):
         return payload
     try:
@@ -518,7 +545,7 @@ def _payload(payload: Any) -> Any:
         return None
 
 
-def _wanted(run: Run) -> str:
+def _target_state(run: Run) -> str:
     if run.state not in ("success", "failed"):
         return "pending"
     return (
@@ -529,7 +556,7 @@ def _wanted(run: Run) -> str:
 
 
 def _describe(run: Run) -> str:
-    """Say in GitHub's 140 characters how the run is."""
+    """Describe the run in at most MAX_DESCRIPTION_CHARS characters."""
     after = "" if run.seconds is None else f" after {round(run.seconds)} s"
     if run.state not in ("success", "failed"):
         text = f"DAG run {run.run_id}"
@@ -538,16 +565,16 @@ def _describe(run: Run) -> str:
     elif run.state == "success":
         text = f"The DAG run succeeded{after}"
     else:
-        more = ", …" if len(run.failed) > NAMED else ""
-        text = (
-            "The DAG run "
-            f"failed{after}{': ' if run.failed else ''}{', '.join(run.failed[:NAMED])}{more}"
-        )
-    return text if len(text) <= 140 else f"{text[:139]}…"
+        more = ", …" if len(run.failed) > MAX_NAMES_LISTED else ""
+        names = f": {', '.join(run.failed[:MAX_NAMES_LISTED])}{more}" if run.failed else ""
+        text = f"The DAG run failed{after}{names}"
+    if len(text) <= MAX_DESCRIPTION_CHARS:
+        return text
+    return f"{text[: MAX_DESCRIPTION_CHARS - 1]}…"
 
 
-class Event(NamedTuple):
-    """What was announced, since when it waits, and when it is due."""
+class Announcement(NamedTuple):
+    """A state that Airflow announced, when it was announced, and when to report it."""
 
     state: str | None
     since: float
@@ -555,33 +582,42 @@ class Event(NamedTuple):
 
 
 class Reporter:
-    """The queue and the thread. `note` is called where nothing may take time or go wrong."""
+    """A queue of announcements, and the thread that reports them.
+
+    Args:
+        send: function that reports a run, given its DAG id, run id and announced state.
+        clock: function that returns monotonic seconds.
+    """
 
     def __init__(
         self,
-        do: Callable[[str, str, str | None], bool],
+        send: Callable[[str, str, str | None], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._do = do
+        self._send = send
         self._clock = clock
-        self._turn = threading.Condition()
-        self._waiting: OrderedDict[tuple[str, str], Event] = OrderedDict()
+        self._condition = threading.Condition()
+        self._waiting: OrderedDict[tuple[str, str], Announcement] = OrderedDict()
         self._thread: threading.Thread | None = None
-        self._failures, self._paused_until, self._trouble, self._full = 0, 0.0, "", False
+        self._failures, self._paused_until, self._last_error, self._overflowing = 0, 0.0, "", False
 
-    def note(self, dag_id: str, run_id: str, state: str) -> None:
-        """Have this run reported. Of the same run only the last announcement waits."""
-        with self._turn:
-            if (dag_id, run_id) not in self._waiting and len(self._waiting) >= MOST:
-                if not self._full:
+    def add(self, dag_id: str, run_id: str, state: str) -> None:
+        """Queue an announcement in place of an earlier one of the same run.
+
+        It must not block, because it runs in Airflow's scheduler.
+        """
+        with self._condition:
+            if (dag_id, run_id) not in self._waiting and len(self._waiting) >= MAX_WAITING:
+                if not self._overflowing:
                     log.warning(
-                        "%d DAG runs wait to be reported to GitHub: further ones are given up", MOST
+                        "%d DAG runs wait to be reported to GitHub: dropping further ones",
+                        MAX_WAITING,
                     )
-                self._full = True
+                self._overflowing = True
                 return
             now = self._clock()
-            self._waiting[dag_id, run_id] = Event(state, now, now)
-            self._turn.notify()
+            self._waiting[dag_id, run_id] = Announcement(state, now, now)
+            self._condition.notify()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
                     target=self._work, name="airflow-dag-run-listener", daemon=True
@@ -589,11 +625,13 @@ class Reporter:
                 self._thread.start()
 
     def step(self) -> float | None:
-        """Report what is due, one run. Returns the seconds until there may be more to do, None:
-        until the next `note`.
+        """Report one run, if one is due.
+
+        Returns:
+            Seconds until the next call, or None if the queue is empty.
         """
         now = self._clock()
-        with self._turn:
+        with self._condition:
             if not self._waiting:
                 return None
             key = min(self._waiting, key=lambda one: self._waiting[one].due)
@@ -601,45 +639,47 @@ class Reporter:
         wait = max(event.due, self._paused_until) - now
         if wait > 0:
             return wait
-        left = self._try(key, event, now)
-        with self._turn:
+        remaining = self._attempt(key, event, now)
+        with self._condition:
             if self._waiting.get(key) is event:
-                if left is None:
+                if remaining is None:
                     del self._waiting[key]
-                    self._full = False
+                    self._overflowing = False
                 else:
-                    self._waiting[key] = left
+                    self._waiting[key] = remaining
         return 0.0
 
-    def _try(self, key: tuple[str, str], event: Event, now: float) -> Event | None:
-        """Return what still has to be done, None if nothing has to."""
+    def _attempt(
+        self, key: tuple[str, str], event: Announcement, now: float
+    ) -> Announcement | None:
+        """Try to report a run. Return the announcement if it stays in the queue, else None."""
         name = f"the DAG run {key[1]} of {key[0]}"
         try:
-            asked = self._do(*key, event.state)
-        except NotYetError:
-            state = event.state if now - event.since < SETTLES else None
-            return event._replace(state=state, due=self._clock() + SOON)
-        except LaterError as error:
-            pause = max(PAUSES[min(self._failures, len(PAUSES) - 1)], error.pause)
+            queried = self._send(*key, event.state)
+        except NotCommittedError:
+            state = event.state if now - event.since < COMMIT_SECONDS else None
+            return event._replace(state=state, due=self._clock() + REREAD_SECONDS)
+        except TransientError as error:
+            pause = max(RETRY_PAUSES[min(self._failures, len(RETRY_PAUSES) - 1)], error.pause)
             self._failures += 1
             self._paused_until = self._clock() + pause
-            if now - event.since >= GIVE_UP:
-                log.warning("Given up to report %s to GitHub: %s", name, error)
+            if now - event.since >= RETRY_SECONDS:
+                log.warning("Could not report %s to GitHub: %s", name, error)
                 return None
-            if not self._trouble:
-                log.warning("Reports to GitHub fail, and are tried again for an hour: %s", error)
-            self._trouble = str(error)
+            if not self._last_error:
+                log.warning("Reports to GitHub fail and are retried for an hour: %s", error)
+            self._last_error = str(error)
             return event._replace(due=self._paused_until)
-        except GivenUpError as error:
-            log.warning("Given up to report %s to GitHub: %s", name, error)
-        # The thread must live, and a text may show a secret
+        except PermanentError as error:
+            log.warning("Could not report %s to GitHub: %s", name, error)
+        # The thread must survive, and the text of an exception may contain a secret
         except Exception as error:  # noqa: BLE001
-            log.warning("Given up to report %s to GitHub: %s", name, type(error).__name__)
+            log.warning("Could not report %s to GitHub: %s", name, type(error).__name__)
         else:
-            if asked and self._trouble:
+            if queried and self._last_error:
                 log.info("Reports to GitHub work again")
-            if asked:
-                self._failures, self._trouble = 0, ""
+            if queried:
+                self._failures, self._last_error = 0, ""
         return None
 
     def _work(self) -> None:
@@ -647,68 +687,67 @@ class Reporter:
             wait = self.step()
             if wait == 0.0:
                 continue
-            with self._turn:
+            with self._condition:
                 if wait is not None or not self._waiting:
-                    self._turn.wait(wait)
+                    self._condition.wait(wait)
 
 
 _GITHUB: GitHub
 _REPORTER: Reporter
-_PARENTS: list[GitHub] = []
-"""Of the processes that this one was forked from. Kept, for to close their connections takes locks
-that nobody may release.
+_INHERITED: list[GitHub] = []
+"""The clients of this process and of those that it was forked from.
+
+They are kept, because closing connections needs locks that no thread may release after a fork.
 """
 
 
-def _begin() -> None:
-    """Begin, in a forked process anew: it has no thread, locks as they happened to be, and its
-    parent's connections.
+def _start() -> None:
+    """Create the client and the reporter, in a forked process new ones.
+
+    A forked process has no reporter thread, its locks may be held, and it shares the connections of
+    its parent.
     """
     global _GITHUB, _REPORTER  # noqa: PLW0603 - one of each in a process
     _GITHUB = GitHub()
-    _PARENTS.append(_GITHUB)
+    _INHERITED.append(_GITHUB)
     _REPORTER = Reporter(lambda dag_id, run_id, state: report(dag_id, run_id, state, _GITHUB))
 
 
-_begin()
-os.register_at_fork(after_in_child=_begin)
+_start()
+os.register_at_fork(after_in_child=_start)
 
 
-def _announced(dag_run: Any, *, only_cleared: bool = False) -> None:
-    """Take note of a run that somebody triggered. Scheduled ones have no marker, and whatever is
-    wrong is not Airflow's.
-    """
+def _enqueue(dag_run: Any, *, only_cleared: bool = False) -> None:
+    """Queue a manually triggered run, since scheduled ones have no marker. Raise nothing."""
     try:
         if dag_run.run_type == "manual" and (
             not only_cleared or getattr(dag_run, "clear_number", 1)
         ):
-            _REPORTER.note(dag_run.dag_id, dag_run.run_id, str(dag_run.state))
-    except Exception as error:  # noqa: BLE001 - Airflow 2 would stop its scheduler
+            _REPORTER.add(dag_run.dag_id, dag_run.run_id, str(dag_run.state))
+    except Exception as error:  # noqa: BLE001 - it would stop the scheduler of Airflow 2
         log.warning("A DAG run cannot be reported to GitHub: %s", type(error).__name__)
 
 
 @hookimpl
 def on_dag_run_running(dag_run: Any, msg: str) -> None:  # noqa: ARG001 - the hook's own names
-    """A run that was cleared is pending again; of one that begins for the first time GitHub shows
-    that already.
-    """
-    _announced(dag_run, only_cleared=True)
+    """Report that a cleared run is pending again; GitHub shows a new run as pending already."""
+    _enqueue(dag_run, only_cleared=True)
 
 
 @hookimpl
 def on_dag_run_success(dag_run: Any, msg: str) -> None:  # noqa: ARG001
-    """Have its end reported."""
-    _announced(dag_run)
+    """Report the end of the run."""
+    _enqueue(dag_run)
 
 
 @hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:  # noqa: ARG001
-    """Have its end reported."""
-    _announced(dag_run)
+    """Report the end of the run."""
+    _enqueue(dag_run)
 
 
 class AirflowDagRunListener(AirflowPlugin):
-    """Tells Airflow of the hooks in this file."""
+    """Registers the hooks of this file with Airflow."""
 
     name = "airflow_dag_run_listener"
-    listeners = [sys.modules[__name__]]  # noqa: RUF012 - as Airflow wants it
+    listeners = [sys.modules[__name__]]  # noqa: RUF012 - Airflow expects a list

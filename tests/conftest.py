@@ -1,6 +1,4 @@
-"""What tests of every folder share: the real Airflows, each started once, when the first test asks
-for it.
-"""
+"""Fixtures for all test folders: above all the real Airflows, one start per session."""
 
 from __future__ import annotations
 
@@ -15,8 +13,8 @@ from dev import postgresql
 from dev.airflow import AIRFLOW_2, AIRFLOW_3, InstallError, LocalAirflow
 from entrypoint import masking
 from tests.airflow.repository import GitHubRepository
-from tests.support import guard
-from tests.support.listener import loaded
+from tests.support import leak_guard
+from tests.support.listener import loaded_listener
 from tests.support.missing import missing
 
 if TYPE_CHECKING:
@@ -24,53 +22,50 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 
-# No test is timed: a slow machine is no fault, and whatever could hang has a deadline of its own.
+# No deadline: a slow machine is not a bug, and everything that could hang has its own timeout.
 settings.register_profile(
-    "house", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+    "default-profile", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("house")
+settings.load_profile("default-profile")
 
 
 _REAL = {"airflow", "airflow_2", "airflow_3", "image", "container"}
-"""Fixtures behind which something real runs that this project did not write."""
+"""Fixtures that run real software which is not part of this project."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """No test of any folder is without the guard against leaks."""
-    config.pluginmanager.register(guard, "guard")
+    """Register the leak guard for every test folder."""
+    config.pluginmanager.register(leak_guard, "leak_guard")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test with real parts in it is run once more before it counts as red; the report lists each
-    that needed it.
+    """Rerun a failed test once if it uses real software; the report lists each rerun.
 
-    A busy machine now and then freezes an Airflow for half a minute
+    A busy machine sometimes freezes an Airflow for half a minute
     (docs/notes/airflow-3.md#sqlite-and-parallel-requests,
-    docs/notes/waiting.md#a-frozen-api-server). What is wrong for good is red both times. A leaked
-    secret is red at once.
+    docs/notes/waiting.md#a-frozen-api-server). A real bug fails both times. A leaked secret fails
+    the test without a rerun.
     """
     for item in items:
         if _has_real_parts(item):
-            item.add_marker(pytest.mark.flaky(reruns=1, rerun_except=guard.Leak))
+            item.add_marker(pytest.mark.flaky(reruns=1, rerun_except=leak_guard.Leak))
 
 
 def _has_real_parts(item: pytest.Item) -> bool:
-    """Whether it asks for one of the real fixtures by name, or as the server that this case of the
-    contract is about.
-    """
+    """Tell whether a test uses a real fixture, by name or as its `server` parameter."""
     case = getattr(item, "callspec", None)
     return bool(_REAL & {*getattr(item, "fixturenames", ()), case and case.params.get("server")})
 
 
 @pytest.fixture(autouse=True)
 def _no_secrets() -> None:
-    """A step is a process of its own: it knows no secret of another test's."""
+    """Forget all masked secrets, because each step is a process of its own."""
     masking.forget()
 
 
 @pytest.fixture(scope="session")
 def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder with the DAG files of the tests and of the examples."""
+    """Return one folder with the DAG files of the tests and of the examples."""
     folder = tmp_path_factory.mktemp("dags")
     for source in (ROOT / "tests" / "airflow" / "dags", ROOT / "examples" / "dags"):
         shutil.copytree(
@@ -81,20 +76,20 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> GitHubRepository:
-    """The git repository of which the real Airflow 3 has a bundle."""
+    """Return the git repository that is a DAG bundle of the real Airflow 3."""
     return GitHubRepository(tmp_path_factory.mktemp("repository"))
 
 
 @pytest.fixture(scope="session")
 def airflow_2(dags: Path) -> Iterator[LocalAirflow]:
-    """A real Airflow 2."""
     yield from _started(LocalAirflow(AIRFLOW_2, dags=dags))
 
 
 @pytest.fixture(scope="session")
 def airflow_3(dags: Path, repository: GitHubRepository) -> Iterator[LocalAirflow]:
-    """A real Airflow 3; with PostgreSQL where there is one, for with SQLite two clients at once are
-    too many for it.
+    """Start Airflow 3, on PostgreSQL if it is installed.
+
+    SQLite cannot serve two clients at the same time.
     """
     database: Literal["sqlite", "postgresql"] = "postgresql" if postgresql.installed() else "sqlite"
     yield from _started(
@@ -104,7 +99,7 @@ def airflow_3(dags: Path, repository: GitHubRepository) -> Iterator[LocalAirflow
 
 @pytest.fixture(scope="session", params=["airflow_2", "airflow_3"])
 def airflow(request: pytest.FixtureRequest) -> LocalAirflow:
-    """Each of the real Airflows."""
+    """Run the test once for each real Airflow version."""
     started: LocalAirflow = request.getfixturevalue(request.param)
     return started
 
@@ -123,6 +118,6 @@ def _started(airflow: LocalAirflow) -> Iterator[LocalAirflow]:
 
 @pytest.fixture
 def listener() -> Iterator[Any]:
-    """Airflow's half of the detached gate, without an Airflow."""
-    with loaded() as module:
+    """Load Airflow's part of the detached mode, without an Airflow."""
+    with loaded_listener() as module:
         yield module

@@ -1,7 +1,6 @@
-"""What the action costs, measured beside what people use today, against real Airflows on this
-machine.
+"""Measure the action's costs, compared with other tools, against real Airflows.
 
-`python -m dev.bench run SCENE…` measures, `python -m dev.bench table` writes what was measured into
-docs/benchmarks.md. Linux
-only: CPU time is read from /proc. Everything is loopback, and nothing is left running.
+`python -m dev.bench run SCENE…` measures; `python -m dev.bench table` writes the results into
+docs/benchmarks.md. Linux only, because CPU times come from /proc. Everything uses the loopback, and
+nothing is left running.
 """

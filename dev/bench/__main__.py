@@ -1,5 +1,6 @@
-"""`python -m dev.bench run SCENE…` measures and keeps the figures; `table` writes
-docs/benchmarks.md from what is kept.
+"""`python -m dev.bench run SCENE…` measures and saves the figures.
+
+`python -m dev.bench table` writes docs/benchmarks.md from the saved figures.
 """
 
 from __future__ import annotations
@@ -32,22 +33,22 @@ SCENES: dict[str, Callable[[Options], Result]] = {
     "server": scenes_waiters.server,
     "waiters-50": partial(scenes_waiters.many, 50),
     "waiters-100": partial(scenes_waiters.many, 100),
-    "large": scenes_large.play,
+    "large": scenes_large.measure,
     "10min": partial(scenes_runs.long, 600, AIRFLOW_3),
     "10min-airflow-2": partial(scenes_runs.long, 600, AIRFLOW_2),
-    "outage": scenes_outage.play,
-    "listener": scenes_listener.play,
+    "outage": scenes_outage.measure,
+    "listener": scenes_listener.measure,
 }
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Run one command."""
     parser = argparse.ArgumentParser(
-        prog="python -m dev.bench", description="Figures beside what people use today."
+        prog="python -m dev.bench", description="Figures compared with other tools."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="measure, and keep the figures")
+    run = commands.add_parser("run", help="measure, and save the figures")
     run.add_argument("scenes", nargs="+", choices=SCENES, metavar="SCENE", help=" | ".join(SCENES))
     run.add_argument("--repetitions", type=int, default=5, metavar="N", help="default: 5")
     run.add_argument(
@@ -55,7 +56,7 @@ def main() -> int:
         action="append",
         default=[],
         metavar="NAME",
-        help="contestants whose name begins so",
+        help="only tools whose name begins with NAME",
     )
     commands.add_parser("table", help=f"write {DOCUMENT.relative_to(ROOT)}")
     arguments = parser.parse_args()

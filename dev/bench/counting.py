@@ -1,7 +1,6 @@
-"""The requests in what a client sends: found in its bytes as they come, in whatever pieces. Pure.
+"""Count the requests in a client's byte stream, in pieces of any size. Pure.
 
-It knows HTTP/1.1 as far as a client speaks it whose bodies have a length, and the paths of
-Airflow's API.
+It knows HTTP/1.1 requests whose bodies have a length, and the paths of Airflow's API.
 """
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class CountedRequest:
-    """The first line of one request; `path` is without the query."""
+    """The first line of a request; `path` is without the query."""
 
     method: str
     path: str
 
     @property
     def kind(self) -> str:
-        """What it asks for, in a word or two."""
+        """The kind of request, in a word or two."""
         text = f"{self.method} {self.path}"
         return next((kind for pattern, kind in _KINDS if re.fullmatch(pattern, text)), "others")
 
     @property
     def triggers(self) -> bool:
-        """Whether it makes a DAG run."""
+        """Whether it creates a DAG run."""
         return self.kind == "trigger"
 
 
@@ -54,8 +53,10 @@ class RequestFinder:
         self._body_left = 0
 
     def feed(self, data: bytes) -> list[CountedRequest]:
-        """The requests whose head is complete with these bytes. Raises ValueError if this cannot be
-        what a client sends.
+        """Return the requests whose headers are complete with these bytes.
+
+        Raises:
+            ValueError: if a client cannot have sent these bytes
         """
         found = []
         while data:

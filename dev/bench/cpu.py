@@ -1,7 +1,7 @@
-"""CPU time of processes that are still running, from /proc. It must not know what they do.
+"""CPU time of running processes, from /proc. It must not know what they do.
 
-The scheduler's own nanoseconds where they are kept, ticks of 10 ms for threads that have ended and
-for children that were waited for.
+The scheduler's nanoseconds where available, and ticks of 10 ms for finished threads and for child
+processes that were waited for.
 """
 
 from __future__ import annotations
@@ -20,19 +20,17 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def of_session(leader: int) -> float:
-    """CPU seconds so far of a session's leader, of all in its session, and of their descendants."""
+    """Return the CPU seconds of a session's processes and their descendants."""
     return of(alive({leader}))
 
 
 def below(leader: int) -> float:
-    """CPU seconds so far as `of_session`, but for the leader's own."""
+    """Return the CPU seconds as `of_session`, without the leader's own."""
     return of(alive({leader}) - {leader})
 
 
 def of(pids: Iterable[int]) -> float:
-    """CPU seconds so far of these processes and of the children that they have waited for; what has
-    ended counts nothing.
-    """
+    """Return the CPU seconds of these processes and of the children that they waited for."""
     total = 0.0
     for pid in pids:
         with contextlib.suppress(OSError):

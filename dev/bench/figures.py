@@ -1,4 +1,4 @@
-"""The names of the figures, in the order of the tables, and how they are written. Pure."""
+"""The figures' labels and formats, in the order of the tables. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`label` with its unit; `digits` after the point; `ratio`: whether it makes sense as a
-    multiple of another's.
+    """A column of the tables.
+
+    Attributes:
+        label: heading with the unit
+        digits: number of decimals
+        ratio: whether a ratio to another row makes sense
     """
 
     label: str
@@ -27,11 +31,11 @@ FIGURES = {
     "installed": Figure("installed, MiB", 1),
     "server": Figure("api-server CPU, ms per waiter and minute", 0),
     "asked": Figure("requests per waiter and minute", 1),
-    "p50": Figure("neighbour's GET, ms: p50", 0, ratio=False),
+    "p50": Figure("other client's GET, ms: p50", 0, ratio=False),
     "p95": Figure("p95", 0, ratio=False),
     "slowest": Figure("slowest", 0, ratio=False),
     "failed_gets": Figure("failed GETs", 0, ratio=False),
-    "wrong": Figure("wrong verdicts", 0, ratio=False),
+    "wrong": Figure("wrong results", 0, ratio=False),
     "retries": Figure("failed requests in logs", 0, ratio=False),
     "lasted": Figure("first trigger to last end, s", 0),
     "scheduler": Figure("scheduler CPU, s", 1),

@@ -1,8 +1,7 @@
-"""As much of GitHub's API as a listener asks for, and on demand none of it: what it answers is one
-word, `mood`.
+"""A fake of the part of GitHub's API that the listener uses, with scripted failures.
 
-Each commit has one pending status; its number is that of the DAG run. It judges nothing; the tests
-have a stricter one.
+Each commit has one pending status; its SHA is the DAG run's id. It checks nothing; the tests have a
+stricter fake.
 """
 
 from __future__ import annotations
@@ -14,23 +13,24 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self
 
-Mood = Literal["well", "503", "401", "403 rate limit", "404", "422"]
+Mode = Literal["normally", "503", "401", "403 rate limit", "404", "422"]
 
 AIRFLOW = "https://airflow.example.com"
-"""The Airflow whose statuses these are."""
+"""The Airflow that the statuses link to."""
 _STATUSES = re.compile(
     r"/repos/octo-org/sales/(?:commits/([0-9a-f]{40})/statuses|statuses/([0-9a-f]{40}))(?:\?.*)?"
 )
 
 
 class GitHub:
-    """A server on the loopback while it is entered. `reported` counts what it was told, by
-    commit.
+    """A server on the loopback, as a context manager.
+
+    `mode` is its behaviour. `reported` counts the reports by commit.
     """
 
     def __init__(self, dag_id: str) -> None:
         self.dag_id = dag_id
-        self.mood: Mood = "well"
+        self.mode: Mode = "normally"
         self.reported: Counter[str] = Counter()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -45,11 +45,11 @@ class GitHub:
         self._server.server_close()
 
     def answer(self, method: str, path: str) -> tuple[int, Any]:
-        """The status, and the JSON."""
+        """Return the status code and the JSON body."""
         match = _STATUSES.fullmatch(path)
-        if self.mood != "well" or match is None:
-            code = 404 if self.mood == "well" else int(self.mood.partition(" ")[0])
-            return code, {"message": "API rate limit exceeded" if "limit" in self.mood else "No"}
+        if self.mode != "normally" or match is None:
+            code = 404 if self.mode == "normally" else int(self.mode.partition(" ")[0])
+            return code, {"message": "API rate limit exceeded" if "limit" in self.mode else "No"}
         commit = match[1] or match[2]
         if method == "POST":
             self.reported[commit] += 1
@@ -78,7 +78,7 @@ def _handler(github: GitHub) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = _reply  # noqa: N815 - the library's names
+        do_GET = do_POST = _reply  # noqa: N815 - names of the library
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

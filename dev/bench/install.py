@@ -1,8 +1,7 @@
-"""The contestants' environments, below `.airflow/bench/`: made once from hashed locks, and made
-anew when a lock has changed.
+"""The tools' environments, below `.airflow/bench/`, made from hashed locks.
 
-It knows uv, the locks and how the Dockerfile makes the image's environment; it must not know how a
-contestant is run.
+A changed lock makes a new environment. It knows uv, the locks and how the Dockerfile makes the
+image's environment; it must not know how to run a tool.
 """
 
 from __future__ import annotations
@@ -34,10 +33,12 @@ _LOCKS = {
 
 
 def install(name: str, say: Callable[[str], None] = print) -> None:
-    """Make this environment, unless that has been done with the present lock; the action's code is
-    always the present one.
+    """Make this environment, unless this was done with the same lock.
 
-    Raises InstallError.
+    The action's code is always the current one.
+
+    Raises:
+        InstallError: if a command fails
     """
     with locked(FOLDER):
         mark, lock = FOLDER / f"{name}.installed", _LOCKS[name]
@@ -55,17 +56,17 @@ def install(name: str, say: Callable[[str], None] = print) -> None:
 
 
 def python(name: str) -> Path:
-    """The Python of this environment."""
+    """Return the Python of this environment."""
     return FOLDER / name / "bin" / "python"
 
 
 def mebibytes(name: str) -> float:
-    """The size of what is installed: packages and their bytecode, without Python itself."""
+    """Return the size in MiB of the packages and their bytecode, without Python itself."""
     return sum(file.lstat().st_size for file in _packages(name).rglob("*")) / 2**20
 
 
 def version(name: str, package: str) -> str:
-    """The version of a package that is installed there."""
+    """Return the version of an installed package."""
     (found,) = _packages(name).glob(f"{package.replace('-', '_')}-*.dist-info")
     return found.name.removesuffix(".dist-info").rpartition("-")[2]
 
@@ -104,7 +105,7 @@ def _copy_action() -> None:
 
 
 def _compile(folder: Path) -> None:
-    """As the Dockerfile: bytecode that is never checked against its source."""
+    """Compile as the Dockerfile does: bytecode that is never checked against its source."""
     compileall.compile_dir(
         folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
     )

@@ -1,8 +1,7 @@
-"""Somebody else who looks at a DAG every half second: a process of its own, so that nothing else in
-ours slows it down.
+"""Another client, which requests a DAG every half second.
 
-Reads URL, token and seconds as JSON from standard input; prints the seconds that each GET took, and
-how many failed.
+A process of its own, so that nothing else here slows it down. It reads URL, token and seconds as
+JSON from stdin, and prints the seconds of each GET and the number of failures.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ import time
 
 import requests
 
-_PAUSE = 0.5
-_TIMEOUT = 30.0
+_PAUSE = 0.5  # seconds between two requests
+_TIMEOUT = 30.0  # seconds
 
 
 def main() -> None:
-    """Look until the time is over."""
+    """Send requests until the time is over."""
     order = json.load(sys.stdin)
     took, failed = [], 0
     deadline = time.monotonic() + order["seconds"]

@@ -1,8 +1,7 @@
-"""A counting door in front of a web server: passes bytes on as they come, and knows how many there
-were and what was asked.
+"""A proxy in front of a web server that counts bytes and requests.
 
-It must not know who comes through it. Connections stay open as long as both sides want, a stream is
-passed on piece by piece, and a client that goes away is gone for the server as well.
+It must not know its clients. Connections stay open as long as both sides want, a stream is
+forwarded piece by piece, and a client that disconnects is disconnected from the server as well.
 """
 
 from __future__ import annotations
@@ -20,14 +19,17 @@ from dev.bench.counting import RequestFinder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PIECE = 65_536
+_PIECE = 65_536  # bytes per read
 
 
 class CountingProxy:
-    """Open while it is used as a context manager, on a free port of the loopback.
+    """A proxy on a free port of the loopback, as a context manager.
 
-    `kinds` counts the requests by what they ask for; `carried` are the bytes in both directions.
-    `on_trigger` is called when a DAG run is about to be triggered, before the server hears of it.
+    Attributes:
+        kinds: number of requests by kind
+        carried: bytes in both directions
+
+    `on_trigger` is called before the server gets the request that triggers a DAG run.
     """
 
     def __init__(self, port: int, on_trigger: Callable[[], None]) -> None:
@@ -36,12 +38,12 @@ class CountingProxy:
         self._server = port
         self._on_trigger = on_trigger
         self._lock = threading.Lock()
-        self._door = socket.create_server((LOOPBACK, 0), backlog=128)
+        self._socket = socket.create_server((LOOPBACK, 0), backlog=128)
 
     @property
     def url(self) -> str:
         """The address for clients."""
-        return f"http://{LOOPBACK}:{self._door.getsockname()[1]}"
+        return f"http://{LOOPBACK}:{self._socket.getsockname()[1]}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -49,13 +51,13 @@ class CountingProxy:
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
-            self._door.shutdown(socket.SHUT_RDWR)  # wakes whoever accepts; closing alone does not
-        self._door.close()
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes `accept`, which closing does not
+        self._socket.close()
 
     def _accept(self) -> None:
         while True:
             try:
-                client, _ = self._door.accept()
+                client, _ = self._socket.accept()
             except OSError:
                 return
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()

@@ -1,6 +1,6 @@
-"""The tables of docs/benchmarks.md, from what was measured. Pure but for `write`.
+"""The tables of docs/benchmarks.md, from the saved figures. Pure, except `write`.
 
-What stands above the mark in that file is written by hand and stays.
+The text above the mark in that file is written by hand, and stays.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from statistics import mean, median
 from typing import TYPE_CHECKING
 
 from dev.bench.figures import FIGURES
-from dev.bench.targets import table as promises
+from dev.bench.targets import table as targets_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,11 @@ ORDER = (
 
 
 def write(document: Path, results: Mapping[str, Result]) -> None:
-    """Replace what stands below the mark; raises ValueError if there is no mark."""
+    """Replace the text below the mark.
+
+    Raises:
+        ValueError: if there is no mark
+    """
     above, mark, _ = document.read_text().partition(MARK)
     if not mark:
         raise ValueError(f"{document.name} lacks the line {MARK}")
@@ -41,8 +45,8 @@ def write(document: Path, results: Mapping[str, Result]) -> None:
 
 
 def sections(results: Mapping[str, Result]) -> Iterable[str]:
-    """The lines of all scenes there are, and before them what was promised."""
-    yield from ["", "## What is promised", "", *promises(results)]
+    """Yield the lines of the targets and of all measured scenes."""
+    yield from ["", "## Targets", "", *targets_table(results)]
     for name in sorted(
         results, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER)
     ):
@@ -84,7 +88,7 @@ def _cells(rows: Mapping[str, Row], names: Sequence[str]) -> Iterable[list[str]]
 
 
 def spread(values: Sequence[float], digits: int) -> str:
-    """The median, and in brackets the least and the most if they differ when written."""
+    """Return the median, with the minimum and the maximum if they differ when formatted."""
     if not values:
         return "-"
     middle, low, high = (
@@ -102,7 +106,7 @@ def _ratios(rows: Mapping[str, Row], base: Row, names: Sequence[str]) -> Iterabl
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> str:
-    """How many times the base's median the median is."""
+    """Return the ratio of the medians."""
     if not values or not base or not median(base):
         return "-"
     return f"{median(values) / median(base):.2f}"
@@ -113,11 +117,11 @@ def _kinds(rows: Mapping[str, Row]) -> Iterable[str]:
         if row.kinds:
             every = dict.fromkeys(kind for counts in row.kinds for kind in counts)
             means = {kind: mean(counts.get(kind, 0) for counts in row.kinds) for kind in every}
-            told = ", ".join(
+            counts = ", ".join(
                 f"{count:.3g} {kind}"
                 for kind, count in sorted(means.items(), key=lambda item: -item[1])
             )
-            yield from ["", f"Requests of {name}, on average: {told}."]
+            yield from ["", f"Requests of {name}, on average: {counts}."]
 
 
 def _faults(rows: Mapping[str, Row]) -> Iterable[str]:
@@ -126,10 +130,7 @@ def _faults(rows: Mapping[str, Row]) -> Iterable[str]:
             last = row.faults[0].strip().splitlines()[-1][:200]
             yield from [
                 "",
-                (
-                    f"**{name}: {len(row.faults)} went wrong**, the first one: "
-                    f"`{last.replace('`', '')}`"
-                ),
+                (f"**{name}: {len(row.faults)} failed**, the first one: `{last.replace('`', '')}`"),
             ]
 
 

@@ -1,5 +1,4 @@
-"""What was measured: figures by contestant, kept as one JSON file for each scene, so that scenes
-may be run one by one.
+"""The figures by tool, one JSON file per scene, so that scenes can run separately.
 
 It must not know how anything is measured.
 """
@@ -20,12 +19,12 @@ RESULTS = FOLDER / "results"
 
 @dataclass(slots=True)
 class Row:
-    """One contestant's figures, each a list with a value per repetition or waiter.
+    """One tool's figures, each a list with a value per repetition or waiter.
 
     Attributes:
-        figures: by the names of `dev.bench.figures`.
-        kinds: requests of one run by what they ask for, of each repetition.
-        faults: what went wrong, a line each.
+        figures: values by the names in `dev.bench.figures`
+        kinds: number of requests by kind, of each repetition
+        faults: failures, a line each
     """
 
     figures: dict[str, list[float]] = field(default_factory=dict)
@@ -40,7 +39,7 @@ class Row:
 
 @dataclass(slots=True)
 class Result:
-    """One scene's outcome. `base`: the row to which the others are set in relation."""
+    """One scene's result. The other rows are compared with the row `base`."""
 
     scene: str
     title: str
@@ -52,13 +51,13 @@ class Result:
     base: str | None = None
 
     def save(self, folder: Path = RESULTS) -> None:
-        """Keep it, in place of the scene's last one."""
+        """Save it, in place of the scene's previous result."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{self.scene}.json").write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
 def load(folder: Path = RESULTS) -> dict[str, Result]:
-    """All results there are, by scene."""
+    """Return all saved results by scene."""
     found = {}
     for file in sorted(folder.glob("*.json")):
         content = json.loads(file.read_text())

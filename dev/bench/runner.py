@@ -1,7 +1,6 @@
-"""The real Airflow in front of which contestants are measured, and what its admin does and sees
-there.
+"""The real Airflow for the measurements, with the admin's requests to it.
 
-It must not know who is measured.
+It must not know the tools.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
 
 DAGS = ROOT / "dev" / "bench" / "dags"
 _SETTINGS = {
-    "AIRFLOW__CORE__PARALLELISM": "32",  # Airflow's default; what is started for the tests has less
-    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "5",  # the default as well
+    "AIRFLOW__CORE__PARALLELISM": "32",  # Airflow's default; the tests use less
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "5",  # Airflow's default
 }
 
 
-class Arena:
+class BenchRunner:
     """A running Airflow with the benchmark's DAGs."""
 
     def __init__(self, airflow: LocalAirflow, version: Version) -> None:
@@ -41,16 +40,16 @@ class Arena:
         self.server = "webserver" if version == AIRFLOW_2 else "api-server"
 
     @property
-    def named(self) -> str:
+    def description(self) -> str:
         """The version and the database."""
         return f"{self.version.name} ({'SQLite' if self.version == AIRFLOW_2 else 'PostgreSQL'})"
 
     def server_cpu(self) -> float:
-        """CPU seconds that its web server's processes have used so far."""
+        """Return the CPU seconds that its web server's processes have used so far."""
         return cpu.of_session(self.airflow.components.pid(self.server))
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
-        """Trigger a run, as somebody else; returns its mark."""
+        """Trigger a run as the admin, and return its mark."""
         mark = uuid4().hex
         body = {"conf": {"mark": mark, **conf}} | (
             {} if self.version == AIRFLOW_2 else {"logical_date": None}
@@ -60,27 +59,27 @@ class Arena:
         answer.raise_for_status()
         return mark
 
-    def marked(self, dag_id: str) -> dict[str, dict[str, Any]]:
-        """The DAG runs by the mark that they have in their conf, or as their id, by Airflow's own
-        record.
-        """
+    def runs_by_mark(self, dag_id: str) -> dict[str, dict[str, Any]]:
+        """Return Airflow's DAG runs by the mark in their conf, or by their id."""
         return {
             (run["conf"] or {}).get("mark") or run["dag_run_id"]: run
             for run in self.airflow.runs(dag_id)
         }
 
     def ends(self, dag_id: str) -> dict[str, float]:
-        """By mark, the ends of those that have ended as Unix time."""
-        runs = self.marked(dag_id).items()
+        """Return the end of each finished run as Unix time, by mark."""
+        runs = self.runs_by_mark(dag_id).items()
         return {
             mark: datetime.fromisoformat(run["end_date"]).timestamp()
             for mark, run in runs
             if run["end_date"]
         }
 
-    def become_history(self, dag_id: str, seconds: list[float], limit: float) -> None:
-        """Let runs of this DAG that sleep for so many seconds succeed beside each other. Raises
-        TimeoutError.
+    def create_history(self, dag_id: str, seconds: list[float], limit: float) -> None:
+        """Run the DAG with these durations, all at the same time, until all have succeeded.
+
+        Raises:
+            TimeoutError: after `limit` seconds
         """
         self.airflow.wait_for_dag(dag_id)
         for each in seconds:
@@ -93,12 +92,12 @@ class Arena:
         )
 
     def end(self, session: requests.Session, dag_id: str, run_id: str, state: str) -> None:
-        """End a run by hand."""
+        """Set a run to a final state."""
         url = f"{self._runs(dag_id)}/{run_id}"
         session.patch(url, json={"state": state}, timeout=HTTP_TIMEOUT).raise_for_status()
 
     def close_pool(self, name: str) -> None:
-        """Make a pool without slots."""
+        """Create a pool without slots."""
         with self.airflow.session() as session:
             body = {"name": name, "slots": 0}
             answer = session.post(
@@ -114,9 +113,10 @@ class Arena:
 @contextmanager
 def opened(
     version: Version = AIRFLOW_3, settings: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[Arena]:
-    """A fresh Airflow: 3 on PostgreSQL, 2 on SQLite; `settings` are variables of its environment
-    beside ours.
+) -> Iterator[BenchRunner]:
+    """Start a fresh Airflow: 3 on PostgreSQL, 2 on SQLite.
+
+    `settings` are further environment variables.
     """
     database = "sqlite" if version == AIRFLOW_2 else "postgresql"
     with LocalAirflow(
@@ -125,11 +125,15 @@ def opened(
         database=database,  # type: ignore[arg-type]
         settings={**_SETTINGS, **settings},
     ) as airflow:
-        yield Arena(airflow, version)
+        yield BenchRunner(airflow, version)
 
 
 def until(done: Callable[[], object], what: str, limit: float) -> None:
-    """Return as soon as it is done. Raises TimeoutError after `limit` seconds."""
+    """Return when `done` returns true.
+
+    Raises:
+        TimeoutError: after `limit` seconds
+    """
     deadline = time.monotonic() + limit
     while not done():
         if time.monotonic() > deadline:

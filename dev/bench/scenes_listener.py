@@ -1,6 +1,4 @@
-"""Two hundred runs that end within a minute, with and without the listener in Airflow, whatever
-GitHub does meanwhile.
-"""
+"""Two hundred runs within a minute, with and without the listener, while GitHub fails."""
 
 from __future__ import annotations
 
@@ -24,47 +22,48 @@ from dev.bench.scoring import Options, Scoreboard, say
 from entrypoint.github_api.marker import Marker, note_with_marker
 
 if TYPE_CHECKING:
-    from dev.bench.github import Mood
+    from dev.bench.github import Mode
     from dev.bench.results import Result
-    from dev.bench.runner import Arena
+    from dev.bench.runner import BenchRunner
 
 _DAG = "brief"
-_RUNS = 200
-_LIMIT = 300.0
-_OUTAGE = 300.0
+_RUNS = 200  # number of DAG runs
+_LIMIT = 300.0  # seconds
+_OUTAGE = 300.0  # seconds
 _BASE = "without the listener"
-_MOODS: tuple[Mood, ...] = ("well", "401", "403 rate limit", "404", "422", "503")
+_MODES: tuple[Mode, ...] = ("normally", "401", "403 rate limit", "404", "422", "503")
 _LOST = ("404", "422")
 
 
-def play(options: Options) -> Result:
-    """As often as asked without it; then with it, once for each thing that GitHub may do; the last
-    of them lasts 5 min.
+def measure(options: Options) -> Result:
+    """Measure without the listener, then with it, once for each of GitHub's modes.
+
+    The last mode lasts 5 min.
     """
     board = Scoreboard([], options)
-    board.rows = {_BASE: Row()} | {f"with it, GitHub answers {mood}": Row() for mood in _MOODS}
-    with opened() as arena:
+    board.rows = {_BASE: Row()} | {f"with it, GitHub answers {mode}": Row() for mode in _MODES}
+    with opened() as runner:
         for number in range(options.repetitions):
-            _Play(arena, GitHub(_DAG), board.rows[_BASE]).live(number)
-    with GitHub(_DAG) as github, opened(settings=_settings(github)) as arena:
-        for number, mood in enumerate(_MOODS):
-            say(f"GitHub answers {mood}")
-            github.mood = mood
-            began, row = time.monotonic(), board.rows[f"with it, GitHub answers {mood}"]
-            one = _Play(arena, github, row)
-            one.live(number)
-            if mood == _MOODS[-1]:
+            _RunBatch(runner, GitHub(_DAG), board.rows[_BASE]).measure(number)
+    with GitHub(_DAG) as github, opened(settings=_settings(github)) as runner:
+        for number, mode in enumerate(_MODES):
+            say(f"GitHub answers {mode}")
+            github.mode = mode
+            began, row = time.monotonic(), board.rows[f"with it, GitHub answers {mode}"]
+            one = _RunBatch(runner, github, row)
+            one.measure(number)
+            if mode == _MODES[-1]:
                 time.sleep(max(0.0, began + _OUTAGE - time.monotonic()))
-            if mood not in _LOST:
-                github.mood = "well"
+            if mode not in _LOST:
+                github.mode = "normally"
             one.drain()
     note = (
         f"{_RUNS} DAG runs, each with one task that needs no process and a marker in its "
         "note, triggered one after the other. "
-        f"The last row's GitHub is down for {_OUTAGE:.0f} s. Reported: once it answers "
-        "again; twice: more than once."
+        f"In the last row, GitHub is down for {_OUTAGE:.0f} s. Reported: after it responds "
+        "again. Twice: more than once."
     )
-    return board.result("listener", "The listener in a busy Airflow", arena, [note], _BASE)
+    return board.result("listener", "The listener in a busy Airflow", runner, [note], _BASE)
 
 
 def _settings(github: GitHub) -> dict[str, str]:
@@ -80,20 +79,18 @@ def _settings(github: GitHub) -> dict[str, str]:
     }
 
 
-class _Play:
-    """So many runs, from the first trigger to the last end, and what the scheduler did
-    meanwhile.
-    """
+class _RunBatch:
+    """Two hundred runs, from the first trigger to the last end, and the scheduler's figures."""
 
-    def __init__(self, arena: Arena, github: GitHub, row: Row) -> None:
-        self._arena, self._github, self._row = arena, github, row
+    def __init__(self, runner: BenchRunner, github: GitHub, row: Row) -> None:
+        self._runner, self._github, self._row = runner, github, row
         self._commits: list[str] = []
-        self._log = arena.airflow.logs / "scheduler.log"
+        self._log = runner.airflow.logs / "scheduler.log"
         self._given_up = self._lost()
 
-    def live(self, number: int) -> None:
-        """Trigger them all, and return when all have ended."""
-        airflow, pid = self._arena.airflow, self._arena.airflow.components.pid("scheduler")
+    def measure(self, number: int) -> None:
+        """Trigger all runs, and return when all have ended."""
+        airflow, pid = self._runner.airflow, self._runner.airflow.components.pid("scheduler")
         airflow.wait_for_dag(_DAG)
         used, began, over = cpu.of_session(pid), time.monotonic(), threading.Event()
         beats: list[float] = []
@@ -130,7 +127,7 @@ class _Play:
         self._row.add("resident", _resident(pid))
 
     def drain(self) -> None:
-        """Return when the listener has nothing left to do, and note what it has done."""
+        """Wait until the listener has no work left, and add its figures."""
 
         def done() -> bool:
             return sum(map(bool, self._counts())) + self._lost() - self._given_up >= _RUNS
@@ -146,26 +143,28 @@ class _Play:
 
     def _lost(self) -> int:
         return len(
-            re.findall("Given up to report the DAG run", self._log.read_text(errors="replace"))
+            re.findall("Could not report the DAG run", self._log.read_text(errors="replace"))
         )
 
     def _watch(self, over: threading.Event, beats: list[float]) -> None:
-        """Note each heartbeat of the scheduler that the health check shows."""
-        airflow = self._arena.airflow
+        """Record each heartbeat of the scheduler in the health response."""
+        airflow = self._runner.airflow
         while not over.wait(0.5):
             try:
-                told = requests.get(f"{airflow.url}{airflow.api}/monitor/health", timeout=30).json()
+                health = requests.get(
+                    f"{airflow.url}{airflow.api}/monitor/health", timeout=30
+                ).json()
             except requests.RequestException:
                 continue
             beat = datetime.fromisoformat(
-                told["scheduler"]["latest_scheduler_heartbeat"]
+                health["scheduler"]["latest_scheduler_heartbeat"]
             ).timestamp()
             if not beats or beat > beats[-1]:
                 beats.append(beat)
 
 
 def _resident(pid: int) -> float:
-    """MiB that a process has in memory now."""
+    """Return the resident memory of a process in MiB."""
     (line,) = (
         line
         for line in Path(f"/proc/{pid}/status").read_text().splitlines()

@@ -1,5 +1,6 @@
-"""The api-server is frozen, killed, or asked to end while somebody waits: the verdict has to be
-right all the same.
+"""The api-server freezes, is killed or stops while this action waits.
+
+The results must still be right.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from dev.bench.results import Row
-from dev.bench.runner import Arena, opened, until
+from dev.bench.runner import BenchRunner, opened, until
 from dev.bench.scoring import Options, Scoreboard, say
 from dev.bench.tools import THIS_ACTION
 from dev.bench.waiter import Waiter
@@ -24,74 +25,77 @@ if TYPE_CHECKING:
     from dev.bench.results import Result
 
 _DAG, _POOL = "held", "closed"
-_WAITERS = 4
+_WAITERS = 4  # number of waiters
 _SETTLED = 40.0
-"""Seconds of waiting before it happens."""
-_OUTAGE = 300.0
-_LIMIT = 300.0
-_NOBODY = "graceful stop, nobody waiting"
+"""Seconds of waiting before the outage."""
+_OUTAGE = 300.0  # seconds
+_LIMIT = 300.0  # seconds
+_NO_WAITERS = "graceful stop, no waiters"
 _FAULTS = ("Trying again in", "Could not read what is needed")
 
 
-def play(options: Options) -> Result:
-    """One after the other in front of one Airflow; the runs are ended by hand when it is there
-    again.
+def measure(options: Options) -> Result:
+    """Measure each outage with the same Airflow.
+
+    The runs are ended by hand when the api-server responds again.
     """
     board = Scoreboard([THIS_ACTION], options)
-    titles: dict[str, Callable[[Arena, Row], None]] = {
+    titles: dict[str, Callable[[BenchRunner, Row], None]] = {
         "frozen for 5 min": _freeze,
         "killed, back after 5 min": _kill,
         "graceful stop, back at once": _stop,
     }
-    board.rows = {title: Row() for title in (_NOBODY, *titles)}
-    with opened() as arena:
-        arena.airflow.wait_for_dag(_DAG)
-        arena.close_pool(_POOL)
-        _stop(arena, board.rows[_NOBODY])
-        for title, happen in titles.items():
+    board.rows = {title: Row() for title in (_NO_WAITERS, *titles)}
+    with opened() as runner:
+        runner.airflow.wait_for_dag(_DAG)
+        runner.close_pool(_POOL)
+        _stop(runner, board.rows[_NO_WAITERS])
+        for title, disrupt in titles.items():
             say(title)
-            _live_through(board, arena, board.rows[title], happen)
+            _measure(board, runner, board.rows[title], disrupt)
         note = (
-            f"{_WAITERS} waiters of this action, straight at the api-server, without the "
-            "counting proxy. It happens after "
-            f"{_SETTLED:.0f} s; afterwards two runs are ended as success and two as failed."
+            f"{_WAITERS} waiters of this action, connected to the api-server without the counting "
+            f"proxy. The outage begins after {_SETTLED:.0f} s. Afterwards two runs are ended as "
+            "success and two as failed."
         )
-        board.contestants = []
-        return board.result("outage", "The api-server goes away in the middle", arena, [note])
+        board.tools = []
+        return board.result("outage", "The api-server goes away in the middle", runner, [note])
 
 
-def _live_through(
-    board: Scoreboard, arena: Arena, row: Row, happen: Callable[[Arena, Row], None]
+def _measure(
+    board: Scoreboard, runner: BenchRunner, row: Row, disrupt: Callable[[BenchRunner, Row], None]
 ) -> None:
     with ExitStack() as stack:
         waiters = []
         for _ in range(_WAITERS):
             waiters.append(
-                stack.enter_context(Waiter(THIS_ACTION, arena.airflow, _DAG, proxied=False))
+                stack.enter_context(Waiter(THIS_ACTION, runner.airflow, _DAG, proxied=False))
             )
             time.sleep(1)
         until(
-            lambda: all(one.said("The DAG run is running") for one in waiters), "all wait", _LIMIT
+            lambda: all(one.printed("The DAG run is running") for one in waiters),
+            "all wait",
+            _LIMIT,
         )
         time.sleep(_SETTLED)
-        happen(arena, row)
-        with arena.airflow.session() as session:
-            runs = arena.marked(_DAG)
+        disrupt(runner, row)
+        with runner.airflow.session() as session:
+            runs = runner.runs_by_mark(_DAG)
             for number, waiter in enumerate(waiters):
-                arena.end(
+                runner.end(
                     session,
                     _DAG,
                     runs[waiter.mark]["dag_run_id"],
                     "failed" if number % 2 else "success",
                 )
-        ends, right = arena.ends(_DAG), 0
+        ends, right = runner.ends(_DAG), 0
         for number, waiter in enumerate(waiters):
             use = waiter.wait(_LIMIT)
             board.check(row, waiter, use, success=number % 2 == 0)
             right += (use.exit_code == 0) is (number % 2 == 0)
             row.add("cpu", use.cpu)
             row.add("peak", use.peak)
-            row.add("seen_after", use.told_at - ends[waiter.mark])
+            row.add("seen_after", use.reported_at - ends[waiter.mark])
         row.add("wrong", _WAITERS - right)
         row.add(
             "retries",
@@ -99,37 +103,37 @@ def _live_through(
         )
 
 
-def _freeze(arena: Arena, _: Row) -> None:
-    arena.airflow.freeze(arena.server)
+def _freeze(runner: BenchRunner, _: Row) -> None:
+    runner.airflow.freeze(runner.server)
     time.sleep(_OUTAGE)
-    arena.airflow.freeze(arena.server, frozen=False)
-    _answers(arena)
+    runner.airflow.freeze(runner.server, frozen=False)
+    _answers(runner)
 
 
-def _kill(arena: Arena, _: Row) -> None:
-    arena.airflow.components.end(arena.server, signal.SIGKILL, _LIMIT)
+def _kill(runner: BenchRunner, _: Row) -> None:
+    runner.airflow.components.end(runner.server, signal.SIGKILL, _LIMIT)
     time.sleep(_OUTAGE)
-    arena.airflow.components.start_again(arena.server)
-    _answers(arena)
+    runner.airflow.components.start_again(runner.server)
+    _answers(runner)
 
 
-def _stop(arena: Arena, row: Row) -> None:
+def _stop(runner: BenchRunner, row: Row) -> None:
     began = time.monotonic()
     try:
-        arena.airflow.components.end(arena.server, signal.SIGTERM, _LIMIT)
+        runner.airflow.components.end(runner.server, signal.SIGTERM, _LIMIT)
     except subprocess.TimeoutExpired:
         row.faults.append(f"the api-server was still there {_LIMIT:.0f} s after SIGTERM")
-        arena.airflow.components.end(arena.server, signal.SIGKILL, _LIMIT)
+        runner.airflow.components.end(runner.server, signal.SIGKILL, _LIMIT)
     row.add("gone_after", time.monotonic() - began)
-    arena.airflow.components.start_again(arena.server)
-    _answers(arena)
+    runner.airflow.components.start_again(runner.server)
+    _answers(runner)
 
 
-def _answers(arena: Arena) -> None:
-    def is_there() -> bool:
+def _answers(runner: BenchRunner) -> None:
+    def is_up() -> bool:
         try:
-            return requests.get(f"{arena.airflow.url}{arena.airflow.api}/version", timeout=10).ok
+            return requests.get(f"{runner.airflow.url}{runner.airflow.api}/version", timeout=10).ok
         except requests.RequestException:
             return False
 
-    until(is_there, "the api-server answers", _LIMIT)
+    until(is_up, "the api-server answers", _LIMIT)

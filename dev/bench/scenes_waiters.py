@@ -1,8 +1,7 @@
-"""Many who wait at the same time in front of one default api-server: what it costs the server, and
-how neighbours fare.
+"""Many waiters on one api-server: the costs for the server, and for another client.
 
-Their runs stay `running` without a process and are ended by hand, half of them as failed, so that
-verdicts differ.
+Their runs stay `running` without a process. They are ended by hand, half of them as failed, so that
+the expected results differ.
 """
 
 from __future__ import annotations
@@ -18,87 +17,87 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from dev.airflow_settings import ROOT
-from dev.bench.runner import Arena, opened, until
+from dev.bench.runner import BenchRunner, opened, until
 from dev.bench.scoring import Options, Scoreboard, say
-from dev.bench.tools import EVERYBODY, SCRIPT, THIS_ACTION
+from dev.bench.tools import ALL_TOOLS, SCRIPT, THIS_ACTION
 from dev.bench.waiter import Waiter
 
 if TYPE_CHECKING:
     from dev.bench.results import Result, Row
-    from dev.bench.tools import Contestant
+    from dev.bench.tools import Tool
 
 DAG = "held"
 _POOL = "closed"
-_FEW = 5
+_FEW = 5  # waiters of each tool
 _BEGIN = 45.0
-"""Seconds within which all begin."""
-_IDLE = 30.0
-_WINDOW = 120.0
-_LIMIT = 240.0
+"""Seconds within which all waiters start."""
+_IDLE = 30.0  # seconds of measuring the idle server
+_WINDOW = 120.0  # seconds of waiting
+_LIMIT = 240.0  # seconds
 _FAULTS = ("Trying again in", "Could not read what is needed")
-"""What the action says of a request that failed in passing."""
+"""The action's log texts about a failed request."""
 
 
 def server(options: Options) -> Result:
-    """Every contestant, five of a kind at a time: what waiting costs the server."""
-    board = Scoreboard(EVERYBODY, options)
-    with opened() as arena:
-        for contestant in board.contestants:
-            _Crowd(board, arena, contestant, _FEW).live(_BEGIN / 3, _WINDOW / 2)
+    """Measure the server's costs for five waiters of each tool."""
+    board = Scoreboard(ALL_TOOLS, options)
+    with opened() as runner:
+        for tool in board.tools:
+            _WaiterGroup(board, runner, tool, _FEW).measure(_BEGIN / 3, _WINDOW / 2)
         note = (
-            f"{_FEW} waiters of a kind at a time, a DAG run each, during the first minute "
-            "of waiting; what the "
-            "api-server uses with nobody there is taken off."
+            f"{_FEW} waiters of one tool at a time, each with its own DAG run, during the first "
+            "minute of waiting. The CPU of the idle api-server is subtracted."
         )
-        return board.result("server", "What waiting costs the server", arena, [note], SCRIPT.name)
+        return board.result("server", "What waiting costs the server", runner, [note], SCRIPT.name)
 
 
 def many(count: int, options: Options) -> Result:
-    """A crowd of this action, and one of the requests script, each in front of a fresh Airflow."""
+    """Measure many waiters of this action and of the requests script, each on a fresh Airflow."""
     board = Scoreboard((THIS_ACTION, SCRIPT), options)
     for _ in range(options.repetitions):
-        for contestant in board.contestants:
-            with opened() as arena:
-                _Crowd(board, arena, contestant, count).live(_BEGIN, _WINDOW)
+        for tool in board.tools:
+            with opened() as runner:
+                _WaiterGroup(board, runner, tool, count).measure(_BEGIN, _WINDOW)
     note = (
-        f"{options.repetitions} plays of each, in turn: {count} processes, a DAG run each, "
-        f"begun within {_BEGIN:.0f} s; "
-        "one api-server worker, which goes before them: in earnest they do not share its "
-        "processors. "
+        f"Rounds of each tool, in turn: {options.repetitions}. A round has {count} processes, each "
+        f"with its own DAG run, started within {_BEGIN:.0f} s. There is one api-server worker. It "
+        "has a higher priority than the waiters, because real waiters run on other machines. "
+        f"Another client sends two GETs a second during {_WINDOW:.0f} s of waiting. Then half of "
         "the runs are ended as success and half as failed, a few a second."
     )
     return board.result(
-        f"waiters-{count}", f"{count} waiters on one api-server", arena, [note], SCRIPT.name
+        f"waiters-{count}", f"{count} waiters on one api-server", runner, [note], SCRIPT.name
     )
 
 
-class _Crowd:
-    """So many of one contestant, from their beginning to their verdicts."""
+class _WaiterGroup:
+    """Waiters of one tool, from their start to their results."""
 
-    def __init__(self, board: Scoreboard, arena: Arena, contestant: Contestant, count: int) -> None:
-        self._board, self._arena, self._contestant, self._count = board, arena, contestant, count
+    def __init__(self, board: Scoreboard, runner: BenchRunner, tool: Tool, count: int) -> None:
+        self._board, self._runner, self._tool, self._count = board, runner, tool, count
         self._waiters: list[Waiter] = []
 
     @property
     def _row(self) -> Row:
-        return self._board.rows[self._contestant.name]
+        return self._board.rows[self._tool.name]
 
-    def live(self, begin: float, window: float) -> None:
-        """Begin within so many seconds, wait for as long as the window is, end. What goes wrong is
-        noted.
+    def measure(self, begin: float, window: float) -> None:
+        """Start the waiters, wait, and end their runs. Record failures.
+
+        Args:
+            begin: seconds within which all waiters start
+            window: seconds of waiting
         """
-        arena = self._arena
-        arena.airflow.wait_for_dag(DAG)
-        arena.close_pool(_POOL)
-        with arena.airflow.session() as session, ExitStack() as stack:
-            # With the neighbour, whose requests are not to be taken for the waiters'.
-            _, idle = self._look(session, _IDLE)
+        runner = self._runner
+        runner.airflow.wait_for_dag(DAG)
+        runner.close_pool(_POOL)
+        with runner.airflow.session() as session, ExitStack() as stack:
+            # With the other client, whose requests must not count as the waiters'.
+            _, idle = self._measure_window(session, _IDLE)
             for number in range(self._count):
-                say(f"{self._contestant.name}: {number + 1} of {self._count}")
+                say(f"{self._tool.name}: {number + 1} of {self._count}")
                 self._waiters.append(
-                    stack.enter_context(
-                        Waiter(self._contestant, arena.airflow, DAG, elsewhere=True)
-                    )
+                    stack.enter_context(Waiter(self._tool, runner.airflow, DAG, low_priority=True))
                 )
                 time.sleep(begin / self._count)
             try:
@@ -114,28 +113,29 @@ class _Crowd:
                 self._row.add("wrong", self._count)
 
     def _observe(self, session: requests.Session, window: float, idle: float) -> None:
-        row, asked, began = self._row, self._asked(), time.monotonic()
-        seen, busy = self._look(session, window)
+        row, request_count, began = self._row, self._request_count(), time.monotonic()
+        seen, busy = self._measure_window(session, window)
         minutes = (time.monotonic() - began) / 60
         row.add("server", 1000 * 60 * (busy - idle) / self._count)
-        row.add("asked", (self._asked() - asked) / self._count / minutes)
-        cuts = quantiles([*seen["took"], *seen["took"]], n=100)  # twice, because one alone has none
+        row.add("asked", (self._request_count() - request_count) / self._count / minutes)
+        # Doubled, because `quantiles` needs at least two values.
+        cuts = quantiles([*seen["took"], *seen["took"]], n=100)
         for name, value in (("p50", cuts[49]), ("p95", cuts[94]), ("slowest", max(seen["took"]))):
             row.add(name, 1000 * value)
         row.add("failed_gets", seen["failed"])
 
-    def _look(self, session: requests.Session, seconds: float) -> tuple[dict[str, Any], float]:
-        """What the neighbour sees in so many seconds, and the CPU seconds that the api-server uses
-        in each of them.
-        """
-        airflow = self._arena.airflow
+    def _measure_window(
+        self, session: requests.Session, seconds: float
+    ) -> tuple[dict[str, Any], float]:
+        """Return the other client's figures, and the api-server's CPU seconds per second."""
+        airflow = self._runner.airflow
         order = {
             "url": f"{airflow.url}{airflow.api}/dags/{DAG}",
             "authorization": session.headers["Authorization"],
             "seconds": seconds,
         }
-        used, began = self._arena.server_cpu(), time.monotonic()
-        # Bounded by itself: its last GET may take 30 s beyond the window.
+        used, began = self._runner.server_cpu(), time.monotonic()
+        # It ends by itself, at most 30 s after the window.
         done = subprocess.run(
             [sys.executable, "-m", "dev.bench.other_client"],
             input=json.dumps(order),
@@ -145,20 +145,20 @@ class _Crowd:
             cwd=ROOT,
             timeout=seconds + 60,
         )
-        return json.loads(done.stdout), (self._arena.server_cpu() - used) / (
+        return json.loads(done.stdout), (self._runner.server_cpu() - used) / (
             time.monotonic() - began
         )
 
-    def _asked(self) -> int:
-        return sum(one.asked for one in self._waiters)
+    def _request_count(self) -> int:
+        return sum(one.request_count for one in self._waiters)
 
     def _finish(self, session: requests.Session) -> None:
-        """End every other run as failed, and see who notices."""
-        row, arena = self._row, self._arena
-        runs = arena.marked(DAG)
+        """End every other run as failed, and check each waiter's result."""
+        row, runner = self._row, self._runner
+        runs = runner.runs_by_mark(DAG)
         for number, waiter in enumerate(self._waiters):
             if waiter.mark in runs:
-                arena.end(
+                runner.end(
                     session,
                     DAG,
                     runs[waiter.mark]["dag_run_id"],
@@ -166,7 +166,7 @@ class _Crowd:
                 )
                 time.sleep(0.2)
         right, deadline = 0, time.monotonic() + _LIMIT
-        ends = arena.ends(DAG)
+        ends = runner.ends(DAG)
         for number, waiter in enumerate(self._waiters):
             try:
                 use = waiter.wait(max(0.1, deadline - time.monotonic()))

@@ -1,6 +1,6 @@
-"""From what a contestant has used to the figures of its row, and the frame that all scenes share.
+"""Turn a tool's resource use into the figures of its row, for all scenes.
 
-It must not know how a scene is played.
+It must not know how a scene works.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from dev.bench.results import Result, Row
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dev.bench.runner import Arena
-    from dev.bench.tools import Contestant
-    from dev.bench.waiter import Use, Waiter
+    from dev.bench.runner import BenchRunner
+    from dev.bench.tools import Tool
+    from dev.bench.waiter import ResourceUse, Waiter
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How often, and who: names of contestants or the beginnings of such, empty for all of the
-    scene's.
+    """The command line's options.
+
+    Attributes:
+        repetitions: number of repetitions
+        only: names of tools, or their beginnings; empty for all of the scene's
     """
 
     repetitions: int = 5
@@ -37,19 +40,17 @@ class Options:
 
 
 class Scoreboard:
-    """The rows of one scene while it is played."""
+    """The rows of one scene during the measurement."""
 
-    def __init__(self, contestants: Sequence[Contestant], options: Options) -> None:
-        chosen = [
-            one for one in contestants if not options.only or one.name.startswith(options.only)
-        ]
+    def __init__(self, tools: Sequence[Tool], options: Options) -> None:
+        chosen = [one for one in tools if not options.only or one.name.startswith(options.only)]
         self.rows = {one.name: Row() for one in chosen}
-        self.contestants = [one for one in chosen if self._installed(one)]
+        self.tools = [one for one in chosen if self._installed(one)]
         self._began = time.monotonic()
         self._date = datetime.now(UTC).date().isoformat()
 
-    def score(self, row: Row, use: Use, ended_at: float | None) -> None:
-        """Add one run of one contestant to its row."""
+    def score(self, row: Row, use: ResourceUse, ended_at: float | None) -> None:
+        """Add one run of a tool to its row."""
         row.add("cpu_to_trigger", use.cpu_to_trigger)
         row.add("cpu", use.cpu)
         row.add("requests", use.kinds.total())
@@ -57,28 +58,34 @@ class Scoreboard:
         row.add("peak", use.peak)
         row.kinds.append(dict(use.kinds))
         if ended_at is not None:
-            row.add("seen_after", use.told_at - ended_at)
+            row.add("seen_after", use.reported_at - ended_at)
             row.add("exited_after", use.exited_at - ended_at)
 
     def check(
-        self, row: Row, waiter: Waiter, use: Use, *, success: bool, said: str | None = None
+        self,
+        row: Row,
+        waiter: Waiter,
+        use: ResourceUse,
+        *,
+        success: bool,
+        printed: str | None = None,
     ) -> None:
-        """Note a fault if the verdict was wrong or nothing was triggered."""
+        """Record a fault if the result was wrong, or the expected text is missing."""
         if (use.exit_code == 0) is not success:
             row.faults.append(f"exit code {use.exit_code}: {waiter.tail[-600:]}")
-        elif said is not None and not waiter.said(said):
-            row.faults.append(f"did not say {said!r}")
+        elif printed is not None and not waiter.printed(printed):
+            row.faults.append(f"did not say {printed!r}")
 
     def result(
-        self, scene: str, title: str, arena: Arena, notes: list[str], base: str | None = None
+        self, scene: str, title: str, runner: BenchRunner, notes: list[str], base: str | None = None
     ) -> Result:
-        """What is to be kept."""
+        """Return the scene's result."""
         versions = {
-            "Airflow": arena.named,
+            "Airflow": runner.description,
             "Python": platform.python_version(),
             "this action": _commit(),
         }
-        for one in self.contestants:
+        for one in self.tools:
             if one.environment:
                 self.rows[one.name].add("installed", mebibytes(one.environment))
                 if one.package:
@@ -86,18 +93,18 @@ class Scoreboard:
         minutes = (time.monotonic() - self._began) / 60
         return Result(scene, title, self._date, minutes, versions, notes, self.rows, base)
 
-    def _installed(self, contestant: Contestant) -> bool:
+    def _installed(self, tool: Tool) -> bool:
         try:
-            if contestant.environment:
-                install(contestant.environment)
+            if tool.environment:
+                install(tool.environment)
         except InstallError as error:
-            self.rows[contestant.name].faults.append(f"could not be installed: {error}")
+            self.rows[tool.name].faults.append(f"could not be installed: {error}")
             return False
         return True
 
 
 def say(text: str) -> None:
-    """Tell what is going on."""
+    """Print progress."""
     print(f"{datetime.now(UTC):%H:%M:%S} {text}", file=sys.stderr, flush=True)
 
 

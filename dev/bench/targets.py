@@ -1,7 +1,7 @@
-"""What the project promises of these figures, and what was measured: the first table of the report.
-Pure.
+"""The project's performance targets and the measured values. Pure.
 
-It must not know how a figure came about, only in which scene and row it stands.
+They are the report's first table. It must not know how a figure is measured, only its scene and
+row.
 """
 
 from __future__ import annotations
@@ -19,14 +19,22 @@ if TYPE_CHECKING:
 
 _US, _THEM = THIS_ACTION.name, SCRIPT.name
 _MANY = "waiters-100"
-_CROWD = 100
+_CROWD = 100  # number of waiters
 _STOP = "graceful stop, back at once"
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """A figure of ours in a scene, `of` its values, that is at most `most`: as it is, or in
-    relation to another row's.
+class Target:
+    """A maximum for a figure of this action, absolute or in relation to another row.
+
+    Attributes:
+        text: description with the unit
+        most: the maximum
+        scene: name of the scene
+        figure: name of the figure
+        row: name of the row
+        beside: name of the row to divide by
+        of: combines the values of a figure
     """
 
     text: str
@@ -38,7 +46,7 @@ class Promise:
     of: Callable[[Sequence[float]], float] = median
 
     def measured(self, results: Mapping[str, Result]) -> float | None:
-        """What was measured; None if nothing was."""
+        """Return the measured value; None if there is none."""
         rows = results[self.scene].rows if self.scene in results else {}
         ours, theirs = (
             [*rows[name].figures.get(self.figure, [])] if name in rows else []
@@ -53,29 +61,29 @@ class Promise:
         return self.row, self.beside or self.row
 
 
-PROMISES = (
-    Promise(
+TARGETS = (
+    Target(
         f"CPU to the trigger POST, multiples of the {_THEM}",
         1.4,
         "30s",
         "cpu_to_trigger",
         beside=_THEM,
     ),
-    Promise(f"the same, of {AF.name}", 0.2, "30s", "cpu_to_trigger", beside=AF.name),
-    Promise(f"the same, of {PARADIME.name}", 0.2, "30s", "cpu_to_trigger", beside=PARADIME.name),
-    Promise(f"CPU of a 30 s run, multiples of the {_THEM}", 2.0, "30s", "cpu", beside=_THEM),
-    Promise("end of a 30 s run seen after, mean s", 0.8, "30s", "seen_after", of=mean),
-    Promise("end of a 10 min run seen after, mean s", 1.5, "10min", "seen_after", of=mean),
-    Promise("requests of a 10 min run", 45, "10min", "requests"),
-    Promise("the same with logs: none", 18, "10min", "requests", row=WITHOUT_LOGS.name),
-    Promise(
+    Target(f"the same, of {AF.name}", 0.2, "30s", "cpu_to_trigger", beside=AF.name),
+    Target(f"the same, of {PARADIME.name}", 0.2, "30s", "cpu_to_trigger", beside=PARADIME.name),
+    Target(f"CPU of a 30 s run, multiples of the {_THEM}", 2.0, "30s", "cpu", beside=_THEM),
+    Target("end of a 30 s run seen after, mean s", 0.8, "30s", "seen_after", of=mean),
+    Target("end of a 10 min run seen after, mean s", 1.5, "10min", "seen_after", of=mean),
+    Target("requests of a 10 min run", 45, "10min", "requests"),
+    Target("the same with logs: none", 18, "10min", "requests", row=WITHOUT_LOGS.name),
+    Target(
         f"on Airflow 2.11, multiples of the {_THEM}",
         0.6,
         "10min-airflow-2",
         "requests",
         beside=_THEM,
     ),
-    Promise(
+    Target(
         f"its end seen after, multiples of the {_THEM}",
         1.0,
         "10min-airflow-2",
@@ -83,7 +91,7 @@ PROMISES = (
         beside=_THEM,
         of=mean,
     ),
-    Promise(
+    Target(
         "peak memory with 5,000 task instances, MiB",
         36,
         "large",
@@ -91,10 +99,8 @@ PROMISES = (
         row="5,000 task instances",
         of=max,
     ),
-    Promise(
-        "peak memory with a log of 5 MB, MiB", 36, "large", "peak", row="a log of 5 MB", of=max
-    ),
-    Promise(
+    Target("peak memory with a log of 5 MB, MiB", 36, "large", "peak", row="a log of 5 MB", of=max),
+    Target(
         "peak memory with both, MiB",
         36,
         "large",
@@ -102,14 +108,14 @@ PROMISES = (
         row="5,000 task instances and a log of 5 MB",
         of=max,
     ),
-    Promise(f"{_CROWD} waiters: wrong verdicts", 0, _MANY, "wrong", of=sum),
-    Promise(f"{_CROWD} waiters: failed requests in their logs", 0, _MANY, "retries", of=sum),
-    Promise(f"{_CROWD} waiters: a neighbour's GET at p95, ms", 100, _MANY, "p95"),
+    Target(f"{_CROWD} waiters: wrong results", 0, _MANY, "wrong", of=sum),
+    Target(f"{_CROWD} waiters: failed requests in their logs", 0, _MANY, "retries", of=sum),
+    Target(f"{_CROWD} waiters: another client's GET at p95, ms", 100, _MANY, "p95"),
     *(
-        Promise(f"api-server {row}: wrong verdicts", 0, "outage", "wrong", row=row)
+        Target(f"api-server {row}: wrong results", 0, "outage", "wrong", row=row)
         for row in ("frozen for 5 min", "killed, back after 5 min", _STOP)
     ),
-    Promise(
+    Target(
         "api-server gone after SIGTERM (11 s alone) and one slice of 70 s, s",
         81,
         "outage",
@@ -120,10 +126,10 @@ PROMISES = (
 
 
 def table(results: Mapping[str, Result]) -> Iterator[str]:
-    """The lines of a Markdown table; what was not measured is left out."""
+    """Yield the lines of a Markdown table of the measured targets."""
     yield from ["| figure | at most | measured | |", "|---|---|---|---|"]
-    for promise in PROMISES:
-        measured = promise.measured(results)
+    for target in TARGETS:
+        measured = target.measured(results)
         if measured is not None:
-            kept = "kept" if measured <= promise.most else "**not kept**"
-            yield f"| {promise.text} | {promise.most:g} | {measured:.3g} | {kept} |"
+            status = "met" if measured <= target.most else "**missed**"
+            yield f"| {target.text} | {target.most:g} | {measured:.3g} | {status} |"

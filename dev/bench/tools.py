@@ -1,8 +1,6 @@
-"""Who is measured: how each of them is started to trigger one DAG run and to wait for it, and which
-line tells its end.
+"""The measured tools: a command that triggers a DAG run, and the pattern of its last line.
 
-It must not know what is measured. Nothing of this machine's environment reaches a contestant but
-the path of the commands.
+It must not know what is measured. Of this machine's environment a tool only gets PATH.
 """
 
 from __future__ import annotations
@@ -28,9 +26,10 @@ _STATE = re.compile(r"^(success|failed)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What a contestant is to do: run this DAG at this address, with `conf` (JSON); `folder` is
-    empty and its own.
+class ToolJob:
+    """The DAG run that a tool has to trigger, at this address.
+
+    `conf` is JSON. `folder` is empty, for this tool only.
     """
 
     url: str
@@ -43,34 +42,34 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """A command ready to be started."""
+class ToolCommand:
+    """A command that can be started."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
-    """One way to run a DAG and wait.
+class Tool:
+    """A tool that can run a DAG and wait.
 
     Attributes:
-        name: as in the tables.
-        command: makes the command.
-        end: finds the line that tells the end of the DAG run.
-        environment: what it needs to be installed, if anything.
-        package: what to name with its version.
+        name: as in the tables
+        command: returns the command for a job
+        end: pattern of the line with the DAG run's end
+        environment: name of the environment to install, if any
+        package: package whose version the report shows
     """
 
     name: str
-    command: Callable[[Job], Command]
+    command: Callable[[ToolJob], ToolCommand]
     end: re.Pattern[str]
     environment: str | None = None
     package: str | None = None
 
 
-def _action(**inputs: str) -> Callable[[Job], Command]:
-    def command(job: Job) -> Command:
+def _action(**inputs: str) -> Callable[[ToolJob], ToolCommand]:
+    def command(job: ToolJob) -> ToolCommand:
         given = {
             "airflow_url": job.url,
             "username": job.user,
@@ -98,32 +97,34 @@ def _action(**inputs: str) -> Callable[[Job], Command]:
             **context.environment(workspace=workspace, temp=job.folder, event_path=event),
             **CommandFiles(files).environment,
         }
-        return Command((str(python(ACTION)), "-I", "-u", "-m", "entrypoint"), _with_path(env))
+        return ToolCommand((str(python(ACTION)), "-I", "-u", "-m", "entrypoint"), _with_path(env))
 
     return command
 
 
-def _shell(script: str, environment: str | None = None, **env: str) -> Callable[[Job], Command]:
+def _shell(
+    script: str, environment: str | None = None, **env: str
+) -> Callable[[ToolJob], ToolCommand]:
     bash = shutil.which("bash") or "bash"
-    return lambda job: Command(
+    return lambda job: ToolCommand(
         (bash, str(_BASELINES / script), job.dag_id, job.conf), _env(job, environment, **env)
     )
 
 
-def _requests(job: Job) -> Command:
+def _requests(job: ToolJob) -> ToolCommand:
     argv = (str(python("requests")), str(_BASELINES / "requests_script.py"), job.dag_id, job.conf)
-    return Command(argv, _env(job, "requests"))
+    return ToolCommand(argv, _env(job, "requests"))
 
 
-def _af(job: Job) -> Command:
+def _af(job: ToolJob) -> ToolCommand:
     argv = ("runs", "trigger-wait", job.dag_id, "--conf", job.conf, "--poll-interval", "5")
     program = str(FOLDER / "af" / "bin" / "af")
-    return Command(
+    return ToolCommand(
         (program, *argv), _env(job, "af", AIRFLOW_API_URL=job.url, AF_TELEMETRY_DISABLED="1")
     )
 
 
-def _env(job: Job, environment: str | None, **more: str) -> dict[str, str]:
+def _env(job: ToolJob, environment: str | None, **more: str) -> dict[str, str]:
     known = {
         "AIRFLOW_URL": job.url,
         "AIRFLOW_API": job.api,
@@ -140,26 +141,24 @@ def _with_path(env: Mapping[str, str], environment: str | None = None) -> dict[s
     return {**env, "PATH": os.pathsep.join([*first, os.environ.get("PATH", os.defpath)])}
 
 
-_SAID_BY_THE_ACTION = re.compile(r"The DAG run is (success|failed)$")
-THIS_ACTION = Contestant("this action", _action(), _SAID_BY_THE_ACTION, ACTION)
-WITHOUT_LOGS = Contestant(
-    "this action, logs: none", _action(logs="none"), _SAID_BY_THE_ACTION, ACTION
-)
-SCRIPT = Contestant("requests script @5", _requests, _STATE, "requests", "requests")
-CURL = Contestant("curl + jq loop @5", _shell("curl.sh"), _STATE)
-AF = Contestant("af @5", _af, re.compile(r'"state": "(success|failed)"'), "af", "astro-airflow-mcp")
-PARADIME = Contestant(
+_ACTION_END = re.compile(r"The DAG run is (success|failed)$")
+THIS_ACTION = Tool("this action", _action(), _ACTION_END, ACTION)
+WITHOUT_LOGS = Tool("this action, logs: none", _action(logs="none"), _ACTION_END, ACTION)
+SCRIPT = Tool("requests script @5", _requests, _STATE, "requests", "requests")
+CURL = Tool("curl + jq loop @5", _shell("curl.sh"), _STATE)
+AF = Tool("af @5", _af, re.compile(r'"state": "(success|failed)"'), "af", "astro-airflow-mcp")
+PARADIME = Tool(
     "paradime @10",
     _shell("paradime.sh", "paradime", PARADIME_DISABLE_TELEMETRY="true"),
     re.compile(r"Completed successfully|DAG run failed"),
     "paradime",
     "paradime-io",
 )
-AIRFLOWCTL = Contestant(
+AIRFLOWCTL = Tool(
     "airflowctl loop @5",
     _shell("airflowctl.sh", "airflowctl"),
     _STATE,
     "airflowctl",
     "apache-airflow-ctl",
 )
-EVERYBODY = (THIS_ACTION, WITHOUT_LOGS, SCRIPT, CURL, AF, PARADIME, AIRFLOWCTL)
+ALL_TOOLS = (THIS_ACTION, WITHOUT_LOGS, SCRIPT, CURL, AF, PARADIME, AIRFLOWCTL)

@@ -1,4 +1,4 @@
-"""One contestant at work, measured: its processes, its requests, its lines and when they came.
+"""A running tool and its measurements: processes, requests, output lines with their times.
 
 It knows processes and the counting proxy; it must not know what the figures are compared with.
 """
@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from dev.bench import cpu
 from dev.bench.proxy import CountingProxy
-from dev.bench.tools import Job
+from dev.bench.tools import ToolJob
 from dev.processes import kill_group
 from dev.usage import measured, used
 
@@ -29,18 +29,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dev.airflow_api import AirflowApi
-    from dev.bench.tools import Contestant
+    from dev.bench.tools import Tool
 
-_GONE = 10.0
-_TAIL = 15
-_LAST = (str(shutil.which("nice")), "-n", "19")
-"""What goes before a command that is to take no processor from others."""
+_GONE = 10.0  # seconds until a killed process must have ended
+_TAIL = 15  # lines
+_NICE = (str(shutil.which("nice")), "-n", "19")
+"""Command prefix for a process that must not take CPU time from others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """What a contestant has used. CPU in seconds, `peak` in MiB, `carried` in bytes; moments are
-    Unix time.
+class ResourceUse:
+    """What a tool has used.
+
+    Attributes:
+        exit_code: the tool's exit code
+        cpu_to_trigger: CPU seconds up to the trigger request
+        cpu: CPU seconds
+        peak: peak memory in MiB
+        kinds: number of requests by kind
+        carried: bytes in both directions
+        reported_at: Unix time of the line with the DAG run's end
+        exited_at: Unix time of the tool's end
     """
 
     exit_code: int
@@ -49,30 +58,35 @@ class Use:
     peak: float
     kinds: Counter[str] = field(repr=False)
     carried: int
-    told_at: float
+    reported_at: float
     exited_at: float
 
 
 class Waiter:
-    """A contestant that triggers a run of this DAG and waits for it, from the entering of the
-    context on.
+    """A tool that triggers a run of this DAG and waits for it, started with the context.
 
-    Its DAG run has `mark` in its conf, as `mark`, beside what is in `conf`. Without `proxied`
-    nothing is counted, and it talks to Airflow itself. With `elsewhere` it takes no processor from
-    Airflow, as one on a machine of its own. Leaving the context ends what still runs.
+    Args:
+        tool: the tool
+        airflow: the Airflow
+        dag_id: id of the DAG
+        conf: the run's conf; `mark`, which identifies the run, is added
+        proxied: whether the tool uses the counting proxy; without it nothing is counted
+        low_priority: whether it leaves the CPU to Airflow, as a tool on another machine would
+
+    Leaving the context ends its processes.
     """
 
     def __init__(
         self,
-        contestant: Contestant,
+        tool: Tool,
         airflow: AirflowApi,
         dag_id: str,
         conf: Mapping[str, float] | None = None,
         *,
         proxied: bool = True,
-        elsewhere: bool = False,
+        low_priority: bool = False,
     ) -> None:
-        self.contestant = contestant
+        self.tool = tool
         self.mark = uuid4().hex
         self.triggered = threading.Event()
         self._airflow = airflow
@@ -82,7 +96,7 @@ class Waiter:
         self._lines: list[tuple[float, str]] = []
         self._exited_at = 0.0
         self._proxied = proxied
-        self._last = _LAST if elsewhere else ()
+        self._prefix = _NICE if low_priority else ()
         self._proxy = CountingProxy(urlsplit(airflow.url).port or 80, self._trigger)
 
     def __enter__(self) -> Self:
@@ -93,7 +107,7 @@ class Waiter:
             work.mkdir()
             airflow = self._airflow
             url = self._proxy.url if self._proxied else airflow.url
-            job = Job(
+            job = ToolJob(
                 url,
                 airflow.api,
                 "admin",
@@ -102,9 +116,9 @@ class Waiter:
                 json.dumps(self._conf),
                 work,
             )
-            command = self.contestant.command(job)
+            command = self.tool.command(job)
             self._process = subprocess.Popen(
-                measured((*self._last, *command.argv), self._folder / "use"),
+                measured((*self._prefix, *command.argv), self._folder / "use"),
                 env=command.env,
                 cwd=work,
                 stdin=subprocess.DEVNULL,
@@ -124,43 +138,47 @@ class Waiter:
         self._stack.close()
 
     @property
-    def asked(self) -> int:
-        """How many requests it has sent so far."""
+    def request_count(self) -> int:
+        """Number of requests so far."""
         return self._proxy.kinds.total()
 
     @property
     def lines(self) -> list[str]:
-        """What it has printed."""
+        """The printed lines."""
         return [line for _, line in self._lines]
 
     @property
     def tail(self) -> str:
-        """The last lines that it has printed."""
+        """The last printed lines."""
         return "\n".join(self.lines[-_TAIL:])
 
-    def said(self, text: str) -> bool:
-        """Whether it has printed this."""
+    def printed(self, text: str) -> bool:
+        """Tell whether it has printed this text."""
         return any(text in line for line in self.lines)
 
-    def wait(self, timeout: float) -> Use:
-        """What it has used, when it has ended. Raises TimeoutError after `timeout` seconds."""
+    def wait(self, timeout: float) -> ResourceUse:
+        """Return what the tool has used, when it has ended.
+
+        Raises:
+            TimeoutError: after `timeout` seconds
+        """
         try:
             code = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise TimeoutError(
-                f"{self.contestant.name} goes on after {timeout:.0f} s:\n{self.tail}"
+                f"{self.tool.name} goes on after {timeout:.0f} s:\n{self.tail}"
             ) from None
         self._reader.join(_GONE)
         seconds, peak = used(self._folder / "use")
-        told = [moment for moment, line in self._lines if self.contestant.end.search(line)]
-        return Use(
+        end_times = [moment for moment, line in self._lines if self.tool.end.search(line)]
+        return ResourceUse(
             exit_code=code,
             cpu_to_trigger=self._cpu_to_trigger,
             cpu=seconds,
             peak=peak,
             kinds=self._proxy.kinds,
             carried=self._proxy.carried,
-            told_at=told[0] if told else self._exited_at,
+            reported_at=end_times[0] if end_times else self._exited_at,
             exited_at=self._exited_at,
         )
 

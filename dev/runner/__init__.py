@@ -1,8 +1,7 @@
-"""A replay of GitHub's runner for one step of a docker container action: environment, file
-commands, log, signals.
+"""A replay of GitHub's runner for one step of a docker container action.
 
-It is made from the runner's source as recorded in docs/notes/runner.md and knows this project by
-its action.yml alone.
+Environment, file commands, log and signals follow the runner's source, as recorded in
+docs/notes/runner.md. It knows this project only by its action.yml.
 """
 
 from dev.runner.commands import Annotation
@@ -10,15 +9,15 @@ from dev.runner.context import Context
 from dev.runner.launch import Container, Process, Stage
 from dev.runner.result import StepResult
 from dev.runner.running import RunningStep
-from dev.runner.step import Step
+from dev.runner.step import ActionStep
 
 __all__ = [
+    "ActionStep",
     "Annotation",
     "Container",
     "Context",
     "Process",
     "RunningStep",
     "Stage",
-    "Step",
     "StepResult",
 ]

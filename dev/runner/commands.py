@@ -1,5 +1,6 @@
-"""Workflow commands: what the runner makes of the lines a step prints
-(docs/notes/runner.md#workflow-commands).
+"""Workflow commands: how the runner handles the lines that a step prints.
+
+Measured: docs/notes/runner.md#workflow-commands.
 """
 
 from collections import Counter
@@ -11,23 +12,22 @@ from dev.runner.masking import Masker
 
 Level = Literal["error", "warning", "notice"]
 
-MAX_ANNOTATIONS_PER_LEVEL = 10
-MAX_MESSAGE_LENGTH = 4096
-# What .NET calls white space; Python would add the separators U+001C to U+001F.
+MAX_ANNOTATIONS_PER_LEVEL = 10  # the runner's limit
+MAX_MESSAGE_LENGTH = 4096  # characters, the runner's limit
+# White space in .NET; Python would add the separators U+001C to U+001F.
 _BLANKS = "".join(
     chr(code) for code in range(0x3001) if chr(code).isspace() and code not in range(0x1C, 0x20)
 )
 _DATA_ESCAPES = {"%0D": "\r", "%0A": "\n", "%25": "%"}
 _PROPERTY_ESCAPES = {"%0D": "\r", "%0A": "\n", "%3A": ":", "%2C": ",", "%25": "%"}
 _BRACKET_ESCAPES = {"%3B": ";", "%0D": "\r", "%0A": "\n", "%5D": "]", "%25": "%"}
-_HONOURED: dict[str, Level | None] = {
+_SUPPORTED: dict[str, Level | None] = {
     "error": "error",
     "warning": "warning",
     "notice": "notice",
     **dict.fromkeys(("debug", "add-mask", "group", "endgroup", "stop-commands")),
 }
-# Commands the runner obeys, refuses or calls deprecated, and that no action written today should
-# print.
+# Executed, refused or deprecated commands, which no action should print today.
 _UNEXPECTED = frozenset(
     {"set-output", "save-state", "set-env", "add-path", "add-matcher", "remove-matcher", "echo"},
 )
@@ -35,8 +35,9 @@ _UNEXPECTED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One annotation as sent to GitHub. The message is masked and cut, the title is neither: so
-    does the runner.
+    """One annotation as sent to GitHub.
+
+    The runner masks and cuts the message, but not the title.
     """
 
     level: Level
@@ -56,7 +57,7 @@ class Command:
 
 
 def parse_command(line: str, registered: Collection[str]) -> Command | None:
-    """The command in `line` whose name, in lower case, is one of `registered`, or None."""
+    """Return the command in `line` if its lower-case name is in `registered`, else None."""
     return _parse_colons(line, registered) or _parse_brackets(line, registered)
 
 
@@ -85,8 +86,9 @@ def _parse_brackets(line: str, registered: Collection[str]) -> Command | None:
 
 
 def _properties(pairs: list[str], escapes: Mapping[str, str]) -> dict[str, str]:
-    """Keys in lower case. The runner drops empty parts when it splits, so a value loses the `=` it
-    begins with.
+    """Return the properties with lower-case keys.
+
+    The runner drops empty parts when it splits, so a value loses a `=` at its beginning.
     """
     found = {}
     for pair in pairs:
@@ -103,14 +105,16 @@ def _unescape(text: str, escapes: Mapping[str, str]) -> str:
 
 
 class StepLog:
-    """One stage's lines, fed one by one, as the runner understands them.
+    """The lines of one stage, handled as the runner does.
 
-    Attributes: lines: what a reader of the log on GitHub sees; groups appear as their titles.
-        annotations: at most ten of each level. outputs, state: set by deprecated commands only; the
-        files are read by another module. masks: the values and lines that the step asked to hide
-        (the tokens of fences are hidden, too, but not listed). unexpected: lines with deprecated,
-        disabled or runner-configuring commands. failed: whether a command was such that the runner
-        fails the step.
+    Attributes:
+        lines: the log on GitHub; groups appear as their titles
+        annotations: at most ten of each level
+        outputs: set by deprecated commands only; `files.py` reads the files
+        state: set by deprecated commands only
+        masks: values and lines that the step masked (without the tokens of stop-commands)
+        unexpected: lines with deprecated, disabled or runner-configuring commands
+        failed: whether a command makes the runner fail the step
     """
 
     def __init__(
@@ -127,19 +131,21 @@ class StepLog:
         self._debug = debug
         self._workspace = workspace
         self._issues: Counter[Level] = Counter()
-        self._fence: str | None = None
+        self._resume_token: str | None = None
 
     def feed(self, line: str) -> None:
-        """Obey the command in `line`, if there is one and no fence is up; else show the line."""
-        registered = {*_HONOURED, *_UNEXPECTED} | ({self._fence} if self._fence else set())
+        """Execute the command in `line`, or add the line to the log."""
+        registered = {*_SUPPORTED, *_UNEXPECTED} | (
+            {self._resume_token} if self._resume_token else set()
+        )
         command = parse_command(line, registered)
-        if command is None or (self._fence and command.name != self._fence):
+        if command is None or (self._resume_token and command.name != self._resume_token):
             self.show(line)
-        elif self._fence:
+        elif self._resume_token:
             self.show(line)
-            self._fence = None
+            self._resume_token = None
         else:
-            self._obey(command, line)
+            self._execute(command, line)
 
     def show(self, text: str) -> None:
         """Add `text`, masked, to the log."""
@@ -171,11 +177,11 @@ class StepLog:
                 ),
             )
 
-    def _obey(self, command: Command, line: str) -> None:
+    def _execute(self, command: Command, line: str) -> None:
         if command.name in _UNEXPECTED:
             self.unexpected.append(line)
-            self._obey_unexpected(command)
-        elif level := _HONOURED[command.name]:
+            self._execute_unexpected(command)
+        elif level := _SUPPORTED[command.name]:
             self.issue(level, command.data, command.properties)
         elif command.name == "add-mask":
             self._hide(command.data)
@@ -197,18 +203,18 @@ class StepLog:
             self._masker.add(hidden)
 
     def _stop(self, token: str, line: str) -> None:
-        if not token or token.lower() in {*_HONOURED, *_UNEXPECTED, "pause-logging"}:
+        if not token or token.lower() in {*_SUPPORTED, *_UNEXPECTED, "pause-logging"}:
             self.unexpected.append(line)
             self.fail(
                 f"You cannot use an endToken that is an empty string or a command's name: '{token}'"
             )
             return
-        self._fence = token.lower()
+        self._resume_token = token.lower()
         if len(token) > 6:
             self._masker.add(token)
         self.show(line)
 
-    def _obey_unexpected(self, command: Command) -> None:
+    def _execute_unexpected(self, command: Command) -> None:
         targets = {"set-output": self.outputs, "save-state": self.state}
         name = command.properties.get("name", "")
         if command.name in targets and name:

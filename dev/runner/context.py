@@ -1,4 +1,4 @@
-"""The workflow run a step is part of: the runner's GITHUB_* and RUNNER_* variables.
+"""The workflow run that a step belongs to: the GITHUB_* and RUNNER_* variables.
 
 Measured: docs/notes/runner.md#inputs-and-environment.
 """
@@ -11,17 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# A port on which nothing listens: the action must not need the runner's own services.
-_NOWHERE = "http://127.0.0.1:9/"
+# A port without a server, because the action must not need the runner's own services.
+_UNUSED_URL = "http://127.0.0.1:9/"
 _PLAN = "1c0b9d6e-5f27-4a0c-9a53-0f4a9d1c7e11"
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The facts of the workflow run that the step sees: by default a run of its own for each
-    context.
+    """The workflow run as the step sees it; by default each context has a run id of its own.
 
-    `matrix` is the job's leg, None without a matrix.
+    `matrix` is the job's matrix combination, None without a matrix.
     """
 
     repository: str = "octo-org/sales-pipeline"
@@ -40,12 +39,12 @@ class Context:
     run_attempt: str = "1"
     server_url: str = "https://github.com"
     api_url: str = "https://api.github.com"
-    token: str = "ghs_replayed"  # noqa: S105 - opens nothing
+    token: str = "ghs_replayed"  # noqa: S105 - not a real token
     matrix: Mapping[str, Any] | None = None
     debug: bool = False
 
     def environment(self, *, workspace: Path, temp: Path, event_path: Path) -> dict[str, str]:
-        """The variables of GitHub's and the runner's contexts, with paths as on the host."""
+        """Return the variables of GitHub and of the runner, with paths as on the host."""
         owner, _, _ = self.repository.partition("/")
         return {
             "GITHUB_ACTION": self.step,
@@ -86,19 +85,19 @@ class Context:
             "RUNNER_TEMP": str(temp),
             "RUNNER_TOOL_CACHE": "/opt/hostedtoolcache",
             "RUNNER_WORKSPACE": str(workspace.parent),
-            "ACTIONS_CACHE_URL": _NOWHERE,
-            "ACTIONS_RESULTS_URL": _NOWHERE,
-            "ACTIONS_RUNTIME_URL": _NOWHERE,
+            "ACTIONS_CACHE_URL": _UNUSED_URL,
+            "ACTIONS_RESULTS_URL": _UNUSED_URL,
+            "ACTIONS_RUNTIME_URL": _UNUSED_URL,
             "ACTIONS_RUNTIME_TOKEN": "replayed",
             "ACTIONS_ORCHESTRATION_ID": f"{_PLAN}.{self.job}.__default",
             **({"RUNNER_DEBUG": "1"} if self.debug else {}),
         }
 
     def evaluate(self, expression: str) -> str:
-        """The value of one of the two expressions that action.yml may use as an input's default.
+        """Return the value of an expression that action.yml may use as an input's default.
 
         Raises:
-            ValueError: for any other expression.
+            ValueError: for any other expression
         """
         if expression == "github.token":
             return self.token

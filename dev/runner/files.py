@@ -1,4 +1,4 @@
-"""The runner's file commands: GITHUB_OUTPUT, _STATE, _ENV, _PATH and _STEP_SUMMARY of one stage.
+"""The runner's file commands: GITHUB_OUTPUT, _STATE, _ENV, _PATH and _STEP_SUMMARY.
 
 Measured: docs/notes/runner.md#file-commands.
 """
@@ -24,12 +24,12 @@ _PREFIXES = {
 
 
 class FileCommandError(Exception):
-    """A record for which the runner fails the step."""
+    """A record that makes the runner fail the step."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileContents:
-    """What the runner took from the files; records after a bad one are lost."""
+    """What the runner reads from the files; it drops the records after a bad one."""
 
     outputs: dict[str, str]
     state: dict[str, str]
@@ -39,7 +39,7 @@ class FileContents:
 
 
 class CommandFiles:
-    """The files of one stage, empty at first, in `folder`."""
+    """The files of one stage, in `folder`, empty at first."""
 
     def __init__(self, folder: Path) -> None:
         suffix = uuid.uuid4()
@@ -53,9 +53,7 @@ class CommandFiles:
         return {f"GITHUB_{name}": str(path) for name, path in self._paths.items()}
 
     def collect(self, log: StepLog, masker: Masker) -> FileContents:
-        """Read the files once and remove them; what is wrong with them goes to `log`, which then
-        fails the step.
-        """
+        """Read and remove the files; report errors to `log`, which fails the step."""
         contents = {
             name: path.read_bytes() if path.is_file() else b"" for name, path in self._paths.items()
         }
@@ -74,7 +72,7 @@ def _pairs(name: str, content: bytes, log: StepLog) -> dict[str, str]:
     found = {}
     try:
         for key, value in _named(name, parse_pairs(decode(content))):
-            found[key] = value  # noqa: PERF403 - the records before a bad one count
+            found[key] = value  # noqa: PERF403 - records before a bad one count
     except FileCommandError as error:
         log.fail(f"Unable to process file command '{name}' successfully.")
         log.fail(str(error))
@@ -100,24 +98,26 @@ def _summary(content: bytes, log: StepLog, masker: Masker) -> str:
 
 
 def decode(content: bytes) -> str:
-    """A file's text as .NET reads it: UTF-8, a byte order mark dropped, invalid bytes replaced."""
+    """Return a text as .NET reads it: UTF-8, no byte order mark, invalid bytes replaced."""
     return content.decode("utf-8-sig", errors="replace")
 
 
 def split_lines(text: str) -> list[str]:
-    """`text` as .NET's ReadLine cuts it: at CR LF, LF and a lone CR alike, without an empty last
-    line.
+    """Split `text` as .NET's ReadLine does: at CR LF, LF and a lone CR.
+
+    There is no empty last line.
     """
     lines = re.split("\r\n|\n|\r", text)
     return lines if lines[-1] else lines[:-1]
 
 
 def parse_pairs(text: str) -> Iterator[tuple[str, str]]:
-    """The `NAME=VALUE` and `NAME<<DELIMITER` records of `text`, one by one: those before a bad line
-    take effect.
+    """Yield the `NAME=VALUE` and `NAME<<DELIMITER` records of `text`.
 
-    Raises: FileCommandError: at the first line that is no record, or at a record without its
-        closing delimiter.
+    Records before a bad line take effect.
+
+    Raises:
+        FileCommandError: at the first invalid line, or at a record without its closing delimiter
     """
     lines = iter(text.removesuffix("\n").split("\n"))
     for line in lines:

@@ -1,4 +1,4 @@
-"""How a stage of the step is started: as a process, or in a container, as the runner does.
+"""Start a stage of the step as the runner does: as a process, or in a container.
 
 Measured: docs/notes/runner.md#docker-run-command.
 """
@@ -19,7 +19,7 @@ from dev.runner.metadata import Metadata
 Stage = Literal["main", "post"]
 
 _REPOSITORY = Path(__file__).parents[2]
-# What the image's ENTRYPOINT and its /opt/action/bin/post run.
+# The commands of the image's ENTRYPOINT and of its /opt/action/bin/post.
 _CODE: dict[Stage, tuple[str, ...]] = {
     "main": ("-m", "entrypoint"),
     "post": (str(_REPOSITORY / "bin" / "post"),),
@@ -36,8 +36,9 @@ class Host:
 
     @property
     def mounts(self) -> dict[Path, str]:
-        """Where a container sees them; a later one lies inside an earlier one and goes before it in
-        translations.
+        """Directory to path in the container.
+
+        A later entry lies inside an earlier one, and takes precedence when paths are translated.
         """
         return {
             self.temp: "/github/runner_temp",
@@ -54,20 +55,18 @@ class Host:
 
     @property
     def workflow(self) -> Path:
-        """Where the event's payload lies."""
+        """The directory of the event's payload."""
         return self.temp / "_github_workflow"
 
     @property
     def file_commands(self) -> Path:
-        """Where GITHUB_OUTPUT and its like lie."""
+        """The directory of GITHUB_OUTPUT and the other command files."""
         return self.temp / "_runner_file_commands"
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A command ready to be started; `discard` removes what may be left of it once its process is
-    gone.
-    """
+    """A command that can be started; `discard` cleans up after its process has ended."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -81,15 +80,14 @@ class Launcher(Protocol):
     def prepare(
         self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
     ) -> Launch:
-        """The command that runs `stage`."""
+        """Return the command that runs `stage`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """Runs the repository's own code with `python`: no image needed, no isolation from this
-    machine's files.
+    """Runs the repository's own code with `python`, without an image and without isolation.
 
-    The environment holds nothing of this process's. `-P` stands in for the image's `-I`, which
+    The environment has none of this process's variables. `-P` replaces the image's `-I`, which
     would hide the repository as well.
     """
 
@@ -98,7 +96,7 @@ class Process:
     def prepare(
         self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
     ) -> Launch:
-        """The command that runs `stage`, in the workspace."""
+        """Return the command that runs `stage`, in the workspace."""
         del metadata
         image = {"PATH": os.defpath, "LANG": "C.UTF-8", "GITHUB_ACTIONS": "true", "CI": "true"}
         return Launch(
@@ -111,8 +109,9 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """Runs `image` through the docker client, with the host's network: a local engine may have no
-    bridge.
+    """Runs `image` with the docker client.
+
+    It uses the host's network, because a local engine may have no bridge.
     """
 
     image: str
@@ -121,8 +120,9 @@ class Container:
     def prepare(
         self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
     ) -> Launch:
-        """The `docker run` of `stage`. Values travel in the client's environment, never in its
-        arguments.
+        """Return the `docker run` command of `stage`.
+
+        Values are in the client's environment, never in its arguments.
         """
         inside = {name: _translate(value, host.mounts) for name, value in env.items()}
         name = f"{re.sub('[^A-Za-z0-9_]', '', self.image)}_{secrets.token_hex(3)}"
@@ -145,11 +145,11 @@ class Container:
         )
 
     def leftovers(self) -> list[str]:
-        """The names of the containers started here that still exist, running or not."""
+        """Return the names of our containers that still exist, running or not."""
         return _docker("ps", "--all", f"--filter=label={self.label}", "--format={{.Names}}").split()
 
     def remove_leftovers(self) -> None:
-        """Kill and remove the containers started here that still exist."""
+        """Kill and remove our containers that still exist."""
         for name in self.leftovers():
             self._remove(name)
 
@@ -159,7 +159,7 @@ class Container:
 
 
 def _translate(value: str, mounts: Mapping[Path, str]) -> str:
-    """`value` as the container sees it, if it is, or lies in, a mounted directory."""
+    """Return `value` as the container sees it, if it is a path in a mounted directory."""
     for outside, inside in reversed(list(mounts.items())):
         if value == str(outside) or value.startswith(f"{outside}/"):
             return inside + value.removeprefix(str(outside))
@@ -167,14 +167,12 @@ def _translate(value: str, mounts: Mapping[Path, str]) -> str:
 
 
 def _docker_client() -> str:
-    """The docker client's path: looked up here, since the step's environment may have a PATH of its
-    own.
-    """
+    """Return the docker client's path, because the step's environment may have another PATH."""
     return shutil.which("docker") or "docker"
 
 
 def _docker_environment() -> dict[str, str]:
-    """What the docker client needs of this process's environment."""
+    """Return the variables of this process that the docker client needs."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -183,8 +181,9 @@ def _docker_environment() -> dict[str, str]:
 
 
 def _docker_socket() -> Path:
-    """The engine's socket: bound where the runner binds it. A path that does not exist would become
-    a directory.
+    """Return the engine's socket, to mount it as the runner does.
+
+    A path that does not exist would become a directory.
     """
     return Path(
         os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")

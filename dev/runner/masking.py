@@ -1,4 +1,4 @@
-"""Secrets in a job's log: what `::add-mask::` hides. Knows nothing of steps, files or commands."""
+"""Mask the secrets in a job's log. Must not know steps, files or commands."""
 
 import base64
 import json
@@ -8,13 +8,13 @@ from itertools import chain, pairwise
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
-# Shorter parts of a secret are not hidden: these two numbers are the runner's.
-_MIN_QUOTED = 9
-_MIN_SECTION = 6
+# The runner does not mask shorter parts of a secret.
+_MIN_QUOTED = 9  # characters
+_MIN_SECTION = 6  # characters
 
 
 class Masker:
-    """Replaces every secret added so far, and the encodings the runner derives of it, by `***`.
+    """Replaces every secret, and its encodings that the runner derives, by `***`.
 
     Measured: docs/notes/runner.md#masking.
     """
@@ -23,13 +23,14 @@ class Masker:
         self._needles: set[str] = set()
 
     def add(self, secret: str) -> None:
-        """Hide `secret` in everything masked from now on. An empty one is ignored."""
+        """Mask `secret` from now on. An empty one is ignored."""
         if secret:
             self._needles |= {needle for needle in _encodings(secret) if needle}
 
     def mask(self, text: str) -> str:
-        """`text` with each stretch covered by secrets, touching or overlapping ones as one stretch,
-        as `***`.
+        """Return `text` with `***` in place of each secret.
+
+        Secrets that touch or overlap become one `***`.
         """
         hits = sorted(
             (at, at + len(needle)) for needle in self._needles for at in _positions(text, needle)
@@ -52,10 +53,10 @@ def _positions(text: str, needle: str) -> Iterator[int]:
 
 
 def _encodings(secret: str) -> Iterator[str]:
-    """`secret` and the forms in which tools are known to print it."""
+    """Yield `secret` and the forms in which tools are known to print it."""
     yield secret
     data = secret.encode(errors="replace")
-    for shift in range(3):  # as it appears when it follows other text in what was encoded
+    for shift in range(3):  # as it appears when other text precedes it
         yield base64.b64encode(data[shift:] if len(data) > shift else data).decode()
     yield secret.replace('"', '\\"')
     yield secret.replace("'", "''")
@@ -69,13 +70,10 @@ def _encodings(secret: str) -> Iterator[str]:
 
 
 def _ampersand_sections(secret: str) -> tuple[str, ...]:
-    """The parts before and after the `&` at which PowerShell cuts a command line when it prints an
-    error.
-    """
+    """Return the parts around the `&` at which PowerShell cuts a command line in an error."""
     if "&+" in secret:
         cut = secret.index("&+") + 2
-        return secret[:cut], secret[
-            cut + 1 :
-        ]  # the letter behind `&+` is printed in another colour
+        # PowerShell prints the letter after `&+` in another colour.
+        return secret[:cut], secret[cut + 1 :]
     before, ampersand, after = secret.rpartition("&")
     return (before + ampersand, after) if ampersand else ()

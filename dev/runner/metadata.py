@@ -1,6 +1,4 @@
-"""An action's metadata file: the parts of action.yml that decide how a docker container action is
-run.
-"""
+"""Read the parts of action.yml that decide how a docker container action runs."""
 
 import re
 from collections.abc import Mapping
@@ -16,9 +14,7 @@ _EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Declared inputs with their defaults (expressions not yet evaluated), entry points and
-    environment.
-    """
+    """Inputs with defaults (expressions not evaluated), entry points and environment."""
 
     inputs: Mapping[str, str]
     entrypoint: str | None
@@ -27,13 +23,13 @@ class Metadata:
 
     @classmethod
     def read(cls, path: Path) -> "Metadata":
-        """The metadata in `path`.
+        """Read the metadata in `path`.
 
-        Raises: ValueError: if it is no docker action, or gives `args:`, which are never to be used
-            (docs/notes/runner.md#args).
+        Raises:
+            ValueError: if it is not a docker action, or has `args:`, which are never used
+                (docs/notes/runner.md#args)
         """
-        # The base loader leaves every scalar as it is written, as the runner passes it on.
-        # Makes no objects
+        # The base loader keeps every scalar as text, as the runner does, and creates no objects.
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
         runs = document["runs"]
         if runs.get("using") != "docker" or "args" in runs:
@@ -47,7 +43,7 @@ class Metadata:
         )
 
     def input_environment(self, given: Mapping[str, str], context: Context) -> dict[str, str]:
-        """The INPUT_* variables: all declared inputs, and those given without being declared."""
+        """Return the INPUT_* variables of all declared and all given inputs."""
         chosen = {name.lower(): value for name, value in given.items()}
         defaults = {
             name.lower(): default
@@ -58,8 +54,9 @@ class Metadata:
         return {f"INPUT_{name.replace(' ', '_').upper()}": value for name, value in values.items()}
 
     def undeclared(self, given: Mapping[str, str]) -> list[str]:
-        """The names of the inputs that were given and are not declared. A container action always
-        knows two more.
+        """Return the names of given inputs that are not declared.
+
+        A container action always accepts two more.
         """
         known = {name.lower() for name in self.inputs} | {"entrypoint", "args"}
         return [name for name in given if name.lower() not in known]

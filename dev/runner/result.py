@@ -1,4 +1,4 @@
-"""What came of one stage of a step."""
+"""The result of one stage of a step."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,16 +8,21 @@ from dev.runner.commands import Annotation
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """All that the runner learns from a stage, and all that a reader of the workflow run sees of
-    it.
+    """What the runner learns from a stage, and what a reader of the workflow run sees of it.
 
-    Attributes: exit_code: the client process's; negative if a signal ended it. conclusion:
-        `failure` also if the runner could not read a file or refused a command. raw: every line of
-        stdout and stderr as it arrived, unmasked. log: the same as GitHub shows it: commands
-        obeyed, secrets masked. outputs, state, env, path: from the files (and, for the first two,
-        from deprecated commands). summary: the Markdown that is uploaded, masked. annotations: at
-        most ten of each level. masks: what the step asked to hide. unexpected_commands: lines with
-        commands that no action written today should print.
+    Attributes:
+        exit_code: the client process's; negative if a signal ended it
+        conclusion: `failure` also if the runner could not read a file or refused a command
+        raw: every line of stdout and stderr as it arrived, unmasked
+        log: the same as GitHub shows it: commands executed, secrets masked
+        outputs: from the files and from deprecated commands
+        state: from the files and from deprecated commands
+        env: from the files
+        path: from the files
+        summary: the uploaded Markdown, masked
+        annotations: at most ten of each level
+        masks: values that the step masked
+        unexpected_commands: lines with commands that no action should print today
     """
 
     exit_code: int

@@ -1,4 +1,4 @@
-"""A started stage: its lines as they arrive, signals to it, and a bounded wait for its end."""
+"""A started stage: its lines as they arrive, signals, and waiting with a timeout."""
 
 import codecs
 import io
@@ -16,21 +16,20 @@ from dev.processes import kill_group
 from dev.runner.launch import Launch
 from dev.runner.result import StepResult
 
-# On cancel the runner sends these to the client process, waits so many seconds each time, then
-# kills (docs/notes/runner.md#cancellation).
-CANCEL_LADDER = ((signal.SIGINT, 7.5), (signal.SIGTERM, 2.5))
-# How long output may still arrive once the process has ended: something it started may hold its
-# pipes for ever.
+# Signals that the runner sends on cancel, with seconds of grace, before it kills the client
+# (docs/notes/runner.md#cancellation).
+CANCEL_SIGNALS = ((signal.SIGINT, 7.5), (signal.SIGTERM, 2.5))
+# Seconds for output after the process has ended; a child process may keep the pipes open forever.
 _DRAIN_SECONDS = 5.0
-_KILL_SECONDS = 10.0
-_TAIL = 50
+_KILL_SECONDS = 10.0  # until a killed process must have ended
+_TAIL = 50  # lines in error messages
 
 
 class RunningStep:
-    """Calls `feed` with each line, and `finish` with the exit code and all lines, from which it
-    makes the result.
+    """A running stage, which calls `feed` with each line, and `finish` at its end.
 
-    As a context manager it leaves nothing running.
+    `finish` gets the exit code and all lines, and returns the result. Leaving the context ends all
+    processes.
     """
 
     def __init__(
@@ -39,12 +38,12 @@ class RunningStep:
         feed: Callable[[str], None],
         finish: Callable[[int, tuple[str, ...]], StepResult],
     ) -> None:
-        self._discard = launch.discard
+        self._cleanup = launch.discard
         self._feed = feed
         self._finish = finish
         self._result: StepResult | None = None
         self._lines: list[str] = []
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._process = subprocess.Popen(
             launch.argv,
             env=launch.env,
@@ -72,20 +71,20 @@ class RunningStep:
 
     @property
     def pid(self) -> int:
-        """The client process's id."""
+        """The client's process id."""
         return self._process.pid
 
     @property
     def lines(self) -> tuple[str, ...]:
         """The lines so far, unmasked."""
-        with self._news:
+        with self._changed:
             return tuple(self._lines)
 
     def wait_for(self, text: str, timeout: float = 30) -> str:
-        """The first line that contains `text`, as soon as it is there.
+        """Return the first line that contains `text`, as soon as it arrives.
 
         Raises:
-            TimeoutError: if it does not come within `timeout` seconds, or the step ends without it.
+            TimeoutError: after `timeout` seconds, or if the step ends without it
         """
 
         def find() -> str | None:
@@ -93,37 +92,37 @@ class RunningStep:
             return next((line for line in self._lines if text in line), ended)
 
         deadline = time.monotonic() + timeout
-        with self._news:
+        with self._changed:
             while (found := find()) is None and (left := deadline - time.monotonic()) > 0:
-                self._news.wait(min(left, 0.1))
+                self._changed.wait(min(left, 0.1))
         if not found:
             raise TimeoutError(f"No line with {text!r} within {timeout} s:\n{self._tail()}")
         return found
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the client process, and to it alone, unless it has ended."""
+        """Send a signal to the client process only, unless it has ended."""
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """Kill the client process, and it alone: as on GitHub, a container may outlive it."""
+        """Kill the client process only; as on GitHub, a container may outlive it."""
         self._process.kill()
 
     def cancel(self) -> StepResult:
-        """Do what the runner does when the workflow is cancelled: signals, patience, kill."""
-        for number, patience in CANCEL_LADDER:
+        """Cancel the stage as the runner does: signals, each with a grace period, then kill."""
+        for number, grace in CANCEL_SIGNALS:
             self.signal(number)
             try:
-                return self.wait(patience)
+                return self.wait(grace)
             except TimeoutError:
                 continue
         self.kill()
         return self.wait(_KILL_SECONDS)
 
     def wait(self, timeout: float = 60) -> StepResult:
-        """The result once the stage has ended.
+        """Return the result once the stage has ended.
 
         Raises:
-            TimeoutError: if it goes on for `timeout` more seconds. It is left running then.
+            TimeoutError: after `timeout` seconds; the stage continues
         """
         if self._result is None:
             try:
@@ -146,11 +145,11 @@ class RunningStep:
                     lines, ended = key.data.read()
                     if ended:
                         selector.unregister(key.fileobj)
-                    with self._news:
+                    with self._changed:
                         for line in lines:
                             self._lines.append(line)
                             self._feed(line)
-                        self._news.notify_all()
+                        self._changed.notify_all()
                 if deadline == float("inf") and self._process.poll() is not None:
                     deadline = time.monotonic() + _DRAIN_SECONDS
         for stream in streams:
@@ -160,17 +159,15 @@ class RunningStep:
         return "\n".join(self.lines[-_TAIL:])
 
     def _destroy(self) -> None:
-        """End the client process and its group, the container it may have started, and the
-        reading.
-        """
+        """End the client's process group, its container, and the reading thread."""
         if self._process.poll() is None:
             kill_group(self._process, _KILL_SECONDS)
         self._reader.join(_DRAIN_SECONDS + 1)
-        self._discard()
+        self._cleanup()
 
 
 class _LineReader:
-    """Cuts one stream into lines as .NET's ReadLine does: a lone CR ends a line, too."""
+    """Cuts a stream into lines as .NET's ReadLine does: a lone CR ends a line, too."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -180,7 +177,7 @@ class _LineReader:
         self._rest = ""
 
     def read(self) -> tuple[list[str], bool]:
-        """The lines completed by what can be read now, and whether the stream has ended."""
+        """Return the lines that are complete now, and whether the stream has ended."""
         data = os.read(self._stream.fileno(), 65536)
         *lines, self._rest = (self._rest + self._decoder.decode(data, final=not data)).split("\n")
         if not data and self._rest:

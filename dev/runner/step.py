@@ -1,4 +1,4 @@
-"""One step of a docker container action, run as GitHub's runner runs it (docs/notes/runner.md)."""
+"""One step of a docker container action, run as by GitHub's runner (docs/notes/runner.md)."""
 
 import json
 import shutil
@@ -21,13 +21,12 @@ _ACTION = Path(__file__).parents[2] / "action.yml"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-class Step:
-    """A step with its `with:` (inputs) and `env:`, in one job: state and masks of one stage hold
-    for the next.
+class ActionStep:
+    """A step with its `with:` (inputs) and `env:`; later stages keep its state and masks.
 
     Attributes:
-        launcher: what starts its stages.
-        state: what the next stage will get as STATE_*.
+        launcher: starts the stages
+        state: the next stage's STATE_* values
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Step:
         """Run `stage` to its end.
 
         Raises:
-            TimeoutError: after `timeout` seconds; nothing is left running then.
+            TimeoutError: after `timeout` seconds; nothing is left running
         """
         with self.start(stage) as running:
             return running.wait(timeout)
@@ -68,11 +67,15 @@ class Step:
     def start(
         self, stage: Stage = "main", show: Callable[[str], None] | None = None
     ) -> RunningStep:
-        """Start `stage` and return at once. `show` is called with each line of the log as GitHub
-        would show it.
+        """Start `stage`, and return at once.
 
-        Raises: ValueError: if the action has no such stage. OSError: if a variable is too large for
-            the kernel (128 KiB): on GitHub, too, the step dies of it.
+        Args:
+            stage: name of the stage
+            show: called with each line of the log as GitHub shows it
+
+        Raises:
+            ValueError: if the action has no such stage
+            OSError: if a variable is too large for the kernel (128 KiB), which fails on GitHub, too
         """
         if stage == "post" and not self._metadata.post_entrypoint:
             raise ValueError("The action has no post-entrypoint")
@@ -99,7 +102,7 @@ class Step:
         return RunningStep(launch, feed, finish)
 
     def _environment(self, files: CommandFiles) -> dict[str, str]:
-        """The runner's order: what comes later wins."""
+        """Return the environment in the runner's order: later variables win."""
         github = self._context.environment(
             workspace=self._host.workspace, temp=self._host.temp, event_path=self._event_path
         )

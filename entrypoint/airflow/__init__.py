@@ -1,3 +1,4 @@
-"""Airflow's REST APIs behind one protocol (`client.py`): `v1.py` for Airflow 2, `v2.py` for Airflow
-3.
+"""Access Airflow's REST APIs through one protocol, `Airflow` in `client.py`.
+
+`v1.py` implements it for Airflow 2, `v2.py` for Airflow 3.
 """

@@ -1,8 +1,8 @@
-"""One Airflow, whichever version answers: the `Airflow` protocol, and `connect()` which finds out
-who is there.
+"""Define the `Airflow` protocol, and connect to an Airflow 2 or 3.
 
-Differences of version end in this room: no caller ever asks which one it has. It decides nothing
-about runs, and repeats a request only after it has renewed a credential that was refused.
+Callers do not need to know the version, because this package hides the differences. It makes no
+decision about DAG runs. It sends each request once, and a second time only after it has renewed a
+refused credential.
 """
 
 from __future__ import annotations
@@ -39,69 +39,97 @@ if TYPE_CHECKING:
 
 
 class Airflow(Protocol):
-    """What the gate may ask of an Airflow. Every method raises the errors of `Transport.send`, and
-    Forbidden.
+    """The parts of the APIs of Airflow 2 and 3 that the action uses.
+
+    Every method that sends a request raises the errors of `Transport.send`, and Forbidden.
     """
 
     version: str
     base_url: str
 
     def check(self, request: RunRequest) -> None:
-        """Raise NotSupported if this version cannot honour part of the request. Sends nothing."""
+        """Check that this Airflow version supports all parts of the request. Sends nothing.
+
+        Raises:
+            NotSupported: it does not support a part of it.
+        """
 
     def get_dag(self, dag_id: str) -> Dag:
-        """Return the DAG. Raises DagNotFound."""
+        """Return the DAG.
+
+        Raises:
+            DagNotFound: Airflow does not have it.
+        """
 
     def latest_dag_version(self, dag_id: str) -> str | None:
-        """Return the version of the bundle from which the DAG's structure is, None if this Airflow
-        does not say.
+        """Return the bundle version of the DAG's latest structure, None if it is unknown.
 
         After several commits in a row it lags behind the DAG's own `bundle_version`
-        (docs/notes/airflow-3.md#bundle-versions). Raises DagNotFound.
+        (docs/notes/airflow-3.md#bundle-versions).
+
+        Raises:
+            DagNotFound: Airflow does not have the DAG.
         """
 
     def request_reparse(self, dag: Dag) -> None:
-        """Ask Airflow to parse the DAG's file now; nothing says whether it does. Airflow 3 fetches
-        the bundle first.
+        """Request that Airflow parses the DAG's file now. Nothing confirms that it does.
+
+        Airflow 3 fetches the bundle first.
         """
 
     def unpause(self, dag_id: str) -> None:
         """Unpause the DAG."""
 
     def trigger(self, request: RunRequest) -> DagRun:
-        """Ask once for the DAG run. Raises Conflict, InvalidConf, DagNotFound; anything else leaves
-        open what happened.
+        """Trigger the DAG run with one request.
+
+        Raises:
+            Conflict: the run id or the logical date is taken.
+            InvalidConf: Airflow refused the parameters.
+            DagNotFound: Airflow does not have the DAG.
+            ActionError: any other error leaves it open whether the run exists.
         """
 
     def get_run(self, dag_id: str, run_id: str) -> DagRun | None:
-        """Return the DAG run, None if Airflow itself says that there is none."""
+        """Return the DAG run, None if Airflow itself reports that it does not exist."""
 
     def stream_states(
         self,
         run: DagRun,
         interval: float,
-        take: Callable[[RunState], bool],
+        consume: Callable[[RunState], bool],
         max_silence: float,
         max_seconds: float,
     ) -> None:
-        """Let Airflow tell the run's state every `interval` seconds, as long as `take` returns True
-        and it goes on.
+        """Stream the run's state until the stream ends or `consume` returns False.
 
-        That it stops by itself proves nothing: so it does when the run is deleted
-        (docs/notes/airflow-3.md#wait-endpoint), or unknown.
+        The end of the stream proves nothing, because it also ends when the run is deleted
+        (docs/notes/airflow-3.md#wait-endpoint) or does not exist.
 
-        Raises: NotSupported: this version cannot. TransientError: also after `max_silence` seconds
-            without a word, and after `max_seconds` seconds in all.
+        Args:
+            run: DAG run.
+            interval: seconds between two states.
+            consume: receives each state and returns whether to continue.
+            max_silence: maximum seconds without data.
+            max_seconds: maximum seconds in total.
+
+        Raises:
+            NotSupported: this Airflow has no such endpoint.
+            TransientError: also when `max_silence` or `max_seconds` is exceeded.
         """
 
     def clear(self, dag_id: str, run_id: str, tasks: TasksToClear) -> None:
-        """Ask once to clear task instances of a run that has ended, so that it runs again. Raises
-        RunNotFound.
+        """Clear task instances of a run in a final state with one request, so that it runs again.
+
+        Raises:
+            RunNotFound: Airflow does not have the run.
         """
 
     def mark_failed(self, run: DagRun) -> DagRun | None:
-        """Mark the run failed and note that its workflow was cancelled. Return it as it is then,
-        None if it is gone.
+        """Mark the run failed, with a note that its workflow was cancelled.
+
+        Returns:
+            The run afterwards, None if it does not exist any more.
         """
 
     def set_note(self, run: DagRun, note: str) -> None:
@@ -116,106 +144,118 @@ class Airflow(Protocol):
         changed_since: datetime | None = None,
         most: int | None = None,
     ) -> TaskList:
-        """Return the run's task instances in the order of Airflow's answer, page by page.
+        """Return the run's task instances in Airflow's order, page by page.
 
-        Args: dag_id: the DAG. run_id: its run. states: only those that are in one of these; `none`
-            is that of a task about which nothing was decided yet. changed_since: on Airflow's
-            clock; those that did not change are left out if this Airflow can tell. most: how many
-            to read (0: only to count them), None for all.
+        Args:
+            dag_id: id of the DAG.
+            run_id: id of the run.
+            states: only task instances in one of these states; `none` is a task instance without a
+                state yet.
+            changed_since: only those that changed since then, by Airflow's clock; an Airflow that
+                cannot filter returns all.
+            most: maximum number to read (0: only count them), None for all.
         """
 
     def run_url(self, dag_id: str, run_id: str) -> str:
-        """Return the run's page in Airflow's UI."""
+        """Return the URL of the run's page in Airflow's UI."""
 
-    # What explains a run. Each needs a permission of its own; the verdict needs none of it.
+    # Diagnostics. Each needs its own permission, and the result of the step needs none of them.
 
     @property
     def now(self) -> datetime | None:
-        """Airflow's clock at its last answer, None if it did not say."""
+        """Airflow's clock at its last response, None if it sent no date."""
 
-    def log(self, run: DagRun, task: TaskInstance, keep: int) -> TaskLog:
-        """Return the log of the task instance's last try, of its lines the last `keep`. Raises
-        NotFound.
+    def log(self, run: DagRun, task: TaskInstance, max_lines: int) -> TaskLog:
+        """Return the log of the task instance's last try, its last `max_lines` lines.
+
+        Raises:
+            NotFound: Airflow does not have the log.
         """
 
     def xcom(self, run: DagRun, task_id: str, map_index: int, key: str, limit: int) -> Any:
-        """Return the value, as JSON has it. Raises NotFound, ResponseTooLarge (more than `limit`
-        bytes of JSON).
+        """Return the value of an XCom, parsed from JSON.
+
+        Raises:
+            NotFound: Airflow does not have the XCom.
+            ResponseTooLarge: its JSON is larger than `limit` bytes.
         """
 
     def dagrun_timeout(self, dag_id: str) -> float | None:
         """Return the DAG's `dagrun_timeout` in seconds."""
 
     def recent_durations(self, dag_id: str) -> tuple[float, ...]:
-        """Return the seconds that the DAG's last successful runs took, ten of them at the most."""
+        """Return the seconds that the DAG's last successful runs took, at most ten."""
 
     def running_runs(self, dag_id: str) -> tuple[DagRun, ...]:
-        """Return the DAG's runs that are running, a hundred of them at the most."""
+        """Return the DAG's running runs, at most a hundred."""
 
     def import_errors(self) -> tuple[DagImportError, ...]:
-        """Return the DAG files that cannot be imported, a hundred of them at the most."""
+        """Return the import errors of DAG files, at most a hundred."""
 
     def health(self) -> Health:
-        """Return which components of Airflow send heartbeats."""
+        """Return the health of Airflow's components."""
 
     def pool(self, name: str) -> Pool:
         """Return the pool."""
 
     def pool_task_instances(self, name: str) -> tuple[tuple[str, str, TaskInstance], ...]:
-        """Return who takes the pool's slots: DAG, run id and task instance, a hundred of them at
-        the most.
+        """Return the pool's running and queued task instances, each with DAG id and run id.
+
+        At most a hundred are returned.
         """
 
     def heartbeat_timeout(self, run: DagRun, task: TaskInstance) -> str | None:
-        """Return what Airflow's audit log says of a task instance whose worker sent no more
-        heartbeats.
-        """
+        """Return the audit log's text about a task instance's lost heartbeats, None without one."""
 
     def unmet_dependencies(self, run: DagRun, task: TaskInstance) -> tuple[str, ...]:
-        """Return what Airflow itself says that keeps the task instance from starting, beside the
-        tasks before it.
+        """Return the reasons that Airflow gives why the task instance cannot start.
+
+        Reasons that hold for each waiting task instance are left out.
         """
 
     def hitl_requests(self, run: DagRun) -> tuple[HitlRequest, ...]:
-        """Return the questions to humans that are open in this run; none where Airflow does not
-        know such.
-        """
+        """Return the run's open questions to humans, none if this Airflow has no such feature."""
 
 
 class Credentials(Protocol):
-    """How a credential is presented to each API."""
+    """The credential in the form that each API accepts."""
 
     def for_any(self) -> Authorizer | None:
-        """Return the authorizer for whichever API answers, None if it depends on that."""
+        """Return the authorizer that suits both APIs, None if it depends on the API."""
 
     def for_v1(self) -> Authorizer:
-        """Return the authorizer for `/api/v1`. Raises NotSupported."""
+        """Return the authorizer for `/api/v1`.
+
+        Raises:
+            NotSupported: Airflow 2 does not accept this kind of credential.
+        """
 
     def for_v2(self, login: Callable[[dict[str, str]], str]) -> Authorizer:
-        """Return the authorizer for `/api/v2`; `login` exchanges a JSON body for a token at
-        Airflow's `/auth/token`.
+        """Return the authorizer for `/api/v2`.
+
+        Args:
+            login: exchanges a JSON body for a token at Airflow's `/auth/token`.
         """
 
 
 def connect(transport: Transport, credentials: Credentials) -> Airflow:
-    """Find out which API answers, and hand the transport the credential in the form that this API
-    takes.
+    """Detect the API version and set up the transport's credential for it.
 
-    Airflow's own version endpoints need no credential and ignore a bad one
+    Airflow's version endpoints need no credential and ignore a bad one
     (docs/notes/airflow-2.md#version-endpoint,
-    docs/notes/airflow-3.md#endpoints-without-authentication); a gateway in front of it may want one
-    there too.
+    docs/notes/airflow-3.md#endpoints-without-authentication). A gateway in front of Airflow may
+    require one there too.
 
     Raises:
-        TransientError: nobody answers at present.
-        UnexpectedResponse: somebody answers, but not Airflow; or an Airflow that is too old.
-        Unauthorized: a gateway refused the request; or who grants the credential did.
-        NotSupported: this Airflow takes no such credential.
+        TransientError: Airflow does not respond at present.
+        UnexpectedResponse: the response is not Airflow's, or that of an Airflow that is too old.
+        Unauthorized: a gateway refused the request, or the issuer refused the credential.
+        NotSupported: this Airflow does not accept this kind of credential.
     """
     refusals: list[ActionError] = []
     transport.authorizer = credentials.for_any()
     for dialect in (V2, V1):
-        version = _version(_ask(transport, f"{dialect.api}/version", refusals))
+        version = _version(_probe(transport, f"{dialect.api}/version", refusals))
         if version is None:
             continue
         transport.ambiguous_403 = dialect is V1  # docs/notes/airflow-2.md#401-and-403
@@ -230,25 +270,25 @@ def connect(transport: Transport, credentials: Credentials) -> Airflow:
     )
 
 
-def _ask(transport: Transport, path: str, refusals: list[ActionError]) -> Response | None:
+def _probe(transport: Transport, path: str, refusals: list[ActionError]) -> Response | None:
     try:
-        answer = transport.send("GET", path, checks_credential=False)
+        response = transport.send("GET", path, checks_credential=False)
     except (UnexpectedResponse, TransientError) as error:
-        # A gateway may answer 502 for a path that this Airflow does not have: the other API is
-        # asked all the same.
+        # A gateway may respond with 502 to a path that this Airflow does not have, so the other
+        # API is tried as well.
         refusals.append(error)
         return None
-    if answer.status in (401, 403):
-        refusals.append(unauthorized(answer))
+    if response.status in (401, 403):
+        refusals.append(unauthorized(response))
     else:
-        refusals.append(answer.unexpected("neither Airflow 3 nor Airflow 2 is there."))
-    return answer
+        refusals.append(response.unexpected("it is neither Airflow 3's API nor Airflow 2's."))
+    return response
 
 
-def _version(answer: Response | None) -> str | None:
-    if answer is None or answer.status != 200 or not isinstance(answer.body, dict):
+def _version(response: Response | None) -> str | None:
+    if response is None or response.status != 200 or not isinstance(response.body, dict):
         return None
-    version = answer.body.get("version")
+    version = response.body.get("version")
     return (
         version
         if isinstance(version, str) and re.fullmatch(r"\d{1,4}\.\d{1,4}[\w.+-]{0,80}", version)
@@ -257,40 +297,44 @@ def _version(answer: Response | None) -> str | None:
 
 
 def _login(transport: Transport, body: dict[str, str]) -> str:
-    """Exchange a credential for a token. Raises Unauthorized, UnexpectedResponse and the
-    transport's errors.
+    """Exchange a credential for a token.
+
+    Raises:
+        Unauthorized: Airflow refused the credential.
+        UnexpectedResponse: this Airflow has no such login, or it returned no token.
+        ActionError: any error of `Transport.send`.
     """
-    answer = transport.send("POST", "/auth/token", body=body, anonymous=True)
-    if answer.status in (401, 403):
-        raise unauthorized(answer)
-    if answer.status in (404, 405):
+    response = transport.send("POST", "/auth/token", body=body, anonymous=True)
+    if response.status in (401, 403):
+        raise unauthorized(response)
+    if response.status in (404, 405):
         raise UnexpectedResponse(
             "This Airflow has no login for this kind of credential",
-            f"{answer.source}.",
-            "If Airflow is served below a path, airflow_url must contain it; otherwise use "
-            "the input token.",
+            f"{response.source}.",
+            "Set airflow_url with the path prefix, if Airflow has one; otherwise use the input "
+            "token.",
         )
-    if answer.status in (400, 422) and "grant_type" in body:  # FAB and the simple auth manager
+    if response.status in (400, 422) and "grant_type" in body:  # FAB and the simple auth manager
         raise UnexpectedResponse(
             "This Airflow's login takes no client_id and client_secret",
-            f"{answer.source}{_told(answer)}",
-            "Only the Keycloak auth manager does. For another identity provider give its "
-            "token_url; otherwise use username "
-            "and password.",
+            f"{response.source}{_error_suffix(response)}",
+            "Give the token_url of the identity provider that issued them, or username and "
+            "password. Only the Keycloak auth manager accepts them directly.",
         )
-    token = answer.body.get("access_token") if isinstance(answer.body, dict) else None
-    if answer.status not in (200, 201) or not isinstance(token, str) or not token:
+    token = response.body.get("access_token") if isinstance(response.body, dict) else None
+    if response.status not in (200, 201) or not isinstance(token, str) or not token:
         raise UnexpectedResponse(
             "Airflow's login gave no token",
-            f"{answer.source}{_told(answer)}",
+            f"{response.source}{_error_suffix(response)}",
             "Use the input token.",
         )
     return token
 
 
-def _told(answer: Response) -> str:
-    """Return what a login says, but for a text about what it was sent: that is cut, and half a
-    secret is not masked.
+def _error_suffix(response: Response) -> str:
+    """Return the error message of a login, except a text that quotes the request.
+
+    Such a text is cut, and half a secret would not be masked.
     """
-    listed = isinstance(answer.body, dict) and isinstance(answer.body.get("detail"), list)
-    return answer.told if answer.status != 422 or listed else ""
+    structured = isinstance(response.body, dict) and isinstance(response.body.get("detail"), list)
+    return response.error_suffix if response.status != 422 or structured else ""

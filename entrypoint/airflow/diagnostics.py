@@ -1,7 +1,7 @@
-"""What both dialects answer alike about the reasons of things: logs, XComs, pools, health, import
-errors.
+"""Request what explains a DAG run: logs, XComs, pools, health and import errors.
 
-Read only, and nothing here may bear on the verdict. Subclasses add what differs.
+All requests are read-only, and the result of the step must not depend on them. The subclasses in
+`v1.py` and `v2.py` add what differs between the APIs.
 """
 
 from __future__ import annotations
@@ -26,79 +26,87 @@ if TYPE_CHECKING:
 _MAX_ITEMS = 100
 _MAX_RUNS = 10
 _ALWAYS_UNMET = ("Task Instance State", "Trigger Rule", "Dagrun Running")
-"""What is said of every task instance that waits: that it does, for the tasks before it, or for its
-run.
+"""Dependencies that are unmet for each waiting task instance.
+
+They are its own state, its upstream tasks, and its run.
 """
 
 
 class DiagnosticRequests(TaskInstanceRequests):
-    """The part of the `Airflow` protocol that explains."""
+    """The diagnostic methods of the `Airflow` protocol."""
 
     @property
     def now(self) -> datetime | None:
         """See `Airflow`."""
         return self._transport.server_time
 
-    # What a subclass says about its API.
+    # Subclasses define these for their API.
 
     _health: ClassVar[str]
     _log_format: ClassVar[str]
 
-    def _log_reader(self, keep: int) -> LogReader:
+    def _log_reader(self, max_lines: int) -> LogReader:
         raise NotImplementedError
 
-    def _seconds(self, answer: Response, value: Any) -> float:
-        """Read a duration of this API."""
+    def _seconds(self, response: Response, value: Any) -> float:
+        """Parse a duration in the format of this API."""
         raise NotImplementedError
 
     def _xcom_params(self) -> dict[str, str]:
-        """Return what asks for the value itself instead of its repr. Raises NotSupported."""
+        """Return the query that requests the XCom's value instead of its repr.
+
+        Raises:
+            NotSupported: this Airflow returns only the repr.
+        """
         raise NotImplementedError
 
-    # Airflow 2 knows no such questions
+    # Airflow 2 has no such questions
     def hitl_requests(self, run: DagRun) -> tuple[HitlRequest, ...]:  # noqa: ARG002
         """See `Airflow`."""
         return ()
 
-    # What both share.
+    # Both APIs share the rest.
 
-    def log(self, run: DagRun, task: TaskInstance, keep: int) -> TaskLog:
+    def log(self, run: DagRun, task: TaskInstance, max_lines: int) -> TaskLog:
         """See `Airflow`."""
-        reader = self._log_reader(keep)
-        path = f"{self._instance(run, task.task_id)}/logs/{max(task.try_number, 1)}"
-        answer = self._transport.download(
-            path, self._log_format, reader.take, _index(task.map_index)
+        reader = self._log_reader(max_lines)
+        path = f"{self._task_instance_path(run, task.task_id)}/logs/{max(task.try_number, 1)}"
+        response = self._transport.download(
+            path, self._log_format, reader.consume, _map_index_params(task.map_index)
         )
-        self._expect(answer, "The log is not there")
+        self._require_ok(response, "The log is missing")
         return reader.close()
 
     def xcom(self, run: DagRun, task_id: str, map_index: int, key: str, limit: int) -> Any:
         """See `Airflow`."""
         body = bytearray()
 
-        def take(chunk: bytes) -> bool:
+        def consume(chunk: bytes) -> bool:
             body.extend(chunk)
             return len(body) <= limit
 
-        path = f"{self._instance(run, task_id)}/xcomEntries/{segment(key)}"
-        answer = self._transport.download(
-            path, "application/json", take, {**self._xcom_params(), **_index(map_index)}
+        path = f"{self._task_instance_path(run, task_id)}/xcomEntries/{segment(key)}"
+        response = self._transport.download(
+            path,
+            "application/json",
+            consume,
+            {**self._xcom_params(), **_map_index_params(map_index)},
         )
-        self._expect(answer, "The XCom is not there")
+        self._require_ok(response, "The XCom is missing")
         if len(body) > limit:
             raise ResponseTooLarge(
-                "The XCom is too large", f"{answer.source}, with more than {limit} bytes.", ""
+                "The XCom is too large", f"{response.source}, with more than {limit} bytes.", ""
             )
         try:
             return json.loads(body)["value"]
         except (ValueError, RecursionError, KeyError, TypeError):
-            raise answer.unexpected("the JSON is cut off, or has no value.") from None
+            raise response.unexpected("the JSON is cut off, or has no value.") from None
 
     def dagrun_timeout(self, dag_id: str) -> float | None:
         """See `Airflow`."""
-        answer, details = self._details(dag_id)
+        response, details = self._details(dag_id)
         value = details.get("dag_run_timeout")
-        return None if value is None else self._seconds(answer, value)
+        return None if value is None else self._seconds(response, value)
 
     def recent_durations(self, dag_id: str) -> tuple[float, ...]:
         """See `Airflow`."""
@@ -111,37 +119,37 @@ class DiagnosticRequests(TaskInstanceRequests):
 
     def import_errors(self) -> tuple[DagImportError, ...]:
         """See `Airflow`."""
-        answer, items = self._list("/importErrors", "import_errors", {"limit": _MAX_ITEMS})
+        response, items = self._list("/importErrors", "import_errors", {"limit": _MAX_ITEMS})
         found = []
         for item in items:
-            trace = optional(answer, item, "stack_trace", str) or ""
+            trace = optional(response, item, "stack_trace", str) or ""
             file, bundle = (
-                optional(answer, item, key, str) or "" for key in ("filename", "bundle_name")
+                optional(response, item, key, str) or "" for key in ("filename", "bundle_name")
             )
             found.append(DagImportError(file, trace, read_traceback(trace), bundle))
         return tuple(found)
 
     def health(self) -> Health:
-        """See `Airflow`. It needs no permission, and is 200 whatever the state.
+        """See `Airflow`. The endpoint needs no permission and responds with 200 in every state.
 
         Measured: docs/notes/airflow-2.md#health-endpoint, docs/notes/airflow-3.md#health-endpoint.
         """
-        answer = self._transport.send("GET", f"{self.api}{self._health}", anonymous=True)
-        body = require_object(answer, 200, {"scheduler": dict})
+        response = self._transport.send("GET", f"{self.api}{self._health}", anonymous=True)
+        body = require_object(response, 200, {"scheduler": dict})
         return Health(
-            *(_beats(body.get(name)) for name in ("scheduler", "dag_processor", "triggerer"))
+            *(_is_healthy(body.get(name)) for name in ("scheduler", "dag_processor", "triggerer"))
         )
 
     def pool(self, name: str) -> Pool:
         """See `Airflow`."""
-        answer = self._send("GET", f"/pools/{segment(name)}")
-        body = require_object(answer, 200, {"name": str, "slots": int})
+        response = self._send("GET", f"/pools/{segment(name)}")
+        body = require_object(response, 200, {"name": str, "slots": int})
         free = body.get("open_slots")
         return Pool(name, body["slots"], free if isinstance(free, int) else body["slots"])
 
     def pool_task_instances(self, name: str) -> tuple[tuple[str, str, TaskInstance], ...]:
         """See `Airflow`."""
-        answer, items, _ = self._tasks_page(
+        response, items, _ = self._tasks_page(
             "~", "~", pool=name, state=["running", "queued"], limit=_MAX_ITEMS
         )
         found = []
@@ -150,29 +158,31 @@ class DiagnosticRequests(TaskInstanceRequests):
                 str(item.get(key)) if isinstance(item, dict) else ""
                 for key in ("dag_id", "dag_run_id")
             )
-            found.append((dag_id, run_id, self._task(answer, item, dag_id, run_id)))
+            found.append((dag_id, run_id, self._task(response, item, dag_id, run_id)))
         return tuple(found)
 
     def heartbeat_timeout(self, run: DagRun, task: TaskInstance) -> str | None:
-        """See `Airflow`. The task's own log says nothing of it (measured on 2.11.2 and 3.3.2)."""
+        """See `Airflow`. The task's own log does not contain it (measured on 2.11.2 and 3.3.2)."""
         params = {
             "dag_id": run.dag_id,
             "run_id": run.run_id,
             "task_id": task.task_id,
             "limit": _MAX_ITEMS,
         }
-        answer, items = self._list("/eventLogs", "event_logs", params)
+        response, items = self._list("/eventLogs", "event_logs", params)
         for item in items:
             if item.get("event") == "heartbeat timeout" and item.get("task_id") == task.task_id:
-                return str(optional(answer, item, "extra", str) or "")
+                return str(optional(response, item, "extra", str) or "")
         return None
 
     def unmet_dependencies(self, run: DagRun, task: TaskInstance) -> tuple[str, ...]:
-        """See `Airflow`. The endpoint is there on both, measured on 2.11.2 and 3.3.2."""
+        """See `Airflow`. Both APIs have the endpoint (measured on 2.11.2 and 3.3.2)."""
         index = f"/{task.map_index}" if task.map_index >= 0 else ""
-        answer = self._transport.get(f"{self._instance(run, task.task_id)}{index}/dependencies")
-        self._expect(answer, "Airflow does not say what the task waits for")
-        items = require_object(answer, 200, {"dependencies": list})["dependencies"]
+        response = self._transport.get(
+            f"{self._task_instance_path(run, task.task_id)}{index}/dependencies"
+        )
+        self._require_ok(response, "Airflow does not say what the task waits for")
+        items = require_object(response, 200, {"dependencies": list})["dependencies"]
         return tuple(
             str(item.get("reason"))
             for item in items
@@ -181,42 +191,44 @@ class DiagnosticRequests(TaskInstanceRequests):
 
     def _runs(self, dag_id: str, state: RunState, **params: Any) -> tuple[DagRun, ...]:
         path = f"/dags/{segment(dag_id)}/dagRuns"
-        answer, items = self._list(path, "dag_runs", {"state": state, **params})
-        ours = [
+        response, items = self._list(path, "dag_runs", {"state": state, **params})
+        matching = [
             item for item in items if (item.get("dag_id"), item.get("state")) == (dag_id, state)
         ]
         return tuple(
-            self._run_in(answer, item) for item in ours if isinstance(item.get("dag_run_id"), str)
+            self._parse_run(response, item)
+            for item in matching
+            if isinstance(item.get("dag_run_id"), str)
         )
 
     def _list(
         self, path: str, key: str, params: dict[str, Any]
     ) -> tuple[Response, list[dict[str, Any]]]:
-        answer = self._transport.get(f"{self.api}{path}", params)
-        if answer.status == 403:
-            raise self._forbidden(answer)
-        items = require_object(answer, 200, {key: list})[key]
+        response = self._transport.get(f"{self.api}{path}", params)
+        if response.status == 403:
+            raise self._forbidden(response)
+        items = require_object(response, 200, {key: list})[key]
         if not all(isinstance(item, dict) for item in items):
-            raise answer.unexpected("an item of the list is no object.")
-        return answer, items
+            raise response.unexpected("an item of the list is not an object.")
+        return response, items
 
-    def _instance(self, run: DagRun, task_id: str) -> str:
+    def _task_instance_path(self, run: DagRun, task_id: str) -> str:
         run_path = f"{self.api}/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}"
         return f"{run_path}/taskInstances/{segment(task_id)}"
 
-    def _expect(self, answer: Response, missing: str) -> None:
-        if answer.status == 403:
-            raise self._forbidden(answer)
-        if answer.status == 404:
-            raise NotFound(missing, f"{answer.source}: {answer.detail}", "")
-        if answer.status != 200:
-            raise answer.unexpected(answer.detail or "the status means nothing here.")
+    def _require_ok(self, response: Response, missing: str) -> None:
+        if response.status == 403:
+            raise self._forbidden(response)
+        if response.status == 404:
+            raise NotFound(missing, f"{response.source}: {response.detail}", "")
+        if response.status != 200:
+            raise response.unexpected(response.detail or "this status is not expected here.")
 
 
-def _index(map_index: int) -> dict[str, int]:
+def _map_index_params(map_index: int) -> dict[str, int]:
     return {} if map_index < 0 else {"map_index": map_index}
 
 
-def _beats(component: Any) -> bool | None:
+def _is_healthy(component: Any) -> bool | None:
     status = component.get("status") if isinstance(component, dict) else None
     return None if status is None else status == "healthy"

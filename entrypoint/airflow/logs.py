@@ -1,7 +1,7 @@
-"""A task's log, read piece by piece into its tail and the exception that ended the try. Pure: it
-sends nothing.
+"""Parse a task's log in chunks: its last lines, and the exception that ended the try.
 
-Logs can be many MB (docs/notes/airflow-3.md#task-logs); what is kept is bounded whatever comes.
+This module sends nothing. Logs can be many MB (docs/notes/airflow-3.md#task-logs), so the memory
+that it needs is bounded.
 """
 
 from __future__ import annotations
@@ -17,65 +17,68 @@ from entrypoint.masking import masked, masked_end, masked_head
 from entrypoint.models import TaskLog
 
 _MAX_RAW_BYTES = 524_288
-"""Bytes of one line of the answer; what is longer is cut there."""
-_MIN_HALF_CHARS = 4
-"""Characters of a secret's beginning that is masked where a log ends without a line break: with
-fewer also words end.
+"""Maximum length of a line in the response, in bytes; longer lines are cut."""
+_MIN_SECRET_PREFIX_CHARS = 4
+"""Minimum length of a secret's beginning that is masked at the end of an incomplete line.
+
+With fewer characters ordinary words would be masked too.
 """
 _MAX_LINE_CHARS = 2_000
-_TAIL = 131_072
-"""Characters of one line, and of all lines that are kept."""
+_MAX_TAIL_CHARS = 131_072
+"""Maximum characters of all lines that are kept."""
 _RECORD = re.compile(
     r"\[\d{4}-[^\]]{5,60}\] \{[^}]{1,200}\} (?P<level>[A-Z]{4,8}) - (?P<message>.*)"
 )
-"""`[2026-11-20T09:52:17.555+0000] {file.py:12} ERROR - text`; lines without this head continue the
-one before.
+"""`[2026-11-20T09:52:17.555+0000] {file.py:12} ERROR - text`
+
+A line without this head continues the line before it.
 """
-_ENDED = "Task failed with exception"
-"""With these words both Airflows log the exception that ended the try; callbacks that fail after it
-do not matter.
+_TASK_FAILED_EVENT = "Task failed with exception"
+"""The message with which both Airflows log the exception that ended the try.
+
+Exceptions of callbacks after it do not matter.
 """
-_KILLED = re.compile(r"Task exited with return code -\d")
-_SEVERE = ("ERROR", "CRITICAL", "FATAL")
-_AIRFLOW = "/site-packages/airflow/"
-"""Airflow's own frames surround every task; who reads the tail of a log is not helped by them."""
-_MAX_HEAD_CHARS = 10
+_KILLED_MESSAGE = re.compile(r"Task exited with return code -\d")
+_ERROR_LEVELS = ("ERROR", "CRITICAL", "FATAL")
+_AIRFLOW_PATH = "/site-packages/airflow/"
+"""Path of Airflow's own frames, which surround every task and do not help a reader."""
+_MAX_HEAD_LINES = 10
 _MAX_FRAMES = 200
 _MAX_EXCEPTIONS = 20
 
 
 class LogReader:
-    """Takes a log piece by piece, and keeps its tail. Subclasses know a format.
+    """Parses a log in chunks and keeps its last lines. Subclasses implement a format.
 
     Args:
-        keep: how many lines to keep.
+        max_lines: maximum number of lines to keep.
     """
 
-    def __init__(self, keep: int) -> None:
-        self._keep = keep
+    def __init__(self, max_lines: int) -> None:
+        self._max_lines = max_lines
         self._tail: deque[str] = deque()
         self._size = 0
         self._count = 0
-        self._rest = b""
+        self._incomplete_line = b""
         self._last_error: str | None = None
         self._written = False
         self._head: list[str] = []
 
-    def take(self, chunk: bytes) -> bool:
-        """Read on. Always True: the tail is at the end."""
-        *lines, rest = (self._rest + chunk).split(b"\n")
+    def consume(self, chunk: bytes) -> bool:
+        """Parse a chunk. Always returns True, because the last lines are at the end."""
+        *lines, rest = (self._incomplete_line + chunk).split(b"\n")
         for line in lines:
-            self._line(_decoded(line))
-        # What is beyond the limit is dropped while it arrives; one byte more tells that it was.
-        self._rest = rest[: _MAX_RAW_BYTES + 1]
+            self._line(_decode(line))
+        # Bytes beyond the limit are dropped. One byte more is kept to show that the line was cut.
+        self._incomplete_line = rest[: _MAX_RAW_BYTES + 1]
         return True
 
     def close(self) -> TaskLog:
-        """Return what was read."""
-        if self._rest:
-            # The log may have been broken off within this line.
-            rest, self._rest = self._rest, b""
-            self._line(masked_end(_decoded(rest).removesuffix("\ufffd"), _MIN_HALF_CHARS))
+        """Return the parsed log."""
+        if self._incomplete_line:
+            # The log may have ended within this line.
+            rest, self._incomplete_line = self._incomplete_line, b""
+            self._line(masked_end(_decode(rest).removesuffix("\ufffd"), _MIN_SECRET_PREFIX_CHARS))
         if not self._written:
             return TaskLog(tuple(self._head), written=False)
         return TaskLog(
@@ -91,24 +94,24 @@ class LogReader:
     def _show(self, text: str) -> None:
         text = masked(text)
         if not self._written:
-            # Where the log was looked for: worth a line only if there is none.
-            self._head = [*self._head, between_words(text, _MAX_LINE_CHARS)][:_MAX_HEAD_CHARS]
+            # These lines say where Airflow looked for the log. They matter only if there is none.
+            self._head = [*self._head, between_words(text, _MAX_LINE_CHARS)][:_MAX_HEAD_LINES]
             return
         for line in text.split("\n"):
             self._count += 1
             self._tail.append(between_words(line, _MAX_LINE_CHARS))
             self._size += len(self._tail[-1])
-            while len(self._tail) > self._keep or (self._size > _TAIL and len(self._tail) > 1):
+            while len(self._tail) > self._max_lines or (
+                self._size > _MAX_TAIL_CHARS and len(self._tail) > 1
+            ):
                 self._size -= len(self._tail.popleft())
 
 
 class TextLog(LogReader):
-    """Airflow 2's log as text: a line of the log, or one that continues it
-    (docs/notes/airflow-2.md#task-logs).
-    """
+    """Parses Airflow 2's log, a text (docs/notes/airflow-2.md#task-logs)."""
 
-    def __init__(self, keep: int) -> None:
-        super().__init__(keep)
+    def __init__(self, max_lines: int) -> None:
+        super().__init__(max_lines)
         self._traceback = TracebackReader()
         self._hidden = self._killed = False
 
@@ -117,19 +120,19 @@ class TextLog(LogReader):
         message = record["message"] if record else line
         self._traceback.line(message, begins=record is not None)
         self._written = self._written or record is not None or bool(self._traceback.last)
-        # A frame's source follows it, further indented.
+        # A frame's source line follows it with a deeper indentation.
         self._hidden = (
-            _AIRFLOW in line
+            _AIRFLOW_PATH in line
             if line.startswith('  File "')
             else self._hidden and line.startswith("    ")
         )
-        if not self._hidden and not _is_mark(message.removeprefix(" INFO - ")):
+        if not self._hidden and not _is_group_marker(message.removeprefix(" INFO - ")):
             self._show(line)
         if record is None:
             return
-        # A process that was killed is reported with the level INFO, and had no time to raise.
-        self._killed = _KILLED.match(message) is not None or self._killed
-        if record["level"] in _SEVERE or _KILLED.match(message):
+        # Airflow reports a killed process with level INFO. Such a process raised no exception.
+        self._killed = _KILLED_MESSAGE.match(message) is not None or self._killed
+        if record["level"] in _ERROR_LEVELS or _KILLED_MESSAGE.match(message):
             self._last_error = between_words(masked(message), _MAX_LINE_CHARS)
 
     def _raised(self) -> tuple[ExceptionInfo, ...]:
@@ -137,15 +140,15 @@ class TextLog(LogReader):
 
 
 class JsonLog(LogReader):
-    """Airflow 3's log, a JSON object in each line, exceptions structured as `error_detail`.
+    """Parses Airflow 3's log: one JSON object in each line, with exceptions in `error_detail`.
 
     Measured: docs/notes/airflow-3.md#task-logs.
     """
 
-    def __init__(self, keep: int) -> None:
-        super().__init__(keep)
+    def __init__(self, max_lines: int) -> None:
+        super().__init__(max_lines)
         self._last_raised: tuple[ExceptionInfo, ...] = ()
-        self._settled = False
+        self._final = False
 
     def _line(self, line: str) -> None:
         if not line.strip():
@@ -157,7 +160,7 @@ class JsonLog(LogReader):
         if not isinstance(entry, dict):
             self._show(line)
             return
-        if _is_mark(str(entry.get("event", ""))):
+        if _is_group_marker(str(entry.get("event", ""))):
             return
         level = str(entry.get("level") or "").upper()
         stamp = f"[{entry['timestamp']}] " if isinstance(entry.get("timestamp"), str) else ""
@@ -165,15 +168,15 @@ class JsonLog(LogReader):
         event = str(entry.get("event") or "")
         self._show(f"{stamp}{f'{level} - ' if level else ''}{event}")
         raised = _chain(entry.get("error_detail"))
-        if level in _SEVERE and event.strip() and not self._settled:
+        if level in _ERROR_LEVELS and event.strip() and not self._final:
             self._last_error = between_words(
                 masked(_with_details(event.strip(), entry)), _MAX_LINE_CHARS
             )
-            self._last_raised, self._settled = raised, event == _ENDED
+            self._last_raised, self._final = raised, event == _TASK_FAILED_EVENT
         if raised:
             for one in reversed(raised):
                 for frame in one.frames:
-                    if _AIRFLOW not in frame.filename:
+                    if _AIRFLOW_PATH not in frame.filename:
                         self._show(
                             f'  File "{frame.filename}", line {frame.line}, in {frame.function}'
                         )
@@ -183,9 +186,10 @@ class JsonLog(LogReader):
         return self._last_raised
 
 
-def _decoded(line: bytes) -> str:
-    """Return a line of the answer as text. It is masked before it is read only if it is cut: a
-    secret may be like a key.
+def _decode(line: bytes) -> str:
+    """Return a line of the response as text.
+
+    Only a line that is cut is masked before it is parsed, because a secret may equal a JSON key.
     """
     text = (
         line.decode("utf-8", "replace")
@@ -195,13 +199,13 @@ def _decoded(line: bytes) -> str:
     return text.rstrip("\r")
 
 
-def _is_mark(text: str) -> bool:
-    """Whether a line is only one of the marks by which Airflow's own page folds a log."""
+def _is_group_marker(text: str) -> bool:
+    """Return whether a line only marks a group that Airflow's UI folds."""
     return text.startswith("::endgroup::") or text == "::group::Log message source details"
 
 
 def _with_details(event: str, entry: dict[str, Any]) -> str:
-    """Add what Airflow's supervisor says about a process that ended by itself."""
+    """Append the supervisor's details about a process that ended by itself."""
     details = [
         f"{key} {entry[key]}" for key in ("exit_code", "signal_name") if entry.get(key) is not None
     ]
@@ -209,8 +213,9 @@ def _with_details(event: str, entry: dict[str, Any]) -> str:
 
 
 def _chain(detail: Any) -> tuple[ExceptionInfo, ...]:
-    """Read `error_detail`: the exception that ended the try, then its cause or context, and so
-    on.
+    """Parse `error_detail`: the exception that ended the try, then its causes.
+
+    A cause is what Python calls cause or context.
     """
     if not isinstance(detail, list):
         return ()

@@ -1,8 +1,6 @@
-"""What the two dialects share: quoted paths, JSON into models, and the answers that mean the same
-on both.
+"""Implement the requests that both APIs share, and parse their JSON into models.
 
-A field that is missing or of the wrong shape is an unexpected answer, never a guess: a green that
-rests on a guess is false.
+A missing or malformed field raises UnexpectedResponse, because it must never produce a success.
 """
 
 from __future__ import annotations
@@ -32,18 +30,16 @@ _VERSIONED_FIELDS = (
     "partition_key",
     "note",
 )
-"""Fields of a DAG run that not every Airflow shows."""
+"""Fields of a DAG run that some Airflow versions do not return."""
 
 
 def segment(text: str) -> str:
-    """Quote one path segment or query value: `+` and `:` in run ids too."""
+    """Quote a path segment or query value, `+` and `:` in run ids included."""
     return quote(text, safe="", errors="backslashreplace")
 
 
 class RestAirflow:
-    """The part of the `Airflow` protocol that both APIs answer alike. Subclasses add what
-    differs.
-    """
+    """The part of the `Airflow` protocol that is the same in both APIs."""
 
     api: ClassVar[str]
 
@@ -53,13 +49,13 @@ class RestAirflow:
         self.version = version
         self._release = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
 
-    # What a subclass says about its API.
+    # Subclasses define these for their API.
 
     def check(self, request: RunRequest) -> None:
         """See `Airflow`."""
         raise NotImplementedError
 
-    def _body(self, request: RunRequest) -> dict[str, Any]:
+    def _trigger_body(self, request: RunRequest) -> dict[str, Any]:
         raise NotImplementedError
 
     def mark_failed(self, run: DagRun) -> DagRun | None:
@@ -74,200 +70,208 @@ class RestAirflow:
         path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}"
         return self._run_or_none(self._send("PATCH", path, body), run.dag_id, run.run_id)
 
-    def _clearing(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
-        """Return path (below the DAG) and body of the request that clears; both APIs list only
-        unless told otherwise.
+    def _clear_request(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
+        """Return path (below the DAG) and body of the clear request.
+
+        Without `dry_run: false`, which `clear` adds, both APIs only list the task instances.
         """
         raise NotImplementedError
 
-    def _says_no_run(self, answer: Response) -> bool:
+    def _is_run_not_found(self, response: Response) -> bool:
         raise NotImplementedError
 
-    def _active(self, dag: dict[str, Any]) -> bool:
+    def _is_active(self, dag: dict[str, Any]) -> bool:
         raise NotImplementedError
 
-    def stream_states(  # Airflow 2 tells nothing by itself
+    def stream_states(  # Airflow 2 has no such endpoint
         self,
         run: DagRun,  # noqa: ARG002
         interval: float,  # noqa: ARG002
-        take: Callable[[RunState], bool],  # noqa: ARG002
+        consume: Callable[[RunState], bool],  # noqa: ARG002
         max_silence: float,  # noqa: ARG002
         max_seconds: float,  # noqa: ARG002
     ) -> None:
         """See `Airflow`."""
         raise NotSupported(
-            "This Airflow does not tell a run's state by itself",
-            f"Airflow {self.version}; it needs 3.1.",
+            "This Airflow cannot stream a run's state",
+            f"This is Airflow {self.version}; the stream needs 3.1.",
             "",
         )
 
-    # What both share.
+    # Both APIs share the rest.
 
     def get_dag(self, dag_id: str) -> Dag:
         """See `Airflow`."""
-        answer = self._send("GET", f"/dags/{segment(dag_id)}")
-        if answer.status == 404:
-            raise dag_not_found(dag_id, answer)
-        body = require_object(answer, 200, {"dag_id": str, "is_paused": bool})
+        response = self._send("GET", f"/dags/{segment(dag_id)}")
+        if response.status == 404:
+            raise dag_not_found(dag_id, response)
+        body = require_object(response, 200, {"dag_id": str, "is_paused": bool})
         return Dag(
             dag_id=body["dag_id"],
             is_paused=body["is_paused"],
-            is_active=self._active(body),
+            is_active=self._is_active(body),
             has_import_errors=bool(body.get("has_import_errors")),
             file=str(body.get("relative_fileloc") or body.get("fileloc") or ""),
-            max_active_runs=optional(answer, body, "max_active_runs", int),
-            bundle=optional(answer, body, "bundle_name", str) or "",
-            bundle_version=optional(answer, body, "bundle_version", str),
-            last_parsed=parse_datetime(answer, body.get("last_parsed_time")),
-            file_token=optional(answer, body, "file_token", str) or "",
+            max_active_runs=optional(response, body, "max_active_runs", int),
+            bundle=optional(response, body, "bundle_name", str) or "",
+            bundle_version=optional(response, body, "bundle_version", str),
+            last_parsed=parse_datetime(response, body.get("last_parsed_time")),
+            file_token=optional(response, body, "file_token", str) or "",
         )
 
     def request_reparse(self, dag: Dag) -> None:
-        """See `Airflow`. 404 where there is no such endpoint yet, 409 if it was asked already
-        (measured on 3.3.2).
+        """See `Airflow`. Only a refusal raises an error here.
+
+        An Airflow without this endpoint responds with 404, and with 409 if a parse is already
+        requested (measured on 3.3.2). Both are ignored.
         """
-        answer = self._transport.put(f"{self.api}/parseDagFile/{segment(dag.file_token)}")
-        if answer.status == 403:
-            raise self._forbidden(answer)
+        response = self._transport.put(f"{self.api}/parseDagFile/{segment(dag.file_token)}")
+        if response.status == 403:
+            raise self._forbidden(response)
 
     def latest_dag_version(self, dag_id: str) -> str | None:
-        """See `Airflow`. Airflow 2 knows no such versions."""
-        answer, details = self._details(dag_id)
-        version = optional(answer, details, "latest_dag_version", dict) or {}
-        return cast("str | None", optional(answer, version, "bundle_version", str))
+        """See `Airflow`. Airflow 2 has no DAG versions."""
+        response, details = self._details(dag_id)
+        version = optional(response, details, "latest_dag_version", dict) or {}
+        return cast("str | None", optional(response, version, "bundle_version", str))
 
     def _details(self, dag_id: str) -> tuple[Response, dict[str, Any]]:
-        answer = self._send("GET", f"/dags/{segment(dag_id)}/details")
-        if answer.status == 404:
-            raise dag_not_found(dag_id, answer)
-        return answer, require_object(answer, 200, {})
+        response = self._send("GET", f"/dags/{segment(dag_id)}/details")
+        if response.status == 404:
+            raise dag_not_found(dag_id, response)
+        return response, require_object(response, 200, {})
 
     def unpause(self, dag_id: str) -> None:
         """See `Airflow`."""
-        answer = self._send(
+        response = self._send(
             "PATCH", f"/dags/{segment(dag_id)}?update_mask=is_paused", {"is_paused": False}
         )
-        if answer.status == 404:
-            raise dag_not_found(dag_id, answer)
-        if require_object(answer, 200, {"is_paused": bool})["is_paused"]:
-            raise answer.unexpected("the DAG is still paused.")
+        if response.status == 404:
+            raise dag_not_found(dag_id, response)
+        if require_object(response, 200, {"is_paused": bool})["is_paused"]:
+            raise response.unexpected("the DAG is still paused.")
 
     def trigger(self, request: RunRequest) -> DagRun:
         """See `Airflow`."""
-        answer = self._send("POST", f"/dags/{segment(request.dag_id)}/dagRuns", self._body(request))
-        if answer.status == 409:
-            raise Conflict("The run id or the logical date is taken", answer.detail, "")
-        if answer.status == 404:
-            raise dag_not_found(request.dag_id, answer)
-        if answer.status in (400, 422) and answer.body is not None:
+        response = self._send(
+            "POST", f"/dags/{segment(request.dag_id)}/dagRuns", self._trigger_body(request)
+        )
+        if response.status == 409:
+            raise Conflict("The run id or the logical date is taken", response.detail, "")
+        if response.status == 404:
+            raise dag_not_found(request.dag_id, response)
+        if response.status in (400, 422) and response.body is not None:
             raise InvalidConf(
                 "Airflow refused the DAG run's parameters",
-                answer.detail,
+                response.detail,
                 "Correct conf (or the dates and the partition key) in this step; the DAG's "
-                "params say what is allowed.",
+                "params define what is allowed.",
             )
-        return self._run(answer, request.dag_id, request.run_id)
+        return self._require_run(response, request.dag_id, request.run_id)
 
     def get_run(self, dag_id: str, run_id: str) -> DagRun | None:
         """See `Airflow`."""
-        answer = self._send("GET", f"/dags/{segment(dag_id)}/dagRuns/{segment(run_id)}")
-        return self._run_or_none(answer, dag_id, run_id)
+        response = self._send("GET", f"/dags/{segment(dag_id)}/dagRuns/{segment(run_id)}")
+        return self._run_or_none(response, dag_id, run_id)
 
     def clear(self, dag_id: str, run_id: str, tasks: TasksToClear) -> None:
         """See `Airflow`."""
-        path, body = self._clearing(run_id, tasks)
-        answer = self._send("POST", f"/dags/{segment(dag_id)}/{path}", {"dry_run": False, **body})
-        if answer.status == 404 and _is_airflows(answer):
+        path, body = self._clear_request(run_id, tasks)
+        response = self._send("POST", f"/dags/{segment(dag_id)}/{path}", {"dry_run": False, **body})
+        if response.status == 404 and _has_detail(response):
             raise RunNotFound(
                 "The DAG run cannot be cleared",
-                f"{answer.source}: {answer.detail}",
-                "Somebody may have deleted the run or the DAG at this moment: re-run this job.",
+                f"{response.source}: {response.detail}",
+                "Re-run this job: the run or the DAG may have been deleted a moment ago.",
             )
         require_object(
-            answer,
+            response,
             200,
             {"dag_run_id": str} if path.endswith("/clear") else {"task_instances": list},
         )
 
     def _send(self, method: str, path: str, body: Any = None) -> Response:
-        answer = self._transport.send(method, f"{self.api}{path}", body=body)
-        if answer.status == 403:
-            raise self._forbidden(answer)
-        return answer
+        response = self._transport.send(method, f"{self.api}{path}", body=body)
+        if response.status == 403:
+            raise self._forbidden(response)
+        return response
 
-    def _forbidden(self, answer: Response) -> Exception:
-        return forbidden(answer)
+    def _forbidden(self, response: Response) -> Exception:
+        return forbidden(response)
 
-    def _run_or_none(self, answer: Response, dag_id: str, run_id: str) -> DagRun | None:
-        if answer.status == 404 and self._says_no_run(answer):
+    def _run_or_none(self, response: Response, dag_id: str, run_id: str) -> DagRun | None:
+        if response.status == 404 and self._is_run_not_found(response):
             return None
-        return self._run(answer, dag_id, run_id)
+        return self._require_run(response, dag_id, run_id)
 
-    def _run(self, answer: Response, dag_id: str, run_id: str) -> DagRun:
-        """Read a DAG run, and make sure that it is this one: an answer about another run proves
-        nothing.
+    def _require_run(self, response: Response, dag_id: str, run_id: str) -> DagRun:
+        """Parse a DAG run, and check that it is the requested one.
+
+        A response about another run proves nothing.
         """
-        body = require_object(answer, 200, {"dag_id": str, "dag_run_id": str, "state": str})
+        body = require_object(response, 200, {"dag_id": str, "dag_run_id": str, "state": str})
         if (body["dag_id"], body["dag_run_id"]) != (dag_id, run_id) or body[
             "state"
         ] not in get_args(RunState):
-            raise answer.unexpected(
+            raise response.unexpected(
                 "it is about another run, or in a state that Airflow does not have."
             )
-        return self._run_in(answer, body)
+        return self._parse_run(response, body)
 
-    def _run_in(self, answer: Response, body: dict[str, Any]) -> DagRun:
-        """Read a DAG run whose identity and state were looked at."""
+    def _parse_run(self, response: Response, body: dict[str, Any]) -> DagRun:
+        """Parse a DAG run whose identity and state are already checked."""
         return DagRun(
             dag_id=body["dag_id"],
             run_id=body["dag_run_id"],
             state=cast("RunState", body["state"]),
-            conf=optional(answer, body, "conf", dict) or {},
-            logical_date=parse_datetime(answer, body.get("logical_date")),
-            start_date=parse_datetime(answer, body.get("start_date")),
-            end_date=parse_datetime(answer, body.get("end_date")),
-            bundle_version=optional(answer, body, "bundle_version", str),
-            note=optional(answer, body, "note", str),
-            run_after=parse_datetime(answer, body.get("run_after")),
-            data_interval_start=parse_datetime(answer, body.get("data_interval_start")),
-            data_interval_end=parse_datetime(answer, body.get("data_interval_end")),
-            partition_key=optional(answer, body, "partition_key", str),
+            conf=optional(response, body, "conf", dict) or {},
+            logical_date=parse_datetime(response, body.get("logical_date")),
+            start_date=parse_datetime(response, body.get("start_date")),
+            end_date=parse_datetime(response, body.get("end_date")),
+            bundle_version=optional(response, body, "bundle_version", str),
+            note=optional(response, body, "note", str),
+            run_after=parse_datetime(response, body.get("run_after")),
+            data_interval_start=parse_datetime(response, body.get("data_interval_start")),
+            data_interval_end=parse_datetime(response, body.get("data_interval_end")),
+            partition_key=optional(response, body, "partition_key", str),
             unknown_fields=tuple(name for name in _VERSIONED_FIELDS if name not in body),
         )
 
 
-def require_note(answer: Response, run: DagRun | None, note: str) -> None:
-    """Raise UnexpectedResponse unless the run has this note now, or is gone, or this Airflow does
-    not show notes.
+def require_note(response: Response, run: DagRun | None, note: str) -> None:
+    """Check that the run has this note, unless it is gone or this Airflow returns no notes.
+
+    Raises:
+        UnexpectedResponse: the run has another note.
     """
     if run is not None and "note" not in run.unknown_fields and (run.note or "") != note:
-        raise answer.unexpected("the note is another one.")
+        raise response.unexpected("the run has another note.")
 
 
-def _is_airflows(answer: Response) -> bool:
-    """Whether an answer that something is not there is Airflow's own, and no gateway's."""
-    return isinstance(answer.body, dict) and "detail" in answer.body
+def _has_detail(response: Response) -> bool:
+    """Return whether a 404 comes from Airflow itself, and not from a gateway."""
+    return isinstance(response.body, dict) and "detail" in response.body
 
 
-def dag_not_found(dag_id: str, answer: Response) -> Exception:
-    """Return the error for a 404 about a DAG: that there is none, or that this is not Airflow's own
-    404.
+def dag_not_found(dag_id: str, response: Response) -> Exception:
+    """Return the error for a 404 about a DAG.
+
+    It is DagNotFound only if Airflow itself sent the 404.
     """
-    if not _is_airflows(answer):
-        return answer.unexpected("Airflow's own 404 looks different.")
+    if not _has_detail(response):
+        return response.unexpected("Airflow's own 404 looks different.")
     return DagNotFound(
         "Airflow has no such DAG",
-        f"dag_id {dag_id!r}: {answer.detail}",
-        "Check dag_id and that the DAG is deployed to this Airflow. A DAG whose file fails "
-        "to import cannot be run either: "
-        "Airflow's home page shows import errors at its top.",
+        f"dag_id {dag_id!r}: {response.detail}",
+        "Check dag_id and that the DAG is deployed to this Airflow. A DAG whose file fails to "
+        "import cannot run either: Airflow's home page shows import errors at its top.",
     )
 
 
 def not_supported(name: str, version: str, since: str) -> NotSupported:
-    """Return the error for an input that this Airflow cannot honour."""
+    """Return the error for an input that this Airflow version does not support."""
     return NotSupported(
         f"This Airflow does not know {name}",
-        f"Airflow {version} answers here; {name} needs {since}.",
+        f"This is Airflow {version}; {name} needs {since}.",
         f"Remove {name} from this step, or upgrade Airflow.",
     )

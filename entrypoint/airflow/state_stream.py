@@ -1,4 +1,4 @@
-"""The lines with which an Airflow tells a run's state again and again, read as they come.
+"""Parse a stream of a run's states, one JSON object in each line.
 
 Measured: docs/notes/airflow-3.md#wait-endpoint.
 """
@@ -14,38 +14,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAX_LINE_BYTES = 65_536
-"""Bytes. The last line may carry the results of a task, which nobody has asked for: the state comes
-before them.
+"""Maximum length of a line in bytes.
+
+The last line may contain a task's results after the state. The action does not request them.
 """
 
 
 class StateLineReader:
-    """Cuts what comes into lines, and tells the state in each.
+    """Splits chunks into lines and reports the state in each line.
 
     Args:
-        tell: is given each state, and returns whether to go on.
+        on_state: receives each state and returns whether to continue.
     """
 
-    def __init__(self, tell: Callable[[RunState], bool]) -> None:
-        self._tell = tell
-        self._begun = b""
+    def __init__(self, on_state: Callable[[RunState], bool]) -> None:
+        self._on_state = on_state
+        self._incomplete_line = b""
 
-    def take(self, piece: bytes) -> bool:
-        """Take a piece of the answer. False once nothing more is wanted, or a line tells no
-        state.
+    def consume(self, chunk: bytes) -> bool:
+        """Parse a chunk, and return whether to continue.
+
+        It returns False if `on_state` does, or if a line contains no valid state.
         """
-        *lines, self._begun = (self._begun + piece).split(b"\n")
+        *lines, self._incomplete_line = (self._incomplete_line + chunk).split(b"\n")
         for line in lines:
             state = _state(line)
-            if state is None or not self._tell(state):
+            if state is None or not self._on_state(state):
                 return False
-        return len(self._begun) <= _MAX_LINE_BYTES
+        return len(self._incomplete_line) <= _MAX_LINE_BYTES
 
 
 def _state(line: bytes) -> RunState | None:
     try:
-        told = json.loads(line)
+        entry = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    state = told.get("state") if isinstance(told, dict) else None
+    state = entry.get("state") if isinstance(entry, dict) else None
     return cast("RunState", state) if state in get_args(RunState) else None

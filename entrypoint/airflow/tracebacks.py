@@ -1,8 +1,8 @@
-"""Python's printed tracebacks, read line by line: in Airflow 2's task logs, and in the import
-errors of both. Pure.
+"""Parse Python's printed tracebacks, line by line. This module sends nothing.
 
-The form is Python's own (the library module `traceback`): a heading, frames, the exception; chained
-ones follow one another, the one that was raised last at the end.
+They appear in Airflow 2's task logs, and in the import errors of both APIs. The format is that of
+the library module `traceback`: a heading, frames, and the exception. Chained exceptions follow one
+another, and the one raised last is at the end.
 """
 
 from __future__ import annotations
@@ -17,23 +17,21 @@ _FRAME = re.compile(
     r'\s+File "(?P<filename>.+?)", line (?P<line>\d{1,9})(?:, in (?P<function>.+))?$'
 )
 _EXCEPTION = re.compile(r"(?P<kind>[^\W\d][\w.<>]{0,200}(?<!\.))(?:: (?P<text>.*))?$")
-_LINKS = (
+_CHAIN_MESSAGES = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",
 )
 _GROUP_HEADING = f"+ Exception Group {_HEADING}"
 _IN_GROUP = "  | "
-_DEEPER = "    "
-"""What stands before the lines of an exception group itself; those of its parts are further
-indented.
-"""
+_NESTED_INDENT = "    "
+"""Indentation of the exceptions within an exception group, compared with the group itself."""
 _MAX_FRAMES = 200
 _MAX_EXCEPTIONS = 20
 _MAX_CHARS = 2_000
 
 
 class TracebackReader:
-    """Takes a text line by line and remembers the last chain of exceptions in it."""
+    """Parses a text line by line and keeps its last chain of exceptions."""
 
     def __init__(self) -> None:
         self._chain: list[ExceptionInfo] = []
@@ -42,19 +40,22 @@ class TracebackReader:
 
     @property
     def last(self) -> tuple[ExceptionInfo, ...]:
-        """The exception that was raised last, then what it was raised from, and so on."""
-        # One more character is kept than is shown: it tells what was cut.
+        """The exception that was raised last, then its cause or context, and so on."""
+        # One character more than the limit is kept, so that between_words sees the cut.
         return tuple(
             one._replace(text=between_words(one.text, _MAX_CHARS)) for one in reversed(self._chain)
         )
 
     def line(self, text: str, *, begins: bool = False) -> None:
-        """Read a line. `begins` says that it begins a new record of the log, which ends whatever
-        went before.
+        """Parse a line.
+
+        Args:
+            text: the line.
+            begins: whether it begins a new record of the log, which ends the traceback before it.
         """
         if self._group:
             text = text.removeprefix(_IN_GROUP)
-        if text.endswith(_HEADING) and not (self._group and text.startswith(_DEEPER)):
+        if text.endswith(_HEADING) and not (self._group and text.startswith(_NESTED_INDENT)):
             self._group = text.endswith(_GROUP_HEADING)
             if begins or not self._chained:
                 self._chain.clear()
@@ -62,20 +63,20 @@ class TracebackReader:
         elif begins:
             self._frames, self._chained, self._group = None, False, False
         elif self._frames is not None:
-            self._within(text, self._frames)
-        elif self._chained and self._chain and text.strip() and text not in _LINKS:
+            self._frame_or_exception(text, self._frames)
+        elif self._chained and self._chain and text.strip() and text not in _CHAIN_MESSAGES:
             last = self._chain[-1]
             self._chain[-1] = last._replace(text=masked(f"{last.text}\n{text}")[: _MAX_CHARS + 1])
 
-    def _within(self, text: str, frames: list[StackFrame]) -> None:
+    def _frame_or_exception(self, text: str, frames: list[StackFrame]) -> None:
         if match := _FRAME.match(text):
             frames.append(
                 StackFrame(match["filename"], int(match["line"]), match["function"] or "<module>")
             )
             del frames[:-_MAX_FRAMES]
         elif text[:1] not in ("", " ", "\t") and (match := _EXCEPTION.match(text)):
-            # The class alone, as Airflow 3 has it: Airflow 2 loads DAG files as modules with
-            # made-up names.
+            # Only the class name, as in Airflow 3, because Airflow 2 loads DAG files as modules
+            # with generated names.
             self._chain.append(
                 ExceptionInfo(
                     match["kind"].rpartition(".")[2],
@@ -88,10 +89,10 @@ class TracebackReader:
 
 
 def between_words(text: str, limit: int) -> str:
-    """Return the beginning of a text, cut at a blank of its second half: a half word may be half a
-    secret of the runner's.
+    """Return the beginning of a text, cut at a space in its second half.
 
-    Without a blank there it is cut anywhere, or nothing would be seen of it.
+    Half a word may be half of a secret that only the runner knows. Without a space there, the text
+    is cut at the limit, because otherwise nothing of it would remain.
     """
     if len(text) <= limit:
         return text
@@ -100,7 +101,7 @@ def between_words(text: str, limit: int) -> str:
 
 
 def read_traceback(text: str) -> tuple[ExceptionInfo, ...]:
-    """Return the last chain of exceptions in a text: the one that was raised last first."""
+    """Return the last chain of exceptions in a text, beginning with the one raised last."""
     reader = TracebackReader()
     for line in text.splitlines():
         reader.line(line)

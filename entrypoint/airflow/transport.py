@@ -1,9 +1,9 @@
-"""Requests to one Airflow: its base URL, its headers, its credential, and the answers read.
+"""Send requests to one Airflow with its base URL, headers and credential.
 
-It sends once. Whether a request may be repeated is the caller's knowledge (`http/retry.py`,
-`run/trigger.py`); only a refused credential that can be renewed is answered here, because such a
-request did not consume effect (docs/notes/credentials.md#refused-forbidden-expired). It knows
-neither DAGs nor runs.
+Each request is sent once, because only the caller knows whether it may be retried (`http/retry.py`,
+`run/trigger.py`). There is one exception: after a refusal of a credential that can be renewed, the
+transport renews it and sends the request once more, because a refused request had no effect
+(docs/notes/credentials.md#refused-forbidden-expired). It knows neither DAGs nor runs.
 """
 
 from __future__ import annotations
@@ -29,71 +29,77 @@ if TYPE_CHECKING:
     from entrypoint.errors import Unauthorized
 
 _CHUNK = 65_536
-_MAX_STREAM = 268_435_456
-"""Bytes of a log that are read, decompressed. What is kept of them is far less."""
+_MAX_DOWNLOAD_BYTES = 268_435_456
+"""Maximum bytes of a log that are read, decompressed. Far fewer are kept."""
 
 
 class Authorizer(Protocol):
-    """A `requests.auth.AuthBase` that can be told that its credential was refused."""
+    """A `requests.auth.AuthBase` that can discard a refused credential."""
 
     @property
     def ambiguous_403(self) -> bool:
-        """Whether any 403 may mean that the credential is dead, not only that a permission is
-        missing.
-        """
+        """Whether any 403 may mean an expired credential, not only a missing permission."""
 
     @property
     def expiry_hint(self) -> str:
-        """What to do if it cannot be renewed and is refused after `{}` for which it was accepted;
-        empty if it can be.
+        """Hint for a refusal of a credential without renewal, empty if it can be renewed.
+
+        `{}` stands for the time for which it was accepted.
         """
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the credential to the request."""
 
     def seconds_left(self) -> float | None:
-        """Return the seconds until the credential dies, if it cannot be renewed and says when."""
+        """Return the seconds until a credential without renewal expires, None if unknown."""
 
     def discard(self) -> bool:
-        """Drop what was refused. True if the next call will present another one, so that repeating
-        makes sense.
+        """Discard the refused credential.
+
+        Returns:
+            Whether the next call obtains another one, so that the request can be sent again.
         """
 
 
 class Transport:
-    """One Airflow web server, reached with one credential.
+    """Sends requests to one Airflow web server with one credential.
 
     Args:
-        base_url: without a slash at its end.
-        wire: the way to it.
-        headers: go with every request.
+        base_url: URL without a slash at its end.
+        http_client: HTTP client for Airflow.
+        headers: headers of every request.
 
-    `vague` tells that this Airflow answers 403 to a bad credential as it does to a missing
-    permission.
+    Attributes:
+        authorizer: adds the credential, None before `connect` has set it.
+        ambiguous_403: whether this Airflow sends the same 403 for a bad credential and for a
+            missing permission.
+        server_time: value of the header `Date` of the last response.
     """
 
     def __init__(
         self,
         base_url: str,
-        wire: HttpClient | None = None,
+        http_client: HttpClient | None = None,
         headers: tuple[tuple[str, Secret], ...] = (),
     ) -> None:
         self.base_url = base_url
         self.authorizer: Authorizer | None = None
         self.ambiguous_403 = False
         self.server_time: datetime | None = None
-        self._http = wire or HttpClient()
+        self._http = http_client or HttpClient()
         self._headers = headers
-        self._accepted: float | None = None
+        self._accepted_since: float | None = None
 
     def seconds_left(self) -> float:
-        """Return the seconds until no further request is worth request; whoever reads a list page
-        by page asks for it.
-        """
+        """Return the seconds until the deadline, for lists that are read page by page."""
         return self._http.seconds_left()
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Response:
-        """Send a GET, which may be repeated. Raises as `send`."""
+        """Send a GET, which the caller may retry.
+
+        Raises:
+            ActionError: any error of `send`.
+        """
         return self.send("GET", path, params=params)
 
     def send(
@@ -106,25 +112,29 @@ class Transport:
         anonymous: bool = False,
         checks_credential: bool = True,
     ) -> Response:
-        """Send one request and return the answer, whatever its status, unless it is one of the
-        below.
+        """Send a request and return its response, whatever its status.
+
+        If Airflow refuses a credential that can be renewed, the request is sent once more with a
+        new one.
 
         Args:
-            method: of HTTP.
-            path: below the base URL.
-            params: the query.
-            body: goes as JSON.
-            anonymous: whether to leave the credential out.
-            checks_credential: whether Airflow would refuse a bad credential here.
+            method: HTTP method.
+            path: path below the base URL.
+            params: query parameters.
+            body: JSON body.
+            anonymous: whether to send no credential.
+            checks_credential: whether Airflow refuses a bad credential at this endpoint.
 
-        Raises: TransientError: no answer, a cut one, 429 or 5xx. The request may have taken effect.
-            UnexpectedResponse: a redirect, or a 2xx that is not JSON. The request may have taken
-            effect. Unauthorized: 401, or Airflow 3's 403 for a token it cannot read
-            (docs/notes/airflow-3.md#401-and-403).
+        Raises:
+            TransientError: no complete response, 429 or 5xx. The request may have taken effect.
+            UnexpectedResponse: a redirect, or a 2xx without JSON. The request may have taken
+                effect.
+            Unauthorized: 401, Airflow 3's 403 for an unreadable token
+                (docs/notes/airflow-3.md#401-and-403), or any 403 after the credential's expiry.
         """
         authorizer = None if anonymous else self.authorizer
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
-        return self._presented(
+        return self._send_authorized(
             _ApiRequest(method, path, params, data), authorizer, checks_credential=checks_credential
         )
 
@@ -135,16 +145,21 @@ class Transport:
         consume: Callable[[bytes], bool],
         params: Mapping[str, Any] | None = None,
     ) -> Response:
-        """Send a GET whose answer may be large, and hand its body over piece by piece, as far as
-        `consume` returns True.
+        """Send a GET with a large response, and pass its body on in chunks.
 
-        What a slow server has not sent in the time for one answer is left out. What is no success
-        is not handed over.
+        The download stops early, without an error, if `consume` returns False, or after a chunk
+        that exceeds the deadline or _MAX_DOWNLOAD_BYTES. `consume` gets only the body of a success.
+
+        Args:
+            path: path below the base URL.
+            accept: value of the header `Accept`.
+            consume: receives each chunk and returns whether to continue.
+            params: query parameters.
 
         Raises:
             TransientError, UnexpectedResponse, Unauthorized: as `send`.
         """
-        return self._presented(
+        return self._send_authorized(
             _ApiRequest("GET", path, params, None, accept, consume), self.authorizer
         )
 
@@ -156,18 +171,21 @@ class Transport:
         max_silence: float,
         max_seconds: float,
     ) -> Response:
-        """Send a GET whose answer goes on and on, and hand over what comes as soon as it does,
-        until `consume` returns False.
+        """Send a GET with an endless response, and pass on each chunk as soon as it arrives.
+
+        The stream stops when `consume` returns False.
 
         Args:
-            path: below the base URL.
-            params: the query.
-            consume: is given pieces that need not end where a line does.
-            max_silence: seconds without a byte after which nothing more is expected.
-            max_seconds: seconds after which it is over, whatever comes.
+            path: path below the base URL.
+            params: query parameters.
+            consume: receives each chunk, which may end within a line, and returns whether to
+                continue.
+            max_silence: maximum seconds without a byte.
+            max_seconds: maximum seconds of the stream.
 
         Raises:
-            TransientError: also when it falls silent. UnexpectedResponse, Unauthorized: as `send`.
+            TransientError: also when one of the two limits is exceeded.
+            UnexpectedResponse, Unauthorized: as `send`.
         """
         request = _ApiRequest(
             "GET",
@@ -178,71 +196,73 @@ class Transport:
             max_silence=max_silence,
             max_seconds=max_seconds,
         )
-        return self._presented(request, self.authorizer)
+        return self._send_authorized(request, self.authorizer)
 
     def put(self, path: str) -> Response:
-        """Send a PUT of which the status alone is answer enough; Airflow 2 sends no JSON with it.
-        Raises as `send`.
+        """Send a PUT and read only the status, because Airflow 2 sends no JSON with it.
+
+        Raises:
+            ActionError: any error of `send`.
         """
-        return self._presented(
+        return self._send_authorized(
             _ApiRequest("PUT", path, None, None, consume=lambda _: False), self.authorizer
         )
 
-    def refused(self, answer: Response) -> Unauthorized:
-        """Return the error for an answer that means that the credential was refused."""
+    def refusal_error(self, response: Response) -> Unauthorized:
+        """Return the error for a response that means a refused credential."""
         if (
-            self._accepted is not None
+            self._accepted_since is not None
             and self.authorizer is not None
             and self.authorizer.expiry_hint
         ):
             return no_longer_accepted(
-                answer, time.monotonic() - self._accepted, self.authorizer.expiry_hint
+                response, time.monotonic() - self._accepted_since, self.authorizer.expiry_hint
             )
-        return unauthorized(answer)
+        return unauthorized(response)
 
-    def _presented(
+    def _send_authorized(
         self, request: _ApiRequest, authorizer: Authorizer | None, *, checks_credential: bool = True
     ) -> Response:
-        answer = self._once(request, authorizer)
+        response = self._send_once(request, authorizer)
         if authorizer is None:
-            return answer
-        ambiguous_403 = answer.status == 403 and (self.ambiguous_403 or authorizer.ambiguous_403)
-        if (is_credential_refused(answer) or ambiguous_403) and authorizer.discard():
-            answer = self._once(request, authorizer)
+            return response
+        ambiguous_403 = response.status == 403 and (self.ambiguous_403 or authorizer.ambiguous_403)
+        if (is_credential_refused(response) or ambiguous_403) and authorizer.discard():
+            response = self._send_once(request, authorizer)
         left = authorizer.seconds_left()
-        if is_credential_refused(answer) or (
-            answer.status == 403 and left is not None and left <= 0
+        if is_credential_refused(response) or (
+            response.status == 403 and left is not None and left <= 0
         ):
-            raise self.refused(answer)
-        if checks_credential and answer.status != 403:
-            self._accepted = self._accepted or time.monotonic()
-        return answer
+            raise self.refusal_error(response)
+        if checks_credential and response.status != 403:
+            self._accepted_since = self._accepted_since or time.monotonic()
+        return response
 
-    def _once(self, request: _ApiRequest, authorizer: Authorizer | None) -> Response:
+    def _send_once(self, request: _ApiRequest, authorizer: Authorizer | None) -> Response:
         source = f"{request.method} {request.path}"
-        listens = request.max_silence < inf
+        streaming = request.max_silence < inf
 
-        def use(response: requests.Response, until: float) -> Response:
-            self.server_time = _date(response.headers.get("Date"))
-            if request.consume is None or response.status_code >= 300:
-                return read_response(source, response)
-            if listens:
-                return _passed_on(source, response, request.consume)
-            return _handed_over(source, response, request.consume, until)
+        def read(raw: requests.Response, until: float) -> Response:
+            self.server_time = _date(raw.headers.get("Date"))
+            if request.consume is None or raw.status_code >= 300:
+                return read_response(source, raw)
+            if streaming:
+                return _read_stream(source, raw, request.consume)
+            return _read_chunks(source, raw, request.consume, until)
 
         headers = {name: value.reveal() for name, value in self._headers} | {
             "Accept": request.accept
         }
-        if listens:
-            headers["Accept-Encoding"] = "identity"  # or whoever compresses may keep a line back
+        if streaming:
+            headers["Accept-Encoding"] = "identity"  # compression could delay a line
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         url = f"{self.base_url}{request.path}"
         limits = request.max_silence, request.max_seconds
-        sent = Request(
+        http_request = Request(
             request.method, url, source, headers, request.params, request.body, authorizer, *limits
         )
-        return self._http.send(sent, use)
+        return self._http.send(http_request, read)
 
 
 class _ApiRequest(NamedTuple):
@@ -263,23 +283,21 @@ def _date(text: str | None) -> datetime | None:
     return None
 
 
-def _handed_over(
-    source: str, response: requests.Response, consume: Callable[[bytes], bool], until: float
+def _read_chunks(
+    source: str, raw: requests.Response, consume: Callable[[bytes], bool], until: float
 ) -> Response:
     size = 0
-    for chunk in response.iter_content(_CHUNK):
+    for chunk in raw.iter_content(_CHUNK):
         size += len(chunk)
-        if not consume(chunk) or time.monotonic() > until or size > _MAX_STREAM:
+        if not consume(chunk) or time.monotonic() > until or size > _MAX_DOWNLOAD_BYTES:
             break
-    return Response(response.status_code, None, describe_response(source, response))
+    return Response(raw.status_code, None, describe_response(source, raw))
 
 
-def _passed_on(
-    source: str, response: requests.Response, consume: Callable[[bytes], bool]
-) -> Response:
-    # Not `iter_content`: of an answer without chunks, as a gateway may make it, that waits until a
-    # whole piece is there.
-    while piece := response.raw.read1(_CHUNK, decode_content=True):
-        if not consume(piece):
+def _read_stream(source: str, raw: requests.Response, consume: Callable[[bytes], bool]) -> Response:
+    # Not `iter_content`, because for a response without chunked encoding, which a gateway may
+    # send, it waits for a whole chunk.
+    while chunk := raw.raw.read1(_CHUNK, decode_content=True):
+        if not consume(chunk):
             break
-    return Response(response.status_code, None, describe_response(source, response))
+    return Response(raw.status_code, None, describe_response(source, raw))

@@ -20,26 +20,27 @@ if TYPE_CHECKING:
 
 
 class V1(DiagnosticRequests):
-    """An Airflow 2."""
+    """Airflow 2."""
 
     api: ClassVar[str] = "/api/v1"
     page: ClassVar[int] = 100_000
-    """Any limit is honoured for task instances, and there is no stable order to page by.
+    """Airflow 2 honours any limit, and its order is not stable enough for pages.
 
     Measured: docs/notes/airflow-2.md#task-instances.
     """
 
     def check(self, request: RunRequest) -> None:
-        """Raise NotSupported for what this version would refuse
-        (docs/notes/airflow-2.md#differences-between-versions).
+        """Check the parts of the request that this version would refuse.
+
+        Raises:
+            NotSupported: it contains one (docs/notes/airflow-2.md#differences-between-versions).
         """
         if request.commit is not None:
             raise NotSupported(
                 "Airflow 2 does not say from which commit a DAG is",
-                f"Airflow {self.version} answers here; expect_commit needs Airflow 3 and a "
-                "git bundle.",
-                "Use wait_for_dag without expect_commit: it waits until the DAG's file was "
-                "parsed after this step began.",
+                f"This is Airflow {self.version}; expect_commit needs Airflow 3 and a git bundle.",
+                "Use wait_for_dag without expect_commit: it waits until Airflow has parsed the "
+                "DAG's file after the start of this step.",
             )
         if request.run_after is not None:
             raise not_supported("run_after", self.version, "Airflow 3.0")
@@ -51,19 +52,22 @@ class V1(DiagnosticRequests):
             raise not_supported("note", self.version, "Airflow 2.5")
 
     def run_url(self, dag_id: str, run_id: str) -> str:
-        """Return the run in the grid view (docs/notes/airflow-2.md#links-to-the-web-ui)."""
+        """Return the URL of the run in the grid view.
+
+        Source: docs/notes/airflow-2.md#links-to-the-web-ui.
+        """
         return (
             f"{self._transport.base_url}/dags/{segment(dag_id)}/grid?dag_run_id={segment(run_id)}"
         )
 
     def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
-        """Return the task instance's log in the grid view."""
+        """Return the URL of the task instance's log in the grid view."""
         mapped = f"&map_index={task.map_index}" if task.map_index >= 0 else ""
         return f"{self.run_url(dag_id, run_id)}&task_id={segment(task.task_id)}{mapped}&tab=logs"
 
-    def _body(self, request: RunRequest) -> dict[str, Any]:
-        # A null is refused for every key (docs/notes/airflow-2.md#trigger-request), so what is not
-        # given is left out.
+    def _trigger_body(self, request: RunRequest) -> dict[str, Any]:
+        # Airflow refuses null for any key (docs/notes/airflow-2.md#trigger-request), so missing
+        # values are left out.
         body: dict[str, Any] = {"dag_run_id": request.run_id, "conf": request.conf}
         for name in ("logical_date", "data_interval_start", "data_interval_end"):
             if (moment := getattr(request, name)) is not None:
@@ -73,8 +77,9 @@ class V1(DiagnosticRequests):
         return body
 
     def mark_failed(self, run: DagRun) -> DagRun | None:
-        """See `Airflow`. The note goes first: the scheduler may make a success of a run that was
-        just stopped.
+        """See `Airflow`. The note is set first; if that fails, it is set again after the stop.
+
+        It comes first because the scheduler may still set a stopped run to success.
         """
         note_with_marker = False
         with suppress(ActionError):
@@ -87,66 +92,65 @@ class V1(DiagnosticRequests):
         return stopped
 
     def set_note(self, run: DagRun, note: str) -> None:
-        """See `Airflow`. Before 2.5 there are no notes
+        """See `Airflow`. Notes exist since 2.5
         (docs/notes/airflow-2.md#differences-between-versions).
         """
         if self._release >= (2, 5):
             path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/setNote"
-            answer = self._send("PATCH", path, {"note": note})
-            require_note(answer, self._run_or_none(answer, run.dag_id, run.run_id), note)
+            response = self._send("PATCH", path, {"note": note})
+            require_note(response, self._run_or_none(response, run.dag_id, run.run_id), note)
 
-    def _clearing(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
+    def _clear_request(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
         if self._release < (2, 4):
-            # Its clearTaskInstances does not know a run id yet, and it has no other way to clear
-            # one run.
+            # Its clearTaskInstances accepts no run id, and no other endpoint clears a single run.
             raise not_supported("if_run_exists: resume and restart", self.version, "Airflow 2.4")
-        # Without reset_dag_runs the run would stay failed for ever
+        # Without reset_dag_runs the run would stay failed forever
         # (docs/notes/airflow-2.md#cleared-runs).
         body: dict[str, Any] = {"dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True}
         if not isinstance(tasks, str):
-            # It knows no map index here: of a mapped task every instance runs again.
+            # It accepts no map index here, so every instance of a mapped task runs again.
             body["task_ids"] = sorted({task.task_id for task in tasks})
         return "clearTaskInstances", body
 
-    def _says_no_run(self, answer: Response) -> bool:
-        return isinstance(answer.body, dict) and str(answer.body.get("type", "")).endswith(
+    def _is_run_not_found(self, response: Response) -> bool:
+        return isinstance(response.body, dict) and str(response.body.get("type", "")).endswith(
             "/Errors/NotFound"
         )
 
-    def _active(self, dag: dict[str, Any]) -> bool:
+    def _is_active(self, dag: dict[str, Any]) -> bool:
         return bool(dag.get("is_active", True))
 
-    def _forbidden(self, answer: Response) -> Exception:
-        """Tell a bad credential from a missing permission: 2.11.2 answers 403 to both.
+    def _forbidden(self, response: Response) -> Exception:
+        """Distinguish a bad credential from a missing permission, since 2.11.2 sends 403 for both.
 
         Measured: docs/notes/airflow-2.md#401-and-403.
         """
         if (
-            not is_from_airflow(answer)
+            not is_from_airflow(response)
             or self._transport.get(f"{self.api}/dags", {"limit": 1}).status == 200
         ):
-            return super()._forbidden(answer)
-        return self._transport.refused(answer)
+            return super()._forbidden(response)
+        return self._transport.refusal_error(response)
 
-    # What explains.
+    # Diagnostics.
 
     _health: ClassVar[str] = "/health"
     _log_format: ClassVar[str] = "text/plain"
 
-    def _log_reader(self, keep: int) -> LogReader:
-        return TextLog(keep)
+    def _log_reader(self, max_lines: int) -> LogReader:
+        return TextLog(max_lines)
 
-    def _seconds(self, answer: Response, value: Any) -> float:
+    def _seconds(self, response: Response, value: Any) -> float:
         if not isinstance(value, dict):
-            raise answer.unexpected("a duration is no object.")
+            raise response.unexpected("a duration is not an object.")
         parts = {
-            key: optional(answer, value, key, (int, float)) or 0
+            key: optional(response, value, key, (int, float)) or 0
             for key in ("days", "seconds", "microseconds")
         }
         return parts["days"] * 86_400 + parts["seconds"] + parts["microseconds"] / 1e6
 
     def _xcom_params(self) -> dict[str, str]:
-        """Ask for JSON: before 2.10 there is only a Python repr (docs/notes/airflow-2.md#xcoms)."""
+        """Request JSON. Before 2.10 there is only a repr (docs/notes/airflow-2.md#xcoms)."""
         if self._release < (2, 10):
             raise not_supported("xcom", self.version, "Airflow 2.10")
         return {"stringify": "false"}

@@ -28,23 +28,24 @@ _SECONDS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
 
 class V2(DiagnosticRequests):
-    """An Airflow 3."""
+    """Airflow 3."""
 
     api: ClassVar[str] = "/api/v2"
     page: ClassVar[int] = 100
-    """A larger limit is silently cut to this (docs/notes/airflow-3.md#task-instances)."""
+    """Airflow 3 silently reduces a larger limit (docs/notes/airflow-3.md#task-instances)."""
 
     def check(self, request: RunRequest) -> None:
-        """Raise NotSupported for what this version would ignore or refuse
-        (docs/notes/airflow-3.md#trigger-request).
+        """Check the parts of the request that this version would ignore or refuse.
+
+        Raises:
+            NotSupported: it contains one (docs/notes/airflow-3.md#trigger-request).
         """
         if request.partition_key is not None and self._release < (3, 2):
             raise not_supported("partition_key", self.version, "Airflow 3.2")
         if request.data_interval_start is not None and request.logical_date is None:
             raise NotSupported(
                 "data_interval_start needs logical_date",
-                f"Airflow {self.version} ignores a data interval without a logical date, "
-                "in max_silence.",
+                f"Airflow {self.version} silently ignores a data interval without a logical date.",
                 "Give logical_date as well, or leave the data interval out.",
             )
 
@@ -52,30 +53,30 @@ class V2(DiagnosticRequests):
         self,
         run: DagRun,
         interval: float,
-        take: Callable[[RunState], bool],
+        consume: Callable[[RunState], bool],
         max_silence: float,
         max_seconds: float,
     ) -> None:
-        """See `Airflow`. From 3.1 on (docs/notes/airflow-3.md#wait-endpoint)."""
+        """See `Airflow`. The endpoint exists since 3.1 (docs/notes/airflow-3.md#wait-endpoint)."""
         if self._release < (3, 1):
-            return super().stream_states(run, interval, take, max_silence, max_seconds)
+            return super().stream_states(run, interval, consume, max_silence, max_seconds)
         path = f"{self.api}/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/wait"
         self._transport.stream(
-            path, {"interval": interval}, StateLineReader(take).take, max_silence, max_seconds
+            path, {"interval": interval}, StateLineReader(consume).consume, max_silence, max_seconds
         )
         return None
 
     def run_url(self, dag_id: str, run_id: str) -> str:
-        """Return the run's page (docs/notes/airflow-3.md#links-to-the-web-ui)."""
+        """Return the URL of the run's page (docs/notes/airflow-3.md#links-to-the-web-ui)."""
         return f"{self._transport.base_url}/dags/{segment(dag_id)}/runs/{segment(run_id)}"
 
     def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
-        """Return the task instance's page, whose first tab is its log."""
+        """Return the URL of the task instance's page, whose first tab is its log."""
         mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
         return f"{self.run_url(dag_id, run_id)}/tasks/{segment(task.task_id)}{mapped}"
 
-    def _body(self, request: RunRequest) -> dict[str, Any]:
-        # logical_date must be there, null included; no other key may be null or unknown
+    def _trigger_body(self, request: RunRequest) -> dict[str, Any]:
+        # logical_date is required but may be null; no other key may be null or unknown
         # (docs/notes/airflow-3.md#trigger-request).
         body: dict[str, Any] = {
             "dag_run_id": request.run_id,
@@ -91,17 +92,17 @@ class V2(DiagnosticRequests):
         return body
 
     def mark_failed(self, run: DagRun) -> DagRun | None:
-        """See `Airflow`. One request: there may be no time for two."""
+        """See `Airflow`. One request, because there may be no time for two."""
         return self._patch_run(run, {"state": "failed", "note": stopped_note(run)})
 
     def set_note(self, run: DagRun, note: str) -> None:
         """See `Airflow`."""
-        answer = self._send(
+        response = self._send(
             "PATCH", f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}", {"note": note}
         )
-        require_note(answer, self._run_or_none(answer, run.dag_id, run.run_id), note)
+        require_note(response, self._run_or_none(response, run.dag_id, run.run_id), note)
 
-    def _clearing(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
+    def _clear_request(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
         if isinstance(tasks, str):
             return f"dagRuns/{segment(run_id)}/clear", {"only_failed": False}
         ids = [task.task_id if task.map_index < 0 else task.key for task in tasks]
@@ -112,42 +113,44 @@ class V2(DiagnosticRequests):
             "reset_dag_runs": True,
         }
 
-    def _says_no_run(self, answer: Response) -> bool:
-        return isinstance(answer.body, dict) and "was not found" in str(answer.body.get("detail"))
+    def _is_run_not_found(self, response: Response) -> bool:
+        return isinstance(response.body, dict) and "was not found" in str(
+            response.body.get("detail")
+        )
 
-    def _active(self, dag: dict[str, Any]) -> bool:
+    def _is_active(self, dag: dict[str, Any]) -> bool:
         return not dag.get("is_stale")
 
-    # What explains.
+    # Diagnostics.
 
     _health: ClassVar[str] = "/monitor/health"
     _log_format: ClassVar[str] = "application/x-ndjson"
 
-    def _log_reader(self, keep: int) -> LogReader:
-        return JsonLog(keep)
+    def _log_reader(self, max_lines: int) -> LogReader:
+        return JsonLog(max_lines)
 
-    def _seconds(self, answer: Response, value: Any) -> float:
-        """Read an ISO 8601 duration."""
+    def _seconds(self, response: Response, value: Any) -> float:
+        """Parse an ISO 8601 duration."""
         match = _ISO_DURATION.fullmatch(value) if isinstance(value, str) else None
         if match is None or not any(match.groups()):
-            raise answer.unexpected("a duration is not ISO 8601.")
+            raise response.unexpected("a duration is not ISO 8601.")
         return sum(float(number) * _SECONDS[unit] for unit, number in match.groupdict(0).items())
 
     def _xcom_params(self) -> dict[str, str]:
         return {}
 
     def hitl_requests(self, run: DagRun) -> tuple[HitlRequest, ...]:
-        """See `Airflow`. From 3.1 on (docs/notes/airflow-3.md#required-actions)."""
+        """See `Airflow`. They exist since 3.1 (docs/notes/airflow-3.md#required-actions)."""
         if self._release < (3, 1):
             return ()
         path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/hitlDetails"
-        answer, items = self._list(
+        response, items = self._list(
             path, "hitl_details", {"response_received": "false", "limit": self.page}
         )
         found = []
         for item in items:
-            task = self._task(answer, item.get("task_instance"), run.dag_id, run.run_id)
-            subject = optional(answer, item, "subject", str) or ""
+            task = self._task(response, item.get("task_instance"), run.dag_id, run.run_id)
+            subject = optional(response, item, "subject", str) or ""
             found.append(
                 HitlRequest(task.task_id, task.map_index, subject, f"{task.url}/required_actions")
             )

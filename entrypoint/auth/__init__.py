@@ -1,3 +1,4 @@
-"""Credentials: each kind becomes an `Authorization` that adds a header and renews it. Knows no
-DAG.
+"""Turn each kind of credential into an `Authorization`, which adds a header and renews it.
+
+This package knows neither DAGs nor runs.
 """

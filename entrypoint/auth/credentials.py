@@ -1,8 +1,7 @@
-"""Credentials as "an Authorization value, and when it dies": every kind becomes a `Grant`, and the
-rest never knows which.
+"""Turn each kind of credential into an `Authorization` for Airflow's APIs.
 
-Every secret that is derived here is handed to `mask` before it is used. The room knows logins, and
-neither DAGs nor runs.
+The rest of the code does not know which kind it is. Every secret that is derived here is masked
+before its first use.
 """
 
 from __future__ import annotations
@@ -29,34 +28,37 @@ if TYPE_CHECKING:
     Login = Callable[[dict[str, str]], str]
 
 _RENEWABLE_HINT = (
-    "A DAG run may take about {} with it. For a longer one give a credential that the "
-    "action can renew (username and "
-    "password, client_id and client_secret, oidc_audience, mwaa_environment), or a token "
-    "that lives longer."
+    "Give a credential that the action can renew (username and password, client_id and "
+    "client_secret, oidc_audience, mwaa_environment), or a token that lives longer. With this one "
+    "a DAG run may take about {}."
 )
-_CHANGED_HINT = "Was the password changed meanwhile, or the user disabled?"
+_BASIC_HINT = "Check whether the password was changed or the user disabled."
 
 
 class AirflowCredentials:
-    """One credential, as each of Airflow's APIs wants to be shown it.
+    """The credential of the inputs, in the form that each Airflow API accepts.
 
     Args:
-        credential: of whichever kind.
+        credential: credential from the inputs.
         mask: hides a text in the log.
-        wire: makes the way to somebody who grants tokens.
+        http_client: creates the HTTP client for a service.
     """
 
     def __init__(
-        self, credential: Credential, mask: Mask, wire: Callable[[Service], HttpClient]
+        self, credential: Credential, mask: Mask, http_client: Callable[[Service], HttpClient]
     ) -> None:
         self._credential = credential
         self._mask = mask
-        self._mwaa = MwaaLogin(credential, wire, mask) if isinstance(credential, Mwaa) else None
-        self._http = wire
+        self._mwaa = (
+            MwaaLogin(credential, http_client, mask) if isinstance(credential, Mwaa) else None
+        )
+        self._http = http_client
 
     def web_server(self) -> str | None:
-        """Return the base URL of the Airflow if the credential says which it is. Raises the errors
-        of `MwaaLogin`.
+        """Return Airflow's base URL if the credential determines it, otherwise None.
+
+        Raises:
+            ActionError: an error of `MwaaLogin.web_server`.
         """
         return self._mwaa.web_server() if self._mwaa else None
 
@@ -73,28 +75,27 @@ class AirflowCredentials:
             case OAuth() as client:
                 return Authorization(TokenEndpoint(client, self._http, self._mask).grant)
             case Mwaa():
-                assert self._mwaa is not None  # noqa: S101 - made from it
+                assert self._mwaa is not None  # noqa: S101 - created from it in __init__
                 return Authorization(self._mwaa.grant)
         return None
 
     def for_v1(self) -> Authorization:
-        """See `airflow.Credentials`: a password travels as HTTP Basic."""
+        """See `airflow.Credentials`. A password is sent as HTTP Basic."""
         if isinstance(self._credential, Password):
-            return Authorization(partial(basic, self._credential, self._mask), _CHANGED_HINT)
+            return Authorization(partial(basic, self._credential, self._mask), _BASIC_HINT)
         raise NotSupported(
             "This Airflow has no login for client_id and client_secret",
-            "Airflow 2 answers here; only the Keycloak auth manager of Airflow 3 takes "
-            "them itself.",
+            "This is an Airflow 2; only the Keycloak auth manager of Airflow 3 accepts them.",
             "Give the token_url of the identity provider that issued them, or username and "
             "password.",
         )
 
     def for_v2(self, login: Login) -> Authorization:
-        """See `airflow.Credentials`: no Basic is taken, so it is exchanged for a token."""
+        """See `airflow.Credentials`. Airflow 3 accepts no Basic, so the login returns a token."""
         body: dict[str, str | Secret]
         match self._credential:
             case Password(username, password):
-                # Exactly these two keys: more are a 422
+                # Any other key leads to a 422
                 # (docs/notes/credentials.md#self-hosted-airflow-3).
                 body = {"username": username, "password": password}
             case Client(client_id, secret):
@@ -103,6 +104,6 @@ class AirflowCredentials:
                     "client_id": client_id,
                     "client_secret": secret,
                 }
-            case _:  # pragma: no cover - for_any presents the others
+            case _:  # pragma: no cover - for_any handles the others
                 raise AssertionError
         return Authorization(partial(exchange_token, body, login, self._mask))

@@ -1,4 +1,6 @@
-"""GitHub's OIDC token of this job: asked for again and again, so that renewing costs nothing.
+"""Request GitHub's OIDC token of this job.
+
+A new one can be requested at any time, so its renewal costs nothing.
 
 Measured: docs/notes/credentials.md#github-oidc-token.
 """
@@ -23,30 +25,30 @@ GITHUB_OIDC = Service("GitHub's OIDC service", "https://www.githubstatus.com")
 
 
 class GitHubOidc:
-    """Asks GitHub for this job's token.
+    """Requests OIDC tokens from GitHub.
 
     Args:
-        source: where, with what, and for whom.
-        wire: makes the way there.
+        source: URL, request token and audience.
+        http_client: creates the HTTP client for a service.
         mask: hides a text in the log.
     """
 
     def __init__(
         self,
         source: GitHubToken,
-        wire: Callable[[Service], HttpClient],
+        http_client: Callable[[Service], HttpClient],
         mask: Callable[[str], None],
     ) -> None:
         self._source = source
-        self._http = wire(GITHUB_OIDC)
+        self._http = http_client(GITHUB_OIDC)
         self._mask = mask
 
     def token(self) -> str:
         """Return a new token, masked.
 
         Raises:
-            Unauthorized: GitHub refused.
-            TransientError, UnexpectedResponse: as `Wire.send`.
+            Unauthorized: GitHub refused the request.
+            TransientError, UnexpectedResponse: an error of `HttpClient.send`.
         """
         url = f"{self._source.url}&audience={quote(self._source.audience, safe='')}"
         headers = {
@@ -54,16 +56,16 @@ class GitHubOidc:
             "Accept": "application/json",
         }
         request = Request("GET", url, "GET (GitHub's OIDC token)", headers)
-        answer = self._http.request(request)
-        if answer.status != 200:
+        response = self._http.request(request)
+        if response.status != 200:
             raise Unauthorized(
                 "GitHub gave no OIDC token",
-                f"{answer.source}{answer.told}",
-                "The job needs `permissions: id-token: write`, and so does the caller of a "
-                "reusable workflow.",
+                f"{response.source}{response.error_suffix}",
+                "Give the job `permissions: id-token: write`, and the caller of a reusable "
+                "workflow too.",
             )
         return require_token(
-            answer.body.get("value") if isinstance(answer.body, dict) else None,
+            response.body.get("value") if isinstance(response.body, dict) else None,
             self._mask,
             GITHUB_OIDC.name,
         )

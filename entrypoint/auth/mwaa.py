@@ -1,5 +1,6 @@
-"""Amazon MWAA's web login: AWS signs one in for 60 seconds, and the web server makes a session of
-it.
+"""Log in to Amazon MWAA with a web login token of AWS, and get a session.
+
+AWS issues the token for 60 seconds, and the web server exchanges it for a session.
 
 Measured: docs/notes/credentials.md#amazon-mwaa.
 """
@@ -31,80 +32,85 @@ WEB_SERVER = Service(
 )
 _DOMAINS = (".amazonaws.com", ".on.aws", ".amazonaws.com.cn")
 _LOGINS = (("/pluginsv2/aws_mwaa/login", "_token"), ("/aws_mwaa/login", "session"))
-"""Airflow 3's, then Airflow 2's: the path, and the cookie that it sets."""
+"""Path and session cookie of Airflow 3's login, then of Airflow 2's."""
 
 
 class MwaaLogin:
-    """Logs in to one environment.
+    """Logs in to one MWAA environment.
 
     Args:
-        asked: which, and with whose keys.
-        wire: makes the way to AWS and to the web server.
+        mwaa: environment, region and AWS keys.
+        http_client: creates the HTTP client for a service.
         mask: hides a text in the log.
-        now: seconds since the epoch.
+        now: returns seconds since the epoch.
     """
 
     def __init__(
         self,
-        asked: Mwaa,
-        wire: Callable[[Service], HttpClient],
+        mwaa: Mwaa,
+        http_client: Callable[[Service], HttpClient],
         mask: Callable[[str], None],
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._asked = asked
-        self._aws = wire(AWS)
-        self._web_server = wire(WEB_SERVER)
+        self._mwaa = mwaa
+        self._aws = http_client(AWS)
+        self._web_server = http_client(WEB_SERVER)
         self._mask = mask
         self._now = now
         self._logins: tuple[tuple[str, str], ...] = _LOGINS
 
     def web_server(self) -> str:
-        """Return the base URL of the environment's Airflow. Raises as `grant`."""
+        """Return the base URL of the environment's Airflow.
+
+        Raises:
+            ActionError: an error of `grant`.
+        """
         return f"https://{self._web_token()[0]}"
 
     def grant(self) -> Grant:
-        """Log in and return the grant: a token for Airflow 3, a session's cookie for Airflow 2.
+        """Log in and return the grant: a token for Airflow 3, a session cookie for Airflow 2.
 
         Raises:
             Unauthorized: AWS refused the keys, or the web server the login.
-            TransientError, UnexpectedResponse: as `Wire.send`.
+            TransientError, UnexpectedResponse: an error of `HttpClient.send`.
         """
         for path, cookie in self._logins:
-            host, token = self._web_token()  # anew for each: one is good for one login
-            answer = self._log_in(f"https://{host}{path}", token)
-            if answer.status in (404, 405):
+            host, token = self._web_token()  # a token is valid for one login
+            response = self._log_in(f"https://{host}{path}", token)
+            if response.status in (404, 405):
                 continue
-            if cookie not in answer.cookies:
+            if cookie not in response.cookies:
                 raise Unauthorized(
-                    "The MWAA environment's web server let nobody in",
-                    f"{answer.source}, without a session.",
-                    "Look whether the environment's Airflow role is enabled: the login needs it.",
+                    "The MWAA environment's web server refused the login",
+                    f"{response.source}, without a session.",
+                    "Check that the environment's Airflow role is enabled, because the login needs "
+                    "it.",
                 )
             self._logins = ((path, cookie),)
-            session = require_token(answer.cookies[cookie], self._mask, WEB_SERVER.name)
+            session = require_token(response.cookies[cookie], self._mask, WEB_SERVER.name)
             if cookie == "_token":
                 return bearer(session)
             return Grant(Secret(f"session={session}"), header="Cookie")
-        raise answer.unexpected("it has no login that is known of.")
+        raise response.unexpected("it has neither Airflow 3's login nor Airflow 2's.")
 
     def _log_in(self, url: str, token: str) -> Response:
         request = Request("POST", url, "POST (web login)", body={"token": token})
         return self._web_server.request(request, redirects=True)
 
     def _web_token(self) -> tuple[str, str]:
-        """Return the web server's host and a token for one login."""
-        asked = self._asked
-        domain = "amazonaws.com.cn" if asked.region.startswith("cn-") else "amazonaws.com"
-        host, path = f"env.airflow.{asked.region}.{domain}", f"/webtoken/{asked.environment}"
+        """Return the web server's host name and a token for one login."""
+        mwaa = self._mwaa
+        domain = "amazonaws.com.cn" if mwaa.region.startswith("cn-") else "amazonaws.com"
+        host, path = f"env.airflow.{mwaa.region}.{domain}", f"/webtoken/{mwaa.environment}"
         url = f"https://{host}{path}"
         headers = signed(
-            url, asked.region, "airflow", asked.keys, datetime.fromtimestamp(self._now(), UTC)
+            url, mwaa.region, "airflow", mwaa.keys, datetime.fromtimestamp(self._now(), UTC)
         )
         request = Request("POST", url, f"POST {host}{path}", headers)
-        answer = self._aws.request(request)
-        if answer.status != 200:
-            raise _refused(answer, asked)
-        body = answer.body if isinstance(answer.body, dict) else {}
+        response = self._aws.request(request)
+        if response.status != 200:
+            raise _refusal_error(response, mwaa)
+        body = response.body if isinstance(response.body, dict) else {}
         server = body.get("WebServerHostname")
         if (
             not isinstance(server, str)
@@ -112,25 +118,25 @@ class MwaaLogin:
             or not server.replace("-", "").replace(".", "").isalnum()
         ):
             raise UnexpectedResponse(
-                "Amazon MWAA named no web server of its own",
-                f"{answer.source}.",
-                "Ask AWS; nothing was sent there.",
+                "Amazon MWAA returned no valid web server",
+                f"{response.source}.",
+                "Contact AWS support. The action sent nothing to this server.",
             )
         return server, require_token(body.get("WebToken"), self._mask, AWS.name)
 
 
-def _refused(answer: Response, asked: Mwaa) -> Unauthorized:
-    if answer.status == 404:
+def _refusal_error(response: Response, mwaa: Mwaa) -> Unauthorized:
+    if response.status == 404:
         return Unauthorized(
-            "Amazon MWAA knows no such environment",
-            f"{answer.source}{answer.told}",
-            f"Check mwaa_environment ({asked.environment}), the region ({asked.region}) "
+            "Amazon MWAA has no such environment",
+            f"{response.source}{response.error_suffix}",
+            f"Check mwaa_environment ({mwaa.environment}), the region ({mwaa.region}) "
             "and the AWS account.",
         )
     return Unauthorized(
         "Amazon MWAA refused the AWS credentials",
-        f"{answer.source}{answer.told}",
-        "The AWS role needs airflow:CreateWebLoginToken on role/<environment>/<Airflow "
-        "role>. Does the step that assumes it "
-        "run before this one, and has it not expired?",
+        f"{response.source}{response.error_suffix}",
+        "Give the AWS role airflow:CreateWebLoginToken on role/<environment>/<Airflow role>. "
+        "Check that the step that assumes the role runs before this one, and that its session "
+        "has not expired.",
     )

@@ -1,5 +1,4 @@
-"""OAuth 2.0 client credentials at a token endpoint: the client proves itself by a secret, or by
-GitHub's OIDC token.
+"""Request tokens by OAuth 2.0 client credentials, with a secret or GitHub's OIDC token.
 
 RFC 6749 4.4 and 2.3.1; RFC 7523 2.2.
 """
@@ -33,86 +32,87 @@ class TokenEndpoint:
     """One client at one token endpoint.
 
     Args:
-        client: who, where, and its proof.
-        wire: makes the way to the endpoint, and to GitHub.
+        client: token URL, client id and its secret or OIDC source.
+        http_client: creates the HTTP client for a service.
         mask: hides a text in the log.
-        now: seconds since the epoch.
+        now: returns seconds since the epoch.
     """
 
     def __init__(
         self,
         client: OAuth,
-        wire: Callable[[Service], HttpClient],
+        http_client: Callable[[Service], HttpClient],
         mask: Callable[[str], None],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
-        self._http = wire(TOKEN_ENDPOINT)
+        self._http = http_client(TOKEN_ENDPOINT)
         self._mask = mask
         self._now = now
         self._oidc = (
-            None if isinstance(client.proof, Secret) else GitHubOidc(client.proof, wire, mask)
+            None
+            if isinstance(client.proof, Secret)
+            else GitHubOidc(client.proof, http_client, mask)
         )
-        self._as_basic = False
+        self._use_basic = False
 
     def grant(self) -> Grant:
-        """Return a new grant.
+        """Request a token and return its grant.
 
         Raises:
-            Unauthorized: the endpoint refused the client, or GitHub did.
-            TransientError, UnexpectedResponse: as `Wire.send`.
+            Unauthorized: the endpoint refused the client, or GitHub refused its OIDC token.
+            TransientError, UnexpectedResponse: an error of `HttpClient.send`.
         """
         form = {"grant_type": "client_credentials"} | (
             {"scope": self._client.scope} if self._client.scope else {}
         )
-        asked = self._now()
-        answer = self._ask(form)
-        if answer.status != 200:
+        sent_at = self._now()
+        response = self._request_token(form)
+        if response.status != 200:
             raise Unauthorized(
                 "The identity provider refused the client",
-                f"{answer.source}{answer.told}",
+                f"{response.source}{response.error_suffix}",
                 (
                     "Check client_id, client_secret (its value, not its id; has it expired?), "
                     "scope and token_url."
                 )
                 if self._oidc is None
                 else (
-                    "Check client_id, scope, token_url, and the federated credential: it "
-                    "must name this repository and "
-                    "ref, and the audience must be oidc_audience."
+                    "Check client_id, scope, token_url, and the federated credential: it must "
+                    "name this repository and ref, and the audience must be oidc_audience."
                 ),
             )
-        body = answer.body if isinstance(answer.body, dict) else {}
+        body = response.body if isinstance(response.body, dict) else {}
         if str(body.get("token_type", "bearer")).lower() != "bearer":
-            raise answer.unexpected(f"the token is of the type {body['token_type']!r}, no bearer.")
+            raise response.unexpected(f"the token type is {body['token_type']!r}, not bearer.")
         token = require_token(body.get("access_token"), self._mask, TOKEN_ENDPOINT.name)
-        return bearer(token, _expiry(body.get("expires_in"), asked))
+        return bearer(token, _expiry(body.get("expires_in"), sent_at))
 
-    def _ask(self, form: dict[str, str]) -> Response:
+    def _request_token(self, form: dict[str, str]) -> Response:
         client = self._client
         if self._oidc is not None:
-            named = {"client_id": client.client_id} if client.client_id else {}
+            client_id = {"client_id": client.client_id} if client.client_id else {}
             return self._post(
                 form
-                | named
+                | client_id
                 | {"client_assertion_type": _ASSERTION, "client_assertion": self._oidc.token()}
             )
-        assert isinstance(client.proof, Secret)  # noqa: S101 - else there is an oidc
-        if not self._as_basic:
+        assert isinstance(client.proof, Secret)  # noqa: S101 - otherwise _oidc is set
+        if not self._use_basic:
             self._mask(quote_plus(client.proof.reveal()))
-            answer = self._post(
+            response = self._post(
                 form | {"client_id": client.client_id, "client_secret": client.proof.reveal()}
             )
-            if answer.status not in (400, 401):
-                return answer
-        # Providers differ in where they want the secret
+            if response.status not in (400, 401):
+                return response
+        # Some providers accept the secret in the body, others as HTTP Basic
         # (docs/notes/credentials.md#oauth-client-credentials).
         name, secret = quote_plus(client.client_id), Secret(quote_plus(client.proof.reveal()))
         second = self._post(form, {"Authorization": f"Basic {pair(name, secret, self._mask)}"})
-        if self._as_basic or second.status == 200:
-            self._as_basic = True
+        if self._use_basic or second.status == 200:
+            self._use_basic = True
             return second
-        return answer
+        return response
 
     def _post(self, form: dict[str, str], headers: dict[str, str] | None = None) -> Response:
         url = self._client.token_url
@@ -126,9 +126,9 @@ class TokenEndpoint:
         return self._http.request(request)
 
 
-def _expiry(expires_in: object, asked: float) -> float | None:
-    """Return the moment of expiry; some write the seconds as a string."""
+def _expiry(expires_in: object, sent_at: float) -> float | None:
+    """Return the moment of expiry. Some providers send the seconds as a string."""
     try:
-        return asked + float(expires_in)  # type: ignore[arg-type]  # whatever it is
+        return sent_at + float(expires_in)  # type: ignore[arg-type]  # may have any type
     except (TypeError, ValueError, OverflowError):
         return None

@@ -1,8 +1,7 @@
-"""The signature that AWS wants on a request (Signature Version 4), for a POST without body or
-query.
+"""Sign a POST without body or query for AWS (Signature Version 4).
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html; the
-tests hold it to botocore.
+tests compare it with botocore.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ def signed(url: str, region: str, service: str, keys: AwsKeys, now: datetime) ->
     """Return the headers that sign a POST.
 
     Args:
-        url: https, without a port or a query, its path quoted already.
-        region: of AWS.
-        service: as AWS names it in signatures.
-        keys: who signs.
-        now: in UTC.
+        url: https URL without port or query, its path already quoted.
+        region: AWS region.
+        service: AWS name of the service in signatures.
+        keys: AWS keys that sign.
+        now: current time in UTC.
     """
     parts = urlsplit(url)
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
@@ -44,7 +43,7 @@ def signed(url: str, region: str, service: str, keys: AwsKeys, now: datetime) ->
     for part in (stamp[:8], region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     signature = hmac.digest(key, text.encode(), "sha256").hex()
-    del headers["host"]  # the HTTP library writes it
+    del headers["host"]  # the HTTP library adds it
     credential = f"Credential={keys.access_key_id}/{scope}"
     return headers | {
         "Authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, "

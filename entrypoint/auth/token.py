@@ -1,6 +1,4 @@
-"""Grants that need nobody but Airflow: a token, a password as HTTP Basic, and what Airflow's own
-login gives for a secret.
-"""
+"""Create grants from a token, a password (HTTP Basic), or Airflow's own login."""
 
 from __future__ import annotations
 
@@ -22,11 +20,11 @@ if TYPE_CHECKING:
 def bearer(token: str, expires: float | None = None) -> Grant:
     """Return the grant of a bearer token.
 
-    It dies when its issuer says, or its own `exp`, or that of a token nested in it: Keycloak's dies
-    long before the token of Airflow's around it, and Airflow then answers 403
-    (docs/notes/credentials.md#keycloak-auth-manager).
+    It expires at the earliest of three times: the issuer's, the token's own `exp`, and that of a
+    token nested in it. Keycloak's nested token expires long before Airflow's token around it, and
+    Airflow then responds with 403 (docs/notes/credentials.md#keycloak-auth-manager).
     """
-    import jwt  # noqa: PLC0415 - 5 ms that Airflow 2 with a password need not pay
+    import jwt  # noqa: PLC0415 - takes 5 ms, which Airflow 2 with a password does not need
 
     def claims_of(text: Any) -> dict[str, Any]:
         try:
@@ -36,18 +34,20 @@ def bearer(token: str, expires: float | None = None) -> Grant:
 
     claims = claims_of(token)
     nested = claims_of(claims.get("access_token"))
-    ends = [
-        end
-        for end in map(_moment, (expires, claims.get("exp"), nested.get("exp")))
-        if end is not None
+    expiries = [
+        expiry
+        for expiry in map(_finite_seconds, (expires, claims.get("exp"), nested.get("exp")))
+        if expiry is not None
     ]
     return Grant(
-        Secret(f"Bearer {token}"), min(ends, default=None), ambiguous_403="access_token" in claims
+        Secret(f"Bearer {token}"),
+        min(expiries, default=None),
+        ambiguous_403="access_token" in claims,
     )
 
 
-def _moment(claim: Any) -> float | None:
-    """Return a number of seconds, None for whatever else may stand in its place."""
+def _finite_seconds(claim: Any) -> float | None:
+    """Return a claim as seconds since the epoch, None if it is not a finite number."""
     if isinstance(claim, bool) or not isinstance(claim, (int, float)):
         return None
     with suppress(OverflowError):
@@ -56,12 +56,15 @@ def _moment(claim: Any) -> float | None:
 
 
 def basic(password: Password, mask: Callable[[str], None]) -> Grant:
-    """Return the grant of a user. UTF-8, where requests' own would refuse what is not Latin-1."""
+    """Return the grant of a user, as HTTP Basic in UTF-8.
+
+    requests' own HTTP Basic refuses characters outside Latin-1.
+    """
     return Grant(Secret(f"Basic {pair(password.username, password.password, mask)}"))
 
 
 def pair(name: str, secret: Secret, mask: Callable[[str], None]) -> str:
-    """Return name and secret as HTTP Basic wants them, masked."""
+    """Return name and secret encoded for HTTP Basic, masked."""
     encoded = base64.b64encode(f"{name}:{secret.reveal()}".encode()).decode()
     mask(encoded)
     return encoded
@@ -72,34 +75,47 @@ def exchange_token(
     login: Callable[[dict[str, str]], str],
     mask: Callable[[str], None],
 ) -> Grant:
-    """Return the grant that Airflow's login gives for this. Raises the errors of `login`, and
-    UnexpectedResponse.
+    """Return the grant that Airflow's login issues for this body.
+
+    Raises:
+        UnexpectedResponse: the login returned no usable token.
+        ActionError: any error of `login`.
     """
-    shown = {}
+    payload = {}
     for name, value in body.items():
-        shown[name] = value.reveal() if isinstance(value, Secret) else value
-        if isinstance(value, Secret) and (escaped := json.dumps(shown[name])[1:-1]) != shown[name]:
-            # As it travels, and as a gateway may quote it. The runner's own JSON form leaves what
-            # is not ASCII as it is.
+        payload[name] = value.reveal() if isinstance(value, Secret) else value
+        if (
+            isinstance(value, Secret)
+            and (escaped := json.dumps(payload[name])[1:-1]) != payload[name]
+        ):
+            # This is the form in the request, which a gateway may quote. The runner's own JSON
+            # mask does not escape characters outside ASCII.
             mask(escaped)
-    return bearer(require_token(login(shown), mask, "Airflow's login"))
+    return bearer(require_token(login(payload), mask, "Airflow's login"))
 
 
-def require_token(token: Any, mask: Callable[[str], None], giver: str) -> str:
-    """Return a token that was granted, masked. Raises UnexpectedResponse for what no header can
-    carry.
+def require_token(token: Any, mask: Callable[[str], None], issuer: str) -> str:
+    """Return a token, masked.
+
+    Args:
+        token: value from the response.
+        mask: hides a text in the log.
+        issuer: issuer of the token, for error texts.
+
+    Raises:
+        UnexpectedResponse: it is missing, or a header cannot carry it.
     """
     if not isinstance(token, str) or not token:
         raise UnexpectedResponse(
-            f"{giver} gave no token",
-            "There is none in its answer.",
+            f"{issuer} gave no token",
+            "Its response contains none.",
             "Use another kind of credential.",
         )
     mask(token)
     if not re.fullmatch(r"[\x21-\x7e]+", token):
         raise UnexpectedResponse(
-            f"{giver} gave no usable token",
-            "It contains blanks or characters outside ASCII.",
-            "Ask whoever runs it.",
+            f"{issuer} gave no usable token",
+            "It contains spaces or characters outside ASCII.",
+            "Contact its operator.",
         )
     return token

@@ -1,1 +1,1 @@
-"""Explain a DAG run: progress, blockers, failures, import errors, XComs. Never decides a result."""
+"""Explain a DAG run: progress, blockers, failures, import errors and XComs. Decide nothing."""

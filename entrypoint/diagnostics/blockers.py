@@ -1,6 +1,6 @@
-"""Why a DAG run does not move, as far as Airflow shows it to this credential. It only reads.
+"""Find out why a DAG run does not progress. Read only, with this credential's permissions.
 
-A run that Airflow has accepted may wait for ever and say nothing
+A run that Airflow has accepted may wait forever without any message
 (docs/notes/airflow-2.md#queued-runs, docs/notes/airflow-3.md#runs-that-wait-forever).
 """
 
@@ -22,70 +22,74 @@ if TYPE_CHECKING:
     from entrypoint.models import Dag, DagRun, TaskInstance
 
 _MAX_NAMES = 5
-"""How many runs or task instances a sentence names before it only counts them."""
+"""Runs or task instances that a message names; it only counts the others."""
 _MAX_POOLS = 3
-_MAX_TASKS_ASKED = 3
+"""Pools that are checked, each with one or two requests."""
+_MAX_TASKS_CHECKED = 3
+"""Task instances whose unmet dependencies are requested."""
 _CLOCK_SKEW = timedelta(seconds=5)
-"""How far ahead a date may lie and still be now: the time is a header's, in whole seconds, maybe by
-a gateway's clock.
+"""A date counts as future only beyond this, because the current time comes from an HTTP header:
+in whole seconds, and possibly from a gateway's clock.
 """
 
 
 def find_blockers(
     optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...], now: datetime
 ) -> tuple[Blocker, ...]:
-    """Return what keeps the run from moving, the likeliest first; empty if nothing is known.
+    """Return the reasons why the run does not progress, the likeliest first.
 
     Args:
-        optional: asks for what only explains.
-        run: as last seen, not ended.
-        tasks: its task instances as last seen; none if they may not be read.
-        now: the time, for dates in the future.
+        optional: client for optional requests.
+        run: last known state of the run, not ended.
+        tasks: last known task instances; empty if this credential may not read them.
+        now: current time, to recognise dates in the future.
     """
     if any(task.state in RUNNING for task in tasks):
         return ()
     dag = optional.fetch(Feature.DAG, partial(optional.airflow.get_dag, run.dag_id), None)
-    found = [*_dates(run, now), *_components(optional, tasks)]
+    found = [*_future_dates(run, now), *_stopped_components(optional, tasks)]
     if dag is not None and dag.is_paused:
         found.append(_paused(dag))
     if run.state == "queued" and dag is not None and dag.max_active_runs is not None:
         found += _other_runs(optional, run, dag.max_active_runs)
-    found += _humans(optional, run, tasks)
-    found += _pools(optional, run, tasks)
-    found = found or [*_no_worker(tasks), *_unmet(optional, run, tasks)]
+    found += _human_input(optional, run, tasks)
+    found += _full_pools(optional, run, tasks)
+    found = found or [*_no_worker(tasks), *_unmet_dependencies(optional, run, tasks)]
     return tuple(found)
 
 
-def _dates(run: DagRun, now: datetime) -> Iterator[Blocker]:
-    for name, moment in (("run_after", run.run_after), ("logical date", run.logical_date)):
-        if moment is not None and moment > now + _CLOCK_SKEW:
+def _future_dates(run: DagRun, now: datetime) -> Iterator[Blocker]:
+    for name, date in (("run_after", run.run_after), ("logical date", run.logical_date)):
+        if date is not None and date > now + _CLOCK_SKEW:
             yield Blocker(
                 f"The run's {name} lies in the future",
-                f"Airflow starts nothing of it before {moment.isoformat()}.",
-                "Wait until then (see the input timeout), or ask for another date.",
+                f"Airflow starts none of its tasks before {date.isoformat()}.",
+                "Wait until then (see the input timeout), or set another date.",
             )
             return
 
 
-def _components(optional: OptionalRequests, tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
+def _stopped_components(
+    optional: OptionalRequests, tasks: tuple[TaskInstance, ...]
+) -> Iterator[Blocker]:
     health = optional.fetch(Feature.HEALTH, optional.airflow.health, None)
     if health is None:
         return
-    dead = [name for name in ("scheduler", "dag_processor") if getattr(health, name) is False]
+    stopped = [name for name in ("scheduler", "dag_processor") if getattr(health, name) is False]
     if health.triggerer is not True and any(task.state == "deferred" for task in tasks):
-        dead.append("triggerer")
-    for name in dead:
+        stopped.append("triggerer")
+    for name in stopped:
         yield Blocker(
             f"Airflow's {name.replace('_', '-')} is not running",
-            "Airflow's own health check has not had a heartbeat of it lately.",
-            "Whoever runs this Airflow has to bring it back.",
+            "Airflow's health check has received no recent heartbeat from it.",
+            "Ask the operators of this Airflow to restart it.",
         )
 
 
 def _paused(dag: Dag) -> Blocker:
     return Blocker(
         "The DAG is paused",
-        f"{dag.dag_id} is paused in Airflow; nothing of it runs until somebody unpauses it.",
+        f"{dag.dag_id} is paused in Airflow, so none of its tasks start until it is unpaused.",
         "Unpause the DAG in Airflow.",
     )
 
@@ -95,39 +99,38 @@ def _other_runs(optional: OptionalRequests, run: DagRun, allowed: int) -> Iterat
     if running and len(running) >= allowed:
         yield Blocker(
             "Other runs of the DAG come first",
-            f"{run.dag_id} allows {allowed} active runs (max_active_runs), and that many "
-            "are running: "
-            f"{list_names([other.run_id for other in running], _MAX_NAMES)}.",
-            "Wait for them, stop what is not wanted, or raise max_active_runs in the DAG.",
+            f"{run.dag_id} allows {allowed} active runs (max_active_runs), and that many are "
+            f"running: {list_names([other.run_id for other in running], _MAX_NAMES)}.",
+            "Wait for them, stop those that you do not need, or raise max_active_runs in the DAG.",
             optional.airflow.run_url(run.dag_id, running[0].run_id),
         )
 
 
-def _humans(
+def _human_input(
     optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]
 ) -> Iterator[Blocker]:
     if run.state != "running" or not any(
         task.state in ("awaiting_input", "deferred") for task in tasks
     ):
         return
-    for question in optional.fetch(
+    for request in optional.fetch(
         Feature.HUMAN_INPUT, partial(optional.airflow.hitl_requests, run), ()
     )[:_MAX_NAMES]:
         yield Blocker(
-            f"The task {question.task_id} waits for a human",
-            f"It asks: {question.subject}",
+            f"The task {request.task_id} waits for a human",
+            f"It asks: {request.subject}",
             "Answer it in Airflow, on the task's tab Required Actions.",
-            question.url,
+            request.url,
         )
 
 
-def _pools(
+def _full_pools(
     optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]
 ) -> Iterator[Blocker]:
     waiting = [task for task in tasks if task.state == "scheduled" and task.pool]
     for name in sorted({task.pool or "" for task in waiting})[:_MAX_POOLS]:
         pool = optional.fetch(Feature.POOLS, partial(optional.airflow.pool, name), None)
-        # A pool without limit has -1 slots.
+        # An unlimited pool has -1 slots.
         if pool is None or pool.slots < 0 or pool.open_slots > 0:
             continue
         names = list_names([task.name for task in waiting if task.pool == name], _MAX_NAMES)
@@ -150,7 +153,8 @@ def _pools(
             f"The pool {name} is full",
             f"{names} cannot start: all {pool.slots} slots of the pool are taken"
             f"{f', by {list_names(others, _MAX_NAMES)}' if others else ''}.",
-            "Wait for them, stop what is not wanted, or give the pool more slots (Admin, Pools).",
+            "Wait for them, stop those that you do not need, or give the pool more slots "
+            "(Admin, Pools).",
         )
 
 
@@ -159,22 +163,23 @@ def _no_worker(tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
     if queued:
         yield Blocker(
             "No worker takes the tasks",
-            f"Airflow's scheduler has handed {list_names(queued, _MAX_NAMES)} to the "
-            "executor, and no worker has begun.",
-            "Look at the workers: they may be busy, gone, or not listening to the task's queue.",
+            f"Airflow's scheduler has handed {list_names(queued, _MAX_NAMES)} to the executor, "
+            "but no worker has started.",
+            "Check the workers: they may be busy, stopped, or not listening to the task's queue.",
         )
 
 
-def _unmet(
+def _unmet_dependencies(
     optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]
 ) -> Iterator[Blocker]:
-    """Ask Airflow itself about a task that it does not start: pools, limits and dates that nothing
-    above knows.
+    """Report the dependencies that Airflow itself lists for a task that it does not start.
+
+    They include pools, limits and dates that no function above checks.
     """
     waiting = [task for task in tasks if task.state == "scheduled"] or [
         task for task in tasks if task.state is None
     ]
-    for task in waiting[:_MAX_TASKS_ASKED]:
+    for task in waiting[:_MAX_TASKS_CHECKED]:
         reasons = optional.fetch(
             Feature.TASKS, partial(optional.airflow.unmet_dependencies, run, task), ()
         )
@@ -182,6 +187,6 @@ def _unmet(
             yield Blocker(
                 f"Airflow does not start {task.name}",
                 " ".join(reasons),
-                "Change that in Airflow, or wait until it has changed.",
+                "Fix this in Airflow, or wait until it changes.",
             )
             return

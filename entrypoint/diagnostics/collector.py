@@ -1,8 +1,7 @@
-"""Everything that explains a DAG run and decides nothing about it: progress, reasons, what blocks
-it, logs, XComs.
+"""Collect everything that explains a DAG run: progress, blockers, failures, logs and XComs.
 
-Between the story (`step.py`), which asks, and the modules that know, and the log, which shows it at
-once.
+`step.py` calls it. The other modules of this package do the work, and the log shows the results
+immediately.
 """
 
 from __future__ import annotations
@@ -35,10 +34,12 @@ if TYPE_CHECKING:
     from entrypoint.session import Session
 
 DIAGNOSTICS_SECONDS = 120.0
-"""Seconds for reading logs and other reasons once the run has ended, and for the XComs."""
+"""Seconds for reading logs and other explanations after the end of the run; again for XComs."""
 
 _MAX_TITLE_CHARS = 200
+"""Characters of the cause of a failure in the title of a log group."""
 _MAX_NAMES = 20
+"""Failed task instances that are read for their names alone."""
 
 Tasks = tuple["TaskInstance", ...]
 T = TypeVar("T")
@@ -46,13 +47,13 @@ D = TypeVar("D")
 
 
 class Diagnostics:
-    """Explains one DAG run.
+    """Explain one DAG run.
 
     Args:
-        optional: asks the Airflow where the run is.
-        session: the connection, with its clock and events.
-        settings: whose logs are relayed, which XComs are wanted.
-        workspace: the checkout, in which files with import errors are looked for.
+        optional: client for optional requests to the Airflow that has the run.
+        session: connection, with its clock and events.
+        settings: inputs of the step.
+        workspace: checkout, searched for files that Airflow cannot import.
     """
 
     def __init__(
@@ -63,33 +64,30 @@ class Diagnostics:
         self._settings = settings
         self.optional = optional
         self._broken: set[str] = set()
-        # Asked once about the same files: it is a walk through the checkout, and an import error
-        # may be looked at often.
+        # Cached, because it walks through the checkout and an import error may be checked often.
         self.relevant = ImportErrorMatcher(
             settings.dag_id, cache(lambda files: names(files, settings.dag_id, workspace))
         )
         self.dag_files = OptionalDagFiles(optional, self.relevant)
-        self._watch = ProgressTracker(
-            self.optional, session.retrier, self._diagnose, live=settings.logs != "none"
+        self._progress = ProgressTracker(
+            self.optional, session.retrier, self._find_blockers, live=settings.logs != "none"
         )
 
     @property
     def disabled_features(self) -> tuple[str, ...]:
-        """A sentence for each feature that was refused; what was not told yet is told now."""
+        """One sentence for each refused feature. Log those that were not logged yet."""
         self.optional.report_disabled()
         return tuple(self.optional.disabled_features.values())
 
     def with_import_error(self, error: ActionError) -> ActionError:
-        """Return the error for a DAG that Airflow will not run, with the import error that is
-        behind it.
-        """
+        """Return the error for a refused DAG, with the import error behind it if there is one."""
         explain = partial(
             import_error_behind, self.optional, self._settings.dag_id, error, self.relevant
         )
         return self._guard("import errors", explain, error)
 
     def failed_task_names(self, run: DagRun) -> list[str]:
-        """Return the names of the first failed task instances; none if they may not be read."""
+        """Return the names of the first failed task instances; empty if they cannot be read."""
         fetch = partial(
             self._airflow.task_instances,
             run.dag_id,
@@ -101,7 +99,7 @@ class Diagnostics:
         return [task.name for task in failed.instances] if failed else []
 
     def usual_duration(self, run: DagRun) -> UsualDuration | None:
-        """Say how long the DAG usually takes, and return it if enough of its runs have shown it."""
+        """Log how long the DAG usually takes, and return it if enough runs support it."""
         durations = self.optional.fetch(
             Feature.RUNS, partial(self._airflow.recent_durations, run.dag_id), ()
         )
@@ -110,60 +108,60 @@ class Diagnostics:
         return usual_duration(durations)
 
     def update(self, run: DagRun) -> None:
-        """Look at the tasks of a run that was just seen, and tell what changed or why nothing
-        does.
-        """
-        self._guard("live progress", partial(self._watch.update, run), None)
+        """Update the task instances after a poll of the run; log changes or blockers."""
+        self._guard("live progress", partial(self._progress.update, run), None)
 
     def next_update(self, run: DagRun) -> float:
-        """Return the moment on the clock from which on a run that is like this is to be looked at
-        again.
-        """
+        """Return the clock time from which `update` has work to do for a run in this state."""
         return self._guard(
-            "live progress", partial(self._watch.next_update, run), self._session.clock()
+            "live progress", partial(self._progress.next_update, run), self._session.clock()
         )
 
     def read_tasks(self, run: DagRun, until: float | None = None) -> TaskList | None:
-        """Return the task instances as they are now, as far as they are reported; None if they
-        cannot be read.
+        """Return the current task instances for the report; None if they cannot be read.
 
-        `until`: moment on the clock up to which they are asked for, where the verdict depends on
-        them.
+        Args:
+            run: the DAG run.
+            until: deadline on the clock if the result depends on them, otherwise None.
 
         Raises:
-            ActionError: they cannot be read, and the verdict depends on them.
+            ActionError: they cannot be read, and the result depends on them.
         """
         fetch = partial(read_for_report, self._airflow, run)
         if until is None:
             tasks = self.optional.fetch(Feature.TASKS, fetch, None, retry=True)
         else:
             try:
-                # What was believed to be refused is looked at once more, and no longer.
+                # For a disabled feature, the first further refusal is final.
                 retry_refused = Feature.TASKS not in self.optional.disabled_features
                 tasks = self._session.retrier.read(fetch, until=until, retry_refused=retry_refused)
-            except Exception as error:  # noqa: BLE001 - whatever it is, a green would be a guess
-                raise _unread(as_action_error(error)) from None
+            except Exception as error:  # noqa: BLE001 - any error: success would be a guess
+                raise _unread_tasks(as_action_error(error)) from None
             self.optional.record_success(Feature.TASKS)
         if tasks is not None:
-            self._watch.record_final(tasks)
+            self._progress.record_final(tasks)
         return tasks
 
     def blockers_of(self, run: DagRun, tasks: Tasks | None) -> tuple[Blocker, ...]:
-        """Return why the run does not move, at the end of the retrier with it."""
+        """Return why the run does not progress, once the step stops waiting for it."""
         nothing: tuple[Blocker, ...] = ()
         return (
-            self._guard("why it does not move", partial(self._diagnose, run, tasks or ()), nothing)
-            or self._watch.blockers
+            self._guard(
+                "the reason why the run does not progress",
+                partial(self._find_blockers, run, tasks or ()),
+                nothing,
+            )
+            or self._progress.blockers
         )
 
     def explain_end(self, run: DagRun, tasks: Tasks | None) -> dict[str, Any]:
-        """Return what is known about the reasons of the end, for the outcome; relay the logs that
-        are wanted.
-        """
+        """Return fields of the outcome that explain the end of the run; relay the wanted logs."""
         self._session.set_deadline(DIAGNOSTICS_SECONDS)
-        return self._guard("the reasons of the end", partial(self._reasons, run, tasks or ()), {})
+        return self._guard(
+            "the reasons of the end", partial(self._explain_end, run, tasks or ()), {}
+        )
 
-    def _reasons(self, run: DagRun, tasks: Tasks) -> dict[str, Any]:
+    def _explain_end(self, run: DagRun, tasks: Tasks) -> dict[str, Any]:
         keep = 0 if self._settings.logs == "none" else self._settings.log_lines
         failures = failures_of(self.optional, run, tasks, keep, self._relay)
         if self._settings.logs == "all":
@@ -179,21 +177,21 @@ class Diagnostics:
     def xcoms(
         self, run: DagRun, tasks: Tasks | None, *, whole: bool, needed: bool
     ) -> dict[str, Any] | None:
-        """Return the XComs that were asked for, None if they may not be read.
+        """Return the requested XComs, None if they cannot be read.
 
         Args:
             run: the DAG run, ended.
-            tasks: its task instances, if they could be read.
-            whole: whether these are all of them.
-            needed: whether it is an error if one is not there: it is once the run has succeeded.
+            tasks: its task instances, None if they could not be read.
+            whole: whether `tasks` is complete.
+            needed: whether a missing XCom is an error, as it is after a success.
 
         Raises:
-            ActionError: one is not there, is too large, or Airflow did not answer.
+            ActionError: an XCom is missing or too large, or Airflow did not respond.
         """
         until = self._session.set_deadline(DIAGNOSTICS_SECONDS)
         fetch = partial(self._xcoms, run, tasks, whole=whole, until=until)
         try:
-            # As a whole: the way to one XCom is refused as that to the others.
+            # All XComs as one request, because a refusal of one means a refusal of all.
             return self._session.retrier.read(fetch, until=until, retry_refused=True)
         except Forbidden as refusal:
             cause = refusal.__context__
@@ -201,7 +199,7 @@ class Diagnostics:
         except ActionError as error:
             if needed:
                 raise
-            self._session.events.optional_failed(Feature.XCOM.gives, error)
+            self._session.events.optional_failed(Feature.XCOM.label, error)
         return None
 
     def _xcoms(
@@ -213,22 +211,22 @@ class Diagnostics:
             self._airflow, run, self._settings.xcom, tasks, self._session.retrier, until=until
         )
 
-    def _guard(self, what: str, explain: Callable[[], T], default: D) -> T | D:
-        """Return what `explain` returns, or `default`: a fault of ours costs the explanation, and
-        is told once.
+    def _guard(self, explanation: str, explain: Callable[[], T], default: D) -> T | D:
+        """Return the result of `explain`, or `default` after any exception.
+
+        A bug in an explanation must not change the result of the step. It is logged once.
         """
-        if what in self._broken:
+        if explanation in self._broken:
             return default
         try:
             return explain()
-        # Whatever it is, the verdict does not depend on it
-        except Exception as error:  # noqa: BLE001
-            self._broken.add(what)
-            self._session.events.optional_failed(what, as_action_error(error))
+        except Exception as error:  # noqa: BLE001 - the result does not depend on it
+            self._broken.add(explanation)
+            self._session.events.optional_failed(explanation, as_action_error(error))
             return default
 
-    def _diagnose(self, run: DagRun, tasks: Tasks) -> tuple[Blocker, ...]:
-        # By Airflow's clock: what it says about the future is meant by that.
+    def _find_blockers(self, run: DagRun, tasks: Tasks) -> tuple[Blocker, ...]:
+        # Airflow decides by its own clock whether a date is in the future.
         return find_blockers(self.optional, run, tasks, self._airflow.now or datetime.now(UTC))
 
     def _relay(self, failure: Failure) -> None:
@@ -240,15 +238,14 @@ class Diagnostics:
             self._session.events.task_log(title, failure.log, failure.lines_omitted)
 
 
-def _unread(fault: ActionError) -> ActionError:
-    """Return the error for a success of which nobody knows whether tasks failed."""
-    hint = fault.hint
-    if isinstance(fault, Forbidden) and not isinstance(fault, GatewayRefused):
+def _unread_tasks(error: ActionError) -> ActionError:
+    """Return the error for a success whose task instances could not be checked for failures."""
+    hint = error.hint
+    if isinstance(error, Forbidden) and not isinstance(error, GatewayRefused):
         hint = f'Give the credential the permission "{Feature.TASKS.permission}".'
     return ActionError(
-        "Whether tasks failed could not be read",
-        "Airflow calls the run a success, but fail_on_failed_tasks is true and its task "
-        "instances could not be read. "
-        f"Last: {fault.title}. {fault.detail}",
-        f"{hint} Re-running this job reads them again: nothing runs again.".lstrip(),
+        "The task instances could not be read",
+        "The DAG run has succeeded, but fail_on_failed_tasks is true and its task instances "
+        f"could not be read. Last error: {error.title}. {error.detail}",
+        f"{hint} Re-running this job reads them again; the DAG does not run again.".lstrip(),
     )

@@ -1,6 +1,4 @@
-"""Why task instances failed, as far as their logs say, and whether the run was too slow as a whole.
-It only reads.
-"""
+"""Find out from the logs why task instances failed, and whether the run exceeded its timeout."""
 
 from __future__ import annotations
 
@@ -18,11 +16,11 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, TaskInstance, TaskLog
 
 MAX_LOGS_READ = 20
-"""Task instances whose logs are read: each may be many MB, and nobody reads more."""
+"""Task instances whose logs are read. One log may have many MB."""
 MIN_LINES_READ = 50
-"""Lines that are read for the reason alone."""
+"""Lines that are read to find the cause, even if no line is relayed."""
 _TIMEOUT_MARGIN_SECONDS = 1.0
-"""Seconds by which Airflow's own dates of a run may fall short of its time limit."""
+"""Seconds by which a run's recorded duration may be shorter than its timeout."""
 
 
 def failures_of(
@@ -32,14 +30,14 @@ def failures_of(
     keep: int,
     relay: Callable[[Failure], None],
 ) -> tuple[Failure, ...]:
-    """Return why task instances failed, at most MOST of them.
+    """Return why task instances failed, for at most MAX_LOGS_READ of them.
 
     Args:
-        optional: asks for what only explains.
+        optional: client for optional requests.
         run: the DAG run, ended or not.
         tasks: its task instances.
-        keep: how many lines of each log to keep.
-        relay: is given each one as soon as its log is read.
+        keep: number of lines to keep of each log.
+        relay: callback for each failure, called as soon as its log is read.
     """
     found = []
     for task in [task for task in tasks if task.state == "failed"][:MAX_LOGS_READ]:
@@ -52,9 +50,7 @@ def failures_of(
 def other_logs(
     optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...], keep: int
 ) -> Iterator[tuple[TaskInstance, TaskLog]]:
-    """Read the logs of task instances that did not fail, at most MOST of them, one after the
-    other.
-    """
+    """Yield the logs of task instances that did not fail, at most MAX_LOGS_READ of them."""
     ran = [
         task
         for task in tasks
@@ -69,9 +65,9 @@ def other_logs(
 def dagrun_timeout_exceeded(
     optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...]
 ) -> float | None:
-    """Return the DAG's `dagrun_timeout` in seconds if that is what ended the run.
+    """Return the DAG's `dagrun_timeout` in seconds if it ended the run.
 
-    Airflow does not say so: the run is failed and none of its tasks is
+    Airflow does not report this. The run has failed although none of its tasks has failed
     (docs/notes/airflow-2.md#dag-run-timeout, docs/notes/airflow-3.md#dag-run-timeout).
     """
     if (
@@ -104,19 +100,19 @@ def _failure(optional: OptionalRequests, run: DagRun, task: TaskInstance, keep: 
         or _heartbeat_timeout(optional, run, task)
     )
     if not cause:
-        cause = "its log ends without an error" if log.written else "its log is not there any more"
+        cause = "its log ends without an error" if log.written else "its log no longer exists"
     return Failure(task, cause, log.raised, log.lines if keep else (), log.lines_omitted)
 
 
 def _heartbeat_timeout(optional: OptionalRequests, run: DagRun, task: TaskInstance) -> str:
-    said = optional.fetch(
+    event = optional.fetch(
         Feature.EVENTS, partial(optional.airflow.heartbeat_timeout, run, task), None
     )
-    return f"its worker was lost. {said}".strip() if said is not None else ""
+    return f"its worker was lost. {event}".strip() if event is not None else ""
 
 
 def _chain(raised: tuple[ExceptionInfo, ...]) -> str:
-    """Name the exception, and the one at the root of it."""
+    """Return the exception and its root cause as text."""
     if not raised:
         return ""
     first, root = (" ".join(str(one).split()) for one in (raised[0], raised[-1]))
@@ -124,8 +120,9 @@ def _chain(raised: tuple[ExceptionInfo, ...]) -> str:
 
 
 def _never_started(task: TaskInstance) -> str:
-    """A task instance that failed without a start lost its worker before.
+    """Return the cause if the task instance failed before it started, otherwise an empty string.
 
+    Its worker was lost before.
     Measured: docs/notes/airflow-3.md#tasks-that-never-started.
     """
     if task.start_date is not None and task.try_number > 0:

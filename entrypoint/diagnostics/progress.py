@@ -1,8 +1,8 @@
-"""The task instances of a DAG run while it is waited for: what changed, and whether anything does.
+"""Track the task instances of a running DAG run: log changes, and detect when it is stuck.
 
-Nothing here bears on the verdict. It asks only for what changed, and the less often the longer the
-run takes (docs/notes/waiting.md#polling-strategies). Of a wide run, of which more has changed than
-one answer holds, it counts what has ended and reads what failed.
+Each request asks only for changes, and the interval grows with the duration of the run
+(docs/notes/waiting.md#polling-strategies). A run is wide if one response cannot hold its changes.
+Then the tracker counts the ended task instances and reads only the failed and the unfinished ones.
 """
 
 from __future__ import annotations
@@ -25,39 +25,45 @@ if TYPE_CHECKING:
     from entrypoint.models import Blocker, DagRun, TaskInstance, TaskList
 
 MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS = 5.0, 60.0
-"""Seconds between two looks at the task instances, at the beginning of a run and in a long one."""
+"""Seconds between two requests for the task instances: at the start of a run, and at most."""
 _INTERVAL_GROWTH = 6.0
-"""By how much that grows, times the square root of the seconds that the run has been running: 13
-looks in 10 minutes. What a hundred waiters cost Airflow is these looks more than the words that it
-tells by itself."""
+"""The interval is this, times the square root of the seconds that the run has been running.
+
+It makes 13 requests in 10 minutes. With a hundred waiting steps, these requests cost Airflow more
+than streaming the states does.
+"""
 STALL_SECONDS, STALL_SECONDS_ACTIVE = 15.0, 120.0
-"""Seconds without any change after which the reason is looked for: with nothing at work, and with
-something.
+"""Seconds without a change before the tracker looks for blockers: if no task instance is in a state
+of _MAY_TAKE_LONG, and if one is.
 """
 STALL_SECONDS_UNWATCHED = 900.0
-"""The same for a run whose task instances are not looked at meanwhile."""
+"""The same for a running run whose task instances are not polled."""
 RETRY_SECONDS, REPEAT_SECONDS = 60.0, 300.0
-"""Seconds until it is looked for once more, twice as long each time; and once a reason was told.
-Each takes six requests.
+"""Seconds until the next search for blockers, doubled each time; and the minimum after a find.
+
+Each search takes six requests.
 """
 _MAY_TAKE_LONG = (*RUNNING, "deferred", "up_for_retry", "up_for_reschedule")
-"""States of task instances for which nothing need change for a while."""
+"""States in which a task instance may stay for long without a problem."""
 _CLOCK_SKEW = timedelta(seconds=30)
-"""Clocks of Airflow's machines may differ by that much without a change being missed; the end is
-read in full anyway.
+"""Difference between the clocks of Airflow's machines that loses no change. All task instances are
+read again at the end anyway.
 """
 
 Key = tuple[str, int]
 Change = tuple["TaskInstance | None", "TaskInstance"]
-"""A task instance as it was seen before, if it was, and as it is now."""
+"""The earlier state of a task instance, None if it is new, and the current one."""
 
 
 class ProgressTracker:
-    """Looks at a run's task instances, and tells progress and blockers.
+    """Poll a run's task instances, and log progress and blockers.
 
-    Args: optional: asks for what only explains. retrier: clock, and who is told. diagnose: finds
-        out why the run does not move. live: whether to tell events. If not, the task instances of a
-        running run are read only to find out why it stalls.
+    Args:
+        optional: client for optional requests.
+        retrier: clock and events.
+        find_blockers: function that returns the reasons why the run does not progress.
+        live: whether to log progress. If not, the task instances of a running run are read only to
+            find its blockers.
     """
 
     def __init__(
@@ -71,31 +77,29 @@ class ProgressTracker:
         self.blockers: tuple[Blocker, ...] = ()
         self._optional = optional
         self._retrier = retrier
-        self._diagnose = find_blockers
+        self._find_blockers = find_blockers
         self._live = live
-        self._known: dict[Key, TaskInstance] = {}
-        self._wide, self._counts = False, (0, 0)
+        self._tasks: dict[Key, TaskInstance] = {}
+        self._is_wide, self._counts = False, (0, 0)
         self._state: str | None = None
         self._since: datetime | None = None
         self._next_read = self._changed_at = self._entered = retrier.clock()
-        self._diagnosis_due, self._pause, self._read_at = 0.0, RETRY_SECONDS, -inf
+        self._search_due, self._search_interval, self._read_at = 0.0, RETRY_SECONDS, -inf
 
     @property
     def tasks(self) -> tuple[TaskInstance, ...]:
-        """The task instances as last seen; of a wide run those that failed or have not ended."""
-        return tuple(self._known.values())
+        """The last known task instances; of a wide run the failed and the unfinished ones."""
+        return tuple(self._tasks.values())
 
     def update(self, run: DagRun) -> None:
-        """Look at the task instances of a run that was just seen, if it is time to; find out why it
-        stalls, if it does.
-        """
+        """Poll the task instances if it is time to, and look for blockers if the run is stuck."""
         now = self._retrier.clock()
         if run.state != self._state:
             self._state, self._next_read, self._entered = run.state, now, now
             self._record_change()
-        old = now - self._read_at >= MIN_INTERVAL_SECONDS
+        may_read = now - self._read_at >= MIN_INTERVAL_SECONDS
         if run.state == "running" and (
-            (self._live and now >= self._next_read) or (old and now >= self._stalled_at())
+            (self._live and now >= self._next_read) or (may_read and now >= self._stalled_at())
         ):
             self._read(run)
             self._read_at = now
@@ -104,39 +108,37 @@ class ProgressTracker:
                 MAX_INTERVAL_SECONDS,
             )
         if now >= self._stalled_at():
-            told = {blocker.title for blocker in self.blockers}
-            self.blockers = self._diagnose(run, self.tasks)
-            self._diagnosis_due = now + (
-                max(self._pause, REPEAT_SECONDS) if self.blockers else self._pause
+            reported = {blocker.title for blocker in self.blockers}
+            self.blockers = self._find_blockers(run, self.tasks)
+            self._search_due = now + (
+                max(self._search_interval, REPEAT_SECONDS)
+                if self.blockers
+                else self._search_interval
             )
-            self._pause *= 2
+            self._search_interval *= 2
             for blocker in self.blockers:
-                if blocker.title not in told:
+                if blocker.title not in reported:
                     self._retrier.events.blocked(blocker)
 
     def next_update(self, run: DagRun) -> float:
-        """Return the moment on the clock from which on a run that is like this is to be looked at
-        again.
-        """
+        """Return the clock time from which `update` has work to do for a run in this state."""
         if run.state != self._state:
             return self._retrier.clock() if self._live or run.state == "queued" else inf
         return self._next_read if run.state == "running" and self._live else self._stalled_at()
 
     def _stalled_at(self) -> float:
-        """Return the moment on the clock at which to find out why the run does not move, unless it
-        does until then.
-        """
+        """Return the clock time at which to look for blockers, unless something changes before."""
         if self._state == "running" and not self._live:
-            retrier = STALL_SECONDS_UNWATCHED
-        elif any(task.state in _MAY_TAKE_LONG for task in self._known.values()):
-            retrier = STALL_SECONDS_ACTIVE
+            stall_seconds = STALL_SECONDS_UNWATCHED
+        elif any(task.state in _MAY_TAKE_LONG for task in self._tasks.values()):
+            stall_seconds = STALL_SECONDS_ACTIVE
         else:
-            retrier = STALL_SECONDS
-        return max(self._changed_at + retrier, self._diagnosis_due)
+            stall_seconds = STALL_SECONDS
+        return max(self._changed_at + stall_seconds, self._search_due)
 
     def record_final(self, tasks: TaskList) -> None:
-        """Take note of the task instances as they are at the end, and tell what changed."""
-        if not (self._wide or tasks.unread):
+        """Record the final task instances, and log what changed."""
+        if not (self._is_wide or tasks.unread):
             self._record_all(tasks.instances)
             return
         failed = self._changes([task for task in tasks.instances if task.state == "failed"])
@@ -146,7 +148,7 @@ class ProgressTracker:
 
     def _read(self, run: DagRun) -> None:
         airflow = self._optional.airflow
-        if not self._wide:
+        if not self._is_wide:
             fetch = partial(
                 airflow.task_instances, run.dag_id, run.run_id, changed_since=self._since, most=PAGE
             )
@@ -157,7 +159,7 @@ class ProgressTracker:
                 self._record_time()
                 self._record_all(tasks.instances)
                 return
-            self._wide = True
+            self._is_wide = True
         found = self._optional.fetch(
             Feature.TASKS, partial(read_wide_run, airflow, run, self._since), None
         )
@@ -172,10 +174,10 @@ class ProgressTracker:
     def _record_all(self, tasks: tuple[TaskInstance, ...]) -> None:
         changes = self._changes(tasks)
         for task in tasks:
-            self._known[task.key] = task
+            self._tasks[task.key] = task
             if task.map_index >= 0:
-                # What stood for all of them before the task was expanded is gone.
-                self._known.pop((task.task_id, -1), None)
+                # The placeholder for the mapped task goes once Airflow has expanded the task.
+                self._tasks.pop((task.task_id, -1), None)
         if changes:
             self._record_change()
             self._retrier.events.tasks_changed(changes, self.tasks)
@@ -183,18 +185,18 @@ class ProgressTracker:
     def _record_wide(self, failed: TaskList, open_: TaskList, total: int) -> None:
         changes = self._changes(failed.instances)
         counts = (max(total - open_.total, 0), total)
-        moved = changes or self._changes(open_.instances) or counts != self._counts
+        changed = changes or self._changes(open_.instances) or counts != self._counts
         earlier = [task for task in self.tasks if task.state == "failed"]
-        self._known = {task.key: task for task in (*earlier, *failed.instances, *open_.instances)}
+        self._tasks = {task.key: task for task in (*earlier, *failed.instances, *open_.instances)}
         self._counts = counts
-        if moved:
+        if changed:
             self._record_change()
             self._retrier.events.wide_run_changed([task for _, task in changes], "ended", *counts)
 
     def _changes(self, tasks: Iterable[TaskInstance]) -> list[Change]:
-        seen = [(self._known.get(task.key), task) for task in tasks]
+        seen = [(self._tasks.get(task.key), task) for task in tasks]
         return [(before, task) for before, task in seen if before != task]
 
     def _record_change(self) -> None:
         self._changed_at = self._retrier.clock()
-        self._diagnosis_due, self._pause, self.blockers = 0.0, RETRY_SECONDS, ()
+        self._search_due, self._search_interval, self.blockers = 0.0, RETRY_SECONDS, ()

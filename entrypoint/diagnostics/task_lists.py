@@ -1,5 +1,4 @@
-"""The task instances of a DAG run as far as anybody needs them: of a wide run most are counted, not
-read.
+"""Read the task instances of a DAG run. Of a wide run, count most of them instead.
 
 Measured: docs/notes/waiting.md#wide-runs-and-large-logs.
 """
@@ -18,18 +17,19 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, TaskInstance
 
 PAGE = 100
-"""Task instances that one answer of any Airflow may hold."""
+"""Task instances that one response may hold in every supported Airflow."""
 
 
 def read_wide_run(
     airflow: Airflow, run: DagRun, since: datetime | None
 ) -> tuple[TaskList, TaskList, int]:
-    """Ask for what is worth to be known of a wide run, in three requests unless it is very red.
+    """Read the failed and the unfinished task instances of a wide run, usually in three requests.
 
-    The open ones come last: if none is there then, nobody had cleared any of the others before.
+    The unfinished ones come last. If there are none then, no task instance had been cleared before.
 
-    Returns: Those that failed since `since`, those that have not ended (a page of each is read),
-        and how many there are in all.
+    Returns:
+        One page of the task instances that failed since `since`, one page of the unfinished ones,
+        and the number of all task instances.
     """
     fetch = partial(airflow.task_instances, run.dag_id, run.run_id)
     total = fetch(most=0).total
@@ -38,10 +38,10 @@ def read_wide_run(
 
 
 def read_for_report(airflow: Airflow, run: DagRun) -> TaskList:
-    """Return all task instances; of a wide run all that failed, and so many others that
-    MAX_TASKS_LISTED can be shown.
+    """Return all task instances, or a selection of a wide run's.
 
-    How many of those that are left out succeeded is counted.
+    The selection has all that failed and enough others to show MAX_TASKS_LISTED. It counts the
+    successful ones that it leaves out.
     """
     fetch = partial(airflow.task_instances, run.dag_id, run.run_id)
     first = fetch(most=MAX_TASKS_LISTED)
@@ -52,7 +52,7 @@ def read_for_report(airflow: Airflow, run: DagRun) -> TaskList:
     failed = fetch(states=("failed",))
     open_ = fetch(states=UNFINISHED, most=MAX_TASKS_LISTED)
     found: dict[tuple[str, int], TaskInstance] = {}
-    # What was read last counts.
+    # The latest read wins.
     for part in (open_, failed, blocked, first):
         for task in part.instances:
             found.setdefault(task.key, task)

@@ -1,7 +1,7 @@
-"""The XComs that were asked for, as JSON. It only reads.
+"""Read the requested XComs, as JSON.
 
-A value that a later step relies on and that is not there must not pass for an empty one, so it is
-an error; only a missing permission costs no more than this feature.
+A missing value is an error, because a later step must not take it for an empty one. A missing
+permission only disables this feature.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from entrypoint.diagnostics.optional import Feature
-from entrypoint.errors import Forbidden, NotFound, ResponseTooLarge, TransientError
+from entrypoint.errors import (
+    Forbidden,
+    InvalidJson,
+    NotFound,
+    ResponseTooLarge,
+    TransientError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,14 +27,16 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, TaskInstance, XComName
 
 MAX_OUTPUT_CHARS = 500_000
-"""UTF-16 code units of the output: GitHub allows 1 MB for all outputs of a job, counted as UTF-16.
+"""UTF-16 code units of the output. GitHub allows 1 MB for all outputs of a job, counted as UTF-16.
 
 Measured: docs/notes/runner.md#size-of-outputs.
 """
 _MAX_RESPONSE_BYTES = 2_000_000
+"""Bytes of the response with one XCom."""
 _MAX_MAPPED = 500
-"""Instances of one mapped task: each is a request."""
+"""Task instances of one mapped task. Each costs one request."""
 _MAX_NAMES = 10
+"""Tasks that a message names."""
 
 
 def read_xcoms(
@@ -40,17 +48,21 @@ def read_xcoms(
     *,
     until: float,
 ) -> dict[str, Any]:
-    """Return the values by the lines of the input; of a mapped task a list, in the order of its map
-    indexes.
+    """Return the values by line of the input. The value of a mapped task is a list by map index.
 
-    Args: airflow: where the run is. run: the DAG run. names: what was asked for. tasks: the run's
-        task instances, None if they may not be read; then no task is taken for a mapped one.
-        retrier: repeats what fails in passing. until: moment on the clock at which to give up.
+    Args:
+        airflow: client of the Airflow that has the run.
+        run: the DAG run.
+        names: requested XComs.
+        tasks: task instances of the run, None if they cannot be read; then no task counts as
+            mapped.
+        retrier: retries requests after transient errors.
+        until: deadline on the clock.
 
     Raises:
-        NotFound, ResponseTooLarge, NotSupported: named for people.
-        Forbidden: with the permission that is missing.
-        TransientError, UnexpectedResponse: Airflow did not answer until then.
+        NotFound, ResponseTooLarge, InvalidJson: with a message for the user.
+        Forbidden: with the missing permission.
+        TransientError, UnexpectedResponse: Airflow did not respond before the deadline.
     """
     values: dict[str, Any] = {}
     for name in names:
@@ -61,8 +73,8 @@ def read_xcoms(
                 raise TransientError(
                     "Airflow gives the XComs too slowly",
                     f"{name.line}: {len(found)} of {len(indexes)} were read.",
-                    "Ask for fewer, or have one task put them together; re-running this "
-                    "job then does not run the DAG again.",
+                    "Request fewer XComs, or let one task combine them. Re-running this job then "
+                    "does not run the DAG again.",
                 )
             fetch = partial(airflow.xcom, run, name.task_id, index, name.key, _MAX_RESPONSE_BYTES)
             try:
@@ -92,10 +104,10 @@ def _length(name: XComName, values: dict[str, Any]) -> int:
             // 2
         )
     except ValueError:
-        raise NotFound(
-            "An XCom that was asked for is no JSON",
-            f"{name.line}: its value contains NaN or Infinity, which JSON does not have.",
-            "Let the task return None or a string in their place.",
+        raise InvalidJson(
+            "A requested XCom is not valid JSON",
+            f"{name.line}: its value contains NaN or Infinity, which JSON does not allow.",
+            "Let the task return None or a string instead.",
         ) from None
 
 
@@ -108,17 +120,17 @@ def _indexes(name: XComName, tasks: tuple[TaskInstance, ...] | None) -> tuple[in
     if not indexes:
         known = sorted({task.task_id for task in tasks})
         raise NotFound(
-            "An XCom that was asked for is not there",
+            "A requested XCom is missing",
             f"{name.line}: this DAG run has no task {name.task_id}. It has "
             f"{', '.join(known[:_MAX_NAMES])}{' and others' if len(known) > _MAX_NAMES else ''}.",
-            "Correct the input xcom; re-running this job then does not run the DAG again.",
+            "Correct the input xcom. Re-running this job then does not run the DAG again.",
         )
     if len(indexes) > _MAX_MAPPED:
         raise ResponseTooLarge(
-            "An XCom that was asked for is too large",
-            f"{name.line}: {name.task_id} is mapped to {len(indexes)} task instances; at "
-            f"most {_MAX_MAPPED} are read.",
-            "Ask for a task that gathers their results.",
+            "A requested XCom is too large",
+            f"{name.line}: {name.task_id} is mapped to {len(indexes)} task instances; this action "
+            f"reads at most {_MAX_MAPPED}.",
+            "Request the XCom of a task that combines their results.",
         )
     return indexes
 
@@ -126,18 +138,17 @@ def _indexes(name: XComName, tasks: tuple[TaskInstance, ...] | None) -> tuple[in
 def _missing(name: XComName, index: int, error: NotFound) -> NotFound:
     where = f"{name.task_id}[{index}]" if index >= 0 else name.task_id
     return NotFound(
-        "An XCom that was asked for is not there",
+        "A requested XCom is missing",
         f"{name.line}: {where} has no XCom with the key {name.key}. {error.detail}",
-        "A task that returns None leaves no return_value. Correct the input xcom, or the "
-        "task; with if_run_exists: resume, "
-        "re-running this job does not run a DAG run again that has succeeded.",
+        "Correct the input xcom, or the task: a task that returns None has no return_value. With "
+        "if_run_exists: resume, re-running this job does not repeat a DAG run that has succeeded.",
     )
 
 
 def _too_large(line: str) -> ResponseTooLarge:
     return ResponseTooLarge(
-        "An XCom that was asked for is too large",
-        f"{line}: with it the output xcom exceeds {MAX_OUTPUT_CHARS} characters. GitHub "
-        "allows 1 MB for all outputs of a job.",
+        "A requested XCom is too large",
+        f"{line}: its value makes the output xcom longer than {MAX_OUTPUT_CHARS} characters. "
+        "GitHub allows 1 MB for all outputs of a job.",
         "Let the task return a reference to its result (a path, a table) instead of the result.",
     )

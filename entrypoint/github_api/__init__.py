@@ -1,3 +1,1 @@
-"""GitHub's REST API: commits, commit statuses, deployments, and the marker for Airflow's
-listener.
-"""
+"""Use GitHub's REST API: commits, statuses, deployments, and the marker for Airflow's listener."""

@@ -1,5 +1,6 @@
-"""GitHub's REST API for one repository: with which token and headers it is asked, and when its no
-is a passing one.
+"""Send requests to GitHub's REST API about one repository.
+
+A response about the rate limit becomes a TransientError.
 """
 
 from __future__ import annotations
@@ -23,40 +24,40 @@ GITHUB = Service("GitHub", "https://www.githubstatus.com, and the input github_t
 
 
 class GitHubRepository:
-    """What GitHub's API shows of one repository.
+    """Client of GitHub's REST API for one repository.
 
     Args:
-        api_url: of github.com, or of a GitHub Enterprise Server.
-        name: as owner/name.
-        token: the job's; without one only public repositories answer.
-        wire: makes the way to GitHub.
+        api_url: base URL of the API of github.com or of a GitHub Enterprise Server.
+        name: owner/name.
+        token: the job's token; an empty one can read public repositories only.
+        http_client: factory of the HTTP client.
     """
 
     def __init__(
-        self, api_url: str, name: str, token: Secret, wire: Callable[[Service], HttpClient]
+        self, api_url: str, name: str, token: Secret, http_client: Callable[[Service], HttpClient]
     ) -> None:
         self.name = name
         self._url = f"{api_url.rstrip('/')}/repos/{quote(name, safe='/')}"
         self._token = token
-        self._make_http = wire
+        self._http_client = http_client
         self._http: HttpClient | None = None
 
     def get(self, path: str, **params: str | int) -> Response:
-        """Read what is there. Raises the errors of `Wire.ask`."""
-        return self._ask("GET", path, params, None)
+        """Send a GET request. Raise the errors of `HttpClient.request`."""
+        return self._request("GET", path, params, None)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Response:
-        """Make something. Raises the errors of `Wire.ask`; then it may be made."""
-        return self._ask("POST", path, None, body)
+        """Send a POST request. Raise the errors of `HttpClient.request`; it may have succeeded."""
+        return self._request("POST", path, None, body)
 
-    def _ask(
+    def _request(
         self,
         method: str,
         path: str,
         params: Mapping[str, Any] | None,
         body: Mapping[str, Any] | None,
     ) -> Response:
-        self._http = self._http or self._make_http(GITHUB)
+        self._http = self._http or self._http_client(GITHUB)
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
         if token := self._token.reveal():
             headers["Authorization"] = f"Bearer {token}"
@@ -64,15 +65,15 @@ class GitHubRepository:
         if body is not None:
             headers["Content-Type"], content = "application/json", json.dumps(body).encode()
         source = f"{method} {path} (GitHub)"
-        answer = self._http.request(
+        response = self._http.request(
             Request(method, f"{self._url}{path}", source, headers, params, content)
         )
-        if answer.status == 403 and "rate limit" in answer.detail.lower():
+        if response.status == 403 and "rate limit" in response.detail.lower():
             raise TransientError(
                 "GitHub's rate limit is used up",
-                f"{answer.source}: {answer.detail}",
-                "Re-run this job later, or give github_token one with a limit of its own.",
+                f"{response.source}: {response.detail}",
+                "Re-run this job later, or set github_token to a token with its own limit.",
                 status=403,
-                retry_after=answer.retry_after,
+                retry_after=response.retry_after,
             )
-        return answer
+        return response

@@ -1,8 +1,7 @@
-"""The history of the repository, as GitHub's API tells it: whether a commit is there, and whether
-another contains it.
+"""Ask GitHub's API whether a commit exists, and whether another commit contains it.
 
-The token needs `contents: read` where the repository is not public. The checkout's own history
-would not do: it was fetched before the later merges that have to be told apart here.
+The token needs `contents: read` unless the repository is public. The checkout's own history is not
+enough, because it was fetched before the later merges that matter here.
 """
 
 from __future__ import annotations
@@ -20,69 +19,66 @@ if TYPE_CHECKING:
     from entrypoint.http.response import Service
 
 _NO_FILES = {"per_page": 1, "page": 2}
-"""The first page would list up to 300 changed files with their patches."""
+"""Parameters for the second page, because the first lists up to 300 files with their patches."""
 _CONTAINS = {"identical": True, "ahead": True, "behind": False, "diverged": False}
+"""Whether a commit contains the other one, by the `status` of GitHub's comparison."""
 
 
 class GitHubCommits:
-    """One repository's commits."""
+    """The commits of one repository."""
 
     def __init__(self, repository: GitHubRepository) -> None:
         self._repository = repository
-        self._told: dict[tuple[str, str], Ancestry] = {}
+        self._ancestries: dict[tuple[str, str], Ancestry] = {}
 
     def is_known(self, commit: str) -> bool | None:
-        """Return whether the commit is there, None if that cannot be found out.
+        """Return whether the commit exists, None if GitHub does not say.
 
-        GitHub answers 422 to a SHA that it does not know, and 404 to a repository that this token
-        may not see.
+        GitHub responds with 422 to an unknown SHA, and with 404 if this token may not see the
+        repository.
         """
-        answer = self._repository.get(f"/commits/{commit}", **_NO_FILES)
-        return {200: True, 422: False}.get(answer.status)
+        response = self._repository.get(f"/commits/{commit}", **_NO_FILES)
+        return {200: True, 422: False}.get(response.status)
 
     def contains(self, version: str, commit: str) -> Ancestry:
-        """Return whether the commit `version` contains the other one; both are whole SHAs.
+        """Return whether the commit `version` contains `commit`; both are full SHAs.
 
-        Raises: TransientError, UnexpectedResponse: GitHub does not answer at present. What it has
-            told it is not asked again.
+        Definite results are cached.
+
+        Raises:
+            TransientError, UnexpectedResponse: GitHub does not respond at present.
         """
-        if (version, commit) not in self._told:
-            answer = self._repository.get(f"/compare/{commit}...{version}", **_NO_FILES)
-            status = answer.body.get("status") if isinstance(answer.body, dict) else None
-            contains = _CONTAINS.get(str(status)) if answer.status == 200 else None
+        if (version, commit) not in self._ancestries:
+            response = self._repository.get(f"/compare/{commit}...{version}", **_NO_FILES)
+            status = response.body.get("status") if isinstance(response.body, dict) else None
+            contains = _CONTAINS.get(str(status)) if response.status == 200 else None
             if contains is None:
                 return Ancestry(
                     None,
-                    f"GitHub cannot tell whether that contains it ({answer.source}): the "
-                    "token may lack `contents: read`, or "
-                    f"the bundle is of another repository than {self._repository.name}.",
+                    f"GitHub cannot compare the two commits ({response.source}). The token may "
+                    "lack `contents: read`, or the bundle may come from another repository than "
+                    f"{self._repository.name}.",
                 )
-            self._told[version, commit] = Ancestry(contains, f"GitHub's API says: {status}.")
-        return self._told[version, commit]
+            self._ancestries[version, commit] = Ancestry(contains, f"GitHub's API says: {status}.")
+        return self._ancestries[version, commit]
 
 
 class NoHistory:
-    """Knows of no commit whether it is there, nor which one contains another: only the very same
-    one counts.
-    """
+    """Substitute without GitHub's API. It knows nothing about commits, so only equal SHAs match."""
 
     def is_known(self, _commit: str) -> bool | None:
-        """Return None: it cannot be found out."""
+        """Return None, because it is unknown."""
         return None
 
     def contains(self, _version: str, _commit: str) -> Ancestry:
-        """Return that it cannot be found out."""
-        return Ancestry(
-            None, "Only in a GitHub workflow can be asked whether one commit contains another."
-        )
+        """Return an unknown ancestry."""
+        return Ancestry(None, "Only in a GitHub workflow can this action compare two commits.")
 
 
 def commits_of(
     api_url: str, name: str, token: Secret, http_client: Callable[[Service], HttpClient]
 ) -> GitHubCommits | NoHistory:
-    """Return the history of a repository as far as it can be asked for; arguments as of
-    `Repository`.
-    """
+    """Return the commits of a repository. The arguments are those of `GitHubRepository`."""
     return (
         GitHubCommits(GitHubRepository(api_url, name, token, http_client))
         if api_url

@@ -1,8 +1,8 @@
-"""The line in a DAG run's note that tells Airflow's listener (`listener/`) where to report the
-run's end. Pure.
+"""Write and parse the line in a DAG run's note that tells the listener where to report the end.
 
-Whoever may trigger a DAG run may write such a line. So it names no status: what it is called
-follows from the DAG, and only one that was begun for this very run is ever moved.
+The listener (`listener/`) runs in Airflow. Every user who may trigger a DAG run may write such a
+line. So it does not name the status: the name follows from the DAG, and the listener updates only a
+status that this action has created for the same run. Pure.
 """
 
 from __future__ import annotations
@@ -22,17 +22,21 @@ _FORMATS = {
     "commit": re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}"),
 }
 _MAX_ENVIRONMENT_CHARS = 255
+"""Characters of a deployment's environment, as for the input `environment`."""
 _MAX_NOTE_CHARS = 1000
-"""Characters that Airflow stores."""
+"""Characters that Airflow stores of a note."""
 
 
 class Marker(NamedTuple):
-    """Where the end of a DAG run is reported.
+    """Where the listener reports the end of a DAG run.
 
-    Attributes: airflow: the base URL of the Airflow that has the run, in its canonical form:
-        another one may have a run of that name. api_url: GitHub's API. repository: as owner/name.
-        commit: the whole SHA. environment: of the deployment that stands for the run; None: a
-        commit status does.
+    Attributes:
+        airflow: canonical base URL of the Airflow that has the run, because another Airflow may
+            have a run with the same id.
+        api_url: base URL of GitHub's API.
+        repository: owner/name.
+        commit: full SHA.
+        environment: environment of the deployment; None for a commit status.
     """
 
     airflow: str
@@ -43,23 +47,22 @@ class Marker(NamedTuple):
 
 
 def note_with_marker(note: str | None, marker: Marker) -> str:
-    """Return the note with the marker below it. It leaves room for the mark of a cancelled
-    workflow, or keeps it.
+    """Return the note with the marker below it.
+
+    Keep the mark of a cancelled workflow if there is one. Otherwise leave space for it.
     """
     text = (note or "").replace(CANCELLED_MARK, "")
     end = f"\n{CANCELLED_MARK}" if CANCELLED_MARK in (note or "") else ""
     if any(map(_is_marker, text.splitlines())):
-        # Two would be none: neither would be believed.
+        # `parse_marker` rejects a note with two markers.
         text = "\n".join(one for one in text.splitlines() if not _is_marker(one))
     line = _line(marker)
-    room = _MAX_NOTE_CHARS - len(line) - len(CANCELLED_MARK) - 3
-    return f"{cut(text.rstrip(), room)}\n{line}".lstrip() + end
+    max_chars = _MAX_NOTE_CHARS - len(line) - len(CANCELLED_MARK) - 3
+    return f"{cut(text.rstrip(), max_chars)}\n{line}".lstrip() + end
 
 
 def parse_marker(note: str | None) -> Marker | None:
-    """Return the note's marker; None if it has none, more than one, or one that no action
-    writes.
-    """
+    """Return the note's marker; None if it has none, several, or one in another format."""
     lines = list(filter(_is_marker, (note or "").splitlines()))
     if len(lines) != 1:
         return None
@@ -71,7 +74,7 @@ def parse_marker(note: str | None) -> Marker | None:
         return None
     if not all(isinstance(value, str) for value in found.values()):
         return None
-    if not all(shape.fullmatch(found[name]) for name, shape in _FORMATS.items()):
+    if not all(pattern.fullmatch(found[name]) for name, pattern in _FORMATS.items()):
         return None
     marker = Marker(
         found["airflow"],
@@ -80,12 +83,11 @@ def parse_marker(note: str | None) -> Marker | None:
         found["commit"],
         found.get("environment"),
     )
-    # As this module would have written it: no name twice, no environment that the input would
-    # refuse.
-    sane = marker.environment is None or (
+    # Accept only what this module writes: no duplicate keys, and a valid environment.
+    is_valid = marker.environment is None or (
         0 < len(marker.environment) <= _MAX_ENVIRONMENT_CHARS and marker.environment.isprintable()
     )
-    return marker if sane and _line(marker) == lines[0] else None
+    return marker if is_valid and _line(marker) == lines[0] else None
 
 
 def _is_marker(line: str) -> bool:
@@ -93,5 +95,5 @@ def _is_marker(line: str) -> bool:
 
 
 def _line(marker: Marker) -> str:
-    known = {name: value for name, value in marker._asdict().items() if value is not None}
-    return f"{_PREFIX}{json.dumps(known, separators=(',', ':'), ensure_ascii=False)}"
+    fields = {name: value for name, value in marker._asdict().items() if value is not None}
+    return f"{_PREFIX}{json.dumps(fields, separators=(',', ':'), ensure_ascii=False)}"

@@ -1,1 +1,4 @@
-"""HTTP: one exchange with one service, its limits, its response, TLS, and retries. Knows no API."""
+"""Send HTTP requests: client, limits, response parsing, TLS and retries.
+
+This package knows no API.
+"""

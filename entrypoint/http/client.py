@@ -1,10 +1,10 @@
-"""One HTTP exchange with one party: the only code that touches the network. TLS, timeouts, no
-redirects, failures named once.
+"""Send one HTTP request to one service, with TLS, timeouts and no redirects.
 
-It sends each request once. It knows no endpoint of any API, and Airflow only as a party with an
-address. Of the job's
-environment nothing counts here but its proxy: neither `~/.netrc` nor `REQUESTS_CA_BUNDLE`
-(docs/notes/credentials.md#netrc-and-ca-bundle).
+This module is the only code that touches the network. It sends each request once, and it turns
+every error of the HTTP libraries into an `ActionError`. It knows no API endpoint.
+
+From the job's environment it uses only the proxy settings, and neither `~/.netrc` nor
+`REQUESTS_CA_BUNDLE` (docs/notes/credentials.md#netrc-and-ca-bundle).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
 from entrypoint.credentials import Tls
-from entrypoint.errors import ActionError, TransientError, UnexpectedResponse
+from entrypoint.errors import ActionError, TlsTrustError, UnexpectedResponse, Unreachable
 from entrypoint.http.limits import MAX_JSON_MARKS, ExchangeDeadline, LimitedAdapter, TooManyValues
 from entrypoint.http.response import (
     AIRFLOW,
@@ -49,11 +49,10 @@ READ_TIMEOUT = 60.0
 
 T = TypeVar("T")
 
-# What urllib3 logs of odd headers would stand in a user's log, with a traceback and the header's
-# text.
+# urllib3 logs malformed headers with a traceback and their text, which would reach the user's log.
 logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)
 
-_UNREADABLE = (
+_HTTP_ERRORS = (
     requests.exceptions.RequestException,
     HTTPError,
     HTTPException,
@@ -61,18 +60,20 @@ _UNREADABLE = (
     ValueError,
     OverflowError,
 )
-"""What the HTTP stack raises for what it cannot read. Not all of it is wrapped: a header that is no
-UTF-8.
+"""Exceptions of the HTTP stack.
+
+requests does not wrap all of them, for example if a header is not valid UTF-8.
 """
 
 
 class Request(NamedTuple):
-    """A request.
+    """An HTTP request.
 
-    Attributes: source: how error texts name it. auth: adds the credential. read_timeout: seconds
-        without a byte after which it counts as unanswered, if that is less than what any answer may
-        take. max_seconds: seconds for an answer that goes on and on; None: it takes no longer than
-        any other.
+    Attributes:
+        source: name of the request in error texts.
+        auth: adds the credential.
+        read_timeout: maximum seconds without a byte; the client's own limit applies if it is lower.
+        max_seconds: maximum seconds for the whole response, for a stream; None: the read timeout.
     """
 
     method: str
@@ -86,72 +87,86 @@ class Request(NamedTuple):
     max_seconds: float | None = None
 
     def __repr__(self) -> str:
-        """Show nothing that may hold a secret."""
+        """Show only the source, because the other fields may hold a secret."""
         return f"Request({self.source!r})"
 
 
 class HttpClient:
-    """The way to one party.
+    """Sends requests to one service.
 
-    Args: party: whom error texts name. tls: CAs that are trusted beside the public ones, and a
-        client certificate. present: whether this party is shown the client certificate.
-        read_timeout: seconds that an exchange may take, asked anew for each request so that none
-        outlasts a deadline. left: seconds until what this is for is no longer worth anything. One
-        request more is still sent: the last look. trace: is told of every request: method, path,
-        what came back. Neither headers nor bodies.
+    Args:
+        service: service that error texts name.
+        tls: CAs to trust in addition to the public ones, and a client certificate.
+        send_client_certificate: whether this service gets the client certificate.
+        read_timeout: returns the maximum seconds for one exchange; called for each request, so that
+            no request outlasts a deadline.
+        seconds_left: returns the seconds until the deadline, for callers with several requests.
+        trace: receives a line for each request: method, path and outcome, but neither headers nor
+            bodies.
     """
 
     def __init__(
         self,
-        party: Service = AIRFLOW,
+        service: Service = AIRFLOW,
         tls: Tls = Tls(),  # noqa: B008 - nothing can change it
         *,
-        present: bool = False,
+        send_client_certificate: bool = False,
         read_timeout: Callable[[], float] = lambda: READ_TIMEOUT,
         seconds_left: Callable[[], float] = lambda: inf,
         trace: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.party = party
+        self.service = service
         self.seconds_left = seconds_left
         self._read_timeout = read_timeout
         self._trace = trace
-        self._session = _Session()
-        # Or the job's environment would choose whom to trust, and ~/.netrc what to present
+        self._session = _NoRedirectSession()
+        # Otherwise the environment would choose the CAs, and ~/.netrc the credential
         # (docs/notes/credentials.md#netrc-and-ca-bundle).
         self._session.trust_env = False
         self._proxies: dict[str, dict[str, str]] = {}
         self._deadline = ExchangeDeadline()
-        made = None if tls == Tls() else create_context(tls, present=present)
-        self._session.mount("https://", LimitedAdapter(self._deadline, made))
+        context = (
+            None
+            if tls == Tls()
+            else create_context(tls, send_client_certificate=send_client_certificate)
+        )
+        self._session.mount("https://", LimitedAdapter(self._deadline, context))
         self._session.mount("http://", LimitedAdapter(self._deadline))
-        # An old `_token` cookie would beat the Authorization header on Airflow 3.1
+        # On Airflow 3.1 an old `_token` cookie would override the Authorization header
         # (docs/notes/credentials.md#cookies).
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def request(self, request: Request, *, redirects: bool = False) -> Response:
-        """Send once and return the answer, read. Raises the errors of `send` and of
-        `answers.read`.
+        """Send a request once and return the parsed response.
+
+        Args:
+            request: request to send.
+            redirects: whether to return a redirect as a response instead of raising.
+
+        Raises:
+            ActionError: an error of `send` or of `read_response`.
         """
         return self.send(
             request,
-            lambda response, _: read_response(
-                request.source, response, self.party, redirects=redirects
-            ),
+            lambda raw, _: read_response(request.source, raw, self.service, redirects=redirects),
         )
 
-    def send(self, request: Request, use: Callable[[requests.Response, float], T]) -> T:
-        """Send once, and return what `use` makes of the response and of the moment at which its
-        time is over.
+    def send(self, request: Request, read: Callable[[requests.Response, float], T]) -> T:
+        """Send a request once and return what `read` makes of the response.
 
-        `use` reads the body: what fails meanwhile is named like what failed before. Raises what
-        `use` raises, and:
+        `read` reads the body, so this method also translates errors that occur while it does.
+
+        Args:
+            request: request to send.
+            read: receives the raw response and the moment of its deadline (`time.monotonic`).
 
         Raises:
-            TransientError: no answer, or a cut one. The request may have taken effect.
-            UnexpectedResponse: the TLS certificate is not trusted.
+            TransientError: no complete response. The request may have taken effect.
+            UnexpectedResponse: an untrusted TLS certificate, or a body with too many JSON values.
+            ActionError: any error of `read`.
         """
         limit = min(self._read_timeout(), request.read_timeout)
-        began = time.monotonic()
+        started = time.monotonic()
         self._deadline.begin(limit if request.max_seconds is None else request.max_seconds, limit)
         try:
             with self._session.request(
@@ -166,25 +181,26 @@ class HttpClient:
                 proxies=self._proxies_to(request.url),
                 verify=certifi.where(),
                 stream=True,
-            ) as response:
-                made = use(response, self._deadline.until)
+            ) as raw:
+                result = read(raw, self._deadline.until)
                 self._trace(
-                    f"{request.source} answered {response.status_code} after "
-                    f"{time.monotonic() - began:.2f} s"
+                    f"{request.source} answered {raw.status_code} after "
+                    f"{time.monotonic() - started:.2f} s"
                 )
-                return made
-        except _UNREADABLE as error:
+                return result
+        except _HTTP_ERRORS as error:
             self._deadline.abandon()
-            fault = _unreachable(request, error, limit, self.party)
-            self._trace(fault.detail)
-            raise fault from None
+            failure = _unreachable(request, error, limit, self.service)
+            self._trace(failure.detail)
+            raise failure from None
         except ActionError as error:
             self._trace(error.detail)
             raise
 
     def _proxies_to(self, url: str) -> dict[str, str]:
-        """Return the proxies that the job's environment names for this host. Looked up once: it is
-        a walk through it all.
+        """Return the proxies that the environment sets for this host.
+
+        The result is cached, because each lookup reads the whole environment.
         """
         host = urlsplit(url).netloc
         if host not in self._proxies:
@@ -192,9 +208,10 @@ class HttpClient:
         return self._proxies[host]
 
 
-class _Session(requests.Session):
-    """Takes a redirect for an answer, and does not parse where it leads: even for one that it must
-    not follow it would.
+class _NoRedirectSession(requests.Session):
+    """A session that does not parse the target of a redirect.
+
+    requests parses the target even if it must not follow the redirect.
     """
 
     def get_redirect_target(self, resp: requests.Response) -> None:
@@ -202,7 +219,7 @@ class _Session(requests.Session):
 
 
 def path_of(url: str) -> str:
-    """Return host and path of a URL, which may be shown where the rest of it may not."""
+    """Return the host and path of a URL, without the parts that may hold a secret."""
     parts = urlsplit(url)
     return f"{parts.hostname}{parts.path}"
 
@@ -212,44 +229,42 @@ def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _unreachable(
-    request: Request, error: Exception, limit: float, party: Service
-) -> TransientError | UnexpectedResponse:
-    """Name what happened. The exception's own text is left out: it may quote a header or a URL with
-    a secret.
+    request: Request, error: Exception, limit: float, service: Service
+) -> Unreachable | UnexpectedResponse:
+    """Translate an exception of the HTTP stack.
+
+    The exception's own text is left out, because it may quote a header or a URL with a secret.
     """
     if is_certificate_error(error):
-        return UnexpectedResponse(
-            f"No trusted TLS connection to {party.name}",
+        return TlsTrustError(
+            f"No trusted TLS connection to {service.name}",
             f"{request.source}: {openssl_reason(error)}.",
             "Use the name that the certificate was issued for. For a CA of your own give "
             "its certificate as ca_certificate.",
         )
     if isinstance(error, TooManyValues):
-        what = (
-            f"it is an answer of more than {MAX_JSON_MARKS:,} values, and was not read to its end."
-        )
-        return Response(0, None, request.source, party=party).unexpected(what)
+        problem = f"it has more than {MAX_JSON_MARKS:,} values, and was not read to its end."
+        return Response(0, None, request.source, service=service).unexpected(problem)
     hint = (
-        f"Check {party.where}, and that this runner's network reaches it. "
-        f"{CHECK_AIRFLOW_HINT if party is AIRFLOW else RE_RUN_HINT}"
+        f"Check {service.setting}, and that this runner's network reaches it. "
+        f"{CHECK_AIRFLOW_HINT if service is AIRFLOW else RE_RUN_HINT}"
     )
     if isinstance(error, requests.exceptions.SSLError):
         hint = (
-            "If the server wants a client certificate, give client_certificate and "
+            "If the server requires a client certificate, give client_certificate and "
             f"client_key. {hint}"
         )
-    what = _what_failed(error, limit)
-    return TransientError(
-        f"{party.name} does not answer",
-        f"{request.source}: {what}.",
+    return Unreachable(
+        f"{service.name} does not answer",
+        f"{request.source}: {_describe_failure(error, limit)}.",
         hint,
     )
 
 
-def _what_failed(error: Exception, limit: float) -> str:
+def _describe_failure(error: Exception, limit: float) -> str:
     names, http = repr(error), requests.exceptions
-    kinds: tuple[tuple[bool, str], ...] = (
-        # A server that is just being replaced closes a handshake, or answers it with a page.
+    causes: tuple[tuple[bool, str], ...] = (
+        # During a deployment a server may close the handshake, or answer it with a page.
         (isinstance(error, http.SSLError), f"no TLS connection ({openssl_reason(error)})"),
         (isinstance(error, http.ProxyError), "the proxy did not let it through"),
         (
@@ -273,5 +288,6 @@ def _what_failed(error: Exception, limit: float) -> str:
         ),
     )
     return next(
-        (what for so, what in kinds if so), f"the answer could not be read ({type(error).__name__})"
+        (text for applies, text in causes if applies),
+        f"the answer could not be read ({type(error).__name__})",
     )

@@ -1,9 +1,8 @@
-"""An exchange that ends at its deadline, however slowly the bytes of its answer come; and a body
-that has a size.
+"""Limit an HTTP exchange: its total duration and the size of its body.
 
-The timeout of a socket is about one read, and a server that sends a byte a second never meets it:
-not in a header line, not in a body, not in a stream without a line break. So the reads of an answer
-get what is left of the whole exchange.
+A socket timeout applies to one read. A server that sends one byte a second never exceeds it,
+neither in a header line nor in a body. So every read of a response gets the time that is left for
+the whole exchange.
 """
 
 from __future__ import annotations
@@ -25,59 +24,74 @@ if TYPE_CHECKING:
     import requests
 
 MAX_BODY_BYTES = 33_554_432
-"""Bytes of an answer that are read, decompressed: 40,000 task instances of an Airflow 2, which
-gives them in one answer.
+"""Maximum size of a body, decompressed, in bytes.
+
+40,000 task instances of an Airflow 2 fit, which returns all of them in one response.
 """
 MAX_JSON_MARKS = 2_000_000
-"""Braces, brackets and commas of an answer: 40,000 task instances have 1.5 million. It is these
-that cost memory once JSON is
-read: 32 MiB of `{},` become 800 MiB of objects, and as many marks as this 362 MiB of the costliest
-kind."""
+"""Maximum number of braces, brackets and commas in a body.
+
+They determine the memory that the parsed JSON takes: 32 MiB of `{},` become 800 MiB of objects, and
+2,000,000 marks at most 362 MiB. 40,000 task instances have 1.5 million marks.
+"""
 _MARKS = (b"{", b"[", b",")
 _CHUNK = 65_536
 
 
 class TooManyValues(ValueError):
-    """What came has more parts than any answer."""
+    """A body has more JSON values than MAX_JSON_MARKS allows."""
 
 
 class ExchangeDeadline:
-    """When the exchange that is under way has to be over, and for how long no byte need come.
+    """Deadline and read timeout of the current exchange on one client's connections.
 
-    A connection has one for its life, since it is kept for the next exchange: `begin` says what
-    that one may take.
+    A connection keeps this object for its lifetime, because it is reused for later exchanges. Each
+    exchange calls `begin` to set its own limits.
     """
 
     def __init__(self) -> None:
-        self.until, self._silence = 0.0, 0.0
-        self._reads: io.RawIOBase | None = None
+        self.until, self._read_timeout = 0.0, 0.0
+        self._stream: io.RawIOBase | None = None
 
-    def begin(self, seconds: float, silence: float) -> None:
-        """Start an exchange that may take `seconds` in all, and `silence` without a byte."""
-        self.until, self._silence = time.monotonic() + seconds, silence
+    def begin(self, seconds: float, read_timeout: float) -> None:
+        """Start an exchange.
 
-    def reads(self, stream: io.RawIOBase) -> None:
-        """Take note of the stream from which the answer is read."""
-        self._reads = stream
+        Args:
+            seconds: maximum duration of the exchange in seconds.
+            read_timeout: maximum seconds without a byte.
+        """
+        self.until, self._read_timeout = time.monotonic() + seconds, read_timeout
+
+    def set_stream(self, stream: io.RawIOBase) -> None:
+        """Remember the stream of the current response."""
+        self._stream = stream
 
     def abandon(self) -> None:
-        """Close that stream, and with it a connection that nobody else has in hand after an answer
-        that made no sense.
+        """Close the stream of the current response, and with it its connection.
+
+        After a malformed response no other code holds a reference to that connection.
         """
-        if self._reads is not None:
-            self._reads.close()
+        if self._stream is not None:
+            self._stream.close()
 
     def seconds_left(self) -> float:
-        """Return for how many seconds the next read may wait. Raises TimeoutError."""
+        """Return the seconds for which the next read may wait.
+
+        Raises:
+            TimeoutError: the deadline has passed.
+        """
         left = self.until - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
-        return min(left, self._silence)
+        return min(left, self._read_timeout)
 
 
 class LimitedAdapter(HTTPAdapter):
-    """Connects, through a proxy as well, such that no exchange outlasts the deadline; in a TLS
-    context if one is given.
+    """A requests adapter that enforces the deadline, also through a proxy.
+
+    Args:
+        deadline: deadline of the current exchange.
+        tls: TLS context; None: the default one.
     """
 
     def __init__(self, deadline: ExchangeDeadline, tls: ssl.SSLContext | None = None) -> None:
@@ -86,23 +100,26 @@ class LimitedAdapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make connections that know the deadline."""
+        """Create direct connections with the deadline."""
         super().init_poolmanager(*args, **(kwargs | self._tls))
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """Make those through a proxy, which know it too."""
+        """Create connections through a proxy with the deadline."""
         manager = super().proxy_manager_for(*args, **(kwargs | self._tls))
         manager.pool_classes_by_scheme = self._pools
         return manager
 
 
-def read_body(response: requests.Response) -> bytes | None:
-    """Return the body, None if it is larger than what is read of any. Raises what the HTTP stack
-    raises, and TooManyValues.
+def read_body(raw: requests.Response) -> bytes | None:
+    """Return the body, or None if it is larger than MAX_BODY_BYTES.
+
+    Raises:
+        TooManyValues: the body has more than MAX_JSON_MARKS marks.
+        Exception: any error of the HTTP stack.
     """
     parts, size, marks = [], 0, 0
-    for part in response.iter_content(_CHUNK):
+    for part in raw.iter_content(_CHUNK):
         size += len(part)
         if size > MAX_BODY_BYTES:
             return None
@@ -114,40 +131,40 @@ def read_body(response: requests.Response) -> bytes | None:
 
 
 def _pools(deadline: ExchangeDeadline) -> dict[str, type[HTTPConnectionPool]]:
-    # http.client makes the response itself; so the class is what can be given the deadline.
-    made = staticmethod(partial(_Response, deadline))
-    plain = type("_Plain", (HTTPConnection,), {"response_class": made})
-    secure = type("_Secure", (HTTPSConnection,), {"response_class": made})
+    # http.client creates the response object, so the deadline goes into the response class.
+    response_class = staticmethod(partial(_LimitedResponse, deadline))
+    plain = type("_Plain", (HTTPConnection,), {"response_class": response_class})
+    secure = type("_Secure", (HTTPSConnection,), {"response_class": response_class})
     return {
         "http": type("_PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
         "https": type("_SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
     }
 
 
-class _Response(http.client.HTTPResponse):
+class _LimitedResponse(http.client.HTTPResponse):
     def __init__(
         self, deadline: ExchangeDeadline, sock: socket.socket, *args: Any, **kwargs: Any
     ) -> None:
-        super().__init__(_Socket(sock, deadline), *args, **kwargs)  # type: ignore[arg-type]
+        super().__init__(_LimitedSocket(sock, deadline), *args, **kwargs)  # type: ignore[arg-type]
 
 
-class _Socket:
-    """The part of a socket that a response uses."""
+class _LimitedSocket:
+    """The part of a socket that `http.client.HTTPResponse` uses."""
 
     def __init__(self, sock: socket.socket, deadline: ExchangeDeadline) -> None:
         self._sock, self._deadline = sock, deadline
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """Return the stream of what is received; `mode` is always to read bytes."""
+        """Return a stream of the received bytes. `mode` is always "rb"."""
         del mode
-        return io.BufferedReader(_Reads(self._sock, self._deadline))
+        return io.BufferedReader(_LimitedStream(self._sock, self._deadline))
 
 
-class _Reads(io.RawIOBase):
+class _LimitedStream(io.RawIOBase):
     def __init__(self, sock: socket.socket, deadline: ExchangeDeadline) -> None:
         self._sock, self._deadline = sock, deadline
         self._raw: io.RawIOBase = sock.makefile("rb", buffering=0)
-        deadline.reads(self)
+        deadline.set_stream(self)
 
     def readable(self) -> bool:
         return True

@@ -1,7 +1,7 @@
-"""What a server answered, read once: JSON, or the name of what it is instead.
+"""Parse an HTTP response: JSON, or an error that says what the body is instead.
 
-Pure: it sends nothing. It knows the forms in which Airflow, OAuth and AWS word an error, and no
-endpoint of theirs.
+This module sends nothing. It knows the formats in which Airflow, OAuth and AWS report an error, but
+none of their endpoints.
 """
 
 from __future__ import annotations
@@ -27,32 +27,37 @@ if TYPE_CHECKING:
 
 RE_RUN_HINT = "Then re-run this job: it continues the same DAG run."
 _MAX_MASKED_BYTES = 65_536
-"""Bytes at the beginning of a body that is not JSON, which are masked."""
+"""Bytes at the beginning of a body without JSON that are masked."""
 _MAX_TEXT_CHARS = 500
-"""Characters of that which are shown."""
-CHECK_AIRFLOW_HINT = f"Look at the web server's or gateway's own health and log. {RE_RUN_HINT}"
+"""Maximum length of the text that an error quotes from such a body."""
+CHECK_AIRFLOW_HINT = f"Check the health and the log of the web server or gateway. {RE_RUN_HINT}"
 
 
 class Service(NamedTuple):
-    """Who is talked to, as error texts name it, and what of the workflow says where it is."""
+    """A service to which the action sends requests.
+
+    Attributes:
+        name: name in error texts.
+        setting: what a hint tells users to check, for example the input that holds the address.
+    """
 
     name: str
-    where: str
+    setting: str
 
 
 AIRFLOW = Service("Airflow", "airflow_url")
 
 
 class Response(NamedTuple):
-    """An HTTP answer with a JSON body, or with a body that is not JSON (`body` is then None).
+    """An HTTP response with a JSON body, or with another body (`body` is then None).
 
     Attributes:
         source: method, path, status and content type, for error texts.
-        text: the beginning of a body that is not JSON, 500 characters at the most.
-        server: who says that it answered: the header `Server`.
-        cookies: those that it set, by name.
-        party: who was asked.
-        retry_after: seconds that the server asked us to wait, if it did.
+        text: beginning of a body that is not JSON, at most 500 characters.
+        server: value of the header `Server`.
+        cookies: cookies of the response, by name.
+        service: service that sent the response.
+        retry_after: seconds from the header `Retry-After`, None if it is missing.
     """
 
     status: int
@@ -61,30 +66,30 @@ class Response(NamedTuple):
     text: str = ""
     server: str = ""
     cookies: Mapping[str, str] = MappingProxyType({})
-    party: Service = AIRFLOW
+    service: Service = AIRFLOW
     retry_after: float | None = None
 
     def __repr__(self) -> str:
-        """Show nothing that may hold a secret."""
-        return f"Answer({self.source!r})"
+        """Show only the source, because the body may hold a secret."""
+        return f"Response({self.source!r})"
 
     @property
-    def told(self) -> str:
-        """The server's own words about an error, behind a colon, if it says them as an API does.
+    def error_suffix(self) -> str:
+        """The API's error message after a colon, empty if the body is not a JSON object.
 
-        Of an answer to a request for a token nothing else may be quoted: a body that is broken may
-        have the token in it.
+        A response of a token endpoint may be quoted only in this way, because a malformed body may
+        contain the token.
         """
-        words = self.detail if isinstance(self.body, dict) else ""
-        return f": {words}" if words else ""
+        message = self.detail if isinstance(self.body, dict) else ""
+        return f": {message}" if message else ""
 
     @property
     def detail(self) -> str:
-        """The server's own words about an error.
+        """The error message in the response.
 
         Airflow's `detail` may be text, a list or an object, or null beside a `title`
-        (docs/notes/airflow-2.md#error-bodies, docs/notes/airflow-3.md#error-bodies); OAuth has
-        `error` and `error_description` (RFC 6749 5.2), AWS `message`.
+        (docs/notes/airflow-2.md#error-bodies, docs/notes/airflow-3.md#error-bodies). OAuth has
+        `error` and `error_description` (RFC 6749 5.2), and AWS has `message`.
         """
         if not isinstance(self.body, dict):
             return self.text
@@ -107,25 +112,26 @@ class Response(NamedTuple):
             return ": ".join(
                 str(detail[key]) for key in ("reason", "message") if detail.get(key)
             ) or str(detail)
-        return ": ".join(
-            str(words) for words in (detail, self.body.get("error_description")) if words
-        )
+        return ": ".join(str(part) for part in (detail, self.body.get("error_description")) if part)
 
     def unexpected(self, why: str) -> UnexpectedResponse:
-        """Return the error for an answer that does not say what this server's API says."""
+        """Return the error for a response that does not follow the service's API.
+
+        Args:
+            why: what is wrong with the response, as a sentence for the error's detail.
+        """
         title = (
-            "That is not an answer of Airflow's API"
-            if self.party is AIRFLOW
-            else f"{self.party.name} gave an unexpected answer"
+            "Airflow's API sent an unexpected response"
+            if self.service is AIRFLOW
+            else f"{self.service.name} sent an unexpected response"
         )
         hint = (
             (
-                "airflow_url must be the address under which people open Airflow, path prefix "
-                "included, with no login page of "
-                "a proxy in front of it."
+                "Set airflow_url to the address at which users open Airflow, path prefix included. "
+                "There must be no login page of a proxy in front of it."
             )
-            if self.party is AIRFLOW
-            else f"Check {self.party.where}: something else may answer there."
+            if self.service is AIRFLOW
+            else f"Check {self.service.setting}: another server may answer there."
         )
         return UnexpectedResponse(
             title,
@@ -135,93 +141,98 @@ class Response(NamedTuple):
         )
 
 
-def describe_response(source: str, response: requests.Response) -> str:
+def describe_response(source: str, raw: requests.Response) -> str:
     """Return request, status and content type, for error texts."""
-    return f"{source} answered {response.status_code} {_kind(response)}"
+    return f"{source} answered {raw.status_code} {_content_type(raw)}"
 
 
-def _kind(response: requests.Response) -> str:
-    return response.headers.get("Content-Type", "no content type").split(";")[0].strip().lower()
+def _content_type(raw: requests.Response) -> str:
+    return raw.headers.get("Content-Type", "no content type").split(";")[0].strip().lower()
 
 
 def read_response(
-    source: str, response: requests.Response, party: Service = AIRFLOW, *, redirects: bool = False
+    source: str, raw: requests.Response, service: Service = AIRFLOW, *, redirects: bool = False
 ) -> Response:
-    """Read a response; `redirects`: a redirect is an answer like any other, to be looked at and not
-    to be followed.
+    """Parse a response.
+
+    Args:
+        source: method and path, for error texts.
+        raw: response with its body unread.
+        service: service that sent it.
+        redirects: whether to return a redirect as a response instead of raising.
 
     Raises:
-        TransientError: 429 or 5xx.
-        UnexpectedResponse: a redirect, broken JSON, or a 2xx that is not JSON.
+        TransientError: status 429 or 5xx.
+        UnexpectedResponse: a redirect, broken JSON, a body that is too large, or a 2xx without
+            JSON.
     """
-    source = describe_response(source, response)
-    status = response.status_code
-    retry_after = _retry_after(response.headers.get("Retry-After"))
+    source = describe_response(source, raw)
+    status = raw.status_code
+    retry_after = _retry_after(raw.headers.get("Retry-After"))
     if status == 429 or status >= 500:
         raise TransientError(
-            f"{party.name} answers {status}",
+            f"{service.name} answers {status}",
             f"{source}.",
-            CHECK_AIRFLOW_HINT
-            if party is AIRFLOW
-            else f"Look how it is ({party.where}). {RE_RUN_HINT}",
+            CHECK_AIRFLOW_HINT if service is AIRFLOW else f"Check {service.setting}. {RE_RUN_HINT}",
             status=status,
             retry_after=retry_after,
         )
     if 300 <= status < 400 and not redirects:
-        raise _redirect(source, response.headers.get("Location", ""), party)
+        raise _redirect(source, raw.headers.get("Location", ""), service)
     body, text = None, ""
-    bare = Response(status, None, source, server=response.headers.get("Server", ""), party=party)
-    content = read_body(response)
+    bodiless = Response(status, None, source, server=raw.headers.get("Server", ""), service=service)
+    content = read_body(raw)
     if content is None:
-        raise bare.unexpected(
+        raise bodiless.unexpected(
             f"it is larger than {MAX_BODY_BYTES // 1_048_576} MiB, and was not read to its end."
         )
-    if _kind(response).endswith("json"):
+    if _content_type(raw).endswith("json"):
         try:
             body = json.loads(content)
         except (ValueError, RecursionError):
-            raise bare.unexpected("the JSON is cut off or broken.") from None
+            raise bodiless.unexpected("the JSON is cut off or broken.") from None
     if body is None:
-        text = _beginning(content)
-    answer = Response(
-        status, body, source, text, bare.server, _cookies(response), party, retry_after
+        text = _masked_beginning(content)
+    response = Response(
+        status, body, source, text, bodiless.server, _cookies(raw), service, retry_after
     )
-    if response.ok and status != 204 and body is None and not redirects:
-        raise answer.unexpected("the body is not JSON.")
-    return answer
+    if raw.ok and status != 204 and body is None and not redirects:
+        raise response.unexpected("the body is not JSON.")
+    return response
 
 
-def _beginning(content: bytes) -> str:
-    """Return how a page begins. No cut leaves half a secret, neither one of ours nor one that only
-    the runner knows.
+def _masked_beginning(content: bytes) -> str:
+    """Return the beginning of a body, masked.
+
+    No cut may leave half a secret, because neither our mask nor the runner's would recognize it.
     """
     text = masked_head(content, _MAX_MASKED_BYTES)
     if len(content) > _MAX_MASKED_BYTES:
-        # However much masking has made of it: the last word may be half a secret.
+        # The last word may be half a secret, whatever the length of the masked text.
         text = cut(text, len(text) - 1)
     return shortened(text.strip(), _MAX_TEXT_CHARS)
 
 
-def _redirect(source: str, location: str, party: Service) -> UnexpectedResponse:
-    if party is AIRFLOW:
+def _redirect(source: str, location: str, service: Service) -> UnexpectedResponse:
+    if service is AIRFLOW:
         return UnexpectedResponse(
             "Airflow's address redirects",
-            f"{source}, to {_origin(location)}. A redirect is never followed: "
-            "it would carry the credential elsewhere and turn the trigger into something else.",
-            "Give the final address as airflow_url (https instead of http?). If it is a "
-            "login page, a gateway in front of "
-            "Airflow wants a credential of its own: give it by the input headers.",
+            f"{source}, to {_target(location)}. The action follows no redirect, because the "
+            "credential would go to another address and the trigger could become another request.",
+            "Give the final address as airflow_url (https instead of http?). If it is a login "
+            "page, a gateway in front of Airflow requires its own credential: give it by the "
+            "input headers.",
         )
     return UnexpectedResponse(
-        f"{party.name} redirects",
-        f"{source}, to {_origin(location)}. A redirect is never followed: it would carry "
-        "the credential elsewhere.",
-        f"Check {party.where}: it must be the final address.",
+        f"{service.name} redirects",
+        f"{source}, to {_target(location)}. The action follows no redirect, because the "
+        "credential would go to another address.",
+        f"Check {service.setting}: it must be the final address.",
     )
 
 
-def _origin(location: str) -> str:
-    """Return where a redirect leads without its query, which may hold a token."""
+def _target(location: str) -> str:
+    """Return a redirect's target without its query, which may hold a token."""
     with suppress(ValueError):
         parts = urlsplit(location)
         if parts.hostname:
@@ -229,18 +240,16 @@ def _origin(location: str) -> str:
     return "another path of the same server"
 
 
-def _cookies(response: requests.Response) -> dict[str, str]:
+def _cookies(raw: requests.Response) -> dict[str, str]:
     found: dict[str, str] = {}
-    for line in (
-        response.raw.headers.getlist("Set-Cookie") if hasattr(response.raw, "headers") else ()
-    ):
+    for line in raw.raw.headers.getlist("Set-Cookie") if hasattr(raw.raw, "headers") else ():
         with suppress(CookieError):
             found |= {name: morsel.value for name, morsel in SimpleCookie(line).items()}
     return found
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Read `Retry-After`, in seconds or as an HTTP date, into seconds from now."""
+    """Return the value of `Retry-After`, in seconds or an HTTP date, as seconds from now."""
     if value is None:
         return None
     if value.strip().isdecimal():

@@ -1,8 +1,6 @@
-"""How a request that may be repeated is repeated: while Airflow fails in passing, with growing
-pauses, until a deadline.
+"""Retry idempotent requests on transient errors, with backoff, until a deadline.
 
-The only place that repeats reads. It sends nothing by itself and prints nothing; `run/trigger.py`
-alone may repeat a POST.
+This module sends and prints nothing itself. Only `run/trigger.py` may retry a POST.
 """
 
 from __future__ import annotations
@@ -28,28 +26,32 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BACKOFF_SECONDS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-"""Seconds after the first, second … failure in a row. Never a fast retry: it can freeze an Airflow
-3.
+"""Seconds to wait after the first, second … consecutive failure.
 
-Measured: docs/notes/waiting.md#a-frozen-api-server.
+A fast retry can freeze an Airflow 3. Measured: docs/notes/waiting.md#a-frozen-api-server.
 """
 
 MAX_RETRY_AFTER_SECONDS = 120.0
-"""Seconds for which a server's `Retry-After` is obeyed: a maintenance page may ask for a day, and
-then the run has ended long before anybody looks again."""
+"""Maximum seconds for which a `Retry-After` is obeyed.
+
+A maintenance page may send a day, and the run would have ended long before the next poll.
+"""
 
 
 class Retrier:
-    """A clock, a sleep and the rule for failures.
+    """Retries requests with backoff.
 
-    Args: clock: monotonic seconds. sleep: sleeps that many seconds. events: is told of every
-        failure that is ridden out. jitter: random factor for each pause after a failure, so that
-        many waiters do not return in step. poll_jitter: the same for the pauses between looks that
-        go well.
+    Args:
+        clock: returns monotonic seconds.
+        sleep: sleeps for a number of seconds.
+        events: receives each failure before its retry.
+        jitter: returns a random factor for each backoff, so that concurrent waiters do not retry at
+            the same moment.
+        poll_jitter: returns the same for the pauses between successful polls.
 
     Attributes:
-        retries: how many failures were.
-        max_pause: seconds of the max_pause pause.
+        retries: number of retries so far.
+        max_pause: maximum seconds of one backoff.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class Retrier:
         sleep: Callable[[float], None],
         events: Events,
         jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.0),  # noqa: S311 - no secret
-        # As above
+        # no secret either
         poll_jitter: Callable[[], float] = lambda: random.uniform(0.9, 1.1),  # noqa: S311
     ) -> None:
         self.clock = clock
@@ -70,7 +72,7 @@ class Retrier:
         self._poll_jitter = poll_jitter
 
     def jittered(self, seconds: float) -> float:
-        """Return about so many seconds."""
+        """Return the seconds multiplied by a random factor."""
         return seconds * self._poll_jitter()
 
     def read(
@@ -82,19 +84,22 @@ class Retrier:
         retry_refused: bool = False,
         refusals: Refusals | None = None,
     ) -> T:
-        """Return what `fetch` returns, repeating it while it fails in passing.
+        """Return the result of `fetch`, and retry it on transient errors.
 
-        Args: fetch: one request that changes nothing. until: moment on the clock after which the
-            last failure is raised. retry_unexpected: whether an UnexpectedResponse is ridden out as
-            well. Before the trigger it is not: it means a wrong URL. retry_refused: whether this
-            was retry_refused, and the run there, a moment ago. Then a refusal, or that there is no
-            run, is believed only once it has been said for long enough (`Refusals`): a role that is
-            just synchronised, a replica with another key, a cache or a gateway's rule pass.
-            refusals: notes them, for whoever wants to know afterwards whether they are believed.
+        Args:
+            fetch: sends one idempotent request.
+            until: deadline on the clock; after it, the last error is raised.
+            retry_unexpected: whether to retry an UnexpectedResponse too. Before the trigger it
+                means a wrong URL.
+            retry_refused: whether to retry a refusal or a missing run until `Refusals` calls it
+                final. Set it only if the request was allowed, and the run existed, a moment ago. A
+                role sync, a replica with another key, a cache or a gateway's rule can cause short
+                refusals.
+            refusals: records the refusals, for callers that use them afterwards.
 
         Raises:
-            TransientError, UnexpectedResponse: the last failure, once `until` has come.
-            Unauthorized, Forbidden, RunNotFound: what `fetch` raises, if it stays so.
+            TransientError, UnexpectedResponse: the last error at the deadline.
+            Unauthorized, Forbidden, RunNotFound: an error of `fetch`, if it is final.
         """
         failures, refusals = 0, refusals or Refusals()
         while True:
@@ -105,45 +110,49 @@ class Retrier:
                 if not retry_refused or refusals.final(self.clock()):
                     raise
                 self.backoff(refusal, failures, until)
-            except TransientError as fault:
-                self.backoff(fault, failures, until)
-            except UnexpectedResponse as fault:
+            except TransientError as error:
+                self.backoff(error, failures, until)
+            except UnexpectedResponse as error:
                 if not retry_unexpected:
                     raise
-                self.backoff(fault, failures, until)
+                self.backoff(error, failures, until)
             failures += 1
 
-    def backoff(self, fault: ActionError, failures: int, until: float) -> None:
-        """Sleep after a failure, the longer the more there were in a row before; raise it if the
-        time is over.
+    def backoff(self, error: ActionError, failures: int, until: float) -> None:
+        """Sleep after a failure, or raise it if the deadline has passed.
+
+        Args:
+            error: the failure.
+            failures: number of consecutive failures before this one.
+            until: deadline on the clock.
         """
-        left = until - self.clock()
-        if left <= 0:
-            raise fault
+        seconds_left = until - self.clock()
+        if seconds_left <= 0:
+            raise error
         pause = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)] * self._jitter()
-        asked = min(getattr(fault, "retry_after", None) or 0.0, MAX_RETRY_AFTER_SECONDS)
-        pause = min(max(pause, asked), self.max_pause, left)
+        requested = min(getattr(error, "retry_after", None) or 0.0, MAX_RETRY_AFTER_SECONDS)
+        pause = min(max(pause, requested), self.max_pause, seconds_left)
         self.retries += 1
-        self.events.request_failed(fault, pause)
+        self.events.request_failed(error, pause)
         self.sleep(pause)
 
 
 REFUSAL_SECONDS, REFUSAL_RESPONSES = 60.0, 3
-"""Seconds and answers after which a refusal of what was allowed a moment ago is believed."""
+"""Minimum seconds, and number of responses, after which refusals are final."""
 
 
 class Refusals:
-    """Refusals of one thing, without an answer in between."""
+    """Consecutive refusals of one request."""
 
     def __init__(self) -> None:
         self._first = 0.0
         self._count = 0
 
     def record(self, now: float) -> None:
-        """Take note of a refusal at this moment on the clock."""
+        """Record a refusal at this moment on the clock."""
         self._first = self._first if self._count else now
         self._count += 1
 
     def final(self, now: float) -> bool:
-        """Return whether they are enough for BELIEVED seconds and REFUSAL_RESPONSES answers."""
+        """Return whether there were REFUSAL_RESPONSES refusals during REFUSAL_SECONDS."""
         return self._count >= REFUSAL_RESPONSES and now - self._first >= REFUSAL_SECONDS

@@ -1,5 +1,6 @@
-"""PEM texts become the context in which a TLS connection is made. A key is on disk no longer than
-OpenSSL needs to read it.
+"""Create TLS contexts from PEM texts.
+
+A private key is on disk only while OpenSSL reads it.
 """
 
 from __future__ import annotations
@@ -18,72 +19,85 @@ if TYPE_CHECKING:
     from entrypoint.credentials import Secret, Tls
 
 
-def create_context(tls: Tls, *, present: bool) -> ssl.SSLContext:
-    """Return the context for connections, without the public CAs, which requests adds to each.
+def create_context(tls: Tls, *, send_client_certificate: bool) -> ssl.SSLContext:
+    """Return a TLS context, without the public CAs, which requests adds itself.
 
     Args:
-        tls: CAs and client certificate, which must have been checked.
-        present: whether to present the client certificate.
+        tls: validated CAs and client certificate.
+        send_client_certificate: whether to add the client certificate.
     """
-    made = create_urllib3_context()
+    context = create_urllib3_context()
     if tls.ca:
-        add_ca(made, tls.ca)
-    if present and tls.certificate:
-        add_client_certificate(made, tls.certificate, tls.key)
-    return made
+        add_ca(context, tls.ca)
+    if send_client_certificate and tls.certificate:
+        add_client_certificate(context, tls.certificate, tls.key)
+    return context
 
 
-def add_ca(made: ssl.SSLContext, ca: str) -> None:
-    """Trust these CAs too. Raises ssl.SSLError if they are none."""
-    made.load_verify_locations(cadata=ca)
-    # Python 3.13 began to demand of a CA what companies' own seldom have: a key identifier, key
-    # usage (RFC 5280).
-    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+def add_ca(context: ssl.SSLContext, ca: str) -> None:
+    """Trust these CAs too.
+
+    Raises:
+        ssl.SSLError: the text contains no valid CA.
+    """
+    context.load_verify_locations(cadata=ca)
+    # Python 3.13 requires a key identifier and key usage of a CA (RFC 5280), which company CAs
+    # rarely have.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
 
 
-def add_client_certificate(made: ssl.SSLContext, certificate: str, key: Secret) -> None:
-    """Present this certificate. Raises ssl.SSLError if the two are unreadable, or do not belong
-    together.
+def add_client_certificate(context: ssl.SSLContext, certificate: str, key: Secret) -> None:
+    """Use this client certificate.
+
+    Raises:
+        ssl.SSLError: certificate or key is unreadable, or they do not match.
     """
     with TemporaryDirectory(prefix="tls-") as folder:  # 0700, and OpenSSL reads only files
         certificate_file, key_file = Path(folder, "certificate.pem"), Path(folder, "key.pem")
         certificate_file.write_text(certificate, encoding="ascii")
         key_file.write_text(key.reveal(), encoding="ascii")
-        made.load_cert_chain(
-            certificate_file, key_file, password=""
-        )  # so that it never asks at a terminal
+        # The empty password keeps OpenSSL from a prompt at the terminal.
+        context.load_cert_chain(certificate_file, key_file, password="")
 
 
 def is_certificate_error(error: BaseException) -> bool:
-    """Return whether a certificate is not trusted, or is of another name: then asking again cannot
-    help.
+    """Return whether the certificate is not trusted or has another name.
+
+    A retry cannot help then.
     """
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
 def openssl_reason(error: BaseException) -> str:
-    """Return why a TLS connection failed, in OpenSSL's own words as far as they can hold nothing of
-    ours.
+    """Return OpenSSL's reason for a failed TLS connection.
+
+    Only the fields of the exception that cannot contain our data are used.
     """
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
-            # Those that Python raises itself have neither.
+            # Exceptions that Python itself raises have neither attribute.
             reason = str(getattr(cause, "reason", None) or "").replace("_", " ").lower()
-            if words := str(getattr(cause, "verify_message", "")) or reason:
-                return words
+            if text := str(getattr(cause, "verify_message", "")) or reason:
+                return text
     return "the connection was refused on this side or on the other"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk through an exception, what it was raised from, and what it carries, as HTTP libraries
-    nest them.
+    """Iterate over an exception and its causes: context, `reason` and arguments.
+
+    HTTP libraries nest exceptions in all of these.
     """
     seen: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting and len(seen) < 20:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and one not in seen:
-            seen.append(one)
-            yield one
+        cause = waiting.pop(0)
+        if isinstance(cause, BaseException) and cause not in seen:
+            seen.append(cause)
+            yield cause
             with suppress(AttributeError):
-                waiting += [getattr(one, "reason", None), one.__cause__, one.__context__, *one.args]
+                waiting += [
+                    getattr(cause, "reason", None),
+                    cause.__cause__,
+                    cause.__context__,
+                    *cause.args,
+                ]

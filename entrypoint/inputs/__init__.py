@@ -1,1 +1,1 @@
-"""The action's inputs: parsed into one `Settings`, or every mistake in them at once."""
+"""Parse the action's inputs into `Settings`, or report all errors in them at once."""

@@ -1,6 +1,6 @@
-"""The inputs that say how to get in: URL, headers, and exactly one kind of credential.
+"""Read the inputs for access to Airflow: URL, headers, and exactly one kind of credential.
 
-It sends nothing. Whatever is wrong with a secret is told without quoting it.
+This module sends no requests. Error messages never quote a secret.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _RESERVED_HEADERS = {
     "accept-encoding",
     "content-type",
 }
-"""Headers that this action or its HTTP library writes."""
+"""Headers that this action or its HTTP library sets."""
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")
 _ARN = re.compile(r"arn:aws[\w-]*:airflow:([a-z0-9-]+):\d*:environment/([\w.-]+)", re.ASCII)
@@ -55,9 +55,9 @@ _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
 
 
 def header_values(headers: str) -> list[str]:
-    """Return every text in the input `headers` that must not be seen, be its lines right or wrong.
+    """Return all secret texts in the input `headers`, whether or not its lines are valid.
 
-    Of `Authorization: Basic abc` both the value and what follows its scheme.
+    `Authorization: Basic abc` has two: the whole value, and the part after the scheme.
     """
     found = []
     for line in headers.splitlines():
@@ -69,32 +69,32 @@ def header_values(headers: str) -> list[str]:
 
 
 def read_access(reader: Reader, workspace: Path, environment: Mapping[str, str]) -> Access:
-    """Read the way in. What is wrong with it is noted with the reader.
+    """Read URL, headers, credential and TLS settings. Add errors to the reader.
 
     Args:
         reader: the inputs.
-        workspace: below which PEM files lie.
-        environment: where AWS credentials and GitHub's OIDC endpoint stand.
+        workspace: folder that contains the PEM files.
+        environment: environment variables, with AWS credentials and GitHub's OIDC endpoint.
     """
     nothing: tuple[tuple[str, Secret], ...] = ()
     headers = reader.read("headers", _headers, nothing)
     raw = [value for name, value in headers if name.lower() == "authorization"]
     credential = _credential(reader, environment, raw)
-    if reader.given("mwaa_environment"):
-        if reader.given("airflow_url"):
-            reader.wrong(
+    if reader.is_given("mwaa_environment"):
+        if reader.is_given("airflow_url"):
+            reader.add_error(
                 "airflow_url",
                 "it is given together with mwaa_environment.",
-                "Remove it: Amazon MWAA names it.",
+                "Remove it: the action gets the URL from Amazon MWAA.",
             )
         url = ""
     else:
         url = reader.required("airflow_url", base_url, "https://airflow.example.com")
-    if url.startswith("http:") and reader.given("client_certificate"):
-        reader.wrong(
+    if url.startswith("http:") and reader.is_given("client_certificate"):
+        reader.add_error(
             "client_certificate",
             "it is given, but airflow_url is http.",
-            "Give the https address: http shows nobody a certificate.",
+            "Give an https URL: http does not use a certificate.",
         )
     others = tuple((name, value) for name, value in headers if name.lower() != "authorization")
     return Access(url, credential, others, read_tls(reader, workspace))
@@ -115,33 +115,31 @@ def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
         if not _VALUE.fullmatch(value):
             raise parse.ParseError(
                 f"the value in line {number} is empty or has characters outside ASCII.",
-                "Is the secret's name right? Store it again, on one line.",
+                "Check the secret's name, or store the secret again, on one line.",
             )
         if name.lower() in _RESERVED_HEADERS:
             raise parse.ParseError(
-                f"the header in line {number} is written by the action itself.", "Remove the line."
+                f"the action itself sets the header in line {number}.", "Remove the line."
             )
         if name.lower() in found:
-            raise parse.ParseError(
-                f"the header in line {number} is there twice.", "Keep one of the two lines."
-            )
+            raise parse.ParseError(f"line {number} repeats a header.", "Keep one of the two lines.")
         found[name.lower()] = name, Secret(value)
     return tuple(found.values())
 
 
 def _credential(reader: Reader, environment: Mapping[str, str], raw: list[Secret]) -> Credential:
-    """Read exactly one kind of credential; half of one and two at once are mistakes."""
-    given = reader.given
+    """Read exactly one kind of credential; an incomplete one or two kinds are errors."""
+    is_given = reader.is_given
     kinds: dict[str, Callable[[], Credential]] = {}
-    if given("token"):
+    if is_given("token"):
         kinds["token"] = lambda: Token(Secret(reader.read("token", parse.header_token, "")))
-    if given("username") or given("password"):
+    if is_given("username") or is_given("password"):
         kinds["username and password"] = partial(_password, reader)
-    if given("oidc_audience"):
+    if is_given("oidc_audience"):
         kinds["oidc_audience"] = partial(_oidc, reader, environment)
-    if given("client_secret") or (given("client_id") and not given("oidc_audience")):
+    if is_given("client_secret") or (is_given("client_id") and not is_given("oidc_audience")):
         kinds["client_id and client_secret"] = partial(_client, reader)
-    if given("mwaa_environment"):
+    if is_given("mwaa_environment"):
         kinds["mwaa_environment"] = partial(_mwaa, reader, environment)
     if raw:
         kinds["an Authorization line in headers"] = partial(Header, raw[0])
@@ -152,53 +150,52 @@ def _credential(reader: Reader, environment: Mapping[str, str], raw: list[Secret
             "username and password": "username",
             "client_id and client_secret": "client_secret",
         }.get(first, first)
-        reader.wrong(
+        reader.add_error(
             name,
             f"it is given together with {' and with '.join(others)}.",
             "Keep one kind of credential.",
         )
-    elif not given("oidc_audience"):
+    elif not is_given("oidc_audience"):
         reader.pair("username", "password")
         reader.pair("client_id", "client_secret")
     if not kinds:
-        reader.wrong(
+        reader.add_error(
             "token",
             "no credential is given.",
             "Give one kind: token, username and password, client_id and client_secret, "
-            "oidc_audience, mwaa_environment, or an "
-            "Authorization line in headers. If you do, the secret was empty: check its "
-            "name, and that the workflow did not "
-            "start from a fork, which gets no secrets.",
+            "oidc_audience, mwaa_environment, or an Authorization line in headers. If you do, the "
+            "secret is empty: check its name, and whether the workflow started from a fork, which "
+            "gets no secrets.",
         )
-    read = [kind() for kind in kinds.values()]
-    return read[0] if read else Token(Secret(""))
+    credentials = [read() for read in kinds.values()]
+    return credentials[0] if credentials else Token(Secret(""))
 
 
 def _check_token_url(reader: Reader) -> None:
     for name in ("token_url", "scope"):
-        if reader.given(name) and not any(
-            map(reader.given, ("client_id", "client_secret", "oidc_audience"))
+        if reader.is_given(name) and not any(
+            map(reader.is_given, ("client_id", "client_secret", "oidc_audience"))
         ):
-            reader.wrong(
+            reader.add_error(
                 name,
                 "it is given without a client.",
                 "Give client_id and client_secret, or oidc_audience, with it.",
             )
-    if reader.given("scope") and not reader.given("token_url"):
-        reader.wrong(
+    if reader.is_given("scope") and not reader.is_given("token_url"):
+        reader.add_error(
             "scope",
             "it is given without token_url.",
-            "Give token_url: Airflow's own login knows no scope.",
+            "Give token_url: Airflow's own login does not support a scope.",
         )
 
 
 def _password(reader: Reader) -> Credential:
     username = reader.read("username", str, "")
     if ":" in username:
-        reader.wrong(
+        reader.add_error(
             "username",
             "it contains a colon.",
-            "HTTP Basic allows none in a user name: use another user.",
+            "Use another user: HTTP Basic does not allow a colon in a user name.",
         )
     return Password(username, Secret(reader.read("password", str, "")))
 
@@ -208,7 +205,7 @@ def _client(reader: Reader) -> Credential:
         reader.read("client_id", str, ""),
         Secret(reader.read("client_secret", str, "")),
     )
-    if not reader.given("token_url"):
+    if not reader.is_given("token_url"):
         return Client(client_id, secret)
     return OAuth(
         reader.read("token_url", token_url, ""), client_id, secret, reader.read("scope", str, "")
@@ -220,24 +217,23 @@ def _oidc(reader: Reader, environment: Mapping[str, str]) -> Credential:
         environment.get(f"ACTIONS_ID_TOKEN_REQUEST_{name}", "") for name in ("URL", "TOKEN")
     )
     if not (url and token):
-        reader.wrong(
+        reader.add_error(
             "oidc_audience",
             "GitHub offers this job no OIDC token.",
-            "Add `permissions: id-token: write` to the job, and to the caller of a "
-            "reusable workflow; a fork's pull request "
-            "gets none.",
+            "Add `permissions: id-token: write` to the job, and to the caller of a reusable "
+            "workflow. A pull request from a fork cannot get an OIDC token.",
         )
     source = GitHubToken(reader.read("oidc_audience", str, ""), url, Secret(token))
-    if reader.given("token_url"):
+    if reader.is_given("token_url"):
         address = reader.read("token_url", token_url, "")
         return OAuth(
             address, reader.read("client_id", str, ""), source, reader.read("scope", str, "")
         )
-    if reader.given("client_id") and not reader.given("client_secret"):
-        reader.wrong(
+    if reader.is_given("client_id") and not reader.is_given("client_secret"):
+        reader.add_error(
             "client_id",
             "it is given with oidc_audience, but without token_url.",
-            "Give token_url, or remove it.",
+            "Give token_url, or remove client_id.",
         )
     return source
 
@@ -248,31 +244,31 @@ def _mwaa(reader: Reader, environment: Mapping[str, str]) -> Credential:
     if arn := _ARN.fullmatch(name):
         region, name = arn.groups()
     if not _ENVIRONMENT.fullmatch(name):
-        reader.wrong(
+        reader.add_error(
             "mwaa_environment",
-            "it is neither a name nor an ARN.",
+            "it is neither a name nor an ARN of an environment.",
             "Write the environment's name, like my-airflow.",
         )
     if not _REGION.fullmatch(region):
-        reader.wrong(
+        reader.add_error(
             "mwaa_environment",
-            "the AWS region is not known.",
+            "the AWS region is missing or invalid.",
             "Set AWS_REGION, or give the environment's ARN.",
         )
     key_id, secret, session = (environment.get(f"AWS_{one}", "").strip() for one in _KEYS)
     if missing := [
         f"AWS_{one}" for one, text in zip(_KEYS, (key_id, secret), strict=False) if not text
     ]:
-        reader.wrong(
+        reader.add_error(
             "mwaa_environment",
-            f"the environment lacks {' and '.join(missing)}.",
-            "Let aws-actions/configure-aws-credentials run before this step.",
+            f"environment variables are missing: {', '.join(missing)}.",
+            "Run aws-actions/configure-aws-credentials before this step.",
         )
     if not re.fullmatch(r"[\x21-\x7e]*", key_id + session):
-        reader.wrong(
+        reader.add_error(
             "mwaa_environment",
-            "AWS_ACCESS_KEY_ID or AWS_SESSION_TOKEN has blanks or characters outside ASCII.",
-            "Let aws-actions/configure-aws-credentials set them.",
+            "AWS_ACCESS_KEY_ID or AWS_SESSION_TOKEN has spaces or characters outside ASCII.",
+            "Set them with aws-actions/configure-aws-credentials.",
         )
     keys = AwsKeys(key_id, Secret(secret), Secret(session) if session else None)
     return Mwaa(name, region, keys)

@@ -1,7 +1,6 @@
-"""Parsers of what Airflow names and stores, by Airflow's own rules: DAG ids, run ids, notes, XComs.
-Pure.
+"""Parse DAG ids, run ids, notes and XCom names by Airflow's own rules. Pure.
 
-Like those of `parsers.py`: text in, value out, or `Wrong`.
+Like those of `parsers.py`, each parser returns a value or raises `ParseError`.
 """
 
 from __future__ import annotations
@@ -15,27 +14,25 @@ _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
 _KEY = re.compile(r"[\w.-]+")
 _RESERVED = ("scheduled__", "backfill__", "asset_triggered__", "dataset_triggered__")
 _MAX_XCOMS = 50
+"""Lines of the input `xcom`."""
 
 
 def dag_id(text: str) -> str:
-    """Parse a DAG id by Airflow's rule for keys: letters, digits, `_`, `-`, `.`, at most 250
-    characters.
-    """
+    """Parse a DAG id: at most 250 letters, digits, `_`, `-` and `.`, as Airflow requires."""
     if not _KEY.fullmatch(text) or len(text) > 250 or not text.strip("."):
         raise ParseError(
             f"{quoted(text)} cannot be a DAG id.",
-            "Airflow allows letters, digits, dash, dot and underscore, 250 characters at the most.",
+            "Use letters, digits, dashes, dots and underscores only, at most 250 characters.",
         )
     return text
 
 
 def run_id(text: str) -> str:
-    """Parse a run id: what every Airflow stores, and finds again.
+    """Parse a run id that every Airflow can store and find again.
 
-    Airflow 2 answers a wrong one with an HTML 500, Airflow 3 stores some that can never be read
-    again (docs/notes/airflow-2.md#run-ids, docs/notes/airflow-3.md#run-ids). `.` and `~` alone
-    would change the meaning of
-    a path: current folder, and "all runs".
+    Airflow 2 responds to an invalid one with an HTML 500. Airflow 3 stores some that it can never
+    read again (docs/notes/airflow-2.md#run-ids, docs/notes/airflow-3.md#run-ids). `.` and `~` alone
+    would change the meaning of a URL path: current folder, and "all runs".
     """
     if reserved := next((prefix for prefix in _RESERVED if text.startswith(prefix)), None):
         raise ParseError(
@@ -45,23 +42,23 @@ def run_id(text: str) -> str:
     if not _RUN_ID.fullmatch(text) or len(text) > 200 or ".." in text or text in (".", "~"):
         raise ParseError(
             f"{quoted(text)} cannot be a run id.",
-            "Use letters, digits and _ . ~ : + - only, without '..', 200 characters at the most; "
-            "in a branch name replace the slashes.",
+            "Use letters, digits and _ . ~ : + - only, without '..', at most 200 characters. "
+            "Replace the slashes of a branch name.",
         )
     return text
 
 
 def note(text: str) -> str:
-    """Parse a note: Airflow stores 1000 characters at the most."""
+    """Parse a note, of which Airflow stores at most 1000 characters."""
     if len(text) > 1000:
         raise ParseError(
-            f"it has {len(text)} characters.", "Airflow stores 1000 at the most: shorten it."
+            f"it has {len(text)} characters.", "Shorten it: Airflow stores at most 1000."
         )
     return text
 
 
 def xcoms(text: str) -> tuple[XComName, ...]:
-    """Parse lines of `task_id` or `task_id:key`; the key is `return_value` unless it is given."""
+    """Parse lines of `task_id` or `task_id:key`; the default key is `return_value`."""
     found: dict[str, XComName] = {}
     for line in filter(None, (line.strip() for line in text.splitlines())):
         task_id, colon, key = line.partition(":")
@@ -71,13 +68,12 @@ def xcoms(text: str) -> tuple[XComName, ...]:
             or {task_id, key.strip()} & {".", ".."}
         ):
             raise ParseError(
-                f"{quoted(line)} names no XCom.", "Write lines like extract or extract:row_count."
+                f"{quoted(line)} is not the name of an XCom.",
+                "Write lines like extract or extract:row_count.",
             )
         if line in found:
-            raise ParseError(f"{quoted(line)} is there twice.", "Remove one of the two lines.")
+            raise ParseError(f"{quoted(line)} is given twice.", "Remove one of the two lines.")
         found[line] = XComName(line, task_id, key.strip() or "return_value")
     if len(found) > _MAX_XCOMS:
-        raise ParseError(
-            f"it has {len(found)} lines.", f"At most {_MAX_XCOMS} XComs can be asked for."
-        )
+        raise ParseError(f"it has {len(found)} lines.", f"Request at most {_MAX_XCOMS} XComs.")
     return tuple(found.values())

@@ -1,7 +1,6 @@
-"""One parser per kind of input: text in, value out, or `Wrong` with what is wrong and what would be
-right.
+"""Parse each kind of input: return a value, or raise `ParseError` with a problem and a remedy.
 
-Pure but for `json_file`. It knows no input by name and no rule that joins two inputs: that is
+Only `json_file` and `file_text` do I/O. Names of inputs and rules about two inputs belong to
 `settings.py`.
 """
 
@@ -27,11 +26,11 @@ _RFC3339 = re.compile(
 )
 
 MAX_WAIT_SECONDS = 35 * 86_400
-"""Seconds: GitHub ends every workflow run after 35 days, so a longer time is a slip of the pen."""
+"""Seconds. GitHub ends every workflow run after 35 days, so a longer time must be a typo."""
 
 
 class ParseError(ValueError):
-    """A value that cannot be used: the problem (a sentence) and the remedy (a sentence)."""
+    """An invalid value, with the problem and the remedy as one sentence each."""
 
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(problem)
@@ -40,8 +39,9 @@ class ParseError(ValueError):
 
 
 def quoted(text: str) -> str:
-    """Return the text as one short quoted line. It is quoted whole or not at all: the runner does
-    not mask half a secret.
+    """Return the text as one quoted line, or only its length if it is long.
+
+    Never quote a part of it, because the runner does not mask a part of a secret.
     """
     return (
         json.dumps(text, ensure_ascii=not text.isprintable())
@@ -51,7 +51,7 @@ def quoted(text: str) -> str:
 
 
 def boolean(text: str) -> bool:
-    """Parse a YAML 1.2 boolean; nothing else is guessed at."""
+    """Parse a YAML 1.2 boolean, without guessing at other forms."""
     if text in TRUE:
         return True
     if text in FALSE:
@@ -60,13 +60,13 @@ def boolean(text: str) -> bool:
 
 
 def choice(*allowed: str) -> Any:
-    """Return a parser that accepts the given words only."""
+    """Return a parser that accepts only these words."""
 
     def parse(text: str) -> str:
         if text in allowed:
             return text
         raise ParseError(
-            f"{quoted(text)} is not one of its values.",
+            f"{quoted(text)} is not one of the allowed values.",
             f"Write {', '.join(allowed[:-1])} or {allowed[-1]}.",
         )
 
@@ -74,8 +74,9 @@ def choice(*allowed: str) -> Any:
 
 
 def duration(text: str) -> float:
-    """Parse seconds (`90`, `0.5`) or `90s`, `45m`, `2h`, `1h30m` into seconds; more than nothing,
-    35 days at the most.
+    """Parse a duration (`90`, `0.5`, `90s`, `45m`, `2h`, `1h30m`) into seconds.
+
+    It must be more than 0 seconds and at most 35 days.
     """
     if _SECONDS.fullmatch(text):
         seconds = float(text)
@@ -90,7 +91,7 @@ def duration(text: str) -> float:
     if not 0 < seconds <= MAX_WAIT_SECONDS:
         raise ParseError(
             f"{quoted(text)} is out of range.",
-            "Write more than 0 seconds and 35 days (840h) at the most.",
+            "Write more than 0 seconds and at most 35 days (840h).",
         )
     return seconds
 
@@ -106,13 +107,13 @@ def interval(text: str) -> float:
     if seconds < 1:
         raise ParseError(
             f"{quoted(text)} is less than 1 second.",
-            "Write 1 or more: each look costs Airflow some work.",
+            "Write 1 or more, because each poll costs Airflow some work.",
         )
     return seconds
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
-    """Return a parser of whole numbers within these bounds."""
+    """Return a parser of whole numbers from `least` to `most`."""
 
     def parse(text: str) -> int:
         if not (
@@ -128,37 +129,36 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 
 
 def commit(text: str) -> str:
-    """Parse a whole commit SHA: a name or a part of one may mean another commit tomorrow."""
+    """Parse a full commit SHA, because a branch or a short SHA may mean another commit later."""
     if not _SHA.fullmatch(text):
         raise ParseError(
-            f"{quoted(text)} is not a whole commit SHA.",
-            "Write all 40 hexadecimal digits, as ${{ github.sha }} has them; a branch, a "
-            "tag or a short SHA will not do.",
+            f"{quoted(text)} is not a full commit SHA.",
+            "Write all 40 hexadecimal digits, like ${{ github.sha }}; no branch, tag or short SHA.",
         )
     return text.lower()
 
 
 def environment(text: str) -> str:
-    """Parse the name of a GitHub environment: 255 characters at the most, on one line; the run's
-    note has room for those.
+    """Parse the name of a GitHub environment: one line, at most 255 characters as JSON.
+
+    Such a name fits into the run's note.
     """
     if not text.isprintable() or len(json.dumps(text, ensure_ascii=False)) > 257:
         raise ParseError(
             f"{quoted(text)} cannot be an environment.",
-            "Write a name on one line, 255 characters at the most; quotes and backslashes "
-            "count twice.",
+            "Write a name on one line, of at most 255 characters; quotes and backslashes count "
+            "twice.",
         )
     return text
 
 
-def moment(text: str) -> datetime:
+def rfc3339_datetime(text: str) -> datetime:
     """Parse an RFC 3339 date with an offset into an aware datetime."""
     if _RFC3339.fullmatch(text.upper()):
         with suppress(ValueError, OverflowError):
             date = datetime.fromisoformat(text.upper())
-            date.astimezone(
-                UTC
-            )  # the first and the last day of the calendar may have no counterpart there
+            # On the first and the last day of the calendar, the UTC date may be out of range.
+            date.astimezone(UTC)
             return date
     raise ParseError(
         f"{quoted(text)} is not an RFC 3339 date with an offset.",
@@ -168,7 +168,7 @@ def moment(text: str) -> datetime:
 
 def _no_constant(name: str) -> NoReturn:
     raise ParseError(
-        f"it contains {name}, which JSON does not know.",
+        f"it contains {name}, which JSON does not allow.",
         "Write a number, a string or null instead.",
     )
 
@@ -193,14 +193,15 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
         names = [key for key, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ParseError(f"the key {quoted(twice)} is there twice.", "Keep one of the two.")
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise ParseError(f"the key {quoted(duplicate)} is given twice.", "Keep one of the two.")
     return result
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """Parse a JSON object strictly: no NaN, no Infinity (Airflow would echo invalid JSON), no key
-    twice.
+    """Parse a JSON object strictly: without NaN, Infinity and duplicate keys.
+
+    With NaN or Infinity, Airflow's responses would be invalid JSON.
     """
     try:
         value = json.loads(
@@ -225,18 +226,18 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def json_file(text: str, workspace: Path) -> dict[str, Any]:
-    """Parse the JSON object in a file below the workspace."""
+    """Parse the JSON object in a file of the workspace."""
     return json_object(file_text(text, workspace))
 
 
 def file_text(text: str, workspace: Path) -> str:
-    """Return what is in a file below the workspace. The workspace is hostile ground: links out of
-    it are refused.
+    """Return the text of a file in the workspace.
+
+    Refuse links that lead out of the workspace, because its content is not trusted.
     """
     try:
-        path = (
-            workspace / text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-        ).resolve()  # no path has a NUL in it
+        # A path cannot contain NUL.
+        path = (workspace / text.replace("\0", "\N{REPLACEMENT CHARACTER}")).resolve()
         if not path.is_relative_to(workspace.resolve()):
             raise ParseError(
                 f"{quoted(text)} leads out of the workspace.",
@@ -253,24 +254,24 @@ def file_text(text: str, workspace: Path) -> str:
     except OSError as error:
         raise ParseError(
             f"the file {quoted(text)} cannot be read: {error.strerror}.",
-            "Check path and permissions.",
+            "Check the path and its permissions.",
         ) from None
     except RuntimeError:
         raise ParseError(
-            f"{quoted(text)} is a loop of links.", "Name a file of the checkout."
+            f"{quoted(text)} is a loop of symbolic links.", "Name a file of the checkout."
         ) from None
 
 
 def header_token(text: str) -> str:
-    """Parse a token that must fit into an HTTP header. The text is never quoted."""
+    """Parse a token that is valid in an HTTP header. Error messages never quote it."""
     if text.lower().startswith("bearer "):
         raise ParseError(
-            "it begins with the word Bearer.", "Give the token alone; the action adds that word."
+            "it begins with the word Bearer.",
+            "Give the token alone, because the action adds that word.",
         )
     if not re.fullmatch(r"[\x21-\x7e]+", text):
         raise ParseError(
-            "it contains blanks, line breaks or characters outside ASCII.",
-            "Store the token again, alone and on one line; a typographic quote or dash may "
-            "have got in.",
+            "it contains spaces, line breaks or characters outside ASCII.",
+            "Store the token again, alone and on one line, without typographic quotes or dashes.",
         )
     return text

@@ -1,7 +1,6 @@
-"""The inputs in PEM: CAs that are trusted beside the public ones, and a client certificate with its
-key.
+"""Read the PEM inputs: additional trusted CAs, and a client certificate with its key.
 
-It reads files of the workspace and sends nothing. Nothing of a key is ever quoted.
+This module reads files of the workspace and sends no requests. Error messages never quote a key.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
     from entrypoint.inputs.reader import Reader
 
 _MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
-"""What OpenSSL calls a key of another certificate; the last one if even its kind is another."""
+"""OpenSSL's reasons if the key belongs to another certificate; the last if its type differs too."""
 _CERTIFICATE = r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----"
 _KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----"
 
 
 def read_tls(reader: Reader, workspace: Path) -> Tls:
-    """Read CAs and client certificate. What is wrong with them is noted with the reader."""
+    """Read the CAs and the client certificate. Add errors to the reader."""
     reader.pair("client_certificate", "client_key")
     ca = reader.read("ca_certificate", partial(_authorities, workspace=workspace), "")
     certificate = reader.read(
@@ -36,31 +35,33 @@ def read_tls(reader: Reader, workspace: Path) -> Tls:
     key = Secret(reader.read("client_key", partial(_private_key, workspace=workspace), ""))
     if certificate and key.reveal():
         try:
-            add_client_certificate(create_context(Tls(), present=False), certificate, key)
+            add_client_certificate(
+                create_context(Tls(), send_client_certificate=False), certificate, key
+            )
         except ssl.SSLError as error:
             if error.reason in _MISMATCHES:
-                reader.wrong(
+                reader.add_error(
                     "client_key",
                     "it does not belong to client_certificate.",
-                    "Give the certificate's own key.",
+                    "Give the key of this certificate.",
                 )
             else:
-                reader.wrong(
+                reader.add_error(
                     "client_certificate",
                     "it or client_key cannot be read.",
-                    "Are both complete, as they were issued?",
+                    "Give both complete, as they were issued.",
                 )
     return Tls(ca, certificate, key)
 
 
 def _authorities(text: str, workspace: Path) -> str:
-    """Parse CAs, which OpenSSL must be able to read."""
+    """Parse CAs that OpenSSL can read."""
     ca = _pem(text, workspace, _CERTIFICATE)
     try:
-        add_ca(create_context(Tls(), present=False), ca)
+        add_ca(create_context(Tls(), send_client_certificate=False), ca)
     except ssl.SSLError:
         raise parse.ParseError(
-            "its certificate cannot be read.", "Is it complete? Give it as it was issued."
+            "its certificate cannot be read.", "Give it complete, as it was issued."
         ) from None
     return ca
 
@@ -76,9 +77,10 @@ def _private_key(text: str, workspace: Path) -> str:
 
 
 def _pem(text: str, workspace: Path, blocks: str) -> str:
-    """Parse PEM text, or the path of a PEM file below the workspace, into its blocks alone."""
+    """Return the PEM blocks of the text, or of a workspace file with this path."""
     if "-----BEGIN" not in text:
-        if "\n" in text or len(text) > 400:  # no path, and maybe a secret
+        # Not a path, and possibly a secret.
+        if "\n" in text or len(text) > 400:
             raise parse.ParseError(
                 "it is neither PEM text nor a path.",
                 "Give the text from -----BEGIN on, or a file's path.",
@@ -89,7 +91,7 @@ def _pem(text: str, workspace: Path, blocks: str) -> str:
             if blocks != _KEY:
                 raise
             raise parse.ParseError(
-                "it is neither PEM text nor the path of a file that can be read.",
+                "it is neither PEM text nor the path of a readable file.",
                 "Give the text from -----BEGIN on, or the path of a file of the checkout.",
             ) from None
     what = "private key" if blocks == _KEY else "certificate"

@@ -1,4 +1,4 @@
-"""Input after input is read, and the mistakes are collected instead of stopping at the first."""
+"""Parse inputs one by one, and collect all errors."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ T = TypeVar("T")
 
 
 class Reader:
-    """The inputs, and the `mistakes` that were found in them so far."""
+    """The inputs, and the `errors` found in them so far."""
 
     def __init__(self, inputs: Mapping[str, str]) -> None:
         self._inputs = {name: text.strip() for name, text in inputs.items()}
-        self.mistakes: list[InputError] = []
+        self.errors: list[InputError] = []
 
-    def given(self, name: str) -> bool:
-        """Whether the input is there and not empty."""
+    def is_given(self, name: str) -> bool:
+        """Return whether the input is not empty."""
         return bool(self._inputs.get(name))
 
     def read(self, name: str, parser: Callable[[str], T], default: T) -> T:
-        """Parse the input; an empty one means its default."""
-        if not self.given(name):
+        """Parse the input; return `default` if it is empty or invalid."""
+        if not self.is_given(name):
             return default
         try:
             return parser(self._inputs[name])
-        except parse.ParseError as wrong:
-            self.wrong(name, wrong.problem, wrong.remedy)
+        except parse.ParseError as error:
+            self.add_error(name, error.problem, error.remedy)
             return default
 
     def required(self, name: str, parser: Callable[[str], str], example: str) -> str:
-        """Parse an input that must be given."""
-        if not self.given(name):
-            self.wrong(name, "it is required and empty.", f"Write one like {example}.")
+        """Parse a required input."""
+        if not self.is_given(name):
+            self.add_error(name, "it is required, but empty.", f"Write one like {example}.")
         return self.read(name, parser, "")
 
     def optional(self, name: str, parser: Callable[[str], T]) -> T | None:
-        """Parse an input; an empty one is None."""
+        """Parse an input; return None if it is empty or invalid."""
         return self.read(name, cast("Callable[[str], T | None]", parser), None)
 
     def pair(self, one: str, other: str) -> None:
-        """Note a mistake if just one of the two inputs is given."""
+        """Add an error if only one of the two inputs is given."""
         for name, missing in ((one, other), (other, one)):
-            if self.given(name) and not self.given(missing):
-                self.wrong(
+            if self.is_given(name) and not self.is_given(missing):
+                self.add_error(
                     missing,
                     f"it is empty, but {name} is given.",
-                    "Give both; is the secret's name right?",
+                    "Give both, and check the secret's name.",
                 )
 
-    def wrong(self, name: str, problem: str, remedy: str) -> None:
-        """Note a mistake, once if it is found by two ways."""
-        mistake = InputError(name, problem, remedy)
-        if mistake not in self.mistakes:
-            self.mistakes.append(mistake)
+    def add_error(self, name: str, problem: str, remedy: str) -> None:
+        """Add an error, unless it was added before."""
+        error = InputError(name, problem, remedy)
+        if error not in self.errors:
+            self.errors.append(error)

@@ -1,7 +1,7 @@
-"""What the user asked for: the inputs become one `Settings`, or every mistake in them at once.
+"""Parse all inputs into one `Settings`, or report all errors in them at once.
 
-It sends nothing and decides nothing; it knows neither Airflow nor the runner, only the table of
-inputs in action.yml.
+This module sends no requests. It knows neither Airflow nor the runner, only the inputs of
+action.yml.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ INPUT_NAMES = (
     "github_token",
     "matrix",
 )
-"""Every input of `action.yml`, in its order. A test holds the two together."""
+"""All inputs in the order of `action.yml`. A test compares the two."""
 
 SECRET_INPUTS = ("token", "password", "client_secret", "client_key", "github_token")
-"""The inputs that must never be seen. Of `headers`, see `access.header_values`."""
+"""The inputs that are secret as a whole. For `headers` see `credentials.header_values`."""
 
 CREDENTIAL_INPUTS = (
     "token",
@@ -86,8 +86,8 @@ CREDENTIAL_INPUTS = (
     "client_key",
     "headers",
 )
-"""What a credential consists of; the post stage reads them from the inputs once more, or has
-none.
+"""The inputs of a credential. They are not saved: the post stage reads them from the inputs again,
+or has none.
 """
 
 POST_STAGE_INPUTS = (
@@ -102,10 +102,10 @@ POST_STAGE_INPUTS = (
     "on_cancel",
     "summary",
 )
-"""What else the post stage needs. None of it is secret, so it is kept."""
+"""The other inputs of the post stage. They are not secret, so the main stage saves them."""
 
 _MAX_SAVED_CHARS = 60_000
-"""Characters of a file that is kept."""
+"""Characters of a PEM file that the main stage saves."""
 
 _RUN_INPUTS = (
     "conf",
@@ -117,11 +117,13 @@ _RUN_INPUTS = (
     "partition_key",
     "note",
 )
+"""The inputs that only a new DAG run uses."""
 
 
 class Settings(NamedTuple):
-    """The inputs, parsed. Durations are in seconds, dates are aware; None means: derived, or left
-    to Airflow.
+    """The parsed inputs. Durations are in seconds, and dates have a time zone.
+
+    None means that the action derives the value, or that Airflow chooses it.
     """
 
     access: Access
@@ -161,15 +163,16 @@ def parse_settings(
     workspace: Path,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Settings:
-    """Turn the inputs into Settings.
+    """Parse the inputs into Settings.
 
     Args:
-        inputs: input name → text, as the runner hands them over; a missing name is an empty input.
-        workspace: the checkout, below which the files lie that inputs name.
-        environment: the job's: where AWS credentials and GitHub's OIDC endpoint stand.
+        inputs: text by input name, as the runner passes them; a missing name is an empty input.
+        workspace: checkout, with the files that inputs name.
+        environment: environment variables of the job, with AWS credentials and GitHub's OIDC
+            endpoint.
 
     Raises:
-        InvalidInputs: with every mistake that the inputs contain.
+        InvalidInputs: with all errors in the inputs.
     """
     reader = Reader(inputs)
     settings = Settings(
@@ -177,10 +180,10 @@ def parse_settings(
         dag_id=reader.required("dag_id", identifiers.dag_id, "nightly_sales"),
         conf=_conf(reader, workspace),
         run_id=reader.optional("run_id", identifiers.run_id),
-        logical_date=reader.optional("logical_date", parse.moment),
-        data_interval_start=reader.optional("data_interval_start", parse.moment),
-        data_interval_end=reader.optional("data_interval_end", parse.moment),
-        run_after=reader.optional("run_after", parse.moment),
+        logical_date=reader.optional("logical_date", parse.rfc3339_datetime),
+        data_interval_start=reader.optional("data_interval_start", parse.rfc3339_datetime),
+        data_interval_end=reader.optional("data_interval_end", parse.rfc3339_datetime),
+        run_after=reader.optional("run_after", parse.rfc3339_datetime),
         partition_key=reader.optional("partition_key", str),
         note=reader.optional("note", identifiers.note),
         trigger=reader.read("trigger", parse.boolean, True),
@@ -210,35 +213,35 @@ def parse_settings(
     )
     _check_interval(reader, settings)
     if not settings.trigger:
-        _check_only_waiting(reader, settings)
+        _check_wait_only(reader, settings)
     if not settings.wait:
-        _check_not_waiting(reader, settings)
+        _check_no_wait(reader, settings)
     _check_report(reader, settings)
-    if reader.mistakes:
-        raise InvalidInputs(tuple(reader.mistakes))
+    if reader.errors:
+        raise InvalidInputs(tuple(reader.errors))
     return settings
 
 
 def post_stage_inputs(inputs: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Return inputs from which the post stage knows what it needs, but for secrets: files may be
-    gone by then.
+    """Return the inputs to save for the post stage, without secrets.
 
-    What is no path is left to the inputs, and so is a file that is too large: a variable may have
-    128 KiB on Linux.
+    Replace the paths of PEM files by their content, because the files may be gone by then. Do not
+    save PEM text, which the inputs still have, nor a file that is too large, because an environment
+    variable may have at most 128 KiB on Linux.
     """
-    kept = {name: inputs.get(name, "") for name in POST_STAGE_INPUTS}
+    saved = {name: inputs.get(name, "") for name in POST_STAGE_INPUTS}
     tls = settings.access.tls
     for name, text in (("ca_certificate", tls.ca), ("client_certificate", tls.certificate)):
-        is_path = kept[name] and "-----BEGIN" not in kept[name]
-        kept[name] = text if is_path and len(text) <= _MAX_SAVED_CHARS else ""
+        is_path = saved[name] and "-----BEGIN" not in saved[name]
+        saved[name] = text if is_path and len(text) <= _MAX_SAVED_CHARS else ""
     if inputs.get("oidc_audience"):
-        kept["client_id"] = inputs.get("client_id", "")
-    return {name: text for name, text in kept.items() if text}
+        saved["client_id"] = inputs.get("client_id", "")
+    return {name: text for name, text in saved.items() if text}
 
 
 def _conf(reader: Reader, workspace: Path) -> dict[str, Any]:
-    if reader.given("conf") and reader.given("conf_file"):
-        reader.wrong("conf_file", "it is given together with conf.", "Keep one of the two.")
+    if reader.is_given("conf") and reader.is_given("conf_file"):
+        reader.add_error("conf_file", "it is given together with conf.", "Keep one of the two.")
     conf = reader.optional("conf", parse.json_object)
     from_file = reader.optional("conf_file", lambda text: parse.json_file(text, workspace))
     return conf or from_file or {}
@@ -248,88 +251,88 @@ def _matrix(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise parse.ParseError("it is not JSON.", "Leave it out: GitHub fills it in.") from None
+        raise parse.ParseError("it is not JSON.", "Remove it, because GitHub sets it.") from None
 
 
 def _check_interval(reader: Reader, settings: Settings) -> None:
     start, end = settings.data_interval_start, settings.data_interval_end
-    if reader.given("data_interval_start") != reader.given("data_interval_end"):
+    if reader.is_given("data_interval_start") != reader.is_given("data_interval_end"):
         missing = (
-            "data_interval_end" if reader.given("data_interval_start") else "data_interval_start"
+            "data_interval_end" if reader.is_given("data_interval_start") else "data_interval_start"
         )
-        reader.wrong(
-            missing, "it is empty, but the other end is given.", "Airflow takes both or neither."
+        reader.add_error(
+            missing, "it is empty, but the other end is given.", "Give both or neither."
         )
     elif start and end and start > end:
-        reader.wrong("data_interval_end", "it is before data_interval_start.", "Exchange the two.")
+        reader.add_error("data_interval_end", "it is before data_interval_start.", "Swap the two.")
 
 
-def _check_only_waiting(reader: Reader, settings: Settings) -> None:
-    """With `trigger: false` nothing is asked for, so what would be asked for is a
-    misunderstanding.
-    """
-    if not reader.given("run_id"):
-        reader.wrong(
+def _check_wait_only(reader: Reader, settings: Settings) -> None:
+    """Add errors for a missing `run_id` and for the inputs that need `trigger: true`."""
+    if not reader.is_given("run_id"):
+        reader.add_error(
             "run_id", "it is empty, but trigger is false.", "Name the DAG run to wait for."
         )
     for name in _RUN_INPUTS:
-        if reader.given(name):
-            reader.wrong(
+        if reader.is_given(name):
+            reader.add_error(
                 name,
                 "it is given, but trigger is false.",
-                "Remove it: only a run that is made takes it.",
+                "Remove it: only a new DAG run can use it.",
             )
     if settings.wait_for_dag:
-        reader.wrong(
+        reader.add_error(
             "wait_for_dag",
             "it is given, but trigger is false.",
-            "Remove it: the run has its code already.",
+            "Remove it: the existing DAG run has its code already.",
         )
 
 
-def _check_not_waiting(reader: Reader, settings: Settings) -> None:
-    """With `wait: false` nobody sees the end, so what is asked of the end is a misunderstanding."""
+def _check_no_wait(reader: Reader, settings: Settings) -> None:
+    """Add errors for the inputs that need `wait: true`."""
     if settings.xcom:
-        reader.wrong(
+        reader.add_error(
             "xcom",
             "it is given, but wait is false.",
-            "Remove it: a run that is not waited for has no XComs yet.",
+            "Remove it: a DAG run that has just started has no XComs yet.",
         )
     if settings.fail_on_failed_tasks:
-        reader.wrong(
+        reader.add_error(
             "fail_on_failed_tasks",
             "it is true, but wait is false.",
-            "Remove it: nobody waits for the tasks.",
+            "Remove it: the step does not wait for the tasks.",
         )
 
 
 def _check_report(reader: Reader, settings: Settings) -> None:
-    """Only what nobody waits for is reported, and only a deployment has an environment, named when
-    the run is made.
+    """Check `report_to` and its inputs.
+
+    Only a run that the step does not wait for is reported. Only a deployment has an environment,
+    and only the step that triggers the run names it.
     """
     if settings.report_to != "none":
         if settings.wait:
-            reader.wrong(
+            reader.add_error(
                 "report_to",
                 "it is given, but wait is true.",
-                "Set wait: false, or remove it: this step tells the end.",
+                "Set wait: false, or remove report_to: a step that waits reports the end itself.",
             )
         if not settings.github_token.reveal():
-            reader.wrong(
+            reader.add_error(
                 "github_token",
                 "it is empty, but report_to is given.",
-                "Remove it: its default is the job's token.",
+                "Remove it, so that its default, the job's token, applies.",
             )
     if settings.report_to == "deployment" and settings.trigger:
-        if not reader.given("environment"):
-            reader.wrong(
+        if not reader.is_given("environment"):
+            reader.add_error(
                 "environment",
                 "it is empty, but report_to is deployment.",
                 "Name the environment, like production.",
             )
-    elif reader.given("environment"):
-        reader.wrong(
+    elif reader.is_given("environment"):
+        reader.add_error(
             "environment",
-            "it is given, but no deployment is made.",
-            "Remove it: it goes with report_to: deployment and trigger: true.",
+            "it is given, but the step creates no deployment.",
+            "Remove it: only report_to: deployment with trigger: true uses it.",
         )

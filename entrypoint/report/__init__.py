@@ -1,6 +1,5 @@
-"""Write what people and later steps read: the live log, the outputs, the annotations and the job
-summary.
+"""Write the live log, the outputs, the annotations and the job summary.
 
-The sentences about a result are in `wording.py`; an error brings its own. It decides nothing and
-sends nothing.
+`wording.py` has the sentences about a result; an error brings its own. This package decides nothing
+and sends no request.
 """

@@ -1,8 +1,8 @@
-"""The annotations at the end: on the lines of the checkout that a failure's traceback names, and
-the one verdict.
+"""Print the final annotations: on failing lines of the checkout, and one for the result.
 
-GitHub keeps ten of each level for a step (docs/notes/runner.md#annotations). Ten in all are ours:
-the verdict, what `console.py` says while waiting (one warning, two notices), and these.
+GitHub keeps ten of each level for a step (docs/notes/runner.md#annotations). This action prints at
+most ten in all: one for the result, up to MAX_CODE_ANNOTATIONS on code, and one warning and two
+notices from `console.py` during the wait.
 """
 
 from __future__ import annotations
@@ -22,33 +22,36 @@ if TYPE_CHECKING:
     from entrypoint.runners.base import Level, Runner
 
 MAX_CODE_ANNOTATIONS = 6
+"""Annotations on lines of code."""
 _MAX_CHARS = 2_000
+"""Characters of an exception in the body of an annotation."""
 _MAX_KIND_CHARS = 100
+"""Characters of an exception's type in the title."""
 _MAX_FRAMES = 50
-"""Of each exception the innermost frames are looked at."""
+"""Frames of each exception that are matched with the checkout, the innermost ones."""
 
 
 def annotate(outcome: Outcome, runner: Runner) -> None:
-    """Print the verdict: an error unless the step passes, a warning if it passes with failed tasks,
-    else a notice.
+    """Print the result as an annotation.
+
+    It is an error unless the step passes, a warning if it passes with failed tasks, else a notice.
     """
-    said = outcome_message(outcome)
-    text = "\n".join([*said.reasons, said.detail])
-    remedy = "".join(
+    message = outcome_message(outcome)
+    text = "\n".join([*message.reasons, message.detail])
+    ending = "".join(
         f"\n{line}"
-        for line in (said.hint, outcome.run_url and f"DAG run: {outcome.run_url}")
+        for line in (message.hint, outcome.run_url and f"DAG run: {outcome.run_url}")
         if line
     )
     good = outcome.passes or (outcome.post and outcome.stopped in ("yes", "nothing", "left"))
     level: Level = "error" if not good else "warning" if outcome.failed_tasks else "notice"
-    runner.annotate(level, said.title, text, ending=remedy)
+    runner.annotate(level, message.title, text, ending=ending)
 
 
 def annotate_code(outcome: Outcome, workspace: Path, runner: Runner) -> None:
-    """Print an annotation on each line of the workspace that raised, or led to, an exception;
-    MAX_CODE_ANNOTATIONS at the most.
+    """Print up to MAX_CODE_ANNOTATIONS annotations on the lines that raised exceptions.
 
-    First where each failure was raised, then where what it was caused by was.
+    The exceptions that failed the tasks come first, then their causes.
     """
     chains = [(f"{failure.task.name} failed", failure.raised) for failure in outcome.failures]
     if outcome.error is not None and outcome.error.raised:
@@ -58,7 +61,7 @@ def annotate_code(outcome: Outcome, workspace: Path, runner: Runner) -> None:
         workspace,
     )
     marked: set[tuple[str, int]] = set()
-    for title, raised in _in_turns(chains):
+    for title, raised in _round_robin(chains):
         if len(marked) == MAX_CODE_ANNOTATIONS:
             return
         place = _place(raised.frames[-_MAX_FRAMES:], files, workspace)
@@ -72,7 +75,7 @@ def annotate_code(outcome: Outcome, workspace: Path, runner: Runner) -> None:
         runner.annotate(level, heading, message, ending=where, file=place[0], line=place[1])
 
 
-def _in_turns(
+def _round_robin(
     chains: list[tuple[str, tuple[ExceptionInfo, ...]]],
 ) -> Iterable[tuple[str, ExceptionInfo]]:
     """Yield the first exception of each chain, then the second of each, and so on."""

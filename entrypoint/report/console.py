@@ -1,4 +1,4 @@
-"""The live log: a line for each change, and a sign of life when nothing changes."""
+"""Write the live log: a line for each change, and a regular one if nothing changes."""
 
 from __future__ import annotations
 
@@ -16,152 +16,156 @@ if TYPE_CHECKING:
     from entrypoint.runners.base import Runner
 
 HEARTBEAT_SECONDS = 60.0
-"""Seconds without a change after which the log says that the step is still waiting."""
+"""Seconds without a line after which the log says that the step still waits."""
 MAX_NOTICES = 2
-"""Annotations about what keeps the run from moving: a step has ten in all (`annotations.py` has the
-others).
-"""
+"""Annotations about blockers of the run. A step prints ten in all; see `annotations.py`."""
 _MAX_NAMES = 10
-"""Failed task instances of a wide run that are named in one look."""
+"""Failed task instances of a wide run that one poll names."""
 _STATE_PHRASES = {
     "running": "is running",
     "success": "succeeded",
     "failed": "failed",
     "skipped": "is skipped",
-    "upstream_failed": "cannot run: a task before it failed",
-    "up_for_retry": "failed and will be tried again",
-    "up_for_reschedule": "waits for its next look",
+    "upstream_failed": "cannot run: an upstream task failed",
+    "up_for_retry": "failed and will be retried",
+    "up_for_reschedule": "waits for its next check",
     "deferred": "is deferred: it waits for an event",
-    "awaiting_input": "waits for a human's input",
+    "awaiting_input": "waits for human input",
     "restarting": "is restarting",
     "removed": "was removed from the DAG",
 }
-"""What a line says of a task instance's state. `scheduled` and `queued` are said only when nothing
-moves.
+"""Phrase for each state of a task instance.
+
+`scheduled` and `queued` are missing because the log mentions them only as blockers.
 """
 
 
 class Console:
-    """Says what happens while it happens, to whoever runs the step. `clock` gives monotonic
-    seconds.
+    """Implements `StepEvents` as lines of the runner's log.
+
+    Args:
+        clock: function that returns monotonic seconds.
+        runner: the runner that prints.
     """
 
     def __init__(self, clock: Callable[[], float], runner: Runner) -> None:
         self._clock = clock
         self._runner = runner
         self._start = clock()
-        self._shown: str | None = None
-        self._spoke_at = clock()
+        self._last_status: str | None = None
+        self._last_line_at = clock()
         self._running_since = clock()
-        self._usual: float | None = None
+        self._usual_seconds: float | None = None
         self._progress = ""
         self._notices = 0
 
     def unencrypted(self, url: str) -> None:
-        """Warn once that the credential travels in clear."""
+        """Warn that the credential is sent unencrypted."""
         self._runner.annotate(
             "warning",
             "The connection to Airflow is not encrypted",
-            f"{url} is http, so whoever is on the way can read the credential. Fine within "
-            "a cluster; otherwise use https.",
+            f"{url} uses http, so others on the network can read the credential. Use https, "
+            "except within a cluster.",
         )
 
     def connected(self, version: str, url: str) -> None:
-        """Airflow was found."""
+        """Log Airflow's version and URL."""
         self._line(f"Airflow {version} answers at {url}")
 
     def token_expires_early(self, left: float, timeout: float) -> None:
-        """The credential may die before the time is over, and cannot be renewed."""
+        """Log that the credential may expire before the timeout and cannot be renewed."""
         self._line(
-            f"The token expires in {format_duration(max(left, 0.0))} and cannot be "
-            f"renewed, timeout is {format_duration(timeout)}: a DAG run that "
-            "takes longer than the token lives ends this step with an error"
+            f"The token expires in {format_duration(max(left, 0.0))} and cannot be renewed, but "
+            f"timeout is {format_duration(timeout)}. If the token expires before the DAG run ends, "
+            "this step ends with an error"
         )
 
-    def code_missing(self, lack: ActionError, left: float) -> None:
-        """The DAG is not there yet as it was deployed."""
-        what = f"{lack.title}: {lack.raised[0]}" if lack.raised else f"{lack.title}. {lack.detail}"
-        if what != self._shown or self._clock() - self._spoke_at >= HEARTBEAT_SECONDS:
-            self._shown = what
+    def code_missing(self, error: ActionError, left: float) -> None:
+        """Log why the deployed code cannot be used yet, if that changed or a minute has passed."""
+        what = (
+            f"{error.title}: {error.raised[0]}"
+            if error.raised
+            else f"{error.title}. {error.detail}"
+        )
+        if what != self._last_status or self._clock() - self._last_line_at >= HEARTBEAT_SECONDS:
+            self._last_status = what
             self._line(
-                f"{what.removesuffix('.')}. Looking for new code for {format_duration(left)} more"
+                f"{what.removesuffix('.')}. Waiting up to {format_duration(left)} more for new code"
             )
 
     def code_found(self, sentence: str) -> None:
-        """It is there."""
+        """Log that the deployed code was found."""
         self._line(sentence)
 
     def run_found(self, outcome: Outcome) -> None:
-        """The DAG run of this step is known."""
+        """Log the DAG run of this step, its origin and its page."""
         if outcome.run is None:
             return
         self._line(f"DAG run {outcome.run.run_id} of {outcome.run.dag_id}: {origin(outcome)}")
         if outcome.ambiguous:
             self._line(
-                "This runner does not tell the calls of one reusable workflow apart: if "
-                "this job is one of several, the run "
-                "may be another call's. Then give each call a run_id of its own"
+                "This runner does not distinguish the calls of one reusable workflow. If several "
+                "calls run this job, the run may belong to another call; give each call its own "
+                "run_id then"
             )
         self._line(f"Follow it at {outcome.run_url}")
 
     def reported(self, report: Report) -> None:
-        """Something on GitHub stands for the DAG run."""
+        """Log the commit status or the deployment that shows the DAG run on GitHub."""
         self._line(f"GitHub has the {report_line(report)}")
 
     def skipped_tasks_cleared(self, tasks: Sequence[TaskInstance]) -> None:
-        """The run is continued, and what was skipped when it failed or was stopped runs again."""
+        """Log the skipped tasks that run again because the run is continued."""
         self._line(
-            f"Skipped when the run failed or was stopped, or at about that time, so run again: "
-            f"{list_names([task.name for task in tasks])}. What a branch did not choose, "
-            "Airflow skips once more"
+            "Running again, because they were skipped at about the time when the run failed or was "
+            f"stopped: {list_names([task.name for task in tasks])}. Airflow skips again those that "
+            "a branch did not choose"
         )
 
     def usual_duration(self, seconds: float) -> None:
-        """The DAG's last successful runs took that long."""
-        self._usual = seconds
+        """Log the median duration of the DAG's last successful runs."""
+        self._usual_seconds = seconds
         self._line(f"The last successful runs of this DAG took {format_duration(seconds)} (median)")
 
     def run_cleared(self, run: DagRun) -> None:
-        """The DAG run had ended, and has not any more."""
+        """Log that the DAG run had ended and was cleared."""
         self._line(
-            f"The DAG run was {run.state}, but somebody cleared it meanwhile: waiting for "
-            "its new end"
+            f"The DAG run was {run.state}, but was cleared in Airflow; waiting for it to end again"
         )
 
     def run_state(self, run: DagRun) -> None:
-        """The DAG run was looked at."""
-        if run.state != self._shown:
-            self._shown = run.state
+        """Log the state of the DAG run, if it changed or a minute has passed."""
+        if run.state != self._last_status:
+            self._last_status = run.state
             self._running_since = self._clock()
             self._line(f"The DAG run is {run.state}")
-        elif self._clock() - self._spoke_at >= HEARTBEAT_SECONDS:
-            self._line(f"The DAG run is still {run.state}{self._so_far()}")
+        elif self._clock() - self._last_line_at >= HEARTBEAT_SECONDS:
+            self._line(f"The DAG run is still {run.state}{self._progress_note()}")
 
     def tasks_changed(
         self,
         changes: Sequence[tuple[TaskInstance | None, TaskInstance]],
         tasks: Sequence[TaskInstance],
     ) -> None:
-        """Task instances changed: a line for each, and one for all instances of a mapped task
-        together.
-        """
-        done = sum(task.over for task in tasks)
+        """Log each changed task instance, with one line for all instances of a mapped task."""
+        done = sum(task.ended for task in tasks)
         self._progress = f"{done} of {len(tasks)} tasks"
         lines = [
-            f"{task.name} {_STATE_PHRASES[task.state]}{_how(task)}"
+            f"{task.name} {_STATE_PHRASES[task.state]}{_duration_and_try(task)}"
             for before, task in changes
             if task.map_index < 0
             and task.state in _STATE_PHRASES
-            and (before is None or _shows(before) != _shows(task))
+            and (before is None or _state_and_try(before) != _state_and_try(task))
         ]
         mapped = dict.fromkeys(task.task_id for _, task in changes if task.map_index >= 0)
         lines += [
-            _counted(name, [task for task in tasks if task.task_id == name]) for name in mapped
+            _mapped_counts(name, [task for task in tasks if task.task_id == name])
+            for name in mapped
         ]
         for line in lines[:-1]:
             self._line(line)
         for line in lines[-1:]:
-            self._line(f"{line}{self._so_far()}")
+            self._line(f"{line}{self._progress_note()}")
 
     def wide_run_changed(
         self,
@@ -170,18 +174,20 @@ class Console:
         count: int,
         total: int,
     ) -> None:
-        """A wide run was looked at: a line for each that failed, and one for all together."""
+        """Log the failed task instances of a wide run, and a line with the counts."""
         for task in failed[:_MAX_NAMES]:
-            self._line(f"{task.name} {_STATE_PHRASES['failed']}{_how(task)}")
+            self._line(f"{task.name} {_STATE_PHRASES['failed']}{_duration_and_try(task)}")
         if len(failed) > _MAX_NAMES:
             self._line(f"{len(failed) - _MAX_NAMES} more failed")
         self._progress = ""
         progress = f"{count} of {total} tasks"
-        self._line(f"{progress} {'have ended' if done == 'ended' else 'succeeded'}{self._so_far()}")
+        self._line(
+            f"{progress} {'have ended' if done == 'ended' else 'succeeded'}{self._progress_note()}"
+        )
         self._progress = progress
 
     def blocked(self, blocker: Blocker) -> None:
-        """The DAG run does not move, and this is why."""
+        """Log why the DAG run makes no progress; the first MAX_NOTICES also as annotations."""
         if self._notices < MAX_NOTICES:
             self._notices += 1
             where = f"\n{blocker.url}" if blocker.url else ""
@@ -191,49 +197,49 @@ class Console:
         self._line(f"{blocker.title}. {blocker.detail}")
 
     def stopping(self, run_id: str) -> None:
-        """The DAG run is about to be stopped."""
+        """Log that the DAG run is about to be stopped."""
         self._line(f"Stopping the DAG run {run_id}")
 
-    def request_failed(self, fault: ActionError, pause: float) -> None:
-        """A request failed in passing."""
-        self._line(f"{fault.title}. {fault.detail} Trying again in {format_duration(pause)}")
+    def request_failed(self, error: ActionError, pause: float) -> None:
+        """Log a failed request that is retried after `pause` seconds."""
+        self._line(f"{error.title}. {error.detail} Trying again in {format_duration(pause)}")
 
     def optional_failed(self, what: str, error: ActionError) -> None:
-        """Something that only explains could not be read."""
+        """Log that an optional request failed."""
         self._line(f"Could not read what is needed for {what}. {error.title}: {error.detail}")
 
     def feature_disabled(self, sentence: str) -> None:
-        """A feature that only explains lacks its permission."""
+        """Log that an optional feature is disabled because its permission is missing."""
         self._line(sentence)
 
     def task_log(self, title: str, lines: Iterable[str], lines_omitted: int) -> None:
-        """A task's log, folded away; nothing in it is obeyed."""
+        """Print the log of a task in a fold; the runner ignores commands in it."""
         with self._runner.group(title):
             if lines_omitted:
                 self._runner.say(
-                    f"({lines_omitted} lines before these are left out; the input "
-                    "log_lines says how many are shown)"
+                    f"({lines_omitted} earlier lines are left out; the input log_lines sets how "
+                    "many are shown)"
                 )
             self._runner.relay(lines)
 
-    def _so_far(self) -> str:
-        """Say how far the run is, as a part of what is usual."""
-        known = [self._progress] if self._progress else []
-        if self._usual and self._shown == "running":
-            percent = 100 * (self._clock() - self._running_since) / self._usual
-            known.append(f"{percent:.0f} % of the usual {format_duration(self._usual)}")
-        return f" · {', '.join(known)}" if known else ""
+    def _progress_note(self) -> str:
+        """Return the progress: task counts, and the elapsed part of the usual duration."""
+        parts = [self._progress] if self._progress else []
+        if self._usual_seconds and self._last_status == "running":
+            percent = 100 * (self._clock() - self._running_since) / self._usual_seconds
+            parts.append(f"{percent:.0f} % of the usual {format_duration(self._usual_seconds)}")
+        return f" · {', '.join(parts)}" if parts else ""
 
     def _line(self, text: str) -> None:
-        self._spoke_at = self._clock()
-        self._runner.say(f"{_elapsed(self._spoke_at - self._start)}  {text}")
+        self._last_line_at = self._clock()
+        self._runner.say(f"{_elapsed(self._last_line_at - self._start)}  {text}")
 
 
-def _shows(task: TaskInstance) -> tuple[str | None, int]:
+def _state_and_try(task: TaskInstance) -> tuple[str | None, int]:
     return task.state, task.try_number
 
 
-def _how(task: TaskInstance) -> str:
+def _duration_and_try(task: TaskInstance) -> str:
     after = (
         f" after {format_duration(task.duration)}"
         if task.duration and task.state in ("success", "failed", "up_for_retry")
@@ -242,7 +248,7 @@ def _how(task: TaskInstance) -> str:
     return f"{after}{try_label(task)}"
 
 
-def _counted(name: str, instances: list[TaskInstance]) -> str:
+def _mapped_counts(name: str, instances: list[TaskInstance]) -> str:
     """Count the instances of a mapped task by state."""
     counts = Counter(task.state or "not started" for task in instances)
     return (

@@ -1,6 +1,4 @@
-"""The facts about a DAG run and its step, by name: the table of the job summary, in whatever form
-it is shown.
-"""
+"""List the facts about a DAG run and its step, for the table in the job summary."""
 
 from __future__ import annotations
 
@@ -17,12 +15,13 @@ if TYPE_CHECKING:
     from entrypoint.runners.base import Context
 
 NAMES = frozenset({"DAG", "DAG run", "State in Airflow", "Commit", "Bundle version", "Airflow"})
-"""The facts whose values are names; the others are prose."""
+"""Facts whose values are names, which Markdown shows as code."""
 
 
 def facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
-    """Return name and value of each fact that is known, the most important first; none if nothing
-    was asked for.
+    """Return name and value of each known fact, the most important first.
+
+    Without a request there are none.
     """
     request, run = outcome.request, outcome.run
     if request is None:
@@ -39,16 +38,16 @@ def facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
         rows.append(("Commit", context.sha[:12]))
     if outcome.report is not None:
         rows.append(("Reported as", report_line(outcome.report)))
-    rows += _about(run)
+    rows += _run_facts(run)
     if outcome.airflow_version:
         rows.append(("Airflow", outcome.airflow_version))
     if outcome.retries:
-        rows.append(("Failed requests ridden out", str(outcome.retries)))
+        rows.append(("Retried requests", str(outcome.retries)))
     return rows
 
 
-def _about(run: DagRun | None) -> Iterator[tuple[str, str]]:
-    """Yield what is known about the run itself."""
+def _run_facts(run: DagRun | None) -> Iterator[tuple[str, str]]:
+    """Yield the known facts of the run itself."""
     if run is None:
         return
     if run.start_date is not None:

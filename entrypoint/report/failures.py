@@ -1,6 +1,4 @@
-"""Why task instances failed, in the summary: the first reasons at the top, then every failed one
-with its log.
-"""
+"""Show in the summary why task instances failed: the first causes, then all, with their logs."""
 
 from __future__ import annotations
 
@@ -19,16 +17,17 @@ if TYPE_CHECKING:
     from entrypoint.report.wording import Message
 
 _MAX_CAUSE_CHARS = 4_000
+"""Characters of one exception chain; a summary of 1 MiB may have twenty of them."""
 _MAX_LOG_CHARS = 30_000
-"""Characters of one exception chain and of one log: there may be twenty of them in a summary of 1
-MiB.
-"""
+"""Characters of one log; a summary of 1 MiB may have twenty of them."""
 _MAX_NAMES_CHARS = 200_000
+"""Characters of the list of all failed task instances."""
 _MAX_EVIDENCE_CHARS = 2_000
+"""Characters of a blocker's detail."""
 
 
-def reasons(outcome: Outcome, said: Message) -> Iterator[str]:
-    """Yield why it ended like this, for the first screen."""
+def reasons(outcome: Outcome, message: Message) -> Iterator[str]:
+    """Yield the reasons for the result, for the first screen of the summary."""
     if outcome.error is not None:
         return
     for blocker in outcome.blockers:
@@ -38,7 +37,7 @@ def reasons(outcome: Outcome, said: Message) -> Iterator[str]:
             f"{prose(shortened(blocker.detail, _MAX_EVIDENCE_CHARS))}{where}"
         )
     if not (outcome.blockers or outcome.failures):
-        yield from (prose(line) for line in said.reasons)
+        yield from (prose(line) for line in message.reasons)
     for failure in outcome.failures[:MAX_FAILURES_LISTED]:
         yield f"{_name(failure)}:\n\n{block(_cause(failure))}"
     rest = len(outcome.failed_tasks) - MAX_FAILURES_LISTED
@@ -47,9 +46,7 @@ def reasons(outcome: Outcome, said: Message) -> Iterator[str]:
 
 
 def failed_tasks(outcome: Outcome) -> Iterator[str]:
-    """Yield every failed task instance: by name, and with its reason and its log as far as they
-    were read.
-    """
+    """Yield all failed task instances by name, with the causes and logs that were read."""
     if not outcome.failed_tasks:
         return
     count = len(outcome.failed_tasks)
@@ -64,7 +61,7 @@ def failed_tasks(outcome: Outcome) -> Iterator[str]:
     if count > MAX_FAILURES_LISTED:
         yield code(all_names)
     if all_names.endswith("…"):
-        yield "There are more; the output failed_tasks has all of them."
+        yield "There are more; the output failed_tasks lists all of them."
     for place, failure in enumerate(outcome.failures):
         if place >= MAX_FAILURES_LISTED:
             yield f"{_name(failure)}:\n\n{block(_cause(failure))}"
@@ -81,18 +78,16 @@ def _name(failure: Failure) -> str:
 
 
 def _cause(failure: Failure) -> str:
-    """Write the exception with the place where it was raised, then what caused it; or the cause in
-    a line.
-    """
+    """Return the exception chain with the line that raised each, or the cause as one line."""
     if not failure.raised:
         return shortened(failure.cause, _MAX_CAUSE_CHARS)
     parts = []
-    room = _MAX_CAUSE_CHARS // len(failure.raised)
+    limit = _MAX_CAUSE_CHARS // len(failure.raised)
     for raised in failure.raised:
         place = raised.frames[-1] if raised.frames else None
         where = f"{place.filename}, line {place.line}, in {place.function}" if place else ""
         parts.append(
-            shortened(str(raised), room) + (f"\n    {shortened(where, room)}" if where else "")
+            shortened(str(raised), limit) + (f"\n    {shortened(where, limit)}" if where else "")
         )
     return "\ncaused by\n".join(parts)
 
@@ -111,4 +106,4 @@ def _tail(failure: Failure) -> str:
     if len(text) <= _MAX_LOG_CHARS:
         return text
     tail = text[-_MAX_LOG_CHARS:]
-    return f"(cut: the beginning is left out here)\n{tail[tail.find(chr(10)) + 1 :]}"
+    return f"(the beginning of the log is cut off here)\n{tail[tail.find(chr(10)) + 1 :]}"

@@ -1,8 +1,8 @@
-"""The task instances on a time axis, as a Mermaid chart. It is an extra: a table carries every fact
-that it shows.
+"""Draw the task instances on a time axis, as a Mermaid chart.
 
-Mermaid's own rules (docs/notes/runner.md#mermaid-charts): naive times to the second or below, no
-`:` `;` `#` in names, 50,000 characters.
+The chart is optional, because a table has the same facts. Mermaid's rules
+(docs/notes/runner.md#mermaid-charts): times without a zone, no `:`, `;` or `#` in names, at most
+50,000 characters.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from entrypoint.models import TaskInstance
 
 MAX_BARS = 60
-"""More are not readable."""
+"""Bars in a chart; more are unreadable."""
 _NOT_IN_NAMES = re.compile(r"[^\w .()\[\]/-]+")
 _MAX_NAME_CHARS = 48
-_MIN_BAR_SECONDS = timedelta(milliseconds=1)
+"""Characters of a name in the chart."""
+_MIN_BAR = timedelta(milliseconds=1)
+"""Shortest bar."""
 _BAR_STYLES = {"failed": "✗", "success": "✓"}
-"""Before each name: colour must not be the only carrier, and a name must not be one of Mermaid's
-words.
+"""Sign before each name, so that colour is not the only sign of a state.
+
+It also keeps a name from being one of Mermaid's keywords.
 """
 
 
@@ -41,15 +44,14 @@ class _Bar:
 
 
 def gantt(tasks: Iterable[TaskInstance], until: datetime | None = None) -> str:
-    """Return a Mermaid fence with a bar for each task instance that started; empty if there are
-    fewer than two.
+    """Return a fenced Mermaid chart with a bar for each task instance that started.
 
-    With more than MAX_BARS the instances of a mapped task become one bar; of what is still too
-    many, failed ones and the longest are shown.
+    If more than MAX_BARS started, the instances of a mapped task become one bar. If there are still
+    too many, the chart has the failed ones and the longest. It is empty for fewer than two.
 
     Args:
-        tasks: the task instances.
-        until: when they were last seen: the end of what has none.
+        tasks: task instances of the run.
+        until: time of the last poll, the end of bars without one.
     """
     started = [
         task for task in tasks if task.start_date is not None and task.state != "upstream_failed"
@@ -74,10 +76,10 @@ def _bars(tasks: list[TaskInstance], until: datetime | None, *, merge: bool) -> 
     latest = max(in_utc(moment) for moment in (*moments, until) if moment is not None)
     bars: dict[str, _Bar] = {}
     for task in tasks:
-        assert task.start_date is not None  # noqa: S101 - the caller has looked
+        assert task.start_date is not None  # noqa: S101 - `gantt` has filtered them
         name = task.task_id if merge else task.name
         start = in_utc(task.start_date)
-        # A task that is cleared keeps its old end, which may lie before its new start.
+        # A cleared task keeps its old end, which may be before its new start.
         end = max(in_utc(task.end_date) if task.end_date else latest, start)
         bar = bars.setdefault(name, _Bar(name, start, end, task.state or ""))
         bar.start, bar.end = min(bar.start, start), max(bar.end, end)
@@ -91,6 +93,6 @@ def _line(bar: _Bar) -> str:
     name = _NOT_IN_NAMES.sub("_", masked(bar.name))[:_MAX_NAME_CHARS]
     start, end = (
         format_time(moment, "milliseconds")
-        for moment in (bar.start, max(bar.end, bar.start + _MIN_BAR_SECONDS))
+        for moment in (bar.start, max(bar.end, bar.start + _MIN_BAR))
     )
     return f"    {_BAR_STYLES.get(bar.state, '…')} {name} :{status}{start}, {end}"

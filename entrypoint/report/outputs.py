@@ -1,6 +1,4 @@
-"""What later steps read: the outputs of the step, as action.yml lists them. Written as soon as they
-are known.
-"""
+"""Write the step's outputs, which action.yml lists, as soon as they are known."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ if TYPE_CHECKING:
 
 
 def outputs(outcome: Outcome) -> dict[str, str]:
-    """Return the outputs that are known. `result` is not among them: it is known at the end
-    only.
-    """
+    """Return the known outputs, without `result`, which is known only at the end."""
     run = outcome.run
     known: dict[str, str | None] = {
         "airflow_version": outcome.airflow_version,
@@ -50,8 +46,9 @@ def outputs(outcome: Outcome) -> dict[str, str]:
 
 
 class Outputs:
-    """Writes each output when it is first known and when it changes, so that they are there on
-    every way out.
+    """Writes each output when it is first known and when it changes.
+
+    So the outputs are complete however the step ends.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -59,10 +56,9 @@ class Outputs:
         self._written: dict[str, str] = {}
 
     def write(self, outcome: Outcome, *, final: bool = False) -> None:
-        """Write what is new. A run that is continued has lost its end: what is known no longer
-        becomes empty.
+        """Write new and changed outputs, and empty those that are no longer known.
 
-        `final` adds `result`.
+        A run that was continued, for example, no longer has an end date. `final` adds `result`.
         """
         values = (
             dict.fromkeys(self._written, "")

@@ -1,6 +1,4 @@
-"""The job summary for systems whose log is all there is: the same facts as lines of text, the
-verdict and its reason first.
-"""
+"""Write the job summary as plain text, for systems that show only a log."""
 
 from __future__ import annotations
 
@@ -20,9 +18,9 @@ if TYPE_CHECKING:
     from entrypoint.runners.base import Context
 
 _MAX_ROWS = 100
-"""Task instances that are listed, the failed ones first: a log has no folds."""
+"""Task instances listed, the failed ones first, because a log cannot fold them."""
 _MAX_NAME_WIDTH = 60
-"""Characters of a name up to which the columns stay straight."""
+"""Characters of a name up to which the columns stay aligned."""
 
 
 def plain_summary(outcome: Outcome, context: Context | None) -> str:
@@ -33,25 +31,25 @@ def plain_summary(outcome: Outcome, context: Context | None) -> str:
 def _lines(outcome: Outcome, context: Context | None) -> Iterator[str]:
     parts: dict[str, Callable[[Outcome], Iterator[str]]] = {
         "The reason": _reason,
-        "The way to the DAG run": _way,
+        "The link to the DAG run": _link,
         "The table of facts": partial(_facts, context=context),
         "The table of tasks": _tasks,
-        "What was left out": _turned_off,
+        "The list of disabled features": _disabled_features,
     }
     return build_sections((what, partial(make, outcome)) for what, make in parts.items())
 
 
 def _reason(outcome: Outcome) -> Iterator[str]:
-    said = outcome_message(outcome)
-    heading = f"{said.title}: {outcome.run.dag_id}" if outcome.run else said.title
+    message = outcome_message(outcome)
+    heading = f"{message.title}: {outcome.run.dag_id}" if outcome.run else message.title
     yield from (heading, "=" * len(heading))
-    yield from said.reasons
-    yield from said.detail.split("\n")
-    if said.hint:
-        yield f"What to do next: {said.hint}"
+    yield from message.reasons
+    yield from message.detail.split("\n")
+    if message.hint:
+        yield f"What to do next: {message.hint}"
 
 
-def _way(outcome: Outcome) -> Iterator[str]:
+def _link(outcome: Outcome) -> Iterator[str]:
     if outcome.run_url:
         yield f"DAG run: {outcome.run_url}"
 
@@ -63,7 +61,7 @@ def _facts(outcome: Outcome, context: Context | None) -> Iterator[str]:
     yield from (f"{name:<{max(len(name) for name, _ in rows)}}  {value}" for name, value in rows)
 
 
-def _turned_off(outcome: Outcome) -> Iterator[str]:
+def _disabled_features(outcome: Outcome) -> Iterator[str]:
     if outcome.disabled_features:
         yield from ("", *outcome.disabled_features)
 

@@ -1,7 +1,6 @@
-"""The end of a stage, told: annotations on the code, the verdict, and the job summary unless it is
-not wanted.
+"""Publish the result of a stage: annotations on code, the final annotation and the job summary.
 
-Whatever breaks here costs what it is about, and a line says so. What the gate decided stands.
+A bug in one of them is logged, and changes neither the others nor the result.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ if TYPE_CHECKING:
 def publish(
     outcome: Outcome, context: Context | None, runner: Runner, *, write_summary: bool
 ) -> None:
-    """Tell people what the gate decided."""
+    """Print the annotations of the outcome, and append the job summary if it is wanted."""
     if context is not None:
         _guard(
-            "A failure on its line of code",
+            "An annotation on a line of code",
             runner,
             partial(annotate_code, outcome, context.workspace, runner),
         )
@@ -44,15 +43,16 @@ def publish(
         _guard("The job summary", runner, lambda: runner.append_summary(make(outcome, context)))
 
 
-def _guard(what: str, runner: Runner, tell: Callable[[], None]) -> bool:
-    """Tell it, and return whether that went well; if not, say so, and with debugging on where it
-    broke.
+def _guard(what: str, runner: Runner, write: Callable[[], None]) -> bool:
+    """Call `write`, and return whether it succeeded.
+
+    An unexpected exception is logged, with its traceback if debugging is on.
     """
     try:
-        tell()
+        write()
     except OSError:
-        return False  # of the workspace or the streams: whatever they hold or lack
-    # The last line of defence: the verdict does not depend on it
+        return False  # the workspace or a stream cannot be read or written
+    # The result must not depend on a bug here
     except Exception as error:  # noqa: BLE001
         runner.say(broken_section(what, error))
         for line in "".join(traceback.format_exception(error)).splitlines():

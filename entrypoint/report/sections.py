@@ -1,6 +1,4 @@
-"""A summary is made part by part: a part that breaks costs itself, and a line says so in its
-place.
-"""
+"""Build a summary section by section, so that a bug in one leaves the others intact."""
 
 from __future__ import annotations
 
@@ -13,27 +11,28 @@ if TYPE_CHECKING:
 
 
 def build_sections(
-    parts: Iterable[tuple[str, Callable[[], Iterable[str]]]], show: Callable[[str], str] = str
+    sections: Iterable[tuple[str, Callable[[], Iterable[str]]]], show: Callable[[str], str] = str
 ) -> Iterator[str]:
-    """Yield what each part gives, as far as it gives anything.
+    """Yield the blocks of each section, or one sentence in place of a broken one.
 
     Args:
-        parts: what each is, as a sentence begins with it, and what makes it.
-        show: makes text of the sentence about one that broke.
+        sections: name of each section, as the subject of a sentence, and its function.
+        show: function that escapes the sentence about a broken section.
     """
-    for what, make in parts:
+    for what, make in sections:
         try:
             yield from make()
-        except Exception as error:  # noqa: BLE001 - whatever it is, what the gate decided is told
+        except Exception as error:  # noqa: BLE001 - the result must be shown in any case
             yield show(broken_section(what, error))
 
 
 def broken_section(what: str, error: Exception) -> str:
-    """Say that something cannot be shown, and where our fault is; as of `internal_error` without
-    the exception's own text.
+    """Say what cannot be shown, and where the bug is.
+
+    Like `internal_error`, it leaves out the exception's text, which may contain a secret.
     """
-    fault = internal_error(error)
+    bug = internal_error(error)
     return (
-        f"{what} cannot be shown ({fault.detail.rstrip('.')}). This is a fault of the "
-        "action: please report it."
+        f"{what} cannot be shown ({bug.detail.rstrip('.')}). This is a bug in the action; "
+        "please report it."
     )

@@ -1,8 +1,6 @@
-"""The job summary: the verdict and its reason first, then the facts, the failed tasks, the time
-line, all tasks.
+"""Write the job summary: result, reasons, facts, failed tasks, time line and all tasks.
 
-Readable by somebody who has never seen Airflow. What is too much is left out block by block, never
-in the middle of one.
+It must be readable without knowledge of Airflow. If it is too long, whole blocks are left out.
 """
 
 from __future__ import annotations
@@ -36,14 +34,16 @@ _RESULT_SIGNS = {
     "error": "❌",
 }
 _MAX_DETAIL_CHARS = 20_000
+"""Characters of the message's detail."""
 _RESERVED_BYTES = 1_000
-"""Bytes of the limit that are not used: for the sentence that says what was left out, and GitHub's
-own counting.
+"""Bytes below GitHub's limit that stay free.
+
+The sentence that counts the omitted blocks needs some; GitHub's own counting may need the others.
 """
 
 
 def summary(outcome: Outcome, context: Context | None) -> str:
-    """Return the job summary in Markdown, below GitHub's limit whatever comes."""
+    """Return the job summary in Markdown, always below GitHub's size limit."""
     return fit(_blocks(outcome, context), MAX_SUMMARY_BYTES - _RESERVED_BYTES)
 
 
@@ -53,12 +53,12 @@ def _blocks(outcome: Outcome, context: Context | None) -> Iterator[str]:
         "The heading": _heading,
         "The reason": _reason,
         "What to do next": _next,
-        "The way to the DAG run": _way,
+        "The link to the DAG run": _run_link,
         "The table of facts": partial(_fact_table, context=context),
         "What failed": failed_tasks,
         "The time line": _time_line,
         "The table of tasks": _tasks,
-        "What was left out": _turned_off,
+        "The list of disabled features": _disabled_features,
     }
     return build_sections(((what, partial(make, outcome)) for what, make in parts.items()), prose)
 
@@ -70,9 +70,9 @@ def _heading(outcome: Outcome) -> Iterator[str]:
 
 
 def _reason(outcome: Outcome) -> Iterator[str]:
-    said = outcome_message(outcome)
-    yield from reasons(outcome, said)
-    detail = shortened(said.detail, _MAX_DETAIL_CHARS)
+    message = outcome_message(outcome)
+    yield from reasons(outcome, message)
+    detail = shortened(message.detail, _MAX_DETAIL_CHARS)
     yield block(detail) if outcome.error else prose(detail)
 
 
@@ -81,7 +81,7 @@ def _next(outcome: Outcome) -> Iterator[str]:
         yield f"**What to do next:** {prose(hint)}"
 
 
-def _way(outcome: Outcome) -> Iterator[str]:
+def _run_link(outcome: Outcome) -> Iterator[str]:
     if outcome.run_url:
         yield link("**Open the DAG run in Airflow**", outcome.run_url)
 
@@ -97,12 +97,12 @@ def _tasks(outcome: Outcome) -> Iterator[str]:
         yield task_table(outcome.tasks, outcome.unread, outcome.unread_succeeded)
 
 
-def _turned_off(outcome: Outcome) -> Iterator[str]:
+def _disabled_features(outcome: Outcome) -> Iterator[str]:
     yield from (f"- {prose(sentence)}" for sentence in outcome.disabled_features)
 
 
 def _facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
-    """Write the facts as Markdown: what links has its link, names are code."""
+    """Return the facts as Markdown, with links and with names as code."""
     links = {"DAG run": outcome.run_url, "Commit": context.commit_url if context else ""}
     return [(name, _fact(name, value, links.get(name))) for name, value in facts(outcome, context)]
 

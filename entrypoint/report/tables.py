@@ -1,6 +1,4 @@
-"""Task instances in the summary: the table, failed ones first, and a short way to write many
-names.
-"""
+"""Show task instances in the summary: a table with failed ones first, and lists of names."""
 
 from __future__ import annotations
 
@@ -36,22 +34,22 @@ _STATE_SIGNS = {
     "running": "🔵",
 }
 _STATE_WORDS = {
-    "upstream_failed": "not started, a task before it failed",
-    "up_for_retry": "failed, will be tried again",
+    "upstream_failed": "not started, an upstream task failed",
+    "up_for_retry": "failed, will be retried",
 }
 _MAX_ROWS_UNFOLDED = 100
-"""Rows up to which the table is not folded."""
+"""Rows of the longest table that is not folded."""
 _MAX_BYTES = MAX_SUMMARY_BYTES // 3
-"""Bytes for the rows of that table; escaping doubles them at the most."""
+"""Bytes for the rows of the table; escaping at most doubles them."""
 
 
 def task_table(tasks: Sequence[TaskInstance], unread: int = 0, unread_succeeded: int = 0) -> str:
-    """Return the heading and the table of the task instances, as many as there is room for.
+    """Return the heading and the table of the task instances that fit.
 
     Args:
         tasks: the task instances that were read.
-        unread: how many there are beyond those.
-        unread_succeeded: how many of these succeeded.
+        unread: number of task instances that were not read.
+        unread_succeeded: number of those that succeeded.
     """
     total = len(tasks) + unread
     rows = [
@@ -73,40 +71,38 @@ def task_table(tasks: Sequence[TaskInstance], unread: int = 0, unread_succeeded:
 
 
 def counted(tasks: Sequence[TaskInstance], unread: int, unread_succeeded: int) -> str:
-    """Say how many of all succeeded. The arguments are those of `task_table`."""
+    """Count the successful task instances. The arguments are those of `task_table`."""
     done = sum(task.state == "success" for task in tasks) + unread_succeeded
     return f"Tasks: {done} of {len(tasks) + unread} succeeded"
 
 
 def omitted_line(count: int) -> str:
-    """Say that so many are not listed."""
+    """Count the task instances that are not listed."""
     return f"{count} more task instances are not shown here; Airflow shows them all."
 
 
 def by_state(tasks: Iterable[TaskInstance]) -> list[TaskInstance]:
-    """Return the task instances in the order in which people want to see them, those of one state
-    in Airflow's order.
-    """
-    rank = {state: place for place, state in enumerate(_ORDER)}
+    """Sort task instances by state, failed ones first; Airflow's order decides within a state."""
+    rank = {state: index for index, state in enumerate(_ORDER)}
     return sorted(tasks, key=lambda task: rank.get(task.state, rank["running"]))
 
 
 def state_in_words(task: TaskInstance) -> str:
-    """Say the state of a task instance: by Airflow's name, unless that says too little."""
+    """Return Airflow's name of the state, or a phrase where the name is unclear."""
     if task.state is None:
         return "not started"
     return "stopped while it ran" if task.cut_off else _STATE_WORDS.get(task.state, task.state)
 
 
 def _state(task: TaskInstance) -> str:
-    said = state_in_words(task)
+    words = state_in_words(task)
     if task.state is None:
-        return said
-    return f"{_STATE_SIGNS.get(task.state, '▫️')} {code(said) if said == task.state else said}"
+        return words
+    return f"{_STATE_SIGNS.get(task.state, '▫️')} {code(words) if words == task.state else words}"
 
 
 def names(tasks: Iterable[TaskInstance]) -> list[str]:
-    """Write the names of task instances, those of a mapped task together: `load[0-3, 7]`."""
+    """Return the names of task instances, with mapped ones joined as `load[0-3, 7]`."""
     indexes: dict[str, list[int]] = {}
     for task in tasks:
         indexes.setdefault(task.task_id, []).append(task.map_index)

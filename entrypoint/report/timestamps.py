@@ -1,22 +1,20 @@
-"""Moments as people read them. Airflow may say any date that there is: arithmetic at either end of
-time must not fail.
-"""
+"""Format timestamps. Airflow may return any date, so arithmetic must not overflow."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 _LAST = datetime.max.replace(tzinfo=UTC) - timedelta(seconds=1)
-"""So that a little later there is still a moment."""
+"""The latest moment returned: a bar in a chart may add a little to it without an overflow."""
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Return the moment in UTC; the last second of all time is the one before it."""
+    """Return the moment in UTC, but at most _LAST."""
     return min(_shifted(moment), _LAST)
 
 
 def later(moment: datetime, seconds: float) -> datetime:
-    """Return the moment so many seconds later, if there is one."""
+    """Return the moment `seconds` later, or _LAST if that overflows."""
     try:
         return in_utc(moment) + timedelta(seconds=seconds)
     except OverflowError:
@@ -24,8 +22,9 @@ def later(moment: datetime, seconds: float) -> datetime:
 
 
 def format_time(moment: datetime, timespec: str = "seconds") -> str:
-    """Write the moment in UTC, `2026-01-31 09:30:15`: the year in four digits, which `%Y` does not
-    promise.
+    """Return the moment in UTC, as `2026-01-31 09:30:15`.
+
+    It does not use `strftime`, whose `%Y` may give fewer than four digits.
     """
     return _shifted(moment).replace(tzinfo=None).isoformat(" ", timespec)
 
@@ -33,5 +32,5 @@ def format_time(moment: datetime, timespec: str = "seconds") -> str:
 def _shifted(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
-    except OverflowError:  # within a day of either end of time: it stays where it is
+    except OverflowError:  # within a day of the first or last date: keep it
         return moment.replace(tzinfo=UTC)

@@ -1,3 +1,4 @@
-"""Decide: which DAG run, how to create, follow and stop it, and what its state means. Never
-explains.
+"""Decide which DAG run to use, how to create, follow and stop it, and what its state means.
+
+The package never explains why a run failed: it does not import `diagnostics/`.
 """

@@ -1,7 +1,6 @@
-"""Whether a DAG run runs with a commit, or with a later one that contains it.
+"""Decide whether a DAG run uses a commit, or a later commit that contains it.
 
-Pure but for who is asked about the history: a later merge may have overtaken this one, and Airflow
-knows no history.
+Airflow does not know the repository's history, so GitHub answers that through `Commits`.
 """
 
 from __future__ import annotations
@@ -20,64 +19,63 @@ _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Commits(Protocol):
-    """Who knows the history of the repository."""
+    """The history of the repository."""
 
     def is_known(self, commit: str) -> bool | None:
-        """Return whether the commit exists, None if that cannot be found out."""
+        """Return whether the commit exists, None if that is unknown."""
 
     def contains(self, version: str, commit: str) -> Ancestry:
-        """Return whether the first contains the second. Raises TransientError,
-        UnexpectedResponse.
+        """Return whether `version` contains `commit`.
+
+        Raises:
+            TransientError, UnexpectedResponse: GitHub gives no usable answer.
         """
 
 
 def ancestry(commits: Commits, version: str, commit: str) -> Ancestry:
-    """Return whether a bundle's version contains the commit. Nobody is asked about anything but
-    whole SHAs: names move.
+    """Return whether a bundle version contains the commit.
+
+    Only whole SHAs are compared: a branch or tag may move.
     """
     if version == commit:
         return Ancestry(True, "")
     return (
         commits.contains(version, commit)
         if is_commit(version)
-        else Ancestry(False, "That is no commit.")
+        else Ancestry(False, "That is not a commit.")
     )
 
 
 def is_commit(version: str) -> bool:
-    """Return whether a bundle's version is a whole commit SHA, as those of Airflow's git bundles
-    are.
-    """
+    """Return whether a bundle version is a whole commit SHA, as in Airflow's git bundles."""
     return _SHA.fullmatch(version) is not None
 
 
 def require_commit(run: DagRun, commit: str, commits: Commits) -> None:
-    """Raise WrongCommit unless the run itself runs with the commit, or with one that contains it.
+    """Raise WrongCommit unless the run uses the commit, or one that contains it.
 
-    The run's own bundle version counts: those of its DAG versions are rewritten later on
-    (docs/notes/airflow-3.md#bundle-versions).
+    Only the run's own bundle version counts. Airflow changes the bundle versions of the run's DAG
+    versions later (docs/notes/airflow-3.md#bundle-versions).
 
     Raises:
-        TransientError, UnexpectedResponse: who knows the history does not answer.
+        TransientError, UnexpectedResponse: GitHub gives no usable answer.
     """
     version = run.bundle_version
     if version is None:
         raise WrongCommit(
-            "The DAG run is bound to no commit",
-            f"The run {run.run_id} of {run.dag_id} has no bundle version, so each of its "
-            "tasks runs the code that is there "
-            f"when it starts; expect_commit is {commit}. This step does not stop the run.",
-            "Leave expect_commit out, or let the DAG be versioned: it comes from a bundle "
-            "without versions, or sets "
-            "disable_bundle_versioning.",
+            "The DAG run is not bound to a commit",
+            f"The run {run.run_id} of {run.dag_id} has no bundle version, so each of its tasks "
+            f"runs the code that Airflow has when the task starts; expect_commit is {commit}. "
+            "This step does not stop the run.",
+            "Remove expect_commit, or let Airflow version the DAG: its bundle has no versions, or "
+            "the DAG sets disable_bundle_versioning.",
         )
     found = ancestry(commits, version, commit)
     if not found.contains:
         raise WrongCommit(
             "The DAG run runs another commit",
             f"The run {run.run_id} of {run.dag_id} runs {version},\nexpect_commit is {commit}.\n"
-            f"{found.who} This step does not stop the run.",
-            "See whether the bundle's branch was moved back meanwhile. Re-running this job "
-            "finds the same DAG run again; a "
-            "new commit, or another run_id, gets a run of its own.",
+            f"{found.source} This step does not stop the run.",
+            "Check whether the bundle's branch was moved back. Re-running this job finds the same "
+            "DAG run again; a new commit, or another run_id, gets a new run.",
         )

@@ -1,9 +1,9 @@
-"""Until Airflow has the code that this commit deployed.
+"""Wait until Airflow has the code of this step's commit. It triggers nothing.
 
-Airflow takes seconds to minutes to pick new code up, and runs the old one meanwhile. What it
-reveals of its code: whether the DAG is there and imports, when its file was last parsed, and from
-which commit, if its bundle has versions (docs/notes/airflow-2.md#dags-and-import-errors,
-docs/notes/airflow-3.md#dags-and-import-errors). It asks; it triggers nothing.
+Airflow takes seconds to minutes to pick up new code, and runs the old code until then. It shows
+whether the DAG exists and imports, when its file was last parsed, and from which commit, if the
+bundle has versions (docs/notes/airflow-2.md#dags-and-import-errors,
+docs/notes/airflow-3.md#dags-and-import-errors).
 """
 
 from __future__ import annotations
@@ -46,44 +46,44 @@ if TYPE_CHECKING:
     from entrypoint.session import Session
 
 REPARSE_SECONDS = 30.0
-"""Seconds after which Airflow is asked once more to parse the file, if nothing came of it; and the
-longest pause anyway.
+"""Seconds until the next reparse request if Airflow has not parsed the file since the last one, and
+the longest pause between two such requests.
 """
 EXTRA_SECONDS = 60.0
-"""Seconds beyond the wait for which an Airflow that does not answer is asked again."""
+"""Seconds after the end of the wait in which a failed request is still retried."""
 MIN_PARSINGS = 2
-"""New parsings after which the file as it was at the first look has certainly been parsed: the
-first may have begun before.
+"""New parsings after which Airflow has the file as it was when this step began. One is not enough,
+because it may have begun before this step.
 """
 
-_ABOUT_THE_DAG = re.compile(
+_DAG_STATE_WORDS = re.compile(
     r"\bdag\b.*\b(import errors?|inactive|not active|deactivated|stale)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_ABOUT_CONF = re.compile(r"\b(params?|conf|schema)\b", re.IGNORECASE)
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
+_CONF_WORDS = re.compile(r"\b(params?|conf|schema)\b", re.IGNORECASE)
+_MEMORY_ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 
 T = TypeVar("T")
 
 
 class DagFiles(Protocol):
-    """Optional requests about DAG files; None when this credential may not make them."""
+    """Optional requests about DAG files, disabled if the credential lacks the permission."""
 
     def import_errors(self) -> tuple[DagImportError, ...] | None:
-        """Return the DAG files that Airflow cannot import."""
+        """Return the import errors, None if the credential may not read them."""
 
     def request_reparse(self, dag: Dag) -> None:
         """Ask Airflow to parse the DAG's file now."""
 
-    def relevant(self, fault: DagImportError, dag: Dag | None) -> bool:
-        """Return whether an import error may be this DAG's."""
+    def relevant(self, import_error: DagImportError, dag: Dag | None) -> bool:
+        """Return whether an import error may belong to this DAG."""
 
 
 class CodeWait:
-    """Wait until Airflow has the code of this step, and hold the DAG run to its commit.
+    """Wait until Airflow has the code of this step, and check the DAG run's commit.
 
     Args:
-        settings: whether to wait, for how long, and for which commit.
+        settings: DAG, `wait_for_dag` in seconds, and `expect_commit`.
         context: repository and commit of the workflow run.
         session: deadlines and retrier.
         commits: history of the repository.
@@ -101,16 +101,16 @@ class CodeWait:
         self._until = session.clock() + settings.wait_for_dag
         self._refusals = Refusals()
         self._commits = commits
-        self._known: dict[tuple[str, str], tuple[str, ...]] | None = None
-        self._was_there: bool | None = None
+        self._known_errors: dict[tuple[str, str], tuple[str, ...]] | None = None
+        self._runnable_at_start: bool | None = None
         self._parsed_at: datetime | None = None
         self._parsings = 0
-        self._right_at: datetime | None = None
-        self._asks, self._asked_at = 0, 0.0
-        self._asked_after: datetime | None = None
+        self._first_parsing_of_commit: datetime | None = None
+        self._reparse_requests, self._reparse_requested_at = 0, 0.0
+        self._parsed_at_last_request: datetime | None = None
 
     def require_known_commit(self) -> None:
-        """Raise InvalidInputs if GitHub knows no such commit: no bundle would ever contain it."""
+        """Raise InvalidInputs if the commit is unknown to GitHub, so that no bundle can have it."""
         commit = self._commit
         if commit is None or commit == self._context.sha:
             return
@@ -121,26 +121,27 @@ class CodeWait:
                 fetch, until=self._session.set_deadline(OPTIONAL_TIMEOUT), retry_unexpected=False
             )
         if known is False:
-            problem = f"GitHub knows no commit {commit} in {self._context.repository}."
-            mistake = InputError(
+            error = InputError(
                 "expect_commit",
-                problem,
-                "Give a commit of this repository, as ${{ github.sha }} does.",
+                f"GitHub knows no commit {commit} in {self._context.repository}.",
+                "Give a commit of this repository, for example ${{ github.sha }}.",
             )
-            raise InvalidInputs((mistake,))
+            raise InvalidInputs((error,))
 
     def seconds_left(self) -> float:
-        """Return the seconds for which the deployment may still be under way."""
+        """Return the seconds left of `wait_for_dag`."""
         return max(0.0, self._until - self._session.clock())
 
     def wait(self, airflow: Airflow, files: DagFiles) -> None:
-        """Return as soon as the DAG may be triggered; without `wait_for_dag` poll once.
+        """Return as soon as the DAG may be triggered; poll only once without `wait_for_dag`.
 
-        Raises: DagNotFound, StaleDag, NotDeployed: it is not there in time, as this says best.
-            DagNotRunnable: new code does not import, or the old one still does not (with Airflow's
-            traceback); or the DAG is paused. NotSupported: this Airflow does not reveal what it
-            would have to. TransientError, UnexpectedResponse, Unauthorized, Forbidden: the DAG
-            cannot be read.
+        Raises:
+            DagNotFound, StaleDag, NotDeployed: Airflow does not have the code in time.
+            DagNotRunnable: new code does not import, old code still does not (with Airflow's
+                traceback), or the DAG is paused.
+            NotSupported: this Airflow does not show the fields that the check needs.
+            TransientError, UnexpectedResponse, Unauthorized, Forbidden: the request for the DAG
+                fails.
         """
         if not self._settings.wait_for_dag and self._commit is None:
             return
@@ -150,166 +151,167 @@ class CodeWait:
         began = self._retrier.clock()
         until = began + left
         while True:
-            lack = self._look(until)
+            reason = self._poll(until)
             now = self._retrier.clock()
-            if lack is None:
+            if reason is None:
                 return
             if now >= until:
-                raise lack
-            self._retrier.events.code_missing(lack, until - now)
+                raise reason
+            self._retrier.events.code_missing(reason, until - now)
             self._retrier.sleep(
                 min(self._retrier.jittered(poll_interval_after(now - began)), until - now)
             )
 
-    def keep_waiting(self, lack: ActionError) -> bool:
-        """Return, after a pause, whether to try once more: the deployment may still be under way.
+    def wait_before_retry(self, error: ActionError) -> bool:
+        """Return, after a pause, whether to repeat a trigger that failed with this error.
 
-        The DAG that was there a moment ago may be gone for some polls; a refusal is final after a
-        while.
+        While a deployment is under way, Airflow may not find a DAG for some polls although it had
+        it before. A refused credential becomes final after a while.
         """
         now, left = self._session.clock(), self.seconds_left()
-        passes = not isinstance(lack, InvalidConf) or is_dag_state_refusal(lack)
-        if isinstance(lack, (Unauthorized, Forbidden)):
+        temporary = not isinstance(error, InvalidConf) or is_dag_state_refusal(error)
+        if isinstance(error, (Unauthorized, Forbidden)):
             self._refusals.record(now)
-            passes = not self._refusals.final(now)
-        if left <= 0 or not passes:
+            temporary = not self._refusals.final(now)
+        if left <= 0 or not temporary:
             return False
-        self._retrier.events.code_missing(lack, left)
+        self._retrier.events.code_missing(error, left)
         self._retrier.sleep(min(self._retrier.jittered(SETTLE_POLL_SECONDS), left))
         return True
 
     def require(self, run: DagRun) -> None:
-        """Raise WrongCommit unless the run has the commit that was asked for; or GitHub's
-        errors.
-        """
+        """Raise WrongCommit unless the run has the expected commit; pass on GitHub's errors."""
         if self._commit is not None:
             fetch = partial(require_commit, run, self._commit, self._commits)
-            # Not for the whole timeout: nobody polls the run in this time.
+            # Not until the step's deadline, because the step does not poll the run in this time.
             self._retrier.read(
                 fetch, until=min(self._session.deadline, self._session.clock() + SETUP_SECONDS)
             )
 
-    def _look(self, until: float) -> ActionError | None:
-        """Return what is lacking, None if nothing is."""
-        first = self._was_there is None
+    def _poll(self, until: float) -> ActionError | None:
+        """Return why the DAG may not be triggered yet, None if it may."""
+        first = self._runnable_at_start is None
         dag = missing = None
         try:
-            # A wrong URL is not waited for, if nothing is.
-            waits = not first or until > self._retrier.clock()
+            # Without a wait, an unexpected response means a wrong URL: fail at once.
+            retry_unexpected = not first or until > self._retrier.clock()
             dag = self._read(
-                partial(self._airflow.get_dag, self._dag_id), until, retry_unexpected=waits
+                partial(self._airflow.get_dag, self._dag_id),
+                until,
+                retry_unexpected=retry_unexpected,
             )
         except DagNotFound as error:
             missing = error
-        fault = self._import_error(dag)
+        import_error = self._import_error(dag)
         if dag is None:
-            self._was_there = bool(self._was_there)
-            return import_failed(self._dag_id, fault) if fault else missing
+            self._runnable_at_start = bool(self._runnable_at_start)
+            return import_failed(self._dag_id, import_error) if import_error else missing
         refuse_paused(dag, self._settings.if_paused)
-        there = dag.is_active and not dag.has_import_errors and fault is None
-        self._was_there = there if first else self._was_there
-        lack = (
-            self._which_code(dag, until)
-            if there
-            else import_failed(self._dag_id, fault)
-            if fault
+        runnable = dag.is_active and not dag.has_import_errors and import_error is None
+        self._runnable_at_start = runnable if first else self._runnable_at_start
+        reason = (
+            self._check_code(dag, until)
+            if runnable
+            else import_failed(self._dag_id, import_error)
+            if import_error
             else stale_dag(dag)
         )
-        if lack is not None and self._retrier.clock() < until:
-            self._ask_to_parse(dag)
-        return lack
+        if reason is not None and self._retrier.clock() < until:
+            self._request_reparse(dag)
+        return reason
 
     def _read(self, fetch: Callable[[], T], until: float, *, retry_unexpected: bool = True) -> T:
-        waits = until > self._retrier.clock()
         return self._retrier.read(
             fetch,
             until=until + EXTRA_SECONDS,
             retry_unexpected=retry_unexpected,
-            retry_refused=waits,
+            retry_refused=until > self._retrier.clock(),
         )
-
-    # Import errors: those that came while we looked are this deployment's. An old one may be what
-    # this commit mends.
 
     def _import_error(self, dag: Dag | None) -> DagImportError | None:
-        """Return the import error of this DAG's file that was there before. Raises DagNotRunnable
-        for a new one.
+        """Return the import error of this DAG's file, None if there is none.
+
+        An import error that was present at the first poll is returned, because this commit may fix
+        it. One that appears later belongs to this deployment.
+
+        Raises:
+            DagNotRunnable: the import error is new.
         """
-        faults = self._files.import_errors()
-        if faults is None:
+        errors = self._files.import_errors()
+        if errors is None:
             return None
-        known, self._known = (
-            self._known,
-            {(fault.bundle, fault.filename): _signature(fault) for fault in faults},
+        known, self._known_errors = (
+            self._known_errors,
+            {(error.bundle, error.filename): _signature(error) for error in errors},
         )
         found = None
-        for fault in (fault for fault in faults if self._files.relevant(fault, dag)):
-            place = fault.bundle, fault.filename
-            if known is not None and known.get(place) != self._known[place]:
-                raise import_failed(self._dag_id, fault)
-            found = found or fault
+        for error in (error for error in errors if self._files.relevant(error, dag)):
+            file = error.bundle, error.filename
+            if known is not None and known.get(file) != self._known_errors[file]:
+                raise import_failed(self._dag_id, error)
+            found = found or error
         return found
 
-    def _ask_to_parse(self, dag: Dag) -> None:
-        """Ask for what would come by itself, but later: at once, and after each parsing that did
-        not do, ever more seldom.
+    def _request_reparse(self, dag: Dag) -> None:
+        """Ask Airflow to parse the DAG's file earlier than it would on its own.
+
+        The first request is sent at once. After each parsing that brought the old code another one
+        follows, with growing pauses.
         """
         now = self._retrier.clock()
         pause = (
-            min(2.0 ** (self._asks - 2), REPARSE_SECONDS)
-            if self._parsed_at != self._asked_after
+            min(2.0 ** (self._reparse_requests - 2), REPARSE_SECONDS)
+            if self._parsed_at != self._parsed_at_last_request
             else REPARSE_SECONDS
         )
-        if dag.file_token and (not self._asks or now - self._asked_at >= pause):
-            self._asks, self._asked_at, self._asked_after = self._asks + 1, now, self._parsed_at
+        if dag.file_token and (
+            not self._reparse_requests or now - self._reparse_requested_at >= pause
+        ):
+            self._reparse_requests += 1
+            self._reparse_requested_at = now
+            self._parsed_at_last_request = self._parsed_at
             self._files.request_reparse(dag)
 
-    # Which code it is.
-
-    def _which_code(self, dag: Dag, until: float) -> ActionError | None:
+    def _check_code(self, dag: Dag, until: float) -> ActionError | None:
+        """Return why the DAG's code may be old, None if it is the expected code."""
         if dag.last_parsed != self._parsed_at:
             self._parsings += self._parsed_at is not None
             self._parsed_at = dag.last_parsed
         if self._commit is not None:
-            return self._from_commit(dag, self._commit, until)
-        return self._parsed_since(dag) if dag.bundle_version is None else None
+            return self._check_commit(dag, self._commit, until)
+        return self._check_parsings(dag) if dag.bundle_version is None else None
 
-    def _parsed_since(self, dag: Dag) -> ActionError | None:
-        """Return what is lacking if nothing but the time of the last parsing tells which code it
-        is.
-        """
-        if not self._was_there or self._parsings >= MIN_PARSINGS:
+    def _check_parsings(self, dag: Dag) -> ActionError | None:
+        """Return why the code may be old if only the time of the last parsing shows its age."""
+        if not self._runnable_at_start or self._parsings >= MIN_PARSINGS:
             return None
         if dag.last_parsed is None:
             raise NotSupported(
                 "This Airflow does not say when it parsed the DAG's file",
-                f"Airflow {self._airflow.version} answers here; for a DAG that is there, "
-                "wait_for_dag needs 2.3.",
+                f"Its version is {self._airflow.version}; for a DAG that already exists, "
+                "wait_for_dag needs Airflow 2.3.",
                 "Remove wait_for_dag from this step, or upgrade Airflow.",
             )
-        begun = ", which may have begun before" if self._parsings else ""
+        begun = ", which may have begun before this step" if self._parsings else ""
         return NotDeployed(
             "Airflow has not parsed the DAG's file since this step began",
             f"{dag.file or self._dag_id} was last parsed at "
             f"{dag.last_parsed.isoformat(timespec='seconds')}{begun}.",
-            "Raise wait_for_dag: Airflow parses a file again after "
-            "min_file_process_interval. If that does not help, see if "
-            "its dag-processor (Airflow 2: its scheduler) runs.",
+            "Raise wait_for_dag: Airflow parses a file again after min_file_process_interval. If "
+            "that does not help, check whether its dag-processor (Airflow 2: its scheduler) runs.",
         )
 
-    def _from_commit(self, dag: Dag, commit: str, until: float) -> ActionError | None:
-        """Return what is lacking until the DAG is from this commit, or from one that contains
-        it.
-        """
+    def _check_commit(self, dag: Dag, commit: str, until: float) -> ActionError | None:
+        """Return why the DAG may not have the commit, None if it has it or a later one."""
         version = dag.bundle_version
         if version is None or not is_commit(version):
             raise NotSupported(
                 "The DAG's bundle does not say from which commit it is",
                 f"{self._dag_id} is in a bundle without commits as versions"
-                f"{'' if version is None else f' (its version is {version})'}: only "
-                "Airflow's git bundles have them.",
-                "Use wait_for_dag without expect_commit: it waits until the DAG's file was "
-                "parsed after this step began.",
+                f"{'' if version is None else f' (its version is {version})'}. Only Airflow's git "
+                "bundles have them.",
+                "Use wait_for_dag without expect_commit: the step then waits until Airflow has "
+                "parsed the DAG's file after the step began.",
             )
         try:
             structure = (
@@ -318,29 +320,30 @@ class CodeWait:
             )
         except DagNotFound as missing:
             return missing
-        for what, one in (("The DAG's bundle", version), ("The DAG's structure", structure)):
-            found = self._ancestry(one, commit)
+        for what, sha in (("The DAG's bundle", version), ("The DAG's structure", structure)):
+            found = self._ancestry(sha, commit)
             if not found.contains:
-                self._right_at = None
+                self._first_parsing_of_commit = None
                 return NotDeployed(
                     "Airflow has not picked up the commit",
-                    f"{what} is at {one},\nexpect_commit is {commit}.\n{found.who}".rstrip(),
-                    "Raise wait_for_dag (Airflow fetches a bundle every refresh_interval, "
-                    "by default 300 s), and check that "
-                    "the bundle tracks the branch of this commit.",
+                    f"{what} is at {sha},\nexpect_commit is {commit}.\n{found.source}".rstrip(),
+                    "Raise wait_for_dag (Airflow fetches a bundle every refresh_interval, 300 s "
+                    "by default), and check that the bundle tracks the branch of this commit.",
                 )
-        # Airflow names the version at the end of a parsing, and may have fetched it during that:
-        # then the structure is older.
-        self._right_at = self._right_at or dag.last_parsed
-        if dag.last_parsed == self._right_at and self._retrier.clock() < until:
+        # Airflow writes the bundle's version at the end of a parsing. If it fetched the bundle
+        # during the parsing, the parsed file is older than that version. So one more is needed.
+        self._first_parsing_of_commit = self._first_parsing_of_commit or dag.last_parsed
+        if dag.last_parsed == self._first_parsing_of_commit and self._retrier.clock() < until:
             return NotDeployed(
-                "Airflow has picked up the commit, and is to parse the DAG's file once more",
-                f"The bundle is at {version}; the parsing that says so may have begun "
-                "before it was fetched.",
+                "Airflow has the commit, but has not parsed the DAG's file again",
+                f"The bundle is at {version}, but the last parsing may have begun before Airflow "
+                "fetched that version.",
                 "Raise wait_for_dag.",
             )
         how = (
-            "the expected commit" if version == commit else f"which contains {commit}. {found.who}"
+            "the expected commit"
+            if version == commit
+            else f"which contains {commit}. {found.source}"
         )
         self._retrier.events.code_found(f"The DAG's bundle is at {version}, {how}")
         return None
@@ -348,21 +351,18 @@ class CodeWait:
     def _ancestry(self, version: str, commit: str) -> Ancestry:
         try:
             return ancestry(self._commits, version, commit)
-        except (TransientError, UnexpectedResponse) as fault:
+        except (TransientError, UnexpectedResponse) as error:
             return Ancestry(
-                None, f"Whether that contains it could not be found out. {fault.detail}"
+                None,
+                f"GitHub did not answer whether that contains the expected commit. {error.detail}",
             )
 
 
 def is_dag_state_refusal(refusal: InvalidConf) -> bool:
-    """Return whether Airflow refused a trigger for the state that its DAG is in, not for what was
-    asked for.
-    """
-    return bool(_ABOUT_THE_DAG.search(refusal.detail)) and not _ABOUT_CONF.search(refusal.detail)
+    """Return whether Airflow refused a trigger because of the DAG's state, not its `conf`."""
+    return bool(_DAG_STATE_WORDS.search(refusal.detail)) and not _CONF_WORDS.search(refusal.detail)
 
 
-def _signature(fault: DagImportError) -> tuple[str, ...]:
-    """Return what stays the same when the same code fails to import again: addresses in memory do
-    not.
-    """
-    return tuple(_ADDRESS.sub("0x", line) for line in fault.trace.splitlines())
+def _signature(error: DagImportError) -> tuple[str, ...]:
+    """Return the traceback without memory addresses, which differ although the code is the same."""
+    return tuple(_MEMORY_ADDRESS.sub("0x", line) for line in error.trace.splitlines())

@@ -1,4 +1,7 @@
-"""Two values of `conf` compared as JSON, and told without a secret. Pure."""
+"""Compare two values of `conf` as JSON, and describe the differences without secrets.
+
+It is pure, and knows no other field of a DAG run.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,16 @@ from typing import Any
 from entrypoint.text import shortened
 
 MASKED = "***"
-"""What Airflow shows in place of a value that it takes for a secret: such a value proves no
-difference.
-"""
+"""Airflow's placeholder for a value that it takes for a secret. It proves no difference."""
 MAX_DIFFERENCES_LISTED = 5
+"""Differences to describe; the others are only counted."""
 MAX_VALUE_CHARS = 200
+"""Characters of a name or value to show."""
 _SECRET_WORDS = re.compile(
     r"pass(?:word|wd|phrase|code|wort)|pwd|secret|token|credential|cookie|authori[sz]|authentic|bearer|keytab|keyfile|webhook"
     r"|kennwort|apikey|accesskey|privatekey"
 )
-"""Within a word of a name."""
+"""Parts of a word that make a name sound like a secret."""
 _SECRET_NAMES = re.compile(
     r"\b(?:api|app|access|account|private|secret|sign(?:ing|ature)?|encrypt(?:ion)?|decrypt(?:ion)?|shared|ssh|pgp|gpg"
     r"|rsa|tls|ssl|pem|hmac|fernet|master|storage|license|subscription|client|deploy|host|function|auth|admin|root|crypto|kms"
@@ -26,17 +29,17 @@ _SECRET_NAMES = re.compile(
     r"|\b(?:key ?files?|service ?accounts?|session ?ids?)\b"
     r"|\b(?:conn(?:ection)? ?(?:str(?:ing)?|uri|url)s?|(?:database|db) ?(?:uri|url)s?)\b"
 )
-"""Several words of a name, with a blank between two."""
+"""Several words, with a blank between each two, that make a name sound like a secret."""
 _SHORT_WORDS = re.compile(
     r"pass|pw|pin|pats?|otp|totp|sas|sig|signatures?|o?auth|jwt|conn|dsn|creds?|certs?|certificates?|pem|pfx|hmac|salt|nonce"
     r"|session|sid|csrf|xsrf|mfa"
 )
-"""Words that are secret as a whole only: a patch and a spinner are not."""
-_ABOUT = re.compile("ids?|types?|names?|count|timeout|mode|method|enabled|limit")
-"""The last word of a name that is about a short one, as in conn_id and auth_type."""
+"""Whole words that make a name sound like a secret: `pat` does, `patch` does not."""
+_DESCRIBING_WORDS = re.compile("ids?|types?|names?|count|timeout|mode|method|enabled|limit")
+"""Last words of names that only describe one of the short words, as in conn_id and auth_type."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SECRET_VALUE = re.compile(
-    # User info, also with a slash in it that nobody escaped
+    # User info of a URL, which may contain an unescaped slash
     r"://[^\s/?#]*@|(?:://|\b)[^\s:@/]+:[^\s@]+@"
     r"|(?i:(?:pass(?:word|wd|phrase)?|pwd|secret|token|(?<![a-z])sig|signature|credential"
     r"|(?:api|access|account|secret)[ _-]?key)[\"']?\s*[=:])|(?i:\b(?:bearer|basic)\s+[\w+/.-]{8})"
@@ -44,48 +47,45 @@ _SECRET_VALUE = re.compile(
     r"|\b[sr]k[-_](?:live|test|ant|proj|\w{20})|\bAIza[\w-]{10}|\bya29\.|\bSG\.[\w-]{8}|\bhv[sb]\.|\bdapi[0-9a-f]{8}|\bnpm_\w{8}|\bpypi-\w{8}"
     r"|hooks\.slack\.com/"
 )
-"""What tokens of well-known issuers, and texts with a secret in them, look like."""
-_NOTHING = object()
-"""Stands for a key or an item that one side does not have: null is a value."""
+"""Texts that contain a secret, and tokens of well-known issuers."""
+_MISSING = object()
+"""A key or an item that one side does not have. It is not None, because null is a value."""
 
 
-def conf_differences(found: dict[str, Any], asked: dict[str, Any]) -> list[str]:
-    """Return where two values of `conf` differ, a phrase for each place; empty if they are the same
-    JSON.
+def conf_differences(found: dict[str, Any], requested: dict[str, Any]) -> list[str]:
+    """Return a phrase for each difference between two values of `conf`, compared as JSON.
 
-    A number is the same however it is written (`1` and `1.0`), but never a boolean. Nothing is
-    quoted but what differs, and no value below a key that sounds like a secret, or that looks like
-    one.
+    Numbers are equal however they are written (`1` and `1.0`), but never equal to a boolean. The
+    phrases quote only values that differ. They quote no value whose key sounds like a secret, and
+    none that looks like one.
     """
     places: list[tuple[tuple[str, ...], Any, Any]] = []
-    # A list in place of recursion: how deep a conf is nested, others decide.
-    open_: list[tuple[tuple[str, ...], Any, Any]] = [((), found, asked)]
-    while open_:
-        path, left, right = open_.pop()
-        if left == MASKED and right is not _NOTHING:
+    # A stack instead of recursion, because other programs decide how deep a conf is nested.
+    stack: list[tuple[tuple[str, ...], Any, Any]] = [((), found, requested)]
+    while stack:
+        path, left, right = stack.pop()
+        if left == MASKED and right is not _MISSING:
             continue
         if isinstance(left, dict) and isinstance(right, dict):
             keys = sorted({*left, *right}, reverse=True)
-            open_ += [
-                ((*path, key), left.get(key, _NOTHING), right.get(key, _NOTHING)) for key in keys
+            stack += [
+                ((*path, key), left.get(key, _MISSING), right.get(key, _MISSING)) for key in keys
             ]
         elif isinstance(left, list) and isinstance(right, list):
             for index in reversed(range(max(len(left), len(right)))):
                 one, other = (
-                    side[index] if index < len(side) else _NOTHING for side in (left, right)
+                    side[index] if index < len(side) else _MISSING for side in (left, right)
                 )
-                open_.append(((*path, str(index)), one, other))
+                stack.append(((*path, str(index)), one, other))
         elif _kind(left) != _kind(right) or left != right:
             places.append((path, left, right))
-    told = [_phrase(*place) for place in places[:MAX_DIFFERENCES_LISTED]]
-    more = len(places) - len(told)
-    return [*told, f"conf differs in {more} more places"] if more else told
+    phrases = [_phrase(*place) for place in places[:MAX_DIFFERENCES_LISTED]]
+    more = len(places) - len(phrases)
+    return [*phrases, f"conf differs in {more} more places"] if more else phrases
 
 
 def _kind(value: Any) -> type:
-    """Return what JSON calls the value's type: Python takes True for 1, and JSON takes 1.0 for
-    1.
-    """
+    """Return the value's JSON type. Python takes True for 1, and JSON has one type of number."""
     return float if type(value) is int else type(value)
 
 
@@ -107,16 +107,16 @@ def _phrase(path: tuple[str, ...], left: Any, right: Any) -> str:
 
 
 def _sounds_secret(name: str) -> bool:
-    """Return whether a key is called like a secret, however its words are divided."""
+    """Return whether a key sounds like a secret, in camelCase, snake_case or any other style."""
     words = re.split(r"[\W\d_]+", _CAMEL.sub(" ", name).casefold().strip())
     words = [word for word in words if word]
     if any(map(_SECRET_WORDS.search, words)) or _SECRET_NAMES.search(" ".join(words)):
         return True
-    return any(map(_SHORT_WORDS.fullmatch, words)) and not _ABOUT.fullmatch(words[-1])
+    return any(map(_SHORT_WORDS.fullmatch, words)) and not _DESCRIBING_WORDS.fullmatch(words[-1])
 
 
 def _looks_secret(*values: Any) -> bool:
-    # What is beyond is not shown anyhow.
+    # The rest of a longer value is never shown.
     return any(
         isinstance(value, str) and _SECRET_VALUE.search(value[: 5 * MAX_VALUE_CHARS])
         for value in values
@@ -124,10 +124,8 @@ def _looks_secret(*values: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Return the value as JSON; of an object or a list only that it is one, since it may hold
-    anything.
-    """
-    if value is _NOTHING:
+    """Return the value as JSON, but not the content of an object or a list."""
+    if value is _MISSING:
         return "nothing"
     if isinstance(value, dict):
         return "an object" if value else "{}"

@@ -1,4 +1,7 @@
-"""Check before the trigger that Airflow would run the DAG: it exists, imports and is not paused."""
+"""Check before the trigger that Airflow would run the DAG: it exists, imports and is not paused.
+
+It does not know which code the DAG should have (`code_wait.py`).
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,12 @@ if TYPE_CHECKING:
 
 
 def require_runnable(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
-    """Make sure, before anything is triggered, that the DAG exists and that a run of it would run.
+    """Check that the DAG exists and that Airflow would start a run of it.
 
     Raises:
-        DagNotFound, StaleDag, DagNotRunnable: it would not.
+        DagNotFound: Airflow does not know the DAG.
+        StaleDag: Airflow no longer finds the DAG in its DAG files.
+        DagNotRunnable: the DAG is paused.
     """
     dag = airflow.get_dag(dag_id)
     if not dag.is_active:
@@ -30,11 +35,12 @@ def require_runnable(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None
 
 
 def require_unpaused(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
-    """Make sure that a run which is under way can go on: whatever has become of the DAG's code, it
-    must not be paused.
+    """Check that a run that exists can go on: its DAG must not be paused.
+
+    A DAG that has since been deleted or does not import any more is no reason to fail here.
 
     Raises:
-        DagNotRunnable: it is.
+        DagNotRunnable: the DAG is paused.
     """
     with suppress(DagNotFound):
         _handle_pause(airflow, airflow.get_dag(dag_id), dag_id, if_paused)
@@ -47,11 +53,11 @@ def _handle_pause(airflow: Airflow, dag: Dag, dag_id: str, if_paused: IfPaused) 
 
 
 def refuse_paused(dag: Dag, if_paused: IfPaused) -> None:
-    """Raise DagNotRunnable if the DAG is paused and that is to be an error."""
+    """Raise DagNotRunnable if the DAG is paused and `if_paused` is `fail`."""
     if dag.is_paused and if_paused == "fail":
         raise DagNotRunnable(
             "The DAG is paused",
-            f"Airflow would accept a run of {dag.dag_id} and leave it queued for ever. "
+            f"Airflow would accept a run of {dag.dag_id} and leave it queued forever. "
             "Nothing was triggered.",
             "Unpause the DAG in Airflow, or set if_paused: unpause (it also releases runs "
             "that are queued already).",
@@ -59,58 +65,62 @@ def refuse_paused(dag: Dag, if_paused: IfPaused) -> None:
 
 
 _MAX_TRACEBACK_CHARS = 3_000
-"""Characters of a traceback, from its end."""
+"""Characters of a traceback to show, counted from its end."""
 
 
 class ImportErrorMatcher:
-    """Whether an import error is, or may be, behind a DAG that Airflow does not run.
+    """Decide whether an import error belongs, or may belong, to a DAG.
 
-    Args: dag_id: the DAG. in_checkout: whether one of the files with these names is in the
-        checkout, and names the DAG there.
+    Args:
+        dag_id: the DAG.
+        in_checkout: function that returns whether one of the files with these names is in the
+            checkout and contains the DAG's id.
     """
 
     def __init__(self, dag_id: str, in_checkout: Callable[[tuple[str, ...]], bool]) -> None:
         self._dag_id = dag_id
         self._in_checkout = in_checkout
 
-    def __call__(self, fault: DagImportError, dag: Dag | None) -> bool:
-        """Return it for the DAG as Airflow knows it.
+    def __call__(self, import_error: DagImportError, dag: Dag | None) -> bool:
+        """Return whether the import error belongs to the DAG, which is None if unknown to Airflow.
 
-        A file that never parsed has no DAG yet: it is named after the DAG, its traceback or the
-        checkout's copy names it.
+        Airflow has no DAG for a file that it never parsed. Then the file's name, the traceback or
+        the file in the checkout must contain the DAG's id.
         """
         if dag is not None and dag.file:
-            return (fault.filename, fault.bundle) == (dag.file, dag.bundle)
+            return (import_error.filename, import_error.bundle) == (dag.file, dag.bundle)
         return (
-            PurePath(fault.filename).stem == self._dag_id
-            or re.search(rf"(?<!\w){re.escape(self._dag_id)}(?![\w.])", fault.trace) is not None
+            PurePath(import_error.filename).stem == self._dag_id
+            or re.search(rf"(?<!\w){re.escape(self._dag_id)}(?![\w.])", import_error.trace)
+            is not None
             or self._in_checkout(
-                (fault.filename, *(frame.filename for one in fault.raised for frame in one.frames))
+                (
+                    import_error.filename,
+                    *(frame.filename for one in import_error.raised for frame in one.frames),
+                )
             )
         )
 
 
-def import_failed(dag_id: str, fault: DagImportError) -> DagNotRunnable:
+def import_failed(dag_id: str, import_error: DagImportError) -> DagNotRunnable:
     """Return the error for a DAG whose file does not import, with Airflow's traceback."""
     error = DagNotRunnable(
         "The DAG's file fails to import",
-        f"Airflow cannot import {fault.filename}, so it does not run "
-        f"{dag_id}.\n{masked(fault.trace).strip()[-_MAX_TRACEBACK_CHARS:]}",
-        "Mend the file and deploy it. If it imports on your machine, a package or a "
-        "variable is missing in Airflow's own.",
+        f"Airflow cannot import {import_error.filename}, so it does not run "
+        f"{dag_id}.\n{masked(import_error.trace).strip()[-_MAX_TRACEBACK_CHARS:]}",
+        "Fix the file and deploy it. If it imports on your machine, a package or a variable is "
+        "missing in Airflow's environment.",
     )
-    error.raised = fault.raised
+    error.raised = import_error.raised
     return error
 
 
 def stale_dag(dag: Dag) -> StaleDag:
-    """Return the error for a DAG that is listed, but not in a DAG file any more, or in one that
-    cannot be imported.
-    """
+    """Return the error for a DAG that Airflow still lists, but no longer finds in its DAG files."""
     return StaleDag(
         "Airflow has lost this DAG",
         f"{dag.dag_id} is still listed, but Airflow no longer finds it in its DAG files"
         f"{', one of which fails to import' if dag.has_import_errors else ''}.",
-        "Look at the import errors at the top of Airflow's home page, and check that the "
-        "DAG's file is still deployed.",
+        "Check the import errors at the top of Airflow's home page, and check that the DAG's file "
+        "is still deployed.",
     )

@@ -1,8 +1,7 @@
-"""What is done about a DAG run that exists already: an earlier attempt of this workflow made it, or
-the user chose its id.
+"""Handle a DAG run that already exists: wait for it, resume it or restart it.
 
-Waiting for it, continuing it from what did not succeed, or starting it over; never making a second
-one.
+An earlier attempt of this workflow made the run, or the user chose its id. This module never
+creates a second run.
 """
 
 from __future__ import annotations
@@ -42,69 +41,75 @@ COMPARED_FIELDS = (
     "run_after",
     "partition_key",
 )
-"""What a step may ask for beside `conf`, as requests and runs name it."""
+"""The fields of a request, besides `conf`, that a run must match."""
 
 SKIP_MARGIN_SECONDS = 10.0
-"""Seconds before a run's end, or before its first failure, in which that may have skipped a task:
-milliseconds as measured, more with many tasks, or where the clocks of Airflow's machines differ."""
+"""Seconds before a run's end or first failure in which that event may have skipped a task.
+
+Measured: milliseconds. It takes longer with many tasks, or if the clocks of Airflow's machines
+differ.
+"""
 
 MAX_CLEAR_ATTEMPTS = 5
-"""How often a clear is repeated although reading works and says that it did not take effect."""
+"""Clears to send at most, although each GET afterwards shows that the run has not changed."""
 
 
 def differences(found: DagRun, request: RunRequest) -> list[str]:
-    """Return in what the run is not what this step asks for, a phrase each.
+    """Return a phrase for each field in which the run differs from the request.
 
-    Compared is all that this step asks for and that this Airflow tells of a run.
+    Only fields that the request sets and that this Airflow shows are compared.
     """
-    told = conf_differences(found.conf, request.conf)
+    phrases = conf_differences(found.conf, request.conf)
     for name in COMPARED_FIELDS:
-        asked, is_ = getattr(request, name), getattr(found, name)
-        if asked is not None and name not in found.unknown_fields and asked != is_:
-            told.append(f"{name} is {is_}, this step asks for {asked}")
-    return told
+        requested, actual = getattr(request, name), getattr(found, name)
+        if requested is not None and name not in found.unknown_fields and requested != actual:
+            phrases.append(f"{name} is {actual}, this step asks for {requested}")
+    return phrases
 
 
 def require_same_request(found: DagRun, request: RunRequest) -> None:
-    """Raise RunExists unless the run is what this step asks for: a green for another request would
-    be a false one.
+    """Raise RunExists if the run differs from the request.
+
+    The success of another request must never be reported as this step's.
     """
-    if told := differences(found, request):
+    if phrases := differences(found, request):
         raise RunExists(
             "The run id is taken by another request",
-            f"The DAG run {request.run_id} exists, and its {'; its '.join(told)}.",
-            "Give this step a run_id of its own, or leave run_id out.",
+            f"The DAG run {request.run_id} exists, and its {'; its '.join(phrases)}.",
+            "Give this step its own run_id, or leave run_id out.",
         )
 
 
 def require_own_run(found: DagRun, context: Context) -> None:
-    """Raise RunExists if the run, which has the id that this step derives, is another call's of one
-    reusable workflow.
+    """Raise RunExists if the run with the derived id belongs to another job.
 
-    No step runs twice in the first attempt of a workflow run. Where the runner tells which call
-    this is, the id does.
+    In the first attempt of a workflow run no step runs twice, so an existing run was made by
+    another call of the same reusable workflow. If the runner gives the job's path, the derived id
+    already differs for each call.
     """
     if context.system == "github" and not context.job_path and context.attempt == 1:
         raise RunExists(
-            "The DAG run is another call's",
-            f"The DAG run {found.run_id} of {found.dag_id} was there before this step "
-            "asked for it, in the first attempt of "
-            "this workflow run. So another job made it, most likely another call of the "
-            "same reusable workflow, and this "
-            "runner does not tell the two apart.",
-            "Give each call a run_id of its own, for example by an input of the reusable workflow.",
+            "The DAG run belongs to another job",
+            f"The DAG run {found.run_id} of {found.dag_id} existed before this step requested it, "
+            "in the first attempt of this workflow run. So another job made it, most likely "
+            "another call of the same reusable workflow, and this runner does not distinguish the "
+            "two calls.",
+            "Give each call its own run_id, for example by an input of the reusable workflow.",
         )
 
 
 def plan(found: DagRun, policy: IfRunExists) -> TakeOverAction:
-    """Return what the table in README.md says for this state and policy. Raises RunExists."""
+    """Return the action for this state and policy, as in the table in README.md.
+
+    Raises:
+        RunExists: the policy is `fail`.
+    """
     if policy == "fail":
         raise RunExists(
             "The DAG run exists already",
             f"Airflow has the run {found.run_id} of {found.dag_id}; it is {found.state}. "
             "if_run_exists is fail.",
-            "Give this step a run_id that is new, or set if_run_exists to resume, attach "
-            "or restart.",
+            "Give this step a new run_id, or set if_run_exists to resume, attach or restart.",
         )
     if not found.ended or policy == "attach":
         return "wait"
@@ -114,73 +119,84 @@ def plan(found: DagRun, policy: IfRunExists) -> TakeOverAction:
 
 
 def take_over(
-    airflow: Airflow, found: DagRun, todo: TakeOverAction, retrier: Retrier, *, until: float
+    airflow: Airflow, found: DagRun, action: TakeOverAction, retrier: Retrier, *, until: float
 ) -> tuple[DagRun, TakenOver]:
-    """Bring the run back to life if that is planned.
+    """Clear the run's tasks if the action is `resume` or `restart`.
 
-    Returns: The run as it is afterwards, and what was done. Its old end is never returned as the
-        new one.
+    Args:
+        airflow: API client.
+        found: the run.
+        action: the result of `plan`.
+        retrier: clock, sleep and backoff.
+        until: deadline on the retrier's clock.
 
-    Raises: Forbidden: clearing is not allowed. TransientError, UnexpectedResponse: it could not be
-        cleared, or not be found out whether it was.
+    Returns:
+        The run afterwards, and what was done. After a clear, the run is never returned in its old
+        final state.
+
+    Raises:
+        Forbidden: the credential may not clear tasks.
+        TransientError, UnexpectedResponse: the clear failed, or its effect is unknown.
     """
-    if todo == "wait":
+    if action == "wait":
         return found, "attached"
     tasks: TasksToClear = "all"
-    if todo == "resume":
-        every = retrier.read(
+    if action == "resume":
+        tasks_of_run = retrier.read(
             partial(airflow.task_instances, found.dag_id, found.run_id),
             until=until,
             retry_refused=True,
         )
-        again = _to_continue(found, every.instances)
-        tasks = again or "all"
-        if skipped := [task for task in again if task.state == "skipped"]:
+        selected = _tasks_to_resume(found, tasks_of_run.instances)
+        tasks = selected or "all"
+        if skipped := [task for task in selected if task.state == "skipped"]:
             retrier.events.skipped_tasks_cleared(skipped)
     cleared = _clear(
         airflow, found, partial(airflow.clear, found.dag_id, found.run_id, tasks), retrier, until
     )
     if found.cancelled:
-        cleared = _without_mark(
+        cleared = _remove_mark(
             airflow, cleared, (found.note or "").replace(CANCELLED_MARK, "").strip(), retrier, until
         )
-    return cleared, "resumed" if todo == "resume" else "restarted"
+    return cleared, "resumed" if action == "resume" else "restarted"
 
 
-def _to_continue(found: DagRun, tasks: tuple[TaskInstance, ...]) -> tuple[TaskInstance, ...]:
-    """Return what to clear so that the run goes on where it stopped; empty: all of it.
+def _tasks_to_resume(found: DagRun, tasks: tuple[TaskInstance, ...]) -> tuple[TaskInstance, ...]:
+    """Return the task instances to clear so that the run continues; empty means all of them.
 
-    Airflow itself skips what has not run when a run is cancelled or times out
+    Airflow itself skips the tasks that have not run when a run is cancelled or times out
     (docs/notes/airflow-2.md#stopping-a-run, docs/notes/airflow-3.md#stopping-a-run), and with
-    `fail_fast` at the first failure. Clearing the failed ones alone would leave those out and end
-    in a success that ran only half of the DAG. What was skipped earlier, by a branch or a short
-    circuit, stays skipped. With nothing open at all, everything has to run again.
+    `fail_fast` at the first failure. Clearing only the failed tasks would leave those skipped, and
+    the run would succeed although only half of the DAG ran. A task that a branch or a short circuit
+    skipped earlier stays skipped. If no task is unfinished or failed, everything has to run again.
 
-    They are cleared by name: so Airflow clears their setup and teardown tasks with them, as its own
-    page does, and with `only_failed` it does not. A task that needs a cluster would find the one
-    that was torn down.
+    The request names the tasks, because then Airflow also clears their setup and teardown tasks, as
+    its own UI does. With `only_failed` it does not, and a task that needs a cluster would start
+    after the cluster was torn down.
     """
-    open_ = tuple(task for task in tasks if task.state not in ("success", "skipped", "removed"))
-    failures = [task.end_date for task in open_ if task.state == "failed"]
-    return open_ + tuple(
+    unsuccessful = tuple(
+        task for task in tasks if task.state not in ("success", "skipped", "removed")
+    )
+    failures = [task.end_date for task in unsuccessful if task.state == "failed"]
+    return unsuccessful + tuple(
         task
         for task in tasks
-        if task.state == "skipped" and _by_failure(found, task, open_, failures)
+        if task.state == "skipped" and _skipped_by_failure(found, task, unsuccessful, failures)
     )
 
 
-def _by_failure(
+def _skipped_by_failure(
     found: DagRun,
     task: TaskInstance,
-    open_: tuple[TaskInstance, ...],
+    unsuccessful: tuple[TaskInstance, ...],
     failures: list[datetime | None],
 ) -> bool:
-    """Return whether the task was skipped because a task failed, or the run was ended.
+    """Return whether a failed task, or the end of the run, may have caused the skip.
 
-    In doubt it was: half a DAG must not end green, and what a branch did not choose Airflow skips
-    once more.
+    In doubt the answer is yes: a run must not succeed with half of its DAG, and Airflow skips again
+    what a branch did not choose.
     """
-    if found.cancelled or not open_ or found.end_date is None or task.end_date is None:
+    if found.cancelled or not unsuccessful or found.end_date is None or task.end_date is None:
         return True
     known = [moment for moment in failures if moment is not None]
     return (
@@ -192,66 +208,64 @@ def _by_failure(
 def _clear(
     airflow: Airflow, before: DagRun, clear: Callable[[], None], retrier: Retrier, until: float
 ) -> DagRun:
-    """Clear, and read until the run is no longer the ended one it was. Repeated only if reading
-    says: no effect.
+    """Clear the tasks and poll until the run has left its final state.
 
-    A refusal is repeated until it is believed, as in `Retrier.read`.
+    The clear is repeated only if a GET shows that it had no effect. A refusal is retried until it
+    is final, as in `Retrier.read`.
     """
-    refusals, failures, taken = Refusals(), 0, 0
+    refusals, failures, attempts = Refusals(), 0, 0
     while True:
-        fault: ActionError | None = None
+        error: ActionError | None = None
         final = False
         try:
             clear()
         except (Unauthorized, Forbidden, RunNotFound) as refusal:
-            fault = refusal
+            error = refusal
             refusals.record(retrier.clock())
             final = refusals.final(retrier.clock())
         except (TransientError, UnexpectedResponse) as unclear:
-            fault, taken = unclear, taken + 1
+            error, attempts = unclear, attempts + 1
         else:
-            taken += 1
-        if fault is not None and not final:
-            retrier.backoff(fault, failures, until)
+            attempts += 1
+        if error is not None and not final:
+            retrier.backoff(error, failures, until)
         now = retrier.read(
             partial(airflow.get_run, before.dag_id, before.run_id), until=until, retry_refused=True
         )
-        if now is not None and (not now.ended or _ran_again(before, now)):
+        if now is not None and (not now.ended or _ended_again(before, now)):
             return now
-        if final or taken == MAX_CLEAR_ATTEMPTS:
-            raise fault or _no_effect(before)
-        if fault is None:
+        if final or attempts == MAX_CLEAR_ATTEMPTS:
+            raise error or _no_effect(before)
+        if error is None:
             retrier.backoff(_no_effect(before), failures, until)
         failures += 1
 
 
-def _ran_again(before: DagRun, now: DagRun) -> bool:
-    """Return whether a run that has ended has done so anew.
+def _ended_again(before: DagRun, now: DagRun) -> bool:
+    """Return whether an ended run has run again since it was cleared.
 
-    A clear takes its start away (docs/notes/airflow-3.md#cleared-runs). Another end alone proves
-    nothing where the
-    run was stopped: the scheduler may have written one afterwards.
+    A clear removes the start date (docs/notes/airflow-3.md#cleared-runs). A new end date alone
+    proves nothing if the run was stopped, because the scheduler may have written it afterwards.
     """
     if now.start_date is None and before.start_date is None:
         return now.end_date != before.end_date and not before.cancelled
     return now.start_date != before.start_date
 
 
-def _without_mark(
+def _remove_mark(
     airflow: Airflow, run: DagRun, note: str, retrier: Retrier, until: float
 ) -> DagRun:
-    """Remove the mark of a cancelled workflow: the run runs again, and a new mark must be seen as
-    one.
+    """Remove the mark of a cancelled workflow, so that it does not count for the run's new end.
 
-    Left in place, since it cannot be removed, it is no reason to fail now.
+    If the mark cannot be removed, it stays, and the step goes on.
     """
     for failures in range(MAX_CLEAR_ATTEMPTS):
         try:
             airflow.set_note(run, note)
-        except (TransientError, UnexpectedResponse) as fault:
+        except (TransientError, UnexpectedResponse) as error:
             if retrier.clock() >= until:
                 break
-            retrier.backoff(fault, failures, until)
+            retrier.backoff(error, failures, until)
         except ActionError:
             break
         else:
@@ -262,6 +276,6 @@ def _without_mark(
 def _no_effect(run: DagRun) -> UnexpectedResponse:
     return UnexpectedResponse(
         "Airflow did not start the DAG run again",
-        f"It accepted the clearing of {run.run_id}, but the run is still {run.state}.",
+        f"It accepted the request to clear {run.run_id}, but the run is still {run.state}.",
         "Clear the run in Airflow's UI, or give this step another run_id.",
     )

@@ -1,5 +1,6 @@
-"""Until the DAG run's end, or the deadline. Only these two end the wait, or a credential that is
-refused for good.
+"""Follow the DAG run until it ends, the time is over, or Airflow refuses the credential.
+
+It does not know why the run does not move or why tasks failed.
 """
 
 from __future__ import annotations
@@ -30,20 +31,18 @@ if TYPE_CHECKING:
 
 
 FRESH_SECONDS = 10.0
-"""Seconds for which a state that was seen is still what is known, if the last look before the end
-of the time fails.
-"""
+"""Age in seconds up to which the last known state still counts if the last poll fails."""
 
 
 class WaitLimits(NamedTuple):
-    """How long to wait, and how often to look.
+    """The time limits and the poll interval of a wait.
 
     Attributes:
-        since: moment of the trigger on the monotonic clock.
-        timeout: seconds from then on.
+        since: time of the trigger on the monotonic clock.
+        timeout: seconds to wait, counted from `since`.
         start_timeout: seconds for which the run may stay queued.
-        poll_interval: fixed pause between looks in seconds, None for the automatic pace.
-        expected: how long the DAG usually takes, for that pace.
+        poll_interval: fixed seconds between polls, None for an automatic interval.
+        expected: usual duration of the DAG's runs, for the automatic interval.
     """
 
     since: float
@@ -57,29 +56,34 @@ def wait_for_end(
     airflow: Airflow,
     run: DagRun,
     retrier: Retrier,
-    times: WaitLimits,
+    limits: WaitLimits,
     *,
     on_poll: Callable[[DagRun], None] = lambda _: None,
     next_poll: Callable[[DagRun], float] = lambda _: inf,
 ) -> tuple[DagRun, float]:
-    """Look at the run until it has ended or the time is over.
+    """Poll the run until it has ended or the time is over.
 
-    That the run is gone or the credential refused must be said for a minute before it is believed:
-    a gateway that is just being replaced must not end a wait of hours.
+    A 404 for the run or a refused credential becomes final only after a minute, because a gateway
+    that is just being replaced must not end a wait of hours.
 
-    Args: airflow: where the run is. run: the run as the trigger left it. retrier: clock, sleep, and
-        the rule for failed looks. times: how long, and how often. on_poll: is called with the run
-        after every look at it that is not the last. next_poll: returns the moment on the clock from
-        which on that is wanted again, for a run that is like this.
+    Args:
+        airflow: API client.
+        run: the run as the trigger returned it.
+        retrier: clock, sleep and backoff.
+        limits: time limits and poll interval.
+        on_poll: called with the run after each poll that is not the last one.
+        next_poll: function from a run to the time on the clock at which `on_poll` is due again.
 
-    Returns: The run as last seen (not ended: the time is over), and the moment since which it is in
-        that state.
+    Returns:
+        The last known run (not ended if the time is over), and the time on the clock since which
+        it is in that state.
 
-    Raises: RunNotFound: somebody deleted the run meanwhile. Unauthorized, Forbidden: the credential
-        is refused now. StateUnknown: the time is over, and Airflow has not said for a while how the
-        run is, or a refusal is not believed.
+    Raises:
+        RunNotFound: the run was deleted during the wait.
+        Unauthorized, Forbidden: Airflow now refuses the credential.
+        StateUnknown: the time is over, and the last known state is too old.
     """
-    return _Poller(airflow, run, retrier, times, next_poll).until_end(on_poll)
+    return _Poller(airflow, run, retrier, limits, next_poll).until_end(on_poll)
 
 
 class _Poller:
@@ -88,18 +92,18 @@ class _Poller:
         airflow: Airflow,
         run: DagRun,
         retrier: Retrier,
-        times: WaitLimits,
+        limits: WaitLimits,
         next_poll: Callable[[DagRun], float],
     ) -> None:
         self._airflow = airflow
         self._run = run
         self._retrier = retrier
-        self._times = times
+        self._limits = limits
         self._next_poll = next_poll
         self._stream = StateStream(airflow, retrier)
-        self._entered = times.since
-        self._deadline = times.since + times.timeout
-        self._seen_at = retrier.clock()
+        self._state_since = limits.since
+        self._deadline = limits.since + limits.timeout
+        self._last_seen_at = retrier.clock()
 
     def until_end(self, on_poll: Callable[[DagRun], None]) -> tuple[DagRun, float]:
         self._retrier.events.run_state(self._run)
@@ -111,53 +115,54 @@ class _Poller:
                     self._stream.record_failure()
             if not self._run.ended:
                 on_poll(self._run)
-        return self._run, self._entered
+        return self._run, self._state_since
 
     def _seconds_left(self) -> float:
-        """Return the seconds for which the run may go on as it is."""
+        """Return the seconds left before the run exceeds a limit in its current state."""
         end = self._deadline
         if self._run.state == "queued":
-            end = min(end, self._entered + self._times.start_timeout)
+            end = min(end, self._state_since + self._limits.start_timeout)
         return end - self._retrier.clock()
 
     def _pause(self) -> StreamResult:
-        """Let the time until the next look pass, and tell what was result meanwhile."""
-        fixed, began, left = self._times.poll_interval, self._retrier.clock(), self._seconds_left()
+        """Sleep or read the state stream until the next poll; return the stream's result."""
+        fixed, began, left = self._limits.poll_interval, self._retrier.clock(), self._seconds_left()
         if fixed is not None:
             self._retrier.sleep(min(fixed, left))
             return StreamResult.NOTHING
-        waited = began - self._times.since
+        waited = began - self._limits.since
         pause = self._retrier.jittered(
-            poll_interval_after(waited, self._running_for(), self._times.expected)
+            poll_interval_after(waited, self._running_for(), self._limits.expected)
         )
-        most = max(min(left, self._next_poll(self._run) - began), 0.0)
-        result = self._stream.read(self._run, waited, most, self._streamed)
+        max_seconds = max(min(left, self._next_poll(self._run) - began), 0.0)
+        result = self._stream.read(self._run, waited, max_seconds, self._on_state)
         if result is StreamResult.NOTHING:
             spent = self._retrier.clock() - began
             self._retrier.sleep(max(min(pause - spent, self._seconds_left()), 0.0))
         return result
 
-    def _streamed(self, state: RunState) -> bool:
+    def _on_state(self, state: RunState) -> bool:
+        """Record a streamed state; return whether to read on."""
         self._record(self._run._replace(state=state))
         return self._retrier.clock() < self._next_poll(self._run)
 
     def _poll(self) -> None:
-        """Look at the run. Raises as `wait`.
+        """Request the run and record its state. Raises like `wait_for_end`.
 
-        It ends with the time of a run that stays as it is. What is not believed then is no more
-        than a silence; and a silence of seconds leaves the state that was seen.
+        At the end of the time, a refusal that is not final counts as a missing response. After only
+        a few seconds without a response, the last known state still counts.
         """
         refusals = Refusals()
         try:
             until = self._retrier.clock() + self._seconds_left()
             seen = self._retrier.read(self._get, until=until, retry_refused=True, refusals=refusals)
-        except (TransientError, UnexpectedResponse, Unauthorized, Forbidden, RunNotFound) as fault:
-            refused = not isinstance(fault, (TransientError, UnexpectedResponse))
+        except (TransientError, UnexpectedResponse, Unauthorized, Forbidden, RunNotFound) as error:
+            refused = not isinstance(error, (TransientError, UnexpectedResponse))
             if refused and refusals.final(self._retrier.clock()):
                 raise
-            silent = self._retrier.clock() - self._seen_at
-            if silent > max(FRESH_SECONDS, 2 * (self._times.poll_interval or 0.0)):
-                raise _silent(self._run, silent, fault) from None
+            age = self._retrier.clock() - self._last_seen_at
+            if age > max(FRESH_SECONDS, 2 * (self._limits.poll_interval or 0.0)):
+                raise _state_unknown(self._run, age, error) from None
             return
         self._record(seen)
 
@@ -169,36 +174,37 @@ class _Poller:
 
     def _record(self, run: DagRun) -> None:
         if run.state != self._run.state:
-            self._entered = self._retrier.clock()
-        self._run, self._seen_at = run, self._retrier.clock()
+            self._state_since = self._retrier.clock()
+        self._run, self._last_seen_at = run, self._retrier.clock()
         self._retrier.events.run_state(run)
 
     def _running_for(self) -> float | None:
-        """Return for how long the run has been running: by Airflow's clock, too, for it may have
-        begun before it was seen.
+        """Return the seconds for which the run has been running, None if it is not.
+
+        It may have started before the first poll that showed it, so Airflow's clock counts too.
         """
         if self._run.state != "running":
             return None
-        seen = self._retrier.clock() - self._entered
+        seen = self._retrier.clock() - self._state_since
         now, start = self._airflow.now, self._run.start_date
         return seen if now is None or start is None else max(seen, (now - start).total_seconds())
 
 
-def _silent(run: DagRun, seconds: float, fault: ActionError) -> StateUnknown:
+def _state_unknown(run: DagRun, seconds: float, error: ActionError) -> StateUnknown:
     return StateUnknown(
-        "Airflow did not answer until the time was over",
-        f"For {seconds:.0f} s nothing could be read of the run {run.run_id} of "
-        f"{run.dag_id}; it was last seen {run.state}, "
-        f"and may have ended since. Last: {fault.title}. {fault.detail}",
-        "Look at the web server's or gateway's own health and log. Re-running this job "
-        "continues the same DAG run.",
+        "Airflow did not answer before the timeout",
+        f"For {seconds:.0f} s no request for the run {run.run_id} of {run.dag_id} succeeded. Its "
+        f"last known state is {run.state}, and it may have ended since. Last: {error.title}. "
+        f"{error.detail}",
+        "Check the health and the log of the web server or gateway. Re-running this job continues "
+        "the same DAG run.",
     )
 
 
 def _deleted(run: DagRun) -> RunNotFound:
     return RunNotFound(
         "The DAG run was deleted while this step waited for it",
-        f"Airflow no longer knows the run {run.run_id} of {run.dag_id}; it was last seen "
+        f"Airflow no longer knows the run {run.run_id} of {run.dag_id}; its last known state is "
         f"{run.state}.",
-        "Find out who deleted it (Airflow's audit log says so), then re-run this job.",
+        "Check Airflow's audit log to see who deleted it, then re-run this job.",
     )

@@ -1,4 +1,7 @@
-"""What this step asks for: inputs and workflow run become the request for one DAG run. Pure."""
+"""Build the request for this step's DAG run from the inputs and the workflow run.
+
+It is pure: it sends nothing and does not know whether the run exists.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def build_request(settings: Settings, context: Context) -> RunRequest:
-    """Return the DAG run that this step asks for; the note is the user's own, or None."""
-    asked: dict[str, Any] = {
+    """Return the request for this step's DAG run; its note is the input's, or None."""
+    requested: dict[str, Any] = {
         name: getattr(settings, name)
         for name in (
             "conf",
@@ -29,41 +32,40 @@ def build_request(settings: Settings, context: Context) -> RunRequest:
             "partition_key",
         )
     }
-    run_id = settings.run_id or derive_run_id(context, settings.matrix, asked)
+    run_id = settings.run_id or derive_run_id(context, settings.matrix, requested)
     return RunRequest(
         dag_id=settings.dag_id,
         run_id=run_id,
         note=settings.note,
         commit=settings.expect_commit,
-        **asked,
+        **requested,
     )
 
 
-def derive_run_id(context: Context, matrix: Any, asked: dict[str, Any]) -> str:
-    """Return the run id that this step, asking for this, has in every attempt of this workflow run.
+def derive_run_id(context: Context, matrix: Any, requested: dict[str, Any]) -> str:
+    """Return the run id of this step, the same in each attempt of this workflow run.
+
+    The attempt is not part of it, so that a re-run finds the DAG run of the attempt before.
 
     Args:
         context: commit, workflow run, repository, job and step.
-        matrix: the matrix leg as decoded JSON, None outside a matrix.
-        asked: what the DAG run is asked to be: conf, dates, partition key.
-
-    The attempt is left out on purpose: a re-run must find the run of the attempt before.
+        matrix: matrix leg as decoded JSON, None outside a matrix.
+        requested: fields of the requested DAG run: conf, dates, partition key.
     """
-    told_apart = [context.repository, context.job, context.step, matrix, asked]
+    identity = [context.repository, context.job, context.step, matrix, requested]
     if context.job_path:
-        told_apart.append(context.job_path)
-    canonical_url = json.dumps(told_apart, sort_keys=True, separators=(",", ":"), default=_instant)
-    digest = hashlib.sha256(canonical_url.encode()).hexdigest()[:8]
+        identity.append(context.job_path)
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), default=_instant)
+    digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
     return f"{context.system}__{context.sha[:12]}__{context.run_id}__{digest}"
 
 
 def made_by(run: DagRun, chosen: str | None, context: Context) -> bool:
-    """Return whether this workflow run has made the DAG run, in this attempt or in an earlier one.
+    """Return whether an attempt of this workflow run made the DAG run.
 
-    A derived run id is that of this workflow run alone. For one that a user has chosen (`chosen`)
-    only the run's note can
-    tell: the derived one names the workflow run's page. With a note of the user's own nothing
-    tells.
+    A derived run id belongs to one workflow run only. If the user chose the id (`chosen`), only
+    the run's note can show it: the derived note contains the URL of the workflow run. A note that
+    the user wrote proves nothing.
     """
     if not chosen:
         return True
@@ -74,16 +76,17 @@ def made_by(run: DagRun, chosen: str | None, context: Context) -> bool:
 
 
 def _instant(value: Any) -> str:
-    """Write one moment always in the same way, whatever the offset it was given with."""
+    """Return a moment in UTC, so that its offset does not change the run id."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     raise TypeError(type(value).__name__)
 
 
 def derive_note(context: Context) -> str:
-    """Return who triggered the run, for which commit, and the URL of the workflow run; 1000
-    characters at the most.
+    """Return the default note: actor, commit and URL of the workflow run.
+
+    Airflow stores at most 1000 characters.
     """
     what = f" for commit {context.sha[:12]} of {context.repository}" if context.sha else ""
     where = f": {context.run_url}" if context.run_url else ""
-    return f"Triggered by {context.actor or 'somebody'}{what}{where}"[:1000]
+    return f"Triggered by {context.actor or 'an unknown user'}{what}{where}"[:1000]

@@ -1,4 +1,7 @@
-"""From what Airflow said to what the gate decided. Pure."""
+"""Derive the step's result from the state of the DAG run.
+
+It is pure: it sends no request and does not know why tasks failed.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,17 @@ if TYPE_CHECKING:
 def result_of(
     run: DagRun, *, wait: bool, failed_tasks: bool = False, stale_mark: bool = False
 ) -> Result:
-    """Return the result for a run as it was last seen. Only Airflow's own `success` is a success.
+    """Return the result for the last known state of a run. Only the state `success` is a success.
 
-    Args: run: the DAG run of this step, and no other. One that a cancelled workflow has stopped has
-        failed, whatever the scheduler made of it, and whose workflow it was. wait: the input:
-        without waiting an accepted run is enough, but one that has failed already is not.
-        failed_tasks: whether tasks failed and the user does not accept that
-        (`fail_on_failed_tasks`). stale_mark: whether the mark of such a stop is from before the run
-        was cleared, and could not be removed.
+    A run that a cancelled workflow stopped has failed, whichever workflow that was and whatever
+    state the scheduler gives the run afterwards.
+
+    Args:
+        run: the DAG run of this step.
+        wait: the input `wait`; without waiting an accepted run is enough, unless it has failed.
+        failed_tasks: whether tasks failed and `fail_on_failed_tasks` makes that a failure.
+        stale_mark: whether the mark of a cancelled workflow is older than the last clear of the
+            run, and could not be removed.
     """
     if run.cancelled and run.ended and not stale_mark:
         return "failed"
@@ -32,14 +38,15 @@ def result_of(
 
 
 def has_failed_tasks(run: DagRun, tasks: tuple[TaskInstance, ...] | None) -> bool:
-    """Return whether task instances failed.
+    """Return whether task instances failed; `tasks` is None if they could not be read.
 
     Raises:
-        ActionError: the run is a success, and that cannot be known: a green would be a guess.
+        ActionError: the run succeeded, and its tasks are unknown. Unknown tasks must never
+            produce a success.
     """
     if tasks is None and run.state == "success":
         raise ActionError(
-            "Whether tasks failed could not be read",
+            "The task instances could not be read",
             "Airflow calls the run a success, but fail_on_failed_tasks is true and its "
             "task instances could not be read.",
             'Give the credential the permission "can read on Task Instances", then re-run '

@@ -1,9 +1,8 @@
-"""A pause between two looks in which Airflow itself tells the run's state, where it can (3.1 and
-later; docs/notes/waiting.md#intervals-of-a-stream).
+"""Read a run's state from Airflow's state stream between two polls, if Airflow has one.
 
-It costs Airflow less than being asked, and tells the end sooner. What is result ends no wait: then
-a look decides. An Airflow that is to stop waits for such answers to end, so none is listened to for
-long.
+Airflow 3.1 and later have it (docs/notes/waiting.md#intervals-of-a-stream). A stream costs Airflow
+less than polls, and shows the end sooner. A streamed state never ends the wait; a GET of the run
+confirms it. An Airflow that shuts down waits for open streams, so each stream is short.
 """
 
 from __future__ import annotations
@@ -22,22 +21,20 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, RunState
 
 MAX_STREAM_SECONDS = 70.0
-"""Seconds for which one answer is listened to: ten minutes are nine of them, whatever the
-jitter.
-"""
+"""Seconds for which one stream is read. Ten minutes take nine streams, whatever the jitter."""
 MAX_SILENCE_SECONDS = 15.0
-"""Seconds without a word, three times the longest interval, after which a look decides: a gateway
-may keep words back.
+"""Seconds without a state after which the run is polled instead: three times the longest interval.
+A gateway may hold states back.
 """
 MAX_FAILURES = 2
-"""Failures in a row after which nothing is listened to any more."""
+"""Failures in a row after which no stream is opened any more."""
 GRACE_SECONDS = 1.0
-"""Seconds that the last word may come late."""
+"""Seconds by which the last state of a stream may be late."""
 _MIN_INTERVAL = 0.1
 
 
 class StreamResult(Enum):
-    """What listening came to: the run goes on, it ended, or nothing that can be relied on."""
+    """The result of a stream: the run goes on, it has ended, or no reliable state."""
 
     ONGOING = auto()
     ENDED = auto()
@@ -45,10 +42,10 @@ class StreamResult(Enum):
 
 
 class StateStream:
-    """Listens to one Airflow, as long as that works.
+    """Read the state streams of one Airflow until MAX_FAILURES failures in a row.
 
     Args:
-        airflow: who tells.
+        airflow: API client.
         retrier: clock and jitter.
     """
 
@@ -58,44 +55,51 @@ class StateStream:
         self._failures = 0
 
     def read(
-        self, run: DagRun, waited: float, most: float, tell: Callable[[RunState], bool]
+        self,
+        run: DagRun,
+        waited: float,
+        max_seconds: float,
+        on_state: Callable[[RunState], bool],
     ) -> StreamResult:
-        """Listen for a while.
+        """Read one stream.
 
-        Args: run: the DAG run. waited: seconds since the trigger. most: seconds after which to
-            stop, if not before. tell: is given the state of a run that goes on, time and again, and
-            returns whether to go on as well.
+        Args:
+            run: the DAG run.
+            waited: seconds since the trigger.
+            max_seconds: seconds after which to stop at the latest.
+            on_state: called with each state of a run that goes on; returns whether to read on.
         """
         if self._failures >= MAX_FAILURES:
             return StreamResult.NOTHING
-        lasts = min(self._retrier.jittered(MAX_STREAM_SECONDS), most)
-        result, until, last_word = StreamResult.NOTHING, self._retrier.clock() + lasts, -inf
+        duration = min(self._retrier.jittered(MAX_STREAM_SECONDS), max_seconds)
+        result, last_state_at = StreamResult.NOTHING, -inf
+        until = self._retrier.clock() + duration
 
-        def take(state: RunState) -> bool:
-            nonlocal result, last_word
-            last_word = self._retrier.clock()
+        def receive(state: RunState) -> bool:
+            nonlocal result, last_state_at
+            last_state_at = self._retrier.clock()
             if state in ("success", "failed"):
                 result = StreamResult.ENDED
-            elif not tell(state) or self._retrier.clock() >= until:
+            elif not on_state(state) or self._retrier.clock() >= until:
                 result = StreamResult.ONGOING
             return result is StreamResult.NOTHING
 
-        pause = max(min(stream_interval(waited), most), _MIN_INTERVAL)
+        interval = max(min(stream_interval(waited), max_seconds), _MIN_INTERVAL)
         try:
             self._airflow.stream_states(
-                run, pause, take, MAX_SILENCE_SECONDS, lasts + min(pause, GRACE_SECONDS)
+                run, interval, receive, MAX_SILENCE_SECONDS, duration + min(interval, GRACE_SECONDS)
             )
         except ActionError as error:
-            # Whatever else it is, the look that follows meets it too, and knows what it means.
+            # The error itself is ignored: if it persists, the next poll fails and handles it.
             if isinstance(error, NotSupported):
                 self._failures = MAX_FAILURES
             now = self._retrier.clock()
             if (
                 result is StreamResult.NOTHING
                 and now >= until
-                and now - last_word <= pause + GRACE_SECONDS
+                and now - last_state_at <= interval + GRACE_SECONDS
             ):
-                result = StreamResult.ONGOING  # its time was over between two words
+                result = StreamResult.ONGOING  # the time was over between two states
         if result is StreamResult.NOTHING:
             self.record_failure()
         elif result is StreamResult.ONGOING:
@@ -103,14 +107,17 @@ class StateStream:
         return result
 
     def record_failure(self) -> None:
-        """Take note that what was result was nothing, or was not so."""
+        """Count a stream that had no reliable state, or a wrong one."""
         self._failures += 1
 
 
 def stream_interval(waited: float) -> float:
-    """Return the seconds between two words for a run that was triggered so many seconds ago.
+    """Return the seconds between two states of a stream.
 
-    Each costs Airflow 2.5 to 2.9 ms (docs/notes/waiting.md#cost-for-the-server), so a hundred at 1
-    s take a quarter of its processor.
+    Each state costs Airflow 2.5 to 2.9 ms (docs/notes/waiting.md#cost-for-the-server), so a hundred
+    streams with an interval of 1 s take a quarter of its processor.
+
+    Args:
+        waited: seconds since the trigger.
     """
     return 1.0 if waited < 40 else 2.0 if waited < 600 else 3.0 if waited < 1800 else 5.0

@@ -1,9 +1,10 @@
-"""Exactly one DAG run, whatever happens between request and answer.
+"""Create exactly one DAG run, whatever happens between request and response.
 
-The run id is chosen beforehand, so an unclear answer is settled by reading that id: found is this
-step's run, or an earlier attempt's; not found means that nothing was made, and only then is the
-POST repeated (docs/notes/airflow-2.md#trigger-without-a-clear-answer,
-docs/notes/airflow-3.md#trigger-without-a-clear-answer). Nobody else may repeat that POST.
+The step chooses the run id before it sends the POST. So a GET of that id settles a POST without a
+clear response: if the run exists, this step or an earlier attempt of it made it; if it does not,
+the POST had no effect, and only then is it repeated
+(docs/notes/airflow-2.md#trigger-without-a-clear-answer,
+docs/notes/airflow-3.md#trigger-without-a-clear-answer). No other module may repeat that POST.
 """
 
 from __future__ import annotations
@@ -32,14 +33,15 @@ if TYPE_CHECKING:
     from entrypoint.http.retry import Retrier
     from entrypoint.models import DagRun, RunRequest
 
-SETTLE_SECONDS, SETTLE_POLL_SECONDS = 30.0, 5.0
-"""Seconds for which a run whose last trigger had no clear answer is looked for, and between two
-looks.
+SETTLE_SECONDS = 30.0
+"""Seconds to poll for the run after the last POST had no clear response.
 
 Measured: docs/notes/airflow-3.md#timing.
 """
+SETTLE_POLL_SECONDS = 5.0
+"""Seconds between two such polls."""
 MAX_TRIGGER_ATTEMPTS = 5
-"""How often the POST is repeated although reading works and says that nothing was made."""
+"""POSTs to send at most, although each GET afterwards shows that there is no run."""
 
 
 def trigger(
@@ -51,62 +53,70 @@ def trigger(
     settle_not_found: bool = True,
     may_be_ours: Callable[[DagRun], bool] = lambda _: True,
 ) -> tuple[DagRun, bool]:
-    """Make the DAG run.
+    """Create the DAG run.
 
-    Args: airflow: where. request: the run. retrier: clock, sleep and the rule for failures. until:
-        moment on the clock up to which an unclear answer is looked after. settle_not_found: fetch
-        for the run as well if Airflow says that there is no such DAG. may_be_ours: whether a run
-        that was found after an unclear answer can be the one that this step asked for.
+    Args:
+        airflow: API client.
+        request: the DAG run to create.
+        retrier: clock, sleep and backoff.
+        until: deadline on the retrier's clock for settling an unclear response.
+        settle_not_found: whether to poll for the run even if Airflow does not know the DAG.
+        may_be_ours: function that returns whether this step may have made a run that was found
+            after an unclear response.
 
-    Returns: The run, and whether this step made it: False means that somebody else was faster with
-        the same id.
+    Returns:
+        The run, and whether this step made it. If not, another client created a run with the same
+        id first.
 
-    Raises: RunExists: the logical date is taken by another run. TriggerUnclear: it could not be
-        found out until `until` whether the run exists. TransientError, UnexpectedResponse: Airflow
-        failed again and again, and SETTLE_SECONDS seconds later there is no run. InvalidConf,
-        DagNotFound, Forbidden, Unauthorized: Airflow refused, and made nothing.
+    Raises:
+        RunExists: another run has the logical date.
+        TriggerUnclear: at the deadline it is still unknown whether the run exists.
+        TransientError, UnexpectedResponse: each POST failed, and SETTLE_SECONDS seconds after the
+            last one there is no run.
+        InvalidConf, DagNotFound, Forbidden, Unauthorized: Airflow refused and created nothing.
     """
-    lost = False
+    unclear = False
     for failures in range(MAX_TRIGGER_ATTEMPTS):
         try:
             return airflow.trigger(request), True
-        except (TransientError, UnexpectedResponse) as fault:
-            answer: ActionError = fault
-            lost, last = True, failures + 1 == MAX_TRIGGER_ATTEMPTS
+        except (TransientError, UnexpectedResponse) as error:
+            response: ActionError = error
+            unclear, last = True, failures + 1 == MAX_TRIGGER_ATTEMPTS
         except ActionError as refusal:
-            answer, last = refusal, True
-        # A gateway may refuse what it has let through, and the DAG was there a moment ago: its 404
-        # is odd.
-        late = (
+            response, last = refusal, True
+        # An earlier POST may still take effect although a gateway refuses this one. A 404 for a
+        # DAG that existed a moment ago may be wrong as well. So give the run time to appear.
+        settle = (
             SETTLE_SECONDS
-            if last and (lost or (settle_not_found and isinstance(answer, DagNotFound)))
+            if last and (unclear or (settle_not_found and isinstance(response, DagNotFound)))
             else 0.0
         )
-        with _unclear_for_good(request):
-            if isinstance(answer, (TransientError, UnexpectedResponse)):
-                retrier.backoff(answer, failures, until)
-            found = _find(airflow, request, retrier, until, late=late)
+        with _raise_unclear(request):
+            if isinstance(response, (TransientError, UnexpectedResponse)):
+                retrier.backoff(response, failures, until)
+            found = _find(airflow, request, retrier, until, settle=settle)
         if found is not None:
-            # Somebody else may have been faster with the same id while the answer was unclear.
-            made = (lost or not isinstance(answer, Conflict)) and may_be_ours(found)
+            # Another client may have created a run with this id while the response was unclear.
+            made = (unclear or not isinstance(response, Conflict)) and may_be_ours(found)
             return found, made and not differences(found, request)
         if last:
             break
-    if lost and (
-        isinstance(answer, (Conflict, Forbidden, Unauthorized)) or retrier.clock() >= until
+    if unclear and (
+        isinstance(response, (Conflict, Forbidden, Unauthorized)) or retrier.clock() >= until
     ):
-        raise _unclear(request, answer)
-    raise _taken(request, answer) if isinstance(answer, Conflict) else answer
+        raise _trigger_unclear(request, response)
+    raise _conflict_error(request, response) if isinstance(response, Conflict) else response
 
 
 def _find(
-    airflow: Airflow, request: RunRequest, retrier: Retrier, until: float, *, late: float
+    airflow: Airflow, request: RunRequest, retrier: Retrier, until: float, *, settle: float
 ) -> DagRun | None:
-    """Return the run if it is there, or comes within so many seconds: a busy Airflow may still be
-    at it.
+    """Return the run if it exists or appears within `settle` seconds, else None.
+
+    A busy Airflow may still be creating it.
     """
     fetch = partial(airflow.get_run, request.dag_id, request.run_id)
-    end = min(retrier.clock() + late, until)
+    end = min(retrier.clock() + settle, until)
     while True:
         found = retrier.read(fetch, until=until, retry_refused=True)
         if found is not None or retrier.clock() >= end:
@@ -115,36 +125,35 @@ def _find(
 
 
 @contextmanager
-def _unclear_for_good(request: RunRequest) -> Iterator[None]:
-    """Name the run that may exist if the time is over before reading could settle it."""
+def _raise_unclear(request: RunRequest) -> Iterator[None]:
+    """Raise TriggerUnclear if the reads inside fail, so that the error names the run id."""
     try:
         yield
-    except (TransientError, UnexpectedResponse, Unauthorized, Forbidden) as fault:
-        raise _unclear(request, fault) from None
+    except (TransientError, UnexpectedResponse, Unauthorized, Forbidden) as error:
+        raise _trigger_unclear(request, error) from None
 
 
-def _unclear(request: RunRequest, fault: ActionError) -> TriggerUnclear:
+def _trigger_unclear(request: RunRequest, error: ActionError) -> TriggerUnclear:
     return TriggerUnclear(
         "Airflow may or may not have made the DAG run",
-        "Its answer to the trigger was lost, and no fetch has shown the run since. The "
-        f"run's id is {request.run_id}. "
-        f"Last: {fault.detail}",
-        "Look for that run id in Airflow. Re-running this job is safe: it finds the run if "
-        "it exists.",
+        "Its response to the trigger was lost, and no later request has found the run. The run's "
+        f"id is {request.run_id}. Last: {error.detail}",
+        "Look for that run id in Airflow. Re-running this job is safe: it finds the run if it "
+        "exists.",
     )
 
 
-def _taken(request: RunRequest, conflict: Conflict) -> RunExists:
-    """Name what is taken: there is no run of this id, so it is the logical date, if one was asked
-    for.
+def _conflict_error(request: RunRequest, conflict: Conflict) -> RunExists:
+    """Return the error for a conflict when there is no run with this id.
 
+    Then another run has the logical date, if the request has one.
     Measured: docs/notes/airflow-3.md#conflicts.
     """
     if request.logical_date is None:
         return RunExists(
-            "Airflow says that the DAG run exists, and does not show it",
+            "Airflow says that the DAG run exists, but does not return it",
             f"It refused the run id {request.run_id} as taken: {conflict.detail}",
-            "Somebody may have deleted the run at this moment: re-run this job.",
+            "Re-run this job: the run may have been deleted at this moment.",
         )
     return RunExists(
         "The logical date is taken by another DAG run",

@@ -1,3 +1,1 @@
-"""The CI system that runs the step: its context, and how to write to its log, outputs and
-summary.
-"""
+"""Read the context of the CI system, and write its log, outputs and job summary."""

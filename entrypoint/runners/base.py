@@ -1,7 +1,6 @@
-"""Whoever runs the step, GitHub's runner or another system: which step this is, and what can be
-told to it. No I/O.
+"""Define the interface of a runner and the context of a step, without I/O.
 
-Two rooms know the particulars: `github/`, and `elsewhere/` for every other system.
+`github.py` implements it for GitHub Actions, `generic.py` for all other CI systems.
 """
 
 from __future__ import annotations
@@ -17,22 +16,28 @@ Level = Literal["error", "warning", "notice"]
 
 
 def parse_attempt(text: str) -> int:
-    """Return the number of an attempt as a variable says it: one that is no number counts as the
-    first.
-    """
+    """Return the number of an attempt, or 1 if the text is not a number."""
     return int(text) if text.isdecimal() else 1
 
 
 class Context(NamedTuple):
-    """The step that this process is.
+    """The step that this process runs. A text field is empty if the CI system does not set it.
 
-    Attributes: system: who runs it, as run ids begin. sha: of the commit; empty where nobody says.
-        run_id: of the workflow run, pipeline or build; the same when a job is run again. step: what
-        tells the steps of a job apart, if anything does. job_path: of the job through reusable
-        workflows, the same in every attempt; empty where nobody tells. run_url: the workflow run's
-        page. This and `commit_url` are empty where they are not known. api_url: GitHub's API; empty
-        where the repository is not GitHub's. workspace: the checkout. event: the file that tells
-        what started the workflow, where there is one.
+    Attributes:
+        system: name of the CI system, the prefix of run ids.
+        sha: commit of the workflow run.
+        repository: name of the repository.
+        run_id: id of the workflow run, pipeline or build; a re-run has the same one.
+        attempt: number of the attempt, from 1.
+        job: id or name of the job.
+        step: id that distinguishes the steps of a job.
+        actor: user who started the run.
+        run_url: page of the workflow run.
+        commit_url: page of the commit.
+        api_url: GitHub's API, empty if the repository is not on GitHub.
+        workspace: directory of the checkout.
+        event: file with the event that started the workflow.
+        job_path: path of the job through reusable workflows, the same in every attempt.
     """
 
     system: str
@@ -52,27 +57,25 @@ class Context(NamedTuple):
 
 
 class Runner(Protocol):
-    """What can be told to whoever runs the step. Text from Airflow may be in all of it, and never
-    acts as a command.
-    """
+    """What a CI system offers to a step. Text from Airflow never acts as a command in any of it."""
 
     markdown: bool
-    """Whether a job summary is shown as Markdown; if not, it is read as a text in the log."""
+    """Whether the system renders the job summary as Markdown; else the log shows it as text."""
 
     def say(self, text: str) -> None:
         """Print one line of the log."""
 
     def group(self, title: str) -> AbstractContextManager[None]:
-        """Fold what is printed meanwhile, if the log can."""
+        """Fold the lines printed inside this context, if the log supports it."""
 
     def relay(self, lines: Iterable[str]) -> None:
-        """Print lines that others wrote."""
+        """Print lines from an untrusted source, such as a task's log."""
 
     def debug(self, text: str) -> None:
         """Print a line that is shown only if debugging is on."""
 
     def mask(self, secret: str) -> None:
-        """Show *** in place of the secret from here on."""
+        """Replace the secret by *** in all later output."""
 
     def annotate(
         self,
@@ -84,18 +87,19 @@ class Runner(Protocol):
         file: str = "",
         line: int | None = None,
     ) -> None:
-        """Print one annotation, on a line of a file of the workspace if one is given. Of a long one
-        the `ending` stays.
+        """Print one annotation, on a line of a file in the workspace if one is given.
+
+        If the annotation is too long, `message` is shortened and `ending` is kept.
         """
 
     def set_output(self, name: str, value: str) -> None:
         """Set an output of the step."""
 
     def save_state(self, name: str, value: str) -> None:
-        """Keep a value for the post stage, where there is one."""
+        """Save a value for the post stage, if the system has one."""
 
     def disarm_post_stage(self) -> None:
-        """Leave the post stage, where there is one, nothing to stop."""
+        """Make the post stage, if the system has one, leave the DAG run alone."""
 
     def append_summary(self, text: str) -> None:
-        """Show a job summary."""
+        """Append to the job summary."""

@@ -1,7 +1,6 @@
-"""The checked-out workspace: which of its files a worker's path means. It reads file names and line
-counts, nothing else.
+"""Match paths from a worker's traceback with files of the checked-out workspace.
 
-The workspace is hostile ground: links are not followed, and the search is bounded.
+The workspace is untrusted, so links are not followed and the search is bounded.
 """
 
 from __future__ import annotations
@@ -17,28 +16,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _MAX_FILES = 50_000
+"""Files of the workspace that a search visits."""
 _MAX_NAMES = 200
+"""Names that a search looks for."""
 _MAX_FILE_BYTES = 1_000_000
+"""Bytes of the largest file that is opened."""
 _INSTALLED = re.compile(r"site-packages|dist-packages|python3(?:\.\d+)?(?:\.zip)?")
-"""A folder in which installed code lies: never a file of the checkout, whatever its name."""
+"""Folder of installed code; a path that contains one is no file of the checkout."""
 _SKIPPED = frozenset(
     {".git", "node_modules", "__pycache__", ".venv", "venv", ".tox", "site-packages"}
 )
 
 
 def locate(filenames: Iterable[str], workspace: Path) -> dict[str, str]:
-    """Find the files of the workspace that a worker's file names mean.
+    """Find the files of the workspace that match the file names from a worker.
 
-    A file is meant if the ends of both paths agree: all of its path below the workspace, or its
-    last two parts at the least. Of several the longest agreement wins; two equally long ones are no
-    answer.
+    A file matches if the ends of both paths are equal: its whole path below the workspace, or at
+    least its last two parts. The longest match wins; a tie counts as no match.
 
     Args:
-        filenames: paths as a traceback names them, of another machine.
-        workspace: the checkout.
+        filenames: paths from a traceback of another machine.
+        workspace: directory of the checkout.
 
     Returns:
-        The path below the workspace, with slashes, for each name that means exactly one file.
+        The path below the workspace, with slashes, for each name that matches exactly one file.
     """
     wanted: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
     for name in sorted(set(filenames))[:_MAX_NAMES]:
@@ -49,7 +50,7 @@ def locate(filenames: Iterable[str], workspace: Path) -> dict[str, str]:
     best: dict[str, tuple[int, str | None]] = {}
     for path in _files(workspace, set(wanted)):
         for name, parts in wanted[path.name]:
-            common = _common(parts, path.parts)
+            common = _common_suffix(parts, path.parts)
             if common < min(2, len(path.parts)) or common < best.get(name, (0, None))[0]:
                 continue
             tie = common == best.get(name, (0, None))[0]
@@ -58,10 +59,10 @@ def locate(filenames: Iterable[str], workspace: Path) -> dict[str, str]:
 
 
 def has_line(workspace: Path, path: str, line: int) -> bool:
-    """Return whether the file has that many lines: another version of it may have run."""
+    """Return whether the file has this line; the worker may have run another version of it."""
     file = workspace / path
     try:
-        # Opening a pipe would wait for ever.
+        # Opening a named pipe would block forever.
         if not S_ISREG(file.lstat().st_mode) or file.lstat().st_size > _MAX_FILE_BYTES:
             return False
         with file.open("rb") as opened:
@@ -71,7 +72,7 @@ def has_line(workspace: Path, path: str, line: int) -> bool:
 
 
 def names(filenames: Iterable[str], word: str, workspace: Path) -> bool:
-    """Return whether one of the workspace's files that these names mean contains the word."""
+    """Return whether a file of the workspace that matches one of the names contains the word."""
     wanted = re.compile(rf"(?<![\w.-]){re.escape(word)}(?![\w.-])".encode())
     for path in sorted(set(locate(filenames, workspace).values())):
         file = workspace / path
@@ -88,7 +89,8 @@ def _parts(name: str) -> tuple[str, ...]:
     return tuple(part for part in parts if part not in ("/", ".", ".."))
 
 
-def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+def _common_suffix(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    """Return the number of parts at the end that both paths have in common."""
     count = 0
     for mine, theirs in zip(reversed(one), reversed(other), strict=False):
         if mine != theirs:
@@ -98,7 +100,7 @@ def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
 
 
 def _files(workspace: Path, names: set[str]) -> Iterator[PurePosixPath]:
-    """Yield the files of these names below the workspace."""
+    """Yield the regular files with these names below the workspace."""
     seen = 0
     for folder, folders, files in os.walk(workspace):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)

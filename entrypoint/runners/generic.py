@@ -1,6 +1,4 @@
-"""What other systems are told: lines of text in which secrets are masked, and the outputs as a JSON
-file.
-"""
+"""Run on CI systems other than GitHub: a plain log with masked secrets, and outputs as JSON."""
 
 from __future__ import annotations
 
@@ -21,19 +19,19 @@ if TYPE_CHECKING:
     from entrypoint.runners.base import Level
 
 _MIN_SECRET_CHARS = 4
-"""Characters of a line of a secret that is masked; fewer would make the log unreadable and hide
-nothing.
-"""
+"""Characters of the shortest secret that is masked; shorter ones would make the log unreadable."""
 _JSON_OUTPUTS = frozenset({"created", "duration", "failed_tasks", "xcom"})
-"""Outputs whose text is JSON: in the file they are the values themselves."""
+"""Outputs whose text is JSON; the file has their values instead of their text."""
 
 
 class GenericRunner:
     """A `Runner` on standard output.
 
-    Args: outputs: the file for the outputs, empty if nobody wants it. Call `write` before anything
-        is triggered: it raises if the file cannot be written. verbose: whether to print what is for
-        debugging.
+    Call `write` before the trigger: it raises an error if the file cannot be written.
+
+    Args:
+        outputs: path of the file for the outputs; empty: none.
+        verbose: whether to print lines for debugging.
     """
 
     markdown = False
@@ -50,12 +48,12 @@ class GenericRunner:
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
-        """See `Runner`. There is no way to fold that every system knows."""
+        """See `Runner`. It prints the title only, since the systems share no syntax for folds."""
         self.say(title)
         yield
 
     def relay(self, lines: Iterable[str]) -> None:
-        """See `Runner`. They are indented, so that it can be seen where they end."""
+        """See `Runner`. The lines are indented to show where they end."""
         for line in lines:
             self._print(f"    {one_safe_line(line)}")
 
@@ -65,18 +63,15 @@ class GenericRunner:
             self._print(f"DEBUG: {one_safe_line(text)}")
 
     def mask(self, secret: str) -> None:
-        """See `Runner`. It is not printed: whoever reads this log would see it. That one is not
-        masked is told once.
-        """
+        """See `Runner`. Warn once if a secret is too short to be masked."""
         masking.add(secret, _MIN_SECRET_CHARS)
         if 0 < len(secret.strip()) < _MIN_SECRET_CHARS and not self._warned:
             self._warned = True
             self.annotate(
                 "warning",
                 "A secret is too short to be masked",
-                f"One that this step was given has less than {_MIN_SECRET_CHARS} "
-                "characters: to mask it would make the log "
-                "unreadable. Where a text quotes it, it can be read.",
+                f"A secret of this step has fewer than {_MIN_SECRET_CHARS} characters. Masking it "
+                "would make the log unreadable, so the log shows it wherever a text contains it.",
             )
 
     def annotate(
@@ -89,7 +84,7 @@ class GenericRunner:
         file: str = "",
         line: int | None = None,
     ) -> None:
-        """See `Runner`. A place is written as compilers do."""
+        """See `Runner`. File and line are written as in compiler errors."""
         place = f"{file}:{line}: " if file and line is not None else f"{file}: " if file else ""
         self._print(f"{level.upper()}: {one_safe_line(place + title)}")
         for part in f"{message}{ending}".split("\n"):
@@ -97,10 +92,9 @@ class GenericRunner:
                 self._print(f"    {one_safe_line(part)}")
 
     def set_output(self, name: str, value: str) -> None:
-        """See `Runner`. The file is replaced as a whole, so that it is JSON at every moment.
+        """See `Runner`. The whole file is replaced, so that it is valid JSON at every moment.
 
-        A file that can no longer be written is told once: nobody must lose sight of a DAG run for
-        it.
+        If the file can no longer be written, warn once and go on, because the DAG run matters more.
         """
         value = printable(value)
         self._outputs[name] = json.loads(value) if name in _JSON_OUTPUTS and value else value
@@ -109,25 +103,24 @@ class GenericRunner:
         except ActionError as error:
             self._path = None
             self.annotate(
-                "warning", error.title, f"{error.detail} From here on the outputs are not written."
+                "warning", error.title, f"{error.detail} Further outputs are not written."
             )
 
     def write(self) -> None:
-        """Write the file with what is known. Raises ActionError."""
+        """Write the known outputs to the file. Raises ActionError."""
         if self._path is None:
             return
         try:
-            beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-            beside.write_text(
+            temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+            temporary.write_text(
                 f"{json.dumps(self._outputs, ensure_ascii=False, indent=2)}\n", encoding="utf-8"
             )
-            beside.replace(self._path)
+            temporary.replace(self._path)
         except OSError as error:
             raise ActionError(
                 "The file for the outputs cannot be written",
                 f"{self._path}: {error.strerror}.",
-                "Name a file in a folder that is there and can be written, in a container "
-                "one that is mounted.",
+                "Name a file in an existing and writable folder; in a container, in a mounted one.",
             ) from None
 
     def save_state(self, name: str, value: str) -> None:
@@ -147,12 +140,16 @@ class GenericRunner:
 
 
 class _CiSystem(NamedTuple):
-    """One system's names of variables: `sign` is that by which it is known; of several the first
-    that is set counts.
+    """Names of the environment variables of a CI system.
+
+    Attributes:
+        name: name of the system, the prefix of run ids.
+        marker: variable that identifies the system.
+        repository: variables, of which the first that is set counts; likewise `job` and `actor`.
     """
 
     name: str
-    sign: str
+    marker: str
     sha: str
     repository: tuple[str, ...]
     run_id: str
@@ -203,20 +200,20 @@ def read_context(environ: Mapping[str, str], *, run_id: str) -> Context:
     """Read the context from the environment of the system that started this process.
 
     Args:
-        environ: the process's.
-        run_id: the input: with it a shell need not say of which commit and build this is.
+        environ: environment of this process.
+        run_id: the input run_id; a shell without variables of a CI system must give it.
 
     Raises:
-        ActionError: naming what is missing: without it the run id would not be that of a commit.
+        ActionError: variables are missing, so that no run id can be derived from the commit.
     """
-    system = next((one for one in _SYSTEMS if environ.get(one.sign)), None)
+    system = next((one for one in _SYSTEMS if environ.get(one.marker)), None)
     if system is None:
         if not run_id:
-            raise _unknown()
+            raise _unknown_system()
         return Context(SHELL, "", "", "", 1, "", "", environ.get("USER", ""), "", "", "", Path())
     missing = [name for name in (system.sha, system.run_id) if not environ.get(name)]
     if missing and not run_id:
-        raise _lacking(system, missing)
+        raise _missing_variables(system, missing)
     return Context(
         system=system.name,
         sha=environ.get(system.sha, ""),
@@ -229,7 +226,7 @@ def read_context(environ: Mapping[str, str], *, run_id: str) -> Context:
         run_url=_azure_url(environ) if system.name == "azure" else environ.get(system.run_url, ""),
         commit_url=_gitlab_commit(environ) if system.name == "gitlab" else "",
         api_url="",
-        # Not the system's own variable: in a container the checkout may be mounted elsewhere.
+        # The system's variable may be wrong in a container, which mounts the checkout elsewhere.
         workspace=Path(),
     )
 
@@ -255,22 +252,21 @@ def _gitlab_commit(environ: Mapping[str, str]) -> str:
     return f"{project}/-/commit/{sha}" if project and sha else ""
 
 
-def _unknown() -> ActionError:
-    known = ", ".join(f"{one.sign} ({one.name})" for one in _SYSTEMS)
+def _unknown_system() -> ActionError:
+    known = ", ".join(f"{one.marker} ({one.name})" for one in _SYSTEMS)
     return ActionError(
-        "Nothing says for which commit this is",
+        "The commit of this build is unknown",
         f"The environment has neither GITHUB_ACTIONS (github) nor one of {known}, and "
         "run_id is empty.",
-        "In a container hand over the variables of your CI system (docker run --env NAME "
-        "…); from a shell give the run id "
-        "yourself, as INPUT_RUN_ID.",
+        "Pass the variables of your CI system to the container (docker run --env NAME …). In a "
+        "shell, give the run id as INPUT_RUN_ID.",
     )
 
 
-def _lacking(system: _CiSystem, missing: list[str]) -> ActionError:
+def _missing_variables(system: _CiSystem, missing: list[str]) -> ActionError:
     return ActionError(
-        "Nothing says for which commit this is",
-        f"{system.sign} is there ({system.name}), but the environment lacks {', '.join(missing)}.",
-        f"Hand over {system.sha} and {system.run_id} (docker run --env NAME …), or give "
-        "the run id yourself, as INPUT_RUN_ID.",
+        "The commit of this build is unknown",
+        f"{system.marker} is set ({system.name}), but the environment lacks {', '.join(missing)}.",
+        f"Pass {system.sha} and {system.run_id} to the container (docker run --env NAME …), or "
+        "give the run id as INPUT_RUN_ID.",
     )

@@ -1,11 +1,11 @@
-"""What GitHub's runner is told: outputs, state, masks, annotations and the job summary. The only
-importer of actions_toolkit.
+"""Run on GitHub Actions: log, outputs, state, masks, annotations and job summary.
 
-As a module it is a `Runner`. The streams and the inputs are the same wherever the step runs.
+This module is a `Runner`, and the only importer of actions_toolkit. `prepare_streams` and
+`read_inputs` serve the other CI systems too.
 
-Whatever is printed goes through here, so that text from Airflow can never act as a workflow command
-(docs/notes/runner.md#workflow-commands): a command begins a line with `::`, or stands anywhere in a
-line as `##[`.
+All output passes through here, so that text from Airflow never acts as a workflow command
+(docs/notes/runner.md#workflow-commands). A command is a line that begins with `::`, or `##[`
+anywhere in a line.
 """
 
 from __future__ import annotations
@@ -36,51 +36,51 @@ if TYPE_CHECKING:
 
 markdown = True
 MAX_SUMMARY_BYTES = 1_048_576
-"""Bytes; a larger job summary is dropped as a whole (docs/notes/runner.md#job-summary)."""
-
+"""Bytes; GitHub drops a larger job summary as a whole (docs/notes/runner.md#job-summary)."""
 MAX_MESSAGE_CHARS = 4000
-"""Characters; the runner cuts an annotation at 4096."""
-
+"""Characters of an annotation; the runner cuts it at 4096."""
 
 JOINER = "\u2060"
-"""A character that is not seen, and no blank (`WORD JOINER`)."""
+"""An invisible character that is no blank (`WORD JOINER`)."""
 _SEVERITY = r"(?:fatal\s+)?(?:error|warning|info|note|notice)\b"
 _DIVIDER = re.compile(
     rf"(?<=[\d)]:)(?=\s)|(?<=:)(?=\sline\s\d)|(?<=\s-)(?=\s{_SEVERITY})|(?<=[\d)])(?=\s+{_SEVERITY})",
     re.IGNORECASE,
 )
-"""Where a place in a file ends and a message begins: at a blank, so that no secret of the runner's
-own is divided.
+"""The position between a place in a file and its message.
+
+It is next to a blank, so that a joiner does not split a secret that only the runner knows.
 """
 _PLACE = re.compile(r"(?<!\S)(?!\S*://)\S*:\d+(?=\s|\Z)")
-"""A word that ends in the number of a line, as a whole message or before one. No URL: its port is
-no line, and links end.
+"""A word that ends with a line number, alone or before a message.
+
+URLs are excluded, because their port is no line number and a joiner would break the link.
 """
 _SOURCE_LINE = re.compile(
     r"(?<![\w.:/@-])(?!\S*(?:://|@))[\w./\\+-]*\w\."
     r"(?:py|pyi|ipynb|sql|js|jsx|mjs|cjs|ts|tsx|vue|go|java|kt|scala|c|cc|cpp|cxx|h|hh|hpp|cs|fs|vb|rb|php|rs|swift|sh|bash|pl|r"
     r"|yml|yaml|json|toml|xml|tf|md|css|scss|html|jinja|jl|lua|ex|exs|proto)(?P<colon>:)(?=\d+(?!\S*@))"
 )
-"""A source file with the number of a line. The only place where a word is divided: a matcher may
-want nothing after it.
+"""The name of a source file with a line number.
+
+Only here a joiner splits a word, because a matcher may expect nothing after the number.
 """
 _CLOCK = re.compile(r"\s*\d+:\d\d(?::\d\d)?(?=\s|\Z)")
-"""The time at the beginning of a line of our own."""
+"""The elapsed time at the beginning of a line that this action writes."""
 
 _WARNED: set[str] = set()
-"""Losses that were told: each is told once."""
+"""Losses that a warning has named; each is warned about once."""
 
 
 def prepare_streams() -> None:
-    """Make every line leave at once and every character printable, whatever the job's environment
-    says.
+    """Flush stdout and stderr after every line, write UTF-8, and ignore write errors.
 
-    A reader that is gone, or was never there, or a full disk, costs the log and nothing else: a DAG
-    run has to be stopped all the same.
+    The step must go on and stop its DAG run even if the log cannot be written, for example because
+    the disk is full or the reader has closed the pipe.
     """
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # the process began with the stream closed
-            # It lives as long as the process
+        if getattr(sys, name) is None:  # the process started with the stream closed
+            # Stays open until the process exits
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
@@ -89,6 +89,8 @@ def prepare_streams() -> None:
 
 
 def _tolerant(method: Callable[..., object]) -> Callable[..., object]:
+    """Wrap a method of a stream so that it ignores an OSError."""
+
     def call(*arguments: object) -> object:
         try:
             return method(*arguments)
@@ -99,23 +101,21 @@ def _tolerant(method: Callable[..., object]) -> Callable[..., object]:
 
 
 def read_inputs(names: Iterable[str]) -> dict[str, str]:
-    """Return the inputs by name, trimmed, empty where the workflow gave none."""
+    """Return the trimmed inputs by name; an input that the workflow does not set is empty."""
     return {name: core.get_input(name) for name in names}
 
 
 def say(text: str) -> None:
-    """Print one line of the log. Control characters and what would be a command are made
-    harmless.
-    """
+    """Print one line of the log without control characters and commands."""
     line = one_safe_line(text)
     clock = _CLOCK.match(line)
-    ours = clock.end() if clock else 0
-    print(re.sub(r"^(\s*)::", r"\1: :", _divided(line, ours)))  # noqa: T201 - this is the log
+    start = clock.end() if clock else 0
+    print(re.sub(r"^(\s*)::", r"\1: :", _with_joiners(line, start)))  # noqa: T201 - this is the log
 
 
 @contextmanager
 def group(title: str) -> Iterator[None]:
-    """Fold what is printed meanwhile."""
+    """Fold the lines printed inside this context."""
     core.start_group(printable(one_safe_line(title)))
     try:
         yield
@@ -124,7 +124,7 @@ def group(title: str) -> Iterator[None]:
 
 
 def relay(lines: Iterable[str]) -> None:
-    """Print lines that others wrote: behind a fence, so that no command in them is obeyed.
+    """Print untrusted lines with workflow commands disabled.
 
     Measured: docs/notes/runner.md#workflow-commands.
     """
@@ -132,30 +132,30 @@ def relay(lines: Iterable[str]) -> None:
     try:
         print(f"::stop-commands::{token}")  # noqa: T201 - this is the log
         for line in lines:
-            print(_unmatched(one_safe_line(line)))  # noqa: T201 - this is the log
+            print(_hide_from_matchers(one_safe_line(line)))  # noqa: T201 - this is the log
     finally:
         print(f"::{token}::")  # noqa: T201 - this is the log
 
 
-def _unmatched(line: str) -> str:
-    """Return the line so that no problem matcher of an earlier step takes it for an error in this
-    repository.
+def _hide_from_matchers(line: str) -> str:
+    """Change the line invisibly, so that no problem matcher of an earlier step matches it.
 
-    A matcher knows lines by how they begin (setup-python, setup-go), or by a place in a file and
-    what divides it from the message (gcc, mypy, csc, eslint, tsc). No command turns one off but by
-    its name, and for the steps behind this one too.
+    A matcher recognises the beginning of a line (setup-python, setup-go), or a place in a file and
+    its separator from the message (gcc, mypy, csc, eslint, tsc). A command could only remove
+    matchers by name, and would remove them for later steps too.
     """
-    return JOINER + _divided(line)
+    return JOINER + _with_joiners(line)
 
 
-def _divided(line: str, start: int = 0) -> str:
-    """Return the line with a joiner in each place in a file, from `start` on, and between a number
-    and a severity.
+def _with_joiners(line: str, start: int = 0) -> str:
+    """Insert joiners that keep problem matchers from finding places in files and severities.
+
+    A word with a line number counts only from `start` on.
     """
-    found = {match.start() for match in _DIVIDER.finditer(line)}
-    found |= {match.end() for match in _PLACE.finditer(line, start)}
-    found |= {match.end("colon") for match in _SOURCE_LINE.finditer(line)}
-    bounds = [0, *sorted(found), len(line)]
+    positions = {match.start() for match in _DIVIDER.finditer(line)}
+    positions |= {match.end() for match in _PLACE.finditer(line, start)}
+    positions |= {match.end("colon") for match in _SOURCE_LINE.finditer(line)}
+    bounds = [0, *sorted(positions), len(line)]
     return JOINER.join(line[begin:end] for begin, end in pairwise(bounds))
 
 
@@ -166,7 +166,7 @@ def debug(text: str) -> None:
 
 
 def mask(secret: str) -> None:
-    """Have the runner replace the secret by *** from here on."""
+    """Make the runner replace the secret by *** in all later output."""
     if secret.strip():
         masking.add(secret)
         core.set_secret(secret)
@@ -182,14 +182,15 @@ def annotate(
     file: str = "",
     line: int | None = None,
 ) -> None:
-    """Print one annotation, on a line of a file in the workspace if one is given. If it is too
-    long, the `ending` stays.
+    """Print one annotation, on a line of a file in the workspace if one is given.
+
+    If the annotation is too long, `message` is shortened and `ending` is kept.
     """
-    print_it = {"error": core.error, "warning": core.warning, "notice": core.notice}[level]
+    command = {"error": core.error, "warning": core.warning, "notice": core.notice}[level]
     message, ending = (
         "\n".join(map(one_safe_line, printable(text).split("\n"))) for text in (message, ending)
     )
-    print_it(
+    command(
         shortened(message, MAX_MESSAGE_CHARS - len(ending)) + ending,
         title=one_safe_line(printable(title)),
         file=printable(file),
@@ -199,8 +200,9 @@ def annotate(
 
 
 def set_output(name: str, value: str) -> None:
-    """Set an output of the step. Without a runner's file it is left out: the old command is
-    disabled.
+    """Set an output of the step.
+
+    Without the runner's file do nothing, because the older workflow command is disabled.
     """
     if path := os.environ.get("GITHUB_OUTPUT"):
         _append(
@@ -211,7 +213,7 @@ def set_output(name: str, value: str) -> None:
 
 
 def save_state(name: str, value: str) -> None:
-    """Keep a value for the post stage."""
+    """Save a value for the post stage."""
     if path := os.environ.get("GITHUB_STATE"):
         _append(
             path,
@@ -221,13 +223,14 @@ def save_state(name: str, value: str) -> None:
 
 
 def disarm_post_stage() -> None:
-    """Leave the post stage nothing to stop. Where that cannot be written, what it would go by is
-    taken away.
+    """Make the post stage leave the DAG run alone.
+
+    If that cannot be saved, empty the file, so that the post stage does not know the run.
     """
     if path := os.environ.get("GITHUB_STATE"):
         try:
             core.save_state("ENDED", "true")
-        except Exception:  # noqa: BLE001 - as of `_append`
+        except Exception:  # noqa: BLE001 - as in `_append`
             with suppress(OSError):
                 os.truncate(path, 0)
 
@@ -237,7 +240,6 @@ def append_summary(text: str) -> None:
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
 
         def write() -> None:
-            # As short as it gets
             with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123
                 file.write(f"{text}\n")
 
@@ -245,31 +247,35 @@ def append_summary(text: str) -> None:
 
 
 def _append(path: str, loss: str, write: Callable[[], None]) -> None:
-    """Write a record whole or not at all: half of one would fail the step. What cannot be written
-    is told once.
+    """Write a record to a file of the runner, or nothing: half a record would fail the step.
+
+    Args:
+        path: file of the runner.
+        loss: sentence that says what is lost if the file cannot be written; warned about once.
+        write: function that appends the record.
     """
     size = 0
     try:
         with suppress(FileNotFoundError):
-            size = os.stat(path).st_size  # noqa: PTH116 - as short as it gets
+            size = os.stat(path).st_size  # noqa: PTH116
         write()
-    except Exception as error:  # noqa: BLE001 - the system's, and actions-toolkit's own
+    except Exception as error:  # noqa: BLE001 - actions-toolkit raises its own besides OSError
         with suppress(OSError):
             os.truncate(path, size)
         if loss not in _WARNED:
             _WARNED.add(loss)
-            what = getattr(error, "strerror", None) or "the file is not there"
-            text = f"{path}: {what}. {loss} What this step decides does not depend on it."
+            reason = getattr(error, "strerror", None) or "the file is missing"
+            text = f"{path}: {reason}. {loss} The result of this step does not depend on it."
             annotate("warning", "A file of the runner cannot be written", text)
 
 
 def read_context(environ: Mapping[str, str]) -> Context:
     """Read the context from the runner's environment.
 
-    Raises: ActionError: naming every variable that is missing: without them the run id would not be
-        that of a commit.
+    Raises:
+        ActionError: variables are missing, so that no run id can be derived from the commit.
     """
-    needed = (
+    required = (
         "GITHUB_SHA",
         "GITHUB_REPOSITORY",
         "GITHUB_RUN_ID",
@@ -277,7 +283,7 @@ def read_context(environ: Mapping[str, str]) -> Context:
         "GITHUB_ACTION",
         "GITHUB_ACTOR",
     )
-    if missing := [name for name in needed if not environ.get(name)]:
+    if missing := [name for name in required if not environ.get(name)]:
         raise ActionError(
             "Not started by a GitHub runner",
             f"The environment lacks {', '.join(missing)}.",
@@ -305,12 +311,12 @@ def read_context(environ: Mapping[str, str]) -> Context:
 
 
 def _job_path(environ: Mapping[str, str]) -> str:
-    """Return what tells the calls of one reusable workflow apart, in every attempt alike.
+    """Return a path that differs between calls of one reusable workflow, but not between attempts.
 
     Measured: docs/notes/runner.md#calls-of-one-reusable-workflow.
 
-    Everything else that a step sees is the same for two calls. The token is decoded, and never sent
-    or shown.
+    All other values that a step sees are the same for two calls. The token is only decoded, never
+    sent or printed.
     """
     plan_and_path = environ.get("ACTIONS_ORCHESTRATION_ID", "")
     if path := plan_and_path.partition(".")[2]:
@@ -328,11 +334,9 @@ _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def head_commit(context: Context) -> str:
-    """Return the commit that branch protection looks at: of a pull request its head, else the
-    workflow run's.
+    """Return the commit that branch protection checks: the head of a pull request, else GITHUB_SHA.
 
-    In a pull request the runner's own SHA is that of a merge which GitHub only tries, and shows
-    nowhere.
+    In a pull request, GITHUB_SHA is a test merge commit, on which GitHub shows no status.
     """
     try:
         event = json.loads(context.event.read_text(encoding="utf-8")) if context.event else {}

@@ -1,4 +1,4 @@
-"""A run that fails: one task succeeds, one raises a chained exception, one is never reached.
+"""A DAG that fails: one task succeeds, one raises a chained exception, one never runs.
 
 Works unchanged on Airflow 2.11 and 3.
 """
@@ -12,11 +12,11 @@ except ImportError:  # Airflow 2
 
 
 class SalesFileError(Exception):
-    """A file of sales cannot be used."""
+    """A sales file cannot be read."""
 
 
 def read_amount(line: str) -> int:
-    """The amount at the end of a line `shop;amount`."""
+    """Return the amount at the end of a line `shop;amount`."""
     try:
         return int(line.rpartition(";")[2])
     except ValueError as error:
@@ -25,22 +25,22 @@ def read_amount(line: str) -> int:
 
 @dag(schedule=None, catchup=False, default_args={"retries": 0})
 def failing_sales() -> None:
-    """Fails in the middle."""
+    """Fail in the second of three tasks."""
 
     @task
     def extract() -> list[str]:
-        """Two lines, of which the second is spoilt."""
+        """Return two lines; the second one is invalid."""
         return ["Lyon;870", "Oslo;n/a"]
 
     @task
     def transform(lines: list[str]) -> int:
-        """Fails on the spoilt line."""
+        """Add up the amounts; fails at the invalid line."""
         print(f"Reading {len(lines)} lines")
         return sum(read_amount(line) for line in lines)
 
     @task
     def load(amount: int) -> None:
-        """Never reached: becomes `upstream_failed`."""
+        """Never run: Airflow marks it `upstream_failed`."""
         print(f"Storing {amount}")
 
     load(transform(extract()))

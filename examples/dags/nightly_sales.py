@@ -1,5 +1,4 @@
-"""The sales of one night in one region: some short tasks, one of them mapped, and a total as the
-result.
+"""Add up the sales of one region: some short tasks, one of them mapped, and a total.
 
 Works unchanged on Airflow 2.11 and 3. Takes about five seconds.
 """
@@ -29,24 +28,24 @@ SALES = {
     },
 )
 def nightly_sales() -> None:
-    """Adds up what the shops of one region sold."""
+    """Add up the sales of one region."""
 
     @task
     def shops(params: dict[str, str] | None = None) -> list[dict[str, str | int]]:
-        """The shops of the region, with what they sold."""
+        """Return the shops of the region with their sales."""
         region = (params or {})["region"]
         print(f"Region {region}")
         return [{"shop": shop, "amount": amount} for shop, amount in SALES[region].items()]
 
     @task
     def add_up(shop: str, amount: int) -> int:
-        """One shop's sales; mapped over the shops."""
+        """Return the sales of one shop; mapped over the shops."""
         print(f"{shop} sold {amount}")
         return amount
 
     @task
     def total(amounts: list[int]) -> int:
-        """The result: `total` as XCom."""
+        """Return the total, which becomes the XCom of this task."""
         result = sum(amounts)
         print(f"The total is {result}")
         return result

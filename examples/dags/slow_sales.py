@@ -1,5 +1,4 @@
-"""One task that sleeps for the param `seconds`: something to wait for, to time out on and to
-cancel.
+"""One task that sleeps for `seconds`, to try waiting, timeouts and cancels.
 
 Works unchanged on Airflow 2.11 and 3.
 """
@@ -22,11 +21,11 @@ except ImportError:  # Airflow 2
     default_args={"retries": 0},
 )
 def slow_sales() -> None:
-    """Takes its time."""
+    """Run one slow task."""
 
     @task
     def crunch(params: dict[str, float] | None = None) -> None:
-        """Sleeps."""
+        """Sleep."""
         seconds = (params or {})["seconds"]
         print(f"Crunching for {seconds} s", flush=True)
         time.sleep(seconds)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# A gate in any shell that has docker: it ends with 0 only if the DAG run succeeded.
-# AIRFLOW_TOKEN is in the environment. The run id is yours here: run it twice with the same one, and the second time continues.
+# For any shell with docker. The exit code is 0 only if the DAG run succeeded.
+# AIRFLOW_TOKEN is in the environment. You choose the run id: a second call with the same run id
+# continues the same DAG run.
 set -eu
 
 export INPUT_TOKEN="$AIRFLOW_TOKEN"

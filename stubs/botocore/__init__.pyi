@@ -1,1 +1,1 @@
-# What the tests use of a package that ships no types.
+# The parts of a package without types that the tests use.

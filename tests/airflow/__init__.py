@@ -1,3 +1,1 @@
-"""The whole action against a real Airflow 2 and a real Airflow 3: what only Airflow itself can
-confirm.
-"""
+"""Tests of the whole action against a real Airflow 2 and a real Airflow 3."""

@@ -1,4 +1,4 @@
-"""What the tests against real Airflows share."""
+"""Fixtures of the tests against real Airflows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 from dev import postgresql
 from dev.airflow import AIRFLOW_2, AIRFLOW_3, InstallError
-from tests.airflow.detached import Detached
-from tests.airflow.job import PATIENCE, Job
-from tests.airflow.scenario import Stage
-from tests.airflow.scenarios import first_act, second_act
+from tests.airflow.detached import DetachedScenarios
+from tests.airflow.job import TIMEOUT, Job
+from tests.airflow.scenario import ScenarioRunner
+from tests.airflow.scenarios import begin_with_scheduler, begin_without_scheduler
 from tests.airflow.scenarios.commits import Commits
-from tests.airflow.scenarios.services import Through
-from tests.airflow.services import LIFE, opened
+from tests.airflow.scenarios.services import AuthScenarios
+from tests.airflow.services import LIFE, auth_services
 from tests.support.keycloak import Keycloak
 from tests.support.missing import missing
 
@@ -29,76 +29,78 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def job(airflow: LocalAirflow, tmp_path: Path) -> Job:
-    """A job of a new workflow run, in front of each of the real Airflows."""
+    """A job of a new workflow run, with each of the real Airflows."""
     return Job(airflow, tmp_path)
 
 
 @pytest.fixture(scope="session")
-def stage_2(airflow_2: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    """The plays in front of a real Airflow 2, all over."""
-    return performed(airflow_2, tmp_path_factory.mktemp("stage-2"))
+def scenarios_2(
+    airflow_2: LocalAirflow, tmp_path_factory: pytest.TempPathFactory
+) -> ScenarioRunner:
+    """The finished scenarios with a real Airflow 2."""
+    return run_scenarios(airflow_2, tmp_path_factory.mktemp("scenarios-2"))
 
 
 @pytest.fixture(scope="session")
-def stage_3(
+def scenarios_3(
     airflow_3_for_many: LocalAirflow,
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
-) -> Stage:
-    """The plays in front of a real Airflow 3, all over."""
-    stage = performed(airflow_3_for_many, tmp_path_factory.mktemp("stage-3"))
+) -> ScenarioRunner:
+    """The finished scenarios with a real Airflow 3."""
+    scenarios = run_scenarios(airflow_3_for_many, tmp_path_factory.mktemp("scenarios-3"))
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    for result, play in (
-        ("through_3", "going_through_3"),
-        ("commits", "commits_go_on"),
+    for result, scenario in (
+        ("auth_scenarios_3", "auth_scenarios_3_started"),
+        ("commits", "commits_started"),
         ("detached", "detached_runs"),
     ):
         if result in wanted:
-            request.getfixturevalue(play)  # takes longest, and next to nothing else: time to begin
-    return stage
+            request.getfixturevalue(scenario)  # takes longest and little CPU time: start it now
+    return scenarios
 
 
 @pytest.fixture(scope="session")
-def going_through_3(
+def auth_scenarios_3_started(
     airflow_3_for_many: LocalAirflow, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Future[Through]]:
-    """The plays at the doors of a real Airflow 3, begun: they go on beside the tests."""
-    airflow, folder = airflow_3_for_many, tmp_path_factory.mktemp("doors-3")
+) -> Iterator[Future[AuthScenarios]]:
+    """The login scenarios with a real Airflow 3, which run beside the tests."""
+    airflow, folder = airflow_3_for_many, tmp_path_factory.mktemp("logins-3")
     with (
         Keycloak(airflow.users, LIFE) as keycloak,
-        opened(airflow, keycloak) as doors,
+        auth_services(airflow, keycloak) as services,
         ThreadPoolExecutor(1) as pool,
     ):
-        yield pool.submit(Through(Stage(airflow, folder), doors).perform, keycloak)
+        yield pool.submit(AuthScenarios(ScenarioRunner(airflow, folder), services).run, keycloak)
 
 
 @pytest.fixture(scope="session")
-def through_3(going_through_3: Future[Through]) -> Through:
-    """The plays at the doors of a real Airflow 3, all over."""
-    return going_through_3.result(4 * PATIENCE)
+def auth_scenarios_3(auth_scenarios_3_started: Future[AuthScenarios]) -> AuthScenarios:
+    """The finished login scenarios with a real Airflow 3."""
+    return auth_scenarios_3_started.result(4 * TIMEOUT)
 
 
 @pytest.fixture(scope="session")
-def commits_go_on(
+def commits_started(
     airflow_3_for_many: LocalAirflow,
     repository: GitHubRepository,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Future[Commits]]:
-    """Commits to the bundle of a real Airflow 3, begun: they go on beside the tests."""
-    stage = Stage(airflow_3_for_many, tmp_path_factory.mktemp("commits"))
+    """Commits to the bundle of a real Airflow 3, whose steps run beside the tests."""
+    scenarios = ScenarioRunner(airflow_3_for_many, tmp_path_factory.mktemp("commits"))
     with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(Commits(stage, repository).perform)
+        yield pool.submit(Commits(scenarios, repository).run)
 
 
 @pytest.fixture(scope="session")
-def commits(commits_go_on: Future[Commits]) -> Commits:
-    """Commits to the bundle of a real Airflow 3, each with its step, all over."""
-    return commits_go_on.result(8 * PATIENCE)
+def commits(commits_started: Future[Commits]) -> Commits:
+    """Commits to the bundle of a real Airflow 3, each with its finished step."""
+    return commits_started.result(8 * TIMEOUT)
 
 
 @pytest.fixture(scope="session")
 def airflow_3_for_many(airflow_3: LocalAirflow) -> LocalAirflow:
-    """A real Airflow 3 to which many clients may talk at once."""
+    """A real Airflow 3 with PostgreSQL, which serves concurrent clients."""
     if postgresql.installed() is None:
         missing(
             "There is no PostgreSQL server", "Install one (on Debian: apt-get install postgresql)"
@@ -107,49 +109,47 @@ def airflow_3_for_many(airflow_3: LocalAirflow) -> LocalAirflow:
 
 
 @pytest.fixture
-def stage(airflow: LocalAirflow, request: pytest.FixtureRequest) -> Stage:
-    """The plays in front of each of the real Airflows, all over."""
-    over: Stage = request.getfixturevalue("stage_2" if airflow.api == "/api/v1" else "stage_3")
-    return over
+def scenarios(airflow: LocalAirflow, request: pytest.FixtureRequest) -> ScenarioRunner:
+    """The finished scenarios with each of the real Airflows."""
+    finished: ScenarioRunner = request.getfixturevalue(
+        "scenarios_2" if airflow.api == "/api/v1" else "scenarios_3"
+    )
+    return finished
 
 
-def performed(airflow: LocalAirflow, folder: Path) -> Stage:
-    """A stage on which all plays are over, well or badly: who asks for the result of one is
-    told.
-    """
-    stage = Stage(airflow, folder)
-    for act in (first_act, second_act):
-        act(stage)
-        stage.end()
-    return stage
+def run_scenarios(airflow: LocalAirflow, folder: Path) -> ScenarioRunner:
+    """Run all scenarios. A failed scenario fails the tests that use its result."""
+    scenarios = ScenarioRunner(airflow, folder)
+    for act in (begin_with_scheduler, begin_without_scheduler):
+        act(scenarios)
+        scenarios.wait_for_all()
+    return scenarios
 
 
 @pytest.fixture(scope="session")
 def detached_runs(
     dags: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[Detached]]]:
-    """What becomes of runs that nobody waits for, played in front of both Airflows at once: most of
-    it is waiting.
-    """
+) -> Iterator[dict[str, Future[DetachedScenarios]]]:
+    """Runs that no step waits for, with both Airflows at once."""
     if postgresql.installed() is None:
         missing(
             "There is no PostgreSQL server", "Install one (on Debian: apt-get install postgresql)"
         )
     with ThreadPoolExecutor(2) as pool:
-        plays = [
-            Detached(one, dags, tmp_path_factory.mktemp("detached"))
+        runs = [
+            DetachedScenarios(one, dags, tmp_path_factory.mktemp("detached"))
             for one in (AIRFLOW_2, AIRFLOW_3)
         ]
-        yield {play.version.name: pool.submit(play.perform) for play in plays}
+        yield {scenario.version.name: pool.submit(scenario.run) for scenario in runs}
 
 
 @pytest.fixture(params=[AIRFLOW_2.name, AIRFLOW_3.name])
 def detached(
-    request: pytest.FixtureRequest, detached_runs: dict[str, Future[Detached]]
-) -> Detached:
-    """What became of them in front of each of the real Airflows with the listener in it."""
+    request: pytest.FixtureRequest, detached_runs: dict[str, Future[DetachedScenarios]]
+) -> DetachedScenarios:
+    """The finished runs with each of the real Airflows that have the listener."""
     try:
-        return detached_runs[request.param].result(4 * PATIENCE)
+        return detached_runs[request.param].result(4 * TIMEOUT)
     except InstallError as error:
         missing(
             f"Airflow {request.param} cannot be installed: {error}",

@@ -1,8 +1,7 @@
-"""An Airflow with the listener in it, GitHub's stand-in beside it, and everything that can become
-of a run nobody waits for.
+"""Runs that no step waits for, in an Airflow with the listener and a stand-in of GitHub.
 
-All of it is played once, most of it side by side; what came of it is in GitHub's record. It must
-not know what is expected.
+All scenarios run once, most of them side by side. Their outcome is in GitHub's record; this module
+does not know what is expected.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from dev.airflow_settings import ROOT
 from dev.runner import Context
 from entrypoint.github_api.marker import Marker, note_with_marker
 from tests.airflow.job import (
-    PATIENCE,
     REQUEST,
+    TIMEOUT,
     Job,
     at_work,
     open_gate,
@@ -35,7 +34,7 @@ from tests.airflow.job import (
 from tests.support.fake_airflow.faults import Fault
 from tests.support.services import GitHubApi
 from tests.support.services.github import REPOSITORY
-from tests.support.stand_in import WITHOUT_END
+from tests.support.stub_server import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,10 +44,10 @@ if TYPE_CHECKING:
     from dev.runner import StepResult
 
 LISTENER = ROOT / "listener"
-PLAYS = ("success", "failure", "timeout", "by hand", "again", "killed", "deployed")
-"""What a commit is for: each play has one of its own."""
+SCENARIOS = ("success", "failure", "timeout", "by hand", "again", "killed", "deployed")
+"""The scenarios; each has a commit of its own."""
 SETTLES = 20.0
-"""Seconds in which nothing may happen any more."""
+"""Seconds to wait for unwanted requests."""
 FORGED = {
     "another repository": Marker("AIRFLOW", "API", "octo-org/secrets", "COMMIT", None),
     "another API": Marker("AIRFLOW", "https://evil.example.com", REPOSITORY, "COMMIT", None),
@@ -57,16 +56,14 @@ FORGED = {
 }
 
 
-class Detached:
-    """What was played in front of one Airflow. `steps` are the results of the steps, `commits` what
-    they were for.
-    """
+class DetachedScenarios:
+    """The scenarios with one Airflow. `steps` and `commits` are by scenario."""
 
     def __init__(self, version: Version, dags: Path, folder: Path) -> None:
         self.github = GitHubApi(
-            {secrets.token_hex(20): None for _ in (*PLAYS, "f")} | {"f" * 40: None}
+            {secrets.token_hex(20): None for _ in (*SCENARIOS, "f")} | {"f" * 40: None}
         )
-        self.commits = dict(zip(PLAYS, self.github.history, strict=False))
+        self.commits = dict(zip(SCENARIOS, self.github.history, strict=False))
         self.version = version
         self.steps: dict[str, StepResult] = {}
         self.logs = ""
@@ -74,13 +71,13 @@ class Detached:
         self.before_sweep: dict[str, list[str]] = {}
         self._dags, self._folder = dags, folder
 
-    def perform(self) -> Detached:
-        """Play, and return itself."""
+    def run(self) -> DetachedScenarios:
+        """Run all scenarios."""
         with self.github, self._started() as airflow:
             self._airflow = airflow
-            self._side_by_side()
+            self._run_side_by_side()
             self._forge()
-            self._kill()
+            self._kill_scheduler()
             self.logs = "\n".join(
                 file.read_text(errors="replace")
                 for file in airflow.home.rglob("*.log")
@@ -88,24 +85,24 @@ class Detached:
             )
         return self
 
-    def states(self, play: str) -> list[str]:
-        """The states that GitHub has seen, oldest first: of the commit's status, or of its
-        deployment.
-        """
-        commit = self.commits[play]
-        if play != "deployed":
+    def states(self, scenario: str) -> list[str]:
+        """Return the states that GitHub got, oldest first, of the commit's status or deployment."""
+        commit = self.commits[scenario]
+        if scenario != "deployed":
             return [status["state"] for status in self.github.statuses_of(commit)]
         (deployment,) = [one for one in self.github.deployments if one["sha"] == commit]
         return self.github.deployment_states(deployment["id"])
 
-    def described(self, play: str) -> str:
-        """What GitHub shows last beside the state."""
-        return str(self.github.statuses_of(self.commits[play])[-1]["description"])
+    def described(self, scenario: str) -> str:
+        """Return the last description that GitHub got."""
+        return str(self.github.statuses_of(self.commits[scenario])[-1]["description"])
 
     @contextmanager
     def _started(self) -> Iterator[LocalAirflow]:
-        """Airflow 2 with the listener as a package and as a GitHub App, Airflow 3 with the file and
-        a token.
+        """Start Airflow.
+
+        Airflow 2 has the listener as a package and uses a GitHub App, Airflow 3 has the file and
+        uses a token.
         """
         extra: dict[str, Any] = {"repositories": [REPOSITORY.upper()]}
         connection: dict[str, Any] = {"conn_type": "http", "host": self.github.url, "extra": extra}
@@ -114,7 +111,7 @@ class Detached:
             app = self.github.app
             connection |= {"login": app.app_id, "password": app.private_key}
             extra["installation_id"] = app.installation
-            settings = {"PYTHONPATH": str(self._installed())}
+            settings = {"PYTHONPATH": str(self._install_listener())}
         else:
             connection["password"] = self.github.token
         settings["AIRFLOW_CONN_AIRFLOW_DAG_RUN_GITHUB"] = json.dumps(connection)
@@ -127,12 +124,12 @@ class Detached:
         ) as airflow:
             yield airflow
 
-    def _installed(self) -> Path:
-        """Where the listener lies as a package."""
+    def _install_listener(self) -> Path:
+        """Install the listener as a package; return the folder."""
         folder, source = self._folder / "package", self._folder / LISTENER.name
         shutil.copytree(
             LISTENER, source, ignore=shutil.ignore_patterns("__pycache__")
-        )  # a build leaves things behind
+        )  # a build leaves files behind
         command = [
             sys.executable,
             "-m",
@@ -148,30 +145,32 @@ class Detached:
         subprocess.run(command, check=True, timeout=300, cwd=self._folder)
         return folder
 
-    def _step(self, play: str, dag_id: str, /, **inputs: str) -> StepResult:
-        commit = self.commits.get(play.partition(" again")[0], next(iter(self.commits.values())))
+    def _step(self, scenario: str, dag_id: str, /, **inputs: str) -> StepResult:
+        commit = self.commits.get(
+            scenario.partition(" again")[0], next(iter(self.commits.values()))
+        )
         context = Context(
             repository=REPOSITORY, sha=commit, api_url=self.github.url, token=self.github.token
         )
         workspace = self._folder / secrets.token_hex(4)
         workspace.mkdir()
-        asked = {
+        used = {
             "wait": "false",
             "report_to": "commit-status",
-            "run_id": f"{play.replace(' ', '-')}-1",
+            "run_id": f"{scenario.replace(' ', '-')}-1",
         } | inputs
-        self.steps[play] = Job(self._airflow, workspace, context).run(dag_id, **asked)
-        return self.steps[play]
+        self.steps[scenario] = Job(self._airflow, workspace, context).run(dag_id, **used)
+        return self.steps[scenario]
 
-    def _side_by_side(self) -> None:
-        """Runs that end well, badly, by their own time limit, by hand, and twice."""
+    def _run_side_by_side(self) -> None:
+        """Run DAGs that succeed, fail, time out, are set to failed, and are cleared."""
         self._step("by hand", "held")
         self._step("timeout", "gated_briefly")
         self._step("again", "quick_success")
         self._step("success", "quick_success")
         self._step("failure", "quick_failure")
         self._step("deployed", "quick_success", report_to="deployment", environment="production")
-        self._settle("again", ["pending", "success"])
+        self._wait_for_states("again", ["pending", "success"])
         body = {
             "dry_run": False,
             "only_failed": False,
@@ -181,19 +180,24 @@ class Detached:
         post(self._airflow, "/dags/quick_success/clearTaskInstances", body)
         until(lambda: at_work(self._airflow, "held", "by-hand-1"), "at work")
         patch(self._airflow, "/dags/held/dagRuns/by-hand-1", state="failed")
-        self._settle("again", ["pending", "success", "pending", "success"])
-        for play, end in (("success", "success"), ("failure", "failure"), ("timeout", "failure")):
-            self._settle(play, ["pending", end])
-        self._settle("deployed", ["in_progress", "success"])
+        self._wait_for_states("again", ["pending", "success", "pending", "success"])
+        for scenario, end in (
+            ("success", "success"),
+            ("failure", "failure"),
+            ("timeout", "failure"),
+        ):
+            self._wait_for_states(scenario, ["pending", end])
+        self._wait_for_states("deployed", ["in_progress", "success"])
         if self.version != AIRFLOW_2:
-            self._settle("by hand", ["pending", "failure"])
+            self._wait_for_states("by hand", ["pending", "failure"])
         self.before_sweep["by hand"] = self.states("by hand")
         for number in range(2):
             self._step(f"by hand again {number}", "held", trigger="false", run_id="by-hand-1")
 
     def _forge(self) -> None:
-        """Runs whose notes anybody may have written; then a good one, so that those before it have
-        been looked at.
+        """Create runs with forged notes.
+
+        A good one follows, so that the listener has handled them.
         """
         began = len(self.github.record)
         commit = self.commits["success"]
@@ -238,29 +242,25 @@ class Detached:
             the_run(self._airflow, "quick_success", f"forged-{number}")["state"] == "success"
         )
 
-    def _kill(self) -> None:
-        """The scheduler is killed when a run has ended and GitHub has not heard of it; a sweep
-        tells it.
-        """
+    def _kill_scheduler(self) -> None:
+        """Kill the scheduler between the end of a run and its report; then let a step report it."""
         self._step("killed", "gated")
         until(lambda: the_run(self._airflow, "gated", "killed-1")["state"] == "running", "running")
-        self.github.fault(Fault.HTML_503, times=WITHOUT_END)
+        self.github.fault(Fault.HTML_503, times=UNLIMITED)
         open_gate(self._airflow, "killed-1")
         until(lambda: the_run(self._airflow, "gated", "killed-1")["state"] == "success", "the end")
         until(lambda: any(one.status == 503 for one in self.github.record), "a report that failed")
         components = self._airflow.components
         components.end("scheduler", signal.SIGKILL, REQUEST)
-        self.github.mend()
+        self.github.clear_faults()
         components.start_again("scheduler")
         time.sleep(SETTLES / 4)
         self.before_sweep["killed"] = self.states("killed")
         for number in range(2):
             self._step(f"killed again {number}", "gated", trigger="false", run_id="killed-1")
 
-    def _settle(self, play: str, expected: list[str]) -> None:
-        """Return when GitHub has seen these states, or when it obviously will not: the tests tell
-        what came instead.
-        """
-        deadline = time.monotonic() + PATIENCE / 2
-        while len(self.states(play)) < len(expected) and time.monotonic() < deadline:
+    def _wait_for_states(self, scenario: str, expected: list[str]) -> None:
+        """Return when GitHub got these states, or after a timeout; the tests compare."""
+        deadline = time.monotonic() + TIMEOUT / 2
+        while len(self.states(scenario)) < len(expected) and time.monotonic() < deadline:
             time.sleep(0.5)

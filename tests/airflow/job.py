@@ -1,6 +1,4 @@
-"""One job of a workflow run in front of a real Airflow, and Airflow's own record of what came of
-it.
-"""
+"""A job of a workflow run with a real Airflow, and Airflow's API for checks."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dev.runner import Context, Process, Step
+from dev.runner import ActionStep, Context, Process
 from tests.support.markdown import read
 
 if TYPE_CHECKING:
@@ -21,22 +19,20 @@ if TYPE_CHECKING:
     from dev.runner import Annotation, StepResult
     from dev.runner.launch import Launcher
 
-PATIENCE = 240.0
-"""Seconds for what takes a few."""
+TIMEOUT = 240.0
+"""Seconds for an operation that takes a few."""
 REQUEST = 60.0
-"""Seconds for one answer of Airflow's."""
+"""Seconds for one response of Airflow."""
 SCREEN = 25
-"""Lines of Markdown that a reader sees without scrolling."""
-RESUMED = "it was there already and had failed; continued from the tasks that had not succeeded"
-"""What log and summary say of a run that this step has resumed."""
+"""Lines of Markdown that fit on a screen."""
+RESUMED = "it existed already and had failed; continued from the tasks that had not succeeded"
+"""The text in log and summary after a resumed run."""
 
 
 class Job:
-    """A job whose one step can be attempted again, as "Re-run failed jobs" does: each attempt is
-    the next one.
+    """A job with one step, which can be attempted again like "Re-run failed jobs".
 
-    `results` are those of the attempts that `run` has seen to their end. `context` is the workflow
-    run's, to be shared by jobs that are to name the same DAG run. `launcher` starts its processes.
+    `results` has the results of `run`. Jobs that share a `context` name the same DAG run.
     """
 
     def __init__(
@@ -52,12 +48,8 @@ class Job:
         self._launcher = launcher or Process()
         self._context = replace(context or Context(), run_attempt="0")
 
-    def step(self, dag_id: str, /, **inputs: str) -> Step:
-        """The step of the next attempt, quick to look; inputs win over what is given here: URL, a
-        user, `dag_id`.
-
-        Returns when Airflow knows the DAG.
-        """
+    def step(self, dag_id: str, /, **inputs: str) -> ActionStep:
+        """Return the step of the next attempt, once Airflow knows the DAG."""
         self.airflow.wait_for_dag(dag_id)
         self._context = replace(self._context, run_attempt=str(int(self._context.run_attempt) + 1))
         own = {
@@ -67,21 +59,18 @@ class Job:
             "poll_interval": "1",
             "dag_id": dag_id,
         }
-        return Step(
+        return ActionStep(
             own | inputs, launcher=self._launcher, workspace=self.workspace, context=self._context
         )
 
     def run(self, dag_id: str, /, **inputs: str) -> StepResult:
-        """The result of the next attempt."""
-        result = self.step(dag_id, **inputs).run(timeout=PATIENCE)
+        result = self.step(dag_id, **inputs).run(timeout=TIMEOUT)
         self.results.append(result)
         return result
 
 
 def verdict(result: StepResult) -> str:
-    """The last annotation, which tells the verdict: title and message; beside it are notices, and
-    what is on the code.
-    """
+    """Return title and message of the last annotation, after a check of the others."""
     *others, said = result.annotations
     expected = (
         "error"
@@ -101,14 +90,12 @@ def verdict(result: StepResult) -> str:
 
 
 def is_about_http(note: Annotation) -> bool:
-    """Whether an annotation is the warning about a connection that is not encrypted."""
+    """Whether an annotation is the warning about a connection without encryption."""
     return note.level == "warning" and "not encrypted" in note.title
 
 
 def first_screen(result: StepResult) -> str:
-    """What a reader of the summary sees first: its text before the table of facts, of 25 lines at
-    the most.
-    """
+    """Return the text of the summary before its table, which must be at most 25 lines."""
     lines = result.summary.splitlines()
     facts = next(
         (number for number, line in enumerate(lines) if line.startswith("| DAG | ")), len(lines)
@@ -118,7 +105,7 @@ def first_screen(result: StepResult) -> str:
 
 
 def fenced(result: StepResult) -> list[str]:
-    """The lines that the step printed behind a fence, so that no command in them is obeyed."""
+    """Return the lines that the step printed between stop-commands and its token."""
     found: list[str] = []
     end = None
     for line in result.raw.splitlines():
@@ -133,9 +120,7 @@ def fenced(result: StepResult) -> list[str]:
 
 
 def notices(result: StepResult) -> list[str]:
-    """What the step said of a DAG run that does not move, while it waited for it: the titles of
-    those annotations.
-    """
+    """Return the titles of the notices about a run that does not move."""
     return [
         note.title
         for note in result.annotations
@@ -144,7 +129,7 @@ def notices(result: StepResult) -> list[str]:
 
 
 def line_of(file: Path, text: str) -> int:
-    """The number of the one line of a file that contains the text."""
+    """Return the number of the only line of a file that contains the text."""
     (number,) = (
         number for number, line in enumerate(file.read_text().splitlines(), 1) if text in line
     )
@@ -152,7 +137,7 @@ def line_of(file: Path, text: str) -> int:
 
 
 def get(airflow: LocalAirflow, path: str) -> Any:
-    """What Airflow's API shows its admin below its root."""
+    """GET a path below the API's root as admin."""
     with airflow.session() as session:
         answer = session.get(f"{airflow.url}{airflow.api}{path}", timeout=REQUEST)
     answer.raise_for_status()
@@ -160,7 +145,7 @@ def get(airflow: LocalAirflow, path: str) -> Any:
 
 
 def trigger(airflow: LocalAirflow, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
-    """Somebody else triggers a DAG run."""
+    """Trigger a DAG run without the action."""
     body = {"dag_run_id": run_id, "conf": conf} | (
         {"logical_date": None} if airflow.api == "/api/v2" else {}
     )
@@ -168,7 +153,7 @@ def trigger(airflow: LocalAirflow, dag_id: str, run_id: str, conf: dict[str, Any
 
 
 def post(airflow: LocalAirflow, path: str, body: dict[str, Any], *, known: bool = False) -> None:
-    """Somebody makes something by Airflow's API; `known`: it may be there already."""
+    """POST as admin; with `known` the object may exist already."""
     with airflow.session() as session:
         answer = session.post(f"{airflow.url}{airflow.api}{path}", json=body, timeout=REQUEST)
     if not (known and answer.status_code == 409):
@@ -176,48 +161,49 @@ def post(airflow: LocalAirflow, path: str, body: dict[str, Any], *, known: bool 
 
 
 def patch(airflow: LocalAirflow, path: str, **body: Any) -> None:
-    """Somebody changes something by Airflow's API."""
+    """PATCH as admin."""
     with airflow.session() as session:
         answer = session.patch(f"{airflow.url}{airflow.api}{path}", json=body, timeout=REQUEST)
     answer.raise_for_status()
 
 
 def the_run(airflow: LocalAirflow, dag_id: str, run_id: str) -> dict[str, Any]:
-    """The one DAG run with this id, by Airflow's own record."""
+    """Return the only DAG run with this id, from Airflow's API."""
     (found,) = (run for run in airflow.runs(dag_id) if run["dag_run_id"] == run_id)
     return found
 
 
 def task_states(airflow: LocalAirflow, dag_id: str, run_id: str) -> dict[str, str | None]:
-    """The state of each task, by Airflow's own record."""
+    """Return the state of each task, from Airflow's API."""
     page = get(airflow, f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
     return {task["task_id"]: task["state"] for task in page["task_instances"]}
 
 
 def at_work(airflow: LocalAirflow, dag_id: str, run_id: str) -> bool:
-    """Whether a task of a DAG run has a process of its own, before which a stop may be undone
-    (`run/stop.py`).
+    """Whether a task has a process of its own.
+
+    Before that, a stop may be undone (`run/stop.py`).
     """
     page = get(airflow, f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
     return any(task["state"] == "running" and task["pid"] for task in page["task_instances"])
 
 
 def executions(airflow: LocalAirflow, run_id: str) -> Counter[str]:
-    """How often each task was executed, by the tasks' own record (`dags/executions.py`)."""
+    """Return how often each task was executed, as recorded by `dags/executions.py`."""
     file = airflow.home / "executions" / run_id
     return Counter(file.read_text().split() if file.exists() else ())
 
 
 def open_gate(airflow: LocalAirflow, run_id: str) -> None:
-    """Let a run of `gated` go on."""
+    """Let a run of `gated` continue."""
     file = airflow.home / "open" / run_id
     file.parent.mkdir(exist_ok=True)
     file.touch()
 
 
 def until(done: Callable[[], object], what: str) -> None:
-    """Return as soon as it is done; an assertion fails if it never is."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait for a condition; fail after a timeout."""
+    deadline = time.monotonic() + TIMEOUT
     while not done():
         assert time.monotonic() < deadline, f"never {what}"
         time.sleep(0.5)

@@ -1,6 +1,4 @@
-"""A git repository with DAGs, as the one of which an Airflow 3 has a git bundle; and who pushes to
-it.
-"""
+"""A git repository with DAGs for the git bundle of an Airflow 3."""
 
 from __future__ import annotations
 
@@ -37,11 +35,11 @@ _GIT = "airflow.providers.git.bundles.git.GitDagBundle"
 
 
 class GitHubRepository:
-    """A repository in a folder, with one branch. Its DAG returns the number of the commit.
+    """A repository with one branch.
 
-    `settings` give an Airflow 3 its git bundle, beside the usual folder with DAG files. The bundle
-    is fetched as seldom as by default; a DAG's structure is written at most every ten seconds
-    (default: 30), so that it lags behind the bundle at times.
+    Its DAG returns the number of the commit. `settings` give an Airflow 3 its git bundle beside the
+    usual DAG folder. The bundle is fetched at the default interval. The DAG structure is written at
+    most every 10 s (default: 30 s), so that it sometimes lags behind the bundle.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,7 +52,6 @@ class GitHubRepository:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings of Airflow."""
         git = {
             "repo_url": str(self.folder),
             "tracking_ref": "main",
@@ -75,12 +72,13 @@ class GitHubRepository:
 
     @property
     def history(self) -> dict[str, str | None]:
-        """Each commit's parent."""
+        """The parent of each commit."""
         return dict(zip(self.commits, [None, *self.commits], strict=False))
 
     def push(self, *, broken: bool = False) -> str:
-        """The next commit: the DAG's code is new, with every fifth its structure, too; a broken one
-        cannot be imported.
+        """Push the next commit: new code, and every fifth time a new structure.
+
+        A broken commit cannot be imported.
         """
         number = len(self.commits)
         text = _DAG.format(number=number, shape=number // 5)

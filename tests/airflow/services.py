@@ -1,6 +1,4 @@
-"""Ways in to a real Airflow 3: each of its auth managers, behind a web server of its own in front
-of the same DAG runs.
-"""
+"""The auth managers of Airflow 3, each with its own web server for the same DAG runs."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ import requests
 
 from dev.airflow_settings import AUTH_MANAGER, FAB
 from tests.airflow.job import REQUEST
-from tests.support import known_secrets as ledger
+from tests.support import known_secrets
 from tests.support.keycloak import CLIENT_ID
 from tests.support.proxy import Proxy
 
@@ -26,15 +24,13 @@ if TYPE_CHECKING:
     from tests.support.keycloak import Keycloak
 
 CLIENT = "Keycloak, client"
-"""The door whose credential is no user's: the same server as that of Keycloak."""
-WRONG = f"nobody-has-ever-had-this-one-{uuid4()}"
-"""A password, or a client's secret."""
-NOBODY = {"username": "", "password": ""}
-"""For a step that comes otherwise than as a user."""
+"""Keycloak with a client's credential instead of a user's; it has the same server."""
+WRONG = f"wrong-credential-{uuid4()}"
+"""A wrong password or client secret."""
+NO_USER = {"username": "", "password": ""}
+"""For a step without a user's credential."""
 LIFE = 65
-"""Seconds that a token lives, be it Airflow's own, which lives for a day by default, or
-Keycloak's.
-"""
+"""Seconds until a token of Airflow or Keycloak expires; Airflow's default is a day."""
 _SHORT_LIVED = {
     "AIRFLOW__API_AUTH__JWT_EXPIRATION_TIME": str(LIFE),
     "AIRFLOW__API_AUTH__JWT_LEEWAY": "0",
@@ -42,36 +38,32 @@ _SHORT_LIVED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """A way in, and inputs with credentials: one that may trigger, a wrong one, and one that may
-    only look.
+class AuthService:
+    """A web server with credentials that may trigger, are wrong, or may only read.
 
-    `manager` is how the auth manager calls itself. `proxy` stands in front of the door and notes
-    what goes through.
+    `manager` is the name that the auth manager reports. `proxy` records the requests.
     """
 
     url: str
     good: dict[str, str]
     wrong: dict[str, str]
-    poor: dict[str, str]
+    readonly: dict[str, str]
     manager: str
     proxy: Proxy
 
     def token(self) -> str:
-        """A new token of Airflow's for the credential that may trigger."""
+        """Return a new token for the credential that may trigger."""
         body = {name: text for name, text in self.good.items() if text}
         if "client_id" in body:
             body["grant_type"] = "client_credentials"
         answer = _ask("POST", f"{self.url}/auth/token", json=body)
         answer.raise_for_status()
         token = str(answer.json()["access_token"])
-        ledger.note(token)
+        known_secrets.add(token)
         return token
 
     def refuses(self, token: str) -> bool:
-        """Whether Airflow does not let this token look at a DAG, be it with 401 or, as with
-        Keycloak, with 403.
-        """
+        """Whether Airflow refuses this token, with 401 or, as Keycloak does, with 403."""
         answer = _ask(
             "GET",
             f"{self.url}/api/v2/dags/quick_success",
@@ -81,10 +73,8 @@ class Door:
 
 
 @contextmanager
-def opened(airflow: LocalAirflow, keycloak: Keycloak) -> Iterator[dict[str, Door]]:
-    """The doors "simple", "FAB", "Keycloak" and CLIENT, whose servers are started at the same
-    time.
-    """
+def auth_services(airflow: LocalAirflow, keycloak: Keycloak) -> Iterator[dict[str, AuthService]]:
+    """Start the servers of "simple", "FAB" and "Keycloak" (also for CLIENT) at the same time."""
     settings = {
         "simple": _SHORT_LIVED,
         "FAB": {AUTH_MANAGER: FAB} | _SHORT_LIVED,
@@ -93,28 +83,38 @@ def opened(airflow: LocalAirflow, keycloak: Keycloak) -> Iterator[dict[str, Door
     user, viewer = (
         {"username": name, "password": airflow.users[name]} for name in ("user", "viewer")
     )
-    client = {"client_id": CLIENT_ID, "client_secret": keycloak.client_secret} | NOBODY
+    client = {"client_id": CLIENT_ID, "client_secret": keycloak.client_secret} | NO_USER
     with ExitStack() as stack:
         with ThreadPoolExecutor() as pool:
             starting = {
-                name: pool.submit(stack.enter_context, airflow.door(one))
+                name: pool.submit(stack.enter_context, airflow.extra_server(one))
                 for name, one in settings.items()
             }
         servers = {name: one.result() for name, one in starting.items()}
 
-        def door(
-            server: AirflowApi, good: dict[str, str], wrong: dict[str, str], poor: dict[str, str]
-        ) -> Door:
+        def service(
+            server: AirflowApi,
+            good: dict[str, str],
+            wrong: dict[str, str],
+            readonly: dict[str, str],
+        ) -> AuthService:
             title = str(_ask("GET", f"{server.url}/auth/openapi.json").json()["info"]["title"])
-            return Door(
-                server.url, good, good | wrong, poor, title, stack.enter_context(Proxy(server.url))
+            return AuthService(
+                server.url,
+                good,
+                good | wrong,
+                readonly,
+                title,
+                stack.enter_context(Proxy(server.url)),
             )
 
-        doors = {
-            name: door(server, user, {"password": WRONG}, viewer)
+        services = {
+            name: service(server, user, {"password": WRONG}, viewer)
             for name, server in servers.items()
         }
-        yield doors | {CLIENT: door(servers["Keycloak"], client, {"client_secret": WRONG}, client)}
+        yield services | {
+            CLIENT: service(servers["Keycloak"], client, {"client_secret": WRONG}, client)
+        }
 
 
 def _ask(method: str, url: str, **arguments: Any) -> requests.Response:

@@ -1,6 +1,4 @@
-"""The detached gate on real Airflows of both versions, with the listener in them and GitHub's
-stand-in beside them.
-"""
+"""Steps that do not wait, and the listener that reports the end of their runs."""
 
 from __future__ import annotations
 
@@ -9,73 +7,70 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.airflow import AIRFLOW_2
-from tests.airflow.detached import PLAYS
+from tests.airflow.detached import SCENARIOS
 
 if TYPE_CHECKING:
-    from tests.airflow.detached import Detached
+    from tests.airflow.detached import DetachedScenarios
 
 
-def test_the_step_lets_something_stand_for_the_run(detached: Detached) -> None:
-    """Nobody waits: the step passes at once, and says what stands on GitHub for the run."""
-    for play in PLAYS:
-        step = detached.steps[play]
+def test_the_step_passes_at_once_and_outputs_its_status_or_deployment(
+    detached: DetachedScenarios,
+) -> None:
+    for scenario in SCENARIOS:
+        step = detached.steps[scenario]
         assert (step.exit_code, step.outputs["result"]) == (0, "triggered"), step.log
-        told = "deployment_id" if play == "deployed" else "status_url"
-        assert step.outputs[told], step.outputs
+        output = "deployment_id" if scenario == "deployed" else "status_url"
+        assert step.outputs[output], step.outputs
         assert "pending" in step.summary
 
 
 @pytest.mark.parametrize(
-    ("play", "end"), [("success", "success"), ("failure", "failure"), ("timeout", "failure")]
+    ("scenario", "end"), [("success", "success"), ("failure", "failure"), ("timeout", "failure")]
 )
-def test_an_end_is_reported(detached: Detached, play: str, end: str) -> None:
-    """A success, a failure and a `dagrun_timeout` each move the status to its end, exactly once."""
-    assert detached.states(play) == ["pending", end]
+def test_each_end_moves_the_status_exactly_once(
+    detached: DetachedScenarios, scenario: str, end: str
+) -> None:
+    assert detached.states(scenario) == ["pending", end]
 
 
-def test_what_failed_is_named(detached: Detached) -> None:
-    """A failure names the tasks that failed."""
+def test_a_failure_names_the_failed_tasks(detached: DetachedScenarios) -> None:
     assert "failed" in detached.described("failure")
     assert detached.described("failure").endswith(": fail")
     assert ":" not in detached.described("timeout")
 
 
-def test_a_deployment(detached: Detached) -> None:
-    """A deployment ends as the run does, and the step said which it is."""
+def test_a_deployment_ends_as_the_run_does(detached: DetachedScenarios) -> None:
     assert detached.states("deployed") == ["in_progress", "success"]
     (deployment,) = detached.github.deployments
     assert detached.steps["deployed"].outputs["deployment_id"] == str(deployment["id"])
     assert deployment["environment"] == "production"
 
 
-def test_a_run_that_was_cleared(detached: Detached) -> None:
-    """A run that is cleared after its end is pending again, and gets its new end."""
+def test_a_cleared_run_is_pending_again_and_gets_its_new_end(detached: DetachedScenarios) -> None:
     assert detached.states("again") == ["pending", "success", "pending", "success"]
 
 
-def test_a_run_that_was_failed_by_hand(detached: Detached) -> None:
-    """Airflow 3 tells of a state that was set by API, Airflow 2 does not: a sweep finds it, and a
-    second one adds nothing.
+def test_a_run_that_was_set_to_failed_is_reported_once(detached: DetachedScenarios) -> None:
+    """Airflow 3 calls the listener for a state set by API.
+
+    Airflow 2 does not, so a sweep finds it.
     """
-    told = ["pending"] if detached.version == AIRFLOW_2 else ["pending", "failure"]
-    assert detached.before_sweep["by hand"] == told
+    expected = ["pending"] if detached.version == AIRFLOW_2 else ["pending", "failure"]
+    assert detached.before_sweep["by hand"] == expected
     assert detached.states("by hand") == ["pending", "failure"]
     for number in range(2):
         assert detached.steps[f"by hand again {number}"].outputs["result"] == "failed"
 
 
-def test_a_scheduler_that_was_killed(detached: Detached) -> None:
-    """What a scheduler took with it when it was killed is found by a sweep, once."""
+def test_a_sweep_reports_what_a_killed_scheduler_did_not(detached: DetachedScenarios) -> None:
     assert detached.before_sweep["killed"] == ["pending"]
     assert detached.states("killed") == ["pending", "success"]
     for number in range(2):
         assert detached.steps[f"killed again {number}"].outputs["result"] == "success"
 
 
-def test_what_is_forged_is_not_sent(detached: Detached) -> None:
-    """A marker for another repository, API or form sends nothing; one for a commit without a status
-    is only looked at.
-    """
+def test_a_forged_marker_is_not_reported(detached: DetachedScenarios) -> None:
+    """A marker for a commit without a status causes a GET only."""
     looked_at = f"GET /repos/octo-org/sales/commits/{'f' * 40}/statuses"
     commit = detached.commits["success"]
 
@@ -87,12 +82,9 @@ def test_what_is_forged_is_not_sent(detached: Detached) -> None:
     ] == []
 
 
-def test_what_was_given_up_is_logged_without_secrets(detached: Detached) -> None:
-    """Airflow's logs name the runs that were given up, and why; the token and the App's key are in
-    none of them.
-    """
+def test_airflows_logs_name_abandoned_runs_without_secrets(detached: DetachedScenarios) -> None:
     assert (
-        "Given up to report the DAG run forged-0 of quick_success to GitHub: "
+        "Could not report the DAG run forged-0 of quick_success to GitHub: "
         "octo-org/secrets is not among"
     ) in (detached.logs)
     assert "Reports to GitHub fail" in detached.logs

@@ -1,6 +1,4 @@
-"""A re-run, and any other run id that is taken: what is done about the DAG run, and what Airflow
-then really executes.
-"""
+"""Re-runs and run ids that exist: what the step does, and what Airflow executes."""
 
 from __future__ import annotations
 
@@ -27,18 +25,18 @@ if TYPE_CHECKING:
 
     from dev.airflow import LocalAirflow
 
-ATTACHED = "it was there already, nothing was triggered"
+ATTACHED = "it existed already; this step triggered nothing"
 
 
 @pytest.fixture(scope="module")
 def new_job(airflow: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Job]:
-    """Makes a job of a new workflow run."""
+    """Return a factory of jobs of new workflow runs."""
     return lambda: Job(airflow, tmp_path_factory.mktemp("workspace"))
 
 
 @pytest.fixture(scope="module")
 def chosen() -> dict[str, str]:
-    """A request with everything chosen: run id, conf and logical date."""
+    """Inputs with run id, conf and logical date."""
     # No secret
     date = datetime(2002, 1, 1, tzinfo=UTC) + timedelta(microseconds=random.randrange(10**14))  # noqa: S311
     return {
@@ -50,9 +48,7 @@ def chosen() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def failed(new_job: Callable[[], Job], chosen: dict[str, str]) -> Job:
-    """A job whose first attempt asked for that, and whose DAG run has failed; for tests that leave
-    it so.
-    """
+    """A job whose DAG run has failed. Tests must not change that."""
     job = new_job()
     assert job.run("unstable", **chosen).outputs["result"] == "failed"
     return job
@@ -60,9 +56,7 @@ def failed(new_job: Callable[[], Job], chosen: dict[str, str]) -> Job:
 
 @pytest.fixture(scope="module")
 def resumed(new_job: Callable[[], Job]) -> Job:
-    """A job whose first attempt failed and whose second one has resumed the DAG run; for tests that
-    leave it a success.
-    """
+    """A job whose second attempt has resumed the DAG run. Tests must leave it a success."""
     job = new_job()
     run_id = job.run("unstable").outputs["run_id"]
     assert executions(job.airflow, run_id) == {"prepare": 1, "wobble": 1}
@@ -72,18 +66,16 @@ def resumed(new_job: Callable[[], Job]) -> Job:
 
 
 def dag_run(job: Job) -> str:
-    """The id of the DAG run that every attempt of the job named."""
+    """Return the id of the DAG run that every attempt of the job named."""
     (run_id,) = {result.outputs["run_id"] for result in job.results}
     return run_id
 
 
-# The table of the contract: what is found, and what if_run_exists says.
+# An existing run with each value of if_run_exists.
 
 
-def test_resume(resumed: Job) -> None:
-    """A re-run continues the failed run: what had succeeded is not executed again, and log and
-    summary say what happened.
-    """
+def test_a_re_run_resumes_the_failed_run(resumed: Job) -> None:
+    """Succeeded tasks are not executed again; log and summary say what happened."""
     first, second = resumed.results
     run_id = dag_run(resumed)
 
@@ -103,8 +95,7 @@ def test_resume(resumed: Job) -> None:
     assert second.outputs["failed_tasks"] == "[]"
 
 
-def test_a_success_stays(resumed: Job) -> None:
-    """A re-run of what has succeeded passes at once, and nothing is executed again."""
+def test_a_re_run_of_a_success_passes_without_execution(resumed: Job) -> None:
     run_id, before = dag_run(resumed), executions(resumed.airflow, dag_run(resumed))
 
     again = resumed.run("unstable")
@@ -119,10 +110,7 @@ def test_a_success_stays(resumed: Job) -> None:
     assert executions(resumed.airflow, run_id) == before
 
 
-def test_restart(resumed: Job) -> None:
-    """With `if_run_exists: restart` every task of a run that has succeeded is executed once
-    more.
-    """
+def test_restart_executes_every_task_of_a_successful_run_again(resumed: Job) -> None:
     run_id, before = dag_run(resumed), executions(resumed.airflow, dag_run(resumed))
 
     again = resumed.run("unstable", if_run_exists="restart")
@@ -136,8 +124,9 @@ def test_restart(resumed: Job) -> None:
     assert executions(resumed.airflow, run_id) - before == {"prepare": 1, "wobble": 1}
 
 
-def test_attach(failed: Job, chosen: dict[str, str]) -> None:
-    """With `if_run_exists: attach` a run that has failed fails the step, and stays as it is."""
+def test_attach_fails_with_a_failed_run_and_does_not_change_it(
+    failed: Job, chosen: dict[str, str]
+) -> None:
     before = executions(failed.airflow, chosen["run_id"])
 
     again = failed.run("unstable", **chosen, if_run_exists="attach")
@@ -152,8 +141,7 @@ def test_attach(failed: Job, chosen: dict[str, str]) -> None:
     assert executions(failed.airflow, chosen["run_id"]) == before
 
 
-def test_fail(failed: Job, chosen: dict[str, str]) -> None:
-    """With `if_run_exists: fail` a run that exists is an error that names it."""
+def test_fail_is_an_error_that_names_the_existing_run(failed: Job, chosen: dict[str, str]) -> None:
     again = failed.run("unstable", **chosen, if_run_exists="fail")
 
     assert (again.exit_code, again.outputs["result"], again.outputs["created"]) == (
@@ -178,12 +166,10 @@ def test_fail(failed: Job, chosen: dict[str, str]) -> None:
     ],
     ids=["conf", "no conf", "logical_date"],
 )
-def test_another_request(
+def test_a_run_id_used_by_another_request_is_an_error_that_shows_both(
     failed: Job, chosen: dict[str, str], other: dict[str, str], ours: str
 ) -> None:
-    """A run id that is taken by another request is an error that shows both; nothing is
-    executed.
-    """
+    """Nothing is executed."""
     before = failed.airflow.runs("unstable"), executions(failed.airflow, chosen["run_id"])
 
     again = failed.run("unstable", **(chosen | other))
@@ -198,10 +184,7 @@ def test_another_request(
     assert (failed.airflow.runs("unstable"), executions(failed.airflow, chosen["run_id"])) == before
 
 
-def test_a_logical_date_that_is_taken(failed: Job, chosen: dict[str, str]) -> None:
-    """A logical date that another run has is told apart from a run id that is taken, and no run is
-    made.
-    """
+def test_a_used_logical_date_is_an_error_of_its_own(failed: Job, chosen: dict[str, str]) -> None:
     before = failed.airflow.runs("unstable")
 
     result = failed.run("unstable", **(chosen | {"run_id": f"other-{uuid4()}"}))
@@ -212,13 +195,13 @@ def test_a_logical_date_that_is_taken(failed: Job, chosen: dict[str, str]) -> No
     assert failed.airflow.runs("unstable") == before
 
 
-# Waiting for somebody else's run.
+# Waiting for a run that another client has triggered.
 
 
-def test_only_waiting(failed: Job, chosen: dict[str, str]) -> None:
-    """With `trigger: false` a run that exists decides by its own end, and nothing is compared or
-    started again.
-    """
+def test_with_trigger_false_the_end_of_the_existing_run_decides(
+    failed: Job, chosen: dict[str, str]
+) -> None:
+    """Nothing is compared or started again."""
     before = executions(failed.airflow, chosen["run_id"])
 
     result = Job(failed.airflow, failed.workspace).run(
@@ -234,10 +217,7 @@ def test_only_waiting(failed: Job, chosen: dict[str, str]) -> None:
     assert executions(failed.airflow, chosen["run_id"]) == before
 
 
-def test_only_waiting_for_nothing(failed: Job) -> None:
-    """With `trigger: false` a run that does not exist is an error that says so, and none is
-    made.
-    """
+def test_with_trigger_false_a_missing_run_is_an_error(failed: Job) -> None:
     before, run_id = failed.airflow.runs("unstable"), f"missing-{uuid4()}"
 
     result = failed.run("unstable", trigger="false", run_id=run_id)
@@ -248,18 +228,15 @@ def test_only_waiting_for_nothing(failed: Job) -> None:
     assert failed.airflow.runs("unstable") == before
 
 
-def test_only_waiting_takes_no_request(failed: Job, chosen: dict[str, str]) -> None:
-    """With `trigger: false` a conf is a mistake in the inputs: nobody would get it."""
+def test_with_trigger_false_a_conf_is_an_input_error(failed: Job, chosen: dict[str, str]) -> None:
     result = failed.run("unstable", trigger="false", run_id=chosen["run_id"], conf=chosen["conf"])
 
     assert (result.exit_code, result.outputs) == (1, {"result": "error"})
     assert "conf: it is given, but trigger is false." in verdict(result)
 
 
-def test_a_run_that_is_running(job: Job) -> None:
-    """A run that is still running is waited for: nothing is triggered, and each task is executed
-    once.
-    """
+def test_a_running_run_is_waited_for(job: Job) -> None:
+    """Nothing is triggered, and each task is executed once."""
     run_id = job.run("gated", wait="false").outputs["run_id"]
     until(
         lambda: task_states(job.airflow, "gated", run_id)["before"] == "success",

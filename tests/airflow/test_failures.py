@@ -1,6 +1,4 @@
-"""Why a DAG run failed, by what a real Airflow says of it: in the verdict, on the summary's first
-screen, on the code.
-"""
+"""The reason why a DAG run failed: in the error, the summary and on the code."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import pytest
 from tests.airflow.job import fenced, first_screen, line_of, verdict
 
 if TYPE_CHECKING:
-    from tests.airflow.scenario import Stage
+    from tests.airflow.scenario import ScenarioRunner
 
 CAUSES = {
     "chained": (
@@ -28,40 +26,41 @@ CAUSES = {
     "too slow": ("too_slow", "10.0 s", "dagrun_timeout"),
     "killed": ("devour failed",),
 }
-"""What the verdict and the first screen have to say of each play's failure."""
+"""By scenario: texts in the error and on the first screen."""
 KILLED = {"/api/v1": "return code -9", "/api/v2": "SIGKILL"}
-"""By what each Airflow says that a task's process was killed."""
+"""By API: the text for a killed process."""
 
 
-@pytest.mark.parametrize("play", CAUSES)
-def test_the_cause_is_named(stage: Stage, play: str) -> None:
-    """The verdict's annotation and the first screen of the summary both name what made the DAG run
-    fail.
-    """
-    result = stage[play]
-    causes = [*CAUSES[play], KILLED[stage.airflow.api]] if play == "killed" else CAUSES[play]
+@pytest.mark.parametrize("scenario", CAUSES)
+def test_the_error_and_the_first_screen_name_the_cause(
+    scenarios: ScenarioRunner, scenario: str
+) -> None:
+    result = scenarios[scenario]
+    causes = (
+        [*CAUSES[scenario], KILLED[scenarios.airflow.api]]
+        if scenario == "killed"
+        else CAUSES[scenario]
+    )
 
     assert (result.exit_code, result.outputs["result"], result.outputs["state"]) == (
         1,
         "failed",
         "failed",
     ), result.log
-    for told in (verdict(result), first_screen(result)):
-        assert [cause for cause in causes if cause not in told] == [], told
+    for text in (verdict(result), first_screen(result)):
+        assert [cause for cause in causes if cause not in text] == [], text
 
 
-def test_the_code_is_annotated(stage: Stage) -> None:
-    """The line of the checkout that raised the exception is annotated, and the one in the helper
-    module that caused it.
-    """
-    result = stage["chained"]
+def test_the_lines_that_raised_exceptions_are_annotated(scenarios: ScenarioRunner) -> None:
+    """Those of the last exception and of its cause in the helper module."""
+    result = scenarios["chained"]
 
     marked = {(note.file, note.line): note for note in result.annotations if note.file}
-    folder = stage.airflow.dags.name
+    folder = scenarios.airflow.dags.name
     raised, caused = f"{folder}/chained_failure.py", f"{folder}/sales_helpers.py"
     places = [
-        (raised, line_of(stage.checkout / raised, "raise RuntimeError")),
-        (caused, line_of(stage.checkout / caused, "raise ValueError")),
+        (raised, line_of(scenarios.checkout / raised, "raise RuntimeError")),
+        (caused, line_of(scenarios.checkout / caused, "raise ValueError")),
     ]
     assert list(marked) == places
     assert [note.level for note in marked.values()] == ["error", "error"]
@@ -72,11 +71,9 @@ def test_the_code_is_annotated(stage: Stage) -> None:
     assert "Not an amount: 'n/a'" in marked[places[1]].message
 
 
-def test_the_log_is_relayed(stage: Stage) -> None:
-    """The log of the failed task can be read in the step's log, behind a fence, and in the
-    summary.
-    """
-    result = stage["chained"]
+def test_the_log_of_the_failed_task_is_in_log_and_summary(scenarios: ScenarioRunner) -> None:
+    """In the log between stop-commands and its token."""
+    result = scenarios["chained"]
 
     relayed = fenced(result)
     assert any(line.endswith("Loading the sales") for line in relayed)
@@ -84,32 +81,29 @@ def test_the_log_is_relayed(stage: Stage) -> None:
     assert "Loading the sales" in result.summary
 
 
-def test_only_the_last_try_counts(stage: Stage) -> None:
-    """What an earlier try of a task failed of is not taken for the reason."""
-    result = stage["retries"]
+def test_only_the_last_try_of_a_task_is_the_cause(scenarios: ScenarioRunner) -> None:
+    result = scenarios["retries"]
 
     assert "does not answer" not in verdict(result)
     assert "does not answer" not in first_screen(result)
 
 
-def test_no_task_failed_of_a_timeout(stage: Stage) -> None:
-    """A run that its dagrun_timeout has ended has no failed task, and the step does not make one
-    up.
-    """
-    result = stage["too slow"]
+def test_a_run_that_timed_out_has_no_failed_task(scenarios: ScenarioRunner) -> None:
+    result = scenarios["too slow"]
 
     assert json.loads(result.outputs["failed_tasks"]) == []
     assert "No task failed" in verdict(result)
 
 
 @pytest.mark.parametrize(
-    ("play", "exit_code", "result"), [("red", 1, "failed"), ("red accepted", 0, "success")]
+    ("scenario", "exit_code", "result"),
+    [("failed task", 1, "failed"), ("failed task accepted", 0, "success")],
 )
-def test_a_success_with_a_failed_task(stage: Stage, play: str, exit_code: int, result: str) -> None:
-    """A run that Airflow calls a success passes only if failed tasks are accepted; they are named
-    with the reason anyhow.
-    """
-    seen = stage[play]
+def test_a_success_with_failed_tasks_passes_only_if_they_are_accepted(
+    scenarios: ScenarioRunner, scenario: str, exit_code: int, result: str
+) -> None:
+    """They are named with the reason in either case."""
+    seen = scenarios[scenario]
 
     assert (seen.exit_code, seen.outputs["result"], seen.outputs["state"]) == (
         exit_code,

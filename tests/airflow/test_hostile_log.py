@@ -1,6 +1,4 @@
-"""A task that prints and raises whatever might act as a command or as markup, and a very long log,
-on real Airflows.
-"""
+"""A task that prints and raises commands and markup, and a very long log."""
 
 from __future__ import annotations
 
@@ -13,18 +11,15 @@ from tests.support.markdown import read
 if TYPE_CHECKING:
     import pytest
 
-    from tests.airflow.scenario import Stage
+    from tests.airflow.scenario import ScenarioRunner
 
 COMMANDS = ("::error::x", "::set-output name=a::b", "::add-mask::e", "::stop-commands::x")
 MOST_MEMORY = 80
-"""MiB that the step's process may take; Airflow 2's log alone has 6 MB."""
+"""MiB for the step's process; the log of Airflow 2 alone has 6 MB."""
 
 
-def test_nothing_is_obeyed(stage: Stage) -> None:
-    """Commands in a task's log and in its exception set no output, hide nothing, annotate nothing,
-    and end no fence.
-    """
-    result = stage["hostile"]
+def test_no_command_in_a_tasks_log_or_exception_takes_effect(scenarios: ScenarioRunner) -> None:
+    result = scenarios["hostile"]
 
     assert (result.exit_code, result.conclusion, result.outputs["result"]) == (
         1,
@@ -37,14 +32,12 @@ def test_nothing_is_obeyed(stage: Stage) -> None:
     assert verdict(result).startswith("DAG run failed: shout failed: RuntimeError")
     assert len(result.annotations) == 2, (
         result.annotations
-    )  # the verdict, and that the connection is not encrypted
+    )  # the result, and the warning about http
 
 
-def test_it_is_shown_all_the_same(stage: Stage) -> None:
-    """What was printed can be read, commands as they are, in the step's log behind a fence;
-    terminal codes are taken out.
-    """
-    result = stage["hostile"]
+def test_the_log_shows_commands_unchanged_between_stop_commands(scenarios: ScenarioRunner) -> None:
+    """Without terminal codes."""
+    result = scenarios["hostile"]
 
     relayed = fenced(result)
     assert [command for command in COMMANDS if not any(command in line for line in relayed)] == []
@@ -54,20 +47,19 @@ def test_it_is_shown_all_the_same(stage: Stage) -> None:
     assert "::error::x" in first_screen(result)
 
 
-def test_the_summary_stays_whole(stage: Stage) -> None:
-    """Markup in a task's log and in its exception stays text in fenced blocks, and all that follows
-    is there.
-    """
-    result = stage["hostile"]
+def test_markup_in_a_log_or_exception_stays_text_in_the_summary(scenarios: ScenarioRunner) -> None:
+    result = scenarios["hostile"]
 
     page = read(result.summary)
     assert set(page.markup) <= {"html_block"}
-    for opened in ("<script>", "</details><", "<!--", "![x]", "@everyone", "(javascript:"):
+    for auth_services in ("<script>", "</details><", "<!--", "![x]", "@everyone", "(javascript:"):
         assert (
-            result.summary.count(opened) == sum(block.count(opened) for block in page.blocks) > 0
-        ), opened
+            result.summary.count(auth_services)
+            == sum(block.count(auth_services) for block in page.blocks)
+            > 0
+        ), auth_services
     assert {url.partition("/dags/")[0] for _, url in page.links} <= {
-        stage.airflow.url,
+        scenarios.airflow.url,
         *commits(page.links),
     }
     assert page.headings[-1] == "Tasks: 0 of 1 succeeded"
@@ -76,22 +68,21 @@ def test_the_summary_stays_whole(stage: Stage) -> None:
 
 
 def commits(links: list[tuple[str, str]]) -> set[str]:
-    """The links to GitHub among these."""
+    """Return the links to GitHub among these."""
     return {url for _, url in links if url.startswith("https://github.com/")}
 
 
-def test_the_memory_stays_flat(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    """However long the log, only its tail is kept."""
+def test_only_the_tail_of_a_long_log_is_kept_in_memory(
+    scenarios: ScenarioRunner, capsys: pytest.CaptureFixture[str]
+) -> None:
     result, peak, lines = (
-        stage["hostile"],
-        stage.measured["hostile"].mebibytes,
-        LINES[stage.airflow.api],
+        scenarios["hostile"],
+        scenarios.measured["hostile"].mebibytes,
+        LINES[scenarios.airflow.api],
     )
 
     with capsys.disabled():
-        print(
-            f"\nAirflow {stage.airflow.version}, a log of {lines:,} lines: {peak:.1f} MiB at most"
-        )
+        print(f"\nAirflow {scenarios.airflow.version}, log of {lines:,} lines: {peak:.1f} MiB")
     assert len(fenced(result)) < 500
-    assert "lines before these are left out" in result.log
+    assert "earlier lines are left out" in result.log
     assert peak < MOST_MEMORY

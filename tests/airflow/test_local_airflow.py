@@ -1,4 +1,4 @@
-"""The real Airflows themselves: that they are what the tests take them for."""
+"""The real Airflows of the tests."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ if TYPE_CHECKING:
     from dev.airflow import LocalAirflow
 
 
-def test_it_uses_postgresql(airflow_3: LocalAirflow) -> None:
-    """Where there is a PostgreSQL server, Airflow 3 writes into that, and nothing into a file of
-    its own.
-    """
+def test_airflow_3_uses_postgresql_if_it_is_installed(airflow_3: LocalAirflow) -> None:
     if postgresql.installed() is None:
         missing(
             "There is no PostgreSQL server", "Install one (on Debian: apt-get install postgresql)"

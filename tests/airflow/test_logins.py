@@ -1,8 +1,7 @@
-"""Every way in to the real Airflows: who is let in, who is turned away and why, and what comes of a
-credential that dies.
+"""Logins at real Airflows: accepted, refused, and credentials that expire.
 
-A wrong password and a missing permission at the doors that all tests use, Airflow 3's simple auth
-manager and Airflow 2 with the basic_auth backend, are in `test_gate.py`.
+`test_step.py` has a wrong password and a missing permission with the usual logins: Airflow 3's
+simple auth manager, and Airflow 2 with the basic_auth backend.
 """
 
 from __future__ import annotations
@@ -12,31 +11,33 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.airflow.job import the_run, verdict
-from tests.airflow.scenario import Stage
-from tests.airflow.scenarios.services import REFUSED, WAITING, through_2
+from tests.airflow.scenario import ScenarioRunner
+from tests.airflow.scenarios.services import REFUSED, WAITING, run_auth_scenarios_2
 from tests.airflow.services import CLIENT
 
 if TYPE_CHECKING:
     from dev.airflow import LocalAirflow
     from dev.runner import StepResult
-    from tests.airflow.scenarios.services import Through
+    from tests.airflow.scenarios.services import AuthScenarios
 
 KEYCLOAK = ("Keycloak", CLIENT)
 ALL = ("simple", "FAB", *KEYCLOAK)
 PART = 8
-"""Characters of a secret that are too many to be shown."""
+"""Length of a part of a secret that must not be shown."""
 
 
 @pytest.fixture(scope="module")
-def two(airflow_2: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    """What steps met at the doors of a real Airflow 2, all over."""
-    stage = Stage(airflow_2, tmp_path_factory.mktemp("doors-2"))
-    through_2(stage)
-    return stage
+def auth_scenarios_2(
+    airflow_2: LocalAirflow, tmp_path_factory: pytest.TempPathFactory
+) -> ScenarioRunner:
+    """The finished login scenarios with a real Airflow 2."""
+    scenarios = ScenarioRunner(airflow_2, tmp_path_factory.mktemp("logins-2"))
+    run_auth_scenarios_2(scenarios)
+    return scenarios
 
 
 def assert_stopped(result: StepResult, title: str, state: str | None = None) -> None:
-    """The step ended red with this title, while its DAG run was in that state, or without any."""
+    """Check that the step failed with this title, and the state of its DAG run if it has one."""
     assert (result.exit_code, result.outputs["result"], result.outputs.get("state")) == (
         1,
         "error",
@@ -46,96 +47,103 @@ def assert_stopped(result: StepResult, title: str, state: str | None = None) -> 
 
 
 @pytest.mark.parametrize("name", ALL[:3])
-def test_the_auth_managers_are_airflows_own(through_3: Through, name: str) -> None:
-    """Behind each door is the auth manager that the door is named after."""
-    assert through_3.doors[name].manager.lower().startswith(f"{name.lower()} auth manager")
+def test_each_service_has_the_auth_manager_of_its_name(
+    auth_scenarios_3: AuthScenarios, name: str
+) -> None:
+    assert (
+        auth_scenarios_3.services[name].manager.lower().startswith(f"{name.lower()} auth manager")
+    )
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_credential_is_renewed(through_3: Through, name: str) -> None:
-    """A DAG run that waits beyond the life of the first token is followed to its end, and makes the
-    step green.
-    """
-    result = through_3.stage[f"{name}, renewed"]
+def test_a_step_that_outlives_its_first_token_passes(
+    auth_scenarios_3: AuthScenarios, name: str
+) -> None:
+    result = auth_scenarios_3.scenarios[f"{name}, renewed"]
 
     assert (result.exit_code, result.outputs["result"]) == (0, "success"), result.log
     assert verdict(result).startswith("DAG run succeeded: ")
-    assert the_run(through_3.stage.airflow, WAITING, result.outputs["run_id"])["state"] == "success"
-    logins = through_3.doors[name].proxy.received("POST", "/auth/token")
+    assert (
+        the_run(auth_scenarios_3.scenarios.airflow, WAITING, result.outputs["run_id"])["state"]
+        == "success"
+    )
+    logins = auth_scenarios_3.services[name].proxy.received("POST", "/auth/token")
     assert len(logins) >= 2
     assert set(logins) == {201}
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_it_is_renewed_in_time(through_3: Through, name: str) -> None:
-    """A token is renewed before it dies: no look at the DAG run is refused."""
-    looks = through_3.doors[name].proxy.received("GET", "/dagRuns/*")
+def test_a_token_is_renewed_before_it_expires(auth_scenarios_3: AuthScenarios, name: str) -> None:
+    """No poll of the DAG run is refused."""
+    polls = auth_scenarios_3.services[name].proxy.received("GET", "/dagRuns/*")
 
-    assert 200 in looks
-    assert not {401, 403} & set(looks)
+    assert 200 in polls
+    assert not {401, 403} & set(polls)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_ready_token_dies(through_3: Through, name: str) -> None:
-    """A token that cannot be renewed and dies during the wait ends the step red, with how long a
-    run may take with it.
-    """
-    result = through_3.stage[f"{name}, outlived"]
+def test_a_token_that_expires_during_the_wait_is_an_error(
+    auth_scenarios_3: AuthScenarios, name: str
+) -> None:
+    """It says how long a run may take with such a token."""
+    result = auth_scenarios_3.scenarios[f"{name}, expired"]
 
     assert_stopped(result, "Airflow no longer accepts the credential", "queued")
-    assert "A DAG run may take about" in verdict(result)
+    assert "a DAG run may take about" in verdict(result)
 
 
 @pytest.mark.parametrize("name", ["FAB", *KEYCLOAK])
-def test_a_wrong_credential(through_3: Through, name: str) -> None:
-    """A wrong password or secret is named as such."""
-    assert_stopped(through_3.stage[f"{name}, wrong"], "Airflow refused the credential")
+def test_a_wrong_password_or_secret_is_a_refused_credential(
+    auth_scenarios_3: AuthScenarios, name: str
+) -> None:
+    assert_stopped(auth_scenarios_3.scenarios[f"{name}, wrong"], "Airflow refused the credential")
 
 
 @pytest.mark.parametrize("name", ["FAB", *KEYCLOAK])
-def test_a_missing_permission(through_3: Through, name: str) -> None:
-    """Who may read but not create is told that a permission is missing, not that the credential is
-    bad.
-    """
-    assert_stopped(through_3.stage[f"{name}, poor"], "A permission is missing")
+def test_a_credential_that_may_only_read_lacks_a_permission(
+    auth_scenarios_3: AuthScenarios, name: str
+) -> None:
+    assert_stopped(auth_scenarios_3.scenarios[f"{name}, readonly"], "A permission is missing")
 
 
 @pytest.mark.parametrize("name", ["simple", "FAB"])
-def test_a_client_at_the_wrong_door(through_3: Through, name: str) -> None:
-    """An auth manager that takes no clients is named as such; not even a part of the secret is
-    shown, which Airflow quotes.
-    """
-    result = through_3.stage[f"{name}, client"]
+def test_an_auth_manager_without_clients_is_an_error_without_the_secret(
+    auth_scenarios_3: AuthScenarios, name: str
+) -> None:
+    """Airflow quotes the secret in its response."""
+    result = auth_scenarios_3.scenarios[f"{name}, client"]
 
     assert_stopped(result, "This Airflow's login takes no client_id and client_secret")
-    secret = through_3.doors[CLIENT].good["client_secret"]
+    secret = auth_scenarios_3.services[CLIENT].good["client_secret"]
     parts = {secret[start : start + PART] for start in range(len(secret) - PART + 1)}
     assert {part for part in parts if part in result.log or part in result.summary} == set()
 
 
-@pytest.mark.parametrize("fixture", ["through_3", "two"])
-def test_who_is_refused_makes_no_run(request: pytest.FixtureRequest, fixture: str) -> None:
-    """By Airflow's own record there is no DAG run of a step that was turned away."""
-    over = request.getfixturevalue(fixture)
-    airflow = over.airflow if isinstance(over, Stage) else over.stage.airflow
+@pytest.mark.parametrize("fixture", ["auth_scenarios_3", "auth_scenarios_2"])
+def test_a_refused_step_makes_no_run(request: pytest.FixtureRequest, fixture: str) -> None:
+    scenarios = request.getfixturevalue(fixture)
+    airflow = (
+        scenarios.airflow if isinstance(scenarios, ScenarioRunner) else scenarios.scenarios.airflow
+    )
 
     assert [
         run for run in airflow.runs("quick_success") if run["dag_run_id"].startswith(REFUSED)
     ] == []
 
 
-def test_a_password_is_changed(two: Stage) -> None:
-    """A password of Airflow 2 that is changed during the wait ends the step red, as one that was
-    good before.
-    """
-    assert_stopped(two["changed"], "Airflow no longer accepts the credential", "queued")
-    assert "Was the password changed" in verdict(two["changed"])
+def test_a_password_changed_during_the_wait_is_no_longer_accepted(
+    auth_scenarios_2: ScenarioRunner,
+) -> None:
+    assert_stopped(
+        auth_scenarios_2["changed"], "Airflow no longer accepts the credential", "queued"
+    )
+    assert "Check whether the password was changed" in verdict(auth_scenarios_2["changed"])
 
 
-@pytest.mark.parametrize("play", ["session only", "session only, wrong"])
-def test_a_backend_without_passwords(two: Stage, play: str) -> None:
-    """An Airflow 2 with the API backend that it has by default refuses every password, and the one
-    that it lacks is named.
-    """
-    assert_stopped(two[play], "Airflow refused the credential")
-    assert "basic_auth" in verdict(two[play])
+@pytest.mark.parametrize("scenario", ["session only", "session only, wrong"])
+def test_the_default_api_backend_of_airflow_2_refuses_every_password(
+    auth_scenarios_2: ScenarioRunner, scenario: str
+) -> None:
+    """The error names the missing backend."""
+    assert_stopped(auth_scenarios_2[scenario], "Airflow refused the credential")
+    assert "basic_auth" in verdict(auth_scenarios_2[scenario])

@@ -1,9 +1,7 @@
-"""Credentials that may trigger and wait but not see everything: what they may not see is said, and
-the verdict is the same.
+"""Credentials that may trigger and wait but lack another permission.
 
-On real Airflow 2 alone: the users of Airflow 3's simple auth manager have one of four fixed roles,
-all of which may read everything. There the tests of the whole action against the scripted Airflow
-stand in (`tests/integration`).
+On Airflow 2 only, because each role of Airflow 3's simple auth manager may read everything.
+`tests/integration` covers Airflow 3 with the scripted Airflow.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from tests.airflow.job import first_screen, notices, verdict
 from tests.support.markdown import read
 
 if TYPE_CHECKING:
-    from tests.airflow.scenario import Stage
+    from tests.airflow.scenario import ScenarioRunner
 
 LACKING = {
     "no tasks": "can read on Task Instances",
@@ -25,32 +23,32 @@ LACKING = {
     "no pools": "can read on Pools",
     "no import errors": "can read on ImportError",
 }
-"""The permission that each play's credential lacks."""
+"""By scenario: the permission that the credential lacks."""
 SEEN = {
     "no tasks": "chained",
     "no logs": "chained",
     "no xcoms": "xcoms",
     "no pools": "full pool, in the end",
 }
-"""The play that looked at the same DAG run with all permissions."""
+"""By scenario: the one with the same DAG run and all permissions."""
 
 
-@pytest.mark.parametrize("play", LACKING)
-def test_one_sentence_names_the_permission(stage_2: Stage, play: str) -> None:
-    """A missing permission is named in one sentence of the log and one of the summary."""
-    result, permission = stage_2[play], LACKING[play]
+@pytest.mark.parametrize("scenario", LACKING)
+def test_log_and_summary_name_a_missing_permission_once(
+    scenarios_2: ScenarioRunner, scenario: str
+) -> None:
+    result, permission = scenarios_2[scenario], LACKING[scenario]
 
     assert [line for line in result.log.splitlines() if permission in line] != []
     assert len([line for line in result.log.splitlines() if permission in line]) == 1, result.log
     assert "\n".join(read(result.summary).prose).count(permission) == 1
 
 
-@pytest.mark.parametrize("play", SEEN)
-def test_the_verdict_is_unaffected(stage_2: Stage, play: str) -> None:
-    """A step whose credential lacks a permission ends as the one that has it: same exit code,
-    result and verdict.
-    """
-    lacking, seeing = stage_2[play], stage_2[SEEN[play]]
+@pytest.mark.parametrize("scenario", SEEN)
+def test_a_missing_permission_does_not_change_the_result(
+    scenarios_2: ScenarioRunner, scenario: str
+) -> None:
+    lacking, seeing = scenarios_2[scenario], scenarios_2[SEEN[scenario]]
 
     assert (lacking.exit_code, lacking.conclusion) == (seeing.exit_code, seeing.conclusion)
     for output in ("result", "state", "run_id"):
@@ -58,19 +56,16 @@ def test_the_verdict_is_unaffected(stage_2: Stage, play: str) -> None:
     assert verdict(lacking).partition(": ")[0] == verdict(seeing).partition(": ")[0]
 
 
-def test_what_is_missing_is_left_out(stage_2: Stage) -> None:
-    """Only what the permission is for is missing: the failed task is named without its reason, the
-    output xcom is not set.
-    """
-    assert "load_sales failed" in verdict(stage_2["no logs"])
-    assert "could not be read" in first_screen(stage_2["no tasks"])
-    assert "xcom" not in stage_2["no xcoms"].outputs
-    assert notices(stage_2["no pools"]) == []
+def test_only_what_needs_the_permission_is_missing(scenarios_2: ScenarioRunner) -> None:
+    """The failed task has no reason, and the output xcom is not set."""
+    assert "load_sales failed" in verdict(scenarios_2["no logs"])
+    assert "could not be read" in first_screen(scenarios_2["no tasks"])
+    assert "xcom" not in scenarios_2["no xcoms"].outputs
+    assert notices(scenarios_2["no pools"]) == []
 
 
-def test_a_broken_file_is_refused_all_the_same(stage_2: Stage) -> None:
-    """Who may not read import errors is told that Airflow has no such DAG."""
-    result = stage_2["no import errors"]
+def test_without_import_errors_a_broken_dag_is_an_unknown_dag(scenarios_2: ScenarioRunner) -> None:
+    result = scenarios_2["no import errors"]
 
     assert (result.exit_code, result.outputs["result"]) == (1, "error")
     assert "Airflow has no such DAG" in verdict(result)

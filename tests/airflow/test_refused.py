@@ -1,6 +1,4 @@
-"""A DAG run that a real Airflow does not accept: the verdict and the summary's first screen say
-what is behind it.
-"""
+"""A DAG run that Airflow refuses: the error and the summary say why."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import pytest
 from tests.airflow.job import first_screen, line_of, verdict
 
 if TYPE_CHECKING:
-    from tests.airflow.scenario import Stage
+    from tests.airflow.scenario import ScenarioRunner
 
 CAUSES = {
     "never parsed": (
@@ -22,55 +20,53 @@ CAUSES = {
     "wrong type": ("days", "'five' is not of type 'integer'"),
     "viewer": ("A permission is missing", '"can create" on DAG runs'),
 }
-"""What the verdict and the first screen have to say of each play's refusal."""
+"""By scenario: texts in the error and on the first screen."""
 BROKEN = {
     "never parsed": ("never_parsed.py", "import no_such_package_anywhere"),
     "broken later": ("reporting.py", "raise LookupError"),
 }
-"""Where the exception was raised: file, and text of the line."""
+"""File and line that raised the exception."""
 
 
-@pytest.mark.parametrize("play", CAUSES)
-def test_the_cause_is_named(stage: Stage, play: str) -> None:
-    """The verdict's annotation and the first screen of the summary both name why no DAG run was
-    made.
-    """
-    result = stage[play]
+@pytest.mark.parametrize("scenario", CAUSES)
+def test_the_error_and_the_first_screen_say_why_no_run_was_made(
+    scenarios: ScenarioRunner, scenario: str
+) -> None:
+    result = scenarios[scenario]
 
     assert (result.exit_code, result.outputs["result"]) == (1, "error"), result.log
     assert "state" not in result.outputs
-    for told in (verdict(result), first_screen(result)):
-        assert [cause for cause in CAUSES[play] if cause not in told] == [], told
+    for text in (verdict(result), first_screen(result)):
+        assert [cause for cause in CAUSES[scenario] if cause not in text] == [], text
 
 
-@pytest.mark.parametrize("play", BROKEN)
-def test_the_code_is_annotated(stage: Stage, play: str) -> None:
-    """The line of the checkout on which a DAG file fails to import is annotated, and nothing
-    else.
-    """
-    name, text = BROKEN[play]
-    file = f"{stage.airflow.dags.name}/{name}"
+@pytest.mark.parametrize("scenario", BROKEN)
+def test_the_line_that_fails_to_import_is_annotated(
+    scenarios: ScenarioRunner, scenario: str
+) -> None:
+    name, text = BROKEN[scenario]
+    file = f"{scenarios.airflow.dags.name}/{name}"
 
-    marked = [(note.level, note.file, note.line) for note in stage[play].annotations if note.file]
+    marked = [
+        (note.level, note.file, note.line) for note in scenarios[scenario].annotations if note.file
+    ]
 
-    assert marked == [("error", file, line_of(stage.checkout / file, text))]
-
-
-def test_the_traceback_is_shown(stage: Stage) -> None:
-    """The whole way to the exception in a broken DAG file can be read on the first screen."""
-    told = first_screen(stage["broken later"])
-
-    assert "Traceback (most recent call last):" in told
-    assert "in columns" in told
+    assert marked == [("error", file, line_of(scenarios.checkout / file, text))]
 
 
-def test_a_right_is_missing_on_airflow_2(stage_2: Stage) -> None:
-    """Who may create DAG runs of Airflow 2, but not edit DAGs, may not trigger: that right is named
-    too.
-    """
-    result = stage_2["may not edit"]
+def test_the_first_screen_shows_the_traceback_of_a_broken_file(scenarios: ScenarioRunner) -> None:
+    text = first_screen(scenarios["broken later"])
+
+    assert "Traceback (most recent call last):" in text
+    assert "in columns" in text
+
+
+def test_on_airflow_2_a_trigger_needs_the_permission_to_edit_the_dag(
+    scenarios_2: ScenarioRunner,
+) -> None:
+    result = scenarios_2["may not edit"]
 
     assert (result.exit_code, result.outputs["result"]) == (1, "error"), result.log
-    for told in (verdict(result), first_screen(result)):
-        assert "A permission is missing" in told
-        assert '"can edit" on the DAG' in told
+    for text in (verdict(result), first_screen(result)):
+        assert "A permission is missing" in text
+        assert '"can edit" on the DAG' in text

@@ -1,6 +1,4 @@
-"""What a resumed run executes, by the tasks' own record: all that had not succeeded, and nothing
-that was not to run.
-"""
+"""The tasks that a resumed run executes, as recorded by the tasks themselves."""
 
 from __future__ import annotations
 
@@ -28,18 +26,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module", autouse=True)
 def timed_out(airflow: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """A job whose run of `gated_briefly` will time out: started first of all, so that no test has
-    to wait for that.
+    """A job whose run of `gated_briefly` will time out.
+
+    It starts first, so that no test waits for it.
     """
     job = Job(airflow, tmp_path_factory.mktemp("workspace"))
     assert job.run("gated_briefly", wait="false").outputs["result"] == "triggered"
     return job
 
 
-def test_resume_of_a_cancelled_run(job: Job) -> None:
-    """The cancel of an earlier attempt skipped the tasks that were still to come: a resumed run
-    executes them.
-    """
+def test_a_resumed_run_executes_the_tasks_that_a_cancel_skipped(job: Job) -> None:
     with job.step("gated").start() as first:
         first.wait_for("The DAG run is running")
         (run_id,) = (
@@ -63,10 +59,7 @@ def test_resume_of_a_cancelled_run(job: Job) -> None:
     assert (run["state"], CANCELLED_MARK in run["note"]) == ("success", False)
 
 
-def test_resume_of_a_run_with_a_branch(job: Job) -> None:
-    """The side that a branch has skipped stays skipped in a resumed run, while the other one is
-    executed again.
-    """
+def test_a_resumed_run_keeps_a_skipped_branch_skipped(job: Job) -> None:
     first = job.run("branching")
     run_id = first.outputs["run_id"]
     assert (first.outputs["result"], first.outputs["failed_tasks"]) == ("failed", '["left"]')
@@ -79,10 +72,8 @@ def test_resume_of_a_run_with_a_branch(job: Job) -> None:
     assert executions(job.airflow, run_id) == {"choose": 1, "left": 2, "join": 1}
 
 
-def test_resume_of_a_run_that_failed_fast(job: Job) -> None:
-    """What a failure has skipped, long before a teardown let the run end, is executed by the
-    resumed run.
-    """
+def test_a_resumed_run_executes_the_tasks_that_fail_fast_skipped(job: Job) -> None:
+    """A slow teardown ends the run long after."""
     first = job.run("failing_fast")
     run_id = first.outputs["run_id"]
     assert first.outputs["result"] == "failed"
@@ -103,8 +94,7 @@ def test_resume_of_a_run_that_failed_fast(job: Job) -> None:
     assert "so run again: b, c." in second.log
 
 
-def test_resume_of_a_run_with_setup_and_teardown(job: Job) -> None:
-    """Setup and teardown of the work that failed are executed again with it."""
+def test_a_resumed_run_executes_setup_and_teardown_of_the_failed_task(job: Job) -> None:
     first = job.run("torn_down")
     run_id = first.outputs["run_id"]
     assert (first.outputs["result"], first.outputs["failed_tasks"]) == ("failed", '["work"]')
@@ -115,10 +105,8 @@ def test_resume_of_a_run_with_setup_and_teardown(job: Job) -> None:
     assert executions(job.airflow, run_id) == {"make": 2, "work": 2, "delete": 2}
 
 
-def test_resume_of_a_run_that_timed_out(timed_out: Job) -> None:
-    """A run that Airflow ended by `dagrun_timeout` has no failed task: a resumed run executes those
-    that it did not reach.
-    """
+def test_a_resumed_run_executes_the_tasks_that_a_timeout_skipped(timed_out: Job) -> None:
+    """A `dagrun_timeout` leaves no failed task."""
     run_id = timed_out.results[0].outputs["run_id"]
     until(
         lambda: the_run(timed_out.airflow, "gated_briefly", run_id)["state"] == "failed",
@@ -135,10 +123,8 @@ def test_resume_of_a_run_that_timed_out(timed_out: Job) -> None:
     assert (executed["before"], executed["after"]) == (1, 1)
 
 
-def test_a_cancelled_run_is_no_success(job: Job) -> None:
-    """A run that an earlier attempt stopped counts as failed though Airflow calls it a success;
-    resumed, it runs again.
-    """
+def test_a_run_that_an_earlier_attempt_stopped_is_resumed(job: Job) -> None:
+    """It counts as failed, although Airflow calls it a success."""
     run_id = f"overwritten-{uuid4()}"
     open_gate(job.airflow, run_id)
     assert job.run("gated", run_id=run_id).outputs["state"] == "success"

@@ -1,6 +1,4 @@
-"""The whole gate against real Airflows: what it lets pass, what it refuses, and whether it says
-why.
-"""
+"""The whole action with real Airflows."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.airflow.job import Job, get, task_states, the_run, verdict
-from tests.support.fake_airflow.connection import Listener, Manners
+from tests.support.fake_airflow.connection import ConnectionPolicy, SocketServer
 from tests.support.fake_airflow.messages import page
 from tests.support.markdown import read
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def paused(airflow: LocalAirflow) -> Iterator[str]:
-    """A DAG that is paused."""
     airflow.wait_for_dag("paused_dag")
     airflow.pause("paused_dag")
     yield "paused_dag"
@@ -34,15 +31,12 @@ def paused(airflow: LocalAirflow) -> Iterator[str]:
 
 
 def a_date() -> datetime:
-    """A date of the past of which no DAG run is known, with microseconds."""
+    """Return a random past date with microseconds, which no DAG run is expected to have."""
     # No secret
     return datetime(2001, 1, 1, tzinfo=UTC) + timedelta(microseconds=random.randrange(10**14))  # noqa: S311
 
 
-def test_success(job: Job) -> None:
-    """A DAG run that succeeds lets the workflow go on; its id comes from the commit, its note says
-    who asked for it.
-    """
+def test_a_successful_run_passes_with_an_id_from_the_commit_and_a_note(job: Job) -> None:
     result = job.run("quick_success")
 
     assert (result.exit_code, result.conclusion) == (0, "success"), result.log
@@ -63,18 +57,15 @@ def test_success(job: Job) -> None:
     assert verdict(result).startswith("DAG run succeeded: ")
 
 
-def test_the_request_reaches_airflow(job: Job) -> None:
-    """A run id with `+` and `:`, conf, note, logical date and data interval arrive as they were
-    given.
-    """
+def test_run_id_conf_note_and_dates_arrive_unchanged(job: Job) -> None:
     run_id, date = f"release-1.0+3:{uuid4().hex}", a_date()
-    asked = {
+    given = {
         "data_interval_start": date - timedelta(days=1),
         "data_interval_end": date,
         "logical_date": date,
     }
     conf, note = {"région": ["Åland", None, 1.5]}, "Grüße, *nobody* <b>else</b>"
-    dates = {name: value.isoformat() for name, value in asked.items()}
+    dates = {name: value.isoformat() for name, value in given.items()}
 
     result = job.run("quick_success", run_id=run_id, note=note, conf=json.dumps(conf), **dates)
 
@@ -82,13 +73,10 @@ def test_the_request_reaches_airflow(job: Job) -> None:
     assert datetime.fromisoformat(result.outputs["logical_date"]) == date
     run = the_run(job.airflow, "quick_success", run_id)
     assert (run["state"], run["conf"], run["note"]) == ("success", conf, note)
-    assert {name: datetime.fromisoformat(run[name]) for name in asked} == asked
+    assert {name: datetime.fromisoformat(run[name]) for name in given} == given
 
 
-def test_failure(job: Job) -> None:
-    """A DAG run that fails stops the workflow; outputs, verdict and summary name the task that
-    failed, and it alone.
-    """
+def test_a_failed_run_fails_the_step_and_names_the_failed_task_only(job: Job) -> None:
     result = job.run("failing_sales")
 
     assert (result.exit_code, result.conclusion) == (1, "failure"), result.log
@@ -105,16 +93,14 @@ def test_failure(job: Job) -> None:
     assert [row[0] for row in summary.tables[-1][1:]] == ["transform", "load", "extract"]
 
 
-def test_without_waiting(job: Job) -> None:
-    """With `wait: false` the workflow goes on as soon as Airflow has accepted the run."""
+def test_with_wait_false_the_step_passes_once_the_run_is_accepted(job: Job) -> None:
     result = job.run("quick_success", wait="false")
 
     assert (result.exit_code, result.outputs["result"]) == (0, "triggered"), result.log
     assert the_run(job.airflow, "quick_success", result.outputs["run_id"])["run_type"] == "manual"
 
 
-def test_sixty_tasks(job: Job) -> None:
-    """The summary lists every task instance of a run, however Airflow pages them."""
+def test_the_summary_lists_every_task_instance_of_several_pages(job: Job) -> None:
     result = job.run("empty_many")
 
     assert result.outputs["result"] == "success", result.log
@@ -123,10 +109,7 @@ def test_sixty_tasks(job: Job) -> None:
     assert sorted(row[0] for row in tasks[1:]) == [f"empty_{number:02}" for number in range(60)]
 
 
-def test_a_paused_dag_is_refused(job: Job, paused: str) -> None:
-    """A run of a paused DAG would wait for ever, so none is triggered, and the verdict says why and
-    what to do.
-    """
+def test_a_paused_dag_is_an_error_and_no_run_is_triggered(job: Job, paused: str) -> None:
     before = job.airflow.runs(paused)
 
     result = job.run(paused)
@@ -137,16 +120,14 @@ def test_a_paused_dag_is_refused(job: Job, paused: str) -> None:
     assert job.airflow.runs(paused) == before
 
 
-def test_a_paused_dag_is_unpaused(job: Job, paused: str) -> None:
-    """With `if_paused: unpause` the DAG is unpaused, and its run succeeds."""
+def test_if_paused_unpause_unpauses_the_dag(job: Job, paused: str) -> None:
     result = job.run(paused, if_paused="unpause")
 
     assert result.outputs["result"] == "success", result.log
     assert get(job.airflow, f"/dags/{paused}")["is_paused"] is False
 
 
-def test_an_unknown_dag(job: Job) -> None:
-    """A DAG that Airflow does not know is an error with its name."""
+def test_an_unknown_dag_is_an_error_with_its_name(job: Job) -> None:
     result = job.run("quick_success", dag_id="no_such_dag")
 
     assert (result.exit_code, result.outputs["result"]) == (1, "error")
@@ -154,10 +135,8 @@ def test_an_unknown_dag(job: Job) -> None:
     assert "no_such_dag" in verdict(result)
 
 
-def test_a_wrong_password_and_a_missing_permission(job: Job) -> None:
-    """A refused credential and one that may only look are told apart, on the Airflow 2 that answers
-    403 to both too.
-    """
+def test_a_wrong_password_and_a_missing_permission_are_different_errors(job: Job) -> None:
+    """Airflow 2 answers 403 to both."""
     before = job.airflow.runs("quick_success")
     wrong = "not-the-password-at-all"
 
@@ -170,10 +149,7 @@ def test_a_wrong_password_and_a_missing_permission(job: Job) -> None:
     assert job.airflow.runs("quick_success") == before
 
 
-def test_a_conf_that_fails_the_schema(job: Job) -> None:
-    """A conf that the DAG's params do not allow is refused in Airflow's own words, and no run is
-    made.
-    """
+def test_a_conf_that_violates_the_params_is_refused_with_airflows_message(job: Job) -> None:
     before = job.airflow.runs("nightly_sales")
 
     result = job.run("nightly_sales", conf='{"region": "MARS"}')
@@ -183,23 +159,20 @@ def test_a_conf_that_fails_the_schema(job: Job) -> None:
     assert job.airflow.runs("nightly_sales") == before
 
 
-def test_a_wrong_base_url(job: Job) -> None:
-    """A page of Airflow's UI instead of its base URL is no Airflow, whatever status it answers
-    with.
-    """
+def test_a_page_of_the_ui_as_airflow_url_is_an_error(job: Job) -> None:
+    """Whatever its status."""
     result = job.run("quick_success", airflow_url=f"{job.airflow.url}/nonsense")
 
     assert (result.exit_code, result.outputs) == (1, {"result": "error"})
-    assert verdict(result).startswith("That is not an answer of Airflow's API: ")
+    assert verdict(result).startswith("Airflow's API sent an unexpected response: ")
     assert "airflow_url" in verdict(result)
 
 
-def test_another_server(airflow_3: LocalAirflow, tmp_path: Path) -> None:
-    """A server that answers everything with an HTML page and status 200 never makes the step
-    pass.
-    """
-    manners = Manners(server="nginx", keep_alive=False, gzip=False)
-    listener = Listener(0, manners, lambda _: (page(200, "Welcome to nginx!"), None))
+def test_a_server_with_html_and_status_200_never_makes_the_step_pass(
+    airflow_3: LocalAirflow, tmp_path: Path
+) -> None:
+    manners = ConnectionPolicy(server="nginx", keep_alive=False, gzip=False)
+    listener = SocketServer(0, manners, lambda _: (page(200, "Welcome to nginx!"), None))
     try:
         host, port = listener.socket.getsockname()
         result = Job(airflow_3, tmp_path).run("quick_success", airflow_url=f"http://{host}:{port}")
@@ -210,8 +183,7 @@ def test_another_server(airflow_3: LocalAirflow, tmp_path: Path) -> None:
     assert "Welcome to nginx!" in verdict(result)
 
 
-def test_run_after_on_airflow_2(airflow_2: LocalAirflow, tmp_path: Path) -> None:
-    """Airflow 2 knows no `run_after`: an error that says so, and no run."""
+def test_run_after_is_an_error_on_airflow_2(airflow_2: LocalAirflow, tmp_path: Path) -> None:
     before = airflow_2.runs("quick_success")
 
     result = Job(airflow_2, tmp_path).run("quick_success", run_after="2099-01-01T00:00:00Z")
@@ -221,10 +193,10 @@ def test_run_after_on_airflow_2(airflow_2: LocalAirflow, tmp_path: Path) -> None
     assert airflow_2.runs("quick_success") == before
 
 
-def test_run_after_on_airflow_3(airflow_3: LocalAirflow, tmp_path: Path) -> None:
-    """Airflow 3 keeps a run queued until its `run_after`, and the verdict of a shorter wait says
-    so.
-    """
+def test_run_after_keeps_the_run_queued_on_airflow_3(
+    airflow_3: LocalAirflow, tmp_path: Path
+) -> None:
+    """A timeout before it says so."""
     result = Job(airflow_3, tmp_path).run(
         "quick_success", run_after="2099-01-01T00:00:00Z", timeout="1s"
     )

@@ -1,6 +1,4 @@
-"""The time is over before the DAG run is, on real Airflows: what the step says, and what becomes of
-the run.
-"""
+"""The timeout of the step before the end of the DAG run."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ FOREVER = '{"seconds": 600}'
 
 
 def run_out_of_time(job: Job, **inputs: str) -> StepResult:
-    """The result of a step that waits a few seconds for a run of ten minutes, which is running when
-    it begins.
-    """
+    """Return the result of a step that waits a few seconds for a running run of ten minutes."""
     run_id = f"too-long-{uuid4()}"
     assert job.run(DAG, conf=FOREVER, run_id=run_id, wait="false").exit_code == 0
     until(lambda: the_run(job.airflow, DAG, run_id)["state"] == "running", "running")
@@ -29,10 +25,7 @@ def run_out_of_time(job: Job, **inputs: str) -> StepResult:
     return result
 
 
-def test_leave(job: Job) -> None:
-    """With `on_timeout: leave`, the default, the DAG run goes on, and the verdict says that it may
-    still succeed.
-    """
+def test_with_on_timeout_leave_the_dag_run_continues(job: Job) -> None:
     result = run_out_of_time(job)
 
     run_id = result.outputs["run_id"]
@@ -41,10 +34,7 @@ def test_leave(job: Job) -> None:
     patch(job.airflow, f"/dags/{DAG}/dagRuns/{run_id}", state="failed")
 
 
-def test_cancel(job: Job) -> None:
-    """With `on_timeout: cancel` the DAG run and its running task are over when the step is, and the
-    verdict says so.
-    """
+def test_with_on_timeout_cancel_the_dag_run_and_its_task_are_stopped(job: Job) -> None:
     result = run_out_of_time(job, on_timeout="cancel")
 
     run_id = result.outputs["run_id"]
@@ -54,8 +44,7 @@ def test_cancel(job: Job) -> None:
     assert "was stopped" in verdict(result)
 
 
-def test_start_timeout(job: Job) -> None:
-    """A DAG run that stays queued because another one runs ends the wait after `start_timeout`."""
+def test_start_timeout_ends_the_wait_for_a_queued_run(job: Job) -> None:
     dag_id, before = "one_at_a_time", f"in-the-way-{uuid4()}"
     assert job.run(dag_id, conf='{"seconds": 600}', run_id=before, wait="false").exit_code == 0
     until(lambda: the_run(job.airflow, dag_id, before)["state"] == "running", "running")

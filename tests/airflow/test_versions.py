@@ -1,6 +1,4 @@
-"""The commit that was merged is the code that ran: twenty in a row to the git bundle of a real
-Airflow 3.
-"""
+"""The merged commit is the code that ran: twenty commits to a git bundle of Airflow 3."""
 
 from __future__ import annotations
 
@@ -19,12 +17,9 @@ if TYPE_CHECKING:
     from tests.airflow.scenarios.commits import Commits
 
 
-def test_commits_in_a_row(
+def test_each_step_ran_its_commit_or_a_later_one(
     commits: Commits, repository: GitHubRepository, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After each of twenty commits its step ran that one, or a later one that contains it, and
-    nothing older.
-    """
     for one in commits.deployed:
         assert one.result.outputs["result"] == "success", one.result.log
         ran = repository.commits.index(one.result.outputs["bundle_version"])
@@ -46,12 +41,11 @@ def test_commits_in_a_row(
     assert set(overtaken) == set(OVERTAKEN)
 
 
-def test_the_record_says_the_same(commits: Commits, airflow_3: LocalAirflow) -> None:
-    """By Airflow's own record each commit has one run, and it is bound to the version that the step
-    gave as its output.
-    """
+def test_each_run_is_bound_to_the_bundle_version_in_the_output(
+    commits: Commits, airflow_3: LocalAirflow
+) -> None:
     runs = {run["dag_run_id"]: run["bundle_version"] for run in airflow_3.runs(DAG_ID)}
-    steps = [*commits.deployed, commits.mended]
+    steps = [*commits.deployed, commits.fixed]
 
     assert runs == {
         one.result.outputs["run_id"]: one.result.outputs["bundle_version"] for one in steps
@@ -59,39 +53,34 @@ def test_the_record_says_the_same(commits: Commits, airflow_3: LocalAirflow) -> 
     assert len(runs) == IN_A_ROW + 1
 
 
-def test_who_said_so(commits: Commits) -> None:
-    """Where a later commit was taken, the log says that GitHub was asked, and what it answered."""
-    said = ["GitHub's API says: ahead." in one.result.log for one in commits.deployed]
+def test_the_log_has_githubs_comparison_where_a_later_commit_ran(commits: Commits) -> None:
+    compared = ["GitHub's API says: ahead." in one.result.log for one in commits.deployed]
 
-    assert [place for place, told in enumerate(said) if told] == list(OVERTAKEN)
+    assert [place for place, asked in enumerate(compared) if asked] == list(OVERTAKEN)
 
 
-def test_a_commit_that_breaks_the_import(
+def test_a_commit_that_does_not_import_fails_its_step_without_a_run(
     commits: Commits, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A commit that does not import fails its step with Airflow's error, annotated on the line of
-    the checkout, and no run.
-    """
+    """With an annotation on the line of the checkout."""
     result = commits.broken.result
 
     assert (result.exit_code, result.outputs["result"]) == (1, "error"), result.log
     assert "run_id" not in result.outputs
-    for told in (verdict(result), first_screen(result)):
-        assert "The DAG's file fails to import" in told
-        assert "SyntaxError" in told
+    for text in (verdict(result), first_screen(result)):
+        assert "The DAG's file fails to import" in text
+        assert "SyntaxError" in text
     marked = [(note.level, note.file, note.line) for note in result.annotations if note.file]
     assert marked == [("error", f"dags/{DAG_ID}.py", commits.broken_line)]
     with capsys.disabled():
-        # The figure
+        # the number
         print(f"\na broken commit: the step failed after {commits.broken.seconds:.1f} s")
 
 
-def test_a_commit_that_mends_it(commits: Commits) -> None:
-    """The next commit, which mends the file, runs, although Airflow still had the import error when
-    its step began.
-    """
-    result = commits.mended.result
+def test_the_commit_that_fixes_the_import_runs(commits: Commits) -> None:
+    """Airflow still has the import error when the step starts."""
+    result = commits.fixed.result
 
-    assert (result.exit_code, result.outputs["bundle_version"]) == (0, commits.mended.commit), (
+    assert (result.exit_code, result.outputs["bundle_version"]) == (0, commits.fixed.commit), (
         result.log
     )

@@ -14,27 +14,24 @@ if TYPE_CHECKING:
     import pytest
 
     from dev.runner import StepResult
-    from tests.airflow.scenario import Stage
+    from tests.airflow.scenario import ScenarioRunner
 
 FAILED = ["check[2]", "check[5]", "check[8]"]
 LARGEST = 1024 * 1024
-"""Bytes that GitHub takes of a job summary."""
+"""Maximum size of a job summary in bytes, set by GitHub."""
 MOST_ASKED = 6
-"""Task instances of which Airflow is asked why they do not start, if none does for a while: on a
-busy machine only.
-"""
+"""Requests for unmet dependencies; only a busy machine needs them."""
 MOST_MEMORY = 80
-"""MiB that the step's process may take."""
+"""MiB for the step's process."""
 
 
 def requests(result: StepResult) -> Counter[str]:
-    """How many requests the step sent, by what they asked for, as its debug log says."""
+    """Count the step's requests by kind, from its debug log."""
     paths = re.findall(r"^##\[debug\](?:GET|POST|PATCH) (\S+) answered", result.log, re.MULTILINE)
     return Counter(kind(path) for path in paths)
 
 
 def kind(path: str) -> str:
-    """What a request asks for."""
     if path.endswith("/taskInstances"):
         return "pages of task instances"
     if path.endswith("/dependencies"):
@@ -44,34 +41,32 @@ def kind(path: str) -> str:
     return "the run" if "/dagRuns/" in path else "anything else"
 
 
-def test_all_failures_are_named(stage: Stage) -> None:
-    """Of 300 task instances the three that failed are named with their reasons, and all are
-    counted.
-    """
-    result = stage["wide"]
+def test_all_failed_tasks_are_named_with_their_reasons(scenarios: ScenarioRunner) -> None:
+    """All 300 task instances are counted."""
+    result = scenarios["wide"]
 
     assert (result.exit_code, result.outputs["result"]) == (1, "failed"), result.log
     assert json.loads(result.outputs["failed_tasks"]) == FAILED
-    for told in (verdict(result), first_screen(result)):
-        assert [name for name in FAILED if name not in told] == []
+    for text in (verdict(result), first_screen(result)):
+        assert [name for name in FAILED if name not in text] == []
         assert [
-            number for number in (2, 5, 8) if f"ValueError: Number {number} is wrong" not in told
+            number for number in (2, 5, 8) if f"ValueError: Number {number} is wrong" not in text
         ] == []
     assert "Tasks: 297 of 300 succeeded" in result.summary
     assert "Failed: 3 of 300 task instances" in read(result.summary).headings
 
 
-def test_it_stays_small(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    """Summary, requests and memory stay small: no task instance is asked for alone but for the log
-    of a failed one.
-    """
-    result, peak = stage["wide"], stage.measured["wide"].mebibytes
+def test_summary_requests_and_memory_stay_small(
+    scenarios: ScenarioRunner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only failed task instances are requested alone, for their logs."""
+    result, peak = scenarios["wide"], scenarios.measured["wide"].mebibytes
     size, sent = len(result.summary.encode()), requests(result)
 
     with capsys.disabled():
         counts = ", ".join(f"{count} for {what}" for what, count in sorted(sent.items()))
         print(
-            f"\nAirflow {stage.airflow.version}, 300 task instances: {sent.total()} "
+            f"\nAirflow {scenarios.airflow.version}, 300 task instances: {sent.total()} "
             f"requests ({counts}), "
             f"summary of {size:,} bytes, {peak:.1f} MiB at most"
         )

@@ -1,4 +1,4 @@
-"""The XComs of a real Airflow as the output `xcom`, and what is said if one cannot be had."""
+"""The XComs of a real Airflow as the output `xcom`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import pytest
 from tests.airflow.job import first_screen, verdict
 
 if TYPE_CHECKING:
-    from tests.airflow.scenario import Stage
+    from tests.airflow.scenario import ScenarioRunner
 
 
-def test_every_kind(stage: Stage) -> None:
-    """Dicts, lists and text beyond ASCII arrive as they are, those of a mapped task as a list, and
-    those of other keys.
-    """
-    result = stage["xcoms"]
+def test_xcoms_of_every_kind_arrive_unchanged(scenarios: ScenarioRunner) -> None:
+    """Those of a mapped task are a list."""
+    result = scenarios["xcoms"]
 
     assert (result.exit_code, result.outputs["result"]) == (0, "success"), result.log
     assert json.loads(result.outputs["xcom"]) == {
@@ -40,18 +38,18 @@ def test_every_kind(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("custom_key", "custom_key has no XCom with the key return_value"),
-        ("nobody", "this DAG run has no task nobody"),
+        ("missing", "this DAG run has no task missing"),
         ("large", "too large"),
     ],
 )
-def test_one_that_cannot_be_had(stage: Stage, name: str, said: str) -> None:
-    """An XCom that is not there or too large is an error that names it, although the DAG run has
-    succeeded.
-    """
-    result = stage[f"xcom {name}"]
+def test_a_missing_or_too_large_xcom_is_an_error_that_names_it(
+    scenarios: ScenarioRunner, name: str, message: str
+) -> None:
+    """Although the DAG run has succeeded."""
+    result = scenarios[f"xcom {name}"]
 
     assert (result.exit_code, result.outputs["result"], result.outputs["state"]) == (
         1,
@@ -59,6 +57,6 @@ def test_one_that_cannot_be_had(stage: Stage, name: str, said: str) -> None:
         "success",
     ), result.log
     assert "xcom" not in result.outputs
-    for told in (verdict(result), first_screen(result)):
-        assert said in told
-        assert f"{name}: " in told
+    for text in (verdict(result), first_screen(result)):
+        assert message in text
+        assert f"{name}: " in text

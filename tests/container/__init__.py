@@ -1,1 +1,1 @@
-"""Tests of the image, run exactly as the runner runs it."""
+"""Tests of the image, started as GitHub's runner starts it."""

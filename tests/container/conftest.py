@@ -1,7 +1,6 @@
 """The image, and a launcher that leaves no container behind.
 
-It is built once from the repository's Dockerfile, unless IMAGE names one: a release tests the very
-image that it publishes.
+It is built once from the Dockerfile, unless IMAGE names one, as a release does.
 """
 
 import hashlib
@@ -15,13 +14,12 @@ from dev.engine import REPOSITORY, docker, try_docker
 from dev.runner import Container
 from tests.support.missing import missing
 
-# A name of this checkout's own: another one's tests may use the same engine at the same time.
+# One name per checkout, because another checkout may use the same engine at the same time.
 _TAG = f"airflow-dag-run:test-{hashlib.sha256(str(REPOSITORY).encode()).hexdigest()[:8]}"
 
 
 @pytest.fixture(scope="session")
 def image() -> str:
-    """The name of the image under test."""
     remedy = "Install one (on Debian: apt-get install docker.io), start it, or set DOCKER_HOST"
     if not shutil.which("docker") or try_docker("version").returncode:
         missing("No Docker engine answers", remedy)
@@ -33,7 +31,7 @@ def image() -> str:
 
 @pytest.fixture
 def container(image: str) -> Iterator[Container]:
-    """A launcher of the image; the test fails if a container outlives it."""
+    """A launcher of the image. The test fails if a container outlives it."""
     launcher = Container(image)
     yield launcher
     leftovers = launcher.leftovers()

@@ -1,6 +1,4 @@
-"""Cancelling the workflow, and killing the step, against real Airflows: the DAG run does not run on
-unwatched.
-"""
+"""A cancelled or killed step stops its DAG run, against real Airflows."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,42 +6,42 @@ from pathlib import Path
 import pytest
 
 from dev.airflow import LocalAirflow
-from dev.runner import Container, RunningStep, Step
+from dev.runner import ActionStep, Container, RunningStep
 from tests.airflow.job import at_work, patch, until
-from tests.container.storm import DAG, state_of
+from tests.container.interruptions import DAG, state_of
 
-PATIENCE = 60
+TIMEOUT = 60
 
 
 @pytest.fixture
-def step(airflow: LocalAirflow, container: Container, tmp_path: Path) -> Step:
+def step(airflow: LocalAirflow, container: Container, tmp_path: Path) -> ActionStep:
     """A step that waits for a DAG run of ten minutes."""
     return step_of(airflow, container, tmp_path)
 
 
-def step_of(airflow: LocalAirflow, container: Container, workspace: Path, **more: str) -> Step:
-    """That step, with more inputs."""
+def step_of(
+    airflow: LocalAirflow, container: Container, workspace: Path, **more: str
+) -> ActionStep:
+    """Return that step with more inputs."""
     airflow.wait_for_dag(DAG)
     credential = {"airflow_url": airflow.url, "username": "user", "password": airflow.users["user"]}
     inputs = {"dag_id": DAG, "run_id": workspace.name, "conf": '{"seconds": 600}'}
-    return Step(credential | inputs | more, launcher=container, workspace=workspace)
+    return ActionStep(credential | inputs | more, launcher=container, workspace=workspace)
 
 
 @pytest.fixture
-def waiting(airflow: LocalAirflow, step: Step, tmp_path: Path) -> Iterator[RunningStep]:
-    """That step, once the task of its DAG run is at work: a run that is stopped earlier may come
-    back to life at once.
-    """
+def waiting(airflow: LocalAirflow, step: ActionStep, tmp_path: Path) -> Iterator[RunningStep]:
+    """That step while a task of its DAG run has a process. An earlier stop may be undone."""
     with step.start() as running:
-        running.wait_for("The DAG run is running", PATIENCE)
+        running.wait_for("The DAG run is running", TIMEOUT)
         until(lambda: at_work(airflow, DAG, tmp_path.name), "at work")
         yield running
 
 
-def test_cancel(airflow: LocalAirflow, step: Step, waiting: RunningStep, tmp_path: Path) -> None:
-    """The runner's cancel stops the DAG run before its retrier ends, and the post stage confirms it
-    without an error.
-    """
+def test_a_cancelled_step_stops_its_dag_run_and_the_post_stage_confirms_it(
+    airflow: LocalAirflow, step: ActionStep, waiting: RunningStep, tmp_path: Path
+) -> None:
+    """Within the grace period of the runner."""
     result = waiting.cancel()
 
     assert (result.exit_code, result.outputs["result"]) == (1, "cancelled"), result.log
@@ -54,33 +52,33 @@ def test_cancel(airflow: LocalAirflow, step: Step, waiting: RunningStep, tmp_pat
     assert state_of(airflow, tmp_path.name) == "failed"
 
 
-def test_kill(
-    airflow: LocalAirflow, container: Container, step: Step, waiting: RunningStep, tmp_path: Path
+def test_the_post_stage_stops_the_dag_run_of_a_killed_step(
+    airflow: LocalAirflow,
+    container: Container,
+    step: ActionStep,
+    waiting: RunningStep,
+    tmp_path: Path,
 ) -> None:
-    """After a kill of the step the DAG run still runs; the post stage stops it."""
     container.remove_leftovers()
-    killed = waiting.wait(PATIENCE)
+    killed = waiting.wait(TIMEOUT)
 
     assert killed.exit_code != 0
     assert state_of(airflow, tmp_path.name) == "running"
-    post = step.run("post", timeout=PATIENCE)
+    post = step.run("post", timeout=TIMEOUT)
     assert state_of(airflow, tmp_path.name) == "failed", post.log
 
 
 @pytest.mark.parametrize(
     "inputs", [{"on_cancel": "leave"}, {"trigger": "false", "conf": ""}], ids=["leave", "only-wait"]
 )
-def test_left(
+def test_a_dag_run_continues_with_on_cancel_leave_or_trigger_false(
     airflow: LocalAirflow, container: Container, tmp_path: Path, inputs: dict[str, str]
 ) -> None:
-    """A DAG run that is to be left, or that the step only waits for, goes on after the cancel and
-    the post stage.
-    """
     made = step_of(airflow, container, tmp_path, wait="false").run()
     assert made.outputs["result"] == "triggered", made.log
     step = step_of(airflow, container, tmp_path, **inputs)
     with step.start() as running:
-        running.wait_for("The DAG run is running", PATIENCE)
+        running.wait_for("The DAG run is running", TIMEOUT)
         result = running.cancel()
 
     assert (result.exit_code, result.outputs["result"]) == (1, "cancelled"), result.log
@@ -91,8 +89,9 @@ def test_left(
     patch(airflow, f"/dags/{DAG}/dagRuns/{tmp_path.name}", state="failed")
 
 
-def test_post_after_success(airflow: LocalAirflow, container: Container, tmp_path: Path) -> None:
-    """After a main stage that has seen the run's end the post stage says and does nothing."""
+def test_the_post_stage_does_nothing_after_a_finished_run(
+    airflow: LocalAirflow, container: Container, tmp_path: Path
+) -> None:
     airflow.wait_for_dag("quick_success")
     inputs = {
         "airflow_url": airflow.url,
@@ -100,8 +99,8 @@ def test_post_after_success(airflow: LocalAirflow, container: Container, tmp_pat
         "password": airflow.users["user"],
         "dag_id": "quick_success",
     }
-    step = Step(inputs, launcher=container, workspace=tmp_path)
-    assert step.run(timeout=PATIENCE).outputs["result"] == "success"
+    step = ActionStep(inputs, launcher=container, workspace=tmp_path)
+    assert step.run(timeout=TIMEOUT).outputs["result"] == "success"
 
     post = step.run("post")
 

@@ -1,6 +1,4 @@
-"""Cancelled while Airflow is slow, or gone: the end is orderly and honest, and the post stage makes
-up for it.
-"""
+"""Cancelling a step while Airflow is slow or down."""
 
 from __future__ import annotations
 
@@ -13,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.airflow_settings import password_of
-from dev.runner import Container, Step
-from tests.container.storm import DAG, LIMIT, PATIENCE, state_of
-from tests.support.detour import Detour
+from dev.runner import ActionStep, Container
+from tests.container.interruptions import DAG, LIMIT, TIMEOUT, state_of
+from tests.support.slow_proxy import SlowProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,14 +28,12 @@ POST_LIMIT = 60.0
 
 
 @pytest.fixture(scope="session", autouse=True)
-def hopeless(
+def post_while_airflow_is_down(
     image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Future[tuple[StepResult, float]]]:
-    """The post stage of a step that was killed, while Airflow is gone for good, and the seconds it
-    took.
+    """The result and the seconds of a post stage while Airflow is down.
 
-    It takes nearly a minute, so it begins with the first test of this file and runs beside the
-    others.
+    It takes nearly a minute, so it runs beside the other tests of this file.
     """
     workspace = tmp_path_factory.mktemp("workspace")
 
@@ -48,50 +44,49 @@ def hopeless(
             "password": password_of("user"),
             "dag_id": DAG,
         }
-        step = Step(inputs, launcher=Container(image), workspace=workspace)
+        step = ActionStep(inputs, launcher=Container(image), workspace=workspace)
         step.state["RUN_ID"] = "out-of-reach"
         began = time.monotonic()
-        return step.run("post", timeout=PATIENCE), time.monotonic() - began
+        return step.run("post", timeout=TIMEOUT), time.monotonic() - began
 
     with socket.socket() as refusing, ThreadPoolExecutor(1) as pool:
-        refusing.bind(("127.0.0.1", 0))  # and never listens
+        refusing.bind(("127.0.0.1", 0))  # never listens
         yield pool.submit(run, f"http://127.0.0.1:{refusing.getsockname()[1]}")
 
 
 @pytest.fixture
-def detour(airflow: LocalAirflow) -> Iterator[Detour]:
-    """The way to each of the real Airflows."""
-    with Detour(airflow.url) as way:
+def slow_proxy(airflow: LocalAirflow) -> Iterator[SlowProxy]:
+    with SlowProxy(airflow.url) as way:
         yield way
 
 
 @pytest.fixture
-def step(airflow: LocalAirflow, detour: Detour, container: Container, tmp_path: Path) -> Step:
-    """A step that takes this way, to wait for a DAG run of ten minutes."""
+def step(
+    airflow: LocalAirflow, slow_proxy: SlowProxy, container: Container, tmp_path: Path
+) -> ActionStep:
+    """A step that waits through the proxy for a DAG run of ten minutes."""
     airflow.wait_for_dag(DAG)
     inputs = {
-        "airflow_url": detour.url,
+        "airflow_url": slow_proxy.url,
         "username": "user",
         "password": airflow.users["user"],
         "dag_id": DAG,
         "run_id": tmp_path.name,
         "conf": '{"seconds": 600}',
     }
-    return Step(inputs, launcher=container, workspace=tmp_path)
+    return ActionStep(inputs, launcher=container, workspace=tmp_path)
 
 
 @pytest.fixture
-def waiting(step: Step) -> Iterator[RunningStep]:
-    """That step, once it waits."""
+def waiting(step: ActionStep) -> Iterator[RunningStep]:
+    """That step once it waits."""
     with step.start() as running:
-        running.wait_for("The DAG run is running", PATIENCE)
+        running.wait_for("The DAG run is running", TIMEOUT)
         yield running
 
 
 def cancel(waiting: RunningStep, link: str) -> None:
-    """Cancel the step, and see that it ends in time and says what it does not know, and where to
-    look.
-    """
+    """Cancel the step; it must end in time with an honest error and a link to the run."""
     began = time.monotonic()
     result = waiting.cancel()
     assert time.monotonic() - began < LIMIT, result.log
@@ -109,34 +104,37 @@ def cancel(waiting: RunningStep, link: str) -> None:
 
 
 def assert_stopped(airflow: LocalAirflow, run_id: str, post: StepResult) -> None:
-    """The post stage was content, and rightly so."""
+    """Check that the post stage succeeded and the DAG run is stopped."""
     assert post.exit_code == 0, post.log
     assert "error" not in {note.level for note in post.annotations}
     assert state_of(airflow, run_id) == "failed", post.log
 
 
-def test_slow(
-    airflow: LocalAirflow, detour: Detour, step: Step, waiting: RunningStep, tmp_path: Path
+def test_main_cannot_confirm_the_stop_with_a_slow_airflow_but_post_can(
+    airflow: LocalAirflow,
+    slow_proxy: SlowProxy,
+    step: ActionStep,
+    waiting: RunningStep,
+    tmp_path: Path,
 ) -> None:
-    """With an Airflow that answers each request after 5 s only, main cannot confirm the stop, and
-    the post stage can.
-    """
-    detour.slow(SLOW)
+    """Airflow takes 5 s for each response."""
+    slow_proxy.slow(SLOW)
 
-    cancel(waiting, detour.url)
+    cancel(waiting, slow_proxy.url)
 
     assert_stopped(airflow, tmp_path.name, step.run("post", timeout=POST_LIMIT))
 
 
-def test_down(
-    airflow: LocalAirflow, detour: Detour, step: Step, waiting: RunningStep, tmp_path: Path
+def test_the_post_stage_stops_the_run_once_airflow_is_up_again(
+    airflow: LocalAirflow,
+    slow_proxy: SlowProxy,
+    step: ActionStep,
+    waiting: RunningStep,
+    tmp_path: Path,
 ) -> None:
-    """With an Airflow that is down at that moment, main cannot stop the run; the post stage does so
-    once Airflow is back.
-    """
     with ExitStack() as outage:
-        outage.enter_context(detour.down())
-        cancel(waiting, detour.url)
+        outage.enter_context(slow_proxy.down())
+        cancel(waiting, slow_proxy.url)
         assert state_of(airflow, tmp_path.name) == "running"
         with step.start("post") as post:
             post.wait_for("Trying again in")
@@ -145,52 +143,51 @@ def test_down(
 
 
 @pytest.fixture
-def triggering(step: Step, detour: Detour) -> Iterator[RunningStep]:
-    """That step, when its trigger is on the way to an Airflow that will take a few seconds to make
-    the run.
-    """
-    detour.slow(SLOW_TRIGGER, on=("POST", "/dagRuns"))
+def triggering(step: ActionStep, slow_proxy: SlowProxy) -> Iterator[RunningStep]:
+    """That step while a slow Airflow handles its trigger request."""
+    slow_proxy.slow(SLOW_TRIGGER, on=("POST", "/dagRuns"))
     with step.start() as running:
-        assert detour.slowed.wait(PATIENCE), running.lines
+        assert slow_proxy.slowed.wait(TIMEOUT), running.lines
         yield running
 
 
-def test_cancelled_before_the_answer(
-    airflow: LocalAirflow, detour: Detour, step: Step, triggering: RunningStep, tmp_path: Path
+def test_a_cancel_during_the_trigger_stops_the_new_run(
+    airflow: LocalAirflow,
+    slow_proxy: SlowProxy,
+    step: ActionStep,
+    triggering: RunningStep,
+    tmp_path: Path,
 ) -> None:
-    """A cancel during the trigger stops the run that is on its way; what main had no time to
-    confirm it does not claim.
-    """
+    """The main stage does not claim a stop that it could not confirm."""
     result = triggering.cancel()
 
     assert (result.exit_code, result.outputs["result"]) == (1, "cancelled"), result.log
-    # How long Airflow takes to make a run is up to the machine: the run may be there in main's
-    # seconds, or later.
+    # A slow machine may create the run during the main stage or after it.
     if result.annotations[-1].title != "Cancelled, could not confirm that the DAG run is stopped":
         assert result.annotations[-1].title == "Cancelled, the DAG run is over", result.log
-        assert detour.received("PATCH", "/dagRuns/*") == [200]
-    # A run that has just been made may come back to life once more.
+        assert slow_proxy.received("PATCH", "/dagRuns/*") == [200]
+    # The stop of a new run may be undone once.
     assert_stopped(airflow, tmp_path.name, step.run("post", timeout=POST_LIMIT))
 
 
-def test_killed_before_the_answer(
-    airflow: LocalAirflow, container: Container, step: Step, triggering: RunningStep, tmp_path: Path
+def test_the_post_stage_waits_for_and_stops_a_run_after_a_kill_during_the_trigger(
+    airflow: LocalAirflow,
+    container: Container,
+    step: ActionStep,
+    triggering: RunningStep,
+    tmp_path: Path,
 ) -> None:
-    """After a kill during the trigger the post stage waits for the run that is on its way, and
-    stops it.
-    """
     container.remove_leftovers()
-    assert triggering.wait(PATIENCE).exit_code != 0
+    assert triggering.wait(TIMEOUT).exit_code != 0
     assert state_of(airflow, tmp_path.name) is None
 
     assert_stopped(airflow, tmp_path.name, step.run("post", timeout=POST_LIMIT))
 
 
-def test_down_for_good(hopeless: Future[tuple[StepResult, float]]) -> None:
-    """With an Airflow that stays down, the post stage gives up within a minute and names the run it
-    could not stop.
-    """
-    post, seconds = hopeless.result(PATIENCE)
+def test_the_post_stage_gives_up_within_a_minute_and_names_the_run(
+    post_while_airflow_is_down: Future[tuple[StepResult, float]],
+) -> None:
+    post, seconds = post_while_airflow_is_down.result(TIMEOUT)
 
     assert seconds < POST_LIMIT
     verdict = post.annotations[-1]

@@ -1,4 +1,4 @@
-"""Exactly one DAG run, although twenty machines ask for the same one at once."""
+"""Exactly one DAG run, although twenty containers trigger it at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev import postgresql
-from dev.runner import Step
+from dev.runner import ActionStep
 from tests.support.missing import missing
 
 if TYPE_CHECKING:
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 HOW_MANY = 20
 RUN_ID = "wanted-by-twenty"
-PATIENCE = 300.0
-"""Seconds: twenty Pythons start at once, on two cores."""
-RIDDEN_OUT = "Trying again in"
-"""What the log says after a request that failed in passing."""
+TIMEOUT = 300.0
+"""Seconds; twenty Pythons start at once on two cores."""
+RETRIED = "Trying again in"
+"""The text in the log after a transient error."""
 
 
 @pytest.fixture
 def airflow(airflow_3: LocalAirflow) -> LocalAirflow:
-    """A real Airflow 3 to which many clients may talk at once."""
+    """A real Airflow 3 with PostgreSQL, which serves concurrent clients."""
     if postgresql.installed() is None:
         missing(
             "There is no PostgreSQL server", "Install one (on Debian: apt-get install postgresql)"
@@ -35,9 +35,12 @@ def airflow(airflow_3: LocalAirflow) -> LocalAirflow:
     return airflow_3
 
 
-def test_twenty_at_once(airflow: LocalAirflow, container: Container, tmp_path: Path) -> None:
-    """Twenty containers with one run id make one DAG run, all report its verdict, and of clear
-    answers one says it made it.
+def test_twenty_containers_with_one_run_id_make_one_dag_run(
+    airflow: LocalAirflow, container: Container, tmp_path: Path
+) -> None:
+    """All report its result.
+
+    At most one of those without a lost response says that it made the run.
     """
     airflow.wait_for_dag("quick_success")
     inputs = {
@@ -47,22 +50,24 @@ def test_twenty_at_once(airflow: LocalAirflow, container: Container, tmp_path: P
         "dag_id": "quick_success",
         "run_id": RUN_ID,
     }
-    steps = [Step(inputs, launcher=container, workspace=tmp_path) for _ in range(HOW_MANY)]
+    steps = [ActionStep(inputs, launcher=container, workspace=tmp_path) for _ in range(HOW_MANY)]
 
     with ExitStack() as stack:
         all_running = [stack.enter_context(step.start()) for step in steps]
-        results = [running.wait(PATIENCE) for running in all_running]
+        results = [running.wait(TIMEOUT) for running in all_running]
 
     assert [
         run["state"] for run in airflow.runs("quick_success") if run["dag_run_id"] == RUN_ID
     ] == ["success"]
-    told = [
+    reported = [
         (result.exit_code, result.outputs.get("result"), result.outputs.get("run_id"))
         for result in results
     ]
-    assert told == [(0, "success", RUN_ID)] * HOW_MANY, "".join(result.log for result in results)
-    # A step whose trigger's answer got lost cannot know who made the run that it finds, and calls
-    # it its own .
+    assert reported == [(0, "success", RUN_ID)] * HOW_MANY, "".join(
+        result.log for result in results
+    )
+    # A step that lost the response to its trigger cannot know who made the run, and calls it its
+    # own.
     made = [result for result in results if result.outputs["created"] == "true"]
-    assert len([result for result in made if RIDDEN_OUT not in result.log]) <= 1
+    assert len([result for result in made if RETRIED not in result.log]) <= 1
     assert made

@@ -1,6 +1,4 @@
-"""The image as other systems start it: a shell in it (GitLab CI), or the container itself, with as
-little as there can be.
-"""
+"""The image on other systems: a shell in it (GitLab CI), or the container alone."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ from tests.support.factories import SHA
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask
 from tests.support.other_ci import FILES, IMAGE, job
 from tests.support.secrets import leaks_in
-from tests.unit.runners.test_generic_context import SYSTEMS
+from tests.unit.runners.test_generic import SYSTEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +37,7 @@ for address in (("1.1.1.1", 443), ("8.8.8.8", 53)):
 
 
 def inputs(fake: FakeAirflow, **more: str) -> dict[str, str]:
-    """The step's inputs as environment variables."""
+    """Return the step's inputs as environment variables."""
     given = {
         "airflow_url": fake.url,
         "username": "admin",
@@ -53,7 +51,7 @@ def inputs(fake: FakeAirflow, **more: str) -> dict[str, str]:
 def run(
     image: str, env: Mapping[str, str], *options: str, command: tuple[str, ...] = ()
 ) -> tuple[int, str]:
-    """Run the image on a read-only file system; return exit code and log. No secret may be seen."""
+    """Run the image on a read-only file system; return exit code and checked log."""
     variables = [option for name, value in env.items() for option in ("--env", f"{name}={value}")]
     done = try_docker(
         "run", "--rm", "--read-only", *variables, *options, image, *command, seconds=120
@@ -64,9 +62,7 @@ def run(
 
 
 def shell(script: str, env: Mapping[str, str], folder: Path) -> tuple[int, str]:
-    """Run the script in a repository with a commit; return exit code and log. No secret may be
-    seen.
-    """
+    """Run the script in a repository with a commit; return exit code and checked log."""
     commit = (
         "git init --quiet && git -c user.name=a -c user.email=a@b.c commit --quiet "
         "--allow-empty --message=Begin"
@@ -90,10 +86,8 @@ def shell(script: str, env: Mapping[str, str], folder: Path) -> tuple[int, str]:
 
 
 @contextmanager
-def lonely_network() -> Iterator[tuple[str, str]]:
-    """A network from which nothing but this machine can be reached: its name, and this machine's
-    address in it.
-    """
+def isolated_network() -> Iterator[tuple[str, str]]:
+    """A network that reaches this machine only: its name, and this machine's address in it."""
     name = f"airflow-dag-run-test-{secrets.token_hex(4)}"
     docker("network", "create", "--internal", name)
     try:
@@ -108,18 +102,17 @@ def lonely_network() -> Iterator[tuple[str, str]]:
 
 
 def outputs(folder: Path) -> dict[str, Any]:
-    """What the file for the outputs holds."""
+    """Return the content of the output file."""
     found: dict[str, Any] = json.loads((folder / "outputs.json").read_text(encoding="utf-8"))
     return found
 
 
 @pytest.mark.parametrize("ends", ["success", "failed"])
 @pytest.mark.parametrize("system", FILES)
-def test_examples(image: str, tmp_path: Path, system: str, ends: str) -> None:
-    """Each example ends with 0 after a DAG run that succeeded and with 1 after one that failed, and
-    leaves the outputs.
-    """
-    dag = FakeDag("nightly_sales", tasks=(FakeTask("load", ends=ends),), looks=1, ends=ends)
+def test_each_example_ends_with_the_result_of_the_run_and_its_outputs(
+    image: str, tmp_path: Path, system: str, ends: str
+) -> None:
+    dag = FakeDag("nightly_sales", tasks=(FakeTask("load", ends=ends),), polls=1, ends=ends)
     with FakeAirflow("3.3.2", dags=[dag]) as fake:
         written, environment, inside = job(system, fake.token())
         script = (
@@ -148,19 +141,19 @@ def test_examples(image: str, tmp_path: Path, system: str, ends: str) -> None:
     assert made.run_id.startswith(f"{system}__{SHA[:12]}__" if system in SYSTEMS else "deploy-")
 
 
-def test_a_shell(image: str, tmp_path: Path) -> None:
-    """The container alone, read-only and with no way to anything but Airflow: green, with its
-    outputs in a mounted folder.
-    """
+def test_the_container_alone_passes_read_only_and_with_access_to_airflow_only(
+    image: str, tmp_path: Path
+) -> None:
+    """Its outputs are in a mounted folder."""
     with (
-        lonely_network() as (network, host),
-        FakeAirflow("3.3.2", dags=[FakeDag("sales", looks=1)], host=host) as fake,
+        isolated_network() as (network, host),
+        FakeAirflow("3.3.2", dags=[FakeDag("sales", polls=1)], host=host) as fake,
     ):
         env = inputs(fake, run_id="by-hand") | {"AIRFLOW_DAG_RUN_OUTPUTS": "/outputs/outputs.json"}
         code, log = run(
             image, env, f"--network={network}", f"--volume={tmp_path}:/outputs", "--cap-drop=ALL"
         )
-        nowhere, told = run(
+        nowhere, reported = run(
             image,
             {},
             f"--network={network}",
@@ -169,14 +162,13 @@ def test_a_shell(image: str, tmp_path: Path) -> None:
         )
 
     assert code == 0, log
-    assert nowhere == 0, told
+    assert nowhere == 0, reported
     assert (outputs(tmp_path)["result"], outputs(tmp_path)["run_id"]) == ("success", "by-hand")
     assert "DAG run succeeded: sales" in log
 
 
-def test_nothing_is_written(image: str, tmp_path: Path) -> None:
-    """Besides the file for the outputs the container writes nothing, though it could."""
-    with FakeAirflow("2.11.2", dags=[FakeDag("sales", looks=1)]) as fake:
+def test_the_container_writes_only_the_output_file(image: str, tmp_path: Path) -> None:
+    with FakeAirflow("2.11.2", dags=[FakeDag("sales", polls=1)]) as fake:
         name = f"airflow-dag-run-test-{secrets.token_hex(4)}"
         env = inputs(fake, run_id="by-hand") | {"AIRFLOW_DAG_RUN_OUTPUTS": "/outputs/outputs.json"}
         variables = [option for key, value in env.items() for option in ("--env", f"{key}={value}")]

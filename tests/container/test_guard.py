@@ -1,4 +1,4 @@
-"""The guard against leaks sees what a container writes."""
+"""The leak guard checks what a container writes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dev.runner import Container, Step
-from tests.support import guard
+from dev.runner import ActionStep, Container
+from tests.support import leak_guard
 from tests.support.leaks import EVERYWHERE, LEAKS, SECRET, SHOW_EVERYWHERE, places, program
 
 if TYPE_CHECKING:
@@ -23,17 +23,19 @@ ACTION = (
 
 
 @pytest.mark.parametrize("stage", ["main", "post"])
-def test_a_container_that_leaks(container: Container, tmp_path: Path, stage: Stage) -> None:
-    """Of a program in place of the action's, in either stage, every place is seen; of another text
-    none.
-    """
+def test_a_leak_in_any_place_of_either_stage_is_found(
+    container: Container, tmp_path: Path, stage: Stage
+) -> None:
+    """A text that is no secret is not reported."""
     show, action = tmp_path / "show", tmp_path / "action.yml"
     action.write_text(ACTION)
     for text, seen in ((LEAKS["base64 of a pair"], EVERYWHERE), ("nothing", set[str]())):
         show.write_text(f"#!/opt/action/bin/python -IuB\n{program(SHOW_EVERYWHERE, text)}")
         show.chmod(0o755)
         inputs = {"dag_id": "sales", "password": SECRET}
-        result = Step(inputs, launcher=container, workspace=tmp_path, action=action).run(stage)
+        result = ActionStep(inputs, launcher=container, workspace=tmp_path, action=action).run(
+            stage
+        )
 
         assert result.exit_code == 0, result.raw
-        assert places(guard.leaks()) == seen
+        assert places(leak_guard.new_leaks()) == seen

@@ -1,6 +1,4 @@
-"""The image by itself: what is in it, and that nothing in the user's workspace or job gets into the
-process.
-"""
+"""The content of the image, and its isolation from the user's workspace and job."""
 
 import hashlib
 import json
@@ -13,24 +11,24 @@ import pytest
 from dev.engine import REPOSITORY, docker, entrypoint, try_docker
 from dev.image import installed
 from dev.image import main as print_weight
-from dev.runner import Container, Step
-from tests.container import hostile
+from dev.runner import ActionStep, Container
+from tests.container import attack
 
 SITE = "/opt/action/lib/python3.13/site-packages"
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """A hostile workspace."""
+    """A workspace with modules that try to replace those of the image."""
     path = tmp_path / "workspace"
-    hostile.plant(path)
+    attack.write_modules(path)
     return path
 
 
 def probe(
     image: str, code: str, *, workspace: Path | None = None, env: Mapping[str, str] | None = None
 ) -> str:
-    """What `code` prints in the image's Python, under the flags that the action runs with."""
+    """Return the output of `code` in the image's Python with the action's flags."""
     python, *flags = entrypoint(image)[:-2]
     options = [
         option for name, value in (env or {}).items() for option in ("-e", f"{name}={value}")
@@ -50,28 +48,23 @@ def probe(
     )
 
 
-def test_entrypoint(image: str) -> None:
-    """Python is started without a shell in between, isolated and unbuffered."""
+def test_python_starts_without_a_shell_isolated_and_unbuffered(image: str) -> None:
     assert entrypoint(image) == ["/opt/action/bin/python", "-I", "-u", "-B", "-m", "entrypoint"]
 
 
-def test_user(image: str) -> None:
-    """The image runs as root, which alone may write the runner's files, and does not rely on a
-    working directory.
-    """
+def test_the_image_runs_as_root_in_any_working_directory(image: str) -> None:
+    """Only root may write the runner's files."""
     assert docker("inspect", "--format={{.Config.User}}{{.Config.WorkingDir}}", image).strip() == ""
 
 
-def test_labels(image: str) -> None:
-    """The image says what it is."""
+def test_the_image_has_labels(image: str) -> None:
     labels = json.loads(docker("inspect", "--format={{json .Config.Labels}}", image))
 
     assert labels["org.opencontainers.image.title"] == "Airflow DAG Run"
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
 
 
-def test_content_is_the_repository_s(image: str) -> None:
-    """The package in the image equals the one in the repository, file by file."""
+def test_the_package_in_the_image_equals_the_repository(image: str) -> None:
     code = f"""
 import hashlib, json, pathlib
 root = pathlib.Path("{SITE}/entrypoint")
@@ -87,10 +80,8 @@ print(json.dumps({{str(path.relative_to(root)): digest(path) for path in files}}
     }
 
 
-def test_distributions(image: str) -> None:
-    """The lock's distributions are installed, and no other: no PyGithub, no cryptography, no
-    charset-normalizer, no pip.
-    """
+def test_only_the_distributions_of_the_lock_are_installed(image: str) -> None:
+    """No PyGithub, cryptography, charset-normalizer or pip."""
     locked = dict(
         re.findall(r"^([\w-]+)==(\S+)", (REPOSITORY / "requirements.txt").read_text(), re.MULTILINE)
     )
@@ -99,8 +90,7 @@ def test_distributions(image: str) -> None:
     assert not locked.keys() & {"pygithub", "cryptography", "charset-normalizer", "pip"}
 
 
-def test_nothing_to_build_or_install_with(image: str) -> None:
-    """Neither a compiler, nor pip or the tests of others, can be reached by the action's Python."""
+def test_the_image_has_no_compiler_pip_or_tests_of_dependencies(image: str) -> None:
     code = """
 import importlib.util, shutil
 print([name for name in ("cc", "gcc", "g++", "make", "rustc") if shutil.which(name)])
@@ -110,25 +100,23 @@ print([name for name in names if importlib.util.find_spec(name)])
     assert probe(image, code).split() == ["[]", "[]"]
 
 
-def test_size(image: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The action adds less than 8 MB to its base, bytecode included; `make image` prints that, what
-    is in it and its start.
-    """
+def test_the_action_adds_less_than_8_mb_to_its_base(
+    image: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Including bytecode. `make image` prints the size, the content and the start time."""
     print_weight(image)
-    told = capsys.readouterr().out
+    reported = capsys.readouterr().out
     with capsys.disabled():
-        print(f"\n{told}", end="")
-    size, over = map(float, re.findall(r"([\d.]+) MB", told))
+        print(f"\n{reported}", end="")
+    size, over = map(float, re.findall(r"([\d.]+) MB", reported))
 
     assert 0 < over < 8 < size
-    assert re.search(r"^\d distributions: \S+ \d.*\brequests \d", told, re.MULTILINE)
-    assert re.search(r"^start: \d+\.\d\d s, \d\.\d\d s of CPU", told, re.MULTILINE)
+    assert re.search(r"^\d distributions: \S+ \d.*\brequests \d", reported, re.MULTILINE)
+    assert re.search(r"^start: \d+\.\d\d s, \d\.\d\d s of CPU", reported, re.MULTILINE)
 
 
-def test_bytecode_is_there_and_never_checked(image: str) -> None:
-    """Every module has bytecode that Python takes without a look at its source, so that starting
-    writes nothing.
-    """
+def test_every_module_has_unchecked_bytecode(image: str) -> None:
+    """So a start writes nothing."""
     code = f"""
 import importlib.util, pathlib
 sources = list(pathlib.Path("{SITE}").rglob("*.py"))
@@ -138,19 +126,16 @@ print({{path.read_bytes()[4:8] for path in cached}}, len(sources) > 100)
     assert probe(image, code).strip() == f"{{{bytes([1, 0, 0, 0])!r}}} True"
 
 
-def test_read_only(image: str) -> None:
-    """On a read-only file system the action starts, and says what it was not told."""
+def test_the_action_starts_on_a_read_only_file_system(image: str) -> None:
     done = try_docker("run", "--rm", "--read-only", "--network=host", image)
 
     assert done.returncode == 1
-    assert done.stdout.startswith("ERROR: Nothing says for which commit this is")
+    assert done.stdout.startswith("ERROR: The commit of this build is unknown")
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_the_workspace_is_hostile(image: str, workspace: Path) -> None:
-    """The trap works: without the flags of the image's entry point, the workspace's modules are
-    imported.
-    """
+def test_without_the_flags_the_workspaces_modules_are_imported(image: str, workspace: Path) -> None:
+    """The attack of the workspace works, so that the other tests prove something."""
     options = (
         "--rm",
         "--network=host",
@@ -159,22 +144,20 @@ def test_the_workspace_is_hostile(image: str, workspace: Path) -> None:
         "--workdir=/github/workspace",
     )
 
-    assert hostile.MARK in docker(
+    assert attack.MARK in docker(
         "run", *options, "--entrypoint=/opt/action/bin/python", image, "-m", "entrypoint"
     )
 
 
-def test_modules_come_from_the_image(image: str, workspace: Path) -> None:
-    """With a hostile workspace as current directory and hostile variables, every module is the
-    image's own.
-    """
+def test_every_module_comes_from_the_image(image: str, workspace: Path) -> None:
+    """With an attacking workspace as current directory and attacking variables."""
     code = """
 import json, sys
 import entrypoint.__main__, requests, jwt, actions_toolkit.core
 files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
 print(json.dumps(sorted({file for file in files if file})))
 """
-    env = {name: value for name, value in hostile.ENV.items() if name != "PYTHONINSPECT"}
+    env = {name: value for name, value in attack.ENV.items() if name != "PYTHONINSPECT"}
     files = json.loads(probe(image, code, workspace=workspace, env=env))
 
     assert f"{SITE}/entrypoint/__main__.py" in files
@@ -182,18 +165,17 @@ print(json.dumps(sorted({file for file in files if file})))
     assert [path for path in files if not path.startswith((SITE, "/usr/"))] == []
 
 
-def test_hostile_workspace(container: Container, workspace: Path) -> None:
-    """A step in a hostile workspace and environment does what it does elsewhere: here, refuse its
-    inputs.
-    """
-    step = Step(
-        {"dag_id": "nightly_sales"}, launcher=container, workspace=workspace, env=hostile.ENV
+def test_a_step_in_an_attacking_workspace_still_refuses_its_inputs(
+    container: Container, workspace: Path
+) -> None:
+    step = ActionStep(
+        {"dag_id": "nightly_sales"}, launcher=container, workspace=workspace, env=attack.ENV
     )
     before = sorted(workspace.rglob("*"))
 
     result = step.run()
 
-    assert hostile.MARK not in result.raw
+    assert attack.MARK not in result.raw
     assert (result.exit_code, result.outputs["result"]) == (1, "error")
     assert "airflow_url" in result.annotations[0].message
     assert sorted(workspace.rglob("*")) == before

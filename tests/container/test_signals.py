@@ -1,4 +1,4 @@
-"""Signals: the runner sends them to the docker client, and they have to reach the action.
+"""The runner's signals reach the action, although they go to the docker client.
 
 Measured: docs/notes/runner.md#signals-and-process-1.
 """
@@ -12,48 +12,45 @@ import pytest
 
 from dev.airflow_settings import password_of
 from dev.engine import docker, entrypoint
-from dev.runner import Container, RunningStep, Step
+from dev.runner import ActionStep, Container, RunningStep
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault
 
-PATIENCE = 7
-"""Seconds after which the runner loses its own."""
+TIMEOUT = 7
+"""Seconds until the runner gives up."""
 
 
 @pytest.fixture
 def waiting(container: Container, tmp_path: Path) -> Iterator[RunningStep]:
-    """A step whose action is up: it has connected to an Airflow, which keeps it waiting for an
-    answer.
-    """
+    """A running step that is connected to an Airflow without a response."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(30)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         inputs = {"airflow_url": url, "token": "t0ken-of-no-use", "dag_id": "nightly_sales"}
         with (
-            Step(inputs, launcher=container, workspace=tmp_path).start() as running,
+            ActionStep(inputs, launcher=container, workspace=tmp_path).start() as running,
             silent.accept()[0],
         ):
             yield running
 
 
-def test_process_one_gets_the_signal(waiting: RunningStep, container: Container) -> None:
-    """The action's Python is process 1 of its container, and ends within the runner's retrier after
-    a SIGINT.
-    """
+def test_process_1_gets_the_sigint_and_ends_in_the_grace_period(
+    waiting: RunningStep, container: Container
+) -> None:
     [name] = container.leftovers()
     first = docker("exec", name, "cat", "/proc/1/cmdline").split("\0")
 
     waiting.signal(signal.SIGINT)
-    result = waiting.wait(PATIENCE)
+    result = waiting.wait(TIMEOUT)
 
     assert first[:-1] == entrypoint(container.image)
     assert result.conclusion == "failure"
     assert "Traceback" not in result.raw
 
 
-def test_a_killed_client_leaves_its_container(waiting: RunningStep, container: Container) -> None:
-    """A kill reaches the client alone, as on GitHub: the container runs on, and the replay finds
-    and removes it.
-    """
+def test_the_replay_removes_the_container_of_a_killed_client(
+    waiting: RunningStep, container: Container
+) -> None:
+    """A kill reaches the client only, as on GitHub."""
     waiting.kill()
     assert waiting.wait(10).exit_code == -signal.SIGKILL
 
@@ -64,51 +61,49 @@ def test_a_killed_client_leaves_its_container(waiting: RunningStep, container: C
 
 @pytest.fixture
 def fake() -> Iterator[FakeAirflow]:
-    """An Airflow with one DAG, whose run goes on until it is stopped."""
+    """An Airflow with one DAG, whose run lasts until it is stopped."""
     with FakeAirflow(dags=[FakeDag("sales", tasks=(FakeTask("extract"),))]) as started:
         started.states("sales", ["running"])
         yield started
 
 
 @pytest.fixture
-def step(fake: FakeAirflow, container: Container, tmp_path: Path) -> Step:
-    """A step with a run of that DAG."""
+def step(fake: FakeAirflow, container: Container, tmp_path: Path) -> ActionStep:
     return step_of(fake, container, tmp_path)
 
 
-def step_of(fake: FakeAirflow, container: Container, workspace: Path, **more: str) -> Step:
-    """That step, with more inputs."""
+def step_of(fake: FakeAirflow, container: Container, workspace: Path, **more: str) -> ActionStep:
     inputs = {
         "airflow_url": fake.url,
         "username": "admin",
         "password": password_of("admin"),
         "dag_id": "sales",
     }
-    return Step(inputs | more, launcher=container, workspace=workspace)
+    return ActionStep(inputs | more, launcher=container, workspace=workspace)
 
 
-def test_during_a_sleep(fake: FakeAirflow, container: Container, tmp_path: Path) -> None:
-    """A signal wakes a step that would sleep for a minute, and it stops its DAG run."""
+def test_a_signal_wakes_a_sleeping_step_which_stops_its_dag_run(
+    fake: FakeAirflow, container: Container, tmp_path: Path
+) -> None:
     with step_of(fake, container, tmp_path, poll_interval="60").start() as running:
         running.wait_for("The DAG run is queued")
         running.signal(signal.SIGINT)
-        result = running.wait(PATIENCE)
+        result = running.wait(TIMEOUT)
 
     assert (result.exit_code, result.outputs["result"]) == (1, "cancelled")
     assert [run.state for run in fake.runs("sales")] == ["failed"]
     assert "Traceback" not in result.raw
 
 
-def test_during_the_report(fake: FakeAirflow, step: Step) -> None:
-    """A signal while the tasks of a run that has succeeded are read ends the step as cancelled, and
-    leaves the run alone.
-    """
+def test_a_signal_during_the_report_cancels_the_step_and_leaves_the_run(
+    fake: FakeAirflow, step: ActionStep
+) -> None:
     fake.states("sales", ["success"])
     fake.fault(Fault.HANG, on=("GET", "/taskInstances"))
     with step.start() as running:
         running.wait_for("The DAG run is success")
         running.signal(signal.SIGINT)
-        result = running.wait(PATIENCE)
+        result = running.wait(TIMEOUT)
 
     assert (result.exit_code, result.outputs["result"], result.outputs["state"]) == (
         1,
@@ -120,15 +115,14 @@ def test_during_the_report(fake: FakeAirflow, step: Step) -> None:
     assert "Traceback" not in result.raw
 
 
-def test_a_second_signal(fake: FakeAirflow, step: Step) -> None:
-    """A SIGTERM while the run is being stopped disturbs neither that nor the report."""
+def test_a_sigterm_during_the_stop_does_not_disturb_it(fake: FakeAirflow, step: ActionStep) -> None:
     fake.fault(Fault.HANG, on=("PATCH", "/dagRuns/*"), times=9)
     with step.start() as running:
         running.wait_for("The DAG run is queued")
         running.signal(signal.SIGINT)
         running.wait_for("Stopping the DAG run")
         running.signal(signal.SIGTERM)
-        result = running.wait(PATIENCE)
+        result = running.wait(TIMEOUT)
 
     assert (result.exit_code, result.outputs["result"]) == (1, "cancelled")
     assert (

@@ -1,38 +1,35 @@
-"""The whole gate in its image against real Airflows: what the next step of a workflow gets to
-see.
-"""
+"""The whole action in its image against real Airflows."""
 
 import json
 from pathlib import Path
 
 from dev.airflow import LocalAirflow
-from dev.runner import Container, Step, StepResult
-from tests.container import hostile
+from dev.runner import ActionStep, Container, StepResult
+from tests.container import attack
 
 TIMEOUT = 120
 
 
-def run_gate(
+def run_step(
     airflow: LocalAirflow, container: Container, workspace: Path, **inputs: str
 ) -> StepResult:
-    """The step with a user's name and password, in a job whose environment is hostile if the
-    workspace is.
-    """
+    """Run the step as a user; the environment attacks it if the workspace is not empty."""
     airflow.wait_for_dag(inputs["dag_id"])
     credential = {"airflow_url": airflow.url, "username": "user", "password": airflow.users["user"]}
-    env = hostile.ENV if any(workspace.iterdir()) else {}
-    step = Step(credential | inputs, launcher=container, workspace=workspace, env=env)
+    env = attack.ENV if any(workspace.iterdir()) else {}
+    step = ActionStep(credential | inputs, launcher=container, workspace=workspace, env=env)
     return step.run(timeout=TIMEOUT)
 
 
 def states(airflow: LocalAirflow, dag_id: str, run_id: str) -> list[str]:
-    """The states of the DAG runs with this run id, by Airflow's own record: one, if all is well."""
+    """Return the states of the DAG runs with this run id, by Airflow's API."""
     return [run["state"] for run in airflow.runs(dag_id) if run["dag_run_id"] == run_id]
 
 
-def test_success(airflow: LocalAirflow, container: Container, tmp_path: Path) -> None:
-    """A DAG run that succeeds lets the workflow go on."""
-    result = run_gate(airflow, container, tmp_path, dag_id="quick_success")
+def test_a_successful_run_passes(
+    airflow: LocalAirflow, container: Container, tmp_path: Path
+) -> None:
+    result = run_step(airflow, container, tmp_path, dag_id="quick_success")
 
     assert (result.exit_code, result.conclusion) == (0, "success"), result.log
     assert (
@@ -45,9 +42,10 @@ def test_success(airflow: LocalAirflow, container: Container, tmp_path: Path) ->
     assert [note for note in result.annotations if note.level == "error"] == []
 
 
-def test_failure(airflow: LocalAirflow, container: Container, tmp_path: Path) -> None:
-    """A DAG run that fails stops the workflow, and the outputs name the task that failed."""
-    result = run_gate(airflow, container, tmp_path, dag_id="failing_sales")
+def test_a_failed_run_fails_the_step_and_outputs_name_the_failed_task(
+    airflow: LocalAirflow, container: Container, tmp_path: Path
+) -> None:
+    result = run_step(airflow, container, tmp_path, dag_id="failing_sales")
 
     assert (result.exit_code, result.conclusion) == (1, "failure"), result.log
     assert (
@@ -59,9 +57,10 @@ def test_failure(airflow: LocalAirflow, container: Container, tmp_path: Path) ->
     assert result.outputs["run_url"] in result.summary
 
 
-def test_without_waiting(airflow: LocalAirflow, container: Container, tmp_path: Path) -> None:
-    """With `wait: false` the workflow goes on as soon as Airflow has accepted the run."""
-    result = run_gate(
+def test_with_wait_false_the_step_passes_once_the_run_is_accepted(
+    airflow: LocalAirflow, container: Container, tmp_path: Path
+) -> None:
+    result = run_step(
         airflow, container, tmp_path, dag_id="quick_success", wait="false", run_id="not-waited-for"
     )
 
@@ -73,28 +72,25 @@ def test_without_waiting(airflow: LocalAirflow, container: Container, tmp_path: 
     assert len(states(airflow, "quick_success", "not-waited-for")) == 1
 
 
-def test_hostile_workspace(airflow: LocalAirflow, container: Container, tmp_path: Path) -> None:
-    """A failure stays one although the workspace and the job's environment would have the step
-    pass.
-    """
-    hostile.plant(tmp_path)
+def test_an_attacking_workspace_cannot_turn_a_failure_into_a_success(
+    airflow: LocalAirflow, container: Container, tmp_path: Path
+) -> None:
+    attack.write_modules(tmp_path)
     before = sorted(tmp_path.rglob("*"))
 
-    result = run_gate(airflow, container, tmp_path, dag_id="quick_failure")
+    result = run_step(airflow, container, tmp_path, dag_id="quick_failure")
 
-    assert hostile.MARK not in result.raw
+    assert attack.MARK not in result.raw
     assert (result.exit_code, result.outputs["result"]) == (1, "failed"), result.log
     assert json.loads(result.outputs["failed_tasks"]) == ["fail"]
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_the_runner_is_never_misused(
+def test_a_step_uses_no_deprecated_command_and_masks_its_password(
     airflow: LocalAirflow, container: Container, tmp_path: Path
 ) -> None:
-    """No deprecated command, nothing for later steps' environment, no password anywhere, and a mask
-    for it.
-    """
-    result = run_gate(
+    """Nothing is set for later steps, and no output has the password."""
+    result = run_step(
         airflow, container, tmp_path, dag_id="quick_success", wait="false", run_id="well-behaved"
     )
 

@@ -1,3 +1,1 @@
-"""Tests of both sides of a contract: imitations against the real thing, declarations against the
-code.
-"""
+"""Contract tests: imitations against the real systems, declarations against the code."""

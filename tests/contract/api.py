@@ -1,4 +1,4 @@
-"""The talk with an Airflow, real or scripted, in which the contract is checked."""
+"""A client of the Airflow API, for real and scripted Airflows."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AT_MOST = 240.0  # seconds for a real run of a few seconds
+AT_MOST = 240.0  # seconds for a real run that takes a few
 
 
 class Server(Protocol):
-    """What `FakeAirflow` and `LocalAirflow` have in common."""
+    """The common interface of `FakeAirflow` and `LocalAirflow`."""
 
     url: str
     api: str
     version: str
 
-    def session(self, user: str = "admin") -> requests.Session:
-        """A session authorised as this user."""
+    def session(self, user: str = "admin") -> requests.Session: ...
 
 
 class Api:
-    """One user's talk with one Airflow. Paths are below /api/v1 or /api/v2."""
+    """The API as one user sees it. Paths are below /api/v1 or /api/v2."""
 
     def __init__(self, server: Server, session: requests.Session) -> None:
         self.server = server
@@ -37,7 +36,6 @@ class Api:
         self._session = session
 
     def get(self, path: str, **query: Any) -> requests.Response:
-        """GET."""
         return self._send("GET", path, params=query)
 
     def read(self, path: str, accept: str) -> requests.Response:
@@ -45,19 +43,16 @@ class Api:
         return self._send("GET", path, headers={"Accept": accept})
 
     def post(self, path: str, body: Any) -> requests.Response:
-        """POST JSON."""
         return self._send("POST", path, json=body)
 
     def patch(self, path: str, body: Any) -> requests.Response:
-        """PATCH JSON."""
         return self._send("PATCH", path, json=body)
 
     def put(self, path: str) -> requests.Response:
-        """PUT without a body."""
         return self._send("PUT", path)
 
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
-        """The answer, but not that a busy machine's SQLite is locked: nothing was done then.
+        """Send a request; retry if SQLite was locked, because nothing was done then.
 
         Measured: docs/notes/airflow-3.md#sqlite-and-parallel-requests.
         """
@@ -69,13 +64,12 @@ class Api:
         )
 
     def anonymous(self, method: str, path: str, **options: Any) -> requests.Response:
-        """A request without the user's credential; here the path is the whole one."""
+        """Send a request without a credential; `path` is the whole path."""
         with requests.Session() as session:
             session.trust_env = False
             return session.request(method, f"{self.server.url}{path}", timeout=60, **options)
 
     def clear_failed(self, dag_id: str, run_id: str) -> requests.Response:
-        """Clears the failed tasks of a run, each version in its way."""
         if self.version == "3.3.2":
             return self.post(
                 f"/dags/{dag_id}/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": True}
@@ -84,14 +78,15 @@ class Api:
         return self.post(f"/dags/{dag_id}/clearTaskInstances", wish)
 
     def trigger(self, dag_id: str, **body: Any) -> requests.Response:
-        """POST a run; Airflow 3 wants to hear of a logical date, Airflow 2 does not want to hear of
-        none.
+        """Trigger a run.
+
+        Airflow 3 requires a logical date, which may be null; Airflow 2 refuses null.
         """
         nothing = {} if self.version == "2.11.2" else {"logical_date": None}
         return self.post(f"/dags/{dag_id}/dagRuns", nothing | body)
 
     def wait(self, dag_id: str, run_id: str, *states: str) -> dict[str, Any]:
-        """The run, once it is in one of these states (default: ended)."""
+        """Return the run once it is in one of these states (default: ended)."""
         wanted = states or ("success", "failed")
         return self.until(
             lambda: self.get(f"/dags/{dag_id}/dagRuns/{run_id}").json(),
@@ -99,11 +94,9 @@ class Api:
         )
 
     def task(self, dag_id: str, run_id: str, *states: str) -> dict[str, Any]:
-        """The only task instance of a run, once it is in one of these states; the run is looked at
-        meanwhile.
-        """
+        """Poll the run, and return its only task instance once it is in one of these states."""
 
-        def look() -> dict[str, Any]:
+        def poll() -> dict[str, Any]:
             self.get(f"/dags/{dag_id}/dagRuns/{run_id}")
             instance: dict[str, Any]
             (instance,) = self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances").json()[
@@ -111,28 +104,29 @@ class Api:
             ]
             return instance
 
-        return self.until(look, lambda instance: instance["state"] in states)
+        return self.until(poll, lambda instance: instance["state"] in states)
 
     def at_work(self, dag_id: str, run_id: str) -> None:
-        """Return when the only task of a run has a process of its own, before which a stop may be
-        undone (`run/stop.py`).
+        """Return once the only task of a run has its own process.
+
+        Before that, a stop may be undone (`run/stop.py`).
         """
         self.until(
             lambda: self.task(dag_id, run_id, "running"),
             lambda instance: instance["pid"] is not None,
         )
 
-    def until(self, look: Callable[[], T], good: Callable[[T], bool]) -> T:
-        """What a look shows, once it is good."""
+    def until(self, poll: Callable[[], T], good: Callable[[T], bool]) -> T:
+        """Poll until the result is good, and return it."""
         deadline, pause = time.monotonic() + AT_MOST, 0.01
-        while not good(found := look()):
+        while not good(found := poll()):
             assert time.monotonic() < deadline, f"still {found}"
             time.sleep(pause)
             pause = min(pause * 2, 0.5)
         return found
 
     def ended(self, dag_id: str) -> str:
-        """The id of a new run that has ended."""
+        """Return the id of a new run that has ended."""
         run_id = new_id()
         assert self.trigger(dag_id, dag_run_id=run_id).status_code == 200
         self.wait(dag_id, run_id)
@@ -140,12 +134,11 @@ class Api:
 
 
 def new_id() -> str:
-    """A run id nobody has used, so that a server may live as long as it likes."""
     return f"contract-{uuid.uuid4()}"
 
 
 def reason(answer: requests.Response) -> str:
-    """What an error says, wherever its version puts the words; checks the shape on the way."""
+    """Return the message of an error in either version's shape, which is checked."""
     body = answer.json()
     if answer.headers["Content-Type"] == "application/problem+json":
         assert set(body) == {"detail", "status", "title", "type"}

@@ -1,8 +1,4 @@
-"""Whom the contract of Airflow's API is checked against: the scripted Airflows and the real ones,
-under one interface.
-
-The real ones are the session fixtures `airflow_2` and `airflow_3`.
-"""
+"""Fixtures: the scripted and the real Airflows under one interface."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ import pytest
 
 from dev.airflow import LocalAirflow
 from tests.contract.api import Api, Server, new_id
-from tests.contract.client import Talk, starter
+from tests.contract.client import ApiClient, starter
 from tests.contract.readonly_user import without_rights
 from tests.contract.scripted import DAGS, ONLY_3
 from tests.support.fake_airflow import FakeAirflow
@@ -28,22 +24,21 @@ THREE = ("fake_3", "airflow_3")
 
 @pytest.fixture(scope="session")
 def fake_2() -> Iterator[FakeAirflow]:
-    """The scripted Airflow 2."""
     with FakeAirflow("2.11.2", dags=DAGS, pools={"tiny": 1}) as fake:
         yield fake
 
 
 @pytest.fixture(scope="session")
 def fake_3() -> Iterator[FakeAirflow]:
-    """The scripted Airflow 3."""
     with FakeAirflow("3.3.2", dags=DAGS + ONLY_3, pools={"tiny": 1}) as fake:
         yield fake
 
 
 @pytest.fixture(scope="session", params=TWO + THREE)
 def server(request: pytest.FixtureRequest) -> Server:
-    """Each of the four; a module that speaks of one version only narrows it by parametrising it
-    indirectly.
+    """Each of the four servers.
+
+    The module of one version narrows this by indirect parametrisation.
     """
     found: Server = request.getfixturevalue(request.param)
     if isinstance(found, LocalAirflow):
@@ -54,7 +49,7 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 @pytest.fixture(scope="session")
 def login(server: Server) -> Iterator[Callable[[str], Api]]:
-    """Makes the talk of any user, once."""
+    """Return a function that logs a user in, once per user."""
     sessions: dict[str, requests.Session] = {}
 
     def as_user(user: str) -> Api:
@@ -69,20 +64,19 @@ def login(server: Server) -> Iterator[Callable[[str], Api]]:
 
 @pytest.fixture(scope="session")
 def admin(login: Callable[[str], Api]) -> Api:
-    """Somebody who may do everything."""
     return login("admin")
 
 
 @pytest.fixture(scope="session")
 def viewer(login: Callable[[str], Api]) -> Api:
-    """Somebody who may only read."""
     return login("viewer")
 
 
 @pytest.fixture(scope="session")
 def success(admin: Api) -> str:
-    """The id of a run of quick_success that has succeeded; a fresh Airflow 3 on a busy machine may
-    lose its first task.
+    """The id of a run of quick_success that has succeeded.
+
+    A fresh Airflow 3 on a busy machine may lose its first task.
     """
     for _ in range(5):
         run_id = admin.ended("quick_success")
@@ -103,13 +97,13 @@ def sales(admin: Api) -> str:
     return admin.ended("nightly_sales")
 
 
-class Stories:
-    """Runs that end badly, each in its way. A run's id, by its DAG, once it has ended."""
+class FailedRuns:
+    """Runs that fail, each for another reason. `runs[dag_id]` is the id of the ended run."""
 
     def __init__(self, admin: Api) -> None:
         self._admin = admin
         self._runs: dict[str, str] = {}
-        self._start("too_slow")  # which takes its time and does nothing; all others go one by one
+        self._start("too_slow")  # takes longest; the others run one by one
 
     def __getitem__(self, dag_id: str) -> str:
         if dag_id not in self._runs:
@@ -123,28 +117,25 @@ class Stories:
 
 
 @pytest.fixture(scope="session")
-def stories(admin: Api, success: str) -> Stories:
-    """Runs that end badly."""
-    assert success  # comes first, see there
-    return Stories(admin)
+def failed_runs(admin: Api, success: str) -> FailedRuns:
+    assert success  # must be the first run
+    return FailedRuns(admin)
 
 
 @pytest.fixture(scope="session")
-def nobody(server: Server) -> Iterator[Api]:
-    """Somebody known who may read nothing that explains a run."""
+def readonly_user(server: Server) -> Iterator[Api]:
+    """A user without the permission to read anything that explains a run."""
     with without_rights(server) as session:
         yield Api(server, session)
 
 
 @pytest.fixture(params=["2.11.2", "3.3.2"])
-def start(request: pytest.FixtureRequest) -> Iterator[Callable[..., Talk]]:
-    """Starts a scripted Airflow of either version."""
+def start(request: pytest.FixtureRequest) -> Iterator[Callable[..., ApiClient]]:
     with starter(request.param) as start:
         yield start
 
 
 @pytest.fixture
-def start_3() -> Iterator[Callable[..., Talk]]:
-    """Starts a scripted Airflow 3."""
+def start_3() -> Iterator[Callable[..., ApiClient]]:
     with starter("3.3.2") as start:
         yield start

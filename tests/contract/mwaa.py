@@ -1,6 +1,4 @@
-"""A client of the stand-in of Amazon MWAA, which reaches it by its host names and signs as botocore
-does.
-"""
+"""A client of the Amazon MWAA stand-in, which uses its host names and signs like botocore."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     import requests
 
     from tests.support.fake_airflow import FakeAirflow
-    from tests.support.services.aws import Keys
+    from tests.support.services.aws import AwsKeys
 
 LOGINS = {
     "2.11.2": ("/aws_mwaa/login", "session"),
@@ -31,7 +29,7 @@ LOGINS = {
 }
 
 
-class Door:
+class MwaaScenario:
     """An environment, and a client that reaches it by its host names."""
 
     def __init__(self, fake: FakeAirflow, mwaa: Mwaa, tunnel: Tunnel, folder: Path) -> None:
@@ -41,9 +39,9 @@ class Door:
         self._folder = folder
 
     def signed(
-        self, keys: Keys | None = None, *, name: str = "", region: str = "", body: bytes = b""
+        self, keys: AwsKeys | None = None, *, name: str = "", region: str = "", body: bytes = b""
     ) -> AWSRequest:
-        """A request for a web token, as botocore signs it."""
+        """Return a request for a web token, signed by botocore."""
         keys, region = keys or self.mwaa.api.keys, region or self.mwaa.region
         url = f"https://{self.mwaa.api.host}/webtoken/{name or self.mwaa.name}"
         request = AWSRequest("POST", url, {}, body)
@@ -52,16 +50,14 @@ class Door:
         return request
 
     def send(self, request: AWSRequest, *, path: str = "", body: bytes = b"") -> requests.Response:
-        """The answer to a signed request."""
         url = f"https://{self.mwaa.api.host}{path or f'/webtoken/{self.mwaa.name}'}"
         return self.client("POST", url, headers=dict(request.headers.items()), data=body)
 
     def web_token(self) -> str:
-        """A token for one log-in."""
         return str(self.send(self.signed()).json()["WebToken"])
 
     def log_in(self, web_token: str, version: str = "") -> requests.Response:
-        """The answer to a log-in, by default in the way of the Airflow behind."""
+        """Log in with a web token, by default as the version of Airflow requires."""
         return self.client(
             "POST",
             f"{self.web}{LOGINS[version or self.fake.version][0]}",
@@ -69,7 +65,7 @@ class Door:
         )
 
     def session(self) -> dict[str, str]:
-        """The header by which a new session is shown."""
+        """Return the header of a new session."""
         cookie = LOGINS[self.fake.version][1]
         value = self.log_in(self.web_token()).cookies[cookie]
         return (
@@ -79,7 +75,7 @@ class Door:
         )
 
     def botocore(self, **options: Any) -> Any:
-        """AWS's own client, with the environment's keys unless told otherwise."""
+        """Return a botocore client, by default with the environment's keys."""
         keys = self.mwaa.api.keys
         given = {
             "aws_access_key_id": keys.access_key,
@@ -93,7 +89,6 @@ class Door:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, version: str = "3.3.2", **options: Any) -> Iterator[Door]:
-    """An environment with an Airflow of a version, and the options of `Mwaa`."""
+def opened(folder: Path, version: str = "3.3.2", **options: Any) -> Iterator[MwaaScenario]:
     with airflow(version) as fake, Mwaa(fake, **options) as mwaa, Tunnel(mwaa.ports) as tunnel:
-        yield Door(fake, mwaa, tunnel, folder)
+        yield MwaaScenario(fake, mwaa, tunnel, folder)

@@ -1,4 +1,4 @@
-"""A user who may log in and read nothing that explains a run, on each of the four servers."""
+"""A user who may log in but read nothing that explains a run, on each of the four servers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ SECRET = "AIRFLOW__API_AUTH__JWT_SECRET"
 
 @contextlib.contextmanager
 def without_rights(server: Server) -> Iterator[requests.Session]:
-    """A session of this user."""
     with contextlib.ExitStack() as stack:
         if isinstance(server, LocalAirflow):
             made = _by_role(server) if server.version == "2.11.2" else _by_token(server)
@@ -39,7 +38,7 @@ def without_rights(server: Server) -> Iterator[requests.Session]:
 
 
 def _by_role(server: LocalAirflow) -> requests.Session:
-    """Airflow 2: a role that may read DAGs, and a user of that role."""
+    """Create a role of Airflow 2 that may read DAGs, and a user with it."""
     role = {
         "name": NAME,
         "actions": [{"action": {"name": "can_read"}, "resource": {"name": "DAGs"}}],
@@ -56,9 +55,7 @@ def _by_role(server: LocalAirflow) -> requests.Session:
 
 
 def _by_token(server: LocalAirflow) -> requests.Session:
-    """Airflow 3: its simple auth manager has no such role, but it believes a token that it might
-    have issued.
-    """
+    """Sign a token, because the simple auth manager of Airflow 3 has no such role."""
     assert server._components is not None
     session = server.session("viewer")
     _, _, token = str(session.headers["Authorization"]).partition(" ")

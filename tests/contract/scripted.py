@@ -1,6 +1,4 @@
-"""The DAGs of `tests/airflow/dags` and `examples/dags` that the contract speaks of, as the scripted
-Airflow has them.
-"""
+"""The scripted versions of the DAGs in `tests/airflow/dags` and `examples/dags`."""
 
 from __future__ import annotations
 
@@ -59,7 +57,7 @@ DAGS = (
     FakeDag(
         "slow_sales",
         tasks=(FakeTask("crunch"),),
-        looks=1_000_000,
+        polls=1_000_000,
         params_schema={"seconds": SECONDS | {"default": 60}},
     ),
     FakeDag(
@@ -92,7 +90,7 @@ DAGS = (
                 error=LOCKED_OUT,
             ),
         ),
-        looks=5,
+        polls=5,
     ),
     FakeDag(
         "worker_killed",
@@ -112,7 +110,7 @@ DAGS = (
     FakeDag(
         "full_pool",
         tasks=(FakeTask("occupy", pool="tiny", states={2: "running"}),),
-        looks=1_000_000,
+        polls=1_000_000,
         params_schema={"seconds": SECONDS | {"default": 5}},
     ),
 )
@@ -129,6 +127,6 @@ ONLY_3 = (
                 ),
             ),
         ),
-        looks=1_000_000,
+        polls=1_000_000,
     ),
 )

@@ -1,6 +1,4 @@
-"""A plain client of the stand-ins: it follows nothing, knows no proxy of this machine, and trusts
-the private CA.
-"""
+"""A plain client of the stand-ins: no redirects, no proxy of the machine, the private CA."""
 
 from __future__ import annotations
 
@@ -17,22 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.services.certificates import Pair
+    from tests.support.services.certificates import KeyPair
 
-SOON = 60.0  # seconds; a bound, never waited for
+SOON = 60.0  # seconds; an upper bound
 DAGS = (FakeDag("d"),)
 
 
 class Client:
-    """Sends requests, each on a connection of its own. `trusts`: the PEM of a CA; `pair`: its own
-    certificate.
-    """
+    """Send each request on its own connection."""
 
     def __init__(
-        self, folder: Path, *, trusts: str = "", pair: Pair | None = None, proxy: str = ""
+        self, folder: Path, *, trusts: str = "", pair: KeyPair | None = None, proxy: str = ""
     ) -> None:
         self._options: dict[str, Any] = {"timeout": SOON, "allow_redirects": False}
-        self._options["verify"] = _file(folder / "ca.pem", trusts or certificates.private().pem)
+        self._options["verify"] = _file(folder / "ca.pem", trusts or certificates.trusted_ca().pem)
         if pair is not None:
             self._options["cert"] = (
                 _file(folder / "cert.pem", pair.certificate),
@@ -42,7 +38,6 @@ class Client:
             self._options["proxies"] = {"https": proxy}
 
     def __call__(self, method: str, url: str, **options: Any) -> requests.Response:
-        """The answer."""
         with requests.Session() as session:
             session.trust_env = False
             return session.request(method, url, **self._options | options)
@@ -50,21 +45,20 @@ class Client:
     def trigger(
         self, airflow: FakeAirflow, headers: dict[str, str], base: str = ""
     ) -> requests.Response:
-        """POST a run of the DAG "d"."""
+        """Trigger a run of the DAG "d"."""
         body = {} if airflow.version == "2.11.2" else {"logical_date": None}
         return self(
             "POST", f"{base or airflow.url}{airflow.api}/dags/d/dagRuns", json=body, headers=headers
         )
 
-    def look(
+    def get_dag(
         self, airflow: FakeAirflow, headers: dict[str, str], base: str = ""
     ) -> requests.Response:
-        """GET the DAG "d"."""
         return self("GET", f"{base or airflow.url}{airflow.api}/dags/d", headers=headers)
 
 
-def said(answer: requests.Response) -> tuple[int, Any]:
-    """Status, and the body or what it gives as its title or detail."""
+def summary_of(answer: requests.Response) -> tuple[int, Any]:
+    """Return the status, and the body or its title or detail."""
     if not answer.headers.get("Content-Type", "").endswith("json"):
         return answer.status_code, answer.text
     body = json.loads(answer.text)
@@ -78,6 +72,5 @@ def _file(path: Path, text: str) -> str:
 
 @contextlib.contextmanager
 def airflow(version: Any, **options: Any) -> Iterator[FakeAirflow]:
-    """A scripted Airflow with the DAG "d"."""
     with FakeAirflow(version, dags=DAGS, **options) as fake:
         yield fake

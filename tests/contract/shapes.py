@@ -1,6 +1,4 @@
-"""The keys and types of what Airflow answers, measured on 2.11.2 and 3.3.2. Both the real and the
-scripted one must fit.
-"""
+"""Keys and types of Airflow's responses, measured on 2.11.2 and 3.3.2."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ NUMBER = int | float | None
 
 
 def assert_shape(found: Mapping[str, Any], expected: Mapping[str, type | UnionType]) -> None:
-    """Exactly these keys, each with a value of its type."""
+    """Check that there are exactly these keys, each with a value of its type."""
     assert set(found) == set(expected)
     wrong = {key: found[key] for key, kind in expected.items() if not isinstance(found[key], kind)}
     assert not wrong

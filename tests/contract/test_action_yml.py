@@ -1,6 +1,4 @@
-"""One contract, written down in three places: action.yml, the code that reads and writes it, and
-the README.
-"""
+"""action.yml, the code and the README declare the same inputs and outputs."""
 
 import re
 from pathlib import Path
@@ -22,7 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 NEEDED = {"airflow_url": "https://airflow.example.com", "token": "t0ken", "dag_id": "nightly_sales"}
 EXPRESSIONS = {"github_token": "${{ github.token }}", "matrix": "${{ toJSON(matrix) }}"}
 
-# As issue 2 names them; later issues add to the contract and take nothing away.
+# The first contract (issue 2). Later issues may add to it, not remove from it.
 FIRST_INPUTS = (
     *(
         "airflow_url",
@@ -61,7 +59,7 @@ FIRST_OUTPUTS = (
     ),
     *("failed_tasks", "airflow_version", "bundle_version"),
 )
-# Settings that several inputs make up; every other setting has the name of its input.
+# Settings made from several inputs; every other setting has the name of its input.
 TOGETHER = {
     "access": {
         *(
@@ -81,9 +79,7 @@ TOGETHER = {
 
 
 def tables(heading: str) -> list[list[str]]:
-    """The rows of all tables in a section of the README, without their headers: the cells as they
-    are written.
-    """
+    """Return the cells of all table rows in a section of the README, without the headers."""
     section = re.split(rf"^## {heading}$", README, flags=re.MULTILINE)[1]
     section = re.split("^## ", section, flags=re.MULTILINE)[0]
     rows = [
@@ -93,33 +89,29 @@ def tables(heading: str) -> list[list[str]]:
 
 
 def names_in(cell: str) -> list[str]:
-    """The names between backticks in a cell."""
+    """Return the names between backticks in a cell."""
     return re.findall("`([^`]+)`", cell)
 
 
-def test_inputs_are_those_of_the_code() -> None:
-    """action.yml declares exactly the inputs that the code reads, in the same order."""
+def test_action_yml_declares_the_inputs_that_the_code_reads() -> None:
+    """In the same order."""
     assert tuple(ACTION["inputs"]) == INPUT_NAMES
 
 
-def test_inputs_are_the_settings() -> None:
-    """Every setting comes from an input, and every input ends in a setting."""
+def test_every_setting_comes_from_an_input_and_every_input_is_used() -> None:
     inputs = {name for field in Settings._fields for name in TOGETHER.get(field, {field})}
 
     assert inputs == set(INPUT_NAMES)
 
 
 @pytest.mark.parametrize("name", FIRST_INPUTS)
-def test_first_inputs(name: str) -> None:
-    """No input of the first contract is missing."""
+def test_no_input_of_the_first_contract_is_missing(name: str) -> None:
     assert name in ACTION["inputs"]
 
 
 @pytest.mark.parametrize("name", ACTION["inputs"])
-def test_an_input_is_declared_in_full(name: str) -> None:
-    """An input has a description that begins with its kind, a name that is an environment's, and no
-    type: GitHub has none.
-    """
+def test_each_input_has_a_description_a_valid_name_and_no_type(name: str) -> None:
+    """The description begins with the kind of the input. GitHub has no input types."""
     declared = ACTION["inputs"][name]
 
     assert re.fullmatch("[a-z]+(_[a-z]+)*", name)
@@ -132,19 +124,14 @@ def test_an_input_is_declared_in_full(name: str) -> None:
     assert set(declared) <= {"description", "required", "default"}
 
 
-def test_required() -> None:
-    """What the code insists on is required; URL and credential are one of several, which GitHub
-    cannot say.
-    """
+def test_inputs_that_the_code_requires_are_required() -> None:
+    """URL and credential have alternatives, which action.yml cannot express."""
     assert {name for name, declared in ACTION["inputs"].items() if declared.get("required")} == {
         "dag_id"
     }
 
 
-def test_defaults_are_those_of_the_code() -> None:
-    """What action.yml fills in means the same as an empty input, so that neither default can change
-    alone.
-    """
+def test_a_default_means_the_same_as_an_empty_input() -> None:
     defaults = {
         name: text for name, text in Metadata.read(ROOT / "action.yml").inputs.items() if text
     }
@@ -157,16 +144,14 @@ def test_defaults_are_those_of_the_code() -> None:
 @pytest.mark.parametrize(
     "name", [name for name, declared in ACTION["inputs"].items() if "default" in declared]
 )
-def test_defaults_are_in_the_description(name: str) -> None:
-    """A default is said in the description, too, for those who read no YAML."""
+def test_each_default_is_in_the_description(name: str) -> None:
     declared = ACTION["inputs"][name]
 
     assert name in EXPRESSIONS or f"default {declared['default']}" in declared["description"]
 
 
 @pytest.mark.parametrize("name", ACTION["inputs"])
-def test_inputs_in_the_readme(name: str) -> None:
-    """Every input has a row in the README, with the default of action.yml."""
+def test_the_readme_has_every_input_with_its_default(name: str) -> None:
     (row,) = [row for row in tables("Inputs") if name in names_in(row[0])]
     declared = ACTION["inputs"][name]
 
@@ -179,15 +164,13 @@ def test_inputs_in_the_readme(name: str) -> None:
     assert row[2]
 
 
-def test_readme_has_no_other_inputs() -> None:
-    """The README's tables promise no input that is not there, and name none twice."""
+def test_the_readme_names_each_input_once_and_no_other() -> None:
     named = [name for row in tables("Inputs") for name in names_in(row[0])]
 
     assert sorted(named) == sorted(INPUT_NAMES)
 
 
-def test_outputs_are_those_of_the_code() -> None:
-    """action.yml declares exactly the outputs that the code writes."""
+def test_action_yml_declares_the_outputs_that_the_code_writes() -> None:
     everything = an_outcome(
         run=a_run(bundle_version="abc", logical_date=START), xcom={}, report=a_report()
     )
@@ -196,35 +179,30 @@ def test_outputs_are_those_of_the_code() -> None:
 
 
 @pytest.mark.parametrize("name", FIRST_OUTPUTS)
-def test_first_outputs(name: str) -> None:
-    """No output of the first contract is missing."""
+def test_no_output_of_the_first_contract_is_missing(name: str) -> None:
     assert ACTION["outputs"][name]["description"]
 
 
 @pytest.mark.parametrize("name", ACTION["outputs"])
-def test_outputs_in_the_readme(name: str) -> None:
-    """Every output has a row in the README, which says when it is there."""
+def test_the_readme_says_for_every_output_when_it_is_set(name: str) -> None:
     (row,) = [row for row in tables("Outputs") if name in names_in(row[0])]
 
     assert row[1]
 
 
-def test_readme_has_no_other_outputs() -> None:
-    """The README's table promises no output that is not there, and names none twice."""
+def test_the_readme_names_each_output_once_and_no_other() -> None:
     named = [name for row in tables("Outputs") for name in names_in(row[0])]
 
     assert sorted(named) == sorted(ACTION["outputs"])
 
 
 @pytest.mark.parametrize("result", get_args(Result))
-def test_results(result: str) -> None:
-    """Every result is explained, in action.yml and in the README."""
+def test_action_yml_and_the_readme_explain_every_result(result: str) -> None:
     assert re.search(rf"\b{result}\b", ACTION["outputs"]["result"]["description"])
     assert [row for row in tables("What each ending means") if row[0] == f"`{result}`"]
 
 
-def test_example() -> None:
-    """The workflow to copy uses inputs and outputs that are there, and is valid."""
+def test_the_example_is_valid_and_uses_existing_inputs_and_outputs() -> None:
     (workflow, *_) = re.findall(r"^```yaml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
     (job,) = yaml.safe_load(workflow)["jobs"].values()
     (step,) = [step for step in job["steps"] if "airflow-dag-run" in step.get("uses", "")]
@@ -238,18 +216,15 @@ def test_example() -> None:
     assert parse_settings(settings, Path("/github/workspace")).dag_id == step["with"]["dag_id"]
 
 
-def test_descriptions_hold_no_address_of_a_machine() -> None:
-    """Neither file names a machine but the example's."""
+def test_no_host_name_besides_those_of_examples() -> None:
     hosts = set(re.findall(r"https?://([\w.-]+)", f"{ACTION} {README}"))
 
     assert {host for host in hosts if not host.endswith("example.com")} <= {"github.com"}
 
 
 @pytest.mark.parametrize("feature", Feature)
-def test_features_in_the_readme(feature: Feature) -> None:
-    """Every feature that turns itself off without its permission has a row that names both, or
-    needs what waiting needs.
-    """
+def test_the_readme_names_the_permission_of_every_optional_feature(feature: Feature) -> None:
+    """The permission may be missing if waiting needs it as well."""
     rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", README, flags=re.MULTILINE))
 
     if feature in (Feature.DAG, Feature.RUNS, Feature.HEALTH):
@@ -258,4 +233,4 @@ def test_features_in_the_readme(feature: Feature) -> None:
             Feature.HEALTH.permission,
         )
     else:
-        assert feature.permission in rows[feature.gives]
+        assert feature.permission in rows[feature.label]

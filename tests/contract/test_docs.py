@@ -1,6 +1,4 @@
-"""What people read is true of what runs: links lead somewhere, snippets are valid, each title and
-each room is explained.
-"""
+"""The documentation matches the code: links, snippets, titles, architecture and pictures."""
 
 from __future__ import annotations
 
@@ -16,9 +14,9 @@ import yaml
 
 from dev.pictures import summaries
 from entrypoint.inputs.settings import INPUT_NAMES, parse_settings
-from tests.support.pages import ROOT, Section, anchor_of, pages, sections
-from tests.support.titles import SOURCE, Unreadable, titles
-from tests.support.workflows import OURS, SHA, dangling, filled, gates, is_ours, read_jobs
+from tests.support.doc_pages import ROOT, Section, anchor_of, pages, sections
+from tests.support.titles import SOURCE, UnreadableTitle, titles
+from tests.support.workflows import OURS, SHA, action_inputs, dangling, filled, is_ours, read_jobs
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 OUTPUTS = frozenset(ACTION["outputs"])
@@ -28,15 +26,13 @@ RECIPES = [section for section in PAGES["docs/recipes.md"] if section.level == 2
 TROUBLE = [section for section in PAGES["docs/troubleshooting.md"] if section.level == 3]
 TITLES = titles()
 NEVER_SHOWN = {
-    "This Airflow does not tell a run's state by itself": "then it is asked",
+    "This Airflow cannot stream a run's state": "then it is asked",
     "The run id or the logical date is taken": "who triggers says which of the two",
     "The XCom is too large": "who reads it says which one",
-    "The XCom is not there": "who reads it says which one",
+    "The XCom is missing": "who reads it says which one",
     "The XComs may not be read": "the feature is turned off",
 }
-"""Titles that somebody on the way to people puts a better one in the place of, and what becomes of
-it.
-"""
+"""Titles that never reach users, because a caller replaces them; the value says by what."""
 
 STEPS = "on: push\npermissions: {}\njobs:\n  job:\n    runs-on: ubuntu-latest\n    steps:\n"
 SNIPPETS = [
@@ -50,7 +46,7 @@ every_page = pytest.mark.parametrize("page", PAGES)
 
 
 def workflow_of(snippet: str) -> str:
-    """A snippet as a whole workflow: it is one, or a list of steps."""
+    """Return a snippet as a whole workflow; the snippet is one, or a list of steps."""
     parsed: object = yaml.safe_load(snippet)
     if isinstance(parsed, list):
         return STEPS + "".join(f"      {line}\n" for line in snippet.splitlines())
@@ -60,7 +56,7 @@ def workflow_of(snippet: str) -> str:
 
 
 def without_its_head(text: str) -> str:
-    """A workflow file without the comment that it begins with."""
+    """Return a workflow file without its leading comment."""
     return re.sub(r"\A(#.*\n)+", "", text)
 
 
@@ -68,8 +64,7 @@ def without_its_head(text: str) -> str:
 
 
 @every_page
-def test_links(page: str) -> None:
-    """Every link to a file or a heading of this repository leads to one."""
+def test_every_link_to_a_file_or_heading_of_this_repository_resolves(page: str) -> None:
     broken = []
     for section in PAGES[page]:
         for link in (*section.links, *section.pictures):
@@ -84,10 +79,7 @@ def test_links(page: str) -> None:
     assert broken == []
 
 
-def test_pages_are_found() -> None:
-    """The pages that a repository is expected to have are there, and each page is linked from
-    another one.
-    """
+def test_the_expected_pages_exist_and_each_page_is_linked() -> None:
     linked = {
         str(((ROOT / page).parent / link.partition("#")[0]).resolve().relative_to(ROOT))
         for page, parts in PAGES.items()
@@ -110,14 +102,12 @@ def test_pages_are_found() -> None:
         ("Inputs", ["inputs", "inputs"], "inputs-2"),
     ],
 )
-def test_anchors(title: str, before: list[str], anchor: str) -> None:
-    """A heading's anchor is the one that GitHub gives it."""
+def test_anchors_are_made_as_github_makes_them(title: str, before: list[str], anchor: str) -> None:
     assert anchor_of(title.replace("`", ""), before) == anchor
 
 
 @every_page
-def test_no_address_of_a_machine(page: str) -> None:
-    """No page names a machine but the examples' own and those that everybody may know."""
+def test_pages_name_no_host_besides_examples_and_public_ones(page: str) -> None:
     hosts = set(re.findall(r"https?://([\w.-]+)", (ROOT / page).read_text(encoding="utf-8")))
     public = {"github.com", "docs.github.com", "keepachangelog.com", "semver.org", "spdx.dev"}
 
@@ -128,21 +118,17 @@ def test_no_address_of_a_machine(page: str) -> None:
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
-def test_snippet(snippet: str) -> None:
-    """Every snippet gives this action inputs that it understands, and refers only to outputs that
-    are there.
-    """
+def test_each_snippet_uses_known_inputs_and_outputs(snippet: str) -> None:
     text = workflow_of(snippet)
 
-    for step in gates(text):
+    for step in action_inputs(text):
         assert set(step) <= set(INPUT_NAMES)
         assert parse_settings(filled(step), Path("/github/workspace")).dag_id
     assert list(dangling(read_jobs(text), OUTPUTS)) == []
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
-def test_references(file: Path) -> None:
-    """Every workflow to copy refers only to steps, jobs and outputs that are there."""
+def test_each_workflow_refers_only_to_existing_steps_jobs_and_outputs(file: Path) -> None:
     assert list(dangling(read_jobs(file.read_text(encoding="utf-8")), OUTPUTS)) == []
 
 
@@ -158,10 +144,9 @@ def test_references(file: Path) -> None:
         ("needs.stranger.outputs.run_id", ["needs.stranger.outputs.run_id"]),
     ],
 )
-def test_dangling_references(reference: str, found: list[str]) -> None:
-    """A reference to what is not there is found, whether the step, the job or the output is
-    missing.
-    """
+def test_a_reference_to_a_missing_step_job_or_output_is_found(
+    reference: str, found: list[str]
+) -> None:
     jobs: dict[str, Any] = {
         "before": {"outputs": {"run_id": "x"}, "steps": []},
         "stranger": {"outputs": {"run_id": "x"}, "steps": []},
@@ -179,9 +164,10 @@ def test_dangling_references(reference: str, found: list[str]) -> None:
     assert list(dangling(jobs, OUTPUTS)) == found
 
 
-def test_snippets_are_valid(tmp_path: Path) -> None:
-    """Every snippet is a workflow by GitHub's schema, or steps of one; zizmor finds no fault in a
-    whole one.
+def test_snippets_pass_the_schema_and_zizmor(tmp_path: Path) -> None:
+    """A snippet is a workflow by GitHub's schema, or steps of one.
+
+    Zizmor checks whole workflows.
     """
     all_of_it, whole = tmp_path / "all", tmp_path / "whole" / ".github" / "workflows"
     for number, parameter in enumerate(SNIPPETS):
@@ -196,7 +182,7 @@ def test_snippets_are_valid(tmp_path: Path) -> None:
         "vendor.github-workflows",
         *all_of_it.iterdir(),
     ]
-    # Not its pedantic persona: the first workflow that somebody copies need have no concurrency
+    # Not the pedantic persona, because a first workflow needs no concurrency
     # group, nor names for its jobs.
     safety = [tools / "zizmor", "--offline", "--quiet", tmp_path / "whole"]
     for command in (list(map(str, schema)), list(map(str, safety))):
@@ -206,7 +192,6 @@ def test_snippets_are_valid(tmp_path: Path) -> None:
 
 
 def whole_snippets(section: Section) -> list[str]:
-    """The snippets of a section that are whole workflows."""
     return [
         content
         for language, content in section.fences
@@ -215,10 +200,7 @@ def whole_snippets(section: Section) -> list[str]:
 
 
 @pytest.mark.parametrize("section", RECIPES, ids=lambda section: section.anchor)
-def test_recipes(section: Section) -> None:
-    """A recipe says when it is meant and what to watch out for, and its workflow is the file that
-    it links.
-    """
+def test_a_recipe_has_a_use_a_caveat_and_the_workflow_file_that_it_links(section: Section) -> None:
     files = [link for link in section.links if link.startswith("../examples/workflows/")]
     texts = [without_its_head((ROOT / "docs" / file).read_text(encoding="utf-8")) for file in files]
 
@@ -229,10 +211,8 @@ def test_recipes(section: Section) -> None:
     assert whole_snippets(section) == texts
 
 
-def test_no_other_page_repeats_a_workflow() -> None:
-    """A whole workflow stands in the recipes, or is the README's first one: nothing else could be
-    held to a file.
-    """
+def test_whole_workflows_are_in_the_recipes_or_first_in_the_readme() -> None:
+    """Only those are compared with a file."""
     others = [
         (page, section.title)
         for page, parts in PAGES.items()
@@ -249,25 +229,21 @@ def test_no_other_page_repeats_a_workflow() -> None:
 @pytest.mark.parametrize(
     "title", [title for title in TITLES if re.sub(r"\\(.)", r"\1", title) not in NEVER_SHOWN]
 )
-def test_every_title_is_explained(title: str) -> None:
-    """Every title that the action can print has a section in the page on troubleshooting."""
+def test_every_title_has_a_section_in_troubleshooting(title: str) -> None:
     assert [section.title for section in TROUBLE if re.fullmatch(title, section.title)], TITLES[
         title
     ]
 
 
 @pytest.mark.parametrize("section", TROUBLE, ids=lambda section: section.anchor)
-def test_every_explanation_has_its_title(section: Section) -> None:
-    """Every section of that page explains a title that the action can print: what it means, what to
-    look at, what to do.
-    """
+def test_every_troubleshooting_section_explains_a_title_of_the_action(section: Section) -> None:
+    """A section has the meaning, what to check and what to do."""
     assert [title for title in TITLES if re.fullmatch(title, section.title)]
     assert [text.split(":")[0] for text in section.text[:3]] == ["**Means", "**Look at", "**Do"]
 
 
 @pytest.mark.parametrize("title", NEVER_SHOWN)
-def test_what_is_never_shown(title: str) -> None:
-    """What needs no explanation, since nobody sees it, is there, and has none."""
+def test_titles_that_are_never_shown_exist_and_have_no_section(title: str) -> None:
     assert re.escape(title) in TITLES
     assert title not in [section.title for section in TROUBLE]
 
@@ -286,8 +262,9 @@ def test_what_is_never_shown(title: str) -> None:
         ('raise ValueError("no title")', []),
     ],
 )
-def test_titles_are_found(tmp_path: Path, source: str, found: list[str]) -> None:
-    """A title is found wherever one is given, and however it is put together."""
+def test_titles_are_found_in_every_form_of_call(
+    tmp_path: Path, source: str, found: list[str]
+) -> None:
     (tmp_path / "errors.py").write_text(
         "class ActionError(Exception): ...\nclass Paused(ActionError): ...\n"
     )
@@ -296,14 +273,11 @@ def test_titles_are_found(tmp_path: Path, source: str, found: list[str]) -> None
     assert [title.replace("\\", "") for title in titles(tmp_path)] == found
 
 
-def test_a_title_that_cannot_be_read(tmp_path: Path) -> None:
-    """A title that is put together in a way that the search does not understand is told, so that
-    none is overlooked.
-    """
+def test_a_title_that_the_search_cannot_read_is_reported(tmp_path: Path) -> None:
     (tmp_path / "errors.py").write_text("class ActionError(Exception): ...\n")
     (tmp_path / "gate.py").write_text('raise ActionError("a" + "b", "", "")\n')
 
-    with pytest.raises(Unreadable, match=r"gate\.py:1"):
+    with pytest.raises(UnreadableTitle, match=r"gate\.py:1"):
         titles(tmp_path)
 
 
@@ -311,24 +285,23 @@ def test_a_title_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def architecture() -> str:
-    """The page on the architecture."""
     return (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
 def modules() -> list[str]:
-    """Every module of the action, below `entrypoint/`."""
+    """Return every module of the action, below `entrypoint/`."""
     return [str(path.relative_to(SOURCE)) for path in sorted(SOURCE.rglob("*.py"))]
 
 
 def explained_by_their_folder() -> set[str]:
-    """The modules that have no row of their own: what a package is, the heading of its table
-    says.
+    """Return the modules without a row of their own.
+
+    The heading of the package's table covers them.
     """
     return {"__init__.py"}
 
 
-def test_every_room_is_in_the_architecture() -> None:
-    """Every module and every folder of the action has its place in the page on the architecture."""
+def test_the_architecture_page_names_every_module_and_folder() -> None:
     named = set(re.findall(r"`([\w/]+(?:\.py|/))`", architecture()))
     folders = {f"{Path(module).parent}/" for module in modules() if "/" in module}
 
@@ -336,8 +309,7 @@ def test_every_room_is_in_the_architecture() -> None:
     assert folders <= named
 
 
-def test_the_architecture_names_no_other_room() -> None:
-    """What that page names as a file or a folder is there."""
+def test_every_path_in_the_architecture_page_exists() -> None:
     named = set(re.findall(r"`([\w/]+(?:\.py|/))`", architecture()))
 
     assert [
@@ -345,10 +317,7 @@ def test_the_architecture_names_no_other_room() -> None:
     ] == []
 
 
-def test_floors() -> None:
-    """The floors in the page on the architecture are those to which import-linter holds the
-    code.
-    """
+def test_the_layers_in_the_architecture_page_are_those_of_import_linter() -> None:
     linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
         "importlinter"
     ]
@@ -362,10 +331,7 @@ def test_floors() -> None:
 # Pictures.
 
 
-def test_pictures() -> None:
-    """Each picture of a summary is shown or linked, small, and made from the Markdown of the
-    action's own code.
-    """
+def test_each_picture_is_used_small_and_made_from_the_actions_own_markdown() -> None:
     readme = PAGES["README.md"]
     shown = {path: alt for section in readme for path, alt in section.pictures.items()}
     linked = {link for section in readme for link in section.links}
@@ -380,10 +346,7 @@ def test_pictures() -> None:
     assert sorted(file.stem for file in (ROOT / "docs" / "images").iterdir()) == sorted(summaries())
 
 
-def test_what_is_to_be_seen() -> None:
-    """What a picture shows is said to those who do not see it, beginning with the heading of the
-    summary.
-    """
+def test_each_picture_has_alternative_text_that_begins_with_its_heading() -> None:
     alts = [
         alt for parts in PAGES.values() for section in parts for alt in section.pictures.values()
     ]
@@ -396,10 +359,7 @@ def test_what_is_to_be_seen() -> None:
 # The changelog.
 
 
-def test_changelog() -> None:
-    """The changelog has a section for what is not released yet, and a dated one for each
-    release.
-    """
+def test_the_changelog_has_an_unreleased_section_and_dated_releases() -> None:
     headings = [section.title for section in PAGES["CHANGELOG.md"] if section.level == 2]
 
     assert headings[0] == "[Unreleased]"
@@ -408,7 +368,7 @@ def test_changelog() -> None:
     )
 
 
-# What was measured, and who rests on it.
+# Citations of the notes.
 
 CITATION = re.compile(r"docs/notes/([\w.-]+\.md)(#[\w-]+)?")
 OLD_CITATION = re.compile(
@@ -427,8 +387,7 @@ WRITTEN += [
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
-def test_evidence_is_in_the_repository(path: Path) -> None:
-    """A reason that cites a measurement cites a heading that exists."""
+def test_every_cited_heading_of_the_notes_exists(path: Path) -> None:
     text = path.read_text(encoding="utf-8", errors="replace")
     cited = {(page, anchor.removeprefix("#")) for page, anchor in CITATION.findall(text)}
     assert [

@@ -1,6 +1,4 @@
-"""What the action relies on in either version of Airflow, stated once for the real ones and the
-scripted ones alike.
-"""
+"""Parts of the API that both versions share, on real and scripted Airflows."""
 
 from __future__ import annotations
 
@@ -9,11 +7,11 @@ import pytest
 from tests.contract.api import Api, Server, new_id, reason
 from tests.contract.shapes import DAG, DETAILS, RUN, assert_shape
 
-NOBODY = "no_such_dag"
+MISSING_DAG = "no_such_dag"
 
 
 def random_date() -> str:
-    """A logical date nobody has used, as far as chance can promise it."""
+    """Return a random logical date, which no other run is expected to have."""
     digits = int(new_id()[-11:], 16)
     hours, rest = divmod(digits, 3600)
     minutes, seconds = divmod(rest, 60)
@@ -22,18 +20,18 @@ def random_date() -> str:
 
 
 @pytest.mark.parametrize("credential", [None, ("admin", "wrong")])
-def test_the_version_is_public(
+def test_the_version_needs_no_credential_and_ignores_a_bad_one(
     server: Server, admin: Api, credential: tuple[str, str] | None
 ) -> None:
-    """The version needs no credential and ignores a bad one."""
     answer = admin.anonymous("GET", f"{server.api}/version", auth=credential)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
     assert_shape(answer.json(), {"version": str, "git_version": str})
     assert answer.json()["version"] == server.version
 
 
-def test_who_may_only_read_reads(viewer: Api, success: str) -> None:
-    """A viewer sees DAGs, runs, task instances, logs and import errors."""
+def test_a_viewer_reads_dags_runs_task_instances_logs_and_import_errors(
+    viewer: Api, success: str
+) -> None:
     run = f"/dags/quick_success/dagRuns/{success}"
     paths = (
         "/dags/quick_success",
@@ -45,22 +43,21 @@ def test_who_may_only_read_reads(viewer: Api, success: str) -> None:
     assert [viewer.get(path).status_code for path in paths] == [200] * 5
 
 
-def test_who_may_only_read_changes_nothing(viewer: Api, success: str) -> None:
-    """A viewer's every change is a 403, also where there is nothing to change."""
+def test_every_change_by_a_viewer_is_a_403(viewer: Api, success: str) -> None:
+    """Also where there is nothing to change."""
     run = f"/dags/quick_success/dagRuns/{success}"
     answers = [
         viewer.trigger("quick_success"),
-        viewer.trigger(NOBODY),
+        viewer.trigger(MISSING_DAG),
         viewer.patch("/dags/quick_success", {"is_paused": True}),
         viewer.patch(run, {"state": "failed"}),
         viewer.post(f"{run}/clear", {"dry_run": False}),
     ]
-    said = "Forbidden: None" if viewer.version == "2.11.2" else "Forbidden"
-    assert [(answer.status_code, reason(answer)) for answer in answers] == [(403, said)] * 5
+    message = "Forbidden: None" if viewer.version == "2.11.2" else "Forbidden"
+    assert [(answer.status_code, reason(answer)) for answer in answers] == [(403, message)] * 5
 
 
-def test_a_dag(admin: Api) -> None:
-    """A DAG says whether it is paused."""
+def test_a_dag_has_is_paused(admin: Api) -> None:
     answer = admin.get("/dags/quick_success")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
     assert_shape(answer.json(), DAG[admin.version])
@@ -69,8 +66,7 @@ def test_a_dag(admin: Api) -> None:
     assert admin.get("/dags/paused_dag").json()["is_paused"] is True
 
 
-def test_the_details_of_a_dag(admin: Api) -> None:
-    """The details have the params, each with its value and its schema."""
+def test_dag_details_have_each_param_with_value_and_schema(admin: Api) -> None:
     answer = admin.get("/dags/nightly_sales/details")
     assert answer.status_code == 200
     assert_shape(answer.json(), DETAILS[admin.version])
@@ -80,29 +76,25 @@ def test_the_details_of_a_dag(admin: Api) -> None:
 
 
 @pytest.mark.parametrize("tail", ["", "/details"])
-def test_an_unknown_dag(admin: Api, tail: str) -> None:
-    """An unknown DAG is a 404 that names it."""
-    answer = admin.get(f"/dags/{NOBODY}{tail}")
+def test_an_unknown_dag_is_a_404_that_names_it(admin: Api, tail: str) -> None:
+    answer = admin.get(f"/dags/{MISSING_DAG}{tail}")
     assert answer.status_code == 404
-    words = "DAG not found: The DAG with dag_id: {} was not found"
-    words = words if admin.version == "2.11.2" else "The Dag with ID: `{}` was not found"
-    assert reason(answer) == words.format(NOBODY)
+    message = "DAG not found: The DAG with dag_id: {} was not found"
+    message = message if admin.version == "2.11.2" else "The Dag with ID: `{}` was not found"
+    assert reason(answer) == message.format(MISSING_DAG)
 
 
-def test_pausing(admin: Api) -> None:
-    """PATCH is_paused answers with the DAG as it is then."""
+def test_patch_is_paused_answers_with_the_changed_dag(admin: Api) -> None:
     answer = admin.patch("/dags/unstable", {"is_paused": True})
     assert answer.status_code == 200
     assert_shape(answer.json(), DAG[admin.version])
     assert answer.json()["is_paused"] is True
     assert admin.patch("/dags/unstable", {"is_paused": False}).json()["is_paused"] is False
-    assert admin.patch(f"/dags/{NOBODY}", {"is_paused": False}).status_code == 404
+    assert admin.patch(f"/dags/{MISSING_DAG}", {"is_paused": False}).status_code == 404
 
 
-def test_a_new_run(admin: Api) -> None:
-    """A trigger answers 200 with the run: queued, under the id and with the conf and the note that
-    were asked for.
-    """
+def test_a_trigger_answers_200_with_the_queued_run(admin: Api) -> None:
+    """With the requested id, conf and note."""
     run_id = new_id()
     answer = admin.trigger(
         "quick_success", dag_run_id=run_id, conf={"any": [1, "é"]}, note="by the contract"
@@ -119,23 +111,21 @@ def test_a_new_run(admin: Api) -> None:
     assert (run["start_date"], run["end_date"]) == (None, None)
 
 
-def test_a_run_without_an_id_gets_one(admin: Api) -> None:
-    """Without an id Airflow makes one from the moment."""
+def test_a_run_without_an_id_gets_one_from_the_current_time(admin: Api) -> None:
     answer = admin.trigger("quick_success")
     assert answer.status_code == 200
     assert answer.json()["dag_run_id"].startswith("manual__20")
 
 
-def test_a_run_id_is_used_once(admin: Api) -> None:
-    """A second run under one id is a 409; under another DAG it is not."""
+def test_a_second_run_with_the_same_id_is_a_409(admin: Api) -> None:
+    """Another DAG may have the same run id."""
     run_id = new_id()
     assert admin.trigger("quick_success", dag_run_id=run_id).status_code == 200
     assert admin.trigger("quick_success", dag_run_id=run_id).status_code == 409
     assert admin.trigger("nightly_sales", dag_run_id=run_id).status_code == 200
 
 
-def test_a_logical_date_is_used_once(admin: Api) -> None:
-    """A second run of one logical date is a 409, and nothing is made under its id."""
+def test_a_second_run_with_the_same_logical_date_is_a_409(admin: Api) -> None:
     date, run_id = random_date(), new_id()
     first = admin.trigger("quick_success", dag_run_id=new_id(), logical_date=date)
     assert first.status_code == 200
@@ -144,10 +134,8 @@ def test_a_logical_date_is_used_once(admin: Api) -> None:
     assert admin.get(f"/dags/quick_success/dagRuns/{run_id}").status_code == 404
 
 
-def test_a_conf_against_the_params(admin: Api) -> None:
-    """A conf that the params refuse is a 400 in the words of jsonschema; an unknown key in it is
-    none.
-    """
+def test_a_conf_that_violates_the_params_is_a_400_from_jsonschema(admin: Api) -> None:
+    """An unknown key is allowed."""
     run_id = new_id()
     answer = admin.trigger("nightly_sales", dag_run_id=run_id, conf={"region": "MOON"})
     assert answer.status_code == 400
@@ -160,17 +148,15 @@ def test_a_conf_against_the_params(admin: Api) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["scheduled__", "backfill__"])
-def test_reserved_run_ids(admin: Api, prefix: str) -> None:
-    """Ids that Airflow makes itself are a 400."""
+def test_a_reserved_run_id_is_a_400(admin: Api, prefix: str) -> None:
     answer = admin.trigger("quick_success", dag_run_id=f"{prefix}{new_id()}")
     assert answer.status_code == 400
     assert "since it is reserved for" in reason(answer)
 
 
-def test_no_run_of_an_unknown_dag(admin: Api) -> None:
-    """The trigger of an unknown DAG is a 404 that names it."""
-    answer = admin.trigger(NOBODY)
+def test_a_trigger_of_an_unknown_dag_is_a_404_that_names_it(admin: Api) -> None:
+    answer = admin.trigger(MISSING_DAG)
     assert answer.status_code == 404
-    words = "DAG not found: DAG with dag_id: '{}' not found"
-    words = words if admin.version == "2.11.2" else "Dag with dag_id: '{}' not found"
-    assert reason(answer) == words.format(NOBODY)
+    message = "DAG not found: DAG with dag_id: '{}' not found"
+    message = message if admin.version == "2.11.2" else "Dag with dag_id: '{}' not found"
+    assert reason(answer) == message.format(MISSING_DAG)

@@ -1,6 +1,4 @@
-"""What the action relies on in Airflow 2.11.2 alone, stated once for the real one and the scripted
-one alike.
-"""
+"""The API of Airflow 2.11.2, of the real one and the scripted one."""
 
 from __future__ import annotations
 
@@ -25,14 +23,13 @@ HTML = "text/html; charset=utf-8"
         ("POST", "/api/v2/dags/x/dagRuns"),
     ],
 )
-def test_airflow_3_is_not_here(admin: Api, method: str, path: str) -> None:
-    """What Airflow 3 would answer is a page with 404."""
+def test_a_path_of_airflow_3_is_an_html_page_with_404(admin: Api, method: str, path: str) -> None:
     answer = admin.anonymous(method, path, json={} if method == "POST" else None)
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, HTML)
 
 
-def test_unknown_routes(admin: Api) -> None:
-    """An unknown route below /api/v1 is a problem of type about:blank; an unknown object is not."""
+def test_an_unknown_route_below_api_v1_is_a_problem_of_type_about_blank(admin: Api) -> None:
+    """The problem of an unknown object has another type."""
     route, thing = admin.get("/nope"), admin.get("/dags/nope")
     assert (route.status_code, thing.status_code) == (404, 404)
     assert reason(route).startswith("Not Found: ")
@@ -40,8 +37,7 @@ def test_unknown_routes(admin: Api) -> None:
     assert thing.json()["type"].endswith("#section/Errors/NotFound")
 
 
-def test_every_connection_is_closed(admin: Api) -> None:
-    """No connection serves two requests."""
+def test_no_connection_serves_two_requests(admin: Api) -> None:
     assert admin.get("/version").headers["Connection"] == "close"
 
 
@@ -55,26 +51,25 @@ def test_every_connection_is_closed(admin: Api) -> None:
     ],
     ids=["none", "wrong password", "unknown user", "bearer"],
 )
-def test_a_bad_credential_looks_like_a_missing_right(
+def test_a_bad_credential_is_the_same_403_as_a_missing_permission(
     admin: Api, viewer: Api, options: dict[str, object]
 ) -> None:
-    """Whatever is wrong with a credential is the 403 of who may not, byte for byte."""
+    """Byte for byte."""
     answer = admin.anonymous("GET", "/api/v1/dags/quick_success", **options)
     assert (answer.status_code, reason(answer)) == (403, "Forbidden: None")
     assert "WWW-Authenticate" not in answer.headers
     assert answer.json() == viewer.trigger("quick_success").json()
 
 
-def test_the_list_of_dags_proves_a_credential(viewer: Api) -> None:
-    """Any user at all may list DAGs."""
+def test_every_user_may_list_dags(viewer: Api) -> None:
     answer = viewer.get("/dags", limit=1)
     assert answer.status_code == 200
     assert len(answer.json()["dags"]) == 1
     assert answer.json()["total_entries"] > 1
 
 
-def test_a_run_has_a_date_in_any_case(admin: Api) -> None:
-    """Without a logical date a run gets the moment as its date and as its data interval."""
+def test_a_run_without_a_logical_date_gets_the_current_time(admin: Api) -> None:
+    """As its logical date and as its data interval."""
     run = admin.trigger("quick_success").json()
     assert (
         run["logical_date"]
@@ -84,8 +79,8 @@ def test_a_run_has_a_date_in_any_case(admin: Api) -> None:
     )
 
 
-def test_a_conflict_says_which(admin: Api) -> None:
-    """A 409 names the run id or the logical date, and the date if it is both."""
+def test_a_409_names_the_run_id_or_the_logical_date(admin: Api) -> None:
+    """If both conflict, it names the date."""
     run_id = new_id()
     date = admin.trigger("quick_success", dag_run_id=run_id).json()["logical_date"]
     head = "Conflict: DAGRun with DAG ID: 'quick_success' and DAGRun "
@@ -93,20 +88,19 @@ def test_a_conflict_says_which(admin: Api) -> None:
         reason(admin.trigger("quick_success", dag_run_id=run_id))
         == f"{head}ID: '{run_id}' already exists"
     )
-    said = f"{head}logical date: '{date.replace('T', ' ')}' already exists"
-    assert reason(admin.trigger("quick_success", dag_run_id=new_id(), logical_date=date)) == said
-    assert reason(admin.trigger("quick_success", dag_run_id=run_id, logical_date=date)) == said
+    message = f"{head}logical date: '{date.replace('T', ' ')}' already exists"
+    assert reason(admin.trigger("quick_success", dag_run_id=new_id(), logical_date=date)) == message
+    assert reason(admin.trigger("quick_success", dag_run_id=run_id, logical_date=date)) == message
 
 
 @pytest.mark.parametrize("run_id", ["a/b", "a b", "ä", "a%b"])
-def test_characters_no_run_id_may_have(admin: Api, run_id: str) -> None:
-    """A bad character in a run id is Airflow's own error page."""
+def test_a_bad_character_in_a_run_id_is_an_html_error_page(admin: Api, run_id: str) -> None:
     answer = admin.trigger("quick_success", dag_run_id=run_id)
     assert (answer.status_code, answer.headers["Content-Type"]) == (500, HTML)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"logical_date": None}, "Incorrect datetime argument: 'None' is not an instance of 'str'"),
         (
@@ -122,28 +116,27 @@ def test_characters_no_run_id_may_have(admin: Api, run_id: str) -> None:
         ({"data_interval_start": "2025-01-01T00:00:00Z"}, "must be specified together"),
     ],
 )
-def test_what_a_trigger_may_not_contain(admin: Api, body: dict[str, object], said: str) -> None:
-    """Nulls, unknown fields, dates without an offset and what is too long are a 400 that says
-    so.
-    """
+def test_an_invalid_trigger_body_is_a_400_with_the_reason(
+    admin: Api, body: dict[str, object], message: str
+) -> None:
+    """Nulls, unknown fields, dates without an offset and values that are too long."""
     answer = admin.trigger("quick_success", **body)
     assert answer.status_code == 400
-    assert said in reason(answer)
+    assert message in reason(answer)
 
 
-def test_the_body_is_judged_before_the_credential(viewer: Api) -> None:
-    """A malformed trigger is a 400 even for who may not trigger."""
+def test_a_malformed_trigger_is_a_400_even_without_permission(viewer: Api) -> None:
     assert viewer.trigger("quick_success", conf=1).status_code == 400
 
 
-def test_an_unknown_run_has_no_task_instances(admin: Api) -> None:
-    """The task instances of an unknown run are an empty list with 200."""
+def test_the_task_instances_of_an_unknown_run_are_an_empty_list(admin: Api) -> None:
     answer = admin.get("/dags/quick_success/dagRuns/nope/taskInstances")
     assert (answer.status_code, answer.json()) == (200, {"task_instances": [], "total_entries": 0})
 
 
-def test_no_limit_is_too_large_and_no_order_known(admin: Api, success: str) -> None:
-    """Any limit on task instances is honoured; order_by is refused."""
+def test_any_limit_on_task_instances_is_accepted_and_order_by_is_not(
+    admin: Api, success: str
+) -> None:
     tasks = f"/dags/quick_success/dagRuns/{success}/taskInstances"
     assert admin.get(tasks, limit=5000).json()["total_entries"] == 1
     answer = admin.get(tasks, order_by="task_id")
@@ -153,8 +146,7 @@ def test_no_limit_is_too_large_and_no_order_known(admin: Api, success: str) -> N
     )
 
 
-def test_clear_knows_no_selection(admin: Api, failure: str) -> None:
-    """The clear of a run clears everything or refuses."""
+def test_clear_of_a_run_clears_everything_or_refuses(admin: Api, failure: str) -> None:
     answer = admin.post(
         f"/dags/quick_failure/dagRuns/{failure}/clear", {"dry_run": False, "only_failed": True}
     )
@@ -164,8 +156,8 @@ def test_clear_knows_no_selection(admin: Api, failure: str) -> None:
     )
 
 
-def test_cleared_tasks_of_a_run_that_stays_failed(admin: Api) -> None:
-    """Without reset_dag_runs a clear leaves the run failed, and a repeat finds nothing to clear."""
+def test_without_reset_dag_runs_a_cleared_run_stays_failed(admin: Api) -> None:
+    """A second clear finds no tasks."""
     run_id = admin.ended("quick_failure")
     wish = {"dag_run_id": run_id, "dry_run": False, "only_failed": True}
     rows = admin.post("/dags/quick_failure/clearTaskInstances", wish).json()["task_instances"]
@@ -178,8 +170,9 @@ def test_cleared_tasks_of_a_run_that_stays_failed(admin: Api) -> None:
     assert run["state"] == "failed"
 
 
-def test_the_note_of_a_run(admin: Api, viewer: Api, success: str) -> None:
-    """A note can be set later, but neither to null nor by who may only read."""
+def test_a_note_can_be_changed_but_not_to_null_or_by_a_viewer(
+    admin: Api, viewer: Api, success: str
+) -> None:
     run = f"/dags/quick_success/dagRuns/{success}"
     answer = admin.patch(f"{run}/setNote", {"note": "seen"})
     assert answer.status_code == 200
@@ -190,8 +183,7 @@ def test_the_note_of_a_run(admin: Api, viewer: Api, success: str) -> None:
     assert viewer.patch(f"{run}/setNote", {"note": "x"}).status_code == 403
 
 
-def test_unknown_runs_are_not_changed(admin: Api) -> None:
-    """PATCH and clear of an unknown run are a 404 whose title says so."""
+def test_patch_and_clear_of_an_unknown_run_are_a_404(admin: Api) -> None:
     run = "/dags/quick_success/dagRuns/nope"
     answers = [
         admin.patch(run, {"state": "failed"}),
@@ -202,8 +194,7 @@ def test_unknown_runs_are_not_changed(admin: Api) -> None:
     assert all(reason(answer).startswith("Dag Run id nope not found in dag") for answer in answers)
 
 
-def test_a_login_page(server: Server, admin: Api) -> None:
-    """The log-in page is HTML with 200."""
+def test_the_login_page_is_html_with_200(server: Server, admin: Api) -> None:
     answer = admin.anonymous("GET", "/login/")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, HTML)
     assert server.version == "2.11.2"

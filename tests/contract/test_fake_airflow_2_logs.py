@@ -1,6 +1,4 @@
-"""What the action relies on in the logs of Airflow 2.11.2, of the real one and the scripted one
-alike.
-"""
+"""Task logs of Airflow 2.11.2, of the real one and the scripted one."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from tests.contract.conftest import TWO
 
 if TYPE_CHECKING:
     from tests.contract.api import Api
-    from tests.contract.conftest import Stories
+    from tests.contract.conftest import FailedRuns
 
 pytestmark = pytest.mark.parametrize("server", TWO, indirect=True, scope="session")
 
@@ -29,7 +27,6 @@ STAMPED = re.compile(
 def log(
     api: Api, dag_id: str, run_id: str, task_id: str, try_number: int = 1, **query: int
 ) -> list[str]:
-    """The lines of a log."""
     found = api.get(
         f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}", **query
     )
@@ -38,16 +35,13 @@ def log(
 
 
 def message(line: str) -> tuple[str, str]:
-    """Level and text of a line that has them."""
+    """Return level and text of a line that has them."""
     found = STAMPED.fullmatch(line)
     assert found is not None, line
     return found[1], found[2]
 
 
-def test_the_log_of_a_failed_task(admin: Api, failure: str) -> None:
-    """A log is text: the host, where it was found, what the task did, and the traceback, which is
-    shown twice.
-    """
+def test_a_log_is_text_with_host_output_and_the_traceback_twice(admin: Api, failure: str) -> None:
     lines = log(admin, "quick_failure", failure, "fail")
     assert lines[0]
     assert lines[1] == HEAD
@@ -67,16 +61,15 @@ def test_the_log_of_a_failed_task(admin: Api, failure: str) -> None:
     assert any(line.endswith("Task exited with return code 1") for line in lines[again:])
 
 
-def test_the_length_of_a_log(admin: Api, failure: str) -> None:
-    """A log is announced with its length, not sent in chunks."""
+def test_a_log_has_a_content_length_and_is_not_chunked(admin: Api, failure: str) -> None:
     answer = admin.get(f"/dags/quick_failure/dagRuns/{failure}/taskInstances/fail/logs/1")
     assert int(answer.headers["Content-Length"]) == len(answer.content)
     assert "Transfer-Encoding" not in answer.headers
 
 
-def test_chained_exceptions(admin: Api, stories: Stories) -> None:
-    """Of chained exceptions the cause stands first, and no empty line anywhere."""
-    lines = log(admin, "chained_failure", stories["chained_failure"], "load_sales")
+def test_of_chained_exceptions_the_cause_comes_first(admin: Api, failed_runs: FailedRuns) -> None:
+    """A log has no empty lines."""
+    lines = log(admin, "chained_failure", failed_runs["chained_failure"], "load_sales")
     assert all(line.strip() for line in lines)
     assert any(line.endswith(" {logging_mixin.py:190} INFO - Loading the sales") for line in lines)
     start = lines.index(TRACEBACK)
@@ -99,11 +92,10 @@ def test_chained_exceptions(admin: Api, stories: Stories) -> None:
     assert second[-2:] == [("chained_failure.py", "load_sales"), ("chained_failure.py", "load")]
 
 
-def test_each_try_has_its_log(admin: Api, stories: Stories) -> None:
-    """The log of the first of two tries says that there will be another, that of the second that
-    there will be none.
-    """
-    run_id = stories["retries_exhausted"]
+def test_the_log_of_each_try_says_whether_another_follows(
+    admin: Api, failed_runs: FailedRuns
+) -> None:
+    run_id = failed_runs["retries_exhausted"]
     first, second = (
         log(admin, "retries_exhausted", run_id, "call_partner", number) for number in (1, 2)
     )
@@ -114,9 +106,10 @@ def test_each_try_has_its_log(admin: Api, stories: Stories) -> None:
     assert any("INFO - Marking task as FAILED. " in line for line in second)
 
 
-def test_a_task_that_was_killed(admin: Api, stories: Stories) -> None:
-    """A task that the kernel killed leaves no exception, and its exit code as an information."""
-    lines = log(admin, "worker_killed", stories["worker_killed"], "devour")
+def test_a_killed_task_logs_its_exit_code_and_no_exception(
+    admin: Api, failed_runs: FailedRuns
+) -> None:
+    lines = log(admin, "worker_killed", failed_runs["worker_killed"], "devour")
     assert TRACEBACK not in lines
     assert not any(" ERROR - " in line for line in lines)
     (code,) = [line for line in lines if "return code" in line]
@@ -126,19 +119,18 @@ def test_a_task_that_was_killed(admin: Api, stories: Stories) -> None:
     )
 
 
-def test_mapped_tasks(admin: Api, sales: str) -> None:
-    """Each map index has a log of its own; without one there is none."""
+def test_each_map_index_has_its_log_and_the_task_has_none(admin: Api, sales: str) -> None:
     lines = log(admin, "nightly_sales", sales, "add_up", map_index=1)
     assert any(line.endswith("Task exited with return code 0") for line in lines)
     answer = admin.get(f"/dags/nightly_sales/dagRuns/{sales}/taskInstances/add_up/logs/1")
     assert (answer.status_code, reason(answer)) == (404, "TaskInstance not found: None")
 
 
-def test_logs_that_are_not_there(admin: Api, failure: str, stories: Stories) -> None:
-    """A log that is not there is a 200 without any line of the task: of a later try, of try 0, of
-    what never ran.
-    """
-    run_id = stories["chained_failure"]
+def test_a_missing_log_is_a_200_without_lines_of_the_task(
+    admin: Api, failure: str, failed_runs: FailedRuns
+) -> None:
+    """Of a later try, of try 0 and of a task that never ran."""
+    run_id = failed_runs["chained_failure"]
     assert log(admin, "chained_failure", run_id, "publish", 0) == [
         "default_host",
         "Error fetching the logs. Try number 0 is invalid.",
@@ -149,21 +141,19 @@ def test_logs_that_are_not_there(admin: Api, failure: str, stories: Stories) -> 
     )
     assert (bool(later[0]), never[0]) == (True, "")
     for lines in (later, never):
-        head, told, end, *rest = lines[1:]
+        head, reason, end, *rest = lines[1:]
         assert (head, end) == (HEAD, END)
-        assert told.startswith("*** Could not read served logs: ")
+        assert reason.startswith("*** Could not read served logs: ")
         assert not any(rest)
 
 
-def test_the_log_of_an_unknown_task(admin: Api, failure: str) -> None:
-    """The log of an unknown task is a 404, of an unknown run as well."""
+def test_the_log_of_an_unknown_task_or_run_is_a_404(admin: Api, failure: str) -> None:
     for where in (f"{failure}/taskInstances/nope", f"{new_id()}/taskInstances/fail"):
         answer = admin.get(f"/dags/quick_failure/dagRuns/{where}/logs/1")
         assert (answer.status_code, reason(answer)) == (404, "TaskInstance not found: None")
 
 
-def test_a_log_as_json(admin: Api, failure: str) -> None:
-    """As JSON a log is a Python repr, of use to nobody."""
+def test_a_log_as_json_is_a_python_repr(admin: Api, failure: str) -> None:
     answer = admin.read(
         f"/dags/quick_failure/dagRuns/{failure}/taskInstances/fail/logs/1", "application/json"
     )

@@ -1,6 +1,4 @@
-"""What the action relies on in Airflow 3.3.2 alone, stated once for the real one and the scripted
-one alike.
-"""
+"""The API of Airflow 3.3.2, of the real one and the scripted one."""
 
 from __future__ import annotations
 
@@ -18,8 +16,7 @@ pytestmark = pytest.mark.parametrize("server", THREE, indirect=True, scope="sess
 JSON = "application/json"
 
 
-def test_a_conflict_does_not_say_which(admin: Api) -> None:
-    """A 409 is the same for a run id and for a logical date."""
+def test_a_409_is_the_same_for_a_run_id_and_a_logical_date(admin: Api) -> None:
     run_id, date = (
         new_id(),
         f"{1900 + time.time_ns() % 100}-01-01T00:00:00.{time.time_ns() % 1000000:06}Z",
@@ -37,8 +34,8 @@ def test_a_conflict_does_not_say_which(admin: Api) -> None:
         assert "already exists" not in answer.text
 
 
-def test_a_logical_date_is_none_unless_given(admin: Api) -> None:
-    """With a logical date of null a run has neither date nor data interval, but a DAG version."""
+def test_a_run_with_a_null_logical_date_has_no_data_interval(admin: Api) -> None:
+    """It has a DAG version."""
     run = admin.trigger("quick_success").json()
     assert (run["logical_date"], run["data_interval_start"], run["data_interval_end"]) == (
         None,
@@ -50,7 +47,7 @@ def test_a_logical_date_is_none_unless_given(admin: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("run_id", "said"),
+    ("run_id", "message"),
     [
         ("a/b", "The run_id provided 'a/b' does not match regex pattern '^[A-Za-z0-9_.~:+-]+$'"),
         ("a b", "does not match regex pattern"),
@@ -58,11 +55,10 @@ def test_a_logical_date_is_none_unless_given(admin: Api) -> None:
         ("a..b", "The run_id 'a..b' must not contain '..' to prevent path traversal"),
     ],
 )
-def test_run_ids_that_are_refused(admin: Api, run_id: str, said: str) -> None:
-    """A bad run id is a 400 that names the rule."""
+def test_a_bad_run_id_is_a_400_that_names_the_rule(admin: Api, run_id: str, message: str) -> None:
     answer = admin.trigger("quick_success", dag_run_id=run_id)
     assert answer.status_code == 400
-    assert said in reason(answer)
+    assert message in reason(answer)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +82,9 @@ def test_run_ids_that_are_refused(admin: Api, run_id: str, said: str) -> None:
         ([], "model_attributes_type", ["body"]),
     ],
 )
-def test_what_a_trigger_may_not_contain(
+def test_an_invalid_trigger_body_is_a_422_with_a_list_of_errors(
     admin: Api, body: object, kind: str, where: list[str]
 ) -> None:
-    """A body that does not fit is a 422 with a list of what is wrong and where."""
     answer = admin.post("/dags/quick_success/dagRuns", body)
     assert answer.status_code == 422
     (problem,) = answer.json()["detail"]
@@ -97,22 +92,20 @@ def test_what_a_trigger_may_not_contain(
     assert (problem["type"], problem["loc"]) == (kind, where)
 
 
-def test_a_partition_key_needs_a_partitioned_dag(admin: Api) -> None:
-    """A partition key for a DAG without partitions is a 400."""
+def test_a_partition_key_for_an_unpartitioned_dag_is_a_400(admin: Api) -> None:
     answer = admin.trigger("quick_success", partition_key="2025")
-    said = "Dag 'quick_success' is not a partitioned Dag and does not accept a partition_key."
-    assert (answer.status_code, reason(answer)) == (400, said)
+    message = "Dag 'quick_success' is not a partitioned Dag and does not accept a partition_key."
+    assert (answer.status_code, reason(answer)) == (400, message)
 
 
-def test_the_task_instances_of_an_unknown_run(admin: Api) -> None:
-    """The task instances of an unknown run are a 404."""
+def test_the_task_instances_of_an_unknown_run_are_a_404(admin: Api) -> None:
     answer = admin.get("/dags/quick_success/dagRuns/nope/taskInstances")
-    said = "DagRun with dag_id: `quick_success` and run_id: `nope` was not found"
-    assert (answer.status_code, reason(answer)) == (404, said)
+    message = "DagRun with dag_id: `quick_success` and run_id: `nope` was not found"
+    assert (answer.status_code, reason(answer)) == (404, message)
 
 
-def test_counting_task_instances(admin: Api, success: str) -> None:
-    """A limit of 0 counts; a state that is none is a 422."""
+def test_a_limit_of_0_counts_task_instances(admin: Api, success: str) -> None:
+    """An unknown state is a 422."""
     tasks = f"/dags/quick_success/dagRuns/{success}/taskInstances"
     counted = admin.get(tasks, limit=0).json()
     assert (counted["task_instances"], counted["total_entries"]) == ([], 1)
@@ -120,10 +113,8 @@ def test_counting_task_instances(admin: Api, success: str) -> None:
     assert admin.get(tasks, order_by="bogus").status_code == 400
 
 
-def test_waiting(admin: Api) -> None:
-    """/wait sends a line per look, without a type, and ends with the run's end and the results
-    asked for.
-    """
+def test_wait_streams_a_line_per_poll_and_ends_with_the_results(admin: Api) -> None:
+    """The response has no content type."""
     run_id = new_id()
     assert admin.trigger("quick_success", dag_run_id=run_id).status_code == 200
     answer = admin.get(f"/dags/quick_success/dagRuns/{run_id}/wait", interval=0.2, result="succeed")
@@ -135,31 +126,28 @@ def test_waiting(admin: Api) -> None:
     assert last == {"state": "success", "results": {"succeed": "done"}}
 
 
-def test_waiting_for_what_is_not_there(admin: Api, success: str) -> None:
-    """/wait for an unknown run is a 404, without a good interval a 422."""
+def test_wait_for_an_unknown_run_is_a_404_and_without_an_interval_a_422(
+    admin: Api, success: str
+) -> None:
     assert admin.get("/dags/quick_success/dagRuns/nope/wait", interval=1).status_code == 404
     wait = f"/dags/quick_success/dagRuns/{success}/wait"
     assert (admin.get(wait).status_code, admin.get(wait, interval=0).status_code) == (422, 422)
 
 
-def test_a_clear_of_nothing_changes_nothing(admin: Api, success: str) -> None:
-    """A clear of the failed tasks of a success leaves it a success."""
+def test_a_clear_of_the_failed_tasks_of_a_success_changes_nothing(admin: Api, success: str) -> None:
     answer = admin.clear_failed("quick_success", success)
     assert (answer.status_code, answer.json()["state"]) == (200, "success")
     assert_shape(answer.json(), RUN_3)
 
 
-def test_what_a_clear_would_clear(admin: Api, failure: str) -> None:
-    """A dry run lists task instances in full."""
+def test_a_dry_run_of_a_clear_lists_whole_task_instances(admin: Api, failure: str) -> None:
     answer = admin.post(f"/dags/quick_failure/dagRuns/{failure}/clear", {"only_failed": True})
     assert_shape(answer.json(), {"task_instances": list, "total_entries": int})
     assert_shape(answer.json()["task_instances"][0], INSTANCE_3)
 
 
-def test_cleared_tasks_wake_their_run(admin: Api) -> None:
-    """ClearTaskInstances resets the run unless told not to, and lists the task instances in
-    full.
-    """
+def test_clear_task_instances_resets_the_run_by_default(admin: Api) -> None:
+    """It lists whole task instances."""
     run_id = admin.ended("quick_failure")
     answer = admin.post(
         "/dags/quick_failure/clearTaskInstances", {"dag_run_id": run_id, "dry_run": False}
@@ -172,8 +160,7 @@ def test_cleared_tasks_wake_their_run(admin: Api) -> None:
     }
 
 
-def test_changes_that_are_refused(admin: Api, success: str) -> None:
-    """An unknown run is a 404; an unknown key and a state that cannot be set are a 422."""
+def test_a_patch_of_an_unknown_run_is_a_404_and_a_bad_one_a_422(admin: Api, success: str) -> None:
     runs = "/dags/quick_success/dagRuns"
     assert admin.patch(f"{runs}/nope", {"state": "failed"}).status_code == 404
     assert admin.post(f"{runs}/nope/clear", {}).status_code == 404
@@ -182,8 +169,7 @@ def test_changes_that_are_refused(admin: Api, success: str) -> None:
     assert admin.post(f"{runs}/{success}/clear", {"bogus": 1}).status_code == 422
 
 
-def test_the_note_of_a_run(server: Server, admin: Api, success: str) -> None:
-    """A note can be set later."""
+def test_a_note_can_be_changed(server: Server, admin: Api, success: str) -> None:
     answer = admin.patch(
         f"/dags/quick_success/dagRuns/{success}", {"note": f"seen at {server.url}"}
     )

@@ -1,6 +1,4 @@
-"""Airflow 3.3.2 before it knows who asks, stated once for the real one and the scripted one
-alike.
-"""
+"""Anonymous and unauthorised requests to Airflow 3.3.2, the real one and the scripted one."""
 
 from __future__ import annotations
 
@@ -21,8 +19,7 @@ DAG = "/api/v2/dags/quick_success"
 JSON = "application/json"
 
 
-def test_airflow_2_is_not_here(admin: Api) -> None:
-    """What Airflow 2 would answer is a 404 with a hint under another key, and a POST a 405."""
+def test_a_get_of_a_path_of_airflow_2_is_a_404_with_a_hint_and_a_post_a_405(admin: Api) -> None:
     answer = admin.anonymous("GET", "/api/v1/version")
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, JSON)
     assert answer.json()["error"].startswith("/api/v1 has been removed in Airflow 3")
@@ -30,8 +27,8 @@ def test_airflow_2_is_not_here(admin: Api) -> None:
     assert (answer.status_code, answer.json()) == (405, {"detail": "Method Not Allowed"})
 
 
-def test_unknown_routes(admin: Api) -> None:
-    """Unknown below /api is a 404, elsewhere every GET is a page with 200, and every POST a 405."""
+def test_an_unknown_route_is_a_404_below_api_and_a_page_elsewhere(admin: Api) -> None:
+    """Elsewhere a GET is a page with 200 and a POST a 405."""
     assert admin.get("/nope").json() == {"error": "API route not found"}
     assert admin.get("/nope").status_code == 404
     page = admin.anonymous("GET", "/login/")
@@ -40,8 +37,7 @@ def test_unknown_routes(admin: Api) -> None:
     assert admin.anonymous("POST", "/api/v2/auth/token", json={}).status_code == 405
 
 
-def test_a_token(admin: Api) -> None:
-    """A good password is exchanged for a token: 201, one key, and an end in sight."""
+def test_a_password_is_exchanged_for_a_token_that_expires(admin: Api) -> None:
     answer = admin.anonymous(
         "POST", "/auth/token", json={"username": "viewer", "password": password_of("viewer")}
     )
@@ -54,7 +50,7 @@ def test_a_token(admin: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "message"),
     [
         ({"username": "admin", "password": "wrong"}, 401, "Invalid credentials"),
         ({"username": "nobody", "password": password_of("nobody")}, 401, "Invalid credentials"),
@@ -70,17 +66,16 @@ def test_a_token(admin: Api) -> None:
         ),
     ],
 )
-def test_no_token(admin: Api, body: dict[str, object], status: int, said: str) -> None:
-    """A bad password is a 401, a bad body a 422 with a text."""
+def test_a_bad_password_is_a_401_and_a_bad_body_a_422(
+    admin: Api, body: dict[str, object], status: int, message: str
+) -> None:
     answer = admin.anonymous("POST", "/auth/token", json=body)
     assert answer.status_code == status
-    assert said in reason(answer)
+    assert message in reason(answer)
 
 
-def test_a_log_in_that_is_no_json(server: Server) -> None:
-    """A log-in body that is not JSON is a plain 500, after which the connection ends without having
-    said so.
-    """
+def test_a_login_body_that_is_not_json_is_a_500_in_plain_text(server: Server) -> None:
+    """The server then closes the connection without having announced it."""
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall(
@@ -97,7 +92,7 @@ def test_a_log_in_that_is_no_json(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "said"),
+    ("options", "status", "message"),
     [
         ({}, 401, "Not authenticated"),
         ({"auth": ("admin", password_of("admin"))}, 401, "Not authenticated"),
@@ -110,7 +105,8 @@ def test_a_log_in_that_is_no_json(server: Server) -> None:
     ],
     ids=["none", "basic", "junk", "foreign"],
 )
-def test_bad_credentials(admin: Api, options: dict[str, object], status: int, said: str) -> None:
-    """No token is a 401, a bad one a 403 that says so."""
+def test_no_token_is_a_401_and_a_bad_one_a_403_that_says_so(
+    admin: Api, options: dict[str, object], status: int, message: str
+) -> None:
     answer = admin.anonymous("GET", DAG, **options)
-    assert (answer.status_code, answer.json()) == (status, {"detail": said})
+    assert (answer.status_code, answer.json()) == (status, {"detail": message})

@@ -1,6 +1,4 @@
-"""What the action relies on in the logs of Airflow 3.3.2, of the real one and the scripted one
-alike.
-"""
+"""Task logs of Airflow 3.3.2, of the real one and the scripted one."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from tests.contract.shapes import assert_shape
 
 if TYPE_CHECKING:
     from tests.contract.api import Api
-    from tests.contract.conftest import Stories
+    from tests.contract.conftest import FailedRuns
 
 pytestmark = pytest.mark.parametrize("server", THREE, indirect=True, scope="session")
 
@@ -31,25 +29,22 @@ EXCEPTION = {
 
 
 def path(dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
-    """Where a log is."""
     return f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
 
 
 def lines(api: Api, where: str) -> list[dict[str, Any]]:
-    """The entries of a log, read line by line."""
     answer = api.read(where, LINES)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, LINES)
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
 def failed(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """The entry with the exception."""
+    """Return the entry with the exception."""
     (found,) = [entry for entry in entries if "error_detail" in entry]
     return found
 
 
-def test_the_log_of_a_failed_task(admin: Api, failure: str) -> None:
-    """A log is a list of events, the exception among them with its structure."""
+def test_a_log_is_a_list_of_events_with_a_structured_exception(admin: Api, failure: str) -> None:
     answer = admin.get(path("quick_failure", failure, "fail"))
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
     assert_shape(answer.json(), {"content": list, "continuation_token": str | None})
@@ -67,8 +62,8 @@ def test_the_log_of_a_failed_task(admin: Api, failure: str) -> None:
     assert_shape(problem["frames"][-1], {"filename": str, "lineno": int, "name": str})
 
 
-def test_a_log_line_by_line(admin: Api, success: str) -> None:
-    """As ndjson a log is the same events, one a line, sent in chunks; as text it is refused."""
+def test_a_log_as_ndjson_has_one_event_per_line(admin: Api, success: str) -> None:
+    """It is sent in chunks. As text a log is refused."""
     where = path("quick_success", success, "succeed")
     answer = admin.read(where, LINES)
     assert answer.headers["Transfer-Encoding"] == "chunked"
@@ -87,11 +82,11 @@ def test_a_log_line_by_line(admin: Api, success: str) -> None:
     )
 
 
-def test_chained_exceptions(admin: Api, stories: Stories) -> None:
-    """Of chained exceptions the one raised last stands first, and of its frames the one that raised
-    it last.
-    """
-    entries = lines(admin, path("chained_failure", stories["chained_failure"], "load_sales"))
+def test_of_chained_exceptions_the_last_one_comes_first(
+    admin: Api, failed_runs: FailedRuns
+) -> None:
+    """Of its frames, the one that raised comes last."""
+    entries = lines(admin, path("chained_failure", failed_runs["chained_failure"], "load_sales"))
     assert "Loading the sales" in [
         entry["event"] for entry in entries if entry.get("logger") == "task.stdout"
     ]
@@ -113,12 +108,12 @@ def test_chained_exceptions(admin: Api, stories: Stories) -> None:
     assert shown[1] == [("chained_failure.py", "load"), *helpers]
 
 
-def test_each_try_has_its_log(admin: Api, stories: Stories) -> None:
-    """Each of two tries has a log with an exception of its own; there is none of a third, nor of a
-    number 0.
-    """
+def test_each_of_two_tries_has_a_log_with_its_own_exception(
+    admin: Api, failed_runs: FailedRuns
+) -> None:
+    """There is no log of try 0 or of a third try."""
     where = [
-        path("retries_exhausted", stories["retries_exhausted"], "call_partner", number)
+        path("retries_exhausted", failed_runs["retries_exhausted"], "call_partner", number)
         for number in range(4)
     ]
     raised = [
@@ -130,9 +125,9 @@ def test_each_try_has_its_log(admin: Api, stories: Stories) -> None:
         assert (answer.status_code, reason(answer)) == (404, "TaskInstance not found")
 
 
-def test_a_task_that_was_killed(admin: Api, stories: Stories) -> None:
-    """A task that the kernel killed leaves no exception; the last entry says so."""
-    entries = lines(admin, path("worker_killed", stories["worker_killed"], "devour"))
+def test_the_last_entry_says_that_the_task_was_killed(admin: Api, failed_runs: FailedRuns) -> None:
+    """There is no exception."""
+    entries = lines(admin, path("worker_killed", failed_runs["worker_killed"], "devour"))
     assert not any("error_detail" in entry for entry in entries)
     last = entries[-1]
     assert (last["level"], last["signal"], last["signal_name"]) == ("critical", -9, "SIGKILL")
@@ -141,29 +136,28 @@ def test_a_task_that_was_killed(admin: Api, stories: Stories) -> None:
     )
 
 
-def test_mapped_tasks(admin: Api, sales: str) -> None:
-    """Each map index has a log of its own; without one there is none."""
+def test_each_map_index_has_its_log_and_the_task_has_none(admin: Api, sales: str) -> None:
     where = path("nightly_sales", sales, "add_up")
     assert len(lines(admin, f"{where}?map_index=1")) > 3
     assert admin.get(where).status_code == 404
 
 
-def test_what_never_ran_has_a_reason_for_a_log(admin: Api, stories: Stories) -> None:
-    """A task that was never scheduled has a try 0, whose log is one sentence; which one depends on
-    its state.
-    """
+def test_the_log_of_a_task_that_never_ran_is_one_sentence(
+    admin: Api, failed_runs: FailedRuns
+) -> None:
+    """The log is that of try 0; the sentence depends on the state."""
     waiting = new_id()
     assert admin.trigger("paused_dag", dag_run_id=waiting).status_code == 200
-    said = {
+    message = {
         (
             "chained_failure",
-            stories["chained_failure"],
+            failed_runs["chained_failure"],
             "publish",
         ): "Task did not run because upstream task(s) failed.",
-        ("too_slow", stories["too_slow"], "publish"): "Task was skipped — no logs available.",
+        ("too_slow", failed_runs["too_slow"], "publish"): "Task was skipped — no logs available.",
         ("paused_dag", waiting, "succeed"): "No logs available for this task.",
     }
-    for where, sentence in said.items():
+    for where, sentence in message.items():
         head, end, only = lines(admin, path(*where, 0))
         assert (head, end) == (
             {"timestamp": None} | HEAD,
@@ -176,8 +170,7 @@ def test_what_never_ran_has_a_reason_for_a_log(admin: Api, stories: Stories) -> 
     )
 
 
-def test_the_log_of_an_unknown_task(admin: Api, failure: str) -> None:
-    """The log of an unknown task is a 404, of an unknown run as well."""
+def test_the_log_of_an_unknown_task_or_run_is_a_404(admin: Api, failure: str) -> None:
     for where in (path("quick_failure", failure, "nope"), path("quick_failure", new_id(), "fail")):
         answer = admin.read(where, LINES)
         assert (answer.status_code, reason(answer)) == (404, "TaskInstance not found")

@@ -1,6 +1,4 @@
-"""What the action relies on to know which code Airflow has, in the real Airflows and the scripted
-ones alike.
-"""
+"""Parsing of DAG files and DAG versions, on real and scripted Airflows."""
 
 from __future__ import annotations
 
@@ -17,20 +15,18 @@ if TYPE_CHECKING:
     import requests
 
     from tests.contract.api import Api
-    from tests.contract.client import Talk
+    from tests.contract.client import ApiClient
 
 
 def parse(api: Api, token: str) -> requests.Response:
-    """Asks for a parsing; what is asked already is a 409 in Airflow 3 (and a 201 with words in it
-    in Airflow 2).
+    """Request parsing.
+
+    Airflow 3 answers a repeated request with 409, Airflow 2 with 201 and a text.
     """
     return api.put(f"/parseDagFile/{token}")
 
 
-def test_a_file_is_parsed_when_somebody_asks(admin: Api) -> None:
-    """Asked for by its file's token, a DAG is parsed anew: its last_parsed_time moves on, and
-    nothing else of it.
-    """
+def test_a_requested_parsing_moves_last_parsed_time_and_nothing_else(admin: Api) -> None:
     before: dict[str, Any] = admin.get("/dags/quick_success").json()
 
     answer = parse(admin, before["file_token"])
@@ -49,8 +45,7 @@ def test_a_file_is_parsed_when_somebody_asks(admin: Api) -> None:
     assert {key for key in before if before[key] != after[key]} <= moving
 
 
-def test_a_token_of_no_file(admin: Api) -> None:
-    """A token that Airflow has not made is a 404."""
+def test_an_unknown_file_token_is_a_404(admin: Api) -> None:
     answer = parse(admin, "nonsense")
 
     assert answer.status_code == 404
@@ -59,17 +54,15 @@ def test_a_token_of_no_file(admin: Api) -> None:
     )
 
 
-def test_who_may_only_read_may_not_ask(admin: Api, viewer: Api) -> None:
-    """To ask for a parsing one has to be allowed to edit the DAG."""
+def test_a_viewer_may_not_request_parsing(admin: Api, viewer: Api) -> None:
+    """It needs the permission to edit the DAG."""
     token = admin.get("/dags/quick_success").json()["file_token"]
 
     assert parse(viewer, token).status_code == 403
 
 
-def test_a_bundle_without_versions(admin: Api) -> None:
-    """Airflow 3 says that a folder of DAG files has no version, for the DAG as for its structure;
-    Airflow 2 knows none.
-    """
+def test_a_folder_of_dag_files_has_no_bundle_version(admin: Api) -> None:
+    """Airflow 3 says so for the DAG and for its structure; Airflow 2 has no such fields."""
     dag, details = (
         admin.get("/dags/quick_success").json(),
         admin.get("/dags/quick_success/details").json(),
@@ -83,18 +76,15 @@ def test_a_bundle_without_versions(admin: Api) -> None:
         assert details["latest_dag_version"]["bundle_version"] is None
 
 
-def test_what_somebody_deploys(start: Callable[..., Talk]) -> None:
-    """A test can deploy a DAG: a new one, another version of one, a broken one, which then is not
-    parsed.
-    """
-    talk = start()
-    first = talk.call("GET", "/dags/d").json()
-    talk.fake.deploy(FakeDag("d", max_active_runs=3))
-    second = talk.call("GET", "/dags/d").json()
-    talk.fake.deploy(FakeDag("d", broken="Traceback"))
-    talk.fake.parse("d")
-    third = talk.call("GET", "/dags/d").json()
-    talk.fake.deploy(FakeDag("new"))
+def test_a_test_can_deploy_a_new_a_changed_or_a_broken_dag(start: Callable[..., ApiClient]) -> None:
+    client = start()
+    first = client.call("GET", "/dags/d").json()
+    client.fake.deploy(FakeDag("d", max_active_runs=3))
+    second = client.call("GET", "/dags/d").json()
+    client.fake.deploy(FakeDag("d", broken="Traceback"))
+    client.fake.parse("d")
+    third = client.call("GET", "/dags/d").json()
+    client.fake.deploy(FakeDag("new"))
 
     assert first["last_parsed_time"] < second["last_parsed_time"] == third["last_parsed_time"]
     assert (second["max_active_runs"], second["has_import_errors"], third["has_import_errors"]) == (
@@ -102,19 +92,21 @@ def test_what_somebody_deploys(start: Callable[..., Talk]) -> None:
         False,
         True,
     )
-    assert talk.call("GET", "/dags/new").status_code == 200
+    assert client.call("GET", "/dags/new").status_code == 200
     assert [
-        one["stack_trace"] for one in talk.call("GET", "/importErrors").json()["import_errors"]
+        one["stack_trace"] for one in client.call("GET", "/importErrors").json()["import_errors"]
     ] == ["Traceback"]
 
 
 @pytest.mark.parametrize("lagging", [None, "a" * 40])
-def test_a_version_that_lags(start_3: Callable[..., Talk], lagging: str | None) -> None:
-    """A test can let a DAG's structure lag behind its bundle; a run gets the bundle's version."""
-    talk = start_3(FakeDag("d", bundle_version="b" * 40, latest_dag_version=lagging))
+def test_a_test_can_let_the_dag_structure_lag_behind_its_bundle(
+    start_3: Callable[..., ApiClient], lagging: str | None
+) -> None:
+    """A run gets the version of the bundle."""
+    client = start_3(FakeDag("d", bundle_version="b" * 40, latest_dag_version=lagging))
 
-    details = talk.call("GET", "/dags/d/details").json()
+    details = client.call("GET", "/dags/d/details").json()
 
     assert details["bundle_version"] == "b" * 40
     assert details["latest_dag_version"]["bundle_version"] == (lagging or "b" * 40)
-    assert talk.trigger().json()["bundle_version"] == "b" * 40
+    assert client.trigger().json()["bundle_version"] == "b" * 40

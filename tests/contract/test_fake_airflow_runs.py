@@ -1,17 +1,14 @@
-"""What the action relies on once a run exists, in either version of Airflow, the real ones and the
-scripted ones alike.
-"""
+"""DAG runs in both versions, on real and scripted Airflows."""
 
 from __future__ import annotations
 
 from tests.contract.api import Api, new_id, reason
 from tests.contract.shapes import INSTANCE, RUN, XCOM, assert_shape
 
-NOBODY = "no_such_dag"
+MISSING_DAG = "no_such_dag"
 
 
-def test_a_run_that_succeeded(admin: Api, success: str) -> None:
-    """An ended run has a state and two dates."""
+def test_an_ended_run_has_a_state_and_two_dates(admin: Api, success: str) -> None:
     answer = admin.get(f"/dags/quick_success/dagRuns/{success}")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
     run = answer.json()
@@ -20,24 +17,21 @@ def test_a_run_that_succeeded(admin: Api, success: str) -> None:
     assert run["start_date"] <= run["end_date"]
 
 
-def test_an_unknown_run(admin: Api) -> None:
-    """An unknown run is a 404 that names it, whether the DAG is known or not."""
-    for dag_id in ("quick_success", NOBODY):
+def test_an_unknown_run_is_a_404_that_names_it(admin: Api) -> None:
+    for dag_id in ("quick_success", MISSING_DAG):
         answer = admin.get(f"/dags/{dag_id}/dagRuns/nope")
         assert answer.status_code == 404
-        words = "DAGRun not found: DAGRun with DAG ID: '{}' and DagRun ID: 'nope' not found"
-        words = (
-            words
+        message = "DAGRun not found: DAGRun with DAG ID: '{}' and DagRun ID: 'nope' not found"
+        message = (
+            message
             if admin.version == "2.11.2"
             else "The DagRun with dag_id: `{}` and run_id: `nope` was not found"
         )
-        assert reason(answer) == words.format(dag_id)
+        assert reason(answer) == message.format(dag_id)
 
 
-def test_the_runs_of_a_dag(admin: Api, success: str) -> None:
-    """The list of runs can be narrowed to a state, ordered and cut; the total counts what was not
-    shown.
-    """
+def test_a_list_of_runs_is_filtered_ordered_and_limited(admin: Api, success: str) -> None:
+    """The total counts runs beyond the limit, too."""
     admin.ended("quick_success")
     order = "-execution_date" if admin.version == "2.11.2" else "-run_after"
     answer = admin.get("/dags/quick_success/dagRuns", state="success", limit=1, order_by=order)
@@ -49,8 +43,9 @@ def test_the_runs_of_a_dag(admin: Api, success: str) -> None:
     assert answer.json()["total_entries"] >= 2
 
 
-def test_task_instances(admin: Api, success: str) -> None:
-    """An ended run's task instances have states and try numbers."""
+def test_the_task_instances_of_an_ended_run_have_states_and_try_numbers(
+    admin: Api, success: str
+) -> None:
     answer = admin.get(f"/dags/quick_success/dagRuns/{success}/taskInstances")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
     assert answer.json()["total_entries"] == 1
@@ -61,8 +56,9 @@ def test_task_instances(admin: Api, success: str) -> None:
     assert instance["try_number"] >= 1
 
 
-def test_task_instances_by_state(admin: Api, success: str, failure: str) -> None:
-    """Repeated states are alternatives."""
+def test_repeated_states_of_task_instances_are_alternatives(
+    admin: Api, success: str, failure: str
+) -> None:
     query = {"state": ["failed", "upstream_failed"]}
     failed = admin.get(f"/dags/quick_failure/dagRuns/{failure}/taskInstances", **query).json()
     assert [(one["task_id"], one["state"]) for one in failed["task_instances"]] == [
@@ -72,8 +68,7 @@ def test_task_instances_by_state(admin: Api, success: str, failure: str) -> None
     assert (none["task_instances"], none["total_entries"]) == ([], 0)
 
 
-def test_pages_of_task_instances(admin: Api) -> None:
-    """Limit and offset cut the list, the total does not change, and no task instance is missed."""
+def test_limit_and_offset_page_task_instances_without_a_loss(admin: Api) -> None:
     tasks = f"/dags/empty_many/dagRuns/{admin.ended('empty_many')}/taskInstances"
     pages = [admin.get(tasks, limit=25, offset=offset).json() for offset in (0, 25, 50)]
     assert [len(page["task_instances"]) for page in pages] == [25, 25, 10]
@@ -81,14 +76,13 @@ def test_pages_of_task_instances(admin: Api) -> None:
     assert len({one["task_id"] for page in pages for one in page["task_instances"]}) == 60
 
 
-def test_mapped_task_instances(admin: Api, sales: str) -> None:
-    """Each instance of a mapped task has its index."""
+def test_each_instance_of_a_mapped_task_has_its_index(admin: Api, sales: str) -> None:
     found = admin.get(f"/dags/nightly_sales/dagRuns/{sales}/taskInstances").json()["task_instances"]
     assert sorted(one["map_index"] for one in found if one["task_id"] == "add_up") == [0, 1, 2]
 
 
-def test_a_value_of_a_task(admin: Api, success: str) -> None:
-    """An XCom is found by task and key; what was never pushed is a 404."""
+def test_an_xcom_is_found_by_task_and_key(admin: Api, success: str) -> None:
+    """One that was never pushed is a 404."""
     entries = f"/dags/quick_success/dagRuns/{success}/taskInstances/succeed/xcomEntries"
     answer = admin.get(f"{entries}/return_value")
     assert answer.status_code == 200
@@ -98,8 +92,7 @@ def test_a_value_of_a_task(admin: Api, success: str) -> None:
     assert reason(admin.get(f"{entries}/nope"))
 
 
-def test_clearing_is_a_dry_run_unless_told_otherwise(admin: Api, failure: str) -> None:
-    """A clear without dry_run: false lists what it would clear, and changes nothing."""
+def test_a_clear_is_a_dry_run_by_default(admin: Api, failure: str) -> None:
     run = f"/dags/quick_failure/dagRuns/{failure}"
     answer = admin.post(f"{run}/clear", {})
     assert answer.status_code == 200
@@ -107,8 +100,8 @@ def test_clearing_is_a_dry_run_unless_told_otherwise(admin: Api, failure: str) -
     assert admin.get(run).json()["state"] == "failed"
 
 
-def test_clearing_everything_runs_it_again(admin: Api) -> None:
-    """A cleared run is queued anew under its old id, and its tasks have one more try."""
+def test_a_cleared_run_is_queued_again_under_its_id(admin: Api) -> None:
+    """Its tasks have one more try."""
     run_id = admin.ended("quick_success")
     run = f"/dags/quick_success/dagRuns/{run_id}"
     before = tries(admin, run)
@@ -122,8 +115,7 @@ def test_clearing_everything_runs_it_again(admin: Api) -> None:
     assert instance["try_number"] > before["succeed"]
 
 
-def test_a_running_run_can_be_failed(admin: Api) -> None:
-    """PATCH state=failed ends a run at once, and leaves no task instance unfinished."""
+def test_patch_state_failed_ends_a_run_and_its_task_instances(admin: Api) -> None:
     run_id = new_id()
     assert admin.trigger("slow_sales", dag_run_id=run_id, conf={"seconds": 120}).status_code == 200
     admin.at_work("slow_sales", run_id)
@@ -139,10 +131,8 @@ def test_a_running_run_can_be_failed(admin: Api) -> None:
     }
 
 
-def test_a_paused_dag_keeps_its_runs_queued(admin: Api) -> None:
-    """A run of a paused DAG is accepted and stays queued, while a later one of another DAG comes to
-    its end.
-    """
+def test_a_run_of_a_paused_dag_stays_queued(admin: Api) -> None:
+    """A later run of another DAG ends before it."""
     run_id = new_id()
     assert admin.trigger("paused_dag", dag_run_id=run_id).json()["state"] == "queued"
     admin.ended("quick_success")
@@ -150,7 +140,7 @@ def test_a_paused_dag_keeps_its_runs_queued(admin: Api) -> None:
     assert admin.get(run).json()["state"] == "queued"
     (waiting,) = admin.get(f"{run}/taskInstances").json()["task_instances"]
     assert (waiting["state"], waiting["try_number"]) == (None, 0)
-    # Failed by hand, it has an end but no start, and skipped tasks, which a clear of the failed
+    # Set to failed, it has an end but no start, and skipped tasks, which a clear of the failed
     # ones leaves alone.
     failed = admin.patch(run, {"state": "failed"}).json()
     assert (failed["state"], failed["start_date"]) == ("failed", None)
@@ -160,10 +150,7 @@ def test_a_paused_dag_keeps_its_runs_queued(admin: Api) -> None:
     assert admin.get(run).json()["state"] == "failed"
 
 
-def test_clearing_the_failed_tasks_runs_only_those_again(admin: Api) -> None:
-    """Cleared of its failed tasks a run is queued, and what had succeeded is not run a second
-    time.
-    """
+def test_a_clear_of_the_failed_tasks_runs_only_those_again(admin: Api) -> None:
     run_id = new_id()
     assert admin.trigger("unstable", dag_run_id=run_id).status_code == 200
     assert admin.wait("unstable", run_id)["state"] == "failed"
@@ -178,19 +165,17 @@ def test_clearing_the_failed_tasks_runs_only_those_again(admin: Api) -> None:
 
 
 def tries(admin: Api, run: str) -> dict[str, int]:
-    """The try number of each task of that run.
+    """Return the try number of each task of a run.
 
-    Only to be compared with one another: a busy Airflow 2 counts one more when its executor lost a
+    Compare them only with one another, because a busy Airflow 2 adds one when its executor loses a
     task.
     """
     tasks = admin.get(f"{run}/taskInstances").json()["task_instances"]
     return {one["task_id"]: one["try_number"] for one in tasks}
 
 
-def test_chosen_tasks_are_cleared(admin: Api) -> None:
-    """ClearTaskInstances takes names of tasks, whatever their state, and nothing else of the
-    run.
-    """
+def test_clear_task_instances_clears_the_named_tasks_only(admin: Api) -> None:
+    """Whatever their state."""
     run_id = admin.ended("unstable")
     before = tries(admin, f"/dags/unstable/dagRuns/{run_id}")
     wish = {
@@ -213,8 +198,8 @@ def test_chosen_tasks_are_cleared(admin: Api) -> None:
     assert after["wobble"] == before["wobble"]
 
 
-def test_tasks_of_an_unknown_run_are_not_cleared(admin: Api) -> None:
-    """ClearTaskInstances of an unknown run is a 404, of an unknown task nothing."""
+def test_clear_task_instances_of_an_unknown_run_is_a_404(admin: Api) -> None:
+    """Of an unknown task it clears nothing."""
     answer = admin.post("/dags/quick_success/clearTaskInstances", {"dag_run_id": "nope"})
     assert answer.status_code == 404
     assert "Dag Run id nope not found in dag quick_success" in reason(answer)

@@ -1,6 +1,4 @@
-"""What the action relies on in task instances and their XComs, in the real Airflows and the
-scripted ones alike.
-"""
+"""Task instances and XComs, on real and scripted Airflows."""
 
 from __future__ import annotations
 
@@ -13,24 +11,24 @@ from tests.contract.shapes import XCOM, assert_shape
 
 if TYPE_CHECKING:
     from tests.contract.api import Api
-    from tests.contract.conftest import Stories
+    from tests.contract.conftest import FailedRuns
 
 EVERYWHERE = "/dags/~/dagRuns/~/taskInstances"
 
 
 def tasks(api: Api, dag_id: str, run_id: str, **query: Any) -> dict[str, dict[str, Any]]:
-    """The task instances of a run, by task."""
+    """Return the task instances of a run, by task."""
     found = api.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", **query).json()[
         "task_instances"
     ]
     return {one["task_id"]: one for one in found}
 
 
-def test_a_task_that_failed_and_one_that_never_ran(admin: Api, stories: Stories) -> None:
-    """What failed has two dates, their distance and a host; what waited for it has no try, and one
-    moment for both dates.
-    """
-    found = tasks(admin, "chained_failure", stories["chained_failure"])
+def test_the_fields_of_a_failed_task_and_of_one_that_never_ran(
+    admin: Api, failed_runs: FailedRuns
+) -> None:
+    """Only the failed one has a try, a duration and a host."""
+    found = tasks(admin, "chained_failure", failed_runs["chained_failure"])
     failed, never = found["load_sales"], found["publish"]
     assert (failed["state"], never["state"]) == ("failed", "upstream_failed")
     assert failed["try_number"] >= 1
@@ -47,31 +45,30 @@ def test_a_task_that_failed_and_one_that_never_ran(admin: Api, stories: Stories)
     assert never["start_date"] == never["end_date"]
 
 
-def test_retries(admin: Api, stories: Stories) -> None:
-    """A task with one retry has had two tries when it has failed."""
-    call = tasks(admin, "retries_exhausted", stories["retries_exhausted"])["call_partner"]
+def test_a_failed_task_with_one_retry_has_had_two_tries(
+    admin: Api, failed_runs: FailedRuns
+) -> None:
+    call = tasks(admin, "retries_exhausted", failed_runs["retries_exhausted"])["call_partner"]
     assert (call["state"], call["max_tries"]) == ("failed", 1)
     assert call["try_number"] >= 2
 
 
-def test_a_run_that_took_too_long(admin: Api, stories: Stories) -> None:
-    """A dagrun_timeout fails the run and no task: what was at work is skipped without an end, the
-    rest hardly touched.
-    """
-    run = admin.get(f"/dags/too_slow/dagRuns/{stories['too_slow']}").json()
+def test_a_dagrun_timeout_fails_the_run_and_no_task(admin: Api, failed_runs: FailedRuns) -> None:
+    """A running task is skipped without an end date; other tasks hardly change."""
+    run = admin.get(f"/dags/too_slow/dagRuns/{failed_runs['too_slow']}").json()
     lasted = datetime.fromisoformat(run["end_date"]) - datetime.fromisoformat(run["start_date"])
     assert lasted >= timedelta(seconds=10)
-    found = tasks(admin, "too_slow", stories["too_slow"])
+    found = tasks(admin, "too_slow", failed_runs["too_slow"])
     assert (found["crunch"]["state"], found["crunch"]["end_date"]) == ("skipped", None)
     rest = found["publish"]
     assert rest["state"] == (None if admin.version == "2.11.2" else "skipped")
     assert (rest["start_date"], rest["end_date"], rest["try_number"]) == (None, None, 0)
 
 
-def test_across_all_runs(admin: Api, success: str, failure: str) -> None:
-    """By `~` for DAG and run the task instances of all are found, and by `~` for the run those of
-    one DAG.
-    """
+def test_the_wildcard_finds_the_task_instances_of_all_runs(
+    admin: Api, success: str, failure: str
+) -> None:
+    """`~` for DAG and run, or for the run alone."""
     found = admin.get(EVERYWHERE, state=["failed", "upstream_failed"], limit=100).json()
     assert found["total_entries"] >= len(found["task_instances"])
     assert {one["state"] for one in found["task_instances"]} <= {"failed", "upstream_failed"}
@@ -83,8 +80,8 @@ def test_across_all_runs(admin: Api, success: str, failure: str) -> None:
     assert success in {one["dag_run_id"] for one in ours}
 
 
-def test_by_pool(admin: Api, success: str) -> None:
-    """Only the task instances of a pool are found, of more pools if it is repeated."""
+def test_task_instances_are_filtered_by_pool(admin: Api, success: str) -> None:
+    """A repeated parameter adds pools."""
     found = [
         tasks(admin, "quick_success", success, pool=pool)
         for pool in ("default_pool", "nope", ["nope", "default_pool"])
@@ -92,10 +89,8 @@ def test_by_pool(admin: Api, success: str) -> None:
     assert [list(one) for one in found] == [["succeed"], [], ["succeed"]]
 
 
-def test_by_change(admin: Api) -> None:
-    """Only what has changed since a moment is found: the end of a task instance is a change, a look
-    at it is none.
-    """
+def test_task_instances_are_filtered_by_their_last_change(admin: Api) -> None:
+    """The end of a task instance is a change, a GET is none."""
     run_id = new_id()
     assert admin.trigger("paused_dag", dag_run_id=run_id).status_code == 200
     made = datetime.now(UTC).isoformat()
@@ -107,10 +102,8 @@ def test_by_change(admin: Api) -> None:
     assert bogus.status_code == (400 if admin.version == "2.11.2" else 422)
 
 
-def test_task_instances_that_have_not_ended(admin: Api, success: str) -> None:
-    """All states of such may be asked for at once; `none` is that of a task about which nothing was
-    decided yet.
-    """
+def test_all_unfinished_states_can_be_requested_at_once(admin: Api, success: str) -> None:
+    """`none` is the state of a task that is not scheduled yet."""
     run_id = new_id()
     assert admin.trigger("paused_dag", dag_run_id=run_id).status_code == 200
     states = [
@@ -122,16 +115,13 @@ def test_task_instances_that_have_not_ended(admin: Api, success: str) -> None:
     assert tasks(admin, "quick_success", success, state=states) == {}
 
 
-def test_no_page(admin: Api, success: str) -> None:
-    """A limit of 0 counts."""
+def test_a_limit_of_0_counts(admin: Api, success: str) -> None:
     counted = admin.get(f"/dags/quick_success/dagRuns/{success}/taskInstances", limit=0).json()
     assert (counted["task_instances"], counted["total_entries"]) == ([], 1)
 
 
-def test_why_a_task_is_not_started(admin: Api, success: str) -> None:
-    """Airflow names each rule that keeps a task instance from starting, and nothing for one that
-    has ended.
-    """
+def test_airflow_names_each_unmet_dependency_of_a_task_instance(admin: Api, success: str) -> None:
+    """It names none for a task instance that has ended."""
     run_id = new_id()
     assert admin.trigger("paused_dag", dag_run_id=run_id).status_code == 200
     waiting = f"/dags/paused_dag/dagRuns/{run_id}"
@@ -148,10 +138,8 @@ def test_why_a_task_is_not_started(admin: Api, success: str) -> None:
     assert admin.patch(waiting, {"state": "failed"}).status_code == 200
 
 
-def test_values_of_a_task(admin: Api, sales: str) -> None:
-    """Numbers and lists come as JSON, from Airflow 2 if asked with stringify=false; else it sends a
-    Python repr.
-    """
+def test_numbers_and_lists_are_json(admin: Api, sales: str) -> None:
+    """From Airflow 2 with stringify=false only; otherwise it sends a Python repr."""
     run = f"/dags/nightly_sales/dagRuns/{sales}/taskInstances"
     answer = admin.get(f"{run}/total/xcomEntries/return_value", stringify="false")
     assert_shape(answer.json(), XCOM[admin.version] | {"value": int})
@@ -163,8 +151,8 @@ def test_values_of_a_task(admin: Api, sales: str) -> None:
     assert (admin.get(shops).json()["value"] == as_repr) is (admin.version == "2.11.2")
 
 
-def test_values_of_a_mapped_task(admin: Api, sales: str) -> None:
-    """Each map index has a value of its own; without one, or with a wrong one, there is none."""
+def test_each_map_index_has_its_own_xcom(admin: Api, sales: str) -> None:
+    """Without a map index, or with a wrong one, there is none."""
     value = f"/dags/nightly_sales/dagRuns/{sales}/taskInstances/add_up/xcomEntries/return_value"
     found = [
         admin.get(value, stringify="false", map_index=index).json()["value"] for index in range(3)
@@ -177,9 +165,8 @@ def test_values_of_a_mapped_task(admin: Api, sales: str) -> None:
     )
 
 
-def test_values_that_are_not_there(admin: Api, sales: str) -> None:
-    """A wrong key, task or run is the same 404."""
-    words = (
+def test_a_wrong_key_task_or_run_is_the_same_404(admin: Api, sales: str) -> None:
+    message = (
         "XCom entry not found: None"
         if admin.version == "2.11.2"
         else "XCom entry with key: `nope` not found"
@@ -190,13 +177,11 @@ def test_values_that_are_not_there(admin: Api, sales: str) -> None:
         "nope/taskInstances/total",
     ):
         answer = admin.get(f"/dags/nightly_sales/dagRuns/{where}/xcomEntries/nope")
-        assert (answer.status_code, reason(answer)) == (404, words)
+        assert (answer.status_code, reason(answer)) == (404, message)
 
 
-def test_which_values_there_are(admin: Api, sales: str) -> None:
-    """The entries of a task, or by `~` of all tasks, are listed without values, for every map
-    index.
-    """
+def test_xcom_entries_are_listed_without_values(admin: Api, sales: str) -> None:
+    """Of a task, or by `~` of all tasks, for every map index."""
     run = f"/dags/nightly_sales/dagRuns/{sales}/taskInstances"
     mapped = admin.get(f"{run}/add_up/xcomEntries", xcom_key="return_value").json()
     assert sorted(one["map_index"] for one in mapped["xcom_entries"]) == [0, 1, 2]

@@ -1,6 +1,4 @@
-"""What the action relies on while a run does not move, in the real Airflows and the scripted ones
-alike.
-"""
+"""Runs that do not move: pools and human input, on real and scripted Airflows."""
 
 from __future__ import annotations
 
@@ -19,11 +17,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def full(server: Server, admin: Api, success: str) -> Iterator[tuple[str, str]]:
-    """Two runs of full_pool: the first occupies the only slot of the pool `tiny`, the second waits
-    for it.
-    """
+    """Two runs of full_pool: the first occupies the only slot, the second waits."""
     assert success
-    if isinstance(server, LocalAirflow):  # the scripted ones were made with it
+    if isinstance(server, LocalAirflow):  # the scripted ones have it from the start
         assert admin.post("/pools", {"name": "tiny", "slots": 1}).status_code in {200, 201, 409}
     first, second = new_id(), new_id()
     for run_id, state in ((first, "running"), (second, "scheduled")):
@@ -39,8 +35,8 @@ def full(server: Server, admin: Api, success: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def asking(admin: Api, success: str) -> Iterator[str]:
-    """The id of a run of human_input that waits for an answer."""
+def waiting_for_human(admin: Api, success: str) -> Iterator[str]:
+    """The id of a run of human_input that waits for a response."""
     assert success
     run_id = new_id()
     assert admin.trigger("human_input", dag_run_id=run_id).status_code == 200
@@ -51,8 +47,9 @@ def asking(admin: Api, success: str) -> Iterator[str]:
     )
 
 
-def test_a_full_pool(admin: Api, full: tuple[str, str]) -> None:
-    """A full pool has no open slot, and counts who occupies it and who waits."""
+def test_a_full_pool_counts_running_and_waiting_task_instances(
+    admin: Api, full: tuple[str, str]
+) -> None:
     assert full
     pool = admin.get("/pools/tiny").json()
     assert_shape(pool, POOL[admin.version])
@@ -70,8 +67,9 @@ def test_a_full_pool(admin: Api, full: tuple[str, str]) -> None:
     assert counted == expected
 
 
-def test_who_fills_a_pool(admin: Api, full: tuple[str, str]) -> None:
-    """Whose task instances occupy a pool is found across all runs."""
+def test_the_running_task_instances_of_a_pool_are_found_across_runs(
+    admin: Api, full: tuple[str, str]
+) -> None:
     query = {"pool": "tiny", "state": ["running", "queued"], "limit": 100}
     found = admin.get("/dags/~/dagRuns/~/taskInstances", **query).json()
     assert [
@@ -80,10 +78,10 @@ def test_who_fills_a_pool(admin: Api, full: tuple[str, str]) -> None:
     assert found["total_entries"] == 1
 
 
-def test_who_waits_for_a_pool(admin: Api, full: tuple[str, str]) -> None:
-    """What waits for a pool is `scheduled` in a run that is `running`, has its first try, and
-    neither a start nor a host.
-    """
+def test_a_task_instance_that_waits_for_a_pool_is_scheduled_in_a_running_run(
+    admin: Api, full: tuple[str, str]
+) -> None:
+    """It has its first try, and neither a start date nor a host."""
     waiting = admin.task("full_pool", full[1], "scheduled")
     assert_shape(waiting, INSTANCE[admin.version])
     assert admin.get(f"/dags/full_pool/dagRuns/{full[1]}").json()["state"] == "running"
@@ -93,20 +91,19 @@ def test_who_waits_for_a_pool(admin: Api, full: tuple[str, str]) -> None:
         assert waiting["scheduled_when"] is not None
 
 
-def test_why_a_task_waits_for_a_pool(admin: Api, full: tuple[str, str]) -> None:
-    """Airflow itself says that the pool is full; of what runs it says nothing."""
+def test_airflow_says_that_the_pool_is_full(admin: Api, full: tuple[str, str]) -> None:
+    """It does not name the running task instances."""
     first, second = (
         f"/dags/full_pool/dagRuns/{run_id}/taskInstances/occupy/dependencies" for run_id in full
     )
-    words = "Not scheduling since there are 0 open slots in pool tiny and require 1 pool slots"
+    message = "Not scheduling since there are 0 open slots in pool tiny and require 1 pool slots"
     assert admin.get(second).json() == {
-        "dependencies": [{"name": "Pool Slots Available", "reason": words}]
+        "dependencies": [{"name": "Pool Slots Available", "reason": message}]
     }
     assert admin.get(first).json() == {"dependencies": []}
 
 
-def test_the_log_of_a_task_that_waits(admin: Api, full: tuple[str, str]) -> None:
-    """A try that has not started has a log all the same, with nothing in it but its head."""
+def test_the_log_of_a_waiting_task_has_only_its_head(admin: Api, full: tuple[str, str]) -> None:
     log = f"/dags/full_pool/dagRuns/{full[1]}/taskInstances/occupy/logs/1"
     if admin.version == "2.11.2":
         text = "\n INFO - ::group::Log message source details\n INFO - ::endgroup::\n\n"
@@ -118,11 +115,11 @@ def test_the_log_of_a_task_that_waits(admin: Api, full: tuple[str, str]) -> None
 
 
 @pytest.mark.parametrize("server", THREE, indirect=True, scope="session")
-def test_a_question(admin: Api, viewer: Api, asking: str) -> None:
-    """What a human is asked is found by its run, with the task instance that waits for the
-    answer.
-    """
-    details = f"/dags/human_input/dagRuns/{asking}/hitlDetails"
+def test_a_human_input_request_is_found_by_its_run(
+    admin: Api, viewer: Api, waiting_for_human: str
+) -> None:
+    """With the task instance that waits."""
+    details = f"/dags/human_input/dagRuns/{waiting_for_human}/hitlDetails"
     found = viewer.get(details, response_received="false").json()
     assert found["total_entries"] == 1
     (question,) = found["hitl_details"]
@@ -147,8 +144,7 @@ def test_a_question(admin: Api, viewer: Api, asking: str) -> None:
 
 
 @pytest.mark.parametrize("server", THREE, indirect=True, scope="session")
-def test_nothing_is_asked(admin: Api, success: str) -> None:
-    """A run without questions has none."""
+def test_a_run_without_human_input_has_no_requests(admin: Api, success: str) -> None:
     answer = admin.get(
         f"/dags/quick_success/dagRuns/{success}/hitlDetails", response_received="false"
     )

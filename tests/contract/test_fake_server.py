@@ -1,4 +1,4 @@
-"""The scripted Airflow as a server: its record, its base path, its connections, and its own end."""
+"""The scripted Airflow as a server: its record, base path, connections and stop."""
 
 from __future__ import annotations
 
@@ -10,36 +10,35 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.contract.client import SOON, Talk
+from tests.contract.client import SOON, ApiClient
 from tests.support.fake_airflow import FakeAirflow, FakeDag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_down_refuses_and_up_is_the_same_port(start: Callable[..., Talk]) -> None:
-    """While the server is down connections are refused, those that were open included, and then the
-    same URL answers.
-    """
-    talk = start()
-    assert talk.call("GET", "/dags/d").status_code == 200
+def test_a_stopped_server_refuses_connections_and_restarts_on_its_port(
+    start: Callable[..., ApiClient],
+) -> None:
+    """Open connections are closed, too."""
+    client = start()
+    assert client.call("GET", "/dags/d").status_code == 200
     for _ in range(2):
-        with talk.fake.down():
+        with client.fake.down():
             for _ in range(2):
                 with pytest.raises(requests.ConnectionError, match="refused"):
-                    talk.call("GET", "/dags/d")
-        assert talk.call("GET", "/dags/d").status_code == 200
+                    client.call("GET", "/dags/d")
+        assert client.call("GET", "/dags/d").status_code == 200
 
 
-def test_a_base_path(start: Callable[..., Talk]) -> None:
-    """With a prefix everything is below it; what is outside is another matter in either version."""
-    talk = start(prefix="/air/flow")
-    assert talk.fake.url.endswith("/air/flow")
-    assert talk.trigger().status_code == 200
-    assert talk.look() == "queued"
-    root = talk.fake.url.removesuffix("/air/flow")
-    outside = requests.get(f"{root}{talk.fake.api}/version", timeout=SOON)
-    if talk.fake.version == "2.11.2":
+def test_everything_is_below_the_base_path(start: Callable[..., ApiClient]) -> None:
+    client = start(prefix="/air/flow")
+    assert client.fake.url.endswith("/air/flow")
+    assert client.trigger().status_code == 200
+    assert client.poll() == "queued"
+    root = client.fake.url.removesuffix("/air/flow")
+    outside = requests.get(f"{root}{client.fake.api}/version", timeout=SOON)
+    if client.fake.version == "2.11.2":
         assert (outside.status_code, outside.text) == (
             404,
             "Apache Airflow is not at this location",
@@ -50,32 +49,31 @@ def test_a_base_path(start: Callable[..., Talk]) -> None:
         assert (login.status_code, login.json()) == (405, {"detail": "Method Not Allowed"})
 
 
-def test_the_record(start: Callable[..., Talk]) -> None:
-    """Every request is on record as it was sent, with the status it got, and can be searched by the
-    end of its path.
-    """
-    talk = start()
-    talk.call("PATCH", "/dags/d?update_mask=is_paused", {"is_paused": True})
-    talk.call("GET", "/dags/d/dagRuns/a%2Bb")
-    patched, looked = talk.fake.record
+def test_every_request_is_recorded_with_its_status(start: Callable[..., ApiClient]) -> None:
+    """The record can be searched by the end of a path."""
+    client = start()
+    client.call("PATCH", "/dags/d?update_mask=is_paused", {"is_paused": True})
+    client.call("GET", "/dags/d/dagRuns/a%2Bb")
+    patched, polled = client.fake.record
     assert (patched.method, patched.path, patched.status) == (
         "PATCH",
-        f"{talk.fake.api}/dags/d",
+        f"{client.fake.api}/dags/d",
         200,
     )
     assert (patched.query, patched.json) == ({"update_mask": ["is_paused"]}, {"is_paused": True})
     assert patched.headers["authorization"].split()[0] in {"Basic", "Bearer"}
-    assert (looked.path, looked.status) == (f"{talk.fake.api}/dags/d/dagRuns/a%2Bb", 404)
-    assert talk.fake.received("GET", "/dagRuns/*") == [looked]
-    assert talk.fake.received("GET", "/dags/*") == []
+    assert (polled.path, polled.status) == (f"{client.fake.api}/dags/d/dagRuns/a%2Bb", 404)
+    assert client.fake.received("GET", "/dagRuns/*") == [polled]
+    assert client.fake.received("GET", "/dags/*") == []
 
 
-def test_a_stream_can_be_compressed(start_3: Callable[..., Talk]) -> None:
-    """Who accepts gzip gets it, in large answers and in streams, and reads the same."""
-    talk = start_3()
-    talk.trigger()
+def test_gzip_is_used_for_large_responses_and_streams_if_accepted(
+    start_3: Callable[..., ApiClient],
+) -> None:
+    client = start_3()
+    client.trigger()
     run, wait = "/dags/d/dagRuns/r", "/dags/d/dagRuns/r/wait?interval=1"
-    answers = [talk.call("GET", run), talk.call("GET", wait)]
+    answers = [client.call("GET", run), client.call("GET", wait)]
     assert [answer.headers["Content-Encoding"] for answer in answers] == ["gzip", "gzip"]
     assert answers[0].json()["state"] == "queued"
     assert [json.loads(line)["state"] for line in answers[1].text.splitlines()] == [
@@ -84,30 +82,24 @@ def test_a_stream_can_be_compressed(start_3: Callable[..., Talk]) -> None:
     ]
 
 
-def test_connections_are_kept_by_airflow_3_only(start: Callable[..., Talk]) -> None:
-    """Airflow 3 serves many requests on one connection until it fails itself; Airflow 2 serves
-    one.
-    """
-    talk = start()
-    address = urlsplit(talk.fake.url)
-    get = f"GET {talk.fake.api}/version HTTP/1.1\r\nHost: airflow\r\n\r\n".encode()
+def test_only_airflow_3_keeps_connections_open(start: Callable[..., ApiClient]) -> None:
+    """It closes them when it fails itself."""
+    client = start()
+    address = urlsplit(client.fake.url)
+    get = f"GET {client.fake.api}/version HTTP/1.1\r\nHost: airflow\r\n\r\n".encode()
     fail = b"POST /auth/token HTTP/1.1\r\nHost: airflow\r\nContent-Length: 1\r\n\r\nx"
     with socket.create_connection((address.hostname, address.port), timeout=SOON) as connection:
         connection.sendall(get + get + fail + get)
         received = b""
         while piece := connection.recv(65536):
             received += piece
-    assert received.count(b"HTTP/1.1 ") == (1 if talk.fake.version == "2.11.2" else 3)
+    assert received.count(b"HTTP/1.1 ") == (1 if client.fake.version == "2.11.2" else 3)
 
 
-def test_a_bug_of_the_fake_is_not_hidden() -> None:
-    """If the scripted Airflow itself crashes, the client gets no answer and the test fails with the
-    reason.
-    """
-
+def test_a_crash_of_the_scripted_airflow_fails_the_test() -> None:
     def meet_a_bug() -> None:
         with FakeAirflow(dags=[FakeDag("d")]) as fake, fake.session() as session:
-            fake._world.paused.clear()
+            fake._database.paused.clear()
             session.get(f"{fake.url}/api/v2/dags/d", timeout=SOON)
 
     with pytest.raises(KeyError) as caught:

@@ -1,6 +1,4 @@
-"""Every fault of the scripted Airflow does on the wire what its name promises. Knows no client of
-ours.
-"""
+"""Faults of the scripted Airflow, observed with clients that are not the action's."""
 
 from __future__ import annotations
 
@@ -23,20 +21,19 @@ if TYPE_CHECKING:
 
 DAG = FakeDag("nightly_sales", tasks=(FakeTask("extract"),))
 DAGS = (DAG,)
-SOON = 10.0  # seconds; a bound, never waited for
+SOON = 10.0  # seconds; an upper bound
 NO_ANSWER = (Fault.RESET, Fault.CLOSE, Fault.HANG)
 WHENS: tuple[Literal["before", "after"], ...] = ("before", "after")
 
 
 @pytest.fixture(params=["2.11.2", "3.3.2"])
 def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
-    """A scripted Airflow of either version with one DAG."""
     with FakeAirflow(request.param, dags=DAGS) as started:
         yield started
 
 
 def trigger(fake: FakeAirflow, retrier: float = SOON) -> requests.Response:
-    """Triggers the run r1; raises what requests raises."""
+    """Trigger the run r1; raise what requests raises."""
     body = {"dag_run_id": "r1"} | ({} if fake.version == "2.11.2" else {"logical_date": None})
     url = f"{fake.url}{fake.api}/dags/nightly_sales/dagRuns"
     with fake.session() as session:
@@ -44,7 +41,7 @@ def trigger(fake: FakeAirflow, retrier: float = SOON) -> requests.Response:
 
 
 def raw_get(fake: FakeAirflow, path: str = "/version", timeout: float = SOON) -> bytes:
-    """Everything a plain socket receives for one GET, until the server closes the connection."""
+    """Return all bytes that a plain socket receives for one GET."""
     address = urlsplit(fake.url)
     with socket.create_connection((address.hostname, address.port), timeout=timeout) as connection:
         connection.sendall(
@@ -57,7 +54,7 @@ def raw_get(fake: FakeAirflow, path: str = "/version", timeout: float = SOON) ->
 
 
 def await_record(fake: FakeAirflow, count: int) -> None:
-    """Returns once the server has so many requests on record."""
+    """Return once the server has recorded so many requests."""
     deadline = time.monotonic() + SOON
     while len(fake.record) < count:
         assert time.monotonic() < deadline, "the request never arrived"
@@ -66,14 +63,13 @@ def await_record(fake: FakeAirflow, count: int) -> None:
 
 @pytest.mark.parametrize("when", WHENS)
 @pytest.mark.parametrize("fault", list(Fault), ids=lambda fault: fault.name)
-def test_before_prevents_the_effect_and_after_does_not(
+def test_a_fault_before_the_effect_prevents_it_and_one_after_does_not(
     fake: FakeAirflow, fault: Fault, when: Literal["before", "after"]
 ) -> None:
-    """A fault before the request took effect leaves no run behind, one after it leaves the run."""
     fake.fault(fault, on=("POST", "/dagRuns"), when=when)
     with contextlib.suppress(
         requests.RequestException, ValueError
-    ):  # what requests makes of the odd ones
+    ):  # what requests raises for invalid HTTP
         trigger(fake, retrier=0.1 if fault is Fault.HANG else SOON)
     await_record(fake, 1)
     assert [run.run_id for run in fake.runs("nightly_sales")] == (["r1"] if when == "after" else [])
@@ -83,33 +79,28 @@ def test_before_prevents_the_effect_and_after_does_not(
 
 
 @pytest.mark.parametrize("fault", NO_ANSWER, ids=lambda fault: fault.name)
-def test_a_request_without_an_answer_is_on_record_without_a_status(
+def test_a_request_without_a_response_is_recorded_with_status_none(
     fake: FakeAirflow, fault: Fault
 ) -> None:
-    """The record shows a request that never got an answer, with None for its status."""
     fake.fault(fault)
     with contextlib.suppress(OSError):
         raw_get(fake, timeout=0.1)
     assert [one.status for one in fake.record] == [None]
 
 
-def test_reset_resets(fake: FakeAirflow) -> None:
-    """RESET ends the connection with an RST."""
+def test_reset_ends_the_connection_with_an_rst(fake: FakeAirflow) -> None:
     fake.fault(Fault.RESET)
     with pytest.raises(ConnectionResetError):
         raw_get(fake)
 
 
-def test_close_closes_without_a_byte(fake: FakeAirflow) -> None:
-    """CLOSE ends the connection with a FIN and not one byte."""
+def test_close_ends_the_connection_with_a_fin_and_no_byte(fake: FakeAirflow) -> None:
     fake.fault(Fault.CLOSE)
     assert raw_get(fake) == b""
 
 
 def test_hang_sends_nothing_and_keeps_the_connection(fake: FakeAirflow) -> None:
-    """HANG says nothing for as long as the client has retrier, and does not hold up anybody
-    else.
-    """
+    """It does not delay other clients."""
     fake.fault(Fault.HANG)
     with pytest.raises(TimeoutError):
         raw_get(fake, timeout=0.1)
@@ -117,7 +108,6 @@ def test_hang_sends_nothing_and_keeps_the_connection(fake: FakeAirflow) -> None:
 
 
 def test_a_hanging_request_ends_with_the_server() -> None:
-    """Stopping the server releases who still hangs."""
     fake = FakeAirflow(dags=DAGS)
     address = urlsplit(fake.url)
     with fake:
@@ -142,8 +132,9 @@ def test_truncated_announces_more_than_it_sends(
 
 
 @pytest.mark.parametrize("when", WHENS)
-def test_truncated_json_is_good_http(fake: FakeAirflow, when: Literal["before", "after"]) -> None:
-    """TRUNCATED_JSON is a whole answer with half a document in it."""
+def test_truncated_json_is_valid_http_with_half_a_document(
+    fake: FakeAirflow, when: Literal["before", "after"]
+) -> None:
     fake.fault(Fault.TRUNCATED_JSON, on=("POST", "/dagRuns"), when=when)
     answer = trigger(fake)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
@@ -164,8 +155,9 @@ def test_truncated_json_is_good_http(fake: FakeAirflow, when: Literal["before", 
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_pages_are_html(fake: FakeAirflow, fault: Fault, status: int) -> None:
-    """The HTML faults are pages with their status."""
+def test_the_html_faults_are_pages_with_their_status(
+    fake: FakeAirflow, fault: Fault, status: int
+) -> None:
     fake.fault(fault)
     answer = trigger(fake)
     assert (answer.status_code, answer.headers["Content-Type"]) == (
@@ -191,14 +183,12 @@ def test_pages_are_html(fake: FakeAirflow, fault: Fault, status: int) -> None:
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_odd_answers_are_sent_as_they_are(fake: FakeAirflow, fault: Fault, sent: bytes) -> None:
-    """What an HTTP library may stumble over arrives byte for byte."""
+def test_invalid_http_is_sent_byte_for_byte(fake: FakeAirflow, fault: Fault, sent: bytes) -> None:
     fake.fault(fault)
     assert re.match(sent, raw_get(fake), re.DOTALL)
 
 
-def test_drip_goes_on_and_on(fake: FakeAirflow) -> None:
-    """DRIP sends a byte now and then, and does not end by itself."""
+def test_drip_sends_a_byte_at_intervals_and_does_not_end(fake: FakeAirflow) -> None:
     fake.fault(Fault.DRIP)
     address = urlsplit(fake.url)
     with socket.create_connection((address.hostname, address.port), timeout=SOON) as connection:
@@ -208,15 +198,13 @@ def test_drip_goes_on_and_on(fake: FakeAirflow) -> None:
     assert sum(map(len, pieces)) < 1000
 
 
-def test_too_many_names_seconds(fake: FakeAirflow) -> None:
-    """TOO_MANY is a 429 whose Retry-After counts seconds."""
+def test_too_many_is_a_429_with_retry_after_in_seconds(fake: FakeAirflow) -> None:
     fake.fault(Fault.TOO_MANY, retry_after=11)
     answer = trigger(fake)
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "11")
 
 
-def test_too_many_names_a_date(fake: FakeAirflow) -> None:
-    """TOO_MANY_DATE is a 429 whose Retry-After is an HTTP date ahead."""
+def test_too_many_date_is_a_429_with_retry_after_as_a_date(fake: FakeAirflow) -> None:
     fake.fault(Fault.TOO_MANY_DATE, retry_after=3600)
     answer = trigger(fake)
     ahead = (
@@ -227,8 +215,9 @@ def test_too_many_names_a_date(fake: FakeAirflow) -> None:
 
 
 @pytest.mark.parametrize(("fault", "status"), [(Fault.REDIRECT, 302), (Fault.REDIRECT_307, 307)])
-def test_redirect_leads_to_a_log_in_page(fake: FakeAirflow, fault: Fault, status: int) -> None:
-    """A redirect leads to a page of the same server that answers 200 in HTML."""
+def test_redirect_leads_to_an_html_login_page_with_200(
+    fake: FakeAirflow, fault: Fault, status: int
+) -> None:
     fake.fault(fault)
     answer = trigger(fake)
     assert answer.status_code == status
@@ -236,10 +225,7 @@ def test_redirect_leads_to_a_log_in_page(fake: FakeAirflow, fault: Fault, status
     assert (login.status_code, login.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
 
 
-def test_redirect_may_lead_to_another_server(fake: FakeAirflow) -> None:
-    """With `to` a redirect leads elsewhere, where a second server records who follows, and with
-    what.
-    """
+def test_redirect_may_lead_to_another_server_which_records_the_request(fake: FakeAirflow) -> None:
     with FakeAirflow() as elsewhere:
         fake.fault(Fault.REDIRECT_307, to=f"{elsewhere.url}/login")
         with fake.session() as session:
@@ -255,8 +241,9 @@ def test_redirect_may_lead_to_another_server(fake: FakeAirflow) -> None:
     ("fault", "body"),
     [(Fault.EMPTY_200, b""), (Fault.WRONG_JSON, b'["success"]'), (Fault.EMPTY_JSON, b"{}")],
 )
-def test_useless_json_comes_with_200(fake: FakeAirflow, fault: Fault, body: bytes) -> None:
-    """The answers that only look good have status 200 and the type of JSON."""
+def test_useless_json_has_status_200_and_the_type_of_json(
+    fake: FakeAirflow, fault: Fault, body: bytes
+) -> None:
     fake.fault(fault)
     answer = trigger(fake)
     assert (answer.status_code, answer.headers["Content-Type"], answer.content) == (
@@ -267,17 +254,13 @@ def test_useless_json_comes_with_200(fake: FakeAirflow, fault: Fault, body: byte
 
 
 def test_json_500_is_airflow_3_with_a_locked_database(fake: FakeAirflow) -> None:
-    """JSON_500 is what Airflow 3 says when its database is locked."""
     fake.fault(Fault.JSON_500)
     answer = trigger(fake)
     assert answer.status_code == 500
     assert answer.json()["detail"]["reason"] == "Database error"
 
 
-def test_skip_times_and_order(fake: FakeAirflow) -> None:
-    """A fault spares the first `skip` requests, takes the next `times`, then the next fault has its
-    turn.
-    """
+def test_a_fault_skips_some_requests_takes_the_next_and_then_ends(fake: FakeAirflow) -> None:
     fake.fault(Fault.HTML_502, on=("GET", "/dags/*"), skip=1, times=2)
     fake.fault(Fault.HTML_503, on=("GET", "/dags/*"), skip=1)
     with fake.session() as session:
@@ -286,8 +269,7 @@ def test_skip_times_and_order(fake: FakeAirflow) -> None:
     assert got == [200, 502, 502, 503, 200]
 
 
-def test_a_pattern_takes_whole_segments(fake: FakeAirflow) -> None:
-    """`*` stands for one segment, so a fault for a run leaves its tasks alone."""
+def test_an_asterisk_in_a_pattern_matches_one_segment(fake: FakeAirflow) -> None:
     assert trigger(fake).status_code == 200
     fake.fault(Fault.HTML_502, on=("GET", "/dagRuns/*"))
     with fake.session() as session:
@@ -302,8 +284,7 @@ def test_a_pattern_takes_whole_segments(fake: FakeAirflow) -> None:
 @pytest.mark.parametrize(
     "fault", [Fault.RESET, Fault.CLOSE, Fault.TRUNCATED], ids=lambda fault: fault.name
 )
-def test_a_stream_breaks_after_its_first_line(fault: Fault) -> None:
-    """A wire fault after the effect lets /wait send one line and then breaks the stream."""
+def test_a_fault_after_the_effect_breaks_a_stream_after_one_line(fault: Fault) -> None:
     with FakeAirflow(dags=DAGS) as fake, fake.session() as session:
         assert trigger(fake).status_code == 200
         fake.fault(fault, on=("GET", "/wait"), when="after")

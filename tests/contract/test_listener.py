@@ -1,6 +1,4 @@
-"""The action and Airflow's listener: what one writes the other understands, and both mean the same
-by it.
-"""
+"""The action and the Airflow listener agree on markers, URLs, statuses and deployments."""
 
 from __future__ import annotations
 
@@ -21,9 +19,9 @@ from entrypoint.github_api.statuses import CommitStatus, DagRunRef, is_page_of
 from entrypoint.inputs.parsers import ParseError
 from entrypoint.inputs.urls import base_url, canonical_url
 from entrypoint.models import CANCELLED_MARK
-from entrypoint.run.detached import ended_as
+from entrypoint.run.detached import describe_end
 from tests.support.factories import SHA, a_run
-from tests.support.listener import SOURCE, Connection, loaded
+from tests.support.listener import SOURCE, Connection, loaded_listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +70,7 @@ URLS = st.builds(
     ),
     st.sampled_from(["", "/", "?", "?a=b", "#c", "/?a#b"]),
 )
-"""Addresses, and what is almost one."""
+"""URLs, and text that is almost one."""
 
 
 @given(
@@ -81,11 +79,9 @@ URLS = st.builds(
     | TEXT
     | st.text(max_size=2000).map(lambda text: text.encode("utf-8", "ignore").decode()),
 )
-def test_what_the_action_writes(made: Marker, text: str | None) -> None:
-    """Whatever marker the action puts below whatever text, both read it, in Airflow's room, beside
-    the mark of a cancel.
-    """
-    with loaded() as listener:
+def test_both_read_every_marker_that_the_action_writes(made: Marker, text: str | None) -> None:
+    """Below any text, beside the marker of a cancel, within Airflow's limit."""
+    with loaded_listener() as listener:
         note = marker.note_with_marker(text, made)
         cancelled = f"{note}\n{CANCELLED_MARK}"
 
@@ -93,7 +89,7 @@ def test_what_the_action_writes(made: Marker, text: str | None) -> None:
         for one in (note, cancelled, note.replace("\n", "\r\n")[:1000]):
             assert listener.parse_marker(one) == marker.parse_marker(one)
         for one in (note, cancelled):
-            if marker.parse_marker(one) is None:  # the text itself has such a line
+            if marker.parse_marker(one) is None:  # the text itself has a marker
                 assert (text or "").count(marker._PREFIX)
             else:
                 assert listener.parse_marker(one) == made
@@ -109,15 +105,13 @@ def test_what_the_action_writes(made: Marker, text: str | None) -> None:
     ),
     st.sampled_from(["\n", "\r\n", "\x0b", "\u2028", "\x1c", " "]),
 )
-def test_they_believe_the_same(lines: list[str], between: str) -> None:
-    """Of any note that Airflow may hold both read the same marker, or none."""
+def test_both_read_the_same_marker_in_any_note(lines: list[str], between: str) -> None:
     note = between.join(lines)[:1000]
-    with loaded() as listener:
+    with loaded_listener() as listener:
         assert listener.parse_marker(note) == marker.parse_marker(note)
 
 
-def test_they_have_the_same_words(listener: Any) -> None:
-    """Marks, shapes, states and limits are the same on both sides."""
+def test_marks_shapes_states_and_limits_are_the_same_on_both_sides(listener: Any) -> None:
     assert listener.CANCELLED_MARK == CANCELLED_MARK
     assert listener.PREFIX == marker._PREFIX
     assert listener.FORMATS == marker._FORMATS
@@ -128,12 +122,12 @@ def test_they_have_the_same_words(listener: Any) -> None:
     assert listener.parse_marker(LINE) == marker.parse_marker(LINE) == known
 
 
-def told(listener: Any, page: str, dag_id: str, run_id: str, airflow: str = AIRFLOW) -> bool:
-    """Whether a page is this run's in this Airflow, on which both agree, in the words of either
-    Airflow.
-    """
+def is_page_of_run(
+    listener: Any, page: str, dag_id: str, run_id: str, airflow: str = AIRFLOW
+) -> bool:
+    """Whether a page belongs to a run of this Airflow; both sides must agree."""
     run = listener.Run(dag_id, run_id, "success", None)
-    found: bool = listener._is_about(page, run, canonical_url(airflow))
+    found: bool = listener._is_page_of(page, run, canonical_url(airflow))
     for either in (V1(Transport(airflow), "2.11.2"), V2(Transport(airflow), "3.3.2")):
         subject = DagRunRef(dag_id, run_id, either.run_url(dag_id, run_id))
         assert subject.airflow == canonical_url(airflow) or not run_id
@@ -142,7 +136,7 @@ def told(listener: Any, page: str, dag_id: str, run_id: str, airflow: str = AIRF
 
 
 def canonical_by(one: Callable[[str], str], url: str) -> str | None:
-    """What it makes of a URL; None: it says that this is none."""
+    """Return the canonical URL; None if one side rejects the URL."""
     try:
         return one(url)
     except ValueError:
@@ -151,28 +145,23 @@ def canonical_by(one: Callable[[str], str], url: str) -> str | None:
 
 @given(URLS | st.text(ASCII, max_size=30) | TEXT)
 @example("HTTPS://Airflow.Example.COM:443/Team/")
-def test_they_write_an_address_the_same(url: str) -> None:
-    """The canonical form of an address, by which both know an Airflow, is the same for both; and
-    both see what is none.
-    """
-    with loaded() as listener:
+def test_both_make_the_same_canonical_url_or_reject_it(url: str) -> None:
+    with loaded_listener() as listener:
         assert canonical_by(listener.canonical_url, url) == canonical_by(canonical_url, url)
 
 
 @given(URLS)
-def test_what_the_action_accepts_has_a_canonical_form(url: str) -> None:
-    """Every address that the input takes has a form that both believe, and under which its own
-    pages are found.
-    """
+def test_every_accepted_airflow_url_has_a_canonical_form(url: str) -> None:
+    """Its own pages are found under that form."""
     try:
         accepted = base_url(url)
     except ParseError:
         return
-    with loaded() as listener:
+    with loaded_listener() as listener:
         form = canonical_url(accepted)
         assert listener.FORMATS["airflow"].fullmatch(form)
         assert canonical_url(form) == form
-        assert told(
+        assert is_page_of_run(
             listener,
             V2(Transport(accepted), "3.3.2").run_url("sales", "r1"),
             "sales",
@@ -196,10 +185,8 @@ def test_what_the_action_accepts_has_a_canonical_form(url: str) -> None:
         "sales",
     ],
 )
-def test_the_page_of_a_run(listener: Any, base: str, run_id: str) -> None:
-    """The page that the action links to is the run's for both, and no other run's, even of one
-    named like a part of it.
-    """
+def test_the_linked_page_belongs_to_that_run_only(listener: Any, base: str, run_id: str) -> None:
+    """Also if the name of another run is a part of it."""
     others = {
         "r1",
         "r2",
@@ -215,10 +202,14 @@ def test_the_page_of_a_run(listener: Any, base: str, run_id: str) -> None:
     } - {run_id}
     for airflow in (V1(Transport(base), "2.11.2"), V2(Transport(base), "3.3.2")):
         page = airflow.run_url("sales", run_id)
-        assert told(listener, page, "sales", run_id, base)
-        assert [other for other in others if told(listener, page, "sales", other, base)] == []
+        assert is_page_of_run(listener, page, "sales", run_id, base)
         assert [
-            other for other in others - {"sales"} if told(listener, page, other, run_id, base)
+            other for other in others if is_page_of_run(listener, page, "sales", other, base)
+        ] == []
+        assert [
+            other
+            for other in others - {"sales"}
+            if is_page_of_run(listener, page, other, run_id, base)
         ] == []
 
 
@@ -242,12 +233,12 @@ def test_the_page_of_a_run(listener: Any, base: str, run_id: str) -> None:
         ("", False),
     ],
 )
-# A table's
-def test_the_page_of_another_airflow(listener: Any, base: str, ours: bool, form: str) -> None:
-    """The page of a run of the same name is the run's if it is of the same Airflow, however that
-    one's address is written.
-    """
-    assert told(listener, f"{base}/dags/sales/{form}", "sales", "r1") is ours
+# a row of a table
+def test_the_page_of_a_run_in_another_airflow_is_not_the_runs(
+    listener: Any, base: str, ours: bool, form: str
+) -> None:
+    """A URL of the same Airflow may be spelled differently."""
+    assert is_page_of_run(listener, f"{base}/dags/sales/{form}", "sales", "r1") is ours
 
 
 @pytest.mark.parametrize(
@@ -264,54 +255,51 @@ def test_the_page_of_another_airflow(listener: Any, base: str, ours: bool, form:
         "https://evil.example.com/dags/sales%2Fruns%2Fr1",
     ],
 )
-def test_a_page_of_another_form(listener: Any, page: str) -> None:
-    """A page that the action does not link to is no run's, of whatever Airflow."""
-    assert not told(listener, page, "sales", "r1", "https://evil.example.com")
-    assert not told(listener, page, "sales", "r1")
+def test_a_page_that_the_action_does_not_link_to_belongs_to_no_run(
+    listener: Any, page: str
+) -> None:
+    assert not is_page_of_run(listener, page, "sales", "r1", "https://evil.example.com")
+    assert not is_page_of_run(listener, page, "sales", "r1")
 
 
-class Asked:
-    """A GitHub that notes what it is asked, and has what it is given."""
+class GitHubRecorder:
+    """Records the requests to GitHub and returns what it is given."""
 
     def __init__(self, *answers: Any) -> None:
-        self.asked: list[tuple[str, str, Any]] = []
+        self.requested: list[tuple[str, str, Any]] = []
         self._answers = list(answers)
 
-    def ask(self, _: Any, method: str, path: str, body: Any = None, **params: Any) -> Any:
-        """Take it down."""
-        self.asked.append((method, path, body or params))
+    def request(self, _: Any, method: str, path: str, body: Any = None, **params: Any) -> Any:
+        self.requested.append((method, path, body or params))
         return self._answers.pop(0) if self._answers else []
 
 
 def access(listener: Any) -> Any:
-    """Any."""
     return listener.Access(
         "https://api.github.com", ("octo-org/sales",), "github_pat_Zq8", "", "", (AIRFLOW,)
     )
 
 
-def test_they_call_it_the_same(listener: Any) -> None:
-    """The status has the name, and the deployment the task, environment and payload that the action
-    gives to it.
-    """
+def test_statuses_and_deployments_have_the_names_that_the_action_gives(listener: Any) -> None:
+    """Name, task, environment and payload."""
     run = listener.Run("sales", "r1", "success", None, 3.0)
     subject = DagRunRef("sales", "r1", f"{AIRFLOW}/dags/sales/runs/r1")
     known_marker = listener.Marker(AIRFLOW, "", "octo-org/sales", SHA, None)
     status: Any = CommitStatus(None, SHA, subject)  # type: ignore[arg-type]
     made = {**status._body("pending", "x"), "url": "u"}
-    github = Asked([made], None)
+    github = GitHubRecorder([made], None)
     listener._move_status(github, access(listener), known_marker, run)
-    body = github.asked[1][2]
+    body = github.requested[1][2]
     assert {**body, "description": ""} == {**status._body("success", ""), "description": ""}
 
     deployment: Any = deployments.GitHubDeployment(None, SHA, "production", subject)  # type: ignore[arg-type]
-    github = Asked(
+    github = GitHubRecorder(
         [{**deployment._body(SHA), "id": 7}], [{"id": 1, "state": "in_progress", "log_url": "u"}]
     )
     listener._move_deployment(
         github, access(listener), known_marker._replace(environment="production"), run
     )
-    (_, path, filters), _, (_, moved, body) = github.asked
+    (_, path, filters), _, (_, moved, body) = github.requested
     known = deployment._body(SHA)
     assert {name: filters[name] for name in ("task", "environment")} == {
         name: known[name] for name in ("task", "environment")
@@ -323,7 +311,7 @@ def test_they_call_it_the_same(listener: Any) -> None:
     assert (body["state"], body["log_url"]) == ("success", "u")
 
     for other in ("https://staging.example.com", f"{AIRFLOW}/team", ""):
-        github = Asked([made])
+        github = GitHubRecorder([made])
         listener._move_status(github, access(listener), known_marker._replace(airflow=other), run)
         listener._move_deployment(
             github,
@@ -331,7 +319,7 @@ def test_they_call_it_the_same(listener: Any) -> None:
             known_marker._replace(airflow=other, environment="production"),
             run,
         )
-        assert [method for method, *_ in github.asked] == ["GET", "GET"]
+        assert [method for method, *_ in github.requested] == ["GET", "GET"]
 
 
 @pytest.mark.parametrize(
@@ -344,21 +332,19 @@ def test_they_call_it_the_same(listener: Any) -> None:
         ("failed", CANCELLED_MARK, ["extract"]),
     ],
 )
-def test_they_say_the_same_of_an_end(
+def test_both_describe_an_end_in_the_same_words(
     listener: Any, state: Any, note: str | None, failed: list[str]
 ) -> None:
-    """An end is described in the same words, whichever of the two reports it."""
     run = a_run(state=state, note=note)
-    told = listener._describe(
+    is_page_of_run = listener._describe(
         listener.Run("nightly_sales", "r1", state, note, 132.4, tuple(failed))
     )
 
-    assert told.replace("132 s", "2 m 12 s") == ended_as(run, failed)
+    assert is_page_of_run.replace("132 s", "2 m 12 s") == describe_end(run, failed)
 
 
-def test_the_documented_connection_is_the_one_that_is_read(listener: Any) -> None:
-    """What the head of the file shows as `extra` is JSON that has what is read of it."""
-    shown = re.search(r"extra\s+(\{.*?\})", SOURCE.read_text(encoding="utf-8"))
+def test_the_documented_extra_is_json_with_the_keys_that_are_read(listener: Any) -> None:
+    shown = re.search(r"extra\s+(\{.*?\})", SOURCE.read_text(encoding="utf-8"), re.DOTALL)
     assert shown
     extra = json.loads(shown[1])
     assert set(extra) == {"repositories", "airflow_url", "installation_id"}

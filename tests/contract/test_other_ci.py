@@ -1,6 +1,4 @@
-"""The examples for other CI systems hold what the action reads there: every variable, known inputs,
-the image by digest.
-"""
+"""The examples for other CI systems: variables, inputs, secrets and the image's digest."""
 
 from __future__ import annotations
 
@@ -14,23 +12,21 @@ from tests.support.other_ci import FILES, FOLDER, IMAGE, job, text
 
 DOCUMENT = (FOLDER.parents[1] / "docs" / "other-ci.md").read_text(encoding="utf-8")
 BY_HAND = {"azure": {"SYSTEM_COLLECTIONURI", "SYSTEM_TEAMPROJECTID"}}
-"""Variables that are put together, and so stand in no table of the code."""
+"""Variables that an example composes, so that no table of the code has them."""
 
 
 def handed_over(script: str) -> set[str]:
-    """The variables that a `docker run` hands over by name."""
+    """Return the variables that a `docker run` passes by name."""
     return set(re.findall(r"--env ([A-Z_]+)(?=[\s\\])", script))
 
 
 def inputs(system: str) -> set[str]:
-    """The inputs that an example gives."""
     script, environment, _ = job(system, "t0ken")
     return set(re.findall(r"INPUT_([A-Z_]+)", f"{script} {' '.join(environment)}"))
 
 
 @pytest.mark.parametrize("system", FILES)
-def test_inputs(system: str) -> None:
-    """An example gives inputs that there are, and all that are required."""
+def test_an_example_gives_known_inputs_and_all_required_ones(system: str) -> None:
     given = {name.lower() for name in inputs(system)}
 
     assert given <= set(INPUT_NAMES)
@@ -39,12 +35,11 @@ def test_inputs(system: str) -> None:
 
 
 @pytest.mark.parametrize("system", ["azure", "jenkins"])
-def test_variables(system: str) -> None:
-    """Whatever the action reads of a system's variables is handed over to the container, and
-    nothing that it does not.
-    """
+def test_an_example_passes_exactly_the_variables_that_the_action_reads(system: str) -> None:
     (known,) = (one for one in _SYSTEMS if one.name == system)
-    single = {known.sign, known.sha, known.run_id, known.run_url, known.attempt, known.step} - {""}
+    single = {known.marker, known.sha, known.run_id, known.run_url, known.attempt, known.step} - {
+        ""
+    }
     passed = {
         name for name in handed_over(job(system, "t0ken").script) if not name.startswith("INPUT_")
     }
@@ -58,8 +53,7 @@ def test_variables(system: str) -> None:
 
 
 @pytest.mark.parametrize("system", ["azure", "jenkins", "shell"])
-def test_no_secret_in_a_command(system: str) -> None:
-    """Secrets travel by name, never in the arguments of a process."""
+def test_secrets_are_passed_by_name_and_not_as_arguments(system: str) -> None:
     script = job(system, "t0ken").script
 
     assert "INPUT_TOKEN" in handed_over(script)
@@ -71,18 +65,15 @@ def test_no_secret_in_a_command(system: str) -> None:
 
 
 @pytest.mark.parametrize("system", FILES)
-def test_the_image_is_pinned(system: str) -> None:
-    """An example names the image by its digest, once."""
+def test_an_example_names_the_image_once_by_digest(system: str) -> None:
     assert text(system).count(IMAGE) == 1
     assert text(system).count("airflow-dag-run@") == 1
 
 
 @pytest.mark.parametrize("system", FILES)
-def test_the_document_names_it(system: str) -> None:
-    """Each example is linked where the other systems are described."""
+def test_the_page_on_other_systems_links_each_example(system: str) -> None:
     assert f"(../examples/other-ci/{FILES[system]})" in DOCUMENT
 
 
-def test_every_system_is_described() -> None:
-    """Each system that the action knows has an example, and a shell has one too."""
+def test_each_supported_system_and_a_shell_has_an_example() -> None:
     assert {one.name for one in _SYSTEMS} | {"shell"} == set(FILES)

@@ -1,6 +1,4 @@
-"""The repository's own workflows: pinned, bounded, with the least permissions, in order, and with
-gates that miss nothing.
-"""
+"""The repository's own workflows: pins, time limits, permissions, order and the final job."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ GITHUB = ROOT / ".github"
 FILES = sorted((GITHUB / "workflows").iterdir())
 ACTIONS = sorted((GITHUB / "actions").glob("*/*"))
 WORKFLOWS: dict[str, dict[str, Any]] = {
-    # Makes no objects
+    # creates no objects
     file.stem: yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
     for file in FILES
 }
@@ -36,24 +34,21 @@ each_job = pytest.mark.parametrize(("workflow", "job"), JOBS, ids="-".join)
 
 
 def job_of(workflow: str, job: str) -> Any:
-    """One job."""
     return WORKFLOWS[workflow]["jobs"][job]
 
 
 def needs(workflow: str, job: str) -> set[str]:
-    """The jobs that a job waits for."""
     found = job_of(workflow, job).get("needs", [])
     return {found} if isinstance(found, str) else set(found)
 
 
 def all_needs(workflow: str, job: str) -> set[str]:
-    """The jobs that a job waits for, and those that they wait for."""
+    """Return the jobs that a job waits for, directly and indirectly."""
     found = needs(workflow, job)
     return found.union(*(all_needs(workflow, one) for one in found))
 
 
-def test_they_are_there() -> None:
-    """There are the three workflows of the pipeline, and all of them are looked at here."""
+def test_the_three_workflows_exist_and_all_are_checked() -> None:
     assert set(WORKFLOWS) == {"ci", "release", "self-test"}
 
 
@@ -73,10 +68,9 @@ def test_they_are_there() -> None:
     ],
     ids=["workflows", "actions", "dependabot", "actionlint"],
 )
-def test_they_are_valid(command: tuple[str | Path, ...]) -> None:
-    """Workflows, actions and the update's settings are what GitHub's schemas and its expressions
-    allow.
-    """
+def test_workflows_actions_and_dependabot_settings_are_valid(
+    command: tuple[str | Path, ...],
+) -> None:
     tool, *arguments = command
     done = subprocess.run(
         [Path(sys.executable).parent / tool, *arguments],
@@ -90,10 +84,7 @@ def test_they_are_valid(command: tuple[str | Path, ...]) -> None:
 
 
 @each_file
-def test_actions_are_pinned(file: Path) -> None:
-    """Every action is this repository's own, or named by a whole commit with its version beside
-    it.
-    """
+def test_actions_are_local_or_pinned_to_a_commit_with_a_version(file: Path) -> None:
     used = re.findall(r"^\s*(?:- )?uses: (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
 
     assert [action for action in used if not PINNED.fullmatch(action)] == []
@@ -111,13 +102,11 @@ def test_actions_are_pinned(file: Path) -> None:
         ("owner/name@v1.2.3 # v1.2.3", False),
     ],
 )
-def test_pinned(action: str, pinned: bool) -> None:
-    """The check for pins tells a whole commit from a part of one, and from a tag."""
+def test_the_pin_check_accepts_a_whole_commit_only(action: str, pinned: bool) -> None:
     assert bool(PINNED.fullmatch(action)) is pinned
 
 
-def test_one_version_of_each_action() -> None:
-    """An action that is used in several places is the same commit in each."""
+def test_an_action_has_the_same_commit_everywhere() -> None:
     used = {
         pin
         for file in FILES
@@ -128,10 +117,8 @@ def test_one_version_of_each_action() -> None:
 
 
 @each_file
-def test_images_are_pinned(file: Path) -> None:
-    """An image that a workflow names is named by digest, but where its digest is what is asked
-    for.
-    """
+def test_images_are_pinned_by_digest(file: Path) -> None:
+    """Except where a step looks up the digest."""
     images = re.findall(r"\b(?:moby|docker)/[a-z-]+:\S+", file.read_text(encoding="utf-8"))
 
     assert [
@@ -140,17 +127,15 @@ def test_images_are_pinned(file: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
-def test_workflows_may_nothing(workflow: str) -> None:
-    """A workflow has no permission that its jobs do not ask for."""
+def test_a_workflow_has_no_permission_of_its_own(workflow: str) -> None:
     assert WORKFLOWS[workflow]["permissions"] == {}
     assert "concurrency" in WORKFLOWS[workflow]
 
 
 @each_job
-def test_jobs_are_bounded(workflow: str, job: str) -> None:
-    """A job has a name, a limit of time, a runner of a known version, and says which permissions it
-    has.
-    """
+def test_a_job_has_a_name_a_timeout_a_runner_version_and_permissions(
+    workflow: str, job: str
+) -> None:
     declared = job_of(workflow, job)
 
     assert {"name", "permissions", "timeout-minutes"} <= set(declared)
@@ -162,8 +147,7 @@ def test_jobs_are_bounded(workflow: str, job: str) -> None:
 
 
 @each_file
-def test_permissions_have_reasons(file: Path) -> None:
-    """Each permission of a job says what it is for."""
+def test_each_permission_of_a_job_has_a_comment(file: Path) -> None:
     granted = re.findall(
         r"^ +[a-z-]+: (?:read|write)\b.*$", file.read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -171,8 +155,7 @@ def test_permissions_have_reasons(file: Path) -> None:
     assert [line for line in granted if not re.search(r": (read|write) # \w", line)] == []
 
 
-def test_only_a_release_writes() -> None:
-    """What a pull request can start has no permission to write, and sees no secret."""
+def test_a_pull_request_has_no_write_permission_and_no_secret() -> None:
     for workflow, job in JOBS:
         if workflow != "release":
             assert set(job_of(workflow, job)["permissions"].items()) <= {("contents", "read")}
@@ -183,8 +166,7 @@ def test_only_a_release_writes() -> None:
 
 
 @each_job
-def test_checkouts_keep_no_credential(workflow: str, job: str) -> None:
-    """No checkout leaves the job's token behind for later steps."""
+def test_no_checkout_persists_the_jobs_token(workflow: str, job: str) -> None:
     checkouts = [
         step
         for step in job_of(workflow, job)["steps"]
@@ -197,16 +179,15 @@ def test_checkouts_keep_no_credential(workflow: str, job: str) -> None:
 
 
 @each_job
-def test_nothing_is_pasted_into_a_script(workflow: str, job: str) -> None:
-    """A script gets values by its environment, never by an expression in its text."""
+def test_no_script_contains_an_expression(workflow: str, job: str) -> None:
     assert [
         step["run"] for step in job_of(workflow, job)["steps"] if "${{" in step.get("run", "")
     ] == []
 
 
 @pytest.mark.parametrize("workflow", ["ci", "self-test"])
-def test_the_gate_misses_nothing(workflow: str) -> None:
-    """The gate waits for every other job, and runs whatever became of them."""
+def test_the_final_job_waits_for_every_other_job(workflow: str) -> None:
+    """It runs whatever their result."""
     assert needs(workflow, "gate") == set(WORKFLOWS[workflow]["jobs"]) - {"gate"}
     assert job_of(workflow, "gate")["if"] == "always()"
 
@@ -221,8 +202,10 @@ def test_the_gate_misses_nothing(workflow: str) -> None:
     ],
 )
 @pytest.mark.parametrize("workflow", ["ci", "self-test"])
-def test_the_gate_passes_on_success_only(workflow: str, results: list[str], passes: bool) -> None:
-    """The gate's script passes exactly if each job succeeded, a skipped one included."""
+def test_the_final_job_passes_only_if_every_job_succeeded(
+    workflow: str, results: list[str], passes: bool
+) -> None:
+    """A skipped job counts as a success."""
     if not shutil.which("jq"):
         missing(
             "There is no jq, which GitHub's runners have",
@@ -243,8 +226,7 @@ def test_the_gate_passes_on_success_only(workflow: str, results: list[str], pass
 
 
 @each_job
-def test_expected_failures_are_asserted(workflow: str, job: str) -> None:
-    """What may fail without failing the job has its failure asserted by a later step."""
+def test_a_later_step_asserts_each_allowed_failure(workflow: str, job: str) -> None:
     steps = job_of(workflow, job)["steps"]
     for number, step in enumerate(steps):
         if "continue-on-error" in step:
@@ -256,20 +238,16 @@ def test_expected_failures_are_asserted(workflow: str, job: str) -> None:
             assert any(f"steps.{step['id']}.outcome" in env for env in later), step
 
 
-def test_the_self_test_runs_this_action() -> None:
-    """Every job of the self-test but the gate runs the action of the work tree, and reads its
-    outputs.
-    """
+def test_every_job_of_the_self_test_uses_the_local_action() -> None:
+    """Except for the final job. Each reads the outputs."""
     for name, job in WORKFLOWS["self-test"]["jobs"].items():
         if name != "gate":
             (step,) = [step for step in job["steps"] if step.get("uses") == "./"]
             assert f"steps.{step['id']}.outputs" in str(job["steps"][-1]["env"])
 
 
-def test_the_digest_never_precedes_the_image() -> None:
-    """A release builds, tests, publishes, uses, and only then commits and tags; each waits for all
-    before it.
-    """
+def test_a_release_builds_tests_publishes_and_uses_the_image_before_it_tags() -> None:
+    """Each job waits for all earlier ones."""
     order = ["check", "build", "test", "publish", "use", "tag", "announce"]
 
     assert list(WORKFLOWS["release"]["jobs"]) == order
@@ -278,8 +256,7 @@ def test_the_digest_never_precedes_the_image() -> None:
     ]
 
 
-def test_updates_cool_down() -> None:
-    """Packages, images and actions are updated, but none to a version of this week."""
+def test_updates_wait_a_week_after_a_version_is_published() -> None:
     updates = yaml.safe_load((GITHUB / "dependabot.yml").read_text(encoding="utf-8"))["updates"]
 
     assert {update["package-ecosystem"] for update in updates} == {
@@ -290,8 +267,7 @@ def test_updates_cool_down() -> None:
     assert all(update["cooldown"]["default-days"] >= 7 for update in updates)
 
 
-def test_the_hooks_are_the_linters() -> None:
-    """The hooks before a commit run what `make lint` runs, each with the tool of the lock."""
+def test_the_pre_commit_hooks_run_the_tools_of_make_lint() -> None:
     recipe = re.search(
         r"^lint: .*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -303,16 +279,14 @@ def test_the_hooks_are_the_linters() -> None:
     linters = [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe[1].splitlines()]
     hooks = [hook["entry"] for hook in repository["hooks"]]
 
-    # A schema's hook is handed the files that changed.
+    # The hook of a schema gets the changed files.
     assert [
         line if line in hooks else re.sub(r"( [\w./*-]+\.yml)+$", "", line) for line in linters
     ] == hooks
 
 
-def test_the_action_of_the_work_tree_is_built() -> None:
-    """On main action.yml points at the Dockerfile, so that `uses: ./` runs what is there and not an
-    image of before.
-    """
+def test_action_yml_on_main_uses_the_dockerfile() -> None:
+    """So `uses: ./` runs the work tree and not an older image."""
     assert (
         yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["runs"]["image"]
         == "Dockerfile"

@@ -1,6 +1,4 @@
-"""The replay of GitHub's runner as a whole: what a step gets, what it leaves, how it is signalled
-and never outlived.
-"""
+"""The replay of GitHub's runner: environment, results and signals of a step."""
 
 import json
 import signal
@@ -9,10 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dev.runner import Annotation, Context, Step
+from dev.runner import ActionStep, Annotation, Context
 from dev.runner.launch import Host, Launch, Stage
 from dev.runner.metadata import Metadata
 
@@ -38,8 +37,8 @@ with open(os.environ["GITHUB_OUTPUT"], "a") as file:
 
 
 @dataclass
-class Script:
-    """A launcher of a few lines of Python in place of the action."""
+class SnippetLauncher:
+    """Launches a few lines of Python instead of the action."""
 
     code: str
     gone: bool = False
@@ -47,54 +46,49 @@ class Script:
     def prepare(
         self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
     ) -> Launch:
-        """The same code for every stage."""
         del stage, metadata
         return Launch(
             (sys.executable, "-I", "-u", "-c", self.code), env, host.workspace, self.discard
         )
 
     def discard(self) -> None:
-        """Note that the runner cleaned up."""
         self.gone = True
 
 
-Make = Callable[..., Step]
+Make = Callable[..., ActionStep]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """A factory of steps of the action above: code, inputs, and what else a step takes."""
     action = tmp_path / "action.yml"
     action.write_text(ACTION)
     workspace = tmp_path / "workspace"
     workspace.mkdir()
 
-    def step(code: str, inputs: Mapping[str, str] | None = None, **more: object) -> Step:
-        return Step(inputs or {}, launcher=Script(code), workspace=workspace, action=action, **more)  # type: ignore[arg-type]
+    def step(code: str, inputs: Mapping[str, str] | None = None, **more: Any) -> ActionStep:
+        return ActionStep(
+            inputs or {}, launcher=SnippetLauncher(code), workspace=workspace, action=action, **more
+        )
 
     return step
 
 
-def environment(step: Step, stage: Stage = "main") -> dict[str, str]:
-    """What a script that dumps its environment saw, but for GitHub's token, which no step may
-    show.
-    """
+def environment(step: ActionStep, stage: Stage = "main") -> dict[str, str]:
+    """Return the environment that a script dumped, without GitHub's token."""
     seen: dict[str, str] = json.loads(step.run(stage).outputs["env"])
     return seen
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process exists, and not merely as a zombie that nobody has reaped."""
+    """Whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
 
-def test_inputs(make: Make) -> None:
-    """All declared inputs are set: as given, by default, or empty; scalars and expressions as
-    text.
-    """
+def test_all_declared_inputs_are_set(make: Make) -> None:
+    """As given, by default, or empty; scalars and expressions as text."""
     seen = environment(make(DUMP, {"DAG_ID": "sales"}))
 
     assert {name: value for name, value in seen.items() if name.startswith("INPUT_")} == {
@@ -105,15 +99,13 @@ def test_inputs(make: Make) -> None:
     }
 
 
-def test_matrix(make: Make) -> None:
-    """A leg of a matrix arrives as JSON."""
+def test_a_matrix_arrives_as_json(make: Make) -> None:
     seen = environment(make(DUMP, context=Context(matrix={"region": "APAC"})))
 
     assert json.loads(seen["INPUT_MATRIX"]) == {"region": "APAC"}
 
 
-def test_undeclared_input(make: Make) -> None:
-    """An undeclared input is a warning, and is passed on."""
+def test_an_undeclared_input_is_a_warning_and_is_passed_on(make: Make) -> None:
     step = make(DUMP, {"dagid": "x"})
     result = step.run()
 
@@ -122,20 +114,17 @@ def test_undeclared_input(make: Make) -> None:
     assert json.loads(result.outputs["env"])["INPUT_DAGID"] == "x"
 
 
-def test_unknown_expression(make: Make, tmp_path: Path) -> None:
-    """A default with an expression that the replay does not know is an error, not an empty
-    value.
-    """
+def test_a_default_with_an_unknown_expression_is_an_error(make: Make, tmp_path: Path) -> None:
     (tmp_path / "action.yml").write_text(ACTION.replace("github.token", "secrets.X"))
 
     with pytest.raises(ValueError, match=r"secrets\.X"):
         make("").run()
 
 
-def test_environment(make: Make, tmp_path: Path) -> None:
-    """The step's env wins over the action's, inputs and GitHub's variables over both; no token is
-    there unasked.
-    """
+def test_variables_of_github_win_over_the_env_of_the_step_and_the_action(
+    make: Make, tmp_path: Path
+) -> None:
+    """The token is not set by default."""
     job = {"FROM_BOTH": "job", "INPUT_TIMEOUT": "job", "GITHUB_SHA": "job"}
     seen = environment(make(DUMP, env=job, context=Context(sha="f" * 40, debug=True)))
 
@@ -150,8 +139,7 @@ def test_environment(make: Make, tmp_path: Path) -> None:
     assert Path(seen["GITHUB_EVENT_PATH"]).name == "event.json"
 
 
-def test_state_reaches_the_post_stage(make: Make) -> None:
-    """State written in main is STATE_* in post, and so is what a test puts in between."""
+def test_saved_state_reaches_the_post_stage(make: Make) -> None:
     step = make('import os\nopen(os.environ["GITHUB_STATE"], "a").write("run_id=a b\\n")\n' + DUMP)
 
     assert "STATE_run_id" not in environment(step)
@@ -160,10 +148,8 @@ def test_state_reaches_the_post_stage(make: Make) -> None:
     assert (seen["STATE_run_id"], seen["STATE_more"]) == ("a b", "x")
 
 
-def test_result(make: Make) -> None:
-    """Lines of both streams are understood alike; a lone CR begins a new line; a secret is masked
-    but in `raw`.
-    """
+def test_a_result_has_the_masked_log_of_both_streams(make: Make) -> None:
+    """A lone CR begins a new line. Only `raw` is not masked."""
     code = """
 import os, sys
 print("::add-mask::s3cret", flush=True)
@@ -183,20 +169,17 @@ sys.exit(3)
     assert not result.unexpected_commands
 
 
-def test_bad_output_file_fails_the_step(make: Make) -> None:
-    """A step that exits 0 fails if the runner cannot read what it wrote."""
+def test_an_invalid_output_file_fails_the_step(make: Make) -> None:
     result = make('import os\nopen(os.environ["GITHUB_OUTPUT"], "a").write("a<<E\\ntrunc")').run()
 
     assert (result.exit_code, result.conclusion) == (0, "failure")
 
 
 def test_the_token_is_masked_from_the_start(make: Make) -> None:
-    """GitHub hides its own token before the step begins."""
     assert make('import os; print(os.environ["INPUT_GITHUB_TOKEN"])').run().log == "***\n"
 
 
-def test_signal(make: Make) -> None:
-    """A signal reaches the process, once it is known to be ready for it."""
+def test_a_signal_reaches_the_process(make: Make) -> None:
     code = """
 import signal, time
 signal.signal(signal.SIGINT, lambda *_: exit(7))
@@ -209,10 +192,10 @@ time.sleep(60)
         assert running.wait(10).exit_code == 7
 
 
-def test_cancel_uses_the_ladder(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step that ignores both signals is killed in the end, and its files are read all the
-    same.
-    """
+def test_a_step_that_ignores_both_signals_is_killed(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runner still reads its files."""
     monkeypatch.setattr(
         "dev.runner.running.CANCEL_LADDER", ((signal.SIGINT, 0.3), (signal.SIGTERM, 0.3))
     )
@@ -233,10 +216,8 @@ while True:
     assert result.raw == "ready\nSIGINT\nSIGTERM\n"
 
 
-def test_nothing_outlives_the_wait(make: Make) -> None:
-    """After a time-out neither the step nor what it started is left, and what the launcher may have
-    left is removed.
-    """
+def test_no_process_outlives_a_timeout(make: Make) -> None:
+    """Neither the step, nor its children, nor what the launcher left."""
     code = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -249,21 +230,19 @@ time.sleep(60)
         with pytest.raises(TimeoutError, match=line):
             running.wait(0.1)
 
-    assert step.launcher == Script(code, gone=True)
+    assert step.launcher == SnippetLauncher(code, gone=True)
     deadline = time.monotonic() + 10
     while is_alive(int(line.split()[1])):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_nobody_is_left_to_end(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step that has ended is left as it is, though it is not known yet that it has."""
+def test_an_ended_step_is_not_signalled(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     with make('print("a")').start() as running:
         running.wait()
         monkeypatch.setattr("subprocess.Popen.poll", lambda _: None)
 
 
-def test_missing_line(make: Make) -> None:
-    """Waiting for a line that never comes ends with the step."""
+def test_waiting_for_a_missing_line_ends_with_the_step(make: Make) -> None:
     with make('print("a")').start() as running, pytest.raises(TimeoutError, match="'b'"):
         running.wait_for("b")

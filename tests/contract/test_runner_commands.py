@@ -1,4 +1,4 @@
-"""The replay's workflow commands and masks: what is obeyed, what is shown, what is hidden."""
+"""The replay's workflow commands and masks."""
 
 import base64
 import json
@@ -18,17 +18,17 @@ TOKEN = "7c1f6a0e-fence"
 
 
 def escape_data(text: str) -> str:
-    """The escaping that GitHub's documentation asks for in a command's data."""
+    """Escape the data of a command as GitHub's documentation says."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def escape_property(text: str) -> str:
-    """The escaping that GitHub's documentation asks for in a command's property."""
+    """Escape a property of a command as GitHub's documentation says."""
     return escape_data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def feed(*lines: str, debug: bool = False) -> StepLog:
-    """What the runner makes of these lines."""
+    """Return the result of the runner for these lines."""
     log = StepLog(Masker(), debug=debug)
     for line in lines:
         log.feed(line)
@@ -36,10 +36,8 @@ def feed(*lines: str, debug: bool = False) -> StepLog:
 
 
 @given(texts, texts)
-def test_commands_come_back(title: str, message: str) -> None:
-    """Escaped text in data and properties is read as it was, but for blanks around and `=` before
-    the last property.
-    """
+def test_escaped_data_and_properties_are_read_unchanged(title: str, message: str) -> None:
+    """Except for blanks around, and `=` before, the last property."""
     assume(title.strip() == title != "" and not title.startswith("="))
     line = f"::error title={escape_property(title)}::{escape_data(message)}"
 
@@ -71,62 +69,54 @@ def test_commands_come_back(title: str, message: str) -> None:
         ("", None),
     ],
 )
-def test_parse(line: str, expected: Command | None) -> None:
-    """Both forms are found where the runner finds them, and nowhere else
-    (docs/notes/runner.md#workflow-commands).
-    """
+def test_both_forms_of_a_command_are_found_where_the_runner_finds_them(
+    line: str, expected: Command | None
+) -> None:
+    """Source: docs/notes/runner.md#workflow-commands."""
     assert parse_command(line, {"error"}) == expected
 
 
 @given(texts)
-def test_any_line_is_shown_or_obeyed(line: str) -> None:
-    """No line makes the parser fail, and one without a command is shown as it is."""
+def test_no_line_makes_the_parser_fail(line: str) -> None:
+    """A line without a command is shown unchanged."""
     log = feed(line)
 
     if "::" not in line and "##[" not in line:
         assert log.lines == [line]
 
 
-def test_annotation() -> None:
-    """An annotation has its title, and its file relative to the workspace; the log shows the
-    message alone.
-    """
+def test_an_annotation_has_title_and_relative_file_and_the_log_its_message() -> None:
     log = feed("::warning title=T,file=/github/workspace/dags/a.py,line=7::Careful")
 
     assert log.annotations == [Annotation("warning", "Careful", "T", "dags/a.py", 7)]
     assert log.lines == ["Warning: Careful"]
 
 
-def test_ten_annotations_of_each_level() -> None:
-    """The eleventh of a level stays in the log only; the other levels have their own ten."""
+def test_each_level_has_at_most_ten_annotations() -> None:
+    """Further ones are only in the log."""
     log = feed(*["::error::x"] * 11, "::notice::y")
 
     assert [note.level for note in log.annotations] == ["error"] * 10 + ["notice"]
     assert log.lines == ["Error: x"] * 11 + ["Notice: y"]
 
 
-def test_long_message_is_cut() -> None:
-    """A message ends after 4096 characters."""
+def test_a_message_ends_after_4096_characters() -> None:
     assert len(feed(f"::error::{'x' * 5000}").annotations[0].message) == 4096
 
 
-def test_blank_message_is_no_annotation() -> None:
-    """An annotation without a message is not sent."""
+def test_a_blank_message_is_no_annotation() -> None:
     assert feed("::error title=T:: ").annotations == []
 
 
-def test_groups_and_debug() -> None:
-    """A group shows as its title; debug lines show in debug mode only."""
+def test_a_group_shows_its_title_and_debug_lines_need_debug_mode() -> None:
     lines = ("::group::Wait", "::debug::a%0Ab", "::endgroup::")
 
     assert feed(*lines).lines == ["Wait"]
     assert feed(*lines, debug=True).lines == ["Wait", "##[debug]a", "##[debug]b"]
 
 
-def test_fence() -> None:
-    """Between stop-commands and its token every command is text, in either form; the token itself
-    is hidden.
-    """
+def test_between_stop_commands_and_its_token_every_command_is_text() -> None:
+    """The token itself is hidden."""
     log = feed(
         f"::stop-commands::{TOKEN}",
         "::error::x",
@@ -149,8 +139,7 @@ def test_fence() -> None:
 
 
 @given(st.lists(texts))
-def test_no_text_leaves_a_fence(lines: list[str]) -> None:
-    """Whatever is printed inside a fence, nothing of it is obeyed, unless it is the token."""
+def test_no_text_ends_a_fence_without_its_token(lines: list[str]) -> None:
     log = feed(
         f"::stop-commands::{TOKEN}",
         *(f"{mark}{line}" for line in lines for mark in ("::error::", "##[error]")),
@@ -167,33 +156,29 @@ def test_no_text_leaves_a_fence(lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "error", "Pause-Logging"])
-def test_unusable_fence(token: str) -> None:
-    """A fence whose token is empty or a command fails the step and is not put up."""
+def test_an_empty_token_or_a_command_as_token_fails_the_step(token: str) -> None:
+    """No fence begins then."""
     log = feed(f"::stop-commands::{token}", "::notice::z")
 
     assert (log.failed, log.annotations[-1].message) == (True, "z")
 
 
-def test_mask_holds_from_then_on() -> None:
-    """A value is hidden in every later line and message; what was printed before stays."""
+def test_a_mask_holds_for_later_lines() -> None:
     log = feed("s3cret", "::add-mask::s3cret", "a s3crets3cret b", "::error::s3cret!")
 
     assert log.lines == ["s3cret", "a *** b", "Error: ***!"]
     assert (log.annotations[0].message, log.masks) == ("***!", {"s3cret"})
 
 
-def test_mask_of_several_lines() -> None:
-    """Of a value with several lines every line is hidden by itself, without the blanks around
-    it.
-    """
+def test_each_line_of_a_multi_line_mask_is_hidden() -> None:
+    """Without the blanks around it."""
     log = feed("::add-mask::first%0A  second %0D%0A%0Athird", "first|second|third")
 
     assert log.lines == ["***|***|***"]
     assert log.masks == {"first\n  second \r\n\nthird", "first", "second", "third"}
 
 
-def test_blank_mask_is_refused() -> None:
-    """Masking nothing is a warning."""
+def test_a_blank_mask_is_a_warning() -> None:
     log = feed("::add-mask::  ", "a b")
 
     assert ([note.level for note in log.annotations], log.lines[-1]) == (["warning"], "a b")
@@ -204,10 +189,8 @@ def test_blank_mask_is_refused() -> None:
         st.characters(exclude_categories=["Cs"], exclude_characters="☃\x85\u2028\u2029"), min_size=1
     )
 )
-def test_derived_forms_are_masked(secret: str) -> None:
-    """A secret is hidden plain, in Base64, in JSON, in a URL, in XML and in quotes of a shell or an
-    expression.
-    """
+def test_encoded_and_quoted_forms_of_a_secret_are_masked(secret: str) -> None:
+    """Base64, JSON, URL and XML encoding; quotes of a shell or an expression."""
     masker = Masker()
     masker.add(secret)
     forms = [
@@ -224,8 +207,8 @@ def test_derived_forms_are_masked(secret: str) -> None:
 
 
 @pytest.mark.parametrize("user", ["a", "ab", "abc"])
-def test_basic_credential_is_masked(user: str) -> None:
-    """A password is hidden in the Base64 of `user:password`, wherever it begins in it."""
+def test_a_password_is_masked_in_base64_of_user_and_password(user: str) -> None:
+    """At each of the three alignments."""
     masker = Masker()
     masker.add("correct horse battery")
     encoded = base64.b64encode(f"{user}:correct horse battery".encode()).decode()
@@ -234,8 +217,7 @@ def test_basic_credential_is_masked(user: str) -> None:
 
 
 @given(texts, st.sets(texts))
-def test_masking_only_replaces(text: str, secrets: set[str]) -> None:
-    """Masking changes nothing but stretches that it replaces by three asterisks."""
+def test_masking_only_replaces_stretches_by_three_asterisks(text: str, secrets: set[str]) -> None:
     masker = Masker()
     for secret in secrets:
         masker.add(secret)
@@ -245,16 +227,14 @@ def test_masking_only_replaces(text: str, secrets: set[str]) -> None:
 
 
 @pytest.mark.parametrize("line", ["::set-output name=a::1", "::save-state name=a::1"])
-def test_deprecated_commands_work(line: str) -> None:
-    """Deprecated commands are obeyed and reported as unexpected."""
+def test_deprecated_commands_work_and_are_reported(line: str) -> None:
     log = feed(line)
 
     assert (log.outputs | log.state, log.unexpected, log.failed) == ({"a": "1"}, [line], False)
 
 
 @pytest.mark.parametrize("line", ["::set-env name=a::1", "::add-path::/x", "##[set-output]1"])
-def test_disabled_commands_fail_the_step(line: str) -> None:
-    """Disabled commands, and an output without a name, fail the step."""
+def test_disabled_commands_and_outputs_without_a_name_fail_the_step(line: str) -> None:
     log = feed(line)
 
     assert (log.unexpected, log.failed) == ([line], True)

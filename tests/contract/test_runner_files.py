@@ -1,4 +1,4 @@
-"""The replay's file commands against a reference writer and against hostile files."""
+"""The replay's file commands, with a reference writer and malformed files."""
 
 import uuid
 from contextlib import suppress
@@ -24,7 +24,7 @@ values = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def heredoc(name: str, value: str) -> str:
-    """A record as GitHub's documentation says to write it."""
+    """Return a record in the form that GitHub's documentation gives."""
     delimiter = uuid.uuid4()
     return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
 
@@ -32,9 +32,7 @@ def heredoc(name: str, value: str) -> str:
 def collect(
     folder: Path, masker: Masker | None = None, **contents: str | bytes
 ) -> tuple[FileContents, StepLog]:
-    """What the runner takes from files with these contents, by the last part of their variable's
-    name.
-    """
+    """Return what the runner reads from files with these contents, by variable."""
     masker = masker or Masker()
     log = StepLog(masker)
     files = CommandFiles(folder)
@@ -45,24 +43,20 @@ def collect(
 
 
 @given(st.lists(st.tuples(names, values)))
-def test_heredoc_records_come_back(records: list[tuple[str, str]]) -> None:
-    """Every value written between random delimiters is read as it was, CR, blank ends and marks of
-    other records included.
-    """
+def test_heredoc_records_are_read_unchanged(records: list[tuple[str, str]]) -> None:
+    """Including CR, trailing blanks and delimiters of other records."""
     assert list(parse_pairs("".join(heredoc(*record) for record in records))) == records
 
 
 @given(names, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n")))
-def test_one_line_records_come_back(name: str, value: str) -> None:
-    """NAME=VALUE keeps everything behind the first `=`, further `=` and `<<` included."""
+def test_a_one_line_record_keeps_everything_after_the_first_equals_sign(
+    name: str, value: str
+) -> None:
     assert list(parse_pairs(f"{name}={value}\n")) == [(name, value)]
 
 
 @given(st.binary())
-def test_any_file_is_read_or_refused(content: bytes) -> None:
-    """Whatever lies in a file, the parser ends with records or with the one error that it
-    declares.
-    """
+def test_any_file_is_parsed_or_raises_the_declared_error(content: bytes) -> None:
     with suppress(FileCommandError):
         assert all(name or "=" in decode(content) for name, _ in parse_pairs(decode(content)))
 
@@ -84,24 +78,23 @@ def test_any_file_is_read_or_refused(content: bytes) -> None:
         ("\ufeffa=1\n", [("a", "1")]),
     ],
 )
-def test_records(text: str, expected: list[tuple[str, str]]) -> None:
-    """Records are told apart as the runner tells them (docs/notes/runner.md#file-commands)."""
+def test_records_are_split_as_the_runner_splits_them(
+    text: str, expected: list[tuple[str, str]]
+) -> None:
+    """Source: docs/notes/runner.md#file-commands."""
     assert list(parse_pairs(decode(text.encode()))) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["x\n", "<<E\nE\n", "a<<\n\n", "a<<E\nvalue\n", "a<<E\nvalueE", "a<<E\nE\r\n", " \n"]
 )
-def test_refused_records(text: str) -> None:
-    """A line that is no record, and a value without its delimiter, are refused."""
+def test_invalid_lines_and_values_without_delimiter_are_refused(text: str) -> None:
     with pytest.raises(FileCommandError):
         list(parse_pairs(text))
 
 
-def test_records_before_a_bad_line_count(tmp_path: Path) -> None:
-    """A truncated record fails the step and loses the later ones, not the earlier ones nor the
-    other files.
-    """
+def test_a_truncated_record_fails_the_step_and_loses_only_later_records(tmp_path: Path) -> None:
+    """The other files still count."""
     contents, log = collect(tmp_path, OUTPUT="a=1\nb<<E\ntrunc", STATE="run_id=x\n")
 
     assert (contents.outputs, contents.state, log.failed) == ({"a": "1"}, {"run_id": "x"}, True)
@@ -111,31 +104,26 @@ def test_records_before_a_bad_line_count(tmp_path: Path) -> None:
     ]
 
 
-def test_output_without_a_name(tmp_path: Path) -> None:
-    """An output with an empty name fails the step."""
+def test_an_output_with_an_empty_name_fails_the_step(tmp_path: Path) -> None:
     contents, log = collect(tmp_path, OUTPUT="=1\nb=2\n")
 
     assert (contents.outputs, log.failed) == ({}, True)
 
 
-def test_env_and_path(tmp_path: Path) -> None:
-    """Variables and path entries for later steps are read; blank lines are none."""
+def test_env_and_path_entries_are_read_and_blank_lines_ignored(tmp_path: Path) -> None:
     contents, log = collect(tmp_path, ENV="A=1\n", PATH="/a\n\n/b\r\n")
 
     assert (contents.env, contents.path, log.failed) == ({"A": "1"}, ("/a", "/b"), False)
 
 
-def test_files_are_removed(tmp_path: Path) -> None:
-    """Nothing of a stage's files remains for the next one."""
+def test_the_files_of_a_stage_are_removed(tmp_path: Path) -> None:
     collect(tmp_path, OUTPUT="a=1\n", STEP_SUMMARY="# Done\n")
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_summary_is_masked_line_by_line(tmp_path: Path) -> None:
-    """Secrets are replaced within a line; one that spans lines is found by its lines alone; every
-    line ends in LF.
-    """
+def test_the_summary_is_masked_line_by_line(tmp_path: Path) -> None:
+    """A secret of several lines is found by its lines. Every line ends with LF."""
     masker = Masker()
     masker.add("s3cret")
     contents, _ = collect(tmp_path, masker, STEP_SUMMARY="a s3cret\r\nb\rc")
@@ -144,9 +132,11 @@ def test_summary_is_masked_line_by_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("size", "kept"), [(1024 * 1024, True), (1024 * 1024 + 1, False)])
-# A table's column
-def test_summary_limit(tmp_path: Path, size: int, kept: bool) -> None:
-    """A summary over 1 MiB is dropped with an error, and the step's result stays."""
+# a column of a table
+def test_a_summary_over_1_mib_is_dropped_with_an_error(
+    tmp_path: Path, size: int, kept: bool
+) -> None:
+    """The step's result does not change."""
     contents, log = collect(tmp_path, STEP_SUMMARY=b"x" * size)
 
     assert (bool(contents.summary), len(log.annotations), log.failed) == (
@@ -157,8 +147,7 @@ def test_summary_limit(tmp_path: Path, size: int, kept: bool) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_lines_hold_no_line_ends(text: str) -> None:
-    """Cutting at CR, LF and CR LF loses nothing else."""
+def test_lines_end_at_cr_lf_and_cr_lf_only(text: str) -> None:
     lines = split_lines(text)
 
     assert all("\r" not in line and "\n" not in line for line in lines)

@@ -1,6 +1,4 @@
-"""The replay's two ways to start a stage: what goes into arguments and environment, and what does
-not.
-"""
+"""The replay's launchers: arguments and environment of a container and of a process."""
 
 import sys
 from itertools import pairwise
@@ -28,14 +26,11 @@ PATHS = {
 
 @pytest.fixture(autouse=True)
 def own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable of the machine that runs the tests, which is none of the step's."""
+    """A variable of the machine that runs the tests; the step must not get it."""
     monkeypatch.setenv("AIRFLOW_HOME", "/x")
 
 
-def test_container_paths() -> None:
-    """A value that is, or lies in, a mounted directory is translated; one that only looks like it
-    is not.
-    """
+def test_paths_in_mounted_directories_are_translated() -> None:
     launch = Container("image").prepare("main", METADATA, HOST, PATHS)
 
     assert {name: launch.env[name] for name in PATHS} == {
@@ -51,10 +46,8 @@ def test_container_paths() -> None:
     assert "AIRFLOW_HOME" not in launch.env
 
 
-def test_container_arguments() -> None:
-    """The client gets names of variables without values, the runner's mounts and working directory,
-    and the image last.
-    """
+def test_the_arguments_have_variable_names_mounts_and_the_image_last() -> None:
+    """They have no values of variables."""
     launch = Container("owner/image:tag").prepare(
         "main", METADATA, HOST, {"INPUT_PASSWORD": "s3cret", "CI": "1"}
     )
@@ -71,17 +64,15 @@ def test_container_arguments() -> None:
     assert launch.argv[-1] == "owner/image:tag"
 
 
-def test_container_post() -> None:
-    """The post stage has the entry point that action.yml names, and CI is set where the job does
-    not set it.
-    """
+def test_the_post_stage_has_the_entry_point_of_action_yml() -> None:
+    """CI is set unless the job sets it."""
     options = set(pairwise(Container("image").prepare("post", METADATA, HOST, {}).argv))
 
     assert {("--entrypoint", "/post"), ("-e", "CI=true")} <= options
 
 
-def test_containers_are_told_apart() -> None:
-    """Each launcher has its label and each stage its name, so that leftovers can be found."""
+def test_each_launcher_has_a_label_and_each_stage_a_name() -> None:
+    """So leftovers can be found."""
     container = Container("image")
     first, second = (container.prepare("main", METADATA, HOST, {}).argv for _ in range(2))
 
@@ -90,10 +81,7 @@ def test_containers_are_told_apart() -> None:
     assert Container("image").label != container.label
 
 
-def test_process() -> None:
-    """A process gets the step's environment, its paths untouched, the repository to import from,
-    and nothing else of ours.
-    """
+def test_a_process_gets_the_environment_of_the_step_and_the_import_path_only() -> None:
     launch = Process().prepare("main", METADATA, HOST, {**PATHS, "PYTHONPATH": "src"})
 
     assert launch.argv == (sys.executable, "-P", "-u", "-m", "entrypoint")

@@ -1,4 +1,4 @@
-"""The scripted Airflow with credentials that are not its own, and with the Keycloak auth manager.
+"""The scripted Airflow with other credentials, and with the Keycloak auth manager.
 
 Measured: docs/notes/credentials.md#keycloak-auth-manager.
 """
@@ -27,7 +27,6 @@ FORBIDDEN = {"2.11.2": None, "3.3.2": "Forbidden"}
 
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
-    """Who asks."""
     return Client(tmp_path)
 
 
@@ -35,14 +34,13 @@ def client(tmp_path: Path) -> Client:
     "value", [KEY, "Bearer ya29.an-opaque-token-of-Google", "Basic Zm9vOmJhcg=="]
 )
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
-def test_a_credential_from_elsewhere(client: Client, version: str, value: str) -> None:
-    """What the test says is good is good as it stands, for the role that it says, in either
-    version.
-    """
+def test_a_configured_credential_is_accepted_with_its_role(
+    client: Client, version: str, value: str
+) -> None:
     with airflow(version, accept=exactly(value)) as fake:
         assert client.trigger(fake, {"Authorization": value}).status_code == 200
     with airflow(version, accept=exactly(value, role="viewer")) as fake:
-        assert client.look(fake, {"Authorization": value}).status_code == 200
+        assert client.get_dag(fake, {"Authorization": value}).status_code == 200
         answer = client.trigger(fake, {"Authorization": value})
         assert (answer.status_code, answer.json()["detail"]) == (403, FORBIDDEN[version])
         assert fake.runs("d") == []
@@ -50,11 +48,12 @@ def test_a_credential_from_elsewhere(client: Client, version: str, value: str) -
 
 @pytest.mark.parametrize("name", ["X-Api-Key", "Cookie"])
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
-def test_a_credential_in_another_header(client: Client, version: str, name: str) -> None:
-    """The credential may stand in any header, and in no other."""
+def test_a_credential_is_accepted_in_its_configured_header_only(
+    client: Client, version: str, name: str
+) -> None:
     with airflow(version, accept=exactly(KEY, name=name)) as fake:
-        assert client.look(fake, {name: KEY}).status_code == 200
-        assert client.look(fake, {"X-Other": KEY}).status_code in {401, 403}
+        assert client.get_dag(fake, {name: KEY}).status_code == 200
+        assert client.get_dag(fake, {"X-Other": KEY}).status_code in {401, 403}
 
 
 @pytest.mark.parametrize(
@@ -67,14 +66,11 @@ def test_a_credential_in_another_header(client: Client, version: str, name: str)
     ids=["none", "as bearer", "another"],
 )
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
-def test_a_bad_one_is_refused_as_ever(
+def test_an_unknown_credential_is_refused_and_built_in_ones_stay_valid(
     client: Client, version: str, value: str, two: Any, three: Any
 ) -> None:
-    """What nobody knows is refused in each version's own words, and the version's own credentials
-    are good as ever.
-    """
     with airflow(version, accept=exactly(KEY)) as fake:
-        answer = client.look(fake, {"Authorization": value} if value else {})
+        answer = client.get_dag(fake, {"Authorization": value} if value else {})
         assert (answer.status_code, answer.json()["detail"]) == (
             two if version == "2.11.2" else three
         )
@@ -84,24 +80,22 @@ def test_a_bad_one_is_refused_as_ever(
 
 @pytest.fixture
 def tokens() -> KeycloakTokens:
-    """What the Keycloak auth manager issues."""
+    """Tokens of the Keycloak auth manager."""
     return KeycloakTokens(keycloak_lifetime=65)
 
 
 @pytest.fixture
 def keycloak(tokens: KeycloakTokens) -> Iterator[FakeAirflow]:
-    """An Airflow 3 with the Keycloak auth manager."""
     with airflow("3.3.2", tokens=tokens) as fake:
         yield fake
 
 
 def log_in(client: Client, fake: FakeAirflow, **body: Any) -> Any:
-    """The answer to a log-in."""
     return client("POST", f"{fake.url}/auth/token", json=body)
 
 
 def client_credentials(tokens: KeycloakTokens, **others: Any) -> dict[str, Any]:
-    """Airflow's own client, or what differs from it."""
+    """Return the body of a login as Airflow's own client, with these changes."""
     own = {
         "grant_type": "client_credentials",
         "client_id": tokens.client_id,
@@ -110,10 +104,10 @@ def client_credentials(tokens: KeycloakTokens, **others: Any) -> dict[str, Any]:
     return own | others
 
 
-def test_keycloak_passwords(client: Client, keycloak: FakeAirflow) -> None:
-    """A user's password is exchanged for a token of a day, with Keycloak's own token of a minute
-    inside.
-    """
+def test_a_password_is_exchanged_for_a_token_of_a_day(
+    client: Client, keycloak: FakeAirflow
+) -> None:
+    """It contains Keycloak's own token, which lives for a minute."""
     for extra in ({}, {"grant_type": "password"}):
         answer = log_in(client, keycloak, username="op", password=password_of("op"), **extra)
         assert (answer.status_code, list(answer.json())) == (201, ["access_token"])
@@ -126,8 +120,9 @@ def test_keycloak_passwords(client: Client, keycloak: FakeAirflow) -> None:
     assert client.trigger(keycloak, headers).status_code == 200
 
 
-def test_keycloak_client(client: Client, keycloak: FakeAirflow, tokens: KeycloakTokens) -> None:
-    """Airflow's own client is let in by its secret, without a token to refresh."""
+def test_the_client_logs_in_with_its_secret_and_gets_no_refresh_token(
+    client: Client, keycloak: FakeAirflow, tokens: KeycloakTokens
+) -> None:
     answer = log_in(client, keycloak, **client_credentials(tokens))
     assert answer.status_code == 201
     claims = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
@@ -137,7 +132,7 @@ def test_keycloak_client(client: Client, keycloak: FakeAirflow, tokens: Keycloak
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"username": "op", "password": "wrong"}, "Invalid credentials"),
         ({"username": "nobody", "password": password_of("nobody")}, "Invalid credentials"),
@@ -145,14 +140,17 @@ def test_keycloak_client(client: Client, keycloak: FakeAirflow, tokens: Keycloak
         ({"client_id": "another"}, "Client credentials authentication failed"),
     ],
 )
-def test_keycloak_refuses(
-    client: Client, keycloak: FakeAirflow, tokens: KeycloakTokens, body: dict[str, str], said: str
+def test_a_bad_credential_is_a_403_at_the_login(
+    client: Client,
+    keycloak: FakeAirflow,
+    tokens: KeycloakTokens,
+    body: dict[str, str],
+    message: str,
 ) -> None:
-    """A bad credential is a 403 at the log-in."""
     answer = log_in(
         client, keycloak, **(body if "username" in body else client_credentials(tokens, **body))
     )
-    assert (answer.status_code, answer.json()) == (403, {"detail": said})
+    assert (answer.status_code, answer.json()) == (403, {"detail": message})
 
 
 @pytest.mark.parametrize(
@@ -173,10 +171,9 @@ def test_keycloak_refuses(
         ({"grant_type": "magic"}, "union_tag_invalid", []),
     ],
 )
-def test_keycloak_does_not_understand(
+def test_a_login_body_with_wrong_fields_is_a_422_that_names_them(
     client: Client, keycloak: FakeAirflow, body: dict[str, Any], kind: str, where: list[str]
 ) -> None:
-    """A body with the wrong fields is a 422 that names them."""
     answer = log_in(client, keycloak, **body)
     assert answer.status_code == 422
     (problem,) = answer.json()["detail"]
@@ -188,41 +185,40 @@ def test_keycloak_does_not_understand(
     [{"data": {"username": "op", "password": password_of("op")}}, {"json": ["op"]}],
     ids=["form", "list"],
 )
-def test_keycloak_breaks(client: Client, keycloak: FakeAirflow, options: dict[str, Any]) -> None:
-    """A form, and JSON that is no object, is a plain 500."""
+def test_a_form_or_json_that_is_no_object_is_a_500_in_plain_text(
+    client: Client, keycloak: FakeAirflow, options: dict[str, Any]
+) -> None:
     answer = client("POST", f"{keycloak.url}/auth/token", **options)
     assert (answer.status_code, answer.text) == (500, "Internal Server Error")
 
 
-def test_keycloak_tokens_end_inside(client: Client) -> None:
-    """A token whose inner one has had its time lacks every right, though it goes on itself."""
+def test_a_token_whose_inner_token_has_expired_has_no_permission(client: Client) -> None:
     with airflow("3.3.2", tokens=KeycloakTokens(keycloak_lifetime=-1)) as fake:
         token = fake.token("admin")
         assert jwt.decode(token, options={"verify_signature": False})["exp"] > time.time()
-        answer = client.look(fake, {"Authorization": f"Bearer {token}"})
+        answer = client.get_dag(fake, {"Authorization": f"Bearer {token}"})
         assert (answer.status_code, answer.json()) == (403, {"detail": "Forbidden"})
 
 
-def test_keycloak_tokens_end_on_demand(client: Client, keycloak: FakeAirflow) -> None:
-    """All tokens end when the test says so, and a new one is good."""
+def test_a_test_can_expire_all_tokens(client: Client, keycloak: FakeAirflow) -> None:
     old = {"Authorization": f"Bearer {keycloak.token('op')}"}
-    assert client.look(keycloak, old).status_code == 200
+    assert client.get_dag(keycloak, old).status_code == 200
     keycloak.expire_tokens()
-    assert client.look(keycloak, old).json() == {"detail": "Forbidden"}
+    assert client.get_dag(keycloak, old).json() == {"detail": "Forbidden"}
     assert (
-        client.look(keycloak, {"Authorization": f"Bearer {keycloak.token('op')}"}).status_code
+        client.get_dag(keycloak, {"Authorization": f"Bearer {keycloak.token('op')}"}).status_code
         == 200
     )
 
 
-def test_keycloak_rights(client: Client, keycloak: FakeAirflow) -> None:
-    """Who may only read is refused a trigger in the very words of an expired token, and a foreign
-    token in others.
-    """
+def test_a_missing_permission_is_refused_like_an_expired_token(
+    client: Client, keycloak: FakeAirflow
+) -> None:
+    """A foreign token is refused with another message."""
     headers = {"Authorization": f"Bearer {keycloak.token('viewer')}"}
-    assert client.look(keycloak, headers).status_code == 200
+    assert client.get_dag(keycloak, headers).status_code == 200
     answer = client.trigger(keycloak, headers)
     assert (answer.status_code, answer.json()) == (403, {"detail": "Forbidden"})
-    answer = client.look(keycloak, {"Authorization": "Bearer a-token-of-Keycloak"})
+    answer = client.get_dag(keycloak, {"Authorization": "Bearer a-token-of-Keycloak"})
     assert (answer.status_code, answer.json()) == (403, {"detail": "Invalid JWT token"})
-    assert client.look(keycloak, {}).json() == {"detail": "Not authenticated"}
+    assert client.get_dag(keycloak, {}).json() == {"detail": "Not authenticated"}

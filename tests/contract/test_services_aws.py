@@ -1,6 +1,4 @@
-"""The API of the stand-in of Amazon MWAA, held to botocore: what it signs is let in, and what
-differs by a byte is not.
-"""
+"""The API of the Amazon MWAA stand-in, compared with botocore."""
 
 from __future__ import annotations
 
@@ -11,8 +9,8 @@ import botocore.auth
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.contract.mwaa import Door, opened
-from tests.contract.services import said
+from tests.contract.mwaa import MwaaScenario, opened
+from tests.contract.services import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,28 +18,25 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
+def scenario(tmp_path: Path) -> Iterator[MwaaScenario]:
     """An environment with Airflow 3."""
-    with opened(tmp_path) as door:
-        yield door
+    with opened(tmp_path) as scenario:
+        yield scenario
 
 
 @pytest.mark.parametrize("region", ["eu-west-1", "us-gov-west-1", "cn-north-1"])
-def test_aws_s_own_client(tmp_path: Path, region: str) -> None:
-    """The client of AWS finds the API by its own idea of the host name, and understands its
-    answer.
-    """
-    with opened(tmp_path, region=region) as door:
-        answer = door.botocore().create_web_login_token(Name=door.mwaa.name)
-        assert answer["WebServerHostname"] == door.mwaa.web_host
-        assert door.mwaa.api.redeem(answer["WebToken"])
-        (recorded,) = door.mwaa.api.record
+def test_botocore_finds_the_api_by_its_host_name(tmp_path: Path, region: str) -> None:
+    with opened(tmp_path, region=region) as scenario:
+        answer = scenario.botocore().create_web_login_token(Name=scenario.mwaa.name)
+        assert answer["WebServerHostname"] == scenario.mwaa.web_host
+        assert scenario.mwaa.api.redeem(answer["WebToken"])
+        (recorded,) = scenario.mwaa.api.record
         assert (recorded.method, recorded.path, recorded.body) == (
             "POST",
-            f"/webtoken/{door.mwaa.name}",
+            f"/webtoken/{scenario.mwaa.name}",
             b"",
         )
-        assert door.tunnel.targets == [f"{door.mwaa.api.host}:443"]
+        assert scenario.tunnel.targets == [f"{scenario.mwaa.api.host}:443"]
 
 
 @pytest.mark.parametrize(
@@ -54,27 +49,26 @@ def test_aws_s_own_client(tmp_path: Path, region: str) -> None:
     ],
     ids=["secret key", "key id", "session token", "no session token"],
 )
-def test_aws_s_own_client_is_refused(door: Door, options: dict[str, Any], code: str) -> None:
-    """With other keys than the environment's, AWS's client is told 403, and what is wrong."""
+def test_botocore_with_other_keys_gets_a_403_with_the_reason(
+    scenario: MwaaScenario, options: dict[str, Any], code: str
+) -> None:
     with pytest.raises(ClientError) as caught:
-        door.botocore(**options).create_web_login_token(Name=door.mwaa.name)
+        scenario.botocore(**options).create_web_login_token(Name=scenario.mwaa.name)
     assert caught.value.response["Error"]["Code"] == code
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
-def test_aws_s_own_client_in_other_trouble(door: Door) -> None:
-    """An unknown environment, a right that is missing, and keys that have expired are told
-    apart.
-    """
-    client = door.botocore()
+def test_botocore_gets_an_error_of_its_own_for_each_cause(scenario: MwaaScenario) -> None:
+    """An unknown environment, a missing permission and expired keys."""
+    client = scenario.botocore()
     with pytest.raises(client.exceptions.ResourceNotFoundException, match="other"):
         client.create_web_login_token(Name="other")
-    door.mwaa.api.deny()
+    scenario.mwaa.api.deny()
     with pytest.raises(client.exceptions.AccessDeniedException, match="CreateWebLoginToken"):
-        client.create_web_login_token(Name=door.mwaa.name)
-    door.mwaa.api.expire_keys()
+        client.create_web_login_token(Name=scenario.mwaa.name)
+    scenario.mwaa.api.expire_keys()
     with pytest.raises(ClientError) as caught:
-        client.create_web_login_token(Name=door.mwaa.name)
+        client.create_web_login_token(Name=scenario.mwaa.name)
     assert caught.value.response["Error"]["Code"] == "ExpiredTokenException"
     assert (
         caught.value.response["Error"]["Message"]
@@ -82,50 +76,55 @@ def test_aws_s_own_client_in_other_trouble(door: Door) -> None:
     )
 
 
-def test_a_signature(door: Door) -> None:
-    """What botocore signed is let in when it comes as it was signed."""
-    answer = door.send(door.signed())
-    assert (answer.status_code, answer.json()["WebServerHostname"]) == (200, door.mwaa.web_host)
+def test_a_signature_of_botocore_is_accepted(scenario: MwaaScenario) -> None:
+    answer = scenario.send(scenario.signed())
+    assert (answer.status_code, answer.json()["WebServerHostname"]) == (200, scenario.mwaa.web_host)
 
 
 @pytest.mark.parametrize("name", ["Authorization", "X-Amz-Date", "X-Amz-Security-Token"])
 @pytest.mark.parametrize("place", [-1, -9])
-def test_one_byte_of_a_header(door: Door, name: str, place: int) -> None:
-    """A request of which one byte in a header differs from what was signed is refused."""
-    request = door.signed()
+def test_one_changed_byte_in_a_signed_header_is_refused(
+    scenario: MwaaScenario, name: str, place: int
+) -> None:
+    request = scenario.signed()
     value = request.headers[name]
     request.headers[name] = (
         value[:place] + ("1" if value[place] == "0" else "0") + value[place:][1:]
     )
-    answer = door.send(request)
+    answer = scenario.send(request)
     assert (answer.status_code, list(answer.json())) == (403, ["message"])
 
 
-def test_one_byte_of_the_rest(door: Door) -> None:
-    """A request with another path, body, query or header of AWS's than was signed is refused."""
-    assert door.send(door.signed(), path="/webtoken/sales-proe").status_code == 403
-    assert door.send(door.signed(), path=f"/webtoken/{door.mwaa.name}?x").status_code == 403
-    assert door.send(door.signed(), body=b"x").status_code == 403
-    assert door.send(door.signed(body=b"x"), body=b"x").status_code == 200
-    request = door.signed()
+def test_a_changed_path_body_query_or_amz_header_is_refused(scenario: MwaaScenario) -> None:
+    assert scenario.send(scenario.signed(), path="/webtoken/sales-proe").status_code == 403
+    assert (
+        scenario.send(scenario.signed(), path=f"/webtoken/{scenario.mwaa.name}?x").status_code
+        == 403
+    )
+    assert scenario.send(scenario.signed(), body=b"x").status_code == 403
+    assert scenario.send(scenario.signed(body=b"x"), body=b"x").status_code == 200
+    request = scenario.signed()
     request.headers["X-Amz-Target"] = "unsigned"
-    assert door.send(request).status_code == 403
+    assert scenario.send(request).status_code == 403
 
 
-def test_a_signature_for_somewhere_else(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was signed for another region, or at another time, is refused."""
-    assert door.send(door.signed(region="us-east-1")).status_code == 403
+def test_a_signature_for_another_region_or_time_is_refused(
+    scenario: MwaaScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert scenario.send(scenario.signed(region="us-east-1")).status_code == 403
     for minutes, status in ((-6, 403), (-4, 200), (4, 200), (6, 403)):
         moment = datetime.now(UTC) + timedelta(minutes=minutes)
         monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda moment=moment: moment)
-        assert door.send(door.signed()).status_code == status
+        assert scenario.send(scenario.signed()).status_code == status
 
 
-def test_without_a_signature(door: Door) -> None:
-    """No Authorization, one of another kind, and an unknown operation are refused."""
-    request = door.signed()
-    url = f"https://{door.mwaa.api.host}/webtoken/{door.mwaa.name}"
-    assert said(door.client("POST", url)) == (403, {"message": "Missing Authentication Token"})
-    assert door.client("POST", url, headers={"Authorization": "Bearer x"}).status_code == 403
-    assert door.send(request, path="/clitoken/x").status_code == 403
-    assert door.client("GET", url, headers=dict(request.headers.items())).status_code == 403
+def test_a_missing_signature_and_an_unknown_operation_are_refused(scenario: MwaaScenario) -> None:
+    request = scenario.signed()
+    url = f"https://{scenario.mwaa.api.host}/webtoken/{scenario.mwaa.name}"
+    assert summary_of(scenario.client("POST", url)) == (
+        403,
+        {"message": "Missing Authentication Token"},
+    )
+    assert scenario.client("POST", url, headers={"Authorization": "Bearer x"}).status_code == 403
+    assert scenario.send(request, path="/clitoken/x").status_code == 403
+    assert scenario.client("GET", url, headers=dict(request.headers.items())).status_code == 403

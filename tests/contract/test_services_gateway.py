@@ -1,6 +1,4 @@
-"""What stands in front of an Airflow: gateways with a demand, redirects with a trap behind, a
-tunnel for host names.
-"""
+"""Stand-ins in front of an Airflow: gateways, redirects and a tunnel for host names."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from tests.support.fake_airflow import FakeAirflow, Fault
 from tests.support.services import (
     Gateway,
     GitHubOidc,
-    Trap,
+    RedirectTrap,
     Tunnel,
     certificates,
     cloudflare_access,
@@ -36,25 +34,22 @@ KEY = "a raw API key without a scheme"
 
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
-    """Who asks."""
     return Client(tmp_path)
 
 
 @pytest.fixture(params=["2.11.2", "3.3.2"])
 def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
-    """An Airflow that takes a raw key."""
+    """An Airflow that accepts a raw key."""
     with airflow(request.param, accept=exactly(KEY)) as started:
         yield started
 
 
-def test_cloudflare_access(client: Client, fake: FakeAirflow) -> None:
-    """Without the whole service token one is sent to a log-in page elsewhere, and with it through,
-    but the token is not.
-    """
+def test_cloudflare_access_needs_the_whole_service_token(client: Client, fake: FakeAirflow) -> None:
+    """Without it the response is a redirect to a login page. Airflow does not get the token."""
     with cloudflare_access(fake.url, *PAIR.values(), login=LOGIN) as gateway:
         half = {"CF-Access-Client-Id": PAIR["CF-Access-Client-Id"]}
         for wrong in ({}, half, PAIR | {"CF-Access-Client-Secret": "a wrong client secret"}):
-            answer = client.look(fake, wrong | {"Authorization": KEY}, gateway.url)
+            answer = client.get_dag(fake, wrong | {"Authorization": KEY}, gateway.url)
             assert (answer.status_code, answer.headers["Location"]) == (302, LOGIN)
         assert fake.record == []
         answer = client.trigger(fake, PAIR | {"Authorization": KEY}, gateway.url)
@@ -74,10 +69,8 @@ def test_cloudflare_access(client: Client, fake: FakeAirflow) -> None:
         ]
 
 
-def test_identity_aware_proxy(client: Client, fake: FakeAirflow) -> None:
-    """Google's proxy takes its own token beside Airflow's, keeps it, and answers a page to who has
-    none.
-    """
+def test_identity_aware_proxy_needs_its_own_token(client: Client, fake: FakeAirflow) -> None:
+    """It removes that token, and answers with a page if it is missing."""
     with GitHubOidc() as oidc:
         token = oidc.issue("iap")
 
@@ -85,56 +78,53 @@ def test_identity_aware_proxy(client: Client, fake: FakeAirflow) -> None:
             return oidc.is_good(value.removeprefix("Bearer "), "iap")
 
         with identity_aware_proxy(fake.url, good) as gateway:
-            answer = client.look(fake, {"Authorization": KEY}, gateway.url)
+            answer = client.get_dag(fake, {"Authorization": KEY}, gateway.url)
             assert (answer.status_code, answer.headers["Content-Type"]) == (
                 401,
                 "text/html; charset=utf-8",
             )
             assert (
-                client.look(fake, {"Proxy-Authorization": "Bearer x"}, gateway.url).status_code
+                client.get_dag(fake, {"Proxy-Authorization": "Bearer x"}, gateway.url).status_code
                 == 401
             )
             assert fake.record == []
             both = {"Authorization": KEY, "Proxy-Authorization": f"Bearer {token}"}
-            assert client.look(fake, both, gateway.url).status_code == 200
+            assert client.get_dag(fake, both, gateway.url).status_code == 200
             assert [one.headers["Proxy-Authorization"] for one in fake.record] == [None]
 
 
-def test_a_gateway_over_tls(client: Client, fake: FakeAirflow) -> None:
-    """A gateway ends TLS, mutual TLS too, and hands on to an Airflow that speaks none."""
-    tls = certificates.private().server("127.0.0.1")
+def test_a_gateway_terminates_tls_and_mutual_tls(client: Client, fake: FakeAirflow) -> None:
+    tls = certificates.trusted_ca().server("127.0.0.1")
     with Gateway(fake.url, tls=tls) as gateway:
         assert gateway.url.startswith("https://")
-        assert client.look(fake, {"Authorization": KEY}, gateway.url).status_code == 200
-        gateway.lose(Fault.HTML_502, on=("GET", "/dags/d"), when="before")
-        assert client.look(fake, {"Authorization": KEY}, gateway.url).status_code == 502
+        assert client.get_dag(fake, {"Authorization": KEY}, gateway.url).status_code == 200
+        gateway.fail_requests(Fault.HTML_502, on=("GET", "/dags/d"), when="before")
+        assert client.get_dag(fake, {"Authorization": KEY}, gateway.url).status_code == 502
         assert len(fake.record) == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect(
+def test_a_redirect_reaches_the_client_only(
     client: Client, fake: FakeAirflow, status: Literal[301, 302, 303, 307, 308]
 ) -> None:
-    """A redirect reaches the client, and neither the Airflow nor, unless it is followed, the
-    trap.
-    """
-    with Gateway(fake.url) as gateway, Trap() as trap:
+    """The target gets a request only if the client follows."""
+    with Gateway(fake.url) as gateway, RedirectTrap() as trap:
         gateway.redirect(status, f"{trap.url}/elsewhere")
         answer = client.trigger(fake, {"Authorization": KEY}, gateway.url)
         assert (answer.status_code, answer.headers["Location"]) == (status, f"{trap.url}/elsewhere")
         assert (fake.record, trap.record, trap.connections) == ([], [], 0)
 
 
-def test_only_what_is_chosen_is_redirected(client: Client, fake: FakeAirflow) -> None:
-    """A redirect may be for some requests and for some time, and may hide that the request took
-    effect.
-    """
+def test_a_redirect_applies_to_chosen_requests_for_a_limited_time(
+    client: Client, fake: FakeAirflow
+) -> None:
+    """It may hide that the request took effect."""
     with Gateway(fake.url) as gateway:
         gateway.redirect(
             302, "https://login.example.com", on=("POST", "/dagRuns"), when="after", times=1
         )
         headers = {"Authorization": KEY}
-        assert client.look(fake, headers, gateway.url).status_code == 200
+        assert client.get_dag(fake, headers, gateway.url).status_code == 200
         assert client.trigger(fake, headers, gateway.url).status_code == 302
         assert len(fake.runs("d")) == 1
         assert client.trigger(fake, headers, gateway.url).status_code in {200, 409}
@@ -142,16 +132,14 @@ def test_only_what_is_chosen_is_redirected(client: Client, fake: FakeAirflow) ->
 
 @pytest.mark.parametrize("status", [302, 307])
 @pytest.mark.parametrize("kind", ["host", "port", "scheme"])
-def test_a_trap_sees_what_a_careless_client_sends(
+def test_a_client_that_follows_to_another_origin_leaks_its_headers(
     client: Client, kind: str, status: Literal[302, 307]
 ) -> None:
-    """Who follows to another host, port or scheme hands over headers, and by 307 the body, to whom
-    they were not meant for.
-    """
-    tls = certificates.private().server("127.0.0.1", "localhost")
+    """With 307 the body as well."""
+    tls = certificates.trusted_ca().server("127.0.0.1", "localhost")
     host = "localhost" if kind == "host" else "127.0.0.1"
     with (
-        Trap(tls=None if kind == "scheme" else tls, host=host) as trap,
+        RedirectTrap(tls=None if kind == "scheme" else tls, host=host) as trap,
         Gateway(trap.url, tls=tls) as gateway,
     ):
         gateway.redirect(status, f"{trap.url}/x")
@@ -171,30 +159,27 @@ def test_a_trap_sees_what_a_careless_client_sends(
         assert trap.connections == 1
 
 
-def test_a_trap_notices_who_only_comes_near() -> None:
-    """A connection counts without any request."""
-    with Trap() as trap:
+def test_the_redirect_target_counts_connections_without_a_request() -> None:
+    with RedirectTrap() as trap:
         address = urlsplit(trap.url)
         socket.create_connection((address.hostname, address.port), timeout=SOON).close()
         deadline = time.monotonic() + SOON
         while trap.connections != 1:
-            assert time.monotonic() < deadline, "nobody noticed"
+            assert time.monotonic() < deadline, "no connection was recorded"
             time.sleep(0.001)
         assert trap.record == []
 
 
 @pytest.fixture
 def host() -> str:
-    """A host name of the world."""
+    """A public host name."""
     return "airflow.example.com"
 
 
-def test_a_tunnel(tmp_path: Path, host: str) -> None:
-    """A host name of the world is reached through the tunnel, TLS from end to end, and the tunnel
-    knows who was wanted.
-    """
+def test_a_public_host_name_is_reached_through_the_tunnel(tmp_path: Path, host: str) -> None:
+    """With TLS from end to end; the tunnel records the name."""
     with (
-        airflow("3.3.2", tls=certificates.private().server(host)) as fake,
+        airflow("3.3.2", tls=certificates.trusted_ca().server(host)) as fake,
         Tunnel({f"{host}:443": urlsplit(fake.url).port or 0}) as tunnel,
     ):
         client = Client(tmp_path, proxy=tunnel.environment["HTTPS_PROXY"])
@@ -202,18 +187,16 @@ def test_a_tunnel(tmp_path: Path, host: str) -> None:
         assert tunnel.targets == [f"{host}:443"]
         assert [one.headers["Host"] for one in fake.record] == [host]
         with pytest.raises(requests.exceptions.SSLError):
-            Client(tmp_path, trusts=certificates.stranger().pem, proxy=tunnel.url)(
+            Client(tmp_path, trusts=certificates.untrusted_ca().pem, proxy=tunnel.url)(
                 "GET", f"https://{host}/api/v2/version"
             )
 
 
-def test_a_tunnel_leads_nowhere_else(tmp_path: Path, host: str) -> None:
-    """Other names and ports are refused with 403, a dead end with 502, and what needs no tunnel
-    with 405.
-    """
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        with Tunnel({f"{host}:443": nobody.getsockname()[1]}) as tunnel:
+def test_the_tunnel_refuses_other_names_and_ports(tmp_path: Path, host: str) -> None:
+    """With 403; 502 if the target is down, 405 for a request that needs no tunnel."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        with Tunnel({f"{host}:443": closed.getsockname()[1]}) as tunnel:
             client = Client(tmp_path, proxy=tunnel.url)
             for url, status in (
                 (f"https://{host}:8443/", 403),
@@ -226,12 +209,11 @@ def test_a_tunnel_leads_nowhere_else(tmp_path: Path, host: str) -> None:
             assert client("GET", tunnel.url).status_code == 405
 
 
-def test_a_tunnel_carries_much_and_ends_with_its_ends(tmp_path: Path, host: str) -> None:
-    """Bodies of any length go through both ways, and a connection that breaks behind the tunnel
-    breaks before it.
-    """
+def test_the_tunnel_carries_large_bodies_and_closes_with_its_target(
+    tmp_path: Path, host: str
+) -> None:
     with (
-        Trap(tls=certificates.private().server(host)) as server,
+        RedirectTrap(tls=certificates.trusted_ca().server(host)) as server,
         Tunnel({f"{host}:443": server.port}) as tunnel,
     ):
         client, body = Client(tmp_path, proxy=tunnel.url), b"0123456789abcdef" * 100_000

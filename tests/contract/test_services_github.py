@@ -1,6 +1,4 @@
-"""The stand-in of GitHub's API: what is documented of commits, statuses, deployments and apps;
-nothing else is taken.
-"""
+"""The GitHub API stand-in: commits, statuses, deployments and apps, as documented."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import jwt
 import pytest
 
 from tests.contract.services import Client
-from tests.support import known_secrets as ledger
+from tests.support import known_secrets
 from tests.support.fake_airflow import Fault
 from tests.support.services import GitHubApi
 from tests.support.services.github import FORBIDDEN, REPOSITORY
@@ -37,7 +35,7 @@ NEEDED = {
     ),
     *("ahead_by", "behind_by", "total_commits", "commits"),
 }
-"""What GitHub's description of its API requires of a comparison."""
+"""The required fields of a comparison by GitHub's description of its API."""
 MADE = {"url", "id", "node_id", "description", "creator", "created_at", "updated_at"}
 STATUS = MADE | {"avatar_url", "state", "target_url", "context"}
 DEPLOYMENT = MADE | {
@@ -58,40 +56,39 @@ STATE = MADE | {
     "environment_url",
     "log_url",
 }
-"""And of what was made."""
+"""The required fields of the state of a deployment."""
 
 
 @pytest.fixture
 def github() -> Iterator[GitHubApi]:
-    """GitHub, with three commits in a row and one on another branch."""
+    """A GitHub with three commits in a row and one on another branch."""
     with GitHubApi({FIRST: None, SECOND: FIRST, THIRD: SECOND, OTHER: FIRST}) as api:
         yield api
 
 
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
-    """Who asks."""
     return Client(tmp_path)
 
 
-def ask(client: Client, github: GitHubApi, path: str, token: str | None = None) -> tuple[int, Any]:
-    """Status and body of a GET below the repository."""
+def get(client: Client, github: GitHubApi, path: str, token: str | None = None) -> tuple[int, Any]:
+    """Return status and body of a GET below the repository."""
     headers = {"Authorization": f"Bearer {token or github.token}"}
     answer = client("GET", f"{github.url}/repos/{REPOSITORY}{path}", headers=headers)
     return answer.status_code, answer.json()
 
 
-def tell(
+def post(
     client: Client, github: GitHubApi, path: str, token: str | None = None, **body: Any
 ) -> tuple[int, Any]:
-    """Status and body of a POST below the repository."""
+    """Return status and body of a POST below the repository."""
     headers = {"Authorization": f"Bearer {token or github.token}"}
     answer = client("POST", f"{github.url}/repos/{REPOSITORY}{path}", headers=headers, json=body)
     return answer.status_code, answer.json()
 
 
 @pytest.mark.parametrize(
-    ("base", "head", "told"),
+    ("base", "head", "expected"),
     [
         (SECOND, SECOND, ("identical", 0, 0)),
         (FIRST, THIRD, ("ahead", 2, 0)),
@@ -99,48 +96,45 @@ def tell(
         (THIRD, OTHER, ("diverged", 1, 2)),
     ],
 )
-def test_a_comparison(
-    client: Client, github: GitHubApi, base: str, head: str, told: tuple[str, int, int]
+def test_a_comparison_has_status_commits_and_files(
+    client: Client, github: GitHubApi, base: str, head: str, expected: tuple[str, int, int]
 ) -> None:
-    """A comparison tells how head is to base, by how many commits, and lists files on its first
-    page only.
-    """
+    """Files are on its first page only."""
     for page in (1, 2):
-        code, body = ask(client, github, f"/compare/{base}...{head}?per_page=1&page={page}")
+        code, body = get(client, github, f"/compare/{base}...{head}?per_page=1&page={page}")
 
         assert code == 200
-        assert (body["status"], body["ahead_by"], body["behind_by"]) == told
+        assert (body["status"], body["ahead_by"], body["behind_by"]) == expected
         assert set(body) - {"files"} == NEEDED
         assert ("files" in body) is (page == 1)
 
 
-def test_a_commit(client: Client, github: GitHubApi) -> None:
-    """A commit that is there is shown; one that is not is a 422 that names it, and nothing to
-    compare with.
-    """
-    assert ask(client, github, f"/commits/{SECOND}")[1]["sha"] == SECOND
-    code, body = ask(client, github, f"/commits/{UNKNOWN}")
+def test_an_unknown_commit_is_a_422_that_names_it(client: Client, github: GitHubApi) -> None:
+    """It cannot be compared."""
+    assert get(client, github, f"/commits/{SECOND}")[1]["sha"] == SECOND
+    code, body = get(client, github, f"/commits/{UNKNOWN}")
     assert (code, body["message"]) == (422, f"No commit found for SHA: {UNKNOWN}")
-    assert ask(client, github, f"/compare/{FIRST}...{UNKNOWN}")[0] == 404
+    assert get(client, github, f"/compare/{FIRST}...{UNKNOWN}")[0] == 404
 
 
-def test_who_may_not_read(client: Client, github: GitHubApi) -> None:
-    """A bad token is a 401; to a token without the permission the repository is not there."""
-    assert ask(client, github, f"/commits/{FIRST}", "not-the-token-of-this-job")[0] == 401
+def test_a_bad_token_is_a_401_and_a_missing_permission_a_404(
+    client: Client, github: GitHubApi
+) -> None:
+    assert get(client, github, f"/commits/{FIRST}", "not-the-token-of-this-job")[0] == 401
     with GitHubApi(github.history, may_read=False) as closed:
-        assert ask(client, closed, f"/commits/{FIRST}")[0] == 404
+        assert get(client, closed, f"/commits/{FIRST}")[0] == 404
 
 
 # Statuses.
 
 
-def test_a_status(client: Client, github: GitHubApi) -> None:
-    """A status is made with all its fields and a growing id, and listed for its commit, the newest
-    first, in pages.
-    """
+def test_a_status_has_all_fields_and_statuses_are_listed_newest_first(
+    client: Client, github: GitHubApi
+) -> None:
+    """Ids grow; the list has pages."""
     for number in range(3):
         page = f"https://airflow.example.com/{number}"
-        code, made = tell(
+        code, made = post(
             client,
             github,
             f"/statuses/{FIRST}",
@@ -160,43 +154,40 @@ def test_a_status(client: Client, github: GitHubApi) -> None:
 
     kept = github.statuses_of(FIRST, "airflow")
     assert [one["id"] for one in kept] == sorted({one["id"] for one in kept})
-    assert ask(client, github, f"/commits/{FIRST}/statuses") == (200, kept[::-1])
-    assert ask(client, github, f"/commits/{FIRST}/statuses?per_page=2&page=2") == (200, kept[:1])
-    assert ask(client, github, f"/commits/{SECOND}/statuses?per_page=100&page=1") == (200, [])
+    assert get(client, github, f"/commits/{FIRST}/statuses") == (200, kept[::-1])
+    assert get(client, github, f"/commits/{FIRST}/statuses?per_page=2&page=2") == (200, kept[:1])
+    assert get(client, github, f"/commits/{SECOND}/statuses?per_page=100&page=1") == (200, [])
     assert github.statuses_of(FIRST, "another") == []
 
 
-def test_a_status_without_a_commit(client: Client, github: GitHubApi) -> None:
-    """A status of an unknown commit is a 422 that names it, to who may write; to who may not, a 403
-    whatever the commit.
-    """
-    code, body = tell(client, github, f"/statuses/{UNKNOWN}", state="pending")
+def test_a_status_of_an_unknown_commit_is_a_422(client: Client, github: GitHubApi) -> None:
+    """For a token without the permission it is a 403."""
+    code, body = post(client, github, f"/statuses/{UNKNOWN}", state="pending")
     assert (code, body["message"]) == (422, f"No commit found for SHA: {UNKNOWN}")
     with GitHubApi(github.history, can_write=("deployments",)) as closed:
         for commit in (UNKNOWN, FIRST):
-            code, body = tell(client, closed, f"/statuses/{commit}", state="pending")
+            code, body = post(client, closed, f"/statuses/{commit}", state="pending")
             assert (code, body["message"]) == (403, FORBIDDEN)
-        assert ask(client, closed, f"/commits/{FIRST}/statuses") == (200, [])
+        assert get(client, closed, f"/commits/{FIRST}/statuses") == (200, [])
         assert closed.statuses_of(FIRST) == []
 
 
-def test_there_is_an_end_of_statuses(client: Client, github: GitHubApi) -> None:
-    """The thousand-and-first status of one name is refused."""
+def test_the_1001st_status_of_one_name_is_refused(client: Client, github: GitHubApi) -> None:
     for _ in range(1000):
         github.report(FIRST, "pending", "airflow")
 
-    assert tell(client, github, f"/statuses/{FIRST}", state="success", context="airflow")[0] == 422
-    assert tell(client, github, f"/statuses/{FIRST}", state="success", context="another")[0] == 201
-    assert len(ask(client, github, f"/commits/{FIRST}/statuses")[1]) == 30
+    assert post(client, github, f"/statuses/{FIRST}", state="success", context="airflow")[0] == 422
+    assert post(client, github, f"/statuses/{FIRST}", state="success", context="another")[0] == 201
+    assert len(get(client, github, f"/commits/{FIRST}/statuses")[1]) == 30
 
 
 # Deployments.
 
 
-def test_a_deployment(client: Client, github: GitHubApi) -> None:
-    """A deployment is made with all its fields, is found by each filter alone, and its states are
-    listed newest first.
-    """
+def test_a_deployment_has_all_fields_and_its_states_are_listed_newest_first(
+    client: Client, github: GitHubApi
+) -> None:
+    """Each filter finds it."""
     payload = {"dag_id": "sales"}
     given: dict[str, Any] = {
         "ref": FIRST,
@@ -205,7 +196,7 @@ def test_a_deployment(client: Client, github: GitHubApi) -> None:
         "payload": payload,
         "required_contexts": [],
     }
-    code, made = tell(client, github, "/deployments", **given)
+    code, made = post(client, github, "/deployments", **given)
     assert (code, made["sha"], made["payload"], made["environment"]) == (
         201,
         FIRST,
@@ -213,7 +204,7 @@ def test_a_deployment(client: Client, github: GitHubApi) -> None:
         "staging",
     )
     assert made.keys() >= DEPLOYMENT
-    tell(client, github, "/deployments", ref=SECOND)
+    post(client, github, "/deployments", ref=SECOND)
 
     for query in (
         f"sha={FIRST}",
@@ -221,50 +212,50 @@ def test_a_deployment(client: Client, github: GitHubApi) -> None:
         "environment=staging",
         f"ref={FIRST}&per_page=100&page=1",
     ):
-        assert ask(client, github, f"/deployments?{query}") == (200, [made])
-    assert len(ask(client, github, "/deployments")[1]) == 2
+        assert get(client, github, f"/deployments?{query}") == (200, [made])
+    assert len(get(client, github, "/deployments")[1]) == 2
     states = f"/deployments/{made['id']}/statuses"
     for state in ("in_progress", "success"):
-        code, status = tell(
+        code, status = post(
             client, github, states, state=state, log_url="https://airflow.example.com/"
         )
         assert (code, status["state"], status["log_url"]) == (201, state, status["target_url"])
         assert status.keys() >= STATE
-    assert [one["state"] for one in ask(client, github, states)[1]] == ["success", "in_progress"]
+    assert [one["state"] for one in get(client, github, states)[1]] == ["success", "in_progress"]
     assert github.deployment_states(made["id"]) == ["in_progress", "success"]
-    assert tell(client, github, "/deployments/1/statuses", state="success")[0] == 404
+    assert post(client, github, "/deployments/1/statuses", state="success")[0] == 404
 
 
-def test_a_deployment_that_is_refused(client: Client, github: GitHubApi) -> None:
-    """A deployment of what is not there is a 422, one before the commit's statuses succeed a 409,
-    one without leave a 403.
-    """
-    code, body = tell(client, github, "/deployments", ref=UNKNOWN)
+def test_a_deployment_is_refused_for_each_documented_reason(
+    client: Client, github: GitHubApi
+) -> None:
+    """422: unknown commit; 409: statuses have not succeeded yet; 403: no permission."""
+    code, body = post(client, github, "/deployments", ref=UNKNOWN)
     assert (code, body["message"]) == (422, f"No ref found for: {UNKNOWN}")
     github.report(FIRST, "pending", "airflow")
-    assert tell(client, github, "/deployments", ref=FIRST)[0] == 409
-    assert tell(client, github, "/deployments", ref=FIRST, required_contexts=["airflow"])[0] == 409
-    assert tell(client, github, "/deployments", ref=FIRST, required_contexts=[])[0] == 201
+    assert post(client, github, "/deployments", ref=FIRST)[0] == 409
+    assert post(client, github, "/deployments", ref=FIRST, required_contexts=["airflow"])[0] == 409
+    assert post(client, github, "/deployments", ref=FIRST, required_contexts=[])[0] == 201
     github.report(FIRST, "success", "airflow")
-    assert tell(client, github, "/deployments", ref=FIRST)[0] == 201
+    assert post(client, github, "/deployments", ref=FIRST)[0] == 201
     with GitHubApi(github.history, can_write=("statuses",)) as closed:
-        code, body = tell(client, closed, "/deployments", ref=UNKNOWN)
+        code, body = post(client, closed, "/deployments", ref=UNKNOWN)
         assert (code, body["message"], closed.deployments) == (403, FORBIDDEN, [])
 
 
 @pytest.mark.parametrize(
     ("environment", "last"), [("staging", "inactive"), ("production", "success")]
 )
-def test_a_later_deployment_succeeds(
+def test_a_success_makes_older_deployments_inactive(
     client: Client, github: GitHubApi, environment: str, last: str
 ) -> None:
-    """A success makes an older one of the same environment inactive, but for production."""
+    """Of the same environment, except for production."""
     numbers = [
-        tell(client, github, "/deployments", ref=FIRST, environment=environment)[1]["id"]
+        post(client, github, "/deployments", ref=FIRST, environment=environment)[1]["id"]
         for _ in range(3)
     ]
     for number, state in zip(numbers, ("success", "failure", "success"), strict=True):
-        tell(client, github, f"/deployments/{number}/statuses", state=state)
+        post(client, github, f"/deployments/{number}/statuses", state=state)
 
     assert [github.deployment_states(number)[-1] for number in numbers] == [
         last,
@@ -273,29 +264,28 @@ def test_a_later_deployment_succeeds(
     ]
 
 
-# Who asks.
+# Tokens.
 
 
-def test_who_is_nobody(client: Client, github: GitHubApi) -> None:
-    """Without a token, or in a repository that the token does not see, nothing is there; a bad one
-    is a 401.
-    """
+def test_without_a_valid_token_the_repository_is_not_found(
+    client: Client, github: GitHubApi
+) -> None:
+    """A bad token is a 401."""
     path = f"/repos/{REPOSITORY}/statuses/{FIRST}"
     assert client("POST", f"{github.url}{path}", json={"state": "pending"}).status_code == 404
     headers = {"Authorization": f"Bearer {github.token}"}
     other = f"{github.url}/repos/octo-org/other/statuses/{FIRST}"
     assert client("POST", other, json={"state": "pending"}, headers=headers).status_code == 404
     assert (
-        tell(client, github, f"/statuses/{FIRST}", "not-the-token-of-this-job", state="pending")[0]
+        post(client, github, f"/statuses/{FIRST}", "not-the-token-of-this-job", state="pending")[0]
         == 401
     )
     assert github.statuses_of(FIRST) == []
 
 
-def test_several_repositories(client: Client) -> None:
-    """What is reported in one repository is not seen in another."""
+def test_repositories_are_separate(client: Client) -> None:
     with GitHubApi({FIRST: None}, repositories=(REPOSITORY, "octo-org/other")) as github:
-        assert tell(client, github, f"/statuses/{FIRST}", state="success")[0] == 201
+        assert post(client, github, f"/statuses/{FIRST}", state="success")[0] == 201
         headers = {"Authorization": f"Bearer {github.token}"}
         url = f"{github.url}/repos/octo-org/other/commits/{FIRST}/statuses"
 
@@ -303,20 +293,19 @@ def test_several_repositories(client: Client) -> None:
 
 
 @pytest.mark.parametrize("secondary", [True, False])
-# A table's column
-def test_a_rate_limit(client: Client, github: GitHubApi, secondary: bool) -> None:
-    """A request too many is a 403 that says so and does nothing, and the next one is heard
-    again.
-    """
+# a column of a table
+def test_a_rate_limited_request_is_a_403_without_effect(
+    client: Client, github: GitHubApi, secondary: bool
+) -> None:
+    """The next request is accepted."""
     github.limit(secondary=secondary)
 
-    code, body = tell(client, github, f"/statuses/{FIRST}", state="success")
+    code, body = post(client, github, f"/statuses/{FIRST}", state="success")
     assert (code, "rate limit" in body["message"], github.statuses_of(FIRST)) == (403, True, [])
-    assert tell(client, github, f"/statuses/{FIRST}", state="success")[0] == 201
+    assert post(client, github, f"/statuses/{FIRST}", state="success")[0] == 201
 
 
-def test_a_lost_answer(client: Client, github: GitHubApi) -> None:
-    """An answer that is lost afterwards leaves what was made."""
+def test_a_lost_response_does_not_undo_the_request(client: Client, github: GitHubApi) -> None:
     github.fault(Fault.HTML_502, on=("POST", "/statuses/*"), when="after")
     headers = {"Authorization": f"Bearer {github.token}"}
     url = f"{github.url}/repos/{REPOSITORY}/statuses/{FIRST}"
@@ -328,19 +317,18 @@ def test_a_lost_answer(client: Client, github: GitHubApi) -> None:
 # The app.
 
 
-def proof(github: GitHubApi, key: str = "", algorithm: str = "RS256", **changes: Any) -> str:
-    """Who says to be the app."""
+def app_jwt(github: GitHubApi, key: str = "", algorithm: str = "RS256", **changes: Any) -> str:
+    """Return a JWT of the app."""
     now = int(time.time())
     claims = {"iss": github.app.app_id, "iat": now - 60, "exp": now + 540} | changes
     shown = jwt.encode(claims, key or github.app.private_key, algorithm)
-    ledger.note(shown)
+    known_secrets.add(shown)
     return shown
 
 
-def install(
+def request_installation_token(
     client: Client, github: GitHubApi, shown: str, number: int = 0, **body: Any
 ) -> tuple[int, Any]:
-    """Ask for an installation's token."""
     url = f"{github.url}/app/installations/{number or github.app.installation}/access_tokens"
     answer = client(
         "POST",
@@ -351,33 +339,40 @@ def install(
     return answer.status_code, answer.json()
 
 
-def test_an_app(client: Client, github: GitHubApi) -> None:
-    """Who proves to be the app gets a token that dies in an hour, and writes until it does."""
+def test_an_app_gets_a_token_for_an_hour(client: Client, github: GitHubApi) -> None:
     for issuer in (github.app.app_id, github.app.client_id):
-        code, body = install(client, github, proof(github, iss=issuer))
+        code, body = request_installation_token(client, github, app_jwt(github, iss=issuer))
         assert code == 201
         assert body["expires_at"].endswith("Z")
-        assert tell(client, github, f"/statuses/{FIRST}", body["token"], state="success")[0] == 201
+        assert post(client, github, f"/statuses/{FIRST}", body["token"], state="success")[0] == 201
     assert len(github.app.issued) == 2
     github.app.expire()
-    assert tell(client, github, f"/statuses/{FIRST}", body["token"], state="success")[0] == 401
+    assert post(client, github, f"/statuses/{FIRST}", body["token"], state="success")[0] == 401
 
 
-def test_a_token_for_less(client: Client, github: GitHubApi) -> None:
-    """A token for some permissions and repositories has no more, and none is given for what the app
-    has not.
-    """
+def test_a_token_is_limited_to_the_requested_permissions_and_repositories(
+    client: Client, github: GitHubApi
+) -> None:
+    """The app cannot grant more than it has."""
     less: dict[str, Any] = {"repositories": ["sales"], "permissions": {"statuses": "write"}}
-    code, body = install(client, github, proof(github), **less)
+    code, body = request_installation_token(client, github, app_jwt(github), **less)
     assert (code, body["permissions"]) == (201, {"statuses": "write"})
-    assert tell(client, github, f"/statuses/{FIRST}", body["token"], state="success")[0] == 201
-    assert tell(client, github, "/deployments", body["token"], ref=FIRST)[0] == 403
-    assert install(client, github, proof(github), repositories=["other"])[0] == 422
-    assert install(client, github, proof(github), permissions={"contents": "write"})[0] == 422
+    assert post(client, github, f"/statuses/{FIRST}", body["token"], state="success")[0] == 201
+    assert post(client, github, "/deployments", body["token"], ref=FIRST)[0] == 403
+    assert (
+        request_installation_token(client, github, app_jwt(github), repositories=["other"])[0]
+        == 422
+    )
+    assert (
+        request_installation_token(
+            client, github, app_jwt(github), permissions={"contents": "write"}
+        )[0]
+        == 422
+    )
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "reason"),
     [
         ({"iss": "7"}, "Integration not found"),
         ({"exp": int(time.time()) + 3600}, "too far in the future"),
@@ -386,26 +381,24 @@ def test_a_token_for_less(client: Client, github: GitHubApi) -> None:
         ({"algorithm": "HS256", "key": secrets.token_hex(32)}, "could not be decoded"),
     ],
 )
-def test_who_is_not_the_app(
-    client: Client, github: GitHubApi, changes: dict[str, Any], told: str
+def test_a_forged_old_long_or_unsigned_jwt_is_a_401_with_the_reason(
+    client: Client, github: GitHubApi, changes: dict[str, Any], reason: str
 ) -> None:
-    """A proof that is another's, too old, too long or not signed is a 401 that says why."""
-    code, body = install(client, github, proof(github, **changes))
+    code, body = request_installation_token(client, github, app_jwt(github, **changes))
 
     assert (code, github.app.issued) == (401, [])
-    assert told in body["message"]
+    assert reason in body["message"]
 
 
-def test_another_installation(client: Client, github: GitHubApi) -> None:
-    """Where the app is not installed it gets nothing."""
-    assert install(client, github, proof(github), number=1)[0] == 404
+def test_an_unknown_installation_gets_no_token(client: Client, github: GitHubApi) -> None:
+    assert request_installation_token(client, github, app_jwt(github), number=1)[0] == 404
 
 
-# What GitHub does not document.
+# Undocumented requests.
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "told"),
+    ("path", "body", "reason"),
     [
         (f"/statuses/{FIRST}", {"state": "green"}, "'green' is not one of"),
         (f"/statuses/{FIRST}", {}, "'state' is a required property"),
@@ -427,54 +420,51 @@ def test_another_installation(client: Client, github: GitHubApi) -> None:
         ("/issues", {"title": "x"}, "no such operation"),
     ],
 )
-def test_an_offence(client: Client, path: str, body: dict[str, Any] | None, told: str) -> None:
-    """A request that GitHub does not document is refused, makes nothing, and fails the test that
-    let it be sent.
-    """
+def test_an_undocumented_request_is_refused_and_fails_the_test(
+    client: Client, path: str, body: dict[str, Any] | None, reason: str
+) -> None:
     github = GitHubApi({FIRST: None})
-    with pytest.raises(
-        AssertionError, match="GitHub was asked what it does not document"
-    ) as failure:
-        _offend(client, github, path, body, told)
+    with pytest.raises(AssertionError, match="requests that GitHub does not document") as failure:
+        _send_undocumented(client, github, path, body, reason)
 
-    assert told in str(failure.value)
-    assert len(github.offences) == 1
+    assert reason in str(failure.value)
+    assert len(github.violations) == 1
 
 
-def _offend(
-    client: Client, github: GitHubApi, path: str, body: dict[str, Any] | None, told: str
+def _send_undocumented(
+    client: Client, github: GitHubApi, path: str, body: dict[str, Any] | None, reason: str
 ) -> None:
     with github:
         code, answer = (
-            ask(client, github, path) if body is None else tell(client, github, path, **body)
+            get(client, github, path) if body is None else post(client, github, path, **body)
         )
 
         assert (code, github.statuses_of(FIRST), github.deployments) == (422, [], [])
-        assert told in answer["message"]
+        assert reason in answer["message"]
 
 
 @pytest.mark.parametrize(
-    ("headers", "told"),
+    ("headers", "reason"),
     [
         ({"User-Agent": ""}, "User-Agent"),
         ({"X-GitHub-Api-Version": "2001-01-01"}, "no such version"),
-        ({"Content-Type": "text/plain"}, "does not say that it is JSON"),
+        ({"Content-Type": "text/plain"}, "has no JSON content type"),
     ],
 )
-def test_an_offending_head(client: Client, headers: dict[str, Any], told: str) -> None:
-    """The same goes for the head of a request."""
+def test_an_undocumented_header_is_refused_and_fails_the_test(
+    client: Client, headers: dict[str, Any], reason: str
+) -> None:
     github = GitHubApi({FIRST: None})
     url = f"{github.url}/repos/{REPOSITORY}/statuses/{FIRST}"
     shown = {"Authorization": f"Bearer {github.token}"} | headers
     assert client("POST", url, headers=shown, json={"state": "success"}).status_code == 422
 
-    with pytest.raises(AssertionError, match=told):
+    with pytest.raises(AssertionError, match=reason):
         github.__exit__(None, None, None)
 
 
-def test_no_offence(client: Client, github: GitHubApi) -> None:
-    """What is documented, and only refused, is none."""
-    tell(
+def test_a_documented_refusal_does_not_fail_the_test(client: Client, github: GitHubApi) -> None:
+    post(
         client,
         github,
         f"/statuses/{UNKNOWN}",
@@ -483,20 +473,18 @@ def test_no_offence(client: Client, github: GitHubApi) -> None:
         target_url=None,
         description="x" * 140,
     )
-    tell(client, github, "/deployments", ref=UNKNOWN, payload="text", production_environment=False)
-    install(client, github, proof(github), number=1, repository_ids=[7])
+    post(client, github, "/deployments", ref=UNKNOWN, payload="text", production_environment=False)
+    request_installation_token(client, github, app_jwt(github), number=1, repository_ids=[7])
 
     assert len(github.record) == 3
-    assert github.offences == []
+    assert github.violations == []
 
 
-def test_every_operation_is_answered(github: GitHubApi) -> None:
-    """The stand-in has an answer for each operation of the schema."""
+def test_every_operation_of_the_schema_has_a_response(github: GitHubApi) -> None:
     assert [one.name for one in OPERATIONS if not hasattr(github, f"_{one.name}")] == []
 
 
-def test_a_port_of_its_own() -> None:
-    """It listens where it is told to."""
+def test_it_listens_on_the_given_port() -> None:
     with GitHubApi({}) as first:
         port = first.port
     with GitHubApi({}, port=port) as again:

@@ -1,6 +1,4 @@
-"""The web server of the stand-in of Amazon MWAA: a web token becomes a session, in either version's
-way.
-"""
+"""The web server of the Amazon MWAA stand-in: web tokens and sessions in both versions."""
 
 from __future__ import annotations
 
@@ -11,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dev.airflow_settings import password_of
-from tests.contract.mwaa import LOGINS, Door, opened
-from tests.contract.services import said
+from tests.contract.mwaa import LOGINS, MwaaScenario, opened
+from tests.contract.services import summary_of
 from tests.support.fake_airflow import Fault
 
 if TYPE_CHECKING:
@@ -21,11 +19,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def enter(tmp_path: Path) -> Iterator[Callable[..., Door]]:
-    """Builds an environment with an Airflow of a version."""
+def environment(tmp_path: Path) -> Iterator[Callable[..., MwaaScenario]]:
+    """Return a factory of environments with an Airflow of a version."""
     with contextlib.ExitStack() as stack:
 
-        def build(version: str = "3.3.2", **options: Any) -> Door:
+        def build(version: str = "3.3.2", **options: Any) -> MwaaScenario:
             return stack.enter_context(opened(tmp_path, version, **options))
 
         yield build
@@ -33,41 +31,41 @@ def enter(tmp_path: Path) -> Iterator[Callable[..., Door]]:
 
 @pytest.mark.parametrize("status", [302, 200])
 @pytest.mark.parametrize("version", LOGINS)
-def test_a_session(enter: Callable[..., Door], version: str, status: int) -> None:
-    """The web token becomes a session, and by it one reaches the API of the Airflow behind, as its
-    user.
-    """
-    door = enter(version, login_status=status)
-    answer = door.log_in(door.web_token())
+def test_a_web_token_becomes_a_session_for_the_api(
+    environment: Callable[..., MwaaScenario], version: str, status: int
+) -> None:
+    scenario = environment(version, login_status=status)
+    answer = scenario.log_in(scenario.web_token())
     assert (answer.status_code, list(answer.cookies.keys())) == (status, [LOGINS[version][1]])
     assert ("Location" in answer.headers) is (status == 302)
-    assert door.client.trigger(door.fake, door.session(), door.web).status_code == 200
-    assert len(door.fake.runs("d")) == 1
-    assert door.fake.record[-1].headers["Cookie"] is None
+    assert (
+        scenario.client.trigger(scenario.fake, scenario.session(), scenario.web).status_code == 200
+    )
+    assert len(scenario.fake.runs("d")) == 1
+    assert scenario.fake.record[-1].headers["Cookie"] is None
 
 
 @pytest.mark.parametrize("version", LOGINS)
-def test_a_web_token_is_good_once(enter: Callable[..., Door], version: str) -> None:
-    """A second log-in with the same token, one with a stale token and one with none are refused,
-    without a cookie.
-    """
-    door = enter(version)
-    web_token = door.web_token()
-    assert door.log_in(web_token).cookies
-    door.mwaa.api.web_token_lives = -1
-    for bad in (web_token, door.web_token(), ""):
-        answer = door.log_in(bad)
+def test_a_web_token_is_valid_once(environment: Callable[..., MwaaScenario], version: str) -> None:
+    """A used, stale or missing token is refused without a cookie."""
+    scenario = environment(version)
+    web_token = scenario.web_token()
+    assert scenario.log_in(web_token).cookies
+    scenario.mwaa.api.web_token_lives = -1
+    for bad in (web_token, scenario.web_token(), ""):
+        answer = scenario.log_in(bad)
         assert (answer.status_code, len(answer.cookies)) == (403, 0)
 
 
 @pytest.mark.parametrize("version", LOGINS)
-def test_the_other_version_s_login(enter: Callable[..., Door], version: str) -> None:
-    """The log-in of the other version is not there, and the web token is not spent on it."""
-    door = enter(version)
-    web_token = door.web_token()
+def test_the_login_of_the_other_version_is_missing_and_spends_no_token(
+    environment: Callable[..., MwaaScenario], version: str
+) -> None:
+    scenario = environment(version)
+    web_token = scenario.web_token()
     (other,) = set(LOGINS) - {version}
-    assert door.log_in(web_token, other).status_code == (404 if version == "2.11.2" else 405)
-    assert door.log_in(web_token).cookies
+    assert scenario.log_in(web_token, other).status_code == (404 if version == "2.11.2" else 405)
+    assert scenario.log_in(web_token).cookies
 
 
 @pytest.mark.parametrize(
@@ -77,60 +75,75 @@ def test_the_other_version_s_login(enter: Callable[..., Door], version: str) -> 
         ("3.3.2", (401, "Not authenticated"), (401, "Token Expired")),
     ],
 )
-def test_sessions_end(
-    enter: Callable[..., Door], version: str, unknown: tuple[int, str], expired: tuple[int, str]
+def test_an_ended_session_is_refused_and_a_new_one_accepted(
+    environment: Callable[..., MwaaScenario],
+    version: str,
+    unknown: tuple[int, str],
+    expired: tuple[int, str],
 ) -> None:
-    """Without a session, and with one that has ended, Airflow refuses in its own words, and a new
-    one is good.
-    """
-    door = enter(version)
+    scenario = environment(version)
     pair = base64.b64encode(f"admin:{password_of('admin')}".encode()).decode()
-    assert said(door.client.look(door.fake, {}, door.web)) == unknown
+    assert summary_of(scenario.client.get_dag(scenario.fake, {}, scenario.web)) == unknown
     if version == "2.11.2":
         assert (
-            said(door.client.look(door.fake, {"Authorization": f"Basic {pair}"}, door.web))
+            summary_of(
+                scenario.client.get_dag(
+                    scenario.fake, {"Authorization": f"Basic {pair}"}, scenario.web
+                )
+            )
             == unknown
         )
-    old = door.session()
-    assert door.client.look(door.fake, old, door.web).status_code == 200
-    door.mwaa.web.expire_sessions()
-    assert said(door.client.look(door.fake, old, door.web)) == expired
-    assert door.client.look(door.fake, door.session(), door.web).status_code == 200
+    old = scenario.session()
+    assert scenario.client.get_dag(scenario.fake, old, scenario.web).status_code == 200
+    scenario.mwaa.web.expire_sessions()
+    assert summary_of(scenario.client.get_dag(scenario.fake, old, scenario.web)) == expired
+    assert (
+        scenario.client.get_dag(scenario.fake, scenario.session(), scenario.web).status_code == 200
+    )
 
 
 @pytest.mark.parametrize("version", LOGINS)
-def test_a_session_s_rights(enter: Callable[..., Door], version: str) -> None:
-    """A session has the rights of the user it is for."""
-    door = enter(version, user="viewer")
-    assert door.client.look(door.fake, door.session(), door.web).status_code == 200
-    assert door.client.trigger(door.fake, door.session(), door.web).status_code == 403
+def test_a_session_has_the_permissions_of_its_user(
+    environment: Callable[..., MwaaScenario], version: str
+) -> None:
+    scenario = environment(version, user="viewer")
+    assert (
+        scenario.client.get_dag(scenario.fake, scenario.session(), scenario.web).status_code == 200
+    )
+    assert (
+        scenario.client.trigger(scenario.fake, scenario.session(), scenario.web).status_code == 403
+    )
 
 
-def test_other_host_names(enter: Callable[..., Door]) -> None:
-    """The web server may have a name of the newer kind."""
-    door = enter(web_domain="c2.airflow.{region}.on.aws")
-    assert door.mwaa.web_host.endswith(".airflow.eu-west-1.on.aws")
-    assert door.client.look(door.fake, door.session(), door.web).status_code == 200
+def test_the_web_server_may_have_a_newer_host_name(
+    environment: Callable[..., MwaaScenario],
+) -> None:
+    scenario = environment(web_domain="c2.airflow.{region}.on.aws")
+    assert scenario.mwaa.web_host.endswith(".airflow.eu-west-1.on.aws")
+    assert (
+        scenario.client.get_dag(scenario.fake, scenario.session(), scenario.web).status_code == 200
+    )
 
 
-def test_trouble_on_demand(enter: Callable[..., Door]) -> None:
-    """Both servers go wrong on demand."""
-    door = enter()
-    door.mwaa.api.fault(Fault.HTML_503)
-    assert door.send(door.signed()).status_code == 503
-    door.mwaa.web.lose(Fault.TOO_MANY, on=("POST", "/login"), when="before")
-    web_token = door.web_token()
-    assert door.log_in(web_token).status_code == 429
-    assert door.log_in(web_token).cookies
+def test_both_servers_can_have_faults(environment: Callable[..., MwaaScenario]) -> None:
+    scenario = environment()
+    scenario.mwaa.api.fault(Fault.HTML_503)
+    assert scenario.send(scenario.signed()).status_code == 503
+    scenario.mwaa.web.fail_requests(Fault.TOO_MANY, on=("POST", "/login"), when="before")
+    web_token = scenario.web_token()
+    assert scenario.log_in(web_token).status_code == 429
+    assert scenario.log_in(web_token).cookies
 
 
-def test_what_a_job_carries(enter: Callable[..., Door]) -> None:
-    """A job has the keys of the role that it took on, and its proxy leads to the two host names
-    alone.
-    """
-    door = enter()
+def test_a_job_has_the_keys_of_its_role_and_a_proxy_to_two_hosts(
+    environment: Callable[..., MwaaScenario],
+) -> None:
+    scenario = environment()
     keys = {
         f"AWS_{name}" for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION")
     }
-    assert set(door.mwaa.environment) == keys
-    assert set(door.mwaa.ports) == {f"{door.mwaa.api.host}:443", f"{door.mwaa.web_host}:443"}
+    assert set(scenario.mwaa.environment) == keys
+    assert set(scenario.mwaa.ports) == {
+        f"{scenario.mwaa.api.host}:443",
+        f"{scenario.mwaa.web_host}:443",
+    }

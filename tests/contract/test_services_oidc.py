@@ -1,6 +1,4 @@
-"""The stand-in of GitHub's OIDC endpoint: tokens as GitHub documents them, for anybody, as often as
-one asks.
-"""
+"""The stand-in of GitHub's OIDC endpoint."""
 
 from __future__ import annotations
 
@@ -23,19 +21,17 @@ AUDIENCE = "https://airflow.example.com/a b?c=d&e=ü"
 
 @pytest.fixture
 def oidc() -> Iterator[GitHubOidc]:
-    """The endpoint."""
     with GitHubOidc() as started:
         yield started
 
 
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
-    """Who asks."""
     return Client(tmp_path)
 
 
-def ask(client: Client, environment: dict[str, str], audience: str | None = None) -> str:
-    """A token, got as GitHub says that one gets it."""
+def request_token(client: Client, environment: dict[str, str], audience: str | None = None) -> str:
+    """Request a token as GitHub documents it."""
     url = environment["ACTIONS_ID_TOKEN_REQUEST_URL"]
     url += "" if audience is None else f"&audience={quote(audience, safe='')}"
     headers = {"Authorization": f"Bearer {environment['ACTIONS_ID_TOKEN_REQUEST_TOKEN']}"}
@@ -45,37 +41,38 @@ def ask(client: Client, environment: dict[str, str], audience: str | None = None
     return str(answer.json()["value"])
 
 
-def test_a_token(client: Client, oidc: GitHubOidc) -> None:
-    """A token is an RS256 JWT of GitHub's for the audience that is asked for, whatever its letters,
-    and lives five minutes.
-    """
-    token = ask(client, oidc.environment, AUDIENCE)
+def test_a_token_is_an_rs256_jwt_for_the_audience_for_five_minutes(
+    client: Client, oidc: GitHubOidc
+) -> None:
+    token = request_token(client, oidc.environment, AUDIENCE)
     assert jwt.get_unverified_header(token)["alg"] == "RS256"
     claims = jwt.decode(token, options={"verify_signature": False})
     assert (claims["iss"], claims["aud"], claims["exp"] - claims["iat"]) == (ISSUER, AUDIENCE, 300)
     assert oidc.issued == [token]
 
 
-def test_a_token_for_nobody_in_particular(client: Client, oidc: GitHubOidc) -> None:
-    """Without an audience the token is for the owner of the repository."""
-    assert oidc.is_good(ask(client, oidc.environment), OWNER)
+def test_the_default_audience_is_the_owner_of_the_repository(
+    client: Client, oidc: GitHubOidc
+) -> None:
+    assert oidc.is_good(request_token(client, oidc.environment), OWNER)
 
 
 def test_each_request_gets_a_token_of_its_own(client: Client, oidc: GitHubOidc) -> None:
-    """Asking again gets another token."""
-    assert ask(client, oidc.environment, "a") != ask(client, oidc.environment, "a")
+    assert request_token(client, oidc.environment, "a") != request_token(
+        client, oidc.environment, "a"
+    )
 
 
-def test_over_tls(client: Client) -> None:
-    """The endpoint may speak TLS, as GitHub's does."""
-    with GitHubOidc(tls=certificates.private().server()) as oidc:
+def test_the_endpoint_may_use_tls(client: Client) -> None:
+    with GitHubOidc(tls=certificates.trusted_ca().server()) as oidc:
         assert oidc.url.startswith("https://")
-        assert oidc.is_good(ask(client, oidc.environment, "a"), "a")
+        assert oidc.is_good(request_token(client, oidc.environment, "a"), "a")
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "wrong"])
-def test_the_request_token(client: Client, oidc: GitHubOidc, header: str | None) -> None:
-    """Without the job's own token there is none."""
+def test_the_jobs_request_token_is_required(
+    client: Client, oidc: GitHubOidc, header: str | None
+) -> None:
     answer = client(
         "GET", f"{oidc.url}&audience=a", headers={"Authorization": header} if header else {}
     )
@@ -83,8 +80,8 @@ def test_the_request_token(client: Client, oidc: GitHubOidc, header: str | None)
     assert oidc.issued == []
 
 
-def test_what_is_good(oidc: GitHubOidc) -> None:
-    """A token is good for its audience until it expires, and nobody else can make one."""
+def test_a_token_is_valid_for_its_audience_until_it_expires(oidc: GitHubOidc) -> None:
+    """Only the endpoint can sign one."""
     token = oidc.issue("a")
     assert oidc.is_good(token, "a")
     assert not oidc.is_good(token, "b")
@@ -95,11 +92,13 @@ def test_what_is_good(oidc: GitHubOidc) -> None:
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
-def test_as_the_bearer(client: Client, oidc: GitHubOidc, version: str) -> None:
-    """An Airflow may take the token itself, for one audience."""
+def test_an_airflow_may_accept_the_token_for_one_audience(
+    client: Client, oidc: GitHubOidc, version: str
+) -> None:
     with airflow(version, accept=bearer(lambda token: oidc.is_good(token, "airflow"))) as fake:
         good, other = (
-            f"Bearer {ask(client, oidc.environment, audience)}" for audience in ("airflow", "other")
+            f"Bearer {request_token(client, oidc.environment, audience)}"
+            for audience in ("airflow", "other")
         )
         assert client.trigger(fake, {"Authorization": good}).status_code == 200
-        assert client.look(fake, {"Authorization": other}).status_code == 403
+        assert client.get_dag(fake, {"Authorization": other}).status_code == 403

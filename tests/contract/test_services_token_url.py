@@ -1,6 +1,4 @@
-"""The token endpoint of the tests' own, held to RFC 6749 and RFC 7523: who gets a token, and how
-the others are refused.
-"""
+"""The token endpoint of the tests, checked against RFC 6749 and RFC 7523."""
 
 from __future__ import annotations
 
@@ -13,8 +11,8 @@ import pytest
 
 from tests.contract.services import Client, airflow
 from tests.support.fake_airflow import Fault
-from tests.support.services import GitHubOidc, TokenEndpoint, Trap, bearer
-from tests.support.services.token_url import ASSERTION_TYPE, AUDIENCE
+from tests.support.services import GitHubOidc, RedirectTrap, TokenEndpoint, bearer
+from tests.support.services.token_endpoint import ASSERTION_TYPE, AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,26 +25,24 @@ GRANT = {"grant_type": "client_credentials"}
 
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
-    """Who asks."""
     return Client(tmp_path)
 
 
 @pytest.fixture
 def oidc() -> Iterator[GitHubOidc]:
-    """Whose tokens are assertions."""
+    """The issuer of the assertions."""
     with GitHubOidc() as started:
         yield started
 
 
 def in_body(endpoint: TokenEndpoint) -> dict[str, Any]:
-    """The secret in the body."""
     return {
         "data": GRANT | {"client_id": endpoint.client_id, "client_secret": endpoint.client_secret}
     }
 
 
 def as_basic(endpoint: TokenEndpoint) -> dict[str, Any]:
-    """The secret as HTTP Basic: form-encoded, then joined and put into Base64."""
+    """Send the secret as HTTP Basic: form-encoded, joined, then in Base64."""
     pair = f"{quote_plus(endpoint.client_id)}:{quote_plus(endpoint.client_secret)}"
     return {
         "data": GRANT,
@@ -55,17 +51,15 @@ def as_basic(endpoint: TokenEndpoint) -> dict[str, Any]:
 
 
 def assertion(token: str) -> dict[str, Any]:
-    """A signed assertion."""
     return {"data": GRANT | {"client_assertion_type": ASSERTION_TYPE, "client_assertion": token}}
 
 
 def with_fields(options: dict[str, Any], **fields: str) -> dict[str, Any]:
-    """The same with other fields."""
     return options | {"data": options["data"] | fields}
 
 
 def refusal(answer: requests.Response) -> tuple[int, str]:
-    """Status and error, once the answer is seen to be one that RFC 6749 allows."""
+    """Return status and error of a refusal, after a check that RFC 6749 allows it."""
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["Cache-Control"] == "no-store"
     assert set(answer.json()) == {"error", "error_description"}
@@ -73,10 +67,9 @@ def refusal(answer: requests.Response) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("way", [in_body, as_basic])
-def test_a_token(client: Client, way: Callable[[TokenEndpoint], dict[str, Any]]) -> None:
-    """A client that authenticates in a way that is taken gets a bearer token, which is good until
-    it expires.
-    """
+def test_an_authenticated_client_gets_a_bearer_token_that_expires(
+    client: Client, way: Callable[[TokenEndpoint], dict[str, Any]]
+) -> None:
     with TokenEndpoint(takes=("body", "basic"), lifetime=1200) as endpoint:
         answer = client("POST", endpoint.url, **way(endpoint))
         assert answer.status_code == 200
@@ -93,10 +86,10 @@ def test_a_token(client: Client, way: Callable[[TokenEndpoint], dict[str, Any]])
         assert endpoint.record[0].form["grant_type"] == ["client_credentials"]
 
 
-def test_a_token_for_an_assertion(client: Client, oidc: GitHubOidc) -> None:
-    """GitHub's token for the right audience is a client's assertion, with the client's id or
-    without.
-    """
+def test_a_github_token_for_the_audience_is_accepted_as_an_assertion(
+    client: Client, oidc: GitHubOidc
+) -> None:
+    """With or without the client's id."""
     with TokenEndpoint(takes=("assertion",), oidc=oidc) as endpoint:
         shown = assertion(oidc.issue(AUDIENCE))
         assert client("POST", endpoint.url, **shown).status_code == 200
@@ -109,10 +102,8 @@ def test_a_token_for_an_assertion(client: Client, oidc: GitHubOidc) -> None:
         assert len(set(endpoint.issued)) == 2
 
 
-def test_assertions_that_are_none(client: Client, oidc: GitHubOidc) -> None:
-    """An assertion for somebody else, an expired, a forged, and one of another client is
-    refused.
-    """
+def test_an_invalid_assertion_is_refused(client: Client, oidc: GitHubOidc) -> None:
+    """For another audience, expired, forged, or of another client."""
     with TokenEndpoint(takes=("assertion",), oidc=oidc) as endpoint:
         good, for_another = oidc.issue(AUDIENCE), oidc.issue("api://other")
         head, claims, _ = good.split(".")
@@ -141,8 +132,9 @@ def test_assertions_that_are_none(client: Client, oidc: GitHubOidc) -> None:
     ],
     ids=["secret", "id", "grant", "scope", "two ways", "twice"],
 )
-def test_what_is_wrong(client: Client, change: dict[str, Any], status: int, error: str) -> None:
-    """What is wrong with a request is told by a status and an error."""
+def test_a_bad_request_gets_its_status_and_error(
+    client: Client, change: dict[str, Any], status: int, error: str
+) -> None:
     with TokenEndpoint(scope="airflow/.default") as endpoint:
         good = with_fields(in_body(endpoint), scope="airflow/.default")
         assert client("POST", endpoint.url, **good).status_code == 200
@@ -154,10 +146,8 @@ def test_what_is_wrong(client: Client, change: dict[str, Any], status: int, erro
 
 
 @pytest.mark.parametrize("status", [400, 401])
-def test_ways_that_are_not_taken(client: Client, status: Any) -> None:
-    """A client that shows its secret where it is not wanted is refused; as HTTP Basic always with a
-    challenge.
-    """
+def test_a_disabled_authentication_method_is_refused(client: Client, status: Any) -> None:
+    """HTTP Basic always with a challenge."""
     with TokenEndpoint(takes=("basic",), refuses_with=status) as endpoint:
         assert refusal(client("POST", endpoint.url, **in_body(endpoint))) == (
             status,
@@ -171,10 +161,7 @@ def test_ways_that_are_not_taken(client: Client, status: Any) -> None:
         assert answer.headers["WWW-Authenticate"].startswith("Basic ")
 
 
-def test_basic_is_form_encoded_first(client: Client) -> None:
-    """Who puts id and secret into Base64 as they are is refused, since the secret holds what a form
-    encodes.
-    """
+def test_basic_without_form_encoding_is_refused(client: Client) -> None:
     with TokenEndpoint(takes=("basic",)) as endpoint:
         pair = base64.b64encode(f"{endpoint.client_id}:{endpoint.client_secret}".encode()).decode()
         answer = client(
@@ -183,8 +170,7 @@ def test_basic_is_form_encoded_first(client: Client) -> None:
         assert refusal(answer) == (401, "invalid_client")
 
 
-def test_only_a_form_in_the_body(client: Client) -> None:
-    """JSON, parameters in the URL, and a GET are refused."""
+def test_json_a_query_and_a_get_are_refused(client: Client) -> None:
     with TokenEndpoint() as endpoint:
         good = in_body(endpoint)["data"]
         assert refusal(client("POST", endpoint.url, json=good)) == (400, "invalid_request")
@@ -196,8 +182,8 @@ def test_only_a_form_in_the_body(client: Client) -> None:
         assert client("POST", f"{endpoint.origin}/token", data=good).status_code == 404
 
 
-def test_tokens_that_can_be_read(client: Client) -> None:
-    """A token may be a JWT that says when it ends, while the answer may keep that to itself."""
+def test_a_token_may_be_a_jwt_with_its_end(client: Client) -> None:
+    """The response then need not have it."""
     with TokenEndpoint(kind="jwt", lifetime=90, tells_lifetime=False) as endpoint:
         body = client("POST", endpoint.url, **in_body(endpoint)).json()
         assert set(body) == {"token_type", "access_token"}
@@ -205,11 +191,8 @@ def test_tokens_that_can_be_read(client: Client) -> None:
         assert claims["exp"] - claims["iat"] == 90
 
 
-def test_what_goes_wrong_on_demand(client: Client) -> None:
-    """It redirects, answers with a page, and repeats what it was sent, once, and then is good
-    again.
-    """
-    with TokenEndpoint() as endpoint, Trap() as trap:
+def test_the_endpoint_can_redirect_answer_html_or_echo_once(client: Client) -> None:
+    with TokenEndpoint() as endpoint, RedirectTrap() as trap:
         endpoint.fault(Fault.HTML_200)
         endpoint.redirect(307, trap.url, times=1)
         endpoint.echo(400)
@@ -223,19 +206,16 @@ def test_what_goes_wrong_on_demand(client: Client) -> None:
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
-def test_an_airflow_that_takes_its_tokens(client: Client, version: str) -> None:
-    """An Airflow may take its tokens while they are good, and refuses them afterwards in its own
-    words.
-    """
+def test_an_airflow_may_accept_its_tokens_until_they_expire(client: Client, version: str) -> None:
     with (
         TokenEndpoint() as endpoint,
         airflow(version, accept=bearer(endpoint.is_good, role="viewer")) as fake,
     ):
         headers = {"Authorization": f"Bearer {endpoint.issue()}"}
-        assert client.look(fake, headers).status_code == 200
+        assert client.get_dag(fake, headers).status_code == 200
         assert client.trigger(fake, headers).status_code == 403
         assert fake.runs("d") == []
         endpoint.expire()
-        answer = client.look(fake, headers)
+        answer = client.get_dag(fake, headers)
         assert answer.status_code == 403
         assert answer.json()["detail"] == (None if version == "2.11.2" else "Invalid JWT token")

@@ -1,6 +1,4 @@
-"""The workflows to copy: valid, pinned, named where people look, and nothing in them that the
-action does not know.
-"""
+"""The example workflows: valid, pinned, linked, and with known inputs only."""
 
 from __future__ import annotations
 
@@ -13,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from entrypoint.inputs.settings import INPUT_NAMES, parse_settings
-from tests.support.pages import pages
-from tests.support.workflows import filled, gates
+from tests.support.doc_pages import pages
+from tests.support.workflows import action_inputs, filled
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / "examples" / "workflows").glob("*.yml"))
@@ -26,15 +24,12 @@ ENVIRONMENT = {
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "a token of GitHub's",
 }
 REACTING = ("detached-after-status", "detached-after-deployment")
-"""Those without a step of this action: they begin when Airflow has reported."""
+"""Workflows without a step of this action; they run when Airflow has reported."""
 FILES = ("ca_certificate", "client_certificate", "client_key")
 each = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
 
 
-def test_each_is_named() -> None:
-    """Each workflow is linked from the table of one page, and no page links one that is not
-    there.
-    """
+def test_each_workflow_is_linked_from_one_page_and_every_link_exists() -> None:
     tables = [
         line
         for page in pages()
@@ -47,9 +42,8 @@ def test_each_is_named() -> None:
 
 
 @each
-def test_inputs(file: Path) -> None:
-    """Each step is understood as it stands, once its expressions have values."""
-    steps = gates(file.read_text(encoding="utf-8"))
+def test_the_inputs_of_each_step_are_valid(file: Path) -> None:
+    steps = action_inputs(file.read_text(encoding="utf-8"))
     assert bool(steps) is (file.stem not in REACTING)
 
     for step in steps:
@@ -60,11 +54,10 @@ def test_inputs(file: Path) -> None:
 
 
 @each
-def test_secrets(file: Path) -> None:
-    """What is secret comes from `secrets`, from an earlier step, or is not there at all."""
+def test_a_secret_comes_from_secrets_or_an_earlier_step_or_is_missing(file: Path) -> None:
     secret = {"token", "password", "client_secret", "client_key"}
     lines: list[str] = []
-    for step in gates(file.read_text(encoding="utf-8")):
+    for step in action_inputs(file.read_text(encoding="utf-8")):
         lines += [str(text) for name, text in step.items() if name in secret]
         lines += [line.partition(": ")[2] for line in str(step.get("headers", "")).splitlines()]
 
@@ -75,10 +68,8 @@ def test_secrets(file: Path) -> None:
     ] == []
 
 
-def test_they_pass_the_linters(tmp_path: Path) -> None:
-    """Each is a workflow by GitHub's schema, and has nothing that actionlint or zizmor's pedantic
-    persona finds.
-    """
+def test_each_workflow_passes_the_schema_actionlint_and_zizmor(tmp_path: Path) -> None:
+    """With zizmor's pedantic persona."""
     folder = tmp_path / ".github" / "workflows"
     folder.mkdir(parents=True)
     for file in WORKFLOWS:

@@ -1,1 +1,1 @@
-"""The whole action as a process, against a scripted Airflow that goes wrong on demand."""
+"""The whole action, in a process or in the tests', against a scripted Airflow with faults."""

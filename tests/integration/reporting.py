@@ -1,4 +1,4 @@
-"""A GitHub, the runs of an Airflow that a test makes up, and Airflow's listener between them."""
+"""A GitHub, the DAG runs of an Airflow, and Airflow's listener between them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ AIRFLOW = "https://airflow.example.com"
 PAGE = f"{AIRFLOW}/dags/sales/runs/{{}}"
 
 
-class World:
+class ReportingScenario:
     """A GitHub, an Airflow's runs and its connection, and the listener between them."""
 
     def __init__(self, listener: Any, github: GitHubApi) -> None:
         self.listener, self.github = listener, github
         self.runs: dict[str, Any] = {}
         self.api = listener.GitHub()
-        self.connect(password=github.token)
+        self.set_connection(password=github.token)
 
-    def connect(self, **fields: Any) -> None:
-        """The connection is this now."""
+    def set_connection(self, **fields: Any) -> None:
         extra = {"repositories": ["other/one", REPOSITORY.upper()], **fields.pop("extra", {})}
         Connection.known["airflow_dag_run_github"] = {
             "host": self.github.url,
@@ -40,13 +39,11 @@ class World:
             **fields,
         }
 
-    def begin(
+    def begin_run(
         self, run_id: str = "r1", environment: str | None = None, airflow: str = AIRFLOW
     ) -> None:
-        """A step triggers a run, of the Airflow that it knows by this address, and lets something
-        stand for it.
-        """
-        self.run(run_id, "running", environment=environment, airflow=airflow)
+        """Let a step trigger a run of the Airflow at this address and report it to GitHub."""
+        self.set_run(run_id, "running", environment=environment, airflow=airflow)
         page = f"{airflow}/dags/sales/runs/{run_id}"
         if environment is None:
             self.github.report(SHA, "pending", CONTEXT, page)
@@ -60,11 +57,13 @@ class World:
             "required_contexts": [],
         }
         access = self.listener.read_access()
-        number = self.api.ask(access, "POST", f"/repos/{REPOSITORY}/deployments", body)["id"]
+        number = self.api.request(access, "POST", f"/repos/{REPOSITORY}/deployments", body)["id"]
         state = {"state": "in_progress", "log_url": page}
-        self.api.ask(access, "POST", f"/repos/{REPOSITORY}/deployments/{number}/statuses", state)
+        self.api.request(
+            access, "POST", f"/repos/{REPOSITORY}/deployments/{number}/statuses", state
+        )
 
-    def run(
+    def set_run(
         self,
         run_id: str,
         state: str,
@@ -73,7 +72,7 @@ class World:
         airflow: str = AIRFLOW,
         **changes: Any,
     ) -> None:
-        """Airflow has a run in this state, whose note names the Airflow of this address."""
+        """Set the state of an Airflow run whose note names the Airflow at this address."""
         note = (
             note_with_marker(
                 "Deployed",
@@ -85,44 +84,44 @@ class World:
         self.runs[run_id] = run._replace(**changes)
 
     def report(self, run_id: str = "r1", announced: str | None = None) -> bool:
-        """The listener does its work for one run. Whether it asked GitHub."""
-        asked: bool = self.listener.report("sales", run_id, announced, self.api)
-        return asked
+        """Let the listener report one run. Return whether it sent a request to GitHub."""
+        sent: bool = self.listener.report("sales", run_id, announced, self.api)
+        return sent
 
-    def end(self, run_id: str, state: str, **changes: Any) -> None:
-        """A run ends, which is reported."""
-        self.run(run_id, state, **changes)
+    def end_run(self, run_id: str, state: str, **changes: Any) -> None:
+        self.set_run(run_id, state, **changes)
         self.report(run_id, state)
 
     @property
     def states(self) -> list[str]:
-        """The states of the commit's status, oldest first."""
+        """The states of the commit status, oldest first."""
         return [one["state"] for one in self.github.statuses_of(SHA, CONTEXT)]
 
     @property
-    def deployed(self) -> list[list[str]]:
+    def deployment_states(self) -> list[list[str]]:
         """The states of each deployment, oldest first."""
         return [self.github.deployment_states(one["id"]) for one in self.github.deployments]
 
     @property
-    def last(self) -> dict[str, Any]:
-        """The last status."""
+    def last_status(self) -> dict[str, Any]:
         return self.github.statuses_of(SHA, CONTEXT)[-1]
 
     @property
-    def posted(self) -> int:
-        """How many times something was written."""
+    def posts(self) -> int:
+        """How many POST requests GitHub received."""
         return sum(one.method == "POST" for one in self.github.record)
 
 
 @contextmanager
-def reporting(listener: Any, monkeypatch: pytest.MonkeyPatch, **github: Any) -> Iterator[World]:
-    """Everything, with a GitHub that has one commit."""
+def reporting(
+    listener: Any, monkeypatch: pytest.MonkeyPatch, **github: Any
+) -> Iterator[ReportingScenario]:
+    """Build the scenario, with a GitHub that has one commit."""
     with GitHubApi({SHA: None}, **github) as api:
-        made = World(listener, api)
+        scenario = ReportingScenario(listener, api)
         monkeypatch.setattr(
             listener,
             "read_run",
-            lambda dag_id, run_id: made.runs.get(run_id) if dag_id == "sales" else None,
+            lambda dag_id, run_id: scenario.runs.get(run_id) if dag_id == "sales" else None,
         )
-        yield made
+        yield scenario

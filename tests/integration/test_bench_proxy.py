@@ -1,6 +1,4 @@
-"""The benchmark's counting door passes everything on as it comes. For tests/integration: it opens
-sockets.
-"""
+"""The benchmark's counting proxy passes everything on unchanged (real sockets)."""
 
 from __future__ import annotations
 
@@ -21,10 +19,10 @@ TIMEOUT = 10.0
 
 
 @contextmanager
-def through(
+def proxied_connection(
     proxy: CountingProxy, listener: socket.socket
 ) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A client that has come through the door, and the server's end of it."""
+    """A client's socket to the proxy, and the server's end of the connection."""
     with ExitStack() as stack:
         url = urlsplit(proxy.url)
         client = stack.enter_context(socket.create_connection((url.hostname, url.port), TIMEOUT))
@@ -33,16 +31,14 @@ def through(
         yield client, server
 
 
-def test_a_stream_is_passed_on_at_once() -> None:
-    """Each piece of an answer arrives before the next one is sent, on a connection that stays open
-    for the next request.
-    """
+def test_each_piece_of_a_stream_is_passed_on_at_once() -> None:
+    """The connection stays open for the next request."""
     triggered = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(TIMEOUT)
         with (
             CountingProxy(listener.getsockname()[1], triggered.set) as proxy,
-            through(proxy, listener) as (client, server),
+            proxied_connection(proxy, listener) as (client, server),
         ):
             client.sendall(GET)
             assert server.recv(1000) == GET
@@ -58,14 +54,13 @@ def test_a_stream_is_passed_on_at_once() -> None:
             assert proxy.carried == len(GET) + len(POST) + 6
 
 
-def test_who_goes_away_is_gone() -> None:
-    """A client that closes is closed for the server, and the other way round."""
+def test_closing_one_side_closes_the_other() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(TIMEOUT)
         with CountingProxy(listener.getsockname()[1], lambda: None) as proxy:
-            with through(proxy, listener) as (client, server):
+            with proxied_connection(proxy, listener) as (client, server):
                 client.close()
                 assert server.recv(1000) == b""
-            with through(proxy, listener) as (client, server):
+            with proxied_connection(proxy, listener) as (client, server):
                 server.close()
                 assert client.recv(1000) == b""

@@ -1,4 +1,4 @@
-"""What a gate costs the Airflow that it waits for: requests are counted, nothing is timed."""
+"""How many requests a waiting step sends to Airflow."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Literal
 import pytest
 
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
-from tests.support.step import run_gate
+from tests.support.step import run_against
 from tests.support.virtual_time import VirtualTime
 
 Broken = tuple[Fault, Literal["before", "after"]]
 
 TEN_MINUTES = 600.0
-EVERY_FIVE_SECONDS = 123
-"""Requests of a loop that looks every five seconds at such a run
+REQUESTS_EVERY_FIVE_SECONDS = 123
+"""Requests of a loop that polls such a run every five seconds
 (docs/notes/waiting.md#tools-in-use).
 """
 
 
-class Waited:
-    """A gate that waited ten minutes for a run of one task; `late` are the seconds after which it
-    knew of the end.
+class WaitCost:
+    """The requests of a step that waits ten minutes for a run of one task. `late` is how many
+    seconds after the end the step noticed it.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Waited:
         time = VirtualTime()
         start = time.now
         task = FakeTask("load", states={1: "running"})
-        with FakeAirflow(version, dags=[FakeDag("long", tasks=(task,), looks=10_000)]) as fake:
+        with FakeAirflow(version, dags=[FakeDag("long", tasks=(task,), polls=10_000)]) as fake:
             for number in range(past):
                 fake.create_run("long", f"old{number}", state="success", took=TEN_MINUTES + number)
             if fault is not None:
@@ -42,7 +42,7 @@ class Waited:
                     fake.states("long", ["success"])
 
             time.on_sleep = end
-            self.outcome = run_gate(fake, time=time, dag_id="long", logs=logs)
+            self.outcome = run_against(fake, time=time, dag_id="long", logs=logs)
             self.sent = Counter(f"{one.method} {_kind(one.path)}" for one in fake.record)
         self.late = time.now - start - TEN_MINUTES
 
@@ -53,26 +53,22 @@ def _kind(path: str) -> str:
 
 
 @pytest.mark.parametrize(("logs", "most"), [("failed", 45), ("none", 18)])
-def test_ten_minutes_of_an_airflow_that_tells(logs: str, most: int) -> None:
-    """Airflow 3.3 is asked no more than a few times a minute, live progress included, and the end
-    is known at once.
-    """
-    waited = Waited("3.3.2", logs=logs)
+def test_ten_minutes_of_streaming_cost_few_requests(logs: str, most: int) -> None:
+    """A few per minute, live progress included, and the step notices the end at once."""
+    cost = WaitCost("3.3.2", logs=logs)
 
-    assert waited.outcome.result == "success"
-    assert waited.sent.total() <= most, waited.sent
-    assert waited.late <= 2 * 2  # its interval, and the one in which the scripted run ends
+    assert cost.outcome.result == "success"
+    assert cost.sent.total() <= most, cost.sent
+    assert cost.late <= 2 * 2  # two intervals: the scripted run ends in the second
 
 
-def test_ten_minutes_of_polling() -> None:
-    """An Airflow 2 whose past is known is asked at most 0.6 times as often as by a loop of five
-    seconds, progress included.
-    """
-    waited = Waited("2.11.2", past=3)
+def test_polling_sends_fewer_requests_than_a_loop_of_five_seconds() -> None:
+    """At most 0.6 times as many, progress included, for an Airflow 2 DAG with past runs."""
+    cost = WaitCost("2.11.2", past=3)
 
-    assert waited.outcome.result == "success"
-    assert waited.sent.total() <= 0.6 * EVERY_FIVE_SECONDS, waited.sent
-    assert waited.late <= 5
+    assert cost.outcome.result == "success"
+    assert cost.sent.total() <= 0.6 * REQUESTS_EVERY_FIVE_SECONDS, cost.sent
+    assert cost.late <= 5
 
 
 @pytest.mark.parametrize(
@@ -85,32 +81,27 @@ def test_ten_minutes_of_polling() -> None:
         *((fault, "before") for fault in (Fault.EMPTY_200, Fault.EMPTY_JSON, Fault.TRUNCATED_JSON)),
         *(
             (fault, "after") for fault in (Fault.RESET, Fault.CLOSE, Fault.HANG)
-        ),  # in the middle: after its first line
+        ),  # "after" breaks the stream after its first line
     ],
 )
-def test_an_airflow_that_does_not_go_on_telling_is_polled(
+def test_two_stream_failures_in_a_row_switch_to_polling(
     fault: Fault, when: Literal["before", "after"]
 ) -> None:
-    """After two failures in a row nothing is listened to any more, and the run is looked at until
-    its end.
-    """
-    waited = Waited("3.3.2", fault=(fault, when))
+    cost = WaitCost("3.3.2", fault=(fault, when))
 
-    assert waited.outcome.result == "success"
-    assert waited.sent["GET wait"] == 2
-    assert waited.sent["GET the run"] > 60
+    assert cost.outcome.result == "success"
+    assert cost.sent["GET wait"] == 2
+    assert cost.sent["GET the run"] > 60
 
 
-def test_lines_are_not_kept_back() -> None:
-    """A stream is asked for uncompressed, since a gateway that compresses may wait for more; all
-    else may be compressed.
-    """
+def test_only_a_stream_is_requested_uncompressed() -> None:
+    """A compressing gateway may buffer the lines of a stream."""
     with FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake:
-        assert run_gate(fake).result == "success"
-        asked = {
+        assert run_against(fake).result == "success"
+        encodings = {
             one.path.rpartition("/")[2] == "wait": one.headers["Accept-Encoding"]
             for one in fake.record
         }
 
-    assert asked[True] == "identity"
-    assert "gzip" in asked[False]
+    assert encodings[True] == "identity"
+    assert "gzip" in encodings[False]

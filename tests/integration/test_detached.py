@@ -1,6 +1,4 @@
-"""The detached gate: what stands on GitHub and in the run's note, with the whole gate against both
-scripted Airflows.
-"""
+"""Detached runs: GitHub status or deployment, and the run's note, on both Airflow versions."""
 
 from __future__ import annotations
 
@@ -23,9 +21,9 @@ from entrypoint.models import CANCELLED_MARK
 from entrypoint.report.outputs import outputs
 from entrypoint.report.summary import summary
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
-from tests.support.services import GitHubApi, Trap
+from tests.support.services import GitHubApi, RedirectTrap
 from tests.support.services.github import REPOSITORY
-from tests.support.step import CONTEXT, run_gate
+from tests.support.step import CONTEXT, run_against
 from tests.support.virtual_time import VirtualTime, after
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ NAME = "airflow / sales"
 RUN_ID = "deploy-1"
 STAGING = "https://staging.example.com"
 KINDS: dict[str, dict[str, Any]] = {"commit-status": {}, "deployment": {"environment": "staging"}}
-LOSSES = (
+LOST_RESPONSES = (
     *(
         Fault.RESET,
         Fault.CLOSE,
@@ -51,40 +49,38 @@ LOSSES = (
     ),
     *(Fault.EMPTY_200, Fault.EMPTY_JSON, Fault.WRONG_JSON),
 )
-ONLY_THERE: dict[str, Any] = {"trigger": "false", "run_id": RUN_ID}
+SWEEP: dict[str, Any] = {"trigger": "false", "run_id": RUN_ID}
 
 
 @pytest.fixture(params=get_args(Version))
 def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
-    """A scripted Airflow of each version, whose runs go on for long."""
     version: Version = request.param
-    with FakeAirflow(version, dags=[FakeDag("sales", looks=200)]) as started:
+    with FakeAirflow(version, dags=[FakeDag("sales", polls=200)]) as started:
         yield started
 
 
 @pytest.fixture(params=get_args(Version), ids=lambda version: f"beside-{version}")
 def other(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
-    """Another Airflow, which has a DAG of the same name."""
+    """Another Airflow with a DAG of the same name."""
     version: Version = request.param
-    with FakeAirflow(version, dags=[FakeDag("sales", looks=200)], prefix="/team") as started:
+    with FakeAirflow(version, dags=[FakeDag("sales", polls=200)], prefix="/team") as started:
         yield started
 
 
 @pytest.fixture
 def github() -> Iterator[GitHubApi]:
-    """GitHub, with a commit and a merge of it."""
+    """A GitHub with a commit and a merge of it."""
     with GitHubApi({HEAD: None, MERGE: HEAD}) as api:
         yield api
 
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
-    """Each thing that may stand for a run."""
     chosen: str = request.param
     return chosen
 
 
-def gate(
+def run_action(
     fake: FakeAirflow,
     github: GitHubApi,
     kind: str = "commit-status",
@@ -95,34 +91,31 @@ def gate(
     event: Path | None = None,
     **inputs: str,
 ) -> Outcome:
-    """The outcome of a step that waits for nothing and reports to this GitHub."""
+    """Run a step that does not wait and reports to this GitHub."""
     context = CONTEXT._replace(sha=sha, api_url=github.url, attempt=attempt, event=event)
     more = {} if inputs.get("trigger") == "false" else KINDS[kind]
-    given = {"wait": "false", "report_to": kind, "github_token": github.token} | more | inputs
-    return run_gate(fake, time=time, context=context, **given)
+    defaults = {"wait": "false", "report_to": kind, "github_token": github.token} | more | inputs
+    return run_against(fake, time=time, context=context, **defaults)
 
 
-def title(outcome: Outcome) -> str:
-    """What went wrong."""
+def error_title(outcome: Outcome) -> str:
     assert outcome.error is not None
     return outcome.error.title
 
 
-def page(fake: FakeAirflow, run_id: str = RUN_ID) -> str:
-    """The run's page in this Airflow."""
-    way = f"grid?dag_run_id={run_id}" if fake.version == "2.11.2" else f"runs/{run_id}"
-    return f"{fake.url}/dags/sales/{way}"
+def run_page(fake: FakeAirflow, run_id: str = RUN_ID) -> str:
+    suffix = f"grid?dag_run_id={run_id}" if fake.version == "2.11.2" else f"runs/{run_id}"
+    return f"{fake.url}/dags/sales/{suffix}"
 
 
-def marker(
+def expected_marker(
     fake: FakeAirflow, github: GitHubApi, kind: str = "commit-status", commit: str = HEAD
 ) -> Marker:
-    """What the run's note has to say."""
     return Marker(fake.url, github.url, REPOSITORY, commit, KINDS[kind].get("environment"))
 
 
 def states(github: GitHubApi, kind: str = "commit-status", commit: str = HEAD) -> list[str]:
-    """The states of the only thing that stands for a run, oldest first."""
+    """The states of the only status or deployment of the run, oldest first."""
     if kind == "commit-status":
         assert github.deployments == []
         return [one["state"] for one in github.statuses_of(commit, NAME)]
@@ -131,19 +124,19 @@ def states(github: GitHubApi, kind: str = "commit-status", commit: str = HEAD) -
     return github.deployment_states(deployment["id"])
 
 
-def pending(kind: str) -> str:
-    """How GitHub calls what has not ended."""
+def pending_state(kind: str) -> str:
+    """The name of GitHub's state for a run that has not ended."""
     return "pending" if kind == "commit-status" else "in_progress"
 
 
-def begun(github: GitHubApi, fake: FakeAirflow, kind: str, *settled: str) -> None:
-    """An earlier step let something stand for the run, and somebody has settled it since."""
+def report_run(github: GitHubApi, fake: FakeAirflow, kind: str, *settled: str) -> None:
+    """Report a run to GitHub, as an earlier step would, and settle it with these states."""
     if kind == "commit-status":
-        fake.create_run("sales", RUN_ID, note=note_with_marker(None, marker(fake, github)))
+        fake.create_run("sales", RUN_ID, note=note_with_marker(None, expected_marker(fake, github)))
         for state in ("pending", *settled):
-            github.report(HEAD, state, NAME, page(fake))
+            github.report(HEAD, state, NAME, run_page(fake))
         return
-    outcome = gate(fake, github, kind, run_id=RUN_ID)
+    outcome = run_action(fake, github, kind, run_id=RUN_ID)
     assert outcome.report is not None
     number = outcome.report.deployment_id
     assert number is not None
@@ -152,7 +145,7 @@ def begun(github: GitHubApi, fake: FakeAirflow, kind: str, *settled: str) -> Non
 
 
 def triggers(fake: FakeAirflow) -> int:
-    """How many DAG runs were asked for."""
+    """How many trigger requests Airflow received."""
     return len(fake.received("POST", "/dagRuns"))
 
 
@@ -163,38 +156,34 @@ def triggers(fake: FakeAirflow) -> int:
     "fault", [Fault.HTML_403, Fault.JSON_403, Fault.JSON_401, Fault.CACHED_404]
 )
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_short_refusal_after_the_trigger(
+def test_a_short_refusal_after_the_trigger_is_retried(
     fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault, times: int
 ) -> None:
-    """What was allowed a moment ago is looked at once more, and the run is reported."""
     fake.fault(fault, on=("GET", "/dagRuns/*"), skip=1, times=times)
-    outcome = gate(fake, github, kind)
+    outcome = run_action(fake, github, kind)
 
     assert (outcome.result, triggers(fake)) == ("triggered", 1), outcome.error
-    assert states(github, kind) == [pending(kind)]
+    assert states(github, kind) == [pending_state(kind)]
 
 
 @pytest.mark.parametrize("fault", [Fault.HTML_403, Fault.JSON_403, Fault.JSON_401])
-def test_a_short_refusal_of_the_mark(
+def test_a_short_refusal_of_the_note_is_retried(
     fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault
 ) -> None:
-    """A run that somebody else made is marked although that is refused for once."""
     fake.create_run("sales", RUN_ID, state="running")
     fake.fault(fault, on=("PATCH", "/dagRuns/*"), times=1)
     fake.fault(fault, on=("PATCH", "/dagRuns/*/setNote"), times=1)
 
-    assert gate(fake, github, kind, run_id=RUN_ID).result == "triggered"
+    assert run_action(fake, github, kind, run_id=RUN_ID).result == "triggered"
 
 
-def test_a_commit_status(fake: FakeAirflow, github: GitHubApi) -> None:
-    """A step that does not wait leaves a pending status, called by the DAG, which links the run and
-    is an output.
-    """
-    outcome = gate(fake, github)
+def test_a_detached_step_sets_a_pending_commit_status(fake: FakeAirflow, github: GitHubApi) -> None:
+    """Its context is the DAG, it links to the run, and its URL is an output."""
+    outcome = run_action(fake, github)
     (status,) = github.statuses_of(HEAD)
     (run,) = fake.runs("sales")
 
-    assert (outcome.result, outcome.run_url) == ("triggered", page(fake, run.run_id))
+    assert (outcome.result, outcome.run_url) == ("triggered", run_page(fake, run.run_id))
     assert (status["state"], status["context"], status["target_url"]) == (
         "pending",
         NAME,
@@ -208,11 +197,11 @@ def test_a_commit_status(fake: FakeAirflow, github: GitHubApi) -> None:
     )
 
 
-def test_a_deployment(fake: FakeAirflow, github: GitHubApi) -> None:
-    """A step that does not wait leaves a deployment in progress, in the environment, whose id is an
-    output.
-    """
-    outcome = gate(fake, github, "deployment")
+def test_a_detached_step_creates_a_deployment_in_progress(
+    fake: FakeAirflow, github: GitHubApi
+) -> None:
+    """Its id is an output."""
+    outcome = run_action(fake, github, "deployment")
     (made,) = github.deployments
     (run,) = fake.runs("sales")
 
@@ -227,62 +216,60 @@ def test_a_deployment(fake: FakeAirflow, github: GitHubApi) -> None:
 
 
 @pytest.mark.parametrize("note", ["", "Deploy of the sales\nsecond line", "word " * 200])
-def test_the_note(fake: FakeAirflow, github: GitHubApi, kind: str, note: str) -> None:
-    """The run's note has the marker below what people wrote, from the trigger on, however long that
-    is.
-    """
-    gate(fake, github, kind, note=note)
+def test_the_run_note_holds_the_marker_below_the_users_text(
+    fake: FakeAirflow, github: GitHubApi, kind: str, note: str
+) -> None:
+    """The trigger itself sets the note, which is cut to Airflow's limit."""
+    run_action(fake, github, kind, note=note)
     (run,) = fake.runs("sales")
     assert run.note is not None
     *text, line = run.note.splitlines()
 
-    assert parse_marker(run.note) == parse_marker(line) == marker(fake, github, kind)
+    assert parse_marker(run.note) == parse_marker(line) == expected_marker(fake, github, kind)
     assert text[0].startswith((note or "Triggered by octocat").splitlines()[0][:100])
     assert len(run.note) <= 1000
     assert fake.received("PATCH", "/dagRuns/*") + fake.received("PATCH", "/setNote") == []
 
 
-def test_before_the_trigger_nothing_stands_for_the_run(
+def test_a_refused_trigger_leaves_nothing_on_github(
     fake: FakeAirflow, github: GitHubApi, kind: str
 ) -> None:
-    """A trigger that Airflow refuses leaves nothing on GitHub."""
-    outcome = gate(fake, github, kind, dag_id="unknown")
+    outcome = run_action(fake, github, kind, dag_id="unknown")
 
     assert (outcome.result, outcome.report) == ("error", None)
     assert (github.statuses_of(HEAD), github.deployments) == ([], [])
 
 
-def test_what_other_tools_report_is_left_alone(
+def test_a_page_of_other_statuses_hides_nothing(
     fake: FakeAirflow, github: GitHubApi, kind: str
 ) -> None:
-    """More statuses than a page has, of other names, neither hide a status nor keep a deployment
-    waiting.
-    """
+    """They do not block a deployment either."""
     for number in range(150):
         github.report(HEAD, "pending", f"ci / {number}")
-    gate(fake, github, kind)
-    gate(fake, github, kind, attempt=2)
+    run_action(fake, github, kind)
+    run_action(fake, github, kind, attempt=2)
 
     assert len(github.statuses_of(HEAD, NAME)) + len(github.deployments) == 1
 
 
-def test_a_pull_request(fake: FakeAirflow, github: GitHubApi, kind: str, tmp_path: Path) -> None:
-    """For a pull request it is the head of its branch that is reported about, where people and
-    rules look.
-    """
+def test_a_pull_request_is_reported_on_the_head_of_its_branch(
+    fake: FakeAirflow, github: GitHubApi, kind: str, tmp_path: Path
+) -> None:
+    """Branch rules look there, not at the merge commit."""
     event = tmp_path / "event.json"
     event.write_text(json.dumps({"pull_request": {"head": {"sha": HEAD}}}))
-    gate(fake, github, kind, sha=MERGE, event=event)
+    run_action(fake, github, kind, sha=MERGE, event=event)
 
-    assert states(github, kind) == [pending(kind)]
+    assert states(github, kind) == [pending_state(kind)]
     assert github.statuses_of(MERGE) == []
-    assert parse_marker(fake.runs("sales")[0].note) == marker(fake, github, kind)
+    assert parse_marker(fake.runs("sales")[0].note) == expected_marker(fake, github, kind)
 
 
-def test_a_run_each(fake: FakeAirflow, github: GitHubApi) -> None:
-    """Two runs for one commit have a deployment each."""
+def test_two_runs_of_one_commit_have_a_deployment_each(
+    fake: FakeAirflow, github: GitHubApi
+) -> None:
     for run_id in ("r1", "r2"):
-        assert gate(fake, github, "deployment", run_id=run_id).result == "triggered"
+        assert run_action(fake, github, "deployment", run_id=run_id).result == "triggered"
 
     assert [one["payload"]["run_id"] for one in github.deployments] == ["r1", "r2"]
 
@@ -290,14 +277,11 @@ def test_a_run_each(fake: FakeAirflow, github: GitHubApi) -> None:
 # Exactly once.
 
 
-@pytest.mark.parametrize("fault", LOSSES, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", LOST_RESPONSES, ids=lambda fault: fault.name)
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_lost_answers_of_github(
+def test_a_lost_response_of_github_creates_no_second_report(
     fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault, when: str
 ) -> None:
-    """Whatever GitHub's answer becomes, before or after it took effect, one thing with one state
-    stands for the run.
-    """
     paths = (
         ("/statuses/*",) if kind == "commit-status" else ("/deployments", "/deployments/*/statuses")
     )
@@ -309,112 +293,108 @@ def test_lost_answers_of_github(
     for path in ("/commits/*/statuses", "/deployments", "/deployments/*/statuses"):
         github.fault(fault, on=("GET", path), skip=1)
 
-    assert gate(fake, github, kind).result == "triggered"
-    assert states(github, kind) == [pending(kind)]
-    assert gate(fake, github, kind, attempt=2).result == "triggered"
-    assert states(github, kind) == [pending(kind)]
+    assert run_action(fake, github, kind).result == "triggered"
+    assert states(github, kind) == [pending_state(kind)]
+    assert run_action(fake, github, kind, attempt=2).result == "triggered"
+    assert states(github, kind) == [pending_state(kind)]
     assert (triggers(fake), len(fake.runs("sales"))) == (1, 1)
 
 
 @pytest.mark.parametrize(
     "fault", [Fault.RESET, Fault.HTML_502, Fault.TRUNCATED], ids=lambda fault: fault.name
 )
-def test_a_lost_answer_to_the_trigger(
+def test_a_run_found_after_a_lost_trigger_response_is_reported(
     fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault
 ) -> None:
-    """A run that is found after its trigger's answer was lost is marked and reported like any
-    other.
-    """
     fake.fault(fault, on=("POST", "/dagRuns"), when="after")
 
-    assert gate(fake, github, kind).result == "triggered"
-    assert states(github, kind) == [pending(kind)]
+    assert run_action(fake, github, kind).result == "triggered"
+    assert states(github, kind) == [pending_state(kind)]
     (run,) = fake.runs("sales")
-    assert parse_marker(run.note) == marker(fake, github, kind)
+    assert parse_marker(run.note) == expected_marker(fake, github, kind)
 
 
-def test_a_deployment_whose_maker_was_cut_short(fake: FakeAirflow, github: GitHubApi) -> None:
-    """A deployment that was left without a state gets one by the re-run, and there is no second
-    deployment.
-    """
+def test_a_rerun_completes_a_deployment_without_a_state(
+    fake: FakeAirflow, github: GitHubApi
+) -> None:
     github.fault(Fault.RESET, on=("POST", "/deployments/*/statuses"), times=99)
-    assert gate(fake, github, "deployment").result == "error"
+    assert run_action(fake, github, "deployment").result == "error"
     assert states(github, "deployment") == []
     github._rules.clear()
 
-    assert gate(fake, github, "deployment", attempt=2).result == "triggered"
+    assert run_action(fake, github, "deployment", attempt=2).result == "triggered"
     assert states(github, "deployment") == ["in_progress"]
 
 
 @pytest.mark.parametrize("secondary", [False, True])
-# A table's
-def test_a_rate_limit(fake: FakeAirflow, github: GitHubApi, kind: str, secondary: bool) -> None:
-    """A limit that is used up for a while is waited for."""
+def test_a_rate_limit_is_waited_for(
+    fake: FakeAirflow, github: GitHubApi, kind: str, secondary: bool
+) -> None:
     github.limit(3, secondary=secondary)
 
-    assert gate(fake, github, kind).result == "triggered"
-    assert states(github, kind) == [pending(kind)]
+    assert run_action(fake, github, kind).result == "triggered"
+    assert states(github, kind) == [pending_state(kind)]
 
 
-def test_a_rate_limit_without_end(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """A limit that stays used up is an error before anything is triggered, and is not called a
-    missing permission.
-    """
+def test_a_lasting_rate_limit_is_an_error_before_the_trigger(
+    fake: FakeAirflow, github: GitHubApi, kind: str
+) -> None:
+    """The error is not a missing permission."""
     github.limit(999)
-    outcome = gate(fake, github, kind)
+    outcome = run_action(fake, github, kind)
 
-    assert title(outcome) == "GitHub's rate limit is used up"
+    assert error_title(outcome) == "GitHub's rate limit is used up"
     assert triggers(fake) == 0
 
 
-def test_github_is_down_from_the_start(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """While GitHub does not answer nothing is triggered that could not be reported."""
+def test_nothing_is_triggered_while_github_is_down(
+    fake: FakeAirflow, github: GitHubApi, kind: str
+) -> None:
     github.fault(Fault.HTML_503, times=999)
-    outcome = gate(fake, github, kind)
+    outcome = run_action(fake, github, kind)
 
-    assert (outcome.result, title(outcome)) == ("error", "GitHub answers 503")
+    assert (outcome.result, error_title(outcome)) == ("error", "GitHub answers 503")
     assert triggers(fake) == 0
 
 
-def test_github_is_down_in_the_middle(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """A GitHub that is gone after the trigger is a red step that tells the run; a re-run reports
-    that very run.
-    """
+def test_a_github_that_fails_after_the_trigger_fails_the_step_and_a_rerun_reports_the_run(
+    fake: FakeAirflow, github: GitHubApi, kind: str
+) -> None:
     github.fault(Fault.RESET, times=999, skip=2)
-    outcome = gate(fake, github, kind)
+    outcome = run_action(fake, github, kind)
 
     assert (outcome.result, isinstance(outcome.error, TransientError)) == ("error", True)
-    assert title(outcome).startswith("GitHub does not answer")
+    assert error_title(outcome).startswith("GitHub does not answer")
     assert outputs(outcome)["run_id"] == fake.runs("sales")[0].run_id
     github._rules.clear()
-    assert gate(fake, github, kind, attempt=2).result == "triggered"
-    assert states(github, kind) == [pending(kind)]
+    assert run_action(fake, github, kind, attempt=2).result == "triggered"
+    assert states(github, kind) == [pending_state(kind)]
     assert triggers(fake) == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect(fake: FakeAirflow, github: GitHubApi, kind: str, status: int) -> None:
-    """A redirect of GitHub's is not followed, so that no token goes elsewhere."""
-    with Trap() as trap:
+def test_a_redirect_of_github_is_not_followed(
+    fake: FakeAirflow, github: GitHubApi, kind: str, status: int
+) -> None:
+    with RedirectTrap() as trap:
         github.redirect(status, trap.url)  # type: ignore[arg-type]
-        assert title(gate(fake, github, kind)) == "GitHub redirects"
+        assert error_title(run_action(fake, github, kind)) == "GitHub redirects"
 
         assert trap.record == []
     assert triggers(fake) == 0
 
 
-# Who may not.
+# Missing permissions.
 
 
-def test_a_missing_permission(fake: FakeAirflow, kind: str) -> None:
-    """A token that may not write is an error that names the permission, before anything is
-    triggered.
-    """
+def test_a_token_without_write_permission_is_an_error_before_the_trigger(
+    fake: FakeAirflow, kind: str
+) -> None:
     other, needed = (
         ("deployments", "statuses") if kind == "commit-status" else ("statuses", "deployments")
     )
     with GitHubApi({HEAD: None}, can_write=(other,)) as github:
-        outcome = gate(fake, github, kind)
+        outcome = run_action(fake, github, kind)
 
     assert isinstance(outcome.error, Forbidden)
     assert f"`{needed}: write`" in outcome.error.hint
@@ -422,40 +402,40 @@ def test_a_missing_permission(fake: FakeAirflow, kind: str) -> None:
     assert {one.method for one in github.record} == {"POST"}
 
 
-def test_a_token_for_this_alone(fake: FakeAirflow, kind: str) -> None:
-    """The one permission that is named suffices."""
+def test_the_one_named_permission_is_enough(fake: FakeAirflow, kind: str) -> None:
     needed = "statuses" if kind == "commit-status" else "deployments"
     with GitHubApi({HEAD: None}, may_read=False, can_write=(needed,)) as github:
-        assert gate(fake, github, kind).result == "triggered"
-        assert states(github, kind) == [pending(kind)]
+        assert run_action(fake, github, kind).result == "triggered"
+        assert states(github, kind) == [pending_state(kind)]
 
 
-def test_a_bad_token(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """A token that GitHub does not know is an error before the trigger, in GitHub's words."""
-    outcome = gate(fake, github, kind, github_token="ghs_n0tTheTokenOfThisJob")
+def test_a_token_that_github_refuses_is_an_error_before_the_trigger(
+    fake: FakeAirflow, github: GitHubApi, kind: str
+) -> None:
+    outcome = run_action(fake, github, kind, github_token="ghs_n0tTheTokenOfThisJob")
 
     assert isinstance(outcome.error, Forbidden)
     assert "Bad credentials" in outcome.error.detail
     assert triggers(fake) == 0
 
 
-def test_no_token(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """Without a token the inputs are wrong, and nothing is sent to anybody."""
+def test_a_missing_token_is_an_input_error(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
     with pytest.raises(InvalidInputs, match="github_token"):
-        gate(fake, github, kind, github_token="")
+        run_action(fake, github, kind, github_token="")
 
     assert fake.record == github.record == []
 
 
-def test_not_on_github(fake: FakeAirflow, kind: str) -> None:
-    """A step that another system runs has nothing to report to, and that is an error before
-    anything is asked of Airflow.
-    """
-    given = {"wait": "false", "report_to": kind, "github_token": "ghs_t0kenOfNobodys"} | KINDS[kind]
-    outcome = run_gate(fake, context=CONTEXT._replace(system="gitlab", api_url=""), **given)
+def test_reporting_outside_github_is_an_error_before_the_trigger(
+    fake: FakeAirflow, kind: str
+) -> None:
+    inputs = {"wait": "false", "report_to": kind, "github_token": "ghs_t0kenOfNobodys"} | KINDS[
+        kind
+    ]
+    outcome = run_against(fake, context=CONTEXT._replace(system="gitlab", api_url=""), **inputs)
 
-    assert title(outcome) == "Only a GitHub workflow can report to GitHub"
-    # To connect is to find out which Airflow it is.
+    assert error_title(outcome) == "Only a GitHub workflow can report to GitHub"
+    # Connecting detects the version of Airflow.
     assert fake.record
     assert {(one.method, one.path.rpartition("/")[2]) for one in fake.record} == {
         ("GET", "version")
@@ -467,49 +447,47 @@ def test_not_on_github(fake: FakeAirflow, kind: str) -> None:
     "more", [{}, {"trigger": "false", "run_id": RUN_ID}], ids=["trigger", "sweep"]
 )
 @pytest.mark.parametrize("version", get_args(Version))
-def test_an_address_that_is_too_long(
+def test_an_airflow_address_too_long_for_a_note_is_an_error_before_the_trigger(
     github: GitHubApi, kind: str, version: Version, more: dict[str, Any]
 ) -> None:
-    """An Airflow whose address has no room in a note is an error before anything is triggered, or
-    asked of GitHub.
-    """
-    with FakeAirflow(version, dags=[FakeDag("sales", looks=200)], prefix=f"/{'x' * 200}") as fake:
-        outcome = gate(fake, github, kind, **more)
-        assert title(outcome) == "The DAG run cannot be marked for Airflow's listener"
+    with FakeAirflow(version, dags=[FakeDag("sales", polls=200)], prefix=f"/{'x' * 200}") as fake:
+        outcome = run_action(fake, github, kind, **more)
+        assert error_title(outcome) == "The DAG run cannot be marked for Airflow's listener"
         assert (triggers(fake), fake.runs("sales"), github.record) == (0, [], [])
 
 
-def test_a_credential_that_may_not_edit_notes(
+def test_a_run_stays_unreported_if_the_credential_cannot_edit_its_note(
     fake: FakeAirflow, github: GitHubApi, kind: str
 ) -> None:
-    """A run that somebody else made stays unreported if the credential may not mark it, and the
-    permission is named.
-    """
     fake.create_run("sales", RUN_ID, note="by hand")
-    outcome = gate(
+    outcome = run_action(
         fake, github, kind, run_id=RUN_ID, username="viewer", password=password_of("viewer")
     )
 
-    assert title(outcome) == "The DAG run cannot be marked for Airflow's listener"
+    assert error_title(outcome) == "The DAG run cannot be marked for Airflow's listener"
     assert (github.statuses_of(HEAD), github.deployments) == ([], [])
     assert fake.runs("sales")[0].note == "by hand"
 
 
-# Runs that are there already.
+# Existing DAG runs.
 
 
-def test_a_run_that_somebody_else_made(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """A run without a marker gets one below its note, and something stands for it."""
+def test_an_existing_run_gets_a_marker_and_is_reported(
+    fake: FakeAirflow, github: GitHubApi, kind: str
+) -> None:
     fake.create_run("sales", RUN_ID, note="by hand")
 
-    assert gate(fake, github, kind, run_id=RUN_ID).result == "triggered"
-    assert fake.runs("sales")[0].note == note_with_marker("by hand", marker(fake, github, kind))
-    assert states(github, kind) == [pending(kind)]
+    assert run_action(fake, github, kind, run_id=RUN_ID).result == "triggered"
+    assert fake.runs("sales")[0].note == note_with_marker(
+        "by hand", expected_marker(fake, github, kind)
+    )
+    assert states(github, kind) == [pending_state(kind)]
     assert triggers(fake) == 0
 
 
-def test_a_lost_answer_to_the_mark(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """A note whose change got no answer is set again, and is the same."""
+def test_a_note_is_set_again_after_a_lost_response(
+    fake: FakeAirflow, github: GitHubApi, kind: str
+) -> None:
     fake.create_run("sales", RUN_ID, note="by hand")
     fake.fault(
         Fault.RESET,
@@ -517,8 +495,10 @@ def test_a_lost_answer_to_the_mark(fake: FakeAirflow, github: GitHubApi, kind: s
         when="after",
     )
 
-    assert gate(fake, github, kind, run_id=RUN_ID).result == "triggered"
-    assert fake.runs("sales")[0].note == note_with_marker("by hand", marker(fake, github, kind))
+    assert run_action(fake, github, kind, run_id=RUN_ID).result == "triggered"
+    assert fake.runs("sales")[0].note == note_with_marker(
+        "by hand", expected_marker(fake, github, kind)
+    )
 
 
 @pytest.mark.parametrize(
@@ -531,115 +511,110 @@ def test_a_lost_answer_to_the_mark(fake: FakeAirflow, github: GitHubApi, kind: s
     ],
     ids=["status", "deployment", "another Airflow's status", "another Airflow's deployment"],
 )
-def test_a_run_that_is_reported_otherwise(
+def test_a_run_that_is_reported_elsewhere_is_an_error(
     fake: FakeAirflow, github: GitHubApi, mine: str, theirs: str, named: str | None
 ) -> None:
-    """A run for which something else stands is an error, and nothing more is put there."""
-    there = marker(fake, github, theirs)._replace(airflow=named or fake.url)
-    fake.create_run("sales", RUN_ID, note=note_with_marker(None, there))
-    outcome = gate(fake, github, mine, run_id=RUN_ID)
+    other_marker = expected_marker(fake, github, theirs)._replace(airflow=named or fake.url)
+    fake.create_run("sales", RUN_ID, note=note_with_marker(None, other_marker))
+    outcome = run_action(fake, github, mine, run_id=RUN_ID)
 
     assert isinstance(outcome.error, RunExists)
-    assert title(outcome) == "The DAG run is reported elsewhere"
-    assert f"for the Airflow at {there.airflow};" in outcome.error.detail
+    assert error_title(outcome) == "The DAG run is reported elsewhere"
+    assert f"for the Airflow at {other_marker.airflow};" in outcome.error.detail
     assert github.record == []
 
 
 @pytest.mark.parametrize("settled", ["failure", "success"])
-def test_a_run_that_is_resumed(
+def test_a_restarted_run_is_pending_again(
     fake: FakeAirflow, github: GitHubApi, kind: str, settled: str
 ) -> None:
-    """A run that is continued, or started anew, is pending again."""
-    begun(github, fake, kind, settled)
+    report_run(github, fake, kind, settled)
     ended = "failed" if settled == "failure" else "success"
     fake.set_run_state("sales", RUN_ID, ended)
-    outcome = gate(fake, github, kind, run_id=RUN_ID, if_run_exists="restart", attempt=2)
+    outcome = run_action(fake, github, kind, run_id=RUN_ID, if_run_exists="restart", attempt=2)
 
     assert outcome.result == "triggered"
-    assert states(github, kind) == [pending(kind), settled, pending(kind)]
+    assert states(github, kind) == [pending_state(kind), settled, pending_state(kind)]
 
 
-def test_a_cancelled_run_that_is_resumed(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """A run that a cancelled workflow stopped is pending again, and its note says no longer that it
-    was stopped.
-    """
+def test_a_resumed_run_loses_its_cancelled_mark_and_is_pending_again(
+    fake: FakeAirflow, github: GitHubApi, kind: str
+) -> None:
     fake.create_run("sales", RUN_ID, note=f"by octocat\n{CANCELLED_MARK}", state="failed", took=60)
 
-    assert gate(fake, github, kind, run_id=RUN_ID).result == "triggered"
-    assert states(github, kind) == [pending(kind)]
-    assert fake.runs("sales")[0].note == note_with_marker("by octocat", marker(fake, github, kind))
+    assert run_action(fake, github, kind, run_id=RUN_ID).result == "triggered"
+    assert states(github, kind) == [pending_state(kind)]
+    assert fake.runs("sales")[0].note == note_with_marker(
+        "by octocat", expected_marker(fake, github, kind)
+    )
 
 
 @pytest.mark.parametrize("state", ["success", "error", "failure"])
-def test_another_run_has_ended(fake: FakeAirflow, github: GitHubApi, state: str) -> None:
-    """A status that an earlier run has left settled is taken over by the next run."""
-    github.report(HEAD, "pending", NAME, page(fake, "r0"))
-    github.report(HEAD, state, NAME, page(fake, "r0"))
+def test_a_settled_status_of_an_earlier_run_is_taken_over(
+    fake: FakeAirflow, github: GitHubApi, state: str
+) -> None:
+    github.report(HEAD, "pending", NAME, run_page(fake, "r0"))
+    github.report(HEAD, state, NAME, run_page(fake, "r0"))
 
-    assert gate(fake, github).result == "triggered"
+    assert run_action(fake, github).result == "triggered"
     assert states(github) == ["pending", state, "pending"]
 
 
 @pytest.mark.parametrize("name", [NAME, "Airflow / Sales"])
-def test_another_run_is_pending(fake: FakeAirflow, github: GitHubApi, name: str) -> None:
-    """A status that is pending for another run is not taken: an error names that run, and nothing
-    is triggered.
-    """
-    github.report(HEAD, "pending", name, page(fake, "r0"))
-    outcome = gate(fake, github)
+def test_a_pending_status_of_another_run_is_an_error_before_the_trigger(
+    fake: FakeAirflow, github: GitHubApi, name: str
+) -> None:
+    github.report(HEAD, "pending", name, run_page(fake, "r0"))
+    outcome = run_action(fake, github)
 
-    assert title(outcome) == "Another DAG run has this commit status"
+    assert error_title(outcome) == "Another DAG run has this commit status"
     assert outcome.error is not None
-    assert page(fake, "r0") in outcome.error.detail
+    assert run_page(fake, "r0") in outcome.error.detail
     assert (triggers(fake), len(github.statuses_of(HEAD))) == (0, 1)
 
 
-def test_another_run_comes_in_between(fake: FakeAirflow, github: GitHubApi) -> None:
-    """A status that another run takes at the same moment is noticed, and the step is red."""
+def test_a_status_that_another_run_takes_at_the_same_moment_is_an_error(
+    fake: FakeAirflow, github: GitHubApi
+) -> None:
     github.fault(Fault.HTML_502, on=("POST", "/statuses/*"), skip=1)
-    time = after(0.1, lambda: github.report(HEAD, "pending", NAME, page(fake, "r0")))
-    outcome = gate(fake, github, time=time)
+    time = after(0.1, lambda: github.report(HEAD, "pending", NAME, run_page(fake, "r0")))
+    outcome = run_action(fake, github, time=time)
 
-    assert title(outcome) == "Another DAG run has this commit status"
+    assert error_title(outcome) == "Another DAG run has this commit status"
     assert outputs(outcome)["run_id"] == fake.runs("sales")[0].run_id
-    assert [one["target_url"] for one in github.statuses_of(HEAD)] == [page(fake, "r0")]
+    assert [one["target_url"] for one in github.statuses_of(HEAD)] == [run_page(fake, "r0")]
 
 
 # Two Airflows.
 
 
-def test_a_status_of_another_airflow(
+def test_a_pending_status_of_the_same_run_id_in_another_airflow_is_an_error(
     fake: FakeAirflow, other: FakeAirflow, github: GitHubApi
 ) -> None:
-    """A status that is pending for the run of the same name in another Airflow is that one's:
-    nothing is triggered here.
-    """
-    assert gate(fake, github, run_id=RUN_ID).result == "triggered"
-    outcome = gate(other, github, run_id=RUN_ID)
+    assert run_action(fake, github, run_id=RUN_ID).result == "triggered"
+    outcome = run_action(other, github, run_id=RUN_ID)
 
-    assert title(outcome) == "Another DAG run has this commit status"
+    assert error_title(outcome) == "Another DAG run has this commit status"
     assert isinstance(outcome.error, RunExists)
-    assert page(fake) in outcome.error.detail
+    assert run_page(fake) in outcome.error.detail
     assert (triggers(other), other.runs("sales")) == (0, [])
-    assert [one["target_url"] for one in github.statuses_of(HEAD)] == [page(fake)]
+    assert [one["target_url"] for one in github.statuses_of(HEAD)] == [run_page(fake)]
 
     fake.set_run_state("sales", RUN_ID, "success")
-    assert gate(fake, github, **ONLY_THERE).result == "success"
-    assert gate(other, github, run_id=RUN_ID).result == "triggered"
+    assert run_action(fake, github, **SWEEP).result == "success"
+    assert run_action(other, github, run_id=RUN_ID).result == "triggered"
     assert states(github) == ["pending", "success", "pending"]
-    assert github.statuses_of(HEAD)[-1]["target_url"] == page(other)
+    assert github.statuses_of(HEAD)[-1]["target_url"] == run_page(other)
 
 
-def test_a_deployment_in_each_airflow(
+def test_the_same_run_id_in_two_airflows_has_a_deployment_each(
     fake: FakeAirflow, other: FakeAirflow, github: GitHubApi
 ) -> None:
-    """Runs of one name in two Airflows have a deployment each, once, and each is settled by its own
-    run's end.
-    """
+    """Each is settled by the end of its own run."""
     for airflow in (fake, other):
         for attempt in (1, 2):
             assert (
-                gate(airflow, github, "deployment", run_id=RUN_ID, attempt=attempt).result
+                run_action(airflow, github, "deployment", run_id=RUN_ID, attempt=attempt).result
                 == "triggered"
             )
     names = {"dag_id": "sales", "run_id": RUN_ID}
@@ -648,28 +623,28 @@ def test_a_deployment_in_each_airflow(
     ]
 
     other.set_run_state("sales", RUN_ID, "failed")
-    assert gate(other, github, "deployment", **ONLY_THERE).result == "failed"
-    assert gate(fake, github, "deployment", **ONLY_THERE).result == "triggered"
+    assert run_action(other, github, "deployment", **SWEEP).result == "failed"
+    assert run_action(fake, github, "deployment", **SWEEP).result == "triggered"
     found = [github.deployment_states(one["id"]) for one in github.deployments]
     assert found == [["in_progress"], ["in_progress", "failure"]]
 
 
 @pytest.mark.parametrize("written", ["http://LocalHost:{}/", "HTTP://LOCALHOST:{}/home"])
-def test_an_address_written_otherwise(
+def test_a_different_spelling_of_the_airflow_address_finds_the_same_report(
     fake: FakeAirflow, github: GitHubApi, kind: str, written: str
 ) -> None:
-    """What stands for a run is found again by a step that writes the address of the same Airflow
-    otherwise.
-    """
     port = fake.url.rpartition(":")[2]
     for address in (f"http://localhost:{port}", written.format(port)):
-        assert gate(fake, github, kind, run_id=RUN_ID, airflow_url=address).result == "triggered"
+        assert (
+            run_action(fake, github, kind, run_id=RUN_ID, airflow_url=address).result == "triggered"
+        )
     fake.set_run_state("sales", RUN_ID, "success")
     assert (
-        gate(fake, github, kind, airflow_url=written.format(port), **ONLY_THERE).result == "success"
+        run_action(fake, github, kind, airflow_url=written.format(port), **SWEEP).result
+        == "success"
     )
 
-    assert states(github, kind) == [pending(kind), "success"]
+    assert states(github, kind) == [pending_state(kind), "success"]
     assert triggers(fake) == 1
 
 
@@ -680,14 +655,14 @@ def test_an_address_written_otherwise(
     ("version", "ends"),
     [(version, ends) for version in get_args(Version) for ends in ("success", "failed")],
 )
-def test_a_run_that_ends_at_once(github: GitHubApi, kind: str, version: Version, ends: str) -> None:
-    """A run that has ended before anything stood for it is settled here, after the listener was
-    given the time.
-    """
+def test_a_run_that_ended_before_its_report_is_settled_by_the_step(
+    github: GitHubApi, kind: str, version: Version, ends: str
+) -> None:
+    """The step first gives the listener time to do it."""
     tasks = (FakeTask("extract", ends=ends), FakeTask("load"))
-    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=1)]) as fake:
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, polls=1)]) as fake:
         time = VirtualTime()
-        outcome = gate(fake, github, kind, time=time)
+        outcome = run_action(fake, github, kind, time=time)
         assert fake.runs("sales")[0].state == ends
 
     settled = "success" if ends == "success" else "failure"
@@ -699,20 +674,21 @@ def test_a_run_that_ends_at_once(github: GitHubApi, kind: str, version: Version,
 
 
 @pytest.mark.parametrize("version", get_args(Version))
-def test_the_listener_was_faster(github: GitHubApi, kind: str, version: Version) -> None:
-    """What the listener settles while this step leaves it the time is not settled a second time."""
-    with FakeAirflow(version, dags=[FakeDag("sales", looks=1)]) as fake:
+def test_a_report_that_the_listener_settles_is_not_settled_twice(
+    github: GitHubApi, kind: str, version: Version
+) -> None:
+    with FakeAirflow(version, dags=[FakeDag("sales", polls=1)]) as fake:
 
         def listener() -> None:
             if kind == "commit-status":
-                github.report(HEAD, "success", NAME, page(fake, fake.runs("sales")[0].run_id))
+                github.report(HEAD, "success", NAME, run_page(fake, fake.runs("sales")[0].run_id))
             else:
                 github.settle(github.deployments[0]["id"], "success")
 
-        outcome = gate(fake, github, kind, time=after(0.1, listener))
+        outcome = run_action(fake, github, kind, time=after(0.1, listener))
 
     assert outcome.result == "success"
-    assert states(github, kind) == [pending(kind), "success"]
+    assert states(github, kind) == [pending_state(kind), "success"]
 
 
 # The sweep.
@@ -721,30 +697,29 @@ def test_the_listener_was_faster(github: GitHubApi, kind: str, version: Version)
 @pytest.mark.parametrize(
     ("state", "settled"), [("success", "success"), ("failed", "failure")], ids=["success", "failed"]
 )
-def test_a_sweep(fake: FakeAirflow, github: GitHubApi, kind: str, state: str, settled: str) -> None:
-    """A step that triggers nothing settles what stands for a run that has ended, once, from
-    whatever commit it runs.
-    """
-    begun(github, fake, kind)
+def test_a_sweep_settles_a_run_that_has_ended_once(
+    fake: FakeAirflow, github: GitHubApi, kind: str, state: str, settled: str
+) -> None:
+    """The sweep may run for another commit."""
+    report_run(github, fake, kind)
     fake.set_run_state("sales", RUN_ID, state)
     before = triggers(fake)
     for attempt in (1, 2):
-        outcome = gate(fake, github, kind, attempt=attempt, sha=MERGE, **ONLY_THERE)
+        outcome = run_action(fake, github, kind, attempt=attempt, sha=MERGE, **SWEEP)
 
         assert outcome.result == state
-        assert states(github, kind) == [pending(kind), settled]
+        assert states(github, kind) == [pending_state(kind), settled]
     assert (triggers(fake), github.statuses_of(MERGE)) == (before, [])
 
 
 @pytest.mark.parametrize("version", get_args(Version))
-def test_a_sweep_names_the_failed_tasks(github: GitHubApi, version: Version) -> None:
-    """A failure is settled with the names of the failed tasks within GitHub's room, and the step
-    names them too.
-    """
+def test_a_sweep_names_the_failed_tasks_within_githubs_limit(
+    github: GitHubApi, version: Version
+) -> None:
     tasks = tuple(FakeTask(f"transform_the_sales_of_region_{n}", ends="failed") for n in range(9))
-    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=1)]) as fake:
-        begun(github, fake, "commit-status")
-        outcome = gate(fake, github, **ONLY_THERE)
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, polls=1)]) as fake:
+        report_run(github, fake, "commit-status")
+        outcome = run_action(fake, github, **SWEEP)
 
     text = github.statuses_of(HEAD)[-1]["description"]
     assert "transform_the_sales_of_region_0, transform" in text
@@ -754,52 +729,55 @@ def test_a_sweep_names_the_failed_tasks(github: GitHubApi, version: Version) -> 
 
 
 @pytest.mark.parametrize("version", get_args(Version))
-def test_a_sweep_that_may_not_see_tasks(github: GitHubApi, version: Version) -> None:
-    """Without the permission to read the tasks a failure is settled all the same."""
+def test_a_sweep_settles_a_failure_without_permission_to_read_tasks(
+    github: GitHubApi, version: Version
+) -> None:
     tasks = (FakeTask("load", ends="failed"),)
-    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=1)]) as fake:
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, polls=1)]) as fake:
         fake.deny("task_instances")
-        begun(github, fake, "commit-status")
-        gate(fake, github, **ONLY_THERE)
+        report_run(github, fake, "commit-status")
+        run_action(fake, github, **SWEEP)
 
     assert states(github) == ["pending", "failure"]
     assert "load" not in github.statuses_of(HEAD)[-1]["description"]
 
 
 @pytest.mark.parametrize("state", ["success", "failed"])
-def test_a_sweep_of_a_cancelled_run(
+def test_a_sweep_settles_a_cancelled_run_as_a_failure(
     fake: FakeAirflow, github: GitHubApi, kind: str, state: str
 ) -> None:
-    """A run that a cancelled workflow stopped is a failure, whatever Airflow made of it."""
-    begun(github, fake, kind)
+    """Airflow may have given it any final state."""
+    report_run(github, fake, kind)
     fake.delete_run("sales", RUN_ID)
     fake.create_run(
         "sales",
         RUN_ID,
-        note=f"{note_with_marker(None, marker(fake, github, kind))}\n{CANCELLED_MARK}",
+        note=f"{note_with_marker(None, expected_marker(fake, github, kind))}\n{CANCELLED_MARK}",
         state=state,
         took=60,
     )
-    outcome = gate(fake, github, kind, **ONLY_THERE)
+    outcome = run_action(fake, github, kind, **SWEEP)
 
     assert outcome.result == "failed"
-    assert states(github, kind) == [pending(kind), "failure"]
+    assert states(github, kind) == [pending_state(kind), "failure"]
 
 
-def test_a_sweep_of_a_run_that_goes_on(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """A run that has not ended stays pending, and the step says that it goes on."""
-    begun(github, fake, kind)
-    outcome = gate(fake, github, kind, **ONLY_THERE)
+def test_a_sweep_leaves_a_running_run_pending(
+    fake: FakeAirflow, github: GitHubApi, kind: str
+) -> None:
+    report_run(github, fake, kind)
+    outcome = run_action(fake, github, kind, **SWEEP)
 
     assert outcome.result == "triggered"
-    assert states(github, kind) == [pending(kind)]
+    assert states(github, kind) == [pending_state(kind)]
 
 
-def test_a_sweep_needs_nothing_but_to_read(fake: FakeAirflow, github: GitHubApi) -> None:
-    """A sweep does not need the permission to edit or trigger in Airflow."""
-    begun(github, fake, "commit-status")
+def test_a_sweep_needs_only_read_permission_in_airflow(
+    fake: FakeAirflow, github: GitHubApi
+) -> None:
+    report_run(github, fake, "commit-status")
     fake.set_run_state("sales", RUN_ID, "success")
-    outcome = gate(fake, github, username="viewer", password=password_of("viewer"), **ONLY_THERE)
+    outcome = run_action(fake, github, username="viewer", password=password_of("viewer"), **SWEEP)
 
     assert (outcome.result, states(github)) == ("success", ["pending", "success"])
 
@@ -807,68 +785,62 @@ def test_a_sweep_needs_nothing_but_to_read(fake: FakeAirflow, github: GitHubApi)
 @pytest.mark.parametrize(
     ("note", "named"),
     [
-        (None, "The DAG run is reported nowhere"),
-        ("by hand", "The DAG run is reported nowhere"),
-        ("elsewhere", "The DAG run is reported elsewhere"),
+        (None, "The DAG run is not reported to GitHub"),
+        ("by hand", "The DAG run is not reported to GitHub"),
+        ("other repository", "The DAG run is reported elsewhere"),
         ("other kind", "The DAG run is reported elsewhere"),
         ("other Airflow", "The DAG run is reported elsewhere"),
-        ("nothing", "Nothing stands on GitHub for the DAG run"),
+        ("nothing", "GitHub has no status or deployment for the DAG run"),
     ],
 )
-def test_a_sweep_of_what_is_not_ours(
+def test_a_sweep_leaves_runs_without_a_matching_report_alone(
     fake: FakeAirflow, github: GitHubApi, kind: str, note: str | None, named: str
 ) -> None:
-    """A run without a marker, with one of something else, or for which nothing stands is left
-    alone.
-    """
     other = next(one for one in KINDS if one != kind)
     notes = {
-        "elsewhere": note_with_marker(
-            None, marker(fake, github, kind)._replace(repository="octo-org/other")
+        "other repository": note_with_marker(
+            None, expected_marker(fake, github, kind)._replace(repository="octo-org/other")
         ),
-        "other kind": note_with_marker(None, marker(fake, github, other)),
+        "other kind": note_with_marker(None, expected_marker(fake, github, other)),
         "other Airflow": note_with_marker(
-            None, marker(fake, github, kind)._replace(airflow=STAGING)
+            None, expected_marker(fake, github, kind)._replace(airflow=STAGING)
         ),
-        "nothing": note_with_marker(None, marker(fake, github, kind)),
+        "nothing": note_with_marker(None, expected_marker(fake, github, kind)),
     }
     fake.create_run("sales", RUN_ID, note=notes.get(note or "", note), state="success", took=60)
-    outcome = gate(fake, github, kind, **ONLY_THERE)
+    outcome = run_action(fake, github, kind, **SWEEP)
 
-    assert (outcome.result, title(outcome)) == ("error", named)
+    assert (outcome.result, error_title(outcome)) == ("error", named)
     assert isinstance(outcome.error, ActionError)
     assert (github.statuses_of(HEAD), github.deployments) == ([], [])
     assert [one for one in github.record if one.method == "POST"] == []
 
 
-def test_a_sweep_of_no_run(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
-    """A sweep makes no run."""
-    outcome = gate(fake, github, kind, **ONLY_THERE)
+def test_a_sweep_triggers_no_run(fake: FakeAirflow, github: GitHubApi, kind: str) -> None:
+    outcome = run_action(fake, github, kind, **SWEEP)
 
     assert isinstance(outcome.error, RunNotFound)
     assert (triggers(fake), github.record) == (0, [])
 
 
-def test_a_sweep_without_permission(fake: FakeAirflow, kind: str) -> None:
-    """A token that may only read is refused where something has to be written, with the
-    permission's name.
-    """
+def test_a_sweep_with_a_read_only_token_names_the_missing_permission(
+    fake: FakeAirflow, kind: str
+) -> None:
     with GitHubApi({HEAD: None}, can_write=("statuses", "deployments")) as github:
-        begun(github, fake, kind)
+        report_run(github, fake, kind)
         fake.set_run_state("sales", RUN_ID, "success")
-        github._may = {"contents": "read"}
-        outcome = gate(fake, github, kind, **ONLY_THERE)
+        github._permissions = {"contents": "read"}
+        outcome = run_action(fake, github, kind, **SWEEP)
 
     assert isinstance(outcome.error, Forbidden)
     assert ": write`" in outcome.error.hint
 
 
-@pytest.mark.parametrize("fault", LOSSES, ids=lambda fault: fault.name)
-def test_a_sweep_that_loses_answers(
+@pytest.mark.parametrize("fault", LOST_RESPONSES, ids=lambda fault: fault.name)
+def test_a_sweep_settles_once_despite_lost_responses(
     fake: FakeAirflow, github: GitHubApi, kind: str, fault: Fault
 ) -> None:
-    """A run is settled once, whatever GitHub loses."""
-    begun(github, fake, kind)
+    report_run(github, fake, kind)
     fake.set_run_state("sales", RUN_ID, "success")
     github.fault(
         fault,
@@ -877,19 +849,18 @@ def test_a_sweep_that_loses_answers(
     )
     github.fault(fault, on=("GET", "/deployments"))
 
-    assert gate(fake, github, kind, **ONLY_THERE).result == "success"
-    assert states(github, kind) == [pending(kind), "success"]
+    assert run_action(fake, github, kind, **SWEEP).result == "success"
+    assert states(github, kind) == [pending_state(kind), "success"]
 
 
-def test_an_old_success_hides_no_later_failure(fake: FakeAirflow, github: GitHubApi) -> None:
-    """A step that only finds its run again, ended well, does not cover the failure of a later run
-    of the same DAG.
-    """
-    begun(github, fake, "commit-status")
+def test_an_earlier_success_does_not_replace_the_failure_of_a_later_run(
+    fake: FakeAirflow, github: GitHubApi
+) -> None:
+    report_run(github, fake, "commit-status")
     fake.set_run_state("sales", RUN_ID, "success")
-    gate(fake, github, **ONLY_THERE)
-    github.report(HEAD, "failure", NAME, page(fake, "another"))
-    outcome = gate(fake, github, run_id=RUN_ID, conf="{}")
+    run_action(fake, github, **SWEEP)
+    github.report(HEAD, "failure", NAME, run_page(fake, "another"))
+    outcome = run_action(fake, github, run_id=RUN_ID, conf="{}")
 
     assert outcome.result == "success"
     assert states(github) == ["pending", "success", "failure"]

@@ -1,6 +1,4 @@
-"""The workflows of docs/detached.md, lived through: the inputs that are copied, and the script that
-finds what is pending.
-"""
+"""The workflows of docs/detached.md, run with the inputs and the script that users copy."""
 
 from __future__ import annotations
 
@@ -18,8 +16,8 @@ from dev.airflow_settings import password_of
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
 from tests.support.missing import missing
 from tests.support.services import GitHubApi
-from tests.support.step import CONTEXT, run_gate
-from tests.support.workflows import HEAD, SHA, VALUES, filled, gates
+from tests.support.step import CONTEXT, run_against
+from tests.support.workflows import HEAD, SHA, VALUES, action_inputs, filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,36 +28,32 @@ FOLDER = Path(__file__).parents[2] / "examples" / "workflows"
 NAME = "airflow / nightly_sales"
 RUN_ID = VALUES["matrix.run.run_id"]
 GH = """#!/bin/sh
-# gh api PATH --jq FILTER, by what lies in the folder of answers
+# gh api PATH --jq FILTER, with responses from a folder
 case "$2" in
-  */commits\\?*) answer=commits ;;
-  */pulls\\?*) answer=pulls ;;
-  */commits/*/status\\?*) answer=$(echo "$2" | cut -d/ -f5) ;;
+  */commits\\?*) response=commits ;;
+  */pulls\\?*) response=pulls ;;
+  */commits/*/status\\?*) response=$(echo "$2" | cut -d/ -f5) ;;
 esac
-jq --raw-output --compact-output "$4" "$ANSWERS/$answer.json"
+jq --raw-output --compact-output "$4" "$RESPONSES/$response.json"
 """
 
 
 @pytest.fixture(params=get_args(Version))
 def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
-    """A scripted Airflow of each version, whose runs go on for long."""
     version: Version = request.param
-    with FakeAirflow(version, dags=[FakeDag("nightly_sales", looks=200)]) as started:
+    with FakeAirflow(version, dags=[FakeDag("nightly_sales", polls=200)]) as started:
         yield started
 
 
 @pytest.fixture
 def github() -> Iterator[GitHubApi]:
-    """GitHub, with the commits of the workflows."""
     with GitHubApi({SHA: None, HEAD: SHA}) as api:
         yield api
 
 
-def live(fake: FakeAirflow, github: GitHubApi, name: str, sha: str) -> Outcome:
-    """The outcome of the one step of a workflow, its own inputs but for the way to this Airflow and
-    the token.
-    """
-    (step,) = gates((FOLDER / f"{name}.yml").read_text(encoding="utf-8"))
+def run_workflow_step(fake: FakeAirflow, github: GitHubApi, name: str, sha: str) -> Outcome:
+    """Run the one step of a workflow with its own inputs, for this Airflow and GitHub."""
+    (step,) = action_inputs((FOLDER / f"{name}.yml").read_text(encoding="utf-8"))
     ours = {
         "airflow_url": fake.url,
         "username": "admin",
@@ -67,61 +61,60 @@ def live(fake: FakeAirflow, github: GitHubApi, name: str, sha: str) -> Outcome:
         "github_token": github.token,
     }
     context = CONTEXT._replace(api_url=github.url, sha=sha)
-    given: dict[str, Any] = filled(step) | ours
-    return run_gate(fake, context=context, **given)
+    inputs: dict[str, Any] = filled(step) | ours
+    return run_against(fake, context=context, **inputs)
 
 
-def test_a_status(fake: FakeAirflow, github: GitHubApi) -> None:
-    """The one that triggers leaves the status pending, and the sweep settles it after the end, from
-    another commit.
-    """
-    assert live(fake, github, "detached-status", HEAD).result == "triggered"
-    assert live(fake, github, "detached-sweep", SHA).result == "triggered"
+def test_the_sweep_workflow_settles_the_status_of_the_trigger_workflow(
+    fake: FakeAirflow, github: GitHubApi
+) -> None:
+    """The sweep runs for another commit."""
+    assert run_workflow_step(fake, github, "detached-status", HEAD).result == "triggered"
+    assert run_workflow_step(fake, github, "detached-sweep", SHA).result == "triggered"
     fake.set_run_state("nightly_sales", RUN_ID, "success")
-    assert live(fake, github, "detached-sweep", SHA).result == "success"
+    assert run_workflow_step(fake, github, "detached-sweep", SHA).result == "success"
 
     assert [status["state"] for status in github.statuses_of(HEAD, NAME)] == ["pending", "success"]
 
 
-def test_a_deployment(fake: FakeAirflow, github: GitHubApi) -> None:
-    """The one that triggers leaves a deployment in progress, of the task and to the environment
-    that the other waits for.
-    """
-    assert live(fake, github, "detached-deployment", SHA).result == "triggered"
+def test_the_deployment_workflow_matches_the_condition_of_its_follow_up(
+    fake: FakeAirflow, github: GitHubApi
+) -> None:
+    assert run_workflow_step(fake, github, "detached-deployment", SHA).result == "triggered"
 
     (deployment,) = github.deployments
     assert github.deployment_states(deployment["id"]) == ["in_progress"]
-    condition = job_of("detached-after-deployment")["if"]
+    condition = only_job("detached-after-deployment")["if"]
     for field in ("task", "environment"):
         assert f"github.event.deployment.{field} == '{deployment[field]}'" in condition
 
 
-def test_what_waits_for_a_status(fake: FakeAirflow, github: GitHubApi) -> None:
-    """The workflow that begins on a status waits for the very name that the step gives it."""
-    live(fake, github, "detached-status", HEAD)
+def test_the_status_context_matches_the_condition_of_its_follow_up(
+    fake: FakeAirflow, github: GitHubApi
+) -> None:
+    run_workflow_step(fake, github, "detached-status", HEAD)
     (status,) = github.statuses_of(HEAD)
 
-    assert f"github.event.context == '{status['context']}'" in job_of("detached-after-status")["if"]
+    assert (
+        f"github.event.context == '{status['context']}'" in only_job("detached-after-status")["if"]
+    )
 
 
-def job_of(name: str) -> dict[str, Any]:
-    """The one job of a workflow."""
+def only_job(name: str) -> dict[str, Any]:
     (job,) = yaml.safe_load((FOLDER / f"{name}.yml").read_text(encoding="utf-8"))["jobs"].values()
     assert isinstance(job, dict)
     return job
 
 
-def test_what_is_pending_is_found(tmp_path: Path) -> None:
-    """The sweep's script finds the runs of pending statuses of ours, each once, in the forms of
-    both Airflows.
-    """
+def test_the_sweep_script_finds_each_pending_run_once(tmp_path: Path) -> None:
+    """The URLs have the forms of both Airflow versions."""
     if shutil.which("jq") is None:
         missing("There is no jq", "Install it (on Debian: apt-get install jq)")
     pages = {
         "aaa": "https://airflow.example.com/dags/nightly_sales/runs/github__0123__8__ab",
         "bbb": "https://airflow.example.com/a/dags/nightly_sales/grid?dag_run_id=manual%3A2026%2B1",
     }
-    answers: dict[str, Any] = {
+    responses: dict[str, Any] = {
         "commits": [{"sha": "aaa"}, {"sha": "bbb"}],
         "pulls": [{"head": {"sha": "bbb"}}],
     }
@@ -131,26 +124,25 @@ def test_what_is_pending_is_found(tmp_path: Path) -> None:
             {"state": "success", "context": "airflow / b", "target_url": page},
             {"state": "pending", "context": "ci"},
         )
-        answers[sha] = {"statuses": [ours, *others]}
-    for name, answer in answers.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(answer))
+        responses[sha] = {"statuses": [ours, *others]}
+    for name, response in responses.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(response))
     gh = tmp_path / "gh"
     gh.write_text(GH)
     gh.chmod(0o755)
     jobs = yaml.safe_load((FOLDER / "detached-sweep.yml").read_text(encoding="utf-8"))["jobs"]
     (step,) = jobs["find"]["steps"]
-    told = tmp_path / "output"
+    output = tmp_path / "output"
     env = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "REPOSITORY": "octo-org/sales",
-        "ANSWERS": str(tmp_path),
+        "RESPONSES": str(tmp_path),
     }
-    env["GITHUB_OUTPUT"] = str(told)
-    # Ours
+    env["GITHUB_OUTPUT"] = str(output)
     subprocess.run(["bash", "-e", "-c", step["run"]], check=True, env=env, timeout=60)  # noqa: S607
 
     runs = [
         {"dag_id": "nightly_sales", "run_id": one}
         for one in ("github__0123__8__ab", "manual:2026+1")
     ]
-    assert json.loads(told.read_text().removeprefix("runs=")) == runs
+    assert json.loads(output.read_text().removeprefix("runs=")) == runs

@@ -1,6 +1,4 @@
-"""What only explains: it names causes, it never changes the verdict, and no text in it acts,
-whatever the server does.
-"""
+"""Diagnostics name causes, never change the result, and neutralise Airflow's text."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from dev.airflow_settings import password_of
-from dev.runner import Step
+from dev.runner import ActionStep
 from entrypoint.report.summary import summary
 from tests.support.fake_airflow import (
     FakeAirflow,
@@ -28,8 +26,8 @@ from tests.support.fake_airflow import (
     Fault,
     Version,
 )
-from tests.support.measured import Measured
-from tests.support.step import CONTEXT, run_gate
+from tests.support.peak_memory import MeasuredProcess
+from tests.support.step import CONTEXT, run_against
 from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
@@ -40,10 +38,10 @@ if TYPE_CHECKING:
 Denied = Literal["task_instances", "logs", "xcom", "run_list"]
 VERSIONS: tuple[Version, ...] = ("3.3.2", "2.11.2")
 LIMIT = 1_048_576
-BOOM = FakeError(
+LOAD_ERROR = FakeError(
     "RuntimeError", "the sales cannot be loaded", cause=FakeError("ValueError", "no amount")
 )
-EXPLAINING = {
+OPTIONAL_REQUESTS = {
     "the usual duration": ("GET", "/dagRuns"),
     "task instances": ("GET", "/taskInstances"),
     "a log": ("GET", "/logs/*"),
@@ -53,34 +51,32 @@ EXPLAINING = {
 
 @pytest.fixture(params=VERSIONS)
 def version(request: pytest.FixtureRequest) -> Version:
-    """Each version."""
     chosen: Version = request.param
     return chosen
 
 
 def failing(*tasks: FakeTask) -> FakeDag:
-    """Return a DAG of which the task `load` fails with an exception and its cause."""
     return FakeDag(
         "sales",
-        tasks=(FakeTask("extract"), *(tasks or (FakeTask("load", ends="failed", error=BOOM),))),
+        tasks=(
+            FakeTask("extract"),
+            *(tasks or (FakeTask("load", ends="failed", error=LOAD_ERROR),)),
+        ),
         ends="failed",
     )
 
 
-@pytest.mark.parametrize("what", EXPLAINING)
+@pytest.mark.parametrize("what", OPTIONAL_REQUESTS)
 @pytest.mark.parametrize("ends", ["success", "failed"])
-def test_no_fault_in_what_explains_changes_the_verdict(
+def test_no_fault_of_an_optional_request_changes_the_result(
     version: Version, ends: str, what: str
 ) -> None:
-    """Whatever goes wrong with a request that only explains, once or always: the verdict is the
-    run's own.
-    """
-    load = FakeTask("load", ends=ends, error=BOOM)
+    load = FakeTask("load", ends=ends, error=LOAD_ERROR)
     cases: tuple[tuple[Literal["before", "after"], int], ...] = (("before", 1000), ("after", 1))
     for fault, (when, times) in product(Fault, cases):
         with FakeAirflow(version, dags=[FakeDag("sales", tasks=(load,), ends=ends)]) as fake:
-            fake.fault(fault, on=EXPLAINING[what], when=when, times=times)
-            outcome = run_gate(fake, timeout="600", logs="all")
+            fake.fault(fault, on=OPTIONAL_REQUESTS[what], when=when, times=times)
+            outcome = run_against(fake, timeout="600", logs="all")
             assert outcome.result == ends, f"{fault.name} {when} x{times}"
             assert len(fake.runs("sales")) == 1
 
@@ -95,20 +91,18 @@ def test_no_fault_in_what_explains_changes_the_verdict(
     ],
 )
 @pytest.mark.parametrize("ends", ["success", "failed"])
-def test_a_missing_permission_costs_its_feature_only(
+def test_a_missing_permission_disables_only_its_feature(
     version: Version,
     ends: str,
     feature: Denied,
     permission: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The verdict stands, the log and the summary name the permission once each, and every other
-    feature works.
-    """
-    load = FakeTask("load", ends=ends, error=BOOM, xcom={"return_value": 1})
+    """The log and the summary name the permission once each."""
+    load = FakeTask("load", ends=ends, error=LOAD_ERROR, xcom={"return_value": 1})
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=(load,), ends=ends)]) as fake:
         fake.deny(feature)
-        outcome = run_gate(fake, xcom="load", logs="all")
+        outcome = run_against(fake, xcom="load", logs="all")
     assert outcome.result == ends
     sentences = [sentence for sentence in outcome.disabled_features if permission in sentence]
     assert len(sentences) == 1
@@ -118,24 +112,28 @@ def test_a_missing_permission_costs_its_feature_only(
         assert "the sales cannot be loaded" in outcome.failures[0].cause
 
 
-def stalled(version: Version) -> dict[str, tuple[FakeDag, str]]:
-    """Return runs that never move, each with the words that name why."""
-    ever = {1: "scheduled"}
+def blocked_runs(version: Version) -> dict[str, tuple[FakeDag, str]]:
+    """Return DAG runs that never move, each with the start of the notice that names why."""
+    always_scheduled = {1: "scheduled"}
     runs = {
         "pool": (
-            FakeDag("sales", tasks=(FakeTask("load", states=ever, pool="tiny"),), looks=10**6),
+            FakeDag(
+                "sales",
+                tasks=(FakeTask("load", states=always_scheduled, pool="tiny"),),
+                polls=10**6,
+            ),
             "The pool tiny is full",
         ),
         "max_active_runs": (
-            FakeDag("sales", max_active_runs=1, looks=10**6),
+            FakeDag("sales", max_active_runs=1, polls=10**6),
             "Other runs of the DAG come first",
         ),
         "scheduler": (
-            FakeDag("sales", looks=10**6, tasks=(FakeTask("load", states=ever),)),
+            FakeDag("sales", polls=10**6, tasks=(FakeTask("load", states=always_scheduled),)),
             "Airflow's scheduler is not",
         ),
         "paused": (
-            FakeDag("sales", looks=10**6, tasks=(FakeTask("load", states=ever),)),
+            FakeDag("sales", polls=10**6, tasks=(FakeTask("load", states=always_scheduled),)),
             "The DAG is paused",
         ),
     }
@@ -144,53 +142,50 @@ def stalled(version: Version) -> dict[str, tuple[FakeDag, str]]:
             "approve", states={1: "awaiting_input"}, question=FakeQuestion("Publish?")
         )
         runs["human"] = (
-            FakeDag("sales", looks=10**6, tasks=(question,)),
+            FakeDag("sales", polls=10**6, tasks=(question,)),
             "The task approve waits for a human",
         )
     return runs
 
 
-@pytest.mark.parametrize("why", ["pool", "max_active_runs", "scheduler", "paused", "human"])
-def test_a_run_that_does_not_move_says_why(
-    version: Version, why: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("cause", ["pool", "max_active_runs", "scheduler", "paused", "human"])
+def test_a_blocked_run_is_explained_once_in_the_log_and_at_the_top_of_the_summary(
+    version: Version, cause: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is a notice while waiting, said once, and the first line of the verdict in the end."""
-    if why not in stalled(version):
+    if cause not in blocked_runs(version):
         return
-    dag, words = stalled(version)[why]
+    dag, notice = blocked_runs(version)[cause]
     other = FakeDag(
-        "other", tasks=(FakeTask("hog", pool="tiny", states={0: "running"}),), looks=10**6
+        "other", tasks=(FakeTask("hog", pool="tiny", states={0: "running"}),), polls=10**6
     )
     with FakeAirflow(version, dags=[dag, other], pools={"tiny": 1}) as fake:
-        if why == "max_active_runs":
+        if cause == "max_active_runs":
             fake.create_run("sales", "the-other-one", state="running")
-        if why == "pool":
+        if cause == "pool":
             fake.create_run("other", "the-hog", state="running")
             fake.set_task_state("other", "the-hog", "hog", "running")
-        if why == "scheduler":
+        if cause == "scheduler":
             fake.health("scheduler", "unhealthy")
         time = VirtualTime()
-        if why == "paused":
+        if cause == "paused":
             time.on_sleep = lambda _: fake.pause("sales")
-        outcome = run_gate(fake, time=time, timeout="5m")
+        outcome = run_against(fake, time=time, timeout="5m")
     assert outcome.result == "timeout"
-    assert outcome.blockers[0].title.startswith(words), outcome.blockers
+    assert outcome.blockers[0].title.startswith(notice), outcome.blockers
     log = capsys.readouterr().out
-    assert log.count(f"::notice title=Waiting%3A {words.replace(':', '%3A')}") == 1, log
+    assert log.count(f"::notice title=Waiting%3A {notice.replace(':', '%3A')}") == 1, log
     first_screen = summary(outcome, CONTEXT).splitlines()[:8]
-    assert any(words.replace("_", r"\_") in line for line in first_screen), first_screen
-    if why in ("max_active_runs", "pool"):
+    assert any(notice.replace("_", r"\_") in line for line in first_screen), first_screen
+    if cause in ("max_active_runs", "pool"):
         assert (
             "the-other-one" in outcome.blockers[0].detail or "the-hog" in outcome.blockers[0].detail
         )
 
 
-def test_progress_is_told_against_what_is_usual(
+def test_progress_is_a_percentage_of_the_median_duration(
     version: Version, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each change is a line, mapped tasks are counted, and progress is a part of the median of the
-    last successful runs.
-    """
+    """Each change is one line, and mapped tasks are counted."""
     tasks = (
         FakeTask("extract", states={2: "running", 4: "success"}),
         FakeTask(
@@ -203,14 +198,14 @@ def test_progress_is_told_against_what_is_usual(
             for index in range(50)
         ),
     )
-    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=20)]) as fake:
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, polls=20)]) as fake:
         for name, seconds in (("a", 60.0), ("b", 100.0), ("c", 900.0)):
             fake.create_run("sales", name, state="success", took=seconds)
-        assert run_gate(fake, poll_interval="5").result == "success"
+        assert run_against(fake, poll_interval="5").result == "success"
     log = capsys.readouterr().out
     assert "took 1 m 40 s (median)" in log
     assert "% of the usual 1 m 40 s" in log
-    assert "transform failed and will be tried again" in log
+    assert "transform failed and will be retried" in log
     assert "load: 50 mapped, 50 success · 52 of 52 tasks" in log
     assert "load[7]" not in log
 
@@ -232,26 +227,24 @@ HOSTILE = (
 
 
 def hostile_lines(_: int) -> Iterator[str]:
-    """Yield the hostile lines before and after 200,000 others."""
     yield from HOSTILE
     yield from (f"Line {number} of a very long log" for number in range(200_000))
     yield from HOSTILE
 
 
-def test_a_hostile_log_does_nothing(
+def test_a_hostile_log_of_200_000_lines_neither_acts_nor_fills_the_memory(
     version: Version, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No command in it is obeyed, no markup in it acts, and the memory does not grow with its
-    200,000 lines.
-    """
-    shout = FakeTask(
+    hostile_task = FakeTask(
         "shout",
         ends="failed",
         log=hostile_lines,
         error=FakeError("RuntimeError", "\n".join(HOSTILE)),
     )
-    with FakeAirflow(version, dags=[FakeDag("sales", tasks=(shout,), ends="failed")]) as fake:
-        result, peak = measured(fake, tmp_path, poll_interval="1")
+    with FakeAirflow(
+        version, dags=[FakeDag("sales", tasks=(hostile_task,), ends="failed")]
+    ) as fake:
+        result, peak = run_measured(fake, tmp_path, poll_interval="1")
     with capsys.disabled():
         sys.stdout.write(f"\n{version}: a log of 200,000 lines: peak {peak:.1f} MiB\n")
     assert (result.exit_code, result.outputs["result"]) == (1, "failed")
@@ -263,16 +256,13 @@ def test_a_hostile_log_does_nothing(
     assert set(result.outputs) >= {"run_id", "failed_tasks"}
     assert "a" not in result.outputs
     assert "\x1b" not in result.log
-    assert_whole(result.summary)
+    assert_valid_markdown(result.summary)
     assert peak < 80
 
 
-def test_five_thousand_task_instances(
+def test_five_thousand_task_instances_are_reported_with_bounded_requests_and_memory(
     version: Version, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All failures are named, the summary is whole and below 1 MiB, requests and memory are
-    bounded.
-    """
     count = 5_000
     failed = set(range(7, count, 100))
     tasks = tuple(
@@ -281,12 +271,12 @@ def test_five_thousand_task_instances(
             map_index=index,
             ends="failed" if index in failed else "success",
             log=("a line",) * 500,
-            error=BOOM,
+            error=LOAD_ERROR,
         )
         for index in range(count)
     )
-    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, looks=4, ends="failed")]) as fake:
-        result, peak = measured(fake, tmp_path, poll_interval="1")
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, polls=4, ends="failed")]) as fake:
+        result, peak = run_measured(fake, tmp_path, poll_interval="1")
         requests = Counter(
             request.path.rpartition("/")[2].partition("?")[0] for request in fake.record
         )
@@ -302,7 +292,7 @@ def test_five_thousand_task_instances(
     assert all(f"{index}" in result.summary for index in failed)
     assert f"Failed: {len(failed)} of {count}" in result.summary
     assert size < LIMIT
-    assert_whole(result.summary)
+    assert_valid_markdown(result.summary)
     assert f"Tasks: {count - len(failed)} of {count} succeeded" in result.summary
     assert f"{count - len(failed)} of {count} tasks succeeded" in result.log
     assert sum(requests.values()) < 60
@@ -310,15 +300,16 @@ def test_five_thousand_task_instances(
 
 
 @pytest.mark.parametrize("ends", ["success", "failed"])
-def test_xcoms_of_a_wide_run(version: Version, ends: str) -> None:
-    """Whatever of a wide run the report leaves out, an XCom that is asked for is found."""
+def test_a_requested_xcom_of_a_wide_run_is_found_although_the_report_omits_tasks(
+    version: Version, ends: str
+) -> None:
     tasks = [
         FakeTask("load", map_index=index, ends="success" if index else ends) for index in range(600)
     ]
     tasks += [FakeTask("sum", map_index=index, xcom={"return_value": index}) for index in range(2)]
     tasks += [FakeTask("report", xcom={"return_value": "done"})]
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=tuple(tasks), ends=ends)]) as fake:
-        outcome = run_gate(fake, xcom="sum\nreport")
+        outcome = run_against(fake, xcom="sum\nreport")
 
     assert outcome.result == ends
     assert outcome.xcom == {"sum": [0, 1], "report": "done"}
@@ -326,35 +317,32 @@ def test_xcoms_of_a_wide_run(version: Version, ends: str) -> None:
     assert len(outcome.failed_tasks) == (ends == "failed")
 
 
-@pytest.mark.parametrize(("red", "result"), [(True, "failed"), (False, "success")])
-# A table's column
-def test_failed_tasks_of_a_wide_run(version: Version, red: bool, result: str) -> None:
-    """The last of very many task instances fails, and that decides if the user says so."""
-    ends = ["success"] * 1500 + ["failed" if red else "success"]
+@pytest.mark.parametrize(("last_fails", "result"), [(True, "failed"), (False, "success")])
+def test_the_last_failed_task_of_a_wide_run_counts_for_fail_on_failed_tasks(
+    version: Version, last_fails: bool, result: str
+) -> None:
+    ends = ["success"] * 1500 + ["failed" if last_fails else "success"]
     tasks = tuple(FakeTask("load", map_index=index, ends=end) for index, end in enumerate(ends))
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, ends="success")]) as fake:
-        assert run_gate(fake, fail_on_failed_tasks="true").result == result
-        assert run_gate(fake, run_id="again").result == "success"
+        assert run_against(fake, fail_on_failed_tasks="true").result == result
+        assert run_against(fake, run_id="again").result == "success"
 
 
-def test_a_wide_run_whose_time_is_over(version: Version) -> None:
-    """What it waits for is found among very many, and none of them is asked for alone but to find
-    out why it waits.
-    """
+def test_a_wide_run_that_times_out_names_its_blocked_task(version: Version) -> None:
     tasks = [FakeTask("load", map_index=index, states={1: "success"}) for index in range(1000)]
     tasks += [FakeTask("late", states={1: "scheduled"}, pool="tiny")]
     with FakeAirflow(
-        version, dags=[FakeDag("sales", tasks=tuple(tasks), looks=10**6)], pools={"tiny": 0}
+        version, dags=[FakeDag("sales", tasks=tuple(tasks), polls=10**6)], pools={"tiny": 0}
     ) as fake:
-        outcome = run_gate(fake, timeout="300")
+        outcome = run_against(fake, timeout="300")
 
     assert outcome.result == "timeout"
     assert [blocker.title for blocker in outcome.blockers] == ["The pool tiny has no slots"]
     assert "late" in outcome.blockers[0].detail
 
 
-def assert_whole(markdown: str) -> None:
-    """Every fold that is opened is closed, nothing else is HTML, and no fence is left open."""
+def assert_valid_markdown(markdown: str) -> None:
+    """Assert that each fold is closed, no other HTML occurs, and no code fence is open."""
     html = [
         token.content.strip()
         for token in MarkdownIt("commonmark").parse(markdown)
@@ -365,11 +353,9 @@ def assert_whole(markdown: str) -> None:
     assert markdown.endswith("\n")
 
 
-def measured(fake: FakeAirflow, workspace: Path, **inputs: str) -> tuple[StepResult, float]:
-    """Run the step as a process of its own; return what it left behind, and its peak memory in
-    MiB.
-    """
-    given = {
+def run_measured(fake: FakeAirflow, workspace: Path, **inputs: str) -> tuple[StepResult, float]:
+    """Run the step as a process. Return its result and its peak memory in MiB."""
+    action_inputs = {
         "airflow_url": fake.url,
         "username": "admin",
         "password": password_of("admin"),
@@ -377,8 +363,8 @@ def measured(fake: FakeAirflow, workspace: Path, **inputs: str) -> tuple[StepRes
         **inputs,
     }
     with TemporaryDirectory() as folder:
-        launcher = Measured(Path(folder, "usage"))
-        result = Step(given, launcher=launcher, workspace=workspace).run(timeout=300)
+        launcher = MeasuredProcess(Path(folder, "usage"))
+        result = ActionStep(action_inputs, launcher=launcher, workspace=workspace).run(timeout=300)
         return result, launcher.mebibytes
 
 
@@ -393,17 +379,15 @@ def measured(fake: FakeAirflow, workspace: Path, **inputs: str) -> tuple[StepRes
         "airflow.diagnostics.DiagnosticRequests.recent_durations",
     ],
 )
-def test_a_fault_of_ours_costs_the_explanation(
+def test_a_bug_in_the_diagnostics_is_logged_once_and_leaves_the_result(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str, ends: str
 ) -> None:
-    """What breaks while a run is explained is told, once, and the verdict is Airflow's."""
-
-    def broken(*_: Any, **__: Any) -> None:
+    def raise_bug(*_: Any, **__: Any) -> None:
         raise TypeError("s3cret")
 
-    monkeypatch.setattr(f"entrypoint.{place}", broken)
-    with FakeAirflow("3.3.2", dags=[FakeDag("sales", ends=ends, looks=6)]) as fake:
-        assert run_gate(fake).result == ends
-    told = capsys.readouterr().out
-    assert "s3cret" not in told
-    assert told.count("The action itself failed: TypeError in ") <= 1
+    monkeypatch.setattr(f"entrypoint.{place}", raise_bug)
+    with FakeAirflow("3.3.2", dags=[FakeDag("sales", ends=ends, polls=6)]) as fake:
+        assert run_against(fake).result == ends
+    output = capsys.readouterr().out
+    assert "s3cret" not in output
+    assert output.count("The action itself failed: TypeError in ") <= 1

@@ -1,4 +1,4 @@
-"""Nothing of the job's environment decides what the process loads, or where it writes."""
+"""No variable of the job's environment decides what the process loads or where it writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEYLOG = (
     "from urllib3.util import create_urllib3_context; "
     "print(create_urllib3_context().keylog_filename)"
 )
-FOLDER = "import tempfile; print(tempfile.gettempdir())"
+TEMPORARY_FOLDER = "import tempfile; print(tempfile.gettempdir())"
 CONFIGURATION = (
     "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nCiphersuites = "
     "TLS_AES_128_GCM_SHA256\n"
@@ -28,24 +28,23 @@ CONFIGURATION = (
 
 
 @pytest.mark.parametrize(
-    ("name", "shows"),
+    ("name", "code"),
     [
         ("OPENSSL_CONF", CIPHERS),
         ("SSLKEYLOGFILE", KEYLOG),
-        ("TMPDIR", FOLDER),
-        ("TEMP", FOLDER),
-        ("TMP", FOLDER),
+        ("TMPDIR", TEMPORARY_FOLDER),
+        ("TEMP", TEMPORARY_FOLDER),
+        ("TMP", TEMPORARY_FOLDER),
     ],
 )
-def test_the_environment_takes_nothing_over(name: str, shows: str, tmp_path: Path) -> None:
-    """A variable that changes what Python does has no effect on the action, from its first import
-    on.
-    """
-    place = tmp_path if shows == FOLDER else tmp_path / "file"
-    if shows != FOLDER:
-        place.write_text(CONFIGURATION)
+def test_variables_that_configure_python_have_no_effect(
+    name: str, code: str, tmp_path: Path
+) -> None:
+    value = tmp_path if code == TEMPORARY_FOLDER else tmp_path / "file"
+    if code != TEMPORARY_FOLDER:
+        value.write_text(CONFIGURATION)
 
-    def shown(code: str, **variables: str) -> str:
+    def printed(code: str, **variables: str) -> str:
         env = {
             key: value for key, value in os.environ.items() if key not in ("TMPDIR", "TEMP", "TMP")
         } | variables
@@ -54,6 +53,6 @@ def test_the_environment_takes_nothing_over(name: str, shows: str, tmp_path: Pat
         )
         return ran.stdout
 
-    plain = shown(shows)
-    assert shown(shows, **{name: str(place)}) != plain, "the variable means nothing to this Python"
-    assert shown(f"import entrypoint; {shows}", **{name: str(place)}) == plain
+    plain = printed(code)
+    assert printed(code, **{name: str(value)}) != plain, "the variable means nothing to this Python"
+    assert printed(f"import entrypoint; {code}", **{name: str(value)}) == plain

@@ -1,6 +1,4 @@
-"""The guard against leaks sees a secret in every place, in every form and however a step runs, and
-makes its test red.
-"""
+"""The leak guard finds a secret in every place and every form, and fails the test."""
 
 from __future__ import annotations
 
@@ -11,9 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from dev.runner import Context, Process, Step
-from tests.support import guard
-from tests.support import known_secrets as ledger
+from dev.runner import ActionStep, Context, Process
+from tests.support import known_secrets, leak_guard
 from tests.support.fake_airflow import FakeAirflow, FakeDag
 from tests.support.leaks import (
     EVERYWHERE,
@@ -44,10 +41,8 @@ PEM = (
 
 
 @dataclass(frozen=True)
-class Script(Process):
-    """Runs some code in place of the action's, in the same way. What it shows is not among its
-    arguments.
-    """
+class CodeLauncher(Process):
+    """Runs some code instead of the action. The text that it shows is not among its arguments."""
 
     code: str = ""
     text: str = ""
@@ -55,18 +50,19 @@ class Script(Process):
     def prepare(
         self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
     ) -> Launch:
-        """The code for every stage."""
+        """Return the code for every stage."""
         launch = super().prepare(stage, metadata, host, env)
         file = host.temp / "code.py"
         file.write_text(program(self.code, self.text), encoding="utf-8")
         return replace(launch, argv=(self.python, "-u", str(file)))
 
 
-def step(code: str, text: str, workspace: Path, inputs: Mapping[str, str], **env: str) -> Step:
-    """A step of these inputs that runs the code on the text."""
-    return Step(
+def step(
+    code: str, text: str, workspace: Path, inputs: Mapping[str, str], **env: str
+) -> ActionStep:
+    return ActionStep(
         {"dag_id": "sales", **inputs},
-        launcher=Script(code=code, text=text),
+        launcher=CodeLauncher(code=code, text=text),
         workspace=workspace,
         env=env,
     )
@@ -74,58 +70,49 @@ def step(code: str, text: str, workspace: Path, inputs: Mapping[str, str], **env
 
 @pytest.mark.parametrize("leak", LEAKS)
 @pytest.mark.parametrize("stage", ["main", "post"])
-def test_a_process_that_leaks(tmp_path: Path, stage: Stage, leak: str) -> None:
-    """A secret in any form is seen in all places at once, in either stage."""
+def test_a_leak_is_found_in_every_place_and_form(tmp_path: Path, stage: Stage, leak: str) -> None:
     step(SHOW_EVERYWHERE, LEAKS[leak], tmp_path, {"password": SECRET}).run(stage)
 
-    assert places(guard.leaks()) == EVERYWHERE
-    assert guard.leaks() == []
+    assert places(leak_guard.new_leaks()) == EVERYWHERE
+    assert leak_guard.new_leaks() == []
 
 
 @pytest.mark.parametrize("stage", ["main", "post"])
-def test_a_process_that_does_not(tmp_path: Path, stage: Stage) -> None:
-    """A step that shows something else everywhere passes."""
+def test_text_that_only_resembles_a_secret_is_no_leak(tmp_path: Path, stage: Stage) -> None:
     step(SHOW_EVERYWHERE, "Zq8 and pa55, but no wörd", tmp_path, {"password": SECRET}).run(stage)
 
-    assert guard.leaks() == []
+    assert leak_guard.new_leaks() == []
 
 
-def test_a_mask(tmp_path: Path) -> None:
-    """What is masked first may be printed, what is masked afterwards or in the middle of a line may
-    not.
-    """
+def test_a_secret_may_be_printed_only_after_it_is_masked(tmp_path: Path) -> None:
+    """A mask command in the middle of a line does not count."""
     step(f"{MASK}; {SHOW}", SECRET, tmp_path, {"password": SECRET}).run()
-    assert guard.leaks() == []
+    assert leak_guard.new_leaks() == []
 
     for code in (f"{SHOW}; {MASK}", f"print('say ::add-mask::' + text); {SHOW}"):
         step(code, SECRET, tmp_path, {"password": SECRET}).run()
-        assert places(guard.leaks()) == {"the log", "the raw stream"}
+        assert places(leak_guard.new_leaks()) == {"the log", "the raw stream"}
 
 
-def test_a_mask_for_another(tmp_path: Path) -> None:
-    """Masking one secret does not excuse another, and what a step masks is a secret whoever gave
-    it.
-    """
+def test_masking_one_secret_does_not_cover_another(tmp_path: Path) -> None:
+    """Any text that a step masks counts as a secret."""
     step(
         "print('::add-mask::pa55-of-another')\n" + SHOW, SECRET, tmp_path, {"password": SECRET}
     ).run()
-    assert places(guard.leaks()) == {"the log", "the raw stream"}
+    assert places(leak_guard.new_leaks()) == {"the log", "the raw stream"}
 
     step(f"{MASK}\n{SHOW_EVERYWHERE}", "derived-Zq8-x7", tmp_path, {}).run()
-    assert places(guard.leaks()) == UNMASKED
+    assert places(leak_guard.new_leaks()) == UNMASKED
 
 
-def test_what_only_debug_logging_would_show(tmp_path: Path) -> None:
-    """A debug line counts although this run's log is without it."""
+def test_a_leak_in_a_debug_line_counts_without_debug_logging(tmp_path: Path) -> None:
     step("print('::debug::' + text)", SECRET, tmp_path, {"password": SECRET}).run()
 
-    assert places(guard.leaks()) == {"the raw stream"}
+    assert places(leak_guard.new_leaks()) == {"the raw stream"}
 
 
-def test_markdown(tmp_path: Path) -> None:
-    """In the summary a secret counts as a browser shows it, without the escapes that hide it from
-    the runner's masks.
-    """
+def test_a_leak_in_the_summary_is_found_behind_escapes(tmp_path: Path) -> None:
+    """A browser shows the text without the escapes that hide it from the runner's masks."""
     code = (
         f"print('::add-mask::' + {SECRET!r})\nopen(os.environ['GITHUB_STEP_SUMMARY'], "
         "'a').write(text)"
@@ -137,7 +124,7 @@ def test_markdown(tmp_path: Path) -> None:
         {"password": SECRET},
     ).run()
 
-    assert places(guard.leaks()) == {"the summary on GitHub's page"}
+    assert places(leak_guard.new_leaks()) == {"the summary on GitHub's page"}
 
 
 SOURCES: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
@@ -162,40 +149,36 @@ SOURCES: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_what_is_secret(tmp_path: Path, source: str) -> None:
-    """Whatever is a secret by its name or its looks is looked for; the same text is none without
-    it.
-    """
+def test_every_source_of_secrets_is_searched_for(tmp_path: Path, source: str) -> None:
+    """The same text is no leak without its source."""
     (tmp_path / "key.pem").write_text(PEM)
     inputs, env, text = SOURCES[source]
 
     step(SHOW_EVERYWHERE, text, tmp_path, inputs, **env).run()
-    assert places(guard.leaks()) == EVERYWHERE
+    assert places(leak_guard.new_leaks()) == EVERYWHERE
 
     step(SHOW_EVERYWHERE, text.replace(TOKEN, "e"), tmp_path, {}).run()
-    assert guard.leaks() == []
+    assert leak_guard.new_leaks() == []
 
 
-def test_the_name_of_a_key_file(tmp_path: Path) -> None:
-    """Where a key lies is no secret, and the lines that every key has are none."""
+def test_neither_the_path_nor_the_first_line_of_a_key_is_secret(tmp_path: Path) -> None:
     for text, key in (("secrets/key.pem", "secrets/key.pem"), (PEM.splitlines()[0], PEM)):
         step(SHOW_EVERYWHERE, text, tmp_path, {"client_key": key}).run()
 
-    assert guard.leaks() == []
+    assert leak_guard.new_leaks() == []
 
 
-def test_the_runner_masks_its_own_token(tmp_path: Path) -> None:
-    """GitHub's token is hidden from the start, so that it may be printed, but nowhere else."""
+def test_githubs_token_may_be_printed_but_not_written_elsewhere(tmp_path: Path) -> None:
+    """The runner masks it from the start."""
     token = Context().token
     step(SHOW, token, tmp_path, {"github_token": token}).run()
-    assert guard.leaks() == []
+    assert leak_guard.new_leaks() == []
 
     step(SHOW_EVERYWHERE, token, tmp_path, {"github_token": token}).run()
-    assert places(guard.leaks()) == UNMASKED
+    assert places(leak_guard.new_leaks()) == UNMASKED
 
 
-def test_what_a_stand_in_notes(tmp_path: Path) -> None:
-    """What a stand-in issued or was shown is looked for, before, during and after the step."""
+def test_secrets_that_a_fake_service_issues_or_receives_are_searched_for(tmp_path: Path) -> None:
     with FakeAirflow(dags=[FakeDag("sales")]) as fake:
         token = fake.token()
         with fake.session() as session:
@@ -204,41 +187,38 @@ def test_what_a_stand_in_notes(tmp_path: Path) -> None:
             session.get(f"{fake.url}/api/v2/dags", timeout=60)
     for text in (token[9:], "opaque-Zq8-x7", "cookie-Zq8-x7"):
         step(SHOW, text, tmp_path, {}).run()
-        assert places(guard.leaks()) == {"the log", "the raw stream"}
+        assert places(leak_guard.new_leaks()) == {"the log", "the raw stream"}
 
-    ledger.clear()
+    known_secrets.clear()
     step(SHOW, "opaque-Zq8-x7", tmp_path, {}).run()
-    assert guard.leaks() == []
+    assert leak_guard.new_leaks() == []
 
 
-def test_arguments(tmp_path: Path) -> None:
-    """A secret among the arguments of the process is seen, of the variables' names none is."""
-
+def test_a_secret_among_the_process_arguments_is_found(tmp_path: Path) -> None:
     @dataclass(frozen=True)
-    class Talkative(Script):
+    class LeakyArgumentsLauncher(CodeLauncher):
         def prepare(
             self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
         ) -> Launch:
             launch = super().prepare(stage, metadata, host, env)
             return replace(launch, argv=(*launch.argv, f"--token={quote(self.text)}"))
 
-    Step(
-        {"dag_id": "sales", "token": SECRET}, launcher=Talkative(text=SECRET), workspace=tmp_path
+    ActionStep(
+        {"dag_id": "sales", "token": SECRET},
+        launcher=LeakyArgumentsLauncher(text=SECRET),
+        workspace=tmp_path,
     ).run()
 
-    assert places(guard.leaks()) == {"the process's arguments"}
+    assert places(leak_guard.new_leaks()) == {"the process's arguments"}
 
 
-def test_a_step_without_a_result(tmp_path: Path) -> None:
-    """A step that goes on, or whose result nobody asks for, is judged by what it has printed so
-    far, and told once.
-    """
+def test_a_step_that_is_still_running_is_checked_once_for_what_it_printed(tmp_path: Path) -> None:
     code = f"{SHOW}; print('ready'); time.sleep(60)"
     with step(code, SECRET, tmp_path, {"password": SECRET}).start() as running:
         running.wait_for("ready")
-        assert places(guard.leaks()) == {"the raw stream"}
-        assert guard.leaks() == []
+        assert places(leak_guard.new_leaks()) == {"the raw stream"}
+        assert leak_guard.new_leaks() == []
 
     with step(SHOW, SECRET, tmp_path, {"password": SECRET}).start() as running:
         running.wait_for("pa55")
-    assert places(guard.leaks()) == {"the raw stream"}
+    assert places(leak_guard.new_leaks()) == {"the raw stream"}

@@ -1,6 +1,4 @@
-"""Wrong inputs, from the workflow's `with:` to the annotation, in a real process next to an Airflow
-that must hear nothing.
-"""
+"""Wrong inputs in a real process end the step with an annotation before any request."""
 
 import json
 from collections.abc import Iterator
@@ -8,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dev.runner import Process, Step, StepResult
+from dev.runner import ActionStep, Process, StepResult
 from tests.support.fake_airflow import FakeAirflow, FakeDag
-from tests.support.known_secrets import note
+from tests.support.known_secrets import add
 
 SECRET = "s3cret-Zq8-do-not-show"
 OFFSET = "2026-01-31T00:00:00Z"
@@ -18,14 +16,13 @@ OFFSET = "2026-01-31T00:00:00Z"
 
 @pytest.fixture(scope="module")
 def fake() -> Iterator[FakeAirflow]:
-    """An Airflow that would accept the run."""
     with FakeAirflow(dags=[FakeDag("nightly_sales")]) as started:
         yield started
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """A checkout with files that are no conf."""
+    """A checkout with one valid conf file and several invalid ones."""
     (tmp_path / "good.json").write_text("{}")
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "cut.json").write_text('{"a": ')
@@ -35,17 +32,15 @@ def workspace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(fake: FakeAirflow, workspace: Path, wrong: dict[str, str]) -> StepResult:
-    """The step with these inputs in place of good ones, which name this Airflow and a token that it
-    would take.
-    """
-    good = {"airflow_url": fake.url, "token": SECRET, "dag_id": "nightly_sales"}
+def run_action(fake: FakeAirflow, workspace: Path, wrong: dict[str, str]) -> StepResult:
+    """Run the step with valid inputs, except for the wrong ones."""
+    valid = {"airflow_url": fake.url, "token": SECRET, "dag_id": "nightly_sales"}
     inputs = {
         name: text.replace("FAKE", fake.url.removeprefix("http://"))
-        for name, text in (good | wrong).items()
+        for name, text in (valid | wrong).items()
     }
-    note(SECRET)  # also where it is only a part of what was given
-    return Step(inputs, launcher=Process(), workspace=workspace).run()
+    add(SECRET)  # an input may only contain it
+    return ActionStep(inputs, launcher=Process(), workspace=workspace).run()
 
 
 WRONG: list[tuple[str, dict[str, str]]] = [
@@ -137,11 +132,10 @@ WRONG: list[tuple[str, dict[str, str]]] = [
 @pytest.mark.parametrize(
     ("name", "wrong"), WRONG, ids=[f"{name}-{n}" for n, (name, _) in enumerate(WRONG)]
 )
-def test_wrong_input(fake: FakeAirflow, workspace: Path, name: str, wrong: dict[str, str]) -> None:
-    """One wrong input is one error annotation that names it, exit code 1, no traceback, and no
-    request.
-    """
-    result = run(fake, workspace, wrong)
+def test_a_wrong_input_is_named_in_one_annotation_before_any_request(
+    fake: FakeAirflow, workspace: Path, name: str, wrong: dict[str, str]
+) -> None:
+    result = run_action(fake, workspace, wrong)
 
     assert (result.exit_code, result.conclusion, result.outputs) == (
         1,
@@ -158,8 +152,9 @@ def test_wrong_input(fake: FakeAirflow, workspace: Path, name: str, wrong: dict[
     assert fake.record == []
 
 
-def test_ten_mistakes(fake: FakeAirflow, workspace: Path) -> None:
-    """Ten mistakes are reported in one go, in one annotation and in the summary."""
+def test_ten_input_errors_are_reported_in_one_annotation(
+    fake: FakeAirflow, workspace: Path
+) -> None:
     wrong = {
         "airflow_url": "FAKE",
         "dag_id": "nightly sales",
@@ -172,7 +167,7 @@ def test_ten_mistakes(fake: FakeAirflow, workspace: Path) -> None:
         "poll_interval": "0.1",
         "if_paused": "ignore",
     }
-    result = run(fake, workspace, wrong)
+    result = run_action(fake, workspace, wrong)
 
     (annotation,) = result.annotations
     assert (result.exit_code, result.outputs) == (1, {"result": "error"})
@@ -182,31 +177,28 @@ def test_ten_mistakes(fake: FakeAirflow, workspace: Path) -> None:
     assert fake.record == []
 
 
-def test_long_mistakes(fake: FakeAirflow, workspace: Path) -> None:
-    """However long the wrong inputs are, each is named before the runner cuts the annotation, and
-    so is the remedy.
-    """
+def test_every_name_and_the_hint_fit_into_the_annotation_with_long_inputs(
+    fake: FakeAirflow, workspace: Path
+) -> None:
     names = ("run_id", "logical_date", "run_after", "wait", "timeout", "poll_interval", "if_paused")
-    result = run(fake, workspace, dict.fromkeys(names, "x" * 10_000))
+    result = run_action(fake, workspace, dict.fromkeys(names, "x" * 10_000))
 
     (annotation,) = result.annotations
     assert [name for name in names if f"{name}: " not in annotation.message] == []
     assert annotation.message.endswith("Nothing was sent to Airflow.")
 
 
-def test_the_same_inputs_mended(workspace: Path) -> None:
-    """The same step with good inputs does send requests, so that the other tests prove
-    something.
-    """
+def test_valid_inputs_do_send_requests(workspace: Path) -> None:
+    """Without this test the others could pass for a step that never sends anything."""
     (workspace / "conf.json").write_text(json.dumps({"region": "APAC"}))
-    with FakeAirflow(dags=[FakeDag("nightly_sales")]) as listening:
-        result = run(
-            listening,
+    with FakeAirflow(dags=[FakeDag("nightly_sales")]) as running:
+        result = run_action(
+            running,
             workspace,
-            {"token": listening.token(), "conf_file": "conf.json", "wait": "false"},
+            {"token": running.token(), "conf_file": "conf.json", "wait": "false"},
         )
 
         assert (result.exit_code, result.outputs["result"]) == (0, "triggered")
-        assert [one.json["conf"] for one in listening.received("POST", "/dagRuns")] == [
+        assert [one.json["conf"] for one in running.received("POST", "/dagRuns")] == [
             {"region": "APAC"}
         ]

@@ -1,6 +1,4 @@
-"""Airflow's listener and a GitHub that is down, limits it, redirects it, or knows it as an App,
-over real sockets.
-"""
+"""Airflow's listener with a GitHub that is down, rate limited, redirected or an App's."""
 
 from __future__ import annotations
 
@@ -16,12 +14,11 @@ from tests.support.services import GitHubApi
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.integration.reporting import World
+    from tests.integration.reporting import ReportingScenario
 
 
 @pytest.fixture
-def world(listener: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """Everything."""
+def scenario(listener: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ReportingScenario]:
     with reporting(listener, monkeypatch) as made:
         yield made
 
@@ -30,70 +27,68 @@ def world(listener: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     "fault", [Fault.HTML_503, Fault.RESET, Fault.TRUNCATED_JSON, Fault.HTML_200, Fault.EMPTY_JSON]
 )
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_github_is_down_and_back(world: World, fault: Fault, when: Any) -> None:
-    """Whichever request an outage meets, and whether GitHub has done it by then, the end is
-    reported once in the end.
-    """
-    world.begin()
-    world.run("r1", "success")
+def test_an_end_is_reported_once_after_an_outage(
+    scenario: ReportingScenario, fault: Fault, when: Any
+) -> None:
+    scenario.begin_run()
+    scenario.set_run("r1", "success")
     for skip in (0, 1):
-        world.github.fault(fault, when=when, skip=skip)
-        with pytest.raises(world.listener.LaterError):
-            world.report("r1", "success")
+        scenario.github.fault(fault, when=when, skip=skip)
+        with pytest.raises(scenario.listener.TransientError):
+            scenario.report("r1", "success")
     for _ in range(2):
-        world.report("r1", "success")
-    assert world.states == ["pending", "success"]
+        scenario.report("r1", "success")
+    assert scenario.states == ["pending", "success"]
 
 
-def test_a_limit(world: World) -> None:
-    """A rate limit is for later, for as long as GitHub says."""
-    world.begin()
-    world.github.limit()
-    with pytest.raises(world.listener.LaterError, match="rate limit"):
-        world.end("r1", "success")
-    world.github.fault(Fault.TOO_MANY, retry_after=42)
-    with pytest.raises(world.listener.LaterError) as caught:
-        world.end("r1", "success")
+def test_a_rate_limit_is_retried_after_the_time_that_github_names(
+    scenario: ReportingScenario,
+) -> None:
+    scenario.begin_run()
+    scenario.github.limit()
+    with pytest.raises(scenario.listener.TransientError, match="rate limit"):
+        scenario.end_run("r1", "success")
+    scenario.github.fault(Fault.TOO_MANY, retry_after=42)
+    with pytest.raises(scenario.listener.TransientError) as caught:
+        scenario.end_run("r1", "success")
     assert caught.value.pause == 42.0
 
 
-def test_an_app(world: World) -> None:
-    """An App is granted a token by its key, uses it for all, and gets another one when that
-    dies.
-    """
-    app = world.github.app
+def test_an_app_token_is_reused_until_it_expires(scenario: ReportingScenario) -> None:
+    app = scenario.github.app
     fields = {
         "login": app.app_id,
         "password": app.private_key,
         "extra": {"installation_id": app.installation},
     }
-    world.connect(**fields)
+    scenario.set_connection(**fields)
     for number in range(3):
-        world.begin(f"r{number}")
-        world.end(f"r{number}", "success")
+        scenario.begin_run(f"r{number}")
+        scenario.end_run(f"r{number}", "success")
     assert len(app.issued) == 1
     app.expire()
-    with pytest.raises(world.listener.LaterError, match="401: 'Bad credentials'"):
-        world.end("r2", "failed")
-    world.end("r2", "failed")
-    assert (world.states[-1], len(app.issued)) == ("failure", 2)
+    with pytest.raises(scenario.listener.TransientError, match="401: 'Bad credentials'"):
+        scenario.end_run("r2", "failed")
+    scenario.end_run("r2", "failed")
+    assert (scenario.states[-1], len(app.issued)) == ("failure", 2)
 
 
-def test_a_token_that_may_not(listener: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that may only read is told so by GitHub's words, and nothing is tried again."""
-    with reporting(listener, monkeypatch, can_write=()) as world:
-        world.begin()
+def test_a_read_only_token_is_a_permanent_error(
+    listener: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with reporting(listener, monkeypatch, can_write=()) as scenario:
+        scenario.begin_run()
         with pytest.raises(
-            listener.GivenUpError, match="403: 'Resource not accessible by integration'"
+            listener.PermanentError, match="403: 'Resource not accessible by integration'"
         ):
-            world.end("r1", "success")
+            scenario.end_run("r1", "success")
 
 
-def test_a_redirect(world: World) -> None:
-    """A redirect is not followed: the token is for the address that the connection names."""
-    with GitHubApi({SHA: None}) as elsewhere:
-        world.begin()
-        world.github.redirect(307, elsewhere.url)
-        with pytest.raises(world.listener.GivenUpError, match="answered 307"):
-            world.end("r1", "success")
-        assert elsewhere.record == []
+def test_the_listener_does_not_follow_a_redirect(scenario: ReportingScenario) -> None:
+    """The token is only for the address of the connection."""
+    with GitHubApi({SHA: None}) as redirect_target:
+        scenario.begin_run()
+        scenario.github.redirect(307, redirect_target.url)
+        with pytest.raises(scenario.listener.PermanentError, match="answered 307"):
+            scenario.end_run("r1", "success")
+        assert redirect_target.record == []

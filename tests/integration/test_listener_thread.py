@@ -1,6 +1,4 @@
-"""Airflow's listener with its real thread and over real sockets: a whole outage, and a process that
-was forked.
-"""
+"""Airflow's listener with its real thread: a long outage and a forked process."""
 
 from __future__ import annotations
 
@@ -9,6 +7,7 @@ import os
 import signal
 import time
 import warnings
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,114 +15,113 @@ import pytest
 
 from tests.integration.reporting import reporting
 from tests.support.fake_airflow.faults import Fault
-from tests.support.stand_in import WITHOUT_END
+from tests.support.stub_server import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.integration.reporting import World
+    from tests.integration.reporting import ReportingScenario
 
-PATIENCE = 60.0
+WAIT_SECONDS = 60.0
 RUNS = 200
 
 
 @pytest.fixture
-def world(listener: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """Everything, with pauses that are short."""
-    monkeypatch.setattr(listener, "PAUSES", (0.01, 0.05))
-    monkeypatch.setattr(listener, "SOON", 0.01)
+def scenario(listener: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ReportingScenario]:
+    """The scenario, with short pauses."""
+    monkeypatch.setattr(listener, "RETRY_PAUSES", (0.01, 0.05))
+    monkeypatch.setattr(listener, "REREAD_SECONDS", 0.01)
     with reporting(listener, monkeypatch) as made:
         yield made
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Return when this is so."""
-    deadline = time.monotonic() + PATIENCE
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, f"Waited in vain for {what}"
+        assert time.monotonic() < deadline, f"Timed out waiting for {what}"
         time.sleep(0.01)
 
 
 def announce(
-    world: World, run_id: str, state: str = "success", environment: str | None = None
+    scenario: ReportingScenario, run_id: str, state: str = "success", environment: str | None = None
 ) -> None:
-    """Airflow commits an end, and announces it."""
-    world.run(run_id, state, environment=environment)
+    """Commit a final state and call the listener's hook, as Airflow does."""
+    scenario.set_run(run_id, state, environment=environment)
     dag_run = SimpleNamespace(dag_id="sales", run_id=run_id, state=state, run_type="manual")
-    getattr(world.listener, f"on_dag_run_{state}")(dag_run, "")
+    getattr(scenario.listener, f"on_dag_run_{state}")(dag_run, "")
 
 
-def test_an_outage(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Two hundred runs that end while GitHub is down are each reported exactly once when it is
-    back, in bounded memory.
-    """
+def test_two_hundred_runs_are_reported_once_each_after_an_outage(
+    scenario: ReportingScenario, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
-    reporter = world.listener._REPORTER
+    reporter = scenario.listener._REPORTER
     for number in range(RUNS):
-        world.begin(f"r{number}", "production")
-    before = world.posted
-    world.github.fault(Fault.HTML_503, times=WITHOUT_END)
+        scenario.begin_run(f"r{number}", "production")
+    before = scenario.posts
+    scenario.github.fault(Fault.HTML_503, times=UNLIMITED)
     for _ in range(3):
         for number in range(RUNS):
-            announce(world, f"r{number}", "failed", "production")
-    until(lambda: sum(one.status == 503 for one in world.github.record) >= 5, "attempts")
+            announce(scenario, f"r{number}", "failed", "production")
+    wait_until(lambda: sum(one.status == 503 for one in scenario.github.record) >= 5, "attempts")
     assert len(reporter._waiting) == RUNS
-    world.github.mend()
-    until(lambda: not reporter._waiting, "the reports")
+    scenario.github.clear_faults()
+    wait_until(lambda: not reporter._waiting, "the reports")
 
-    ends = [world.github.deployment_states(one["id"]) for one in world.github.deployments]
-    assert ends == [["in_progress", "failure"]] * RUNS
-    assert world.posted - before == RUNS
+    codes = [scenario.github.deployment_states(one["id"]) for one in scenario.github.deployments]
+    assert codes == [["in_progress", "failure"]] * RUNS
+    assert scenario.posts - before == RUNS
     assert sum("Reports to GitHub fail" in text for text in caplog.messages) == 1
     assert sum("Reports to GitHub work again" in text for text in caplog.messages) == 1
 
 
-def test_an_announcement_is_not_missed(world: World) -> None:
-    """However announcements and the thread's rests fall together, each one is reported."""
+def test_no_announcement_is_lost_while_the_thread_goes_to_sleep(
+    scenario: ReportingScenario,
+) -> None:
+    def reported(count: int) -> bool:
+        return scenario.states == ["pending", "success"] * count
+
     for number in range(1, 51):
-        world.begin(f"r{number}")
-        announce(world, f"r{number}")
-        until(lambda count=number: world.states == ["pending", "success"] * count, "a report")  # type: ignore[misc]
-    assert world.posted == 50
+        scenario.begin_run(f"r{number}")
+        announce(scenario, f"r{number}")
+        wait_until(partial(reported, number), "a report")
+    assert scenario.posts == 50
 
 
-def test_it_waits_for_the_database(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An end that is announced before it is committed is reported when it is."""
-    world.begin()
-    announced = world.runs["r1"]._replace(state="success")
+def test_an_end_is_reported_once_it_is_committed(
+    scenario: ReportingScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario.begin_run()
+    announced = scenario.runs["r1"]._replace(state="success")
     read: list[Any] = []
 
     def read_run(*_: str) -> Any:
         read.append(announced if len(read) > 2 else announced._replace(state="running"))
         return read[-1]
 
-    monkeypatch.setattr(world.listener, "read_run", read_run)
-    announce(world, "r1")
-    until(lambda: world.states == ["pending", "success"], "the report")
+    monkeypatch.setattr(scenario.listener, "read_run", read_run)
+    announce(scenario, "r1")
+    wait_until(lambda: scenario.states == ["pending", "success"], "the report")
     assert len(read) == 4
 
 
-def test_a_github_that_hangs(world: World) -> None:
-    """While the thread waits for an answer, an announcement waits for nothing: it is made where
-    Airflow schedules.
-    """
-    reporter = world.listener._REPORTER
-    world.begin("r0")
-    world.github.fault(Fault.HANG)
-    announce(world, "r0")
-    until(lambda: bool(world.github.record), "the thread to hang")
+def test_an_announcement_does_not_wait_for_a_hanging_github(scenario: ReportingScenario) -> None:
+    """It is made in Airflow's scheduler."""
+    reporter = scenario.listener._REPORTER
+    scenario.begin_run("r0")
+    scenario.github.fault(Fault.HANG)
+    announce(scenario, "r0")
+    wait_until(lambda: bool(scenario.github.record), "the thread to hang")
     for number in range(RUNS):
-        announce(world, f"r{number}")
+        announce(scenario, f"r{number}")
     assert len(reporter._waiting) == RUNS
-    assert (reporter._failures, len(world.github.record)) == (0, 1)
+    assert (reporter._failures, len(scenario.github.record)) == (0, 1)
 
 
-def in_a_fork(work: Callable[[], None]) -> int:
-    """The exit code of a process that is forked to do this, and killed if it does not end."""
+def exit_code_of_fork(work: Callable[[], None]) -> int:
+    """Fork a process for this work and kill it if it does not end."""
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # this process has threads: that is the point
+        warnings.simplefilter("ignore", DeprecationWarning)  # the process has threads on purpose
         child = os.fork()
     if child == 0:
         code = 1
@@ -132,47 +130,44 @@ def in_a_fork(work: Callable[[], None]) -> int:
             code = 0
         finally:
             os._exit(code)
-    ends: list[int] = []
+    codes: list[int] = []
 
     def ended() -> bool:
         found, status = os.waitpid(child, os.WNOHANG)
-        ends.extend([os.waitstatus_to_exitcode(status)] if found else [])
-        return bool(ends)
+        codes.extend([os.waitstatus_to_exitcode(status)] if found else [])
+        return bool(codes)
 
     try:
-        until(ended, "the forked process")
+        wait_until(ended, "the forked process")
     finally:
-        if not ends:
+        if not codes:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-    return ends[0]
+    return codes[0]
 
 
-def test_a_forked_process(world: World) -> None:
-    """A process that is forked while much waits reports what it is told of itself, and nothing of
-    its parent's.
-    """
-    reporter = world.listener._REPORTER
+def test_a_forked_process_reports_only_its_own_runs(scenario: ReportingScenario) -> None:
+    reporter = scenario.listener._REPORTER
     for run_id in ("before", "child"):
-        world.begin(run_id, "production")
-    world.begin("parent")
-    announce(world, "before", "success", "production")
-    until(lambda: not reporter._waiting, "a report")
-    world.github.fault(Fault.HTML_503, times=WITHOUT_END, on=("GET", "/commits/*/statuses"))
-    announce(world, "parent")
-    until(lambda: reporter._failures > 1, "attempts")
+        scenario.begin_run(run_id, "production")
+    scenario.begin_run("parent")
+    announce(scenario, "before", "success", "production")
+    wait_until(lambda: not reporter._waiting, "a report")
+    scenario.github.fault(Fault.HTML_503, times=UNLIMITED, on=("GET", "/commits/*/statuses"))
+    announce(scenario, "parent")
+    wait_until(lambda: reporter._failures > 1, "attempts")
 
     def work() -> None:
-        own = world.listener._REPORTER
+        own = scenario.listener._REPORTER
         assert not own._waiting
-        announce(world, "child", "success", "production")
-        until(lambda: not own._waiting, "the report")
+        announce(scenario, "child", "success", "production")
+        wait_until(lambda: not own._waiting, "the report")
 
-    before = world.github.connections
-    with reporter._turn:  # as the thread may have it at that moment
-        assert in_a_fork(work) == 0
-    assert world.github.connections == before + 1
-    world.github.mend()
-    until(lambda: world.states == ["pending", "success"], "the parent's report")
-    ends = [world.github.deployment_states(one["id"]) for one in world.github.deployments]
-    assert ends == [["in_progress", "success"]] * 2
+    before = scenario.github.connections
+    with reporter._condition:  # the thread may hold it during a fork
+        assert exit_code_of_fork(work) == 0
+    assert scenario.github.connections == before + 1
+    scenario.github.clear_faults()
+    wait_until(lambda: scenario.states == ["pending", "success"], "the parent's report")
+    codes = [scenario.github.deployment_states(one["id"]) for one in scenario.github.deployments]
+    assert codes == [["in_progress", "success"]] * 2

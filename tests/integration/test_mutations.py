@@ -1,9 +1,4 @@
-"""Answers that nobody has thought of: each is an honest one, changed at random in status line,
-headers, framing and body.
-
-Whatever comes, the step ends with a verdict of Airflow's, or says that it knows none; no fault of
-the action's own shows.
-"""
+"""Randomly changed responses never change the result and never reveal a bug of the action."""
 
 from __future__ import annotations
 
@@ -23,23 +18,23 @@ from entrypoint.report.plain_summary import plain_summary
 from entrypoint.report.publish import publish
 from entrypoint.report.summary import summary
 from entrypoint.runners import github as commands
-from tests.integration.test_fault_matrix import LIFE, TIMEOUT, VERSIONS, dag, hold
+from tests.integration.test_fault_matrix import LIFECYCLE, TIMEOUT, VERSIONS, assert_invariants, dag
 from tests.support.fake_airflow import FakeAirflow, Version
 from tests.support.fake_airflow.messages import matches
-from tests.support.step import CONTEXT, run_gate
+from tests.support.step import CONTEXT, run_against
 from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.models import Outcome
-    from tests.integration.test_fault_matrix import ApiRequest as Place
+    from tests.integration.test_fault_matrix import ApiRequest
     from tests.support.fake_airflow.messages import ReceivedRequest
 
 MUTATIONS = int(os.environ.get("MUTATIONS", "60"))
-"""For each request of the life cycle and each Airflow."""
+"""Mutations for each request of the life cycle and each Airflow version."""
 HANG = 0.2
-"""Real seconds that a step gives an answer which may never end."""
+"""Read timeout in real seconds, for a response that may never end."""
 seen: Counter[str] = Counter()
 
 HEADERS = (
@@ -141,34 +136,34 @@ ODD_DATES = (
     b'"9999-12-31T23:59:59.999999+00:00"',
     b'"2026-01-31T09:30:15+14:00"',
 )
-"""All of them dates that RFC 3339 has."""
+"""Valid dates by RFC 3339."""
 
 
-def mutated(answer: bytes, chance: random.Random) -> bytes:
-    """The answer, changed in one to three ways."""
-    for _ in range(chance.randint(1, 3)):
-        answer = chance.choice(WAYS)(answer, chance)
-    return answer
+def mutate(response: bytes, rng: random.Random) -> bytes:
+    """Change the response in one to three ways."""
+    for _ in range(rng.randint(1, 3)):
+        response = rng.choice(MUTATORS)(response, rng)
+    return response
 
 
-def _status(answer: bytes, chance: random.Random) -> bytes:
-    return chance.choice(STATUS) + answer[answer.find(b"\r\n") :]
+def _status(response: bytes, rng: random.Random) -> bytes:
+    return rng.choice(STATUS) + response[response.find(b"\r\n") :]
 
 
-def _header(answer: bytes, chance: random.Random) -> bytes:
-    """Add a header, or replace one by it."""
-    head, blank, body = answer.partition(b"\r\n\r\n")
+def _header(response: bytes, rng: random.Random) -> bytes:
+    """Insert a header or replace one."""
+    head, blank, body = response.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
-    place = chance.randrange(1, len(lines) + 1)
-    lines[place : place + chance.randint(0, 1)] = [chance.choice(HEADERS)]
+    index = rng.randrange(1, len(lines) + 1)
+    lines[index : index + rng.randint(0, 1)] = [rng.choice(HEADERS)]
     return b"\r\n".join(lines) + blank + body
 
 
-def _body(answer: bytes, chance: random.Random) -> bytes:
-    """Another body, of a length that is announced rightly or not."""
-    head, blank, _ = answer.partition(b"\r\n\r\n")
-    body = chance.choice(BODIES)
-    if chance.random() < 0.8:
+def _body(response: bytes, rng: random.Random) -> bytes:
+    """Replace the body, with a right or a wrong Content-Length."""
+    head, blank, _ = response.partition(b"\r\n\r\n")
+    body = rng.choice(BODIES)
+    if rng.random() < 0.8:
         lines = [
             line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length")
         ]
@@ -176,11 +171,9 @@ def _body(answer: bytes, chance: random.Random) -> bytes:
     return head + blank + body
 
 
-def plain(answer: bytes) -> tuple[bytes, bytes]:
-    """The head of the answer and its body, unpacked, without the headers that say otherwise and the
-    length.
-    """
-    head, _, body = answer.partition(b"\r\n\r\n")
+def split_response(response: bytes) -> tuple[bytes, bytes]:
+    """Return the head without length and encoding headers, and the decompressed body."""
+    head, _, body = response.partition(b"\r\n\r\n")
     if b"\r\ncontent-encoding: gzip" in head.lower():
         body = gzip.decompress(body)
     lines = head.split(b"\r\n")
@@ -189,45 +182,44 @@ def plain(answer: bytes) -> tuple[bytes, bytes]:
     ), body
 
 
-def joined(head: bytes, body: bytes) -> bytes:
-    """An answer of these, its length announced rightly."""
+def join_response(head: bytes, body: bytes) -> bytes:
     return b"%s\r\nContent-Length: %d\r\n\r\n%s" % (head, len(body), body)
 
 
-def _value(answer: bytes, chance: random.Random) -> bytes:
-    """Another value for one key of the JSON, its length announced rightly."""
+def _value(response: bytes, rng: random.Random) -> bytes:
+    """Replace one value of the JSON, with the right Content-Length."""
     try:
-        head, body = plain(answer)
-    except (OSError, EOFError, zlib.error):  # it was changed before
-        return answer
+        head, body = split_response(response)
+    except (OSError, EOFError, zlib.error):  # an earlier mutation broke it
+        return response
     places = [match.end() for match in re.finditer(rb'": ?', body)]
     if not places:
-        return answer
-    start = chance.choice(places)
+        return response
+    start = rng.choice(places)
     end = min(
         (at for at in (body.find(mark, start) for mark in (b",", b"}", b"]")) if at > 0),
         default=len(body),
     )
-    return joined(head, body[:start] + chance.choice(VALUES) + body[end:])
+    return join_response(head, body[:start] + rng.choice(VALUES) + body[end:])
 
 
-def _bytes(answer: bytes, chance: random.Random) -> bytes:
-    """A few bytes that are others, left out, doubled or inserted."""
-    data = bytearray(answer)
-    for _ in range(chance.randint(1, 4)):
-        start = chance.randrange(len(data) + 1)
-        end = min(start + chance.randint(0, 12), len(data))
-        data[start:end] = chance.choice(
-            (b"", chance.randbytes(chance.randint(1, 6)), bytes(data[start:end]) * 2)
+def _bytes(response: bytes, rng: random.Random) -> bytes:
+    """Replace, remove, double or insert a few bytes."""
+    data = bytearray(response)
+    for _ in range(rng.randint(1, 4)):
+        start = rng.randrange(len(data) + 1)
+        end = min(start + rng.randint(0, 12), len(data))
+        data[start:end] = rng.choice(
+            (b"", rng.randbytes(rng.randint(1, 6)), bytes(data[start:end]) * 2)
         )
     return bytes(data)
 
 
-def _cut(answer: bytes, chance: random.Random) -> bytes:
-    return answer[: chance.randrange(len(answer) + 1)]
+def _cut(response: bytes, rng: random.Random) -> bytes:
+    return response[: rng.randrange(len(response) + 1)]
 
 
-WAYS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
+MUTATORS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
     _status,
     _header,
     _header,
@@ -238,17 +230,15 @@ WAYS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 )
 
 
-def tell(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
-    """Publish the outcome in every form: whatever it holds, nothing of it breaks and the verdict is
-    told.
-    """
+def publish_everywhere(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
+    """Publish the outcome in every form and check that the action shows no bug."""
     shown = [summary(outcome, CONTEXT), plain_summary(outcome, CONTEXT)]
     before = capsys.readouterr().out
     publish(outcome, CONTEXT, commands, write_summary=True)
     annotated = capsys.readouterr().out
-    for said in (before, annotated, *shown):
-        assert "The action itself failed" not in said, "a fault of ours"
-        assert "cannot be shown" not in said, "a fault of ours"
+    for text in (before, annotated, *shown):
+        assert "The action itself failed" not in text, "a bug of the action"
+        assert "cannot be shown" not in text, "a bug of the action"
     level = "error" if not outcome.passes else "warning" if outcome.failed_tasks else "notice"
     assert f"\n::{level} " in f"\n{annotated}"
 
@@ -256,71 +246,68 @@ def tell(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("start", ODD_DATES)
 @pytest.mark.parametrize("end", ODD_DATES)
-def test_no_date_is_a_verdict(
+def test_odd_dates_do_not_change_the_result(
     version: Version, start: bytes, end: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever the dates of task instances and run are, a success is one, and all of it is told."""
-
-    def change(_: ReceivedRequest, honest: bytes) -> bytes:
-        head, body = plain(honest)
+    def change(_: ReceivedRequest, original: bytes) -> bytes:
+        head, body = split_response(original)
         for key, date in ((b"start_date", start), (b"end_date", end)):
             body = re.sub(b'"%s": ?"[^"]*"' % key, b'"%s": %s' % (key, date), body)
-        return joined(head, body)
+        return join_response(head, body)
 
     with FakeAirflow(version, dags=[dag("success")]) as fake:
         fake.change(change)
-        outcome = run_gate(fake)
+        outcome = run_against(fake)
     assert outcome.result == "success"
     assert "OverflowError" not in capsys.readouterr().out
-    tell(outcome, capsys)
+    publish_everywhere(outcome, capsys)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("place", LIFE, ids=lambda place: place.name)
-def test_no_answer_is_a_verdict_but_airflow_s(
+@pytest.mark.parametrize("api_request", LIFECYCLE, ids=lambda request: request.name)
+def test_no_mutated_response_changes_the_result_of_the_run(
     version: Version,
-    place: Place,
+    api_request: ApiRequest,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """One answer of each kind, changed: the step is green only if the run succeeded, and failed
-    only if it did.
-    """
     monkeypatch.setattr(bounded, "MAX_BODY_BYTES", 1_048_576)
     for number in range(MUTATIONS):
-        seed = f"{version} {place.name} {number}"
-        chance = random.Random(seed)  # noqa: S311 - a test that can be repeated
-        ends = chance.choice(("success", "failed"))
+        seed = f"{version} {api_request.name} {number}"
+        rng = random.Random(seed)  # noqa: S311 - a test that can be repeated
+        ends = rng.choice(("success", "failed"))
         with FakeAirflow(version, dags=[dag(ends)]) as fake:
-            left = place.skip
+            left = api_request.skip
 
             def change(
-                request: ReceivedRequest, honest: bytes, chance: random.Random = chance
+                request: ReceivedRequest, original: bytes, rng: random.Random = rng
             ) -> bytes:
                 nonlocal left
-                if request.method != place.method or not matches(place.path, request.path):
-                    return honest
+                if request.method != api_request.method or not matches(
+                    api_request.path, request.path
+                ):
+                    return original
                 left -= 1
-                return mutated(honest, chance) if left == -1 else honest
+                return mutate(original, rng) if left == -1 else original
 
             fake.change(change)
             time = VirtualTime()
             try:
-                outcome = run_gate(fake, time=time, timeout=f"{TIMEOUT:.0f}", hang=HANG)
-                hold(outcome, fake, time, 1000.0)
+                outcome = run_against(fake, time=time, timeout=f"{TIMEOUT:.0f}", hang=HANG)
+                assert_invariants(outcome, fake, time, 1000.0)
                 if outcome.result == "failed":
                     assert fake.runs("sales")[0].state == "failed", (
-                        "never red for a run that did not fail"
+                        "never failed for a run that did not fail"
                     )
-                tell(outcome, capsys)
-            except Exception as broken:
-                raise AssertionError(f"{seed}: {type(broken).__name__}: {broken}") from broken
+                publish_everywhere(outcome, capsys)
+            except Exception as error:
+                raise AssertionError(f"{seed}: {type(error).__name__}: {error}") from error
         seen["mutations"] += 1
         seen[f"{version} {outcome.result}"] += 1
 
 
 def test_the_counts_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """How many answers were changed is said, so that a test of none cannot pass unnoticed."""
+    """A test of no mutations must not pass unnoticed."""
     with capsys.disabled():
-        sys.stdout.write(f"\nmutated answers: {dict(sorted(seen.items()))}\n")
-    assert seen["mutations"] >= MUTATIONS * len(LIFE) * len(VERSIONS)
+        sys.stdout.write(f"\nmutated responses: {dict(sorted(seen.items()))}\n")
+    assert seen["mutations"] >= MUTATIONS * len(LIFECYCLE) * len(VERSIONS)

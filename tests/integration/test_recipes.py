@@ -1,6 +1,4 @@
-"""The workflows of docs/recipes.md, lived through: the very inputs that are copied, in front of a
-scripted Airflow.
-"""
+"""The workflows of docs/recipes.md, run with the inputs that users copy."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from tests.integration.scenarios import RECIPES
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Version
 from tests.support.step import run_step
 from tests.support.virtual_time import VirtualTime
-from tests.support.workflows import HEAD, VALUES, filled, gates, read_jobs
+from tests.support.workflows import HEAD, VALUES, action_inputs, filled, read_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,92 +24,89 @@ if TYPE_CHECKING:
     from entrypoint.models import Outcome
 
 FOLDER = Path(__file__).parents[2] / "examples" / "workflows"
-DAG = FakeDag("nightly_sales")
+SUCCEEDS = FakeDag("nightly_sales")
 FAILS = FakeDag("nightly_sales", tasks=(FakeTask("load", ends="failed"),))
-LONG = FakeDag("nightly_sales", looks=100_000)
+LONG = FakeDag("nightly_sales", polls=100_000)
 
 
 @pytest.fixture(params=get_args(Version))
 def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
-    """An Airflow of each version with the DAG of the recipes."""
     version: Version = request.param
-    with FakeAirflow(version, dags=[DAG]) as started:
+    with FakeAirflow(version, dags=[SUCCEEDS]) as started:
         yield started
 
 
-def text_of(name: str) -> str:
-    """The workflow."""
+def workflow_text(name: str) -> str:
     return (FOLDER / f"{name}.yml").read_text(encoding="utf-8")
 
 
-def live(fake: FakeAirflow, step: dict[str, Any], matrix: object = None, **values: str) -> Outcome:
-    """The outcome of a step of a recipe, its own inputs but for the way to this Airflow."""
-    ours = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin")}
-    assert set(ours) <= set(step)
-    given = filled(step, {**VALUES, **values}) | ours
-    return run_step(given | {"matrix": json.dumps(matrix)}, time=VirtualTime())
+def run_workflow_step(
+    fake: FakeAirflow, step: dict[str, Any], matrix: object = None, **values: str
+) -> Outcome:
+    """Run one step of a recipe with its own inputs, for this Airflow."""
+    connection = {"airflow_url": fake.url, "username": "admin", "password": password_of("admin")}
+    assert set(connection) <= set(step)
+    inputs = filled(step, {**VALUES, **values}) | connection
+    return run_step(inputs | {"matrix": json.dumps(matrix)}, time=VirtualTime())
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe(fake: FakeAirflow, name: str) -> None:
-    """Each step of each recipe does what it is there for: all of them together leave one DAG run,
-    which succeeded.
-    """
-    steps = gates(text_of(name))
+def test_the_steps_of_each_recipe_leave_one_successful_run(fake: FakeAirflow, name: str) -> None:
+    steps = action_inputs(workflow_text(name))
     made = ""
     for step in steps:
-        outcome = live(fake, step, **({"needs.trigger.outputs.run_id": made} if made else {}))
+        outcome = run_workflow_step(
+            fake, step, **({"needs.trigger.outputs.run_id": made} if made else {})
+        )
         made = outputs(outcome)["run_id"]
         assert outcome.passes, outcome.error
 
     assert [run.state for run in fake.runs("nightly_sales")] == ["success"]
 
 
-def test_matrix() -> None:
-    """Each leg runs its own DAG, in a run of its own."""
-    (job,) = [job for job in read_jobs(text_of("matrix")).values() if "strategy" in job]
+def test_each_leg_of_the_matrix_runs_its_own_dag() -> None:
+    (job,) = [job for job in read_jobs(workflow_text("matrix")).values() if "strategy" in job]
     names = job["strategy"]["matrix"]["dag"]
-    (step,) = gates(text_of("matrix"))
+    (step,) = action_inputs(workflow_text("matrix"))
     with FakeAirflow("3.3.2", dags=[FakeDag(name) for name in names]) as fake:
         for name in names:
-            assert live(fake, step, {"dag": name}, **{"matrix.dag": name}).result == "success"
+            assert (
+                run_workflow_step(fake, step, {"dag": name}, **{"matrix.dag": name}).result
+                == "success"
+            )
 
         assert [len(fake.runs(name)) for name in names] == [1] * len(names)
         assert len({run.run_id for name in names for run in fake.runs(name)}) == len(names)
 
 
-def test_trigger_then_wait(fake: FakeAirflow) -> None:
-    """The first job's output is the run id that the second one waits for; it triggers nothing, and
-    says what came of it.
-    """
-    jobs = read_jobs(text_of("trigger-then-wait"))
-    first, second = gates(text_of("trigger-then-wait"))
+def test_the_second_job_waits_for_the_run_of_the_first(fake: FakeAirflow) -> None:
+    jobs = read_jobs(workflow_text("trigger-then-wait"))
+    first, second = action_inputs(workflow_text("trigger-then-wait"))
     assert jobs["trigger"]["outputs"]["run_id"] == "${{ steps.dag.outputs.run_id }}"
-    outcome = live(fake, first)
+    outcome = run_workflow_step(fake, first)
     assert outcome.result == "triggered"
 
-    outcome = live(fake, second, **{"needs.trigger.outputs.run_id": outputs(outcome)["run_id"]})
+    outcome = run_workflow_step(
+        fake, second, **{"needs.trigger.outputs.run_id": outputs(outcome)["run_id"]}
+    )
     assert (outcome.result, outcome.created) == ("success", False)
 
 
-def test_nightly() -> None:
-    """A run that takes too long is stopped, so that it does not run on into the day."""
-    (step,) = gates(text_of("nightly"))
+def test_the_nightly_recipe_stops_a_run_that_takes_too_long() -> None:
+    (step,) = action_inputs(workflow_text("nightly"))
     with FakeAirflow("2.11.2", dags=[LONG]) as fake:
-        outcome = live(fake, step | {"poll_interval": 60})
+        outcome = run_workflow_step(fake, step | {"poll_interval": 60})
 
         assert (outcome.result, outcome.stopped) == ("timeout", "yes")
         assert 3 * 3600 <= outcome.waited < 3 * 3600 + 60
         assert [run.state for run in fake.runs("nightly_sales")] == ["failed"]
 
 
-def test_pull_request(fake: FakeAirflow) -> None:
-    """The run id is that of pull request and commit, so a re-run finds it; a branch's name cannot
-    break the conf.
-    """
-    (step,) = gates(text_of("pull-request"))
+def test_the_pull_request_recipe_uses_one_run_for_each_commit(fake: FakeAirflow) -> None:
+    """A quotation mark in the branch name does not break the conf."""
+    (step,) = action_inputs(workflow_text("pull-request"))
     for created in (True, False):
-        assert live(fake, step).created is created
+        assert run_workflow_step(fake, step).created is created
 
     (run,) = fake.runs("nightly_sales")
     assert run.run_id == f"pr-17-{HEAD}"
@@ -119,20 +114,19 @@ def test_pull_request(fake: FakeAirflow) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dag", "result"), [(FAILS, "failed"), (LONG, "timeout"), (DAG, "success")]
+    ("dag", "result"), [(FAILS, "failed"), (LONG, "timeout"), (SUCCEEDS, "success")]
 )
-def test_rollback(dag: FakeDag, result: Result) -> None:
-    """The commit before is deployed again on just those results that say that the DAG did not do
-    its work.
-    """
-    (job,) = read_jobs(text_of("rollback")).values()
+def test_the_rollback_recipe_rolls_back_only_if_the_dag_did_not_succeed(
+    dag: FakeDag, result: Result
+) -> None:
+    (job,) = read_jobs(workflow_text("rollback")).values()
     condition = job["steps"][-1]["if"]
     named = re.findall(r"steps\.dag\.outputs\.result == '(\w+)'", condition)
     assert condition.startswith("failure() && (")
     assert set(named) < set(get_args(Result))
-    (step,) = gates(text_of("rollback"))
+    (step,) = action_inputs(workflow_text("rollback"))
     with FakeAirflow("3.3.2", dags=[dag]) as fake:
-        outcome = live(fake, step | {"poll_interval": 60})
+        outcome = run_workflow_step(fake, step | {"poll_interval": 60})
 
         assert outcome.result == result
         assert (outcome.result in named) is (not outcome.passes)

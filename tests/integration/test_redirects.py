@@ -1,4 +1,4 @@
-"""No credential and no header goes to another host, port or scheme, whoever sends it there."""
+"""No credential and no header follows a redirect to another host, port or scheme."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 import requests
 
-from tests.integration.scenarios import SCENES
+from tests.integration.scenarios import AUTH_SCENARIOS
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
 from tests.support.services import (
     Gateway,
     GitHubOidc,
     Mwaa,
+    RedirectTrap,
     TokenEndpoint,
-    Trap,
     Tunnel,
     bearer,
     certificates,
@@ -36,55 +36,55 @@ HEADERS = (
 BEFORE_THE_TRIGGER = {
     "version": ("GET", "/version"),
     "login": ("POST", "/auth/token"),
-    "first look": ("GET", "/dagRuns/*"),
+    "first poll": ("GET", "/dagRuns/*"),
 }
 every_status = pytest.mark.parametrize("status", STATUSES)
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """Where a redirect may lead: each would answer as if all were well."""
+class RedirectTargets:
+    """Servers to redirect to, each of which responds like a real one."""
 
-    traps: dict[str, Trap]
+    traps: dict[str, RedirectTrap]
 
     def url(self, target: str) -> str:
-        """The address to be sent to."""
         host = "localhost" if target == "host" else "127.0.0.1"
         trap = self.traps[target]
         return f"{trap.origin.partition(':')[0]}://{host}:{trap.port}/api/v2/version"
 
     @property
-    def arrived(self) -> int:
-        """How many connections there were, to any of them."""
+    def connections(self) -> int:
+        """How many connections the targets got."""
         return sum(trap.connections for trap in self.traps.values())
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[Elsewhere]:
-    """Another host name, another port, another scheme."""
+def targets() -> Iterator[RedirectTargets]:
+    """A redirect target on another host, another port and another scheme."""
     with ExitStack() as stack:
-        tls = certificates.private().server()
-        traps = {"host": Trap(), "port": Trap(), "scheme": Trap(tls=tls)}
-        yield Elsewhere({name: stack.enter_context(trap) for name, trap in traps.items()})
+        tls = certificates.trusted_ca().server()
+        traps = {"host": RedirectTrap(), "port": RedirectTrap(), "scheme": RedirectTrap(tls=tls)}
+        yield RedirectTargets({name: stack.enter_context(trap) for name, trap in traps.items()})
 
 
 @contextmanager
 def airflow(version: Version) -> Iterator[tuple[FakeAirflow, dict[str, str]]]:
-    """An Airflow, and a step for it with a password, headers, and a CA by which every trap is
-    trusted.
-    """
-    with FakeAirflow(version, dags=[FakeDag("sales", looks=2)]) as fake:
-        with SCENES["airflow-3" if version == "3.3.2" else "airflow-2"]("user") as scene:
-            given = scene.inputs
+    """An Airflow, and inputs with a password, headers, and the CA of every target."""
+    with FakeAirflow(version, dags=[FakeDag("sales", polls=2)]) as fake:
+        with AUTH_SCENARIOS["airflow-3" if version == "3.3.2" else "airflow-2"]("user") as scenario:
+            inputs = scenario.inputs
         yield (
             fake,
-            given
-            | {"dag_id": "sales", "headers": HEADERS, "ca_certificate": certificates.private().pem},
+            inputs
+            | {
+                "dag_id": "sales",
+                "headers": HEADERS,
+                "ca_certificate": certificates.trusted_ca().pem,
+            },
         )
 
 
-def refused(outcome: Outcome) -> str:
-    """The title of the error with which a step ended."""
+def error_title(outcome: Outcome) -> str:
     assert outcome.result == "error"
     assert outcome.error is not None
     return outcome.error.title
@@ -93,62 +93,61 @@ def refused(outcome: Outcome) -> str:
 @pytest.mark.parametrize("version", get_args(Version))
 @pytest.mark.parametrize("target", ["host", "port", "scheme"])
 @every_status
-def test_airflow_redirects(
-    version: Version, status: Any, target: str, elsewhere: Elsewhere
+def test_a_redirect_of_airflow_before_or_at_the_trigger_is_an_error(
+    version: Version, status: Any, target: str, targets: RedirectTargets
 ) -> None:
-    """Every request before the trigger, and the trigger: the step ends with an error, and nothing
-    arrives there.
-    """
-    with airflow(version) as (fake, given):
+    with airflow(version) as (fake, inputs):
         for on in BEFORE_THE_TRIGGER.values():
             if version == "2.11.2" and on[0] == "POST":
                 continue
             with Gateway(fake.url) as gateway:
-                gateway.redirect(status, elsewhere.url(target), on=on)
+                gateway.redirect(status, targets.url(target), on=on)
                 assert (
-                    refused(run_step(given | {"airflow_url": gateway.url}))
+                    error_title(run_step(inputs | {"airflow_url": gateway.url}))
                     == "Airflow's address redirects"
                 )
         with Gateway(fake.url) as gateway:
-            gateway.redirect(status, elsewhere.url(target), on=("POST", "/dagRuns"))
-            outcome = run_step(given | {"airflow_url": gateway.url, "timeout": "60"})
+            gateway.redirect(status, targets.url(target), on=("POST", "/dagRuns"))
+            outcome = run_step(inputs | {"airflow_url": gateway.url, "timeout": "60"})
             assert outcome.result == "error"
         assert fake.runs("sales") == []
-    assert elsewhere.arrived == 0
+    assert targets.connections == 0
 
 
 @pytest.mark.parametrize("target", ["host", "port", "scheme"])
 @every_status
-def test_airflow_redirects_while_waiting(status: Any, target: str, elsewhere: Elsewhere) -> None:
-    """A redirect in the middle of a wait is ridden out, and nothing arrives there."""
-    with airflow("3.3.2") as (fake, given), Gateway(fake.url) as gateway:
+def test_a_redirect_of_airflow_while_waiting_is_retried(
+    status: Any, target: str, targets: RedirectTargets
+) -> None:
+    with airflow("3.3.2") as (fake, inputs), Gateway(fake.url) as gateway:
         time = VirtualTime()
 
-        def begin(_: float) -> None:
-            gateway.redirect(status, elsewhere.url(target), times=3)
+        def redirect_after_trigger(_: float) -> None:
+            gateway.redirect(status, targets.url(target), times=3)
             time.on_sleep = lambda _: None
 
-        time.on_sleep = begin  # the first sleep is the one after the trigger
-        outcome = run_step(given | {"airflow_url": gateway.url}, time=time, hang=1)
+        time.on_sleep = redirect_after_trigger  # the first sleep comes after the trigger
+        outcome = run_step(inputs | {"airflow_url": gateway.url}, time=time, hang=1)
 
         assert (outcome.result, outcome.retries) == ("success", 3)
         assert [run.state for run in fake.runs("sales")] == ["success"]
-    assert elsewhere.arrived == 0
+    assert targets.connections == 0
 
 
 @pytest.mark.parametrize("target", ["host", "port", "scheme"])
 @every_status
-def test_a_token_url_redirects(status: Any, target: str, elsewhere: Elsewhere) -> None:
-    """The client's secret arrives nowhere but at token_url."""
+def test_a_redirect_of_token_url_is_not_followed(
+    status: Any, target: str, targets: RedirectTargets
+) -> None:
     with (
         TokenEndpoint() as idp,
         FakeAirflow("3.3.2", dags=[FakeDag("sales")], accept=bearer(idp.is_good)) as fake,
     ):
-        idp.redirect(status, elsewhere.url(target))
-        given = {
+        idp.redirect(status, targets.url(target))
+        inputs = {
             "airflow_url": fake.url,
             "dag_id": "sales",
-            "ca_certificate": certificates.private().pem,
+            "ca_certificate": certificates.trusted_ca().pem,
         }
         client = {
             "token_url": idp.url,
@@ -156,58 +155,60 @@ def test_a_token_url_redirects(status: Any, target: str, elsewhere: Elsewhere) -
             "client_secret": idp.client_secret,
         }
 
-        assert refused(run_step(given | client)) == "The identity provider redirects"
+        assert error_title(run_step(inputs | client)) == "The identity provider redirects"
         assert fake.record == []
-    assert elsewhere.arrived == 0
+    assert targets.connections == 0
 
 
 @every_status
-def test_github_redirects(status: Any, elsewhere: Elsewhere) -> None:
-    """The token by which one asks GitHub for tokens arrives nowhere else."""
+def test_a_redirect_of_the_oidc_service_is_not_followed(
+    status: Any, targets: RedirectTargets
+) -> None:
     with GitHubOidc() as github, FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake:
-        github.redirect(status, elsewhere.url("port"))
-        given = {
+        github.redirect(status, targets.url("port"))
+        inputs = {
             "airflow_url": fake.url,
             "dag_id": "sales",
             "oidc_audience": "https://airflow.example.com",
         }
 
-        assert refused(run_step(given, github.environment)) == "GitHub's OIDC service redirects"
+        assert (
+            error_title(run_step(inputs, github.environment)) == "GitHub's OIDC service redirects"
+        )
         assert fake.record == []
-    assert elsewhere.arrived == 0
+    assert targets.connections == 0
 
 
-@pytest.mark.parametrize("party", ["api", "web"])
+@pytest.mark.parametrize("service", ["api", "web"])
 @every_status
-def test_mwaa_redirects(
-    status: Any, party: str, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+def test_a_redirect_of_mwaa_is_not_followed(
+    status: Any, service: str, targets: RedirectTargets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither AWS's signature nor a web token arrives elsewhere; the login's own redirect to /home
-    is not followed either.
-    """
+    """Not even the login's own redirect to /home."""
     with (
         FakeAirflow("2.11.2", dags=[FakeDag("sales")]) as fake,
         Mwaa(fake) as mwaa,
         Tunnel(mwaa.ports) as tunnel,
     ):
         monkeypatch.setenv("HTTPS_PROXY", tunnel.url)
-        {"api": mwaa.api, "web": mwaa.web}[party].redirect(status, elsewhere.url("scheme"))
-        given = {
+        {"api": mwaa.api, "web": mwaa.web}[service].redirect(status, targets.url("scheme"))
+        inputs = {
             "mwaa_environment": mwaa.name,
             "dag_id": "sales",
-            "ca_certificate": certificates.private().pem,
+            "ca_certificate": certificates.trusted_ca().pem,
         }
 
-        refused(run_step(given, mwaa.environment))
+        error_title(run_step(inputs, mwaa.environment))
         assert fake.record == []
-    assert elsewhere.arrived == 0
+    assert targets.connections == 0
 
 
 @pytest.mark.parametrize(
     "host", ["airflow.example.com", "amazonaws.com.example.com", "127.0.0.1", "xamazonaws.com"]
 )
-def test_mwaa_names_a_stranger(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A web server that is not Amazon's is sent nothing, not even a connection."""
+def test_a_web_server_outside_amazon_gets_no_connection(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with (
         FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake,
         Mwaa(fake) as mwaa,
@@ -215,28 +216,29 @@ def test_mwaa_names_a_stranger(host: str, monkeypatch: pytest.MonkeyPatch) -> No
     ):
         monkeypatch.setenv("HTTPS_PROXY", tunnel.url)
         monkeypatch.setattr(mwaa.api, "_web_host", host)
-        given = {
+        inputs = {
             "mwaa_environment": mwaa.name,
             "dag_id": "sales",
-            "ca_certificate": certificates.private().pem,
+            "ca_certificate": certificates.trusted_ca().pem,
         }
 
         assert (
-            refused(run_step(given, mwaa.environment))
-            == "Amazon MWAA named no web server of its own"
+            error_title(run_step(inputs, mwaa.environment))
+            == "Amazon MWAA returned no valid web server"
         )
         assert set(tunnel.targets) == {f"{mwaa.api.host}:443"}
 
 
-def test_a_trap_would_notice(elsewhere: Elsewhere) -> None:
-    """A client that follows redirects does arrive, headers and all: what was asserted above could
-    be false.
-    """
+def test_the_targets_record_a_client_that_follows_redirects(targets: RedirectTargets) -> None:
+    """Without this test the others could pass for targets that record nothing."""
     with FakeAirflow("3.3.2", dags=[]) as fake, Gateway(fake.url) as gateway:
-        gateway.redirect(307, elsewhere.url("port"))
+        gateway.redirect(307, targets.url("port"))
         requests.post(
             gateway.url, data="a secret", headers={"X-Gateway-Key": "Zq8-a-key-of-ours"}, timeout=10
         )
 
-    (arrived,) = elsewhere.traps["port"].record
-    assert (arrived.headers["X-Gateway-Key"], arrived.body) == ("Zq8-a-key-of-ours", b"a secret")
+    (connections,) = targets.traps["port"].record
+    assert (connections.headers["X-Gateway-Key"], connections.body) == (
+        "Zq8-a-key-of-ours",
+        b"a secret",
+    )

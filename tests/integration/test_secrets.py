@@ -1,8 +1,4 @@
-"""No secret, given or derived, is seen in anything that a step leaves behind: the guard asks for
-it, and has tests of its own.
-
-Here the steps are made to show one, by every way that is known.
-"""
+"""The leak guard finds no secret, given or derived, in what a step leaves behind."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +8,9 @@ from urllib.parse import quote
 import pytest
 
 from dev.airflow_settings import password_of
-from dev.runner import Context, Process, Step, StepResult
+from dev.runner import ActionStep, Context, Process, StepResult
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
-from tests.support.known_secrets import note
+from tests.support.known_secrets import add
 
 SECRET = 'pa55-Zq8 "wörd"/+?'
 NAME = "admin"
@@ -23,22 +19,21 @@ PASSWORD = password_of(NAME)
 
 @pytest.fixture(params=[False, True], ids=["quiet", "debug"])
 def debug(request: pytest.FixtureRequest) -> bool:
-    """Without and with step debug logging."""
     return bool(request.param)
 
 
 @contextmanager
 def airflow(version: Version = "3.3.2") -> Iterator[FakeAirflow]:
-    """An Airflow whose run is over at the first look."""
-    with FakeAirflow(version, dags=[FakeDag("nightly_sales", looks=1)]) as fake:
+    """An Airflow whose run has ended at the first poll."""
+    with FakeAirflow(version, dags=[FakeDag("nightly_sales", polls=1)]) as fake:
         yield fake
 
 
-def run(fake: FakeAirflow, workspace: Path, *, debug: bool, **inputs: str) -> StepResult:
-    """The step; unless told otherwise it does not wait."""
-    asked = {"airflow_url": fake.url, "dag_id": "nightly_sales", "wait": "false"} | inputs
-    result = Step(
-        asked, launcher=Process(), workspace=workspace, context=Context(debug=debug)
+def run_action(fake: FakeAirflow, workspace: Path, *, debug: bool, **inputs: str) -> StepResult:
+    """Run the step, by default without waiting."""
+    action_inputs = {"airflow_url": fake.url, "dag_id": "nightly_sales", "wait": "false"} | inputs
+    result = ActionStep(
+        action_inputs, launcher=Process(), workspace=workspace, context=Context(debug=debug)
     ).run()
     assert result.unexpected_commands == ()
     assert "Traceback" not in result.raw
@@ -47,75 +42,68 @@ def run(fake: FakeAirflow, workspace: Path, *, debug: bool, **inputs: str) -> St
     return result
 
 
-def presented(fake: FakeAirflow) -> set[str]:
-    """Every credential that Airflow was shown, as it stood in the header."""
+def sent_credentials(fake: FakeAirflow) -> set[str]:
     headers = [one.headers["Authorization"] for one in fake.record if one.headers["Authorization"]]
     assert headers
     return {header.partition(" ")[2] for header in headers}
 
 
-def issued(fake: FakeAirflow) -> set[str]:
-    """Every token that Airflow gave for a password and was shown afterwards."""
+def issued_tokens(fake: FakeAirflow) -> set[str]:
+    """The tokens that Airflow issued for a password and received afterwards."""
     assert fake.received("POST", "/auth/token")
-    return presented(fake)
+    return sent_credentials(fake)
 
 
-def test_token(tmp_path: Path, debug: bool) -> None:
-    """A token is masked before anything else is said, and shown to Airflow alone."""
+def test_a_token_is_masked_before_any_other_output(tmp_path: Path, debug: bool) -> None:
     with airflow() as fake:
         token = fake.token()
-        result = run(fake, tmp_path, debug=debug, token=token, wait="true")
+        result = run_action(fake, tmp_path, debug=debug, token=token, wait="true")
 
         assert result.outputs["result"] == "success"
-        assert presented(fake) == {token}
+        assert sent_credentials(fake) == {token}
         assert result.raw.startswith(f"::add-mask::{token}\n")
 
 
-def test_password_on_airflow_2(tmp_path: Path, debug: bool) -> None:
-    """Neither the password nor what Basic makes of it is seen."""
+def test_a_password_and_its_basic_form_are_masked(tmp_path: Path, debug: bool) -> None:
     with airflow("2.11.2") as fake:
-        result = run(fake, tmp_path, debug=debug, username=NAME, password=PASSWORD)
-        (encoded,) = presented(fake)
+        result = run_action(fake, tmp_path, debug=debug, username=NAME, password=PASSWORD)
+        (encoded,) = sent_credentials(fake)
 
         assert result.outputs["result"] == "triggered"
         assert {PASSWORD, encoded} <= result.masks
 
 
-def test_password_on_airflow_3(tmp_path: Path, debug: bool) -> None:
-    """Neither the password nor the token that it is exchanged for is seen."""
+def test_a_password_and_its_token_are_masked(tmp_path: Path, debug: bool) -> None:
     with airflow() as fake:
-        result = run(fake, tmp_path, debug=debug, username=NAME, password=PASSWORD)
-        (token,) = issued(fake)
+        result = run_action(fake, tmp_path, debug=debug, username=NAME, password=PASSWORD)
+        (token,) = issued_tokens(fake)
 
         assert result.outputs["result"] == "triggered"
         assert {PASSWORD, token} <= result.masks
 
 
-def test_renewed_token(tmp_path: Path) -> None:
-    """Every token is masked, not only the first one."""
+def test_a_renewed_token_is_masked(tmp_path: Path) -> None:
     with airflow() as fake:
         fake.echo(("GET", "/dagRuns/*"), 401)
-        result = run(fake, tmp_path, debug=False, username=NAME, password=PASSWORD)
-        tokens = issued(fake)
+        result = run_action(fake, tmp_path, debug=False, username=NAME, password=PASSWORD)
+        tokens = issued_tokens(fake)
 
         assert (result.outputs["result"], len(tokens)) == ("triggered", 2)
         assert tokens < result.masks
 
 
-def test_half_a_credential(tmp_path: Path) -> None:
-    """A password without a user name is refused, and not seen for all that."""
+def test_a_password_without_a_user_name_is_refused_and_not_shown(tmp_path: Path) -> None:
     with airflow() as fake:
-        result = run(fake, tmp_path, debug=True, password=SECRET)
+        result = run_action(fake, tmp_path, debug=True, password=SECRET)
 
         assert (result.outputs, fake.record) == ({"result": "error"}, [])
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
-# A fixture
-def test_wrong_password(tmp_path: Path, version: Version, debug: bool) -> None:
-    """A password that is refused is not seen: it may be another system's good one."""
+def test_a_refused_password_is_not_shown(tmp_path: Path, version: Version, debug: bool) -> None:
+    """It may be valid in another system."""
     with airflow(version) as fake:
-        result = run(fake, tmp_path, debug=debug, username="admin", password=SECRET)
+        result = run_action(fake, tmp_path, debug=debug, username="admin", password=SECRET)
 
         assert (result.exit_code, result.outputs["result"]) == (1, "error")
         assert result.annotations[-1].title == "Airflow refused the credential"
@@ -124,83 +112,77 @@ def test_wrong_password(tmp_path: Path, version: Version, debug: bool) -> None:
 @pytest.mark.parametrize(
     "token", ["not-a-jwt-at-all-Zq8", "eyJhbGciOiJIUzUxMiJ9.eyJzdWIiOiJ4In0.Zq8Zq8Zq8Zq8"]
 )
-def test_refused_token(tmp_path: Path, token: str, debug: bool) -> None:
-    """A token that is refused is not seen: it may be another system's good one."""
+def test_a_refused_token_is_not_shown(tmp_path: Path, token: str, debug: bool) -> None:
+    """It may be valid in another system."""
     with airflow() as fake:
-        result = run(fake, tmp_path, debug=debug, token=token)
+        result = run_action(fake, tmp_path, debug=debug, token=token)
 
         assert (result.exit_code, result.outputs["result"]) == (1, "error")
         assert result.annotations[-1].title == "Airflow refused the credential"
 
 
-def test_expired_token(tmp_path: Path) -> None:
-    """A token that has expired is not seen."""
+def test_an_expired_token_is_not_shown(tmp_path: Path) -> None:
     with airflow() as fake:
         token = fake.token()
         fake.expire_tokens()
-        result = run(fake, tmp_path, debug=True, token=token)
+        result = run_action(fake, tmp_path, debug=True, token=token)
 
         assert result.annotations[-1].title == "Airflow refused the credential"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
 @pytest.mark.parametrize("on", [("GET", "/dagRuns/*"), ("POST", "/dagRuns")], ids=lambda on: on[0])
-def test_echoed_in_an_error(tmp_path: Path, on: tuple[str, str], status: int) -> None:
-    """Airflow's error may quote the whole request; the credential in it is masked wherever the
-    error is shown.
-    """
+def test_a_token_that_an_error_response_quotes_is_masked(
+    tmp_path: Path, on: tuple[str, str], status: int
+) -> None:
     with airflow() as fake:
         token = fake.token()
         fake.echo(on, status, times=2)
-        result = run(fake, tmp_path, debug=True, token=token)
+        result = run_action(fake, tmp_path, debug=True, token=token)
 
         assert (result.exit_code, result.outputs["result"]) == (1, "error")
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
 @pytest.mark.parametrize("status", [401, 403, 422])
-def test_password_echoed_in_an_error(tmp_path: Path, version: Version, status: int) -> None:
-    """The same for what a password became on its way."""
+def test_a_password_that_an_error_response_quotes_is_masked(
+    tmp_path: Path, version: Version, status: int
+) -> None:
     with airflow(version) as fake:
         fake.echo(("GET", "/dagRuns/*"), status, times=2)
-        result = run(fake, tmp_path, debug=True, username=NAME, password=PASSWORD)
+        result = run_action(fake, tmp_path, debug=True, username=NAME, password=PASSWORD)
 
         assert result.outputs["result"] == "error"
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 422, 200])
-def test_password_echoed_by_the_login(tmp_path: Path, status: int) -> None:
-    """A login that answers with what it was asked shows no password."""
+def test_a_password_that_the_login_response_quotes_is_masked(tmp_path: Path, status: int) -> None:
     with airflow() as fake:
         fake.echo(("POST", "/auth/token"), status, times=2)
-        result = run(fake, tmp_path, debug=True, username="admin", password=SECRET)
+        result = run_action(fake, tmp_path, debug=True, username="admin", password=SECRET)
 
         assert result.outputs["result"] == "error"
 
 
 @pytest.mark.parametrize("before", range(180, 340, 20))
-def test_echoed_where_the_page_is_cut(tmp_path: Path, before: int) -> None:
-    """A page is shown in part; no part of a token is, wherever the cut falls: half a token escapes
-    the runner's masks.
-    """
+def test_no_part_of_a_token_is_shown_where_a_page_is_cut(tmp_path: Path, before: int) -> None:
+    """The runner's masks do not hide half a token."""
     token = "Zq8x7" * 12
     with airflow() as fake:
         fake.echo(("GET", "/dagRuns/*"), 401, "text/html", after="x " * (before // 2))
-        result = run(fake, tmp_path, debug=True, token=token)
+        result = run_action(fake, tmp_path, debug=True, token=token)
 
         assert (result.exit_code, result.outputs["result"]) == (1, "error")
         assert "x x x" in result.annotations[-1].message
 
 
 @pytest.mark.parametrize("times", [2, 8, 60])
-def test_echoed_again_and_again(tmp_path: Path, times: int) -> None:
-    """Nor where the page is so long that only its beginning is read: whole tokens have shrunk to
-    nothing before that.
-    """
+def test_no_part_of_a_token_is_shown_where_a_long_page_is_cut(tmp_path: Path, times: int) -> None:
+    """Each token is masked before the page is cut."""
     token = "Zq8x7" + "".join(chr(97 + (number * 7) % 26) for number in range(1324))
     with airflow() as fake:
         fake.echo(("GET", "/dagRuns/*"), 401, "text/html", after=f"Bearer {token}\n" * times)
-        result = run(fake, tmp_path, debug=True, token=token)
+        result = run_action(fake, tmp_path, debug=True, token=token)
 
         assert (result.exit_code, result.outputs["result"]) == (1, "error")
         assert "Bearer ***" in result.annotations[-1].message
@@ -208,35 +190,36 @@ def test_echoed_again_and_again(tmp_path: Path, times: int) -> None:
 
 
 @pytest.mark.parametrize("before", range(3300, 3620, 40))
-def test_echoed_where_the_annotation_is_cut(tmp_path: Path, before: int) -> None:
-    """The same for the length at which annotations are cut."""
+def test_no_part_of_a_token_is_shown_where_an_annotation_is_cut(
+    tmp_path: Path, before: int
+) -> None:
     token = "Zq8x7" * 12
     with airflow() as fake:
         fake.echo(("GET", "/dagRuns/*"), 401, after="x " * (before // 2))
-        result = run(fake, tmp_path, debug=True, token=token)
+        result = run_action(fake, tmp_path, debug=True, token=token)
 
         assert 3500 < len(result.annotations[-1].message) <= 4000
 
 
-def test_secret_in_a_redirect(tmp_path: Path) -> None:
-    """Where a redirect leads is shown without the query that may hold a secret."""
+def test_the_target_of_a_redirect_is_shown_without_its_secrets(tmp_path: Path) -> None:
     with airflow() as fake:
-        note(PASSWORD)
+        add(PASSWORD)
         secret = quote(PASSWORD, safe="")
         fake.fault(
             Fault.REDIRECT,
             to=f"https://u:{secret}@login.example.com/x?token={secret}#{secret}",
             times=9,
         )
-        result = run(fake, tmp_path, debug=True, token=SECRET.replace(" ", "").replace("ö", "o"))
+        result = run_action(
+            fake, tmp_path, debug=True, token=SECRET.replace(" ", "").replace("ö", "o")
+        )
 
         assert "https://login.example.com/x" in result.log
 
 
-def test_secret_in_the_url(tmp_path: Path) -> None:
-    """A URL with a password in it is refused, and not shown."""
+def test_a_url_with_a_password_is_refused_and_not_shown(tmp_path: Path) -> None:
     with airflow() as fake:
         url = fake.url.replace("//", f"//admin:{quote(PASSWORD, safe='')}@")
-        result = run(fake, tmp_path, debug=True, token="t0ken", airflow_url=url)
+        result = run_action(fake, tmp_path, debug=True, token="t0ken", airflow_url=url)
 
         assert (result.outputs, fake.record) == ({"result": "error"}, [])

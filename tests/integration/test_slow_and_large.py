@@ -1,6 +1,4 @@
-"""Every exchange has an end, however slowly its bytes come, and every answer a size. Over real
-sockets, in real seconds.
-"""
+"""Every exchange ends in time, and every response has a size limit (real sockets and time)."""
 
 from __future__ import annotations
 
@@ -26,9 +24,9 @@ from entrypoint.http.client import HttpClient, Request
 from entrypoint.http.limits import MAX_BODY_BYTES, MAX_JSON_MARKS
 from entrypoint.http.response import read_response
 from entrypoint.step import END_SECONDS, RESULT_SECONDS
-from tests.integration.test_mutations import plain
+from tests.integration.test_mutations import split_response
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask
-from tests.support.step import run_gate
+from tests.support.step import run_against
 from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
@@ -37,11 +35,11 @@ if TYPE_CHECKING:
     from tests.support.fake_airflow import Version
     from tests.support.fake_airflow.messages import ReceivedRequest
 
-SECONDS = 0.5
-LATE = 3.0
-"""Seconds within which a busy machine still notices that the time is over."""
+READ_TIMEOUT = 0.5
+TOLERANCE = 3.0
+"""Seconds by which a busy machine may be late."""
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-DRIPS = {
+SLOW_RESPONSES = {
     "status line": (b"", b"H"),
     "header line": (b"HTTP/1.1 200 OK\r\nX-A: ", b"a"),
     "headers": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
@@ -56,99 +54,98 @@ DRIPS = {
 
 
 @contextmanager
-def server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that answers each connection so; its address."""
+def server(response: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Serve this response to each connection and yield the address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    held: list[socket.socket] = []
+    connections: list[socket.socket] = []
 
     def serve() -> None:
         with suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                held.append(connection)
+                connections.append(connection)
                 threading.Thread(target=reply, args=(connection,), daemon=True).start()
 
     def reply(connection: socket.socket) -> None:
         with suppress(OSError), connection:
             connection.recv(65_536)
-            answer(connection)
+            response(connection)
 
     threading.Thread(target=serve, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         listener.close()
-        for connection in held:
+        for connection in connections:
             connection.close()
 
 
-def dripping(first: bytes, drop: bytes) -> Callable[[socket.socket], None]:
-    """Answer with the beginning at once, then a drop ten times a second; 20 s at the most."""
+def slow_response(first: bytes, drop: bytes) -> Callable[[socket.socket], None]:
+    """Send the first bytes at once, then one drop ten times a second, for at most 20 s."""
 
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         connection.sendall(first)
         for _ in range(200):
             time.sleep(0.1)
             connection.sendall(drop)
 
-    return answer
+    return response
 
 
-@pytest.mark.parametrize("where", DRIPS)
+@pytest.mark.parametrize("where", SLOW_RESPONSES)
 @pytest.mark.parametrize("proxy", [False, True])
-def test_no_exchange_outlasts_its_time(
+def test_a_slow_response_ends_at_the_read_timeout(
     where: str, proxy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A byte now and then is no answer, wherever it stands; nor is it one of a proxy."""
-    with server(dripping(*DRIPS[where])) as url:
+    with server(slow_response(*SLOW_RESPONSES[where])) as url:
         if proxy:
             monkeypatch.setenv("https_proxy", url)
             monkeypatch.setenv("no_proxy", "")
-        began = time.monotonic()
+        start = time.monotonic()
         target = "https://airflow.example.com" if proxy else url
         with pytest.raises((TransientError, UnexpectedResponse)) as caught:
-            HttpClient(read_timeout=lambda: SECONDS).request(
+            HttpClient(read_timeout=lambda: READ_TIMEOUT).request(
                 Request("GET", f"{target}/x", "GET /x")
             )
-        took = time.monotonic() - began
-    assert took <= SECONDS + LATE
+        took = time.monotonic() - start
+    assert took <= READ_TIMEOUT + TOLERANCE
     if not proxy:
-        assert (took >= SECONDS - 0.1) == ("no answer within" in caught.value.detail)
+        assert (took >= READ_TIMEOUT - 0.1) == ("no answer within" in caught.value.detail)
 
 
 @pytest.mark.parametrize("where", ["header line", "body without an end"])
-def test_a_stream_without_a_line_ends_too(where: str) -> None:
-    """What Airflow tells by itself has an end as well: one beside that of its silences."""
-    with server(dripping(*DRIPS[where])) as url:
-        began = time.monotonic()
+def test_a_slow_stream_ends_at_its_total_timeout(where: str) -> None:
+    """The total timeout is separate from the read timeout between two lines."""
+    with server(slow_response(*SLOW_RESPONSES[where])) as url:
+        start = time.monotonic()
         with pytest.raises(TransientError):
-            Transport(url).stream("/wait", {"interval": 1}, lambda _: True, 15.0, SECONDS)
-        assert time.monotonic() - began <= SECONDS + LATE
+            Transport(url).stream("/wait", {"interval": 1}, lambda _: True, 15.0, READ_TIMEOUT)
+        assert time.monotonic() - start <= READ_TIMEOUT + TOLERANCE
 
 
-def test_a_log_that_drips_ends_with_what_came() -> None:
-    """A tail that is cut explains more than none."""
-    came = bytearray()
+def test_a_slow_log_is_cut_at_the_read_timeout() -> None:
+    """A log that is cut explains more than none."""
+    received = bytearray()
 
-    def take(piece: bytes) -> bool:
-        came.extend(piece)
+    def append(piece: bytes) -> bool:
+        received.extend(piece)
         return True
 
-    with server(dripping(HEAD + b"Content-Length: 1000000000\r\n\r\n{}\n", b"{}\n")) as url:
-        began = time.monotonic()
+    with server(slow_response(HEAD + b"Content-Length: 1000000000\r\n\r\n{}\n", b"{}\n")) as url:
+        start = time.monotonic()
         with suppress(TransientError):
-            Transport(url, HttpClient(read_timeout=lambda: SECONDS)).download(
-                "/logs", "application/x-ndjson", take
+            Transport(url, HttpClient(read_timeout=lambda: READ_TIMEOUT)).download(
+                "/logs", "application/x-ndjson", append
             )
-        assert time.monotonic() - began <= SECONDS + LATE
+        assert time.monotonic() - start <= READ_TIMEOUT + TOLERANCE
 
 
 @pytest.mark.parametrize("status", [200, 400, 404])
 @pytest.mark.parametrize("packed", [True, False])
-def test_no_answer_is_read_beyond_its_size(status: int, packed: bool) -> None:
-    """Two hundred kilobytes that become hundreds of megabytes cost neither the memory nor the
-    verdict.
-    """
+def test_a_response_above_the_size_limit_is_rejected_with_bounded_memory(
+    status: int, packed: bool
+) -> None:
+    """A compressed page of 200 KB can hold hundreds of megabytes."""
     page = gzip.compress(b"1" * (200 * 1_048_576), 9) if packed else b"1" * (2 * MAX_BODY_BYTES)
     head = (
         f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(page)}\r\n"
@@ -163,27 +160,27 @@ def test_no_answer_is_read_beyond_its_size(status: int, packed: bool) -> None:
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    # The bomb itself is in this process as well.
+    # The compressed page is in the memory of this process as well.
     assert peak <= 2.2 * MAX_BODY_BYTES + len(page)
 
 
-INTRICATE = {
+MANY_VALUES = {
     "objects": (b"{},", 44),
     "objects in objects": (b'{"a":' * 900 + b"0" + b"}" * 900 + b",", 200),
     "small objects": (b'{"":0},', 110),
     "lists": (b"[" * 900 + b"]" * 900 + b",", 100),
     "texts": (b'"ab",', 75),
 }
-"""What is repeated within a list, and the bytes that it takes for each mark once it is read."""
+"""The repeated part of a JSON list, and the bytes of memory that each mark takes once parsed."""
 
 
-@pytest.mark.parametrize("kind", INTRICATE)
+@pytest.mark.parametrize("kind", MANY_VALUES)
 @pytest.mark.parametrize("packed", [True, False])
-def test_no_answer_is_read_that_has_too_many_parts(kind: str, packed: bool) -> None:
-    """Thirty kilobytes that become millions of objects cost no more memory than their text, and no
-    verdict.
-    """
-    part = INTRICATE[kind][0]
+def test_a_response_with_too_many_values_is_rejected_with_bounded_memory(
+    kind: str, packed: bool
+) -> None:
+    """A compressed page of 30 KB can hold millions of objects."""
+    part = MANY_VALUES[kind][0]
     page = b"[" + part * (30 * 1_048_576 // len(part)) + b"0]"
     page = gzip.compress(page, 9) if packed else page
     head = (
@@ -204,10 +201,11 @@ def test_no_answer_is_read_that_has_too_many_parts(kind: str, packed: bool) -> N
     assert peak <= 1.2 * MAX_BODY_BYTES + len(page)
 
 
-@pytest.mark.parametrize("kind", INTRICATE)
-def test_what_is_read_costs_so_much(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bound holds whatever the parts are: for each mark there are so many bytes at the most."""
-    part, most = INTRICATE[kind]
+@pytest.mark.parametrize("kind", MANY_VALUES)
+def test_each_json_mark_costs_a_bounded_number_of_bytes(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, most = MANY_VALUES[kind]
     marks = sum(part.count(mark) for mark in (b"{", b"[", b","))
     page = b"[" + part * (100_000 // marks) + b"0]"
     count = marks * (100_000 // marks) + 1
@@ -231,48 +229,46 @@ def test_what_is_read_costs_so_much(kind: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
-def test_a_wide_run_is_below_every_bound(version: Version) -> None:
-    """Forty thousand task instances in one answer are read."""
+def test_forty_thousand_task_instances_are_below_every_limit(version: Version) -> None:
     bodies: list[bytes] = []
 
-    def note(_: ReceivedRequest, answer: bytes) -> bytes:
-        body = plain(answer)[1]
+    def record_body(_: ReceivedRequest, response: bytes) -> bytes:
+        body = split_response(response)[1]
         if body.startswith((b'{"task_instances":[{', b'{"task_instances": [{')):
             bodies.append(body)
-        return answer
+        return response
 
     tasks = tuple(FakeTask(f"load_{number}") for number in range(50))
     with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks)]) as fake:
-        fake.change(note)
-        assert run_gate(fake).result == "success"
+        fake.change(record_body)
+        assert run_against(fake).result == "success"
     body = bodies[-1]
     marks = sum(body.count(mark) for mark in (b"{", b"[", b","))
 
     assert marks * 40_000 // 50 <= MAX_JSON_MARKS
-    if version == "2.11.2":  # the other gives a hundred in one answer
+    if version == "2.11.2":  # Airflow 3 returns at most a hundred in one response
         assert len(body) * 40_000 // 50 <= MAX_BODY_BYTES
 
 
 @pytest.mark.parametrize("needed", [True, False])
 @pytest.mark.parametrize(("pages", "seconds"), [(5, 10.0), (40, 100.0)])
-# A table's column
-def test_pages_end_with_their_time(needed: bool, pages: int, seconds: float) -> None:
-    """A list of which every page takes its time is given up when that is over: it costs the
-    explanation, or makes no green.
-    """
+def test_a_slow_list_of_tasks_ends_at_its_deadline(
+    needed: bool, pages: int, seconds: float
+) -> None:
+    """Without fail_on_failed_tasks the list is optional; with it an incomplete list is an error."""
     tasks = tuple(FakeTask("load", map_index=number) for number in range(pages * 100))
-    clock, asked = VirtualTime(), 0
+    clock, requests = VirtualTime(), 0
 
-    def slow(request: ReceivedRequest, answer: bytes) -> bytes:
-        nonlocal asked
+    def delay(request: ReceivedRequest, response: bytes) -> bytes:
+        nonlocal requests
         if "/taskInstances" in request.path:
-            asked += 1
+            requests += 1
             clock.now += seconds
-        return answer
+        return response
 
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", tasks=tasks)]) as fake:
-        fake.change(slow)
-        outcome = run_gate(
+        fake.change(delay)
+        outcome = run_against(
             fake, time=clock, timeout="60", logs="none", fail_on_failed_tasks=str(needed).lower()
         )
     took = clock.now - 1000.0
@@ -280,25 +276,24 @@ def test_pages_end_with_their_time(needed: bool, pages: int, seconds: float) -> 
     assert outcome.result == ("error" if needed and pages == 40 else "success")
     assert (outcome.tasks is None) is (not needed or pages == 40)
     assert took <= 60 + END_SECONDS + (RESULT_SECONDS if needed else 0) + 2 * seconds
-    assert asked <= took / seconds
+    assert requests <= took / seconds
 
 
-def test_a_connection_is_used_again_after_an_answer() -> None:
-    """Each exchange has its own time, though the connection is the same."""
+def test_a_reused_connection_gives_each_exchange_its_own_timeout() -> None:
     accepted = []
 
-    def answer(connection: socket.socket) -> None:
+    def response(connection: socket.socket) -> None:
         accepted.append(connection)
         for _ in range(3):
             time.sleep(0.3)
             connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
             connection.recv(65_536)
 
-    with server(answer) as url:
-        wire = HttpClient(read_timeout=lambda: SECONDS)
+    with server(response) as url:
+        client = HttpClient(read_timeout=lambda: READ_TIMEOUT)
         for _ in range(3):
             assert (
-                wire.send(
+                client.send(
                     Request("GET", f"{url}/x", "GET /x"),
                     lambda one, _: read_response("GET /x", one),
                 ).body
@@ -308,26 +303,23 @@ def test_a_connection_is_used_again_after_an_answer() -> None:
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-def test_a_process_without_streams(closed: str, tmp_path: Path) -> None:
-    """A stream that is closed before the process begins costs what would have been printed there,
-    and nothing else.
-    """
+def test_a_closed_output_stream_loses_only_its_output(closed: str, tmp_path: Path) -> None:
     outputs = tmp_path / "outputs"
     outputs.touch()
-    kept = {
+    environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("INPUT_", "GITHUB_", "STATE_"))
     }
-    done = subprocess.run(
+    process = subprocess.run(
         ["/bin/sh", "-c", f'"{sys.executable}" -m entrypoint {closed}'],
-        env={**kept, "GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(outputs)},
+        env={**environment, "GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(outputs)},
         cwd=Path(__file__).parents[2],
         capture_output=True,
         timeout=60,
         check=False,
     )
 
-    assert done.returncode == 1
-    assert b"Traceback" not in done.stdout + done.stderr
+    assert process.returncode == 1
+    assert b"Traceback" not in process.stdout + process.stderr
     assert "error" in outputs.read_text(encoding="utf-8")

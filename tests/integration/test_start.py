@@ -4,28 +4,27 @@ import subprocess
 import sys
 
 
-def run(program: str) -> subprocess.CompletedProcess[str]:
-    """What a Python of its own says that runs this."""
+def run_python(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True
     )
 
 
-def test_nothing_is_said_of_what_is_left_out() -> None:
-    """`requests` warns when it finds nothing to guess encodings with, as in the image; no user's
-    log shows that.
-    """
-    lines_omitted = "import sys; sys.modules['charset_normalizer'] = None; "
+def test_no_warning_about_the_missing_encoding_library_is_printed() -> None:
+    """`requests` warns without charset_normalizer, which the image omits."""
+    without_library = "import sys; sys.modules['charset_normalizer'] = None; "
 
     assert (
         "Unable to find acceptable character detection"
-        in run(f"{lines_omitted} import requests").stderr
+        in run_python(f"{without_library} import requests").stderr
     )
-    assert run(f"{lines_omitted} import entrypoint.stages, entrypoint.http.client").stderr == ""
+    assert (
+        run_python(f"{without_library} import entrypoint.stages, entrypoint.http.client").stderr
+        == ""
+    )
 
 
-def test_what_only_the_end_needs_is_not_loaded_before_the_trigger() -> None:
-    """A step that starts loads neither the report nor what is slow to load and needed by few."""
+def test_modules_for_the_end_of_a_step_are_not_loaded_before_the_trigger() -> None:
     late = (
         "entrypoint.report.summary",
         "entrypoint.runners.generic",
@@ -39,4 +38,4 @@ def test_what_only_the_end_needs_is_not_loaded_before_the_trigger() -> None:
         f"import sys, entrypoint.stages; print([name for name in {late} if name in sys.modules])"
     )
 
-    assert run(program).stdout == "[]\n"
+    assert run_python(program).stdout == "[]\n"

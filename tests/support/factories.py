@@ -1,6 +1,4 @@
-"""A made-up deploy in the action's own nouns, for tests that care about a field or two. It asserts
-nothing.
-"""
+"""Example objects of the action's own types. Asserts nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +24,6 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
 def a_context(**changes: Any) -> Context:
-    """A step of a workflow run."""
     context = Context(
         system="github",
         sha=SHA,
@@ -46,12 +43,11 @@ def a_context(**changes: Any) -> Context:
 
 
 def a_request(**changes: Any) -> RunRequest:
-    """What the step asks for."""
     return RunRequest(dag_id="nightly_sales", run_id="r1", conf={})._replace(**changes)
 
 
 def a_run(**changes: Any) -> DagRun:
-    """A DAG run that took 132.4 s and succeeded."""
+    """Return a DAG run that took 132.4 s and succeeded."""
     run = DagRun(
         "nightly_sales", "r1", "success", {}, START, START, START + timedelta(seconds=132.4)
     )
@@ -59,7 +55,7 @@ def a_run(**changes: Any) -> DagRun:
 
 
 def a_report(**changes: Any) -> Report:
-    """The commit status of a run; it has a deployment's id, too, for who looks at every field."""
+    """Return the commit status of a run, with a deployment id besides."""
     url = f"https://api.github.com/repos/octo-org/sales/statuses/{SHA}"
     return Report("commit status", "airflow / nightly_sales", SHA, "pending", url, 7)._replace(
         **changes
@@ -67,25 +63,25 @@ def a_report(**changes: Any) -> Report:
 
 
 def a_task(task_id: str = "extract", **changes: Any) -> TaskInstance:
-    """A task instance that succeeded at the first try."""
+    """Return a task instance that succeeded on its first try."""
     return TaskInstance(task_id, -1, "success", 1, 4.2, f"{RUN_URL}/tasks/{task_id}")._replace(
         **changes
     )
 
 
 def a_list(*tasks: TaskInstance) -> TaskList:
-    """All task instances of a run."""
     return TaskList(tasks, len(tasks))
 
 
 @dataclass
 class ManyTasks:
-    """An Airflow of which only a run's task instances matter: it filters and counts them, and takes
-    down what it was asked.
+    """An Airflow that only has task instances.
+
+    It filters and counts them, and records the calls.
     """
 
     tasks: Sequence[TaskInstance] = ()
-    asked: list[tuple[tuple[str, ...], int | None]] = field(default_factory=list)
+    calls: list[tuple[tuple[str, ...], int | None]] = field(default_factory=list)
 
     def task_instances(
         self,
@@ -93,17 +89,16 @@ class ManyTasks:
         _run: str,
         *,
         states: tuple[str, ...] = (),
-        changed_since: datetime | None = None,  # noqa: ARG002 - here everything has just changed
+        changed_since: datetime | None = None,  # noqa: ARG002 - everything has just changed
         most: int | None = None,
     ) -> TaskList:
-        """Read those in these states, as many as are wanted."""
-        self.asked.append((states, most))
+        self.calls.append((states, most))
         found = [task for task in self.tasks if not states or (task.state or "none") in states]
         return TaskList(tuple(found[:most]), len(found))
 
 
 def an_outcome(**changes: Any) -> Outcome:
-    """A success with one task, on Airflow 3.3.2."""
+    """Return a success with one task, on Airflow 3.3.2."""
     outcome = Outcome(
         result="success",
         request=a_request(),

@@ -1,8 +1,8 @@
-"""An identity provider that answers Airflow's Keycloak auth manager as a realm of Keycloak does.
+"""A realm of an identity provider, for Airflow's Keycloak auth manager.
 
-It logs people in and decides what they may do; what a request to Airflow comes to, the real auth
-manager makes of that. What the manager does not ask on behalf of an API client (authorization code,
-refresh, JWKS) is not there and answers 404.
+It logs users in and decides about their permissions; the real auth manager turns these decisions
+into responses. Endpoints that the manager does not need for an API client (authorization code,
+refresh, JWKS) are missing and return 404.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.support import known_secrets as ledger
+from tests.support import known_secrets
 from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json
-from tests.support.stand_in import StandIn
+from tests.support.stub_server import StubServer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 REALM = "sales"
 CLIENT_ID = "airflow"
 SERVICE = f"service-account-{CLIENT_ID}"
-"""The user as whom the client itself comes."""
+"""User name of the client's own service account."""
 UMA = "urn:ietf:params:oauth:grant-type:uma-ticket"
 _MANAGER = "airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager"
 _OPENID = f"/realms/{REALM}/protocol/openid-connect"
@@ -34,15 +34,18 @@ _SCOPES = _READING | {"POST", "PUT", "DELETE"}
 _RESOURCES = {"Asset", "AssetAlias", "Backfill", "Configuration", "Connection", "Custom", "Dag"}
 _RESOURCES |= {"Menu", "Pool", "Team", "Variable", "View"}
 _WRITABLE = {"admin": _RESOURCES, "user": {"Dag", "Asset"}}
-"""What each role may do more than read, as the auth manager's own command sets up a realm."""
+"""Resources that each role may change, as the auth manager's own command sets up a realm."""
 
 
-class Keycloak(StandIn):
-    """A realm with these users and the client that Airflow is.
+class Keycloak(StubServer):
+    """A realm with these users, and with Airflow as its client.
 
-    `roles` maps users to roles, and may be changed; by default each user has the role of his name,
-    and the client may trigger. `settings` make an Airflow ask this realm. Access tokens live for
-    `lifetime` seconds.
+    Attributes:
+        roles: user name to role; tests may change it. Each user starts with the role of the same
+            name, and the client may trigger.
+        settings: configuration that makes an Airflow use this realm
+
+    Access tokens are valid for `lifetime` seconds.
     """
 
     def __init__(self, passwords: Mapping[str, str], lifetime: int = 65) -> None:
@@ -53,7 +56,7 @@ class Keycloak(StandIn):
         self._issuer = f"{self.url}/realms/{REALM}"
         self.roles = {name: name for name in passwords} | {SERVICE: "user"}
         self.client_secret = f"the-secret-of-the-client-{uuid4()}"
-        ledger.note(self.client_secret)
+        known_secrets.add(self.client_secret)
         section = "AIRFLOW__KEYCLOAK_AUTH_MANAGER"
         self.settings = {
             "AIRFLOW__CORE__AUTH_MANAGER": _MANAGER,
@@ -64,7 +67,6 @@ class Keycloak(StandIn):
         }
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
-        """What Keycloak says."""
         endpoints = {
             f"POST {_OPENID}/token": self._token,
             f"GET {_OPENID}/userinfo": self._userinfo,
@@ -101,9 +103,7 @@ class Keycloak(StandIn):
         return as_json(200, {name: claims[name] for name in ("sub", "preferred_username")})
 
     def _decision(self, request: ReceivedRequest, form: dict[str, str]) -> FakeResponse:
-        """Says whether whom the bearer token belongs to has the one permission that is asked
-        for.
-        """
+        """Tell whether the user of the bearer token has the requested permission."""
         claims = self._claims(request, _refusal(401, "invalid_grant", "Invalid bearer token"))
         resource, _, scope = form["permission"].partition("#")
         if resource not in _RESOURCES:
@@ -141,7 +141,7 @@ class Keycloak(StandIn):
         }
 
     def _claims(self, request: ReceivedRequest, refusal: RefusedError) -> dict[str, Any]:
-        """What a good bearer token says; a dead one is as bad as a wrong one."""
+        """Return the claims of a valid bearer token; refuse an expired one like a forged one."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         try:
             claims: dict[str, Any] = jwt.decode(

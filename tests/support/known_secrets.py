@@ -1,38 +1,35 @@
-"""What is secret in the present test: stand-ins note each credential that they issue or are shown,
-for the guard to look for.
+"""The secrets of the current test: each credential that a stub server issues or receives.
 
-It keeps; it must not know who looks for it, or where.
+It only stores them; it must not know who searches for them, or where.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support.secrets import SHORTEST
+from tests.support.secrets import MIN_LENGTH
 
 if TYPE_CHECKING:
     from email.message import Message
 
 _CREDENTIALS = ("Authorization", "Proxy-Authorization")
 _NOTED: list[str] = []
-"""In the order in which they were noted, some more than once."""
+"""In order of arrival, with repetitions."""
 
 
-def note(secret: str) -> None:
-    """From now on, until the end of the test, no step may show this.
+def add(secret: str) -> None:
+    """Add a secret that no step may show until the end of the test.
 
     Raises:
-        ValueError: it is so short that it would be found by chance.
+        ValueError: if it is too short to be searched for reliably
     """
-    if len(secret) < SHORTEST:
+    if len(secret) < MIN_LENGTH:
         raise ValueError(f"{secret!r} is too short to look for")
     _NOTED.append(secret)
 
 
-def shown(headers: Message) -> None:
-    """Note the credentials in the head of a request: without their schemes, and the cookies without
-    their names.
-    """
+def add_from_headers(headers: Message) -> None:
+    """Add the credentials in a request's headers, without schemes and cookie names."""
     for name in _CREDENTIALS:
         _NOTED.extend(value.rpartition(" ")[2] for value in headers.get_all(name, ()))
     for cookies in headers.get_all("Cookie", ()):
@@ -40,15 +37,14 @@ def shown(headers: Message) -> None:
 
 
 def count() -> int:
-    """How many times something has been noted in this test."""
+    """Return how many secrets were added in this test."""
     return len(_NOTED)
 
 
-def note_with_marker(since: int = 0) -> set[str]:
-    """What has been noted in this test, but for the first `since` times."""
+def added_since(since: int = 0) -> set[str]:
+    """Return the secrets of this test, without the first `since` ones."""
     return set(_NOTED[since:])
 
 
 def clear() -> None:
-    """A new test begins."""
     _NOTED.clear()

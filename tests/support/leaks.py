@@ -1,6 +1,4 @@
-"""Steps that show secrets on purpose, for the tests of the guard, and the places in which it has to
-see them.
-"""
+"""Programs that leak secrets on purpose, and the places where the guard has to find them."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ LEAKS = {
     "first half": SECRET[: len(SECRET) // 2],
     "second half": SECRET[len(SECRET) // 2 :],
 }
-"""The secret as it may turn up."""
+"""Forms in which the secret can appear."""
 EVERYWHERE = {
     "the log",
     "the raw stream",
@@ -50,7 +48,7 @@ UNMASKED = {
     "the variable leak",
     "the path",
 }
-"""Where the runner hides nothing."""
+"""Places where the runner masks nothing."""
 SHOW = "print(text)"
 MASK = "print('::add-mask::' + text)"
 SHOW_EVERYWHERE = """
@@ -65,19 +63,17 @@ for name in ("PATH", "STEP_SUMMARY"):
 
 
 def program(code: str, text: str) -> str:
-    """Python that does this with a text."""
+    """Return Python code that does this with a text."""
     return f"import os, sys, time\ntext = {text!r}\n{code}\n"
 
 
 def places(found: list[str]) -> set[str]:
-    """Where the guard has found something in steps of the DAG `sales`, or of gates in this
-    process.
-    """
-    told = [
+    """Return where the guard found secrets, in steps of the DAG `sales` or in this process."""
+    found_leaks = [
         re.fullmatch(
-            "(?:The step of sales|The gate in this process): (.*) shows the secret .*", line
+            "(?:The step of sales|The step in this process): (.*) shows the secret .*", line
         )
         for line in found
     ]
-    assert None not in told
-    return {match[1] for match in told if match}
+    assert None not in found_leaks
+    return {match[1] for match in found_leaks if match}

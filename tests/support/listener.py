@@ -1,8 +1,7 @@
-"""Airflow's listener without an Airflow: the few names that it imports, made up, are there only
-while a test asks for them.
+"""Load Airflow's listener without an Airflow, with fakes for the names that it imports.
 
-`tests/airflow/detached.py` proves the same file in real Airflows. What this knows of Airflow is
-what the listener asks of it.
+The fakes exist only while a test uses them. `tests/airflow/detached.py` tests the same file in real
+Airflows.
 """
 
 from __future__ import annotations
@@ -26,15 +25,13 @@ _NAME = "airflow_dag_run_listener"
 
 
 class NotFoundError(Exception):
-    """What Airflow raises for a connection that it does not have."""
+    """Raised, as by Airflow, for an unknown connection."""
 
 
 class Connection:
-    """A connection in Airflow. `known` has those that there are, as their fields, or as what is
-    raised instead.
-    """
+    """An Airflow connection. `known` maps ids to fields, or to the exception to raise instead."""
 
-    # One Airflow has one set of them
+    # One Airflow has one set of connections
     known: dict[str, Mapping[str, Any] | Exception] = {}  # noqa: RUF012
 
     def __init__(
@@ -49,7 +46,6 @@ class Connection:
 
     @classmethod
     def get_connection_from_secrets(cls, conn_id: str) -> Connection:
-        """Look it up."""
         found = cls.known.get(conn_id, NotFoundError(f"The conn_id `{conn_id}` isn't defined"))
         if isinstance(found, Exception):
             raise found
@@ -57,39 +53,35 @@ class Connection:
 
 
 class Configuration:
-    """Airflow's settings: those that the listener reads."""
+    """The Airflow settings that the listener reads."""
 
-    known: dict[tuple[str, str], str | None] = {}  # noqa: RUF012 - one Airflow has one of them
+    known: dict[tuple[str, str], str | None] = {}  # noqa: RUF012 - one Airflow has one configuration
 
     @classmethod
     def get(cls, section: str, key: str, *, fallback: str) -> str | None:
-        """Look one up."""
         return cls.known.get((section, key), fallback)
 
 
-class Idle:
-    """Stands for a thread that works, and does nothing: the test takes the steps."""
+class IdleThread:
+    """Replaces the worker thread and does nothing, because the test calls the reporter itself."""
 
     def is_alive(self) -> bool:
-        """Whether another has to be started."""
         return True
 
 
 @contextmanager
-def loaded() -> Iterator[Any]:
-    """The listener's module, as it is when a plugin has just been loaded. Afterwards there is no
-    Airflow any more.
-    """
+def loaded_listener() -> Iterator[Any]:
+    """Return the listener's module as after loading the plugin; remove the fakes afterwards."""
     before = dict(sys.modules)
     Connection.known = {}
     Configuration.known = {("api", "base_url"): "https://airflow.example.com"}
     sys.modules.update(_airflow())
     try:
         module = _module()
-        module._begin()
+        module._start()
         yield module
     finally:
-        with module._REPORTER._turn:  # its thread rests for ever
+        with module._REPORTER._condition:  # its thread never runs
             module._REPORTER._waiting.clear()
         for name in _airflow():
             if name in before:
@@ -98,32 +90,32 @@ def loaded() -> Iterator[Any]:
                 del sys.modules[name]
 
 
-def by_hand(
+def manual_reporter(
     listener: Any, do: Callable[[str, str, str | None], Any], clock: Callable[[], float]
 ) -> Any:
-    """A reporter whose steps are taken by the test: it starts no thread."""
+    """Return a reporter without a thread; the test calls its steps."""
     reporter = listener.Reporter(do, clock)
-    reporter._thread = Idle()
+    reporter._thread = IdleThread()
     return reporter
 
 
-class ByHand:
-    """A reporter, its clock, and what was tried: when, which run, announced as what. `outcome` is
-    called at each try.
+class ManualReporter:
+    """A reporter, its clock, and the attempts: time, run, announced state.
+
+    `outcome` is called at each attempt.
     """
 
     def __init__(self, listener: Any) -> None:
         self.time = VirtualTime(0.0)
         self.tried: list[tuple[float, str, str | None]] = []
         self.outcome: Callable[[str, str | None], bool] = lambda *_: True
-        self.reporter = by_hand(listener, self._do, self.time.clock)
+        self.reporter = manual_reporter(listener, self._do, self.time.clock)
 
     def note(self, run_id: str, state: str = "success") -> None:
-        """An announcement."""
-        self.reporter.note("sales", run_id, state)
+        self.reporter.add("sales", run_id, state)
 
-    def pass_by(self, seconds: float) -> None:
-        """Let the thread do what it does in so many seconds."""
+    def advance(self, seconds: float) -> None:
+        """Do what the thread would do in this number of seconds."""
         until = self.time.now + seconds
         for _ in range(100_000):
             wait = self.reporter.step()
@@ -131,12 +123,11 @@ class ByHand:
                 break
             self.time.now += wait
         else:
-            raise AssertionError("It never rests")
+            raise AssertionError("The reporter never stops")
         self.time.now = max(until, self.time.now)
 
     @property
     def waiting(self) -> list[str]:
-        """The runs that wait."""
         return [run_id for _, run_id in self.reporter._waiting]
 
     def _do(self, dag_id: str, run_id: str, state: str | None) -> bool:
@@ -146,8 +137,6 @@ class ByHand:
 
 
 def raising(error: Exception) -> Callable[..., bool]:
-    """An outcome."""
-
     def outcome(*_: Any) -> bool:
         raise error
 
@@ -156,8 +145,9 @@ def raising(error: Exception) -> Callable[..., bool]:
 
 @cache
 def _module() -> Any:
-    """Load the file in the way in which Airflow loads a plugin; once, for it registers itself with
-    the process.
+    """Load the file as Airflow loads a plugin.
+
+    Only once, because it registers itself with the process.
     """
     loader = SourceFileLoader(_NAME, str(SOURCE))
     spec = spec_from_loader(_NAME, loader)
@@ -173,7 +163,7 @@ def _module() -> Any:
 
 @cache
 def _airflow() -> dict[str, ModuleType]:
-    """The modules, by their names."""
+    """Return the fake modules by name."""
     contents: dict[str, dict[str, Any]] = {
         "airflow": {},
         "airflow.configuration": {"conf": Configuration},

@@ -1,6 +1,4 @@
-"""Markdown as GitHub reads it, by a parser that this project did not write: the referee of
-everything in the summary.
-"""
+"""Parse Markdown as GitHub does, with a third-party parser, to check the job summary."""
 
 from __future__ import annotations
 
@@ -69,13 +67,17 @@ hostile = st.lists(st.sampled_from(_FRAGMENTS), max_size=12).map("".join) | st.t
 
 @dataclass(slots=True)
 class Page:
-    """A page of Markdown as its reader sees it.
+    """A parsed page of Markdown.
 
-    Attributes: headings: their text, code spans included. code: the content of each code span.
-        blocks: the content of each fenced block. links: text and address of each link. tables: rows
-        of cells, the header first; a cell is the text that its reader sees. prose: the text of each
-        paragraph, code and links included. markup: the kinds of what none of our pages should
-        contain: raw HTML, images, emphasis by accident.
+    Attributes:
+        headings: their text, code spans included
+        code: the content of each code span
+        blocks: the content of each fenced block
+        links: text and address of each link
+        tables: rows of cells as plain text, the header first
+        prose: the text of each paragraph, code and links included
+        markup: kinds of tokens that our pages must not contain, such as raw HTML, images and
+            accidental emphasis
     """
 
     headings: list[str] = field(default_factory=list)
@@ -99,7 +101,6 @@ _EXPECTED = {
 
 
 def read(markdown: str) -> Page:
-    """Read a page."""
     page = Page()
     inside = ""
     for token in _REFEREE.parse(markdown):

@@ -1,4 +1,4 @@
-"""What a test needs and this machine may lack. It knows nothing of what is missing but its name."""
+"""Skip tests that need software which this machine lacks."""
 
 import os
 from typing import NoReturn
@@ -7,9 +7,7 @@ import pytest
 
 
 def missing(what: str, remedy: str) -> NoReturn:
-    """Skip the test, saying how to get what it needs; in CI, where everything has to be there, fail
-    it.
-    """
+    """Skip the test and say how to get what it needs; fail it in CI, where nothing is missing."""
     reason = f"{what}. {remedy}."
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)

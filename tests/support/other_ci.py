@@ -1,5 +1,4 @@
-"""The examples for other CI systems, read as those systems would: which command they run, and with
-which environment.
+"""Read the examples for other CI systems as these systems do: command and environment.
 
 It must not know what the command does.
 """
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from tests.unit.runners.test_generic_context import SYSTEMS
+from tests.unit.runners.test_generic import SYSTEMS
 
 FOLDER = Path(__file__).parents[2] / "examples" / "other-ci"
 IMAGE = "ghcr.io/OWNER/airflow-dag-run@sha256:DIGEST"
@@ -26,9 +25,10 @@ FILES = {
 _SECRET = re.compile(r"\$AIRFLOW_TOKEN|\$\(AIRFLOW_TOKEN\)|credentials\('airflow-token'\)")
 
 
-class Job(NamedTuple):
-    """A script for a shell, and its environment. `inside`: whether the shell runs in the image, or
-    starts it with docker.
+class CiJob(NamedTuple):
+    """A shell script and its environment.
+
+    `inside`: the shell runs in the image itself, without docker.
     """
 
     script: str
@@ -37,37 +37,36 @@ class Job(NamedTuple):
 
 
 def text(system: str) -> str:
-    """The example's text."""
     return (FOLDER / FILES[system]).read_text(encoding="utf-8")
 
 
-def job(system: str, token: str) -> Job:
-    """The gate's job of this system's example, with this token as its secret."""
+def job(system: str, token: str) -> CiJob:
+    """Return the job of this system's example, with this token as its secret."""
     return {"gitlab": _gitlab, "azure": _azure, "jenkins": _jenkins, "shell": _shell}[system](token)
 
 
-def _gitlab(token: str) -> Job:
+def _gitlab(token: str) -> CiJob:
     gate: dict[str, Any] = yaml.safe_load(text("gitlab"))["gate"]
     assert gate["image"] == {"name": IMAGE, "entrypoint": [""]}
     variables = {name: _SECRET.sub(token, value) for name, value in gate["variables"].items()}
-    return Job("\n".join(["set -e", *gate["script"]]), SYSTEMS["gitlab"] | variables, inside=True)
+    return CiJob("\n".join(["set -e", *gate["script"]]), SYSTEMS["gitlab"] | variables, inside=True)
 
 
-def _azure(token: str) -> Job:
+def _azure(token: str) -> CiJob:
     (step,) = yaml.safe_load(text("azure"))["jobs"][0]["steps"]
     variables = {name: _SECRET.sub(token, value) for name, value in step["env"].items()}
-    return Job(step["script"], SYSTEMS["azure"] | variables, inside=False)
+    return CiJob(step["script"], SYSTEMS["azure"] | variables, inside=False)
 
 
-def _jenkins(token: str) -> Job:
+def _jenkins(token: str) -> CiJob:
     stage = text("jenkins").partition("stage('Deploy')")[0]
     block = re.search(r"environment \{(.*?)\n      \}", stage, re.DOTALL)
     script = re.search(r"sh '''\n(.*?)'''", stage, re.DOTALL)
     assert block and script  # noqa: PT018 - one example
     variables = dict(line.strip().split(" = ") for line in block[1].strip().splitlines())
     given = {name: _SECRET.sub(token, value).strip("'") for name, value in variables.items()}
-    return Job(textwrap.dedent(script[1]), SYSTEMS["jenkins"] | given, inside=False)
+    return CiJob(textwrap.dedent(script[1]), SYSTEMS["jenkins"] | given, inside=False)
 
 
-def _shell(token: str) -> Job:
-    return Job(text("shell"), {"AIRFLOW_TOKEN": token}, inside=False)
+def _shell(token: str) -> CiJob:
+    return CiJob(text("shell"), {"AIRFLOW_TOKEN": token}, inside=False)

@@ -1,7 +1,6 @@
-"""A reverse proxy on the loopback in front of an Airflow, which loses requests or answers on
-demand.
+"""A reverse proxy in front of an Airflow, which drops requests or responses on demand.
 
-It knows HTTP and `fake_airflow`'s faults; it must not know what Airflow means by what it forwards.
+It knows HTTP and the faults of `fake_airflow`; it must not know the meaning of what it forwards.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode, urlsplit
 
 from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, matches
-from tests.support.stand_in import StandIn
+from tests.support.stub_server import StubServer
 
 if TYPE_CHECKING:
     import ssl
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from tests.support.fake_airflow.faults import Fault
 
 HANG = 1.0
-"""Seconds after which a hanging connection is closed, as a gateway's own time-out closes it."""
-_TIMEOUT = 60.0
+"""Seconds until a hanging connection is closed, like a gateway's timeout."""
+_TIMEOUT = 60.0  # seconds
 _OURS = frozenset(
     {
         "connection",
@@ -33,11 +32,11 @@ _OURS = frozenset(
         "transfer-encoding",
     }
 )
-"""Headers that belong to one connection, or that the listener writes itself."""
+"""Headers that belong to one connection, or that the server writes itself."""
 
 
-class Proxy(StandIn):
-    """Forwards to `upstream`, an http URL without a path."""
+class Proxy(StubServer):
+    """Forward requests to `upstream`, an http URL without a path."""
 
     def __init__(
         self, upstream: str, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
@@ -46,7 +45,7 @@ class Proxy(StandIn):
         self._upstream = urlsplit(upstream).netloc
         self._meeting: tuple[tuple[str, str], threading.Barrier] | None = None
 
-    def lose(
+    def fail_requests(
         self,
         fault: Fault,
         *,
@@ -55,38 +54,41 @@ class Proxy(StandIn):
         times: int = 1,
         skip: int = 0,
     ) -> None:
-        """Let the next `times` requests with this method and end of the path go wrong, after
-        leaving `skip` of them alone.
+        """Let the next matching requests fail.
 
-        `before`: the request never reaches Airflow. `after`: it does, and its answer is lost.
+        Args:
+            fault: how they fail
+            on: method and end of the path
+            when: "before" Airflow gets the request, or "after", so that only the response is lost
+            times: number of requests that fail
+            skip: number of matching requests that pass first
         """
         self.fault(fault, on=on, when=when, times=times, skip=skip, retry_after=1)
 
-    def gather(self, count: int, *, on: tuple[str, str]) -> None:
-        """Hold back requests with this method and end of the path until there are so many, once:
-        then all go on together.
-        """
+    def hold_until(self, count: int, *, on: tuple[str, str]) -> None:
+        """Hold matching requests until there are `count` of them, once; then forward them."""
 
-        def go() -> None:
+        def release() -> None:
             self._meeting = None
 
-        self._meeting = on, threading.Barrier(count, action=go, timeout=_TIMEOUT)
+        self._meeting = on, threading.Barrier(count, action=release, timeout=_TIMEOUT)
 
     def received(self, method: str, path: str) -> list[int | None]:
-        """The statuses that the client got for requests with this method and end of the path; None:
-        no answer.
-        """
+        """Return the statuses of the responses to matching requests; None for no response."""
         return [
             one.status for one in self.record if one.method == method and matches(path, one.path)
         ]
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
-        """What Airflow answers. One that breaks off breaks off the client's connection as well."""
+        """Forward the request.
+
+        If Airflow's response breaks off, the client's connection breaks off as well.
+        """
         query = urlencode(request.query, doseq=True)
         headers = {
             name: text for name, text in request.headers.items() if name.lower() not in _OURS
         }
-        # The host is Airflow's own, and what it sends must be readable for a rule that cuts it.
+        # Airflow must see its own host name, and a fault can only cut an uncompressed body.
         headers |= {"Host": self._upstream, "Accept-Encoding": "identity"}
         if "Content-Type" in request.headers:
             headers["Content-Type"] = request.headers["Content-Type"]

@@ -1,6 +1,4 @@
-"""Scripts for tests without sockets: what a look returns or raises, one after the other, and who
-takes down what is told.
-"""
+"""Scripted callables and recorders for tests without sockets."""
 
 from __future__ import annotations
 
@@ -23,17 +21,14 @@ if TYPE_CHECKING:
     from entrypoint.models import Blocker, DagRun, TaskInstance
 
 
-class Script:
-    """A callable that returns what it was given, one after the other, and raises what is an
-    exception.
-    """
+class ScriptedCall:
+    """A callable that returns these values in order, and raises the exceptions among them."""
 
     def __init__(self, answers: Iterable[Any]) -> None:
         self._answers = iter(answers)
         self.calls = 0
 
     def __call__(self, *_: object, **__: object) -> Any:
-        """Give the next answer."""
         self.calls += 1
         answer = next(self._answers)
         if isinstance(answer, BaseException):
@@ -42,8 +37,8 @@ class Script:
 
 
 @dataclass
-class Recorder:
-    """A Progress that takes down what it is told."""
+class RecordingProgress:
+    """A `Progress` that records its calls."""
 
     faults: list[ActionError] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
@@ -51,16 +46,14 @@ class Recorder:
     counts: list[tuple[list[str], str, int, int]] = field(default_factory=list)
     known: list[int] = field(default_factory=list)
     blockers: list[str] = field(default_factory=list)
-    unknown_fields: list[tuple[str, ActionError]] = field(default_factory=list)
+    optional_errors: list[tuple[str, ActionError]] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
-    lacks: list[ActionError] = field(default_factory=list)
+    missing_code: list[ActionError] = field(default_factory=list)
 
     def run_state(self, run: DagRun) -> None:
-        """A look."""
         self.states.append(run.state)
 
     def request_failed(self, fault: ActionError, _pause: float) -> None:
-        """A failure."""
         self.faults.append(fault)
 
     def tasks_changed(
@@ -68,9 +61,7 @@ class Recorder:
         changes: Sequence[tuple[TaskInstance | None, TaskInstance]],
         tasks: Sequence[TaskInstance],
     ) -> None:
-        """Task instances changed: the state before ("new": none was known), the name, the state
-        now; how many are known.
-        """
+        """Record old state ("new" if unknown), name and new state, and the number of tasks."""
         self.changes.append(
             [
                 ("new" if before is None else before.state, task.name, task.state)
@@ -82,50 +73,40 @@ class Recorder:
     def wide_run_changed(
         self, failed: Sequence[TaskInstance], done: str, count: int, total: int
     ) -> None:
-        """A wide run was looked at: names of those that failed, and the numbers."""
         self.counts.append(([task.name for task in failed], done, count, total))
 
     def skipped_tasks_cleared(self, tasks: Sequence[TaskInstance]) -> None:
-        """Skipped tasks run again: their names."""
         self.sentences.append(", ".join(task.name for task in tasks))
 
     def code_missing(self, lack: ActionError, _left: float) -> None:
-        """What the DAG lacks."""
-        self.lacks.append(lack)
+        self.missing_code.append(lack)
 
     def code_found(self, sentence: str) -> None:
-        """The DAG lacks nothing."""
         self.sentences.append(sentence)
 
     def blocked(self, blocker: Blocker) -> None:
-        """A reason why nothing moves."""
         self.blockers.append(blocker.title)
 
     def optional_failed(self, what: str, error: ActionError) -> None:
-        """Something that could not be read."""
-        self.unknown_fields.append((what, error))
+        self.optional_errors.append((what, error))
 
     def feature_disabled(self, sentence: str) -> None:
-        """A permission that is missing."""
         self.sentences.append(sentence)
 
 
 @dataclass
-class Bench:
-    """What a gate's module is handed besides an Airflow: a clock that the test turns, and somebody
-    to tell.
-    """
+class Harness:
+    """What a module under test needs besides an Airflow: clock, retrier and recorder."""
 
     time: VirtualTime = field(default_factory=VirtualTime)
-    told: Recorder = field(default_factory=Recorder)
+    progress: RecordingProgress = field(default_factory=RecordingProgress)
 
     def __post_init__(self) -> None:
         self.retrier = Retrier(
-            self.time.clock, self.time.sleep, self.told, lambda: 1.0, lambda: 1.0
+            self.time.clock, self.time.sleep, self.progress, lambda: 1.0, lambda: 1.0
         )
 
     def session(self, settings: Settings) -> Session:
-        """Return a session with this clock and this retrier."""
         console = Console(self.time.clock, commands)
         session = Session(settings, self.time.clock, self.time.sleep, commands, console)
         session.retrier = self.retrier
@@ -134,5 +115,4 @@ class Bench:
     def optional(
         self, airflow: Any, left: Callable[[], float] = lambda: 1000.0
     ) -> OptionalRequests:
-        """Return who asks this Airflow for what only explains."""
         return OptionalRequests(airflow, self.retrier, nullcontext, left)

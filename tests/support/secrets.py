@@ -1,7 +1,6 @@
-"""What a secret looks like wherever it turns up, and which of them can be seen in what a step
-leaves behind.
+"""Find secrets, in all their encodings, in what a step leaves behind.
 
-It judges text; it must not know which steps a test runs.
+It searches text; it must not know which steps a test runs.
 """
 
 from __future__ import annotations
@@ -22,37 +21,34 @@ if TYPE_CHECKING:
 
     from dev.runner import Annotation, StepResult
 
-SHORTEST = 8
-"""Characters; what is shorter would be found by chance."""
+MIN_LENGTH = 8
+"""Minimum length in characters; shorter secrets would be found by chance."""
 _TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", re.ASCII)
-"""A JSON web token, whoever issued it."""
+"""A JSON web token of any issuer."""
 
 
 def leaks_of(result: StepResult, secrets: Iterable[str], hidden: Collection[str] = ()) -> list[str]:
-    """Where a stage shows one of these secrets, or of those that it masked, or a token: one line
-    for each place and secret.
+    """Return where a stage shows secrets, one line for each place and secret.
 
-    The log, the summary and the annotations are looked at as masked by the runner, outputs and
-    state as they are: later steps get them so. In the raw stream a secret may stand behind the
-    command that masks it, and nowhere before, unless it is one of those that the runner has
-    `hidden` from the start.
+    These are the given secrets, those that the stage masked, and all JSON web tokens. Log, summary
+    and annotations are searched after the runner's masking; outputs and state as they are, because
+    later steps get them unmasked. In the raw stream a secret may appear after the command that
+    masks it, but not before, unless it is in `hidden`, which the runner masks from the start.
     """
     places = list(_places(result))
     wanted = searchable(
         {*secrets, *result.masks, *_tokens(result.raw, *(text for _, text in places))}
     )
-    return _told(places, wanted) + leaks_in(result.raw, wanted, hidden)
+    return _messages(places, wanted) + leaks_in(result.raw, wanted, hidden)
 
 
 def leaks_in(stream: str, secrets: Iterable[str], hidden: Collection[str] = ()) -> list[str]:
-    """The same of a raw stream alone: what a runner with debug logging shows of it, which is asked
-    only if need be.
-    """
+    """Return the leaks in a raw stream, as a runner with debug logging would show it."""
     visible, masks = _without_masks(stream)
     wanted = searchable({*secrets, *masks, *_tokens(stream)})
     if not any(
-        _seen(text, wanted) for text in {visible, visible.replace("%25", "%")}
-    ):  # as commands escape it
+        _visible_secrets(text, wanted) for text in {visible, visible.replace("%25", "%")}
+    ):  # commands escape it as %25
         return []
     masker = Masker()
     for secret in hidden:
@@ -60,43 +56,39 @@ def leaks_in(stream: str, secrets: Iterable[str], hidden: Collection[str] = ()) 
     log = StepLog(masker, debug=True)
     for line in stream.split("\n"):
         log.feed(line)
-    return _told([("the raw stream", "\n".join(log.lines)), *_annotated(log.annotations)], wanted)
+    return _messages(
+        [("the raw stream", "\n".join(log.lines)), *_annotated(log.annotations)], wanted
+    )
 
 
 def leaks_in_arguments(argv: Iterable[str], secrets: Iterable[str]) -> list[str]:
-    """Which secrets stand among the arguments of a process, where everybody on the machine reads
-    them.
-    """
-    return _told([("the process's arguments", "\n".join(argv))], searchable(secrets))
+    """Return the secrets among a process's arguments, which all users of the machine can read."""
+    return _messages([("the process's arguments", "\n".join(argv))], searchable(secrets))
 
 
 def searchable(secrets: Iterable[str]) -> frozenset[str]:
-    """The lines that may be looked for: of a PEM text those between its first and its last, and
-    none that is short.
-    """
+    """Return the lines to search for: no short ones, and no first and last lines of PEM texts."""
     lines = (line.strip() for secret in secrets for line in (secret, *secret.splitlines()))
     return frozenset(
-        line for line in lines if len(line) >= SHORTEST and "\n" not in line and "-----" not in line
+        line
+        for line in lines
+        if len(line) >= MIN_LENGTH and "\n" not in line and "-----" not in line
     )
 
 
 @lru_cache(4096)
 def forms(secret: str) -> tuple[str, ...]:
-    """The secret as it may be seen: itself, its halves, and what Base64, URLs, JSON and Python's
-    repr make of it.
-    """
+    """Return the secret in all its forms: plain, halves, Base64, URL, JSON and Python's repr."""
     found = [secret, quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1]]
     found += [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]]
     found += _base64(secret.encode(errors="replace"))
-    if len(secret) >= 2 * SHORTEST:
+    if len(secret) >= 2 * MIN_LENGTH:
         found += [secret[: len(secret) // 2], secret[len(secret) // 2 :]]
     return tuple(dict.fromkeys(found))
 
 
 def _base64(data: bytes) -> Iterator[str]:
-    """What is seen of the data in Base64, wherever in the encoded text it begins: what no neighbour
-    can change.
-    """
+    """Yield the part of the data's Base64 form that is the same whatever surrounds the data."""
     for before in range(3):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             text = encode(bytes(before) + data).decode().rstrip("=")
@@ -104,10 +96,8 @@ def _base64(data: bytes) -> Iterator[str]:
             yield text[(0, 2, 3)[before] : None if complete else -1]
 
 
-def _seen(text: str, secrets: Iterable[str]) -> dict[str, str]:
-    """The secrets that stand in the text, also behind a URL's percent signs, each with the form
-    that does.
-    """
+def _visible_secrets(text: str, secrets: Iterable[str]) -> dict[str, str]:
+    """Return the secrets in the text, URL-decoded as well, each with the form that was found."""
     readings = {text, unquote(text)}
     found = {
         one: next((form for form in forms(one) if any(form in text for text in readings)), "")
@@ -116,11 +106,11 @@ def _seen(text: str, secrets: Iterable[str]) -> dict[str, str]:
     return {one: form for one, form in found.items() if form}
 
 
-def _told(places: Iterable[tuple[str, str]], secrets: Iterable[str]) -> list[str]:
+def _messages(places: Iterable[tuple[str, str]], secrets: Iterable[str]) -> list[str]:
     return [
-        f"{place} shows the secret {secret[:SHORTEST]}… as {form[: 2 * SHORTEST]}…"
+        f"{place} shows the secret {secret[:MIN_LENGTH]}… as {form[: 2 * MIN_LENGTH]}…"
         for place, text in places
-        for secret, form in _seen(text, secrets).items()
+        for secret, form in _visible_secrets(text, secrets).items()
     ]
 
 
@@ -129,9 +119,7 @@ def _tokens(*texts: str) -> set[str]:
 
 
 def _without_masks(stream: str) -> tuple[str, set[str]]:
-    """The stream without the commands that mask, which the runner shows nobody, and what they
-    mask.
-    """
+    """Return the stream without its masking commands, and the masked values."""
     kept: list[str] = []
     masks: set[str] = set()
     end = 0
@@ -168,7 +156,5 @@ def _annotated(notes: Iterable[Annotation]) -> Iterator[tuple[str, str]]:
 
 
 def _rendered(markdown: str) -> str:
-    """Markdown without what a browser does not show of it: escapes of punctuation and of HTML, and
-    word joiners.
-    """
+    """Return Markdown as a browser shows it, without escapes and word joiners."""
     return html.unescape(markdown).replace("\\", "").replace("\u2060", "")

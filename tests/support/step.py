@@ -1,6 +1,4 @@
-"""The gate in this process, on a clock that only sleeping moves: real code, real sockets, no real
-waiting.
-"""
+"""Run the action in this process, with real code and real sockets on a virtual clock."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from entrypoint.session import Session
 from entrypoint.signals import Interrupts
 from entrypoint.step import Step
 from tests.support.factories import a_context
-from tests.support.guard import listening
+from tests.support.leak_guard import capture_output
 from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
@@ -29,12 +27,13 @@ if TYPE_CHECKING:
 
 CONTEXT = a_context(workspace=Path())
 HANG = 0.2
-"""Real seconds after which the gate gives up a request to a server that is to hang; any other may
-be slow for once.
+"""Real seconds until the action gives up a request to a server that hangs on purpose.
+
+Any other server may be slow sometimes.
 """
 
 
-def run_gate(
+def run_against(
     airflow: FakeAirflow,
     *,
     time: VirtualTime | None = None,
@@ -42,7 +41,7 @@ def run_gate(
     hang: float = READ_TIMEOUT,
     **inputs: str,
 ) -> Outcome:
-    """Live through one step against this Airflow, as its admin unless the inputs say otherwise."""
+    """Run one step against this Airflow, as its admin unless the inputs say otherwise."""
     own = {
         "airflow_url": airflow.url,
         "username": "admin",
@@ -60,14 +59,14 @@ def run_step(
     context: Context = CONTEXT,
     hang: float = READ_TIMEOUT,
 ) -> Outcome:
-    """Live through one step with these inputs, in a job with this environment."""
+    """Run one step with these inputs and this environment."""
     settings = parse_settings(given, context.workspace, environment)
     time = time or VirtualTime()
     session = Session(
         settings, time.clock, time.sleep, commands, Console(time.clock, commands), read_timeout=hang
     )
-    with time.rules(), listening(given, environment, context.workspace) as ear:
+    with time.installed(), capture_output(given, environment, context.workspace) as output:
         outcome = Step(settings, context, Interrupts(), session).run()
         if outcome.error:
-            ear.keep(f"{outcome.error.title}\n{outcome.error.detail}\n{outcome.error.hint}")
+            output.add(f"{outcome.error.title}\n{outcome.error.detail}\n{outcome.error.hint}")
     return outcome

@@ -1,6 +1,4 @@
-"""Task logs in the words of both Airflows, shortened, as measured on 2.11.2 and 3.3.2. It asserts
-nothing.
-"""
+"""Task logs of both Airflows, shortened, as measured on 2.11.2 and 3.3.2."""
 
 from __future__ import annotations
 
@@ -68,7 +66,7 @@ NO_HOST_2 = """
 
 
 def entry(event: str, level: str | None = "info", **more: Any) -> str:
-    """A line of Airflow 3's log."""
+    """Return a line of Airflow 3's log."""
     stamp = "2026-11-21T09:15:37.544912Z"
     return json.dumps(
         {
@@ -84,7 +82,7 @@ def entry(event: str, level: str | None = "info", **more: Any) -> str:
 def detail(
     kind: str, text: str, *frames: tuple[str, int, str], is_cause: bool = False
 ) -> dict[str, Any]:
-    """One exception of Airflow 3's `error_detail`."""
+    """Return one exception of Airflow 3's `error_detail`."""
     shown = [
         {"filename": filename, "lineno": line, "name": name} for filename, line, name in frames
     ]

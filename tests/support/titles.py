@@ -1,8 +1,8 @@
-"""Every title that the action can print, read from its source: of errors, of endings, of what
-blocks a run, of warnings.
+"""Read every title that the action can print from its source code.
 
-A title is a pattern, since parts of it may be known at run time only. What cannot be read is an
-error, so that none is overlooked.
+Titles of errors, results, blockers and warnings. A title is a regular expression, because parts of
+it may be known only at run time. A title that cannot be read is an error, so that none is
+overlooked.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from tests.support.pages import ROOT
+from tests.support.doc_pages import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 SOURCE = ROOT / "entrypoint"
 _WITH_A_TITLE = {"Message": 0, "Blocker": 0, "annotate": 1}
-"""What else takes a title than the errors, and as which argument."""
+"""Calls besides the errors that take a title: name to position of the argument."""
 
 
-class Unreadable(Exception):
-    """A title that this module does not understand."""
+class UnreadableTitle(Exception):
+    """A title that this module cannot read."""
 
 
 def titles(folder: Path = SOURCE) -> dict[str, str]:
-    """A regular expression for each title, with the places at which it is given, as `file:line`."""
+    """Return a regular expression for each title, with its places as `file:line`."""
     found: dict[str, str] = {}
     errors = set(_errors(folder))
     for path in sorted(folder.rglob("*.py")):
@@ -41,7 +41,7 @@ def titles(folder: Path = SOURCE) -> dict[str, str]:
 
 
 def _errors(folder: Path) -> Iterator[str]:
-    """The names of ActionError and of every class that is made from it."""
+    """Yield the names of ActionError and all its subclasses."""
     known = {"ActionError"}
     for path in (folder / "errors.py", *sorted(folder.rglob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -49,12 +49,12 @@ def _errors(folder: Path) -> Iterator[str]:
                 ast.unparse(base) for base in node.bases
             }:
                 known.add(node.name)
-    # Its own constructor takes what is wrong with the inputs, and makes the title of that.
+    # The constructor of InvalidInputs makes the title from a list of errors.
     yield from known - {"InvalidInputs"}
 
 
 def _calls(module: ast.Module) -> Iterator[tuple[ast.Call, ast.FunctionDef | None]]:
-    """Every call, with the function around it."""
+    """Yield every call, with the function around it."""
     inside = {
         id(call): function
         for function in ast.walk(module)
@@ -68,25 +68,22 @@ def _calls(module: ast.Module) -> Iterator[tuple[ast.Call, ast.FunctionDef | Non
 
 
 def _title_arguments(call: ast.Call, errors: set[str]) -> list[ast.expr]:
-    """The argument that is a title; none if the call takes none."""
+    """Return the argument that is a title; empty if the call takes none."""
     if ast.unparse(call.func) == "super().__init__":
-        # An error that makes its title itself; what the others pass on is given where they are
-        # raised.
+        # An error class that makes its own title; other classes get theirs where they are raised.
         return [argument for argument in call.args[:1] if isinstance(argument, ast.JoinedStr)]
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if name in errors:
         return call.args[:1]
     if name == "annotate" and len(call.args) < 3:
-        return []  # the one that takes an outcome; it is the runner's that takes a title
+        return []  # `annotate` with an outcome; only the runner's `annotate` takes a title
     return call.args[_WITH_A_TITLE[name] :][:1] if name in _WITH_A_TITLE else []
 
 
 def _read(
     node: ast.expr, function: ast.FunctionDef | None, module: ast.Module, place: str
 ) -> Iterator[str]:
-    """The patterns that an expression stands for; none if it only repeats a title that is given
-    elsewhere.
-    """
+    """Yield the patterns of an expression; none if it repeats a title that is given elsewhere."""
     match node:
         case ast.Constant(value=str(text)):
             yield re.escape(text)
@@ -107,7 +104,7 @@ def _read(
         case ast.Name(id=name) if function is not None:
             values = _values(name, function, module)
             if not values:
-                raise Unreadable(f"{place}: nothing says what {name} is")
+                raise UnreadableTitle(f"{place}: {name} has no value")
             for value in values:
                 yield from _read(value, function, module, place)
         case ast.Starred(value=ast.Call(func=ast.Name(id=name))):
@@ -117,7 +114,7 @@ def _read(
                 for title in _read(value, None, module, place)
             )
         case _:
-            raise Unreadable(f"{place}: {ast.unparse(node)}")
+            raise UnreadableTitle(f"{place}: {ast.unparse(node)}")
 
 
 def _repeats(node: ast.expr) -> bool:
@@ -125,9 +122,7 @@ def _repeats(node: ast.expr) -> bool:
 
 
 def _values(name: str, function: ast.FunctionDef, module: ast.Module) -> list[ast.expr]:
-    """What a name stands for in a function: what is assigned to it, or is handed over for it in
-    this module.
-    """
+    """Return the values of a name in a function: assignments, or arguments in calls."""
     assigned = [
         node.value
         for node in ast.walk(function)
@@ -144,7 +139,7 @@ def _values(name: str, function: ast.FunctionDef, module: ast.Module) -> list[as
 
 
 def _returned(name: str, module: ast.Module) -> list[ast.expr]:
-    """The first of the values that a function of the module returns."""
+    """Return the first item of each tuple that a function of the module returns."""
     return [
         node.value.elts[0]
         for function in module.body

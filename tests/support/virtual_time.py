@@ -1,6 +1,4 @@
-"""Time that passes only when a test lets it: by sleeping, and from one line of a scripted server's
-stream to the next.
-"""
+"""Virtual time: it passes only by sleeping, and between lines of a fake server's stream."""
 
 from __future__ import annotations
 
@@ -12,71 +10,70 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-AT_MOST = 2.0
-"""Real seconds for which a server waits until its client has looked at the clock."""
-MEANWHILE = 0.002
-"""Real seconds in which a client that is about to go is gone."""
+MAX_WAIT = 2.0
+"""Real seconds that a server waits until its client has read the clock."""
+DISCONNECT_SECONDS = 0.002
+"""Real seconds within which a client that disconnects has disconnected."""
 
 
 @dataclass
 class VirtualTime:
-    """A clock whose seconds pass only while somebody sleeps or listens. `on_sleep` may do things
-    meanwhile.
-    """
+    """A clock that moves only by sleeping or streaming, and calls `on_sleep` each time."""
 
     now: float = 1000.0
     slept: list[float] = field(default_factory=list)
     on_sleep: Callable[[float], None] = lambda _: None
 
     def __post_init__(self) -> None:
-        self._owed: float | None = None
-        self._paid = threading.Condition()
+        self._pending: float | None = None
+        self._changed = threading.Condition()
 
     def clock(self) -> float:
-        """Return the seconds; whoever was sent a line has waited for it."""
-        with self._paid:
-            owed, self._owed = self._owed, None
-            self._paid.notify_all()
-            if owed:
-                self.now += owed
-        if owed:
-            self.on_sleep(owed)
+        """Return the seconds. A client that has received a line has waited for it."""
+        with self._changed:
+            pending, self._pending = self._pending, None
+            self._changed.notify_all()
+            if pending:
+                self.now += pending
+        if pending:
+            self.on_sleep(pending)
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Let them pass."""
         assert seconds >= 0
         self.slept.append(seconds)
         self.now += seconds
         self.on_sleep(seconds)
 
-    def before_a_line(self, seconds: float, gone: Callable[[float], bool]) -> bool:
-        """For a server: let the seconds before its next line pass. False if the client has gone in
-        the meantime.
+    def wait_before_line(self, seconds: float, is_disconnected: Callable[[float], bool]) -> bool:
+        """Let the seconds before a server's next line pass.
 
-        They pass when the client, who is sent the line then, looks at the clock, so that a server
+        They pass when the client reads the clock after it has received the line, so that the server
         is never a line ahead.
+
+        Returns:
+            False if the client has disconnected
         """
-        with self._paid:
-            self._paid.wait_for(lambda: self._owed is None, timeout=AT_MOST)
-        if seconds and gone(MEANWHILE):
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending is None, timeout=MAX_WAIT)
+        if seconds and is_disconnected(DISCONNECT_SECONDS):
             return False
-        with self._paid:
-            self._owed = seconds
+        with self._changed:
+            self._pending = seconds
         return True
 
     @contextmanager
-    def rules(self) -> Iterator[None]:
-        """While entered, it is the time of this process's scripted servers."""
-        _RULING.append(self)
+    def installed(self) -> Iterator[None]:
+        """Let the fake servers of this process use this clock inside this context."""
+        _CURRENT.append(self)
         try:
             yield
         finally:
-            _RULING.remove(self)
+            _CURRENT.remove(self)
 
 
 def after(seconds: float, do: Callable[[], object]) -> VirtualTime:
-    """A clock; when so much of it has passed, something happens once."""
+    """Return a clock that calls a function once, after so many seconds."""
     time = VirtualTime()
     start, waiting = time.now, [do]
 
@@ -88,11 +85,16 @@ def after(seconds: float, do: Callable[[], object]) -> VirtualTime:
     return time
 
 
-_RULING: list[VirtualTime] = []
+_CURRENT: list[VirtualTime] = []
 
 
-def before_a_line(seconds: float, gone: Callable[[float], bool]) -> bool:
-    """Let the seconds before a server's next line pass: virtual ones if a test has some, else real
-    ones.
+def wait_before_line(seconds: float, is_disconnected: Callable[[float], bool]) -> bool:
+    """Let the seconds before a server's next line pass.
+
+    Virtual seconds if a clock is installed, real ones otherwise.
     """
-    return _RULING[-1].before_a_line(seconds, gone) if _RULING else not gone(seconds)
+    return (
+        _CURRENT[-1].wait_before_line(seconds, is_disconnected)
+        if _CURRENT
+        else not is_disconnected(seconds)
+    )

@@ -1,8 +1,6 @@
-"""Workflows as their readers write them: this action's steps in them, their expressions given
-values, what they refer to.
+"""Parse workflows: this action's steps, values for expressions, and references.
 
-It knows of GitHub's expressions only what the workflows to copy use; whatever else one contains is
-an error, not a guess.
+It knows only the GitHub expressions that the example workflows use; any other one is an error.
 """
 
 from __future__ import annotations
@@ -31,39 +29,34 @@ VALUES: Mapping[str, str] = MappingProxyType(
         "needs.trigger.outputs.run_id": "github__0123456789ab__8000000001__5f0c2e1a",
     }
 )
-"""What the expressions in the workflows to copy are worth, but for secrets, variables and other
-steps' outputs.
-"""
+"""Values of the expressions in example workflows, except secrets, variables and outputs."""
 _EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 _OF_A_STEP = re.compile(r"\bsteps\.([\w-]+)\.outputs\.([\w-]+)")
 _OF_A_JOB = re.compile(r"\bneeds\.([\w-]+)\.outputs\.([\w-]+)")
 _SOME_TEXT = re.compile(r"(?:secrets|vars|steps)\.[\w.-]+")
 
-Job = dict[str, Any]
+WorkflowJob = dict[str, Any]
 
 
-def read_jobs(text: str) -> dict[str, Job]:
-    """The jobs of a workflow, by name."""
-    jobs: dict[str, Job] = yaml.safe_load(text)["jobs"]
+def read_jobs(text: str) -> dict[str, WorkflowJob]:
+    jobs: dict[str, WorkflowJob] = yaml.safe_load(text)["jobs"]
     return jobs
 
 
-def is_ours(step: Job) -> bool:
-    """Whether it is a step of this action."""
+def is_ours(step: WorkflowJob) -> bool:
+    """Tell whether it is a step of this action."""
     return str(step.get("uses", "")).startswith(OURS)
 
 
-def gates(text: str) -> list[dict[str, Any]]:
-    """The `with:` block of each step of this action, in the order of the workflow."""
+def action_inputs(text: str) -> list[dict[str, Any]]:
+    """Return the `with:` block of each step of this action, in order."""
     return [
         step["with"] for job in read_jobs(text).values() for step in job["steps"] if is_ours(step)
     ]
 
 
 def filled(inputs: Mapping[str, Any], values: Mapping[str, str] = VALUES) -> dict[str, str]:
-    """The inputs as the action gets them: text, a value in the place of each expression, and
-    GitHub's default of a token.
-    """
+    """Return the inputs as the action gets them: text, with values for expressions."""
 
     def value(match: re.Match[str]) -> str:
         return "x" if _SOME_TEXT.fullmatch(match[1]) else values[match[1]]
@@ -74,12 +67,12 @@ def filled(inputs: Mapping[str, Any], values: Mapping[str, str] = VALUES) -> dic
     }
 
 
-def dangling(jobs: Mapping[str, Job], outputs: frozenset[str]) -> Iterator[str]:
-    """Each reference to an output of a step or a job that is not there, or has no such output.
+def dangling(jobs: Mapping[str, WorkflowJob], outputs: frozenset[str]) -> Iterator[str]:
+    """Yield each reference to a missing step, job or output.
 
     Args:
-        jobs: of one workflow.
-        outputs: what this action has. What other actions have is not known here.
+        jobs: all jobs of one workflow
+        outputs: outputs of this action; those of other actions are not checked
     """
     for job in jobs.values():
         text = yaml.safe_dump(job, width=10_000)

@@ -1,1 +1,1 @@
-"""One file per module of entrypoint/: no socket, no process, a clock that the test turns."""
+"""Unit tests, one file per module of `entrypoint/`: no socket, no process, a virtual clock."""

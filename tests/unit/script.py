@@ -1,8 +1,7 @@
-"""The other side as a script: what would be sent is noted, and one prepared answer after the other
-comes back.
+"""A scripted HTTP adapter: it records each request and returns prepared responses in order.
 
-Everything is real from the wire down to the bytes, which HTTP's own parsers read; only the socket
-is not there. It judges nothing; it must not know who asks.
+HttpClient and the parsing of the response bytes are real; only the socket is missing. The adapter
+asserts nothing and must not know its caller.
 """
 
 import http.client
@@ -20,30 +19,27 @@ from entrypoint.http.client import HttpClient
 from entrypoint.http.response import AIRFLOW, Service
 
 
-class Sent(NamedTuple):
-    """A request as it would leave, and in which way."""
+class SentRequest(NamedTuple):
+    """A request and the options with which it would be sent."""
 
     request: requests.PreparedRequest
-    how: Mapping[str, Any]
+    options: Mapping[str, Any]
 
     @property
     def url(self) -> str:
-        """Where it would go."""
         return str(self.request.url)
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Its headers, whatever their case."""
         return self.request.headers
 
     @property
     def form(self) -> dict[str, str]:
-        """The fields of the form that it carries."""
         assert self.headers["Content-Type"] == "application/x-www-form-urlencoded"
         return dict(parse_qsl(str(self.request.body), keep_blank_values=True, strict_parsing=True))
 
 
-def answer(
+def http_response(
     status: int,
     body: object = b"",
     kind: str | None = None,
@@ -51,8 +47,14 @@ def answer(
     length: int | None = None,
     **headers: str | list[str],
 ) -> bytes:
-    """An HTTP answer in bytes: JSON, unless the body is bytes already; `length` is what it says
-    that it has.
+    """Return an HTTP response as bytes.
+
+    Args:
+        status: the status code
+        body: bytes, or a value that is sent as JSON
+        kind: the content type
+        length: the Content-Length, if it is not that of the body
+        headers: more headers, with underscores instead of dashes
     """
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     if kind is None:
@@ -67,28 +69,25 @@ def answer(
     return "\r\n".join([*lines, "", ""]).encode() + data
 
 
-class Script(HTTPAdapter):
-    """Answers with these, one for each request; an exception is what happens instead of an
-    answer.
-    """
+class ScriptedAdapter(HTTPAdapter):
+    """Return one prepared response for each request; an exception is raised instead."""
 
     def __init__(self, *answers: bytes | Exception) -> None:
         super().__init__()
         self.answers = list(answers)
-        self.sent: list[Sent] = []
-        self.parties: list[Service] = []
+        self.sent: list[SentRequest] = []
+        self.services: list[Service] = []
 
-    def wire(self, party: Service = AIRFLOW, **how: Any) -> HttpClient:
-        """A real wire, at whose end this script answers."""
-        self.parties.append(party)
-        made = HttpClient(party, **how)
+    def client(self, service: Service = AIRFLOW, **options: Any) -> HttpClient:
+        """Return a real client that uses this adapter."""
+        self.services.append(service)
+        client = HttpClient(service, **options)
         for scheme in ("https://", "http://"):
-            made._session.mount(scheme, self)
-        return made
+            client._session.mount(scheme, self)
+        return client
 
-    def send(self, request: requests.PreparedRequest, *_: Any, **how: Any) -> requests.Response:
-        """Note the request, and answer."""
-        self.sent.append(Sent(request, how))
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
+        self.sent.append(SentRequest(request, options))
         reply = self.answers.pop(0)
         if isinstance(reply, Exception):
             raise reply
@@ -96,13 +95,12 @@ class Script(HTTPAdapter):
 
 
 class _Bytes:
-    """What an HTTP parser wants of a socket."""
+    """The part of a socket that an HTTP parser needs."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
 
     def makefile(self, *_: Any) -> io.BytesIO:
-        """The bytes as a file."""
         return io.BytesIO(self._data)
 
 

@@ -1,4 +1,4 @@
-"""The doctrine of tests/README.md, as far as a machine can hold us to it."""
+"""The rules of tests/README.md that a program can check."""
 
 import ast
 import re
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.secrets import SHORTEST
+from tests.support.secrets import MIN_LENGTH
 
 TESTS = Path(__file__).parents[1]
-RUNGS = ("unit", "contract", "integration", "airflow", "container")
-# What a unit test has no business with: sockets, processes, real time.
+LEVELS = ("unit", "contract", "integration", "airflow", "container")
+# A unit test needs neither sockets, processes and threads nor a real or fake Airflow.
 FORBIDDEN_IN_UNIT = {
     "socket",
     "subprocess",
@@ -22,17 +22,16 @@ FORBIDDEN_IN_UNIT = {
 
 
 def modules() -> list[Path]:
-    """Every Python file below tests/ but Airflow's DAG files."""
+    """Return every Python file below tests/ except Airflow's DAG files."""
     return [path for path in sorted(TESTS.rglob("*.py")) if "dags" not in path.parts]
 
 
 def tree(path: Path) -> ast.Module:
-    """The parsed file."""
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Every test function, with a name to find it by."""
+    """Yield every test function with its path and name."""
     for path in modules():
         for node in ast.walk(tree(path)):
             if (
@@ -44,7 +43,7 @@ def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
 
 
 def imports(path: Path) -> set[str]:
-    """The names of the modules that a file imports, each with its parents: a.b also as a."""
+    """Return the modules that a file imports, with their parent packages."""
     found = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
@@ -57,28 +56,24 @@ def imports(path: Path) -> set[str]:
 
 
 FUNCTIONS = list(functions())
-STAND_INS = [
+STUBS = [
     *sorted((TESTS / "support").rglob("*.py")),
     *sorted((TESTS.parent / "dev").rglob("*.py")),
 ]
 
 
-def test_there_are_tests() -> None:
-    """The search finds tests on every rung that has a file, so that the other checks are not
-    empty.
-    """
-    rungs = {name.split("/")[0] for name, _ in FUNCTIONS}
+def test_tests_are_found_on_every_level() -> None:
+    """Otherwise the other checks would pass without checking anything."""
+    levels = {name.split("/")[0] for name, _ in FUNCTIONS}
 
     tests = [path for path in modules() if path.name.startswith("test_")]
-    assert rungs == {path.relative_to(TESTS).parts[0] for path in tests}
-    assert rungs <= set(RUNGS)
+    assert levels == {path.relative_to(TESTS).parts[0] for path in tests}
+    assert levels <= set(LEVELS)
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(TESTS)))
-def test_no_mocks(path: Path) -> None:
-    """No test invents the behaviour of a part: there are real ones, and scripted ones that are held
-    to the real ones.
-    """
+def test_no_mock_library_is_imported(path: Path) -> None:
+    """Tests use real services, or stubs that contract tests compare with real services."""
     assert not {"unittest.mock", "mock", "pytest_mock", "responses", "requests_mock"} & imports(
         path
     )
@@ -87,30 +82,23 @@ def test_no_mocks(path: Path) -> None:
 @pytest.mark.parametrize(
     "path", sorted((TESTS / "unit").rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS))
 )
-def test_unit_tests_are_units(path: Path) -> None:
-    """A unit test opens no socket, starts no process and no thread, and does not ask for the real
-    Airflow.
-    """
+def test_unit_test_uses_no_socket_process_thread_or_airflow(path: Path) -> None:
     assert not FORBIDDEN_IN_UNIT & imports(path)
     assert "time" not in imports(path)
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(TESTS)))
-def test_skips_go_through_one_door(path: Path) -> None:
-    """What may be missing is asked for by `missing()`, which skips on a contributor's machine and
-    fails in CI.
-    """
-    doors = re.findall(
+def test_tests_are_skipped_only_by_missing(path: Path) -> None:
+    """`missing()` skips on a contributor's machine and fails in CI."""
+    skips = re.findall(
         r"pytest\.(?:mark\.)?(?:skip|skipif|importorskip)\(", path.read_text(encoding="utf-8")
     )
 
-    assert len(doors) == (1 if path.name == "missing.py" else 0)
+    assert len(skips) == (1 if path.name == "missing.py" else 0)
 
 
 def named_texts(path: Path) -> Iterator[tuple[str, str]]:
-    """Every text in a file that is given a name: by an assignment, as an argument or its default,
-    or in a dictionary.
-    """
+    """Yield each text with its name: assignments, arguments, defaults and dictionaries."""
     pairs: list[tuple[str, ast.expr | None]] = []
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Assign | ast.AnnAssign):
@@ -119,8 +107,10 @@ def named_texts(path: Path) -> Iterator[tuple[str, str]]:
         elif isinstance(node, ast.keyword):
             pairs.append((node.arg or "", node.value))
         elif isinstance(node, ast.arguments):
-            late = [*node.posonlyargs, *node.args][::-1][: len(node.defaults)][::-1]
-            pairs += [(one.arg, default) for one, default in zip(late, node.defaults, strict=True)]
+            optional = [*node.posonlyargs, *node.args][::-1][: len(node.defaults)][::-1]
+            pairs += [
+                (one.arg, default) for one, default in zip(optional, node.defaults, strict=True)
+            ]
             pairs += [
                 (one.arg, default)
                 for one, default in zip(node.kwonlyargs, node.kw_defaults, strict=True)
@@ -139,21 +129,20 @@ def named_texts(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def too_short(path: Path) -> list[tuple[str, str]]:
-    """The secrets in a file that the guard could not look for."""
-    # The other tokens of Airflow's API say where in a log to go on.
+    """Return the secrets in a file that are too short for the leak check to find."""
+    # file_token and continuation_token of Airflow's API are no secrets.
     secret = re.compile(
         r"(password|passwd|secret|api_?key|(?<!file_)(?<!continuation_)token)\W*$", re.IGNORECASE
     )
     return [
         (name, text)
         for name, text in named_texts(path)
-        if secret.search(name) and 0 < len(text) < SHORTEST
+        if secret.search(name) and 0 < len(text) < MIN_LENGTH
     ]
 
 
-@pytest.mark.parametrize("path", STAND_INS, ids=lambda path: str(path.relative_to(TESTS.parent)))
-def test_secrets_can_be_looked_for(path: Path) -> None:
-    """No stand-in has a secret that is so short that the guard would have to skip it."""
+@pytest.mark.parametrize("path", STUBS, ids=lambda path: str(path.relative_to(TESTS.parent)))
+def test_secrets_of_stubs_are_long_enough_for_the_leak_check(path: Path) -> None:
     assert too_short(path) == []
 
 
@@ -168,9 +157,8 @@ def test_secrets_can_be_looked_for(path: Path) -> None:
         'x = {"API_KEY": "s3cret"}',
     ],
 )
-def test_secrets_that_cannot(tmp_path: Path, code: str) -> None:
-    """The check for short secrets finds them wherever they are given a name."""
-    file = tmp_path / "stand_in.py"
+def test_short_secret_is_found_wherever_it_has_a_name(tmp_path: Path, code: str) -> None:
+    file = tmp_path / "stub.py"
     file.write_text(code)
     assert [text for _, text in too_short(file)] == ["s3cret"]
 
@@ -179,9 +167,7 @@ def test_secrets_that_cannot(tmp_path: Path, code: str) -> None:
 
 
 def test_every_folder_is_a_package() -> None:
-    """Every folder with Python files has an __init__.py, or the tests of a dependency could take
-    its place.
-    """
+    """Without an __init__.py the tests package of a dependency could be imported instead."""
     folders = {path.parent for path in modules()}
 
     assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []

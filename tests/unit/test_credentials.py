@@ -1,4 +1,4 @@
-"""The nouns of credentials: whatever holds a secret, it does not show."""
+"""Secrets and credentials in texts."""
 
 import pytest
 from hypothesis import given
@@ -23,13 +23,9 @@ KEYS = AwsKeys("AKIA", HIDDEN, HIDDEN)
 
 
 @given(st.text())
-def test_secret(text: str) -> None:
-    """Whatever a secret is, it looks like any other in every text made of it or of what holds it;
-    only reveal() returns it.
-    """
+def test_secret_is_shown_only_by_reveal(text: str) -> None:
     secret = Secret(text)
 
-    # The point
     assert (str(secret), f"{secret}", "%s" % secret) == ("***", "***", "***")  # noqa: UP031
     assert (repr(secret), f"{secret!r:>10}") == ("Secret()", "  Secret()")
     assert repr(Token(secret)) == "Token(token=Secret())"
@@ -56,14 +52,12 @@ def test_secret(text: str) -> None:
     ],
     ids=lambda holder: type(holder).__name__,
 )
-def test_holders(holder: object) -> None:
-    """No credential, and nothing that holds one, shows its secret in a text made of it."""
+def test_no_text_of_a_credential_shows_its_secret(holder: object) -> None:
     assert "s3cret" not in f"{holder} {holder!r}"
     assert "Secret()" in repr(holder)
 
 
-def test_access_without_extras() -> None:
-    """Without headers and TLS inputs the way in has neither."""
+def test_access_without_headers_and_tls_inputs_has_neither() -> None:
     access = Access("https://airflow.example.com", Token(HIDDEN))
 
     assert (access.headers, access.tls) == ((), Tls())

@@ -1,4 +1,4 @@
-"""The errors' words, and how text is cut."""
+"""Action errors and shortened texts."""
 
 import pytest
 from hypothesis import given
@@ -10,8 +10,7 @@ from entrypoint.text import shortened
 words = st.text(st.characters(exclude_categories=["Cs", "Z", "C"]), min_size=1)
 
 
-def test_action_error() -> None:
-    """An error has a title, evidence and a remedy, and its text is the first two."""
+def test_text_of_an_error_is_title_and_detail() -> None:
     error = ActionError("Title", "detail", "hint")
 
     assert (str(error), error.title, error.detail, error.hint) == (
@@ -22,8 +21,7 @@ def test_action_error() -> None:
     )
 
 
-def test_the_exceptions_behind_an_error() -> None:
-    """Of most errors no exception is known, and what is known of one is not taken for another's."""
+def test_errors_do_not_share_their_list_of_exceptions() -> None:
     known, other = (
         DagNotRunnable("Title", "detail", "hint"),
         DagNotRunnable("Title", "detail", "hint"),
@@ -34,16 +32,15 @@ def test_the_exceptions_behind_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "said"),
+    ("raised", "message"),
     [
         (ExceptionInfo("KeyError", "'amount'"), "KeyError: 'amount'"),
         (ExceptionInfo("KeyError", ""), "KeyError"),
         (ExceptionInfo("E", " "), "E:  "),
     ],
 )
-def test_an_exception_in_words(raised: ExceptionInfo, said: str) -> None:
-    """An exception reads as Python prints it: its class, and its text if it has one."""
-    assert str(raised) == said
+def test_exception_text_is_class_and_message(raised: ExceptionInfo, message: str) -> None:
+    assert str(raised) == message
 
 
 @pytest.mark.parametrize(
@@ -60,16 +57,13 @@ def test_an_exception_in_words(raised: ExceptionInfo, said: str) -> None:
         ("", 5, ""),
     ],
 )
-def test_shortened(text: str, limit: int, cut: str) -> None:
-    """A text that is too long ends at a blank, with an ellipsis."""
+def test_long_text_ends_at_a_blank_with_an_ellipsis(text: str, limit: int, cut: str) -> None:
     assert shortened(text, limit) == cut
 
 
 @given(st.lists(words, min_size=1), st.integers(1, 50))
-def test_no_word_is_cut_in_two(text: list[str], limit: int) -> None:
-    """What is left is no longer than allowed, and consists of whole words: no half of a secret is
-    shown.
-    """
+def test_shortened_text_has_only_whole_words(text: list[str], limit: int) -> None:
+    """Half a secret would not be masked."""
     cut = shortened(" ".join(text), limit)
 
     assert len(cut) <= limit

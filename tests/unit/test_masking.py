@@ -1,4 +1,4 @@
-"""What is known as a secret is seen nowhere, whatever becomes of the text around it."""
+"""Masking secrets in every text that the action prints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from entrypoint.run.dag_checks import import_failed
 from entrypoint.runners.generic import GenericRunner
 from entrypoint.runners.sanitize import one_safe_line
 from entrypoint.text import cut, shortened
-from tests.support.listening import printed_by
+from tests.support.runner_log import printed_by
 from tests.support.secrets import leaks_in
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ ODD = "tok_en ab##cd[x|`*<&>$~y"
 
 @pytest.fixture
 def secret() -> str:
-    """One that escaping would change in every way."""
+    """Return a secret with characters that every escaping changes."""
     masking.add(ODD)
     return ODD
 
 
 @pytest.mark.parametrize(
-    "way",
+    "write",
     [
         prose,
         code,
@@ -54,21 +54,20 @@ def secret() -> str:
         lambda text: link("x", text),
     ],
 )
-def test_before_it_is_escaped(secret: str, way: object) -> None:
-    """What escapes text sees *** already: in Markdown, in HTML, in a URL, in a line of the log."""
-    shown = way(f"before {secret} after")  # type: ignore[operator]
+def test_text_is_masked_before_it_is_escaped(secret: str, write: object) -> None:
+    shown = write(f"before {secret} after")  # type: ignore[operator]
     assert not [part for part in ("tok", "en ab", "cd", "y after") if part in shown]
     assert "***" in shown.replace("\\", "").replace("%2A", "*")
 
 
 @pytest.mark.parametrize(
-    "way",
+    "write",
     [
         lambda text: shortened(text, 1_990),
-        lambda text: kept(
+        lambda text: kept_of_log(
             JsonLog(100), json.dumps({"timestamp": "t", "level": "error", "event": text})
         ),
-        lambda text: kept(
+        lambda text: kept_of_log(
             TextLog(100), f"[2026-11-20T09:52:17.555+0000] {{a.py:1}} ERROR - {text}"
         ),
         lambda text: str(
@@ -80,18 +79,16 @@ def test_before_it_is_escaped(secret: str, way: object) -> None:
     ],
     ids=["shortened", "json log", "text log", "traceback", "import error"],
 )
-def test_before_it_is_cut(way: object) -> None:
-    """No cut leaves half a secret, wherever it falls."""
+def test_text_is_masked_before_it_is_cut(write: object) -> None:
     masking.add("first-half+second-half")
     for length in range(1_900, 2_001):
-        shown = way("x" * length + "first-half+second-half" + "y" * 2_000)  # type: ignore[operator]
+        shown = write("x" * length + "first-half+second-half" + "y" * 2_000)  # type: ignore[operator]
         assert "first" not in shown
         assert "half" not in shown
 
 
-def kept(reader: LogReader, line: str) -> str:
-    """What is kept of a log of one line."""
-    reader.take(line.encode())
+def kept_of_log(reader: LogReader, line: str) -> str:
+    reader.consume(line.encode())
     log = reader.close()
     assert log.last_error
     return "".join((*log.lines, log.last_error))
@@ -102,8 +99,7 @@ def kept(reader: LogReader, line: str) -> str:
         lambda text: "*" not in text
     )
 )
-def test_as_others_write_it(text: str) -> None:
-    """Also as JSON and URLs have it."""
+def test_json_and_url_forms_of_a_secret_are_masked(text: str) -> None:
     masking.forget()
     masking.add(text)
     for form in (
@@ -117,24 +113,19 @@ def test_as_others_write_it(text: str) -> None:
         assert form.strip('"') not in masking.masked(f"a {form} b")
 
 
-def test_a_key() -> None:
-    """Each line of a text of several is one; the longest goes first, though another is its
-    beginning.
-    """
+def test_each_line_of_a_multiline_secret_is_masked() -> None:
+    """The longest is masked first."""
     masking.add("MIIB\nMIIBVgIB\n")
     masking.add(" \n")
     assert masking.masked("MIIBVgIB MIIB MII") == "*** *** MII"
 
 
-def test_what_is_sent_is_as_it_was(secret: str) -> None:
-    """Text for Airflow is cut only."""
+def test_text_for_airflow_is_cut_but_not_masked(secret: str) -> None:
     assert cut(f"{secret} and more", 26) == f"{secret}…"
 
 
-def test_a_short_secret_elsewhere() -> None:
-    """Where nobody but this action masks, a secret of less than four characters is not; it says so
-    once, and not which.
-    """
+def test_secret_below_four_characters_is_not_masked_outside_github() -> None:
+    """A warning says so once, without the secret."""
     stream = StringIO()
     with redirect_stdout(stream):
         log = GenericRunner()
@@ -151,10 +142,8 @@ LONG = "s3cr3t" + "".join(chr(97 + (number * 7) % 26) for number in range(1324))
 HARD = 'pa55\'Zq8 "wörd"/+?<&>=~(*)'
 
 
-def test_two_that_overlap() -> None:
-    """Where one ends within another nothing of either is left, and two side by side are one, as for
-    GitHub's runner.
-    """
+def test_overlapping_and_adjacent_secrets_are_masked_as_one() -> None:
+    """GitHub's runner does the same."""
     masking.add("abcdef")
     masking.add("defghi")
     assert masking.masked("x abcdefghi y abcdefabcdef z") == "x *** y *** z"
@@ -200,17 +189,16 @@ WRITERS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize(
     "secret", [HARD, ODD, "tok-en_1234", "\\back\\slash'es\"", "'quoted'", "日本語パスワード"]
 )
-@pytest.mark.parametrize("way", WRITERS.values(), ids=WRITERS)
-def test_as_a_gateway_or_python_writes_it(way: Callable[[str], str], secret: str) -> None:
-    """Nothing of a secret is left, whoever has escaped it: outside GitHub there is no runner that
-    would know it again.
-    """
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_secret_escaped_by_a_gateway_or_python_is_masked(
+    write: Callable[[str], str], secret: str
+) -> None:
     masking.add(secret, 4)
-    written = way(secret)
+    written = write(secret)
     shown = masking.masked(f"before {written} after")
     assert "***" in shown
     assert not [form for form in (secret, written.strip("'\"")) if form in shown]
-    # What is left are quotes and the words around.
+    # Only quotes and the surrounding words are left.
     assert len(shown) < len("before *** after") + 40
 
 
@@ -218,8 +206,9 @@ def test_as_a_gateway_or_python_writes_it(way: Callable[[str], str], secret: str
 @pytest.mark.parametrize("before", ["", "u", "us", "use", "user:"])
 @pytest.mark.parametrize("after", ["", "x", "xy", "xyz"])
 @pytest.mark.parametrize("secret", [HARD, "~~~???>>>", "tok-en_1234", "12345678"])
-def test_in_base64(encode: Callable[[bytes], bytes], before: str, after: str, secret: str) -> None:
-    """Wherever it begins in what is encoded, and whatever follows."""
+def test_base64_form_of_a_secret_is_masked_at_any_offset(
+    encode: Callable[[bytes], bytes], before: str, after: str, secret: str
+) -> None:
     masking.add(secret, 4)
     text = encode(f"{before}{secret}{after}".encode()).decode()
     for written in (text, quote(text, safe="")):
@@ -230,10 +219,7 @@ def test_in_base64(encode: Callable[[bytes], bytes], before: str, after: str, se
 
 
 @pytest.mark.parametrize("secret", ["q7", "a\nb\ncd", "x'y", "&", "ab\n12"])
-def test_no_short_form_elsewhere(secret: str) -> None:
-    """Of a secret below the limit no form is masked, and none below it of any other: the log would
-    be unreadable.
-    """
+def test_forms_below_the_length_limit_are_not_masked(secret: str) -> None:
     masking.add(secret, 4)
     assert not [form for forms in masking._known.values() for form in forms if len(form) < 4]
     assert (
@@ -241,23 +227,19 @@ def test_no_short_form_elsewhere(secret: str) -> None:
     )
 
 
-def test_few_letters_in_base64() -> None:
-    """What little Base64 makes of a few letters may be a part of another text."""
+def test_short_base64_forms_are_not_masked() -> None:
     masking.add("pass", 4)
     assert masking.masked("cGFzcw== bhc3") == "cGFzcw== bhc3"
 
 
-def test_a_line_is_looked_at_quickly() -> None:
-    """Of some hundred ways to write five secrets a line of a log is searched for few words, since
-    it is done for each line.
-    """
+def test_masking_a_line_is_fast_for_many_forms() -> None:
     for number in range(5):
         masking.add(f"{HARD}{number}", 4)
     assert sum(map(len, masking._known.values())) > 400
     assert len(masking._known) <= 60
 
 
-UNSEEN = [
+INVISIBLE = [
     "\x1b[31m",
     "\x1b[0m\x1b[1;31m",
     "\x1b(B\x1b[m",
@@ -272,9 +254,9 @@ UNSEEN = [
 ]
 
 
-@pytest.mark.parametrize("between", UNSEEN)
+@pytest.mark.parametrize("between", INVISIBLE)
 @pytest.mark.parametrize(
-    "way",
+    "write",
     [
         masking.masked,
         one_safe_line,
@@ -286,7 +268,7 @@ UNSEEN = [
         lambda text: printed_by(lambda: GenericRunner().say(text)),
         lambda text: printed_by(lambda: GenericRunner().relay([text])),
         lambda text: printed_by(lambda: GenericRunner().annotate("error", text, text)),
-        lambda text: kept(
+        lambda text: kept_of_log(
             TextLog(100), f"[2026-11-20T09:52:17.555+0000] {{a.py:1}} ERROR - {text}"
         ),
         lambda text: str(
@@ -310,13 +292,12 @@ UNSEEN = [
         )
     ],
 )
-def test_divided_by_what_is_not_seen(way: Callable[[str], str], between: str) -> None:
-    """A colour or another character that nobody sees, in the middle of a secret, hides it from no
-    mask.
-    """
+def test_secret_with_invisible_characters_inside_is_masked(
+    write: Callable[[str], str], between: str
+) -> None:
     masking.add("first-half+second-half", 4)
     for at in (1, 5, 11, 21):
-        shown = way(
+        shown = write(
             f"login {'first-half+second-half'[:at]}{between}{'first-half+second-half'[at:]} ok"
         )
         assert "***" in shown.replace("\\", "")
@@ -324,24 +305,22 @@ def test_divided_by_what_is_not_seen(way: Callable[[str], str], between: str) ->
         assert ("login" in shown, " ok" in shown) == (True, True)
 
 
-@pytest.mark.parametrize("way", [one_safe_line, prose, code, block, lambda text: folded(text, "")])
+@pytest.mark.parametrize(
+    "write", [one_safe_line, prose, code, block, lambda text: folded(text, "")]
+)
 @pytest.mark.parametrize("blank", ["\t\x00", "\x85", "\u2028", "\x0b"])
-def test_joined_by_a_blank(way: Callable[[str], str], blank: str) -> None:
-    """What only the line that is shown has, since a break in it became a blank, is masked as
-    well.
-    """
+def test_secret_with_a_line_break_shown_as_blank_is_masked(
+    write: Callable[[str], str], blank: str
+) -> None:
     masking.add("open sesame", 4)
-    assert "sesame" not in way(f"say open{blank}sesame now")
+    assert "sesame" not in write(f"say open{blank}sesame now")
 
 
 @given(
     st.text(st.sampled_from("ab\x1b[31m\x00 \n*")),
     st.text(st.sampled_from("ab"), min_size=1, max_size=3),
 )
-def test_nothing_else_is_masked(text: str, secret: str) -> None:
-    """Whatever stands around: without the secret in it, seen or unseen, a text stays as it is;
-    masked text holds none.
-    """
+def test_text_without_a_secret_is_unchanged(text: str, secret: str) -> None:
     masking.forget()
     masking.add(secret)
     shown = masking.masked(text)
@@ -351,8 +330,7 @@ def test_nothing_else_is_masked(text: str, secret: str) -> None:
         assert shown == text
 
 
-def page(body: str) -> str:
-    """What is kept of a page."""
+def kept_of_page(body: str) -> str:
     answer = requests.Response()
     answer.status_code, answer.raw = 418, io.BytesIO(body.encode())
     answer.headers["Content-Type"] = "text/plain"
@@ -362,26 +340,22 @@ def page(body: str) -> str:
 @pytest.mark.parametrize(
     "secret", [LONG, f"{LONG[:700]} {LONG[700:]}", "é" * 900, "s3cr3t" * 3, "ab" * 40]
 )
-def test_where_a_page_is_cut(secret: str) -> None:
-    """Half a secret at the end of what is read stays hidden, though whole ones have shrunk:
-    wherever the cut falls.
-    """
+def test_half_a_secret_at_the_end_of_a_page_is_hidden(secret: str) -> None:
     masking.add(secret)
     for before in (0, 1, 2, 3, 500, 900, 1_323):
-        shown = page(
+        shown = kept_of_page(
             "x" * before + " " + f"Authorization: Bearer {secret}\n" * (140_000 // len(secret))
         )
         assert secret[:6] not in shown
         assert len(shown) <= 500
-    assert secret[:6] not in page(f"Authorization: Bearer {secret}\n" * 8)
+    assert secret[:6] not in kept_of_page(f"Authorization: Bearer {secret}\n" * 8)
 
 
-def test_where_a_page_is_cut_in_a_secret_of_the_runner_s() -> None:
-    """What only the runner knows is whole or not there at all."""
+def test_page_is_not_cut_within_a_secret_that_only_the_runner_knows() -> None:
     masking.add(LONG)
     line = f"Bearer {LONG} other-secret-of-the-job\n"
     for before in range(0, 60, 4):
-        shown = page("x" * before + " " + line * 60)
+        shown = kept_of_page("x" * before + " " + line * 60)
         assert set(re.findall("other[-a-z]*", shown)) <= {"other-secret-of-the-job"}
 
 
@@ -389,10 +363,9 @@ def test_where_a_page_is_cut_in_a_secret_of_the_runner_s() -> None:
 @pytest.mark.parametrize(
     "secret", [LONG, "".join(chr(0xE0 + (number * 7) % 26) for number in range(900))]
 )
-def test_where_a_line_of_a_log_is_cut(reader: type[LogReader], secret: str) -> None:
-    """The same for a line that is longer than what is read of one, in however many pieces it
-    comes.
-    """
+def test_half_a_secret_at_the_end_of_a_long_log_line_is_hidden(
+    reader: type[LogReader], secret: str
+) -> None:
     masking.add(secret)
     for before in (0, 1, 530, 901):
         log = reader(100)
@@ -402,21 +375,18 @@ def test_where_a_line_of_a_log_is_cut(reader: type[LogReader], secret: str) -> N
             + secret.encode() * 500
         )
         for start in range(0, len(whole), 262_144):
-            log.take(whole[start : start + 262_144])
-        log.take(b"\n")
+            log.consume(whole[start : start + 262_144])
+        log.consume(b"\n")
         done = log.close()
         assert secret[:6] not in "".join((*done.lines, done.last_error or ""))
 
 
 @pytest.mark.parametrize("reader", [TextLog, JsonLog])
-def test_where_a_log_breaks_off(reader: type[LogReader]) -> None:
-    """The last line of a log that a limit or a lost connection has cut shows no half secret, and
-    loses no more than that.
-    """
+def test_half_a_secret_at_the_end_of_a_truncated_log_is_hidden(reader: type[LogReader]) -> None:
     masking.add("Zq8-first-half+second-half")
     for size in range(4, 26):
         log = reader(100)
-        log.take(
+        log.consume(
             (
                 f"[2026-11-20T09:52:17.555+0000] {{a.py:1}} ERROR - by "
                 f"{'Zq8-first-half+second-half'[:size]}"
@@ -424,24 +394,22 @@ def test_where_a_log_breaks_off(reader: type[LogReader]) -> None:
         )
         assert log.close().lines[-1].endswith("ERROR - by ***")
     log = reader(100)
-    log.take(b"[2026-11-20T09:52:17.555+0000] {a.py:1} ERROR - by Zq8")
+    log.consume(b"[2026-11-20T09:52:17.555+0000] {a.py:1} ERROR - by Zq8")
     assert log.close().lines[-1].endswith("by Zq8")
 
 
-def test_a_long_line_is_cut_between_words() -> None:
-    """What only the runner knows is no half word at the end of a line, an error's text or an
-    exception's.
-    """
+def test_long_line_error_and_exception_are_cut_between_words() -> None:
+    """A secret that only the runner knows stays whole."""
     words = "other-secret-of-the-job " * 200
     head = "[2026-11-20T09:52:17.555+0000] {a.py:1} ERROR - "
     log = TextLog(100)
-    log.take(f"{head}{words}\n".encode())
+    log.consume(f"{head}{words}\n".encode())
     done = log.close()
     entry = JsonLog(100)
-    entry.take(json.dumps({"timestamp": "t", "level": "error", "event": words}).encode() + b"\n")
-    told = entry.close()
+    entry.consume(json.dumps({"timestamp": "t", "level": "error", "event": words}).encode() + b"\n")
+    summary = entry.close()
     raised = read_traceback(f"Traceback (most recent call last):\nValueError: {words}")[0].text
-    for text in (*done.lines, done.last_error, *told.lines, told.last_error, raised):
+    for text in (*done.lines, done.last_error, *summary.lines, summary.last_error, raised):
         assert text
         assert text.rstrip().endswith("other-secret-of-the-job")
         assert len(text) > 1_900

@@ -1,4 +1,4 @@
-"""The nouns: what they derive."""
+"""Derived properties of the models."""
 
 from datetime import timedelta
 from typing import get_args
@@ -10,13 +10,11 @@ from tests.support.factories import START, a_run, a_task, an_outcome
 
 
 @pytest.mark.parametrize("state", get_args(RunState))
-def test_ended(state: RunState) -> None:
-    """A DAG run is over in two of its four states."""
+def test_run_has_ended_in_two_of_four_states(state: RunState) -> None:
     assert a_run(state=state).ended is (state in {"success", "failed"})
 
 
-def test_duration() -> None:
-    """A DAG run has a duration once it has a start and an end."""
+def test_run_has_a_duration_with_start_and_end() -> None:
     assert a_run(end_date=START + timedelta(minutes=1, milliseconds=5)).duration == 60.005
     assert a_run(end_date=None).duration is None
     assert a_run(start_date=None).duration is None
@@ -32,27 +30,23 @@ def test_duration() -> None:
         (f"why\n{CANCELLED_MARK}", True),
     ],
 )
-def test_cancelled(note: str | None, cancelled: bool) -> None:
-    """A DAG run was stopped by a cancelled workflow if its note says so."""
+def test_note_tells_that_a_run_was_cancelled(note: str | None, cancelled: bool) -> None:
     assert a_run(note=note).cancelled is cancelled
 
 
 @pytest.mark.parametrize(
     ("map_index", "name"), [(-1, "extract"), (0, "extract[0]"), (17, "extract[17]")]
 )
-def test_name_of_a_task_instance(map_index: int, name: str) -> None:
-    """A mapped task instance is told apart by its index."""
+def test_name_of_a_mapped_task_instance_has_its_index(map_index: int, name: str) -> None:
     assert a_task(map_index=map_index).name == name
 
 
 @pytest.mark.parametrize("result", get_args(Result))
-def test_passes(result: Result) -> None:
-    """The step passes exactly with success and triggered."""
+def test_step_passes_with_success_and_triggered(result: Result) -> None:
     assert an_outcome(result=result).passes is (result in {"success", "triggered"})
 
 
-def test_failed_tasks() -> None:
-    """Only what failed itself is a failed task, not what could not start because of it."""
+def test_upstream_failed_task_is_no_failed_task() -> None:
     states = ("success", "failed", "upstream_failed", "skipped", None, "up_for_retry", "failed")
     tasks = tuple(a_task(f"t{number}", state=state) for number, state in enumerate(states))
 

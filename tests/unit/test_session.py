@@ -1,4 +1,4 @@
-"""How long one request of a process may take, on a clock that the test turns."""
+"""The read timeout of each request, on a virtual clock."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,30 +18,24 @@ SETTINGS = parse_settings(
 
 
 @dataclass
-class Clock:
-    """Monotonic seconds, moved by hand."""
-
+class SessionClock:
     now: float = 5000.0
 
     def __call__(self) -> float:
-        """The time."""
         return self.now
 
 
-def longest_answer(session: Session) -> float:
-    """The seconds that an answer may take if it is asked for now."""
+def read_timeout(session: Session) -> float:
     return session.http_client(AIRFLOW)._read_timeout()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """The time."""
-    return Clock()
+def clock() -> SessionClock:
+    return SessionClock()
 
 
 @pytest.fixture
-def session(clock: Clock) -> Session:
-    """A way to Airflow on which any answer may take 60 s."""
+def session(clock: SessionClock) -> Session:
     return Session(
         SETTINGS, clock, lambda _: None, commands, Console(clock, commands), read_timeout=60.0
     )
@@ -51,50 +45,45 @@ def session(clock: Clock) -> Session:
     ("seconds", "left", "longest"),
     [(3600, 3600, 60), (3600, 50, 50), (3600, 0.5, 1), (3600, -400, 1), (30, 30, 30), (0, 0, 1)],
 )
-def test_allow(session: Session, clock: Clock, seconds: float, left: float, longest: float) -> None:
-    """No answer is waited for longer than its own time, and than what is left, of which a second is
-    always there.
-    """
+def test_read_timeout_is_its_own_limit_or_the_remaining_time(
+    session: Session, clock: SessionClock, seconds: float, left: float, longest: float
+) -> None:
+    """It is at least one second."""
     assert session.set_deadline(seconds) == session.deadline == 5000 + seconds
     clock.now += seconds - left
 
     assert session.seconds_left() == left
-    assert longest_answer(session) == longest
+    assert read_timeout(session) == longest
 
 
-def test_allow_with_a_limit(session: Session) -> None:
-    """A limit for each answer counts until time is allowed anew, and never makes it longer."""
+def test_limit_per_response_lasts_until_the_next_deadline(session: Session) -> None:
     session.set_deadline(3600, 20)
-    assert longest_answer(session) == 20
+    assert read_timeout(session) == 20
     session.set_deadline(3600)
-    assert longest_answer(session) == 60
+    assert read_timeout(session) == 60
     session.set_deadline(3600, 90)
-    assert longest_answer(session) == 60
+    assert read_timeout(session) == 60
 
 
-def test_brief(session: Session) -> None:
-    """What only explains gets a short time for each answer, however it ends, and never a longer one
-    than there was.
-    """
+def test_optional_requests_have_a_short_timeout(session: Session) -> None:
     session.set_deadline(3600)
     seen = []
 
     def explain() -> None:
         with session.limit_requests():
-            seen.append(longest_answer(session))
+            seen.append(read_timeout(session))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         explain()
     assert seen == [OPTIONAL_TIMEOUT]
-    assert longest_answer(session) == 60
+    assert read_timeout(session) == 60
     session.set_deadline(3600, 5)
     with session.limit_requests():
-        assert longest_answer(session) == 5
-    assert longest_answer(session) == 5
+        assert read_timeout(session) == 5
+    assert read_timeout(session) == 5
 
 
-def test_before_any_time_is_allowed(session: Session) -> None:
-    """Until time is allowed, there is none."""
+def test_remaining_time_is_zero_before_a_deadline_is_set(session: Session) -> None:
     assert session.seconds_left() == 0
-    assert longest_answer(session) == 1
+    assert read_timeout(session) == 1

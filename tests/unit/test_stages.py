@@ -1,4 +1,4 @@
-"""What is hidden before anything else is done, and what stands whatever breaks at the end."""
+"""Masking before the first request, and the result after a failure in the report."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from entrypoint.inputs.settings import INPUT_NAMES, SECRET_INPUTS
 from entrypoint.models import Outcome
 from entrypoint.report import publish
 from entrypoint.runners import github as commands
-from entrypoint.stages import _secrets, _stage
+from entrypoint.stages import _run_stage, _secrets
 from tests.support.factories import an_outcome
 
 ENVIRONMENT = {
@@ -22,13 +22,12 @@ ENVIRONMENT = {
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job with AWS credentials and GitHub's OIDC endpoint."""
+    """Return a job with AWS credentials and GitHub's OIDC endpoint."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
 
 
-def hidden(**inputs: str) -> set[str]:
-    """What is hidden of these inputs and the job's environment."""
+def masked_values(**inputs: str) -> set[str]:
     return {secret for secret in _secrets(dict.fromkeys(INPUT_NAMES, "") | inputs) if secret}
 
 
@@ -50,40 +49,34 @@ def hidden(**inputs: str) -> set[str]:
         ),
     ],
 )
-def test_secrets(inputs: dict[str, str], secrets: set[str]) -> None:
-    """Every given secret is hidden, right or wrong, and of the job's environment what the inputs
-    make this action use.
-    """
-    assert hidden(**inputs) == secrets
+def test_every_given_or_used_secret_is_masked(inputs: dict[str, str], secrets: set[str]) -> None:
+    """Invalid inputs count, too."""
+    assert masked_values(**inputs) == secrets
 
 
 @pytest.mark.parametrize(
     "name", [name for name in INPUT_NAMES if name not in (*SECRET_INPUTS, "headers")]
 )
-def test_what_is_no_secret(name: str) -> None:
-    """What is no secret is not hidden: the log would be unreadable."""
-    assert "shown" not in hidden(**{name: "shown"})
+def test_other_values_are_not_masked(name: str) -> None:
+    assert "shown" not in masked_values(**{name: "shown"})
 
 
-def test_what_the_environment_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job without the credentials that the inputs speak of has nothing to hide."""
+def test_missing_job_credentials_mask_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ENVIRONMENT:
         monkeypatch.delenv(name)
 
-    assert hidden(mwaa_environment="m", oidc_audience="a") == set()
+    assert masked_values(mwaa_environment="m", oidc_audience="a") == set()
 
 
 @pytest.mark.parametrize("result", ["success", "failed", "timeout", "cancelled"])
 @pytest.mark.parametrize("saying", [True, False])
-def test_what_the_gate_decided_stands(
+def test_failure_in_the_report_changes_no_result_and_no_output(
     result: str,
     saying: bool,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A fault while it is told is no verdict, and no output is written because of it."""
-
     def breaks(*_: Any, **__: Any) -> Any:
         raise OverflowError("date value out of range")
 
@@ -99,6 +92,6 @@ def test_what_the_gate_decided_stands(
     def do(*_: object) -> Outcome:
         return decided
 
-    assert _stage(do) == decided
+    assert _run_stage(do) == decided
     assert ("OverflowError in test_stages.py" in capsys.readouterr().out) is saying
     assert not (tmp_path / "outputs").exists()

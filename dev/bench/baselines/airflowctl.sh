@@ -1,5 +1,5 @@
-# airflowctl in a loop, without a keyring, which a CI job has not. It refuses every --conf ("invalid dict value"): its DAG run has
-# the mark as its id in place of that. Usage: airflowctl.sh DAG_ID CONF
+# airflowctl in a loop, without a keyring, because a CI job has none. It refuses every --conf
+# ("invalid dict value"), so the mark is the DAG run's id. Usage: airflowctl.sh DAG_ID CONF
 set -euo pipefail
 source "${BASH_SOURCE%/*}/token.sh"
 export AIRFLOW_CLI_TOKEN=$token

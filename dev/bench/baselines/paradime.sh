@@ -1,4 +1,5 @@
-# paradime, which takes Basic or a bearer token and cannot log in by itself. Usage: paradime.sh DAG_ID CONF
+# paradime, which accepts Basic or a bearer token, but cannot log in by itself.
+# Usage: paradime.sh DAG_ID CONF
 set -euo pipefail
 source "${BASH_SOURCE%/*}/token.sh"
 export AIRFLOW_BEARER_TOKEN=$token

@@ -1,4 +1,4 @@
-"""Runs that end as soon as the scheduler has seen them: their task needs no process."""
+"""Runs that end as soon as the scheduler handles them; their task needs no process."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Runs that stay `running` and cost nothing until somebody ends them: their task waits for a pool
-without slots.
-"""
+"""Runs that stay `running` at no cost, because their task waits for a pool without slots."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ def held() -> None:
 
     @task(pool="closed")
     def never() -> None:
-        """Never starts."""
+        """Never start."""
 
     never()
 

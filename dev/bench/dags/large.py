@@ -1,6 +1,4 @@
-"""Runs that fail with much to tell: thousands of task instances that need no process, a log of 5
-MB, or both.
-"""
+"""Failed runs with thousands of task instances without a process, a log of 5 MB, or both."""
 
 from __future__ import annotations
 
@@ -12,11 +10,17 @@ except ImportError:  # Airflow 2
     from airflow.operators.empty import EmptyOperator
 
 LINE = "It is a long way from the first line of this log to the line that says what went wrong"
-PER_TASK = 1000
+PER_TASK = 1000  # instances per mapped task, and lines per print
 
 
 def define(dag_id: str, instances: int, log: int) -> None:
-    """Define a DAG; `instances` beside the failing task, which prints `log` bytes."""
+    """Define a DAG with a failing task.
+
+    Args:
+        dag_id: id of the DAG
+        instances: number of further task instances
+        log: bytes that the failing task prints
+    """
 
     @dag(
         dag_id=dag_id,
@@ -28,14 +32,14 @@ def define(dag_id: str, instances: int, log: int) -> None:
     def large() -> None:
         @task
         def load() -> None:
-            """Fails."""
+            """Fail."""
             lines = [f"{number:09} {LINE}" for number in range(log // (len(LINE) + 11))]
             for first in range(0, len(lines), PER_TASK):
                 print("\n".join(lines[first : first + PER_TASK]))
             raise ValueError("The last row has no amount")
 
         for number in range(instances // PER_TASK):
-            # Mapped over what an EmptyOperator takes; it is the scheduler that marks them.
+            # Mapped over a parameter of EmptyOperator; the scheduler sets their states.
             EmptyOperator.partial(task_id=f"fill_{number}").expand(
                 params=[{"number": each} for each in range(PER_TASK)]
             )

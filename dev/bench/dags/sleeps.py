@@ -1,5 +1,6 @@
-"""One task that sleeps: a DAG for each duration, so that its last runs are alike; `seconds` in a
-run's conf wins.
+"""One task that sleeps: a DAG per duration, so that its earlier runs are alike.
+
+`seconds` in a run's conf overrides the duration.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ except ImportError:  # Airflow 2
 
 
 def define(seconds: int) -> None:
-    """Define the DAG whose runs take so many seconds, and what Airflow needs to start them."""
+    """Define the DAG whose runs sleep for this number of seconds."""
 
     @dag(
         dag_id=f"sleep_{seconds}",
@@ -27,7 +28,7 @@ def define(seconds: int) -> None:
     def sleeps() -> None:
         @task
         def sleep(dag_run: Any = None) -> None:
-            """Occupies a worker."""
+            """Occupy a worker."""
             time.sleep((dag_run.conf or {}).get("seconds", seconds))
 
         sleep()

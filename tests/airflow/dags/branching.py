@@ -1,6 +1,4 @@
-"""A branch of which one side is skipped, and the other fails the first time: what is skipped must
-stay so for ever.
-"""
+"""A branch with one skipped side; the other side fails the first time."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ except ImportError:  # Airflow 2
 def branching() -> None:
     @task.branch
     def choose(run_id: str | None = None) -> str:
-        """Chooses the left side, every time."""
+        """Chooses the left side."""
         record("choose", run_id)
         return "left"
 
@@ -28,12 +26,11 @@ def branching() -> None:
 
     @task
     def right(run_id: str | None = None) -> None:
-        """Must never be executed."""
+        """Must never run."""
         record("right", run_id)
 
     @task(trigger_rule="none_failed_min_one_success")
     def join(run_id: str | None = None) -> None:
-        """Comes after both sides."""
         record("join", run_id)
 
     choose() >> [left(), right()] >> join()

@@ -1,6 +1,4 @@
-"""A task whose helper module raises, and which raises something else from that: two exceptions, and
-frames in two files.
-"""
+"""Two chained exceptions, with frames in this file and in a helper module."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ except ImportError:  # Airflow 2
 
 
 def load(day: str) -> float:
-    """Loads the sales of one day, in vain."""
+    """Fails to load the sales of one day."""
     try:
         return total(["12.50", "n/a"])
     except ValueError as error:
@@ -24,7 +22,7 @@ def load(day: str) -> float:
 def chained_failure() -> None:
     @task
     def load_sales() -> float:
-        """Fails below a helper of its own file and two of the helper module."""
+        """Fails below a helper of this file and two of the helper module."""
         print("Loading the sales")
         return load("2025-01-31")
 

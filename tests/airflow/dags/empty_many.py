@@ -1,6 +1,4 @@
-"""60 tasks that need no process (the scheduler itself marks them): more than one page of task
-instances.
-"""
+"""60 tasks without a process: more than one page of task instances."""
 
 from __future__ import annotations
 

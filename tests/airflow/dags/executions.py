@@ -1,6 +1,4 @@
-"""What a task notes about itself: each execution appends its task_id to
-`$AIRFLOW_HOME/executions/<run id>`.
-"""
+"""Counts executions: each appends its task_id to `$AIRFLOW_HOME/executions/<run id>`."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from pathlib import Path
 
 
 def record(task_id: str, run_id: str | None) -> int:
-    """Notes one execution of the task in this run, and returns how many there have been."""
+    """Record one execution of the task in this run, and return how many there have been."""
     file = Path(os.environ["AIRFLOW_HOME"], "executions", str(run_id))
     file.parent.mkdir(exist_ok=True)
     with file.open("a") as lines:
@@ -18,5 +16,5 @@ def record(task_id: str, run_id: str | None) -> int:
 
 
 def is_open(run_id: str | None) -> bool:
-    """Whether the test has opened the gate of this run, by making `$AIRFLOW_HOME/open/<run id>`."""
+    """Whether a test has let this run continue by creating `$AIRFLOW_HOME/open/<run id>`."""
     return Path(os.environ["AIRFLOW_HOME"], "open", str(run_id)).exists()

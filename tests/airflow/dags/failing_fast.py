@@ -1,6 +1,4 @@
-"""`fail_fast`: a failure skips what has not run yet, and a slow teardown keeps the run from ending
-then.
-"""
+"""`fail_fast`: a failure skips the remaining tasks, and a slow teardown delays the end."""
 
 from __future__ import annotations
 
@@ -18,35 +16,35 @@ except ImportError:  # Airflow 2
     FAIL_FAST = {"fail_stop": True}
 
 SECONDS = 12
-"""Longer than what may lie between a run's end and what that end has skipped."""
+"""Longer than the action allows between the skip of a task and the end of the run."""
 
 
 @dag(schedule=None, catchup=False, default_args={"retries": 0}, max_active_tasks=1, **FAIL_FAST)
 def failing_fast() -> None:
     @task
     def make(run_id: str | None = None) -> None:
-        """Makes what is torn down."""
+        """The setup."""
         record("make", run_id)
 
     @task(priority_weight=1000)
     def a(run_id: str | None = None) -> None:
-        """Comes first, and fails the first time."""
+        """Fails the first time."""
         if record("a", run_id) == 1:
             raise RuntimeError("Not today")
 
     @task
     def b(run_id: str | None = None) -> None:
-        """Has not begun when that happens."""
+        """Has not started when `a` fails."""
         record("b", run_id)
 
     @task
     def c(run_id: str | None = None) -> None:
-        """Neither has this."""
+        """As `b`."""
         record("c", run_id)
 
     @task
     def delete(run_id: str | None = None) -> None:
-        """Takes its time, the first time."""
+        """The teardown; slow the first time."""
         if record("delete", run_id) == 1:
             time.sleep(SECONDS)
 

@@ -1,8 +1,4 @@
-"""A task in the pool `tiny`, which the test creates with one slot: a second run waits while the
-first occupies it.
-
-It occupies the slot for the param `seconds`.
-"""
+"""A task in the pool `tiny`, which the test creates with one slot; it lasts for `seconds`."""
 
 from __future__ import annotations
 
@@ -24,7 +20,6 @@ except ImportError:  # Airflow 2
 def full_pool() -> None:
     @task(pool="tiny")
     def occupy(params: dict[str, float] | None = None) -> None:
-        """Sleeps."""
         time.sleep((params or {})["seconds"])
 
     occupy()

@@ -1,8 +1,6 @@
-"""Runs that stand still in their middle until the test opens the gate, without a process that would
-have to be killed.
+"""Runs that wait in their middle until the test lets them continue, without a process.
 
-`gated` waits for two minutes at the most; `gated_briefly` times out as a whole after eight seconds
-of each attempt.
+`gated` waits for at most two minutes; `gated_briefly` times out eight seconds after each start.
 """
 
 from __future__ import annotations
@@ -18,24 +16,21 @@ except ImportError:  # Airflow 2
 
 
 def before_gate_after() -> None:
-    """Three tasks in a row."""
-
     @task
     def before(run_id: str | None = None) -> None:
-        """Succeeds every time; a resumed run must not execute it again."""
+        """Must not run again in a resumed run."""
         record("before", run_id)
 
-    # Airflow 3 may fail a sensor that pokes again before the scheduler has heard of the last one:
-    # no shorter interval.
+    # With a shorter interval Airflow 3 may fail the sensor, because it pokes again before the
+    # scheduler has handled the last poke.
     @task.sensor(poke_interval=5, timeout=120, mode="reschedule")
     def gate(run_id: str | None = None) -> bool:
-        """Waits."""
         record("gate", run_id)
         return is_open(run_id)
 
     @task
     def after(run_id: str | None = None) -> None:
-        """What a stopped run has not come to."""
+        """Does not run if the run is stopped before."""
         record("after", run_id)
 
     before() >> gate() >> after()

@@ -1,6 +1,4 @@
-"""A run whose first task is running until the test opens the gate, and whose second one comes after
-it.
-"""
+"""A run whose first task runs until the test lets it continue; a second task follows."""
 
 from __future__ import annotations
 
@@ -18,16 +16,16 @@ except ImportError:  # Airflow 2
 def held() -> None:
     @task
     def hold(run_id: str | None = None) -> None:
-        """Occupies a worker, for five minutes at the most."""
+        """Occupies a worker for at most five minutes."""
         deadline = time.monotonic() + 300
         while not is_open(run_id):
             if time.monotonic() > deadline:
-                raise TimeoutError("Nobody has opened the gate")
+                raise TimeoutError("The test did not let this run continue")
             time.sleep(0.2)
 
     @task
     def publish() -> None:
-        """Never starts if somebody has paused the DAG meanwhile."""
+        """Never starts if the DAG was paused before."""
 
     hold() >> publish()
 

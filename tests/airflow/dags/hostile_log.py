@@ -1,7 +1,6 @@
-"""A task that prints whatever might act on GitHub's runner or in a job summary, and fails with such
-a text as well.
+"""A task that prints and raises workflow commands and markup.
 
-After it come as many lines as the param `lines` says.
+It also prints as many lines as the param `lines` says.
 """
 
 from __future__ import annotations
@@ -37,12 +36,13 @@ HOSTILE = (
 def hostile_log() -> None:
     @task
     def shout(params: dict[str, int] | None = None) -> None:
-        """Prints and raises."""
         for line in HOSTILE:
             print(line)
         lines = [f"Line {number} of a very long log" for number in range((params or {})["lines"])]
         for first in range(0, len(lines), 1000):
-            print("\n".join(lines[first : first + 1000]))  # one by one they cost Airflow 2 minutes
+            print(
+                "\n".join(lines[first : first + 1000])
+            )  # single prints would take Airflow 2 minutes
         for line in HOSTILE:
             print(line)
         raise RuntimeError("\n".join(HOSTILE))

@@ -1,6 +1,4 @@
-"""A run that waits for a human's answer (Airflow 3.1 and later; on Airflow 2 this file defines
-nothing).
-"""
+"""A run that waits for human input (Airflow 3.1 and later; defines nothing on Airflow 2)."""
 
 from __future__ import annotations
 

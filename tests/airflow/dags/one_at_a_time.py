@@ -1,6 +1,4 @@
-"""A DAG of which only one run may go at a time, for the param `seconds`: a second one stays queued
-meanwhile.
-"""
+"""A DAG with at most one active run, which lasts for the param `seconds`."""
 
 from __future__ import annotations
 
@@ -23,7 +21,6 @@ except ImportError:  # Airflow 2
 def one_at_a_time() -> None:
     @task
     def occupy(params: dict[str, float] | None = None) -> None:
-        """Sleeps."""
         time.sleep((params or {})["seconds"])
 
     occupy()

@@ -1,4 +1,4 @@
-"""A DAG that is paused from its creation: its runs stay queued."""
+"""A DAG that is paused from its creation, so that its runs stay queued."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ except ImportError:  # Airflow 2
 def paused_dag() -> None:
     @task
     def succeed() -> None:
-        """Runs once somebody has unpaused the DAG."""
+        """Runs once the DAG is unpaused."""
 
     succeed()
 

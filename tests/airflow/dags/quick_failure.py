@@ -1,4 +1,4 @@
-"""One task that fails at once."""
+"""One task that fails immediately."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ except ImportError:  # Airflow 2
 def quick_failure() -> None:
     @task
     def fail() -> None:
-        """Raises."""
         raise ValueError("It does not work")
 
     fail()

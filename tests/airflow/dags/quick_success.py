@@ -1,4 +1,4 @@
-"""One task that succeeds at once."""
+"""One task that succeeds immediately."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task that fails on each of its two tries, for another reason each time: the last one counts."""
+"""A task that fails on both tries, each time for another reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ except ImportError:  # Airflow 2
 def retries_exhausted() -> None:
     @task
     def call_partner(run_id: str | None = None) -> None:
-        """Raises."""
         if record("call_partner", run_id) == 1:
             raise ConnectionError("The partner does not answer")
         raise PermissionError("The partner has locked us out")

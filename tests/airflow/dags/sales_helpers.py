@@ -1,17 +1,14 @@
-"""What `chained_failure` calls: a module beside the file that uses it, in which the first exception
-of the chain is raised.
-"""
+"""A helper module of `chained_failure`, which raises the first exception of the chain."""
 
 from __future__ import annotations
 
 
 def parse_amount(text: str) -> float:
-    """Reads an amount of money."""
     if not text.replace(".", "", 1).isdigit():
         raise ValueError(f"Not an amount: {text!r}")
     return float(text)
 
 
 def total(amounts: list[str]) -> float:
-    """Adds amounts up; there is one more frame because of it."""
+    """Add amounts; exists for one more frame."""
     return sum(parse_amount(amount) for amount in amounts)

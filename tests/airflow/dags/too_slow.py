@@ -1,6 +1,4 @@
-"""A run that its `dagrun_timeout` ends in the middle of a long task, or before it: no task of it is
-`failed` then.
-"""
+"""A run whose `dagrun_timeout` ends it before or during a long task: no task failed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""A setup, work that needs what it made, and a teardown that deletes it: a resumed run needs all
-three of them again.
-"""
+"""A setup, a task that fails once, and a teardown; a resumed run needs all three again."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ except ImportError:  # Airflow 2
 def torn_down() -> None:
     @task
     def make(run_id: str | None = None) -> None:
-        """Makes a cluster, every time."""
+        """The setup."""
         record("make", run_id)
 
     @task
@@ -27,7 +25,7 @@ def torn_down() -> None:
 
     @task
     def delete(run_id: str | None = None) -> None:
-        """Deletes the cluster, every time."""
+        """The teardown."""
         record("delete", run_id)
 
     begin, end = make(), delete()

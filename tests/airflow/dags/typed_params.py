@@ -1,4 +1,4 @@
-"""A DAG whose params have a schema, which Airflow checks before it accepts a run."""
+"""A DAG whose params have a schema, which Airflow checks at the trigger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ except ImportError:  # Airflow 2
 def typed_params() -> None:
     @task
     def show(params: dict[str, object] | None = None) -> None:
-        """Prints what it has been given."""
         print(params)
 
     show()

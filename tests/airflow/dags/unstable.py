@@ -1,6 +1,4 @@
-"""A run that fails the first time and succeeds once it has been cleared, and counts how often its
-tasks were executed.
-"""
+"""A run that fails the first time and succeeds after a clear; it counts executions."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ except ImportError:  # Airflow 2
 def unstable() -> None:
     @task
     def prepare(run_id: str | None = None) -> None:
-        """Succeeds every time; a resumed run must not execute it again."""
+        """Must not run again in a resumed run."""
         record("prepare", run_id)
 
     @task

@@ -1,6 +1,4 @@
-"""300 task instances: 290 that need no process (the scheduler itself marks them), and 10 of which
-2, 5 and 8 fail.
-"""
+"""300 task instances: 290 without a process, and 10 of which 3 fail."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Tasks that are killed as the kernel does it when memory runs out: no exception, no last word.
+"""Tasks that are killed as if by the out-of-memory killer, without an exception.
 
-`worker_killed` loses the process of the task, `supervisor_killed` the one above it as well.
+`worker_killed` loses the process of the task, `supervisor_killed` also the one above it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def worker_killed() -> None:
 def supervisor_killed() -> None:
     @task
     def devour() -> None:
-        """Kills the process that watches it, then its own."""
+        """Kills the supervisor's process, then its own."""
         print("Reading everything into memory")
         os.kill(os.getppid(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)

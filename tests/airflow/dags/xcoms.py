@@ -1,6 +1,4 @@
-"""Tasks that leave XComs of every kind: a dict, a list, Unicode, mapped values, a key of its own,
-and one of 1.5 MB.
-"""
+"""Tasks with XComs of every kind: dict, list, Unicode, mapped, custom key, and 1.5 MB."""
 
 from __future__ import annotations
 
@@ -16,7 +14,6 @@ except ImportError:  # Airflow 2
 def xcoms() -> None:
     @task
     def as_dict() -> dict[str, Any]:
-        """A dict with a bit of everything."""
         return {
             "rows": 12,
             "share": 0.5,
@@ -27,7 +24,6 @@ def xcoms() -> None:
 
     @task
     def as_list() -> list[Any]:
-        """A list."""
         return [1, "two", None, {"three": 3}]
 
     @task
@@ -36,22 +32,19 @@ def xcoms() -> None:
         return 'Grüße, 世界 🚀 "quoted"\nsecond line'
 
     @task
-    def nothing() -> None:
-        """Leaves none."""
+    def nothing() -> None: ...
 
     @task
     def mapped(number: int) -> dict[str, int]:
-        """One value per map index."""
         return {"number": number, "square": number**2}
 
     @task
     def custom_key(ti: Any = None) -> None:
-        """A key that is not `return_value`."""
         ti.xcom_push(key="row_count", value=42)
 
     @task
     def large() -> str:
-        """More than an output of GitHub's may hold."""
+        """Larger than a GitHub output may be."""
         return "0123456789abcdef" * 100_000
 
     as_dict()

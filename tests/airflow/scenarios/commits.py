@@ -1,6 +1,4 @@
-"""Commits in a row, pushed to the repository of a git bundle: after each a step is started at once,
-which expects it.
-"""
+"""Commits pushed to a git bundle; after each, a step expects it."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dev.runner import Context
-from tests.airflow.job import PATIENCE, Job
+from tests.airflow.job import TIMEOUT, Job
 from tests.airflow.repository import DAG_ID
 from tests.support.services import GitHubApi
 from tests.support.services.github import REPOSITORY
@@ -18,17 +16,17 @@ from tests.support.services.github import REPOSITORY
 if TYPE_CHECKING:
     from dev.runner import StepResult
     from tests.airflow.repository import GitHubRepository
-    from tests.airflow.scenario import Stage
+    from tests.airflow.scenario import ScenarioRunner
 
 IN_A_ROW = 20
 OVERTAKEN = (6, 13)
-"""Commits after which another is pushed before their step begins."""
+"""Commits that are followed by another before their step starts."""
 _FOUND = re.compile(r"^ *(\d+):(\d\d)  The DAG's bundle is at", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """One commit, its number, and the step that expected it, which took so many seconds."""
+    """A commit, its number, and the step that expected it with its duration in seconds."""
 
     commit: str
     number: int
@@ -44,20 +42,17 @@ class Deployed:
 
 
 class Commits:
-    """The play. `deployed` are the commits in a row, `broken` is one that does not import, `mended`
-    the one after it.
-    """
+    """`deployed` are the commits in order, `broken` does not import, `fixed` follows it."""
 
-    def __init__(self, stage: Stage, repository: GitHubRepository) -> None:
-        self._stage = stage
+    def __init__(self, scenarios: ScenarioRunner, repository: GitHubRepository) -> None:
+        self._scenarios = scenarios
         self._repository = repository
         self.deployed: list[Deployed] = []
         self.broken: Deployed
-        self.mended: Deployed
+        self.fixed: Deployed
         self.broken_line = 0
 
-    def perform(self) -> Commits:
-        """Play, and return itself."""
+    def run(self) -> Commits:
         with GitHubApi(self._repository.history) as github:
             for place in range(IN_A_ROW):
                 commit = self._repository.push()
@@ -68,7 +63,7 @@ class Commits:
             self.broken = self._next(github, broken=True)
             lines = self._repository.file.read_text().splitlines()
             self.broken_line = lines.index("        return (NUMBER") + 1
-            self.mended = self._next(github, broken=False)
+            self.fixed = self._next(github, broken=False)
         return self
 
     def _next(self, github: GitHubApi, *, broken: bool) -> Deployed:
@@ -78,7 +73,7 @@ class Commits:
     def _step(self, github: GitHubApi, commit: str) -> tuple[StepResult, float]:
         github.history = self._repository.history
         context = Context(repository=REPOSITORY, sha=commit, api_url=github.url, token=github.token)
-        job = Job(self._stage.airflow, self._repository.folder, context)
+        job = Job(self._scenarios.airflow, self._repository.folder, context)
         shape = self._repository.commits.index(commit) // 5
         inputs = {
             "dag_id": DAG_ID,
@@ -86,6 +81,6 @@ class Commits:
             "wait_for_dag": "3m",
             "xcom": f"which_{shape}",
         }
-        step = job.step("quick_success", **inputs)  # the DAG itself need not be there yet
+        step = job.step("quick_success", **inputs)  # Airflow may not know the DAG yet
         began = time.monotonic()
-        return step.run(timeout=PATIENCE), time.monotonic() - began
+        return step.run(timeout=TIMEOUT), time.monotonic() - began

@@ -1,15 +1,15 @@
-"""DAG files that reach Airflow's folder while a step waits for them, and others that just did."""
+"""DAG files that reach Airflow's folder shortly before or while a step waits for them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.airflow.job import PATIENCE, Job, until
+from tests.airflow.job import TIMEOUT, Job, until
 from tests.airflow.scenarios.files import dag_file, is_import_error
 
 if TYPE_CHECKING:
-    from dev.runner import Step, StepResult
-    from tests.airflow.scenario import Stage
+    from dev.runner import ActionStep, StepResult
+    from tests.airflow.scenario import ScenarioRunner
 
 WAIT = "4m"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -34,53 +34,58 @@ def {dag_id}():
 '''
 
 
-def copied_in(stage: Stage) -> StepResult:
-    """A step waits for a DAG whose file comes only when it waits already."""
-    return _meanwhile(stage, stage.job(), "copied_in", _DAG.format(dag_id="copied_in", number=1))
-
-
-def copied_in_broken(stage: Stage) -> StepResult:
-    """The same with a file that does not import."""
-    return _meanwhile(
-        stage, stage.job(stage.checkout), "copied_in_broken", _broken("copied_in_broken")
+def copied_in(scenarios: ScenarioRunner) -> StepResult:
+    """The file is copied while the step waits for the DAG."""
+    return _copy_while_waiting(
+        scenarios, scenarios.job(), "copied_in", _DAG.format(dag_id="copied_in", number=1)
     )
 
 
-def mended(stage: Stage) -> StepResult:
-    """A step begins while Airflow has an import error of the DAG's file, and a file without one
-    comes then.
-    """
-    with dag_file(stage, "mended.py", _broken("mended")):
-        until(lambda: is_import_error(stage.airflow, "mended.py"), "an import error")
-        return _meanwhile(stage, stage.job(), "mended", _DAG.format(dag_id="mended", number=2))
+def copied_in_broken(scenarios: ScenarioRunner) -> StepResult:
+    """The copied file does not import."""
+    return _copy_while_waiting(
+        scenarios,
+        scenarios.job(scenarios.checkout),
+        "copied_in_broken",
+        _broken("copied_in_broken"),
+    )
 
 
-def replaced(stage: Stage) -> StepResult:
-    """The file of a DAG that is there is replaced, and a step begins at once."""
-    with dag_file(stage, "replaced.py", _DAG.format(dag_id="replaced", number=1)):
-        stage.airflow.wait_for_dag("replaced")
-        with dag_file(stage, "replaced.py", _DAG.format(dag_id="replaced", number=2)):
-            return _step(stage.job(), "replaced", wait_for_dag=WAIT, xcom="which").run(
-                timeout=PATIENCE
+def fixed(scenarios: ScenarioRunner) -> StepResult:
+    """A step starts with an import error of the DAG's file; then a fixed file is copied."""
+    with dag_file(scenarios, "fixed.py", _broken("fixed")):
+        until(lambda: is_import_error(scenarios.airflow, "fixed.py"), "an import error")
+        return _copy_while_waiting(
+            scenarios, scenarios.job(), "fixed", _DAG.format(dag_id="fixed", number=2)
+        )
+
+
+def replaced(scenarios: ScenarioRunner) -> StepResult:
+    """A step starts immediately after the file of the DAG was replaced."""
+    with dag_file(scenarios, "replaced.py", _DAG.format(dag_id="replaced", number=1)):
+        scenarios.airflow.wait_for_dag("replaced")
+        with dag_file(scenarios, "replaced.py", _DAG.format(dag_id="replaced", number=2)):
+            return _step(scenarios.job(), "replaced", wait_for_dag=WAIT, xcom="which").run(
+                timeout=TIMEOUT
             )
 
 
-def no_commits(stage: Stage) -> StepResult:
-    """A step expects a commit of an Airflow, or a bundle, that knows none."""
-    return _step(stage.job(), "quick_success", expect_commit=COMMIT, wait_for_dag=WAIT).run(
-        timeout=PATIENCE
+def no_commits(scenarios: ScenarioRunner) -> StepResult:
+    """A step expects a commit, but Airflow or the bundle has no versions."""
+    return _step(scenarios.job(), "quick_success", expect_commit=COMMIT, wait_for_dag=WAIT).run(
+        timeout=TIMEOUT
     )
 
 
-def _meanwhile(stage: Stage, job: Job, dag_id: str, text: str) -> StepResult:
-    """The result of a step that waits for a DAG, whose file comes as soon as it says so."""
+def _copy_while_waiting(scenarios: ScenarioRunner, job: Job, dag_id: str, text: str) -> StepResult:
+    """Copy the file once the step waits for its DAG; return the step's result."""
     with _step(job, dag_id, wait_for_dag=WAIT).start() as running:
-        running.wait_for("Looking for ", PATIENCE)
-        with dag_file(stage, f"{dag_id}.py", text):
-            return running.wait(PATIENCE)
+        running.wait_for("Looking for ", TIMEOUT)
+        with dag_file(scenarios, f"{dag_id}.py", text):
+            return running.wait(TIMEOUT)
 
 
-def _step(job: Job, dag_id: str, **inputs: str) -> Step:
+def _step(job: Job, dag_id: str, **inputs: str) -> ActionStep:
     return job.step("quick_success", dag_id=dag_id, **inputs)
 
 

@@ -1,4 +1,4 @@
-"""DAG files that do not import, in Airflow's folder for as long as a play lasts."""
+"""DAG files that do not import, in Airflow's folder during a scenario."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ if TYPE_CHECKING:
 
     from dev.airflow import LocalAirflow
     from dev.runner import StepResult
-    from tests.airflow.scenario import Stage
+    from tests.airflow.scenario import ScenarioRunner
 
-_AFTER_THE_LAST_PARSING = 20.0
-"""Seconds."""
+_AFTER_THE_LAST_PARSING = 20.0  # seconds
 _NEVER_PARSED = '''"""A file with an Airflow DAG that never existed: the file was never parsed."""
 
 import no_such_package_anywhere
 '''
-_PARSED = '''"""A file with an Airflow DAG, until somebody breaks it."""
+_PARSED = '''"""A file with an Airflow DAG, until a broken version replaces it."""
 
 try:
     from airflow.sdk import dag, task
@@ -52,49 +51,49 @@ _BROKEN = _PARSED.replace(
 )
 
 
-def never_parsed(stage: Stage) -> StepResult:
-    with dag_file(stage, "never_parsed.py", _NEVER_PARSED):
-        until(lambda: is_import_error(stage.airflow, "never_parsed.py"), "an import error")
-        if stage.airflow.api == "/api/v1":
-            unseen = stage.credential(ONLY_TASKS)
-            stage.begin("no import errors", lambda stage: stage.refused("never_parsed", **unseen))
-        result = stage.refused("never_parsed", stage.job(stage.checkout))
-        if stage.airflow.api == "/api/v1":
-            stage.over("no import errors")
+def never_parsed(scenarios: ScenarioRunner) -> StepResult:
+    with dag_file(scenarios, "never_parsed.py", _NEVER_PARSED):
+        until(lambda: is_import_error(scenarios.airflow, "never_parsed.py"), "an import error")
+        if scenarios.airflow.api == "/api/v1":
+            unseen = scenarios.credential(ONLY_TASKS)
+            scenarios.begin(
+                "no import errors", lambda scenarios: scenarios.refused("never_parsed", **unseen)
+            )
+        result = scenarios.refused("never_parsed", scenarios.job(scenarios.checkout))
+        if scenarios.airflow.api == "/api/v1":
+            scenarios.wait_until_done("no import errors")
     return result
 
 
-def broken_later(stage: Stage) -> StepResult:
-    airflow = stage.airflow
-    with dag_file(stage, "reporting.py", _PARSED):
+def broken_later(scenarios: ScenarioRunner) -> StepResult:
+    airflow = scenarios.airflow
+    with dag_file(scenarios, "reporting.py", _PARSED):
         airflow.wait_for_dag("weekly_report")
-        with dag_file(stage, "reporting.py", _BROKEN):
+        with dag_file(scenarios, "reporting.py", _BROKEN):
             until(lambda: is_import_error(airflow, "reporting.py"), "an import error")
             until(
                 lambda: get(airflow, "/dags/weekly_report")["has_import_errors"],
                 "known to be broken",
             )
-            return stage.refused("weekly_report", stage.job(stage.checkout))
+            return scenarios.refused("weekly_report", scenarios.job(scenarios.checkout))
 
 
 @contextmanager
-def dag_file(stage: Stage, name: str, text: str) -> Iterator[None]:
-    """A DAG file that is there for a while, in Airflow's folder and in the checkout; never half of
-    it.
-    """
-    folders = stage.airflow.dags, stage.checkout / stage.airflow.dags.name
+def dag_file(scenarios: ScenarioRunner, name: str, text: str) -> Iterator[None]:
+    """Put a DAG file into Airflow's folder and the checkout, and remove it from the folder."""
+    folders = scenarios.airflow.dags, scenarios.checkout / scenarios.airflow.dags.name
     for folder in folders:
         unfinished = folder / f"{name}.unfinished"
         unfinished.write_text(text)
-        # Airflow parses again what is younger than the end of its last parsing, and shows a DAG
-        # before that end is noted.
+        # Airflow parses a file again if it is newer than the end of the last parsing, and shows a
+        # DAG before it has recorded that end.
         soon = time.time() + _AFTER_THE_LAST_PARSING
         os.utime(unfinished, (soon, soon))
         os.replace(unfinished, folder / name)  # noqa: PTH105 - as atomic as its name says
     try:
         yield
     finally:
-        (stage.airflow.dags / name).unlink(missing_ok=True)
+        (scenarios.airflow.dags / name).unlink(missing_ok=True)
 
 
 def is_import_error(airflow: LocalAirflow, name: str) -> bool:

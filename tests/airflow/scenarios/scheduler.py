@@ -1,6 +1,4 @@
-"""An Airflow whose scheduler stands still: its process is stopped, and goes on later as if nothing
-had been.
-"""
+"""A scheduler whose process is stopped and continued."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tests.airflow.job import PATIENCE, get, until
+from tests.airflow.job import TIMEOUT, get, until
 from tests.airflow.scenarios.blocked import WAITING, notice_and_end
 
 if TYPE_CHECKING:
@@ -19,37 +17,31 @@ if TYPE_CHECKING:
 
     from dev.airflow import LocalAirflow
     from dev.runner import StepResult
-    from tests.airflow.scenario import Stage
+    from tests.airflow.scenario import ScenarioRunner
 
 STOPS = 10
-"""How often the scheduler is stopped anew because it was stopped in the middle of writing, and
-nobody else could.
-"""
+"""Attempts; a scheduler that is stopped while it writes keeps the database locked."""
 STALE = 6.0
-"""Seconds since its last heartbeat after which a scheduler is dead for Airflow when the step looks,
-15 s later.
-"""
+"""Seconds since the last heartbeat. 15 s later, when the step asks, the scheduler is unhealthy."""
 
 
-def no_scheduler(stage: Stage) -> StepResult:
-    """Stop the scheduler, and look when it has been silent for so long that Airflow takes it for
-    dead 15 s later.
-    """
-    airflow, dag_id = stage.airflow, "quick_success"
+def no_scheduler(scenarios: ScenarioRunner) -> StepResult:
+    """Stop the scheduler, and start a step that sees it as unhealthy 15 s later."""
+    airflow, dag_id = scenarios.airflow, "quick_success"
     airflow.wait_for_dag(dag_id)
     with _frozen_scheduler(airflow):
         until(lambda: _silent_for(airflow) > STALE, "without heartbeats")
-        with stage.started(dag_id, run_id=WAITING) as waiting:
-            waiting.wait_for("::notice title=Waiting", PATIENCE)
-            stage.over("hostile")  # Airflow 2 answers nobody else while it reads a long log
-            return notice_and_end(stage, "no scheduler", dag_id, waiting)
+        with scenarios.started(dag_id, run_id=WAITING) as waiting:
+            waiting.wait_for("::notice title=Waiting", TIMEOUT)
+            scenarios.wait_until_done(
+                "hostile"
+            )  # Airflow 2 serves no other request while it reads a long log
+            return notice_and_end(scenarios, "no scheduler", dag_id, waiting)
 
 
 @contextmanager
 def _frozen_scheduler(airflow: LocalAirflow) -> Iterator[None]:
-    """The Airflow with a scheduler that stands still, but not while it keeps others from writing
-    into the database.
-    """
+    """Stop the scheduler at a moment when it does not lock the database."""
     try:
         for _ in range(STOPS):
             airflow.freeze("scheduler")
@@ -73,7 +65,7 @@ def _can_write(airflow: LocalAirflow) -> bool:
 
 
 def _scheduler(airflow: LocalAirflow) -> dict[str, str]:
-    """What Airflow says of its scheduler."""
+    """Return the scheduler's part of Airflow's health."""
     found: dict[str, str] = get(
         airflow, "/health" if airflow.api == "/api/v1" else "/monitor/health"
     )["scheduler"]
@@ -81,6 +73,6 @@ def _scheduler(airflow: LocalAirflow) -> dict[str, str]:
 
 
 def _silent_for(airflow: LocalAirflow) -> float:
-    """Seconds since the scheduler's last heartbeat, by Airflow's own record."""
+    """Return the seconds since the scheduler's last heartbeat."""
     heartbeat = datetime.fromisoformat(_scheduler(airflow)["latest_scheduler_heartbeat"])
     return (datetime.now(UTC) - heartbeat).total_seconds()

@@ -1,6 +1,4 @@
-"""Steps at the doors of the real Airflows: let in, turned away, or with a credential that dies
-during the wait.
-"""
+"""Logins at real Airflows: accepted, refused, or with a credential that expires."""
 
 from __future__ import annotations
 
@@ -9,103 +7,105 @@ from threading import Barrier
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from tests.airflow.job import PATIENCE, patch, post, until
-from tests.airflow.services import CLIENT, NOBODY, WRONG
+from tests.airflow.job import TIMEOUT, patch, post, until
+from tests.airflow.services import CLIENT, NO_USER, WRONG
 from tests.support.keycloak import SERVICE
 
 if TYPE_CHECKING:
     from dev.runner import StepResult
-    from tests.airflow.scenario import Stage
-    from tests.airflow.services import Door
+    from tests.airflow.scenario import ScenarioRunner
+    from tests.airflow.services import AuthService
     from tests.support.keycloak import Keycloak
 
-WAITING = "behind_doors"
+WAITING = "waits_for_unpause"
 """The DAG whose runs wait until it is unpaused."""
 REFUSED = "refused-"
-"""How the id of each DAG run begins that no step may have made."""
+"""The prefix of the ids of runs that must not exist."""
 _SESSION_ONLY = {"AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.session"}
-"""What Airflow 2 sets by default."""
+"""The default of Airflow 2."""
 _PATIENTLY = {"if_paused": "queue", "poll_interval": "5"}
 
 
 @dataclass(frozen=True, slots=True)
-class Through:
-    """The plays in front of Airflow 3, on a stage of their own: each by the name of its door and of
-    what happens there.
-    """
+class AuthScenarios:
+    """The scenarios with Airflow 3, named after the service and what happens."""
 
-    stage: Stage
-    doors: dict[str, Door]
+    scenarios: ScenarioRunner
+    services: dict[str, AuthService]
 
-    def perform(self, keycloak: Keycloak) -> Through:
-        """Begin all plays beside each other, since mostly they wait for a token to die, and see
-        them to their end.
-        """
-        stage, airflow = self.stage, self.stage.airflow
-        client = self.doors[CLIENT]
-        stage.begin(f"{CLIENT}, poor", _poor_client, client, keycloak)
-        stage.over(f"{CLIENT}, poor")
-        dead = Barrier(len(self.doors), lambda: airflow.pause(WAITING, False), PATIENCE)
-        for name, door in self.doors.items():
-            stage.begin(f"{name}, renewed", _renewed, door, dead)
-        for name, door in self.doors.items():
-            stage.begin(f"{name}, outlived", _outlived, door)
+    def run(self, keycloak: Keycloak) -> AuthScenarios:
+        """Run the scenarios side by side, because most of them wait for a token to expire."""
+        scenarios, airflow = self.scenarios, self.scenarios.airflow
+        client = self.services[CLIENT]
+        scenarios.begin(f"{CLIENT}, readonly", _readonly_client, client, keycloak)
+        scenarios.wait_until_done(f"{CLIENT}, readonly")
+        dead = Barrier(len(self.services), lambda: airflow.pause(WAITING, False), TIMEOUT)
+        for name, service in self.services.items():
+            scenarios.begin(f"{name}, renewed", _renewed, service, dead)
+        for name, service in self.services.items():
+            scenarios.begin(f"{name}, expired", _expired, service)
         for name in ("FAB", "Keycloak", CLIENT):
-            stage.begin(f"{name}, wrong", _refused, self.doors[name].url, self.doors[name].wrong)
+            scenarios.begin(
+                f"{name}, wrong", _refused, self.services[name].url, self.services[name].wrong
+            )
         for name in ("FAB", "Keycloak"):
-            stage.begin(f"{name}, poor", _refused, self.doors[name].url, self.doors[name].poor)
+            scenarios.begin(
+                f"{name}, readonly", _refused, self.services[name].url, self.services[name].readonly
+            )
         for name in ("simple", "FAB"):
-            stage.begin(f"{name}, client", _refused, self.doors[name].url, client.good)
-        stage.end()
+            scenarios.begin(f"{name}, client", _refused, self.services[name].url, client.good)
+        scenarios.wait_for_all()
         return self
 
 
-def through_2(stage: Stage) -> None:
-    """Perform the plays in front of Airflow 2."""
-    user = stage.credential("user")
-    stage.begin("changed", _changed)
-    with stage.airflow.door(_SESSION_ONLY) as server:
-        stage.begin("session only", _refused, server.url, user)
-        stage.begin("session only, wrong", _refused, server.url, user | {"password": WRONG})
-        stage.end()
+def run_auth_scenarios_2(scenarios: ScenarioRunner) -> None:
+    """Run the scenarios with Airflow 2."""
+    user = scenarios.credential("user")
+    scenarios.begin("changed", _changed)
+    with scenarios.airflow.extra_server(_SESSION_ONLY) as server:
+        scenarios.begin("session only", _refused, server.url, user)
+        scenarios.begin("session only, wrong", _refused, server.url, user | {"password": WRONG})
+        scenarios.wait_for_all()
 
 
-def _outlived(stage: Stage, door: Door) -> StepResult:
-    """A step with a ready token, which dies before the DAG run may go on."""
-    return stage.run(WAITING, airflow_url=door.url, token=door.token(), **NOBODY, **_PATIENTLY)
+def _expired(scenarios: ScenarioRunner, service: AuthService) -> StepResult:
+    """A token without a refresh, which expires before the DAG run may start."""
+    return scenarios.run(
+        WAITING, airflow_url=service.url, token=service.token(), **NO_USER, **_PATIENTLY
+    )
 
 
-def _renewed(stage: Stage, door: Door, dead: Barrier) -> StepResult:
-    """A step whose DAG run may go on when its first token is dead: one that is younger is dead by
-    then, at every door.
-    """
-    with stage.started(WAITING, airflow_url=door.proxy.url, **door.good, **_PATIENTLY) as running:
-        younger = door.token()
-        until(lambda: door.refuses(younger), "too old")
+def _renewed(scenarios: ScenarioRunner, service: AuthService, dead: Barrier) -> StepResult:
+    """A DAG run that starts once the first token of the step has expired, at every service."""
+    with scenarios.started(
+        WAITING, airflow_url=service.proxy.url, **service.good, **_PATIENTLY
+    ) as running:
+        younger = service.token()
+        until(lambda: service.refuses(younger), "too old")
         dead.wait()
-        return running.wait(PATIENCE)
+        return running.wait(TIMEOUT)
 
 
-def _refused(stage: Stage, url: str, credential: dict[str, str]) -> StepResult:
-    """A step that is not let in, or not let through to the trigger."""
-    return stage.refused(
+def _refused(scenarios: ScenarioRunner, url: str, credential: dict[str, str]) -> StepResult:
+    """A credential that is refused at the login or the trigger."""
+    return scenarios.refused(
         "quick_success", run_id=f"{REFUSED}{uuid4()}", airflow_url=url, **credential
     )
 
 
-def _poor_client(stage: Stage, door: Door, keycloak: Keycloak) -> StepResult:
-    """A step that comes as the client while that may only look."""
+def _readonly_client(
+    scenarios: ScenarioRunner, service: AuthService, keycloak: Keycloak
+) -> StepResult:
+    """A client with read permissions only."""
     keycloak.roles[SERVICE] = "viewer"
     try:
-        return _refused(stage, door.url, door.poor)
+        return _refused(scenarios, service.url, service.readonly)
     finally:
         keycloak.roles[SERVICE] = "user"
 
 
-def _changed(stage: Stage) -> StepResult:
-    """A step with the password of a user of Airflow 2, which somebody changes while the DAG run
-    waits.
-    """
+def _changed(scenarios: ScenarioRunner) -> StepResult:
+    """A password of Airflow 2 that is changed while the step waits."""
     name = f"changing-{uuid4()}"
     before, after = f"the-first-password-of-{name}", f"the-second-password-of-{name}"
     person = {
@@ -114,7 +114,7 @@ def _changed(stage: Stage) -> StepResult:
         "first_name": name,
         "last_name": name,
     }
-    post(stage.airflow, "/users", {**person, "password": before, "roles": [{"name": "User"}]})
-    with stage.started(WAITING, username=name, password=before, **_PATIENTLY) as running:
-        patch(stage.airflow, f"/users/{name}?update_mask=password", **person, password=after)
-        return running.wait(PATIENCE)
+    post(scenarios.airflow, "/users", {**person, "password": before, "roles": [{"name": "User"}]})
+    with scenarios.started(WAITING, username=name, password=before, **_PATIENTLY) as running:
+        patch(scenarios.airflow, f"/users/{name}?update_mask=password", **person, password=after)
+        return running.wait(TIMEOUT)

@@ -1,6 +1,4 @@
-"""Users of Airflow 2 whose roles lack something. Airflow 3's simple auth manager has fixed roles,
-which lack nothing here.
-"""
+"""Users of Airflow 2 without some permissions. The roles of Airflow 3 lack none of them."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ _ROLES = {
 
 
 def make_users(airflow: LocalAirflow) -> None:
-    """Make the users, each with a role of its name."""
+    """Create the users, each with its own role."""
     for name, permissions in _ROLES.items():
         actions = [
             {"action": {"name": action}, "resource": {"name": noun}} for action, noun in permissions

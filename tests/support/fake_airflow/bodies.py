@@ -1,4 +1,4 @@
-"""Answers that both versions word alike."""
+"""Response bodies that both versions share."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tests.support.fake_airflow.database import Database
     from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
-    from tests.support.fake_airflow.world import World
 
 
-def health(world: World) -> dict[str, Any]:
-    """GET of the health: 200 even when the scheduler is dead."""
+def health(database: Database) -> dict[str, Any]:
+    """Return the health; the status is 200 even when the scheduler is dead."""
     found: dict[str, Any] = {"metadatabase": {"status": "healthy"}}
-    for name, (status, last_beat) in world.health.items():
-        beat = world.now() if status == "healthy" else last_beat
+    for name, (status, last_beat) in database.health.items():
+        beat = database.now() if status == "healthy" else last_beat
         found[name] = {
             "status": status,
             f"latest_{name}_heartbeat": beat.isoformat() if beat else None,
@@ -23,23 +23,21 @@ def health(world: World) -> dict[str, Any]:
 
 
 def token_of(file: str) -> str:
-    """By what Airflow is asked to parse a file; a real one is signed."""
+    """Return a file's token for the parse request; a real one is signed."""
     return base64.urlsafe_b64encode(file.encode()).decode().rstrip("=")
 
 
-def parse(world: World, token: str) -> bool:
-    """PUT /parseDagFile/{token}: whether there is such a file; what is asked for happens at
-    once.
-    """
-    found = [dag.dag_id for dag in world.dags.values() if token_of(dag.relative_file) == token]
+def parse(database: Database, token: str) -> bool:
+    """Handle PUT /parseDagFile/{token}: parse at once; return whether there is such a file."""
+    found = [dag.dag_id for dag in database.dags.values() if token_of(dag.relative_file) == token]
     for dag_id in found:
-        world.parse(dag_id)
+        database.parse(dag_id)
     return bool(found)
 
 
-def pool(world: World, name: str) -> dict[str, Any]:
-    """GET /pools/{name}."""
-    taken, slots, free = world.slots(name), world.pools[name], world.free_slots(name)
+def pool(database: Database, name: str) -> dict[str, Any]:
+    """Return the body of GET /pools/{name}."""
+    taken, slots, free = database.slots(name), database.pools[name], database.free_slots(name)
     return {
         **{f"{state}_slots": number for state, number in taken.items()},
         "description": "Default pool" if name == "default_pool" else None,
@@ -51,7 +49,11 @@ def pool(world: World, name: str) -> dict[str, Any]:
     }
 
 
-def dependencies(world: World, run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
-    """GET .../dependencies: why a task instance is not started; nothing about one that is."""
-    found = sorted(world.why_not(run, instance)) if instance.state in {None, "scheduled"} else []
+def dependencies(database: Database, run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
+    """Return why a task instance does not start; empty once it has started."""
+    found = (
+        sorted(database.unmet_dependencies(run, instance))
+        if instance.state in {None, "scheduled"}
+        else []
+    )
     return {"dependencies": [{"name": name, "reason": reason} for name, reason in found]}

@@ -1,5 +1,6 @@
-"""The socket server: reads requests, sends answers, misbehaves on the wire when told to. Knows
-nothing of Airflow.
+"""The socket server: reads requests, sends responses, commits faults on the connection.
+
+It must not know Airflow.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from tests.support import known_secrets as ledger
+from tests.support import known_secrets
 from tests.support.fake_airflow import tls
 from tests.support.fake_airflow.faults import Fault
 from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, Traffic
-from tests.support.virtual_time import before_a_line
+from tests.support.virtual_time import wait_before_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-GZIP_FROM = 500  # bytes, as Airflow 3
+GZIP_FROM = 500  # bytes, as in Airflow 3
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
-    """How the server behind a dialect treats connections.
+class ConnectionPolicy:
+    """How a version's web server treats connections.
 
     Measured: docs/notes/airflow-2.md#connections-and-compression,
     docs/notes/airflow-3.md#connections-and-compression.
@@ -47,14 +48,19 @@ class Manners:
     gzip: bool
 
 
-class Listener(socketserver.ThreadingTCPServer):
+class SocketServer(socketserver.ThreadingTCPServer):
     """A listening socket and the connections accepted on it.
 
-    `serve` turns a request into the answer to send (None: none at all) and the fault to commit on
-    the wire. `hang_at_most` are the seconds after which a hanging connection is closed; nothing in
-    a test may hang for ever. `clock` dates the answers. With `context`, the server's side of TLS, a
-    client has to get through its handshake first; one that does not is the client's own business.
-    `accepted` counts connections, those without any request included.
+    Args:
+        port: port number, 0 for any free one
+        connection_policy: how connections are treated
+        serve: returns the response to a request (None: no response) and the fault to commit
+        hang_at_most: seconds after which a hanging connection is closed; no test may hang forever
+        clock: time for the Date header
+        context: the server's TLS context; a client with a failed handshake causes no error here
+        host: address to listen on
+
+    `accepted` counts connections, including those without a request.
     """
 
     allow_reuse_address = True
@@ -64,7 +70,7 @@ class Listener(socketserver.ThreadingTCPServer):
     def __init__(
         self,
         port: int,
-        manners: Manners,
+        connection_policy: ConnectionPolicy,
         serve: Callable[[ReceivedRequest], tuple[FakeResponse | None, Fault | None]],
         *,
         hang_at_most: float = 60.0,
@@ -75,7 +81,7 @@ class Listener(socketserver.ThreadingTCPServer):
         self.clock = clock
         self.context = context
         self.accepted = 0
-        self.manners = manners
+        self.connection_policy = connection_policy
         self.hang_at_most = hang_at_most
         self.serve = serve
         self.stopping = threading.Event()
@@ -88,10 +94,10 @@ class Listener(socketserver.ThreadingTCPServer):
         self._thread.start()
 
     def close(self) -> None:
-        """Stops listening, drops every connection, and waits until the last one is gone."""
+        """Stop listening, drop every connection, and wait until the last one is closed."""
         self.stopping.set()
         with contextlib.suppress(OSError):
-            socket.create_connection(self.socket.getsockname()).close()  # wakes up `_accept`
+            socket.create_connection(self.socket.getsockname()).close()  # wakes `_accept`
         self._thread.join()
         self.server_close()
         with self._changed:
@@ -101,16 +107,14 @@ class Listener(socketserver.ThreadingTCPServer):
             self._changed.wait_for(lambda: not self._connections, timeout=5)
 
     def _accept(self) -> None:
-        """Like serve_forever, but ends at once instead of at the next beat."""
+        """Work like serve_forever, but stop at once instead of after its poll interval."""
         self.socket.settimeout(1)
         while not self.stopping.is_set():
             with contextlib.suppress(OSError):
                 self.process_request(*self.get_request())
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accepts a connection; the handshake is left to its own thread, for it may take for
-        ever.
-        """
+        """Accept a connection. Its own thread does the handshake, which may take forever."""
         connection, address = super().get_request()
         if self.context is not None:
             connection = self.context.wrap_socket(
@@ -119,51 +123,42 @@ class Listener(socketserver.ThreadingTCPServer):
         return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Remembers the connection, so that `close` can drop it."""
+        """Remember the connection, so that `close` can drop it."""
         with self._changed:
             self._connections.add(request)
             self.accepted += not self.stopping.is_set()
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Closes the connection: just so, because socketserver's FIN beforehand would spoil a
-        reset.
-        """
+        """Close the connection without socketserver's FIN, which would spoil a reset."""
         self.close_request(request)
         with self._changed:
             self._connections.discard(request)
             self._changed.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """A client that went away is none of our business; a bug of the fake fails the test that
-        met it.
-        """
+        """Ignore clients that disconnect; a bug of this server fails the test."""
         error = sys.exception()
         if not isinstance(error, OSError):
             self.crash = error
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection."""
-
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = (
-        True  # head and body go out apart: the second would wait 40 ms for the first's receipt
-    )
-    server: Listener
+    # Headers and body are sent separately; with Nagle's algorithm the body would wait 40 ms.
+    disable_nagle_algorithm = True
+    server: SocketServer
 
     def setup(self) -> None:
-        """Gets through the handshake, if there is one."""
         if isinstance(self.request, ssl.SSLSocket):
-            tls.shake_hands(self.request)
+            tls.do_handshake(self.request)
         super().setup()
 
     def exchange(self) -> None:
-        """Answers one request."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         target, _, query = self.path.partition("?")
         parameters = parse_qs(query, keep_blank_values=True)
-        ledger.shown(self.headers)
+        known_secrets.add_from_headers(self.headers)
         request = ReceivedRequest(
             self.command, target, parameters, self.headers, body, tls.common_name(self.connection)
         )
@@ -175,30 +170,28 @@ class Handler(BaseHTTPRequestHandler):
             self._end(fault)
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever the method (do_GET, do_POST ...), it is one exchange."""
+        """Handle every method (do_GET, do_POST …) with `exchange`."""
         if name.startswith("do_"):
             return self.exchange
         raise AttributeError(name)
 
     def version_string(self) -> str:
-        """The Server header."""
-        return self.server.manners.server
+        """Return the Server header."""
+        return self.server.connection_policy.server
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """The Date header, of the server's own clock."""
+        """Return the Date header, by the server's own clock."""
         return super().date_time_string(
             self.server.clock().timestamp() if timestamp is None else timestamp
         )
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Says nothing: the record is `FakeAirflow.record`."""
+        """Log nothing; `FakeAirflow.record` has the requests."""
 
     def _send_changed(
         self, request: ReceivedRequest, answer: FakeResponse, fault: Fault | None
     ) -> None:
-        """Sends the answer, as `change` makes it if there is such; a stream has no end that could
-        be waited for.
-        """
+        """Send the response, after `change` if there is one; streams are sent unchanged."""
         if answer.raw is not None:
             self.wfile.write(answer.raw)
             self.close_connection = True
@@ -208,15 +201,17 @@ class Handler(BaseHTTPRequestHandler):
             real, self.wfile = self.wfile, io.BytesIO()
             try:
                 self._send(answer, fault)
-                honest = self.wfile.getvalue()
+                original = self.wfile.getvalue()
             finally:
                 self.wfile = real
-            sent = self.server.change(request, honest)
+            sent = self.server.change(request, original)
             self.wfile.write(sent)
-            self.close_connection = self.close_connection or sent != honest
+            self.close_connection = self.close_connection or sent != original
 
     def _send(self, answer: FakeResponse, fault: Fault | None) -> None:
-        zipped = self.server.manners.gzip and "gzip" in self.headers.get("Accept-Encoding", "")
+        zipped = self.server.connection_policy.gzip and "gzip" in self.headers.get(
+            "Accept-Encoding", ""
+        )
         zipped = zipped and (answer.stream is not None or len(answer.body) >= GZIP_FROM)
         self.send_response(answer.status)
         if answer.content_type is not None:
@@ -230,7 +225,7 @@ class Handler(BaseHTTPRequestHandler):
             answer.takeover(self.connection)
             self.close_connection = True
             return
-        if not self.server.manners.keep_alive:
+        if not self.server.connection_policy.keep_alive:
             self.send_header("Connection", "close")
         if answer.stream is not None:
             self._send_stream(answer, answer.stream, fault, zipped=zipped)
@@ -249,33 +244,35 @@ class Handler(BaseHTTPRequestHandler):
         *,
         zipped: bool,
     ) -> None:
-        """Sends pieces as they come, each readable at once; with a fault only the first line of
-        them.
-        """
+        """Send each piece as it comes, readable at once; with a fault only the first line."""
         chunked = answer.length is None or zipped
         name, value = (
             ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(answer.length))
         )
         self.send_header(name, value)
         self.end_headers()
-        squeeze = zlib.compressobj(wbits=31)
+        compressor = zlib.compressobj(wbits=31)
         for piece in stream:
             if isinstance(piece, float):
-                if not before_a_line(piece, self._gone):
+                if not wait_before_line(piece, self._is_disconnected):
                     self.close_connection = True
                     return
                 continue
-            sent = squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH) if zipped else piece
+            sent = (
+                compressor.compress(piece) + compressor.flush(zlib.Z_SYNC_FLUSH)
+                if zipped
+                else piece
+            )
             self._write(answer.traffic, _chunk(sent) if chunked else sent, len(piece))
             if fault and piece.endswith(b"\n"):
                 return
         if zipped:
-            self._write(answer.traffic, _chunk(squeeze.flush()), 0)
+            self._write(answer.traffic, _chunk(compressor.flush()), 0)
         if chunked:
             self._write(answer.traffic, _chunk(b""), 0)
 
     def _write(self, traffic: Traffic, piece: bytes, content: int) -> None:
-        """Counts before it sends, so that who has the whole answer finds it counted."""
+        """Count before sending, so that a client with the whole response finds it counted."""
         traffic.content += content
         traffic.wire += len(piece)
         self.wfile.write(piece)
@@ -292,16 +289,15 @@ class Handler(BaseHTTPRequestHandler):
     def _wait_for_the_client_to_give_up(self, drop: bytes = b"") -> None:
         deadline = time.monotonic() + self.server.hang_at_most
         while time.monotonic() < deadline and not self.server.stopping.is_set():
-            if self._gone(0.02):
+            if self._is_disconnected(0.02):
                 return
             if drop:
                 self.wfile.write(drop)
 
-    def _gone(self, seconds: float) -> bool:
-        """Whether the client goes within these seconds, which pass otherwise."""
+    def _is_disconnected(self, seconds: float) -> bool:
+        """Wait so many seconds; return True if the client disconnects."""
         readable, _, _ = select.select([self.connection], [], [], seconds)
-        # Under TLS a client that goes may say so first, and says nothing else in the middle of an
-        # exchange.
+        # A TLS client may send an alert before it disconnects; it sends nothing else here.
         return bool(
             readable and (self.server.context or not self.connection.recv(1, socket.MSG_PEEK))
         )

@@ -1,5 +1,6 @@
-"""What goes wrong between a client and Airflow, as a script. Knows no Airflow; `wire.py` does the
-socket's part.
+"""Scripted faults between a client and Airflow.
+
+It must not know Airflow; `connection.py` commits the faults on the socket.
 """
 
 from __future__ import annotations
@@ -26,50 +27,48 @@ if TYPE_CHECKING:
 
 
 class Fault(Enum):
-    """One way for an answer to go wrong."""
+    """One kind of fault."""
 
     RESET = auto()  # the connection is reset (RST), no answer
     CLOSE = auto()  # the connection is closed (FIN), no answer
     HANG = auto()  # no answer until the client gives up or the server stops
-    TRUNCATED = (
-        auto()
-    )  # the head announces more bytes than the body has, then the connection is closed
-    TRUNCATED_JSON = auto()  # good HTTP, the JSON cut in half
-    HTML_200 = auto()  # a log-in page with status 200
-    HTML_404 = auto()  # a gateway's page, where it does not know Airflow yet
+    TRUNCATED = auto()  # Content-Length is larger than the body, then the connection is closed
+    TRUNCATED_JSON = auto()  # valid HTTP with half of the JSON
+    HTML_200 = auto()  # a login page with status 200
+    HTML_404 = auto()  # a gateway's page before it knows Airflow
     HTML_500 = auto()
     HTML_502 = auto()  # 502 to 504: a gateway's pages
     HTML_503 = auto()
     HTML_504 = auto()
     TOO_MANY = auto()  # 429, Retry-After in seconds
     TOO_MANY_DATE = auto()  # 429, Retry-After as an HTTP date
-    REDIRECT = auto()  # 302, to the log-in page of this server unless `to` says otherwise
-    REDIRECT_307 = auto()  # 307, by which a client would send the body again
+    REDIRECT = auto()  # 302, to this server's login page or to `to`
+    REDIRECT_307 = auto()  # 307, after which a client would send the body again
     EMPTY_200 = auto()  # 200, application/json, no body
-    WRONG_JSON = auto()  # 200, a JSON array where an object is due
+    WRONG_JSON = auto()  # 200, a JSON array in place of an object
     EMPTY_JSON = auto()  # 200, {}
     # Airflow 3's answer to a locked database (docs/notes/airflow-3.md#sqlite-and-parallel-requests)
     JSON_500 = auto()
     TOO_MANY_DAY = auto()  # 429, Retry-After of a day
-    REDIRECT_LATIN = auto()  # 302, to what is no UTF-8
-    REDIRECT_NOWHERE = auto()  # 302, to what is no URL
+    REDIRECT_LATIN = auto()  # 302, to a Location that is not UTF-8
+    REDIRECT_NOWHERE = auto()  # 302, to an invalid URL
     NEGATIVE_CHUNK = auto()  # 200, a chunk of a negative size
     ABSURD_LENGTH = auto()  # 200, a Content-Length of thirty digits
-    UNKNOWN_CHARSET = auto()  # 200, JSON in a charset that nobody knows
-    HUGE = auto()  # 200, a few kilobytes of gzip that become some megabytes
-    DRIP = auto()  # 200, a byte now and then until the client gives up or the server stops
+    UNKNOWN_CHARSET = auto()  # 200, JSON in an unknown charset
+    HUGE = auto()  # 200, some kilobytes of gzip that decompress to megabytes
+    DRIP = auto()  # 200, one byte at a time until the client gives up or the server stops
     JSON_401 = auto()  # Airflow refuses the credential
-    JSON_403 = auto()  # Airflow misses a permission
+    JSON_403 = auto()  # the user lacks a permission
     HTML_403 = auto()  # a gateway refuses
-    CACHED_404 = auto()  # that there is no such run, from a cache
+    CACHED_404 = auto()  # a 404 for the run, from a cache
 
 
 ON_THE_WIRE = frozenset({Fault.RESET, Fault.CLOSE, Fault.HANG, Fault.DRIP, Fault.TRUNCATED})
 SLOW = frozenset({Fault.HANG, Fault.DRIP})
-"""Each costs as many real seconds as the client gives an answer."""
+"""Faults that take as many real seconds as the client's read timeout."""
 REFUSALS = frozenset({Fault.JSON_401, Fault.JSON_403, Fault.HTML_403, Fault.CACHED_404})
-"""Good answers of their kind, at the wrong moment."""
-HUGE_SIZE = 3_145_728
+"""Responses that are well formed but come at the wrong moment."""
+HUGE_SIZE = 3_145_728  # bytes
 
 _DATABASE_ERROR = {
     "detail": {
@@ -127,10 +126,9 @@ _FIXED = {
 
 @dataclass(slots=True)
 class Rule:
-    """Do `fault` to the next `times` requests that match, after leaving `skip` of them alone.
+    """Apply `fault` to the next `times` matching requests, after `skip` ones that pass.
 
-    `retry_after`, `to` and `status` belong to the kinds of faults that they are of; no status: the
-    fault's own.
+    `retry_after`, `to` and `status` belong to some faults only; status 0 is the fault's own status.
     """
 
     fault: Fault
@@ -143,7 +141,7 @@ class Rule:
     status: int = 0
 
     def takes(self, request: ReceivedRequest) -> bool:
-        """Whether this request is the rule's; counts it if so."""
+        """Tell whether the rule applies to this request, and count the request."""
         if self.times == 0 or (
             self.on and not (self.on[0] == request.method and matches(self.on[1], request.path))
         ):
@@ -157,24 +155,26 @@ class Rule:
     def apply(
         self, execute: Callable[[], FakeResponse]
     ) -> tuple[FakeResponse | None, Fault | None]:
-        """The answer to send instead (None: none at all) and what the wire has to do to it."""
-        honest = execute() if self.when == "after" else None
+        """Return the response to send (None: no response) and the fault to commit."""
+        original = execute() if self.when == "after" else None
         if self.fault in ON_THE_WIRE:
-            return self._cut(honest), self.fault
-        return self._replace(honest), None
+            return self._cut(original), self.fault
+        return self._replace(original), None
 
-    def _cut(self, honest: FakeResponse | None) -> FakeResponse | None:
+    def _cut(self, original: FakeResponse | None) -> FakeResponse | None:
         if self.fault is Fault.DRIP:
             return _FIXED[Fault.DRIP]
         if self.fault is Fault.TRUNCATED:
-            return honest or as_json(200, {"detail": "half of this never arrives"})
-        return honest if honest and honest.stream else None
+            return original or as_json(200, {"detail": "half of this never arrives"})
+        return original if original and original.stream else None
 
-    def _replace(self, honest: FakeResponse | None) -> FakeResponse:
+    def _replace(self, original: FakeResponse | None) -> FakeResponse:
         if self.fault in _FIXED:
             return _FIXED[self.fault]
         if self.fault is Fault.TRUNCATED_JSON:
-            whole = honest if honest and not honest.stream else as_json(200, {"state": "success"})
+            whole = (
+                original if original and not original.stream else as_json(200, {"state": "success"})
+            )
             return replace(whole, body=whole.body[: len(whole.body) // 2])
         if self.fault in {Fault.REDIRECT, Fault.REDIRECT_307}:
             status = self.status or (302 if self.fault is Fault.REDIRECT else 307)
@@ -188,7 +188,7 @@ class Rule:
 def echoed(
     request: ReceivedRequest, status: int, content_type: str = JSON, after: str = ""
 ) -> FakeResponse:
-    """A request's own head and body, behind some text, as a debugging gateway may answer it."""
+    """Return a request's own headers and body as a response, as a debugging gateway may."""
     text = f"{after}{request.headers}{request.body.decode()}"
     body = json.dumps({"detail": text}) if content_type == JSON else text
     return FakeResponse(status, body.encode(), content_type)

@@ -1,5 +1,6 @@
-"""What goes over the wire, as data: a request, an answer, and the record of both. Knows no socket
-and no Airflow.
+"""Requests and responses as data, and the record of both.
+
+Must not know sockets or Airflow.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """One request as received. `path` is as sent (percent-encoded, prefix included), `query`
-    decoded.
+    """One request as received.
 
-    `client`: the common name of the certificate that the client presented, if any.
+    Attributes:
+        path: as sent, with percent-encoding and prefix
+        query: decoded parameters
+        client: common name of the client's certificate, if any
     """
 
     method: str
@@ -36,14 +39,18 @@ class ReceivedRequest:
     client: str = ""
 
     def first(self, key: str, default: str = "") -> str:
-        """The first value of a query parameter."""
+        """Return the first value of a query parameter."""
         return self.query.get(key, [default])[0]
 
 
 @dataclass(slots=True)
 class Traffic:
-    """How much was sent: requests, and bytes of their bodies as the server made them and as they
-    went over the wire.
+    """How much was sent.
+
+    Attributes:
+        requests: number of requests
+        content: bytes of the response bodies before compression
+        wire: bytes of the response bodies as sent
     """
 
     requests: int = 0
@@ -53,14 +60,15 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class FakeResponse:
-    """One answer. With `stream` each item is sent as it comes, and `body` is ignored; a number:
-    seconds until the next.
+    """One response.
 
-    `length`: of the stream, in bytes, if it is announced; else it is sent chunked, each item a
-    chunk. `close`: the connection ends after it, unannounced, as uvicorn ends it after an uncaught
-    exception. `raw`: sent as it is in place of head and body; then the connection ends. `traffic`
-    is counted up while the body is sent. `takeover` is handed the connection after the head, in
-    place of a body.
+    Attributes:
+        stream: pieces that are sent as they come, in place of `body`; a number is a pause in s
+        length: announced length of the stream in bytes; without it each piece is a chunk
+        close: whether the connection ends without notice, as after uvicorn's uncaught exceptions
+        traffic: counted up while the body is sent
+        takeover: gets the connection after the headers, in place of a body
+        raw: bytes that are sent in place of headers and body; then the connection ends
     """
 
     status: int
@@ -76,11 +84,11 @@ class FakeResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """One request the server received. `status` is what it sent back, None if no status line ever
-    went out.
+class RecordedRequest:
+    """One request that the server received, and its response.
 
-    `traffic` is this request's own, complete once the client has the whole answer.
+    `status` is None if no status line was sent. `traffic` is complete once the client has the whole
+    response.
     """
 
     method: str
@@ -94,7 +102,6 @@ class Recorded:
 
     @classmethod
     def of(cls, request: ReceivedRequest, status: int | None, traffic: Traffic) -> Self:
-        """What is kept of a request that was answered so."""
         one = request
         return cls(
             one.method, one.path, one.query, one.headers, one.body, status, traffic, one.client
@@ -102,7 +109,7 @@ class Recorded:
 
     @property
     def json(self) -> Any:
-        """The request's body, parsed."""
+        """The request's body, parsed as JSON."""
         return json.loads(self.body)
 
     @property
@@ -112,7 +119,7 @@ class Recorded:
 
 
 class RefusedError(Exception):
-    """Ends the handling of a request with this answer."""
+    """End the handling of a request with this response."""
 
     def __init__(self, answer: FakeResponse) -> None:
         super().__init__(answer.status)
@@ -120,17 +127,16 @@ class RefusedError(Exception):
 
 
 def form(body: bytes) -> dict[str, list[str]]:
-    """The fields of a form as browsers and OAuth clients send it, empty ones included."""
+    """Return the fields of a form, including empty ones."""
     return parse_qs(body.decode(), keep_blank_values=True)
 
 
 def as_json(status: int, content: Any, content_type: str = JSON) -> FakeResponse:
-    """An answer with a JSON body."""
     return FakeResponse(status, json.dumps(content).encode(), content_type)
 
 
 def page(status: int, title: str) -> FakeResponse:
-    """An HTML page, as gateways, log-in forms and single-page applications answer with."""
+    """Return an HTML page, as gateways, login forms and single-page applications send."""
     return FakeResponse(
         status,
         f"<!DOCTYPE html>\n<html><head><title>{title}</title></head></html>\n".encode(),
@@ -139,7 +145,8 @@ def page(status: int, title: str) -> FakeResponse:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether a path ends in a pattern; `*` stands for one segment: "/dagRuns/*" is one run, not
-    its tasks.
+    """Tell whether a path ends in a pattern.
+
+    `*` is one segment: "/dagRuns/*" is a run, not its tasks.
     """
     return re.search(re.escape(pattern).replace(r"\*", "[^/]+") + "$", path) is not None

@@ -1,6 +1,4 @@
-"""What a test says about the scripted Airflow: DAGs, their tasks, and what becomes of them. Frozen,
-and without any HTTP.
-"""
+"""DAGs and tasks of the fake Airflow as a test defines them. Frozen, without HTTP."""
 
 from __future__ import annotations
 
@@ -18,10 +16,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class FakeError:
-    """An exception that ends a try. `frames`: file, line and function, the one that raised it last;
-    () makes one up.
+    """An exception that ends a try.
 
-    `cause`: what it was raised `from`. `context`: what was being handled when it was raised.
+    Attributes:
+        frames: file, line and function of each frame, the raising one last; () generates one
+        cause: the exception that it was raised `from`
+        context: the exception that was being handled
     """
 
     exc_type: str
@@ -38,7 +38,7 @@ KILLED = FakeError("SIGKILL", "")
 
 @dataclass(frozen=True, slots=True)
 class FakeQuestion:
-    """What a task asks a human (Airflow 3 only), from the moment it is `awaiting_input`."""
+    """A task's question to a human (Airflow 3 only), from the state `awaiting_input` on."""
 
     subject: str
     options: tuple[str, ...] = ("Approve", "Reject")
@@ -47,16 +47,18 @@ class FakeQuestion:
 
 @dataclass(frozen=True, slots=True)
 class FakeTask:
-    """One task of a DAG; each `map_index` is one of its own.
+    """One task of a DAG; each `map_index` is a task of its own.
 
-    `ends`: how a try ends, the last one repeats. `states`: from which look at the run on it is in
-    which state, "ends" being the one that `ends` says, for example `{2: "scheduled", 4: "running",
-    6: "up_for_retry", 7: "running", 9: "ends"}`. What ends out of `scheduled` or `queued` has never
-    started. Without `states` the first task of a DAG runs with the run, and all end with it. `log`:
-    what a try leaves: text that it prints, or an entry of Airflow 3's log as it is; a function of
-    the try number, for logs that are too large to hold; None: the log is gone. `error`: what ends a
-    try that fails, per try, the last one repeats; `KILLED`, or None: nothing to be seen. `span`:
-    seconds after the run's start at which it started and ended; without it, when it really did.
+    Attributes:
+        ends: final state of each try; the last one repeats
+        states: number of polls of the run to the state from then on; "ends" is the one from `ends`.
+            Example: `{2: "scheduled", 4: "running", 6: "up_for_retry", 7: "running", 9: "ends"}`.
+            A task that ends from `scheduled` or `queued` has never started. Without `states` the
+            first task of a DAG starts with the run, and all tasks end with it.
+        log: what a try writes: printed text, or an entry of Airflow 3's log; a function of the try
+            number for logs that are too large for memory; None if the log is lost
+        error: exception of each failed try, the last one repeats; `KILLED`, or None for no trace
+        span: seconds from the run's start to the task's start and end; by default the real times
     """
 
     task_id: str
@@ -74,36 +76,39 @@ class FakeTask:
     span: tuple[float, float] | None = None
 
     def entries(self, try_number: int) -> Iterable[Entry]:
-        """What a try leaves in its log."""
+        """Return the log entries of a try."""
         return self.log(try_number) if callable(self.log) else self.log or ()
 
     def raised(self, try_number: int) -> FakeError | None:
-        """What ends a try that fails."""
+        """Return the exception of a failed try."""
         return nth(self.error, try_number) if self.error is not None else None
 
 
 @dataclass(frozen=True, slots=True)
 class FakeDag:
-    """One DAG, and what becomes of its runs.
+    """One DAG, and how its runs go.
 
-    `ends`: how a run ends, per attempt (a clear begins a new one), the last one repeats; None:
-    failed if a task failed; "timeout": failed, as `dag_run_timeout` (in seconds) ends it. `looks`:
-    at which look a run has ended; `starts`: at which it runs; those before show queued.
-    `params_schema`: param name to JSON schema; a schema with "default" makes the param optional.
-    `after_cancel`: what a look shows after the run was set to failed: 3.3.2 may make it success
-    (docs/notes/airflow-3.md#stopping-a-run). `parsed_after`: so many GETs of the DAG find nothing
-    yet. `broken`: the stack trace of its import error. `stale`: Airflow no longer finds it in its
-        file; None: if it
-    is broken. `file`: relative to the folder of the DAGs. `max_active_runs`: so many of its runs
-    are running at most; further ones stay queued. `bundle_version`: per GET of the DAG, the last
-    one repeats; a run gets the one of
-    its trigger. `latest_dag_version`: that of the structure, if it lags behind.
+    Attributes:
+        ends: final state of each attempt (a clear begins a new one), the last one repeats. None:
+            failed if a task failed. "timeout": failed by `dag_run_timeout` (in seconds).
+        polls: number of polls after which a run has ended
+        starts: number of polls after which it is running; before, it is queued
+        params_schema: param name to JSON schema; "default" makes the param optional
+        after_cancel: state after the run was set to failed: 3.3.2 may make it success
+            (docs/notes/airflow-3.md#stopping-a-run)
+        parsed_after: number of GETs of the DAG that return 404 first
+        broken: stack trace of the DAG's import error
+        stale: whether Airflow no longer finds the DAG in its file; None: if it is broken
+        file: path relative to the DAGs folder
+        max_active_runs: maximum number of running runs; further ones stay queued
+        bundle_version: version per GET of the DAG, the last one repeats; a run gets the current one
+        latest_dag_version: version of the DAG's structure, if it lags behind
     """
 
     dag_id: str
     tasks: tuple[FakeTask, ...] = (FakeTask("extract"), FakeTask("load"))
     ends: str | tuple[str, ...] | None = None
-    looks: int = 3
+    polls: int = 3
     starts: int = 2
     paused: bool = False
     params_schema: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -120,15 +125,15 @@ class FakeDag:
 
     @property
     def is_stale(self) -> bool:
-        """Whether Airflow no longer finds it in its file."""
+        """Whether Airflow no longer finds the DAG in its file."""
         return bool(self.broken) if self.stale is None else self.stale
 
     @property
     def relative_file(self) -> str:
-        """Its file, below the folder of the DAGs."""
+        """Path relative to the DAGs folder."""
         return self.file or f"{self.dag_id}.py"
 
 
 def nth(values: T | tuple[T, ...], number: int) -> T:
-    """The value for the number-th time, counted from 1; the last one repeats."""
+    """Return the value for the number-th time, counted from 1; the last one repeats."""
     return values[min(max(number, 1), len(values)) - 1] if isinstance(values, tuple) else values

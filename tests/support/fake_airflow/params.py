@@ -1,6 +1,4 @@
-"""What both versions say about a `conf` that a DAG's params refuse. The texts are jsonschema's, as
-in Airflow.
-"""
+"""Validation of a `conf` against a DAG's params, with Airflow's messages."""
 
 from __future__ import annotations
 
@@ -12,10 +10,8 @@ if TYPE_CHECKING:
     from tests.support.fake_airflow.models import FakeDag
 
 
-def complaint(dag: FakeDag, conf: dict[str, Any], no_value: str) -> str | None:
-    """Airflow's words about the first param that fails its schema; `no_value`: those for a missing
-    required one.
-    """
+def param_error(dag: FakeDag, conf: dict[str, Any], no_value: str) -> str | None:
+    """Return Airflow's message for the first invalid param; `no_value` is for a missing one."""
     for name, schema in dag.params_schema.items():
         if name not in conf and "default" not in schema:
             return f"Invalid input for param {name}: {no_value}"

@@ -1,4 +1,4 @@
-"""From a request to the method of a dialect that answers it. Knows neither dialect."""
+"""Route a request to the method that answers it. Must not know either API version."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, R
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from tests.support.fake_airflow.world import World
+    from tests.support.fake_airflow.database import Database
 
     Accept = Callable[[ReceivedRequest], str | None]
-    """Says for which role a credential in a request is good, None if there is none that it knows;
-    may raise RefusedError.
-    """
+    """Return the role of a request's credential, None if it is unknown; may raise RefusedError."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that found its route: what the template's braces matched, decoded."""
+    """A request with its route's parameters, decoded."""
 
     request: ReceivedRequest
     parameters: Mapping[str, str]
@@ -36,9 +34,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` is a template, e.g. "/dags/{dag_id}"; it matches the decoded path, as both servers do.
+    """A method and a path template such as "/dags/{dag_id}", which matches the decoded path.
 
-    `feature`: what a user may be denied, see `FakeAirflow.deny`.
+    `feature` is what `FakeAirflow.deny` denies.
     """
 
     method: str
@@ -47,24 +45,21 @@ class Route:
     feature: str = ""
 
     def match(self, path: str) -> dict[str, str] | None:
-        """What the braces match, or None."""
+        """Return the parameters, or None."""
         found = re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path), path)
         return found.groupdict() if found else None
 
 
-class RestAirflow:
-    """One version's way to speak. `accept` knows credentials besides the version's own, and is
-    asked first.
-    """
+class FakeRestApi:
+    """The REST API of one version. `accept` checks further credentials first."""
 
-    def __init__(self, world: World, prefix: str) -> None:
-        self.world = world
+    def __init__(self, database: Database, prefix: str) -> None:
+        self.database = database
         self.prefix = prefix
         self.accept: Accept = lambda _: None
         self.routes: tuple[Route, ...] = ()
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
-        """Executes a request."""
         path = self.local_path(request)
         if isinstance(path, FakeResponse):
             return path
@@ -78,38 +73,36 @@ class RestAirflow:
                 except RefusedError as refused:
                     return refused.answer
             others = others or parameters is not None
-        return self.unrouted(request, path, other_methods=others)
+        return self.no_route(request, path, other_methods=others)
 
     def role(self, request: ReceivedRequest) -> str:
-        """The role of who sent a request; refuses a bad credential."""
+        """Return the role of the request's user; refuse a bad credential."""
         return self.accept(request) or self.own_role(request)
 
     def own_role(self, request: ReceivedRequest) -> str:
-        """The role by the version's own kind of credential; refuses a bad one."""
+        """Return the role by the version's own kind of credential; refuse a bad one."""
         raise NotImplementedError
 
     def forbidden(self) -> RefusedError:
-        """The answer to who lacks a right."""
+        """Return the response for a missing permission."""
         raise NotImplementedError
 
     def local_path(self, request: ReceivedRequest) -> str | FakeResponse:
-        """The decoded path below the prefix, or the answer to a request outside it."""
+        """Return the decoded path below the prefix, or the response to a request outside it."""
         raise NotImplementedError
 
-    def unrouted(self, request: ReceivedRequest, path: str, *, other_methods: bool) -> FakeResponse:
-        """The answer to a request without a route (`other_methods`: there is one for another
-        method).
-        """
+    def no_route(self, request: ReceivedRequest, path: str, *, other_methods: bool) -> FakeResponse:
+        """Return the response to a request without a route."""
         raise NotImplementedError
 
     def _permit(self, request: ReceivedRequest, feature: str) -> None:
         if feature and not {(feature, None), (feature, self.role(request))}.isdisjoint(
-            self.world.denied
+            self.database.denied
         ):
             raise self.forbidden()
 
     def below_prefix(self, request: ReceivedRequest) -> str | None:
-        """The decoded path below the prefix, None if the request is outside it."""
+        """Return the decoded path below the prefix, None outside it."""
         path = unquote(request.path)
         return path[len(self.prefix) :] if path.startswith(f"{self.prefix}/") else None
 
@@ -117,11 +110,10 @@ class RestAirflow:
 def ordered(
     rows: Iterable[T], keys: list[str], columns: Mapping[str, Callable[[T], Any]]
 ) -> list[T]:
-    """The rows by these columns, "-" before a name being descending; nulls are smallest, as in
-    SQLite.
+    """Sort the rows by these columns; "-" means descending.
 
-    What is equal stays in the order in which it was made, the other way round if the first column
-    is descending.
+    Nulls are smallest, as in SQLite. Equal rows stay in order of creation, reversed if the first
+    column is descending.
     """
 
     def value(row: T, name: str) -> tuple[bool, Any]:
@@ -137,7 +129,7 @@ def ordered(
 
 
 def page_of(rows: list[T], request: ReceivedRequest, *, default: int, cap: int | None) -> list[T]:
-    """The rows that limit and offset ask for; a limit above the cap is silently cut."""
+    """Return the rows for limit and offset; a limit above the cap is silently cut."""
     limit, offset = int(request.first("limit", str(default))), int(request.first("offset", "0"))
     limit = min(limit, cap) if cap is not None else limit
     return rows[offset:] if limit < 0 else rows[offset : offset + limit]

@@ -1,6 +1,4 @@
-"""DAG runs and task instances as the scripted Airflow has them. They know no HTTP, no dialect and
-not each other's rules.
-"""
+"""DAG runs and task instances of the fake Airflow. Must not know HTTP or an API version."""
 
 from __future__ import annotations
 
@@ -16,17 +14,20 @@ if TYPE_CHECKING:
 
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 FAILED = frozenset({"failed", "upstream_failed"})
-AT_WORK = frozenset({"running", "deferred", "awaiting_input", "up_for_reschedule", "restarting"})
+ACTIVE = frozenset({"running", "deferred", "awaiting_input", "up_for_reschedule", "restarting"})
 WAITING = frozenset({"scheduled", "queued"})
 NEVER_RAN = frozenset({"skipped", "upstream_failed", "removed"})
 
 
 @dataclass(slots=True)
 class FakeTaskInstance:
-    """A task instance as the server has it. `outcomes`: try number and state, of every end it had.
+    """A task instance as the server has it.
 
-    `started`: the last try that began to run. `held`: somebody else decides about its state.
-    `wants`: where it would go if its pool had room.
+    Attributes:
+        outcomes: try number and state of each end
+        started: number of the last try that began to run
+        held: whether a test sets its state
+        wants: state that it enters once its pool has a free slot
     """
 
     task: FakeTask
@@ -50,45 +51,47 @@ class FakeTaskInstance:
         self.updated_at = self.created
         self.max_tries = self.task.retries
 
-    def go(self, state: str | None, at: datetime, run_began: datetime | None = None) -> None:
-        """It goes to a state; "ends": as scripted. A try begins where Airflow counts it: when it is
-        scheduled.
+    def enter_state(
+        self, state: str | None, at: datetime, run_began: datetime | None = None
+    ) -> None:
+        """Enter a state; "ends" is the scripted one.
+
+        A new try begins when the task instance is scheduled, as Airflow counts.
         """
         if state == "ends":
             state = nth(self.task.ends, len(self.outcomes) + 1)
         if state is None or state == self.state:
             return
-        resting = self.state not in WAITING | AT_WORK
-        never = state in NEVER_RAN and self.state not in AT_WORK
-        if resting and not never:
+        idle = self.state not in WAITING | ACTIVE
+        not_run = state in NEVER_RAN and self.state not in ACTIVE
+        if idle and not not_run:
             self.try_number += 1
             self.scheduled_at = self.queued_at = None
         if state == "scheduled":
             self.scheduled_at = at
         elif state == "queued":
             self.scheduled_at, self.queued_at = self.scheduled_at or at, at
-        elif state in AT_WORK or (resting and not never):
+        elif state in ACTIVE or (idle and not not_run):
             self._begin(at, run_began)
         if state in FINISHED or state == "up_for_retry":
-            self._end(state, at, run_began, never=never)
+            self._end(state, at, run_began, not_run=not_run)
         self.state, self.updated_at = state, at
 
     def finish(self, at: datetime, run_began: datetime | None) -> None:
-        """The run ends: so does this, as scripted, and it did run, unless its script says that it
-        never did.
-        """
+        """End with the run, as scripted; it ran before, unless its script says otherwise."""
         if self.state in WAITING and nth(self.task.ends, len(self.outcomes) + 1) not in NEVER_RAN:
-            self.go("running", at, run_began)
-        self.go("ends", at, run_began)
+            self.enter_state("running", at, run_began)
+        self.enter_state("ends", at, run_began)
 
-    def cut_off(self, at: datetime, untouched: str | None) -> None:
-        """A dagrun_timeout: skipped without an end; `untouched` is what Airflow makes of what had
-        not begun.
+    def mark_timed_out(self, at: datetime, not_started: str | None) -> None:
+        """End by a dagrun_timeout: skipped without an end date.
+
+        `not_started` is the new state of a task instance without a state.
         """
-        self.state, self.updated_at = ("skipped" if self.state is not None else untouched), at
+        self.state, self.updated_at = ("skipped" if self.state is not None else not_started), at
 
     def reset(self, at: datetime) -> None:
-        """Cleared: to be run again; what the last try left stays to be seen until then."""
+        """Clear the task instance; the data of its last try stay until the next one."""
         self.state, self.max_tries, self.id = None, self.max_tries + 1, str(uuid.uuid4())
         self.held, self.wants, self.updated_at = False, None, at
 
@@ -107,11 +110,11 @@ class FakeTaskInstance:
             self.try_number,
         )
 
-    def _end(self, state: str, at: datetime, run_began: datetime | None, *, never: bool) -> None:
-        if never:
+    def _end(self, state: str, at: datetime, run_began: datetime | None, *, not_run: bool) -> None:
+        if not_run:
             self.start_date = self.start_date or at
         self.end_date = self._moment(1, at, run_began)
-        if self.start_date and (never or self.started == self.try_number):
+        if self.start_date and (not_run or self.started == self.try_number):
             self.duration = (self.end_date - self.start_date).total_seconds()
         self.outcomes.append((self.try_number, state))
 
@@ -125,8 +128,6 @@ class FakeTaskInstance:
 
 @dataclass(slots=True)
 class FakeRun:
-    """A DAG run as the server has it."""
-
     dag_id: str
     run_id: str
     conf: dict[str, Any] = field(default_factory=dict)
@@ -143,13 +144,13 @@ class FakeRun:
     start_date: datetime | None = None
     end_date: datetime | None = None
     attempt: int = 1
-    looks: int = 0
+    polls: int = 0
     script: tuple[str, ...] = ()
     instances: list[FakeTaskInstance] = field(default_factory=list)
 
     @property
     def duration(self) -> float | None:
-        """Seconds, once ended."""
+        """Seconds, once the run has ended."""
         return (
             (self.end_date - self.start_date).total_seconds()
             if self.start_date and self.end_date
@@ -157,7 +158,6 @@ class FakeRun:
         )
 
     def instance(self, task_id: str, map_index: int) -> FakeTaskInstance | None:
-        """One of its task instances."""
         found = (
             one
             for one in self.instances
@@ -166,18 +166,18 @@ class FakeRun:
         return next(found, None)
 
     def settle(self, at: datetime) -> None:
-        """Every task instance that has not ended ends as scripted."""
+        """End every unfinished task instance as scripted."""
         for instance in self.instances:
             if instance.state not in FINISHED:
                 instance.finish(at, self.start_date)
         self.end_date = max([at, *(one.end_date for one in self.instances if one.end_date)])
 
-    def time_out(self, at: datetime, after: float, untouched: str | None) -> None:
-        """The run ends as a dagrun_timeout ends it."""
+    def time_out(self, at: datetime, after: float, not_started: str | None) -> None:
+        """End the run as a dagrun_timeout does."""
         self.start_date = self.start_date or at
         for instance in self.instances:
             if instance.state not in FINISHED:
-                instance.cut_off(at, untouched)
+                instance.mark_timed_out(at, not_started)
         self.state, self.end_date = (
             "failed",
             max(at, self.start_date + timedelta(seconds=after + 0.5)),

@@ -1,6 +1,4 @@
-"""What a test lets happen in the scripted Airflow, besides faults: the hand of its users, its
-scheduler and its owner.
-"""
+"""Changes in the fake Airflow besides faults: runs, states, health, permissions."""
 
 from __future__ import annotations
 
@@ -14,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from tests.support.fake_airflow.database import Database
     from tests.support.fake_airflow.models import FakeDag
-    from tests.support.fake_airflow.world import World
 
 Feature = Literal[
     "task_instances",
@@ -32,18 +30,19 @@ Status = Literal["healthy", "unhealthy"] | None
 
 
 class Scripting:
-    """The part of `FakeAirflow` by which a test changes what it knows."""
+    """The methods of `FakeAirflow` by which a test changes its database."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._lock = threading.RLock()
 
     def states(self, dag_id: str, states: Iterable[str]) -> None:
-        """What each successive look at a run of the DAG shows, the last one repeating; a clear
-        begins anew.
+        """Set the state at each successive poll of the DAG's runs.
+
+        The last one repeats, and a clear begins again.
         """
         with self._lock:
-            self._world.scripts[dag_id] = tuple(states)
+            self._database.scripts[dag_id] = tuple(states)
 
     def create_run(
         self,
@@ -56,9 +55,7 @@ class Scripting:
         state: str = "queued",
         took: float | None = None,
     ) -> None:
-        """Somebody else makes a run, or made it: one that is over has just ended, and took so many
-        seconds.
-        """
+        """Create a run as another user; a finished one has just ended and took `took` seconds."""
         with self._lock:
             run = FakeRun(
                 dag_id,
@@ -70,85 +67,78 @@ class Scripting:
                 logical_date,
                 user="somebody",
             )
-            self._world.create(run)
-            ended = self._world.now()
+            self._database.create(run)
+            ended = self._database.now()
             if took is not None:
                 run.queued_at = run.run_after = run.start_date = ended - timedelta(seconds=took)
-            self._world.enter(run, state, ended)
+            self._database.enter(run, state, ended)
             if state in FINISHED:
                 run.end_date = ended
 
     def delete_run(self, dag_id: str, run_id: str) -> None:
-        """Somebody deletes a run."""
         with self._lock:
-            del self._world.runs[dag_id, run_id]
+            del self._database.runs[dag_id, run_id]
 
     def set_run_state(self, dag_id: str, run_id: str, state: str) -> None:
-        """Somebody sets a run's state; it stays so until it is cleared."""
+        """Set a run's state, which stays until the run is cleared."""
         with self._lock:
-            self._world.hold(self._world.runs[dag_id, run_id], state)
+            self._database.set_state(self._database.runs[dag_id, run_id], state)
 
     def set_task_state(
         self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1
     ) -> None:
-        """A task instance goes to a state ("ends": as its task says), and follows its script no
-        longer.
+        """Set a task instance's state; from then on it ignores its script.
+
+        "ends" is the scripted final state.
         """
         with self._lock:
-            run = self._world.runs[dag_id, run_id]
+            run = self._database.runs[dag_id, run_id]
             instance = run.instance(task_id, map_index)
             if instance is None:
                 raise KeyError(f"{task_id}[{map_index}]")
-            instance.go(state, self._world.now(), run.start_date)
+            instance.enter_state(state, self._database.now(), run.start_date)
             instance.held = True
 
     def pause(self, dag_id: str, *, paused: bool = True) -> None:
-        """Somebody pauses a DAG, or lets it go on."""
         with self._lock:
-            self._world.paused[dag_id] = paused
+            self._database.paused[dag_id] = paused
 
     def scheduler(self, status: Literal["healthy", "unhealthy"]) -> None:
-        """Without a healthy scheduler no run moves."""
+        """Set the scheduler's health. Without a healthy scheduler no run moves."""
         self.health("scheduler", status)
 
     def health(
         self, component: Literal["scheduler", "dag_processor", "triggerer"], status: Status
     ) -> None:
-        """A component works, works no longer (its last sign of life is of this moment), or never
-        has (None).
+        """Set a component's health.
+
+        The last heartbeat of an unhealthy one is now; None has never run.
         """
         with self._lock:
-            self._world.health[component] = (status, self._world.now() if status else None)
+            self._database.health[component] = (status, self._database.now() if status else None)
 
     def deny(self, *features: Feature, role: str | None = None) -> None:
-        """Users of this role, or all, lack the right to read these: 403 as each Airflow words
-        it.
-        """
+        """Answer requests for these features with 403, for one role or for all."""
         with self._lock:
-            self._world.denied |= {(feature, role) for feature in features}
+            self._database.denied |= {(feature, role) for feature in features}
 
     def allow(self, *features: Feature) -> None:
-        """Nobody lacks the right to read these any longer."""
         with self._lock:
-            self._world.denied = {
-                denied for denied in self._world.denied if denied[0] not in features
+            self._database.denied = {
+                denied for denied in self._database.denied if denied[0] not in features
             }
 
     def deploy(self, dag: FakeDag) -> None:
-        """Somebody deploys a DAG, new or changed or broken, and Airflow has just parsed its
-        file.
-        """
+        """Deploy a DAG, new, changed or broken, and parse its file."""
         with self._lock:
-            self._world.deploy(dag)
+            self._database.deploy(dag)
 
     def parse(self, dag_id: str) -> None:
-        """Airflow parses a DAG's file by itself, as it does again and again."""
+        """Parse a DAG's file, as Airflow does from time to time."""
         with self._lock:
-            self._world.parse(dag_id)
+            self._database.parse(dag_id)
 
     def break_file(self, file: str, trace: str) -> None:
-        """A file without any DAG that is known cannot be imported; one with a DAG is
-        `FakeDag.broken`.
-        """
+        """Add an import error for a file without a known DAG; for others use `FakeDag.broken`."""
         with self._lock:
-            self._world.broken_files[file] = trace
+            self._database.broken_files[file] = trace

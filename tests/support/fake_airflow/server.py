@@ -1,4 +1,4 @@
-"""The scripted Airflow itself: what a test starts, scripts and asks afterwards."""
+"""The fake Airflow server that a test starts, scripts and inspects."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Literal
 import requests
 
 from dev.airflow_settings import password_of
-from tests.support.fake_airflow.connection import Listener
+from tests.support.fake_airflow.connection import SocketServer
+from tests.support.fake_airflow.database import Database
 from tests.support.fake_airflow.faults import SLOW, Fault, Rule, echoed
 from tests.support.fake_airflow.messages import (
     JSON,
     FakeResponse,
     ReceivedRequest,
-    Recorded,
+    RecordedRequest,
     Traffic,
     matches,
 )
@@ -26,7 +27,6 @@ from tests.support.fake_airflow.scripting import Scripting
 from tests.support.fake_airflow.tokens import Tokens
 from tests.support.fake_airflow.v1.api import V1
 from tests.support.fake_airflow.v2.api import V2
-from tests.support.fake_airflow.world import World
 
 if TYPE_CHECKING:
     import ssl
@@ -42,15 +42,22 @@ Version = Literal["2.11.2", "3.3.2"]
 
 
 class FakeAirflow(Scripting):
-    """A scripted Airflow on `host`, this machine only unless told otherwise, to be used as a
-    context manager.
+    """A fake Airflow, as a context manager.
 
-    `prefix` is its base path ("/airflow"); `token_lifetime` the seconds an Airflow 3 token lives
-    (it grants 10 more). `tokens` stand in place of the simple auth manager's; `accept` takes
-    further credentials, in either version. `tls` is the server's side of TLS, by which the URL is
-    https. `pools` maps names to slots, besides the default pool of 128. `clock` dates everything
-    but tokens. Users are admin, op, user and viewer, each with its name as its role and
-    `password_of` it as password.
+    Args:
+        version: version whose API it has
+        dags: its DAGs
+        prefix: base path, such as "/airflow"
+        token_lifetime: validity of an Airflow 3 token in seconds, plus 10 of leeway
+        pools: name to slots, besides the default pool of 128
+        clock: time for everything except tokens
+        tokens: replaces the simple auth manager's tokens
+        accept: accepts further credentials, in either version
+        tls: the server's TLS context, for an https URL
+        host: address to listen on
+
+    Users are admin, op, user and viewer; each has the role of its name and `password_of` it as its
+    password.
     """
 
     def __init__(
@@ -69,7 +76,7 @@ class FakeAirflow(Scripting):
     ) -> None:
         two = version == "2.11.2"
         super().__init__(
-            World(dags, clock=clock, pools=pools, untouched=None if two else "skipped")
+            Database(dags, clock=clock, pools=pools, not_started=None if two else "skipped")
         )
         self.version = version
         self.api = "/api/v1" if two else "/api/v2"
@@ -77,19 +84,18 @@ class FakeAirflow(Scripting):
         self.health("dag_processor", None if two else "healthy")
         self.health("triggerer", None)
         self._dialect = (
-            V1(self._world, prefix)
+            V1(self._database, prefix)
             if two
-            else V2(self._world, prefix, tokens or Tokens(token_lifetime))
+            else V2(self._database, prefix, tokens or Tokens(token_lifetime))
         )
         self._dialect.accept = accept
         self._rules: list[Rule] = []
         self._echoes: list[tuple[tuple[str, str], int, str, str]] = []
-        self._record: list[Recorded] = []
-        # A bound socket that never listens: it keeps the port ours, and refusing, while nobody
-        # listens.
+        self._record: list[RecordedRequest] = []
+        # A bound socket that never listens: it reserves the port, and refuses connections.
         self._port = socket.socket()
         self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener: Listener | None = None
+        self._listener: SocketServer | None = None
         self._port.bind((host, 0))
         self._tls = tls
         self.url = f"{'https' if tls else 'http'}://{host}:{self._port.getsockname()[1]}{prefix}"
@@ -110,9 +116,7 @@ class FakeAirflow(Scripting):
             self._port.close()
 
     def session(self, user: str = "admin") -> requests.Session:
-        """A new session that is authorised as this user, and unaware of proxies; the caller closes
-        it.
-        """
+        """Return a new session with this user's credential, without proxies; callers close it."""
         session = requests.Session()
         session.trust_env = False
         if isinstance(self._dialect, V1):
@@ -122,28 +126,28 @@ class FakeAirflow(Scripting):
         return session
 
     @property
-    def record(self) -> list[Recorded]:
-        """Every request received, in the order of the answers."""
+    def record(self) -> list[RecordedRequest]:
+        """Every request received, in the order of the responses."""
         with self._lock:
             return list(self._record)
 
-    def received(self, method: str, path: str) -> list[Recorded]:
-        """The recorded requests with this method whose path ends so; `*` stands for one segment."""
+    def received(self, method: str, path: str) -> list[RecordedRequest]:
+        """Return the recorded requests with this method and end of the path; `*` is one segment."""
         return [one for one in self.record if one.method == method and matches(path, one.path)]
 
     def traffic(self, method: str, path: str) -> Traffic:
-        """What these requests, chosen as by `received`, made the server send."""
+        """Return the traffic of the requests that `received` finds."""
         ours = [one.traffic for one in self.received(method, path)]
         return Traffic(len(ours), sum(one.content for one in ours), sum(one.wire for one in ours))
 
     def runs(self, dag_id: str) -> list[FakeRun]:
-        """The DAG's runs as the server has them, oldest first (a copy)."""
+        """Return a copy of the DAG's runs, oldest first."""
         with self._lock:
-            return copy.deepcopy(self._world.runs_of(dag_id))
+            return copy.deepcopy(self._database.runs_of(dag_id))
 
     @property
     def hangs(self) -> bool:
-        """Whether a request is still to get no answer for as long as its client has retrier."""
+        """Whether a scripted fault will still keep a client waiting until its timeout."""
         return any(rule.fault in SLOW and rule.times for rule in self._rules)
 
     def fault(
@@ -157,12 +161,16 @@ class FakeAirflow(Scripting):
         retry_after: int = 7,
         to: str = "",
     ) -> None:
-        """Lets the next `times` requests go wrong, before or after they took effect.
+        """Let the next `times` requests fail. Faults apply in the order of their definition.
 
-        `on`: method and end of the path, e.g. ("POST", "/dagRuns") or, `*` being one segment,
-        ("GET", "/dagRuns/*"). `skip`: so many matching requests are left alone first. `retry_after`
-        in seconds, for 429. `to`: where a redirect leads, by default this server's own log-in page.
-        Faults are tried in the order they were scripted.
+        Args:
+            fault: kind of fault
+            on: method and end of the path, e.g. ("POST", "/dagRuns") or ("GET", "/dagRuns/*")
+            when: whether the request fails before or after it takes effect
+            times: number of requests
+            skip: number of matching requests that pass first
+            retry_after: seconds in the Retry-After header of a 429
+            to: target of a redirect, by default this server's own login page
         """
         with self._lock:
             self._rules.append(
@@ -177,8 +185,7 @@ class FakeAirflow(Scripting):
                 )
             )
 
-    def mend(self) -> None:
-        """Nothing goes wrong any more."""
+    def clear_faults(self) -> None:
         with self._lock:
             self._rules.clear()
 
@@ -191,45 +198,44 @@ class FakeAirflow(Scripting):
         after: str = "",
         times: int = 1,
     ) -> None:
-        """The next `times` such requests are answered with `after` and their own head and body, as
-        a debugging gateway may.
+        """Answer such requests with `after` and their own headers and body.
+
+        A debugging gateway may do so.
         """
         with self._lock:
             self._echoes += [(on, status, content_type, after)] * times
 
     def token(self, user: str = "admin") -> str:
-        """A good token, as if from elsewhere (Airflow 3 only)."""
+        """Return a valid token, as if from elsewhere (Airflow 3 only)."""
         with self._lock:
             return self._v2().tokens.issue(user)
 
     def expire_tokens(self) -> None:
-        """Every token issued so far has expired (Airflow 3 only)."""
+        """Expire every token issued so far (Airflow 3 only)."""
         with self._lock:
             self._v2().tokens.expire()
 
     def change(self, how: Callable[[ReceivedRequest, bytes], bytes]) -> None:
-        """From here on each answer but a stream is sent as this makes it of the request and the
-        answer's bytes.
-        """
+        """Pass each further response, except streams, through this function before sending."""
         if self._listener is not None:
             self._listener.change = how
 
     def up(self) -> None:
-        """Listens again, on the same port."""
+        """Listen again, on the same port."""
         if self._listener is None:
             host, port = self._port.getsockname()
-            self._listener = Listener(
+            self._listener = SocketServer(
                 port,
-                self._dialect.manners,
+                self._dialect.connection_policy,
                 self._serve,
-                clock=self._world.now,
+                clock=self._database.now,
                 context=self._tls,
                 host=host,
             )
 
     @contextlib.contextmanager
     def down(self) -> Iterator[None]:
-        """Within the block connections are refused; those that were open are dropped."""
+        """Refuse connections inside this context, and drop the open ones."""
         self._take_down()
         try:
             yield
@@ -262,7 +268,7 @@ class FakeAirflow(Scripting):
             if answer is not None:
                 stream = self._locked(answer.stream) if answer.stream is not None else None
                 answer = replace(answer, stream=stream, traffic=traffic)
-            self._record.append(Recorded.of(request, status, traffic))
+            self._record.append(RecordedRequest.of(request, status, traffic))
             return answer, fault
 
     def _echo(self, request: ReceivedRequest) -> FakeResponse | None:
@@ -273,7 +279,7 @@ class FakeAirflow(Scripting):
         return None
 
     def _locked(self, stream: Iterator[bytes | float]) -> Iterator[bytes | float]:
-        """The pieces of a stream, each made under the lock."""
+        """Yield the pieces of a stream, each made under the lock."""
         while True:
             with self._lock:
                 piece = next(stream, None)

@@ -1,6 +1,4 @@
-"""The server's side of TLS on one connection. Which certificates there are is the business of
-`support/doors`.
-"""
+"""The server's side of TLS on one connection. `support/services` has the certificates."""
 
 from __future__ import annotations
 
@@ -10,11 +8,11 @@ import ssl
 from typing import Any
 
 
-def shake_hands(connection: ssl.SSLSocket) -> None:
-    """Gets through the handshake; if it fails, waits until the client has gone before raising why.
+def do_handshake(connection: ssl.SSLSocket) -> None:
+    """Do the handshake; if it fails, wait until the client has disconnected, and raise.
 
-    To close while the client still sends would be a reset, which eats the alert that tells the
-    client why.
+    Closing while the client still sends would cause a reset, which removes the alert with the
+    reason.
     """
     try:
         connection.do_handshake()
@@ -28,14 +26,15 @@ def shake_hands(connection: ssl.SSLSocket) -> None:
 
 
 def common_name(connection: socket.socket) -> str:
-    """Whose certificate the client presented; empty if it presented none."""
+    """Return the common name of the client's certificate; empty without one."""
     certificate: Any = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
     names = [pair for part in (certificate or {}).get("subject", ()) for pair in part]
     return next((value for name, value in names if name == "commonName"), "")
 
 
 def shut(connection: socket.socket, how: int) -> None:
-    """Shuts down the connection itself: TLS's own shutdown would pull the rug from under a thread
-    that reads from it.
+    """Shut down the TCP connection.
+
+    TLS's own shutdown would break a thread that reads from it.
     """
     socket.socket.shutdown(connection, how)

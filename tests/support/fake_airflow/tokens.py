@@ -1,5 +1,6 @@
-"""Airflow 3's log-in: JSON web tokens as its simple auth manager issues them
-(docs/notes/airflow-3.md#tokens).
+"""Airflow 3's login: JSON web tokens of its simple auth manager.
+
+Measured: docs/notes/airflow-3.md#tokens.
 """
 
 from __future__ import annotations
@@ -13,24 +14,22 @@ import jwt
 
 from dev.airflow_settings import ROLES, password_of
 from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json
-from tests.support.known_secrets import note
+from tests.support.known_secrets import add
 
 KEY = "the signing key of a scripted Airflow, long enough for HS512: at least sixty-four bytes"
-USERS = {name: name for name in ROLES}  # name to role; `password_of` knows the password
+USERS = {name: name for name in ROLES}  # user name to role
 LEEWAY = 10  # seconds that Airflow grants an expired token
 
 
 class Tokens:
-    """Issues and checks tokens. `lifetime` in seconds; `expire()` makes everything issued so far
-    expired.
-    """
+    """Issue and check tokens, which are valid for `lifetime` seconds."""
 
     def __init__(self, lifetime: int) -> None:
         self.lifetime = lifetime
         self._good: set[str] = set()
 
     def expire(self) -> None:
-        """From now on every token issued before is answered with 401 Token Expired."""
+        """Answer every token issued so far with 401 Token Expired."""
         self._good.clear()
 
     def log_in(self, request: ReceivedRequest) -> FakeResponse:
@@ -64,25 +63,24 @@ class Tokens:
         return as_json(201, {"access_token": self.issue(name)})
 
     def issue(self, name: str) -> str:
-        """A token for a user."""
         now, name_of_token = int(time.time()), uuid.uuid4().hex
         self._good.add(name_of_token)
         claims = self.user_claims(name) | {"jti": name_of_token}
         claims |= {"aud": "apache-airflow", "nbf": now, "exp": now + self.lifetime, "iat": now}
         token = jwt.encode(claims, KEY, "HS512")
-        note(token)
+        add(token)
         return token
 
     def user_claims(self, name: str) -> dict[str, Any]:
-        """What a token says about its user."""
+        """Return a token's claims about its user."""
         return {"sub": name, "role": USERS[name], "teams": []}
 
     def role(self, request: ReceivedRequest) -> str:
-        """The role of who sent a request; refuses 401 or 403 as Airflow does."""
+        """Return the role of the request's user; refuse 401 or 403 as Airflow does."""
         return str(self.claims(request)["role"])
 
     def claims(self, request: ReceivedRequest) -> dict[str, Any]:
-        """What the token in a request says; refuses 401 or 403 as Airflow does."""
+        """Return the claims of the request's token; refuse 401 or 403 as Airflow does."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise RefusedError(as_json(401, {"detail": "Not authenticated"}))

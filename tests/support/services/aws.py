@@ -1,6 +1,4 @@
-"""AWS's door: its signature (version 4) on a received request, worked out again by botocore, and
-how AWS words a refusal.
-"""
+"""Check AWS signatures (version 4) with botocore, and return AWS's error responses."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from tests.support.fake_airflow.messages import ReceivedRequest
 
 SKEW = timedelta(minutes=5)
-"""By how much the clocks of client and AWS may differ."""
+"""Largest difference between the clocks of client and AWS."""
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 "
     r"Credential=(?P<key>\w+)/(?P<scope>[^,]+),\s*SignedHeaders=(?P<names>[\w;-]+),\s*"
@@ -38,10 +36,8 @@ def _random(prefix: str, length: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """The credentials of a role that somebody took on for a while. `environment` is how a job
-    carries them.
-    """
+class AwsKeys:
+    """Temporary credentials of a role."""
 
     access_key: str = field(default_factory=lambda: _random("ASIA", 16))
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(27) + "/+=x")
@@ -58,18 +54,16 @@ class Keys:
 
 
 def refuse(status: int, error: str, message: str, *, key: str = "message") -> RefusedError:
-    """An error as AWS words it: the kind in a header, the text in the body."""
+    """Return an error in AWS's format: type in a header, text in the body."""
     body = as_json(status, {key: message}).body
     headers = (("x-amzn-ErrorType", error), ("x-amzn-RequestId", str(uuid.uuid4())))
     return RefusedError(FakeResponse(status, body, "application/json", headers))
 
 
 def check(
-    request: ReceivedRequest, *, host: str, service: str, region: str, keys: Keys, now: datetime
+    request: ReceivedRequest, *, host: str, service: str, region: str, keys: AwsKeys, now: datetime
 ) -> None:
-    """Refuses a request that these keys did not sign, just as it came, for this host, service and
-    region, just now.
-    """
+    """Refuse a request that these keys did not sign just now for this host and service."""
     header = request.headers.get("Authorization")
     if header is None:
         raise refuse(403, "MissingAuthenticationTokenException", "Missing Authentication Token")

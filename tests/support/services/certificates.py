@@ -1,6 +1,4 @@
-"""Certificates of the tests' own: a private CA, another that nobody trusts, and what they sign.
-Made once a process.
-"""
+"""Certificates for the tests: authorities, trusted and untrusted, made once per process."""
 
 from __future__ import annotations
 
@@ -24,38 +22,38 @@ from cryptography.x509.oid import NameOID
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class KeyPair:
     """A certificate (the first of its chain) and its private key, as PEM text."""
 
     certificate: str
     key: str
 
-    def with_key_of(self, other: Pair) -> Pair:
-        """A pair that does not belong together."""
-        return Pair(self.certificate, other.key)
+    def with_key_of(self, other: KeyPair) -> KeyPair:
+        """Return a pair whose key does not match its certificate."""
+        return KeyPair(self.certificate, other.key)
 
-    def encrypted(self, password: str) -> Pair:
-        """The same pair, its key behind a password."""
+    def encrypted(self, password: str) -> KeyPair:
+        """Return the pair with its key encrypted by a password."""
         key = load_pem_private_key(self.key.encode(), password=None)
         locked = key.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password.encode())
         )
-        return Pair(self.certificate, locked.decode())
+        return KeyPair(self.certificate, locked.decode())
 
 
-class Authority:
-    """A certificate authority. `pem` is its own certificate, which makes who trusts it trust what
-    it signs.
-    """
+class CertificateAuthority:
+    """A certificate authority. `pem` is its own certificate, for clients that trust it."""
 
     def __init__(self, ca: trustme.CA | None = None) -> None:
         self._ca = ca or trustme.CA()
         self.pem = self._ca.cert_pem.bytes().decode()
 
-    def server(self, *names: str, clients: Authority | None = None) -> ssl.SSLContext:
-        """The server's side of TLS for these host names and addresses.
+    def server(self, *names: str, clients: CertificateAuthority | None = None) -> ssl.SSLContext:
+        """Return a server's TLS context for these host names and addresses.
 
-        `clients`: a client, too, has to present a certificate, signed by that authority.
+        Args:
+            names: host names and addresses; by default the loopback's
+            clients: authority of the certificate that a client must present
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._ca.issue_cert(*names or ("127.0.0.1", "localhost")).configure_cert(context)
@@ -64,30 +62,31 @@ class Authority:
             context.load_verify_locations(cadata=clients.pem)
         return context
 
-    def client(self, name: str = "deployer") -> Pair:
-        """A client's certificate with this common name, and its key."""
+    def client(self, name: str = "deployer") -> KeyPair:
+        """Return a client certificate with this common name, and its key."""
         issued = self._ca.issue_cert(f"{name}@example.com", common_name=name)
-        return Pair(
+        return KeyPair(
             issued.cert_chain_pems[0].bytes().decode(), issued.private_key_pem.bytes().decode()
         )
 
 
 @cache
-def private() -> Authority:
-    """The authority that a test may tell its client to trust."""
-    return Authority()
+def trusted_ca() -> CertificateAuthority:
+    """Return the authority that a test may configure its client to trust."""
+    return CertificateAuthority()
 
 
 @cache
-def stranger() -> Authority:
-    """An authority that nobody trusts."""
-    return Authority()
+def untrusted_ca() -> CertificateAuthority:
+    """Return an authority that no client trusts."""
+    return CertificateAuthority()
 
 
 @cache
-def old_fashioned() -> Authority:
-    """An authority as companies have them: its own certificate does not say that its key may sign
-    (RFC 5280, 4.2.1.3).
+def ca_without_key_usage() -> CertificateAuthority:
+    """Return an authority whose certificate lacks the key usage extension (RFC 5280, 4.2.1.3).
+
+    Many companies have such authorities.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Example Corp Root")])
@@ -105,7 +104,7 @@ def old_fashioned() -> Authority:
         x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
     )
     pem = made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-    return Authority(
+    return CertificateAuthority(
         trustme.CA.from_pem(
             pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         )

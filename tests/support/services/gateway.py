@@ -1,6 +1,4 @@
-"""What may stand in front of an Airflow: gateways with a demand of their own, and traps behind a
-redirect.
-"""
+"""Gateways that require headers of their own, and a server that waits behind a redirect."""
 
 from __future__ import annotations
 
@@ -11,19 +9,20 @@ from typing import TYPE_CHECKING
 
 from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, as_json, page
 from tests.support.proxy import Proxy
-from tests.support.stand_in import StandIn
+from tests.support.stub_server import StubServer
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
 
     Good = str | Callable[[str], bool]
-    """A header's only good value, or what tells whether a value is good."""
+    """The only accepted value of a header, or a function that accepts values."""
 
 
 class Gateway(Proxy):
-    """Demands headers, answers `otherwise` to requests without, and keeps these headers from the
-    Airflow behind it.
+    """A gateway that requires headers, and removes them before Airflow.
+
+    If one is wrong or missing, it returns `otherwise`.
     """
 
     def __init__(
@@ -40,7 +39,6 @@ class Gateway(Proxy):
         self._otherwise = otherwise or page(401, "Authorization Required")
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
-        """Airflow's answer, or the gateway's own."""
         if not all(_good(request.headers.get(name), good) for name, good in self._demands.items()):
             return self._otherwise
         headers = copy.deepcopy(request.headers)
@@ -57,8 +55,9 @@ def cloudflare_access(
     login: str,
     tls: ssl.SSLContext | None = None,
 ) -> Gateway:
-    """Cloudflare Access: a service token in two headers, without which one is sent to a log-in page
-    on another host.
+    """Cloudflare Access: a service token in two headers.
+
+    Without it, the gateway redirects to a login page on another host.
     """
     otherwise = replace(page(302, "302 Found"), headers=(("Location", login),))
     demands = {"CF-Access-Client-Id": client_id, "CF-Access-Client-Secret": client_secret}
@@ -68,20 +67,16 @@ def cloudflare_access(
 def identity_aware_proxy(
     upstream: str, good: Good, *, tls: ssl.SSLContext | None = None
 ) -> Gateway:
-    """Google's IAP: an ID token in Proxy-Authorization ("Bearer ..."), which leaves Authorization
-    for Airflow.
-    """
+    """Google's IAP: an ID token in Proxy-Authorization; Authorization stays free for Airflow."""
     otherwise = page(401, "Error: Unauthorized")
     return Gateway(upstream, demands={"Proxy-Authorization": good}, otherwise=otherwise, tls=tls)
 
 
-class Trap(StandIn):
-    """What waits behind a redirect: answers everything as if all were well, and has on record
-    whatever came.
-    """
+class RedirectTrap(StubServer):
+    """A server behind a redirect: answers every request with success, and records it."""
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:  # noqa: ARG002
-        """What a client that should not be here would like best."""
+        """Return a response that satisfies any client."""
         good = {
             "state": "success",
             "dag_run_id": "trapped",

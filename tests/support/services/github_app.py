@@ -1,6 +1,4 @@
-"""A GitHub App that is installed in one place: who proves to be it gets tokens that live for an
-hour.
-"""
+"""A GitHub App with one installation, whose tokens are valid for an hour."""
 
 from __future__ import annotations
 
@@ -14,20 +12,24 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.support import known_secrets as ledger
+from tests.support import known_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LIFETIME = 3600
-LONGEST = 600
-"""Seconds for which an app may say that it is itself."""
-_SKEW = 60
+LIFETIME = 3600  # seconds
+MAX_JWT_SECONDS = 600
+"""Longest validity of an app's JWT in seconds."""
+_SKEW = 60  # seconds by which the clocks may differ
 
 
-class App:
-    """`app_id` or `client_id` say who it is, `private_key` (PEM) proves it, `installation` is
-    where.
+class GitHubApp:
+    """An app and its installation.
+
+    Attributes:
+        app_id: one possible issuer of the JWT
+        client_id: the other one
+        installation: id of its only installation
     """
 
     def __init__(self) -> None:
@@ -38,22 +40,22 @@ class App:
 
     @property
     def private_key(self) -> str:
-        """The key as GitHub lets it be downloaded."""
+        """The key as GitHub offers it for download."""
         pem = (
             _key()
             .private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
             .decode()
         )
-        ledger.note(pem)
+        known_secrets.add(pem)
         return pem
 
     @property
     def issued(self) -> list[str]:
-        """Every token, oldest first."""
+        """Every installation token, oldest first."""
         return list(self._issued)
 
-    def record_failure(self, header: str) -> str | None:
-        """What is wrong with who says to be the app, if something is."""
+    def token_error(self, header: str) -> str | None:
+        """Return GitHub's error message for an app's JWT; None if the JWT is valid."""
         scheme, _, token = header.partition(" ")
         options: Any = {"require": ["iss", "iat", "exp"], "verify_iat": False}
         try:
@@ -74,16 +76,16 @@ class App:
                 "assertion was issued"
             ): (not isinstance(issued, int) or issued > now + _SKEW),
             "'Expiration time' claim ('exp') is too far in the future": claims["exp"]
-            > now + LONGEST,
+            > now + MAX_JWT_SECONDS,
         }
         return next((text for text, is_wrong in wrongs.items() if is_wrong), None)
 
     def issue(self, permissions: Mapping[str, str]) -> dict[str, Any]:
-        """A token with these permissions, as GitHub answers."""
-        token, dies = f"ghs_{secrets.token_urlsafe(30)}", time.time() + LIFETIME
-        ledger.note(token)
-        self._issued[token] = dies, dict(permissions)
-        moment = f"{datetime.fromtimestamp(dies, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        """Return an installation token with these permissions, in GitHub's format."""
+        token, expires_at = f"ghs_{secrets.token_urlsafe(30)}", time.time() + LIFETIME
+        known_secrets.add(token)
+        self._issued[token] = expires_at, dict(permissions)
+        moment = f"{datetime.fromtimestamp(expires_at, UTC):%Y-%m-%dT%H:%M:%SZ}"
         return {
             "token": token,
             "expires_at": moment,
@@ -92,12 +94,12 @@ class App:
         }
 
     def permissions_of(self, token: str) -> dict[str, str] | None:
-        """What a token may, None if it is none of these, or dead."""
-        dies, permissions = self._issued.get(token, (0.0, {}))
-        return permissions if dies > time.time() else None
+        """Return a token's permissions; None if it is unknown or expired."""
+        expires_at, permissions = self._issued.get(token, (0.0, {}))
+        return permissions if expires_at > time.time() else None
 
     def expire(self) -> None:
-        """Every token issued so far has died."""
+        """Expire every token issued so far."""
         self._issued = {
             token: (0.0, permissions) for token, (_, permissions) in self._issued.items()
         }

@@ -1,5 +1,6 @@
-"""The commit statuses and deployments that GitHub keeps, in the shapes in which it shows them.
-Knows no permission.
+"""The commit statuses and deployments in a fake GitHub, in GitHub's format.
+
+It must not know permissions.
 """
 
 from __future__ import annotations
@@ -12,15 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Record = dict[str, Any]
-MOST = 1000
-"""Statuses of one name that a commit may have."""
+MAX_STATUSES = 1000
+"""Maximum number of statuses with one context on a commit."""
 _CREATOR = {"login": "github-actions[bot]", "id": 41898282, "type": "Bot", "site_admin": False}
 
 
-class Reports:
-    """What one GitHub keeps, by the names of its repositories. Whoever calls holds a lock. `url` is
-    the API's.
-    """
+class ReportStore:
+    """Statuses and deployments by repository. The caller holds a lock. `url` is the API's."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -30,41 +29,39 @@ class Reports:
         self._states: list[tuple[int, Record]] = []
 
     def statuses(self, sha: str, repository: str | None = None) -> list[Record]:
-        """The statuses of a commit, oldest first."""
+        """Return the statuses of a commit, oldest first."""
         return [one for name, of, one in self._statuses if of == sha and repository in (None, name)]
 
     def deployments(self, repository: str | None = None) -> list[Record]:
-        """All deployments, oldest first."""
+        """Return all deployments, oldest first."""
         return [one for name, one in self._deployments if repository in (None, name)]
 
     def states(self, number: int) -> list[Record]:
-        """The statuses of a deployment, oldest first."""
+        """Return the statuses of a deployment, oldest first."""
         return [one for of, one in self._states if of == number]
 
     def add_status(self, repository: str, sha: str, body: Record) -> Record:
-        """A status more."""
-        made = self._made(f"/repos/{repository}/statuses/{sha}") | {
+        record = self._new_record(f"/repos/{repository}/statuses/{sha}") | {
             "avatar_url": "https://avatars.githubusercontent.com/in/15368?v=4",
             "state": body["state"],
             "description": body.get("description"),
             "target_url": body.get("target_url"),
             "context": body.get("context", "default"),
         }
-        self._statuses.append((repository, sha, made))
-        return made
+        self._statuses.append((repository, sha, record))
+        return record
 
     def unsettled(self, sha: str, contexts: Iterable[str] | None) -> list[str]:
-        """Which of these names, or of all, are no success at a commit."""
+        """Return the contexts, of these or of all, that have not succeeded on a commit."""
         last = {one["context"]: one["state"] for one in self.statuses(sha)}
         return [
             name for name in (last if contexts is None else contexts) if last.get(name) != "success"
         ]
 
     def deploy(self, repository: str, sha: str, body: Record) -> Record:
-        """A deployment more."""
         environment = body.get("environment", "production")
         page = f"/repos/{repository}/deployments/"
-        made = self._made(page, with_id=True) | {
+        record = self._new_record(page, with_id=True) | {
             "sha": sha,
             "ref": body["ref"],
             "task": body.get("task", "deploy"),
@@ -79,17 +76,20 @@ class Reports:
             ),
             "performed_via_github_app": None,
         }
-        made["statuses_url"] = f"{made['url']}/statuses"
-        self._deployments.append((repository, made))
-        return made
+        record["statuses_url"] = f"{record['url']}/statuses"
+        self._deployments.append((repository, record))
+        return record
 
     def add_state(self, repository: str, number: int, body: Record) -> Record:
-        """A status more for a deployment; the success of one makes older ones of its environment
-        inactive.
+        """Add a status to a deployment.
+
+        A success makes older deployments of the same environment inactive.
         """
         deployment = next(one for one in self.deployments(repository) if one["id"] == number)
         log = body.get("log_url", body.get("target_url", ""))
-        made = self._made(f"/repos/{repository}/deployments/{number}/statuses/", with_id=True) | {
+        record = self._new_record(
+            f"/repos/{repository}/deployments/{number}/statuses/", with_id=True
+        ) | {
             "state": body["state"],
             "description": body.get("description", ""),
             "environment": body.get("environment", deployment["environment"]),
@@ -100,10 +100,10 @@ class Reports:
             "repository_url": deployment["repository_url"],
             "performed_via_github_app": None,
         }
-        self._states.append((number, made))
+        self._states.append((number, record))
         if body["state"] == "success" and body.get("auto_inactive", True):
             self._retire(repository, deployment)
-        return made
+        return record
 
     def _retire(self, repository: str, by: Record) -> None:
         for old in self.deployments(repository):
@@ -115,7 +115,7 @@ class Reports:
             ):
                 self.add_state(repository, old["id"], {"state": "inactive"})
 
-    def _made(self, page: str, *, with_id: bool = False) -> Record:
+    def _new_record(self, page: str, *, with_id: bool = False) -> Record:
         number = next(self._ids)
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         return {

@@ -1,8 +1,6 @@
-"""What GitHub documents of the requests that it takes, "2022-11-28", as JSON schemas; and in which
-way one breaks them.
+"""GitHub's documented requests, API version "2022-11-28", as JSON schemas.
 
-GitHub ignores a field that it does not know. Here it is an offence: whoever sends one means
-something by it.
+GitHub ignores an unknown field. Here it is a violation, because the client expects an effect.
 """
 
 from __future__ import annotations
@@ -36,15 +34,16 @@ def _record(required: tuple[str, ...] = (), /, **fields: Mapping[str, Any]) -> d
 
 
 def _query(**more: Mapping[str, Any]) -> dict[str, Any]:
-    """Every list comes in pages of a hundred at most."""
+    """Return the schema of a query; every list has pages of at most a hundred items."""
     number = {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"}
     size = {"type": "string", "pattern": "^([1-9][0-9]?|100)$"}
     return _record((), per_page=size, page=number, **more)
 
 
 class Operation(NamedTuple):
-    """A documented operation. `needs`: the permission, `contents` standing for whoever may read; ""
-    is the app's own.
+    """A documented operation.
+
+    `needs` is its permission; `contents` means any token that may read, "" the app's own JWT.
     """
 
     name: str
@@ -132,8 +131,10 @@ OPERATIONS = (
 
 
 def operation_of(request: ReceivedRequest) -> tuple[Operation, dict[str, str]]:
-    """The operation that a request asks for, with what its path names. Raises LookupError if there
-    is none.
+    """Return the operation of a request, and the values in its path.
+
+    Raises:
+        LookupError: if there is no such operation
     """
     for operation in OPERATIONS:
         if operation.method == request.method and (match := operation.path.fullmatch(request.path)):
@@ -141,14 +142,14 @@ def operation_of(request: ReceivedRequest) -> tuple[Operation, dict[str, str]]:
     raise LookupError(request.path)
 
 
-def breach(request: ReceivedRequest) -> str | None:
-    """In which way a request is none that GitHub documents, if it is not."""
+def schema_violation(request: ReceivedRequest) -> str | None:
+    """Return why a request is not one that GitHub documents; None if it is."""
     try:
         operation, _ = operation_of(request)
     except LookupError:
         return "there is no such operation"
     if not request.headers.get("User-Agent"):
-        return "it says no User-Agent"
+        return "it has no User-Agent"
     if request.headers.get("X-GitHub-Api-Version", "2022-11-28") != "2022-11-28":
         return "there is no such version of the API"
     if any(len(values) > 1 for values in request.query.values()):
@@ -166,11 +167,11 @@ def _wrong_body(request: ReceivedRequest, schema: dict[str, Any] | None) -> str 
         "application/json",
         "application/vnd.github+json",
     ):
-        return "the body does not say that it is JSON"
+        return "the body has no JSON content type"
     try:
         body = json.loads(request.body)
     except ValueError:
-        return "the body is no JSON"
+        return "the body is not valid JSON"
     return _wrong(body, schema, "body")
 
 

@@ -1,5 +1,6 @@
-"""Airflow 3.3.2 with its Keycloak auth manager (provider 0.11.2): a token has Keycloak's own
-inside, and that one decides.
+"""Airflow 3.3.2 with its Keycloak auth manager (provider 0.11.2).
+
+Airflow's token contains a token of Keycloak, which decides about permissions.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 
 from dev.airflow_settings import password_of
-from tests.support import known_secrets as ledger
+from tests.support import known_secrets
 from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json
 from tests.support.fake_airflow.tokens import KEY, USERS, Tokens
 from tests.support.fake_airflow.v2.base import refuse
@@ -35,11 +36,12 @@ _REFUSED = {
 
 
 class KeycloakTokens(Tokens):
-    """In place of `Tokens`: `FakeAirflow(tokens=KeycloakTokens())`. Takes users, and one client:
-    Airflow's own.
+    """Tokens for `FakeAirflow(tokens=KeycloakTokens())`: users, and Airflow's own client.
 
-    `lifetime` is Airflow's, `keycloak_lifetime` that of the token inside. `role` is the client's.
-    No leeway is given inside.
+    Args:
+        lifetime: validity of Airflow's token in seconds
+        keycloak_lifetime: validity of the inner token in seconds, without leeway
+        role: role of the client
     """
 
     def __init__(
@@ -53,13 +55,11 @@ class KeycloakTokens(Tokens):
         self._live: set[str] = set()
 
     def expire(self) -> None:
-        """From now on every token issued before has an expired one inside, which is a lack of every
-        right.
-        """
+        """Expire the inner token of every issued token, which then has no permission."""
         self._live.clear()
 
     def log_in(self, request: ReceivedRequest) -> FakeResponse:
-        """POST /auth/token: for who is wrong a 403."""
+        """POST /auth/token: 403 for wrong credentials."""
         try:
             grant, fields = _grant(request)
         except RefusedError as refused:
@@ -70,7 +70,7 @@ class KeycloakTokens(Tokens):
         return as_json(201, {"access_token": self.issue(name)})
 
     def user_claims(self, name: str) -> dict[str, Any]:
-        """Who it is, and the tokens that Keycloak issued."""
+        """Return the user's name and id, and the tokens that Keycloak issued."""
         service = name not in USERS
         user_id = str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
         access = self._keycloak_token(user_id, name, self._keycloak_lifetime)
@@ -78,9 +78,7 @@ class KeycloakTokens(Tokens):
         return {"user_id": user_id, "name": name, "access_token": access, "refresh_token": refresh}
 
     def role(self, request: ReceivedRequest) -> str:
-        """The role of who sent a request; nobody's, so a 403 whatever is asked for, once the token
-        inside has expired.
-        """
+        """Return the role of the request's user; 403 if the inner token has expired."""
         claims = self.claims(request)
         inside = jwt.decode(claims["access_token"], options={"verify_signature": False})
         if inside["jti"] not in self._live or inside["exp"] <= time.time():
@@ -115,12 +113,12 @@ class KeycloakTokens(Tokens):
             "HS512",
         )
         self._live.add(number)
-        ledger.note(token)
+        known_secrets.add(token)
         return token
 
 
 def _grant(request: ReceivedRequest) -> tuple[str, dict[str, str]]:
-    """The kind of grant and its fields; refuses what FastAPI and the provider do not understand."""
+    """Return the grant type and its fields; refuse what FastAPI and the provider refuse."""
     if not request.body:
         raise refuse(422, [problem("missing", "Field required", None)])
     try:

@@ -1,5 +1,4 @@
-"""An Amazon MWAA environment: the API that signs one in, and the web server in front of its
-Airflow.
+"""An Amazon MWAA environment: its login API, and the web server in front of its Airflow.
 
 Measured: docs/notes/credentials.md#amazon-mwaa.
 """
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from tests.support import known_secrets as ledger
+from tests.support import known_secrets
 from tests.support.fake_airflow.messages import (
     FakeResponse,
     ReceivedRequest,
@@ -27,7 +26,7 @@ from tests.support.fake_airflow.messages import (
 )
 from tests.support.proxy import Proxy
 from tests.support.services import aws, certificates
-from tests.support.stand_in import StandIn
+from tests.support.stub_server import StubServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from tests.support.fake_airflow import FakeAirflow
 
-WEB_TOKEN_LIVES = 60.0
+WEB_TOKEN_LIVES = 60.0  # seconds
 _PATH = "/webtoken/"
 _LOGINS = {
     "2.11.2": ("/aws_mwaa/login", "session"),
@@ -44,40 +43,38 @@ _LOGINS = {
 }
 
 
-class MwaaApi(StandIn):
-    """`POST /webtoken/<name>`, signed: a web token, good for one log-in within `web_token_lives`
-    seconds.
+class MwaaApi(StubServer):
+    """`POST /webtoken/<name>`, signed: returns a web token for one login.
 
-    `expire_keys`: as after the role's time is over. `deny`: as without the right to log in.
+    `web_token_lives` is the web token's validity in seconds.
     """
 
     def __init__(self, name: str, region: str, web_host: str) -> None:
         domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
         self.host = f"env.airflow.{region}.{domain}"
-        super().__init__(tls=certificates.private().server(self.host), host=self.host)
-        self.keys = aws.Keys()
+        super().__init__(tls=certificates.trusted_ca().server(self.host), host=self.host)
+        self.keys = aws.AwsKeys()
         self.web_token_lives = WEB_TOKEN_LIVES
         self._name, self._region, self._web_host = name, region, web_host
         self._expired = self._denied = False
         self._web_tokens: dict[str, float] = {}
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
-        """A web token, or an error as AWS words it."""
         try:
             return self._create_web_login_token(request)
         except RefusedError as refused:
             return refused.answer
 
     def expire_keys(self) -> None:
-        """From now on the keys have expired."""
+        """Expire the AWS keys, as at the end of a role's session."""
         self._expired = True
 
     def deny(self) -> None:
-        """From now on the keys lack the right airflow:CreateWebLoginToken."""
+        """Take the permission airflow:CreateWebLoginToken from the keys."""
         self._denied = True
 
     def redeem(self, web_token: str) -> bool:
-        """Whether a web token is good for a log-in; it is no longer, afterwards."""
+        """Tell whether a web token is valid for a login, and invalidate it."""
         with self._lock:
             return self._web_tokens.pop(web_token, 0) > time.time()
 
@@ -108,7 +105,7 @@ class MwaaApi(StandIn):
                 404, "ResourceNotFoundException", f"No environment found with name: {name}"
             )
         web_token = secrets.token_urlsafe(120)
-        ledger.note(web_token)
+        known_secrets.add(web_token)
         with self._lock:
             self._web_tokens[web_token] = time.time() + self.web_token_lives
         who = {
@@ -119,10 +116,9 @@ class MwaaApi(StandIn):
 
 
 class MwaaWeb(Proxy):
-    """The web server: makes a session of a web token, and lets sessions through to the Airflow, as
-    one of its users.
+    """The web server: exchanges a web token for a session, and forwards sessions to Airflow.
 
-    `sessions` are the cookies' values that are good.
+    `sessions` are the valid values of the cookie.
     """
 
     def __init__(
@@ -134,7 +130,7 @@ class MwaaWeb(Proxy):
         user: str = "admin",
         login_status: int,
     ) -> None:
-        super().__init__(airflow.url, tls=certificates.private().server(host), host=host)
+        super().__init__(airflow.url, tls=certificates.trusted_ca().server(host), host=host)
         self.sessions: set[str] = set()
         self._airflow, self._user = airflow, user
         self._redeem = redeem
@@ -142,8 +138,9 @@ class MwaaWeb(Proxy):
         self._login, self._cookie = _LOGINS[airflow.version]
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
-        """The log-in's answer, or the Airflow's: to who has no good session, what it answers
-        somebody unknown.
+        """Handle a login, or forward the request.
+
+        Without a valid session Airflow sees no credential.
         """
         if (request.method, request.path) == ("POST", self._login):
             return self._log_in(request)
@@ -156,7 +153,6 @@ class MwaaWeb(Proxy):
         return super().answer(replace(request, headers=headers))
 
     def expire_sessions(self) -> None:
-        """Every session so far is over."""
         self.sessions.clear()
         if self._cookie == "_token":
             self._airflow.expire_tokens()
@@ -170,7 +166,7 @@ class MwaaWeb(Proxy):
             if self._cookie == "_token"
             else secrets.token_urlsafe(48)
         )
-        ledger.note(session)
+        known_secrets.add(session)
         self.sessions.add(session)
         set_cookie = f"{self._cookie}={session}; Secure; HttpOnly; Path=/; SameSite=Lax"
         headers = (("Set-Cookie", set_cookie), ("Location", "/home"))
@@ -180,7 +176,7 @@ class MwaaWeb(Proxy):
         )
 
     def _authorization(self) -> str:
-        """What the Airflow behind wants to see of the session's user."""
+        """Return the Authorization header of the session's user for the Airflow behind."""
         with self._airflow.session(self._user) as session:
             return session.prepare_request(requests.Request("GET", self._airflow.url)).headers[
                 "Authorization"
@@ -188,15 +184,23 @@ class MwaaWeb(Proxy):
 
 
 class Mwaa:
-    """An environment: its API, and its web server in front of a scripted Airflow of either version.
+    """An environment: its API, and its web server in front of a fake Airflow.
 
-        with FakeAirflow("2.11.2", dags=[...]) as airflow, Mwaa(airflow) as mwaa, Tunnel(mwaa.ports)
-            as tunnel: Step({"mwaa_environment": mwaa.name, "ca_certificate":
-            certificates.private().pem, ...}, env=mwaa.environment | tunnel.environment)
+        with (
+            FakeAirflow("2.11.2", dags=[...]) as airflow,
+            Mwaa(airflow) as mwaa,
+            Tunnel(mwaa.ports) as tunnel,
+        ):
+            inputs = {"mwaa_environment": mwaa.name, "ca_certificate": trusted_ca().pem, ...}
+            ActionStep(inputs, env=mwaa.environment | tunnel.environment)
 
-    `user`: of the Airflow, whom a session is for. `web_domain`: what the web server's host name
-    ends in. `login_status`: 302 or 200 with the cookie; by default as the facts have it for the
-    version.
+    Args:
+        airflow: the Airflow behind the web server
+        name: name of the environment
+        region: AWS region
+        user: Airflow user of the sessions
+        web_domain: end of the web server's host name
+        login_status: status of a login's response; by default as measured for the version
     """
 
     def __init__(
@@ -229,12 +233,12 @@ class Mwaa:
 
     @property
     def ports(self) -> dict[str, int]:
-        """For `Tunnel`: where the two host names lead."""
+        """Ports of the two host names, for `Tunnel`."""
         return {f"{self.api.host}:443": self.api.port, f"{self.web_host}:443": self.web.port}
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which a job signs."""
+        """The variables with which a job signs its requests."""
         return self.api.keys.environment | {"AWS_REGION": self.region}
 
 

@@ -1,6 +1,4 @@
-"""GitHub's endpoint for OIDC tokens, as a job with `id-token: write` finds it in its
-environment.
-"""
+"""GitHub's endpoint for OIDC tokens, for a job with `id-token: write`."""
 
 from __future__ import annotations
 
@@ -13,9 +11,9 @@ from typing import TYPE_CHECKING
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.support import known_secrets as ledger
+from tests.support import known_secrets
 from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, as_json
-from tests.support.stand_in import StandIn
+from tests.support.stub_server import StubServer
 
 if TYPE_CHECKING:
     import ssl
@@ -23,15 +21,13 @@ if TYPE_CHECKING:
 
 ISSUER = "https://token.actions.githubusercontent.com"
 OWNER = "https://github.com/octo-org"
-"""The audience of a token for which none was asked."""
+"""Default audience of a token."""
 _SUBJECT = "repo:octo-org/sales:ref:refs/heads/main"
 _PATH = "/10//idtoken/5b1c7a60-3b2e-4c3a-9f4d-6a1f0b8f3d11/9d3a2f70-8a52-4d5e-b1a4-0c8f2f6b7e22"
 
 
-class GitHubOidc(StandIn):
-    """Issues RS256 tokens that live `lifetime` seconds; `issued` are all of them. `environment` is
-    the job's.
-    """
+class GitHubOidc(StubServer):
+    """Issues RS256 tokens that are valid for `lifetime` seconds; `issued` has all of them."""
 
     def __init__(self, *, lifetime: int = 300, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(tls=tls)
@@ -42,14 +38,13 @@ class GitHubOidc(StandIn):
 
     @property
     def environment(self) -> dict[str, str]:
-        """The two variables by which a job gets tokens."""
+        """The two variables with which a job requests tokens."""
         return {
             "ACTIONS_ID_TOKEN_REQUEST_URL": self.url,
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN": self.request_token,
         }
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
-        """A token for the audience that is asked for."""
         if request.path != _PATH or request.method != "GET":
             return as_json(404, {"message": "Not Found"})
         if request.headers.get("Authorization") != f"Bearer {self.request_token}":
@@ -57,7 +52,6 @@ class GitHubOidc(StandIn):
         return as_json(200, {"value": self.issue(request.first("audience", OWNER))})
 
     def issue(self, audience: str) -> str:
-        """A token for this audience."""
         now = int(time.time())
         claims = {"iss": ISSUER, "sub": _SUBJECT, "aud": audience, "jti": str(uuid.uuid4())}
         claims |= {
@@ -67,13 +61,13 @@ class GitHubOidc(StandIn):
         }
         times = {"iat": now, "nbf": now, "exp": now + self.lifetime}
         token = jwt.encode(claims | times, _key(), "RS256", headers={"kid": "the only key"})
-        ledger.note(token)
+        known_secrets.add(token)
         with self._lock:
             self.issued.append(token)
         return token
 
     def is_good(self, token: str, audience: str) -> bool:
-        """Whether it issued this token for this audience, and the token lives."""
+        """Tell whether it issued this token for this audience, and it has not expired."""
         try:
             jwt.decode(
                 token, _key().public_key(), algorithms=["RS256"], audience=audience, issuer=ISSUER

@@ -1,6 +1,4 @@
-"""A proxy for the method CONNECT: it leads host names of the world to ports of this machine, and
-nowhere else.
-"""
+"""A CONNECT proxy that maps public host names to ports of this machine only."""
 
 from __future__ import annotations
 
@@ -10,16 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, page
-from tests.support.stand_in import StandIn
+from tests.support.stub_server import StubServer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Tunnel(StandIn):
-    """Leads "host:port" to the port of the loopback that `to` maps it to; refuses everything else.
+class Tunnel(StubServer):
+    """Connect clients to the loopback port that `to` has for "host:port", and nowhere else.
 
-    `environment` makes a client use it.
+    `environment` makes a client use this proxy.
     """
 
     def __init__(self, to: Mapping[str, int]) -> None:
@@ -29,12 +27,13 @@ class Tunnel(StandIn):
 
     @property
     def targets(self) -> list[str]:
-        """Where clients wanted to be led, refused ones included, in order."""
+        """The targets that clients requested, refused ones included, in order."""
         return [one.path for one in self.record if one.method == "CONNECT"]
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
-        """Leads, or refuses: 403 what it must not lead to, 502 where nobody listens, 405 what is no
-        CONNECT.
+        """Connect, or refuse.
+
+        403 for an unknown target, 502 if nothing listens there, 405 for other methods.
         """
         if request.method != "CONNECT":
             return page(405, "Method Not Allowed")
@@ -48,7 +47,7 @@ class Tunnel(StandIn):
 
 
 def _relay(target: socket.socket, client: socket.socket) -> None:
-    """Carries bytes both ways until one side has ended."""
+    """Copy bytes in both directions until one side ends."""
     other = {target: client, client: target}
     with target:
         while True:

@@ -1,6 +1,4 @@
-"""Which Airflow answers, in what form it is shown the credential, and what is said when none
-does.
-"""
+"""Detecting the Airflow version and presenting each kind of credential to it."""
 
 import pytest
 
@@ -17,13 +15,13 @@ from entrypoint.errors import (
     Unauthorized,
     UnexpectedResponse,
 )
-from tests.unit.script import Script, answer
+from tests.unit.script import ScriptedAdapter, http_response
 
 BASE = "https://airflow.example.com/team"
-THREE = answer(200, {"version": "3.3.2", "git_version": None})
-TWO = answer(200, {"version": "2.11.2", "git_version": None})
-NO_THREE = answer(404, b"<html>Airflow 404")
-DAGS = answer(200, {"dags": []})
+VERSION_3 = http_response(200, {"version": "3.3.2", "git_version": None})
+VERSION_2 = http_response(200, {"version": "2.11.2", "git_version": None})
+NOT_FOUND_3 = http_response(404, b"<html>Airflow 404")
+DAGS = http_response(200, {"dags": []})
 PASSWORD, CLIENT, TOKEN = (
     Password("u", Secret("pa55word")),
     Client("c", Secret("cl1ent")),
@@ -32,16 +30,15 @@ PASSWORD, CLIENT, TOKEN = (
 GATEWAY = "A gateway in front of Airflow refused the request"
 
 
-def connected(script: Script, credential: Credential) -> tuple[Airflow, Transport]:
-    """The Airflow that answers by the script, and the way to it."""
-    transport = Transport(BASE, script.wire())
+def connect_scripted(script: ScriptedAdapter, credential: Credential) -> tuple[Airflow, Transport]:
+    transport = Transport(BASE, script.client())
     return connect(
-        transport, AirflowCredentials(credential, lambda _: None, Script().wire)
+        transport, AirflowCredentials(credential, lambda _: None, ScriptedAdapter().client)
     ), transport
 
 
-def asked(script: Script) -> list[tuple[str, str | None]]:
-    """Each request below the base URL, and its credential."""
+def requests_sent(script: ScriptedAdapter) -> list[tuple[str, str | None]]:
+    """Return each request below the base URL, with its credential."""
     return [
         (sent.url.removeprefix(BASE), sent.headers.get("Authorization")) for sent in script.sent
     ]
@@ -56,16 +53,16 @@ def asked(script: Script) -> list[tuple[str, str | None]]:
     ],
     ids=["token", "header", "password"],
 )
-def test_airflow_2(credential: Credential, before: str | None, after: str) -> None:
-    """Airflow 2 is asked second; a credential that is the same for both is shown from the first
-    request on.
-    """
-    script = Script(NO_THREE, TWO, DAGS)
-    airflow, transport = connected(script, credential)
+def test_airflow_2_is_detected_after_the_version_3_path_fails(
+    credential: Credential, before: str | None, after: str
+) -> None:
+    """A credential that both versions take is sent from the first request on."""
+    script = ScriptedAdapter(NOT_FOUND_3, VERSION_2, DAGS)
+    airflow, transport = connect_scripted(script, credential)
     transport.get("/api/v1/dags")
 
     assert (type(airflow), airflow.version, transport.ambiguous_403) == (V1, "2.11.2", True)
-    assert asked(script) == [
+    assert requests_sent(script) == [
         ("/api/v2/version", before),
         ("/api/v1/version", before),
         ("/api/v1/dags", after),
@@ -84,71 +81,76 @@ def test_airflow_2(credential: Credential, before: str | None, after: str) -> No
     ids=["password", "client"],
 )
 @pytest.mark.parametrize("status", [200, 201])
-def test_airflow_3(credential: Credential, body: bytes, status: int) -> None:
-    """Airflow 3 is asked first, and exchanges what it wants exchanged with the first request that
-    needs it.
-    """
-    script = Script(THREE, answer(status, {"access_token": "granted"}), DAGS)
-    airflow, transport = connected(script, credential)
-    assert asked(script) == [("/api/v2/version", None)]
+def test_airflow_3_is_detected_first_and_logins_are_exchanged_when_needed(
+    credential: Credential, body: bytes, status: int
+) -> None:
+    script = ScriptedAdapter(VERSION_3, http_response(status, {"access_token": "granted"}), DAGS)
+    airflow, transport = connect_scripted(script, credential)
+    assert requests_sent(script) == [("/api/v2/version", None)]
     transport.get("/api/v2/dags")
 
     assert (type(airflow), airflow.version, transport.ambiguous_403) == (V2, "3.3.2", False)
-    assert asked(script)[1:] == [("/auth/token", None), ("/api/v2/dags", "Bearer granted")]
+    assert requests_sent(script)[1:] == [("/auth/token", None), ("/api/v2/dags", "Bearer granted")]
     assert script.sent[1].request.body == body
 
 
-def test_a_token_for_airflow_3() -> None:
-    """A token is shown to Airflow 3 as it is, and nothing is exchanged."""
-    script = Script(THREE, DAGS)
-    _, transport = connected(script, TOKEN)
+def test_airflow_3_gets_a_token_without_an_exchange() -> None:
+    script = ScriptedAdapter(VERSION_3, DAGS)
+    _, transport = connect_scripted(script, TOKEN)
     transport.get("/api/v2/dags")
 
-    assert asked(script) == [("/api/v2/version", "Bearer t0ken"), ("/api/v2/dags", "Bearer t0ken")]
+    assert requests_sent(script) == [
+        ("/api/v2/version", "Bearer t0ken"),
+        ("/api/v2/dags", "Bearer t0ken"),
+    ]
 
 
-def test_a_version_proves_no_credential() -> None:
-    """That the version was told does not mean that the credential was accepted."""
-    _, transport = connected(Script(THREE, answer(401, {"detail": "No"})), TOKEN)
+def test_detected_version_does_not_prove_the_credential() -> None:
+    _, transport = connect_scripted(
+        ScriptedAdapter(VERSION_3, http_response(401, {"detail": "No"})), TOKEN
+    )
     with pytest.raises(Unauthorized, match="Airflow refused the credential"):
         transport.get("/api/v2/dags")
 
 
-def test_a_client_for_airflow_2() -> None:
-    """Airflow 2 takes no client, which is said at once."""
+def test_airflow_2_refuses_client_credentials_at_once() -> None:
     with pytest.raises(NotSupported):
-        connected(Script(NO_THREE, TWO), CLIENT)
+        connect_scripted(ScriptedAdapter(NOT_FOUND_3, VERSION_2), CLIENT)
 
 
 @pytest.mark.parametrize(
     ("replies", "error", "title"),
     [
-        ([NO_THREE, NO_THREE], UnexpectedResponse, "That is not an answer of Airflow's API"),
         (
-            [answer(200, {"version": "three"}), NO_THREE],
+            [NOT_FOUND_3, NOT_FOUND_3],
             UnexpectedResponse,
-            "That is not an answer of Airflow's API",
+            "Airflow's API sent an unexpected response",
         ),
         (
-            [answer(200, {"v": 3}), answer(200, ["3.3.2"])],
+            [http_response(200, {"version": "three"}), NOT_FOUND_3],
             UnexpectedResponse,
-            "That is not an answer of Airflow's API",
+            "Airflow's API sent an unexpected response",
         ),
         (
-            [answer(200, b"<html>"), answer(200, b"<html>")],
+            [http_response(200, {"v": 3}), http_response(200, ["3.3.2"])],
             UnexpectedResponse,
-            "That is not an answer of Airflow's API",
+            "Airflow's API sent an unexpected response",
         ),
         (
-            [answer(302, Location="/l"), answer(302, Location="/l")],
+            [http_response(200, b"<html>"), http_response(200, b"<html>")],
+            UnexpectedResponse,
+            "Airflow's API sent an unexpected response",
+        ),
+        (
+            [http_response(302, Location="/l"), http_response(302, Location="/l")],
             UnexpectedResponse,
             "Airflow's address redirects",
         ),
-        ([answer(403, b"<html>"), answer(403, b"<html>")], Unauthorized, GATEWAY),
-        ([answer(401, b"<html>")], Unauthorized, GATEWAY),
-        ([answer(503, b""), answer(503, b"")], TransientError, "Airflow answers 503"),
-        ([answer(502, b""), NO_THREE], TransientError, "Airflow answers 502"),
-        ([NO_THREE, answer(504, b"")], TransientError, "Airflow answers 504"),
+        ([http_response(403, b"<html>"), http_response(403, b"<html>")], Unauthorized, GATEWAY),
+        ([http_response(401, b"<html>")], Unauthorized, GATEWAY),
+        ([http_response(503, b""), http_response(503, b"")], TransientError, "Airflow answers 503"),
+        ([http_response(502, b""), NOT_FOUND_3], TransientError, "Airflow answers 502"),
+        ([NOT_FOUND_3, http_response(504, b"")], TransientError, "Airflow answers 504"),
     ],
     ids=[
         "404",
@@ -163,12 +165,11 @@ def test_a_client_for_airflow_2() -> None:
         "two down",
     ],
 )
-def test_no_airflow(replies: list[bytes], error: type[ActionError], title: str) -> None:
-    """Where no Airflow answers, the error is about the first answer, and says whether a gateway is
-    in the way.
-    """
+def test_error_without_airflow_quotes_the_first_response_and_names_a_gateway(
+    replies: list[bytes], error: type[ActionError], title: str
+) -> None:
     with pytest.raises(error) as caught:
-        connected(Script(*replies), TOKEN)
+        connect_scripted(ScriptedAdapter(*replies), TOKEN)
 
     assert caught.value.title == title
     if error is UnexpectedResponse:
@@ -176,21 +177,22 @@ def test_no_airflow(replies: list[bytes], error: type[ActionError], title: str) 
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_gateway_that_fails_where_airflow_2_has_nothing(status: int) -> None:
-    """A proxy in front of an Airflow 2 may answer so for a path that only Airflow 3 has: it is an
-    Airflow 2 all the same.
-    """
-    airflow, _ = connected(
-        Script(answer(status, b"<html>"), answer(200, {"version": "2.11.2"})), TOKEN
+def test_airflow_2_behind_a_proxy_that_fails_on_the_version_3_path(status: int) -> None:
+    airflow, _ = connect_scripted(
+        ScriptedAdapter(
+            http_response(status, b"<html>"), http_response(200, {"version": "2.11.2"})
+        ),
+        TOKEN,
     )
     assert airflow.version == "2.11.2"
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_gateway_in_front_of_who_has_a_password(status: int) -> None:
-    """A gateway that refuses what has no credential yet is named all the same."""
+def test_gateway_that_refuses_a_request_without_credential_is_named(status: int) -> None:
     with pytest.raises(Unauthorized) as caught:
-        connected(Script(*[answer(status, b"<html>", Server="cloudflare")] * 2), PASSWORD)
+        connect_scripted(
+            ScriptedAdapter(*[http_response(status, b"<html>", Server="cloudflare")] * 2), PASSWORD
+        )
 
     assert caught.value.title == GATEWAY
     assert "cloudflare" in caught.value.detail
@@ -201,49 +203,56 @@ def test_a_gateway_in_front_of_who_has_a_password(status: int) -> None:
     ("reply", "error", "title"),
     [
         (
-            answer(401, {"detail": "Invalid credentials"}),
+            http_response(401, {"detail": "Invalid credentials"}),
             Unauthorized,
             "Airflow refused the credential",
         ),
         (
-            answer(403, {"detail": "Invalid credentials"}),
+            http_response(403, {"detail": "Invalid credentials"}),
             Unauthorized,
             "Airflow refused the credential",
         ),
-        (answer(403, b"<html>"), Unauthorized, GATEWAY),
+        (http_response(403, b"<html>"), Unauthorized, GATEWAY),
         (
-            answer(404, b"<html>"),
+            http_response(404, b"<html>"),
             UnexpectedResponse,
             "This Airflow has no login for this kind of credential",
         ),
         (
-            answer(405, {"detail": "No"}),
+            http_response(405, {"detail": "No"}),
             UnexpectedResponse,
             "This Airflow has no login for this kind of credential",
         ),
-        (answer(201, {}), UnexpectedResponse, "Airflow's login gave no token"),
-        (answer(201, {"access_token": ""}), UnexpectedResponse, "Airflow's login gave no token"),
-        (answer(201, {"access_token": 7}), UnexpectedResponse, "Airflow's login gave no token"),
-        (answer(201, ["granted"]), UnexpectedResponse, "Airflow's login gave no token"),
+        (http_response(201, {}), UnexpectedResponse, "Airflow's login gave no token"),
         (
-            answer(418, {"access_token": "granted"}),
+            http_response(201, {"access_token": ""}),
             UnexpectedResponse,
             "Airflow's login gave no token",
         ),
         (
-            answer(201, {"access_token": "gr anted"}),
+            http_response(201, {"access_token": 7}),
+            UnexpectedResponse,
+            "Airflow's login gave no token",
+        ),
+        (http_response(201, ["granted"]), UnexpectedResponse, "Airflow's login gave no token"),
+        (
+            http_response(418, {"access_token": "granted"}),
+            UnexpectedResponse,
+            "Airflow's login gave no token",
+        ),
+        (
+            http_response(201, {"access_token": "gr anted"}),
             UnexpectedResponse,
             "Airflow's login gave no usable token",
         ),
-        (answer(302, Location="/login"), UnexpectedResponse, "Airflow's address redirects"),
-        (answer(500, b""), TransientError, "Airflow answers 500"),
+        (http_response(302, Location="/login"), UnexpectedResponse, "Airflow's address redirects"),
+        (http_response(500, b""), TransientError, "Airflow answers 500"),
     ],
 )
-def test_no_login(
+def test_failed_login_names_its_reason_without_the_secret(
     credential: Credential, reply: bytes, error: type[ActionError], title: str
 ) -> None:
-    """A login that gives no token is an error that says why, without what was sent."""
-    _, transport = connected(Script(THREE, reply), credential)
+    _, transport = connect_scripted(ScriptedAdapter(VERSION_3, reply), credential)
     with pytest.raises(error) as caught:
         transport.get("/api/v2/dags")
 
@@ -264,7 +273,7 @@ def test_no_login(
     ids=["password", "client"],
 )
 @pytest.mark.parametrize(
-    ("status", "detail", "told"),
+    ("status", "detail", "login_fields"),
     [
         (400, "Username and password must be provided", "must be provided"),
         (
@@ -280,17 +289,14 @@ def test_no_login(
     ],
     ids=["FAB", "Keycloak", "simple"],
 )
-def test_a_login_for_something_else(
-    credential: Credential, title: str, status: int, detail: object, told: str
+def test_login_that_rejects_the_fields_does_not_support_clients(
+    credential: Credential, title: str, status: int, detail: object, login_fields: str
 ) -> None:
-    """A login that does not know what it is told is one without clients, if a client is what it is
-    told.
-    """
-    reply = answer(status, {"detail": detail})
-    _, transport = connected(Script(THREE, reply), credential)
+    reply = http_response(status, {"detail": detail})
+    _, transport = connect_scripted(ScriptedAdapter(VERSION_3, reply), credential)
     with pytest.raises(UnexpectedResponse) as caught:
         transport.get("/api/v2/dags")
 
     assert caught.value.title == title
-    assert told in caught.value.detail
+    assert login_fields in caught.value.detail
     assert "pa55wo" not in str(caught.value)

@@ -1,6 +1,4 @@
-"""Task logs in the words of both Airflows, and everything that is no such log, read piece by
-piece.
-"""
+"""Reading task logs of Airflow 2 and 3 in chunks."""
 
 from __future__ import annotations
 
@@ -49,19 +47,17 @@ LINE: dict[Reader, bytes] = {
 LAST_FRAMES = (f'  File "{DAG}", line 18, in load', f'  File "{HELPER}", line 9, in parse_amount')
 
 
-def read(kind: Reader, text: str | bytes, keep: int = 100) -> TaskLog:
-    """The log, read in one piece."""
+def read_log(kind: Reader, text: str | bytes, keep: int = 100) -> TaskLog:
+    """Read the log in one chunk."""
     reader = kind(keep)
-    reader.take(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
+    reader.consume(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
     return reader.close()
 
 
 @pytest.mark.parametrize(("kind", "text"), [(TextLog, FAILED_2), (JsonLog, FAILED_3)])
-def test_a_chained_failure(kind: Reader, text: str) -> None:
-    """Both Airflows tell the same story: what was raised last, then its cause, each with the line
-    that raised it.
-    """
-    log = read(kind, text)
+def test_chained_exceptions_are_read_last_raised_first(kind: Reader, text: str) -> None:
+    """Both Airflow versions give the same result, each exception with the line that raised it."""
+    log = read_log(kind, text)
 
     assert [str(one) for one in log.raised] == [
         "RuntimeError: The sales of 2025-01-31 cannot be loaded",
@@ -81,11 +77,8 @@ def test_a_chained_failure(kind: Reader, text: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "text"), [(TextLog, FAILED_2), (JsonLog, FAILED_3)])
-def test_the_tail_shows_the_failure_and_not_airflow_itself(kind: Reader, text: str) -> None:
-    """Who reads the tail sees what the task printed, its frames and exceptions; not Airflow's
-    frames, marks and paths.
-    """
-    lines = read(kind, text).lines
+def test_tail_leaves_out_airflow_frames_marks_and_paths(kind: Reader, text: str) -> None:
+    lines = read_log(kind, text).lines
     first, then, raised = (
         lines.index(one)
         for one in (LAST_FRAMES[1], "ValueError: Not an amount: 'n/a'", LAST_FRAMES[0])
@@ -109,21 +102,17 @@ def test_the_tail_shows_the_failure_and_not_airflow_itself(kind: Reader, text: s
     assert not [line for line in lines if any(one in line for one in unwanted)]
 
 
-def test_the_frames_of_airflow_are_known() -> None:
-    """Airflow's own frames are a part of the exception, although they are not shown; the source of
-    the user's is shown.
-    """
+def test_airflow_frames_belong_to_the_exception_but_are_not_shown() -> None:
     first = [
-        read(kind, text).raised[0].frames[0]
+        read_log(kind, text).raised[0].frames[0]
         for kind, text in ((TextLog, FAILED_2), (JsonLog, FAILED_3))
     ]
 
     assert [frame.filename for frame in first] == [INSIDE, INSIDE]
-    assert '    return load("2025-01-31")' in read(TextLog, FAILED_2).lines
+    assert '    return load("2025-01-31")' in read_log(TextLog, FAILED_2).lines
 
 
-def test_an_exception_that_airflow_itself_raised_is_shown() -> None:
-    """Where Airflow's own frames end, the exception and whatever comes after it is shown again."""
+def test_exception_raised_by_airflow_itself_is_shown() -> None:
     record = (
         "[2026-11-21T09:15:06.603+0000] {taskinstance.py:3337} ERROR - Task failed with exception"
     )
@@ -131,7 +120,7 @@ def test_an_exception_that_airflow_itself_raised_is_shown() -> None:
         f'  File "{INSIDE}", line 776, in _execute_task\n    result = '
         "_execute_callable(context=context)\n      ^^^^^^"
     )
-    log = read(
+    log = read_log(
         TextLog, f"{record}\n{HEADING}\n{frame}\n{frame}\nKeyError: 1\n    indented\n{record}"
     )
 
@@ -140,44 +129,41 @@ def test_an_exception_that_airflow_itself_raised_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "said"),
+    ("kind", "text", "message"),
     [(TextLog, KILLED_2, "return code -9"), (JsonLog, KILLED_3, "SIGKILL")],
 )
-def test_a_process_that_was_killed(kind: Reader, text: str, said: str) -> None:
-    """A task whose process was killed raised nothing: the signal is its last error, whatever level
-    it is reported with.
-    """
-    log = read(kind, text)
+def test_killed_process_has_its_signal_as_last_error(kind: Reader, text: str, message: str) -> None:
+    """The level of the log line does not matter."""
+    log = read_log(kind, text)
 
     assert (log.raised, log.written) == ((), True)
     assert log.last_error is not None
-    assert said in log.last_error
+    assert message in log.last_error
 
 
 @pytest.mark.parametrize(
-    ("exit_", "said"),
+    ("exit_", "message"),
     [
         ({"exit_code": 3}, "exit_code 3"),
         ({"exit_code": 0}, "exit_code 0"),
         ({"exit_code": None}, None),
     ],
 )
-def test_a_task_that_ends_itself(exit_: dict[str, Any], said: str | None) -> None:
-    """The exit code of a task that called sys.exit is said with its last error."""
-    error = read(JsonLog, entry("Task exited", "error", **exit_)).last_error
+def test_exit_code_of_sys_exit_is_the_last_error(
+    exit_: dict[str, Any], message: str | None
+) -> None:
+    error = read_log(JsonLog, entry("Task exited", "error", **exit_)).last_error
 
-    assert error == ("Task exited" if said is None else f"Task exited ({said})")
+    assert error == ("Task exited" if message is None else f"Task exited ({message})")
 
 
 @pytest.mark.parametrize(
     ("kind", "text"),
     [(TextLog, HEAD_2), (JsonLog, HEAD_3), (JsonLog, entry("Task did not run because …", None))],
 )
-def test_a_log_that_just_stops(kind: Reader, text: str) -> None:
-    """A log without an error, as a supervisor that was killed leaves it, was written and names no
-    reason.
-    """
-    log = read(kind, text)
+def test_log_without_an_error_names_no_reason(kind: Reader, text: str) -> None:
+    """A supervisor that was killed leaves such a log."""
+    log = read_log(kind, text)
 
     assert (log.raised, log.last_error, log.written) == ((), None, True)
 
@@ -195,22 +181,16 @@ def test_a_log_that_just_stops(kind: Reader, text: str) -> None:
         (JsonLog, HEAD_3.rpartition('{"timestamp":"')[0]),
     ],
 )
-def test_a_log_that_is_not_there(kind: Reader, text: str) -> None:
-    """A log that only says where it was looked for was not written, and no reason is made out of
-    it.
-    """
-    log = read(kind, text)
+def test_log_with_only_fetch_attempts_counts_as_not_written(kind: Reader, text: str) -> None:
+    log = read_log(kind, text)
 
     assert (log.raised, log.last_error, log.written) == ((), None, False)
 
 
 @pytest.mark.parametrize(("kind", "text"), [(TextLog, NO_HOST_2), (JsonLog, MISSING_3)])
-def test_where_a_missing_log_was_looked_for_is_shown(kind: Reader, text: str) -> None:
-    """Airflow's own words about a log that it could not fetch are kept, unless there is a log after
-    all.
-    """
-    assert any("Could not read served logs" in line for line in read(kind, text).lines)
-    there = read(kind, text + (HEAD_2 if kind is TextLog else HEAD_3))
+def test_fetch_errors_are_kept_unless_a_log_follows(kind: Reader, text: str) -> None:
+    assert any("Could not read served logs" in line for line in read_log(kind, text).lines)
+    there = read_log(kind, text + (HEAD_2 if kind is TextLog else HEAD_3))
     assert not [line for line in there.lines if "Could not read served logs" in line]
 
 
@@ -218,11 +198,8 @@ def test_where_a_missing_log_was_looked_for_is_shown(kind: Reader, text: str) ->
     ("kind", "text"),
     [(TextLog, FAKE_2 + FAILED_2), (JsonLog, FAKE_3 + FAILED_3), (JsonLog, FAILED_3 + FAKE_3)],
 )
-def test_printed_tracebacks_do_not_hide_the_real_one(kind: Reader, text: str) -> None:
-    """A task that prints what looks like a failure of its own is still reported with the exception
-    that ended it.
-    """
-    log = read(kind, text)
+def test_printed_traceback_does_not_hide_the_final_exception(kind: Reader, text: str) -> None:
+    log = read_log(kind, text)
 
     assert [one.kind for one in log.raised] == ["RuntimeError", "ValueError"]
     assert any("FakedError: made up" in line for line in log.lines)
@@ -231,11 +208,8 @@ def test_printed_tracebacks_do_not_hide_the_real_one(kind: Reader, text: str) ->
 @pytest.mark.parametrize(
     ("kind", "text"), [(TextLog, HANDLED_2 + FAILED_2), (JsonLog, HANDLED_3 + FAILED_3)]
 )
-def test_an_exception_that_was_handled_before_is_not_the_reason(kind: Reader, text: str) -> None:
-    """A task that logs an exception, goes on and fails with another is reported with the other
-    one.
-    """
-    log = read(kind, text)
+def test_handled_exception_is_not_the_reason(kind: Reader, text: str) -> None:
+    log = read_log(kind, text)
 
     assert [one.kind for one in log.raised] == ["RuntimeError", "ValueError"]
     assert "MirrorError: handled" in log.lines
@@ -252,10 +226,7 @@ HOSTILE = (
 )
 
 
-def test_hostile_text_is_kept_as_it_is() -> None:
-    """What a task prints or raises is data: no line of it is lost, and none of it changes how the
-    rest is read.
-    """
+def test_hostile_text_is_kept_unchanged_and_changes_nothing_else() -> None:
     printed = [
         f"[2026-11-21T09:15:38.713+0000] {{logging_mixin.py:190}} INFO - {line}" for line in HOSTILE
     ]
@@ -265,14 +236,14 @@ def test_hostile_text_is_kept_as_it_is() -> None:
         HEADING,
     ]
     raised = [f'  File "{DAG}", line 46, in shout', f"RuntimeError: {HOSTILE[0]}", *HOSTILE[1:]]
-    log_2 = read(TextLog, "\n".join([*printed, *failed, *raised, last]))
+    log_2 = read_log(TextLog, "\n".join([*printed, *failed, *raised, last]))
     shown = [entry(line, logger="task.stdout") for line in HOSTILE]
     failed_3 = entry(
         "Task failed with exception",
         "error",
         error_detail=[detail("RuntimeError", "\n".join(HOSTILE))],
     )
-    log_3 = read(JsonLog, "\n".join([*shown, failed_3]))
+    log_3 = read_log(JsonLog, "\n".join([*shown, failed_3]))
 
     assert (
         [one.text for one in log_2.raised]
@@ -296,15 +267,13 @@ def test_hostile_text_is_kept_as_it_is() -> None:
         ),
     ],
 )
-def test_levels_of_airflow_3(level: Any, severe: bool) -> None:
-    """Errors and worse are errors in any case of the letters; a level that is none of the known
-    ones is not.
-    """
+def test_errors_of_airflow_3_are_found_by_level(level: Any, severe: bool) -> None:
+    """Letter case does not matter; unknown levels are no errors."""
     line = json.dumps(
         {"timestamp": "2026-11-21T09:15:37Z", "event": " It went wrong ", "level": level}
     )
 
-    assert read(JsonLog, line).last_error == ("It went wrong" if severe else None)
+    assert read_log(JsonLog, line).last_error == ("It went wrong" if severe else None)
 
 
 @pytest.mark.parametrize(
@@ -318,9 +287,9 @@ def test_levels_of_airflow_3(level: Any, severe: bool) -> None:
         ("DEBUG", False),
     ],
 )
-def test_levels_of_airflow_2(level: str, severe: bool) -> None:
-    """Only a line of the log itself has a level, and only errors and worse are errors."""
-    log = read(
+def test_errors_of_airflow_2_are_found_by_level(level: str, severe: bool) -> None:
+    """Only a line in the log's own format has a level."""
+    log = read_log(
         TextLog,
         f"[2026-11-21T09:15:37.111+0000] {{a.py:1}} {level} - It went wrong\nERROR - printed",
     )
@@ -329,14 +298,13 @@ def test_levels_of_airflow_2(level: str, severe: bool) -> None:
 
 
 @pytest.mark.parametrize(("kind", "last"), [(TextLog, "ERROR - last"), (JsonLog, "last")])
-def test_the_last_error_wins(kind: Reader, last: str) -> None:
-    """Of several errors the last one is told, not what was said after it."""
+def test_last_error_wins_over_earlier_errors_and_later_lines(kind: Reader, last: str) -> None:
     levels = [("first", "error"), ("last", "error"), ("done", "info")]
     text = "\n".join(
         f"[2026-11-21T09:15:37.111+0000] {{a.py:1}} {level.upper()} - {event}"
         for event, level in levels
     )
-    log = read(kind, text if kind is TextLog else "\n".join(entry(*one) for one in levels))
+    log = read_log(kind, text if kind is TextLog else "\n".join(entry(*one) for one in levels))
 
     assert log.last_error == last.removeprefix("ERROR - ")
 
@@ -356,11 +324,8 @@ def test_the_last_error_wins(kind: Reader, last: str) -> None:
         "\ufeff{}",
     ],
 )
-def test_lines_that_are_no_entries(line: str) -> None:
-    """What is not an object of JSON is shown as it came, cut to a bounded length, and the lines
-    around it are read.
-    """
-    log = read(JsonLog, f"{entry('before')}\n{line}\n{entry('after', 'error')}")
+def test_line_that_is_no_json_object_is_shown_shortened(line: str) -> None:
+    log = read_log(JsonLog, f"{entry('before')}\n{line}\n{entry('after', 'error')}")
 
     assert len(log.lines) == 3
     assert log.lines[1]
@@ -369,8 +334,7 @@ def test_lines_that_are_no_entries(line: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [10, 400, *range(900, 1000, 3), 5_000, 100_000])
-def test_deep_nesting(depth: int) -> None:
-    """JSON of any depth, in any of the fields that are read, ends no reading."""
+def test_deeply_nested_json_is_read_without_an_error(depth: int) -> None:
     deep = "[" * depth + "]" * depth
     lines = [
         f'{{"event": {deep}, "level": {deep}, "timestamp": {deep}}}',
@@ -380,7 +344,7 @@ def test_deep_nesting(depth: int) -> None:
         f'{{"error_detail": [{{"exc_type": {deep}, "exc_value": {deep}, "frames": '
         f'[{{"name": {deep}}}]}}]}}'
     )
-    log = read(JsonLog, "\n".join([*lines, entry("after", "error")]))
+    log = read_log(JsonLog, "\n".join([*lines, entry("after", "error")]))
 
     assert log.last_error == "after"
     assert log.lines[-1].endswith("after")
@@ -419,11 +383,8 @@ entries = st.fixed_dictionaries(
 
 
 @given(entries)
-def test_any_entry(fields: dict[str, Any]) -> None:
-    """Whatever an entry holds, reading it ends, and what was read are named exceptions with frames
-    in files.
-    """
-    log = read(JsonLog, f"{json.dumps(fields)}\n{entry('after')}")
+def test_any_entry_yields_named_exceptions_with_frames(fields: dict[str, Any]) -> None:
+    log = read_log(JsonLog, f"{json.dumps(fields)}\n{entry('after')}")
 
     assert log.lines[-1].endswith("after")
     frames = [frame for one in log.raised for frame in one.frames]
@@ -432,8 +393,7 @@ def test_any_entry(fields: dict[str, Any]) -> None:
     assert all(frame.line == int(frame.line) for frame in frames)
 
 
-def test_frames_that_are_none() -> None:
-    """A frame without a file or a line is left out, and the others stay in their order."""
+def test_frame_without_file_or_line_is_left_out() -> None:
     good = [
         {"filename": "a.py", "lineno": 7, "name": "f"},
         {"filename": "b.py", "lineno": 8, "name": None},
@@ -447,7 +407,7 @@ def test_frames_that_are_none() -> None:
         None,
         [],
     ]
-    (one,) = read(
+    (one,) = read_log(
         JsonLog,
         entry("x", "error", error_detail=[{"exc_type": "E", "frames": [*bad, *good, *bad]}]),
     ).raised
@@ -466,29 +426,26 @@ pieces = st.sampled_from(
     keep=st.integers(0, 30),
     data=st.data(),
 )
-def test_chunks_make_no_difference(
+def test_chunk_boundaries_make_no_difference(
     kind: Reader, texts: list[bytes], keep: int, data: st.DataObject
 ) -> None:
-    """However the network cuts a log into pieces, in the middle of a character as well, it is read
-    alike.
-    """
+    """Some boundaries lie within a character."""
     whole = b"".join(texts)
     places = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=20), label="cuts"))
     reader = kind(keep)
 
     for start, end in zip([0, *places], [*places, len(whole)], strict=True):
-        assert reader.take(whole[start:end])
-    assert reader.close() == read(kind, whole, keep)
+        assert reader.consume(whole[start:end])
+    assert reader.close() == read_log(kind, whole, keep)
 
 
 @pytest.mark.parametrize(("kind", "text"), [(TextLog, FAILED_2), (JsonLog, FAILED_3)])
-def test_byte_by_byte(kind: Reader, text: str) -> None:
-    """The smallest pieces make no difference either."""
+def test_single_byte_chunks_make_no_difference(kind: Reader, text: str) -> None:
     reader = kind(7)
     for byte in text.encode():
-        reader.take(bytes([byte]))
+        reader.consume(bytes([byte]))
 
-    assert reader.close() == read(kind, text, 7)
+    assert reader.close() == read_log(kind, text, 7)
 
 
 @pytest.mark.parametrize(
@@ -500,25 +457,20 @@ def test_byte_by_byte(kind: Reader, text: str) -> None:
         (JsonLog, f"{entry('x', 'error')}{' ' * 400_000}7"),
     ],
 )
-def test_a_very_long_line_is_cut_alike(kind: Reader, line: str) -> None:
-    """A line that is longer than what is kept of one is cut at the same place, in however many
-    pieces it comes.
-    """
+def test_very_long_line_is_cut_at_the_same_place_for_any_chunks(kind: Reader, line: str) -> None:
     whole = f"{entry('before')}\n{line}\n{entry('after')}\n".encode()
     reader = kind(100)
     for start in range(0, len(whole), 65_536):
-        reader.take(whole[start : start + 65_536])
+        reader.consume(whole[start : start + 65_536])
 
-    assert reader.close() == read(kind, whole)
+    assert reader.close() == read_log(kind, whole)
 
 
-def test_line_ends() -> None:
-    """A carriage return ends a line together with its line feed only, and blanks are a part of the
-    line.
-    """
-    begun = LINE[TextLog].decode()
+def test_carriage_return_ends_a_line_only_before_a_line_feed() -> None:
+    """Blanks are a part of the line."""
+    after_a_line = LINE[TextLog].decode()
 
-    assert read(TextLog, f"{begun}one  \r\n\r\n\ttwo\rthree \n").lines[1:] == (
+    assert read_log(TextLog, f"{after_a_line}one  \r\n\r\n\ttwo\rthree \n").lines[1:] == (
         "one  ",
         "",
         "\ttwo\rthree ",
@@ -527,11 +479,11 @@ def test_line_ends() -> None:
 
 @pytest.mark.parametrize(("kind", "text"), [(TextLog, FAILED_2), (JsonLog, FAILED_3)])
 @pytest.mark.parametrize("keep", [0, 1, 5, 10_000])
-def test_the_tail_and_what_is_left_out(kind: Reader, text: str, keep: int) -> None:
-    """The last lines are kept, the others are counted, and the reason does not depend on how many
-    are kept.
-    """
-    whole, log = read(kind, text, 10_000), read(kind, text, keep)
+def test_tail_keeps_the_last_lines_and_counts_the_others(
+    kind: Reader, text: str, keep: int
+) -> None:
+    """The reason does not depend on the length of the tail."""
+    whole, log = read_log(kind, text, 10_000), read_log(kind, text, keep)
 
     assert log.lines == whole.lines[max(len(whole.lines) - keep, 0) :]
     assert log.lines_omitted + len(log.lines) == len(whole.lines)
@@ -539,28 +491,25 @@ def test_the_tail_and_what_is_left_out(kind: Reader, text: str, keep: int) -> No
 
 
 @pytest.mark.parametrize(("kind", "text"), [(TextLog, FAILED_2), (JsonLog, FAILED_3)])
-def test_the_reason_is_found_however_much_is_printed_after_it(kind: Reader, text: str) -> None:
-    """Airflow 3 writes thousands of lines of output after the exception: it is picked out of the
-    whole log.
-    """
+def test_exception_is_found_before_thousands_of_lines(kind: Reader, text: str) -> None:
     line = (
         "[2026-11-21T09:15:38.724+0000] {logging_mixin.py:190} INFO - Line"
         if kind is TextLog
         else entry("Line")
     )
-    log = read(kind, f"{text}{line}\n" + f"{line}\n" * 5_000, 10)
+    log = read_log(kind, f"{text}{line}\n" + f"{line}\n" * 5_000, 10)
 
-    assert log.raised == read(kind, text).raised
+    assert log.raised == read_log(kind, text).raised
     assert [one.rpartition(" ")[2] for one in log.lines] == ["Line"] * 10
-    assert log.lines_omitted == 5_001 + len(read(kind, text).lines) - 10
+    assert log.lines_omitted == 5_001 + len(read_log(kind, text).lines) - 10
 
 
-def kept(reader: LogReader) -> int:
-    """How many bytes there are in everything that the reader holds on to."""
+def kept_bytes(reader: LogReader) -> int:
+    """Return the number of bytes in everything that the reader keeps."""
     return len(pickle.dumps(reader))
 
 
-@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("after_a_line", [False, True])
 @pytest.mark.parametrize("kind", READERS)
 @pytest.mark.parametrize(
     "chunk",
@@ -571,37 +520,32 @@ def kept(reader: LogReader) -> int:
         f"{HEADING} ".encode() * 2_000,
     ],
 )
-# A column of the table
-def test_a_line_without_end(kind: Reader, chunk: bytes, begun: bool) -> None:
-    """Of 50 MB without a line break only the beginning is kept, while they arrive and
-    afterwards.
-    """
+def test_memory_is_bounded_for_an_endless_line(
+    kind: Reader, chunk: bytes, after_a_line: bool
+) -> None:
     reader = kind(100)
-    reader.take(LINE[kind] if begun else b"")
+    reader.consume(LINE[kind] if after_a_line else b"")
     most = 0
     for _ in range(50_000_000 // len(chunk) + 1):
-        reader.take(chunk)
-        most = max(most, len(reader._rest))
+        reader.consume(chunk)
+        most = max(most, len(reader._incomplete_line))
     assert most < 1_000_000
-    assert kept(reader) < 1_000_000
+    assert kept_bytes(reader) < 1_000_000
 
     log = reader.close()
-    assert (len(log.lines), log.lines_omitted) == (1 + begun, 0)
+    assert (len(log.lines), log.lines_omitted) == (1 + after_a_line, 0)
     assert len(log.lines[-1]) <= 10_000
 
 
 @pytest.mark.parametrize(("kind", "lines"), [(TextLog, 200_000), (JsonLog, 50_000)])
-def test_a_long_log(kind: Reader, lines: int) -> None:
-    """Of a log of many lines the tail is kept and every other one counted, and nothing grows with
-    them.
-    """
+def test_memory_is_bounded_for_a_long_log(kind: Reader, lines: int) -> None:
     reader, thousand = kind(100), LINE[kind] * 1_000
-    reader.take(thousand)
-    early = kept(reader)
+    reader.consume(thousand)
+    early = kept_bytes(reader)
     for _ in range(lines // 1_000 - 1):
-        reader.take(thousand)
+        reader.consume(thousand)
 
-    assert kept(reader) < early + 1_000
+    assert kept_bytes(reader) < early + 1_000
     log = reader.close()
     assert (len(log.lines), log.lines_omitted) == (100, lines - 100)
 
@@ -620,32 +564,29 @@ MANY = [detail("KeyError", "1\n" * 50, *[("a.py", 1, "f")] * 50)] * 30
         (JsonLog, "no JSON\n"),
     ],
 )
-@pytest.mark.parametrize("begun", [False, True])
-# A column of the table
-def test_what_comes_again_and_again(kind: Reader, lines: str, begun: bool) -> None:
-    """However often an exception comes, or what is no record, what is kept does not grow with
-    it.
-    """
+@pytest.mark.parametrize("after_a_line", [False, True])
+def test_memory_is_bounded_for_repeated_exceptions_and_invalid_lines(
+    kind: Reader, lines: str, after_a_line: bool
+) -> None:
     reader = kind(100)
-    reader.take(LINE[kind] if begun else b"")
-    reader.take(lines.encode() * 35)
-    early = kept(reader)
-    reader.take(lines.encode() * 35)
+    reader.consume(LINE[kind] if after_a_line else b"")
+    reader.consume(lines.encode() * 35)
+    early = kept_bytes(reader)
+    reader.consume(lines.encode() * 35)
 
-    assert kept(reader) < early + 1_000
+    assert kept_bytes(reader) < early + 1_000
     assert early < 1_000_000
 
 
-def test_a_chain_without_end() -> None:
-    """Of a chain and of frames without end those are kept that say most: what was raised last, and
-    where.
-    """
-    chain = read(
+def test_endless_chain_keeps_the_last_raised_exceptions_and_frames() -> None:
+    chain = read_log(
         JsonLog,
         entry("x", "error", error_detail=[detail("E", f"number {one}") for one in range(300)]),
     ).raised
     frames = [("a.py", line, "f") for line in range(1, 1_001)]
-    (deep,) = read(JsonLog, entry("x", "error", error_detail=[detail("E", "deep", *frames)])).raised
+    (deep,) = read_log(
+        JsonLog, entry("x", "error", error_detail=[detail("E", "deep", *frames)])
+    ).raised
 
     assert [one.text for one in chain] == [f"number {one}" for one in range(len(chain))]
     assert 10 <= len(chain) < 300
@@ -654,14 +595,11 @@ def test_a_chain_without_end() -> None:
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_long_lines_shorten_the_tail(kind: Reader) -> None:
-    """However many lines are wanted, what is kept of them is bounded, and what is cut away is
-    counted.
-    """
+def test_long_lines_shorten_the_tail_and_are_counted(kind: Reader) -> None:
     reader = kind(2_000)
-    reader.take(LINE[kind])
+    reader.consume(LINE[kind])
     for _ in range(2_000):
-        reader.take(b"x" * 5_000 + b"\n")
+        reader.consume(b"x" * 5_000 + b"\n")
     log = reader.close()
 
     assert 10 < len(log.lines) < 2_000
@@ -669,45 +607,40 @@ def test_long_lines_shorten_the_tail(kind: Reader) -> None:
     assert len(log.lines) + log.lines_omitted == 2_001
 
 
-def test_an_entry_of_many_lines() -> None:
-    """An entry of Airflow 3 with line breaks in it is as many lines."""
-    log = read(JsonLog, entry("one\ntwo\nthree\nfour"), 3)
+def test_entry_with_line_breaks_becomes_several_lines() -> None:
+    log = read_log(JsonLog, entry("one\ntwo\nthree\nfour"), 3)
 
     assert (log.lines, log.lines_omitted) == (("two", "three", "four"), 1)
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "said"),
+    ("kind", "text", "message"),
     [
         (JsonLog, f"{HANDLED_3}\n{KILLED_3}", "SIGKILL"),
         (TextLog, f"{HANDLED_2}\n{KILLED_2}", "-9"),
     ],
 )
-def test_killed_after_an_exception_that_was_handled(kind: Reader, text: str, said: str) -> None:
-    """A process that was killed did not end by what it had handled before: the kill is the reason,
-    the exception is not.
-    """
-    log = read(kind, text)
+def test_kill_is_the_reason_after_a_handled_exception(
+    kind: Reader, text: str, message: str
+) -> None:
+    log = read_log(kind, text)
 
     assert log.raised == ()
-    assert said in (log.last_error or "")
+    assert message in (log.last_error or "")
 
 
-def test_a_callback_that_fails_after_the_task() -> None:
-    """What a callback raises once the task has failed is not why it failed."""
+def test_exception_of_a_callback_is_not_the_reason() -> None:
     after = entry(
         "Failed to run task callback", "error", error_detail=[detail("SlackApiError", "no channel")]
     )
-    log = read(JsonLog, f"{FAILED_3}\n{after}")
+    log = read_log(JsonLog, f"{FAILED_3}\n{after}")
 
     assert log.raised[0].kind == "RuntimeError"
 
 
-def test_a_log_format_of_one_s_own() -> None:
-    """With another log_format Airflow 2's lines cannot be told apart, and the exception is found
-    all the same.
-    """
-    log = read(
+def test_exception_is_found_with_a_custom_log_format() -> None:
+    """Lines of Airflow 2 cannot be recognised then."""
+    log = read_log(
         TextLog,
         f'{HEAD_2}10:15 | ERROR | failed\n{HEADING}\n  File "{DAG}", line 1, in f\nKeyError: 1\n',
     )

@@ -1,6 +1,4 @@
-"""What Airflow's API answers, taken apart: what it promises and what it does not, and whose refusal
-it is.
-"""
+"""Checking Airflow's responses and their refusals."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -47,19 +45,14 @@ PAGE = Response(403, None, "GET /x answered 403 text/html", "<html>Hello", "cf")
         (404, "Invalid JWT token", False),
     ],
 )
-# A table's column
-def test_refused(status: int, detail: str, refused: bool) -> None:
-    """A credential was refused with 401, and with Airflow 3's 403 for a token that it cannot
-    read.
-    """
+def test_credential_is_refused_with_401_or_airflow_3_invalid_token_403(
+    status: int, detail: str, refused: bool
+) -> None:
     assert is_credential_refused(Response(status, {"detail": detail}, SOURCE)) is refused
 
 
 @given(json_values)
-def test_any_refusal(body: Any) -> None:
-    """Whatever JSON an error has, 400 refuses no credential, and 403 does only with Airflow 3's
-    words.
-    """
+def test_400_and_other_403_responses_refuse_no_credential(body: Any) -> None:
     assert is_credential_refused(Response(400, body, SOURCE)) is False
     assert is_credential_refused(
         Response(403, body, SOURCE)
@@ -83,15 +76,13 @@ def test_any_refusal(body: Any) -> None:
         (None, False),
     ],
 )
-def test_is_airflows(body: Any, airflows: bool) -> None:
-    """A refusal is Airflow's own if it has the shape of version 3 or that of version 2, and else
-    somebody's in front of it.
-    """
+def test_refusal_is_airflows_own_if_it_has_the_shape_of_either_version(
+    body: Any, airflows: bool
+) -> None:
     assert is_from_airflow(Response(403, body, SOURCE)) is airflows
 
 
-def test_unauthorized() -> None:
-    """The error for a refused credential carries Airflow's words and where to look."""
+def test_unauthorized_error_quotes_airflow_and_gives_a_hint() -> None:
     error = unauthorized(
         Response(401, {"detail": "Token Expired"}, "GET /x answered 401 application/json")
     )
@@ -112,7 +103,7 @@ def test_unauthorized() -> None:
         (
             PAGE,
             (
-                "GET /x answered 403 text/html: <html>Hello. The server calls itself cf. "
+                "GET /x answered 403 text/html: <html>Hello. Its header Server is cf. "
                 "Airflow's own refusals look different."
             ),
         ),
@@ -127,10 +118,7 @@ def test_unauthorized() -> None:
     ],
     ids=["page", "JSON", "empty"],
 )
-def test_refused_by_a_gateway(answer: Response, detail: str) -> None:
-    """What refuses in other words than Airflow's is a gateway: it is named, with the server's name,
-    and how to get past it.
-    """
+def test_refusal_by_a_gateway_names_its_server(answer: Response, detail: str) -> None:
     bad, missing = unauthorized(answer), forbidden(answer)
 
     for error in (bad, missing):
@@ -146,10 +134,7 @@ def test_refused_by_a_gateway(answer: Response, detail: str) -> None:
 @pytest.mark.parametrize(
     "body", [{"detail": "Forbidden"}, {"title": "Forbidden", "status": 403, "detail": None}]
 )
-def test_forbidden(body: dict[str, Any]) -> None:
-    """The error for a missing permission says that the credential is good, and which permissions it
-    takes.
-    """
+def test_forbidden_error_names_the_missing_permissions(body: dict[str, Any]) -> None:
     error = forbidden(Response(403, body, "POST /x answered 403 application/json"))
 
     assert (type(error), error.title) == (Forbidden, "A permission is missing")
@@ -169,10 +154,9 @@ def test_forbidden(body: dict[str, Any]) -> None:
         (86_400, "1440 minutes"),
     ],
 )
-def test_no_longer(seconds: float, time: str) -> None:
-    """A credential that was accepted and then refused died meanwhile: after how long, what to do,
-    and what a re-run does.
-    """
+def test_expired_credential_error_names_its_lifetime_and_a_remedy(
+    seconds: float, time: str
+) -> None:
     answer = Response(401, {"detail": "Token Expired"}, "GET /x answered 401")
     error = no_longer_accepted(answer, seconds, "A run may take {} with it.")
 
@@ -189,13 +173,14 @@ def test_no_longer(seconds: float, time: str) -> None:
         (200, {"name": "", "slots": 0, "unknown": None}),
     ],
 )
-def test_object_of_the_promised_shape(status: int, body: dict[str, Any]) -> None:
-    """An object with status and keys as promised is the body, whatever else is in it."""
+def test_object_with_expected_status_and_keys_is_the_body(
+    status: int, body: dict[str, Any]
+) -> None:
     assert require_object(Response(status, body, SOURCE), 200, {"name": str, "slots": int}) is body
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "message"),
     [
         (201, {"name": "tiny", "slots": 1}, "status"),
         (404, {"detail": "The Pool was not found"}, "The Pool was not found"),
@@ -207,14 +192,13 @@ def test_object_of_the_promised_shape(status: int, body: dict[str, Any]) -> None
         (200, {"name": None, "slots": 1}, "'name'"),
     ],
 )
-def test_not_the_promised_shape(status: int, body: Any, said: str) -> None:
-    """Another status or shape is no answer of Airflow's, and the error says what is missing or
-    quotes Airflow.
-    """
+def test_other_status_or_shape_is_an_unexpected_response(
+    status: int, body: Any, message: str
+) -> None:
     with pytest.raises(UnexpectedResponse) as caught:
         require_object(Response(status, body, SOURCE), 200, {"name": str, "slots": int})
 
-    assert said in caught.value.detail
+    assert message in caught.value.detail
 
 
 @pytest.mark.parametrize(
@@ -228,8 +212,10 @@ def test_not_the_promised_shape(status: int, body: Any, said: str) -> None:
         ({}, dict, {}),
     ],
 )
-def test_optional(value: Any, kind: Any, read_as: Any) -> None:
-    """A value of its kind is read as it is, falsy ones too; null and a missing key are None."""
+def test_optional_value_is_read_and_null_or_missing_is_none(
+    value: Any, kind: Any, read_as: Any
+) -> None:
+    """Falsy values are values."""
     assert optional(Response(200, {}, SOURCE), {"key": value}, "key", kind) == read_as
     assert optional(Response(200, {}, SOURCE), {}, "key", kind) is None
 
@@ -246,10 +232,7 @@ def test_optional(value: Any, kind: Any, read_as: Any) -> None:
         ([], dict),
     ],
 )
-def test_not_optional(value: Any, kind: Any) -> None:
-    """A value of another kind, a boolean for a number and a number that is none are refused by the
-    key's name.
-    """
+def test_value_of_another_type_is_refused_by_its_key(value: Any, kind: Any) -> None:
     with pytest.raises(UnexpectedResponse, match="'key'"):
         optional(Response(200, {}, SOURCE), {"key": value}, "key", kind)
 
@@ -267,14 +250,12 @@ def test_not_optional(value: Any, kind: Any) -> None:
         ),
     ],
 )
-def test_moment_of(text: str | None, moment: datetime | None) -> None:
-    """A date is a moment in UTC, with or without an offset; null is none."""
+def test_date_is_read_as_utc(text: str | None, moment: datetime | None) -> None:
     assert parse_datetime(Response(200, {}, SOURCE), text) == moment
 
 
 @given(json_values.filter(lambda value: value is not None))
-def test_any_moment_of(value: Any) -> None:
-    """Whatever stands in the place of a date, it is a moment or an unexpected answer."""
+def test_any_text_is_a_date_or_an_unexpected_response(value: Any) -> None:
     try:
         moment = parse_datetime(Response(200, {}, SOURCE), value)
     except UnexpectedResponse:

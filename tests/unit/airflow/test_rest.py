@@ -1,4 +1,4 @@
-"""Airflow's JSON into nouns: what is missing or of another shape is never guessed at."""
+"""Reading the JSON of both Airflow APIs into models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -59,39 +59,35 @@ json_values = st.recursive(
 
 @pytest.fixture(params=[V1, V2], ids=["v1", "v2"])
 def dialect(request: pytest.FixtureRequest) -> TaskInstanceRequests:
-    """Either dialect; nothing is sent."""
+    """Return the client of one API version, which sends nothing."""
     made: TaskInstanceRequests = request.param(
         Transport(BASE), {V1: "2.11.2", V2: "3.3.2"}[request.param]
     )
     return made
 
 
-def answer(body: Any, status: int = 200) -> Response:
-    """An answer with this JSON."""
+def response_with(body: Any, status: int = 200) -> Response:
     return Response(status, body, f"GET /x answered {status} application/json")
 
 
-def run_of(dialect: TaskInstanceRequests, body: Any, status: int = 200) -> DagRun:
-    """The DAG run that the dialect reads out of the JSON."""
-    return dialect._run(answer(body, status), "nightly_sales", "r+1:a")
+def read_run(dialect: TaskInstanceRequests, body: Any, status: int = 200) -> DagRun:
+    return dialect._require_run(response_with(body, status), "nightly_sales", "r+1:a")
 
 
-def test_smallest_run(dialect: TaskInstanceRequests) -> None:
-    """Ids and state are enough for a DAG run; null means that Airflow has nothing yet."""
+def test_run_needs_only_ids_and_a_state(dialect: TaskInstanceRequests) -> None:
     newer = ("data_interval_start", "data_interval_end", "run_after", "partition_key", "note")
     nothing = dict.fromkeys(
         ("conf", "logical_date", "start_date", "end_date", "bundle_version", "note", *newer)
     )
 
-    assert run_of(dialect, RUN | nothing) == DagRun("nightly_sales", "r+1:a", "running", {})
-    assert run_of(dialect, RUN) == DagRun(
+    assert read_run(dialect, RUN | nothing) == DagRun("nightly_sales", "r+1:a", "running", {})
+    assert read_run(dialect, RUN) == DagRun(
         "nightly_sales", "r+1:a", "running", {}, unknown_fields=newer
     )
 
 
-def test_whole_run(dialect: TaskInstanceRequests) -> None:
-    """Everything that a DAG run has is read, dates as moments in UTC."""
-    run = run_of(
+def test_every_field_of_a_run_is_read(dialect: TaskInstanceRequests) -> None:
+    run = read_run(
         dialect,
         RUN
         | {
@@ -134,24 +130,23 @@ def test_whole_run(dialect: TaskInstanceRequests) -> None:
     ],
     ids=str,
 )
-def test_not_this_run(dialect: TaskInstanceRequests, wrong: dict[str, Any]) -> None:
-    """An answer about another run, in an unknown state or of another shape proves nothing."""
+def test_another_run_an_unknown_state_or_another_shape_is_unexpected(
+    dialect: TaskInstanceRequests, wrong: dict[str, Any]
+) -> None:
     with pytest.raises(UnexpectedResponse):
-        run_of(dialect, RUN | wrong)
+        read_run(dialect, RUN | wrong)
 
 
 @pytest.mark.parametrize("status", [201, 202, 206, 400, 404, 409])
-def test_only_200_is_a_run(dialect: TaskInstanceRequests, status: int) -> None:
-    """A body like a DAG run's with another status is none."""
+def test_run_is_read_only_from_status_200(dialect: TaskInstanceRequests, status: int) -> None:
     with pytest.raises(UnexpectedResponse):
-        run_of(dialect, RUN | {"state": "success"}, status)
+        read_run(dialect, RUN | {"state": "success"}, status)
 
 
 @given(json_values)
-def test_any_json_for_a_run(body: Any) -> None:
-    """Whatever JSON comes, it is no DAG run, and never a success."""
+def test_any_other_json_is_no_run(body: Any) -> None:
     with pytest.raises(UnexpectedResponse):
-        run_of(V2(Transport(BASE), "3.3.2"), body)
+        read_run(V2(Transport(BASE), "3.3.2"), body)
 
 
 @given(
@@ -160,21 +155,19 @@ def test_any_json_for_a_run(body: Any) -> None:
         optional=dict.fromkeys(("state", "conf", "start_date", "note", "run_after"), json_values),
     )
 )
-def test_any_fields_of_a_run(fields: dict[str, Any]) -> None:
-    """Whatever its fields hold, a DAG run is read or unexpected."""
+def test_run_with_any_fields_is_read_or_unexpected(fields: dict[str, Any]) -> None:
     try:
-        run = run_of(V2(Transport(BASE), "3.3.2"), RUN | fields)
+        run = read_run(V2(Transport(BASE), "3.3.2"), RUN | fields)
     except UnexpectedResponse:
         return
     assert run.state in {"queued", "running", "success", "failed"}
 
 
-def test_task_instance(dialect: TaskInstanceRequests) -> None:
-    """A task instance needs a task_id; the rest may be missing or null."""
-    whole = dialect._task(answer({}), TASK, "nightly_sales", "r+1:a")
-    least = dialect._task(answer({}), {"task_id": "extract"}, "nightly_sales", "r+1:a")
+def test_task_instance_needs_only_a_task_id(dialect: TaskInstanceRequests) -> None:
+    whole = dialect._task(response_with({}), TASK, "nightly_sales", "r+1:a")
+    least = dialect._task(response_with({}), {"task_id": "extract"}, "nightly_sales", "r+1:a")
     nothing = dialect._task(
-        answer({}), dict.fromkeys(TASK) | {"task_id": "extract"}, "nightly_sales", "r+1:a"
+        response_with({}), dict.fromkeys(TASK) | {"task_id": "extract"}, "nightly_sales", "r+1:a"
     )
 
     assert (whole.name, whole.state, whole.try_number, whole.duration) == (
@@ -192,8 +185,9 @@ def test_task_instance(dialect: TaskInstanceRequests) -> None:
 
 @pytest.mark.parametrize("kind", VALUES)
 @pytest.mark.parametrize("field", TASK)
-def test_not_a_task_instance(dialect: TaskInstanceRequests, field: str, kind: str) -> None:
-    """A field of another kind makes the answer unexpected, before it can break the report."""
+def test_task_instance_field_of_another_type_is_unexpected(
+    dialect: TaskInstanceRequests, field: str, kind: str
+) -> None:
     good = {
         "task_id": ["text"],
         "map_index": ["number"],
@@ -205,36 +199,36 @@ def test_not_a_task_instance(dialect: TaskInstanceRequests, field: str, kind: st
     }
     item = TASK | {field: VALUES[kind]}
     if kind in good.get(field, []):
-        assert dialect._task(answer({}), item, "nightly_sales", "r+1:a").task_id == item["task_id"]
+        assert (
+            dialect._task(response_with({}), item, "nightly_sales", "r+1:a").task_id
+            == item["task_id"]
+        )
     else:
         with pytest.raises(UnexpectedResponse):
-            dialect._task(answer({}), item, "nightly_sales", "r+1:a")
+            dialect._task(response_with({}), item, "nightly_sales", "r+1:a")
 
 
 DAG = {"dag_id": "nightly_sales", "is_paused": False}
 
 
 @dataclass
-class Answering:
-    """A transport of which only the answer matters, and what was asked for."""
+class CannedTransport:
+    """Return one response and record the request."""
 
-    answer: Response
+    response: Response
     base_url: str = BASE
     params: list[Mapping[str, Any]] = field(default_factory=list)
 
     def send(self, *_: object, **__: object) -> Response:
-        """Answer."""
-        return self.answer
+        return self.response
 
     def get(self, _: str, params: Mapping[str, Any]) -> Response:
-        """Answer."""
         self.params.append(params)
-        return self.answer
+        return self.response
 
 
-def dag_of(kind: type[V1 | V2], body: Any) -> Dag:
-    """The DAG that the dialect reads out of the JSON."""
-    transport: Any = Answering(answer(body))
+def read_dag(kind: type[V1 | V2], body: Any) -> Dag:
+    transport: Any = CannedTransport(response_with(body))
     return kind(transport, {V1: "2.11.2", V2: "3.3.2"}[kind]).get_dag("nightly_sales")
 
 
@@ -284,11 +278,11 @@ KNOWN = Dag("nightly_sales", is_paused=False, is_active=True, has_import_errors=
         ),
     ],
 )
-def test_dag(kind: type[V1 | V2], body: dict[str, Any], known: dict[str, Any]) -> None:
-    """A DAG has its file as this Airflow's import errors name it, its limit of runs, its code, and
-    whether it is there.
-    """
-    assert dag_of(kind, DAG | body) == KNOWN._replace(**known)
+def test_every_field_of_a_dag_is_read(
+    kind: type[V1 | V2], body: dict[str, Any], known: dict[str, Any]
+) -> None:
+    """The file is named as in this Airflow's import errors."""
+    assert read_dag(kind, DAG | body) == KNOWN._replace(**known)
 
 
 @pytest.mark.parametrize(
@@ -307,12 +301,11 @@ def test_dag(kind: type[V1 | V2], body: dict[str, Any], known: dict[str, Any]) -
     ],
 )
 @pytest.mark.parametrize("kind", [V1, V2])
-def test_not_a_dag(kind: type[V1 | V2], wrong: dict[str, Any]) -> None:
-    """A DAG without a pause, or with a limit, a version or a date that is none, is an unexpected
-    answer.
-    """
+def test_dag_with_missing_or_invalid_fields_is_unexpected(
+    kind: type[V1 | V2], wrong: dict[str, Any]
+) -> None:
     with pytest.raises(UnexpectedResponse):
-        dag_of(kind, DAG | wrong)
+        read_dag(kind, DAG | wrong)
 
 
 DIALECTS = [(V1, "2.11.2"), (V2, "3.3.2")]
@@ -326,20 +319,17 @@ DIALECTS = [(V1, "2.11.2"), (V2, "3.3.2")]
         ({"latest_dag_version": {"bundle_version": None}}, None),
         ({"latest_dag_version": {}}, None),
         ({"latest_dag_version": None}, None),
-        # Airflow 2, and an Airflow 3 whose DAG itself has a version.
+        # Airflow 2, and an Airflow 3 whose DAG has a version itself.
         ({}, None),
         ({"bundle_version": "abc"}, None),
     ],
 )
-def test_serialized_version(
+def test_version_of_the_latest_dag_version_is_read(
     kind: type[V1 | V2], version: str, body: dict[str, Any], commit: str | None
 ) -> None:
-    """The DAG's structure is from the version of its latest DAG version, and of none where Airflow
-    names none.
-    """
-    end = script.Script(script.answer(200, DAG | body))
+    end = script.ScriptedAdapter(script.http_response(200, DAG | body))
 
-    assert kind(Transport(BASE, end.wire()), version).latest_dag_version("a/b") == commit
+    assert kind(Transport(BASE, end.client()), version).latest_dag_version("a/b") == commit
     assert end.sent[0].url == f"{BASE}{kind.api}/dags/a%2Fb/details"
 
 
@@ -347,20 +337,22 @@ def test_serialized_version(
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
-        (script.answer(200, {"latest_dag_version": "abc"}), UnexpectedResponse),
-        (script.answer(200, {"latest_dag_version": {"bundle_version": 7}}), UnexpectedResponse),
-        (script.answer(200, []), UnexpectedResponse),
-        (script.answer(404, {"detail": "not found"}), DagNotFound),
-        (script.answer(404, b"<html>"), UnexpectedResponse),
-        (script.answer(503, b""), TransientError),
+        (script.http_response(200, {"latest_dag_version": "abc"}), UnexpectedResponse),
+        (
+            script.http_response(200, {"latest_dag_version": {"bundle_version": 7}}),
+            UnexpectedResponse,
+        ),
+        (script.http_response(200, []), UnexpectedResponse),
+        (script.http_response(404, {"detail": "not found"}), DagNotFound),
+        (script.http_response(404, b"<html>"), UnexpectedResponse),
+        (script.http_response(503, b""), TransientError),
     ],
 )
-def test_no_serialized_version(
+def test_invalid_dag_version_is_unexpected_and_a_missing_dag_has_none(
     kind: type[V1 | V2], version: str, reply: bytes, error: type[Exception]
 ) -> None:
-    """A version of another shape is not guessed at, and a DAG that is not there has none."""
     with pytest.raises(error):
-        kind(Transport(BASE, script.Script(reply).wire()), version).latest_dag_version(
+        kind(Transport(BASE, script.ScriptedAdapter(reply).client()), version).latest_dag_version(
             "nightly_sales"
         )
 
@@ -369,20 +361,20 @@ def test_no_serialized_version(
 @pytest.mark.parametrize(
     "reply",
     [
-        script.answer(201, b"", "text/html"),
-        script.answer(200, {}),
-        script.answer(404, {"detail": "Not found"}),
-        script.answer(404, b"<html>"),
-        script.answer(409, {"detail": "Asked already"}),
+        script.http_response(201, b"", "text/html"),
+        script.http_response(200, {}),
+        script.http_response(404, {"detail": "Not found"}),
+        script.http_response(404, b"<html>"),
+        script.http_response(409, {"detail": "Asked already"}),
     ],
     ids=["201", "200", "404", "no endpoint", "409"],
 )
-def test_parse_now(kind: type[V1 | V2], version: str, reply: bytes) -> None:
-    """The file is asked for by its token, and that Airflow was asked already, or cannot be, is no
-    error.
-    """
-    end = script.Script(reply)
-    kind(Transport(BASE, end.wire()), version).request_reparse(
+def test_reparse_is_requested_by_file_token(
+    kind: type[V1 | V2], version: str, reply: bytes
+) -> None:
+    """An earlier request and an Airflow without this API are no errors."""
+    end = script.ScriptedAdapter(reply)
+    kind(Transport(BASE, end.client()), version).request_reparse(
         KNOWN._replace(file_token="a/b.c+d==")
     )
 
@@ -391,24 +383,25 @@ def test_parse_now(kind: type[V1 | V2], version: str, reply: bytes) -> None:
     ]
 
 
-NOT_ALLOWED = script.answer(403, {"detail": "Forbidden", "title": "Forbidden", "status": 403})
+NOT_ALLOWED = script.http_response(
+    403, {"detail": "Forbidden", "title": "Forbidden", "status": 403}
+)
 
 
 @pytest.mark.parametrize(
     ("kind", "version", "others", "error"),
     [
-        (V1, "2.11.2", [script.answer(200, {"dags": []})], Forbidden),
+        (V1, "2.11.2", [script.http_response(200, {"dags": []})], Forbidden),
         (V1, "2.11.2", [NOT_ALLOWED], Unauthorized),
         (V2, "3.3.2", [], Forbidden),
     ],
 )
-def test_parse_now_without_the_permission(
+def test_reparse_without_permission_is_forbidden(
     kind: type[V1 | V2], version: str, others: list[bytes], error: type[Exception]
 ) -> None:
-    """A missing permission is told from a refused credential as everywhere else."""
-    end = script.Script(NOT_ALLOWED, *others)
+    end = script.ScriptedAdapter(NOT_ALLOWED, *others)
     with pytest.raises(error):
-        kind(Transport(BASE, end.wire()), version).request_reparse(
+        kind(Transport(BASE, end.client()), version).request_reparse(
             KNOWN._replace(file_token="token")
         )
 
@@ -427,9 +420,10 @@ def test_parse_now_without_the_permission(
         (V2, "P2D", 172_800.0),
     ],
 )
-def test_seconds(kind: type[V1 | V2], value: Any, seconds: float) -> None:
-    """A dagrun_timeout is read in the form of its version: an object of parts, or ISO 8601."""
-    assert kind(Transport(BASE), "")._seconds(answer({}), value) == seconds
+def test_dagrun_timeout_is_read_in_the_form_of_its_version(
+    kind: type[V1 | V2], value: Any, seconds: float
+) -> None:
+    assert kind(Transport(BASE), "")._seconds(response_with({}), value) == seconds
 
 
 @pytest.mark.parametrize(
@@ -445,16 +439,14 @@ def test_seconds(kind: type[V1 | V2], value: Any, seconds: float) -> None:
         (V2, ""),
     ],
 )
-def test_not_seconds(kind: type[V1 | V2], value: Any) -> None:
-    """A duration in any other form is an unexpected answer, not a guess."""
+def test_duration_in_another_form_is_unexpected(kind: type[V1 | V2], value: Any) -> None:
     with pytest.raises(UnexpectedResponse):
-        kind(Transport(BASE), "")._seconds(answer({}), value)
+        kind(Transport(BASE), "")._seconds(response_with({}), value)
 
 
-def test_urls_on_airflow_2() -> None:
-    """Airflow 2 shows a run in the grid, with every character of its id quoted."""
+def test_airflow_2_run_url_opens_the_grid_with_a_quoted_run_id() -> None:
     v1 = V1(Transport(BASE), "2.11.2")
-    mapped = v1._task(answer({}), TASK | {"map_index": 3}, "nightly_sales", "r+1:a")
+    mapped = v1._task(response_with({}), TASK | {"map_index": 3}, "nightly_sales", "r+1:a")
 
     assert (
         v1.run_url("nightly_sales", "r+1:a")
@@ -465,18 +457,16 @@ def test_urls_on_airflow_2() -> None:
     )
 
 
-def test_urls_on_airflow_3() -> None:
-    """Airflow 3 has a page for each run and task instance."""
+def test_airflow_3_has_pages_for_runs_and_task_instances() -> None:
     v2 = V2(Transport(BASE), "3.3.2")
-    mapped = v2._task(answer({}), TASK | {"map_index": 0}, "nightly_sales", "r+1:a")
+    mapped = v2._task(response_with({}), TASK | {"map_index": 0}, "nightly_sales", "r+1:a")
 
     assert v2.run_url("nightly_sales", "r+1:a") == f"{BASE}/dags/nightly_sales/runs/r%2B1%3Aa"
     assert mapped.url == f"{BASE}/dags/nightly_sales/runs/r%2B1%3Aa/tasks/extract/mapped/0"
 
 
 @given(st.text())
-def test_segment(text: str) -> None:
-    """Whatever the text, lone surrogates included, it becomes one segment of a path."""
+def test_any_text_becomes_one_path_segment(text: str) -> None:
     assert set(segment(text)) <= set(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~%"
     )
@@ -485,9 +475,8 @@ def test_segment(text: str) -> None:
 @pytest.mark.parametrize(
     "version", ["2.11.2", "3.3.2", "3.2.0rc1", "2.10.5+composer", "3.3.2.dev0", "2.5"]
 )
-def test_version(version: str) -> None:
-    """Every form of release that Airflow has had is a version."""
-    assert _version(answer({"version": version})) == version
+def test_every_airflow_version_format_is_read(version: str) -> None:
+    assert _version(response_with({"version": version})) == version
 
 
 @pytest.mark.parametrize(
@@ -504,25 +493,21 @@ def test_version(version: str) -> None:
         {"version": "3.3.2" + "x" * 1000},
     ],
 )
-def test_not_a_version(body: Any) -> None:
-    """Whoever answers anything else is not Airflow."""
-    assert _version(answer(body)) is None
+def test_other_text_is_not_a_version(body: Any) -> None:
+    assert _version(response_with(body)) is None
 
 
-def test_version_needs_200() -> None:
-    """A version in an error is none."""
-    assert _version(answer({"version": "3.3.2"}, 404)) is None
+def test_version_in_an_error_response_is_ignored() -> None:
+    assert _version(response_with({"version": "3.3.2"}, 404)) is None
 
 
 @pytest.mark.parametrize("body", [None, 1, [], "detail", {"error": "x"}])
-def test_a_404_that_is_not_airflows(body: Any) -> None:
-    """A 404 of a gateway does not mean that the DAG is missing."""
-    assert isinstance(dag_not_found("nightly_sales", answer(body, 404)), UnexpectedResponse)
+def test_404_of_a_gateway_does_not_mean_dag_not_found(body: Any) -> None:
+    assert isinstance(dag_not_found("nightly_sales", response_with(body, 404)), UnexpectedResponse)
 
 
-def test_a_404_of_airflow() -> None:
-    """Airflow's own 404 means that there is no such DAG, and is quoted."""
-    error = dag_not_found("nightly_sales", answer({"detail": "not found"}, 404))
+def test_404_of_airflow_means_dag_not_found() -> None:
+    error = dag_not_found("nightly_sales", response_with({"detail": "not found"}, 404))
 
     assert isinstance(error, DagNotFound)
     assert error.detail == "dag_id 'nightly_sales': not found"
@@ -552,23 +537,22 @@ COMPARED_FIELDS: dict[str, dict[str, Any]] = {
         ("3.3.2", set[str]()),
     ],
 )
-def test_what_a_version_cannot_honour_is_refused_by_name(version: str, refused: set[str]) -> None:
-    """An input that this Airflow would ignore or refuse is an error that names it, before anything
-    is sent.
-    """
+def test_unsupported_input_is_refused_by_name_before_any_request(
+    version: str, refused: set[str]
+) -> None:
     dialect = (V1 if version.startswith("2") else V2)(Transport(BASE), version)
-    said = {}
+    message = {}
     for name, asked in COMPARED_FIELDS.items():
         try:
             dialect.check(RunRequest("nightly_sales", "r1", {}, **asked))
         except NotSupported as error:
-            said[name] = f"{error.title} {error.detail}"
-    assert said.keys() == refused
-    assert all(name in words and version in words for name, words in said.items())
+            message[name] = f"{error.title} {error.detail}"
+    assert message.keys() == refused
+    assert all(name in words and version in words for name, words in message.items())
 
 
-def test_an_interval_without_a_logical_date_is_refused_where_it_would_be_ignored() -> None:
-    """Airflow 3 drops such an interval in silence; Airflow 2 takes it."""
+def test_airflow_3_refuses_a_data_interval_without_logical_date() -> None:
+    """Airflow 3 would ignore it silently; Airflow 2 uses it."""
     request = RunRequest(
         "nightly_sales", "r1", {}, data_interval_start=WHEN, data_interval_end=WHEN
     )
@@ -577,8 +561,7 @@ def test_an_interval_without_a_logical_date_is_refused_where_it_would_be_ignored
         V2(Transport(BASE), "3.3.2").check(request)
 
 
-def test_an_airflow_that_cannot_clear_one_run_says_so() -> None:
-    """Before 2.4 a run cannot be continued, and the error names the input and the version."""
+def test_clearing_one_run_needs_airflow_2_4() -> None:
     with pytest.raises(NotSupported, match="if_run_exists") as caught:
         V1(Transport(BASE), "2.3.4").clear("nightly_sales", "r1", "all")
     assert "2.3.4" in caught.value.detail

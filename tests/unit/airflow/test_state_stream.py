@@ -1,4 +1,4 @@
-"""Reading the lines in which Airflow tells a state, in whatever pieces they come."""
+"""Reading a stream of DAG run states."""
 
 from __future__ import annotations
 
@@ -20,39 +20,38 @@ LINES = (
 )
 
 
-def told_to(told: list[str]) -> Callable[[str], bool]:
-    """Return who takes down each state, and always wants more."""
+def record_states(states: list[str]) -> Callable[[str], bool]:
+    """Return a callback that records each state and continues the stream."""
 
-    def tell(state: str) -> bool:
-        told.append(state)
+    def record(state: str) -> bool:
+        states.append(state)
         return True
 
-    return tell
+    return record
 
 
 @given(st.lists(st.integers(0, len(LINES)), max_size=10))
-def test_pieces_need_not_end_with_a_line(cuts: list[int]) -> None:
-    """However the answer is cut, each state is told once and in order."""
-    told = list[str]()
-    lines = StateLineReader(told_to(told))
+def test_each_state_is_read_once_for_any_chunks(cuts: list[int]) -> None:
+    states = list[str]()
+    lines = StateLineReader(record_states(states))
     places = [0, *sorted(cuts), len(LINES)]
 
-    assert all(lines.take(LINES[begin:end]) for begin, end in pairwise(places))
-    assert told == ["queued", "running", "success"]
+    assert all(lines.consume(LINES[begin:end]) for begin, end in pairwise(places))
+    assert states == ["queued", "running", "success"]
 
 
-def test_nothing_is_told_once_nothing_more_is_wanted() -> None:
-    """What came in the same piece as the last line that was wanted is left alone."""
-    told = list[str]()
+def test_nothing_is_read_after_the_callback_stops_the_stream() -> None:
+    """Lines in the same chunk are not read either."""
+    states = list[str]()
 
-    def tell(state: str) -> bool:
-        told.append(state)
+    def record(state: str) -> bool:
+        states.append(state)
         return False
 
-    lines = StateLineReader(tell)
+    lines = StateLineReader(record)
 
-    assert not lines.take(LINES)
-    assert told == ["queued"]
+    assert not lines.consume(LINES)
+    assert states == ["queued"]
 
 
 @pytest.mark.parametrize(
@@ -70,10 +69,9 @@ def test_nothing_is_told_once_nothing_more_is_wanted() -> None:
         b"\xff\n",
     ],
 )
-def test_what_is_no_state_is_not_guessed_at(piece: bytes) -> None:
-    """A line that tells no state of Airflow's, or never ends, ends the listening."""
-    told = list[str]()
-    lines = StateLineReader(told_to(told))
+def test_invalid_or_endless_line_ends_the_stream(piece: bytes) -> None:
+    states = list[str]()
+    lines = StateLineReader(record_states(states))
 
-    assert not lines.take(piece)
-    assert told == []
+    assert not lines.consume(piece)
+    assert states == []

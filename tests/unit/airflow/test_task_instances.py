@@ -1,6 +1,4 @@
-"""Reading task instances: in pages that each API gives, no more than is wanted, and only what it
-was asked for.
-"""
+"""Reading task instances page by page."""
 
 from __future__ import annotations
 
@@ -27,25 +25,22 @@ VERSIONS = ("2.4.3", "2.10.5", "2.11.2", "3.0.6", "3.3.2")
 
 
 @dataclass
-class Pages:
-    """A transport to an Airflow with so many task instances, that gives at the most so many in one
-    answer.
-    """
+class PagedAirflow:
+    """A transport to an Airflow with `total` task instances and a page limit."""
 
     total: int
     largest: int = 100
     base_url: str = "https://airflow.example.com"
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    requests_sent: list[dict[str, Any]] = field(default_factory=list)
     time: float = 1000.0
     moves: bool = True
 
     def seconds_left(self) -> float:
-        """A page takes a second."""
-        return self.time - len(self.asked)
+        """Return the time left when each page takes one second."""
+        return self.time - len(self.requests_sent)
 
     def get(self, path: str, params: Mapping[str, Any]) -> Response:
-        """Give a page."""
-        self.asked.append(dict(params))
+        self.requests_sent.append(dict(params))
         first = params["offset"] if self.moves else 0
         last = min(first + min(params["limit"], self.largest), self.total)
         items = [
@@ -55,8 +50,7 @@ class Pages:
         return Response(200, {"task_instances": items, "total_entries": self.total}, f"GET {path}")
 
 
-def read(pages: Pages, version: str, **only: Any) -> TaskList:
-    """Read the run's task instances."""
+def read_tasks(pages: PagedAirflow, version: str, **only: Any) -> TaskList:
     transport: Any = pages
     return (V1 if version.startswith("2") else V2)(transport, version).task_instances(
         "sales", "r1", **only
@@ -65,107 +59,103 @@ def read(pages: Pages, version: str, **only: Any) -> TaskList:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("total", [0, 1, 99, 100, 101, 1234])
-def test_all_are_read(version: str, total: int) -> None:
-    """However many there are, each is there once, in as few answers as the API gives."""
-    pages = Pages(total, 100_000 if version.startswith("2") else 100)
-    found = read(pages, version)
+def test_all_task_instances_are_read_in_the_fewest_pages(version: str, total: int) -> None:
+    pages = PagedAirflow(total, 100_000 if version.startswith("2") else 100)
+    found = read_tasks(pages, version)
 
     assert [task.map_index for task in found.instances] == list(range(total))
     assert (found.total, found.unread) == (total, 0)
-    assert len(pages.asked) == (1 if version.startswith("2") else max(1, -(-total // 100)))
+    assert len(pages.requests_sent) == (1 if version.startswith("2") else max(1, -(-total // 100)))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
     ("most", "requests"), [(0, (1, 1)), (1, (1, 1)), (100, (1, 1)), (250, (1, 3)), (5000, (1, 13))]
 )
-def test_no_more_than_is_wanted(version: str, most: int, requests: tuple[int, int]) -> None:
-    """Of more than is wanted only so many are asked for, and how many there are in all is known
-    even so.
-    """
-    pages = Pages(1234, 100_000 if version.startswith("2") else 100)
-    found = read(pages, version, most=most)
+def test_reading_stops_at_the_limit_but_knows_the_total(
+    version: str, most: int, requests: tuple[int, int]
+) -> None:
+    pages = PagedAirflow(1234, 100_000 if version.startswith("2") else 100)
+    found = read_tasks(pages, version, most=most)
 
     assert (len(found.instances), found.total) == (min(most, 1234), 1234)
     assert found.unread == 1234 - len(found.instances)
-    assert len(pages.asked) == requests[version.startswith("3")]
-    assert sum(one["limit"] for one in pages.asked) == most if most < 1234 else True
+    assert len(pages.requests_sent) == requests[version.startswith("3")]
+    assert sum(one["limit"] for one in pages.requests_sent) == most if most < 1234 else True
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
     ("pages", "requests"),
-    [(Pages(150, 0), 1), (Pages(5000, 10, moves=False), 2), (Pages(10**9, 1), MAX_PAGES)],
+    [
+        (PagedAirflow(150, 0), 1),
+        (PagedAirflow(5000, 10, moves=False), 2),
+        (PagedAirflow(10**9, 1), MAX_PAGES),
+    ],
 )
 @pytest.mark.parametrize("most", [None, 5000])
-def test_half_a_list_is_none(version: str, pages: Pages, requests: int, most: int | None) -> None:
-    """An empty page, one that brings nothing new, and pages without an end: reading stops, and
-    takes it for no list.
-    """
-    pages = replace(pages, asked=[])
+def test_incomplete_list_is_an_error(
+    version: str, pages: PagedAirflow, requests: int, most: int | None
+) -> None:
+    """A page is empty, repeats the last one, or the pages never end."""
+    pages = replace(pages, requests_sent=[])
     with pytest.raises(UnexpectedResponse, match=f"of {pages.total} task instances"):
-        read(pages, version, most=most)
+        read_tasks(pages, version, most=most)
 
-    assert len(pages.asked) == requests
+    assert len(pages.requests_sent) == requests
 
 
 @pytest.mark.parametrize("left", [-5.0, 0.0, 0.5, 3.0])
-def test_no_page_after_the_time(left: float) -> None:
-    """Once the time is over no further page is asked for, and what was read is no list; a single
-    request is still sent.
-    """
-    pages = Pages(5000, time=left)
+def test_no_page_is_requested_after_the_deadline(left: float) -> None:
+    """A list that fits into one request is still read."""
+    pages = PagedAirflow(5000, time=left)
     with pytest.raises(TransientError, match="too slowly") as caught:
-        read(pages, "3.3.2")
+        read_tasks(pages, "3.3.2")
     sent = max(1, ceil(left))
 
-    assert len(pages.asked) == sent
+    assert len(pages.requests_sent) == sent
     assert f"Of 5000 task instances {100 * sent} were read" in caught.value.detail
-    assert len(read(Pages(100, time=left), "3.3.2").instances) == 100
+    assert len(read_tasks(PagedAirflow(100, time=left), "3.3.2").instances) == 100
 
 
-def test_a_list_that_becomes_shorter_meanwhile() -> None:
-    """What leaves a state while those in it are read is no reason to doubt the list."""
-    pages = Pages(150)
+def test_list_that_shrinks_while_it_is_read_is_valid() -> None:
+    pages = PagedAirflow(150)
 
     def seconds_left() -> float:
         pages.total = 90
         return 1.0
 
     pages.seconds_left = seconds_left  # type: ignore[method-assign]
-    assert len(read(pages, "3.3.2", states=("running",)).instances) == 100
-    assert len(pages.asked) == 2
+    assert len(read_tasks(pages, "3.3.2", states=("running",)).instances) == 100
+    assert len(pages.requests_sent) == 2
 
 
 @pytest.mark.parametrize(
-    ("version", "told"),
+    ("version", "changes_only"),
     [("2.4.3", False), ("2.10.5", False), ("2.11.2", True), ("3.0.6", True), ("3.3.2", True)],
 )
-def test_only_changes(version: str, told: bool) -> None:
-    """An Airflow that knows when task instances changed is asked for the changed ones, an older one
-    for all.
-    """
-    pages = Pages(1)
+def test_only_changes_are_requested_if_airflow_supports_it(
+    version: str, changes_only: bool
+) -> None:
+    pages = PagedAirflow(1)
 
-    assert read(pages, version) == read(pages, version, changed_since=WHEN)
-    assert [params.get("updated_at_gte") for params in pages.asked] == [
+    assert read_tasks(pages, version) == read_tasks(pages, version, changed_since=WHEN)
+    assert [params.get("updated_at_gte") for params in pages.requests_sent] == [
         None,
-        WHEN.isoformat() if told else None,
+        WHEN.isoformat() if changes_only else None,
     ]
 
 
 @pytest.mark.parametrize(
     ("version", "known"), [(version, version == "3.3.2") for version in VERSIONS]
 )
-def test_only_some_states(version: str, known: bool) -> None:
-    """Airflow chooses by state; one that does not have a state is not asked for it, since it would
-    refuse.
-    """
-    pages = Pages(1)
-    read(pages, version)
-    read(pages, version, states=("none", "running", "awaiting_input"))
+def test_states_unknown_to_the_version_are_not_requested(version: str, known: bool) -> None:
+    """Airflow would refuse them."""
+    pages = PagedAirflow(1)
+    read_tasks(pages, version)
+    read_tasks(pages, version, states=("none", "running", "awaiting_input"))
 
-    assert [params.get("state") for params in pages.asked] == [
+    assert [params.get("state") for params in pages.requests_sent] == [
         None,
         ["none", "running", *(["awaiting_input"] if known else [])],
     ]

@@ -1,4 +1,4 @@
-"""Python's own printed tracebacks, read back: what the interpreter prints is the referee."""
+"""Reading Python tracebacks, compared with what the interpreter prints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 HEADING = "Traceback (most recent call last):"
-# Without bars: at the start of a line they are read as those of an exception group.
+# No bars, since a bar at a line start marks an exception group.
 words = st.text(
     st.characters(exclude_categories=["C", "Z"], include_characters=" ", exclude_characters="|"),
     max_size=20,
@@ -25,14 +25,13 @@ texts = st.lists(words, max_size=4).map("\n".join)
 
 
 class PartnerError(Exception):
-    """An exception that is none of Python's own."""
+    """An exception class of a user."""
 
 
 KINDS: tuple[type[Exception], ...] = (ValueError, KeyError, RuntimeError, PartnerError, OSError)
 
 
-def caught(act: Callable[[], object]) -> Exception:
-    """What it raises, with its traceback."""
+def catch(act: Callable[[], object]) -> Exception:
     try:
         act()
     except Exception as error:  # noqa: BLE001 - whatever it is
@@ -40,15 +39,12 @@ def caught(act: Callable[[], object]) -> Exception:
     raise AssertionError
 
 
-def printed(error: BaseException) -> str:
-    """What Python prints of it."""
+def print_exception(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
 
 def chain_of(error: BaseException | None) -> list[BaseException]:
-    """The exception and, as Python links them, what it came from: its cause, or its context unless
-    that is suppressed.
-    """
+    """Return the exception and its causes or contexts, as Python links them."""
     chain = []
     while error is not None:
         chain.append(error)
@@ -56,10 +52,8 @@ def chain_of(error: BaseException | None) -> list[BaseException]:
     return chain
 
 
-def expected(error: BaseException) -> ExceptionInfo:
-    """One exception as it should be read: blank lines in its text are lost, since Airflow drops
-    them as well.
-    """
+def expected_info(error: BaseException) -> ExceptionInfo:
+    """Return the exception as it should be read, without blank lines, since Airflow drops them."""
     notes: list[str] = getattr(error, "__notes__", [])
     first, *rest = [*str(error).split("\n"), *notes]
     frames = tuple(
@@ -70,15 +64,13 @@ def expected(error: BaseException) -> ExceptionInfo:
     return ExceptionInfo(type(error).__name__, text, frames)
 
 
-def fail(links: Sequence[tuple[str, type[Exception], str]]) -> None:
-    """Raise an exception for each link, each because of the one before or while that one is
-    handled.
-    """
+def raise_chain(links: Sequence[tuple[str, type[Exception], str]]) -> None:
+    """Raise an exception for each link, with the previous one as cause or context."""
     *before, (link, kind, text) = links
     if not before:
         raise kind(text)
     try:
-        fail(before)
+        raise_chain(before)
     except Exception as error:
         if link == "cause":
             raise kind(text) from error
@@ -94,31 +86,35 @@ def fail(links: Sequence[tuple[str, type[Exception], str]]) -> None:
         max_size=8,
     )
 )
-def test_what_python_prints_is_read_back(links: list[tuple[str, type[Exception], str]]) -> None:
-    """Of any chain every exception comes back: class, text, and every frame; the one that was
-    raised last first.
-    """
-    error = caught(lambda: fail(links))
+def test_printed_chain_is_read_back_completely(
+    links: list[tuple[str, type[Exception], str]],
+) -> None:
+    """Class, text and frames; the exception that was raised last comes first."""
+    error = catch(lambda: raise_chain(links))
 
-    assert list(read_traceback(printed(error))) == [expected(one) for one in chain_of(error)]
+    assert list(read_traceback(print_exception(error))) == [
+        expected_info(one) for one in chain_of(error)
+    ]
 
 
-def test_notes_are_a_part_of_the_text() -> None:
-    """What was noted on an exception is read with it, and not taken for the next one."""
-    error = caught(
-        lambda: fail([("", ValueError, "No such region"), ("cause", RuntimeError, "Cannot load")])
+def test_exception_notes_are_part_of_the_text() -> None:
+    error = catch(
+        lambda: raise_chain(
+            [("", ValueError, "No such region"), ("cause", RuntimeError, "Cannot load")]
+        )
     )
     error.add_note("while loading APAC")
 
-    assert [str(one) for one in read_traceback(printed(error))] == [
+    assert [str(one) for one in read_traceback(print_exception(error))] == [
         "RuntimeError: Cannot load\nwhile loading APAC",
         "ValueError: No such region",
     ]
 
 
-def test_an_exception_without_a_text_is_its_class() -> None:
-    """An exception that says nothing is named by its class alone."""
-    (raised,) = read_traceback(printed(caught(lambda: fail([("", PartnerError, "")]))))
+def test_exception_without_text_is_its_class() -> None:
+    (raised,) = read_traceback(
+        print_exception(catch(lambda: raise_chain([("", PartnerError, "")])))
+    )
 
     assert str(raised) == "PartnerError"
 
@@ -126,10 +122,9 @@ def test_an_exception_without_a_text_is_its_class() -> None:
 @pytest.mark.parametrize(
     "source", ["def load(:\n    pass\n", "x = 1\nprint 'x'\n", "if True:\nx = 1\n", "x = (\n"]
 )
-def test_a_syntax_error_has_the_line_it_is_about(source: str) -> None:
-    """The file that cannot be parsed is the last frame, although nothing in it ran."""
-    error = caught(lambda: compile(source, "/opt/airflow/dags/sales.py", "exec"))
-    (raised,) = read_traceback(printed(error))
+def test_syntax_error_has_the_invalid_file_as_last_frame(source: str) -> None:
+    error = catch(lambda: compile(source, "/opt/airflow/dags/sales.py", "exec"))
+    (raised,) = read_traceback(print_exception(error))
 
     assert isinstance(error, SyntaxError)
     assert (raised.kind, raised.text) == (type(error).__name__, error.msg)
@@ -139,60 +134,52 @@ def test_a_syntax_error_has_the_line_it_is_about(source: str) -> None:
 
 
 def endless(depth: int) -> int:
-    """Call itself for ever."""
+    """Call itself forever."""
     return endless(depth + 1) + 1
 
 
 def ping(depth: int) -> int:
-    """Call itself by a detour, which Python does not print in short."""
+    """Call itself through `pong`, so that Python prints each frame."""
     return pong(depth) + 1
 
 
 def pong(depth: int) -> int:
-    """Call back."""
     return ping(depth) + 1
 
 
 @pytest.mark.parametrize("act", [endless, ping])
-def test_an_endless_recursion(act: Callable[[int], int]) -> None:
-    """A thousand frames, printed in short or in full, leave a bounded number, the raising ones
-    among them.
-    """
-    error = caught(lambda: act(0))
-    (raised,) = read_traceback(printed(error))
+def test_endless_recursion_leaves_a_bounded_number_of_frames(act: Callable[[int], int]) -> None:
+    """The frames that raise are among them."""
+    error = catch(lambda: act(0))
+    (raised,) = read_traceback(print_exception(error))
 
     assert (raised.kind, raised.text) == ("RecursionError", str(error))
     assert len(raised.frames) <= 200
     assert {frame.function for frame in raised.frames[-3:]} <= {"endless", "ping", "pong"}
 
 
-def gathered() -> None:
-    """Raise a group as asyncio's TaskGroup does: of exceptions with and without frames, and of
-    another group.
-    """
+def raise_group() -> None:
+    """Raise a nested group as asyncio's TaskGroup does."""
     inner = ExceptionGroup("two", [ValueError("no date"), TypeError("no number")])
     raise ExceptionGroup(
-        "many", [caught(lambda: fail([("", KeyError, "amount")])), OSError("disk"), inner]
+        "many", [catch(lambda: raise_chain([("", KeyError, "amount")])), OSError("disk"), inner]
     )
 
 
-def test_an_exception_group() -> None:
-    """A group is read as an exception with its frames, and what it gathers is named somewhere in
-    what was read.
-    """
-    raised = read_traceback(printed(caught(gathered)))
+def test_exception_group_is_read_with_its_frames_and_parts() -> None:
+    raised = read_traceback(print_exception(catch(raise_group)))
     group = next(one for one in raised if one.kind == "ExceptionGroup")
-    said = "\n".join(map(str, raised))
+    message = "\n".join(map(str, raised))
 
     assert group.text.startswith("many (3 sub-exceptions)")
-    assert group.frames[-1].function == "gathered"
+    assert group.frames[-1].function == "raise_group"
     for one in (
         "KeyError: 'amount'",
         "OSError: disk",
         "ValueError: no date",
         "TypeError: no number",
     ):
-        assert one in said
+        assert one in message
 
 
 HERE = (ExceptionInfo("KeyError", "1", (StackFrame("a.py", 1, "f"),)),)
@@ -216,15 +203,12 @@ ImportError: cannot import name 'no_such_name' from 'helpers' (/opt/airflow/dags
         (f'{HEADING}\r\n  File "a.py", line 1, in f\r\nKeyError: 1\r\n', HERE),
     ],
 )
-def test_texts_of_other_origins(text: str, raised: tuple[ExceptionInfo, ...]) -> None:
-    """What only looks like an exception is none, and a traceback is found whatever stands before it
-    and ends its lines.
-    """
+def test_only_real_tracebacks_are_read(text: str, raised: tuple[ExceptionInfo, ...]) -> None:
+    """Any prefix and line ending is allowed."""
     assert read_traceback(text) == raised
 
 
-def test_an_import_error_of_airflow() -> None:
-    """Airflow's import errors have a frame of Python's own import system before the DAG's."""
+def test_import_error_of_airflow_skips_the_import_system_frame() -> None:
     (raised,) = read_traceback(IMPORT_ERROR)
 
     assert str(raised) == IMPORT_ERROR.splitlines()[-1]
@@ -234,10 +218,9 @@ def test_an_import_error_of_airflow() -> None:
     ]
 
 
-def test_what_is_kept_is_bounded() -> None:
-    """Of a chain without end the last exceptions stay."""
+def test_endless_chain_keeps_the_last_exceptions() -> None:
     links = [("cause", ValueError, f"number {number}") for number in range(60)]
-    raised = read_traceback(printed(caught(lambda: fail(links))))
+    raised = read_traceback(print_exception(catch(lambda: raise_chain(links))))
     assert [one.text for one in raised] == [
         f"number {number}" for number in range(59, 59 - len(raised), -1)
     ]
@@ -245,9 +228,10 @@ def test_what_is_kept_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("rest", ["x" * 100_000, "x\n" * 100_000])
-def test_a_text_without_end(rest: str) -> None:
-    """Of a text without end its beginning is kept, whether it is one line or many."""
-    (long,) = read_traceback(printed(caught(lambda: fail([("", ValueError, f"first {rest}")]))))
+def test_endless_text_keeps_its_beginning(rest: str) -> None:
+    (long,) = read_traceback(
+        print_exception(catch(lambda: raise_chain([("", ValueError, f"first {rest}")])))
+    )
 
     assert long.text.startswith("first x")
     assert len(long.text) < 10_000
@@ -274,10 +258,7 @@ fragments = st.sampled_from(
 
 @given(st.lists(st.tuples(fragments | st.text(), st.booleans()), max_size=30))
 @example([(HEADING, False), ("A.", False)])
-def test_any_lines_are_read(lines: list[tuple[str, bool]]) -> None:
-    """Whatever the lines, reading them ends, and what was read is a bounded chain of named
-    exceptions.
-    """
+def test_any_lines_yield_a_bounded_chain_of_named_exceptions(lines: list[tuple[str, bool]]) -> None:
     reader = TracebackReader()
     for line, begins in lines:
         reader.line(line, begins=begins)
@@ -286,12 +267,9 @@ def test_any_lines_are_read(lines: list[tuple[str, bool]]) -> None:
     assert all(one.kind and all(frame.line < 10**9 for frame in one.frames) for one in reader.last)
 
 
-def test_an_exception_group_is_what_was_raised() -> None:
-    """Of an exception group the group comes first, its parts are its text, and bars in a text of no
-    group stay.
-    """
+def test_exception_group_comes_before_its_parts() -> None:
+    """Bars in an ordinary text stay."""
     try:
-        # To be caught here
         raise ExceptionGroup("many", [KeyError("amount"), OSError("disk")])  # noqa: TRY301
     except ExceptionGroup as group:
         text = "".join(traceback.format_exception(group))
@@ -315,10 +293,7 @@ def test_an_exception_group_is_what_was_raised() -> None:
         "unusual_prefix_0a1b_sales.SalesFileError",
     ],
 )
-def test_any_name_of_a_class(kind: str) -> None:
-    """A class defined within a function, in a module, or with a name beyond ASCII is read, by its
-    own name alone.
-    """
+def test_class_names_are_read_without_module_or_function(kind: str) -> None:
     text = (
         f'Traceback (most recent call last):\n  File "a.py", line 1, in f\n{kind}: by the partner'
     )

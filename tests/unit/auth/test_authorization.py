@@ -1,4 +1,4 @@
-"""When a grant is obtained, renewed and dropped, on a clock that the test turns."""
+"""Obtaining, renewing and dropping grants, on a virtual clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,9 +17,7 @@ FOR_GOOD = "A run may take {} with it."
 
 @dataclass
 class Issuer:
-    """Who gives grants: each lives so many seconds (None: nobody knows), and has a number of its
-    own.
-    """
+    """Issues numbered grants that live for `lifetime` seconds; None means unknown."""
 
     lifetime: float | None = None
     now: float = START
@@ -28,7 +26,6 @@ class Issuer:
     make: Callable[[str, float | None], Grant] = lambda text, expires: Grant(Secret(text), expires)
 
     def grant(self) -> Grant:
-        """The next one."""
         if self.fails:
             raise self.fails.pop()
         self.given += 1
@@ -37,41 +34,35 @@ class Issuer:
         )
 
     def renewable(self) -> Authorization:
-        """Presents what can be had again."""
         return Authorization(self.grant, now=lambda: self.now)
 
     def for_good(self) -> Authorization:
-        """Presents what is there once."""
         return Authorization(self.grant, FOR_GOOD, lambda: self.now)
 
 
-def headers(authorization: Authorization) -> dict[str, str]:
-    """The headers that a request gets."""
+def request_headers(authorization: Authorization) -> dict[str, str]:
     return dict(
         authorization(requests.Request("GET", "http://airflow.example.com/api").prepare()).headers
     )
 
 
-def shown(authorization: Authorization) -> str:
-    """The credential that a request gets."""
-    return headers(authorization)["Authorization"]
+def credential_sent(authorization: Authorization) -> str:
+    return request_headers(authorization)["Authorization"]
 
 
-def test_first_request() -> None:
-    """Nothing is asked for before the first request, and the next ones present the same grant."""
+def test_grant_is_obtained_with_the_first_request_and_reused() -> None:
     issuer = Issuer(86_400)
     authorization = issuer.renewable()
 
     assert issuer.given == 0
-    assert shown(authorization) == shown(authorization) == "Bearer 1"
+    assert credential_sent(authorization) == credential_sent(authorization) == "Bearer 1"
     assert issuer.given == 1
 
 
-def test_a_cookie() -> None:
-    """A grant that is no Authorization travels in the header that it names, and in no other."""
+def test_grant_with_its_own_header_sends_no_authorization() -> None:
     issuer = Issuer(make=lambda text, expires: Grant(Secret(text), expires, header="Cookie"))
 
-    assert headers(issuer.renewable()) == {"Cookie": "Bearer 1"}
+    assert request_headers(issuer.renewable()) == {"Cookie": "Bearer 1"}
 
 
 @pytest.mark.parametrize(
@@ -89,24 +80,22 @@ def test_a_cookie() -> None:
         (1, 0.4, 0.5),
     ],
 )
-def test_renewal(lifetime: float, kept: float, renewed: float) -> None:
-    """A grant is replaced a minute before it dies, or at half its life if that is later."""
+def test_grant_is_renewed_a_minute_before_expiry_or_at_half_its_life(
+    lifetime: float, kept: float, renewed: float
+) -> None:
     issuer = Issuer(lifetime)
     authorization = issuer.renewable()
 
-    assert shown(authorization) == "Bearer 1"
+    assert credential_sent(authorization) == "Bearer 1"
     issuer.now = START + kept
-    assert shown(authorization) == "Bearer 1"
+    assert credential_sent(authorization) == "Bearer 1"
     issuer.now = START + renewed
-    assert shown(authorization) == "Bearer 2"
+    assert credential_sent(authorization) == "Bearer 2"
     assert issuer.given == 2
 
 
 @given(st.floats(1, 10**7), st.lists(st.floats(0, 10**6), max_size=20))
-def test_any_renewal(lifetime: float, pauses: list[float]) -> None:
-    """Whenever requests are sent, none presents a grant in its last minute, or in its second half
-    if that is shorter.
-    """
+def test_no_request_sends_a_grant_near_its_expiry(lifetime: float, pauses: list[float]) -> None:
     issuer = Issuer(
         lifetime, make=lambda text, expires: Grant(Secret(f"{text} {expires}"), expires)
     )
@@ -114,19 +103,19 @@ def test_any_renewal(lifetime: float, pauses: list[float]) -> None:
 
     for pause in (0, *pauses):
         issuer.now += pause
-        left = float(shown(authorization).split()[-1]) - issuer.now
+        left = float(credential_sent(authorization).split()[-1]) - issuer.now
         assert left > 0
         assert left >= min(60.0, lifetime / 2) - 0.01
     assert issuer.given <= 1 + len(pauses)
 
 
-def test_each_renewal_counts_from_its_own_grant() -> None:
-    """The second grant is kept as long as the first."""
+def test_second_grant_is_kept_as_long_as_the_first() -> None:
     issuer = Issuer(300)
     authorization = issuer.renewable()
 
     assert [
-        shown(authorization) for issuer.now in (START, START + 241, START + 480, START + 482)
+        credential_sent(authorization)
+        for issuer.now in (START, START + 241, START + 480, START + 482)
     ] == [
         "Bearer 1",
         "Bearer 2",
@@ -136,116 +125,106 @@ def test_each_renewal_counts_from_its_own_grant() -> None:
 
 
 @pytest.mark.parametrize("lifetime", [-1, -1000.5])
-def test_a_grant_that_is_dead_already(lifetime: float) -> None:
-    """A clock that differs from the issuer's costs logins, not the run."""
+def test_clock_difference_costs_logins_but_not_the_run(lifetime: float) -> None:
     authorization = Issuer(lifetime).renewable()
 
-    assert (shown(authorization), shown(authorization)) == ("Bearer 1", "Bearer 2")
+    assert (credential_sent(authorization), credential_sent(authorization)) == (
+        "Bearer 1",
+        "Bearer 2",
+    )
 
 
-def test_unknown_expiry() -> None:
-    """A grant whose expiry nobody knows is used until it is refused."""
+def test_grant_without_expiry_is_used_until_refused() -> None:
     issuer = Issuer()
     authorization = issuer.renewable()
-    shown(authorization)
+    credential_sent(authorization)
     issuer.now += 10**9
 
-    assert shown(authorization) == "Bearer 1"
+    assert credential_sent(authorization) == "Bearer 1"
 
 
-def test_what_cannot_be_renewed() -> None:
-    """A grant that is there once is presented whatever the clock says: it is Airflow that refuses
-    it.
-    """
+def test_grant_that_cannot_be_renewed_is_sent_after_its_expiry() -> None:
     issuer = Issuer(300)
     authorization = issuer.for_good()
-    shown(authorization)
+    credential_sent(authorization)
     issuer.now += 301
 
-    assert shown(authorization) == "Bearer 1"
+    assert credential_sent(authorization) == "Bearer 1"
     assert issuer.given == 1
 
 
-def test_refused() -> None:
-    """A refused grant is dropped if another can be had, and the next request presents that one."""
+def test_refused_grant_is_replaced() -> None:
     issuer = Issuer(86_400)
     authorization = issuer.renewable()
 
-    assert shown(authorization) == "Bearer 1"
+    assert credential_sent(authorization) == "Bearer 1"
     assert authorization.discard() is True
     assert issuer.given == 1
-    assert shown(authorization) == "Bearer 2"
+    assert credential_sent(authorization) == "Bearer 2"
 
 
-def test_refused_for_good() -> None:
-    """A refused grant that is there once stays what it is."""
+def test_refused_grant_that_cannot_be_renewed_is_kept() -> None:
     issuer = Issuer()
     authorization = issuer.for_good()
 
-    assert shown(authorization) == "Bearer 1"
+    assert credential_sent(authorization) == "Bearer 1"
     assert authorization.discard() is False
-    assert shown(authorization) == "Bearer 1"
+    assert credential_sent(authorization) == "Bearer 1"
     assert authorization.expiry_hint == FOR_GOOD
 
 
-def test_obtaining_fails() -> None:
-    """An error of who gives grants reaches the caller, and the next request asks anew."""
+def test_issuer_error_reaches_the_caller_and_is_retried_next_time() -> None:
     issuer = Issuer(fails=[RuntimeError("no")])
     authorization = issuer.renewable()
 
     with pytest.raises(RuntimeError):
-        shown(authorization)
-    assert shown(authorization) == "Bearer 1"
+        credential_sent(authorization)
+    assert credential_sent(authorization) == "Bearer 1"
 
 
-def test_a_renewal_fails() -> None:
-    """A renewal that fails is tried again with the next request."""
+def test_failed_renewal_is_retried_with_the_next_request() -> None:
     issuer = Issuer(300)
     authorization = issuer.renewable()
-    shown(authorization)
+    credential_sent(authorization)
     issuer.now += 241
     issuer.fails = [RuntimeError("no")]
 
     with pytest.raises(RuntimeError):
-        shown(authorization)
-    assert shown(authorization) == "Bearer 2"
+        credential_sent(authorization)
+    assert credential_sent(authorization) == "Bearer 2"
 
 
 @pytest.mark.parametrize(
     ("lifetime", "later", "left"),
     [(3600.0, 0, 3600), (3600.0, 3000, 600), (3600.0, 3700, -100), (None, 0, None)],
 )
-def test_left(lifetime: float | None, later: float, left: float | None) -> None:
-    """What cannot be renewed says how long it lives, as far as it knows."""
+def test_remaining_life_of_a_grant_that_cannot_be_renewed(
+    lifetime: float | None, later: float, left: float | None
+) -> None:
     issuer = Issuer(lifetime)
     authorization = issuer.for_good()
-    shown(authorization)
+    credential_sent(authorization)
     issuer.now += later
 
     assert authorization.seconds_left() == left
 
 
-def test_left_before_the_first_request() -> None:
-    """How long a grant lives can be asked before it is presented, and is no second grant."""
+def test_remaining_life_before_the_first_request_costs_no_second_grant() -> None:
     issuer = Issuer(3600)
     authorization = issuer.for_good()
 
     assert authorization.seconds_left() == 3600
-    assert shown(authorization) == "Bearer 1"
+    assert credential_sent(authorization) == "Bearer 1"
 
 
-def test_nothing_dies_that_can_be_renewed() -> None:
-    """What can be renewed has no end, and is not asked for to say so."""
+def test_renewable_grant_has_no_remaining_life_and_costs_no_request() -> None:
     issuer = Issuer(300)
 
     assert issuer.renewable().seconds_left() is None
     assert issuer.given == 0
 
 
-def test_doubtful() -> None:
-    """Whether a 403 may mean that the grant is dead is the present grant's knowledge, and nobody's
-    without one.
-    """
+def test_ambiguous_403_depends_on_the_current_grant() -> None:
     issuer = Issuer(
         make=lambda text, expires: Grant(Secret(text), expires, ambiguous_403=text != "Bearer 2")
     )
@@ -253,17 +232,16 @@ def test_doubtful() -> None:
 
     seen = [authorization.ambiguous_403]
     for _ in range(2):
-        shown(authorization)
+        credential_sent(authorization)
         seen.append(authorization.ambiguous_403)
         authorization.discard()
         seen.append(authorization.ambiguous_403)
     assert seen == [False, True, False, False, False]
 
 
-def test_reprs() -> None:
-    """No text made of a grant or of what presents it shows it."""
+def test_no_repr_shows_a_secret() -> None:
     grant = Grant(Secret("Bearer s3cret"))
     authorization = Authorization(lambda: grant)
 
-    assert shown(authorization) == "Bearer s3cret"
+    assert credential_sent(authorization) == "Bearer s3cret"
     assert "s3cret" not in f"{authorization} {authorization!r} {grant} {grant!r}"

@@ -1,4 +1,4 @@
-"""GitHub's OIDC token of the job: how it is asked for, and what is said when there is none."""
+"""Requesting GitHub's OIDC token of the job."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,22 +10,24 @@ from hypothesis import strategies as st
 from entrypoint.auth.github_oidc import GitHubOidc
 from entrypoint.credentials import GitHubToken, Secret
 from entrypoint.errors import ActionError, TransientError, Unauthorized, UnexpectedResponse
-from tests.unit.script import Script, answer
+from tests.unit.script import ScriptedAdapter, http_response
 
 URL = "https://run-actions-1.actions.githubusercontent.com/42//idtoken/7/8?api-version=2.0"
 
 
-def oidc(script: Script, masked: list[str] | None = None, audience: str = "airflow") -> GitHubOidc:
-    """The job's tokens, where GitHub answers by the script."""
+def oidc_tokens(
+    script: ScriptedAdapter, masked: list[str] | None = None, audience: str = "airflow"
+) -> GitHubOidc:
     mask = (lambda _: None) if masked is None else masked.append
-    return GitHubOidc(GitHubToken(audience, URL, Secret("requ3st")), script.wire, mask)
+    return GitHubOidc(GitHubToken(audience, URL, Secret("requ3st")), script.client, mask)
 
 
-def test_token() -> None:
-    """GitHub is asked with the job's request token for each token, which is masked."""
-    script = Script(answer(200, {"value": "one", "count": 1}), answer(200, {"value": "two"}))
+def test_each_token_is_requested_with_the_request_token_and_masked() -> None:
+    script = ScriptedAdapter(
+        http_response(200, {"value": "one", "count": 1}), http_response(200, {"value": "two"})
+    )
     masked: list[str] = []
-    source = oidc(script, masked)
+    source = oidc_tokens(script, masked)
 
     assert script.sent == []
     assert [source.token(), source.token()] == ["one", "two"] == masked
@@ -37,10 +39,9 @@ def test_token() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_any_audience(audience: str) -> None:
-    """Whatever the audience, it arrives to the letter, and changes nothing else of the address."""
-    script = Script(answer(200, {"value": "one"}))
-    oidc(script, audience=audience).token()
+def test_any_audience_arrives_unchanged(audience: str) -> None:
+    script = ScriptedAdapter(http_response(200, {"value": "one"}))
+    oidc_tokens(script, audience=audience).token()
     sent = urlsplit(script.sent[0].url)
 
     assert parse_qs(sent.query, keep_blank_values=True) == {
@@ -56,17 +57,16 @@ def test_any_audience(audience: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "detail"),
     [
-        (answer(400, {"message": "Bad audience"}), ": Bad audience"),
-        (answer(401, {}), "answered 401 application/json"),
-        (answer(403, b"<html>No"), "answered 403 text/html"),
-        (answer(404, b"", "text/plain"), "answered 404 text/plain"),
+        (http_response(400, {"message": "Bad audience"}), ": Bad audience"),
+        (http_response(401, {}), "answered 401 application/json"),
+        (http_response(403, b"<html>No"), "answered 403 text/html"),
+        (http_response(404, b"", "text/plain"), "answered 404 text/plain"),
     ],
     ids=["400", "401", "403", "404"],
 )
-def test_refused(reply: bytes, detail: str) -> None:
-    """A refusal quotes GitHub, and names the permission that the job needs."""
+def test_refusal_quotes_github_and_names_the_permission(reply: bytes, detail: str) -> None:
     with pytest.raises(Unauthorized) as caught:
-        oidc(Script(reply)).token()
+        oidc_tokens(ScriptedAdapter(reply)).token()
 
     assert caught.value.title == "GitHub gave no OIDC token"
     assert caught.value.detail.endswith(detail)
@@ -76,33 +76,38 @@ def test_refused(reply: bytes, detail: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "error", "title"),
     [
-        (answer(500, b"<html>"), TransientError, "GitHub's OIDC service answers 500"),
-        (answer(429, b"<html>"), TransientError, "GitHub's OIDC service answers 429"),
+        (http_response(500, b"<html>"), TransientError, "GitHub's OIDC service answers 500"),
+        (http_response(429, b"<html>"), TransientError, "GitHub's OIDC service answers 429"),
         (
-            answer(302, Location="https://github.com/login"),
+            http_response(302, Location="https://github.com/login"),
             UnexpectedResponse,
             "GitHub's OIDC service redirects",
         ),
         (
-            answer(200, b"<html>"),
+            http_response(200, b"<html>"),
             UnexpectedResponse,
-            "GitHub's OIDC service gave an unexpected answer",
+            "GitHub's OIDC service sent an unexpected response",
         ),
-        (answer(200, {}), UnexpectedResponse, "GitHub's OIDC service gave no token"),
-        (answer(200, {"value": None}), UnexpectedResponse, "GitHub's OIDC service gave no token"),
-        (answer(200, ["one"]), UnexpectedResponse, "GitHub's OIDC service gave no token"),
+        (http_response(200, {}), UnexpectedResponse, "GitHub's OIDC service gave no token"),
         (
-            answer(200, {"value": "o ne"}),
+            http_response(200, {"value": None}),
+            UnexpectedResponse,
+            "GitHub's OIDC service gave no token",
+        ),
+        (http_response(200, ["one"]), UnexpectedResponse, "GitHub's OIDC service gave no token"),
+        (
+            http_response(200, {"value": "o ne"}),
             UnexpectedResponse,
             "GitHub's OIDC service gave no usable token",
         ),
     ],
     ids=["500", "429", "redirect", "page", "empty", "null", "list", "blank"],
 )
-def test_no_token(reply: bytes, error: type[ActionError], title: str) -> None:
-    """What is no token is none, and GitHub's service is named."""
+def test_invalid_token_response_names_github(
+    reply: bytes, error: type[ActionError], title: str
+) -> None:
     with pytest.raises(error) as caught:
-        oidc(Script(reply)).token()
+        oidc_tokens(ScriptedAdapter(reply)).token()
 
     assert caught.value.title == title
 
@@ -111,12 +116,9 @@ def test_no_token(reply: bytes, error: type[ActionError], title: str) -> None:
 @pytest.mark.parametrize(
     "body", [b"<html>", b"{", b'{"message": "No"}', b'{"value": {"a": "b"}}', b"null"]
 )
-def test_nothing_secret_is_said(status: int, body: bytes) -> None:
-    """Whatever GitHub answers, no error shows the request token, or the address with which it is
-    used.
-    """
+def test_no_error_shows_the_request_token_or_its_url(status: int, body: bytes) -> None:
     with pytest.raises(ActionError) as caught:
-        oidc(Script(answer(status, body, "application/json"))).token()
+        oidc_tokens(ScriptedAdapter(http_response(status, body, "application/json"))).token()
 
-    said: Any = f"{caught.value} {caught.value.hint}"
-    assert not [word for word in ("requ3st", "idtoken", "api-version") if word in said]
+    message: Any = f"{caught.value} {caught.value.hint}"
+    assert not [word for word in ("requ3st", "idtoken", "api-version") if word in message]

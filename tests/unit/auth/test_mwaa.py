@@ -1,6 +1,4 @@
-"""Amazon MWAA's web login: which of the two it is, where it leads, and what is said when it lets
-nobody in.
-"""
+"""Logging in to Amazon MWAA."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +10,7 @@ from entrypoint.auth.mwaa import MwaaLogin
 from entrypoint.auth.sigv4 import signed
 from entrypoint.credentials import AwsKeys, Mwaa, Secret
 from entrypoint.errors import ActionError, TransientError, Unauthorized, UnexpectedResponse
-from tests.unit.script import Script, answer
+from tests.unit.script import ScriptedAdapter, http_response
 
 KEYS = AwsKeys("ASIAEXAMPLE", Secret("k3y"), Secret("sess1on"))
 NOW = 1_769_851_815.0
@@ -23,16 +21,14 @@ LOGIN_2 = f"https://{HOST}/aws_mwaa/login"
 TOKEN = jwt.encode({"exp": 1_769_900_000}, "a key that is long enough for HS256", "HS256")
 
 
-def web_token(number: int = 1, host: str = HOST) -> bytes:
-    """What AWS answers: the web server's host, and a token for one login."""
-    return answer(
+def web_token_response(number: int = 1, host: str = HOST) -> bytes:
+    return http_response(
         200, {"WebServerHostname": host, "WebToken": f"w3b-{number}", "AirflowIdentity": "x"}
     )
 
 
-def let_in(cookie: str, status: int = 302) -> bytes:
-    """What the web server answers to a login."""
-    return answer(
+def login_response(cookie: str, status: int = 302) -> bytes:
+    return http_response(
         status,
         b"",
         Set_Cookie=["other=1; Path=/", f"{cookie}; Path=/; Secure; HttpOnly"],
@@ -40,27 +36,22 @@ def let_in(cookie: str, status: int = 302) -> bytes:
     )
 
 
-def mwaa(
-    script: Script, masked: list[str] | None = None, region: str = "eu-central-1"
+def mwaa_login(
+    script: ScriptedAdapter, masked: list[str] | None = None, region: str = "eu-central-1"
 ) -> MwaaLogin:
-    """The login to the environment, where AWS and the web server answer by the script."""
     mask = (lambda _: None) if masked is None else masked.append
-    return MwaaLogin(Mwaa("my-airflow", region, KEYS), script.wire, mask, lambda: NOW)
+    return MwaaLogin(Mwaa("my-airflow", region, KEYS), script.client, mask, lambda: NOW)
 
 
-def said(error: ActionError) -> str:
-    """Everything that people read of it."""
+def error_text(error: ActionError) -> str:
     return f"{error.title} {error.detail} {error.hint}"
 
 
-def test_web_server() -> None:
-    """AWS names the web server to whoever signs for the environment, and the token for a login is
-    masked.
-    """
-    script = Script(web_token())
+def test_aws_names_the_web_server_and_the_web_token_is_masked() -> None:
+    script = ScriptedAdapter(web_token_response())
     masked: list[str] = []
 
-    assert mwaa(script, masked).web_server() == f"https://{HOST}"
+    assert mwaa_login(script, masked).web_server() == f"https://{HOST}"
     (sent,) = script.sent
     assert (sent.request.method, sent.url, sent.request.body) == ("POST", AWS, None)
     signature = signed(AWS, "eu-central-1", "airflow", KEYS, datetime.fromtimestamp(NOW, UTC))
@@ -76,23 +67,19 @@ def test_web_server() -> None:
         ("cn-north-1", "env.airflow.cn-north-1.amazonaws.com.cn"),
     ],
 )
-def test_region(region: str, host: str) -> None:
-    """Each region has its own address, and those of China another domain."""
-    script = Script(web_token())
-    mwaa(script, region=region).web_server()
+def test_each_region_has_its_own_url(region: str, host: str) -> None:
+    script = ScriptedAdapter(web_token_response())
+    mwaa_login(script, region=region).web_server()
 
     assert script.sent[0].url == f"https://{host}/webtoken/my-airflow"
     assert f"/{region}/airflow/aws4_request" in script.sent[0].headers["Authorization"]
 
 
-def test_airflow_3() -> None:
-    """Airflow 3's login makes of a token for one login a token for its API, which lives as long as
-    it says.
-    """
-    script = Script(web_token(1), let_in(f"_token={TOKEN}"))
+def test_airflow_3_login_exchanges_the_web_token_for_an_api_token() -> None:
+    script = ScriptedAdapter(web_token_response(1), login_response(f"_token={TOKEN}"))
     masked: list[str] = []
 
-    assert mwaa(script, masked).grant() == Grant(Secret(f"Bearer {TOKEN}"), 1_769_900_000.0)
+    assert mwaa_login(script, masked).grant() == Grant(Secret(f"Bearer {TOKEN}"), 1_769_900_000.0)
     login = script.sent[1]
     assert (login.request.method, login.url, login.form) == ("POST", LOGIN_3, {"token": "w3b-1"})
     assert not {"Authorization", "x-amz-security-token", "Cookie"} & set(login.headers)
@@ -100,34 +87,38 @@ def test_airflow_3() -> None:
 
 
 @pytest.mark.parametrize("status", [404, 405])
-def test_airflow_2(status: int) -> None:
-    """Airflow 2 has no such login: its own, with another token for one login, makes a session,
-    which is a cookie.
-    """
-    script = Script(
-        web_token(1), answer(status, b"<html>"), web_token(2), let_in("session=.eJw-x_y.Zq")
+def test_airflow_2_login_exchanges_the_web_token_for_a_session_cookie(status: int) -> None:
+    script = ScriptedAdapter(
+        web_token_response(1),
+        http_response(status, b"<html>"),
+        web_token_response(2),
+        login_response("session=.eJw-x_y.Zq"),
     )
     masked: list[str] = []
 
-    grant = mwaa(script, masked).grant()
+    grant = mwaa_login(script, masked).grant()
     assert grant == Grant(Secret("session=.eJw-x_y.Zq"), header="Cookie")
     assert [sent.url for sent in script.sent] == [AWS, LOGIN_3, AWS, LOGIN_2]
     assert script.sent[3].form == {"token": "w3b-2"}
     assert masked == ["w3b-1", "w3b-2", ".eJw-x_y.Zq"]
 
 
-def test_the_login_is_remembered() -> None:
-    """Which login it is, is found out once: a new session costs one request to each of the two."""
-    three = Script(web_token(1), let_in("_token=one"), web_token(2), let_in("_token=two"))
-    two = Script(
-        web_token(1),
-        answer(404),
-        web_token(2),
-        let_in("session=one"),
-        web_token(3),
-        let_in("session=two"),
+def test_login_version_is_detected_once() -> None:
+    three = ScriptedAdapter(
+        web_token_response(1),
+        login_response("_token=one"),
+        web_token_response(2),
+        login_response("_token=two"),
     )
-    of_three, of_two = mwaa(three), mwaa(two)
+    two = ScriptedAdapter(
+        web_token_response(1),
+        http_response(404),
+        web_token_response(2),
+        login_response("session=one"),
+        web_token_response(3),
+        login_response("session=two"),
+    )
+    of_three, of_two = mwaa_login(three), mwaa_login(two)
 
     assert [of_three.grant().value.reveal() for _ in range(2)] == ["Bearer one", "Bearer two"]
     assert [of_two.grant().value.reveal() for _ in range(2)] == ["session=one", "session=two"]
@@ -135,12 +126,16 @@ def test_the_login_is_remembered() -> None:
     assert [sent.url for sent in two.sent] == [AWS, LOGIN_3, AWS, LOGIN_2, AWS, LOGIN_2]
 
 
-def test_an_environment_that_is_gone_for_a_while() -> None:
-    """A login that failed in passing says nothing about which it is."""
-    script = Script(
-        web_token(), answer(503, b""), web_token(), answer(404), web_token(), let_in("session=one")
+def test_transient_login_error_does_not_decide_the_version() -> None:
+    script = ScriptedAdapter(
+        web_token_response(),
+        http_response(503, b""),
+        web_token_response(),
+        http_response(404),
+        web_token_response(),
+        login_response("session=one"),
     )
-    login = mwaa(script)
+    login = mwaa_login(script)
     with pytest.raises(TransientError, match="web server answers 503"):
         login.grant()
 
@@ -155,9 +150,10 @@ def test_an_environment_that_is_gone_for_a_while() -> None:
         "abc.c1.cn-north-1.airflow.amazonaws.com.cn",
     ],
 )
-def test_hosts_of_aws(host: str) -> None:
-    """The web server is where AWS has them."""
-    assert mwaa(Script(web_token(host=host))).web_server() == f"https://{host}"
+def test_web_server_on_an_aws_host_is_accepted(host: str) -> None:
+    assert (
+        mwaa_login(ScriptedAdapter(web_token_response(host=host))).web_server() == f"https://{host}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,23 +179,21 @@ def test_hosts_of_aws(host: str) -> None:
     ],
 )
 @pytest.mark.parametrize("ask", ["web_server", "grant"])
-def test_hosts_of_others(host: str, ask: str) -> None:
-    """A web server elsewhere is refused, and nothing is sent there."""
-    script = Script(web_token(host=host), let_in("_token=one"))
-    login = mwaa(script)
+def test_web_server_on_another_host_is_refused(host: str, ask: str) -> None:
+    script = ScriptedAdapter(web_token_response(host=host), login_response("_token=one"))
+    login = mwaa_login(script)
     with pytest.raises(UnexpectedResponse) as caught:
         login.grant() if ask == "grant" else login.web_server()
 
-    assert caught.value.title == "Amazon MWAA named no web server of its own"
+    assert caught.value.title == "Amazon MWAA returned no valid web server"
     assert [sent.url for sent in script.sent] == [AWS]
-    assert "w3b" not in said(caught.value)
+    assert "w3b" not in error_text(caught.value)
 
 
 @pytest.mark.parametrize("body", [{}, [], "text", {"WebServerHostname": None}, {"WebToken": "w3b"}])
-def test_no_web_server(body: object) -> None:
-    """An answer that names no web server is none, and nothing is sent."""
-    with pytest.raises(UnexpectedResponse, match="named no web server"):
-        mwaa(Script(answer(200, body))).grant()
+def test_response_without_a_web_server_is_unexpected(body: object) -> None:
+    with pytest.raises(UnexpectedResponse, match="returned no valid web server"):
+        mwaa_login(ScriptedAdapter(http_response(200, body))).grant()
 
 
 @pytest.mark.parametrize(
@@ -210,11 +204,10 @@ def test_no_web_server(body: object) -> None:
         ("w3 b", "Amazon MWAA gave no usable token"),
     ],
 )
-def test_no_web_token(token: str | None, title: str) -> None:
-    """Without a token for a login nobody logs in."""
-    script = Script(answer(200, {"WebServerHostname": HOST, "WebToken": token}))
+def test_response_without_a_web_token_is_unexpected(token: str | None, title: str) -> None:
+    script = ScriptedAdapter(http_response(200, {"WebServerHostname": HOST, "WebToken": token}))
     with pytest.raises(UnexpectedResponse) as caught:
-        mwaa(script).grant()
+        mwaa_login(script).grant()
 
     assert caught.value.title == title
 
@@ -223,38 +216,38 @@ def test_no_web_token(token: str | None, title: str) -> None:
     ("reply", "detail"),
     [
         (
-            answer(403, {"message": "The security token included in the request is expired"}),
+            http_response(
+                403, {"message": "The security token included in the request is expired"}
+            ),
             "is expired",
         ),
         (
-            answer(403, {"Message": "User: arn:aws:iam::1:user/u is not authorized"}),
+            http_response(403, {"Message": "User: arn:aws:iam::1:user/u is not authorized"}),
             "is not authorized",
         ),
-        (answer(400, {"message": "Bad"}), "Bad"),
-        (answer(401, b"<html>No"), "answered 401 text/html"),
+        (http_response(400, {"message": "Bad"}), "Bad"),
+        (http_response(401, b"<html>No"), "answered 401 text/html"),
     ],
     ids=["expired", "not authorized", "400", "401"],
 )
-def test_keys_refused(reply: bytes, detail: str) -> None:
-    """A refusal of AWS is quoted, and the permission named that the role needs."""
+def test_refusal_of_aws_is_quoted_with_the_needed_permission(reply: bytes, detail: str) -> None:
     with pytest.raises(Unauthorized) as caught:
-        mwaa(Script(reply)).web_server()
+        mwaa_login(ScriptedAdapter(reply)).web_server()
 
     assert caught.value.title == "Amazon MWAA refused the AWS credentials"
     assert caught.value.detail.endswith(detail)
     assert "env.airflow.eu-central-1.amazonaws.com/webtoken/my-airflow" in caught.value.detail
     assert "airflow:CreateWebLoginToken" in caught.value.hint
-    assert not [word for word in ("k3y", "sess1on") if word in said(caught.value)]
+    assert not [word for word in ("k3y", "sess1on") if word in error_text(caught.value)]
 
 
-def test_unknown_environment() -> None:
-    """An environment that AWS does not know is named, with the region in which it was looked
-    for.
-    """
+def test_unknown_environment_is_named_with_its_region() -> None:
     with pytest.raises(Unauthorized) as caught:
-        mwaa(Script(answer(404, {"message": "Environment not found"}))).web_server()
+        mwaa_login(
+            ScriptedAdapter(http_response(404, {"message": "Environment not found"}))
+        ).web_server()
 
-    assert caught.value.title == "Amazon MWAA knows no such environment"
+    assert caught.value.title == "Amazon MWAA has no such environment"
     assert all(
         name in caught.value.hint for name in ("mwaa_environment", "my-airflow", "eu-central-1")
     )
@@ -263,21 +256,28 @@ def test_unknown_environment() -> None:
 @pytest.mark.parametrize(
     ("reply", "error", "title"),
     [
-        (answer(500, b""), TransientError, "Amazon MWAA answers 500"),
-        (answer(429, {"message": "Rate exceeded"}), TransientError, "Amazon MWAA answers 429"),
+        (http_response(500, b""), TransientError, "Amazon MWAA answers 500"),
         (
-            answer(302, Location="https://evil.example.com"),
+            http_response(429, {"message": "Rate exceeded"}),
+            TransientError,
+            "Amazon MWAA answers 429",
+        ),
+        (
+            http_response(302, Location="https://evil.example.com"),
             UnexpectedResponse,
             "Amazon MWAA redirects",
         ),
-        (answer(200, b"<html>"), UnexpectedResponse, "Amazon MWAA gave an unexpected answer"),
+        (
+            http_response(200, b"<html>"),
+            UnexpectedResponse,
+            "Amazon MWAA sent an unexpected response",
+        ),
     ],
     ids=["500", "429", "redirect", "page"],
 )
-def test_aws_is_not_itself(reply: bytes, error: type[ActionError], title: str) -> None:
-    """What is no answer of AWS is none, and AWS is named."""
+def test_unexpected_response_names_aws(reply: bytes, error: type[ActionError], title: str) -> None:
     with pytest.raises(error) as caught:
-        mwaa(Script(reply)).grant()
+        mwaa_login(ScriptedAdapter(reply)).grant()
 
     assert caught.value.title == title
 
@@ -285,51 +285,49 @@ def test_aws_is_not_itself(reply: bytes, error: type[ActionError], title: str) -
 @pytest.mark.parametrize(
     "reply",
     [
-        answer(302, Location="/login?error=s3cret"),
-        answer(200, b"<html>Sign in"),
-        answer(401, {"detail": "No"}),
-        answer(403, b"<html>Forbidden"),
-        let_in("session=two"),
-        let_in("_tokens=two"),
+        http_response(302, Location="/login?error=s3cret"),
+        http_response(200, b"<html>Sign in"),
+        http_response(401, {"detail": "No"}),
+        http_response(403, b"<html>Forbidden"),
+        login_response("session=two"),
+        login_response("_tokens=two"),
     ],
     ids=["redirect", "page", "401", "403", "the other cookie", "another cookie"],
 )
-def test_nobody_is_let_in(reply: bytes) -> None:
-    """A login without the session that it is for has failed, whatever its status, and no other is
-    tried.
-    """
-    script = Script(web_token(), reply)
+def test_login_without_a_session_fails_and_tries_no_other_login(reply: bytes) -> None:
+    script = ScriptedAdapter(web_token_response(), reply)
     with pytest.raises(Unauthorized) as caught:
-        mwaa(script).grant()
+        mwaa_login(script).grant()
 
-    assert caught.value.title == "The MWAA environment's web server let nobody in"
+    assert caught.value.title == "The MWAA environment's web server refused the login"
     assert "role" in caught.value.hint
     assert [sent.url for sent in script.sent] == [AWS, LOGIN_3]
-    assert not [word for word in ("w3b", "s3cret", "k3y", "sess1on") if word in said(caught.value)]
+    assert not [
+        word for word in ("w3b", "s3cret", "k3y", "sess1on") if word in error_text(caught.value)
+    ]
 
 
-def test_no_login_at_all() -> None:
-    """A web server with neither login is no Airflow of MWAA's."""
-    script = Script(web_token(1), answer(404), web_token(2), answer(404))
-    with pytest.raises(UnexpectedResponse, match="no login that is known of") as caught:
-        mwaa(script).grant()
+def test_web_server_without_either_login_is_not_mwaa() -> None:
+    script = ScriptedAdapter(
+        web_token_response(1), http_response(404), web_token_response(2), http_response(404)
+    )
+    with pytest.raises(UnexpectedResponse, match="neither Airflow 3's login") as caught:
+        mwaa_login(script).grant()
 
-    assert caught.value.title == "The MWAA environment's web server gave an unexpected answer"
+    assert caught.value.title == "The MWAA environment's web server sent an unexpected response"
     assert "public" in caught.value.hint
 
 
 @pytest.mark.parametrize("cookie", ["_token=", '_token="to ken"'])
-def test_a_session_that_is_none(cookie: str) -> None:
-    """A cookie that no header can carry is no session."""
+def test_cookie_that_no_header_can_carry_is_refused(cookie: str) -> None:
     with pytest.raises(UnexpectedResponse, match="web server gave no") as caught:
-        mwaa(Script(web_token(), let_in(cookie))).grant()
+        mwaa_login(ScriptedAdapter(web_token_response(), login_response(cookie))).grant()
 
-    assert "to ken" not in said(caught.value)
+    assert "to ken" not in error_text(caught.value)
 
 
-def test_a_session_that_was_redirected_is_followed_nowhere() -> None:
-    """The redirect after a login is not followed: its cookie is all that counts."""
-    script = Script(web_token(), let_in("_token=one"))
-    mwaa(script).grant()
+def test_redirect_after_a_login_is_not_followed() -> None:
+    script = ScriptedAdapter(web_token_response(), login_response("_token=one"))
+    mwaa_login(script).grant()
 
     assert len(script.sent) == 2

@@ -1,4 +1,4 @@
-"""The signature that AWS wants, held to AWS's own library."""
+"""AWS Signature Version 4, compared with botocore."""
 
 from datetime import UTC, datetime
 
@@ -23,14 +23,12 @@ regions = st.sampled_from(
     ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1", "ap-southeast-2", "il-central-1"]
 )
 names = st.from_regex(r"\A[A-Za-z][0-9A-Za-z_-]{0,79}\Z")
-# Given one here
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
 
 
-def by_botocore(
+def sign_with_botocore(
     url: str, region: str, service: str, keys: AwsKeys, now: datetime
 ) -> dict[str, str]:
-    """The headers with which AWS's own library signs the same request."""
     token = keys.session_token.reveal() if keys.session_token else None
     request = AWSRequest("POST", url)
     signer = auth.SigV4Auth(
@@ -42,28 +40,23 @@ def by_botocore(
     return {str(name).lower(): str(value) for name, value in request.headers.items()}
 
 
-def lowered(headers: dict[str, str]) -> dict[str, str]:
-    """The headers with their names in small letters."""
+def lowercase_names(headers: dict[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
 @given(keys, regions, names, moments)
-def test_as_botocore_signs(keys: AwsKeys, region: str, environment: str, now: datetime) -> None:
-    """Whatever the keys, the environment, the region and the time, the headers are those of AWS's
-    own library.
-    """
+def test_headers_equal_those_of_botocore(
+    keys: AwsKeys, region: str, environment: str, now: datetime
+) -> None:
     domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     url = f"https://env.airflow.{region}.{domain}/webtoken/{environment}"
 
-    assert lowered(signed(url, region, "airflow", keys, now)) == by_botocore(
+    assert lowercase_names(signed(url, region, "airflow", keys, now)) == sign_with_botocore(
         url, region, "airflow", keys, now
     )
 
 
-def test_what_is_sent() -> None:
-    """The headers are date, signature and, for a role, its session token; the host is left to the
-    HTTP library.
-    """
+def test_signed_headers_leave_host_to_the_http_library() -> None:
     headers = signed(URL, "eu-central-1", "airflow", KEYS, NOW)
     of_a_role = signed(
         URL, "eu-central-1", "airflow", AwsKeys("ASIA", Secret("k"), Secret("sess1on")), NOW
@@ -76,8 +69,7 @@ def test_what_is_sent() -> None:
     assert "SignedHeaders=host;x-amz-date;x-amz-security-token, " in of_a_role["Authorization"]
 
 
-def test_no_secret_is_sent() -> None:
-    """The signature proves the secret key without showing it."""
+def test_headers_do_not_contain_the_secret_key() -> None:
     assert KEYS.secret_access_key.reveal() not in str(
         signed(URL, "eu-central-1", "airflow", KEYS, NOW)
     )
@@ -95,8 +87,7 @@ def test_no_secret_is_sent() -> None:
     ],
     ids=["environment", "host", "region", "service", "key", "time"],
 )
-def test_it_signs_everything(other: dict[str, str]) -> None:
-    """A signature is good for one environment, host, region, service, key and moment."""
+def test_each_part_of_the_request_changes_the_signature(other: dict[str, str]) -> None:
     signature = signed(URL, "eu-central-1", "airflow", KEYS, NOW)["Authorization"].rpartition("=")[
         2
     ]

@@ -1,6 +1,4 @@
-"""Grants that need nobody but Airflow: what is presented, when it dies, and that what is derived is
-masked first.
-"""
+"""Grants from tokens and passwords: header, expiry and masking."""
 
 import base64
 import json
@@ -32,7 +30,7 @@ HOSTILE: dict[str, Any] = {
     "never": -inf,
     "no number": nan,
 }
-"""What may stand where an issuer should have put seconds."""
+"""Invalid values in place of the issuer's seconds."""
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts,
@@ -44,33 +42,29 @@ json_values = st.recursive(
 moments = st.none() | st.integers(0, 2**40) | st.floats(0, 2**40)
 
 
-def token(claims: dict[str, Any]) -> str:
-    """A signed token with these claims."""
+def signed_token(claims: dict[str, Any]) -> str:
     return jwt.encode(claims, KEY, "HS512")
 
 
-def unsigned(payload: bytes) -> str:
-    """What looks like a token, with any bytes where its claims belong."""
+def token_with_payload(payload: bytes) -> str:
     parts = (b'{"alg":"HS512","typ":"JWT"}', payload, b"signature")
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
 
 
-def claims(exp: float | None, **more: Any) -> dict[str, Any]:
-    """Claims with this expiry, or with none."""
+def claims_with(exp: float | None, **more: Any) -> dict[str, Any]:
     return more if exp is None else {"exp": exp, **more}
 
 
-def test_bearer() -> None:
-    """A token is presented as it is."""
+def test_token_is_sent_as_bearer() -> None:
     assert bearer("t0ken") == Grant(Secret("Bearer t0ken"))
 
 
 @given(moments, moments, moments)
-def test_expiry(issuers: float | None, own: float | None, nested: float | None) -> None:
-    """A token dies when its issuer says, or its own exp, or that of the token in it: whichever is
-    first.
-    """
-    text = token(claims(own, access_token=token(claims(nested))))
+def test_earliest_known_expiry_counts(
+    issuers: float | None, own: float | None, nested: float | None
+) -> None:
+    """The issuer's, the token's own exp, and that of a nested token."""
+    text = signed_token(claims_with(own, access_token=signed_token(claims_with(nested))))
     known = [end for end in (issuers, own, nested) if end is not None]
 
     assert bearer(text, issuers) == Grant(
@@ -78,33 +72,36 @@ def test_expiry(issuers: float | None, own: float | None, nested: float | None) 
     )
 
 
-def test_expiry_of_a_signature_that_nobody_can_check() -> None:
-    """The expiry is read whoever signed the token, long over or not."""
+def test_expiry_is_read_without_checking_the_signature() -> None:
     for key, algorithm in ((KEY, "HS256"), (KEY, "HS512"), ("", "none")):
         assert bearer(jwt.encode({"exp": 1}, key, algorithm)).expires == 1
 
 
 @pytest.mark.parametrize("own", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("nested", [None, *HOSTILE.values()], ids=["nothing", *HOSTILE])
-def test_hostile_expiry(own: Any, nested: Any) -> None:
-    """An expiry that is no number of seconds is not known, and takes nothing from those that
-    are.
-    """
-    text = token({"exp": own, "access_token": token({"exp": nested})})
+def test_invalid_exp_claim_is_ignored(own: Any, nested: Any) -> None:
+    text = signed_token({"exp": own, "access_token": signed_token({"exp": nested})})
 
     assert bearer(text).expires is None
     assert bearer(text, 300.0).expires == 300.0
     assert (
-        bearer(token({"exp": 200, "access_token": token({"exp": nested})}), 300.0).expires == 200.0
+        bearer(
+            signed_token({"exp": 200, "access_token": signed_token({"exp": nested})}), 300.0
+        ).expires
+        == 200.0
     )
-    assert bearer(token({"exp": own, "access_token": token({"exp": 100})}), 300.0).expires == 100.0
+    assert (
+        bearer(
+            signed_token({"exp": own, "access_token": signed_token({"exp": 100})}), 300.0
+        ).expires
+        == 100.0
+    )
 
 
 @pytest.mark.parametrize("issuers", [inf, -inf, nan])
-def test_an_issuer_without_a_number(issuers: float) -> None:
-    """An issuer's expiry that is no number is not known either."""
+def test_invalid_expires_in_is_ignored(issuers: float) -> None:
     assert bearer("opaque", issuers).expires is None
-    assert bearer(token({"exp": 200}), issuers).expires == 200.0
+    assert bearer(signed_token({"exp": 200}), issuers).expires == 200.0
 
 
 @pytest.mark.parametrize(
@@ -114,15 +111,15 @@ def test_an_issuer_without_a_number(issuers: float) -> None:
         "ya29.a0",
         "a.b.c",
         "..",
-        token({}),
-        unsigned(b""),
-        unsigned(b"\xff\xfe"),
-        unsigned(b"{"),
-        unsigned(b"[1]"),
-        unsigned(b"null"),
-        unsigned(b'"exp"'),
-        unsigned(b'{"exp": ' + b"9" * 5000 + b"}"),
-        unsigned(b'{"exp": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+        signed_token({}),
+        token_with_payload(b""),
+        token_with_payload(b"\xff\xfe"),
+        token_with_payload(b"{"),
+        token_with_payload(b"[1]"),
+        token_with_payload(b"null"),
+        token_with_payload(b'"exp"'),
+        token_with_payload(b'{"exp": ' + b"9" * 5000 + b"}"),
+        token_with_payload(b'{"exp": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
     ],
     ids=[
         "opaque",
@@ -140,18 +137,14 @@ def test_an_issuer_without_a_number(issuers: float) -> None:
         "deep",
     ],
 )
-def test_unreadable_token(text: str) -> None:
-    """A token that cannot be read is presented as it is, for as long as its issuer says."""
+def test_unreadable_token_is_sent_with_the_expiry_of_its_issuer(text: str) -> None:
     assert bearer(text) == Grant(Secret(f"Bearer {text}"))
     assert bearer(text, 300.0).expires == 300.0
 
 
 @given(st.dictionaries(texts | st.sampled_from(["exp", "access_token"]), json_values))
-def test_any_claims(found: dict[str, Any]) -> None:
-    """Whatever a token claims, it is presented as it is, and its expiry is a number or not
-    known.
-    """
-    text = unsigned(json.dumps(found).encode())
+def test_any_claims_are_sent_with_a_numeric_or_unknown_expiry(found: dict[str, Any]) -> None:
+    text = token_with_payload(json.dumps(found).encode())
     grant = bearer(text)
 
     assert grant.value.reveal() == f"Bearer {text}"
@@ -159,21 +152,16 @@ def test_any_claims(found: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "nested", [token({"exp": 1}), "opaque", "", None, 7, [], {"exp": 1}, "\ud800"]
+    "nested", [signed_token({"exp": 1}), "opaque", "", None, 7, [], {"exp": 1}, "\ud800"]
 )
-def test_a_token_in_a_token(nested: Any) -> None:
-    """Behind a token that carries another, readable or not, any 403 may mean that the inner one is
-    dead.
-    """
-    assert bearer(token({"access_token": nested})).ambiguous_403 is True
-    assert bearer(token({"access_tokens": nested})).ambiguous_403 is False
+def test_403_for_a_nested_token_is_ambiguous(nested: Any) -> None:
+    """The inner token may have expired."""
+    assert bearer(signed_token({"access_token": nested})).ambiguous_403 is True
+    assert bearer(signed_token({"access_tokens": nested})).ambiguous_403 is False
 
 
 @given(texts.filter(lambda text: ":" not in text), texts)
-def test_basic(username: str, password: str) -> None:
-    """User name and password in any script arrive as UTF-8 in Base64, which is masked before it is
-    used.
-    """
+def test_basic_credential_is_utf8_in_base64_and_masked(username: str, password: str) -> None:
     masked: list[str] = []
     grant = basic(Password(username, Secret(password)), masked.append)
     scheme, _, encoded = grant.value.reveal().partition(" ")
@@ -184,19 +172,17 @@ def test_basic(username: str, password: str) -> None:
     assert grant == Grant(Secret(f"Basic {encoded}"))
 
 
-def test_pair() -> None:
-    """A pair is the example of RFC 7617, and masked."""
+def test_basic_credential_is_the_example_of_rfc_7617() -> None:
     masked: list[str] = []
 
     assert pair("Aladdin", Secret("open sesame"), masked.append) == "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
     assert masked == ["QWxhZGRpbjpvcGVuIHNlc2FtZQ=="]
 
 
-def test_exchanged() -> None:
-    """A login is told exactly what it is to be told, and the token that it gives is masked."""
+def test_login_gets_exactly_these_fields_and_its_token_is_masked() -> None:
     asked: list[dict[str, str]] = []
     masked: list[str] = []
-    given_ = token({"exp": 1_086_400})
+    given_ = signed_token({"exp": 1_086_400})
 
     def login(body: dict[str, str]) -> str:
         assert masked == []
@@ -220,10 +206,7 @@ def test_exchanged() -> None:
         ("🔑", "\\ud83d\\udd11"),
     ],
 )
-def test_a_password_that_json_escapes(password: str, escaped: str) -> None:
-    """A password that looks different in JSON is masked in that form as well, before it is sent
-    so.
-    """
+def test_password_is_masked_in_its_json_form(password: str, escaped: str) -> None:
     masked: list[str] = []
 
     def login(body: dict[str, str]) -> str:
@@ -236,9 +219,7 @@ def test_a_password_that_json_escapes(password: str, escaped: str) -> None:
     assert masked == [escaped, "opaque"]
 
 
-def test_a_login_that_fails() -> None:
-    """An error of the login reaches the caller."""
-
+def test_login_error_reaches_the_caller() -> None:
     def login(_: dict[str, str]) -> str:
         raise TimeoutError
 
@@ -247,21 +228,19 @@ def test_a_login_that_fails() -> None:
 
 
 @pytest.mark.parametrize("text", ["t0ken", "ya29.a0-_x", "a=b+c/d", "!~", "x" * 20_000])
-def test_usable(text: str) -> None:
-    """A token that a header can carry is returned as it is, masked."""
+def test_token_that_a_header_can_carry_is_masked_and_returned(text: str) -> None:
     masked: list[str] = []
 
-    assert require_token(text, masked.append, "Somebody") == text
+    assert require_token(text, masked.append, "The issuer") == text
     assert masked == [text]
 
 
 @pytest.mark.parametrize("nothing", [None, "", 7, True, ["t0ken"], {"token": "t0ken"}])
-def test_no_token(nothing: Any) -> None:
-    """An answer in which there is no token is named with who gave it."""
+def test_response_without_a_token_names_the_service(nothing: Any) -> None:
     with pytest.raises(UnexpectedResponse) as caught:
-        require_token(nothing, lambda _: None, "Somebody")
+        require_token(nothing, lambda _: None, "The issuer")
 
-    assert caught.value.title == "Somebody gave no token"
+    assert caught.value.title == "The issuer gave no token"
     assert "t0ken" not in f"{caught.value.detail} {caught.value.hint}"
 
 
@@ -278,12 +257,11 @@ def test_no_token(nothing: Any) -> None:
         "\x7fs3cret",
     ],
 )
-def test_a_token_that_no_header_can_carry(text: str) -> None:
-    """A token that would break the header is refused, and not quoted; it is masked all the same."""
+def test_token_that_would_break_a_header_is_masked_and_refused(text: str) -> None:
     masked: list[str] = []
     with pytest.raises(UnexpectedResponse) as caught:
-        require_token(text, masked.append, "Somebody")
+        require_token(text, masked.append, "The issuer")
 
-    assert caught.value.title == "Somebody gave no usable token"
+    assert caught.value.title == "The issuer gave no usable token"
     assert "s3" not in f"{caught.value.detail} {caught.value.hint}"
     assert masked == [text]

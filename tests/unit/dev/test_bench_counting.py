@@ -1,4 +1,4 @@
-"""The requests of the benchmark's contestants are found in their bytes."""
+"""Counting the requests of the benchmarked tools in their bytes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ GET = b"GET /api/v2/dags/sales/dagRuns/r%3A1?x=GET%20/ HTTP/1.1\r\nHost: x\r\n\r
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 50, 1000])
-def test_in_whatever_pieces(size: int) -> None:
-    """Requests are found one by one, with and without a body, in whatever pieces they come."""
+def test_requests_are_counted_for_any_chunks(size: int) -> None:
     finder, data = RequestFinder(), POST + GET + POST
     found = [
         one
@@ -28,8 +27,7 @@ def test_in_whatever_pieces(size: int) -> None:
     assert [one.triggers for one in found] == [True, False, True]
 
 
-def test_a_body_is_no_request() -> None:
-    """What looks like a request within a body is not counted."""
+def test_request_text_within_a_body_is_not_counted() -> None:
     body = b"GET / HTTP/1.1\r\n\r\n"
     head = b"PATCH /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
 
@@ -39,8 +37,7 @@ def test_a_body_is_no_request() -> None:
 @pytest.mark.parametrize(
     "data", [b"\x16\x03\x01\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"]
 )
-def test_what_cannot_be_counted(data: bytes) -> None:
-    """What the finder does not understand is an error and no wrong count."""
+def test_unknown_format_is_an_error_instead_of_a_wrong_count(data: bytes) -> None:
     with pytest.raises(ValueError, match="Not a request that can be counted"):
         RequestFinder().feed(data)
 
@@ -61,6 +58,5 @@ def test_what_cannot_be_counted(data: bytes) -> None:
         ("GET", "/api/v2/pools/p", "others"),
     ],
 )
-def test_kinds(method: str, path: str, kind: str) -> None:
-    """Requests are told apart by what they ask for."""
+def test_requests_are_classified_by_path_and_method(method: str, path: str, kind: str) -> None:
     assert CountedRequest(method, path).kind == kind

@@ -1,4 +1,4 @@
-"""What the benchmark's tables show."""
+"""The tables of the benchmark."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def result(scene: str = "30s") -> Result:
-    """Two contestants, of whom one failed once."""
+def result_with_one_failure(scene: str = "30s") -> Result:
     rows = {
         "this action": Row(
             {"cpu": [0.3, 0.2, 0.4], "requests": [9]}, kinds=[{"token": 1}, {"token": 2}]
@@ -44,41 +43,38 @@ def result(scene: str = "30s") -> Result:
         ([4321.0], 0, "4,321"),
     ],
 )
-def test_spread(values: list[float], digits: int, text: str) -> None:
-    """A cell shows the median, and the range if there is one."""
+def test_cell_shows_the_median_and_the_range(values: list[float], digits: int, text: str) -> None:
     assert spread(values, digits) == text
 
 
-def test_ratio() -> None:
-    """A ratio is that of the medians, if there are two."""
+def test_ratio_is_that_of_the_medians() -> None:
     assert ratio([1.0, 3.0, 2.0], [4.0]) == "0.50"
     assert ratio([], [4.0]) == ratio([1.0], []) == ratio([1.0], [0.0]) == "-"
 
 
-def test_a_section() -> None:
-    """A scene has its figures, its ratios, its requests and what went wrong."""
-    text = "\n".join(sections({"30s": result()}))
+def test_section_shows_figures_ratios_requests_and_failures() -> None:
+    text = "\n".join(sections({"30s": result_with_one_failure()}))
 
     assert "| this action | 0.30 (0.20 to 0.40) | 9 |" in text
     assert "| this action | 3.00 | 0.90 |" in text
     assert "Requests of this action, on average: 1.5 token." in text
-    assert "**script: 1 went wrong**, the first one: `last words`" in text
+    assert "**script: 1 failed**, the first one: `last words`" in text
 
 
-def test_order() -> None:
-    """Scenes stand in the order of the issue, and unknown ones behind."""
-    text = "\n".join(sections({name: result(name) for name in ("new", "large", "5s")}))
+def test_unknown_scenarios_come_last() -> None:
+    text = "\n".join(
+        sections({name: result_with_one_failure(name) for name in ("new", "large", "5s")})
+    )
 
     assert text.count("## A run") == 3
 
 
-def test_the_document(tmp_path: Path) -> None:
-    """What stands above the mark stays, what stands below is replaced."""
+def test_only_the_part_below_the_mark_is_replaced(tmp_path: Path) -> None:
     document = tmp_path / "benchmarks.md"
     document.write_text(f"By hand\n\n{MARK}\nold\n")
-    write(document, {"30s": result()})
+    write(document, {"30s": result_with_one_failure()})
 
-    assert document.read_text().startswith(f"By hand\n\n{MARK}\n\n## What is promised\n")
+    assert document.read_text().startswith(f"By hand\n\n{MARK}\n\n## Targets\n")
     assert "## A run" in document.read_text()
     assert "old" not in document.read_text()
     document.write_text("By hand")
@@ -86,16 +82,12 @@ def test_the_document(tmp_path: Path) -> None:
         write(document, {})
 
 
-def test_results_are_kept(tmp_path: Path) -> None:
-    """What is saved is what is loaded."""
-    result().save(tmp_path)
+def test_saved_results_are_loaded_unchanged(tmp_path: Path) -> None:
+    result_with_one_failure().save(tmp_path)
 
-    assert load(tmp_path) == {"30s": result()}
+    assert load(tmp_path) == {"30s": result_with_one_failure()}
 
 
-def test_offsets() -> None:
-    """The ends of the repetitions are spread evenly over one pause of a 5 s loop, around no
-    offset.
-    """
+def test_offsets_are_spread_evenly_over_one_pause_of_a_5s_loop() -> None:
     assert offsets(1) == [0.0]
     assert offsets(5) == pytest.approx([-2.0, -1.0, 0.0, 1.0, 2.0])

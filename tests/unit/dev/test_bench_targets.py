@@ -1,15 +1,14 @@
-"""What the benchmark's first table says of the promises."""
+"""The table of performance targets."""
 
 from __future__ import annotations
 
 import pytest
 
 from dev.bench.results import Result, Row
-from dev.bench.targets import PROMISES, Promise, table
+from dev.bench.targets import TARGETS, Target, table
 
 
-def results(**rows: list[float]) -> dict[str, Result]:
-    """One scene in which each of these rows has a CPU figure."""
+def results_with(**rows: list[float]) -> dict[str, Result]:
     scored = {name: Row({"cpu": values}) for name, values in rows.items()}
     return {"30s": Result("30s", "A run", "2026-11-28", 1.0, {}, [], scored)}
 
@@ -24,28 +23,23 @@ def results(**rows: list[float]) -> dict[str, Result]:
         ({}, None, None),
     ],
 )
-def test_what_was_measured(
+def test_target_is_compared_with_our_median_or_a_ratio(
     rows: dict[str, list[float]], beside: str | None, measured: float | None
 ) -> None:
-    """A promise is about our median, alone or in relation to somebody else's, if both were
-    measured.
-    """
     assert (
-        Promise("CPU", 1.0, "30s", "cpu", row="us", beside=beside).measured(results(**rows))
+        Target("CPU", 1.0, "30s", "cpu", row="us", beside=beside).measured(results_with(**rows))
         == measured
     )
 
 
-def test_nothing_was_measured() -> None:
-    """What was not measured has no line: it is neither kept nor broken."""
+def test_target_without_a_measurement_has_no_row() -> None:
     assert len(list(table({}))) == 2
 
 
-def test_kept_and_not_kept() -> None:
-    """A figure that is at most what was promised is kept, one above is not."""
-    promise = next(one for one in PROMISES if one.figure == "cpu" and one.scene == "30s")
-    assert promise.beside is not None
-    for ours, word in ((promise.most, "| kept |"), (promise.most + 0.01, "| **not kept** |")):
-        assert list(table(results(**{promise.row: [ours], promise.beside: [1.0]})))[-1].endswith(
+def test_figure_up_to_the_target_meets_it() -> None:
+    target = next(one for one in TARGETS if one.figure == "cpu" and one.scene == "30s")
+    assert target.beside is not None
+    for ours, word in ((target.most, "| met |"), (target.most + 0.01, "| **missed** |")):
+        assert list(table(results_with(**{target.row: [ours], target.beside: [1.0]})))[-1].endswith(
             word
         )

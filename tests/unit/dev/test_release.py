@@ -1,6 +1,4 @@
-"""What a release decides: which tags there may be, what their notes are, and where action.yml
-points.
-"""
+"""Checking tags, extracting notes and editing action.yml for a release."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.release import ReleaseError, check, main, notes, pointed
+from dev.release import ReleaseError, check, main, notes, with_image
 
 ROOT = Path(__file__).parents[3]
 ACTION = (ROOT / "action.yml").read_text(encoding="utf-8")
@@ -39,11 +37,10 @@ CHANGELOG = """# Changelog
 """
 
 
-def test_action_yml_is_pointed_at_the_image() -> None:
-    """Of action.yml the line of the image changes, and no other."""
+def test_only_the_image_line_of_action_yml_changes() -> None:
     before, after = (
         ACTION.splitlines(keepends=True),
-        pointed(ACTION, IMAGE).splitlines(keepends=True),
+        with_image(ACTION, IMAGE).splitlines(keepends=True),
     )
 
     assert len(before) == len(after)
@@ -72,21 +69,17 @@ def test_action_yml_is_pointed_at_the_image() -> None:
         DIGEST,
     ],
 )
-def test_only_a_digest_names_an_image(image: str) -> None:
-    """What is no image of GHCR with a whole digest is refused."""
-    with pytest.raises(ReleaseError, match="is no image of GHCR with a digest"):
-        pointed(ACTION, image)
+def test_image_needs_ghcr_and_a_whole_digest(image: str) -> None:
+    with pytest.raises(ReleaseError, match="is not an image of GHCR with a digest"):
+        with_image(ACTION, image)
 
 
 @pytest.mark.parametrize(
-    "action", ["", pointed(ACTION, IMAGE), ACTION + ACTION], ids=["none", "pointed", "two"]
+    "action", ["", with_image(ACTION, IMAGE), ACTION + ACTION], ids=["none", "pointed", "two"]
 )
-def test_only_the_dockerfile_is_replaced(action: str) -> None:
-    """An action.yml that does not build its image from the Dockerfile is refused: a release is not
-    made of a release.
-    """
+def test_released_action_yml_is_not_released_again(action: str) -> None:
     with pytest.raises(ReleaseError, match="no single line"):
-        pointed(action, IMAGE)
+        with_image(action, IMAGE)
 
 
 @pytest.mark.parametrize(
@@ -98,10 +91,7 @@ def test_only_the_dockerfile_is_replaced(action: str) -> None:
         ("v1.2.3", ["nightly", "v1", "v9.9.9-rc.1"]),
     ],
 )
-def test_a_tag_that_may_be(tag: str, tags: list[str]) -> None:
-    """A version with a dated section that is larger, as a version, than those before may be
-    released.
-    """
+def test_larger_version_with_a_dated_section_may_be_released(tag: str, tags: list[str]) -> None:
     check(tag, CHANGELOG, tags)
 
 
@@ -109,7 +99,7 @@ def test_a_tag_that_may_be(tag: str, tags: list[str]) -> None:
     ("tag", "tags", "why"),
     [
         *(
-            (tag, [], "is no version like v1.2.3")
+            (tag, [], "is not a version like v1.2.3")
             for tag in (
                 "1.2.3",
                 "v1",
@@ -131,41 +121,37 @@ def test_a_tag_that_may_be(tag: str, tags: list[str]) -> None:
         ("v1.2.1", [], "has no date like 2026-01-31, but '2026-02-30'"),
     ],
 )
-def test_a_tag_that_may_not_be(tag: str, tags: list[str], why: str) -> None:
-    """A tag is refused if it is no version, not the largest one, or not in the changelog with a
-    date.
-    """
+def test_tag_needs_a_larger_version_and_a_dated_section(
+    tag: str, tags: list[str], why: str
+) -> None:
     with pytest.raises(ReleaseError, match=why):
         check(tag, CHANGELOG, tags)
 
 
-def test_notes() -> None:
-    """The notes of a version are its section, without the heading and the next one's text."""
+def test_notes_are_the_section_of_the_version() -> None:
     assert notes("v1.10.0", CHANGELOG) == "### Added\n\n- More."
     assert notes("v1.2.3", CHANGELOG) == "- Less."
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with the files that a release reads."""
+    """Return a folder with the files that a release reads."""
     (tmp_path / "action.yml").write_text(ACTION, encoding="utf-8")
     (tmp_path / "CHANGELOG.md").write_text(CHANGELOG, encoding="utf-8")
     return tmp_path
 
 
-def test_command_point(root: Path) -> None:
-    """The command writes action.yml, and leaves it as it is when it refuses."""
+def test_point_command_writes_action_yml_only_on_success(root: Path) -> None:
     assert main(["point", f"{IMAGE}0"], root=root) == 1
     assert (root / "action.yml").read_text(encoding="utf-8") == ACTION
 
     assert main(["point", IMAGE], root=root) == 0
-    assert (root / "action.yml").read_text(encoding="utf-8") == pointed(ACTION, IMAGE)
+    assert (root / "action.yml").read_text(encoding="utf-8") == with_image(ACTION, IMAGE)
 
 
-def test_command_check(
+def test_check_command_reads_tags_and_names_its_reason(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command reads the tags so far from its input, and says why it refuses one."""
     monkeypatch.setattr("sys.stdin", io.StringIO("v1.2.2\nnightly\n"))
     assert main(["check", "v1.2.3"], root=root) == 0
 
@@ -174,8 +160,9 @@ def test_command_check(
     assert capsys.readouterr().err == "v1.2.3 is not larger than the version before, v1.2.3\n"
 
 
-def test_command_notes(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command prints the notes, and says that there is no changelog if there is none."""
+def test_notes_command_prints_the_notes_or_reports_a_missing_changelog(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["notes", "v1.2.3"], root=root) == 0
     assert capsys.readouterr().out == "- Less.\n"
 

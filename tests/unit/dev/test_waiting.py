@@ -1,25 +1,23 @@
-"""What the simulation of waiting promises of the action's pace: counts and seconds of simulated
-time, no clock.
-"""
+"""The simulation of polling strategies, in simulated seconds."""
 
 from __future__ import annotations
 
 import pytest
 
-from dev.waiting import STRATEGIES, Figures, Run, Strategy, runs, simulate, table
+from dev.waiting import STRATEGIES, SimulatedRun, Strategy, WaitingCosts, runs, simulate, table
 
 
 @pytest.fixture(scope="module")
-def figures() -> dict[str, Figures]:
-    """What each strategy costs over many made-up runs."""
+def figures() -> dict[str, WaitingCosts]:
+    """Return what each strategy costs over many simulated runs."""
     made_up = list(runs(600))
     return {name: simulate(strategy, made_up) for name, strategy in STRATEGIES.items()}
 
 
-def test_history_dominates(figures: dict[str, Figures]) -> None:
-    """With history there are fewer requests than without, and the end is seen sooner; a fixed 5 s
-    needs far more.
-    """
+def test_history_needs_fewer_requests_and_detects_the_end_sooner(
+    figures: dict[str, WaitingCosts],
+) -> None:
+    """A fixed pause of 5 s needs far more requests."""
     without, known, fixed = (
         figures[name]
         for name in (
@@ -36,10 +34,7 @@ def test_history_dominates(figures: dict[str, Figures]) -> None:
     assert known.short_seen_after < fixed.short_seen_after
 
 
-def test_ten_minutes() -> None:
-    """If a DAG usually takes ten minutes, there are less than half of a 5 s loop's requests, and
-    the end is seen no later.
-    """
+def test_ten_minute_dag_needs_less_than_half_of_a_5s_loops_requests() -> None:
     made_up = list(runs(300, usually=600))
     known, fixed = (
         simulate(STRATEGIES[name], made_up)
@@ -50,25 +45,23 @@ def test_ten_minutes() -> None:
     assert known.seen_after <= fixed.seen_after
 
 
-def test_being_told_dominates(figures: dict[str, Figures]) -> None:
-    """Whom Airflow tells by itself sends a fraction of the requests, and knows sooner than by a
-    look every five seconds.
-    """
-    told, fixed = figures["this action, told by Airflow 3.1 and later"], figures["fixed 5 s"]
+def test_stream_needs_a_fraction_of_the_requests_and_detects_the_end_sooner(
+    figures: dict[str, WaitingCosts],
+) -> None:
+    stream = figures["this action, states streamed by Airflow 3.1 and later"]
+    fixed = figures["fixed 5 s"]
 
-    assert told.requests < 0.1 * fixed.requests
-    assert told.seen_after < 0.5 * fixed.seen_after
+    assert stream.requests < 0.1 * fixed.requests
+    assert stream.seen_after < 0.5 * fixed.seen_after
 
 
-def test_what_is_counted() -> None:
-    """A request is counted each time, and the end is seen by the first look after it."""
-    found = simulate(Strategy(lambda *_: 4.0), [Run(10.0, ())] * 50)
+def test_each_request_is_counted_and_the_next_poll_detects_the_end() -> None:
+    found = simulate(Strategy(lambda *_: 4.0), [SimulatedRun(10.0, ())] * 50)
 
     assert found.requests == 3
     assert 0.8 <= found.seen_after <= 3.2
     assert found.seen_after <= found.at_the_95th
 
 
-def test_the_table() -> None:
-    """Each strategy has a row."""
+def test_each_strategy_has_a_row() -> None:
     assert [line.split(" | ")[0].removeprefix("| ") for line in table()[2:]] == list(STRATEGIES)

@@ -1,4 +1,4 @@
-"""Why task instances failed, as tables: what their logs and dates show → the cause in a line."""
+"""Why task instances failed: from their logs and dates to a cause in one line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from entrypoint.errors import (
 )
 from entrypoint.models import CANCELLED_MARK, DagRun, Failure, TaskInstance, TaskLog
 from tests.support.factories import START, a_run, a_task
-from tests.support.scripted import Bench, Script
+from tests.support.scripted import Harness, ScriptedCall
 
 FAILED = a_run(state="failed")
 RAISED = ExceptionInfo(
@@ -43,47 +43,45 @@ LINES = ("one", "two")
 
 
 @dataclass
-class Logging:
-    """An Airflow of which only the reasons matter: a log for each question, and what its audit log
-    says.
-    """
+class AirflowWithLogs:
+    """An Airflow with a log for each task instance and an audit log."""
 
     logs: list[Any] = field(default_factory=list)
     event: Any = None
     timeout: Any = None
-    asked: list[tuple[str, int]] = field(default_factory=list)
+    requests_sent: list[tuple[str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._log, self.heartbeat_timeout, self.dagrun_timeout = (
-            Script(self.logs),
-            Script([self.event] * 99),
-            Script([self.timeout] * 9),
+            ScriptedCall(self.logs),
+            ScriptedCall([self.event] * 99),
+            ScriptedCall([self.timeout] * 9),
         )
 
     def log(self, _run: DagRun, task: TaskInstance, keep: int) -> TaskLog:
-        """Show the log."""
-        self.asked.append((task.name, keep))
+        self.requests_sent.append((task.name, keep))
         log: TaskLog = self._log()
         return log
 
 
-def failed(task_id: str = "load", **changes: Any) -> TaskInstance:
-    """A task instance that ran and failed."""
+def failed_task(task_id: str = "load", **changes: Any) -> TaskInstance:
     return a_task(task_id, **{"state": "failed", "start_date": START, **changes})
 
 
-def why(
-    airflow: Logging, *tasks: TaskInstance, keep: int = 100, bench: Bench | None = None
+def find_failures(
+    airflow: AirflowWithLogs, *tasks: TaskInstance, keep: int = 100, harness: Harness | None = None
 ) -> tuple[Failure, ...]:
-    """The reasons, each of which was relayed as well."""
+    """Return the failures, each of which was also reported as soon as it was known."""
     relayed: list[Failure] = []
-    found = failures_of((bench or Bench()).optional(airflow), FAILED, tasks, keep, relayed.append)
+    found = failures_of(
+        (harness or Harness()).optional(airflow), FAILED, tasks, keep, relayed.append
+    )
     assert tuple(relayed) == found
     return found
 
 
 @pytest.mark.parametrize(
-    ("log", "changes", "said"),
+    ("log", "changes", "message"),
     [
         (TaskLog(LINES, 0, (RAISED,)), {}, "RuntimeError: The sales cannot be loaded"),
         (
@@ -98,7 +96,7 @@ def why(
             "Task exited with return code -9",
         ),
         (TaskLog(LINES), {}, "without an error"),
-        (TaskLog(("*** Could not read served logs",), written=False), {}, "not there"),
+        (TaskLog(("*** Could not read served logs",), written=False), {}, "no longer exists"),
         (TaskLog((), written=False), {"start_date": None}, "never started"),
         (TaskLog((), written=False), {"try_number": 0}, "never started"),
         (TaskLog(LINES, 0, (), "Received SIGTERM"), {"start_date": None}, "never started"),
@@ -109,123 +107,117 @@ def why(
         (Forbidden("no", "", ""), {}, "could not be read"),
     ],
 )
-def test_the_cause_in_a_line(log: Any, changes: dict[str, Any], said: str) -> None:
-    """The exception comes first, with its root; then what Airflow says; and what cannot be known is
-    said as such.
-    """
-    (failure,) = why(Logging([log]), failed(**changes))
+def test_cause_is_the_exception_with_its_root_or_else_airflows_message(
+    log: Any, changes: dict[str, Any], message: str
+) -> None:
+    """An unknown cause is called unknown."""
+    (failure,) = find_failures(AirflowWithLogs([log]), failed_task(**changes))
 
-    assert said in failure.cause
+    assert message in failure.cause
     assert "\n" not in failure.cause
-    assert failure.task == failed(**changes)
+    assert failure.task == failed_task(**changes)
 
 
-def test_the_same_root_is_not_said_twice() -> None:
-    """An exception that was raised again with the same words is named once."""
-    (failure,) = why(
-        Logging([TaskLog((), 0, (RAISED, ExceptionInfo("RuntimeError", RAISED.text)))]), failed()
+def test_reraised_exception_with_the_same_text_is_named_once() -> None:
+    (failure,) = find_failures(
+        AirflowWithLogs([TaskLog((), 0, (RAISED, ExceptionInfo("RuntimeError", RAISED.text)))]),
+        failed_task(),
     )
 
     assert failure.cause == str(RAISED)
 
 
 @pytest.mark.parametrize(
-    ("event", "said"),
+    ("event", "message"),
     [("Executor reported failed", "Executor reported failed"), (None, "without an error")],
 )
-def test_a_lost_worker(event: str | None, said: str) -> None:
-    """A log that just ends is explained by Airflow's audit log, if it knows more."""
-    (failure,) = why(Logging([TaskLog(LINES)], event), failed())
+def test_audit_log_explains_a_log_that_ends_early(event: str | None, message: str) -> None:
+    (failure,) = find_failures(AirflowWithLogs([TaskLog(LINES)], event), failed_task())
 
-    assert said in failure.cause
+    assert message in failure.cause
 
 
-def test_the_audit_log_is_asked_only_about_what_nothing_else_explains() -> None:
-    """An exception, an error and a task that never started need no further question."""
-    airflow = Logging(
+def test_audit_log_is_requested_only_for_unexplained_failures() -> None:
+    airflow = AirflowWithLogs(
         [TaskLog((), 0, (RAISED,)), TaskLog((), 0, (), "error"), TaskLog((), written=False)], "lost"
     )
-    why(airflow, failed("a"), failed("b"), failed("c", start_date=None))
+    find_failures(airflow, failed_task("a"), failed_task("b"), failed_task("c", start_date=None))
 
     assert airflow.heartbeat_timeout.calls == 0
 
 
-def test_the_log_goes_with_its_reason() -> None:
-    """Exceptions, tail and the count of what was left out are handed on as they are."""
-    airflow = Logging([TaskLog(LINES, 7, (RAISED, CAUSE))])
-    (failure,) = why(airflow, failed(), keep=100)
+def test_failure_keeps_exceptions_tail_and_number_of_omitted_lines() -> None:
+    airflow = AirflowWithLogs([TaskLog(LINES, 7, (RAISED, CAUSE))])
+    (failure,) = find_failures(airflow, failed_task(), keep=100)
 
     assert (failure.raised, failure.log, failure.lines_omitted) == ((RAISED, CAUSE), LINES, 7)
-    assert airflow.asked == [("load", 100)]
+    assert airflow.requests_sent == [("load", 100)]
 
 
-def test_without_logs_there_are_still_reasons() -> None:
-    """Where no log is wanted the reason is read all the same, and the lines are dropped."""
-    airflow = Logging([TaskLog(LINES, 7, (RAISED,))])
-    (failure,) = why(airflow, failed(), keep=0)
+def test_reasons_are_read_without_keeping_log_lines() -> None:
+    airflow = AirflowWithLogs([TaskLog(LINES, 7, (RAISED,))])
+    (failure,) = find_failures(airflow, failed_task(), keep=0)
 
     assert (failure.cause, failure.log) == (str(RAISED), ())
-    assert airflow.asked[0][1] > 0
+    assert airflow.requests_sent[0][1] > 0
 
 
-def test_only_what_failed_itself_has_a_reason() -> None:
-    """Task instances that succeeded, were skipped or could not start because of others are not
-    asked about.
-    """
+def test_only_failed_task_instances_have_a_reason() -> None:
     states = ("success", "upstream_failed", "skipped", None, "up_for_retry", "removed", "running")
-    airflow = Logging([TaskLog(LINES)] * 9)
+    airflow = AirflowWithLogs([TaskLog(LINES)] * 9)
 
     assert (
-        why(airflow, *(a_task(f"t{number}", state=state) for number, state in enumerate(states)))
+        find_failures(
+            airflow, *(a_task(f"t{number}", state=state) for number, state in enumerate(states))
+        )
         == ()
     )
-    assert airflow.asked == []
+    assert airflow.requests_sent == []
 
 
-def test_of_very_many_failures_the_first_are_explained() -> None:
-    """Thousands of failures cost a bounded number of logs."""
-    airflow = Logging([TaskLog(LINES, 0, (RAISED,))] * 5000)
-    found = why(airflow, *(failed("wide", map_index=index) for index in range(5000)))
+def test_number_of_explained_failures_is_bounded() -> None:
+    airflow = AirflowWithLogs([TaskLog(LINES, 0, (RAISED,))] * 5000)
+    found = find_failures(airflow, *(failed_task("wide", map_index=index) for index in range(5000)))
 
     assert [failure.task.map_index for failure in found] == list(range(MAX_LOGS_READ))
-    assert len(airflow.asked) == MAX_LOGS_READ
+    assert len(airflow.requests_sent) == MAX_LOGS_READ
 
 
-def test_a_missing_permission_costs_two_requests() -> None:
-    """Where logs may not be read, only one is asked for again, and every failure is still named."""
-    bench = Bench()
-    airflow = Logging([Forbidden("no", "", "")] * 2)
-    found = why(
+def test_missing_log_permission_costs_two_requests() -> None:
+    """Every failure is still named."""
+    harness = Harness()
+    airflow = AirflowWithLogs([Forbidden("no", "", "")] * 2)
+    found = find_failures(
         airflow,
-        *(failed(f"t{number}") for number in range(5)),
-        failed("t5", start_date=None),
-        bench=bench,
+        *(failed_task(f"t{number}") for number in range(5)),
+        failed_task("t5", start_date=None),
+        harness=harness,
     )
 
     assert [failure.task.task_id for failure in found] == [f"t{number}" for number in range(6)]
     assert "never started" in found[5].cause
-    assert len(airflow.asked) == 2
+    assert len(airflow.requests_sent) == 2
 
 
-def test_a_log_that_fails_in_passing_is_asked_for_again() -> None:
-    """One failure of the web server does not cost the reason, and many of them cost no more than
-    the reason.
-    """
+def test_log_is_retried_after_a_transient_error() -> None:
     down = TransientError("down", "", "", status=500)
-    (failure,) = why(Logging([down, TaskLog(LINES, 0, (RAISED,))]), failed())
+    (failure,) = find_failures(AirflowWithLogs([down, TaskLog(LINES, 0, (RAISED,))]), failed_task())
     assert failure.cause == str(RAISED)
 
-    one, other = why(Logging([down, down, TaskLog(LINES, 0, (RAISED,))]), failed(), failed("other"))
+    one, other = find_failures(
+        AirflowWithLogs([down, down, TaskLog(LINES, 0, (RAISED,))]),
+        failed_task(),
+        failed_task("other"),
+    )
     assert "could not be read" in one.cause
     assert other.cause == str(RAISED)
 
 
-def test_the_logs_of_the_rest() -> None:
-    """All logs are those of what ran and did not fail; what never ran has none."""
+def test_other_logs_are_those_of_tasks_that_ran_without_failing() -> None:
     tasks = [
         a_task("done"),
         a_task("again", state="up_for_retry"),
-        failed("broken"),
+        failed_task("broken"),
         *(
             a_task(f"no{number}", state=state)
             for number, state in enumerate(("upstream_failed", "skipped", None))
@@ -233,35 +225,31 @@ def test_the_logs_of_the_rest() -> None:
         a_task("empty", try_number=0),
         a_task("mapped", map_index=1),
     ]
-    airflow = Logging([TaskLog(LINES), NotFound("no", "", ""), TaskLog(("three",))])
-    found = list(other_logs(Bench().optional(airflow), FAILED, tuple(tasks), 7))
+    airflow = AirflowWithLogs([TaskLog(LINES), NotFound("no", "", ""), TaskLog(("three",))])
+    found = list(other_logs(Harness().optional(airflow), FAILED, tuple(tasks), 7))
 
     assert [(task.name, log.lines) for task, log in found] == [
         ("done", LINES),
         ("mapped[1]", ("three",)),
     ]
-    assert airflow.asked == [("done", 7), ("again", 7), ("mapped[1]", 7)]
+    assert airflow.requests_sent == [("done", 7), ("again", 7), ("mapped[1]", 7)]
 
 
-def test_very_many_logs_of_the_rest() -> None:
-    """Of thousands of task instances a bounded number of logs is read, one by one as they are
-    wanted.
-    """
-    airflow = Logging([TaskLog(LINES)] * 5000)
+def test_number_of_other_logs_is_bounded_and_they_are_read_lazily() -> None:
+    airflow = AirflowWithLogs([TaskLog(LINES)] * 5000)
     rest = other_logs(
-        Bench().optional(airflow),
+        Harness().optional(airflow),
         FAILED,
         tuple(a_task("w", map_index=one) for one in range(5000)),
         7,
     )
     next(rest)
 
-    assert len(airflow.asked) == 1
+    assert len(airflow.requests_sent) == 1
     assert len(list(rest)) + 1 == MAX_LOGS_READ
 
 
-def lasted(seconds: float, **changes: Any) -> DagRun:
-    """A failed run that took so long."""
+def run_of_seconds(seconds: float, **changes: Any) -> DagRun:
     return a_run(**{"state": "failed", "end_date": START + timedelta(seconds=seconds), **changes})
 
 
@@ -275,45 +263,41 @@ SKIPPED = (
 @pytest.mark.parametrize(
     ("run", "tasks", "limit", "after"),
     [
-        (lasted(10.47), SKIPPED, 10.0, 10.0),
-        (lasted(10.0), (), 10.0, 10.0),
-        (lasted(9.6), SKIPPED, 10.0, 10.0),  # its dates are a little apart from the scheduler's
-        (lasted(3600.0), SKIPPED, 10.0, 10.0),
-        (lasted(5.0), SKIPPED, 10.0, None),
-        (lasted(10.47), SKIPPED, None, None),
-        (lasted(10.47), (*SKIPPED, failed()), 10.0, None),
-        (lasted(10.47, state="success"), SKIPPED, 10.0, None),
-        (lasted(10.47, state="running"), SKIPPED, 10.0, None),
-        (lasted(10.47, end_date=None), SKIPPED, 10.0, None),
-        (lasted(10.47, note=f"by octocat\n{CANCELLED_MARK}"), SKIPPED, 10.0, None),
-        (lasted(10.47), SKIPPED, Forbidden("no", "", ""), None),
-        (lasted(10.47), SKIPPED, UnexpectedResponse("page", "", ""), None),
+        (run_of_seconds(10.47), SKIPPED, 10.0, 10.0),
+        (run_of_seconds(10.0), (), 10.0, 10.0),
+        # its dates differ a little from the scheduler's
+        (run_of_seconds(9.6), SKIPPED, 10.0, 10.0),
+        (run_of_seconds(3600.0), SKIPPED, 10.0, 10.0),
+        (run_of_seconds(5.0), SKIPPED, 10.0, None),
+        (run_of_seconds(10.47), SKIPPED, None, None),
+        (run_of_seconds(10.47), (*SKIPPED, failed_task()), 10.0, None),
+        (run_of_seconds(10.47, state="success"), SKIPPED, 10.0, None),
+        (run_of_seconds(10.47, state="running"), SKIPPED, 10.0, None),
+        (run_of_seconds(10.47, end_date=None), SKIPPED, 10.0, None),
+        (run_of_seconds(10.47, note=f"by octocat\n{CANCELLED_MARK}"), SKIPPED, 10.0, None),
+        (run_of_seconds(10.47), SKIPPED, Forbidden("no", "", ""), None),
+        (run_of_seconds(10.47), SKIPPED, UnexpectedResponse("page", "", ""), None),
     ],
 )
-def test_a_run_that_was_too_slow_as_a_whole(
+def test_dagrun_timeout_explains_a_run_without_failed_tasks(
     run: DagRun, tasks: tuple[TaskInstance, ...], limit: Any, after: float | None
 ) -> None:
-    """A run that failed without a failed task, after its DAG's dagrun_timeout, was ended by it;
-    nothing else is.
-    """
-    airflow = Logging(timeout=limit)
+    airflow = AirflowWithLogs(timeout=limit)
 
-    assert dagrun_timeout_exceeded(Bench().optional(airflow), run, tasks) == after
+    assert dagrun_timeout_exceeded(Harness().optional(airflow), run, tasks) == after
 
 
-def test_the_limit_is_not_asked_for_where_it_does_not_matter() -> None:
-    """A run whose task failed costs no question about its time limit."""
-    airflow = Logging(timeout=10.0)
-    dagrun_timeout_exceeded(Bench().optional(airflow), lasted(20.0), (failed(),))
+def test_dagrun_timeout_is_not_requested_for_a_run_with_failed_tasks() -> None:
+    airflow = AirflowWithLogs(timeout=10.0)
+    dagrun_timeout_exceeded(Harness().optional(airflow), run_of_seconds(20.0), (failed_task(),))
 
     assert airflow.dagrun_timeout.calls == 0
 
 
-def test_a_missing_permission_is_named_after_its_feature() -> None:
-    """Whoever may not read the DAG's time limit learns which permission that would be."""
-    bench = Bench()
-    optional = bench.optional(Logging(timeout=Forbidden("no", "", "")))
-    dagrun_timeout_exceeded(optional, lasted(20.0), ())
+def test_missing_permission_for_the_dagrun_timeout_is_named() -> None:
+    harness = Harness()
+    optional = harness.optional(AirflowWithLogs(timeout=Forbidden("no", "", "")))
+    dagrun_timeout_exceeded(optional, run_of_seconds(20.0), ())
     optional.report_disabled()
 
-    assert Feature.DAG.permission in bench.told.sentences[0]
+    assert Feature.DAG.permission in harness.progress.sentences[0]

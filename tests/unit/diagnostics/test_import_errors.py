@@ -1,4 +1,4 @@
-"""A DAG that Airflow will not run: whose import error is behind it, and whose is not."""
+"""Matching import errors with the DAG that Airflow refuses to run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from entrypoint.errors import (
 )
 from entrypoint.models import Dag, DagImportError
 from entrypoint.run.dag_checks import ImportErrorMatcher
-from tests.support.scripted import Bench
+from tests.support.scripted import Harness
 
 FILE = "/opt/airflow/dags/reports/nightly.py"
 TRACE = (
@@ -51,32 +51,27 @@ PAUSED = DagNotRunnable("The DAG is paused", "", "")
 
 
 @dataclass
-class Faulty:
-    """An Airflow of which only its import errors matter, and the file of the DAG if it still knows
-    one.
-    """
+class AirflowWithImportErrors:
+    """An Airflow with only import errors and, optionally, the DAG's file."""
 
     faults: Any = ()
     file: Any = NOT_FOUND
-    asked: list[str] = field(default_factory=list)
+    requests_sent: list[str] = field(default_factory=list)
 
     def import_errors(self) -> tuple[DagImportError, ...]:
-        """Show the import errors."""
-        self.asked.append("import errors")
+        self.requests_sent.append("import errors")
         if isinstance(self.faults, Exception):
             raise self.faults
         return tuple(self.faults)
 
     def get_dag(self, dag_id: str) -> Dag:
-        """Show the DAG."""
-        self.asked.append("dag")
+        self.requests_sent.append("dag")
         if isinstance(self.file, Exception):
             raise self.file
         return Dag(dag_id, is_paused=False, is_active=False, has_import_errors=True, file=self.file)
 
 
-def dag(file: str = "", bundle: str = "") -> Dag:
-    """The DAG as Airflow knows it."""
+def a_dag(file: str = "", bundle: str = "") -> Dag:
     return Dag(
         "sales", is_paused=False, is_active=True, has_import_errors=False, file=file, bundle=bundle
     )
@@ -91,15 +86,13 @@ def dag(file: str = "", bundle: str = "") -> Dag:
         ("other.py", "main", False),
     ],
 )
-# A table's column
-def test_the_file_of_a_known_dag(filename: str, bundle: str, relevant: bool) -> None:
-    """Of a DAG that Airflow knows the import error of its own file in its own bundle counts,
-    whatever others say of it.
-    """
+def test_known_dag_matches_only_errors_of_its_own_file_and_bundle(
+    filename: str, bundle: str, relevant: bool
+) -> None:
     fault = DagImportError(filename, 'Traceback\nDAG("sales")', RAISED, bundle)
 
-    assert ImportErrorMatcher("sales", lambda _: True)(fault, dag("sales.py", "main")) is relevant
-    assert ImportErrorMatcher("sales", lambda _: True)(fault._replace(bundle=""), dag(filename))
+    assert ImportErrorMatcher("sales", lambda _: True)(fault, a_dag("sales.py", "main")) is relevant
+    assert ImportErrorMatcher("sales", lambda _: True)(fault._replace(bundle=""), a_dag(filename))
 
 
 @pytest.mark.parametrize(
@@ -118,17 +111,14 @@ def test_the_file_of_a_known_dag(filename: str, bundle: str, relevant: bool) -> 
         (DagImportError("other.py", ""), False),
     ],
 )
-@pytest.mark.parametrize("known", [None, dag()], ids=["unknown", "without a file"])
-# A table's column
-def test_a_dag_without_a_file(fault: DagImportError, relevant: bool, known: Dag | None) -> None:
-    """Of a DAG whose file nobody knows the import error counts whose file is called like it or
-    whose traceback names it.
-    """
+@pytest.mark.parametrize("known", [None, a_dag()], ids=["unknown", "without a file"])
+def test_dag_without_a_file_matches_by_file_name_or_traceback(
+    fault: DagImportError, relevant: bool, known: Dag | None
+) -> None:
     assert ImportErrorMatcher("sales", lambda _: False)(fault, known) is relevant
 
 
-def test_a_dag_id_is_no_pattern() -> None:
-    """The id of a DAG is looked for to the letter."""
+def test_dag_id_is_not_used_as_a_pattern() -> None:
     relevant = ImportErrorMatcher("a.b+", lambda _: False)
 
     assert relevant(DagImportError("x.py", "the DAG a.b+ of"), None)
@@ -136,14 +126,11 @@ def test_a_dag_id_is_no_pattern() -> None:
 
 
 @pytest.mark.parametrize("found", [True, False])
-def test_the_checkout_s_copy(found: bool) -> None:
-    """Where Airflow does not name the DAG, the checkout's copies of the file and of those in its
-    traceback decide.
-    """
-    asked: list[tuple[str, ...]] = []
+def test_checkout_decides_for_a_dag_unknown_to_airflow(found: bool) -> None:
+    requests_sent: list[tuple[str, ...]] = []
 
     def in_checkout(names: tuple[str, ...]) -> bool:
-        asked.append(names)
+        requests_sent.append(names)
         return found
 
     raised = (
@@ -156,13 +143,14 @@ def test_the_checkout_s_copy(found: bool) -> None:
         ImportErrorMatcher("sales", in_checkout)(DagImportError("other.py", "", raised), None)
         is found
     )
-    assert asked == [("other.py", FILE, "/opt/a.py", "/opt/b.py")]
+    assert requests_sent == [("other.py", FILE, "/opt/a.py", "/opt/b.py")]
 
 
-def told(airflow: Faulty, error: ActionError, bench: Bench | None = None) -> ActionError:
-    """What is told in place of the error."""
+def explained_error(
+    airflow: AirflowWithImportErrors, error: ActionError, harness: Harness | None = None
+) -> ActionError:
     return import_error_behind(
-        (bench or Bench()).optional(airflow),
+        (harness or Harness()).optional(airflow),
         "sales",
         error,
         ImportErrorMatcher("sales", lambda _: False),
@@ -173,17 +161,14 @@ def told(airflow: Faulty, error: ActionError, bench: Bench | None = None) -> Act
 @pytest.mark.parametrize(
     ("airflow", "fault"),
     [
-        (Faulty([OTHER, OURS], FILE), OURS),
-        (Faulty([OTHER, NAMED]), NAMED),
+        (AirflowWithImportErrors([OTHER, OURS], FILE), OURS),
+        (AirflowWithImportErrors([OTHER, NAMED]), NAMED),
     ],
 )
-def test_the_import_error_of_the_dag_s_own_file(
-    airflow: Faulty, fault: DagImportError, error: ActionError
+def test_import_error_of_the_dags_file_replaces_any_refusal(
+    airflow: AirflowWithImportErrors, fault: DagImportError, error: ActionError
 ) -> None:
-    """Whichever way Airflow refuses it, a DAG whose file does not import is told with that file and
-    its traceback.
-    """
-    found = told(airflow, error)
+    found = explained_error(airflow, error)
 
     assert isinstance(found, DagNotRunnable)
     assert "import" in found.title
@@ -195,11 +180,8 @@ def test_the_import_error_of_the_dag_s_own_file(
 
 
 @pytest.mark.parametrize("error", [NOT_FOUND, LOST, REFUSED])
-def test_an_import_error_that_may_be_behind_it(error: ActionError) -> None:
-    """A DAG that Airflow has never seen may be in any file that does not import: they are named,
-    and nothing is claimed.
-    """
-    found = told(Faulty([OTHER]), error)
+def test_unknown_dag_lists_possible_import_errors_without_a_claim(error: ActionError) -> None:
+    found = explained_error(AirflowWithImportErrors([OTHER]), error)
 
     assert (type(found), found.title, found.hint, found.raised) == (
         type(error),
@@ -212,10 +194,9 @@ def test_an_import_error_that_may_be_behind_it(error: ActionError) -> None:
     assert "KeyError: 1" in found.detail
 
 
-def test_many_import_errors_are_counted() -> None:
-    """Of a hundred files that do not import a few are named."""
+def test_long_list_of_import_errors_names_a_few() -> None:
     faults = [DagImportError(f"file{number}.py", "") for number in range(100)]
-    detail = told(Faulty(faults), NOT_FOUND).detail
+    detail = explained_error(AirflowWithImportErrors(faults), NOT_FOUND).detail
 
     assert "file0.py" in detail
     assert "file99.py" not in detail
@@ -226,47 +207,43 @@ def test_many_import_errors_are_counted() -> None:
 @pytest.mark.parametrize(
     "airflow",
     [
-        Faulty(),
-        Faulty([], FILE),
-        Faulty([OTHER], FILE),
-        Faulty(Forbidden("no", "", "")),
-        Faulty(TransientError("down", "", "")),
-        Faulty(UnexpectedResponse("page", "", "")),
+        AirflowWithImportErrors(),
+        AirflowWithImportErrors([], FILE),
+        AirflowWithImportErrors([OTHER], FILE),
+        AirflowWithImportErrors(Forbidden("no", "", "")),
+        AirflowWithImportErrors(TransientError("down", "", "")),
+        AirflowWithImportErrors(UnexpectedResponse("page", "", "")),
     ],
 )
-def test_without_an_import_error_the_refusal_stands(airflow: Faulty, error: ActionError) -> None:
-    """Where Airflow shows no import error, or only those of other files, nothing is added."""
-    assert told(airflow, error) is error
+def test_refusal_is_unchanged_without_a_matching_import_error(
+    airflow: AirflowWithImportErrors, error: ActionError
+) -> None:
+    assert explained_error(airflow, error) is error
 
 
 @pytest.mark.parametrize(
     "error",
     [WRONG_PARAM, PAUSED, Conflict("", "", ""), Unauthorized("", "", ""), Forbidden("", "", "")],
 )
-def test_other_refusals_are_left_alone(error: ActionError) -> None:
-    """A wrong parameter, a paused DAG and a refused credential have nothing to do with imports, and
-    nothing is asked.
-    """
-    airflow = Faulty([OURS, NAMED], FILE)
+def test_other_refusals_cost_no_request(error: ActionError) -> None:
+    airflow = AirflowWithImportErrors([OURS, NAMED], FILE)
 
-    assert told(airflow, error) is error
-    assert airflow.asked == []
+    assert explained_error(airflow, error) is error
+    assert airflow.requests_sent == []
 
 
-def test_without_the_permission_it_is_said() -> None:
-    """Whoever may not read import errors learns that this is missing, in the end."""
-    bench = Bench()
-    optional = bench.optional(Faulty(Forbidden("no", "", "")))
+def test_missing_permission_for_import_errors_is_reported() -> None:
+    harness = Harness()
+    optional = harness.optional(AirflowWithImportErrors(Forbidden("no", "", "")))
     import_error_behind(optional, "sales", NOT_FOUND, ImportErrorMatcher("sales", lambda _: False))
     optional.report_disabled()
 
-    assert len(bench.told.sentences) == 1
+    assert len(harness.progress.sentences) == 1
 
 
-def test_a_long_traceback_is_cut_at_its_beginning() -> None:
-    """Of a traceback without end the end is told, where the exception stands."""
+def test_long_traceback_keeps_its_end() -> None:
     fault = DagImportError(FILE, "x" * 100_000 + TRACE, RAISED)
-    detail = told(Faulty([fault], FILE), NOT_FOUND).detail
+    detail = explained_error(AirflowWithImportErrors([fault], FILE), NOT_FOUND).detail
 
     assert len(detail) < 10_000
     assert detail.endswith("RuntimeError: boom on import")

@@ -1,4 +1,4 @@
-"""Asking for what only explains: whatever goes wrong costs the explanation and nothing else."""
+"""Optional requests: a failure costs the explanation and nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from entrypoint.errors import (
     UnexpectedResponse,
 )
 from entrypoint.http.retry import REFUSAL_RESPONSES, REFUSAL_SECONDS
-from tests.support.scripted import Bench, Script
+from tests.support.scripted import Harness, ScriptedCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,20 +31,23 @@ MISSING = Forbidden("missing", "", "")
 GATEWAY = GatewayRefused("gateway", "", "")
 
 
-def test_what_is_known_is_returned() -> None:
-    """An answer is returned as it is, one that says nothing as well."""
-    bench = Bench()
-    optional = bench.optional(None)
+def test_response_is_returned_unchanged() -> None:
+    harness = Harness()
+    optional = harness.optional(None)
 
     assert [
-        optional.fetch(Feature.POOLS, Script([answer]), "otherwise")
+        optional.fetch(Feature.POOLS, ScriptedCall([answer]), "otherwise")
         for answer in ("answer", None, ())
     ] == [
         "answer",
         None,
         (),
     ]
-    assert (bench.told.unknown_fields, bench.told.sentences, bench.time.slept) == ([], [], [])
+    assert (harness.progress.optional_errors, harness.progress.sentences, harness.time.slept) == (
+        [],
+        [],
+        [],
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,96 +62,90 @@ def test_what_is_known_is_returned() -> None:
         TransientError,
     ],
 )
-@pytest.mark.parametrize("patient", [False, True])
-def test_what_cannot_be_read_is_told_and_done_without(
-    kind: type[ActionError], patient: bool
-) -> None:
-    """Whatever keeps an explanation from being read is told once, with the feature it costs, and is
-    no error.
-    """
-    bench, error = Bench(), kind("title", "detail", "")
+@pytest.mark.parametrize("retried", [False, True])
+def test_failure_is_reported_once_with_its_feature(kind: type[ActionError], retried: bool) -> None:
+    harness, error = Harness(), kind("title", "detail", "")
 
     assert (
-        bench.optional(None).fetch(Feature.LOGS, Script([error] * 9), "otherwise", retry=patient)
+        harness.optional(None).fetch(
+            Feature.LOGS, ScriptedCall([error] * 9), "otherwise", retry=retried
+        )
         == "otherwise"
     )
-    assert bench.told.unknown_fields == [(Feature.LOGS.gives, error)]
-    assert bench.told.sentences == []
+    assert harness.progress.optional_errors == [(Feature.LOGS.label, error)]
+    assert harness.progress.sentences == []
 
 
-@pytest.mark.parametrize("patient", [False, True])
-def test_a_missing_permission_turns_its_feature_off(patient: bool) -> None:
-    """What stays refused is said once, with the permission by name, and never asked for again;
-    other features go on.
-    """
-    bench, look = Bench(), Script([MISSING] * 9)
-    optional = bench.optional(None)
-    while bench.time.now < 1000 + 3 * REFUSAL_SECONDS:
-        assert optional.fetch(Feature.POOLS, look, "otherwise", retry=patient) == "otherwise"
+@pytest.mark.parametrize("retried", [False, True])
+def test_lasting_refusal_disables_only_its_feature(retried: bool) -> None:
+    harness, call = Harness(), ScriptedCall([MISSING] * 9)
+    optional = harness.optional(None)
+    while harness.time.now < 1000 + 3 * REFUSAL_SECONDS:
+        assert optional.fetch(Feature.POOLS, call, "otherwise", retry=retried) == "otherwise"
         assert (Feature.POOLS in optional.disabled_features) is (
-            look.calls >= REFUSAL_RESPONSES and bench.time.now >= 1000 + REFUSAL_SECONDS
+            call.calls >= REFUSAL_RESPONSES and harness.time.now >= 1000 + REFUSAL_SECONDS
         )
-        bench.time.sleep(5)
+        harness.time.sleep(5)
 
-    assert look.calls <= 2 * REFUSAL_RESPONSES
-    assert optional.fetch(Feature.LOGS, Script(["answer"]), None) == "answer"
-    (sentence,) = bench.told.sentences
+    assert call.calls <= 2 * REFUSAL_RESPONSES
+    assert optional.fetch(Feature.LOGS, ScriptedCall(["answer"]), None) == "answer"
+    (sentence,) = harness.progress.sentences
     assert Feature.POOLS.permission in sentence
     assert list(optional.disabled_features.items()) == [(Feature.POOLS, sentence)]
-    assert bench.told.unknown_fields == []
+    assert harness.progress.optional_errors == []
 
 
-@pytest.mark.parametrize("patient", [False, True])
+@pytest.mark.parametrize("retried", [False, True])
 @pytest.mark.parametrize("refusal", [MISSING, GATEWAY])
-def test_a_refusal_that_passes_turns_nothing_off(patient: bool, refusal: Forbidden) -> None:
-    """One refusal now and then is none: what was answered in between counts."""
-    bench = Bench()
-    optional = bench.optional(None)
+def test_single_refusals_between_responses_disable_nothing(
+    retried: bool, refusal: Forbidden
+) -> None:
+    harness = Harness()
+    optional = harness.optional(None)
     for _ in range(5):
-        optional.fetch(Feature.TASKS, Script([refusal, "answer"]), None, retry=patient)
-        bench.time.sleep(RETRY_SECONDS)
-        assert optional.fetch(Feature.TASKS, Script(["answer"]), None) == "answer"
+        optional.fetch(Feature.TASKS, ScriptedCall([refusal, "answer"]), None, retry=retried)
+        harness.time.sleep(RETRY_SECONDS)
+        assert optional.fetch(Feature.TASKS, ScriptedCall(["answer"]), None) == "answer"
     optional.report_disabled()
-    assert (optional.disabled_features, bench.told.sentences, bench.told.unknown_fields) == (
+    assert (
+        optional.disabled_features,
+        harness.progress.sentences,
+        harness.progress.optional_errors,
+    ) == (
         {},
         [],
         [],
     )
 
 
-def test_what_is_refused_is_not_asked_for_at_once() -> None:
-    """Many requests of one kind, as for the logs of many tasks, cost one refusal; the end of the
-    run asks all the same.
-    """
-    bench, look = Bench(), Script([MISSING] * 9)
-    optional = bench.optional(None)
+def test_refused_feature_is_not_requested_again_at_once() -> None:
+    """The end of the run requests it again."""
+    harness, call = Harness(), ScriptedCall([MISSING] * 9)
+    optional = harness.optional(None)
     for _ in range(20):
-        optional.fetch(Feature.LOGS, look, None)
-    assert look.calls == 1
-    assert optional.fetch(Feature.LOGS, Script(["answer"]), None, retry=True) == "answer"
+        optional.fetch(Feature.LOGS, call, None)
+    assert call.calls == 1
+    assert optional.fetch(Feature.LOGS, ScriptedCall(["answer"]), None, retry=True) == "answer"
 
 
 @pytest.mark.parametrize(
     ("refusal", "words"), [(MISSING, Feature.TASKS.permission), (GATEWAY, "A gateway")]
 )
-def test_a_refusal_that_was_the_last_word_is_told(refusal: Forbidden, words: str) -> None:
-    """What is left out in the end is told once, and a gateway's refusal is no missing
-    permission.
-    """
-    bench = Bench()
-    optional = bench.optional(None)
-    optional.fetch(Feature.TASKS, Script([refusal]), None)
-    assert bench.told.sentences == []
+def test_final_refusal_is_reported_once(refusal: Forbidden, words: str) -> None:
+    """A gateway's refusal is no missing permission."""
+    harness = Harness()
+    optional = harness.optional(None)
+    optional.fetch(Feature.TASKS, ScriptedCall([refusal]), None)
+    assert harness.progress.sentences == []
     optional.report_disabled()
     optional.report_disabled()
-    (sentence,) = bench.told.sentences
+    (sentence,) = harness.progress.sentences
     assert words in sentence
     assert ("permission" in sentence) is (refusal is MISSING)
 
 
-def test_every_feature_names_its_permission() -> None:
-    """Each feature can be turned off with a sentence of its own."""
-    optional = Bench().optional(None)
+def test_every_feature_has_its_own_sentence_about_the_permission() -> None:
+    optional = Harness().optional(None)
     for feature in Feature:
         optional.disable(feature)
 
@@ -157,7 +154,7 @@ def test_every_feature_names_its_permission() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "patient", "known", "slept"),
+    ("answers", "retried", "known", "slept"),
     [
         ([DOWN, "answer"], False, "otherwise", []),
         ([DOWN, "answer"], True, "answer", [2.0]),
@@ -166,51 +163,45 @@ def test_every_feature_names_its_permission() -> None:
         ([DOWN, UnexpectedResponse("page", "", "")], True, "otherwise", [2.0]),
     ],
 )
-def test_failures_that_pass(
-    answers: list[Any], patient: bool, known: str, slept: list[float]
+def test_transient_errors_are_retried_only_if_there_is_time(
+    answers: list[Any], retried: bool, known: str, slept: list[float]
 ) -> None:
-    """Only when there is time for it is an Airflow that fails in passing asked again, after a
-    pause.
-    """
-    bench = Bench()
+    harness = Harness()
 
     assert (
-        bench.optional(None).fetch(Feature.LOGS, Script(answers), "otherwise", retry=patient)
+        harness.optional(None).fetch(
+            Feature.LOGS, ScriptedCall(answers), "otherwise", retry=retried
+        )
         == known
     )
-    assert bench.time.slept == slept
+    assert harness.time.slept == slept
 
 
 @pytest.mark.parametrize("left", [0.0, -1.0])
-def test_without_time_nothing_is_asked(left: float) -> None:
-    """Once the time for explanations is over, no request is sent."""
-    bench, look = Bench(), Script(["answer"])
+def test_nothing_is_requested_after_the_deadline(left: float) -> None:
+    harness, call = Harness(), ScriptedCall(["answer"])
 
     assert (
-        bench.optional(None, lambda: left).fetch(Feature.LOGS, look, "otherwise", retry=True)
+        harness.optional(None, lambda: left).fetch(Feature.LOGS, call, "otherwise", retry=True)
         == "otherwise"
     )
-    assert look.calls == 0
+    assert call.calls == 0
 
 
-def test_a_pause_does_not_outlast_the_time_that_is_left() -> None:
-    """Waiting for a second try ends with the time for explanations, and so does asking."""
-    bench = Bench()
-    end = bench.time.now + 10
-    optional = bench.optional(None, lambda: end - bench.time.now)
+def test_pause_before_a_retry_ends_at_the_deadline() -> None:
+    harness = Harness()
+    end = harness.time.now + 10
+    optional = harness.optional(None, lambda: end - harness.time.now)
 
     assert (
-        optional.fetch(Feature.LOGS, Script([BUSY, "answer"]), "otherwise", retry=True)
+        optional.fetch(Feature.LOGS, ScriptedCall([BUSY, "answer"]), "otherwise", retry=True)
         == "otherwise"
     )
-    assert bench.time.now == end
+    assert harness.time.now == end
 
 
-@pytest.mark.parametrize(("patient", "brief"), [(False, [True]), (True, [False])])
-def test_an_answer_may_be_slow_only_when_there_is_time(patient: bool, brief: list[bool]) -> None:
-    """While somebody has to look at the run, an answer has to be brief, and afterwards no longer;
-    later it may be slow.
-    """
+@pytest.mark.parametrize(("retried", "brief"), [(False, [True]), (True, [False])])
+def test_read_timeout_is_short_while_the_run_is_polled(retried: bool, brief: list[bool]) -> None:
     entered = [False]
     seen: list[bool] = []
 
@@ -220,9 +211,9 @@ def test_an_answer_may_be_slow_only_when_there_is_time(patient: bool, brief: lis
         yield
         entered[0] = False
 
-    bench = Bench()
+    harness = Harness()
     airflow: Any = None
-    optional = OptionalRequests(airflow, bench.retrier, limit, lambda: 100.0)
-    optional.fetch(Feature.LOGS, lambda: seen.append(entered[0]), None, retry=patient)
+    optional = OptionalRequests(airflow, harness.retrier, limit, lambda: 100.0)
+    optional.fetch(Feature.LOGS, lambda: seen.append(entered[0]), None, retry=retried)
 
     assert (seen, entered) == (brief, [False])

@@ -1,6 +1,4 @@
-"""Watching the task instances of a run, on a clock that the test turns: when it reads, what it
-tells, when it asks why.
-"""
+"""Tracking the task instances of a run, on a virtual clock."""
 
 from __future__ import annotations
 
@@ -26,232 +24,206 @@ from entrypoint.errors import Forbidden, TransientError, UnexpectedResponse
 from entrypoint.http.retry import REFUSAL_RESPONSES, REFUSAL_SECONDS
 from entrypoint.models import Blocker, DagRun, TaskInstance, TaskList
 from tests.support.factories import ManyTasks, a_list, a_run, a_task
-from tests.support.scripted import Bench
+from tests.support.scripted import Harness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 START = 1000.0
-THEN = datetime(2026, 1, 31, tzinfo=UTC)
+STARTED_AT = datetime(2026, 1, 31, tzinfo=UTC)
 QUEUED, RUNNING = a_run(state="queued"), a_run(state="running")
 PAUSED, FULL = Blocker("The DAG is paused", "", ""), Blocker("The pool is full", "", "")
 
 
 @dataclass
-class Tasks:
-    """An Airflow of which only the task instances matter, and its clock. `shown` says what there is
-    to read at a time.
-    """
+class AirflowWithTasks:
+    """An Airflow with only task instances and a clock; `tasks_at` returns them for a time."""
 
-    bench: Bench
-    shown: Callable[[float], Any] = lambda _: ()
-    clocked: bool = True
-    asked: list[tuple[float, datetime | None]] = field(default_factory=list)
+    harness: Harness
+    tasks_at: Callable[[float], Any] = lambda _: ()
+    has_clock: bool = True
+    requests_sent: list[tuple[float, datetime | None]] = field(default_factory=list)
 
     @property
     def now(self) -> datetime | None:
-        """Return this Airflow's clock."""
-        return THEN + timedelta(seconds=self.bench.time.now - START) if self.clocked else None
+        return (
+            STARTED_AT + timedelta(seconds=self.harness.time.now - START)
+            if self.has_clock
+            else None
+        )
 
     def task_instances(self, dag_id: str, run_id: str, **only: Any) -> TaskList:
-        """Take down when it was asked, and for changes since when."""
-        passed = self.bench.time.now - START
-        self.asked.append((passed, only.get("changed_since")))
-        answer = self.shown(passed)
-        if isinstance(answer, Exception):
-            raise answer
-        return ManyTasks(tuple(answer)).task_instances(dag_id, run_id, **only)
+        passed = self.harness.time.now - START
+        self.requests_sent.append((passed, only.get("changed_since")))
+        response = self.tasks_at(passed)
+        if isinstance(response, Exception):
+            raise response
+        return ManyTasks(tuple(response)).task_instances(dag_id, run_id, **only)
 
 
 @dataclass
-class Watching:
-    """A watch, looked at once a second. `why` says what keeps the run from moving."""
+class TrackedRun:
+    """A run whose tracker is updated every second; `blockers` returns what blocks it."""
 
-    shown: Callable[[float], Any] = lambda _: ()
-    why: Callable[[float], tuple[Blocker, ...]] = lambda _: ()
-    clocked: bool = True
+    tasks_at: Callable[[float], Any] = lambda _: ()
+    blockers: Callable[[float], tuple[Blocker, ...]] = lambda _: ()
+    has_clock: bool = True
     live: bool = True
-    diagnosed: list[float] = field(default_factory=list)
+    diagnosed_at: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.bench = Bench()
-        self.airflow = Tasks(self.bench, self.shown, self.clocked)
+        self.harness = Harness()
+        self.airflow = AirflowWithTasks(self.harness, self.tasks_at, self.has_clock)
         self.watch = ProgressTracker(
-            self.bench.optional(self.airflow), self.bench.retrier, self._diagnose, live=self.live
+            self.harness.optional(self.airflow),
+            self.harness.retrier,
+            self._diagnose,
+            live=self.live,
         )
 
     def _diagnose(self, _run: DagRun, _tasks: tuple[TaskInstance, ...]) -> tuple[Blocker, ...]:
-        self.diagnosed.append(self.bench.time.now - START)
-        return self.why(self.bench.time.now - START)
+        self.diagnosed_at.append(self.harness.time.now - START)
+        return self.blockers(self.harness.time.now - START)
 
-    def look(self, run: DagRun, seconds: int, pause: float = 1.0) -> Watching:
-        """Look at the run again and again for so many seconds, the first time at once."""
+    def update_for(self, run: DagRun, seconds: int, pause: float = 1.0) -> TrackedRun:
         for _ in range(int(seconds / pause)):
             self.watch.update(run)
-            self.bench.time.now += pause
+            self.harness.time.now += pause
         return self
 
     @property
-    def reads(self) -> list[float]:
-        """The seconds at which the task instances were read."""
-        return [passed for passed, _ in self.airflow.asked]
+    def read_times(self) -> list[float]:
+        return [passed for passed, _ in self.airflow.requests_sent]
 
     @property
-    def gaps(self) -> list[float]:
-        """The seconds between two reads."""
-        return [later - earlier for earlier, later in pairwise(self.reads)]
+    def intervals(self) -> list[float]:
+        return [later - earlier for earlier, later in pairwise(self.read_times)]
 
 
-def test_a_queued_run_has_no_tasks_to_look_at() -> None:
-    """As long as the run is queued nothing is read, and once it runs at once."""
-    watching = Watching().look(QUEUED, 600)
-    assert watching.reads == []
-    assert watching.look(RUNNING, 1).reads == [600.0]
+def test_tasks_are_read_as_soon_as_the_run_starts() -> None:
+    tracked = TrackedRun().update_for(QUEUED, 600)
+    assert tracked.read_times == []
+    assert tracked.update_for(RUNNING, 1).read_times == [600.0]
 
 
 @pytest.mark.parametrize("every", [10, 60])
-def test_reading_slows_down(every: int) -> None:
-    """However often its tasks change, a run is read less and less often, and at the least once a
-    minute.
-    """
-    watching = Watching(
+def test_interval_grows_to_a_minute_even_if_tasks_change(every: int) -> None:
+    tracked = TrackedRun(
         lambda passed: [a_task(state="running", try_number=int(passed / every))]
-    ).look(RUNNING, 3600)
+    ).update_for(RUNNING, 3600)
 
-    assert watching.gaps[0] == MIN_INTERVAL_SECONDS
-    assert watching.gaps == sorted(watching.gaps)
-    assert watching.gaps[-1] == MAX_INTERVAL_SECONDS
-    assert sum(passed <= 600 for passed in watching.reads) == 13
+    assert tracked.intervals[0] == MIN_INTERVAL_SECONDS
+    assert tracked.intervals == sorted(tracked.intervals)
+    assert tracked.intervals[-1] == MAX_INTERVAL_SECONDS
+    assert sum(passed <= 600 for passed in tracked.read_times) == 13
 
 
-def test_a_run_that_is_not_to_be_told_live_is_read_only_once_it_stalls() -> None:
-    """Without live progress nothing is read but the tasks of a run that has been running for very
-    long.
-    """
-    watching = Watching(live=False).look(QUEUED, 10).look(RUNNING, 2000)
+def test_without_live_progress_tasks_are_read_only_after_a_stall() -> None:
+    tracked = TrackedRun(live=False).update_for(QUEUED, 10).update_for(RUNNING, 2000)
 
-    assert watching.reads == [
+    assert tracked.read_times == [
         10 + STALL_SECONDS_UNWATCHED + pauses * RETRY_SECONDS for pauses in (0, 1, 3, 7, 15)
     ]
-    assert watching.diagnosed == watching.reads
+    assert tracked.diagnosed_at == tracked.read_times
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_when_it_is_to_be_asked_again(live: bool) -> None:
-    """It says when it wants to be called: at once for a change that is to be told, else when it
-    would do something.
-    """
-    watching = Watching(lambda _: [a_task(state="running")], live=live)
-    watch, time = watching.watch, watching.bench.time
+def test_tracker_says_when_it_wants_the_next_update(live: bool) -> None:
+    tracked = TrackedRun(lambda _: [a_task(state="running")], live=live)
+    watch, time = tracked.watch, tracked.harness.time
     assert watch.next_update(QUEUED) == time.now
-    watching.look(QUEUED, 1)
+    tracked.update_for(QUEUED, 1)
     assert watch.next_update(QUEUED) == START + STALL_SECONDS
     assert watch.next_update(RUNNING) == (time.now if live else inf)
-    watching.look(RUNNING, 1)
+    tracked.update_for(RUNNING, 1)
     assert watch.next_update(RUNNING) == START + 1 + (
         MIN_INTERVAL_SECONDS if live else STALL_SECONDS_UNWATCHED
     )
 
 
-def test_a_run_that_was_cleared_is_read_at_once() -> None:
-    """A run that was quiet for long, was cleared and runs again is not left to the slow pace of
-    before.
-    """
-    watching = (
-        Watching(lambda _: [a_task(state="running")])
-        .look(RUNNING, 1000)
-        .look(QUEUED, 2)
-        .look(RUNNING, 1)
+def test_cleared_run_is_read_at_once_when_it_runs_again() -> None:
+    tracked = (
+        TrackedRun(lambda _: [a_task(state="running")])
+        .update_for(RUNNING, 1000)
+        .update_for(QUEUED, 2)
+        .update_for(RUNNING, 1)
     )
 
-    assert watching.reads[-2] < 1000
-    assert watching.reads[-1] == 1002
+    assert tracked.read_times[-2] < 1000
+    assert tracked.read_times[-1] == 1002
 
 
 @pytest.mark.parametrize("pause", [0.5, 2.0, 10.0, 60.0])
-def test_no_look_reads_twice(pause: float) -> None:
-    """However often or seldom the run itself is looked at, its tasks are read at the most once for
-    each look.
-    """
-    watching = Watching().look(RUNNING, 300, pause)
+def test_each_update_reads_the_tasks_at_most_once(pause: float) -> None:
+    tracked = TrackedRun().update_for(RUNNING, 300, pause)
 
-    assert len(watching.reads) == len(set(watching.reads)) <= 300 / pause
-    assert min(watching.gaps) >= max(MIN_INTERVAL_SECONDS, pause)
+    assert len(tracked.read_times) == len(set(tracked.read_times)) <= 300 / pause
+    assert min(tracked.intervals) >= max(MIN_INTERVAL_SECONDS, pause)
 
 
-def test_only_changes_are_asked_for() -> None:
-    """After the first time only what changed since the last read is asked for, on Airflow's clock,
-    with some overlap.
-    """
-    asked = Watching().look(RUNNING, 60).airflow.asked
+def test_only_changes_are_requested_after_the_first_read() -> None:
+    """Airflow's clock counts, with some overlap."""
+    requests_sent = TrackedRun().update_for(RUNNING, 60).airflow.requests_sent
 
-    assert asked[0][1] is None
-    for (before, _), (_, since) in pairwise(asked):
+    assert requests_sent[0][1] is None
+    for (before, _), (_, since) in pairwise(requests_sent):
         assert since is not None
         assert (
             timedelta(seconds=10)
-            <= THEN + timedelta(seconds=before) - since
+            <= STARTED_AT + timedelta(seconds=before) - since
             <= timedelta(minutes=2)
         )
 
 
-def test_an_airflow_without_a_clock_is_asked_for_everything() -> None:
-    """Where Airflow's time is not known, nothing can be left out."""
-    asked = Watching(clocked=False).look(RUNNING, 60).airflow.asked
+def test_everything_is_requested_if_airflows_time_is_unknown() -> None:
+    requests_sent = TrackedRun(has_clock=False).update_for(RUNNING, 60).airflow.requests_sent
 
-    assert {since for _, since in asked} == {None}
+    assert {since for _, since in requests_sent} == {None}
 
 
 @pytest.mark.parametrize(
     "fault", [TransientError("down", "", ""), UnexpectedResponse("page", "", "")]
 )
-def test_a_read_that_fails_loses_no_change(fault: Exception) -> None:
-    """After a failure the next read asks for the changes since the last one that worked, and what
-    is known stays known.
-    """
-    watching = Watching(
+def test_failed_read_loses_no_change(fault: Exception) -> None:
+    tracked = TrackedRun(
         lambda passed: fault if 10 <= passed < 30 else [a_task(state="running")]
-    ).look(RUNNING, 60)
-    since = dict(watching.airflow.asked)
+    ).update_for(RUNNING, 60)
+    since = dict(tracked.airflow.requests_sent)
     failed = [passed for passed in since if 10 <= passed < 30]
     after = next(passed for passed in since if passed >= 30)
 
     assert failed
     assert {since[passed] for passed in failed[1:]} | {since[after]} == {since[failed[0]]}
-    assert [task.state for task in watching.watch.tasks] == ["running"]
-    assert len(watching.bench.told.unknown_fields) == len(failed)
+    assert [task.state for task in tracked.watch.tasks] == ["running"]
+    assert len(tracked.harness.progress.optional_errors) == len(failed)
 
 
-def test_without_the_permission_to_read_tasks_only_they_are_not_watched() -> None:
-    """A refusal that stays is said once and ends the reading; why the run stands still is still
-    looked for.
-    """
-    watching = Watching(lambda _: Forbidden("no", "", ""), lambda _: (PAUSED,)).look(RUNNING, 400)
+def test_missing_task_permission_is_reported_once_and_blockers_are_still_found() -> None:
+    tracked = TrackedRun(lambda _: Forbidden("no", "", ""), lambda _: (PAUSED,)).update_for(
+        RUNNING, 400
+    )
 
-    assert len(watching.reads) == REFUSAL_RESPONSES
-    assert REFUSAL_SECONDS <= watching.reads[-1] <= 2 * REFUSAL_SECONDS
-    assert len(watching.bench.told.sentences) == 1
-    assert watching.bench.told.blockers == [PAUSED.title]
+    assert len(tracked.read_times) == REFUSAL_RESPONSES
+    assert REFUSAL_SECONDS <= tracked.read_times[-1] <= 2 * REFUSAL_SECONDS
+    assert len(tracked.harness.progress.sentences) == 1
+    assert tracked.harness.progress.blockers == [PAUSED.title]
 
 
-def test_changes_are_told() -> None:
-    """What is new and what has changed is told once, each as it was and as it is, with how many are
-    known in all.
-    """
+def test_each_change_is_reported_once_with_the_number_of_known_tasks() -> None:
     first = [
         a_task("extract", state="success"),
         a_task("load", state="running"),
         a_task("wide", state=None, map_index=3),
     ]
     then = [a_task("load", state="failed"), a_task("publish", state="upstream_failed")]
-    watching = Watching(lambda passed: first if passed < 10 else then).look(RUNNING, 60)
+    tracked = TrackedRun(lambda passed: first if passed < 10 else then).update_for(RUNNING, 60)
 
-    assert watching.bench.told.changes == [
+    assert tracked.harness.progress.changes == [
         [("new", "extract", "success"), ("new", "load", "running"), ("new", "wide[3]", None)],
         [("running", "load", "failed"), ("new", "publish", "upstream_failed")],
     ]
-    assert watching.bench.told.known == [3, 4]
-    assert [(task.name, task.state) for task in watching.watch.tasks] == [
+    assert tracked.harness.progress.known == [3, 4]
+    assert [(task.name, task.state) for task in tracked.watch.tasks] == [
         ("extract", "success"),
         ("load", "failed"),
         ("wide[3]", None),
@@ -259,19 +231,16 @@ def test_changes_are_told() -> None:
     ]
 
 
-def test_what_is_read_at_the_end_is_told_as_well() -> None:
-    """Task instances that somebody else has read are compared with what is known, too."""
-    watching = Watching(lambda _: [a_task(state="running")]).look(RUNNING, 10)
-    watching.watch.record_final(a_list(a_task(state="success")))
-    watching.watch.record_final(a_list(a_task(state="success")))
+def test_final_list_is_compared_with_the_known_tasks() -> None:
+    tracked = TrackedRun(lambda _: [a_task(state="running")]).update_for(RUNNING, 10)
+    tracked.watch.record_final(a_list(a_task(state="success")))
+    tracked.watch.record_final(a_list(a_task(state="success")))
 
-    assert watching.bench.told.changes[1:] == [[("running", "extract", "success")]]
+    assert tracked.harness.progress.changes[1:] == [[("running", "extract", "success")]]
 
 
-def diagnoses(first: float) -> list[float]:
-    """When the reason is looked for within 20 minutes without a change: twice the pause each
-    time.
-    """
+def diagnosis_times(first: float) -> list[float]:
+    """Return the search times of 20 minutes without a change; each pause doubles."""
     return [
         first + pauses * RETRY_SECONDS
         for pauses in (0, 1, 3, 7, 15)
@@ -294,189 +263,177 @@ def diagnoses(first: float) -> list[float]:
         (RUNNING, ["up_for_reschedule", None], STALL_SECONDS_ACTIVE),
     ],
 )
-def test_when_the_reason_is_looked_for(run: DagRun, states: list[str | None], first: float) -> None:
-    """A run without a change is asked for its reason, later if a task is at work, and then at
-    growing pauses.
-    """
+def test_blockers_of_a_stalled_run_are_searched_at_growing_intervals(
+    run: DagRun, states: list[str | None], first: float
+) -> None:
+    """The first search is later if a task is active."""
     tasks = [a_task(f"t{number}", state=state) for number, state in enumerate(states)]
-    watching = Watching(lambda _: tasks).look(run, 1200)
+    tracked = TrackedRun(lambda _: tasks).update_for(run, 1200)
 
-    assert watching.diagnosed == diagnoses(first)
+    assert tracked.diagnosed_at == diagnosis_times(first)
 
 
-def test_a_run_that_moves_is_not_asked_for_reasons() -> None:
-    """As long as anything changes often enough there is nothing to explain."""
+def test_blockers_of_a_moving_run_are_not_searched() -> None:
     assert (
-        Watching(lambda passed: [a_task(state="running", try_number=int(passed / 12))])
-        .look(RUNNING, 600)
-        .diagnosed
+        TrackedRun(lambda passed: [a_task(state="running", try_number=int(passed / 12))])
+        .update_for(RUNNING, 600)
+        .diagnosed_at
         == []
     )
     assert (
-        Watching().look(QUEUED, int(STALL_SECONDS)).look(RUNNING, int(STALL_SECONDS)).diagnosed
+        TrackedRun()
+        .update_for(QUEUED, int(STALL_SECONDS))
+        .update_for(RUNNING, int(STALL_SECONDS))
+        .diagnosed_at
         == []
     )
 
 
-def test_the_reason_is_looked_for_among_tasks_as_they_are() -> None:
-    """A run that seems to stand still is read once more before: what began since the last look is
-    at work.
-    """
-    watching = Watching(lambda _: [a_task(state="scheduled")]).look(RUNNING, 600)
+def test_tasks_are_read_again_before_blockers_are_searched() -> None:
+    tracked = TrackedRun(lambda _: [a_task(state="scheduled")]).update_for(RUNNING, 600)
 
-    assert watching.diagnosed == diagnoses(STALL_SECONDS)[:4]
+    assert tracked.diagnosed_at == diagnosis_times(STALL_SECONDS)[:4]
     assert all(
-        any(asked - MIN_INTERVAL_SECONDS < read <= asked for read in watching.reads)
-        for asked in watching.diagnosed
+        any(
+            requests_sent - MIN_INTERVAL_SECONDS < read <= requests_sent
+            for read in tracked.read_times
+        )
+        for requests_sent in tracked.diagnosed_at
     )
 
 
-def test_a_reason_is_told_once() -> None:
-    """What keeps the run from moving is told when it is found, again only if it is found anew, and
-    is known meanwhile.
-    """
-    watching = Watching(why=lambda passed: (PAUSED,) if passed < 100 else (PAUSED, FULL)).look(
-        QUEUED, 60
-    )
-    assert watching.bench.told.blockers == [PAUSED.title]
-    assert list(watching.watch.blockers) == [PAUSED]
+def test_blocker_is_reported_again_only_after_it_was_gone() -> None:
+    tracked = TrackedRun(
+        blockers=lambda passed: (PAUSED,) if passed < 100 else (PAUSED, FULL)
+    ).update_for(QUEUED, 60)
+    assert tracked.harness.progress.blockers == [PAUSED.title]
+    assert list(tracked.watch.blockers) == [PAUSED]
 
-    watching.look(QUEUED, 1200)
-    assert watching.bench.told.blockers == [PAUSED.title, FULL.title]
-    assert list(watching.watch.blockers) == [PAUSED, FULL]
+    tracked.update_for(QUEUED, 1200)
+    assert tracked.harness.progress.blockers == [PAUSED.title, FULL.title]
+    assert list(tracked.watch.blockers) == [PAUSED, FULL]
 
 
-def test_a_change_begins_everything_anew() -> None:
-    """A run that moved and stands still again is explained again, as soon as the first time."""
-    watching = Watching(lambda _: [a_task(state="scheduled")], lambda _: (PAUSED,)).look(
+def test_second_stall_is_explained_as_soon_as_the_first() -> None:
+    tracked = TrackedRun(lambda _: [a_task(state="scheduled")], lambda _: (PAUSED,)).update_for(
         QUEUED, 500
     )
-    watching.look(RUNNING, 1)
-    assert list(watching.watch.blockers) == []
+    tracked.update_for(RUNNING, 1)
+    assert list(tracked.watch.blockers) == []
 
-    watching.look(RUNNING, 60)
-    assert watching.diagnosed == [
+    tracked.update_for(RUNNING, 60)
+    assert tracked.diagnosed_at == [
         STALL_SECONDS,
         STALL_SECONDS + REPEAT_SECONDS,
         500 + STALL_SECONDS,
     ]
-    assert watching.bench.told.blockers == [PAUSED.title, PAUSED.title]
+    assert tracked.harness.progress.blockers == [PAUSED.title, PAUSED.title]
 
 
-def test_a_mapped_task_that_was_expanded() -> None:
-    """Once a mapped task is expanded, what stood for all of its instances is none of them any
-    more.
-    """
+def test_expanded_task_replaces_its_unexpanded_instance() -> None:
     before = [a_task("wide", state=None)]
     after = [
         a_task("wide", map_index=0, state="running"),
         a_task("wide", map_index=1, state="running"),
     ]
-    watching = Watching(lambda passed: before if passed < 10 else after).look(RUNNING, 60)
+    tracked = TrackedRun(lambda passed: before if passed < 10 else after).update_for(RUNNING, 60)
 
-    assert [task.name for task in watching.watch.tasks] == ["wide[0]", "wide[1]"]
+    assert [task.name for task in tracked.watch.tasks] == ["wide[0]", "wide[1]"]
 
 
-def wide(
+def wide_run(
     failed: int = 0, running: int = 0, rest: str = "success", total: int = 500
 ) -> list[TaskInstance]:
-    """The instances of a mapped task, more than one answer holds."""
+    """Return a mapped task with more instances than one response holds."""
     states = ["failed"] * failed + ["running"] * running + [rest] * (total - failed - running)
     return [a_task("load", map_index=index, state=state) for index, state in enumerate(states)]
 
 
-def test_a_wide_run_is_counted() -> None:
-    """A run with more changes than one answer holds costs four requests at first and three a look,
-    however wide it is.
-    """
-    watching = Watching(lambda passed: wide(running=int(400 - passed))).look(RUNNING, 60)
-    looks = watching.reads
+def test_wide_run_costs_a_fixed_number_of_requests() -> None:
+    tracked = TrackedRun(lambda passed: wide_run(running=int(400 - passed))).update_for(RUNNING, 60)
+    read_seconds = tracked.read_times
 
-    assert [looks.count(when) for when in dict.fromkeys(looks)] == [4] + [3] * (len(set(looks)) - 1)
-    assert watching.bench.told.changes == []
-    assert watching.bench.told.counts[0] == ([], "ended", 100, 500)
-    assert watching.bench.told.counts[-1] == ([], "ended", 100 + int(max(looks)), 500)
-    assert len(watching.watch.tasks) <= 100
-
-
-def test_a_run_that_grows_wide() -> None:
-    """A mapped task that is expanded into very many is counted from then on, also when few of them
-    change.
-    """
-    shown = {0: [a_task("list", state="running")], 1: wide(running=500), 2: wide(running=1)}
-    watching = Watching(lambda passed: shown[min(int(passed / 30), 2)]).look(RUNNING, 120)
-
-    assert watching.bench.told.changes == [[("new", "list", "running")]]
-    assert watching.bench.told.counts == [([], "ended", 0, 500), ([], "ended", 499, 500)]
-    assert [task.name for task in watching.watch.tasks] == ["load[0]"]
-
-
-def test_failures_of_a_wide_run_are_named_once() -> None:
-    """Whoever failed is told by name, each once, and so are those that are found only at the
-    end.
-    """
-    watching = Watching(lambda passed: wide(failed=1 if passed < 10 else 2, running=9)).look(
-        RUNNING, 60
+    assert [read_seconds.count(when) for when in dict.fromkeys(read_seconds)] == [4] + [3] * (
+        len(set(read_seconds)) - 1
     )
-    tasks = wide(failed=3, rest="skipped", total=500)
-    watching.watch.record_final(TaskList(tuple(tasks), 5000, 4000))
+    assert tracked.harness.progress.changes == []
+    assert tracked.harness.progress.counts[0] == ([], "ended", 100, 500)
+    assert tracked.harness.progress.counts[-1] == ([], "ended", 100 + int(max(read_seconds)), 500)
+    assert len(tracked.watch.tasks) <= 100
 
-    assert [names for names, *_ in watching.bench.told.counts] == [
+
+def test_run_that_becomes_wide_is_counted_from_then_on() -> None:
+    tasks_at = {
+        0: [a_task("list", state="running")],
+        1: wide_run(running=500),
+        2: wide_run(running=1),
+    }
+    tracked = TrackedRun(lambda passed: tasks_at[min(int(passed / 30), 2)]).update_for(RUNNING, 120)
+
+    assert tracked.harness.progress.changes == [[("new", "list", "running")]]
+    assert tracked.harness.progress.counts == [([], "ended", 0, 500), ([], "ended", 499, 500)]
+    assert [task.name for task in tracked.watch.tasks] == ["load[0]"]
+
+
+def test_failed_tasks_of_a_wide_run_are_named_once() -> None:
+    tracked = TrackedRun(
+        lambda passed: wide_run(failed=1 if passed < 10 else 2, running=9)
+    ).update_for(RUNNING, 60)
+    tasks = wide_run(failed=3, rest="skipped", total=500)
+    tracked.watch.record_final(TaskList(tuple(tasks), 5000, 4000))
+
+    assert [names for names, *_ in tracked.harness.progress.counts] == [
         ["load[0]"],
         ["load[1]"],
         ["load[2]"],
     ]
-    assert watching.bench.told.counts[-1][1:] == ("succeeded", 4000, 5000)
+    assert tracked.harness.progress.counts[-1][1:] == ("succeeded", 4000, 5000)
 
 
-def test_a_wide_run_that_was_not_watched_is_summed_up_at_the_end() -> None:
-    """Without live progress the end alone is told, in one sentence."""
-    watching = Watching(live=False).look(RUNNING, 10)
-    watching.watch.record_final(TaskList(tuple(wide(failed=1, total=500)), 5000, 4000))
+def test_wide_run_without_live_progress_is_summed_up_at_the_end() -> None:
+    tracked = TrackedRun(live=False).update_for(RUNNING, 10)
+    tracked.watch.record_final(TaskList(tuple(wide_run(failed=1, total=500)), 5000, 4000))
 
-    assert watching.reads == []
-    assert watching.bench.told.counts == [(["load[0]"], "succeeded", 4499, 5000)]
+    assert tracked.read_times == []
+    assert tracked.harness.progress.counts == [(["load[0]"], "succeeded", 4499, 5000)]
 
 
 @pytest.mark.parametrize(
     ("tasks", "first"),
     [
-        (wide(running=200), STALL_SECONDS_ACTIVE),
-        (wide(running=0, rest="scheduled"), STALL_SECONDS),
-        (wide(failed=200), STALL_SECONDS),
+        (wide_run(running=200), STALL_SECONDS_ACTIVE),
+        (wide_run(running=0, rest="scheduled"), STALL_SECONDS),
+        (wide_run(failed=200), STALL_SECONDS),
     ],
     ids=["at work", "scheduled", "over"],
 )
-def test_when_the_reason_is_looked_for_in_a_wide_run(
+def test_blockers_of_a_stalled_wide_run_are_searched(
     tasks: list[TaskInstance], first: float
 ) -> None:
-    """A wide run that does not move is asked for its reason as any other."""
-    assert Watching(lambda _: tasks).look(RUNNING, 1200).diagnosed == diagnoses(first)
+    assert TrackedRun(lambda _: tasks).update_for(RUNNING, 1200).diagnosed_at == diagnosis_times(
+        first
+    )
 
 
 @pytest.mark.parametrize("red", [0, 1])
-def test_a_wide_run_that_moves_is_not_asked_for_reasons(red: int) -> None:
-    """Whether tasks end, fail, or only others run now: it moves."""
+def test_blockers_of_a_moving_wide_run_are_not_searched(red: int) -> None:
     moves = [
-        lambda passed: wide(failed=red, rest="scheduled", running=int(passed / 12)),
-        lambda passed: wide(failed=int(red + passed / 12), rest="scheduled"),
-        lambda passed: wide(rest="scheduled", total=400 + int(passed / 12)),
-        lambda passed: wide(running=int(450 - passed)),
+        lambda passed: wide_run(failed=red, rest="scheduled", running=int(passed / 12)),
+        lambda passed: wide_run(failed=int(red + passed / 12), rest="scheduled"),
+        lambda passed: wide_run(rest="scheduled", total=400 + int(passed / 12)),
+        lambda passed: wide_run(running=int(450 - passed)),
     ]
-    for shown in moves:
-        assert Watching(shown).look(RUNNING, 120).diagnosed == []
+    for tasks_at in moves:
+        assert TrackedRun(tasks_at).update_for(RUNNING, 120).diagnosed_at == []
 
 
-def test_a_wide_read_that_fails_loses_no_change() -> None:
-    """A failure in the middle of it is told once, and the next look asks for all changes since the
-    last that worked.
-    """
+def test_failed_read_of_a_wide_run_loses_no_change() -> None:
     fault = TransientError("down", "", "")
-    watching = Watching(lambda passed: fault if 10 <= passed < 20 else wide(running=9)).look(
-        RUNNING, 60
-    )
-    failed = [since for passed, since in watching.airflow.asked if 10 <= passed < 20]
+    tracked = TrackedRun(
+        lambda passed: fault if 10 <= passed < 20 else wide_run(running=9)
+    ).update_for(RUNNING, 60)
+    failed = [since for passed, since in tracked.airflow.requests_sent if 10 <= passed < 20]
 
-    assert len(watching.bench.told.unknown_fields) == len(failed)
+    assert len(tracked.harness.progress.optional_errors) == len(failed)
     assert len(set(failed) - {None}) <= 1
-    assert watching.bench.told.counts == [([], "ended", 491, 500)]
+    assert tracked.harness.progress.counts == [([], "ended", 491, 500)]

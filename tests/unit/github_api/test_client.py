@@ -1,6 +1,4 @@
-"""GitHub's API of one repository: where it is, what goes with every request, and what is no
-answer.
-"""
+"""Requests to GitHub's API of one repository."""
 
 from typing import Any
 
@@ -10,46 +8,46 @@ import requests
 from entrypoint.credentials import Secret
 from entrypoint.errors import ActionError, TransientError, UnexpectedResponse
 from entrypoint.github_api.client import GITHUB, GitHubRepository
-from tests.unit.script import Script, answer
+from tests.unit.script import ScriptedAdapter, http_response
 
 API = "https://api.github.com"
 TOKEN = Secret("ghs_t0kenOfTheJob")
-LIMITED = answer(403, {"message": "API rate limit exceeded for 203.0.113.7."})
-SECONDARY = answer(
+LIMITED = http_response(403, {"message": "API rate limit exceeded for 203.0.113.7."})
+SECONDARY = http_response(
     403, {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}
 )
 
 
-def repository(
-    script: Script, *, api: str = API, name: str = "octo-org/sales", token: Secret = TOKEN
+def scripted_repository(
+    script: ScriptedAdapter, *, api: str = API, name: str = "octo-org/sales", token: Secret = TOKEN
 ) -> GitHubRepository:
-    """A repository of which GitHub tells by the script."""
-    return GitHubRepository(api, name, token, script.wire)
+    return GitHubRepository(api, name, token, script.client)
 
 
-def ask(script: Script, method: str, **options: Any) -> Any:
-    """Send one request, reading or making something."""
-    asked = repository(script, **options)
-    return asked.get("/x", page=2) if method == "GET" else asked.post("/x", {"ü": [1, False]})
+def send_one(script: ScriptedAdapter, method: str, **options: Any) -> Any:
+    """Send one GET or POST request."""
+    scripted = scripted_repository(script, **options)
+    return scripted.get("/x", page=2) if method == "GET" else scripted.post("/x", {"ü": [1, False]})
 
 
-def test_reading_and_making() -> None:
-    """Parameters go into the query, what is made into a JSON body, and both over one way to GitHub,
-    made when needed.
-    """
-    script = Script(answer(200, [{}]), answer(201, {"id": 7}))
-    asked = repository(script)
-    assert script.parties == []
+def test_parameters_go_to_the_query_and_a_new_object_to_the_json_body() -> None:
+    """One client sends both; it is created on first use."""
+    script = ScriptedAdapter(http_response(200, [{}]), http_response(201, {"id": 7}))
+    scripted = scripted_repository(script)
+    assert script.services == []
 
-    assert asked.get("/commits", per_page=1, environment="a b/ü").body == [{}]
-    assert asked.post("/deployments", {"ref": "ü"}).body == {"id": 7}
-    read, made = script.sent
+    assert scripted.get("/commits", per_page=1, environment="a b/ü").body == [{}]
+    assert scripted.post("/deployments", {"ref": "ü"}).body == {"id": 7}
+    read, created = script.sent
     assert (read.request.method, read.request.body) == ("GET", None)
     assert read.url == f"{API}/repos/octo-org/sales/commits?per_page=1&environment=a+b%2F%C3%BC"
-    assert (made.request.method, made.url) == ("POST", f"{API}/repos/octo-org/sales/deployments")
-    assert made.request.body == b'{"ref": "\\u00fc"}'
-    assert made.headers["Content-Type"] == "application/json"
-    assert script.parties == [GITHUB]
+    assert (created.request.method, created.url) == (
+        "POST",
+        f"{API}/repos/octo-org/sales/deployments",
+    )
+    assert created.request.body == b'{"ref": "\\u00fc"}'
+    assert created.headers["Content-Type"] == "application/json"
+    assert script.services == [GITHUB]
 
 
 @pytest.mark.parametrize(
@@ -70,10 +68,11 @@ def test_reading_and_making() -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_where_it_is(api: str, name: str, url: str, method: str) -> None:
-    """The API is that of the server of the run, and the repository's name is quoted."""
-    script = Script(answer(200, {}))
-    ask(script, method, api=api, name=name)
+def test_url_is_the_servers_api_with_the_quoted_repository(
+    api: str, name: str, url: str, method: str
+) -> None:
+    script = ScriptedAdapter(http_response(200, {}))
+    send_one(script, method, api=api, name=name)
 
     assert [sent.url.partition("?")[0] for sent in script.sent] == [f"{url}/x"]
 
@@ -82,10 +81,11 @@ def test_where_it_is(api: str, name: str, url: str, method: str) -> None:
     ("token", "header"), [(TOKEN, f"Bearer {TOKEN.reveal()}"), (Secret(""), None)]
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_token(token: Secret, header: str | None, method: str) -> None:
-    """A token goes with every request, and without one there is no Authorization."""
-    script = Script(answer(200, {}))
-    ask(script, method, token=token)
+def test_token_is_sent_with_every_request_and_never_empty(
+    token: Secret, header: str | None, method: str
+) -> None:
+    script = ScriptedAdapter(http_response(200, {}))
+    send_one(script, method, token=token)
     (sent,) = script.sent
 
     assert sent.headers.get("Authorization") == header
@@ -95,10 +95,12 @@ def test_token(token: Secret, header: str | None, method: str) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 401, 403, 404, 409, 422])
-def test_an_answer(status: int) -> None:
-    """What GitHub says is handed on, a refusal as well."""
-    found = ask(
-        Script(answer(status, {"message": "Resource not accessible by integration"})), "POST"
+def test_github_responses_are_returned_including_refusals(status: int) -> None:
+    found = send_one(
+        ScriptedAdapter(
+            http_response(status, {"message": "Resource not accessible by integration"})
+        ),
+        "POST",
     )
 
     assert (found.status, found.detail) == (status, "Resource not accessible by integration")
@@ -108,13 +110,14 @@ def test_an_answer(status: int) -> None:
 @pytest.mark.parametrize(
     ("header", "seconds"), [(["90"], 90.0), ([], None)], ids=["90 s", "unsaid"]
 )
-def test_how_long_a_limit_lasts(status: int, header: list[str], seconds: float | None) -> None:
-    """GitHub's Retry-After is handed on, whichever status it gives to a limit."""
-    limited = answer(
+def test_retry_after_is_returned_for_every_rate_limit_status(
+    status: int, header: list[str], seconds: float | None
+) -> None:
+    limited = http_response(
         status, {"message": "You have exceeded a secondary rate limit."}, Retry_After=header
     )
     with pytest.raises(TransientError) as caught:
-        ask(Script(limited), "POST")
+        send_one(ScriptedAdapter(limited), "POST")
 
     assert caught.value.retry_after == seconds
 
@@ -122,37 +125,38 @@ def test_how_long_a_limit_lasts(status: int, header: list[str], seconds: float |
 @pytest.mark.parametrize(
     ("reply", "error", "title"),
     [
-        (answer(500, b"<html>"), TransientError, "GitHub answers 500"),
-        (answer(503, {"message": "x"}), TransientError, "GitHub answers 503"),
-        (answer(429, {}), TransientError, "GitHub answers 429"),
+        (http_response(500, b"<html>"), TransientError, "GitHub answers 500"),
+        (http_response(503, {"message": "x"}), TransientError, "GitHub answers 503"),
+        (http_response(429, {}), TransientError, "GitHub answers 429"),
         (LIMITED, TransientError, "GitHub's rate limit is used up"),
         (SECONDARY, TransientError, "GitHub's rate limit is used up"),
         (requests.exceptions.ConnectionError("refused"), TransientError, "GitHub does not answer"),
         (
-            answer(301, {}, Location="https://api.github.com/repositories/7"),
+            http_response(301, {}, Location="https://api.github.com/repositories/7"),
             UnexpectedResponse,
             "GitHub redirects",
         ),
-        (answer(302, Location="https://evil.example.com/"), UnexpectedResponse, "GitHub redirects"),
-        (answer(200, b"<html>"), UnexpectedResponse, "GitHub gave an unexpected answer"),
         (
-            answer(200, b'{"sta', "application/json"),
+            http_response(302, Location="https://evil.example.com/"),
             UnexpectedResponse,
-            "GitHub gave an unexpected answer",
+            "GitHub redirects",
+        ),
+        (http_response(200, b"<html>"), UnexpectedResponse, "GitHub sent an unexpected response"),
+        (
+            http_response(200, b'{"sta', "application/json"),
+            UnexpectedResponse,
+            "GitHub sent an unexpected response",
         ),
     ],
     ids=["500", "503", "429", "limit", "secondary", "refused", "301", "302", "page", "cut"],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_no_answer(
+def test_invalid_response_is_an_error_without_redirect_retry_or_token(
     reply: bytes | Exception, error: type[ActionError], title: str, method: str
 ) -> None:
-    """What is no answer of GitHub's is an error in its name, nothing is followed or sent again, and
-    no token is shown.
-    """
-    script = Script(reply, answer(200, {}))
+    script = ScriptedAdapter(reply, http_response(200, {}))
     with pytest.raises(error) as caught:
-        ask(script, method)
+        send_one(script, method)
 
     assert caught.value.title == title
     assert "github_token" in caught.value.hint

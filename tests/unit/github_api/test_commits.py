@@ -1,4 +1,4 @@
-"""GitHub's API about commits: what is asked, with which token, and what each answer says."""
+"""Requests about commits to GitHub."""
 
 from contextlib import suppress
 from typing import Any
@@ -10,36 +10,35 @@ from entrypoint.errors import ActionError
 from entrypoint.github_api.client import GITHUB, GitHubRepository
 from entrypoint.github_api.commits import GitHubCommits
 from entrypoint.models import Ancestry
-from tests.unit.script import Script, answer
+from tests.unit.script import ScriptedAdapter, http_response
 
 API = "https://api.github.com"
 COMMIT, OTHER = "c" * 40, "d" * 40
 TOKEN = Secret("ghs_t0kenOfTheJob")
-UNKNOWN = answer(422, {"message": f"No commit found for SHA: {COMMIT}", "status": "422"})
-NOT_FOUND = answer(404, {"message": "Not Found", "status": "404"})
-LIMITED = answer(403, {"message": "API rate limit exceeded for 203.0.113.7."})
-BAD = answer(401, {"message": "Bad credentials"})
+UNKNOWN = http_response(422, {"message": f"No commit found for SHA: {COMMIT}", "status": "422"})
+NOT_FOUND = http_response(404, {"message": "Not Found", "status": "404"})
+LIMITED = http_response(403, {"message": "API rate limit exceeded for 203.0.113.7."})
+BAD = http_response(401, {"message": "Bad credentials"})
 
 
-def commits(
-    script: Script, *, api: str = API, repository: str = "octo-org/sales", token: Secret = TOKEN
+def scripted_commits(
+    script: ScriptedAdapter,
+    *,
+    api: str = API,
+    repository: str = "octo-org/sales",
+    token: Secret = TOKEN,
 ) -> GitHubCommits:
-    """The commits of a repository of which GitHub tells by the script."""
-    return GitHubCommits(GitHubRepository(api, repository, token, script.wire))
+    return GitHubCommits(GitHubRepository(api, repository, token, script.client))
 
 
-def compared(status: Any) -> bytes:
-    """GitHub's answer to a comparison."""
-    return answer(200, {"status": status, "ahead_by": 1, "commits": [], "files": []})
+def comparison(status: Any) -> bytes:
+    return http_response(200, {"status": status, "ahead_by": 1, "commits": [], "files": []})
 
 
-def test_what_is_asked() -> None:
-    """Both questions go to this repository, each with one page that lists next to nothing, over one
-    way to GitHub.
-    """
-    script = Script(answer(200, {"sha": COMMIT}), compared("ahead"))
-    history = commits(script)
-    assert script.parties == []
+def test_both_requests_use_one_client_and_the_smallest_page() -> None:
+    script = ScriptedAdapter(http_response(200, {"sha": COMMIT}), comparison("ahead"))
+    history = scripted_commits(script)
+    assert script.services == []
     history.is_known(COMMIT)
     history.contains(OTHER, COMMIT)
 
@@ -49,36 +48,32 @@ def test_what_is_asked() -> None:
         f"{API}/repos/octo-org/sales/compare/{COMMIT}...{OTHER}?per_page=1&page=2",
     ]
     assert [sent.request.body for sent in script.sent] == [None, None]
-    assert script.parties == [GITHUB]
+    assert script.services == [GITHUB]
 
 
 @pytest.mark.parametrize(
     ("reply", "known"),
     [
-        (answer(200, {"sha": COMMIT}), True),
+        (http_response(200, {"sha": COMMIT}), True),
         (UNKNOWN, False),
-        # What says nothing about the commit.
+        # Responses that say nothing about the commit.
         (NOT_FOUND, None),
         (BAD, None),
-        (answer(409, {"message": "Git Repository is empty."}), None),
-        (answer(404, b"<html>"), None),
-        (answer(202, {}), None),
+        (http_response(409, {"message": "Git Repository is empty."}), None),
+        (http_response(404, b"<html>"), None),
+        (http_response(202, {}), None),
     ],
 )
-def test_is_known(reply: bytes, known: bool | None) -> None:
-    """A commit is there or not as GitHub says, and an answer that cannot say so is neither."""
-    assert commits(Script(reply)).is_known(COMMIT) is known
+def test_commit_is_known_unknown_or_undecided(reply: bytes, known: bool | None) -> None:
+    assert scripted_commits(ScriptedAdapter(reply)).is_known(COMMIT) is known
 
 
 @pytest.mark.parametrize(
     ("status", "contains"),
     [("identical", True), ("ahead", True), ("behind", False), ("diverged", False)],
 )
-def test_contains(status: str, contains: bool) -> None:
-    """A version that is as far or farther contains the commit, one that is behind or elsewhere does
-    not, as GitHub says.
-    """
-    found = commits(Script(compared(status))).contains(OTHER, COMMIT)
+def test_version_ahead_or_identical_contains_the_commit(status: str, contains: bool) -> None:
+    found = scripted_commits(ScriptedAdapter(comparison(status))).contains(OTHER, COMMIT)
 
     assert found == Ancestry(contains, f"GitHub's API says: {status}.")
 
@@ -89,35 +84,32 @@ def test_contains(status: str, contains: bool) -> None:
         NOT_FOUND,
         BAD,
         UNKNOWN,
-        answer(404, {"status": "ahead"}),
-        answer(202, {"status": "ahead"}),
-        answer(404, b"<html>"),
-        answer(200, {}),
-        answer(200, ["ahead"]),
-        answer(200, "ahead"),
-        *map(compared, ("", "Ahead", "unknown", None, True, 1, ["ahead"], {"ahead": 1})),
+        http_response(404, {"status": "ahead"}),
+        http_response(202, {"status": "ahead"}),
+        http_response(404, b"<html>"),
+        http_response(200, {}),
+        http_response(200, ["ahead"]),
+        http_response(200, "ahead"),
+        *map(comparison, ("", "Ahead", "unknown", None, True, 1, ["ahead"], {"ahead": 1})),
     ],
 )
-def test_cannot_tell(reply: bytes) -> None:
-    """Any other answer says neither, names itself, the permission and the repository, and shows no
-    token.
-    """
-    found = commits(Script(reply)).contains(OTHER, COMMIT)
+def test_other_responses_are_undecided_and_explain_why(reply: bytes) -> None:
+    """The permission and the repository are named, the token is not."""
+    found = scripted_commits(ScriptedAdapter(reply)).contains(OTHER, COMMIT)
 
     assert found.contains is None
     assert (
         f"GET /compare/{COMMIT}...{OTHER} (GitHub) answered {reply.split()[1].decode()}"
-        in found.who
+        in found.source
     )
-    assert "`contents: read`" in found.who
-    assert "octo-org/sales" in found.who
-    assert "t0ken" not in found.who
+    assert "`contents: read`" in found.source
+    assert "octo-org/sales" in found.source
+    assert "t0ken" not in found.source
 
 
-def test_what_was_told_is_not_asked_again() -> None:
-    """An answer, yes or no, holds for its two commits, and for no others."""
-    script = Script(*map(compared, ("ahead", "behind", "diverged", "behind")))
-    history = commits(script)
+def test_comparison_is_cached_for_its_two_commits() -> None:
+    script = ScriptedAdapter(*map(comparison, ("ahead", "behind", "diverged", "behind")))
+    history = scripted_commits(script)
     for _ in range(3):
         assert history.contains(OTHER, COMMIT).contains is True
         assert history.contains(COMMIT, OTHER).contains is False
@@ -125,16 +117,16 @@ def test_what_was_told_is_not_asked_again() -> None:
         assert history.contains(OTHER, "e" * 40).contains is False
 
     assert len(script.sent) == 4
-    assert script.parties == [GITHUB]
+    assert script.services == [GITHUB]
 
 
 @pytest.mark.parametrize(
-    "reply", [NOT_FOUND, compared("unknown"), answer(503, b""), answer(301, Location="/")]
+    "reply",
+    [NOT_FOUND, comparison("unknown"), http_response(503, b""), http_response(301, Location="/")],
 )
-def test_what_was_not_told_is_asked_again(reply: bytes) -> None:
-    """That GitHub could not tell once says nothing about the next time."""
-    script = Script(reply, compared("identical"))
-    history = commits(script)
+def test_undecided_comparison_is_not_cached(reply: bytes) -> None:
+    script = ScriptedAdapter(reply, comparison("identical"))
+    history = scripted_commits(script)
     with suppress(ActionError):
         assert history.contains(OTHER, COMMIT).contains is None
 
@@ -142,8 +134,8 @@ def test_what_was_not_told_is_asked_again(reply: bytes) -> None:
     assert len(script.sent) == 2
 
 
-def test_whether_a_commit_is_there_is_asked_each_time() -> None:
-    """A commit that is not there yet may be pushed."""
-    history = commits(Script(UNKNOWN, answer(200, {})))
+def test_known_commits_are_not_cached() -> None:
+    """A missing commit may be pushed later."""
+    history = scripted_commits(ScriptedAdapter(UNKNOWN, http_response(200, {})))
 
     assert [history.is_known(COMMIT), history.is_known(COMMIT)] == [False, True]

@@ -1,4 +1,4 @@
-"""The deployment of one DAG run: what is asked of GitHub, and what its answers say."""
+"""The GitHub deployment of one DAG run."""
 
 import json
 from typing import Any
@@ -11,52 +11,49 @@ from entrypoint.github_api.client import GitHubRepository
 from entrypoint.github_api.deployments import GitHubDeployment
 from entrypoint.github_api.statuses import DagRunRef, LatestStatus, State
 from tests.support.factories import SHA
-from tests.unit.script import Script, answer
+from tests.unit.script import ScriptedAdapter, http_response
 
 ROOT = "https://api.github.com/repos/octo-org/sales"
 PAGE = "https://airflow.example.com/dags/sales/runs/r1"
 PAYLOAD = {"airflow": "https://airflow.example.com", "dag_id": "sales", "run_id": "r1"}
-NONE = answer(200, [])
+NONE = http_response(200, [])
 
 
-def deployment(script: Script, environment: str = "eu/west (blue)") -> GitHubDeployment:
-    """The deployment of a run at a GitHub that answers by the script."""
+def scripted_deployment(
+    script: ScriptedAdapter, environment: str = "eu/west (blue)"
+) -> GitHubDeployment:
     repository = GitHubRepository(
-        "https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire
+        "https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.client
     )
     return GitHubDeployment(repository, SHA, environment, DagRunRef("sales", "r1", PAGE))
 
 
-def listed(*payloads: Any) -> bytes:
-    """Deployments with these payloads, the newest first, the last one with the id 1."""
-    return answer(
+def deployments_response(*payloads: Any) -> bytes:
+    """Return deployments with these payloads, newest first; the last one has the id 1."""
+    return http_response(
         200, [{"id": len(payloads) - n, "payload": one} for n, one in enumerate(payloads)]
     )
 
 
-def states(*found: str) -> bytes:
-    """The states of a deployment, the newest first, the last one with the id 1."""
-    return answer(200, [{"id": len(found) - n, "state": one} for n, one in enumerate(found)])
+def states_response(*found: str) -> bytes:
+    """Return states of a deployment, newest first; the last one has the id 1."""
+    return http_response(200, [{"id": len(found) - n, "state": one} for n, one in enumerate(found)])
 
 
-def body(script: Script, number: int) -> Any:
-    """What was sent as that request's body."""
+def sent_body(script: ScriptedAdapter, number: int) -> Any:
     return json.loads(script.sent[number].request.body or b"")
 
 
-def test_the_first_state() -> None:
-    """The first state makes the deployment: of this very commit, by no rule of the branch, and with
-    the run in its payload.
-    """
-    script = Script(answer(201, {"id": 7}), answer(201, {"id": 8}))
-    made = deployment(script)
-    made.add("pending", "DAG run r1")
+def test_first_state_creates_the_deployment_with_the_run_in_its_payload() -> None:
+    script = ScriptedAdapter(http_response(201, {"id": 7}), http_response(201, {"id": 8}))
+    created = scripted_deployment(script)
+    created.add("pending", "DAG run r1")
 
     assert [(sent.request.method, sent.url) for sent in script.sent] == [
         ("POST", f"{ROOT}/deployments"),
         ("POST", f"{ROOT}/deployments/7/statuses"),
     ]
-    assert body(script, 0) == {
+    assert sent_body(script, 0) == {
         "ref": SHA,
         "task": "airflow",
         "environment": "eu/west (blue)",
@@ -65,23 +62,28 @@ def test_the_first_state() -> None:
         "auto_merge": False,
         "required_contexts": [],
     }
-    assert body(script, 1) == {"state": "in_progress", "log_url": PAGE, "description": "DAG run r1"}
-    assert made.number == 7
+    assert sent_body(script, 1) == {
+        "state": "in_progress",
+        "log_url": PAGE,
+        "description": "DAG run r1",
+    }
+    assert created.deployment_id == 7
 
 
 @pytest.mark.parametrize(
     ("state", "shown"), [("pending", "in_progress"), ("success", "success"), ("failure", "failure")]
 )
-def test_a_later_state(state: State, shown: str) -> None:
-    """A later state goes to the deployment that is there, which is not made again."""
-    script = Script(listed(PAYLOAD), states("in_progress"), answer(201, {"id": 9}))
-    found = deployment(script)
-    found.last()
+def test_later_state_reuses_the_deployment(state: State, shown: str) -> None:
+    script = ScriptedAdapter(
+        deployments_response(PAYLOAD), states_response("in_progress"), http_response(201, {"id": 9})
+    )
+    found = scripted_deployment(script)
+    found.latest()
     found.add(state, "x" * 141)
 
     assert [sent.request.method for sent in script.sent] == ["GET", "GET", "POST"]
     assert script.sent[2].url == f"{ROOT}/deployments/1/statuses"
-    assert (body(script, 2)["state"], len(body(script, 2)["description"])) == (shown, 140)
+    assert (sent_body(script, 2)["state"], len(sent_body(script, 2)["description"])) == (shown, 140)
 
 
 @pytest.mark.parametrize(
@@ -89,23 +91,21 @@ def test_a_later_state(state: State, shown: str) -> None:
     [PAYLOAD, json.dumps(PAYLOAD), dict(reversed(PAYLOAD.items()))],
     ids=["object", "text", "order"],
 )
-def test_the_one_of_this_run(payload: Any) -> None:
-    """Of the deployments of the commit to the environment the one with this run of this Airflow in
-    its payload is found.
-    """
+def test_deployment_is_found_by_the_run_and_airflow_in_its_payload(payload: Any) -> None:
     others = (
         PAYLOAD | {"run_id": "r2"},
         PAYLOAD | {"airflow": "https://staging.example.com"},
         PAYLOAD | {"airflow": "http://airflow.example.com"},
         {"dag_id": "sales", "run_id": "r1"},
     )
-    script = Script(
-        listed(*others, payload, {}, "", "{", None, [], "[" * 100_000), states("queued")
+    script = ScriptedAdapter(
+        deployments_response(*others, payload, {}, "", "{", None, [], "[" * 100_000),
+        states_response("queued"),
     )
-    found = deployment(script)
+    found = scripted_deployment(script)
 
-    assert found.last() == LatestStatus(1, "pending", ours=True, about=PAGE)
-    assert found.number == 7
+    assert found.latest() == LatestStatus(1, "pending", ours=True, target_url=PAGE)
+    assert found.deployment_id == 7
     assert script.sent[0].url == (
         f"{ROOT}/deployments?sha={SHA}&environment=eu%2Fwest+%28blue%29&task=airflow&per_page=100&page=1"
     )
@@ -123,18 +123,18 @@ def test_the_one_of_this_run(payload: Any) -> None:
         (["whatever"], "failure"),
     ],
 )
-def test_the_last_state(found: list[str], last: str | None) -> None:
-    """The newest state counts, one that a later deployment retired was a success, and one without a
-    state is none yet.
-    """
-    state = deployment(Script(listed(PAYLOAD), states(*found))).last()
+def test_newest_state_counts(found: list[str], last: str | None) -> None:
+    """`inactive` was a success; no state counts as none."""
+    state = scripted_deployment(
+        ScriptedAdapter(deployments_response(PAYLOAD), states_response(*found))
+    ).latest()
 
     assert (state.state if state else None) == last
 
 
-def test_the_newest_state_in_whatever_order() -> None:
-    """GitHub does not say in which order it lists the states of a deployment."""
-    unordered = answer(
+def test_newest_state_is_found_in_any_order() -> None:
+    """GitHub documents no order."""
+    unordered = http_response(
         200,
         [
             {"id": 1, "state": "in_progress"},
@@ -143,13 +143,13 @@ def test_the_newest_state_in_whatever_order() -> None:
         ],
     )
 
-    assert deployment(Script(listed(PAYLOAD), unordered)).last() == LatestStatus(
-        3, "failure", ours=True, about=PAGE
-    )
+    assert scripted_deployment(
+        ScriptedAdapter(deployments_response(PAYLOAD), unordered)
+    ).latest() == LatestStatus(3, "failure", ours=True, target_url=PAGE)
 
 
 @pytest.mark.parametrize(
-    ("page", "whose"),
+    ("page", "airflow"),
     [
         (
             "HTTPS://Airflow.Example.com:443/team/dags/sales/grid?dag_run_id=r1",
@@ -158,77 +158,68 @@ def test_the_newest_state_in_whatever_order() -> None:
         ("http://[::1]:8080/dags/sales/runs/r1", "http://[::1]:8080"),
     ],
 )
-def test_whose_it_is(page: str, whose: str) -> None:
-    """The payload names the Airflow in its canonical form, by which the listener knows it, and the
-    link stays as it is.
-    """
-    script = Script(answer(201, {"id": 7}), answer(201, {"id": 8}))
+def test_payload_has_the_canonical_airflow_url_and_the_link_stays(page: str, airflow: str) -> None:
+    """The listener compares the canonical form."""
+    script = ScriptedAdapter(http_response(201, {"id": 7}), http_response(201, {"id": 8}))
     repository = GitHubRepository(
-        "https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.wire
+        "https://api.github.com", "octo-org/sales", Secret("ghs_t0ken"), script.client
     )
     GitHubDeployment(repository, SHA, "staging", DagRunRef("sales", "r1", page)).add("pending", "")
 
-    assert body(script, 0)["payload"] == PAYLOAD | {"airflow": whose}
-    assert body(script, 1)["log_url"] == page
+    assert sent_body(script, 0)["payload"] == PAYLOAD | {"airflow": airflow}
+    assert sent_body(script, 1)["log_url"] == page
 
 
-def test_none_yet() -> None:
-    """Where no deployment has this run there is no state, and its states are not asked for."""
-    script = Script(NONE)
+def test_run_without_a_deployment_costs_no_request_for_states() -> None:
+    script = ScriptedAdapter(NONE)
 
-    assert deployment(script).last() is None
+    assert scripted_deployment(script).latest() is None
     assert len(script.sent) == 1
-    assert deployment(Script()).conflicting_run(0) is None
+    assert scripted_deployment(ScriptedAdapter()).conflicting_run(0) is None
 
 
-def test_many_deployments() -> None:
-    """It is looked for on page after page, until one is not full, and not without end."""
-    full = answer(200, [{"id": 1, "payload": {}}] * 100)
-    script = Script(full, listed(PAYLOAD), states("success"))
-    assert deployment(script).last() is not None
+def test_search_reads_a_bounded_number_of_pages() -> None:
+    full = http_response(200, [{"id": 1, "payload": {}}] * 100)
+    script = ScriptedAdapter(full, deployments_response(PAYLOAD), states_response("success"))
+    assert scripted_deployment(script).latest() is not None
 
-    script = Script(*[full] * 99)
-    assert deployment(script).last() is None
+    script = ScriptedAdapter(*[full] * 99)
+    assert scripted_deployment(script).latest() is None
     assert len(script.sent) == 10
 
 
 @pytest.mark.parametrize(("status", "may"), [(422, True), (403, False), (404, False)])
-# A table's column
-def test_whether_it_may_be_written(status: int, may: bool) -> None:
-    """Whether the token may write is found out by a deployment of no commit, which makes
-    nothing.
-    """
-    script = Script(answer(status, {"message": "x"}))
-    assert deployment(script).can_write() is may
+def test_write_permission_is_checked_without_creating_anything(status: int, may: bool) -> None:
+    script = ScriptedAdapter(http_response(status, {"message": "x"}))
+    assert scripted_deployment(script).can_write() is may
 
-    assert (script.sent[0].url, body(script, 0)["ref"]) == (f"{ROOT}/deployments", "0" * 40)
+    assert (script.sent[0].url, sent_body(script, 0)["ref"]) == (f"{ROOT}/deployments", "0" * 40)
 
 
 @pytest.mark.parametrize(
     ("replies", "error"),
     [
-        ([answer(403, {"message": "Resource not accessible by integration"})], Forbidden),
-        ([answer(409, {"message": "Conflict"})], ActionError),
-        ([answer(202, {"message": "Auto-merged"})], UnexpectedResponse),
-        ([answer(201, {})], UnexpectedResponse),
-        ([answer(201, {"id": 7}), answer(404, {"message": "Not Found"})], Forbidden),
-        ([answer(201, {"id": 7}), answer(201, [])], UnexpectedResponse),
+        ([http_response(403, {"message": "Resource not accessible by integration"})], Forbidden),
+        ([http_response(409, {"message": "Conflict"})], ActionError),
+        ([http_response(202, {"message": "Auto-merged"})], UnexpectedResponse),
+        ([http_response(201, {})], UnexpectedResponse),
+        ([http_response(201, {"id": 7}), http_response(404, {"message": "Not Found"})], Forbidden),
+        ([http_response(201, {"id": 7}), http_response(201, [])], UnexpectedResponse),
     ],
 )
-def test_it_cannot_be_added(replies: list[bytes], error: type[ActionError]) -> None:
-    """What is no made deployment, or no made state, is an error, which says what the token lacks if
-    that is it.
-    """
+def test_failed_write_names_the_missing_permission(
+    replies: list[bytes], error: type[ActionError]
+) -> None:
     with pytest.raises(error) as caught:
-        deployment(Script(*replies)).add("pending", "")
+        scripted_deployment(ScriptedAdapter(*replies)).add("pending", "")
 
     assert ("`deployments: write`" in caught.value.hint) is (error is Forbidden)
 
 
-@pytest.mark.parametrize("replies", [[answer(200, {})], [listed(PAYLOAD), answer(200, ["x"])]])
-def test_what_is_no_list(replies: list[bytes]) -> None:
-    """An answer that is no list says nothing about deployments, least of all that there are
-    none.
-    """
+@pytest.mark.parametrize(
+    "replies",
+    [[http_response(200, {})], [deployments_response(PAYLOAD), http_response(200, ["x"])]],
+)
+def test_invalid_list_is_an_error_not_an_empty_list(replies: list[bytes]) -> None:
     with pytest.raises(UnexpectedResponse):
-        deployment(Script(*replies)).last()
+        scripted_deployment(ScriptedAdapter(*replies)).latest()

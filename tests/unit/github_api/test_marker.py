@@ -1,4 +1,4 @@
-"""The marker in a run's note: what is written is read, and nothing else is."""
+"""Writing and reading the marker in a run's note."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LONGEST = MARKER._replace(
 
 
 def is_environment(text: str) -> bool:
-    """Whether the input takes this as an environment."""
+    """Tell whether the input `environment` accepts this text."""
     try:
         return bool(environment(text))
     except ParseError:
@@ -44,7 +44,7 @@ markers = st.builds(
     Marker,
     airflow=st.from_regex(r"https?://[!#-\[\]-~]{1,200}", fullmatch=True),
     api_url=st.from_regex(r"https?://[!#-\[\]-~]{1,100}", fullmatch=True),
-    # GitHub has no owner and no repository that is called so.
+    # GitHub allows neither name.
     repository=st.from_regex(r"[A-Za-z0-9_.-]{1,40}/[A-Za-z0-9_.-]{1,100}", fullmatch=True).filter(
         lambda name: not {".", ".."} & set(name.split("/"))
     ),
@@ -53,8 +53,7 @@ markers = st.builds(
 )
 
 
-def changed(**changes: object) -> str:
-    """A line with other values."""
+def changed_line(**changes: object) -> str:
     values = MARKER._replace(environment="x")._asdict() | changes
     known = {name: value for name, value in values.items() if value != "-"}
     return f"airflow-dag-run: {json.dumps(known, separators=(',', ':'), ensure_ascii=False)}"
@@ -69,14 +68,12 @@ def changed(**changes: object) -> str:
         ("Two\nlines \n\n", f"Two\nlines\n{LINE}"),
     ],
 )
-def test_a_note(note: str | None, whole: str) -> None:
-    """The marker stands below what people wrote, on a line of its own, and is read again."""
+def test_marker_is_the_last_line_of_the_note_and_is_read_back(note: str | None, whole: str) -> None:
     assert note_with_marker(note, MARKER) == whole
     assert parse_marker(whole) == MARKER
 
 
-def test_an_environment() -> None:
-    """The environment of a deployment goes with it."""
+def test_marker_contains_the_environment_of_a_deployment() -> None:
     assert note_with_marker(None, DEPLOYED).endswith(',"environment":"production"}')
     assert parse_marker(note_with_marker(None, DEPLOYED)) == DEPLOYED
 
@@ -88,10 +85,8 @@ def test_an_environment() -> None:
 @example(f"\x0b{LINE}", MARKER)
 @example(CANCELLED_MARK, MARKER)
 @example(f"{'word ' * 190}{CANCELLED_MARK}", DEPLOYED)
-def test_what_is_written_is_read(note: str | None, marker: Marker) -> None:
-    """Whatever the note says, it stays within Airflow's 1000 characters and names this marker, also
-    once it is cancelled.
-    """
+def test_any_note_fits_airflows_limit_and_is_read_back(note: str | None, marker: Marker) -> None:
+    """The mark of a cancel is added in some cases."""
     whole = note_with_marker(note, marker)
     cancelled = stopped_note(a_run(note=whole))
 
@@ -102,8 +97,7 @@ def test_what_is_written_is_read(note: str | None, marker: Marker) -> None:
     assert parse_marker(cancelled.replace(CANCELLED_MARK, "").strip()) == marker
 
 
-def test_a_long_note_is_cut() -> None:
-    """A note that leaves no room is cut at a blank, and the marker is whole."""
+def test_long_note_is_cut_at_a_blank_before_the_whole_marker() -> None:
     whole = note_with_marker("word " * 200, DEPLOYED)
 
     assert 900 < len(whole) <= 1000
@@ -111,8 +105,7 @@ def test_a_long_note_is_cut() -> None:
     assert parse_marker(whole) == DEPLOYED
 
 
-def test_a_marker_is_written_once() -> None:
-    """A note that is marked again has the last marker only, and what people wrote."""
+def test_new_marker_replaces_the_old_one() -> None:
     assert note_with_marker(note_with_marker("By hand", DEPLOYED), MARKER) == f"By hand\n{LINE}"
 
 
@@ -126,7 +119,7 @@ def test_a_marker_is_written_once() -> None:
         f"see {LINE}",
         LINE.upper(),
         f"{LINE}\n{LINE}",
-        f"{LINE}\n{changed()}",
+        f"{LINE}\n{changed_line()}",
         f"{LINE}\nairflow-dag-run: none",
         LINE[:-1],
         f"{LINE}x",
@@ -135,58 +128,54 @@ def test_a_marker_is_written_once() -> None:
         "airflow-dag-run: []",
         "airflow-dag-run: null",
         f"airflow-dag-run: {'[' * 980}",
-        changed(commit="-"),
-        changed(airflow="-"),
-        changed(airflow=None),
-        changed(airflow=["https://airflow.example.com"]),
-        changed(airflow="airflow.example.com"),
-        changed(airflow="ftp://airflow.example.com"),
-        changed(airflow="https://"),
-        changed(airflow="https://airflow.example.com/ x"),
-        changed(airflow="https://airflow.example.com/\n"),
-        changed(airflow='https://airflow.example.com/"'),
-        changed(airflow="https://airflow.example.com\\"),
-        changed(airflow=f"https://{'x' * 201}"),
+        changed_line(commit="-"),
+        changed_line(airflow="-"),
+        changed_line(airflow=None),
+        changed_line(airflow=["https://airflow.example.com"]),
+        changed_line(airflow="airflow.example.com"),
+        changed_line(airflow="ftp://airflow.example.com"),
+        changed_line(airflow="https://"),
+        changed_line(airflow="https://airflow.example.com/ x"),
+        changed_line(airflow="https://airflow.example.com/\n"),
+        changed_line(airflow='https://airflow.example.com/"'),
+        changed_line(airflow="https://airflow.example.com\\"),
+        changed_line(airflow=f"https://{'x' * 201}"),
         LINE.replace('"airflow":"https://airflow.example.com",', ""),
-        changed(url="https://evil.example.com"),
-        changed(context="ci / build"),
-        changed(commit=7),
-        changed(commit=SHA[:12]),
-        changed(commit=SHA.upper()),
-        changed(commit=f"{SHA}\n"),
-        changed(commit="../../../user/repos"),
-        changed(repository="octo-org"),
-        changed(repository="octo-org/sales/actions"),
-        changed(repository="octo-org/sales?x"),
-        changed(repository="octo-org/.."),
-        changed(repository="./sales"),
-        changed(repository="\uff4fcto-org/sales"),
-        changed(api_url="ftp://api.github.com"),
-        changed(api_url="https://api.github.com\r\nX: y"),
-        changed(api_url="https://"),
-        changed(api_url=f"https://{'x' * 101}"),
-        changed(repository=f"{'o' * 41}/sales"),
-        changed(repository=f"octo-org/{'r' * 101}"),
-        changed(environment=None),
-        changed(environment=""),
-        changed(environment="a\nb"),
-        changed(environment="x" * 256),
-        changed(environment="\ud800"),
+        changed_line(url="https://evil.example.com"),
+        changed_line(context="ci / build"),
+        changed_line(commit=7),
+        changed_line(commit=SHA[:12]),
+        changed_line(commit=SHA.upper()),
+        changed_line(commit=f"{SHA}\n"),
+        changed_line(commit="../../../user/repos"),
+        changed_line(repository="octo-org"),
+        changed_line(repository="octo-org/sales/actions"),
+        changed_line(repository="octo-org/sales?x"),
+        changed_line(repository="octo-org/.."),
+        changed_line(repository="./sales"),
+        changed_line(repository="\uff4fcto-org/sales"),
+        changed_line(api_url="ftp://api.github.com"),
+        changed_line(api_url="https://api.github.com\r\nX: y"),
+        changed_line(api_url="https://"),
+        changed_line(api_url=f"https://{'x' * 101}"),
+        changed_line(repository=f"{'o' * 41}/sales"),
+        changed_line(repository=f"octo-org/{'r' * 101}"),
+        changed_line(environment=None),
+        changed_line(environment=""),
+        changed_line(environment="a\nb"),
+        changed_line(environment="x" * 256),
+        changed_line(environment="\ud800"),
         f"{LINE[:-1]}\udcff}}",
         f'{LINE[:-1]},"commit":"{"0" * 40}"}}',
     ],
 )
-def test_what_no_action_writes(note: str | None) -> None:
-    """A note without a marker, with two, or with one that is forged, torn or not text is one
-    without.
-    """
+def test_missing_double_forged_or_damaged_marker_is_ignored(note: str | None) -> None:
     assert parse_marker(note) is None
-    assert parse_marker(changed()) == MARKER._replace(environment="x")
+    assert parse_marker(changed_line()) == MARKER._replace(environment="x")
 
 
 @given(st.text(st.characters(), max_size=200))
-def test_any_note_is_read(text: str) -> None:
-    """Whatever stands behind the sign, it is a marker or none, and no error."""
+def test_any_text_is_a_marker_or_none(text: str) -> None:
     for note in (text, f"airflow-dag-run: {text}", f"airflow-dag-run: {json.dumps(text)}"):
         found = parse_marker(note)
         assert found is None or note_with_marker(None, found)

@@ -1,6 +1,4 @@
-"""TLS handshakes of OpenSSL with itself, in memory, and certificates for them. It judges
-nothing.
-"""
+"""TLS handshakes in memory, without a socket, and certificates for them."""
 
 import ssl
 from contextlib import suppress
@@ -8,12 +6,14 @@ from contextlib import suppress
 from tests.support.services import certificates
 
 NAME = "airflow.example.com"
-OURS, THEIRS = certificates.private(), certificates.stranger()
+OURS, THEIRS = certificates.trusted_ca(), certificates.untrusted_ca()
 DEPLOYER = OURS.client("deployer")
 
 
-def shaken(client: ssl.SSLContext, server: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
-    """Both ends after their handshake; raises what either end finds wrong."""
+def handshake(
+    client: ssl.SSLContext, server: ssl.SSLContext
+) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """Return both ends after their handshake, or raise the error of either end."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = (
         client.wrap_bio(to_client, to_server, server_hostname=NAME),

@@ -1,6 +1,4 @@
-"""One exchange with one party: what leaves and how, and what is said when nothing usable comes
-back.
-"""
+"""One HTTP exchange: what is sent, and the error for each failure."""
 
 import ssl
 from http.client import BadStatusLine
@@ -15,24 +13,22 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError, ProtocolError
 
 from entrypoint.credentials import Secret, Tls
-from entrypoint.errors import ActionError, TransientError, UnexpectedResponse
+from entrypoint.errors import ActionError, TlsTrustError, TransientError, Unreachable
 from entrypoint.http.client import HttpClient, Request, path_of
 from entrypoint.http.response import Service, read_response
-from tests.unit.http.handshakes import DEPLOYER, NAME, OURS, shaken
-from tests.unit.script import Script, answer
+from tests.unit.http.handshakes import DEPLOYER, NAME, OURS, handshake
+from tests.unit.script import ScriptedAdapter, http_response
 
 URL = "https://airflow.example.com/x"
 GET = Request("GET", URL, "GET /x")
 PROVIDER = Service("The identity provider", "token_url")
 
 
-def status(response: requests.Response, _: float) -> int:
-    """The status alone."""
+def status_of(response: requests.Response, _: float) -> int:
     return response.status_code
 
 
-def text(response: requests.Response, _: float) -> str:
-    """The body."""
+def text_of(response: requests.Response, _: float) -> str:
     return response.text
 
 
@@ -44,16 +40,16 @@ def text(response: requests.Response, _: float) -> str:
         ("https://u:s3cret@login.example.com:8443/token?s3cret#s3cret", "login.example.com/token"),
     ],
 )
-def test_path_of(url: str, path: str) -> None:
-    """Host and path of an address may be shown, and nothing else of it."""
+def test_only_host_and_path_of_a_url_are_shown(url: str, path: str) -> None:
     assert path_of(url) == path
 
 
-def test_what_leaves() -> None:
-    """Method, address, query, headers and body are sent as they are given."""
-    script = Script(answer(200, {}))
-    wire = script.wire()
-    wire.send(Request("POST", URL, "POST /x", {"X-Key": "k3y"}, {"limit": 1}, b'{"a": 1}'), status)
+def test_method_url_query_headers_and_body_are_sent_unchanged() -> None:
+    script = ScriptedAdapter(http_response(200, {}))
+    client = script.client()
+    client.send(
+        Request("POST", URL, "POST /x", {"X-Key": "k3y"}, {"limit": 1}, b'{"a": 1}'), status_of
+    )
     (sent,) = script.sent
 
     assert (sent.request.method, sent.url, sent.request.body) == (
@@ -65,37 +61,40 @@ def test_what_leaves() -> None:
     assert "Authorization" not in sent.headers
 
 
-def test_a_form() -> None:
-    """Fields are sent as a form, in any script."""
-    script = Script(answer(200, {}))
-    script.wire().send(
-        Request("POST", URL, "POST /x", body={"scope": "a b", "secret": "&=ä"}), status
+def test_form_fields_are_sent_as_utf8() -> None:
+    script = ScriptedAdapter(http_response(200, {}))
+    script.client().send(
+        Request("POST", URL, "POST /x", body={"scope": "a b", "secret": "&=ä"}), status_of
     )
 
     assert script.sent[0].form == {"scope": "a b", "secret": "&=ä"}
 
 
-def test_what_is_used() -> None:
-    """What is made of the response is returned, its body included."""
-    assert Script(answer(200, b"hello")).wire().send(GET, text) == "hello"
-    assert Script(answer(404, b"not here")).wire().send(GET, text) == "not here"
+def test_callback_result_is_returned() -> None:
+    assert ScriptedAdapter(http_response(200, b"hello")).client().send(GET, text_of) == "hello"
+    assert (
+        ScriptedAdapter(http_response(404, b"not here")).client().send(GET, text_of) == "not here"
+    )
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
-def test_no_redirect_is_followed(code: int) -> None:
-    """A redirect is an answer: nothing is sent where it leads."""
-    script = Script(answer(code, b"", Location="https://evil.example.com/"), answer(200, {}))
+def test_redirect_is_not_followed(code: int) -> None:
+    script = ScriptedAdapter(
+        http_response(code, b"", Location="https://evil.example.com/"), http_response(200, {})
+    )
 
-    assert script.wire().send(GET, status) == code
+    assert script.client().send(GET, status_of) == code
     assert [sent.url for sent in script.sent] == [URL]
 
 
 @pytest.mark.parametrize(
     "location", ["/caf\xe9", "http://[HOST]/login", "http://:x/", "//\x00", "https://a:999999/"]
 )
-def test_where_a_redirect_leads_is_not_parsed(location: str) -> None:
-    """A redirect to what is no address is a redirect like any other."""
-    assert Script(answer(302, b"", Location=location)).wire().send(GET, status) == 302
+def test_invalid_redirect_target_is_not_parsed(location: str) -> None:
+    assert (
+        ScriptedAdapter(http_response(302, b"", Location=location)).client().send(GET, status_of)
+        == 302
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,50 +107,47 @@ def test_where_a_redirect_leads_is_not_parsed(location: str) -> None:
         ConnectionResetError("s3cret"),
     ],
 )
-def test_whatever_the_http_stack_raises_is_no_answer(error: Exception) -> None:
-    """What it does not wrap is an answer that could not be read, while it is sent and while its
-    body is read.
-    """
-
+def test_any_exception_of_the_http_library_is_a_transient_error(error: Exception) -> None:
     def use(*_: object) -> None:
         raise error
 
-    for script, taken in ((Script(error), status), (Script(answer(200, {})), use)):
+    for script, callback in (
+        (ScriptedAdapter(error), status_of),
+        (ScriptedAdapter(http_response(200, {})), use),
+    ):
         with pytest.raises(TransientError) as caught:
-            script.wire().send(GET, taken)
+            script.client().send(GET, callback)
         assert (
             caught.value.detail == f"GET /x: the answer could not be read ({type(error).__name__})."
         )
 
 
-def test_no_cookie_is_kept() -> None:
-    """A cookie that a server sets is not sent back to it."""
-    script = Script(
-        answer(200, {}, Set_Cookie="_token=old; Path=/; Domain=airflow.example.com"),
-        answer(200, {}),
+def test_cookies_are_not_sent_back() -> None:
+    script = ScriptedAdapter(
+        http_response(200, {}, Set_Cookie="_token=old; Path=/; Domain=airflow.example.com"),
+        http_response(200, {}),
     )
-    wire = script.wire()
+    client = script.client()
     for _ in range(2):
-        wire.send(GET, status)
+        client.send(GET, status_of)
 
     assert "Cookie" not in script.sent[1].headers
 
 
-def test_no_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ~/.netrc neither replaces a credential nor adds one."""
+def test_netrc_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "netrc").write_text("machine airflow.example.com login u password s3cret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    script = Script(answer(200, {}), answer(200, {}), answer(200, {}))
+    script = ScriptedAdapter(http_response(200, {}), http_response(200, {}), http_response(200, {}))
     assert requests.utils.get_netrc_auth(URL) == ("u", "s3cret")
 
     def present(request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = "Bearer t0ken"
         return request
 
-    wire = script.wire()
-    wire.send(GET, status)
-    wire.send(Request("GET", URL, "GET /x", auth=present), status)
-    wire.send(Request("GET", URL, "GET /x", {"Authorization": "Basic ours"}), status)
+    client = script.client()
+    client.send(GET, status_of)
+    client.send(Request("GET", URL, "GET /x", auth=present), status_of)
+    client.send(Request("GET", URL, "GET /x", {"Authorization": "Basic ours"}), status_of)
     assert [sent.headers.get("Authorization") for sent in script.sent] == [
         None,
         "Bearer t0ken",
@@ -160,48 +156,48 @@ def test_no_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_no_other_cas(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job's environment cannot say whom to trust."""
+def test_ca_variables_of_the_environment_are_ignored(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "bundle.pem").write_text(OURS.pem)
     monkeypatch.setenv(name, str(tmp_path / "bundle.pem"))
-    script = Script(answer(200, {}))
-    script.wire().send(GET, status)
+    script = ScriptedAdapter(http_response(200, {}))
+    script.client().send(GET, status_of)
 
-    assert script.sent[0].how["verify"] == certifi.where()
+    assert script.sent[0].options["verify"] == certifi.where()
 
 
-def test_time() -> None:
-    """How long an answer may take is asked anew for each request, and a connection takes ten
-    seconds of it at the most.
-    """
-    script = Script(*[answer(200, {})] * 3)
+def test_timeout_is_computed_for_each_request() -> None:
+    """A connection takes at most ten seconds of it."""
+    script = ScriptedAdapter(*[http_response(200, {})] * 3)
     seconds = iter([60.0, 7.5, 10.0])
-    wire = script.wire(read_timeout=lambda: next(seconds))
+    client = script.client(read_timeout=lambda: next(seconds))
     for _ in range(3):
-        wire.send(GET, status)
+        client.send(GET, status_of)
 
-    assert [sent.how["timeout"] for sent in script.sent] == [(10.0, 60.0), (7.5, 7.5), (10.0, 10.0)]
+    assert [sent.options["timeout"] for sent in script.sent] == [
+        (10.0, 60.0),
+        (7.5, 7.5),
+        (10.0, 10.0),
+    ]
 
 
-def test_trace() -> None:
-    """Every request is traced by what was asked and what came back, and by nothing that may be
-    secret.
-    """
+def test_trace_shows_method_path_and_status_only() -> None:
     traced: list[str] = []
-    script = Script(
-        answer(200, {"token": "s3cret"}, Set_Cookie="s3cret=1"),
-        answer(302, b"", Location="https://login.example.com/?s3cret"),
+    script = ScriptedAdapter(
+        http_response(200, {"token": "s3cret"}, Set_Cookie="s3cret=1"),
+        http_response(302, b"", Location="https://login.example.com/?s3cret"),
         exceptions.ConnectionError("s3cret"),
-        answer(200, b"<html>s3"),
+        http_response(200, b"<html>s3"),
     )
-    wire = script.wire(trace=traced.append)
+    client = script.client(trace=traced.append)
     sending = Request(
         "POST", f"{URL}?s3cret", "POST /x", {"X-Key": "s3cret"}, {"key": "s3cret"}, b"s3cret"
     )
-    wire.send(sending, status)
+    client.send(sending, status_of)
     for _ in range(3):
         with pytest.raises(ActionError):
-            wire.send(sending, lambda response, _: read_response("POST /x", response))
+            client.send(sending, lambda response, _: read_response("POST /x", response))
 
     assert [line.partition(" after ")[0] for line in traced[:1]] == ["POST /x answered 200"]
     assert traced[1].startswith("POST /x answered 302 text/html, to https://login.example.com/.")
@@ -212,8 +208,8 @@ def test_trace() -> None:
     assert "s3cret" not in str(traced)
 
 
-def nested(reason: Exception) -> exceptions.ConnectionError:
-    """A failed connection as the HTTP libraries nest it, with a secret in the address."""
+def connection_failure(reason: Exception) -> exceptions.ConnectionError:
+    """Return a connection error as the HTTP libraries nest it, with a secret in the URL."""
     return exceptions.ConnectionError(MaxRetryError(None, "/x?token=s3cret", reason))  # type: ignore[arg-type]
 
 
@@ -225,11 +221,11 @@ def nested(reason: Exception) -> exceptions.ConnectionError:
         (exceptions.ReadTimeout("s3cret"), "no answer within 20 s"),
         (exceptions.Timeout("s3cret"), "no answer within 20 s"),
         (
-            nested(NameResolutionError("s3cret", None, OSError())),  # type: ignore[arg-type]
+            connection_failure(NameResolutionError("s3cret", None, OSError())),  # type: ignore[arg-type]
             "the host name cannot be resolved",
         ),
         (
-            nested(NewConnectionError(None, "[Errno 111] Connection refused")),  # type: ignore[arg-type]
+            connection_failure(NewConnectionError(None, "[Errno 111] Connection refused")),  # type: ignore[arg-type]
             "the connection was refused",
         ),
         (exceptions.ChunkedEncodingError("s3cret"), "the answer was cut off"),
@@ -240,12 +236,9 @@ def nested(reason: Exception) -> exceptions.ConnectionError:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_no_answer(error: Exception, what: str) -> None:
-    """Whatever kept an answer away is named in our words, with the party and the input that says
-    where it is.
-    """
+def test_each_failure_names_the_service_and_its_input(error: Exception, what: str) -> None:
     with pytest.raises(TransientError) as caught:
-        Script(error).wire(PROVIDER, read_timeout=lambda: 20.0).send(GET, status)
+        ScriptedAdapter(error).client(PROVIDER, read_timeout=lambda: 20.0).send(GET, status_of)
 
     assert caught.value.title == "The identity provider does not answer"
     assert caught.value.detail == f"GET /x: {what}."
@@ -255,29 +248,28 @@ def test_no_answer(error: Exception, what: str) -> None:
     assert caught.value.__suppress_context__
 
 
-def test_no_connection_in_a_short_time() -> None:
-    """Where less than ten seconds are left, a connection had no more."""
-    with pytest.raises(TransientError, match="no connection within 3 s"):
-        Script(exceptions.ConnectTimeout()).wire(read_timeout=lambda: 3.0).send(GET, status)
+def test_connect_timeout_is_the_remaining_time_below_ten_seconds() -> None:
+    with pytest.raises(Unreachable, match="no connection within 3 s"):
+        ScriptedAdapter(exceptions.ConnectTimeout()).client(read_timeout=lambda: 3.0).send(
+            GET, status_of
+        )
 
 
-def test_a_header_that_cannot_be_sent() -> None:
-    """A header that the HTTP library refuses, quoting it, is named without its value."""
+def test_invalid_header_is_named_without_its_value() -> None:
     with pytest.raises(TransientError) as caught:
-        Script().wire().send(
-            Request("GET", URL, "GET /x", {"X-Key": "s3cret\r\nX-Evil: 1"}), status
+        ScriptedAdapter().client().send(
+            Request("GET", URL, "GET /x", {"X-Key": "s3cret\r\nX-Evil: 1"}), status_of
         )
 
     assert caught.value.detail == "GET /x: it could not be sent (InvalidHeader)."
     assert "s3cret" not in f"{caught.value} {caught.value.hint}"
 
 
-def test_no_trusted_connection() -> None:
-    """A certificate that is not trusted is final, and the hint names the input that helps."""
-    with pytest.raises(UnexpectedResponse) as caught:
-        Script(exceptions.SSLError(ssl.SSLCertVerificationError("s3cret"))).wire(PROVIDER).send(
-            GET, status
-        )
+def test_untrusted_certificate_is_final_and_names_the_input() -> None:
+    with pytest.raises(TlsTrustError) as caught:
+        ScriptedAdapter(exceptions.SSLError(ssl.SSLCertVerificationError("s3cret"))).client(
+            PROVIDER
+        ).send(GET, status_of)
 
     assert caught.value.title == "No trusted TLS connection to The identity provider"
     assert caught.value.detail == "GET /x: the connection was refused on this side or on the other."
@@ -287,72 +279,64 @@ def test_no_trusted_connection() -> None:
 @pytest.mark.parametrize(
     "cause", [ssl.SSLEOFError(), ssl.SSLZeroReturnError(), ssl.SSLError(1, "s3cret"), "s3cret"]
 )
-def test_a_handshake_that_is_cut_may_pass(cause: object) -> None:
-    """A server that is just being replaced ends a handshake, or answers it with a page: no
-    certificate is to blame.
-    """
+def test_interrupted_handshake_is_a_transient_error(cause: object) -> None:
     with pytest.raises(TransientError) as caught:
-        Script(exceptions.SSLError(cause)).wire(PROVIDER).send(GET, status)
+        ScriptedAdapter(exceptions.SSLError(cause)).client(PROVIDER).send(GET, status_of)
 
     assert caught.value.detail.startswith("GET /x: no TLS connection (")
     assert "s3cret" not in caught.value.detail
     assert all(name in caught.value.hint for name in ("client_certificate", "client_key"))
 
 
-@pytest.mark.parametrize("use", [text, lambda response, _: read_response("GET /x", response).body])
-def test_a_body_that_is_cut_off(use: Any) -> None:
-    """A body that ends before it should is no answer, whoever reads it."""
+@pytest.mark.parametrize(
+    "use", [text_of, lambda response, _: read_response("GET /x", response).body]
+)
+def test_truncated_body_is_a_transient_error(use: Any) -> None:
     with pytest.raises(TransientError) as caught:
-        Script(answer(200, {"state": "success"}, length=100)).wire().send(GET, use)
+        ScriptedAdapter(http_response(200, {"state": "success"}, length=100)).client().send(
+            GET, use
+        )
 
     assert caught.value.detail == "GET /x: the answer was cut off."
 
 
-def test_another_fault() -> None:
-    """A fault of ours while a response is used is no fault of the network's."""
-
+def test_exception_of_the_callback_is_not_wrapped() -> None:
     def use(*_: object) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        Script(answer(200, {})).wire().send(GET, use)
+        ScriptedAdapter(http_response(200, {})).client().send(GET, use)
 
 
-def test_a_private_ca_counts() -> None:
-    """Given CAs count for every connection over TLS, through a proxy as well; without any, the HTTP
-    library's do.
-    """
+def test_given_ca_applies_to_direct_and_proxied_connections() -> None:
     adapter = HttpClient(tls=Tls(ca=OURS.pem))._session.get_adapter(URL)
     assert isinstance(adapter, HTTPAdapter)
     managers = [adapter.poolmanager, adapter.proxy_manager_for("http://proxy.example.com:3128")]
 
     for manager in managers:
-        shaken(manager.connection_pool_kw["ssl_context"], OURS.server(NAME))
+        handshake(manager.connection_pool_kw["ssl_context"], OURS.server(NAME))
     usual = HttpClient()._session.get_adapter(URL)
     assert isinstance(usual, HTTPAdapter)
     assert "ssl_context" not in usual.poolmanager.connection_pool_kw
 
 
 @pytest.mark.parametrize("present", [True, False])
-# A table's column
-def test_a_client_certificate_is_for_one_party(present: bool) -> None:
-    """The client certificate is at hand for a party that is to see it, and for no other."""
+def test_client_certificate_is_used_only_for_its_service(present: bool) -> None:
     tls = Tls(OURS.pem, DEPLOYER.certificate, Secret(DEPLOYER.key))
-    adapter = HttpClient(tls=tls, present=present)._session.get_adapter(URL)
+    adapter = HttpClient(tls=tls, send_client_certificate=present)._session.get_adapter(URL)
     assert isinstance(adapter, HTTPAdapter)
     asking = OURS.server(NAME, clients=OURS)
     ours = adapter.poolmanager.connection_pool_kw["ssl_context"]
 
     if present:
-        assert shaken(ours, asking)[1].getpeercert()
+        assert handshake(ours, asking)[1].getpeercert()
     else:
         with pytest.raises(OSError, match="did not return a certificate"):
-            shaken(ours, asking)
+            handshake(ours, asking)
 
 
-def test_the_usual_time() -> None:
-    """An answer may take a minute unless it is said otherwise."""
-    script = Script(answer(200, {}))
-    script.wire().send(GET, status)
+def test_default_read_timeout_is_a_minute() -> None:
+    script = ScriptedAdapter(http_response(200, {}))
+    script.client().send(GET, status_of)
 
-    assert script.sent[0].how["timeout"] == (10.0, 60.0)
+    assert script.sent[0].options["timeout"] == (10.0, 60.0)

@@ -1,4 +1,4 @@
-"""What a server answered becomes an answer of its API, or the name of what it is instead."""
+"""Classifying HTTP responses."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from requests.utils import get_encoding_from_headers
 from entrypoint.errors import TransientError, UnexpectedResponse
 from entrypoint.http.client import Request
 from entrypoint.http.response import AIRFLOW, Response, Service, describe_response, read_response
-from tests.unit.script import Script, answer
+from tests.unit.script import ScriptedAdapter, http_response
 
 SOURCE = "GET /api/v2/version"
 PROVIDER = Service("The identity provider", "token_url")
@@ -37,50 +37,49 @@ json_values = st.recursive(
 )
 
 
-def response(
+def requests_response(
     status: int, body: bytes = b"", kind: str | None = "application/json", **headers: str
 ) -> requests.Response:
-    """A response as requests hands it over."""
-    made = requests.Response()
-    made.status_code = status
-    made._content, made._content_consumed = body, True  # type: ignore[attr-defined]
+    """Return a response like those of requests."""
+    built = requests.Response()
+    built.status_code = status
+    built._content, built._content_consumed = body, True  # type: ignore[attr-defined]
     if kind is not None:
-        made.headers["Content-Type"] = kind
-    made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    made.encoding = get_encoding_from_headers(made.headers)
-    return made
+        built.headers["Content-Type"] = kind
+    built.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    built.encoding = get_encoding_from_headers(built.headers)
+    return built
 
 
 @pytest.mark.parametrize(
     "kind", ["application/json", "application/problem+json", "Application/JSON; charset=utf-8"]
 )
 @pytest.mark.parametrize("status", [200, 201, 400, 401, 403, 404, 405, 409, 422])
-def test_json(status: int, kind: str) -> None:
-    """JSON is read, whatever the status, and the source names status and content type."""
-    answer = read_response(SOURCE, response(status, '{"a": "é"}'.encode(), kind))
+def test_json_is_read_for_any_status(status: int, kind: str) -> None:
+    response = read_response(SOURCE, requests_response(status, '{"a": "é"}'.encode(), kind))
 
-    assert (answer.status, answer.body, answer.text) == (status, {"a": "é"}, "")
-    assert answer.source == f"{SOURCE} answered {status} {kind.partition(';')[0].lower()}"
+    assert (response.status, response.body, response.text) == (status, {"a": "é"}, "")
+    assert response.source == f"{SOURCE} answered {status} {kind.partition(';')[0].lower()}"
 
 
-def test_empty_204() -> None:
-    """204 has no body, and needs none."""
-    assert read_response(SOURCE, response(204, kind=None)).body is None
+def test_204_needs_no_body() -> None:
+    assert read_response(SOURCE, requests_response(204, kind=None)).body is None
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 418])
-def test_error_that_is_not_json(status: int) -> None:
-    """An error page keeps its status and the beginning of its text."""
-    answer = read_response(SOURCE, response(status, b"  <html>\n" + b"word " * 1000, "text/html"))
+def test_error_page_keeps_its_status_and_first_text(status: int) -> None:
+    response = read_response(
+        SOURCE, requests_response(status, b"  <html>\n" + b"word " * 1000, "text/html")
+    )
 
-    assert (answer.status, answer.body) == (status, None)
-    assert answer.text.startswith("<html>\nword word")
-    assert answer.text.endswith("word…")
-    assert len(answer.text) <= 500
+    assert (response.status, response.body) == (status, None)
+    assert response.text.startswith("<html>\nword word")
+    assert response.text.endswith("word…")
+    assert len(response.text) <= 500
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "kind", "said"),
+    ("status", "body", "kind", "message"),
     [
         (200, b"<html>Sign in", "text/html; charset=utf-8", "not JSON"),
         (200, b"", "application/json", "cut off or broken"),
@@ -93,33 +92,29 @@ def test_error_that_is_not_json(status: int) -> None:
         (400, b"{", "application/json", "cut off or broken"),
     ],
 )
-def test_not_airflow(status: int, body: bytes, kind: str | None, said: str) -> None:
-    """A page with status 200, or JSON that is cut or absurd, is no answer of Airflow's, and the
-    remedy is the base URL.
-    """
+def test_page_or_invalid_json_with_200_points_to_airflow_url(
+    status: int, body: bytes, kind: str | None, message: str
+) -> None:
     with pytest.raises(UnexpectedResponse) as caught:
-        read_response(SOURCE, response(status, body, kind))
+        read_response(SOURCE, requests_response(status, body, kind))
 
-    assert said in caught.value.detail
+    assert message in caught.value.detail
     assert SOURCE in caught.value.detail
     assert "airflow_url" in caught.value.hint
 
 
-def test_page_is_quoted_from_its_beginning() -> None:
-    """The error for a page shows how it begins, cut between words: the runner cannot mask half a
-    secret.
-    """
+def test_page_is_quoted_up_to_a_word_boundary() -> None:
+    """The runner cannot mask half a secret."""
     page = b"<html> Authorization: Bearer " + b"x" * 400
     with pytest.raises(UnexpectedResponse, match=r"It begins: <html> Authorization: Bearer…$"):
-        read_response(SOURCE, response(200, page, "text/html"))
+        read_response(SOURCE, requests_response(200, page, "text/html"))
 
 
 @pytest.mark.parametrize("status", [429, 500, 501, 502, 503, 504, 520, 599])
 @pytest.mark.parametrize("kind", ["text/html", "application/json"])
-def test_passing(status: int, kind: str) -> None:
-    """429 and every 5xx pass, whatever their body: looking again may help."""
+def test_429_and_5xx_are_transient(status: int, kind: str) -> None:
     with pytest.raises(TransientError, match=rf"Airflow answers {status}") as caught:
-        read_response(SOURCE, response(status, b"{", kind))
+        read_response(SOURCE, requests_response(status, b"{", kind))
 
     assert (caught.value.status, caught.value.retry_after) == (status, None)
 
@@ -140,21 +135,18 @@ def test_passing(status: int, kind: str) -> None:
         ("21 Oct", None),
     ],
 )
-def test_retry_after(value: str, seconds: float | None) -> None:
-    """Retry-After is read in seconds; a date that is over means at once, and what cannot be read
-    means nothing.
-    """
+def test_retry_after_is_read_in_seconds(value: str, seconds: float | None) -> None:
+    """A past date means at once; invalid text is ignored."""
     with pytest.raises(TransientError) as caught:
-        read_response(SOURCE, response(503, kind="text/html", Retry_After=value))
+        read_response(SOURCE, requests_response(503, kind="text/html", Retry_After=value))
 
     assert caught.value.retry_after == seconds
 
 
-def test_retry_after_a_date() -> None:
-    """Retry-After as a date is so many seconds from now."""
+def test_retry_after_date_is_relative_to_now() -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
     with pytest.raises(TransientError) as caught:
-        read_response(SOURCE, response(429, kind="text/html", Retry_After=date))
+        read_response(SOURCE, requests_response(429, kind="text/html", Retry_After=date))
 
     assert caught.value.retry_after == pytest.approx(600, abs=60)
 
@@ -163,10 +155,9 @@ def test_retry_after_a_date() -> None:
     texts
     | st.builds("Mon, {} Jan {} {}:00:00 GMT".format, st.integers(), st.integers(), st.integers())
 )
-def test_any_retry_after(value: str) -> None:
-    """Whatever Retry-After says, it is no time or seconds, never negative."""
+def test_any_retry_after_is_none_or_not_negative(value: str) -> None:
     with pytest.raises(TransientError) as caught:
-        read_response(SOURCE, response(503, Retry_After=value))
+        read_response(SOURCE, requests_response(503, Retry_After=value))
 
     assert caught.value.retry_after is None or caught.value.retry_after >= 0
 
@@ -185,57 +176,56 @@ def test_any_retry_after(value: str) -> None:
         ("", "to another path of the same server."),
     ],
 )
-def test_redirect(status: int, location: str, shown: str) -> None:
-    """A redirect is never an answer, and is shown without what may be secret in its address."""
+def test_redirect_is_an_error_without_secrets_of_its_target(
+    status: int, location: str, shown: str
+) -> None:
     with pytest.raises(UnexpectedResponse, match="redirects") as caught:
-        read_response(SOURCE, response(status, b'{"state": "success"}', Location=location))
+        read_response(SOURCE, requests_response(status, b'{"state": "success"}', Location=location))
 
     assert shown in caught.value.detail
     assert "s3cret" not in caught.value.detail
 
 
-def test_redirect_of_airflow() -> None:
-    """A redirect in front of Airflow points to the final address, and to a gateway's own
-    credential.
-    """
+def test_redirect_of_airflow_points_to_the_final_url_and_gateway_headers() -> None:
     with pytest.raises(UnexpectedResponse) as caught:
-        read_response(SOURCE, response(302, Location="https://login.example.com/"))
+        read_response(SOURCE, requests_response(302, Location="https://login.example.com/"))
 
     assert caught.value.title == "Airflow's address redirects"
     assert "airflow_url" in caught.value.hint
     assert "headers" in caught.value.hint
 
 
-def test_redirect_of_another_party() -> None:
-    """A redirect of who grants tokens names him and the input that says where he is, and not
-    Airflow.
-    """
+def test_redirect_of_another_service_names_it_and_its_input() -> None:
     with pytest.raises(UnexpectedResponse) as caught:
         read_response(
-            "POST /token", response(307, Location="https://evil.example.com/?s3cret"), PROVIDER
+            "POST /token",
+            requests_response(307, Location="https://evil.example.com/?s3cret"),
+            PROVIDER,
         )
 
-    said = f"{caught.value.title} {caught.value.detail} {caught.value.hint}"
+    message = f"{caught.value.title} {caught.value.detail} {caught.value.hint}"
     assert caught.value.title == "The identity provider redirects"
     assert "to https://evil.example.com/." in caught.value.detail
     assert "token_url" in caught.value.hint
-    assert not [word for word in ("s3cret", "Airflow", "airflow_url") if word in said]
+    assert not [word for word in ("s3cret", "Airflow", "airflow_url") if word in message]
 
 
 @pytest.mark.parametrize("status", [200, 301, 302, 303, 307, 308])
 @pytest.mark.parametrize(("body", "kind"), [(b"", None), (b"<html>Signed in", "text/html")])
-def test_redirect_as_an_answer(status: int, body: bytes, kind: str | None) -> None:
-    """Where a redirect or a page is what a login answers with, it is an answer like any other."""
-    read_as = read_response(SOURCE, response(status, body, kind, Location="/home"), redirects=True)
+def test_redirect_or_page_can_be_allowed(status: int, body: bytes, kind: str | None) -> None:
+    read_as = read_response(
+        SOURCE, requests_response(status, body, kind, Location="/home"), redirects=True
+    )
 
     assert (read_as.status, read_as.body, read_as.text) == (status, None, body.decode())
 
 
 @pytest.mark.parametrize(("status", "error"), [(429, TransientError), (503, TransientError)])
-def test_passing_where_redirects_are_answers(status: int, error: type[Exception]) -> None:
-    """429 and 5xx pass there too."""
+def test_429_and_5xx_are_transient_where_redirects_are_allowed(
+    status: int, error: type[Exception]
+) -> None:
     with pytest.raises(error):
-        read_response(SOURCE, response(status, b"", "text/html"), redirects=True)
+        read_response(SOURCE, requests_response(status, b"", "text/html"), redirects=True)
 
 
 @pytest.mark.parametrize(
@@ -284,82 +274,74 @@ def test_passing_where_redirects_are_answers(status: int, error: type[Exception]
         ("text", ""),
     ],
 )
-def test_detail(body: Any, detail: str) -> None:
-    """Airflow's own words are found in each of the shapes in which it puts them."""
+def test_detail_is_found_in_each_airflow_error_shape(body: Any, detail: str) -> None:
     assert Response(400, body, SOURCE).detail == detail
 
 
-def test_detail_of_a_page() -> None:
-    """The detail of an answer that is not JSON is its text."""
+def test_detail_of_a_page_is_its_text() -> None:
     assert Response(404, None, SOURCE, "Not here").detail == "Not here"
 
 
 @given(json_values)
-def test_any_detail(body: Any) -> None:
-    """Whatever JSON an error has, its detail is text."""
-    assert isinstance(read_response(SOURCE, response(400, json.dumps(body).encode())).detail, str)
+def test_detail_of_any_json_is_text(body: Any) -> None:
+    assert isinstance(
+        read_response(SOURCE, requests_response(400, json.dumps(body).encode())).detail, str
+    )
 
 
-def test_unexpected() -> None:
-    """What is no answer of Airflow's leads to airflow_url, and what is none of another party's to
-    the input that names it.
-    """
+def test_unexpected_response_names_the_input_of_its_service() -> None:
     airflows = Response(200, None, SOURCE, "<html>").unexpected("the body is not JSON.")
-    others = Response(200, {}, "POST /token", party=PROVIDER).unexpected("it has no token.")
+    others = Response(200, {}, "POST /token", service=PROVIDER).unexpected("it has no token.")
 
-    assert airflows.title == "That is not an answer of Airflow's API"
+    assert airflows.title == "Airflow's API sent an unexpected response"
     assert airflows.detail == f"{SOURCE}: the body is not JSON. It begins: <html>"
     assert "airflow_url" in airflows.hint
-    assert others.title == "The identity provider gave an unexpected answer"
+    assert others.title == "The identity provider sent an unexpected response"
     assert others.detail == "POST /token: it has no token."
     assert "token_url" in others.hint
     assert "airflow_url" not in others.hint
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404])
-def test_who_answered(status: int) -> None:
-    """An answer says which party was asked, and what the server calls itself."""
-    read_as = read_response(SOURCE, response(status, b"{}", Server="cloudflare"), PROVIDER)
+def test_response_names_the_service_and_the_server_header(status: int) -> None:
+    read_as = read_response(SOURCE, requests_response(status, b"{}", Server="cloudflare"), PROVIDER)
 
-    assert (read_as.server, read_as.party) == ("cloudflare", PROVIDER)
+    assert (read_as.server, read_as.service) == ("cloudflare", PROVIDER)
     assert (
-        read_response(SOURCE, response(status, b"{}")).server,
-        read_response(SOURCE, response(status, b"{}")).party,
+        read_response(SOURCE, requests_response(status, b"{}")).server,
+        read_response(SOURCE, requests_response(status, b"{}")).service,
     ) == ("", AIRFLOW)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_passing_of_another_party(status: int) -> None:
-    """A party that has no time is named, whoever it is."""
+def test_transient_error_names_its_service(status: int) -> None:
     with pytest.raises(TransientError) as caught:
-        read_response("POST /token", response(status, b"{}"), PROVIDER)
+        read_response("POST /token", requests_response(status, b"{}"), PROVIDER)
 
     assert caught.value.title == f"The identity provider answers {status}"
     assert "Airflow" not in caught.value.detail
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{"], ids=["page", "cut"])
-def test_nonsense_of_another_party(body: bytes) -> None:
-    """A page or cut JSON with status 200 is no answer of that party's."""
+def test_page_or_invalid_json_of_another_service_is_unexpected(body: bytes) -> None:
     with pytest.raises(UnexpectedResponse) as caught:
         read_response(
             "POST /token",
-            response(200, body, "text/html" if body == b"<html>" else "application/json"),
+            requests_response(200, body, "text/html" if body == b"<html>" else "application/json"),
             PROVIDER,
         )
 
-    assert caught.value.title == "The identity provider gave an unexpected answer"
+    assert caught.value.title == "The identity provider sent an unexpected response"
     assert "token_url" in caught.value.hint
 
 
-def test_origin_of() -> None:
-    """Error texts name request, status and content type, without its parameters."""
+def test_error_names_request_status_and_content_type() -> None:
     assert (
-        describe_response("GET /x", response(404, kind="Text/HTML; charset=utf-8"))
+        describe_response("GET /x", requests_response(404, kind="Text/HTML; charset=utf-8"))
         == "GET /x answered 404 text/html"
     )
     assert (
-        describe_response("GET /x", response(204, kind=None))
+        describe_response("GET /x", requests_response(204, kind=None))
         == "GET /x answered 204 no content type"
     )
 
@@ -380,19 +362,17 @@ def test_origin_of() -> None:
         (["no cookie", "bad name=1", "b,c=1", "=", ";", "a=1"], {"a": "1"}),
     ],
 )
-def test_cookies(lines: list[str], cookies: dict[str, str]) -> None:
-    """The cookies that a server sets are read line by line, and what is no cookie is passed
-    over.
-    """
-    script = Script(answer(302, Set_Cookie=lines, Location="/home"))
+def test_each_set_cookie_header_is_read_and_invalid_ones_skipped(
+    lines: list[str], cookies: dict[str, str]
+) -> None:
+    script = ScriptedAdapter(http_response(302, Set_Cookie=lines, Location="/home"))
     sending = Request("POST", "https://airflow.example.com/login", "POST /login")
-    read_as = script.wire().send(
+    read_as = script.client().send(
         sending, lambda got, _: read_response("POST /login", got, redirects=True)
     )
 
     assert read_as.cookies == cookies
 
 
-def test_cookies_do_not_show() -> None:
-    """A text made of an answer has none of its cookies in it."""
+def test_repr_shows_no_cookie() -> None:
     assert "s3cret" not in repr(Response(200, {}, SOURCE, cookies={"session": "s3cret"}))

@@ -1,4 +1,4 @@
-"""Riding out failures that pass."""
+"""Retrying transient errors with backoff."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from entrypoint.errors import TransientError, UnexpectedResponse
 from entrypoint.http.retry import BACKOFF_SECONDS, Retrier
-from tests.support.scripted import Bench, Recorder, Script
+from tests.support.scripted import Harness, RecordingProgress, ScriptedCall
 from tests.support.virtual_time import VirtualTime
 
 DOWN = TransientError("down", "detail", "hint")
@@ -14,74 +14,67 @@ BUSY = TransientError("busy", "detail", "hint", status=429, retry_after=30.0)
 LOGIN_PAGE = UnexpectedResponse("login page", "detail", "hint")
 
 
-def test_pauses_grow_with_the_failures_in_a_row() -> None:
-    """Each failure in a row is followed by a longer pause, up to a minute."""
-    bench = Bench()
+def test_backoff_grows_with_each_failure_up_to_a_minute() -> None:
+    harness = Harness()
     assert (
-        bench.retrier.read(Script([DOWN] * 8 + ["answer"]), until=bench.time.now + 1000) == "answer"
+        harness.retrier.read(ScriptedCall([DOWN] * 8 + ["answer"]), until=harness.time.now + 1000)
+        == "answer"
     )
-    assert bench.time.slept == [*BACKOFF_SECONDS, BACKOFF_SECONDS[-1], BACKOFF_SECONDS[-1]]
+    assert harness.time.slept == [*BACKOFF_SECONDS, BACKOFF_SECONDS[-1], BACKOFF_SECONDS[-1]]
 
 
-def test_pauses_are_spread_and_never_fast() -> None:
-    """Waiters do not come back in step, and none comes back at once."""
+def test_pauses_have_jitter_and_a_minimum() -> None:
     pauses = []
     for _ in range(50):
         time = VirtualTime()
-        Retrier(time.clock, time.sleep, Recorder()).read(
-            Script([DOWN, "answer"]), until=time.now + 100
+        Retrier(time.clock, time.sleep, RecordingProgress()).read(
+            ScriptedCall([DOWN, "answer"]), until=time.now + 100
         )
         pauses += time.slept
     assert all(BACKOFF_SECONDS[0] / 2 <= pause <= BACKOFF_SECONDS[0] for pause in pauses)
     assert len(set(pauses)) > 10
 
 
-def test_a_server_that_names_a_time_is_given_it() -> None:
-    """Retry-After wins over a shorter pause."""
-    bench = Bench()
-    bench.retrier.read(Script([BUSY, "answer"]), until=bench.time.now + 100)
-    assert bench.time.slept == [30.0]
+def test_longer_retry_after_wins_over_backoff() -> None:
+    harness = Harness()
+    harness.retrier.read(ScriptedCall([BUSY, "answer"]), until=harness.time.now + 100)
+    assert harness.time.slept == [30.0]
 
 
-def test_no_pause_outlasts_the_deadline() -> None:
-    """A pause ends at the deadline, and the last failure is raised then."""
-    bench = Bench()
+def test_pause_ends_at_the_deadline_and_raises_the_last_error() -> None:
+    harness = Harness()
     with pytest.raises(TransientError) as caught:
-        bench.retrier.read(Script([BUSY] * 9), until=bench.time.now + 45)
+        harness.retrier.read(ScriptedCall([BUSY] * 9), until=harness.time.now + 45)
     assert caught.value is BUSY
-    assert sum(bench.time.slept) == 45
+    assert sum(harness.time.slept) == 45
 
 
 @pytest.mark.parametrize(("unexpected", "survives"), [(True, True), (False, False)])
-def test_an_unexpected_answer_is_ridden_out_only_where_it_may_pass(
+def test_unexpected_response_is_retried_only_after_the_trigger(
     unexpected: bool, survives: bool
 ) -> None:
-    """Before the trigger a login page means a wrong URL; afterwards it is a gateway that is being
-    replaced.
-    """
-    bench, script = Bench(), Script([LOGIN_PAGE, "answer"])
+    """Before the trigger a login page means a wrong URL, afterwards a restarting gateway."""
+    harness, script = Harness(), ScriptedCall([LOGIN_PAGE, "answer"])
     if survives:
         assert (
-            bench.retrier.read(script, until=bench.time.now + 100, retry_unexpected=unexpected)
+            harness.retrier.read(script, until=harness.time.now + 100, retry_unexpected=unexpected)
             == "answer"
         )
     else:
         with pytest.raises(UnexpectedResponse):
-            bench.retrier.read(script, until=bench.time.now + 100, retry_unexpected=unexpected)
-        assert bench.time.slept == []
+            harness.retrier.read(script, until=harness.time.now + 100, retry_unexpected=unexpected)
+        assert harness.time.slept == []
 
 
-def test_everything_ridden_out_is_counted_and_told() -> None:
-    """The summary's count and the log's lines are about the same failures."""
-    bench = Bench()
-    bench.retrier.read(Script([DOWN, LOGIN_PAGE, "answer"]), until=bench.time.now + 100)
-    assert (bench.retrier.retries, bench.told.faults) == (2, [DOWN, LOGIN_PAGE])
+def test_every_retry_is_counted_and_reported() -> None:
+    harness = Harness()
+    harness.retrier.read(ScriptedCall([DOWN, LOGIN_PAGE, "answer"]), until=harness.time.now + 100)
+    assert (harness.retrier.retries, harness.progress.faults) == (2, [DOWN, LOGIN_PAGE])
 
 
-def test_pauses_between_good_looks_differ() -> None:
-    """Looks that go well are about so far apart as they should be, and never in step."""
+def test_poll_interval_has_jitter() -> None:
     time = VirtualTime()
-    retrier = Retrier(time.clock, time.sleep, Recorder())
+    retrier = Retrier(time.clock, time.sleep, RecordingProgress())
     pauses = [retrier.jittered(10.0) for _ in range(100)]
 
     assert all(9 <= pause <= 11 for pause in pauses)

@@ -1,4 +1,4 @@
-"""PEM texts become TLS, judged by handshakes of OpenSSL with itself, in memory."""
+"""TLS contexts from PEM texts, checked by OpenSSL handshakes in memory."""
 
 import ssl
 import tempfile
@@ -13,76 +13,77 @@ from urllib3.util import create_urllib3_context
 
 from entrypoint.credentials import Secret, Tls
 from entrypoint.http.tls import add_ca, add_client_certificate, create_context, openssl_reason
-from tests.unit.http.handshakes import DEPLOYER, NAME, OURS, THEIRS, shaken
+from tests.unit.http.handshakes import DEPLOYER, NAME, OURS, THEIRS, handshake
 
 
-def failure(tls: Tls, server: ssl.SSLContext) -> ssl.SSLError:
-    """What OpenSSL itself says of a handshake that fails."""
+def handshake_failure(tls: Tls, server: ssl.SSLContext) -> ssl.SSLError:
     with pytest.raises(ssl.SSLError) as caught:
-        shaken(create_context(tls, present=True), server)
+        handshake(create_context(tls, send_client_certificate=True), server)
     return caught.value
 
 
 def as_requests_raises(error: ssl.SSLError) -> requests.exceptions.SSLError:
-    """The same inside of what the HTTP libraries make of it, with a secret in each of their
-    texts.
-    """
+    """Return the same error nested as the HTTP libraries do, with a secret in each text."""
     nested = NestedError("s3cret", error)
-    outer = MaxRetryError(None, "/?token=s3cret", nested)  # type: ignore[arg-type]  # the pool is not looked at
+    outer = MaxRetryError(None, "/?token=s3cret", nested)  # type: ignore[arg-type]  # the pool is not used
     return requests.exceptions.SSLError(outer, "s3cret")
 
 
-def test_a_private_ca() -> None:
-    """A server whose certificate a given CA signed is trusted, and no other."""
+def test_only_certificates_of_the_given_ca_are_trusted() -> None:
     tls = Tls(ca=OURS.pem)
 
-    shaken(create_context(tls, present=False), OURS.server(NAME))
+    handshake(create_context(tls, send_client_certificate=False), OURS.server(NAME))
     for certificate in (THEIRS.server(NAME), OURS.server("other.example.com")):
         with pytest.raises(ssl.SSLCertVerificationError):
-            shaken(create_context(tls, present=False), certificate)
+            handshake(create_context(tls, send_client_certificate=False), certificate)
     with pytest.raises(ssl.SSLCertVerificationError):
-        shaken(create_context(Tls(), present=False), OURS.server(NAME))
+        handshake(create_context(Tls(), send_client_certificate=False), OURS.server(NAME))
 
 
-def test_several_cas() -> None:
-    """Each of the certificates in the text is trusted."""
-    made = create_context(Tls(ca=f"{THEIRS.pem}{OURS.pem}"), present=False)
+def test_every_ca_of_the_text_is_trusted() -> None:
+    context = create_context(Tls(ca=f"{THEIRS.pem}{OURS.pem}"), send_client_certificate=False)
 
     for authority in (OURS, THEIRS):
-        shaken(made, authority.server(NAME))
+        handshake(context, authority.server(NAME))
 
 
-def test_a_client_certificate() -> None:
-    """The certificate is presented to whom it is for, and to nobody else."""
+def test_client_certificate_is_presented_only_to_its_service() -> None:
     tls = Tls(OURS.pem, DEPLOYER.certificate, Secret(DEPLOYER.key))
     asking = OURS.server(NAME, clients=OURS)
     asking.verify_mode = ssl.CERT_OPTIONAL
 
-    for present in (True, False):
-        _, server = shaken(create_context(tls, present=present), asking)
+    for send_client_certificate in (True, False):
+        _, server = handshake(
+            create_context(tls, send_client_certificate=send_client_certificate), asking
+        )
         parts: Any = (server.getpeercert() or {}).get("subject", ())
         subject = dict(pair for part in parts for pair in part)
-        assert subject.get("commonName") == ("deployer" if present else None)
+        assert subject.get("commonName") == ("deployer" if send_client_certificate else None)
 
 
-def test_no_client_certificate() -> None:
-    """Where none is given, none is presented, wanted or not."""
-    shaken(create_context(Tls(ca=OURS.pem), present=True), OURS.server(NAME))
+def test_without_a_client_certificate_none_is_presented() -> None:
+    handshake(create_context(Tls(ca=OURS.pem), send_client_certificate=True), OURS.server(NAME))
     with pytest.raises(ssl.SSLError, match="peer did not return a certificate"):
-        shaken(create_context(Tls(ca=OURS.pem), present=True), OURS.server(NAME, clients=OURS))
+        handshake(
+            create_context(Tls(ca=OURS.pem), send_client_certificate=True),
+            OURS.server(NAME, clients=OURS),
+        )
 
 
-def test_nothing_stays_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key is gone from the disk as soon as it has been read, usable or not."""
+def test_key_file_is_removed_after_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     add_client_certificate(
-        create_context(Tls(), present=False), DEPLOYER.certificate, Secret(DEPLOYER.key)
+        create_context(Tls(), send_client_certificate=False),
+        DEPLOYER.certificate,
+        Secret(DEPLOYER.key),
     )
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ssl.SSLError):
         add_client_certificate(
-            create_context(Tls(), present=False), DEPLOYER.certificate, Secret("no key")
+            create_context(Tls(), send_client_certificate=False),
+            DEPLOYER.certificate,
+            Secret("no key"),
         )
     assert list(tmp_path.iterdir()) == []
 
@@ -92,13 +93,10 @@ def test_nothing_stays_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ["", "no key", OURS.client("other").key, DEPLOYER.encrypted("pass").key],
     ids=["none", "text", "other", "locked"],
 )
-def test_a_key_that_does_not_fit(key: str) -> None:
-    """A key that is none, of another certificate, or behind a password is an error at once, and
-    asks nobody.
-    """
+def test_invalid_mismatched_or_encrypted_key_is_an_error(key: str) -> None:
     with pytest.raises(ssl.SSLError):
         add_client_certificate(
-            create_context(Tls(), present=False), DEPLOYER.certificate, Secret(key)
+            create_context(Tls(), send_client_certificate=False), DEPLOYER.certificate, Secret(key)
         )
 
 
@@ -113,23 +111,21 @@ def test_a_key_that_does_not_fit(key: str) -> None:
     ],
     ids=["text", "short", "one line", "the second", "cut"],
 )
-def test_a_ca_that_is_none(ca: str) -> None:
-    """A CA that cannot be read is an error at once."""
+def test_invalid_ca_is_an_error(ca: str) -> None:
     with pytest.raises(ssl.SSLError):
-        add_ca(create_context(Tls(), present=False), ca)
+        add_ca(create_context(Tls(), send_client_certificate=False), ca)
 
 
-def test_what_companies_certificates_lack() -> None:
-    """With a CA of one's own its form is not judged, as Python 3.13 began to; without one it is
-    left as it is.
-    """
+def test_private_ca_disables_strict_x509_checks() -> None:
+    """Python 3.13 enables these checks by default."""
     strict = create_urllib3_context()
     strict.verify_flags |= ssl.VERIFY_X509_STRICT
     add_ca(strict, OURS.pem)
 
     assert not strict.verify_flags & ssl.VERIFY_X509_STRICT
     assert (
-        create_context(Tls(), present=False).verify_flags == create_urllib3_context().verify_flags
+        create_context(Tls(), send_client_certificate=False).verify_flags
+        == create_urllib3_context().verify_flags
     )
 
 
@@ -147,30 +143,26 @@ def test_what_companies_certificates_lack() -> None:
     ],
     ids=["unknown", "another CA", "another name", "no client certificate"],
 )
-def test_what_failed(ca: str, server: ssl.SSLContext, words: str) -> None:
-    """OpenSSL's own words are found however deep the HTTP libraries bury them, and theirs are left
-    out.
-    """
-    error = failure(Tls(ca=ca), server)
+def test_openssl_error_is_found_inside_library_exceptions(
+    ca: str, server: ssl.SSLContext, words: str
+) -> None:
+    error = handshake_failure(Tls(ca=ca), server)
 
     assert openssl_reason(error) == words
     assert openssl_reason(as_requests_raises(error)) == words
 
 
-def test_what_failed_behind_causes() -> None:
-    """What an exception was raised from, or raised in the course of, is looked at too."""
-    told = failure(Tls(), OURS.server(NAME))
-    from_it, meanwhile = RuntimeError("s3cret"), RuntimeError("s3cret")
-    from_it.__cause__ = told
-    meanwhile.__context__ = from_it
+def test_openssl_error_is_found_in_causes_and_contexts() -> None:
+    cause = handshake_failure(Tls(), OURS.server(NAME))
+    from_cause, from_context = RuntimeError("s3cret"), RuntimeError("s3cret")
+    from_cause.__cause__ = cause
+    from_context.__context__ = from_cause
 
-    assert openssl_reason(meanwhile) == "unable to get local issuer certificate"
+    assert openssl_reason(from_context) == "unable to get local issuer certificate"
 
 
-def test_nobody_says_what_failed() -> None:
-    """Where OpenSSL has said nothing, nothing of the HTTP libraries' texts is quoted, and no circle
-    is walked for ever.
-    """
+def test_without_an_openssl_error_nothing_is_quoted() -> None:
+    """Circular causes end the search."""
     one, other = RuntimeError("s3cret"), requests.exceptions.SSLError("s3cret", {"token": "s3cret"})
     one.__context__, other.__context__ = other, one
     endless = RuntimeError("s3cret")

@@ -1,6 +1,4 @@
-"""The inputs that say how to get in: what they mean, and every way in which they can be wrong, told
-without a secret.
-"""
+"""Reading the inputs for credentials, headers and TLS."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -49,7 +47,7 @@ AWS = {
 }
 ENVIRONMENT = {**GITHUB, **AWS}
 SECRETS = ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-GITHUBS = GitHubToken("airflow", GITHUB["ACTIONS_ID_TOKEN_REQUEST_URL"], Secret("requ3st"))
+GITHUB_OIDC = GitHubToken("airflow", GITHUB["ACTIONS_ID_TOKEN_REQUEST_URL"], Secret("requ3st"))
 ARN = "arn:aws:airflow:us-east-1:123456789012:environment/my-airflow"
 KINDS = {
     "token": TOKEN,
@@ -59,50 +57,45 @@ KINDS = {
     "mwaa_environment": {"mwaa_environment": "my-airflow"},
     "headers": {"headers": "Authorization: Key abc"},
 }
-"""Each kind of credential, in the order in which they are named, by the input to which two at once
-are laid.
-"""
+"""Each kind of credential in the order of the error, by the input that is named with it."""
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
-BROKEN = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+INVALID_PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
 
 
-def looked_at(
+def read_inputs(
     inputs: Mapping[str, str], environment: Mapping[str, str] = NOTHING, workspace: Path = WORKSPACE
 ) -> tuple[Access, list[tuple[str, str]]]:
-    """What the inputs say, and each mistake in them: the input and what is said of it, a sentence
-    or two each.
-    """
+    """Return the connection and each input error as the input's name with its message."""
     reader = Reader(inputs)
     access = read_access(reader, workspace, environment)
-    for mistake in reader.mistakes:
-        assert mistake.problem.endswith("."), mistake
-        assert mistake.remedy.endswith(("?", ".")), mistake
-        assert "\n" not in f"{mistake.problem}{mistake.remedy}"
+    for input_error in reader.errors:
+        assert input_error.problem.endswith("."), input_error
+        assert input_error.remedy.endswith(("?", ".")), input_error
+        assert "\n" not in f"{input_error.problem}{input_error.remedy}"
     return access, [
-        (mistake.name, f"{mistake.problem} {mistake.remedy}") for mistake in reader.mistakes
+        (input_error.name, f"{input_error.problem} {input_error.remedy}")
+        for input_error in reader.errors
     ]
 
 
-def way_in(
+def read_valid_inputs(
     inputs: Mapping[str, str],
     environment: Mapping[str, str] = ENVIRONMENT,
     workspace: Path = WORKSPACE,
 ) -> Access:
-    """What the inputs say, in which there is no mistake."""
-    access, mistakes = looked_at({"airflow_url": URL, **inputs}, environment, workspace)
-    assert mistakes == []
+    access, input_errors = read_inputs({"airflow_url": URL, **inputs}, environment, workspace)
+    assert input_errors == []
     return access
 
 
-def mistakes_in(
+def errors_by_input(
     inputs: Mapping[str, str],
     environment: Mapping[str, str] = ENVIRONMENT,
     workspace: Path = WORKSPACE,
 ) -> dict[str, str]:
-    """What is said of each input that is wrong; no input is named twice."""
-    _, mistakes = looked_at({"airflow_url": URL, **inputs}, environment, workspace)
-    assert len(dict(mistakes)) == len(mistakes)
-    return dict(mistakes)
+    _, input_errors = read_inputs({"airflow_url": URL, **inputs}, environment, workspace)
+    assert len(dict(input_errors)) == len(input_errors)
+    return dict(input_errors)
 
 
 @pytest.mark.parametrize(
@@ -121,53 +114,50 @@ def mistakes_in(
             {**CLIENT, "token_url": TOKEN_URL, "scope": "a b"},
             OAuth(TOKEN_URL, "c", Secret("s"), "a b"),
         ),
-        (OIDC, GITHUBS),
-        ({**OIDC, "token_url": TOKEN_URL}, OAuth(TOKEN_URL, "", GITHUBS)),
+        (OIDC, GITHUB_OIDC),
+        ({**OIDC, "token_url": TOKEN_URL}, OAuth(TOKEN_URL, "", GITHUB_OIDC)),
         (
             {**OIDC, "token_url": TOKEN_URL, "client_id": "c", "scope": "a"},
-            OAuth(TOKEN_URL, "c", GITHUBS, "a"),
+            OAuth(TOKEN_URL, "c", GITHUB_OIDC, "a"),
         ),
         ({"headers": "Authorization: Key abc"}, Header(Secret("Key abc"))),
         ({"headers": "aUTHORIZATION:abc"}, Header(Secret("abc"))),
     ],
 )
-def test_credential(inputs: Mapping[str, str], credential: Credential) -> None:
-    """Each kind of credential is read from its inputs."""
-    assert way_in(inputs) == Access(URL, credential)
+def test_each_kind_of_credential_is_read(inputs: Mapping[str, str], credential: Credential) -> None:
+    assert read_valid_inputs(inputs) == Access(URL, credential)
 
 
 @pytest.mark.parametrize("kinds", [*combinations(KINDS, 2), tuple(KINDS)], ids=" and ".join)
-def test_two_kinds_at_once(kinds: tuple[str, ...]) -> None:
-    """Two kinds of credential at once are one mistake, which names them all."""
+def test_two_kinds_of_credential_are_one_error_that_names_them(kinds: tuple[str, ...]) -> None:
     inputs: dict[str, str] = {"airflow_url": "" if "mwaa_environment" in kinds else URL}
     for kind in kinds:
         inputs |= KINDS[kind]
-    ((name, said),) = mistakes_in(inputs).items()
+    ((name, message),) = errors_by_input(inputs).items()
 
     assert name == kinds[0]
-    assert said.startswith("it is given together with ")
+    assert message.startswith("it is given together with ")
     for kind in kinds[1:]:
         assert {"username": "username and password", "headers": "an Authorization line"}.get(
             kind, kind
-        ) in said
+        ) in message
 
 
 @pytest.mark.parametrize(
     "half", [{"username": "u"}, {"password": "p"}, {"client_id": "c"}, {"client_secret": "s"}]
 )
-def test_half_of_another_kind(half: dict[str, str]) -> None:
-    """Half of one kind beside another is one kind too many, and nothing more is said of it."""
-    ((name, said),) = mistakes_in({**TOKEN, **half}).items()
+def test_incomplete_second_credential_is_one_error(half: dict[str, str]) -> None:
+    ((name, message),) = errors_by_input({**TOKEN, **half}).items()
 
     assert name == "token"
-    assert next(iter(half)) in said
+    assert next(iter(half)) in message
 
 
 @pytest.mark.parametrize(
     ("inputs", "wrong"),
     [
         ({}, {"token": "no credential is given"}),
-        ({"airflow_url": "", **TOKEN}, {"airflow_url": "required and empty"}),
+        ({"airflow_url": "", **TOKEN}, {"airflow_url": "required, but empty"}),
         ({"airflow_url": "airflow", **TOKEN}, {"airflow_url": "not an http or https URL"}),
         ({"username": "u"}, {"password": "empty, but username is given"}),
         ({"password": "p"}, {"username": "empty, but password is given"}),
@@ -184,7 +174,7 @@ def test_half_of_another_kind(half: dict[str, str]) -> None:
             {"client_id": "empty, but client_secret is given"},
         ),
         ({"token": "Bearer x"}, {"token": "begins with the word Bearer"}),
-        ({"token": "a b"}, {"token": "blanks"}),
+        ({"token": "a b"}, {"token": "spaces"}),
         ({**TOKEN, "token_url": TOKEN_URL}, {"token_url": "without a client"}),
         ({**PASSWORD, "token_url": TOKEN_URL}, {"token_url": "without a client"}),
         ({"token_url": TOKEN_URL}, {"token_url": "without a client", "token": "no credential"}),
@@ -205,7 +195,7 @@ def test_half_of_another_kind(half: dict[str, str]) -> None:
         ({**OIDC, **CLIENT, "token_url": TOKEN_URL}, {"oidc_audience": "together with client_id"}),
         (
             {**TOKEN, "mwaa_environment": "m"},
-            {"airflow_url": "Amazon MWAA names it", "token": "with mwaa_environment"},
+            {"airflow_url": "gets the URL from Amazon MWAA", "token": "with mwaa_environment"},
         ),
         (
             {"airflow_url": "http://airflow", **TOKEN, **CERTIFICATE},
@@ -218,21 +208,22 @@ def test_half_of_another_kind(half: dict[str, str]) -> None:
         ({"mwaa_environment": "m"}, {"airflow_url": "together with mwaa_environment"}),
     ],
 )
-def test_mistakes(inputs: Mapping[str, str], wrong: dict[str, str]) -> None:
-    """Each mistake is reported under the name of the input that has to change, and no other."""
-    found = mistakes_in(inputs)
+def test_each_error_names_the_input_to_change(
+    inputs: Mapping[str, str], wrong: dict[str, str]
+) -> None:
+    found = errors_by_input(inputs)
 
     assert found.keys() == wrong.keys()
     for name, words in wrong.items():
         assert words in found[name]
 
 
-def test_no_credential() -> None:
-    """Who gives no credential is told every kind, and why a secret may be empty."""
-    said = mistakes_in({})["token"]
+def test_missing_credential_error_lists_every_kind() -> None:
+    """It explains why a secret may be empty."""
+    message = errors_by_input({})["token"]
 
     assert all(
-        name in said
+        name in message
         for name in (
             "username",
             "client_id",
@@ -246,13 +237,12 @@ def test_no_credential() -> None:
 
 @pytest.mark.parametrize("lacking", GITHUB)
 @pytest.mark.parametrize("empty", [True, False])
-def test_no_oidc_token(lacking: str, empty: bool) -> None:
-    """A job to which GitHub offers no OIDC token is told the permission that it lacks."""
+def test_missing_oidc_permission_is_named(lacking: str, empty: bool) -> None:
     rest = {name: value for name, value in GITHUB.items() if name != lacking} | (
         {lacking: ""} if empty else {}
     )
     for inputs in (OIDC, {**OIDC, "token_url": TOKEN_URL}):
-        found = mistakes_in(inputs, rest)
+        found = errors_by_input(inputs, rest)
 
         assert found.keys() == {"oidc_audience"}
         assert "id-token: write" in found["oidc_audience"]
@@ -273,13 +263,12 @@ def test_no_oidc_token(lacking: str, empty: bool) -> None:
         (ARN.replace("123456789012", ""), AWS, ("my-airflow", "us-east-1")),
     ],
 )
-def test_mwaa(name: str, environment: Mapping[str, str], mwaa: tuple[str, str]) -> None:
-    """An environment of Amazon MWAA is found by name and region, or by its ARN, and needs no
-    URL.
-    """
+def test_mwaa_environment_needs_name_and_region_or_arn_and_no_url(
+    name: str, environment: Mapping[str, str], mwaa: tuple[str, str]
+) -> None:
     keys = AwsKeys("AKIAEXAMPLE", Secret("k3y"), None)
 
-    assert way_in({"airflow_url": "", "mwaa_environment": name}, environment) == Access(
+    assert read_valid_inputs({"airflow_url": "", "mwaa_environment": name}, environment) == Access(
         "", Mwaa(*mwaa, keys)
     )
 
@@ -293,9 +282,10 @@ def test_mwaa(name: str, environment: Mapping[str, str], mwaa: tuple[str, str]) 
         ({"AWS_SESSION_TOKEN": " s\n"}, "s"),
     ],
 )
-def test_session_token(given_: Mapping[str, str], token: str | None) -> None:
-    """The credentials of a role have a session token, those of a user none."""
-    mwaa = way_in({"airflow_url": "", "mwaa_environment": "m"}, {**AWS, **given_}).credential
+def test_session_token_is_optional(given_: Mapping[str, str], token: str | None) -> None:
+    mwaa = read_valid_inputs(
+        {"airflow_url": "", "mwaa_environment": "m"}, {**AWS, **given_}
+    ).credential
 
     assert isinstance(mwaa, Mwaa)
     assert (mwaa.keys.session_token and mwaa.keys.session_token.reveal()) == token
@@ -318,44 +308,42 @@ def test_session_token(given_: Mapping[str, str], token: str | None) -> None:
         (ARN.replace("my-airflow", "m" * 81), {}, "neither a name nor an ARN"),
         (f"{ARN}/x", {}, "neither a name nor an ARN"),
         (f"{ARN}\nx", {}, "neither a name nor an ARN"),
-        ("m", {"AWS_REGION": ""}, "region is not known"),
-        ("m", {"AWS_REGION": "eu-central"}, "region is not known"),
-        ("m", {"AWS_REGION": "evil.example.com/"}, "region is not known"),
-        ("m", {"AWS_REGION": "eu-central-1.evil"}, "region is not known"),
-        (ARN.replace("us-east-1", "somewhere"), {}, "region is not known"),
-        ("m", {"AWS_ACCESS_KEY_ID": ""}, "lacks AWS_ACCESS_KEY_ID."),
-        ("m", {"AWS_SECRET_ACCESS_KEY": ""}, "lacks AWS_SECRET_ACCESS_KEY."),
-        ("m", {"AWS_SESSION_TOKEN": "s3cret\ns3cret"}, "has blanks or characters outside ASCII"),
-        ("m", {"AWS_SESSION_TOKEN": "s3cret\u2013"}, "has blanks or characters outside ASCII"),
-        ("m", {"AWS_ACCESS_KEY_ID": "AKIA\u2013"}, "has blanks or characters outside ASCII"),
+        ("m", {"AWS_REGION": ""}, "region is missing or invalid"),
+        ("m", {"AWS_REGION": "eu-central"}, "region is missing or invalid"),
+        ("m", {"AWS_REGION": "evil.example.com/"}, "region is missing or invalid"),
+        ("m", {"AWS_REGION": "eu-central-1.evil"}, "region is missing or invalid"),
+        (ARN.replace("us-east-1", "somewhere"), {}, "region is missing or invalid"),
+        ("m", {"AWS_ACCESS_KEY_ID": ""}, "missing: AWS_ACCESS_KEY_ID."),
+        ("m", {"AWS_SECRET_ACCESS_KEY": ""}, "missing: AWS_SECRET_ACCESS_KEY."),
+        ("m", {"AWS_SESSION_TOKEN": "s3cret\ns3cret"}, "has spaces or characters outside ASCII"),
+        ("m", {"AWS_SESSION_TOKEN": "s3cret\u2013"}, "has spaces or characters outside ASCII"),
+        ("m", {"AWS_ACCESS_KEY_ID": "AKIA\u2013"}, "has spaces or characters outside ASCII"),
         (
             "m",
             {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
             (
-                "lacks AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Let "
-                "aws-actions/configure-aws-credentials run"
+                "missing: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY. Run "
+                "aws-actions/configure-aws-credentials"
             ),
         ),
     ],
 )
-def test_mistakes_with_mwaa(name: str, environment: Mapping[str, str], words: str) -> None:
-    """A name that is none, a region or keys that are not there: each is named, and no other."""
-    ((wrong, said),) = mistakes_in(
+def test_each_mwaa_error_names_the_input_to_change(
+    name: str, environment: Mapping[str, str], words: str
+) -> None:
+    ((wrong, message),) = errors_by_input(
         {"airflow_url": "", "mwaa_environment": name}, {**AWS, **environment}
     ).items()
 
     assert wrong == "mwaa_environment"
-    assert words in said
+    assert words in message
 
 
-def test_headers() -> None:
-    """Headers are the lines of the input, in their order, without the blanks around them and
-    without an Authorization.
-    """
+def test_headers_are_read_line_by_line_without_authorization() -> None:
     lines = (
         "\n  CF-Access-Client-Id: abc.access \r\n\nX-Key:k:3 y\t;\nAuthorization: Key abc\n~!#: a\n"
     )
-    access = way_in({"headers": lines})
+    access = read_valid_inputs({"headers": lines})
 
     assert access.headers == (
         ("CF-Access-Client-Id", Secret("abc.access")),
@@ -366,16 +354,14 @@ def test_headers() -> None:
 
 
 @pytest.mark.parametrize("name", ["Proxy-Authorization", "Cookie", "User-Agent", "X-Authorization"])
-def test_headers_beside_a_credential(name: str) -> None:
-    """A header for a gateway is no credential for Airflow."""
-    assert way_in({**TOKEN, "headers": f"{name}: abc"}) == Access(
+def test_gateway_header_is_no_airflow_credential(name: str) -> None:
+    assert read_valid_inputs({**TOKEN, "headers": f"{name}: abc"}) == Access(
         URL, Token(Secret("t0ken")), ((name, Secret("abc")),)
     )
 
 
-def test_tls() -> None:
-    """A client certificate is part of the way in, beside any credential."""
-    access = way_in({**TOKEN, **CERTIFICATE})
+def test_client_certificate_is_read_with_any_credential() -> None:
+    access = read_valid_inputs({**TOKEN, **CERTIFICATE})
 
     assert access == Access(URL, Token(Secret("t0ken")), tls=access.tls)
     assert access.tls.certificate.split() == DEPLOYER.certificate.split()
@@ -398,28 +384,25 @@ def test_tls() -> None:
         ("X-Key: s3cret\x00", "characters outside ASCII"),
         ("X-Key: s3\x7fcret", "characters outside ASCII"),
         ("X-Key: s3cret\x0bs3cret", "line 2 is not `Name: value`"),
-        ("X-Key: a\nx-kEY: s3cret", "the header in line 2 is there twice"),
-        ("Authorization: a\nauthorization: s3cret", "the header in line 2 is there twice"),
+        ("X-Key: a\nx-kEY: s3cret", "line 2 repeats a header"),
+        ("Authorization: a\nauthorization: s3cret", "line 2 repeats a header"),
         *(
-            (f"{name}: s3cret", "written by the action itself")
+            (f"{name}: s3cret", "the action itself sets")
             for name in ("Host", "content-type", "ACCEPT", "Connection")
         ),
         *(
-            (f"{name}: s3cret", "written by the action itself")
+            (f"{name}: s3cret", "the action itself sets")
             for name in ("Content-Length", "Transfer-Encoding", "TE")
         ),
         *(
-            (f"{name}: s3cret", "written by the action itself")
+            (f"{name}: s3cret", "the action itself sets")
             for name in ("Trailer", "Upgrade", "Expect")
         ),
-        ("Accept-Encoding: s3cret", "written by the action itself"),
+        ("Accept-Encoding: s3cret", "the action itself sets"),
     ],
 )
-def test_mistakes_in_headers(lines: str, words: str) -> None:
-    """A line that is no header, or one that the action writes itself, is named by its number or
-    name, never by its value.
-    """
-    found = mistakes_in({**TOKEN, "headers": lines})
+def test_invalid_header_is_named_by_line_or_name_never_by_value(lines: str, words: str) -> None:
+    found = errors_by_input({**TOKEN, "headers": lines})
 
     assert found.keys() == {"headers"}
     assert words in found["headers"]
@@ -448,10 +431,10 @@ def test_mistakes_in_headers(lines: str, words: str) -> None:
         ("Käse: abc\x00", ["abc\x00"]),
     ],
 )
-def test_values_of(lines: str, values: list[str]) -> None:
-    """Every value is to be hidden, and what follows the scheme of an Authorization as well, be the
-    line right or wrong.
-    """
+def test_header_values_to_mask_include_the_part_after_the_scheme(
+    lines: str, values: list[str]
+) -> None:
+    """Invalid lines count, too."""
     assert header_values(lines) == values
 
 
@@ -460,10 +443,7 @@ def test_values_of(lines: str, values: list[str]) -> None:
         texts | st.builds("{}: {}".format, st.sampled_from(["X-Key", "Authorization"]), texts)
     ).map("\n".join)
 )
-def test_any_values_of(lines: str) -> None:
-    """Whatever the lines, what may be sent of them is hidden, and of each line at least what
-    follows its first colon.
-    """
+def test_any_header_value_that_may_be_sent_is_masked(lines: str) -> None:
     hidden = header_values(lines)
 
     try:
@@ -485,10 +465,7 @@ def test_any_values_of(lines: str) -> None:
 @example("-----BEGIN ENCRYPTED PRIVATE KEY-----s3cret-----END ENCRYPTED PRIVATE KEY-----")
 @example("../")
 @example("x" * 500)
-def test_no_mistake_quotes_a_secret(text: str) -> None:
-    """Whatever a secret is made of, and whatever is wrong with it, no mistake and no repr shows any
-    of it.
-    """
+def test_no_error_or_repr_shows_a_secret(text: str) -> None:
     secret = f"s3cret{text}s3cret"
     environment = ENVIRONMENT | dict.fromkeys(SECRETS, secret)
     all_wrong = dict.fromkeys(("token", "password", "client_secret", "client_key"), secret)
@@ -500,7 +477,7 @@ def test_no_mistake_quotes_a_secret(text: str) -> None:
         {"client_key": secret},
         {
             "client_key": f"-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----",
-            "client_certificate": BROKEN,
+            "client_certificate": INVALID_PEM,
         },
         {
             "client_key": DEPLOYER.key,
@@ -515,8 +492,8 @@ def test_no_mistake_quotes_a_secret(text: str) -> None:
         {"airflow_url": f"https://airflow.example.com/?token={secret}"},
         all_wrong,
     ):
-        access, mistakes = looked_at({"airflow_url": URL, **inputs}, environment)
-        assert "s3cret" not in str(mistakes)
+        access, input_errors = read_inputs({"airflow_url": URL, **inputs}, environment)
+        assert "s3cret" not in str(input_errors)
         assert "s3cret" not in repr(access)
 
 
@@ -544,10 +521,9 @@ def test_no_mistake_quotes_a_secret(text: str) -> None:
         texts,
     ),
 )
-def test_any_inputs_are_understood_or_refused(
+def test_any_inputs_are_read_or_refused(
     environment: dict[str, str], inputs: dict[str, str]
 ) -> None:
-    """Whatever the inputs, they are a way in, or mistakes, and nothing else happens."""
-    access, mistakes = looked_at(inputs, environment)
+    access, input_errors = read_inputs(inputs, environment)
 
-    assert mistakes or access.url or isinstance(access.credential, Mwaa)
+    assert input_errors or access.url or isinstance(access.credential, Mwaa)

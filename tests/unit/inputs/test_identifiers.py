@@ -1,4 +1,4 @@
-"""Airflow's own names: what is understood, and what is refused with a problem and a remedy."""
+"""Parsing Airflow identifiers: DAG ids, run ids, notes and XCom lines."""
 
 import re
 from collections.abc import Callable
@@ -16,30 +16,26 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def refusal(parser: Callable[[str], Any], text: str) -> ParseError:
-    """The refusal of a text, which has to be a sentence about the problem and a sentence about the
-    remedy.
-    """
+    """Return the error for a text, which must have one sentence each for problem and remedy."""
     with pytest.raises(ParseError) as caught:
         parser(text)
-    for said in (caught.value.problem, caught.value.remedy):
-        assert said.endswith("."), said
-        assert "\n" not in said
+    for message in (caught.value.problem, caught.value.remedy):
+        assert message.endswith("."), message
+        assert "\n" not in message
     return caught.value
 
 
 @pytest.mark.parametrize(
     "text", ["nightly_sales", "a", "A.b-c_1", "продажи", "__main__", "x" * 250]
 )
-def test_dag_id(text: str) -> None:
-    """Airflow's keys are letters of any script, digits, dash, dot and underscore."""
+def test_dag_id_has_letters_digits_dashes_dots_and_underscores(text: str) -> None:
     assert identifiers.dag_id(text) == text
 
 
 @pytest.mark.parametrize(
     "text", ["a b", "a/b", "a?b", "a%2Fb", "x" * 251, ".", "..", "~", "a\nb", "a:b", "${{ x }}"]
 )
-def test_not_a_dag_id(text: str) -> None:
-    """Anything else is refused before it becomes part of a path."""
+def test_other_characters_in_a_dag_id_are_refused(text: str) -> None:
     assert "cannot be a DAG id" in refusal(identifiers.dag_id, text).problem
 
 
@@ -47,18 +43,15 @@ run_id_texts = st.text(st.sampled_from("abcXYZ019_.~:+-"), min_size=1, max_size=
 
 
 @given(run_id_texts)
-def test_run_id(text: str) -> None:
-    """Every text of the allowed characters is a run id, but for those that change the meaning of a
-    path.
-    """
+def test_run_id_of_allowed_characters_is_accepted(text: str) -> None:
+    """Texts that change the meaning of a path are refused."""
     assume(".." not in text and text not in (".", "~"))
 
     assert identifiers.run_id(text) == text
 
 
 @given(texts)
-def test_any_run_id_is_understood_or_refused(text: str) -> None:
-    """Whatever the text, an accepted run id obeys the contract's rule."""
+def test_any_accepted_run_id_obeys_the_rule(text: str) -> None:
     try:
         identifiers.run_id(text)
     except ParseError:
@@ -89,10 +82,7 @@ def test_any_run_id_is_understood_or_refused(text: str) -> None:
         "a#b",
     ],
 )
-def test_not_a_run_id(text: str) -> None:
-    """A slash, a blank, two dots, another script: each is refused with what to do about branch
-    names.
-    """
+def test_invalid_run_id_is_refused_with_a_hint_about_branch_names(text: str) -> None:
     wrong = refusal(identifiers.run_id, text)
 
     assert "cannot be a run id" in wrong.problem
@@ -102,14 +92,12 @@ def test_not_a_run_id(text: str) -> None:
 @pytest.mark.parametrize(
     "prefix", ["scheduled__", "backfill__", "asset_triggered__", "dataset_triggered__"]
 )
-def test_reserved_run_id(prefix: str) -> None:
-    """The prefixes of Airflow's own run types are refused by name, at the beginning only."""
+def test_run_id_with_a_reserved_prefix_is_refused(prefix: str) -> None:
     assert prefix in refusal(identifiers.run_id, f"{prefix}2026").problem
     assert identifiers.run_id(f"my_{prefix}") == f"my_{prefix}"
 
 
-def test_note() -> None:
-    """A note has 1000 characters at the most, whatever they are, and the refusal counts them."""
+def test_note_is_limited_to_1000_characters() -> None:
     assert identifiers.note("é" * 1000) == "é" * 1000
     assert "1001 characters" in refusal(identifiers.note, "x" * 1001).problem
 
@@ -134,10 +122,10 @@ def test_note() -> None:
         (" \n ", []),
     ],
 )
-def test_xcoms(text: str, named: list[tuple[str, str, str]]) -> None:
-    """Each line names a task and, after the first colon, a key; without one it is what the task
-    returned.
-    """
+def test_xcom_line_is_a_task_and_an_optional_key(
+    text: str, named: list[tuple[str, str, str]]
+) -> None:
+    """The key follows the first colon; the default is `return_value`."""
     assert identifiers.xcoms(text) == tuple(XComName(*name) for name in named)
 
 
@@ -155,18 +143,15 @@ def test_xcoms(text: str, named: list[tuple[str, str, str]]) -> None:
         '["load"]',
     ],
 )
-def test_not_an_xcom(text: str) -> None:
-    """A line without a task or with an empty key is refused, and quoted."""
-    assert "names no XCom" in refusal(identifiers.xcoms, text).problem
+def test_xcom_line_without_task_or_with_empty_key_is_refused(text: str) -> None:
+    assert "is not the name of an XCom" in refusal(identifiers.xcoms, text).problem
 
 
-def test_an_xcom_twice() -> None:
-    """The same line twice would be one key of the output: it is refused."""
-    assert '"load:a" is there twice' in refusal(identifiers.xcoms, "load:a\nload\n load:a").problem
+def test_repeated_xcom_line_is_refused() -> None:
+    assert '"load:a" is given twice' in refusal(identifiers.xcoms, "load:a\nload\n load:a").problem
 
 
-def test_too_many_xcoms() -> None:
-    """Fifty XComs can be asked for, not more, and the refusal counts them."""
+def test_at_most_fifty_xcoms_are_accepted() -> None:
     fifty = "\n".join(f"task_{number}" for number in range(50))
 
     assert len(identifiers.xcoms(fifty)) == 50
@@ -174,8 +159,7 @@ def test_too_many_xcoms() -> None:
 
 
 @given(st.lists(texts | st.sampled_from(["load", "load:a", ":", "load:"])).map("\n".join))
-def test_any_xcoms_are_understood_or_refused(text: str) -> None:
-    """Whatever the lines, each that is accepted has a task, a key and a name of its own."""
+def test_any_accepted_xcom_has_task_key_and_unique_name(text: str) -> None:
     try:
         names = identifiers.xcoms(text)
     except ParseError:

@@ -1,6 +1,4 @@
-"""One table per kind of input: what is understood, and what is refused with a problem and a
-remedy.
-"""
+"""Parsing the values of inputs."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -22,14 +20,12 @@ offsets = st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(
 
 
 def refusal(parser: Parser, text: str) -> ParseError:
-    """The refusal of a text, which has to be a sentence about the problem and a sentence about the
-    remedy.
-    """
+    """Return the error for a text, which must have one sentence each for problem and remedy."""
     with pytest.raises(ParseError) as caught:
         parser(text)
-    for said in (caught.value.problem, caught.value.remedy):
-        assert said.endswith("."), said
-        assert "\n" not in said
+    for message in (caught.value.problem, caught.value.remedy):
+        assert message.endswith("."), message
+        assert "\n" not in message
     return caught.value
 
 
@@ -44,21 +40,18 @@ def refusal(parser: Parser, text: str) -> ParseError:
         ("FALSE", False),
     ],
 )
-def test_boolean(text: str, expected: bool) -> None:
-    """The six YAML 1.2 booleans are understood."""
+def test_yaml_booleans_are_read(text: str, expected: bool) -> None:
     assert inputs.boolean(text) is expected
 
 
 @pytest.mark.parametrize(
     "text", ["yes", "no", "1", "0", "on", "off", "tRUE", "", "true ", "true\n", "'true'"]
 )
-def test_not_a_boolean(text: str) -> None:
-    """Nothing else is guessed to be a boolean."""
+def test_other_texts_are_no_booleans(text: str) -> None:
     assert "not a boolean" in refusal(inputs.boolean, text).problem
 
 
-def test_choice() -> None:
-    """A choice takes its words in their case only, and the refusal lists them."""
+def test_choice_is_case_sensitive_and_the_error_lists_the_values() -> None:
     parser = inputs.choice("fail", "unpause", "queue")
 
     assert [parser(word) for word in ("fail", "unpause", "queue")] == ["fail", "unpause", "queue"]
@@ -82,14 +75,14 @@ def test_choice() -> None:
         (str(inputs.MAX_WAIT_SECONDS), inputs.MAX_WAIT_SECONDS),
     ],
 )
-def test_duration(text: str, seconds: float) -> None:
-    """Seconds and hours, minutes, seconds in this order are a duration."""
+def test_duration_is_seconds_or_hours_minutes_seconds(text: str, seconds: float) -> None:
     assert inputs.duration(text) == seconds
 
 
 @given(*[st.none() | st.integers(0, 10_000)] * 3)
-def test_duration_of_parts(hours: int | None, minutes: int | None, seconds: int | None) -> None:
-    """Each part may be left out, and the duration is the sum of those that are there."""
+def test_parts_of_a_duration_are_optional_and_added(
+    hours: int | None, minutes: int | None, seconds: int | None
+) -> None:
     parts = {"h": hours, "m": minutes, "s": seconds}
     text = "".join(f"{number}{unit}" for unit, number in parts.items() if number is not None)
     total = (hours or 0) * 3600 + (minutes or 0) * 60 + (seconds or 0)
@@ -129,20 +122,17 @@ def test_duration_of_parts(hours: int | None, minutes: int | None, seconds: int 
         "0x10",
     ],
 )
-def test_not_a_duration(text: str) -> None:
-    """Other ways to write a time are refused, not guessed at."""
+def test_other_duration_formats_are_refused(text: str) -> None:
     assert "not a duration" in refusal(inputs.duration, text).problem
 
 
 @pytest.mark.parametrize("text", ["0", "0s", "0.0", "0h0m0s", "841h", "3024001", "999999999h"])
-def test_duration_out_of_range(text: str) -> None:
-    """No time at all and more than 35 days are slips of the pen."""
+def test_zero_and_more_than_35_days_are_refused(text: str) -> None:
     assert "out of range" in refusal(inputs.duration, text).problem
 
 
 @given(texts)
-def test_any_duration_is_understood_or_refused(text: str) -> None:
-    """Whatever the text, a duration is more than nothing and bounded, or refused."""
+def test_any_accepted_duration_is_positive_and_bounded(text: str) -> None:
     try:
         seconds = inputs.duration(text)
     except ParseError:
@@ -151,32 +141,28 @@ def test_any_duration_is_understood_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "0s", "000", "00s"])
-def test_no_duration(text: str) -> None:
-    """Where there may be no time at all, 0 and 0s say so."""
+def test_optional_duration_may_be_zero(text: str) -> None:
     assert inputs.duration_or_zero(text) == 0
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("1", 1), ("0.5", 0.5), ("90s", 90), ("10m", 600), ("1h30m", 5400)]
 )
-def test_duration_or_none(text: str, seconds: float) -> None:
-    """A duration that may be 0 is written like any other."""
+def test_optional_duration_is_read_like_a_duration(text: str, seconds: float) -> None:
     assert inputs.duration_or_zero(text) == seconds
 
 
 @pytest.mark.parametrize(
     "text", ["none", "false", "-0", "0 s", "0d", "", "\u0660", "0\n", "841h", "0m", "0.0"]
 )
-def test_not_a_duration_or_none(text: str) -> None:
-    """Other words for no time, and what is no duration or too long a one, are refused."""
+def test_invalid_optional_duration_is_refused(text: str) -> None:
     refusal(inputs.duration_or_zero, text)
 
 
 @pytest.mark.parametrize(
     "text", ["0123456789abcdef" * 2 + "01234567", "a" * 40, "7" * 40, "f" * 64]
 )
-def test_commit(text: str) -> None:
-    """A whole SHA is a commit, of either length, and in either case the same one."""
+def test_whole_sha_is_a_commit_in_any_case(text: str) -> None:
     assert inputs.commit(text) == inputs.commit(text.upper()) == text
 
 
@@ -201,19 +187,16 @@ def test_commit(text: str) -> None:
         "",
     ],
 )
-def test_not_a_commit(text: str) -> None:
-    """A short SHA and a name may mean another commit tomorrow, and are refused with what to
-    write.
-    """
+def test_short_sha_or_branch_is_refused(text: str) -> None:
+    """Either may mean another commit tomorrow."""
     wrong = refusal(inputs.commit, text)
 
-    assert "not a whole commit SHA" in wrong.problem
+    assert "not a full commit SHA" in wrong.problem
     assert "${{ github.sha }}" in wrong.remedy
 
 
 @given(texts)
-def test_any_commit_is_understood_or_refused(text: str) -> None:
-    """Whatever the text, a commit is 40 or 64 small hexadecimal digits, or refused."""
+def test_any_accepted_commit_has_40_or_64_lowercase_hex_digits(text: str) -> None:
     try:
         sha = inputs.commit(text)
     except ParseError:
@@ -225,27 +208,23 @@ def test_any_commit_is_understood_or_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["production", "Größe 任务 🚀", "eu/west (blue)", "x" * 255, "🚀" * 255, '"' * 127]
 )
-def test_environment(text: str) -> None:
-    """The name of an environment is taken as it is."""
+def test_environment_name_is_unchanged(text: str) -> None:
     assert inputs.environment(text) == text
 
 
 @pytest.mark.parametrize(
     "text", ["x" * 256, "a\nb", "a\tb", "a\x00", "a\u2028b", "a\ud800", "\\" * 128]
 )
-def test_not_an_environment(text: str) -> None:
-    """What is longer than GitHub takes, or no line, is refused with what to write."""
+def test_too_long_or_multiline_environment_is_refused(text: str) -> None:
     assert "255 characters" in refusal(inputs.environment, text).remedy
 
 
-def test_interval() -> None:
-    """A pause between looks is a duration of at least one second."""
+def test_poll_interval_is_at_least_one_second() -> None:
     assert [inputs.interval(text) for text in ("1", "2.5", "1m")] == [1, 2.5, 60]
     assert "less than 1 second" in refusal(inputs.interval, "0.9").problem
 
 
-def test_whole_number() -> None:
-    """A whole number is its digits, from the least to the most that is allowed."""
+def test_whole_number_is_read_within_its_bounds() -> None:
     parser = inputs.whole_number(1, 2000)
 
     assert [parser(text) for text in ("1", "100", "2000", "007")] == [1, 100, 2000, 7]
@@ -271,38 +250,32 @@ def test_whole_number() -> None:
         "9" * 5000,
     ],
 )
-def test_not_a_whole_number(text: str) -> None:
-    """A number out of bounds, and every other way to write one, is refused with the bounds."""
+def test_other_number_is_refused_with_the_bounds(text: str) -> None:
     assert (
         "not a whole number from 1 to 2000" in refusal(inputs.whole_number(1, 2000), text).problem
     )
 
 
 @given(texts, st.integers(-10, 10), st.integers(-10, 10**12))
-def test_any_whole_number_is_understood_or_refused(text: str, least: int, most: int) -> None:
-    """Whatever the text, a whole number lies within its bounds, or is refused."""
+def test_any_accepted_whole_number_is_within_its_bounds(text: str, least: int, most: int) -> None:
     try:
         assert least <= inputs.whole_number(least, most)(text) <= most
     except ParseError:
         return
 
 
-# Given a zone here
 @given(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=offsets))  # noqa: DTZ001
-def test_moment(moment: datetime) -> None:
-    """Every date with an offset is read as the moment that it is, with T or blank, in either
-    case.
-    """
+def test_date_with_an_offset_is_read(moment: datetime) -> None:
+    """`T` or a blank, in either case."""
     for text in (moment.isoformat(), moment.isoformat(" "), moment.isoformat().lower()):
-        assert inputs.moment(text) == moment
+        assert inputs.rfc3339_datetime(text) == moment
 
 
 @pytest.mark.parametrize(
     "text", ["2026-01-31T00:00:00Z", "2026-01-31t00:00:00z", "2026-01-31T01:00:00.000000000+01:00"]
 )
-def test_moment_forms(text: str) -> None:
-    """Z, small letters and nanoseconds are RFC 3339, too."""
-    assert inputs.moment(text) == datetime(2026, 1, 31, tzinfo=UTC)
+def test_every_rfc_3339_form_is_read(text: str) -> None:
+    assert inputs.rfc3339_datetime(text) == datetime(2026, 1, 31, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -326,15 +299,13 @@ def test_moment_forms(text: str) -> None:
         "0000-01-01T00:00:00Z",
     ],
 )
-def test_not_a_moment(text: str) -> None:
-    """A date without a time or an offset, or one that no calendar has, is refused."""
-    assert "RFC 3339" in refusal(inputs.moment, text).problem
+def test_date_without_time_or_offset_is_refused(text: str) -> None:
+    assert "RFC 3339" in refusal(inputs.rfc3339_datetime, text).problem
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
-def test_moment_outside_utc(text: str) -> None:
-    """A date that has no counterpart in UTC is refused here, where its input's name is known."""
-    refusal(inputs.moment, text)
+def test_date_outside_the_utc_range_is_refused(text: str) -> None:
+    refusal(inputs.rfc3339_datetime, text)
 
 
 @pytest.mark.parametrize(
@@ -348,8 +319,7 @@ def test_moment_outside_utc(text: str) -> None:
         ('{"a": 1e300}', {"a": 1e300}),
     ],
 )
-def test_json_object(text: str, value: dict[str, Any]) -> None:
-    """A JSON object is read as what it says."""
+def test_json_object_is_read(text: str, value: dict[str, Any]) -> None:
     assert inputs.json_object(text) == value
 
 
@@ -366,33 +336,27 @@ def test_json_object(text: str, value: dict[str, Any]) -> None:
         ("1", "not an object"),
         ('{"a": NaN}', "NaN"),
         ('{"a": -Infinity}', "-Infinity"),
-        ('{"a": {"b": 1, "b": 2}}', '"b" is there twice'),
+        ('{"a": {"b": 1, "b": 2}}', '"b" is given twice'),
         ('{"a": 1e999}', "too large"),
         ('{"a": -1e999}', "too large"),
         ('{"a": ' + "9" * 5000 + "}", "too long"),
         ('{"a":' * 100_000, "nested too deeply"),
     ],
 )
-def test_not_a_json_object(text: str, problem: str) -> None:
-    """What is not JSON, not an object, or would change on its way to Airflow is refused with the
-    place or the reason.
-    """
+def test_invalid_or_lossy_json_is_refused_with_place_or_reason(text: str, problem: str) -> None:
     assert problem in refusal(inputs.json_object, text).problem
 
 
 @given(texts)
-def test_any_json_is_understood_or_refused(text: str) -> None:
-    """Whatever the text, the parser ends with an object or a refusal."""
+def test_any_json_is_an_object_or_refused(text: str) -> None:
     try:
         assert isinstance(inputs.json_object(text), dict)
     except ParseError:
         return
 
 
-def test_json_file(tmp_path: Path) -> None:
-    """A file of the workspace is read by a relative or absolute path, with or without a byte order
-    mark.
-    """
+def test_json_file_of_the_workspace_is_read(tmp_path: Path) -> None:
+    """A byte order mark is allowed."""
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "conf.json").write_bytes(b'\xef\xbb\xbf{"a": "\xc3\xa9"}')
 
@@ -419,10 +383,10 @@ def test_json_file(tmp_path: Path) -> None:
         ('{"region": "' + "x" * 300 + '"}', "cannot be read"),
     ],
 )
-def test_unusable_json_file(tmp_path: Path, path: str, problem: str) -> None:
-    """A file that is missing, elsewhere, unreadable or not an object is refused; a link out of the
-    checkout is elsewhere.
-    """
+def test_missing_outside_or_invalid_json_file_is_refused(
+    tmp_path: Path, path: str, problem: str
+) -> None:
+    """A symbolic link out of the checkout counts as outside."""
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     (tmp_path / "outside.json").write_text("{}")
@@ -436,8 +400,7 @@ def test_unusable_json_file(tmp_path: Path, path: str, problem: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["abc", "ya29.a0-_x", "eyJ.eyJ.sig", "x" * 5000, "a=b+c/d"])
-def test_header_token(text: str) -> None:
-    """A token is any printable ASCII without blanks."""
+def test_printable_ascii_token_is_accepted(text: str) -> None:
     assert inputs.header_token(text) == text
 
 
@@ -445,18 +408,15 @@ def test_header_token(text: str) -> None:
     "text",
     ["Bearer s3cret", "bearer s3cret", "s3 cret", "s3cret\ns3cret", "s3cret\u201d", "s3cret\x00"],
 )
-def test_not_a_header_token(text: str) -> None:
-    """A token that would break the header is refused, and never quoted."""
+def test_token_that_would_break_a_header_is_refused_unquoted(text: str) -> None:
     wrong = refusal(inputs.header_token, text)
 
     assert "s3" not in f"{wrong.problem} {wrong.remedy}"
 
 
 @given(texts)
-def test_quoted(text: str) -> None:
-    """A quoted text is one short line, and is quoted whole or not at all: half a secret would
-    escape the runner's masks.
-    """
+def test_quoted_text_is_one_short_line(text: str) -> None:
+    """A cut quote would show half a secret, which the runner does not mask."""
     shown = inputs.quoted(text)
 
     assert len(shown.splitlines()) == 1
@@ -467,6 +427,5 @@ def test_quoted(text: str) -> None:
         assert shown.endswith('"')
 
 
-def test_a_long_value_is_not_quoted() -> None:
-    """A value too long to quote is described by its length."""
+def test_long_value_is_described_by_its_length() -> None:
     assert "a text of 201 characters is not a boolean" in refusal(inputs.boolean, "x" * 201).problem

@@ -1,4 +1,4 @@
-"""The inputs in PEM: what is taken of them, and every way in which they can be wrong."""
+"""Reading the PEM inputs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,54 +17,53 @@ RSA = trustme.CA(key_type=trustme.KeyType.RSA).private_key_pem.bytes().decode()
 BROKEN = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
 
 
-def looked_at(inputs: Mapping[str, str], workspace: Path = WORKSPACE) -> tuple[Tls, dict[str, str]]:
-    """What the inputs say, and what is said of each that is wrong; no input is named twice."""
+def read_inputs(
+    inputs: Mapping[str, str], workspace: Path = WORKSPACE
+) -> tuple[Tls, dict[str, str]]:
+    """Return the TLS settings and each error by input; no input has two errors."""
     reader = Reader(inputs)
     tls = read_tls(reader, workspace)
-    mistakes = {mistake.name: f"{mistake.problem} {mistake.remedy}" for mistake in reader.mistakes}
-    assert len(mistakes) == len(reader.mistakes)
-    return tls, mistakes
+    input_errors = {
+        input_error.name: f"{input_error.problem} {input_error.remedy}"
+        for input_error in reader.errors
+    }
+    assert len(input_errors) == len(reader.errors)
+    return tls, input_errors
 
 
-def tls_of(inputs: Mapping[str, str], workspace: Path = WORKSPACE) -> Tls:
-    """What the inputs say, in which there is no mistake."""
-    tls, mistakes = looked_at(inputs, workspace)
-    assert mistakes == {}
+def read_valid_inputs(inputs: Mapping[str, str], workspace: Path = WORKSPACE) -> Tls:
+    tls, input_errors = read_inputs(inputs, workspace)
+    assert input_errors == {}
     return tls
 
 
-def test_nothing_given() -> None:
-    """Without these inputs there is nothing to trust, and nothing to present."""
-    assert tls_of({}) == Tls()
+def test_without_pem_inputs_tls_is_empty() -> None:
+    assert read_valid_inputs({}) == Tls()
 
 
-def test_text() -> None:
-    """PEM text is its blocks alone, whatever stands around them and however its lines end."""
+def test_pem_text_is_reduced_to_its_blocks() -> None:
     bag = (
         "Bag Attributes\r\n    friendlyName: "
         f"me\r\n{OURS.pem}subject=/CN=x\n{DEPLOYER.certificate}\n"
     )
-    tls = tls_of({"ca_certificate": bag.replace("\n", "\r\n").replace("\r\r", "\r")})
+    tls = read_valid_inputs({"ca_certificate": bag.replace("\n", "\r\n").replace("\r\r", "\r")})
 
     lines = [line.strip() for line in tls.ca.split("\n")]
     assert "\n".join(lines) == f"{OURS.pem.strip()}\n{DEPLOYER.certificate.strip()}\n"
     assert (tls.certificate, tls.key) == ("", Secret(""))
 
 
-def test_client_certificate() -> None:
-    """A client certificate comes with its key, and its chain."""
+def test_client_certificate_has_its_key_and_chain() -> None:
     chain = f"{DEPLOYER.certificate}{OURS.pem}"
-    tls = tls_of({"client_certificate": chain, "client_key": f"\n{DEPLOYER.key}"})
+    tls = read_valid_inputs({"client_certificate": chain, "client_key": f"\n{DEPLOYER.key}"})
 
     assert tls.certificate.split() == chain.split()
     assert tls.key.reveal().split() == DEPLOYER.key.split()
     assert tls.ca == ""
 
 
-def test_both_in_one_file(tmp_path: Path) -> None:
-    """A file may hold certificate and key together, and a byte order mark: each input takes its own
-    blocks.
-    """
+def test_one_file_may_hold_certificate_and_key(tmp_path: Path) -> None:
+    """A byte order mark is allowed."""
     (tmp_path / "client.pem").write_text(
         f"\ufeff{DEPLOYER.key}{DEPLOYER.certificate}", encoding="utf-8"
     )
@@ -79,9 +78,9 @@ def test_both_in_one_file(tmp_path: Path) -> None:
         "client_key": DEPLOYER.key,
         "ca_certificate": OURS.pem,
     }
-    tls = tls_of(both, tmp_path)
+    tls = read_valid_inputs(both, tmp_path)
 
-    assert tls == tls_of(texts)
+    assert tls == read_valid_inputs(texts)
     assert tls != Tls()
 
 
@@ -161,7 +160,7 @@ def test_both_in_one_file(tmp_path: Path) -> None:
             {"client_certificate": "missing.pem", "client_key": "missing.pem"},
             {
                 "client_certificate": "there is no file",
-                "client_key": "nor the path of a file that can be read",
+                "client_key": "nor the path of a readable file",
             },
         ),
         (
@@ -174,26 +173,24 @@ def test_both_in_one_file(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_mistakes(tmp_path: Path, inputs: Mapping[str, str], wrong: dict[str, str]) -> None:
-    """PEM text that is none, a file that is elsewhere, a key that does not fit: each names the
-    input that has to change.
-    """
+def test_each_error_names_the_input_to_change(
+    tmp_path: Path, inputs: Mapping[str, str], wrong: dict[str, str]
+) -> None:
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     (tmp_path / "outside.pem").write_text(OURS.pem)
     (workspace / "link.pem").symlink_to(tmp_path / "outside.pem")
     (workspace / "empty.pem").write_text("")
     (workspace / "latin1.pem").write_bytes(b"\xe9")
-    _, found = looked_at(inputs, workspace)
+    _, found = read_inputs(inputs, workspace)
 
     assert found.keys() == wrong.keys()
     for name, words in wrong.items():
         assert words in found[name]
 
 
-def test_every_mistake_at_once() -> None:
-    """What is wrong with the one hides nothing that is wrong with the other."""
-    _, mistakes = looked_at(
+def test_all_errors_are_reported_at_once() -> None:
+    _, input_errors = read_inputs(
         {
             "ca_certificate": BROKEN,
             "client_certificate": DEPLOYER.certificate,
@@ -201,8 +198,8 @@ def test_every_mistake_at_once() -> None:
         }
     )
 
-    assert set(mistakes) == {"ca_certificate", "client_key"}
-    _, mistakes = looked_at(
+    assert set(input_errors) == {"ca_certificate", "client_key"}
+    _, input_errors = read_inputs(
         {"ca_certificate": BROKEN, "client_key": DEPLOYER.encrypted("secret").key}
     )
-    assert set(mistakes) == {"ca_certificate", "client_certificate", "client_key"}
+    assert set(input_errors) == {"ca_certificate", "client_certificate", "client_key"}

@@ -1,6 +1,4 @@
-"""From the inputs as text to Settings: defaults, the rules that join two inputs, every mistake at
-once.
-"""
+"""Parsing all inputs into Settings."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,21 +32,19 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x0
 def parse(
     changes: Mapping[str, str] = NOTHING, workspace: Path = WORKSPACE, **more: str
 ) -> Settings:
-    """The settings for the inputs that are needed, changed like this."""
     return parse_settings({**NEEDED, **changes, **more}, workspace)
 
 
-def mistakes(changes: Mapping[str, str], workspace: Path = WORKSPACE) -> dict[str, str]:
-    """The refused inputs by name, each with its problem and remedy."""
+def input_errors(changes: Mapping[str, str], workspace: Path = WORKSPACE) -> dict[str, str]:
     with pytest.raises(InvalidInputs) as caught:
         parse(changes, workspace)
     return {
-        mistake.name: f"{mistake.problem} {mistake.remedy}" for mistake in caught.value.mistakes
+        input_error.name: f"{input_error.problem} {input_error.remedy}"
+        for input_error in caught.value.errors
     }
 
 
-def test_defaults() -> None:
-    """With the three needed inputs alone every other setting has the contract's default."""
+def test_required_inputs_alone_give_the_documented_defaults() -> None:
     settings = parse()
 
     assert settings.dag_id == "nightly_sales"
@@ -79,15 +75,13 @@ def test_defaults() -> None:
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\n"])
-def test_blank_is_default(blank: str) -> None:
-    """A blank input means its default, as if it had not been given."""
+def test_blank_input_means_its_default(blank: str) -> None:
     names = [name for name in INPUT_NAMES if name not in NEEDED]
 
     assert parse(dict.fromkeys(names, blank)) == parse()
 
 
-def test_everything_given() -> None:
-    """Every input reaches the setting of its name, trimmed."""
+def test_every_input_reaches_its_setting() -> None:
     settings = parse(
         conf='{"region": "APAC"}\n',
         run_id=" deploy-1 ",
@@ -137,20 +131,15 @@ def test_everything_given() -> None:
     )
 
 
-def test_only_waiting() -> None:
-    """Without a trigger a run id is enough, and the settings say so; the run may be held to a
-    commit.
-    """
+def test_run_id_is_enough_without_a_trigger() -> None:
+    """The run may be checked against a commit."""
     settings = parse(trigger="false", run_id="r1", expect_commit="c" * 40, wait_for_dag="0")
 
     assert (settings.trigger, settings.run_id) == (False, "r1")
     assert (settings.expect_commit, settings.wait_for_dag) == ("c" * 40, 0)
 
 
-def test_not_waiting() -> None:
-    """Without waiting the inputs about the end keep their defaults, and those about logs do no
-    harm.
-    """
+def test_inputs_about_the_end_keep_defaults_without_waiting() -> None:
     settings = parse(
         wait="false", fail_on_failed_tasks="false", xcom=" ", logs="all", log_lines="1"
     )
@@ -168,24 +157,22 @@ def test_not_waiting() -> None:
         ({"report_to": "none"}, "none", None),
     ],
 )
-def test_reporting(inputs: dict[str, str], report_to: str, environment: str | None) -> None:
-    """What nobody waits for may be reported; a deployment needs its environment, but not where it
-    is only settled.
-    """
+def test_detached_run_may_be_reported(
+    inputs: dict[str, str], report_to: str, environment: str | None
+) -> None:
+    """A deployment needs an environment, except to settle it."""
     settings = parse(DETACHED | inputs)
 
     assert (settings.report_to, settings.environment) == (report_to, environment)
 
 
-def test_password() -> None:
-    """User name and password are a credential, in any script."""
+def test_username_and_password_in_any_script_are_a_credential() -> None:
     settings = parse(token="", username="jürgen", password=" pass wörd:☃\n")
 
     assert settings.access.credential == Password("jürgen", Secret("pass wörd:☃"))
 
 
-def test_way_in(tmp_path: Path) -> None:
-    """Headers and TLS inputs reach the way in, the files that they name lie in the workspace."""
+def test_headers_and_tls_inputs_reach_the_connection_settings(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text(OURS.pem)
     access = parse(
         {"headers": "X-Key: abc", "ca_certificate": "ca.pem"},
@@ -199,8 +186,7 @@ def test_way_in(tmp_path: Path) -> None:
     assert access.tls.key.reveal().split() == DEPLOYER.key.split()
 
 
-def test_environment() -> None:
-    """What stands in the job's environment and in no input is found there, and nowhere else."""
+def test_secrets_of_the_job_are_read_only_from_its_environment() -> None:
     aws = {"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "k"}
     by_github = {**NEEDED, "token": "", "oidc_audience": "airflow"}
     by_aws = {**NEEDED, "token": "", "airflow_url": "", "mwaa_environment": "m"}
@@ -266,17 +252,17 @@ def test_environment() -> None:
             {"wait_for_dag": "not a duration"},
         ),
         ({"wait_for_dag": "841h"}, {"wait_for_dag": "out of range"}),
-        ({"expect_commit": "main"}, {"expect_commit": "whole commit SHA"}),
-        ({"expect_commit": "c" * 7}, {"expect_commit": "whole commit SHA"}),
+        ({"expect_commit": "main"}, {"expect_commit": "full commit SHA"}),
+        ({"expect_commit": "c" * 7}, {"expect_commit": "full commit SHA"}),
         ({"github_token": "Bearer x"}, {"github_token": "Bearer"}),
-        ({"github_token": "ghs_a b"}, {"github_token": "blanks"}),
+        ({"github_token": "ghs_a b"}, {"github_token": "spaces"}),
         ({"if_run_exists": "reuse"}, {"if_run_exists": "resume, attach, restart or fail"}),
         ({"start_timeout": "soon"}, {"start_timeout": "not a duration"}),
         ({"on_timeout": "stop"}, {"on_timeout": "leave or cancel"}),
         ({"on_cancel": "stop"}, {"on_cancel": "cancel or leave"}),
         ({"note": "x" * 1001}, {"note": "1001 characters"}),
         ({"fail_on_failed_tasks": "yes"}, {"fail_on_failed_tasks": "not a boolean"}),
-        ({"xcom": "load:"}, {"xcom": "names no XCom"}),
+        ({"xcom": "load:"}, {"xcom": "is not the name of an XCom"}),
         ({"logs": "some"}, {"logs": "failed, all or none"}),
         ({"log_lines": "0"}, {"log_lines": "from 1 to"}),
         ({"log_lines": "many"}, {"log_lines": "whole number"}),
@@ -298,8 +284,8 @@ def test_environment() -> None:
             DETACHED | {"report_to": "deployment", "environment": "x" * 256},
             {"environment": "255 characters"},
         ),
-        (DETACHED | {"environment": "production"}, {"environment": "no deployment is made"}),
-        ({"wait": "false", "environment": "production"}, {"environment": "no deployment is made"}),
+        (DETACHED | {"environment": "production"}, {"environment": "creates no deployment"}),
+        ({"wait": "false", "environment": "production"}, {"environment": "creates no deployment"}),
         (
             DETACHED
             | {"report_to": "deployment", "environment": "x", "trigger": "false", "run_id": "r"},
@@ -307,20 +293,18 @@ def test_environment() -> None:
         ),
     ],
 )
-def test_mistakes(tmp_path: Path, given_: dict[str, str], wrong: dict[str, str]) -> None:
-    """Each mistake is reported under the name of the input that has to change, and no other."""
+def test_each_error_names_the_input_to_change(
+    tmp_path: Path, given_: dict[str, str], wrong: dict[str, str]
+) -> None:
     (tmp_path / "conf.json").write_text("{}")
-    found = mistakes(given_, tmp_path)
+    found = input_errors(given_, tmp_path)
 
     assert found.keys() == wrong.keys()
     for name, words in wrong.items():
         assert words in found[name]
 
 
-def test_all_mistakes_at_once() -> None:
-    """Every wrong input is in the one error, in its detail too, whose hint says that nothing was
-    sent.
-    """
+def test_all_errors_are_raised_at_once() -> None:
     wrong = dict.fromkeys(
         (
             *INPUT_NAMES[:1],
@@ -336,85 +320,85 @@ def test_all_mistakes_at_once() -> None:
     with pytest.raises(InvalidInputs) as caught:
         parse(wrong, dag_id="")
 
-    assert {mistake.name for mistake in caught.value.mistakes} == {*wrong, "dag_id"}
+    assert {input_error.name for input_error in caught.value.errors} == {*wrong, "dag_id"}
     assert caught.value.title == "8 inputs are not usable"
-    for mistake in caught.value.mistakes:
+    for input_error in caught.value.errors:
         assert (
-            f"{mistake.name}: {mistake.problem} {mistake.remedy}"
+            f"{input_error.name}: {input_error.problem} {input_error.remedy}"
             in caught.value.detail.splitlines()
         )
     assert "Nothing was sent" in caught.value.hint
 
 
-def test_one_mistake() -> None:
-    """One mistake is counted as one."""
+def test_single_error_has_a_singular_title() -> None:
     with pytest.raises(InvalidInputs) as caught:
         parse(wait="maybe")
 
     assert caught.value.title == "1 input is not usable"
 
 
-def test_conf_from_a_file(tmp_path: Path) -> None:
-    """conf_file is the conf."""
+def test_conf_file_is_the_conf(tmp_path: Path) -> None:
     (tmp_path / "conf.json").write_text('{"region": "APAC"}')
 
     assert parse({"conf_file": "conf.json"}, tmp_path).conf == {"region": "APAC"}
 
 
-def test_an_interval_of_no_length() -> None:
-    """A data interval may begin and end at the same moment, as it does for a DAG without a
-    schedule.
-    """
+def test_data_interval_may_be_empty() -> None:
+    """A DAG without a schedule has such intervals."""
     moment = "2026-01-31T00:00:00Z"
 
     assert parse(data_interval_start=moment, data_interval_end=moment).data_interval_start
 
 
 @given(st.dictionaries(st.sampled_from(INPUT_NAMES), texts))
-def test_any_inputs_are_understood_or_refused(inputs: dict[str, str]) -> None:
-    """Whatever the inputs, they become Settings or InvalidInputs, and nothing else happens."""
+def test_any_inputs_are_settings_or_invalid_inputs(inputs: dict[str, str]) -> None:
     with suppress(InvalidInputs):
         parse_settings(inputs, WORKSPACE)
 
 
 @given(texts.filter(lambda text: len(text.strip()) > 5))
-def test_secrets_are_not_shown(secret: str) -> None:
-    """A secret stands in no mistake and in no repr, whatever is wrong with it."""
+def test_no_error_or_repr_shows_a_secret(secret: str) -> None:
     for inputs in (
         {"token": f"s3 {secret}cret"},
         *({"token": "", name: f"s3{secret}cret"} for name in SECRET_INPUTS if name != "token"),
     ):
-        said = str(mistakes(inputs))
-        assert f"{secret}cret" not in said
+        message = str(input_errors(inputs))
+        assert f"{secret}cret" not in message
     assert f"{secret}cret" not in repr(parse(token="", username="u", password=f"s3{secret}cret"))
 
 
-def test_the_job_s_token_is_not_shown() -> None:
-    """The token for GitHub is there for who asks for it by name, and in no repr."""
+def test_repr_does_not_show_the_github_token() -> None:
     settings = parse(github_token="ghs_t0kenOfTheJob")
 
     assert settings.github_token.reveal() == "ghs_t0kenOfTheJob"
     assert "t0kenOfTheJob" not in f"{settings!r} {settings}"
 
 
-_OF_A_CLIENT = {
+_CLIENT_INPUTS = {
     "token": "",
     "client_id": "c",
     "client_secret": "s",
     "token_url": "https://login.example.com/token",
 }
-BESIDE = {
+REQUIRED_WITH = {
     **{name: {"token": "", "username": "u", "password": "p"} for name in ("username", "password")},
-    **{name: _OF_A_CLIENT for name in (*_OF_A_CLIENT, "scope") if name != "token"},
+    **{name: _CLIENT_INPUTS for name in (*_CLIENT_INPUTS, "scope") if name != "token"},
     "oidc_audience": {"token": ""},
 }
-"""The inputs that another wants beside it."""
-FREE = ("password", "client_id", "client_secret", "scope", "oidc_audience", "partition_key", "note")
-"""Inputs that may be any text."""
+"""The inputs that another input requires."""
+FREE_TEXT_INPUTS = (
+    "password",
+    "client_id",
+    "client_secret",
+    "scope",
+    "oidc_audience",
+    "partition_key",
+    "note",
+)
+"""Inputs that accept any text."""
 
 
-def free_texts(settings: Settings) -> list[str | None]:
-    """What became of them."""
+def read_free_texts(settings: Settings) -> list[str | None]:
     match settings.access.credential:
         case Password(_, password):
             found = [password.reveal()]
@@ -428,16 +412,13 @@ def free_texts(settings: Settings) -> list[str | None]:
 
 
 @pytest.mark.parametrize("name", INPUT_NAMES)
-def test_every_name_is_read(name: str) -> None:
-    """No input is declared and then ignored: nonsense in any of them is refused, or ends up in the
-    settings.
-    """
+def test_every_declared_input_is_used(name: str) -> None:
     nonsense = "not \u201cusable\u201d: {"
-    inputs = {**NEEDED, **BESIDE.get(name, {}), name: nonsense}
+    inputs = {**NEEDED, **REQUIRED_WITH.get(name, {}), name: nonsense}
 
-    if name in FREE:
-        assert nonsense in free_texts(parse_settings(inputs, WORKSPACE, GITHUB))
+    if name in FREE_TEXT_INPUTS:
+        assert nonsense in read_free_texts(parse_settings(inputs, WORKSPACE, GITHUB))
     else:
         with pytest.raises(InvalidInputs) as caught:
             parse_settings(inputs, WORKSPACE, GITHUB)
-        assert name in {mistake.name for mistake in caught.value.mistakes}
+        assert name in {input_error.name for input_error in caught.value.errors}

@@ -1,4 +1,4 @@
-"""URLs from inputs: what is left of them, and what is refused without being quoted."""
+"""Parsing base URLs and token URLs."""
 
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -14,14 +14,12 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def refusal(parser: Callable[[str], str], text: str) -> ParseError:
-    """The refusal of a text, which has to be a sentence about the problem and a sentence about the
-    remedy.
-    """
+    """Return the error for a text, which must have one sentence each for problem and remedy."""
     with pytest.raises(ParseError) as caught:
         parser(text)
-    for said in (caught.value.problem, caught.value.remedy):
-        assert said.endswith("."), said
-        assert "\n" not in said
+    for message in (caught.value.problem, caught.value.remedy):
+        assert message.endswith("."), message
+        assert "\n" not in message
     return caught.value
 
 
@@ -44,8 +42,7 @@ def refusal(parser: Callable[[str], str], text: str) -> ParseError:
         ("https://example.com./a%20b", "https://example.com./a%20b"),
     ],
 )
-def test_base_url(text: str, url: str) -> None:
-    """The base URL is what is left when pasted tails and slashes are cut."""
+def test_base_url_loses_pasted_paths_and_slashes(text: str, url: str) -> None:
     assert base_url(text) == url
 
 
@@ -83,8 +80,7 @@ def test_base_url(text: str, url: str) -> None:
         ("admin:s3cret@example.com", "not an http or https URL"),
     ],
 )
-def test_not_a_base_url(text: str, problem: str) -> None:
-    """What cannot be reached or would end up in logs with a secret is refused, and never quoted."""
+def test_unreachable_or_secret_url_is_refused_unquoted(text: str, problem: str) -> None:
     wrong = refusal(base_url, text)
 
     assert problem in wrong.problem
@@ -92,10 +88,7 @@ def test_not_a_base_url(text: str, problem: str) -> None:
 
 
 @given(texts | texts.map(lambda text: f"https://example.com/{text}"))
-def test_any_base_url_is_understood_or_refused(text: str) -> None:
-    """Whatever the text, an accepted URL has a host, no tail to stumble over, and parses again to
-    itself.
-    """
+def test_any_accepted_base_url_has_a_host_and_parses_to_itself(text: str) -> None:
     try:
         url = base_url(text)
     except ParseError:
@@ -122,7 +115,7 @@ def test_any_base_url_is_understood_or_refused(text: str) -> None:
         ("http://airflow.example.com:443", "http://airflow.example.com:443"),
         ("http://localhost:8080/", "http://localhost:8080"),
         ("http://airflow.example.com", "http://airflow.example.com"),
-        # Capitals in a path make a difference, and so may anything else in there.
+        # A path is case-sensitive, and any other difference may matter, too.
         ("https://Example.com/Team/airflow/", "https://example.com/Team/airflow"),
         ("https://example.com//a%2Fb//c", "https://example.com//a%2Fb//c"),
         ("http://[::1]:8080/a", "http://[::1]:8080/a"),
@@ -130,8 +123,7 @@ def test_any_base_url_is_understood_or_refused(text: str) -> None:
         ("https://airflow.example.com.", "https://airflow.example.com."),
     ],
 )
-def test_canonical(url: str, form: str) -> None:
-    """Two addresses of one Airflow have one form, and two of two Airflows have two."""
+def test_canonical_form_is_equal_for_equal_airflows_only(url: str, form: str) -> None:
     assert canonical_url(url) == form
 
 
@@ -148,8 +140,7 @@ def test_canonical(url: str, form: str) -> None:
         "",
     ],
 )
-def test_no_canonical_form(url: str) -> None:
-    """What is no URL has none."""
+def test_invalid_url_has_no_canonical_form(url: str) -> None:
     with pytest.raises(ValueError, match=r"Invalid IPv6 URL|[Pp]ort|host"):
         canonical_url(url)
 
@@ -167,8 +158,7 @@ def test_no_canonical_form(url: str) -> None:
         "https://login.example.com",
     ],
 )
-def test_token_url(text: str) -> None:
-    """The address of a token endpoint is taken to the letter: nothing at its end is cut."""
+def test_token_url_is_unchanged(text: str) -> None:
     assert token_url(text) == text
 
 
@@ -195,8 +185,7 @@ def test_token_url(text: str) -> None:
         ("s3cret", "not an https URL"),
     ],
 )
-def test_not_a_token_url(text: str, problem: str) -> None:
-    """What would carry the client's secret in clear, or nowhere, is refused, and never quoted."""
+def test_insecure_or_invalid_token_url_is_refused_unquoted(text: str, problem: str) -> None:
     wrong = refusal(token_url, text)
 
     assert problem in wrong.problem
@@ -208,10 +197,7 @@ def test_not_a_token_url(text: str, problem: str) -> None:
     | texts.map(lambda text: f"https://login.example.com/{text}")
     | texts.map(lambda text: f"http:{text}")
 )
-def test_any_token_url_is_understood_or_refused(text: str) -> None:
-    """Whatever the text, an accepted address is https, leads to a host, and holds nothing that must
-    not be shown.
-    """
+def test_any_accepted_token_url_is_https_with_a_host_and_no_secret(text: str) -> None:
     try:
         parts = urlsplit(token_url(text))
     except ParseError:

@@ -1,4 +1,4 @@
-"""Airflow's listener: what it takes of the connection, and hooks that never hurt Airflow."""
+"""Airflow's listener: reading its connection, and hooks that never raise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.listener import SOURCE, Configuration, Connection, by_hand
+from tests.support.listener import SOURCE, Configuration, Connection, manual_reporter
 from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
@@ -20,16 +20,15 @@ GIVEN = {"password": "github_pat_Zq8", "extra": REPOSITORIES}
 AIRFLOW = "https://airflow.example.com"
 
 
-def test_it_runs_on_the_oldest_python() -> None:
-    """The file is one that Python 3.8 can read, whose Airflows are the oldest ones."""
+def test_file_parses_with_python_3_8() -> None:
+    """The oldest supported Airflows run on it."""
     ast.parse(SOURCE.read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
 # The connection.
 
 
-def access(listener: Any, given: Any) -> Any:
-    """What is read of a connection with these fields."""
+def read_access(listener: Any, given: Any) -> Any:
     Connection.known = {"airflow_dag_run_github": given}
     return listener.read_access()
 
@@ -44,19 +43,17 @@ def access(listener: Any, given: Any) -> Any:
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
     ],
 )
-def test_a_connection(listener: Any, host: str | None, api_url: str) -> None:
-    """A token goes to GitHub, or to the host that is named, by TLS unless another scheme stands
-    there.
-    """
-    found = access(listener, {**GIVEN, "host": host})
+def test_token_connection_defaults_to_github_com_and_https(
+    listener: Any, host: str | None, api_url: str
+) -> None:
+    found = read_access(listener, {**GIVEN, "host": host})
     assert found == (api_url, ("octo-org/sales",), "github_pat_Zq8", "", "", (AIRFLOW,))
 
 
-def test_the_connection_of_an_app(listener: Any) -> None:
-    """An App has its id as the login, and says where it is installed, as a number or a text."""
+def test_app_connection_has_app_id_and_installation_id(listener: Any) -> None:
     for number in (123, "123"):
         extra: dict[str, Any] = {"repositories": [], "installation_id": number}
-        found = access(listener, {"login": "7", "password": "key-Zq8-long", "extra": extra})
+        found = read_access(listener, {"login": "7", "password": "key-Zq8-long", "extra": extra})
         assert found[1:] == ((), "key-Zq8-long", "7", "123", (AIRFLOW,))
 
 
@@ -75,15 +72,12 @@ def test_the_connection_of_an_app(listener: Any) -> None:
         ),
     ],
 )
-def test_the_addresses_of_this_airflow(
+def test_airflow_urls_of_the_extra_field_win_over_the_config(
     listener: Any, written: Any, places: tuple[str, ...]
 ) -> None:
-    """What the extra names is this Airflow, one address or several and however written; its own
-    setting is not looked at.
-    """
     Configuration.known = {("api", "base_url"): "https://another.example.com"}
     assert (
-        access(listener, {**GIVEN, "extra": {**REPOSITORIES, "airflow_url": written}}).airflow
+        read_access(listener, {**GIVEN, "extra": {**REPOSITORIES, "airflow_url": written}}).airflow
         == places
     )
 
@@ -115,21 +109,18 @@ def test_the_addresses_of_this_airflow(
     ],
     ids=["3", "2", "2 with an empty one", "both", "empty", "none"],
 )
-def test_the_address_in_airflows_settings(
+def test_airflow_url_is_read_from_the_config_of_either_version(
     listener: Any,
     extra: dict[str, Any],
     settings: dict[tuple[str, str], str | None],
     places: tuple[str, ...],
 ) -> None:
-    """Where the extra names none it is the base_url of Airflow 3 (`api`), or of Airflow 2
-    (`webserver`), or nothing.
-    """
     Configuration.known = settings
-    assert access(listener, {**GIVEN, "extra": {**REPOSITORIES, **extra}}).airflow == places
+    assert read_access(listener, {**GIVEN, "extra": {**REPOSITORIES, **extra}}).airflow == places
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({**GIVEN, "password": None}, "has no password"),
         ({**GIVEN, "password": ""}, "has no password"),
@@ -145,10 +136,11 @@ def test_the_address_in_airflows_settings(
         ),
     ],
 )
-def test_a_wrong_connection(listener: Any, given: dict[str, Any], said: str) -> None:
-    """What the connection lacks is said by the name of the connection, and not tried again."""
-    with pytest.raises(listener.GivenUpError, match=f"airflow_dag_run_github {said}"):
-        access(listener, given)
+def test_invalid_connection_is_a_permanent_error_with_its_name(
+    listener: Any, given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(listener.PermanentError, match=f"airflow_dag_run_github {message}"):
+        read_access(listener, given)
 
 
 @pytest.mark.parametrize(
@@ -163,42 +155,36 @@ def test_a_wrong_connection(listener: Any, given: dict[str, Any], said: str) -> 
     ],
     ids=repr,
 )
-def test_a_wrong_address(listener: Any, wrong: Any) -> None:
-    """What is no URL, nor a list of URLs, is said by its name, and not tried again; least of all is
-    it any Airflow.
-    """
-    with pytest.raises(listener.GivenUpError) as caught:
-        access(listener, {**GIVEN, "extra": {**REPOSITORIES, "airflow_url": wrong}})
+def test_invalid_airflow_url_is_a_permanent_error(listener: Any, wrong: Any) -> None:
+    with pytest.raises(listener.PermanentError) as caught:
+        read_access(listener, {**GIVEN, "extra": {**REPOSITORIES, "airflow_url": wrong}})
     assert (
         str(caught.value)
-        == "airflow_url in the extra of airflow_dag_run_github is no URL, nor a list of some"
+        == "airflow_url in the extra of airflow_dag_run_github is neither a URL nor a list of URLs"
     )
 
 
-def test_no_connection(listener: Any) -> None:
-    """A connection that is not there is not waited for; one that cannot be read now is, and the
-    error's text is not shown.
-    """
+def test_missing_connection_is_permanent_and_unreadable_one_transient(listener: Any) -> None:
+    """The text of the error is not shown."""
     with pytest.raises(
-        listener.GivenUpError, match="there is no connection airflow_dag_run_github"
+        listener.PermanentError, match="there is no connection airflow_dag_run_github"
     ):
         listener.read_access()
-    with pytest.raises(listener.LaterError) as caught:
-        access(listener, OSError("password=Zq8-of-the-backend"))
+    with pytest.raises(listener.TransientError) as caught:
+        read_access(listener, OSError("password=Zq8-of-the-backend"))
     assert str(caught.value) == "the connection airflow_dag_run_github cannot be read (OSError)"
 
 
-def test_a_secret_is_not_in_a_repr(listener: Any) -> None:
-    """A connection that is printed by mistake shows neither token nor key."""
-    assert "Zq8" not in repr(access(listener, GIVEN))
-    assert "Zq8" not in f"{access(listener, GIVEN)}"
+def test_repr_of_a_connection_shows_no_secret(listener: Any) -> None:
+    assert "Zq8" not in repr(read_access(listener, GIVEN))
+    assert "Zq8" not in f"{read_access(listener, GIVEN)}"
 
 
 # The hooks.
 
 
-class Hostile:
-    """Raises whatever is asked of it."""
+class HostileRun:
+    """Raise on every attribute access."""
 
     def __init__(self, error: Exception, **known: Any) -> None:
         self.__dict__.update(known)
@@ -209,15 +195,14 @@ class Hostile:
 
 
 @pytest.fixture
-def note_with_marker(listener: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What the hooks have noted, by run."""
-    reporter = by_hand(listener, lambda *_: None, VirtualTime().clock)
+def noted_runs(listener: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the runs that the hooks have queued."""
+    reporter = manual_reporter(listener, lambda *_: None, VirtualTime().clock)
     monkeypatch.setattr(listener, "_REPORTER", reporter)
     return reporter._waiting
 
 
 def a_dag_run(**changes: Any) -> SimpleNamespace:
-    """What Airflow hands to a hook."""
     known = {
         "dag_id": "sales",
         "run_id": "r1",
@@ -228,23 +213,21 @@ def a_dag_run(**changes: Any) -> SimpleNamespace:
     return SimpleNamespace(**{**known, **changes})
 
 
-def test_airflow_finds_the_hooks(listener: Any, note_with_marker: Any) -> None:
-    """The plugin has a name, and names this very module, whose hooks take what Airflow hands to
-    them by name.
-    """
+def test_plugin_has_a_name_and_hooks_with_airflows_parameters(
+    listener: Any, noted_runs: Any
+) -> None:
     plugin = listener.AirflowDagRunListener
     assert plugin.name == "airflow_dag_run_listener"
     assert [one.__name__ for one in plugin.listeners] == [plugin.name]
     for hook in HOOKS:
         assert getattr(plugin.listeners[0], hook)(dag_run=a_dag_run(), msg="") is None
-    assert note_with_marker
+    assert noted_runs
 
 
-def test_an_end_is_noted(listener: Any, note_with_marker: Any) -> None:
-    """A run that was triggered is noted when it ends, with the state that Airflow announces."""
+def test_end_of_a_triggered_run_is_queued_with_its_state(listener: Any, noted_runs: Any) -> None:
     listener.on_dag_run_success(a_dag_run(), "")
     listener.on_dag_run_failed(a_dag_run(run_id="r2", state="failed"), "")
-    assert {key: event.state for key, event in note_with_marker.items()} == {
+    assert {key: event.state for key, event in noted_runs.items()} == {
         ("sales", "r1"): "success",
         ("sales", "r2"): "failed",
     }
@@ -253,24 +236,23 @@ def test_an_end_is_noted(listener: Any, note_with_marker: Any) -> None:
 @pytest.mark.parametrize(
     "kind", ["scheduled", "backfill", "asset_triggered", "dataset_triggered", None]
 )
-def test_other_runs_are_not_noted(listener: Any, note_with_marker: Any, kind: str | None) -> None:
-    """A run that nobody triggered costs nothing."""
+def test_runs_without_a_marker_are_not_queued(
+    listener: Any, noted_runs: Any, kind: str | None
+) -> None:
     for hook in HOOKS:
         getattr(listener, hook)(a_dag_run(run_type=kind, clear_number=1), "")
-    assert not note_with_marker
+    assert not noted_runs
 
 
-def test_only_a_cleared_run_is_noted_when_it_runs(listener: Any, note_with_marker: Any) -> None:
-    """A run that begins is noted only if it was cleared; Airflow 2.9 does not tell, so there it
-    always is.
-    """
+def test_start_is_queued_only_for_a_cleared_run(listener: Any, noted_runs: Any) -> None:
+    """Airflow 2.9 cannot tell, so there every start is queued."""
     listener.on_dag_run_running(a_dag_run(state="running"), "")
-    assert not note_with_marker
+    assert not noted_runs
     old = a_dag_run(run_id="old", state="running")
     del old.clear_number
     for run in (a_dag_run(state="running", clear_number=1), old):
         listener.on_dag_run_running(run, "")
-    assert list(note_with_marker) == [("sales", "r1"), ("sales", "old")]
+    assert list(noted_runs) == [("sales", "r1"), ("sales", "old")]
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -280,37 +262,31 @@ def test_only_a_cleared_run_is_noted_when_it_runs(listener: Any, note_with_marke
         lambda: None,
         lambda: "a run",
         lambda: a_dag_run(dag_id=["unhashable"], clear_number=1),
-        lambda: Hostile(AttributeError("x")),
-        lambda: Hostile(RuntimeError("Zq8-detached")),
-        lambda: Hostile(RuntimeError("Zq8-detached"), clear_number=1),
-        lambda: Hostile(
+        lambda: HostileRun(AttributeError("x")),
+        lambda: HostileRun(RuntimeError("Zq8-detached")),
+        lambda: HostileRun(RuntimeError("Zq8-detached"), clear_number=1),
+        lambda: HostileRun(
             RuntimeError("Zq8-detached"), clear_number=1, run_type="manual", dag_id="sales"
         ),
     ],
 )
-def test_a_hook_never_raises(
+def test_hook_never_raises_and_logs_no_foreign_text(
     listener: Any,
-    note_with_marker: Any,
+    noted_runs: Any,
     caplog: pytest.LogCaptureFixture,
     hook: str,
     dag_run: Callable[[], Any],
 ) -> None:
-    """Whatever a hook is handed, it raises nothing, for Airflow 2 would stop its scheduler; it
-    logs, and no foreign text.
-    """
+    """Airflow 2 would stop its scheduler."""
     getattr(listener, hook)(dag_run(), "")
-    assert not note_with_marker
+    assert not noted_runs
     assert caplog.messages
     assert "Zq8" not in caplog.text
 
 
-def test_a_thread_that_cannot_be_started(
+def test_failed_thread_start_is_retried_with_the_next_event(
     listener: Any, caplog: pytest.LogCaptureFixture, monkeypatch: Any
 ) -> None:
-    """A process that may have no more threads goes on without reports, and tries again with the
-    next announcement.
-    """
-
     class Started:
         def __init__(self, **how: Any) -> None:
             self.daemon = how["daemon"]

@@ -1,4 +1,4 @@
-"""The facts about run and step, whatever form the summary has."""
+"""The facts about run and step in every form of the summary."""
 
 import pytest
 
@@ -17,8 +17,7 @@ from tests.support.factories import a_context, a_report, a_run, an_outcome
         ),
     ],
 )
-def test_what_stands_on_github(report: Report | None, row: str | None) -> None:
-    """What stands on GitHub for the run is a fact, and the row is left out where nothing does."""
+def test_github_report_is_a_fact_if_there_is_one(report: Report | None, row: str | None) -> None:
     assert dict(facts(an_outcome(report=report), a_context())).get("Reported as") == row
 
 
@@ -31,8 +30,7 @@ def test_what_stands_on_github(report: Report | None, row: str | None) -> None:
         (a_run(bundle_version="abc"), {"Started", "Took", "Bundle version"}),
     ],
 )
-def test_what_is_known_of_a_run(run: DagRun | None, rows: set[str]) -> None:
-    """Of a run there is a row for each thing that is known, and none for what is not."""
+def test_each_known_property_of_a_run_is_a_row(run: DagRun | None, rows: set[str]) -> None:
     assert (
         dict(facts(an_outcome(run=run), None)).keys() & {"Started", "Took", "Bundle version"}
         == rows

@@ -1,6 +1,4 @@
-"""Why task instances failed, in the summary: the cause where it is seen first, every name, and text
-that stays text.
-"""
+"""Failures in the summary."""
 
 import re
 from typing import Any
@@ -73,15 +71,17 @@ HOSTILE = (
 
 
 def a_failure(task: TaskInstance | None = None, **changes: Any) -> Failure:
-    """A task instance that failed at its second try with an exception and its cause."""
+    """Return a task instance that failed at its second try with an exception and its cause."""
     task = task or a_task("join", state="failed", try_number=2, max_tries=1, duration=7.4)
     return Failure(
         task, "SalesError: cannot join", CHAIN, ("first line", "last line"), 1198
     )._replace(**changes)
 
 
-def failed(*failures: Failure, others: tuple[TaskInstance, ...] = (), **changes: Any) -> Outcome:
-    """A DAG run that failed for these reasons; the reasons of the others are not known."""
+def failed_run(
+    *failures: Failure, others: tuple[TaskInstance, ...] = (), **changes: Any
+) -> Outcome:
+    """Return a DAG run that failed for these reasons; other reasons are unknown."""
     tasks = tuple(failure.task for failure in failures) + others
     return an_outcome(
         **{"result": "failed", "run": a_run(state="failed"), "tasks": tasks, "failures": failures}
@@ -89,28 +89,23 @@ def failed(*failures: Failure, others: tuple[TaskInstance, ...] = (), **changes:
     )
 
 
-def page(*parts: str) -> Page:
-    """These parts of a summary as read; nothing that follows them is part of them."""
+def rendered(*parts: str) -> Page:
+    """Render these parts of a summary; following text must not become part of them."""
     seen = read("\n\n".join([*parts, "after"]))
     assert seen.prose[-1] == "after"
     return seen
 
 
 def first_screen(outcome: Outcome) -> Page:
-    """What stands on top."""
-    return page(*reasons(outcome, outcome_message(outcome)))
+    return rendered(*reasons(outcome, outcome_message(outcome)))
 
 
-def section(outcome: Outcome) -> Page:
-    """What stands below the facts."""
-    return page(*failed_tasks(outcome))
+def failure_section(outcome: Outcome) -> Page:
+    return rendered(*failed_tasks(outcome))
 
 
-def test_cause() -> None:
-    """The exception is shown with its place, and below it what caused it; task instance, duration
-    and try above.
-    """
-    seen = first_screen(failed(a_failure()))
+def test_exception_is_shown_with_its_place_and_its_causes() -> None:
+    seen = first_screen(failed_run(a_failure()))
     (shown,) = seen.blocks
 
     assert re.search(
@@ -121,35 +116,29 @@ def test_cause() -> None:
     assert seen.links == [("join", a_task("join").url)]
 
 
-def test_cause_in_a_line() -> None:
-    """Without an exception the cause is what is known otherwise."""
-    assert first_screen(failed(a_failure(raised=(), cause="it never started"))).blocks == [
+def test_cause_without_an_exception_is_one_line() -> None:
+    assert first_screen(failed_run(a_failure(raised=(), cause="it never started"))).blocks == [
         "it never started\n"
     ]
 
 
-def test_exception_without_frames() -> None:
-    """An exception of which only the name is known is shown by its name."""
-    assert first_screen(failed(a_failure(raised=(ExceptionInfo("KeyError", ""),)))).blocks == [
+def test_exception_without_frames_is_shown_by_name() -> None:
+    assert first_screen(failed_run(a_failure(raised=(ExceptionInfo("KeyError", ""),)))).blocks == [
         "KeyError\n"
     ]
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 20])
-def test_only_some_on_the_first_screen(count: int) -> None:
-    """The first screen shows some of many reasons and counts the rest."""
+def test_first_screen_shows_some_reasons_and_counts_the_rest(count: int) -> None:
     failures = [a_failure(a_task(f"t{n}", state="failed")) for n in range(count)]
-    seen = first_screen(failed(*failures, others=(a_task("x"),)))
+    seen = first_screen(failed_run(*failures, others=(a_task("x"),)))
     rest = count - len(seen.blocks)
 
     assert 1 <= len(seen.blocks) <= 3
     assert any(re.match(rf"{rest} more failed", text) for text in seen.prose) is (rest > 0)
 
 
-def test_reasons_without_failures() -> None:
-    """Without a single reason the sentences of the verdict are shown: the names, or why there are
-    none.
-    """
+def test_without_reasons_the_result_names_the_failed_tasks() -> None:
     tasks = (a_task("a", state="failed"), a_task("b"))
     outcome = an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks)
 
@@ -158,21 +147,19 @@ def test_reasons_without_failures() -> None:
     assert len(first_screen(outcome._replace(tasks=(a_task(),))).prose) == 2
 
 
-def test_an_error_speaks_for_itself() -> None:
-    """An error of the action has its own words, whatever failed besides."""
+def test_error_of_the_action_shows_its_own_text() -> None:
     assert (
         list(
             reasons(
-                failed(a_failure(), result="error", error=ActionError("T", "d", "h")),
-                outcome_message(failed()),
+                failed_run(a_failure(), result="error", error=ActionError("T", "d", "h")),
+                outcome_message(failed_run()),
             )
         )
         == []
     )
 
 
-def test_blockers() -> None:
-    """What blocks a run is shown with its evidence and a link to it."""
+def test_blocker_is_shown_with_evidence_and_link() -> None:
     blockers = (
         Blocker("The DAG is paused", "Nothing runs.", "Unpause it."),
         Blocker("B", "d", "h", "https://x.example/r"),
@@ -186,22 +173,18 @@ def test_blockers() -> None:
     assert [address for _, address in seen.links] == ["https://x.example/r"]
 
 
-def test_nothing_failed() -> None:
-    """Without a failed task instance there is no section about them."""
+def test_section_is_missing_without_failures() -> None:
     assert list(failed_tasks(an_outcome())) == []
     assert list(failed_tasks(an_outcome(tasks=None))) == []
 
 
-def test_logs() -> None:
-    """Each log is folded away below a title that says whose it is, which try, and how much of it is
-    shown.
-    """
-    outcome = failed(
+def test_each_log_is_folded_with_task_try_and_length() -> None:
+    outcome = failed_run(
         a_failure(), a_failure(a_task("x", state="failed"), lines_omitted=0), others=(a_task(),)
     )
     text = "\n\n".join(failed_tasks(outcome))
     titles = re.findall(r"^<details><summary>(.*)</summary>$", text, re.MULTILINE)
-    seen = section(outcome)
+    seen = failure_section(outcome)
 
     assert seen.headings == ["Failed: 2 of 3 task instances"]
     assert seen.blocks == ["first line\nlast line\n"] * 2
@@ -211,66 +194,60 @@ def test_logs() -> None:
     assert "lines" not in titles[1]
 
 
-def test_no_logs() -> None:
-    """Without a log there is none to unfold."""
-    assert section(failed(a_failure(log=()))).markup == []
+def test_missing_log_has_no_fold() -> None:
+    assert failure_section(failed_run(a_failure(log=()))).markup == []
 
 
-def test_every_reason_once() -> None:
-    """Each reason stands in the summary once: on the first screen, or in the section."""
+def test_each_reason_is_shown_once() -> None:
     failures = [
         a_failure(
             a_task(f"t{n}", state="failed"), raised=(), cause=f"cause-{n}.", log=(f"log-{n}.",)
         )
         for n in range(20)
     ]
-    outcome = failed(*failures)
-    blocks = first_screen(outcome).blocks + section(outcome).blocks
+    outcome = failed_run(*failures)
+    blocks = first_screen(outcome).blocks + failure_section(outcome).blocks
 
     assert sorted(blocks) == sorted(
         f"{kind}-{n}.\n" for kind in ("cause", "log") for n in range(20)
     )
 
 
-def test_logs_that_were_not_read() -> None:
-    """Of very many failures only some logs are read; how many are missing is said."""
+def test_number_of_unread_logs_is_shown() -> None:
     others = tuple(a_task("load", state="failed", map_index=n) for n in range(80))
     (text,) = [
-        text for text in section(failed(a_failure(), others=others)).prose if "not read" in text
+        text
+        for text in failure_section(failed_run(a_failure(), others=others)).prose
+        if "not read" in text
     ]
 
     assert re.search(r"\b80\b", text)
 
 
-def test_mapped_ones_are_named_as_ranges() -> None:
-    """Every failed task instance is named, those of a mapped task as ranges."""
+def test_mapped_task_instances_are_named_as_ranges() -> None:
     tasks = [a_task("load", state="failed", map_index=n) for n in (0, 1, 2, 3, 7)]
-    outcome = failed(
+    outcome = failed_run(
         *(a_failure(task) for task in tasks), others=(a_task("clean", state="failed"), a_task("x"))
     )
 
-    assert "load[0-3, 7], clean" in section(outcome).code
+    assert "load[0-3, 7], clean" in failure_section(outcome).code
 
 
-def test_five_thousand_names() -> None:
-    """All of five thousand failed task instances are named."""
+def test_5000_failed_mapped_instances_are_all_named() -> None:
     mapped = tuple(a_task("load", state="failed", map_index=n) for n in range(4000))
     single = tuple(a_task(f"t{n}", state="failed") for n in range(1000))
 
     assert (
         f"load[0-3999], {', '.join(task.name for task in single)}"
-        in section(failed(others=mapped + single)).code
+        in failure_section(failed_run(others=mapped + single)).code
     )
 
 
-def test_five_thousand_ordinary_names() -> None:
-    """All of five thousand failed task instances are named, too, if none is mapped and their names
-    are as long as usual.
-    """
+def test_5000_failed_tasks_with_ordinary_names_are_all_named() -> None:
     names = [f"transform_customer_orders_{n:04}" for n in range(5000)]
-    outcome = failed(others=tuple(a_task(name, state="failed") for name in names))
+    outcome = failed_run(others=tuple(a_task(name, state="failed") for name in names))
 
-    assert set(names) <= set(re.findall(r"transform_\w+", " ".join(section(outcome).code)))
+    assert set(names) <= set(re.findall(r"transform_\w+", " ".join(failure_section(outcome).code)))
 
 
 @pytest.mark.parametrize(
@@ -285,25 +262,21 @@ def test_five_thousand_ordinary_names() -> None:
     ],
     ids=["one word", "words", "lines", "surrogates", "colours", "backticks"],
 )
-def test_at_length(text: str) -> None:
-    """A cause and a log of any length are cut, each still whole as a block."""
+def test_long_cause_and_log_are_cut_within_their_blocks(text: str) -> None:
     raised = (ExceptionInfo("ValueError", text, (StackFrame(text, 1, text),)),) * 20
     failures = [a_failure(raised=raised), a_failure(raised=(), cause=text), a_failure(log=(text,))]
-    top = "\n\n".join(reasons(failed(*failures), outcome_message(failed(*failures))))
-    below = "\n\n".join(failed_tasks(failed(*failures)))
+    top = "\n\n".join(reasons(failed_run(*failures), outcome_message(failed_run(*failures))))
+    below = "\n\n".join(failed_tasks(failed_run(*failures)))
 
     assert len(top) < 20_000
     assert len(below) < 100_000
-    assert (len(page(top).blocks), page(top).markup) == (3, [])
-    assert (len(page(below).blocks), page(below).markup) == (3, ["html_block"] * 6)
+    assert (len(rendered(top).blocks), rendered(top).markup) == (3, [])
+    assert (len(rendered(below).blocks), rendered(below).markup) == (3, ["html_block"] * 6)
 
 
-def test_the_end_of_a_log() -> None:
-    """Of a log that is too long its end is shown, from the beginning of a line on, and that it is
-    cut.
-    """
+def test_long_log_keeps_its_end_from_a_line_start() -> None:
     lines = [f"line {n:06} {'.' * 80}" for n in range(20_000)]
-    (shown,) = section(failed(a_failure(log=tuple(lines)))).blocks
+    (shown,) = failure_section(failed_run(a_failure(log=tuple(lines)))).blocks
     note, *rest = shown.removesuffix("\n").split("\n")
 
     assert "cut" in note
@@ -311,21 +284,18 @@ def test_the_end_of_a_log() -> None:
     assert len(rest) > 100
 
 
-def test_the_root_is_shown_however_long_the_chain_is() -> None:
-    """The exception at the root and its place are shown, however much the ones above it have to
-    say.
-    """
+def test_root_exception_is_shown_for_a_long_chain() -> None:
     long = tuple(
         ExceptionInfo("E", "word " * 400, (StackFrame("/dags/a.py", n, "f"),)) for n in range(5)
     )
-    (shown,) = first_screen(failed(a_failure(raised=(*long, ROOT)))).blocks
+    (shown,) = first_screen(failed_run(a_failure(raised=(*long, ROOT)))).blocks
 
     assert str(ROOT) in shown
     assert "/dags/h.py" in shown
 
 
-def dressed(text: str) -> Failure:
-    """A failure of which everything says this text."""
+def failure_saying(text: str) -> Failure:
+    """Return a failure with this text in every field."""
     raised = (
         ExceptionInfo(text, text, (StackFrame(text, 1, text),)),
         ExceptionInfo(text, text, (StackFrame(text, 2, text),)),
@@ -336,12 +306,9 @@ def dressed(text: str) -> Failure:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile(text: str) -> None:
-    """Whatever task instances, exceptions, files and logs say: two blocks and one fold each, and no
-    markup from them.
-    """
-    outcome = failed(dressed(text), dressed(text), others=(a_task("x"),))
-    top, below = first_screen(outcome), section(outcome)
+def test_hostile_text_adds_no_markup(text: str) -> None:
+    outcome = failed_run(failure_saying(text), failure_saying(text), others=(a_task("x"),))
+    top, below = first_screen(outcome), failure_section(outcome)
 
     assert (len(top.blocks), top.markup, top.headings, top.tables) == (2, [], [], [])
     assert [address.startswith("https://airflow.example.com/") for _, address in top.links] == [
@@ -357,10 +324,9 @@ def test_hostile(text: str) -> None:
 
 
 @given(st.lists(hostile.filter(lambda text: "\x1b" not in text), min_size=1, max_size=5))
-def test_hostile_whatever(texts: list[str]) -> None:
-    """Whatever is made up of signs that mean something, it means nothing here."""
-    outcome = failed(*(dressed(text) for text in texts), others=(a_task("x"),))
-    top, below = first_screen(outcome), section(outcome)
+def test_any_markup_characters_stay_text(texts: list[str]) -> None:
+    outcome = failed_run(*(failure_saying(text) for text in texts), others=(a_task("x"),))
+    top, below = first_screen(outcome), failure_section(outcome)
     shown = min(len(texts), 3)
 
     assert (len(top.blocks), top.markup, top.headings, len(top.links)) == (shown, [], [], shown)
@@ -373,10 +339,7 @@ def test_hostile_whatever(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_blockers(text: str) -> None:
-    """Whatever blocks a run is called, it is a sentence with one link to Airflow, and mentions
-    nobody.
-    """
+def test_hostile_blocker_is_one_sentence_with_one_link(text: str) -> None:
     blocker = Blocker(
         f"The pool {text} is full", f"It asks: {text}", text, f"https://airflow.example.com/{text}"
     )

@@ -1,6 +1,4 @@
-"""The time line: a chart by Mermaid's rules whatever tasks are called, never more than can be
-read.
-"""
+"""The Gantt chart, read by Mermaid's rules."""
 
 import re
 from dataclasses import dataclass
@@ -84,10 +82,8 @@ _KEYWORD = re.compile(
 )
 
 
-def bars(tasks: list[TaskInstance] | tuple[TaskInstance, ...]) -> list[Bar]:
-    """The bars of the chart; it must be one fence, begin as a Gantt chart does, and hold nothing
-    but bars.
-    """
+def read_bars(tasks: list[TaskInstance] | tuple[TaskInstance, ...]) -> list[Bar]:
+    """Read the chart, which must be one fence with nothing but bars."""
     text = gantt(tasks)
     page = read(f"before\n\n{text}\n\nafter")
     assert (page.prose, page.markup, len(page.blocks)) == (["before", "after"], [], 1)
@@ -113,16 +109,13 @@ def _bar(line: str) -> Bar:
 def ran(
     task_id: str = "t", begin: float = 0, end: float | None = 1, **changes: Any
 ) -> TaskInstance:
-    """A task instance that was at work from then to then, in seconds of the run."""
+    """Return a task instance that ran between two offsets, in seconds."""
     until = None if end is None else START + timedelta(seconds=end)
     return a_task(task_id, start_date=START + timedelta(seconds=begin), end_date=until, **changes)
 
 
-def test_bars() -> None:
-    """Each task instance that started is a bar from its start to its end, in the order of the
-    starts.
-    """
-    first, second = bars([ran("load", 2, 3.5), ran("extract", 0.25, 2)])
+def test_each_started_task_is_a_bar_in_order_of_start() -> None:
+    first, second = read_bars([ran("load", 2, 3.5), ran("extract", 0.25, 2)])
 
     assert "extract" in first.name
     assert "load" in second.name
@@ -140,11 +133,8 @@ def test_bars() -> None:
     ("state", "status"),
     [("failed", "crit"), ("success", "done"), ("running", "active"), ("deferred", "active")],
 )
-def test_status(state: str, status: str) -> None:
-    """Failed ones are marked as critical, succeeded ones as done, and the names differ as well as
-    the colours.
-    """
-    bar, other = bars(
+def test_failed_and_succeeded_bars_differ_in_colour_and_name(state: str, status: str) -> None:
+    bar, other = read_bars(
         [ran("a", state=state), ran("b", 1, state="success" if state == "failed" else "failed")]
     )
 
@@ -162,36 +152,32 @@ def test_status(state: str, status: str) -> None:
         [a_task("a", state=None), a_task("b", state=None)],
     ],
 )
-def test_no_chart(tasks: list[TaskInstance]) -> None:
-    """With fewer than two task instances that ran there is nothing to draw."""
+def test_fewer_than_two_bars_give_no_chart(tasks: list[TaskInstance]) -> None:
     assert gantt(tasks) == ""
 
 
-def test_times_are_utc() -> None:
-    """Whatever time zone Airflow writes, the chart is in UTC: Mermaid knows naive times only."""
+def test_times_are_converted_to_utc() -> None:
+    """Mermaid knows only naive times."""
     east = datetime.fromisoformat("2026-01-31T15:00:15+05:30")
 
-    drawn = bars([ran("a"), a_task("b", start_date=east, end_date=east + timedelta(hours=1))])
+    drawn = read_bars([ran("a"), a_task("b", start_date=east, end_date=east + timedelta(hours=1))])
 
     assert [(bar.start, bar.name[-1]) for bar in drawn] == [(START, "a"), (START, "b")]
 
 
 @pytest.mark.parametrize("end", [None, 7.0, 6.0, -50.0])
-def test_no_end_or_an_odd_one(end: float | None) -> None:
-    """What has not ended lasts as long as anything is known to; an end before the start, left by a
-    clear, is none.
-    """
-    _, bar = bars([ran("a", 0, 9), ran("b", 7, end, state="running")])
+def test_missing_end_is_the_last_known_time_and_end_before_start_is_ignored(
+    end: float | None,
+) -> None:
+    """A clear leaves such ends."""
+    _, bar = read_bars([ran("a", 0, 9), ran("b", 7, end, state="running")])
 
     assert bar.start == START + timedelta(seconds=7)
     assert bar.end >= (START + timedelta(seconds=9) if end is None else bar.start)
 
 
 @given(st.lists(st.tuples(names, st.integers(-1, 12)), min_size=2, max_size=70, unique=True))
-def test_any_names(called: list[tuple[str, int]]) -> None:
-    """Whatever task instances are called, the chart keeps to Mermaid's rules and has a bar for
-    each, or for each task.
-    """
+def test_any_names_give_a_valid_chart_with_all_bars(called: list[tuple[str, int]]) -> None:
     tasks = [
         ran(name, number, number + 1, map_index=index)
         for number, (name, index) in enumerate(called)
@@ -200,45 +186,37 @@ def test_any_names(called: list[tuple[str, int]]) -> None:
         len(called) if len(called) <= MAX_BARS else min(len({name for name, _ in called}), MAX_BARS)
     )
 
-    assert len(bars(tasks)) == drawn
+    assert len(read_bars(tasks)) == drawn
 
 
 @pytest.mark.parametrize("name", WORDS)
-def test_names_that_mean_something_to_mermaid(name: str) -> None:
-    """A task that is called like one of Mermaid's words, or holds one of its signs, is a bar like
-    any other.
-    """
-    assert len(bars([ran(name), ran(f"{name}x", 1), ran(f"x {name}", 2)])) == 3
+def test_mermaid_keywords_and_signs_in_names_stay_text(name: str) -> None:
+    assert len(read_bars([ran(name), ran(f"{name}x", 1), ran(f"x {name}", 2)])) == 3
 
 
-def test_ordinary_names_are_left_alone() -> None:
-    """Groups, hyphens, indexes and letters of any alphabet stay as they are."""
+def test_ordinary_names_are_unchanged() -> None:
     tasks = [ran("group.load-1_b", 0), ran("任务_é", 1), ran("load", 2, map_index=7)]
 
-    assert [bar.name.partition(" ")[2] for bar in bars(tasks)] == [
+    assert [bar.name.partition(" ")[2] for bar in read_bars(tasks)] == [
         "group.load-1_b",
         "任务_é",
         "load[7]",
     ]
 
 
-def test_sixty_bars() -> None:
-    """Sixty task instances are sixty bars, mapped ones one by one."""
-    drawn = bars([ran("load", n, n + 1, map_index=n) for n in range(MAX_BARS)])
+def test_up_to_sixty_bars_mapped_instances_are_separate() -> None:
+    drawn = read_bars([ran("load", n, n + 1, map_index=n) for n in range(MAX_BARS)])
 
     assert len({bar.name for bar in drawn}) == MAX_BARS
 
 
-def test_mapped_tasks_are_merged() -> None:
-    """Above that a mapped task is one bar, from the first start to the last end, red if one
-    instance failed.
-    """
+def test_above_sixty_bars_mapped_instances_are_merged() -> None:
     load = [
         ran("load", n, n + 5, map_index=n, state="failed" if n == 17 else "success")
         for n in range(200)
     ]
     clean = [ran("clean", 300 + n, 301 + n, map_index=n) for n in range(100)]
-    first, second = bars([*load, *clean])
+    first, second = read_bars([*load, *clean])
 
     assert ("load" in first.name, first.status) == (True, "crit")
     assert (first.start, first.end) == (START, START + timedelta(seconds=204))
@@ -246,35 +224,28 @@ def test_mapped_tasks_are_merged() -> None:
 
 
 @pytest.mark.parametrize("last", ["running", "failed"])
-def test_merged_state(last: str) -> None:
-    """One instance that has not succeeded is enough for a bar that is not done, wherever it stands
-    among them.
-    """
+def test_merged_bar_is_done_only_if_all_succeeded(last: str) -> None:
     for place in (0, 30, 69):
         tasks = [
             ran("load", n, n + 1, map_index=n, state=last if n == place else "success")
             for n in range(70)
         ]
-        (bar, _) = bars([*tasks, ran("z", 500)])
+        (bar, _) = read_bars([*tasks, ran("z", 500)])
         assert bar.status == {"running": "active", "failed": "crit"}[last]
 
 
-def test_merged_failure() -> None:
-    """A failed instance is more than one that still runs, whichever comes first."""
+def test_merged_bar_with_a_failure_is_critical() -> None:
     for states in (("failed", "running"), ("running", "failed")):
         tasks = [ran("load", n, n + 1, map_index=n, state=states[n % 2]) for n in range(70)]
-        assert bars([*tasks, ran("z", 500)])[0].status == "crit"
+        assert read_bars([*tasks, ran("z", 500)])[0].status == "crit"
 
 
-def test_too_many_bars() -> None:
-    """Of more than can be read the failed ones are drawn, however short, and the longest of the
-    others.
-    """
+def test_too_many_bars_keep_failures_and_the_longest() -> None:
     tasks = [
         ran(f"t{n:03}", n, n + 1 + n % 90 / 10, state="failed" if n % 29 == 0 else "success")
         for n in range(300)
     ]
-    drawn = bars(tasks)
+    drawn = read_bars(tasks)
     failed = {f"t{n:03}" for n in range(0, 300, 29)}
     shown = {bar.name.split()[-1] for bar in drawn}
     kept, dropped = (
@@ -284,26 +255,22 @@ def test_too_many_bars() -> None:
     assert len(drawn) == MAX_BARS
     assert failed <= shown
     assert {bar.name.split()[-1] for bar in drawn if bar.status == "crit"} == failed
-    assert min(lasted(task) for task in kept if task.task_id not in failed) >= max(
-        lasted(task) for task in dropped
+    assert min(duration_of(task) for task in kept if task.task_id not in failed) >= max(
+        duration_of(task) for task in dropped
     )
     assert [bar.start for bar in drawn] == sorted(bar.start for bar in drawn)
 
 
-def lasted(task: TaskInstance) -> timedelta:
-    """How long a task instance took."""
+def duration_of(task: TaskInstance) -> timedelta:
     assert task.start_date is not None
     assert task.end_date is not None
     return task.end_date - task.start_date
 
 
-def test_five_thousand() -> None:
-    """Five thousand task instances with the longest names make a chart that Mermaid still
-    accepts.
-    """
+def test_5000_tasks_stay_within_mermaids_text_limit() -> None:
     tasks = [ran(f"{n:04}{'任' * 246}", n, n + 1, state="failed") for n in range(5000)]
 
-    assert len(bars(tasks)) == MAX_BARS
+    assert len(read_bars(tasks)) == MAX_BARS
 
 
 FIRST, LAST = "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59.999999+00:00"
@@ -319,16 +286,13 @@ ODD = (
 @pytest.mark.parametrize("start", ODD)
 @pytest.mark.parametrize("end", [None, "2026-01-31T15:00:15+05:30", *ODD])
 @pytest.mark.parametrize("others", [1, MAX_BARS])
-def test_dates_at_either_end_of_time(start: str, end: str | None, others: int) -> None:
-    """Whatever dates Airflow gives, in whatever order and offset, there is a bar for each task
-    instance.
-    """
+def test_extreme_dates_give_a_bar_for_each_task(start: str, end: str | None, others: int) -> None:
     dates = (datetime.fromisoformat(start), None if end is None else datetime.fromisoformat(end))
     tasks = [
         a_task("odd", start_date=dates[0], end_date=dates[1]),
         *(ran(f"t{n}", n) for n in range(others)),
     ]
 
-    assert "odd" in " ".join(bar.name for bar in bars(tasks))
+    assert "odd" in " ".join(bar.name for bar in read_bars(tasks))
     for until in (datetime.fromisoformat(one) for one in ODD):
         assert gantt(tasks, until)

@@ -1,4 +1,4 @@
-"""Text in the summary stays text, with a CommonMark parser as the referee."""
+"""Text in the Markdown summary stays text, checked with a CommonMark parser."""
 
 import re
 from html import unescape
@@ -31,11 +31,11 @@ FENCES = (
     "- ",
 )
 terminal = st.lists(st.sampled_from((*ESCAPES, *FENCES)), max_size=12).map("".join)
-"""Text with escape sequences of terminals, which vanish, between what could be a fence."""
+"""Text with terminal escape sequences, which are removed, between possible fences."""
 
 
 def one_line(text: str) -> str:
-    """The text as one line of words, as a reader of a code span sees it."""
+    """Return the text as a reader of a code span sees it."""
     return " ".join(re.sub(f"[{CONTROL}]", " ", text).split()) or "-"
 
 
@@ -51,16 +51,12 @@ def one_line(text: str) -> str:
         ("a|b", "`a|b`"),
     ],
 )
-def test_code(text: str, expected: str) -> None:
-    """A code span is as short as its text allows."""
+def test_code_span_uses_the_shortest_fence(text: str, expected: str) -> None:
     assert code(text) == expected
 
 
 @given(hostile)
-def test_code_in_a_sentence(text: str) -> None:
-    """Whatever the text, it comes back as exactly one code span, and the sentence around it is
-    untouched.
-    """
+def test_any_text_is_one_code_span_in_a_sentence(text: str) -> None:
     page = read(f"It was {code(text)} here.")
 
     assert page.code == [one_line(text)]
@@ -69,16 +65,14 @@ def test_code_in_a_sentence(text: str) -> None:
 
 
 @given(hostile)
-def test_code_at_the_start_of_a_line(text: str) -> None:
-    """A code span at the start of a line opens no block."""
+def test_code_span_at_a_line_start_opens_no_block(text: str) -> None:
     page = read(f"{code(text)}\nafter")
 
     assert (page.code, page.prose) == ([one_line(text)], [f"{one_line(text)}\nafter"])
 
 
 @given(hostile)
-def test_code_in_a_heading(text: str) -> None:
-    """A code span in a heading shows the text as it is, pipes included."""
+def test_code_span_in_a_heading_shows_pipes(text: str) -> None:
     page = read(f"## Failed: {code(text)}\n")
 
     assert page.headings == [f"Failed: {one_line(text)}"]
@@ -86,8 +80,7 @@ def test_code_in_a_heading(text: str) -> None:
 
 
 @given(hostile, hostile)
-def test_code_in_a_table(left: str, right: str) -> None:
-    """In a table each code span stays in its cell and shows the text as it is."""
+def test_code_span_in_a_table_stays_in_its_cell(left: str, right: str) -> None:
     page = read("\n".join(table(("A", "B"), [(code(left), code(right)), ("c", "d")])))
 
     assert page.tables == [[["A", "B"], [one_line(left), one_line(right)], ["c", "d"]]]
@@ -96,16 +89,13 @@ def test_code_in_a_table(left: str, right: str) -> None:
 
 
 def shown_in_block(text: str) -> str:
-    """The text as a reader of a fenced block sees it."""
+    """Return the text as a reader of a fenced block sees it."""
     return "\n".join(one_safe_line(line) for line in text.rstrip().split("\n"))
 
 
 @example("``\x1b[m`\n\n# A heading</details><script>alert(1)</script>")
 @given(hostile | terminal)
-def test_block(text: str) -> None:
-    """Whatever the text, it comes back as exactly one fenced block, and what follows is no part of
-    it.
-    """
+def test_any_text_is_one_fenced_block(text: str) -> None:
     page = read(f"before\n\n{block(text)}\n\nafter")
 
     assert [shown.rstrip() for shown in page.blocks] == [shown_in_block(text).rstrip()]
@@ -132,16 +122,15 @@ def test_block(text: str) -> None:
     ],
     ids=lambda text: repr(text[:20]),
 )
-def test_block_of_odd_text(text: str) -> None:
-    """Fences, tags, tables, odd ends of lines and any length stay text within one block."""
+def test_markup_line_ends_and_length_stay_within_the_block(text: str) -> None:
     page = read(f"before\n\n{block(text)}\n\nafter")
 
     assert [shown.rstrip("\n") for shown in page.blocks] == [shown_in_block(text)]
     assert (page.prose, page.markup) == (["before", "after"], [])
 
 
-def test_block_keeps_its_shape() -> None:
-    """Indentation, empty lines and an empty beginning stay; only the end is trimmed."""
+def test_block_keeps_indentation_and_empty_lines() -> None:
+    """Only the end is trimmed."""
     assert block("\n  a\n\n    b\n\n") == "```text\n\n  a\n\n    b\n```"
 
 
@@ -176,8 +165,7 @@ def test_block_keeps_its_shape() -> None:
         ),
     ],
 )
-def test_prose_of_markup(text: str) -> None:
-    """Every kind of markup within a sentence is shown as it is written."""
+def test_every_kind_of_markup_is_shown_as_text(text: str) -> None:
     page = read(f"It said {prose(text)} here.")
 
     assert page.prose == [f"It said {' '.join(text.split())} here."]
@@ -185,8 +173,7 @@ def test_prose_of_markup(text: str) -> None:
 
 
 @given(hostile)
-def test_prose(text: str) -> None:
-    """Whatever the text, it is a part of its sentence as it is: no markup, no link, no mention."""
+def test_any_text_in_a_sentence_is_no_markup_link_or_mention(text: str) -> None:
     page = read(f"It said {prose(text)} here.")
     line = " ".join(re.sub(f"[{CONTROL}]", " ", text).split())
 
@@ -202,18 +189,12 @@ def test_prose(text: str) -> None:
         ["WWW.evil.example", "HTTPS://x.example", "a@b.example", "x www.a.b", "ftp://a.b/c"]
     )
 )
-def test_prose_without_autolinks(text: str) -> None:
-    """What GitHub turns into a link or a mention by itself, beyond CommonMark, does not stand in a
-    sentence.
-    """
+def test_github_autolinks_and_mentions_are_broken_up(text: str) -> None:
     assert not re.search(r"@\w|www\.|(?<!\\):/", prose(text), re.IGNORECASE)
 
 
 @given(hostile | terminal, hostile | terminal)
-def test_folded(title: str, text: str) -> None:
-    """Whatever title and text hold, they are one fold that is closed, with the title as plain text
-    in it.
-    """
+def test_fold_is_closed_with_a_plain_title(title: str, text: str) -> None:
     begin, end = folded(title, "THE TEXT").split("THE TEXT")
     title_shown = begin.removeprefix("<details><summary>").partition("</summary>")[0]
     page = read(f"before\n\n{folded(title, code(text))}\n\nafter")
@@ -228,8 +209,8 @@ def test_folded(title: str, text: str) -> None:
     assert page.prose == ["before", one_line(text), "after"]
 
 
-def sizes(limit: int, *parts: int) -> list[int]:
-    """The sizes of those of some blocks that fit into so many bytes."""
+def sizes_that_fit(limit: int, *parts: int) -> list[int]:
+    """Return the sizes of the blocks that fit into a number of bytes."""
     text = fit([letter * size for letter, size in zip("abcdefgh", parts, strict=False)], limit)
     return [len(one) for one in text.rstrip("\n").split("\n\n") if len(set(one)) == 1]
 
@@ -246,15 +227,14 @@ def sizes(limit: int, *parts: int) -> list[int]:
         (100, (10, 200, 20, 80, 30), [10, 20, 30]),
     ],
 )
-def test_fit(limit: int, parts: tuple[int, ...], taken: list[int]) -> None:
-    """Of the blocks those are taken that fit, the first ones first; one that is too large does not
-    keep out the others.
-    """
-    assert sizes(limit, *parts) == taken
+def test_first_blocks_that_fit_are_taken(
+    limit: int, parts: tuple[int, ...], taken: list[int]
+) -> None:
+    """A block that is too large does not keep out later ones."""
+    assert sizes_that_fit(limit, *parts) == taken
 
 
-def test_fit_says_what_is_missing() -> None:
-    """How many blocks are left out is said at the end, and nothing is said when there is none."""
+def test_number_of_omitted_blocks_is_shown() -> None:
     assert fit(["a" * 60, "b" * 60, "c" * 60], 200) == f"{'a' * 60}\n\n{'b' * 60}\n\n{'c' * 60}\n"
     assert re.search(r"\n\n2 .*left out.*\n$", fit(["a" * 60, "b" * 60, "c" * 60], 100))
 
@@ -263,10 +243,9 @@ def test_fit_says_what_is_missing() -> None:
     st.lists(st.text(st.sampled_from("a任🚀\ud800"), max_size=300), max_size=20),
     st.integers(0, 5000),
 )
-def test_fit_whatever(texts: list[str], limit: int) -> None:
-    """The blocks that are taken are whole and in their order, what is missing is counted, and the
-    limit is one of bytes.
-    """
+def test_any_blocks_stay_whole_ordered_and_within_the_byte_limit(
+    texts: list[str], limit: int
+) -> None:
     blocks = [f"block {number}: {text}" for number, text in enumerate(texts)]
     *taken, last = fit(blocks, limit).removesuffix("\n").split("\n\n")
     if last.startswith("block"):
@@ -280,8 +259,7 @@ def test_fit_whatever(texts: list[str], limit: int) -> None:
 
 
 @given(hostile, hostile)
-def test_link(text: str, path: str) -> None:
-    """Whatever the address holds, the link is one link, to that address."""
+def test_any_url_is_one_link(text: str, path: str) -> None:
     url = f"https://airflow.example.com/dags/{path}".rstrip()
     (row,) = read("\n".join(table(("A", "B"), [(link(code(text), url), "x")]))).tables[0][1:]
     ((shown, address),) = read(f"See {link(code(text), url)}.").links
@@ -300,11 +278,9 @@ def test_link(text: str, path: str) -> None:
         "https://github.com/octo-org/sales/commit/0123abc",
     ],
 )
-def test_ordinary_links_are_left_alone(url: str) -> None:
-    """An address that is percent-encoded already is not encoded again."""
+def test_percent_encoded_url_is_not_encoded_again(url: str) -> None:
     assert link("x", url) == f"[x]({url})"
 
 
-def test_table() -> None:
-    """A table is its header, a rule and its rows."""
+def test_table_has_header_rule_and_rows() -> None:
     assert table(("A", "B"), [("1", "2")]) == ["| A | B |", "| --- | --- |", "| 1 | 2 |"]

@@ -1,4 +1,4 @@
-"""The outputs by the contract's table: each as soon as it is known, and never a stale one."""
+"""The step's outputs."""
 
 import json
 import tempfile
@@ -20,10 +20,8 @@ from tests.support.factories import RUN_URL, a_report, a_request, a_run, a_task,
 from tests.support.markdown import hostile
 
 
-def written(*outcomes: Outcome, final: bool = False) -> dict[str, str]:
-    """What later steps read after these outcomes were written one after the other, the last one
-    finally or not.
-    """
+def outputs_after(*outcomes: Outcome, final: bool = False) -> dict[str, str]:
+    """Return the outputs that later steps read after these outcomes were written in order."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         files = CommandFiles(Path(folder))
         patch.setenv("GITHUB_OUTPUT", files.environment["GITHUB_OUTPUT"])
@@ -34,13 +32,10 @@ def written(*outcomes: Outcome, final: bool = False) -> dict[str, str]:
         return files.collect(StepLog(masker), masker).outputs
 
 
-def test_all() -> None:
-    """At the end of a success every output is there, dates in RFC 3339 and the duration in
-    seconds.
-    """
+def test_success_has_every_output() -> None:
     run = a_run(bundle_version="abc123")._replace(logical_date=a_run().start_date)
 
-    assert written(an_outcome(run=run), final=True) == {
+    assert outputs_after(an_outcome(run=run), final=True) == {
         "result": "success",
         "state": "success",
         "run_id": "r1",
@@ -56,18 +51,14 @@ def test_all() -> None:
     }
 
 
-def test_nothing_known() -> None:
-    """When nothing is known the only output is the result, and that not before the end."""
-    assert written(Outcome(result="error")) == {}
-    assert written(Outcome(result="error", error=ActionError("T", "d", "h")), final=True) == {
+def test_only_the_result_is_written_if_nothing_is_known() -> None:
+    assert outputs_after(Outcome(result="error")) == {}
+    assert outputs_after(Outcome(result="error", error=ActionError("T", "d", "h")), final=True) == {
         "result": "error"
     }
 
 
-def test_failed_tasks() -> None:
-    """failed_tasks is a JSON array of names, mapped ones with their index, and not there while the
-    tasks are unknown.
-    """
+def test_failed_tasks_is_a_json_array_if_tasks_are_known() -> None:
     tasks = (
         a_task("a"),
         a_task("b", state="failed"),
@@ -94,18 +85,14 @@ def test_failed_tasks() -> None:
         {"many": list(range(50_000))},
     ],
 )
-def test_xcom(values: dict[str, Any]) -> None:
-    """The XComs are one JSON object that later steps read back as they were in Airflow, and no
-    other output comes of them.
-    """
-    found = written(an_outcome(xcom=values))
+def test_xcom_is_one_json_object(values: dict[str, Any]) -> None:
+    found = outputs_after(an_outcome(xcom=values))
 
     assert json.loads(found["xcom"]) == values
     assert found.keys() == {*outputs(an_outcome()), "xcom"}
 
 
-def test_xcom_is_readable() -> None:
-    """Letters of any alphabet stand in xcom as they are: it may be shown to people."""
+def test_xcom_keeps_letters_of_any_script() -> None:
     assert outputs(an_outcome(xcom={"a": "é 任务 🚀"}))["xcom"] == '{"a": "é 任务 🚀"}'
 
 
@@ -117,9 +104,8 @@ def test_xcom_is_readable() -> None:
         max_size=3,
     )
 )
-def test_xcom_whatever(values: dict[str, Any]) -> None:
-    """Whatever tasks return arrives."""
-    assert json.loads(written(an_outcome(xcom=values))["xcom"]) == values
+def test_any_xcom_value_is_read_back_unchanged(values: dict[str, Any]) -> None:
+    assert json.loads(outputs_after(an_outcome(xcom=values))["xcom"]) == values
 
 
 @pytest.mark.parametrize(
@@ -130,55 +116,49 @@ def test_xcom_whatever(values: dict[str, Any]) -> None:
         (a_report(status_url=None), {"deployment_id": "7"}),
     ],
 )
-def test_report(report: Report | None, found: dict[str, str]) -> None:
-    """What stands on GitHub for the run has its own output, and without it there is none."""
-    written_ = written(an_outcome(report=report))
+def test_report_output_exists_only_with_a_github_report(
+    report: Report | None, found: dict[str, str]
+) -> None:
+    written_ = outputs_after(an_outcome(report=report))
 
     assert {
         name: text for name, text in written_.items() if name in ("status_url", "deployment_id")
     } == found
 
 
-def test_no_xcom() -> None:
-    """Without XComs that were asked for, or that could be read, there is no such output."""
+def test_without_xcoms_there_is_no_xcom_output() -> None:
     assert "xcom" not in outputs(an_outcome())
 
 
-def test_very_many_failed_tasks() -> None:
-    """All of 5000 failed task instances are named."""
+def test_5000_failed_tasks_are_all_named() -> None:
     tasks = tuple(a_task("load", state="failed", map_index=n) for n in range(5000))
 
-    assert json.loads(written(an_outcome(tasks=tasks))["failed_tasks"]) == [
+    assert json.loads(outputs_after(an_outcome(tasks=tasks))["failed_tasks"]) == [
         f"load[{n}]" for n in range(5000)
     ]
 
 
-def test_the_run_is_known_before_its_state() -> None:
-    """Run id and URL are written as soon as the run may exist, though its state is not known
-    yet.
-    """
-    asked = Outcome(result="error", request=a_request())
+def test_run_id_and_url_are_written_before_the_state_is_known() -> None:
+    requested = Outcome(result="error", request=a_request())
 
-    assert outputs(asked) == {}
-    assert outputs(asked._replace(run_url=RUN_URL)) == {"run_id": "r1", "run_url": RUN_URL}
-    assert outputs(asked._replace(run_url=RUN_URL, created=False))["created"] == "false"
+    assert outputs(requested) == {}
+    assert outputs(requested._replace(run_url=RUN_URL)) == {"run_id": "r1", "run_url": RUN_URL}
+    assert outputs(requested._replace(run_url=RUN_URL, created=False))["created"] == "false"
 
 
-def test_changes() -> None:
-    """The last state wins, and what a continued run has no longer is emptied."""
+def test_last_state_wins_and_stale_outputs_are_emptied() -> None:
     ended, again = (
         an_outcome(run=a_run(state="failed")),
         an_outcome(run=a_run(state="running", end_date=None), tasks=None),
     )
-    values = written(ended, again)
+    values = outputs_after(ended, again)
 
     assert values["state"] == "running"
     assert (values["end_date"], values["duration"], values["failed_tasks"]) == ("", "", "")
     assert values["run_id"] == "r1"
 
 
-def test_written_once() -> None:
-    """An output that does not change is written once, however often the run is looked at."""
+def test_unchanged_output_is_written_once() -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         path = Path(folder, "output")
         path.touch()
@@ -191,10 +171,9 @@ def test_written_once() -> None:
 
 
 @given(hostile)
-def test_hostile_names(text: str) -> None:
-    """Whatever a task is called, failed_tasks is JSON that says so, and no other output appears."""
+def test_hostile_task_name_is_json_and_adds_no_output(text: str) -> None:
     outcome = an_outcome(tasks=(a_task(text, state="failed"),))
-    values = written(outcome)
+    values = outputs_after(outcome)
 
     assert json.loads(values["failed_tasks"]) == [text]
     assert values.keys() == outputs(outcome).keys()

@@ -1,4 +1,4 @@
-"""The job summary as text: the same facts as in Markdown, and no markup."""
+"""The job summary as plain text."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ FAILED = an_outcome(
 )
 
 
-def test_success() -> None:
-    """The verdict comes first, then the facts, then the tasks."""
+def test_success_lists_result_facts_and_tasks() -> None:
     lines = plain_summary(an_outcome(), a_context()).split("\n")
 
     assert lines[:2] == ["DAG run succeeded: nightly_sales", "=" * 32]
@@ -34,10 +33,7 @@ def test_success() -> None:
     assert lines[-2:] == ["Tasks: 1 of 1 succeeded", "  extract  success          4.2 s"]
 
 
-def test_failure() -> None:
-    """The reason and the next thing to do are at the top, and the failed task comes first in the
-    list.
-    """
+def test_failure_begins_with_reason_and_hint() -> None:
     lines = plain_summary(FAILED, a_context()).split("\n")
 
     assert lines[2].startswith("load[3] failed")
@@ -49,13 +45,11 @@ def test_failure() -> None:
 
 
 @pytest.mark.parametrize("word", ["`", "|", "<", "**", "[load", "mermaid"])
-def test_no_markup(word: str) -> None:
-    """Nothing of it is Markdown."""
+def test_plain_summary_has_no_markdown(word: str) -> None:
     assert word not in plain_summary(FAILED, a_context())
 
 
-def test_an_error_before_any_run() -> None:
-    """An error has its title, its evidence and its remedy, and nothing is claimed beyond."""
+def test_error_before_any_run_has_title_evidence_and_hint_only() -> None:
     outcome = Outcome(
         result="error",
         error=ActionError("Inputs are wrong", "dag_id: it is empty.\nconf: no JSON.", "Mend it."),
@@ -70,8 +64,7 @@ def test_an_error_before_any_run() -> None:
     ]
 
 
-def test_of_very_many_tasks_some_are_listed() -> None:
-    """The list is bounded, failed ones are all named, and the rest is counted."""
+def test_long_task_list_is_bounded_with_all_failures_named() -> None:
     tasks = tuple(
         a_task("load", map_index=n, state="failed" if n < 150 else "success") for n in range(500)
     )
@@ -83,13 +76,11 @@ def test_of_very_many_tasks_some_are_listed() -> None:
     assert sum(line.startswith("  load[") for line in seen.split("\n")) == 100
 
 
-def test_what_was_turned_off() -> None:
-    """Each feature whose permission is missing is named."""
+def test_disabled_features_are_named() -> None:
     assert plain_summary(an_outcome(disabled_features=("Left out: logs.",)), None).endswith(
         "\n\nLeft out: logs."
     )
 
 
-def test_where_no_commit_is_known() -> None:
-    """A shell's summary has no line for a commit."""
+def test_unknown_commit_has_no_line() -> None:
     assert "Commit" not in plain_summary(an_outcome(), a_context(sha="", commit_url=""))

@@ -1,6 +1,4 @@
-"""Task instances in the summary: what went wrong on top, as many as there is room for, and short
-names for many.
-"""
+"""The table of task instances in the summary."""
 
 import re
 
@@ -27,22 +25,21 @@ OPEN_STATES = (
     ),
     *("restarting", "a_state_of_tomorrow"),
 )
-"""States of a task instance that has not ended, by Airflow's list, and one that nobody knows yet.
+"""Airflow's states of a task instance that has not ended, and an unknown one.
 
 Measured: docs/notes/airflow-3.md#task-states.
 """
 
 
-def page(*tasks: TaskInstance) -> Page:
-    """The table as read; nothing that follows it is part of it."""
+def rendered(*tasks: TaskInstance) -> Page:
+    """Render the table; following text must not become part of it."""
     seen = read(f"{task_table(tasks)}\n\nafter")
     assert seen.prose[-1] == "after"
     return seen
 
 
-def rows(*tasks: TaskInstance) -> list[list[str]]:
-    """The rows of the table."""
-    ((_, *found),) = page(*tasks).tables
+def table_rows(*tasks: TaskInstance) -> list[list[str]]:
+    ((_, *found),) = rendered(*tasks).tables
     return found
 
 
@@ -59,13 +56,11 @@ def rows(*tasks: TaskInstance) -> list[list[str]]:
         ([*range(10), *range(20, 30), 40], "load[0-9, 20-29, 40]"),
     ],
 )
-def test_names(indexes: list[int], written: str) -> None:
-    """The instances of a mapped task are written as ranges of their indexes, in their order."""
+def test_mapped_instances_are_written_as_ranges(indexes: list[int], written: str) -> None:
     assert names(a_task("load", map_index=index) for index in indexes) == [written]
 
 
-def test_names_of_several_tasks() -> None:
-    """Each task is named once, in the order in which the tasks come."""
+def test_each_task_is_named_once_in_order() -> None:
     tasks = [
         a_task("b", map_index=1),
         a_task("a"),
@@ -78,8 +73,7 @@ def test_names_of_several_tasks() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["load", "clean"]), st.sets(st.integers(0, 60), min_size=1)))
-def test_names_lose_nothing(mapped: dict[str, set[int]]) -> None:
-    """The ranges name exactly the indexes that there are."""
+def test_ranges_name_exactly_the_given_indexes(mapped: dict[str, set[int]]) -> None:
     tasks = [a_task(name, map_index=index) for name, found in mapped.items() for index in found]
     read_back = {}
     for written in names(tasks):
@@ -90,9 +84,8 @@ def test_names_lose_nothing(mapped: dict[str, set[int]]) -> None:
     assert read_back == mapped
 
 
-def test_a_row() -> None:
-    """A row links the task instance and says its state, how long it took, and its tries."""
-    seen = page(a_task("load", map_index=3, state="failed", duration=132.4, try_number=2))
+def test_row_has_link_state_duration_and_tries() -> None:
+    seen = rendered(a_task("load", map_index=3, state="failed", duration=132.4, try_number=2))
 
     assert seen.headings == ["Tasks: 0 of 1 succeeded"]
     ((header, (name, state, took, tries)),) = seen.tables
@@ -105,23 +98,18 @@ def test_a_row() -> None:
 @pytest.mark.parametrize(
     "state", ["success", "failed", "upstream_failed", "skipped", "removed", *OPEN_STATES]
 )
-def test_every_state(state: str | None) -> None:
-    """Every state is said in words or by its name, and a task instance that has not run shows no
-    zero.
-    """
-    ((name, said, *rest),) = rows(a_task("a", state=state, duration=None, try_number=0))
+def test_every_state_has_words_and_no_zero_duration(state: str | None) -> None:
+    ((name, message, *rest),) = table_rows(a_task("a", state=state, duration=None, try_number=0))
 
     assert (name, rest) == ("a", ["", ""])
-    assert re.search(r"[a-z]{4}", said)
+    assert re.search(r"[a-z]{4}", message)
     assert (
-        state not in ("running", "deferred", "removed", "a_state_of_tomorrow") or str(state) in said
+        state not in ("running", "deferred", "removed", "a_state_of_tomorrow")
+        or str(state) in message
     )
 
 
-def test_order() -> None:
-    """Failed task instances come first, then what they kept from running, and the successes
-    last.
-    """
+def test_failed_tasks_come_first_and_successes_last() -> None:
     ordered = (
         "failed",
         "upstream_failed",
@@ -135,25 +123,23 @@ def test_order() -> None:
     )
     tasks = [a_task(f"t{place}", state=state) for place, state in enumerate(ordered)]
 
-    assert [row[0] for row in rows(*reversed(tasks))] == [
+    assert [row[0] for row in table_rows(*reversed(tasks))] == [
         f"t{place}" for place in range(len(ordered))
     ]
 
 
-def test_order_of_equals() -> None:
-    """Task instances of one state stay in Airflow's order."""
+def test_tasks_of_one_state_keep_airflows_order() -> None:
     tasks = [a_task(f"t{(7 * n) % 10}", state="failed") for n in range(10)]
 
-    assert [row[0] for row in rows(*tasks)] == [task.name for task in tasks]
+    assert [row[0] for row in table_rows(*tasks)] == [task.name for task in tasks]
 
 
 @pytest.mark.parametrize(
     "state",
     ["deferred", "up_for_reschedule", "awaiting_input", "restarting", "a_state_of_tomorrow"],
 )
-def test_what_has_not_ended_comes_before_what_has(state: str) -> None:
-    """What the run still waits for is above what succeeded or was skipped."""
-    found = rows(
+def test_unfinished_tasks_come_before_successes(state: str) -> None:
+    found = table_rows(
         a_task("s", state="success"), a_task("k", state="skipped"), a_task("w", state=state)
     )
 
@@ -161,12 +147,9 @@ def test_what_has_not_ended_comes_before_what_has(state: str) -> None:
 
 
 @pytest.mark.parametrize(("count", "folds"), [(1, 0), (20, 0), (500, 1)])
-def test_folded(count: int, folds: int) -> None:
-    """Few rows are in sight, many are folded away, with how many succeeded above them; all are
-    there.
-    """
+def test_many_rows_are_folded_below_the_number_of_successes(count: int, folds: int) -> None:
     states = ["failed", *["success"] * (count - 1)]
-    seen = page(*(a_task(f"t{n}", state=state) for n, state in enumerate(states)))
+    seen = rendered(*(a_task(f"t{n}", state=state) for n, state in enumerate(states)))
     title = f"Tasks: {count - 1} of {count} succeeded"
 
     assert seen.markup == ["html_block", "html_block"] * folds
@@ -176,12 +159,9 @@ def test_folded(count: int, folds: int) -> None:
 
 
 @given(hostile, hostile, hostile)
-def test_hostile_names(task_id: str, state: str, path: str) -> None:
-    """Whatever task instances, states and pages are called, each row has its four cells and one
-    link.
-    """
+def test_hostile_names_keep_four_cells_and_one_link(task_id: str, state: str, path: str) -> None:
     url = f"https://airflow.example.com/dags/{path}"
-    seen = page(a_task(task_id, state=state, url=url), a_task(task_id, map_index=3, url=url))
+    seen = rendered(a_task(task_id, state=state, url=url), a_task(task_id, map_index=3, url=url))
 
     assert [len(row) for row in seen.tables[0]] == [4, 4, 4]
     assert len(seen.links) == 2
@@ -194,10 +174,7 @@ def test_hostile_names(task_id: str, state: str, path: str) -> None:
     ["t" * 250, "任" * 250, "|" * 250, "`" * 250, "\ud800" * 250, "</details>" * 25, "t" * 3000],
     ids=["ascii", "wide", "|", "`", "surrogates", "tags", "endless"],
 )
-def test_size(name: str) -> None:
-    """Of any number of task instances with the longest names as many are shown as there is room
-    for, failed ones first.
-    """
+def test_table_of_any_size_fits_with_failures_first(name: str) -> None:
     states = ["success"] * 4990 + ["failed"] * 10
     url = f"https://airflow.example.com/dags/{name}"
     tasks = [
@@ -213,18 +190,14 @@ def test_size(name: str) -> None:
     assert len(shown) >= (40 if len(name) < 1000 else 1)
 
 
-def test_nothing_is_missing() -> None:
-    """When all task instances are shown nothing is said about more."""
+def test_complete_table_mentions_no_omission() -> None:
     text = task_table([a_task("t", map_index=n) for n in range(200)])
 
     assert len(re.findall(r"^\| \[`t", text, re.MULTILINE)) == 200
     assert "more task instance" not in text
 
 
-def test_what_was_not_read_is_counted() -> None:
-    """The heading counts all task instances of a wide run, and a sentence says how many the table
-    leaves out.
-    """
+def test_unread_tasks_are_counted_in_heading_and_sentence() -> None:
     tasks = [
         a_task("load", map_index=n, state="failed" if n < 3 else "success") for n in range(503)
     ]

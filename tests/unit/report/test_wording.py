@@ -1,4 +1,4 @@
-"""Each outcome in words: title, evidence and the next thing to do."""
+"""Title, detail and hint of each outcome."""
 
 import re
 from typing import Any, get_args
@@ -26,11 +26,11 @@ from entrypoint.report.wording import (
     outcome_message,
     report_line,
 )
-from entrypoint.run.detached import ended_as
+from entrypoint.run.detached import describe_end
 from entrypoint.text import format_duration, try_label
 from tests.support.factories import a_report, a_run, a_task, an_outcome
 
-ERROR = ActionError("The DAG is paused", "Airflow would queue it for ever.", "Unpause it.")
+ERROR = ActionError("The DAG is paused", "Airflow would queue it forever.", "Unpause it.")
 
 
 @pytest.mark.parametrize(
@@ -49,34 +49,33 @@ ERROR = ActionError("The DAG is paused", "Airflow would queue it for ever.", "Un
         (86_400, "24 h 00 m"),
     ],
 )
-def test_took(seconds: float | None, text: str) -> None:
-    """A duration is written for people, in the two units that matter."""
+def test_duration_is_written_in_two_units(seconds: float | None, text: str) -> None:
     assert format_duration(seconds) == text
 
 
 @given(st.floats(0, 35 * 86_400))
-def test_took_never_shows_sixty(seconds: float) -> None:
-    """No rounding ever shows 60 seconds or 60 minutes."""
+def test_duration_never_shows_60_seconds_or_minutes(seconds: float) -> None:
     assert not re.search(r"\b60(\.0)? [sm]", format_duration(seconds))
 
 
 @pytest.mark.parametrize("taken_over", ["attached", "resumed", "restarted"])
 @pytest.mark.parametrize("result", get_args(Result))
 @pytest.mark.parametrize("error", [None, ERROR])
-def test_a_run_that_was_taken_over_is_told_in_the_verdict(
+def test_result_says_that_an_existing_run_was_taken_over(
     taken_over: TakenOver, result: Result, error: ActionError | None
 ) -> None:
-    """Whoever reads the annotation alone learns that this step did not trigger what it is about."""
     error = ERROR if result == "error" else error
-    told = outcome_message(an_outcome(result=result, taken_over=taken_over, error=error)).detail
-    assert origin(an_outcome(taken_over=taken_over)) in told
+    detail_text = outcome_message(
+        an_outcome(result=result, taken_over=taken_over, error=error)
+    ).detail
+    assert origin(an_outcome(taken_over=taken_over)) in detail_text
     assert (
-        "it was there already" not in outcome_message(an_outcome(result=result, error=error)).detail
+        "it existed already" not in outcome_message(an_outcome(result=result, error=error)).detail
     )
 
 
 @pytest.mark.parametrize(
-    ("stopped", "fate"),
+    ("stopped", "sentence"),
     [
         ("yes", "The run was stopped"),
         ("nothing", "had ended before it could be stopped"),
@@ -85,24 +84,24 @@ def test_a_run_that_was_taken_over_is_told_in_the_verdict(
     ],
 )
 @pytest.mark.parametrize("detail", ["It is silent.", "Its evidence\nhas lines"])
-def test_an_error_tells_what_became_of_the_run(stopped: StopStatus, fate: str, detail: str) -> None:
-    """A run that was stopped although nobody knows how it is must not be a surprise."""
+def test_error_says_whether_the_run_was_stopped(
+    stopped: StopStatus, sentence: str, detail: str
+) -> None:
     error = ActionError("Silent", detail, "Look at its log.")
     fault = ActionError("Not confirmed", "PATCH answered 503", "")
-    said = outcome_message(
+    message = outcome_message(
         an_outcome(result="error", error=error, stopped=stopped, stop_error=fault)
     )
-    assert said.detail.startswith(detail)
-    assert fate in said.detail
-    assert ("PATCH answered 503" in said.detail) is (stopped == "unconfirmed")
-    assert ("mark it failed there" in said.hint) is (stopped == "unconfirmed")
-    assert "Look at its log." in said.hint
+    assert message.detail.startswith(detail)
+    assert sentence in message.detail
+    assert ("PATCH answered 503" in message.detail) is (stopped == "unconfirmed")
+    assert ("mark it failed there" in message.hint) is (stopped == "unconfirmed")
+    assert "Look at its log." in message.hint
     assert outcome_message(an_outcome(result="error", error=error)).detail == detail
 
 
 @pytest.mark.parametrize("taken_over", [None, *get_args(TakenOver)])
-def test_origin(taken_over: TakenOver | None) -> None:
-    """Where the DAG run comes from is said in every case."""
+def test_origin_of_the_run_is_always_named(taken_over: TakenOver | None) -> None:
     assert origin(an_outcome(taken_over=taken_over))
 
 
@@ -119,10 +118,7 @@ def test_origin(taken_over: TakenOver | None) -> None:
         ),
     ],
 )
-def test_reported(report: Report, text: str) -> None:
-    """What stands on GitHub is said with its name, its commit and its state, in the verdict as
-    well.
-    """
+def test_github_report_has_name_commit_and_state(report: Report, text: str) -> None:
     assert report_line(report) == text
     assert (
         f"Airflow's listener reports it: {text}."
@@ -144,59 +140,51 @@ def test_reported(report: Report, text: str) -> None:
         (a_run(note=CANCELLED_MARK), ["a"], "The DAG run was stopped: its workflow was cancelled"),
     ],
 )
-def test_ended_as(run: DagRun, failed: list[str], text: str) -> None:
-    """How a run ended is said in one line, and a cancelled one is called so, whatever Airflow made
-    of it.
-    """
-    assert ended_as(run, failed) == text
+def test_end_of_a_run_is_one_line_and_a_cancel_is_named(
+    run: DagRun, failed: list[str], text: str
+) -> None:
+    assert describe_end(run, failed) == text
 
 
-def test_success() -> None:
-    """A success says which DAG and how long, and leaves nothing to do."""
-    said = outcome_message(an_outcome())
+def test_success_names_dag_and_duration_without_a_hint() -> None:
+    message = outcome_message(an_outcome())
 
-    assert said.title == "DAG run succeeded"
-    assert said.detail == "Airflow ended the run of nightly_sales as success after 2 m 12 s."
-    assert said.hint == ""
-
-
-def test_success_with_failed_tasks() -> None:
-    """A success with failed tasks is told from a plain one, names them, and says how not to accept
-    it.
-    """
-    said = outcome_message(an_outcome(tasks=(a_task("a", state="failed"), a_task("b"))))
-
-    assert said.title != outcome_message(an_outcome()).title
-    assert "failed tasks" in said.title
-    assert said.reasons == ("Failed: a.",)
-    assert "fail_on_failed_tasks" in said.hint
+    assert message.title == "DAG run succeeded"
+    assert message.detail == "Airflow ended the run of nightly_sales as success after 2 m 12 s."
+    assert message.hint == ""
 
 
-def test_red_tasks_that_are_not_accepted() -> None:
-    """A success that fails the step for its failed tasks says whose decision that is."""
+def test_success_names_failed_tasks_and_the_input_to_refuse_them() -> None:
+    message = outcome_message(an_outcome(tasks=(a_task("a", state="failed"), a_task("b"))))
+
+    assert message.title != outcome_message(an_outcome()).title
+    assert "failed tasks" in message.title
+    assert message.reasons == ("Failed: a.",)
+    assert "fail_on_failed_tasks" in message.hint
+
+
+def test_failure_for_failed_tasks_names_the_input() -> None:
     tasks = (a_task("a", state="failed"),)
-    said = outcome_message(
+    message = outcome_message(
         an_outcome(result="failed", tasks=tasks, failures=(Failure(tasks[0], "KeyError: 'x'"),))
     )
 
-    assert "failed tasks" in said.title
-    assert "success" in said.detail
-    assert "fail_on_failed_tasks" in said.detail
-    assert said.reasons == ("a failed: KeyError: 'x'",)
+    assert "failed tasks" in message.title
+    assert "success" in message.detail
+    assert "fail_on_failed_tasks" in message.detail
+    assert message.reasons == ("a failed: KeyError: 'x'",)
 
 
-def test_success_without_tasks() -> None:
-    """A success that ran nothing at all is worth a question."""
+def test_success_without_tasks_is_questioned() -> None:
     assert "no task at all" in outcome_message(an_outcome(tasks=())).detail
     assert "no task at all" not in outcome_message(an_outcome(tasks=None)).detail
 
 
-def test_triggered() -> None:
-    """A run that is not waited for was accepted, and its state is the one of that moment."""
-    said = outcome_message(an_outcome(result="triggered", run=a_run(state="queued"), tasks=None))
+def test_triggered_run_has_its_first_state() -> None:
+    message = outcome_message(an_outcome(result="triggered", run=a_run(state="queued"), tasks=None))
 
-    assert said.title == "DAG run triggered"
-    assert "nightly_sales (queued)" in said.detail
+    assert message.title == "DAG run triggered"
+    assert "nightly_sales (queued)" in message.detail
 
 
 @pytest.mark.parametrize(
@@ -210,46 +198,40 @@ def test_triggered() -> None:
         ),
         (
             (a_task(),),
-            "No task is marked failed: somebody may have marked the whole run as failed.",
+            "No task is marked failed; a user may have marked the whole run as failed.",
         ),
-        (None, "Its tasks could not be read."),
+        (None, "The tasks of the run could not be read."),
     ],
 )
-def test_failed(tasks: Any, failure_line: str) -> None:
-    """A failure names the failed tasks, counts them when they are many, and explains when there are
-    none.
-    """
-    said = outcome_message(an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks))
+def test_failure_names_or_counts_the_failed_tasks(tasks: Any, failure_line: str) -> None:
+    """Without failed tasks it says so."""
+    message = outcome_message(an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks))
 
-    assert said.title == "DAG run failed"
-    assert said.detail.startswith(
+    assert message.title == "DAG run failed"
+    assert message.detail.startswith(
         "Airflow ended the run of nightly_sales as failed after 2 m 12 s."
     )
-    assert said.reasons == (failure_line,)
-    assert said.hint
+    assert message.reasons == (failure_line,)
+    assert message.hint
 
 
 @pytest.mark.parametrize("count", [1, MAX_FAILURES_LISTED, MAX_FAILURES_LISTED + 1, 20, 5000])
-def test_failed_for_reasons(count: int) -> None:
-    """The first failures are told with their reasons, one each, the others by name, and very many
-    are counted.
-    """
+def test_first_failures_have_reasons_and_others_names_or_a_count(count: int) -> None:
     tasks = tuple(a_task(f"t{n}", state="failed") for n in range(count))
     failures = tuple(Failure(task, f"KeyError: {task.task_id}") for task in tasks[:20])
-    said = outcome_message(
+    message = outcome_message(
         an_outcome(result="failed", run=a_run(state="failed"), tasks=tasks, failures=failures)
     ).reasons
 
-    assert said[:MAX_FAILURES_LISTED] == tuple(
+    assert message[:MAX_FAILURES_LISTED] == tuple(
         f"t{n} failed: KeyError: t{n}" for n in range(min(count, MAX_FAILURES_LISTED))
     )
-    assert len(said) == min(count, MAX_FAILURES_LISTED) + (count > MAX_FAILURES_LISTED)
-    assert f"t{min(count, 10) - 1}" in said[-1] or count > MAX_FAILURES_LISTED
-    assert all(len(one) < 1000 for one in said)
+    assert len(message) == min(count, MAX_FAILURES_LISTED) + (count > MAX_FAILURES_LISTED)
+    assert f"t{min(count, 10) - 1}" in message[-1] or count > MAX_FAILURES_LISTED
+    assert all(len(one) < 1000 for one in message)
 
 
-def test_reason() -> None:
-    """A reason names task instance, try and cause, and is short whatever the cause is."""
+def test_reason_is_short_with_task_try_and_cause() -> None:
     task = a_task("load", state="failed", map_index=3, try_number=2, max_tries=1)
     long = failure_line(
         Failure(task, "E: " + "word " * 10_000, (ExceptionInfo("E", "word " * 10_000),))
@@ -267,43 +249,36 @@ def test_reason() -> None:
         (1, 1, " (try 1 of 2)"),
         (2, 1, " (try 2 of 2)"),
         (0, 3, " (try 0 of 4)"),
-        # A task instance that was cleared has more tries behind it than its DAG allows.
+        # A cleared task instance may have more tries than its DAG allows.
         (5, 1, " (try 5 of 5)"),
     ],
 )
-def test_tries(try_number: int, max_tries: int, text: str) -> None:
-    """Which try it was is said where there may be several, and never as more than all."""
+def test_try_is_shown_if_there_may_be_several(try_number: int, max_tries: int, text: str) -> None:
     assert try_label(a_task(try_number=try_number, max_tries=max_tries)) == text
 
 
-def test_dagrun_timeout() -> None:
-    """A run that was too slow as a whole is named as such, with its limit, although no task
-    failed.
-    """
+def test_dagrun_timeout_is_named_with_its_limit() -> None:
     tasks = (a_task("a"), a_task("b", state="skipped"))
-    said = outcome_message(
+    message = outcome_message(
         an_outcome(
             result="failed", run=a_run(state="failed"), tasks=tasks, dagrun_timeout_exceeded=120.0
         )
     )
 
-    assert "dagrun_timeout" in said.title
-    assert "2 m 00 s" in said.detail
-    assert "nightly_sales" in said.detail
-    assert "dagrun_timeout" in said.hint
-    assert not any("marked the whole run" in one for one in said.reasons)
+    assert "dagrun_timeout" in message.title
+    assert "2 m 00 s" in message.detail
+    assert "nightly_sales" in message.detail
+    assert "dagrun_timeout" in message.hint
+    assert not any("marked the whole run" in one for one in message.reasons)
 
 
-def test_failed_because_it_was_cancelled() -> None:
-    """A run that a cancelled workflow stopped has failed for that reason, whatever Airflow
-    shows.
-    """
-    said = outcome_message(
+def test_cancelled_run_has_failed_for_that_reason() -> None:
+    message = outcome_message(
         an_outcome(result="failed", run=a_run(state="success", note=f"why {CANCELLED_MARK}"))
     )
 
-    assert "stopped when its workflow was cancelled" in said.detail
-    assert "if_run_exists" in said.hint
+    assert "stopped when its workflow was cancelled" in message.detail
+    assert "if_run_exists" in message.hint
 
 
 @pytest.mark.parametrize(
@@ -313,15 +288,12 @@ def test_failed_because_it_was_cancelled() -> None:
         (a_run(state="queued", start_date=None, end_date=None), "DAG run did not start in time"),
     ],
 )
-def test_timeout(run: Any, title: str) -> None:
-    """A timeout tells a run that never started from one that is still at work, and how long that
-    was.
-    """
-    said = outcome_message(an_outcome(result="timeout", run=run, tasks=None, waited=3600.0))
+def test_timeout_tells_a_queued_run_from_a_running_one(run: Any, title: str) -> None:
+    message = outcome_message(an_outcome(result="timeout", run=run, tasks=None, waited=3600.0))
 
-    assert said.title == title
-    assert "1 h 00 m" in said.detail
-    assert said.hint
+    assert message.title == title
+    assert "1 h 00 m" in message.detail
+    assert message.hint
 
 
 BLOCKERS = (
@@ -330,12 +302,9 @@ BLOCKERS = (
 )
 
 
-def test_timeout_with_blockers() -> None:
-    """What blocks the run is the first thing said of a timeout, the likeliest first, and its remedy
-    is what to do next.
-    """
+def test_timeout_begins_with_its_likeliest_blocker() -> None:
     run = a_run(state="queued", start_date=None, end_date=None)
-    said = outcome_message(
+    message = outcome_message(
         an_outcome(
             result="timeout",
             run=run,
@@ -346,15 +315,14 @@ def test_timeout_with_blockers() -> None:
         )
     )
 
-    assert said.reasons == ("The DAG is paused. nobody runs it.", "The pool is full. by b.")
-    assert said.hint.startswith("Unpause it.")
-    assert "14 m 50 s" in said.detail
+    assert message.reasons == ("The DAG is paused. nobody runs it.", "The pool is full. by b.")
+    assert message.hint.startswith("Unpause it.")
+    assert "14 m 50 s" in message.detail
 
 
-def test_timeout_with_failed_tasks() -> None:
-    """A run that is still at work although tasks failed is told with both."""
+def test_timeout_names_failed_tasks() -> None:
     tasks = (a_task("a", state="failed"), a_task("b", state="running"))
-    said = outcome_message(
+    message = outcome_message(
         an_outcome(
             result="timeout",
             run=a_run(state="running", end_date=None),
@@ -363,8 +331,8 @@ def test_timeout_with_failed_tasks() -> None:
         )
     )
 
-    assert len(said.reasons) == 3
-    assert "a" in said.reasons[-1]
+    assert len(message.reasons) == 3
+    assert "a" in message.reasons[-1]
 
 
 @pytest.mark.parametrize(
@@ -376,35 +344,36 @@ def test_timeout_with_failed_tasks() -> None:
         (None, "on_timeout: leave"),
     ],
 )
-def test_timeout_says_what_became_of_the_run(stopped: StopStatus | None, part: str) -> None:
-    """A timeout says whether the run goes on."""
-    said = outcome_message(
+def test_timeout_says_whether_the_run_goes_on(stopped: StopStatus | None, part: str) -> None:
+    message = outcome_message(
         an_outcome(
             result="timeout", run=a_run(state="running", end_date=None), tasks=(), stopped=stopped
         )
     )
 
-    assert part in said.detail
+    assert part in message.detail
 
 
-def test_error() -> None:
-    """An error speaks for itself, whatever is known besides."""
+def test_error_keeps_its_own_text() -> None:
     for outcome in (Outcome(result="error", error=ERROR), an_outcome(result="error", error=ERROR)):
-        said = outcome_message(outcome)
-        assert (said.title, said.detail, said.hint) == (ERROR.title, ERROR.detail, ERROR.hint)
+        message = outcome_message(outcome)
+        assert (message.title, message.detail, message.hint) == (
+            ERROR.title,
+            ERROR.detail,
+            ERROR.hint,
+        )
 
 
 @pytest.mark.parametrize("result", get_args(Result))
 @pytest.mark.parametrize("taken_over", [None, *get_args(TakenOver)])
-def test_every_result_has_words(result: Result, taken_over: TakenOver | None) -> None:
-    """There are words for every result, with and without tasks, and what is not a pass leaves
-    something to do.
-    """
+def test_every_result_has_a_title_and_every_failure_a_hint(
+    result: Result, taken_over: TakenOver | None
+) -> None:
     whole = an_outcome(
         result=result, taken_over=taken_over, error=ERROR if result == "error" else None
     )
     for outcome in (whole, whole._replace(tasks=None)):
-        said = outcome_message(outcome)
-        assert said.title
-        assert said.detail
-        assert said.hint or outcome.passes or result == "cancelled"
+        message = outcome_message(outcome)
+        assert message.title
+        assert message.detail
+        assert message.hint or outcome.passes or result == "cancelled"

@@ -1,6 +1,4 @@
-"""Which code a DAG run runs with, as a table: its bundle version and what is known of the history →
-how that ends.
-"""
+"""Whether a DAG run's bundle version contains the expected commit."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from entrypoint.errors import ActionError, TransientError, UnexpectedResponse, W
 from entrypoint.models import Ancestry
 from entrypoint.run.code_version import ancestry, require_commit
 from tests.support.factories import a_run
-from tests.support.scripted import Script
+from tests.support.scripted import ScriptedCall
 
 if TYPE_CHECKING:
     from entrypoint.models import DagRun
@@ -20,59 +18,52 @@ if TYPE_CHECKING:
 COMMIT, OTHER = "c" * 40, "d" * 40
 
 
-class History:
-    """Who knows the history, asked once at the most; what was asked is noted."""
+class ScriptedHistory:
+    """A commit history with one response; it records the comparison."""
 
     def __init__(self, *answers: Ancestry | Exception) -> None:
-        self._answer = Script(answers)
-        self.asked: list[tuple[str, str]] = []
+        self._answer = ScriptedCall(answers)
+        self.comparisons: list[tuple[str, str]] = []
 
     def is_known(self, _: str) -> bool | None:
-        """It is not asked here."""
+        """Return nothing, since no test needs it."""
 
     def contains(self, version: str, commit: str) -> Ancestry:
-        """Answer."""
-        self.asked.append((version, commit))
+        self.comparisons.append((version, commit))
         found: Ancestry = self._answer()
         return found
 
 
-def wrong(run: DagRun, history: History) -> WrongCommit:
-    """The error for this run."""
+def code_error(run: DagRun, history: ScriptedHistory) -> WrongCommit:
     with pytest.raises(WrongCommit) as caught:
         require_commit(run, COMMIT, history)
     return caught.value
 
 
-def test_the_commit_itself() -> None:
-    """A version that is the commit contains it, and nobody is asked."""
-    assert ancestry(History(), COMMIT, COMMIT) == Ancestry(True, "")
-    require_commit(a_run(bundle_version=COMMIT), COMMIT, History())
+def test_version_equal_to_the_commit_needs_no_comparison() -> None:
+    assert ancestry(ScriptedHistory(), COMMIT, COMMIT) == Ancestry(True, "")
+    require_commit(a_run(bundle_version=COMMIT), COMMIT, ScriptedHistory())
 
 
 @pytest.mark.parametrize(
-    "found", [Ancestry(True, "yes"), Ancestry(False, "no"), Ancestry(None, "who knows")]
+    "found", [Ancestry(True, "yes"), Ancestry(False, "no"), Ancestry(None, "unknown")]
 )
-def test_another_commit(found: Ancestry) -> None:
-    """Of another version it is asked whether it contains the commit, in this order, and the answer
-    is handed on.
-    """
-    history = History(found)
+def test_other_version_is_compared_with_the_commit(found: Ancestry) -> None:
+    history = ScriptedHistory(found)
 
     assert ancestry(history, OTHER, COMMIT) is found
-    assert history.asked == [(OTHER, COMMIT)]
+    assert history.comparisons == [(OTHER, COMMIT)]
 
 
-def test_a_run_with_a_later_commit() -> None:
-    """A run with a version that contains the commit is right."""
-    history = History(Ancestry(True, "GitHub's API says: ahead."))
+def test_version_that_contains_the_commit_is_accepted() -> None:
+    history = ScriptedHistory(Ancestry(True, "GitHub's API says: ahead."))
     require_commit(a_run(bundle_version=OTHER), COMMIT, history)
 
-    assert history.asked == [(OTHER, COMMIT)]
+    assert history.comparisons == [(OTHER, COMMIT)]
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("found", "message"),
     [
         (
             Ancestry(False, "GitHub's API says: behind."),
@@ -86,24 +77,21 @@ def test_a_run_with_a_later_commit() -> None:
     ],
 )
 @pytest.mark.parametrize("state", ["queued", "success"])
-def test_a_run_with_another_commit(found: Ancestry, said: str, state: Any) -> None:
-    """A version that does not contain the commit, or of which nobody knows, is an error, however
-    well the run goes.
-    """
-    error = wrong(a_run(bundle_version=OTHER, state=state), History(found))
+def test_version_that_lacks_the_commit_is_an_error(
+    found: Ancestry, message: str, state: Any
+) -> None:
+    """An unknown ancestry is an error, too."""
+    error = code_error(a_run(bundle_version=OTHER, state=state), ScriptedHistory(found))
 
     assert error.title == "The DAG run runs another commit"
-    assert f"The run r1 of nightly_sales runs {OTHER}, {said}" in " ".join(error.detail.split())
+    assert f"The run r1 of nightly_sales runs {OTHER}, {message}" in " ".join(error.detail.split())
     assert error.hint
 
 
-def test_a_run_without_a_version() -> None:
-    """A run that is bound to no version may run any code, which is an error of its own, and nobody
-    is asked.
-    """
-    error = wrong(a_run(bundle_version=None), History())
+def test_run_without_a_version_is_an_error_without_a_comparison() -> None:
+    error = code_error(a_run(bundle_version=None), ScriptedHistory())
 
-    assert error.title == "The DAG run is bound to no commit"
+    assert error.title == "The DAG run is not bound to a commit"
     assert "r1" in error.detail
     assert COMMIT in error.detail
     assert "disable_bundle_versioning" in error.hint
@@ -112,17 +100,14 @@ def test_a_run_without_a_version() -> None:
 @pytest.mark.parametrize(
     "fault", [TransientError("GitHub answers 503", "", ""), UnexpectedResponse("page", "", "")]
 )
-def test_who_knows_does_not_answer(fault: ActionError) -> None:
-    """That the history cannot be read at present says nothing about the run."""
+def test_transient_error_of_the_comparison_is_raised(fault: ActionError) -> None:
     with pytest.raises(ActionError) as caught:
-        require_commit(a_run(bundle_version=OTHER), COMMIT, History(fault))
+        require_commit(a_run(bundle_version=OTHER), COMMIT, ScriptedHistory(fault))
     assert caught.value is fault
 
 
 @pytest.mark.parametrize("version", ["main", "v1", "d" * 7, "x/../../../../user?a=b#", ""])
-def test_a_version_that_is_no_commit(version: str) -> None:
-    """A version that is no whole SHA contains no commit, and nobody is asked about it: a branch may
-    be anywhere tomorrow.
-    """
-    assert ancestry(History(), version, COMMIT).contains is False
-    assert "no commit" in wrong(a_run(bundle_version=version), History()).detail
+def test_version_that_is_no_whole_sha_is_not_compared(version: str) -> None:
+    """A branch may be anywhere tomorrow."""
+    assert ancestry(ScriptedHistory(), version, COMMIT).contains is False
+    assert "not a commit" in code_error(a_run(bundle_version=version), ScriptedHistory()).detail

@@ -1,6 +1,4 @@
-"""What stands on GitHub for one step's DAG run, on a clock that the test turns: what is asked, in
-which order, when not.
-"""
+"""Reporting one step's detached DAG run to GitHub."""
 
 from __future__ import annotations
 
@@ -14,22 +12,23 @@ import pytest
 
 from entrypoint.diagnostics.collector import Diagnostics
 from entrypoint.diagnostics.optional import OptionalRequests
-from entrypoint.errors import ActionError, Forbidden, NotSupported, RunExists, TransientError
+from entrypoint.errors import (
+    ActionError,
+    CommitStatusTaken,
+    Forbidden,
+    NotSupported,
+    RunExists,
+    TransientError,
+)
 from entrypoint.github_api.marker import Marker, note_with_marker, parse_marker
-from entrypoint.http.response import AIRFLOW
-from entrypoint.inputs.settings import parse_settings
 from entrypoint.models import CANCELLED_MARK, Report
-from entrypoint.report.console import Console
 from entrypoint.run.detached import LISTENER_SECONDS, DetachedReport
-from entrypoint.runners import github as commands
-from entrypoint.session import SETUP_SECONDS, Session
+from entrypoint.session import SETUP_SECONDS
 from tests.support.factories import SHA, START, ManyTasks, a_context, a_request, a_run, a_task
-from tests.support.virtual_time import VirtualTime
-from tests.unit.script import Script, answer
+from tests.unit.run.session import ScriptedSession
+from tests.unit.script import ScriptedAdapter, http_response
 
 if TYPE_CHECKING:
-    from entrypoint.http.client import HttpClient
-    from entrypoint.http.response import Service
     from entrypoint.models import DagRun, RunRequest
 
 MARKER = Marker(
@@ -41,29 +40,29 @@ NEEDED = {
     "dag_id": "nightly_sales",
     "wait": "false",
 }
-REPORTING = {"report_to": "commit-status", "github_token": "ghs_t0kenOfTheJob"}
-DEPLOYING = {"report_to": "deployment", "environment": "staging"}
-SWEEP = {"trigger": "false", "run_id": "r1"}
+STATUS_INPUTS = {"report_to": "commit-status", "github_token": "ghs_t0kenOfTheJob"}
+DEPLOYMENT_INPUTS = {"report_to": "deployment", "environment": "staging"}
+SWEEP_INPUTS = {"trigger": "false", "run_id": "r1"}
 PAGE = "https://airflow.example.com/dags/nightly_sales/runs/r1"
 OTHER = "https://airflow.example.com/dags/nightly_sales/runs/r2"
 STAGING = "https://staging.example.com"
 THEIRS = f"{STAGING}/dags/nightly_sales/runs/r1"
-"""The run of the same name in another Airflow."""
+"""The run with the same id in another Airflow."""
 NONE, DOWN, MADE = (
-    answer(200, []),
-    answer(503, b"<html>"),
-    answer(201, {"id": 9, "url": "https://api.github.com/s"}),
+    http_response(200, []),
+    http_response(503, b"<html>"),
+    http_response(201, {"id": 9, "url": "https://api.github.com/s"}),
 )
-MAY = answer(422, {"message": "No commit found for SHA"})
+WRITABLE = http_response(422, {"message": "No commit found for SHA"})
 MARKED = note_with_marker(None, MARKER)
 RUNNING = a_run(state="running", end_date=None, note=MARKED)
 ENDED = a_run(note=MARKED)
 
 
-def listed(*found: tuple[str, str]) -> bytes:
-    """Statuses of these states and pages, the newest first, the last one with the id 1."""
+def statuses_response(*found: tuple[str, str]) -> bytes:
+    """Return statuses with these states and URLs, newest first; the last one has the id 1."""
     names = {"context": "airflow / nightly_sales", "url": "https://api.github.com/s"}
-    return answer(
+    return http_response(
         200,
         [
             {"id": len(found) - n, "state": state, "target_url": page, **names}
@@ -72,32 +71,13 @@ def listed(*found: tuple[str, str]) -> bytes:
     )
 
 
-class GitHubSession(Session):
-    """A connection that leads to GitHub, where the script answers."""
-
-    def __init__(self, script: Script, inputs: dict[str, str]) -> None:
-        self.time = VirtualTime()
-        self.settings = parse_settings({**NEEDED, **REPORTING, **inputs}, Path("/github/workspace"))
-        self._script = script
-        super().__init__(
-            self.settings,
-            self.time.clock,
-            self.time.sleep,
-            commands,
-            Console(self.time.clock, commands),
-        )
-
-    def http_client(self, party: Service = AIRFLOW, *, present: bool = False) -> HttpClient:
-        """A way to the script, which is shown no client certificate."""
-        assert not present
-        return self._script.wire(party)
+def session_with(script: ScriptedAdapter, inputs: dict[str, str]) -> ScriptedSession:
+    return ScriptedSession(script, {**NEEDED, **STATUS_INPUTS, **inputs})
 
 
 @dataclass
-class Notes(ManyTasks):
-    """An Airflow of which the runs, their notes and their task instances matter; `next_run` is what
-    it shows next.
-    """
+class AirflowWithNotes(ManyTasks):
+    """An Airflow with runs, notes and task instances; `next_run` is the next response."""
 
     next_run: DagRun | None = None
     notes: list[str] = field(default_factory=list)
@@ -105,37 +85,31 @@ class Notes(ManyTasks):
     now: datetime | None = START + timedelta(days=1)
 
     def check(self, request: RunRequest) -> None:
-        """Know notes, or not."""
         if self.refuses is not None and request.note is not None:
             raise self.refuses
 
     def run_url(self, dag_id: str, run_id: str) -> str:
-        """Name the run's page."""
         return f"https://airflow.example.com/dags/{dag_id}/runs/{run_id}"
 
     def get_run(self, _dag: str, _run: str) -> DagRun | None:
-        """Show it."""
         return self.next_run
 
     def set_note(self, _run: DagRun, note: str) -> None:
-        """Take down the note, or refuse it."""
         if self.refuses is not None:
             raise self.refuses
         self.notes.append(note)
 
 
 @dataclass
-class Scene:
-    """A step, its connection, and GitHub."""
-
+class DetachedScenario:
     detach: DetachedReport
-    session: GitHubSession
-    script: Script
+    session: ScriptedSession
+    script: ScriptedAdapter
 
     @property
     def sent(self) -> list[tuple[str, str]]:
-        """What GitHub was asked: method and the end of the path; of what is set, its state."""
-        asked = [(str(one.request.method), one) for one in self.script.sent]
+        """Return each request as its method and the state that it sets, or the end of its URL."""
+        sent_requests = [(str(one.request.method), one) for one in self.script.sent]
         return [
             (
                 method,
@@ -143,18 +117,16 @@ class Scene:
                 if method == "POST"
                 else one.url[-9:],
             )
-            for method, one in asked
+            for method, one in sent_requests
         ]
 
-    def possible(self, airflow: Any = None, run: DagRun | None = None) -> None:
-        """Find out whether the run could be reported."""
+    def check_possible(self, airflow: Any = None, run: DagRun | None = None) -> None:
         self.session.set_deadline(SETUP_SECONDS)
-        shown: Any = airflow or Notes()
+        shown: Any = airflow or AirflowWithNotes()
         self.detach.check(shown, a_request(note="x"), run)
 
     def begin(self, run: DagRun, airflow: Any = None) -> tuple[DagRun, Report]:
-        """Let something stand for the run."""
-        airflow = airflow or Notes(next_run=run)
+        airflow = airflow or AirflowWithNotes(next_run=run)
         optional = OptionalRequests(
             airflow, self.session.retrier, self.session.limit_requests, self.session.seconds_left
         )
@@ -162,42 +134,34 @@ class Scene:
         return self.detach.begin(airflow, run, PAGE, diagnostics.failed_task_names)
 
 
-def deployed(airflow: str = MARKER.airflow) -> bytes:
-    """A deployment of the run in this Airflow."""
-    return answer(
+def deployment_json(airflow: str = MARKER.airflow) -> bytes:
+    return http_response(
         200, [{"id": 7, "payload": {"airflow": airflow, "dag_id": "nightly_sales", "run_id": "r1"}}]
     )
 
 
-def scene(*answers: bytes | Exception, **inputs: str) -> Scene:
-    """A step with these inputs, at a GitHub that answers so."""
-    script = Script(*answers)
-    session = GitHubSession(script, inputs)
-    return Scene(
+def step_with(*answers: bytes | Exception, **inputs: str) -> DetachedScenario:
+    script = ScriptedAdapter(*answers)
+    session = session_with(script, inputs)
+    return DetachedScenario(
         DetachedReport(session.settings, a_context(), session, "https://airflow.example.com"),
         session,
         script,
     )
 
 
-def test_elsewhere() -> None:
-    """Where no GitHub runner runs the step there is nothing to report to, and that is said at
-    once.
-    """
-    session = GitHubSession(Script(), {})
+def test_reporting_needs_a_github_runner() -> None:
+    session = session_with(ScriptedAdapter(), {})
     with pytest.raises(ActionError, match="Only a GitHub workflow can report to GitHub"):
         DetachedReport(
             session.settings, a_context(api_url=""), session, "https://airflow.example.com"
         )
 
 
-def test_the_note(tmp_path: Path) -> None:
-    """The note names GitHub, repository, the head of a pull request, and the environment of a
-    deployment.
-    """
+def test_note_names_github_repository_commit_and_environment(tmp_path: Path) -> None:
     event = tmp_path / "event.json"
     event.write_text(json.dumps({"pull_request": {"head": {"sha": "d" * 40}}}))
-    session = GitHubSession(Script(), DEPLOYING)
+    session = session_with(ScriptedAdapter(), DEPLOYMENT_INPUTS)
     context = a_context(api_url="https://ghe.example.com/api/v3/", event=event)
     note = DetachedReport(
         session.settings, context, session, "https://Airflow.example.com:443/a/"
@@ -222,11 +186,11 @@ def test_the_note(tmp_path: Path) -> None:
         ("https://airflow.example.com", f"https://{'x' * 101}"),
     ],
 )
-def test_what_has_no_room_in_a_note(base_url: str, api_url: str) -> None:
-    """An address that the note has no room for, or that the listener would not believe, is refused
-    before anything is sent.
-    """
-    session = GitHubSession(script := Script(), {})
+def test_url_that_does_not_fit_the_note_is_refused_before_any_request(
+    base_url: str, api_url: str
+) -> None:
+    """So is one that the listener would ignore."""
+    session = session_with(script := ScriptedAdapter(), {})
     with pytest.raises(
         ActionError, match="The DAG run cannot be marked for Airflow's listener"
     ) as caught:
@@ -237,11 +201,8 @@ def test_what_has_no_room_in_a_note(base_url: str, api_url: str) -> None:
     assert script.sent == []
 
 
-def test_the_longest_address() -> None:
-    """What the note has room for is taken, whatever people wrote, and however long the environment
-    is.
-    """
-    session = GitHubSession(Script(), DEPLOYING | {"environment": "x" * 255})
+def test_longest_url_that_fits_is_accepted() -> None:
+    session = session_with(ScriptedAdapter(), DEPLOYMENT_INPUTS | {"environment": "x" * 255})
     detach = DetachedReport(
         session.settings,
         a_context(api_url=f"https://{'y' * 100}"),
@@ -258,12 +219,9 @@ def test_the_longest_address() -> None:
 # Before the trigger.
 
 
-def test_nothing_is_made_before_the_trigger() -> None:
-    """Before the trigger GitHub is asked whether the token may write, and what is there; nothing
-    else.
-    """
-    found = scene(MAY, NONE)
-    found.possible()
+def test_only_permission_and_current_state_are_requested_before_the_trigger() -> None:
+    found = step_with(WRITABLE, NONE)
+    found.check_possible()
 
     assert [one.url.rpartition("/")[2] for one in found.script.sent] == [
         "0" * 40,
@@ -274,15 +232,16 @@ def test_nothing_is_made_before_the_trigger() -> None:
 @pytest.mark.parametrize("status", [403, 404])
 @pytest.mark.parametrize(
     ("inputs", "permission"),
-    [({}, "statuses"), (DEPLOYING, "deployments")],
+    [({}, "statuses"), (DEPLOYMENT_INPUTS, "deployments")],
     ids=["status", "deployment"],
 )
-def test_a_missing_permission(status: int, inputs: dict[str, str], permission: str) -> None:
-    """A token that may not write is refused before the trigger, by the name of what it lacks."""
+def test_missing_write_permission_is_refused_before_the_trigger(
+    status: int, inputs: dict[str, str], permission: str
+) -> None:
     with pytest.raises(Forbidden) as caught:
-        scene(
-            answer(status, {"message": "Resource not accessible by integration"}), **inputs
-        ).possible()
+        step_with(
+            http_response(status, {"message": "Resource not accessible by integration"}), **inputs
+        ).check_possible()
 
     assert caught.value.title == f"github_token may not write {permission}"
     assert f"`{permission}: write`" in caught.value.hint
@@ -290,7 +249,7 @@ def test_a_missing_permission(status: int, inputs: dict[str, str], permission: s
 
 
 @pytest.mark.parametrize(
-    ("last", "taken"),
+    ("last", "conflicts"),
     [
         (("pending", OTHER), True),
         (("pending", THEIRS), True),
@@ -304,42 +263,38 @@ def test_a_missing_permission(status: int, inputs: dict[str, str], permission: s
         (("failure", OTHER), False),
     ],
 )
-# A table's column
-def test_a_status_that_is_taken(last: tuple[str, str], taken: bool) -> None:
-    """A status that is pending for another run, or another Airflow's, is not taken over, and no run
-    is triggered.
-    """
-    found = scene(MAY, listed(last, ("pending", OTHER)))
-    if not taken:
-        found.possible()
+def test_pending_status_of_another_run_is_not_taken_over(
+    last: tuple[str, str], conflicts: bool
+) -> None:
+    found = step_with(WRITABLE, statuses_response(last, ("pending", OTHER)))
+    if not conflicts:
+        found.check_possible()
         return
-    with pytest.raises(RunExists, match="Another DAG run has this commit status") as caught:
-        found.possible()
+    with pytest.raises(CommitStatusTaken, match="Another DAG run has this commit status") as caught:
+        found.check_possible()
     assert last[1] in caught.value.detail
     assert "Nothing was triggered" in caught.value.detail
 
 
-def test_github_fails_in_passing() -> None:
-    """What fails in passing is asked again, for a minute."""
-    found = scene(DOWN, MAY, DOWN, NONE)
-    found.possible()
+def test_transient_github_errors_are_retried_for_a_minute() -> None:
+    found = step_with(DOWN, WRITABLE, DOWN, NONE)
+    found.check_possible()
     assert len(found.script.sent) == 4
 
-    found = scene(*[DOWN] * 99)
+    found = step_with(*[DOWN] * 99)
     with pytest.raises(TransientError, match="GitHub answers 503"):
-        found.possible()
+        found.check_possible()
     assert found.session.time.now == 1000 + SETUP_SECONDS
 
 
-def test_an_airflow_without_notes() -> None:
-    """An Airflow that keeps no notes could not tell anybody where to report, and is refused."""
-    old = Notes(
+def test_airflow_without_notes_is_refused() -> None:
+    old = AirflowWithNotes(
         refuses=NotSupported(
-            "This Airflow does not know note", "Airflow 2.4.3 answers here.", "Remove note."
+            "This Airflow does not know note", "This is Airflow 2.4.3.", "Remove note."
         )
     )
-    with pytest.raises(NotSupported, match="This Airflow does not know report_to") as caught:
-        scene(MAY, NONE).possible(old)
+    with pytest.raises(NotSupported, match="This Airflow does not support report_to") as caught:
+        step_with(WRITABLE, NONE).check_possible(old)
 
     assert "Airflow 2.4.3" in caught.value.detail
     assert "report_to" in caught.value.hint
@@ -353,27 +308,26 @@ def test_an_airflow_without_notes() -> None:
         (MARKER._replace(api_url="https://ghe.example.com/api/v3"), {}),
         (MARKER._replace(airflow=STAGING), {}),
         (MARKER._replace(environment="staging"), {}),
-        (MARKER, DEPLOYING),
-        (MARKER._replace(environment="production"), DEPLOYING),
-        (MARKER._replace(repository="octo-org/other"), SWEEP),
-        (MARKER._replace(api_url="https://ghe.example.com/api/v3"), SWEEP),
-        (MARKER._replace(airflow=STAGING), SWEEP),
-        (MARKER._replace(airflow="http://airflow.example.com"), SWEEP),
+        (MARKER, DEPLOYMENT_INPUTS),
+        (MARKER._replace(environment="production"), DEPLOYMENT_INPUTS),
+        (MARKER._replace(repository="octo-org/other"), SWEEP_INPUTS),
+        (MARKER._replace(api_url="https://ghe.example.com/api/v3"), SWEEP_INPUTS),
+        (MARKER._replace(airflow=STAGING), SWEEP_INPUTS),
+        (MARKER._replace(airflow="http://airflow.example.com"), SWEEP_INPUTS),
         (
             MARKER._replace(airflow=STAGING, environment="staging"),
-            SWEEP | {"report_to": "deployment"},
+            SWEEP_INPUTS | {"report_to": "deployment"},
         ),
-        (MARKER._replace(environment="staging"), SWEEP),
-        (MARKER, SWEEP | {"report_to": "deployment"}),
+        (MARKER._replace(environment="staging"), SWEEP_INPUTS),
+        (MARKER, SWEEP_INPUTS | {"report_to": "deployment"}),
     ],
 )
-def test_a_run_that_is_reported_elsewhere(marker: Marker, inputs: dict[str, str]) -> None:
-    """A run whose note names something else is not reported a second time, and neither is it
-    settled by a stranger.
-    """
-    found = scene(MAY, NONE, **inputs)
+def test_run_reported_elsewhere_is_neither_reported_nor_settled(
+    marker: Marker, inputs: dict[str, str]
+) -> None:
+    found = step_with(WRITABLE, NONE, **inputs)
     with pytest.raises(RunExists, match="The DAG run is reported elsewhere") as caught:
-        found.possible(run=a_run(note=note_with_marker("by octocat", marker)))
+        found.check_possible(run=a_run(note=note_with_marker("by octocat", marker)))
 
     assert marker.repository in caught.value.detail
     assert f"for the Airflow at {marker.airflow};" in caught.value.detail
@@ -382,20 +336,16 @@ def test_a_run_that_is_reported_elsewhere(marker: Marker, inputs: dict[str, str]
 
 
 @pytest.mark.parametrize("note", [None, "by octocat", f"{MARKED}\n{MARKED}"])
-def test_a_run_that_is_reported_nowhere(note: str | None) -> None:
-    """A run without a marker cannot be settled, since nothing stands for it."""
-    with pytest.raises(ActionError, match="The DAG run is reported nowhere"):
-        scene(**SWEEP).possible(run=a_run(note=note))
+def test_run_without_a_marker_cannot_be_settled(note: str | None) -> None:
+    with pytest.raises(ActionError, match="The DAG run is not reported to GitHub"):
+        step_with(**SWEEP_INPUTS).check_possible(run=a_run(note=note))
 
 
-# After it.
+# After the trigger.
 
 
-def test_a_run_is_pending() -> None:
-    """Something stands for a run that was made: it is looked for, made, and no other run has come
-    in between.
-    """
-    found = scene(NONE, MADE, listed(("pending", PAGE)))
+def test_status_is_looked_up_created_and_checked_for_conflicts() -> None:
+    found = step_with(NONE, MADE, statuses_response(("pending", PAGE)))
     run, report = found.begin(RUNNING)
 
     assert found.sent == [("GET", "00&page=1"), ("POST", "pending"), ("GET", "00&page=1")]
@@ -406,20 +356,16 @@ def test_a_run_is_pending() -> None:
     )
 
 
-def test_a_deployment_is_in_progress() -> None:
-    """The same with a deployment, which has no rivals."""
-    found = scene(NONE, MADE, MADE, **DEPLOYING)
+def test_deployment_is_created_without_a_conflict_check() -> None:
+    found = step_with(NONE, MADE, MADE, **DEPLOYMENT_INPUTS)
     run = RUNNING._replace(note=note_with_marker(None, MARKER._replace(environment="staging")))
 
     assert found.begin(run)[1] == Report("deployment", "staging", SHA, "pending", None, 9)
     assert found.sent == [("GET", "00&page=1"), ("POST", "deployment"), ("POST", "in_progress")]
 
 
-def test_a_deployment_beside_another_airflows() -> None:
-    """The run of the same name in another Airflow has a deployment to the same environment: this
-    one gets its own.
-    """
-    found = scene(deployed(STAGING), MADE, MADE, **DEPLOYING)
+def test_same_run_id_in_another_airflow_has_its_own_deployment() -> None:
+    found = step_with(deployment_json(STAGING), MADE, MADE, **DEPLOYMENT_INPUTS)
     found.begin(
         RUNNING._replace(note=note_with_marker(None, MARKER._replace(environment="staging")))
     )
@@ -430,12 +376,11 @@ def test_a_deployment_beside_another_airflows() -> None:
 
 
 @pytest.mark.parametrize("state", ["pending", "success", "failure"])
-def test_a_run_that_was_begun_before(state: str) -> None:
-    """What is pending for the run already is left alone; what was settled before it was resumed is
-    pending again.
-    """
-    before = listed((state, PAGE))
-    found = scene(before, before, before) if state == "pending" else scene(before, MADE, before)
+def test_pending_report_is_kept_and_settled_one_is_pending_again(state: str) -> None:
+    before = statuses_response((state, PAGE))
+    found = (
+        step_with(before, before, before) if state == "pending" else step_with(before, MADE, before)
+    )
     found.begin(RUNNING)
 
     assert [one for one in found.sent if one[0] == "POST"] == (
@@ -444,42 +389,37 @@ def test_a_run_that_was_begun_before(state: str) -> None:
 
 
 @pytest.mark.parametrize("conflicting_run", [OTHER, THEIRS])
-def test_a_rival_came_in_between(conflicting_run: str) -> None:
-    """Two runs that took one status at the same time are both told, and nothing is hidden."""
-    found = scene(MAY, NONE, listed(("pending", conflicting_run)))
-    found.possible()
-    with pytest.raises(RunExists, match="This one is there all the same"):
+def test_concurrent_runs_with_one_status_are_both_warned(conflicting_run: str) -> None:
+    found = step_with(WRITABLE, NONE, statuses_response(("pending", conflicting_run)))
+    found.check_possible()
+    with pytest.raises(CommitStatusTaken, match="This step's run exists nevertheless"):
         found.begin(RUNNING)
 
-    found = scene(
-        MAY,
-        listed(("success", OTHER)),
+    found = step_with(
+        WRITABLE,
+        statuses_response(("success", OTHER)),
         NONE,
         MADE,
-        listed(("pending", conflicting_run), ("pending", PAGE), ("success", OTHER)),
+        statuses_response(("pending", conflicting_run), ("pending", PAGE), ("success", OTHER)),
     )
-    found.possible()
-    with pytest.raises(RunExists, match="This one was triggered all the same"):
+    found.check_possible()
+    with pytest.raises(CommitStatusTaken, match="This step's run was triggered nevertheless"):
         found.begin(RUNNING)
 
 
 @pytest.mark.parametrize("note", [None, "", "by hand", f"by hand\n{CANCELLED_MARK}"])
-def test_a_run_that_somebody_else_made_is_marked(note: str | None) -> None:
-    """A run that was there already gets the marker below its note, before anything stands for
-    it.
-    """
-    airflow = Notes(next_run=RUNNING)
-    scene(NONE, MADE, NONE).begin(RUNNING._replace(note=note), airflow)
+def test_existing_run_gets_the_marker_below_its_note(note: str | None) -> None:
+    airflow = AirflowWithNotes(next_run=RUNNING)
+    step_with(NONE, MADE, NONE).begin(RUNNING._replace(note=note), airflow)
 
     assert airflow.notes == [note_with_marker(note, MARKER)]
 
 
-def test_a_note_that_may_not_be_changed() -> None:
-    """Without the permission to edit the note nothing is made that nobody could settle, and the
-    permission is named.
-    """
-    airflow = Notes(refuses=Forbidden("The credential may not do this", "PATCH answers 403.", "x"))
-    found = scene()
+def test_missing_note_permission_is_named_and_nothing_is_created() -> None:
+    airflow = AirflowWithNotes(
+        refuses=Forbidden("The credential may not do this", "PATCH answers 403.", "x")
+    )
+    found = step_with()
     with pytest.raises(
         Forbidden, match="The DAG run cannot be marked for Airflow's listener"
     ) as caught:
@@ -489,12 +429,11 @@ def test_a_note_that_may_not_be_changed() -> None:
     assert found.script.sent == []
 
 
-def test_a_run_that_ended_meanwhile() -> None:
-    """A run that ended before its status was there is settled here: the listener may have come too
-    early.
-    """
-    found = scene(NONE, MADE, listed(("pending", PAGE)), listed(("pending", PAGE)), MADE)
-    run, report = found.begin(RUNNING, Notes(next_run=ENDED))
+def test_run_that_ended_before_its_status_existed_is_settled_here() -> None:
+    found = step_with(
+        NONE, MADE, statuses_response(("pending", PAGE)), statuses_response(("pending", PAGE)), MADE
+    )
+    run, report = found.begin(RUNNING, AirflowWithNotes(next_run=ENDED))
 
     assert [one for one in found.sent if one[0] == "POST"] == [
         ("POST", "pending"),
@@ -503,9 +442,8 @@ def test_a_run_that_ended_meanwhile() -> None:
     assert (run.state, report.state) == ("success", "success")
 
 
-def test_a_run_that_vanished_meanwhile() -> None:
-    """A run that can no longer be read is left as it was."""
-    assert scene(NONE, MADE, NONE).begin(RUNNING, Notes(next_run=None))[0] == RUNNING
+def test_run_that_disappeared_is_left_pending() -> None:
+    assert step_with(NONE, MADE, NONE).begin(RUNNING, AirflowWithNotes(next_run=None))[0] == RUNNING
 
 
 @pytest.mark.parametrize(
@@ -520,25 +458,21 @@ def test_a_run_that_vanished_meanwhile() -> None:
         ),
     ],
 )
-def test_a_run_that_has_ended(run: DagRun, state: str, text: str) -> None:
-    """A run that has ended is settled at once, with the reason in a few words, and never passes
-    through pending.
-    """
-    found = scene(NONE, MADE)
-    failed = Notes(tasks=(a_task(state="failed"), a_task("load")))
+def test_ended_run_is_settled_at_once_without_pending(run: DagRun, state: str, text: str) -> None:
+    found = step_with(NONE, MADE)
+    failed = AirflowWithNotes(tasks=(a_task(state="failed"), a_task("load")))
     _, report = found.begin(run, failed)
-    (made,) = (
+    (created,) = (
         json.loads(one.request.body or b"")
         for one in found.script.sent
         if one.request.method == "POST"
     )
 
-    assert (made["state"], made["description"], report.state) == (state, text, state)
+    assert (created["state"], created["description"], report.state) == (state, text, state)
 
 
-def test_a_run_that_was_settled() -> None:
-    """What the listener has settled meanwhile is not settled twice."""
-    found = scene(listed(("success", PAGE), ("pending", PAGE)))
+def test_run_settled_by_the_listener_is_not_settled_again() -> None:
+    found = step_with(statuses_response(("success", PAGE), ("pending", PAGE)))
 
     assert found.begin(ENDED)[1].state == "success"
     assert [one[0] for one in found.sent] == ["GET"]
@@ -555,23 +489,21 @@ def test_a_run_that_was_settled() -> None:
         (None, None),
     ],
 )
-def test_the_listener_goes_first(ago: float | None, pause: float | None) -> None:
-    """A run that has just ended is left to the listener for a few seconds, by Airflow's own
-    clock.
-    """
-    found = scene(NONE, MADE)
+def test_listener_has_a_few_seconds_to_settle_a_run(ago: float | None, pause: float | None) -> None:
+    found = step_with(NONE, MADE)
     ended = START + timedelta(seconds=132.4)
-    found.begin(ENDED, Notes(now=None if ago is None else ended + timedelta(seconds=ago)))
+    found.begin(
+        ENDED, AirflowWithNotes(now=None if ago is None else ended + timedelta(seconds=ago))
+    )
 
     assert found.session.time.slept == ([] if pause is None else [pause])
 
 
 @pytest.mark.parametrize(
-    "answers", [[DOWN, NONE, MADE, NONE], [NONE, DOWN, listed(("pending", PAGE)), NONE]]
+    "answers", [[DOWN, NONE, MADE, NONE], [NONE, DOWN, statuses_response(("pending", PAGE)), NONE]]
 )
-def test_a_lost_answer(answers: list[bytes]) -> None:
-    """After a failure it is looked at what is there, and only what is missing is made."""
-    found = scene(*answers)
+def test_only_missing_reports_are_created_after_a_failure(answers: list[bytes]) -> None:
+    found = step_with(*answers)
     found.begin(RUNNING)
 
     assert sum(one[0] == "POST" for one in found.sent) == 1
@@ -589,8 +521,7 @@ def test_a_lost_answer(answers: list[bytes]) -> None:
         (ENDED, ("failure", PAGE), ["success"]),
         (RUNNING, ("pending", PAGE), []),
         (RUNNING, ("success", PAGE), ["pending"]),
-        # Of another, later run with the same status: only a failure is worth to be shown in its
-        # place.
+        # A status of a later run is replaced only by a failure.
         (ENDED, ("pending", OTHER), []),
         (ENDED._replace(state="failed"), ("pending", OTHER), ["failure"]),
         (ENDED._replace(state="failed"), ("success", OTHER), ["failure"]),
@@ -600,20 +531,18 @@ def test_a_lost_answer(answers: list[bytes]) -> None:
         (RUNNING, ("success", THEIRS), []),
     ],
 )
-def test_a_sweep(run: DagRun, last: tuple[str, str], sent: list[str]) -> None:
-    """A step that triggers nothing moves what stands for the run to where the run is, and asks for
-    no permission first.
-    """
-    found = scene(listed(last), *([MADE] if sent else []), **SWEEP)
-    found.possible(run=run)
+def test_sweep_updates_the_report_without_a_permission_check(
+    run: DagRun, last: tuple[str, str], sent: list[str]
+) -> None:
+    found = step_with(statuses_response(last), *([MADE] if sent else []), **SWEEP_INPUTS)
+    found.check_possible(run=run)
     found.begin(run)
 
     assert [one[1] for one in found.sent if one[0] == "POST"] == sent
 
 
-def test_a_sweep_of_another_commit() -> None:
-    """A sweep runs for whatever commit; the one in the marker is the one that is reported about."""
-    found = scene(listed(("pending", PAGE)), MADE, **SWEEP)
+def test_sweep_reports_about_the_commit_of_the_marker() -> None:
+    found = step_with(statuses_response(("pending", PAGE)), MADE, **SWEEP_INPUTS)
     _, report = found.begin(
         ENDED._replace(note=note_with_marker(None, MARKER._replace(commit="d" * 40)))
     )
@@ -622,13 +551,12 @@ def test_a_sweep_of_another_commit() -> None:
     assert all(f"/{'d' * 40}" in one.url for one in found.script.sent)
 
 
-def test_a_sweep_of_a_deployment() -> None:
-    """The environment of a deployment is that of the marker, too."""
-    found = scene(
-        deployed(),
-        answer(200, [{"id": 8, "state": "in_progress"}]),
+def test_sweep_uses_the_environment_of_the_marker() -> None:
+    found = step_with(
+        deployment_json(),
+        http_response(200, [{"id": 8, "state": "in_progress"}]),
         MADE,
-        **SWEEP,
+        **SWEEP_INPUTS,
         report_to="deployment",
     )
     _, report = found.begin(
@@ -643,14 +571,15 @@ def test_a_sweep_of_a_deployment() -> None:
     [
         (NONE, "commit-status", None),
         (NONE, "deployment", "staging"),
-        (deployed(STAGING), "deployment", "staging"),
+        (deployment_json(STAGING), "deployment", "staging"),
     ],
     ids=["status", "deployment", "another Airflow's deployment"],
 )
-def test_a_sweep_of_nothing(there: bytes, kind: str, environment: str | None) -> None:
-    """Where nothing stands for the run nothing is made: nobody would look for it."""
-    found = scene(there, **SWEEP, report_to=kind)
-    with pytest.raises(ActionError, match="Nothing stands on GitHub for the DAG run"):
+def test_sweep_creates_nothing_without_a_report(
+    there: bytes, kind: str, environment: str | None
+) -> None:
+    found = step_with(there, **SWEEP_INPUTS, report_to=kind)
+    with pytest.raises(ActionError, match="GitHub has no status or deployment for the DAG run"):
         found.begin(
             ENDED._replace(note=note_with_marker(None, MARKER._replace(environment=environment)))
         )

@@ -1,4 +1,4 @@
-"""What is done about a run that exists already: the contract's table, and what has to run again."""
+"""Existing DAG runs: the policy table, comparison of requests, and resuming."""
 
 from __future__ import annotations
 
@@ -23,31 +23,28 @@ from entrypoint.http.retry import REFUSAL_RESPONSES, REFUSAL_SECONDS
 from entrypoint.models import CANCELLED_MARK, DagRun, RunRequest, TaskInstance, TaskList
 from entrypoint.run.existing import MAX_CLEAR_ATTEMPTS, plan, require_same_request, take_over
 from tests.support.factories import a_list
-from tests.support.scripted import Bench, Script
+from tests.support.scripted import Harness, ScriptedCall
 
 DOWN = TransientError("down", "", "")
 REFUSALS = [
     kind("refused", "", "") for kind in (Forbidden, GatewayRefused, Unauthorized, RunNotFound)
 ]
-THEN, NOW = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+YESTERDAY, TODAY = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def run(
+def run_in(
     state: Any, *, end: datetime | None = None, note: str | None = None, **fields: Any
 ) -> DagRun:
-    """Return the run in this state."""
     return DagRun("sales", "r1", state, fields.pop("conf", {}), end_date=end, note=note, **fields)
 
 
-FAILED, QUEUED = run("failed", end=THEN), run("queued")
+FAILED, QUEUED = run_in("failed", end=YESTERDAY), run_in("queued")
 
 
-def task(state: str | None, task_id: str = "load", *, before_end: float = 0.0) -> TaskInstance:
-    """Return a task instance in this state, which it got so many seconds before the end of its
-    run.
-    """
+def task_in(state: str | None, task_id: str = "load", *, before_end: float = 0.0) -> TaskInstance:
+    """Return a task instance that got its state so many seconds before the end of its run."""
     return TaskInstance(
-        task_id, -1, state, 1, None, "", end_date=THEN - timedelta(seconds=before_end)
+        task_id, -1, state, 1, None, "", end_date=YESTERDAY - timedelta(seconds=before_end)
     )
 
 
@@ -60,24 +57,24 @@ def task(state: str | None, task_id: str = "load", *, before_end: float = 0.0) -
         ("failed", "resume", "wait", "restart"),
     ],
 )
-def test_the_contract_s_table(state: str, resume: str, attach: str, restart: str) -> None:
-    """Each policy does with each state what the table says; fail refuses them all."""
-    assert [plan(run(state), policy) for policy in ("resume", "attach", "restart")] == [
+def test_each_policy_has_the_documented_effect_on_each_state(
+    state: str, resume: str, attach: str, restart: str
+) -> None:
+    assert [plan(run_in(state), policy) for policy in ("resume", "attach", "restart")] == [
         resume,
         attach,
         restart,
     ]
     with pytest.raises(RunExists, match=state):
-        plan(run(state), "fail")
+        plan(run_in(state), "fail")
 
 
-def test_a_success_that_was_cancelled_is_resumed() -> None:
-    """A run that was stopped counts as failed, whatever the scheduler made of it."""
-    assert plan(run("success", note=CANCELLED_MARK), "resume") == "resume"
+def test_cancelled_run_counts_as_failed_in_any_state() -> None:
+    assert plan(run_in("success", note=CANCELLED_MARK), "resume") == "resume"
 
 
 @pytest.mark.parametrize(
-    ("found", "asked", "shown"),
+    ("found", "requested", "shown"),
     [
         ({"conf": {"region": "EMEA"}}, {"conf": {"region": "APAC"}}, ("EMEA", "APAC")),
         ({"conf": {"region": "EMEA"}}, {"conf": {}}, ("EMEA", "nothing")),
@@ -91,45 +88,47 @@ def test_a_success_that_was_cancelled_is_resumed() -> None:
         ({"conf": {"a": {}}}, {"conf": {"a": []}}, ("{}", "[]")),
         ({"conf": {"a": "***"}}, {"conf": {}}, ('"***"', "nothing")),
         (
-            {"data_interval_start": THEN},
-            {"conf": {}, "data_interval_start": NOW},
+            {"data_interval_start": YESTERDAY},
+            {"conf": {}, "data_interval_start": TODAY},
             ("2026-01-01", "2026-01-02"),
         ),
         (
-            {"data_interval_end": THEN},
-            {"conf": {}, "data_interval_end": NOW},
+            {"data_interval_end": YESTERDAY},
+            {"conf": {}, "data_interval_end": TODAY},
             ("2026-01-01", "2026-01-02"),
         ),
-        ({"run_after": THEN}, {"conf": {}, "run_after": NOW}, ("2026-01-01", "2026-01-02")),
+        ({"run_after": YESTERDAY}, {"conf": {}, "run_after": TODAY}, ("2026-01-01", "2026-01-02")),
         (
             {"partition_key": "2026-01-01"},
             {"conf": {}, "partition_key": "2026-01-02"},
             ("2026-01-01", "2026-01-02"),
         ),
         ({}, {"conf": {}, "partition_key": "2026-01-02"}, ("None", "2026-01-02")),
-        ({"logical_date": THEN}, {"conf": {}, "logical_date": NOW}, ("2026-01-01", "2026-01-02")),
-        ({}, {"conf": {}, "logical_date": NOW}, ("None", "2026-01-02")),
+        (
+            {"logical_date": YESTERDAY},
+            {"conf": {}, "logical_date": TODAY},
+            ("2026-01-01", "2026-01-02"),
+        ),
+        ({}, {"conf": {}, "logical_date": TODAY}, ("None", "2026-01-02")),
     ],
 )
-def test_another_request_s_run_is_an_error_that_shows_both(
-    found: dict[str, Any], asked: dict[str, Any], shown: tuple[str, str]
+def test_different_request_is_an_error_that_shows_both_values(
+    found: dict[str, Any], requested: dict[str, Any], shown: tuple[str, str]
 ) -> None:
-    """A difference in anything that was asked for names both sides."""
     with pytest.raises(RunExists) as caught:
-        require_same_request(run("success", **found), RunRequest("sales", "r1", **asked))
+        require_same_request(run_in("success", **found), RunRequest("sales", "r1", **requested))
     assert all(side in caught.value.detail for side in shown)
 
 
-def test_the_same_request_is_the_same_whatever_airflow_added() -> None:
-    """The order of keys, and a logical date that was left to Airflow, make no difference."""
+def test_key_order_and_a_default_logical_date_are_no_differences() -> None:
     require_same_request(
-        run("success", conf={"a": 1, "b": 2}, logical_date=THEN),
+        run_in("success", conf={"a": 1, "b": 2}, logical_date=YESTERDAY),
         RunRequest("sales", "r1", {"b": 2, "a": 1}),
     )
 
 
 @pytest.mark.parametrize(
-    ("found", "asked"),
+    ("found", "requested"),
     [
         ({"n": 1}, {"n": 1.0}),
         ({"n": "***"}, {"n": "s3cret"}),
@@ -137,26 +136,24 @@ def test_the_same_request_is_the_same_whatever_airflow_added() -> None:
         ({"many": ["***", 2]}, {"many": ["a", 2]}),
     ],
 )
-def test_what_airflow_masks_or_writes_otherwise_is_no_difference(
-    found: dict[str, Any], asked: dict[str, Any]
+def test_masked_values_and_equal_numbers_are_no_differences(
+    found: dict[str, Any], requested: dict[str, Any]
 ) -> None:
-    """One number has several forms in JSON, and a masked value proves nothing."""
-    require_same_request(run("success", conf=found), RunRequest("sales", "r1", asked))
+    require_same_request(run_in("success", conf=found), RunRequest("sales", "r1", requested))
 
 
-def test_what_this_airflow_does_not_tell_is_not_compared() -> None:
-    """An answer without a field says nothing about it."""
-    asked = RunRequest(
+def test_field_missing_in_the_response_is_not_compared() -> None:
+    requested = RunRequest(
         "sales",
         "r1",
         {},
-        data_interval_start=NOW,
-        data_interval_end=NOW,
-        run_after=NOW,
+        data_interval_start=TODAY,
+        data_interval_end=TODAY,
+        run_after=TODAY,
         partition_key="a",
     )
     require_same_request(
-        run(
+        run_in(
             "success",
             unknown_fields=(
                 "data_interval_start",
@@ -165,16 +162,15 @@ def test_what_this_airflow_does_not_tell_is_not_compared() -> None:
                 "partition_key",
             ),
         ),
-        asked,
+        requested,
     )
 
 
-def words(text: str) -> list[str]:
-    """Return the words of a text."""
+def words_of(text: str) -> list[str]:
     return text.split()
 
 
-NAMES_OF_SECRETS = words("""
+SECRET_NAMES = words_of("""
     password db_PASSWD passphrase passcode PGPASSWORD pwd pass db.pass PIN user-pin otp
     totp_seed PAT github_pat githubPAT apiKey api-key x-api-key X.API.KEY APIKEY API_KEYS
     access-key aws_access_key_id private-key privateKey signing_key encryption_key sharedKey
@@ -185,7 +181,7 @@ NAMES_OF_SECRETS = words("""
     service-account service_account_json ServiceAccount session_id webhook_url hmac salt sshkey
     signingkey masterkey
 """)
-NAMES_OF_NOTHING = words("""
+OTHER_NAMES = words_of("""
     region spinner pinned opinion patch path pattern dispatch author authors authority co_author
     connector connected conn_id connection_id auth_type sass sassy signal design assign compass
     passenger bypass key keys primary_key partition_key sort-key s3Key monkey keyword auto_kenya
@@ -193,30 +189,24 @@ NAMES_OF_NOTHING = words("""
 """)
 
 
-@pytest.mark.parametrize("key", NAMES_OF_SECRETS)
-def test_a_difference_shows_neither_a_secret_nor_what_is_the_same(key: str) -> None:
-    """Of a conf no value is quoted below a key that sounds like a secret, nor any that does not
-    differ.
-    """
+@pytest.mark.parametrize("key", SECRET_NAMES)
+def test_difference_hides_values_of_secret_keys_and_equal_values(key: str) -> None:
     found = {key: {"a": "s3cret"}, "same": "quiet", "list": ["quiet", 1]}
-    asked = {key: {"a": "hush"}, "same": "quiet", "list": ["quiet", 2]}
+    requested = {key: {"a": "hush"}, "same": "quiet", "list": ["quiet", 2]}
     with pytest.raises(RunExists) as caught:
-        require_same_request(run("success", conf=found), RunRequest("sales", "r1", asked))
+        require_same_request(run_in("success", conf=found), RunRequest("sales", "r1", requested))
     assert not any(text in caught.value.detail for text in ("s3cret", "hush", "quiet"))
     assert f"conf.{key}.a differs" in caught.value.detail
     assert "conf.list.1 is 1, this step asks for 2" in caught.value.detail
 
 
-@pytest.mark.parametrize("key", NAMES_OF_NOTHING)
-def test_a_difference_below_any_other_name_is_shown(key: str) -> None:
-    """A word that only has a short one in it, or is about a secret, keeps no value from being
-    shown.
-    """
+@pytest.mark.parametrize("key", OTHER_NAMES)
+def test_difference_below_other_keys_is_shown(key: str) -> None:
     with pytest.raises(
         RunExists, match=re.escape(f'conf.{key} is "north", this step asks for "south"')
     ):
         require_same_request(
-            run("success", conf={key: "north"}), RunRequest("sales", "r1", {key: "south"})
+            run_in("success", conf={key: "north"}), RunRequest("sales", "r1", {key: "south"})
         )
 
 
@@ -246,13 +236,12 @@ def test_a_difference_below_any_other_name_is_shown(key: str) -> None:
     ],
 )
 @pytest.mark.parametrize("swapped", [False, True])
-# A column
-def test_a_value_that_looks_like_a_secret_is_not_shown(value: str, swapped: bool) -> None:
-    """Whatever it is called, on whichever side it stands; the other one would tell half of it."""
-    found, asked = ("north", value) if swapped else (value, "north")
+def test_secret_looking_value_hides_both_values(value: str, swapped: bool) -> None:
+    found, requested = ("north", value) if swapped else (value, "north")
     with pytest.raises(RunExists) as caught:
         require_same_request(
-            run("success", conf={"target": found}), RunRequest("sales", "r1", {"target": asked})
+            run_in("success", conf={"target": found}),
+            RunRequest("sales", "r1", {"target": requested}),
         )
     assert "hush" not in caught.value.detail
     assert "north" not in caught.value.detail
@@ -274,218 +263,193 @@ def test_a_value_that_looks_like_a_secret_is_not_shown(value: str, swapped: bool
         "north east",
     ],
 )
-def test_any_other_value_is_shown(value: str) -> None:
-    """An address without user info, a partition and a time are no secrets."""
+def test_ordinary_values_are_shown(value: str) -> None:
     with pytest.raises(
         RunExists, match=re.escape(f'conf.target is "{value}", this step asks for nothing')
     ):
-        require_same_request(run("success", conf={"target": value}), RunRequest("sales", "r1", {}))
+        require_same_request(
+            run_in("success", conf={"target": value}), RunRequest("sales", "r1", {})
+        )
 
 
-def test_a_secret_in_an_object_that_one_side_lacks_is_not_shown() -> None:
-    """Such an object is named and not quoted."""
+def test_object_that_only_one_side_has_is_not_quoted() -> None:
     with pytest.raises(RunExists) as caught:
         require_same_request(
-            run("success", conf={"db": {"password": "s3cret"}}), RunRequest("sales", "r1", {})
+            run_in("success", conf={"db": {"password": "s3cret"}}), RunRequest("sales", "r1", {})
         )
     assert "s3cret" not in caught.value.detail
     assert "conf.db is an object, this step asks for nothing" in caught.value.detail
 
 
-def test_a_conf_that_is_deep_or_different_throughout() -> None:
-    """Depth ends nothing, and of very many differences the first are told and the others
-    counted.
-    """
+def test_deep_conf_is_compared_and_long_lists_of_differences_are_counted() -> None:
     deep: Any = 1
     for _ in range(5_000):
         deep = [deep]
     many = {f"k{number:03}": number for number in range(300)}
     with pytest.raises(RunExists, match="295 more places"):
-        require_same_request(run("success", conf=many), RunRequest("sales", "r1", {}))
+        require_same_request(run_in("success", conf=many), RunRequest("sales", "r1", {}))
     require_same_request(
-        run("success", conf={"deep": deep}), RunRequest("sales", "r1", {"deep": deep})
+        run_in("success", conf={"deep": deep}), RunRequest("sales", "r1", {"deep": deep})
     )
 
 
 @dataclass
-class Clearable:
-    """An Airflow of which only clearing matters."""
+class ClearableRun:
+    """An Airflow in which runs can be cleared."""
 
-    looks: list[Any]
+    polls: list[Any]
     tasks: tuple[TaskInstance, ...] = ()
     answers: list[Any] = field(default_factory=lambda: [None])
     cleared: list[Any] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.get_run, self._answer = Script(self.looks), Script(self.answers)
+        self.get_run, self._answer = ScriptedCall(self.polls), ScriptedCall(self.answers)
 
     def task_instances(self, *_: object) -> TaskList:
-        """Show the task instances."""
         return a_list(*self.tasks)
 
     def clear(self, _dag: str, _run: str, tasks: Any) -> None:
-        """Take down what is cleared."""
         self.cleared.append(tasks)
         self._answer()
 
     def set_note(self, _run: DagRun, note: str) -> None:
-        """Take down the note."""
         self.notes.append(note)
 
 
-def taken(airflow: Clearable, todo: Any, found: DagRun = FAILED) -> tuple[DagRun, str]:
-    """Take the run over."""
-    bench, ours = Bench(), cast("Any", airflow)
-    return take_over(ours, found, todo, bench.retrier, until=bench.time.now + 600)
+def take_over_run(airflow: ClearableRun, action: Any, found: DagRun = FAILED) -> tuple[DagRun, str]:
+    harness, ours = Harness(), cast("Any", airflow)
+    return take_over(ours, found, action, harness.retrier, until=harness.time.now + 600)
 
 
-STOPPED = (task("failed"), task("skipped", before_end=0.02))
-BRANCHED = (task("failed"), task("skipped", before_end=60))
-DOWNSTREAM = (task("failed"), task("upstream_failed"))
+STOPPED = (task_in("failed"), task_in("skipped", before_end=0.02))
+BRANCHED = (task_in("failed"), task_in("skipped", before_end=60))
+DOWNSTREAM = (task_in("failed"), task_in("upstream_failed"))
 FAIL_FAST = (
-    task("failed", before_end=75),
-    task("skipped", "b", before_end=74.9),
-    task("skipped", "c", before_end=74.8),
+    task_in("failed", before_end=75),
+    task_in("skipped", "b", before_end=74.9),
+    task_in("skipped", "c", before_end=74.8),
 )
 LATER = (
-    task("failed", before_end=75),
-    task("failed", "b", before_end=30),
-    task("skipped", "c", before_end=60),
+    task_in("failed", before_end=75),
+    task_in("failed", "b", before_end=30),
+    task_in("skipped", "c", before_end=60),
 )
-UNKNOWN = (task("failed")._replace(end_date=None), task("skipped", before_end=600))
+UNKNOWN = (task_in("failed")._replace(end_date=None), task_in("skipped", before_end=600))
 
 
 @pytest.mark.parametrize(
     ("tasks", "cleared"),
     [
-        ((task("success"), *DOWNSTREAM), DOWNSTREAM),
-        (
-            (task("success"), *STOPPED),
-            STOPPED,
-        ),  # stopped by hand: what was pending was skipped at the end
-        (
-            (task("success"), *BRANCHED),
-            BRANCHED[:1],
-        ),  # skipped long before the failure, by a branch
-        (
-            (task("success"), task("failed"), task("removed")),
-            (task("failed"),),
-        ),  # of an older version of the DAG
-        (
-            (*FAIL_FAST, task("success", "teardown")),
-            FAIL_FAST,
-        ),  # fail_fast, and a minute of teardown
-        (
-            (task("skipped", "d", before_end=90), *FAIL_FAST),
-            FAIL_FAST,
-        ),  # beside what a branch had not chosen before
+        ((task_in("success"), *DOWNSTREAM), DOWNSTREAM),
+        # stopped by hand, which skipped the pending tasks
+        ((task_in("success"), *STOPPED), STOPPED),
+        # skipped long before the failure, by a branch
+        ((task_in("success"), *BRANCHED), BRANCHED[:1]),
+        # removed with a new version of the DAG
+        ((task_in("success"), task_in("failed"), task_in("removed")), (task_in("failed"),)),
+        # fail_fast, and a minute of teardown
+        ((*FAIL_FAST, task_in("success", "teardown")), FAIL_FAST),
+        # a branch had skipped another task before
+        ((task_in("skipped", "d", before_end=90), *FAIL_FAST), FAIL_FAST),
         (LATER, LATER),  # skipped after the first failure
-        (UNKNOWN, UNKNOWN),  # nobody knows when it failed
-        ((task("skipped"),), (task("skipped"),)),
-        ((task(None), task("failed")), (task(None), task("failed"))),
-        ((task("success"),), "all"),
+        (UNKNOWN, UNKNOWN),  # without the time of the failure
+        ((task_in("skipped"),), (task_in("skipped"),)),
+        ((task_in(None), task_in("failed")), (task_in(None), task_in("failed"))),
+        ((task_in("success"),), "all"),
         ((), "all"),
     ],
 )
-def test_resuming_runs_everything_that_did_not_succeed(
+def test_resume_clears_everything_that_did_not_succeed(
     tasks: tuple[TaskInstance, ...], cleared: Any
 ) -> None:
-    """A resumed run may not end green with half of its tasks skipped."""
-    airflow = Clearable([QUEUED], tasks)
-    assert taken(airflow, "resume") == (QUEUED, "resumed")
+    """A success must not leave half of the tasks skipped."""
+    airflow = ClearableRun([QUEUED], tasks)
+    assert take_over_run(airflow, "resume") == (QUEUED, "resumed")
     assert airflow.cleared == [cleared]
 
 
-def test_whatever_a_cancelled_run_skipped_runs_again() -> None:
-    """In doubt a skipped task of a run that a cancel stopped is one that never had its turn."""
-    airflow = Clearable([QUEUED], (task("success"), *BRANCHED))
-    taken(airflow, "resume", run("failed", end=THEN, note=CANCELLED_MARK))
+def test_resume_after_a_cancel_clears_skipped_tasks() -> None:
+    airflow = ClearableRun([QUEUED], (task_in("success"), *BRANCHED))
+    take_over_run(airflow, "resume", run_in("failed", end=YESTERDAY, note=CANCELLED_MARK))
     assert airflow.cleared == [BRANCHED]
 
 
-def test_restarting_runs_everything() -> None:
-    """Every task is cleared, those that succeeded as well."""
-    airflow = Clearable([QUEUED], (task("success"),))
-    assert taken(airflow, "restart") == (QUEUED, "restarted")
+def test_restart_clears_every_task() -> None:
+    airflow = ClearableRun([QUEUED], (task_in("success"),))
+    assert take_over_run(airflow, "restart") == (QUEUED, "restarted")
     assert airflow.cleared == ["all"]
 
 
-def test_waiting_clears_nothing() -> None:
-    """A run that is only waited for is left as it is."""
-    airflow = Clearable([])
-    assert taken(airflow, "wait") == (FAILED, "attached")
+def test_waiting_for_a_run_clears_nothing() -> None:
+    airflow = ClearableRun([])
+    assert take_over_run(airflow, "wait") == (FAILED, "attached")
     assert airflow.cleared == []
 
 
 @pytest.mark.parametrize(
-    ("looks", "answers", "times"),
+    ("polls", "answers", "times"),
     [
-        ([QUEUED], [DOWN], 1),  # the answer was lost, the clear was not
-        ([FAILED, QUEUED], [DOWN, None], 2),  # the clear was lost
-        ([run("failed", end=NOW)], [DOWN], 1),  # it failed anew meanwhile, without a start
-        (
-            [run("failed", end=NOW)._replace(start_date=THEN)],
-            [DOWN],
-            1,
-        ),  # it ran and failed anew meanwhile
+        ([QUEUED], [DOWN], 1),  # only the response was lost
+        ([FAILED, QUEUED], [DOWN, None], 2),  # the request was lost
+        ([run_in("failed", end=TODAY)], [DOWN], 1),  # failed again in between, without a start
+        # ran and failed again in between
+        ([run_in("failed", end=TODAY)._replace(start_date=YESTERDAY)], [DOWN], 1),
         ([DOWN, QUEUED], [DOWN], 1),
     ],
 )
-def test_an_unclear_clear_is_settled_by_reading(
-    looks: list[Any], answers: list[Any], times: int
+def test_failed_clear_is_retried_only_if_it_had_no_effect(
+    polls: list[Any], answers: list[Any], times: int
 ) -> None:
-    """A clear is repeated only when reading says that it had no effect, and the old end is never
-    returned.
-    """
-    airflow = Clearable(looks, (task("failed"),), answers)
-    assert taken(airflow, "resume")[0] != FAILED
+    airflow = ClearableRun(polls, (task_in("failed"),), answers)
+    assert take_over_run(airflow, "resume")[0] != FAILED
     assert len(airflow.cleared) == times
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize("times", [1, 2, 3])
-def test_a_short_refusal_of_the_clear_is_waited_out(refusal: ActionError, times: int) -> None:
-    """A refused clear is repeated, since reading says that it had no effect."""
-    airflow = Clearable([FAILED] * times + [QUEUED], (task("failed"),), [refusal] * times + [None])
-    assert taken(airflow, "resume") == (QUEUED, "resumed")
+def test_refused_clear_is_retried(refusal: ActionError, times: int) -> None:
+    airflow = ClearableRun(
+        [FAILED] * times + [QUEUED], (task_in("failed"),), [refusal] * times + [None]
+    )
+    assert take_over_run(airflow, "resume") == (QUEUED, "resumed")
     assert len(airflow.cleared) == times + 1
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_refused_clear_that_took_effect_is_not_repeated(refusal: ActionError) -> None:
-    """A gateway may refuse what it has let through."""
-    airflow = Clearable([QUEUED], (task("failed"),), [refusal])
-    assert taken(airflow, "resume") == (QUEUED, "resumed")
+def test_refused_clear_that_had_an_effect_is_not_retried(refusal: ActionError) -> None:
+    """A gateway may refuse what it has passed on."""
+    airflow = ClearableRun([QUEUED], (task_in("failed"),), [refusal])
+    assert take_over_run(airflow, "resume") == (QUEUED, "resumed")
     assert len(airflow.cleared) == 1
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_clear_that_stays_refused_is_believed(refusal: ActionError) -> None:
-    """After a minute it is what it says."""
-    bench = Bench()
-    airflow: Any = Clearable([FAILED] * 99, (task("failed"),), [refusal] * 99)
+def test_clear_refused_for_a_minute_is_an_error(refusal: ActionError) -> None:
+    harness = Harness()
+    airflow: Any = ClearableRun([FAILED] * 99, (task_in("failed"),), [refusal] * 99)
     with pytest.raises(type(refusal)):
-        take_over(airflow, FAILED, "resume", bench.retrier, until=bench.time.now + 600)
-    assert 1000 + REFUSAL_SECONDS <= bench.time.now <= 1000 + 3 * REFUSAL_SECONDS
+        take_over(airflow, FAILED, "resume", harness.retrier, until=harness.time.now + 600)
+    assert 1000 + REFUSAL_SECONDS <= harness.time.now <= 1000 + 3 * REFUSAL_SECONDS
     assert len(airflow.cleared) >= REFUSAL_RESPONSES
 
 
-@pytest.mark.parametrize("answer", [None, DOWN])
-def test_a_clear_without_effect_ends_as_an_error(answer: Any) -> None:
-    """The old failure is not waited upon for ever."""
-    airflow = Clearable([FAILED] * 99, (task("failed"),), [answer] * 99)
+@pytest.mark.parametrize("response", [None, DOWN])
+def test_clear_without_effect_is_an_error(response: Any) -> None:
+    airflow = ClearableRun([FAILED] * 99, (task_in("failed"),), [response] * 99)
     with pytest.raises(ActionError) as caught:
-        taken(airflow, "resume")
+        take_over_run(airflow, "resume")
     assert isinstance(caught.value, (TransientError, UnexpectedResponse))
     assert len(airflow.cleared) == MAX_CLEAR_ATTEMPTS
 
 
-def test_the_mark_of_a_cancel_is_removed_once_the_run_lives_again() -> None:
-    """Otherwise a later attempt would take its success for a stopped run."""
-    airflow = Clearable([run("queued", note=f"by octocat\n{CANCELLED_MARK}")], (task("skipped"),))
-    found, _ = taken(
-        airflow, "resume", run("success", end=THEN, note=f"by octocat\n{CANCELLED_MARK}")
+def test_cancel_mark_is_removed_after_the_clear() -> None:
+    """Otherwise a later attempt would take a success for a stopped run."""
+    airflow = ClearableRun(
+        [run_in("queued", note=f"by octocat\n{CANCELLED_MARK}")], (task_in("skipped"),)
+    )
+    found, _ = take_over_run(
+        airflow, "resume", run_in("success", end=YESTERDAY, note=f"by octocat\n{CANCELLED_MARK}")
     )
     assert airflow.notes == ["by octocat"]
     assert (found.note, found.cancelled) == ("by octocat", False)

@@ -1,4 +1,4 @@
-"""From what Airflow said to what the gate decided."""
+"""The result of the step from Airflow's state."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from entrypoint.run.result import has_failed_tasks, result_of
 from tests.support.factories import a_task
 
 
-def run(state: Any, note: str | None = None) -> DagRun:
-    """Return a run in this state."""
+def run_in(state: Any, note: str | None = None) -> DagRun:
     return DagRun("sales", "r1", state, {}, note=note)
 
 
@@ -31,26 +30,21 @@ def run(state: Any, note: str | None = None) -> DagRun:
         ("running", False, "triggered"),
     ],
 )
-def test_the_table(state: str, wait: bool, result: str) -> None:
-    """Airflow's state and the input wait decide, and nothing else."""
-    assert result_of(run(state), wait=wait) == result
+def test_result_follows_from_state_and_wait(state: str, wait: bool, result: str) -> None:
+    assert result_of(run_in(state), wait=wait) == result
 
 
-def test_only_airflow_s_success_is_a_success() -> None:
-    """No other state ever becomes green while waiting."""
+def test_only_success_passes_while_waiting() -> None:
     for state, stale_mark in product(("queued", "running", "failed"), (False, True)):
-        assert result_of(run(state), wait=True, stale_mark=stale_mark) != "success"
+        assert result_of(run_in(state), wait=True, stale_mark=stale_mark) != "success"
 
 
 @pytest.mark.parametrize(("stale_mark", "result"), [(False, "failed"), (True, "success")])
-def test_a_run_that_a_cancel_stopped_has_failed_until_it_has_run_again(
-    stale_mark: bool, result: str
-) -> None:
-    """What the scheduler makes of a stopped run is green for nobody; what becomes of it after a
-    resume is.
-    """
+def test_cancelled_run_has_failed_until_it_is_resumed(stale_mark: bool, result: str) -> None:
     assert (
-        result_of(run("success", f"by octocat\n{CANCELLED_MARK}"), wait=True, stale_mark=stale_mark)
+        result_of(
+            run_in("success", f"by octocat\n{CANCELLED_MARK}"), wait=True, stale_mark=stale_mark
+        )
         == result
     )
 
@@ -64,15 +58,12 @@ def test_a_run_that_a_cancel_stopped_has_failed_until_it_has_run_again(
         ("queued", False, "triggered"),
     ],
 )
-def test_red_tasks_make_a_success_a_failure_and_nothing_else(
+def test_fail_on_failed_tasks_changes_only_a_success(
     state: str,
     wait: bool,
     result: str,
 ) -> None:
-    """With fail_on_failed_tasks a run that Airflow calls a success fails; every other end stays
-    what it is.
-    """
-    assert result_of(run(state), wait=wait, failed_tasks=True) == result
+    assert result_of(run_in(state), wait=wait, failed_tasks=True) == result
 
 
 @pytest.mark.parametrize(
@@ -86,22 +77,20 @@ def test_red_tasks_make_a_success_a_failure_and_nothing_else(
     ],
 )
 @pytest.mark.parametrize("state", ["success", "failed", "running"])
-# A table's column
-def test_red_tasks(state: str, states: tuple[str | None, ...], red: bool) -> None:
-    """Task instances are red that failed themselves, whatever Airflow makes of their run."""
+def test_only_tasks_that_failed_themselves_are_failed(
+    state: str, states: tuple[str | None, ...], red: bool
+) -> None:
     tasks = tuple(a_task(f"t{number}", state=one) for number, one in enumerate(states))
 
-    assert has_failed_tasks(run(state), tasks) is red
+    assert has_failed_tasks(run_in(state), tasks) is red
 
 
-def test_red_tasks_that_cannot_be_known() -> None:
-    """A success whose tasks could not be read is an error, not a green that rests on a guess; other
-    ends need no tasks.
-    """
+def test_success_with_unreadable_tasks_is_an_error() -> None:
+    """Other ends need no tasks."""
     with pytest.raises(ActionError, match="fail_on_failed_tasks") as caught:
-        has_failed_tasks(run("success"), None)
+        has_failed_tasks(run_in("success"), None)
 
     assert "permission" in caught.value.hint
-    assert [has_failed_tasks(run(state), None) for state in ("failed", "running", "queued")] == [
+    assert [has_failed_tasks(run_in(state), None) for state in ("failed", "running", "queued")] == [
         False
     ] * 3

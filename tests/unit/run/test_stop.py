@@ -1,4 +1,4 @@
-"""Stopping a run and making sure of it, as tables."""
+"""Stopping a DAG run and confirming it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from entrypoint.errors import Forbidden, TransientError, Unauthorized
 from entrypoint.models import CANCELLED_MARK, DagRun
 from entrypoint.run.stop import ABSENT_SECONDS, CONFIRM_SECONDS, MAX_REPEATED_STOPS, Stopped, stop
 from tests.support.factories import ManyTasks, a_task
-from tests.support.scripted import Bench, Script
+from tests.support.scripted import Harness, ScriptedCall
 
 if TYPE_CHECKING:
     from entrypoint.models import TaskList
@@ -21,115 +21,90 @@ DOWN = TransientError("down", "", "")
 DENIED, REFUSED = Forbidden("no", "", ""), Unauthorized("who", "", "")
 
 
-def run(state: Any, note: str = "") -> DagRun:
-    """Return the run in this state."""
+def run_in(state: Any, note: str = "") -> DagRun:
     return DagRun("sales", "r1", state, {}, note=note)
 
 
-QUEUED, RUNNING, SUCCESS, FAILED = run("queued"), run("running"), run("success"), run("failed")
-OVERWRITTEN = run("success", CANCELLED_MARK)
+QUEUED, RUNNING, SUCCESS, FAILED = (
+    run_in("queued"),
+    run_in("running"),
+    run_in("success"),
+    run_in("failed"),
+)
+OVERWRITTEN = run_in("success", CANCELLED_MARK)
 
 
 @dataclass
-class Stoppable:
-    """An Airflow of which only the looks and the order to fail matter."""
+class StoppableRun:
+    """An Airflow in which a run can be marked as failed."""
 
-    get_run: Script
-    mark_failed: Script
-    tasks: Script
+    get_run: ScriptedCall
+    mark_failed: ScriptedCall
+    tasks: ScriptedCall
     notes: list[str] = field(default_factory=list)
 
     def set_note(self, _run: DagRun, note: str) -> None:
-        """Take down the note."""
         self.notes.append(note)
 
     def task_instances(self, *which: str, states: tuple[str, ...], most: int) -> TaskList:
-        """Read those in these states, as many as are wanted."""
         return ManyTasks(self.tasks()).task_instances(*which, states=states, most=most)
 
 
-def stopped(
-    looks: list[Any],
+def stop_run(
+    polls: list[Any],
     fails: list[Any],
     tasks: list[Any] = [()] * 99,
     *,
     last_seen: DagRun | None = None,
     confirm: bool = True,
 ) -> tuple[Stopped, VirtualTime, int]:
-    """Stop through these answers; return what came of it, the clock, and how often the run was
-    failed.
-    """
-    bench = Bench()
-    airflow: Any = Stoppable(Script(looks), Script(fails), Script(tasks))
+    """Return the result, the clock, and how often the run was marked as failed."""
+    harness = Harness()
+    airflow: Any = StoppableRun(ScriptedCall(polls), ScriptedCall(fails), ScriptedCall(tasks))
     end = stop(
         airflow,
         "sales",
         "r1",
-        bench.retrier,
+        harness.retrier,
         last_seen=last_seen,
         confirm=confirm,
-        until=bench.time.now + 50,
+        until=harness.time.now + 50,
     )
-    return end, bench.time, airflow.mark_failed.calls
+    return end, harness.time, airflow.mark_failed.calls
 
 
 @pytest.mark.parametrize(
-    ("looks", "fails", "end", "times_failed"),
+    ("polls", "fails", "end", "times_failed"),
     [
         ([RUNNING] + [FAILED] * 99, [FAILED], FAILED, 1),
         ([QUEUED] + [FAILED] * 99, [FAILED], FAILED, 1),
-        (
-            [RUNNING, FAILED, RUNNING] + [FAILED] * 99,
-            [FAILED, FAILED],
-            FAILED,
-            2,
-        ),  # comes back to life
-        (
-            [RUNNING, SUCCESS] + [FAILED] * 99,
-            [FAILED, FAILED],
-            FAILED,
-            2,
-        ),  # overwritten by the scheduler
-        (
-            [OVERWRITTEN] + [FAILED] * 99,
-            [FAILED],
-            FAILED,
-            1,
-        ),  # overwritten before this process began
-        (
-            [RUNNING, RUNNING, SUCCESS] + [FAILED] * 99,
-            [DOWN, DENIED, FAILED],
-            FAILED,
-            3,
-        ),  # which of us ended it?
+        # runs again
+        ([RUNNING, FAILED, RUNNING] + [FAILED] * 99, [FAILED, FAILED], FAILED, 2),
+        # overwritten by the scheduler
+        ([RUNNING, SUCCESS] + [FAILED] * 99, [FAILED, FAILED], FAILED, 2),
+        # overwritten before this process began
+        ([OVERWRITTEN] + [FAILED] * 99, [FAILED], FAILED, 1),
+        # ended by itself or by a lost request
+        ([RUNNING, RUNNING, SUCCESS] + [FAILED] * 99, [DOWN, DENIED, FAILED], FAILED, 3),
         ([DOWN, RUNNING, DOWN] + [FAILED] * 99, [FAILED], FAILED, 1),
-        ([RUNNING, RUNNING] + [FAILED] * 99, [DOWN, FAILED], FAILED, 2),  # the order was lost
-        ([None, RUNNING] + [FAILED] * 99, [FAILED], FAILED, 1),  # its trigger was still on the way
-        ([SUCCESS], [], SUCCESS, 0),  # had ended by itself
-        (
-            [RUNNING, SUCCESS],
-            [DENIED],
-            SUCCESS,
-            1,
-        ),  # ended by itself after an order that was refused
+        ([RUNNING, RUNNING] + [FAILED] * 99, [DOWN, FAILED], FAILED, 2),  # the request was lost
+        ([None, RUNNING] + [FAILED] * 99, [FAILED], FAILED, 1),  # the trigger had not arrived yet
+        ([SUCCESS], [], SUCCESS, 0),  # had ended before
+        # ended by itself after a refusal
+        ([RUNNING, SUCCESS], [DENIED], SUCCESS, 1),
         ([FAILED] * 99, [], FAILED, 0),  # the same
-        (
-            [DENIED, REFUSED, RUNNING, DENIED] + [FAILED] * 99,
-            [FAILED],
-            FAILED,
-            1,
-        ),  # a gateway's rule, that passes
+        # a gateway refuses for a short time
+        ([DENIED, REFUSED, RUNNING, DENIED] + [FAILED] * 99, [FAILED], FAILED, 1),
         ([RUNNING, RUNNING, RUNNING] + [FAILED] * 99, [DENIED, REFUSED, FAILED], FAILED, 3),
-        ([None] * 99, [None], None, 1),  # was never made
-        ([None] * 32 + [FAILED] * 99, [FAILED], FAILED, 1),  # a cache says that it was not
-        ([RUNNING] + [None] * 99, [None], None, 1),  # deleted meanwhile
+        ([None] * 99, [None], None, 1),  # was never created
+        ([None] * 32 + [FAILED] * 99, [FAILED], FAILED, 1),  # a cache says that it is missing
+        ([RUNNING] + [None] * 99, [None], None, 1),  # deleted in between
     ],
 )
-def test_what_airflow_does_meanwhile(
-    looks: list[Any], fails: list[Any], end: DagRun | None, times_failed: int
+def test_run_is_marked_failed_as_often_as_needed_and_confirmed(
+    polls: list[Any], fails: list[Any], end: DagRun | None, times_failed: int
 ) -> None:
-    """The run is failed as often as needed and no oftener, and the end is confirmed."""
-    found, _, failed = stopped(looks, fails)
+    found, _, failed = stop_run(polls, fails)
     assert (found.run, found.confirmed, failed) == (end, True, times_failed)
     assert found.by_this_step is (times_failed > 0 and end not in (SUCCESS, None))
 
@@ -152,23 +127,19 @@ def test_what_airflow_does_meanwhile(
         ([(a_task(state="running"),)] * 99, 1 + MAX_REPEATED_STOPS),  # a teardown
     ],
 )
-def test_a_task_that_goes_on_is_stopped_as_well(tasks: list[Any], times_failed: int) -> None:
-    """A run counts as stopped when none of its tasks is at work any more, as far as the credential
-    may know.
-    """
-    found, _, failed = stopped([RUNNING] + [FAILED] * 99, [FAILED] * 9, tasks)
+def test_run_counts_as_stopped_when_no_task_is_active(tasks: list[Any], times_failed: int) -> None:
+    """Without permission to read tasks the run's state is enough."""
+    found, _, failed = stop_run([RUNNING] + [FAILED] * 99, [FAILED] * 9, tasks)
     assert (found.run, found.confirmed, failed) == (FAILED, True, times_failed)
 
 
-def test_a_stop_is_believed_only_after_a_while() -> None:
-    """A run must stay failed, and a missing one stay away, before that counts."""
-    assert stopped([RUNNING] + [FAILED] * 99, [FAILED])[1].now >= 1000 + CONFIRM_SECONDS
-    assert stopped([None] * 99, [None])[1].now >= 1000 + ABSENT_SECONDS
+def test_stop_is_confirmed_only_after_the_state_has_lasted() -> None:
+    assert stop_run([RUNNING] + [FAILED] * 99, [FAILED])[1].now >= 1000 + CONFIRM_SECONDS
+    assert stop_run([None] * 99, [None])[1].now >= 1000 + ABSENT_SECONDS
 
 
-def test_without_time_the_first_answer_is_believed() -> None:
-    """In the seconds of a cancel a run that was alive is failed at once, with one request."""
-    found, time, failed = stopped([], [FAILED], last_seen=RUNNING, confirm=False)
+def test_stop_without_time_is_one_request() -> None:
+    found, time, failed = stop_run([], [FAILED], last_seen=RUNNING, confirm=False)
     assert (found, failed, time.slept) == (
         Stopped(FAILED, confirmed=True, by_this_step=True),
         1,
@@ -176,63 +147,62 @@ def test_without_time_the_first_answer_is_believed() -> None:
     )
 
 
-def test_without_time_a_run_that_is_on_its_way_is_waited_for() -> None:
-    """A cancel during the trigger stops the run as soon as Airflow has made it, and never claims
-    that there will be none.
-    """
-    assert stopped([None, None, RUNNING], [FAILED], confirm=False)[0] == Stopped(
+def test_stop_during_the_trigger_waits_for_the_run() -> None:
+    assert stop_run([None, None, RUNNING], [FAILED], confirm=False)[0] == Stopped(
         FAILED, confirmed=True, by_this_step=True
     )
-    assert stopped([None] * 99, [None], confirm=False)[1].now >= 1000 + ABSENT_SECONDS
+    assert stop_run([None] * 99, [None], confirm=False)[1].now >= 1000 + ABSENT_SECONDS
 
 
-@pytest.mark.parametrize("looks", [[DOWN] * 99, [RUNNING] * 99])
-def test_what_cannot_be_confirmed_is_not_claimed(looks: list[Any]) -> None:
-    """An Airflow that is down or does not obey leaves the stop unconfirmed, at the deadline."""
-    found, time, _ = stopped(looks, [DOWN] * 99)
-    assert (found.confirmed, found.fault) == (False, DOWN)
+@pytest.mark.parametrize("polls", [[DOWN] * 99, [RUNNING] * 99])
+def test_unconfirmed_stop_ends_at_the_deadline(polls: list[Any]) -> None:
+    found, time, _ = stop_run(polls, [DOWN] * 99)
+    assert (found.confirmed, found.error) == (False, DOWN)
     assert time.now == 1050
     assert found.run in (None, RUNNING)
 
 
-def test_a_missing_permission_is_told() -> None:
-    """It may be a gateway's rule that passes; what stays to the end is told."""
-    found, time, _ = stopped([RUNNING] * 99, [DENIED] * 99)
-    assert found == Stopped(RUNNING, confirmed=False, by_this_step=False, fault=DENIED)
+def test_refusal_is_retried_and_reported_at_the_deadline() -> None:
+    found, time, _ = stop_run([RUNNING] * 99, [DENIED] * 99)
+    assert found == Stopped(RUNNING, confirmed=False, by_this_step=False, error=DENIED)
     assert time.now == 1050
 
 
-def test_the_mark_is_written_until_it_is_there() -> None:
-    """Without it a later attempt may take what the scheduler makes of the run for a success."""
-    bench = Bench()
-    marked = run("failed", CANCELLED_MARK)
-    airflow: Any = Stoppable(
-        Script([RUNNING, FAILED, FAILED] + [marked] * 99), Script([FAILED]), Script([()] * 99)
+def test_cancel_mark_is_retried_until_it_is_written() -> None:
+    """Without it a later attempt may take the run for a success."""
+    harness = Harness()
+    marked = run_in("failed", CANCELLED_MARK)
+    airflow: Any = StoppableRun(
+        ScriptedCall([RUNNING, FAILED, FAILED] + [marked] * 99),
+        ScriptedCall([FAILED]),
+        ScriptedCall([()] * 99),
     )
     stop(
         airflow,
         "sales",
         "r1",
-        bench.retrier,
+        harness.retrier,
         last_seen=None,
         confirm=True,
-        until=bench.time.now + 50,
+        until=harness.time.now + 50,
     )
     assert airflow.notes == [CANCELLED_MARK] * 3
 
 
-def test_a_success_of_a_run_that_this_step_has_stopped_is_none() -> None:
-    """The scheduler made it, before the post stage began: the run is stopped once more."""
-    bench = Bench()
-    airflow: Any = Stoppable(Script([SUCCESS] + [FAILED] * 99), Script([FAILED]), Script([()] * 99))
+def test_success_of_a_stopped_run_is_stopped_again() -> None:
+    """The scheduler may end it before the post stage begins."""
+    harness = Harness()
+    airflow: Any = StoppableRun(
+        ScriptedCall([SUCCESS] + [FAILED] * 99), ScriptedCall([FAILED]), ScriptedCall([()] * 99)
+    )
     found = stop(
         airflow,
         "sales",
         "r1",
-        bench.retrier,
+        harness.retrier,
         last_seen=None,
         confirm=True,
-        until=bench.time.now + 50,
+        until=harness.time.now + 50,
         already_stopped=True,
     )
     assert (found, airflow.mark_failed.calls) == (

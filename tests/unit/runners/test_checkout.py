@@ -1,4 +1,4 @@
-"""Which file of the checkout a worker's path means: the one whose end agrees longest, or none."""
+"""Finding the file of the checkout that a worker's path means."""
 
 import os
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from entrypoint.runners.checkout import has_line, locate
 
 
 def a_checkout(folder: Path, *files: str) -> Path:
-    """A workspace that holds these files, of three lines each."""
+    """Return a workspace with these files, of three lines each."""
     for name in files:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,25 +24,25 @@ def a_checkout(folder: Path, *files: str) -> Path:
 @pytest.mark.parametrize(
     ("files", "name", "meant"),
     [
-        # All of the path below the workspace agrees.
+        # The whole path below the workspace matches.
         (("dags/sales.py",), "/opt/airflow/dags/sales.py", "dags/sales.py"),
         (("sales.py",), "/opt/airflow/dags/sales.py", "sales.py"),
         (("sales.py",), "sales.py", "sales.py"),
         (("dags/etl/sales.py",), "/opt/airflow/dags/repo/dags/etl/sales.py", "dags/etl/sales.py"),
-        # Or its last two parts at the least, wherever the checkout or a part of it was deployed.
+        # At least the last two parts match.
         (
             ("airflow/dags/etl/sales.py",),
             "/home/airflow/gcs/dags/etl/sales.py",
             "airflow/dags/etl/sales.py",
         ),
         (("src/nightly/dags/sales.py",), "/opt/airflow/dags/sales.py", "src/nightly/dags/sales.py"),
-        # A name alone is too little for a file in a folder.
+        # A matching name alone is not enough for a file in a folder.
         (("src/sales.py",), "/opt/airflow/dags/sales.py", None),
         (("dags/sales.py",), "sales.py", None),
         (("dags/sales.py",), "/opt/airflow/dags/other.py", None),
         (("dags/sales.py",), "/opt/airflow/dags/sales.pyc", None),
         (("dags/Sales.py",), "/opt/airflow/dags/sales.py", None),
-        # The longest agreement wins.
+        # The longest match wins.
         (("sales.py", "dags/sales.py"), "/opt/airflow/dags/sales.py", "dags/sales.py"),
         (
             ("a/etl/sales.py", "dags/etl/sales.py"),
@@ -59,20 +59,20 @@ def a_checkout(folder: Path, *files: str) -> Path:
             "/o/dags/etl/sales.py",
             "x/dags/etl/sales.py",
         ),
-        # Equally long ones are no answer.
+        # Two matches of the same length mean no match.
         (("a/dags/sales.py", "b/dags/sales.py"), "/opt/airflow/dags/sales.py", None),
         (("a/etl/x.py", "b/etl/x.py", "c/etl/x.py"), "/opt/airflow/dags/etl/x.py", None),
-        # A checkout below the workspace (`path:` of actions/checkout), and two of them.
+        # One or two checkouts below the workspace (`path:` of actions/checkout).
         (("repo/dags/sales.py",), "/opt/airflow/dags/sales.py", "repo/dags/sales.py"),
         (("repo/sales.py",), "/opt/airflow/dags/repo/sales.py", "repo/sales.py"),
         (("main/dags/sales.py", "pr/dags/sales.py"), "/opt/airflow/dags/sales.py", None),
-        # Workers on Windows, and odd ways to write a path.
+        # Windows workers and unusual paths.
         (("dags/sales.py",), r"C:\airflow\dags\sales.py", "dags/sales.py"),
         (("dags/sales.py",), r"\\server\share\dags\sales.py", "dags/sales.py"),
         (("dags/sales.py",), r"dags\sales.py", "dags/sales.py"),
         (("dags/sales.py",), "/opt/airflow/./dags//sales.py", "dags/sales.py"),
         (("dags/sales.py",), "dags/sales.py", "dags/sales.py"),
-        # Installed code, Python's own, and what is no file.
+        # Installed packages, the standard library, and texts that are no file.
         (("etl/sales.py",), "/usr/local/lib/python3.12/site-packages/etl/sales.py", None),
         (("etl/sales.py",), "/usr/lib/python3/dist-packages/etl/sales.py", None),
         (("json/decoder.py", "decoder.py"), "/usr/local/lib/python3.12/json/decoder.py", None),
@@ -82,7 +82,7 @@ def a_checkout(folder: Path, *files: str) -> Path:
         (("dags/sales.py",), "", None),
         (("dags/sales.py",), "/", None),
         (("dags/sales.py",), "..", None),
-        # Folders that hold nobody's own code.
+        # Folders without the user's own code.
         ((".venv/etl/sales.py",), "/opt/airflow/etl/sales.py", None),
         (
             ("node_modules/etl/sales.py", "src/etl/sales.py"),
@@ -99,20 +99,18 @@ def a_checkout(folder: Path, *files: str) -> Path:
             "/opt/airflow/etl/sales.py",
             None,
         ),
-        # Odd names.
+        # Unusual names.
         (("dags/é 任务/a b.py",), "/opt/airflow/dags/é 任务/a b.py", "dags/é 任务/a b.py"),
         (("dags/::error::x.py",), "/opt/dags/::error::x.py", "dags/::error::x.py"),
     ],
 )
-def test_locate(tmp_path: Path, files: tuple[str, ...], name: str, meant: str | None) -> None:
-    """A worker's path means the one file of the checkout whose end agrees longest with it, and
-    otherwise none.
-    """
+def test_path_means_the_file_with_the_longest_common_end(
+    tmp_path: Path, files: tuple[str, ...], name: str, meant: str | None
+) -> None:
     assert locate([name], a_checkout(tmp_path, *files)) == ({name: meant} if meant else {})
 
 
-def test_locate_many(tmp_path: Path) -> None:
-    """Each of several paths finds its own file; two may mean the same one."""
+def test_each_of_several_paths_finds_its_file(tmp_path: Path) -> None:
     workspace = a_checkout(tmp_path, "dags/a.py", "dags/etl/b.py", "plugins/a.py")
     names = [
         "/old/dags/a.py",
@@ -139,10 +137,9 @@ names = st.builds(lambda slash, found: slash.join(found), st.sampled_from("/\\")
 
 
 @given(st.lists(names, max_size=5))
-def test_locate_whatever(tmp_path_factory: pytest.TempPathFactory, called: list[str]) -> None:
-    """Whatever a log calls a file, what is found is a file of the checkout of that very name, and
-    nothing outside it.
-    """
+def test_any_path_finds_only_a_file_of_that_name_in_the_checkout(
+    tmp_path_factory: pytest.TempPathFactory, called: list[str]
+) -> None:
     workspace = tmp_path_factory.getbasetemp() / "whatever" / "checkout"
     a_checkout(workspace, "dags/b.py", "dags/etl/b.py", "b.py", "a")
     a_checkout(workspace.parent, "b.py", "a/b.py")
@@ -153,10 +150,7 @@ def test_locate_whatever(tmp_path_factory: pytest.TempPathFactory, called: list[
         assert name.replace("\\", "/").rstrip("/.").rpartition("/")[2] == Path(path).name
 
 
-def test_links_are_not_followed(tmp_path: Path) -> None:
-    """A link of the checkout, to a file or to a folder, leads nowhere: neither out of it nor round
-    in circles.
-    """
+def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
     outside = a_checkout(tmp_path / "outside", "dags/sales.py")
     workspace = a_checkout(tmp_path / "checkout", "README.md")
     (workspace / "etl").symlink_to(outside / "dags")
@@ -173,20 +167,15 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     assert locate(["/opt/dags/sales.py"], workspace) == {"/opt/dags/sales.py": "more/dags/sales.py"}
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
-    """A named pipe, whose opening would wait for ever, is no file of the checkout, and nor is a
-    folder.
-    """
+def test_named_pipe_and_folder_are_no_files(tmp_path: Path) -> None:
+    """Opening a named pipe would block forever."""
     (tmp_path / "dags" / "folder.py").mkdir(parents=True)
     os.mkfifo(tmp_path / "dags" / "pipe.py")
 
     assert locate(["/opt/dags/pipe.py", "/opt/dags/folder.py"], tmp_path) == {}
 
 
-def test_a_path_that_is_too_long(tmp_path: Path) -> None:
-    """A file so deep below the workspace that its path is too long for the system is passed over
-    like any other.
-    """
+def test_file_with_a_too_long_path_is_skipped(tmp_path: Path) -> None:
     a_checkout(tmp_path, "dags/sales.py")
     room = 4095 - len(str(tmp_path))
     folder = os.open(tmp_path, os.O_RDONLY)
@@ -202,15 +191,15 @@ def test_a_path_that_is_too_long(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing", "file", ""])
-def test_no_checkout(tmp_path: Path, name: str) -> None:
-    """Without a checkout, or with an empty one, nothing is found."""
+def test_missing_or_empty_checkout_has_no_files(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
 
     assert locate(["/opt/dags/sales.py"], tmp_path / name) == {}
 
 
-def test_the_search_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkout of very many files is not searched to its end."""
+def test_search_of_a_large_checkout_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(checkout, "_MAX_FILES", 10)
     names = ["/opt/a/early.py", "/opt/z/late.py"]
     workspace = a_checkout(tmp_path, "a/early.py", *(f"m/{n}.txt" for n in range(9)), "z/late.py")
@@ -230,28 +219,24 @@ def test_the_search_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (b"\xff\xfe\x00\n\x85\r\n\xe2\x80\xa8", (1, 2, 3), (4,)),
     ],
 )
-def test_has_line(
+def test_line_exists_up_to_the_length_of_the_file(
     tmp_path: Path, content: bytes, lines: Iterable[int], none: Iterable[int]
 ) -> None:
-    """A line is there if the file is that long, counted as Python counts lines, in whatever
-    encoding.
-    """
+    """Lines are counted as Python does, in any encoding."""
     (tmp_path / "a.py").write_bytes(content)
 
     assert all(has_line(tmp_path, "a.py", line) for line in lines)
     assert not any(has_line(tmp_path, "a.py", line) for line in none)
 
 
-def test_has_line_of_no_file(tmp_path: Path) -> None:
-    """A file that is gone, or is a folder by now, has no line."""
+def test_missing_file_or_folder_has_no_line(tmp_path: Path) -> None:
     (tmp_path / "folder.py").mkdir()
 
     assert not has_line(tmp_path, "gone.py", 1)
     assert not has_line(tmp_path, "folder.py", 1)
 
 
-def test_has_line_of_a_huge_file(tmp_path: Path) -> None:
-    """A file that is far too large for source code is not read."""
+def test_huge_file_has_no_line(tmp_path: Path) -> None:
     with (tmp_path / "a.py").open("wb") as file:
         file.write(b"1\n2\n")
         file.truncate(2**30)
@@ -268,7 +253,7 @@ def test_has_line_of_a_huge_file(tmp_path: Path) -> None:
         ("def nightly_sales():", "nightly_sales", True),
         ("# nightly-sales", "nightly-sales", True),
         ("x = 'team.nightly'", "team.nightly", True),
-        # Parts of other names.
+        # The id within another name.
         ("my_nightly_sales", "nightly_sales", False),
         ("nightly_sales2", "nightly_sales", False),
         ("nightly_sales.py", "nightly_sales", False),
@@ -279,9 +264,9 @@ def test_has_line_of_a_huge_file(tmp_path: Path) -> None:
         ("", "nightly_sales", False),
     ],
 )
-# A table's column
-def test_names(tmp_path: Path, content: str, word: str, named: bool) -> None:
-    """A file names a DAG if its id stands in it as a word of its own."""
+def test_file_names_a_dag_if_its_id_is_a_whole_word(
+    tmp_path: Path, content: str, word: str, named: bool
+) -> None:
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "a.py").write_text(f"1\n{content}\n3\n", encoding="utf-8")
 
@@ -290,10 +275,7 @@ def test_names(tmp_path: Path, content: str, word: str, named: bool) -> None:
     assert not checkout.names([], word, tmp_path)
 
 
-def test_names_in_any_of_several_files(tmp_path: Path) -> None:
-    """One file that names the DAG is enough, whatever its encoding, and files that nobody asked
-    about do not count.
-    """
+def test_one_of_several_files_may_name_the_dag(tmp_path: Path) -> None:
     workspace = a_checkout(tmp_path, "dags/a.py", "dags/b.py", "dags/c.py")
     (workspace / "dags" / "b.py").write_bytes(b"\xff\xfe\x00 'sales' \xe9")
 
@@ -301,8 +283,7 @@ def test_names_in_any_of_several_files(tmp_path: Path) -> None:
     assert not checkout.names(["/opt/dags/a.py", "/opt/dags/c.py"], "sales", workspace)
 
 
-def test_names_in_a_huge_file(tmp_path: Path) -> None:
-    """A file that is far too large for source code is not read, and others still are."""
+def test_huge_file_is_skipped_and_others_are_read(tmp_path: Path) -> None:
     workspace = a_checkout(tmp_path, "dags/a.py", "dags/b.py")
     with (workspace / "dags" / "a.py").open("wb") as file:
         file.write(b"sales\n")

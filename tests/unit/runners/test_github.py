@@ -1,6 +1,4 @@
-"""What is printed and written for the runner, read back by the replay of its parsers: nothing
-becomes what it is not.
-"""
+"""Commands and files for GitHub's runner, read back by a replay of its parsers."""
 
 import io
 import os
@@ -22,8 +20,8 @@ from dev.runner.masking import Masker
 from entrypoint.runners import github as commands
 from entrypoint.runners.sanitize import CONTROL, one_safe_line
 from entrypoint.signals import Interrupted
-from tests.support.listening import heard, printed_by
 from tests.support.markdown import hostile
+from tests.support.runner_log import printed_by, runner_log
 
 LEVELS: tuple[Level, ...] = ("error", "warning", "notice")
 COMMANDS = (
@@ -71,15 +69,15 @@ anything = (
 )
 
 
-def obeyed(log: StepLog) -> list[object]:
-    """Everything that the runner did because of a log, besides showing it."""
+def obeyed_commands(log: StepLog) -> list[object]:
+    """Return everything that the runner did because of a log, besides showing it."""
     done = [*log.annotations, *log.masks, *log.unexpected, *log.outputs.items(), *log.state.items()]
     return [*done, "failed"] if log.failed else done
 
 
 @contextmanager
 def runner_files() -> Iterator[CommandFiles]:
-    """The runner's files of a stage, named by the environment as long as this lasts."""
+    """Set the runner's files of a stage in the environment of the context."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         files = CommandFiles(Path(folder))
         for name, path in files.environment.items():
@@ -87,8 +85,8 @@ def runner_files() -> Iterator[CommandFiles]:
         yield files
 
 
-def read(files: CommandFiles) -> FileContents:
-    """What the runner takes from the files; it must have nothing to complain about."""
+def read_files(files: CommandFiles) -> FileContents:
+    """Read what the runner takes from the files; it must report no problem."""
     masker = Masker()
     log = StepLog(masker)
     contents = files.collect(log, masker)
@@ -97,22 +95,18 @@ def read(files: CommandFiles) -> FileContents:
 
 
 @given(anything)
-def test_say(text: str) -> None:
-    """Whatever the text, it is one line of the log, and never a command."""
-    log = heard(lambda: commands.say(text))
+def test_said_text_is_one_line_and_no_command(text: str) -> None:
+    log = runner_log(lambda: commands.say(text))
 
     assert len(log.lines) == 1
-    assert obeyed(log) == []
+    assert obeyed_commands(log) == []
 
 
 @given((hostile | attempts).filter(lambda text: not re.search("[\x1b\x80-\x9f]", text)))
-def test_say_loses_nothing(text: str) -> None:
-    """A line says all of a text that holds no escape sequence of terminals, but for control
-    characters.
-    """
+def test_said_text_keeps_all_but_control_characters(text: str) -> None:
     plain = re.sub(f"[{CONTROL}]", "", text)
 
-    assert heard(lambda: commands.say(text)).lines[0].replace(" ", "").replace(
+    assert runner_log(lambda: commands.say(text)).lines[0].replace(" ", "").replace(
         commands.JOINER, ""
     ) == plain.replace(" ", "")
 
@@ -135,56 +129,56 @@ def test_say_loses_nothing(text: str) -> None:
         ("", ""),
     ],
 )
-def test_harmless(text: str, shown: str) -> None:
-    """Escape sequences vanish, even if what is left would be a command; control characters become
-    blanks.
-    """
+def test_sanitized_text_has_no_escape_sequences_or_commands(text: str, shown: str) -> None:
     assert one_safe_line(text) == shown
 
 
 @given(anything)
-def test_harmless_whatever(text: str) -> None:
-    """What is harmless is one line without control characters and without `##[`, and stays as it
-    is.
-    """
+def test_any_sanitized_text_is_one_stable_line(text: str) -> None:
     shown = one_safe_line(text)
 
     assert not re.search(f"[{CONTROL}]|##\\[", shown)
     assert one_safe_line(shown) == shown
 
 
-def test_harmless_at_length() -> None:
-    """A million characters of escape sequences without an end are read in one go, not over and
-    over.
-    """
+def test_a_million_escape_characters_are_sanitized_in_linear_time() -> None:
     for part in ("\x1b[0", "\x1b]", "\x1b[;;", "#", "\x1b[ "):
         assert "\x1b" not in one_safe_line(part * (1_000_000 // len(part)))
 
 
 @pytest.mark.parametrize(
-    "text", ["nightly_sales is running", "a::b", "https://x.example/dags/d::e", "# ## [x]", "a # b"]
+    "text",
+    [
+        "nightly_sales is running",
+        "a::b",
+        "https://x.example/dags/d::e",
+        "# ## [x]",
+        "a # b",
+        "  0:03  text",
+        "1:00:03  extract is running",
+        "0:03",
+        "Airflow: https://airflow.example.com:8080",
+        "https://x.example/dags/sales.py:12 is open",
+    ],
 )
-def test_say_ordinary_text(text: str) -> None:
-    """Text that is no command is printed as it is."""
+def test_ordinary_text_is_printed_unchanged(text: str) -> None:
     assert printed_by(lambda: commands.say(text)) == f"{text}\n"
 
 
 @given(attempts, attempts)
-def test_say_leaves_no_trap(text: str, after: str) -> None:
-    """No text said changes what the next line means: no fence goes up."""
-    log = heard(
+def test_said_text_does_not_disable_commands(text: str, after: str) -> None:
+    log = runner_log(
         lambda: commands.say(text),
         lambda: commands.annotate("notice", "T", "next"),
         lambda: commands.say(after),
     )
 
-    assert obeyed(log) == [Annotation("notice", "next", "T")]
+    assert obeyed_commands(log) == [Annotation("notice", "next", "T")]
 
 
 @given(st.text())
-def test_say_anything_printable_or_not(text: str) -> None:
-    """Lone surrogates are printed as escapes on whatever stream."""
-    assert len(heard(lambda: commands.say(text)).lines) == 1
+def test_lone_surrogates_are_printed_escaped(text: str) -> None:
+    assert len(runner_log(lambda: commands.say(text)).lines) == 1
 
 
 HOSTILE_LINES = (
@@ -214,19 +208,16 @@ HOSTILE_LINES = (
 )
 
 
-def next_is_obeyed() -> None:
-    """What the step says after a task's log."""
+def later_command_is_obeyed() -> None:
+    """Tell whether the runner obeys a command after a task's log."""
     commands.annotate("notice", "T", "next")
 
 
 @pytest.mark.parametrize("line", HOSTILE_LINES)
-def test_relay(line: str) -> None:
-    """A relayed line is shown and not obeyed, and afterwards the step's own commands are obeyed
-    again.
-    """
-    log = heard(lambda: commands.relay([line, "last"]), next_is_obeyed)
+def test_relayed_line_is_shown_and_not_obeyed(line: str) -> None:
+    log = runner_log(lambda: commands.relay([line, "last"]), later_command_is_obeyed)
 
-    assert obeyed(log) == [Annotation("notice", "next", "T")]
+    assert obeyed_commands(log) == [Annotation("notice", "next", "T")]
     assert (len(log.lines), log.lines[2], log.lines[4]) == (
         5,
         f"{commands.JOINER}last",
@@ -235,13 +226,10 @@ def test_relay(line: str) -> None:
 
 
 @given(st.lists(anything, max_size=5))
-def test_relay_whatever(lines: list[str]) -> None:
-    """Whatever is relayed, each line is one line between the two of the fence, which is gone
-    afterwards.
-    """
-    log = heard(lambda: commands.relay(lines), next_is_obeyed)
+def test_any_relayed_lines_stay_between_stop_and_resume(lines: list[str]) -> None:
+    log = runner_log(lambda: commands.relay(lines), later_command_is_obeyed)
 
-    assert obeyed(log) == [Annotation("notice", "next", "T")]
+    assert obeyed_commands(log) == [Annotation("notice", "next", "T")]
     assert len(log.lines) == 1 + len(lines) + 1 + 1
 
 
@@ -317,10 +305,7 @@ GCC = r"^(.*?):(\d+):(\d*):?\s+(?:fatal\s+)?(warning|error):\s+(.*)$"
         ),
     ],
 )
-def test_relay_without_a_match(matcher: str, line: str) -> None:
-    """No problem matcher of an earlier step sees in a task's log an error of this repository; and
-    nothing of it is lost.
-    """
+def test_relayed_log_triggers_no_problem_matcher(matcher: str, line: str) -> None:
     assert re.search(matcher, line)
     (_, relayed, _) = printed_by(lambda: commands.relay([line])).splitlines()
 
@@ -340,8 +325,7 @@ def test_relay_without_a_match(matcher: str, line: str) -> None:
         ),
     ],
 )
-def test_say_without_a_match(matcher: str, text: str) -> None:
-    """Airflow's text in a line of our own is no error of this repository either."""
+def test_said_text_triggers_no_problem_matcher(matcher: str, text: str) -> None:
     assert re.search(matcher, text)
     printed = printed_by(lambda: commands.say(text))
 
@@ -364,47 +348,28 @@ def test_say_without_a_match(matcher: str, text: str) -> None:
 )
 @pytest.mark.parametrize("around", ["{}", "see {} there", "({})", "{} error: x", "at {}: x"])
 @pytest.mark.parametrize("way", [commands.say, lambda text: commands.relay([text])])
-def test_no_joiner_in_a_secret_of_the_runner_s(
+def test_secret_known_only_to_the_runner_is_not_split(
     secret: str, around: str, way: Callable[[str], None]
 ) -> None:
-    """The runner masks exact text: what only it knows as a secret stays in one piece."""
+    """The runner masks exact text."""
     assert secret in printed_by(lambda: way(around.format(secret)))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "  0:03  text",
-        "1:00:03  extract is running",
-        "0:03",
-        "Airflow: https://airflow.example.com:8080",
-        "https://x.example/dags/sales.py:12 is open",
-    ],
-)
-def test_say_leaves_our_own_lines(text: str) -> None:
-    """The time at the beginning and addresses stay as they are: whoever copies them has nothing
-    else in hand.
-    """
-    assert printed_by(lambda: commands.say(text)) == f"{text}\n"
-
-
 @given(st.text(st.sampled_from("a.py:1( )@/-error\u2003")))
-def test_a_joiner_is_all_that_is_added(text: str) -> None:
-    """Nothing of a relayed line is lost or moved."""
+def test_relayed_line_differs_only_by_invisible_joiners(text: str) -> None:
     (_, relayed, _) = printed_by(lambda: commands.relay([text])).split("\n")[:3]
 
     assert relayed.replace(commands.JOINER, "") == text
 
 
-def test_relay_without_a_fence() -> None:
-    """Without the fence these lines would be obeyed: the check is able to notice it."""
+def test_unfenced_lines_would_be_obeyed() -> None:
+    """So the replay does notice commands."""
     for command in ("::error::x", "::add-mask::e", "::stop-commands::x", "::set-output name=a::b"):
-        log = heard(lambda command=command: print(command), next_is_obeyed)  # type: ignore[misc]
-        assert obeyed(log) != [Annotation("notice", "next", "T")]
+        log = runner_log(lambda command=command: print(command), later_command_is_obeyed)  # type: ignore[misc]
+        assert obeyed_commands(log) != [Annotation("notice", "next", "T")]
 
 
-def test_relay_behind_a_new_fence() -> None:
-    """No log can know the word that ends its fence: it is long, and another one each time."""
+def test_each_relay_has_a_new_long_stop_token() -> None:
     printed = printed_by(lambda: commands.relay(["a"]), lambda: commands.relay(["b"]))
     first, second = re.findall("^::stop-commands::([0-9a-f]{32,})$", printed, re.MULTILINE)
 
@@ -412,11 +377,7 @@ def test_relay_behind_a_new_fence() -> None:
     assert printed.splitlines()[1:3] == [f"{commands.JOINER}a", f"::{first}::"]
 
 
-def test_relay_of_a_log_that_breaks_off() -> None:
-    """The fence is taken down although the log breaks off in the middle, and the fault is not
-    swallowed.
-    """
-
+def test_exception_during_a_relay_enables_commands_again() -> None:
     def lines() -> Iterator[str]:
         yield "::stop-commands::x"
         raise OSError("the connection is gone")
@@ -425,27 +386,23 @@ def test_relay_of_a_log_that_breaks_off() -> None:
         with commands.group("Log"), pytest.raises(OSError, match="gone"):
             commands.relay(lines())
 
-    assert obeyed(heard(relay, next_is_obeyed)) == [Annotation("notice", "next", "T")]
+    assert obeyed_commands(runner_log(relay, later_command_is_obeyed)) == [
+        Annotation("notice", "next", "T")
+    ]
 
 
-class Torn(io.StringIO):
-    """A stream during whose first write the workflow is cancelled: Python raises once the line is
-    out.
-    """
+class InterruptingStream(io.StringIO):
+    """A stream that raises after the first whole line, as a cancel does."""
 
     def write(self, text: str) -> int:
-        """Write, and be interrupted after the first whole line."""
         written = super().write(text)
         if self.getvalue().count("\n") == 1 and text.endswith("\n"):
             raise Interrupted
         return written
 
 
-def test_relay_interrupted_at_once() -> None:
-    """A cancel in the moment in which the fence goes up leaves none standing: the verdict would be
-    lost behind it.
-    """
-    stream = Torn()
+def test_cancel_at_the_start_of_a_relay_enables_commands_again() -> None:
+    stream = InterruptingStream()
     with redirect_stdout(stream), suppress(Interrupted):
         commands.relay(["a"])
     first, *rest = stream.getvalue().splitlines()
@@ -453,8 +410,7 @@ def test_relay_interrupted_at_once() -> None:
     assert rest[-1:] == [f"::{first.rpartition('::')[2]}::"]
 
 
-def test_relay_keeps_nothing() -> None:
-    """A log is printed while it is read, line by line, however long it is."""
+def test_log_is_relayed_line_by_line() -> None:
     count = 0
 
     def lines() -> Iterator[str]:
@@ -472,34 +428,27 @@ def test_relay_keeps_nothing() -> None:
 
 
 @given(anything)
-def test_group(title: str) -> None:
-    """What is printed meanwhile is folded below a title, which is one line whatever it holds."""
-
-    def speak() -> None:
+def test_group_folds_lines_below_a_one_line_title(title: str) -> None:
+    def print_group() -> None:
         with commands.group(title):
             commands.say("inside")
 
-    begin, inside, end = printed_by(speak).splitlines()
+    begin, inside, end = printed_by(print_group).splitlines()
     assert (begin[:9], inside, end) == ("::group::", "inside", "::endgroup::")
-    assert obeyed(heard(speak)) == []
+    assert obeyed_commands(runner_log(print_group)) == []
 
 
-def test_group_that_fails() -> None:
-    """What is folded is folded to its end, and no further, although something fails in it."""
-
-    def speak() -> None:
+def test_group_ends_after_an_exception() -> None:
+    def print_group() -> None:
         with suppress(ValueError), commands.group("Log"):
             raise ValueError
 
-    assert printed_by(speak).splitlines() == ["::group::Log", "::endgroup::"]
+    assert printed_by(print_group).splitlines() == ["::group::Log", "::endgroup::"]
 
 
 @given(text=anything)
 @pytest.mark.parametrize("debugging", [True, False])
-def test_debug(text: str, debugging: bool) -> None:
-    """With step debug logging a text is one line of debug output, whatever it holds; without it
-    nothing is printed.
-    """
+def test_debug_text_is_one_line_if_debug_logging_is_on(text: str, debugging: bool) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RUNNER_DEBUG", "1" if debugging else "")
         printed = printed_by(lambda: commands.debug(text))
@@ -508,7 +457,7 @@ def test_debug(text: str, debugging: bool) -> None:
         log.feed(line)
 
     assert len(printed.splitlines()) == debugging
-    assert obeyed(log) == []
+    assert obeyed_commands(log) == []
     assert all(line.startswith("##[debug]") for line in log.lines)
 
 
@@ -516,19 +465,17 @@ def test_debug(text: str, debugging: bool) -> None:
     "file", ["dags/sales.py", "a b/c,d:e=f%0A.py", "任务/é.py", "dags/sales.py\n::error::x"]
 )
 @pytest.mark.parametrize("line", [1, 4711])
-def test_annotate_code(file: str, line: int) -> None:
-    """An annotation is put on the line of the file that is named, whatever the file is called."""
-    log = heard(lambda: commands.annotate("warning", "T", "message", file=file, line=line))
+def test_annotation_is_on_the_given_line_of_any_file(file: str, line: int) -> None:
+    log = runner_log(lambda: commands.annotate("warning", "T", "message", file=file, line=line))
 
-    assert obeyed(log) == [Annotation("warning", "message", "T", file, line)]
+    assert obeyed_commands(log) == [Annotation("warning", "message", "T", file, line)]
 
 
 @pytest.mark.parametrize("level", LEVELS)
 @given(title=hostile, message=hostile)
-def test_annotate(level: Level, title: str, message: str) -> None:
-    """Title and message arrive whatever they hold, line by line without escape sequences, and
-    nothing else is done.
-    """
+def test_annotation_keeps_title_and_message_without_escape_sequences(
+    level: Level, title: str, message: str
+) -> None:
     shown, heading = (
         "\n".join(one_safe_line(line) for line in message.split("\n")),
         one_safe_line(title),
@@ -539,43 +486,37 @@ def test_annotate(level: Level, title: str, message: str) -> None:
         and not heading.startswith("=")
         and len(shown) <= commands.MAX_MESSAGE_CHARS
     )
-    log = heard(lambda: commands.annotate(level, title, message))
+    log = runner_log(lambda: commands.annotate(level, title, message))
 
-    assert obeyed(log) == [Annotation(level, shown, heading)]
+    assert obeyed_commands(log) == [Annotation(level, shown, heading)]
 
 
 @pytest.mark.parametrize("line", HOSTILE_LINES)
-def test_annotate_hostile_lines(line: str) -> None:
-    """A line that would be a command in a log is none in an annotation, nor in what the runner's
-    pages make of it.
-    """
-    (note,) = obeyed(heard(lambda: commands.annotate("error", f"T{line}", f"m\n{line}")))
+def test_hostile_annotation_lines_are_no_commands(line: str) -> None:
+    (note,) = obeyed_commands(
+        runner_log(lambda: commands.annotate("error", f"T{line}", f"m\n{line}"))
+    )
 
     assert isinstance(note, Annotation)
     assert not re.search("\x1b|##\\[", note.title + note.message)
 
 
-def test_annotate_at_length() -> None:
-    """A message that is too long for the runner is cut between words, below its limit."""
-    log = heard(lambda: commands.annotate("error", "T", "word " * 2000))
+def test_long_annotation_is_cut_between_words() -> None:
+    log = runner_log(lambda: commands.annotate("error", "T", "word " * 2000))
 
     assert 3990 < len(log.annotations[0].message) <= 4000
     assert log.annotations[0].message.endswith(" word…")
 
 
-def test_annotate_surrogates() -> None:
-    """A lone surrogate, which JSON may carry, is written as its escape."""
-    assert heard(lambda: commands.annotate("error", "T\udfff", "a\ud800b")).annotations == [
+def test_annotation_escapes_lone_surrogates() -> None:
+    assert runner_log(lambda: commands.annotate("error", "T\udfff", "a\ud800b")).annotations == [
         Annotation("error", "a\\ud800b", "T\\udfff")
     ]
 
 
 @given(hostile.filter(str.strip))
-def test_mask(secret: str) -> None:
-    """A secret reaches the runner's masks exactly, whatever it holds, and so does each of its
-    lines.
-    """
-    log = heard(lambda: commands.mask(secret))
+def test_secret_and_each_of_its_lines_reach_the_runners_masks(secret: str) -> None:
+    log = runner_log(lambda: commands.mask(secret))
 
     assert secret in log.masks
     assert {line.strip() for line in re.split("[\r\n]", secret)} - {""} <= {
@@ -584,9 +525,8 @@ def test_mask(secret: str) -> None:
     assert (log.lines, log.annotations, log.unexpected, log.failed) == ([], [], [], False)
 
 
-def test_mask_hides() -> None:
-    """What is printed after the mask is hidden."""
-    log = heard(
+def test_masked_secret_is_hidden_in_later_lines() -> None:
+    log = runner_log(
         lambda: commands.say("before"),
         lambda: commands.mask("s3cret%0A"),
         lambda: commands.say("a s3cret%0A b"),
@@ -596,8 +536,8 @@ def test_mask_hides() -> None:
 
 
 @pytest.mark.parametrize("nothing", ["", " ", "\n"])
-def test_mask_nothing(nothing: str) -> None:
-    """Nothing is masked for a secret that is not there: the runner would warn."""
+def test_empty_secret_is_not_masked(nothing: str) -> None:
+    """The runner would warn."""
     assert printed_by(lambda: commands.mask(nothing)) == ""
 
 
@@ -606,38 +546,35 @@ values = hostile | st.sampled_from(["a<<EOF\nb\nEOF", "x=y\nz=1", "ghadelimiter_
 
 
 @given(st.lists(st.tuples(names, values)))
-def test_outputs_and_state(records: list[tuple[str, str]]) -> None:
-    """Outputs and state arrive exactly, the last value of each name winning, and nothing is
-    printed.
-    """
+def test_outputs_and_state_arrive_exactly_and_the_last_value_wins(
+    records: list[tuple[str, str]],
+) -> None:
     with runner_files() as files:
         printed = printed_by(
             *(partial(commands.set_output, name, value) for name, value in records),
             *(partial(commands.save_state, name, value[::-1]) for name, value in records),
         )
-        contents = read(files)
+        contents = read_files(files)
 
     assert printed == ""
     assert contents.outputs == dict(records)
     assert contents.state == {name: value[::-1] for name, value in records}
 
 
-def test_outputs_with_surrogates() -> None:
-    """A lone surrogate does not keep an output from being written."""
+def test_output_with_a_lone_surrogate_is_written() -> None:
     with runner_files() as files:
         commands.set_output("run_id", "a\ud800")
         commands.save_state("run_id", "a\ud800")
-        contents = read(files)
+        contents = read_files(files)
 
     assert contents.outputs == contents.state == {"run_id": "a\\ud800"}
 
 
 @given(st.lists(hostile, min_size=1, max_size=3))
-def test_summary(parts: list[str]) -> None:
-    """Summaries are appended one after the other, each ending its line, and nothing is printed."""
+def test_summaries_are_appended_with_line_ends(parts: list[str]) -> None:
     with runner_files() as files:
         printed = printed_by(*(partial(commands.append_summary, part) for part in parts))
-        contents = read(files)
+        contents = read_files(files)
 
     assert printed == ""
     assert contents.summary.split("\n") == re.split(
@@ -645,17 +582,13 @@ def test_summary(parts: list[str]) -> None:
     )
 
 
-def test_summary_with_surrogates() -> None:
-    """A lone surrogate does not keep the summary from being written."""
+def test_summary_with_a_lone_surrogate_is_written() -> None:
     with runner_files() as files:
         commands.append_summary("a\ud800")
-        assert read(files).summary == "a\\ud800\n"
+        assert read_files(files).summary == "a\\ud800\n"
 
 
-def test_without_a_runner() -> None:
-    """Without the runner's files nothing is written, and no deprecated command is printed in their
-    place.
-    """
+def test_without_runner_files_nothing_is_written() -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"):
             patch.delenv(name, raising=False)
@@ -668,10 +601,7 @@ def test_without_a_runner() -> None:
     assert printed == ""
 
 
-def test_read_inputs() -> None:
-    """Inputs are read by name from the runner's variables, trimmed, and empty when they are not
-    there.
-    """
+def test_inputs_are_read_by_name_trimmed_or_empty() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INPUT_DAG_ID", " nightly_sales\n")
         patch.setenv("INPUT_CONF", "")
@@ -684,6 +614,5 @@ def test_read_inputs() -> None:
         }
 
 
-def test_streams() -> None:
-    """Every character can be printed, whatever encoding the job's environment asks for."""
+def test_every_character_can_be_printed_in_any_encoding() -> None:
     assert printed_by(lambda: commands.say("任务 é 🚀 \udfff")) == "任务 é 🚀 \\udfff\n"

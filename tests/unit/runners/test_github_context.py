@@ -1,4 +1,4 @@
-"""What the runner's environment says about the step."""
+"""The context and head commit from GitHub's environment and event file."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -9,7 +9,8 @@ import pytest
 from dev import runner
 from entrypoint.errors import ActionError
 from entrypoint.runners.base import Context
-from entrypoint.runners.github import read_context
+from entrypoint.runners.github import head_commit, read_context
+from tests.support.factories import SHA, a_context
 
 NEEDED = (
     "GITHUB_SHA",
@@ -21,8 +22,7 @@ NEEDED = (
 )
 
 
-def environment(**changes: str) -> dict[str, str]:
-    """What the replayed runner sets."""
+def runner_environment(**changes: str) -> dict[str, str]:
     places = {
         "workspace": Path("/github/workspace"),
         "temp": Path("/tmp"),  # noqa: S108 - nothing is written there
@@ -31,10 +31,9 @@ def environment(**changes: str) -> dict[str, str]:
     return runner.Context(run_id="8000000001", run_attempt="3").environment(**places) | changes
 
 
-def test_context() -> None:
-    """Every field is read from the variable that the runner means for it."""
+def test_every_context_field_is_read_from_its_variable() -> None:
     assert read_context(
-        environment(
+        runner_environment(
             GITHUB_TRIGGERING_ACTOR="hubot",
             GITHUB_SERVER_URL="https://ghe.example.com",
             GITHUB_API_URL="https://ghe.example.com/api/v3",
@@ -57,44 +56,43 @@ def test_context() -> None:
     )
 
 
-def token(claims: object) -> str:
-    """A runner's token with these claims."""
+def runtime_token(claims: object) -> str:
     return f"eyJ0.{urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.c2ln"
 
 
 @pytest.mark.parametrize(
     ("plan", "runtime", "path"),
     [
-        ("1c0b.build.__default", token({"scp": "Actions.Results:7:u-1"}), "build.__default"),
+        (
+            "1c0b.build.__default",
+            runtime_token({"scp": "Actions.Results:7:u-1"}),
+            "build.__default",
+        ),
         ("1c0b.call.build.(ubuntu, 3.12)", "", "call.build.(ubuntu, 3.12)"),
         (
             "",
-            token(
+            runtime_token(
                 {"scp": "Actions.GenericRead:00 Actions.Results:7:u-1 Actions.UploadArtifacts:7"}
             ),
             "u-1",
         ),
-        ("1c0b", token({"scp": "Actions.Results:7:u-1"}), "u-1"),
-        ("", token({"scp": "Actions.Results:7"}), ""),
-        ("", token({"scp": ["Actions.Results:7:u-1"]}), ""),
-        ("", token([]), ""),
-        ("", token({}), ""),
+        ("1c0b", runtime_token({"scp": "Actions.Results:7:u-1"}), "u-1"),
+        ("", runtime_token({"scp": "Actions.Results:7"}), ""),
+        ("", runtime_token({"scp": ["Actions.Results:7:u-1"]}), ""),
+        ("", runtime_token([]), ""),
+        ("", runtime_token({}), ""),
         ("", "replayed", ""),
         ("", "a.é.c", ""),
         ("", "a.////.c", ""),
         ("", "", ""),
     ],
 )
-def test_job_path(plan: str, runtime: str, path: str) -> None:
-    """The path of a job through reusable workflows is read from what the runner tells, if it
-    does.
-    """
-    told = environment(ACTIONS_ORCHESTRATION_ID=plan, ACTIONS_RUNTIME_TOKEN=runtime)
-    assert read_context(told).job_path == path
+def test_job_path_is_read_from_the_runtime_token(plan: str, runtime: str, path: str) -> None:
+    reported = runner_environment(ACTIONS_ORCHESTRATION_ID=plan, ACTIONS_RUNTIME_TOKEN=runtime)
+    assert read_context(reported).job_path == path
 
 
-def test_what_may_be_missing() -> None:
-    """Older runners and servers leave some variables out; each has a stand-in."""
+def test_optional_variables_have_defaults() -> None:
     context = read_context(dict.fromkeys(NEEDED, "x"))
 
     assert (context.attempt, context.actor, context.run_url) == (
@@ -104,7 +102,7 @@ def test_what_may_be_missing() -> None:
     )
     assert (
         context.api_url
-        == read_context(environment(GITHUB_API_URL="")).api_url
+        == read_context(runner_environment(GITHUB_API_URL="")).api_url
         == "https://api.github.com"
     )
     assert context.event is None
@@ -114,14 +112,12 @@ def test_what_may_be_missing() -> None:
 @pytest.mark.parametrize(
     ("attempt", "number"), [("2", 2), ("", 1), ("two", 1), ("²", 1), ("-1", 1)]
 )
-def test_attempt(attempt: str, number: int) -> None:
-    """An attempt that is no number counts as the first."""
-    assert read_context(environment(GITHUB_RUN_ATTEMPT=attempt)).attempt == number
+def test_invalid_attempt_is_the_first(attempt: str, number: int) -> None:
+    assert read_context(runner_environment(GITHUB_RUN_ATTEMPT=attempt)).attempt == number
 
 
-def test_urls() -> None:
-    """The workflow run and the commit have their pages on the server of the run."""
-    context = read_context(environment(GITHUB_SERVER_URL="https://ghe.example.com"))
+def test_run_and_commit_urls_are_on_the_server_of_the_run() -> None:
+    context = read_context(runner_environment(GITHUB_SERVER_URL="https://ghe.example.com"))
 
     assert (
         context.run_url == "https://ghe.example.com/octo-org/sales-pipeline/actions/runs/8000000001"
@@ -134,9 +130,8 @@ def test_urls() -> None:
 
 @pytest.mark.parametrize("name", NEEDED)
 @pytest.mark.parametrize("value", [None, ""])
-def test_missing(name: str, value: str | None) -> None:
-    """A variable without which the run id would not be that of a commit is named."""
-    environ = environment(**{name: value or ""})
+def test_missing_required_variable_is_named(name: str, value: str | None) -> None:
+    environ = runner_environment(**{name: value or ""})
     if value is None:
         del environ[name]
     with pytest.raises(ActionError, match=rf"lacks {name}\.") as caught:
@@ -145,9 +140,50 @@ def test_missing(name: str, value: str | None) -> None:
     assert "uses:" in caught.value.hint
 
 
-def test_all_missing() -> None:
-    """Outside GitHub every missing variable is named at once."""
+def test_all_missing_variables_are_named_at_once() -> None:
     with pytest.raises(ActionError) as caught:
         read_context({})
 
     assert caught.value.detail == f"The environment lacks {', '.join(NEEDED)}."
+
+
+HEAD = "d" * 40
+
+
+@pytest.mark.parametrize(
+    ("event", "commit"),
+    [
+        (f'{{"pull_request": {{"head": {{"sha": "{HEAD}"}}}}, "after": "x"}}', HEAD),
+        (f'{{"pull_request": {{"head": {{"sha": "{"d" * 64}"}}}}}}', "d" * 64),
+        (f'{{"after": "{HEAD}"}}', SHA),
+        ("{}", SHA),
+        # Invalid events.
+        ('{"pull_request": null}', SHA),
+        ('{"pull_request": "x"}', SHA),
+        ('{"pull_request": {"head": {}}}', SHA),
+        ('{"pull_request": {"head": {"sha": 7}}}', SHA),
+        ('{"pull_request": {"head": {"sha": "main"}}}', SHA),
+        (f'{{"pull_request": {{"head": {{"sha": "{HEAD}\\n"}}}}}}', SHA),
+        ("[]", SHA),
+        ("7", SHA),
+        ("", SHA),
+        ("{", SHA),
+        ("[" * 100_000, SHA),
+    ],
+    ids=lambda text: text[:50],
+)
+def test_head_commit_is_that_of_the_pull_request_or_the_run(
+    tmp_path: Path, event: str, commit: str
+) -> None:
+    path = tmp_path / "event.json"
+    path.write_text(event)
+
+    assert head_commit(a_context(event=path)) == commit
+
+
+def test_missing_or_unreadable_event_file_gives_the_runs_commit(tmp_path: Path) -> None:
+    garbled = tmp_path / "event.json"
+    garbled.write_bytes(b'{"pull_request": "\xff"}')
+
+    for event in (None, tmp_path / "absent.json", tmp_path, garbled):
+        assert head_commit(a_context(event=event)) == SHA

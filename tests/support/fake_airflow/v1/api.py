@@ -1,5 +1,6 @@
-"""The dialect of Airflow 2.11.2: /api/v1 with Basic authentication, stock configuration
-(docs/notes/airflow-2.md).
+"""The REST API of Airflow 2.11.2: /api/v1, Basic authentication, default settings.
+
+Measured: docs/notes/airflow-2.md.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from tests.support.fake_airflow.v1.tasks import PAGE, RUN, V1Tasks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.support.fake_airflow.database import Database
     from tests.support.fake_airflow.runs import FakeRun
-    from tests.support.fake_airflow.world import World
 
 RUN_ORDER: dict[str, Callable[[FakeRun], Any]] = {
     "id": lambda _: 0,
@@ -51,10 +52,8 @@ CLEAR_KEYS |= {"include_future", "include_past"}
 
 
 class V1(V1Tasks):
-    """Answers as Airflow 2.11.2."""
-
-    def __init__(self, world: World, prefix: str) -> None:
-        super().__init__(world, prefix)
+    def __init__(self, database: Database, prefix: str) -> None:
+        super().__init__(database, prefix)
         self.routes = (
             Route("GET", "/api/v1/version", self.version),
             Route("GET", "/api/v1/health", self.health),
@@ -78,23 +77,23 @@ class V1(V1Tasks):
         )
 
     def list_dags(self, call: Call) -> FakeResponse:
-        """GET /dags: what any role may do, so the probe of a credential."""
+        """GET /dags, which every role may do, so that clients check credentials with it."""
         self.role(call.request)
-        rows = [bodies.dag(self.world, dag) for dag in self.world.dags.values()]
+        rows = [bodies.dag(self.database, dag) for dag in self.database.dags.values()]
         return as_json(200, {"dags": self.page(call, rows), "total_entries": len(rows)})
 
     def get_dag(self, call: Call) -> FakeResponse:
-        """GET a DAG: also one whose file is broken by now."""
+        """GET a DAG, also one whose file is broken."""
         self.role(call.request)
-        return as_json(200, bodies.dag(self.world, self.dag(call, look=True)))
+        return as_json(200, bodies.dag(self.database, self.dag(call, poll=True)))
 
     def get_details(self, call: Call) -> FakeResponse:
         """GET a DAG with its params."""
         self.role(call.request)
-        dag = self.dag(call, look=True)
+        dag = self.dag(call, poll=True)
         if dag.is_stale:
             raise refuse(404, "DAG not found", f"The DAG with dag_id: {dag.dag_id} was not found")
-        return as_json(200, bodies.details(self.world, dag))
+        return as_json(200, bodies.details(self.database, dag))
 
     def patch_dag(self, call: Call) -> FakeResponse:
         """PATCH is_paused."""
@@ -107,11 +106,11 @@ class V1(V1Tasks):
         self.fields(body, {"is_paused"})
         if not body:
             return page(500, "Ooops!")
-        dag = self.world.dag(call["dag_id"])
+        dag = self.database.dag(call["dag_id"])
         if dag is None:
             raise refuse(404, f"Dag with id: '{call['dag_id']}' not found", None)
-        self.world.paused[dag.dag_id] = body["is_paused"]
-        return as_json(200, bodies.dag(self.world, dag))
+        self.database.paused[dag.dag_id] = body["is_paused"]
+        return as_json(200, bodies.dag(self.database, dag))
 
     def list_runs(self, call: Call) -> FakeResponse:
         """GET the runs of a DAG, or of all."""
@@ -125,7 +124,9 @@ class V1(V1Tasks):
             )
             raise refuse(400, "Bad Request", text)
         rows = [
-            run for run in self.world.runs_of(call["dag_id"]) if not states or run.state in states
+            run
+            for run in self.database.runs_of(call["dag_id"])
+            if not states or run.state in states
         ]
         shown = self.page(call, ordered(rows, [key], RUN_ORDER))
         return as_json(
@@ -133,7 +134,7 @@ class V1(V1Tasks):
         )
 
     def trigger(self, call: Call) -> FakeResponse:
-        """POST a new run. A 409 says which of its two reasons it has."""
+        """POST a new run. A 409 names its reason."""
         body = self.json_object(call.request)
         try:
             rules.check_types(body)
@@ -143,10 +144,10 @@ class V1(V1Tasks):
             raise refuse(400, error.title, error.detail) from None
         except rules.UncaughtError:
             return page(500, "Ooops!")
-        return as_json(200, bodies.run(self.world.create(run)))
+        return as_json(200, bodies.run(self.database.create(run)))
 
     def _new_run(self, call: Call, body: dict[str, Any]) -> FakeRun:
-        dag = self.world.dag(call["dag_id"])
+        dag = self.database.dag(call["dag_id"])
         if dag is None or dag.is_stale:
             raise refuse(404, "DAG not found", f"DAG with dag_id: '{call['dag_id']}' not found")
         if dag.broken:
@@ -154,11 +155,11 @@ class V1(V1Tasks):
                 400, "DAG cannot be triggered", f"DAG with dag_id: '{dag.dag_id}' has import errors"
             )
         rules.check_fields(body)
-        run = rules.run_from(dag, body, self.world.now())
+        run = rules.run_from(dag, body, self.database.now())
         what = None
-        if self.world.same_date(dag.dag_id, run.logical_date):
+        if self.database.same_date(dag.dag_id, run.logical_date):
             what = f"logical date: '{run.logical_date}'"
-        elif (dag.dag_id, run.run_id) in self.world.runs:
+        elif (dag.dag_id, run.run_id) in self.database.runs:
             what = f"ID: '{run.run_id}'"
         if what:
             text = f"DAGRun with DAG ID: '{dag.dag_id}' and DAGRun {what} already exists"
@@ -167,9 +168,9 @@ class V1(V1Tasks):
         return run
 
     def get_run(self, call: Call) -> FakeResponse:
-        """GET a run: one look at it."""
+        """GET a run, which counts as a poll."""
         self.role(call.request)
-        return as_json(200, bodies.run(self.world.look(self.run(call))))
+        return as_json(200, bodies.run(self.database.poll(self.run(call))))
 
     def patch_run(self, call: Call) -> FakeResponse:
         """PATCH a run: {"state": "failed"} cancels it."""
@@ -187,9 +188,9 @@ class V1(V1Tasks):
         if not body:
             return page(500, "Ooops!")
         if state == "failed":
-            self.world.cancel(run)
+            self.database.cancel(run)
         else:
-            self.world.hold(run, state)
+            self.database.set_state(run, state)
         return as_json(200, bodies.run(run))
 
     def set_note(self, call: Call) -> FakeResponse:
@@ -209,7 +210,7 @@ class V1(V1Tasks):
         return as_json(200, bodies.run(run))
 
     def clear(self, call: Call) -> FakeResponse:
-        """POST .../clear: all tasks of a run; a dry run unless told otherwise."""
+        """POST .../clear: all tasks of a run; a dry run by default."""
         body = self.json_object(call.request)
         self.writer(call)
         run = self.run_to_change(call)
@@ -219,19 +220,19 @@ class V1(V1Tasks):
                 200,
                 {"task_instances": [bodies.reference(run, instance) for instance in run.instances]},
             )
-        self.world.clear(run, run.instances)
+        self.database.clear(run, run.instances)
         return as_json(200, bodies.run(run))
 
     def clear_instances(self, call: Call) -> FakeResponse:
-        """POST clearTaskInstances: without reset_dag_runs the run stays failed for ever."""
+        """POST clearTaskInstances: without reset_dag_runs the run stays failed forever."""
         body = self.json_object(call.request)
         self.writer(call)
-        if self.world.dag(call["dag_id"]) is None:
+        if self.database.dag(call["dag_id"]) is None:
             raise refuse(404, f"Dag id {call['dag_id']} not found", None)
         self.fields(body, CLEAR_KEYS)
         runs = [
             run
-            for run in self.world.runs_of(call["dag_id"])
+            for run in self.database.runs_of(call["dag_id"])
             if body.get("dag_run_id") in {None, run.run_id}
         ]
         if "dag_run_id" in body and not runs:
@@ -241,33 +242,34 @@ class V1(V1Tasks):
         rows = []
         for run in runs:
             only_failed = body.get("only_failed", True)
-            cleared = self.world.selected(
+            cleared = self.database.selected(
                 run, only_failed=only_failed, task_ids=body.get("task_ids")
             )
             rows += [bodies.reference(run, instance) for instance in cleared]
             if not body.get("dry_run", True):
-                self.world.clear(run, cleared, reset_run=body.get("reset_dag_runs", False))
+                self.database.clear(run, cleared, reset_run=body.get("reset_dag_runs", False))
         return as_json(200, {"task_instances": rows})
 
     def import_errors(self, call: Call) -> FakeResponse:
-        """GET the files that could not be parsed."""
+        """GET the import errors."""
         self.role(call.request)
         self.known(call, PAGE, {"order_by"})
         found = [
-            bodies.import_error(file, trace) for file, trace in self.world.import_errors().items()
+            bodies.import_error(file, trace)
+            for file, trace in self.database.import_errors().items()
         ]
         return as_json(200, {"import_errors": self.page(call, found), "total_entries": len(found)})
 
     def parse(self, call: Call) -> FakeResponse:
-        """PUT: parse a file; the answer has no body."""
+        """PUT: parse a file; the response has no body."""
         self.writer(call)
-        if not parse(self.world, call["token"]):
+        if not parse(self.database, call["token"]):
             raise refuse(404, "File not found", None)
         return FakeResponse(201, b"", "text/html; charset=utf-8")
 
     def pool(self, call: Call) -> FakeResponse:
         """GET a pool."""
         self.role(call.request)
-        if call["name"] not in self.world.pools:
+        if call["name"] not in self.database.pools:
             raise refuse(404, "Not Found", f"Pool with name:'{call['name']}' not found")
-        return as_json(200, pool(self.world, call["name"]))
+        return as_json(200, pool(self.database, call["name"]))

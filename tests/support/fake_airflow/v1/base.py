@@ -1,5 +1,6 @@
-"""What all answers of Airflow 2.11.2 share: errors, log-in, look-ups, unknown paths
-(docs/notes/airflow-2.md#error-bodies).
+"""Common parts of Airflow 2.11.2's responses: errors, login, lookups, unknown paths.
+
+Measured: docs/notes/airflow-2.md#error-bodies.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dev.airflow_settings import password_of
 from tests.support.fake_airflow.bodies import health
-from tests.support.fake_airflow.connection import Manners
+from tests.support.fake_airflow.connection import ConnectionPolicy
 from tests.support.fake_airflow.messages import (
     FakeResponse,
     ReceivedRequest,
@@ -22,7 +23,7 @@ from tests.support.fake_airflow.messages import (
     as_json,
     page,
 )
-from tests.support.fake_airflow.routing import Call, RestAirflow
+from tests.support.fake_airflow.routing import Call, FakeRestApi
 from tests.support.fake_airflow.tokens import USERS
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ KINDS = {400: "BadRequest", 403: "PermissionDenied", 404: "NotFound", 409: "Alre
 
 
 def refuse(status: int, title: str | None, detail: str | None, kind: str = "") -> RefusedError:
-    """An error as connexion words it: application/problem+json.
+    """Return an error in connexion's format: application/problem+json.
 
-    `kind` ends the link to the docs; those of 400, 403, 404 and 409 are known. "about:blank": there
-    is no such route.
+    `kind` is the end of the link to the docs; 400, 403, 404 and 409 have a default. "about:blank"
+    means an unknown route.
     """
     kind = kind or KINDS.get(status, "about:blank")
     where = kind if kind == "about:blank" else DOCS + kind
@@ -47,20 +48,20 @@ def refuse(status: int, title: str | None, detail: str | None, kind: str = "") -
     return RefusedError(as_json(status, problem, "application/problem+json"))
 
 
-class V1Base(RestAirflow):
-    """The ground the routes of `v1.py` stand on."""
+class V1Base(FakeRestApi):
+    """Base class of the routes in `api.py`."""
 
-    manners = Manners(server="gunicorn", keep_alive=False, gzip=False)
+    connection_policy = ConnectionPolicy(server="gunicorn", keep_alive=False, gzip=False)
 
     def local_path(self, request: ReceivedRequest) -> str | FakeResponse:
-        """Outside its prefix Airflow 2 is not at home (docs/notes/airflow-2.md#base-path)."""
+        """Return 404 outside the prefix (docs/notes/airflow-2.md#base-path)."""
         path = self.below_prefix(request)
         if path is None:
             return FakeResponse(404, b"Apache Airflow is not at this location", "text/plain")
         return re.sub("//+", "/", path)
 
-    def unrouted(self, request: ReceivedRequest, path: str, *, other_methods: bool) -> FakeResponse:  # noqa: ARG002
-        """Unknown paths are JSON below /api/v1 and pages elsewhere."""
+    def no_route(self, request: ReceivedRequest, path: str, *, other_methods: bool) -> FakeResponse:  # noqa: ARG002
+        """Return JSON for unknown paths below /api/v1, and pages elsewhere."""
         if other_methods:
             return refuse(
                 405, "Method Not Allowed", "The method is not allowed for the requested URL."
@@ -78,15 +79,15 @@ class V1Base(RestAirflow):
         return page(404, "Airflow 404")
 
     def version(self, call: Call) -> FakeResponse:  # noqa: ARG002
-        """GET /version: ignores credentials, bad ones too."""
+        """GET /version: ignores credentials, even bad ones."""
         return as_json(200, {"git_version": "", "version": "2.11.2"})
 
     def health(self, call: Call) -> FakeResponse:  # noqa: ARG002
         """GET /health: 200 even when the scheduler is dead."""
-        return as_json(200, health(self.world))
+        return as_json(200, health(self.database))
 
     def own_role(self, request: ReceivedRequest) -> str:
-        """The role of who sent this; everything wrong with a credential is the same 403.
+        """Return the role of the request's user; every bad credential gets the same 403.
 
         Measured: docs/notes/airflow-2.md#401-and-403.
         """
@@ -100,17 +101,17 @@ class V1Base(RestAirflow):
         return USERS[name]
 
     def forbidden(self) -> RefusedError:
-        """The same as for a bad credential."""
+        """Return the same response as for a bad credential."""
         return refuse(403, "Forbidden", None)
 
     def writer(self, call: Call) -> None:
-        """Refuses who may only read."""
+        """Refuse read-only users."""
         if self.role(call.request) == "viewer":
             raise refuse(403, "Forbidden", None)
 
-    def dag(self, call: Call, *, look: bool = False) -> FakeDag:
-        """The DAG in the path, or 404."""
-        dag = self.world.dag(call["dag_id"], look=look)
+    def dag(self, call: Call, *, poll: bool = False) -> FakeDag:
+        """Return the DAG in the path, or 404."""
+        dag = self.database.dag(call["dag_id"], poll=poll)
         if dag is None:
             raise refuse(
                 404, "DAG not found", f"The DAG with dag_id: {call['dag_id']} was not found"
@@ -118,7 +119,7 @@ class V1Base(RestAirflow):
         return dag
 
     def run(self, call: Call) -> FakeRun:
-        """The run in the path, or 404."""
+        """Return the run in the path, or 404."""
         run = self.find_run(call)
         if run is None:
             text = (
@@ -129,7 +130,7 @@ class V1Base(RestAirflow):
         return run
 
     def run_to_change(self, call: Call) -> FakeRun:
-        """The run in the path, or the 404 of those routes that change one."""
+        """Return the run in the path, or the 404 of the routes that change one."""
         run = self.find_run(call)
         if run is None:
             raise refuse(
@@ -138,16 +139,15 @@ class V1Base(RestAirflow):
         return run
 
     def find_run(self, call: Call) -> FakeRun | None:
-        """The run in the path."""
-        return self.world.runs.get((call["dag_id"], call["run_id"]))
+        return self.database.runs.get((call["dag_id"], call["run_id"]))
 
     def find_instance(self, call: Call) -> FakeTaskInstance | None:
-        """The task instance in path and map_index."""
+        """Return the task instance in path and map_index."""
         run, index = self.find_run(call), self.number(call, "map_index", -1)
         return run.instance(call["task_id"], index) if run else None
 
     def number(self, call: Call, name: str, otherwise: int) -> int:
-        """An integer in the query."""
+        """Return an integer in the query."""
         try:
             return int(call.request.first(name, str(otherwise)))
         except ValueError:
@@ -155,7 +155,7 @@ class V1Base(RestAirflow):
             raise refuse(400, "Bad Request", text) from None
 
     def moment(self, call: Call, name: str) -> datetime | None:
-        """A date in the query, which needs an offset."""
+        """Return a date in the query, which needs an offset."""
         if not (value := call.request.first(name)):
             return None
         try:
@@ -171,8 +171,10 @@ class V1Base(RestAirflow):
         return moment
 
     def known(self, call: Call, supported: set[str], real: set[str]) -> None:
-        """Refuses a query that Airflow refuses. What only Airflow knows (`real`) is a bug of the
-        test, or of this server.
+        """Refuse unknown parameters.
+
+        Raises:
+            NotImplementedError: for `real` parameters, which only the real Airflow supports
         """
         if unknown := set(call.request.query) - supported - real:
             raise refuse(
@@ -184,7 +186,7 @@ class V1Base(RestAirflow):
             )
 
     def json_object(self, request: ReceivedRequest) -> dict[str, Any]:
-        """The body, which must be a JSON object."""
+        """Return the body, which must be a JSON object."""
         if not request.body:
             raise refuse(400, "Bad Request", "Request body must not be empty")
         if not (kind := request.headers.get("Content-Type", "")).startswith("application/json"):
@@ -200,6 +202,6 @@ class V1Base(RestAirflow):
         return body
 
     def fields(self, body: dict[str, Any], allowed: set[str]) -> None:
-        """Refuses a body with other keys; `detail` is a Python repr."""
+        """Refuse a body with other keys; `detail` is a Python repr."""
         if unknown := {name: ["Unknown field."] for name in body if name not in allowed}:
             raise refuse(400, "Bad Request", str(unknown))

@@ -1,4 +1,4 @@
-"""What Airflow 2.11.2's answers look like: the nouns of `world.py` as the JSON of /api/v1."""
+"""JSON bodies of Airflow 2.11.2's responses, made from the objects of `database.py`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tests.support.fake_airflow.bodies import token_of
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tests.support.fake_airflow.database import Database
     from tests.support.fake_airflow.models import FakeDag
     from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
-    from tests.support.fake_airflow.world import World
 
 PARSED = "2026-11-20T09:52:17.555773+00:00"
 DAGS = "/opt/airflow/dags"
 
 
 def stamp(moment: datetime | None) -> str | None:
-    """A date as Airflow 2 writes it."""
+    """Format a date as Airflow 2 does."""
     return moment.isoformat() if moment else None
 
 
-def dag(world: World, dag: FakeDag) -> dict[str, Any]:
+def dag(database: Database, dag: FakeDag) -> dict[str, Any]:
     """GET /dags/{id}."""
     return {
         "dag_display_name": dag.dag_id,
@@ -36,10 +36,10 @@ def dag(world: World, dag: FakeDag) -> dict[str, Any]:
         "has_import_errors": bool(dag.broken),
         "has_task_concurrency_limits": False,
         "is_active": not dag.is_stale,
-        "is_paused": world.paused[dag.dag_id],
+        "is_paused": database.paused[dag.dag_id],
         "is_subdag": False,
         "last_expired": None,
-        "last_parsed_time": stamp(world.parsed_at(dag.dag_id)),
+        "last_parsed_time": stamp(database.parsed_at(dag.dag_id)),
         "last_pickled": None,
         "max_active_runs": dag.max_active_runs,
         "max_active_tasks": dag.max_active_tasks,
@@ -58,7 +58,7 @@ def dag(world: World, dag: FakeDag) -> dict[str, Any]:
     }
 
 
-def details(world: World, dag_: FakeDag) -> dict[str, Any]:
+def details(database: Database, dag_: FakeDag) -> dict[str, Any]:
     """GET /dags/{id}/details."""
     params = {}
     for name, schema in dag_.params_schema.items():
@@ -73,7 +73,7 @@ def details(world: World, dag_: FakeDag) -> dict[str, Any]:
     rest: dict[str, Any] = {
         "catchup": False,
         "concurrency": dag_.max_active_tasks,
-        "last_parsed": stamp(world.parsed_at(dag_.dag_id)),
+        "last_parsed": stamp(database.parsed_at(dag_.dag_id)),
         "orientation": "LR",
     }
     rest |= {
@@ -83,7 +83,7 @@ def details(world: World, dag_: FakeDag) -> dict[str, Any]:
         "params": params,
     }
     return (
-        dag(world, dag_)
+        dag(database, dag_)
         | dict.fromkeys(nothing)
         | rest
         | {"dag_run_timeout": _delta(dag_.dag_run_timeout)}
@@ -159,7 +159,7 @@ def instance(run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
 
 
 def reference(run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
-    """One row of what a clear lists."""
+    """Return one row of a clear's list."""
     names = {"dag_id": run.dag_id, "dag_run_id": run.run_id, "task_id": instance.task.task_id}
     return names | {"execution_date": stamp(run.logical_date)}
 
@@ -175,7 +175,7 @@ def import_error(file: str, trace: str) -> dict[str, Any]:
 
 
 def xcom(run: FakeRun, instance: FakeTaskInstance, key: str) -> dict[str, Any]:
-    """One row of GET .../xcomEntries; the entry itself has a value besides."""
+    """Return one row of GET .../xcomEntries, without the value."""
     return {
         "dag_id": run.dag_id,
         "execution_date": stamp(run.logical_date),

@@ -1,5 +1,6 @@
-"""What a task's log looks like in Airflow 2.11.2: text, the host's name before it
-(docs/notes/airflow-2.md#task-logs).
+"""A task's log in Airflow 2.11.2: text, with the host name before it.
+
+Measured: docs/notes/airflow-2.md#task-logs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tests.support.fake_airflow.models import Entry
     from tests.support.fake_airflow.runs import FakeTaskInstance
 
-BATCH = 500  # lines to a piece; Airflow itself holds them all
+BATCH = 500  # lines per piece; Airflow itself holds them all in memory
 AIRFLOW = "/opt/airflow/lib/python3.12/site-packages/airflow/models/taskinstance.py"
 ANSI = re.compile(r"\x1b(\[[0-9;]*[A-Za-z]|.)")
 MARKED = {
@@ -36,14 +37,14 @@ WHILE = "During handling of the above exception, another exception occurred:"
 
 
 def pieces(instance: FakeTaskInstance, try_number: int) -> Iterator[bytes]:
-    """One try's log in pieces, made while it is read."""
+    """Yield one try's log in pieces, made while it is read."""
     found = (f"{line}\n" for line in lines(instance, try_number))
     while batch := "".join(itertools.islice(found, BATCH)):
         yield batch.encode()
 
 
 def lines(instance: FakeTaskInstance, try_number: int) -> Iterator[str]:
-    """One try's log."""
+    """Yield the lines of one try's log."""
     if try_number < 1:
         yield "default_host"
         yield f"Error fetching the logs. Try number {try_number} is invalid."
@@ -106,7 +107,10 @@ def _try(instance: FakeTaskInstance, try_number: int) -> Iterator[str]:
 
 
 def _printed(at: str, entry: Entry) -> Iterator[str]:
-    """What a task printed: only its first line has a head, empty ones and colours are lost."""
+    """Yield what a task printed.
+
+    Only the first line has a prefix; empty lines and colours are lost.
+    """
     if isinstance(entry, str):
         head, text = f"{at} {{logging_mixin.py:190}} INFO - ", entry
     else:
@@ -119,8 +123,9 @@ def _printed(at: str, entry: Entry) -> Iterator[str]:
 
 
 def traceback(error: FakeError, task_id: str, *, outermost: bool = True) -> Iterator[str]:
-    """An exception as Python prints it: its cause before it, and no empty lines between them, which
-    Airflow drops.
+    """Yield an exception as Python prints it, its cause first.
+
+    Without empty lines, which Airflow drops.
     """
     if (before := error.cause or error.context) is not None:
         yield from traceback(before, task_id, outermost=False)

@@ -1,5 +1,6 @@
-"""What Airflow 2.11.2 says about the task instances of a run: states, logs, XComs
-(docs/notes/airflow-2.md#task-instances).
+"""Task instances, logs and XComs in Airflow 2.11.2.
+
+Measured: docs/notes/airflow-2.md#task-instances.
 """
 
 from __future__ import annotations
@@ -49,7 +50,6 @@ class V1Tasks(V1Base):
     """The routes below a run's task instances."""
 
     def task_routes(self) -> tuple[Route, ...]:
-        """Those routes."""
         return (
             Route("GET", RUN + "/taskInstances", self.list_instances, "task_instances"),
             Route("GET", TASK + "/dependencies", self.dependencies, "task_instances"),
@@ -60,7 +60,7 @@ class V1Tasks(V1Base):
         )
 
     def page(self, call: Call, rows: list[T]) -> list[T]:
-        """The rows that limit and offset ask for, at most 100, and as many for a limit of 0."""
+        """Return the rows for limit and offset: at most 100, and 100 for a limit of 0."""
         limit = self.number(call, "limit", 100) or 100
         if limit < 0:
             raise refuse(400, "Page limit must be a positive integer", None)
@@ -68,12 +68,13 @@ class V1Tasks(V1Base):
         return rows[offset : offset + min(limit, 100)]
 
     def listed(self, call: Call, name: str) -> list[str]:
-        """The values of a query parameter, repeated or with commas."""
+        """Return the values of a query parameter, repeated or separated by commas."""
         return [one for value in call.request.query.get(name, []) for one in value.split(",")]
 
     def list_instances(self, call: Call) -> FakeResponse:
-        """GET task instances: any limit is honoured, an unknown run has none, unknown parameters
-        are refused.
+        """GET task instances.
+
+        Any limit works, an unknown run has none, unknown parameters are refused.
         """
         self.role(call.request)
         self.known(call, FILTERS, OTHER_FILTERS)
@@ -83,7 +84,9 @@ class V1Tasks(V1Base):
             return page(500, "Internal Server Error")
         rows = [
             (run, one)
-            for run, one in self.world.instances(self.world.runs_of(call["dag_id"], call["run_id"]))
+            for run, one in self.database.instances(
+                self.database.runs_of(call["dag_id"], call["run_id"])
+            )
             if (not states or (one.state or "none") in states)
             and (not pools or one.task.pool in pools)
             and (since is None or one.updated_at >= since)
@@ -95,7 +98,7 @@ class V1Tasks(V1Base):
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)})
 
     def dependencies(self, call: Call) -> FakeResponse:
-        """GET why a task instance is not started."""
+        """GET why a task instance does not start."""
         self.role(call.request)
         run = self.find_run(call)
         instance = (
@@ -106,10 +109,10 @@ class V1Tasks(V1Base):
         if run is None or instance is None:
             names = f"dag_id={call['dag_id']}, run_id={call['run_id']}, task_id={call['task_id']}"
             raise refuse(404, f"Task Instance not found for {names}", None)
-        return as_json(200, dependencies(self.world, run, instance))
+        return as_json(200, dependencies(self.database, run, instance))
 
     def log(self, call: Call) -> FakeResponse:
-        """GET one try's log: text, unless JSON is asked for, which wraps a Python repr."""
+        """GET one try's log: text, or JSON on request, which wraps a Python repr."""
         self.role(call.request)
         instance, number = self.find_instance(call), int(call["number"])
         if instance is None:
@@ -129,7 +132,7 @@ class V1Tasks(V1Base):
         )
 
     def list_xcoms(self, call: Call) -> FakeResponse:
-        """GET what tasks pushed, without the values."""
+        """GET the XComs without their values."""
         self.role(call.request)
         self.known(call, {*PAGE, "map_index", "xcom_key"}, set())
         index, key = self.number(call, "map_index", -2), call.request.first("xcom_key")
@@ -142,7 +145,7 @@ class V1Tasks(V1Base):
         return as_json(200, {"total_entries": len(found), "xcom_entries": self.page(call, found)})
 
     def get_xcom(self, call: Call) -> FakeResponse:
-        """GET one value a task pushed: a Python repr unless stringify=false."""
+        """GET one XCom: a Python repr unless stringify=false."""
         self.role(call.request)
         run, instance, key = self.find_run(call), self.find_instance(call), call["key"]
         if run is None or instance is None or key not in instance.pushed:
@@ -152,5 +155,5 @@ class V1Tasks(V1Base):
         return as_json(200, bodies.xcom(run, instance, key) | {"value": shown})
 
     def _of_task(self, call: Call) -> list[tuple[FakeRun, FakeTaskInstance]]:
-        found = self.world.instances(self.world.runs_of(call["dag_id"], call["run_id"]))
+        found = self.database.instances(self.database.runs_of(call["dag_id"], call["run_id"]))
         return [(run, one) for run, one in found if call["task_id"] in {"~", one.task.task_id}]

@@ -1,5 +1,6 @@
-"""What Airflow 2.11.2 checks before it creates a DAG run
-(docs/notes/airflow-2.md#trigger-request).
+"""Airflow 2.11.2's checks before it creates a DAG run.
+
+Measured: docs/notes/airflow-2.md#trigger-request.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.support.fake_airflow.params import complaint
+from tests.support.fake_airflow.params import param_error
 from tests.support.fake_airflow.runs import FakeRun
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ READ_ONLY = (
 )
 KEYS = {*DATES, "dag_run_id", "conf", "note"}
 RESERVED = ("scheduled__", "backfill__", "dataset_triggered__")
-NOTE_LIMIT = 1000
+NOTE_LIMIT = 1000  # characters
 PATTERN = r"^[A-Za-z0-9_.~:+-]+$"
 
 
@@ -39,13 +40,11 @@ class BadRequestError(Exception):
 
 
 class UncaughtError(Exception):
-    """Airflow's own bug: a 500 in HTML for what is a client's mistake."""
+    """Airflow's own bug: a 500 page for a client's error."""
 
 
 def check_types(body: dict[str, Any]) -> None:
-    """What the OpenAPI layer refuses, before it asks for a credential and before the DAG is looked
-    for.
-    """
+    """Check what the OpenAPI layer checks, before it checks the credential and the DAG."""
     for name in READ_ONLY:
         if name in body:
             raise BadRequestError(f"Property is read-only - '{name}'")
@@ -60,7 +59,7 @@ def check_types(body: dict[str, Any]) -> None:
 
 
 def check_fields(body: dict[str, Any]) -> None:
-    """What the schema of a DAG run refuses; `detail` is a Python repr."""
+    """Check what the schema of a DAG run checks; `detail` is a Python repr."""
     wrong = {name: ["Unknown field."] for name in body if name not in KEYS}
     if body.get("dag_run_id", "") is None:
         wrong["dag_run_id"] = ["Field may not be null."]
@@ -80,7 +79,7 @@ def check_fields(body: dict[str, Any]) -> None:
 
 
 def run_from(dag: FakeDag, body: dict[str, Any], now: datetime) -> FakeRun:
-    """The run that a checked body asks for. It does not run before its logical date."""
+    """Return the run for a checked body. It does not run before its logical date."""
     dates = {name: _moment(body[name]) for name in DATES if name in body}
     logical_date = dates.get("logical_date") or dates.get("execution_date") or now
     run_id = body.get("dag_run_id") or f"manual__{logical_date.isoformat()}"
@@ -97,7 +96,7 @@ def run_from(dag: FakeDag, body: dict[str, Any], now: datetime) -> FakeRun:
 
 
 def check_run(dag: FakeDag, run: FakeRun) -> None:
-    """What is refused last, after the search for duplicates."""
+    """Check what Airflow checks last, after the search for duplicates."""
     if run.run_id.startswith(RESERVED):
         kind = run.run_id.partition("__")[0]
         raise BadRequestError(
@@ -105,7 +104,7 @@ def check_run(dag: FakeDag, run: FakeRun) -> None:
         )
     if not re.match(PATTERN, run.run_id):
         raise UncaughtError(run.run_id)
-    if text := complaint(dag, run.conf, "No value passed and Param has no default value"):
+    if text := param_error(dag, run.conf, "No value passed and Param has no default value"):
         raise BadRequestError(text)
 
 

@@ -1,1 +1,1 @@
-"""The fake's API of Airflow 3."""
+"""The fake's REST API of Airflow 3."""

@@ -1,5 +1,6 @@
-"""The dialect of Airflow 3.3.2: /api/v2 and /auth/token, with the simple auth manager
-(docs/notes/airflow-3.md).
+"""The REST API of Airflow 3.3.2: /api/v2, /auth/token, simple auth manager.
+
+Measured: docs/notes/airflow-3.md.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from tests.support.fake_airflow.v2.trigger import problem, problems, run_from
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.support.fake_airflow.database import Database
     from tests.support.fake_airflow.runs import FakeRun
     from tests.support.fake_airflow.tokens import Tokens
-    from tests.support.fake_airflow.world import World
 
 RUN_ORDER: dict[str, Callable[[FakeRun], Any]] = {
     "id": lambda _: 0,
@@ -48,10 +49,8 @@ OTHER_FILTERS |= {
 
 
 class V2(V2Tasks):
-    """Answers as Airflow 3.3.2."""
-
-    def __init__(self, world: World, prefix: str, tokens: Tokens) -> None:
-        super().__init__(world, prefix, tokens)
+    def __init__(self, database: Database, prefix: str, tokens: Tokens) -> None:
+        super().__init__(database, prefix, tokens)
         self.routes = (
             Route("GET", "/api/v2/version", self.version),
             Route("GET", "/api/v2/monitor/health", self.health),
@@ -73,14 +72,13 @@ class V2(V2Tasks):
         )
 
     def get_dag(self, call: Call) -> FakeResponse:
-        """GET a DAG."""
         self.role(call.request)
-        return as_json(200, bodies.dag(self.world, self.dag(call, look=True)))
+        return as_json(200, bodies.dag(self.database, self.dag(call, poll=True)))
 
     def get_details(self, call: Call) -> FakeResponse:
         """GET a DAG with its params."""
         self.role(call.request)
-        return as_json(200, bodies.details(self.world, self.dag(call, look=True)))
+        return as_json(200, bodies.details(self.database, self.dag(call, poll=True)))
 
     def patch_dag(self, call: Call) -> FakeResponse:
         """PATCH is_paused."""
@@ -89,10 +87,10 @@ class V2(V2Tasks):
         body = self.fields(body, "is_paused")
         if not isinstance(body.get("is_paused"), bool):
             raise refuse(422, [problem("missing", "Field required", body, "is_paused")])
-        if self.world.dag(call["dag_id"]) is None:
+        if self.database.dag(call["dag_id"]) is None:
             raise refuse(404, f"Dag with id: {call['dag_id']} was not found")
-        self.world.paused[call["dag_id"]] = body["is_paused"]
-        return as_json(200, bodies.dag(self.world, self.dag(call)))
+        self.database.paused[call["dag_id"]] = body["is_paused"]
+        return as_json(200, bodies.dag(self.database, self.dag(call)))
 
     def list_runs(self, call: Call) -> FakeResponse:
         """GET the runs of a DAG, or of all."""
@@ -102,7 +100,9 @@ class V2(V2Tasks):
         if call["dag_id"] != "~":
             self.dag(call)
         rows = [
-            run for run in self.world.runs_of(call["dag_id"]) if not states or run.state in states
+            run
+            for run in self.database.runs_of(call["dag_id"])
+            if not states or run.state in states
         ]
         shown = self.page(call, self.ordered(call, rows, RUN_ORDER, "id"))
         return as_json(
@@ -112,32 +112,32 @@ class V2(V2Tasks):
         )
 
     def trigger(self, call: Call) -> FakeResponse:
-        """POST a new run. A 409 does not say which of its two reasons it has."""
+        """POST a new run. A 409 does not name its reason."""
         body = self.json_value(call.request)
         role = self.writer(call)
         if wrong := problems(body):
             raise refuse(422, wrong)
-        dag = self.world.dag(call["dag_id"])
+        dag = self.database.dag(call["dag_id"])
         if dag is None or dag.is_stale:
             raise refuse(404, f"Dag with dag_id: '{call['dag_id']}' not found")
         if dag.broken:
             raise refuse(
                 400, f"Dag with dag_id: '{dag.dag_id}' has import errors and cannot be triggered"
             )
-        run = run_from(dag, body, role, self.world.now())
-        if (dag.dag_id, run.run_id) in self.world.runs or self.world.same_date(
+        run = run_from(dag, body, role, self.database.now())
+        if (dag.dag_id, run.run_id) in self.database.runs or self.database.same_date(
             dag.dag_id, run.logical_date
         ):
             message = "Serious error when handling your request. Check logs for more details - "
             message += "you will find it in api server when you look for ID KEgpGaAx"
             hidden = {"statement": "hidden", "orig_error": "hidden", "message": message}
             raise refuse(409, {"reason": "Unique constraint violation"} | hidden)
-        return as_json(200, bodies.run(self.world.create(run)))
+        return as_json(200, bodies.run(self.database.create(run)))
 
     def get_run(self, call: Call) -> FakeResponse:
-        """GET a run: one look at it."""
+        """GET a run, which counts as a poll."""
         self.role(call.request)
-        return as_json(200, bodies.run(self.world.look(self.run(call))))
+        return as_json(200, bodies.run(self.database.poll(self.run(call))))
 
     def patch_run(self, call: Call) -> FakeResponse:
         """PATCH a run: {"state": "failed"} cancels it."""
@@ -150,52 +150,53 @@ class V2(V2Tasks):
             raise refuse(422, [problem("enum", text, state, "state")])
         run = self.run(call)
         if state == "failed":
-            self.world.cancel(run)
+            self.database.cancel(run)
         elif state is not None:
-            self.world.hold(run, state)
+            self.database.set_state(run, state)
         run.note = body.get("note", run.note)
         return as_json(200, bodies.run(run))
 
     def clear(self, call: Call) -> FakeResponse:
-        """POST .../clear: a dry run unless told otherwise."""
+        """POST .../clear: a dry run by default."""
         body = self.json_value(call.request)
         self.writer(call)
         body = self.fields(
             body, "dry_run", "only_failed", "only_new", "run_on_latest_version", "note"
         )
         run = self.run(call)
-        cleared = self.world.selected(run, only_failed=body.get("only_failed", False))
+        cleared = self.database.selected(run, only_failed=body.get("only_failed", False))
         if body.get("dry_run", True):
             rows = [bodies.instance(run, instance) for instance in cleared]
             return as_json(200, {"task_instances": rows, "total_entries": len(rows)})
-        self.world.clear(run, cleared)
+        self.database.clear(run, cleared)
         return as_json(200, bodies.run(run))
 
     def clear_instances(self, call: Call) -> FakeResponse:
-        """POST clearTaskInstances: chosen tasks of a run; a dry run unless told otherwise."""
+        """POST clearTaskInstances: some tasks of a run; a dry run by default."""
         body = self.json_value(call.request)
         self.writer(call)
         body = self.fields(
             body, "dry_run", "dag_run_id", "only_failed", "reset_dag_runs", "task_ids"
         )
         dag, run_id = self.dag(call), body.get("dag_run_id")
-        runs = [run for run in self.world.runs_of(dag.dag_id) if run_id in {None, run.run_id}]
+        runs = [run for run in self.database.runs_of(dag.dag_id) if run_id in {None, run.run_id}]
         if run_id is not None and not runs:
             raise refuse(404, f"Dag Run id {run_id} not found in dag {dag.dag_id}")
         rows = []
         for run in runs:
             only_failed = body.get("only_failed", True)
-            cleared = self.world.selected(
+            cleared = self.database.selected(
                 run, only_failed=only_failed, task_ids=body.get("task_ids")
             )
             if not body.get("dry_run", True):
-                self.world.clear(run, cleared, reset_run=body.get("reset_dag_runs", True))
+                self.database.clear(run, cleared, reset_run=body.get("reset_dag_runs", True))
             rows += [bodies.instance(run, instance) for instance in cleared]
         return as_json(200, {"task_instances": rows, "total_entries": len(rows)} | NO_CURSOR)
 
     def wait(self, call: Call) -> FakeResponse:
-        """GET .../wait: a line per look, and no content type
-        (docs/notes/airflow-3.md#wait-endpoint).
+        """GET .../wait: a line per poll, without a content type.
+
+        Measured: docs/notes/airflow-3.md#wait-endpoint.
         """
         self.role(call.request)
         interval = call.request.first("interval")
@@ -212,8 +213,8 @@ class V2(V2Tasks):
     def _lines(self, run: FakeRun, wanted: list[str], interval: float) -> Iterator[bytes | float]:
         key = (run.dag_id, run.run_id)
         yield 0.0
-        while self.world.runs.get(key) is run:
-            line: dict[str, Any] = {"state": self.world.look(run).state}
+        while self.database.runs.get(key) is run:
+            line: dict[str, Any] = {"state": self.database.poll(run).state}
             if ended := line["state"] in {"success", "failed"}:
                 values = {i.task.task_id: i.pushed.get("return_value") for i in run.instances}
                 found = {name: values[name] for name in wanted if values.get(name) is not None}
@@ -225,11 +226,11 @@ class V2(V2Tasks):
             yield interval
 
     def import_errors(self, call: Call) -> FakeResponse:
-        """GET the files that could not be parsed."""
+        """GET the import errors."""
         self.role(call.request)
         self.known(call, "filename_pattern", "filename_prefix_pattern", "order_by")
         file, bundle = call.request.first("filename"), call.request.first("bundle_name")
-        rows = [bodies.import_error(*found) for found in self.world.import_errors().items()]
+        rows = [bodies.import_error(*found) for found in self.database.import_errors().items()]
         rows = [
             row
             for row in rows
@@ -240,13 +241,13 @@ class V2(V2Tasks):
     def parse(self, call: Call) -> FakeResponse:
         """PUT: parse a file."""
         self.writer(call)
-        if not parse(self.world, call["token"]):
+        if not parse(self.database, call["token"]):
             raise refuse(404, "File not found")
         return as_json(201, None)
 
     def pool(self, call: Call) -> FakeResponse:
         """GET a pool."""
         self.role(call.request)
-        if call["name"] not in self.world.pools:
+        if call["name"] not in self.database.pools:
             raise refuse(404, f"The Pool with name: `{call['name']}` was not found")
-        return as_json(200, pool(self.world, call["name"]) | {"team_name": None})
+        return as_json(200, pool(self.database, call["name"]) | {"team_name": None})

@@ -1,4 +1,4 @@
-"""What all answers of Airflow 3.3.2 share: errors, permissions, look-ups, unknown paths.
+"""Common parts of Airflow 3.3.2's responses: errors, permissions, lookups, unknown paths.
 
 Measured: docs/notes/airflow-3.md#error-bodies.
 """
@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.support.fake_airflow.bodies import health
-from tests.support.fake_airflow.connection import Manners
+from tests.support.fake_airflow.connection import ConnectionPolicy
 from tests.support.fake_airflow.messages import (
     FakeResponse,
     ReceivedRequest,
@@ -18,45 +18,46 @@ from tests.support.fake_airflow.messages import (
     as_json,
     page,
 )
-from tests.support.fake_airflow.routing import Call, RestAirflow, ordered, page_of
+from tests.support.fake_airflow.routing import Call, FakeRestApi, ordered, page_of
 from tests.support.fake_airflow.v2.trigger import EXTRA, NO_OBJECT, problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from tests.support.fake_airflow.database import Database
     from tests.support.fake_airflow.models import FakeDag
     from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
     from tests.support.fake_airflow.tokens import Tokens
-    from tests.support.fake_airflow.world import World
 
 T = TypeVar("T")
 
 
 def refuse(status: int, detail: Any) -> RefusedError:
-    """An error as FastAPI words it: {"detail": ...}."""
+    """Return an error in FastAPI's format: {"detail": ...}."""
     return RefusedError(as_json(status, {"detail": detail}))
 
 
-class V2Base(RestAirflow):
-    """The ground the routes of `v2.py` stand on."""
+class V2Base(FakeRestApi):
+    """Base class of the routes in `api.py`."""
 
-    manners = Manners(server="uvicorn", keep_alive=True, gzip=True)
+    connection_policy = ConnectionPolicy(server="uvicorn", keep_alive=True, gzip=True)
 
-    def __init__(self, world: World, prefix: str, tokens: Tokens) -> None:
-        super().__init__(world, prefix)
+    def __init__(self, database: Database, prefix: str, tokens: Tokens) -> None:
+        super().__init__(database, prefix)
         self.tokens = tokens
 
     def local_path(self, request: ReceivedRequest) -> str | FakeResponse:
-        """Airflow 3 serves /api/v2, though nothing else, outside its prefix as well
-        (docs/notes/airflow-3.md#base-path).
+        """Return the path below the prefix.
+
+        Outside its prefix Airflow 3 serves only /api (docs/notes/airflow-3.md#base-path).
         """
         path = self.below_prefix(request)
         if path is None and request.path.startswith("/api/"):
             return request.path
         return "/outside" if path is None else path
 
-    def unrouted(self, request: ReceivedRequest, path: str, *, other_methods: bool) -> FakeResponse:
-        """Outside /api every GET finds the single-page application."""
+    def no_route(self, request: ReceivedRequest, path: str, *, other_methods: bool) -> FakeResponse:
+        """Return JSON errors below /api, and elsewhere the single-page application."""
         if request.method != "GET" or other_methods:
             return as_json(405, {"detail": "Method Not Allowed"})
         if path.startswith("/api/v1/"):
@@ -84,33 +85,32 @@ class V2Base(RestAirflow):
 
     def health(self, call: Call) -> FakeResponse:  # noqa: ARG002
         """GET /monitor/health: 200 even when the scheduler is dead."""
-        return as_json(200, health(self.world))
+        return as_json(200, health(self.database))
 
     def own_role(self, request: ReceivedRequest) -> str:
-        """The role of who sent this."""
         return self.tokens.role(request)
 
     def forbidden(self) -> RefusedError:
-        """Airflow does not say which right is missing."""
+        """Return a 403, which does not name the missing permission."""
         return refuse(403, "Forbidden")
 
     def writer(self, call: Call) -> str:
-        """The role of who sent this; refuses who may only read."""
+        """Return the role of the request's user; refuse read-only users."""
         role = self.role(call.request)
         if role == "viewer":
             raise self.forbidden()
         return role
 
-    def dag(self, call: Call, *, look: bool = False) -> FakeDag:
-        """The DAG in the path, or 404."""
-        dag = self.world.dag(call["dag_id"], look=look)
+    def dag(self, call: Call, *, poll: bool = False) -> FakeDag:
+        """Return the DAG in the path, or 404."""
+        dag = self.database.dag(call["dag_id"], poll=poll)
         if dag is None:
             raise refuse(404, f"The Dag with ID: `{call['dag_id']}` was not found")
         return dag
 
     def run(self, call: Call) -> FakeRun:
-        """The run in the path, or 404."""
-        run = self.world.runs.get((call["dag_id"], call["run_id"]))
+        """Return the run in the path, or 404."""
+        run = self.database.runs.get((call["dag_id"], call["run_id"]))
         if run is None:
             text = (
                 f"The DagRun with dag_id: `{call['dag_id']}` and run_id: "
@@ -120,13 +120,13 @@ class V2Base(RestAirflow):
         return run
 
     def find_instance(self, call: Call) -> FakeTaskInstance | None:
-        """The task instance in path and map_index."""
-        run = self.world.runs.get((call["dag_id"], call["run_id"]))
+        """Return the task instance in path and map_index."""
+        run = self.database.runs.get((call["dag_id"], call["run_id"]))
         index = self.number(call, "map_index", -1)
         return run.instance(call["task_id"], index) if run else None
 
     def number(self, call: Call, name: str, otherwise: int) -> int:
-        """An integer in the query."""
+        """Return an integer in the query."""
         value = call.request.first(name, str(otherwise))
         try:
             return int(value)
@@ -137,7 +137,7 @@ class V2Base(RestAirflow):
             ) from None
 
     def moment(self, call: Call, name: str) -> datetime | None:
-        """A date in the query; one without an offset is too much for the database."""
+        """Return a date in the query; without an offset the database fails."""
         if not (value := call.request.first(name)):
             return None
         try:
@@ -161,8 +161,10 @@ class V2Base(RestAirflow):
         return moment
 
     def known(self, call: Call, *real: str) -> None:
-        """What only Airflow knows is a bug of the test, or of this server; what it does not know,
-        it ignores.
+        """Check for parameters that this server lacks. Airflow ignores unknown ones.
+
+        Raises:
+            NotImplementedError: for `real` parameters, which only the real Airflow supports
         """
         if missing := set(call.request.query) & set(real):
             raise NotImplementedError(
@@ -170,8 +172,9 @@ class V2Base(RestAirflow):
             )
 
     def json_value(self, request: ReceivedRequest) -> Any:
-        """The body: as JSON if it claims to be, else as text. Refuses 422, before any credential is
-        asked for.
+        """Return the body, parsed if it has a JSON content type.
+
+        Invalid JSON is a 422 before any check of credentials.
         """
         if not request.body:
             return None
@@ -189,7 +192,7 @@ class V2Base(RestAirflow):
             raise refuse(422, [place | {"ctx": {"error": error.msg}}]) from None
 
     def fields(self, body: Any, *allowed: str) -> dict[str, Any]:
-        """The body, if it is an object of these keys at most; else 422."""
+        """Return the body if it is an object with allowed keys only; else 422."""
         if body is None:
             raise refuse(422, [problem("missing", "Field required", None)])
         if not isinstance(body, dict):
@@ -203,7 +206,7 @@ class V2Base(RestAirflow):
         return body
 
     def states(self, call: Call, known: Sequence[str]) -> list[str]:
-        """The states that the query asks for; 422 if one is unknown."""
+        """Return the states in the query; 422 if one is unknown."""
         wanted = call.request.query.get("state", [])
         if not set(wanted) <= {*known, "none"}:
             raise refuse(422, f"Invalid value for state. Valid values are {', '.join(known)}")
@@ -212,7 +215,7 @@ class V2Base(RestAirflow):
     def ordered(
         self, call: Call, rows: list[T], columns: Mapping[str, Callable[[T], Any]], otherwise: str
     ) -> list[T]:
-        """The rows as order_by wants them; 400 if it names no column."""
+        """Return the rows in the order of order_by; 400 if a column is unknown."""
         keys = call.request.query.get("order_by", [otherwise])
         for name in (key.removeprefix("-") for key in keys):
             if name not in columns:
@@ -224,7 +227,7 @@ class V2Base(RestAirflow):
         return ordered(rows, keys, columns)
 
     def page(self, call: Call, rows: list[T]) -> list[T]:
-        """The rows that limit and offset ask for, at most 100; 422 if one of them is negative."""
+        """Return the rows for limit and offset, at most 100; 422 if one of them is negative."""
         for name in ("limit", "offset"):
             if self.number(call, name, 0) < 0:
                 text = "Input should be greater than or equal to 0"

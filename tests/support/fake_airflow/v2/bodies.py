@@ -1,4 +1,4 @@
-"""What Airflow 3.3.2's answers look like: the nouns of `world.py` as the JSON of /api/v2."""
+"""JSON bodies of Airflow 3.3.2's responses, made from the objects of `database.py`."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from tests.support.fake_airflow.runs import FINISHED
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tests.support.fake_airflow.database import Database
     from tests.support.fake_airflow.models import FakeDag
     from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
-    from tests.support.fake_airflow.world import World
 
 PARSED = "2026-11-20T09:52:17.555773Z"
 DAGS = "/opt/airflow/dags"
 
 
 def stamp(moment: datetime | None) -> str | None:
-    """A date as pydantic writes it."""
+    """Format a date as pydantic does."""
     return moment.isoformat().replace("+00:00", "Z") if moment else None
 
 
-def dag(world: World, dag: FakeDag) -> dict[str, Any]:
+def dag(database: Database, dag: FakeDag) -> dict[str, Any]:
     """GET /dags/{id}."""
     return {
         "dag_id": dag.dag_id,
         "dag_display_name": dag.dag_id,
-        "is_paused": world.paused[dag.dag_id],
+        "is_paused": database.paused[dag.dag_id],
         "is_stale": dag.is_stale,
-        "last_parsed_time": stamp(world.parsed_at(dag.dag_id)),
+        "last_parsed_time": stamp(database.parsed_at(dag.dag_id)),
         "last_parse_duration": 0.1,
         "last_expired": None,
         "bundle_name": "dags-folder",
-        "bundle_version": world.bundle_version(dag),
+        "bundle_version": database.bundle_version(dag),
         "relative_fileloc": dag.relative_file,
         "fileloc": f"{DAGS}/{dag.relative_file}",
         "description": None,
@@ -61,7 +61,7 @@ def dag(world: World, dag: FakeDag) -> dict[str, Any]:
     }
 
 
-def details(world: World, dag_: FakeDag) -> dict[str, Any]:
+def details(database: Database, dag_: FakeDag) -> dict[str, Any]:
     """GET /dags/{id}/details."""
     params = {
         name: {
@@ -79,31 +79,31 @@ def details(world: World, dag_: FakeDag) -> dict[str, Any]:
         *("template_search_path", "rerun_with_latest_version"),
     ]
     return (
-        dag(world, dag_)
+        dag(database, dag_)
         | dict.fromkeys(nothing)
         | {
             "catchup": False,
             "params": params,
             "render_template_as_native_obj": False,
             "timezone": "UTC",
-            "last_parsed": stamp(world.parsed_at(dag_.dag_id)),
+            "last_parsed": stamp(database.parsed_at(dag_.dag_id)),
             "default_args": {},
             "owner_links": {},
             "is_favorite": False,
             "active_runs_count": sum(
-                run.state in {"queued", "running"} for run in world.runs_of(dag_.dag_id)
+                run.state in {"queued", "running"} for run in database.runs_of(dag_.dag_id)
             ),
             "concurrency": dag_.max_active_tasks,
             "dag_run_timeout": _iso(dag_.dag_run_timeout),
             "latest_dag_version": version(
-                dag_.dag_id, dag_.latest_dag_version or world.bundle_version(dag_)
+                dag_.dag_id, dag_.latest_dag_version or database.bundle_version(dag_)
             ),
         }
     )
 
 
 def version(dag_id: str, bundle_version: str | None) -> dict[str, Any]:
-    """A DAG version, as DAGs, runs and task instances carry it."""
+    """Return a DAG version, as part of DAGs, runs and task instances."""
     return {
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, dag_id)),
         "version_number": 1,
@@ -117,7 +117,7 @@ def version(dag_id: str, bundle_version: str | None) -> dict[str, Any]:
 
 
 def _iso(seconds: float | None) -> str | None:
-    """A duration as pydantic writes it."""
+    """Format a duration as pydantic does."""
     if seconds is None:
         return None
     days, rest = divmod(seconds, 86400)
@@ -209,7 +209,7 @@ def import_error(file: str, trace: str) -> dict[str, Any]:
 
 
 def xcom(run: FakeRun, instance: FakeTaskInstance, key: str) -> dict[str, Any]:
-    """One row of GET .../xcomEntries; the entry itself has a value besides."""
+    """Return one row of GET .../xcomEntries, without the value."""
     return {
         "key": key,
         "timestamp": stamp(instance.end_date),
@@ -225,7 +225,7 @@ def xcom(run: FakeRun, instance: FakeTaskInstance, key: str) -> dict[str, Any]:
 
 
 def question(run: FakeRun, instance_: FakeTaskInstance) -> dict[str, Any]:
-    """One row of GET .../hitlDetails, for a task that asks."""
+    """Return one row of GET .../hitlDetails."""
     asked = instance_.task.question
     assert asked is not None
     answered = instance_.state in FINISHED

@@ -1,5 +1,6 @@
-"""What a task's log looks like in Airflow 3.3.2: entries, one JSON object each
-(docs/notes/airflow-3.md#task-logs).
+"""A task's log in Airflow 3.3.2: one JSON object per entry.
+
+Measured: docs/notes/airflow-3.md#task-logs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.support.fake_airflow.runs import FakeTaskInstance
 
-BATCH = 500  # lines to a chunk, as [api] log_stream_buffer_size
+BATCH = 500  # lines per chunk, as [api] log_stream_buffer_size
 SDK = "/opt/airflow/lib/python3.12/site-packages/airflow/sdk/execution_time/task_runner.py"
 NO_TRY = {
     "upstream_failed": "Task did not run because upstream task(s) failed.",
@@ -31,7 +32,7 @@ OOM = (
 
 
 def entries(instance: FakeTaskInstance, try_number: int, now: datetime) -> Iterator[dict[str, Any]]:
-    """One try's log, made while it is read."""
+    """Yield the entries of one try's log, made while it is read."""
     started, gone = 0 < try_number <= instance.started, instance.task.log is None
     yield {"event": "::group::Log message source details"}
     if started and gone:
@@ -85,7 +86,7 @@ def _try(instance: FakeTaskInstance, try_number: int) -> Iterator[dict[str, Any]
 
 
 def detail(error: FakeError, task_id: str) -> list[dict[str, Any]]:
-    """An exception and what it was raised from, the one raised last first."""
+    """Return an exception and its causes, the last raised one first."""
     runner = {"filename": SDK, "lineno": 1579, "name": "_run_task_and_map_outcome"}
     chain = [_exception(error, task_id, is_cause=False)]
     chain[0]["frames"].insert(0, runner)
@@ -110,7 +111,7 @@ def _exception(error: FakeError, task_id: str, *, is_cause: bool) -> dict[str, A
 
 
 def lines(found: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-    """The entries as ndjson, in chunks as Airflow sends them."""
+    """Yield the entries as ndjson, in chunks like Airflow's."""
     encoded = (json.dumps({"timestamp": None} | one) + "\n" for one in found)
     while batch := "".join(itertools.islice(encoded, BATCH)):
         yield batch.encode()

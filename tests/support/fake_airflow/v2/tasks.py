@@ -1,4 +1,4 @@
-"""What Airflow 3.3.2 says about the task instances of a run: states, logs, XComs, questions.
+"""Task instances, logs, XComs and HITL requests in Airflow 3.3.2.
 
 Measured: docs/notes/airflow-3.md#task-instances, docs/notes/airflow-3.md#task-logs.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.fake_airflow.bodies import dependencies
 from tests.support.fake_airflow.messages import FakeResponse, as_json
 from tests.support.fake_airflow.routing import Call, Route
-from tests.support.fake_airflow.runs import AT_WORK, FINISHED, FakeRun, FakeTaskInstance
+from tests.support.fake_airflow.runs import ACTIVE, FINISHED, FakeRun, FakeTaskInstance
 from tests.support.fake_airflow.v2 import bodies
 from tests.support.fake_airflow.v2 import log as v2_log
 from tests.support.fake_airflow.v2.base import V2Base, refuse
@@ -72,7 +72,6 @@ class V2Tasks(V2Base):
     """The routes below a run's task instances."""
 
     def task_routes(self) -> tuple[Route, ...]:
-        """Those routes."""
         return (
             Route("GET", RUN + "/taskInstances", self.list_instances, "task_instances"),
             Route("GET", TASK + "/dependencies", self.dependencies, "task_instances"),
@@ -96,7 +95,7 @@ class V2Tasks(V2Base):
         )
         rows = [
             (run, one)
-            for run, one in self.world.instances(self._runs(call))
+            for run, one in self.database.instances(self._runs(call))
             if (not states or (one.state or "none") in states)
             and (not pools or one.task.pool in pools)
             and (not task_id or one.task.task_id == task_id)
@@ -111,9 +110,9 @@ class V2Tasks(V2Base):
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)} | NO_CURSOR)
 
     def dependencies(self, call: Call) -> FakeResponse:
-        """GET why a task instance is not started."""
+        """GET why a task instance does not start."""
         self.role(call.request)
-        run = self.world.runs.get((call["dag_id"], call["run_id"]))
+        run = self.database.runs.get((call["dag_id"], call["run_id"]))
         instance = (
             run.instance(call["task_id"], int(call.parameters.get("map_index", "-1")))
             if run
@@ -122,20 +121,19 @@ class V2Tasks(V2Base):
         if run is None or instance is None:
             names = f"dag_id={call['dag_id']}, run_id={call['run_id']}, task_id={call['task_id']}"
             raise refuse(404, f"Task Instance not found for {names}")
-        return as_json(200, dependencies(self.world, run, instance))
+        return as_json(200, dependencies(self.database, run, instance))
 
     def log(self, call: Call) -> FakeResponse:
-        """GET one try's log: structured, as one JSON document or, without holding it, as lines."""
+        """GET one try's log: one JSON document, or ndjson without holding it in memory."""
         self.role(call.request)
         accept = call.request.headers.get("Accept", "*/*")
         if not any(kind in accept for kind in ("*/*", "application/json", "application/x-ndjson")):
             raise refuse(406, "Only application/json or application/x-ndjson is supported")
         instance, number = self.find_instance(call), int(call["number"])
-        # A try that was never scheduled has the number 0; any other than those that were is
-        # unknown.
+        # A task instance that was never scheduled has the try number 0.
         if instance is None or not min(1, instance.try_number) <= number <= instance.try_number:
             raise refuse(404, "TaskInstance not found")
-        entries = v2_log.entries(instance, number, self.world.now())
+        entries = v2_log.entries(instance, number, self.database.now())
         if "application/x-ndjson" in accept:
             token = (("Airflow-Continuation-Token", "bm9uZQ"),)
             return FakeResponse(
@@ -144,13 +142,13 @@ class V2Tasks(V2Base):
                 content_type="application/x-ndjson",
                 headers=token,
             )
-        going_on = instance.state in AT_WORK and number == instance.try_number
+        going_on = instance.state in ACTIVE and number == instance.try_number
         return as_json(
             200, {"content": list(entries), "continuation_token": "bm9uZQ" if going_on else None}
         )
 
     def list_xcoms(self, call: Call) -> FakeResponse:
-        """GET what tasks pushed, without the values."""
+        """GET the XComs without their values."""
         self.role(call.request)
         indexes, key = call.request.query.get("map_index", []), call.request.first("xcom_key")
         found = [
@@ -162,10 +160,10 @@ class V2Tasks(V2Base):
         return as_json(200, {"xcom_entries": self.page(call, found), "total_entries": len(found)})
 
     def get_xcom(self, call: Call) -> FakeResponse:
-        """GET one value a task pushed."""
+        """GET one XCom."""
         self.role(call.request)
         run, instance, key = (
-            self.world.runs.get((call["dag_id"], call["run_id"])),
+            self.database.runs.get((call["dag_id"], call["run_id"])),
             self.find_instance(call),
             call["key"],
         )
@@ -176,14 +174,16 @@ class V2Tasks(V2Base):
         return as_json(200, bodies.xcom(run, instance, key) | {"value": shown})
 
     def questions(self, call: Call) -> FakeResponse:
-        """GET what tasks ask humans, or asked: nothing of an unknown run."""
+        """GET the HITL requests of a run; none for an unknown run."""
         self.role(call.request)
         self.known(
             call, "task_id", "map_index", "state", "order_by", "subject_search", "body_search"
         )
         found = [
             (run, one)
-            for run, one in self.world.instances(self.world.runs_of(call["dag_id"], call["run_id"]))
+            for run, one in self.database.instances(
+                self.database.runs_of(call["dag_id"], call["run_id"])
+            )
             if one.task.question and one.started and one.state in {"awaiting_input", *FINISHED}
         ]
         if wanted := call.request.first("response_received"):
@@ -192,20 +192,20 @@ class V2Tasks(V2Base):
         return as_json(200, {"hitl_details": shown, "total_entries": len(found)})
 
     def _runs(self, call: Call) -> list[FakeRun]:
-        """The runs that the path means; 400 or 404 if it means none."""
+        """Return the runs of the path; 400 or 404 if there are none."""
         dag_id, run_id = call["dag_id"], call["run_id"]
         if run_id == "~":
             if dag_id != "~":
                 self.dag(call)
-            return self.world.runs_of(dag_id)
+            return self.database.runs_of(dag_id)
         if dag_id == "~":
             raise refuse(400, "dag_id is required when dag_run_id is specified")
-        if (run := self.world.runs.get((dag_id, run_id))) is None:
+        if (run := self.database.runs.get((dag_id, run_id))) is None:
             raise refuse(
                 404, f"DagRun with dag_id: `{dag_id}` and run_id: `{run_id}` was not found"
             )
         return [run]
 
     def _of_task(self, call: Call) -> list[Row]:
-        found = self.world.instances(self.world.runs_of(call["dag_id"], call["run_id"]))
+        found = self.database.instances(self.database.runs_of(call["dag_id"], call["run_id"]))
         return [(run, one) for run, one in found if call["task_id"] in {"~", one.task.task_id}]

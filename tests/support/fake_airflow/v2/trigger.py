@@ -1,5 +1,6 @@
-"""What Airflow 3.3.2 checks before it creates a DAG run
-(docs/notes/airflow-3.md#trigger-request).
+"""Airflow 3.3.2's checks before it creates a DAG run.
+
+Measured: docs/notes/airflow-3.md#trigger-request.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_airflow.messages import RefusedError, as_json
-from tests.support.fake_airflow.params import complaint
+from tests.support.fake_airflow.params import param_error
 from tests.support.fake_airflow.runs import FakeRun
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ GENERATED = (
 
 
 def problems(body: Any) -> list[dict[str, Any]]:
-    """What pydantic finds wrong with a body, as the list it answers 422 with."""
+    """Return pydantic's errors for a body, as in a 422 response."""
     if body is None:
         return [problem("missing", "Field required", None)]
     if not isinstance(body, dict):
@@ -58,7 +59,7 @@ def problems(body: Any) -> list[dict[str, Any]]:
 
 
 def run_from(dag: FakeDag, body: dict[str, Any], user: str, now: datetime) -> FakeRun:
-    """The run that a valid body asks for; refuses 400 what Airflow itself refuses."""
+    """Return the run for a valid body; refuse 400 what Airflow itself refuses."""
     dates = {name: datetime.fromisoformat(body[name]) if body.get(name) else None for name in DATES}
     run_id = (
         body.get("dag_run_id")
@@ -100,7 +101,7 @@ def _refusal(
             f"The run_id provided '{run_id}' does not match regex pattern '{PATTERN}' or "
             f"'{GENERATED}'"
         )
-    return complaint(dag, conf, "No value passed")
+    return param_error(dag, conf, "No value passed")
 
 
 def _date_problems(name: str, value: Any) -> list[dict[str, Any]]:
@@ -117,5 +118,5 @@ def _date_problems(name: str, value: Any) -> list[dict[str, Any]]:
 
 
 def problem(kind: str, text: str, value: Any, *where: str) -> dict[str, Any]:
-    """One complaint of pydantic about the body."""
+    """Return one of pydantic's errors for the body."""
     return {"type": kind, "loc": ["body", *where], "msg": text, "input": value}

@@ -1,6 +1,4 @@
-"""The project's own pages of Markdown: their headings with GitHub's anchors, their links, pictures
-and snippets.
-"""
+"""Parse the project's pages: headings with GitHub's anchors, links, pictures, snippets."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ _READER = MarkdownIt("commonmark", {"html": True}).enable("table")
 
 @dataclass(slots=True)
 class Section:
-    """A heading, its level and its anchor; what stands below it up to the next heading of any
-    level.
-    """
+    """A heading with its level and anchor, and the text up to the next heading of any level."""
 
     title: str
     level: int
@@ -36,7 +32,7 @@ class Section:
 
 
 def pages() -> list[Path]:
-    """Every page that people read."""
+    """Return every page of the documentation."""
     return [
         *sorted(ROOT.glob("*.md")),
         *sorted((ROOT / "docs").rglob("*.md")),
@@ -45,10 +41,10 @@ def pages() -> list[Path]:
 
 
 def sections(page: Path) -> list[Section]:
-    """The sections of a page; the first one has no heading.
+    """Return the sections of a page; the first one has no heading.
 
-    `links` are addresses, `pictures` addresses with what is said to those who do not see them,
-    `fences` language and content.
+    `links` are addresses, `pictures` maps addresses to alternative texts, `fences` are pairs of
+    language and content.
     """
     found = [Section("", 0, "")]
     anchors: list[str] = []
@@ -72,7 +68,7 @@ def sections(page: Path) -> list[Section]:
 
 
 def anchor_of(title: str, before: list[str]) -> str:
-    """The anchor that GitHub gives a heading; a title that was there before gets a number."""
+    """Return the anchor that GitHub gives a heading; a repeated title gets a number."""
     anchor = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
     return f"{anchor}-{before.count(anchor)}" if anchor in before else anchor
 

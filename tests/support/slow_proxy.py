@@ -1,5 +1,6 @@
-"""The proxy of `proxy.py`, grown slow, or gone for a while: an Airflow on a bad day. It knows no
-more than that one.
+"""A proxy that makes Airflow slow, or unreachable for a while.
+
+Must not know more than `proxy.py` does.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
-from tests.support.fake_airflow.connection import Listener, Manners
+from tests.support.fake_airflow.connection import ConnectionPolicy, SocketServer
 from tests.support.fake_airflow.messages import matches
 from tests.support.proxy import Proxy
 
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
     from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest
 
 
-class Detour(Proxy):
-    """Forwards as `Proxy` does, and every request even if the client has given up by then, as a
-    busy server does.
+class SlowProxy(Proxy):
+    """Forward like `Proxy`, with a delay, even after the client has disconnected.
 
-    `slowed` is set when the first request has come that is kept waiting.
+    `slowed` is set when the first delayed request arrives.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -33,26 +33,27 @@ class Detour(Proxy):
         self.slowed = threading.Event()
 
     def slow(self, seconds: float, *, on: tuple[str, str] | None = None) -> None:
-        """From now on each request, or each with this method and end of the path, reaches Airflow
-        so much later.
+        """Delay each request from now on.
+
+        Args:
+            seconds: delay in seconds
+            on: method and end of the path; without it all requests are delayed
         """
         self._delay, self._slow = seconds, on
         self.slowed.clear()
 
     @contextlib.contextmanager
     def down(self) -> Iterator[None]:
-        """Within the block connections are refused; those that were open are dropped."""
+        """Refuse connections inside this context, and drop the open ones."""
         port = self.port
         self._listener.close()
         try:
             yield
         finally:
-            self._listener = Listener(
-                port, Manners(server="detour", keep_alive=True, gzip=False), self._serve
-            )
+            policy = ConnectionPolicy(server="slow-proxy", keep_alive=True, gzip=False)
+            self._listener = SocketServer(port, policy, self._serve)
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
-        """What Airflow answers, late if it is told to."""
         if self._slow is None or (
             request.method == self._slow[0] and matches(self._slow[1], request.path)
         ):

@@ -1,4 +1,4 @@
-"""What lets a scripted Airflow take credentials that are not its own: `FakeAirflow(accept=...)`."""
+"""Credentials that a fake Airflow accepts besides its own: `FakeAirflow(accept=...)`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 
 def exactly(value: str, *, name: str = "Authorization", role: str = "admin") -> Accept:
-    """Takes this very value of a header: an API key without a scheme, an opaque token, a custom
-    header.
-    """
+    """Accept exactly this value of a header, such as an API key without a scheme."""
 
     def accept(request: ReceivedRequest) -> str | None:
         return (
@@ -26,7 +24,7 @@ def exactly(value: str, *, name: str = "Authorization", role: str = "admin") -> 
 
 
 def bearer(is_good: Callable[[str], bool], *, role: str = "admin") -> Accept:
-    """Takes bearer tokens of which somebody says that they are good."""
+    """Accept the bearer tokens for which `is_good` returns true."""
 
     def accept(request: ReceivedRequest) -> str | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

@@ -1,14 +1,13 @@
-"""A user's workspace and job that try to get their own code into the action's process.
+"""A workspace and a job that try to get their own code into the action's process.
 
 Measured: docs/notes/runner.md#working-directory-and-imports.
 
-Their author need not be ill-meaning: `requests.py` and `PYTHONPATH: src` are found in honest
-repositories, too.
+Honest repositories have `requests.py` and `PYTHONPATH: src`, too.
 """
 
 from pathlib import Path
 
-# What a pull request could bring along.
+# Files that a pull request could add.
 _FILES = (
     *(
         "entrypoint/__init__.py",
@@ -26,7 +25,7 @@ _FILES = (
     ),
     *("sitecustomize.py", "usercustomize.py", "src/sitecustomize.py", "startup.py"),
 )
-# What a job's `env:`, or an earlier step, may have set.
+# Variables that a job's `env:` or an earlier step may have set.
 ENV = {
     "PYTHONPATH": "src:/github/workspace",
     "PYTHONHOME": "/github/workspace",
@@ -40,10 +39,8 @@ ENV = {
 MARK = "HIJACKED"
 
 
-def plant(workspace: Path) -> None:
-    """Fill `workspace` with modules that, imported instead of the image's, print the mark and pass
-    the step.
-    """
+def write_modules(workspace: Path) -> None:
+    """Fill the workspace with modules that print the mark and pass the step if imported."""
     for name in _FILES:
         path = workspace / name
         path.parent.mkdir(parents=True, exist_ok=True)

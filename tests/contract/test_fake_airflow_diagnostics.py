@@ -1,6 +1,4 @@
-"""What the action relies on to explain a run, besides the run itself, in the real Airflows and the
-scripted ones alike.
-"""
+"""Health, DAG details, runs, pools and import errors, on real and scripted Airflows."""
 
 from __future__ import annotations
 
@@ -27,8 +25,9 @@ TRACE += f"ModuleNotFoundError: No module named '{MISSING}'\n"
 
 @pytest.fixture(scope="module", autouse=True)
 def broken(server: Server) -> Iterator[None]:
-    """A file that cannot be imported, from the first test of this module on, since a real Airflow
-    takes its time to notice.
+    """A file that cannot be imported.
+
+    It is written early because a real Airflow takes time to notice it.
     """
     if isinstance(server, LocalAirflow):
         file = server.dags / BROKEN
@@ -41,10 +40,10 @@ def broken(server: Server) -> Iterator[None]:
         yield
 
 
-def test_the_health_says_what_runs(server: Server, admin: Api) -> None:
-    """The health has, without any credential, a status and a last heartbeat per component, null for
-    what never ran.
-    """
+def test_health_is_public_and_has_a_status_and_heartbeat_per_component(
+    server: Server, admin: Api
+) -> None:
+    """Both are null for a component that never ran."""
     path = "/health" if admin.version == "2.11.2" else "/monitor/health"
     answer = admin.anonymous("GET", f"{server.api}{path}")
     assert answer.status_code == 200
@@ -62,8 +61,8 @@ def test_the_health_says_what_runs(server: Server, admin: Api) -> None:
     assert all(beat.startswith("20") and beat.endswith("+00:00") for beat in beats)
 
 
-def test_what_a_dag_allows(admin: Api) -> None:
-    """The details have the limits of a DAG, its time limit in the notation of each version."""
+def test_dag_details_have_the_limits_of_a_dag(admin: Api) -> None:
+    """The time limit has each version's own notation."""
     slow, single = (
         admin.get(f"/dags/{dag_id}/details").json() for dag_id in ("too_slow", "one_at_a_time")
     )
@@ -74,16 +73,13 @@ def test_what_a_dag_allows(admin: Api) -> None:
     assert_shape(slow, DETAILS[admin.version])
 
 
-def test_what_a_param_is_for(admin: Api) -> None:
-    """A param's description stands beside its schema."""
+def test_a_param_has_a_description_beside_its_schema(admin: Api) -> None:
     region = admin.get("/dags/nightly_sales/details").json()["params"]["region"]
     assert region["description"] == "Whose sales to add up"
 
 
-def test_where_a_dag_is(admin: Api) -> None:
-    """A DAG has its file's path, in Airflow 3 also below the folder of the DAGs, and no import
-    error.
-    """
+def test_a_dag_has_the_path_of_its_file_and_no_import_error(admin: Api) -> None:
+    """In Airflow 3 also the path relative to the DAG folder."""
     dag = admin.get("/dags/quick_success").json()
     assert dag["fileloc"].startswith("/")
     assert dag["fileloc"].endswith("/quick_success.py")
@@ -94,8 +90,9 @@ def test_where_a_dag_is(admin: Api) -> None:
         assert (dag["relative_fileloc"], dag["is_stale"]) == ("quick_success.py", False)
 
 
-def test_the_runs_that_are_not_there(admin: Api) -> None:
-    """An unknown DAG has no runs in Airflow 2, and is a 404 in Airflow 3."""
+def test_the_runs_of_an_unknown_dag_are_none_in_airflow_2_and_a_404_in_airflow_3(
+    admin: Api,
+) -> None:
     answer = admin.get("/dags/nope/dagRuns")
     if admin.version == "2.11.2":
         assert (answer.status_code, answer.json()) == (200, {"dag_runs": [], "total_entries": 0})
@@ -106,8 +103,8 @@ def test_the_runs_that_are_not_there(admin: Api) -> None:
         )
 
 
-def test_runs_in_some_states(admin: Api, success: str, failure: str) -> None:
-    """Repeated states are alternatives; across all DAGs as well, by the DAG `~`."""
+def test_repeated_states_of_runs_are_alternatives(admin: Api, success: str, failure: str) -> None:
+    """Also across all DAGs, by the DAG `~`."""
     found = admin.get("/dags/~/dagRuns", state=["success", "failed"], limit=100).json()["dag_runs"]
     assert {run["state"] for run in found} == {"success", "failed"}
     assert {run["dag_id"] for run in found} >= {"quick_success", "quick_failure"}
@@ -118,8 +115,9 @@ def test_runs_in_some_states(admin: Api, success: str, failure: str) -> None:
     assert failure not in {run["dag_run_id"] for run in ended}
 
 
-def test_the_latest_runs_come_first(admin: Api, success: str) -> None:
-    """By -start_date the latest run to start is the first."""
+def test_order_by_start_date_descending_lists_the_latest_run_first(
+    admin: Api, success: str
+) -> None:
     runs = "/dags/quick_success/dagRuns"
     found = admin.get(runs, state="success", order_by="-start_date", limit=100).json()["dag_runs"]
     assert success in {run["dag_run_id"] for run in found}
@@ -129,9 +127,12 @@ def test_the_latest_runs_come_first(admin: Api, success: str) -> None:
     assert admin.get(runs, order_by="bogus").status_code == 400
 
 
-def test_how_many_runs_are_listed(admin: Api, success: str) -> None:
-    """No limit is 100 in Airflow 2 and nothing in Airflow 3; a negative one, or an unknown filter
-    there, is a mistake.
+def test_a_limit_of_0_lists_100_runs_in_airflow_2_and_none_in_airflow_3(
+    admin: Api, success: str
+) -> None:
+    """A negative limit is an error.
+
+    So is an unknown filter in Airflow 2, and an unknown state in Airflow 3.
     """
     runs = "/dags/quick_success/dagRuns"
     shown = admin.get(runs, limit=0).json()
@@ -143,10 +144,8 @@ def test_how_many_runs_are_listed(admin: Api, success: str) -> None:
     assert admin.get(runs, state="bogus").status_code == (200 if two else 422)
 
 
-def test_a_pool(admin: Api) -> None:
-    """A pool says how many slots it has and how many are taken; the default pool is always
-    there.
-    """
+def test_a_pool_has_its_slots_and_how_many_are_occupied(admin: Api) -> None:
+    """The default pool always exists."""
     answer = admin.get("/pools/default_pool")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
     pool = answer.json()
@@ -159,20 +158,19 @@ def test_a_pool(admin: Api) -> None:
     assert pool["open_slots"] == pool["slots"] - pool["occupied_slots"]
 
 
-def test_an_unknown_pool(admin: Api) -> None:
-    """An unknown pool is a 404 that names it."""
+def test_an_unknown_pool_is_a_404_that_names_it(admin: Api) -> None:
     answer = admin.get("/pools/nope")
     assert answer.status_code == 404
-    words = "Not Found: Pool with name:'nope' not found"
+    message = "Not Found: Pool with name:'nope' not found"
     assert reason(answer) == (
-        words if admin.version == "2.11.2" else "The Pool with name: `nope` was not found"
+        message if admin.version == "2.11.2" else "The Pool with name: `nope` was not found"
     )
 
 
-def test_who_may_not_read(admin: Api, viewer: Api, nobody: Api, success: str) -> None:
-    """Each thing that explains a run has a right of its own, without which it is a 403 like any
-    other.
-    """
+def test_each_diagnostic_endpoint_needs_its_own_permission(
+    admin: Api, viewer: Api, readonly_user: Api, success: str
+) -> None:
+    """Without it the response is the usual 403."""
     run = f"/dags/quick_success/dagRuns/{success}"
     task = f"{run}/taskInstances/succeed"
     paths = [
@@ -189,21 +187,18 @@ def test_who_may_not_read(admin: Api, viewer: Api, nobody: Api, success: str) ->
     ]
     paths += [] if admin.version == "2.11.2" else [f"{run}/hitlDetails"]
     assert [admin.get(path).status_code for path in paths] == [200] * len(paths)
-    refused = [nobody.get(path) for path in paths]
+    refused = [readonly_user.get(path) for path in paths]
     assert [answer.status_code for answer in refused] == [403] * len(paths)
     assert {answer.text for answer in refused} == {viewer.trigger("quick_success").text}
 
 
-def test_a_missing_right_hides_what_is_not_there(nobody: Api) -> None:
-    """Who may not read learns nothing about what is there: a 403 comes before any 404."""
-    assert nobody.get("/dags/nope/dagRuns/nope/taskInstances/nope/logs/1").status_code == 403
-    assert nobody.get("/pools/nope").status_code == 403
+def test_a_missing_permission_is_a_403_before_any_404(readonly_user: Api) -> None:
+    assert readonly_user.get("/dags/nope/dagRuns/nope/taskInstances/nope/logs/1").status_code == 403
+    assert readonly_user.get("/pools/nope").status_code == 403
 
 
-def test_import_errors(admin: Api, viewer: Api) -> None:
-    """A file that cannot be imported is listed with its traceback, by its whole path in Airflow 2,
-    else below its bundle.
-    """
+def test_an_import_error_has_its_file_and_traceback(admin: Api, viewer: Api) -> None:
+    """Airflow 2 gives the whole path, Airflow 3 one relative to the bundle."""
 
     def listed() -> list[dict[str, str]]:
         found = admin.get("/importErrors", limit=100).json()

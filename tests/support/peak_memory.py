@@ -1,6 +1,4 @@
-"""How much memory a step takes: the most that its process had at one moment, by the kernel's own
-account.
-"""
+"""Measure the peak memory of a step's process, as reported by the kernel."""
 
 from __future__ import annotations
 
@@ -20,21 +18,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Runs a step as `Process` does; how much memory it took is noted in a file when it has
-    ended.
-    """
+class MeasuredProcess:
+    """Run a step like `Process`, and write its peak memory to a file at its end."""
 
     note: Path
 
     def prepare(
         self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
     ) -> Launch:
-        """The command that runs `stage`, and measures it."""
         launch = Process().prepare(stage, metadata, host, env)
         return replace(launch, argv=measured(launch.argv, self.note))
 
     @property
     def mebibytes(self) -> float:
-        """The most memory that the step's process had at one moment."""
+        """Peak memory of the step's process in MiB."""
         return used(self.note)[1]

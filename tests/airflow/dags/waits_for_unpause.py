@@ -1,6 +1,4 @@
-"""A run that waits until somebody lets its DAG go on, for as long as that takes: it needs neither
-worker nor scheduler.
-"""
+"""A run that waits until its DAG is unpaused; this needs neither worker nor scheduler."""
 
 from __future__ import annotations
 
@@ -11,12 +9,11 @@ except ImportError:  # Airflow 2
 
 
 @dag(schedule=None, catchup=False, is_paused_upon_creation=True, default_args={"retries": 0})
-def behind_doors() -> None:
+def waits_for_unpause() -> None:
     @task
-    def succeed() -> None:
-        """All that comes after the wait."""
+    def succeed() -> None: ...
 
     succeed()
 
 
-behind_doors()
+waits_for_unpause()

@@ -1,6 +1,6 @@
-"""Everything the scripted Airflow knows, and how a run moves on. Knows no HTTP and no dialect.
+"""The fake Airflow's data, and how a run moves on. Must not know HTTP or an API version.
 
-A run moves on when it is looked at (a GET of the run, a line of /wait), never because time passes.
+A run moves on when it is polled (a GET of the run, a line of /wait), never by time.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_airflow.models import FakeDag, nth
-from tests.support.fake_airflow.runs import AT_WORK, FAILED, FINISHED, FakeRun, FakeTaskInstance
+from tests.support.fake_airflow.runs import ACTIVE, FAILED, FINISHED, FakeRun, FakeTaskInstance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,11 +18,14 @@ TIMEOUT = "timeout"
 _PARSED = datetime(2026, 11, 20, 9, 52, 17, 555773, UTC)
 
 
-class World:
-    """Everything the server knows. Not thread-safe: the server holds a lock around each request.
+class Database:
+    """All data of the server. Not thread-safe: the server holds a lock around each request.
 
-    `pools`: name to number of slots. `clock`: what everything is dated by. `untouched`: what a
-    dagrun_timeout makes of task instances that had not begun.
+    Args:
+        dags: the DAGs
+        clock: time for all dates
+        pools: name to number of slots
+        not_started: state that a dagrun_timeout gives task instances that had not begun
     """
 
     def __init__(
@@ -31,7 +34,7 @@ class World:
         *,
         clock: Callable[[], datetime],
         pools: Mapping[str, int] | None = None,
-        untouched: str | None = None,
+        not_started: str | None = None,
     ) -> None:
         self.dags = {dag.dag_id: dag for dag in dags}
         self.paused = {dag_id: dag.paused for dag_id, dag in self.dags.items()}
@@ -42,52 +45,52 @@ class World:
         self.denied: set[tuple[str, str | None]] = set()
         self.broken_files: dict[str, str] = {}
         self.now = clock
-        self._untouched = untouched
-        self._dag_looks: dict[str, int] = {}
+        self._untouched = not_started
+        self._dag_polls: dict[str, int] = {}
         self._parsings: dict[str, int] = {}
 
-    def dag(self, dag_id: str, *, look: bool = False) -> FakeDag | None:
-        """A DAG, if it has been parsed; a look counts towards `parsed_after`."""
-        dag, looks = self.dags.get(dag_id), self._dag_looks.get(dag_id, 0)
-        if look:
-            self._dag_looks[dag_id] = looks + 1
-        return dag if dag and looks >= dag.parsed_after else None
+    def dag(self, dag_id: str, *, poll: bool = False) -> FakeDag | None:
+        """Return a DAG if it has been parsed; `poll` counts towards `parsed_after`."""
+        dag, polls = self.dags.get(dag_id), self._dag_polls.get(dag_id, 0)
+        if poll:
+            self._dag_polls[dag_id] = polls + 1
+        return dag if dag and polls >= dag.parsed_after else None
 
     def bundle_version(self, dag: FakeDag) -> str | None:
-        """The bundle version as of the last look at the DAG."""
+        """Return the bundle version as of the last poll of the DAG."""
         return (
             None
             if dag.bundle_version is None
-            else nth(dag.bundle_version, self._dag_looks.get(dag.dag_id, 0))
+            else nth(dag.bundle_version, self._dag_polls.get(dag.dag_id, 0))
         )
 
     def deploy(self, dag: FakeDag) -> None:
-        """Airflow parses a DAG's file in which something has changed."""
+        """Store a new or changed DAG, and parse its file."""
         self.dags[dag.dag_id] = dag
         self.paused.setdefault(dag.dag_id, dag.paused)
         self.parse(dag.dag_id)
 
     def parse(self, dag_id: str) -> None:
-        """Airflow parses a DAG's file; what does not import counts as not parsed."""
+        """Parse a DAG's file; a broken file does not count as parsed."""
         if not self.dags[dag_id].broken:
             self._parsings[dag_id] = self._parsings.get(dag_id, 0) + 1
 
     def parsed_at(self, dag_id: str) -> datetime:
-        """When the file of a DAG was parsed last: one second after the other."""
+        """Return when the DAG's file was last parsed; each parsing adds one second."""
         return _PARSED + timedelta(seconds=self._parsings.get(dag_id, 0))
 
     def import_errors(self) -> dict[str, str]:
-        """The stack trace of each file that cannot be imported."""
+        """Return the stack trace of each broken file."""
         return self.broken_files | {
             dag.relative_file: dag.broken for dag in self.dags.values() if dag.broken
         }
 
-    def sick(self, component: str) -> bool:
-        """Whether a component of Airflow has stopped working."""
+    def unhealthy(self, component: str) -> bool:
+        """Tell whether a component has stopped."""
         return self.health[component][0] == "unhealthy"
 
     def create(self, run: FakeRun) -> FakeRun:
-        """A new run, queued."""
+        """Add a queued run."""
         dag, at = self.dags[run.dag_id], self.now()
         run.queued_at = at
         run.run_after = run.run_after or at
@@ -97,7 +100,7 @@ class World:
         return run
 
     def same_date(self, dag_id: str, logical_date: datetime | None) -> FakeRun | None:
-        """The DAG's run with this logical date."""
+        """Return the DAG's run with this logical date."""
         dated = (
             run
             for run in self.runs.values()
@@ -106,7 +109,7 @@ class World:
         return next((run for run in dated if run.logical_date == logical_date), None)
 
     def runs_of(self, dag_id: str, run_id: str = "~") -> list[FakeRun]:
-        """The runs of a DAG, or one of them, oldest first; `~` is any."""
+        """Return the runs of a DAG, or one of them, oldest first; `~` is any."""
         return [
             run
             for run in self.runs.values()
@@ -114,11 +117,11 @@ class World:
         ]
 
     def instances(self, runs: Iterable[FakeRun]) -> list[tuple[FakeRun, FakeTaskInstance]]:
-        """The task instances of these runs, each with its run."""
+        """Return the task instances of these runs, each with its run."""
         return [(run, instance) for run in runs for instance in run.instances]
 
     def slots(self, pool: str) -> dict[str, int]:
-        """How many slots of a pool are taken by task instances in each state."""
+        """Return the slots of a pool by the state of the task instances that occupy them."""
         taken: dict[str, int] = dict.fromkeys(("running", "queued", "scheduled", "deferred"), 0)
         for _, instance in self.instances(self.runs.values()):
             if instance.task.pool == pool and instance.state in taken:
@@ -126,29 +129,27 @@ class World:
         return taken
 
     def free_slots(self, pool: str) -> int:
-        """How many slots of a pool nothing occupies; none, if there is no such pool."""
+        """Return the number of free slots; 0 if there is no such pool."""
         taken = self.slots(pool)
         return self.pools.get(pool, 0) - taken["running"] - taken["queued"]
 
-    def look(self, run: FakeRun) -> FakeRun:
-        """Somebody looks at the run: it moves on."""
+    def poll(self, run: FakeRun) -> FakeRun:
+        """Let the run move on, because a client polled it."""
         dag, at = self.dags[run.dag_id], self.now()
         script = run.script or self.scripts.get(run.dag_id, ())
         if script:
-            run.looks += 1
-            self.enter(run, nth(script, run.looks), at)
+            run.polls += 1
+            self.enter(run, nth(script, run.polls), at)
         elif run.state not in FINISHED and self._may_move(run, dag):
-            run.looks += 1
-            if run.looks >= dag.looks and not self._too_early(run.logical_date):
+            run.polls += 1
+            if run.polls >= dag.polls and not self._too_early(run.logical_date):
                 self._finish(run, dag, at)
             else:
-                self.enter(run, "running" if run.looks >= dag.starts else run.state, at)
+                self.enter(run, "running" if run.polls >= dag.starts else run.state, at)
         return run
 
     def enter(self, run: FakeRun, state: str, at: datetime) -> None:
-        """The run goes to a state, and its task instances with it, or where their script says that
-        they are at this look.
-        """
+        """Put the run into a state, and its task instances into it or their scripted states."""
         changed, run.state = state != run.state, state
         if state == "queued":
             if changed:
@@ -157,12 +158,12 @@ class World:
         elif state == "running":
             run.start_date, run.end_date = run.start_date or at, None
             if self._too_early(run.logical_date):
-                return  # nothing of it is ever scheduled
+                return  # its tasks are never scheduled
             if changed:
                 for instance in [i for i in run.instances if i.state is None and not i.task.states][
                     :1
                 ]:
-                    self._go(run, instance, "running", at)
+                    self._enter_state(run, instance, "running", at)
             self._follow(run, at)
         elif changed:
             run.start_date = run.start_date or at
@@ -172,8 +173,9 @@ class World:
     def selected(
         self, run: FakeRun, *, only_failed: bool, task_ids: Any = None
     ) -> list[FakeTaskInstance]:
-        """What a clear is about. `task_ids`: names, or pairs of name and map index; None: every
-        task.
+        """Return the task instances of a clear.
+
+        `task_ids`: ids, or pairs of id and map index; None: all.
         """
         return [
             one
@@ -189,7 +191,7 @@ class World:
     def clear(
         self, run: FakeRun, instances: Sequence[FakeTaskInstance], *, reset_run: bool = True
     ) -> None:
-        """These task instances are to be run again; without `reset_run` nobody will ever do it.
+        """Clear these task instances; without `reset_run` the scheduler never runs them.
 
         Measured: docs/notes/airflow-2.md#cleared-runs.
         """
@@ -197,29 +199,29 @@ class World:
         for instance in instances:
             instance.reset(at)
         if reset_run and instances:
-            run.attempt, run.looks, run.script = run.attempt + 1, 0, ()
+            run.attempt, run.polls, run.script = run.attempt + 1, 0, ()
             run.queued_at = at
             if run.state in FINISHED:
                 self.enter(run, "queued", at)
 
     def cancel(self, run: FakeRun) -> None:
-        """The run is set to failed: what is at work fails, what has not begun is skipped."""
+        """Set the run to failed: active task instances fail, others are skipped."""
         at = self.now()
         for instance in run.instances:
             if instance.state not in FINISHED:
-                instance.go("failed" if instance.state in AT_WORK else "skipped", at)
+                instance.enter_state("failed" if instance.state in ACTIVE else "skipped", at)
         run.state, run.end_date = "failed", at
         run.script = (self.dags[run.dag_id].after_cancel,)
 
-    def hold(self, run: FakeRun, state: str) -> None:
-        """The run goes to a state and stays there until it is cleared."""
+    def set_state(self, run: FakeRun, state: str) -> None:
+        """Put the run into a state that stays until it is cleared."""
         self.enter(run, state, self.now())
         run.script = (state,)
 
-    def why_not(self, run: FakeRun, instance: FakeTaskInstance) -> Iterator[tuple[str, str]]:
-        """Why a task instance is not started: the name of each rule that forbids it, and Airflow's
-        words.
-        """
+    def unmet_dependencies(
+        self, run: FakeRun, instance: FakeTaskInstance
+    ) -> Iterator[tuple[str, str]]:
+        """Yield name and message of each unmet dependency of a task instance."""
         task, state = instance.task, instance.state
         if self.paused[run.dag_id]:
             yield "Dag Not Paused", f"Task's DAG '{run.dag_id}' is paused."
@@ -244,12 +246,12 @@ class World:
             yield "Task Instance State", "Task is in the 'None' state."
 
     def _may_move(self, run: FakeRun, dag: FakeDag) -> bool:
-        """Whether Airflow would do anything about a run."""
+        """Tell whether the scheduler would work on a run."""
         others = sum(one.state == "running" for one in self.runs_of(run.dag_id) if one is not run)
         full = run.state == "queued" and others >= dag.max_active_runs
         return not (
             self.paused[run.dag_id]
-            or self.sick("scheduler")
+            or self.unhealthy("scheduler")
             or full
             or self._too_early(run.run_after)
         )
@@ -258,19 +260,21 @@ class World:
         return moment is not None and moment > self.now()
 
     def _follow(self, run: FakeRun, at: datetime) -> None:
-        """Every task instance goes where its script says that it is at this look."""
+        """Put every task instance into its scripted state at this poll."""
         for instance in run.instances:
-            state = instance.task.states.get(run.looks, instance.wants)
+            state = instance.task.states.get(run.polls, instance.wants)
             if state is not None and not instance.held and instance.state not in FINISHED:
-                self._go(run, instance, state, at)
+                self._enter_state(run, instance, state, at)
 
-    def _go(self, run: FakeRun, instance: FakeTaskInstance, state: str, at: datetime) -> None:
-        """A task instance goes to a state, or stays scheduled if its pool has no room."""
+    def _enter_state(
+        self, run: FakeRun, instance: FakeTaskInstance, state: str, at: datetime
+    ) -> None:
+        """Put a task instance into a state, or leave it scheduled if its pool has no free slot."""
         pool, instance.wants = instance.task.pool, None
-        begins = state in {"queued", "running"} and instance.state not in {"queued", *AT_WORK}
+        begins = state in {"queued", "running"} and instance.state not in {"queued", *ACTIVE}
         if begins and pool != "default_pool" and self.free_slots(pool) < instance.task.pool_slots:
             state, instance.wants = "scheduled", state
-        instance.go(state, at, run.start_date)
+        instance.enter_state(state, at, run.start_date)
 
     def _finish(self, run: FakeRun, dag: FakeDag, at: datetime) -> None:
         ends = nth(dag.ends, run.attempt) if dag.ends else None

@@ -1,6 +1,4 @@
-"""A task fails, but the last one runs whatever happened, so that Airflow calls the run a
-success.
-"""
+"""A task fails, but the last task always runs, so that the run is a success."""
 
 from __future__ import annotations
 
@@ -11,18 +9,17 @@ except ImportError:  # Airflow 2
 
 
 @dag(schedule=None, catchup=False, default_args={"retries": 0})
-def red_but_green() -> None:
+def succeeds_with_failed_task() -> None:
     @task
     def fail() -> None:
-        """Raises."""
         raise ValueError("Nobody will notice")
 
     @task(trigger_rule="all_done")
     def clean_up() -> None:
-        """The leaf, which alone decides about the run's state."""
+        """The leaf, which alone decides the run's state."""
         print("Cleaned up")
 
     fail() >> clean_up()
 
 
-red_but_green()
+succeeds_with_failed_task()

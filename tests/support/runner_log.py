@@ -1,4 +1,4 @@
-"""What GitHub's runner makes of what a piece of code prints."""
+"""Show what GitHub's runner makes of printed output."""
 
 from __future__ import annotations
 
@@ -15,24 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def printed_by(*speeches: Callable[[], object]) -> str:
-    """What these print, one after the other, on both streams, prepared as the process prepares
-    them.
-    """
+def printed_by(*functions: Callable[[], object]) -> str:
+    """Return what these functions print on both streams, with the action's stream settings."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     with redirect_stdout(stream), redirect_stderr(stream):
         commands.prepare_streams()
-        for speak in speeches:
-            speak()
+        for function in functions:
+            function()
     return raw.getvalue().decode()
 
 
-def heard(*speeches: Callable[[], object]) -> StepLog:
-    """The log, annotations and masks that the runner takes from what these print, one after the
-    other.
-    """
+def runner_log(*functions: Callable[[], object]) -> StepLog:
+    """Return the runner's log, annotations and masks for the output of these functions."""
     log = StepLog(Masker())
-    for line in split_lines(printed_by(*speeches)):
+    for line in split_lines(printed_by(*functions)):
         log.feed(line)
     return log

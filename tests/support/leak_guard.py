@@ -1,10 +1,8 @@
-"""The guard against leaks, a plugin of pytest: after each test it looks for secrets in what the
-test's steps have written.
+"""A pytest plugin that looks for secrets in the output of each test's steps.
 
-It sees every stage that `dev.runner` starts and every gate that runs in this process, and what is
-secret in them: the inputs and variables that are secrets by their names, what the step masked, what
-`ledger` was told. A test that shows secrets on purpose asks for its `leaks()`, which are its own
-then.
+It watches every stage that `dev.runner` starts and every step that runs in this process. Secrets
+are the values of secret inputs and variables, whatever the step masked, and all of `known_secrets`.
+A test that leaks on purpose calls `new_leaks()`, which removes these leaks from the guard's list.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ import pytest
 
 from dev.runner import RunningStep
 from entrypoint.inputs.settings import SECRET_INPUTS
-from tests.support import known_secrets as ledger
+from tests.support import known_secrets
 from tests.support.secrets import leaks_in, leaks_in_arguments, leaks_of
 
 if TYPE_CHECKING:
@@ -33,17 +31,20 @@ if TYPE_CHECKING:
     from dev.runner.launch import Launch
 
 VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
-"""Variables, beside the inputs, whose values no step may show."""
-_GITHUB_TOKEN = "INPUT_GITHUB_TOKEN"  # the name of it
+"""Environment variables, besides the inputs, whose values must never be visible."""
+_GITHUB_TOKEN = "INPUT_GITHUB_TOKEN"  # the name of a variable
 _IN_URLS = re.compile(r"://[^/?#\s:@]*:([^/?#\s@]+)@")
 
 
 class Leak(AssertionError):
-    """A secret can be seen: no test that meets this is given a second try."""
+    """A secret is visible. A test that raises this is not rerun."""
 
 
 def secrets_in(environment: Mapping[str, str], workspace: Path) -> set[str]:
-    """What must not be seen of a step's environment; a key may be given by the path of its file."""
+    """Return the secrets in a step's environment.
+
+    A client key may be given as the path of a file in the workspace.
+    """
     found = {
         environment.get(name, "")
         for name in (*VARIABLES, *(f"INPUT_{name.upper()}" for name in SECRET_INPUTS))
@@ -63,113 +64,112 @@ def secrets_in(environment: Mapping[str, str], workspace: Path) -> set[str]:
     return found - {""}
 
 
-class _Stage:
-    """One stage that was started. Its lines outlive it, in case nobody ever asks for its result."""
+class _WatchedStage:
+    """One started stage, with its output lines even if no test reads its result."""
 
     def __init__(self, running: RunningStep, launch: Launch) -> None:
         self.lines: list[str] = []
         self.result: StepResult | None = None
-        self._owned = weakref.ref(running)
+        self._step = weakref.ref(running)
         self._env = launch.env
         self._secrets = secrets_in(launch.env, launch.cwd)
-        self._told = set[str]()
+        self._reported = set[str]()
         self._arguments = leaks_in_arguments(launch.argv, self._secrets)
 
     @property
-    def is_over(self) -> bool:
-        """Whether nothing more can come of it."""
-        return self.result is not None or self._owned() is None
+    def has_ended(self) -> bool:
+        """Tell whether the stage can produce no more output."""
+        return self.result is not None or self._step() is None
 
-    def news(self, note_with_marker: Iterable[str]) -> list[str]:
-        """What it shows that has not been told yet."""
-        secrets, hidden = {*self._secrets, *note_with_marker}, {self._env.get(_GITHUB_TOKEN, "")}
+    def new_leaks(self, extra_secrets: Iterable[str]) -> list[str]:
+        """Return the leaks that were not reported before."""
+        secrets, hidden = {*self._secrets, *extra_secrets}, {self._env.get(_GITHUB_TOKEN, "")}
         stream = "".join(f"{line}\n" for line in tuple(self.lines))
         found = (
             leaks_of(self.result, secrets, hidden)
             if self.result
             else leaks_in(stream, secrets, hidden)
         )
-        new = dict.fromkeys(line for line in (*self._arguments, *found) if line not in self._told)
-        self._told.update(new)
+        new = dict.fromkeys(
+            line for line in (*self._arguments, *found) if line not in self._reported
+        )
+        self._reported.update(new)
         return [f"The step of {self._env.get('INPUT_DAG_ID') or 'no DAG'}: {line}" for line in new]
 
 
-_STAGES: list[_Stage] = []
-_HEARD: list[str] = []
+_WATCHED: list[_WatchedStage] = []
+_IN_PROCESS: list[str] = []
 
 
-def leaks() -> list[str]:
-    """Every leak since this was asked last, of stages that go on included."""
-    found, note_with_marker = [*_HEARD], ledger.note_with_marker()
-    _HEARD.clear()
-    for stage in tuple(_STAGES):
-        over = stage.is_over
-        found += stage.news(note_with_marker)
-        if over:
-            _STAGES.remove(stage)
+def new_leaks() -> list[str]:
+    """Return the leaks since the last call, including those of stages that still run."""
+    found, extra_secrets = [*_IN_PROCESS], known_secrets.added_since()
+    _IN_PROCESS.clear()
+    for stage in tuple(_WATCHED):
+        ended = stage.has_ended
+        found += stage.new_leaks(extra_secrets)
+        if ended:
+            _WATCHED.remove(stage)
     return found
 
 
-class Ear(io.StringIO):
-    """Passes on what is written, and keeps it."""
+class OutputCapture(io.StringIO):
+    """Forward the output to another stream, and keep a copy."""
 
-    def __init__(self, beyond: TextIO) -> None:
+    def __init__(self, target: TextIO) -> None:
         super().__init__()
-        self._beyond = beyond
+        self._target = target
 
     def write(self, text: str) -> int:
-        """Pass it on, and keep it."""
-        self._beyond.write(text)
+        self._target.write(text)
         return super().write(text)
 
     def flush(self) -> None:
-        """Pass it on at once."""
-        self._beyond.flush()
+        self._target.flush()
 
-    def keep(self, text: str) -> None:
-        """Keep what others write to where the same readers look."""
+    def add(self, text: str) -> None:
+        """Add text that other code shows to the same readers."""
         super().write(f"{text}\n")
 
 
 @contextlib.contextmanager
-def listening(
+def capture_output(
     inputs: Mapping[str, str], environment: Mapping[str, str], workspace: Path
-) -> Iterator[Ear]:
-    """Hear what is printed meanwhile, as the output of such a step; what it was given has been
-    masked by the main stage.
+) -> Iterator[OutputCapture]:
+    """Capture the output of a step in this process, and look for leaks in it.
 
-    Of what stand-ins note, that counts which they note meanwhile: a test may run thousands of
-    gates.
+    The main stage would have masked the given inputs and variables. Of the known secrets only those
+    count that a stub server adds inside this context, because a test may run thousands of steps.
     """
     variables = {f"INPUT_{name.upper()}": value for name, value in inputs.items()}
-    given, before, ear = (
+    given, before, output = (
         secrets_in({**environment, **variables}, workspace),
-        ledger.count(),
-        Ear(sys.stdout),
+        known_secrets.count(),
+        OutputCapture(sys.stdout),
     )
     try:
-        with contextlib.redirect_stdout(ear):
-            yield ear
+        with contextlib.redirect_stdout(output):
+            yield output
     finally:
-        found = leaks_in(ear.getvalue(), {*given, *ledger.note_with_marker(before)}, given)
-        _HEARD.extend(f"The gate in this process: {line}" for line in found)
+        found = leaks_in(output.getvalue(), {*given, *known_secrets.added_since(before)}, given)
+        _IN_PROCESS.extend(f"The step in this process: {line}" for line in found)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """See every stage that is started from now on."""
+    """Watch every stage that starts from now on."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(RunningStep, "__init__", _witnessed(RunningStep.__init__))
+    patch.setattr(RunningStep, "__init__", _watching(RunningStep.__init__))
     config.add_cleanup(patch.undo)
 
 
-def _witnessed(start: Callable[..., None]) -> Callable[..., None]:
-    def witness(
+def _watching(start: Callable[..., None]) -> Callable[..., None]:
+    def watched(
         running: RunningStep,
         launch: Launch,
         feed: Callable[[str], None],
         finish: Callable[[int, tuple[str, ...]], StepResult],
     ) -> None:
-        stage = _Stage(running, launch)
+        stage = _WatchedStage(running, launch)
 
         def finished(exit_code: int, lines: tuple[str, ...]) -> StepResult:
             stage.result = finish(exit_code, lines)
@@ -177,35 +177,35 @@ def _witnessed(start: Callable[..., None]) -> Callable[..., None]:
 
         start(running, launch, feed, finished)
         stage.lines = running._lines
-        _STAGES.append(stage)
+        _WATCHED.append(stage)
 
-    return witness
+    return watched
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Forget what was secret in the test before."""
-    ledger.clear()
+    """Forget the secrets of the previous test."""
+    known_secrets.clear()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
-    """Judge what the test's steps have shown, as part of the test."""
+    """Fail the test if one of its steps has leaked a secret."""
     try:
         return (yield)
     finally:
-        _judge()
+        _raise_leaks()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown() -> Generator[None, object, object]:
-    """Judge what has been shown since by steps that its fixtures have ended."""
+    """Fail the test if a step leaked a secret while its fixtures were torn down."""
     try:
         return (yield)
     finally:
-        _judge()
+        _raise_leaks()
 
 
-def _judge() -> None:
-    if found := leaks():
+def _raise_leaks() -> None:
+    if found := new_leaks():
         raise Leak("\n".join(found))

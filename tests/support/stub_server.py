@@ -1,19 +1,17 @@
-"""What every stand-in is: a server on the loopback that notes what it receives and goes wrong on
-demand.
-"""
+"""The base class of all stub servers: records requests, and fails on demand."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Literal
 
-from tests.support.fake_airflow.connection import Listener, Manners
+from tests.support.fake_airflow.connection import ConnectionPolicy, SocketServer
 from tests.support.fake_airflow.faults import Fault, Rule, echoed
 from tests.support.fake_airflow.messages import (
     JSON,
     FakeResponse,
     ReceivedRequest,
-    Recorded,
+    RecordedRequest,
     Traffic,
 )
 
@@ -22,16 +20,18 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-WITHOUT_END = 1_000_000
-"""Times that no test reaches."""
+UNLIMITED = 1_000_000
+"""A number of requests that no test reaches."""
 
 
-class StandIn:
-    """A context manager that answers as its subclass says; `url` is where, by default the root.
+class StubServer:
+    """A server on the loopback, as a context manager; subclasses implement `answer`.
 
-    `tls` is the server's side of TLS; without it, it speaks plain HTTP. `host` is the name by which
-    the URL calls it. `hang_at_most`: seconds after which a hanging connection is closed. `port`:
-    which one; 0: any that is free.
+    Args:
+        tls: the server's TLS context; without it the server speaks plain HTTP
+        host: host name in the URL
+        hang_at_most: seconds after which a hanging connection is closed
+        port: port number, 0 for any free one
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class StandIn:
         self._lock = threading.RLock()
         self._rules: list[Rule] = []
         self._echoes: list[tuple[int, str]] = []
-        self._record: list[Recorded] = []
-        manners = Manners(server="stand-in", keep_alive=True, gzip=False)
-        self._listener = Listener(
-            port, manners, self._serve, hang_at_most=hang_at_most, context=tls
+        self._record: list[RecordedRequest] = []
+        connection_policy = ConnectionPolicy(server="stub", keep_alive=True, gzip=False)
+        self._listener = SocketServer(
+            port, connection_policy, self._serve, hang_at_most=hang_at_most, context=tls
         )
         self.url = self.origin = f"{'https' if tls else 'http'}://{host}:{self.port}"
 
@@ -66,24 +66,23 @@ class StandIn:
             raise self._listener.crash
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
-        """What it says to a request when nothing goes wrong."""
+        """Return the response to a request without a scripted fault."""
         raise NotImplementedError
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
         port: int = self._listener.socket.getsockname()[1]
         return port
 
     @property
-    def record(self) -> list[Recorded]:
-        """Every request received, in the order of the answers."""
+    def record(self) -> list[RecordedRequest]:
+        """Every request received, in the order of the responses."""
         with self._lock:
             return list(self._record)
 
     @property
     def connections(self) -> int:
-        """How many connections there were, those without any request included."""
+        """Number of connections, including those without a request."""
         return self._listener.accepted
 
     def fault(
@@ -96,14 +95,13 @@ class StandIn:
         skip: int = 0,
         retry_after: int = 7,
     ) -> None:
-        """Lets the next `times` requests go wrong, as `FakeAirflow.fault` does."""
+        """Let the next `times` requests fail, as `FakeAirflow.fault` does."""
         with self._lock:
             self._rules.append(
                 Rule(fault, on, when, times, skip, retry_after, f"{self.origin}/login")
             )
 
-    def mend(self) -> None:
-        """Nothing goes wrong any more."""
+    def clear_faults(self) -> None:
         with self._lock:
             self._rules.clear()
 
@@ -114,15 +112,16 @@ class StandIn:
         *,
         on: tuple[str, str] | None = None,
         when: Literal["before", "after"] = "before",
-        times: int = WITHOUT_END,
+        times: int = UNLIMITED,
     ) -> None:
-        """Sends requests elsewhere: all from now on, unless told which and how many."""
+        """Redirect requests: all from now on, or `times` requests that match `on`."""
         with self._lock:
             self._rules.append(Rule(Fault.REDIRECT, on, when, times, 0, 0, to, status))
 
     def echo(self, status: int, content_type: str = JSON, *, times: int = 1) -> None:
-        """The next `times` requests are answered with their own head and body, as a debugging
-        gateway may.
+        """Answer the next `times` requests with their own headers and body.
+
+        A debugging gateway may do so.
         """
         with self._lock:
             self._echoes += [(status, content_type)] * times
@@ -134,10 +133,12 @@ class StandIn:
             (self._own(request), None) if rule is None else rule.apply(lambda: self._own(request))
         )
         with self._lock:
-            self._record.append(Recorded.of(request, answer.status if answer else None, Traffic(1)))
+            self._record.append(
+                RecordedRequest.of(request, answer.status if answer else None, Traffic(1))
+            )
         return answer, fault
 
     def _own(self, request: ReceivedRequest) -> FakeResponse:
         with self._lock:
-            told = self._echoes.pop(0) if self._echoes else None
-        return echoed(request, *told) if told else self.answer(request)
+            echo_response = self._echoes.pop(0) if self._echoes else None
+        return echoed(request, *echo_response) if echo_response else self.answer(request)

@@ -1,6 +1,4 @@
-"""An OAuth 2.0 token endpoint for the client credentials grant (RFC 6749, 4.4), with client
-assertions (RFC 7523).
-"""
+"""An OAuth 2.0 token endpoint (RFC 6749, 4.4) with client assertions (RFC 7523)."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from urllib.parse import unquote_plus
 
 import jwt
 
-from tests.support import known_secrets as ledger
+from tests.support import known_secrets
 from tests.support.fake_airflow.messages import (
     FakeResponse,
     ReceivedRequest,
@@ -23,7 +21,7 @@ from tests.support.fake_airflow.messages import (
     page,
 )
 from tests.support.services import certificates
-from tests.support.stand_in import StandIn
+from tests.support.stub_server import StubServer
 
 if TYPE_CHECKING:
     import ssl
@@ -31,27 +29,30 @@ if TYPE_CHECKING:
     from tests.support.services.oidc import GitHubOidc
 
     Way = Literal["body", "basic", "assertion"]
-    """How a client authenticates: secret in the body, secret as HTTP Basic, or a signed
-    assertion.
-    """
+    """How a client authenticates: secret in the body, HTTP Basic, or a signed assertion."""
 
 PATH = "/oauth2/v2.0/token"
 AUDIENCE = "api://AzureADTokenExchange"
-"""For whom an assertion has to be made out, unless the test says otherwise; Entra's own."""
+"""Default audience of an assertion; Entra's own."""
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_KEY = "the signing key of a token endpoint of the tests' own: nobody else needs it"
+_KEY = "the signing key of a token endpoint that only the tests use, long enough"
 _NOT_STORED = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 
 
-class TokenEndpoint(StandIn):
-    """Issues tokens to one client, always over TLS, by default with the private authority's
-    certificate.
+class TokenEndpoint(StubServer):
+    """Issues tokens to one client, always over TLS.
 
-    `takes`: how the client may authenticate. `scope`: what it has to ask for. `oidc`: whose tokens
-    are taken as assertion, made out for `audience`. `lifetime` of a token in seconds, which the
-    answer tells unless `tells_lifetime` is false. `kind`: whether a token can be read.
-    `refuses_with`: the status for a client whose secret in the body is wrong, either of which RFC
-    6749 allows.
+    Args:
+        takes: accepted kinds of client authentication
+        scope: scope that the client has to request
+        oidc: issuer of accepted assertions
+        audience: audience of accepted assertions
+        lifetime: validity of a token in seconds
+        tells_lifetime: whether the response contains `expires_in`
+        kind: whether a token is opaque or a JWT
+        refuses_with: status for a wrong secret in the body; RFC 6749 allows both
+        tls: the server's TLS context; by default with a certificate of the trusted authority
+        host: host name in the URL
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class TokenEndpoint(StandIn):
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
     ) -> None:
-        super().__init__(tls=tls or certificates.private().server(), host=host)
+        super().__init__(tls=tls or certificates.trusted_ca().server(), host=host)
         self.url = f"{self.origin}{PATH}"
         self.client_id = "airflow-deployer"
         self.client_secret = f"s3cret/{secrets.token_urlsafe(24)}+%&=:~"
@@ -77,10 +78,9 @@ class TokenEndpoint(StandIn):
         self._takes, self._scope = frozenset(takes), scope
         self._oidc, self._audience = oidc, audience
         self._tells_lifetime, self._kind, self._refuses_with = tells_lifetime, kind, refuses_with
-        self._dies: dict[str, float] = {}
+        self._expiry: dict[str, float] = {}
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
-        """A token, or an error as RFC 6749 words it."""
         if request.path != PATH:
             return page(404, "Not Found")
         if request.method != "POST":
@@ -94,12 +94,12 @@ class TokenEndpoint(StandIn):
                 raise _error(400, "invalid_scope", f"The scope has to be {self._scope}.")
         except RefusedError as refused:
             return refused.answer
-        told = {"expires_in": self.lifetime} if self._tells_lifetime else {}
-        body = {"token_type": "Bearer", "access_token": self.issue()} | told
+        expiry = {"expires_in": self.lifetime} if self._tells_lifetime else {}
+        body = {"token_type": "Bearer", "access_token": self.issue()} | expiry
         return FakeResponse(200, as_json(200, body).body, "application/json", _NOT_STORED)
 
     def issue(self) -> str:
-        """A token, as if the client had asked for one."""
+        """Return a token, as if the client had requested it."""
         now = time.time()
         token = f"opaque.{secrets.token_urlsafe(48)}"
         if self._kind == "jwt":
@@ -112,26 +112,24 @@ class TokenEndpoint(StandIn):
             token = jwt.encode(
                 claims | {"iat": int(now), "exp": int(now) + self.lifetime}, _KEY, "HS256"
             )
-        ledger.note(token)
+        known_secrets.add(token)
         with self._lock:
             self.issued.append(token)
-            self._dies[token] = now + self.lifetime
+            self._expiry[token] = now + self.lifetime
         return token
 
     def is_good(self, token: str) -> bool:
-        """Whether it issued this token, and the token lives."""
+        """Tell whether it issued this token, and it has not expired."""
         with self._lock:
-            return self._dies.get(token, 0) > time.time()
+            return self._expiry.get(token, 0) > time.time()
 
     def expire(self) -> None:
-        """Every token issued so far has expired."""
+        """Expire every token issued so far."""
         with self._lock:
-            self._dies.clear()
+            self._expiry.clear()
 
     def _authenticate(self, request: ReceivedRequest, fields: dict[str, str]) -> None:
-        """Refuses who is not the client, does not say so in a way that is taken, or says so in
-        two.
-        """
+        """Refuse a wrong client, an unsupported authentication, or two of them at once."""
         header = request.headers.get("Authorization")
         shown: dict[Way, bool] = {
             "basic": header is not None,
@@ -158,7 +156,7 @@ class TokenEndpoint(StandIn):
             self._check_assertion(fields)
 
     def _check_assertion(self, fields: dict[str, str]) -> None:
-        """The client id may be left out (RFC 7521, 4.2), but not be another's."""
+        """Check the assertion; the client id may be missing (RFC 7521, 4.2), but not wrong."""
         if fields.get("client_assertion_type") != ASSERTION_TYPE:
             raise _error(400, "invalid_request", "The type of the client assertion is unknown.")
         assertion = fields["client_assertion"]
@@ -176,7 +174,7 @@ class TokenEndpoint(StandIn):
 
 
 def _fields(request: ReceivedRequest) -> dict[str, str]:
-    """The form, in which nothing may come twice, and beside which the URL may hold nothing."""
+    """Return the form's fields; refuse repeated fields and parameters in the URL."""
     if request.headers.get_content_type() != "application/x-www-form-urlencoded" or request.query:
         raise _error(400, "invalid_request", "The parameters have to be a form in the body.")
     found = form(request.body)
@@ -186,7 +184,7 @@ def _fields(request: ReceivedRequest) -> dict[str, str]:
 
 
 def _pair(header: str) -> tuple[str, str] | None:
-    """Client id and secret out of HTTP Basic: each was form-encoded before (RFC 6749, 2.3.1)."""
+    """Return client id and secret from HTTP Basic, both form-encoded (RFC 6749, 2.3.1)."""
     scheme, _, value = header.partition(" ")
     try:
         name, _, password = base64.b64decode(value, validate=True).decode().partition(":")

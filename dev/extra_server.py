@@ -1,10 +1,7 @@
-"""One more web server of an Airflow that runs already: another way in to the same DAGs and the same
-DAG runs.
+"""Start another web server for a running Airflow, with the same DAGs and DAG runs.
 
-It knows how a web server is started beside another one; it must not know why somebody wants it. Its
-settings are those of the
-first one, but for what the caller says: another auth manager, another API backend, tokens that live
-shorter.
+Its settings are those of the first server, with the caller's changes: another auth manager, another
+API backend, or tokens with a shorter validity. With the FAB auth manager it creates the users.
 """
 
 from __future__ import annotations
@@ -28,12 +25,12 @@ if TYPE_CHECKING:
 
     from dev.airflow_settings import Version
 
-_START_TIMEOUT = 180.0
-_POLL = 0.3
-_HTTP_TIMEOUT = 60.0
+_START_TIMEOUT = 180.0  # seconds
+_POLL = 0.3  # seconds between polls
+_HTTP_TIMEOUT = 60.0  # seconds
 
-# In the server's own process, because every further one imports Airflow for some 5 s of CPU time.
-# The server gives the roles their permissions. The cheap hash saves what scrypt costs per login.
+# In the server's own process, because another process would import Airflow again (5 s of CPU). The
+# server itself gives the roles their permissions. The cheap hash saves scrypt's time per login.
 _FAB_WITH_USERS = """
 import json, os
 from airflow.providers.fab.auth_manager.models import Role, User
@@ -58,30 +55,33 @@ main()
 
 
 @contextlib.contextmanager
-def opened(version: Version, env: Mapping[str, str], logs: Path) -> Iterator[AirflowApi]:
-    """A web server with this environment, which is that of another one with some changes.
+def extra_server(version: Version, env: Mapping[str, str], logs: Path) -> Iterator[AirflowApi]:
+    """Start a web server with this environment.
 
-    With the auth manager FAB it has the users and passwords that all our Airflows have. Its log is
-    `door-PORT.log`. Raises ComponentDiedError or TimeoutError; then nothing is left.
+    With the FAB auth manager it has the same users and passwords as all our Airflows. Its log is
+    `server-PORT.log`. After an exception nothing is left running.
+
+    Raises:
+        ComponentDiedError: if it ends
+        TimeoutError: if it takes too long
     """
     (port,) = free_ports(1)
-    name, api = f"door-{port}", AirflowApi(version, f"http://{LOOPBACK}:{port}")
+    name, api = f"server-{port}", AirflowApi(version, f"http://{LOOPBACK}:{port}")
     fab = env.get(AUTH_MANAGER) == FAB
     passwords = {"PASSWORDS": json.dumps(api.users)} if fab else {}
     components = Components({**env, **address(version, api.url), **passwords}, logs)
     with contextlib.ExitStack() as stack:
         stack.callback(components.stop)
         components.start(name, _command(version, logs / f"{name}.pid", fab=fab))
-        if (
-            version != AIRFLOW_2
-        ):  # asked to end, it closes everything within 0.3 s, but its process lingers for 5 s
+        if version != AIRFLOW_2:
+            # After SIGTERM it closes everything within 0.3 s, but its process needs 5 s to end.
             stack.callback(components.signal, name, signal.SIGKILL)
         _wait(components, f"{api.url}{api.api}/version")
         yield api
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody uses, all different."""
+    """Return free ports of the loopback, all different."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
         return [taken.getsockname()[1] for taken in sockets]
@@ -95,7 +95,7 @@ def _command(version: Version, pid: Path, *, fab: bool) -> list[str]:
         if fab
         else [str(version.bin / "airflow")]
     )
-    return [*start, "api-server", "--apps", "core"]  # tasks go on to talk to the first server
+    return [*start, "api-server", "--apps", "core"]  # tasks still use the first server
 
 
 def _wait(components: Components, url: str) -> None:

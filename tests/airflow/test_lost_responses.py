@@ -1,6 +1,4 @@
-"""Exactly one DAG run on real Airflows, although requests and answers get lost on the way, or
-several steps ask at once.
-"""
+"""Exactly one DAG run, although responses get lost or several steps trigger it at once."""
 
 from __future__ import annotations
 
@@ -21,21 +19,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TRIGGER = ("POST", "/dagRuns")
-LOOK = ("GET", "/dagRuns/*")
+POLL = ("GET", "/dagRuns/*")
 TASKS = ("GET", "/taskInstances")
 AT_ONCE = 6
 
 
 @pytest.fixture
 def proxy(airflow: LocalAirflow) -> Iterator[Proxy]:
-    """A proxy in front of each of the real Airflows."""
+    """A proxy to each of the real Airflows."""
     with Proxy(airflow.url) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def parallel(airflow_2: LocalAirflow) -> Iterator[LocalAirflow]:
-    """An Airflow 2 whose web server really does several things at once."""
+def parallel_airflow(airflow_2: LocalAirflow) -> Iterator[LocalAirflow]:
+    """An Airflow 2 whose web server handles requests in parallel."""
     settings = {"AIRFLOW__WEBSERVER__WORKERS": "4"}
     with LocalAirflow(AIRFLOW_2, dags=airflow_2.dags, settings=settings) as started:
         yield started
@@ -51,14 +49,12 @@ def parallel(airflow_2: LocalAirflow) -> Iterator[LocalAirflow]:
     ],
     ids=lambda value: value.name if isinstance(value, Fault) else None,
 )
-def test_the_answer_of_the_trigger_is_lost(
+def test_a_run_whose_trigger_response_got_lost_is_followed(
     job: Job, proxy: Proxy, fault: Fault, dag_id: str, ending: str
 ) -> None:
-    """A run whose trigger took effect, but was not answered, is this step's run: it is followed to
-    its end, not made again.
-    """
+    """It is not triggered again."""
     before = len(job.airflow.runs(dag_id))
-    proxy.lose(fault, on=TRIGGER, when="after")
+    proxy.fail_requests(fault, on=TRIGGER, when="after")
 
     result = job.run(dag_id, airflow_url=proxy.url)
 
@@ -67,17 +63,15 @@ def test_the_answer_of_the_trigger_is_lost(
     assert len(job.airflow.runs(dag_id)) == before + 1
     assert proxy.received(*TRIGGER) == [502 if fault is Fault.HTML_502 else None]
     assert "Trying again in" in result.log
-    assert "| Failed requests ridden out | 1 |" in result.summary
+    assert "| Retried requests | 1 |" in result.summary
     assert result.outputs["run_url"].startswith(proxy.url)
 
 
-def test_the_trigger_is_lost_on_its_way(job: Job, proxy: Proxy) -> None:
-    """A trigger that never arrived is repeated once it is known that no run was made; also if the
-    next answer is lost.
-    """
+def test_a_lost_trigger_request_is_sent_again(job: Job, proxy: Proxy) -> None:
+    """Also if the next response is lost."""
     before = len(job.airflow.runs("quick_success"))
-    proxy.lose(Fault.RESET, on=TRIGGER, when="before")
-    proxy.lose(Fault.CLOSE, on=TRIGGER, when="after")
+    proxy.fail_requests(Fault.RESET, on=TRIGGER, when="before")
+    proxy.fail_requests(Fault.CLOSE, on=TRIGGER, when="after")
 
     result = job.run("quick_success", airflow_url=proxy.url)
 
@@ -87,29 +81,24 @@ def test_the_trigger_is_lost_on_its_way(job: Job, proxy: Proxy) -> None:
     assert proxy.received(*TRIGGER) == [None, None]
 
 
-def test_answers_of_looks_are_lost(job: Job, proxy: Proxy) -> None:
-    """Looks that fail while the step waits and reads the tasks are ridden out, whatever comes
-    instead of an answer.
-    """
-    proxy.lose(Fault.RESET, on=LOOK, skip=1)
-    proxy.lose(Fault.HTML_502, on=TASKS)
-    proxy.lose(Fault.HTML_200, on=LOOK, skip=1)  # the look that repeats the one before
+def test_failed_polls_are_retried(job: Job, proxy: Proxy) -> None:
+    proxy.fail_requests(Fault.RESET, on=POLL, skip=1)
+    proxy.fail_requests(Fault.HTML_502, on=TASKS)
+    proxy.fail_requests(Fault.HTML_200, on=POLL, skip=1)  # the retry
 
-    # Without live progress the tasks are read at the end only, where a failure is ridden out, too.
+    # Without live progress the tasks are read at the end only; that request is retried, too.
     result = job.run("quick_success", airflow_url=proxy.url, logs="none")
 
     assert (result.outputs["result"], result.outputs["created"]) == ("success", "true"), result.log
     assert "Tasks: 1 of 1 succeeded" in result.summary
-    assert "| Failed requests ridden out | 3 |" in result.summary
+    assert "| Retried requests | 3 |" in result.summary
     assert proxy.received(*TRIGGER) == [200]
 
 
-def test_somebody_else_is_faster(job: Job, proxy: Proxy) -> None:
-    """A run that somebody else made with this id while this step's trigger got lost is no answer to
-    this step's request.
-    """
+def test_a_run_made_by_another_client_is_not_this_steps_run(job: Job, proxy: Proxy) -> None:
+    """Another client triggers the same id while this step's trigger is lost."""
     run_id = f"contested-{uuid4()}"
-    proxy.lose(Fault.RESET, on=TRIGGER, when="before")
+    proxy.fail_requests(Fault.RESET, on=TRIGGER, when="before")
 
     inputs = {"airflow_url": proxy.url, "run_id": run_id, "conf": '{"ours": true}'}
     with job.step("quick_success", **inputs).start() as running:
@@ -122,25 +111,27 @@ def test_somebody_else_is_faster(job: Job, proxy: Proxy) -> None:
     assert the_run(job.airflow, "quick_success", run_id)["conf"] == {"ours": False}
 
 
-def test_several_steps_at_once(parallel: LocalAirflow, tmp_path: Path) -> None:
-    """Steps that trigger the same run at once on Airflow 2, which answers the losers with 409 or
-    500, all report that run.
-    """
+def test_concurrent_steps_on_airflow_2_all_report_the_same_run(
+    parallel_airflow: LocalAirflow, tmp_path: Path
+) -> None:
+    """Airflow 2 answers the others with 409 or 500."""
     context = Context()
-    jobs = [Job(parallel, tmp_path, context) for _ in range(AT_ONCE)]
-    parallel.wait_for_dag("quick_success")
+    jobs = [Job(parallel_airflow, tmp_path, context) for _ in range(AT_ONCE)]
+    parallel_airflow.wait_for_dag("quick_success")
 
-    with Proxy(parallel.url) as proxy, ThreadPoolExecutor(AT_ONCE) as pool:
-        proxy.gather(AT_ONCE, on=TRIGGER)
+    with Proxy(parallel_airflow.url) as proxy, ThreadPoolExecutor(AT_ONCE) as pool:
+        proxy.hold_until(AT_ONCE, on=TRIGGER)
         results = list(pool.map(lambda job: job.run("quick_success", airflow_url=proxy.url), jobs))
         answers = proxy.received(*TRIGGER)
 
-    (run,) = parallel.runs("quick_success")
+    (run,) = parallel_airflow.runs("quick_success")
     assert run["state"] == "success"
-    told = [
+    reported = [
         (result.exit_code, result.outputs["result"], result.outputs["run_id"]) for result in results
     ]
-    assert told == [(0, "success", run["dag_run_id"])] * AT_ONCE, [result.log for result in results]
+    assert reported == [(0, "success", run["dag_run_id"])] * AT_ONCE, [
+        result.log for result in results
+    ]
     assert len(answers) >= AT_ONCE
     assert answers.count(200) == 1
     assert set(answers) <= {200, 409, 500}
