@@ -26,13 +26,13 @@ ESCAPES = re.compile(
 """Terminal escape sequences (colours, cursor, titles), with 7-bit and 8-bit introducers. GitLab's
 log interprets some of its own.
 """
-_INVISIBLE = (
+_INVISIBLE_CHARS = (
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad"
     r"\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
 )
-_HAS_INVISIBLE = re.compile(_INVISIBLE)
+_INVISIBLE_PATTERN = re.compile(_INVISIBLE_CHARS)
 """Invisible characters that do not break a line. Every escape sequence begins with one."""
-_UNSEEN = re.compile(f"{ESCAPES.pattern}|{_INVISIBLE}")
+_ESCAPES_AND_INVISIBLE = re.compile(f"{ESCAPES.pattern}|{_INVISIBLE_CHARS}")
 _MASK = "***"
 _MIN_BASE64_BYTES = 8
 """Bytes of the shortest secret that is masked in Base64. The Base64 form of a shorter one could
@@ -105,9 +105,9 @@ def _secret_spans(text: str, end: int = 0) -> list[tuple[int, int]]:
     if not _known:
         return []
     found = _find_forms(text, end)
-    if _HAS_INVISIBLE.search(text):
-        hidden = [match.span() for match in _UNSEEN.finditer(text)]
-        if more := _find_forms(_UNSEEN.sub("", text), end):
+    if _INVISIBLE_PATTERN.search(text):
+        hidden = [match.span() for match in _ESCAPES_AND_INVISIBLE.finditer(text)]
+        if more := _find_forms(_ESCAPES_AND_INVISIBLE.sub("", text), end):
             bounds = [0, *(bound for span in hidden for bound in span), len(text)]
             positions = [
                 index for start, stop in list(pairwise(bounds))[::2] for index in range(start, stop)

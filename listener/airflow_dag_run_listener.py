@@ -136,7 +136,7 @@ class Run(NamedTuple):
     failed: tuple[str, ...] = ()
 
 
-class Access(NamedTuple):
+class GitHubAccess(NamedTuple):
     """The contents of the connection.
 
     `secret` is a token, or the private key of a GitHub App. `airflow` has the base URLs, in their
@@ -152,7 +152,7 @@ class Access(NamedTuple):
 
     def __repr__(self) -> str:
         """Leave out the secret."""
-        return f"Access({self.api_url!r}, {self.repositories!r})"
+        return f"GitHubAccess({self.api_url!r}, {self.repositories!r})"
 
 
 def parse_marker(note: object) -> Marker | None:
@@ -222,7 +222,7 @@ def read_run(dag_id: str, run_id: str) -> Run | None:
         return Run(dag_id, run_id, str(run.state), run.note, seconds, failed)
 
 
-def read_access() -> Access:
+def read_access() -> GitHubAccess:
     """Read the connection, for each report, because it may change while Airflow runs."""
     from airflow.exceptions import AirflowNotFoundException  # noqa: PLC0415 - as above
     from airflow.models.connection import Connection  # noqa: PLC0415
@@ -256,7 +256,7 @@ def read_access() -> Access:
     if not connection.password:
         raise PermanentError(f"the connection {CONNECTION} has no password")
     host = (connection.host or "https://api.github.com").rstrip("/")
-    return Access(
+    return GitHubAccess(
         host if "://" in host else f"https://{host}",
         tuple(one.lower() for one in repositories),
         connection.password,
@@ -294,10 +294,10 @@ class GitHub:
 
     def __init__(self) -> None:
         self._session = requests.Session()
-        self._app_token: tuple[Access, str, float] | None = None
+        self._app_token: tuple[GitHubAccess, str, float] | None = None
 
     def request(
-        self, access: Access, method: str, path: str, body: Any = None, **params: str | int
+        self, access: GitHubAccess, method: str, path: str, body: Any = None, **params: str | int
     ) -> Any:
         """Send one request and return the listed objects (GET) or the created one (POST).
 
@@ -307,7 +307,7 @@ class GitHub:
         """
         return self._send(access, self._token(access), method, path, json=body, params=params)
 
-    def _token(self, access: Access) -> str:
+    def _token(self, access: GitHubAccess) -> str:
         """Return the token of the connection, or an installation token of the GitHub App."""
         if not access.app_id:
             return access.secret
@@ -331,7 +331,9 @@ class GitHub:
         self._app_token = access, token, now + TOKEN_SECONDS
         return token
 
-    def _send(self, access: Access, token: str, method: str, path: str, **content: Any) -> Any:
+    def _send(
+        self, access: GitHubAccess, token: str, method: str, path: str, **content: Any
+    ) -> Any:
         def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
             # Set by `auth`, because a ~/.netrc would replace a header.
             request.headers["Authorization"] = f"Bearer {token}"
@@ -443,7 +445,7 @@ def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> b
     return True
 
 
-def _move_status(github: GitHub, access: Access, marker: Marker, run: Run) -> None:
+def _move_status(github: GitHub, access: GitHubAccess, marker: Marker, run: Run) -> None:
     """Update the commit status, if the action has created one for this run.
 
     If another run of the DAG has replaced the status, report only a failure, so that no failure
@@ -479,7 +481,7 @@ def _move_status(github: GitHub, access: Access, marker: Marker, run: Run) -> No
     )
 
 
-def _move_deployment(github: GitHub, access: Access, marker: Marker, run: Run) -> None:
+def _move_deployment(github: GitHub, access: GitHubAccess, marker: Marker, run: Run) -> None:
     """Update the deployment, if the action has created one for this run."""
     path = f"/repos/{marker.repository}/deployments"
     filters = {"sha": marker.commit, "environment": str(marker.environment), "task": "airflow"}
@@ -508,7 +510,9 @@ def _move_deployment(github: GitHub, access: Access, marker: Marker, run: Run) -
     )
 
 
-def _pages(github: GitHub, access: Access, path: str, **params: str) -> Iterator[dict[str, Any]]:
+def _pages(
+    github: GitHub, access: GitHubAccess, path: str, **params: str
+) -> Iterator[dict[str, Any]]:
     """Yield the objects of the first ten pages."""
     for page in range(1, 11):
         found = github.request(access, "GET", path, per_page=100, page=page, **params)
@@ -694,7 +698,7 @@ class Reporter:
 
 _GITHUB: GitHub
 _REPORTER: Reporter
-_INHERITED: list[GitHub] = []
+_PROCESS_CLIENTS: list[GitHub] = []
 """The clients of this process and of those that it was forked from.
 
 They are kept, because closing connections needs locks that no thread may release after a fork.
@@ -709,7 +713,7 @@ def _start() -> None:
     """
     global _GITHUB, _REPORTER  # noqa: PLW0603 - one of each in a process
     _GITHUB = GitHub()
-    _INHERITED.append(_GITHUB)
+    _PROCESS_CLIENTS.append(_GITHUB)
     _REPORTER = Reporter(lambda dag_id, run_id, state: report(dag_id, run_id, state, _GITHUB))
 
 

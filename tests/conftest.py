@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from dev import postgresql
 from dev.airflow import AIRFLOW_2, AIRFLOW_3, InstallError, LocalAirflow
 from entrypoint import masking
-from tests.airflow.repository import GitHubRepository
+from tests.airflow.repository import GitRepository
 from tests.support import leak_guard
 from tests.support.listener import loaded_listener
 from tests.support.missing import missing
@@ -75,9 +75,9 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> GitHubRepository:
+def repository(tmp_path_factory: pytest.TempPathFactory) -> GitRepository:
     """Return the git repository that is a DAG bundle of the real Airflow 3."""
-    return GitHubRepository(tmp_path_factory.mktemp("repository"))
+    return GitRepository(tmp_path_factory.mktemp("repository"))
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +86,7 @@ def airflow_2(dags: Path) -> Iterator[LocalAirflow]:
 
 
 @pytest.fixture(scope="session")
-def airflow_3(dags: Path, repository: GitHubRepository) -> Iterator[LocalAirflow]:
+def airflow_3(dags: Path, repository: GitRepository) -> Iterator[LocalAirflow]:
     """Start Airflow 3, on PostgreSQL if it is installed.
 
     SQLite cannot serve two clients at the same time.

@@ -22,7 +22,7 @@ _STATUSES = re.compile(
 )
 
 
-class GitHub:
+class BenchGitHub:
     """A server on the loopback, as a context manager.
 
     `mode` is its behaviour. `reported` counts the reports by commit.
@@ -64,7 +64,7 @@ class GitHub:
         return (201, status) if method == "POST" else (200, [status])
 
 
-def _handler(github: GitHub) -> type[BaseHTTPRequestHandler]:
+def _handler(github: BenchGitHub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 

@@ -15,7 +15,7 @@ import requests
 
 from dev.airflow_settings import ROOT
 from dev.bench import cpu
-from dev.bench.github import AIRFLOW, GitHub
+from dev.bench.github import AIRFLOW, BenchGitHub
 from dev.bench.results import Row
 from dev.bench.runner import opened, until
 from dev.bench.scoring import Options, Scoreboard, say
@@ -44,8 +44,8 @@ def measure(options: Options) -> Result:
     board.rows = {_BASE: Row()} | {f"with it, GitHub answers {mode}": Row() for mode in _MODES}
     with opened() as runner:
         for number in range(options.repetitions):
-            _RunBatch(runner, GitHub(_DAG), board.rows[_BASE]).measure(number)
-    with GitHub(_DAG) as github, opened(settings=_settings(github)) as runner:
+            _RunBatch(runner, BenchGitHub(_DAG), board.rows[_BASE]).measure(number)
+    with BenchGitHub(_DAG) as github, opened(settings=_settings(github)) as runner:
         for number, mode in enumerate(_MODES):
             say(f"GitHub answers {mode}")
             github.mode = mode
@@ -66,7 +66,7 @@ def measure(options: Options) -> Result:
     return board.result("listener", "The listener in a busy Airflow", runner, [note], _BASE)
 
 
-def _settings(github: GitHub) -> dict[str, str]:
+def _settings(github: BenchGitHub) -> dict[str, str]:
     connection = {
         "conn_type": "http",
         "host": github.url,
@@ -82,7 +82,7 @@ def _settings(github: GitHub) -> dict[str, str]:
 class _RunBatch:
     """Two hundred runs, from the first trigger to the last end, and the scheduler's figures."""
 
-    def __init__(self, runner: BenchRunner, github: GitHub, row: Row) -> None:
+    def __init__(self, runner: BenchRunner, github: BenchGitHub, row: Row) -> None:
         self._runner, self._github, self._row = runner, github, row
         self._commits: list[str] = []
         self._log = runner.airflow.logs / "scheduler.log"

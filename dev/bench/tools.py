@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dev.airflow_settings import ROOT
 from dev.bench.install import ACTION, FOLDER, python
-from dev.runner import Context
+from dev.runner import RunnerContext
 from dev.runner.files import CommandFiles
 from dev.runner.metadata import Metadata
 
@@ -87,7 +87,7 @@ def _action(**inputs: str) -> Callable[[ToolJob], ToolCommand]:
         for folder in (workspace, files):
             folder.mkdir()
         event.write_text("{}")
-        context = Context()
+        context = RunnerContext()
         env = {
             "LANG": "C.UTF-8",
             "GITHUB_ACTIONS": "true",

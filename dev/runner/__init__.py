@@ -5,7 +5,7 @@ docs/notes/runner.md. It knows this project only by its action.yml.
 """
 
 from dev.runner.commands import Annotation
-from dev.runner.context import Context
+from dev.runner.context import RunnerContext
 from dev.runner.launch import Container, Process, Stage
 from dev.runner.result import StepResult
 from dev.runner.running import RunningStep
@@ -15,8 +15,8 @@ __all__ = [
     "ActionStep",
     "Annotation",
     "Container",
-    "Context",
     "Process",
+    "RunnerContext",
     "RunningStep",
     "Stage",
     "StepResult",

@@ -17,7 +17,7 @@ _PLAN = "1c0b9d6e-5f27-4a0c-9a53-0f4a9d1c7e11"
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class RunnerContext:
     """The workflow run as the step sees it; by default each context has a run id of its own.
 
     `matrix` is the job's matrix combination, None without a matrix.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from dev.runner.context import Context
+from dev.runner.context import RunnerContext
 
 _EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 
@@ -42,7 +42,7 @@ class Metadata:
             env=runs.get("env") or {},
         )
 
-    def input_environment(self, given: Mapping[str, str], context: Context) -> dict[str, str]:
+    def input_environment(self, given: Mapping[str, str], context: RunnerContext) -> dict[str, str]:
         """Return the INPUT_* variables of all declared and all given inputs."""
         chosen = {name.lower(): value for name, value in given.items()}
         defaults = {
@@ -62,5 +62,5 @@ class Metadata:
         return [name for name in given if name.lower() not in known]
 
 
-def _evaluate(text: str, context: Context) -> str:
+def _evaluate(text: str, context: RunnerContext) -> str:
     return _EXPRESSION.sub(lambda match: context.evaluate(match[1]), text)

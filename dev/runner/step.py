@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from dev.runner.commands import StepLog
-from dev.runner.context import Context
+from dev.runner.context import RunnerContext
 from dev.runner.files import CommandFiles
 from dev.runner.launch import Host, Launcher, Stage
 from dev.runner.masking import Masker
@@ -36,14 +36,14 @@ class ActionStep:
         launcher: Launcher,
         workspace: Path,
         env: Mapping[str, str] = _NOTHING,
-        context: Context | None = None,
+        context: RunnerContext | None = None,
         action: Path = _ACTION,
     ) -> None:
         self.state: dict[str, str] = {}
         self._inputs = dict(inputs)
         self._env = dict(env)
         self.launcher = launcher
-        self._context = context or Context()
+        self._context = context or RunnerContext()
         self._metadata = Metadata.read(action)
         self._masker = Masker()
         self._masker.add(self._context.token)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _MAX_ITEMS = 100
 _MAX_RUNS = 10
-_ALWAYS_UNMET = ("Task Instance State", "Trigger Rule", "Dagrun Running")
+_USUAL_DEPENDENCIES = ("Task Instance State", "Trigger Rule", "Dagrun Running")
 """Dependencies that are unmet for each waiting task instance.
 
 They are its own state, its upstream tasks, and its run.
@@ -186,7 +186,7 @@ class DiagnosticRequests(TaskInstanceRequests):
         return tuple(
             str(item.get("reason"))
             for item in items
-            if isinstance(item, dict) and item.get("name") not in _ALWAYS_UNMET
+            if isinstance(item, dict) and item.get("name") not in _USUAL_DEPENDENCIES
         )
 
     def _runs(self, dag_id: str, state: RunState, **params: Any) -> tuple[DagRun, ...]:

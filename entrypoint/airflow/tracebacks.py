@@ -22,7 +22,7 @@ _CHAIN_MESSAGES = (
     "During handling of the above exception, another exception occurred:",
 )
 _GROUP_HEADING = f"+ Exception Group {_HEADING}"
-_IN_GROUP = "  | "
+_GROUP_INDENT = "  | "
 _NESTED_INDENT = "    "
 """Indentation of the exceptions within an exception group, compared with the group itself."""
 _MAX_FRAMES = 200
@@ -54,7 +54,7 @@ class TracebackReader:
             begins: whether it begins a new record of the log, which ends the traceback before it.
         """
         if self._group:
-            text = text.removeprefix(_IN_GROUP)
+            text = text.removeprefix(_GROUP_INDENT)
         if text.endswith(_HEADING) and not (self._group and text.startswith(_NESTED_INDENT)):
             self._group = text.endswith(_GROUP_HEADING)
             if begins or not self._chained:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from entrypoint.credentials import AwsKeys
 
-_EMPTY = hashlib.sha256(b"").hexdigest()
+_EMPTY_BODY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
 def signed(url: str, region: str, service: str, keys: AwsKeys, now: datetime) -> dict[str, str]:
@@ -36,7 +36,7 @@ def signed(url: str, region: str, service: str, keys: AwsKeys, now: datetime) ->
         headers["x-amz-security-token"] = keys.session_token.reveal()
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-    request = f"POST\n{parts.path}\n\n{lines}\n{names}\n{_EMPTY}"
+    request = f"POST\n{parts.path}\n\n{lines}\n{names}\n{_EMPTY_BODY_SHA256}"
     scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
     key = f"AWS4{keys.secret_access_key.reveal()}".encode()

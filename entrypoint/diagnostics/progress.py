@@ -43,7 +43,7 @@ RETRY_SECONDS, REPEAT_SECONDS = 60.0, 300.0
 
 Each search takes six requests.
 """
-_MAY_TAKE_LONG = (*RUNNING, "deferred", "up_for_retry", "up_for_reschedule")
+_LONG_STATES = (*RUNNING, "deferred", "up_for_retry", "up_for_reschedule")
 """States in which a task instance may stay for long without a problem."""
 _CLOCK_SKEW = timedelta(seconds=30)
 """Difference between the clocks of Airflow's machines that loses no change. All task instances are
@@ -130,7 +130,7 @@ class ProgressTracker:
         """Return the clock time at which to look for blockers, unless something changes before."""
         if self._state == "running" and not self._live:
             stall_seconds = STALL_SECONDS_UNWATCHED
-        elif any(task.state in _MAY_TAKE_LONG for task in self._tasks.values()):
+        elif any(task.state in _LONG_STATES for task in self._tasks.values()):
             stall_seconds = STALL_SECONDS_ACTIVE
         else:
             stall_seconds = STALL_SECONDS

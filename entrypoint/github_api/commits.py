@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _NO_FILES = {"per_page": 1, "page": 2}
 """Parameters for the second page, because the first lists up to 300 files with their patches."""
-_CONTAINS = {"identical": True, "ahead": True, "behind": False, "diverged": False}
+_CONTAINS_BY_STATUS = {"identical": True, "ahead": True, "behind": False, "diverged": False}
 """Whether a commit contains the other one, by the `status` of GitHub's comparison."""
 
 
@@ -51,7 +51,7 @@ class GitHubCommits:
         if (version, commit) not in self._ancestries:
             response = self._repository.get(f"/compare/{commit}...{version}", **_NO_FILES)
             status = response.body.get("status") if isinstance(response.body, dict) else None
-            contains = _CONTAINS.get(str(status)) if response.status == 200 else None
+            contains = _CONTAINS_BY_STATUS.get(str(status)) if response.status == 200 else None
             if contains is None:
                 return Ancestry(
                     None,

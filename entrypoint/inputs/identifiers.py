@@ -12,7 +12,7 @@ from entrypoint.models import XComName
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
 _KEY = re.compile(r"[\w.-]+")
-_RESERVED = ("scheduled__", "backfill__", "asset_triggered__", "dataset_triggered__")
+_RESERVED_PREFIXES = ("scheduled__", "backfill__", "asset_triggered__", "dataset_triggered__")
 _MAX_XCOMS = 50
 """Lines of the input `xcom`."""
 
@@ -34,7 +34,7 @@ def run_id(text: str) -> str:
     read again (docs/notes/airflow-2.md#run-ids, docs/notes/airflow-3.md#run-ids). `.` and `~` alone
     would change the meaning of a URL path: current folder, and "all runs".
     """
-    if reserved := next((prefix for prefix in _RESERVED if text.startswith(prefix)), None):
+    if reserved := next((prefix for prefix in _RESERVED_PREFIXES if text.startswith(prefix)), None):
         raise ParseError(
             f"{quoted(text)} begins with {reserved}, which Airflow reserves.",
             "Choose another prefix.",

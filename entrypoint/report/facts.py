@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, Outcome
     from entrypoint.runners.base import Context
 
-NAMES = frozenset({"DAG", "DAG run", "State in Airflow", "Commit", "Bundle version", "Airflow"})
+CODE_FACTS = frozenset(
+    {"DAG", "DAG run", "State in Airflow", "Commit", "Bundle version", "Airflow"}
+)
 """Facts whose values are names, which Markdown shows as code."""
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_BARS = 60
 """Bars in a chart; more are unreadable."""
-_NOT_IN_NAMES = re.compile(r"[^\w .()\[\]/-]+")
+_CHARS_TO_REPLACE = re.compile(r"[^\w .()\[\]/-]+")
 _MAX_NAME_CHARS = 48
 """Characters of a name in the chart."""
 _MIN_BAR = timedelta(milliseconds=1)
@@ -90,7 +90,7 @@ def _bars(tasks: list[TaskInstance], until: datetime | None, *, merge: bool) -> 
 
 def _line(bar: _Bar) -> str:
     status = {"failed": "crit, ", "success": "done, "}.get(bar.state, "active, ")
-    name = _NOT_IN_NAMES.sub("_", masked(bar.name))[:_MAX_NAME_CHARS]
+    name = _CHARS_TO_REPLACE.sub("_", masked(bar.name))[:_MAX_NAME_CHARS]
     start, end = (
         format_time(moment, "milliseconds")
         for moment in (bar.start, max(bar.end, bar.start + _MIN_BAR))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _BLANK = re.compile(rf"[\s{CONTROL}]+")
 _MARKUP = re.compile(r"[\\`*_\[\]<>&~$#|]|(?<=www)\.|:(?=//)", re.IGNORECASE)
-_IN_URLS = "%:/?#[]@!$&'*+,=-._~"
+_URL_CHARS = "%:/?#[]@!$&'*+,=-._~"
 """Characters that stay unquoted in a URL.
 
 Parentheses are quoted because they end a link, the semicolon because it makes `&lt;` a `<`.
@@ -69,7 +69,7 @@ def fit(blocks: Iterable[str], limit: int) -> str:
 
 def link(text: str, url: str) -> str:
     """Return a link with a quoted URL; `text` must be Markdown already."""
-    return f"[{text}]({quote(masked(url), safe=_IN_URLS, errors='backslashreplace')})"
+    return f"[{text}]({quote(masked(url), safe=_URL_CHARS, errors='backslashreplace')})"
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from entrypoint.report.facts import NAMES, facts
+from entrypoint.report.facts import CODE_FACTS, facts
 from entrypoint.report.failures import failed_tasks, reasons
 from entrypoint.report.gantt import MAX_BARS, gantt
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
@@ -108,7 +108,7 @@ def _facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
 
 
 def _fact(name: str, value: str, url: str | None) -> str:
-    if name not in NAMES:
+    if name not in CODE_FACTS:
         return value
     return link(code(value), url) if url else code(value)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from entrypoint.models import TaskInstance
 
-_ORDER = (
+_STATE_ORDER = (
     "failed",
     "upstream_failed",
     "up_for_retry",
@@ -83,7 +83,7 @@ def omitted_line(count: int) -> str:
 
 def by_state(tasks: Iterable[TaskInstance]) -> list[TaskInstance]:
     """Sort task instances by state, failed ones first; Airflow's order decides within a state."""
-    rank = {state: index for index, state in enumerate(_ORDER)}
+    rank = {state: index for index, state in enumerate(_STATE_ORDER)}
     return sorted(tasks, key=lambda task: rank.get(task.state, rank["running"]))
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-_LAST = datetime.max.replace(tzinfo=UTC) - timedelta(seconds=1)
+_LATEST_TIME = datetime.max.replace(tzinfo=UTC) - timedelta(seconds=1)
 """The latest moment returned: a bar in a chart may add a little to it without an overflow."""
 
 
 def in_utc(moment: datetime) -> datetime:
     """Return the moment in UTC, but at most _LAST."""
-    return min(_shifted(moment), _LAST)
+    return min(_shifted(moment), _LATEST_TIME)
 
 
 def later(moment: datetime, seconds: float) -> datetime:
@@ -18,7 +18,7 @@ def later(moment: datetime, seconds: float) -> datetime:
     try:
         return in_utc(moment) + timedelta(seconds=seconds)
     except OverflowError:
-        return _LAST
+        return _LATEST_TIME
 
 
 def format_time(moment: datetime, timespec: str = "seconds") -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from entrypoint.text import shortened
 
-MASKED = "***"
+MASK = "***"
 """Airflow's placeholder for a value that it takes for a secret. It proves no difference."""
 MAX_DIFFERENCES_LISTED = 5
 """Differences to describe; the others are only counted."""
@@ -48,7 +48,7 @@ _SECRET_VALUE = re.compile(
     r"|hooks\.slack\.com/"
 )
 """Texts that contain a secret, and tokens of well-known issuers."""
-_MISSING = object()
+_NO_VALUE = object()
 """A key or an item that one side does not have. It is not None, because null is a value."""
 
 
@@ -64,17 +64,17 @@ def conf_differences(found: dict[str, Any], requested: dict[str, Any]) -> list[s
     stack: list[tuple[tuple[str, ...], Any, Any]] = [((), found, requested)]
     while stack:
         path, left, right = stack.pop()
-        if left == MASKED and right is not _MISSING:
+        if left == MASK and right is not _NO_VALUE:
             continue
         if isinstance(left, dict) and isinstance(right, dict):
             keys = sorted({*left, *right}, reverse=True)
             stack += [
-                ((*path, key), left.get(key, _MISSING), right.get(key, _MISSING)) for key in keys
+                ((*path, key), left.get(key, _NO_VALUE), right.get(key, _NO_VALUE)) for key in keys
             ]
         elif isinstance(left, list) and isinstance(right, list):
             for index in reversed(range(max(len(left), len(right)))):
                 one, other = (
-                    side[index] if index < len(side) else _MISSING for side in (left, right)
+                    side[index] if index < len(side) else _NO_VALUE for side in (left, right)
                 )
                 stack.append(((*path, str(index)), one, other))
         elif _kind(left) != _kind(right) or left != right:
@@ -125,7 +125,7 @@ def _looks_secret(*values: Any) -> bool:
 
 def _shown(value: Any) -> str:
     """Return the value as JSON, but not the content of an object or a list."""
-    if value is _MISSING:
+    if value is _NO_VALUE:
         return "nothing"
     if isinstance(value, dict):
         return "an object" if value else "{}"

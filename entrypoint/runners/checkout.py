@@ -21,9 +21,9 @@ _MAX_NAMES = 200
 """Names that a search looks for."""
 _MAX_FILE_BYTES = 1_000_000
 """Bytes of the largest file that is opened."""
-_INSTALLED = re.compile(r"site-packages|dist-packages|python3(?:\.\d+)?(?:\.zip)?")
+_PACKAGE_FOLDER = re.compile(r"site-packages|dist-packages|python3(?:\.\d+)?(?:\.zip)?")
 """Folder of installed code; a path that contains one is no file of the checkout."""
-_SKIPPED = frozenset(
+_SKIPPED_FOLDERS = frozenset(
     {".git", "node_modules", "__pycache__", ".venv", "venv", ".tox", "site-packages"}
 )
 
@@ -43,7 +43,7 @@ def locate(filenames: Iterable[str], workspace: Path) -> dict[str, str]:
     """
     wanted: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
     for name in sorted(set(filenames))[:_MAX_NAMES]:
-        if (parts := _parts(name)) and not any(map(_INSTALLED.fullmatch, parts)):
+        if (parts := _parts(name)) and not any(map(_PACKAGE_FOLDER.fullmatch, parts)):
             wanted.setdefault(parts[-1], []).append((name, parts))
     if not wanted:
         return {}
@@ -103,7 +103,7 @@ def _files(workspace: Path, names: set[str]) -> Iterator[PurePosixPath]:
     """Yield the regular files with these names below the workspace."""
     seen = 0
     for folder, folders, files in os.walk(workspace):
-        folders[:] = sorted(name for name in folders if name not in _SKIPPED)
+        folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
         seen += len(files)
         if seen > _MAX_FILES:
             return

@@ -68,7 +68,7 @@ Only here a joiner splits a word, because a matcher may expect nothing after the
 _CLOCK = re.compile(r"\s*\d+:\d\d(?::\d\d)?(?=\s|\Z)")
 """The elapsed time at the beginning of a line that this action writes."""
 
-_WARNED: set[str] = set()
+_WARNED_LOSSES: set[str] = set()
 """Losses that a warning has named; each is warned about once."""
 
 
@@ -262,8 +262,8 @@ def _append(path: str, loss: str, write: Callable[[], None]) -> None:
     except Exception as error:  # noqa: BLE001 - actions-toolkit raises its own besides OSError
         with suppress(OSError):
             os.truncate(path, size)
-        if loss not in _WARNED:
-            _WARNED.add(loss)
+        if loss not in _WARNED_LOSSES:
+            _WARNED_LOSSES.add(loss)
             reason = getattr(error, "strerror", None) or "the file is missing"
             text = f"{path}: {reason}. {loss} The result of this step does not depend on it."
             annotate("warning", "A file of the runner cannot be written", text)

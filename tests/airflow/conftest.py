@@ -13,7 +13,7 @@ from tests.airflow.detached import DetachedScenarios
 from tests.airflow.job import TIMEOUT, Job
 from tests.airflow.scenario import ScenarioRunner
 from tests.airflow.scenarios import begin_with_scheduler, begin_without_scheduler
-from tests.airflow.scenarios.commits import Commits
+from tests.airflow.scenarios.commits import CommitScenario
 from tests.airflow.scenarios.services import AuthScenarios
 from tests.airflow.services import LIFE, auth_services
 from tests.support.keycloak import Keycloak
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dev.airflow import LocalAirflow
-    from tests.airflow.repository import GitHubRepository
+    from tests.airflow.repository import GitRepository
 
 
 @pytest.fixture
@@ -43,12 +43,12 @@ def scenarios_2(
 
 @pytest.fixture(scope="session")
 def scenarios_3(
-    airflow_3_for_many: LocalAirflow,
+    airflow_3_with_postgresql: LocalAirflow,
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
 ) -> ScenarioRunner:
     """The finished scenarios with a real Airflow 3."""
-    scenarios = run_scenarios(airflow_3_for_many, tmp_path_factory.mktemp("scenarios-3"))
+    scenarios = run_scenarios(airflow_3_with_postgresql, tmp_path_factory.mktemp("scenarios-3"))
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
     for result, scenario in (
         ("auth_scenarios_3", "auth_scenarios_3_started"),
@@ -62,10 +62,10 @@ def scenarios_3(
 
 @pytest.fixture(scope="session")
 def auth_scenarios_3_started(
-    airflow_3_for_many: LocalAirflow, tmp_path_factory: pytest.TempPathFactory
+    airflow_3_with_postgresql: LocalAirflow, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Future[AuthScenarios]]:
     """The login scenarios with a real Airflow 3, which run beside the tests."""
-    airflow, folder = airflow_3_for_many, tmp_path_factory.mktemp("logins-3")
+    airflow, folder = airflow_3_with_postgresql, tmp_path_factory.mktemp("logins-3")
     with (
         Keycloak(airflow.users, LIFE) as keycloak,
         auth_services(airflow, keycloak) as services,
@@ -82,24 +82,24 @@ def auth_scenarios_3(auth_scenarios_3_started: Future[AuthScenarios]) -> AuthSce
 
 @pytest.fixture(scope="session")
 def commits_started(
-    airflow_3_for_many: LocalAirflow,
-    repository: GitHubRepository,
+    airflow_3_with_postgresql: LocalAirflow,
+    repository: GitRepository,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Future[Commits]]:
+) -> Iterator[Future[CommitScenario]]:
     """Commits to the bundle of a real Airflow 3, whose steps run beside the tests."""
-    scenarios = ScenarioRunner(airflow_3_for_many, tmp_path_factory.mktemp("commits"))
+    scenarios = ScenarioRunner(airflow_3_with_postgresql, tmp_path_factory.mktemp("commits"))
     with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(Commits(scenarios, repository).run)
+        yield pool.submit(CommitScenario(scenarios, repository).run)
 
 
 @pytest.fixture(scope="session")
-def commits(commits_started: Future[Commits]) -> Commits:
+def commits(commits_started: Future[CommitScenario]) -> CommitScenario:
     """Commits to the bundle of a real Airflow 3, each with its finished step."""
     return commits_started.result(8 * TIMEOUT)
 
 
 @pytest.fixture(scope="session")
-def airflow_3_for_many(airflow_3: LocalAirflow) -> LocalAirflow:
+def airflow_3_with_postgresql(airflow_3: LocalAirflow) -> LocalAirflow:
     """A real Airflow 3 with PostgreSQL, which serves concurrent clients."""
     if postgresql.installed() is None:
         missing(
@@ -120,8 +120,8 @@ def scenarios(airflow: LocalAirflow, request: pytest.FixtureRequest) -> Scenario
 def run_scenarios(airflow: LocalAirflow, folder: Path) -> ScenarioRunner:
     """Run all scenarios. A failed scenario fails the tests that use its result."""
     scenarios = ScenarioRunner(airflow, folder)
-    for act in (begin_with_scheduler, begin_without_scheduler):
-        act(scenarios)
+    for begin in (begin_with_scheduler, begin_without_scheduler):
+        begin(scenarios)
         scenarios.wait_for_all()
     return scenarios
 

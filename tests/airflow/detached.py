@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from dev.airflow import AIRFLOW_2, LocalAirflow
 from dev.airflow_settings import ROOT
-from dev.runner import Context
+from dev.runner import RunnerContext
 from entrypoint.github_api.marker import Marker, note_with_marker
 from tests.airflow.job import (
     REQUEST,
@@ -149,7 +149,7 @@ class DetachedScenarios:
         commit = self.commits.get(
             scenario.partition(" again")[0], next(iter(self.commits.values()))
         )
-        context = Context(
+        context = RunnerContext(
             repository=REPOSITORY, sha=commit, api_url=self.github.url, token=self.github.token
         )
         workspace = self._folder / secrets.token_hex(4)

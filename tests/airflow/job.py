@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dev.runner import ActionStep, Context, Process
+from dev.runner import ActionStep, Process, RunnerContext
 from tests.support.markdown import read
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ class Job:
         self,
         airflow: LocalAirflow,
         workspace: Path,
-        context: Context | None = None,
+        context: RunnerContext | None = None,
         launcher: Launcher | None = None,
     ) -> None:
         self.airflow = airflow
         self.results: list[StepResult] = []
         self.workspace = workspace
         self._launcher = launcher or Process()
-        self._context = replace(context or Context(), run_attempt="0")
+        self._context = replace(context or RunnerContext(), run_attempt="0")
 
     def step(self, dag_id: str, /, **inputs: str) -> ActionStep:
         """Return the step of the next attempt, once Airflow knows the DAG."""
@@ -115,7 +115,7 @@ def fenced(result: StepResult) -> list[str]:
             end = None
         elif end is not None:
             found.append(line)
-    assert end is None, "a fence was left open"
+    assert end is None, "stop-commands without its token"
     return found
 
 

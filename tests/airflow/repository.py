@@ -34,7 +34,7 @@ _LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 _GIT = "airflow.providers.git.bundles.git.GitDagBundle"
 
 
-class GitHubRepository:
+class GitRepository:
     """A repository with one branch.
 
     Its DAG returns the number of the commit. `settings` give an Airflow 3 its git bundle beside the

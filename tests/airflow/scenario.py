@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from dev.runner import Context
+from dev.runner import RunnerContext
 from tests.airflow.job import TIMEOUT, Job, trigger
 from tests.support.peak_memory import MeasuredProcess
 
@@ -71,7 +71,7 @@ class ScenarioRunner:
         """Return a job with debug logging, which counts requests, and with its memory measured."""
         folder = self._new_folder()
         self.measured[name] = MeasuredProcess(folder / "peak")
-        return Job(self.airflow, folder, Context(debug=True), self.measured[name])
+        return Job(self.airflow, folder, RunnerContext(debug=True), self.measured[name])
 
     def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
         """Trigger a DAG run without the action."""

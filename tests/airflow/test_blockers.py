@@ -31,27 +31,27 @@ def test_the_cause_is_a_notice_and_part_of_the_final_error(
     scenarios: ScenarioRunner, scenario: str
 ) -> None:
     """Also on the first screen of the summary."""
-    while_waiting, in_the_end = scenarios[scenario], scenarios[f"{scenario}, in the end"]
+    while_waiting, at_the_end = scenarios[scenario], scenarios[f"{scenario}, in the end"]
     state, cause, evidence = CAUSES[scenario]
 
     assert notices(while_waiting) == [f"Waiting: {cause}"], while_waiting.log
-    assert (in_the_end.exit_code, in_the_end.outputs["result"]) == (1, "timeout"), in_the_end.log
-    assert in_the_end.outputs["state"] == state
-    assert cause in verdict(in_the_end).splitlines()[0]
-    for text in (verdict(in_the_end), first_screen(in_the_end)):
+    assert (at_the_end.exit_code, at_the_end.outputs["result"]) == (1, "timeout"), at_the_end.log
+    assert at_the_end.outputs["state"] == state
+    assert cause in verdict(at_the_end).splitlines()[0]
+    for text in (verdict(at_the_end), first_screen(at_the_end)):
         assert [word for word in (cause, *evidence) if word not in text] == [], text
 
 
 def test_a_human_input_request_is_shown_with_its_question_and_page(
     scenarios_3: ScenarioRunner,
 ) -> None:
-    while_waiting, in_the_end = scenarios_3["human"], scenarios_3["human, in the end"]
-    page = f"{in_the_end.outputs['run_url']}/tasks/approve/required_actions"
+    while_waiting, at_the_end = scenarios_3["human"], scenarios_3["human, in the end"]
+    page = f"{at_the_end.outputs['run_url']}/tasks/approve/required_actions"
 
     (notice,) = (note for note in while_waiting.annotations if note.title.startswith("Waiting: "))
     assert "approve" in notice.title
     assert page in notice.message
-    assert (in_the_end.exit_code, in_the_end.outputs["result"]) == (1, "timeout"), in_the_end.log
-    assert "approve" in verdict(in_the_end).splitlines()[0]
-    for text in (verdict(in_the_end), first_screen(in_the_end)):
+    assert (at_the_end.exit_code, at_the_end.outputs["result"]) == (1, "timeout"), at_the_end.log
+    assert "approve" in verdict(at_the_end).splitlines()[0]
+    for text in (verdict(at_the_end), first_screen(at_the_end)):
         assert "Publish the sales of January?" in text

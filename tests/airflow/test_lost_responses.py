@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from dev.airflow import AIRFLOW_2, LocalAirflow
-from dev.runner import Context
+from dev.runner import RunnerContext
 from tests.airflow.job import Job, the_run, trigger, verdict
 from tests.support.fake_airflow import Fault
 from tests.support.proxy import Proxy
@@ -115,7 +115,7 @@ def test_concurrent_steps_on_airflow_2_all_report_the_same_run(
     parallel_airflow: LocalAirflow, tmp_path: Path
 ) -> None:
     """Airflow 2 answers the others with 409 or 500."""
-    context = Context()
+    context = RunnerContext()
     jobs = [Job(parallel_airflow, tmp_path, context) for _ in range(AT_ONCE)]
     parallel_airflow.wait_for_dag("quick_success")
 

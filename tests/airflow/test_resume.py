@@ -41,7 +41,7 @@ def test_a_resumed_run_executes_the_tasks_that_a_cancel_skipped(job: Job) -> Non
         (run_id,) = (
             run["dag_run_id"] for run in job.airflow.runs("gated") if run["state"] == "running"
         )
-        until(lambda: executions(job.airflow, run_id)["gate"], "at the gate")
+        until(lambda: executions(job.airflow, run_id)["gate"], "at the sensor")
         cancelled = first.cancel()
     assert cancelled.outputs["result"] == "cancelled"
     assert task_states(job.airflow, "gated", run_id)["after"] == "skipped"
@@ -91,7 +91,7 @@ def test_a_resumed_run_executes_the_tasks_that_fail_fast_skipped(job: Job) -> No
     assert set(task_states(job.airflow, "failing_fast", run_id).values()) == {"success"}
     executed = executions(job.airflow, run_id)
     assert (executed["a"], executed["b"], executed["c"]) == (2, 1, 1)
-    assert "so run again: b, c." in second.log
+    assert "or was stopped: b, c." in second.log
 
 
 def test_a_resumed_run_executes_setup_and_teardown_of_the_failed_task(job: Job) -> None:

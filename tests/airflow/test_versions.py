@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     import pytest
 
     from dev.airflow import LocalAirflow
-    from tests.airflow.repository import GitHubRepository
-    from tests.airflow.scenarios.commits import Commits
+    from tests.airflow.repository import GitRepository
+    from tests.airflow.scenarios.commits import CommitScenario
 
 
 def test_each_step_ran_its_commit_or_a_later_one(
-    commits: Commits, repository: GitHubRepository, capsys: pytest.CaptureFixture[str]
+    commits: CommitScenario, repository: GitRepository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for one in commits.deployed:
         assert one.result.outputs["result"] == "success", one.result.log
@@ -42,7 +42,7 @@ def test_each_step_ran_its_commit_or_a_later_one(
 
 
 def test_each_run_is_bound_to_the_bundle_version_in_the_output(
-    commits: Commits, airflow_3: LocalAirflow
+    commits: CommitScenario, airflow_3: LocalAirflow
 ) -> None:
     runs = {run["dag_run_id"]: run["bundle_version"] for run in airflow_3.runs(DAG_ID)}
     steps = [*commits.deployed, commits.fixed]
@@ -53,14 +53,14 @@ def test_each_run_is_bound_to_the_bundle_version_in_the_output(
     assert len(runs) == IN_A_ROW + 1
 
 
-def test_the_log_has_githubs_comparison_where_a_later_commit_ran(commits: Commits) -> None:
+def test_the_log_has_githubs_comparison_where_a_later_commit_ran(commits: CommitScenario) -> None:
     compared = ["GitHub's API says: ahead." in one.result.log for one in commits.deployed]
 
     assert [place for place, asked in enumerate(compared) if asked] == list(OVERTAKEN)
 
 
 def test_a_commit_that_does_not_import_fails_its_step_without_a_run(
-    commits: Commits, capsys: pytest.CaptureFixture[str]
+    commits: CommitScenario, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With an annotation on the line of the checkout."""
     result = commits.broken.result
@@ -77,7 +77,7 @@ def test_a_commit_that_does_not_import_fails_its_step_without_a_run(
         print(f"\na broken commit: the step failed after {commits.broken.seconds:.1f} s")
 
 
-def test_the_commit_that_fixes_the_import_runs(commits: Commits) -> None:
+def test_the_commit_that_fixes_the_import_runs(commits: CommitScenario) -> None:
     """Airflow still has the import error when the step starts."""
     result = commits.fixed.result
 

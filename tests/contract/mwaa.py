@@ -11,8 +11,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.session import Session
 
-from tests.contract.services import Client, airflow
-from tests.support.services import Mwaa, Tunnel
+from tests.contract.services import ServiceClient, airflow
+from tests.support.services import FakeMwaa, Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import requests
 
     from tests.support.fake_airflow import FakeAirflow
-    from tests.support.services.aws import AwsKeys
+    from tests.support.services.aws import FakeAwsKeys
 
 LOGINS = {
     "2.11.2": ("/aws_mwaa/login", "session"),
@@ -32,14 +32,19 @@ LOGINS = {
 class MwaaScenario:
     """An environment, and a client that reaches it by its host names."""
 
-    def __init__(self, fake: FakeAirflow, mwaa: Mwaa, tunnel: Tunnel, folder: Path) -> None:
+    def __init__(self, fake: FakeAirflow, mwaa: FakeMwaa, tunnel: Tunnel, folder: Path) -> None:
         self.fake, self.mwaa, self.tunnel = fake, mwaa, tunnel
-        self.client = Client(folder, proxy=tunnel.url)
+        self.client = ServiceClient(folder, proxy=tunnel.url)
         self.web = f"https://{mwaa.web_host}"
         self._folder = folder
 
     def signed(
-        self, keys: AwsKeys | None = None, *, name: str = "", region: str = "", body: bytes = b""
+        self,
+        keys: FakeAwsKeys | None = None,
+        *,
+        name: str = "",
+        region: str = "",
+        body: bytes = b"",
     ) -> AWSRequest:
         """Return a request for a web token, signed by botocore."""
         keys, region = keys or self.mwaa.api.keys, region or self.mwaa.region
@@ -90,5 +95,5 @@ class MwaaScenario:
 
 @contextlib.contextmanager
 def opened(folder: Path, version: str = "3.3.2", **options: Any) -> Iterator[MwaaScenario]:
-    with airflow(version) as fake, Mwaa(fake, **options) as mwaa, Tunnel(mwaa.ports) as tunnel:
+    with airflow(version) as fake, FakeMwaa(fake, **options) as mwaa, Tunnel(mwaa.ports) as tunnel:
         yield MwaaScenario(fake, mwaa, tunnel, folder)

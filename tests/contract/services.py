@@ -21,7 +21,7 @@ SOON = 60.0  # seconds; an upper bound
 DAGS = (FakeDag("d"),)
 
 
-class Client:
+class ServiceClient:
     """Send each request on its own connection."""
 
     def __init__(

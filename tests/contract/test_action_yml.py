@@ -60,7 +60,7 @@ FIRST_OUTPUTS = (
     *("failed_tasks", "airflow_version", "bundle_version"),
 )
 # Settings made from several inputs; every other setting has the name of its input.
-TOGETHER = {
+COMPOSED = {
     "access": {
         *(
             "airflow_url",
@@ -88,7 +88,7 @@ def tables(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in row] for row in rows if row[0].strip().startswith("`")]
 
 
-def names_in(cell: str) -> list[str]:
+def backticked(cell: str) -> list[str]:
     """Return the names between backticks in a cell."""
     return re.findall("`([^`]+)`", cell)
 
@@ -99,7 +99,7 @@ def test_action_yml_declares_the_inputs_that_the_code_reads() -> None:
 
 
 def test_every_setting_comes_from_an_input_and_every_input_is_used() -> None:
-    inputs = {name for field in Settings._fields for name in TOGETHER.get(field, {field})}
+    inputs = {name for field in Settings._fields for name in COMPOSED.get(field, {field})}
 
     assert inputs == set(INPUT_NAMES)
 
@@ -152,7 +152,7 @@ def test_each_default_is_in_the_description(name: str) -> None:
 
 @pytest.mark.parametrize("name", ACTION["inputs"])
 def test_the_readme_has_every_input_with_its_default(name: str) -> None:
-    (row,) = [row for row in tables("Inputs") if name in names_in(row[0])]
+    (row,) = [row for row in tables("Inputs") if name in backticked(row[0])]
     declared = ACTION["inputs"][name]
 
     if declared.get("required"):
@@ -165,7 +165,7 @@ def test_the_readme_has_every_input_with_its_default(name: str) -> None:
 
 
 def test_the_readme_names_each_input_once_and_no_other() -> None:
-    named = [name for row in tables("Inputs") for name in names_in(row[0])]
+    named = [name for row in tables("Inputs") for name in backticked(row[0])]
 
     assert sorted(named) == sorted(INPUT_NAMES)
 
@@ -185,13 +185,13 @@ def test_no_output_of_the_first_contract_is_missing(name: str) -> None:
 
 @pytest.mark.parametrize("name", ACTION["outputs"])
 def test_the_readme_says_for_every_output_when_it_is_set(name: str) -> None:
-    (row,) = [row for row in tables("Outputs") if name in names_in(row[0])]
+    (row,) = [row for row in tables("Outputs") if name in backticked(row[0])]
 
     assert row[1]
 
 
 def test_the_readme_names_each_output_once_and_no_other() -> None:
-    named = [name for row in tables("Outputs") for name in names_in(row[0])]
+    named = [name for row in tables("Outputs") for name in backticked(row[0])]
 
     assert sorted(named) == sorted(ACTION["outputs"])
 

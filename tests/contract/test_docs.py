@@ -26,11 +26,11 @@ RECIPES = [section for section in PAGES["docs/recipes.md"] if section.level == 2
 TROUBLE = [section for section in PAGES["docs/troubleshooting.md"] if section.level == 3]
 TITLES = titles()
 NEVER_SHOWN = {
-    "This Airflow cannot stream a run's state": "then it is asked",
-    "The run id or the logical date is taken": "who triggers says which of the two",
-    "The XCom is too large": "who reads it says which one",
-    "The XCom is missing": "who reads it says which one",
-    "The XComs may not be read": "the feature is turned off",
+    "This Airflow cannot stream a run's state": "the step polls instead",
+    "The run id or the logical date is taken": "the trigger says which of the two",
+    "The XCom is too large": "the output says which one",
+    "The XCom is missing": "the output says which one",
+    "The XComs may not be read": "the feature is disabled",
 }
 """Titles that never reach users, because a caller replaces them; the value says by what."""
 
@@ -293,7 +293,7 @@ def modules() -> list[str]:
     return [str(path.relative_to(SOURCE)) for path in sorted(SOURCE.rglob("*.py"))]
 
 
-def explained_by_their_folder() -> set[str]:
+def modules_covered_by_their_package() -> set[str]:
     """Return the modules without a row of their own.
 
     The heading of the package's table covers them.
@@ -305,7 +305,7 @@ def test_the_architecture_page_names_every_module_and_folder() -> None:
     named = set(re.findall(r"`([\w/]+(?:\.py|/))`", architecture()))
     folders = {f"{Path(module).parent}/" for module in modules() if "/" in module}
 
-    assert set(modules()) - named == explained_by_their_folder()
+    assert set(modules()) - named == modules_covered_by_their_package()
     assert folders <= named
 
 

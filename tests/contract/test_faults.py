@@ -32,12 +32,12 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
         yield started
 
 
-def trigger(fake: FakeAirflow, retrier: float = SOON) -> requests.Response:
+def trigger(fake: FakeAirflow, timeout: float = SOON) -> requests.Response:
     """Trigger the run r1; raise what requests raises."""
     body = {"dag_run_id": "r1"} | ({} if fake.version == "2.11.2" else {"logical_date": None})
     url = f"{fake.url}{fake.api}/dags/nightly_sales/dagRuns"
     with fake.session() as session:
-        return session.post(url, json=body, timeout=retrier, allow_redirects=False)
+        return session.post(url, json=body, timeout=timeout, allow_redirects=False)
 
 
 def raw_get(fake: FakeAirflow, path: str = "/version", timeout: float = SOON) -> bytes:
@@ -70,7 +70,7 @@ def test_a_fault_before_the_effect_prevents_it_and_one_after_does_not(
     with contextlib.suppress(
         requests.RequestException, ValueError
     ):  # what requests raises for invalid HTTP
-        trigger(fake, retrier=0.1 if fault is Fault.HANG else SOON)
+        trigger(fake, timeout=0.1 if fault is Fault.HANG else SOON)
     await_record(fake, 1)
     assert [run.run_id for run in fake.runs("nightly_sales")] == (["r1"] if when == "after" else [])
     assert [one.path for one in fake.received("POST", "/dagRuns")] == [

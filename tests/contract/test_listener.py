@@ -275,7 +275,7 @@ class GitHubRecorder:
 
 
 def access(listener: Any) -> Any:
-    return listener.Access(
+    return listener.GitHubAccess(
         "https://api.github.com", ("octo-org/sales",), "github_pat_Zq8", "", "", (AIRFLOW,)
     )
 

@@ -15,7 +15,7 @@ BY_HAND = {"azure": {"SYSTEM_COLLECTIONURI", "SYSTEM_TEAMPROJECTID"}}
 """Variables that an example composes, so that no table of the code has them."""
 
 
-def handed_over(script: str) -> set[str]:
+def passed_variables(script: str) -> set[str]:
     """Return the variables that a `docker run` passes by name."""
     return set(re.findall(r"--env ([A-Z_]+)(?=[\s\\])", script))
 
@@ -41,7 +41,9 @@ def test_an_example_passes_exactly_the_variables_that_the_action_reads(system: s
         ""
     }
     passed = {
-        name for name in handed_over(job(system, "t0ken").script) if not name.startswith("INPUT_")
+        name
+        for name in passed_variables(job(system, "t0ken").script)
+        if not name.startswith("INPUT_")
     }
 
     assert passed >= single | BY_HAND.get(system, set())
@@ -56,7 +58,7 @@ def test_an_example_passes_exactly_the_variables_that_the_action_reads(system: s
 def test_secrets_are_passed_by_name_and_not_as_arguments(system: str) -> None:
     script = job(system, "t0ken").script
 
-    assert "INPUT_TOKEN" in handed_over(script)
+    assert "INPUT_TOKEN" in passed_variables(script)
     assert not re.search(
         rf"INPUT_({'|'.join(SECRET_INPUTS)})=",
         script.replace('export INPUT_TOKEN="$AIRFLOW_TOKEN"', ""),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dev.runner import ActionStep, Annotation, Context
+from dev.runner import ActionStep, Annotation, RunnerContext
 from dev.runner.launch import Host, Launch, Stage
 from dev.runner.metadata import Metadata
 
@@ -100,7 +100,7 @@ def test_all_declared_inputs_are_set(make: Make) -> None:
 
 
 def test_a_matrix_arrives_as_json(make: Make) -> None:
-    seen = environment(make(DUMP, context=Context(matrix={"region": "APAC"})))
+    seen = environment(make(DUMP, context=RunnerContext(matrix={"region": "APAC"})))
 
     assert json.loads(seen["INPUT_MATRIX"]) == {"region": "APAC"}
 
@@ -126,7 +126,7 @@ def test_variables_of_github_win_over_the_env_of_the_step_and_the_action(
 ) -> None:
     """The token is not set by default."""
     job = {"FROM_BOTH": "job", "INPUT_TIMEOUT": "job", "GITHUB_SHA": "job"}
-    seen = environment(make(DUMP, env=job, context=Context(sha="f" * 40, debug=True)))
+    seen = environment(make(DUMP, env=job, context=RunnerContext(sha="f" * 40, debug=True)))
 
     assert (seen["FROM_ACTION"], seen["FROM_BOTH"], seen["INPUT_TIMEOUT"]) == (
         "action",
@@ -197,7 +197,7 @@ def test_a_step_that_ignores_both_signals_is_killed(
 ) -> None:
     """The runner still reads its files."""
     monkeypatch.setattr(
-        "dev.runner.running.CANCEL_LADDER", ((signal.SIGINT, 0.3), (signal.SIGTERM, 0.3))
+        "dev.runner.running.CANCEL_SIGNALS", ((signal.SIGINT, 0.3), (signal.SIGTERM, 0.3))
     )
     code = """
 import os, signal, time

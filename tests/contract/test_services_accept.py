@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from dev.airflow_settings import password_of
-from tests.contract.services import Client, airflow
+from tests.contract.services import ServiceClient, airflow
 from tests.support.services import KeycloakTokens, exactly
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ FORBIDDEN = {"2.11.2": None, "3.3.2": "Forbidden"}
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Client:
-    return Client(tmp_path)
+def client(tmp_path: Path) -> ServiceClient:
+    return ServiceClient(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def client(tmp_path: Path) -> Client:
 )
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
 def test_a_configured_credential_is_accepted_with_its_role(
-    client: Client, version: str, value: str
+    client: ServiceClient, version: str, value: str
 ) -> None:
     with airflow(version, accept=exactly(value)) as fake:
         assert client.trigger(fake, {"Authorization": value}).status_code == 200
@@ -49,7 +49,7 @@ def test_a_configured_credential_is_accepted_with_its_role(
 @pytest.mark.parametrize("name", ["X-Api-Key", "Cookie"])
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
 def test_a_credential_is_accepted_in_its_configured_header_only(
-    client: Client, version: str, name: str
+    client: ServiceClient, version: str, name: str
 ) -> None:
     with airflow(version, accept=exactly(KEY, name=name)) as fake:
         assert client.get_dag(fake, {name: KEY}).status_code == 200
@@ -67,7 +67,7 @@ def test_a_credential_is_accepted_in_its_configured_header_only(
 )
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
 def test_an_unknown_credential_is_refused_and_built_in_ones_stay_valid(
-    client: Client, version: str, value: str, two: Any, three: Any
+    client: ServiceClient, version: str, value: str, two: Any, three: Any
 ) -> None:
     with airflow(version, accept=exactly(KEY)) as fake:
         answer = client.get_dag(fake, {"Authorization": value} if value else {})
@@ -90,7 +90,7 @@ def keycloak(tokens: KeycloakTokens) -> Iterator[FakeAirflow]:
         yield fake
 
 
-def log_in(client: Client, fake: FakeAirflow, **body: Any) -> Any:
+def log_in(client: ServiceClient, fake: FakeAirflow, **body: Any) -> Any:
     return client("POST", f"{fake.url}/auth/token", json=body)
 
 
@@ -105,7 +105,7 @@ def client_credentials(tokens: KeycloakTokens, **others: Any) -> dict[str, Any]:
 
 
 def test_a_password_is_exchanged_for_a_token_of_a_day(
-    client: Client, keycloak: FakeAirflow
+    client: ServiceClient, keycloak: FakeAirflow
 ) -> None:
     """It contains Keycloak's own token, which lives for a minute."""
     for extra in ({}, {"grant_type": "password"}):
@@ -121,7 +121,7 @@ def test_a_password_is_exchanged_for_a_token_of_a_day(
 
 
 def test_the_client_logs_in_with_its_secret_and_gets_no_refresh_token(
-    client: Client, keycloak: FakeAirflow, tokens: KeycloakTokens
+    client: ServiceClient, keycloak: FakeAirflow, tokens: KeycloakTokens
 ) -> None:
     answer = log_in(client, keycloak, **client_credentials(tokens))
     assert answer.status_code == 201
@@ -141,7 +141,7 @@ def test_the_client_logs_in_with_its_secret_and_gets_no_refresh_token(
     ],
 )
 def test_a_bad_credential_is_a_403_at_the_login(
-    client: Client,
+    client: ServiceClient,
     keycloak: FakeAirflow,
     tokens: KeycloakTokens,
     body: dict[str, str],
@@ -172,7 +172,7 @@ def test_a_bad_credential_is_a_403_at_the_login(
     ],
 )
 def test_a_login_body_with_wrong_fields_is_a_422_that_names_them(
-    client: Client, keycloak: FakeAirflow, body: dict[str, Any], kind: str, where: list[str]
+    client: ServiceClient, keycloak: FakeAirflow, body: dict[str, Any], kind: str, where: list[str]
 ) -> None:
     answer = log_in(client, keycloak, **body)
     assert answer.status_code == 422
@@ -186,13 +186,13 @@ def test_a_login_body_with_wrong_fields_is_a_422_that_names_them(
     ids=["form", "list"],
 )
 def test_a_form_or_json_that_is_no_object_is_a_500_in_plain_text(
-    client: Client, keycloak: FakeAirflow, options: dict[str, Any]
+    client: ServiceClient, keycloak: FakeAirflow, options: dict[str, Any]
 ) -> None:
     answer = client("POST", f"{keycloak.url}/auth/token", **options)
     assert (answer.status_code, answer.text) == (500, "Internal Server Error")
 
 
-def test_a_token_whose_inner_token_has_expired_has_no_permission(client: Client) -> None:
+def test_a_token_whose_inner_token_has_expired_has_no_permission(client: ServiceClient) -> None:
     with airflow("3.3.2", tokens=KeycloakTokens(keycloak_lifetime=-1)) as fake:
         token = fake.token("admin")
         assert jwt.decode(token, options={"verify_signature": False})["exp"] > time.time()
@@ -200,7 +200,7 @@ def test_a_token_whose_inner_token_has_expired_has_no_permission(client: Client)
         assert (answer.status_code, answer.json()) == (403, {"detail": "Forbidden"})
 
 
-def test_a_test_can_expire_all_tokens(client: Client, keycloak: FakeAirflow) -> None:
+def test_a_test_can_expire_all_tokens(client: ServiceClient, keycloak: FakeAirflow) -> None:
     old = {"Authorization": f"Bearer {keycloak.token('op')}"}
     assert client.get_dag(keycloak, old).status_code == 200
     keycloak.expire_tokens()
@@ -212,7 +212,7 @@ def test_a_test_can_expire_all_tokens(client: Client, keycloak: FakeAirflow) -> 
 
 
 def test_a_missing_permission_is_refused_like_an_expired_token(
-    client: Client, keycloak: FakeAirflow
+    client: ServiceClient, keycloak: FakeAirflow
 ) -> None:
     """A foreign token is refused with another message."""
     headers = {"Authorization": f"Bearer {keycloak.token('viewer')}"}

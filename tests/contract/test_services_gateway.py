@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.contract.services import SOON, Client, airflow
+from tests.contract.services import SOON, ServiceClient, airflow
 from tests.support.fake_airflow import FakeAirflow, Fault
 from tests.support.services import (
+    FakeGitHubOidc,
     Gateway,
-    GitHubOidc,
     RedirectTrap,
     Tunnel,
     certificates,
@@ -33,8 +33,8 @@ KEY = "a raw API key without a scheme"
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Client:
-    return Client(tmp_path)
+def client(tmp_path: Path) -> ServiceClient:
+    return ServiceClient(tmp_path)
 
 
 @pytest.fixture(params=["2.11.2", "3.3.2"])
@@ -44,7 +44,9 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
         yield started
 
 
-def test_cloudflare_access_needs_the_whole_service_token(client: Client, fake: FakeAirflow) -> None:
+def test_cloudflare_access_needs_the_whole_service_token(
+    client: ServiceClient, fake: FakeAirflow
+) -> None:
     """Without it the response is a redirect to a login page. Airflow does not get the token."""
     with cloudflare_access(fake.url, *PAIR.values(), login=LOGIN) as gateway:
         half = {"CF-Access-Client-Id": PAIR["CF-Access-Client-Id"]}
@@ -69,9 +71,9 @@ def test_cloudflare_access_needs_the_whole_service_token(client: Client, fake: F
         ]
 
 
-def test_identity_aware_proxy_needs_its_own_token(client: Client, fake: FakeAirflow) -> None:
+def test_identity_aware_proxy_needs_its_own_token(client: ServiceClient, fake: FakeAirflow) -> None:
     """It removes that token, and answers with a page if it is missing."""
-    with GitHubOidc() as oidc:
+    with FakeGitHubOidc() as oidc:
         token = oidc.issue("iap")
 
         def good(value: str) -> bool:
@@ -93,7 +95,7 @@ def test_identity_aware_proxy_needs_its_own_token(client: Client, fake: FakeAirf
             assert [one.headers["Proxy-Authorization"] for one in fake.record] == [None]
 
 
-def test_a_gateway_terminates_tls_and_mutual_tls(client: Client, fake: FakeAirflow) -> None:
+def test_a_gateway_terminates_tls_and_mutual_tls(client: ServiceClient, fake: FakeAirflow) -> None:
     tls = certificates.trusted_ca().server("127.0.0.1")
     with Gateway(fake.url, tls=tls) as gateway:
         assert gateway.url.startswith("https://")
@@ -105,7 +107,7 @@ def test_a_gateway_terminates_tls_and_mutual_tls(client: Client, fake: FakeAirfl
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_reaches_the_client_only(
-    client: Client, fake: FakeAirflow, status: Literal[301, 302, 303, 307, 308]
+    client: ServiceClient, fake: FakeAirflow, status: Literal[301, 302, 303, 307, 308]
 ) -> None:
     """The target gets a request only if the client follows."""
     with Gateway(fake.url) as gateway, RedirectTrap() as trap:
@@ -116,7 +118,7 @@ def test_a_redirect_reaches_the_client_only(
 
 
 def test_a_redirect_applies_to_chosen_requests_for_a_limited_time(
-    client: Client, fake: FakeAirflow
+    client: ServiceClient, fake: FakeAirflow
 ) -> None:
     """It may hide that the request took effect."""
     with Gateway(fake.url) as gateway:
@@ -133,7 +135,7 @@ def test_a_redirect_applies_to_chosen_requests_for_a_limited_time(
 @pytest.mark.parametrize("status", [302, 307])
 @pytest.mark.parametrize("kind", ["host", "port", "scheme"])
 def test_a_client_that_follows_to_another_origin_leaks_its_headers(
-    client: Client, kind: str, status: Literal[302, 307]
+    client: ServiceClient, kind: str, status: Literal[302, 307]
 ) -> None:
     """With 307 the body as well."""
     tls = certificates.trusted_ca().server("127.0.0.1", "localhost")
@@ -182,12 +184,12 @@ def test_a_public_host_name_is_reached_through_the_tunnel(tmp_path: Path, host: 
         airflow("3.3.2", tls=certificates.trusted_ca().server(host)) as fake,
         Tunnel({f"{host}:443": urlsplit(fake.url).port or 0}) as tunnel,
     ):
-        client = Client(tmp_path, proxy=tunnel.environment["HTTPS_PROXY"])
+        client = ServiceClient(tmp_path, proxy=tunnel.environment["HTTPS_PROXY"])
         assert client("GET", f"https://{host}/api/v2/version").json()["version"] == "3.3.2"
         assert tunnel.targets == [f"{host}:443"]
         assert [one.headers["Host"] for one in fake.record] == [host]
         with pytest.raises(requests.exceptions.SSLError):
-            Client(tmp_path, trusts=certificates.untrusted_ca().pem, proxy=tunnel.url)(
+            ServiceClient(tmp_path, trusts=certificates.untrusted_ca().pem, proxy=tunnel.url)(
                 "GET", f"https://{host}/api/v2/version"
             )
 
@@ -197,7 +199,7 @@ def test_the_tunnel_refuses_other_names_and_ports(tmp_path: Path, host: str) -> 
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         with Tunnel({f"{host}:443": closed.getsockname()[1]}) as tunnel:
-            client = Client(tmp_path, proxy=tunnel.url)
+            client = ServiceClient(tmp_path, proxy=tunnel.url)
             for url, status in (
                 (f"https://{host}:8443/", 403),
                 ("https://example.org/", 403),
@@ -216,7 +218,7 @@ def test_the_tunnel_carries_large_bodies_and_closes_with_its_target(
         RedirectTrap(tls=certificates.trusted_ca().server(host)) as server,
         Tunnel({f"{host}:443": server.port}) as tunnel,
     ):
-        client, body = Client(tmp_path, proxy=tunnel.url), b"0123456789abcdef" * 100_000
+        client, body = ServiceClient(tmp_path, proxy=tunnel.url), b"0123456789abcdef" * 100_000
         server.echo(200, "text/plain")
         assert client("POST", f"https://{host}/", data=body).content.endswith(body)
         server.fault(Fault.RESET)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from tests.contract.services import Client
+from tests.contract.services import ServiceClient
 from tests.support import known_secrets
 from tests.support.fake_airflow import Fault
 from tests.support.services import GitHubApi
@@ -67,11 +67,13 @@ def github() -> Iterator[GitHubApi]:
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Client:
-    return Client(tmp_path)
+def client(tmp_path: Path) -> ServiceClient:
+    return ServiceClient(tmp_path)
 
 
-def get(client: Client, github: GitHubApi, path: str, token: str | None = None) -> tuple[int, Any]:
+def get(
+    client: ServiceClient, github: GitHubApi, path: str, token: str | None = None
+) -> tuple[int, Any]:
     """Return status and body of a GET below the repository."""
     headers = {"Authorization": f"Bearer {token or github.token}"}
     answer = client("GET", f"{github.url}/repos/{REPOSITORY}{path}", headers=headers)
@@ -79,7 +81,7 @@ def get(client: Client, github: GitHubApi, path: str, token: str | None = None) 
 
 
 def post(
-    client: Client, github: GitHubApi, path: str, token: str | None = None, **body: Any
+    client: ServiceClient, github: GitHubApi, path: str, token: str | None = None, **body: Any
 ) -> tuple[int, Any]:
     """Return status and body of a POST below the repository."""
     headers = {"Authorization": f"Bearer {token or github.token}"}
@@ -97,7 +99,7 @@ def post(
     ],
 )
 def test_a_comparison_has_status_commits_and_files(
-    client: Client, github: GitHubApi, base: str, head: str, expected: tuple[str, int, int]
+    client: ServiceClient, github: GitHubApi, base: str, head: str, expected: tuple[str, int, int]
 ) -> None:
     """Files are on its first page only."""
     for page in (1, 2):
@@ -109,7 +111,7 @@ def test_a_comparison_has_status_commits_and_files(
         assert ("files" in body) is (page == 1)
 
 
-def test_an_unknown_commit_is_a_422_that_names_it(client: Client, github: GitHubApi) -> None:
+def test_an_unknown_commit_is_a_422_that_names_it(client: ServiceClient, github: GitHubApi) -> None:
     """It cannot be compared."""
     assert get(client, github, f"/commits/{SECOND}")[1]["sha"] == SECOND
     code, body = get(client, github, f"/commits/{UNKNOWN}")
@@ -118,7 +120,7 @@ def test_an_unknown_commit_is_a_422_that_names_it(client: Client, github: GitHub
 
 
 def test_a_bad_token_is_a_401_and_a_missing_permission_a_404(
-    client: Client, github: GitHubApi
+    client: ServiceClient, github: GitHubApi
 ) -> None:
     assert get(client, github, f"/commits/{FIRST}", "not-the-token-of-this-job")[0] == 401
     with GitHubApi(github.history, may_read=False) as closed:
@@ -129,7 +131,7 @@ def test_a_bad_token_is_a_401_and_a_missing_permission_a_404(
 
 
 def test_a_status_has_all_fields_and_statuses_are_listed_newest_first(
-    client: Client, github: GitHubApi
+    client: ServiceClient, github: GitHubApi
 ) -> None:
     """Ids grow; the list has pages."""
     for number in range(3):
@@ -160,7 +162,7 @@ def test_a_status_has_all_fields_and_statuses_are_listed_newest_first(
     assert github.statuses_of(FIRST, "another") == []
 
 
-def test_a_status_of_an_unknown_commit_is_a_422(client: Client, github: GitHubApi) -> None:
+def test_a_status_of_an_unknown_commit_is_a_422(client: ServiceClient, github: GitHubApi) -> None:
     """For a token without the permission it is a 403."""
     code, body = post(client, github, f"/statuses/{UNKNOWN}", state="pending")
     assert (code, body["message"]) == (422, f"No commit found for SHA: {UNKNOWN}")
@@ -172,7 +174,7 @@ def test_a_status_of_an_unknown_commit_is_a_422(client: Client, github: GitHubAp
         assert closed.statuses_of(FIRST) == []
 
 
-def test_the_1001st_status_of_one_name_is_refused(client: Client, github: GitHubApi) -> None:
+def test_the_1001st_status_of_one_name_is_refused(client: ServiceClient, github: GitHubApi) -> None:
     for _ in range(1000):
         github.report(FIRST, "pending", "airflow")
 
@@ -185,7 +187,7 @@ def test_the_1001st_status_of_one_name_is_refused(client: Client, github: GitHub
 
 
 def test_a_deployment_has_all_fields_and_its_states_are_listed_newest_first(
-    client: Client, github: GitHubApi
+    client: ServiceClient, github: GitHubApi
 ) -> None:
     """Each filter finds it."""
     payload = {"dag_id": "sales"}
@@ -227,7 +229,7 @@ def test_a_deployment_has_all_fields_and_its_states_are_listed_newest_first(
 
 
 def test_a_deployment_is_refused_for_each_documented_reason(
-    client: Client, github: GitHubApi
+    client: ServiceClient, github: GitHubApi
 ) -> None:
     """422: unknown commit; 409: statuses have not succeeded yet; 403: no permission."""
     code, body = post(client, github, "/deployments", ref=UNKNOWN)
@@ -247,7 +249,7 @@ def test_a_deployment_is_refused_for_each_documented_reason(
     ("environment", "last"), [("staging", "inactive"), ("production", "success")]
 )
 def test_a_success_makes_older_deployments_inactive(
-    client: Client, github: GitHubApi, environment: str, last: str
+    client: ServiceClient, github: GitHubApi, environment: str, last: str
 ) -> None:
     """Of the same environment, except for production."""
     numbers = [
@@ -268,7 +270,7 @@ def test_a_success_makes_older_deployments_inactive(
 
 
 def test_without_a_valid_token_the_repository_is_not_found(
-    client: Client, github: GitHubApi
+    client: ServiceClient, github: GitHubApi
 ) -> None:
     """A bad token is a 401."""
     path = f"/repos/{REPOSITORY}/statuses/{FIRST}"
@@ -283,7 +285,7 @@ def test_without_a_valid_token_the_repository_is_not_found(
     assert github.statuses_of(FIRST) == []
 
 
-def test_repositories_are_separate(client: Client) -> None:
+def test_repositories_are_separate(client: ServiceClient) -> None:
     with GitHubApi({FIRST: None}, repositories=(REPOSITORY, "octo-org/other")) as github:
         assert post(client, github, f"/statuses/{FIRST}", state="success")[0] == 201
         headers = {"Authorization": f"Bearer {github.token}"}
@@ -295,7 +297,7 @@ def test_repositories_are_separate(client: Client) -> None:
 @pytest.mark.parametrize("secondary", [True, False])
 # a column of a table
 def test_a_rate_limited_request_is_a_403_without_effect(
-    client: Client, github: GitHubApi, secondary: bool
+    client: ServiceClient, github: GitHubApi, secondary: bool
 ) -> None:
     """The next request is accepted."""
     github.limit(secondary=secondary)
@@ -305,7 +307,9 @@ def test_a_rate_limited_request_is_a_403_without_effect(
     assert post(client, github, f"/statuses/{FIRST}", state="success")[0] == 201
 
 
-def test_a_lost_response_does_not_undo_the_request(client: Client, github: GitHubApi) -> None:
+def test_a_lost_response_does_not_undo_the_request(
+    client: ServiceClient, github: GitHubApi
+) -> None:
     github.fault(Fault.HTML_502, on=("POST", "/statuses/*"), when="after")
     headers = {"Authorization": f"Bearer {github.token}"}
     url = f"{github.url}/repos/{REPOSITORY}/statuses/{FIRST}"
@@ -327,7 +331,7 @@ def app_jwt(github: GitHubApi, key: str = "", algorithm: str = "RS256", **change
 
 
 def request_installation_token(
-    client: Client, github: GitHubApi, shown: str, number: int = 0, **body: Any
+    client: ServiceClient, github: GitHubApi, shown: str, number: int = 0, **body: Any
 ) -> tuple[int, Any]:
     url = f"{github.url}/app/installations/{number or github.app.installation}/access_tokens"
     answer = client(
@@ -339,7 +343,7 @@ def request_installation_token(
     return answer.status_code, answer.json()
 
 
-def test_an_app_gets_a_token_for_an_hour(client: Client, github: GitHubApi) -> None:
+def test_an_app_gets_a_token_for_an_hour(client: ServiceClient, github: GitHubApi) -> None:
     for issuer in (github.app.app_id, github.app.client_id):
         code, body = request_installation_token(client, github, app_jwt(github, iss=issuer))
         assert code == 201
@@ -351,7 +355,7 @@ def test_an_app_gets_a_token_for_an_hour(client: Client, github: GitHubApi) -> N
 
 
 def test_a_token_is_limited_to_the_requested_permissions_and_repositories(
-    client: Client, github: GitHubApi
+    client: ServiceClient, github: GitHubApi
 ) -> None:
     """The app cannot grant more than it has."""
     less: dict[str, Any] = {"repositories": ["sales"], "permissions": {"statuses": "write"}}
@@ -382,7 +386,7 @@ def test_a_token_is_limited_to_the_requested_permissions_and_repositories(
     ],
 )
 def test_a_forged_old_long_or_unsigned_jwt_is_a_401_with_the_reason(
-    client: Client, github: GitHubApi, changes: dict[str, Any], reason: str
+    client: ServiceClient, github: GitHubApi, changes: dict[str, Any], reason: str
 ) -> None:
     code, body = request_installation_token(client, github, app_jwt(github, **changes))
 
@@ -390,7 +394,7 @@ def test_a_forged_old_long_or_unsigned_jwt_is_a_401_with_the_reason(
     assert reason in body["message"]
 
 
-def test_an_unknown_installation_gets_no_token(client: Client, github: GitHubApi) -> None:
+def test_an_unknown_installation_gets_no_token(client: ServiceClient, github: GitHubApi) -> None:
     assert request_installation_token(client, github, app_jwt(github), number=1)[0] == 404
 
 
@@ -421,7 +425,7 @@ def test_an_unknown_installation_gets_no_token(client: Client, github: GitHubApi
     ],
 )
 def test_an_undocumented_request_is_refused_and_fails_the_test(
-    client: Client, path: str, body: dict[str, Any] | None, reason: str
+    client: ServiceClient, path: str, body: dict[str, Any] | None, reason: str
 ) -> None:
     github = GitHubApi({FIRST: None})
     with pytest.raises(AssertionError, match="requests that GitHub does not document") as failure:
@@ -432,7 +436,7 @@ def test_an_undocumented_request_is_refused_and_fails_the_test(
 
 
 def _send_undocumented(
-    client: Client, github: GitHubApi, path: str, body: dict[str, Any] | None, reason: str
+    client: ServiceClient, github: GitHubApi, path: str, body: dict[str, Any] | None, reason: str
 ) -> None:
     with github:
         code, answer = (
@@ -452,7 +456,7 @@ def _send_undocumented(
     ],
 )
 def test_an_undocumented_header_is_refused_and_fails_the_test(
-    client: Client, headers: dict[str, Any], reason: str
+    client: ServiceClient, headers: dict[str, Any], reason: str
 ) -> None:
     github = GitHubApi({FIRST: None})
     url = f"{github.url}/repos/{REPOSITORY}/statuses/{FIRST}"
@@ -463,7 +467,9 @@ def test_an_undocumented_header_is_refused_and_fails_the_test(
         github.__exit__(None, None, None)
 
 
-def test_a_documented_refusal_does_not_fail_the_test(client: Client, github: GitHubApi) -> None:
+def test_a_documented_refusal_does_not_fail_the_test(
+    client: ServiceClient, github: GitHubApi
+) -> None:
     post(
         client,
         github,

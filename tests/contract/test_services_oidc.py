@@ -8,8 +8,8 @@ from urllib.parse import quote
 import jwt
 import pytest
 
-from tests.contract.services import Client, airflow
-from tests.support.services import GitHubOidc, bearer, certificates
+from tests.contract.services import ServiceClient, airflow
+from tests.support.services import FakeGitHubOidc, bearer, certificates
 from tests.support.services.oidc import ISSUER, OWNER
 
 if TYPE_CHECKING:
@@ -20,17 +20,19 @@ AUDIENCE = "https://airflow.example.com/a b?c=d&e=ü"
 
 
 @pytest.fixture
-def oidc() -> Iterator[GitHubOidc]:
-    with GitHubOidc() as started:
+def oidc() -> Iterator[FakeGitHubOidc]:
+    with FakeGitHubOidc() as started:
         yield started
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Client:
-    return Client(tmp_path)
+def client(tmp_path: Path) -> ServiceClient:
+    return ServiceClient(tmp_path)
 
 
-def request_token(client: Client, environment: dict[str, str], audience: str | None = None) -> str:
+def request_token(
+    client: ServiceClient, environment: dict[str, str], audience: str | None = None
+) -> str:
     """Request a token as GitHub documents it."""
     url = environment["ACTIONS_ID_TOKEN_REQUEST_URL"]
     url += "" if audience is None else f"&audience={quote(audience, safe='')}"
@@ -42,7 +44,7 @@ def request_token(client: Client, environment: dict[str, str], audience: str | N
 
 
 def test_a_token_is_an_rs256_jwt_for_the_audience_for_five_minutes(
-    client: Client, oidc: GitHubOidc
+    client: ServiceClient, oidc: FakeGitHubOidc
 ) -> None:
     token = request_token(client, oidc.environment, AUDIENCE)
     assert jwt.get_unverified_header(token)["alg"] == "RS256"
@@ -52,26 +54,26 @@ def test_a_token_is_an_rs256_jwt_for_the_audience_for_five_minutes(
 
 
 def test_the_default_audience_is_the_owner_of_the_repository(
-    client: Client, oidc: GitHubOidc
+    client: ServiceClient, oidc: FakeGitHubOidc
 ) -> None:
     assert oidc.is_good(request_token(client, oidc.environment), OWNER)
 
 
-def test_each_request_gets_a_token_of_its_own(client: Client, oidc: GitHubOidc) -> None:
+def test_each_request_gets_a_token_of_its_own(client: ServiceClient, oidc: FakeGitHubOidc) -> None:
     assert request_token(client, oidc.environment, "a") != request_token(
         client, oidc.environment, "a"
     )
 
 
-def test_the_endpoint_may_use_tls(client: Client) -> None:
-    with GitHubOidc(tls=certificates.trusted_ca().server()) as oidc:
+def test_the_endpoint_may_use_tls(client: ServiceClient) -> None:
+    with FakeGitHubOidc(tls=certificates.trusted_ca().server()) as oidc:
         assert oidc.url.startswith("https://")
         assert oidc.is_good(request_token(client, oidc.environment, "a"), "a")
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "wrong"])
 def test_the_jobs_request_token_is_required(
-    client: Client, oidc: GitHubOidc, header: str | None
+    client: ServiceClient, oidc: FakeGitHubOidc, header: str | None
 ) -> None:
     answer = client(
         "GET", f"{oidc.url}&audience=a", headers={"Authorization": header} if header else {}
@@ -80,7 +82,7 @@ def test_the_jobs_request_token_is_required(
     assert oidc.issued == []
 
 
-def test_a_token_is_valid_for_its_audience_until_it_expires(oidc: GitHubOidc) -> None:
+def test_a_token_is_valid_for_its_audience_until_it_expires(oidc: FakeGitHubOidc) -> None:
     """Only the endpoint can sign one."""
     token = oidc.issue("a")
     assert oidc.is_good(token, "a")
@@ -93,7 +95,7 @@ def test_a_token_is_valid_for_its_audience_until_it_expires(oidc: GitHubOidc) ->
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
 def test_an_airflow_may_accept_the_token_for_one_audience(
-    client: Client, oidc: GitHubOidc, version: str
+    client: ServiceClient, oidc: FakeGitHubOidc, version: str
 ) -> None:
     with airflow(version, accept=bearer(lambda token: oidc.is_good(token, "airflow"))) as fake:
         good, other = (

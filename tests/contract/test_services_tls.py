@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.contract.services import SOON, Client, airflow
+from tests.contract.services import SOON, ServiceClient, airflow
 from tests.support.fake_airflow import FakeAirflow, Fault
 from tests.support.services import certificates
 
@@ -31,14 +31,14 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
         yield started
 
 
-def version(fake: FakeAirflow, client: Client) -> int:
+def version(fake: FakeAirflow, client: ServiceClient) -> int:
     """Return the status of an anonymous request."""
     return client("GET", f"{fake.url}{fake.api}/version").status_code
 
 
 def test_a_client_that_trusts_the_ca_is_served(fake: FakeAirflow, tmp_path: Path) -> None:
     assert fake.url.startswith("https://127.0.0.1:")
-    assert version(fake, Client(tmp_path)) == 200
+    assert version(fake, ServiceClient(tmp_path)) == 200
     assert [(one.status, one.client) for one in fake.record] == [(200, "")]
 
 
@@ -48,11 +48,11 @@ def test_a_client_that_does_not_trust_the_ca_sends_no_request(
 ) -> None:
     """The next client is served."""
     options = {"verify": True} if trusts == "public" else {}
-    client = Client(tmp_path, trusts=certificates.untrusted_ca().pem)
+    client = ServiceClient(tmp_path, trusts=certificates.untrusted_ca().pem)
     with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
         client("GET", f"{fake.url}{fake.api}/version", **options)
     assert fake.record == []
-    assert version(fake, Client(tmp_path)) == 200
+    assert version(fake, ServiceClient(tmp_path)) == 200
 
 
 def test_a_certificate_with_another_name_is_refused(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_certificate_with_another_name_is_refused(tmp_path: Path) -> None:
         airflow("3.3.2", tls=certificates.trusted_ca().server("airflow.example.com")) as fake,
         pytest.raises(requests.exceptions.SSLError, match="mismatch"),
     ):
-        version(fake, Client(tmp_path))
+        version(fake, ServiceClient(tmp_path))
 
 
 def test_a_ca_without_modern_extensions_fails_the_strict_check_only() -> None:
@@ -99,7 +99,7 @@ def test_mutual_tls_refuses_a_missing_or_foreign_certificate_with_an_alert(
     pair = None if whose == "none" else certificates.untrusted_ca().client("deployer")
     with airflow(known, tls=private.server(clients=private)) as fake:
         with pytest.raises(requests.exceptions.ConnectionError, match=error):
-            version(fake, Client(tmp_path, pair=pair))
+            version(fake, ServiceClient(tmp_path, pair=pair))
         assert fake.record == []
 
 
@@ -107,7 +107,7 @@ def test_mutual_tls_refuses_a_missing_or_foreign_certificate_with_an_alert(
 def test_mutual_tls_serves_and_records_a_good_certificate(tmp_path: Path, known: str) -> None:
     private = certificates.trusted_ca()
     with airflow(known, tls=private.server(clients=private)) as fake:
-        assert version(fake, Client(tmp_path, pair=private.client("deployer"))) == 200
+        assert version(fake, ServiceClient(tmp_path, pair=private.client("deployer"))) == 200
         assert [one.client for one in fake.record] == ["deployer"]
 
 
@@ -132,7 +132,7 @@ def test_a_client_without_a_handshake_delays_no_other(fake: FakeAirflow, tmp_pat
     """Nor the stop of the server."""
     address = urlsplit(fake.url)
     with socket.create_connection((address.hostname, address.port), timeout=SOON) as silent:
-        assert version(fake, Client(tmp_path)) == 200
+        assert version(fake, ServiceClient(tmp_path)) == 200
         with fake.down():
             assert silent.recv(1) == b""
 
@@ -143,8 +143,8 @@ def test_a_client_without_a_handshake_delays_no_other(fake: FakeAirflow, tmp_pat
 def test_faults_work_under_tls_and_end(fake: FakeAirflow, tmp_path: Path, fault: Fault) -> None:
     fake.fault(fault)
     with pytest.raises(requests.RequestException):
-        version(fake, Client(tmp_path))
-    assert version(fake, Client(tmp_path)) == 200
+        version(fake, ServiceClient(tmp_path))
+    assert version(fake, ServiceClient(tmp_path)) == 200
     assert fake.record[0].status == (200 if fault is Fault.TRUNCATED else None)
 
 

@@ -9,9 +9,9 @@ from urllib.parse import quote_plus
 import jwt
 import pytest
 
-from tests.contract.services import Client, airflow
+from tests.contract.services import ServiceClient, airflow
 from tests.support.fake_airflow import Fault
-from tests.support.services import GitHubOidc, RedirectTrap, TokenEndpoint, bearer
+from tests.support.services import FakeGitHubOidc, FakeTokenEndpoint, RedirectTrap, bearer
 from tests.support.services.token_endpoint import ASSERTION_TYPE, AUDIENCE
 
 if TYPE_CHECKING:
@@ -24,24 +24,24 @@ GRANT = {"grant_type": "client_credentials"}
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Client:
-    return Client(tmp_path)
+def client(tmp_path: Path) -> ServiceClient:
+    return ServiceClient(tmp_path)
 
 
 @pytest.fixture
-def oidc() -> Iterator[GitHubOidc]:
+def oidc() -> Iterator[FakeGitHubOidc]:
     """The issuer of the assertions."""
-    with GitHubOidc() as started:
+    with FakeGitHubOidc() as started:
         yield started
 
 
-def in_body(endpoint: TokenEndpoint) -> dict[str, Any]:
+def in_body(endpoint: FakeTokenEndpoint) -> dict[str, Any]:
     return {
         "data": GRANT | {"client_id": endpoint.client_id, "client_secret": endpoint.client_secret}
     }
 
 
-def as_basic(endpoint: TokenEndpoint) -> dict[str, Any]:
+def as_basic(endpoint: FakeTokenEndpoint) -> dict[str, Any]:
     """Send the secret as HTTP Basic: form-encoded, joined, then in Base64."""
     pair = f"{quote_plus(endpoint.client_id)}:{quote_plus(endpoint.client_secret)}"
     return {
@@ -68,9 +68,9 @@ def refusal(answer: requests.Response) -> tuple[int, str]:
 
 @pytest.mark.parametrize("way", [in_body, as_basic])
 def test_an_authenticated_client_gets_a_bearer_token_that_expires(
-    client: Client, way: Callable[[TokenEndpoint], dict[str, Any]]
+    client: ServiceClient, way: Callable[[FakeTokenEndpoint], dict[str, Any]]
 ) -> None:
-    with TokenEndpoint(takes=("body", "basic"), lifetime=1200) as endpoint:
+    with FakeTokenEndpoint(takes=("body", "basic"), lifetime=1200) as endpoint:
         answer = client("POST", endpoint.url, **way(endpoint))
         assert answer.status_code == 200
         assert answer.headers["Cache-Control"] == "no-store"
@@ -87,10 +87,10 @@ def test_an_authenticated_client_gets_a_bearer_token_that_expires(
 
 
 def test_a_github_token_for_the_audience_is_accepted_as_an_assertion(
-    client: Client, oidc: GitHubOidc
+    client: ServiceClient, oidc: FakeGitHubOidc
 ) -> None:
     """With or without the client's id."""
-    with TokenEndpoint(takes=("assertion",), oidc=oidc) as endpoint:
+    with FakeTokenEndpoint(takes=("assertion",), oidc=oidc) as endpoint:
         shown = assertion(oidc.issue(AUDIENCE))
         assert client("POST", endpoint.url, **shown).status_code == 200
         assert (
@@ -102,9 +102,9 @@ def test_a_github_token_for_the_audience_is_accepted_as_an_assertion(
         assert len(set(endpoint.issued)) == 2
 
 
-def test_an_invalid_assertion_is_refused(client: Client, oidc: GitHubOidc) -> None:
+def test_an_invalid_assertion_is_refused(client: ServiceClient, oidc: FakeGitHubOidc) -> None:
     """For another audience, expired, forged, or of another client."""
-    with TokenEndpoint(takes=("assertion",), oidc=oidc) as endpoint:
+    with FakeTokenEndpoint(takes=("assertion",), oidc=oidc) as endpoint:
         good, for_another = oidc.issue(AUDIENCE), oidc.issue("api://other")
         head, claims, _ = good.split(".")
         oidc.lifetime = -1
@@ -133,9 +133,9 @@ def test_an_invalid_assertion_is_refused(client: Client, oidc: GitHubOidc) -> No
     ids=["secret", "id", "grant", "scope", "two ways", "twice"],
 )
 def test_a_bad_request_gets_its_status_and_error(
-    client: Client, change: dict[str, Any], status: int, error: str
+    client: ServiceClient, change: dict[str, Any], status: int, error: str
 ) -> None:
-    with TokenEndpoint(scope="airflow/.default") as endpoint:
+    with FakeTokenEndpoint(scope="airflow/.default") as endpoint:
         good = with_fields(in_body(endpoint), scope="airflow/.default")
         assert client("POST", endpoint.url, **good).status_code == 200
         assert refusal(client("POST", endpoint.url, **with_fields(good, **change))) == (
@@ -146,23 +146,23 @@ def test_a_bad_request_gets_its_status_and_error(
 
 
 @pytest.mark.parametrize("status", [400, 401])
-def test_a_disabled_authentication_method_is_refused(client: Client, status: Any) -> None:
+def test_a_disabled_authentication_method_is_refused(client: ServiceClient, status: Any) -> None:
     """HTTP Basic always with a challenge."""
-    with TokenEndpoint(takes=("basic",), refuses_with=status) as endpoint:
+    with FakeTokenEndpoint(takes=("basic",), refuses_with=status) as endpoint:
         assert refusal(client("POST", endpoint.url, **in_body(endpoint))) == (
             status,
             "invalid_client",
         )
         assert refusal(client("POST", endpoint.url, data=GRANT)) == (status, "invalid_client")
         assert client("POST", endpoint.url, **as_basic(endpoint)).status_code == 200
-    with TokenEndpoint(takes=("body",), refuses_with=status) as endpoint:
+    with FakeTokenEndpoint(takes=("body",), refuses_with=status) as endpoint:
         answer = client("POST", endpoint.url, **as_basic(endpoint))
         assert refusal(answer) == (401, "invalid_client")
         assert answer.headers["WWW-Authenticate"].startswith("Basic ")
 
 
-def test_basic_without_form_encoding_is_refused(client: Client) -> None:
-    with TokenEndpoint(takes=("basic",)) as endpoint:
+def test_basic_without_form_encoding_is_refused(client: ServiceClient) -> None:
+    with FakeTokenEndpoint(takes=("basic",)) as endpoint:
         pair = base64.b64encode(f"{endpoint.client_id}:{endpoint.client_secret}".encode()).decode()
         answer = client(
             "POST", endpoint.url, data=GRANT, headers={"Authorization": f"Basic {pair}"}
@@ -170,8 +170,8 @@ def test_basic_without_form_encoding_is_refused(client: Client) -> None:
         assert refusal(answer) == (401, "invalid_client")
 
 
-def test_json_a_query_and_a_get_are_refused(client: Client) -> None:
-    with TokenEndpoint() as endpoint:
+def test_json_a_query_and_a_get_are_refused(client: ServiceClient) -> None:
+    with FakeTokenEndpoint() as endpoint:
         good = in_body(endpoint)["data"]
         assert refusal(client("POST", endpoint.url, json=good)) == (400, "invalid_request")
         assert refusal(client("POST", f"{endpoint.url}?scope=x", data=good)) == (
@@ -182,17 +182,17 @@ def test_json_a_query_and_a_get_are_refused(client: Client) -> None:
         assert client("POST", f"{endpoint.origin}/token", data=good).status_code == 404
 
 
-def test_a_token_may_be_a_jwt_with_its_end(client: Client) -> None:
+def test_a_token_may_be_a_jwt_with_its_end(client: ServiceClient) -> None:
     """The response then need not have it."""
-    with TokenEndpoint(kind="jwt", lifetime=90, tells_lifetime=False) as endpoint:
+    with FakeTokenEndpoint(kind="jwt", lifetime=90, tells_lifetime=False) as endpoint:
         body = client("POST", endpoint.url, **in_body(endpoint)).json()
         assert set(body) == {"token_type", "access_token"}
         claims = jwt.decode(body["access_token"], options={"verify_signature": False})
         assert claims["exp"] - claims["iat"] == 90
 
 
-def test_the_endpoint_can_redirect_answer_html_or_echo_once(client: Client) -> None:
-    with TokenEndpoint() as endpoint, RedirectTrap() as trap:
+def test_the_endpoint_can_redirect_answer_html_or_echo_once(client: ServiceClient) -> None:
+    with FakeTokenEndpoint() as endpoint, RedirectTrap() as trap:
         endpoint.fault(Fault.HTML_200)
         endpoint.redirect(307, trap.url, times=1)
         endpoint.echo(400)
@@ -206,9 +206,11 @@ def test_the_endpoint_can_redirect_answer_html_or_echo_once(client: Client) -> N
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
-def test_an_airflow_may_accept_its_tokens_until_they_expire(client: Client, version: str) -> None:
+def test_an_airflow_may_accept_its_tokens_until_they_expire(
+    client: ServiceClient, version: str
+) -> None:
     with (
-        TokenEndpoint() as endpoint,
+        FakeTokenEndpoint() as endpoint,
         airflow(version, accept=bearer(endpoint.is_good, role="viewer")) as fake,
     ):
         headers = {"Authorization": f"Bearer {endpoint.issue()}"}

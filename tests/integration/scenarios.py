@@ -12,10 +12,10 @@ from tests.support import known_secrets
 from tests.support.fake_airflow import FakeAirflow, FakeDag
 from tests.support.fake_airflow.v1.base import refuse
 from tests.support.services import (
-    GitHubOidc,
+    FakeGitHubOidc,
+    FakeMwaa,
+    FakeTokenEndpoint,
     KeycloakTokens,
-    Mwaa,
-    TokenEndpoint,
     Tunnel,
     bearer,
     certificates,
@@ -180,7 +180,7 @@ def keycloak_user(role: str) -> Iterator[AuthScenario]:
 @contextmanager
 def _token_url(role: str, version: Any, **options: Any) -> Iterator[AuthScenario]:
     with (
-        TokenEndpoint(**options) as idp,
+        FakeTokenEndpoint(**options) as idp,
         FakeAirflow(version, dags=[_dag()], accept=bearer(idp.is_good, role=role)) as fake,
     ):
         inputs = {
@@ -218,7 +218,7 @@ def entra(role: str) -> Iterator[AuthScenario]:
     for a scope.
     """
     with (
-        GitHubOidc() as github,
+        FakeGitHubOidc() as github,
         _token_url(
             role, "2.11.2", takes=("assertion",), oidc=github, scope="5d13f7d7/.default"
         ) as scenario,
@@ -238,7 +238,7 @@ def entra(role: str) -> Iterator[AuthScenario]:
 def github_oidc(role: str) -> Iterator[AuthScenario]:
     """An Airflow behind a proxy that accepts GitHub's own OIDC token."""
     expired: set[str] = set()
-    with GitHubOidc() as github:
+    with FakeGitHubOidc() as github:
 
         def is_valid(token: str) -> bool:
             return token not in expired and github.is_good(token, AUDIENCE)
@@ -258,7 +258,7 @@ def github_oidc(role: str) -> Iterator[AuthScenario]:
 def _mwaa(role: str, version: Any, **options: Any) -> Iterator[AuthScenario]:
     with ExitStack() as stack:
         fake = stack.enter_context(FakeAirflow(version, dags=[_dag()]))
-        mwaa = stack.enter_context(Mwaa(fake, user=role, **options))
+        mwaa = stack.enter_context(FakeMwaa(fake, user=role, **options))
         tunnel = stack.enter_context(Tunnel(mwaa.ports))
         yield AuthScenario(
             airflow=fake,

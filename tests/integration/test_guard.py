@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from dev.runner import ActionStep, Context, Process
+from dev.runner import ActionStep, Process, RunnerContext
 from tests.support import known_secrets, leak_guard
 from tests.support.fake_airflow import FakeAirflow, FakeDag
 from tests.support.leaks import (
@@ -170,7 +170,7 @@ def test_neither_the_path_nor_the_first_line_of_a_key_is_secret(tmp_path: Path) 
 
 def test_githubs_token_may_be_printed_but_not_written_elsewhere(tmp_path: Path) -> None:
     """The runner masks it from the start."""
-    token = Context().token
+    token = RunnerContext().token
     step(SHOW, token, tmp_path, {"github_token": token}).run()
     assert leak_guard.new_leaks() == []
 

@@ -12,11 +12,11 @@ import requests
 from tests.integration.scenarios import AUTH_SCENARIOS
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
 from tests.support.services import (
+    FakeGitHubOidc,
+    FakeMwaa,
+    FakeTokenEndpoint,
     Gateway,
-    GitHubOidc,
-    Mwaa,
     RedirectTrap,
-    TokenEndpoint,
     Tunnel,
     bearer,
     certificates,
@@ -140,7 +140,7 @@ def test_a_redirect_of_token_url_is_not_followed(
     status: Any, target: str, targets: RedirectTargets
 ) -> None:
     with (
-        TokenEndpoint() as idp,
+        FakeTokenEndpoint() as idp,
         FakeAirflow("3.3.2", dags=[FakeDag("sales")], accept=bearer(idp.is_good)) as fake,
     ):
         idp.redirect(status, targets.url(target))
@@ -164,7 +164,7 @@ def test_a_redirect_of_token_url_is_not_followed(
 def test_a_redirect_of_the_oidc_service_is_not_followed(
     status: Any, targets: RedirectTargets
 ) -> None:
-    with GitHubOidc() as github, FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake:
+    with FakeGitHubOidc() as github, FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake:
         github.redirect(status, targets.url("port"))
         inputs = {
             "airflow_url": fake.url,
@@ -187,7 +187,7 @@ def test_a_redirect_of_mwaa_is_not_followed(
     """Not even the login's own redirect to /home."""
     with (
         FakeAirflow("2.11.2", dags=[FakeDag("sales")]) as fake,
-        Mwaa(fake) as mwaa,
+        FakeMwaa(fake) as mwaa,
         Tunnel(mwaa.ports) as tunnel,
     ):
         monkeypatch.setenv("HTTPS_PROXY", tunnel.url)
@@ -211,7 +211,7 @@ def test_a_web_server_outside_amazon_gets_no_connection(
 ) -> None:
     with (
         FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake,
-        Mwaa(fake) as mwaa,
+        FakeMwaa(fake) as mwaa,
         Tunnel(mwaa.ports) as tunnel,
     ):
         monkeypatch.setenv("HTTPS_PROXY", tunnel.url)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from dev.airflow_settings import password_of
-from dev.runner import ActionStep, Context, Process, StepResult
+from dev.runner import ActionStep, Process, RunnerContext, StepResult
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
 from tests.support.known_secrets import add
 
@@ -33,7 +33,7 @@ def run_action(fake: FakeAirflow, workspace: Path, *, debug: bool, **inputs: str
     """Run the step, by default without waiting."""
     action_inputs = {"airflow_url": fake.url, "dag_id": "nightly_sales", "wait": "false"} | inputs
     result = ActionStep(
-        action_inputs, launcher=Process(), workspace=workspace, context=Context(debug=debug)
+        action_inputs, launcher=Process(), workspace=workspace, context=RunnerContext(debug=debug)
     ).run()
     assert result.unexpected_commands == ()
     assert "Traceback" not in result.raw

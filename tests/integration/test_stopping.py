@@ -153,7 +153,7 @@ def test_an_unwritable_runner_file_is_one_warning(
     version: Version, file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The disk may be full. The result stays."""
-    monkeypatch.setattr(commands, "_WARNED", set())
+    monkeypatch.setattr(commands, "_WARNED_LOSSES", set())
     monkeypatch.setenv(file, "/dev/full")
     with FakeAirflow(version, dags=[FakeDag("sales")]) as fake:
         assert run_against(fake).result == "success"

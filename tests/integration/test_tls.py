@@ -9,7 +9,7 @@ import pytest
 
 from dev.airflow_settings import password_of
 from tests.support.fake_airflow import FakeAirflow, FakeDag
-from tests.support.services import TokenEndpoint, Tunnel, bearer, certificates
+from tests.support.services import FakeTokenEndpoint, Tunnel, bearer, certificates
 from tests.support.step import run_step
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def test_the_client_certificate_is_sent_only_to_airflow() -> None:
     tls = ca.server(clients=ca)
     tls.verify_mode = ssl.CERT_OPTIONAL
     with (
-        TokenEndpoint(tls=tls) as idp,
+        FakeTokenEndpoint(tls=tls) as idp,
         FakeAirflow(
             "3.3.2", dags=[FakeDag("sales")], tls=ca.server(clients=ca), accept=bearer(idp.is_good)
         ) as fake,

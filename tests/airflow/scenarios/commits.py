@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dev.runner import Context
+from dev.runner import RunnerContext
 from tests.airflow.job import TIMEOUT, Job
 from tests.airflow.repository import DAG_ID
 from tests.support.services import GitHubApi
@@ -15,7 +15,7 @@ from tests.support.services.github import REPOSITORY
 
 if TYPE_CHECKING:
     from dev.runner import StepResult
-    from tests.airflow.repository import GitHubRepository
+    from tests.airflow.repository import GitRepository
     from tests.airflow.scenario import ScenarioRunner
 
 IN_A_ROW = 20
@@ -41,10 +41,10 @@ class Deployed:
         return 60 * int(found[1]) + int(found[2])
 
 
-class Commits:
+class CommitScenario:
     """`deployed` are the commits in order, `broken` does not import, `fixed` follows it."""
 
-    def __init__(self, scenarios: ScenarioRunner, repository: GitHubRepository) -> None:
+    def __init__(self, scenarios: ScenarioRunner, repository: GitRepository) -> None:
         self._scenarios = scenarios
         self._repository = repository
         self.deployed: list[Deployed] = []
@@ -52,7 +52,7 @@ class Commits:
         self.fixed: Deployed
         self.broken_line = 0
 
-    def run(self) -> Commits:
+    def run(self) -> CommitScenario:
         with GitHubApi(self._repository.history) as github:
             for place in range(IN_A_ROW):
                 commit = self._repository.push()
@@ -72,7 +72,9 @@ class Commits:
 
     def _step(self, github: GitHubApi, commit: str) -> tuple[StepResult, float]:
         github.history = self._repository.history
-        context = Context(repository=REPOSITORY, sha=commit, api_url=github.url, token=github.token)
+        context = RunnerContext(
+            repository=REPOSITORY, sha=commit, api_url=github.url, token=github.token
+        )
         job = Job(self._scenarios.airflow, self._repository.folder, context)
         shape = self._repository.commits.index(commit) // 5
         inputs = {

@@ -80,7 +80,7 @@ def no_commits(scenarios: ScenarioRunner) -> StepResult:
 def _copy_while_waiting(scenarios: ScenarioRunner, job: Job, dag_id: str, text: str) -> StepResult:
     """Copy the file once the step waits for its DAG; return the step's result."""
     with _step(job, dag_id, wait_for_dag=WAIT).start() as running:
-        running.wait_for("Looking for ", TIMEOUT)
+        running.wait_for(" more for new code", TIMEOUT)
         with dag_file(scenarios, f"{dag_id}.py", text):
             return running.wait(TIMEOUT)
 

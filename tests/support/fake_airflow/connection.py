@@ -89,7 +89,7 @@ class SocketServer(socketserver.ThreadingTCPServer):
         self.change: Callable[[ReceivedRequest, bytes], bytes] | None = None
         self._connections: set[socket.socket] = set()
         self._changed = threading.Condition()
-        super().__init__((host, port), Handler)
+        super().__init__((host, port), ConnectionHandler)
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -143,7 +143,7 @@ class SocketServer(socketserver.ThreadingTCPServer):
             self.crash = error
 
 
-class Handler(BaseHTTPRequestHandler):
+class ConnectionHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Headers and body are sent separately; with Nagle's algorithm the body would wait 40 ms.
     disable_nagle_algorithm = True

@@ -65,7 +65,7 @@ class Scripting:
                 logical_date,
                 logical_date,
                 logical_date,
-                user="somebody",
+                user="other-user",
             )
             self._database.create(run)
             ended = self._database.now()

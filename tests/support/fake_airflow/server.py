@@ -25,8 +25,8 @@ from tests.support.fake_airflow.messages import (
 )
 from tests.support.fake_airflow.scripting import Scripting
 from tests.support.fake_airflow.tokens import Tokens
-from tests.support.fake_airflow.v1.api import V1
-from tests.support.fake_airflow.v2.api import V2
+from tests.support.fake_airflow.v1.api import FakeV1
+from tests.support.fake_airflow.v2.api import FakeV2
 
 if TYPE_CHECKING:
     import ssl
@@ -84,9 +84,9 @@ class FakeAirflow(Scripting):
         self.health("dag_processor", None if two else "healthy")
         self.health("triggerer", None)
         self._dialect = (
-            V1(self._database, prefix)
+            FakeV1(self._database, prefix)
             if two
-            else V2(self._database, prefix, tokens or Tokens(token_lifetime))
+            else FakeV2(self._database, prefix, tokens or Tokens(token_lifetime))
         )
         self._dialect.accept = accept
         self._rules: list[Rule] = []
@@ -119,7 +119,7 @@ class FakeAirflow(Scripting):
         """Return a new session with this user's credential, without proxies; callers close it."""
         session = requests.Session()
         session.trust_env = False
-        if isinstance(self._dialect, V1):
+        if isinstance(self._dialect, FakeV1):
             session.auth = (user, password_of(user))
         else:
             session.headers["Authorization"] = f"Bearer {self.token(user)}"
@@ -249,8 +249,8 @@ class FakeAirflow(Scripting):
             if listener.crash is not None:
                 raise listener.crash
 
-    def _v2(self) -> V2:
-        if not isinstance(self._dialect, V2):
+    def _v2(self) -> FakeV2:
+        if not isinstance(self._dialect, FakeV2):
             raise TypeError("Airflow 2 has no tokens")
         return self._dialect
 

@@ -33,19 +33,19 @@ from tests.support.services.gateway import (
 )
 from tests.support.services.github import GitHubApi
 from tests.support.services.keycloak import KeycloakTokens
-from tests.support.services.mwaa import Mwaa
-from tests.support.services.oidc import GitHubOidc
-from tests.support.services.token_endpoint import TokenEndpoint
+from tests.support.services.mwaa import FakeMwaa
+from tests.support.services.oidc import FakeGitHubOidc
+from tests.support.services.token_endpoint import FakeTokenEndpoint
 from tests.support.services.tunnel import Tunnel
 
 __all__ = [
+    "FakeGitHubOidc",
+    "FakeMwaa",
+    "FakeTokenEndpoint",
     "Gateway",
     "GitHubApi",
-    "GitHubOidc",
     "KeycloakTokens",
-    "Mwaa",
     "RedirectTrap",
-    "TokenEndpoint",
     "Tunnel",
     "bearer",
     "certificates",

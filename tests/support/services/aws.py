@@ -36,7 +36,7 @@ def _random(prefix: str, length: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class AwsKeys:
+class FakeAwsKeys:
     """Temporary credentials of a role."""
 
     access_key: str = field(default_factory=lambda: _random("ASIA", 16))
@@ -61,7 +61,13 @@ def refuse(status: int, error: str, message: str, *, key: str = "message") -> Re
 
 
 def check(
-    request: ReceivedRequest, *, host: str, service: str, region: str, keys: AwsKeys, now: datetime
+    request: ReceivedRequest,
+    *,
+    host: str,
+    service: str,
+    region: str,
+    keys: FakeAwsKeys,
+    now: datetime,
 ) -> None:
     """Refuse a request that these keys did not sign just now for this host and service."""
     header = request.headers.get("Authorization")

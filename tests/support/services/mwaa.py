@@ -53,7 +53,7 @@ class MwaaApi(StubServer):
         domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
         self.host = f"env.airflow.{region}.{domain}"
         super().__init__(tls=certificates.trusted_ca().server(self.host), host=self.host)
-        self.keys = aws.AwsKeys()
+        self.keys = aws.FakeAwsKeys()
         self.web_token_lives = WEB_TOKEN_LIVES
         self._name, self._region, self._web_host = name, region, web_host
         self._expired = self._denied = False
@@ -183,7 +183,7 @@ class MwaaWeb(Proxy):
             ]
 
 
-class Mwaa:
+class FakeMwaa:
     """An environment: its API, and its web server in front of a fake Airflow.
 
         with (

@@ -26,7 +26,7 @@ _SUBJECT = "repo:octo-org/sales:ref:refs/heads/main"
 _PATH = "/10//idtoken/5b1c7a60-3b2e-4c3a-9f4d-6a1f0b8f3d11/9d3a2f70-8a52-4d5e-b1a4-0c8f2f6b7e22"
 
 
-class GitHubOidc(StubServer):
+class FakeGitHubOidc(StubServer):
     """Issues RS256 tokens that are valid for `lifetime` seconds; `issued` has all of them."""
 
     def __init__(self, *, lifetime: int = 300, tls: ssl.SSLContext | None = None) -> None:

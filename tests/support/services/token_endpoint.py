@@ -26,7 +26,7 @@ from tests.support.stub_server import StubServer
 if TYPE_CHECKING:
     import ssl
 
-    from tests.support.services.oidc import GitHubOidc
+    from tests.support.services.oidc import FakeGitHubOidc
 
     Way = Literal["body", "basic", "assertion"]
     """How a client authenticates: secret in the body, HTTP Basic, or a signed assertion."""
@@ -39,7 +39,7 @@ _KEY = "the signing key of a token endpoint that only the tests use, long enough
 _NOT_STORED = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 
 
-class TokenEndpoint(StubServer):
+class FakeTokenEndpoint(StubServer):
     """Issues tokens to one client, always over TLS.
 
     Args:
@@ -60,7 +60,7 @@ class TokenEndpoint(StubServer):
         *,
         takes: tuple[Way, ...] = ("body",),
         scope: str | None = None,
-        oidc: GitHubOidc | None = None,
+        oidc: FakeGitHubOidc | None = None,
         audience: str = AUDIENCE,
         lifetime: int = 3600,
         tells_lifetime: bool = True,

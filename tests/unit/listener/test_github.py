@@ -32,7 +32,7 @@ class ListenerGitHub:
         secret, login, where = (
             (app.private_key, app.app_id, str(app.installation)) if app else (TOKEN, "", "")
         )
-        self.access = listener.Access(API, ("octo-org/sales",), secret, login, where, ())
+        self.access = listener.GitHubAccess(API, ("octo-org/sales",), secret, login, where, ())
 
     def request(self, method: str = "GET", **how: Any) -> Any:
         return self.github.request(self.access, method, PATH, **how)

@@ -28,7 +28,9 @@ def runner_environment(**changes: str) -> dict[str, str]:
         "temp": Path("/tmp"),  # noqa: S108 - nothing is written there
         "event_path": Path("/e.json"),
     }
-    return runner.Context(run_id="8000000001", run_attempt="3").environment(**places) | changes
+    return (
+        runner.RunnerContext(run_id="8000000001", run_attempt="3").environment(**places) | changes
+    )
 
 
 def test_every_context_field_is_read_from_its_variable() -> None:
@@ -40,7 +42,7 @@ def test_every_context_field_is_read_from_its_variable() -> None:
         )
     ) == Context(
         system="github",
-        sha=runner.Context().sha,
+        sha=runner.RunnerContext().sha,
         repository="octo-org/sales-pipeline",
         run_id="8000000001",
         attempt=3,
@@ -48,7 +50,7 @@ def test_every_context_field_is_read_from_its_variable() -> None:
         step="dag",
         actor="hubot",
         run_url="https://ghe.example.com/octo-org/sales-pipeline/actions/runs/8000000001",
-        commit_url=f"https://ghe.example.com/octo-org/sales-pipeline/commit/{runner.Context().sha}",
+        commit_url=f"https://ghe.example.com/octo-org/sales-pipeline/commit/{runner.RunnerContext().sha}",
         api_url="https://ghe.example.com/api/v3",
         workspace=Path("/github/workspace"),
         event=Path("/e.json"),

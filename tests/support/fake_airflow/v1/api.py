@@ -51,7 +51,7 @@ CLEAR_KEYS |= {
 CLEAR_KEYS |= {"include_future", "include_past"}
 
 
-class V1(V1Tasks):
+class FakeV1(V1Tasks):
     def __init__(self, database: Database, prefix: str) -> None:
         super().__init__(database, prefix)
         self.routes = (

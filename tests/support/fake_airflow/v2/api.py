@@ -48,7 +48,7 @@ OTHER_FILTERS |= {
 }
 
 
-class V2(V2Tasks):
+class FakeV2(V2Tasks):
     def __init__(self, database: Database, prefix: str, tokens: Tokens) -> None:
         super().__init__(database, prefix, tokens)
         self.routes = (

@@ -229,7 +229,7 @@ def question(run: FakeRun, instance_: FakeTaskInstance) -> dict[str, Any]:
     asked = instance_.task.question
     assert asked is not None
     answered = instance_.state in FINISHED
-    who = {"id": "somebody", "name": "somebody"}
+    who = {"id": "other-user", "name": "other-user"}
     return {
         "options": list(asked.options),
         "subject": asked.subject,
