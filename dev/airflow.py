@@ -156,7 +156,11 @@ class LocalAirflow(AirflowApi):
             self._components.stop()
         self._components = None
 
-    def freeze(self, component: str, frozen: bool = True) -> None:  # noqa: FBT001, FBT002  # like `pause`
+    def freeze(
+        self,
+        component: str,
+        frozen: bool = True,  # noqa: FBT001, FBT002 - like `pause`
+    ) -> None:
         """Freeze a running component by SIGSTOP, so that it loses nothing, or let it continue.
 
         Raises:

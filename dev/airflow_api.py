@@ -59,7 +59,11 @@ class AirflowApi:
         session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         return session
 
-    def pause(self, dag_id: str, paused: bool = True) -> None:  # noqa: FBT001, FBT002  # `pause(dag_id, False)` reads well
+    def pause(
+        self,
+        dag_id: str,
+        paused: bool = True,  # noqa: FBT001, FBT002 - `pause(dag_id, False)` reads well
+    ) -> None:
         """Pause or unpause a DAG."""
         with self.session() as session:
             answer = session.patch(

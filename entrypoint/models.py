@@ -367,7 +367,7 @@ class Outcome(NamedTuple):
 
     @property
     def task_count(self) -> int:
-        """The number of task instances of the run, as far as it is known."""
+        """The known number of task instances of the run."""
         return len(self.tasks or ()) + self.unread
 
     @property

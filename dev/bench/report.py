@@ -5,7 +5,9 @@ The text above the mark in that file is written by hand, and stays.
 
 from __future__ import annotations
 
+from itertools import chain
 from statistics import mean, median
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from dev.bench.figures import FIGURES
@@ -41,7 +43,15 @@ def write(document: Path, results: Mapping[str, Result]) -> None:
     above, mark, _ = document.read_text().partition(MARK)
     if not mark:
         raise ValueError(f"{document.name} lacks the line {MARK}")
-    document.write_text("\n".join([f"{above}{MARK}", *sections(results)]) + "\n")
+    lines = chain.from_iterable(map(_wrapped, sections(results)))
+    document.write_text("\n".join([f"{above}{MARK}", *lines]) + "\n")
+
+
+def _wrapped(line: str) -> list[str]:
+    """Return a line of prose as lines of at most 100 columns; a table row stays as it is."""
+    if line.startswith("|"):
+        return [line]
+    return wrap(line, 100, break_long_words=False, break_on_hyphens=False) or [line]
 
 
 def sections(results: Mapping[str, Result]) -> Iterable[str]:

@@ -18,20 +18,24 @@ MAX_DIFFERENCES_LISTED = 5
 MAX_VALUE_CHARS = 200
 """Characters of a name or value to show."""
 _SECRET_WORDS = re.compile(
-    r"pass(?:word|wd|phrase|code|wort)|pwd|secret|token|credential|cookie|authori[sz]|authentic|bearer|keytab|keyfile|webhook"
+    r"pass(?:word|wd|phrase|code|wort)|pwd|secret|token|credential|cookie|authori[sz]|authentic"
+    r"|bearer|keytab|keyfile|webhook"
     r"|kennwort|apikey|accesskey|privatekey"
 )
 """Parts of a word that make a name sound like a secret."""
 _SECRET_NAMES = re.compile(
-    r"\b(?:api|app|access|account|private|secret|sign(?:ing|ature)?|encrypt(?:ion)?|decrypt(?:ion)?|shared|ssh|pgp|gpg"
-    r"|rsa|tls|ssl|pem|hmac|fernet|master|storage|license|subscription|client|deploy|host|function|auth|admin|root|crypto|kms"
+    r"\b(?:api|app|access|account|private|secret|sign(?:ing|ature)?|encrypt(?:ion)?"
+    r"|decrypt(?:ion)?|shared|ssh|pgp|gpg"
+    r"|rsa|tls|ssl|pem|hmac|fernet|master|storage|license|subscription|client|deploy|host"
+    r"|function|auth|admin|root|crypto|kms"
     r"|service|aes) ?keys?\b"
     r"|\b(?:key ?files?|service ?accounts?|session ?ids?)\b"
     r"|\b(?:conn(?:ection)? ?(?:str(?:ing)?|uri|url)s?|(?:database|db) ?(?:uri|url)s?)\b"
 )
 """Several words, with a blank between each two, that make a name sound like a secret."""
 _SHORT_WORDS = re.compile(
-    r"pass|pw|pin|pats?|otp|totp|sas|sig|signatures?|o?auth|jwt|conn|dsn|creds?|certs?|certificates?|pem|pfx|hmac|salt|nonce"
+    r"pass|pw|pin|pats?|otp|totp|sas|sig|signatures?|o?auth|jwt|conn|dsn|creds?|certs?"
+    r"|certificates?|pem|pfx|hmac|salt|nonce"
     r"|session|sid|csrf|xsrf|mfa"
 )
 """Whole words that make a name sound like a secret: `pat` does, `patch` does not."""
@@ -43,8 +47,10 @@ _SECRET_VALUE = re.compile(
     r"://[^\s/?#]*@|(?:://|\b)[^\s:@/]+:[^\s@]+@"
     r"|(?i:(?:pass(?:word|wd|phrase)?|pwd|secret|token|(?<![a-z])sig|signature|credential"
     r"|(?:api|access|account|secret)[ _-]?key)[\"']?\s*[=:])|(?i:\b(?:bearer|basic)\s+[\w+/.-]{8})"
-    r"|eyJ[\w-]{4,}|\bgh[a-z]_\w|github_pat_|glpat-|\bxox[a-z]-|\bxapp-|\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{6}|-----BEGIN"
-    r"|\b[sr]k[-_](?:live|test|ant|proj|\w{20})|\bAIza[\w-]{10}|\bya29\.|\bSG\.[\w-]{8}|\bhv[sb]\.|\bdapi[0-9a-f]{8}|\bnpm_\w{8}|\bpypi-\w{8}"
+    r"|eyJ[\w-]{4,}|\bgh[a-z]_\w|github_pat_|glpat-|\bxox[a-z]-|\bxapp-|\b(?:AKIA|ASIA|AGPA|AIDA"
+    r"|AROA)[0-9A-Z]{6}|-----BEGIN"
+    r"|\b[sr]k[-_](?:live|test|ant|proj|\w{20})|\bAIza[\w-]{10}|\bya29\.|\bSG\.[\w-]{8}"
+    r"|\bhv[sb]\.|\bdapi[0-9a-f]{8}|\bnpm_\w{8}|\bpypi-\w{8}"
     r"|hooks\.slack\.com/"
 )
 """Texts that contain a secret, and tokens of well-known issuers."""

@@ -44,7 +44,8 @@ JOINER = "\u2060"
 """An invisible character that is no blank (`WORD JOINER`)."""
 _SEVERITY = r"(?:fatal\s+)?(?:error|warning|info|note|notice)\b"
 _DIVIDER = re.compile(
-    rf"(?<=[\d)]:)(?=\s)|(?<=:)(?=\sline\s\d)|(?<=\s-)(?=\s{_SEVERITY})|(?<=[\d)])(?=\s+{_SEVERITY})",
+    rf"(?<=[\d)]:)(?=\s)|(?<=:)(?=\sline\s\d)|(?<=\s-)(?=\s{_SEVERITY})"
+    rf"|(?<=[\d)])(?=\s+{_SEVERITY})",
     re.IGNORECASE,
 )
 """The position between a place in a file and its message.
@@ -58,8 +59,10 @@ URLs are excluded, because their port is no line number and a joiner would break
 """
 _SOURCE_LINE = re.compile(
     r"(?<![\w.:/@-])(?!\S*(?:://|@))[\w./\\+-]*\w\."
-    r"(?:py|pyi|ipynb|sql|js|jsx|mjs|cjs|ts|tsx|vue|go|java|kt|scala|c|cc|cpp|cxx|h|hh|hpp|cs|fs|vb|rb|php|rs|swift|sh|bash|pl|r"
-    r"|yml|yaml|json|toml|xml|tf|md|css|scss|html|jinja|jl|lua|ex|exs|proto)(?P<colon>:)(?=\d+(?!\S*@))"
+    r"(?:py|pyi|ipynb|sql|js|jsx|mjs|cjs|ts|tsx|vue|go|java|kt|scala|c|cc|cpp|cxx|h|hh|hpp|cs|fs"
+    r"|vb|rb|php|rs|swift|sh|bash|pl|r"
+    r"|yml|yaml|json|toml|xml|tf|md|css|scss|html|jinja|jl|lua|ex|exs"
+    r"|proto)(?P<colon>:)(?=\d+(?!\S*@))"
 )
 """The name of a source file with a line number.
 
@@ -83,7 +86,9 @@ def prepare_streams() -> None:
             # Stays open until the process exits
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+        stream.reconfigure(  # type: ignore[union-attr]
+            encoding="utf-8", errors="backslashreplace", line_buffering=True
+        )
         for name in ("write", "flush"):
             setattr(stream, name, _tolerant(getattr(stream, name)))
 
@@ -240,7 +245,7 @@ def append_summary(text: str) -> None:
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
 
         def write() -> None:
-            with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123
+            with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{text}\n")
 
         _append(path, "The job summary is missing.", write)

@@ -37,8 +37,8 @@ def new_job(airflow: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def chosen() -> dict[str, str]:
     """Inputs with run id, conf and logical date."""
-    # No secret
-    date = datetime(2002, 1, 1, tzinfo=UTC) + timedelta(microseconds=random.randrange(10**14))  # noqa: S311
+    microseconds = random.randrange(10**14)  # noqa: S311 - no secret
+    date = datetime(2002, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
     return {
         "run_id": f"chosen+{uuid4()}",
         "conf": '{"region": "APAC"}',

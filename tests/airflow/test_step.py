@@ -32,8 +32,8 @@ def paused(airflow: LocalAirflow) -> Iterator[str]:
 
 def a_date() -> datetime:
     """Return a random past date with microseconds, which no DAG run is expected to have."""
-    # No secret
-    return datetime(2001, 1, 1, tzinfo=UTC) + timedelta(microseconds=random.randrange(10**14))  # noqa: S311
+    microseconds = random.randrange(10**14)  # noqa: S311 - no secret
+    return datetime(2001, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
 
 
 def test_a_successful_run_passes_with_an_id_from_the_commit_and_a_note(job: Job) -> None:

@@ -356,6 +356,21 @@ def test_each_picture_has_alternative_text_that_begins_with_its_heading() -> Non
     assert all(any(heading in alt for heading in headings) and len(alt) > 100 for alt in alts)
 
 
+# Their width.
+
+
+@pytest.mark.parametrize("path", sorted(PAGES))
+def test_prose_has_at_most_100_columns(path: str) -> None:
+    """Tables, code and URLs may be longer."""
+    fenced, long = False, []
+    for line in (ROOT / path).read_text(encoding="utf-8").splitlines():
+        fenced ^= line.lstrip().startswith("```")
+        if len(line) > 100 and not fenced and not line.lstrip().startswith("|"):
+            long.append(line)
+
+    assert [line for line in long if "http" not in line and not line.startswith("![")] == []
+
+
 # The changelog.
 
 

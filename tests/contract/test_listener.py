@@ -292,7 +292,8 @@ def test_statuses_and_deployments_have_the_names_that_the_action_gives(listener:
     body = github.requested[1][2]
     assert {**body, "description": ""} == {**status._body("success", ""), "description": ""}
 
-    deployment: Any = deployments.GitHubDeployment(None, SHA, "production", subject)  # type: ignore[arg-type]
+    repository: Any = None
+    deployment: Any = deployments.GitHubDeployment(repository, SHA, "production", subject)
     github = GitHubRecorder(
         [{**deployment._body(SHA), "id": 7}], [{"id": 1, "state": "in_progress", "log_url": "u"}]
     )

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 import yaml
@@ -529,7 +529,8 @@ def test_a_run_of_another_commit_fails_the_step(
     github: GitHubApi, ran: str | None, wait: str
 ) -> None:
     """The error names both commits, whatever commit the DAG showed before the trigger."""
-    dag = FakeDag("sales", bundle_version=(MINE, MINE, ran))  # type: ignore[arg-type]  # two polls, then the run
+    versions: Any = (MINE, MINE, ran)  # two polls, then the run
+    dag = FakeDag("sales", bundle_version=versions)
     with FakeAirflow("3.3.2", dags=[dag]) as fake:
         outcome = run_action(fake, github, wait=wait)
 

@@ -55,7 +55,7 @@ class Connection:
 class Configuration:
     """The Airflow settings that the listener reads."""
 
-    known: dict[tuple[str, str], str | None] = {}  # noqa: RUF012 - one Airflow has one configuration
+    known: dict[tuple[str, str], str | None] = {}  # noqa: RUF012 - per Airflow
 
     @classmethod
     def get(cls, section: str, key: str, *, fallback: str) -> str | None:

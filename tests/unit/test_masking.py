@@ -82,7 +82,8 @@ def test_text_is_masked_before_it_is_escaped(secret: str, write: object) -> None
 def test_text_is_masked_before_it_is_cut(write: object) -> None:
     masking.add("first-half+second-half")
     for length in range(1_900, 2_001):
-        shown = write("x" * length + "first-half+second-half" + "y" * 2_000)  # type: ignore[operator]
+        text = "x" * length + "first-half+second-half" + "y" * 2_000
+        shown = write(text)  # type: ignore[operator]
         assert "first" not in shown
         assert "half" not in shown
 

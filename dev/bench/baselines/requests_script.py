@@ -1,4 +1,5 @@
-"""Trigger a DAG run and wait for its end. Usage: requests_script.py DAG_ID CONF."""  # noqa: INP001 - a script
+# ruff: noqa: INP001 - a script
+"""Trigger a DAG run and wait for its end. Usage: requests_script.py DAG_ID CONF."""
 
 import json
 import os

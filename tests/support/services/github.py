@@ -17,7 +17,7 @@ from tests.support.services.github_schema import operation_of, schema_violation
 from tests.support.stub_server import StubServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from tests.support.services.github_reports import Record
@@ -129,7 +129,8 @@ class GitHubApi(StubServer):
             operation, names = operation_of(request)
             try:
                 self._authorize(request, operation, names)
-                return getattr(self, f"_{operation.name}")(request, **names)  # type: ignore[no-any-return]
+                handle: Callable[..., FakeResponse] = getattr(self, f"_{operation.name}")
+                return handle(request, **names)
             except RefusedError as refused:
                 return refused.answer
 
@@ -159,8 +160,12 @@ class GitHubApi(StubServer):
 
     # Commits.
 
-    # All repositories have one history
-    def _commit(self, _: ReceivedRequest, repository: str, sha: str) -> FakeResponse:  # noqa: ARG002
+    def _commit(
+        self,
+        _: ReceivedRequest,
+        repository: str,  # noqa: ARG002 - all repositories have one history
+        sha: str,
+    ) -> FakeResponse:
         self._require_commit(sha)
         return as_json(200, self._commit_body(sha))
 

@@ -1,4 +1,4 @@
-"""Sending requests to Airflow, with one retry after a refused credential."""
+"""Requests to Airflow, with one retry after a refused credential."""
 
 import re
 from collections.abc import Iterator

@@ -23,7 +23,8 @@ regions = st.sampled_from(
     ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1", "ap-southeast-2", "il-central-1"]
 )
 names = st.from_regex(r"\A[A-Za-z][0-9A-Za-z_-]{0,79}\Z")
-moments = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
+FIRST, LAST = datetime(2000, 1, 1), datetime(2099, 12, 31)  # noqa: DTZ001 - as hypothesis asks
+moments = st.datetimes(FIRST, LAST, timezones=st.just(UTC))
 
 
 def sign_with_botocore(

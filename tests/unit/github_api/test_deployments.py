@@ -107,7 +107,8 @@ def test_deployment_is_found_by_the_run_and_airflow_in_its_payload(payload: Any)
     assert found.latest() == LatestStatus(1, "pending", ours=True, target_url=PAGE)
     assert found.deployment_id == 7
     assert script.sent[0].url == (
-        f"{ROOT}/deployments?sha={SHA}&environment=eu%2Fwest+%28blue%29&task=airflow&per_page=100&page=1"
+        f"{ROOT}/deployments?sha={SHA}&environment=eu%2Fwest+%28blue%29&task=airflow"
+        f"&per_page=100&page=1"
     )
 
 

@@ -23,6 +23,9 @@ URL = "https://airflow.example.com/x"
 GET = Request("GET", URL, "GET /x")
 PROVIDER = Service("The identity provider", "token_url")
 
+NO_CONNECTION: Any = None
+OS_ERROR: Any = OSError()
+
 
 def status_of(response: requests.Response, _: float) -> int:
     return response.status_code
@@ -210,7 +213,8 @@ def test_trace_shows_method_path_and_status_only() -> None:
 
 def connection_failure(reason: Exception) -> exceptions.ConnectionError:
     """Return a connection error as the HTTP libraries nest it, with a secret in the URL."""
-    return exceptions.ConnectionError(MaxRetryError(None, "/x?token=s3cret", reason))  # type: ignore[arg-type]
+    pool: Any = None
+    return exceptions.ConnectionError(MaxRetryError(pool, "/x?token=s3cret", reason))
 
 
 @pytest.mark.parametrize(
@@ -221,11 +225,11 @@ def connection_failure(reason: Exception) -> exceptions.ConnectionError:
         (exceptions.ReadTimeout("s3cret"), "no answer within 20 s"),
         (exceptions.Timeout("s3cret"), "no answer within 20 s"),
         (
-            connection_failure(NameResolutionError("s3cret", None, OSError())),  # type: ignore[arg-type]
+            connection_failure(NameResolutionError("s3cret", NO_CONNECTION, OS_ERROR)),
             "the host name cannot be resolved",
         ),
         (
-            connection_failure(NewConnectionError(None, "[Errno 111] Connection refused")),  # type: ignore[arg-type]
+            connection_failure(NewConnectionError(NO_CONNECTION, "[Errno 111] Connection refused")),
             "the connection was refused",
         ),
         (exceptions.ChunkedEncodingError("s3cret"), "the answer was cut off"),

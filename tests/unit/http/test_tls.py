@@ -25,7 +25,8 @@ def handshake_failure(tls: Tls, server: ssl.SSLContext) -> ssl.SSLError:
 def as_requests_raises(error: ssl.SSLError) -> requests.exceptions.SSLError:
     """Return the same error nested as the HTTP libraries do, with a secret in each text."""
     nested = NestedError("s3cret", error)
-    outer = MaxRetryError(None, "/?token=s3cret", nested)  # type: ignore[arg-type]  # the pool is not used
+    unused_pool: Any = None
+    outer = MaxRetryError(unused_pool, "/?token=s3cret", nested)
     return requests.exceptions.SSLError(outer, "s3cret")
 
 

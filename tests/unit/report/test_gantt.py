@@ -77,7 +77,8 @@ _BAR = re.compile(
     r"\d\d:\d\d:\d\d\.\d{3})"
 )
 _KEYWORD = re.compile(
-    r"\s*(?:gantt|section|title|dateFormat|axisFormat|click|acc|excludes|includes|todayMarker|tick|%%)",
+    r"\s*(?:gantt|section|title|dateFormat|axisFormat|click|acc|excludes|includes|todayMarker"
+    r"|tick|%%)",
     re.IGNORECASE,
 )
 

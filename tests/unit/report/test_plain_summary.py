@@ -52,7 +52,7 @@ def test_plain_summary_has_no_markdown(word: str) -> None:
 def test_error_before_any_run_has_title_evidence_and_hint_only() -> None:
     outcome = Outcome(
         result="error",
-        error=ActionError("Inputs are wrong", "dag_id: it is empty.\nconf: no JSON.", "Mend it."),
+        error=ActionError("Inputs are wrong", "dag_id: it is empty.\nconf: no JSON.", "Fix it."),
     )
 
     assert plain_summary(outcome, None).split("\n") == [
@@ -60,7 +60,7 @@ def test_error_before_any_run_has_title_evidence_and_hint_only() -> None:
         "================",
         "dag_id: it is empty.",
         "conf: no JSON.",
-        "What to do next: Mend it.",
+        "What to do next: Fix it.",
     ]
 
 

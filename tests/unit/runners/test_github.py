@@ -365,7 +365,7 @@ def test_relayed_line_differs_only_by_invisible_joiners(text: str) -> None:
 def test_unfenced_lines_would_be_obeyed() -> None:
     """So the replay does notice commands."""
     for command in ("::error::x", "::add-mask::e", "::stop-commands::x", "::set-output name=a::b"):
-        log = runner_log(lambda command=command: print(command), later_command_is_obeyed)  # type: ignore[misc]
+        log = runner_log(partial(print, command), later_command_is_obeyed)
         assert obeyed_commands(log) != [Annotation("notice", "next", "T")]
 
 

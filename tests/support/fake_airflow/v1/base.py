@@ -60,7 +60,13 @@ class V1Base(FakeRestApi):
             return FakeResponse(404, b"Apache Airflow is not at this location", "text/plain")
         return re.sub("//+", "/", path)
 
-    def no_route(self, request: ReceivedRequest, path: str, *, other_methods: bool) -> FakeResponse:  # noqa: ARG002
+    def no_route(
+        self,
+        request: ReceivedRequest,  # noqa: ARG002 - as in version 3
+        path: str,
+        *,
+        other_methods: bool,
+    ) -> FakeResponse:
         """Return JSON for unknown paths below /api/v1, and pages elsewhere."""
         if other_methods:
             return refuse(
