@@ -9,11 +9,19 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from entrypoint.errors import Forbidden, GatewayRefused, Unauthorized
+from entrypoint.errors import (
+    DagNotFound,
+    Forbidden,
+    GatewayRefused,
+    NotSupported,
+    TransientError,
+    Unauthorized,
+)
+from entrypoint.http.response import CHECK_AIRFLOW_HINT
 
 if TYPE_CHECKING:
     from entrypoint.http.response import Response
-
+    from entrypoint.models import DagRun
 
 _GATEWAY_HINT = (
     "Give the gateway's credential by the input headers (Cloudflare Access: CF-Access-Client-Id "
@@ -49,7 +57,7 @@ def unauthorized(response: Response) -> Unauthorized:
         return Unauthorized(*_gateway_refusal(response))
     return Unauthorized(
         "Airflow refused the credential",
-        _describe(response),
+        describe(response),
         "Check that the secret is set for this repository or environment, has not expired, and "
         "belongs to this Airflow. On Airflow 2 a user name and password need the API's basic_auth "
         "backend.",
@@ -67,7 +75,7 @@ def no_longer_accepted(response: Response, seconds: float, hint: str) -> Unautho
     time = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     return Unauthorized(
         "Airflow no longer accepts the credential",
-        f"{_describe(response)}. It was accepted for {time} before.",
+        f"{describe(response)}. It was accepted for {time} before.",
         f"{hint.format(time)} Re-running this job with a good credential continues the "
         "same DAG run.",
     )
@@ -86,7 +94,8 @@ def forbidden(response: Response) -> Forbidden:
     )
 
 
-def _describe(response: Response) -> str:
+def describe(response: Response) -> str:
+    """Return request, status and the server's words, for error texts."""
     return f"{response.source}{f': {response.detail}' if response.detail else ''}"
 
 
@@ -94,9 +103,25 @@ def _gateway_refusal(response: Response) -> tuple[str, str, str]:
     server = f" Its header Server is {response.server}." if response.server else ""
     return (
         "A gateway in front of Airflow refused the request",
-        f"{_describe(response)}.{server} Airflow's own refusals look different.",
+        f"{describe(response)}.{server} Airflow's own refusals look different.",
         _GATEWAY_HINT,
     )
+
+
+def has_detail(response: Response) -> bool:
+    """Return whether a 404 comes from Airflow itself, and not from a gateway."""
+    return isinstance(response.body, dict) and "detail" in response.body
+
+
+def require_status(response: Response, status: int) -> Response:
+    """Return the response if it has this status.
+
+    Raises:
+        UnexpectedResponse: it has another one.
+    """
+    if response.status != status:
+        raise response.unexpected(response.detail or "this status is not expected here.")
+    return response
 
 
 def require_object(response: Response, status: int, shape: dict[str, type]) -> dict[str, Any]:
@@ -110,8 +135,7 @@ def require_object(response: Response, status: int, shape: dict[str, type]) -> d
     Raises:
         UnexpectedResponse: the status, the body or a field differs.
     """
-    if response.status != status:
-        raise response.unexpected(response.detail or "this status is not expected here.")
+    require_status(response, status)
     if not isinstance(response.body, dict):
         raise response.unexpected("the JSON is not an object.")
     for key, kind in shape.items():
@@ -153,3 +177,46 @@ def parse_datetime(response: Response, text: Any) -> datetime | None:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (TypeError, ValueError, OverflowError):
         raise response.unexpected("a date is not RFC 3339.") from None
+
+
+def require_note(response: Response, run: DagRun | None, note: str) -> None:
+    """Check that the run has this note, unless it is gone or this Airflow returns no notes.
+
+    Raises:
+        UnexpectedResponse: the run has another note.
+    """
+    if run is not None and "note" not in run.unknown_fields and (run.note or "") != note:
+        raise response.unexpected("the run has another note.")
+
+
+def dag_not_found(dag_id: str, response: Response) -> Exception:
+    """Return the error for a 404 about a DAG.
+
+    It is DagNotFound only if Airflow itself sent the 404.
+    """
+    if not has_detail(response):
+        return response.unexpected("Airflow's own 404 looks different.")
+    return DagNotFound(
+        "Airflow has no such DAG",
+        f"dag_id {dag_id!r}: {response.detail}",
+        "Check dag_id and that the DAG is deployed to this Airflow. A DAG whose file fails to "
+        "import cannot run either: Airflow's home page shows import errors at its top.",
+    )
+
+
+def not_supported(name: str, version: str, since: str) -> NotSupported:
+    """Return the error for an input that this Airflow version does not support."""
+    return NotSupported(
+        f"This Airflow does not know {name}",
+        f"This is Airflow {version}; {name} needs {since}.",
+        f"Remove {name} from this step, or upgrade Airflow.",
+    )
+
+
+def too_slow(read: int, total: int) -> TransientError:
+    """Return the error for a list of which only `read` of `total` items came in time."""
+    return TransientError(
+        "Airflow gives the task instances too slowly",
+        f"Of {total} task instances {read} were read before the deadline.",
+        CHECK_AIRFLOW_HINT,
+    )

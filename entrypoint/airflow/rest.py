@@ -1,36 +1,67 @@
-"""Implement the requests that both APIs share, and parse their JSON into models.
+"""Implement the `Airflow` protocol, but for what differs between the two REST APIs.
 
-A missing or malformed field raises UnexpectedResponse, because it must never produce a success.
+`V1` and `V2` override the hooks at the top of `RestAirflow`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
+import json
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 from urllib.parse import quote
 
-from entrypoint.airflow.responses import forbidden, optional, parse_datetime, require_object
-from entrypoint.errors import Conflict, DagNotFound, InvalidConf, NotSupported, RunNotFound
-from entrypoint.models import Dag, DagRun, RunRequest, RunState, TaskInstance
+from entrypoint.airflow.parse import parse_dag, parse_run, parse_task_instance, require_run
+from entrypoint.airflow.responses import (
+    dag_not_found,
+    describe,
+    forbidden,
+    has_detail,
+    optional,
+    require_object,
+    require_status,
+    too_slow,
+)
+from entrypoint.airflow.tracebacks import read_traceback
+from entrypoint.errors import (
+    Conflict,
+    InvalidConf,
+    NotFound,
+    NotSupported,
+    ResponseTooLarge,
+    RunNotFound,
+)
+from entrypoint.models import DagImportError, Health, Pool, TaskInstance, TaskList
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
+    from entrypoint.airflow.logs import LogReader
     from entrypoint.airflow.transport import Transport
     from entrypoint.http.response import Response
-
+    from entrypoint.models import Dag, DagRun, HitlRequest, RunRequest, RunState, TaskLog
 
 TasksToClear = Literal["all"] | tuple[TaskInstance, ...]
 """Which task instances to clear: all, or the given ones."""
 
+MAX_PAGES = 500
+"""Maximum number of pages of one list: 50,000 task instances.
 
-_VERSIONED_FIELDS = (
-    "data_interval_start",
-    "data_interval_end",
-    "run_after",
-    "partition_key",
-    "note",
-)
-"""Fields of a DAG run that some Airflow versions do not return."""
+This is more than one response of an Airflow 2 can hold.
+"""
+_STATES_SINCE = {"awaiting_input": (3, 3)}
+"""States with the Airflow version that introduced them.
+
+An older Airflow refuses them as a filter (docs/notes/airflow-3.md#task-states).
+"""
+_MAX_ITEMS = 100
+_MAX_RUNS = 10
+_USUAL_DEPENDENCIES = ("Task Instance State", "Trigger Rule", "Dagrun Running")
+"""Dependencies that are unmet for each waiting task instance.
+
+They are its own state, its upstream tasks, and its run.
+"""
 
 
 def segment(text: str) -> str:
@@ -39,23 +70,27 @@ def segment(text: str) -> str:
 
 
 class RestAirflow:
-    """The part of the `Airflow` protocol that is the same in both APIs."""
+    """An Airflow behind one of its REST APIs."""
+
+    # The hooks: what differs between the APIs.
 
     api: ClassVar[str]
-
-    def __init__(self, transport: Transport, version: str) -> None:
-        self._transport = transport
-        self.base_url = transport.base_url
-        self.version = version
-        self._release = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
-
-    # Subclasses define these for their API.
+    """Path of the API below the base URL."""
+    page: ClassVar[int]
+    """Maximum number of task instances in one response of this API."""
+    _health: ClassVar[str]
+    _log_format: ClassVar[str]
 
     def check(self, request: RunRequest) -> None:
         """See `Airflow`."""
         raise NotImplementedError
 
-    def _trigger_body(self, request: RunRequest) -> dict[str, Any]:
+    def run_url(self, dag_id: str, run_id: str) -> str:
+        """See `Airflow`."""
+        raise NotImplementedError
+
+    def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
+        """Return the URL of the task instance's page in Airflow's UI."""
         raise NotImplementedError
 
     def mark_failed(self, run: DagRun) -> DagRun | None:
@@ -64,23 +99,6 @@ class RestAirflow:
 
     def set_note(self, run: DagRun, note: str) -> None:
         """See `Airflow`."""
-        raise NotImplementedError
-
-    def _patch_run(self, run: DagRun, body: dict[str, str]) -> DagRun | None:
-        path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}"
-        return self._run_or_none(self._send("PATCH", path, body), run.dag_id, run.run_id)
-
-    def _clear_request(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
-        """Return path (below the DAG) and body of the clear request.
-
-        Without `dry_run: false`, which `clear` adds, both APIs only list the task instances.
-        """
-        raise NotImplementedError
-
-    def _is_run_not_found(self, response: Response) -> bool:
-        raise NotImplementedError
-
-    def _is_active(self, dag: dict[str, Any]) -> bool:
         raise NotImplementedError
 
     def stream_states(  # Airflow 2 has no such endpoint
@@ -98,26 +116,101 @@ class RestAirflow:
             "",
         )
 
-    # Both APIs share the rest.
+    # Airflow 2 has no such questions
+    def hitl_requests(self, run: DagRun) -> tuple[HitlRequest, ...]:  # noqa: ARG002
+        """See `Airflow`."""
+        return ()
+
+    def _trigger_body(self, request: RunRequest) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _clear_request(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
+        """Return path (below the DAG) and body of the clear request.
+
+        Without `dry_run: false`, which `clear` adds, both APIs only list the task instances.
+        """
+        raise NotImplementedError
+
+    def _is_run_not_found(self, response: Response) -> bool:
+        raise NotImplementedError
+
+    def _is_active(self, dag: dict[str, Any]) -> bool:
+        raise NotImplementedError
+
+    def _forbidden(self, response: Response) -> Exception:
+        return forbidden(response)
+
+    def _log_reader(self, max_lines: int) -> LogReader:
+        raise NotImplementedError
+
+    def _seconds(self, response: Response, value: Any) -> float:
+        """Parse a duration in the format of this API."""
+        raise NotImplementedError
+
+    def _xcom_params(self) -> dict[str, str]:
+        """Return the query that requests the XCom's value instead of its repr.
+
+        Raises:
+            NotSupported: this Airflow returns only the repr.
+        """
+        raise NotImplementedError
+
+    # The rest is the same in both.
+
+    def __init__(self, transport: Transport, version: str) -> None:
+        self._transport = transport
+        self.base_url = transport.base_url
+        self.version = version
+        self._release = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+
+    @property
+    def now(self) -> datetime | None:
+        """See `Airflow`."""
+        return self._transport.server_time
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        params: dict[str, Any] | None = None,
+        missing: Callable[[Response], Exception] | None = None,
+    ) -> Response:
+        """Send a request and raise the errors that its status means.
+
+        Args:
+            method: HTTP method.
+            path: path below the API's.
+            body: JSON body.
+            params: query parameters.
+            missing: returns the error for a 404; None: the caller handles a 404.
+
+        Raises:
+            Unauthorized, Forbidden: 401 and 403.
+            Exception: the error of `missing` for a 404, or an error of `Transport.send`.
+        """
+        response = self._transport.send(method, f"{self.api}{path}", params=params, body=body)
+        return self._require_allowed(response, missing)
+
+    def _require_allowed(
+        self, response: Response, missing: Callable[[Response], Exception] | None = None
+    ) -> Response:
+        if response.status == 403:
+            raise self._forbidden(response)
+        if response.status == 404 and missing is not None:
+            raise missing(response)
+        return response
+
+    # DAGs.
 
     def get_dag(self, dag_id: str) -> Dag:
         """See `Airflow`."""
-        response = self._send("GET", f"/dags/{segment(dag_id)}")
-        if response.status == 404:
-            raise dag_not_found(dag_id, response)
-        body = require_object(response, 200, {"dag_id": str, "is_paused": bool})
-        return Dag(
-            dag_id=body["dag_id"],
-            is_paused=body["is_paused"],
-            is_active=self._is_active(body),
-            has_import_errors=bool(body.get("has_import_errors")),
-            file=str(body.get("relative_fileloc") or body.get("fileloc") or ""),
-            max_active_runs=optional(response, body, "max_active_runs", int),
-            bundle=optional(response, body, "bundle_name", str) or "",
-            bundle_version=optional(response, body, "bundle_version", str),
-            last_parsed=parse_datetime(response, body.get("last_parsed_time")),
-            file_token=optional(response, body, "file_token", str) or "",
+        response = self._request(
+            "GET", f"/dags/{segment(dag_id)}", missing=partial(dag_not_found, dag_id)
         )
+        body = require_object(response, 200, {"dag_id": str, "is_paused": bool})
+        return parse_dag(response, body, is_active=self._is_active(body))
 
     def request_reparse(self, dag: Dag) -> None:
         """See `Airflow`. Only a refusal raises an error here.
@@ -125,9 +218,8 @@ class RestAirflow:
         An Airflow without this endpoint responds with 404, and with 409 if a parse is already
         requested (measured on 3.3.2). Both are ignored.
         """
-        response = self._transport.put(f"{self.api}/parseDagFile/{segment(dag.file_token)}")
-        if response.status == 403:
-            raise self._forbidden(response)
+        path = f"{self.api}/parseDagFile/{segment(dag.file_token)}"
+        self._require_allowed(self._transport.put(path))
 
     def latest_dag_version(self, dag_id: str) -> str | None:
         """See `Airflow`. Airflow 2 has no DAG versions."""
@@ -135,31 +227,53 @@ class RestAirflow:
         version = optional(response, details, "latest_dag_version", dict) or {}
         return cast("str | None", optional(response, version, "bundle_version", str))
 
+    def dagrun_timeout(self, dag_id: str) -> float | None:
+        """See `Airflow`."""
+        response, details = self._details(dag_id)
+        value = details.get("dag_run_timeout")
+        return None if value is None else self._seconds(response, value)
+
     def _details(self, dag_id: str) -> tuple[Response, dict[str, Any]]:
-        response = self._send("GET", f"/dags/{segment(dag_id)}/details")
-        if response.status == 404:
-            raise dag_not_found(dag_id, response)
+        response = self._request(
+            "GET", f"/dags/{segment(dag_id)}/details", missing=partial(dag_not_found, dag_id)
+        )
         return response, require_object(response, 200, {})
 
     def unpause(self, dag_id: str) -> None:
         """See `Airflow`."""
-        response = self._send(
-            "PATCH", f"/dags/{segment(dag_id)}?update_mask=is_paused", {"is_paused": False}
+        response = self._request(
+            "PATCH",
+            f"/dags/{segment(dag_id)}?update_mask=is_paused",
+            {"is_paused": False},
+            missing=partial(dag_not_found, dag_id),
         )
-        if response.status == 404:
-            raise dag_not_found(dag_id, response)
         if require_object(response, 200, {"is_paused": bool})["is_paused"]:
             raise response.unexpected("the DAG is still paused.")
 
+    def import_errors(self) -> tuple[DagImportError, ...]:
+        """See `Airflow`."""
+        response, items = self._list("/importErrors", "import_errors", {"limit": _MAX_ITEMS})
+        found = []
+        for item in items:
+            trace = optional(response, item, "stack_trace", str) or ""
+            file, bundle = (
+                optional(response, item, key, str) or "" for key in ("filename", "bundle_name")
+            )
+            found.append(DagImportError(file, trace, read_traceback(trace), bundle))
+        return tuple(found)
+
+    # DAG runs.
+
     def trigger(self, request: RunRequest) -> DagRun:
         """See `Airflow`."""
-        response = self._send(
-            "POST", f"/dags/{segment(request.dag_id)}/dagRuns", self._trigger_body(request)
+        response = self._request(
+            "POST",
+            f"/dags/{segment(request.dag_id)}/dagRuns",
+            self._trigger_body(request),
+            missing=partial(dag_not_found, request.dag_id),
         )
         if response.status == 409:
             raise Conflict("The run id or the logical date is taken", response.detail, "")
-        if response.status == 404:
-            raise dag_not_found(request.dag_id, response)
         if response.status in (400, 422) and response.body is not None:
             raise InvalidConf(
                 "Airflow refused the DAG run's parameters",
@@ -167,18 +281,28 @@ class RestAirflow:
                 "Correct conf (or the dates and the partition key) in this step; the DAG's "
                 "params define what is allowed.",
             )
-        return self._require_run(response, request.dag_id, request.run_id)
+        return require_run(response, request.dag_id, request.run_id)
 
     def get_run(self, dag_id: str, run_id: str) -> DagRun | None:
         """See `Airflow`."""
-        response = self._send("GET", f"/dags/{segment(dag_id)}/dagRuns/{segment(run_id)}")
-        return self._run_or_none(response, dag_id, run_id)
+        return self._run_or_none(self._request("GET", run_path(dag_id, run_id)), dag_id, run_id)
+
+    def _patch_run(self, run: DagRun, body: dict[str, str]) -> DagRun | None:
+        response = self._request("PATCH", run_path(run.dag_id, run.run_id), body)
+        return self._run_or_none(response, run.dag_id, run.run_id)
+
+    def _run_or_none(self, response: Response, dag_id: str, run_id: str) -> DagRun | None:
+        if response.status == 404 and self._is_run_not_found(response):
+            return None
+        return require_run(response, dag_id, run_id)
 
     def clear(self, dag_id: str, run_id: str, tasks: TasksToClear) -> None:
         """See `Airflow`."""
         path, body = self._clear_request(run_id, tasks)
-        response = self._send("POST", f"/dags/{segment(dag_id)}/{path}", {"dry_run": False, **body})
-        if response.status == 404 and _has_detail(response):
+        response = self._request(
+            "POST", f"/dags/{segment(dag_id)}/{path}", {"dry_run": False, **body}
+        )
+        if response.status == 404 and has_detail(response):
             raise RunNotFound(
                 "The DAG run cannot be cleared",
                 f"{response.source}: {response.detail}",
@@ -190,88 +314,225 @@ class RestAirflow:
             {"dag_run_id": str} if path.endswith("/clear") else {"task_instances": list},
         )
 
-    def _send(self, method: str, path: str, body: Any = None) -> Response:
-        response = self._transport.send(method, f"{self.api}{path}", body=body)
-        if response.status == 403:
-            raise self._forbidden(response)
-        return response
+    def recent_durations(self, dag_id: str) -> tuple[float, ...]:
+        """See `Airflow`."""
+        runs = self._runs(dag_id, "success", limit=_MAX_RUNS, order_by="-start_date")
+        return tuple(run.duration for run in runs if run.duration)
 
-    def _forbidden(self, response: Response) -> Exception:
-        return forbidden(response)
+    def running_runs(self, dag_id: str) -> tuple[DagRun, ...]:
+        """See `Airflow`."""
+        return self._runs(dag_id, "running", limit=_MAX_ITEMS)
 
-    def _run_or_none(self, response: Response, dag_id: str, run_id: str) -> DagRun | None:
-        if response.status == 404 and self._is_run_not_found(response):
-            return None
-        return self._require_run(response, dag_id, run_id)
-
-    def _require_run(self, response: Response, dag_id: str, run_id: str) -> DagRun:
-        """Parse a DAG run, and check that it is the requested one.
-
-        A response about another run proves nothing.
-        """
-        body = require_object(response, 200, {"dag_id": str, "dag_run_id": str, "state": str})
-        if (body["dag_id"], body["dag_run_id"]) != (dag_id, run_id) or body[
-            "state"
-        ] not in get_args(RunState):
-            raise response.unexpected(
-                "it is about another run, or in a state that Airflow does not have."
-            )
-        return self._parse_run(response, body)
-
-    def _parse_run(self, response: Response, body: dict[str, Any]) -> DagRun:
-        """Parse a DAG run whose identity and state are already checked."""
-        return DagRun(
-            dag_id=body["dag_id"],
-            run_id=body["dag_run_id"],
-            state=cast("RunState", body["state"]),
-            conf=optional(response, body, "conf", dict) or {},
-            logical_date=parse_datetime(response, body.get("logical_date")),
-            start_date=parse_datetime(response, body.get("start_date")),
-            end_date=parse_datetime(response, body.get("end_date")),
-            bundle_version=optional(response, body, "bundle_version", str),
-            note=optional(response, body, "note", str),
-            run_after=parse_datetime(response, body.get("run_after")),
-            data_interval_start=parse_datetime(response, body.get("data_interval_start")),
-            data_interval_end=parse_datetime(response, body.get("data_interval_end")),
-            partition_key=optional(response, body, "partition_key", str),
-            unknown_fields=tuple(name for name in _VERSIONED_FIELDS if name not in body),
+    def _runs(self, dag_id: str, state: RunState, **params: Any) -> tuple[DagRun, ...]:
+        path = f"/dags/{segment(dag_id)}/dagRuns"
+        response, items = self._list(path, "dag_runs", {"state": state, **params})
+        matching = [
+            item for item in items if (item.get("dag_id"), item.get("state")) == (dag_id, state)
+        ]
+        return tuple(
+            parse_run(response, item)
+            for item in matching
+            if isinstance(item.get("dag_run_id"), str)
         )
 
+    # Task instances.
 
-def require_note(response: Response, run: DagRun | None, note: str) -> None:
-    """Check that the run has this note, unless it is gone or this Airflow returns no notes.
+    def task_instances(
+        self,
+        dag_id: str,
+        run_id: str,
+        *,
+        states: tuple[str, ...] = (),
+        changed_since: datetime | None = None,
+        most: int | None = None,
+    ) -> TaskList:
+        """See `Airflow`."""
+        params: dict[str, Any] = {}
+        if states:
+            params["state"] = [
+                state for state in states if self._release >= _STATES_SINCE.get(state, ())
+            ]
+        if changed_since is not None and self._release >= (2, 11):
+            params["updated_at_gte"] = changed_since.isoformat()
+        tasks: dict[tuple[str, int], TaskInstance] = {}
+        offset, total, wanted = 0, 0, inf if most is None else most
+        for number in range(MAX_PAGES):
+            if number and self._transport.seconds_left() <= 0:
+                raise too_slow(len(tasks), total)
+            limit = int(min(self.page, wanted - offset))
+            response, items, total = self._tasks_page(
+                dag_id, run_id, **params, limit=limit, offset=offset
+            )
+            known = len(tasks)
+            for item in items:
+                task = self._task(response, item, dag_id, run_id)
+                tasks[task.key] = task
+            offset += len(items)
+            if offset >= min(total, wanted):
+                return TaskList(tuple(tasks.values()), total)
+            # An incomplete list is an error, because a missing task instance may have failed.
+            if len(tasks) == known:
+                raise response.unexpected(
+                    f"it returns the same {known} of {total} task instances again."
+                )
+        raise response.unexpected(
+            f"{MAX_PAGES} pages contain only {len(tasks)} of {total} task instances."
+        )
 
-    Raises:
-        UnexpectedResponse: the run has another note.
-    """
-    if run is not None and "note" not in run.unknown_fields and (run.note or "") != note:
-        raise response.unexpected("the run has another note.")
+    def _task(self, response: Response, item: Any, dag_id: str, run_id: str) -> TaskInstance:
+        task = parse_task_instance(response, item)
+        return task._replace(url=self.task_url(task, dag_id, run_id))
+
+    def _tasks_page(
+        self, dag_id: str, run_id: str, **params: Any
+    ) -> tuple[Response, list[Any], int]:
+        """Return the response, its task instances as JSON, and their total number."""
+        path = f"{run_path(dag_id, run_id)}/taskInstances"
+        response = self._request("GET", path, params=params)
+        body = require_object(response, 200, {"task_instances": list, "total_entries": int})
+        return response, body["task_instances"], body["total_entries"]
+
+    def log(self, run: DagRun, task: TaskInstance, max_lines: int) -> TaskLog:
+        """See `Airflow`."""
+        reader = self._log_reader(max_lines)
+        path = f"{task_path(run, task.task_id)}/logs/{max(task.try_number, 1)}"
+        params = _map_index_params(task.map_index)
+        self._download(
+            path,
+            self._log_format,
+            reader.consume,
+            params,
+            lambda found: NotFound("The log is missing", describe(found), ""),
+        )
+        return reader.close()
+
+    def xcom(self, run: DagRun, task_id: str, map_index: int, key: str, limit: int) -> Any:
+        """See `Airflow`."""
+        body = bytearray()
+
+        def consume(chunk: bytes) -> bool:
+            body.extend(chunk)
+            return len(body) <= limit
+
+        path = f"{task_path(run, task_id)}/xcomEntries/{segment(key)}"
+        params = {**self._xcom_params(), **_map_index_params(map_index)}
+        response = self._download(
+            path,
+            "application/json",
+            consume,
+            params,
+            lambda found: NotFound("The XCom is missing", describe(found), ""),
+        )
+        if len(body) > limit:
+            raise ResponseTooLarge(
+                "The XCom is too large", f"{response.source}, with more than {limit} bytes.", ""
+            )
+        try:
+            return json.loads(body)["value"]
+        except (ValueError, RecursionError, KeyError, TypeError):
+            raise response.unexpected("the JSON is cut off, or has no value.") from None
+
+    def _download(
+        self,
+        path: str,
+        accept: str,
+        consume: Callable[[bytes], bool],
+        params: dict[str, Any],
+        missing: Callable[[Response], Exception],
+    ) -> Response:
+        """Download a body in chunks; `missing` returns the error for a 404."""
+        response = self._transport.download(f"{self.api}{path}", accept, consume, params)
+        return require_status(self._require_allowed(response, missing), 200)
+
+    def heartbeat_timeout(self, run: DagRun, task: TaskInstance) -> str | None:
+        """See `Airflow`. The task's own log does not contain it (measured on 2.11.2 and 3.3.2)."""
+        params = {
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+            "task_id": task.task_id,
+            "limit": _MAX_ITEMS,
+        }
+        response, items = self._list("/eventLogs", "event_logs", params)
+        for item in items:
+            if item.get("event") == "heartbeat timeout" and item.get("task_id") == task.task_id:
+                return str(optional(response, item, "extra", str) or "")
+        return None
+
+    def unmet_dependencies(self, run: DagRun, task: TaskInstance) -> tuple[str, ...]:
+        """See `Airflow`. Both APIs have the endpoint (measured on 2.11.2 and 3.3.2)."""
+        index = f"/{task.map_index}" if task.map_index >= 0 else ""
+        response = self._request(
+            "GET",
+            f"{task_path(run, task.task_id)}{index}/dependencies",
+            missing=lambda found: NotFound(
+                "Airflow does not say what the task waits for", describe(found), ""
+            ),
+        )
+        items = require_object(response, 200, {"dependencies": list})["dependencies"]
+        return tuple(
+            str(item.get("reason"))
+            for item in items
+            if isinstance(item, dict) and item.get("name") not in _USUAL_DEPENDENCIES
+        )
+
+    # Airflow itself.
+
+    def health(self) -> Health:
+        """See `Airflow`. The endpoint needs no permission and responds with 200 in every state.
+
+        Measured: docs/notes/airflow-2.md#health-endpoint, docs/notes/airflow-3.md#health-endpoint.
+        """
+        response = self._transport.send("GET", f"{self.api}{self._health}", anonymous=True)
+        body = require_object(response, 200, {"scheduler": dict})
+        return Health(
+            *(_is_healthy(body.get(name)) for name in ("scheduler", "dag_processor", "triggerer"))
+        )
+
+    def pool(self, name: str) -> Pool:
+        """See `Airflow`."""
+        response = self._request("GET", f"/pools/{segment(name)}")
+        body = require_object(response, 200, {"name": str, "slots": int})
+        free = body.get("open_slots")
+        return Pool(name, body["slots"], free if isinstance(free, int) else body["slots"])
+
+    def pool_task_instances(self, name: str) -> tuple[tuple[str, str, TaskInstance], ...]:
+        """See `Airflow`."""
+        response, items, _ = self._tasks_page(
+            "~", "~", pool=name, state=["running", "queued"], limit=_MAX_ITEMS
+        )
+        found = []
+        for item in items:
+            dag_id, run_id = (
+                str(item.get(key)) if isinstance(item, dict) else ""
+                for key in ("dag_id", "dag_run_id")
+            )
+            found.append((dag_id, run_id, self._task(response, item, dag_id, run_id)))
+        return tuple(found)
+
+    def _list(
+        self, path: str, key: str, params: dict[str, Any]
+    ) -> tuple[Response, list[dict[str, Any]]]:
+        response = self._request("GET", path, params=params)
+        items = require_object(response, 200, {key: list})[key]
+        if not all(isinstance(item, dict) for item in items):
+            raise response.unexpected("an item of the list is not an object.")
+        return response, items
 
 
-def _has_detail(response: Response) -> bool:
-    """Return whether a 404 comes from Airflow itself, and not from a gateway."""
-    return isinstance(response.body, dict) and "detail" in response.body
+def run_path(dag_id: str, run_id: str) -> str:
+    """Return the path of a DAG run below the API's."""
+    return f"/dags/{segment(dag_id)}/dagRuns/{segment(run_id)}"
 
 
-def dag_not_found(dag_id: str, response: Response) -> Exception:
-    """Return the error for a 404 about a DAG.
-
-    It is DagNotFound only if Airflow itself sent the 404.
-    """
-    if not _has_detail(response):
-        return response.unexpected("Airflow's own 404 looks different.")
-    return DagNotFound(
-        "Airflow has no such DAG",
-        f"dag_id {dag_id!r}: {response.detail}",
-        "Check dag_id and that the DAG is deployed to this Airflow. A DAG whose file fails to "
-        "import cannot run either: Airflow's home page shows import errors at its top.",
-    )
+def task_path(run: DagRun, task_id: str) -> str:
+    """Return the path of a task instance below the API's."""
+    return f"{run_path(run.dag_id, run.run_id)}/taskInstances/{segment(task_id)}"
 
 
-def not_supported(name: str, version: str, since: str) -> NotSupported:
-    """Return the error for an input that this Airflow version does not support."""
-    return NotSupported(
-        f"This Airflow does not know {name}",
-        f"This is Airflow {version}; {name} needs {since}.",
-        f"Remove {name} from this step, or upgrade Airflow.",
-    )
+def _map_index_params(map_index: int) -> dict[str, int]:
+    return {} if map_index < 0 else {"map_index": map_index}
+
+
+def _is_healthy(component: Any) -> bool | None:
+    status = component.get("status") if isinstance(component, dict) else None
+    return None if status is None else status == "healthy"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entrypoint.airflow.diagnostics import DiagnosticRequests
 from entrypoint.airflow.logs import TextLog
-from entrypoint.airflow.responses import is_from_airflow, optional
-from entrypoint.airflow.rest import not_supported, require_note, segment
+from entrypoint.airflow.responses import is_from_airflow, not_supported, optional, require_note
+from entrypoint.airflow.rest import RestAirflow, run_path, segment
 from entrypoint.errors import ActionError, NotSupported
 from entrypoint.models import stopped_note
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, RunRequest, TaskInstance
 
 
-class V1(DiagnosticRequests):
+class V1(RestAirflow):
     """Airflow 2."""
 
     api: ClassVar[str] = "/api/v1"
@@ -81,12 +80,12 @@ class V1(DiagnosticRequests):
 
         It comes first because the scheduler may still set a stopped run to success.
         """
-        note_with_marker = False
+        note_is_set = False
         with suppress(ActionError):
             self.set_note(run, stopped_note(run))
-            note_with_marker = True
+            note_is_set = True
         stopped = self._patch_run(run, {"state": "failed"})
-        if not note_with_marker:
+        if not note_is_set:
             with suppress(ActionError):
                 self.set_note(run, stopped_note(run))
         return stopped
@@ -96,8 +95,8 @@ class V1(DiagnosticRequests):
         (docs/notes/airflow-2.md#differences-between-versions).
         """
         if self._release >= (2, 5):
-            path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/setNote"
-            response = self._send("PATCH", path, {"note": note})
+            path = f"{run_path(run.dag_id, run.run_id)}/setNote"
+            response = self._request("PATCH", path, {"note": note})
             require_note(response, self._run_or_none(response, run.dag_id, run.run_id), note)
 
     def _clear_request(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:

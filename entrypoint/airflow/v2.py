@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entrypoint.airflow.diagnostics import DiagnosticRequests
 from entrypoint.airflow.logs import JsonLog
-from entrypoint.airflow.responses import optional
-from entrypoint.airflow.rest import not_supported, require_note, segment
+from entrypoint.airflow.responses import not_supported, optional, require_note
+from entrypoint.airflow.rest import RestAirflow, run_path, segment
 from entrypoint.airflow.state_stream import StateLineReader
 from entrypoint.errors import NotSupported
 from entrypoint.models import HitlRequest, stopped_note
@@ -28,7 +27,7 @@ _ISO_DURATION = re.compile(
 _SECONDS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
 
-class V2(DiagnosticRequests):
+class V2(RestAirflow):
     """Airflow 3."""
 
     api: ClassVar[str] = "/api/v2"
@@ -61,7 +60,7 @@ class V2(DiagnosticRequests):
         """See `Airflow`. The endpoint exists since 3.1 (docs/notes/airflow-3.md#wait-endpoint)."""
         if self._release < (3, 1):
             return super().stream_states(run, interval, consume, max_silence, max_seconds)
-        path = f"{self.api}/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/wait"
+        path = f"{self.api}{run_path(run.dag_id, run.run_id)}/wait"
         self._transport.stream(
             path, {"interval": interval}, StateLineReader(consume).consume, max_silence, max_seconds
         )
@@ -98,9 +97,7 @@ class V2(DiagnosticRequests):
 
     def set_note(self, run: DagRun, note: str) -> None:
         """See `Airflow`."""
-        response = self._send(
-            "PATCH", f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}", {"note": note}
-        )
+        response = self._request("PATCH", run_path(run.dag_id, run.run_id), {"note": note})
         require_note(response, self._run_or_none(response, run.dag_id, run.run_id), note)
 
     def _clear_request(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
@@ -144,7 +141,7 @@ class V2(DiagnosticRequests):
         """See `Airflow`. They exist since 3.1 (docs/notes/airflow-3.md#required-actions)."""
         if self._release < (3, 1):
             return ()
-        path = f"/dags/{segment(run.dag_id)}/dagRuns/{segment(run.run_id)}/hitlDetails"
+        path = f"{run_path(run.dag_id, run.run_id)}/hitlDetails"
         response, items = self._list(
             path, "hitl_details", {"response_received": "false", "limit": self.page}
         )

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from entrypoint.auth.token import require_token
 from entrypoint.errors import Unauthorized
 from entrypoint.http.client import Request
-from entrypoint.http.response import Service
+from entrypoint.http.response import Service, external_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from entrypoint.credentials import GitHubToken
     from entrypoint.http.client import HttpClient
 
-GITHUB_OIDC = Service("GitHub's OIDC service", "https://www.githubstatus.com")
+GITHUB_OIDC = external_service("GitHub's OIDC service", "https://www.githubstatus.com")
 
 
 class GitHubOidc:

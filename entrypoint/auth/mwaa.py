@@ -17,7 +17,7 @@ from entrypoint.auth.token import bearer, require_token
 from entrypoint.credentials import Secret
 from entrypoint.errors import Unauthorized, UnexpectedResponse
 from entrypoint.http.client import Request
-from entrypoint.http.response import Service
+from entrypoint.http.response import Service, external_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from entrypoint.http.client import HttpClient
     from entrypoint.http.response import Response
 
-AWS = Service("Amazon MWAA", "mwaa_environment and the region")
-WEB_SERVER = Service(
+AWS = external_service("Amazon MWAA", "mwaa_environment and the region")
+WEB_SERVER = external_service(
     "The MWAA environment's web server", "the environment's access mode (it must be public)"
 )
 _DOMAINS = (".amazonaws.com", ".on.aws", ".amazonaws.com.cn")

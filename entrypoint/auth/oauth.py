@@ -14,7 +14,7 @@ from entrypoint.auth.token import bearer, pair, require_token
 from entrypoint.credentials import Secret
 from entrypoint.errors import Unauthorized
 from entrypoint.http.client import Request, path_of
-from entrypoint.http.response import Service
+from entrypoint.http.response import Service, external_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from entrypoint.http.client import HttpClient
     from entrypoint.http.response import Response
 
-TOKEN_ENDPOINT = Service("The identity provider", "token_url")
+TOKEN_ENDPOINT = external_service("The identity provider", "token_url")
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 

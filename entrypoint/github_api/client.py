@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from entrypoint.errors import TransientError
 from entrypoint.http.client import Request
-from entrypoint.http.response import Service
+from entrypoint.http.response import Service, external_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from entrypoint.http.client import HttpClient
     from entrypoint.http.response import Response
 
-GITHUB = Service("GitHub", "https://www.githubstatus.com, and the input github_token")
+GITHUB = external_service("GitHub", "https://www.githubstatus.com, and the input github_token")
 
 
 class GitHubRepository:

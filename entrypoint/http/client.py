@@ -28,8 +28,6 @@ from entrypoint.errors import ActionError, TlsTrustError, UnexpectedResponse, Un
 from entrypoint.http.limits import MAX_JSON_MARKS, ExchangeDeadline, LimitedAdapter, TooManyValues
 from entrypoint.http.response import (
     AIRFLOW,
-    CHECK_AIRFLOW_HINT,
-    RE_RUN_HINT,
     Response,
     Service,
     read_response,
@@ -245,10 +243,7 @@ def _unreachable(
     if isinstance(error, TooManyValues):
         problem = f"it has more than {MAX_JSON_MARKS:,} values, and was not read to its end."
         return Response(0, None, request.source, service=service).unexpected(problem)
-    hint = (
-        f"Check {service.setting}, and that this runner's network reaches it. "
-        f"{CHECK_AIRFLOW_HINT if service is AIRFLOW else RE_RUN_HINT}"
-    )
+    hint = service.reach_hint
     if isinstance(error, requests.exceptions.SSLError):
         hint = (
             "If the server requires a client certificate, give client_certificate and "

@@ -34,18 +34,62 @@ CHECK_AIRFLOW_HINT = f"Check the health and the log of the web server or gateway
 
 
 class Service(NamedTuple):
-    """A service to which the action sends requests.
+    """A service to which the action sends requests, as error texts name it.
 
     Attributes:
-        name: name in error texts.
-        setting: what a hint tells users to check, for example the input that holds the address.
+        name: name of the service.
+        api: name of its API.
+        address: name of its address.
+        reach_hint: hint for a service that does not respond.
+        outage_hint: hint for HTTP 429 or 5xx.
+        unexpected_hint: hint for a response that does not follow its API.
+        redirect_hint: hint for a redirect.
+        redirect_risk: what a followed redirect could do.
     """
 
     name: str
-    setting: str
+    api: str
+    address: str
+    reach_hint: str
+    outage_hint: str
+    unexpected_hint: str
+    redirect_hint: str
+    redirect_risk: str = "the credential would go to another address"
 
 
-AIRFLOW = Service("Airflow", "airflow_url")
+def external_service(name: str, setting: str) -> Service:
+    """Return a service other than Airflow.
+
+    Args:
+        name: name in error texts.
+        setting: what a hint tells users to check, for example the input that holds the address.
+    """
+    return Service(
+        name,
+        api=name,
+        address=name,
+        reach_hint=f"Check {setting}, and that this runner's network reaches it. {RE_RUN_HINT}",
+        outage_hint=f"Check {setting}. {RE_RUN_HINT}",
+        unexpected_hint=f"Check {setting}: another server may answer there.",
+        redirect_hint=f"Check {setting}: it must be the final address.",
+    )
+
+
+AIRFLOW = Service(
+    "Airflow",
+    api="Airflow's API",
+    address="Airflow's address",
+    reach_hint="Check airflow_url, and that this runner's network reaches it. "
+    f"{CHECK_AIRFLOW_HINT}",
+    outage_hint=CHECK_AIRFLOW_HINT,
+    unexpected_hint="Set airflow_url to the address at which users open Airflow, path prefix "
+    "included. There must be no login page of a proxy in front of it.",
+    redirect_hint="Give the final address as airflow_url (https instead of http?). If it is a "
+    "login page, a gateway in front of Airflow requires its own credential: give it by the input "
+    "headers.",
+    redirect_risk="the credential would go to another address and the trigger could become "
+    "another request",
+)
 
 
 class Response(NamedTuple):
@@ -120,24 +164,11 @@ class Response(NamedTuple):
         Args:
             why: what is wrong with the response, as a sentence for the error's detail.
         """
-        title = (
-            "Airflow's API sent an unexpected response"
-            if self.service is AIRFLOW
-            else f"{self.service.name} sent an unexpected response"
-        )
-        hint = (
-            (
-                "Set airflow_url to the address at which users open Airflow, path prefix included. "
-                "There must be no login page of a proxy in front of it."
-            )
-            if self.service is AIRFLOW
-            else f"Check {self.service.setting}: another server may answer there."
-        )
+        beginning = f" It begins: {shortened(self.text, 200)}" if self.text else ""
         return UnexpectedResponse(
-            title,
-            f"{self.source}: {why}"
-            + (f" It begins: {shortened(self.text, 200)}" if self.text else ""),
-            hint,
+            f"{self.service.api} sent an unexpected response",
+            f"{self.source}: {why}{beginning}",
+            self.service.unexpected_hint,
         )
 
 
@@ -173,7 +204,7 @@ def read_response(
         raise TransientError(
             f"{service.name} answers {status}",
             f"{source}.",
-            CHECK_AIRFLOW_HINT if service is AIRFLOW else f"Check {service.setting}. {RE_RUN_HINT}",
+            service.outage_hint,
             status=status,
             retry_after=retry_after,
         )
@@ -214,20 +245,11 @@ def _masked_beginning(content: bytes) -> str:
 
 
 def _redirect(source: str, location: str, service: Service) -> UnexpectedResponse:
-    if service is AIRFLOW:
-        return UnexpectedResponse(
-            "Airflow's address redirects",
-            f"{source}, to {_target(location)}. The action follows no redirect, because the "
-            "credential would go to another address and the trigger could become another request.",
-            "Give the final address as airflow_url (https instead of http?). If it is a login "
-            "page, a gateway in front of Airflow requires its own credential: give it by the "
-            "input headers.",
-        )
     return UnexpectedResponse(
-        f"{service.name} redirects",
-        f"{source}, to {_target(location)}. The action follows no redirect, because the "
-        "credential would go to another address.",
-        f"Check {service.setting}: it must be the final address.",
+        f"{service.address} redirects",
+        f"{source}, to {_target(location)}. The action follows no redirect, because "
+        f"{service.redirect_risk}.",
+        service.redirect_hint,
     )
 
 

@@ -376,7 +376,7 @@ def run_measured(fake: FakeAirflow, workspace: Path, **inputs: str) -> tuple[Ste
         "diagnostics.progress.ProgressTracker.next_update",
         "diagnostics.collector.failures_of",
         "diagnostics.collector.dagrun_timeout_exceeded",
-        "airflow.diagnostics.DiagnosticRequests.recent_durations",
+        "airflow.rest.RestAirflow.recent_durations",
     ],
 )
 def test_a_bug_in_the_diagnostics_is_logged_once_and_leaves_the_result(

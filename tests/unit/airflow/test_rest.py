@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.airflow.client import _version
-from entrypoint.airflow.rest import dag_not_found, segment
-from entrypoint.airflow.task_instances import TaskInstanceRequests
+from entrypoint.airflow.parse import require_run
+from entrypoint.airflow.responses import dag_not_found
+from entrypoint.airflow.rest import RestAirflow, segment
 from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
@@ -58,11 +59,9 @@ json_values = st.recursive(
 
 
 @pytest.fixture(params=[V1, V2], ids=["v1", "v2"])
-def dialect(request: pytest.FixtureRequest) -> TaskInstanceRequests:
+def dialect(request: pytest.FixtureRequest) -> RestAirflow:
     """Return the client of one API version, which sends nothing."""
-    made: TaskInstanceRequests = request.param(
-        Transport(BASE), {V1: "2.11.2", V2: "3.3.2"}[request.param]
-    )
+    made: RestAirflow = request.param(Transport(BASE), {V1: "2.11.2", V2: "3.3.2"}[request.param])
     return made
 
 
@@ -70,25 +69,22 @@ def response_with(body: Any, status: int = 200) -> Response:
     return Response(status, body, f"GET /x answered {status} application/json")
 
 
-def read_run(dialect: TaskInstanceRequests, body: Any, status: int = 200) -> DagRun:
-    return dialect._require_run(response_with(body, status), "nightly_sales", "r+1:a")
+def read_run(body: Any, status: int = 200) -> DagRun:
+    return require_run(response_with(body, status), "nightly_sales", "r+1:a")
 
 
-def test_run_needs_only_ids_and_a_state(dialect: TaskInstanceRequests) -> None:
+def test_run_needs_only_ids_and_a_state() -> None:
     newer = ("data_interval_start", "data_interval_end", "run_after", "partition_key", "note")
     nothing = dict.fromkeys(
         ("conf", "logical_date", "start_date", "end_date", "bundle_version", "note", *newer)
     )
 
-    assert read_run(dialect, RUN | nothing) == DagRun("nightly_sales", "r+1:a", "running", {})
-    assert read_run(dialect, RUN) == DagRun(
-        "nightly_sales", "r+1:a", "running", {}, unknown_fields=newer
-    )
+    assert read_run(RUN | nothing) == DagRun("nightly_sales", "r+1:a", "running", {})
+    assert read_run(RUN) == DagRun("nightly_sales", "r+1:a", "running", {}, unknown_fields=newer)
 
 
-def test_every_field_of_a_run_is_read(dialect: TaskInstanceRequests) -> None:
+def test_every_field_of_a_run_is_read() -> None:
     run = read_run(
-        dialect,
         RUN
         | {
             "conf": {"a": 1},
@@ -131,16 +127,16 @@ def test_every_field_of_a_run_is_read(dialect: TaskInstanceRequests) -> None:
     ids=str,
 )
 def test_another_run_an_unknown_state_or_another_shape_is_unexpected(
-    dialect: TaskInstanceRequests, wrong: dict[str, Any]
+    wrong: dict[str, Any],
 ) -> None:
     with pytest.raises(UnexpectedResponse):
-        read_run(dialect, RUN | wrong)
+        read_run(RUN | wrong)
 
 
 @pytest.mark.parametrize("status", [201, 202, 206, 400, 404, 409])
-def test_run_is_read_only_from_status_200(dialect: TaskInstanceRequests, status: int) -> None:
+def test_run_is_read_only_from_status_200(status: int) -> None:
     with pytest.raises(UnexpectedResponse):
-        read_run(dialect, RUN | {"state": "success"}, status)
+        read_run(RUN | {"state": "success"}, status)
 
 
 @given(json_values)
@@ -157,13 +153,13 @@ def test_any_other_json_is_no_run(body: Any) -> None:
 )
 def test_run_with_any_fields_is_read_or_unexpected(fields: dict[str, Any]) -> None:
     try:
-        run = read_run(V2(Transport(BASE), "3.3.2"), RUN | fields)
+        run = read_run(RUN | fields)
     except UnexpectedResponse:
         return
     assert run.state in {"queued", "running", "success", "failed"}
 
 
-def test_task_instance_needs_only_a_task_id(dialect: TaskInstanceRequests) -> None:
+def test_task_instance_needs_only_a_task_id(dialect: RestAirflow) -> None:
     whole = dialect._task(response_with({}), TASK, "nightly_sales", "r+1:a")
     least = dialect._task(response_with({}), {"task_id": "extract"}, "nightly_sales", "r+1:a")
     nothing = dialect._task(
@@ -186,7 +182,7 @@ def test_task_instance_needs_only_a_task_id(dialect: TaskInstanceRequests) -> No
 @pytest.mark.parametrize("kind", VALUES)
 @pytest.mark.parametrize("field", TASK)
 def test_task_instance_field_of_another_type_is_unexpected(
-    dialect: TaskInstanceRequests, field: str, kind: str
+    dialect: RestAirflow, field: str, kind: str
 ) -> None:
     good = {
         "task_id": ["text"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.airflow.task_instances import MAX_PAGES
+from entrypoint.airflow.rest import MAX_PAGES
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
 from entrypoint.errors import TransientError, UnexpectedResponse
@@ -39,7 +39,8 @@ class PagedAirflow:
         """Return the time left when each page takes one second."""
         return self.time - len(self.requests_sent)
 
-    def get(self, path: str, params: Mapping[str, Any]) -> Response:
+    def send(self, method: str, path: str, *, params: Mapping[str, Any], body: None) -> Response:
+        assert body is None
         self.requests_sent.append(dict(params))
         first = params["offset"] if self.moves else 0
         last = min(first + min(params["limit"], self.largest), self.total)
@@ -47,7 +48,9 @@ class PagedAirflow:
             {"task_id": "load", "map_index": index, "state": "success"}
             for index in range(first, last)
         ]
-        return Response(200, {"task_instances": items, "total_entries": self.total}, f"GET {path}")
+        return Response(
+            200, {"task_instances": items, "total_entries": self.total}, f"{method} {path}"
+        )
 
 
 def read_tasks(pages: PagedAirflow, version: str, **only: Any) -> TaskList:

@@ -15,13 +15,13 @@ from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnection
 from entrypoint.credentials import Secret, Tls
 from entrypoint.errors import ActionError, TlsTrustError, TransientError, Unreachable
 from entrypoint.http.client import HttpClient, Request, path_of
-from entrypoint.http.response import Service, read_response
+from entrypoint.http.response import external_service, read_response
 from tests.unit.http.handshakes import DEPLOYER, NAME, OURS, handshake
 from tests.unit.script import ScriptedAdapter, http_response
 
 URL = "https://airflow.example.com/x"
 GET = Request("GET", URL, "GET /x")
-PROVIDER = Service("The identity provider", "token_url")
+PROVIDER = external_service("The identity provider", "token_url")
 
 NO_CONNECTION: Any = None
 OS_ERROR: Any = OSError()

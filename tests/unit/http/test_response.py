@@ -13,11 +13,17 @@ from requests.utils import get_encoding_from_headers
 
 from entrypoint.errors import TransientError, UnexpectedResponse
 from entrypoint.http.client import Request
-from entrypoint.http.response import AIRFLOW, Response, Service, describe_response, read_response
+from entrypoint.http.response import (
+    AIRFLOW,
+    Response,
+    describe_response,
+    external_service,
+    read_response,
+)
 from tests.unit.script import ScriptedAdapter, http_response
 
 SOURCE = "GET /api/v2/version"
-PROVIDER = Service("The identity provider", "token_url")
+PROVIDER = external_service("The identity provider", "token_url")
 KEYS = [
     "detail",
     "title",
