@@ -81,12 +81,12 @@ class V1(DiagnosticRequests):
 
         It comes first because the scheduler may still set a stopped run to success.
         """
-        note_with_marker = False
+        note_is_set = False
         with suppress(ActionError):
             self.set_note(run, stopped_note(run))
-            note_with_marker = True
+            note_is_set = True
         stopped = self._patch_run(run, {"state": "failed"})
-        if not note_with_marker:
+        if not note_is_set:
             with suppress(ActionError):
                 self.set_note(run, stopped_note(run))
         return stopped
