@@ -91,7 +91,7 @@ class AirflowCredentials:
         )
 
     def for_v2(self, login: Login) -> Authorization:
-        """See `airflow.client.Credentials`. Airflow 3 accepts no Basic, so the login returns a token."""
+        """See `airflow.client.Credentials`. Airflow 3 accepts no Basic, so it needs a token."""
         body: dict[str, str | Secret]
         match self._credential:
             case Password(username, password):
