@@ -15,7 +15,7 @@ class Events(Protocol):
     """Listener for the events of a step."""
 
     def run_state(self, run: DagRun) -> None:
-        """Handle a poll of the DAG run. Called for each poll."""
+        """Handle the state of the DAG run. Called for each poll and each streamed state."""
 
     def request_failed(self, error: ActionError, pause: float) -> None:
         """Handle a failed request, which is retried after `pause` seconds."""
@@ -64,7 +64,7 @@ class Events(Protocol):
         """Handle a failed optional request."""
 
     def feature_disabled(self, sentence: str) -> None:
-        """Handle an optional feature that is off because a permission is missing."""
+        """Handle an optional feature that is disabled because Airflow or a gateway refuses it."""
 
 
 class StepEvents(Events, Protocol):

@@ -76,7 +76,8 @@ the step does not own it. nothing: there was no run to stop, or it had ended by 
 TakenOver = Literal["attached", "resumed", "restarted"]
 """What the step did with an existing DAG run.
 
-attached: nothing. resumed: it cleared the unfinished tasks. restarted: it cleared all tasks.
+attached: nothing. resumed: it cleared the tasks that had not succeeded. restarted: it cleared all
+tasks.
 """
 
 MAX_TASKS_LISTED = 500

@@ -23,7 +23,7 @@ BUDGET_SECONDS = 50.0
 time too. Measured: docs/notes/runner.md#time-after-a-cancel.
 """
 REQUEST_SECONDS = 15.0
-"""Read timeout of each request in seconds."""
+"""Maximum seconds of each request."""
 MAX_PAUSE_SECONDS = 5.0
 """Maximum seconds between two requests, even if `Retry-After` is longer: the budget is short."""
 READ_SECONDS = 10.0

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 SETUP_SECONDS = 60.0
 """Seconds for which setup requests to Airflow and GitHub are retried."""
 OPTIONAL_TIMEOUT = 15.0
-"""Read timeout of optional requests in seconds. It is short because the step cannot poll the run
-while it waits for such a response.
+"""Maximum seconds of an optional request. It is short because the step cannot poll the run while it
+waits for such a response.
 """
 
 
@@ -42,7 +42,7 @@ class Session:
         sleep: sleep function, takes seconds.
         runner: masks secrets and prints debug lines.
         events: listener for the events of the step.
-        read_timeout: maximum read timeout of a request in seconds.
+        read_timeout: maximum seconds of any request.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Session:
 
         Args:
             seconds: time until the deadline in seconds.
-            max_request: read timeout of each request in seconds.
+            max_request: maximum seconds of each request.
         """
         self.deadline = self.clock() + seconds
         self._max_request_seconds = min(max_request, self._read_timeout)
@@ -100,7 +100,7 @@ class Session:
 
         Args:
             seconds: time for connecting in seconds, with all retries.
-            max_request: read timeout of each request in seconds.
+            max_request: maximum seconds of each request.
             retry_unexpected: see `Retrier.read`.
             retry_refused: see `Retrier.read`.
 

@@ -60,7 +60,7 @@ RESULT_SECONDS = 300.0
 CANCEL_SECONDS = 4.5
 """Seconds for stopping the run of a cancelled workflow. SIGTERM follows 7.5 s after the cancel."""
 CANCEL_REQUEST_SECONDS = 3.0
-"""Read timeout of each request of that stop, in seconds."""
+"""Maximum seconds of each request of that stop."""
 
 
 class Step:

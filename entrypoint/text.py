@@ -16,7 +16,7 @@ MAX_NAMES_LISTED = 10
 
 
 def shortened(text: str, limit: int) -> str:
-    """Mask the secrets in a text, then cut it to at most `limit` characters."""
+    """Mask the secrets in a text, then `cut` it."""
     return cut(masked(text), limit)
 
 

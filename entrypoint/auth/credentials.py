@@ -63,7 +63,7 @@ class AirflowCredentials:
         return self._mwaa.web_server() if self._mwaa else None
 
     def for_any(self) -> Authorization | None:
-        """See `airflow.Credentials`."""
+        """See `airflow.client.Credentials`."""
         match self._credential:
             case Token(token):
                 return Authorization(partial(bearer, token.reveal()), _RENEWABLE_HINT)
@@ -80,7 +80,7 @@ class AirflowCredentials:
         return None
 
     def for_v1(self) -> Authorization:
-        """See `airflow.Credentials`. A password is sent as HTTP Basic."""
+        """See `airflow.client.Credentials`. A password is sent as HTTP Basic."""
         if isinstance(self._credential, Password):
             return Authorization(partial(basic, self._credential, self._mask), _BASIC_HINT)
         raise NotSupported(
@@ -91,7 +91,7 @@ class AirflowCredentials:
         )
 
     def for_v2(self, login: Login) -> Authorization:
-        """See `airflow.Credentials`. Airflow 3 accepts no Basic, so the login returns a token."""
+        """See `airflow.client.Credentials`. Airflow 3 accepts no Basic, so it needs a token."""
         body: dict[str, str | Secret]
         match self._credential:
             case Password(username, password):

@@ -34,7 +34,7 @@ than streaming the states does.
 """
 STALL_SECONDS, STALL_SECONDS_ACTIVE = 15.0, 120.0
 """Seconds without a change before the tracker looks for blockers: if no task instance is in a state
-of _MAY_TAKE_LONG, and if one is.
+of _LONG_STATES, and if one is.
 """
 STALL_SECONDS_UNWATCHED = 900.0
 """The same for a running run whose task instances are not polled."""

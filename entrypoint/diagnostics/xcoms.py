@@ -60,7 +60,7 @@ def read_xcoms(
         until: deadline on the clock.
 
     Raises:
-        NotFound, ResponseTooLarge, InvalidJson: with a message for the user.
+        NotFound, ResponseTooLarge, InvalidJson, NotSupported: with a message for the user.
         Forbidden: with the missing permission.
         TransientError, UnexpectedResponse: Airflow did not respond before the deadline.
     """

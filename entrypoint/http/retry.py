@@ -154,5 +154,5 @@ class Refusals:
         self._count += 1
 
     def final(self, now: float) -> bool:
-        """Return whether there were REFUSAL_RESPONSES refusals during REFUSAL_SECONDS."""
+        """Return whether there were REFUSAL_RESPONSES refusals over at least REFUSAL_SECONDS."""
         return self._count >= REFUSAL_RESPONSES and now - self._first >= REFUSAL_SECONDS

@@ -209,7 +209,7 @@ class Console:
         self._line(f"Could not read what is needed for {what}. {error.title}: {error.detail}")
 
     def feature_disabled(self, sentence: str) -> None:
-        """Log that an optional feature is disabled because its permission is missing."""
+        """Log that an optional feature is disabled, and why."""
         self._line(sentence)
 
     def task_log(self, title: str, lines: Iterable[str], lines_omitted: int) -> None:

@@ -9,12 +9,12 @@ _LATEST_TIME = datetime.max.replace(tzinfo=UTC) - timedelta(seconds=1)
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Return the moment in UTC, but at most _LAST."""
+    """Return the moment in UTC, but at most _LATEST_TIME."""
     return min(_shifted(moment), _LATEST_TIME)
 
 
 def later(moment: datetime, seconds: float) -> datetime:
-    """Return the moment `seconds` later, or _LAST if that overflows."""
+    """Return the moment `seconds` later, or _LATEST_TIME if that overflows."""
     try:
         return in_utc(moment) + timedelta(seconds=seconds)
     except OverflowError:

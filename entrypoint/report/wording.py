@@ -148,7 +148,7 @@ def _failed(outcome: Outcome, run: DagRun) -> Message:
             f"{format_duration(outcome.dagrun_timeout_exceeded)} (dagrun_timeout), so Airflow "
             f"ended this run as failed{duration_suffix(run)}. No task failed. Airflow skipped the "
             "tasks that had not ended"
-            f"{f' (still running: {list_names(interrupted)})' if interrupted else ''}.",
+            f"{f' (stopped while running: {list_names(interrupted)})' if interrupted else ''}.",
             "Make the DAG faster, or raise its dagrun_timeout. Re-running this job continues this "
             "run from the tasks that did not end.",
         )

@@ -70,7 +70,7 @@ class DagFiles(Protocol):
     """Optional requests about DAG files, disabled if the credential lacks the permission."""
 
     def import_errors(self) -> tuple[DagImportError, ...] | None:
-        """Return the import errors, None if the credential may not read them."""
+        """Return the import errors, None if they cannot be read."""
 
     def request_reparse(self, dag: Dag) -> None:
         """Ask Airflow to parse the DAG's file now."""
@@ -133,7 +133,9 @@ class CodeWait:
         return max(0.0, self._until - self._session.clock())
 
     def wait(self, airflow: Airflow, files: DagFiles) -> None:
-        """Return as soon as the DAG may be triggered; poll only once without `wait_for_dag`.
+        """Return as soon as the DAG may be triggered.
+
+        Without `wait_for_dag`, poll only once; without `expect_commit` as well, do not poll.
 
         Raises:
             DagNotFound, StaleDag, NotDeployed: Airflow does not have the code in time.

@@ -71,7 +71,7 @@ def wait_for_end(
         run: the run as the trigger returned it.
         retrier: clock, sleep and backoff.
         limits: time limits and poll interval.
-        on_poll: called with the run after each poll that is not the last one.
+        on_poll: called with the run after each poll or stream, unless the run has ended.
         next_poll: function from a run to the time on the clock at which `on_poll` is due again.
 
     Returns:

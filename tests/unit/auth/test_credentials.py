@@ -230,13 +230,13 @@ def test_each_service_has_its_own_http_client() -> None:
 
 
 def test_no_repr_shows_a_secret() -> None:
-    basic, exchange_token = (
+    basic, exchanged = (
         present(PASSWORD).for_v1(),
         present(PASSWORD).for_v2(lambda _: "exchanged-token"),
     )
     ready = [present(credential).for_any() for credential in READY]
 
-    for authorization in (basic, exchange_token, *ready):
+    for authorization in (basic, exchanged, *ready):
         headers_sent(authorization)
         message = f"{authorization!r} {present(PASSWORD)!r}"
         assert not any(
