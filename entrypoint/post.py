@@ -47,25 +47,22 @@ def stop_run_left_behind(
     """
     request = outcome.request
     assert request is not None  # noqa: S101 - this stage always sets it
-    until = session.clock() + BUDGET_SECONDS
+    deadline = session.deadline(BUDGET_SECONDS, REQUEST_SECONDS)
     session.retrier.max_pause = MAX_PAUSE_SECONDS
     try:
-        airflow = session.connect(
-            BUDGET_SECONDS, REQUEST_SECONDS, retry_unexpected=True, retry_refused=True
-        )
+        airflow = session.connect(deadline, retry_unexpected=True, retry_refused=True)
     except ActionError as error:
         return outcome._replace(stop_error=error)
     outcome = _with_airflow(outcome, airflow)
     session.events.stopping(request.run_id)
-    session.set_deadline(until - session.clock(), REQUEST_SECONDS)
     result = stop(
         airflow,
         request.dag_id,
         request.run_id,
         session.retrier,
+        deadline,
         last_seen=None,
         confirm=True,
-        until=until,
         already_stopped=stopped,
         created=created,
     )
@@ -82,12 +79,11 @@ def report_run_left_running(outcome: Outcome, session: Session) -> Outcome:
     assert request is not None  # noqa: S101 - as above
     outcome = outcome._replace(stopped="left")
     with suppress(ActionError):
-        airflow = session.connect(READ_SECONDS)
+        airflow = session.connect(session.deadline(READ_SECONDS))
         outcome = _with_airflow(outcome, airflow)
-        fetch = partial(airflow.get_run, request.dag_id, request.run_id)
-        outcome = outcome._replace(
-            run=session.retrier.read(fetch, until=session.set_deadline(READ_SECONDS))
-        )
+        deadline = session.deadline(READ_SECONDS)
+        fetch = partial(airflow.within(deadline).get_run, request.dag_id, request.run_id)
+        outcome = outcome._replace(run=session.retrier.read(fetch, deadline))
     return outcome
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.airflow.client import Airflow
+    from entrypoint.deadline import Deadline
     from entrypoint.inputs.settings import Settings
     from entrypoint.models import RunRequest
     from entrypoint.run.detached import DetachedReport
@@ -101,6 +102,7 @@ class Step:
         self._diagnostics: Diagnostics | None = None
         self._owned = self._stale_mark = False
         self._since = session.clock()
+        self._deadline = session.deadline(SETUP_SECONDS)
 
     def run(self) -> Outcome:
         """Run the step and return its outcome. The outputs are written in every case."""
@@ -129,7 +131,9 @@ class Step:
         self._code.require_known_commit()
         left = self._code.seconds_left()
         self._airflow = airflow = self._session.connect(
-            max(SETUP_SECONDS, left), retry_unexpected=left > 0, retry_refused=left > 0
+            self._session.deadline(max(SETUP_SECONDS, left)),
+            retry_unexpected=left > 0,
+            retry_refused=left > 0,
         )
         if self._settings.report_to != "none":
             # Imported here, because other steps should not wait for this module.
@@ -138,9 +142,7 @@ class Step:
             self._detached_report = DetachedReport(
                 self._settings, self._context, self._session, airflow.base_url
             )
-        optional = OptionalRequests(
-            airflow, self._retrier, self._session.limit_requests, self._session.seconds_left
-        )
+        optional = OptionalRequests(airflow, self._retrier, self._session.deadline(SETUP_SECONDS))
         self._diagnostics = diagnostics = Diagnostics(
             optional, self._session, self._settings, self._context.workspace
         )
@@ -148,7 +150,8 @@ class Step:
         try:
             run = self._find_or_create(airflow, diagnostics)
         except (DagNotFound, StaleDag, InvalidConf) as error:
-            raise diagnostics.with_import_error(error) from None
+            deadline = self._session.deadline(SETUP_SECONDS)
+            raise diagnostics.with_import_error(error, deadline) from None
         if self._detached_report is not None:
             run, report = self._detached_report.begin(
                 airflow, run, self.outcome.run_url or "", diagnostics.failed_task_names
@@ -157,18 +160,16 @@ class Step:
             self._events.reported(report)
         if self._settings.wait:
             run = self._follow(airflow, diagnostics, run)
-            self._code.require(run)
+            self._code.require(run, self._session.deadline(END_SECONDS))
         elif run.ended:
-            self._update_tasks(diagnostics, run)
+            self._update_tasks(diagnostics, run, self._deadline)
         if (
             self._settings.fail_on_failed_tasks
             and run.state == "success"
             and self.outcome.tasks is None
         ):
-            self._session.set_deadline(
-                max(RESULT_SECONDS, self._since + self._settings.timeout - self._clock())
-            )
-            self._update_tasks(diagnostics, run, until=self._session.deadline)
+            deadline = self._session.deadline(max(RESULT_SECONDS, self._deadline.seconds_left()))
+            self._update_tasks(diagnostics, run, deadline, required=True)
         failed_tasks = self._settings.fail_on_failed_tasks and has_failed_tasks(
             run, self.outcome.tasks
         )
@@ -200,15 +201,16 @@ class Step:
         request = request._replace(
             note=self._detached_report.note(note) if self._detached_report else note
         )
-        fetch = partial(airflow.get_run, request.dag_id, request.run_id)
-        run = self._read_before_trigger(fetch)
+        run = self._read_before_trigger(
+            airflow, lambda airflow: airflow.get_run(request.dag_id, request.run_id)
+        )
         if self._detached_report is not None:
             self._detached_report.check(airflow, request, run)
         created = False
         if run is None:
             run, created = self._create(airflow, diagnostics, request)
         self._update(run=run, created=created, run_url=airflow.run_url(run.dag_id, run.run_id))
-        self._code.require(run)
+        self._code.require(run, self._deadline)
         if not created:
             run = self._take_over(airflow, diagnostics, run, request)
         self._events.run_found(self.outcome)
@@ -227,12 +229,12 @@ class Step:
 
         def send() -> tuple[DagRun, bool]:
             self._take_ownership()
-            until, settle = self._start_timeout(), self._code.seconds_left() <= 0
+            deadline, settle = self._start_timeout(), self._code.seconds_left() <= 0
             return trigger(
-                airflow,
+                airflow.within(deadline),
                 request,
                 self._retrier,
-                until=until,
+                deadline,
                 settle_not_found=settle,
                 may_be_ours=self._may_be_own_run,
             )
@@ -288,15 +290,15 @@ class Step:
         elif not run.ended:
             # The run has its code already, so there is no wait for new code.
             self._read_before_trigger(
-                partial(require_unpaused, airflow, run.dag_id, self._settings.if_paused)
+                airflow,
+                lambda airflow: require_unpaused(airflow, run.dag_id, self._settings.if_paused),
             )
         if action != "wait" or (not run.ended and self._is_own_run(run)):
             self._take_ownership()
         elif not self._owned:
             self._session.runner.disarm_post_stage()
-        run, taken_over = take_over(
-            airflow, run, action, self._retrier, until=self._start_timeout()
-        )
+        deadline = self._start_timeout()
+        run, taken_over = take_over(airflow.within(deadline), run, action, self._retrier, deadline)
         self._stale_mark = taken_over != "attached" and run.cancelled
         unambiguous = (
             self._settings.run_id or self._context.job_path or self._context.system != "github"
@@ -306,18 +308,24 @@ class Step:
 
     def _require_runnable(self, airflow: Airflow) -> None:
         self._read_before_trigger(
-            partial(require_runnable, airflow, self._settings.dag_id, self._settings.if_paused)
+            airflow,
+            lambda airflow: require_runnable(
+                airflow, self._settings.dag_id, self._settings.if_paused
+            ),
         )
 
-    def _read_before_trigger(self, fetch: Callable[[], T]) -> T:
+    def _read_before_trigger(self, airflow: Airflow, fetch: Callable[[Airflow], T]) -> T:
         """Send a request before the trigger, with retries.
 
         While a deployment may be in progress, unexpected and refused responses are retried too.
         """
         left = self._code.seconds_left()
-        until = self._session.set_deadline(max(SETUP_SECONDS, left))
+        deadline = self._session.deadline(max(SETUP_SECONDS, left))
         return self._retrier.read(
-            fetch, until=until, retry_unexpected=left > 0, retry_refused=left > 0
+            partial(fetch, airflow.within(deadline)),
+            deadline,
+            retry_unexpected=left > 0,
+            retry_refused=left > 0,
         )
 
     def _take_ownership(self) -> None:
@@ -334,26 +342,27 @@ class Step:
                 "RUN_URL", self._airflow.run_url(request.dag_id, request.run_id)
             )
 
-    def _start_timeout(self) -> float:
+    def _start_timeout(self) -> Deadline:
         self._since = self._clock()
-        return self._session.set_deadline(self._settings.timeout)
+        self._deadline = self._session.deadline(self._settings.timeout)
+        return self._deadline
 
     # Wait for the end.
 
     def _follow(self, airflow: Airflow, diagnostics: Diagnostics, run: DagRun) -> DagRun:
         """Wait for the end of the run. If the run is cleared after that, wait again."""
         settings = self._settings
-        expected = None if run.ended else diagnostics.usual_duration(run)
+        expected = None if run.ended else diagnostics.usual_duration(run, self._deadline)
         limits = WaitLimits(
             self._since, settings.timeout, settings.start_timeout, settings.poll_interval, expected
         )
         if not run.ended:
-            diagnostics.update(run)
+            diagnostics.update(run, self._deadline)
         on_poll = partial(self._on_poll, diagnostics)
         while True:
             try:
                 run, entered = wait_for_end(
-                    airflow,
+                    airflow.within(self._deadline),
                     run,
                     self._retrier,
                     limits,
@@ -363,24 +372,23 @@ class Step:
             except StateUnknown:
                 # Airflow may answer again soon, so try to stop the run as after any timeout.
                 if self._may_stop_on_timeout(self.outcome.run or run):
-                    self._stop(airflow, confirm=True, until=self._session.set_deadline(END_SECONDS))
+                    self._stop(airflow, self._session.deadline(END_SECONDS), confirm=True)
                 raise
             now = self._clock()
             self._update(run=run, waited=now - self._since, seconds_in_state=now - entered)
-            self._session.set_deadline(END_SECONDS)
-            self._update_tasks(diagnostics, run)
-            latest = self._read_again(airflow, run)
+            deadline = self._session.deadline(END_SECONDS)
+            self._update_tasks(diagnostics, run, deadline)
+            latest = self._read_again(airflow, run, deadline)
             if latest.ended == run.ended:
                 self._update(run=latest)
                 return latest
             self._events.run_cleared(run)
-            self._session.set_deadline(self._since + settings.timeout - self._clock())
             run = latest
 
     def _update_tasks(
-        self, diagnostics: Diagnostics, run: DagRun, until: float | None = None
+        self, diagnostics: Diagnostics, run: DagRun, deadline: Deadline, *, required: bool = False
     ) -> None:
-        if (tasks := diagnostics.read_tasks(run, until)) is not None:
+        if (tasks := diagnostics.read_tasks(run, deadline, required=required)) is not None:
             self._update(
                 tasks=tasks.instances, unread=tasks.unread, unread_succeeded=tasks.unread_succeeded
             )
@@ -388,9 +396,9 @@ class Step:
     def _on_poll(self, diagnostics: Diagnostics, run: DagRun) -> None:
         """Keep the run of each poll, because the next poll may end the wait with an error."""
         self._update(run=run)
-        diagnostics.update(run)
+        diagnostics.update(run, self._deadline)
 
-    def _read_again(self, airflow: Airflow, run: DagRun) -> DagRun:
+    def _read_again(self, airflow: Airflow, run: DagRun, deadline: Deadline) -> DagRun:
         """Return the run as it is after its tasks were read, because it may have been cleared.
 
         A clear leaves unfinished tasks. If all tasks have ended, there was no clear and no request
@@ -400,10 +408,8 @@ class Step:
         if not run.ended or (tasks is not None and all(task.ended for task in tasks)):
             return run
         try:
-            fetch = partial(airflow.get_run, run.dag_id, run.run_id)
-            return (
-                self._retrier.read(fetch, until=self._session.deadline, retry_refused=True) or run
-            )
+            fetch = partial(airflow.within(deadline).get_run, run.dag_id, run.run_id)
+            return self._retrier.read(fetch, deadline, retry_refused=True) or run
         except ActionError:
             return run
 
@@ -411,9 +417,10 @@ class Step:
 
     def _on_timeout(self, airflow: Airflow, diagnostics: Diagnostics, run: DagRun) -> None:
         """Find out why the run does not move, and stop it if `on_timeout` is `cancel`."""
-        self._update(blockers=diagnostics.blockers_of(run, self.outcome.tasks))
+        deadline = self._session.deadline(END_SECONDS)
+        self._update(blockers=diagnostics.blockers_of(run, self.outcome.tasks, deadline))
         if self._may_stop_on_timeout(run):
-            self._stop(airflow, confirm=True, until=self._session.set_deadline(END_SECONDS))
+            self._stop(airflow, self._session.deadline(END_SECONDS), confirm=True)
         else:
             self._update(stopped="left")
 
@@ -433,24 +440,24 @@ class Step:
         else:
             self._stop(
                 self._airflow,
+                self._session.deadline(CANCEL_SECONDS, CANCEL_REQUEST_SECONDS),
                 confirm=False,
-                until=self._session.set_deadline(CANCEL_SECONDS, CANCEL_REQUEST_SECONDS),
             )
 
-    def _stop(self, airflow: Airflow, *, confirm: bool, until: float) -> None:
+    def _stop(self, airflow: Airflow, deadline: Deadline, *, confirm: bool) -> None:
         request, last_seen = self.outcome.request, self.outcome.run
         assert request is not None  # noqa: S101 - set in __init__
         self._update(stopped="unconfirmed", run_url=airflow.run_url(request.dag_id, request.run_id))
         if confirm:
             self._events.stopping(request.run_id)
         stopped = stop(
-            airflow,
+            airflow.within(deadline),
             request.dag_id,
             request.run_id,
             self._retrier,
+            deadline,
             last_seen=last_seen,
             confirm=confirm,
-            until=until,
         )
         if not confirm:
             # Logged after the request, because a log that blocks must not delay it.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from entrypoint.airflow.rest import TasksToClear
     from entrypoint.airflow.transport import Authorizer, Transport
+    from entrypoint.deadline import Deadline
     from entrypoint.http.response import Response
     from entrypoint.models import (
         Dag,
@@ -46,6 +47,9 @@ class Airflow(Protocol):
 
     version: str
     base_url: str
+
+    def within(self, deadline: Deadline) -> Airflow:
+        """Return this client with another deadline for each of its requests."""
 
     def check(self, request: RunRequest) -> None:
         """Check that this Airflow version supports all parts of the request. Sends nothing.
@@ -230,15 +234,15 @@ class Credentials(Protocol):
             NotSupported: Airflow 2 does not accept this kind of credential.
         """
 
-    def for_v2(self, login: Callable[[dict[str, str]], str]) -> Authorizer:
+    def for_v2(self, login: Callable[[dict[str, str], Deadline], str]) -> Authorizer:
         """Return the authorizer for `/api/v2`.
 
         Args:
-            login: exchanges a JSON body for a token at Airflow's `/auth/token`.
+            login: exchanges a JSON body for a token at Airflow's `/auth/token`, before a deadline.
         """
 
 
-def connect(transport: Transport, credentials: Credentials) -> Airflow:
+def connect(transport: Transport, credentials: Credentials, deadline: Deadline) -> Airflow:
     """Detect the API version and set up the transport's credential for it.
 
     Airflow's version endpoints need no credential and ignore a bad one
@@ -255,7 +259,7 @@ def connect(transport: Transport, credentials: Credentials) -> Airflow:
     refusals: list[ActionError] = []
     transport.authorizer = credentials.for_any()
     for dialect in (V2, V1):
-        version = _version(_probe(transport, f"{dialect.api}/version", refusals))
+        version = _version(_probe(transport, f"{dialect.api}/version", deadline, refusals))
         if version is None:
             continue
         transport.ambiguous_403 = dialect is V1  # docs/notes/airflow-2.md#401-and-403
@@ -264,15 +268,17 @@ def connect(transport: Transport, credentials: Credentials) -> Airflow:
             transport.authorizer = (
                 credentials.for_v1() if dialect is V1 else credentials.for_v2(login)
             )
-        return dialect(transport, version)
+        return dialect(transport, version).within(deadline)
     raise next(
         (refusal for refusal in refusals if isinstance(refusal, TransientError)), refusals[0]
     )
 
 
-def _probe(transport: Transport, path: str, refusals: list[ActionError]) -> Response | None:
+def _probe(
+    transport: Transport, path: str, deadline: Deadline, refusals: list[ActionError]
+) -> Response | None:
     try:
-        response = transport.send("GET", path, checks_credential=False)
+        response = transport.send("GET", path, deadline, checks_credential=False)
     except (UnexpectedResponse, TransientError) as error:
         # A gateway may respond with 502 to a path that this Airflow does not have, so the other
         # API is tried as well.
@@ -296,7 +302,7 @@ def _version(response: Response | None) -> str | None:
     )
 
 
-def _login(transport: Transport, body: dict[str, str]) -> str:
+def _login(transport: Transport, body: dict[str, str], deadline: Deadline) -> str:
     """Exchange a credential for a token.
 
     Raises:
@@ -304,7 +310,7 @@ def _login(transport: Transport, body: dict[str, str]) -> str:
         UnexpectedResponse: this Airflow has no such login, or it returned no token.
         ActionError: any error of `Transport.send`.
     """
-    response = transport.send("POST", "/auth/token", body=body, anonymous=True)
+    response = transport.send("POST", "/auth/token", deadline, body=body, anonymous=True)
     if response.status in (401, 403):
         raise unauthorized(response)
     if response.status in (404, 405):

@@ -31,14 +31,17 @@ from entrypoint.errors import (
     ResponseTooLarge,
     RunNotFound,
 )
+from entrypoint.http.client import NO_DEADLINE
 from entrypoint.models import DagImportError, Health, Pool, TaskInstance, TaskList
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from typing import Self
 
     from entrypoint.airflow.logs import LogReader
     from entrypoint.airflow.transport import Transport
+    from entrypoint.deadline import Deadline
     from entrypoint.http.response import Response
     from entrypoint.models import Dag, DagRun, HitlRequest, RunRequest, RunState, TaskLog
 
@@ -157,11 +160,18 @@ class RestAirflow:
 
     # The rest is the same in both.
 
-    def __init__(self, transport: Transport, version: str) -> None:
+    def __init__(
+        self, transport: Transport, version: str, deadline: Deadline = NO_DEADLINE
+    ) -> None:
         self._transport = transport
         self.base_url = transport.base_url
         self.version = version
         self._release = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+        self._deadline = deadline
+
+    def within(self, deadline: Deadline) -> Self:
+        """See `Airflow`."""
+        return type(self)(self._transport, self.version, deadline)
 
     @property
     def now(self) -> datetime | None:
@@ -190,7 +200,9 @@ class RestAirflow:
             Unauthorized, Forbidden: 401 and 403.
             Exception: the error of `missing` for a 404, or an error of `Transport.send`.
         """
-        response = self._transport.send(method, f"{self.api}{path}", params=params, body=body)
+        response = self._transport.send(
+            method, f"{self.api}{path}", self._deadline, params=params, body=body
+        )
         return self._require_allowed(response, missing)
 
     def _require_allowed(
@@ -219,7 +231,7 @@ class RestAirflow:
         requested (measured on 3.3.2). Both are ignored.
         """
         path = f"{self.api}/parseDagFile/{segment(dag.file_token)}"
-        self._require_allowed(self._transport.put(path))
+        self._require_allowed(self._transport.put(path, self._deadline))
 
     def latest_dag_version(self, dag_id: str) -> str | None:
         """See `Airflow`. Airflow 2 has no DAG versions."""
@@ -357,7 +369,7 @@ class RestAirflow:
         tasks: dict[tuple[str, int], TaskInstance] = {}
         offset, total, wanted = 0, 0, inf if most is None else most
         for number in range(MAX_PAGES):
-            if number and self._transport.seconds_left() <= 0:
+            if number and self._deadline.has_passed():
                 raise too_slow(len(tasks), total)
             limit = int(min(self.page, wanted - offset))
             response, items, total = self._tasks_page(
@@ -441,7 +453,9 @@ class RestAirflow:
         missing: Callable[[Response], Exception],
     ) -> Response:
         """Download a body in chunks; `missing` returns the error for a 404."""
-        response = self._transport.download(f"{self.api}{path}", accept, consume, params)
+        response = self._transport.download(
+            f"{self.api}{path}", self._deadline, accept, consume, params
+        )
         return require_status(self._require_allowed(response, missing), 200)
 
     def heartbeat_timeout(self, run: DagRun, task: TaskInstance) -> str | None:
@@ -482,7 +496,9 @@ class RestAirflow:
 
         Measured: docs/notes/airflow-2.md#health-endpoint, docs/notes/airflow-3.md#health-endpoint.
         """
-        response = self._transport.send("GET", f"{self.api}{self._health}", anonymous=True)
+        response = self._transport.send(
+            "GET", f"{self.api}{self._health}", self._deadline, anonymous=True
+        )
         body = require_object(response, 200, {"scheduler": dict})
         return Health(
             *(_is_healthy(body.get(name)) for name in ("scheduler", "dag_processor", "triggerer"))

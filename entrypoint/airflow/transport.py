@@ -12,6 +12,7 @@ import json
 import time
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import requests
 
     from entrypoint.credentials import Secret
+    from entrypoint.deadline import Deadline
     from entrypoint.errors import Unauthorized
 
 _CHUNK = 65_536
@@ -34,7 +36,7 @@ _MAX_DOWNLOAD_BYTES = 268_435_456
 
 
 class Authorizer(Protocol):
-    """A `requests.auth.AuthBase` that can discard a refused credential."""
+    """Adds a credential to requests, and can discard a refused one."""
 
     @property
     def ambiguous_403(self) -> bool:
@@ -47,10 +49,12 @@ class Authorizer(Protocol):
         `{}` stands for the time for which it was accepted.
         """
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the credential to the request."""
+    def authorize(
+        self, deadline: Deadline, request: requests.PreparedRequest
+    ) -> requests.PreparedRequest:
+        """Add the credential to the request; obtain it before the deadline."""
 
-    def seconds_left(self) -> float | None:
+    def seconds_left(self, deadline: Deadline) -> float | None:
         """Return the seconds until a credential without renewal expires, None if unknown."""
 
     def discard(self) -> bool:
@@ -90,22 +94,21 @@ class Transport:
         self._headers = headers
         self._accepted_since: float | None = None
 
-    def seconds_left(self) -> float:
-        """Return the seconds until the deadline, for lists that are read page by page."""
-        return self._http.seconds_left()
-
-    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Response:
+    def get(
+        self, path: str, deadline: Deadline, params: Mapping[str, Any] | None = None
+    ) -> Response:
         """Send a GET, which the caller may retry.
 
         Raises:
             ActionError: any error of `send`.
         """
-        return self.send("GET", path, params=params)
+        return self.send("GET", path, deadline, params=params)
 
     def send(
         self,
         method: str,
         path: str,
+        deadline: Deadline,
         *,
         params: Mapping[str, Any] | None = None,
         body: Any = None,
@@ -120,6 +123,7 @@ class Transport:
         Args:
             method: HTTP method.
             path: path below the base URL.
+            deadline: deadline of the exchange, and of a renewal of the credential.
             params: query parameters.
             body: JSON body.
             anonymous: whether to send no credential.
@@ -135,12 +139,15 @@ class Transport:
         authorizer = None if anonymous else self.authorizer
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
         return self._send_authorized(
-            _ApiRequest(method, path, params, data), authorizer, checks_credential=checks_credential
+            _ApiRequest(method, path, deadline, params, data),
+            authorizer,
+            checks_credential=checks_credential,
         )
 
     def download(
         self,
         path: str,
+        deadline: Deadline,
         accept: str,
         consume: Callable[[bytes], bool],
         params: Mapping[str, Any] | None = None,
@@ -152,6 +159,7 @@ class Transport:
 
         Args:
             path: path below the base URL.
+            deadline: deadline of the exchange.
             accept: value of the header `Accept`.
             consume: receives each chunk and returns whether to continue.
             params: query parameters.
@@ -160,14 +168,16 @@ class Transport:
             TransientError, UnexpectedResponse, Unauthorized: as `send`.
         """
         return self._send_authorized(
-            _ApiRequest("GET", path, params, None, accept, consume), self.authorizer
+            _ApiRequest("GET", path, deadline, params, None, accept, consume), self.authorizer
         )
 
     def stream(
         self,
         path: str,
+        deadline: Deadline,
         params: Mapping[str, Any],
         consume: Callable[[bytes], bool],
+        *,
         max_silence: float,
         max_seconds: float,
     ) -> Response:
@@ -177,6 +187,7 @@ class Transport:
 
         Args:
             path: path below the base URL.
+            deadline: deadline of the step's wait.
             params: query parameters.
             consume: receives each chunk, which may end within a line, and returns whether to
                 continue.
@@ -190,6 +201,7 @@ class Transport:
         request = _ApiRequest(
             "GET",
             path,
+            deadline,
             params,
             None,
             consume=consume,
@@ -198,14 +210,14 @@ class Transport:
         )
         return self._send_authorized(request, self.authorizer)
 
-    def put(self, path: str) -> Response:
+    def put(self, path: str, deadline: Deadline) -> Response:
         """Send a PUT and read only the status, because Airflow 2 sends no JSON with it.
 
         Raises:
             ActionError: any error of `send`.
         """
         return self._send_authorized(
-            _ApiRequest("PUT", path, None, None, consume=lambda _: False), self.authorizer
+            _ApiRequest("PUT", path, deadline, None, None, consume=lambda _: False), self.authorizer
         )
 
     def refusal_error(self, response: Response) -> Unauthorized:
@@ -229,7 +241,7 @@ class Transport:
         ambiguous_403 = response.status == 403 and (self.ambiguous_403 or authorizer.ambiguous_403)
         if (is_credential_refused(response) or ambiguous_403) and authorizer.discard():
             response = self._send_once(request, authorizer)
-        left = authorizer.seconds_left()
+        left = authorizer.seconds_left(request.deadline)
         if is_credential_refused(response) or (
             response.status == 403 and left is not None and left <= 0
         ):
@@ -259,8 +271,17 @@ class Transport:
             headers["Content-Type"] = "application/json"
         url = f"{self.base_url}{request.path}"
         limits = request.max_silence, request.max_seconds
+        auth = None if authorizer is None else partial(authorizer.authorize, request.deadline)
         http_request = Request(
-            request.method, url, source, headers, request.params, request.body, authorizer, *limits
+            request.method,
+            url,
+            source,
+            headers,
+            request.params,
+            request.body,
+            auth,
+            request.deadline,
+            *limits,
         )
         return self._http.send(http_request, read)
 
@@ -268,6 +289,7 @@ class Transport:
 class _ApiRequest(NamedTuple):
     method: str
     path: str
+    deadline: Deadline
     params: Mapping[str, Any] | None
     body: bytes | None
     accept: str = "application/json"

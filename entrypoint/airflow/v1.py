@@ -126,7 +126,7 @@ class V1(RestAirflow):
         """
         if (
             not is_from_airflow(response)
-            or self._transport.get(f"{self.api}/dags", {"limit": 1}).status == 200
+            or self._transport.get(f"{self.api}/dags", self._deadline, {"limit": 1}).status == 200
         ):
             return super()._forbidden(response)
         return self._transport.refusal_error(response)

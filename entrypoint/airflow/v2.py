@@ -62,7 +62,12 @@ class V2(RestAirflow):
             return super().stream_states(run, interval, consume, max_silence, max_seconds)
         path = f"{self.api}{run_path(run.dag_id, run.run_id)}/wait"
         self._transport.stream(
-            path, {"interval": interval}, StateLineReader(consume).consume, max_silence, max_seconds
+            path,
+            self._deadline,
+            {"interval": interval},
+            StateLineReader(consume).consume,
+            max_silence=max_silence,
+            max_seconds=max_seconds,
         )
         return None
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from requests.auth import AuthBase
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from requests import PreparedRequest
 
     from entrypoint.credentials import Secret
+    from entrypoint.deadline import Deadline
 
 RENEW_BEFORE = 60.0
 """Seconds before expiry at which a grant is renewed: the maximum duration of a request."""
@@ -34,11 +33,11 @@ class Grant(NamedTuple):
     header: str = "Authorization"
 
 
-class Authorization(AuthBase):
+class Authorization:
     """Adds a grant to each request.
 
     Args:
-        obtain: returns a grant; it may send requests and raise their errors.
+        obtain: returns a grant before a deadline; it may send requests and raise their errors.
         expiry_hint: hint for a refusal after the grant was accepted, with `{}` for the time until
             then; empty if the grant can be renewed.
         now: returns seconds since the epoch.
@@ -46,7 +45,7 @@ class Authorization(AuthBase):
 
     def __init__(
         self,
-        obtain: Callable[[], Grant],
+        obtain: Callable[[Deadline], Grant],
         expiry_hint: str = "",
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -56,9 +55,9 @@ class Authorization(AuthBase):
         self._grant: Grant | None = None
         self._renew_at = 0.0
 
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Add the header to the request."""
-        grant = self._current()
+    def authorize(self, deadline: Deadline, request: PreparedRequest) -> PreparedRequest:
+        """Add the header to the request; obtain a grant before the deadline if necessary."""
+        grant = self._current(deadline)
         request.headers[grant.header] = grant.value.reveal()
         return request
 
@@ -74,15 +73,15 @@ class Authorization(AuthBase):
         self._grant = None
         return True
 
-    def seconds_left(self) -> float | None:
+    def seconds_left(self, deadline: Deadline) -> float | None:
         """Return the seconds until a grant without renewal expires, None if unknown."""
-        expires = self._current().expires if self.expiry_hint else None
+        expires = self._current(deadline).expires if self.expiry_hint else None
         return None if expires is None else expires - self._now()
 
-    def _current(self) -> Grant:
+    def _current(self, deadline: Deadline) -> Grant:
         if self._grant is None or (not self.expiry_hint and self._now() >= self._renew_at):
             now = self._now()
-            self._grant = self._obtain()
+            self._grant = self._obtain(deadline)
             lifetime = (self._grant.expires or float("inf")) - now
             # A grant shorter than the margin would otherwise be renewed before every request.
             self._renew_at = now + max(lifetime - RENEW_BEFORE, lifetime / 2)

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.credentials import Credential
+    from entrypoint.deadline import Deadline
     from entrypoint.http.client import HttpClient
     from entrypoint.http.response import Service
 
     Mask = Callable[[str], None]
-    Login = Callable[[dict[str, str]], str]
+    Login = Callable[[dict[str, str], Deadline], str]
 
 _RENEWABLE_HINT = (
     "Give a credential that the action can renew (username and password, client_id and "
@@ -54,24 +55,24 @@ class AirflowCredentials:
         )
         self._http = http_client
 
-    def web_server(self) -> str | None:
+    def web_server(self, deadline: Deadline) -> str | None:
         """Return Airflow's base URL if the credential determines it, otherwise None.
 
         Raises:
             ActionError: an error of `MwaaLogin.web_server`.
         """
-        return self._mwaa.web_server() if self._mwaa else None
+        return self._mwaa.web_server(deadline) if self._mwaa else None
 
     def for_any(self) -> Authorization | None:
         """See `airflow.client.Credentials`."""
         match self._credential:
             case Token(token):
-                return Authorization(partial(bearer, token.reveal()), _RENEWABLE_HINT)
+                return Authorization(lambda _: bearer(token.reveal()), _RENEWABLE_HINT)
             case Header(value):
-                return Authorization(partial(Grant, value), _RENEWABLE_HINT)
+                return Authorization(lambda _: Grant(value), _RENEWABLE_HINT)
             case GitHubToken() as source:
                 oidc = GitHubOidc(source, self._http, self._mask)
-                return Authorization(lambda: bearer(oidc.token()))
+                return Authorization(lambda deadline: bearer(oidc.token(deadline)))
             case OAuth() as client:
                 return Authorization(TokenEndpoint(client, self._http, self._mask).grant)
             case Mwaa():
@@ -82,7 +83,8 @@ class AirflowCredentials:
     def for_v1(self) -> Authorization:
         """See `airflow.client.Credentials`. A password is sent as HTTP Basic."""
         if isinstance(self._credential, Password):
-            return Authorization(partial(basic, self._credential, self._mask), _BASIC_HINT)
+            password = self._credential
+            return Authorization(lambda _: basic(password, self._mask), _BASIC_HINT)
         raise NotSupported(
             "This Airflow has no login for client_id and client_secret",
             "This is an Airflow 2; only the Keycloak auth manager of Airflow 3 accepts them.",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.credentials import GitHubToken
+    from entrypoint.deadline import Deadline
     from entrypoint.http.client import HttpClient
 
 GITHUB_OIDC = external_service("GitHub's OIDC service", "https://www.githubstatus.com")
@@ -43,7 +44,7 @@ class GitHubOidc:
         self._http = http_client(GITHUB_OIDC)
         self._mask = mask
 
-    def token(self) -> str:
+    def token(self, deadline: Deadline) -> str:
         """Return a new token, masked.
 
         Raises:
@@ -55,7 +56,7 @@ class GitHubOidc:
             "Authorization": f"Bearer {self._source.request_token.reveal()}",
             "Accept": "application/json",
         }
-        request = Request("GET", url, "GET (GitHub's OIDC token)", headers)
+        request = Request("GET", url, "GET (GitHub's OIDC token)", headers, deadline=deadline)
         response = self._http.request(request)
         if response.status != 200:
             raise Unauthorized(

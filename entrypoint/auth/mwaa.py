@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.credentials import Mwaa
+    from entrypoint.deadline import Deadline
     from entrypoint.http.client import HttpClient
     from entrypoint.http.response import Response
 
@@ -59,15 +60,15 @@ class MwaaLogin:
         self._now = now
         self._logins: tuple[tuple[str, str], ...] = _LOGINS
 
-    def web_server(self) -> str:
+    def web_server(self, deadline: Deadline) -> str:
         """Return the base URL of the environment's Airflow.
 
         Raises:
             ActionError: an error of `grant`.
         """
-        return f"https://{self._web_token()[0]}"
+        return f"https://{self._web_token(deadline)[0]}"
 
-    def grant(self) -> Grant:
+    def grant(self, deadline: Deadline) -> Grant:
         """Log in and return the grant: a token for Airflow 3, a session cookie for Airflow 2.
 
         Raises:
@@ -75,8 +76,8 @@ class MwaaLogin:
             TransientError, UnexpectedResponse: an error of `HttpClient.send`.
         """
         for path, cookie in self._logins:
-            host, token = self._web_token()  # a token is valid for one login
-            response = self._log_in(f"https://{host}{path}", token)
+            host, token = self._web_token(deadline)  # a token is valid for one login
+            response = self._log_in(f"https://{host}{path}", token, deadline)
             if response.status in (404, 405):
                 continue
             if cookie not in response.cookies:
@@ -93,11 +94,11 @@ class MwaaLogin:
             return Grant(Secret(f"session={session}"), header="Cookie")
         raise response.unexpected("it has neither Airflow 3's login nor Airflow 2's.")
 
-    def _log_in(self, url: str, token: str) -> Response:
-        request = Request("POST", url, "POST (web login)", body={"token": token})
+    def _log_in(self, url: str, token: str, deadline: Deadline) -> Response:
+        request = Request("POST", url, "POST (web login)", body={"token": token}, deadline=deadline)
         return self._web_server.request(request, redirects=True)
 
-    def _web_token(self) -> tuple[str, str]:
+    def _web_token(self, deadline: Deadline) -> tuple[str, str]:
         """Return the web server's host name and a token for one login."""
         mwaa = self._mwaa
         domain = "amazonaws.com.cn" if mwaa.region.startswith("cn-") else "amazonaws.com"
@@ -106,7 +107,7 @@ class MwaaLogin:
         headers = signed(
             url, mwaa.region, "airflow", mwaa.keys, datetime.fromtimestamp(self._now(), UTC)
         )
-        request = Request("POST", url, f"POST {host}{path}", headers)
+        request = Request("POST", url, f"POST {host}{path}", headers, deadline=deadline)
         response = self._aws.request(request)
         if response.status != 200:
             raise _refusal_error(response, mwaa)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from entrypoint.auth.authorization import Grant
     from entrypoint.credentials import OAuth
+    from entrypoint.deadline import Deadline
     from entrypoint.http.client import HttpClient
     from entrypoint.http.response import Response
 
@@ -56,7 +57,7 @@ class TokenEndpoint:
         )
         self._use_basic = False
 
-    def grant(self) -> Grant:
+    def grant(self, deadline: Deadline) -> Grant:
         """Request a token and return its grant.
 
         Raises:
@@ -67,7 +68,7 @@ class TokenEndpoint:
             {"scope": self._client.scope} if self._client.scope else {}
         )
         sent_at = self._now()
-        response = self._request_token(form)
+        response = self._request_token(form, deadline)
         if response.status != 200:
             raise Unauthorized(
                 "The identity provider refused the client",
@@ -88,33 +89,39 @@ class TokenEndpoint:
         token = require_token(body.get("access_token"), self._mask, TOKEN_ENDPOINT.name)
         return bearer(token, _expiry(body.get("expires_in"), sent_at))
 
-    def _request_token(self, form: dict[str, str]) -> Response:
+    def _request_token(self, form: dict[str, str], deadline: Deadline) -> Response:
         client = self._client
         if self._oidc is not None:
             client_id = {"client_id": client.client_id} if client.client_id else {}
+            assertion = self._oidc.token(deadline)
             return self._post(
                 form
                 | client_id
-                | {"client_assertion_type": _ASSERTION, "client_assertion": self._oidc.token()}
+                | {"client_assertion_type": _ASSERTION, "client_assertion": assertion},
+                deadline,
             )
         assert isinstance(client.proof, Secret)  # noqa: S101 - otherwise _oidc is set
         if not self._use_basic:
             self._mask(quote_plus(client.proof.reveal()))
             response = self._post(
-                form | {"client_id": client.client_id, "client_secret": client.proof.reveal()}
+                form | {"client_id": client.client_id, "client_secret": client.proof.reveal()},
+                deadline,
             )
             if response.status not in (400, 401):
                 return response
         # Some providers accept the secret in the body, others as HTTP Basic
         # (docs/notes/credentials.md#oauth-client-credentials).
         name, secret = quote_plus(client.client_id), Secret(quote_plus(client.proof.reveal()))
-        second = self._post(form, {"Authorization": f"Basic {pair(name, secret, self._mask)}"})
+        basic = {"Authorization": f"Basic {pair(name, secret, self._mask)}"}
+        second = self._post(form, deadline, basic)
         if self._use_basic or second.status == 200:
             self._use_basic = True
             return second
         return response
 
-    def _post(self, form: dict[str, str], headers: dict[str, str] | None = None) -> Response:
+    def _post(
+        self, form: dict[str, str], deadline: Deadline, headers: dict[str, str] | None = None
+    ) -> Response:
         url = self._client.token_url
         request = Request(
             "POST",
@@ -122,6 +129,7 @@ class TokenEndpoint:
             f"POST {path_of(url)}",
             {"Accept": "application/json"} | (headers or {}),
             body=form,
+            deadline=deadline,
         )
         return self._http.request(request)
 

@@ -16,6 +16,8 @@ from entrypoint.errors import UnexpectedResponse
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from entrypoint.deadline import Deadline
+
 
 def bearer(token: str, expires: float | None = None) -> Grant:
     """Return the grant of a bearer token.
@@ -72,8 +74,9 @@ def pair(name: str, secret: Secret, mask: Callable[[str], None]) -> str:
 
 def exchange_token(
     body: Mapping[str, str | Secret],
-    login: Callable[[dict[str, str]], str],
+    login: Callable[[dict[str, str], Deadline], str],
     mask: Callable[[str], None],
+    deadline: Deadline,
 ) -> Grant:
     """Return the grant that Airflow's login issues for this body.
 
@@ -91,7 +94,7 @@ def exchange_token(
             # This is the form in the request, which a gateway may quote. The runner's own JSON
             # mask does not escape characters outside ASCII.
             mask(escaped)
-    return bearer(require_token(login(payload), mask, "Airflow's login"))
+    return bearer(require_token(login(payload, deadline), mask, "Airflow's login"))
 
 
 def require_token(token: Any, mask: Callable[[str], None], issuer: str) -> str:

@@ -7,7 +7,6 @@ A run that Airflow has accepted may wait forever without any message
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.diagnostics.optional import Feature
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from entrypoint.diagnostics.optional import OptionalRequests
-    from entrypoint.models import Dag, DagRun, TaskInstance
+    from entrypoint.models import Dag, DagRun, Pool, TaskInstance
 
 _MAX_NAMES = 5
 """Runs or task instances that a message names; it only counts the others."""
@@ -46,7 +45,7 @@ def find_blockers(
     """
     if any(task.state in RUNNING for task in tasks):
         return ()
-    dag = optional.fetch(Feature.DAG, partial(optional.airflow.get_dag, run.dag_id), None)
+    dag = optional.fetch(Feature.DAG, lambda airflow: airflow.get_dag(run.dag_id), None)
     found = [*_future_dates(run, now), *_stopped_components(optional, tasks)]
     if dag is not None and dag.is_paused:
         found.append(_paused(dag))
@@ -72,7 +71,7 @@ def _future_dates(run: DagRun, now: datetime) -> Iterator[Blocker]:
 def _stopped_components(
     optional: OptionalRequests, tasks: tuple[TaskInstance, ...]
 ) -> Iterator[Blocker]:
-    health = optional.fetch(Feature.HEALTH, optional.airflow.health, None)
+    health = optional.fetch(Feature.HEALTH, lambda airflow: airflow.health(), None)
     if health is None:
         return
     stopped = [name for name in ("scheduler", "dag_processor") if getattr(health, name) is False]
@@ -95,7 +94,7 @@ def _paused(dag: Dag) -> Blocker:
 
 
 def _other_runs(optional: OptionalRequests, run: DagRun, allowed: int) -> Iterator[Blocker]:
-    running = optional.fetch(Feature.RUNS, partial(optional.airflow.running_runs, run.dag_id), ())
+    running = optional.fetch(Feature.RUNS, lambda airflow: airflow.running_runs(run.dag_id), ())
     if running and len(running) >= allowed:
         yield Blocker(
             "Other runs of the DAG come first",
@@ -114,7 +113,7 @@ def _human_input(
     ):
         return
     for request in optional.fetch(
-        Feature.HUMAN_INPUT, partial(optional.airflow.hitl_requests, run), ()
+        Feature.HUMAN_INPUT, lambda airflow: airflow.hitl_requests(run), ()
     )[:_MAX_NAMES]:
         yield Blocker(
             f"The task {request.task_id} waits for a human",
@@ -129,7 +128,7 @@ def _full_pools(
 ) -> Iterator[Blocker]:
     waiting = [task for task in tasks if task.state == "scheduled" and task.pool]
     for name in sorted({task.pool or "" for task in waiting})[:_MAX_POOLS]:
-        pool = optional.fetch(Feature.POOLS, partial(optional.airflow.pool, name), None)
+        pool = _pool(optional, name)
         # An unlimited pool has -1 slots.
         if pool is None or pool.slots < 0 or pool.open_slots > 0:
             continue
@@ -141,9 +140,7 @@ def _full_pools(
                 "Give the pool slots (Admin, Pools).",
             )
             continue
-        holders = optional.fetch(
-            Feature.TASKS, partial(optional.airflow.pool_task_instances, name), ()
-        )
+        holders = _pool_task_instances(optional, name)
         others = [
             f"{task.name} of {dag_id} ({run_id})"
             for dag_id, run_id, task in holders
@@ -180,9 +177,7 @@ def _unmet_dependencies(
         task for task in tasks if task.state is None
     ]
     for task in waiting[:_MAX_TASKS_CHECKED]:
-        reasons = optional.fetch(
-            Feature.TASKS, partial(optional.airflow.unmet_dependencies, run, task), ()
-        )
+        reasons = _unmet_dependencies_of(optional, run, task)
         if reasons:
             yield Blocker(
                 f"Airflow does not start {task.name}",
@@ -190,3 +185,19 @@ def _unmet_dependencies(
                 "Fix this in Airflow, or wait until it changes.",
             )
             return
+
+
+def _pool(optional: OptionalRequests, name: str) -> Pool | None:
+    return optional.fetch(Feature.POOLS, lambda airflow: airflow.pool(name), None)
+
+
+def _pool_task_instances(
+    optional: OptionalRequests, name: str
+) -> tuple[tuple[str, str, TaskInstance], ...]:
+    return optional.fetch(Feature.TASKS, lambda airflow: airflow.pool_task_instances(name), ())
+
+
+def _unmet_dependencies_of(
+    optional: OptionalRequests, run: DagRun, task: TaskInstance
+) -> tuple[str, ...]:
+    return optional.fetch(Feature.TASKS, lambda airflow: airflow.unmet_dependencies(run, task), ())

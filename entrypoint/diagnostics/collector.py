@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from entrypoint.deadline import Deadline
     from entrypoint.diagnostics.optional import OptionalRequests
     from entrypoint.inputs.settings import Settings
     from entrypoint.models import Blocker, DagRun, Failure, TaskInstance, TaskList
@@ -79,37 +80,40 @@ class Diagnostics:
         self.optional.report_disabled()
         return tuple(self.optional.disabled_features.values())
 
-    def with_import_error(self, error: ActionError) -> ActionError:
+    def with_import_error(self, error: ActionError, deadline: Deadline) -> ActionError:
         """Return the error for a refused DAG, with the import error behind it if there is one."""
         explain = partial(
-            import_error_behind, self.optional, self._settings.dag_id, error, self.relevant
+            import_error_behind,
+            self.optional.within(deadline),
+            self._settings.dag_id,
+            error,
+            self.relevant,
         )
         return self._guard("import errors", explain, error)
 
-    def failed_task_names(self, run: DagRun) -> list[str]:
+    def failed_task_names(self, run: DagRun, deadline: Deadline) -> list[str]:
         """Return the names of the first failed task instances; empty if they cannot be read."""
-        fetch = partial(
-            self._airflow.task_instances,
-            run.dag_id,
-            run.run_id,
-            states=("failed",),
-            most=_MAX_NAMES,
+        failed = self.optional.within(deadline).fetch(
+            Feature.TASKS,
+            lambda airflow: airflow.task_instances(
+                run.dag_id, run.run_id, states=("failed",), most=_MAX_NAMES
+            ),
+            None,
         )
-        failed = self.optional.fetch(Feature.TASKS, fetch, None)
         return [task.name for task in failed.instances] if failed else []
 
-    def usual_duration(self, run: DagRun) -> UsualDuration | None:
+    def usual_duration(self, run: DagRun, deadline: Deadline) -> UsualDuration | None:
         """Log how long the DAG usually takes, and return it if enough runs support it."""
-        durations = self.optional.fetch(
-            Feature.RUNS, partial(self._airflow.recent_durations, run.dag_id), ()
+        durations = self.optional.within(deadline).fetch(
+            Feature.RUNS, lambda airflow: airflow.recent_durations(run.dag_id), ()
         )
         if durations:
             self._session.events.usual_duration(median(durations))
         return usual_duration(durations)
 
-    def update(self, run: DagRun) -> None:
+    def update(self, run: DagRun, deadline: Deadline) -> None:
         """Update the task instances after a poll of the run; log changes or blockers."""
-        self._guard("live progress", partial(self._progress.update, run), None)
+        self._guard("live progress", partial(self._progress.update, run, deadline), None)
 
     def next_update(self, run: DagRun) -> float:
         """Return the clock time from which `update` has work to do for a run in this state."""
@@ -117,24 +121,30 @@ class Diagnostics:
             "live progress", partial(self._progress.next_update, run), self._session.clock()
         )
 
-    def read_tasks(self, run: DagRun, until: float | None = None) -> TaskList | None:
+    def read_tasks(
+        self, run: DagRun, deadline: Deadline, *, required: bool = False
+    ) -> TaskList | None:
         """Return the current task instances for the report; None if they cannot be read.
 
         Args:
             run: the DAG run.
-            until: deadline on the clock if the result depends on them, otherwise None.
+            deadline: until when to read them.
+            required: whether the result depends on them.
 
         Raises:
             ActionError: they cannot be read, and the result depends on them.
         """
-        fetch = partial(read_for_report, self._airflow, run)
-        if until is None:
-            tasks = self.optional.fetch(Feature.TASKS, fetch, None, retry=True)
+        tasks: TaskList | None
+        if not required:
+            tasks = self.optional.within(deadline).fetch(
+                Feature.TASKS, lambda airflow: read_for_report(airflow, run), None, retry=True
+            )
         else:
             try:
                 # For a disabled feature, the first further refusal is final.
                 retry_refused = Feature.TASKS not in self.optional.disabled_features
-                tasks = self._session.retrier.read(fetch, until=until, retry_refused=retry_refused)
+                fetch = partial(read_for_report, self._airflow.within(deadline), run)
+                tasks = self._session.retrier.read(fetch, deadline, retry_refused=retry_refused)
             except Exception as error:  # noqa: BLE001 - any error: success would be a guess
                 raise _unread_tasks(as_action_error(error)) from None
             self.optional.record_success(Feature.TASKS)
@@ -142,13 +152,15 @@ class Diagnostics:
             self._progress.record_final(tasks)
         return tasks
 
-    def blockers_of(self, run: DagRun, tasks: Tasks | None) -> tuple[Blocker, ...]:
+    def blockers_of(
+        self, run: DagRun, tasks: Tasks | None, deadline: Deadline
+    ) -> tuple[Blocker, ...]:
         """Return why the run does not progress, once the step stops waiting for it."""
         nothing: tuple[Blocker, ...] = ()
         return (
             self._guard(
                 "the reason why the run does not progress",
-                partial(self._find_blockers, run, tasks or ()),
+                partial(self._find_blockers, run, tasks or (), deadline),
                 nothing,
             )
             or self._progress.blockers
@@ -156,22 +168,22 @@ class Diagnostics:
 
     def explain_end(self, run: DagRun, tasks: Tasks | None) -> dict[str, Any]:
         """Return fields of the outcome that explain the end of the run; relay the wanted logs."""
-        self._session.set_deadline(DIAGNOSTICS_SECONDS)
+        optional = self.optional.within(self._session.deadline(DIAGNOSTICS_SECONDS))
         return self._guard(
-            "the reasons of the end", partial(self._explain_end, run, tasks or ()), {}
+            "the reasons of the end", partial(self._explain_end, optional, run, tasks or ()), {}
         )
 
-    def _explain_end(self, run: DagRun, tasks: Tasks) -> dict[str, Any]:
+    def _explain_end(self, optional: OptionalRequests, run: DagRun, tasks: Tasks) -> dict[str, Any]:
         keep = 0 if self._settings.logs == "none" else self._settings.log_lines
-        failures = failures_of(self.optional, run, tasks, keep, self._relay)
+        failures = failures_of(optional, run, tasks, keep, self._relay)
         if self._settings.logs == "all":
-            for task, log in other_logs(self.optional, run, tasks, keep):
+            for task, log in other_logs(optional, run, tasks, keep):
                 self._session.events.task_log(
                     f"Log of {task.name}: {task.state}", log.lines, log.lines_omitted
                 )
         return {
             "failures": failures,
-            "dagrun_timeout_exceeded": dagrun_timeout_exceeded(self.optional, run, tasks),
+            "dagrun_timeout_exceeded": dagrun_timeout_exceeded(optional, run, tasks),
         }
 
     def xcoms(
@@ -188,11 +200,11 @@ class Diagnostics:
         Raises:
             ActionError: an XCom is missing or too large, or Airflow did not respond.
         """
-        until = self._session.set_deadline(DIAGNOSTICS_SECONDS)
-        fetch = partial(self._xcoms, run, tasks, whole=whole, until=until)
+        deadline = self._session.deadline(DIAGNOSTICS_SECONDS)
+        fetch = partial(self._xcoms, run, tasks, deadline, whole=whole)
         try:
             # All XComs as one request, because a refusal of one means a refusal of all.
-            return self._session.retrier.read(fetch, until=until, retry_refused=True)
+            return self._session.retrier.read(fetch, deadline, retry_refused=True)
         except Forbidden as refusal:
             cause = refusal.__context__
             self.optional.disable(Feature.XCOM, cause if isinstance(cause, Forbidden) else refusal)
@@ -203,12 +215,13 @@ class Diagnostics:
         return None
 
     def _xcoms(
-        self, run: DagRun, tasks: Tasks | None, *, whole: bool, until: float
+        self, run: DagRun, tasks: Tasks | None, deadline: Deadline, *, whole: bool
     ) -> dict[str, Any]:
+        airflow = self._airflow.within(deadline)
         if tasks is not None and not whole:
-            tasks = self._airflow.task_instances(run.dag_id, run.run_id).instances
+            tasks = airflow.task_instances(run.dag_id, run.run_id).instances
         return read_xcoms(
-            self._airflow, run, self._settings.xcom, tasks, self._session.retrier, until=until
+            airflow, run, self._settings.xcom, tasks, self._session.retrier, deadline=deadline
         )
 
     def _guard(self, explanation: str, explain: Callable[[], T], default: D) -> T | D:
@@ -225,9 +238,10 @@ class Diagnostics:
             self._session.events.optional_failed(explanation, as_action_error(error))
             return default
 
-    def _find_blockers(self, run: DagRun, tasks: Tasks) -> tuple[Blocker, ...]:
+    def _find_blockers(self, run: DagRun, tasks: Tasks, deadline: Deadline) -> tuple[Blocker, ...]:
         # Airflow decides by its own clock whether a date is in the future.
-        return find_blockers(self.optional, run, tasks, self._airflow.now or datetime.now(UTC))
+        now = self._airflow.now or datetime.now(UTC)
+        return find_blockers(self.optional.within(deadline), run, tasks, now)
 
     def _relay(self, failure: Failure) -> None:
         title = (

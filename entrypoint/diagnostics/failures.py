@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.diagnostics.optional import Feature
@@ -78,14 +77,14 @@ def dagrun_timeout_exceeded(
     ):
         return None
     limit = optional.fetch(
-        Feature.DAG, partial(optional.airflow.dagrun_timeout, run.dag_id), None, retry=True
+        Feature.DAG, lambda airflow: airflow.dagrun_timeout(run.dag_id), None, retry=True
     )
     return limit if limit is not None and run.duration >= limit - _TIMEOUT_MARGIN_SECONDS else None
 
 
 def _log(optional: OptionalRequests, run: DagRun, task: TaskInstance, keep: int) -> TaskLog | None:
     return optional.fetch(
-        Feature.LOGS, partial(optional.airflow.log, run, task, keep), None, retry=True
+        Feature.LOGS, lambda airflow: airflow.log(run, task, keep), None, retry=True
     )
 
 
@@ -106,7 +105,7 @@ def _failure(optional: OptionalRequests, run: DagRun, task: TaskInstance, keep: 
 
 def _heartbeat_timeout(optional: OptionalRequests, run: DagRun, task: TaskInstance) -> str:
     event = optional.fetch(
-        Feature.EVENTS, partial(optional.airflow.heartbeat_timeout, run, task), None
+        Feature.EVENTS, lambda airflow: airflow.heartbeat_timeout(run, task), None
     )
     return f"its worker was lost. {event}".strip() if event is not None else ""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.diagnostics.optional import Feature
@@ -12,6 +11,7 @@ from entrypoint.run.dag_checks import ImportErrorMatcher, import_failed
 from entrypoint.text import list_names
 
 if TYPE_CHECKING:
+    from entrypoint.deadline import Deadline
     from entrypoint.diagnostics.optional import OptionalRequests
     from entrypoint.models import Dag, DagImportError
 
@@ -26,16 +26,16 @@ class OptionalDagFiles:
         self.relevant = relevant
         self._optional = optional
 
-    def import_errors(self) -> tuple[DagImportError, ...] | None:
+    def import_errors(self, deadline: Deadline) -> tuple[DagImportError, ...] | None:
         """Return the DAG files that Airflow cannot import, None if they cannot be read."""
-        return self._optional.fetch(
-            Feature.IMPORT_ERRORS, self._optional.airflow.import_errors, None
+        return self._optional.within(deadline).fetch(
+            Feature.IMPORT_ERRORS, lambda airflow: airflow.import_errors(), None
         )
 
-    def request_reparse(self, dag: Dag) -> None:
+    def request_reparse(self, dag: Dag, deadline: Deadline) -> None:
         """Request that Airflow parses the DAG's file now, if this credential may."""
-        self._optional.fetch(
-            Feature.PARSING, partial(self._optional.airflow.request_reparse, dag), None
+        self._optional.within(deadline).fetch(
+            Feature.PARSING, lambda airflow: airflow.request_reparse(dag), None
         )
 
 
@@ -51,7 +51,9 @@ def import_error_behind(
     refused = isinstance(error, InvalidConf) and "import errors" in error.detail
     if not (refused or isinstance(error, (DagNotFound, StaleDag))):
         return error
-    import_errors = optional.fetch(Feature.IMPORT_ERRORS, optional.airflow.import_errors, ())
+    import_errors = optional.fetch(
+        Feature.IMPORT_ERRORS, lambda airflow: airflow.import_errors(), ()
+    )
     dag: Dag | None = None
     with suppress(ActionError):
         dag = optional.airflow.get_dag(dag_id)

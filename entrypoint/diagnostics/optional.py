@@ -7,19 +7,21 @@ synchronising must not. As elsewhere, it takes repeated refusals.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from copy import copy
 from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
+from entrypoint.deadline import OPTIONAL_TIMEOUT
 from entrypoint.errors import Forbidden, GatewayRefused, TransientError, as_action_error
 from entrypoint.http.retry import REFUSAL_RESPONSES, REFUSAL_SECONDS, Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
+    from typing import Self
 
     from entrypoint.airflow.client import Airflow
+    from entrypoint.deadline import Deadline
     from entrypoint.http.retry import Retrier
 
 _MAX_ATTEMPTS = 2
@@ -65,27 +67,26 @@ class OptionalRequests:
     Args:
         airflow: API client.
         retrier: retrier for the pause between two attempts, with the clock and the events.
-        limit_requests: factory of a context that limits the duration of each request.
-        seconds_left: function that returns the seconds left for optional requests.
+        deadline: until when optional requests are worth sending.
     """
 
-    def __init__(
-        self,
-        airflow: Airflow,
-        retrier: Retrier,
-        limit_requests: Callable[[], AbstractContextManager[None]],
-        seconds_left: Callable[[], float],
-    ) -> None:
+    def __init__(self, airflow: Airflow, retrier: Retrier, deadline: Deadline) -> None:
         self.airflow = airflow
         self.disabled_features: dict[Feature, str] = {}
         self._refusals: dict[Feature, tuple[Refusals, Forbidden]] = {}
         self._refused_at: dict[tuple[Feature, bool], float] = {}
         self._retrier = retrier
-        self._limit_requests = limit_requests
-        self._seconds_left = seconds_left
+        self._deadline = deadline
+
+    def within(self, deadline: Deadline) -> Self:
+        """Return these requests with another deadline. What is disabled, is so for both."""
+        bound = copy(self)
+        bound._deadline = deadline  # noqa: SLF001 - its own copy
+        bound.airflow = self.airflow.within(deadline)
+        return bound
 
     def fetch(
-        self, feature: Feature, fetch: Callable[[], T], default: D, *, retry: bool = False
+        self, feature: Feature, fetch: Callable[[Airflow], T], default: D, *, retry: bool = False
     ) -> T | D:
         """Return the result of `fetch`, or `default` if the request fails.
 
@@ -94,19 +95,19 @@ class OptionalRequests:
 
         Args:
             feature: feature that needs the request.
-            fetch: function that sends one read-only request.
+            fetch: function that sends one read-only request by the client that it gets.
             default: result if the request fails.
             retry: whether to wait for a slow response and to retry after an error. False while the
                 step polls the run.
         """
         if self._retrier.clock() < self._refused_at.get((feature, retry), -inf) + RETRY_SECONDS:
             return default
+        limit = self._deadline if retry else self._deadline.limited(OPTIONAL_TIMEOUT)
         for failures in range(_MAX_ATTEMPTS if retry else 1):
-            if feature in self.disabled_features or self._seconds_left() <= 0:
+            if feature in self.disabled_features or self._deadline.has_passed():
                 break
             try:
-                with nullcontext() if retry else self._limit_requests():
-                    found = fetch()
+                found = fetch(self.airflow.within(limit))
             except Exception as error:  # noqa: BLE001 - not even a bug here may change the result
                 if not self._handle_error(feature, error, failures, retry=retry):
                     break
@@ -123,7 +124,7 @@ class OptionalRequests:
         self, feature: Feature, error: Exception, failures: int, *, retry: bool
     ) -> bool:
         """Log the error and return False, or back off and return True to retry."""
-        last = not retry or failures + 1 == _MAX_ATTEMPTS or self._seconds_left() <= 0
+        last = not retry or failures + 1 == _MAX_ATTEMPTS or self._deadline.has_passed()
         if isinstance(error, Forbidden):
             self._record_refusal(feature, error, retry=retry)
             last = last or feature in self.disabled_features
@@ -131,7 +132,7 @@ class OptionalRequests:
             self._retrier.events.optional_failed(feature.label, as_action_error(error))
             return False
         if not last:
-            self._retrier.backoff(error, failures, self._retrier.clock() + self._seconds_left())
+            self._retrier.backoff(error, failures, self._deadline)
         return not last
 
     def _record_refusal(self, feature: Feature, refusal: Forbidden, *, retry: bool) -> None:

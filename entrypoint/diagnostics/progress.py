@@ -8,7 +8,6 @@ Then the tracker counts the ended task instances and reads only the failed and t
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 from math import inf, sqrt
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from entrypoint.deadline import Deadline
     from entrypoint.diagnostics.optional import OptionalRequests
     from entrypoint.http.retry import Retrier
     from entrypoint.models import Blocker, DagRun, TaskInstance, TaskList
@@ -70,7 +70,7 @@ class ProgressTracker:
         self,
         optional: OptionalRequests,
         retrier: Retrier,
-        find_blockers: Callable[[DagRun, tuple[TaskInstance, ...]], tuple[Blocker, ...]],
+        find_blockers: Callable[[DagRun, tuple[TaskInstance, ...], Deadline], tuple[Blocker, ...]],
         *,
         live: bool = True,
     ) -> None:
@@ -91,7 +91,7 @@ class ProgressTracker:
         """The last known task instances; of a wide run the failed and the unfinished ones."""
         return tuple(self._tasks.values())
 
-    def update(self, run: DagRun) -> None:
+    def update(self, run: DagRun, deadline: Deadline) -> None:
         """Poll the task instances if it is time to, and look for blockers if the run is stuck."""
         now = self._retrier.clock()
         if run.state != self._state:
@@ -101,7 +101,7 @@ class ProgressTracker:
         if run.state == "running" and (
             (self._live and now >= self._next_read) or (may_read and now >= self._stalled_at())
         ):
-            self._read(run)
+            self._read(run, self._optional.within(deadline))
             self._read_at = now
             self._next_read = now + min(
                 max(MIN_INTERVAL_SECONDS, _INTERVAL_GROWTH * sqrt(now - self._entered)),
@@ -109,7 +109,7 @@ class ProgressTracker:
             )
         if now >= self._stalled_at():
             reported = {blocker.title for blocker in self.blockers}
-            self.blockers = self._find_blockers(run, self.tasks)
+            self.blockers = self._find_blockers(run, self.tasks, deadline)
             self._search_due = now + (
                 max(self._search_interval, REPEAT_SECONDS)
                 if self.blockers
@@ -146,13 +146,15 @@ class ProgressTracker:
             [task for _, task in failed], "succeeded", tasks.succeeded, tasks.total
         )
 
-    def _read(self, run: DagRun) -> None:
-        airflow = self._optional.airflow
+    def _read(self, run: DagRun, optional: OptionalRequests) -> None:
         if not self._is_wide:
-            fetch = partial(
-                airflow.task_instances, run.dag_id, run.run_id, changed_since=self._since, most=PAGE
+            tasks = optional.fetch(
+                Feature.TASKS,
+                lambda airflow: airflow.task_instances(
+                    run.dag_id, run.run_id, changed_since=self._since, most=PAGE
+                ),
+                None,
             )
-            tasks = self._optional.fetch(Feature.TASKS, fetch, None)
             if tasks is None:
                 return
             if not tasks.unread:
@@ -160,8 +162,8 @@ class ProgressTracker:
                 self._record_all(tasks.instances)
                 return
             self._is_wide = True
-        found = self._optional.fetch(
-            Feature.TASKS, partial(read_wide_run, airflow, run, self._since), None
+        found = optional.fetch(
+            Feature.TASKS, lambda airflow: read_wide_run(airflow, run, self._since), None
         )
         if found is not None:
             self._record_time()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from entrypoint.airflow.client import Airflow
+    from entrypoint.deadline import Deadline
     from entrypoint.http.retry import Retrier
     from entrypoint.models import DagRun, TaskInstance, XComName
 
@@ -46,7 +47,7 @@ def read_xcoms(
     tasks: tuple[TaskInstance, ...] | None,
     retrier: Retrier,
     *,
-    until: float,
+    deadline: Deadline,
 ) -> dict[str, Any]:
     """Return the values by line of the input. The value of a mapped task is a list by map index.
 
@@ -57,7 +58,7 @@ def read_xcoms(
         tasks: task instances of the run, None if they cannot be read; then no task counts as
             mapped.
         retrier: retries requests after transient errors.
-        until: deadline on the clock.
+        deadline: until when to read.
 
     Raises:
         NotFound, ResponseTooLarge, InvalidJson, NotSupported: with a message for the user.
@@ -69,7 +70,7 @@ def read_xcoms(
         found: list[Any] = []
         indexes = _indexes(name, tasks)
         for index in indexes:
-            if found and retrier.clock() >= until:
+            if found and deadline.has_passed():
                 raise TransientError(
                     "Airflow gives the XComs too slowly",
                     f"{name.line}: {len(found)} of {len(indexes)} were read.",
@@ -78,7 +79,7 @@ def read_xcoms(
                 )
             fetch = partial(airflow.xcom, run, name.task_id, index, name.key, _MAX_RESPONSE_BYTES)
             try:
-                found.append(retrier.read(fetch, until=until))
+                found.append(retrier.read(fetch, deadline))
             except NotFound as error:
                 raise _missing(name, index, error) from None
             except ResponseTooLarge:

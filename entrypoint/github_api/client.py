@@ -6,17 +6,20 @@ A response about the rate limit becomes a TransientError.
 from __future__ import annotations
 
 import json
+from copy import copy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from entrypoint.errors import TransientError
-from entrypoint.http.client import Request
+from entrypoint.http.client import NO_DEADLINE, Request
 from entrypoint.http.response import Service, external_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Self
 
     from entrypoint.credentials import Secret
+    from entrypoint.deadline import Deadline
     from entrypoint.http.client import HttpClient
     from entrypoint.http.response import Response
 
@@ -41,6 +44,14 @@ class GitHubRepository:
         self._token = token
         self._http_client = http_client
         self._http: HttpClient | None = None
+        self._deadline = NO_DEADLINE
+
+    def within(self, deadline: Deadline) -> Self:
+        """Return this client with another deadline for each of its requests."""
+        self._http = self._http or self._http_client(GITHUB)
+        bound = copy(self)
+        bound._deadline = deadline  # noqa: SLF001 - its own copy
+        return bound
 
     def get(self, path: str, **params: str | int) -> Response:
         """Send a GET request. Raise the errors of `HttpClient.request`."""
@@ -66,7 +77,15 @@ class GitHubRepository:
             headers["Content-Type"], content = "application/json", json.dumps(body).encode()
         source = f"{method} {path} (GitHub)"
         response = self._http.request(
-            Request(method, f"{self._url}{path}", source, headers, params, content)
+            Request(
+                method,
+                f"{self._url}{path}",
+                source,
+                headers,
+                params,
+                content,
+                deadline=self._deadline,
+            )
         )
         if response.status == 403 and "rate limit" in response.detail.lower():
             raise TransientError(

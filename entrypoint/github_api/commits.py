@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.credentials import Secret
+    from entrypoint.deadline import Deadline
     from entrypoint.http.client import HttpClient
     from entrypoint.http.response import Service
 
@@ -31,16 +32,16 @@ class GitHubCommits:
         self._repository = repository
         self._ancestries: dict[tuple[str, str], Ancestry] = {}
 
-    def is_known(self, commit: str) -> bool | None:
+    def is_known(self, commit: str, deadline: Deadline) -> bool | None:
         """Return whether the commit exists, None if GitHub does not say.
 
         GitHub responds with 422 to an unknown SHA, and with 404 if this token may not see the
         repository.
         """
-        response = self._repository.get(f"/commits/{commit}", **_NO_FILES)
+        response = self._repository.within(deadline).get(f"/commits/{commit}", **_NO_FILES)
         return {200: True, 422: False}.get(response.status)
 
-    def contains(self, version: str, commit: str) -> Ancestry:
+    def contains(self, version: str, commit: str, deadline: Deadline) -> Ancestry:
         """Return whether the commit `version` contains `commit`; both are full SHAs.
 
         Definite results are cached.
@@ -49,7 +50,8 @@ class GitHubCommits:
             TransientError, UnexpectedResponse: GitHub does not respond at present.
         """
         if (version, commit) not in self._ancestries:
-            response = self._repository.get(f"/compare/{commit}...{version}", **_NO_FILES)
+            repository = self._repository.within(deadline)
+            response = repository.get(f"/compare/{commit}...{version}", **_NO_FILES)
             status = response.body.get("status") if isinstance(response.body, dict) else None
             contains = _CONTAINS_BY_STATUS.get(str(status)) if response.status == 200 else None
             if contains is None:
@@ -66,11 +68,11 @@ class GitHubCommits:
 class NoHistory:
     """Substitute without GitHub's API. It knows nothing about commits, so only equal SHAs match."""
 
-    def is_known(self, _commit: str) -> bool | None:
+    def is_known(self, _commit: str, _deadline: Deadline) -> bool | None:
         """Return None, because it is unknown."""
         return None
 
-    def contains(self, _version: str, _commit: str) -> Ancestry:
+    def contains(self, _version: str, _commit: str, _deadline: Deadline) -> Ancestry:
         """Return an unknown ancestry."""
         return Ancestry(None, "Only in a GitHub workflow can this action compare two commits.")
 

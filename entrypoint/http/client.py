@@ -24,6 +24,7 @@ from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
 from entrypoint.credentials import Tls
+from entrypoint.deadline import Deadline
 from entrypoint.errors import ActionError, TlsTrustError, UnexpectedResponse, Unreachable
 from entrypoint.http.limits import MAX_JSON_MARKS, ExchangeDeadline, LimitedAdapter, TooManyValues
 from entrypoint.http.response import (
@@ -64,13 +65,18 @@ requests does not wrap all of them, for example if a header is not valid UTF-8.
 """
 
 
+NO_DEADLINE = Deadline(time.monotonic, inf, READ_TIMEOUT)
+"""The deadline of a request without one of its own."""
+
+
 class Request(NamedTuple):
     """An HTTP request.
 
     Attributes:
         source: name of the request in error texts.
         auth: adds the credential.
-        read_timeout: maximum seconds without a byte; the client's own limit applies if it is lower.
+        deadline: deadline of the exchange.
+        read_timeout: maximum seconds without a byte, if the deadline allows more.
         max_seconds: maximum seconds for the whole response, for a stream; None: the read timeout.
     """
 
@@ -81,6 +87,7 @@ class Request(NamedTuple):
     params: Mapping[str, Any] | None = None
     body: bytes | Mapping[str, str] | None = None
     auth: AuthBase | Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None
+    deadline: Deadline = NO_DEADLINE
     read_timeout: float = inf
     max_seconds: float | None = None
 
@@ -96,9 +103,6 @@ class HttpClient:
         service: service that error texts name.
         tls: CAs to trust in addition to the public ones, and a client certificate.
         send_client_certificate: whether this service gets the client certificate.
-        read_timeout: returns the maximum seconds for one exchange; called for each request, so that
-            no request outlasts a deadline.
-        seconds_left: returns the seconds until the deadline, for callers with several requests.
         trace: receives a line for each request: method, path and outcome, but neither headers nor
             bodies.
     """
@@ -109,13 +113,9 @@ class HttpClient:
         tls: Tls = Tls(),  # noqa: B008 - nothing can change it
         *,
         send_client_certificate: bool = False,
-        read_timeout: Callable[[], float] = lambda: READ_TIMEOUT,
-        seconds_left: Callable[[], float] = lambda: inf,
         trace: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.service = service
-        self.seconds_left = seconds_left
-        self._read_timeout = read_timeout
         self._trace = trace
         self._session = _NoRedirectSession()
         # Otherwise the environment would choose the CAs, and ~/.netrc the credential
@@ -163,7 +163,7 @@ class HttpClient:
             UnexpectedResponse: an untrusted TLS certificate, or a body with too many JSON values.
             ActionError: any error of `read`.
         """
-        limit = min(self._read_timeout(), request.read_timeout)
+        limit = min(request.deadline.request_seconds(), request.read_timeout)
         started = time.monotonic()
         self._deadline.begin(limit if request.max_seconds is None else request.max_seconds, limit)
         try:

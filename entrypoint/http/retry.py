@@ -20,6 +20,7 @@ from entrypoint.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from entrypoint.deadline import Deadline
     from entrypoint.errors import ActionError
     from entrypoint.events import Events
 
@@ -78,8 +79,8 @@ class Retrier:
     def read(
         self,
         fetch: Callable[[], T],
+        deadline: Deadline,
         *,
-        until: float,
         retry_unexpected: bool = True,
         retry_refused: bool = False,
         refusals: Refusals | None = None,
@@ -88,7 +89,7 @@ class Retrier:
 
         Args:
             fetch: sends one idempotent request.
-            until: deadline on the clock; after it, the last error is raised.
+            deadline: after it, the last error is raised.
             retry_unexpected: whether to retry an UnexpectedResponse too. Before the trigger it
                 means a wrong URL.
             retry_refused: whether to retry a refusal or a missing run until `Refusals` calls it
@@ -109,24 +110,24 @@ class Retrier:
                 refusals.record(self.clock())
                 if not retry_refused or refusals.final(self.clock()):
                     raise
-                self.backoff(refusal, failures, until)
+                self.backoff(refusal, failures, deadline)
             except TransientError as error:
-                self.backoff(error, failures, until)
+                self.backoff(error, failures, deadline)
             except UnexpectedResponse as error:
                 if not retry_unexpected:
                     raise
-                self.backoff(error, failures, until)
+                self.backoff(error, failures, deadline)
             failures += 1
 
-    def backoff(self, error: ActionError, failures: int, until: float) -> None:
+    def backoff(self, error: ActionError, failures: int, deadline: Deadline) -> None:
         """Sleep after a failure, or raise it if the deadline has passed.
 
         Args:
             error: the failure.
             failures: number of consecutive failures before this one.
-            until: deadline on the clock.
+            deadline: after it, the failure is raised.
         """
-        seconds_left = until - self.clock()
+        seconds_left = deadline.seconds_left()
         if seconds_left <= 0:
             raise error
         pause = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)] * self._jitter()

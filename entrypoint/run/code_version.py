@@ -12,6 +12,7 @@ from entrypoint.errors import WrongCommit
 from entrypoint.models import Ancestry
 
 if TYPE_CHECKING:
+    from entrypoint.deadline import Deadline
     from entrypoint.models import DagRun
 
 
@@ -21,10 +22,10 @@ _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 class Commits(Protocol):
     """The history of the repository."""
 
-    def is_known(self, commit: str) -> bool | None:
+    def is_known(self, commit: str, deadline: Deadline) -> bool | None:
         """Return whether the commit exists, None if that is unknown."""
 
-    def contains(self, version: str, commit: str) -> Ancestry:
+    def contains(self, version: str, commit: str, deadline: Deadline) -> Ancestry:
         """Return whether `version` contains `commit`.
 
         Raises:
@@ -32,7 +33,7 @@ class Commits(Protocol):
         """
 
 
-def ancestry(commits: Commits, version: str, commit: str) -> Ancestry:
+def ancestry(commits: Commits, version: str, commit: str, deadline: Deadline) -> Ancestry:
     """Return whether a bundle version contains the commit.
 
     Only whole SHAs are compared: a branch or tag may move.
@@ -40,7 +41,7 @@ def ancestry(commits: Commits, version: str, commit: str) -> Ancestry:
     if version == commit:
         return Ancestry(True, "")
     return (
-        commits.contains(version, commit)
+        commits.contains(version, commit, deadline)
         if is_commit(version)
         else Ancestry(False, "That is not a commit.")
     )
@@ -51,7 +52,7 @@ def is_commit(version: str) -> bool:
     return _SHA.fullmatch(version) is not None
 
 
-def require_commit(run: DagRun, commit: str, commits: Commits) -> None:
+def require_commit(run: DagRun, commit: str, commits: Commits, deadline: Deadline) -> None:
     """Raise WrongCommit unless the run uses the commit, or one that contains it.
 
     Only the run's own bundle version counts. Airflow changes the bundle versions of the run's DAG
@@ -70,7 +71,7 @@ def require_commit(run: DagRun, commit: str, commits: Commits) -> None:
             "Remove expect_commit, or let Airflow version the DAG: its bundle has no versions, or "
             "the DAG sets disable_bundle_versioning.",
         )
-    found = ancestry(commits, version, commit)
+    found = ancestry(commits, version, commit, deadline)
     if not found.contains:
         raise WrongCommit(
             "The DAG run runs another commit",

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from entrypoint.deadline import OPTIONAL_TIMEOUT
 from entrypoint.errors import (
     DagNotFound,
     Forbidden,
@@ -31,13 +32,14 @@ from entrypoint.run.code_version import ancestry, is_commit, require_commit
 from entrypoint.run.dag_checks import import_failed, refuse_paused, stale_dag
 from entrypoint.run.schedule import poll_interval_after
 from entrypoint.run.trigger import SETTLE_POLL_SECONDS
-from entrypoint.session import OPTIONAL_TIMEOUT, SETUP_SECONDS
+from entrypoint.session import SETUP_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from entrypoint.airflow.client import Airflow
+    from entrypoint.deadline import Deadline
     from entrypoint.errors import ActionError
     from entrypoint.inputs.settings import Settings
     from entrypoint.models import Dag, DagImportError, DagRun
@@ -69,10 +71,10 @@ T = TypeVar("T")
 class DagFiles(Protocol):
     """Optional requests about DAG files, disabled if the credential lacks the permission."""
 
-    def import_errors(self) -> tuple[DagImportError, ...] | None:
+    def import_errors(self, deadline: Deadline) -> tuple[DagImportError, ...] | None:
         """Return the import errors, None if they cannot be read."""
 
-    def request_reparse(self, dag: Dag) -> None:
+    def request_reparse(self, dag: Dag, deadline: Deadline) -> None:
         """Ask Airflow to parse the DAG's file now."""
 
     def relevant(self, import_error: DagImportError, dag: Dag | None) -> bool:
@@ -98,7 +100,7 @@ class CodeWait:
         self._retrier = session.retrier
         self._dag_id = settings.dag_id
         self._commit = settings.expect_commit
-        self._until = session.clock() + settings.wait_for_dag
+        self._wait_deadline = session.deadline(settings.wait_for_dag)
         self._refusals = Refusals()
         self._commits = commits
         self._known_errors: dict[tuple[str, str], tuple[str, ...]] | None = None
@@ -116,10 +118,9 @@ class CodeWait:
             return
         known = None
         with suppress(TransientError, UnexpectedResponse):
-            fetch = partial(self._commits.is_known, commit)
-            known = self._retrier.read(
-                fetch, until=self._session.set_deadline(OPTIONAL_TIMEOUT), retry_unexpected=False
-            )
+            deadline = self._session.deadline(OPTIONAL_TIMEOUT)
+            fetch = partial(self._commits.is_known, commit, deadline)
+            known = self._retrier.read(fetch, deadline, retry_unexpected=False)
         if known is False:
             error = InputError(
                 "expect_commit",
@@ -130,7 +131,7 @@ class CodeWait:
 
     def seconds_left(self) -> float:
         """Return the seconds left of `wait_for_dag`."""
-        return max(0.0, self._until - self._session.clock())
+        return max(0.0, self._wait_deadline.seconds_left())
 
     def wait(self, airflow: Airflow, files: DagFiles) -> None:
         """Return as soon as the DAG may be triggered.
@@ -147,22 +148,20 @@ class CodeWait:
         """
         if not self._settings.wait_for_dag and self._commit is None:
             return
-        self._airflow, self._files = airflow, files
-        left = self.seconds_left()
-        self._session.set_deadline(left + EXTRA_SECONDS)
+        deadline = self._session.deadline(self.seconds_left())
+        self._airflow = airflow.within(deadline.extended(EXTRA_SECONDS))
+        self._files = files
         began = self._retrier.clock()
-        until = began + left
         while True:
-            reason = self._poll(until)
-            now = self._retrier.clock()
+            reason = self._poll(deadline)
             if reason is None:
                 return
-            if now >= until:
+            left = deadline.seconds_left()
+            if left <= 0:
                 raise reason
-            self._retrier.events.code_missing(reason, until - now)
-            self._retrier.sleep(
-                min(self._retrier.jittered(poll_interval_after(now - began)), until - now)
-            )
+            self._retrier.events.code_missing(reason, left)
+            pause = poll_interval_after(self._retrier.clock() - began)
+            self._retrier.sleep(min(self._retrier.jittered(pause), left))
 
     def wait_before_retry(self, error: ActionError) -> bool:
         """Return, after a pause, whether to repeat a trigger that failed with this error.
@@ -181,30 +180,29 @@ class CodeWait:
         self._retrier.sleep(min(self._retrier.jittered(SETTLE_POLL_SECONDS), left))
         return True
 
-    def require(self, run: DagRun) -> None:
+    def require(self, run: DagRun, deadline: Deadline) -> None:
         """Raise WrongCommit unless the run has the expected commit; pass on GitHub's errors."""
         if self._commit is not None:
-            fetch = partial(require_commit, run, self._commit, self._commits)
             # Not until the step's deadline, because the step does not poll the run in this time.
-            self._retrier.read(
-                fetch, until=min(self._session.deadline, self._session.clock() + SETUP_SECONDS)
-            )
+            deadline = deadline.at_most(SETUP_SECONDS)
+            fetch = partial(require_commit, run, self._commit, self._commits, deadline)
+            self._retrier.read(fetch, deadline)
 
-    def _poll(self, until: float) -> ActionError | None:
+    def _poll(self, deadline: Deadline) -> ActionError | None:
         """Return why the DAG may not be triggered yet, None if it may."""
         first = self._runnable_at_start is None
         dag = missing = None
         try:
             # Without a wait, an unexpected response means a wrong URL: fail at once.
-            retry_unexpected = not first or until > self._retrier.clock()
+            retry_unexpected = not first or not deadline.has_passed()
             dag = self._read(
                 partial(self._airflow.get_dag, self._dag_id),
-                until,
+                deadline,
                 retry_unexpected=retry_unexpected,
             )
         except DagNotFound as error:
             missing = error
-        import_error = self._import_error(dag)
+        import_error = self._import_error(dag, deadline)
         if dag is None:
             self._runnable_at_start = bool(self._runnable_at_start)
             return import_failed(self._dag_id, import_error) if import_error else missing
@@ -212,25 +210,27 @@ class CodeWait:
         runnable = dag.is_active and not dag.has_import_errors and import_error is None
         self._runnable_at_start = runnable if first else self._runnable_at_start
         reason = (
-            self._check_code(dag, until)
+            self._check_code(dag, deadline)
             if runnable
             else import_failed(self._dag_id, import_error)
             if import_error
             else stale_dag(dag)
         )
-        if reason is not None and self._retrier.clock() < until:
-            self._request_reparse(dag)
+        if reason is not None and not deadline.has_passed():
+            self._request_reparse(dag, deadline)
         return reason
 
-    def _read(self, fetch: Callable[[], T], until: float, *, retry_unexpected: bool = True) -> T:
+    def _read(
+        self, fetch: Callable[[], T], deadline: Deadline, *, retry_unexpected: bool = True
+    ) -> T:
         return self._retrier.read(
             fetch,
-            until=until + EXTRA_SECONDS,
+            deadline.extended(EXTRA_SECONDS),
             retry_unexpected=retry_unexpected,
-            retry_refused=until > self._retrier.clock(),
+            retry_refused=not deadline.has_passed(),
         )
 
-    def _import_error(self, dag: Dag | None) -> DagImportError | None:
+    def _import_error(self, dag: Dag | None, deadline: Deadline) -> DagImportError | None:
         """Return the import error of this DAG's file, None if there is none.
 
         An import error that was present at the first poll is returned, because this commit may fix
@@ -239,7 +239,7 @@ class CodeWait:
         Raises:
             DagNotRunnable: the import error is new.
         """
-        errors = self._files.import_errors()
+        errors = self._files.import_errors(deadline.extended(EXTRA_SECONDS))
         if errors is None:
             return None
         known, self._known_errors = (
@@ -254,7 +254,7 @@ class CodeWait:
             found = found or error
         return found
 
-    def _request_reparse(self, dag: Dag) -> None:
+    def _request_reparse(self, dag: Dag, deadline: Deadline) -> None:
         """Ask Airflow to parse the DAG's file earlier than it would on its own.
 
         The first request is sent at once. After each parsing that brought the old code another one
@@ -272,15 +272,15 @@ class CodeWait:
             self._reparse_requests += 1
             self._reparse_requested_at = now
             self._parsed_at_last_request = self._parsed_at
-            self._files.request_reparse(dag)
+            self._files.request_reparse(dag, deadline.extended(EXTRA_SECONDS))
 
-    def _check_code(self, dag: Dag, until: float) -> ActionError | None:
+    def _check_code(self, dag: Dag, deadline: Deadline) -> ActionError | None:
         """Return why the DAG's code may be old, None if it is the expected code."""
         if dag.last_parsed != self._parsed_at:
             self._parsings += self._parsed_at is not None
             self._parsed_at = dag.last_parsed
         if self._commit is not None:
-            return self._check_commit(dag, self._commit, until)
+            return self._check_commit(dag, self._commit, deadline)
         return self._check_parsings(dag) if dag.bundle_version is None else None
 
     def _check_parsings(self, dag: Dag) -> ActionError | None:
@@ -303,7 +303,7 @@ class CodeWait:
             "that does not help, check whether its dag-processor (Airflow 2: its scheduler) runs.",
         )
 
-    def _check_commit(self, dag: Dag, commit: str, until: float) -> ActionError | None:
+    def _check_commit(self, dag: Dag, commit: str, deadline: Deadline) -> ActionError | None:
         """Return why the DAG may not have the commit, None if it has it or a later one."""
         version = dag.bundle_version
         if version is None or not is_commit(version):
@@ -317,13 +317,13 @@ class CodeWait:
             )
         try:
             structure = (
-                self._read(partial(self._airflow.latest_dag_version, self._dag_id), until)
+                self._read(partial(self._airflow.latest_dag_version, self._dag_id), deadline)
                 or version
             )
         except DagNotFound as missing:
             return missing
         for what, sha in (("The DAG's bundle", version), ("The DAG's structure", structure)):
-            found = self._ancestry(sha, commit)
+            found = self._ancestry(sha, commit, deadline)
             if not found.contains:
                 self._first_parsing_of_commit = None
                 return NotDeployed(
@@ -335,7 +335,7 @@ class CodeWait:
         # Airflow writes the bundle's version at the end of a parsing. If it fetched the bundle
         # during the parsing, the parsed file is older than that version. So one more is needed.
         self._first_parsing_of_commit = self._first_parsing_of_commit or dag.last_parsed
-        if dag.last_parsed == self._first_parsing_of_commit and self._retrier.clock() < until:
+        if dag.last_parsed == self._first_parsing_of_commit and not deadline.has_passed():
             return NotDeployed(
                 "Airflow has the commit, but has not parsed the DAG's file again",
                 f"The bundle is at {version}, but the last parsing may have begun before Airflow "
@@ -350,9 +350,9 @@ class CodeWait:
         self._retrier.events.code_found(f"The DAG's bundle is at {version}, {how}")
         return None
 
-    def _ancestry(self, version: str, commit: str) -> Ancestry:
+    def _ancestry(self, version: str, commit: str, deadline: Deadline) -> Ancestry:
         try:
-            return ancestry(self._commits, version, commit)
+            return ancestry(self._commits, version, commit, deadline.extended(EXTRA_SECONDS))
         except (TransientError, UnexpectedResponse) as error:
             return Ancestry(
                 None,

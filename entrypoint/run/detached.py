@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrypoint.airflow.client import Airflow
+    from entrypoint.deadline import Deadline
     from entrypoint.github_api.statuses import State
     from entrypoint.inputs.settings import Settings
     from entrypoint.models import DagRun, RunRequest
@@ -109,8 +110,10 @@ class DetachedReport:
             self._adopt(run)
         if not self._settings.trigger:
             return
-        target = self._target(request.run_id, airflow.run_url(request.dag_id, request.run_id))
-        if not self._read(target.can_write):
+        deadline = self._session.deadline(SETUP_SECONDS)
+        page = airflow.run_url(request.dag_id, request.run_id)
+        target = self._target(request.run_id, page, deadline)
+        if not self._read(target.can_write, deadline):
             raise Forbidden(
                 f"github_token may not write {target.permission.split(':')[0]}",
                 f"GitHub refuses it for {self._marker.repository}. Nothing was triggered.",
@@ -118,7 +121,7 @@ class DetachedReport:
                 "caller of a reusable workflow. A pull request from a fork gets a token that may "
                 "only read.",
             )
-        last = self._read(target.latest)
+        last = self._read(target.latest, deadline)
         if last is not None and last.state == "pending" and not last.ours:
             raise self._taken(target.name, last.target_url, "Nothing was triggered.")
         self._last_status_id = last.status_id if last else 0
@@ -128,7 +131,7 @@ class DetachedReport:
         airflow: Airflow,
         run: DagRun,
         run_url: str,
-        failed_tasks: Callable[[DagRun], list[str]],
+        failed_tasks: Callable[[DagRun, Deadline], list[str]],
     ) -> tuple[DagRun, Report]:
         """Create the commit status or deployment, and report the run's end if it has ended.
 
@@ -136,7 +139,8 @@ class DetachedReport:
             airflow: API client.
             run: the run.
             run_url: URL of the run's page in Airflow.
-            failed_tasks: function that returns the names of the failed tasks of a run.
+            failed_tasks: function that returns the names of the failed tasks of a run, read
+                before a deadline.
 
         Returns:
             The run as Airflow has it then, and the report.
@@ -145,28 +149,30 @@ class DetachedReport:
             Forbidden: the token or the Airflow credential lacks a permission.
             ActionError: GitHub refuses the report, or another step reports the run.
         """
-        self._session.set_deadline(SETUP_SECONDS)
+        deadline = self._session.deadline(SETUP_SECONDS)
+        airflow = airflow.within(deadline)
         self._adopt(run)
         if parse_marker(run.note) is None:
-            self._mark(airflow, run)
-        target = self._target(run.run_id, run_url)
+            self._mark(airflow, run, deadline)
+        target = self._target(run.run_id, run_url, deadline)
         if not run.ended:
-            self._report(target, "pending", f"DAG run {run.run_id}")
+            self._report(target, "pending", f"DAG run {run.run_id}", deadline)
             if self._settings.trigger and (
-                conflicting_run := self._read(partial(target.conflicting_run, self._last_status_id))
+                conflicting_run := self._read(
+                    partial(target.conflicting_run, self._last_status_id), deadline
+                )
             ):
                 raise self._taken(
                     target.name, conflicting_run, "This step's run was triggered nevertheless."
                 )
             fetch = partial(airflow.get_run, run.dag_id, run.run_id)
-            run = self._read(fetch, retry_refused=True) or run
+            run = self._read(fetch, deadline, retry_refused=True) or run
         state: State = "pending"
         if run.ended:
             end: State = "success" if run.state == "success" and not run.cancelled else "failure"
             self._wait_for_listener(airflow, run)
-            state = self._report(
-                target, end, describe_end(run, failed_tasks(run) if run.state == "failed" else [])
-            )
+            failed = failed_tasks(run, deadline) if run.state == "failed" else []
+            state = self._report(target, end, describe_end(run, failed), deadline)
         number = target.deployment_id if isinstance(target, GitHubDeployment) else None
         url = target.url if isinstance(target, CommitStatus) else None
         kind = _KINDS[self._settings.report_to]
@@ -206,11 +212,12 @@ class DetachedReport:
             )
         self._marker = found
 
-    def _mark(self, airflow: Airflow, run: DagRun) -> None:
+    def _mark(self, airflow: Airflow, run: DagRun, deadline: Deadline) -> None:
         """Add the marker to the note of a run that this step did not make."""
         try:
             self._read(
                 partial(airflow.set_note, run, note_with_marker(run.note, self._marker)),
+                deadline,
                 retry_refused=True,
             )
         except Forbidden as error:
@@ -221,14 +228,21 @@ class DetachedReport:
                 "step trigger the run.",
             ) from None
 
-    def _target(self, run_id: str, run_url: str) -> CommitStatus | GitHubDeployment:
+    def _target(
+        self, run_id: str, run_url: str, deadline: Deadline
+    ) -> CommitStatus | GitHubDeployment:
         marker, dag_run = self._marker, DagRunRef(self._settings.dag_id, run_id, run_url)
+        repository = self._repository.within(deadline)
         if marker.environment is None:
-            return CommitStatus(self._repository, marker.commit, dag_run)
-        return GitHubDeployment(self._repository, marker.commit, marker.environment, dag_run)
+            return CommitStatus(repository, marker.commit, dag_run)
+        return GitHubDeployment(repository, marker.commit, marker.environment, dag_run)
 
     def _report(
-        self, target: CommitStatus | GitHubDeployment, state: State, description: str
+        self,
+        target: CommitStatus | GitHubDeployment,
+        state: State,
+        description: str,
+        deadline: Deadline,
     ) -> State:
         """Add the state on GitHub unless it is there already; return the state that GitHub shows.
 
@@ -263,7 +277,7 @@ class DetachedReport:
             target.add(state, description)
             return state
 
-        return self._read(update)
+        return self._read(update, deadline)
 
     def _taken(self, name: str, page: str, consequence: str) -> CommitStatusTaken:
         return CommitStatusTaken(
@@ -280,10 +294,10 @@ class DetachedReport:
             left = LISTENER_SECONDS - (airflow.now - run.end_date).total_seconds()
             self._session.retrier.sleep(min(max(left, 0.0), LISTENER_SECONDS))
 
-    def _read(self, fetch: Callable[[], T], *, retry_refused: bool = False) -> T:
-        return self._session.retrier.read(
-            fetch, until=self._session.deadline, retry_refused=retry_refused
-        )
+    def _read(
+        self, fetch: Callable[[], T], deadline: Deadline, *, retry_refused: bool = False
+    ) -> T:
+        return self._session.retrier.read(fetch, deadline, retry_refused=retry_refused)
 
 
 def describe_end(run: DagRun, failed: list[str]) -> str:

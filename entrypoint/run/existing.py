@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from entrypoint.airflow.client import Airflow
     from entrypoint.airflow.rest import TasksToClear
+    from entrypoint.deadline import Deadline
     from entrypoint.http.retry import Retrier
     from entrypoint.models import DagRun, IfRunExists, RunRequest, TakenOver, TaskInstance
     from entrypoint.runners.base import Context
@@ -119,7 +120,11 @@ def plan(found: DagRun, policy: IfRunExists) -> TakeOverAction:
 
 
 def take_over(
-    airflow: Airflow, found: DagRun, action: TakeOverAction, retrier: Retrier, *, until: float
+    airflow: Airflow,
+    found: DagRun,
+    action: TakeOverAction,
+    retrier: Retrier,
+    deadline: Deadline,
 ) -> tuple[DagRun, TakenOver]:
     """Clear the run's tasks if the action is `resume` or `restart`.
 
@@ -128,7 +133,7 @@ def take_over(
         found: the run.
         action: the result of `plan`.
         retrier: clock, sleep and backoff.
-        until: deadline on the retrier's clock.
+        deadline: until when to retry.
 
     Returns:
         The run afterwards, and what was done. After a clear, the run is never returned in its old
@@ -144,7 +149,7 @@ def take_over(
     if action == "resume":
         tasks_of_run = retrier.read(
             partial(airflow.task_instances, found.dag_id, found.run_id),
-            until=until,
+            deadline,
             retry_refused=True,
         )
         selected = _tasks_to_resume(found, tasks_of_run.instances)
@@ -152,11 +157,15 @@ def take_over(
         if skipped := [task for task in selected if task.state == "skipped"]:
             retrier.events.skipped_tasks_cleared(skipped)
     cleared = _clear(
-        airflow, found, partial(airflow.clear, found.dag_id, found.run_id, tasks), retrier, until
+        airflow, found, partial(airflow.clear, found.dag_id, found.run_id, tasks), retrier, deadline
     )
     if found.cancelled:
         cleared = _remove_mark(
-            airflow, cleared, (found.note or "").replace(CANCELLED_MARK, "").strip(), retrier, until
+            airflow,
+            cleared,
+            (found.note or "").replace(CANCELLED_MARK, "").strip(),
+            retrier,
+            deadline,
         )
     return cleared, "resumed" if action == "resume" else "restarted"
 
@@ -206,7 +215,11 @@ def _skipped_by_failure(
 
 
 def _clear(
-    airflow: Airflow, before: DagRun, clear: Callable[[], None], retrier: Retrier, until: float
+    airflow: Airflow,
+    before: DagRun,
+    clear: Callable[[], None],
+    retrier: Retrier,
+    deadline: Deadline,
 ) -> DagRun:
     """Clear the tasks and poll until the run has left its final state.
 
@@ -228,16 +241,16 @@ def _clear(
         else:
             attempts += 1
         if error is not None and not final:
-            retrier.backoff(error, failures, until)
+            retrier.backoff(error, failures, deadline)
         now = retrier.read(
-            partial(airflow.get_run, before.dag_id, before.run_id), until=until, retry_refused=True
+            partial(airflow.get_run, before.dag_id, before.run_id), deadline, retry_refused=True
         )
         if now is not None and (not now.ended or _ended_again(before, now)):
             return now
         if final or attempts == MAX_CLEAR_ATTEMPTS:
             raise error or _no_effect(before)
         if error is None:
-            retrier.backoff(_no_effect(before), failures, until)
+            retrier.backoff(_no_effect(before), failures, deadline)
         failures += 1
 
 
@@ -253,7 +266,7 @@ def _ended_again(before: DagRun, now: DagRun) -> bool:
 
 
 def _remove_mark(
-    airflow: Airflow, run: DagRun, note: str, retrier: Retrier, until: float
+    airflow: Airflow, run: DagRun, note: str, retrier: Retrier, deadline: Deadline
 ) -> DagRun:
     """Remove the mark of a cancelled workflow, so that it does not count for the run's new end.
 
@@ -263,9 +276,9 @@ def _remove_mark(
         try:
             airflow.set_note(run, note)
         except (TransientError, UnexpectedResponse) as error:
-            if retrier.clock() >= until:
+            if deadline.has_passed():
                 break
-            retrier.backoff(error, failures, until)
+            retrier.backoff(error, failures, deadline)
         except ActionError:
             break
         else:

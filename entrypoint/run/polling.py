@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+from entrypoint.deadline import Deadline
 from entrypoint.errors import (
     ActionError,
     Forbidden,
@@ -154,8 +155,12 @@ class _Poller:
         """
         refusals = Refusals()
         try:
-            until = self._retrier.clock() + self._seconds_left()
-            seen = self._retrier.read(self._get, until=until, retry_refused=True, refusals=refusals)
+            seen = self._retrier.read(
+                self._get,
+                Deadline.after(self._retrier.clock, self._seconds_left()),
+                retry_refused=True,
+                refusals=refusals,
+            )
         except (TransientError, UnexpectedResponse, Unauthorized, Forbidden, RunNotFound) as error:
             refused = not isinstance(error, (TransientError, UnexpectedResponse))
             if refused and refusals.final(self._retrier.clock()):

@@ -19,6 +19,7 @@ from entrypoint.models import ACTIVE, DagRun, stopped_note
 
 if TYPE_CHECKING:
     from entrypoint.airflow.client import Airflow
+    from entrypoint.deadline import Deadline
     from entrypoint.errors import ActionError
     from entrypoint.http.retry import Retrier
 
@@ -57,10 +58,10 @@ def stop(
     dag_id: str,
     run_id: str,
     retrier: Retrier,
+    deadline: Deadline,
     *,
     last_seen: DagRun | None,
     confirm: bool,
-    until: float,
     already_stopped: bool = False,
     created: bool = False,
 ) -> Stopped:
@@ -71,10 +72,10 @@ def stop(
         dag_id: DAG of the run.
         run_id: the run, which need not exist because its trigger may have been interrupted.
         retrier: clock and sleep.
+        deadline: until when to try.
         last_seen: last known run; if it had not ended, it is marked failed without another poll.
         confirm: whether to poll until the run has stayed failed; otherwise the first response is
             final.
-        until: deadline on the retrier's clock.
         already_stopped: whether this step is known to have stopped the run before, so that its
             state `success` does not count.
         created: whether Airflow is known to have created the run.
@@ -86,10 +87,10 @@ def stop(
         created or last_seen is not None,
     )
     stopping.skip_poll = last_seen is not None and not last_seen.ended
-    while retrier.clock() < until:
+    while not deadline.has_passed():
         if (stopped := stopping.step()) is not None:
             return stopped
-        retrier.sleep(max(0.0, min(POLL_SECONDS, until - retrier.clock())))
+        retrier.sleep(max(0.0, min(POLL_SECONDS, deadline.seconds_left())))
     return Stopped(
         stopping.seen, confirmed=False, by_this_step=stopping.by_this_step, error=stopping.error
     )

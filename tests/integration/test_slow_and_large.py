@@ -12,15 +12,17 @@ import threading
 import time
 import tracemalloc
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from entrypoint.airflow.transport import Transport
+from entrypoint.deadline import Deadline
 from entrypoint.errors import TransientError, UnexpectedResponse
 from entrypoint.http import limits as bounded
-from entrypoint.http.client import HttpClient, Request
+from entrypoint.http.client import NO_DEADLINE, HttpClient, Request
 from entrypoint.http.limits import MAX_BODY_BYTES, MAX_JSON_MARKS
 from entrypoint.http.response import read_response
 from entrypoint.step import END_SECONDS, RESULT_SECONDS
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 READ_TIMEOUT = 0.5
 TOLERANCE = 3.0
 """Seconds by which a busy machine may be late."""
+SHORT = Deadline(time.monotonic, inf, READ_TIMEOUT)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 SLOW_RESPONSES = {
     "status line": (b"", b"H"),
@@ -104,9 +107,7 @@ def test_a_slow_response_ends_at_the_read_timeout(
         start = time.monotonic()
         target = "https://airflow.example.com" if proxy else url
         with pytest.raises((TransientError, UnexpectedResponse)) as caught:
-            HttpClient(read_timeout=lambda: READ_TIMEOUT).request(
-                Request("GET", f"{target}/x", "GET /x")
-            )
+            HttpClient().request(Request("GET", f"{target}/x", "GET /x", deadline=SHORT))
         took = time.monotonic() - start
     assert took <= READ_TIMEOUT + TOLERANCE
     if not proxy:
@@ -119,7 +120,14 @@ def test_a_slow_stream_ends_at_its_total_timeout(where: str) -> None:
     with server(slow_response(*SLOW_RESPONSES[where])) as url:
         start = time.monotonic()
         with pytest.raises(TransientError):
-            Transport(url).stream("/wait", {"interval": 1}, lambda _: True, 15.0, READ_TIMEOUT)
+            Transport(url).stream(
+                "/wait",
+                NO_DEADLINE,
+                {"interval": 1},
+                lambda _: True,
+                max_silence=15.0,
+                max_seconds=READ_TIMEOUT,
+            )
         assert time.monotonic() - start <= READ_TIMEOUT + TOLERANCE
 
 
@@ -134,9 +142,7 @@ def test_a_slow_log_is_cut_at_the_read_timeout() -> None:
     with server(slow_response(HEAD + b"Content-Length: 1000000000\r\n\r\n{}\n", b"{}\n")) as url:
         start = time.monotonic()
         with suppress(TransientError):
-            Transport(url, HttpClient(read_timeout=lambda: READ_TIMEOUT)).download(
-                "/logs", "application/x-ndjson", append
-            )
+            Transport(url).download("/logs", SHORT, "application/x-ndjson", append)
         assert time.monotonic() - start <= READ_TIMEOUT + TOLERANCE
 
 
@@ -290,11 +296,11 @@ def test_a_reused_connection_gives_each_exchange_its_own_timeout() -> None:
             connection.recv(65_536)
 
     with server(response) as url:
-        client = HttpClient(read_timeout=lambda: READ_TIMEOUT)
+        client = HttpClient()
         for _ in range(3):
             assert (
                 client.send(
-                    Request("GET", f"{url}/x", "GET /x"),
+                    Request("GET", f"{url}/x", "GET /x", deadline=SHORT),
                     lambda one, _: read_response("GET /x", one),
                 ).body
                 == {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from entrypoint.deadline import Deadline
 from entrypoint.diagnostics.optional import OptionalRequests
 from entrypoint.http.retry import Retrier
 from entrypoint.report.console import Console
@@ -14,7 +15,7 @@ from entrypoint.session import Session
 from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from entrypoint.errors import ActionError
     from entrypoint.inputs.settings import Settings
@@ -112,7 +113,12 @@ class Harness:
         session.retrier = self.retrier
         return session
 
-    def optional(
-        self, airflow: Any, left: Callable[[], float] = lambda: 1000.0
-    ) -> OptionalRequests:
-        return OptionalRequests(airflow, self.retrier, nullcontext, left)
+    def deadline(self, seconds: float) -> Deadline:
+        return Deadline.after(self.time.clock, seconds)
+
+    def optional(self, airflow: Any, deadline: Deadline | None = None) -> OptionalRequests:
+        """Return optional requests to a stub, which need not know deadlines."""
+        airflow = SimpleNamespace() if airflow is None else airflow
+        if not hasattr(airflow, "within"):
+            airflow.within = lambda _: airflow
+        return OptionalRequests(airflow, self.retrier, deadline or self.deadline(1000))

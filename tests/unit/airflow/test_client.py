@@ -15,6 +15,7 @@ from entrypoint.errors import (
     Unauthorized,
     UnexpectedResponse,
 )
+from entrypoint.http.client import NO_DEADLINE
 from tests.unit.script import ScriptedAdapter, http_response
 
 BASE = "https://airflow.example.com/team"
@@ -33,7 +34,9 @@ GATEWAY = "A gateway in front of Airflow refused the request"
 def connect_scripted(script: ScriptedAdapter, credential: Credential) -> tuple[Airflow, Transport]:
     transport = Transport(BASE, script.client())
     return connect(
-        transport, AirflowCredentials(credential, lambda _: None, ScriptedAdapter().client)
+        transport,
+        AirflowCredentials(credential, lambda _: None, ScriptedAdapter().client),
+        NO_DEADLINE,
     ), transport
 
 
@@ -59,7 +62,7 @@ def test_airflow_2_is_detected_after_the_version_3_path_fails(
     """A credential that both versions take is sent from the first request on."""
     script = ScriptedAdapter(NOT_FOUND_3, VERSION_2, DAGS)
     airflow, transport = connect_scripted(script, credential)
-    transport.get("/api/v1/dags")
+    transport.get("/api/v1/dags", NO_DEADLINE)
 
     assert (type(airflow), airflow.version, transport.ambiguous_403) == (V1, "2.11.2", True)
     assert requests_sent(script) == [
@@ -87,7 +90,7 @@ def test_airflow_3_is_detected_first_and_logins_are_exchanged_when_needed(
     script = ScriptedAdapter(VERSION_3, http_response(status, {"access_token": "granted"}), DAGS)
     airflow, transport = connect_scripted(script, credential)
     assert requests_sent(script) == [("/api/v2/version", None)]
-    transport.get("/api/v2/dags")
+    transport.get("/api/v2/dags", NO_DEADLINE)
 
     assert (type(airflow), airflow.version, transport.ambiguous_403) == (V2, "3.3.2", False)
     assert requests_sent(script)[1:] == [("/auth/token", None), ("/api/v2/dags", "Bearer granted")]
@@ -97,7 +100,7 @@ def test_airflow_3_is_detected_first_and_logins_are_exchanged_when_needed(
 def test_airflow_3_gets_a_token_without_an_exchange() -> None:
     script = ScriptedAdapter(VERSION_3, DAGS)
     _, transport = connect_scripted(script, TOKEN)
-    transport.get("/api/v2/dags")
+    transport.get("/api/v2/dags", NO_DEADLINE)
 
     assert requests_sent(script) == [
         ("/api/v2/version", "Bearer t0ken"),
@@ -110,7 +113,7 @@ def test_detected_version_does_not_prove_the_credential() -> None:
         ScriptedAdapter(VERSION_3, http_response(401, {"detail": "No"})), TOKEN
     )
     with pytest.raises(Unauthorized, match="Airflow refused the credential"):
-        transport.get("/api/v2/dags")
+        transport.get("/api/v2/dags", NO_DEADLINE)
 
 
 def test_airflow_2_refuses_client_credentials_at_once() -> None:
@@ -254,7 +257,7 @@ def test_failed_login_names_its_reason_without_the_secret(
 ) -> None:
     _, transport = connect_scripted(ScriptedAdapter(VERSION_3, reply), credential)
     with pytest.raises(error) as caught:
-        transport.get("/api/v2/dags")
+        transport.get("/api/v2/dags", NO_DEADLINE)
 
     assert caught.value.title == title
     assert not [
@@ -295,7 +298,7 @@ def test_login_that_rejects_the_fields_does_not_support_clients(
     reply = http_response(status, {"detail": detail})
     _, transport = connect_scripted(ScriptedAdapter(VERSION_3, reply), credential)
     with pytest.raises(UnexpectedResponse) as caught:
-        transport.get("/api/v2/dags")
+        transport.get("/api/v2/dags", NO_DEADLINE)
 
     assert caught.value.title == title
     assert login_fields in caught.value.detail

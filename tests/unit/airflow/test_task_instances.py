@@ -12,6 +12,7 @@ import pytest
 from entrypoint.airflow.rest import MAX_PAGES
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
+from entrypoint.deadline import Deadline
 from entrypoint.errors import TransientError, UnexpectedResponse
 from entrypoint.http.response import Response
 
@@ -35,12 +36,15 @@ class PagedAirflow:
     time: float = 1000.0
     moves: bool = True
 
-    def seconds_left(self) -> float:
-        """Return the time left when each page takes one second."""
-        return self.time - len(self.requests_sent)
+    def clock(self) -> float:
+        """Return the time if each page takes one second."""
+        return float(len(self.requests_sent))
 
-    def send(self, method: str, path: str, *, params: Mapping[str, Any], body: None) -> Response:
+    def send(
+        self, method: str, path: str, deadline: Deadline, *, params: Mapping[str, Any], body: None
+    ) -> Response:
         assert body is None
+        assert deadline.at == self.time
         self.requests_sent.append(dict(params))
         first = params["offset"] if self.moves else 0
         last = min(first + min(params["limit"], self.largest), self.total)
@@ -55,9 +59,9 @@ class PagedAirflow:
 
 def read_tasks(pages: PagedAirflow, version: str, **only: Any) -> TaskList:
     transport: Any = pages
-    return (V1 if version.startswith("2") else V2)(transport, version).task_instances(
-        "sales", "r1", **only
-    )
+    deadline = Deadline(lambda: pages.clock(), pages.time)  # noqa: PLW0108 - a test replaces it
+    airflow = (V1 if version.startswith("2") else V2)(transport, version, deadline)
+    return airflow.task_instances("sales", "r1", **only)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -124,11 +128,11 @@ def test_no_page_is_requested_after_the_deadline(left: float) -> None:
 def test_list_that_shrinks_while_it_is_read_is_valid() -> None:
     pages = PagedAirflow(150)
 
-    def seconds_left() -> float:
+    def clock() -> float:
         pages.total = 90
         return 1.0
 
-    pages.seconds_left = seconds_left  # type: ignore[method-assign]
+    pages.clock = clock  # type: ignore[method-assign]
     assert len(read_tasks(pages, "3.3.2", states=("running",)).instances) == 100
     assert len(pages.requests_sent) == 2
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from math import inf
 
 import pytest
 
@@ -11,6 +10,7 @@ from entrypoint.airflow.transport import Transport
 from entrypoint.auth.authorization import Authorization, Grant
 from entrypoint.credentials import Secret
 from entrypoint.errors import TransientError, Unauthorized, UnexpectedResponse
+from entrypoint.http.client import NO_DEADLINE
 from tests.unit.script import ScriptedAdapter, http_response
 
 BASE = "https://airflow.example.com/team"
@@ -36,7 +36,7 @@ def transport_to(
         BASE, script.client(), (("X-Key", Secret("k3y")), ("CF-Access-Client-Id", Secret("abc")))
     )
     grants = numbered_tokens(ambiguous_403=ambiguous_403)
-    made.authorizer = Authorization(lambda: next(grants), FOR_GOOD if for_good else "")
+    made.authorizer = Authorization(lambda _: next(grants), FOR_GOOD if for_good else "")
     return made
 
 
@@ -47,9 +47,9 @@ def credentials_sent(script: ScriptedAdapter) -> list[str | None]:
 def test_request_has_base_url_headers_and_credential() -> None:
     script = ScriptedAdapter(GOOD, GOOD, GOOD)
     transport = transport_to(script)
-    transport.get("/api/v2/dags", {"limit": 1})
-    transport.send("POST", "/api/v2/dags/a%2Fb/dagRuns", body={"conf": {"é": 1}})
-    transport.send("POST", "/auth/token", body={}, anonymous=True)
+    transport.get("/api/v2/dags", NO_DEADLINE, {"limit": 1})
+    transport.send("POST", "/api/v2/dags/a%2Fb/dagRuns", NO_DEADLINE, body={"conf": {"é": 1}})
+    transport.send("POST", "/auth/token", NO_DEADLINE, body={}, anonymous=True)
 
     assert [sent.url for sent in script.sent] == [
         f"{BASE}/api/v2/dags?limit=1",
@@ -86,7 +86,7 @@ def test_refused_request_is_retried_with_a_renewed_credential(
 ) -> None:
     script = ScriptedAdapter(refusal, GOOD)
     found = transport_to(script, for_good=for_good, ambiguous_403=ambiguous_403).send(
-        "POST", "/x", body={"a": 1}
+        "POST", "/x", NO_DEADLINE, body={"a": 1}
     )
 
     assert found.status == (200 if sent == 2 else int(refusal.split()[1]))
@@ -101,7 +101,7 @@ def test_credential_refused_twice_or_not_renewable_is_an_error(
 ) -> None:
     script = ScriptedAdapter(refusal, refusal, GOOD)
     with pytest.raises(Unauthorized) as caught:
-        transport_to(script, for_good=for_good).get("/x")
+        transport_to(script, for_good=for_good).get("/x", NO_DEADLINE)
 
     assert len(script.sent) == (1 if for_good else 2)
     assert caught.value.title == (
@@ -114,7 +114,7 @@ def test_credential_refused_twice_or_not_renewable_is_an_error(
 def test_403_for_two_credentials_is_a_missing_permission() -> None:
     script = ScriptedAdapter(FORBIDDEN, FORBIDDEN)
 
-    assert transport_to(script, ambiguous_403=True).get("/x").status == 403
+    assert transport_to(script, ambiguous_403=True).get("/x", NO_DEADLINE).status == 403
     assert credentials_sent(script) == ["Bearer 1", "Bearer 2"]
 
 
@@ -122,13 +122,13 @@ def test_403_for_two_credentials_is_a_missing_permission() -> None:
 def test_403_for_an_expired_credential_is_a_refusal(expires: float | None, dead: bool) -> None:
     """Keycloak answers so."""
     transport = transport_to(ScriptedAdapter(GOOD, FORBIDDEN))
-    transport.authorizer = Authorization(lambda: Grant(Secret("Bearer 1"), expires), FOR_GOOD)
-    transport.get("/x")
+    transport.authorizer = Authorization(lambda _: Grant(Secret("Bearer 1"), expires), FOR_GOOD)
+    transport.get("/x", NO_DEADLINE)
     if dead:
         with pytest.raises(Unauthorized, match="no longer accepts"):
-            transport.get("/x")
+            transport.get("/x", NO_DEADLINE)
     else:
-        assert transport.get("/x").status == 403
+        assert transport.get("/x", NO_DEADLINE).status == 403
 
 
 def test_ambiguous_403_is_retried_with_another_credential() -> None:
@@ -136,7 +136,7 @@ def test_ambiguous_403_is_retried_with_another_credential() -> None:
     transport = transport_to(script)
     transport.ambiguous_403 = True
 
-    assert transport.get("/x").status == 200
+    assert transport.get("/x", NO_DEADLINE).status == 200
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ def test_credential_refused_after_an_accepted_request_has_expired(
 ) -> None:
     transport = transport_to(ScriptedAdapter(*before, REFUSED), for_good=True)
     for _ in before:
-        transport.send("GET", "/x", checks_credential=checks)
+        transport.send("GET", "/x", NO_DEADLINE, checks_credential=checks)
     with pytest.raises(Unauthorized) as caught:
-        transport.get("/x")
+        transport.get("/x", NO_DEADLINE)
 
     assert caught.value.title == message
     lasted = re.match(r"It lasted \d+ seconds\. ", caught.value.hint)
@@ -170,20 +170,20 @@ def test_credential_refused_after_an_accepted_request_has_expired(
 
 def test_lifetime_counts_from_the_first_accepted_request() -> None:
     transport = transport_to(ScriptedAdapter(GOOD, GOOD, REFUSED), for_good=True)
-    transport.get("/x")
+    transport.get("/x", NO_DEADLINE)
     assert transport._accepted_since is not None
     transport._accepted_since -= 600
-    transport.get("/x")
+    transport.get("/x", NO_DEADLINE)
 
     with pytest.raises(Unauthorized, match="accepted for 10 minutes before"):
-        transport.get("/x")
+        transport.get("/x", NO_DEADLINE)
 
 
 def test_renewable_credential_refused_twice_is_refused_not_expired() -> None:
     transport = transport_to(ScriptedAdapter(GOOD, REFUSED, REFUSED))
-    transport.get("/x")
+    transport.get("/x", NO_DEADLINE)
     with pytest.raises(Unauthorized, match="Airflow refused the credential"):
-        transport.get("/x")
+        transport.get("/x", NO_DEADLINE)
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
@@ -193,7 +193,7 @@ def test_refusal_without_a_credential_is_returned_to_the_caller(anonymous: bool)
     if not anonymous:
         transport.authorizer = None
 
-    assert transport.send("POST", "/auth/token", anonymous=anonymous).status == 401
+    assert transport.send("POST", "/auth/token", NO_DEADLINE, anonymous=anonymous).status == 401
     assert credentials_sent(script) == [None]
 
 
@@ -209,7 +209,7 @@ def test_refusal_without_a_credential_is_returned_to_the_caller(anonymous: bool)
 def test_failed_request_is_not_retried(reply: bytes, error: type[Exception]) -> None:
     script = ScriptedAdapter(reply, GOOD)
     with pytest.raises(error):
-        transport_to(script, ambiguous_403=True).send("POST", "/x")
+        transport_to(script, ambiguous_403=True).send("POST", "/x", NO_DEADLINE)
 
     assert len(script.sent) == 1
 
@@ -222,7 +222,7 @@ def test_large_body_is_streamed_in_chunks_until_the_reader_stops() -> None:
         return len(pieces) < 2
 
     script = ScriptedAdapter(http_response(200, b"x" * 200_000, "text/plain"))
-    found = transport_to(script).download("/log", "text/plain", take, {"full": "true"})
+    found = transport_to(script).download("/log", NO_DEADLINE, "text/plain", take, {"full": "true"})
 
     assert (found.status, found.body) == (200, None)
     assert found.source == "GET /log answered 200 text/plain"
@@ -244,8 +244,10 @@ def test_state_stream_is_uncompressed_with_a_read_timeout() -> None:
         http_response(200, b'{"state":"running"}\n' * 9, "application/x-ndjson"), GOOD
     )
     transport = transport_to(script)
-    transport.stream("/wait", {"interval": 1}, take, 15.0, 70.0)
-    transport.get("/run")
+    transport.stream(
+        "/wait", NO_DEADLINE, {"interval": 1}, take, max_silence=15.0, max_seconds=70.0
+    )
+    transport.get("/run", NO_DEADLINE)
 
     assert b"running" in b"".join(chunks)
     assert [sent.options["timeout"] for sent in script.sent] == [(10.0, 15.0), (10.0, 60.0)]
@@ -270,7 +272,7 @@ def test_state_stream_is_uncompressed_with_a_read_timeout() -> None:
 def test_put_returns_only_the_status(reply: bytes) -> None:
     """A response without a body is valid."""
     script = ScriptedAdapter(reply)
-    found = transport_to(script).put("/api/v2/parseDagFile/a%2Fb")
+    found = transport_to(script).put("/api/v2/parseDagFile/a%2Fb", NO_DEADLINE)
     (sent,) = script.sent
 
     assert found.status == int(reply.split()[1])
@@ -283,24 +285,24 @@ def test_put_returns_only_the_status(reply: bytes) -> None:
 
 
 def test_forbidden_put_returns_the_detail() -> None:
-    assert transport_to(ScriptedAdapter(FORBIDDEN)).put("/x").detail == "Forbidden"
+    assert transport_to(ScriptedAdapter(FORBIDDEN)).put("/x", NO_DEADLINE).detail == "Forbidden"
 
 
 @pytest.mark.parametrize("refusal", [REFUSED, UNREADABLE], ids=["401", "Invalid JWT"])
 def test_refused_put_is_retried_once(refusal: bytes) -> None:
     script = ScriptedAdapter(refusal, http_response(201, b""))
-    assert transport_to(script).put("/x").status == 201
+    assert transport_to(script).put("/x", NO_DEADLINE).status == 201
     assert credentials_sent(script) == ["Bearer 1", "Bearer 2"]
 
     with pytest.raises(Unauthorized, match="Airflow refused the credential"):
-        transport_to(ScriptedAdapter(refusal, refusal)).put("/x")
+        transport_to(ScriptedAdapter(refusal, refusal)).put("/x", NO_DEADLINE)
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_put_is_not_retried_after_a_transient_error(status: int) -> None:
     script = ScriptedAdapter(http_response(status, b"<html>"), GOOD)
     with pytest.raises(TransientError):
-        transport_to(script).put("/x")
+        transport_to(script).put("/x", NO_DEADLINE)
 
     assert len(script.sent) == 1
 
@@ -314,11 +316,11 @@ def test_error_responses_are_not_streamed() -> None:
         return True
 
     missing = transport_to(ScriptedAdapter(http_response(404, {"detail": "No log"}))).download(
-        "/log", "text/plain", take
+        "/log", NO_DEADLINE, "text/plain", take
     )
     assert (missing.status, missing.detail, pieces) == (404, "No log", [])
     transport_to(ScriptedAdapter(REFUSED, http_response(200, b"log", "text/plain"))).download(
-        "/log", "text/plain", take
+        "/log", NO_DEADLINE, "text/plain", take
     )
     assert pieces == [b"log"]
 
@@ -336,7 +338,7 @@ def test_error_responses_are_not_streamed() -> None:
 )
 def test_server_time_is_that_of_the_last_response(date: str, moment: datetime | None) -> None:
     transport = transport_to(ScriptedAdapter(http_response(404, {}, Date=date)))
-    transport.get("/x")
+    transport.get("/x", NO_DEADLINE)
 
     assert transport.server_time == moment
 
@@ -352,14 +354,7 @@ def test_redirect_is_an_error_for_put_and_stream(status: int) -> None:
     moved = http_response(status, b"<html>login", Location="https://elsewhere.example.com/login")
 
     with pytest.raises(UnexpectedResponse):
-        transport_to(ScriptedAdapter(moved)).put("/x")
+        transport_to(ScriptedAdapter(moved)).put("/x", NO_DEADLINE)
     with pytest.raises(UnexpectedResponse):
-        transport_to(ScriptedAdapter(moved)).download("/log", "text/plain", take)
+        transport_to(ScriptedAdapter(moved)).download("/log", NO_DEADLINE, "text/plain", take)
     assert taken == []
-
-
-def test_remaining_time_is_that_of_the_http_client() -> None:
-    script = ScriptedAdapter()
-
-    assert Transport(BASE, script.client(seconds_left=lambda: 12.5)).seconds_left() == 12.5
-    assert transport_to(script).seconds_left() == inf

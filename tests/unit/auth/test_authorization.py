@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from entrypoint.auth.authorization import Authorization, Grant
 from entrypoint.credentials import Secret
+from entrypoint.http.client import NO_DEADLINE
 
 START = 1_000_000.0
 FOR_GOOD = "A run may take {} with it."
@@ -34,15 +35,17 @@ class Issuer:
         )
 
     def renewable(self) -> Authorization:
-        return Authorization(self.grant, now=lambda: self.now)
+        return Authorization(lambda _: self.grant(), now=lambda: self.now)
 
     def for_good(self) -> Authorization:
-        return Authorization(self.grant, FOR_GOOD, lambda: self.now)
+        return Authorization(lambda _: self.grant(), FOR_GOOD, lambda: self.now)
 
 
 def request_headers(authorization: Authorization) -> dict[str, str]:
     return dict(
-        authorization(requests.Request("GET", "http://airflow.example.com/api").prepare()).headers
+        authorization.authorize(
+            NO_DEADLINE, requests.Request("GET", "http://airflow.example.com/api").prepare()
+        ).headers
     )
 
 
@@ -206,21 +209,21 @@ def test_remaining_life_of_a_grant_that_cannot_be_renewed(
     credential_sent(authorization)
     issuer.now += later
 
-    assert authorization.seconds_left() == left
+    assert authorization.seconds_left(NO_DEADLINE) == left
 
 
 def test_remaining_life_before_the_first_request_costs_no_second_grant() -> None:
     issuer = Issuer(3600)
     authorization = issuer.for_good()
 
-    assert authorization.seconds_left() == 3600
+    assert authorization.seconds_left(NO_DEADLINE) == 3600
     assert credential_sent(authorization) == "Bearer 1"
 
 
 def test_renewable_grant_has_no_remaining_life_and_costs_no_request() -> None:
     issuer = Issuer(300)
 
-    assert issuer.renewable().seconds_left() is None
+    assert issuer.renewable().seconds_left(NO_DEADLINE) is None
     assert issuer.given == 0
 
 
@@ -241,7 +244,7 @@ def test_ambiguous_403_depends_on_the_current_grant() -> None:
 
 def test_no_repr_shows_a_secret() -> None:
     grant = Grant(Secret("Bearer s3cret"))
-    authorization = Authorization(lambda: grant)
+    authorization = Authorization(lambda _: grant)
 
     assert credential_sent(authorization) == "Bearer s3cret"
     assert "s3cret" not in f"{authorization} {authorization!r} {grant} {grant!r}"

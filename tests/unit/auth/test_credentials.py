@@ -18,7 +18,9 @@ from entrypoint.credentials import (
     Secret,
     Token,
 )
+from entrypoint.deadline import Deadline
 from entrypoint.errors import NotSupported
+from entrypoint.http.client import NO_DEADLINE
 from tests.unit.script import ScriptedAdapter, http_response
 
 PASSWORD = Password("admin", Secret("pa55word"))
@@ -42,7 +44,7 @@ def present(credential: Credential, script: ScriptedAdapter | None = None) -> Ai
     return AirflowCredentials(credential, lambda _: None, (script or ScriptedAdapter()).client)
 
 
-def unused_login(_: dict[str, str]) -> str:
+def unused_login(_: dict[str, str], _deadline: Deadline) -> str:
     """Fail if it is called."""
     raise AssertionError
 
@@ -50,7 +52,9 @@ def unused_login(_: dict[str, str]) -> str:
 def headers_sent(authorization: Authorization | None) -> dict[str, str]:
     assert authorization is not None
     return dict(
-        authorization(requests.Request("GET", "http://airflow.example.com/api").prepare()).headers
+        authorization.authorize(
+            NO_DEADLINE, requests.Request("GET", "http://airflow.example.com/api").prepare()
+        ).headers
     )
 
 
@@ -88,7 +92,7 @@ def test_airflow_3_login_gets_exactly_these_keys_once(
 ) -> None:
     asked: list[dict[str, str]] = []
 
-    def login(login_fields: dict[str, str]) -> str:
+    def login(login_fields: dict[str, str], _deadline: Deadline) -> str:
         asked.append(login_fields)
         return f"exchanged-{len(asked)}"
 
@@ -151,7 +155,7 @@ def test_mwaa_names_its_web_server_and_gives_a_session() -> None:
     )
     with_three = present(credential, three)
 
-    assert with_three.web_server() == f"https://{HOST}"
+    assert with_three.web_server(NO_DEADLINE) == f"https://{HOST}"
     assert headers_sent(with_three.for_any()) == {"Authorization": "Bearer session-3"}
     assert headers_sent(present(credential, two).for_any()) == {"Cookie": "session=session-2"}
 
@@ -164,7 +168,7 @@ def test_mwaa_names_its_web_server_and_gives_a_session() -> None:
 def test_other_credentials_name_no_web_server_and_send_nothing(credential: Credential) -> None:
     script = ScriptedAdapter()
 
-    assert present(credential, script).web_server() is None
+    assert present(credential, script).web_server(NO_DEADLINE) is None
     assert script.sent == []
 
 
@@ -186,7 +190,7 @@ def test_external_renewable_credentials_have_no_expiry_hint(credential: Credenti
     authorization = present(credential, script).for_any()
 
     assert authorization is not None
-    assert (authorization.expiry_hint, authorization.seconds_left()) == ("", None)
+    assert (authorization.expiry_hint, authorization.seconds_left(NO_DEADLINE)) == ("", None)
     assert script.sent == []
 
 
@@ -194,13 +198,13 @@ def test_external_renewable_credentials_have_no_expiry_hint(credential: Credenti
 def test_exchanged_logins_have_no_expiry_hint(credential: Credential) -> None:
     authorization = present(credential).for_v2(unused_login)
 
-    assert (authorization.expiry_hint, authorization.seconds_left()) == ("", None)
+    assert (authorization.expiry_hint, authorization.seconds_left(NO_DEADLINE)) == ("", None)
 
 
 def test_ready_token_knows_its_remaining_life_and_a_header_does_not() -> None:
     dead = jwt.encode({"exp": 1}, "a key that is long enough for HS256", "HS256")
     left = [
-        authorization.seconds_left()
+        authorization.seconds_left(NO_DEADLINE)
         for credential in (Token(Secret(dead)), *READY, Header(Secret(f"Bearer {dead}")))
         if (authorization := present(credential).for_any())
     ]
@@ -232,7 +236,7 @@ def test_each_service_has_its_own_http_client() -> None:
 def test_no_repr_shows_a_secret() -> None:
     basic, exchanged = (
         present(PASSWORD).for_v1(),
-        present(PASSWORD).for_v2(lambda _: "exchanged-token"),
+        present(PASSWORD).for_v2(lambda _, __: "exchanged-token"),
     )
     ready = [present(credential).for_any() for credential in READY]
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from entrypoint.auth.github_oidc import GitHubOidc
 from entrypoint.credentials import GitHubToken, Secret
 from entrypoint.errors import ActionError, TransientError, Unauthorized, UnexpectedResponse
+from entrypoint.http.client import NO_DEADLINE
 from tests.unit.script import ScriptedAdapter, http_response
 
 URL = "https://run-actions-1.actions.githubusercontent.com/42//idtoken/7/8?api-version=2.0"
@@ -30,7 +31,7 @@ def test_each_token_is_requested_with_the_request_token_and_masked() -> None:
     source = oidc_tokens(script, masked)
 
     assert script.sent == []
-    assert [source.token(), source.token()] == ["one", "two"] == masked
+    assert [source.token(NO_DEADLINE), source.token(NO_DEADLINE)] == ["one", "two"] == masked
     for sent in script.sent:
         assert (sent.request.method, sent.request.body) == ("GET", None)
         assert sent.url == f"{URL}&audience=airflow"
@@ -41,7 +42,7 @@ def test_each_token_is_requested_with_the_request_token_and_masked() -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_audience_arrives_unchanged(audience: str) -> None:
     script = ScriptedAdapter(http_response(200, {"value": "one"}))
-    oidc_tokens(script, audience=audience).token()
+    oidc_tokens(script, audience=audience).token(NO_DEADLINE)
     sent = urlsplit(script.sent[0].url)
 
     assert parse_qs(sent.query, keep_blank_values=True) == {
@@ -66,7 +67,7 @@ def test_any_audience_arrives_unchanged(audience: str) -> None:
 )
 def test_refusal_quotes_github_and_names_the_permission(reply: bytes, detail: str) -> None:
     with pytest.raises(Unauthorized) as caught:
-        oidc_tokens(ScriptedAdapter(reply)).token()
+        oidc_tokens(ScriptedAdapter(reply)).token(NO_DEADLINE)
 
     assert caught.value.title == "GitHub gave no OIDC token"
     assert caught.value.detail.endswith(detail)
@@ -107,7 +108,7 @@ def test_invalid_token_response_names_github(
     reply: bytes, error: type[ActionError], title: str
 ) -> None:
     with pytest.raises(error) as caught:
-        oidc_tokens(ScriptedAdapter(reply)).token()
+        oidc_tokens(ScriptedAdapter(reply)).token(NO_DEADLINE)
 
     assert caught.value.title == title
 
@@ -118,7 +119,9 @@ def test_invalid_token_response_names_github(
 )
 def test_no_error_shows_the_request_token_or_its_url(status: int, body: bytes) -> None:
     with pytest.raises(ActionError) as caught:
-        oidc_tokens(ScriptedAdapter(http_response(status, body, "application/json"))).token()
+        oidc_tokens(ScriptedAdapter(http_response(status, body, "application/json"))).token(
+            NO_DEADLINE
+        )
 
     message: Any = f"{caught.value} {caught.value.hint}"
     assert not [word for word in ("requ3st", "idtoken", "api-version") if word in message]

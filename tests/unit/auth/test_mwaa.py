@@ -10,6 +10,7 @@ from entrypoint.auth.mwaa import MwaaLogin
 from entrypoint.auth.sigv4 import signed
 from entrypoint.credentials import AwsKeys, Mwaa, Secret
 from entrypoint.errors import ActionError, TransientError, Unauthorized, UnexpectedResponse
+from entrypoint.http.client import NO_DEADLINE
 from tests.unit.script import ScriptedAdapter, http_response
 
 KEYS = AwsKeys("ASIAEXAMPLE", Secret("k3y"), Secret("sess1on"))
@@ -51,7 +52,7 @@ def test_aws_names_the_web_server_and_the_web_token_is_masked() -> None:
     script = ScriptedAdapter(web_token_response())
     masked: list[str] = []
 
-    assert mwaa_login(script, masked).web_server() == f"https://{HOST}"
+    assert mwaa_login(script, masked).web_server(NO_DEADLINE) == f"https://{HOST}"
     (sent,) = script.sent
     assert (sent.request.method, sent.url, sent.request.body) == ("POST", AWS, None)
     signature = signed(AWS, "eu-central-1", "airflow", KEYS, datetime.fromtimestamp(NOW, UTC))
@@ -69,7 +70,7 @@ def test_aws_names_the_web_server_and_the_web_token_is_masked() -> None:
 )
 def test_each_region_has_its_own_url(region: str, host: str) -> None:
     script = ScriptedAdapter(web_token_response())
-    mwaa_login(script, region=region).web_server()
+    mwaa_login(script, region=region).web_server(NO_DEADLINE)
 
     assert script.sent[0].url == f"https://{host}/webtoken/my-airflow"
     assert f"/{region}/airflow/aws4_request" in script.sent[0].headers["Authorization"]
@@ -79,7 +80,9 @@ def test_airflow_3_login_exchanges_the_web_token_for_an_api_token() -> None:
     script = ScriptedAdapter(web_token_response(1), login_response(f"_token={TOKEN}"))
     masked: list[str] = []
 
-    assert mwaa_login(script, masked).grant() == Grant(Secret(f"Bearer {TOKEN}"), 1_769_900_000.0)
+    assert mwaa_login(script, masked).grant(NO_DEADLINE) == Grant(
+        Secret(f"Bearer {TOKEN}"), 1_769_900_000.0
+    )
     login = script.sent[1]
     assert (login.request.method, login.url, login.form) == ("POST", LOGIN_3, {"token": "w3b-1"})
     assert not {"Authorization", "x-amz-security-token", "Cookie"} & set(login.headers)
@@ -96,7 +99,7 @@ def test_airflow_2_login_exchanges_the_web_token_for_a_session_cookie(status: in
     )
     masked: list[str] = []
 
-    grant = mwaa_login(script, masked).grant()
+    grant = mwaa_login(script, masked).grant(NO_DEADLINE)
     assert grant == Grant(Secret("session=.eJw-x_y.Zq"), header="Cookie")
     assert [sent.url for sent in script.sent] == [AWS, LOGIN_3, AWS, LOGIN_2]
     assert script.sent[3].form == {"token": "w3b-2"}
@@ -120,8 +123,14 @@ def test_login_version_is_detected_once() -> None:
     )
     of_three, of_two = mwaa_login(three), mwaa_login(two)
 
-    assert [of_three.grant().value.reveal() for _ in range(2)] == ["Bearer one", "Bearer two"]
-    assert [of_two.grant().value.reveal() for _ in range(2)] == ["session=one", "session=two"]
+    assert [of_three.grant(NO_DEADLINE).value.reveal() for _ in range(2)] == [
+        "Bearer one",
+        "Bearer two",
+    ]
+    assert [of_two.grant(NO_DEADLINE).value.reveal() for _ in range(2)] == [
+        "session=one",
+        "session=two",
+    ]
     assert [sent.url for sent in three.sent] == [AWS, LOGIN_3] * 2
     assert [sent.url for sent in two.sent] == [AWS, LOGIN_3, AWS, LOGIN_2, AWS, LOGIN_2]
 
@@ -137,9 +146,9 @@ def test_transient_login_error_does_not_decide_the_version() -> None:
     )
     login = mwaa_login(script)
     with pytest.raises(TransientError, match="web server answers 503"):
-        login.grant()
+        login.grant(NO_DEADLINE)
 
-    assert login.grant().value.reveal() == "session=one"
+    assert login.grant(NO_DEADLINE).value.reveal() == "session=one"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +161,8 @@ def test_transient_login_error_does_not_decide_the_version() -> None:
 )
 def test_web_server_on_an_aws_host_is_accepted(host: str) -> None:
     assert (
-        mwaa_login(ScriptedAdapter(web_token_response(host=host))).web_server() == f"https://{host}"
+        mwaa_login(ScriptedAdapter(web_token_response(host=host))).web_server(NO_DEADLINE)
+        == f"https://{host}"
     )
 
 
@@ -183,7 +193,7 @@ def test_web_server_on_another_host_is_refused(host: str, ask: str) -> None:
     script = ScriptedAdapter(web_token_response(host=host), login_response("_token=one"))
     login = mwaa_login(script)
     with pytest.raises(UnexpectedResponse) as caught:
-        login.grant() if ask == "grant" else login.web_server()
+        login.grant(NO_DEADLINE) if ask == "grant" else login.web_server(NO_DEADLINE)
 
     assert caught.value.title == "Amazon MWAA returned no valid web server"
     assert [sent.url for sent in script.sent] == [AWS]
@@ -193,7 +203,7 @@ def test_web_server_on_another_host_is_refused(host: str, ask: str) -> None:
 @pytest.mark.parametrize("body", [{}, [], "text", {"WebServerHostname": None}, {"WebToken": "w3b"}])
 def test_response_without_a_web_server_is_unexpected(body: object) -> None:
     with pytest.raises(UnexpectedResponse, match="returned no valid web server"):
-        mwaa_login(ScriptedAdapter(http_response(200, body))).grant()
+        mwaa_login(ScriptedAdapter(http_response(200, body))).grant(NO_DEADLINE)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +217,7 @@ def test_response_without_a_web_server_is_unexpected(body: object) -> None:
 def test_response_without_a_web_token_is_unexpected(token: str | None, title: str) -> None:
     script = ScriptedAdapter(http_response(200, {"WebServerHostname": HOST, "WebToken": token}))
     with pytest.raises(UnexpectedResponse) as caught:
-        mwaa_login(script).grant()
+        mwaa_login(script).grant(NO_DEADLINE)
 
     assert caught.value.title == title
 
@@ -232,7 +242,7 @@ def test_response_without_a_web_token_is_unexpected(token: str | None, title: st
 )
 def test_refusal_of_aws_is_quoted_with_the_needed_permission(reply: bytes, detail: str) -> None:
     with pytest.raises(Unauthorized) as caught:
-        mwaa_login(ScriptedAdapter(reply)).web_server()
+        mwaa_login(ScriptedAdapter(reply)).web_server(NO_DEADLINE)
 
     assert caught.value.title == "Amazon MWAA refused the AWS credentials"
     assert caught.value.detail.endswith(detail)
@@ -245,7 +255,7 @@ def test_unknown_environment_is_named_with_its_region() -> None:
     with pytest.raises(Unauthorized) as caught:
         mwaa_login(
             ScriptedAdapter(http_response(404, {"message": "Environment not found"}))
-        ).web_server()
+        ).web_server(NO_DEADLINE)
 
     assert caught.value.title == "Amazon MWAA has no such environment"
     assert all(
@@ -277,7 +287,7 @@ def test_unknown_environment_is_named_with_its_region() -> None:
 )
 def test_unexpected_response_names_aws(reply: bytes, error: type[ActionError], title: str) -> None:
     with pytest.raises(error) as caught:
-        mwaa_login(ScriptedAdapter(reply)).grant()
+        mwaa_login(ScriptedAdapter(reply)).grant(NO_DEADLINE)
 
     assert caught.value.title == title
 
@@ -297,7 +307,7 @@ def test_unexpected_response_names_aws(reply: bytes, error: type[ActionError], t
 def test_login_without_a_session_fails_and_tries_no_other_login(reply: bytes) -> None:
     script = ScriptedAdapter(web_token_response(), reply)
     with pytest.raises(Unauthorized) as caught:
-        mwaa_login(script).grant()
+        mwaa_login(script).grant(NO_DEADLINE)
 
     assert caught.value.title == "The MWAA environment's web server refused the login"
     assert "role" in caught.value.hint
@@ -312,7 +322,7 @@ def test_web_server_without_either_login_is_not_mwaa() -> None:
         web_token_response(1), http_response(404), web_token_response(2), http_response(404)
     )
     with pytest.raises(UnexpectedResponse, match="neither Airflow 3's login") as caught:
-        mwaa_login(script).grant()
+        mwaa_login(script).grant(NO_DEADLINE)
 
     assert caught.value.title == "The MWAA environment's web server sent an unexpected response"
     assert "public" in caught.value.hint
@@ -321,13 +331,13 @@ def test_web_server_without_either_login_is_not_mwaa() -> None:
 @pytest.mark.parametrize("cookie", ["_token=", '_token="to ken"'])
 def test_cookie_that_no_header_can_carry_is_refused(cookie: str) -> None:
     with pytest.raises(UnexpectedResponse, match="web server gave no") as caught:
-        mwaa_login(ScriptedAdapter(web_token_response(), login_response(cookie))).grant()
+        mwaa_login(ScriptedAdapter(web_token_response(), login_response(cookie))).grant(NO_DEADLINE)
 
     assert "to ken" not in error_text(caught.value)
 
 
 def test_redirect_after_a_login_is_not_followed() -> None:
     script = ScriptedAdapter(web_token_response(), login_response("_token=one"))
-    mwaa_login(script).grant()
+    mwaa_login(script).grant(NO_DEADLINE)
 
     assert len(script.sent) == 2

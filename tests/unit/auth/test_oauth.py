@@ -14,6 +14,7 @@ from entrypoint.auth.authorization import Grant
 from entrypoint.auth.oauth import TokenEndpoint
 from entrypoint.credentials import GitHubToken, OAuth, Secret
 from entrypoint.errors import ActionError, TransientError, Unauthorized, UnexpectedResponse
+from entrypoint.http.client import NO_DEADLINE
 from tests.unit.script import ScriptedAdapter, SentRequest, http_response
 
 URL = "https://login.example.com/realms/ops/token"
@@ -56,7 +57,7 @@ def basic_auth(sent: SentRequest) -> tuple[str, str]:
 def test_secret_is_first_sent_in_the_form() -> None:
     script = ScriptedAdapter(GRANTED)
 
-    assert token_endpoint(script).grant() == Grant(Secret("Bearer granted"), NOW + 300)
+    assert token_endpoint(script).grant(NO_DEADLINE) == Grant(Secret("Bearer granted"), NOW + 300)
     (sent,) = script.sent
     assert (sent.request.method, sent.url, sent.form) == ("POST", URL, BODY)
     assert sent.headers["Accept"] == "application/json"
@@ -65,7 +66,9 @@ def test_secret_is_first_sent_in_the_form() -> None:
 
 def test_scope_is_sent_if_given() -> None:
     script = ScriptedAdapter(GRANTED)
-    token_endpoint(script, client=OAuth(URL, "ops", SECRET, "airflow/.default openid")).grant()
+    token_endpoint(script, client=OAuth(URL, "ops", SECRET, "airflow/.default openid")).grant(
+        NO_DEADLINE
+    )
 
     assert script.sent[0].form == {**BODY, "scope": "airflow/.default openid"}
 
@@ -77,14 +80,18 @@ def test_http_basic_is_used_after_the_form_is_refused(status: int) -> None:
     )
     endpoint = token_endpoint(script)
 
-    assert endpoint.grant() == endpoint.grant() == Grant(Secret("Bearer granted"), NOW + 300)
+    assert (
+        endpoint.grant(NO_DEADLINE)
+        == endpoint.grant(NO_DEADLINE)
+        == Grant(Secret("Bearer granted"), NOW + 300)
+    )
     first, *others = script.sent
     assert first.form == BODY
     for sent in others:
         assert basic_auth(sent) == ("ops", SECRET.reveal())
         assert sent.form == {"grant_type": "client_credentials"}
     with pytest.raises(Unauthorized, match="Invalid client credentials"):
-        endpoint.grant()
+        endpoint.grant(NO_DEADLINE)
     assert len(script.sent) == 4
 
 
@@ -96,7 +103,7 @@ def test_refusal_of_both_methods_reports_the_first() -> None:
 
     for _ in range(2):
         with pytest.raises(Unauthorized) as caught:
-            endpoint.grant()
+            endpoint.grant(NO_DEADLINE)
         assert caught.value.title == "The identity provider refused the client"
         assert caught.value.detail == (
             "POST login.example.com/realms/ops/token answered 401 application/json: "
@@ -107,7 +114,7 @@ def test_refusal_of_both_methods_reports_the_first() -> None:
             name in caught.value.hint
             for name in ("client_id", "client_secret", "scope", "token_url")
         )
-    assert endpoint.grant().value.reveal() == "Bearer granted"
+    assert endpoint.grant(NO_DEADLINE).value.reveal() == "Bearer granted"
     assert script.sent[-1].form == BODY
 
 
@@ -116,7 +123,7 @@ def test_other_refusals_do_not_try_another_method(status: int) -> None:
     script = ScriptedAdapter(http_response(status, {"error": "no"}))
 
     with pytest.raises(Unauthorized):
-        token_endpoint(script).grant()
+        token_endpoint(script).grant(NO_DEADLINE)
     assert len(script.sent) == 1
 
 
@@ -124,7 +131,7 @@ def test_other_refusals_do_not_try_another_method(status: int) -> None:
 def test_any_id_and_secret_arrive_unchanged_and_masked(client_id: str, secret: str) -> None:
     script = ScriptedAdapter(REFUSED, GRANTED)
     masked: list[str] = []
-    token_endpoint(script, masked, OAuth(URL, client_id, Secret(secret))).grant()
+    token_endpoint(script, masked, OAuth(URL, client_id, Secret(secret))).grant(NO_DEADLINE)
 
     assert script.sent[0].form == {**BODY, "client_id": client_id, "client_secret": secret}
     assert basic_auth(script.sent[1]) == (client_id, secret)
@@ -136,11 +143,11 @@ def test_any_id_and_secret_arrive_unchanged_and_masked(client_id: str, secret: s
 def test_derived_secrets_are_masked_before_sending() -> None:
     masked: list[str] = []
     with pytest.raises(TransientError):
-        token_endpoint(ScriptedAdapter(http_response(503, b"")), masked).grant()
+        token_endpoint(ScriptedAdapter(http_response(503, b"")), masked).grant(NO_DEADLINE)
     assert masked == ["cl1ent+s3cret%26%2B%2F%C3%A4"]
 
     with pytest.raises(TransientError):
-        token_endpoint(ScriptedAdapter(REFUSED, http_response(503, b"")), masked).grant()
+        token_endpoint(ScriptedAdapter(REFUSED, http_response(503, b"")), masked).grant(NO_DEADLINE)
     assert base64.b64decode(masked[-1]) == b"ops:cl1ent+s3cret%26%2B%2F%C3%A4"
 
 
@@ -151,7 +158,11 @@ def test_github_token_is_the_client_assertion_of_each_grant() -> None:
     masked: list[str] = []
     endpoint = federated_endpoint(script, masked)
 
-    assert endpoint.grant() == endpoint.grant() == Grant(Secret("Bearer granted"), NOW + 300)
+    assert (
+        endpoint.grant(NO_DEADLINE)
+        == endpoint.grant(NO_DEADLINE)
+        == Grant(Secret("Bearer granted"), NOW + 300)
+    )
     assert masked == ["assert1on", "granted", "assert2on", "granted"]
     assert (
         script.sent[0].url
@@ -171,7 +182,7 @@ def test_github_token_is_the_client_assertion_of_each_grant() -> None:
 
 def test_assertion_needs_no_client_id() -> None:
     script = ScriptedAdapter(ASSERTION, GRANTED)
-    federated_endpoint(script, client_id="").grant()
+    federated_endpoint(script, client_id="").grant(NO_DEADLINE)
 
     assert "client_id" not in script.sent[1].form
 
@@ -185,7 +196,7 @@ def test_refused_assertion_points_to_the_federated_credential(status: int) -> No
         ),
     )
     with pytest.raises(Unauthorized) as caught:
-        federated_endpoint(script).grant()
+        federated_endpoint(script).grant(NO_DEADLINE)
 
     assert len(script.sent) == 2
     assert caught.value.detail.endswith("invalid_client: AADSTS70021: No match")
@@ -199,7 +210,7 @@ def test_refused_assertion_points_to_the_federated_credential(status: int) -> No
 def test_provider_gets_no_request_if_github_refuses_the_token() -> None:
     script = ScriptedAdapter(http_response(403, {}))
     with pytest.raises(Unauthorized, match="GitHub gave no OIDC token"):
-        federated_endpoint(script).grant()
+        federated_endpoint(script).grant(NO_DEADLINE)
 
     assert len(script.sent) == 1
 
@@ -231,7 +242,7 @@ def test_expires_in_counts_from_before_the_request(expires_in: Any, expires: flo
     """Numbers and numeric texts count; anything else is ignored."""
     reply = http_response(200, {"access_token": "granted", "expires_in": expires_in})
 
-    assert token_endpoint(ScriptedAdapter(reply)).grant() == Grant(
+    assert token_endpoint(ScriptedAdapter(reply)).grant(NO_DEADLINE) == Grant(
         Secret("Bearer granted"), expires
     )
 
@@ -240,21 +251,25 @@ def test_exp_claim_counts_without_or_before_expires_in() -> None:
     token = jwt.encode({"exp": int(NOW) + 60}, "a key that is long enough for HS256", "HS256")
     for more in ({}, {"expires_in": 300}):
         script = ScriptedAdapter(http_response(200, {"access_token": token, **more}))
-        assert token_endpoint(script).grant() == Grant(Secret(f"Bearer {token}"), NOW + 60)
+        assert token_endpoint(script).grant(NO_DEADLINE) == Grant(
+            Secret(f"Bearer {token}"), NOW + 60
+        )
 
 
 @pytest.mark.parametrize("token_type", ["Bearer", "bearer", "BEARER"])
 def test_bearer_token_type_in_any_case_is_accepted(token_type: str) -> None:
     reply = http_response(200, {"access_token": "granted", "token_type": token_type})
 
-    assert token_endpoint(ScriptedAdapter(reply)).grant() == Grant(Secret("Bearer granted"))
+    assert token_endpoint(ScriptedAdapter(reply)).grant(NO_DEADLINE) == Grant(
+        Secret("Bearer granted")
+    )
 
 
 @pytest.mark.parametrize("token_type", ["DPoP", "mac", "", None, 7])
 def test_other_token_types_are_refused_by_name(token_type: Any) -> None:
     reply = http_response(200, {"access_token": "granted", "token_type": token_type})
     with pytest.raises(UnexpectedResponse, match="not bearer") as caught:
-        token_endpoint(ScriptedAdapter(reply)).grant()
+        token_endpoint(ScriptedAdapter(reply)).grant(NO_DEADLINE)
 
     assert caught.value.title == "The identity provider sent an unexpected response"
     assert "granted" not in str(caught.value)
@@ -316,7 +331,7 @@ def test_response_without_a_token_names_the_provider_and_no_secret(
 ) -> None:
     script = ScriptedAdapter(reply) if client == "secret" else ScriptedAdapter(ASSERTION, reply)
     with pytest.raises(error) as caught:
-        (token_endpoint if client == "secret" else federated_endpoint)(script).grant()
+        (token_endpoint if client == "secret" else federated_endpoint)(script).grant(NO_DEADLINE)
 
     message = f"{caught.value} {caught.value.hint}"
     assert caught.value.title == title

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from entrypoint.auth.authorization import Grant
 from entrypoint.auth.token import basic, bearer, exchange_token, pair, require_token
 from entrypoint.credentials import Password, Secret
+from entrypoint.deadline import Deadline
 from entrypoint.errors import UnexpectedResponse
+from entrypoint.http.client import NO_DEADLINE
 
 KEY = "a key that is long enough for HS512 is a key of at least sixty-four bytes"
 PASSWORD: dict[str, str | Secret] = {"username": "admin", "password": Secret("pa55word")}
@@ -184,12 +186,12 @@ def test_login_gets_exactly_these_fields_and_its_token_is_masked() -> None:
     masked: list[str] = []
     given_ = signed_token({"exp": 1_086_400})
 
-    def login(body: dict[str, str]) -> str:
+    def login(body: dict[str, str], _deadline: Deadline) -> str:
         assert masked == []
         asked.append(body)
         return given_
 
-    assert exchange_token(PASSWORD, login, masked.append) == Grant(
+    assert exchange_token(PASSWORD, login, masked.append, NO_DEADLINE) == Grant(
         Secret(f"Bearer {given_}"), 1_086_400.0
     )
     assert asked == [{"username": "admin", "password": "pa55word"}]
@@ -209,22 +211,24 @@ def test_login_gets_exactly_these_fields_and_its_token_is_masked() -> None:
 def test_password_is_masked_in_its_json_form(password: str, escaped: str) -> None:
     masked: list[str] = []
 
-    def login(body: dict[str, str]) -> str:
+    def login(body: dict[str, str], _deadline: Deadline) -> str:
         assert masked == [escaped]
         assert body == {"username": "jürgen", "password": password}
         assert escaped in json.dumps(body)
         return "opaque"
 
-    exchange_token({"username": "jürgen", "password": Secret(password)}, login, masked.append)
+    exchange_token(
+        {"username": "jürgen", "password": Secret(password)}, login, masked.append, NO_DEADLINE
+    )
     assert masked == [escaped, "opaque"]
 
 
 def test_login_error_reaches_the_caller() -> None:
-    def login(_: dict[str, str]) -> str:
+    def login(_: dict[str, str], _deadline: Deadline) -> str:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        exchange_token(PASSWORD, login, lambda _: None)
+        exchange_token(PASSWORD, login, lambda _: None, NO_DEADLINE)
 
 
 @pytest.mark.parametrize("text", ["t0ken", "ya29.a0-_x", "a=b+c/d", "!~", "x" * 20_000])

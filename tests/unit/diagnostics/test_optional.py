@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from entrypoint.diagnostics.optional import RETRY_SECONDS, Feature, OptionalRequests
+from entrypoint.deadline import OPTIONAL_TIMEOUT, Deadline
+from entrypoint.diagnostics.optional import RETRY_SECONDS, Feature
 from entrypoint.errors import (
     ActionError,
     Forbidden,
@@ -21,9 +21,6 @@ from entrypoint.errors import (
 )
 from entrypoint.http.retry import REFUSAL_RESPONSES, REFUSAL_SECONDS
 from tests.support.scripted import Harness, ScriptedCall
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DOWN = TransientError("down", "", "")
 BUSY = TransientError("busy", "", "", status=429, retry_after=30.0)
@@ -182,7 +179,9 @@ def test_nothing_is_requested_after_the_deadline(left: float) -> None:
     harness, call = Harness(), ScriptedCall(["answer"])
 
     assert (
-        harness.optional(None, lambda: left).fetch(Feature.LOGS, call, "otherwise", retry=True)
+        harness.optional(None, harness.deadline(left)).fetch(
+            Feature.LOGS, call, "otherwise", retry=True
+        )
         == "otherwise"
     )
     assert call.calls == 0
@@ -191,7 +190,7 @@ def test_nothing_is_requested_after_the_deadline(left: float) -> None:
 def test_pause_before_a_retry_ends_at_the_deadline() -> None:
     harness = Harness()
     end = harness.time.now + 10
-    optional = harness.optional(None, lambda: end - harness.time.now)
+    optional = harness.optional(None, harness.deadline(10))
 
     assert (
         optional.fetch(Feature.LOGS, ScriptedCall([BUSY, "answer"]), "otherwise", retry=True)
@@ -200,20 +199,18 @@ def test_pause_before_a_retry_ends_at_the_deadline() -> None:
     assert harness.time.now == end
 
 
-@pytest.mark.parametrize(("retried", "brief"), [(False, [True]), (True, [False])])
-def test_read_timeout_is_short_while_the_run_is_polled(retried: bool, brief: list[bool]) -> None:
-    entered = [False]
-    seen: list[bool] = []
-
-    @contextmanager
-    def limit() -> Iterator[None]:
-        entered[0] = True
-        yield
-        entered[0] = False
-
+@pytest.mark.parametrize(("retried", "seconds"), [(False, OPTIONAL_TIMEOUT), (True, 100.0)])
+def test_read_timeout_is_short_while_the_run_is_polled(retried: bool, seconds: float) -> None:
     harness = Harness()
-    airflow: Any = None
-    optional = OptionalRequests(airflow, harness.retrier, limit, lambda: 100.0)
-    optional.fetch(Feature.LOGS, lambda: seen.append(entered[0]), None, retry=retried)
+    limits: list[float] = []
+    optional = harness.optional(None, harness.deadline(100))
+    airflow: Any = optional.airflow
 
-    assert (seen, entered) == (brief, [False])
+    def within(deadline: Deadline) -> Any:
+        limits.append(deadline.request_seconds())
+        return airflow
+
+    airflow.within = within
+    optional.fetch(Feature.LOGS, lambda _: None, None, retry=retried)
+
+    assert limits == [seconds]

@@ -29,6 +29,8 @@ from tests.support.scripted import Harness
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from entrypoint.deadline import Deadline
+
 START = 1000.0
 STARTED_AT = datetime(2026, 1, 31, tzinfo=UTC)
 QUEUED, RUNNING = a_run(state="queued"), a_run(state="running")
@@ -81,13 +83,15 @@ class TrackedRun:
             live=self.live,
         )
 
-    def _diagnose(self, _run: DagRun, _tasks: tuple[TaskInstance, ...]) -> tuple[Blocker, ...]:
+    def _diagnose(
+        self, _run: DagRun, _tasks: tuple[TaskInstance, ...], _deadline: Deadline
+    ) -> tuple[Blocker, ...]:
         self.diagnosed_at.append(self.harness.time.now - START)
         return self.blockers(self.harness.time.now - START)
 
     def update_for(self, run: DagRun, seconds: int, pause: float = 1.0) -> TrackedRun:
         for _ in range(int(seconds / pause)):
-            self.watch.update(run)
+            self.watch.update(run, self.harness.deadline(1000))
             self.harness.time.now += pause
         return self
 

@@ -68,7 +68,12 @@ def read_values(
 ) -> dict[str, Any]:
     harness, holding = harness or Harness(), cast("Any", airflow)
     return read_xcoms(
-        holding, a_run(), parse_lines(*lines), tasks, harness.retrier, until=harness.time.now + 600
+        holding,
+        a_run(),
+        parse_lines(*lines),
+        tasks,
+        harness.retrier,
+        deadline=harness.deadline(600),
     )
 
 

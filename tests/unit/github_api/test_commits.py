@@ -9,6 +9,7 @@ from entrypoint.credentials import Secret
 from entrypoint.errors import ActionError
 from entrypoint.github_api.client import GITHUB, GitHubRepository
 from entrypoint.github_api.commits import GitHubCommits
+from entrypoint.http.client import NO_DEADLINE
 from entrypoint.models import Ancestry
 from tests.unit.script import ScriptedAdapter, http_response
 
@@ -39,8 +40,8 @@ def test_both_requests_use_one_client_and_the_smallest_page() -> None:
     script = ScriptedAdapter(http_response(200, {"sha": COMMIT}), comparison("ahead"))
     history = scripted_commits(script)
     assert script.services == []
-    history.is_known(COMMIT)
-    history.contains(OTHER, COMMIT)
+    history.is_known(COMMIT, NO_DEADLINE)
+    history.contains(OTHER, COMMIT, NO_DEADLINE)
 
     assert [sent.request.method for sent in script.sent] == ["GET", "GET"]
     assert [sent.url for sent in script.sent] == [
@@ -65,7 +66,7 @@ def test_both_requests_use_one_client_and_the_smallest_page() -> None:
     ],
 )
 def test_commit_is_known_unknown_or_undecided(reply: bytes, known: bool | None) -> None:
-    assert scripted_commits(ScriptedAdapter(reply)).is_known(COMMIT) is known
+    assert scripted_commits(ScriptedAdapter(reply)).is_known(COMMIT, NO_DEADLINE) is known
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,9 @@ def test_commit_is_known_unknown_or_undecided(reply: bytes, known: bool | None) 
     [("identical", True), ("ahead", True), ("behind", False), ("diverged", False)],
 )
 def test_version_ahead_or_identical_contains_the_commit(status: str, contains: bool) -> None:
-    found = scripted_commits(ScriptedAdapter(comparison(status))).contains(OTHER, COMMIT)
+    found = scripted_commits(ScriptedAdapter(comparison(status))).contains(
+        OTHER, COMMIT, NO_DEADLINE
+    )
 
     assert found == Ancestry(contains, f"GitHub's API says: {status}.")
 
@@ -95,7 +98,7 @@ def test_version_ahead_or_identical_contains_the_commit(status: str, contains: b
 )
 def test_other_responses_are_undecided_and_explain_why(reply: bytes) -> None:
     """The permission and the repository are named, the token is not."""
-    found = scripted_commits(ScriptedAdapter(reply)).contains(OTHER, COMMIT)
+    found = scripted_commits(ScriptedAdapter(reply)).contains(OTHER, COMMIT, NO_DEADLINE)
 
     assert found.contains is None
     assert (
@@ -111,10 +114,10 @@ def test_comparison_is_cached_for_its_two_commits() -> None:
     script = ScriptedAdapter(*map(comparison, ("ahead", "behind", "diverged", "behind")))
     history = scripted_commits(script)
     for _ in range(3):
-        assert history.contains(OTHER, COMMIT).contains is True
-        assert history.contains(COMMIT, OTHER).contains is False
-        assert history.contains("e" * 40, COMMIT).contains is False
-        assert history.contains(OTHER, "e" * 40).contains is False
+        assert history.contains(OTHER, COMMIT, NO_DEADLINE).contains is True
+        assert history.contains(COMMIT, OTHER, NO_DEADLINE).contains is False
+        assert history.contains("e" * 40, COMMIT, NO_DEADLINE).contains is False
+        assert history.contains(OTHER, "e" * 40, NO_DEADLINE).contains is False
 
     assert len(script.sent) == 4
     assert script.services == [GITHUB]
@@ -128,9 +131,11 @@ def test_undecided_comparison_is_not_cached(reply: bytes) -> None:
     script = ScriptedAdapter(reply, comparison("identical"))
     history = scripted_commits(script)
     with suppress(ActionError):
-        assert history.contains(OTHER, COMMIT).contains is None
+        assert history.contains(OTHER, COMMIT, NO_DEADLINE).contains is None
 
-    assert history.contains(OTHER, COMMIT) == Ancestry(True, "GitHub's API says: identical.")
+    assert history.contains(OTHER, COMMIT, NO_DEADLINE) == Ancestry(
+        True, "GitHub's API says: identical."
+    )
     assert len(script.sent) == 2
 
 
@@ -138,4 +143,7 @@ def test_known_commits_are_not_cached() -> None:
     """A missing commit may be pushed later."""
     history = scripted_commits(ScriptedAdapter(UNKNOWN, http_response(200, {})))
 
-    assert [history.is_known(COMMIT), history.is_known(COMMIT)] == [False, True]
+    assert [history.is_known(COMMIT, NO_DEADLINE), history.is_known(COMMIT, NO_DEADLINE)] == [
+        False,
+        True,
+    ]

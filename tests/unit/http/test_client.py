@@ -13,14 +13,21 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError, ProtocolError
 
 from entrypoint.credentials import Secret, Tls
+from entrypoint.deadline import Deadline
 from entrypoint.errors import ActionError, TlsTrustError, TransientError, Unreachable
-from entrypoint.http.client import HttpClient, Request, path_of
+from entrypoint.http.client import NO_DEADLINE, HttpClient, Request, path_of
 from entrypoint.http.response import external_service, read_response
 from tests.unit.http.handshakes import DEPLOYER, NAME, OURS, handshake
 from tests.unit.script import ScriptedAdapter, http_response
 
 URL = "https://airflow.example.com/x"
 GET = Request("GET", URL, "GET /x")
+
+
+def limited_to(seconds: float) -> Deadline:
+    return NO_DEADLINE.limited(seconds)
+
+
 PROVIDER = external_service("The identity provider", "token_url")
 
 NO_CONNECTION: Any = None
@@ -173,10 +180,9 @@ def test_ca_variables_of_the_environment_are_ignored(
 def test_timeout_is_computed_for_each_request() -> None:
     """A connection takes at most ten seconds of it."""
     script = ScriptedAdapter(*[http_response(200, {})] * 3)
-    seconds = iter([60.0, 7.5, 10.0])
-    client = script.client(read_timeout=lambda: next(seconds))
-    for _ in range(3):
-        client.send(GET, status_of)
+    client = script.client()
+    for seconds in (60.0, 7.5, 10.0):
+        client.send(GET._replace(deadline=limited_to(seconds)), status_of)
 
     assert [sent.options["timeout"] for sent in script.sent] == [
         (10.0, 60.0),
@@ -242,7 +248,9 @@ def connection_failure(reason: Exception) -> exceptions.ConnectionError:
 )
 def test_each_failure_names_the_service_and_its_input(error: Exception, what: str) -> None:
     with pytest.raises(TransientError) as caught:
-        ScriptedAdapter(error).client(PROVIDER, read_timeout=lambda: 20.0).send(GET, status_of)
+        ScriptedAdapter(error).client(PROVIDER).send(
+            GET._replace(deadline=limited_to(20)), status_of
+        )
 
     assert caught.value.title == "The identity provider does not answer"
     assert caught.value.detail == f"GET /x: {what}."
@@ -254,8 +262,8 @@ def test_each_failure_names_the_service_and_its_input(error: Exception, what: st
 
 def test_connect_timeout_is_the_remaining_time_below_ten_seconds() -> None:
     with pytest.raises(Unreachable, match="no connection within 3 s"):
-        ScriptedAdapter(exceptions.ConnectTimeout()).client(read_timeout=lambda: 3.0).send(
-            GET, status_of
+        ScriptedAdapter(exceptions.ConnectTimeout()).client().send(
+            GET._replace(deadline=limited_to(3)), status_of
         )
 
 

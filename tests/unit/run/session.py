@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from entrypoint.session import Session
 from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
+    from entrypoint.deadline import Deadline
     from entrypoint.http.client import HttpClient
     from entrypoint.http.response import Service
     from tests.unit.script import ScriptedAdapter
@@ -30,6 +32,10 @@ class ScriptedSession(Session):
             commands,
             Console(self.time.clock, commands),
         )
+
+    def deadline(self, seconds: float, per_request: float = inf) -> Deadline:
+        self.last_deadline = super().deadline(seconds, per_request)
+        return self.last_deadline
 
     def http_client(
         self, service: Service = AIRFLOW, *, send_client_certificate: bool = False

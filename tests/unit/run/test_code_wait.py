@@ -37,6 +37,7 @@ from tests.support.scripted import Harness, ScriptedCall
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from entrypoint.deadline import Deadline
     from entrypoint.models import IfPaused
     from tests.support.scripted import RecordingProgress
     from tests.support.virtual_time import VirtualTime
@@ -101,15 +102,18 @@ class DeployedDag:
         self.latest_dag_version = ScriptedCall(repeat_last(self.structures))
         self._history = ScriptedCall(repeat_last(self.history))
 
+    def within(self, _: Deadline) -> DeployedDag:
+        return self
+
     def request_reparse(self, _: Dag) -> None:
         self.reparse_times.append(self.harness.time.now - 1000)
         if self.parsing:
             raise self.parsing
 
-    def is_known(self, _: str) -> bool | None:
+    def is_known(self, _: str, __: Deadline) -> bool | None:
         """Return nothing, since no test needs it."""
 
-    def contains(self, version: str, commit: str) -> Ancestry:
+    def contains(self, version: str, commit: str, _: Deadline) -> Ancestry:
         self.comparisons.append((version, commit))
         found: Ancestry = self._history()
         return found
@@ -135,7 +139,7 @@ class DeployedDag:
         shown: Any = self
         code = CodeWait(settings, a_context(), self.harness.session(settings), self)
         if not seconds:
-            code._until = self.time.now  # no time is left
+            code._wait_deadline = code._wait_deadline._replace(at=self.time.now)
         code.wait(shown, files)
 
     @property

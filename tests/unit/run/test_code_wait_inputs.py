@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from entrypoint.deadline import OPTIONAL_TIMEOUT
 from entrypoint.diagnostics.import_errors import OptionalDagFiles
 from entrypoint.diagnostics.optional import OptionalRequests
 from entrypoint.errors import (
@@ -22,12 +23,12 @@ from entrypoint.github_api.commits import commits_of
 from entrypoint.models import Dag
 from entrypoint.run.code_wait import EXTRA_SECONDS, CodeWait
 from entrypoint.run.dag_checks import ImportErrorMatcher
-from entrypoint.session import OPTIONAL_TIMEOUT
 from tests.support.factories import REQUIRED_INPUTS, SHA, START, a_context, a_run
 from tests.unit.run.session import ScriptedSession
 from tests.unit.script import ScriptedAdapter, http_response
 
 if TYPE_CHECKING:
+    from entrypoint.deadline import Deadline
     from entrypoint.models import DagImportError
 
 OTHER = "d" * 40
@@ -63,6 +64,11 @@ class ParsingAirflow:
     dag: Dag | None = KNOWN
     polls: int = 0
     version: str = "3.3.2"
+    deadline: float = 0.0
+
+    def within(self, deadline: Deadline) -> ParsingAirflow:
+        self.deadline = max(self.deadline, deadline.at)
+        return self
 
     def get_dag(self, _: str) -> Dag:
         self.polls += 1
@@ -81,10 +87,7 @@ def wait_for_code(
     airflow: Any, *answers: bytes, **inputs: str
 ) -> tuple[ScriptedSession, ScriptedAdapter]:
     found, session, script = code_wait_for(*answers, **inputs)
-    session.set_deadline(1)
-    optional = OptionalRequests(
-        airflow, session.retrier, session.limit_requests, session.seconds_left
-    )
+    optional = OptionalRequests(airflow, session.retrier, session.deadline(1))
     found.wait(
         optional.airflow, OptionalDagFiles(optional, ImportErrorMatcher("sales", lambda _: False))
     )
@@ -122,7 +125,7 @@ def test_known_or_undecided_commit_is_checked_once_and_accepted(reply: bytes) ->
         f"https://ghe.example.com/api/v3/repos/octo-org/sales/commits/{OTHER}?"
     )
     assert sent.headers["Authorization"] == "Bearer ghs_t0ken"
-    assert session.seconds_left() == OPTIONAL_TIMEOUT
+    assert session.last_deadline.seconds_left() == OPTIONAL_TIMEOUT
 
 
 def test_unknown_commit_is_an_input_error() -> None:
@@ -145,24 +148,22 @@ def test_without_both_inputs_no_code_is_requested(inputs: dict[str, str]) -> Non
     airflow = ParsingAirflow()
     session, script = wait_for_code(airflow, **inputs)
 
-    assert (airflow.polls, script.sent, session.seconds_left()) == (0, [], 1)
+    assert (airflow.polls, script.sent, session.last_deadline.seconds_left()) == (0, [], 1)
 
 
 def test_wait_for_dag_ends_after_a_new_parsing() -> None:
     """Requests may take some time beyond the wait."""
     airflow = ParsingAirflow()
-    session, script = wait_for_code(airflow, wait_for_dag="10m")
+    _, script = wait_for_code(airflow, wait_for_dag="10m")
 
     assert (airflow.polls, script.sent) == (3, [])
-    assert session.deadline == 1000 + 600 + EXTRA_SECONDS
+    assert airflow.deadline == 1000 + 600 + EXTRA_SECONDS
 
 
 def test_wait_lasts_as_long_as_wait_for_dag() -> None:
     found, session, _ = code_wait_for(wait_for_dag="90s")
     airflow: Any = ParsingAirflow(None)
-    optional = OptionalRequests(
-        airflow, session.retrier, session.limit_requests, session.seconds_left
-    )
+    optional = OptionalRequests(airflow, session.retrier, session.deadline(1))
     with pytest.raises(DagNotFound):
         found.wait(
             optional.airflow,
@@ -175,9 +176,7 @@ def test_wait_lasts_as_long_as_wait_for_dag() -> None:
 @pytest.mark.parametrize("inputs", [{}, {"wait_for_dag": "10m"}])
 def test_expect_commit_compares_the_bundle_on_github_with_the_token(inputs: dict[str, str]) -> None:
     airflow = ParsingAirflow(KNOWN._replace(bundle_version=OTHER))
-    session, script = wait_for_code(
-        airflow, AHEAD, expect_commit=SHA, github_token="ghs_t0ken", **inputs
-    )
+    _, script = wait_for_code(airflow, AHEAD, expect_commit=SHA, github_token="ghs_t0ken", **inputs)
     (sent,) = script.sent
 
     assert airflow.polls == (2 if inputs else 1)
@@ -185,7 +184,7 @@ def test_expect_commit_compares_the_bundle_on_github_with_the_token(inputs: dict
         f"https://ghe.example.com/api/v3/repos/octo-org/sales/compare/{SHA}...{OTHER}?"
     )
     assert sent.headers["Authorization"] == "Bearer ghs_t0ken"
-    assert session.deadline == 1000 + (600 if inputs else 0) + EXTRA_SECONDS
+    assert airflow.deadline == 1000 + (600 if inputs else 0) + EXTRA_SECONDS
 
 
 def test_expect_commit_alone_refuses_an_old_bundle_at_once() -> None:
@@ -213,16 +212,16 @@ def test_paused_dag_is_refused_unless_if_paused_allows_it() -> None:
 def test_without_expect_commit_any_version_is_accepted(
     inputs: dict[str, str], version: str | None
 ) -> None:
-    found, _, script = code_wait_for(**inputs)
-    found.require(a_run(bundle_version=version))
+    found, session, script = code_wait_for(**inputs)
+    found.require(a_run(bundle_version=version), session.deadline(60))
 
     assert script.sent == []
 
 
 def test_run_with_the_commit_is_accepted_with_one_comparison() -> None:
-    found, _, script = code_wait_for(AHEAD, expect_commit=SHA)
+    found, session, script = code_wait_for(AHEAD, expect_commit=SHA)
     for version in (SHA, OTHER, OTHER):
-        found.require(a_run(bundle_version=version))
+        found.require(a_run(bundle_version=version), session.deadline(60))
 
     assert len(script.sent) == 1
 
@@ -232,22 +231,19 @@ def test_run_with_the_commit_is_accepted_with_one_comparison() -> None:
 )
 def test_run_without_the_commit_is_an_error(version: str | None, answers: list[bytes]) -> None:
     found, session, _ = code_wait_for(*answers, expect_commit=SHA)
-    session.set_deadline(60)
     with pytest.raises(WrongCommit, match=SHA):
-        found.require(a_run(bundle_version=version))
+        found.require(a_run(bundle_version=version), session.deadline(60))
 
 
 def test_github_is_retried_until_the_deadline() -> None:
     found, session, script = code_wait_for(DOWN, DOWN, AHEAD, expect_commit=SHA)
-    session.set_deadline(60)
-    found.require(a_run(bundle_version=OTHER))
+    found.require(a_run(bundle_version=OTHER), session.deadline(60))
     assert len(script.sent) == 3
 
     found, session, script = code_wait_for(*[DOWN] * 99, expect_commit=SHA)
-    until = session.set_deadline(60)
     with pytest.raises(TransientError, match="GitHub answers 503"):
-        found.require(a_run(bundle_version=OTHER))
-    assert session.time.now == until
+        found.require(a_run(bundle_version=OTHER), session.deadline(60))
+    assert session.time.now == 1060
 
 
 @pytest.mark.parametrize(

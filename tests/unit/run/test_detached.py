@@ -29,6 +29,7 @@ from tests.unit.run.session import ScriptedSession
 from tests.unit.script import ScriptedAdapter, http_response
 
 if TYPE_CHECKING:
+    from entrypoint.deadline import Deadline
     from entrypoint.models import DagRun, RunRequest
 
 MARKER = Marker(
@@ -84,6 +85,9 @@ class AirflowWithNotes(ManyTasks):
     refuses: ActionError | None = None
     now: datetime | None = START + timedelta(days=1)
 
+    def within(self, _: Deadline) -> AirflowWithNotes:
+        return self
+
     def check(self, request: RunRequest) -> None:
         if self.refuses is not None and request.note is not None:
             raise self.refuses
@@ -121,15 +125,13 @@ class DetachedScenario:
         ]
 
     def check_possible(self, airflow: Any = None, run: DagRun | None = None) -> None:
-        self.session.set_deadline(SETUP_SECONDS)
         shown: Any = airflow or AirflowWithNotes()
         self.detach.check(shown, a_request(note="x"), run)
 
     def begin(self, run: DagRun, airflow: Any = None) -> tuple[DagRun, Report]:
         airflow = airflow or AirflowWithNotes(next_run=run)
-        optional = OptionalRequests(
-            airflow, self.session.retrier, self.session.limit_requests, self.session.seconds_left
-        )
+        deadline = self.session.deadline(SETUP_SECONDS)
+        optional = OptionalRequests(airflow, self.session.retrier, deadline)
         diagnostics = Diagnostics(optional, self.session, self.session.settings, Path())
         return self.detach.begin(airflow, run, PAGE, diagnostics.failed_task_names)
 

@@ -66,9 +66,9 @@ def stop_run(
         "sales",
         "r1",
         harness.retrier,
+        harness.deadline(50),
         last_seen=last_seen,
         confirm=confirm,
-        until=harness.time.now + 50,
     )
     return end, harness.time, airflow.mark_failed.calls
 
@@ -182,9 +182,9 @@ def test_cancel_mark_is_retried_until_it_is_written() -> None:
         "sales",
         "r1",
         harness.retrier,
+        harness.deadline(50),
         last_seen=None,
         confirm=True,
-        until=harness.time.now + 50,
     )
     assert airflow.notes == [CANCELLED_MARK] * 3
 
@@ -200,9 +200,9 @@ def test_success_of_a_stopped_run_is_stopped_again() -> None:
         "sales",
         "r1",
         harness.retrier,
+        harness.deadline(50),
         last_seen=None,
         confirm=True,
-        until=harness.time.now + 50,
         already_stopped=True,
     )
     assert (found, airflow.mark_failed.calls) == (
