@@ -1,6 +1,6 @@
 """The connection of the process to Airflow: credential, retrier and deadline.
 
-The main stage (`step.py`) and the post stage (`post.py`) share it. It decides nothing.
+The main stage (`step.py`) and the post stage (`post.py`) use it. It decides nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SETUP_SECONDS = 60.0
 """Seconds for which setup requests to Airflow and GitHub are retried."""
 OPTIONAL_TIMEOUT = 15.0
 """Maximum seconds of an optional request. It is short because the step cannot poll the run while it
-waits for such a response.
+waits for the response.
 """
 
 
@@ -41,7 +41,7 @@ class Session:
         clock: monotonic clock in seconds.
         sleep: sleep function, takes seconds.
         runner: masks secrets and prints debug lines.
-        events: listener for the events of the step.
+        events: receives the events of the step, for the log.
         read_timeout: maximum seconds of any request.
     """
 
@@ -117,7 +117,7 @@ class Session:
             retry_refused=retry_refused,
         )
         url = access.url or read(credentials.web_server)
-        assert url is not None  # noqa: S101 - without a URL, MWAA's API has named one
+        assert url is not None  # noqa: S101 - MWAA's API returns the URL if no input does
         if url.startswith("http:"):
             self.events.unencrypted(url)
         transport = Transport(
