@@ -13,7 +13,7 @@ MIN_REQUEST_SECONDS = 1.0
 
 OPTIONAL_TIMEOUT = 15.0
 """Maximum seconds of an optional request. It is short because the step cannot poll the run while it
-waits for such a response.
+waits for the response.
 """
 
 

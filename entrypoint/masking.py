@@ -1,4 +1,4 @@
-"""Mask secrets in text. This module is in the lowest layer; its list of secrets is its only state.
+"""Mask secrets in text. The list of known secrets is the only state of this module.
 
 GitHub's runner masks a secret in its plain form and in some encodings; other systems mask nothing.
 So code that escapes, joins or cuts text calls `masked` first. Otherwise half of a secret, or a form

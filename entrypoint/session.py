@@ -1,6 +1,6 @@
 """The connection of the process to Airflow: credential, retrier and deadline.
 
-The main stage (`step.py`) and the post stage (`post.py`) share it. It decides nothing.
+The main stage (`step.py`) and the post stage (`post.py`) use it. It decides nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Session:
         clock: monotonic clock in seconds.
         sleep: sleep function, takes seconds.
         runner: masks secrets and prints debug lines.
-        events: listener for the events of the step.
+        events: receives the events of the step, for the log.
         read_timeout: maximum seconds of any request.
     """
 
@@ -89,7 +89,7 @@ class Session:
             retry_refused=retry_refused,
         )
         url = access.url or read(partial(credentials.web_server, deadline))
-        assert url is not None  # noqa: S101 - without a URL, MWAA's API has named one
+        assert url is not None  # noqa: S101 - MWAA's API returns the URL if no input does
         if url.startswith("http:"):
             self.events.unencrypted(url)
         transport = Transport(

@@ -25,7 +25,6 @@ from entrypoint.post import report_run_left_running, stop_run_left_behind
 from entrypoint.report.console import Console
 from entrypoint.report.outputs import Outputs
 from entrypoint.runners import github
-from entrypoint.runners import github as commands
 from entrypoint.session import Session
 from entrypoint.step import Step
 
@@ -98,12 +97,12 @@ def _run_stage(work: Callable[[Mapping[str, str], Context, Runner], Outcome]) ->
 
     Every exception becomes an outcome, never a traceback.
     """
-    commands.prepare_streams()
+    github.prepare_streams()
     runner, read_context = _detect_runner()
     context: Context | None = None
     inputs: dict[str, str] = {}
     try:
-        inputs = commands.read_inputs(INPUT_NAMES)
+        inputs = github.read_inputs(INPUT_NAMES)
         for secret in _secrets(inputs):
             runner.mask(secret)
         context = read_context(inputs["run_id"])
@@ -131,7 +130,7 @@ def _detect_runner() -> tuple[Runner, Callable[[str], Context]]:
     The function takes the input `run_id`.
     """
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        return commands, lambda _: github.read_context(os.environ)
+        return github, lambda _: github.read_context(os.environ)
     # Imported late, because on GitHub the trigger should not wait for this module.
     from entrypoint.runners.generic import GenericRunner, read_context  # noqa: PLC0415
 

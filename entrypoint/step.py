@@ -1,4 +1,4 @@
-"""The main stage: connect, find or create the DAG run, wait for its end, and return the outcome.
+"""Run the main stage: connect, find or create the DAG run, and wait for its end.
 
 The outcome is updated after each part, so that it is complete however the step ends.
 """
@@ -116,7 +116,7 @@ class Step:
         except Interrupted:
             self._on_cancel()
         except BaseException:
-            # After a bug in the action the DAG run continues: the post stage must not stop it.
+            # After a bug in the action, the DAG run continues, so the post stage must not stop it.
             self._session.runner.disarm_post_stage()
             raise
         self._update(retries=self._retrier.retries)
@@ -271,7 +271,7 @@ class Step:
         return made_by(run, self._settings.run_id, self._context)
 
     def _may_be_own_run(self, run: DagRun) -> bool:
-        # An Airflow without notes cannot show which workflow run made the run.
+        # An Airflow without notes cannot show which workflow run created it.
         return "note" in run.unknown_fields or self._is_own_run(run)
 
     def _take_over(
@@ -329,7 +329,7 @@ class Step:
         )
 
     def _take_ownership(self) -> None:
-        """Make this step stop the run on a cancel, although it may not exist yet.
+        """Make this step stop the run on a cancel, even if the run does not exist yet.
 
         The run id is saved before the request, so that the post stage knows it even if the process
         is killed in between.
@@ -401,8 +401,8 @@ class Step:
     def _read_again(self, airflow: Airflow, run: DagRun, deadline: Deadline) -> DagRun:
         """Return the run as it is after its tasks were read, because it may have been cleared.
 
-        A clear leaves unfinished tasks. If all tasks have ended, there was no clear and no request
-        is necessary. If the request fails, the run as last read counts.
+        A cleared run has unfinished tasks. If all tasks have ended, the run was not cleared, and no
+        request is necessary. If the request fails, return the last known run.
         """
         tasks = self.outcome.tasks
         if not run.ended or (tasks is not None and all(task.ended for task in tasks)):
@@ -428,7 +428,7 @@ class Step:
         return self._settings.on_timeout == "cancel" and (self._owned or self._is_own_run(run))
 
     def _on_cancel(self) -> None:
-        """Stop the run if this step owns it, in the seconds that the runner leaves."""
+        """Stop the run if this step owns it, before the runner kills this process."""
         self._update(
             result="cancelled", error=None, stopped="nothing", waited=self._clock() - self._since
         )

@@ -21,7 +21,7 @@ def shortened(text: str, limit: int) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """Cut a text at a blank to at most `limit` characters before the ellipsis.
+    """Cut a text at whitespace to at most `limit` characters before the ellipsis.
 
     A cut inside a word could leave half of a secret that only the runner knows and could not mask.
     """

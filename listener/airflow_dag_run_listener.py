@@ -1,4 +1,4 @@
-"""Report the ends of DAG runs to GitHub from inside Airflow, for the action's input `report_to`.
+"""Report the ends of DAG runs to GitHub from inside Airflow, for the input `report_to`.
 
 This file works with Airflow 2.9 to 2.11 and 3, and needs no further packages. Put it into the
 plugins folder, or install this folder as a package, on every scheduler and api-server, and restart
@@ -17,8 +17,8 @@ them. Then add the connection `airflow_dag_run_github`:
 The listener reports to these repositories only. It updates a commit status or a deployment only if
 the action has created it for this DAG run of this Airflow, because every user who may trigger a
 run, here or in another Airflow, can write a note. One thread does all network and database work,
-from a bounded queue. Reports that it drops are logged; the action's sweep finds them
-(docs/detached.md).
+from a bounded queue. The listener logs when it drops reports; the workflow detached-sweep
+finds them (docs/detached.md).
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ RETRY_SECONDS = 3600.0
 RETRY_PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds of the pause after the first, second … consecutive failure.
 
-The pause holds for all reports, because all go to the same GitHub. After it another report comes
-first, because the failure may concern only this one.
+The pause holds for all reports, because all go to the same GitHub. After the pause, another
+report is sent first, because the failure may concern only this one.
 """
 COMMIT_SECONDS = 30.0
 """Seconds that Airflow may take to commit an announced state to the database."""
@@ -397,7 +397,7 @@ def _error_message(response: requests.Response, token: str) -> str:
 
 
 def report(dag_id: str, run_id: str, announced: str | None, github: GitHub) -> bool:
-    """Report the current state of a run, if the run has a marker and GitHub shows another state.
+    """Report the state of a run if the run has a marker and GitHub shows another state.
 
     Args:
         dag_id: id of the DAG.
@@ -701,12 +701,12 @@ _REPORTER: Reporter
 _PROCESS_CLIENTS: list[GitHub] = []
 """The clients of this process and of those that it was forked from.
 
-They are kept, because closing connections needs locks that no thread may release after a fork.
+They are kept and never closed, because that needs locks that no thread may release after a fork.
 """
 
 
 def _start() -> None:
-    """Create the client and the reporter, in a forked process new ones.
+    """Create the client and the reporter. A forked process creates its own.
 
     A forked process has no reporter thread, its locks may be held, and it shares the connections of
     its parent.
@@ -751,7 +751,7 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:  # noqa: ARG001
 
 
 class AirflowDagRunListener(AirflowPlugin):
-    """Registers the hooks of this file with Airflow."""
+    """Register the hooks of this file with Airflow."""
 
     name = "airflow_dag_run_listener"
     listeners = [sys.modules[__name__]]  # noqa: RUF012 - Airflow expects a list

@@ -1,1 +1,1 @@
-"""Explain a DAG run: progress, blockers, failures, import errors and XComs. Decide nothing."""
+"""Explain a DAG run: progress, blockers, failures, import errors and XComs."""

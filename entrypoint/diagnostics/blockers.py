@@ -1,4 +1,4 @@
-"""Find out why a DAG run does not progress. Read only, with this credential's permissions.
+"""Find out why a DAG run does not progress. Send only requests that read.
 
 A run that Airflow has accepted may wait forever without any message
 (docs/notes/airflow-2.md#queued-runs, docs/notes/airflow-3.md#runs-that-wait-forever).
@@ -27,8 +27,8 @@ _MAX_POOLS = 3
 _MAX_TASKS_CHECKED = 3
 """Task instances whose unmet dependencies are requested."""
 _CLOCK_SKEW = timedelta(seconds=5)
-"""A date counts as future only beyond this, because the current time comes from an HTTP header:
-in whole seconds, and possibly from a gateway's clock.
+"""Minimum distance of a date in the future, because the current time comes from an HTTP header: it
+is in whole seconds, and possibly from a gateway's clock.
 """
 
 
@@ -161,7 +161,7 @@ def _no_worker(tasks: tuple[TaskInstance, ...]) -> Iterator[Blocker]:
         yield Blocker(
             "No worker takes the tasks",
             f"Airflow's scheduler has handed {list_names(queued, _MAX_NAMES)} to the executor, "
-            "but no worker has started.",
+            "but no worker has started them.",
             "Check the workers: they may be busy, stopped, or not listening to the task's queue.",
         )
 

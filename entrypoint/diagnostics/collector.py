@@ -1,4 +1,4 @@
-"""Collect everything that explains a DAG run: progress, blockers, failures, logs and XComs.
+"""Collect what explains a DAG run: progress, blockers, failures, logs and XComs.
 
 `step.py` calls it. The other modules of this package do the work, and the log shows the results
 immediately.
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from entrypoint.session import Session
 
 DIAGNOSTICS_SECONDS = 120.0
-"""Seconds for reading logs and other explanations after the end of the run; again for XComs."""
+"""Seconds for reading logs and other explanations after the end of the run; as many for XComs."""
 
 _MAX_TITLE_CHARS = 200
 """Characters of the cause of a failure in the title of a log group."""
 _MAX_NAMES = 20
-"""Failed task instances that are read for their names alone."""
+"""Failed task instances of which `failed_task_names` returns the names."""
 
 Tasks = tuple["TaskInstance", ...]
 T = TypeVar("T")
@@ -167,10 +167,12 @@ class Diagnostics:
         )
 
     def explain_end(self, run: DagRun, tasks: Tasks | None) -> dict[str, Any]:
-        """Return fields of the outcome that explain the end of the run; relay the wanted logs."""
+        """Return fields of the outcome that explain the run's end; relay the requested logs."""
         optional = self.optional.within(self._session.deadline(DIAGNOSTICS_SECONDS))
         return self._guard(
-            "the reasons of the end", partial(self._explain_end, optional, run, tasks or ()), {}
+            "the reasons why the run ended",
+            partial(self._explain_end, optional, run, tasks or ()),
+            {},
         )
 
     def _explain_end(self, optional: OptionalRequests, run: DagRun, tasks: Tasks) -> dict[str, Any]:
@@ -203,7 +205,7 @@ class Diagnostics:
         deadline = self._session.deadline(DIAGNOSTICS_SECONDS)
         fetch = partial(self._xcoms, run, tasks, deadline, whole=whole)
         try:
-            # All XComs as one request, because a refusal of one means a refusal of all.
+            # Retry all XComs together, because a refusal of one means a refusal of all.
             return self._session.retrier.read(fetch, deadline, retry_refused=True)
         except Forbidden as refusal:
             cause = refusal.__context__

@@ -1,4 +1,4 @@
-"""Find out from the logs why task instances failed, and whether the run exceeded its timeout."""
+"""Find out why task instances failed, and whether the run exceeded its timeout."""
 
 from __future__ import annotations
 
@@ -119,9 +119,9 @@ def _chain(raised: tuple[ExceptionInfo, ...]) -> str:
 
 
 def _never_started(task: TaskInstance) -> str:
-    """Return the cause if the task instance failed before it started, otherwise an empty string.
+    """Return the cause if the task instance failed before it started, else an empty text.
 
-    Its worker was lost before.
+    The worker was lost before the start, or could not be started.
     Measured: docs/notes/airflow-3.md#tasks-that-never-started.
     """
     if task.start_date is not None and task.try_number > 0:

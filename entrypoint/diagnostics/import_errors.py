@@ -42,7 +42,7 @@ class OptionalDagFiles:
 def import_error_behind(
     optional: OptionalRequests, dag_id: str, error: ActionError, relevant: ImportErrorMatcher
 ) -> ActionError:
-    """Return the error for a refused DAG, with the import error that did or may have caused it.
+    """Return the error for a refused DAG, with the import error that is or may be its cause.
 
     If a file fails to import, its DAG becomes unknown (404), stale, inactive, or refused with 400,
     depending on Airflow's version and the time (docs/notes/airflow-2.md#dags-and-import-errors,

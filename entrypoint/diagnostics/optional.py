@@ -1,8 +1,8 @@
 """Optional requests. A missing permission disables the feature; the result is unaffected.
 
 All requests that only explain a DAG run go through this module, which never raises their errors.
-One refusal does not disable a feature: a gateway's rule or a role that Airflow is just
-synchronising must not. As elsewhere, it takes repeated refusals.
+One refusal does not disable a feature, because it may come from a short problem: a gateway's rule,
+or a role that Airflow is just synchronising. Only repeated refusals do (`Refusals`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from entrypoint.http.retry import Retrier
 
 _MAX_ATTEMPTS = 2
-"""Attempts of one request with `retry`."""
+"""Maximum attempts of one request with `retry`."""
 RETRY_SECONDS = REFUSAL_SECONDS / (REFUSAL_RESPONSES - 1)
 """Seconds after a refusal before the next request for the feature, so that the refusals are final
 after REFUSAL_RESPONSES requests.
@@ -36,10 +36,10 @@ D = TypeVar("D")
 
 
 class Feature(Enum):
-    """An optional feature and the Airflow permission that it needs. The README shows this table."""
+    """An optional feature and its Airflow permission, as in the table of the README."""
 
     TASKS = ("live progress, failed tasks and their reasons", "can read on Task Instances")
-    LOGS = ("the reasons of failures and the relayed logs", "can read on Task Logs")
+    LOGS = ("the reasons of failures and the copied task logs", "can read on Task Logs")
     XCOM = ("the output xcom", "can read on XComs")
     IMPORT_ERRORS = ("import errors of DAG files", "can read on ImportError")
     EVENTS = ("a lost worker as the cause of a failure", "can read on Audit Logs")

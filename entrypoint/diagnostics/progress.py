@@ -27,27 +27,28 @@ if TYPE_CHECKING:
 MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS = 5.0, 60.0
 """Seconds between two requests for the task instances: at the start of a run, and at most."""
 _INTERVAL_GROWTH = 6.0
-"""The interval is this, times the square root of the seconds that the run has been running.
+"""The interval is this factor times the square root of the seconds since the run started.
 
-It makes 13 requests in 10 minutes. With a hundred waiting steps, these requests cost Airflow more
+That makes 13 requests in 10 minutes. With a hundred waiting steps, these requests cost Airflow more
 than streaming the states does.
 """
 STALL_SECONDS, STALL_SECONDS_ACTIVE = 15.0, 120.0
-"""Seconds without a change before the tracker looks for blockers: if no task instance is in a state
-of _LONG_STATES, and if one is.
+"""Seconds without a change before the tracker looks for blockers. The second value applies if a
+task instance is in a state of _LONG_STATES.
 """
 STALL_SECONDS_UNWATCHED = 900.0
 """The same for a running run whose task instances are not polled."""
 RETRY_SECONDS, REPEAT_SECONDS = 60.0, 300.0
-"""Seconds until the next search for blockers, doubled each time; and the minimum after a find.
+"""Seconds until the next search for blockers, doubled each time; and the minimum after a search
+that found some.
 
 Each search takes six requests.
 """
 _LONG_STATES = (*RUNNING, "deferred", "up_for_retry", "up_for_reschedule")
 """States in which a task instance may stay for long without a problem."""
 _CLOCK_SKEW = timedelta(seconds=30)
-"""Difference between the clocks of Airflow's machines that loses no change. All task instances are
-read again at the end anyway.
+"""Difference between the clocks of Airflow's machines with which the tracker still sees all
+changes. All task instances are read again at the end anyway.
 """
 
 Key = tuple[str, int]
@@ -178,7 +179,7 @@ class ProgressTracker:
         for task in tasks:
             self._tasks[task.key] = task
             if task.map_index >= 0:
-                # The placeholder for the mapped task goes once Airflow has expanded the task.
+                # Airflow removes the placeholder of a mapped task when it expands the task.
                 self._tasks.pop((task.task_id, -1), None)
         if changes:
             self._record_change()

@@ -1,4 +1,6 @@
-"""Read the task instances of a DAG run. Of a wide run, count most of them instead.
+"""Read the task instances of a DAG run. In a wide run, only count most of them.
+
+A run is wide if it has too many task instances to read all of them.
 
 Measured: docs/notes/waiting.md#wide-runs-and-large-logs.
 """
@@ -23,9 +25,10 @@ PAGE = 100
 def read_wide_run(
     airflow: Airflow, run: DagRun, since: datetime | None
 ) -> tuple[TaskList, TaskList, int]:
-    """Read the failed and the unfinished task instances of a wide run, usually in three requests.
+    """Read the failed and the unfinished task instances of a wide run.
 
-    The unfinished ones come last. If there are none then, no task instance had been cleared before.
+    This usually takes three requests. The unfinished ones are read last: if there are none, no task
+    instance was cleared between the requests.
 
     Returns:
         One page of the task instances that failed since `since`, one page of the unfinished ones,

@@ -49,7 +49,9 @@ def read_xcoms(
     *,
     deadline: Deadline,
 ) -> dict[str, Any]:
-    """Return the values by line of the input. The value of a mapped task is a list by map index.
+    """Return the values, keyed by the lines of the input.
+
+    The value of a mapped task is a list, in the order of the map index.
 
     Args:
         airflow: client of the Airflow that has the run.

@@ -1,1 +1,1 @@
-"""Use GitHub's REST API: commits, statuses, deployments, and the marker for Airflow's listener."""
+"""Use GitHub's REST API for commits, statuses and deployments."""

@@ -58,7 +58,10 @@ class GitHubRepository:
         return self._request("GET", path, params, None)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Response:
-        """Send a POST request. Raise the errors of `HttpClient.request`; it may have succeeded."""
+        """Send a POST request. Raise the errors of `HttpClient.request`.
+
+        After an error, GitHub may have processed the request anyway.
+        """
         return self._request("POST", path, None, body)
 
     def _request(

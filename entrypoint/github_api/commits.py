@@ -66,7 +66,7 @@ class GitHubCommits:
 
 
 class NoHistory:
-    """Substitute without GitHub's API. It knows nothing about commits, so only equal SHAs match."""
+    """The commits of a repository outside GitHub. Nothing is known, so only equal SHAs match."""
 
     def is_known(self, _commit: str, _deadline: Deadline) -> bool | None:
         """Return None, because it is unknown."""

@@ -1,8 +1,8 @@
-"""Write and parse the line in a DAG run's note that tells the listener where to report the end.
+"""Write and parse the marker: the line in a run's note that says where to report its end.
 
 The listener (`listener/`) runs in Airflow. Every user who may trigger a DAG run may write such a
 line. So it does not name the status: the name follows from the DAG, and the listener updates only a
-status that this action has created for the same run. Pure.
+status that this action has created for the same run. This module does no I/O.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
 
 
 def _credential(reader: Reader, environment: Mapping[str, str], raw: list[Secret]) -> Credential:
-    """Read exactly one kind of credential; an incomplete one or two kinds are errors."""
+    """Read the credential. No kind, an incomplete kind, or more than one kind is an error."""
     is_given = reader.is_given
     kinds: dict[str, Callable[[], Credential]] = {}
     if is_given("token"):
@@ -163,9 +163,9 @@ def _credential(reader: Reader, environment: Mapping[str, str], raw: list[Secret
             "token",
             "no credential is given.",
             "Give one kind: token, username and password, client_id and client_secret, "
-            "oidc_audience, mwaa_environment, or an Authorization line in headers. If you do, the "
-            "secret is empty: check its name, and whether the workflow started from a fork, which "
-            "gets no secrets.",
+            "oidc_audience, mwaa_environment, or an Authorization line in headers. If one is set, "
+            "its secret is empty: check its name, and whether the workflow started from a fork, "
+            "which gets no secrets.",
         )
     credentials = [read() for read in kinds.values()]
     return credentials[0] if credentials else Token(Secret(""))

@@ -1,4 +1,4 @@
-"""Parse DAG ids, run ids, notes and XCom names by Airflow's own rules. Pure.
+"""Parse DAG ids, run ids, notes and XCom names by Airflow's own rules, without I/O.
 
 Like those of `parsers.py`, each parser returns a value or raises `ParseError`.
 """
@@ -30,9 +30,9 @@ def dag_id(text: str) -> str:
 def run_id(text: str) -> str:
     """Parse a run id that every Airflow can store and find again.
 
-    Airflow 2 responds to an invalid one with an HTML 500. Airflow 3 stores some that it can never
-    read again (docs/notes/airflow-2.md#run-ids, docs/notes/airflow-3.md#run-ids). `.` and `~` alone
-    would change the meaning of a URL path: current folder, and "all runs".
+    Airflow 2 responds to an invalid one with HTTP 500 and an HTML page. Airflow 3 stores some
+    that it can never read again (docs/notes/airflow-2.md#run-ids, docs/notes/airflow-3.md#run-ids).
+    `.` and `~` alone would change the meaning of a URL path: current folder, and "all runs".
     """
     if reserved := next((prefix for prefix in _RESERVED_PREFIXES if text.startswith(prefix)), None):
         raise ParseError(

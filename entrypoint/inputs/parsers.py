@@ -1,4 +1,4 @@
-"""Parse each kind of input: return a value, or raise `ParseError` with a problem and a remedy.
+"""Parse each kind of input: return a value, or raise `ParseError`.
 
 Only `json_file` and `file_text` do I/O. Names of inputs and rules about two inputs belong to
 `settings.py`.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from entrypoint.inputs.reader import Reader
 
 _MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
-"""OpenSSL's reasons if the key belongs to another certificate; the last if its type differs too."""
+"""OpenSSL's reasons if the key is of another certificate; the last if the key's type differs."""
 _CERTIFICATE = r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----"
 _KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----"
 

@@ -86,8 +86,8 @@ CREDENTIAL_INPUTS = (
     "client_key",
     "headers",
 )
-"""The inputs of a credential. They are not saved: the post stage reads them from the inputs again,
-or has none.
+"""The inputs of a credential. They are not saved: the post stage reads them from the inputs again.
+If it gets no inputs, it has no credential.
 """
 
 POST_STAGE_INPUTS = (

@@ -1,4 +1,4 @@
-"""Parse URLs from inputs. Refuse invalid ones and those with a secret, and never quote them."""
+"""Parse URLs from inputs. Refuse URLs that may contain a secret, and never quote one."""
 
 from __future__ import annotations
 

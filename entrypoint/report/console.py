@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 60.0
 """Seconds without a line after which the log says that the step still waits."""
 MAX_NOTICES = 2
-"""Annotations about blockers of the run. A step prints ten in all; see `annotations.py`."""
+"""Annotations about blockers of the run. A step may print ten in total; see `annotations.py`."""
 _MAX_NAMES = 10
 """Failed task instances of a wide run that one poll names."""
 _STATE_PHRASES = {
@@ -41,7 +41,7 @@ _STATE_PHRASES = {
 
 
 class Console:
-    """Implements `StepEvents` as lines of the runner's log.
+    """Write the events of `StepEvents` as lines of the runner's log.
 
     Args:
         clock: function that returns monotonic seconds.
@@ -105,8 +105,8 @@ class Console:
         if outcome.ambiguous:
             self._line(
                 "This runner does not distinguish the calls of one reusable workflow. If several "
-                "calls run this job, the run may belong to another call; give each call its own "
-                "run_id then"
+                "calls run this job, the run may belong to another call. In that case, give each "
+                "call its own run_id"
             )
         self._line(f"Follow it at {outcome.run_url}")
 

@@ -1,4 +1,4 @@
-"""Show in the summary why task instances failed: the first causes, then all, with their logs."""
+"""Show why task instances failed: the first causes, then all, with their logs."""
 
 from __future__ import annotations
 

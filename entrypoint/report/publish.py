@@ -1,4 +1,4 @@
-"""Publish the result of a stage: annotations on code, the final annotation and the job summary.
+"""Publish the result of a stage as annotations and as the job summary.
 
 A bug in one of them is logged, and changes neither the others nor the result.
 """

@@ -60,7 +60,7 @@ def outcome_message(outcome: Outcome) -> Message:
     message = _message(outcome)
     if outcome.taken_over is None:
         return message
-    # The result of an existing run is not about something that this step triggered.
+    # Say that this step did not trigger the run that the result is about.
     separator = _separator(message.detail)
     return message._replace(detail=f"{message.detail}{separator}The run: {origin(outcome)}.")
 
@@ -70,7 +70,7 @@ def _message(outcome: Outcome) -> Message:
         return _cancelled(outcome)
     if outcome.error is not None:
         return _error(outcome, outcome.error)
-    assert outcome.run is not None  # noqa: S101 - only an error or a cancel leaves without one
+    assert outcome.run is not None  # noqa: S101 - only an error or a cancel has no run
     make = {"success": _success, "triggered": _triggered, "failed": _failed, "timeout": _timed_out}[
         outcome.result
     ]
@@ -92,7 +92,7 @@ _CHECK_RUN = "Check the run in Airflow, and mark it failed there if it still run
 
 
 def _separator(text: str) -> str:
-    """Return what separates a text from one more sentence: evidence has lines of its own."""
+    """Return the separator before a further sentence: a line break after several lines."""
     return "\n" if "\n" in text else " "
 
 

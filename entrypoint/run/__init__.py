@@ -1,4 +1,4 @@
-"""Decide which DAG run to use, how to create, follow and stop it, and what its state means.
+"""Choose, create, follow and stop the DAG run, and derive the result from its state.
 
 The package never explains why a run failed: it does not import `diagnostics/`.
 """

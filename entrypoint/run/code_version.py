@@ -1,6 +1,6 @@
 """Decide whether a DAG run uses a commit, or a later commit that contains it.
 
-Airflow does not know the repository's history, so GitHub answers that through `Commits`.
+Airflow does not know the repository's history, so `Commits` asks GitHub.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Commits(Protocol):
 def ancestry(commits: Commits, version: str, commit: str, deadline: Deadline) -> Ancestry:
     """Return whether a bundle version contains the commit.
 
-    Only whole SHAs are compared: a branch or tag may move.
+    Only full SHAs are compared, because a branch or tag may move.
     """
     if version == commit:
         return Ancestry(True, "")
@@ -48,15 +48,15 @@ def ancestry(commits: Commits, version: str, commit: str, deadline: Deadline) ->
 
 
 def is_commit(version: str) -> bool:
-    """Return whether a bundle version is a whole commit SHA, as in Airflow's git bundles."""
+    """Return whether a bundle version is a full commit SHA, as in Airflow's git bundles."""
     return _SHA.fullmatch(version) is not None
 
 
 def require_commit(run: DagRun, commit: str, commits: Commits, deadline: Deadline) -> None:
     """Raise WrongCommit unless the run uses the commit, or one that contains it.
 
-    Only the run's own bundle version counts. Airflow changes the bundle versions of the run's DAG
-    versions later (docs/notes/airflow-3.md#bundle-versions).
+    Only the run's own bundle version counts, because Airflow may later change the bundle version of
+    the DAG versions that the run lists (docs/notes/airflow-3.md#bundle-versions).
 
     Raises:
         TransientError, UnexpectedResponse: GitHub gives no usable answer.

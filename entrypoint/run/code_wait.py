@@ -140,8 +140,8 @@ class CodeWait:
 
         Raises:
             DagNotFound, StaleDag, NotDeployed: Airflow does not have the code in time.
-            DagNotRunnable: new code does not import, old code still does not (with Airflow's
-                traceback), or the DAG is paused.
+            DagNotRunnable: the new code does not import, the old code still does not import (with
+                Airflow's traceback), or the DAG is paused.
             NotSupported: this Airflow does not show the fields that the check needs.
             TransientError, UnexpectedResponse, Unauthorized, Forbidden: the request for the DAG
                 fails.
@@ -164,7 +164,7 @@ class CodeWait:
             self._retrier.sleep(min(self._retrier.jittered(pause), left))
 
     def wait_before_retry(self, error: ActionError) -> bool:
-        """Return, after a pause, whether to repeat a trigger that failed with this error.
+        """Return whether to repeat a trigger after this error; if so, pause first.
 
         While a deployment is under way, Airflow may not find a DAG for some polls although it had
         it before. A refused credential becomes final after a while.
@@ -183,7 +183,7 @@ class CodeWait:
     def require(self, run: DagRun, deadline: Deadline) -> None:
         """Raise WrongCommit unless the run has the expected commit; pass on GitHub's errors."""
         if self._commit is not None:
-            # Not until the step's deadline, because the step does not poll the run in this time.
+            # Do not retry until the step's deadline: the step does not poll the run in that time.
             deadline = deadline.at_most(SETUP_SECONDS)
             fetch = partial(require_commit, run, self._commit, self._commits, deadline)
             self._retrier.read(fetch, deadline)
@@ -257,8 +257,8 @@ class CodeWait:
     def _request_reparse(self, dag: Dag, deadline: Deadline) -> None:
         """Ask Airflow to parse the DAG's file earlier than it would on its own.
 
-        The first request is sent at once. After each parsing that brought the old code another one
-        follows, with growing pauses.
+        Send the first request at once, and another one after each parsing that still has the old
+        code, with growing pauses.
         """
         now = self._retrier.clock()
         pause = (
@@ -294,7 +294,7 @@ class CodeWait:
                 "wait_for_dag needs Airflow 2.3.",
                 "Remove wait_for_dag from this step, or upgrade Airflow.",
             )
-        begun = ", which may have begun before this step" if self._parsings else ""
+        begun = "; that parsing may have begun before this step" if self._parsings else ""
         return NotDeployed(
             "Airflow has not parsed the DAG's file since this step began",
             f"{dag.file or self._dag_id} was last parsed at "
@@ -333,7 +333,8 @@ class CodeWait:
                     "by default), and check that the bundle tracks the branch of this commit.",
                 )
         # Airflow writes the bundle's version at the end of a parsing. If it fetched the bundle
-        # during the parsing, the parsed file is older than that version. So one more is needed.
+        # during the parsing, the parsed file is older than that version. So one more parsing must
+        # follow.
         self._first_parsing_of_commit = self._first_parsing_of_commit or dag.last_parsed
         if dag.last_parsed == self._first_parsing_of_commit and not deadline.has_passed():
             return NotDeployed(
@@ -356,7 +357,7 @@ class CodeWait:
         except (TransientError, UnexpectedResponse) as error:
             return Ancestry(
                 None,
-                f"GitHub did not answer whether that contains the expected commit. {error.detail}",
+                f"GitHub did not say whether that commit contains the expected one. {error.detail}",
             )
 
 
@@ -366,5 +367,5 @@ def is_dag_state_refusal(refusal: InvalidConf) -> bool:
 
 
 def _signature(error: DagImportError) -> tuple[str, ...]:
-    """Return the traceback without memory addresses, which differ although the code is the same."""
+    """Return the traceback without memory addresses, which differ even for the same code."""
     return tuple(_MEMORY_ADDRESS.sub("0x", line) for line in error.trace.splitlines())

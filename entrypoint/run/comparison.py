@@ -12,7 +12,7 @@ from typing import Any
 from entrypoint.text import shortened
 
 MASK = "***"
-"""Airflow's placeholder for a value that it takes for a secret. It proves no difference."""
+"""Airflow's placeholder for a secret value. It counts as equal to any requested value."""
 MAX_DIFFERENCES_LISTED = 5
 """Differences to describe; the others are only counted."""
 MAX_VALUE_CHARS = 200
@@ -32,7 +32,7 @@ _SECRET_NAMES = re.compile(
     r"|\b(?:key ?files?|service ?accounts?|session ?ids?)\b"
     r"|\b(?:conn(?:ection)? ?(?:str(?:ing)?|uri|url)s?|(?:database|db) ?(?:uri|url)s?)\b"
 )
-"""Several words, with a blank between each two, that make a name sound like a secret."""
+"""Several words, separated by spaces, that make a name sound like a secret."""
 _SHORT_WORDS = re.compile(
     r"pass|pw|pin|pats?|otp|totp|sas|sig|signatures?|o?auth|jwt|conn|dsn|creds?|certs?"
     r"|certificates?|pem|pfx|hmac|salt|nonce"
@@ -55,7 +55,7 @@ _SECRET_VALUE = re.compile(
 )
 """Texts that contain a secret, and tokens of well-known issuers."""
 _NO_VALUE = object()
-"""A key or an item that one side does not have. It is not None, because null is a value."""
+"""Stands for a key or an item that one side lacks. It is not None, because null is a value."""
 
 
 def conf_differences(found: dict[str, Any], requested: dict[str, Any]) -> list[str]:
@@ -91,7 +91,7 @@ def conf_differences(found: dict[str, Any], requested: dict[str, Any]) -> list[s
 
 
 def _kind(value: Any) -> type:
-    """Return the value's JSON type. Python takes True for 1, and JSON has one type of number."""
+    """Return the value's JSON type. In Python True equals 1, and JSON has one number type."""
     return float if type(value) is int else type(value)
 
 

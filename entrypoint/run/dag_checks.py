@@ -1,4 +1,4 @@
-"""Check before the trigger that Airflow would run the DAG: it exists, imports and is not paused.
+"""Check that Airflow would run the DAG: it exists, imports and is not paused.
 
 It does not know which code the DAG should have (`code_wait.py`).
 """
@@ -37,7 +37,7 @@ def require_runnable(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None
 def require_unpaused(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
     """Check that a run that exists can go on: its DAG must not be paused.
 
-    A DAG that has since been deleted or does not import any more is no reason to fail here.
+    Do not fail if the DAG has since been deleted or does not import any more.
 
     Raises:
         DagNotRunnable: the DAG is paused.
@@ -116,7 +116,7 @@ def import_failed(dag_id: str, import_error: DagImportError) -> DagNotRunnable:
 
 
 def stale_dag(dag: Dag) -> StaleDag:
-    """Return the error for a DAG that Airflow still lists, but no longer finds in its DAG files."""
+    """Return the error for a DAG that Airflow lists, but no longer finds in its files."""
     return StaleDag(
         "Airflow has lost this DAG",
         f"{dag.dag_id} is still listed, but Airflow no longer finds it in its DAG files"

@@ -78,9 +78,9 @@ class DetachedReport:
         if parse_marker(self.note("")) is None:
             raise ActionError(
                 "The DAG run cannot be marked for Airflow's listener",
-                "The line for its note is longer than Airflow stores, or it has an unknown form: "
-                f"{self._marker}.",
-                "Give an airflow_url of less than 200 characters; or remove report_to, and wait "
+                "The line for its note is longer than Airflow can store, or its format is not "
+                f"valid: {self._marker}.",
+                "Give an airflow_url of fewer than 200 characters; or remove report_to, and wait "
                 "for the run.",
             )
 
@@ -143,7 +143,7 @@ class DetachedReport:
                 before a deadline.
 
         Returns:
-            The run as Airflow has it then, and the report.
+            The latest state of the run in Airflow, and the report.
 
         Raises:
             Forbidden: the token or the Airflow credential lacks a permission.
@@ -185,7 +185,7 @@ class DetachedReport:
             raise ActionError(
                 "The DAG run is not reported to GitHub",
                 f"The note of {run.run_id} names no commit status or deployment, so no step with "
-                "report_to made the run.",
+                "report_to created the run.",
                 "Give the run_id of a run that a step with report_to has triggered.",
             )
         if found is None:
@@ -203,17 +203,17 @@ class DetachedReport:
             )
             raise RunExists(
                 "The DAG run is reported elsewhere",
-                f"The note of {run.run_id} says {reported} of {found.commit[:12]} in "
+                f"The note of {run.run_id} names {reported} of {found.commit[:12]} in "
                 f"{found.repository}, for the Airflow at {found.airflow}; this step asks for "
                 f"{self._settings.report_to} of {self._marker.commit[:12]} in "
                 f"{self._marker.repository}, for the Airflow at {self._marker.airflow}.",
-                "Give this step its own run_id, or give report_to and environment as they were "
-                "when the run was made.",
+                "Give this step its own run_id, or set report_to and environment as in the step "
+                "that created the run.",
             )
         self._marker = found
 
     def _mark(self, airflow: Airflow, run: DagRun, deadline: Deadline) -> None:
-        """Add the marker to the note of a run that this step did not make."""
+        """Add the marker to the note of a run that this step did not create."""
         try:
             self._read(
                 partial(airflow.set_note, run, note_with_marker(run.note, self._marker)),
@@ -244,7 +244,7 @@ class DetachedReport:
         description: str,
         deadline: Deadline,
     ) -> State:
-        """Add the state on GitHub unless it is there already; return the state that GitHub shows.
+        """Add the state unless GitHub already has it; return the state that GitHub shows.
 
         After a failure the whole function is retried, because it reads before it adds a state. If
         two runs share a status, the later run's state wins, but no success may hide a failure.
@@ -258,7 +258,7 @@ class DetachedReport:
                     f"{self._marker.commit[:12]} has no {_KINDS[self._settings.report_to]} "
                     f"{target.name} to update.",
                     "Re-run the job that triggered the run: its step was interrupted before it "
-                    "made one.",
+                    "created one.",
                 )
             if last is None:
                 needed = True
@@ -272,7 +272,7 @@ class DetachedReport:
                 hides = state == "success" and last.state == "failure"
                 needed = state == "failure" or (self._settings.trigger and not hides)
             if not needed:
-                assert last is not None  # noqa: S101 - without a last state one is needed
+                assert last is not None  # noqa: S101 - `needed` is true if there is no last state
                 return last.state
             target.add(state, description)
             return state
@@ -283,8 +283,8 @@ class DetachedReport:
         return CommitStatusTaken(
             "Another DAG run has this commit status",
             f"`{name}` of {self._marker.commit[:12]} is pending for {page}. Two runs with one "
-            f"status would hide each other's end. {consequence}",
-            "Wait until that run has ended. If it has already ended, settle its status with "
+            f"status would hide each other's result. {consequence}",
+            "Wait until that run has ended. If it has already ended, set its final state with "
             "trigger: false, wait: false, its run_id and report_to. Steps that run one DAG for one "
             "commit at the same time each need report_to: deployment.",
         )

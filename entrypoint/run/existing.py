@@ -1,6 +1,6 @@
 """Handle a DAG run that already exists: wait for it, resume it or restart it.
 
-An earlier attempt of this workflow made the run, or the user chose its id. This module never
+An earlier attempt of this workflow created the run, or the user chose its id. This module never
 creates a second run.
 """
 
@@ -45,14 +45,14 @@ COMPARED_FIELDS = (
 """The fields of a request, besides `conf`, that a run must match."""
 
 SKIP_MARGIN_SECONDS = 10.0
-"""Seconds before a run's end or first failure in which that event may have skipped a task.
+"""Maximum seconds from the skip of a task to the run's end or first failure that caused it.
 
 Measured: milliseconds. It takes longer with many tasks, or if the clocks of Airflow's machines
 differ.
 """
 
 MAX_CLEAR_ATTEMPTS = 5
-"""Clears to send at most, although each GET afterwards shows that the run has not changed."""
+"""Maximum clear requests, even if a GET after each shows that the run has not changed."""
 
 
 def differences(found: DagRun, request: RunRequest) -> list[str]:
@@ -84,15 +84,15 @@ def require_same_request(found: DagRun, request: RunRequest) -> None:
 def require_own_run(found: DagRun, context: Context) -> None:
     """Raise RunExists if the run with the derived id belongs to another job.
 
-    In the first attempt of a workflow run no step runs twice, so an existing run was made by
-    another call of the same reusable workflow. If the runner gives the job's path, the derived id
+    In the first attempt of a workflow run no step runs twice, so another call of the same
+    reusable workflow created an existing run. If the runner gives the job's path, the derived id
     already differs for each call.
     """
     if context.system == "github" and not context.job_path and context.attempt == 1:
         raise RunExists(
             "The DAG run belongs to another job",
             f"The DAG run {found.run_id} of {found.dag_id} existed before this step requested it, "
-            "in the first attempt of this workflow run. So another job made it, most likely "
+            "in the first attempt of this workflow run. So another job created it, most likely "
             "another call of the same reusable workflow, and this runner does not distinguish the "
             "two calls.",
             "Give each call its own run_id, for example by an input of the reusable workflow.",
@@ -202,8 +202,8 @@ def _skipped_by_failure(
 ) -> bool:
     """Return whether a failed task, or the end of the run, may have caused the skip.
 
-    In doubt the answer is yes: a run must not succeed with half of its DAG, and Airflow skips again
-    what a branch did not choose.
+    If that is unknown, return True: a run must not succeed with half of its DAG, and Airflow skips
+    again the tasks that a branch did not choose.
     """
     if found.cancelled or not unsuccessful or found.end_date is None or task.end_date is None:
         return True
@@ -268,7 +268,7 @@ def _ended_again(before: DagRun, now: DagRun) -> bool:
 def _remove_mark(
     airflow: Airflow, run: DagRun, note: str, retrier: Retrier, deadline: Deadline
 ) -> DagRun:
-    """Remove the mark of a cancelled workflow, so that it does not count for the run's new end.
+    """Remove the mark of a cancelled workflow, so that it does not affect the new result.
 
     If the mark cannot be removed, it stays, and the step goes on.
     """

@@ -76,8 +76,8 @@ def wait_for_end(
         next_poll: function from a run to the time on the clock at which `on_poll` is due again.
 
     Returns:
-        The last known run (not ended if the time is over), and the time on the clock since which
-        it is in that state.
+        The last known run (not ended if the time is over), and the clock time since which it
+        has been in that state.
 
     Raises:
         RunNotFound: the run was deleted during the wait.
@@ -199,7 +199,7 @@ def _state_unknown(run: DagRun, seconds: float, error: ActionError) -> StateUnkn
     return StateUnknown(
         "Airflow did not answer before the timeout",
         f"For {seconds:.0f} s no request for the run {run.run_id} of {run.dag_id} succeeded. Its "
-        f"last known state is {run.state}, and it may have ended since. Last: {error.title}. "
+        f"last known state is {run.state}, and it may have ended since. Last error: {error.title}. "
         f"{error.detail}",
         "Check the health and the log of the web server or gateway. Re-running this job continues "
         "the same DAG run.",

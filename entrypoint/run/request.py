@@ -61,7 +61,7 @@ def derive_run_id(context: Context, matrix: Any, requested: dict[str, Any]) -> s
 
 
 def made_by(run: DagRun, chosen: str | None, context: Context) -> bool:
-    """Return whether an attempt of this workflow run made the DAG run.
+    """Return whether an attempt of this workflow run created the DAG run.
 
     A derived run id belongs to one workflow run only. If the user chose the id (`chosen`), only
     the run's note can show it: the derived note contains the URL of the workflow run. A note that
@@ -76,7 +76,7 @@ def made_by(run: DagRun, chosen: str | None, context: Context) -> bool:
 
 
 def _instant(value: Any) -> str:
-    """Return a moment in UTC, so that its offset does not change the run id."""
+    """Return a datetime as text in UTC, so that its offset does not change the run id."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     raise TypeError(type(value).__name__)

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 def result_of(
     run: DagRun, *, wait: bool, failed_tasks: bool = False, stale_mark: bool = False
 ) -> Result:
-    """Return the result for the last known state of a run. Only the state `success` is a success.
+    """Return the result for the last known state of a run.
 
-    A run that a cancelled workflow stopped has failed, whichever workflow that was and whatever
-    state the scheduler gives the run afterwards.
+    Only the state `success` is a success. A run that a cancelled workflow has stopped counts as
+    failed, whichever workflow that was, and whatever state the scheduler sets afterwards.
 
     Args:
         run: the DAG run of this step.
         wait: the input `wait`; without waiting an accepted run is enough, unless it has failed.
         failed_tasks: whether tasks failed and `fail_on_failed_tasks` makes that a failure.
-        stale_mark: whether the mark of a cancelled workflow is older than the last clear of the
-            run, and could not be removed.
+        stale_mark: whether the run's note still has CANCELLED_MARK from before this step cleared
+            the run, because the mark could not be removed.
     """
     if run.cancelled and run.ended and not stale_mark:
         return "failed"

@@ -21,13 +21,13 @@ MIN_RUNS = 3
 _MIN_SPREAD, _MAX_SPREAD = 0.08, 0.6
 """Limits of the spread of a usual duration."""
 _MAX_STRETCH = 5.0
-"""Longest pause with a usual duration, as a multiple of the pause without one, because a DAG that
-never failed may fail.
+"""Longest pause with a usual duration, as a multiple of the pause without one, because even a
+DAG that has never failed may fail early.
 """
 _OUTLIER_SHARE, _OUTLIER_SPREAD = 0.1, 1.5
 """Share of runs with an unusual duration (early failures and stragglers), and its spread."""
 _REQUEST_COST = 0.05
-"""Cost of a request, as seconds of delay. The simulation chose this value and the others here."""
+"""Cost of a request, as seconds of delay. All values here are the best ones of a simulation."""
 
 
 class UsualDuration(NamedTuple):

@@ -5,9 +5,9 @@ The scheduler may overwrite the state of a run that was just marked failed, even
 to the run's note so that a later attempt knows that the run was stopped.
 
 A task that was just starting may overwrite the state as well. On Airflow 2.11.2 the task's process
-reads its task instance, looks up its host's name, and writes back what it has read. After that
-task and run are `running` again (each time if the look-up takes long; otherwise once in 48 times).
-Therefore this module also reads the tasks. It does not know why the run is to be stopped.
+reads its task instance, looks up its host's name, and writes back what it has read. After that,
+the task and the run are `running` again (always if the look-up is slow, otherwise once in 48
+times). Therefore this module also reads the tasks. It does not know why the run is to be stopped.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 POLL_SECONDS = 1.0
 """Seconds between two polls of the run."""
 CONFIRM_SECONDS = 5.0
-"""Seconds for which a run must stay failed: a few loops of a scheduler."""
+"""Seconds for which a run must stay failed: a few cycles of the scheduler's loop."""
 ABSENT_SECONDS = 30.0
-"""Seconds for which there must be no run after an interrupted trigger, because a busy Airflow takes
-that long to create one (docs/notes/airflow-3.md#timing).
+"""Seconds without a run after which an interrupted trigger counts as ineffective. A busy Airflow
+may take that long to create one (docs/notes/airflow-3.md#timing).
 """
 MAX_REPEATED_STOPS = 2
-"""Times that a failed run is marked failed again because a task still runs. A task that runs after
-that is a teardown, which Airflow does not stop.
+"""Maximum times that a failed run is marked failed again because a task still runs. A task that
+runs after that is a teardown, which Airflow does not stop.
 """
 
 
@@ -175,7 +175,7 @@ class _Stopping:
         return failed
 
     def _unchanged_for(self, seconds: float) -> bool:
-        """Return whether the run has been ended, or absent, for so many seconds."""
+        """Return whether the run has been ended, or absent, for this many seconds."""
         now = self._retrier.clock()
         self._unchanged_since = now if self._unchanged_since is None else self._unchanged_since
         return now - self._unchanged_since >= seconds

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun, RunState
 
 MAX_STREAM_SECONDS = 70.0
-"""Seconds for which one stream is read. Ten minutes take nine streams, whatever the jitter."""
+"""Seconds for which one stream is read. A wait of ten minutes takes nine streams."""
 MAX_SILENCE_SECONDS = 15.0
 """Seconds without a state after which the run is polled instead: three times the longest interval.
 A gateway may hold states back.
@@ -31,10 +31,11 @@ MAX_FAILURES = 2
 GRACE_SECONDS = 1.0
 """Seconds by which the last state of a stream may be late."""
 _MIN_INTERVAL = 0.1
+"""Shortest interval of a stream in seconds."""
 
 
 class StreamResult(Enum):
-    """The result of a stream: the run goes on, it has ended, or no reliable state."""
+    """The result of a stream: the run goes on, it has ended, or its state is unreliable."""
 
     ONGOING = auto()
     ENDED = auto()
@@ -66,7 +67,7 @@ class StateStream:
         Args:
             run: the DAG run.
             waited: seconds since the trigger.
-            max_seconds: seconds after which to stop at the latest.
+            max_seconds: maximum seconds to read.
             on_state: called with each state of a run that goes on; returns whether to read on.
         """
         if self._failures >= MAX_FAILURES:
@@ -107,7 +108,7 @@ class StateStream:
         return result
 
     def record_failure(self) -> None:
-        """Count a stream that had no reliable state, or a wrong one."""
+        """Count a stream that sent no reliable state, or a wrong one."""
         self._failures += 1
 
 

@@ -1,8 +1,8 @@
 """Create exactly one DAG run, whatever happens between request and response.
 
-The step chooses the run id before it sends the POST. So a GET of that id settles a POST without a
-clear response: if the run exists, this step or an earlier attempt of it made it; if it does not,
-the POST had no effect, and only then is it repeated
+The step chooses the run id before it sends the POST. So after a POST without a clear response, a
+GET of that id decides. If the run exists, this step or an earlier attempt of it created the run. If
+not, the POST had no effect, and only then is it repeated
 (docs/notes/airflow-2.md#trigger-without-a-clear-answer,
 docs/notes/airflow-3.md#trigger-without-a-clear-answer). No other module may repeat that POST.
 """
@@ -42,7 +42,7 @@ Measured: docs/notes/airflow-3.md#timing.
 SETTLE_POLL_SECONDS = 5.0
 """Seconds between two such polls."""
 MAX_TRIGGER_ATTEMPTS = 5
-"""POSTs to send at most, although each GET afterwards shows that there is no run."""
+"""Maximum POSTs, even if a GET after each shows that there is no run."""
 
 
 def trigger(
@@ -60,13 +60,13 @@ def trigger(
         airflow: API client.
         request: the DAG run to create.
         retrier: clock, sleep and backoff.
-        deadline: until when to settle an unclear response.
+        deadline: until when to find out the effect of an unclear response.
         settle_not_found: whether to poll for the run even if Airflow does not know the DAG.
-        may_be_ours: function that returns whether this step may have made a run that was found
+        may_be_ours: function that returns whether this step may have created a run that was found
             after an unclear response.
 
     Returns:
-        The run, and whether this step made it. If not, another client created a run with the same
+        The run, and whether this step created it. If not, another client created a run with this
         id first.
 
     Raises:
@@ -127,7 +127,7 @@ def _find(
 
 @contextmanager
 def _raise_unclear(request: RunRequest) -> Iterator[None]:
-    """Raise TriggerUnclear if the reads inside fail, so that the error names the run id."""
+    """Raise TriggerUnclear if a request inside fails, so that the error names the run id."""
     try:
         yield
     except (TransientError, UnexpectedResponse, Unauthorized, Forbidden) as error:
@@ -138,7 +138,7 @@ def _trigger_unclear(request: RunRequest, error: ActionError) -> TriggerUnclear:
     return TriggerUnclear(
         "Airflow may or may not have made the DAG run",
         "Its response to the trigger was lost, and no later request has found the run. The run's "
-        f"id is {request.run_id}. Last: {error.detail}",
+        f"id is {request.run_id}. Last error: {error.detail}",
         "Look for that run id in Airflow. Re-running this job is safe: it finds the run if it "
         "exists.",
     )

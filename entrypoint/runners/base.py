@@ -57,7 +57,7 @@ class Context(NamedTuple):
 
 
 class Runner(Protocol):
-    """What a CI system offers to a step. Text from Airflow never acts as a command in any of it."""
+    """The interface to the CI system. It never treats text from Airflow as a command."""
 
     markdown: bool
     """Whether the system renders the job summary as Markdown; else the log shows it as text."""

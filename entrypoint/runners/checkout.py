@@ -1,6 +1,6 @@
 """Match paths from a worker's traceback with files of the checked-out workspace.
 
-The workspace is untrusted, so links are not followed and the search is bounded.
+The workspace is untrusted, so the search follows no symbolic links and is limited.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Run on CI systems other than GitHub: a plain log with masked secrets, and outputs as JSON."""
+"""Run on other CI systems than GitHub: a log with masked secrets, and outputs as JSON."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class GenericRunner:
     Call `write` before the trigger: it raises an error if the file cannot be written.
 
     Args:
-        outputs: path of the file for the outputs; empty: none.
+        outputs: path of the file for the outputs, empty for no file.
         verbose: whether to print lines for debugging.
     """
 
@@ -145,7 +145,7 @@ class _CiSystem(NamedTuple):
     Attributes:
         name: name of the system, the prefix of run ids.
         marker: variable that identifies the system.
-        repository: variables, of which the first that is set counts; likewise `job` and `actor`.
+        repository: variables of which the first that is set counts, as for `job` and `actor`.
     """
 
     name: str
@@ -201,7 +201,7 @@ def read_context(environ: Mapping[str, str], *, run_id: str) -> Context:
 
     Args:
         environ: environment of this process.
-        run_id: the input run_id; a shell without variables of a CI system must give it.
+        run_id: the input run_id, required in a shell without the variables of a CI system.
 
     Raises:
         ActionError: variables are missing, so that no run id can be derived from the commit.

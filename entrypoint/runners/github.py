@@ -41,7 +41,7 @@ MAX_MESSAGE_CHARS = 4000
 """Characters of an annotation; the runner cuts it at 4096."""
 
 JOINER = "\u2060"
-"""An invisible character that is no blank (`WORD JOINER`)."""
+"""An invisible character that does not count as a space (`WORD JOINER`)."""
 _SEVERITY = r"(?:fatal\s+)?(?:error|warning|info|note|notice)\b"
 _DIVIDER = re.compile(
     rf"(?<=[\d)]:)(?=\s)|(?<=:)(?=\sline\s\d)|(?<=\s-)(?=\s{_SEVERITY})"
@@ -50,7 +50,7 @@ _DIVIDER = re.compile(
 )
 """The position between a place in a file and its message.
 
-It is next to a blank, so that a joiner does not split a secret that only the runner knows.
+It is next to a space, so that a joiner does not split a secret that only the runner knows.
 """
 _PLACE = re.compile(r"(?<!\S)(?!\S*://)\S*:\d+(?=\s|\Z)")
 """A word that ends with a line number, alone or before a message.
@@ -66,13 +66,13 @@ _SOURCE_LINE = re.compile(
 )
 """The name of a source file with a line number.
 
-Only here a joiner splits a word, because a matcher may expect nothing after the number.
+Only here does a joiner split a word, because a matcher may expect nothing after the number.
 """
 _CLOCK = re.compile(r"\s*\d+:\d\d(?::\d\d)?(?=\s|\Z)")
 """The elapsed time at the beginning of a line that this action writes."""
 
 _WARNED_LOSSES: set[str] = set()
-"""Losses that a warning has named; each is warned about once."""
+"""The values of `loss` about which `_append` has warned already; it warns once about each."""
 
 
 def prepare_streams() -> None:
@@ -207,7 +207,7 @@ def annotate(
 def set_output(name: str, value: str) -> None:
     """Set an output of the step.
 
-    Without the runner's file do nothing, because the older workflow command is disabled.
+    If the runner names no file, do nothing, because GitHub has disabled the older workflow command.
     """
     if path := os.environ.get("GITHUB_OUTPUT"):
         _append(
@@ -316,12 +316,12 @@ def read_context(environ: Mapping[str, str]) -> Context:
 
 
 def _job_path(environ: Mapping[str, str]) -> str:
-    """Return a path that differs between calls of one reusable workflow, but not between attempts.
+    """Return a path that differs for each call of a reusable workflow, not for each attempt.
 
     Measured: docs/notes/runner.md#calls-of-one-reusable-workflow.
 
-    All other values that a step sees are the same for two calls. The token is only decoded, never
-    sent or printed.
+    All other values that a step sees are the same for two calls. The runner's token is only
+    decoded, never sent or printed.
     """
     plan_and_path = environ.get("ACTIONS_ORCHESTRATION_ID", "")
     if path := plan_and_path.partition(".")[2]:
@@ -339,7 +339,7 @@ _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def head_commit(context: Context) -> str:
-    """Return the commit that branch protection checks: the head of a pull request, else GITHUB_SHA.
+    """Return the commit that branch protection checks: a pull request's head, or GITHUB_SHA.
 
     In a pull request, GITHUB_SHA is a test merge commit, on which GitHub shows no status.
     """

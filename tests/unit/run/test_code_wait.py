@@ -238,8 +238,8 @@ def test_error_names_the_file_and_its_last_parsing_time() -> None:
 
     assert first == "sales.py was last parsed at 2026-01-31T09:30:15+00:00."
     assert second == (
-        "sales.py was last parsed at 2026-01-31T09:31:15+00:00, "
-        "which may have begun before this step."
+        "sales.py was last parsed at 2026-01-31T09:31:15+00:00; "
+        "that parsing may have begun before this step."
     )
 
 
@@ -608,12 +608,12 @@ def test_found_commit_is_reported_with_version_and_source(version: str, how: str
             [*[YES, NO] * 999],
             f"The DAG's structure is at {OLD}, expect_commit is {COMMIT}. It says: behind.",
         ),
-        (LATER, None, [DOWN], "whether that contains the expected commit. GET /x answered 503."),
+        (LATER, None, [DOWN], "that commit contains the expected one. GET /x answered 503."),
         (
             LATER,
             None,
             [PAGE],
-            "whether that contains the expected commit. GET /x answered 200 text/html.",
+            "whether that commit contains the expected one. GET /x answered 200 text/html.",
         ),
         (
             OLD,
