@@ -6,7 +6,7 @@ The outcome is updated after each part, so that it is complete however the step 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from entrypoint.diagnostics.collector import Diagnostics
 from entrypoint.diagnostics.optional import OptionalRequests
@@ -33,7 +33,7 @@ from entrypoint.run.existing import (
     require_same_request,
     take_over,
 )
-from entrypoint.run.polling import WaitLimits, wait_for_end
+from entrypoint.run.polling import Seen, WaitLimits, poll
 from entrypoint.run.request import build_request, derive_note, made_by
 from entrypoint.run.result import has_failed_tasks, result_of
 from entrypoint.run.stop import stop
@@ -111,7 +111,7 @@ class Step:
             try:
                 self._run()
             except ActionError as error:
-                self._update(result="error", error=error)
+                self._publish(self.outcome._replace(result="error", error=error))
             self._interrupts.disarm()
         except Interrupted:
             self._on_cancel()
@@ -119,9 +119,11 @@ class Step:
             # After a bug in the action, the DAG run continues, so the post stage must not stop it.
             self._session.runner.disarm_post_stage()
             raise
-        self._update(retries=self._retrier.retries)
+        self._publish(self.outcome._replace(retries=self._retrier.retries))
         if self._diagnostics is not None:
-            self._update(disabled_features=self._diagnostics.disabled_features)
+            self._publish(
+                self.outcome._replace(disabled_features=self._diagnostics.disabled_features)
+            )
         self._outputs.write(self.outcome, final=True)
         if self.outcome.result != "cancelled":
             self._session.runner.disarm_post_stage()
@@ -146,7 +148,7 @@ class Step:
         self._diagnostics = diagnostics = Diagnostics(
             optional, self._session, self._settings, self._context.workspace
         )
-        self._update(airflow_version=airflow.version)
+        self._publish(self.outcome._replace(airflow_version=airflow.version))
         try:
             run = self._find_or_create(airflow, diagnostics)
         except (DagNotFound, StaleDag, InvalidConf) as error:
@@ -156,7 +158,7 @@ class Step:
             run, report = self._detached_report.begin(
                 airflow, run, self.outcome.run_url or "", diagnostics.failed_task_names
             )
-            self._update(run=run, report=report)
+            self._publish(self.outcome._replace(run=run, report=report))
             self._events.reported(report)
         if self._settings.wait:
             run = self._follow(airflow, diagnostics, run)
@@ -176,20 +178,29 @@ class Step:
         result = result_of(
             run, wait=self._settings.wait, failed_tasks=failed_tasks, stale_mark=self._stale_mark
         )
-        self._update(result=result)
+        self._publish(self.outcome._replace(result=result))
         if result == "timeout":
             self._on_timeout(airflow, diagnostics, run)
         if self._settings.wait:
-            self._update(**diagnostics.explain_end(run, self.outcome.tasks))
+            reasons = diagnostics.explain_end(run, self.outcome.tasks)
+            self._publish(
+                self.outcome._replace(
+                    failures=reasons.failures,
+                    dagrun_timeout_exceeded=reasons.dagrun_timeout_exceeded,
+                )
+            )
         if self._settings.xcom and run.ended:
             whole, needed = not self.outcome.unread, result == "success"
-            self._update(
-                xcom=diagnostics.xcoms(run, self.outcome.tasks, whole=whole, needed=needed)
+            self._publish(
+                self.outcome._replace(
+                    xcom=diagnostics.xcoms(run, self.outcome.tasks, whole=whole, needed=needed)
+                )
             )
 
-    def _update(self, **fields: Any) -> None:
-        self.outcome = self.outcome._replace(**fields)
-        self._outputs.write(self.outcome)
+    def _publish(self, outcome: Outcome) -> None:
+        """Keep the outcome so far, and write its outputs at once."""
+        self.outcome = outcome
+        self._outputs.write(outcome)
 
     # Find or create the DAG run.
 
@@ -209,7 +220,11 @@ class Step:
         created = False
         if run is None:
             run, created = self._create(airflow, diagnostics, request)
-        self._update(run=run, created=created, run_url=airflow.run_url(run.dag_id, run.run_id))
+        self._publish(
+            self.outcome._replace(
+                run=run, created=created, run_url=airflow.run_url(run.dag_id, run.run_id)
+            )
+        )
         self._code.require(run, self._deadline)
         if not created:
             run = self._take_over(airflow, diagnostics, run, request)
@@ -242,7 +257,9 @@ class Step:
         try:
             run, created = self._call_when_deployed(airflow, diagnostics, send)
         except TriggerUnclear:
-            self._update(run_url=airflow.run_url(request.dag_id, request.run_id))
+            self._publish(
+                self.outcome._replace(run_url=airflow.run_url(request.dag_id, request.run_id))
+            )
             raise
         if not created and not self._is_own_run(run):
             # Another workflow run created the run first, and owns it.
@@ -303,7 +320,9 @@ class Step:
         unambiguous = (
             self._settings.run_id or self._context.job_path or self._context.system != "github"
         )
-        self._update(run=run, taken_over=taken_over, ambiguous=not unambiguous)
+        self._publish(
+            self.outcome._replace(run=run, taken_over=taken_over, ambiguous=not unambiguous)
+        )
         return run
 
     def _require_runnable(self, airflow: Airflow) -> None:
@@ -358,29 +377,20 @@ class Step:
         )
         if not run.ended:
             diagnostics.update(run, self._deadline)
-        on_poll = partial(self._on_poll, diagnostics)
         while True:
-            try:
-                run, entered = wait_for_end(
-                    airflow.within(self._deadline),
-                    run,
-                    self._retrier,
-                    limits,
-                    on_poll=on_poll,
-                    next_poll=diagnostics.next_update,
-                )
-            except StateUnknown:
-                # Airflow may answer again soon, so try to stop the run as after any timeout.
-                if self._may_stop_on_timeout(self.outcome.run or run):
-                    self._stop(airflow, self._session.deadline(END_SECONDS), confirm=True)
-                raise
+            seen = self._poll_until_end(airflow, diagnostics, run, limits)
+            run = seen.run
             now = self._clock()
-            self._update(run=run, waited=now - self._since, seconds_in_state=now - entered)
+            self._publish(
+                self.outcome._replace(
+                    run=run, waited=now - self._since, seconds_in_state=now - seen.since
+                )
+            )
             deadline = self._session.deadline(END_SECONDS)
             self._update_tasks(diagnostics, run, deadline)
             latest = self._read_again(airflow, run, deadline)
             if latest.ended == run.ended:
-                self._update(run=latest)
+                self._publish(self.outcome._replace(run=latest))
                 return latest
             self._events.run_cleared(run)
             run = latest
@@ -389,14 +399,33 @@ class Step:
         self, diagnostics: Diagnostics, run: DagRun, deadline: Deadline, *, required: bool = False
     ) -> None:
         if (tasks := diagnostics.read_tasks(run, deadline, required=required)) is not None:
-            self._update(
-                tasks=tasks.instances, unread=tasks.unread, unread_succeeded=tasks.unread_succeeded
+            self._publish(
+                self.outcome._replace(
+                    tasks=tasks.instances,
+                    unread=tasks.unread,
+                    unread_succeeded=tasks.unread_succeeded,
+                )
             )
 
-    def _on_poll(self, diagnostics: Diagnostics, run: DagRun) -> None:
-        """Keep the run of each poll, because the next poll may end the wait with an error."""
-        self._update(run=run)
-        diagnostics.update(run, self._deadline)
+    def _poll_until_end(
+        self, airflow: Airflow, diagnostics: Diagnostics, run: DagRun, limits: WaitLimits
+    ) -> Seen:
+        """Poll the run until it or the time ends, and tell what happens."""
+        seen = Seen(run, limits.since)
+        try:
+            for seen in poll(
+                airflow.within(self._deadline), run, self._retrier, limits, diagnostics.next_update
+            ):
+                # Published at once, because the next poll may end the wait with an error.
+                self._publish(self.outcome._replace(run=seen.run))
+                if not seen.run.ended:
+                    diagnostics.update(seen.run, self._deadline)
+        except StateUnknown:
+            # Airflow may answer again soon, so try to stop the run as after any timeout.
+            if self._may_stop_on_timeout(seen.run):
+                self._stop(airflow, self._session.deadline(END_SECONDS), confirm=True)
+            raise
+        return seen
 
     def _read_again(self, airflow: Airflow, run: DagRun, deadline: Deadline) -> DagRun:
         """Return the run as it is after its tasks were read, because it may have been cleared.
@@ -418,25 +447,34 @@ class Step:
     def _on_timeout(self, airflow: Airflow, diagnostics: Diagnostics, run: DagRun) -> None:
         """Find out why the run does not move, and stop it if `on_timeout` is `cancel`."""
         deadline = self._session.deadline(END_SECONDS)
-        self._update(blockers=diagnostics.blockers_of(run, self.outcome.tasks, deadline))
+        self._publish(
+            self.outcome._replace(
+                blockers=diagnostics.blockers_of(run, self.outcome.tasks, deadline)
+            )
+        )
         if self._may_stop_on_timeout(run):
             self._stop(airflow, self._session.deadline(END_SECONDS), confirm=True)
         else:
-            self._update(stopped="left")
+            self._publish(self.outcome._replace(stopped="left"))
 
     def _may_stop_on_timeout(self, run: DagRun) -> bool:
         return self._settings.on_timeout == "cancel" and (self._owned or self._is_own_run(run))
 
     def _on_cancel(self) -> None:
         """Stop the run if this step owns it, before the runner kills this process."""
-        self._update(
-            result="cancelled", error=None, stopped="nothing", waited=self._clock() - self._since
+        self._publish(
+            self.outcome._replace(
+                result="cancelled",
+                error=None,
+                stopped="nothing",
+                waited=self._clock() - self._since,
+            )
         )
         if self._airflow is None or not self._owned:
             if self.outcome.run is not None and not self.outcome.run.ended:
-                self._update(stopped="left")
+                self._publish(self.outcome._replace(stopped="left"))
         elif self._settings.on_cancel == "leave":
-            self._update(stopped="left")
+            self._publish(self.outcome._replace(stopped="left"))
         else:
             self._stop(
                 self._airflow,
@@ -447,7 +485,11 @@ class Step:
     def _stop(self, airflow: Airflow, deadline: Deadline, *, confirm: bool) -> None:
         request, last_seen = self.outcome.request, self.outcome.run
         assert request is not None  # noqa: S101 - set in __init__
-        self._update(stopped="unconfirmed", run_url=airflow.run_url(request.dag_id, request.run_id))
+        self._publish(
+            self.outcome._replace(
+                stopped="unconfirmed", run_url=airflow.run_url(request.dag_id, request.run_id)
+            )
+        )
         if confirm:
             self._events.stopping(request.run_id)
         stopped = stop(
@@ -462,10 +504,12 @@ class Step:
         if not confirm:
             # Logged after the request, because a log that blocks must not delay it.
             self._events.stopping(request.run_id)
-        self._update(run=stopped.run or last_seen, stop_error=stopped.error)
+        self._publish(self.outcome._replace(run=stopped.run or last_seen, stop_error=stopped.error))
         # Without a run, the trigger may still be in progress. Only the post stage has the time to
         # wait for that.
         if stopped.confirmed and stopped.run is not None:
-            self._update(stopped="yes" if stopped.by_this_step else "nothing")
+            self._publish(
+                self.outcome._replace(stopped="yes" if stopped.by_this_step else "nothing")
+            )
         if stopped.confirmed and stopped.by_this_step:
             self._session.runner.save_state("STOPPED", "true")

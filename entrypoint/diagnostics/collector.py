@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from entrypoint.diagnostics.blockers import find_blockers
 from entrypoint.diagnostics.failures import dagrun_timeout_exceeded, failures_of, other_logs
@@ -45,6 +45,18 @@ _MAX_NAMES = 20
 Tasks = tuple["TaskInstance", ...]
 T = TypeVar("T")
 D = TypeVar("D")
+
+
+class EndReasons(NamedTuple):
+    """Why a run ended.
+
+    Attributes:
+        failures: why task instances failed.
+        dagrun_timeout_exceeded: the DAG's `dagrun_timeout` in seconds, if it ended the run.
+    """
+
+    failures: tuple[Failure, ...] = ()
+    dagrun_timeout_exceeded: float | None = None
 
 
 class Diagnostics:
@@ -166,16 +178,16 @@ class Diagnostics:
             or self._progress.blockers
         )
 
-    def explain_end(self, run: DagRun, tasks: Tasks | None) -> dict[str, Any]:
-        """Return fields of the outcome that explain the run's end; relay the requested logs."""
+    def explain_end(self, run: DagRun, tasks: Tasks | None) -> EndReasons:
+        """Return why the run ended, and relay the requested logs."""
         optional = self.optional.within(self._session.deadline(DIAGNOSTICS_SECONDS))
         return self._guard(
             "the reasons why the run ended",
             partial(self._explain_end, optional, run, tasks or ()),
-            {},
+            EndReasons(),
         )
 
-    def _explain_end(self, optional: OptionalRequests, run: DagRun, tasks: Tasks) -> dict[str, Any]:
+    def _explain_end(self, optional: OptionalRequests, run: DagRun, tasks: Tasks) -> EndReasons:
         keep = 0 if self._settings.logs == "none" else self._settings.log_lines
         failures = failures_of(optional, run, tasks, keep, self._relay)
         if self._settings.logs == "all":
@@ -183,10 +195,7 @@ class Diagnostics:
                 self._session.events.task_log(
                     f"Log of {task.name}: {task.state}", log.lines, log.lines_omitted
                 )
-        return {
-            "failures": failures,
-            "dagrun_timeout_exceeded": dagrun_timeout_exceeded(optional, run, tasks),
-        }
+        return EndReasons(failures, dagrun_timeout_exceeded(optional, run, tasks))
 
     def xcoms(
         self, run: DagRun, tasks: Tasks | None, *, whole: bool, needed: bool

@@ -23,7 +23,7 @@ from entrypoint.run.schedule import poll_interval_after
 from entrypoint.run.streaming import StateStream, StreamResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from entrypoint.airflow.client import Airflow
     from entrypoint.http.retry import Retrier
@@ -53,16 +53,26 @@ class WaitLimits(NamedTuple):
     expected: UsualDuration | None = None
 
 
-def wait_for_end(
+class Seen(NamedTuple):
+    """A run as a poll or its state stream showed it.
+
+    Attributes:
+        run: the run.
+        since: clock time since which it has been in its state.
+    """
+
+    run: DagRun
+    since: float
+
+
+def poll(
     airflow: Airflow,
     run: DagRun,
     retrier: Retrier,
     limits: WaitLimits,
-    *,
-    on_poll: Callable[[DagRun], None] = lambda _: None,
     next_poll: Callable[[DagRun], float] = lambda _: inf,
-) -> tuple[DagRun, float]:
-    """Poll the run until it has ended or the time is over.
+) -> Iterator[Seen]:
+    """Yield the run after each poll, until it has ended or the time is over.
 
     A 404 for the run or a refused credential becomes final only after a minute, because a gateway
     that is just being replaced must not end a wait of hours.
@@ -72,19 +82,15 @@ def wait_for_end(
         run: the run as the trigger returned it.
         retrier: clock, sleep and backoff.
         limits: time limits and poll interval.
-        on_poll: called with the run after each poll or stream, unless the run has ended.
-        next_poll: function from a run to the time on the clock at which `on_poll` is due again.
-
-    Returns:
-        The last known run (not ended if the time is over), and the clock time since which it
-        has been in that state.
+        next_poll: function from a run to the clock time at which the consumer wants to see it
+            again, even if its state has not changed.
 
     Raises:
         RunNotFound: the run was deleted during the wait.
         Unauthorized, Forbidden: Airflow now refuses the credential.
         StateUnknown: the time is over, and the last known state is too old.
     """
-    return _Poller(airflow, run, retrier, limits, next_poll).until_end(on_poll)
+    return _Poller(airflow, run, retrier, limits, next_poll).polls()
 
 
 class _Poller:
@@ -106,7 +112,7 @@ class _Poller:
         self._deadline = limits.since + limits.timeout
         self._last_seen_at = retrier.clock()
 
-    def until_end(self, on_poll: Callable[[DagRun], None]) -> tuple[DagRun, float]:
+    def polls(self) -> Iterator[Seen]:
         self._retrier.events.run_state(self._run)
         while not self._run.ended and self._seconds_left() > 0:
             result = self._pause()
@@ -114,9 +120,7 @@ class _Poller:
                 self._poll()
                 if result is StreamResult.ENDED and not self._run.ended:
                     self._stream.record_failure()
-            if not self._run.ended:
-                on_poll(self._run)
-        return self._run, self._state_since
+            yield Seen(self._run, self._state_since)
 
     def _seconds_left(self) -> float:
         """Return the seconds left before the run exceeds a limit in its current state."""
@@ -148,7 +152,7 @@ class _Poller:
         return self._retrier.clock() < self._next_poll(self._run)
 
     def _poll(self) -> None:
-        """Request the run and record its state. Raises like `wait_for_end`.
+        """Request the run and record its state. Raises like `poll`.
 
         At the end of the time, a refusal that is not final counts as a missing response. After only
         a few seconds without a response, the last known state still counts.

@@ -23,7 +23,7 @@ from entrypoint.errors import (
 )
 from entrypoint.http.retry import REFUSAL_SECONDS
 from entrypoint.models import DagRun
-from entrypoint.run.polling import WaitLimits, wait_for_end
+from entrypoint.run.polling import Seen, WaitLimits, poll
 from entrypoint.run.schedule import UsualDuration
 from entrypoint.run.streaming import MAX_STREAM_SECONDS, stream_interval
 from tests.support.factories import START
@@ -32,6 +32,7 @@ from tests.support.scripted import Harness, ScriptedCall
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from entrypoint.http.retry import Retrier
     from tests.support.scripted import RecordingProgress
     from tests.support.virtual_time import VirtualTime
 
@@ -52,6 +53,23 @@ QUEUED, RUNNING, SUCCESS, FAILED = (
     run_in("success"),
     run_in("failed"),
 )
+
+
+def wait_for_end(
+    airflow: Any,
+    run: DagRun,
+    retrier: Retrier,
+    limits: WaitLimits,
+    *,
+    on_poll: Callable[[DagRun], None] = lambda _: None,
+    next_poll: Callable[[DagRun], float] = lambda _: inf,
+) -> Seen:
+    """Consume all polls; `on_poll` gets the run after each one that is not the last."""
+    seen = Seen(run, limits.since)
+    for seen in poll(airflow, run, retrier, limits, next_poll):
+        if not seen.run.ended:
+            on_poll(seen.run)
+    return seen
 
 
 @dataclass
