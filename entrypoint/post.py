@@ -10,8 +10,9 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from entrypoint.airflow.client import Run
 from entrypoint.errors import ActionError
-from entrypoint.run.stop import stop
+from entrypoint.run.stop import Known, stop
 
 if TYPE_CHECKING:
     from entrypoint.airflow.client import Airflow
@@ -55,17 +56,9 @@ def stop_run_left_behind(
         return outcome._replace(stop_error=error)
     outcome = _with_airflow(outcome, airflow)
     session.events.stopping(request.run_id)
-    result = stop(
-        airflow,
-        request.dag_id,
-        request.run_id,
-        session.retrier,
-        deadline,
-        last_seen=None,
-        confirm=True,
-        already_stopped=stopped,
-        created=created,
-    )
+    run = Run(airflow, request.dag_id, request.run_id)
+    known = Known(created=created, stopped=stopped)
+    result = stop(run, session.retrier, deadline, known, confirm=True)
     if not result.confirmed:
         return outcome._replace(run=result.run, stop_error=result.error)
     if result.run is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from entrypoint.airflow.client import Run
 from entrypoint.diagnostics.collector import Diagnostics
 from entrypoint.diagnostics.optional import OptionalRequests
 from entrypoint.errors import (
@@ -36,7 +37,7 @@ from entrypoint.run.existing import (
 from entrypoint.run.polling import Seen, WaitLimits, poll
 from entrypoint.run.request import build_request, derive_note, made_by
 from entrypoint.run.result import has_failed_tasks, result_of
-from entrypoint.run.stop import stop
+from entrypoint.run.stop import Known, stop
 from entrypoint.run.trigger import trigger
 from entrypoint.session import SETUP_SECONDS
 from entrypoint.signals import Interrupted, Interrupts
@@ -492,15 +493,8 @@ class Step:
         )
         if confirm:
             self._events.stopping(request.run_id)
-        stopped = stop(
-            airflow.within(deadline),
-            request.dag_id,
-            request.run_id,
-            self._retrier,
-            deadline,
-            last_seen=last_seen,
-            confirm=confirm,
-        )
+        run = Run(airflow.within(deadline), request.dag_id, request.run_id)
+        stopped = stop(run, self._retrier, deadline, Known(last_seen), confirm=confirm)
         if not confirm:
             # Logged after the request, because a log that blocks must not delay it.
             self._events.stopping(request.run_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from entrypoint.airflow.responses import unauthorized
 from entrypoint.airflow.v1 import V1
@@ -219,6 +219,18 @@ class Airflow(Protocol):
 
     def hitl_requests(self, run: DagRun) -> tuple[HitlRequest, ...]:
         """Return the run's open questions to humans, none if this Airflow has no such feature."""
+
+
+class Run(NamedTuple):
+    """One DAG run of one Airflow, which need not exist yet."""
+
+    airflow: Airflow
+    dag_id: str
+    run_id: str
+
+    def get(self) -> DagRun | None:
+        """Return the run, None if Airflow says that there is none."""
+        return self.airflow.get_run(self.dag_id, self.run_id)
 
 
 class Credentials(Protocol):

@@ -18,7 +18,7 @@ from entrypoint.errors import Forbidden, TransientError, Unauthorized, Unexpecte
 from entrypoint.models import ACTIVE, DagRun, stopped_note
 
 if TYPE_CHECKING:
-    from entrypoint.airflow.client import Airflow
+    from entrypoint.airflow.client import Airflow, Run
     from entrypoint.deadline import Deadline
     from entrypoint.errors import ActionError
     from entrypoint.http.retry import Retrier
@@ -53,40 +53,33 @@ class Stopped(NamedTuple):
     error: ActionError | None = None
 
 
-def stop(
-    airflow: Airflow,
-    dag_id: str,
-    run_id: str,
-    retrier: Retrier,
-    deadline: Deadline,
-    *,
-    last_seen: DagRun | None,
-    confirm: bool,
-    already_stopped: bool = False,
-    created: bool = False,
-) -> Stopped:
+class Known(NamedTuple):
+    """What is known of a run before it is stopped.
+
+    Attributes:
+        last_seen: the run as last seen; if it had not ended, it is marked failed without a poll.
+        created: whether Airflow has confirmed that it created the run.
+        stopped: whether this step has stopped the run before, so that its state `success` does not
+            count.
+    """
+
+    last_seen: DagRun | None = None
+    created: bool = False
+    stopped: bool = False
+
+
+def stop(run: Run, retrier: Retrier, deadline: Deadline, known: Known, *, confirm: bool) -> Stopped:
     """Mark the run failed, which ends its running tasks, and poll until it has stayed failed.
 
     Args:
-        airflow: API client.
-        dag_id: DAG of the run.
-        run_id: the run, which need not exist because its trigger may have been interrupted.
+        run: the run, which need not exist because its trigger may have been interrupted.
         retrier: clock and sleep.
         deadline: until when to try.
-        last_seen: last known run; if it had not ended, it is marked failed without another poll.
+        known: what is known of the run.
         confirm: whether to poll until the run has stayed failed; otherwise the first response is
             final.
-        already_stopped: whether this step is known to have stopped the run before, so that its
-            state `success` does not count.
-        created: whether Airflow is known to have created the run.
     """
-    stopping = _Stopping(airflow, dag_id, run_id, retrier, confirm=confirm)
-    stopping.seen, stopping.by_this_step, stopping.exists = (
-        last_seen,
-        already_stopped,
-        created or last_seen is not None,
-    )
-    stopping.skip_poll = last_seen is not None and not last_seen.ended
+    stopping = _Stopping(run, retrier, known, confirm=confirm)
     while not deadline.has_passed():
         if (stopped := stopping.step()) is not None:
             return stopped
@@ -99,14 +92,13 @@ def stop(
 class _Stopping:
     """The last known state of a run to stop, and what was done to stop it."""
 
-    def __init__(
-        self, airflow: Airflow, dag_id: str, run_id: str, retrier: Retrier, *, confirm: bool
-    ) -> None:
-        self.seen: DagRun | None = None
-        self.by_this_step = self.exists = self.skip_poll = False
+    def __init__(self, run: Run, retrier: Retrier, known: Known, *, confirm: bool) -> None:
+        self.seen = known.last_seen
+        self.by_this_step = known.stopped
         self.error: ActionError | None = None
-        self._airflow, self._retrier, self._confirm = airflow, retrier, confirm
-        self._dag_id, self._run_id = dag_id, run_id
+        self._exists = known.created or known.last_seen is not None
+        self._skip_poll = known.last_seen is not None and not known.last_seen.ended
+        self._run, self._retrier, self._confirm = run, retrier, confirm
         self._unchanged_since: float | None = None
         self._fail_requested = self._gone = False
         self._repeated_stops = 0
@@ -115,10 +107,8 @@ class _Stopping:
         """Poll the run once and mark it failed if needed; return the result once it is certain."""
         self._fail_requested = False
         try:
-            found = (
-                self.seen if self.skip_poll else self._airflow.get_run(self._dag_id, self._run_id)
-            )
-            self.skip_poll = False
+            found = self.seen if self._skip_poll else self._run.get()
+            self._skip_poll = False
             return self._absent() if found is None else self._present(found)
         except (TransientError, UnexpectedResponse) as error:
             # Airflow may have marked the run failed although its response was lost.
@@ -129,7 +119,7 @@ class _Stopping:
         return None
 
     def _present(self, seen: DagRun) -> Stopped | None:
-        self.seen, self.exists = seen, True
+        self.seen, self._exists = seen, True
         self.by_this_step = self.by_this_step or seen.cancelled
         if seen.state == "success" and not self.by_this_step:
             return Stopped(seen, confirmed=True, by_this_step=False)
@@ -140,14 +130,14 @@ class _Stopping:
             return None
         if self.by_this_step and not now.cancelled:
             # Without the mark a later attempt may report a success that the scheduler wrote.
-            self._airflow.set_note(now, stopped_note(now))
+            self._run.airflow.set_note(now, stopped_note(now))
         if not self._unchanged_for(CONFIRM_SECONDS if self._confirm else 0.0):
             return None
         if (
             not self._confirm
             or not self.by_this_step
             or self._repeated_stops == MAX_REPEATED_STOPS
-            or not _has_active_task(self._airflow, now)
+            or not _has_active_task(self._run.airflow, now)
         ):
             return Stopped(now, confirmed=True, by_this_step=self.by_this_step)
         self._repeated_stops += 1
@@ -155,7 +145,7 @@ class _Stopping:
         return None
 
     def _absent(self) -> Stopped | None:
-        seconds = (CONFIRM_SECONDS if self._confirm else 0.0) if self.exists else ABSENT_SECONDS
+        seconds = (CONFIRM_SECONDS if self._confirm else 0.0) if self._exists else ABSENT_SECONDS
         if not self._unchanged_for(seconds):
             return None
         # A cache may answer a GET with an old 404, but not the request that marks the run failed.
@@ -166,12 +156,12 @@ class _Stopping:
     def _mark_failed(self) -> DagRun | None:
         """Mark the run failed, even if only its id is known; return it, None if it is gone."""
         self._fail_requested, self._unchanged_since = True, None
-        failed = self._airflow.mark_failed(
-            self.seen or DagRun(self._dag_id, self._run_id, "queued", {})
+        failed = self._run.airflow.mark_failed(
+            self.seen or DagRun(self._run.dag_id, self._run.run_id, "queued", {})
         )
         self._gone = failed is None
         if failed is not None:
-            self.seen, self.by_this_step, self.exists = failed, True, True
+            self.seen, self.by_this_step, self._exists = failed, True, True
         return failed
 
     def _unchanged_for(self, seconds: float) -> bool:

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from entrypoint.airflow.client import Run
 from entrypoint.errors import Forbidden, TransientError, Unauthorized
 from entrypoint.models import CANCELLED_MARK, DagRun
-from entrypoint.run.stop import ABSENT_SECONDS, CONFIRM_SECONDS, MAX_REPEATED_STOPS, Stopped, stop
+from entrypoint.run.stop import (
+    ABSENT_SECONDS,
+    CONFIRM_SECONDS,
+    MAX_REPEATED_STOPS,
+    Known,
+    Stopped,
+    stop,
+)
 from tests.support.factories import ManyTasks, a_task
 from tests.support.scripted import Harness, ScriptedCall
 
@@ -62,12 +70,10 @@ def stop_run(
     harness = Harness()
     airflow: Any = StoppableRun(ScriptedCall(polls), ScriptedCall(fails), ScriptedCall(tasks))
     end = stop(
-        airflow,
-        "sales",
-        "r1",
+        Run(airflow, "sales", "r1"),
         harness.retrier,
         harness.deadline(50),
-        last_seen=last_seen,
+        Known(last_seen),
         confirm=confirm,
     )
     return end, harness.time, airflow.mark_failed.calls
@@ -177,15 +183,8 @@ def test_cancel_mark_is_retried_until_it_is_written() -> None:
         ScriptedCall([FAILED]),
         ScriptedCall([()] * 99),
     )
-    stop(
-        airflow,
-        "sales",
-        "r1",
-        harness.retrier,
-        harness.deadline(50),
-        last_seen=None,
-        confirm=True,
-    )
+    run = Run(airflow, "sales", "r1")
+    stop(run, harness.retrier, harness.deadline(50), Known(), confirm=True)
     assert airflow.notes == [CANCELLED_MARK] * 3
 
 
@@ -196,14 +195,11 @@ def test_success_of_a_stopped_run_is_stopped_again() -> None:
         ScriptedCall([SUCCESS] + [FAILED] * 99), ScriptedCall([FAILED]), ScriptedCall([()] * 99)
     )
     found = stop(
-        airflow,
-        "sales",
-        "r1",
+        Run(airflow, "sales", "r1"),
         harness.retrier,
         harness.deadline(50),
-        last_seen=None,
+        Known(stopped=True),
         confirm=True,
-        already_stopped=True,
     )
     assert (found, airflow.mark_failed.calls) == (
         Stopped(FAILED, confirmed=True, by_this_step=True),
