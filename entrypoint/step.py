@@ -103,7 +103,7 @@ class Step:
         self._diagnostics: Diagnostics | None = None
         self._owned = self._stale_mark = False
         self._since = session.clock()
-        self._deadline = session.deadline(SETUP_SECONDS)
+        self._deadline = session.deadline(settings.timeout)
 
     def run(self) -> Outcome:
         """Run the step and return its outcome. The outputs are written in every case."""
@@ -226,7 +226,9 @@ class Step:
                 run=run, created=created, run_url=airflow.run_url(run.dag_id, run.run_id)
             )
         )
-        self._code.require(run, self._deadline)
+        # Only the creation of a run starts the timeout.
+        deadline = self._deadline if created else self._session.deadline(SETUP_SECONDS)
+        self._code.require(run, deadline)
         if not created:
             run = self._take_over(airflow, diagnostics, run, request)
         self._events.run_found(self.outcome)

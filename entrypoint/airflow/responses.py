@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun
 
 _GATEWAY_HINT = (
-    "Give the gateway's credential by the input headers (Cloudflare Access: CF-Access-Client-Id "
+    "Give the gateway's credential in the input headers (Cloudflare Access: CF-Access-Client-Id "
     "and CF-Access-Client-Secret; Google IAP: Proxy-Authorization), or allow this runner's "
     "address."
 )

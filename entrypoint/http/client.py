@@ -150,7 +150,7 @@ class HttpClient:
         )
 
     def send(self, request: Request, read: Callable[[requests.Response, float], T]) -> T:
-        """Send a request once and return what `read` makes of the response.
+        """Send a request once and return the result of `read`.
 
         `read` reads the body, so this method also translates errors that occur while it does.
 
@@ -237,8 +237,8 @@ def _unreachable(
         return TlsTrustError(
             f"No trusted TLS connection to {service.name}",
             f"{request.source}: {openssl_reason(error)}.",
-            "Use the name that the certificate was issued for. For a CA of your own give "
-            "its certificate as ca_certificate.",
+            "Use the name that the certificate was issued for. If it is from "
+            "your own CA, give the CA's certificate as ca_certificate.",
         )
     if isinstance(error, TooManyValues):
         problem = f"it has more than {MAX_JSON_MARKS:,} values, and was not read to its end."

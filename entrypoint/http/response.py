@@ -235,7 +235,7 @@ def read_response(
 def _masked_beginning(content: bytes) -> str:
     """Return the beginning of a body, masked.
 
-    No cut may leave half a secret, because neither our mask nor the runner's would recognize it.
+    The cut never splits a word, because no mask would recognize half a secret.
     """
     text = masked_head(content, _MAX_MASKED_BYTES)
     if len(content) > _MAX_MASKED_BYTES:

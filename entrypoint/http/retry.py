@@ -35,7 +35,7 @@ A fast retry can freeze an Airflow 3. Measured: docs/notes/waiting.md#a-frozen-a
 MAX_RETRY_AFTER_SECONDS = 120.0
 """Maximum seconds for which a `Retry-After` is obeyed.
 
-A maintenance page may send a day, and the run would have ended long before the next poll.
+A maintenance page may ask for a day; the run would end long before the next poll.
 """
 
 
