@@ -58,7 +58,7 @@ def stop_run_left_behind(
     session.events.stopping(request.run_id)
     run = Run(airflow, request.dag_id, request.run_id)
     known = Known(created=created, stopped=stopped)
-    result = stop(run, session.retrier, deadline, known, confirm=True)
+    result = stop(run, session.retrier.within(deadline), known, confirm=True)
     if not result.confirmed:
         return outcome._replace(run=result.run, stop_error=result.error)
     if result.run is None:
@@ -76,7 +76,7 @@ def report_run_left_running(outcome: Outcome, session: Session) -> Outcome:
         outcome = _with_airflow(outcome, airflow)
         deadline = session.deadline(READ_SECONDS)
         fetch = partial(airflow.within(deadline).get_run, request.dag_id, request.run_id)
-        outcome = outcome._replace(run=session.retrier.read(fetch, deadline))
+        outcome = outcome._replace(run=session.retrier.within(deadline).read(fetch))
     return outcome
 
 

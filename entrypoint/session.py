@@ -83,8 +83,7 @@ class Session:
         access = self._settings.access
         credentials = AirflowCredentials(access.credential, self.runner.mask, self.http_client)
         read = partial(
-            self.retrier.read,
-            deadline=deadline,
+            self.retrier.within(deadline).read,
             retry_unexpected=retry_unexpected,
             retry_refused=retry_refused,
         )

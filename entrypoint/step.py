@@ -251,8 +251,7 @@ class Step:
             return trigger(
                 airflow.within(deadline),
                 request,
-                self._retrier,
-                deadline,
+                self._retrier.within(deadline),
                 settle_not_found=settle,
                 may_be_ours=self._may_be_own_run,
             )
@@ -318,7 +317,9 @@ class Step:
         elif not self._owned:
             self._session.runner.disarm_post_stage()
         deadline = self._start_timeout()
-        run, taken_over = take_over(airflow.within(deadline), run, action, self._retrier, deadline)
+        run, taken_over = take_over(
+            airflow.within(deadline), run, action, self._retrier.within(deadline)
+        )
         self._stale_mark = taken_over != "attached" and run.cancelled
         unambiguous = (
             self._settings.run_id or self._context.job_path or self._context.system != "github"
@@ -343,9 +344,8 @@ class Step:
         """
         left = self._code.seconds_left()
         deadline = self._session.deadline(max(SETUP_SECONDS, left))
-        return self._retrier.read(
+        return self._retrier.within(deadline).read(
             partial(fetch, airflow.within(deadline)),
-            deadline,
             retry_unexpected=left > 0,
             retry_refused=left > 0,
         )
@@ -441,7 +441,7 @@ class Step:
             return run
         try:
             fetch = partial(airflow.within(deadline).get_run, run.dag_id, run.run_id)
-            return self._retrier.read(fetch, deadline, retry_refused=True) or run
+            return self._retrier.within(deadline).read(fetch, retry_refused=True) or run
         except ActionError:
             return run
 
@@ -496,7 +496,7 @@ class Step:
         if confirm:
             self._events.stopping(request.run_id)
         run = Run(airflow.within(deadline), request.dag_id, request.run_id)
-        stopped = stop(run, self._retrier, deadline, Known(last_seen), confirm=confirm)
+        stopped = stop(run, self._retrier.within(deadline), Known(last_seen), confirm=confirm)
         if not confirm:
             # Logged after the request, because a log that blocks must not delay it.
             self._events.stopping(request.run_id)

@@ -156,7 +156,9 @@ class Diagnostics:
                 # For a disabled feature, the first further refusal is final.
                 retry_refused = Feature.TASKS not in self.optional.disabled_features
                 fetch = partial(read_for_report, self._airflow.within(deadline), run)
-                tasks = self._session.retrier.read(fetch, deadline, retry_refused=retry_refused)
+                tasks = self._session.retrier.within(deadline).read(
+                    fetch, retry_refused=retry_refused
+                )
             except Exception as error:  # noqa: BLE001 - any error: success would be a guess
                 raise _unread_tasks(as_action_error(error)) from None
             self.optional.record_success(Feature.TASKS)
@@ -215,7 +217,7 @@ class Diagnostics:
         fetch = partial(self._xcoms, run, tasks, deadline, whole=whole)
         try:
             # Retry all XComs together, because a refusal of one means a refusal of all.
-            return self._session.retrier.read(fetch, deadline, retry_refused=True)
+            return self._session.retrier.within(deadline).read(fetch, retry_refused=True)
         except Forbidden as refusal:
             cause = refusal.__context__
             self.optional.disable(Feature.XCOM, cause if isinstance(cause, Forbidden) else refusal)
@@ -232,7 +234,7 @@ class Diagnostics:
         if tasks is not None and not whole:
             tasks = airflow.task_instances(run.dag_id, run.run_id).instances
         return read_xcoms(
-            airflow, run, self._settings.xcom, tasks, self._session.retrier, deadline=deadline
+            airflow, run, self._settings.xcom, tasks, self._session.retrier.within(deadline)
         )
 
     def _guard(self, explanation: str, explain: Callable[[], T], default: D) -> T | D:

@@ -132,7 +132,7 @@ class OptionalRequests:
             self._retrier.events.optional_failed(feature.label, as_action_error(error))
             return False
         if not last:
-            self._retrier.backoff(error, failures, self._deadline)
+            self._retrier.within(self._deadline).backoff(error, failures)
         return not last
 
     def _record_refusal(self, feature: Feature, refusal: Forbidden, *, retry: bool) -> None:

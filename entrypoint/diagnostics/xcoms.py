@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from entrypoint.airflow.client import Airflow
-    from entrypoint.deadline import Deadline
     from entrypoint.http.retry import Retrier
     from entrypoint.models import DagRun, TaskInstance, XComName
 
@@ -46,8 +45,6 @@ def read_xcoms(
     names: Sequence[XComName],
     tasks: tuple[TaskInstance, ...] | None,
     retrier: Retrier,
-    *,
-    deadline: Deadline,
 ) -> dict[str, Any]:
     """Return the values, keyed by the lines of the input.
 
@@ -59,8 +56,7 @@ def read_xcoms(
         names: requested XComs.
         tasks: task instances of the run, None if they cannot be read; then no task counts as
             mapped.
-        retrier: retries requests after transient errors.
-        deadline: until when to read.
+        retrier: retries requests after transient errors until its deadline.
 
     Raises:
         NotFound, ResponseTooLarge, InvalidJson, NotSupported: with a message for the user.
@@ -72,7 +68,7 @@ def read_xcoms(
         found: list[Any] = []
         indexes = _indexes(name, tasks)
         for index in indexes:
-            if found and deadline.has_passed():
+            if found and retrier.deadline.has_passed():
                 raise TransientError(
                     "Airflow gives the XComs too slowly",
                     f"{name.line}: {len(found)} of {len(indexes)} were read.",
@@ -81,7 +77,7 @@ def read_xcoms(
                 )
             fetch = partial(airflow.xcom, run, name.task_id, index, name.key, _MAX_RESPONSE_BYTES)
             try:
-                found.append(retrier.read(fetch, deadline))
+                found.append(retrier.read(fetch))
             except NotFound as error:
                 raise _missing(name, index, error) from None
             except ResponseTooLarge:

@@ -6,9 +6,11 @@ This module sends and prints nothing itself. Only `run/trigger.py` may retry a P
 from __future__ import annotations
 
 import random
+from copy import copy
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
+from entrypoint.deadline import Deadline
 from entrypoint.errors import (
     Forbidden,
     RunNotFound,
@@ -19,8 +21,8 @@ from entrypoint.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
-    from entrypoint.deadline import Deadline
     from entrypoint.errors import ActionError
     from entrypoint.events import Events
 
@@ -51,7 +53,7 @@ class Retrier:
         poll_jitter: returns the same for the pauses between successful polls.
 
     Attributes:
-        retries: number of retries so far.
+        deadline: when to give up; the last error is raised then.
         max_pause: maximum seconds of one backoff.
     """
 
@@ -67,10 +69,22 @@ class Retrier:
         self.clock = clock
         self.sleep = sleep
         self.events = events
-        self.retries = 0
+        self.deadline = Deadline(clock, inf)
+        self._count = [0]
         self.max_pause = inf
         self._jitter = jitter
         self._poll_jitter = poll_jitter
+
+    @property
+    def retries(self) -> int:
+        """Number of retries so far, whatever their deadlines."""
+        return self._count[0]
+
+    def within(self, deadline: Deadline) -> Self:
+        """Return a retrier with the same clock and count that gives up at this deadline."""
+        bound = copy(self)
+        bound.deadline = deadline
+        return bound
 
     def jittered(self, seconds: float) -> float:
         """Return the seconds multiplied by a random factor."""
@@ -79,7 +93,6 @@ class Retrier:
     def read(
         self,
         fetch: Callable[[], T],
-        deadline: Deadline,
         *,
         retry_unexpected: bool = True,
         retry_refused: bool = False,
@@ -89,7 +102,6 @@ class Retrier:
 
         Args:
             fetch: sends one idempotent request.
-            deadline: after it, the last error is raised.
             retry_unexpected: whether to retry an UnexpectedResponse too. Before the trigger it
                 means a wrong URL.
             retry_refused: whether to retry a refusal or a missing run until `Refusals` calls it
@@ -110,30 +122,29 @@ class Retrier:
                 refusals.record(self.clock())
                 if not retry_refused or refusals.final(self.clock()):
                     raise
-                self.backoff(refusal, failures, deadline)
+                self.backoff(refusal, failures)
             except TransientError as error:
-                self.backoff(error, failures, deadline)
+                self.backoff(error, failures)
             except UnexpectedResponse as error:
                 if not retry_unexpected:
                     raise
-                self.backoff(error, failures, deadline)
+                self.backoff(error, failures)
             failures += 1
 
-    def backoff(self, error: ActionError, failures: int, deadline: Deadline) -> None:
+    def backoff(self, error: ActionError, failures: int) -> None:
         """Sleep after a failure, or raise it if the deadline has passed.
 
         Args:
             error: the failure.
             failures: number of consecutive failures before this one.
-            deadline: after it, the failure is raised.
         """
-        seconds_left = deadline.seconds_left()
+        seconds_left = self.deadline.seconds_left()
         if seconds_left <= 0:
             raise error
         pause = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)] * self._jitter()
         requested = min(getattr(error, "retry_after", None) or 0.0, MAX_RETRY_AFTER_SECONDS)
         pause = min(max(pause, requested), self.max_pause, seconds_left)
-        self.retries += 1
+        self._count[0] += 1
         self.events.request_failed(error, pause)
         self.sleep(pause)
 

@@ -120,7 +120,7 @@ class CodeWait:
         with suppress(TransientError, UnexpectedResponse):
             deadline = self._session.deadline(OPTIONAL_TIMEOUT)
             fetch = partial(self._commits.is_known, commit, deadline)
-            known = self._retrier.read(fetch, deadline, retry_unexpected=False)
+            known = self._retrier.within(deadline).read(fetch, retry_unexpected=False)
         if known is False:
             error = InputError(
                 "expect_commit",
@@ -186,7 +186,7 @@ class CodeWait:
             # Do not retry until the step's deadline: the step does not poll the run in that time.
             deadline = deadline.at_most(SETUP_SECONDS)
             fetch = partial(require_commit, run, self._commit, self._commits, deadline)
-            self._retrier.read(fetch, deadline)
+            self._retrier.within(deadline).read(fetch)
 
     def _poll(self, deadline: Deadline) -> ActionError | None:
         """Return why the DAG may not be triggered yet, None if it may."""
@@ -223,9 +223,8 @@ class CodeWait:
     def _read(
         self, fetch: Callable[[], T], deadline: Deadline, *, retry_unexpected: bool = True
     ) -> T:
-        return self._retrier.read(
+        return self._retrier.within(deadline.extended(EXTRA_SECONDS)).read(
             fetch,
-            deadline.extended(EXTRA_SECONDS),
             retry_unexpected=retry_unexpected,
             retry_refused=not deadline.has_passed(),
         )

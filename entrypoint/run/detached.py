@@ -297,7 +297,7 @@ class DetachedReport:
     def _read(
         self, fetch: Callable[[], T], deadline: Deadline, *, retry_refused: bool = False
     ) -> T:
-        return self._session.retrier.read(fetch, deadline, retry_refused=retry_refused)
+        return self._session.retrier.within(deadline).read(fetch, retry_refused=retry_refused)
 
 
 def describe_end(run: DagRun, failed: list[str]) -> str:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from entrypoint.airflow.client import Airflow
     from entrypoint.airflow.rest import TasksToClear
-    from entrypoint.deadline import Deadline
     from entrypoint.http.retry import Retrier
     from entrypoint.models import DagRun, IfRunExists, RunRequest, TakenOver, TaskInstance
     from entrypoint.runners.base import Context
@@ -124,7 +123,6 @@ def take_over(
     found: DagRun,
     action: TakeOverAction,
     retrier: Retrier,
-    deadline: Deadline,
 ) -> tuple[DagRun, TakenOver]:
     """Clear the run's tasks if the action is `resume` or `restart`.
 
@@ -133,7 +131,6 @@ def take_over(
         found: the run.
         action: the result of `plan`.
         retrier: clock, sleep and backoff.
-        deadline: until when to retry.
 
     Returns:
         The run afterwards, and what was done. After a clear, the run is never returned in its old
@@ -149,7 +146,6 @@ def take_over(
     if action == "resume":
         tasks_of_run = retrier.read(
             partial(airflow.task_instances, found.dag_id, found.run_id),
-            deadline,
             retry_refused=True,
         )
         selected = _tasks_to_resume(found, tasks_of_run.instances)
@@ -157,7 +153,7 @@ def take_over(
         if skipped := [task for task in selected if task.state == "skipped"]:
             retrier.events.skipped_tasks_cleared(skipped)
     cleared = _clear(
-        airflow, found, partial(airflow.clear, found.dag_id, found.run_id, tasks), retrier, deadline
+        airflow, found, partial(airflow.clear, found.dag_id, found.run_id, tasks), retrier
     )
     if found.cancelled:
         cleared = _remove_mark(
@@ -165,7 +161,6 @@ def take_over(
             cleared,
             (found.note or "").replace(CANCELLED_MARK, "").strip(),
             retrier,
-            deadline,
         )
     return cleared, "resumed" if action == "resume" else "restarted"
 
@@ -219,7 +214,6 @@ def _clear(
     before: DagRun,
     clear: Callable[[], None],
     retrier: Retrier,
-    deadline: Deadline,
 ) -> DagRun:
     """Clear the tasks and poll until the run has left its final state.
 
@@ -241,16 +235,16 @@ def _clear(
         else:
             attempts += 1
         if error is not None and not final:
-            retrier.backoff(error, failures, deadline)
+            retrier.backoff(error, failures)
         now = retrier.read(
-            partial(airflow.get_run, before.dag_id, before.run_id), deadline, retry_refused=True
+            partial(airflow.get_run, before.dag_id, before.run_id), retry_refused=True
         )
         if now is not None and (not now.ended or _ended_again(before, now)):
             return now
         if final or attempts == MAX_CLEAR_ATTEMPTS:
             raise error or _no_effect(before)
         if error is None:
-            retrier.backoff(_no_effect(before), failures, deadline)
+            retrier.backoff(_no_effect(before), failures)
         failures += 1
 
 
@@ -265,9 +259,7 @@ def _ended_again(before: DagRun, now: DagRun) -> bool:
     return now.start_date != before.start_date
 
 
-def _remove_mark(
-    airflow: Airflow, run: DagRun, note: str, retrier: Retrier, deadline: Deadline
-) -> DagRun:
+def _remove_mark(airflow: Airflow, run: DagRun, note: str, retrier: Retrier) -> DagRun:
     """Remove the mark of a cancelled workflow, so that it does not affect the new result.
 
     If the mark cannot be removed, it stays, and the step goes on.
@@ -276,9 +268,9 @@ def _remove_mark(
         try:
             airflow.set_note(run, note)
         except (TransientError, UnexpectedResponse) as error:
-            if deadline.has_passed():
+            if retrier.deadline.has_passed():
                 break
-            retrier.backoff(error, failures, deadline)
+            retrier.backoff(error, failures)
         except ActionError:
             break
         else:

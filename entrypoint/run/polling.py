@@ -159,11 +159,9 @@ class _Poller:
         """
         refusals = Refusals()
         try:
-            seen = self._retrier.read(
-                self._get,
-                Deadline.after(self._retrier.clock, self._seconds_left()),
-                retry_refused=True,
-                refusals=refusals,
+            deadline = Deadline.after(self._retrier.clock, self._seconds_left())
+            seen = self._retrier.within(deadline).read(
+                self._get, retry_refused=True, refusals=refusals
             )
         except (TransientError, UnexpectedResponse, Unauthorized, Forbidden, RunNotFound) as error:
             refused = not isinstance(error, (TransientError, UnexpectedResponse))

@@ -19,7 +19,6 @@ from entrypoint.models import ACTIVE, DagRun, stopped_note
 
 if TYPE_CHECKING:
     from entrypoint.airflow.client import Airflow, Run
-    from entrypoint.deadline import Deadline
     from entrypoint.errors import ActionError
     from entrypoint.http.retry import Retrier
 
@@ -68,22 +67,21 @@ class Known(NamedTuple):
     stopped: bool = False
 
 
-def stop(run: Run, retrier: Retrier, deadline: Deadline, known: Known, *, confirm: bool) -> Stopped:
+def stop(run: Run, retrier: Retrier, known: Known, *, confirm: bool) -> Stopped:
     """Mark the run failed, which ends its running tasks, and poll until it has stayed failed.
 
     Args:
         run: the run, which need not exist because its trigger may have been interrupted.
-        retrier: clock and sleep.
-        deadline: until when to try.
+        retrier: clock, sleep, and the deadline of the stop.
         known: what is known of the run.
         confirm: whether to poll until the run has stayed failed; otherwise the first response is
             final.
     """
     stopping = _Stopping(run, retrier, known, confirm=confirm)
-    while not deadline.has_passed():
+    while not retrier.deadline.has_passed():
         if (stopped := stopping.step()) is not None:
             return stopped
-        retrier.sleep(max(0.0, min(POLL_SECONDS, deadline.seconds_left())))
+        retrier.sleep(max(0.0, min(POLL_SECONDS, retrier.deadline.seconds_left())))
     return Stopped(
         stopping.seen, confirmed=False, by_this_step=stopping.by_this_step, error=stopping.error
     )

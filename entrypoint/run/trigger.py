@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from entrypoint.airflow.client import Airflow
-    from entrypoint.deadline import Deadline
     from entrypoint.http.retry import Retrier
     from entrypoint.models import DagRun, RunRequest
 
@@ -49,7 +48,6 @@ def trigger(
     airflow: Airflow,
     request: RunRequest,
     retrier: Retrier,
-    deadline: Deadline,
     *,
     settle_not_found: bool = True,
     may_be_ours: Callable[[DagRun], bool] = lambda _: True,
@@ -59,8 +57,7 @@ def trigger(
     Args:
         airflow: API client.
         request: the DAG run to create.
-        retrier: clock, sleep and backoff.
-        deadline: until when to find out the effect of an unclear response.
+        retrier: clock, sleep, backoff, and the deadline for an unclear response.
         settle_not_found: whether to poll for the run even if Airflow does not know the DAG.
         may_be_ours: function that returns whether this step may have created a run that was found
             after an unclear response.
@@ -94,8 +91,8 @@ def trigger(
         )
         with _raise_unclear(request):
             if isinstance(response, (TransientError, UnexpectedResponse)):
-                retrier.backoff(response, failures, deadline)
-            found = _find(airflow, request, retrier, deadline, settle=settle)
+                retrier.backoff(response, failures)
+            found = _find(airflow, request, retrier, settle=settle)
         if found is not None:
             # Another client may have created a run with this id while the response was unclear.
             made = (unclear or not isinstance(response, Conflict)) and may_be_ours(found)
@@ -103,23 +100,23 @@ def trigger(
         if last:
             break
     if unclear and (
-        isinstance(response, (Conflict, Forbidden, Unauthorized)) or deadline.has_passed()
+        isinstance(response, (Conflict, Forbidden, Unauthorized)) or retrier.deadline.has_passed()
     ):
         raise _trigger_unclear(request, response)
     raise _conflict_error(request, response) if isinstance(response, Conflict) else response
 
 
 def _find(
-    airflow: Airflow, request: RunRequest, retrier: Retrier, deadline: Deadline, *, settle: float
+    airflow: Airflow, request: RunRequest, retrier: Retrier, *, settle: float
 ) -> DagRun | None:
     """Return the run if it exists or appears within `settle` seconds, else None.
 
     A busy Airflow may still be creating it.
     """
     fetch = partial(airflow.get_run, request.dag_id, request.run_id)
-    end = deadline.at_most(settle)
+    end = retrier.deadline.at_most(settle)
     while True:
-        found = retrier.read(fetch, deadline, retry_refused=True)
+        found = retrier.read(fetch, retry_refused=True)
         if found is not None or end.has_passed():
             return found
         retrier.sleep(min(SETTLE_POLL_SECONDS, end.seconds_left()))

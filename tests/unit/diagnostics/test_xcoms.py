@@ -72,8 +72,7 @@ def read_values(
         a_run(),
         parse_lines(*lines),
         tasks,
-        harness.retrier,
-        deadline=harness.deadline(600),
+        harness.retrier.within(harness.deadline(600)),
     )
 
 

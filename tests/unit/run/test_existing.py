@@ -319,7 +319,7 @@ class ClearableRun:
 
 def take_over_run(airflow: ClearableRun, action: Any, found: DagRun = FAILED) -> tuple[DagRun, str]:
     harness, ours = Harness(), cast("Any", airflow)
-    return take_over(ours, found, action, harness.retrier, harness.deadline(600))
+    return take_over(ours, found, action, harness.retrier.within(harness.deadline(600)))
 
 
 STOPPED = (task_in("failed"), task_in("skipped", before_end=0.02))
@@ -429,7 +429,7 @@ def test_clear_refused_for_a_minute_is_an_error(refusal: ActionError) -> None:
     harness = Harness()
     airflow: Any = ClearableRun([FAILED] * 99, (task_in("failed"),), [refusal] * 99)
     with pytest.raises(type(refusal)):
-        take_over(airflow, FAILED, "resume", harness.retrier, harness.deadline(600))
+        take_over(airflow, FAILED, "resume", harness.retrier.within(harness.deadline(600)))
     assert 1000 + REFUSAL_SECONDS <= harness.time.now <= 1000 + 3 * REFUSAL_SECONDS
     assert len(airflow.cleared) >= REFUSAL_RESPONSES
 

@@ -71,8 +71,7 @@ def stop_run(
     airflow: Any = StoppableRun(ScriptedCall(polls), ScriptedCall(fails), ScriptedCall(tasks))
     end = stop(
         Run(airflow, "sales", "r1"),
-        harness.retrier,
-        harness.deadline(50),
+        harness.retrier.within(harness.deadline(50)),
         Known(last_seen),
         confirm=confirm,
     )
@@ -184,7 +183,7 @@ def test_cancel_mark_is_retried_until_it_is_written() -> None:
         ScriptedCall([()] * 99),
     )
     run = Run(airflow, "sales", "r1")
-    stop(run, harness.retrier, harness.deadline(50), Known(), confirm=True)
+    stop(run, harness.retrier.within(harness.deadline(50)), Known(), confirm=True)
     assert airflow.notes == [CANCELLED_MARK] * 3
 
 
@@ -196,8 +195,7 @@ def test_success_of_a_stopped_run_is_stopped_again() -> None:
     )
     found = stop(
         Run(airflow, "sales", "r1"),
-        harness.retrier,
-        harness.deadline(50),
+        harness.retrier.within(harness.deadline(50)),
         Known(stopped=True),
         confirm=True,
     )
