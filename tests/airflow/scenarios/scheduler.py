@@ -33,9 +33,8 @@ def no_scheduler(scenarios: ScenarioRunner) -> StepResult:
         until(lambda: _silent_for(airflow) > STALE, "without heartbeats")
         with scenarios.started(dag_id, run_id=WAITING) as waiting:
             waiting.wait_for("::notice title=Waiting", TIMEOUT)
-            scenarios.wait_until_done(
-                "hostile"
-            )  # Airflow 2 serves no other request while it reads a long log
+            # Airflow 2 serves no other request while it reads a long log.
+            scenarios.wait_until_done("hostile")
             return notice_and_end(scenarios, "no scheduler", dag_id, waiting)
 
 
@@ -48,6 +47,8 @@ def _frozen_scheduler(airflow: LocalAirflow) -> Iterator[None]:
             if _can_write(airflow):
                 break
             airflow.freeze("scheduler", False)
+            # It goes on in the middle of what it was writing.
+            until(lambda: _can_write(airflow), "able to write again")
         else:
             pytest.fail("The scheduler keeps the database locked whenever it is stopped")
         yield
