@@ -18,6 +18,7 @@ from tests.support.factories import SHA
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask
 from tests.support.other_ci import FILES, IMAGE, job
 from tests.support.secrets import leaks_in
+from tests.support.step import admin_inputs
 from tests.unit.runners.test_generic import SYSTEMS
 
 if TYPE_CHECKING:
@@ -38,13 +39,7 @@ for address in (("1.1.1.1", 443), ("8.8.8.8", 53)):
 
 def inputs(fake: FakeAirflow, **more: str) -> dict[str, str]:
     """Return the step's inputs as environment variables."""
-    given = {
-        "airflow_url": fake.url,
-        "username": "admin",
-        "password": password_of("admin"),
-        "dag_id": "sales",
-        **more,
-    }
+    given = admin_inputs(fake) | more
     return {f"INPUT_{name.upper()}": value for name, value in given.items()}
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from dev.airflow_settings import password_of
 from dev.engine import docker, entrypoint
 from dev.runner import ActionStep, Container, RunningStep
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault
+from tests.support.step import admin_inputs
 
 TIMEOUT = 7
 """Seconds until the runner gives up."""
@@ -73,13 +73,7 @@ def step(fake: FakeAirflow, container: Container, tmp_path: Path) -> ActionStep:
 
 
 def step_of(fake: FakeAirflow, container: Container, workspace: Path, **more: str) -> ActionStep:
-    inputs = {
-        "airflow_url": fake.url,
-        "username": "admin",
-        "password": password_of("admin"),
-        "dag_id": "sales",
-    }
-    return ActionStep(inputs | more, launcher=container, workspace=workspace)
+    return ActionStep(admin_inputs(fake) | more, launcher=container, workspace=workspace)
 
 
 def test_a_signal_wakes_a_sleeping_step_which_stops_its_dag_run(

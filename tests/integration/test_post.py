@@ -20,6 +20,7 @@ from entrypoint.runners import github as commands
 from entrypoint.session import Session
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
 from tests.support.services import certificates
+from tests.support.step import admin_inputs
 from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
@@ -51,14 +52,8 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
 
 def run_post_in_process(fake: FakeAirflow, time: VirtualTime, *, leave: bool = False) -> Outcome:
     """Run the post stage in this process, in virtual time."""
-    action_inputs = {
-        "airflow_url": fake.url,
-        "username": "admin",
-        "password": password_of("admin"),
-        "dag_id": "sales",
-    }
     session = Session(
-        parse_settings(action_inputs, Path()),
+        parse_settings(admin_inputs(fake), Path()),
         time.clock,
         time.sleep,
         commands,
@@ -183,12 +178,7 @@ def test_the_post_stage_knows_ca_certificates_whose_file_is_gone(
     with FakeAirflow(
         version, dags=[FakeDag("sales", polls=WITHOUT_END)], tls=authority.server()
     ) as fake:
-        inputs = {
-            "airflow_url": fake.url,
-            "username": "admin",
-            "password": password_of("admin"),
-            "dag_id": "sales",
-        }
+        inputs = admin_inputs(fake)
         step = ActionStep(
             inputs | {"ca_certificate": path.name}, launcher=Process(), workspace=tmp_path
         )
@@ -204,12 +194,7 @@ def test_without_its_secrets_the_post_stage_names_the_run_and_what_is_missing(
 ) -> None:
     """Secrets are saved nowhere."""
     with FakeAirflow(dags=[FakeDag("sales", polls=WITHOUT_END)]) as fake:
-        inputs = {
-            "airflow_url": fake.url,
-            "username": "admin",
-            "password": password_of("admin"),
-            "dag_id": "sales",
-        }
+        inputs = admin_inputs(fake)
         step = ActionStep(
             inputs | ({"on_cancel": "leave"} if leave else {}),
             launcher=Process(),
@@ -235,12 +220,7 @@ def test_without_its_secrets_the_post_stage_names_the_run_and_what_is_missing(
 
 def test_wrong_inputs_of_the_main_stage_do_not_stop_the_post_stage(tmp_path: Path) -> None:
     with FakeAirflow(dags=[FakeDag("sales", polls=WITHOUT_END)]) as fake:
-        inputs = {
-            "airflow_url": fake.url,
-            "username": "admin",
-            "password": password_of("admin"),
-            "dag_id": "sales",
-        }
+        inputs = admin_inputs(fake)
         step = ActionStep(inputs, launcher=Process(), workspace=tmp_path)
         kill_main_stage(step)
         assert (
@@ -256,12 +236,7 @@ def test_wrong_inputs_of_the_main_stage_do_not_stop_the_post_stage(tmp_path: Pat
 def test_the_post_stage_ignores_signals(tmp_path: Path, number: signal.Signals) -> None:
     """It follows a cancel, and its own budget limits it."""
     with FakeAirflow(dags=[FakeDag("sales", polls=WITHOUT_END)]) as fake:
-        inputs = {
-            "airflow_url": fake.url,
-            "username": "admin",
-            "password": password_of("admin"),
-            "dag_id": "sales",
-        }
+        inputs = admin_inputs(fake)
         step = ActionStep(inputs, launcher=Process(), workspace=tmp_path)
         kill_main_stage(step)
         with step.start("post") as running:
@@ -277,12 +252,7 @@ def test_the_post_stage_does_not_read_a_missing_conf_file(version: Version, tmp_
     conf = tmp_path / "conf.json"
     conf.write_text('{"region": "APAC"}', encoding="utf-8")
     with FakeAirflow(version, dags=[FakeDag("sales", polls=10**6)]) as fake:
-        inputs = {
-            "airflow_url": fake.url,
-            "username": "admin",
-            "password": password_of("admin"),
-            "dag_id": "sales",
-        }
+        inputs = admin_inputs(fake)
         step = ActionStep(inputs | {"conf_file": conf.name}, launcher=Process(), workspace=tmp_path)
         with step.start() as running:
             running.wait_for("Follow it")
@@ -298,12 +268,7 @@ def test_the_post_stage_does_not_read_a_missing_conf_file(version: Version, tmp_
 @pytest.mark.parametrize("version", ["3.3.2", "2.11.2"])
 def test_a_second_post_stage_changes_nothing(version: Version, tmp_path: Path) -> None:
     with FakeAirflow(version, dags=[FakeDag("sales", polls=10**6)]) as fake:
-        inputs = {
-            "airflow_url": fake.url,
-            "username": "admin",
-            "password": password_of("admin"),
-            "dag_id": "sales",
-        }
+        inputs = admin_inputs(fake)
         step = ActionStep(inputs, launcher=Process(), workspace=tmp_path)
         with step.start() as running:
             running.wait_for("Follow it")

@@ -33,6 +33,16 @@ Any other server may be slow sometimes.
 """
 
 
+def admin_inputs(airflow: FakeAirflow) -> dict[str, str]:
+    """Return the inputs of a step that runs the DAG `sales` as this Airflow's admin."""
+    return {
+        "airflow_url": airflow.url,
+        "username": "admin",
+        "password": password_of("admin"),
+        "dag_id": "sales",
+    }
+
+
 def run_against(
     airflow: FakeAirflow,
     *,
@@ -42,13 +52,8 @@ def run_against(
     **inputs: str,
 ) -> Outcome:
     """Run one step against this Airflow, as its admin unless the inputs say otherwise."""
-    own = {
-        "airflow_url": airflow.url,
-        "username": "admin",
-        "password": password_of("admin"),
-        "dag_id": "sales",
-    }
-    return run_step(own | inputs, time=time, context=context, hang=HANG if airflow.hangs else hang)
+    given = admin_inputs(airflow) | inputs
+    return run_step(given, time=time, context=context, hang=HANG if airflow.hangs else hang)
 
 
 def run_step(
