@@ -1,8 +1,6 @@
 """Parsing Airflow identifiers: DAG ids, run ids, notes and XCom lines."""
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -11,18 +9,7 @@ from hypothesis import strategies as st
 from entrypoint.inputs import identifiers
 from entrypoint.inputs.parsers import ParseError
 from entrypoint.models import XComName
-
-texts = st.text(st.characters(exclude_categories=["Cs"]))
-
-
-def refusal(parser: Callable[[str], Any], text: str) -> ParseError:
-    """Return the error for a text, which must have one sentence each for problem and remedy."""
-    with pytest.raises(ParseError) as caught:
-        parser(text)
-    for message in (caught.value.problem, caught.value.remedy):
-        assert message.endswith("."), message
-        assert "\n" not in message
-    return caught.value
+from tests.support.refusal import refusal, texts
 
 
 @pytest.mark.parametrize(

@@ -11,22 +11,12 @@ from hypothesis import strategies as st
 
 from entrypoint.inputs import parsers as inputs
 from entrypoint.inputs.parsers import ParseError
+from tests.support.refusal import refusal, texts
 
 Parser = Callable[[str], Any]
-texts = st.text(st.characters(exclude_categories=["Cs"]))
 offsets = st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(
     lambda delta: timezone(timedelta(minutes=delta // timedelta(minutes=1)))
 )
-
-
-def refusal(parser: Parser, text: str) -> ParseError:
-    """Return the error for a text, which must have one sentence each for problem and remedy."""
-    with pytest.raises(ParseError) as caught:
-        parser(text)
-    for message in (caught.value.problem, caught.value.remedy):
-        assert message.endswith("."), message
-        assert "\n" not in message
-    return caught.value
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,13 @@
 """Parsing base URLs and token URLs."""
 
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from entrypoint.inputs.parsers import ParseError
 from entrypoint.inputs.urls import base_url, canonical_url, token_url
-
-texts = st.text(st.characters(exclude_categories=["Cs"]))
-
-
-def refusal(parser: Callable[[str], str], text: str) -> ParseError:
-    """Return the error for a text, which must have one sentence each for problem and remedy."""
-    with pytest.raises(ParseError) as caught:
-        parser(text)
-    for message in (caught.value.problem, caught.value.remedy):
-        assert message.endswith("."), message
-        assert "\n" not in message
-    return caught.value
+from tests.support.refusal import refusal, texts
 
 
 @pytest.mark.parametrize(
