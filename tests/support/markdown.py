@@ -63,6 +63,54 @@ hostile = st.lists(st.sampled_from(_FRAGMENTS), max_size=12).map("".join) | st.t
     st.characters(exclude_categories=["Cs"])
 )
 """Text that tries to be markup or a workflow command."""
+HOSTILE_TEXTS = (
+    *(
+        "</details><script>alert(1)</script>",
+        "</details>\n\n<img src=x onerror=y>",
+        "<!--",
+        "</summary>",
+        "<details>",
+        "&lt;b&gt;",
+    ),
+    *(
+        "```",
+        "````text",
+        "~~~",
+        "`",
+        "``x`",
+        "```\n\n# A heading\n\n```",
+        "```\n\n# A heading\n\n```mermaid\ngantt",
+        "| a | b |\n| --- | --- |\n| c | d |",
+    ),
+    *(
+        "@octocat",
+        "[x](https://evil.example)",
+        "![x](https://evil.example)",
+        "https://evil.example",
+        "www.evil.example",
+    ),
+    *(
+        "::error::x",
+        "##[error]x",
+        "::stop-commands::x",
+        "::add-mask::e",
+        "\x1b[31mred\x1b[0m",
+        "\x1b]0;title\x07",
+        "\x1b]",
+    ),
+    *(
+        "a\r```\r\rb",
+        "a\u2028```\u2028b",
+        "\x85",
+        "\x00",
+        "\ud800",
+        "- a\n- b",
+        "    code",
+        "> quote",
+        "a\\",
+    ),
+)
+"""Texts that would change the page if they were not escaped."""
 
 
 @dataclass(slots=True)

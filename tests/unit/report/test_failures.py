@@ -12,7 +12,7 @@ from entrypoint.models import Blocker, Failure, Outcome, TaskInstance
 from entrypoint.report.failures import failed_tasks, reasons
 from entrypoint.report.wording import outcome_message
 from tests.support.factories import a_run, a_task, an_outcome
-from tests.support.markdown import Page, hostile, read
+from tests.support.markdown import HOSTILE_TEXTS, Page, hostile, read
 
 ROOT = ExceptionInfo(
     "ValueError",
@@ -22,51 +22,6 @@ ROOT = ExceptionInfo(
 CHAIN = (
     ExceptionInfo("SalesError", "cannot join", (StackFrame("/dags/sales.py", 48, "join"),)),
     ROOT,
-)
-HOSTILE = (
-    *(
-        "</details><script>alert(1)</script>",
-        "</details>\n\n<img src=x onerror=y>",
-        "<!--",
-        "</summary>",
-        "&lt;b&gt;",
-    ),
-    *(
-        "```",
-        "````text",
-        "~~~",
-        "`",
-        "``x`",
-        "```\n\n# A heading\n\n```",
-        "| a | b |\n| --- | --- |\n| c | d |",
-    ),
-    *(
-        "@octocat",
-        "[x](https://evil.example)",
-        "![x](https://evil.example)",
-        "https://evil.example",
-        "www.evil.example",
-    ),
-    *(
-        "::error::x",
-        "##[error]x",
-        "::stop-commands::x",
-        "::add-mask::e",
-        "\x1b[31mred\x1b[0m",
-        "\x1b]0;title\x07",
-        "\x1b]",
-    ),
-    *(
-        "a\r```\r\rb",
-        "a\u2028```\u2028b",
-        "\x85",
-        "\x00",
-        "\ud800",
-        "- a\n- b",
-        "    code",
-        "> quote",
-        "a\\",
-    ),
 )
 
 
@@ -305,7 +260,7 @@ def failure_saying(text: str) -> Failure:
     )
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
 def test_hostile_text_adds_no_markup(text: str) -> None:
     outcome = failed_run(failure_saying(text), failure_saying(text), others=(a_task("x"),))
     top, below = first_screen(outcome), failure_section(outcome)
@@ -338,7 +293,7 @@ def test_any_markup_characters_stay_text(texts: list[str]) -> None:
     )
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
 def test_hostile_blocker_is_one_sentence_with_one_link(text: str) -> None:
     blocker = Blocker(
         f"The pool {text} is full", f"It asks: {text}", text, f"https://airflow.example.com/{text}"

@@ -24,42 +24,10 @@ from tests.support.factories import (
     a_task,
     an_outcome,
 )
-from tests.support.markdown import Page, hostile, read
+from tests.support.markdown import HOSTILE_TEXTS, Page, hostile, read
 
 COMMIT_URL = f"https://github.com/octo-org/sales/commit/{SHA}"
 ERROR = ActionError("The DAG is paused", "Airflow would\nqueue it forever.", "Unpause it.")
-HOSTILE = (
-    *(
-        "</details><script>alert(1)</script>",
-        "</details>\n\n<img src=x onerror=y>",
-        "<!--",
-        "</summary>",
-        "<details>",
-    ),
-    *(
-        "```",
-        "~~~",
-        "``x`",
-        "```\n\n# A heading\n\n```mermaid\ngantt",
-        "| a | b |\n| --- | --- |\n| c | d |",
-    ),
-    *(
-        "@octocat",
-        "[x](https://evil.example)",
-        "![x](https://evil.example)",
-        "https://evil.example",
-        "www.evil.example",
-    ),
-    *(
-        "::error::x",
-        "##[error]x",
-        "::stop-commands::x",
-        "\x1b[31mred\x1b[0m",
-        "a\r```\r\rb",
-        "a\u2028```\u2028b",
-        "\ud800",
-    ),
-)
 
 
 def fold_titles(text: str) -> list[str]:
@@ -346,7 +314,7 @@ def test_hostile_names_are_shown_in_their_place(dag_id: str, task_id: str, state
 
 
 @pytest.mark.parametrize("result", ["failed", "success"])
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
 def test_hostile_failures_add_no_heading_table_or_link(text: str, result: Result) -> None:
     failures = [
         a_failure(text, task_id=f"t{text}", map_index=n, url=f"https://airflow.example.com/{text}")
