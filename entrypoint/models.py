@@ -54,6 +54,16 @@ UNFINISHED: tuple[TaskState, ...] = ("none", *ACTIVE, *WAITING)
 Result = Literal["success", "failed", "timeout", "cancelled", "triggered", "error"]
 """The result of the step. Never mix it with the state that Airflow reports (`RunState`)."""
 
+WORST_FIRST: tuple[Result, ...] = (
+    "cancelled",
+    "error",
+    "failed",
+    "timeout",
+    "triggered",
+    "success",
+)
+"""All results, the worst first."""
+
 IfRunExists = Literal["resume", "attach", "restart", "fail"]
 """The policy for an existing DAG run."""
 
@@ -315,12 +325,14 @@ class Report(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The result of the step, and everything that outputs, annotations and summary show.
+    """What is known of one DAG run of the step; outputs, saved state and reports are made from it.
 
     A field is None if the step did not get far enough to know its value: `request` if the inputs
     were wrong, `run` if there is no DAG run.
 
     Attributes:
+        owned: whether a cancelled workflow has to stop the run: this workflow created it, or
+            started it again.
         tasks: the task instances; of a wide run all failed ones and as many others as are shown.
         unread: the number of task instances that are not in `tasks`.
         unread_succeeded: the number of successes among the unread ones.
@@ -341,6 +353,7 @@ class Outcome(NamedTuple):
     run: DagRun | None = None
     run_url: str | None = None
     created: bool | None = None
+    owned: bool = False
     taken_over: TakenOver | None = None
     tasks: tuple[TaskInstance, ...] | None = None
     unread: int = 0
@@ -375,6 +388,38 @@ class Outcome(NamedTuple):
     def failed_tasks(self) -> tuple[TaskInstance, ...]:
         """The task instances in state `failed`, without those in `upstream_failed`."""
         return tuple(task for task in self.tasks or () if task.state == "failed")
+
+
+class StepOutcome(NamedTuple):
+    """The outcome of the step: those of its DAG runs, in the order of the inputs."""
+
+    runs: tuple[Outcome, ...]
+
+    @property
+    def result(self) -> Result:
+        """The worst result of the runs."""
+        results = [run.result for run in self.runs]
+        return next(result for result in WORST_FIRST if result in results)
+
+    @property
+    def passes(self) -> bool:
+        """Whether the workflow may go on (exit code 0)."""
+        return all(run.passes for run in self.runs)
+
+
+class SavedRun(NamedTuple):
+    """A DAG run that the main stage saves for the post stage, which stops it after a cancel.
+
+    Attributes:
+        created: whether Airflow confirmed that it created the run.
+        stopped: whether the main stage has already stopped the run.
+    """
+
+    dag_id: str
+    run_id: str
+    run_url: str | None = None
+    created: bool = False
+    stopped: bool = False
 
 
 class TaskLog(NamedTuple):

@@ -1,7 +1,7 @@
-"""The post stage: stop the DAG run that a cancelled or killed main stage left running.
+"""The post stage: stop the DAG runs that a cancelled or killed main stage left running.
 
 It does nothing after a main stage that ended normally. It is idempotent and takes at most 60
-seconds. It may use all of them, because no later stage could stop the run.
+seconds. It may use all of them, because no later stage could stop the runs.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from entrypoint.airflow.client import Run
 from entrypoint.errors import ActionError
-from entrypoint.run.stop import Known, stop
+from entrypoint.models import Outcome, RunRequest, SavedRun
+from entrypoint.run.stop import RunToStop, Stopped, stop
 
 if TYPE_CHECKING:
-    from entrypoint.airflow.client import Airflow
-    from entrypoint.models import Outcome
+    from collections.abc import Sequence
+
     from entrypoint.session import Session
 
 BUDGET_SECONDS = 50.0
@@ -31,34 +32,55 @@ READ_SECONDS = 10.0
 """Seconds for reading the state of a run that is left running."""
 
 
-def stop_run_left_behind(
-    outcome: Outcome, session: Session, *, stopped: bool = False, created: bool = False
-) -> Outcome:
-    """Stop the DAG run of the main stage, and confirm that it is stopped.
+def left_behind(saved: SavedRun, error: ActionError | None = None) -> Outcome:
+    """Return the outcome of a run that the main stage left behind.
 
     Args:
-        outcome: the outcome so far, with the request that names the run.
+        saved: the run as the main stage saved it.
+        error: why the post stage cannot stop it, if it cannot.
+    """
+    return Outcome(
+        "cancelled",
+        request=RunRequest(saved.dag_id, saved.run_id, {}),
+        run_url=saved.run_url,
+        stopped="unconfirmed",
+        stop_error=error,
+        post=True,
+    )
+
+
+def stop_runs_left_behind(runs: Sequence[SavedRun], session: Session) -> list[Outcome]:
+    """Stop the DAG runs of the main stage, and confirm that they are stopped.
+
+    Args:
+        runs: the runs that the main stage saved.
         session: the connection, not opened yet.
-        stopped: whether the main stage has already stopped the run. Then a state `success` does not
-            mean that it succeeded.
-        created: whether Airflow confirmed that it created the run.
 
     Returns:
-        The outcome with the run, if it exists, and with `stopped` or `stop_error`.
+        For each run an outcome with the run, if it exists, and with `stopped` or `stop_error`.
     """
-    request = outcome.request
-    assert request is not None  # noqa: S101 - this stage always sets it
     deadline = session.deadline(BUDGET_SECONDS, REQUEST_SECONDS)
     session.retrier.max_pause = MAX_PAUSE_SECONDS
     try:
         airflow = session.connect(deadline, retry_unexpected=True, retry_refused=True)
     except ActionError as error:
-        return outcome._replace(stop_error=error)
-    outcome = _with_airflow(outcome, airflow)
-    session.events.stopping(request.run_id)
-    run = Run(airflow, request.dag_id, request.run_id)
-    known = Known(created=created, stopped=stopped)
-    result = stop(run, session.retrier.within(deadline), known, confirm=True)
+        return [left_behind(saved, error) for saved in runs]
+    to_stop = []
+    for saved in runs:
+        session.events.stopping(saved.run_id)
+        run = Run(airflow, saved.dag_id, saved.run_id)
+        to_stop.append(RunToStop(run, created=saved.created, stopped=saved.stopped))
+    results = stop(to_stop, session.retrier.within(deadline), confirm=True)
+    return [
+        _stopped(left_behind(saved), each.run, result)
+        for saved, each, result in zip(runs, to_stop, results, strict=True)
+    ]
+
+
+def _stopped(outcome: Outcome, run: Run, result: Stopped) -> Outcome:
+    outcome = outcome._replace(
+        airflow_version=run.airflow.version, run_url=run.airflow.run_url(run.dag_id, run.run_id)
+    )
     if not result.confirmed:
         return outcome._replace(run=result.run, stop_error=result.error)
     if result.run is None:
@@ -66,23 +88,18 @@ def stop_run_left_behind(
     return outcome._replace(run=result.run, stopped="yes" if result.by_this_step else "nothing")
 
 
-def report_run_left_running(outcome: Outcome, session: Session) -> Outcome:
-    """Read the state of a run that is left running (`on_cancel: leave`). Errors are ignored."""
-    request = outcome.request
-    assert request is not None  # noqa: S101 - as above
-    outcome = outcome._replace(stopped="left")
+def report_runs_left_running(runs: Sequence[SavedRun], session: Session) -> list[Outcome]:
+    """Read the states of runs that are left running (`on_cancel: leave`). Errors are ignored."""
+    outcomes = [left_behind(saved)._replace(stopped="left") for saved in runs]
     with suppress(ActionError):
         airflow = session.connect(session.deadline(READ_SECONDS))
-        outcome = _with_airflow(outcome, airflow)
         deadline = session.deadline(READ_SECONDS)
-        fetch = partial(airflow.within(deadline).get_run, request.dag_id, request.run_id)
-        outcome = outcome._replace(run=session.retrier.within(deadline).read(fetch))
-    return outcome
-
-
-def _with_airflow(outcome: Outcome, airflow: Airflow) -> Outcome:
-    request = outcome.request
-    assert request is not None  # noqa: S101 - as above
-    return outcome._replace(
-        airflow_version=airflow.version, run_url=airflow.run_url(request.dag_id, request.run_id)
-    )
+        for place, saved in enumerate(runs):
+            outcomes[place] = outcomes[place]._replace(
+                airflow_version=airflow.version,
+                run_url=airflow.run_url(saved.dag_id, saved.run_id),
+            )
+            fetch = partial(airflow.within(deadline).get_run, saved.dag_id, saved.run_id)
+            run = session.retrier.within(deadline).read(fetch)
+            outcomes[place] = outcomes[place]._replace(run=run)
+    return outcomes

@@ -20,8 +20,8 @@ from entrypoint.inputs.settings import (
     parse_settings,
     post_stage_inputs,
 )
-from entrypoint.models import Outcome, RunRequest
-from entrypoint.post import report_run_left_running, stop_run_left_behind
+from entrypoint.models import Outcome, SavedRun, StepOutcome
+from entrypoint.post import left_behind, report_runs_left_running, stop_runs_left_behind
 from entrypoint.report.console import Console
 from entrypoint.report.outputs import Outputs
 from entrypoint.runners import github
@@ -42,24 +42,24 @@ OUTPUTS_FILE = "AIRFLOW_DAG_RUN_OUTPUTS"
 def main_stage(interrupts: Interrupts) -> int:
     """Run the step. Return exit code 0 if the workflow may go on, otherwise 1."""
 
-    def run_step(inputs: Mapping[str, str], context: Context, runner: Runner) -> Outcome:
+    def run_step(inputs: Mapping[str, str], context: Context, runner: Runner) -> StepOutcome:
         settings = parse_settings(inputs, context.workspace, os.environ)
         runner.save_state("INPUTS", json.dumps(post_stage_inputs(inputs, settings)))
-        return Step(settings, context, interrupts, _session_of(settings, runner)).run()
+        return Step((settings,), context, interrupts, _session_of(settings, runner)).run()
 
     return 0 if _run_stage(run_step).passes else 1
 
 
 def post_stage() -> int:
-    """Stop a DAG run that the main stage left running. Print nothing if there is none.
+    """Stop the DAG runs that the main stage left running. Print nothing if there is none.
 
-    Return exit code 0 if the run is stopped, has ended or is left running on purpose.
+    Return exit code 0 if each run is stopped, has ended or is left running on purpose.
     """
-    run_id = os.environ.get("STATE_RUN_ID")
-    if not run_id or os.environ.get("STATE_ENDED"):
+    left = _saved_runs()
+    if not left or os.environ.get("STATE_ENDED"):
         return 0
 
-    def stop_left_run(given: Mapping[str, str], context: Context, runner: Runner) -> Outcome:
+    def stop_left_runs(given: Mapping[str, str], context: Context, runner: Runner) -> StepOutcome:
         # The files in the workspace may be gone by now. So may be the inputs, if a composite action
         # uses this action. So read the inputs from the state that the main stage saved.
         inputs = {
@@ -69,30 +69,38 @@ def post_stage() -> int:
         }
         with suppress(ValueError):
             inputs |= json.loads(os.environ.get("STATE_INPUTS") or "{}")
-        request = RunRequest(inputs.get("dag_id", ""), run_id, {})
-        left = Outcome("cancelled", request=request, stopped="unconfirmed", post=True)
-        left = left._replace(run_url=os.environ.get("STATE_RUN_URL") or None)
         try:
             settings = parse_settings(inputs, context.workspace, os.environ)
         except InvalidInputs as error:
-            leave = inputs.get("on_cancel") == "leave"
-            return left._replace(stopped="left") if leave else left._replace(stop_error=error)
+            outcomes = [left_behind(run, error) for run in left]
+            if inputs.get("on_cancel") == "leave":
+                outcomes = [left_behind(run)._replace(stopped="left") for run in left]
+            return StepOutcome(tuple(outcomes))
         session = _session_of(settings, runner)
-        if settings.on_cancel == "leave":
-            return report_run_left_running(left, session)
-        stopped, created = (
-            os.environ.get(f"STATE_{name}") == "true" for name in ("STOPPED", "CREATED")
-        )
-        return stop_run_left_behind(left, session, stopped=stopped, created=created)
+        leave = settings.on_cancel == "leave"
+        end = report_runs_left_running if leave else stop_runs_left_behind
+        return StepOutcome(tuple(end(left, session)))
 
-    return 0 if _run_stage(stop_left_run).stopped in ("yes", "nothing", "left") else 1
+    outcome = _run_stage(stop_left_runs)
+    good = all(run.stopped in ("yes", "nothing", "left") for run in outcome.runs)
+    return 0 if good else 1
+
+
+def _saved_runs() -> list[SavedRun]:
+    """Return the DAG runs that the main stage saved; none if it saved nothing valid."""
+    try:
+        return [SavedRun(**saved) for saved in json.loads(os.environ.get("STATE_RUNS") or "[]")]
+    except (TypeError, ValueError):
+        return []
 
 
 def _session_of(settings: Settings, runner: Runner) -> Session:
     return Session(settings, time.monotonic, time.sleep, runner, Console(time.monotonic, runner))
 
 
-def _run_stage(work: Callable[[Mapping[str, str], Context, Runner], Outcome]) -> Outcome:
+def _run_stage(
+    work: Callable[[Mapping[str, str], Context, Runner], StepOutcome],
+) -> StepOutcome:
     """Read the environment, do the work and report the outcome.
 
     Every exception becomes an outcome, never a traceback.
@@ -155,8 +163,8 @@ def _secrets(inputs: Mapping[str, str]) -> Iterator[str]:
         yield os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
 
 
-def _failed(error: ActionError, runner: Runner) -> Outcome:
-    outcome = Outcome(result="error", error=error)
+def _failed(error: ActionError, runner: Runner) -> StepOutcome:
+    outcome = StepOutcome((Outcome(result="error", error=error),))
     Outputs(runner).write(outcome, final=True)
     return outcome
 

@@ -17,7 +17,7 @@ from entrypoint.airflow.v2 import V2
 from entrypoint.errors import ActionError, TransientError, UnexpectedResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from entrypoint.airflow.rest import TasksToClear
@@ -96,6 +96,15 @@ class Airflow(Protocol):
 
     def get_run(self, dag_id: str, run_id: str) -> DagRun | None:
         """Return the DAG run, None if Airflow itself reports that it does not exist."""
+
+    def list_runs(self, runs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], DagRun]:
+        """Return those of the runs that one request finds, by DAG id and run id.
+
+        A run may be missing although it exists.
+
+        Args:
+            runs: DAG id and run id of each run.
+        """
 
     def stream_states(
         self,

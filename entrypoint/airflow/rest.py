@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 from urllib.parse import quote
 
 from entrypoint.airflow.parse import parse_dag, parse_run, parse_task_instance, require_run
@@ -32,10 +32,10 @@ from entrypoint.errors import (
     RunNotFound,
 )
 from entrypoint.http.client import NO_DEADLINE
-from entrypoint.models import DagImportError, Health, Pool, TaskInstance, TaskList
+from entrypoint.models import DagImportError, Health, Pool, RunState, TaskInstance, TaskList
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from typing import Self
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from entrypoint.airflow.transport import Transport
     from entrypoint.deadline import Deadline
     from entrypoint.http.response import Response
-    from entrypoint.models import Dag, DagRun, HitlRequest, RunRequest, RunState, TaskLog
+    from entrypoint.models import Dag, DagRun, HitlRequest, RunRequest, TaskLog
 
 TasksToClear = Literal["all"] | tuple[TaskInstance, ...]
 """Which task instances to clear: all, or the given ones."""
@@ -59,6 +59,8 @@ _STATES_SINCE = {"awaiting_input": (3, 3)}
 An older Airflow refuses them as a filter (docs/notes/airflow-3.md#task-states).
 """
 _MAX_ITEMS = 100
+LISTED_RUNS = 3
+"""Runs in one list for each run that is looked for, since a DAG may have newer runs."""
 _MAX_RUNS = 10
 _USUAL_DEPENDENCIES = ("Task Instance State", "Trigger Rule", "Dagrun Running")
 """Dependencies that are unmet for each waiting task instance.
@@ -299,6 +301,28 @@ class RestAirflow:
         """See `Airflow`."""
         return self._run_or_none(self._request("GET", run_path(dag_id, run_id)), dag_id, run_id)
 
+    def list_runs(self, runs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], DagRun]:
+        """See `Airflow`. Both APIs have the endpoint, but cannot filter by run id.
+
+        Measured: docs/notes/waiting.md#several-runs-in-one-request.
+        """
+        response = self._request(
+            "POST",
+            "/dags/~/dagRuns/list",
+            {
+                "dag_ids": sorted({dag_id for dag_id, _ in runs}),
+                "order_by": "-id",
+                "page_limit": min(LISTED_RUNS * len(runs), _MAX_ITEMS),
+            },
+        )
+        found = {}
+        for item in _objects(response, "dag_runs"):
+            key = item.get("dag_id"), item.get("dag_run_id")
+            if key in runs and item.get("state") in get_args(RunState):
+                run = parse_run(response, item)
+                found[run.dag_id, run.run_id] = run
+        return found
+
     def _patch_run(self, run: DagRun, body: dict[str, str]) -> DagRun | None:
         response = self._request("PATCH", run_path(run.dag_id, run.run_id), body)
         return self._run_or_none(response, run.dag_id, run.run_id)
@@ -529,10 +553,15 @@ class RestAirflow:
         self, path: str, key: str, params: dict[str, Any]
     ) -> tuple[Response, list[dict[str, Any]]]:
         response = self._request("GET", path, params=params)
-        items = require_object(response, 200, {key: list})[key]
-        if not all(isinstance(item, dict) for item in items):
-            raise response.unexpected("an item of the list is not an object.")
-        return response, items
+        return response, _objects(response, key)
+
+
+def _objects(response: Response, key: str) -> list[dict[str, Any]]:
+    """Return the list of objects below this key."""
+    items: list[dict[str, Any]] = require_object(response, 200, {key: list})[key]
+    if not all(isinstance(item, dict) for item in items):
+        raise response.unexpected("an item of the list is not an object.")
+    return items
 
 
 def run_path(dag_id: str, run_id: str) -> str:

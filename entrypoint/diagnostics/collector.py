@@ -78,19 +78,13 @@ class Diagnostics:
         self.optional = optional
         self._broken: set[str] = set()
         # Cached, because it walks through the checkout and an import error may be checked often.
-        self.relevant = ImportErrorMatcher(
+        relevant = ImportErrorMatcher(
             settings.dag_id, cache(lambda files: names(files, settings.dag_id, workspace))
         )
-        self.dag_files = OptionalDagFiles(optional, self.relevant)
+        self.dag_files = OptionalDagFiles(optional, relevant)
         self._progress = ProgressTracker(
             self.optional, session.retrier, self._find_blockers, live=settings.logs != "none"
         )
-
-    @property
-    def disabled_features(self) -> tuple[str, ...]:
-        """One sentence for each refused feature. Log those that were not logged yet."""
-        self.optional.report_disabled()
-        return tuple(self.optional.disabled_features.values())
 
     def with_import_error(self, error: ActionError, deadline: Deadline) -> ActionError:
         """Return the error for a refused DAG, with the import error behind it if there is one."""
@@ -99,7 +93,7 @@ class Diagnostics:
             self.optional.within(deadline),
             self._settings.dag_id,
             error,
-            self.relevant,
+            self.dag_files.relevant,
         )
         return self._guard("import errors", explain, error)
 
@@ -133,37 +127,30 @@ class Diagnostics:
             "live progress", partial(self._progress.next_update, run), self._session.clock()
         )
 
-    def read_tasks(
-        self, run: DagRun, deadline: Deadline, *, required: bool = False
-    ) -> TaskList | None:
-        """Return the current task instances for the report; None if they cannot be read.
-
-        Args:
-            run: the DAG run.
-            deadline: until when to read them.
-            required: whether the result depends on them.
-
-        Raises:
-            ActionError: they cannot be read, and the result depends on them.
-        """
-        tasks: TaskList | None
-        if not required:
-            tasks = self.optional.within(deadline).fetch(
-                Feature.TASKS, lambda airflow: read_for_report(airflow, run), None, retry=True
-            )
-        else:
-            try:
-                # For a disabled feature, the first further refusal is final.
-                retry_refused = Feature.TASKS not in self.optional.disabled_features
-                fetch = partial(read_for_report, self._airflow.within(deadline), run)
-                tasks = self._session.retrier.within(deadline).read(
-                    fetch, retry_refused=retry_refused
-                )
-            except Exception as error:  # noqa: BLE001 - any error: success would be a guess
-                raise _unread_tasks(as_action_error(error)) from None
-            self.optional.record_success(Feature.TASKS)
+    def read_tasks(self, run: DagRun, deadline: Deadline) -> TaskList | None:
+        """Return the current task instances for the report; None if they cannot be read."""
+        tasks = self.optional.within(deadline).fetch(
+            Feature.TASKS, lambda airflow: read_for_report(airflow, run), None, retry=True
+        )
         if tasks is not None:
             self._progress.record_final(tasks)
+        return tasks
+
+    def require_tasks(self, run: DagRun, deadline: Deadline) -> TaskList:
+        """Return the current task instances of a run whose result depends on them.
+
+        Raises:
+            ActionError: they cannot be read.
+        """
+        try:
+            # For a disabled feature, the first further refusal is final.
+            retry_refused = Feature.TASKS not in self.optional.disabled_features
+            fetch = partial(read_for_report, self._airflow.within(deadline), run)
+            tasks = self._session.retrier.within(deadline).read(fetch, retry_refused=retry_refused)
+        except Exception as error:  # noqa: BLE001 - any error: success would be a guess
+            raise _unread_tasks(as_action_error(error)) from None
+        self.optional.record_success(Feature.TASKS)
+        self._progress.record_final(tasks)
         return tasks
 
     def blockers_of(

@@ -12,7 +12,7 @@ from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
-from entrypoint.deadline import OPTIONAL_TIMEOUT
+from entrypoint.deadline import OPTIONAL_TIMEOUT, Deadline
 from entrypoint.errors import Forbidden, GatewayRefused, TransientError, as_action_error
 from entrypoint.http.retry import REFUSAL_RESPONSES, REFUSAL_SECONDS, Refusals
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from entrypoint.airflow.client import Airflow
-    from entrypoint.deadline import Deadline
     from entrypoint.http.retry import Retrier
 
 _MAX_ATTEMPTS = 2
@@ -67,16 +66,15 @@ class OptionalRequests:
     Args:
         airflow: API client.
         retrier: retrier for the pause between two attempts, with the clock and the events.
-        deadline: until when optional requests are worth sending.
     """
 
-    def __init__(self, airflow: Airflow, retrier: Retrier, deadline: Deadline) -> None:
+    def __init__(self, airflow: Airflow, retrier: Retrier) -> None:
         self.airflow = airflow
         self.disabled_features: dict[Feature, str] = {}
         self._refusals: dict[Feature, tuple[Refusals, Forbidden]] = {}
         self._refused_at: dict[tuple[Feature, bool], float] = {}
         self._retrier = retrier
-        self._deadline = deadline
+        self._deadline = Deadline(retrier.clock, inf)
 
     def within(self, deadline: Deadline) -> Self:
         """Return these requests with another deadline. What is disabled, is so for both."""
@@ -154,7 +152,11 @@ class OptionalRequests:
         self.disabled_features[feature] = sentence
         self._retrier.events.feature_disabled(sentence)
 
-    def report_disabled(self) -> None:
-        """At the end, disable and log the features whose last request was refused."""
+    def report_disabled(self) -> tuple[str, ...]:
+        """At the end, disable and log the features whose last request was refused.
+
+        Return one sentence for each disabled feature.
+        """
         for feature, (_, refusal) in list(self._refusals.items()):
             self.disable(feature, refusal)
+        return tuple(self.disabled_features.values())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from entrypoint.models import Outcome
+    from entrypoint.models import Outcome, StepOutcome
     from entrypoint.runners.base import Runner
 
 
@@ -55,16 +55,16 @@ class Outputs:
         self._runner = runner
         self._written: dict[str, str] = {}
 
-    def write(self, outcome: Outcome, *, final: bool = False) -> None:
+    def write(self, outcome: StepOutcome, *, final: bool = False) -> None:
         """Write new and changed outputs, and empty those that are no longer known.
 
         A run that was continued, for example, no longer has an end date. `final` adds `result`.
         """
-        values = (
-            dict.fromkeys(self._written, "")
-            | outputs(outcome)
-            | ({"result": outcome.result} if final else {})
-        )
+        values = dict.fromkeys(self._written, "")
+        if len(outcome.runs) == 1:
+            values |= outputs(outcome.runs[0])
+        if final:
+            values["result"] = outcome.result
         for name, value in values.items():
             if self._written.get(name) != value:
                 self._runner.set_output(name, value)

@@ -17,14 +17,21 @@ from entrypoint.report.summary import summary
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from entrypoint.models import Outcome
+    from entrypoint.models import Outcome, StepOutcome
     from entrypoint.runners.base import Context, Level, Runner
 
 
 def publish(
+    outcome: StepOutcome, context: Context | None, runner: Runner, *, write_summary: bool
+) -> None:
+    """Print the annotations of each DAG run, and append the job summary if it is wanted."""
+    for run in outcome.runs:
+        _publish_run(run, context, runner, write_summary=write_summary)
+
+
+def _publish_run(
     outcome: Outcome, context: Context | None, runner: Runner, *, write_summary: bool
 ) -> None:
-    """Print the annotations of the outcome, and append the job summary if it is wanted."""
     if context is not None:
         _guard(
             "An annotation on a line of code",

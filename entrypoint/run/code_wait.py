@@ -22,6 +22,7 @@ from entrypoint.errors import (
     InvalidInputs,
     NotDeployed,
     NotSupported,
+    StaleDag,
     TransientError,
     Unauthorized,
     UnexpectedResponse,
@@ -29,7 +30,12 @@ from entrypoint.errors import (
 from entrypoint.http.retry import Refusals
 from entrypoint.models import Ancestry
 from entrypoint.run.code_version import ancestry, is_commit, require_commit
-from entrypoint.run.dag_checks import import_failed, refuse_paused, stale_dag
+from entrypoint.run.dag_checks import (
+    import_failed,
+    refuse_paused,
+    require_runnable,
+    stale_dag,
+)
 from entrypoint.run.schedule import poll_interval_after
 from entrypoint.run.trigger import SETTLE_POLL_SECONDS
 from entrypoint.session import SETUP_SECONDS
@@ -148,20 +154,59 @@ class CodeWait:
         """
         if not self._settings.wait_for_dag and self._commit is None:
             return
-        deadline = self._session.deadline(self.seconds_left())
-        self._airflow = airflow.within(deadline.extended(EXTRA_SECONDS))
+        self._end = self._session.deadline(self.seconds_left())
+        self._request_deadline = self._end.extended(EXTRA_SECONDS)
+        self._airflow = airflow.within(self._request_deadline)
         self._files = files
         began = self._retrier.clock()
         while True:
-            reason = self._poll(deadline)
+            reason = self._poll()
             if reason is None:
                 return
-            left = deadline.seconds_left()
+            left = self._end.seconds_left()
             if left <= 0:
                 raise reason
             self._retrier.events.code_missing(reason, left)
             pause = poll_interval_after(self._retrier.clock() - began)
             self._retrier.sleep(min(self._retrier.jittered(pause), left))
+
+    def read(self, airflow: Airflow, fetch: Callable[[Airflow], T]) -> T:
+        """Send a request before the trigger, with retries.
+
+        While a deployment may be in progress, unexpected and refused responses are retried too.
+
+        Args:
+            airflow: API client.
+            fetch: sends one idempotent request by the client that it gets.
+        """
+        left = self.seconds_left()
+        deadline = self._session.deadline(max(SETUP_SECONDS, left))
+        return self._retrier.within(deadline).read(
+            partial(fetch, airflow.within(deadline)),
+            retry_unexpected=left > 0,
+            retry_refused=left > 0,
+        )
+
+    def require_runnable(self, airflow: Airflow) -> None:
+        """Check that Airflow would run the DAG. Raises like `dag_checks.require_runnable`."""
+        self.read(
+            airflow,
+            lambda airflow: require_runnable(airflow, self._dag_id, self._settings.if_paused),
+        )
+
+    def call_when_deployed(self, airflow: Airflow, files: DagFiles, action: Callable[[], T]) -> T:
+        """Wait until Airflow has the expected code and would run it, then call `action`.
+
+        If Airflow refuses, start again while the deployment may still be in progress.
+        """
+        while True:
+            self.wait(airflow, files)
+            try:
+                self.require_runnable(airflow)
+                return action()
+            except (DagNotFound, StaleDag, InvalidConf, Unauthorized, Forbidden) as error:
+                if not self.wait_before_retry(error):
+                    raise
 
     def wait_before_retry(self, error: ActionError) -> bool:
         """Return whether to repeat a trigger after this error; if so, pause first.
@@ -188,21 +233,19 @@ class CodeWait:
             fetch = partial(require_commit, run, self._commit, self._commits, deadline)
             self._retrier.within(deadline).read(fetch)
 
-    def _poll(self, deadline: Deadline) -> ActionError | None:
+    def _poll(self) -> ActionError | None:
         """Return why the DAG may not be triggered yet, None if it may."""
         first = self._runnable_at_start is None
         dag = missing = None
         try:
             # Without a wait, an unexpected response means a wrong URL: fail at once.
-            retry_unexpected = not first or not deadline.has_passed()
+            retry_unexpected = not first or not self._end.has_passed()
             dag = self._read(
-                partial(self._airflow.get_dag, self._dag_id),
-                deadline,
-                retry_unexpected=retry_unexpected,
+                partial(self._airflow.get_dag, self._dag_id), retry_unexpected=retry_unexpected
             )
         except DagNotFound as error:
             missing = error
-        import_error = self._import_error(dag, deadline)
+        import_error = self._import_error(dag)
         if dag is None:
             self._runnable_at_start = bool(self._runnable_at_start)
             return import_failed(self._dag_id, import_error) if import_error else missing
@@ -210,26 +253,22 @@ class CodeWait:
         runnable = dag.is_active and not dag.has_import_errors and import_error is None
         self._runnable_at_start = runnable if first else self._runnable_at_start
         reason = (
-            self._check_code(dag, deadline)
+            self._check_code(dag)
             if runnable
             else import_failed(self._dag_id, import_error)
             if import_error
             else stale_dag(dag)
         )
-        if reason is not None and not deadline.has_passed():
-            self._request_reparse(dag, deadline)
+        if reason is not None and not self._end.has_passed():
+            self._request_reparse(dag)
         return reason
 
-    def _read(
-        self, fetch: Callable[[], T], deadline: Deadline, *, retry_unexpected: bool = True
-    ) -> T:
-        return self._retrier.within(deadline.extended(EXTRA_SECONDS)).read(
-            fetch,
-            retry_unexpected=retry_unexpected,
-            retry_refused=not deadline.has_passed(),
+    def _read(self, fetch: Callable[[], T], *, retry_unexpected: bool = True) -> T:
+        return self._retrier.within(self._request_deadline).read(
+            fetch, retry_unexpected=retry_unexpected, retry_refused=not self._end.has_passed()
         )
 
-    def _import_error(self, dag: Dag | None, deadline: Deadline) -> DagImportError | None:
+    def _import_error(self, dag: Dag | None) -> DagImportError | None:
         """Return the import error of this DAG's file, None if there is none.
 
         An import error that was present at the first poll is returned, because this commit may fix
@@ -238,7 +277,7 @@ class CodeWait:
         Raises:
             DagNotRunnable: the import error is new.
         """
-        errors = self._files.import_errors(deadline.extended(EXTRA_SECONDS))
+        errors = self._files.import_errors(self._request_deadline)
         if errors is None:
             return None
         known, self._known_errors = (
@@ -253,7 +292,7 @@ class CodeWait:
             found = found or error
         return found
 
-    def _request_reparse(self, dag: Dag, deadline: Deadline) -> None:
+    def _request_reparse(self, dag: Dag) -> None:
         """Ask Airflow to parse the DAG's file earlier than it would on its own.
 
         Send the first request at once, and another one after each parsing that still has the old
@@ -271,15 +310,15 @@ class CodeWait:
             self._reparse_requests += 1
             self._reparse_requested_at = now
             self._parsed_at_last_request = self._parsed_at
-            self._files.request_reparse(dag, deadline.extended(EXTRA_SECONDS))
+            self._files.request_reparse(dag, self._request_deadline)
 
-    def _check_code(self, dag: Dag, deadline: Deadline) -> ActionError | None:
+    def _check_code(self, dag: Dag) -> ActionError | None:
         """Return why the DAG's code may be old, None if it is the expected code."""
         if dag.last_parsed != self._parsed_at:
             self._parsings += self._parsed_at is not None
             self._parsed_at = dag.last_parsed
         if self._commit is not None:
-            return self._check_commit(dag, self._commit, deadline)
+            return self._check_commit(dag, self._commit)
         return self._check_parsings(dag) if dag.bundle_version is None else None
 
     def _check_parsings(self, dag: Dag) -> ActionError | None:
@@ -302,7 +341,7 @@ class CodeWait:
             "that does not help, check whether its dag-processor (Airflow 2: its scheduler) runs.",
         )
 
-    def _check_commit(self, dag: Dag, commit: str, deadline: Deadline) -> ActionError | None:
+    def _check_commit(self, dag: Dag, commit: str) -> ActionError | None:
         """Return why the DAG may not have the commit, None if it has it or a later one."""
         version = dag.bundle_version
         if version is None or not is_commit(version):
@@ -316,13 +355,12 @@ class CodeWait:
             )
         try:
             structure = (
-                self._read(partial(self._airflow.latest_dag_version, self._dag_id), deadline)
-                or version
+                self._read(partial(self._airflow.latest_dag_version, self._dag_id)) or version
             )
         except DagNotFound as missing:
             return missing
         for what, sha in (("The DAG's bundle", version), ("The DAG's structure", structure)):
-            found = self._ancestry(sha, commit, deadline)
+            found = self._ancestry(sha, commit)
             if not found.contains:
                 self._first_parsing_of_commit = None
                 return NotDeployed(
@@ -335,7 +373,7 @@ class CodeWait:
         # during the parsing, the parsed file is older than that version. So one more parsing must
         # follow.
         self._first_parsing_of_commit = self._first_parsing_of_commit or dag.last_parsed
-        if dag.last_parsed == self._first_parsing_of_commit and not deadline.has_passed():
+        if dag.last_parsed == self._first_parsing_of_commit and not self._end.has_passed():
             return NotDeployed(
                 "Airflow has the commit, but has not parsed the DAG's file again",
                 f"The bundle is at {version}, but the last parsing may have begun before Airflow "
@@ -350,9 +388,9 @@ class CodeWait:
         self._retrier.events.code_found(f"The DAG's bundle is at {version}, {how}")
         return None
 
-    def _ancestry(self, version: str, commit: str, deadline: Deadline) -> Ancestry:
+    def _ancestry(self, version: str, commit: str) -> Ancestry:
         try:
-            return ancestry(self._commits, version, commit, deadline.extended(EXTRA_SECONDS))
+            return ancestry(self._commits, version, commit, self._request_deadline)
         except (TransientError, UnexpectedResponse) as error:
             return Ancestry(
                 None,

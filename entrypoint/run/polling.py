@@ -1,6 +1,6 @@
-"""Follow the DAG run until it ends, the time is over, or Airflow refuses the credential.
+"""Follow DAG runs until they end, their time is over, or Airflow refuses the credential.
 
-It does not know why the run does not move or why tasks failed.
+It does not know why a run does not move or why tasks failed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from entrypoint.errors import (
     TransientError,
     Unauthorized,
     UnexpectedResponse,
+    Unreachable,
 )
 from entrypoint.http.retry import Refusals
 from entrypoint.run.schedule import poll_interval_after
 from entrypoint.run.streaming import StateStream, StreamResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from entrypoint.airflow.client import Airflow
     from entrypoint.http.retry import Retrier
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = 10.0
 """Age in seconds up to which the last known state still counts if the last poll fails."""
+MAX_LIST_FAILURES = 2
+"""Failures in a row after which several runs are no longer requested by one list."""
 
 
 class WaitLimits(NamedTuple):
@@ -53,148 +56,216 @@ class WaitLimits(NamedTuple):
     expected: UsualDuration | None = None
 
 
-class Seen(NamedTuple):
-    """A run as a poll or its state stream showed it.
-
-    Attributes:
-        run: the run.
-        since: clock time since which it has been in its state.
-    """
-
-    run: DagRun
-    since: float
-
-
-def poll(
-    airflow: Airflow,
-    run: DagRun,
-    retrier: Retrier,
-    limits: WaitLimits,
-    next_poll: Callable[[DagRun], float] = lambda _: inf,
-) -> Iterator[Seen]:
-    """Yield the run after each poll, until it has ended or the time is over.
-
-    A 404 for the run or a refused credential becomes final only after a minute, because a gateway
-    that is just being replaced must not end a wait of hours.
+class FollowedRun:
+    """One DAG run that `poll` follows, as it was seen last.
 
     Args:
-        airflow: API client.
         run: the run as the trigger returned it.
-        retrier: clock, sleep and backoff.
         limits: time limits and poll interval.
+        seen_at: clock time of that response.
         next_poll: function from a run to the clock time at which the consumer wants to see it
             again, even if its state has not changed.
 
-    Raises:
-        RunNotFound: the run was deleted during the wait.
-        Unauthorized, Forbidden: Airflow now refuses the credential.
-        StateUnknown: the time is over, and the last known state is too old.
+    Attributes:
+        run: the run as the last poll or its state stream showed it.
+        since: clock time since which it has been in its state.
+        done: whether `poll` has stopped to follow it: it ended, its time is over, or it failed.
+        error: why it cannot be followed any more, None if it can.
     """
-    return _Poller(airflow, run, retrier, limits, next_poll).polls()
+
+    def __init__(
+        self,
+        run: DagRun,
+        limits: WaitLimits,
+        seen_at: float,
+        next_poll: Callable[[DagRun], float] = lambda _: inf,
+    ) -> None:
+        self.run = run
+        self.limits = limits
+        self.seen_at = seen_at
+        self.next_poll = next_poll
+        self.since = limits.since
+        self.done = False
+        self.error: ActionError | None = None
+        self.refusals = Refusals()
+
+    def record(self, run: DagRun, now: float) -> None:
+        """Record the run as it was seen at this moment. One that goes on is followed again."""
+        if run.state != self.run.state:
+            self.since = now
+        self.run, self.seen_at = run, now
+        self.done = self.done and run.ended
+        self.refusals = Refusals()
+
+    @property
+    def ends_at(self) -> float:
+        """The clock time at which the run exceeds a limit in its current state."""
+        end = self.limits.since + self.limits.timeout
+        if self.run.state == "queued":
+            end = min(end, self.since + self.limits.start_timeout)
+        return end
+
+    def is_over(self, now: float) -> bool:
+        """Return whether there is nothing more to wait for."""
+        return self.run.ended or self.error is not None or self.ends_at <= now
+
+
+def poll(airflow: Airflow, runs: Sequence[FollowedRun], retrier: Retrier) -> Iterator[FollowedRun]:
+    """Yield each run at first and after each poll, until it is `done`.
+
+    One run is followed by its state stream, if Airflow has one; several are requested together.
+    Between two polls, the consumer may add runs, and record that an ended one was cleared.
+
+    A 404 for a run or a refused credential becomes final only after a minute, because a gateway
+    that is just being replaced must not end a wait of hours. The run's error is then RunNotFound
+    (it was deleted during the wait), Unauthorized or Forbidden (Airflow now refuses the
+    credential). It is StateUnknown if the time is over and the last known state is too old.
+
+    Args:
+        airflow: API client.
+        runs: the runs to follow.
+        retrier: clock, sleep and backoff.
+    """
+    poller = _Poller(airflow, retrier)
+    known: list[FollowedRun] = []
+    while True:
+        new = [followed for followed in runs if followed not in known]
+        known += new
+        for followed in new:
+            retrier.events.run_state(followed.run)
+        waiting = new or [followed for followed in known if not followed.done]
+        if not waiting:
+            return
+        if not new:
+            poller.poll(waiting)
+        for followed in waiting:
+            followed.done = followed.is_over(retrier.clock())
+            yield followed
 
 
 class _Poller:
-    def __init__(
-        self,
-        airflow: Airflow,
-        run: DagRun,
-        retrier: Retrier,
-        limits: WaitLimits,
-        next_poll: Callable[[DagRun], float],
-    ) -> None:
+    def __init__(self, airflow: Airflow, retrier: Retrier) -> None:
         self._airflow = airflow
-        self._run = run
         self._retrier = retrier
-        self._limits = limits
-        self._next_poll = next_poll
         self._stream = StateStream(airflow, retrier)
-        self._state_since = limits.since
-        self._deadline = limits.since + limits.timeout
-        self._last_seen_at = retrier.clock()
+        self._list_failures = 0
 
-    def polls(self) -> Iterator[Seen]:
-        self._retrier.events.run_state(self._run)
-        while not self._run.ended and self._seconds_left() > 0:
-            result = self._pause()
-            if result is not StreamResult.ONGOING or self._seconds_left() <= 0:
-                self._poll()
-                if result is StreamResult.ENDED and not self._run.ended:
-                    self._stream.record_failure()
-            yield Seen(self._run, self._state_since)
-
-    def _seconds_left(self) -> float:
-        """Return the seconds left before the run exceeds a limit in its current state."""
-        end = self._deadline
-        if self._run.state == "queued":
-            end = min(end, self._state_since + self._limits.start_timeout)
-        return end - self._retrier.clock()
-
-    def _pause(self) -> StreamResult:
-        """Sleep or read the state stream until the next poll; return the stream's result."""
-        fixed, began, left = self._limits.poll_interval, self._retrier.clock(), self._seconds_left()
-        if fixed is not None:
-            self._retrier.sleep(min(fixed, left))
-            return StreamResult.NOTHING
-        waited = began - self._limits.since
-        pause = self._retrier.jittered(
-            poll_interval_after(waited, self._running_for(), self._limits.expected)
-        )
-        max_seconds = max(min(left, self._next_poll(self._run) - began), 0.0)
-        result = self._stream.read(self._run, waited, max_seconds, self._on_state)
+    def poll(self, waiting: list[FollowedRun]) -> None:
+        """Pause, then poll these runs once."""
+        result = StreamResult.NOTHING
+        now = self._retrier.clock()
+        pause = min(self._interval(followed, now) for followed in waiting)
+        if len(waiting) == 1 and waiting[0].limits.poll_interval is None:
+            result = self._read_stream(waiting[0])
+        end = min(followed.ends_at for followed in waiting)
         if result is StreamResult.NOTHING:
-            spent = self._retrier.clock() - began
-            self._retrier.sleep(max(min(pause - spent, self._seconds_left()), 0.0))
-        return result
+            spent = self._retrier.clock() - now
+            self._retrier.sleep(max(min(pause - spent, end - self._retrier.clock()), 0.0))
+        if result is not StreamResult.ONGOING or end <= self._retrier.clock():
+            self._look(waiting)
+            if result is StreamResult.ENDED and not waiting[0].run.ended:
+                self._stream.record_failure()
 
-    def _on_state(self, state: RunState) -> bool:
-        """Record a streamed state; return whether to read on."""
-        self._record(self._run._replace(state=state))
-        return self._retrier.clock() < self._next_poll(self._run)
+    def _interval(self, followed: FollowedRun, now: float) -> float:
+        """Return the seconds from one poll of this run to the next."""
+        limits = followed.limits
+        if limits.poll_interval is not None:
+            return limits.poll_interval
+        return self._retrier.jittered(
+            poll_interval_after(now - limits.since, self._running_for(followed), limits.expected)
+        )
 
-    def _poll(self) -> None:
-        """Request the run and record its state. Raises like `poll`.
+    def _read_stream(self, followed: FollowedRun) -> StreamResult:
+        began = self._retrier.clock()
+        if followed.ends_at <= began:
+            return StreamResult.NOTHING
+        max_seconds = min(followed.ends_at, followed.next_poll(followed.run)) - began
+
+        def on_state(state: RunState) -> bool:
+            self._record(followed, followed.run._replace(state=state))
+            return self._retrier.clock() < followed.next_poll(followed.run)
+
+        waited = began - followed.limits.since
+        return self._stream.read(followed.run, waited, max(max_seconds, 0.0), on_state)
+
+    def _look(self, waiting: list[FollowedRun]) -> None:
+        """Request these runs, and retry with backoff until a response shows one of them.
 
         At the end of the time, a refusal that is not final counts as a missing response. After only
         a few seconds without a response, the last known state still counts.
         """
-        refusals = Refusals()
-        try:
-            deadline = Deadline.after(self._retrier.clock, self._seconds_left())
-            seen = self._retrier.within(deadline).read(
-                self._get, retry_refused=True, refusals=refusals
-            )
-        except (TransientError, UnexpectedResponse, Unauthorized, Forbidden, RunNotFound) as error:
-            refused = not isinstance(error, (TransientError, UnexpectedResponse))
-            if refused and refusals.final(self._retrier.clock()):
-                raise
-            age = self._retrier.clock() - self._last_seen_at
-            if age > max(FRESH_SECONDS, 2 * (self._limits.poll_interval or 0.0)):
-                raise _state_unknown(self._run, age, error) from None
-            return
-        self._record(seen)
+        clock, failures = self._retrier.clock, 0
+        deadline = Deadline(clock, min(followed.ends_at for followed in waiting))
+        while True:
+            errors = self._request(waiting, deadline)
+            final = any(followed.error for followed in errors)
+            if final or len(errors) < len(waiting) or deadline.has_passed():
+                break
+            self._retrier.within(deadline).backoff(next(iter(errors.values())), failures)
+            failures += 1
+        for followed, error in errors.items():
+            age = clock() - followed.seen_at
+            fresh = age <= max(FRESH_SECONDS, 2 * (followed.limits.poll_interval or 0.0))
+            if followed.error is None and followed.ends_at <= clock() and not fresh:
+                followed.error = _state_unknown(followed.run, age, error)
 
-    def _get(self) -> DagRun:
-        seen = self._airflow.get_run(self._run.dag_id, self._run.run_id)
-        if seen is None:
-            raise _deleted(self._run)
-        return seen
+    def _request(
+        self, waiting: list[FollowedRun], deadline: Deadline
+    ) -> dict[FollowedRun, ActionError]:
+        """Request each run once, and return those that no response showed, with the reason."""
+        airflow = self._airflow.within(deadline)
+        errors: dict[FollowedRun, ActionError] = {}
+        listed: dict[tuple[str, str], DagRun] = {}
+        list_failed = False
+        if len(waiting) > 1 and self._list_failures < MAX_LIST_FAILURES:
+            try:
+                listed = airflow.list_runs([_key(followed) for followed in waiting])
+                self._list_failures = 0
+            except Unreachable as error:
+                return dict.fromkeys(waiting, error)
+            except ActionError:
+                list_failed = True
+        # Those that were seen last come first, so that a request that hangs delays no others.
+        order = sorted(waiting, key=lambda each: (_key(each) not in listed, -each.seen_at))
+        for place, followed in enumerate(order):
+            try:
+                seen = listed.get(_key(followed)) or airflow.get_run(*_key(followed))
+                if seen is None:
+                    raise _deleted(followed.run)
+                self._record(followed, seen)
+            except (Unauthorized, Forbidden, RunNotFound) as refusal:
+                errors[followed] = refusal
+                followed.refusals.record(self._retrier.clock())
+                if followed.refusals.final(self._retrier.clock()):
+                    followed.error = refusal
+            except Unreachable as error:
+                errors |= dict.fromkeys(order[place:], error)
+                break
+            except (TransientError, UnexpectedResponse) as error:
+                errors[followed] = error
+        # A failure of the list counts only if Airflow answers otherwise.
+        self._list_failures += list_failed and len(errors) < len(waiting)
+        return errors
 
-    def _record(self, run: DagRun) -> None:
-        if run.state != self._run.state:
-            self._state_since = self._retrier.clock()
-        self._run, self._last_seen_at = run, self._retrier.clock()
+    def _record(self, followed: FollowedRun, run: DagRun) -> None:
+        followed.record(run, self._retrier.clock())
         self._retrier.events.run_state(run)
 
-    def _running_for(self) -> float | None:
+    def _running_for(self, followed: FollowedRun) -> float | None:
         """Return the seconds for which the run has been running, None if it is not.
 
         It may have started before the first poll that showed it, so Airflow's clock counts too.
         """
-        if self._run.state != "running":
+        run = followed.run
+        if run.state != "running":
             return None
-        seen = self._retrier.clock() - self._state_since
-        now, start = self._airflow.now, self._run.start_date
+        seen = self._retrier.clock() - followed.since
+        now, start = self._airflow.now, run.start_date
         return seen if now is None or start is None else max(seen, (now - start).total_seconds())
+
+
+def _key(followed: FollowedRun) -> tuple[str, str]:
+    return followed.run.dag_id, followed.run.run_id
 
 
 def _state_unknown(run: DagRun, seconds: float, error: ActionError) -> StateUnknown:

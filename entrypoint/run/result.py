@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrypoint.errors import ActionError
-
 if TYPE_CHECKING:
-    from entrypoint.models import DagRun, Result, TaskInstance
+    from entrypoint.models import DagRun, Result
 
 
 def result_of(
@@ -35,21 +33,3 @@ def result_of(
     if run.state == "failed":
         return "failed"
     return "timeout" if wait else "triggered"
-
-
-def has_failed_tasks(run: DagRun, tasks: tuple[TaskInstance, ...] | None) -> bool:
-    """Return whether task instances failed; `tasks` is None if they could not be read.
-
-    Raises:
-        ActionError: the run succeeded, and its tasks are unknown. Unknown tasks must never
-            produce a success.
-    """
-    if tasks is None and run.state == "success":
-        raise ActionError(
-            "The task instances could not be read",
-            "Airflow calls the run a success, but fail_on_failed_tasks is true and its "
-            "task instances could not be read.",
-            'Give the credential the permission "can read on Task Instances", then re-run '
-            "this job: nothing runs again.",
-        )
-    return any(task.state == "failed" for task in tasks or ())

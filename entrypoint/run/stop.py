@@ -18,6 +18,8 @@ from entrypoint.errors import Forbidden, TransientError, Unauthorized, Unexpecte
 from entrypoint.models import ACTIVE, DagRun, stopped_note
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from entrypoint.airflow.client import Airflow, Run
     from entrypoint.errors import ActionError
     from entrypoint.http.retry import Retrier
@@ -52,92 +54,103 @@ class Stopped(NamedTuple):
     error: ActionError | None = None
 
 
-class Known(NamedTuple):
-    """What is known of a run before it is stopped.
+class RunToStop(NamedTuple):
+    """A run to stop, and what is known of it.
 
     Attributes:
+        run: the run, which need not exist because its trigger may have been interrupted.
         last_seen: the run as last seen; if it had not ended, it is marked failed without a poll.
         created: whether Airflow has confirmed that it created the run.
         stopped: whether this step has stopped the run before, so that its state `success` does not
             count.
     """
 
+    run: Run
     last_seen: DagRun | None = None
     created: bool = False
     stopped: bool = False
 
 
-def stop(run: Run, retrier: Retrier, known: Known, *, confirm: bool) -> Stopped:
-    """Mark the run failed, which ends its running tasks, and poll until it has stayed failed.
+def stop(runs: Sequence[RunToStop], retrier: Retrier, *, confirm: bool) -> list[Stopped]:
+    """Mark the runs failed, which ends their running tasks, and poll until they have stayed failed.
 
     Args:
-        run: the run, which need not exist because its trigger may have been interrupted.
+        runs: the runs.
         retrier: clock, sleep, and the deadline of the stop.
-        known: what is known of the run.
-        confirm: whether to poll until the run has stayed failed; otherwise the first response is
+        confirm: whether to poll until a run has stayed failed; otherwise the first response is
             final.
+
+    Returns:
+        What has become of each run, in the same order.
     """
-    stopping = _Stopping(run, retrier, known, confirm=confirm)
+    stopping = [_Stopping(each, retrier, confirm=confirm) for each in runs]
     while not retrier.deadline.has_passed():
-        if (stopped := stopping.step()) is not None:
-            return stopped
+        for each in stopping:
+            if each.result is None and not retrier.deadline.has_passed():
+                each.step()
+        if all(each.result for each in stopping):
+            break
         retrier.sleep(max(0.0, min(POLL_SECONDS, retrier.deadline.seconds_left())))
-    return Stopped(
-        stopping.seen, confirmed=False, by_this_step=stopping.by_this_step, error=stopping.error
-    )
+    return [each.result or each.unconfirmed() for each in stopping]
 
 
 class _Stopping:
     """The last known state of a run to stop, and what was done to stop it."""
 
-    def __init__(self, run: Run, retrier: Retrier, known: Known, *, confirm: bool) -> None:
-        self.seen = known.last_seen
-        self.by_this_step = known.stopped
-        self.error: ActionError | None = None
+    def __init__(self, known: RunToStop, retrier: Retrier, *, confirm: bool) -> None:
+        self.result: Stopped | None = None
+        self._seen = known.last_seen
+        self._by_this_step = known.stopped
+        self._error: ActionError | None = None
         self._exists = known.created or known.last_seen is not None
         self._skip_poll = known.last_seen is not None and not known.last_seen.ended
-        self._run, self._retrier, self._confirm = run, retrier, confirm
+        self._run, self._retrier, self._confirm = known.run, retrier, confirm
         self._unchanged_since: float | None = None
         self._fail_requested = self._gone = False
         self._repeated_stops = 0
 
-    def step(self) -> Stopped | None:
-        """Poll the run once and mark it failed if needed; return the result once it is certain."""
+    def unconfirmed(self) -> Stopped:
+        """Return the result if the time is over before it is certain."""
+        return Stopped(
+            self._seen, confirmed=False, by_this_step=self._by_this_step, error=self._error
+        )
+
+    def step(self) -> None:
+        """Poll the run once and mark it failed if needed; set the result once it is certain."""
         self._fail_requested = False
         try:
-            found = self.seen if self._skip_poll else self._run.get()
+            found = self._seen if self._skip_poll else self._run.get()
             self._skip_poll = False
-            return self._absent() if found is None else self._present(found)
+            self.result = self._absent() if found is None else self._present(found)
         except (TransientError, UnexpectedResponse) as error:
             # Airflow may have marked the run failed although its response was lost.
-            self.by_this_step = self.by_this_step or self._fail_requested
-            self.error, self._unchanged_since = error, None
+            self._by_this_step = self._by_this_step or self._fail_requested
+            self._error, self._unchanged_since = error, None
         except (Unauthorized, Forbidden) as error:
-            self.error, self._unchanged_since = error, None
-        return None
+            self._error, self._unchanged_since = error, None
 
     def _present(self, seen: DagRun) -> Stopped | None:
-        self.seen, self._exists = seen, True
-        self.by_this_step = self.by_this_step or seen.cancelled
-        if seen.state == "success" and not self.by_this_step:
+        self._seen, self._exists = seen, True
+        self._by_this_step = self._by_this_step or seen.cancelled
+        if seen.state == "success" and not self._by_this_step:
             return Stopped(seen, confirmed=True, by_this_step=False)
         now = seen if seen.state == "failed" else self._mark_failed()
         if now is None:
             return self._absent()
         if not now.ended:
             return None
-        if self.by_this_step and not now.cancelled:
+        if self._by_this_step and not now.cancelled:
             # Without the mark a later attempt may report a success that the scheduler wrote.
             self._run.airflow.set_note(now, stopped_note(now))
         if not self._unchanged_for(CONFIRM_SECONDS if self._confirm else 0.0):
             return None
         if (
             not self._confirm
-            or not self.by_this_step
+            or not self._by_this_step
             or self._repeated_stops == MAX_REPEATED_STOPS
             or not _has_active_task(self._run.airflow, now)
         ):
-            return Stopped(now, confirmed=True, by_this_step=self.by_this_step)
+            return Stopped(now, confirmed=True, by_this_step=self._by_this_step)
         self._repeated_stops += 1
         self._mark_failed()
         return None
@@ -149,17 +162,17 @@ class _Stopping:
         # A cache may answer a GET with an old 404, but not the request that marks the run failed.
         if not self._gone and self._mark_failed() is not None:
             return None
-        return Stopped(None, confirmed=True, by_this_step=self.by_this_step)
+        return Stopped(None, confirmed=True, by_this_step=self._by_this_step)
 
     def _mark_failed(self) -> DagRun | None:
         """Mark the run failed, even if only its id is known; return it, None if it is gone."""
         self._fail_requested, self._unchanged_since = True, None
         failed = self._run.airflow.mark_failed(
-            self.seen or DagRun(self._run.dag_id, self._run.run_id, "queued", {})
+            self._seen or DagRun(self._run.dag_id, self._run.run_id, "queued", {})
         )
         self._gone = failed is None
         if failed is not None:
-            self.seen, self.by_this_step, self._exists = failed, True, True
+            self._seen, self._by_this_step, self._exists = failed, True, True
         return failed
 
     def _unchanged_for(self, seconds: float) -> bool:

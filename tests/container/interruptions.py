@@ -222,7 +222,7 @@ class InterruptedSteps:
                 interruption.wrong.append("its container still exists")
         interruption.log = main.log
         interruption.verdict = main.annotations[-1].title if main.annotations else ""
-        interruption.saved = "RUN_ID" in step.state
+        interruption.saved = step.state.get("RUNS", "[]") != "[]"
         interruption.before_post = state_of(self._airflow, interruption.run_id)
         if interruption.moment.phase != "start-up":
             # While Python starts, a signal ends it with a traceback of its own

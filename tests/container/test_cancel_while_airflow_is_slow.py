@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 
 from dev.airflow_settings import password_of
 from dev.runner import ActionStep, Container
+from entrypoint.models import SavedRun
 from tests.container.interruptions import DAG, LIMIT, TIMEOUT, state_of
 from tests.support.slow_proxy import SlowProxy
 
@@ -45,7 +47,7 @@ def post_while_airflow_is_down(
             "dag_id": DAG,
         }
         step = ActionStep(inputs, launcher=Container(image), workspace=workspace)
-        step.state["RUN_ID"] = "out-of-reach"
+        step.state["RUNS"] = json.dumps([SavedRun(DAG, "out-of-reach")._asdict()])
         began = time.monotonic()
         return step.run("post", timeout=TIMEOUT), time.monotonic() - began
 

@@ -43,6 +43,24 @@ def test_a_list_of_runs_is_filtered_ordered_and_limited(admin: Api, success: str
     assert answer.json()["total_entries"] >= 2
 
 
+def test_one_request_lists_the_newest_runs_of_several_dags(
+    admin: Api, success: str, failure: str
+) -> None:
+    """A DAG that does not exist is no error."""
+    newest = admin.ended("quick_success")
+    body = {"dag_ids": ["quick_success", "quick_failure", MISSING_DAG], "order_by": "-id"}
+    answer = admin.post("/dags/~/dagRuns/list", body | {"page_limit": 100})
+    assert answer.status_code == 200
+    runs = answer.json()["dag_runs"]
+    for run in runs:
+        assert_shape(run, RUN[admin.version])
+    names = [run["dag_run_id"] for run in runs]
+    assert names[0] == newest
+    assert {success, failure} <= set(names)
+    one = admin.post("/dags/~/dagRuns/list", body | {"page_limit": 1}).json()["dag_runs"]
+    assert [run["dag_run_id"] for run in one] == [newest]
+
+
 def test_the_task_instances_of_an_ended_run_have_states_and_try_numbers(
     admin: Api, success: str
 ) -> None:

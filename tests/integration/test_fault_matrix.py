@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from entrypoint.http import limits as bounded
 from entrypoint.session import SETUP_SECONDS
-from entrypoint.step import END_SECONDS
+from entrypoint.step_run import END_SECONDS
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
 from tests.support.fake_airflow.faults import HUGE_SIZE, REFUSALS, SLOW
 from tests.support.step import run_against

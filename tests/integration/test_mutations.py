@@ -19,6 +19,7 @@ from entrypoint.report.publish import publish
 from entrypoint.report.summary import summary
 from entrypoint.runners import github as commands
 from tests.integration.test_fault_matrix import LIFECYCLE, TIMEOUT, VERSIONS, assert_invariants, dag
+from tests.support.factories import a_step
 from tests.support.fake_airflow import FakeAirflow, Version
 from tests.support.fake_airflow.messages import matches
 from tests.support.step import CONTEXT, run_against
@@ -234,7 +235,7 @@ def publish_everywhere(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> 
     """Publish the outcome in every form and check that the action shows no bug."""
     shown = [summary(outcome, CONTEXT), plain_summary(outcome, CONTEXT)]
     before = capsys.readouterr().out
-    publish(outcome, CONTEXT, commands, write_summary=True)
+    publish(a_step(outcome), CONTEXT, commands, write_summary=True)
     annotated = capsys.readouterr().out
     for text in (before, annotated, *shown):
         assert "The action itself failed" not in text, "a bug of the action"

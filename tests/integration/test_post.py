@@ -12,8 +12,8 @@ import pytest
 from dev.airflow_settings import password_of
 from dev.runner import ActionStep, Process
 from entrypoint.inputs.settings import parse_settings, post_stage_inputs
-from entrypoint.models import Outcome, RunRequest
-from entrypoint.post import BUDGET_SECONDS, report_run_left_running, stop_run_left_behind
+from entrypoint.models import SavedRun
+from entrypoint.post import BUDGET_SECONDS, report_runs_left_running, stop_runs_left_behind
 from entrypoint.report.console import Console
 from entrypoint.report.wording import outcome_message
 from entrypoint.runners import github as commands
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dev.runner import StepResult
+    from entrypoint.models import Outcome
 
 WITHOUT_END = 10**6
 TRANSIENT = (
@@ -40,7 +41,7 @@ TRANSIENT = (
     Fault.HTML_503,
     Fault.RESET,
 )
-LEFT = Outcome("cancelled", request=RunRequest("sales", "r1", {}), stopped="unconfirmed", post=True)
+LEFT = SavedRun("sales", "r1")
 
 
 @pytest.fixture(params=["3.3.2", "2.11.2"])
@@ -59,7 +60,8 @@ def run_post_in_process(fake: FakeAirflow, time: VirtualTime, *, leave: bool = F
         commands,
         Console(time.clock, commands),
     )
-    return (report_run_left_running if leave else stop_run_left_behind)(LEFT, session)
+    (outcome,) = (report_runs_left_running if leave else stop_runs_left_behind)([LEFT], session)
+    return outcome
 
 
 def kill_main_stage(step: ActionStep, number: signal.Signals = signal.SIGKILL) -> None:

@@ -25,7 +25,7 @@ from entrypoint.http import limits as bounded
 from entrypoint.http.client import NO_DEADLINE, HttpClient, Request
 from entrypoint.http.limits import MAX_BODY_BYTES, MAX_JSON_MARKS
 from entrypoint.http.response import read_response
-from entrypoint.step import END_SECONDS, RESULT_SECONDS
+from entrypoint.step_run import END_SECONDS, RESULT_SECONDS
 from tests.integration.test_mutations import split_response
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask
 from tests.support.step import run_against

@@ -72,7 +72,8 @@ def test_a_bug_of_the_action_leaves_the_post_stage_nothing_to_stop(
 
     def broken(self: Outputs, outcome: Any, **final: bool) -> None:
         original_write(self, outcome, **final)
-        if outcome.run is not None and outcome.run.state == "running":
+        run = outcome.runs[0].run
+        if run is not None and run.state == "running":
             raise fault
 
     monkeypatch.setattr(Outputs, "write", broken)
@@ -86,7 +87,11 @@ def test_a_cancel_leaves_the_post_stage_a_run_to_check(fake: FakeAirflow, state_
     """The post stage knows that this step has stopped the run."""
     assert run_and_cancel(fake).stopped == "yes"
     content = state_file.read_text()
-    assert ("RUN_ID" in content, "STOPPED" in content, "ENDED" in content) == (True, True, False)
+    assert ("RUNS" in content, '"stopped": true' in content, "ENDED" in content) == (
+        True,
+        True,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -324,5 +329,5 @@ def test_the_post_stage_knows_a_run_of_another_workflow_that_this_step_resumed(
     time.on_sleep = on_sleep
     run_against(fake, time=time, run_id="deploy-1", timeout="20s")
     content = state_file.read_text()
-    assert "RUN_ID" in content
+    assert "RUNS" in content
     assert content.count("ENDED") == 1

@@ -7,7 +7,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from entrypoint.models import DagRun, Outcome, Report, RunRequest, TaskInstance, TaskList
+from entrypoint.models import (
+    DagRun,
+    Outcome,
+    Report,
+    RunRequest,
+    StepOutcome,
+    TaskInstance,
+    TaskList,
+)
 from entrypoint.runners.base import Context
 
 if TYPE_CHECKING:
@@ -110,3 +118,8 @@ def an_outcome(**changes: Any) -> Outcome:
         waited=140.0,
     )
     return outcome._replace(**changes)
+
+
+def a_step(*outcomes: Outcome) -> StepOutcome:
+    """Return the outcome of a step with these DAG runs."""
+    return StepOutcome(outcomes)

@@ -121,4 +121,4 @@ class Harness:
         airflow = SimpleNamespace() if airflow is None else airflow
         if not hasattr(airflow, "within"):
             airflow.within = lambda _: airflow
-        return OptionalRequests(airflow, self.retrier, deadline or self.deadline(1000))
+        return OptionalRequests(airflow, self.retrier).within(deadline or self.deadline(1000))

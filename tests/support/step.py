@@ -71,7 +71,7 @@ def run_step(
         settings, time.clock, time.sleep, commands, Console(time.clock, commands), read_timeout=hang
     )
     with time.installed(), capture_output(given, environment, context.workspace) as output:
-        outcome = Step(settings, context, Interrupts(), session).run()
+        (outcome,) = Step((settings,), context, Interrupts(), session).run().runs
         if outcome.error:
             output.add(f"{outcome.error.title}\n{outcome.error.detail}\n{outcome.error.hint}")
     return outcome

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from entrypoint.inputs.settings import INPUT_NAMES, SECRET_INPUTS
-from entrypoint.models import Outcome
+from entrypoint.models import StepOutcome
 from entrypoint.report import publish
 from entrypoint.runners import github as commands
 from entrypoint.stages import _run_stage, _secrets
-from tests.support.factories import an_outcome
+from tests.support.factories import a_step, an_outcome
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
@@ -80,7 +80,7 @@ def test_failure_in_the_report_changes_no_result_and_no_output(
     def breaks(*_: Any, **__: Any) -> Any:
         raise OverflowError("date value out of range")
 
-    decided = an_outcome(result=result)
+    decided = a_step(an_outcome(result=result))
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
     monkeypatch.setattr("entrypoint.runners.github.read_context", lambda _: None)
@@ -89,7 +89,7 @@ def test_failure_in_the_report_changes_no_result_and_no_output(
     if not saying:
         monkeypatch.setattr(commands, "say", breaks)
 
-    def do(*_: object) -> Outcome:
+    def do(*_: object) -> StepOutcome:
         return decided
 
     assert _run_stage(do) == decided

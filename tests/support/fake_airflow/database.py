@@ -133,6 +133,12 @@ class Database:
         taken = self.slots(pool)
         return self.pools.get(pool, 0) - taken["running"] - taken["queued"]
 
+    def poll_batch(self, body: Mapping[str, Any]) -> list[FakeRun]:
+        """Poll the newest runs of the DAGs in the body of a batch request."""
+        assert body.get("order_by") == "-id", "the fake knows no other order"
+        newest = [run for run in reversed(self.runs.values()) if run.dag_id in body["dag_ids"]]
+        return [self.poll(run) for run in newest[: body["page_limit"]]]
+
     def poll(self, run: FakeRun) -> FakeRun:
         """Let the run move on, because a client polled it."""
         dag, at = self.dags[run.dag_id], self.now()

@@ -23,6 +23,7 @@ Feature = Literal[
     "pools",
     "hitl",
     "run_list",
+    "run_batch",
     "dag_details",
     "parsing",
 ]

@@ -16,7 +16,7 @@ from entrypoint.errors import ActionError
 from entrypoint.models import Outcome, Report
 from entrypoint.report.outputs import Outputs, outputs
 from entrypoint.runners import github as commands
-from tests.support.factories import RUN_URL, a_report, a_request, a_run, a_task, an_outcome
+from tests.support.factories import RUN_URL, a_report, a_request, a_run, a_step, a_task, an_outcome
 from tests.support.markdown import hostile
 
 
@@ -27,7 +27,7 @@ def outputs_after(*outcomes: Outcome, final: bool = False) -> dict[str, str]:
         patch.setenv("GITHUB_OUTPUT", files.environment["GITHUB_OUTPUT"])
         writer = Outputs(commands)
         for outcome in outcomes:
-            writer.write(outcome, final=final and outcome is outcomes[-1])
+            writer.write(a_step(outcome), final=final and outcome is outcomes[-1])
         masker = Masker()
         return files.collect(StepLog(masker), masker).outputs
 
@@ -165,7 +165,7 @@ def test_unchanged_output_is_written_once() -> None:
         patch.setenv("GITHUB_OUTPUT", str(path))
         writer = Outputs(commands)
         for _ in range(3):
-            writer.write(an_outcome())
+            writer.write(a_step(an_outcome()))
 
         assert path.read_text().count("state<<") == 1
 

@@ -14,7 +14,7 @@ from entrypoint.report.publish import publish
 from entrypoint.report.summary import summary
 from entrypoint.runners import github as commands
 from entrypoint.runners.base import Context
-from tests.support.factories import a_context, a_run, a_task, an_outcome
+from tests.support.factories import a_context, a_run, a_step, a_task, an_outcome
 from tests.support.runner_log import printed_by, runner_log
 
 FAILED = an_outcome(
@@ -42,7 +42,7 @@ def test_result_is_always_annotated_and_summary_optional(
     path = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
     log = runner_log(
-        lambda: publish(an_outcome(), a_context(), commands, write_summary=summary_wanted)
+        lambda: publish(a_step(an_outcome()), a_context(), commands, write_summary=summary_wanted)
     )
 
     assert [note.title for note in log.annotations] == ["DAG run succeeded"]
@@ -60,7 +60,7 @@ def test_code_annotations_come_before_the_result(
     (tmp_path / "dags" / "sales.py").write_text("1\n2\n", encoding="utf-8")
     code_notes, annotation = runner_log(
         lambda: publish(
-            FAILED, a_context(workspace=tmp_path), commands, write_summary=summary_wanted
+            a_step(FAILED), a_context(workspace=tmp_path), commands, write_summary=summary_wanted
         )
     ).annotations
 
@@ -76,7 +76,7 @@ def test_missing_context_still_gives_result_and_summary(
 ) -> None:
     path = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
-    log = runner_log(lambda: publish(outcome, None, commands, write_summary=True))
+    log = runner_log(lambda: publish(a_step(outcome), None, commands, write_summary=True))
 
     assert len(log.annotations) == 1
     assert log.annotations[0].title in path.read_text(encoding="utf-8")
@@ -150,7 +150,7 @@ def test_failing_part_does_not_prevent_the_others(
     path = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
     monkeypatch.setattr(publishing, what, break_down)
-    log = runner_log(lambda: publish(outcome, a_context(), commands, write_summary=True))
+    log = runner_log(lambda: publish(a_step(outcome), a_context(), commands, write_summary=True))
     (annotation,) = [(note.level, note.title) for note in log.annotations]
     level = "notice" if outcome.passes else "error"
     words = "DAG run succeeded" if outcome.passes else "DAG run failed"
@@ -164,7 +164,9 @@ def test_failure_is_logged_by_type_and_place(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(publishing, "annotate", break_down)
 
     def printed() -> str:
-        return printed_by(lambda: publish(an_outcome(), None, commands, write_summary=False))
+        return printed_by(
+            lambda: publish(a_step(an_outcome()), None, commands, write_summary=False)
+        )
 
     assert "The reason cannot be shown (OverflowError in test_publish.py, line" in printed()
     assert "Traceback" not in printed()

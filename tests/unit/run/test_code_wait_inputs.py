@@ -87,7 +87,8 @@ def wait_for_code(
     airflow: Any, *answers: bytes, **inputs: str
 ) -> tuple[ScriptedSession, ScriptedAdapter]:
     found, session, script = code_wait_for(*answers, **inputs)
-    optional = OptionalRequests(airflow, session.retrier, session.deadline(1))
+    optional = OptionalRequests(airflow, session.retrier)
+    session.deadline(1)  # so that a test sees whether the wait sets another one
     found.wait(
         optional.airflow, OptionalDagFiles(optional, ImportErrorMatcher("sales", lambda _: False))
     )
@@ -163,7 +164,7 @@ def test_wait_for_dag_ends_after_a_new_parsing() -> None:
 def test_wait_lasts_as_long_as_wait_for_dag() -> None:
     found, session, _ = code_wait_for(wait_for_dag="90s")
     airflow: Any = ParsingAirflow(None)
-    optional = OptionalRequests(airflow, session.retrier, session.deadline(1))
+    optional = OptionalRequests(airflow, session.retrier)
     with pytest.raises(DagNotFound):
         found.wait(
             optional.airflow,

@@ -130,8 +130,7 @@ class DetachedScenario:
 
     def begin(self, run: DagRun, airflow: Any = None) -> tuple[DagRun, Report]:
         airflow = airflow or AirflowWithNotes(next_run=run)
-        deadline = self.session.deadline(SETUP_SECONDS)
-        optional = OptionalRequests(airflow, self.session.retrier, deadline)
+        optional = OptionalRequests(airflow, self.session.retrier)
         diagnostics = Diagnostics(optional, self.session, self.session.settings, Path())
         return self.detach.begin(airflow, run, PAGE, diagnostics.failed_task_names)
 

@@ -23,7 +23,7 @@ from entrypoint.errors import (
 )
 from entrypoint.http.retry import REFUSAL_SECONDS
 from entrypoint.models import DagRun
-from entrypoint.run.polling import Seen, WaitLimits, poll
+from entrypoint.run.polling import FollowedRun, WaitLimits, poll
 from entrypoint.run.schedule import UsualDuration
 from entrypoint.run.streaming import MAX_STREAM_SECONDS, stream_interval
 from tests.support.factories import START
@@ -32,6 +32,7 @@ from tests.support.scripted import Harness, ScriptedCall
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from entrypoint.deadline import Deadline
     from entrypoint.http.retry import Retrier
     from tests.support.scripted import RecordingProgress
     from tests.support.virtual_time import VirtualTime
@@ -63,13 +64,20 @@ def wait_for_end(
     *,
     on_poll: Callable[[DagRun], None] = lambda _: None,
     next_poll: Callable[[DagRun], float] = lambda _: inf,
-) -> Seen:
-    """Consume all polls; `on_poll` gets the run after each one that is not the last."""
-    seen = Seen(run, limits.since)
-    for seen in poll(airflow, run, retrier, limits, next_poll):
-        if not seen.run.ended:
+) -> tuple[DagRun, float]:
+    """Return the last run, and since when it was in its state.
+
+    `on_poll` gets the run after each poll that is not the last.
+    """
+    followed = FollowedRun(run, limits, retrier.clock(), next_poll)
+    for number, seen in enumerate(poll(airflow, [followed], retrier)):
+        assert seen is followed
+        if number and not seen.run.ended:
             on_poll(seen.run)
-    return seen
+    assert followed.done
+    if followed.error is not None:
+        raise followed.error
+    return followed.run, followed.since
 
 
 @dataclass
@@ -79,6 +87,9 @@ class PollingAirflow:
     stream_states: ScriptedCall = field(
         default_factory=lambda: ScriptedCall([NotSupported("no", "", "")])
     )
+
+    def within(self, _: Deadline) -> PollingAirflow:
+        return self
 
 
 def poll_to_end(
@@ -294,6 +305,9 @@ class StreamingAirflow:
         self.streams = streams
         self.intervals: list[float] = []
         self._time = time
+
+    def within(self, _: Deadline) -> StreamingAirflow:
+        return self
 
     def stream_states(
         self, _run: DagRun, interval: float, take: Callable[[Any], bool], *_limits: float

@@ -14,7 +14,7 @@ from entrypoint.run.stop import (
     ABSENT_SECONDS,
     CONFIRM_SECONDS,
     MAX_REPEATED_STOPS,
-    Known,
+    RunToStop,
     Stopped,
     stop,
 )
@@ -69,10 +69,9 @@ def stop_run(
     """Return the result, the clock, and how often the run was marked as failed."""
     harness = Harness()
     airflow: Any = StoppableRun(ScriptedCall(polls), ScriptedCall(fails), ScriptedCall(tasks))
-    end = stop(
-        Run(airflow, "sales", "r1"),
+    (end,) = stop(
+        [RunToStop(Run(airflow, "sales", "r1"), last_seen)],
         harness.retrier.within(harness.deadline(50)),
-        Known(last_seen),
         confirm=confirm,
     )
     return end, harness.time, airflow.mark_failed.calls
@@ -182,8 +181,8 @@ def test_cancel_mark_is_retried_until_it_is_written() -> None:
         ScriptedCall([FAILED]),
         ScriptedCall([()] * 99),
     )
-    run = Run(airflow, "sales", "r1")
-    stop(run, harness.retrier.within(harness.deadline(50)), Known(), confirm=True)
+    run = RunToStop(Run(airflow, "sales", "r1"))
+    stop([run], harness.retrier.within(harness.deadline(50)), confirm=True)
     assert airflow.notes == [CANCELLED_MARK] * 3
 
 
@@ -193,10 +192,9 @@ def test_success_of_a_stopped_run_is_stopped_again() -> None:
     airflow: Any = StoppableRun(
         ScriptedCall([SUCCESS] + [FAILED] * 99), ScriptedCall([FAILED]), ScriptedCall([()] * 99)
     )
-    found = stop(
-        Run(airflow, "sales", "r1"),
+    (found,) = stop(
+        [RunToStop(Run(airflow, "sales", "r1"), stopped=True)],
         harness.retrier.within(harness.deadline(50)),
-        Known(stopped=True),
         confirm=True,
     )
     assert (found, airflow.mark_failed.calls) == (

@@ -64,6 +64,7 @@ class FakeV1(V1Tasks):
             Route("PATCH", "/api/v1/dags/{dag_id}", self.patch_dag),
             Route("GET", "/api/v1/dags/{dag_id}/details", self.get_details, "dag_details"),
             Route("GET", "/api/v1/dags/{dag_id}/dagRuns", self.list_runs, "run_list"),
+            Route("POST", "/api/v1/dags/~/dagRuns/list", self.list_batch, "run_batch"),
             Route("POST", "/api/v1/dags/{dag_id}/dagRuns", self.trigger),
             Route("POST", "/api/v1/dags/{dag_id}/clearTaskInstances", self.clear_instances),
             Route("GET", RUN, self.get_run),
@@ -132,6 +133,14 @@ class FakeV1(V1Tasks):
         return as_json(
             200, {"dag_runs": [bodies.run(run) for run in shown], "total_entries": len(rows)}
         )
+
+    def list_batch(self, call: Call) -> FakeResponse:
+        """POST a filter: the runs of several DAGs, each of which counts as polled."""
+        body = self.json_object(call.request)
+        self.role(call.request)
+        self.fields(body, {"dag_ids", "order_by", "page_limit"})
+        found = [bodies.run(run) for run in self.database.poll_batch(body)]
+        return as_json(200, {"dag_runs": found, "total_entries": len(found)})
 
     def trigger(self, call: Call) -> FakeResponse:
         """POST a new run. A 409 names its reason."""

@@ -37,6 +37,8 @@ RUN_ORDER: dict[str, Callable[[FakeRun], Any]] = {
 }
 RUN_STATES = ("queued", "running", "success", "failed")
 DATES = ("run_after", "logical_date", "start_date", "end_date", "duration", "updated_at")
+BATCH_FIELDS = ("dag_ids", "order_by", "page_limit")
+"""The filters of a batch that this server has."""
 OTHER_FILTERS = {f"{name}_{end}" for name in DATES for end in ("gte", "gt", "lte", "lt")}
 OTHER_FILTERS |= {
     "run_type",
@@ -59,6 +61,7 @@ class FakeV2(V2Tasks):
             Route("PATCH", "/api/v2/dags/{dag_id}", self.patch_dag),
             Route("GET", "/api/v2/dags/{dag_id}/details", self.get_details, "dag_details"),
             Route("GET", "/api/v2/dags/{dag_id}/dagRuns", self.list_runs, "run_list"),
+            Route("POST", "/api/v2/dags/~/dagRuns/list", self.list_batch, "run_batch"),
             Route("POST", "/api/v2/dags/{dag_id}/dagRuns", self.trigger),
             Route("POST", "/api/v2/dags/{dag_id}/clearTaskInstances", self.clear_instances),
             Route("GET", RUN, self.get_run),
@@ -110,6 +113,14 @@ class FakeV2(V2Tasks):
             {"dag_runs": [bodies.run(run) for run in shown], "total_entries": len(rows)}
             | NO_CURSOR,
         )
+
+    def list_batch(self, call: Call) -> FakeResponse:
+        """POST a filter: the runs of several DAGs, each of which counts as polled."""
+        body = self.json_value(call.request)
+        self.role(call.request)
+        body = self.fields(body, *BATCH_FIELDS)
+        found = [bodies.run(run) for run in self.database.poll_batch(body)]
+        return as_json(200, {"dag_runs": found, "total_entries": len(found)} | NO_CURSOR)
 
     def trigger(self, call: Call) -> FakeResponse:
         """POST a new run. A 409 does not name its reason."""

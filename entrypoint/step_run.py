@@ -1,0 +1,446 @@
+"""One DAG run of the step: find or create it, judge its end, and stop it.
+
+`step.py` calls it for each DAG run. The outcome is published after each part, so that it is
+complete however the step ends.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from entrypoint.airflow.client import Run
+from entrypoint.diagnostics.collector import Diagnostics
+from entrypoint.errors import (
+    ActionError,
+    DagNotFound,
+    InvalidConf,
+    RunNotFound,
+    StaleDag,
+    StateUnknown,
+    TriggerUnclear,
+)
+from entrypoint.models import DagRun, Outcome, SavedRun
+from entrypoint.run.code_wait import CodeWait
+from entrypoint.run.dag_checks import require_unpaused
+from entrypoint.run.existing import (
+    TakeOverAction,
+    plan,
+    require_own_run,
+    require_same_request,
+    take_over,
+)
+from entrypoint.run.polling import FollowedRun, WaitLimits
+from entrypoint.run.request import build_request, derive_note, made_by
+from entrypoint.run.result import result_of
+from entrypoint.run.stop import RunToStop, Stopped, stop
+from entrypoint.run.trigger import trigger
+from entrypoint.session import SETUP_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entrypoint.airflow.client import Airflow
+    from entrypoint.deadline import Deadline
+    from entrypoint.diagnostics.optional import OptionalRequests
+    from entrypoint.inputs.settings import Settings
+    from entrypoint.models import RunRequest, TaskList
+    from entrypoint.run.code_version import Commits
+    from entrypoint.run.detached import DetachedReport
+    from entrypoint.runners.base import Context
+    from entrypoint.session import Session
+
+T = TypeVar("T")
+
+END_SECONDS = 30.0
+"""Seconds for reading the task instances of an ended run, or for stopping a run on timeout."""
+RESULT_SECONDS = 300.0
+"""Minimum seconds for reading the task instances if the result depends on them."""
+
+
+class StepRun:
+    """One DAG run of the step, not connected to Airflow yet.
+
+    Args:
+        settings: the parsed inputs.
+        context: commit, workflow run and job of the step.
+        session: clock, retrier and events.
+        commits: history of the repository.
+        published: called after each change of the outcome.
+
+    Attributes:
+        outcome: what is known of the DAG run so far.
+        code: the wait for the code of the commit.
+        finished: whether nothing more is to be found out about the run.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        context: Context,
+        session: Session,
+        commits: Commits,
+        published: Callable[[], None],
+    ) -> None:
+        self.request = build_request(settings, context)
+        self.outcome = Outcome(
+            result="error", request=self.request, post_stage_retries=context.system == "github"
+        )
+        self.code = CodeWait(settings, context, session, commits)
+        self.finished = False
+        self._settings = settings
+        self._context = context
+        self._session = session
+        self._published = published
+        self._retrier = session.retrier
+        self._events = session.events
+        self._airflow: Airflow
+        self._diagnostics: Diagnostics
+        self._detached_report: DetachedReport | None = None
+        self._stale_mark = False
+        self._since = session.clock()
+        self._deadline = session.deadline(settings.timeout)
+
+    def publish(self, outcome: Outcome) -> None:
+        """Keep what is known of the run, and publish it at once."""
+        self.outcome = outcome
+        self._published()
+
+    def fail(self, error: ActionError) -> None:
+        """End this run's part of the step with an error."""
+        self.finished = True
+        self.publish(self.outcome._replace(result="error", error=error))
+
+    # Find or create the DAG run.
+
+    def start(self, airflow: Airflow, optional: OptionalRequests) -> FollowedRun | None:
+        """Find or create the DAG run; return what is to be followed, None if the step is over.
+
+        Args:
+            airflow: API client.
+            optional: client for optional requests to the same Airflow.
+
+        Raises:
+            ActionError: there is no such run, or nobody knows.
+        """
+        self._airflow = airflow
+        if self._settings.report_to != "none":
+            # Imported here, because other steps should not wait for this module.
+            from entrypoint.run.detached import DetachedReport  # noqa: PLC0415
+
+            self._detached_report = DetachedReport(
+                self._settings, self._context, self._session, airflow.base_url
+            )
+        self._diagnostics = Diagnostics(
+            optional, self._session, self._settings, self._context.workspace
+        )
+        self.publish(self.outcome._replace(airflow_version=airflow.version))
+        try:
+            run = self._find_or_create()
+        except (DagNotFound, StaleDag, InvalidConf) as error:
+            deadline = self._session.deadline(SETUP_SECONDS)
+            raise self._diagnostics.with_import_error(error, deadline) from None
+        if self._detached_report is not None:
+            run, report = self._detached_report.begin(
+                airflow, run, self.outcome.run_url or "", self._diagnostics.failed_task_names
+            )
+            self.publish(self.outcome._replace(run=run, report=report))
+            self._events.reported(report)
+        if self._settings.wait:
+            return self._to_follow(run)
+        if run.ended:
+            self._update_tasks(self._diagnostics.read_tasks(run, self._deadline))
+        self._conclude(run)
+        return None
+
+    def _find_or_create(self) -> DagRun:
+        request, airflow = self.request, self._airflow
+        airflow.check(request)
+        note = request.note or derive_note(self._context)
+        request = request._replace(
+            note=self._detached_report.note(note) if self._detached_report else note
+        )
+        run = self.code.read(
+            airflow, lambda airflow: airflow.get_run(request.dag_id, request.run_id)
+        )
+        if self._detached_report is not None:
+            self._detached_report.check(airflow, request, run)
+        created = False
+        if run is None:
+            run, created = self._create(request)
+        self.publish(self.outcome._replace(run=run, created=created, run_url=self._url()))
+        # Only the creation of a run starts the timeout.
+        deadline = self._deadline if created else self._session.deadline(SETUP_SECONDS)
+        self.code.require(run, deadline)
+        if not created:
+            run = self._take_over(run, request)
+        self._events.run_found(self.outcome)
+        return run
+
+    def _url(self) -> str:
+        return self._airflow.run_url(self.request.dag_id, self.request.run_id)
+
+    def _create(self, request: RunRequest) -> tuple[DagRun, bool]:
+        if not self._settings.trigger:
+            raise RunNotFound(
+                "There is no such DAG run to wait for",
+                f"Airflow knows no run {request.run_id} of {request.dag_id}, and trigger is false.",
+                "Check run_id, and that the job which triggers the run has finished before "
+                "this one.",
+            )
+
+        def send() -> tuple[DagRun, bool]:
+            self._take_ownership()
+            deadline, settle = self._start_timeout(), self.code.seconds_left() <= 0
+            return trigger(
+                self._airflow.within(deadline),
+                request,
+                self._retrier.within(deadline),
+                settle_not_found=settle,
+                may_be_ours=self._may_be_own_run,
+            )
+
+        files = self._diagnostics.dag_files
+        try:
+            run, created = self.code.call_when_deployed(self._airflow, files, send)
+        except TriggerUnclear:
+            self.publish(self.outcome._replace(run_url=self._url()))
+            raise
+        except ActionError:
+            self.publish(self.outcome._replace(run_url=None, owned=False))
+            raise
+        # Otherwise another workflow run created the run first, and owns it.
+        owned = created or self._is_own_run(run)
+        self.publish(self.outcome._replace(owned=owned and self.outcome.owned))
+        return run, created
+
+    def _is_own_run(self, run: DagRun) -> bool:
+        return made_by(run, self._settings.run_id, self._context)
+
+    def _may_be_own_run(self, run: DagRun) -> bool:
+        # An Airflow without notes cannot show which workflow run created it.
+        return "note" in run.unknown_fields or self._is_own_run(run)
+
+    def _take_over(self, run: DagRun, request: RunRequest) -> DagRun:
+        action: TakeOverAction = "wait"
+        if self._settings.trigger:
+            require_same_request(run, request)
+            if not self._settings.run_id:
+                require_own_run(run, self._context)
+            action = plan(run, self._settings.if_run_exists)
+        if action != "wait" and self._settings.wait_for_dag:
+            files = self._diagnostics.dag_files
+            self.code.call_when_deployed(self._airflow, files, lambda: None)
+        elif action != "wait":
+            self.code.require_runnable(self._airflow)
+        elif not run.ended:
+            # The run has its code already, so there is no wait for new code.
+            self.code.read(
+                self._airflow,
+                lambda airflow: require_unpaused(airflow, run.dag_id, self._settings.if_paused),
+            )
+        if action != "wait" or (not run.ended and self._is_own_run(run)):
+            self._take_ownership()
+        deadline = self._start_timeout()
+        run, taken_over = take_over(
+            self._airflow.within(deadline), run, action, self._retrier.within(deadline)
+        )
+        self._stale_mark = taken_over != "attached" and run.cancelled
+        unambiguous = (
+            self._settings.run_id or self._context.job_path or self._context.system != "github"
+        )
+        self.publish(
+            self.outcome._replace(run=run, taken_over=taken_over, ambiguous=not unambiguous)
+        )
+        return run
+
+    def _take_ownership(self) -> None:
+        """Make this step stop the run on a cancel, even if the run does not exist yet.
+
+        The run is saved before the request, so that the post stage knows it even if the process is
+        killed in between.
+        """
+        if self._settings.trigger:
+            self.publish(self.outcome._replace(owned=True, run_url=self._url()))
+
+    def _start_timeout(self) -> Deadline:
+        self._since = self._session.clock()
+        self._deadline = self._session.deadline(self._settings.timeout)
+        return self._deadline
+
+    # Wait for the end.
+
+    def _to_follow(self, run: DagRun) -> FollowedRun:
+        settings, seen_at = self._settings, self._session.clock()
+        expected = None if run.ended else self._diagnostics.usual_duration(run, self._deadline)
+        limits = WaitLimits(
+            self._since, settings.timeout, settings.start_timeout, settings.poll_interval, expected
+        )
+        return FollowedRun(run, limits, seen_at, self._diagnostics.next_update)
+
+    def see(self, followed: FollowedRun) -> None:
+        """Publish the state of the run, and once it is over, everything that is to be known.
+
+        If the run was cleared after its end, it is followed again.
+
+        Raises:
+            ActionError: the run cannot be followed any more, or its result cannot be found out.
+        """
+        run = followed.run
+        # Published at once, because the next part may end with an error.
+        self.publish(self.outcome._replace(run=run))
+        if followed.error is not None:
+            self._on_unknown_state(followed.error, run)
+        if not followed.done:
+            self._diagnostics.update(run, self._deadline)
+            return
+        now = self._session.clock()
+        self.publish(
+            self.outcome._replace(waited=now - self._since, seconds_in_state=now - followed.since)
+        )
+        deadline = self._session.deadline(END_SECONDS)
+        self._update_tasks(self._diagnostics.read_tasks(run, deadline))
+        latest = self._read_again(run, deadline)
+        if latest.ended != run.ended:
+            self._events.run_cleared(run)
+            followed.record(latest, self._session.clock())
+            return
+        self.publish(self.outcome._replace(run=latest))
+        self.code.require(latest, self._session.deadline(END_SECONDS))
+        self._conclude(latest)
+
+    def _on_unknown_state(self, error: ActionError, run: DagRun) -> None:
+        # Airflow may answer again soon, so try to stop the run as after any timeout.
+        if isinstance(error, StateUnknown) and self._may_stop_on_timeout(run):
+            self._stop_on_timeout()
+        raise error
+
+    def _update_tasks(self, tasks: TaskList | None) -> None:
+        if tasks is not None:
+            self.publish(
+                self.outcome._replace(
+                    tasks=tasks.instances,
+                    unread=tasks.unread,
+                    unread_succeeded=tasks.unread_succeeded,
+                )
+            )
+
+    def _read_again(self, run: DagRun, deadline: Deadline) -> DagRun:
+        """Return the run as it is after its tasks were read, because it may have been cleared.
+
+        A cleared run has unfinished tasks. If all tasks have ended, the run was not cleared, and no
+        request is necessary. If the request fails, return the last known run.
+        """
+        tasks = self.outcome.tasks
+        if not run.ended or (tasks is not None and all(task.ended for task in tasks)):
+            return run
+        try:
+            fetch = partial(self._airflow.within(deadline).get_run, run.dag_id, run.run_id)
+            return self._retrier.within(deadline).read(fetch, retry_refused=True) or run
+        except ActionError:
+            return run
+
+    def _conclude(self, run: DagRun) -> None:
+        """Decide the result, and collect its reasons and the XComs."""
+        settings, diagnostics = self._settings, self._diagnostics
+        decided_by_tasks = settings.fail_on_failed_tasks and run.state == "success"
+        if decided_by_tasks and self.outcome.tasks is None:
+            deadline = self._session.deadline(max(RESULT_SECONDS, self._deadline.seconds_left()))
+            self._update_tasks(diagnostics.require_tasks(run, deadline))
+        failed_tasks = settings.fail_on_failed_tasks and bool(self.outcome.failed_tasks)
+        result = result_of(
+            run, wait=settings.wait, failed_tasks=failed_tasks, stale_mark=self._stale_mark
+        )
+        self.publish(self.outcome._replace(result=result))
+        if result == "timeout":
+            self._on_timeout(run)
+        if settings.wait:
+            reasons = diagnostics.explain_end(run, self.outcome.tasks)
+            self.publish(
+                self.outcome._replace(
+                    failures=reasons.failures,
+                    dagrun_timeout_exceeded=reasons.dagrun_timeout_exceeded,
+                )
+            )
+        if settings.xcom and run.ended:
+            whole, needed = not self.outcome.unread, result == "success"
+            xcom = diagnostics.xcoms(run, self.outcome.tasks, whole=whole, needed=needed)
+            self.publish(self.outcome._replace(xcom=xcom))
+        self.finished = True
+
+    # Timeout and cancel.
+
+    def _on_timeout(self, run: DagRun) -> None:
+        """Find out why the run does not move, and stop it if `on_timeout` is `cancel`."""
+        deadline = self._session.deadline(END_SECONDS)
+        blockers = self._diagnostics.blockers_of(run, self.outcome.tasks, deadline)
+        self.publish(self.outcome._replace(blockers=blockers))
+        if self._may_stop_on_timeout(run):
+            self._stop_on_timeout()
+        else:
+            self.publish(self.outcome._replace(stopped="left"))
+
+    def _may_stop_on_timeout(self, run: DagRun) -> bool:
+        return self._settings.on_timeout == "cancel" and (
+            self.outcome.owned or self._is_own_run(run)
+        )
+
+    def _stop_on_timeout(self) -> None:
+        deadline = self._session.deadline(END_SECONDS)
+        self.publish(self.outcome._replace(stopped="unconfirmed", run_url=self._url()))
+        self._events.stopping(self.request.run_id)
+        to_stop = self.to_stop(deadline)
+        self.record_stop(*stop([to_stop], self._retrier.within(deadline), confirm=True))
+
+    def cancel(self) -> bool:
+        """Record that the workflow was cancelled; return whether this step has to stop the run."""
+        outcome = self.outcome
+        if not self.finished:
+            outcome = outcome._replace(
+                result="cancelled", error=None, waited=self._session.clock() - self._since
+            )
+        must_stop = self.saved() is not None and self._settings.on_cancel != "leave"
+        if must_stop:
+            outcome = outcome._replace(stopped="unconfirmed", run_url=self._url())
+        elif outcome.result == "cancelled":
+            left = outcome.owned or (outcome.run is not None and not outcome.run.ended)
+            outcome = outcome._replace(stopped="left" if left else "nothing")
+        self.publish(outcome)
+        return must_stop
+
+    def saved(self) -> SavedRun | None:
+        """Return the run for the post stage, None if a cancelled workflow need not stop it."""
+        outcome = self.outcome
+        if not outcome.owned or (self.finished and outcome.run is not None and outcome.run.ended):
+            return None
+        return SavedRun(
+            self.request.dag_id,
+            self.request.run_id,
+            outcome.run_url,
+            created=outcome.created is True,
+            stopped=outcome.stopped == "yes",
+        )
+
+    def finish(self, disabled_features: tuple[str, ...]) -> None:
+        """Publish what is known only at the end of the step."""
+        self.publish(
+            self.outcome._replace(
+                retries=self._retrier.retries, disabled_features=disabled_features
+            )
+        )
+
+    def to_stop(self, deadline: Deadline) -> RunToStop:
+        """Return what `stop` needs to know."""
+        airflow = self._airflow.within(deadline)
+        run = Run(airflow, self.request.dag_id, self.request.run_id)
+        return RunToStop(run, self.outcome.run)
+
+    def record_stop(self, stopped: Stopped) -> None:
+        """Record what has become of a run that was to be stopped."""
+        run = stopped.run or self.outcome.run
+        outcome = self.outcome._replace(run=run, stop_error=stopped.error)
+        # Without a run, the trigger may still be in progress. Only the post stage has the time to
+        # wait for that.
+        if stopped.confirmed and stopped.run is not None:
+            outcome = outcome._replace(stopped="yes" if stopped.by_this_step else "nothing")
+        self.publish(outcome)

@@ -1,0 +1,176 @@
+"""One step with several DAG runs, against the scripted Airflow."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from entrypoint.inputs.settings import parse_settings
+from entrypoint.models import SavedRun
+from entrypoint.report.console import Console
+from entrypoint.report.summary import summary
+from entrypoint.runners import github as commands
+from entrypoint.session import Session
+from entrypoint.signals import Interrupted, Interrupts
+from entrypoint.step import Step
+from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeError, FakeTask, Fault
+from tests.support.leak_guard import capture_output
+from tests.support.step import CONTEXT, admin_inputs
+from tests.support.virtual_time import VirtualTime, after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from entrypoint.models import Outcome
+
+WITHOUT_END = 10**6
+BROKEN = FakeTask("load", ends="failed", error=FakeError("KeyError", "'amount'"))
+GOOD, BAD, ENDLESS = (
+    FakeDag("good", polls=4),
+    FakeDag("bad", polls=8, tasks=(BROKEN,)),
+    FakeDag("endless", polls=WITHOUT_END),
+)
+
+
+@pytest.fixture(params=["3.3.2", "2.11.2"])
+def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
+    with FakeAirflow(request.param, dags=[GOOD, BAD, ENDLESS]) as running:
+        yield running
+
+
+@pytest.fixture
+def state_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The runner's file for the state that the post stage reads."""
+    file = tmp_path / "state"
+    file.touch()
+    monkeypatch.setenv("GITHUB_STATE", str(file))
+    return file
+
+
+def saved_runs(state_file: Path) -> list[SavedRun]:
+    """Return the runs that the post stage would get."""
+    lines = state_file.read_text().splitlines()
+    *_, last = (value for name, value in pairwise(lines) if "RUNS<<" in name)
+    return [SavedRun(**run) for run in json.loads(last)]
+
+
+def run_several(
+    fake: FakeAirflow, *dag_ids: str, time: VirtualTime | None = None, **inputs: str
+) -> dict[str, Outcome]:
+    """Run one step with a run of each DAG, and return their outcomes."""
+    time = time or VirtualTime()
+    given = admin_inputs(fake) | inputs
+    settings = parse_settings(given, Path())
+    session = Session(settings, time.clock, time.sleep, commands, Console(time.clock, commands))
+    each = [settings._replace(dag_id=dag_id) for dag_id in dag_ids]
+    with time.installed(), capture_output(given, {}, Path()):
+        outcome = Step(each, CONTEXT, Interrupts(), session).run()
+    return dict(zip(dag_ids, outcome.runs, strict=True))
+
+
+def cancel() -> None:
+    raise Interrupted
+
+
+def results(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
+    return {dag_id: outcome.result for dag_id, outcome in outcomes.items()}
+
+
+def lists(fake: FakeAirflow) -> int:
+    """How often several runs were requested together."""
+    return sum(request.path.endswith("/dagRuns/list") for request in fake.record)
+
+
+def test_mixed_ends_and_a_cancel_give_each_run_its_own_state(
+    fake: FakeAirflow, state_file: Path
+) -> None:
+    outcomes = run_several(fake, "good", "bad", "endless", time=after(90, cancel))
+
+    assert results(outcomes) == {"good": "success", "bad": "failed", "endless": "cancelled"}
+    assert [outcome.stopped for outcome in outcomes.values()] == [None, None, "yes"]
+    assert [run.state for dag in outcomes for run in fake.runs(dag)] == [
+        "success",
+        "failed",
+        "failed",
+    ]
+    assert [failure.cause for failure in outcomes["bad"].failures] == ["KeyError: 'amount'"]
+    titles = [summary(outcome, CONTEXT).splitlines()[0] for outcome in outcomes.values()]
+    assert titles == [
+        "## ✅ DAG run succeeded: `good`",
+        "## ❌ DAG run failed: `bad`",
+        "## 🛑 Cancelled, the DAG run is over: `endless`",
+    ]
+    # Those that had ended need no post stage.
+    assert [(run.dag_id, run.stopped) for run in saved_runs(state_file)] == [("endless", True)]
+    assert "ENDED" not in state_file.read_text()
+
+
+def test_several_runs_are_requested_together(fake: FakeAirflow) -> None:
+    outcomes = run_several(fake, "good", "bad")
+
+    assert results(outcomes) == {"good": "success", "bad": "failed"}
+    single = [request for request in fake.record if "/dagRuns/github__" in request.path]
+    polls = [request for request in single if request.method == "GET"]
+    # Before the trigger one of each; after the end of the first, the second is followed alone.
+    assert lists(fake) >= 3
+    assert sum(request.path.count("/dags/good/dagRuns/") for request in polls) <= 3
+
+
+def test_runs_that_no_list_shows_are_requested_one_by_one(fake: FakeAirflow) -> None:
+    """Airflow may refuse the list, or have a hundred newer runs of the DAG."""
+    fake.deny("run_batch")
+    assert results(run_several(fake, "good", "bad")) == {"good": "success", "bad": "failed"}
+    assert lists(fake) == 2
+
+
+@pytest.mark.parametrize("dag_id", ["missing", "paused"])
+def test_a_dag_that_cannot_run_ends_no_other(dag_id: str) -> None:
+    dags = [GOOD, FakeDag("paused", paused=True)]
+    with FakeAirflow(dags=dags) as fake:
+        outcomes = run_several(fake, dag_id, "good")
+        assert results(outcomes) == {dag_id: "error", "good": "success"}
+
+
+def test_each_run_has_its_own_timeout_and_a_deleted_run_ends_no_other(fake: FakeAirflow) -> None:
+    def delete() -> None:
+        run = fake.runs("bad")[0]
+        del fake._database.runs["bad", run.run_id]
+
+    outcomes = run_several(
+        fake, "good", "bad", "endless", time=after(5, delete), timeout="10m", on_timeout="cancel"
+    )
+    assert results(outcomes) == {"good": "success", "bad": "error", "endless": "timeout"}
+    assert outcomes["bad"].error is not None
+    assert outcomes["bad"].error.title == "The DAG run was deleted while this step waited for it"
+    assert outcomes["endless"].stopped == "yes"
+
+
+@pytest.mark.parametrize("fault", [Fault.HTML_503, Fault.RESET, Fault.JSON_401, Fault.HTML_200])
+def test_an_outage_ends_no_wait(fake: FakeAirflow, fault: Fault) -> None:
+    def outage() -> None:
+        fake.fault(fault, on=("POST", "/dagRuns/list"), times=3)
+        fake.fault(fault, on=("GET", "/dagRuns/*"), times=3)
+
+    outcomes = run_several(fake, "good", "bad", time=after(2, outage))
+    assert results(outcomes) == {"good": "success", "bad": "failed"}
+
+
+def test_an_airflow_that_stays_silent_is_an_error_for_each_run(fake: FakeAirflow) -> None:
+    def outage() -> None:
+        fake.fault(Fault.RESET, times=10_000)
+
+    time: Any = after(2, outage)
+    outcomes = run_several(fake, "good", "endless", time=time, timeout="10m")
+    assert results(outcomes) == {"good": "error", "endless": "error"}
+    assert time.now - 1000 <= 600 + 60
+
+
+def test_a_lost_response_to_a_trigger_makes_no_second_run(fake: FakeAirflow) -> None:
+    fake.fault(Fault.RESET, on=("POST", "/dagRuns"), when="after", times=2)
+    outcomes = run_several(fake, "good", "bad")
+    assert results(outcomes) == {"good": "success", "bad": "failed"}
+    assert [len(fake.runs(dag_id)) for dag_id in ("good", "bad")] == [1, 1]
