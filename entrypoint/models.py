@@ -6,12 +6,16 @@ dataclass. About forty are defined before the trigger is sent.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from entrypoint.errors import ActionError, ExceptionInfo
+
+Json = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+"""A JSON value."""
+JsonObject = dict[str, Json]
 
 RunState = Literal["queued", "running", "success", "failed"]
 """Airflow's four DAG run states; 2.x and 3.x know no other.
@@ -105,7 +109,7 @@ class RunRequest(NamedTuple):
 
     dag_id: str
     run_id: str
-    conf: dict[str, Any]
+    conf: JsonObject
     logical_date: datetime | None = None
     data_interval_start: datetime | None = None
     data_interval_end: datetime | None = None
@@ -170,7 +174,7 @@ class DagRun(NamedTuple):
     dag_id: str
     run_id: str
     state: RunState
-    conf: dict[str, Any]
+    conf: JsonObject
     logical_date: datetime | None = None
     start_date: datetime | None = None
     end_date: datetime | None = None
@@ -365,7 +369,7 @@ class Outcome(NamedTuple):
     blockers: tuple[Blocker, ...] = ()
     failures: tuple[Failure, ...] = ()
     dagrun_timeout_exceeded: float | None = None
-    xcom: dict[str, Any] | None = None
+    xcom: JsonObject | None = None
     disabled_features: tuple[str, ...] = ()
     seconds_in_state: float = 0.0
     waited: float = 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from entrypoint.diagnostics.blockers import find_blockers
 from entrypoint.diagnostics.failures import dagrun_timeout_exceeded, failures_of, other_logs
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from entrypoint.deadline import Deadline
     from entrypoint.diagnostics.optional import OptionalRequests
     from entrypoint.inputs.settings import Settings
-    from entrypoint.models import Blocker, DagRun, Failure, TaskInstance, TaskList
+    from entrypoint.models import Blocker, DagRun, Failure, JsonObject, TaskInstance, TaskList
     from entrypoint.run.schedule import UsualDuration
     from entrypoint.session import Session
 
@@ -188,7 +188,7 @@ class Diagnostics:
 
     def xcoms(
         self, run: DagRun, tasks: Tasks | None, *, whole: bool, needed: bool
-    ) -> dict[str, Any] | None:
+    ) -> JsonObject | None:
         """Return the requested XComs, None if they cannot be read.
 
         Args:
@@ -216,7 +216,7 @@ class Diagnostics:
 
     def _xcoms(
         self, run: DagRun, tasks: Tasks | None, deadline: Deadline, *, whole: bool
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         airflow = self._airflow.within(deadline)
         if tasks is not None and not whole:
             tasks = airflow.task_instances(run.dag_id, run.run_id).instances

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from entrypoint.diagnostics.optional import Feature
 from entrypoint.errors import (
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from entrypoint.airflow.client import Airflow
     from entrypoint.http.retry import Retrier
-    from entrypoint.models import DagRun, TaskInstance, XComName
+    from entrypoint.models import DagRun, Json, JsonObject, TaskInstance, XComName
 
 MAX_OUTPUT_CHARS = 500_000
 """UTF-16 code units of the output. GitHub allows 1 MB for all outputs of a job, counted as UTF-16.
@@ -45,7 +45,7 @@ def read_xcoms(
     names: Sequence[XComName],
     tasks: tuple[TaskInstance, ...] | None,
     retrier: Retrier,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the values, keyed by the lines of the input.
 
     The value of a mapped task is a list, in the order of the map index.
@@ -63,9 +63,9 @@ def read_xcoms(
         Forbidden: with the missing permission.
         TransientError, UnexpectedResponse: Airflow did not respond before the deadline.
     """
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     for name in names:
-        found: list[Any] = []
+        found: list[Json] = []
         indexes = _indexes(name, tasks)
         for index in indexes:
             if found and retrier.deadline.has_passed():
@@ -92,7 +92,7 @@ def read_xcoms(
     return values
 
 
-def _length(name: XComName, values: dict[str, Any]) -> int:
+def _length(name: XComName, values: JsonObject) -> int:
     try:
         return (
             len(

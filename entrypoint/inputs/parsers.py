@@ -11,11 +11,15 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from entrypoint.models import Json, JsonObject
+
+Word = TypeVar("Word", bound=str)
 
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 _DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
@@ -59,12 +63,13 @@ def boolean(text: str) -> bool:
     raise ParseError(f"{quoted(text)} is not a boolean.", "Write true or false.")
 
 
-def choice(*allowed: str) -> Any:
+def choice(*allowed: Word) -> Callable[[str], Word]:
     """Return a parser that accepts only these words."""
 
-    def parse(text: str) -> str:
-        if text in allowed:
-            return text
+    def parse(text: str) -> Word:
+        for word in allowed:
+            if text == word:
+                return word
         raise ParseError(
             f"{quoted(text)} is not one of the allowed values.",
             f"Write {', '.join(allowed[:-1])} or {allowed[-1]}.",
@@ -189,7 +194,7 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _no_duplicates(pairs: list[tuple[str, Json]]) -> JsonObject:
     result = dict(pairs)
     if len(result) != len(pairs):
         names = [key for key, _ in pairs]
@@ -198,7 +203,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def json_object(text: str) -> dict[str, Any]:
+def json_object(text: str) -> JsonObject:
     """Parse a JSON object strictly: without NaN, Infinity and duplicate keys.
 
     With NaN or Infinity, Airflow's responses would be invalid JSON.
@@ -225,7 +230,7 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
-def json_file(text: str, workspace: Path) -> dict[str, Any]:
+def json_file(text: str, workspace: Path) -> JsonObject:
     """Parse the JSON object in a file of the workspace."""
     return json_object(file_text(text, workspace))
 

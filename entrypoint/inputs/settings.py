@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from math import inf
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from entrypoint.credentials import Secret
 from entrypoint.errors import InvalidInputs
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrypoint.credentials import Access
-    from entrypoint.models import IfPaused, IfRunExists, Logs, ReportTo, XComName
+    from entrypoint.models import IfPaused, IfRunExists, Json, JsonObject, Logs, ReportTo, XComName
 
 INPUT_NAMES = (
     "airflow_url",
@@ -128,7 +128,7 @@ class Settings(NamedTuple):
 
     access: Access
     dag_id: str
-    conf: dict[str, Any]
+    conf: JsonObject
     run_id: str | None
     logical_date: datetime | None
     data_interval_start: datetime | None
@@ -155,7 +155,7 @@ class Settings(NamedTuple):
     log_lines: int
     summary: bool
     github_token: Secret
-    matrix: Any
+    matrix: Json
 
 
 def parse_settings(
@@ -239,7 +239,7 @@ def post_stage_inputs(inputs: Mapping[str, str], settings: Settings) -> dict[str
     return {name: text for name, text in saved.items() if text}
 
 
-def _conf(reader: Reader, workspace: Path) -> dict[str, Any]:
+def _conf(reader: Reader, workspace: Path) -> JsonObject:
     if reader.is_given("conf") and reader.is_given("conf_file"):
         reader.add_error("conf_file", "it is given together with conf.", "Keep one of the two.")
     conf = reader.optional("conf", parse.json_object)
@@ -247,11 +247,12 @@ def _conf(reader: Reader, workspace: Path) -> dict[str, Any]:
     return conf or from_file or {}
 
 
-def _matrix(text: str) -> Any:
+def _matrix(text: str) -> Json:
     try:
-        return json.loads(text)
+        matrix: Json = json.loads(text)
     except (ValueError, RecursionError):
         raise parse.ParseError("it is not JSON.", "Remove it, because GitHub sets it.") from None
+    return matrix
 
 
 def _check_interval(reader: Reader, settings: Settings) -> None:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 from entrypoint.text import shortened
+
+if TYPE_CHECKING:
+    from entrypoint.models import JsonObject
 
 MASK = "***"
 """Airflow's placeholder for a secret value. It counts as equal to any requested value."""
@@ -58,16 +61,16 @@ _NO_VALUE = object()
 """Stands for a key or an item that one side lacks. It is not None, because null is a value."""
 
 
-def conf_differences(found: dict[str, Any], requested: dict[str, Any]) -> list[str]:
+def conf_differences(found: JsonObject, requested: JsonObject) -> list[str]:
     """Return a phrase for each difference between two values of `conf`, compared as JSON.
 
     Numbers are equal however they are written (`1` and `1.0`), but never equal to a boolean. The
     phrases quote only values that differ. They quote no value whose key sounds like a secret, and
     none that looks like one.
     """
-    places: list[tuple[tuple[str, ...], Any, Any]] = []
+    places: list[tuple[tuple[str, ...], object, object]] = []
     # A stack instead of recursion, because other programs decide how deep a conf is nested.
-    stack: list[tuple[tuple[str, ...], Any, Any]] = [((), found, requested)]
+    stack: list[tuple[tuple[str, ...], object, object]] = [((), found, requested)]
     while stack:
         path, left, right = stack.pop()
         if left == MASK and right is not _NO_VALUE:
@@ -90,12 +93,12 @@ def conf_differences(found: dict[str, Any], requested: dict[str, Any]) -> list[s
     return [*phrases, f"conf differs in {more} more places"] if more else phrases
 
 
-def _kind(value: Any) -> type:
+def _kind(value: object) -> type:
     """Return the value's JSON type. In Python True equals 1, and JSON has one number type."""
     return float if type(value) is int else type(value)
 
 
-def _phrase(path: tuple[str, ...], left: Any, right: Any) -> str:
+def _phrase(path: tuple[str, ...], left: object, right: object) -> str:
     name = shortened(".".join(("conf", *path)), MAX_VALUE_CHARS)
     why = (
         "name sounds"
@@ -121,7 +124,7 @@ def _sounds_secret(name: str) -> bool:
     return any(map(_SHORT_WORDS.fullmatch, words)) and not _DESCRIBING_WORDS.fullmatch(words[-1])
 
 
-def _looks_secret(*values: Any) -> bool:
+def _looks_secret(*values: object) -> bool:
     # The rest of a longer value is never shown.
     return any(
         isinstance(value, str) and _SECRET_VALUE.search(value[: 5 * MAX_VALUE_CHARS])
@@ -129,7 +132,7 @@ def _looks_secret(*values: Any) -> bool:
     )
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Return the value as JSON, but not the content of an object or a list."""
     if value is _NO_VALUE:
         return "nothing"

@@ -9,40 +9,44 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from entrypoint.models import RunRequest
+from entrypoint.run.existing import COMPARED_FIELDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from entrypoint.inputs.settings import Settings
-    from entrypoint.models import DagRun
+    from entrypoint.models import DagRun, Json
     from entrypoint.runners.base import Context
+
+
+_IDENTIFYING_FIELDS = ("conf", *COMPARED_FIELDS)
+"""Fields of a request that the derived run id depends on."""
 
 
 def build_request(settings: Settings, context: Context) -> RunRequest:
     """Return the request for this step's DAG run; its note is the input's, or None."""
-    requested: dict[str, Any] = {
-        name: getattr(settings, name)
-        for name in (
-            "conf",
-            "logical_date",
-            "data_interval_start",
-            "data_interval_end",
-            "run_after",
-            "partition_key",
-        )
-    }
-    run_id = settings.run_id or derive_run_id(context, settings.matrix, requested)
-    return RunRequest(
+    request = RunRequest(
         dag_id=settings.dag_id,
-        run_id=run_id,
+        run_id=settings.run_id or "",
+        conf=settings.conf,
+        logical_date=settings.logical_date,
+        data_interval_start=settings.data_interval_start,
+        data_interval_end=settings.data_interval_end,
+        run_after=settings.run_after,
+        partition_key=settings.partition_key,
         note=settings.note,
         commit=settings.expect_commit,
-        **requested,
     )
+    if settings.run_id:
+        return request
+    requested = {name: getattr(request, name) for name in _IDENTIFYING_FIELDS}
+    return request._replace(run_id=derive_run_id(context, settings.matrix, requested))
 
 
-def derive_run_id(context: Context, matrix: Any, requested: dict[str, Any]) -> str:
+def derive_run_id(context: Context, matrix: Json, requested: Mapping[str, object]) -> str:
     """Return the run id of this step, the same in each attempt of this workflow run.
 
     The attempt is not part of it, so that a re-run finds the DAG run of the attempt before.
@@ -75,7 +79,7 @@ def made_by(run: DagRun, chosen: str | None, context: Context) -> bool:
     )
 
 
-def _instant(value: Any) -> str:
+def _instant(value: object) -> str:
     """Return a datetime as text in UTC, so that its offset does not change the run id."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()

@@ -171,3 +171,19 @@ def test_every_folder_is_a_package() -> None:
     folders = {path.parent for path in modules()}
 
     assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+PARSING = ("airflow", "auth", "github_api", "http")
+"""The packages that parse JSON, or pass arguments to an HTTP library."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in Path("entrypoint").rglob("*.py") if path.parts[1] not in PARSING],
+    ids=str,
+)
+def test_no_module_above_the_parsers_uses_any(path: Path) -> None:
+    names = {
+        node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)
+    }
+    assert "Any" not in names

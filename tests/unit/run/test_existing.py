@@ -20,7 +20,14 @@ from entrypoint.errors import (
     UnexpectedResponse,
 )
 from entrypoint.http.retry import REFUSAL_RESPONSES, REFUSAL_SECONDS
-from entrypoint.models import CANCELLED_MARK, DagRun, RunRequest, TaskInstance, TaskList
+from entrypoint.models import (
+    CANCELLED_MARK,
+    DagRun,
+    JsonObject,
+    RunRequest,
+    TaskInstance,
+    TaskList,
+)
 from entrypoint.run.existing import MAX_CLEAR_ATTEMPTS, plan, require_same_request, take_over
 from tests.support.factories import a_list
 from tests.support.scripted import Harness, ScriptedCall
@@ -192,7 +199,7 @@ OTHER_NAMES = words_of("""
 @pytest.mark.parametrize("key", SECRET_NAMES)
 def test_difference_hides_values_of_secret_keys_and_equal_values(key: str) -> None:
     found = {key: {"a": "s3cret"}, "same": "quiet", "list": ["quiet", 1]}
-    requested = {key: {"a": "hush"}, "same": "quiet", "list": ["quiet", 2]}
+    requested: JsonObject = {key: {"a": "hush"}, "same": "quiet", "list": ["quiet", 2]}
     with pytest.raises(RunExists) as caught:
         require_same_request(run_in("success", conf=found), RunRequest("sales", "r1", requested))
     assert not any(text in caught.value.detail for text in ("s3cret", "hush", "quiet"))
