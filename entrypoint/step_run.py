@@ -274,7 +274,7 @@ class StepRun:
         settings, seen_at = self._settings, self._session.clock()
         expected = None if run.ended else self._diagnostics.usual_duration(run, self._deadline)
         limits = WaitLimits(
-            self._since, settings.timeout, settings.start_timeout, settings.poll_interval, expected
+            self._since, self._deadline, settings.start_timeout, settings.poll_interval, expected
         )
         return FollowedRun(run, limits, seen_at, self._diagnostics.next_update)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from entrypoint.deadline import Deadline
 from entrypoint.errors import (
     ActionError,
     Forbidden,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from entrypoint.airflow.client import Airflow
+    from entrypoint.deadline import Deadline
     from entrypoint.http.retry import Retrier
     from entrypoint.models import DagRun, RunState
     from entrypoint.run.schedule import UsualDuration
@@ -43,14 +43,14 @@ class WaitLimits(NamedTuple):
 
     Attributes:
         since: time of the trigger on the monotonic clock.
-        timeout: seconds to wait, counted from `since`.
+        deadline: the end of the timeout, with the maximum seconds of one request.
         start_timeout: seconds for which the run may stay queued.
         poll_interval: fixed seconds between polls, None for an automatic interval.
         expected: usual duration of the DAG's runs, for the automatic interval.
     """
 
     since: float
-    timeout: float
+    deadline: Deadline
     start_timeout: float = inf
     poll_interval: float | None = None
     expected: UsualDuration | None = None
@@ -98,16 +98,16 @@ class FollowedRun:
         self.refusals = Refusals()
 
     @property
-    def ends_at(self) -> float:
-        """The clock time at which the run exceeds a limit in its current state."""
-        end = self.limits.since + self.limits.timeout
+    def deadline(self) -> Deadline:
+        """When the run exceeds a limit in its current state."""
+        end = self.limits.deadline
         if self.run.state == "queued":
-            end = min(end, self.since + self.limits.start_timeout)
+            end = end._replace(at=min(end.at, self.since + self.limits.start_timeout))
         return end
 
     def is_over(self, now: float) -> bool:
         """Return whether there is nothing more to wait for."""
-        return self.run.ended or self.error is not None or self.ends_at <= now
+        return self.run.ended or self.error is not None or self.deadline.at <= now
 
 
 def poll(airflow: Airflow, runs: Sequence[FollowedRun], retrier: Retrier) -> Iterator[FollowedRun]:
@@ -157,7 +157,7 @@ class _Poller:
         pause = min(self._interval(followed, now) for followed in waiting)
         if len(waiting) == 1 and waiting[0].limits.poll_interval is None:
             result = self._read_stream(waiting[0])
-        end = min(followed.ends_at for followed in waiting)
+        end = min(followed.deadline.at for followed in waiting)
         if result is StreamResult.NOTHING:
             spent = self._retrier.clock() - now
             self._retrier.sleep(max(min(pause - spent, end - self._retrier.clock()), 0.0))
@@ -177,9 +177,9 @@ class _Poller:
 
     def _read_stream(self, followed: FollowedRun) -> StreamResult:
         began = self._retrier.clock()
-        if followed.ends_at <= began:
+        if followed.deadline.at <= began:
             return StreamResult.NOTHING
-        max_seconds = min(followed.ends_at, followed.next_poll(followed.run)) - began
+        max_seconds = min(followed.deadline.at, followed.next_poll(followed.run)) - began
 
         def on_state(state: RunState) -> bool:
             self._record(followed, followed.run._replace(state=state))
@@ -195,7 +195,7 @@ class _Poller:
         a few seconds without a response, the last known state still counts.
         """
         clock, failures = self._retrier.clock, 0
-        deadline = Deadline(clock, min(followed.ends_at for followed in waiting))
+        deadline = min((followed.deadline for followed in waiting), key=lambda each: each.at)
         while True:
             errors = self._request(waiting, deadline)
             final = any(followed.error for followed in errors)
@@ -206,7 +206,7 @@ class _Poller:
         for followed, error in errors.items():
             age = clock() - followed.seen_at
             fresh = age <= max(FRESH_SECONDS, 2 * (followed.limits.poll_interval or 0.0))
-            if followed.error is None and followed.ends_at <= clock() and not fresh:
+            if followed.error is None and followed.deadline.has_passed() and not fresh:
                 followed.error = _state_unknown(followed.run, age, error)
 
     def _request(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrypoint.deadline import Deadline
 from entrypoint.errors import (
     Forbidden,
     GatewayRefused,
@@ -32,7 +33,6 @@ from tests.support.scripted import Harness, ScriptedCall
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from entrypoint.deadline import Deadline
     from entrypoint.http.retry import Retrier
     from tests.support.scripted import RecordingProgress
     from tests.support.virtual_time import VirtualTime
@@ -54,6 +54,10 @@ QUEUED, RUNNING, SUCCESS, FAILED = (
     run_in("success"),
     run_in("failed"),
 )
+
+
+def limits(harness: Harness, timeout: float = 600.0, **more: Any) -> WaitLimits:
+    return WaitLimits(harness.time.now, harness.deadline(timeout), **more)
 
 
 def wait_for_end(
@@ -102,7 +106,7 @@ def poll_to_end(
         airflow,
         start,
         harness.retrier,
-        WaitLimits(**{"since": harness.time.now, "timeout": 600.0, **times}),
+        limits(harness, **times),
     )
     return last, harness.time, harness.progress, entered
 
@@ -138,9 +142,7 @@ def test_missing_run_or_refusal_ends_the_wait_after_a_minute(polls: list[Any], e
     harness = Harness()
     airflow: Any = PollingAirflow(script)
     with pytest.raises(error):
-        wait_for_end(
-            airflow, QUEUED, harness.retrier, WaitLimits(since=harness.time.now, timeout=3600.0)
-        )
+        wait_for_end(airflow, QUEUED, harness.retrier, limits(harness, timeout=3600.0))
     assert harness.time.now >= 1000 + REFUSAL_SECONDS
     assert harness.time.now <= 1000 + 3 * REFUSAL_SECONDS
 
@@ -194,7 +196,7 @@ def test_start_timeout_applies_while_airflow_does_not_respond(fault: Any) -> Non
             airflow,
             QUEUED,
             harness.retrier,
-            WaitLimits(since=harness.time.now, timeout=3600.0, start_timeout=30.0),
+            limits(harness, timeout=3600.0, start_timeout=30.0),
         )
     assert harness.time.now == 1030.0
     assert (
@@ -231,7 +233,7 @@ def test_every_polled_state_is_reported() -> None:
 def test_callback_runs_after_every_successful_poll_but_the_last() -> None:
     harness, seen = Harness(), list[tuple[str, int]]()
     airflow: Any = PollingAirflow(ScriptedCall([QUEUED, DOWN, None, RUNNING, RUNNING, SUCCESS]))
-    times = WaitLimits(since=harness.time.now, timeout=600.0)
+    times = limits(harness, timeout=600.0)
     wait_for_end(
         airflow,
         QUEUED,
@@ -278,7 +280,7 @@ def test_polls_follow_the_usual_duration_from_the_runs_start(
     harness = Harness()
     running = RUNNING._replace(start_date=start)
     airflow: Any = PollingAirflow(ScriptedCall([running, running, SUCCESS]), now)
-    times = WaitLimits(harness.time.now, 600.0, expected=UsualDuration(600.0, 0.1))
+    times = limits(harness, expected=UsualDuration(600.0, 0.1))
     wait_for_end(airflow, running, harness.retrier, times)
 
     assert harness.time.slept == pytest.approx(pauses, abs=0.01)
@@ -291,7 +293,7 @@ def test_poll_interval_wins_over_history_without_jitter() -> None:
         airflow,
         RUNNING,
         harness.retrier,
-        WaitLimits(harness.time.now, 600.0, inf, 7.0, UsualDuration(600.0, 0.1)),
+        limits(harness, poll_interval=7.0, expected=UsualDuration(600.0, 0.1)),
     )
 
     assert harness.time.slept == [7.0, 7.0]
@@ -334,7 +336,7 @@ def stream_to_end(
         airflow,
         QUEUED,
         harness.retrier,
-        WaitLimits(**{"since": harness.time.now, "timeout": 600.0, **times}),
+        limits(harness, **times),
         next_poll=due,
     )
     return last, harness, airflow
@@ -365,7 +367,7 @@ def test_stream_interval_is_limited_by_the_next_update(next_update: float, secon
     """It is never zero."""
     harness, seen = Harness(), list[DagRun]()
     airflow: Any = StreamingAirflow(harness.time, [["queued"] * 100, ["success"]], [SUCCESS])
-    times = WaitLimits(since=harness.time.now, timeout=60.0)
+    times = limits(harness, timeout=60.0)
     wait_for_end(
         airflow,
         QUEUED,
@@ -387,7 +389,7 @@ def test_streamed_change_with_a_due_update_ends_the_stream() -> None:
         airflow,
         QUEUED,
         harness.retrier,
-        WaitLimits(since=harness.time.now, timeout=60.0),
+        limits(harness, timeout=60.0),
         on_poll=lambda run: seen.append((run.state, harness.time.now)),
         next_poll=lambda run: inf if run.state == "queued" or seen else harness.time.now,
     )
@@ -408,7 +410,7 @@ def test_streams_follow_each_other_without_a_poll() -> None:
 def test_stream_ends_when_an_update_is_due() -> None:
     harness, seen = Harness(), list[tuple[str, float]]()
     airflow: Any = StreamingAirflow(harness.time, [], [SUCCESS])
-    times = WaitLimits(since=harness.time.now, timeout=25.0)
+    times = limits(harness, timeout=25.0)
 
     def due(_: DagRun) -> float:
         return (seen[-1][1] if seen else 1000.0) + 10
@@ -459,3 +461,24 @@ def test_poll_interval_disables_streaming() -> None:
     last, _, airflow = stream_to_end([["success"]], [RUNNING, SUCCESS], poll_interval=7.0)
 
     assert (last, airflow.intervals) == (SUCCESS, [])
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_every_request_is_limited_by_the_step_and_by_the_timeout(together: int) -> None:
+    """A server that hangs must not hold a poll until the timeout."""
+    harness, deadlines = Harness(), list[Deadline]()
+
+    class Watched(PollingAirflow):
+        def within(self, deadline: Deadline) -> PollingAirflow:
+            deadlines.append(deadline)
+            return self
+
+        def list_runs(self, _: object) -> dict[tuple[str, str], DagRun]:
+            return {}
+
+    airflow: Any = Watched(ScriptedCall([RUNNING] * 99))
+    until = harness.deadline(20.0)
+    limit = WaitLimits(harness.time.now, until.limited(5.0), poll_interval=7.0)
+    runs = [FollowedRun(QUEUED, limit, harness.time.now) for _ in range(together)]
+    assert len(list(poll(airflow, runs, harness.retrier))) == 4 * together
+    assert deadlines == [until.limited(5.0)] * 3
