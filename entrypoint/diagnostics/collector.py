@@ -1,6 +1,6 @@
 """Collect what explains a DAG run: progress, blockers, failures, logs and XComs.
 
-`step.py` calls it. The other modules of this package do the work, and the log shows the results
+`step_run.py` calls it. The other modules of this package do the work, and the log shows the results
 immediately.
 """
 
