@@ -130,8 +130,13 @@ class Step:
         """Save the runs that the post stage may have to stop, and write the known outputs."""
         saved = json.dumps([run._asdict() for each in self.runs if (run := each.saved())])
         if saved != self._saved_runs:
-            self._saved_runs = saved
-            self._runner.save_state("RUNS", saved)
+            # Unknown until it is saved, because a cancel may interrupt, and the disk may be full.
+            self._saved_runs = ""
+            if self._runner.save_state("RUNS", saved):
+                self._saved_runs = saved
+            elif saved == "[]":
+                # The file still has a run that this step does not own.
+                self._runner.disarm_post_stage()
         self._outputs.write(self._outcome())
 
     def _finish(self) -> StepOutcome:

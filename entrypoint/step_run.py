@@ -97,7 +97,7 @@ class StepRun:
         self._airflow: Airflow
         self._diagnostics: Diagnostics
         self._detached_report: DetachedReport | None = None
-        self._stale_mark = False
+        self._stale_mark = self._stopped = False
         self._since = session.clock()
         self._deadline = session.deadline(settings.timeout)
 
@@ -207,7 +207,7 @@ class StepRun:
             self.publish(self.outcome._replace(run_url=self._url()))
             raise
         except ActionError:
-            self.publish(self.outcome._replace(run_url=None, owned=False))
+            self.publish(self.outcome._replace(owned=False))
             raise
         # Otherwise another workflow run created the run first, and owns it.
         owned = created or self._is_own_run(run)
@@ -261,7 +261,7 @@ class StepRun:
         killed in between.
         """
         if self._settings.trigger:
-            self.publish(self.outcome._replace(owned=True, run_url=self._url()))
+            self.publish(self.outcome._replace(owned=True))
 
     def _start_timeout(self) -> Deadline:
         self._since = self._session.clock()
@@ -303,6 +303,8 @@ class StepRun:
         latest = self._read_again(run, deadline)
         if latest.ended != run.ended:
             self._events.run_cleared(run)
+            # The task instances are those of the end before the clear. They must decide nothing.
+            self.publish(self.outcome._replace(tasks=None, unread=0, unread_succeeded=0))
             followed.record(latest, self._session.clock())
             return
         self.publish(self.outcome._replace(run=latest))
@@ -416,9 +418,9 @@ class StepRun:
         return SavedRun(
             self.request.dag_id,
             self.request.run_id,
-            outcome.run_url,
+            self._url(),
             created=outcome.created is True,
-            stopped=outcome.stopped == "yes",
+            stopped=self._stopped,
         )
 
     def finish(self, disabled_features: tuple[str, ...]) -> None:
@@ -433,11 +435,12 @@ class StepRun:
         """Return what `stop` needs to know."""
         airflow = self._airflow.within(deadline)
         run = Run(airflow, self.request.dag_id, self.request.run_id)
-        return RunToStop(run, self.outcome.run)
+        return RunToStop(run, self.outcome.run, stopped=self._stopped)
 
     def record_stop(self, stopped: Stopped) -> None:
         """Record what has become of a run that was to be stopped."""
         run = stopped.run or self.outcome.run
+        self._stopped = self._stopped or (stopped.confirmed and stopped.by_this_step)
         outcome = self.outcome._replace(run=run, stop_error=stopped.error)
         # Without a run, the trigger may still be in progress. Only the post stage has the time to
         # wait for that.

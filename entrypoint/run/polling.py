@@ -69,6 +69,8 @@ class FollowedRun:
     Attributes:
         run: the run as the last poll or its state stream showed it.
         since: clock time since which it has been in its state.
+        checked_at: clock time of the end of the last request for it, whether it failed or not.
+        failures: requests for it alone in a row that had no complete response.
         done: whether `poll` has stopped to follow it: it ended, its time is over, or it failed.
         error: why it cannot be followed any more, None if it can.
     """
@@ -85,6 +87,8 @@ class FollowedRun:
         self.seen_at = seen_at
         self.next_poll = next_poll
         self.since = limits.since
+        self.checked_at = seen_at
+        self.failures = 0
         self.done = False
         self.error: ActionError | None = None
         self.refusals = Refusals()
@@ -93,7 +97,7 @@ class FollowedRun:
         """Record the run as it was seen at this moment. One that goes on is followed again."""
         if run.state != self.run.state:
             self.since = now
-        self.run, self.seen_at = run, now
+        self.run, self.seen_at, self.checked_at, self.failures = run, now, now, 0
         self.done = self.done and run.ended
         self.refusals = Refusals()
 
@@ -105,9 +109,13 @@ class FollowedRun:
             end = end._replace(at=min(end.at, self.since + self.limits.start_timeout))
         return end
 
-    def is_over(self, now: float) -> bool:
-        """Return whether there is nothing more to wait for."""
-        return self.run.ended or self.error is not None or self.deadline.at <= now
+    def is_over(self) -> bool:
+        """Return whether there is nothing more to wait for.
+
+        The time is over only after a request at its end. Before, the consumer may have been busy
+        with another run for long, and this one may have ended in time.
+        """
+        return self.run.ended or self.error is not None or self.deadline.at <= self.checked_at
 
 
 def poll(airflow: Airflow, runs: Sequence[FollowedRun], retrier: Retrier) -> Iterator[FollowedRun]:
@@ -139,7 +147,7 @@ def poll(airflow: Airflow, runs: Sequence[FollowedRun], retrier: Retrier) -> Ite
         if not new:
             poller.poll(waiting)
         for followed in waiting:
-            followed.done = followed.is_over(retrier.clock())
+            followed.done = followed.is_over()
             yield followed
 
 
@@ -147,7 +155,7 @@ class _Poller:
     def __init__(self, airflow: Airflow, retrier: Retrier) -> None:
         self._airflow = airflow
         self._retrier = retrier
-        self._stream = StateStream(airflow, retrier)
+        self._stream = StateStream(retrier)
         self._list_failures = 0
 
     def poll(self, waiting: list[FollowedRun]) -> None:
@@ -186,7 +194,8 @@ class _Poller:
             return self._retrier.clock() < followed.next_poll(followed.run)
 
         waited = began - followed.limits.since
-        return self._stream.read(followed.run, waited, max(max_seconds, 0.0), on_state)
+        airflow = self._airflow.within(followed.limits.deadline)
+        return self._stream.read(airflow, followed.run, waited, max(max_seconds, 0.0), on_state)
 
     def _look(self, waiting: list[FollowedRun]) -> None:
         """Request these runs, and retry with backoff until a response shows one of them.
@@ -206,7 +215,7 @@ class _Poller:
         for followed, error in errors.items():
             age = clock() - followed.seen_at
             fresh = age <= max(FRESH_SECONDS, 2 * (followed.limits.poll_interval or 0.0))
-            if followed.error is None and followed.deadline.has_passed() and not fresh:
+            if followed.error is None and followed.is_over() and not fresh:
                 followed.error = _state_unknown(followed.run, age, error)
 
     def _request(
@@ -221,12 +230,11 @@ class _Poller:
             try:
                 listed = airflow.list_runs([_key(followed) for followed in waiting])
                 self._list_failures = 0
-            except Unreachable as error:
-                return dict.fromkeys(waiting, error)
             except ActionError:
+                # Even if it hangs: a gateway may hold back only the list.
                 list_failed = True
-        # Those that were seen last come first, so that a request that hangs delays no others.
-        order = sorted(waiting, key=lambda each: (_key(each) not in listed, -each.seen_at))
+        # Those whose requests fail come last, so that a request that hangs delays no others.
+        order = sorted(waiting, key=lambda each: (_key(each) not in listed, each.failures))
         for place, followed in enumerate(order):
             try:
                 seen = listed.get(_key(followed)) or airflow.get_run(*_key(followed))
@@ -234,15 +242,17 @@ class _Poller:
                     raise _deleted(followed.run)
                 self._record(followed, seen)
             except (Unauthorized, Forbidden, RunNotFound) as refusal:
-                errors[followed] = refusal
+                errors[followed], followed.checked_at = refusal, self._retrier.clock()
                 followed.refusals.record(self._retrier.clock())
                 if followed.refusals.final(self._retrier.clock()):
                     followed.error = refusal
             except Unreachable as error:
+                followed.checked_at = self._retrier.clock()
+                followed.failures += 1
                 errors |= dict.fromkeys(order[place:], error)
                 break
             except (TransientError, UnexpectedResponse) as error:
-                errors[followed] = error
+                errors[followed], followed.checked_at = error, self._retrier.clock()
         # A failure of the list counts only if Airflow answers otherwise.
         self._list_failures += list_failed and len(errors) < len(waiting)
         return errors

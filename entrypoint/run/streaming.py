@@ -46,17 +46,16 @@ class StateStream:
     """Read the state streams of one Airflow until MAX_FAILURES failures in a row.
 
     Args:
-        airflow: API client.
         retrier: clock and jitter.
     """
 
-    def __init__(self, airflow: Airflow, retrier: Retrier) -> None:
-        self._airflow = airflow
+    def __init__(self, retrier: Retrier) -> None:
         self._retrier = retrier
         self._failures = 0
 
     def read(
         self,
+        airflow: Airflow,
         run: DagRun,
         waited: float,
         max_seconds: float,
@@ -65,6 +64,7 @@ class StateStream:
         """Read one stream.
 
         Args:
+            airflow: API client with the deadline of the wait.
             run: the DAG run.
             waited: seconds since the trigger.
             max_seconds: maximum seconds to read.
@@ -87,7 +87,7 @@ class StateStream:
 
         interval = max(min(stream_interval(waited), max_seconds), _MIN_INTERVAL)
         try:
-            self._airflow.stream_states(
+            airflow.stream_states(
                 run, interval, receive, MAX_SILENCE_SECONDS, duration + min(interval, GRACE_SECONDS)
             )
         except ActionError as error:

@@ -95,8 +95,8 @@ class Runner(Protocol):
     def set_output(self, name: str, value: str) -> None:
         """Set an output of the step."""
 
-    def save_state(self, name: str, value: str) -> None:
-        """Save a value for the post stage, if the system has one."""
+    def save_state(self, name: str, value: str) -> bool:
+        """Save a value for the post stage, if the system has one; return False if that failed."""
 
     def disarm_post_stage(self) -> None:
         """Make the post stage, if the system has one, leave the DAG run alone."""

@@ -123,8 +123,9 @@ class GenericRunner:
                 "Name a file in an existing and writable folder; in a container, in a mounted one.",
             ) from None
 
-    def save_state(self, name: str, value: str) -> None:
+    def save_state(self, name: str, value: str) -> bool:  # noqa: ARG002
         """See `Runner`. There is no post stage."""
+        return True
 
     def disarm_post_stage(self) -> None:
         """See `Runner`. There is no post stage."""

@@ -217,14 +217,14 @@ def set_output(name: str, value: str) -> None:
         )
 
 
-def save_state(name: str, value: str) -> None:
-    """Save a value for the post stage."""
-    if path := os.environ.get("GITHUB_STATE"):
-        _append(
-            path,
-            "If this step is killed, its DAG run is not stopped.",
-            lambda: core.save_state(name, printable(value)),
-        )
+def save_state(name: str, value: str) -> bool:
+    """Save a value for the post stage; return False if the file cannot be written."""
+    path = os.environ.get("GITHUB_STATE")
+    return not path or _append(
+        path,
+        "If this step is killed, its DAG run is not stopped.",
+        lambda: core.save_state(name, printable(value)),
+    )
 
 
 def disarm_post_stage() -> None:
@@ -251,8 +251,10 @@ def append_summary(text: str) -> None:
         _append(path, "The job summary is missing.", write)
 
 
-def _append(path: str, loss: str, write: Callable[[], None]) -> None:
+def _append(path: str, loss: str, write: Callable[[], None]) -> bool:
     """Write a record to a file of the runner, or nothing: half a record would fail the step.
+
+    Return False if the file cannot be written.
 
     Args:
         path: file of the runner.
@@ -272,6 +274,8 @@ def _append(path: str, loss: str, write: Callable[[], None]) -> None:
             reason = getattr(error, "strerror", None) or "the file is missing"
             text = f"{path}: {reason}. {loss} The result of this step does not depend on it."
             annotate("warning", "A file of the runner cannot be written", text)
+        return False
+    return True
 
 
 def read_context(environ: Mapping[str, str]) -> Context:

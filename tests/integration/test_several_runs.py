@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from entrypoint.inputs.settings import parse_settings
-from entrypoint.models import SavedRun
 from entrypoint.report.console import Console
 from entrypoint.report.summary import summary
 from entrypoint.runners import github as commands
@@ -19,7 +16,7 @@ from entrypoint.signals import Interrupted, Interrupts
 from entrypoint.step import Step
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeError, FakeTask, Fault
 from tests.support.leak_guard import capture_output
-from tests.support.step import CONTEXT, admin_inputs
+from tests.support.step import CONTEXT, admin_inputs, saved_runs
 from tests.support.virtual_time import VirtualTime, after
 
 if TYPE_CHECKING:
@@ -40,22 +37,6 @@ GOOD, BAD, ENDLESS = (
 def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
     with FakeAirflow(request.param, dags=[GOOD, BAD, ENDLESS]) as running:
         yield running
-
-
-@pytest.fixture
-def state_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The runner's file for the state that the post stage reads."""
-    file = tmp_path / "state"
-    file.touch()
-    monkeypatch.setenv("GITHUB_STATE", str(file))
-    return file
-
-
-def saved_runs(state_file: Path) -> list[SavedRun]:
-    """Return the runs that the post stage would get."""
-    lines = state_file.read_text().splitlines()
-    *_, last = (value for name, value in pairwise(lines) if "RUNS<<" in name)
-    return [SavedRun(**run) for run in json.loads(last)]
 
 
 def run_several(
@@ -174,3 +155,52 @@ def test_a_lost_response_to_a_trigger_makes_no_second_run(fake: FakeAirflow) -> 
     outcomes = run_several(fake, "good", "bad")
     assert results(outcomes) == {"good": "success", "bad": "failed"}
     assert [len(fake.runs(dag_id)) for dag_id in ("good", "bad")] == [1, 1]
+
+
+def succeed(fake: FakeAirflow, dag_id: str) -> None:
+    fake.set_run_state(dag_id, fake.runs(dag_id)[0].run_id, "success")
+
+
+def test_a_run_that_ended_while_another_was_started_is_not_stopped() -> None:
+    dags = [FakeDag("first", polls=WITHOUT_END), FakeDag("second")]
+    with FakeAirflow("3.3.2", dags=dags) as fake:
+        fake.fault(Fault.HTML_503, on=("POST", "/dags/second/dagRuns"), times=WITHOUT_END)
+        time = after(20, lambda: succeed(fake, "first"))
+        outcomes = run_several(
+            fake, "first", "second", time=time, timeout="45s", on_timeout="cancel"
+        )
+        assert results(outcomes) == {"first": "success", "second": "error"}
+        assert fake.runs("first")[0].state == "success"
+
+
+def test_a_run_that_ended_while_another_was_explained_is_not_stopped() -> None:
+    dags = [FakeDag("first", polls=4), FakeDag("second", polls=WITHOUT_END)]
+    with FakeAirflow("3.3.2", dags=dags) as fake:
+        tasks = "/dags/first/dagRuns/*/taskInstances"
+        fake.fault(Fault.HTML_503, on=("GET", tasks), times=WITHOUT_END)
+        time = after(60, lambda: succeed(fake, "second"))
+        inputs = {"timeout": "100s", "on_timeout": "cancel", "fail_on_failed_tasks": "true"}
+        outcomes = run_several(fake, "first", "second", time=time, logs="none", **inputs)
+        assert results(outcomes) == {"first": "error", "second": "success"}
+        assert fake.runs("second")[0].state == "success"
+
+
+@pytest.mark.parametrize("fault", [Fault.RESET, Fault.TRUNCATED, Fault.CLOSE])
+def test_a_list_that_never_arrives_ends_no_wait(fault: Fault) -> None:
+    dags = [FakeDag("first", polls=4), FakeDag("second", polls=8)]
+    with FakeAirflow("3.3.2", dags=dags) as fake:
+        fake.fault(fault, on=("POST", "/dagRuns/list"), times=WITHOUT_END)
+        outcomes = run_several(fake, "first", "second", timeout="10m", on_timeout="cancel")
+        assert results(outcomes) == {"first": "success", "second": "success"}
+
+
+def test_a_run_without_any_response_delays_no_other() -> None:
+    dags = [FakeDag(name, polls=polls) for name, polls in (("a", 4), ("b", 4), ("c", 20))]
+    with FakeAirflow("2.11.2", dags=dags) as fake:
+        fake.deny("run_batch")
+
+        def cut() -> None:
+            fake.fault(Fault.RESET, on=("GET", "/dags/b/dagRuns/*"), times=WITHOUT_END)
+
+        outcomes = run_several(fake, "a", "b", "c", timeout="10m", time=after(1, cut))
+        assert results(outcomes) == {"a": "success", "b": "error", "c": "success"}

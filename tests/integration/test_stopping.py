@@ -39,15 +39,6 @@ def version(request: pytest.FixtureRequest) -> Version:
     return chosen
 
 
-@pytest.fixture
-def state_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The runner's file for the state that the post stage reads."""
-    file = tmp_path / "state"
-    file.touch()
-    monkeypatch.setenv("GITHUB_STATE", str(file))
-    return file
-
-
 def cancel() -> None:
     raise Interrupted
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from entrypoint.errors import RunExists, RunNotFound, TriggerUnclear
+from entrypoint.http.client import HttpClient
 from entrypoint.report.summary import summary
+from entrypoint.run.streaming import MAX_SILENCE_SECONDS
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
 from tests.support.step import CONTEXT, run_against
 from tests.support.virtual_time import VirtualTime
@@ -191,3 +193,41 @@ def test_three_past_runs_slow_down_the_first_polls(past: int, at_least: float) -
     assert outcome.result == "timeout"
     running = time.slept[2:5]  # the first two polls find it queued and running
     assert at_least <= min(running) < 1.3 * at_least
+
+
+def test_a_stream_may_be_silent_between_two_states_after_the_first_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = list[float]()
+    send = HttpClient.send
+
+    def watched(self: HttpClient, request: Any, read: Any) -> Any:
+        if request.url.endswith("/wait"):
+            limits.append(min(request.deadline.request_seconds(), request.read_timeout))
+        return send(self, request, read)
+
+    monkeypatch.setattr(HttpClient, "send", watched)
+    with FakeAirflow("3.3.2", dags=[FakeDag("sales", polls=10**6)]) as fake:
+        run_against(fake, timeout="5m")
+    assert set(limits[:-1]) == {MAX_SILENCE_SECONDS}
+
+
+def test_tasks_read_before_a_clear_decide_nothing() -> None:
+    dag = FakeDag("sales", tasks=(FakeTask("extract", ends=("success", "failed")),), ends="success")
+    time, faults = VirtualTime(), [2]
+    with FakeAirflow("3.3.2", dags=[dag]) as fake, fake.session() as session:
+        fake.fault(Fault.RESET, on=("GET", "/taskInstances"))
+
+        def clear(_: float) -> None:
+            reads = len(fake.received("GET", "/taskInstances"))
+            if reads and not fake.received("POST", "/clear"):
+                run = f"{fake.url}{fake.api}/dags/sales/dagRuns/{fake.runs('sales')[0].run_id}"
+                body = {"dry_run": False, "only_failed": False}
+                assert session.post(f"{run}/clear", json=body, timeout=5).ok
+            elif reads == 2 and faults:
+                fake.fault(Fault.RESET, on=("GET", "/taskInstances"), times=faults.pop())
+
+        time.on_sleep = clear
+        outcome = run_against(fake, time=time, logs="none", fail_on_failed_tasks="true")
+        assert fake.runs("sales")[0].state == "success"
+    assert (outcome.result, [task.name for task in outcome.failed_tasks]) == ("failed", ["extract"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 from dev.airflow_settings import password_of
 from entrypoint.http.client import READ_TIMEOUT
 from entrypoint.inputs.settings import parse_settings
+from entrypoint.models import SavedRun
 from entrypoint.report.console import Console
 from entrypoint.runners import github as commands
 from entrypoint.session import Session
@@ -75,3 +78,10 @@ def run_step(
         if outcome.error:
             output.add(f"{outcome.error.title}\n{outcome.error.detail}\n{outcome.error.hint}")
     return outcome
+
+
+def saved_runs(state_file: Path) -> list[SavedRun]:
+    """Return the runs that the post stage would get."""
+    lines = state_file.read_text().splitlines()
+    *_, last = (value for name, value in pairwise(lines) if "RUNS<<" in name)
+    return [SavedRun(**run) for run in json.loads(last)]
