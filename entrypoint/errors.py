@@ -148,6 +148,10 @@ class InvalidConf(ActionError):
     """Airflow's validation rejected the trigger request."""
 
 
+class BundleVersionNotFound(ActionError):
+    """Airflow no longer has the version of the DAG's bundle to which a new run was to be pinned."""
+
+
 class NotSupported(ActionError):
     """An input needs a feature that this Airflow does not have."""
 

@@ -51,6 +51,9 @@ class Events(Protocol):
     def skipped_tasks_cleared(self, tasks: Sequence[TaskInstance]) -> None:
         """Handle a resumed run that also runs these skipped tasks again."""
 
+    def run_missing(self, run_id: str, left: float) -> None:
+        """Handle a DAG run that does not exist yet. Polls go on for `left` seconds."""
+
     def code_missing(self, error: ActionError, left: float) -> None:
         """Handle a DAG without the expected code. Polls go on for `left` seconds."""
 

@@ -71,7 +71,7 @@ WORST_FIRST: tuple[Result, ...] = (
 IfRunExists = Literal["resume", "attach", "restart", "fail"]
 """The policy for an existing DAG run."""
 
-IfPaused = Literal["fail", "unpause", "queue"]
+IfPaused = Literal["fail", "unpause", "queue", "drain"]
 """The policy for a paused DAG."""
 
 ReportTo = Literal["none", "commit-status", "deployment"]
@@ -105,6 +105,10 @@ class RunRequest(NamedTuple):
     """The DAG run that this step requests, and the commit whose code the run must use.
 
     All dates have a time zone. Airflow chooses the fields that are None.
+
+    Attributes:
+        drain: whether to run the DAG once although it is paused.
+        bundle_version: the version of the DAG's bundle to which the run is pinned.
     """
 
     dag_id: str
@@ -117,6 +121,8 @@ class RunRequest(NamedTuple):
     partition_key: str | None = None
     note: str | None = None
     commit: str | None = None
+    drain: bool = False
+    bundle_version: str | None = None
 
 
 class Ancestry(NamedTuple):
@@ -471,12 +477,21 @@ class DagImportError(NamedTuple):
         trace: the traceback.
         raised: the exceptions of the traceback.
         bundle: the bundle of the file, empty on Airflow 2, which has no bundles.
+        seen_at: when Airflow last failed to import the file.
     """
 
     filename: str
     trace: str
     raised: tuple[ExceptionInfo, ...] = ()
     bundle: str = ""
+    seen_at: datetime | None = None
+
+
+class DagBundle(NamedTuple):
+    """A bundle of DAG files, with the version that Airflow fetched last, None without versions."""
+
+    name: str
+    version: str | None
 
 
 class HitlRequest(NamedTuple):

@@ -7,6 +7,7 @@ complete however the step ends.
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from entrypoint.airflow.client import Run
@@ -15,20 +16,20 @@ from entrypoint.errors import (
     ActionError,
     DagNotFound,
     InvalidConf,
-    RunNotFound,
     StaleDag,
     StateUnknown,
     TriggerUnclear,
 )
 from entrypoint.models import DagRun, Outcome, SavedRun
 from entrypoint.run.code_wait import CodeWait
-from entrypoint.run.dag_checks import require_unpaused
+from entrypoint.run.dag_checks import for_existing_run, require_unpaused
 from entrypoint.run.existing import (
     TakeOverAction,
     plan,
     require_own_run,
     require_same_request,
     take_over,
+    wait_for_creation,
 )
 from entrypoint.run.polling import FollowedRun, WaitLimits
 from entrypoint.run.request import build_request, derive_note, made_by
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from entrypoint.deadline import Deadline
     from entrypoint.diagnostics.optional import OptionalRequests
     from entrypoint.inputs.settings import Settings
-    from entrypoint.models import RunRequest, TaskList
+    from entrypoint.models import Dag, RunRequest, TaskList
     from entrypoint.run.code_version import Commits
     from entrypoint.run.detached import DetachedReport
     from entrypoint.runners.base import Context
@@ -97,7 +98,7 @@ class StepRun:
         self._airflow: Airflow
         self._diagnostics: Diagnostics
         self._detached_report: DetachedReport | None = None
-        self._stale_mark = self._stopped = False
+        self._stale_mark = self._stopped = self._waited_for_creation = False
         self._since = session.clock()
         self._deadline = session.deadline(settings.timeout)
 
@@ -166,13 +167,14 @@ class StepRun:
         if self._detached_report is not None:
             self._detached_report.check(airflow, request, run)
         created = False
-        if run is None:
+        if run is None and not self._settings.trigger:
+            run = self._wait_for_creation(request)
+        elif run is None:
             run, created = self._create(request)
         self.publish(self.outcome._replace(run=run, created=created, run_url=self._url()))
-        # Only the creation of a run starts the timeout.
-        deadline = self._deadline if created else self._session.deadline(SETUP_SECONDS)
-        self.code.require(run, deadline)
-        if not created:
+        if created:
+            self.code.require(run, self._deadline)
+        else:
             run = self._take_over(run, request)
         self._events.run_found(self.outcome)
         return run
@@ -181,20 +183,15 @@ class StepRun:
         return self._airflow.run_url(self.request.dag_id, self.request.run_id)
 
     def _create(self, request: RunRequest) -> tuple[DagRun, bool]:
-        if not self._settings.trigger:
-            raise RunNotFound(
-                "There is no such DAG run to wait for",
-                f"Airflow knows no run {request.run_id} of {request.dag_id}, and trigger is false.",
-                "Check run_id, and that the job which triggers the run has finished before "
-                "this one.",
-            )
-
-        def send() -> tuple[DagRun, bool]:
+        def send(dag: Dag) -> tuple[DagRun, bool]:
             self._take_ownership()
+            # Draining would pause a DAG that is not paused.
+            drain = request.drain and dag.is_paused
+            pinned = request._replace(drain=drain, bundle_version=self.code.bundle_version)
             deadline, settle = self._start_timeout(), self.code.seconds_left() <= 0
             return trigger(
                 self._airflow.within(deadline),
-                request,
+                pinned,
                 self._retrier.within(deadline),
                 settle_not_found=settle,
                 may_be_ours=self._may_be_own_run,
@@ -202,7 +199,9 @@ class StepRun:
 
         files = self._diagnostics.dag_files
         try:
-            run, created = self.code.call_when_deployed(self._airflow, files, send)
+            run, created = self.code.call_when_deployed(
+                self._airflow, files, self._settings.if_paused, send
+            )
         except TriggerUnclear:
             self.publish(self.outcome._replace(run_url=self._url()))
             raise
@@ -213,6 +212,18 @@ class StepRun:
         owned = created or self._is_own_run(run)
         self.publish(self.outcome._replace(owned=owned and self.outcome.owned))
         return run, created
+
+    def _wait_for_creation(self, request: RunRequest) -> DagRun:
+        """Wait for a run that somebody else creates, until `start_timeout` if it is given."""
+        start_timeout = self._settings.start_timeout
+        deadline = self._session.deadline(0.0 if start_timeout == inf else start_timeout)
+        self._waited_for_creation = start_timeout != inf
+        return wait_for_creation(
+            self._airflow.within(deadline),
+            request,
+            self._retrier.within(deadline),
+            self._settings.poll_interval,
+        )
 
     def _is_own_run(self, run: DagRun) -> bool:
         return made_by(run, self._settings.run_id, self._context)
@@ -228,23 +239,36 @@ class StepRun:
             if not self._settings.run_id:
                 require_own_run(run, self._context)
             action = plan(run, self._settings.if_run_exists)
-        if action != "wait" and self._settings.wait_for_dag:
-            files = self._diagnostics.dag_files
-            self.code.call_when_deployed(self._airflow, files, lambda: None)
+        # Only an Airflow that can run a cleared run with the latest code changes its commit.
+        latest = (
+            action != "wait" and request.commit is not None and self._airflow.can_clear_to_latest
+        )
+        if not latest:
+            self.code.require(run, self._session.deadline(SETUP_SECONDS))
+        if_paused = for_existing_run(self._settings.if_paused)
+        if latest or (action != "wait" and self._settings.wait_for_dag):
+            self.code.call_when_deployed(
+                self._airflow, self._diagnostics.dag_files, if_paused, lambda _: None
+            )
         elif action != "wait":
-            self.code.require_runnable(self._airflow)
+            self.code.require_runnable(self._airflow, if_paused)
         elif not run.ended:
             # The run has its code already, so there is no wait for new code.
             self.code.read(
-                self._airflow,
-                lambda airflow: require_unpaused(airflow, run.dag_id, self._settings.if_paused),
+                self._airflow, lambda airflow: require_unpaused(airflow, run.dag_id, if_paused)
             )
         if action != "wait" or (not run.ended and self._is_own_run(run)):
             self._take_ownership()
-        deadline = self._start_timeout()
+        deadline = self._deadline if self._waited_for_creation else self._start_timeout()
         run, taken_over = take_over(
-            self._airflow.within(deadline), run, action, self._retrier.within(deadline)
+            self._airflow.within(deadline),
+            run,
+            action,
+            self._retrier.within(deadline),
+            latest=latest,
         )
+        if latest:
+            self.code.require(run, self._session.deadline(SETUP_SECONDS))
         self._stale_mark = taken_over != "attached" and run.cancelled
         unambiguous = (
             self._settings.run_id or self._context.job_path or self._context.system != "github"

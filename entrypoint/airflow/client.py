@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from entrypoint.http.response import Response
     from entrypoint.models import (
         Dag,
+        DagBundle,
         DagImportError,
         DagRun,
         Health,
@@ -91,6 +92,7 @@ class Airflow(Protocol):
             Conflict: the run id or the logical date is taken.
             InvalidConf: Airflow refused the parameters.
             DagNotFound: Airflow does not have the DAG.
+            BundleVersionNotFound: Airflow does not have the version for the run.
             ActionError: any other error leaves it open whether the run exists.
         """
 
@@ -131,8 +133,18 @@ class Airflow(Protocol):
             TransientError: also when `max_silence` or `max_seconds` is exceeded.
         """
 
-    def clear(self, dag_id: str, run_id: str, tasks: TasksToClear) -> None:
+    @property
+    def can_clear_to_latest(self) -> bool:
+        """Whether a cleared run can be asked to run with the DAG's latest code."""
+
+    def clear(self, dag_id: str, run_id: str, tasks: TasksToClear, *, latest: bool) -> None:
         """Clear task instances of a run in a final state with one request, so that it runs again.
+
+        Args:
+            dag_id: id of the DAG.
+            run_id: id of the run.
+            tasks: the task instances.
+            latest: whether it is to run with the DAG's latest code, if this Airflow can do that.
 
         Raises:
             RunNotFound: Airflow does not have the run.
@@ -204,6 +216,14 @@ class Airflow(Protocol):
 
     def import_errors(self) -> tuple[DagImportError, ...]:
         """Return the import errors of DAG files, at most a hundred."""
+
+    def dag_bundle(self, name: str) -> DagBundle:
+        """Return the bundle.
+
+        Raises:
+            NotSupported: this Airflow does not tell the version of a bundle.
+            NotFound: Airflow does not have it, or does not show it.
+        """
 
     def health(self) -> Health:
         """Return the health of Airflow's components."""

@@ -17,7 +17,9 @@ from entrypoint.airflow.responses import (
     describe,
     forbidden,
     has_detail,
+    not_supported,
     optional,
+    parse_datetime,
     require_object,
     require_status,
     too_slow,
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from entrypoint.airflow.transport import Transport
     from entrypoint.deadline import Deadline
     from entrypoint.http.response import Response
-    from entrypoint.models import Dag, DagRun, HitlRequest, RunRequest, TaskLog
+    from entrypoint.models import Dag, DagBundle, DagRun, HitlRequest, RunRequest, TaskLog
 
 TasksToClear = Literal["all"] | tuple[TaskInstance, ...]
 """Which task instances to clear: all, or the given ones."""
@@ -128,6 +130,18 @@ class RestAirflow:
 
     def _trigger_body(self, request: RunRequest) -> dict[str, Any]:
         raise NotImplementedError
+
+    @property
+    def can_clear_to_latest(self) -> bool:
+        """See `Airflow`. Airflow 2 has no versions."""
+        return False
+
+    def dag_bundle(self, name: str) -> DagBundle:
+        """See `Airflow`. Airflow 3.4 is the first that tells the version of a bundle."""
+        raise not_supported(f"the version of the bundle {name}", self.version, "Airflow 3.4")
+
+    def _dag_not_found(self, dag_id: str, response: Response) -> Exception:
+        return dag_not_found(dag_id, response)
 
     def _clear_request(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
         """Return path (below the DAG) and body of the clear request.
@@ -273,7 +287,8 @@ class RestAirflow:
             file, bundle = (
                 optional(response, item, key, str) or "" for key in ("filename", "bundle_name")
             )
-            found.append(DagImportError(file, trace, read_traceback(trace), bundle))
+            seen_at = parse_datetime(response, item.get("timestamp"))
+            found.append(DagImportError(file, trace, read_traceback(trace), bundle, seen_at))
         return tuple(found)
 
     # DAG runs.
@@ -284,7 +299,7 @@ class RestAirflow:
             "POST",
             f"/dags/{segment(request.dag_id)}/dagRuns",
             self._trigger_body(request),
-            missing=partial(dag_not_found, request.dag_id),
+            missing=partial(self._dag_not_found, request.dag_id),
         )
         if response.status == 409:
             raise Conflict("The run id or the logical date is taken", response.detail, "")
@@ -332,9 +347,11 @@ class RestAirflow:
             return None
         return require_run(response, dag_id, run_id)
 
-    def clear(self, dag_id: str, run_id: str, tasks: TasksToClear) -> None:
+    def clear(self, dag_id: str, run_id: str, tasks: TasksToClear, *, latest: bool) -> None:
         """See `Airflow`."""
         path, body = self._clear_request(run_id, tasks)
+        if latest and self.can_clear_to_latest:
+            body["run_on_latest_version"] = True
         response = self._request(
             "POST", f"/dags/{segment(dag_id)}/{path}", {"dry_run": False, **body}
         )

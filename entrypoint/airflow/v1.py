@@ -43,6 +43,8 @@ class V1(RestAirflow):
             )
         if request.run_after is not None:
             raise not_supported("run_after", self.version, "Airflow 3.0")
+        if request.drain:
+            raise not_supported("if_paused: drain", self.version, "Airflow 3.4")
         if request.partition_key is not None:
             raise not_supported("partition_key", self.version, "Airflow 3.2")
         if request.data_interval_start is not None and self._release < (2, 9):

@@ -6,11 +6,17 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.logs import JsonLog
-from entrypoint.airflow.responses import not_supported, optional, require_note
+from entrypoint.airflow.responses import (
+    describe,
+    not_supported,
+    optional,
+    require_note,
+    require_object,
+)
 from entrypoint.airflow.rest import RestAirflow, run_path, segment
 from entrypoint.airflow.state_stream import StateLineReader
-from entrypoint.errors import NotSupported
-from entrypoint.models import HitlRequest, stopped_note
+from entrypoint.errors import BundleVersionNotFound, NotFound, NotSupported
+from entrypoint.models import DagBundle, HitlRequest, stopped_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +48,8 @@ class V2(RestAirflow):
         """
         if request.partition_key is not None and self._release < (3, 2):
             raise not_supported("partition_key", self.version, "Airflow 3.2")
+        if request.drain and self._release < (3, 4):
+            raise not_supported("if_paused: drain", self.version, "Airflow 3.4")
         if request.data_interval_start is not None and request.logical_date is None:
             raise NotSupported(
                 "data_interval_start needs logical_date",
@@ -94,7 +102,38 @@ class V2(RestAirflow):
         for name in ("partition_key", "note"):
             if (text := getattr(request, name)) is not None:
                 body[name] = text
+        # An older Airflow refuses a field that it does not know.
+        if request.bundle_version is not None and self._release >= (3, 4):
+            body["bundle_version"] = request.bundle_version
+        if request.drain:
+            body["drain_dag"] = True
         return body
+
+    def _dag_not_found(self, dag_id: str, response: Response) -> Exception:
+        if "for bundle_version" in response.detail:
+            return BundleVersionNotFound(
+                "Airflow no longer has the version of the DAG that was checked",
+                f"dag_id {dag_id!r}: {response.detail}. Nothing was triggered.",
+                "Re-run this job: a push during the check may have replaced the version.",
+            )
+        return super()._dag_not_found(dag_id, response)
+
+    @property
+    def can_clear_to_latest(self) -> bool:
+        """See `Airflow`. Measured: docs/notes/airflow-3.md#cleared-runs."""
+        return self._release >= (3, 1)
+
+    def dag_bundle(self, name: str) -> DagBundle:
+        """See `Airflow`. Measured: docs/notes/airflow-3.md#dag-bundles."""
+        if self._release < (3, 4):
+            return super().dag_bundle(name)
+        response = self._request(
+            "GET",
+            f"/dagBundles/{segment(name)}",
+            missing=lambda found: NotFound("Airflow has no such bundle", describe(found), ""),
+        )
+        body = require_object(response, 200, {"name": str})
+        return DagBundle(name, optional(response, body, "version", str))
 
     def mark_failed(self, run: DagRun) -> DagRun | None:
         """See `Airflow`. One request, because there may be no time for two."""

@@ -6,11 +6,19 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from entrypoint.diagnostics.optional import Feature
-from entrypoint.errors import ActionError, DagNotFound, InvalidConf, StaleDag
+from entrypoint.errors import (
+    ActionError,
+    DagNotFound,
+    InvalidConf,
+    NotFound,
+    NotSupported,
+    StaleDag,
+)
 from entrypoint.run.dag_checks import ImportErrorMatcher, import_failed
 from entrypoint.text import list_names
 
 if TYPE_CHECKING:
+    from entrypoint.airflow.client import Airflow
     from entrypoint.deadline import Deadline
     from entrypoint.diagnostics.optional import OptionalRequests
     from entrypoint.models import Dag, DagImportError
@@ -31,6 +39,16 @@ class OptionalDagFiles:
         return self._optional.within(deadline).fetch(
             Feature.IMPORT_ERRORS, lambda airflow: airflow.import_errors(), None
         )
+
+    def bundle_version(self, name: str, deadline: Deadline) -> str | None:
+        """Return the version of a bundle that Airflow fetched last, None if it is unknown."""
+
+        def fetch(airflow: Airflow) -> str | None:
+            with suppress(NotSupported, NotFound):
+                return airflow.dag_bundle(name).version
+            return None
+
+        return self._optional.within(deadline).fetch(Feature.BUNDLES, fetch, None)
 
     def request_reparse(self, dag: Dag, deadline: Deadline) -> None:
         """Request that Airflow parses the DAG's file now, if this credential may."""

@@ -48,6 +48,20 @@ def run_id(text: str) -> str:
     return text
 
 
+def existing_run_id(text: str) -> str:
+    """Parse the id of a run that Airflow may already have, by whatever rule it was chosen.
+
+    Airflow stores at most 250 characters. A slash, `.`, `..` or `~` would name another path of the
+    API.
+    """
+    if len(text) > 250 or not text.isprintable() or "/" in text or text in (".", "..", "~"):
+        raise ParseError(
+            f"{quoted(text)} cannot be the run id of an existing DAG run.",
+            "Copy it from Airflow: at most 250 characters, in one line, without slashes.",
+        )
+    return text
+
+
 def note(text: str) -> str:
     """Parse a note, of which Airflow stores at most 1000 characters."""
     if len(text) > 1000:

@@ -175,18 +175,21 @@ def parse_settings(
         InvalidInputs: with all errors in the inputs.
     """
     reader = Reader(inputs)
+    trigger = reader.read("trigger", parse.boolean, True)
     settings = Settings(
         access=read_access(reader, workspace, environment),
         dag_id=reader.required("dag_id", identifiers.dag_id, "nightly_sales"),
         conf=_conf(reader, workspace),
-        run_id=reader.optional("run_id", identifiers.run_id),
+        run_id=reader.optional(
+            "run_id", identifiers.run_id if trigger else identifiers.existing_run_id
+        ),
         logical_date=reader.optional("logical_date", parse.rfc3339_datetime),
         data_interval_start=reader.optional("data_interval_start", parse.rfc3339_datetime),
         data_interval_end=reader.optional("data_interval_end", parse.rfc3339_datetime),
         run_after=reader.optional("run_after", parse.rfc3339_datetime),
         partition_key=reader.optional("partition_key", str),
         note=reader.optional("note", identifiers.note),
-        trigger=reader.read("trigger", parse.boolean, True),
+        trigger=trigger,
         wait=reader.read("wait", parse.boolean, True),
         timeout=reader.read("timeout", parse.duration, 3600.0),
         start_timeout=reader.read("start_timeout", parse.duration, inf),
@@ -200,7 +203,9 @@ def parse_settings(
         if_run_exists=reader.read(
             "if_run_exists", parse.choice("resume", "attach", "restart", "fail"), "resume"
         ),
-        if_paused=reader.read("if_paused", parse.choice("fail", "unpause", "queue"), "fail"),
+        if_paused=reader.read(
+            "if_paused", parse.choice("fail", "unpause", "queue", "drain"), "fail"
+        ),
         on_timeout=reader.read("on_timeout", parse.choice("leave", "cancel"), "leave"),
         on_cancel=reader.read("on_cancel", parse.choice("cancel", "leave"), "cancel"),
         fail_on_failed_tasks=reader.read("fail_on_failed_tasks", parse.boolean, False),

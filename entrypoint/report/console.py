@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
-from entrypoint.report.wording import origin, report_line
+from entrypoint.report.wording import code_of, origin, report_line
 from entrypoint.text import format_duration, list_names, try_label
 
 if TYPE_CHECKING:
@@ -80,6 +80,13 @@ class Console:
             "this step ends with an error"
         )
 
+    def run_missing(self, run_id: str, left: float) -> None:
+        """Log that the DAG run does not exist yet, at first and once a minute."""
+        what = f"There is no DAG run {run_id} yet"
+        if what != self._last_status or self._clock() - self._last_line_at >= HEARTBEAT_SECONDS:
+            self._last_status = what
+            self._line(f"{what}. Waiting up to {format_duration(left)} more for it")
+
     def code_missing(self, error: ActionError, left: float) -> None:
         """Log why the deployed code cannot be used yet, if that changed or a minute has passed."""
         what = (
@@ -102,6 +109,8 @@ class Console:
         if outcome.run is None:
             return
         self._line(f"DAG run {outcome.run.run_id} of {outcome.run.dag_id}: {origin(outcome)}")
+        if outcome.taken_over in ("resumed", "restarted"):
+            self._line(f"It runs with {code_of(outcome.run)}")
         if outcome.ambiguous:
             self._line(
                 "This runner does not distinguish the calls of one reusable workflow. If several "

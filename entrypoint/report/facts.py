@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from entrypoint.report.timestamps import format_time
-from entrypoint.report.wording import origin, report_line
+from entrypoint.report.wording import code_of, origin, report_line
 from entrypoint.text import format_duration
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
     if outcome.report is not None:
         rows.append(("Reported as", report_line(outcome.report)))
     rows += _run_facts(run)
+    if run is not None and outcome.taken_over in ("resumed", "restarted"):
+        rows.append(("Runs with", code_of(run)))
     if outcome.airflow_version:
         rows.append(("Airflow", outcome.airflow_version))
     if outcome.retries:

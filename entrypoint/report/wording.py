@@ -47,6 +47,13 @@ def origin(outcome: Outcome) -> str:
     return _ORIGIN[outcome.taken_over]
 
 
+def code_of(run: DagRun) -> str:
+    """Name the code with which a cleared run runs again."""
+    if run.bundle_version is None:
+        return "the code that Airflow has when each task starts"
+    return f"the code of bundle version {run.bundle_version}"
+
+
 def report_line(report: Report) -> str:
     """Name the commit status or the deployment on GitHub, its commit and its state."""
     where = (

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from entrypoint.deadline import OPTIONAL_TIMEOUT
 from entrypoint.errors import (
+    BundleVersionNotFound,
     DagNotFound,
     Forbidden,
     InputError,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from entrypoint.deadline import Deadline
     from entrypoint.errors import ActionError
     from entrypoint.inputs.settings import Settings
-    from entrypoint.models import Dag, DagImportError, DagRun
+    from entrypoint.models import Dag, DagImportError, DagRun, IfPaused
     from entrypoint.run.code_version import Commits
     from entrypoint.runners.base import Context
     from entrypoint.session import Session
@@ -59,6 +60,8 @@ the longest pause between two such requests.
 """
 EXTRA_SECONDS = 60.0
 """Seconds after the end of the wait in which a failed request is still retried."""
+MAX_REPLACED_VERSIONS = 5
+"""Times that a push may replace the checked version before the trigger."""
 MIN_PARSINGS = 2
 """New parsings after which Airflow has the file as it was when this step began. One is not enough,
 because it may have begun before this step.
@@ -83,6 +86,9 @@ class DagFiles(Protocol):
     def request_reparse(self, dag: Dag, deadline: Deadline) -> None:
         """Ask Airflow to parse the DAG's file now."""
 
+    def bundle_version(self, name: str, deadline: Deadline) -> str | None:
+        """Return the version of a bundle that Airflow fetched last, None if it is unknown."""
+
     def relevant(self, import_error: DagImportError, dag: Dag | None) -> bool:
         """Return whether an import error may belong to this DAG."""
 
@@ -95,6 +101,9 @@ class CodeWait:
         context: repository and commit of the workflow run.
         session: deadlines and retrier.
         commits: history of the repository.
+
+    Attributes:
+        bundle_version: the version that has the expected commit, None if there is none yet.
     """
 
     def __init__(
@@ -107,6 +116,7 @@ class CodeWait:
         self._dag_id = settings.dag_id
         self._commit = settings.expect_commit
         self._wait_deadline = session.deadline(settings.wait_for_dag)
+        self.bundle_version: str | None = None
         self._refusals = Refusals()
         self._commits = commits
         self._known_errors: dict[tuple[str, str], tuple[str, ...]] | None = None
@@ -114,6 +124,8 @@ class CodeWait:
         self._parsed_at: datetime | None = None
         self._parsings = 0
         self._first_parsing_of_commit: datetime | None = None
+        self._bundle_has_commit_since: datetime | None = None
+        self._failed_imports: set[datetime] = set()
         self._reparse_requests, self._reparse_requested_at = 0, 0.0
         self._parsed_at_last_request: datetime | None = None
 
@@ -187,23 +199,35 @@ class CodeWait:
             retry_refused=left > 0,
         )
 
-    def require_runnable(self, airflow: Airflow) -> None:
-        """Check that Airflow would run the DAG. Raises like `dag_checks.require_runnable`."""
-        self.read(
-            airflow,
-            lambda airflow: require_runnable(airflow, self._dag_id, self._settings.if_paused),
+    def require_runnable(self, airflow: Airflow, if_paused: IfPaused) -> Dag:
+        """Return the DAG if Airflow would run it. Raises like `dag_checks.require_runnable`."""
+        return self.read(
+            airflow, lambda airflow: require_runnable(airflow, self._dag_id, if_paused)
         )
 
-    def call_when_deployed(self, airflow: Airflow, files: DagFiles, action: Callable[[], T]) -> T:
+    def call_when_deployed(
+        self, airflow: Airflow, files: DagFiles, if_paused: IfPaused, action: Callable[[Dag], T]
+    ) -> T:
         """Wait until Airflow has the expected code and would run it, then call `action`.
 
-        If Airflow refuses, start again while the deployment may still be in progress.
+        If Airflow refuses, start again while the deployment may still be in progress. If a push
+        has replaced the version that was checked, check the new one.
+
+        Args:
+            airflow: API client.
+            files: optional requests about DAG files.
+            if_paused: policy for a paused DAG.
+            action: called with the DAG.
         """
+        replaced = 0
         while True:
             self.wait(airflow, files)
             try:
-                self.require_runnable(airflow)
-                return action()
+                return action(self.require_runnable(airflow, if_paused))
+            except BundleVersionNotFound:
+                replaced += 1
+                if replaced == MAX_REPLACED_VERSIONS:
+                    raise
             except (DagNotFound, StaleDag, InvalidConf, Unauthorized, Forbidden) as error:
                 if not self.wait_before_retry(error):
                     raise
@@ -272,10 +296,11 @@ class CodeWait:
         """Return the import error of this DAG's file, None if there is none.
 
         An import error that was present at the first poll is returned, because this commit may fix
-        it. One that appears later belongs to this deployment.
+        it. One that appears later, or that remains after Airflow has fetched the commit, belongs to
+        this deployment.
 
         Raises:
-            DagNotRunnable: the import error is new.
+            DagNotRunnable: the import error belongs to this deployment.
         """
         errors = self._files.import_errors(self._request_deadline)
         if errors is None:
@@ -289,8 +314,28 @@ class CodeWait:
             file = error.bundle, error.filename
             if known is not None and known.get(file) != self._known_errors[file]:
                 raise import_failed(self._dag_id, error)
+            if self._commit is not None and self._is_of_commit(error, self._commit):
+                raise import_failed(self._dag_id, error)
             found = found or error
         return found
+
+    def _is_of_commit(self, error: DagImportError, commit: str) -> bool:
+        """Return whether the code that fails to import has the commit.
+
+        That is so if Airflow has failed MIN_PARSINGS times since it fetched the commit; the first
+        of these parsings may have begun before.
+        """
+        version = self._files.bundle_version(error.bundle, self._request_deadline)
+        now = self._airflow.now
+        if version is None or now is None or error.seen_at is None:
+            return False
+        if self._bundle_has_commit_since is None:
+            if not self._ancestry(version, commit).contains:
+                return False
+            self._bundle_has_commit_since = now
+        if error.seen_at > self._bundle_has_commit_since:
+            self._failed_imports.add(error.seen_at)
+        return len(self._failed_imports) >= MIN_PARSINGS
 
     def _request_reparse(self, dag: Dag) -> None:
         """Ask Airflow to parse the DAG's file earlier than it would on its own.
@@ -386,6 +431,7 @@ class CodeWait:
             else f"which contains {commit}. {found.source}"
         )
         self._retrier.events.code_found(f"The DAG's bundle is at {version}, {how}")
+        self.bundle_version = version
         return None
 
     def _ancestry(self, version: str, commit: str) -> Ancestry:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from entrypoint.models import Dag, DagImportError, IfPaused
 
 
-def require_runnable(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
-    """Check that the DAG exists and that Airflow would start a run of it.
+def require_runnable(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> Dag:
+    """Return the DAG, if it exists and Airflow would start a run of it.
 
     Raises:
         DagNotFound: Airflow does not know the DAG.
@@ -32,6 +32,7 @@ def require_runnable(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None
     if not dag.is_active:
         raise stale_dag(dag)
     _handle_pause(airflow, dag, dag_id, if_paused)
+    return dag
 
 
 def require_unpaused(airflow: Airflow, dag_id: str, if_paused: IfPaused) -> None:
@@ -60,8 +61,14 @@ def refuse_paused(dag: Dag, if_paused: IfPaused) -> None:
             f"Airflow would accept a run of {dag.dag_id} and leave it queued forever. "
             "Nothing was triggered.",
             "Unpause the DAG in Airflow, or set if_paused: unpause (it also releases runs "
-            "that are queued already).",
+            "that are queued already), or from Airflow 3.4 on if_paused: drain (it runs a new run "
+            "only).",
         )
+
+
+def for_existing_run(if_paused: IfPaused) -> IfPaused:
+    """Return the policy for the DAG of a run that exists: only a new run can be drained."""
+    return "fail" if if_paused == "drain" else if_paused
 
 
 _MAX_TRACEBACK_CHARS = 3_000

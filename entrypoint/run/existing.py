@@ -21,6 +21,8 @@ from entrypoint.errors import (
 from entrypoint.http.retry import Refusals
 from entrypoint.models import CANCELLED_MARK
 from entrypoint.run.comparison import conf_differences
+from entrypoint.run.schedule import poll_interval_after
+from entrypoint.text import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,6 +125,8 @@ def take_over(
     found: DagRun,
     action: TakeOverAction,
     retrier: Retrier,
+    *,
+    latest: bool = False,
 ) -> tuple[DagRun, TakenOver]:
     """Clear the run's tasks if the action is `resume` or `restart`.
 
@@ -131,6 +135,7 @@ def take_over(
         found: the run.
         action: the result of `plan`.
         retrier: clock, sleep and backoff.
+        latest: whether a cleared run is to run with the DAG's latest code.
 
     Returns:
         The run afterwards, and what was done. After a clear, the run is never returned in its old
@@ -152,9 +157,8 @@ def take_over(
         tasks = selected or "all"
         if skipped := [task for task in selected if task.state == "skipped"]:
             retrier.events.skipped_tasks_cleared(skipped)
-    cleared = _clear(
-        airflow, found, partial(airflow.clear, found.dag_id, found.run_id, tasks), retrier
-    )
+    clear = partial(airflow.clear, found.dag_id, found.run_id, tasks, latest=latest)
+    cleared = _clear(airflow, found, clear, retrier)
     if found.cancelled:
         cleared = _remove_mark(
             airflow,
@@ -163,6 +167,41 @@ def take_over(
             retrier,
         )
     return cleared, "resumed" if action == "resume" else "restarted"
+
+
+def wait_for_creation(
+    airflow: Airflow, request: RunRequest, retrier: Retrier, poll_interval: float | None
+) -> DagRun:
+    """Return the run once somebody else has created it.
+
+    Args:
+        airflow: API client.
+        request: DAG id and run id.
+        retrier: clock, sleep and backoff, and the deadline of the wait.
+        poll_interval: fixed seconds between polls, None for an automatic interval.
+
+    Raises:
+        RunNotFound: there is no such run at the deadline.
+        TransientError, UnexpectedResponse, Unauthorized, Forbidden: Airflow does not say.
+    """
+    began = retrier.clock()
+    while True:
+        run = retrier.read(partial(airflow.get_run, request.dag_id, request.run_id))
+        if run is not None:
+            return run
+        left, waited = retrier.deadline.seconds_left(), retrier.clock() - began
+        if left <= 0:
+            after = f" after {format_duration(waited)}" if waited else ""
+            raise RunNotFound(
+                "There is no such DAG run to wait for",
+                f"Airflow knows no run {request.run_id} of {request.dag_id}{after}, and trigger is "
+                "false.",
+                "Check run_id, and that the job which triggers the run has finished before this "
+                "one. For a run that Airflow creates later, set start_timeout.",
+            )
+        retrier.events.run_missing(request.run_id, left)
+        pause = poll_interval or retrier.jittered(poll_interval_after(waited))
+        retrier.sleep(min(pause, left))
 
 
 def _tasks_to_resume(found: DagRun, tasks: tuple[TaskInstance, ...]) -> tuple[TaskInstance, ...]:

@@ -39,6 +39,7 @@ def build_request(settings: Settings, context: Context) -> RunRequest:
         partition_key=settings.partition_key,
         note=settings.note,
         commit=settings.expect_commit,
+        drain=settings.trigger and settings.if_paused == "drain",
     )
     if settings.run_id:
         return request

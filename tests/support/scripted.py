@@ -50,6 +50,7 @@ class RecordingProgress:
     optional_errors: list[tuple[str, ActionError]] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
     missing_code: list[ActionError] = field(default_factory=list)
+    missing_runs: list[str] = field(default_factory=list)
 
     def run_state(self, run: DagRun) -> None:
         self.states.append(run.state)
@@ -78,6 +79,9 @@ class RecordingProgress:
 
     def skipped_tasks_cleared(self, tasks: Sequence[TaskInstance]) -> None:
         self.sentences.append(", ".join(task.name for task in tasks))
+
+    def run_missing(self, run_id: str, _left: float) -> None:
+        self.missing_runs.append(run_id)
 
     def code_missing(self, lack: ActionError, _left: float) -> None:
         self.missing_code.append(lack)

@@ -17,6 +17,7 @@ from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
 from entrypoint.errors import (
+    BundleVersionNotFound,
     DagNotFound,
     Forbidden,
     NotSupported,
@@ -509,6 +510,7 @@ def test_404_of_airflow_means_dag_not_found() -> None:
     assert error.detail == "dag_id 'nightly_sales': not found"
 
 
+SINCE_3 = {"run_after", "partition_key", "commit", "if_paused: drain"}
 COMPARED_FIELDS: dict[str, dict[str, Any]] = {
     "note": {"note": "by hand"},
     "data_interval_start": {
@@ -519,18 +521,20 @@ COMPARED_FIELDS: dict[str, dict[str, Any]] = {
     "run_after": {"run_after": WHEN},
     "partition_key": {"partition_key": "2026-01-31"},
     "commit": {"commit": "c" * 40},
+    "if_paused: drain": {"drain": True},
 }
 
 
 @pytest.mark.parametrize(
     ("version", "refused"),
     [
-        ("2.4.3", {"note", "data_interval_start", "run_after", "partition_key", "commit"}),
-        ("2.8.4", {"data_interval_start", "run_after", "partition_key", "commit"}),
-        ("2.10.5", {"run_after", "partition_key", "commit"}),
-        ("2.11.2", {"run_after", "partition_key", "commit"}),
-        ("3.0.6", {"partition_key"}),
-        ("3.3.2", set[str]()),
+        ("2.4.3", {"note", "data_interval_start", *SINCE_3}),
+        ("2.8.4", {"data_interval_start", *SINCE_3}),
+        ("2.10.5", SINCE_3),
+        ("2.11.2", SINCE_3),
+        ("3.0.6", {"partition_key", "if_paused: drain"}),
+        ("3.3.2", {"if_paused: drain"}),
+        ("3.4.0b2", set[str]()),
     ],
 )
 def test_unsupported_input_is_refused_by_name_before_any_request(
@@ -559,5 +563,37 @@ def test_airflow_3_refuses_a_data_interval_without_logical_date() -> None:
 
 def test_clearing_one_run_needs_airflow_2_4() -> None:
     with pytest.raises(NotSupported, match="if_run_exists") as caught:
-        V1(Transport(BASE), "2.3.4").clear("nightly_sales", "r1", "all")
+        V1(Transport(BASE), "2.3.4").clear("nightly_sales", "r1", "all", latest=False)
     assert "2.3.4" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("version", "sent"),
+    [("3.4.0b2", {"bundle_version": "c" * 40, "drain_dag": True}), ("3.3.2", {"drain_dag": True})],
+)
+def test_a_trigger_names_the_bundle_version_only_from_airflow_3_4_on(
+    version: str, sent: dict[str, Any]
+) -> None:
+    """An older Airflow refuses the field. `check` keeps `drain` from it."""
+    request = RunRequest("nightly_sales", "r1", {}, drain=True, bundle_version="c" * 40)
+    body = V2(Transport(BASE), version)._trigger_body(request)
+    assert body == {"dag_run_id": "r1", "logical_date": None, "conf": {}} | sent
+
+
+def test_a_missing_bundle_version_is_not_a_missing_dag() -> None:
+    text = f"DAG with dag_id: 'sales' does not have a version for bundle_version '{'c' * 40}'"
+    airflow = V2(Transport(BASE), "3.4.0b2")
+    found = airflow._dag_not_found("sales", response_with({"detail": text}, 404))
+    assert isinstance(found, BundleVersionNotFound)
+    other = airflow._dag_not_found("sales", response_with({"detail": "not found"}, 404))
+    assert isinstance(other, DagNotFound)
+
+
+@pytest.mark.parametrize(
+    ("version", "able"), [("3.0.6", False), ("3.1.8", True), ("3.3.2", True), ("2.11.2", False)]
+)
+def test_a_cleared_run_can_be_asked_for_the_latest_code_from_airflow_3_1_on(
+    version: str, able: bool
+) -> None:
+    dialect = V1 if version.startswith("2") else V2
+    assert dialect(Transport(BASE), version).can_clear_to_latest is able

@@ -77,6 +77,18 @@ def test_invalid_run_id_is_refused_with_a_hint_about_branch_names(text: str) -> 
 
 
 @pytest.mark.parametrize(
+    "text", ["scheduled__2026-01-31T00:00:00+00:00", "by hand", "x" * 250, "ümläut", "a..b"]
+)
+def test_existing_run_may_have_any_id_that_airflow_has(text: str) -> None:
+    assert identifiers.existing_run_id(text) == text
+
+
+@pytest.mark.parametrize("text", ["x" * 251, "a/b", "a\nb", "a\x00b", ".", "..", "~"])
+def test_id_that_cannot_name_an_existing_run_is_refused(text: str) -> None:
+    assert "existing DAG run" in refusal(identifiers.existing_run_id, text).problem
+
+
+@pytest.mark.parametrize(
     "prefix", ["scheduled__", "backfill__", "asset_triggered__", "dataset_triggered__"]
 )
 def test_run_id_with_a_reserved_prefix_is_refused(prefix: str) -> None:

@@ -237,7 +237,7 @@ def test_secrets_of_the_job_are_read_only_from_its_environment() -> None:
         ({"timeout": "0"}, {"timeout": "out of range"}),
         ({"wait": "yes"}, {"wait": "not a boolean"}),
         ({"summary": "yes"}, {"summary": "not a boolean"}),
-        ({"if_paused": "ignore"}, {"if_paused": "fail, unpause or queue"}),
+        ({"if_paused": "ignore"}, {"if_paused": "fail, unpause, queue or drain"}),
         ({"matrix": "{"}, {"matrix": "not JSON"}),
         ({"matrix": "[" * 100_000}, {"matrix": "not JSON"}),
         ({"trigger": "no"}, {"trigger": "not a boolean"}),

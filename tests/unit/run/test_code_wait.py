@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from entrypoint.diagnostics.import_errors import OptionalDagFiles
 from entrypoint.errors import (
     ActionError,
+    BundleVersionNotFound,
     DagNotFound,
     DagNotRunnable,
     ExceptionInfo,
@@ -28,14 +29,15 @@ from entrypoint.errors import (
     UnexpectedResponse,
 )
 from entrypoint.inputs.settings import parse_settings
-from entrypoint.models import Ancestry, Dag, DagImportError
-from entrypoint.run.code_wait import REPARSE_SECONDS, CodeWait
+from entrypoint.models import Ancestry, Dag, DagBundle, DagImportError
+from entrypoint.run.code_wait import MAX_REPLACED_VERSIONS, REPARSE_SECONDS, CodeWait
 from entrypoint.run.dag_checks import ImportErrorMatcher
 from tests.support.factories import REQUIRED_INPUTS, START, a_context
 from tests.support.scripted import Harness, ScriptedCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from entrypoint.deadline import Deadline
     from entrypoint.models import IfPaused
@@ -92,6 +94,7 @@ class DeployedDag:
     parsing: Any = None
     history: Sequence[Any] = (Ancestry(False, "GitHub says no."),)
     version: str = "3.3.2"
+    bundles: Sequence[Any] = (NotSupported("no", "", ""),)
     harness: Harness = field(default_factory=Harness)
     reparse_times: list[float] = field(default_factory=list)
     comparisons: list[tuple[str, str]] = field(default_factory=list)
@@ -101,9 +104,17 @@ class DeployedDag:
         self.import_errors = ScriptedCall(repeat_last(self.faults))
         self.latest_dag_version = ScriptedCall(repeat_last(self.structures))
         self._history = ScriptedCall(repeat_last(self.history))
+        self._bundle = ScriptedCall(repeat_last(self.bundles))
 
     def within(self, _: Deadline) -> DeployedDag:
         return self
+
+    @property
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.time.now - 1000)
+
+    def dag_bundle(self, name: str) -> DagBundle:
+        return DagBundle(name, self._bundle())
 
     def request_reparse(self, _: Dag) -> None:
         self.reparse_times.append(self.harness.time.now - 1000)
@@ -819,3 +830,75 @@ def test_poll_that_ends_after_the_deadline_is_the_last() -> None:
     airflow.wait(1, COMMIT)
 
     assert airflow.reparse_times == []
+
+
+# A commit that cannot be imported, on an Airflow that tells the version of a bundle.
+
+
+def failed_at(*seconds: float) -> list[tuple[DagImportError, ...]]:
+    """Return the import error as it was at each of these times after the start."""
+    return [(OURS._replace(seen_at=START + timedelta(seconds=each)),) for each in seconds]
+
+
+@pytest.mark.parametrize("dags", [[NOT_FOUND], [dag_at_version(OLD)]])
+def test_import_error_that_remains_after_the_commit_was_fetched_ends_the_wait(
+    dags: list[Any],
+) -> None:
+    """It was there at the first poll. The first parsing may have begun with the old code."""
+    airflow = DeployedDag(dags, failed_at(-60, 2, 2, 5), bundles=[OLD, COMMIT])
+    error = wait_error(airflow, DagNotRunnable, commit=COMMIT)
+    assert "KeyError: 'region'" in error.detail
+    assert airflow.time.now < 1015
+
+
+@pytest.mark.parametrize(
+    ("faults", "bundles"),
+    [
+        (failed_at(-60, -60), [COMMIT]),  # nothing was parsed since
+        (failed_at(-60, 2, 2), [COMMIT]),  # that parsing may have begun before
+        (failed_at(-60, 2, 4, 6, 8), [OLD]),
+        (failed_at(-60, 2, 4, 6, 8), [None]),
+        ([(OURS,)], [COMMIT]),
+        (failed_at(-60, 2, 4, 6, 8), [NotSupported("no", "", "")]),
+    ],
+)
+def test_import_error_that_the_commit_may_fix_does_not_end_the_wait(
+    faults: list[Any], bundles: list[Any]
+) -> None:
+    airflow = DeployedDag([NOT_FOUND], faults, bundles=bundles)
+    wait_error(airflow, DagNotRunnable, 60.0, commit=COMMIT)
+    assert airflow.time.now == 1060
+
+
+# A push between the check and the trigger.
+
+
+@pytest.mark.parametrize("wait_for_dag", ["0", "10m"])
+@pytest.mark.parametrize("times", [1, 4, 5])
+def test_a_version_that_a_push_replaces_is_checked_again(wait_for_dag: str, times: int) -> None:
+    versions = [COMMIT, *[LATER] * 9]
+    airflow: Any = DeployedDag(
+        [dag_at_version(version, number) for number, version in enumerate(versions)],
+        history=[Ancestry(True, "GitHub says yes.")],
+    )
+    given = {"wait_for_dag": wait_for_dag, "expect_commit": COMMIT}
+    settings = parse_settings({**REQUIRED_INPUTS, **given}, Path())
+    code = CodeWait(settings, a_context(), airflow.harness.session(settings), airflow)
+    files = OptionalDagFiles(
+        airflow.harness.optional(airflow), ImportErrorMatcher("sales", lambda _: False)
+    )
+    pinned = list[str | None]()
+
+    def trigger(_: Dag) -> str:
+        pinned.append(code.bundle_version)
+        if len(pinned) <= times:
+            raise BundleVersionNotFound("gone", "", "")
+        return "triggered"
+
+    if times == MAX_REPLACED_VERSIONS:
+        with pytest.raises(BundleVersionNotFound):
+            code.call_when_deployed(airflow, files, "fail", trigger)
+        return
+    assert code.call_when_deployed(airflow, files, "fail", trigger) == "triggered"
+    assert len(pinned) == times + 1
+    assert pinned[-1] == LATER

@@ -316,7 +316,8 @@ class ClearableRun:
     def task_instances(self, *_: object) -> TaskList:
         return a_list(*self.tasks)
 
-    def clear(self, _dag: str, _run: str, tasks: Any) -> None:
+    def clear(self, _dag: str, _run: str, tasks: Any, *, latest: bool) -> None:
+        self.latest = latest
         self.cleared.append(tasks)
         self._answer()
 
