@@ -259,7 +259,11 @@ class StepRun:
             )
         if action != "wait" or (not run.ended and self._is_own_run(run)):
             self._take_ownership()
-        deadline = self._deadline if self._waited_for_creation else self._start_timeout()
+        began = self._since
+        deadline = self._start_timeout()
+        if self._waited_for_creation:
+            # The start_timeout includes the time in which there was no run.
+            self._since = began
         run, taken_over = take_over(
             self._airflow.within(deadline),
             run,
