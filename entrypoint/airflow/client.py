@@ -217,12 +217,11 @@ class Airflow(Protocol):
     def import_errors(self) -> tuple[DagImportError, ...]:
         """Return the import errors of DAG files, at most a hundred."""
 
-    def dag_bundle(self, name: str) -> DagBundle:
-        """Return the bundle.
+    def dag_bundle(self, name: str) -> DagBundle | None:
+        """Return the bundle, None if Airflow does not show it to this credential.
 
         Raises:
             NotSupported: this Airflow does not tell the version of a bundle.
-            NotFound: Airflow does not have it, or does not show it.
         """
 
     def health(self) -> Health:

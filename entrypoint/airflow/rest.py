@@ -136,7 +136,7 @@ class RestAirflow:
         """See `Airflow`. Airflow 2 has no versions."""
         return False
 
-    def dag_bundle(self, name: str) -> DagBundle:
+    def dag_bundle(self, name: str) -> DagBundle | None:
         """See `Airflow`. Airflow 3.4 is the first that tells the version of a bundle."""
         raise not_supported(f"the version of the bundle {name}", self.version, "Airflow 3.4")
 

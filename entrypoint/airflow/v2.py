@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.logs import JsonLog
 from entrypoint.airflow.responses import (
-    describe,
     not_supported,
     optional,
     require_note,
@@ -15,7 +14,7 @@ from entrypoint.airflow.responses import (
 )
 from entrypoint.airflow.rest import RestAirflow, run_path, segment
 from entrypoint.airflow.state_stream import StateLineReader
-from entrypoint.errors import BundleVersionNotFound, NotFound, NotSupported
+from entrypoint.errors import BundleVersionNotFound, NotSupported
 from entrypoint.models import DagBundle, HitlRequest, stopped_note
 
 if TYPE_CHECKING:
@@ -123,15 +122,13 @@ class V2(RestAirflow):
         """See `Airflow`. Measured: docs/notes/airflow-3.md#cleared-runs."""
         return self._release >= (3, 1)
 
-    def dag_bundle(self, name: str) -> DagBundle:
+    def dag_bundle(self, name: str) -> DagBundle | None:
         """See `Airflow`. Measured: docs/notes/airflow-3.md#dag-bundles."""
         if self._release < (3, 4):
             return super().dag_bundle(name)
-        response = self._request(
-            "GET",
-            f"/dagBundles/{segment(name)}",
-            missing=lambda found: NotFound("Airflow has no such bundle", describe(found), ""),
-        )
+        response = self._request("GET", f"/dagBundles/{segment(name)}")
+        if response.status == 404:
+            return None
         body = require_object(response, 200, {"name": str})
         return DagBundle(name, optional(response, body, "version", str))
 

@@ -10,7 +10,6 @@ from entrypoint.errors import (
     ActionError,
     DagNotFound,
     InvalidConf,
-    NotFound,
     NotSupported,
     StaleDag,
 )
@@ -44,11 +43,12 @@ class OptionalDagFiles:
         """Return the version of a bundle that Airflow fetched last, None if it is unknown."""
 
         def fetch(airflow: Airflow) -> str | None:
-            with suppress(NotSupported, NotFound):
-                return airflow.dag_bundle(name).version
+            with suppress(NotSupported):
+                bundle = airflow.dag_bundle(name)
+                return bundle.version if bundle else None
             return None
 
-        return self._optional.within(deadline).fetch(Feature.BUNDLES, fetch, None)
+        return self._optional.within(deadline).fetch(Feature.IMPORT_ERRORS, fetch, None)
 
     def request_reparse(self, dag: Dag, deadline: Deadline) -> None:
         """Request that Airflow parses the DAG's file now, if this credential may."""

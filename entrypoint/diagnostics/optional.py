@@ -41,7 +41,6 @@ class Feature(Enum):
     LOGS = ("the reasons of failures and the copied task logs", "can read on Task Logs")
     XCOM = ("the output xcom", "can read on XComs")
     IMPORT_ERRORS = ("import errors of DAG files", "can read on ImportError")
-    BUNDLES = ("the version of a bundle of DAG files", "can read on DAGs")
     EVENTS = ("a lost worker as the cause of a failure", "can read on Audit Logs")
     POOLS = ("a full pool as the reason why a run is stuck", "can read on Pools")
     RUNS = (
