@@ -49,7 +49,7 @@ bench: $(VENV)/ready ## Renew docs/benchmarks.md, 155 minutes (LONG=1, OUTAGE=1,
 container: $(VENV)/ready ## Test the image: a new one, or a given one (IMAGE=reference)
 	$(BIN)/python -m pytest tests/container
 
-image: $(VENV)/ready ## Build the image; print its size, its packages and its start time
+image: $(VENV)/ready ## Build the image; print its weight, its packages and its start time
 	docker build --network host --tag airflow-dag-run:dev .
 	@$(BIN)/python -m dev.image airflow-dag-run:dev
 
