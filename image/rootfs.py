@@ -108,6 +108,7 @@ FILES = {
     "/etc/passwd": "names of users",
     "/etc/services": "ports by name",
     "/etc/ssl/openssl.cnf": "the distribution's settings for TLS",
+    "/usr/lib/locale/C.utf8": "the locale C.UTF-8, which is not built into glibc",
     "/usr/lib/ssl/openssl.cnf": "where OpenSSL looks for them",
     "/usr/share/zoneinfo": "the time zones that TZ may name",
 }
