@@ -22,6 +22,9 @@ COPY bin/post /opt/action/bin/post
 COPY entrypoint /opt/action/lib/python3.13/site-packages/entrypoint
 # Bytecode that Python never checks against its source, because image layers may change file times.
 RUN python -m compileall -q --invalidation-mode unchecked-hash /opt/action/lib
+# The list of what the image contains. No scanner could find Python in it.
+COPY image/sbom.py /build/
+RUN python -B /build/sbom.py /rootfs /opt/action >/build/sbom.spdx.json && mv /build/sbom.spdx.json /opt/action/
 
 # Nothing of the base that image/rootfs.py does not name: a third of the bytes, no package manager,
 # and bytecode for the whole standard library, of which the base has none (docs/notes/image.md).

@@ -104,6 +104,7 @@ import json, locale, os, subprocess, sys, time, zoneinfo
 date = lambda zone: subprocess.run(["date", "-d@0", "+%H:%M"], env={"TZ": zone} if zone else {},
     check=True, capture_output=True, text=True).stdout.strip()
 zone = os.environ.pop("TZ")
+time.tzset()
 utc = time.strftime("%H:%M", time.localtime(0))
 os.environ["TZ"] = zone
 time.tzset()
