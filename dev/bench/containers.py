@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from dev.airflow_settings import ROOT
 from dev.bench import cpu
-from dev.bench.tools import AF, AIRFLOWCTL, PARADIME, SCRIPT, THIS_ACTION
+from dev.bench.tools import AF, AIRFLOWCTL, ON_BASE, PARADIME, SCRIPT, THIS_ACTION
 from dev.engine import docker, entrypoint
 from dev.image import base, on_base, unpack_action
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 OURS = "airflow-dag-run:bench"
 """The tag of this action's image."""
-ON_BASE = "this action on the whole base"
 _GONE = 20.0  # seconds until a removed container's client must have ended
 _BUILD_SECONDS = 1800
 
