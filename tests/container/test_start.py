@@ -1,6 +1,6 @@
 """What the image weighs and how fast it starts, in comparison with its whole base.
 
-`make bench SCENES=start` measures the same with more care; these bounds only notice a loss.
+`make bench` measures the same with more care (scene `start`); these bounds only notice a loss.
 """
 
 from __future__ import annotations
