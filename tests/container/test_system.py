@@ -150,6 +150,17 @@ print(context.cert_store_stats()["x509_ca"] > 100)
     assert (code_given, len(made)) == (0, 1), log_given
 
 
+def test_glibc_can_end_a_thread(image: str) -> None:
+    """It loads a library for that, and aborts the process if the library is missing."""
+    code = """
+import ctypes, threading
+threading.Thread(target=ctypes.CDLL(None).pthread_exit, args=(None,), daemon=True).start()
+threading.Event().wait(0.5)
+print("alive")
+"""
+    assert probe(image, code).strip() == "alive"
+
+
 def test_every_command_of_the_list_starts_and_no_other_program_exists(image: str) -> None:
     script = """
 for name in /usr/bin/*; do
