@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PYTHON = "/opt/action/bin/python"
 RUNS = 5
-"""Repetitions of each measurement."""
+"""Repetitions of a measurement."""
 _LEVEL = 6  # of gzip, as registries have it
 _DISTRIBUTIONS = (
     "import importlib.metadata as m, json; print(json.dumps({d.name.lower(): d.version for "
@@ -64,7 +64,7 @@ def installed(image: str) -> dict[str, str]:
     return found
 
 
-def import_cpu(image: str, *options: str) -> float:
+def import_cpu(image: str, *options: str, runs: int = RUNS) -> float:
     """Return the CPU seconds until Python has started and imported what a step imports.
 
     The smallest value, because everything else on the machine can only add to it. `options` are
@@ -72,14 +72,16 @@ def import_cpu(image: str, *options: str) -> float:
     """
     return min(
         float(_python(image, "-I", "-u", "-B", "-c", _EVERYTHING, options=options))
-        for _ in range(RUNS)
+        for _ in range(runs)
     )
 
 
-def refusal(image: str, *command: str, options: tuple[str, ...] = ()) -> list[float]:
+def refusal(
+    image: str, *command: str, options: tuple[str, ...] = (), runs: int = RUNS
+) -> list[float]:
     """Return the wall seconds of `docker run` until a step has refused its missing inputs."""
     found = []
-    for _ in range(RUNS):
+    for _ in range(runs):
         began = time.monotonic()
         done = try_docker("run", "--rm", "--network=host", *options, image, *command)
         found.append(time.monotonic() - began)

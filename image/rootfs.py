@@ -102,7 +102,6 @@ FILES = {
     "/etc/host.conf": "all addresses that /etc/hosts has for a name",
     "/etc/ld.so.conf": "where libraries are",
     "/etc/ld.so.conf.d": "where libraries are",
-    "/etc/localtime": "UTC, if TZ is not set",
     "/etc/nsswitch.conf": "names from /etc/hosts first, then from the resolver",
     "/etc/os-release": "scanners ask it for the distribution",
     "/etc/passwd": "names of users",
@@ -232,36 +231,44 @@ def add_packages(rootfs: Rootfs) -> None:
 
     Scanners read `status.d`, which has a file for each package and its files' MD5 sums.
     """
+    paths = [
+        Path("/") / place.relative_to(rootfs.root)
+        for place in sorted(rootfs.root.rglob("*"))
+        if place.is_file() and not place.is_symlink()
+    ]
+    system = [path for path in paths if path.parts[1:3] != ("usr", "local")]
     owners: dict[str, list[Path]] = {}
-    for place in sorted(rootfs.root.rglob("*")):
-        path = Path("/") / place.relative_to(rootfs.root)
-        if place.is_file() and not place.is_symlink() and path.parts[1:3] != ("usr", "local"):
-            if owner := _owner(path):
-                owners.setdefault(owner, []).append(path)
-            elif path.parts[1] != "etc":  # scripts of packages wrote the rest of /etc
-                sys.exit(f"No package has {path}")
+    for path, owner in _owners(system).items():
+        owners.setdefault(owner, []).append(path)
+    known = {path for owned in owners.values() for path in owned}
+    # Scripts of packages wrote the rest of /etc.
+    if unknown := [path for path in system if path not in known and path.parts[1] != "etc"]:
+        sys.exit(f"No package has {unknown}")
     rootfs.place(_STATUS).mkdir(parents=True)
-    for owner, paths in owners.items():
+    for owner, owned in owners.items():
         name = owner.partition(":")[0]
         status = subprocess.run(
             ["dpkg-query", "--status", owner], check=True, capture_output=True, text=True
         )
         rootfs.place(_STATUS / name).write_text(status.stdout, encoding="utf-8")
-        sums = "".join(f"{_md5(path)}  {path.relative_to('/')}\n" for path in paths)
+        sums = "".join(f"{_md5(path)}  {path.relative_to('/')}\n" for path in owned)
         rootfs.place(_STATUS / f"{name}.md5sums").write_text(sums, encoding="utf-8")
         licence = Path("/usr/share/doc", name, "copyright")
         if licence.exists():
             rootfs.add(licence)
 
 
-def _owner(path: Path) -> str | None:
-    """Return the package of a file, like libc6:amd64. Some call it by its path before usrmerge."""
-    names = [str(path), str(path).removeprefix("/usr")]
+def _owners(paths: list[Path]) -> dict[Path, str]:
+    """Return the package of each file, like libc6:amd64, if one has it.
+
+    Some packages name a file by its path before /bin and /lib became links to /usr.
+    """
+    names = {name: path for path in paths for name in (str(path).removeprefix("/usr"), str(path))}
     done = subprocess.run(
         ["dpkg-query", "--search", *names], check=False, capture_output=True, text=True
     )
-    found = [line.rpartition(": ")[0] for line in done.stdout.splitlines()]
-    return found[0] if found else None
+    found = (line.rpartition(": ") for line in done.stdout.splitlines())
+    return {names[name]: owner for owner, _, name in found if name in names}
 
 
 def _md5(path: Path) -> str:
