@@ -143,6 +143,8 @@ class Rootfs:
         for part in [*reversed(path.parents), path]:
             if part.is_symlink():
                 self.link(part)
+                if not part.exists():  # as zoneinfo/localtime, if no time zone was chosen
+                    return
                 rest = path.relative_to(part)
                 self.add(Path(os.path.normpath(part.parent / part.readlink() / rest)))
                 return
