@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DAG ?= nightly_sales
-SCENES ?= 5s 30s server waiters-50 waiters-100 large
+SCENES ?= start trigger 5s 30s server waiters-50 waiters-100 large
 FAST := tests/unit tests/integration
 REAL := tests/airflow
 BESIDE := tests/contract tests/container
@@ -41,7 +41,7 @@ lint: $(VENV)/ready ## Check style, types, layers, the Dockerfile, action.yml an
 unit: $(VENV)/ready ## Run the fast tests only: no Airflow, no container
 	$(BIN)/python -m pytest $(FAST)
 
-bench: $(VENV)/ready ## Renew docs/benchmarks.md, 155 minutes (LONG=1, OUTAGE=1, LISTENER=1)
+bench: $(VENV)/ready ## Renew docs/benchmarks.md, 160 minutes (LONG=1, OUTAGE=1, LISTENER=1)
 	@$(BIN)/python -m dev.waiting
 	@$(BIN)/python -m dev.bench run $(SCENES) $(if $(LONG),10min 10min-airflow-2) $(if $(OUTAGE),outage) $(if $(LISTENER),listener)
 	@$(BIN)/python -m dev.bench table
@@ -49,7 +49,7 @@ bench: $(VENV)/ready ## Renew docs/benchmarks.md, 155 minutes (LONG=1, OUTAGE=1,
 container: $(VENV)/ready ## Test the image: a new one, or a given one (IMAGE=reference)
 	$(BIN)/python -m pytest tests/container
 
-image: $(VENV)/ready ## Build the image; print its size, its packages and its start time
+image: $(VENV)/ready ## Build the image; print its weight, its packages and its start time
 	docker build --network host --tag airflow-dag-run:dev .
 	@$(BIN)/python -m dev.image airflow-dag-run:dev
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_SOURCE = "  image: Dockerfile\n"
 _IMAGE = re.compile(r"ghcr\.io(/[a-z0-9]+([._-]+[a-z0-9]+)*){2}@sha256:[0-9a-f]{64}")
+_SOURCE = re.compile(rf"^  image: (Dockerfile|docker://{_IMAGE.pattern})$", re.MULTILINE)
+"""The line of action.yml on main, or that of a release, which a rebuild points at a new image."""
 _VERSION = re.compile(r"v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 _HEADING = re.compile(r"^## \[?([^]\s]+)\]?(.*)$", re.MULTILINE)
 
@@ -30,21 +31,22 @@ class ReleaseError(ValueError):
 
 
 def with_image(action: str, image: str) -> str:
-    """Return action.yml with this image in place of the Dockerfile.
+    """Return action.yml with this image in place of the Dockerfile, or of a released image.
 
     Raises:
-        ReleaseError: if `image` has no digest, or `action` does not use the Dockerfile
+        ReleaseError: if `image` has no digest, or `action` has neither
     """
     if not _IMAGE.fullmatch(image):
         raise ReleaseError(
             f"{image!r} is not an image of GHCR with a digest: ghcr.io/owner/name@sha256: "
             "and 64 hex digits"
         )
-    if action.count(_SOURCE) != 1:
+    pointed, found = _SOURCE.subn(f"  image: docker://{image}", action)
+    if found != 1:
         raise ReleaseError(
-            f"action.yml has no single line {_SOURCE.strip()!r} that could be pointed at the image"
+            "action.yml has no single line 'image: Dockerfile' that could be pointed at the image"
         )
-    return action.replace(_SOURCE, f"  image: docker://{image}\n")
+    return pointed
 
 
 def check(tag: str, changelog: str, tags: Iterable[str]) -> None:
@@ -70,6 +72,35 @@ def check(tag: str, changelog: str, tags: Iterable[str]) -> None:
         raise ReleaseError(
             f"The section {tag[1:]} of CHANGELOG.md has no date like 2026-01-31, but {day!r}"
         ) from None
+
+
+def next_patch(tags: Iterable[str]) -> tuple[str, str] | None:
+    """Return the largest version and the next patch of it; None if no tag is a version."""
+    released = max((found for found in map(_version, tags) if found), default=None)
+    if not released:
+        return None
+    major, minor, patch = released
+    return f"v{major}.{minor}.{patch}", f"v{major}.{minor}.{patch + 1}"
+
+
+def check_rebuild(tag: str, released: str, tags: Iterable[str]) -> None:
+    """Check that a rebuild of a release may have this tag. The changelog need not have it.
+
+    Raises:
+        ReleaseError: if `released` is not the largest version, or `tag` is not its next patch
+    """
+    possible = next_patch(tags)
+    if possible != (released, tag):
+        rule = "{} may be rebuilt, as {}".format(*possible) if possible else "there is no release"
+        raise ReleaseError(f"{tag} cannot be a rebuild of {released}: {rule}")
+
+
+def notes_of_rebuild(released: str) -> str:
+    """Return the text for a release that has the code of another one on a newer base."""
+    return (
+        f"{released}, built again on the current `python:3.13-slim`, because that fixes "
+        "vulnerabilities of the image. The code is the same."
+    )
 
 
 def notes(tag: str, changelog: str) -> str:
@@ -108,12 +139,12 @@ def main(arguments: list[str], *, root: Path = ROOT) -> int:
         prog="python -m dev.release", description="The checks and texts of a release."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="check this tag; stdin has the existing tags").add_argument(
-        "tag"
-    )
-    commands.add_parser("notes", help="print the version's section of CHANGELOG.md").add_argument(
-        "tag"
-    )
+    checking = commands.add_parser("check", help="check this tag; stdin has the existing tags")
+    noting = commands.add_parser("notes", help="print the version's section of CHANGELOG.md")
+    for command in (checking, noting):
+        command.add_argument("tag")
+        command.add_argument("--rebuilds", metavar="TAG", help="the release that it builds again")
+    commands.add_parser("next", help="print the newest of stdin's tags and the next patch of it")
     commands.add_parser("point", help="point action.yml at this image").add_argument("image")
     given = parser.parse_args(arguments)
     action = root / "action.yml"
@@ -123,11 +154,17 @@ def main(arguments: list[str], *, root: Path = ROOT) -> int:
                 with_image(action.read_text(encoding="utf-8"), given.image), encoding="utf-8"
             )
             return 0
-        changelog = _read(root / "CHANGELOG.md")
-        if given.command == "check":
-            check(given.tag, changelog, sys.stdin)
+        if given.command == "next":
+            print(*(next_patch(sys.stdin) or ()))
+        elif given.rebuilds:
+            if given.command == "check":
+                check_rebuild(given.tag, given.rebuilds, sys.stdin)
+            else:
+                print(notes_of_rebuild(given.rebuilds))
+        elif given.command == "check":
+            check(given.tag, _read(root / "CHANGELOG.md"), sys.stdin)
         else:
-            print(notes(given.tag, changelog))
+            print(notes(given.tag, _read(root / "CHANGELOG.md")))
     except ReleaseError as error:
         print(error, file=sys.stderr)
         return 1

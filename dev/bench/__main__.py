@@ -17,6 +17,7 @@ from dev.bench import (
     scenes_listener,
     scenes_outage,
     scenes_runs,
+    scenes_start,
     scenes_waiters,
 )
 from dev.bench.results import load
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from dev.bench.results import Result
 
 SCENES: dict[str, Callable[[Options], Result]] = {
+    "start": scenes_start.start,
+    "trigger": scenes_start.trigger,
     "5s": partial(scenes_runs.short, 5),
     "30s": partial(scenes_runs.short, 30),
     "server": scenes_waiters.server,

@@ -21,7 +21,15 @@ class Figure:
 
 
 FIGURES = {
-    "cpu_to_trigger": Figure("CPU to the trigger POST, s", 2),
+    "compressed": Figure("pulled (gzip), MB", 1),
+    "cold": Figure("cold page cache, s", 2),
+    "warm": Figure("warm page cache, s", 2),
+    "cpu_to_request": Figure("CPU to the first request, s", 2),
+    "imports": Figure("CPU until everything is imported, s", 2),
+    "refused": Figure("`docker run` with an input mistake, s", 2),
+    "cpu_in_container": Figure("CPU to the trigger POST, s", 2),
+    "until_trigger": Figure("`docker run` to the trigger POST, s", 2),
+    "cpu_to_trigger": Figure("CPU to the trigger POST, no container, s", 2),
     "cpu": Figure("CPU of the whole run, s", 2),
     "requests": Figure("requests", 0),
     "kib": Figure("KiB, both ways", 0),

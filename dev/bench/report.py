@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MARK = "<!-- Below this line: written by `python -m dev.bench table` -->"
 ORDER = (
+    "start",
+    "trigger",
     "5s",
     "30s",
     "10min",

@@ -83,7 +83,7 @@ class Scoreboard:
         versions = {
             "Airflow": runner.description,
             "Python": platform.python_version(),
-            "this action": _commit(),
+            "this action": commit(),
         }
         for one in self.tools:
             if one.environment:
@@ -108,7 +108,8 @@ def say(text: str) -> None:
     print(f"{datetime.now(UTC):%H:%M:%S} {text}", file=sys.stderr, flush=True)
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the commit of the work tree."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=, changed"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     return done.stdout.strip() or "unknown"

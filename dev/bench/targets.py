@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import TYPE_CHECKING
 
-from dev.bench.tools import AF, PARADIME, SCRIPT, THIS_ACTION, WITHOUT_LOGS
+from dev.bench.tools import AF, ON_BASE, PARADIME, SCRIPT, THIS_ACTION, WITHOUT_LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -62,15 +62,26 @@ class Target:
 
 
 TARGETS = (
+    Target("what a runner pulls, compressed, MB", 16, "start", "compressed"),
+    Target("CPU until everything is imported, in the container, s", 0.25, "start", "imports"),
     Target(
-        f"CPU to the trigger POST, multiples of the {_THEM}",
+        "`docker run` with an input mistake, multiples of the whole base",
+        0.5,
+        "start",
+        "refused",
+        beside=ON_BASE,
+    ),
+    Target(
+        f"CPU to the trigger POST, in the container, multiples of the {_THEM}",
         1.4,
-        "30s",
-        "cpu_to_trigger",
+        "trigger",
+        "cpu_in_container",
         beside=_THEM,
     ),
-    Target(f"the same, of {AF.name}", 0.2, "30s", "cpu_to_trigger", beside=AF.name),
-    Target(f"the same, of {PARADIME.name}", 0.2, "30s", "cpu_to_trigger", beside=PARADIME.name),
+    Target(f"the same, of {AF.name}", 0.2, "trigger", "cpu_in_container", beside=AF.name),
+    Target(
+        f"the same, of {PARADIME.name}", 0.2, "trigger", "cpu_in_container", beside=PARADIME.name
+    ),
     Target(f"CPU of a 30 s run, multiples of the {_THEM}", 2.0, "30s", "cpu", beside=_THEM),
     Target("end of a 30 s run seen after, mean s", 0.8, "30s", "seen_after", of=mean),
     Target("end of a 10 min run seen after, mean s", 1.5, "10min", "seen_after", of=mean),

@@ -141,6 +141,8 @@ def _with_path(env: Mapping[str, str], environment: str | None = None) -> dict[s
     return {**env, "PATH": os.pathsep.join([*first, os.environ.get("PATH", os.defpath)])}
 
 
+ON_BASE = "this action on the whole base"
+"""Name of this action on the image's base, without the bytecode that the image adds."""
 _ACTION_END = re.compile(r"The DAG run is (success|failed)$")
 THIS_ACTION = Tool("this action", _action(), _ACTION_END, ACTION)
 WITHOUT_LOGS = Tool("this action, logs: none", _action(logs="none"), _ACTION_END, ACTION)

@@ -1,7 +1,8 @@
 """Turn each kind of credential into an `Authorization` for Airflow's APIs.
 
 The rest of the code does not know which kind it is. Every secret that is derived here is masked
-before its first use.
+before its first use. The services that issue tokens are imported late, because a step uses at most
+one of them.
 """
 
 from __future__ import annotations
@@ -10,9 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.auth.authorization import Authorization, Grant
-from entrypoint.auth.github_oidc import GitHubOidc
-from entrypoint.auth.mwaa import MwaaLogin
-from entrypoint.auth.oauth import TokenEndpoint
 from entrypoint.auth.token import basic, bearer, exchange_token
 from entrypoint.credentials import Client, GitHubToken, Header, Mwaa, OAuth, Password, Secret, Token
 from entrypoint.errors import NotSupported
@@ -20,6 +18,7 @@ from entrypoint.errors import NotSupported
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from entrypoint.auth.mwaa import MwaaLogin
     from entrypoint.credentials import Credential
     from entrypoint.deadline import Deadline
     from entrypoint.http.client import HttpClient
@@ -50,9 +49,11 @@ class AirflowCredentials:
     ) -> None:
         self._credential = credential
         self._mask = mask
-        self._mwaa = (
-            MwaaLogin(credential, http_client, mask) if isinstance(credential, Mwaa) else None
-        )
+        self._mwaa: MwaaLogin | None = None
+        if isinstance(credential, Mwaa):
+            from entrypoint.auth.mwaa import MwaaLogin  # noqa: PLC0415
+
+            self._mwaa = MwaaLogin(credential, http_client, mask)
         self._http = http_client
 
     def web_server(self, deadline: Deadline) -> str | None:
@@ -71,9 +72,13 @@ class AirflowCredentials:
             case Header(value):
                 return Authorization(lambda _: Grant(value), _RENEWABLE_HINT)
             case GitHubToken() as source:
+                from entrypoint.auth.github_oidc import GitHubOidc  # noqa: PLC0415
+
                 oidc = GitHubOidc(source, self._http, self._mask)
                 return Authorization(lambda deadline: bearer(oidc.token(deadline)))
             case OAuth() as client:
+                from entrypoint.auth.oauth import TokenEndpoint  # noqa: PLC0415
+
                 return Authorization(TokenEndpoint(client, self._http, self._mask).grant)
             case Mwaa():
                 assert self._mwaa is not None  # noqa: S101 - created from it in __init__

@@ -393,7 +393,17 @@ OLD_CITATION = re.compile(
 WRITTEN = [ROOT / name for name in ("Dockerfile", "Makefile", "action.yml", "pyproject.toml")]
 WRITTEN += [
     path
-    for folder in ("entrypoint", "listener", "bin", "dev", "tests", "docs", "examples", ".github")
+    for folder in (
+        "entrypoint",
+        "listener",
+        "bin",
+        "dev",
+        "image",
+        "tests",
+        "docs",
+        "examples",
+        ".github",
+    )
     for path in sorted((ROOT / folder).rglob("*"))
     if path.is_file()
     and path.suffix in ("", ".py", ".md", ".yml", ".sh", ".in")

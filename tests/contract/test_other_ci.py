@@ -8,6 +8,7 @@ import pytest
 
 from entrypoint.inputs.settings import INPUT_NAMES, SECRET_INPUTS
 from entrypoint.runners.generic import _SYSTEMS
+from image.rootfs import COMMANDS
 from tests.support.other_ci import FILES, FOLDER, IMAGE, job, text
 
 DOCUMENT = (FOLDER.parents[1] / "docs" / "other-ci.md").read_text(encoding="utf-8")
@@ -79,3 +80,10 @@ def test_the_page_on_other_systems_links_each_example(system: str) -> None:
 
 def test_each_supported_system_and_a_shell_has_an_example() -> None:
     assert {one.name for one in _SYSTEMS} | {"shell"} == set(FILES)
+
+
+def test_the_page_lists_the_commands_of_the_image() -> None:
+    sentence = re.search(r"start a script in it:\n(.+?)\. There is", DOCUMENT, re.DOTALL)
+
+    assert sentence
+    assert re.findall(r"`(\w+)`", sentence[1]) == sorted(COMMANDS.keys() - {"sh"})

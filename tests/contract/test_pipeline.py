@@ -48,8 +48,8 @@ def all_needs(workflow: str, job: str) -> set[str]:
     return found.union(*(all_needs(workflow, one) for one in found))
 
 
-def test_the_three_workflows_exist_and_all_are_checked() -> None:
-    assert set(WORKFLOWS) == {"ci", "release", "self-test"}
+def test_the_four_workflows_exist_and_all_are_checked() -> None:
+    assert set(WORKFLOWS) == {"ci", "release", "scan", "self-test"}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_each_permission_of_a_job_has_a_comment(file: Path) -> None:
 
 def test_a_pull_request_has_no_write_permission_and_no_secret() -> None:
     for workflow, job in JOBS:
-        if workflow != "release":
+        if "pull_request" in WORKFLOWS[workflow]["on"]:
             assert set(job_of(workflow, job)["permissions"].items()) <= {("contents", "read")}
     assert not [file.name for file in FILES if "secrets." in file.read_text(encoding="utf-8")]
     assert not [
@@ -291,3 +291,65 @@ def test_action_yml_on_main_uses_the_dockerfile() -> None:
         yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["runs"]["image"]
         == "Dockerfile"
     )
+
+
+def script_of(workflow: str, job: str, step: str) -> str:
+    (found,) = [one for one in job_of(workflow, job)["steps"] if one.get("id") == step]
+    return str(found["run"])
+
+
+def run_script(script: str, folder: Path, **env: str) -> dict[str, str]:
+    """Run a step's script as GitHub does, in this repository's work tree; return its outputs."""
+    (folder / "output").write_text("")
+    files = {"GITHUB_OUTPUT": folder / "output", "GITHUB_STEP_SUMMARY": folder / "summary"}
+    subprocess.run(
+        ["/bin/bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "RUNNER_TEMP": str(folder),
+            **{name: str(path) for name, path in files.items()},
+            **env,
+        },
+        check=True,
+        timeout=60,
+    )
+    return dict(line.split("=", 1) for line in (folder / "output").read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("tags", "outputs"),
+    [
+        ([], {}),
+        (["nightly", "v0.9.1", "v0.10.0"], {"released": "v0.10.0", "next": "v0.10.1"}),
+    ],
+)
+def test_the_weekly_scan_checks_out_the_newest_release(
+    tmp_path: Path, tags: list[str], outputs: dict[str, str]
+) -> None:
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    commit = ("commit", "--quiet", "--allow-empty", "--message=Begin")
+    for command in (("init", "--quiet"), commit, *(("tag", tag) for tag in tags)):
+        subprocess.run(["git", *author, *command], cwd=tmp_path, check=True)  # noqa: S607 - PATH's
+
+    assert run_script(script_of("scan", "scan", "newest"), tmp_path) == outputs
+    assert (tmp_path / "released").exists() is bool(outputs)
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_the_weekly_scan_rebuilds_only_if_a_vulnerability_is_fixed(
+    tmp_path: Path, fixed: bool
+) -> None:
+    finding = {
+        "vulnerability": {"id": "CVE-2026-1", "severity": "High"},
+        "artifact": {"name": "libc6", "version": "2.41-12"},
+    }
+    (tmp_path / "released.json").write_text(json.dumps({"matches": [finding]}))
+    (tmp_path / "rebuilt.json").write_text(json.dumps({"matches": [] if fixed else [finding]}))
+    outputs = run_script(script_of("scan", "scan", "compare"), tmp_path, RELEASED="v1.2.3")
+
+    assert outputs == {"fixed": "true" if fixed else ""}
+    assert ("CVE-2026-1 (High) in libc6" in (tmp_path / "summary").read_text()) is fixed
+    assert job_of("scan", "rebuild")["if"] == "needs.scan.outputs.fixed == 'true'"
+    assert '--ref "$RELEASED"' in job_of("scan", "rebuild")["steps"][0]["run"]

@@ -24,8 +24,13 @@ def test_no_warning_about_the_missing_encoding_library_is_printed() -> None:
     )
 
 
-def test_modules_for_the_end_of_a_step_are_not_loaded_before_the_trigger() -> None:
+def test_modules_that_few_steps_or_only_the_end_need_are_not_loaded_before_the_trigger() -> None:
     late = (
+        "entrypoint.auth.github_oidc",
+        "entrypoint.auth.mwaa",
+        "entrypoint.auth.oauth",
+        "entrypoint.auth.sigv4",
+        "entrypoint.run.comparison",
         "entrypoint.report.summary",
         "entrypoint.runners.generic",
         "dataclasses",

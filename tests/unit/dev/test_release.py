@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.release import ReleaseError, check, main, notes, with_image
+from dev.release import ReleaseError, check, check_rebuild, main, notes, with_image
 
 ROOT = Path(__file__).parents[3]
 ACTION = (ROOT / "action.yml").read_text(encoding="utf-8")
@@ -75,11 +75,38 @@ def test_image_needs_ghcr_and_a_whole_digest(image: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "action", ["", with_image(ACTION, IMAGE), ACTION + ACTION], ids=["none", "pointed", "two"]
+    "action", ["", ACTION.replace("Dockerfile", "docker://alpine"), ACTION + ACTION]
 )
-def test_released_action_yml_is_not_released_again(action: str) -> None:
+def test_action_yml_needs_exactly_one_line_to_change(action: str) -> None:
     with pytest.raises(ReleaseError, match="no single line"):
         with_image(action, IMAGE)
+
+
+def test_rebuild_points_a_released_action_yml_at_the_new_image() -> None:
+    old = IMAGE.replace("0123", "9876")
+
+    assert with_image(with_image(ACTION, old), IMAGE) == with_image(ACTION, IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("tag", "released", "tags", "why"),
+    [
+        ("v1.2.4", "v1.2.3", ["v1.2.3\n", "v1.2.2\n", "nightly\n"], None),
+        ("v1.2.10", "v1.2.9", ["v1.2.9", "v0.9.9"], None),
+        ("v1.2.5", "v1.2.3", ["v1.2.3"], "v1.2.3 may be rebuilt, as v1.2.4"),
+        ("v1.3.0", "v1.2.3", ["v1.2.3"], "v1.2.3 may be rebuilt, as v1.2.4"),
+        ("v1.2.4", "v1.2.3", ["v1.2.3", "v1.3.0"], "v1.3.0 may be rebuilt, as v1.3.1"),
+        ("v0.0.1", "v0.0.0", ["nightly"], "there is no release"),
+    ],
+)
+def test_only_the_newest_release_is_rebuilt_and_as_its_next_patch(
+    tag: str, released: str, tags: list[str], why: str | None
+) -> None:
+    if why is None:
+        check_rebuild(tag, released, tags)
+    else:
+        with pytest.raises(ReleaseError, match=why):
+            check_rebuild(tag, released, tags)
 
 
 @pytest.mark.parametrize(
@@ -169,3 +196,28 @@ def test_notes_command_prints_the_notes_or_reports_a_missing_changelog(
     (root / "CHANGELOG.md").unlink()
     assert main(["notes", "v1.2.3"], root=root) == 1
     assert capsys.readouterr().err == "There is no CHANGELOG.md\n"
+
+
+def test_rebuild_needs_no_section_of_the_changelog(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rebuild = ["v1.2.5", "--rebuilds", "v1.2.4"]
+    for tags, code in (("v1.2.4\n", 0), ("v1.2.5\n", 1)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(tags))
+        assert main(["check", *rebuild], root=root) == code
+    assert "v1.2.5 may be rebuilt, as v1.2.6" in capsys.readouterr().err
+
+    assert main(["notes", *rebuild], root=root) == 0
+    assert capsys.readouterr().out.startswith("v1.2.4, built again on the current")
+
+
+@pytest.mark.parametrize(
+    ("tags", "printed"), [("v0.9.0\nv0.10.2\n", "v0.10.2 v0.10.3\n"), ("nightly\n", "\n")]
+)
+def test_next_command_prints_the_newest_release_and_its_next_patch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tags: str, printed: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(tags))
+
+    assert main(["next"]) == 0
+    assert capsys.readouterr().out == printed
