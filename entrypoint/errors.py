@@ -148,6 +148,10 @@ class InvalidConf(ActionError):
     """Airflow's validation rejected the trigger request."""
 
 
+class DagsNotRunnable(ActionError):
+    """One of several DAGs could not be triggered, so none was."""
+
+
 class BundleVersionNotFound(ActionError):
     """Airflow no longer has the version of the DAG's bundle to which a new run was to be pinned."""
 

@@ -73,6 +73,20 @@ class Events(Protocol):
 class StepEvents(Events, Protocol):
     """Listener that also receives the events that only the step sends."""
 
+    def named(self, dag_id: str) -> StepEvents:
+        """Return a listener for the events of one of several DAGs."""
+
+    def dags_selected(self, dag_ids: Sequence[str], unmatched: Sequence[str]) -> None:
+        """Handle the selection of several DAGs.
+
+        Args:
+            dag_ids: the DAGs, in the order of the input.
+            unmatched: changed files that belong to no DAG.
+        """
+
+    def totals(self, runs: Sequence[Outcome], *, final: bool = False) -> None:
+        """Handle the outcomes of several DAG runs, after each poll and at the end."""
+
     def unencrypted(self, url: str) -> None:
         """Handle a credential that travels to this URL without encryption."""
 

@@ -67,6 +67,8 @@ WORST_FIRST: tuple[Result, ...] = (
     "success",
 )
 """All results, the worst first."""
+PASSING: tuple[Result, ...] = ("success", "triggered")
+"""Results with which the workflow may go on."""
 
 IfRunExists = Literal["resume", "attach", "restart", "fail"]
 """The policy for an existing DAG run."""
@@ -99,6 +101,20 @@ MAX_TASKS_LISTED = 500
 
 CANCELLED_MARK = "[stopped because its workflow was cancelled]"
 """The mark in a DAG run's note that tells a later attempt that the run was stopped."""
+
+
+class DagSelector(NamedTuple):
+    """A line of the input `dags`.
+
+    Attributes:
+        kind: `dag` names one DAG, `tag` those with a tag, `changed` those whose file changed.
+        name: the DAG id, or the tag.
+        conf: the `conf` of this line, None for that of the step.
+    """
+
+    kind: Literal["dag", "tag", "changed"]
+    name: str = ""
+    conf: JsonObject | None = None
 
 
 class RunRequest(NamedTuple):
@@ -341,6 +357,7 @@ class Outcome(NamedTuple):
     were wrong, `run` if there is no DAG run.
 
     Attributes:
+        finished: whether nothing more is to be found out about the run.
         owned: whether a cancelled workflow has to stop the run: this workflow created it, or
             started it again.
         tasks: the task instances; of a wide run all failed ones and as many others as are shown.
@@ -364,6 +381,7 @@ class Outcome(NamedTuple):
     run_url: str | None = None
     created: bool | None = None
     owned: bool = False
+    finished: bool = False
     taken_over: TakenOver | None = None
     tasks: tuple[TaskInstance, ...] | None = None
     unread: int = 0
@@ -387,7 +405,7 @@ class Outcome(NamedTuple):
     @property
     def passes(self) -> bool:
         """Whether the workflow may go on (exit code 0)."""
-        return self.result in ("success", "triggered")
+        return self.result in PASSING
 
     @property
     def task_count(self) -> int:
@@ -401,20 +419,36 @@ class Outcome(NamedTuple):
 
 
 class StepOutcome(NamedTuple):
-    """The outcome of the step: those of its DAG runs, in the order of the inputs."""
+    """The outcome of the step: those of its DAG runs, in the order of the inputs.
+
+    Attributes:
+        runs: the DAG runs; empty if several were asked for and none is known or selected.
+        several: whether the input `dags` was given.
+        error: why none of several DAGs was triggered.
+        cancelled: whether the workflow was cancelled.
+        unmatched: changed files that belong to no DAG.
+    """
 
     runs: tuple[Outcome, ...]
+    several: bool = False
+    error: ActionError | None = None
+    cancelled: bool = False
+    unmatched: tuple[str, ...] = ()
 
     @property
     def result(self) -> Result:
-        """The worst result of the runs."""
+        """The worst result of the runs; without any, that of the step itself."""
         results = [run.result for run in self.runs]
-        return next(result for result in WORST_FIRST if result in results)
+        if self.error is not None:
+            results.append("error")
+        if self.cancelled and not self.runs:
+            results.append("cancelled")
+        return next((result for result in WORST_FIRST if result in results), "success")
 
     @property
     def passes(self) -> bool:
         """Whether the workflow may go on (exit code 0)."""
-        return all(run.passes for run in self.runs)
+        return self.result in PASSING
 
 
 class SavedRun(NamedTuple):

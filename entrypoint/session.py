@@ -5,6 +5,7 @@ The main stage (`step.py`) and the post stage (`post.py`) use it. It decides not
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
@@ -57,6 +58,13 @@ class Session:
         self.retrier = Retrier(clock, sleep, self.events)
         self._read_timeout = read_timeout
         self._settings = settings
+
+    def named(self, dag_id: str) -> Session:
+        """Return the same session, whose events name the DAG."""
+        bound = copy(self)
+        bound.events = self.events.named(dag_id)
+        bound.retrier = self.retrier.reporting_to(bound.events)
+        return bound
 
     def deadline(self, seconds: float, per_request: float = inf) -> Deadline:
         """Return the deadline in so many seconds.

@@ -45,7 +45,7 @@ def main_stage(interrupts: Interrupts) -> int:
     def run_step(inputs: Mapping[str, str], context: Context, runner: Runner) -> StepOutcome:
         settings = parse_settings(inputs, context.workspace, os.environ)
         runner.save_state("INPUTS", json.dumps(post_stage_inputs(inputs, settings)))
-        return Step((settings,), context, interrupts, _session_of(settings, runner)).run()
+        return Step(settings, context, interrupts, _session_of(settings, runner)).run()
 
     return 0 if _run_stage(run_step).passes else 1
 
@@ -69,6 +69,8 @@ def post_stage() -> int:
         }
         with suppress(ValueError):
             inputs |= json.loads(os.environ.get("STATE_INPUTS") or "{}")
+        # With several DAGs, the input is empty; here it is only required.
+        inputs["dag_id"] = left[0].dag_id
         try:
             settings = parse_settings(inputs, context.workspace, os.environ)
         except InvalidInputs as error:

@@ -1,6 +1,6 @@
 """Run the main stage: connect, find or create the DAG runs, and wait for their ends.
 
-`step_run.py` has what happens to one DAG run.
+`step_run.py` has what happens to one DAG run, and `run/selection.py` which DAGs are meant.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import json
 from typing import TYPE_CHECKING
 
 from entrypoint.diagnostics.optional import OptionalRequests
-from entrypoint.errors import ActionError
+from entrypoint.errors import ActionError, DagsNotRunnable
 from entrypoint.github_api.commits import commits_of
 from entrypoint.models import StepOutcome
 from entrypoint.report.outputs import Outputs
+from entrypoint.run.code_wait import wait_for_all
 from entrypoint.run.polling import poll
 from entrypoint.run.stop import stop
 from entrypoint.session import SETUP_SECONDS
@@ -20,8 +21,6 @@ from entrypoint.signals import Interrupted, Interrupts
 from entrypoint.step_run import StepRun
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from entrypoint.airflow.client import Airflow
     from entrypoint.inputs.settings import Settings
     from entrypoint.run.polling import FollowedRun
@@ -38,35 +37,31 @@ class Step:
     """One execution of the main stage.
 
     Args:
-        settings: the parsed inputs for each DAG run.
+        settings: the parsed inputs.
         context: commit, workflow run and job of the step.
         interrupts: source of the cancel signals.
         session: the connection to Airflow, not opened yet.
-
-    Attributes:
-        runs: the DAG runs of the step.
     """
 
     def __init__(
-        self,
-        settings: Sequence[Settings],
-        context: Context,
-        interrupts: Interrupts,
-        session: Session,
+        self, settings: Settings, context: Context, interrupts: Interrupts, session: Session
     ) -> None:
-        commits = commits_of(
-            context.api_url, context.repository, settings[0].github_token, session.http_client
-        )
-        self.runs = tuple(
-            StepRun(each, context, session, commits, self._publish) for each in settings
-        )
+        self._settings = settings
+        self._context = context
         self._interrupts = interrupts
         self._session = session
         self._runner = session.runner
+        self._commits = commits_of(
+            context.api_url, context.repository, settings.github_token, session.http_client
+        )
         self._outputs = Outputs(session.runner)
         self._saved_runs = "[]"
-        self._cancelled = False
         self._optional: OptionalRequests | None = None
+        self._outcome = StepOutcome((), several=bool(settings.dags))
+        self._runs: tuple[StepRun, ...] = () if settings.dags else (self._run_of(settings),)
+
+    def _run_of(self, settings: Settings) -> StepRun:
+        return StepRun(settings, self._context, self._session, self._commits, self._publish)
 
     def run(self) -> StepOutcome:
         """Run the step and return its outcome. The outputs are written in every case."""
@@ -75,8 +70,7 @@ class Step:
             try:
                 self._run()
             except ActionError as error:
-                for run in self.runs:
-                    run.fail(error)
+                self._fail(error)
             self._interrupts.disarm()
         except Interrupted:
             self._on_cancel()
@@ -89,23 +83,17 @@ class Step:
 
     def _run(self) -> None:
         airflow = self._connect()
-        optional = self._optional = OptionalRequests(airflow, self._session.retrier)
-        followed: dict[FollowedRun, StepRun] = {}
-        for run in self.runs:
-            try:
-                if (found := run.start(airflow, optional)) is not None:
-                    followed[found] = run
-            except ActionError as error:
-                run.fail(error)
-        for seen in poll(airflow, tuple(followed), self._session.retrier):
-            try:
-                followed[seen].see(seen)
-            except ActionError as error:
-                seen.done = True
-                followed[seen].fail(error)
+        self._optional = OptionalRequests(airflow, self._session.retrier)
+        if self._settings.dags:
+            self._select(airflow)
+        for run in self._runs:
+            run.connect(airflow, self._optional)
+        if self._settings.dags:
+            self._check_all(airflow)
+        self._follow(airflow)
 
     def _connect(self) -> Airflow:
-        code = self.runs[0].code
+        code = (self._runs or (self._run_of(self._settings),))[0].code
         code.require_known_commit()
         left = code.seconds_left()
         return self._session.connect(
@@ -114,10 +102,97 @@ class Step:
             retry_refused=left > 0,
         )
 
+    def _select(self, airflow: Airflow) -> None:
+        """Find the DAGs that the input `dags` means."""
+        # Imported here, because a step with one DAG should not wait for this module.
+        from entrypoint.run.selection import Selector  # noqa: PLC0415
+
+        selector = Selector(airflow, self._settings, self._context, self._session)
+        selection = selector.select()
+        self._runs = tuple(
+            self._run_of(
+                self._settings._replace(
+                    dag_id=dag_id, conf=self._settings.conf if conf is None else conf
+                )
+            )
+            for dag_id, conf in selection.dags.items()
+        )
+        self._session.events.dags_selected(tuple(selection.dags), selection.unmatched)
+        self._outcome = self._outcome._replace(unmatched=selection.unmatched)
+        self._publish()
+
+    def _check_all(self, airflow: Airflow) -> None:
+        """Check all DAGs before any is triggered.
+
+        Raises:
+            DagsNotRunnable: one of them could not be triggered. Each run has its own error.
+        """
+        waits = {run.code: run for run in self._runs if run.code.begin(airflow, run.dag_files)}
+        found = wait_for_all(tuple(waits), self._session.retrier)
+        errors = {waits[code]: error for code, error in found.items()}
+        for run in self._runs:
+            try:
+                if run not in errors:
+                    run.check()
+            except ActionError as error:
+                errors[run] = error
+        if not errors:
+            return
+        lines = [
+            f"{run.request.dag_id}: {wrong.title}. {wrong.detail}" for run, wrong in errors.items()
+        ]
+        for run, wrong in errors.items():
+            run.fail(wrong)
+        raise DagsNotRunnable(
+            "Not all of the DAGs can run",
+            "\n".join(
+                [f"{len(errors)} of {len(self._runs)} cannot. Nothing was triggered.", *lines]
+            ),
+            "Correct these DAGs, or remove them from dags; then re-run this job.",
+        )
+
+    def _fail(self, error: ActionError) -> None:
+        """End the step with an error, before any of several DAGs was triggered."""
+        if self._settings.dags:
+            self._outcome = self._outcome._replace(error=error)
+        for run in self._runs:
+            if not run.outcome.finished:
+                run.fail(error)
+        self._publish()
+
+    def _follow(self, airflow: Airflow) -> None:
+        """Start the runs, at most `max_parallel` at the same time, and follow each to its end."""
+        waiting = list(self._runs)
+        followed: dict[FollowedRun, StepRun] = {}
+        active: list[FollowedRun] = []
+
+        def start_more() -> None:
+            while waiting and sum(not each.done for each in active) < self._settings.max_parallel:
+                run = waiting.pop(0)
+                try:
+                    found = run.start()
+                except ActionError as error:
+                    run.fail(error)
+                else:
+                    if found is not None:
+                        active.append(found)
+                        followed[found] = run
+
+        start_more()
+        for seen in poll(airflow, active, self._session.retrier):
+            try:
+                followed[seen].see(seen)
+            except ActionError as error:
+                seen.done = True
+                followed[seen].fail(error)
+            if seen.done:
+                start_more()
+            self._report_totals()
+
     def _on_cancel(self) -> None:
         """Stop the runs that this step owns, before the runner kills this process."""
-        self._cancelled = True
-        owned = [run for run in self.runs if run.cancel()]
+        self._outcome = self._outcome._replace(cancelled=True)
+        owned = [run for run in self._runs if run.cancel()]
         deadline = self._session.deadline(CANCEL_SECONDS, CANCEL_REQUEST_SECONDS)
         retrier = self._session.retrier.within(deadline)
         stopped = stop([run.to_stop(deadline) for run in owned], retrier, confirm=False)
@@ -126,9 +201,13 @@ class Step:
             self._session.events.stopping(run.request.run_id)
             run.record_stop(result)
 
+    def _report_totals(self, *, final: bool = False) -> None:
+        if self._outcome.several and self._runs:
+            self._session.events.totals([run.outcome for run in self._runs], final=final)
+
     def _publish(self) -> None:
         """Save the runs that the post stage may have to stop, and write the known outputs."""
-        saved = json.dumps([run._asdict() for each in self.runs if (run := each.saved())])
+        saved = json.dumps([run._asdict() for each in self._runs if (run := each.saved())])
         if saved != self._saved_runs:
             # Unknown until it is saved, because a cancel may interrupt, and the disk may be full.
             self._saved_runs = ""
@@ -137,16 +216,15 @@ class Step:
             elif saved == "[]":
                 # The file still has a run that this step does not own.
                 self._runner.disarm_post_stage()
-        self._outputs.write(self._outcome())
+        self._outcome = self._outcome._replace(runs=tuple(run.outcome for run in self._runs))
+        self._outputs.write(self._outcome)
 
     def _finish(self) -> StepOutcome:
         disabled_features = self._optional.report_disabled() if self._optional else ()
-        for run in self.runs:
+        for run in self._runs:
             run.finish(disabled_features)
-        self._outputs.write(self._outcome(), final=True)
-        if not self._cancelled:
+        self._report_totals(final=True)
+        self._outputs.write(self._outcome, final=True)
+        if not self._outcome.cancelled:
             self._runner.disarm_post_stage()
-        return self._outcome()
-
-    def _outcome(self) -> StepOutcome:
-        return StepOutcome(tuple(run.outcome for run in self.runs))
+        return self._outcome

@@ -21,8 +21,8 @@ from entrypoint.errors import (
     TriggerUnclear,
 )
 from entrypoint.models import DagRun, Outcome, SavedRun
-from entrypoint.run.code_wait import CodeWait
-from entrypoint.run.dag_checks import for_existing_run, require_unpaused
+from entrypoint.run.code_wait import CodeWait, DagFiles
+from entrypoint.run.dag_checks import for_existing_run, require_unpaused, stale_dag
 from entrypoint.run.existing import (
     TakeOverAction,
     plan,
@@ -72,7 +72,6 @@ class StepRun:
     Attributes:
         outcome: what is known of the DAG run so far.
         code: the wait for the code of the commit.
-        finished: whether nothing more is to be found out about the run.
     """
 
     def __init__(
@@ -88,10 +87,9 @@ class StepRun:
             result="error", request=self.request, post_stage_retries=context.system == "github"
         )
         self.code = CodeWait(settings, context, session, commits)
-        self.finished = False
         self._settings = settings
         self._context = context
-        self._session = session
+        self._session = session = session.named(settings.dag_id) if settings.dags else session
         self._published = published
         self._retrier = session.retrier
         self._events = session.events
@@ -109,22 +107,25 @@ class StepRun:
 
     def fail(self, error: ActionError) -> None:
         """End this run's part of the step with an error."""
-        self.finished = True
-        self.publish(self.outcome._replace(result="error", error=error))
+        self.publish(self.outcome._replace(result="error", error=error, finished=True))
 
     # Find or create the DAG run.
 
-    def start(self, airflow: Airflow, optional: OptionalRequests) -> FollowedRun | None:
-        """Find or create the DAG run; return what is to be followed, None if the step is over.
+    def connect(self, airflow: Airflow, optional: OptionalRequests) -> None:
+        """Set the Airflow that has the run.
 
         Args:
             airflow: API client.
             optional: client for optional requests to the same Airflow.
 
         Raises:
-            ActionError: there is no such run, or nobody knows.
+            ActionError: the run cannot be reported as the inputs ask for.
         """
         self._airflow = airflow
+        self._diagnostics = Diagnostics(
+            optional, self._session, self._settings, self._context.workspace
+        )
+        self.publish(self.outcome._replace(airflow_version=airflow.version))
         if self._settings.report_to != "none":
             # Imported here, because other steps should not wait for this module.
             from entrypoint.run.detached import DetachedReport  # noqa: PLC0415
@@ -132,18 +133,46 @@ class StepRun:
             self._detached_report = DetachedReport(
                 self._settings, self._context, self._session, airflow.base_url
             )
-        self._diagnostics = Diagnostics(
-            optional, self._session, self._settings, self._context.workspace
-        )
-        self.publish(self.outcome._replace(airflow_version=airflow.version))
+
+    @property
+    def dag_files(self) -> DagFiles:
+        """Optional requests about DAG files."""
+        return self._diagnostics.dag_files
+
+    def check(self) -> None:
+        """Check that the DAG could be triggered, without any effect.
+
+        Raises:
+            ActionError: it could not.
+        """
+        self._airflow.check(self.request)
+        # The DAG is unpaused only when it is triggered.
+        if_paused = self._settings.if_paused
+        if_paused = "queue" if if_paused == "unpause" else if_paused
+        try:
+            dag = self.code.require_runnable(self._airflow, if_paused)
+            if dag.has_import_errors:
+                raise stale_dag(dag)
+        except (DagNotFound, StaleDag) as error:
+            raise self._with_import_error(error) from None
+
+    def _with_import_error(self, error: ActionError) -> ActionError:
+        deadline = self._session.deadline(SETUP_SECONDS)
+        return self._diagnostics.with_import_error(error, deadline)
+
+    def start(self) -> FollowedRun | None:
+        """Find or create the DAG run; return what is to be followed, None if the step is over.
+
+        Raises:
+            ActionError: there is no such run, or nobody knows.
+        """
         try:
             run = self._find_or_create()
         except (DagNotFound, StaleDag, InvalidConf) as error:
-            deadline = self._session.deadline(SETUP_SECONDS)
-            raise self._diagnostics.with_import_error(error, deadline) from None
+            raise self._with_import_error(error) from None
         if self._detached_report is not None:
             run, report = self._detached_report.begin(
-                airflow, run, self.outcome.run_url or "", self._diagnostics.failed_task_names
+                self._airflow, run, self._url(), self._diagnostics.failed_task_names
             )
             self.publish(self.outcome._replace(run=run, report=report))
             self._events.reported(report)
@@ -300,11 +329,15 @@ class StepRun:
 
     def _to_follow(self, run: DagRun) -> FollowedRun:
         settings, seen_at = self._settings, self._session.clock()
-        expected = None if run.ended else self._diagnostics.usual_duration(run, self._deadline)
+        # With several DAGs, one more request for each is more than it saves.
+        known = run.ended or settings.dags
+        expected = None if known else self._diagnostics.usual_duration(run, self._deadline)
         limits = WaitLimits(
             self._since, self._deadline, settings.start_timeout, settings.poll_interval, expected
         )
-        return FollowedRun(run, limits, seen_at, self._diagnostics.next_update)
+        return FollowedRun(
+            run, limits, seen_at, self._diagnostics.next_update, self._events.run_state
+        )
 
     def see(self, followed: FollowedRun) -> None:
         """Publish the state of the run, and once it is over, everything that is to be known.
@@ -396,7 +429,7 @@ class StepRun:
             whole, needed = not self.outcome.unread, result == "success"
             xcom = diagnostics.xcoms(run, self.outcome.tasks, whole=whole, needed=needed)
             self.publish(self.outcome._replace(xcom=xcom))
-        self.finished = True
+        self.publish(self.outcome._replace(finished=True))
 
     # Timeout and cancel.
 
@@ -425,7 +458,7 @@ class StepRun:
     def cancel(self) -> bool:
         """Record that the workflow was cancelled; return whether this step has to stop the run."""
         outcome = self.outcome
-        if not self.finished:
+        if not self.outcome.finished:
             outcome = outcome._replace(
                 result="cancelled", error=None, waited=self._session.clock() - self._since
             )
@@ -441,7 +474,8 @@ class StepRun:
     def saved(self) -> SavedRun | None:
         """Return the run for the post stage, None if a cancelled workflow need not stop it."""
         outcome = self.outcome
-        if not outcome.owned or (self.finished and outcome.run is not None and outcome.run.ended):
+        ended = outcome.run is not None and outcome.run.ended
+        if not outcome.owned or (outcome.finished and ended):
             return None
         return SavedRun(
             self.request.dag_id,

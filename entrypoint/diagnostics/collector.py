@@ -83,7 +83,10 @@ class Diagnostics:
         )
         self.dag_files = OptionalDagFiles(optional, relevant)
         self._progress = ProgressTracker(
-            self.optional, session.retrier, self._find_blockers, live=settings.logs != "none"
+            self.optional,
+            session.retrier,
+            self._find_blockers,
+            live=settings.logs != "none" and not settings.dags,
         )
 
     def with_import_error(self, error: ActionError, deadline: Deadline) -> ActionError:

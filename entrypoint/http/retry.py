@@ -86,6 +86,12 @@ class Retrier:
         bound.deadline = deadline
         return bound
 
+    def reporting_to(self, events: Events) -> Self:
+        """Return a retrier with the same clock and count that reports to another listener."""
+        bound = copy(self)
+        bound.events = events
+        return bound
+
     def jittered(self, seconds: float) -> float:
         """Return the seconds multiplied by a random factor."""
         return seconds * self._poll_jitter()

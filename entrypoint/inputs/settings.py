@@ -16,6 +16,7 @@ from entrypoint.errors import InvalidInputs
 from entrypoint.inputs import identifiers
 from entrypoint.inputs import parsers as parse
 from entrypoint.inputs.credentials import read_access
+from entrypoint.inputs.dags import dag_selectors
 from entrypoint.inputs.reader import Reader
 
 if TYPE_CHECKING:
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrypoint.credentials import Access
-    from entrypoint.models import IfPaused, IfRunExists, Json, JsonObject, Logs, ReportTo, XComName
+    from entrypoint.models import (
+        DagSelector,
+        IfPaused,
+        IfRunExists,
+        Json,
+        JsonObject,
+        Logs,
+        ReportTo,
+        XComName,
+    )
 
 INPUT_NAMES = (
     "airflow_url",
@@ -42,6 +52,8 @@ INPUT_NAMES = (
     "oidc_audience",
     "mwaa_environment",
     "dag_id",
+    "dags",
+    "max_parallel",
     "conf",
     "conf_file",
     "run_id",
@@ -128,6 +140,8 @@ class Settings(NamedTuple):
 
     access: Access
     dag_id: str
+    dags: tuple[DagSelector, ...]
+    max_parallel: int
     conf: JsonObject
     run_id: str | None
     logical_date: datetime | None
@@ -178,7 +192,9 @@ def parse_settings(
     trigger = reader.read("trigger", parse.boolean, True)
     settings = Settings(
         access=read_access(reader, workspace, environment),
-        dag_id=reader.required("dag_id", identifiers.dag_id, "nightly_sales"),
+        dag_id=_dag_id(reader),
+        dags=reader.read("dags", dag_selectors, ()),
+        max_parallel=reader.read("max_parallel", parse.whole_number(1, 1000), 10),
         conf=_conf(reader, workspace),
         run_id=reader.optional(
             "run_id", identifiers.run_id if trigger else identifiers.existing_run_id
@@ -222,6 +238,8 @@ def parse_settings(
     if not settings.wait:
         _check_no_wait(reader, settings)
     _check_report(reader, settings)
+    if reader.is_given("dags"):
+        _check_several(reader)
     if reader.errors:
         raise InvalidInputs(tuple(reader.errors))
     return settings
@@ -242,6 +260,31 @@ def post_stage_inputs(inputs: Mapping[str, str], settings: Settings) -> dict[str
     if inputs.get("oidc_audience"):
         saved["client_id"] = inputs.get("client_id", "")
     return {name: text for name, text in saved.items() if text}
+
+
+def _dag_id(reader: Reader) -> str:
+    if reader.is_given("dags"):
+        return reader.read("dag_id", identifiers.dag_id, "")
+    return reader.required("dag_id", identifiers.dag_id, "nightly_sales")
+
+
+def _check_several(reader: Reader) -> None:
+    """Add errors for the inputs that are about one DAG run."""
+    if reader.is_given("dag_id"):
+        reader.add_error("dag_id", "it is given together with dags.", "Keep one of the two.")
+    for name in ("partition_key", "xcom"):
+        if reader.is_given(name):
+            reader.add_error(
+                name,
+                "it is given, but dags is given too.",
+                "Remove it, or give one dag_id in place of dags.",
+            )
+    if reader.read("report_to", str, "none") != "none":
+        reader.add_error(
+            "report_to",
+            "it is given, but dags is given too.",
+            "Remove it, or give one dag_id in place of dags.",
+        )
 
 
 def _conf(reader: Reader, workspace: Path) -> JsonObject:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from copy import copy
 from typing import TYPE_CHECKING, Literal
 
-from entrypoint.report.wording import code_of, origin, report_line
+from entrypoint.report.wording import PROGRESS, code_of, origin, progress_of, report_line
 from entrypoint.text import format_duration, list_names, try_label
 
 if TYPE_CHECKING:
@@ -57,7 +58,36 @@ class Console:
         self._running_since = clock()
         self._usual_seconds: float | None = None
         self._progress = ""
-        self._notices = 0
+        self._notices = [0]
+        self._name = ""
+        self._totals_at = self._start
+
+    def named(self, dag_id: str) -> Console:
+        """Return a console whose lines begin with the name of one of several DAGs."""
+        named = copy(self)
+        named._name = dag_id  # noqa: SLF001 - its own copy
+        return named
+
+    def dags_selected(self, dag_ids: Sequence[str], unmatched: Sequence[str]) -> None:
+        """Log the selected DAGs, and the changed files that belong to none."""
+        if dag_ids:
+            what = "1 DAG" if len(dag_ids) == 1 else f"{len(dag_ids)} DAGs"
+            self._line(f"Selected {what}: {list_names(list(dag_ids), _MAX_NAMES)}")
+        else:
+            self._line("No DAG is selected")
+        if unmatched:
+            names = list_names(list(unmatched), _MAX_NAMES)
+            self._line(f"Changed files that belong to no DAG: {names}")
+
+    def totals(self, runs: Sequence[Outcome], *, final: bool = False) -> None:
+        """Log how many of several DAG runs are where, once a minute and at the end."""
+        now = self._clock()
+        if not final and now - self._totals_at < HEARTBEAT_SECONDS:
+            return
+        self._totals_at = now
+        counts = Counter(progress_of(run) for run in runs)
+        parts = [f"{counts[name]} {name}" for name in PROGRESS if counts[name]]
+        self._line(f"{len(runs)} DAGs: {', '.join(parts)}")
 
     def unencrypted(self, url: str) -> None:
         """Warn that the credential is sent unencrypted."""
@@ -108,7 +138,10 @@ class Console:
         """Log the DAG run of this step, its origin and its page."""
         if outcome.run is None:
             return
-        self._line(f"DAG run {outcome.run.run_id} of {outcome.run.dag_id}: {origin(outcome)}")
+        if self._name:
+            self._line(f"{origin(outcome)}: {outcome.run_url}")
+        else:
+            self._line(f"DAG run {outcome.run.run_id} of {outcome.run.dag_id}: {origin(outcome)}")
         if outcome.taken_over in ("resumed", "restarted"):
             self._line(f"It runs with {code_of(outcome.run)}")
         if outcome.ambiguous:
@@ -117,7 +150,8 @@ class Console:
                 "calls run this job, the run may belong to another call. In that case, give each "
                 "call its own run_id"
             )
-        self._line(f"Follow it at {outcome.run_url}")
+        if not self._name:
+            self._line(f"Follow it at {outcome.run_url}")
 
     def reported(self, report: Report) -> None:
         """Log the commit status or the deployment that shows the DAG run on GitHub."""
@@ -148,7 +182,7 @@ class Console:
             self._last_status = run.state
             self._running_since = self._clock()
             self._line(f"The DAG run is {run.state}")
-        elif self._clock() - self._last_line_at >= HEARTBEAT_SECONDS:
+        elif not self._name and self._clock() - self._last_line_at >= HEARTBEAT_SECONDS:
             self._line(f"The DAG run is still {run.state}{self._progress_note()}")
 
     def tasks_changed(
@@ -197,8 +231,8 @@ class Console:
 
     def blocked(self, blocker: Blocker) -> None:
         """Log why the DAG run makes no progress; the first MAX_NOTICES also as annotations."""
-        if self._notices < MAX_NOTICES:
-            self._notices += 1
+        if self._notices[0] < MAX_NOTICES:
+            self._notices[0] += 1
             where = f"\n{blocker.url}" if blocker.url else ""
             self._runner.annotate(
                 "notice", f"Waiting: {blocker.title}", f"{blocker.detail}\n{blocker.hint}{where}"
@@ -223,7 +257,7 @@ class Console:
 
     def task_log(self, title: str, lines: Iterable[str], lines_omitted: int) -> None:
         """Print the log of a task in a fold; the runner ignores commands in it."""
-        with self._runner.group(title):
+        with self._runner.group(f"{self._name}: {title}" if self._name else title):
             if lines_omitted:
                 self._runner.say(
                     f"({lines_omitted} earlier lines are left out; the input log_lines sets how "
@@ -241,7 +275,8 @@ class Console:
 
     def _line(self, text: str) -> None:
         self._last_line_at = self._clock()
-        self._runner.say(f"{_elapsed(self._last_line_at - self._start)}  {text}")
+        subject = f"{self._name}: " if self._name else ""
+        self._runner.say(f"{_elapsed(self._last_line_at - self._start)}  {subject}{text}")
 
 
 def _state_and_try(task: TaskInstance) -> tuple[str | None, int]:

@@ -5,44 +5,69 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from entrypoint.models import PASSING
+
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from entrypoint.models import Outcome, StepOutcome
+    from entrypoint.models import Json, Outcome, StepOutcome
     from entrypoint.runners.base import Runner
 
 
 def outputs(outcome: Outcome) -> dict[str, str]:
-    """Return the known outputs, without `result`, which is known only at the end."""
-    run = outcome.run
-    known: dict[str, str | None] = {
-        "airflow_version": outcome.airflow_version,
-        "run_id": outcome.request.run_id if outcome.request and outcome.run_url else None,
-        "run_url": outcome.run_url,
-        "created": None if outcome.created is None else json.dumps(outcome.created),
-        "xcom": None
-        if outcome.xcom is None
-        else json.dumps(outcome.xcom, ensure_ascii=False, allow_nan=False),
-        "failed_tasks": None
-        if outcome.tasks is None
-        else json.dumps([task.name for task in outcome.failed_tasks]),
+    """Return the known outputs about one DAG run, without `result`, known only at the end."""
+    report = outcome.report
+    values: dict[str, Json] = {
+        name: value for name, value in _run_values(outcome).items() if name != "dag_id"
     }
-    if outcome.report is not None:
-        number = outcome.report.deployment_id
-        known |= {
-            "status_url": outcome.report.status_url,
-            "deployment_id": None if number is None else str(number),
-        }
-    if run is not None:
-        known |= {
-            "state": run.state,
-            "logical_date": _date(run.logical_date),
-            "start_date": _date(run.start_date),
-            "end_date": _date(run.end_date),
-            "duration": None if run.duration is None else f"{run.duration:.3f}",
-            "bundle_version": run.bundle_version,
-        }
-    return {name: value for name, value in known.items() if value is not None}
+    values["airflow_version"] = outcome.airflow_version
+    values["xcom"] = outcome.xcom
+    values["bundle_version"] = outcome.run.bundle_version if outcome.run else None
+    if report is not None:
+        values["status_url"], values["deployment_id"] = report.status_url, report.deployment_id
+    return {name: _text(name, value) for name, value in values.items() if value is not None}
+
+
+def _run_values(outcome: Outcome) -> dict[str, Json]:
+    """Return what is known of a DAG run, None for what is not."""
+    request, run = outcome.request, outcome.run
+    named = request is not None and outcome.run_url is not None
+    failed: list[Json] = [task.name for task in outcome.failed_tasks]
+    return {
+        "dag_id": request.dag_id if request else None,
+        "run_id": request.run_id if named and request else None,
+        "state": run.state if run else None,
+        "run_url": outcome.run_url,
+        "created": outcome.created,
+        "logical_date": _date(run.logical_date) if run else None,
+        "start_date": _date(run.start_date) if run else None,
+        "end_date": _date(run.end_date) if run else None,
+        "duration": run.duration if run else None,
+        "failed_tasks": None if outcome.tasks is None else failed,
+    }
+
+
+def _text(name: str, value: Json) -> str:
+    if name == "duration":
+        return f"{value:.3f}"
+    return (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=name != "xcom", allow_nan=False)
+    )
+
+
+def runs_output(outcome: StepOutcome) -> str:
+    """Return the output `runs`: an object with the known values of each DAG run."""
+    records: list[dict[str, Json]] = []
+    for run in outcome.runs:
+        values = _run_values(run)
+        if values["duration"] is not None and run.run and run.run.duration is not None:
+            values["duration"] = round(run.run.duration, 3)
+        values["result"] = run.result if run.finished else None
+        if values["dag_id"] is not None:
+            records.append({name: value for name, value in values.items() if value is not None})
+    return json.dumps(records, allow_nan=False)
 
 
 class Outputs:
@@ -60,11 +85,14 @@ class Outputs:
 
         A run that was continued, for example, no longer has an end date. `final` adds `result`.
         """
-        values = dict.fromkeys(self._written, "")
-        if len(outcome.runs) == 1:
+        values = dict.fromkeys(self._written, "") | {"runs": runs_output(outcome)}
+        if not outcome.several and outcome.runs:
             values |= outputs(outcome.runs[0])
         if final:
             values["result"] = outcome.result
+        if final and outcome.several:
+            bad = [run for run in outcome.runs if run.result not in PASSING]
+            values["failed_dags"] = json.dumps([run.request.dag_id for run in bad if run.request])
         for name, value in values.items():
             if self._written.get(name) != value:
                 self._runner.set_output(name, value)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from entrypoint.report.annotations import annotate, annotate_code
 from entrypoint.report.plain_summary import plain_summary
 from entrypoint.report.sections import broken_section
+from entrypoint.report.several import annotate_several, several_plain_summary, several_summary
 from entrypoint.report.summary import summary
 
 if TYPE_CHECKING:
@@ -24,9 +25,33 @@ if TYPE_CHECKING:
 def publish(
     outcome: StepOutcome, context: Context | None, runner: Runner, *, write_summary: bool
 ) -> None:
-    """Print the annotations of each DAG run, and append the job summary if it is wanted."""
-    for run in outcome.runs:
-        _publish_run(run, context, runner, write_summary=write_summary)
+    """Print the annotations of the outcome, and append the job summary if it is wanted."""
+    if outcome.several or len(outcome.runs) != 1:
+        _publish_several(outcome, context, runner, write_summary=write_summary)
+    else:
+        _publish_run(outcome.runs[0], context, runner, write_summary=write_summary)
+
+
+def _publish_several(
+    outcome: StepOutcome, context: Context | None, runner: Runner, *, write_summary: bool
+) -> None:
+    if not _guard("The reasons", runner, partial(annotate_several, outcome, runner)):
+        level: Level = "notice" if outcome.passes else "error"
+        _guard(
+            "The result",
+            runner,
+            lambda: runner.annotate(level, f"Result: {outcome.result}", ""),
+        )
+    if write_summary:
+        _guard(
+            "The job summary",
+            runner,
+            lambda: runner.append_summary(
+                several_summary(outcome, context)
+                if runner.markdown
+                else several_plain_summary(outcome)
+            ),
+        )
 
 
 def _publish_run(

@@ -13,6 +13,7 @@ from entrypoint.report.failures import failed_tasks, reasons
 from entrypoint.report.gantt import MAX_BARS, gantt
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
 from entrypoint.report.sections import build_sections
+from entrypoint.report.several import RESULT_SIGNS
 from entrypoint.report.tables import task_table
 from entrypoint.report.timestamps import later
 from entrypoint.report.wording import outcome_message
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
     from entrypoint.models import Outcome
     from entrypoint.runners.base import Context
 
-_RESULT_SIGNS = {
-    "success": "✅",
-    "triggered": "🚀",
-    "failed": "❌",
-    "timeout": "⏳",
-    "cancelled": "🛑",
-    "error": "❌",
-}
 _MAX_DETAIL_CHARS = 20_000
 """Characters of the message's detail."""
 _RESERVED_BYTES = 1_000
@@ -65,7 +58,7 @@ def _blocks(outcome: Outcome, context: Context | None) -> Iterator[str]:
 
 def _heading(outcome: Outcome) -> Iterator[str]:
     subject = f": {code(outcome.run.dag_id)}" if outcome.run else ""
-    sign = "⚠️" if outcome.passes and outcome.failed_tasks else _RESULT_SIGNS[outcome.result]
+    sign = "⚠️" if outcome.passes and outcome.failed_tasks else RESULT_SIGNS[outcome.result]
     yield f"## {sign} {outcome_message(outcome).title}{subject}"
 
 

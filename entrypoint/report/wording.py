@@ -47,6 +47,36 @@ def origin(outcome: Outcome) -> str:
     return _ORIGIN[outcome.taken_over]
 
 
+PROGRESS = (
+    "waiting for their turn",
+    "queued",
+    "running",
+    "succeeded",
+    "triggered",
+    "failed",
+    "timed out",
+    "cancelled",
+    "with an error",
+)
+"""What may have become of one of several DAGs, as the end of a phrase with a number."""
+_RESULT_PROGRESS = {
+    "success": "succeeded",
+    "triggered": "triggered",
+    "failed": "failed",
+    "timeout": "timed out",
+    "cancelled": "cancelled",
+}
+
+
+def progress_of(outcome: Outcome) -> str:
+    """Return the phrase of PROGRESS for a DAG of a step with several."""
+    if outcome.finished:
+        return _RESULT_PROGRESS.get(outcome.result, "with an error")
+    if outcome.run is None:
+        return "waiting for their turn"
+    return "queued" if outcome.run.state == "queued" else "running"
+
+
 def code_of(run: DagRun) -> str:
     """Name the code with which a cleared run runs again."""
     if run.bundle_version is None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from entrypoint.deadline import OPTIONAL_TIMEOUT
 from entrypoint.errors import (
+    ActionError,
     BundleVersionNotFound,
     DagNotFound,
     Forbidden,
@@ -42,12 +43,12 @@ from entrypoint.run.trigger import SETTLE_POLL_SECONDS
 from entrypoint.session import SETUP_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from entrypoint.airflow.client import Airflow
     from entrypoint.deadline import Deadline
-    from entrypoint.errors import ActionError
+    from entrypoint.http.retry import Retrier
     from entrypoint.inputs.settings import Settings
     from entrypoint.models import Dag, DagImportError, DagRun, IfPaused
     from entrypoint.run.code_version import Commits
@@ -164,23 +165,23 @@ class CodeWait:
             TransientError, UnexpectedResponse, Unauthorized, Forbidden: the request for the DAG
                 fails.
         """
+        if self.begin(airflow, files):
+            for error in wait_for_all([self], self._retrier).values():
+                raise error
+
+    def begin(self, airflow: Airflow, files: DagFiles) -> bool:
+        """Prepare the polls; return whether any is needed."""
         if not self._settings.wait_for_dag and self._commit is None:
-            return
+            return False
         self._end = self._session.deadline(self.seconds_left())
         self._request_deadline = self._end.extended(EXTRA_SECONDS)
         self._airflow = airflow.within(self._request_deadline)
         self._files = files
-        began = self._retrier.clock()
-        while True:
-            reason = self._poll()
-            if reason is None:
-                return
-            left = self._end.seconds_left()
-            if left <= 0:
-                raise reason
-            self._retrier.events.code_missing(reason, left)
-            pause = poll_interval_after(self._retrier.clock() - began)
-            self._retrier.sleep(min(self._retrier.jittered(pause), left))
+        return True
+
+    def report_missing(self, reason: ActionError) -> None:
+        """Log why the DAG may not be triggered yet."""
+        self._retrier.events.code_missing(reason, self.seconds_left())
 
     def read(self, airflow: Airflow, fetch: Callable[[Airflow], T]) -> T:
         """Send a request before the trigger, with retries.
@@ -257,8 +258,8 @@ class CodeWait:
             fetch = partial(require_commit, run, self._commit, self._commits, deadline)
             self._retrier.within(deadline).read(fetch)
 
-    def _poll(self) -> ActionError | None:
-        """Return why the DAG may not be triggered yet, None if it may."""
+    def poll(self) -> ActionError | None:
+        """Return why the DAG may not be triggered yet, None if it may. Raises like `wait`."""
         first = self._runnable_at_start is None
         dag = missing = None
         try:
@@ -442,6 +443,38 @@ class CodeWait:
                 None,
                 f"GitHub did not say whether that commit contains the expected one. {error.detail}",
             )
+
+
+def wait_for_all(waits: Sequence[CodeWait], retrier: Retrier) -> dict[CodeWait, ActionError]:
+    """Wait until each DAG may be triggered; return why that is not so for some, empty if it is.
+
+    Once one of them can no longer be triggered, do not wait for the others.
+
+    Args:
+        waits: waits of the same session that have begun.
+        retrier: clock, sleep and jitter.
+    """
+    began = retrier.clock()
+    pending, errors = list(waits), dict[CodeWait, ActionError]()
+    while pending:
+        reasons: dict[CodeWait, ActionError] = {}
+        for each in pending:
+            try:
+                reason = each.poll()
+            except ActionError as error:
+                errors[each] = error
+            else:
+                if reason is not None:
+                    reasons[each] = reason
+        pending = list(reasons)
+        left = min((each.seconds_left() for each in pending), default=0.0)
+        if errors or left <= 0:
+            return errors | reasons
+        for each, reason in reasons.items():
+            each.report_missing(reason)
+        pause = poll_interval_after(retrier.clock() - began)
+        retrier.sleep(min(retrier.jittered(pause), left))
+    return errors
 
 
 def is_dag_state_refusal(refusal: InvalidConf) -> bool:

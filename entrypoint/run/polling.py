@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = 10.0
 """Age in seconds up to which the last known state still counts if the last poll fails."""
+SEVERAL_RUNS_FACTOR = 2.0
+"""Factor of the interval for several runs, because a list costs Airflow more than one run."""
 MAX_LIST_FAILURES = 2
 """Failures in a row after which several runs are no longer requested by one list."""
 
@@ -65,6 +67,7 @@ class FollowedRun:
         seen_at: clock time of that response.
         next_poll: function from a run to the clock time at which the consumer wants to see it
             again, even if its state has not changed.
+        on_state: called with the run at first, and for each poll and each streamed state.
 
     Attributes:
         run: the run as the last poll or its state stream showed it.
@@ -81,11 +84,13 @@ class FollowedRun:
         limits: WaitLimits,
         seen_at: float,
         next_poll: Callable[[DagRun], float] = lambda _: inf,
+        on_state: Callable[[DagRun], None] = lambda _: None,
     ) -> None:
         self.run = run
         self.limits = limits
         self.seen_at = seen_at
         self.next_poll = next_poll
+        self.on_state = on_state
         self.since = limits.since
         self.checked_at = seen_at
         self.failures = 0
@@ -140,7 +145,7 @@ def poll(airflow: Airflow, runs: Sequence[FollowedRun], retrier: Retrier) -> Ite
         new = [followed for followed in runs if followed not in known]
         known += new
         for followed in new:
-            retrier.events.run_state(followed.run)
+            followed.on_state(followed.run)
         waiting = new or [followed for followed in known if not followed.done]
         if not waiting:
             return
@@ -163,6 +168,8 @@ class _Poller:
         result = StreamResult.NOTHING
         now = self._retrier.clock()
         pause = min(self._interval(followed, now) for followed in waiting)
+        if len(waiting) > 1:
+            pause *= SEVERAL_RUNS_FACTOR
         if len(waiting) == 1 and waiting[0].limits.poll_interval is None:
             result = self._read_stream(waiting[0])
         end = min(followed.deadline.at for followed in waiting)
@@ -259,7 +266,7 @@ class _Poller:
 
     def _record(self, followed: FollowedRun, run: DagRun) -> None:
         followed.record(run, self._retrier.clock())
-        self._retrier.events.run_state(run)
+        followed.on_state(run)
 
     def _running_for(self, followed: FollowedRun) -> float | None:
         """Return the seconds for which the run has been running, None if it is not.

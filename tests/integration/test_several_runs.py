@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrypoint.inputs.settings import parse_settings
-from entrypoint.report.console import Console
 from entrypoint.report.summary import summary
-from entrypoint.runners import github as commands
-from entrypoint.session import Session
-from entrypoint.signals import Interrupted, Interrupts
-from entrypoint.step import Step
+from entrypoint.signals import Interrupted
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeError, FakeTask, Fault
-from tests.support.leak_guard import capture_output
-from tests.support.step import CONTEXT, admin_inputs, saved_runs
+from tests.support.step import CONTEXT, run_dags, saved_runs
 from tests.support.virtual_time import VirtualTime, after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from entrypoint.models import Outcome
+    from entrypoint.runners.base import Context
 
 WITHOUT_END = 10**6
 BROKEN = FakeTask("load", ends="failed", error=FakeError("KeyError", "'amount'"))
@@ -40,17 +35,18 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
 
 
 def run_several(
-    fake: FakeAirflow, *dag_ids: str, time: VirtualTime | None = None, **inputs: str
+    fake: FakeAirflow,
+    *lines: str,
+    time: VirtualTime | None = None,
+    context: Context = CONTEXT,
+    **inputs: str,
 ) -> dict[str, Outcome]:
-    """Run one step with a run of each DAG, and return their outcomes."""
-    time = time or VirtualTime()
-    given = admin_inputs(fake) | inputs
-    settings = parse_settings(given, Path())
-    session = Session(settings, time.clock, time.sleep, commands, Console(time.clock, commands))
-    each = [settings._replace(dag_id=dag_id) for dag_id in dag_ids]
-    with time.installed(), capture_output(given, {}, Path()):
-        outcome = Step(each, CONTEXT, Interrupts(), session).run()
-    return dict(zip(dag_ids, outcome.runs, strict=True))
+    """Run one step with these lines of `dags`, and return the outcome of each DAG."""
+    return {
+        outcome.request.dag_id: outcome
+        for outcome in run_dags(fake, *lines, time=time, context=context, **inputs).runs
+        if outcome.request is not None
+    }
 
 
 def cancel() -> None:
@@ -179,8 +175,16 @@ def test_a_run_that_ended_while_another_was_explained_is_not_stopped() -> None:
         tasks = "/dags/first/dagRuns/*/taskInstances"
         fake.fault(Fault.HTML_503, on=("GET", tasks), times=WITHOUT_END)
         time = after(60, lambda: succeed(fake, "second"))
-        inputs = {"timeout": "100s", "on_timeout": "cancel", "fail_on_failed_tasks": "true"}
-        outcomes = run_several(fake, "first", "second", time=time, logs="none", **inputs)
+        outcomes = run_several(
+            fake,
+            "first",
+            "second",
+            time=time,
+            logs="none",
+            timeout="100s",
+            on_timeout="cancel",
+            fail_on_failed_tasks="true",
+        )
         assert results(outcomes) == {"first": "error", "second": "success"}
         assert fake.runs("second")[0].state == "success"
 

@@ -24,7 +24,7 @@ from tests.support.virtual_time import VirtualTime
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entrypoint.models import Outcome
+    from entrypoint.models import Outcome, StepOutcome
     from entrypoint.runners.base import Context
     from tests.support.fake_airflow import FakeAirflow
 
@@ -59,6 +59,18 @@ def run_against(
     return run_step(given, time=time, context=context, hang=HANG if airflow.hangs else hang)
 
 
+def run_dags(
+    airflow: FakeAirflow,
+    *lines: str,
+    time: VirtualTime | None = None,
+    context: Context = CONTEXT,
+    **inputs: str,
+) -> StepOutcome:
+    """Run one step with these lines of `dags` against this Airflow, as its admin."""
+    given = admin_inputs(airflow) | {"dag_id": "", "dags": "\n".join(lines)} | inputs
+    return run_whole_step(given, time=time, context=context)
+
+
 def run_step(
     given: Mapping[str, str],
     environment: Mapping[str, str] = MappingProxyType({}),
@@ -67,6 +79,19 @@ def run_step(
     context: Context = CONTEXT,
     hang: float = READ_TIMEOUT,
 ) -> Outcome:
+    """Run one step with one DAG run, with these inputs and this environment."""
+    (outcome,) = run_whole_step(given, environment, time=time, context=context, hang=hang).runs
+    return outcome
+
+
+def run_whole_step(
+    given: Mapping[str, str],
+    environment: Mapping[str, str] = MappingProxyType({}),
+    *,
+    time: VirtualTime | None = None,
+    context: Context = CONTEXT,
+    hang: float = READ_TIMEOUT,
+) -> StepOutcome:
     """Run one step with these inputs and this environment."""
     settings = parse_settings(given, context.workspace, environment)
     time = time or VirtualTime()
@@ -74,9 +99,10 @@ def run_step(
         settings, time.clock, time.sleep, commands, Console(time.clock, commands), read_timeout=hang
     )
     with time.installed(), capture_output(given, environment, context.workspace) as output:
-        (outcome,) = Step((settings,), context, Interrupts(), session).run().runs
-        if outcome.error:
-            output.add(f"{outcome.error.title}\n{outcome.error.detail}\n{outcome.error.hint}")
+        outcome = Step(settings, context, Interrupts(), session).run()
+        for error in (outcome.error, *(run.error for run in outcome.runs)):
+            if error:
+                output.add(f"{error.title}\n{error.detail}\n{error.hint}")
     return outcome
 
 

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,37 @@ from dev.runner.commands import StepLog
 from dev.runner.files import CommandFiles
 from dev.runner.masking import Masker
 from entrypoint.errors import ActionError
-from entrypoint.models import Outcome, Report
+from entrypoint.models import Outcome, Report, StepOutcome
 from entrypoint.report.outputs import Outputs, outputs
 from entrypoint.runners import github as commands
-from tests.support.factories import RUN_URL, a_report, a_request, a_run, a_step, a_task, an_outcome
+from tests.support.factories import (
+    RUN_URL,
+    START,
+    a_report,
+    a_request,
+    a_run,
+    a_step,
+    a_task,
+    an_outcome,
+)
 from tests.support.markdown import hostile
 
 
 def outputs_after(*outcomes: Outcome, final: bool = False) -> dict[str, str]:
+    """Return the outputs after these outcomes were written in order, without `runs`."""
+    found = step_outputs_after(*map(a_step, outcomes), final=final)
+    assert "runs" in found
+    return {name: value for name, value in found.items() if name != "runs"}
+
+
+def step_outputs_after(*outcomes: StepOutcome, final: bool = False) -> dict[str, str]:
     """Return the outputs that later steps read after these outcomes were written in order."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         files = CommandFiles(Path(folder))
         patch.setenv("GITHUB_OUTPUT", files.environment["GITHUB_OUTPUT"])
         writer = Outputs(commands)
         for outcome in outcomes:
-            writer.write(a_step(outcome), final=final and outcome is outcomes[-1])
+            writer.write(outcome, final=final and outcome is outcomes[-1])
         masker = Masker()
         return files.collect(StepLog(masker), masker).outputs
 
@@ -177,3 +194,49 @@ def test_hostile_task_name_is_json_and_adds_no_output(text: str) -> None:
 
     assert json.loads(values["failed_tasks"]) == [text]
     assert values.keys() == outputs(outcome).keys()
+
+
+def test_runs_has_what_is_known_of_each_dag_run() -> None:
+    ended = an_outcome(finished=True, tasks=(a_task("load", state="failed"),), result="failed")
+    going_on = an_outcome(run=a_run(state="running", end_date=None), tasks=None)
+    unknown = an_outcome(run=None, run_url=None, created=None, tasks=None)
+    step = StepOutcome((ended, going_on, unknown), several=True)
+    first, second, third = json.loads(step_outputs_after(step)["runs"])
+
+    start = START.isoformat()
+    assert first == {
+        "dag_id": "nightly_sales",
+        "run_id": "r1",
+        "result": "failed",
+        "state": "success",
+        "run_url": RUN_URL,
+        "created": True,
+        "logical_date": start,
+        "start_date": start,
+        "end_date": (START + timedelta(seconds=132.4)).isoformat(),
+        "duration": 132.4,
+        "failed_tasks": ["load"],
+    }
+    assert set(second) == set(first) - {"result", "end_date", "duration", "failed_tasks"}
+    assert third == {"dag_id": "nightly_sales"}
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_several_dags_leave_the_outputs_of_a_single_run_empty(final: bool) -> None:
+    failed = an_outcome(result="failed", request=a_request(dag_id="bad"))
+    step = StepOutcome((an_outcome(), failed), several=True)
+    found = step_outputs_after(step, final=final)
+
+    assert set(found) == ({"runs", "result", "failed_dags"} if final else {"runs"})
+    if final:
+        assert (found["result"], found["failed_dags"]) == ("failed", '["bad"]')
+
+
+def test_a_single_run_is_in_runs_too() -> None:
+    (run,) = json.loads(step_outputs_after(a_step(an_outcome(finished=True)))["runs"])
+    assert (run["dag_id"], run["result"]) == ("nightly_sales", "success")
+
+
+def test_wrong_inputs_have_no_runs() -> None:
+    step = a_step(Outcome(result="error"))
+    assert step_outputs_after(step, final=True) == {"result": "error", "runs": "[]"}

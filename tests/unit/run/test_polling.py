@@ -73,7 +73,7 @@ def wait_for_end(
 
     `on_poll` gets the run after each poll that is not the last.
     """
-    followed = FollowedRun(run, limits, retrier.clock(), next_poll)
+    followed = FollowedRun(run, limits, retrier.clock(), next_poll, retrier.events.run_state)
     for number, seen in enumerate(poll(airflow, [followed], retrier)):
         assert seen is followed
         if number and not seen.run.ended:

@@ -1,0 +1,45 @@
+"""Parse the input `dags`: a line for each DAG, tag, or `changed`, without I/O."""
+
+from __future__ import annotations
+
+from entrypoint.inputs.identifiers import dag_id
+from entrypoint.inputs.parsers import ParseError, json_object, quoted
+from entrypoint.models import DagSelector
+
+_TAG = "tag:"
+_MAX_LINES = 200
+"""Lines of the input. The post stage gets all selected DAGs in one environment variable."""
+
+
+def dag_selectors(text: str) -> tuple[DagSelector, ...]:
+    """Parse the lines. Blank lines and lines that begin with `#` mean nothing."""
+    lines = [line.strip() for line in text.splitlines()]
+    selectors = [_selector(line) for line in lines if line and not line.startswith("#")]
+    if not selectors:
+        raise ParseError("it names no DAG.", "Write a dag_id, tag:NAME or changed on each line.")
+    if len(selectors) > _MAX_LINES:
+        raise ParseError(f"it has {len(selectors)} lines.", f"Write at most {_MAX_LINES} lines.")
+    named: dict[str, DagSelector] = {}
+    for selector in selectors:
+        if selector.kind == "dag" and named.setdefault(selector.name, selector) != selector:
+            raise ParseError(
+                f"{quoted(selector.name)} is given twice, with two conf objects.",
+                "Keep one of the two lines: a DAG runs once.",
+            )
+    return tuple(selectors)
+
+
+def _selector(line: str) -> DagSelector:
+    if line == "changed":
+        return DagSelector("changed")
+    if line.startswith(_TAG):
+        tag = line.removeprefix(_TAG).strip()
+        if not tag:
+            raise ParseError("tag: has no name.", "Write a line like tag:smoke.")
+        return DagSelector("tag", tag)
+    name, brace, rest = line.partition("{")
+    try:
+        conf = json_object(brace + rest) if brace else None
+        return DagSelector("dag", dag_id(name.strip()), conf)
+    except ParseError as error:
+        raise ParseError(f"in the line {quoted(line)}: {error.problem}", error.remedy) from None

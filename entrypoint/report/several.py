@@ -1,0 +1,236 @@
+"""Put the outcome of a step with several DAGs into words, annotations and the job summary.
+
+The failures come first. What happened in one DAG run is written as for a single one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING
+
+from entrypoint.models import PASSING, WORST_FIRST, TaskInstance
+from entrypoint.report.failures import failed_tasks, reasons
+from entrypoint.report.gantt import gantt
+from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
+from entrypoint.report.sections import build_sections
+from entrypoint.report.wording import Message, outcome_message
+from entrypoint.runners.github import MAX_SUMMARY_BYTES
+from entrypoint.text import format_duration, list_names, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from entrypoint.models import Outcome, Result, StepOutcome
+    from entrypoint.runners.base import Context, Level, Runner
+
+MAX_ANNOTATIONS = 10
+"""Annotations for DAGs that failed. GitHub keeps ten of each level for a step."""
+RESULT_SIGNS: dict[Result, str] = {
+    "success": "✅",
+    "triggered": "🚀",
+    "failed": "❌",
+    "timeout": "⏳",
+    "cancelled": "🛑",
+    "error": "❌",
+}
+_PHRASES: dict[Result, str] = {
+    "success": "succeeded",
+    "triggered": "triggered",
+    "failed": "failed",
+    "timeout": "did not end in time",
+    "cancelled": "cancelled",
+    "error": "with an error",
+}
+_MAX_REASON_CHARS = 300
+"""Characters of a reason in the table."""
+_MAX_DETAILS = 20
+"""DAG runs whose failures are explained below the table."""
+_RESERVED_BYTES = 1_000
+"""Bytes below GitHub's limit that stay free."""
+
+
+def step_message(outcome: StepOutcome) -> Message:
+    """Return the message for a step with several DAGs."""
+    runs = outcome.runs
+    if not runs:
+        if outcome.error is not None:
+            return Message(outcome.error.title, outcome.error.detail, outcome.error.hint)
+        if outcome.cancelled:
+            return Message("Cancelled before any DAG was triggered", "", "")
+        return Message(
+            "No DAG was changed",
+            f"None of the changed files belongs to a DAG of this Airflow.{_unmatched(outcome)} "
+            "Nothing was triggered.",
+            "",
+        )
+    counts = Counter(run.result for run in runs)
+    parts = [f"{counts[result]} {_PHRASES[result]}" for result in WORST_FIRST if counts[result]]
+    bad = sum(count for result, count in counts.items() if result not in PASSING)
+    title = f"{bad} of {len(runs)} DAGs did not succeed" if bad else f"All {len(runs)} DAGs passed"
+    if outcome.error is not None:
+        return Message(outcome.error.title, outcome.error.detail, outcome.error.hint)
+    hint = (
+        "Fix the causes. Re-running this job continues only the runs that did not succeed."
+        if bad
+        else ""
+    )
+    return Message(title, f"{', '.join(parts)}.{_unmatched(outcome)}", hint)
+
+
+def _unmatched(outcome: StepOutcome) -> str:
+    if not outcome.unmatched:
+        return ""
+    return f" Changed files that belong to no DAG: {list_names(list(outcome.unmatched), 10)}."
+
+
+def reason_of(outcome: Outcome) -> str:
+    """Return why a DAG run did not pass, as one line; empty if it did."""
+    if outcome.result in PASSING:
+        return ""
+    message = outcome_message(outcome)
+    first = message.reasons[0] if message.reasons else f"{message.title}. {message.detail}"
+    return shortened(" ".join(first.split()), _MAX_REASON_CHARS)
+
+
+def worst_first(outcome: StepOutcome) -> list[Outcome]:
+    """Return the DAG runs, the worst first, otherwise in the order of the input."""
+    return sorted(outcome.runs, key=lambda run: WORST_FIRST.index(run.result))
+
+
+def annotate_several(outcome: StepOutcome, runner: Runner) -> None:
+    """Print one annotation for each DAG that did not pass, MAX_ANNOTATIONS at most."""
+    message = step_message(outcome)
+    bad = [run for run in worst_first(outcome) if run.result not in PASSING]
+    if outcome.error is not None or not bad:
+        level: Level = "notice" if outcome.passes else "error"
+        runner.annotate(level, message.title, message.detail, ending=_ending(message))
+        return
+    shown = bad if len(bad) <= MAX_ANNOTATIONS else bad[: MAX_ANNOTATIONS - 1]
+    for run in shown:
+        single = outcome_message(run)
+        name = run.request.dag_id if run.request else ""
+        text = "\n".join([*single.reasons, single.detail])
+        where = f"\nDAG run: {run.run_url}" if run.run_url else ""
+        runner.annotate("error", f"{name}: {single.title}", text, ending=_ending(single) + where)
+    if rest := [run.request.dag_id for run in bad[len(shown) :] if run.request]:
+        runner.annotate("error", f"{len(rest)} more DAGs did not succeed", list_names(rest))
+
+
+def _ending(message: Message) -> str:
+    return f"\n{message.hint}" if message.hint else ""
+
+
+def several_summary(outcome: StepOutcome, context: Context | None) -> str:
+    """Return the job summary in Markdown, always below GitHub's size limit."""
+    return fit(_blocks(outcome, context), MAX_SUMMARY_BYTES - _RESERVED_BYTES)
+
+
+def _blocks(outcome: StepOutcome, context: Context | None) -> Iterator[str]:
+    parts: dict[str, Callable[[StepOutcome], Iterator[str]]] = {
+        "The heading": _heading,
+        "The table of DAGs": _dag_table,
+        "What failed": _details,
+        "The time line": _time_line,
+        "The table of facts": partial(_facts, context=context),
+        "The list of disabled features": _disabled_features,
+    }
+    return build_sections(((what, partial(make, outcome)) for what, make in parts.items()), prose)
+
+
+def _heading(outcome: StepOutcome) -> Iterator[str]:
+    message = step_message(outcome)
+    yield f"## {RESULT_SIGNS[outcome.result]} {message.title}"
+    if message.detail:
+        yield block(message.detail) if outcome.error else prose(message.detail)
+    if message.hint:
+        yield f"**What to do next:** {prose(message.hint)}"
+
+
+def _dag_table(outcome: StepOutcome) -> Iterator[str]:
+    rows = [
+        (
+            f"{RESULT_SIGNS[run.result]} {run.result}",
+            _dag_link(run),
+            format_duration(run.run.duration if run.run else None),
+            prose(reason_of(run)),
+        )
+        for run in worst_first(outcome)
+    ]
+    if rows:
+        yield "\n".join(table(("Result", "DAG", "Duration", "Reason"), rows))
+
+
+def _dag_link(outcome: Outcome) -> str:
+    name = code(outcome.request.dag_id if outcome.request else "")
+    return link(name, outcome.run_url) if outcome.run_url else name
+
+
+def _details(outcome: StepOutcome) -> Iterator[str]:
+    """Yield the causes and logs of the DAG runs that failed or did not end in time."""
+    explained = [run for run in worst_first(outcome) if run.result in ("failed", "timeout")]
+    for run in explained[:_MAX_DETAILS]:
+        yield f"### {RESULT_SIGNS[run.result]} {_dag_link(run)}"
+        yield from reasons(run, outcome_message(run))
+        yield from failed_tasks(run)
+    if len(explained) > _MAX_DETAILS:
+        yield f"{len(explained) - _MAX_DETAILS} more are only in the table above."
+
+
+def _time_line(outcome: StepOutcome) -> Iterator[str]:
+    """Yield a chart with a bar for each DAG run."""
+    bars = [
+        TaskInstance(
+            task_id=run.run.dag_id,
+            map_index=-1,
+            state=run.run.state,
+            try_number=1,
+            duration=run.run.duration,
+            url="",
+            start_date=run.run.start_date,
+            end_date=run.run.end_date,
+        )
+        for run in outcome.runs
+        if run.run is not None
+    ]
+    if chart := gantt(bars):
+        yield folded("Time line (UTC)", chart)
+
+
+def _facts(outcome: StepOutcome, context: Context | None) -> Iterator[str]:
+    rows: list[tuple[str, str]] = []
+    if context is not None and context.sha:
+        commit = code(context.sha[:12])
+        rows.append(("Commit", link(commit, context.commit_url) if context.commit_url else commit))
+    first = outcome.runs[0] if outcome.runs else None
+    if first is not None and first.airflow_version:
+        rows.append(("Airflow", code(first.airflow_version)))
+    if first is not None and first.retries:
+        rows.append(("Retried requests", str(first.retries)))
+    if rows:
+        yield "\n".join(table(("Fact", "Value"), rows))
+    if outcome.runs and outcome.unmatched:
+        names = ", ".join(code(name) for name in outcome.unmatched[:100])
+        yield folded(f"{len(outcome.unmatched)} changed files belong to no DAG", names)
+
+
+def _disabled_features(outcome: StepOutcome) -> Iterator[str]:
+    for run in outcome.runs[:1]:
+        yield from (f"- {prose(sentence)}" for sentence in run.disabled_features)
+
+
+def several_plain_summary(outcome: StepOutcome) -> str:
+    """Return the job summary as text."""
+    message = step_message(outcome)
+    lines = [message.title, "=" * len(message.title), *message.detail.split("\n")]
+    if message.hint:
+        lines.append(f"What to do next: {message.hint}")
+    runs = worst_first(outcome)
+    names = [run.request.dag_id if run.request else "" for run in runs]
+    width = min(max(map(len, names), default=0), 60)
+    for run, name in zip(runs, names, strict=True):
+        duration = format_duration(run.run.duration if run.run else None)
+        lines.append(
+            f"  {run.result:<9}  {name:<{width}}  {duration:>10}  {reason_of(run)}".rstrip()
+        )
+    return "\n".join(lines)
