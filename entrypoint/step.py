@@ -109,12 +109,10 @@ class Step:
 
         selector = Selector(airflow, self._settings, self._context, self._session)
         selection = selector.select()
+        # A single one is followed and logged as if it were the input dag_id.
+        base = self._settings if len(selection.dags) > 1 else self._settings._replace(dags=())
         self._runs = tuple(
-            self._run_of(
-                self._settings._replace(
-                    dag_id=dag_id, conf=self._settings.conf if conf is None else conf
-                )
-            )
+            self._run_of(base._replace(dag_id=dag_id, conf=base.conf if conf is None else conf))
             for dag_id, conf in selection.dags.items()
         )
         self._session.events.dags_selected(tuple(selection.dags), selection.unmatched)

@@ -87,7 +87,8 @@ class Console:
         self._totals_at = now
         counts = Counter(progress_of(run) for run in runs)
         parts = [f"{counts[name]} {name}" for name in PROGRESS if counts[name]]
-        self._line(f"{len(runs)} DAGs: {', '.join(parts)}")
+        what = "1 DAG" if len(runs) == 1 else f"{len(runs)} DAGs"
+        self._line(f"{what}: {', '.join(parts)}")
 
     def unencrypted(self, url: str) -> None:
         """Warn that the credential is sent unencrypted."""
@@ -191,6 +192,8 @@ class Console:
         tasks: Sequence[TaskInstance],
     ) -> None:
         """Log each changed task instance, with one line for all instances of a mapped task."""
+        if self._name:
+            changes = [change for change in changes if change[1].state == "failed"]
         done = sum(task.ended for task in tasks)
         self._progress = f"{done} of {len(tasks)} tasks"
         lines = [
@@ -208,7 +211,7 @@ class Console:
         for line in lines[:-1]:
             self._line(line)
         for line in lines[-1:]:
-            self._line(f"{line}{self._progress_note()}")
+            self._line(line if self._name else f"{line}{self._progress_note()}")
 
     def wide_run_changed(
         self,

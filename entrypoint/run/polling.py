@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = 10.0
 """Age in seconds up to which the last known state still counts if the last poll fails."""
-SEVERAL_RUNS_FACTOR = 2.0
+SEVERAL_RUNS_FACTOR = 2.5
 """Factor of the interval for several runs, because a list costs Airflow more than one run."""
 MAX_LIST_FAILURES = 2
 """Failures in a row after which several runs are no longer requested by one list."""

@@ -8,7 +8,14 @@ import pytest
 
 from entrypoint.report.summary import summary
 from entrypoint.signals import Interrupted
-from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeError, FakeTask, Fault
+from tests.support.fake_airflow import (
+    FakeAirflow,
+    FakeDag,
+    FakeError,
+    FakeTask,
+    Fault,
+    Version,
+)
 from tests.support.step import CONTEXT, run_dags, saved_runs
 from tests.support.virtual_time import VirtualTime, after
 
@@ -104,12 +111,120 @@ def test_runs_that_no_list_shows_are_requested_one_by_one(fake: FakeAirflow) -> 
     assert lists(fake) == 2
 
 
-@pytest.mark.parametrize("dag_id", ["missing", "paused"])
-def test_a_dag_that_cannot_run_ends_no_other(dag_id: str) -> None:
-    dags = [GOOD, FakeDag("paused", paused=True)]
+BROKEN_IMPORT = FakeDag("broken", broken="Traceback\n  File \"broken.py\"\nKeyError: 'x'")
+PAUSED = FakeDag("paused", paused=True)
+
+
+@pytest.mark.parametrize("version", ["3.3.2", "2.11.2"])
+def test_all_dags_are_checked_before_any_is_triggered(version: Version) -> None:
+    """One error lists all that is wrong, and nothing is unpaused or triggered."""
+    with FakeAirflow(version, dags=[GOOD, PAUSED, BROKEN_IMPORT]) as fake:
+        step = run_dags(fake, "good", "paused", "missing", "broken")
+        assert [request for request in fake.record if request.method in ("PATCH", "PUT")] == []
+        assert [fake.runs(dag) for dag in ("good", "paused", "broken")] == [[], [], []]
+    assert (step.result, step.passes) == ("error", False)
+    assert step.error is not None
+    lines = step.error.detail.splitlines()
+    assert lines[0] == "3 of 4 cannot. Nothing was triggered."
+    for name, reason in (
+        ("paused", "paused: The DAG is paused."),
+        ("missing", "missing: Airflow has no such DAG."),
+        ("broken", "broken: The DAG's file fails to import."),
+    ):
+        assert any(line.startswith(reason) for line in lines), name
+    titles = {run.request.dag_id: run.error.title for run in step.runs if run.request and run.error}
+    assert titles["good"] == "Not all of the DAGs can run"
+    assert titles["paused"] == "The DAG is paused"
+
+
+def test_a_paused_dag_is_unpaused_only_after_all_checks() -> None:
+    with FakeAirflow(dags=[GOOD, PAUSED]) as fake:
+        run_dags(fake, "paused", "missing", if_paused="unpause")
+        assert [request for request in fake.record if request.method == "PATCH"] == []
+        outcomes = run_several(fake, "paused", "good", if_paused="unpause")
+        assert results(outcomes) == {"paused": "success", "good": "success"}
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_at_most_max_parallel_runs_go_on_at_the_same_time(most: int) -> None:
+    dags = [FakeDag(f"dag_{number}", polls=3 + number) for number in range(6)]
+    going_on = list[int]()
+
+    def count(fake: FakeAirflow) -> None:
+        runs = [run for dag in dags for run in fake.runs(dag.dag_id)]
+        going_on.append(sum(run.state in ("queued", "running") for run in runs))
+
     with FakeAirflow(dags=dags) as fake:
-        outcomes = run_several(fake, dag_id, "good")
-        assert results(outcomes) == {dag_id: "error", "good": "success"}
+        time = VirtualTime()
+        time.on_sleep = lambda _: count(fake)
+        names = [dag.dag_id for dag in dags]
+        outcomes = run_several(fake, *names, time=time, max_parallel=str(most))
+    assert set(results(outcomes).values()) == {"success"}
+    assert list(outcomes) == names
+    assert max(going_on) == most
+
+
+def test_each_dag_gets_the_conf_of_its_line_or_of_the_step(fake: FakeAirflow) -> None:
+    lines = ("good", 'bad {"day": 1}', "# a comment", "", "endless {}")
+    run_dags(fake, *lines, conf='{"region": "APAC"}', wait="false")
+    found = {dag_id: fake.runs(dag_id)[0].conf for dag_id in ("good", "bad", "endless")}
+    assert found == {"good": {"region": "APAC"}, "bad": {"day": 1}, "endless": {}}
+
+
+def test_a_rerun_continues_only_what_did_not_succeed(fake: FakeAirflow) -> None:
+    again = CONTEXT._replace(attempt=2)
+    first = run_several(fake, "good", "bad")
+    before = len(fake.received("POST", "/clearTaskInstances"))
+    second = run_several(fake, "good", "bad", context=again)
+    assert results(first) == results(second) == {"good": "success", "bad": "failed"}
+    assert [outcome.taken_over for outcome in second.values()] == ["attached", "resumed"]
+    assert len(fake.received("POST", "/clearTaskInstances")) == before + 1
+    assert [len(fake.runs(dag_id)) for dag_id in ("good", "bad")] == [1, 1]
+
+
+@pytest.mark.parametrize("lost", range(10))
+def test_a_lost_response_to_any_trigger_makes_no_second_run(lost: int) -> None:
+    dags = [FakeDag(f"dag_{number}", polls=3) for number in range(10)]
+    with FakeAirflow(dags=dags) as fake:
+        fake.fault(Fault.RESET, on=("POST", f"/dags/dag_{lost}/dagRuns"), when="after")
+        outcomes = run_several(fake, *(dag.dag_id for dag in dags), max_parallel="3")
+        assert set(results(outcomes).values()) == {"success"}
+        assert {len(fake.runs(dag.dag_id)) for dag in dags} == {1}
+
+
+@pytest.mark.parametrize("moment", [0.5, 1.5, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0])
+def test_a_cancel_at_any_moment_leaves_none_running(
+    fake: FakeAirflow, moment: float, state_file: Path
+) -> None:
+    """What the main stage could not confirm, it saves for the post stage."""
+    names = ("good", "bad", "endless")
+    step = run_dags(fake, *names, time=after(moment, cancel), max_parallel="2")
+    assert step.result == "cancelled"
+    states = {dag_id: [run.state for run in fake.runs(dag_id)] for dag_id in names}
+    assert all(state in ("success", "failed") for found in states.values() for state in found)
+    assert all(run.stopped for run in saved_runs(state_file))
+
+
+def requests_of_a_wait(version: Version, count: int) -> int:
+    """Return the requests of ten minutes in which so many runs are followed."""
+    dags = [FakeDag(f"dag_{number}", polls=WITHOUT_END) for number in range(count)]
+    with FakeAirflow(version, dags=dags) as fake:
+        until = list[int]()
+        time = after(20, lambda: until.append(len(fake.record)))
+        names = [dag.dag_id for dag in dags]
+        step = run_dags(fake, *names, time=time, timeout="10m", max_parallel=str(count))
+        assert step.result == "timeout"
+        # At the end each run is explained.
+        ends = sum(request.path.endswith("/taskInstances") for request in fake.record[-9 * count :])
+        return len(fake.record) - until[0] - ends
+
+
+@pytest.mark.parametrize("version", ["3.3.2", "2.11.2"])
+@pytest.mark.parametrize("count", [20, 40])
+def test_many_runs_cost_at_most_twice_the_requests_of_one(version: Version, count: int) -> None:
+    one, many = requests_of_a_wait(version, 1), requests_of_a_wait(version, count)
+    print(f"{version}: {one} requests in ten minutes for one DAG, {many} for {count}")
+    assert many <= 2 * one
 
 
 def test_each_run_has_its_own_timeout_and_a_deleted_run_ends_no_other(fake: FakeAirflow) -> None:
