@@ -36,11 +36,11 @@ RESULT_SIGNS: dict[Result, str] = {
 }
 _PHRASES: dict[Result, str] = {
     "success": "succeeded",
-    "triggered": "triggered",
+    "triggered": "were triggered",
     "failed": "failed",
     "timeout": "did not end in time",
-    "cancelled": "cancelled",
-    "error": "with an error",
+    "cancelled": "were cancelled",
+    "error": "ended with an error",
 }
 _MAX_REASON_CHARS = 300
 """Characters of a reason in the table."""
@@ -57,7 +57,7 @@ def step_message(outcome: StepOutcome) -> Message:
         if outcome.error is not None:
             return Message(outcome.error.title, outcome.error.detail, outcome.error.hint)
         if outcome.cancelled:
-            return Message("Cancelled before any DAG was triggered", "", "")
+            return Message("Cancelled, nothing to stop", "No DAG was triggered yet.", "")
         return Message(
             "No DAG was changed",
             f"None of the changed files belongs to a DAG of this Airflow.{_unmatched(outcome)} "
@@ -67,7 +67,7 @@ def step_message(outcome: StepOutcome) -> Message:
     counts = Counter(run.result for run in runs)
     parts = [f"{counts[result]} {_PHRASES[result]}" for result in WORST_FIRST if counts[result]]
     bad = sum(count for result, count in counts.items() if result not in PASSING)
-    title = f"{bad} of {len(runs)} DAGs did not succeed" if bad else f"All {len(runs)} DAGs passed"
+    title = "Not all DAGs succeeded" if bad else "All DAGs succeeded"
     if outcome.error is not None:
         return Message(outcome.error.title, outcome.error.detail, outcome.error.hint)
     hint = (
@@ -75,7 +75,8 @@ def step_message(outcome: StepOutcome) -> Message:
         if bad
         else ""
     )
-    return Message(title, f"{', '.join(parts)}.{_unmatched(outcome)}", hint)
+    detail = f"Of {len(runs)} DAGs {', '.join(parts)}.{_unmatched(outcome)}"
+    return Message(title, detail, hint)
 
 
 def _unmatched(outcome: StepOutcome) -> str:
@@ -114,7 +115,8 @@ def annotate_several(outcome: StepOutcome, runner: Runner) -> None:
         where = f"\nDAG run: {run.run_url}" if run.run_url else ""
         runner.annotate("error", f"{name}: {single.title}", text, ending=_ending(single) + where)
     if rest := [run.request.dag_id for run in bad[len(shown) :] if run.request]:
-        runner.annotate("error", f"{len(rest)} more DAGs did not succeed", list_names(rest))
+        text = f"{len(rest)} more did not succeed: {list_names(rest)}"
+        runner.annotate("error", "Not all DAGs succeeded", text)
 
 
 def _ending(message: Message) -> str:
