@@ -7,7 +7,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Literal
 
 from entrypoint.report.wording import PROGRESS, code_of, origin, progress_of, report_line
-from entrypoint.text import format_duration, list_names, try_label
+from entrypoint.text import duration_suffix, format_duration, list_names, try_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -39,6 +39,9 @@ _STATE_PHRASES = {
 
 `scheduled` and `queued` are missing because the log mentions them only as blockers.
 """
+
+
+_RUN_WORDS = {"queued": "queued", "running": "running", "success": "succeeded", "failed": "failed"}
 
 
 class Console:
@@ -182,7 +185,10 @@ class Console:
         if run.state != self._last_status:
             self._last_status = run.state
             self._running_since = self._clock()
-            self._line(f"The DAG run is {run.state}")
+            if not self._name:
+                self._line(f"The DAG run is {run.state}")
+            elif run.state != "queued":
+                self._line(f"{_RUN_WORDS[run.state]}{duration_suffix(run)}")
         elif not self._name and self._clock() - self._last_line_at >= HEARTBEAT_SECONDS:
             self._line(f"The DAG run is still {run.state}{self._progress_note()}")
 

@@ -64,19 +64,18 @@ def step_message(outcome: StepOutcome) -> Message:
             "Nothing was triggered.",
             "",
         )
-    counts = Counter(run.result for run in runs)
-    parts = [f"{counts[result]} {_PHRASES[result]}" for result in WORST_FIRST if counts[result]]
-    bad = sum(count for result, count in counts.items() if result not in PASSING)
-    title = "Not all DAGs succeeded" if bad else "All DAGs succeeded"
     if outcome.error is not None:
         return Message(outcome.error.title, outcome.error.detail, outcome.error.hint)
-    hint = (
-        "Fix the causes. Re-running this job continues only the runs that did not succeed."
-        if bad
-        else ""
-    )
+    counts = Counter(run.result for run in runs)
+    parts = [f"{counts[result]} {_PHRASES[result]}" for result in WORST_FIRST if counts[result]]
     detail = f"Of {len(runs)} DAGs {', '.join(parts)}.{_unmatched(outcome)}"
-    return Message(title, detail, hint)
+    if outcome.passes:
+        return Message("All DAGs succeeded", detail, "")
+    return Message(
+        "Not all DAGs succeeded",
+        detail,
+        "Fix the causes. Re-running this job continues only the runs that did not succeed.",
+    )
 
 
 def _unmatched(outcome: StepOutcome) -> str:

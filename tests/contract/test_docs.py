@@ -123,7 +123,8 @@ def test_each_snippet_uses_known_inputs_and_outputs(snippet: str) -> None:
 
     for step in action_inputs(text):
         assert set(step) <= set(INPUT_NAMES)
-        assert parse_settings(filled(step), Path("/github/workspace")).dag_id
+        settings = parse_settings(filled(step), Path("/github/workspace"))
+        assert settings.dag_id or settings.dags
     assert list(dangling(read_jobs(text), OUTPUTS)) == []
 
 
