@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class StackFrame(NamedTuple):
@@ -78,6 +78,7 @@ class TransientError(ActionError):
     Attributes:
         status: the HTTP status, None without a response.
         retry_after: the server's `Retry-After` in seconds, None if it sent none.
+        body: the response's JSON, None if it has none.
     """
 
     def __init__(
@@ -88,14 +89,20 @@ class TransientError(ActionError):
         *,
         status: int | None = None,
         retry_after: float | None = None,
+        body: Any = None,
     ) -> None:
         super().__init__(title, detail, hint)
         self.status = status
         self.retry_after = retry_after
+        self.body = body
 
 
 class Unreachable(TransientError):
     """No complete response: the connection failed, timed out or was cut."""
+
+
+class ServerFailure(TransientError):
+    """Airflow failed with a reason that the same request would meet again."""
 
 
 class UnexpectedResponse(ActionError):
@@ -146,6 +153,10 @@ class WrongCommit(ActionError):
 
 class InvalidConf(ActionError):
     """Airflow's validation rejected the trigger request."""
+
+
+class TriggerRefused(ActionError):
+    """Airflow, or a gateway, refused the trigger with a reason and created nothing."""
 
 
 class NotSupported(ActionError):

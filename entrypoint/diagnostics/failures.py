@@ -95,11 +95,14 @@ def _failure(optional: OptionalRequests, run: DagRun, task: TaskInstance, keep: 
     cause = (
         _chain(log.raised)
         or _never_started(task)
+        or log.unavailable
         or log.last_error
         or _heartbeat_timeout(optional, run, task)
     )
     if not cause:
         cause = "its log ends without an error" if log.written else "its log no longer exists"
+    if task.state_reason:
+        cause = f"{cause} (the retry policy says: {' '.join(task.state_reason.split())})"
     return Failure(task, cause, log.raised, log.lines if keep else (), log.lines_omitted)
 
 

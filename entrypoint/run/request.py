@@ -38,6 +38,7 @@ def build_request(settings: Settings, context: Context) -> RunRequest:
         run_id=run_id,
         note=settings.note,
         commit=settings.expect_commit,
+        reads_xcoms=bool(settings.xcom),
         **requested,
     )
 

@@ -555,9 +555,3 @@ def test_airflow_3_refuses_a_data_interval_without_logical_date() -> None:
     V1(Transport(BASE), "2.11.2").check(request)
     with pytest.raises(NotSupported, match="logical_date"):
         V2(Transport(BASE), "3.3.2").check(request)
-
-
-def test_clearing_one_run_needs_airflow_2_4() -> None:
-    with pytest.raises(NotSupported, match="if_run_exists") as caught:
-        V1(Transport(BASE), "2.3.4").clear("nightly_sales", "r1", "all")
-    assert "2.3.4" in caught.value.detail

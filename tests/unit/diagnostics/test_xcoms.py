@@ -23,7 +23,7 @@ from entrypoint.errors import (
     Unauthorized,
     UnexpectedResponse,
 )
-from entrypoint.models import DagRun, TaskInstance, XComName
+from entrypoint.models import Coordinates, DagRun, TaskInstance, XComName
 from tests.support.factories import a_run, a_task
 from tests.support.scripted import Harness, ScriptedCall
 
@@ -40,7 +40,9 @@ class AirflowWithXComs:
     requests_sent: list[tuple[str, int, str]] = field(default_factory=list)
     limits: set[int] = field(default_factory=set)
 
-    def xcom(self, _run: DagRun, task_id: str, map_index: int, key: str, limit: int) -> Any:
+    def xcom(self, _run: DagRun, task_id: str, at: Coordinates, key: str, limit: int) -> Any:
+        # In a loop the region index stands for the place.
+        map_index = at.region_index if at.region_id else at.map_index
         self.requests_sent.append((task_id, map_index, key))
         self.limits.add(limit)
         value = self.values.get(

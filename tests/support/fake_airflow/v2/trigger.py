@@ -87,6 +87,8 @@ def run_from(dag: FakeDag, body: dict[str, Any], user: str, now: datetime) -> Fa
 def _refusal(
     dag: FakeDag, run_id: str, conf: dict[str, Any], partition_key: str | None
 ) -> str | None:
+    if not dag.manual_runs:
+        return f"Dag with dag_id: '{dag.dag_id}' does not allow manual runs"
     if partition_key is not None:
         return f"Dag '{dag.dag_id}' is not a partitioned Dag and does not accept a partition_key."
     if run_id.startswith(RESERVED):
