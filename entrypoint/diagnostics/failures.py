@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from entrypoint.diagnostics.optional import Feature
 from entrypoint.models import Failure
+from entrypoint.text import retry_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,8 +102,8 @@ def _failure(optional: OptionalRequests, run: DagRun, task: TaskInstance, keep: 
     )
     if not cause:
         cause = "its log ends without an error" if log.written else "its log no longer exists"
-    if task.state_reason:
-        cause = f"{cause} (the retry policy says: {' '.join(task.state_reason.split())})"
+    if reason := retry_reason(task):
+        cause = f"{cause} ({reason})"
     return Failure(task, cause, log.raised, log.lines if keep else (), log.lines_omitted)
 
 

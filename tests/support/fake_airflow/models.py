@@ -59,6 +59,8 @@ class FakeTask:
             number for logs that are too large for memory; None if the log is lost
         error: exception of each failed try, the last one repeats; `KILLED`, or None for no trace
         span: seconds from the run's start to the task's start and end; by default the real times
+        iteration: number of the loop's iteration, None outside a loop (3.4)
+        state_reason: reason of a retry policy (3.4)
     """
 
     task_id: str
@@ -74,6 +76,8 @@ class FakeTask:
     operator: str = "PythonOperator"
     question: FakeQuestion | None = None
     span: tuple[float, float] | None = None
+    iteration: int | None = None
+    state_reason: str | None = None
 
     def entries(self, try_number: int) -> Iterable[Entry]:
         """Return the log entries of a try."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tests.support.fake_airflow.routing import Accept
     from tests.support.fake_airflow.runs import FakeRun
 
-Version = Literal["2.11.2", "3.3.2"]
+Version = Literal["2.5.1", "2.11.2", "3.3.2", "3.4.0b2"]
 
 
 class FakeAirflow(Scripting):
@@ -74,7 +74,7 @@ class FakeAirflow(Scripting):
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
     ) -> None:
-        two = version == "2.11.2"
+        two = version.startswith("2")
         super().__init__(
             Database(dags, clock=clock, pools=pools, not_started=None if two else "skipped")
         )
@@ -88,6 +88,7 @@ class FakeAirflow(Scripting):
             if two
             else FakeV2(self._database, prefix, tokens or Tokens(token_lifetime))
         )
+        self._dialect.airflow = version
         self._dialect.accept = accept
         self._rules: list[Rule] = []
         self._echoes: list[tuple[tuple[str, str], int, str, str]] = []

@@ -27,8 +27,11 @@ GENERATED = (
 )
 
 
-def problems(body: Any) -> list[dict[str, Any]]:
-    """Return pydantic's errors for a body, as in a 422 response."""
+def problems(body: Any, *, knows_versions: bool = False) -> list[dict[str, Any]]:
+    """Return pydantic's errors for a body, as in a 422 response.
+
+    From 3.4 on a trigger knows bundle versions.
+    """
     if body is None:
         return [problem("missing", "Field required", None)]
     if not isinstance(body, dict):
@@ -45,7 +48,8 @@ def problems(body: Any) -> list[dict[str, Any]]:
         found.append(
             problem("dict_type", "Input should be a valid dictionary", body["conf"], "conf")
         )
-    extra = [name for name in body if name not in KEYS]
+    known = KEYS | {"bundle_version"} if knows_versions else KEYS
+    extra = [name for name in body if name not in known]
     found += [problem("extra_forbidden", EXTRA, body[name], name) for name in extra]
     if not found and (body.get("data_interval_start") is None) != (
         body.get("data_interval_end") is None
