@@ -228,7 +228,7 @@ def refused_trigger(response: Response) -> ActionError | None:
         return None
     if not is_from_airflow(response):
         return _refused_by_gateway(response)
-    if status == 404 and "bundle_version" not in response.detail:
+    if status == 404 and "does not have a version for bundle_version" not in response.detail:
         return None  # no such DAG
     return _refused_by_airflow(response)
 

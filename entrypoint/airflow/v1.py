@@ -145,7 +145,8 @@ class V1(RestAirflow):
                     "dag_runs",
                     {"execution_date_gte": day, "execution_date_lte": day},
                 )
-                if others := [str(run.get("dag_run_id")) for run in runs]:
+                ids = [str(run.get("dag_run_id")) for run in runs]
+                if others := [run_id for run_id in ids if run_id != request.run_id]:
                     return Conflict(
                         "The run id or the logical date is taken",
                         f"It is that of the run {others[0]}.",

@@ -21,6 +21,7 @@ from entrypoint.errors import (
     RunExists,
     ServerFailure,
     TransientError,
+    TriggerRefused,
     TriggerUnclear,
     Unauthorized,
     UnexpectedResponse,
@@ -122,7 +123,8 @@ def _trigger(
         if last:
             break
     if unclear and (
-        isinstance(response, (Conflict, Forbidden, Unauthorized)) or retrier.deadline.has_passed()
+        isinstance(response, (Conflict, Forbidden, Unauthorized, TriggerRefused))
+        or retrier.deadline.has_passed()
     ):
         raise _trigger_unclear(request, response)
     raise _without_conflict(request, response)

@@ -13,6 +13,7 @@ from entrypoint.errors import (
     ServerFailure,
     TransientError,
     TriggerRefused,
+    TriggerUnclear,
 )
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault
 from tests.support.step import run_against
@@ -77,7 +78,8 @@ def test_a_refusal_after_an_unclear_trigger_waits_for_the_run(fake: FakeAirflow)
     time = VirtualTime()
     outcome = run_against(fake, time=time)
 
-    assert isinstance(outcome.error, TriggerRefused)
+    assert isinstance(outcome.error, TriggerUnclear)
+    assert "413 Request Entity Too Large" in outcome.error.detail
     assert len(fake.received(*TRIGGER)) == 2
     assert time.now >= 1030  # it looks for the run of the first trigger for half a minute
 

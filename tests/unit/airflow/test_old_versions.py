@@ -207,14 +207,20 @@ def test_unreadable_params_explain_nothing(answer: Any) -> None:
 
 
 def test_a_taken_logical_date_explains_a_500_before_2_2() -> None:
-    airflow, end = client("2.0.2", {"dag_runs": [{"dag_run_id": "other"}]}, {"dag_runs": []})
+    """Unless it is that of the requested run itself."""
+    answers: tuple[list[dict[str, str]], ...] = (
+        [{"dag_run_id": "other"}],
+        [],
+        [{"dag_run_id": "r1"}],
+    )
+    airflow, end = client("2.0.2", *({"dag_runs": answer} for answer in answers))
     request = a_request(logical_date=DATE)
 
-    error, nothing = (airflow.explain_failed_trigger(request) for _ in range(2))
+    error, *nothing = (airflow.explain_failed_trigger(request) for _ in answers)
 
     assert isinstance(error, Conflict)
     assert "other" in error.detail
-    assert nothing is None
+    assert nothing == [None, None]
     asked = parse_qs(urlsplit(str(end.sent[0].url)).query)
     assert asked == {f"execution_date_{end}": [DATE.isoformat()] for end in ("gte", "lte")}
 
