@@ -78,13 +78,17 @@ class V2(RestAirflow):
 
     def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
         """Return the URL of the task instance's page, whose first tab is its log."""
+        return self._task_page(task, dag_id, run_id)
+
+    def _task_page(self, task: TaskInstance, dag_id: str, run_id: str, tab: str = "") -> str:
+        """Return the URL of a tab of the task instance's page (`tab` begins with a slash)."""
         mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
         region = (
             f"?region_id={segment(task.region_id)}&region_index={task.region_index}"
             if task.region_id
             else ""
         )
-        return f"{self.run_url(dag_id, run_id)}/tasks/{segment(task.task_id)}{mapped}{region}"
+        return f"{self.run_url(dag_id, run_id)}/tasks/{segment(task.task_id)}{mapped}{tab}{region}"
 
     def _trigger_body(self, request: RunRequest) -> dict[str, Any]:
         # logical_date is required but may be null; no other key may be null or unknown
@@ -192,7 +196,6 @@ class V2(RestAirflow):
         for item in items:
             task = self._task(response, item.get("task_instance"), run.dag_id, run.run_id)
             subject = optional(response, item, "subject", str) or ""
-            found.append(
-                HitlRequest(task.task_id, task.map_index, subject, f"{task.url}/required_actions")
-            )
+            url = self._task_page(task, run.dag_id, run.run_id, "/required_actions")
+            found.append(HitlRequest(task.task_id, task.map_index, subject, url))
         return tuple(found)

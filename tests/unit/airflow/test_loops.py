@@ -130,6 +130,14 @@ def test_the_link_leads_to_the_iteration() -> None:
     ]
 
 
+def test_a_question_of_an_iteration_has_its_link() -> None:
+    airflow, _ = client({"hitl_details": [{"subject": "Go on?", "task_instance": ITERATIONS[1]}]})
+    (question,) = airflow.hitl_requests(a_run())
+
+    page = "/tasks/improve/required_actions?region_id=01a2-loop&region_index=1"
+    assert question.url.endswith(page)
+
+
 def test_a_resume_clears_just_these_iterations() -> None:
     """And the setup and teardown tasks, which Airflow adds only to a clear by task ids."""
     setup = {**PLAIN, "id": "setup-id", "task_id": "set_up"}
