@@ -37,7 +37,7 @@ from tests.support.fake_airflow.faults import Fault
 from tests.support.fake_airflow.messages import RecordedRequest, Traffic
 from tests.support.fake_airflow.models import KILLED, FakeDag, FakeError, FakeQuestion, FakeTask
 from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
-from tests.support.fake_airflow.server import FakeAirflow, Version
+from tests.support.fake_airflow.server import FakeAirflow, OtherVersion, Version
 
 __all__ = [
     "KILLED",
@@ -49,6 +49,7 @@ __all__ = [
     "FakeTask",
     "FakeTaskInstance",
     "Fault",
+    "OtherVersion",
     "RecordedRequest",
     "Traffic",
     "Version",

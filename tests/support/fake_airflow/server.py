@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from tests.support.fake_airflow.routing import Accept
     from tests.support.fake_airflow.runs import FakeRun
 
-Version = Literal["2.5.1", "2.11.2", "3.3.2", "3.4.0b2"]
+Version = Literal["2.11.2", "3.3.2"]
+"""The versions with which the tests run."""
+OtherVersion = Literal["2.5.1", "3.4.0b2"]
+"""Versions for the few tests of what differs in them."""
 
 
 class FakeAirflow(Scripting):
@@ -62,7 +65,7 @@ class FakeAirflow(Scripting):
 
     def __init__(
         self,
-        version: Version = "3.3.2",
+        version: Version | OtherVersion = "3.3.2",
         *,
         dags: Iterable[FakeDag] = (),
         prefix: str = "",
