@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dev.airflow_settings import Version as Release
-    from tests.support.fake_airflow import Version
+    from tests.support.fake_airflow import OtherVersion
 
 IN_CI = ("2.5.1", RELEASES[-1].name)
 """An old version, which needs most of the rules for old ones, and the newest."""
@@ -48,7 +48,7 @@ DAGS_3_4 = (
         ),
     ),
 )
-FAKES: dict[str, Version] = {"api_2_5": "2.5.1", "api_3_4": "3.4.0b2"}
+FAKES: dict[str, OtherVersion] = {"api_2_5": "2.5.1", "api_3_4": "3.4.0b2"}
 """The fixtures with a scripted and a real Airflow of one version."""
 
 
@@ -121,7 +121,9 @@ def api_3_4(request: pytest.FixtureRequest) -> Iterator[Api]:
     yield from _api(request, "3.4.0b2", DAGS_3_4)
 
 
-def _api(request: pytest.FixtureRequest, name: Version, dags: tuple[FakeDag, ...]) -> Iterator[Api]:
+def _api(
+    request: pytest.FixtureRequest, name: OtherVersion, dags: tuple[FakeDag, ...]
+) -> Iterator[Api]:
     if request.param == "fake":
         with FakeAirflow(name, dags=dags) as fake, fake.session() as session:
             server: Any = fake

@@ -134,6 +134,8 @@ class V2Base(FakeRestApi):
         region, place = call.request.first("region_id"), call.request.first("region_index")
         if place and not region:
             raise refuse(400, "region_index requires region_id")
+        if region and not place and all(one.task.map_index >= 0 for one in of_task):
+            raise refuse(404, "Task instance not found for selected coordinates")
         if not (region and place):
             raise refuse(400, "Select a region and index for this task instance")
         return next((one for one in of_task if one.region == (region, int(place))), None)
