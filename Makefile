@@ -6,23 +6,29 @@ DAG ?= nightly_sales
 SCENES ?= start trigger 5s 30s server waiters-50 waiters-100 large
 FAST := tests/unit tests/integration
 REAL := tests/airflow
+OLD_AND_NEW := tests/versions
 BESIDE := tests/contract tests/container
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test lint unit bench container image lock clean help
+.PHONY: demo test versions lint unit bench container image lock clean help
 
 demo: $(VENV)/ready ## Run the action once on a real Airflow 3 (DAG=failing_sales, slow_sales)
 	@$(BIN)/python -m dev.demo $(DAG)
 
+# The Airflows of `OLD_AND_NEW` start after lint, when those of the other tests have started.
 test: $(VENV)/ready ## Run lint and all tests, also on real Airflows and in the image
-	@echo 'Running in parallel, about 15 minutes: lint, $(REAL) (printed first), $(BESIDE), $(FAST)'
+	@echo 'Running in parallel, about 15 minutes: lint, $(REAL) (printed first), the other tests'
 	@logs=$$(mktemp -d); \
-	  { make --no-print-directory lint >"$$logs/lint" 2>&1 || { cat "$$logs/lint"; false; }; } & lint=$$!; \
+	  { make --no-print-directory lint >"$$logs/lint" 2>&1 || { cat "$$logs/lint"; false; }; linted=$$?; \
+	    nice -n 3 $(BIN)/python -m pytest $(OLD_AND_NEW) >"$$logs/versions" 2>&1 && exit $$linted; } & lint=$$!; \
 	  nice -n 3 $(BIN)/python -m pytest $(FAST) >"$$logs/fast" 2>&1 & fast=$$!; \
 	  $(BIN)/python -m pytest $(BESIDE) >"$$logs/beside" 2>&1 & beside=$$!; \
 	  $(BIN)/python -m pytest $(REAL); result=$$?; \
 	  for other in $$lint $$beside $$fast; do wait $$other || result=1; done; \
-	  cat "$$logs/beside" "$$logs/fast"; rm -r "$$logs"; exit $$result
+	  cat "$$logs/beside" "$$logs/fast" "$$logs/versions"; rm -r "$$logs"; exit $$result
+
+versions: $(VENV)/ready ## Try every Airflow from 2.0 to 3.4, renew docs/versions.md (VERSION=2.5.1)
+	@$(BIN)/python -m dev.versions $(VERSION)
 
 lint: $(VENV)/ready ## Check style, types, layers, the Dockerfile, action.yml and the workflows
 	$(BIN)/ruff format --check .

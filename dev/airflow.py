@@ -1,9 +1,9 @@
-"""A real Airflow on this machine, for `make demo`, the tests and the benchmark.
+"""A real Airflow on this machine, for `make demo`, `make versions`, the tests and the benchmark.
 
 It starts and stops an Airflow and reads its records; it must not know the action. Nothing is left
 when the program ends, for whatever reason (see `dev.processes`). SQLite supports one client that
 does one thing at a time (docs/notes/airflow-3.md#sqlite-and-parallel-requests); for more use
-`database="postgresql"` (Airflow 3 only).
+`database="postgresql"` (not for the locked Airflow 2).
 
 `python -m dev.airflow 3.3.2` runs one until Ctrl-C.
 """
@@ -29,10 +29,12 @@ from dev.airflow_settings import (
     AIRFLOW_2,
     AIRFLOW_3,
     LOOPBACK,
+    RELEASES,
     ROOT,
     Version,
     clean_environment,
     configuration,
+    database_section,
 )
 from dev.extra_server import extra_server, free_ports
 from dev.processes import ComponentDiedError, Components, tail
@@ -51,7 +53,6 @@ __all__ = [
 
 _START_TIMEOUT = 180.0  # seconds
 _POLL = 0.3  # seconds between polls
-_DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 
 class LocalAirflow(AirflowApi):
@@ -226,25 +227,28 @@ class LocalAirflow(AirflowApi):
         self._components = Components(
             env, self.logs, temporary=None if self._keep_home else self.home
         )
+        database = f"AIRFLOW__{database_section(self._version)}__SQL_ALCHEMY_CONN"
         if self._database == "postgresql":
-            env[_DATABASE] = postgresql.start(self._components, self.home / "postgresql")
-            self._components.env[_DATABASE] = env[_DATABASE]
-        if _DATABASE in env:
+            env[database] = postgresql.start(self._components, self.home / "postgresql")
+            self._components.env[database] = env[database]
+        if database in env:
             initialise(self._version, env)
         airflow = str(self._version.bin / "airflow")
         # The log servers would listen on all interfaces; a common AIRFLOW_HOME makes them useless.
-        scheduling = [["scheduler", "--skip-serve-logs"]]
+        # The scheduler of 2.0 has no log server.
+        quiet = ["--skip-serve-logs"] if self._version.release >= (2, 1) else []
+        scheduling = [["scheduler", *quiet]]
         if self._triggerer:
             scheduling.append(["triggerer", "--skip-serve-logs"])
         serving = (
-            [["webserver"]] if self._version == AIRFLOW_2 else [["api-server"], ["dag-processor"]]
+            [["webserver"]] if self._version.major == 2 else [["api-server"], ["dag-processor"]]
         )
         for name, *options in serving + scheduling:
             self._components.start(name, [airflow, name, *options])
 
     def _is_ready(self) -> bool:
-        health = "/health" if self._version == AIRFLOW_2 else "/monitor/health"
-        needed = ["scheduler"] if self._version == AIRFLOW_2 else ["scheduler", "dag_processor"]
+        health = "/health" if self._version.major == 2 else "/monitor/health"
+        needed = ["scheduler"] if self._version.major == 2 else ["scheduler", "dag_processor"]
         with requests.Session() as session:
             session.trust_env = False
             try:
@@ -266,7 +270,7 @@ class LocalAirflow(AirflowApi):
 
 def main() -> None:
     """Run one Airflow in the foreground until Ctrl-C."""
-    versions = {version.name: version for version in (AIRFLOW_3, AIRFLOW_2)}
+    versions = {version.name: version for version in (AIRFLOW_3, AIRFLOW_2, *RELEASES)}
     parser = argparse.ArgumentParser(
         prog="python -m dev.airflow", description="A real Airflow on this machine."
     )
@@ -279,8 +283,13 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, metavar="N", help="default: a free one")
     given = parser.parse_args()
+    version = versions[given.version]
     airflow = LocalAirflow(
-        versions[given.version], dags=given.dags, host=given.host, port=given.port
+        version,
+        dags=given.dags,
+        host=given.host,
+        port=given.port,
+        database="sqlite" if version.locked else "postgresql",
     )
     with contextlib.suppress(KeyboardInterrupt), airflow:
         print("Users and their passwords:")

@@ -11,7 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from dev.airflow_settings import AIRFLOW_2, ROLES, password_of
+from dev.airflow_settings import ROLES, password_of
 
 if TYPE_CHECKING:
     from dev.airflow_settings import Version
@@ -33,14 +33,15 @@ _PAGE = 100  # Airflow 3 silently cuts larger pages (docs/notes/airflow-3.md#tas
 class AirflowApi:
     """An Airflow with this base URL.
 
-    `api` is the path of the REST API below `url`. `users` maps names to passwords: admin, op, user
-    and viewer have the role of their name.
+    `release` is its version as numbers. `api` is the path of the REST API below `url`. `users` maps
+    names to passwords: admin, op, user and viewer have the role of their name.
     """
 
     def __init__(self, version: Version, url: str) -> None:
         self.version = version.name
+        self.release = version.release
         self.url = url
-        self.api = "/api/v1" if version == AIRFLOW_2 else "/api/v2"
+        self.api = "/api/v1" if version.major == 2 else "/api/v2"
         self.users = {name: password_of(name) for name in ROLES}
 
     def session(self, user: str = "admin") -> requests.Session:
@@ -79,7 +80,9 @@ class AirflowApi:
         found: list[dict[str, Any]] = []
         with self.session() as session:
             while True:
-                query = f"limit={_PAGE}&offset={len(found)}&order_by=id"
+                # Airflow 2.0 cannot sort, and refuses an unknown parameter.
+                order = "&order_by=id" if self.release >= (2, 1) else ""
+                query = f"limit={_PAGE}&offset={len(found)}{order}"
                 answer = session.get(
                     f"{self.url}{self.api}/dags/{dag_id}/dagRuns?{query}", timeout=HTTP_TIMEOUT
                 )

@@ -1,4 +1,4 @@
-"""Install both Airflows, each with its own environment and a template database.
+"""Install Airflows, each with its own environment and a template of its home.
 
 It knows uv, the locks in `dev/locks/` and how to initialise a database; it must not know how to
 start Airflow or its API. Everything is below `.airflow/<version>/`. The file `installed` is written
@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dev.airflow_settings import (
-    AIRFLOW_2,
-    AIRFLOW_3,
     ROLES,
     ROOT,
     Version,
@@ -41,8 +39,10 @@ _PASSWORDS_3 = "simple_auth_manager_passwords.json.generated"  # the name is Air
 # saves 100 ms per request, which scrypt takes (docs/notes/airflow-2.md#basic-authentication).
 _INITIALISE_2 = """
 import json, os
-from airflow.utils.db import upgradedb
-upgradedb()
+import airflow
+from airflow.utils import db
+new = tuple(map(int, airflow.__version__.split(".")[:2])) >= (2, 7)
+(db.upgradedb if new else db.initdb)()  # docs/notes/airflow-versions.md#settings-that-moved
 from airflow.www.app import create_app
 from werkzeug.security import generate_password_hash
 app = create_app()
@@ -66,7 +66,7 @@ class InstallError(RuntimeError):
 
 
 def install(version: Version, say: Callable[[str], None] = print) -> None:
-    """Install this Airflow and prepare its template, unless this was done with the same lock.
+    """Install this Airflow and prepare its template, unless this was done with the same packages.
 
     Several programs may call this at the same time.
 
@@ -75,9 +75,12 @@ def install(version: Version, say: Callable[[str], None] = print) -> None:
     """
     with locked(version.folder):
         mark = version.folder / "installed"
-        done = hashlib.sha256(
-            version.lock.read_bytes() + _INITIALISE_2.encode() + _PASSWORDS.encode()
-        ).hexdigest()
+        packages = (
+            version.lock.read_bytes()
+            if version.locked
+            else repr((version.requirements, version.day)).encode()
+        )
+        done = hashlib.sha256(packages + _INITIALISE_2.encode() + _PASSWORDS.encode()).hexdigest()
         python = version.bin / "python"  # a broken link if its Python was removed
         if python.exists() and mark.exists() and mark.read_text() == done:
             return
@@ -97,7 +100,7 @@ def initialise(version: Version, env: Mapping[str, str]) -> None:
     Raises:
         InstallError: if a command fails
     """
-    if version == AIRFLOW_2:
+    if version.major == 2:
         run([str(version.bin / "python"), "-c", _INITIALISE_2], {**env, "PASSWORDS": _PASSWORDS})
     else:
         run([str(version.bin / "airflow"), "db", "migrate"], env)
@@ -121,15 +124,39 @@ def _install_packages(version: Version) -> None:
         raise InstallError(
             f"uv is not next to {sys.executable}: run this with the .venv that `make` sets up"
         )
-    fits = sys.version_info[:2] <= version.newest_python
-    python = sys.executable if fits else "{}.{}".format(*version.newest_python)
     venv = version.folder / "venv"
     shutil.rmtree(venv, ignore_errors=True)
-    run([str(uv), "venv", "--python", python, str(venv)], os.environ)
+    try:
+        run([str(uv), "venv", "--python", _python(version), str(venv)], os.environ)
+    except InstallError as error:
+        wanted = "{}.{}".format(*version.newest_python)
+        raise InstallError(
+            f"Airflow {version.name} needs Python {wanted}, and uv neither finds nor downloads it. "
+            f"Install it, for example with `pyenv install {wanted}`.\n{error}"
+        ) from None
     # Compile now, because nothing is compiled later (see clean_environment): it takes 3 s, and
     # `airflow db migrate` then takes 2.3 s in place of 5.0 s.
-    options = ["--require-hashes", "--compile-bytecode", "--python", str(version.bin / "python")]
-    run([str(uv), "pip", "install", *options, "-r", str(version.lock)], os.environ)
+    options = ["--compile-bytecode", "--python", str(version.bin / "python")]
+    if version.locked:
+        options += ["--require-hashes", "-r", str(version.lock)]
+    else:
+        options += ["--exclude-newer", version.day] if version.day else []
+        options += version.requirements
+    run([str(uv), "pip", "install", *options], os.environ)
+
+
+def _python(version: Version) -> str:
+    """Return the Python to make the environment with, as a path or as a version for uv.
+
+    A locked release runs with this Python if it can. The others were measured with one Python each,
+    which may be pyenv's. If there is none, uv looks for one, and downloads it if it may.
+    """
+    if version.locked and sys.version_info[:2] <= version.newest_python:
+        return sys.executable
+    wanted = "{}.{}".format(*version.newest_python)
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = sorted(pyenv.glob(f"{wanted}.*/bin/python"))
+    return str(found[-1]) if found else wanted
 
 
 def _make_template(version: Version) -> None:
@@ -141,8 +168,10 @@ def _make_template(version: Version) -> None:
     (template / "airflow.cfg").write_text(
         "# All settings come from the environment, see dev/airflow_settings.py.\n"
     )
-    if version == AIRFLOW_3:
+    if version.major == 3:
         (template / _PASSWORDS_3).write_text(_PASSWORDS)
+    if not version.locked:
+        return  # it runs on PostgreSQL only
     initialise(version, clean_environment(version, template))
     # With WAL, readers and writers do not block each other. Airflow 3 sets it itself, Airflow 2
     # does not.

@@ -1,4 +1,4 @@
-"""Both Airflows' versions, and settings for a small, fast and private Airflow.
+"""The versions of Airflow, and settings for a small, fast and private one.
 
 It knows Airflow's configuration; it must not install or start anything, or send requests.
 """
@@ -6,6 +6,7 @@ It knows Airflow's configuration; it must not install or start anything, or send
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,15 +33,37 @@ def password_of(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A release of Airflow, and the newest Python that it supports."""
+    """A release of Airflow, and the newest Python that it supports.
+
+    Attributes:
+        name: number of the release.
+        newest_python: major and minor version of Python.
+        locked: whether its packages are pinned by hash. The other releases are only for
+            `make versions` and get the packages of one day.
+        day: that day, None for today
+            (docs/notes/airflow-versions.md#installing-each-version).
+    """
 
     name: str
     newest_python: tuple[int, int]
+    locked: bool = True
+    day: str | None = None
 
     @property
     def major(self) -> int:
         """The major version, 2 or 3."""
-        return int(self.name.partition(".")[0])
+        return self.release[0]
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """Major, minor and patch version, without the number of a pre-release."""
+        return tuple(int(part) for part in re.findall(r"(?:^|\.)(\d+)", self.name)[:3])
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """The packages of a release that is not locked."""
+        drivers = ("psycopg2-binary",) if self.major == 2 else ("psycopg2-binary", "asyncpg")
+        return (f"apache-airflow=={self.name}", *drivers)
 
     @property
     def lock(self) -> Path:
@@ -67,6 +90,35 @@ AIRFLOW_2 = Version("2.11.2", newest_python=(3, 12))
 AIRFLOW_3 = Version("3.3.2", newest_python=(3, 14))
 
 
+def _release(name: str, python: tuple[int, int], day: str | None = None) -> Version:
+    return Version(name, python, locked=False, day=day)
+
+
+RELEASES = (
+    _release("2.0.2", (3, 8), "2021-05-10"),
+    _release("2.2.5", (3, 8), "2022-04-20"),
+    _release("2.3.4", (3, 9), "2022-09-10"),
+    _release("2.4.3", (3, 9), "2022-11-30"),
+    _release("2.5.1", (3, 9), "2023-01-25"),
+    _release("2.5.3", (3, 9), "2023-04-20"),
+    _release("2.6.3", (3, 10), "2023-07-25"),
+    _release("2.7.3", (3, 10), "2023-11-20"),
+    _release("2.8.4", (3, 11), "2024-04-01"),
+    _release("2.9.3", (3, 11), "2024-07-30"),
+    _release("2.10.5", (3, 11), "2025-02-20"),
+    _release("2.11.0", (3, 11), "2025-06-05"),
+    _release("3.0.6", (3, 12), "2025-09-05"),
+    _release("3.1.8", (3, 12)),
+    _release("3.2.2", (3, 12), "2026-06-20"),
+    _release("3.4.0b2", (3, 12)),
+)
+"""The releases that `make versions` tries, oldest first.
+
+Each has the packages of the day on which it was current
+(docs/notes/airflow-versions.md#installing-each-version).
+"""
+
+
 _PARSE_AGAIN = "480"
 """Seconds (default 30) until an unchanged DAG file is parsed again.
 
@@ -90,10 +142,19 @@ def clean_environment(version: Version, home: Path) -> dict[str, str]:
     env["AIRFLOW_HOME"] = str(home)
     env["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
     env["AIRFLOW__CORE__FERNET_KEY"] = ""  # no connections, so nothing to encrypt
-    env["AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS"] = "False"
+    section = database_section(version)
+    env[f"AIRFLOW__{section}__LOAD_DEFAULT_CONNECTIONS"] = "False"
     env["PYTHONUNBUFFERED"] = "1"  # the log of a component that dies must be complete
     env["PYTHONDONTWRITEBYTECODE"] = "1"  # do not write into DAG folders
     return env
+
+
+def database_section(version: Version) -> str:
+    """Return the section with the database's settings.
+
+    Measured: docs/notes/airflow-versions.md#settings-that-moved.
+    """
+    return "CORE" if version.release < (2, 3) else "DATABASE"
 
 
 def configuration(
@@ -128,14 +189,14 @@ def configuration(
     return (
         common
         | address(version, url)
-        | (_configuration_2() if version == AIRFLOW_2 else _configuration_3())
+        | (_configuration_2(version, log_ports[0]) if version.major == 2 else _configuration_3())
     )
 
 
 def address(version: Version, url: str) -> dict[str, str]:
     """Return the settings of a web server that listens only on this base URL's address."""
     host, port = str(urlsplit(url).hostname), str(urlsplit(url).port)
-    if version == AIRFLOW_2:
+    if version.major == 2:
         return {
             "AIRFLOW__WEBSERVER__BASE_URL": url,
             "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": host,
@@ -144,12 +205,16 @@ def address(version: Version, url: str) -> dict[str, str]:
     return {"AIRFLOW__API__BASE_URL": url, "AIRFLOW__API__HOST": host, "AIRFLOW__API__PORT": port}
 
 
-def _configuration_2() -> dict[str, str]:
+def _configuration_2(version: Version, log_port: int) -> dict[str, str]:
+    backends = "airflow.api.auth.backend.basic_auth"
+    if version.release >= (2, 3):
+        backends += ",airflow.api.auth.backend.session"
     return {
         # Allows LocalExecutor on SQLite (docs/notes/airflow-2.md#test-server).
         "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
-        "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.basic_auth"
-        ",airflow.api.auth.backend.session",
+        # Two names of one setting: docs/notes/airflow-versions.md#settings-that-moved
+        f"AIRFLOW__API__AUTH_BACKEND{'S' if version.release >= (2, 3) else ''}": backends,
+        "AIRFLOW__CELERY__WORKER_LOG_SERVER_PORT": str(log_port),
         "AIRFLOW__WEBSERVER__WORKERS": "1",
         "AIRFLOW__WEBSERVER__SECRET_KEY": secrets.token_hex(32),
         "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": _PARSE_AGAIN,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from dev.airflow_api import AirflowApi
-from dev.airflow_settings import AIRFLOW_2, AUTH_MANAGER, FAB, LOOPBACK, address
+from dev.airflow_settings import AUTH_MANAGER, FAB, LOOPBACK, address
 from dev.processes import Components
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def extra_server(version: Version, env: Mapping[str, str], logs: Path) -> Iterat
     with contextlib.ExitStack() as stack:
         stack.callback(components.stop)
         components.start(name, _command(version, logs / f"{name}.pid", fab=fab))
-        if version != AIRFLOW_2:
+        if version.major != 2:
             # After SIGTERM it closes everything within 0.3 s, but its process needs 5 s to end.
             stack.callback(components.signal, name, signal.SIGKILL)
         _wait(components, f"{api.url}{api.api}/version")
@@ -88,7 +88,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _command(version: Version, pid: Path, *, fab: bool) -> list[str]:
-    if version == AIRFLOW_2:
+    if version.major == 2:
         return [str(version.bin / "airflow"), "webserver", "--pid", str(pid)]
     start = (
         [str(version.bin / "python"), "-c", _FAB_WITH_USERS]

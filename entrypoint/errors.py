@@ -78,6 +78,7 @@ class TransientError(ActionError):
     Attributes:
         status: the HTTP status, None without a response.
         retry_after: the server's `Retry-After` in seconds, None if it sent none.
+        body: the response's JSON, None if it has none.
     """
 
     def __init__(
@@ -88,14 +89,20 @@ class TransientError(ActionError):
         *,
         status: int | None = None,
         retry_after: float | None = None,
+        body: object = None,
     ) -> None:
         super().__init__(title, detail, hint)
         self.status = status
         self.retry_after = retry_after
+        self.body = body
 
 
 class Unreachable(TransientError):
     """No complete response: the connection failed, timed out or was cut."""
+
+
+class ServerFailure(TransientError):
+    """Airflow failed with a reason that the same request would meet again."""
 
 
 class UnexpectedResponse(ActionError):
@@ -154,6 +161,10 @@ class DagsNotRunnable(ActionError):
 
 class BundleVersionNotFound(ActionError):
     """Airflow no longer has the version of the DAG's bundle to which a new run was to be pinned."""
+
+
+class TriggerRefused(ActionError):
+    """Airflow, or a gateway, refused the trigger with a reason and created nothing."""
 
 
 class NotSupported(ActionError):

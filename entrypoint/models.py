@@ -118,13 +118,15 @@ class DagSelector(NamedTuple):
 
 
 class RunRequest(NamedTuple):
-    """The DAG run that this step requests, and the commit whose code the run must use.
+    """The DAG run that this step requests, and what the step needs from Airflow for it.
 
     All dates have a time zone. Airflow chooses the fields that are None.
 
     Attributes:
+        commit: the commit whose code the run must use.
         drain: whether to run the DAG once although it is paused.
         bundle_version: the version of the DAG's bundle to which the run is pinned.
+        reads_xcoms: whether the step reads XComs of the run.
     """
 
     dag_id: str
@@ -139,6 +141,7 @@ class RunRequest(NamedTuple):
     commit: str | None = None
     drain: bool = False
     bundle_version: str | None = None
+    reads_xcoms: bool = False
 
 
 class Ancestry(NamedTuple):
@@ -239,12 +242,36 @@ def stopped_note(run: DagRun) -> str:
     return f"{note[: 999 - len(CANCELLED_MARK)]}\n{CANCELLED_MARK}".lstrip()
 
 
+class Coordinates(NamedTuple):
+    """Which of the task instances of one task in a DAG run.
+
+    Attributes:
+        map_index: the index of a mapped task instance, otherwise -1.
+        region_id: Airflow's id of the loop, or of the mapped task in one of its iterations; empty
+            outside a loop (Airflow 3.4 and later).
+        region_index: the index within the region, -1 while a mapped task is not expanded.
+    """
+
+    map_index: int = -1
+    region_id: str = ""
+    region_index: int = -1
+
+
+TaskKey = tuple[str, Coordinates]
+"""The task id and the coordinates: the key of a task instance within its run."""
+
+
 class TaskInstance(NamedTuple):
     """A task instance of a DAG run.
 
     Attributes:
         map_index: the index of a mapped task instance, otherwise -1.
         state: the state, None while Airflow has not set one.
+        id: Airflow's own id of the current try, empty on Airflow 2.
+        region_id, region_index: as in `Coordinates`.
+        iteration: the number of the innermost loop's iteration, counted from 0 as Airflow does;
+            None outside a loop.
+        state_reason: why a retry policy ended or repeated a try (Airflow 3.4 and later).
     """
 
     task_id: str
@@ -257,11 +284,21 @@ class TaskInstance(NamedTuple):
     end_date: datetime | None = None
     max_tries: int = 0
     pool: str | None = None
+    id: str = ""
+    region_id: str = ""
+    region_index: int = -1
+    iteration: int | None = None
+    state_reason: str | None = None
 
     @property
-    def key(self) -> tuple[str, int]:
+    def coordinates(self) -> Coordinates:
+        """Which of the task's instances it is."""
+        return Coordinates(self.map_index, self.region_id, self.region_index)
+
+    @property
+    def key(self) -> TaskKey:
         """The key of the task instance within its run."""
-        return self.task_id, self.map_index
+        return self.task_id, self.coordinates
 
     @property
     def ended(self) -> bool:
@@ -278,8 +315,13 @@ class TaskInstance(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name in the output `failed_tasks`: `task_id`, or `task_id[map_index]` if mapped."""
-        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
+        """The name in the output `failed_tasks`.
+
+        It is `task_id`, or `task_id[map_index]` if mapped; in a loop followed by ` (iteration N)`.
+        """
+        mapped = "" if self.map_index < 0 else f"[{self.map_index}]"
+        loop = "" if self.iteration is None else f" (iteration {self.iteration})"
+        return f"{self.task_id}{mapped}{loop}"
 
 
 class TaskList(NamedTuple):
@@ -473,6 +515,7 @@ class TaskLog(NamedTuple):
         lines: the last lines.
         lines_omitted: the number of lines before those.
         raised: the exception that ended the try, then its causes; empty if the log has none.
+        unavailable: why this Airflow does not return the log, empty if it does.
         last_error: the last line of level error or worse, None if there is none.
         written: whether the try wrote a log; if not, the lines only say where Airflow searched.
     """
@@ -482,6 +525,7 @@ class TaskLog(NamedTuple):
     raised: tuple[ExceptionInfo, ...] = ()
     last_error: str | None = None
     written: bool = True
+    unavailable: str = ""
 
 
 class Health(NamedTuple):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MAX_NAMES_LISTED = 10
 """Names in a list. The rest is only counted."""
+_MAX_REASON_CHARS = 500
 
 
 def shortened(text: str, limit: int) -> str:
@@ -57,6 +58,12 @@ def try_label(task: TaskInstance) -> str:
         if task.max_tries
         else ""
     )
+
+
+def retry_reason(task: TaskInstance) -> str:
+    """Say why a retry policy decided as it did (Airflow 3.4), empty if there is none."""
+    words = " ".join((task.state_reason or "").split())
+    return f"the retry policy says: {shortened(words, _MAX_REASON_CHARS)}" if words else ""
 
 
 def duration_suffix(run: DagRun) -> str:

@@ -29,7 +29,7 @@ settings.register_profile(
 settings.load_profile("default-profile")
 
 
-_REAL = {"airflow", "airflow_2", "airflow_3", "image", "container"}
+_REAL = {"version_run", "airflow", "airflow_2", "airflow_3", "image", "container"}
 """Fixtures that run real software which is not part of this project."""
 
 

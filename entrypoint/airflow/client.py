@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from entrypoint.deadline import Deadline
     from entrypoint.http.response import Response
     from entrypoint.models import (
+        Coordinates,
         Dag,
         DagBundle,
         DagImportError,
@@ -93,7 +94,22 @@ class Airflow(Protocol):
             InvalidConf: Airflow refused the parameters.
             DagNotFound: Airflow does not have the DAG.
             BundleVersionNotFound: Airflow does not have the version for the run.
+            TriggerRefused: Airflow or a gateway refused it with another reason.
+            ServerFailure: Airflow failed, with a reason that would make it fail again.
             ActionError: any other error leaves it open whether the run exists.
+        """
+
+    def complete_trigger(self, run: DagRun, request: RunRequest) -> DagRun:
+        """Add to a new run what this Airflow version does not accept in the trigger.
+
+        Returns:
+            The run afterwards. It is never an error: the run is complete without.
+        """
+
+    def explain_failed_trigger(self, request: RunRequest) -> ActionError | None:
+        """Return why Airflow refused a trigger with a 500 without a reason, None if unknown.
+
+        The error means that no trigger with this request can create a run.
         """
 
     def get_run(self, dag_id: str, run_id: str) -> DagRun | None:
@@ -148,6 +164,7 @@ class Airflow(Protocol):
 
         Raises:
             RunNotFound: Airflow does not have the run.
+            Conflict: the tasks changed, or Airflow cannot clear just these.
         """
 
     def mark_failed(self, run: DagRun) -> DagRun | None:
@@ -197,7 +214,7 @@ class Airflow(Protocol):
             NotFound: Airflow does not have the log.
         """
 
-    def xcom(self, run: DagRun, task_id: str, map_index: int, key: str, limit: int) -> Any:
+    def xcom(self, run: DagRun, task_id: str, at: Coordinates, key: str, limit: int) -> Any:
         """Return the value of an XCom, parsed from JSON.
 
         Raises:

@@ -63,7 +63,8 @@ def parse_run(response: Response, body: dict[str, Any]) -> DagRun:
         run_id=body["dag_run_id"],
         state=cast("RunState", body["state"]),
         conf=optional(response, body, "conf", dict) or {},
-        logical_date=parse_datetime(response, body.get("logical_date")),
+        # Before 2.2 only by its old name (docs/notes/airflow-versions.md#what-differs-by-version).
+        logical_date=parse_datetime(response, body.get("logical_date", body.get("execution_date"))),
         start_date=parse_datetime(response, body.get("start_date")),
         end_date=parse_datetime(response, body.get("end_date")),
         bundle_version=optional(response, body, "bundle_version", str),
@@ -84,7 +85,10 @@ def parse_task_instance(response: Response, item: Any) -> TaskInstance:
     """
     if not isinstance(item, dict) or not isinstance(item.get("task_id"), str):
         raise response.unexpected("a task instance has no task_id.")
-    map_index = optional(response, item, "map_index", int)
+    map_index, region_index = (
+        optional(response, item, key, int) for key in ("map_index", "region_index")
+    )
+    loop = optional(response, item, "loop_iteration", dict) or {}
     return TaskInstance(
         task_id=item["task_id"],
         map_index=-1 if map_index is None else map_index,
@@ -96,4 +100,9 @@ def parse_task_instance(response: Response, item: Any) -> TaskInstance:
         end_date=parse_datetime(response, item.get("end_date")),
         max_tries=optional(response, item, "max_tries", int) or 0,
         pool=optional(response, item, "pool", str),
+        id=optional(response, item, "id", str) or "",
+        region_id=optional(response, item, "region_id", str) or "",
+        region_index=-1 if region_index is None else region_index,
+        iteration=optional(response, loop, "iteration", int),
+        state_reason=optional(response, item, "state_reason", str),
     )

@@ -10,16 +10,21 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from entrypoint.errors import (
+    BundleVersionNotFound,
     DagNotFound,
     Forbidden,
     GatewayRefused,
+    InvalidConf,
     NotSupported,
+    ServerFailure,
     TransientError,
+    TriggerRefused,
     Unauthorized,
 )
 from entrypoint.http.response import CHECK_AIRFLOW_HINT
 
 if TYPE_CHECKING:
+    from entrypoint.errors import ActionError
     from entrypoint.http.response import Response
     from entrypoint.models import DagRun
 
@@ -28,6 +33,12 @@ _GATEWAY_HINT = (
     "and CF-Access-Client-Secret; Google IAP: Proxy-Authorization), or allow this runner's "
     "address."
 )
+
+
+_RETRY_STATUSES = (404, 408, 425)
+"""Refusals that may end by themselves: a gateway without a server behind it, and timeouts."""
+_GENERIC_WORDS = ("", "internal server error")
+"""Error messages of a server that say nothing."""
 
 
 def is_credential_refused(response: Response) -> bool:
@@ -85,9 +96,11 @@ def forbidden(response: Response) -> Forbidden:
     """Return the error for a missing permission, or for a refusal by a gateway."""
     if not is_from_airflow(response):
         return GatewayRefused(*_gateway_refusal(response))
+    said = response.detail
+    words = "" if said.lower() in ("", "forbidden") else f" It says: {said}"
     return Forbidden(
         "A permission is missing",
-        f"{response.source}. Airflow knows the credential but does not allow this.",
+        f"{response.source}. Airflow knows the credential but does not allow this.{words}",
         'Give its user "can create" on DAG runs, "can edit" on the DAG, and "can read" on DAGs, '
         "DAG runs and task instances, as Airflow's role User has them: triggering and waiting "
         "need these.",
@@ -96,7 +109,8 @@ def forbidden(response: Response) -> Forbidden:
 
 def describe(response: Response) -> str:
     """Return request, status and the server's words, for error texts."""
-    return f"{response.source}{f': {response.detail}' if response.detail else ''}"
+    words = response.words or response.detail
+    return f"{response.source}{f': {words}' if words else ''}"
 
 
 def _gateway_refusal(response: Response) -> tuple[str, str, str]:
@@ -201,6 +215,107 @@ def dag_not_found(dag_id: str, response: Response) -> Exception:
         f"dag_id {dag_id!r}: {response.detail}",
         "Check dag_id and that the DAG is deployed to this Airflow. A DAG whose file fails to "
         "import cannot run either: Airflow's home page shows import errors at its top.",
+    )
+
+
+def refused_trigger(response: Response) -> ActionError | None:
+    """Return the error for a trigger that was refused with a reason; None for other responses.
+
+    A client error (RFC 9110 15.5) created nothing, and the same request would be refused again. So
+    it is final, unless it may come from a gateway whose server is just missing.
+    """
+    status = response.status
+    if not 400 <= status < 500 or (status in _RETRY_STATUSES and not is_from_airflow(response)):
+        return None
+    if not is_from_airflow(response):
+        return _refused_by_gateway(response)
+    if status == 404 and "does not have a version for bundle_version" not in response.detail:
+        return None  # no such DAG
+    return _refused_by_airflow(response)
+
+
+def _refused_by_airflow(response: Response) -> ActionError:
+    said = response.detail
+    if response.status == 404:
+        return BundleVersionNotFound(
+            "Airflow no longer has the version of the DAG that was checked",
+            f"{describe(response)} Nothing was triggered.",
+            "Re-run this job: a push during the check may have replaced the version.",
+        )
+    if "does not allow manual runs" in said:
+        return TriggerRefused(
+            "The DAG does not allow manual runs",
+            describe(response),
+            'Add "manual" to allowed_run_types of the DAG, or let its schedule start it.',
+        )
+    if "does not match regex pattern" in said:
+        return TriggerRefused(
+            "Airflow does not allow this run id",
+            describe(response),
+            "Set run_id to one that Airflow's setting [scheduler] allowed_run_id_pattern allows.",
+        )
+    if response.status in (400, 422):
+        return InvalidConf(
+            "Airflow refused the DAG run's parameters",
+            said,
+            "Correct conf (or the dates and the partition key) in this step; the DAG's "
+            "params define what is allowed.",
+        )
+    return TriggerRefused(
+        "Airflow refused the trigger",
+        describe(response),
+        "Correct what Airflow names. The same request would be refused again.",
+    )
+
+
+def _refused_by_gateway(response: Response) -> TriggerRefused:
+    if response.status == 413:
+        return TriggerRefused(
+            "The conf is too large for a gateway in front of Airflow",
+            f"{describe(response)}. Nothing was triggered.",
+            "Give less conf, for example the path of a file that the DAG reads, or let the "
+            "gateway's operators raise its limit for a request body (nginx: client_max_body_size).",
+        )
+    return TriggerRefused(
+        "A gateway in front of Airflow refused the trigger",
+        f"{describe(response)}. Nothing was triggered.",
+        "Correct what it names, or let its operators allow POST to Airflow's API. It accepted the "
+        "requests before.",
+    )
+
+
+def forbidden_trigger(refusal: GatewayRefused, size: int) -> GatewayRefused:
+    """Return the error of a gateway that allows to read, and refuses this trigger.
+
+    Args:
+        refusal: error for its 403.
+        size: bytes of the request's body.
+    """
+    return GatewayRefused(
+        refusal.title,
+        f"{refusal.detail} It allowed the requests before this trigger, whose body has {size} "
+        "bytes.",
+        "Let the gateway's operators look up why it refused the trigger: a web application "
+        "firewall may limit the size or the content of a request. Less conf may pass.",
+    )
+
+
+def failed_trigger(error: TransientError) -> TransientError:
+    """Return a ServerFailure for a 5xx with which Airflow itself gives a lasting reason.
+
+    502 to 504 are a gateway's, and a database error passes
+    (docs/notes/airflow-3.md#sqlite-and-parallel-requests).
+    """
+    detail = error.body.get("detail") if isinstance(error.body, dict) else None
+    lasting = isinstance(detail, str) and detail.strip().lower() not in _GENERIC_WORDS
+    if not lasting or error.status in (None, 429, 502, 503, 504):
+        return error
+    return ServerFailure(
+        "Airflow failed to trigger the DAG",
+        error.detail,
+        "Correct what Airflow names, or ask its operators. The same request would fail again.",
+        status=error.status,
+        body=error.body,
     )
 
 

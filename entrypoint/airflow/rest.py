@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import re
+from copy import copy
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
@@ -15,11 +17,15 @@ from entrypoint.airflow.parse import parse_dag, parse_run, parse_task_instance, 
 from entrypoint.airflow.responses import (
     dag_not_found,
     describe,
+    failed_trigger,
     forbidden,
+    forbidden_trigger,
     has_detail,
+    is_from_airflow,
     not_supported,
     optional,
     parse_datetime,
+    refused_trigger,
     require_object,
     require_status,
     too_slow,
@@ -27,14 +33,24 @@ from entrypoint.airflow.responses import (
 from entrypoint.airflow.tracebacks import read_traceback
 from entrypoint.errors import (
     Conflict,
-    InvalidConf,
+    GatewayRefused,
     NotFound,
     NotSupported,
     ResponseTooLarge,
     RunNotFound,
+    TransientError,
 )
 from entrypoint.http.client import NO_DEADLINE
-from entrypoint.models import DagImportError, Health, Pool, RunState, TaskInstance, TaskList
+from entrypoint.models import (
+    Coordinates,
+    DagImportError,
+    Health,
+    Pool,
+    RunState,
+    TaskInstance,
+    TaskKey,
+    TaskList,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +60,7 @@ if TYPE_CHECKING:
     from entrypoint.airflow.logs import LogReader
     from entrypoint.airflow.transport import Transport
     from entrypoint.deadline import Deadline
+    from entrypoint.errors import ActionError
     from entrypoint.http.response import Response
     from entrypoint.models import Dag, DagBundle, DagRun, HitlRequest, RunRequest, TaskLog
 
@@ -140,10 +157,17 @@ class RestAirflow:
         """See `Airflow`. Airflow 3.4 is the first that tells the version of a bundle."""
         raise not_supported(f"the version of the bundle {name}", self.version, "Airflow 3.4")
 
-    def _dag_not_found(self, dag_id: str, response: Response) -> Exception:
-        return dag_not_found(dag_id, response)
+    def complete_trigger(self, run: DagRun, request: RunRequest) -> DagRun:  # noqa: ARG002
+        """See `Airflow`. Most versions accept everything in the trigger."""
+        return run
 
-    def _clear_request(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
+    def explain_failed_trigger(self, request: RunRequest) -> ActionError | None:  # noqa: ARG002
+        """See `Airflow`. Most versions give the reason in the response."""
+        return None
+
+    def _clear_request(
+        self, dag_id: str, run_id: str, tasks: TasksToClear
+    ) -> tuple[str, dict[str, Any]]:
         """Return path (below the DAG) and body of the clear request.
 
         Without `dry_run: false`, which `clear` adds, both APIs only list the task instances.
@@ -182,12 +206,16 @@ class RestAirflow:
         self._transport = transport
         self.base_url = transport.base_url
         self.version = version
-        self._release = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+        # Major, minor and patch version: a vendor or a pre-release may append anything.
+        numbers = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+        self._release = tuple(int(part) for part in numbers.groups("0")) if numbers else ()
         self._deadline = deadline
 
     def within(self, deadline: Deadline) -> Self:
         """See `Airflow`."""
-        return type(self)(self._transport, self.version, deadline)
+        bound = copy(self)
+        bound._deadline = deadline  # noqa: SLF001 - its own copy
+        return bound
 
     @property
     def now(self) -> datetime | None:
@@ -295,22 +323,26 @@ class RestAirflow:
 
     def trigger(self, request: RunRequest) -> DagRun:
         """See `Airflow`."""
-        response = self._request(
-            "POST",
-            f"/dags/{segment(request.dag_id)}/dagRuns",
-            self._trigger_body(request),
-            missing=partial(self._dag_not_found, request.dag_id),
-        )
-        if response.status == 409:
-            raise Conflict("The run id or the logical date is taken", response.detail, "")
-        if response.status in (400, 422) and response.body is not None:
-            raise InvalidConf(
-                "Airflow refused the DAG run's parameters",
-                response.detail,
-                "Correct conf (or the dates and the partition key) in this step; the DAG's "
-                "params define what is allowed.",
+        body = self._trigger_body(request)
+        path = f"{self.api}/dags/{segment(request.dag_id)}/dagRuns"
+        try:
+            response = self._require_allowed(
+                self._transport.send("POST", path, self._deadline, body=body, quote_failure=True)
             )
-        return require_run(response, request.dag_id, request.run_id)
+        except TransientError as error:
+            raise failed_trigger(error) from None
+        except GatewayRefused as refusal:
+            raise forbidden_trigger(refusal, len(json.dumps(body))) from None
+        if response.status == 409 and is_from_airflow(response):
+            raise Conflict("The run id or the logical date is taken", response.detail, "")
+        if (refused := refused_trigger(response)) is not None:
+            raise refused
+        if response.status == 404:
+            raise dag_not_found(request.dag_id, response)
+        return self._parse_run(response, request.dag_id, request.run_id)
+
+    def _parse_run(self, response: Response, dag_id: str, run_id: str) -> DagRun:
+        return require_run(response, dag_id, run_id)
 
     def get_run(self, dag_id: str, run_id: str) -> DagRun | None:
         """See `Airflow`."""
@@ -345,11 +377,11 @@ class RestAirflow:
     def _run_or_none(self, response: Response, dag_id: str, run_id: str) -> DagRun | None:
         if response.status == 404 and self._is_run_not_found(response):
             return None
-        return require_run(response, dag_id, run_id)
+        return self._parse_run(response, dag_id, run_id)
 
     def clear(self, dag_id: str, run_id: str, tasks: TasksToClear, *, latest: bool) -> None:
         """See `Airflow`."""
-        path, body = self._clear_request(run_id, tasks)
+        path, body = self._clear_request(dag_id, run_id, tasks)
         if latest and self.can_clear_to_latest:
             body["run_on_latest_version"] = True
         response = self._request(
@@ -360,6 +392,13 @@ class RestAirflow:
                 "The DAG run cannot be cleared",
                 f"{response.source}: {response.detail}",
                 "Re-run this job: the run or the DAG may have been deleted a moment ago.",
+            )
+        if response.status == 409 and is_from_airflow(response):
+            raise Conflict(
+                "Airflow cannot clear these tasks",
+                describe(response),
+                "Clear the run in Airflow's UI, or set if_run_exists: restart, which runs all of "
+                "its tasks again.",
             )
         require_object(
             response,
@@ -407,7 +446,7 @@ class RestAirflow:
             ]
         if changed_since is not None and self._release >= (2, 11):
             params["updated_at_gte"] = changed_since.isoformat()
-        tasks: dict[tuple[str, int], TaskInstance] = {}
+        tasks: dict[TaskKey, TaskInstance] = {}
         offset, total, wanted = 0, 0, inf if most is None else most
         for number in range(MAX_PAGES):
             if number and self._deadline.has_passed():
@@ -449,7 +488,7 @@ class RestAirflow:
         """See `Airflow`."""
         reader = self._log_reader(max_lines)
         path = f"{task_path(run, task.task_id)}/logs/{max(task.try_number, 1)}"
-        params = _map_index_params(task.map_index)
+        params = _coordinate_params(task.coordinates)
         self._download(
             path,
             self._log_format,
@@ -459,7 +498,7 @@ class RestAirflow:
         )
         return reader.close()
 
-    def xcom(self, run: DagRun, task_id: str, map_index: int, key: str, limit: int) -> Any:
+    def xcom(self, run: DagRun, task_id: str, at: Coordinates, key: str, limit: int) -> Any:
         """See `Airflow`."""
         body = bytearray()
 
@@ -468,7 +507,7 @@ class RestAirflow:
             return len(body) <= limit
 
         path = f"{task_path(run, task_id)}/xcomEntries/{segment(key)}"
-        params = {**self._xcom_params(), **_map_index_params(map_index)}
+        params = {**self._xcom_params(), **_coordinate_params(at)}
         response = self._download(
             path,
             "application/json",
@@ -515,10 +554,12 @@ class RestAirflow:
 
     def unmet_dependencies(self, run: DagRun, task: TaskInstance) -> tuple[str, ...]:
         """See `Airflow`. Both APIs have the endpoint (measured on 2.11.2 and 3.3.2)."""
-        index = f"/{task.map_index}" if task.map_index >= 0 else ""
+        region = _coordinate_params(task.coordinates) if task.region_id else None
+        index = f"/{task.map_index}" if task.map_index >= 0 and not region else ""
         response = self._request(
             "GET",
             f"{task_path(run, task.task_id)}{index}/dependencies",
+            params=region,
             missing=lambda found: NotFound(
                 "Airflow does not say what the task waits for", describe(found), ""
             ),
@@ -591,8 +632,15 @@ def task_path(run: DagRun, task_id: str) -> str:
     return f"{run_path(run.dag_id, run.run_id)}/taskInstances/{segment(task_id)}"
 
 
-def _map_index_params(map_index: int) -> dict[str, int]:
-    return {} if map_index < 0 else {"map_index": map_index}
+def _coordinate_params(at: Coordinates) -> dict[str, str | int]:
+    """Return the query that addresses one of several task instances of a task.
+
+    In a loop only region id and region index together do; a map index beside them may be refused
+    (docs/notes/airflow-versions.md#loops).
+    """
+    if at.region_id:
+        return {"region_id": at.region_id, "region_index": at.region_index}
+    return {} if at.map_index < 0 else {"map_index": at.map_index}
 
 
 def _is_healthy(component: Any) -> bool | None:

@@ -114,6 +114,7 @@ class Transport:
         body: Any = None,
         anonymous: bool = False,
         checks_credential: bool = True,
+        quote_failure: bool = False,
     ) -> Response:
         """Send a request and return its response, whatever its status.
 
@@ -128,6 +129,7 @@ class Transport:
             body: JSON body.
             anonymous: whether to send no credential.
             checks_credential: whether Airflow refuses a bad credential at this endpoint.
+            quote_failure: whether the error for 429 or 5xx quotes the response.
 
         Raises:
             TransientError: no complete response, 429 or 5xx. The request may have taken effect.
@@ -139,7 +141,7 @@ class Transport:
         authorizer = None if anonymous else self.authorizer
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
         return self._send_authorized(
-            _ApiRequest(method, path, deadline, params, data),
+            _ApiRequest(method, path, deadline, params, data, quote_failure=quote_failure),
             authorizer,
             checks_credential=checks_credential,
         )
@@ -257,7 +259,7 @@ class Transport:
         def read(raw: requests.Response, until: float) -> Response:
             self.server_time = _date(raw.headers.get("Date"))
             if request.consume is None or raw.status_code >= 300:
-                return read_response(source, raw)
+                return read_response(source, raw, quote_failure=request.quote_failure)
             if streaming:
                 return _read_stream(source, raw, request.consume)
             return _read_chunks(source, raw, request.consume, until)
@@ -296,6 +298,7 @@ class _ApiRequest(NamedTuple):
     consume: Callable[[bytes], bool] | None = None
     max_silence: float = inf
     max_seconds: float | None = None
+    quote_failure: bool = False
 
 
 def _date(text: str | None) -> datetime | None:

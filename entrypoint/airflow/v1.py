@@ -1,4 +1,7 @@
-"""Airflow 2's REST API, `/api/v1` (docs/notes/airflow-2.md)."""
+"""Airflow 2's REST API, `/api/v1` (docs/notes/airflow-2.md).
+
+What older versions do not have is in docs/notes/airflow-versions.md#what-differs-by-version.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,38 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.logs import TextLog
+from entrypoint.airflow.params import refused_param
 from entrypoint.airflow.responses import is_from_airflow, not_supported, optional, require_note
 from entrypoint.airflow.rest import RestAirflow, run_path, segment
-from entrypoint.errors import ActionError, NotSupported
-from entrypoint.models import stopped_note
+from entrypoint.errors import (
+    ActionError,
+    Conflict,
+    InvalidConf,
+    NotSupported,
+    RunNotFound,
+)
+from entrypoint.http.client import NO_DEADLINE
+from entrypoint.models import TaskLog, stopped_note
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from entrypoint.airflow.logs import LogReader
     from entrypoint.airflow.rest import TasksToClear
+    from entrypoint.airflow.transport import Transport
+    from entrypoint.deadline import Deadline
     from entrypoint.http.response import Response
     from entrypoint.models import DagRun, RunRequest, TaskInstance
 
 
 class V1(RestAirflow):
     """Airflow 2."""
+
+    def __init__(
+        self, transport: Transport, version: str, deadline: Deadline = NO_DEADLINE
+    ) -> None:
+        super().__init__(transport, version, deadline)
+        self._logical_dates: dict[tuple[str, str], datetime] = {}
 
     api: ClassVar[str] = "/api/v1"
     page: ClassVar[int] = 100_000
@@ -51,18 +72,33 @@ class V1(RestAirflow):
             raise not_supported("data_interval_start", self.version, "Airflow 2.9")
         if request.note is not None and self._release < (2, 5):
             raise not_supported("note", self.version, "Airflow 2.5")
+        if request.reads_xcoms:
+            self._xcom_params()
 
     def run_url(self, dag_id: str, run_id: str) -> str:
-        """Return the URL of the run in the grid view.
+        """Return the URL of the run in the grid view, before 2.3 in the graph view.
 
-        Source: docs/notes/airflow-2.md#links-to-the-web-ui.
+        The graph view needs the logical date. Until the run has one, return a list of runs that has
+        only this one (docs/notes/airflow-2.md#links-to-the-web-ui).
         """
-        return (
-            f"{self._transport.base_url}/dags/{segment(dag_id)}/grid?dag_run_id={segment(run_id)}"
-        )
+        base, dag, run = self._transport.base_url, segment(dag_id), segment(run_id)
+        if self._release >= (2, 3):
+            return f"{base}/dags/{dag}/grid?dag_run_id={run}"
+        date = self._logical_dates.get((dag_id, run_id))
+        if date is None:
+            return f"{base}/dagrun/list/?_flt_3_dag_id={dag}&_flt_3_run_id={run}"
+        return f"{base}/graph?dag_id={dag}&execution_date={_without_plus(date)}"
 
     def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
-        """Return the URL of the task instance's log in the grid view."""
+        """Return the URL of the task instance's log in the grid view, before 2.3 of its own."""
+        date = self._logical_dates.get((dag_id, run_id))
+        if self._release < (2, 3) and date is not None:
+            return (
+                f"{self._transport.base_url}/log?dag_id={segment(dag_id)}"
+                f"&task_id={segment(task.task_id)}&execution_date={_without_plus(date)}"
+            )
+        if self._release < (2, 3):
+            return self.run_url(dag_id, run_id)
         mapped = f"&map_index={task.map_index}" if task.map_index >= 0 else ""
         return f"{self.run_url(dag_id, run_id)}&task_id={segment(task.task_id)}{mapped}&tab=logs"
 
@@ -72,16 +108,81 @@ class V1(RestAirflow):
         body: dict[str, Any] = {"dag_run_id": request.run_id, "conf": request.conf}
         for name in ("logical_date", "data_interval_start", "data_interval_end"):
             if (moment := getattr(request, name)) is not None:
-                body[name] = moment.isoformat()
-        if request.note is not None and self._release >= (2, 5):
+                old = name == "logical_date" and self._release < (2, 2)
+                body["execution_date" if old else name] = moment.isoformat()
+        if request.note is not None and self._release >= (2, 5, 2):
             body["note"] = request.note
         return body
+
+    def complete_trigger(self, run: DagRun, request: RunRequest) -> DagRun:
+        """See `Airflow`. 2.5.0 and 2.5.1 have notes, but refuse one in the trigger."""
+        if request.note is not None and (2, 5) <= self._release < (2, 5, 2):
+            with suppress(ActionError):
+                self.set_note(run, request.note)
+                return run._replace(note=request.note)
+        return run
+
+    def explain_failed_trigger(self, request: RunRequest) -> ActionError | None:
+        """See `Airflow`.
+
+        Before 2.9 a conf that the params refuse is a 500 without a reason, and before 2.2 a logical
+        date that is taken (docs/notes/airflow-versions.md#what-differs-by-version).
+        """
+        with suppress(ActionError):
+            if (2, 3) <= self._release < (2, 9):
+                _, details = self._details(request.dag_id)
+                params = details.get("params")
+                problem = refused_param(params if isinstance(params, dict) else {}, request.conf)
+                if problem:
+                    return InvalidConf(
+                        "Airflow refused the DAG run's parameters",
+                        f"{problem}. Airflow {self.version} answers such a conf with 500 and no "
+                        "reason; this one is from the DAG's own schema.",
+                        "Correct conf in this step; the DAG's params define what is allowed.",
+                    )
+            if self._release < (2, 2) and request.logical_date is not None:
+                day = request.logical_date.isoformat()
+                _, runs = self._list(
+                    f"/dags/{segment(request.dag_id)}/dagRuns",
+                    "dag_runs",
+                    {"execution_date_gte": day, "execution_date_lte": day},
+                )
+                ids = [str(run.get("dag_run_id")) for run in runs]
+                if others := [run_id for run_id in ids if run_id != request.run_id]:
+                    return Conflict(
+                        "The run id or the logical date is taken",
+                        f"It is that of the run {others[0]}.",
+                        "",
+                    )
+        return None
+
+    def _parse_run(self, response: Response, dag_id: str, run_id: str) -> DagRun:
+        run = super()._parse_run(response, dag_id, run_id)
+        if run.logical_date is not None:
+            self._logical_dates[dag_id, run_id] = run.logical_date
+        if run.note is None and (2, 5) <= self._release < (2, 5, 2):
+            # The note is set after the trigger. Until then it does not tell who made the run.
+            return run._replace(unknown_fields=(*run.unknown_fields, "note"))
+        return run
+
+    def recent_durations(self, dag_id: str) -> tuple[float, ...]:
+        """See `Airflow`. 2.0 cannot sort the runs."""
+        return super().recent_durations(dag_id) if self._release >= (2, 1) else ()
 
     def mark_failed(self, run: DagRun) -> DagRun | None:
         """See `Airflow`. The note is set first; if that fails, it is set again after the stop.
 
         It comes first because the scheduler may still set a stopped run to success.
+
+        Raises:
+            NotSupported: before 2.2 no request changes the state of a run.
         """
+        if self._release < (2, 2):
+            raise NotSupported(
+                "This Airflow cannot stop a DAG run",
+                f"The API of Airflow {self.version} cannot change a run's state; 2.2 can.",
+                "Mark the run failed in Airflow's UI, or upgrade Airflow.",
+            )
         note_is_set = False
         with suppress(ActionError):
             self.set_note(run, stopped_note(run))
@@ -101,17 +202,57 @@ class V1(RestAirflow):
             response = self._request("PATCH", path, {"note": note})
             require_note(response, self._run_or_none(response, run.dag_id, run.run_id), note)
 
-    def _clear_request(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
-        if self._release < (2, 4):
-            # Its clearTaskInstances accepts no run id, and no other endpoint clears a single run.
-            raise not_supported("if_run_exists: resume and restart", self.version, "Airflow 2.4")
+    def _clear_request(
+        self, dag_id: str, run_id: str, tasks: TasksToClear
+    ) -> tuple[str, dict[str, Any]]:
         # Without reset_dag_runs the run would stay failed forever
         # (docs/notes/airflow-2.md#cleared-runs).
-        body: dict[str, Any] = {"dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True}
-        if not isinstance(tasks, str):
+        body: dict[str, Any] = {"only_failed": False, "reset_dag_runs": True}
+        if self._release >= (2, 4):
+            body["dag_run_id"] = run_id
+        else:
+            # It accepts no run id. A DAG has at most one run for each logical date.
+            body |= dict.fromkeys(("start_date", "end_date"), self._logical_date(dag_id, run_id))
+        if isinstance(tasks, str):
+            return "clearTaskInstances", body
+        if self._release >= (2, 1):
             # It accepts no map index here, so every instance of a mapped task runs again.
             body["task_ids"] = sorted({task.task_id for task in tasks})
+        elif any(task.state not in ("failed", "upstream_failed", None) for task in tasks):
+            # Tasks that it leaves skipped could make the run a success with half of its DAG.
+            raise NotSupported(
+                "This Airflow cannot resume the DAG run",
+                f"Airflow {self.version} can clear the failed tasks of a run or all, and of this "
+                "run some were skipped or interrupted.",
+                "Set if_run_exists: restart, which runs all of its tasks again, or upgrade to "
+                "Airflow 2.1.",
+            )
+        else:
+            body["only_failed"] = True
         return "clearTaskInstances", body
+
+    def _logical_date(self, dag_id: str, run_id: str) -> str:
+        """Return the logical date of a run that a response has shown.
+
+        Raises:
+            RunNotFound: no response has, and Airflow does not have the run.
+        """
+        if (dag_id, run_id) not in self._logical_dates:
+            self.get_run(dag_id, run_id)
+        if (date := self._logical_dates.get((dag_id, run_id))) is None:
+            raise RunNotFound(
+                "The DAG run cannot be cleared",
+                f"Airflow has no run {run_id} of {dag_id} with a logical date.",
+                "Re-run this job: the run may have been deleted a moment ago.",
+            )
+        return date.isoformat()
+
+    def log(self, run: DagRun, task: TaskInstance, max_lines: int) -> TaskLog:
+        """See `Airflow`. The logs of mapped task instances are there from 2.4 on."""
+        if task.map_index >= 0 and self._release < (2, 4):
+            reason = f"Airflow {self.version} does not return the log of a mapped task instance"
+            return TaskLog((), written=False, unavailable=f"{reason} (2.4 does); its UI shows it")
+        return super().log(run, task, max_lines)
 
     def _is_run_not_found(self, response: Response) -> bool:
         return isinstance(response.body, dict) and str(response.body.get("type", "")).endswith(
@@ -155,3 +296,11 @@ class V1(RestAirflow):
         if self._release < (2, 10):
             raise not_supported("xcom", self.version, "Airflow 2.10")
         return {"stringify": "false"}
+
+
+def _without_plus(moment: datetime) -> str:
+    """Return a date in UTC for a link, ending in Z.
+
+    A login page in between would turn the plus sign of an offset into a blank.
+    """
+    return segment(moment.isoformat().replace("+00:00", "Z"))

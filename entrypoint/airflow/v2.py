@@ -6,15 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.logs import JsonLog
-from entrypoint.airflow.responses import (
-    not_supported,
-    optional,
-    require_note,
-    require_object,
-)
+from entrypoint.airflow.parse import parse_task_instance
+from entrypoint.airflow.responses import not_supported, optional, require_note, require_object
 from entrypoint.airflow.rest import RestAirflow, run_path, segment
 from entrypoint.airflow.state_stream import StateLineReader
-from entrypoint.errors import BundleVersionNotFound, NotSupported
+from entrypoint.errors import NotSupported
 from entrypoint.models import DagBundle, HitlRequest, stopped_note
 
 if TYPE_CHECKING:
@@ -84,8 +80,17 @@ class V2(RestAirflow):
 
     def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
         """Return the URL of the task instance's page, whose first tab is its log."""
+        return self._task_page(task, dag_id, run_id)
+
+    def _task_page(self, task: TaskInstance, dag_id: str, run_id: str, tab: str = "") -> str:
+        """Return the URL of a tab of the task instance's page (`tab` begins with a slash)."""
         mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
-        return f"{self.run_url(dag_id, run_id)}/tasks/{segment(task.task_id)}{mapped}"
+        region = (
+            f"?region_id={segment(task.region_id)}&region_index={task.region_index}"
+            if task.region_id
+            else ""
+        )
+        return f"{self.run_url(dag_id, run_id)}/tasks/{segment(task.task_id)}{mapped}{tab}{region}"
 
     def _trigger_body(self, request: RunRequest) -> dict[str, Any]:
         # logical_date is required but may be null; no other key may be null or unknown
@@ -107,15 +112,6 @@ class V2(RestAirflow):
         if request.drain:
             body["drain_dag"] = True
         return body
-
-    def _dag_not_found(self, dag_id: str, response: Response) -> Exception:
-        if "for bundle_version" in response.detail:
-            return BundleVersionNotFound(
-                "Airflow no longer has the version of the DAG that was checked",
-                f"dag_id {dag_id!r}: {response.detail}. Nothing was triggered.",
-                "Re-run this job: a push during the check may have replaced the version.",
-            )
-        return super()._dag_not_found(dag_id, response)
 
     @property
     def can_clear_to_latest(self) -> bool:
@@ -141,15 +137,47 @@ class V2(RestAirflow):
         response = self._request("PATCH", run_path(run.dag_id, run.run_id), {"note": note})
         require_note(response, self._run_or_none(response, run.dag_id, run.run_id), note)
 
-    def _clear_request(self, run_id: str, tasks: TasksToClear) -> tuple[str, dict[str, Any]]:
+    def _clear_request(
+        self, dag_id: str, run_id: str, tasks: TasksToClear
+    ) -> tuple[str, dict[str, Any]]:
         if isinstance(tasks, str):
             return f"dagRuns/{segment(run_id)}/clear", {"only_failed": False}
-        ids = [task.task_id if task.map_index < 0 else task.key for task in tasks]
-        return "clearTaskInstances", {
+        body: dict[str, Any] = {
             "dag_run_id": run_id,
-            "task_ids": ids,
+            "task_ids": [
+                task.task_id if task.map_index < 0 else (task.task_id, task.map_index)
+                for task in tasks
+            ],
             "only_failed": False,
             "reset_dag_runs": True,
+        }
+        if any(task.region_id for task in tasks):
+            # A task id stands for the task in every iteration of its loop, so that the loop would
+            # begin again (docs/notes/airflow-versions.md#loops).
+            ids = {task.id for task in tasks} | self._set_up_ids(dag_id, tasks, body)
+            del body["task_ids"]
+            body["task_instance_ids"] = sorted(ids)
+        return "clearTaskInstances", body
+
+    def _set_up_ids(
+        self, dag_id: str, tasks: tuple[TaskInstance, ...], body: dict[str, Any]
+    ) -> set[str]:
+        """Return the ids of the setup and teardown tasks of these task instances.
+
+        Airflow adds them to a clear by task ids, and not to one by ids
+        (docs/notes/airflow-versions.md#loops). A dry run lists them.
+        """
+        response = self._request(
+            "POST", f"/dags/{segment(dag_id)}/clearTaskInstances", {"dry_run": True, **body}
+        )
+        items = require_object(response, 200, {"task_instances": list})["task_instances"]
+        found = [parse_task_instance(response, item) for item in items]
+        named = {task.task_id for task in tasks}
+        regions = {("", -1), *((task.region_id, task.region_index) for task in tasks)}
+        return {
+            task.id
+            for task in found
+            if task.task_id not in named and (task.region_id, task.region_index) in regions
         }
 
     def _is_run_not_found(self, response: Response) -> bool:
@@ -190,7 +218,6 @@ class V2(RestAirflow):
         for item in items:
             task = self._task(response, item.get("task_instance"), run.dag_id, run.run_id)
             subject = optional(response, item, "subject", str) or ""
-            found.append(
-                HitlRequest(task.task_id, task.map_index, subject, f"{task.url}/required_actions")
-            )
+            url = self._task_page(task, run.dag_id, run.run_id, "/required_actions")
+            found.append(HitlRequest(task.task_id, task.map_index, subject, url))
         return tuple(found)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from entrypoint.diagnostics.optional import Feature
 from entrypoint.models import Failure
+from entrypoint.text import retry_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,11 +96,14 @@ def _failure(optional: OptionalRequests, run: DagRun, task: TaskInstance, keep: 
     cause = (
         _chain(log.raised)
         or _never_started(task)
+        or log.unavailable
         or log.last_error
         or _heartbeat_timeout(optional, run, task)
     )
     if not cause:
         cause = "its log ends without an error" if log.written else "its log no longer exists"
+    if reason := retry_reason(task):
+        cause = f"{cause} ({reason})"
     return Failure(task, cause, log.raised, log.lines if keep else (), log.lines_omitted)
 
 

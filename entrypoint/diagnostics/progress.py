@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from entrypoint.diagnostics.optional import Feature
 from entrypoint.diagnostics.task_lists import PAGE, read_wide_run
-from entrypoint.models import RUNNING
+from entrypoint.models import RUNNING, Coordinates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from entrypoint.deadline import Deadline
     from entrypoint.diagnostics.optional import OptionalRequests
     from entrypoint.http.retry import Retrier
-    from entrypoint.models import Blocker, DagRun, TaskInstance, TaskList
+    from entrypoint.models import Blocker, DagRun, TaskInstance, TaskKey, TaskList
 
 MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS = 5.0, 60.0
 """Seconds between two requests for the task instances: at the start of a run, and at most."""
@@ -51,7 +51,6 @@ _CLOCK_SKEW = timedelta(seconds=30)
 changes. All task instances are read again at the end anyway.
 """
 
-Key = tuple[str, int]
 Change = tuple["TaskInstance | None", "TaskInstance"]
 """The earlier state of a task instance, None if it is new, and the current one."""
 
@@ -80,7 +79,7 @@ class ProgressTracker:
         self._retrier = retrier
         self._find_blockers = find_blockers
         self._live = live
-        self._tasks: dict[Key, TaskInstance] = {}
+        self._tasks: dict[TaskKey, TaskInstance] = {}
         self._is_wide, self._counts = False, (0, 0)
         self._state: str | None = None
         self._since: datetime | None = None
@@ -179,8 +178,9 @@ class ProgressTracker:
         for task in tasks:
             self._tasks[task.key] = task
             if task.map_index >= 0:
-                # Airflow removes the placeholder of a mapped task when it expands the task.
-                self._tasks.pop((task.task_id, -1), None)
+                # Airflow removes the placeholder of a mapped task when it expands the task. In a
+                # loop it has the same region (docs/notes/airflow-versions.md#loops).
+                self._tasks.pop((task.task_id, Coordinates(region_id=task.region_id)), None)
         if changes:
             self._record_change()
             self._retrier.events.tasks_changed(changes, self.tasks)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from entrypoint.airflow.client import Airflow
-    from entrypoint.models import DagRun, TaskInstance
+    from entrypoint.models import DagRun, TaskInstance, TaskKey
 
 PAGE = 100
 """Task instances that one response may hold in every supported Airflow."""
@@ -54,7 +54,7 @@ def read_for_report(airflow: Airflow, run: DagRun) -> TaskList:
     blocked = fetch(states=("upstream_failed",), most=MAX_TASKS_LISTED)
     failed = fetch(states=("failed",))
     open_ = fetch(states=UNFINISHED, most=MAX_TASKS_LISTED)
-    found: dict[tuple[str, int], TaskInstance] = {}
+    found: dict[TaskKey, TaskInstance] = {}
     # The latest read wins.
     for part in (open_, failed, blocked, first):
         for task in part.instances:

@@ -18,13 +18,14 @@ from entrypoint.errors import (
     ResponseTooLarge,
     TransientError,
 )
+from entrypoint.models import TaskInstance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from entrypoint.airflow.client import Airflow
     from entrypoint.http.retry import Retrier
-    from entrypoint.models import DagRun, Json, JsonObject, TaskInstance, XComName
+    from entrypoint.models import DagRun, Json, JsonObject, XComName
 
 MAX_OUTPUT_CHARS = 500_000
 """UTF-16 code units of the output. GitHub allows 1 MB for all outputs of a job, counted as UTF-16.
@@ -34,7 +35,7 @@ Measured: docs/notes/runner.md#size-of-outputs.
 _MAX_RESPONSE_BYTES = 2_000_000
 """Bytes of the response with one XCom."""
 _MAX_MAPPED = 500
-"""Task instances of one mapped task. Each costs one request."""
+"""Task instances of one mapped or repeated task. Each costs one request."""
 _MAX_NAMES = 10
 """Tasks that a message names."""
 
@@ -48,7 +49,8 @@ def read_xcoms(
 ) -> JsonObject:
     """Return the values, keyed by the lines of the input.
 
-    The value of a mapped task is a list, in the order of the map index.
+    The value of a mapped task is a list, in the order of the map index. The value of a task in a
+    loop is a list with a value for each iteration, which is a list again for a mapped task.
 
     Args:
         airflow: client of the Airflow that has the run.
@@ -65,31 +67,43 @@ def read_xcoms(
     """
     values: JsonObject = {}
     for name in names:
+        places = _places(name, tasks)
         found: list[Json] = []
-        indexes = _indexes(name, tasks)
-        for index in indexes:
+        for place in places:
             if found and retrier.deadline.has_passed():
                 raise TransientError(
                     "Airflow gives the XComs too slowly",
-                    f"{name.line}: {len(found)} of {len(indexes)} were read.",
+                    f"{name.line}: {len(found)} of {len(places)} were read.",
                     "Request fewer XComs, or let one task combine them. Re-running this job then "
                     "does not run the DAG again.",
                 )
-            fetch = partial(airflow.xcom, run, name.task_id, index, name.key, _MAX_RESPONSE_BYTES)
+            fetch = partial(
+                airflow.xcom, run, name.task_id, place.coordinates, name.key, _MAX_RESPONSE_BYTES
+            )
             try:
                 found.append(retrier.read(fetch))
             except NotFound as error:
-                raise _missing(name, index, error) from None
+                raise _missing(name, place, error) from None
             except ResponseTooLarge:
                 raise _too_large(name.line) from None
             except Forbidden as error:
                 raise Forbidden(
                     "The XComs may not be read", error.detail, Feature.XCOM.permission
                 ) from None
-        values[name.line] = found[0] if indexes == (-1,) else found
+        values[name.line] = _combined(places, found)
         if _length(name, values) > MAX_OUTPUT_CHARS:
             raise _too_large(name.line)
     return values
+
+
+def _combined(places: tuple[TaskInstance, ...], found: list[Json]) -> Json:
+    """Return the value of a plain task, or a list: by map index, and in a loop by iteration."""
+    iterations: dict[int | None, list[Json]] = {}
+    for place, value in zip(places, found, strict=True):
+        iterations.setdefault(place.iteration, []).append(value)
+    is_mapped = any(place.map_index >= 0 for place in places)
+    values = [each if is_mapped else each[0] for each in iterations.values()]
+    return values if places[0].iteration is not None else values[0]
 
 
 def _length(name: XComName, values: JsonObject) -> int:
@@ -110,13 +124,18 @@ def _length(name: XComName, values: JsonObject) -> int:
         ) from None
 
 
-def _indexes(name: XComName, tasks: tuple[TaskInstance, ...] | None) -> tuple[int, ...]:
+def _places(name: XComName, tasks: tuple[TaskInstance, ...] | None) -> tuple[TaskInstance, ...]:
+    """Return the task instances with this XCom, in the order of iteration and map index."""
     if tasks is None:
-        return (-1,)
-    indexes = tuple(sorted(task.map_index for task in tasks if task.task_id == name.task_id))
-    if len(indexes) > 1 and indexes[0] < 0:
-        indexes = indexes[1:]
-    if not indexes:
+        return (TaskInstance(name.task_id, -1, None, 0, None, ""),)
+    found = sorted(
+        (task for task in tasks if task.task_id == name.task_id),
+        key=lambda task: (task.iteration or 0, task.map_index),
+    )
+    if any(task.map_index >= 0 for task in found):
+        # A mapped task that was never expanded has a placeholder, and no XCom.
+        found = [task for task in found if task.map_index >= 0]
+    if not found:
         known = sorted({task.task_id for task in tasks})
         raise NotFound(
             "A requested XCom is missing",
@@ -124,21 +143,20 @@ def _indexes(name: XComName, tasks: tuple[TaskInstance, ...] | None) -> tuple[in
             f"{', '.join(known[:_MAX_NAMES])}{' and others' if len(known) > _MAX_NAMES else ''}.",
             "Correct the input xcom. Re-running this job then does not run the DAG again.",
         )
-    if len(indexes) > _MAX_MAPPED:
+    if len(found) > _MAX_MAPPED:
         raise ResponseTooLarge(
             "A requested XCom is too large",
-            f"{name.line}: {name.task_id} is mapped to {len(indexes)} task instances; this action "
-            f"reads at most {_MAX_MAPPED}.",
+            f"{name.line}: {name.task_id} has {len(found)} task instances; this action reads at "
+            f"most {_MAX_MAPPED}.",
             "Request the XCom of a task that combines their results.",
         )
-    return indexes
+    return tuple(found)
 
 
-def _missing(name: XComName, index: int, error: NotFound) -> NotFound:
-    where = f"{name.task_id}[{index}]" if index >= 0 else name.task_id
+def _missing(name: XComName, place: TaskInstance, error: NotFound) -> NotFound:
     return NotFound(
         "A requested XCom is missing",
-        f"{name.line}: {where} has no XCom with the key {name.key}. {error.detail}",
+        f"{name.line}: {place.name} has no XCom with the key {name.key}. {error.detail}",
         "Correct the input xcom, or the task: a task that returns None has no return_value. With "
         "if_run_exists: resume, re-running this job does not repeat a DAG run that has succeeded.",
     )

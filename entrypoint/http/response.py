@@ -7,8 +7,10 @@ none of their endpoints.
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from html import unescape
 from http.cookies import CookieError, SimpleCookie
 from time import time
 from types import MappingProxyType
@@ -30,6 +32,12 @@ _MAX_MASKED_BYTES = 65_536
 """Bytes at the beginning of a body without JSON that are masked."""
 _MAX_TEXT_CHARS = 500
 """Maximum length of the text that an error quotes from such a body."""
+_MAX_PAGE_BYTES = 16_384
+"""Bytes at the beginning of an HTML page in which its words are searched."""
+_NO_WORDS = re.compile(
+    r"<!--.*?-->|<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE
+)
+"""Parts of an HTML page that a browser does not show as text."""
 CHECK_AIRFLOW_HINT = f"Check the health and the log of the web server or gateway. {RE_RUN_HINT}"
 
 
@@ -98,6 +106,7 @@ class Response(NamedTuple):
     Attributes:
         source: method, path, status and content type, for error texts.
         text: beginning of a body that is not JSON, at most 500 characters.
+        words: what a person reads at its beginning: of an HTML page without the tags.
         server: value of the header `Server`.
         cookies: cookies of the response, by name.
         service: service that sent the response.
@@ -112,6 +121,7 @@ class Response(NamedTuple):
     cookies: Mapping[str, str] = MappingProxyType({})
     service: Service = AIRFLOW
     retry_after: float | None = None
+    words: str = ""
 
     def __repr__(self) -> str:
         """Show only the source, because the body may hold a secret."""
@@ -182,7 +192,12 @@ def _content_type(raw: requests.Response) -> str:
 
 
 def read_response(
-    source: str, raw: requests.Response, service: Service = AIRFLOW, *, redirects: bool = False
+    source: str,
+    raw: requests.Response,
+    service: Service = AIRFLOW,
+    *,
+    redirects: bool = False,
+    quote_failure: bool = False,
 ) -> Response:
     """Parse a response.
 
@@ -191,6 +206,8 @@ def read_response(
         raw: response with its body unread.
         service: service that sent it.
         redirects: whether to return a redirect as a response instead of raising.
+        quote_failure: whether the error for 429 or 5xx quotes the body. Not for a login, whose
+            body a faulty server may echo.
 
     Raises:
         TransientError: status 429 or 5xx.
@@ -201,16 +218,19 @@ def read_response(
     status = raw.status_code
     retry_after = _retry_after(raw.headers.get("Retry-After"))
     if status == 429 or status >= 500:
+        said = _read_failure(raw, Response(status, None, source)) if quote_failure else None
+        words = said.detail or said.words if said is not None else ""
         raise TransientError(
             f"{service.name} answers {status}",
-            f"{source}.",
+            f"{source}: {shortened(words, _MAX_TEXT_CHARS)}" if words else f"{source}.",
             service.outage_hint,
             status=status,
             retry_after=retry_after,
+            body=None if said is None else said.body,
         )
     if 300 <= status < 400 and not redirects:
         raise _redirect(source, raw.headers.get("Location", ""), service)
-    body, text = None, ""
+    body, text, words = None, "", ""
     bodiless = Response(status, None, source, server=raw.headers.get("Server", ""), service=service)
     content = read_body(raw)
     if content is None:
@@ -224,12 +244,36 @@ def read_response(
             raise bodiless.unexpected("the JSON is cut off or broken.") from None
     if body is None:
         text = _masked_beginning(content)
+        words = _words(content, _content_type(raw))
     response = Response(
-        status, body, source, text, bodiless.server, _cookies(raw), service, retry_after
+        status, body, source, text, bodiless.server, _cookies(raw), service, retry_after, words
     )
     if raw.ok and status != 204 and body is None and not redirects:
         raise response.unexpected("the body is not JSON.")
     return response
+
+
+def _read_failure(raw: requests.Response, response: Response) -> Response | None:
+    """Return the response with what its body says, None if that cannot be read.
+
+    The status alone already tells that the request failed.
+    """
+    with suppress(Exception):  # whatever the HTTP stack raises for a body that breaks off
+        content = read_body(raw) or b""
+        if not _content_type(raw).endswith("json"):
+            return response._replace(words=_words(content, _content_type(raw)))
+        return response._replace(body=json.loads(content))
+    return None
+
+
+def _words(content: bytes, content_type: str) -> str:
+    """Return what a person reads at the beginning of a body, masked."""
+    if content_type != "text/html":
+        return _masked_beginning(content)
+    page = masked_head(content, _MAX_PAGE_BYTES)
+    if len(content) > _MAX_PAGE_BYTES:
+        page = cut(page, len(page) - 1)  # as in `_masked_beginning`
+    return shortened(" ".join(unescape(_NO_WORDS.sub(" ", page)).split()), _MAX_TEXT_CHARS)
 
 
 def _masked_beginning(content: bytes) -> str:

@@ -8,7 +8,7 @@ from entrypoint.masking import masked
 from entrypoint.report.markdown import block, code, folded, link, prose
 from entrypoint.report.tables import names
 from entrypoint.report.wording import MAX_FAILURES_LISTED
-from entrypoint.text import format_duration, shortened, try_label
+from entrypoint.text import format_duration, retry_reason, shortened, try_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,9 @@ def _cause(failure: Failure) -> str:
         parts.append(
             shortened(str(raised), limit) + (f"\n    {shortened(where, limit)}" if where else "")
         )
-    return "\ncaused by\n".join(parts)
+    text = "\ncaused by\n".join(parts)
+    reason = retry_reason(failure.task)
+    return f"{text}\n{reason}" if reason else text
 
 
 def _log_title(failure: Failure) -> str:

@@ -103,12 +103,13 @@ def _state(task: TaskInstance) -> str:
 
 def names(tasks: Iterable[TaskInstance]) -> list[str]:
     """Return the names of task instances, with mapped ones joined as `load[0-3, 7]`."""
-    indexes: dict[str, list[int]] = {}
+    indexes: dict[tuple[str, int | None], list[int]] = {}
     for task in tasks:
-        indexes.setdefault(task.task_id, []).append(task.map_index)
+        indexes.setdefault((task.task_id, task.iteration), []).append(task.map_index)
     return [
-        task_id if max(found) < 0 else f"{task_id}[{', '.join(_ranges(sorted(found)))}]"
-        for task_id, found in indexes.items()
+        (task_id if max(found) < 0 else f"{task_id}[{', '.join(_ranges(sorted(found)))}]")
+        + ("" if iteration is None else f" (iteration {iteration})")
+        for (task_id, iteration), found in indexes.items()
     ]
 
 

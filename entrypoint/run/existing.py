@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from entrypoint.errors import (
     ActionError,
+    Conflict,
     Forbidden,
     RunExists,
     RunNotFound,
@@ -145,6 +146,7 @@ def take_over(
 
     Raises:
         Forbidden: the credential may not clear tasks.
+        Conflict: the tasks changed, or Airflow cannot clear just these.
         TransientError, UnexpectedResponse: the clear failed, or its effect is unknown.
     """
     if action == "wait":
@@ -267,7 +269,7 @@ def _clear(
         final = False
         try:
             clear()
-        except (Unauthorized, Forbidden, RunNotFound) as refusal:
+        except (Unauthorized, Forbidden, RunNotFound, Conflict) as refusal:
             error = refusal
             refusals.record(retrier.clock())
             final = refusals.final(retrier.clock())

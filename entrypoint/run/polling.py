@@ -167,9 +167,8 @@ class _Poller:
         """Pause, then poll these runs once."""
         result = StreamResult.NOTHING
         now = self._retrier.clock()
-        pause = min(self._interval(followed, now) for followed in waiting)
-        if len(waiting) > 1:
-            pause *= SEVERAL_RUNS_FACTOR
+        factor = SEVERAL_RUNS_FACTOR if len(waiting) > 1 else 1.0
+        pause = min(self._interval(followed, now, factor) for followed in waiting)
         if len(waiting) == 1 and waiting[0].limits.poll_interval is None:
             result = self._read_stream(waiting[0])
         end = min(followed.deadline.at for followed in waiting)
@@ -181,13 +180,17 @@ class _Poller:
             if result is StreamResult.ENDED and not waiting[0].run.ended:
                 self._stream.record_failure()
 
-    def _interval(self, followed: FollowedRun, now: float) -> float:
-        """Return the seconds from one poll of this run to the next."""
+    def _interval(self, followed: FollowedRun, now: float, factor: float) -> float:
+        """Return the seconds from one poll of this run to the next.
+
+        The factor is that of an automatic interval.
+        """
         limits = followed.limits
         if limits.poll_interval is not None:
             return limits.poll_interval
-        return self._retrier.jittered(
-            poll_interval_after(now - limits.since, self._running_for(followed), limits.expected)
+        waited, running = now - limits.since, self._running_for(followed)
+        return factor * self._retrier.jittered(
+            poll_interval_after(waited, running, limits.expected)
         )
 
     def _read_stream(self, followed: FollowedRun) -> StreamResult:

@@ -14,7 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from entrypoint.errors import Forbidden, TransientError, Unauthorized, UnexpectedResponse
+from entrypoint.errors import (
+    Forbidden,
+    NotSupported,
+    TransientError,
+    Unauthorized,
+    UnexpectedResponse,
+)
 from entrypoint.models import ACTIVE, DagRun, stopped_note
 
 if TYPE_CHECKING:
@@ -128,6 +134,8 @@ class _Stopping:
             self._error, self._unchanged_since = error, None
         except (Unauthorized, Forbidden) as error:
             self._error, self._unchanged_since = error, None
+        except NotSupported as error:
+            self.result = Stopped(self._seen, confirmed=False, by_this_step=False, error=error)
 
     def _present(self, seen: DagRun) -> Stopped | None:
         self._seen, self._exists = seen, True

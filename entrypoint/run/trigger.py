@@ -19,7 +19,9 @@ from entrypoint.errors import (
     DagNotFound,
     Forbidden,
     RunExists,
+    ServerFailure,
     TransientError,
+    TriggerRefused,
     TriggerUnclear,
     Unauthorized,
     UnexpectedResponse,
@@ -40,6 +42,8 @@ Measured: docs/notes/airflow-3.md#timing.
 """
 SETTLE_POLL_SECONDS = 5.0
 """Seconds between two such polls."""
+HTTP_SERVER_ERROR = 500
+"""The status of a failure in Airflow itself; a gateway's are 502, 503 and 504."""
 MAX_TRIGGER_ATTEMPTS = 5
 """Maximum POSTs, even if a GET after each shows that there is no run."""
 
@@ -71,15 +75,28 @@ def trigger(
         TriggerUnclear: at the deadline it is still unknown whether the run exists.
         TransientError, UnexpectedResponse: each POST failed, and SETTLE_SECONDS seconds after the
             last one there is no run.
-        InvalidConf, DagNotFound, Forbidden, Unauthorized: Airflow refused and created nothing.
+        InvalidConf, DagNotFound, Forbidden, Unauthorized, TriggerRefused: Airflow or a gateway
+            refused and created nothing.
     """
+    run, made = _trigger(airflow, request, retrier, settle_not_found, may_be_ours)
+    return airflow.complete_trigger(run, request) if made else run, made
+
+
+def _trigger(
+    airflow: Airflow,
+    request: RunRequest,
+    retrier: Retrier,
+    settle_not_found: bool,  # noqa: FBT001 - like `trigger`
+    may_be_ours: Callable[[DagRun], bool],
+) -> tuple[DagRun, bool]:
     unclear = False
     for failures in range(MAX_TRIGGER_ATTEMPTS):
         try:
             return airflow.trigger(request), True
         except (TransientError, UnexpectedResponse) as error:
             response: ActionError = error
-            unclear, last = True, failures + 1 == MAX_TRIGGER_ATTEMPTS
+            unclear = True
+            last = failures + 1 == MAX_TRIGGER_ATTEMPTS or isinstance(error, ServerFailure)
         except ActionError as refusal:
             response, last = refusal, True
         # An earlier POST may still take effect although a gateway refuses this one. A 404 for a
@@ -93,6 +110,12 @@ def trigger(
             if isinstance(response, (TransientError, UnexpectedResponse)):
                 retrier.backoff(response, failures)
             found = _find(airflow, request, retrier, settle=settle)
+            explained = None if found is not None else _explained(airflow, request, response)
+            if explained is not None and failures and not settle:
+                # The refusal is certain for this request, but an earlier POST was unclear.
+                found = _find(airflow, request, retrier, settle=SETTLE_SECONDS)
+        if found is None and explained is not None:
+            raise _without_conflict(request, explained)
         if found is not None:
             # Another client may have created a run with this id while the response was unclear.
             made = (unclear or not isinstance(response, Conflict)) and may_be_ours(found)
@@ -100,10 +123,11 @@ def trigger(
         if last:
             break
     if unclear and (
-        isinstance(response, (Conflict, Forbidden, Unauthorized)) or retrier.deadline.has_passed()
+        isinstance(response, (Conflict, Forbidden, Unauthorized, TriggerRefused))
+        or retrier.deadline.has_passed()
     ):
         raise _trigger_unclear(request, response)
-    raise _conflict_error(request, response) if isinstance(response, Conflict) else response
+    raise _without_conflict(request, response)
 
 
 def _find(
@@ -120,6 +144,13 @@ def _find(
         if found is not None or end.has_passed():
             return found
         retrier.sleep(min(SETTLE_POLL_SECONDS, end.seconds_left()))
+
+
+def _explained(airflow: Airflow, request: RunRequest, response: ActionError) -> ActionError | None:
+    """Return the reason for a 500 without one, if a repetition would meet it again."""
+    if not isinstance(response, TransientError) or response.status != HTTP_SERVER_ERROR:
+        return None
+    return airflow.explain_failed_trigger(request)
 
 
 @contextmanager
@@ -139,6 +170,10 @@ def _trigger_unclear(request: RunRequest, error: ActionError) -> TriggerUnclear:
         "Look for that run id in Airflow. Re-running this job is safe: it finds the run if it "
         "exists.",
     )
+
+
+def _without_conflict(request: RunRequest, error: ActionError) -> ActionError:
+    return _conflict_error(request, error) if isinstance(error, Conflict) else error
 
 
 def _conflict_error(request: RunRequest, conflict: Conflict) -> RunExists:

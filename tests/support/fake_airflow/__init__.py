@@ -1,5 +1,8 @@
 """A fake Airflow: a socket server with the API of 2.11.2 or 3.3.2 and scripted faults.
 
+"2.5.1" and "3.4.0b2" differ from these in what the action has rules for: a note, a refused conf,
+loops (docs/notes/airflow-versions.md).
+
 It exists for tests that need faults; `tests/contract/` compares it with the real ones. A run moves
 on when it is polled (each GET of it, each line of /wait), never by time, so no test has to sleep.
 
@@ -34,7 +37,7 @@ from tests.support.fake_airflow.faults import Fault
 from tests.support.fake_airflow.messages import RecordedRequest, Traffic
 from tests.support.fake_airflow.models import KILLED, FakeDag, FakeError, FakeQuestion, FakeTask
 from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
-from tests.support.fake_airflow.server import FakeAirflow, Version
+from tests.support.fake_airflow.server import FakeAirflow, OtherVersion, Version
 
 __all__ = [
     "KILLED",
@@ -46,6 +49,7 @@ __all__ = [
     "FakeTask",
     "FakeTaskInstance",
     "Fault",
+    "OtherVersion",
     "RecordedRequest",
     "Traffic",
     "Version",

@@ -61,6 +61,8 @@ class Fault(Enum):
     JSON_403 = auto()  # the user lacks a permission
     HTML_403 = auto()  # a gateway refuses
     CACHED_404 = auto()  # a 404 for the run, from a cache
+    HTML_413 = auto()  # an ingress refuses a large body
+    LASTING_500 = auto()  # Airflow 3 cannot read the DAG's serialized form, and says so
 
 
 ON_THE_WIRE = frozenset({Fault.RESET, Fault.CLOSE, Fault.HANG, Fault.DRIP, Fault.TRUNCATED})
@@ -81,6 +83,11 @@ _DATABASE_ERROR = {
 }
 
 
+_NOT_DESERIALIZED = (
+    "An error occurred while trying to deserialize Dag: Missing module sales_helpers"
+)
+
+
 def _raw(header: str, body: bytes) -> FakeResponse:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{header}\r\n\r\n"
     return FakeResponse(200, raw=head.encode() + body)
@@ -91,6 +98,8 @@ _FIXED = {
     Fault.HTML_404: page(404, "404 Not Found"),
     Fault.HTML_500: page(500, "Ooops!"),
     Fault.HTML_502: page(502, "502 Bad Gateway"),
+    Fault.HTML_413: page(413, "413 Request Entity Too Large"),
+    Fault.LASTING_500: as_json(500, {"detail": _NOT_DESERIALIZED}),
     Fault.HTML_503: page(503, "503 Service Temporarily Unavailable"),
     Fault.HTML_504: page(504, "504 Gateway Time-out"),
     Fault.EMPTY_200: FakeResponse(200, b"", JSON),

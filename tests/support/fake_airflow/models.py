@@ -59,6 +59,8 @@ class FakeTask:
             number for logs that are too large for memory; None if the log is lost
         error: exception of each failed try, the last one repeats; `KILLED`, or None for no trace
         span: seconds from the run's start to the task's start and end; by default the real times
+        iteration: number of the loop's iteration, None outside a loop (3.4)
+        state_reason: reason of a retry policy (3.4)
     """
 
     task_id: str
@@ -74,6 +76,8 @@ class FakeTask:
     operator: str = "PythonOperator"
     question: FakeQuestion | None = None
     span: tuple[float, float] | None = None
+    iteration: int | None = None
+    state_reason: str | None = None
 
     def entries(self, try_number: int) -> Iterable[Entry]:
         """Return the log entries of a try."""
@@ -103,6 +107,7 @@ class FakeDag:
         max_active_runs: maximum number of running runs; further ones stay queued
         bundle_version: version per GET of the DAG, the last one repeats; a run gets the current one
         latest_dag_version: version of the DAG's structure, if it lags behind
+        manual_runs: whether `allowed_run_types` has manual ones (Airflow 3 only)
     """
 
     dag_id: str
@@ -122,6 +127,7 @@ class FakeDag:
     dag_run_timeout: float | None = None
     bundle_version: str | tuple[str, ...] | None = None
     latest_dag_version: str | None = None
+    manual_runs: bool = True
 
     @property
     def is_stale(self) -> bool:

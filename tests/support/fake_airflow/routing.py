@@ -56,8 +56,13 @@ class FakeRestApi:
     def __init__(self, database: Database, prefix: str) -> None:
         self.database = database
         self.prefix = prefix
+        self.airflow = ""
         self.accept: Accept = lambda _: None
         self.routes: tuple[Route, ...] = ()
+
+    def has(self, *release: int) -> bool:
+        """Tell whether this is the API of this release or of a later one."""
+        return tuple(map(int, re.findall(r"(?:^|\.)(\d+)", self.airflow))) >= release
 
     def answer(self, request: ReceivedRequest) -> FakeResponse:
         path = self.local_path(request)

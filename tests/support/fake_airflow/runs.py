@@ -47,6 +47,19 @@ class FakeTaskInstance:
     updated_at: datetime = field(init=False)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
+    @property
+    def region(self) -> tuple[str, int] | None:
+        """Region id and index in a loop, None outside one.
+
+        The region is the loop's, and of a mapped task its own in each iteration.
+        """
+        task = self.task
+        if task.iteration is None:
+            return None
+        mapped = f"{task.task_id} {task.iteration}" if task.map_index >= 0 else ""
+        name = uuid.uuid5(uuid.NAMESPACE_OID, mapped or "loop")
+        return str(name), task.map_index if mapped else task.iteration
+
     def __post_init__(self) -> None:
         self.updated_at = self.created
         self.max_tries = self.task.retries

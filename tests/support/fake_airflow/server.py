@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from tests.support.fake_airflow.runs import FakeRun
 
 Version = Literal["2.11.2", "3.3.2"]
+"""The versions with which the tests run."""
+OtherVersion = Literal["2.5.1", "3.4.0b2"]
+"""Versions for the few tests of what differs in them."""
 
 
 class FakeAirflow(Scripting):
@@ -62,7 +65,7 @@ class FakeAirflow(Scripting):
 
     def __init__(
         self,
-        version: Version = "3.3.2",
+        version: Version | OtherVersion = "3.3.2",
         *,
         dags: Iterable[FakeDag] = (),
         prefix: str = "",
@@ -74,7 +77,7 @@ class FakeAirflow(Scripting):
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
     ) -> None:
-        two = version == "2.11.2"
+        two = version.startswith("2")
         super().__init__(
             Database(dags, clock=clock, pools=pools, not_started=None if two else "skipped")
         )
@@ -88,6 +91,7 @@ class FakeAirflow(Scripting):
             if two
             else FakeV2(self._database, prefix, tokens or Tokens(token_lifetime))
         )
+        self._dialect.airflow = version
         self._dialect.accept = accept
         self._rules: list[Rule] = []
         self._echoes: list[tuple[tuple[str, str], int, str, str]] = []

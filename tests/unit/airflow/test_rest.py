@@ -17,7 +17,6 @@ from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
 from entrypoint.errors import (
-    BundleVersionNotFound,
     DagNotFound,
     Forbidden,
     NotSupported,
@@ -561,12 +560,6 @@ def test_airflow_3_refuses_a_data_interval_without_logical_date() -> None:
         V2(Transport(BASE), "3.3.2").check(request)
 
 
-def test_clearing_one_run_needs_airflow_2_4() -> None:
-    with pytest.raises(NotSupported, match="if_run_exists") as caught:
-        V1(Transport(BASE), "2.3.4").clear("nightly_sales", "r1", "all", latest=False)
-    assert "2.3.4" in caught.value.detail
-
-
 @pytest.mark.parametrize(
     ("version", "sent"),
     [("3.4.0b2", {"bundle_version": "c" * 40, "drain_dag": True}), ("3.3.2", {"drain_dag": True})],
@@ -578,15 +571,6 @@ def test_a_trigger_names_the_bundle_version_only_from_airflow_3_4_on(
     request = RunRequest("nightly_sales", "r1", {}, drain=True, bundle_version="c" * 40)
     body = V2(Transport(BASE), version)._trigger_body(request)
     assert body == {"dag_run_id": "r1", "logical_date": None, "conf": {}} | sent
-
-
-def test_a_missing_bundle_version_is_not_a_missing_dag() -> None:
-    text = f"DAG with dag_id: 'sales' does not have a version for bundle_version '{'c' * 40}'"
-    airflow = V2(Transport(BASE), "3.4.0b2")
-    found = airflow._dag_not_found("sales", response_with({"detail": text}, 404))
-    assert isinstance(found, BundleVersionNotFound)
-    other = airflow._dag_not_found("sales", response_with({"detail": "not found"}, 404))
-    assert isinstance(other, DagNotFound)
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,8 @@ def find_failures(
         (TaskLog((), written=False), {"try_number": 0}, "never started"),
         (TaskLog(LINES, 0, (), "Received SIGTERM"), {"start_date": None}, "never started"),
         (TaskLog(LINES, 0, (RAISED,)), {"start_date": None}, "RuntimeError"),
+        (TaskLog((), written=False, unavailable="2.3 has no such log"), {}, "2.3 has no such log"),
+        (TaskLog(LINES, 0, (RAISED,)), {"state_reason": "a\nb"}, "the retry policy says: a b"),
         (NotFound("no", "", ""), {}, "could not be read"),
         (NotFound("no", "", ""), {"start_date": None}, "never started"),
         (UnexpectedResponse("page", "", ""), {}, "could not be read"),

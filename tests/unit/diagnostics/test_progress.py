@@ -345,6 +345,24 @@ def test_expanded_task_replaces_its_unexpanded_instance() -> None:
     assert [task.name for task in tracked.watch.tasks] == ["wide[0]", "wide[1]"]
 
 
+def test_iterations_of_a_loop_are_different_task_instances() -> None:
+    """A mapped task that is expanded replaces the placeholder of its own iteration only."""
+    loop = {"region_id": "loop", "state": "running"}
+    first, second = (a_task("go", region_index=n, iteration=n, **loop) for n in (0, 1))
+    before = [a_task("check", state=None, region_id=f"c{n}", iteration=n) for n in (0, 1)]
+    after = a_task("check", map_index=0, region_id="c0", region_index=0, iteration=0)
+    tracked = TrackedRun(
+        lambda passed: [first, second, *(before if passed < 10 else (after, before[1]))]
+    ).update_for(RUNNING, 60)
+
+    assert [task.name for task in tracked.watch.tasks] == [
+        "go (iteration 0)",
+        "go (iteration 1)",
+        "check (iteration 1)",
+        "check[0] (iteration 0)",
+    ]
+
+
 def wide_run(
     failed: int = 0, running: int = 0, rest: str = "success", total: int = 500
 ) -> list[TaskInstance]:

@@ -23,7 +23,7 @@ from entrypoint.errors import (
     Unauthorized,
     UnexpectedResponse,
 )
-from entrypoint.models import DagRun, TaskInstance, XComName
+from entrypoint.models import Coordinates, DagRun, TaskInstance, XComName
 from tests.support.factories import a_run, a_task
 from tests.support.scripted import Harness, ScriptedCall
 
@@ -40,7 +40,9 @@ class AirflowWithXComs:
     requests_sent: list[tuple[str, int, str]] = field(default_factory=list)
     limits: set[int] = field(default_factory=set)
 
-    def xcom(self, _run: DagRun, task_id: str, map_index: int, key: str, limit: int) -> Any:
+    def xcom(self, _run: DagRun, task_id: str, at: Coordinates, key: str, limit: int) -> Any:
+        # In a loop the region index stands for the place.
+        map_index = at.region_index if at.region_id else at.map_index
         self.requests_sent.append((task_id, map_index, key))
         self.limits.add(limit)
         value = self.values.get(
@@ -280,3 +282,38 @@ def test_any_json_value_is_returned_unchanged(value: Any) -> None:
     assert read_values(AirflowWithXComs({("load", -1, "return_value"): {"is": value}}), "load") == {
         "load": {"is": value}
     }
+
+
+def iteration(number: int, task_id: str = "improve", **more: Any) -> TaskInstance:
+    return a_task(task_id, region_id="loop", region_index=number, iteration=number)._replace(**more)
+
+
+def test_task_in_a_loop_gives_a_list_in_order_of_iteration() -> None:
+    airflow = AirflowWithXComs({("improve", n, "return_value"): n * 10 for n in range(3)})
+    tasks = (iteration(2), iteration(0), iteration(1), a_task("load"))
+
+    assert read_values(airflow, "improve", tasks=tasks) == {"improve": [0, 10, 20]}
+    assert read_values(airflow, "improve", tasks=tasks[1:2]) == {"improve": [0]}
+
+
+def test_mapped_task_in_a_loop_gives_a_list_of_lists() -> None:
+    """An iteration in which it was not expanded has only a placeholder."""
+    airflow = AirflowWithXComs({("check", n, "return_value"): f"x{n}" for n in range(2)})
+    tasks = [
+        iteration(number, "check", map_index=index, region_id=f"r{number}", region_index=index)
+        for number in (1, 0)
+        for index in (1, 0)
+    ]
+    placeholder = iteration(2, "check", region_index=-1, state="upstream_failed")
+
+    values = read_values(airflow, "check", tasks=(*tasks, placeholder))
+    assert values == {"check": [["x0", "x1"], ["x0", "x1"]]}
+
+
+def test_missing_xcom_of_an_iteration_is_named_with_it() -> None:
+    with pytest.raises(NotFound, match=r"improve \(iteration 1\) has no XCom"):
+        read_values(
+            AirflowWithXComs({("improve", 0, "return_value"): 1}),
+            "improve",
+            tasks=(iteration(0), iteration(1)),
+        )

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.utils import get_encoding_from_headers
 
+from entrypoint import masking
 from entrypoint.errors import TransientError, UnexpectedResponse
 from entrypoint.http.client import Request
 from entrypoint.http.response import (
@@ -382,3 +383,59 @@ def test_each_set_cookie_header_is_read_and_invalid_ones_skipped(
 
 def test_repr_shows_no_cookie() -> None:
     assert "s3cret" not in repr(Response(200, {}, SOURCE, cookies={"session": "s3cret"}))
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (
+            b"<html><head><title>413 Request Entity Too Large</title></head><hr>nginx</html>",
+            "413 Request Entity Too Large nginx",
+        ),
+        (
+            b"<style>body{a:b}</style><p>Blocked.<br>Your ID is&nbsp;7&lt;8",
+            "Blocked. Your ID is 7<8",
+        ),
+        (b"<SCRIPT src=x>alert('x')</SCRIPT><!-- <p>hidden --><p>shown", "shown"),
+        (b"plain words", "plain words"),
+        (b"<script>never closed", "never closed"),
+        (b"", ""),
+    ],
+)
+def test_words_of_a_page_are_what_a_person_reads(page: bytes, words: str) -> None:
+    assert read_response(SOURCE, requests_response(413, page, "text/html")).words == words
+
+
+def test_words_of_a_long_page_end_at_a_word() -> None:
+    page = b"<p>" + b"word " * 20_000
+    words = read_response(SOURCE, requests_response(413, page, "text/html")).words
+
+    assert words.endswith("word…")
+    assert len(words) <= 501
+
+
+def test_a_secret_in_a_page_is_masked_even_between_tags() -> None:
+    masking.add("hunter2-secret")
+    page = b"<p>Bearer <b>hunter2-secret</b> and hunter2&#45;secret"
+
+    words = read_response(SOURCE, requests_response(403, page, "text/html")).words
+    assert words == "Bearer *** and ***"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "detail"),
+    [
+        (b'{"detail": "cannot deserialize"}', "application/json", ": cannot deserialize"),
+        (b'{"detail": {"reason": "Database error"}}', "application/json", ": Database error"),
+        (b"<h1>Ooops!</h1>", "text/html", ": Ooops!"),
+        (b"{", "application/json", "."),
+        (b"", "text/html", "."),
+    ],
+)
+def test_a_failure_quotes_its_body_only_on_request(body: bytes, kind: str, detail: str) -> None:
+    """A login must not, because a faulty server may echo it."""
+    for quote, end in ((True, detail), (False, ".")):
+        with pytest.raises(TransientError) as caught:
+            read_response(SOURCE, requests_response(500, body, kind), quote_failure=quote)
+        assert caught.value.detail == f"{SOURCE} answered 500 {kind}{end}"
+        assert caught.value.status == 500

@@ -206,3 +206,11 @@ def test_unread_tasks_are_counted_in_heading_and_sentence() -> None:
     assert "Tasks: 4900 of 5000 succeeded" in text
     assert "4500 more task instances are not shown here" in text
     assert "not shown" not in task_table(tasks[:500])
+
+
+def test_names_of_a_loop_have_their_iteration() -> None:
+    """Indexes of different iterations are not joined."""
+    tasks = [a_task("check", map_index=n, iteration=i) for i in (0, 1) for n in (0, 1, i + 2)]
+
+    joined = ["check[0-2] (iteration 0)", "check[0-1, 3] (iteration 1)"]
+    assert names([*tasks, a_task("load", iteration=4)]) == [*joined, "load (iteration 4)"]

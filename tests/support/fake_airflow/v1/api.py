@@ -163,7 +163,7 @@ class FakeV1(V1Tasks):
             raise refuse(
                 400, "DAG cannot be triggered", f"DAG with dag_id: '{dag.dag_id}' has import errors"
             )
-        rules.check_fields(body)
+        rules.check_fields(body, has_note=self.has(2, 5, 2))
         run = rules.run_from(dag, body, self.database.now())
         what = None
         if self.database.same_date(dag.dag_id, run.logical_date):
@@ -173,7 +173,7 @@ class FakeV1(V1Tasks):
         if what:
             text = f"DAGRun with DAG ID: '{dag.dag_id}' and DAGRun {what} already exists"
             raise refuse(409, "Conflict", text)
-        rules.check_run(dag, run)
+        rules.check_run(dag, run, gives_reason=self.has(2, 9))
         return run
 
     def get_run(self, call: Call) -> FakeResponse:

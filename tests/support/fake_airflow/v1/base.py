@@ -86,7 +86,7 @@ class V1Base(FakeRestApi):
 
     def version(self, call: Call) -> FakeResponse:  # noqa: ARG002
         """GET /version: ignores credentials, even bad ones."""
-        return as_json(200, {"git_version": "", "version": "2.11.2"})
+        return as_json(200, {"git_version": "", "version": self.airflow})
 
     def health(self, call: Call) -> FakeResponse:  # noqa: ARG002
         """GET /health: 200 even when the scheduler is dead."""

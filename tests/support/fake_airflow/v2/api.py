@@ -126,7 +126,7 @@ class FakeV2(V2Tasks):
         """POST a new run. A 409 does not name its reason."""
         body = self.json_value(call.request)
         role = self.writer(call)
-        if wrong := problems(body):
+        if wrong := problems(body, knows_versions=self.has(3, 4)):
             raise refuse(422, wrong)
         dag = self.database.dag(call["dag_id"])
         if dag is None or dag.is_stale:
@@ -135,6 +135,10 @@ class FakeV2(V2Tasks):
             raise refuse(
                 400, f"Dag with dag_id: '{dag.dag_id}' has import errors and cannot be triggered"
             )
+        wanted = body.get("bundle_version")
+        if wanted is not None and wanted != self.database.bundle_version(dag):
+            text = f"does not have a version for bundle_version '{wanted}'"
+            raise refuse(404, f"DAG with dag_id: '{dag.dag_id}' {text}")
         run = run_from(dag, body, role, self.database.now())
         if (dag.dag_id, run.run_id) in self.database.runs or self.database.same_date(
             dag.dag_id, run.logical_date
@@ -187,7 +191,9 @@ class FakeV2(V2Tasks):
         body = self.json_value(call.request)
         self.writer(call)
         body = self.fields(
-            body, "dry_run", "dag_run_id", "only_failed", "reset_dag_runs", "task_ids"
+            body,
+            *("dry_run", "dag_run_id", "only_failed", "reset_dag_runs", "task_ids"),
+            *(("task_instance_ids",) if self.has(3, 4) else ()),
         )
         dag, run_id = self.dag(call), body.get("dag_run_id")
         runs = [run for run in self.database.runs_of(dag.dag_id) if run_id in {None, run.run_id}]
@@ -199,9 +205,13 @@ class FakeV2(V2Tasks):
             cleared = self.database.selected(
                 run, only_failed=only_failed, task_ids=body.get("task_ids")
             )
+            if (ids := body.get("task_instance_ids")) is not None:
+                cleared = [one for one in run.instances if one.id in ids]
+                if len(cleared) < len(ids):
+                    raise refuse(404, "Selected task execution is not current in this DAG run")
             if not body.get("dry_run", True):
                 self.database.clear(run, cleared, reset_run=body.get("reset_dag_runs", True))
-            rows += [bodies.instance(run, instance) for instance in cleared]
+            rows += [self.shown(run, instance) for instance in cleared]
         return as_json(200, {"task_instances": rows, "total_entries": len(rows)} | NO_CURSOR)
 
     def wait(self, call: Call) -> FakeResponse:

@@ -78,7 +78,7 @@ class V2Base(FakeRestApi):
         return as_json(
             200,
             {
-                "version": "3.3.2",
+                "version": self.airflow,
                 "git_version": ".release:aa19d2dbb9ed187ec01957a92848d9b005e9ba9d",
             },
         )
@@ -120,10 +120,25 @@ class V2Base(FakeRestApi):
         return run
 
     def find_instance(self, call: Call) -> FakeTaskInstance | None:
-        """Return the task instance in path and map_index."""
+        """Return the task instance in path and map_index; in a loop by its region.
+
+        Measured: docs/notes/airflow-versions.md#loops.
+        """
         run = self.database.runs.get((call["dag_id"], call["run_id"]))
-        index = self.number(call, "map_index", -1)
-        return run.instance(call["task_id"], index) if run else None
+        index = int(call.parameters.get("map_index", self.number(call, "map_index", -1)))
+        of_task = (
+            [one for one in run.instances if one.task.task_id == call["task_id"]] if run else []
+        )
+        if not any(one.region for one in of_task):
+            return run.instance(call["task_id"], index) if run else None
+        region, place = call.request.first("region_id"), call.request.first("region_index")
+        if place and not region:
+            raise refuse(400, "region_index requires region_id")
+        if region and not place and all(one.task.map_index >= 0 for one in of_task):
+            raise refuse(404, "Task instance not found for selected coordinates")
+        if not (region and place):
+            raise refuse(400, "Select a region and index for this task instance")
+        return next((one for one in of_task if one.region == (region, int(place))), None)
 
     def number(self, call: Call, name: str, otherwise: int) -> int:
         """Return an integer in the query."""

@@ -197,6 +197,20 @@ def instance(run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
     }
 
 
+def loop(instance: FakeTaskInstance) -> dict[str, Any]:
+    """Return what 3.4 adds to a task instance; one outside a loop has no region."""
+    task, region = instance.task, instance.region
+    inside = {} if region is None else {"region_id": region[0], "region_index": region[1]}
+    iteration = {"loop_id": task.task_id.rpartition(".")[0], "iteration": task.iteration}
+    return {
+        **inside,
+        "in_loop": region is not None,
+        "loop_iteration": None if region is None else iteration,
+        "team_name": None,
+        "state_reason": task.state_reason,
+    }
+
+
 def import_error(file: str, trace: str) -> dict[str, Any]:
     """One row of GET /importErrors."""
     return {

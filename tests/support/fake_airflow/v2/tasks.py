@@ -104,20 +104,21 @@ class V2Tasks(V2Base):
             and (until is None or one.updated_at <= until)
         ]
         shown = [
-            bodies.instance(*row)
+            self.shown(*row)
             for row in self.page(call, self.ordered(call, rows, ORDER, "map_index"))
         ]
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)} | NO_CURSOR)
+
+    def shown(self, run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
+        """Return a task instance as this version shows it."""
+        loops = bodies.loop(instance) if self.has(3, 4) else {}
+        return bodies.instance(run, instance) | loops
 
     def dependencies(self, call: Call) -> FakeResponse:
         """GET why a task instance does not start."""
         self.role(call.request)
         run = self.database.runs.get((call["dag_id"], call["run_id"]))
-        instance = (
-            run.instance(call["task_id"], int(call.parameters.get("map_index", "-1")))
-            if run
-            else None
-        )
+        instance = self.find_instance(call)
         if run is None or instance is None:
             names = f"dag_id={call['dag_id']}, run_id={call['run_id']}, task_id={call['task_id']}"
             raise refuse(404, f"Task Instance not found for {names}")

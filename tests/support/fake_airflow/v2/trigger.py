@@ -27,8 +27,11 @@ GENERATED = (
 )
 
 
-def problems(body: Any) -> list[dict[str, Any]]:
-    """Return pydantic's errors for a body, as in a 422 response."""
+def problems(body: Any, *, knows_versions: bool = False) -> list[dict[str, Any]]:
+    """Return pydantic's errors for a body, as in a 422 response.
+
+    From 3.4 on a trigger knows bundle versions.
+    """
     if body is None:
         return [problem("missing", "Field required", None)]
     if not isinstance(body, dict):
@@ -45,7 +48,8 @@ def problems(body: Any) -> list[dict[str, Any]]:
         found.append(
             problem("dict_type", "Input should be a valid dictionary", body["conf"], "conf")
         )
-    extra = [name for name in body if name not in KEYS]
+    known = KEYS | {"bundle_version"} if knows_versions else KEYS
+    extra = [name for name in body if name not in known]
     found += [problem("extra_forbidden", EXTRA, body[name], name) for name in extra]
     if not found and (body.get("data_interval_start") is None) != (
         body.get("data_interval_end") is None
@@ -87,6 +91,8 @@ def run_from(dag: FakeDag, body: dict[str, Any], user: str, now: datetime) -> Fa
 def _refusal(
     dag: FakeDag, run_id: str, conf: dict[str, Any], partition_key: str | None
 ) -> str | None:
+    if not dag.manual_runs:
+        return f"Dag with dag_id: '{dag.dag_id}' does not allow manual runs"
     if partition_key is not None:
         return f"Dag '{dag.dag_id}' is not a partitioned Dag and does not accept a partition_key."
     if run_id.startswith(RESERVED):

@@ -1,0 +1,1 @@
+"""One suite of scenarios against a real Airflow of each version that `make versions` tries."""
