@@ -10,7 +10,6 @@ import json
 import re
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from html import unescape
 from http.cookies import CookieError, SimpleCookie
 from time import time
 from types import MappingProxyType
@@ -270,6 +269,9 @@ def _words(content: bytes, content_type: str) -> str:
     """Return what a person reads at the beginning of a body, masked."""
     if content_type != "text/html":
         return _masked_beginning(content)
+    # Imported here, because a step without such a page should not wait for this module.
+    from html import unescape  # noqa: PLC0415
+
     page = masked_head(content, _MAX_PAGE_BYTES)
     if len(content) > _MAX_PAGE_BYTES:
         page = cut(page, len(page) - 1)  # as in `_masked_beginning`

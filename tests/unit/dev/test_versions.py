@@ -45,3 +45,10 @@ def test_a_release_is_a_number_whatever_follows_it() -> None:
     assert known["3.4.0b2"] == (3, 4, 0)
     assert known["2.11.2"] == (2, 11, 2)
     assert list(known.values())[:-2] == sorted(release.release for release in RELEASES)
+
+
+def test_the_page_has_a_row_for_each_release_and_no_failure() -> None:
+    rows = _rows((ROOT / "docs" / "versions.md").read_text(encoding="utf-8"))
+
+    assert list(rows) == [release.name for release in RELEASES]
+    assert [name for name, row in rows.items() if "failed" in row.split("|")[3]] == []
