@@ -105,6 +105,7 @@ def test_a_denied_permission_is_a_403_until_it_is_allowed(start: Callable[..., A
         "pools": "/pools/default_pool",
         "hitl": f"{run}/hitlDetails",
         "run_list": "/dags/d/dagRuns",
+        "run_batch": "/dags/~/dagRuns/list",
         "dag_details": "/dags/d/details",
         "parsing": f"/parseDagFile/{client.call('GET', '/dags/d').json()['file_token']}",
     }
@@ -113,7 +114,7 @@ def test_a_denied_permission_is_a_403_until_it_is_allowed(start: Callable[..., A
         del paths["hitl"]
 
     def refused() -> set[str]:
-        methods = {"parsing": "PUT"}
+        methods = {"parsing": "PUT", "run_batch": "POST"}
         return {
             name
             for name, path in paths.items()
