@@ -156,6 +156,53 @@ class Ancestry(NamedTuple):
     source: str
 
 
+class Event(NamedTuple):
+    """The event that started the workflow: its name, and its payload as GitHub documents it.
+
+    Both are empty outside a GitHub workflow.
+    """
+
+    name: str
+    payload: JsonObject
+
+    def text_at(self, *path: str) -> str:
+        """Return the text at this path of the payload, empty if there is none."""
+        value: Json = self.payload
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value if isinstance(value, str) else ""
+
+
+class ChangedFiles(NamedTuple):
+    """The files of the repository that an event changed. A rename is a deletion and an addition.
+
+    All paths are relative to the root of the repository.
+
+    Attributes:
+        changed: the added and modified files.
+        deleted: the deleted files.
+        all_files: all files of the new commit, None if they are unknown.
+        source: a sentence for the user that names the compared commits.
+    """
+
+    changed: tuple[str, ...]
+    deleted: tuple[str, ...]
+    all_files: tuple[str, ...] | None
+    source: str
+
+
+class ChangedDags(NamedTuple):
+    """The DAGs that the changed files belong to.
+
+    Attributes:
+        files: for each changed DAG, by its id, the changed files that it is defined in.
+        other_files: the changed files that belong to no DAG.
+    """
+
+    files: dict[str, tuple[str, ...]]
+    other_files: tuple[str, ...]
+
+
 class XComName(NamedTuple):
     """A requested XCom: the line of the input, and its parts."""
 
@@ -168,7 +215,9 @@ class Dag(NamedTuple):
     """The properties of a DAG that matter for running it.
 
     Attributes:
-        file: the DAG file, with the same name as in Airflow's import errors.
+        file: the DAG file, with the same name as in Airflow's import errors: relative to its bundle
+            on Airflow 3, absolute on Airflow 2.
+        fileloc: the absolute path of the DAG file on Airflow's machines.
         bundle: the bundle of the file, empty on Airflow 2, which has no bundles.
         bundle_version: the version of the bundle at the last parsing, None unless the bundle has
             versions (Airflow 3).
@@ -186,6 +235,7 @@ class Dag(NamedTuple):
     bundle_version: str | None = None
     last_parsed: datetime | None = None
     file_token: str = ""
+    fileloc: str = ""
 
 
 class DagRun(NamedTuple):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from entrypoint.http.client import HttpClient
     from entrypoint.http.response import Service
 
-_NO_FILES = {"per_page": 1, "page": 2}
+NO_FILES = {"per_page": 1, "page": 2}
 """Parameters for the second page, because the first lists up to 300 files with their patches."""
 _CONTAINS_BY_STATUS = {"identical": True, "ahead": True, "behind": False, "diverged": False}
 """Whether a commit contains the other one, by the `status` of GitHub's comparison."""
@@ -38,7 +38,7 @@ class GitHubCommits:
         GitHub responds with 422 to an unknown SHA, and with 404 if this token may not see the
         repository.
         """
-        response = self._repository.within(deadline).get(f"/commits/{commit}", **_NO_FILES)
+        response = self._repository.within(deadline).get(f"/commits/{commit}", **NO_FILES)
         return {200: True, 422: False}.get(response.status)
 
     def contains(self, version: str, commit: str, deadline: Deadline) -> Ancestry:
@@ -51,7 +51,7 @@ class GitHubCommits:
         """
         if (version, commit) not in self._ancestries:
             repository = self._repository.within(deadline)
-            response = repository.get(f"/compare/{commit}...{version}", **_NO_FILES)
+            response = repository.get(f"/compare/{commit}...{version}", **NO_FILES)
             status = response.body.get("status") if isinstance(response.body, dict) else None
             contains = _CONTAINS_BY_STATUS.get(str(status)) if response.status == 200 else None
             if contains is None:

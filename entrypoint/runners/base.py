@@ -37,6 +37,7 @@ class Context(NamedTuple):
         api_url: GitHub's API, empty if the repository is not on GitHub.
         workspace: directory of the checkout.
         event: file with the event that started the workflow.
+        event_name: name of that event.
         job_path: path of the job through reusable workflows, the same in every attempt.
     """
 
@@ -54,6 +55,7 @@ class Context(NamedTuple):
     workspace: Path
     event: Path | None = None
     job_path: str = ""
+    event_name: str = ""
 
 
 class Runner(Protocol):

@@ -25,6 +25,7 @@ from actions_toolkit import core
 
 from entrypoint import masking
 from entrypoint.errors import ActionError
+from entrypoint.models import Event
 from entrypoint.runners.base import Context, parse_attempt
 from entrypoint.runners.sanitize import one_safe_line, printable
 from entrypoint.text import shortened
@@ -316,6 +317,7 @@ def read_context(environ: Mapping[str, str]) -> Context:
         workspace=Path(environ.get("GITHUB_WORKSPACE") or "."),
         event=Path(path) if (path := environ.get("GITHUB_EVENT_PATH")) else None,
         job_path=_job_path(environ),
+        event_name=environ.get("GITHUB_EVENT_NAME", ""),
     )
 
 
@@ -347,9 +349,14 @@ def head_commit(context: Context) -> str:
 
     In a pull request, GITHUB_SHA is a test merge commit, on which GitHub shows no status.
     """
+    head = read_event(context).text_at("pull_request", "head", "sha")
+    return head if _SHA.fullmatch(head) else context.sha
+
+
+def read_event(context: Context) -> Event:
+    """Return the event that started the workflow; its payload is empty if it cannot be read."""
     try:
-        event = json.loads(context.event.read_text(encoding="utf-8")) if context.event else {}
-        head = event["pull_request"]["head"]["sha"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return context.sha
-    return head if isinstance(head, str) and _SHA.fullmatch(head) else context.sha
+        payload = json.loads(context.event.read_text(encoding="utf-8")) if context.event else {}
+    except (OSError, ValueError, RecursionError):
+        payload = {}
+    return Event(context.event_name, payload if isinstance(payload, dict) else {})

@@ -1,4 +1,4 @@
-"""The GitHub API stand-in: commits, statuses, deployments and apps, as documented."""
+"""The GitHub API stand-in: commits, trees, statuses, deployments and apps, as documented."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
+import jsonschema  # type: ignore[import-untyped]
 import jwt
 import pytest
 
 from tests.contract.services import ServiceClient
 from tests.support import known_secrets
 from tests.support.fake_airflow import Fault
-from tests.support.services import GitHubApi
-from tests.support.services.github import FORBIDDEN, REPOSITORY
+from tests.support.services import GitHubApi, GitRepository
+from tests.support.services.github import FORBIDDEN, MAX_FILES, REPOSITORY
 from tests.support.services.github_schema import OPERATIONS
 
 if TYPE_CHECKING:
@@ -119,12 +120,156 @@ def test_an_unknown_commit_is_a_422_that_names_it(client: ServiceClient, github:
     assert get(client, github, f"/compare/{FIRST}...{UNKNOWN}")[0] == 404
 
 
+# Trees and comparisons of a real repository.
+
+TEXT = {"type": "string"}
+TREE = {
+    "type": "object",
+    "required": ["sha", "tree", "truncated"],
+    "additionalProperties": False,
+    "properties": {
+        "sha": TEXT,
+        "url": TEXT,
+        "truncated": {"type": "boolean"},
+        "tree": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["path", "mode", "type", "sha"],
+                "additionalProperties": False,
+                "properties": {
+                    "path": TEXT,
+                    "mode": {"enum": ["100644", "100755", "040000", "160000", "120000"]},
+                    "type": {"enum": ["blob", "tree", "commit"]},
+                    "sha": {"type": "string", "pattern": "^[0-9a-f]{40}$"},
+                    "size": {"type": "integer"},
+                    "url": TEXT,
+                },
+            },
+        },
+    },
+}
+"""A tree by GitHub's description of its API."""
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> GitRepository:
+    """A real repository with one commit on main."""
+    repository = GitRepository(tmp_path / "repository")
+    repository.commit({"dags/team/sales.py": "print()", "README.md": "sales"})
+    return repository
+
+
+@pytest.fixture
+def real(repository: GitRepository) -> Iterator[GitHubApi]:
+    with GitHubApi(repository) as api:
+        yield api
+
+
+def tree_of(client: ServiceClient, api: GitHubApi, commit: str, query: str = "") -> Any:
+    sha = get(client, api, f"/commits/{commit}")[1]["commit"]["tree"]["sha"]
+    code, body = get(client, api, f"/git/trees/{sha}{query}")
+    assert code == 200
+    jsonschema.validate(body, TREE)
+    assert body["sha"] == sha
+    return body
+
+
+@pytest.mark.parametrize(
+    ("query", "paths"),
+    [
+        ("", ["README.md", "dags"]),
+        ("?recursive=1", ["README.md", "dags", "dags/team", "dags/team/sales.py"]),
+        # GitHub reads any value as true.
+        ("?recursive=false", ["README.md", "dags", "dags/team", "dags/team/sales.py"]),
+    ],
+)
+def test_a_tree_lists_its_entries_or_those_of_its_subtrees_too(
+    client: ServiceClient, repository: GitRepository, real: GitHubApi, query: str, paths: list[str]
+) -> None:
+    body = tree_of(client, real, repository.head, query)
+
+    assert [one["path"] for one in body["tree"]] == paths
+    assert body["truncated"] is False
+    by_path = {one["path"]: one for one in body["tree"]}
+    assert (by_path["README.md"]["mode"], by_path["README.md"]["type"]) == ("100644", "blob")
+    assert by_path["README.md"]["sha"] == repository.git("rev-parse", "HEAD:README.md")
+    assert by_path["README.md"]["size"] == len("sales")
+    assert (by_path["dags"]["mode"], by_path["dags"]["type"]) == ("040000", "tree")
+    assert "size" not in by_path["dags"]
+
+
+def test_a_tree_with_more_entries_than_the_limit_is_truncated(
+    client: ServiceClient, repository: GitRepository
+) -> None:
+    with GitHubApi(repository, max_tree_entries=3) as api:
+        found = tree_of(client, api, repository.head, "?recursive=1")
+        assert (len(found["tree"]), found["truncated"]) == (3, True)
+        assert tree_of(client, api, repository.head)["truncated"] is False
+
+
+def test_an_unknown_tree_is_a_404(client: ServiceClient, real: GitHubApi) -> None:
+    assert get(client, real, f"/git/trees/{UNKNOWN}")[0] == 404
+
+
+def test_commits_of_a_real_repository_are_compared_by_sha_or_branch(
+    client: ServiceClient, repository: GitRepository, real: GitHubApi
+) -> None:
+    """The merge base is that of git; a slash in the name of a branch is quoted."""
+    left = repository.head
+    repository.git("checkout", "--quiet", "-b", "feature/x")
+    ahead = repository.commit({"dags/new.py": "1"})
+    repository.git("checkout", "--quiet", "main")
+    behind = repository.commit({"README.md": "2"})
+    for path in (f"main...{ahead}", f"{behind}...feature%2Fx", f"{behind}...{ahead}"):
+        code, body = get(client, real, f"/compare/{path}")
+
+        assert (code, body["status"]) == (200, "diverged")
+        assert body["merge_base_commit"]["sha"] == left
+        assert body["base_commit"]["sha"] == behind
+        assert [one["filename"] for one in body["files"]] == ["dags/new.py"]
+        assert set(body) - {"files"} == NEEDED
+    assert get(client, real, f"/compare/nope...{ahead}")[0] == 404
+
+
+def test_a_comparison_lists_300_files(
+    client: ServiceClient, repository: GitRepository, real: GitHubApi
+) -> None:
+    left = repository.head
+    head = repository.commit({f"dags/{number}.py": "1" for number in range(301)})
+
+    assert len(get(client, real, f"/compare/{left}...{head}")[1]["files"]) == MAX_FILES == 300
+
+
+def test_commits_without_a_common_ancestor_are_a_404_that_says_so(
+    client: ServiceClient, repository: GitRepository, real: GitHubApi
+) -> None:
+    main = repository.head
+    repository.git("checkout", "--quiet", "--orphan", "site")
+    site = repository.commit({"index.html": "1"})
+    code, body = get(client, real, f"/compare/{main}...{site}")
+
+    assert (code, body["message"]) == (404, f"No common ancestor between {main} and {site}.")
+
+
+def test_a_replaced_commit_is_served_until_github_loses_it(
+    client: ServiceClient, repository: GitRepository, real: GitHubApi
+) -> None:
+    replaced = repository.commit({"README.md": "2"})
+    repository.git("reset", "--quiet", "--hard", "HEAD~1")
+    assert get(client, real, f"/commits/{replaced}")[0] == 200
+    repository.lose(replaced)
+    assert get(client, real, f"/commits/{replaced}")[0] == 422
+    assert get(client, real, f"/compare/{repository.head}...{replaced}")[0] == 404
+
+
 def test_a_bad_token_is_a_401_and_a_missing_permission_a_404(
     client: ServiceClient, github: GitHubApi
 ) -> None:
     assert get(client, github, f"/commits/{FIRST}", "not-the-token-of-this-job")[0] == 401
     with GitHubApi(github.history, may_read=False) as closed:
-        assert get(client, closed, f"/commits/{FIRST}")[0] == 404
+        for path in (f"/commits/{FIRST}", f"/git/trees/{FIRST}", f"/compare/{FIRST}...{SECOND}"):
+            assert get(client, closed, path)[0] == 404
 
 
 # Statuses.
@@ -420,6 +565,8 @@ def test_an_unknown_installation_gets_no_token(client: ServiceClient, github: Gi
         (f"/commits/{FIRST}/statuses?per_page=101", None, "does not match"),
         (f"/commits/{FIRST}/statuses?context=airflow", None, "'context' was unexpected"),
         ("/deployments?payload=x", None, "'payload' was unexpected"),
+        (f"/git/trees/{FIRST}?per_page=1", None, "'per_page' was unexpected"),
+        ("/git/trees/main", None, "no such operation"),
         ("/issues", None, "no such operation"),
         ("/issues", {"title": "x"}, "no such operation"),
     ],

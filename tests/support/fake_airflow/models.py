@@ -108,6 +108,7 @@ class FakeDag:
         bundle_version: version per GET of the DAG, the last one repeats; a run gets the current one
         latest_dag_version: version of the DAG's structure, if it lags behind
         manual_runs: whether `allowed_run_types` has manual ones (Airflow 3 only)
+        tags: names of its tags
     """
 
     dag_id: str
@@ -128,6 +129,7 @@ class FakeDag:
     bundle_version: str | tuple[str, ...] | None = None
     latest_dag_version: str | None = None
     manual_runs: bool = True
+    tags: tuple[str, ...] = ()
 
     @property
     def is_stale(self) -> bool:

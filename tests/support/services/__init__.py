@@ -15,8 +15,10 @@ botocore.
     GitHubOidc()
         GitHub's endpoint for OIDC tokens
     GitHubApi(history, can_write=...)
-        GitHub's API for commits, statuses and deployments, documented requests only:
+        GitHub's API for commits, trees, statuses and deployments, documented requests only:
         `.statuses_of(sha)`, `.deployments`, `.deployment_states(id)`, `.app`
+    GitHubApi(GitRepository(folder))
+        the same with the commits of a real git repository
     Mwaa(fake), Tunnel(mwaa.ports)
         Amazon MWAA, and a proxy that resolves its host names
     Gateway(fake.url, demands=...), RedirectTrap()
@@ -32,6 +34,7 @@ from tests.support.services.gateway import (
     identity_aware_proxy,
 )
 from tests.support.services.github import GitHubApi
+from tests.support.services.history import GitRepository
 from tests.support.services.keycloak import KeycloakTokens
 from tests.support.services.mwaa import FakeMwaa
 from tests.support.services.oidc import FakeGitHubOidc
@@ -44,6 +47,7 @@ __all__ = [
     "FakeTokenEndpoint",
     "Gateway",
     "GitHubApi",
+    "GitRepository",
     "KeycloakTokens",
     "RedirectTrap",
     "Tunnel",

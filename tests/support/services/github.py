@@ -1,4 +1,4 @@
-"""GitHub's REST API, "2022-11-28", for commits, commit statuses and deployments.
+"""GitHub's REST API, "2022-11-28", for commits, trees, commit statuses and deployments.
 
 It accepts documented requests only. Any other request is refused, and fails the test at its end.
 """
@@ -8,36 +8,50 @@ from __future__ import annotations
 import json
 import secrets
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from tests.support import known_secrets
 from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json
 from tests.support.services.github_app import GitHubApp
 from tests.support.services.github_reports import MAX_STATUSES, ReportStore
 from tests.support.services.github_schema import operation_of, schema_violation
+from tests.support.services.history import (
+    GitRepository,
+    ScriptedHistory,
+    ancestors,
+    tree_body,
+)
 from tests.support.stub_server import StubServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from tests.support.services.github_reports import Record
     from tests.support.services.github_schema import Operation
+    from tests.support.services.history import History, TreeEntry
 
 REPOSITORY = "octo-org/sales"
 FORBIDDEN = "Resource not accessible by integration"
+MAX_TREE_ENTRIES = 100_000
+"""Entries that GitHub lists of a tree. The limit of 7 MB is not scripted."""
+MAX_FILES = 300
+"""Files that GitHub lists of a comparison."""
 
 
 class GitHubApi(StubServer):
     """Private repositories with one common history.
 
     Args:
-        history: commit to its parent; it may grow
+        history: commit to its parent, which may grow; or a real repository
         may_read: whether the job's token has `contents: read`; without it commits are not found
         can_write: permissions that the job's token has
         repositories: names of the repositories
         port: port number, 0 for any free one
+        max_tree_entries: number of entries that it lists of a tree
 
     Attributes:
+        history: commit to its parent; empty with a real repository
         token: the job's token
         app: a GitHub App that may write statuses and deployments
         offences: undocumented requests, which fail the test at its end
@@ -45,15 +59,23 @@ class GitHubApi(StubServer):
 
     def __init__(
         self,
-        history: Mapping[str, str | None],
+        history: Mapping[str, str | None] | GitRepository,
         *,
         may_read: bool = True,
         can_write: tuple[str, ...] = ("statuses", "deployments"),
         repositories: tuple[str, ...] = (REPOSITORY,),
         port: int = 0,
+        max_tree_entries: int = MAX_TREE_ENTRIES,
     ) -> None:
         super().__init__(port=port)
-        self.history = dict(history)
+        self._commits: History
+        if isinstance(history, GitRepository):
+            self.history: dict[str, str | None] = {}
+            self._commits = history
+        else:
+            self.history = dict(history)
+            self._commits = ScriptedHistory(self.history)
+        self._max_tree_entries = max_tree_entries
         self.token = f"ghs_{secrets.token_urlsafe(30)}"
         self.app = GitHubApp()
         self.violations: list[str] = []
@@ -158,23 +180,26 @@ class GitHubApi(StubServer):
         ):
             raise RefusedError(_error(403, FORBIDDEN))
 
-    # Commits.
+    # Commits and trees.
 
-    def _commit(
-        self,
-        _: ReceivedRequest,
-        repository: str,  # noqa: ARG002 - all repositories have one history
-        sha: str,
-    ) -> FakeResponse:
+    def _commit(self, request: ReceivedRequest, repository: str, sha: str) -> FakeResponse:
         self._require_commit(sha)
-        return as_json(200, self._commit_body(sha))
+        body = self._commit_body(sha, repository)
+        if request.first("page", "1") == "1":
+            parents = self._commits.parents(sha)
+            body["files"] = self._files(parents[0] if parents else None, sha)
+        return as_json(200, body)
 
     def _compare(
-        self, request: ReceivedRequest, repository: str, base: str, sha: str
+        self, request: ReceivedRequest, repository: str, base: str, head: str
     ) -> FakeResponse:
-        if not {base, sha} <= set(self.history):
+        old, new = self._commits.resolve(unquote(base)), self._commits.resolve(unquote(head))
+        if old is None or new is None:
             return _error(404, "Not Found")
-        ours, theirs = list(self._ancestors(sha)), list(self._ancestors(base))
+        merge_base = self._commits.merge_base(old, new)
+        if merge_base is None:
+            return _error(404, f"No common ancestor between {unquote(base)} and {unquote(head)}.")
+        ours, theirs = ancestors(self._commits, new), ancestors(self._commits, old)
         ahead = [one for one in ours if one not in theirs]
         behind = [one for one in theirs if one not in ours]
         status = {(0, 0): "identical", (1, 0): "ahead", (0, 1): "behind"}.get(
@@ -183,33 +208,57 @@ class GitHubApi(StubServer):
         urls = ("url", "html_url", "permalink_url", "diff_url", "patch_url")
         page = int(request.first("page", "1"))
         body = {
-            **dict.fromkeys(urls, f"{self.url}/repos/{repository}/compare/{base}...{sha}"),
-            "base_commit": self._commit_body(base),
-            "merge_base_commit": self._commit_body(next(one for one in ours if one in theirs)),
+            **dict.fromkeys(urls, f"{self.url}/repos/{repository}/compare/{base}...{head}"),
+            "base_commit": self._commit_body(old, repository),
+            "merge_base_commit": self._commit_body(merge_base, repository),
             "status": status,
             "ahead_by": len(ahead),
             "behind_by": len(behind),
             "total_commits": len(ahead),
-            "commits": [self._commit_body(one) for one in reversed(ahead)][page - 1 : page],
-            **({"files": [{"filename": "dags/sales.py", "patch": "@@"}]} if page == 1 else {}),
+            "commits": [self._commit_body(one, repository) for one in reversed(ahead)][
+                page - 1 : page
+            ],
+            **({"files": self._files(merge_base, new)} if page == 1 else {}),
         }
         return as_json(200, body)
 
-    def _ancestors(self, commit: str | None) -> Iterator[str]:
-        while commit is not None:
-            yield commit
-            commit = self.history[commit]
+    def _files(self, old: str | None, new: str) -> list[Record]:
+        """Return the changed files of a comparison, at most MAX_FILES."""
+        before, after = (
+            {entry.path: entry for entry in self._entries(commit) if entry.kind != "tree"}
+            for commit in (old, new)
+        )
+        changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
+        return [{"filename": path, "patch": "@@"} for path in changed[:MAX_FILES]]
 
-    def _commit_body(self, sha: str) -> Record:
-        parent = self.history[sha]
+    def _entries(self, commit: str | None) -> list[TreeEntry]:
+        tree = self._commits.tree(commit) if commit else None
+        return (self._commits.entries(tree, recursive=True) if tree else None) or []
+
+    def _tree(self, request: ReceivedRequest, repository: str, sha: str) -> FakeResponse:
+        entries = self._commits.entries(sha, recursive="recursive" in request.query)
+        if entries is None:
+            return _error(404, "Not Found")
+        url = f"{self.url}/repos/{repository}"
+        return as_json(200, tree_body(url, sha, entries, self._max_tree_entries))
+
+    def _commit_body(self, sha: str, repository: str) -> Record:
+        url, tree = f"{self.url}/repos/{repository}", self._commits.tree(sha)
         return {
             "sha": sha,
-            "commit": {"message": "Change the sales"},
-            "parents": [{"sha": parent}] if parent else [],
+            "url": f"{url}/commits/{sha}",
+            "commit": {
+                "message": "Change the sales",
+                "tree": {"sha": tree, "url": f"{url}/git/trees/{tree}"},
+            },
+            "parents": [
+                {"sha": parent, "url": f"{url}/commits/{parent}"}
+                for parent in self._commits.parents(sha)
+            ],
         }
 
     def _require_commit(self, sha: str) -> None:
-        if sha not in self.history:
+        if self._commits.resolve(sha) is None:
             raise RefusedError(_error(422, f"No commit found for SHA: {sha}"))
 
     # Commit statuses and deployments.
@@ -247,7 +296,7 @@ class GitHubApi(StubServer):
 
     def _deploy(self, request: ReceivedRequest, repository: str) -> FakeResponse:
         body = json.loads(request.body)
-        if body["ref"] not in self.history:
+        if self._commits.resolve(body["ref"]) is None:
             return _error(422, f"No ref found for: {body['ref']}")
         contexts = body.get("required_contexts")
         if contexts != [] and (waits_for := self._reports.unsettled(body["ref"], contexts)):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _REPOSITORY = r"/repos/(?P<repository>[\w.-]+/[\w.-]+)"
 _SHA = r"(?P<sha>[0-9a-f]{40})"
+_REF = r"[^/\s]+?"
+"""A SHA, branch or tag; a slash in it is quoted."""
 _TEXT, _FLAG = {"type": "string"}, {"type": "boolean"}
 _LINE = {"type": ["string", "null"], "maxLength": 140}
 _LINK = {"type": ["string", "null"], "pattern": "^(https?://.+)?$"}
@@ -99,9 +101,15 @@ OPERATIONS = (
     _operation("commit", rf"GET {_REPOSITORY}/commits/{_SHA}", "contents", query=_query()),
     _operation(
         "compare",
-        rf"GET {_REPOSITORY}/compare/(?P<base>[0-9a-f]{{40}})\.\.\.{_SHA}",
+        rf"GET {_REPOSITORY}/compare/(?P<base>{_REF})\.\.\.(?P<head>{_REF})",
         "contents",
         query=_query(),
+    ),
+    _operation(
+        "tree",
+        rf"GET {_REPOSITORY}/git/trees/{_SHA}",
+        "contents",
+        query=_record((), recursive=_TEXT),
     ),
     _operation("add_status", rf"POST {_REPOSITORY}/statuses/{_SHA}", "statuses", body=_STATUS),
     _operation(

@@ -237,13 +237,17 @@ KNOWN = Dag("nightly_sales", is_paused=False, is_active=True, has_import_errors=
     [
         (V1, {}, {}),
         (V2, {}, {}),
-        (V1, {"fileloc": FILE, "max_active_runs": 16}, {"file": FILE, "max_active_runs": 16}),
+        (
+            V1,
+            {"fileloc": FILE, "max_active_runs": 16},
+            {"file": FILE, "fileloc": FILE, "max_active_runs": 16},
+        ),
         (
             V2,
             {"fileloc": FILE, "relative_fileloc": RELATIVE, "max_active_runs": 1},
-            {"file": RELATIVE, "max_active_runs": 1},
+            {"file": RELATIVE, "fileloc": FILE, "max_active_runs": 1},
         ),
-        (V2, {"fileloc": FILE, "relative_fileloc": None}, {"file": FILE}),
+        (V2, {"fileloc": FILE, "relative_fileloc": None}, {"file": FILE, "fileloc": FILE}),
         (
             V1,
             {"is_active": False, "has_import_errors": True},

@@ -8,8 +8,9 @@ import pytest
 
 from dev import runner
 from entrypoint.errors import ActionError
+from entrypoint.models import Event
 from entrypoint.runners.base import Context
-from entrypoint.runners.github import head_commit, read_context
+from entrypoint.runners.github import head_commit, read_context, read_event
 from tests.support.factories import SHA, a_context
 
 NEEDED = (
@@ -55,6 +56,7 @@ def test_every_context_field_is_read_from_its_variable() -> None:
         workspace=Path("/github/workspace"),
         event=Path("/e.json"),
         job_path="gate.__default",
+        event_name="push",
     )
 
 
@@ -189,3 +191,26 @@ def test_missing_or_unreadable_event_file_gives_the_runs_commit(tmp_path: Path) 
 
     for event in (None, tmp_path / "absent.json", tmp_path, garbled):
         assert head_commit(a_context(event=event)) == SHA
+
+
+@pytest.mark.parametrize(
+    ("text", "payload"),
+    [('{"ref": "refs/heads/main"}', {"ref": "refs/heads/main"}), ("[]", {}), ("{", {}), ("", {})],
+)
+def test_event_has_its_name_and_the_payload_of_its_file(
+    tmp_path: Path, text: str, payload: dict[str, str]
+) -> None:
+    """A file that is not a JSON object gives no payload."""
+    path = tmp_path / "event.json"
+    path.write_text(text)
+
+    assert read_event(a_context(event=path, event_name="push")) == Event("push", dict(payload))
+    assert read_event(a_context(event=None)).payload == {}
+
+
+def test_text_of_an_event_is_empty_unless_it_is_text() -> None:
+    event = Event("push", {"ref": "r", "repository": {"id": 7, "default_branch": "main"}})
+
+    assert event.text_at("repository", "default_branch") == "main"
+    for path in (("repository",), ("repository", "id"), ("ref", "x"), ("nope", "x"), ()):
+        assert event.text_at(*path) == ""
