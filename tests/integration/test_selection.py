@@ -1,0 +1,114 @@
+"""Which DAGs the lines of the input `dags` mean: by name, by tag, and by what changed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.test_changed_files import push
+from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
+from tests.support.services import GitHubApi, GitRepository
+from tests.support.step import CONTEXT, run_dags
+from tests.support.virtual_time import VirtualTime, after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from entrypoint.models import StepOutcome
+
+SALES, STOCK, NIGHTLY, OFF = (
+    FakeDag("sales", file="team/sales.py", tags=("smoke",)),
+    FakeDag("stock", file="team/stock.py", tags=("smoke", "daily")),
+    FakeDag("nightly", file="team/stock.py"),
+    FakeDag("off", file="team/off.py", tags=("smoke", "unused"), paused=True),
+)
+
+
+@pytest.fixture(params=["3.3.2", "2.11.2"])
+def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
+    version: Version = request.param
+    with FakeAirflow(version, dags=[SALES, STOCK, NIGHTLY, OFF]) as running:
+        yield running
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> GitRepository:
+    repository = GitRepository(tmp_path / "repository")
+    repository.commit({"dags/team/sales.py": "1", "dags/team/stock.py": "1", "helper.py": "1"})
+    return repository
+
+
+def selected(step: StepOutcome) -> list[str]:
+    return [run.request.dag_id for run in step.runs if run.request]
+
+
+def after_push(
+    fake: FakeAirflow,
+    repository: GitRepository,
+    tmp_path: Path,
+    changes: dict[str, str],
+    time: VirtualTime | None = None,
+    **inputs: str,
+) -> StepOutcome:
+    """Run a step for the DAGs that a push with these changes changed."""
+    before = repository.head
+    event = tmp_path / "event.json"
+    event.write_text(json.dumps(push(before, repository.commit(changes))))
+    with GitHubApi(repository) as api:
+        context = CONTEXT._replace(api_url=api.url, event=event, event_name="push")
+        inputs["github_token"] = api.token
+        return run_dags(fake, "changed", time=time, context=context, **inputs)
+
+
+def test_a_tag_stands_for_its_active_dags_that_are_not_paused(fake: FakeAirflow) -> None:
+    step = run_dags(fake, "tag:smoke", "stock")
+    assert (selected(step), step.result) == (["sales", "stock"], "success")
+
+
+def test_the_conf_of_a_line_wins_over_a_tag(fake: FakeAirflow) -> None:
+    run_dags(fake, 'stock {"day": 1}', "tag:smoke", conf='{"day": 2}')
+    assert [fake.runs(dag)[0].conf for dag in ("stock", "sales")] == [{"day": 1}, {"day": 2}]
+
+
+@pytest.mark.parametrize("tag", ["unused", "unknown"])
+def test_a_tag_without_a_dag_is_an_error(fake: FakeAirflow, tag: str) -> None:
+    step = run_dags(fake, "sales", f"tag:{tag}")
+    assert step.error is not None
+    assert (step.result, step.error.title) == ("error", "No DAG has this tag")
+    assert fake.runs("sales") == []
+
+
+def test_changed_stands_for_every_dag_of_a_changed_file(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path
+) -> None:
+    changes = {"dags/team/stock.py": "2", "helper.py": "2"}
+    step = after_push(fake, repository, tmp_path, changes)
+    assert sorted(selected(step)) == ["nightly", "stock"]
+    assert (step.result, step.unmatched) == ("success", ("helper.py",))
+
+
+def test_no_changed_dag_is_a_success_that_names_the_files(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path
+) -> None:
+    step = after_push(fake, repository, tmp_path, {"helper.py": "2"})
+    assert (step.result, step.passes, step.runs) == ("success", True, ())
+    assert step.unmatched == ("helper.py",)
+
+
+def test_a_new_dag_file_is_waited_for(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path
+) -> None:
+    time = after(40, lambda: fake.deploy(FakeDag("fresh", file="team/fresh.py")))
+    step = after_push(
+        fake, repository, tmp_path, {"dags/team/fresh.py": "1"}, time, wait_for_dag="5m"
+    )
+    assert (selected(step), step.result) == (["fresh"], "success")
+
+
+def test_changed_needs_an_event_that_changes_files(fake: FakeAirflow) -> None:
+    step = run_dags(fake, "changed", context=CONTEXT._replace(event_name="schedule"))
+    assert step.error is not None
+    assert step.error.title == "The workflow's event changes no files"
