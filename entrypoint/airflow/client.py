@@ -66,6 +66,13 @@ class Airflow(Protocol):
             DagNotFound: Airflow does not have it.
         """
 
+    def list_dags(self, tag: str | None = None) -> tuple[Dag, ...]:
+        """Return all active DAGs, or those with this tag, ordered by their ids.
+
+        Raises:
+            TransientError: the list changed while it was read, or the deadline passed.
+        """
+
     def latest_dag_version(self, dag_id: str) -> str | None:
         """Return the bundle version of the DAG's latest structure, None if it is unknown.
 

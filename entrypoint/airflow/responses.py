@@ -220,3 +220,24 @@ def too_slow(read: int, total: int) -> TransientError:
         f"Of {total} task instances {read} were read before the deadline.",
         CHECK_AIRFLOW_HINT,
     )
+
+
+def dags_too_slow(read: int, total: int) -> TransientError:
+    """Return the error for a list of which only `read` of `total` DAGs came in time."""
+    return TransientError(
+        "Airflow lists the DAGs too slowly",
+        f"Of {total} DAGs {read} were read before the deadline.",
+        CHECK_AIRFLOW_HINT,
+    )
+
+
+def dags_changed(response: Response, read: int, total: int) -> TransientError:
+    """Return the error for pages that do not belong together.
+
+    Pages are cut by position, so a DAG that comes or goes in between moves all after it.
+    """
+    return TransientError(
+        "Airflow's list of DAGs changed while it was read",
+        f"{response.source}: {read} DAGs were read; now the list has {total}.",
+        "Re-run this job once the deployment of the DAGs is over.",
+    )

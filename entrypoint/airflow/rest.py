@@ -14,6 +14,8 @@ from urllib.parse import quote
 from entrypoint.airflow.parse import parse_dag, parse_run, parse_task_instance, require_run
 from entrypoint.airflow.responses import (
     dag_not_found,
+    dags_changed,
+    dags_too_slow,
     describe,
     forbidden,
     has_detail,
@@ -51,7 +53,7 @@ TasksToClear = Literal["all"] | tuple[TaskInstance, ...]
 """Which task instances to clear: all, or the given ones."""
 
 MAX_PAGES = 500
-"""Maximum number of pages of one list: 50,000 task instances.
+"""Maximum number of pages of one list: 50,000 task instances or DAGs.
 
 This is more than one response of an Airflow 2 can hold.
 """
@@ -156,6 +158,13 @@ class RestAirflow:
     def _is_active(self, dag: dict[str, Any]) -> bool:
         raise NotImplementedError
 
+    def _dag_filters(self, tag: str | None) -> dict[str, str]:
+        """Return the query that limits a list to active DAGs with this tag.
+
+        It may select more. Both APIs order the list by DAG id.
+        """
+        raise NotImplementedError
+
     def _forbidden(self, response: Response) -> Exception:
         return forbidden(response)
 
@@ -239,6 +248,47 @@ class RestAirflow:
         )
         body = require_object(response, 200, {"dag_id": str, "is_paused": bool})
         return parse_dag(response, body, is_active=self._is_active(body))
+
+    def list_dags(self, tag: str | None = None) -> tuple[Dag, ...]:
+        """See `Airflow`.
+
+        Measured: docs/notes/airflow-2.md#list-of-dags, docs/notes/airflow-3.md#list-of-dags.
+
+        A DAG that comes or goes between two pages moves all after it. Pages overlap by one DAG, so
+        that the number of DAGs is wrong whenever one is missing.
+        """
+        filters = self._dag_filters(tag)
+        listed: dict[str, Dag | None] = {}
+        total = 0
+        for number in range(MAX_PAGES):
+            if number and self._deadline.has_passed():
+                raise dags_too_slow(len(listed), total)
+            # Pages of a single DAG cannot overlap.
+            overlap = min(1, len(listed) - number)
+            params = {"limit": _MAX_ITEMS, "offset": len(listed) - overlap}
+            response, items = self._list("/dags", "dags", {**filters, **params})
+            total = require_object(response, 200, {"total_entries": int})["total_entries"]
+            page = dict(self._listed_dag(response, item, tag) for item in items)
+            is_last = page.keys() <= listed.keys()
+            listed |= page
+            if is_last or len(listed) >= total:
+                break
+        if len(listed) != total:
+            raise dags_changed(response, len(listed), total)
+        return tuple(dag for dag in listed.values() if dag is not None)
+
+    def _listed_dag(
+        self, response: Response, item: dict[str, Any], tag: str | None
+    ) -> tuple[str, Dag | None]:
+        """Return the id of a listed DAG, and the DAG unless it is stale or lacks the tag."""
+        if not isinstance(item.get("dag_id"), str) or not isinstance(item.get("is_paused"), bool):
+            raise response.unexpected("a DAG has no dag_id or is_paused.")
+        dag = parse_dag(response, item, is_active=self._is_active(item))
+        tags = optional(response, item, "tags", list) or []
+        has_tag = tag is None or any(
+            isinstance(one, dict) and one.get("name") == tag for one in tags
+        )
+        return dag.dag_id, dag if dag.is_active and has_tag else None
 
     def request_reparse(self, dag: Dag) -> None:
         """See `Airflow`. Only a refusal raises an error here.

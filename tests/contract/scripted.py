@@ -50,6 +50,13 @@ DAGS = (
         tasks=(FakeTask("fail", ends="failed", error=FakeError("ValueError", "It does not work")),),
     ),
     FakeDag("paused_dag", tasks=(FakeTask("succeed"),), paused=True),
+    FakeDag("tagged_smoke", (FakeTask("succeed"),), file="tagged.py", tags=("tagged", "smoke")),
+    FakeDag(
+        "tagged_weekly",
+        (FakeTask("succeed"),),
+        file="tagged.py",
+        tags=("tagged", "smoke, weekly", "Zoë & co"),
+    ),
     FakeDag(
         "unstable", tasks=(FakeTask("prepare"), FakeTask("wobble", ends=("failed", "success")))
     ),

@@ -56,6 +56,20 @@ class Database:
             self._dag_polls[dag_id] = polls + 1
         return dag if dag and polls >= dag.parsed_after else None
 
+    def listed_dags(self, tags: Iterable[str], *, stale: bool) -> list[FakeDag]:
+        """Return the parsed DAGs with one of these tags (none: all), ordered by their ids.
+
+        Args:
+            tags: names of tags
+            stale: whether to return stale DAGs too
+        """
+        wanted = set(tags)
+        return [
+            dag
+            for dag in (self.dag(dag_id) for dag_id in sorted(self.dags))
+            if dag and (stale or not dag.is_stale) and (not wanted or wanted & set(dag.tags))
+        ]
+
     def bundle_version(self, dag: FakeDag) -> str | None:
         """Return the bundle version as of the last poll of the DAG."""
         return (

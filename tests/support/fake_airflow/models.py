@@ -103,6 +103,7 @@ class FakeDag:
         max_active_runs: maximum number of running runs; further ones stay queued
         bundle_version: version per GET of the DAG, the last one repeats; a run gets the current one
         latest_dag_version: version of the DAG's structure, if it lags behind
+        tags: names of its tags
     """
 
     dag_id: str
@@ -122,6 +123,7 @@ class FakeDag:
     dag_run_timeout: float | None = None
     bundle_version: str | tuple[str, ...] | None = None
     latest_dag_version: str | None = None
+    tags: tuple[str, ...] = ()
 
     @property
     def is_stale(self) -> bool:

@@ -32,6 +32,7 @@ RUN_ORDER: dict[str, Callable[[FakeRun], Any]] = {
 }
 RANGES = {f"{name}_date_{end}" for name in ("execution", "start", "end") for end in ("gte", "lte")}
 RANGES |= {"updated_at_gte", "updated_at_lte", "fields"}
+DAG_FILTERS = {"order_by", "paused", "dag_id_pattern", "fields"}
 CLEAR_KEYS = {
     "dry_run",
     "dag_run_id",
@@ -80,8 +81,11 @@ class FakeV1(V1Tasks):
     def list_dags(self, call: Call) -> FakeResponse:
         """GET /dags, which every role may do, so that clients check credentials with it."""
         self.role(call.request)
-        rows = [bodies.dag(self.database, dag) for dag in self.database.dags.values()]
-        return as_json(200, {"dags": self.page(call, rows), "total_entries": len(rows)})
+        self.known(call, {*PAGE, "tags", "only_active"}, DAG_FILTERS)
+        stale = call.request.first("only_active", "true") == "false"
+        dags = self.database.listed_dags(self.listed(call, "tags"), stale=stale)
+        shown = [bodies.dag(self.database, dag) for dag in self.page(call, dags)]
+        return as_json(200, {"dags": shown, "total_entries": len(dags)})
 
     def get_dag(self, call: Call) -> FakeResponse:
         """GET a DAG, also one whose file is broken."""

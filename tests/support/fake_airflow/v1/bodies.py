@@ -53,7 +53,7 @@ def dag(database: Database, dag: FakeDag) -> dict[str, Any]:
         "root_dag_id": None,
         "schedule_interval": None,
         "scheduler_lock": None,
-        "tags": [],
+        "tags": [{"name": name} for name in dag.tags],
         "timetable_description": "Never, external triggers only",
     }
 

@@ -39,6 +39,7 @@ RUN_STATES = ("queued", "running", "success", "failed")
 DATES = ("run_after", "logical_date", "start_date", "end_date", "duration", "updated_at")
 BATCH_FIELDS = ("dag_ids", "order_by", "page_limit")
 """The filters of a batch that this server has."""
+DAG_FILTERS = ("order_by", "paused", "tags_match_mode", "dag_id_pattern", "owners", "bundle_name")
 OTHER_FILTERS = {f"{name}_{end}" for name in DATES for end in ("gte", "gt", "lte", "lt")}
 OTHER_FILTERS |= {
     "run_type",
@@ -57,6 +58,7 @@ class FakeV2(V2Tasks):
             Route("GET", "/api/v2/version", self.version),
             Route("GET", "/api/v2/monitor/health", self.health),
             Route("POST", "/auth/token", lambda call: self.tokens.log_in(call.request)),
+            Route("GET", "/api/v2/dags", self.list_dags, "dag_list"),
             Route("GET", "/api/v2/dags/{dag_id}", self.get_dag),
             Route("PATCH", "/api/v2/dags/{dag_id}", self.patch_dag),
             Route("GET", "/api/v2/dags/{dag_id}/details", self.get_details, "dag_details"),
@@ -73,6 +75,15 @@ class FakeV2(V2Tasks):
             Route("PUT", "/api/v2/parseDagFile/{token}", self.parse, "parsing"),
             *self.task_routes(),
         )
+
+    def list_dags(self, call: Call) -> FakeResponse:
+        """GET the DAGs."""
+        self.role(call.request)
+        self.known(call, *DAG_FILTERS)
+        stale = call.request.first("exclude_stale", "true") == "false"
+        dags = self.database.listed_dags(call.request.query.get("tags", []), stale=stale)
+        shown = [bodies.dag(self.database, dag) for dag in self.page(call, dags)]
+        return as_json(200, {"dags": shown, "total_entries": len(dags)})
 
     def get_dag(self, call: Call) -> FakeResponse:
         self.role(call.request)

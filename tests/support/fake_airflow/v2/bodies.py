@@ -44,7 +44,10 @@ def dag(database: Database, dag: FakeDag) -> dict[str, Any]:
         "timetable_description": "Never, external triggers only",
         "timetable_partitioned": False,
         "timetable_periodic": False,
-        "tags": [],
+        "tags": [
+            {"name": name, "dag_id": dag.dag_id, "dag_display_name": dag.dag_id}
+            for name in dag.tags
+        ],
         "max_active_tasks": dag.max_active_tasks,
         "max_active_runs": dag.max_active_runs,
         "max_consecutive_failed_dag_runs": 0,
