@@ -109,8 +109,11 @@ def test_a_push_of_several_commits_changes_what_differs_at_its_end(
 
 
 def test_a_push_without_a_change_of_files_changes_nothing(repository: GitRepository) -> None:
-    before = repository.head
-    assert of(repository, push(before, repository.commit({}))).changed == ()
+    before, after = repository.head, repository.commit({})
+    with GitHubApi(repository) as api:
+        found = find(api, push(before, after))
+
+        assert (found.changed, found.deleted, len(api.record)) == ((), (), 2)
 
 
 def test_a_rename_is_a_deletion_and_an_addition(repository: GitRepository) -> None:

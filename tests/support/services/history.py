@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -130,10 +131,10 @@ class GitRepository:
         self._lost.add(commit)
 
     def resolve(self, ref: str) -> str | None:
-        found = self._try(
-            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"
-        )
-        return None if found in self._lost else found
+        found = self._try("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+        # The SHA of an annotated tag is not that of a commit.
+        is_other_object = re.fullmatch("[0-9a-f]{40}", ref) and found != ref
+        return None if found in self._lost or is_other_object else found
 
     def parents(self, commit: str) -> tuple[str, ...]:
         return tuple(self.git("rev-list", "--parents", "--max-count=1", commit).split()[1:])
