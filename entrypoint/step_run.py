@@ -6,6 +6,7 @@ complete however the step ends.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
@@ -15,10 +16,13 @@ from entrypoint.diagnostics.collector import Diagnostics
 from entrypoint.errors import (
     ActionError,
     DagNotFound,
+    Forbidden,
     InvalidConf,
     StaleDag,
     StateUnknown,
+    TransientError,
     TriggerUnclear,
+    UnexpectedResponse,
 )
 from entrypoint.models import DagRun, Outcome, SavedRun
 from entrypoint.run.code_wait import CodeWait, DagFiles
@@ -153,6 +157,9 @@ class StepRun:
             dag = self.code.require_runnable(self._airflow, if_paused)
             if dag.has_import_errors:
                 raise stale_dag(dag)
+            # Airflow itself decides if its schema cannot be read now.
+            with suppress(TransientError, UnexpectedResponse, Forbidden):
+                self.code.read(self._airflow, lambda airflow: airflow.check_conf(self.request))
         except (DagNotFound, StaleDag) as error:
             raise self._with_import_error(error) from None
 

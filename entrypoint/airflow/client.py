@@ -93,6 +93,14 @@ class Airflow(Protocol):
     def unpause(self, dag_id: str) -> None:
         """Unpause the DAG."""
 
+    def check_conf(self, request: RunRequest) -> None:
+        """Check the request's conf by the schema of the DAG's params, as far as that is known.
+
+        Raises:
+            InvalidConf: Airflow would certainly refuse it.
+            DagNotFound: Airflow does not have the DAG.
+        """
+
     def trigger(self, request: RunRequest) -> DagRun:
         """Trigger the DAG run with one request.
 

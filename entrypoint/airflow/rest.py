@@ -13,6 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 from urllib.parse import quote
 
+from entrypoint.airflow.params import refused_param
 from entrypoint.airflow.parse import parse_dag, parse_run, parse_task_instance, require_run
 from entrypoint.airflow.responses import (
     dag_not_found,
@@ -36,6 +37,7 @@ from entrypoint.airflow.tracebacks import read_traceback
 from entrypoint.errors import (
     Conflict,
     GatewayRefused,
+    InvalidConf,
     NotFound,
     NotSupported,
     ResponseTooLarge,
@@ -370,6 +372,20 @@ class RestAirflow:
         return tuple(found)
 
     # DAG runs.
+
+    def check_conf(self, request: RunRequest) -> None:
+        """See `Airflow`."""
+        if problem := self._refused_param(request):
+            raise InvalidConf(
+                "Airflow refused the DAG run's parameters",
+                f"{problem}. So says the schema of the DAG's params.",
+                "Correct conf in this step; the DAG's params define what is allowed.",
+            )
+
+    def _refused_param(self, request: RunRequest) -> str | None:
+        _, details = self._details(request.dag_id)
+        params = details.get("params")
+        return refused_param(params if isinstance(params, dict) else {}, request.conf)
 
     def trigger(self, request: RunRequest) -> DagRun:
         """See `Airflow`."""

@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entrypoint.airflow.logs import TextLog
-from entrypoint.airflow.params import refused_param
 from entrypoint.airflow.responses import is_from_airflow, not_supported, optional, require_note
 from entrypoint.airflow.rest import RestAirflow, run_path, segment
 from entrypoint.errors import (
@@ -129,17 +128,14 @@ class V1(RestAirflow):
         date that is taken (docs/notes/airflow-versions.md#what-differs-by-version).
         """
         with suppress(ActionError):
-            if (2, 3) <= self._release < (2, 9):
-                _, details = self._details(request.dag_id)
-                params = details.get("params")
-                problem = refused_param(params if isinstance(params, dict) else {}, request.conf)
-                if problem:
-                    return InvalidConf(
-                        "Airflow refused the DAG run's parameters",
-                        f"{problem}. Airflow {self.version} answers such a conf with 500 and no "
-                        "reason; this one is from the DAG's own schema.",
-                        "Correct conf in this step; the DAG's params define what is allowed.",
-                    )
+            without_reason = (2, 3) <= self._release < (2, 9)
+            if without_reason and (problem := self._refused_param(request)):
+                return InvalidConf(
+                    "Airflow refused the DAG run's parameters",
+                    f"{problem}. Airflow {self.version} answers such a conf with 500 and no "
+                    "reason; this one is from the DAG's own schema.",
+                    "Correct conf in this step; the DAG's params define what is allowed.",
+                )
             if self._release < (2, 2) and request.logical_date is not None:
                 day = request.logical_date.isoformat()
                 _, runs = self._list(

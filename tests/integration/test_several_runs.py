@@ -323,3 +323,16 @@ def test_a_run_without_any_response_delays_no_other() -> None:
 
         outcomes = run_several(fake, "a", "b", "c", timeout="10m", time=after(1, cut))
         assert results(outcomes) == {"a": "success", "b": "error", "c": "success"}
+
+
+def test_a_conf_that_the_params_refuse_is_found_before_any_trigger(fake: FakeAirflow) -> None:
+    schema = {"days": {"type": "integer", "maximum": 31}}
+    fake.deploy(FakeDag("typed", params_schema=schema))
+    step = run_dags(fake, "good", 'typed {"days": 40}')
+    assert step.error is not None
+    assert "typed: Airflow refused the DAG run's parameters. param days" in step.error.detail
+    assert fake.runs("good") == []
+    assert results(run_several(fake, "good", 'typed {"days": 30}')) == {
+        "good": "success",
+        "typed": "success",
+    }

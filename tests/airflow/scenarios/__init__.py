@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.airflow.job import the_run, until
-from tests.airflow.scenarios import blocked, deploy, files, scheduler
+from tests.airflow.scenarios import blocked, deploy, files, scheduler, several
 from tests.airflow.scenarios.blocked import WAITING
 from tests.airflow.scenarios.users import NO_EDIT, ONLY_RUNS, ONLY_TASKS, make_users
 
@@ -54,6 +54,9 @@ def begin_with_scheduler(scenarios: ScenarioRunner) -> None:
     scenarios.begin("fixed", deploy.fixed)
     scenarios.begin("replaced", deploy.replaced)
     scenarios.begin("no commits", deploy.no_commits)
+    scenarios.begin("several", several.mixed)
+    scenarios.begin("several again", several.again)
+    scenarios.begin("several refused", several.refused)
     scenarios.begin("too slow", lambda scenarios: scenarios.run("too_slow"))
     scenarios.begin("retries", lambda scenarios: scenarios.run("retries_exhausted"))
     scenarios.begin("killed", lambda scenarios: scenarios.run("worker_killed"))
