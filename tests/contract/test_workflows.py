@@ -50,7 +50,7 @@ def test_the_inputs_of_each_step_are_valid(file: Path) -> None:
         assert set(step) <= set(INPUT_NAMES)
         given = {name: text for name, text in filled(step).items() if name not in FILES}
         settings = parse_settings(given, Path("/github/workspace"), ENVIRONMENT)
-        assert settings.dag_id == "nightly_sales"
+        assert settings.dag_id == "nightly_sales" or settings.dags
 
 
 @each

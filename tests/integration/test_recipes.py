@@ -13,8 +13,10 @@ from dev.airflow_settings import password_of
 from entrypoint.models import Result
 from entrypoint.report.outputs import outputs
 from tests.integration.scenarios import RECIPES
+from tests.integration.test_changed_files import pull_request
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Version
-from tests.support.step import run_step
+from tests.support.services import GitHubApi, GitRepository
+from tests.support.step import CONTEXT, run_dags, run_step
 from tests.support.virtual_time import VirtualTime
 from tests.support.workflows import HEAD, VALUES, action_inputs, filled, read_jobs
 
@@ -111,6 +113,35 @@ def test_the_pull_request_recipe_uses_one_run_for_each_commit(fake: FakeAirflow)
     (run,) = fake.runs("nightly_sales")
     assert run.run_id == f"pr-17-{HEAD}"
     assert run.conf == {"pull_request": 17, "branch": 'feature/"sales"'}
+
+
+def test_the_smoke_suite_runs_the_tagged_dags_and_one_more(fake: FakeAirflow) -> None:
+    (step,) = action_inputs(workflow_text("smoke-suite"))
+    lines = filled(step)["dags"].splitlines()
+    fake.deploy(FakeDag("smoke_1", tags=("smoke",)))
+    fake.deploy(FakeDag("smoke_2", tags=("smoke",)))
+    outcome = run_dags(fake, *lines, max_parallel=str(step["max_parallel"]))
+
+    assert outcome.result == "success"
+    assert fake.runs("nightly_sales")[0].conf == {"rows": 100}
+    assert [len(fake.runs(name)) for name in ("smoke_1", "smoke_2", "nightly_sales")] == [1, 1, 1]
+
+
+def test_the_recipe_for_changed_dags_runs_those_of_the_pull_request(
+    fake: FakeAirflow, tmp_path: Path
+) -> None:
+    (step,) = action_inputs(workflow_text("changed-dags"))
+    repository = GitRepository(tmp_path / "repository")
+    base = repository.commit({"dags/other.py": "1"})
+    event = tmp_path / "event.json"
+    head = repository.commit({"dags/nightly_sales.py": "1"})
+    event.write_text(json.dumps(pull_request(base, head)))
+    with GitHubApi(repository) as api:
+        context = CONTEXT._replace(api_url=api.url, event=event, event_name="pull_request")
+        outcome = run_dags(fake, step["dags"], context=context, github_token=api.token)
+
+    assert outcome.result == "success"
+    assert len(fake.runs("nightly_sales")) == 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,12 @@ SLOW = "too_slow"
 """Its dagrun_timeout ends it as failed."""
 TYPED = 'typed_params {"days": 3, "customer": "Acme"}'
 MIXED = (*GOOD, *BAD, "succeeds_with_failed_task", SLOW, TYPED, "retries_exhausted")
-WRONG = ("quick_success", "paused_dag", "no_such_dag", 'typed_params {"days": "five", "customer": "Acme"}')
+WRONG = (
+    "quick_success",
+    "paused_dag",
+    "no_such_dag",
+    'typed_params {"days": "five", "customer": "Acme"}',
+)
 
 
 def _run(scenarios: ScenarioRunner, lines: tuple[str, ...], **inputs: str) -> StepResult:
