@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.runner import ActionStep
 from entrypoint.report.summary import summary
 from entrypoint.signals import Interrupted
 from tests.support.fake_airflow import (
@@ -16,7 +18,8 @@ from tests.support.fake_airflow import (
     Fault,
     Version,
 )
-from tests.support.step import CONTEXT, run_dags, saved_runs
+from tests.support.peak_memory import MeasuredProcess
+from tests.support.step import CONTEXT, admin_inputs, run_dags, saved_runs
 from tests.support.virtual_time import VirtualTime, after
 
 if TYPE_CHECKING:
@@ -336,3 +339,22 @@ def test_a_conf_that_the_params_refuse_is_found_before_any_trigger(fake: FakeAir
         "good": "success",
         "typed": "success",
     }
+
+
+def test_forty_dags_with_three_failures_take_less_than_48_mebibytes(tmp_path: Path) -> None:
+    """In a process of its own, as in the image."""
+    dags = [
+        FakeDag(f"dag_{number:02}", polls=2, tasks=(BROKEN,) if number in (7, 19, 33) else ())
+        for number in range(40)
+    ]
+    launcher = MeasuredProcess(tmp_path / "peak")
+    with FakeAirflow(dags=dags) as fake:
+        lines = "\n".join(dag.dag_id for dag in dags)
+        inputs = admin_inputs(fake) | {"dag_id": "", "dags": lines, "max_parallel": "40"}
+        result = ActionStep(inputs, launcher=launcher, workspace=tmp_path).run()
+    assert json.loads(result.outputs["failed_dags"]) == ["dag_07", "dag_19", "dag_33"]
+    first_rows = [line for line in result.summary.splitlines() if line.startswith("| ❌")]
+    assert len(first_rows) == 3
+    assert "dag_07" in "\n".join(result.summary.splitlines()[:12])
+    print(f"40 DAGs: peak {launcher.mebibytes:.1f} MiB")
+    assert launcher.mebibytes < 48
