@@ -21,7 +21,6 @@ from entrypoint.inputs.settings import (
     post_stage_inputs,
 )
 from entrypoint.models import Outcome, SavedRun, StepOutcome
-from entrypoint.post import left_behind, report_runs_left_running, stop_runs_left_behind
 from entrypoint.report.console import Console
 from entrypoint.report.outputs import Outputs
 from entrypoint.runners import github
@@ -58,6 +57,12 @@ def post_stage() -> int:
     left = _saved_runs()
     if not left or os.environ.get("STATE_ENDED"):
         return 0
+    # Imported here, because the main stage does not need it.
+    from entrypoint.post import (  # noqa: PLC0415
+        left_behind,
+        report_runs_left_running,
+        stop_runs_left_behind,
+    )
 
     def stop_left_runs(given: Mapping[str, str], context: Context, runner: Runner) -> StepOutcome:
         # The files in the workspace may be gone by now. So may be the inputs, if a composite action

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import signal
+import time
+from collections import Counter
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
-from tests.airflow.job import get
+from tests.airflow.job import TIMEOUT, Job, get
 from tests.airflow.scenarios.several import BAD, GOOD, SLOW, ids
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dev.airflow import LocalAirflow
     from tests.airflow.scenario import ScenarioRunner
 
 
@@ -67,3 +76,42 @@ def test_a_rerun_runs_only_what_failed(scenarios: ScenarioRunner) -> None:
         path = f"/dags/{dag_id}/dagRuns/again/taskInstances"
         (task,) = get(scenarios.airflow, path)["task_instances"]
         assert task["try_number"] == tries
+
+
+LONG = ("held", "gated", 'one_at_a_time {"seconds": 90}', "too_slow")
+CANCELS = int(os.environ.get("SEVERAL_CANCELS", "2"))
+"""Steps that are cancelled at random moments. More take long, so they are tried by hand."""
+LAST_MOMENT = 12.0
+"""Seconds. By then all are triggered."""
+
+
+def test_a_cancel_at_a_random_moment_leaves_no_run_of_the_step(
+    airflow: LocalAirflow, tmp_path: Path
+) -> None:
+    seed = os.environ.get("INTERRUPTION_SEED", str(random.randrange(10**6)))  # noqa: S311
+    moments = random.Random(seed)  # noqa: S311 - no secret
+    names = [line.split()[0] for line in LONG]
+    for name in names:
+        airflow.wait_for_dag(name)
+    found = Counter[str]()
+    for number in range(CANCELS):
+        run_id = f"cancelled-{uuid4()}"
+        moment = moments.uniform(0.5, LAST_MOMENT)
+        step = Job(airflow, tmp_path).step(
+            "quick_success", dag_id="", dags="\n".join(LONG), run_id=run_id, max_parallel="3"
+        )
+        with step.start() as running:
+            time.sleep(moment)
+            running.signal(signal.SIGINT)
+            main = running.wait(TIMEOUT)
+        step.run("post", timeout=TIMEOUT)
+        states = [run["state"] for name in names for run in runs_of(airflow, name, run_id)]
+        found.update(states)
+        where = f"cancel {number} after {moment:.1f} s (INTERRUPTION_SEED={seed})"
+        assert main.outputs.get("result") in ("cancelled", None), f"{where}\n{main.log}"
+        assert not {"queued", "running"} & set(states), f"{where}: {states}\n{main.log}"
+    print(f"Airflow {airflow.version}: {CANCELS} cancels of several DAGs, afterwards {found}")
+
+
+def runs_of(airflow: LocalAirflow, dag_id: str, run_id: str) -> list[dict[str, str]]:
+    return [run for run in airflow.runs(dag_id) if run["dag_run_id"] == run_id]
