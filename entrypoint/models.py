@@ -183,12 +183,14 @@ class ChangedFiles(NamedTuple):
         deleted: the deleted files.
         all_files: all files of the new commit, None if they are unknown.
         source: a sentence for the user that names the compared commits.
+        added: those of the changed files that are new.
     """
 
     changed: tuple[str, ...]
     deleted: tuple[str, ...]
     all_files: tuple[str, ...] | None
     source: str
+    added: tuple[str, ...] = ()
 
 
 class ChangedDags(NamedTuple):
@@ -519,6 +521,7 @@ class StepOutcome(NamedTuple):
         error: why none of several DAGs was triggered.
         cancelled: whether the workflow was cancelled.
         unmatched: changed files that belong to no DAG.
+        new_files: those of them that are new and may define a DAG that Airflow does not have.
     """
 
     runs: tuple[Outcome, ...]
@@ -526,6 +529,7 @@ class StepOutcome(NamedTuple):
     error: ActionError | None = None
     cancelled: bool = False
     unmatched: tuple[str, ...] = ()
+    new_files: tuple[str, ...] = ()
 
     @property
     def result(self) -> Result:

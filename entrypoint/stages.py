@@ -123,10 +123,10 @@ def _run_stage(
         context = read_context(inputs["run_id"])
         outcome = work(inputs, context, runner)
     except ActionError as error:
-        outcome = _failed(error, runner)
+        outcome = _failed(error, runner, several=bool(inputs.get("dags")))
     # A bug in the action must never cause a success or a bare traceback.
     except Exception as error:  # noqa: BLE001
-        outcome = _failed(_bug(error, runner), runner)
+        outcome = _failed(_bug(error, runner), runner, several=bool(inputs.get("dags")))
     # Imported late, because the trigger should not wait for modules that only the end needs.
     from entrypoint.report.publish import publish  # noqa: PLC0415
 
@@ -170,8 +170,11 @@ def _secrets(inputs: Mapping[str, str]) -> Iterator[str]:
         yield os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
 
 
-def _failed(error: ActionError, runner: Runner) -> StepOutcome:
-    outcome = StepOutcome((Outcome(result="error", error=error),))
+def _failed(error: ActionError, runner: Runner, *, several: bool) -> StepOutcome:
+    if several:
+        outcome = StepOutcome((), several=True, error=error)
+    else:
+        outcome = StepOutcome((Outcome(result="error", error=error),))
     Outputs(runner).write(outcome, final=True)
     return outcome
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from entrypoint.diagnostics.optional import OptionalRequests
+from entrypoint.diagnostics.optional import Feature, OptionalRequests
 from entrypoint.errors import ActionError, DagsNotRunnable
 from entrypoint.github_api.commits import commits_of
 from entrypoint.models import StepOutcome
@@ -107,7 +107,17 @@ class Step:
         # Imported here, because a step with one DAG should not wait for this module.
         from entrypoint.run.selection import Selector  # noqa: PLC0415
 
-        selector = Selector(airflow, self._settings, self._context, self._session)
+        assert self._optional is not None  # noqa: S101 - set before
+        optional = self._optional
+        selector = Selector(
+            airflow,
+            self._settings,
+            self._context,
+            self._session,
+            lambda deadline: optional.within(deadline).fetch(
+                Feature.IMPORT_ERRORS, lambda airflow: airflow.import_errors(), None
+            ),
+        )
         selection = selector.select()
         # A single one is followed and logged as if it were the input dag_id.
         base = self._settings if len(selection.dags) > 1 else self._settings._replace(dags=())
@@ -116,7 +126,9 @@ class Step:
             for dag_id, conf in selection.dags.items()
         )
         self._session.events.dags_selected(tuple(selection.dags), selection.unmatched)
-        self._outcome = self._outcome._replace(unmatched=selection.unmatched)
+        self._outcome = self._outcome._replace(
+            unmatched=selection.unmatched, new_files=selection.new_files
+        )
         self._publish()
 
     def _check_all(self, airflow: Airflow) -> None:

@@ -93,6 +93,7 @@ def changed_files(
         tuple(sorted(comparison.deleted)),
         comparison.all_files,
         source,
+        tuple(sorted(comparison.added)),
     )
 
 
@@ -329,6 +330,7 @@ class _Comparison:
 
     Attributes:
         changed: paths of the added and modified files.
+        added: paths of the added files.
         deleted: paths of the deleted files.
         all_files: paths of all files in the new tree, None if GitHub does not list them at once.
     """
@@ -336,6 +338,7 @@ class _Comparison:
     def __init__(self, history: _History) -> None:
         self._history = history
         self.changed: list[str] = []
+        self.added: list[str] = []
         self.deleted: list[str] = []
         self.all_files: tuple[str, ...] | None = None
 
@@ -374,4 +377,5 @@ class _Comparison:
 
     def _collect(self, folder: str, old: dict[str, _Entry], new: dict[str, _Entry]) -> None:
         self.changed += [f"{folder}{path}" for path, entry in new.items() if old.get(path) != entry]
+        self.added += [f"{folder}{path}" for path in new if path not in old]
         self.deleted += [f"{folder}{path}" for path in old if path not in new]

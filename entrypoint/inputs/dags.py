@@ -36,8 +36,18 @@ def _selector(line: str) -> DagSelector:
         tag = line.removeprefix(_TAG).strip()
         if not tag:
             raise ParseError("tag: has no name.", "Write a line like tag:smoke.")
+        if "{" in tag:
+            raise ParseError(
+                f"in the line {quoted(line)}: only a dag_id takes a JSON object.",
+                "Give the DAGs of a tag their conf by the input conf.",
+            )
         return DagSelector("tag", tag)
     name, brace, rest = line.partition("{")
+    if brace and name.strip() == "changed":
+        raise ParseError(
+            f"in the line {quoted(line)}: only a dag_id takes a JSON object.",
+            "Give the DAGs of changed their conf by the input conf.",
+        )
     try:
         conf = json_object(brace + rest) if brace else None
         return DagSelector("dag", dag_id(name.strip()), conf)

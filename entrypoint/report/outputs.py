@@ -88,6 +88,8 @@ class Outputs:
         values = dict.fromkeys(self._written, "") | {"runs": runs_output(outcome)}
         if not outcome.several and outcome.runs:
             values |= outputs(outcome.runs[0])
+        if outcome.several and outcome.runs and (version := outcome.runs[0].airflow_version):
+            values["airflow_version"] = version
         if final:
             values["result"] = outcome.result
         if final and outcome.several:

@@ -81,7 +81,11 @@ def step_message(outcome: StepOutcome) -> Message:
 def _unmatched(outcome: StepOutcome) -> str:
     if not outcome.unmatched:
         return ""
-    return f" Changed files that belong to no DAG: {list_names(list(outcome.unmatched), 10)}."
+    text = f" Changed files that belong to no DAG: {list_names(list(outcome.unmatched), 10)}."
+    if outcome.new_files:
+        names = list_names(list(outcome.new_files), 10)
+        text += f" If {names} defines a DAG, Airflow does not have it yet, and it did not run."
+    return text
 
 
 def reason_of(outcome: Outcome) -> str:
@@ -103,7 +107,8 @@ def annotate_several(outcome: StepOutcome, runner: Runner) -> None:
     message = step_message(outcome)
     bad = [run for run in worst_first(outcome) if run.result not in PASSING]
     if outcome.error is not None or not bad:
-        level: Level = "notice" if outcome.passes else "error"
+        good: Level = "warning" if outcome.new_files else "notice"
+        level: Level = good if outcome.passes else "error"
         runner.annotate(level, message.title, message.detail, ending=_ending(message))
         return
     shown = bad if len(bad) <= MAX_ANNOTATIONS else bad[: MAX_ANNOTATIONS - 1]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MIN_SECRET_CHARS = 4
 """Characters of the shortest secret that is masked; shorter ones would make the log unreadable."""
-_JSON_OUTPUTS = frozenset({"created", "duration", "failed_tasks", "xcom"})
+_JSON_OUTPUTS = frozenset({"created", "duration", "failed_dags", "failed_tasks", "runs", "xcom"})
 """Outputs whose text is JSON; the file has their values instead of their text."""
 
 

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from entrypoint.report.several import annotate_several
+from entrypoint.runners import github as commands
 from tests.integration.test_changed_files import push
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
+from tests.support.runner_log import runner_log
 from tests.support.services import GitHubApi, GitRepository
 from tests.support.step import CONTEXT, run_dags
 from tests.support.virtual_time import VirtualTime, after
@@ -98,14 +101,57 @@ def test_no_changed_dag_is_a_success_that_names_the_files(
     assert step.unmatched == ("helper.py",)
 
 
+@pytest.mark.parametrize("also", [{}, {"dags/team/sales.py": "2"}])
 def test_a_new_dag_file_is_waited_for(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path, also: dict[str, str]
+) -> None:
+    """Also if another DAG is selected already."""
+    time = after(40, lambda: fake.deploy(FakeDag("fresh", file="team/fresh.py")))
+    changes = {"dags/team/fresh.py": "1"} | also
+    step = after_push(fake, repository, tmp_path, changes, time, wait_for_dag="5m")
+    assert set(selected(step)) >= {"fresh"}
+    assert (step.result, step.new_files) == ("success", ())
+    assert time.now >= 1040
+
+
+def test_a_new_file_without_a_dag_is_a_warning_after_the_wait(
     fake: FakeAirflow, repository: GitRepository, tmp_path: Path
 ) -> None:
-    time = after(40, lambda: fake.deploy(FakeDag("fresh", file="team/fresh.py")))
+    """It may be a helper, or a DAG that never arrived."""
+    time = VirtualTime()
     step = after_push(
-        fake, repository, tmp_path, {"dags/team/fresh.py": "1"}, time, wait_for_dag="5m"
+        fake, repository, tmp_path, {"dags/team/new.py": "1"}, time, wait_for_dag="5m"
     )
-    assert (selected(step), step.result) == (["fresh"], "success")
+    assert (step.result, step.new_files) == ("success", ("dags/team/new.py",))
+    (note,) = runner_log(lambda: annotate_several(step, commands)).annotations
+    assert (note.level, note.title) == ("warning", "No DAG was changed")
+    assert "dags/team/new.py" in note.message
+    assert time.now == 1300
+
+
+def test_a_file_that_cannot_define_a_dag_is_not_waited_for(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path
+) -> None:
+    time = VirtualTime()
+    changes = {"README.md": "1", "helper.py": "2"}
+    step = after_push(fake, repository, tmp_path, changes, time, wait_for_dag="5m")
+    assert (step.result, time.now) == ("success", 1000)
+
+
+@pytest.mark.parametrize("wait_for_dag", ["0", "2m"])
+def test_a_changed_file_that_does_not_import_is_an_error(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path, wait_for_dag: str
+) -> None:
+    broken = FakeDag(
+        "broken", file="team/broken.py", broken="Traceback\nKeyError: 'x'", parsed_after=1000
+    )
+    fake.deploy(broken)
+    changes = {"dags/team/broken.py": "1", "dags/team/sales.py": "2"}
+    step = after_push(fake, repository, tmp_path, changes, wait_for_dag=wait_for_dag)
+    assert step.error is not None
+    assert (step.result, step.error.title) == ("error", "The DAG's file fails to import")
+    assert "KeyError: 'x'" in step.error.detail
+    assert fake.runs("sales") == []
 
 
 def test_changed_needs_an_event_that_changes_files(fake: FakeAirflow) -> None:
