@@ -48,8 +48,8 @@ def all_needs(workflow: str, job: str) -> set[str]:
     return found.union(*(all_needs(workflow, one) for one in found))
 
 
-def test_the_four_workflows_exist_and_all_are_checked() -> None:
-    assert set(WORKFLOWS) == {"ci", "release", "scan", "self-test"}
+def test_the_five_workflows_exist_and_all_are_checked() -> None:
+    assert set(WORKFLOWS) == {"ci", "release", "scan", "self-test", "versions"}
 
 
 @pytest.mark.parametrize(
