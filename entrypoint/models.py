@@ -556,6 +556,7 @@ class DagImportError(NamedTuple):
         raised: the exceptions of the traceback.
         bundle: the bundle of the file, empty on Airflow 2, which has no bundles.
         seen_at: when Airflow last failed to import the file.
+        file_token: the token for a request to parse the file again, empty before Airflow 3.4.
     """
 
     filename: str
@@ -563,6 +564,7 @@ class DagImportError(NamedTuple):
     raised: tuple[ExceptionInfo, ...] = ()
     bundle: str = ""
     seen_at: datetime | None = None
+    file_token: str = ""
 
 
 class DagBundle(NamedTuple):
