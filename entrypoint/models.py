@@ -172,6 +172,7 @@ class Dag(NamedTuple):
         bundle: the bundle of the file, empty on Airflow 2, which has no bundles.
         bundle_version: the version of the bundle at the last parsing, None unless the bundle has
             versions (Airflow 3).
+        is_draining: whether Airflow pauses the DAG when its runs have ended (Airflow 3.4).
         last_parsed: the end of the last successful parsing.
         file_token: the token for a request to parse the file again.
     """
@@ -186,6 +187,7 @@ class Dag(NamedTuple):
     bundle_version: str | None = None
     last_parsed: datetime | None = None
     file_token: str = ""
+    is_draining: bool = False
 
 
 class DagRun(NamedTuple):

@@ -36,6 +36,7 @@ def parse_dag(response: Response, body: dict[str, Any], *, is_active: bool) -> D
         bundle_version=optional(response, body, "bundle_version", str),
         last_parsed=parse_datetime(response, body.get("last_parsed_time")),
         file_token=optional(response, body, "file_token", str) or "",
+        is_draining=body.get("scheduling_state") == "draining",
     )
 
 

@@ -329,6 +329,24 @@ def test_version_of_the_latest_dag_version_is_read(
     assert end.sent[0].url == f"{BASE}{kind.api}/dags/a%2Fb/details"
 
 
+@pytest.mark.parametrize("version", ["3.0.6", "3.1.8", "3.2.2"])
+def test_before_3_3_the_latest_dag_version_does_not_tell_the_commit(version: str) -> None:
+    """It stays behind each commit that leaves the DAG's structure as it is."""
+    end = script.ScriptedAdapter()
+
+    assert V2(Transport(BASE, end.client()), version).latest_dag_version("sales") is None
+    assert end.sent == []
+
+
+@pytest.mark.parametrize(
+    ("state", "draining"), [("draining", True), ("paused", False), ("active", False), (None, False)]
+)
+def test_a_dag_that_drains_is_recognised(state: str | None, draining: bool) -> None:
+    body = DAG | ({"scheduling_state": state} if state else {})
+
+    assert read_dag(V2, body).is_draining is draining
+
+
 @pytest.mark.parametrize(("kind", "version"), DIALECTS)
 @pytest.mark.parametrize(
     ("reply", "error"),
