@@ -61,9 +61,9 @@ class Version:
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        """The packages of a release that is not locked."""
-        drivers = ("psycopg2-binary",) if self.major == 2 else ("psycopg2-binary", "asyncpg")
-        return (f"apache-airflow=={self.name}", *drivers)
+        """The packages of a release that is not locked: drivers, and git bundles for Airflow 3."""
+        further = ("asyncpg", "apache-airflow-providers-git") if self.major == 3 else ()
+        return (f"apache-airflow=={self.name}", "psycopg2-binary", *further)
 
     @property
     def lock(self) -> Path:

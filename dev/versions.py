@@ -24,17 +24,18 @@ _HEAD = """\
 
 `make versions` starts a real Airflow of each version (PostgreSQL, LocalExecutor) and runs the whole
 action against it, with one suite of scenarios for all: success, failure, resume, attach, restart,
-refusals, links, dates, XComs, a cancel, a lost answer. It writes this table. A scenario that a
-version cannot pass checks what the step says instead; that is the last column. A scenario about
-something that a version does not have is left out and not counted. A workflow does this every week.
+refusals, links, dates, XComs, a cancel, a lost answer, commits of a git bundle, scheduled runs. It
+writes this table. A scenario that a version cannot pass checks what the step says instead; that is
+the last column. A scenario about something that a version does not have is left out and not
+counted. A workflow does this every week.
 
 | Airflow | Python | scenarios | what it cannot do, and what the step says then |
 |---|---|---|---|
 """
 _TAIL = """
 Left out before the version that brought it: params with a schema (2.2), mapped tasks (2.3), an own
-pattern for run ids that Airflow names in its refusal (3.0), `allowed_run_types` (3.2), loops and
-retry policies (3.4). Before 2.0 Airflow has no stable REST API. [The
+pattern for run ids that Airflow names in its refusal and git bundles (3.0), `allowed_run_types`
+(3.2), loops, retry policies and draining (3.4). Before 2.0 Airflow has no stable REST API. [The
 notes](notes/airflow-versions.md) say what differs, as measured.
 """
 

@@ -223,6 +223,7 @@ class Dag(NamedTuple):
         bundle: the bundle of the file, empty on Airflow 2, which has no bundles.
         bundle_version: the version of the bundle at the last parsing, None unless the bundle has
             versions (Airflow 3).
+        is_draining: whether Airflow pauses the DAG when its runs have ended (Airflow 3.4).
         last_parsed: the end of the last successful parsing.
         file_token: the token for a request to parse the file again.
     """
@@ -238,6 +239,7 @@ class Dag(NamedTuple):
     last_parsed: datetime | None = None
     file_token: str = ""
     fileloc: str = ""
+    is_draining: bool = False
 
 
 class DagRun(NamedTuple):
@@ -610,6 +612,7 @@ class DagImportError(NamedTuple):
         raised: the exceptions of the traceback.
         bundle: the bundle of the file, empty on Airflow 2, which has no bundles.
         seen_at: when Airflow last failed to import the file.
+        file_token: the token for a request to parse the file again, empty before Airflow 3.4.
     """
 
     filename: str
@@ -617,6 +620,7 @@ class DagImportError(NamedTuple):
     raised: tuple[ExceptionInfo, ...] = ()
     bundle: str = ""
     seen_at: datetime | None = None
+    file_token: str = ""
 
 
 class DagBundle(NamedTuple):

@@ -221,8 +221,9 @@ class StepRun:
     def _create(self, request: RunRequest) -> tuple[DagRun, bool]:
         def send(dag: Dag) -> tuple[DagRun, bool]:
             self._take_ownership()
-            # Draining would pause a DAG that is not paused.
-            drain = request.drain and dag.is_paused
+            # Draining would pause an active DAG. A DAG that drains already is paused as soon as
+            # its runs have ended, perhaps before the trigger.
+            drain = request.drain and (dag.is_paused or dag.is_draining)
             pinned = request._replace(drain=drain, bundle_version=self.code.bundle_version)
             deadline, settle = self._start_timeout(), self.code.seconds_left() <= 0
             return trigger(

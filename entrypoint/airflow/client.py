@@ -84,8 +84,8 @@ class Airflow(Protocol):
             DagNotFound: Airflow does not have the DAG.
         """
 
-    def request_reparse(self, dag: Dag) -> None:
-        """Request that Airflow parses the DAG's file now. Nothing confirms that it does.
+    def request_reparse(self, file_token: str) -> None:
+        """Request that Airflow parses a DAG file now. Nothing confirms that it does.
 
         Airflow 3 fetches the bundle first.
         """

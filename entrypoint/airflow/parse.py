@@ -37,6 +37,7 @@ def parse_dag(response: Response, body: dict[str, Any], *, is_active: bool) -> D
         last_parsed=parse_datetime(response, body.get("last_parsed_time")),
         file_token=optional(response, body, "file_token", str) or "",
         fileloc=str(body.get("fileloc") or ""),
+        is_draining=body.get("scheduling_state") == "draining",
     )
 
 

@@ -320,13 +320,13 @@ class RestAirflow:
         )
         return dag.dag_id, dag if dag.is_active and has_tag else None
 
-    def request_reparse(self, dag: Dag) -> None:
+    def request_reparse(self, file_token: str) -> None:
         """See `Airflow`. Only a refusal raises an error here.
 
         An Airflow without this endpoint responds with 404, and with 409 if a parse is already
         requested (measured on 3.3.2). Both are ignored.
         """
-        path = f"{self.api}/parseDagFile/{segment(dag.file_token)}"
+        path = f"{self.api}/parseDagFile/{segment(file_token)}"
         self._require_allowed(self._transport.put(path, self._deadline))
 
     def latest_dag_version(self, dag_id: str) -> str | None:
@@ -364,11 +364,12 @@ class RestAirflow:
         found = []
         for item in items:
             trace = optional(response, item, "stack_trace", str) or ""
-            file, bundle = (
-                optional(response, item, key, str) or "" for key in ("filename", "bundle_name")
+            file, bundle, token = (
+                optional(response, item, key, str) or ""
+                for key in ("filename", "bundle_name", "file_token")
             )
             seen_at = parse_datetime(response, item.get("timestamp"))
-            found.append(DagImportError(file, trace, read_traceback(trace), bundle, seen_at))
+            found.append(DagImportError(file, trace, read_traceback(trace), bundle, seen_at, token))
         return tuple(found)
 
     # DAG runs.

@@ -118,6 +118,11 @@ class V2(RestAirflow):
         """See `Airflow`. Measured: docs/notes/airflow-3.md#cleared-runs."""
         return self._release >= (3, 1)
 
+    def latest_dag_version(self, dag_id: str) -> str | None:
+        """See `Airflow`. Measured: docs/notes/airflow-3.md#bundle-versions."""
+        # A commit that leaves the structure as it is does not change it before 3.3.
+        return super().latest_dag_version(dag_id) if self._release >= (3, 3) else None
+
     def dag_bundle(self, name: str) -> DagBundle | None:
         """See `Airflow`. Measured: docs/notes/airflow-3.md#dag-bundles."""
         if self._release < (3, 4):

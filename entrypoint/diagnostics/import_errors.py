@@ -50,10 +50,10 @@ class OptionalDagFiles:
 
         return self._optional.within(deadline).fetch(Feature.IMPORT_ERRORS, fetch, None)
 
-    def request_reparse(self, dag: Dag, deadline: Deadline) -> None:
-        """Request that Airflow parses the DAG's file now, if this credential may."""
+    def request_reparse(self, file_token: str, deadline: Deadline) -> None:
+        """Request that Airflow parses a DAG file now, if this credential may."""
         self._optional.within(deadline).fetch(
-            Feature.PARSING, lambda airflow: airflow.request_reparse(dag), None
+            Feature.PARSING, lambda airflow: airflow.request_reparse(file_token), None
         )
 
 

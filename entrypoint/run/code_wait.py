@@ -76,6 +76,8 @@ _CONF_WORDS = re.compile(r"\b(params?|conf|schema)\b", re.IGNORECASE)
 _MEMORY_ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 
 T = TypeVar("T")
+_Parsing = tuple["datetime | None", "datetime | None"]
+"""When Airflow last parsed a DAG file, and when it last failed to."""
 
 
 class DagFiles(Protocol):
@@ -84,8 +86,8 @@ class DagFiles(Protocol):
     def import_errors(self, deadline: Deadline) -> tuple[DagImportError, ...] | None:
         """Return the import errors, None if they cannot be read."""
 
-    def request_reparse(self, dag: Dag, deadline: Deadline) -> None:
-        """Ask Airflow to parse the DAG's file now."""
+    def request_reparse(self, file_token: str, deadline: Deadline) -> None:
+        """Ask Airflow to parse a DAG file now."""
 
     def bundle_version(self, name: str, deadline: Deadline) -> str | None:
         """Return the version of a bundle that Airflow fetched last, None if it is unknown."""
@@ -128,7 +130,7 @@ class CodeWait:
         self._bundle_has_commit_since: datetime | None = None
         self._failed_imports: set[datetime] = set()
         self._reparse_requests, self._reparse_requested_at = 0, 0.0
-        self._parsed_at_last_request: datetime | None = None
+        self._parsing_at_last_request: _Parsing = (None, None)
 
     def require_known_commit(self) -> None:
         """Raise InvalidInputs if the commit is unknown to GitHub, so that no bundle can have it."""
@@ -261,7 +263,8 @@ class CodeWait:
     def poll(self) -> ActionError | None:
         """Return why the DAG may not be triggered yet, None if it may. Raises like `wait`."""
         first = self._runnable_at_start is None
-        dag = missing = None
+        dag = None
+        missing: ActionError | None = None
         try:
             # Without a wait, an unexpected response means a wrong URL: fail at once.
             retry_unexpected = not first or not self._end.has_passed()
@@ -273,20 +276,27 @@ class CodeWait:
         import_error = self._import_error(dag)
         if dag is None:
             self._runnable_at_start = bool(self._runnable_at_start)
-            return import_failed(self._dag_id, import_error) if import_error else missing
-        refuse_paused(dag, self._settings.if_paused)
+            reason = import_failed(self._dag_id, import_error) if import_error else missing
+            # Only from 3.4 on does an import error name its file for such a request.
+            token = import_error.file_token if import_error else ""
+        else:
+            refuse_paused(dag, self._settings.if_paused)
+            reason, token = self._check_dag(dag, import_error, first=first), dag.file_token
+        if reason is not None and not self._end.has_passed():
+            self._request_reparse(
+                token, (dag and dag.last_parsed, import_error and import_error.seen_at)
+            )
+        return reason
+
+    def _check_dag(
+        self, dag: Dag, import_error: DagImportError | None, *, first: bool
+    ) -> ActionError | None:
+        """Return why a DAG that exists may not be triggered yet, None if it may."""
         runnable = dag.is_active and not dag.has_import_errors and import_error is None
         self._runnable_at_start = runnable if first else self._runnable_at_start
-        reason = (
-            self._check_code(dag)
-            if runnable
-            else import_failed(self._dag_id, import_error)
-            if import_error
-            else stale_dag(dag)
-        )
-        if reason is not None and not self._end.has_passed():
-            self._request_reparse(dag)
-        return reason
+        if runnable:
+            return self._check_code(dag)
+        return import_failed(self._dag_id, import_error) if import_error else stale_dag(dag)
 
     def _read(self, fetch: Callable[[], T], *, retry_unexpected: bool = True) -> T:
         return self._retrier.within(self._request_deadline).read(
@@ -338,25 +348,23 @@ class CodeWait:
             self._failed_imports.add(error.seen_at)
         return len(self._failed_imports) >= MIN_PARSINGS
 
-    def _request_reparse(self, dag: Dag) -> None:
+    def _request_reparse(self, file_token: str, last_parsing: _Parsing) -> None:
         """Ask Airflow to parse the DAG's file earlier than it would on its own.
 
         Send the first request at once, and another one after each parsing that still has the old
-        code, with growing pauses.
+        code or failed, with growing pauses.
         """
         now = self._retrier.clock()
         pause = (
             min(2.0 ** (self._reparse_requests - 2), REPARSE_SECONDS)
-            if self._parsed_at != self._parsed_at_last_request
+            if last_parsing != self._parsing_at_last_request
             else REPARSE_SECONDS
         )
-        if dag.file_token and (
-            not self._reparse_requests or now - self._reparse_requested_at >= pause
-        ):
+        if file_token and (not self._reparse_requests or now - self._reparse_requested_at >= pause):
             self._reparse_requests += 1
             self._reparse_requested_at = now
-            self._parsed_at_last_request = self._parsed_at
-            self._files.request_reparse(dag, self._request_deadline)
+            self._parsing_at_last_request = last_parsing
+            self._files.request_reparse(file_token, self._request_deadline)
 
     def _check_code(self, dag: Dag) -> ActionError | None:
         """Return why the DAG's code may be old, None if it is the expected code."""

@@ -15,6 +15,7 @@ from tests.support.stub_server import StubServer
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from tests.support.fake_airflow.faults import Fault
 
@@ -44,6 +45,7 @@ class Proxy(StubServer):
         super().__init__(tls=tls, host=host, hang_at_most=HANG)
         self._upstream = urlsplit(upstream).netloc
         self._meeting: tuple[tuple[str, str], threading.Barrier] | None = None
+        self._calls: list[tuple[tuple[str, str], Callable[[], object]]] = []
 
     def fail_requests(
         self,
@@ -72,6 +74,10 @@ class Proxy(StubServer):
             self._meeting = None
 
         self._meeting = on, threading.Barrier(count, action=release, timeout=_TIMEOUT)
+
+    def call_before(self, call: Callable[[], object], *, on: tuple[str, str]) -> None:
+        """Call a function before the next matching request is forwarded, once."""
+        self._calls.append((on, call))
 
     def received(self, method: str, path: str) -> list[int | None]:
         """Return the statuses of the responses to matching requests; None for no response."""
@@ -118,4 +124,9 @@ class Proxy(StubServer):
             and matches(meeting[0][1], request.path)
         ):
             meeting[1].wait()
+        for planned in [one for one in self._calls if request.method == one[0][0]]:
+            (_, path), call = planned
+            if matches(path, request.path):
+                self._calls.remove(planned)
+                call()
         return super()._serve(request)

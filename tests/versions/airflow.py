@@ -11,25 +11,33 @@ from uuid import uuid4
 from dev.airflow import LocalAirflow
 from dev.airflow_settings import ROOT
 from tests.airflow.job import Job, verdict
+from tests.airflow.repository import GitRepository, bundle_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from dev.airflow_settings import Version
-    from dev.runner import StepResult
+    from dev.runner import RunnerContext, StepResult
 
     Scenario = Callable[["VersionRun"], None]
 
 AT_ONCE = 4
 """Scenarios that run at the same time. They mostly wait for Airflow's scheduler."""
-LONGEST_RUN_ID = 150
-"""Characters of a run id that these Airflows allow, so that a longer one is refused."""
+LONGEST_RUN_ID = 230
+"""Characters of a run id that these Airflows allow."""
+REFUSED_RUN_ID = "no~tilde"
+"""A run id that their pattern does not allow."""
+BUNDLES = {"pinned": False, "broken": False, "never_parsed": True, "cleared": False}
+"""The git bundles of an Airflow 3, and whether their first commit cannot be imported.
+
+Each has a DAG of the same name.
+"""
 _SCENARIO_SECONDS = 900.0
 _SETTINGS = {
     # Otherwise Airflow parses only files that contain the words "airflow" and "dag".
     "AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE": "False",
-    "AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN": f"^[A-Za-z0-9_.~:+-]{{1,{LONGEST_RUN_ID}}}$",
+    "AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN": f"^[A-Za-z0-9_.:+ -]{{1,{LONGEST_RUN_ID}}}$",
 }
 
 
@@ -51,11 +59,17 @@ class VersionRun:
 
     def __init__(self, version: Version, folder: Path, scenarios: dict[str, Scenario]) -> None:
         self.release = version.release
+        self.repositories = {
+            name: GitRepository(folder / name, name, broken=broken)
+            for name, broken in BUNDLES.items()
+            if self.has(3)
+        }
+        bundles = bundle_settings(*self.repositories.values()) if self.repositories else {}
         self.airflow = LocalAirflow(
             version,
             dags=ROOT / "tests" / "versions" / "dags",
             database="postgresql",
-            settings=_SETTINGS,
+            settings=_SETTINGS | bundles,
         )
         self.limits: dict[str, list[Limit]] = {}
         self.passed: set[str] = set()
@@ -109,11 +123,11 @@ class VersionRun:
         """Whether this Airflow is at least of this release."""
         return self.release >= release
 
-    def job(self) -> Job:
+    def job(self, context: RunnerContext | None = None) -> Job:
         """Return a job of a new workflow run."""
         folder = self._folder / uuid4().hex
         folder.mkdir()
-        return Job(self.airflow, folder)
+        return Job(self.airflow, folder, context)
 
     def run(self, dag_id: str, /, **inputs: str) -> StepResult:
         """Return the result of the only step of a new job."""

@@ -1,7 +1,8 @@
 """Fixtures: the Airflows of the chosen versions, one start each.
 
 The variable AIRFLOW_VERSIONS chooses them, with blanks in between; by default an old one and the
-newest. VERSIONS_RESULTS is a folder for a report of each, which `dev.versions` reads.
+newest. 2.11.2 and 3.3.2 can be chosen too. VERSIONS_RESULTS is a folder for a report of each, which
+`dev.versions` reads.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pytest
 
 from dev import postgresql
 from dev.airflow import InstallError
-from dev.airflow_settings import RELEASES
+from dev.airflow_settings import AIRFLOW_2, AIRFLOW_3, RELEASES
 from tests.contract.api import Api
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask
 from tests.support.missing import missing
@@ -55,7 +56,8 @@ FAKES: dict[str, OtherVersion] = {"api_2_5": "2.5.1", "api_3_4": "3.4.0b2"}
 def chosen() -> tuple[Release, ...]:
     """Return the chosen releases."""
     names = os.environ.get("AIRFLOW_VERSIONS", "").split() or IN_CI
-    return tuple(release for release in RELEASES if release.name in names)
+    known = (*RELEASES, AIRFLOW_2, AIRFLOW_3)
+    return tuple(release for release in known if release.name in names)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -30,7 +30,8 @@ from tests.support.fake_airflow import Fault
 from tests.support.markdown import read
 from tests.support.missing import missing
 from tests.support.proxy import Proxy
-from tests.versions.airflow import LONGEST_RUN_ID
+from tests.versions import commits, schedules
+from tests.versions.airflow import REFUSED_RUN_ID
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -323,9 +324,8 @@ def refused_run_id(on: VersionRun) -> None:
     if not on.has(3):
         on.leave_out()
         return
-    run_id = "x" * (LONGEST_RUN_ID + 1)
     with Proxy(on.airflow.url) as proxy:
-        result = on.run("plain_success", airflow_url=proxy.url, run_id=run_id)
+        result = on.run("plain_success", airflow_url=proxy.url, run_id=REFUSED_RUN_ID)
         assert proxy.received(*TRIGGER) == [400]
     assert verdict(result).startswith("Airflow does not allow this run id: ")
     assert "regex pattern" in verdict(result)
@@ -415,6 +415,8 @@ SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
         # The longest first.
+        *commits.SCENARIOS,
+        *schedules.SCENARIOS,
         restart,
         attach_and_resume,
         loop_restart,

@@ -333,6 +333,24 @@ def test_version_of_the_latest_dag_version_is_read(
     assert end.sent[0].url == f"{BASE}{kind.api}/dags/a%2Fb/details"
 
 
+@pytest.mark.parametrize("version", ["3.0.6", "3.1.8", "3.2.2"])
+def test_before_3_3_the_latest_dag_version_does_not_tell_the_commit(version: str) -> None:
+    """It stays behind each commit that leaves the DAG's structure as it is."""
+    end = script.ScriptedAdapter()
+
+    assert V2(Transport(BASE, end.client()), version).latest_dag_version("sales") is None
+    assert end.sent == []
+
+
+@pytest.mark.parametrize(
+    ("state", "draining"), [("draining", True), ("paused", False), ("active", False), (None, False)]
+)
+def test_a_dag_that_drains_is_recognised(state: str | None, draining: bool) -> None:
+    body = DAG | ({"scheduling_state": state} if state else {})
+
+    assert read_dag(V2, body).is_draining is draining
+
+
 @pytest.mark.parametrize(("kind", "version"), DIALECTS)
 @pytest.mark.parametrize(
     ("reply", "error"),
@@ -374,9 +392,7 @@ def test_reparse_is_requested_by_file_token(
 ) -> None:
     """An earlier request and an Airflow without this API are no errors."""
     end = script.ScriptedAdapter(reply)
-    kind(Transport(BASE, end.client()), version).request_reparse(
-        KNOWN._replace(file_token="a/b.c+d==")
-    )
+    kind(Transport(BASE, end.client()), version).request_reparse("a/b.c+d==")
 
     assert [(sent.request.method, sent.url) for sent in end.sent] == [
         ("PUT", f"{BASE}{kind.api}/parseDagFile/a%2Fb.c%2Bd%3D%3D")
@@ -401,9 +417,7 @@ def test_reparse_without_permission_is_forbidden(
 ) -> None:
     end = script.ScriptedAdapter(NOT_ALLOWED, *others)
     with pytest.raises(error):
-        kind(Transport(BASE, end.client()), version).request_reparse(
-            KNOWN._replace(file_token="token")
-        )
+        kind(Transport(BASE, end.client()), version).request_reparse("token")
 
     assert end.answers == []
 

@@ -97,6 +97,7 @@ class DeployedDag:
     bundles: Sequence[Any] = (NotSupported("no", "", ""),)
     harness: Harness = field(default_factory=Harness)
     reparse_times: list[float] = field(default_factory=list)
+    reparse_tokens: list[str] = field(default_factory=list)
     comparisons: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -116,7 +117,8 @@ class DeployedDag:
     def dag_bundle(self, name: str) -> DagBundle:
         return DagBundle(name, self._bundle())
 
-    def request_reparse(self, _: Dag) -> None:
+    def request_reparse(self, file_token: str) -> None:
+        self.reparse_tokens.append(file_token)
         self.reparse_times.append(self.harness.time.now - 1000)
         if self.parsing:
             raise self.parsing
@@ -849,6 +851,18 @@ def test_import_error_that_remains_after_the_commit_was_fetched_ends_the_wait(
     error = wait_error(airflow, DagNotRunnable, commit=COMMIT)
     assert "KeyError: 'region'" in error.detail
     assert airflow.time.now < 1015
+
+
+@pytest.mark.parametrize(("dag", "token"), [(NOT_FOUND, "of the error"), (GONE, "t0ken")])
+def test_a_reparse_is_requested_after_each_failed_parsing(dag: Any, token: str) -> None:
+    """Of a file without any DAG by the token of its import error (Airflow 3.4)."""
+    faults = [(each._replace(file_token="of the error"),) for (each,) in failed_at(-60, 1, 3, 6, 6)]
+    airflow = DeployedDag([dag], faults)
+    wait_error(airflow, DagNotRunnable, 20.0, commit=COMMIT)
+
+    assert set(airflow.reparse_tokens) == {token}
+    assert len(airflow.reparse_times) == 4
+    assert max(airflow.reparse_times) < 10
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ except ImportError:  # Airflow 2
     from airflow.decorators import dag, task
     from airflow.operators.python import get_current_context
 
-__all__ = ["OPTIONS", "current_run", "dag", "task"]
+__all__ = ["OPTIONS", "SCHEDULE", "current_run", "dag", "task"]
 
-_SCHEDULE = "schedule" if "schedule" in signature(DAG.__init__).parameters else "schedule_interval"
+SCHEDULE = "schedule" if "schedule" in signature(DAG.__init__).parameters else "schedule_interval"
 OPTIONS: dict[str, Any] = {
-    _SCHEDULE: None,
+    SCHEDULE: None,
     "start_date": datetime(2021, 1, 1, tzinfo=timezone.utc),  # noqa: UP017 - Python 3.8
     "catchup": False,
     "default_args": {"retries": 0},

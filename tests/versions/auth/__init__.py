@@ -1,0 +1,1 @@
+"""Auth managers that an Airflow of the scenarios loads."""
