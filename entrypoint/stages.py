@@ -44,7 +44,13 @@ def main_stage(interrupts: Interrupts) -> int:
     def run_step(inputs: Mapping[str, str], context: Context, runner: Runner) -> StepOutcome:
         settings = parse_settings(inputs, context.workspace, os.environ)
         runner.save_state("INPUTS", json.dumps(post_stage_inputs(inputs, settings)))
-        return Step(settings, context, interrupts, _session_of(settings, runner)).run()
+        step = Step(settings, context, interrupts, _session_of(settings, runner))
+        try:
+            return step.run()
+        except Exception as error:
+            if not settings.dags:
+                raise
+            return step.fail(_bug(error, runner))
 
     return 0 if _run_stage(run_step).passes else 1
 
@@ -96,7 +102,10 @@ def post_stage() -> int:
 def _saved_runs() -> list[SavedRun]:
     """Return the DAG runs that the main stage saved; none if it saved nothing valid."""
     try:
-        return [SavedRun(**saved) for saved in json.loads(os.environ.get("STATE_RUNS") or "[]")]
+        return [
+            SavedRun(*saved) if isinstance(saved, list) else SavedRun(**saved)
+            for saved in json.loads(os.environ.get("STATE_RUNS") or "[]")
+        ]
     except (TypeError, ValueError):
         return []
 

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from entrypoint.diagnostics.optional import Feature, OptionalRequests
-from entrypoint.errors import ActionError, DagsNotRunnable
+from entrypoint.errors import ActionError, DagsNotRunnable, TransientError
 from entrypoint.github_api.commits import commits_of
 from entrypoint.models import StepOutcome
 from entrypoint.report.outputs import Outputs
@@ -31,6 +31,11 @@ CANCEL_SECONDS = 4.5
 """Seconds for stopping the runs of a cancelled workflow. SIGTERM follows 7.5 s after the cancel."""
 CANCEL_REQUEST_SECONDS = 3.0
 """Maximum seconds of each request of that stop."""
+
+MAX_SAVED_CHARS = 60_000
+"""Characters of the saved runs above which they are saved without their URLs and the names of their
+fields. No process starts with an environment variable of more than 128 KiB on Linux.
+"""
 
 
 class Step:
@@ -88,7 +93,7 @@ class Step:
             self._select(airflow)
         for run in self._runs:
             run.connect(airflow, self._optional)
-        if self._settings.dags:
+        if self._settings.dags and self._settings.trigger:
             self._check_all(airflow)
         self._follow(airflow)
 
@@ -144,6 +149,10 @@ class Step:
             try:
                 if run not in errors:
                     run.check()
+            except TransientError as error:
+                # Airflow does not answer, and would not for the others: each takes a minute.
+                errors[run] = error
+                break
             except ActionError as error:
                 errors[run] = error
         if not errors:
@@ -169,6 +178,12 @@ class Step:
             if not run.outcome.finished:
                 run.fail(error)
         self._publish()
+
+    def fail(self, error: ActionError) -> StepOutcome:
+        """End the step after a bug, and keep what is known of its runs."""
+        self._fail(error)
+        self._outputs.write(self._outcome, final=True)
+        return self._outcome
 
     def _follow(self, airflow: Airflow) -> None:
         """Start the runs, at most `max_parallel` at the same time, and follow each to its end."""
@@ -208,8 +223,7 @@ class Step:
         stopped = stop([run.to_stop(deadline) for run in owned], retrier, confirm=False)
         # Logged after the requests, because a log that blocks must not delay them.
         for run, result in zip(owned, stopped, strict=True):
-            self._session.events.stopping(run.request.run_id)
-            run.record_stop(result)
+            run.record_stop(result, log=True)
 
     def _report_totals(self, *, final: bool = False) -> None:
         if self._outcome.several and self._runs:
@@ -217,7 +231,10 @@ class Step:
 
     def _publish(self) -> None:
         """Save the runs that the post stage may have to stop, and write the known outputs."""
-        saved = json.dumps([run._asdict() for each in self._runs if (run := each.saved())])
+        runs = [run for each in self._runs if (run := each.saved())]
+        saved = json.dumps([run._asdict() for run in runs])
+        if len(saved) > MAX_SAVED_CHARS:
+            saved = json.dumps([(run.dag_id, run.run_id, None, *run[3:]) for run in runs])
         if saved != self._saved_runs:
             # Unknown until it is saved, because a cancel may interrupt, and the disk may be full.
             self._saved_runs = ""

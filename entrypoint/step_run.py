@@ -90,10 +90,10 @@ class StepRun:
         self.outcome = Outcome(
             result="error", request=self.request, post_stage_retries=context.system == "github"
         )
-        self.code = CodeWait(settings, context, session, commits)
         self._settings = settings
         self._context = context
         self._session = session = session.named(settings.dag_id) if settings.dags else session
+        self.code = CodeWait(settings, context, session, commits)
         self._published = published
         self._retrier = session.retrier
         self._events = session.events
@@ -461,16 +461,20 @@ class StepRun:
         self.publish(self.outcome._replace(stopped="unconfirmed", run_url=self._url()))
         self._events.stopping(self.request.run_id)
         to_stop = self.to_stop(deadline)
+        if self._settings.dags and self.outcome.run is not None:
+            # Since it was seen, the ends of other runs may have been explained for minutes.
+            to_stop = to_stop._replace(last_seen=None, created=True)
         self.record_stop(*stop([to_stop], self._retrier.within(deadline), confirm=True))
 
     def cancel(self) -> bool:
         """Record that the workflow was cancelled; return whether this step has to stop the run."""
         outcome = self.outcome
-        if not self.outcome.finished:
+        must_stop = self.saved() is not None and self._settings.on_cancel != "leave"
+        # One that was left running at its timeout is stopped now, because of the cancel.
+        if must_stop or not self.outcome.finished:
             outcome = outcome._replace(
                 result="cancelled", error=None, waited=self._session.clock() - self._since
             )
-        must_stop = self.saved() is not None and self._settings.on_cancel != "leave"
         if must_stop:
             outcome = outcome._replace(stopped="unconfirmed", run_url=self._url())
         elif outcome.result == "cancelled":
@@ -507,8 +511,10 @@ class StepRun:
         run = Run(airflow, self.request.dag_id, self.request.run_id)
         return RunToStop(run, self.outcome.run, stopped=self._stopped)
 
-    def record_stop(self, stopped: Stopped) -> None:
-        """Record what has become of a run that was to be stopped."""
+    def record_stop(self, stopped: Stopped, *, log: bool = False) -> None:
+        """Record what has become of a run that was to be stopped, and log that if asked to."""
+        if log:
+            self._events.stopping(self.request.run_id)
         run = stopped.run or self.outcome.run
         self._stopped = self._stopped or (stopped.confirmed and stopped.by_this_step)
         outcome = self.outcome._replace(run=run, stop_error=stopped.error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from entrypoint.inputs.identifiers import dag_id
 from entrypoint.inputs.parsers import ParseError, json_object, quoted
 from entrypoint.models import DagSelector
@@ -13,15 +15,22 @@ _MAX_LINES = 200
 
 def dag_selectors(text: str) -> tuple[DagSelector, ...]:
     """Parse the lines. Blank lines and lines that begin with `#` mean nothing."""
-    lines = [line.strip() for line in text.splitlines()]
-    selectors = [_selector(line) for line in lines if line and not line.startswith("#")]
+    # Not at U+2028 and the like, which a string in JSON may contain.
+    lines = [line.strip() for line in text.split("\n")]
+    selectors = [
+        _selector(number, line)
+        for number, line in enumerate(lines, 1)
+        if line and not line.startswith("#")
+    ]
     if not selectors:
         raise ParseError("it names no DAG.", "Write a dag_id, tag:NAME or changed on each line.")
     if len(selectors) > _MAX_LINES:
         raise ParseError(f"it has {len(selectors)} lines.", f"Write at most {_MAX_LINES} lines.")
     named: dict[str, DagSelector] = {}
     for selector in selectors:
-        if selector.kind == "dag" and named.setdefault(selector.name, selector) != selector:
+        if selector.kind == "dag" and _as_json(
+            named.setdefault(selector.name, selector)
+        ) != _as_json(selector):
             raise ParseError(
                 f"{quoted(selector.name)} is given twice, with two conf objects.",
                 "Keep one of the two lines: a DAG runs once.",
@@ -29,7 +38,12 @@ def dag_selectors(text: str) -> tuple[DagSelector, ...]:
     return tuple(selectors)
 
 
-def _selector(line: str) -> DagSelector:
+def _as_json(selector: DagSelector) -> str:
+    """Return the conf as JSON, in which 1 is not true."""
+    return json.dumps(selector.conf, sort_keys=True)
+
+
+def _selector(number: int, line: str) -> DagSelector:
     if line == "changed":
         return DagSelector("changed")
     if line.startswith(_TAG):
@@ -38,18 +52,19 @@ def _selector(line: str) -> DagSelector:
             raise ParseError("tag: has no name.", "Write a line like tag:smoke.")
         if "{" in tag:
             raise ParseError(
-                f"in the line {quoted(line)}: only a dag_id takes a JSON object.",
+                f"in line {number}: only a dag_id takes a JSON object.",
                 "Give the DAGs of a tag their conf by the input conf.",
             )
         return DagSelector("tag", tag)
     name, brace, rest = line.partition("{")
     if brace and name.strip() == "changed":
         raise ParseError(
-            f"in the line {quoted(line)}: only a dag_id takes a JSON object.",
+            f"in line {number}: only a dag_id takes a JSON object.",
             "Give the DAGs of changed their conf by the input conf.",
         )
     try:
         conf = json_object(brace + rest) if brace else None
         return DagSelector("dag", dag_id(name.strip()), conf)
     except ParseError as error:
-        raise ParseError(f"in the line {quoted(line)}: {error.problem}", error.remedy) from None
+        # The line is not quoted, because its conf may hold a secret.
+        raise ParseError(f"in line {number}: {error.problem}", error.remedy) from None

@@ -329,6 +329,12 @@ def _check_wait_only(reader: Reader, settings: Settings) -> None:
                 "it is given, but trigger is false.",
                 "Remove it: only a new DAG run can use it.",
             )
+    if any(selector.conf is not None for selector in settings.dags):
+        reader.add_error(
+            "dags",
+            "a line has a conf, but trigger is false.",
+            "Remove it: only a new DAG run can use it.",
+        )
     if settings.wait_for_dag:
         reader.add_error(
             "wait_for_dag",

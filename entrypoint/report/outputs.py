@@ -64,7 +64,7 @@ def runs_output(outcome: StepOutcome) -> str:
         values = _run_values(run)
         if values["duration"] is not None and run.run and run.run.duration is not None:
             values["duration"] = round(run.run.duration, 3)
-        values["result"] = run.result if run.finished else None
+        values["result"] = run.result if run.finished or run.result == "cancelled" else None
         if values["dag_id"] is not None:
             records.append({name: value for name, value in values.items() if value is not None})
     return json.dumps(records, allow_nan=False)

@@ -9,6 +9,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
+from entrypoint.masking import masked
 from entrypoint.models import PASSING, WORST_FIRST, TaskInstance
 from entrypoint.report.failures import failed_tasks, reasons
 from entrypoint.report.gantt import gantt
@@ -21,7 +22,7 @@ from entrypoint.text import format_duration, list_names, shortened
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from entrypoint.models import Outcome, Result, StepOutcome
+    from entrypoint.models import Outcome, Result, StepOutcome, StopStatus
     from entrypoint.runners.base import Context, Level, Runner
 
 MAX_ANNOTATIONS = 10
@@ -53,9 +54,9 @@ _RESERVED_BYTES = 1_000
 def step_message(outcome: StepOutcome) -> Message:
     """Return the message for a step with several DAGs."""
     runs = outcome.runs
+    if outcome.error is not None:
+        return Message(outcome.error.title, outcome.error.detail, outcome.error.hint)
     if not runs:
-        if outcome.error is not None:
-            return Message(outcome.error.title, outcome.error.detail, outcome.error.hint)
         if outcome.cancelled:
             return Message("Cancelled, nothing to stop", "No DAG was triggered yet.", "")
         return Message(
@@ -64,8 +65,8 @@ def step_message(outcome: StepOutcome) -> Message:
             "Nothing was triggered.",
             "",
         )
-    if outcome.error is not None:
-        return Message(outcome.error.title, outcome.error.detail, outcome.error.hint)
+    if all(run.post for run in runs):
+        return _post_message(runs)
     counts = Counter(run.result for run in runs)
     parts = [f"{counts[result]} {_PHRASES[result]}" for result in WORST_FIRST if counts[result]]
     detail = f"Of {len(runs)} DAGs {', '.join(parts)}.{_unmatched(outcome)}"
@@ -75,6 +76,29 @@ def step_message(outcome: StepOutcome) -> Message:
         "Not all DAGs succeeded",
         detail,
         "Fix the causes. Re-running this job continues only the runs that did not succeed.",
+    )
+
+
+def _post_message(runs: tuple[Outcome, ...]) -> Message:
+    """Return the message of the post stage after a cancel."""
+    stops = Counter(run.stopped for run in runs)
+    phrases: tuple[tuple[StopStatus, str], ...] = (
+        ("unconfirmed", "may still run"),
+        ("yes", "were stopped"),
+        ("nothing", "had ended or did not exist"),
+        ("left", "go on (on_cancel: leave)"),
+    )
+    parts = [f"{stops[status]} {phrase}" for status, phrase in phrases if stops[status]]
+    detail = f"The workflow was cancelled. Of {len(runs)} DAG runs {', '.join(parts)}."
+    if stops["unconfirmed"]:
+        title = "Cancelled, could not confirm that the DAG run is stopped"
+        return Message(
+            title, detail, "Check them in Airflow, and mark failed those that still run."
+        )
+    return Message(
+        "Cancelled, the DAG run goes on" if stops["left"] else "Cancelled, the DAG run is over",
+        detail,
+        "",
     )
 
 
@@ -94,7 +118,7 @@ def reason_of(outcome: Outcome) -> str:
         return ""
     message = outcome_message(outcome)
     first = message.reasons[0] if message.reasons else f"{message.title}. {message.detail}"
-    return shortened(" ".join(first.split()), _MAX_REASON_CHARS)
+    return shortened(" ".join(masked(first).split()), _MAX_REASON_CHARS)
 
 
 def worst_first(outcome: StepOutcome) -> list[Outcome]:
@@ -117,10 +141,17 @@ def annotate_several(outcome: StepOutcome, runner: Runner) -> None:
         name = run.request.dag_id if run.request else ""
         text = "\n".join([*single.reasons, single.detail])
         where = f"\nDAG run: {run.run_url}" if run.run_url else ""
-        runner.annotate("error", f"{name}: {single.title}", text, ending=_ending(single) + where)
+        done = run.post and run.stopped in ("yes", "nothing", "left")
+        runner.annotate(
+            "notice" if done else "error",
+            f"{name}: {single.title}",
+            text,
+            ending=_ending(single) + where,
+        )
     if rest := [run.request.dag_id for run in bad[len(shown) :] if run.request]:
         text = f"{len(rest)} more did not succeed: {list_names(rest)}"
-        runner.annotate("error", "Not all DAGs succeeded", text)
+        done = all(run.post and run.stopped in ("yes", "nothing", "left") for run in bad)
+        runner.annotate("notice" if done else "error", message.title, text)
 
 
 def _ending(message: Message) -> str:

@@ -70,7 +70,7 @@ _RESULT_PROGRESS = {
 
 def progress_of(outcome: Outcome) -> str:
     """Return the phrase of PROGRESS for a DAG of a step with several."""
-    if outcome.finished:
+    if outcome.finished or outcome.result == "cancelled":
         return _RESULT_PROGRESS.get(outcome.result, "with an error")
     if outcome.run is None:
         return "waiting for their turn"

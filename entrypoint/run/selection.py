@@ -173,8 +173,9 @@ class Selector:
         return tagged
 
     def _list_dags(self, tag: str | None = None) -> tuple[Dag, ...]:
-        deadline = self._session.deadline(SETUP_SECONDS)
+        left = self._wait_deadline.seconds_left()
+        deadline = self._session.deadline(max(SETUP_SECONDS, left))
         airflow = self._airflow.within(deadline)
         return self._session.retrier.within(deadline).read(
-            lambda: airflow.list_dags(tag), retry_unexpected=False
+            lambda: airflow.list_dags(tag), retry_unexpected=left > 0, retry_refused=left > 0
         )
