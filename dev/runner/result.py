@@ -37,3 +37,8 @@ class StepResult:
     annotations: tuple[Annotation, ...]
     masks: frozenset[str]
     unexpected_commands: tuple[str, ...]
+
+    @property
+    def own_outputs(self) -> dict[str, str]:
+        """The outputs without `runs`, which repeats those of each DAG run."""
+        return {name: value for name, value in self.outputs.items() if name != "runs"}

@@ -231,7 +231,7 @@ def test_with_trigger_false_a_missing_run_is_an_error(failed: Job) -> None:
 def test_with_trigger_false_a_conf_is_an_input_error(failed: Job, chosen: dict[str, str]) -> None:
     result = failed.run("unstable", trigger="false", run_id=chosen["run_id"], conf=chosen["conf"])
 
-    assert (result.exit_code, result.outputs) == (1, {"result": "error"})
+    assert (result.exit_code, result.own_outputs) == (1, {"result": "error"})
     assert "conf: it is given, but trigger is false." in verdict(result)
 
 

@@ -163,7 +163,7 @@ def test_a_page_of_the_ui_as_airflow_url_is_an_error(job: Job) -> None:
     """Whatever its status."""
     result = job.run("quick_success", airflow_url=f"{job.airflow.url}/nonsense")
 
-    assert (result.exit_code, result.outputs) == (1, {"result": "error"})
+    assert (result.exit_code, result.own_outputs) == (1, {"result": "error"})
     assert verdict(result).startswith("Airflow's API sent an unexpected response: ")
     assert "airflow_url" in verdict(result)
 
@@ -179,7 +179,7 @@ def test_a_server_with_html_and_status_200_never_makes_the_step_pass(
     finally:
         listener.close()
 
-    assert (result.exit_code, result.outputs) == (1, {"result": "error"})
+    assert (result.exit_code, result.own_outputs) == (1, {"result": "error"})
     assert "Welcome to nginx!" in verdict(result)
 
 

@@ -376,6 +376,9 @@ RECIPES = (
 )
 """The workflows in `examples/workflows` about uses of a DAG run, with any Airflow."""
 
+SEVERAL = ("changed-dags", "smoke-suite")
+"""The workflows about several DAGs in one step, with any Airflow."""
+
 DETACHED = (
     "detached-after-deployment",
     "detached-after-status",

@@ -150,7 +150,7 @@ def test_a_shell_without_a_run_id_is_an_error_before_the_trigger(tmp_path: Path)
         requests = len(fake.record)
 
     assert (result.exit_code, requests) == (1, 0)
-    assert result.outputs == {"result": "error"}
+    assert result.outputs == {"result": "error", "runs": []}
     assert "ERROR: The commit of this build is unknown" in result.log
     assert "INPUT_RUN_ID" in result.log
 

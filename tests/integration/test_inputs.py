@@ -137,7 +137,7 @@ def test_a_wrong_input_is_named_in_one_annotation_before_any_request(
 ) -> None:
     result = run_action(fake, workspace, wrong)
 
-    assert (result.exit_code, result.conclusion, result.outputs) == (
+    assert (result.exit_code, result.conclusion, result.own_outputs) == (
         1,
         "failure",
         {"result": "error"},
@@ -170,7 +170,7 @@ def test_ten_input_errors_are_reported_in_one_annotation(
     result = run_action(fake, workspace, wrong)
 
     (annotation,) = result.annotations
-    assert (result.exit_code, result.outputs) == (1, {"result": "error"})
+    assert (result.exit_code, result.own_outputs) == (1, {"result": "error"})
     assert annotation.title == "10 inputs are not usable"
     assert [line.partition(":")[0] for line in annotation.message.splitlines()[:10]] == list(wrong)
     assert all(f"{name}: " in result.summary for name in wrong)
