@@ -95,7 +95,10 @@ def post_stage() -> int:
         return StepOutcome(tuple(end(left, session)))
 
     outcome = _run_stage(stop_left_runs)
-    good = all(run.stopped in ("yes", "nothing", "left") for run in outcome.runs)
+    # After an error of the post stage itself there is no run, and those of the step may go on.
+    good = outcome.error is None and all(
+        run.stopped in ("yes", "nothing", "left") for run in outcome.runs
+    )
     return 0 if good else 1
 
 

@@ -118,8 +118,9 @@ class Selector:
         }
         found = match_files(files.values(), self._files).files
         for error in errors:
-            if error.filename in found:
-                return import_failed(f"the DAGs of {found[error.filename][0]}", error)
+            # A file that has a DAG imports; the error is that of another file with its name.
+            if broken := [path for path in found.get(error.filename, ()) if path in unmatched]:
+                return import_failed(f"the DAGs of {broken[0]}", error)
         return None
 
     def _select(self) -> Selection:

@@ -158,3 +158,16 @@ def test_changed_needs_an_event_that_changes_files(fake: FakeAirflow) -> None:
     step = run_dags(fake, "changed", context=CONTEXT._replace(event_name="schedule"))
     assert step.error is not None
     assert step.error.title == "The workflow's event changes no files"
+
+
+@pytest.mark.parametrize("version", ["3.3.2", "2.11.2"])
+def test_an_import_error_of_another_file_with_the_name_of_a_changed_one_is_no_error(
+    version: Version, repository: GitRepository, tmp_path: Path
+) -> None:
+    """The changed file has a DAG, so it imports."""
+    other = "sales.py" if version == "3.3.2" else "others/sales.py"
+    broken = FakeDag("theirs", file=other, broken="Traceback\nKeyError: 'x'")
+    with FakeAirflow(version, dags=[SALES, broken]) as fake:
+        changes = {"dags/team/sales.py": "2", "README.md": "2"}
+        step = after_push(fake, repository, tmp_path, changes)
+    assert (selected(step), step.result) == (["sales"], "success")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import entrypoint.post
 from dev.runner import ActionStep, Process
 from entrypoint.errors import InvalidInputs
 from entrypoint.inputs.dags import dag_selectors
@@ -15,7 +16,7 @@ from entrypoint.inputs.parsers import ParseError
 from entrypoint.report.wording import outcome_message
 from entrypoint.runners.generic import GenericRunner
 from entrypoint.signals import Interrupts
-from entrypoint.stages import main_stage
+from entrypoint.stages import main_stage, post_stage
 from entrypoint.step_run import StepRun
 from tests.integration.test_selection import after_push, selected
 from tests.integration.test_several_runs import (
@@ -296,3 +297,30 @@ def test_two_conf_objects_of_a_dag_are_compared_as_json() -> None:
 def test_a_conf_may_contain_a_line_separator() -> None:
     (selector,) = dag_selectors('a {"x": "1\u20282"}')
     assert selector.conf == {"x": "1\u20282"}
+
+
+def test_an_error_of_the_post_stage_is_no_success(
+    fake: FakeAirflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runs of the step may go on."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(entrypoint.post, "stop_runs_left_behind", broken)
+    variables = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_SHA": "a" * 40,
+        "GITHUB_REPOSITORY": "octo-org/sales",
+        "GITHUB_RUN_ID": "1",
+        "GITHUB_JOB": "job",
+        "GITHUB_ACTION": "step",
+        "GITHUB_ACTOR": "octocat",
+        "GITHUB_WORKSPACE": str(tmp_path),
+        "STATE_RUNS": json.dumps([{"dag_id": "good", "run_id": "r1"}]),
+    }
+    inputs = admin_inputs(fake) | {"dag_id": "", "dags": "good\nbad"}
+    variables |= {f"INPUT_{name.upper()}": text for name, text in inputs.items()}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert post_stage() == 1
