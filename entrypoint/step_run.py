@@ -150,6 +150,8 @@ class StepRun:
             ActionError: it could not.
         """
         self._airflow.check(self.request)
+        if self._may_exist() and self.code.read(self._airflow, self._get_run) is not None:
+            return  # `start` checks what this run still needs
         # The DAG is unpaused only when it is triggered.
         if_paused = self._settings.if_paused
         if_paused = "queue" if if_paused == "unpause" else if_paused
@@ -162,6 +164,13 @@ class StepRun:
                 self.code.read(self._airflow, lambda airflow: airflow.check_conf(self.request))
         except (DagNotFound, StaleDag) as error:
             raise self._with_import_error(error) from None
+
+    def _may_exist(self) -> bool:
+        """Return whether an earlier attempt, or somebody else, may have created the run."""
+        return self._context.attempt > 1 or self._settings.run_id is not None
+
+    def _get_run(self, airflow: Airflow) -> DagRun | None:
+        return airflow.get_run(self.request.dag_id, self.request.run_id)
 
     def _with_import_error(self, error: ActionError) -> ActionError:
         deadline = self._session.deadline(SETUP_SECONDS)
@@ -197,9 +206,7 @@ class StepRun:
         request = request._replace(
             note=self._detached_report.note(note) if self._detached_report else note
         )
-        run = self.code.read(
-            airflow, lambda airflow: airflow.get_run(request.dag_id, request.run_id)
-        )
+        run = self.code.read(airflow, self._get_run)
         if self._detached_report is not None:
             self._detached_report.check(airflow, request, run)
         created = False

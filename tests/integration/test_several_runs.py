@@ -358,3 +358,11 @@ def test_forty_dags_with_three_failures_take_less_than_48_mebibytes(tmp_path: Pa
     assert "dag_07" in "\n".join(result.summary.splitlines()[:12])
     print(f"40 DAGs: peak {launcher.mebibytes:.1f} MiB")
     assert launcher.mebibytes < 48
+
+
+def test_a_rerun_does_not_need_a_dag_whose_run_has_succeeded(fake: FakeAirflow) -> None:
+    run_several(fake, "good", "bad")
+    fake.pause("good")
+    again = run_several(fake, "good", "bad", context=CONTEXT._replace(attempt=2))
+    assert results(again) == {"good": "success", "bad": "failed"}
+    assert again["bad"].taken_over == "resumed"
