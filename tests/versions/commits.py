@@ -179,14 +179,14 @@ def _step(
         before: function that pushes a commit, which Airflow has before it gets the trigger.
         inputs: further inputs.
     """
-    github.history = repository.history
+    github.history.update(repository.history)
     if commit is not None:
         inputs = {"expect_commit": commit, "wait_for_dag": WAIT} | inputs
 
     def push() -> None:
         assert before is not None
         pushed = before()
-        github.history = repository.history
+        github.history.update(repository.history)
         _have_fetched(on, repository, pushed)
 
     inputs = {"xcom": "which_0", "dag_id": repository.dag_id} | inputs

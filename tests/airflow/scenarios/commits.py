@@ -71,7 +71,7 @@ class CommitScenario:
         return Deployed(commit, len(self._repository.commits) - 1, *self._step(github, commit))
 
     def _step(self, github: GitHubApi, commit: str) -> tuple[StepResult, float]:
-        github.history = self._repository.history
+        github.history.update(self._repository.history)
         context = RunnerContext(
             repository=REPOSITORY, sha=commit, api_url=github.url, token=github.token
         )
