@@ -96,7 +96,7 @@ def test_a_password_without_a_user_name_is_refused_and_not_shown(tmp_path: Path)
     with airflow() as fake:
         result = run_action(fake, tmp_path, debug=True, password=SECRET)
 
-        assert (result.outputs, fake.record) == ({"result": "error"}, [])
+        assert (result.own_outputs, fake.record) == ({"result": "error"}, [])
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
@@ -222,4 +222,4 @@ def test_a_url_with_a_password_is_refused_and_not_shown(tmp_path: Path) -> None:
         url = fake.url.replace("//", f"//admin:{quote(PASSWORD, safe='')}@")
         result = run_action(fake, tmp_path, debug=True, token="t0ken", airflow_url=url)
 
-        assert (result.outputs, fake.record) == ({"result": "error"}, [])
+        assert (result.own_outputs, fake.record) == ({"result": "error"}, [])
