@@ -241,7 +241,7 @@ class StepRun:
                 may_be_ours=self._may_be_own_run,
             )
 
-        files = self._diagnostics.dag_files
+        files = self.dag_files
         try:
             run, created = self.code.call_when_deployed(
                 self._airflow, files, self._settings.if_paused, send
@@ -291,9 +291,7 @@ class StepRun:
             self.code.require(run, self._session.deadline(SETUP_SECONDS))
         if_paused = for_existing_run(self._settings.if_paused)
         if latest or (action != "wait" and self._settings.wait_for_dag):
-            self.code.call_when_deployed(
-                self._airflow, self._diagnostics.dag_files, if_paused, lambda _: None
-            )
+            self.code.call_when_deployed(self._airflow, self.dag_files, if_paused, lambda _: None)
         elif action != "wait":
             self.code.require_runnable(self._airflow, if_paused)
         elif not run.ended:

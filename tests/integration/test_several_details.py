@@ -65,6 +65,24 @@ def output_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return file
 
 
+def set_environment(monkeypatch: pytest.MonkeyPatch, fake: FakeAirflow, workspace: Path) -> None:
+    """Set the variables that the runner sets for a step with the DAGs `good` and `bad`."""
+    variables = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_SHA": "a" * 40,
+        "GITHUB_REPOSITORY": "octo-org/sales",
+        "GITHUB_RUN_ID": "1",
+        "GITHUB_JOB": "job",
+        "GITHUB_ACTION": "step",
+        "GITHUB_ACTOR": "octocat",
+        "GITHUB_WORKSPACE": str(workspace),
+    }
+    inputs = admin_inputs(fake) | {"dag_id": "", "dags": "good\nbad"}
+    variables |= {f"INPUT_{name.upper()}": text for name, text in inputs.items()}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
 def outputs_in(file: Path) -> dict[str, str]:
     pairs = pairwise(file.read_text().splitlines())
     return {line.split("<<")[0]: value for line, value in pairs if "<<" in line}
@@ -219,20 +237,7 @@ def test_a_bug_keeps_what_is_known_of_the_runs(
         raise RuntimeError(followed.run.run_id)
 
     monkeypatch.setattr(StepRun, "see", broken)
-    variables = {
-        "GITHUB_ACTIONS": "true",
-        "GITHUB_SHA": "a" * 40,
-        "GITHUB_REPOSITORY": "octo-org/sales",
-        "GITHUB_RUN_ID": "1",
-        "GITHUB_JOB": "job",
-        "GITHUB_ACTION": "step",
-        "GITHUB_ACTOR": "octocat",
-        "GITHUB_WORKSPACE": str(tmp_path),
-    }
-    inputs = admin_inputs(fake) | {"dag_id": "", "dags": "good\nbad"}
-    variables |= {f"INPUT_{name.upper()}": text for name, text in inputs.items()}
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    set_environment(monkeypatch, fake, tmp_path)
     assert main_stage(Interrupts()) == 1
     found = outputs_in(output_file)
     assert found["result"] == "error"
@@ -308,19 +313,6 @@ def test_an_error_of_the_post_stage_is_no_success(
         raise RuntimeError
 
     monkeypatch.setattr(entrypoint.post, "stop_runs_left_behind", broken)
-    variables = {
-        "GITHUB_ACTIONS": "true",
-        "GITHUB_SHA": "a" * 40,
-        "GITHUB_REPOSITORY": "octo-org/sales",
-        "GITHUB_RUN_ID": "1",
-        "GITHUB_JOB": "job",
-        "GITHUB_ACTION": "step",
-        "GITHUB_ACTOR": "octocat",
-        "GITHUB_WORKSPACE": str(tmp_path),
-        "STATE_RUNS": json.dumps([{"dag_id": "good", "run_id": "r1"}]),
-    }
-    inputs = admin_inputs(fake) | {"dag_id": "", "dags": "good\nbad"}
-    variables |= {f"INPUT_{name.upper()}": text for name, text in inputs.items()}
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    set_environment(monkeypatch, fake, tmp_path)
+    monkeypatch.setenv("STATE_RUNS", json.dumps([{"dag_id": "good", "run_id": "r1"}]))
     assert post_stage() == 1
