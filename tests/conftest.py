@@ -31,6 +31,13 @@ settings.load_profile("default-profile")
 
 _REAL = {"version_run", "airflow", "airflow_2", "airflow_3", "image", "container"}
 """Fixtures that run real software which is not part of this project."""
+_PARTS = ("airflow_2", "airflow_3", "neither")
+"""The parts of the tests that `make test` runs side by side."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that selects a part of the tests, so that each real Airflow starts once."""
+    parser.addoption("--part", choices=_PARTS, help="run only the tests with this real Airflow")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(leak_guard, "leak_guard")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Rerun a failed test once if it uses real software; the report lists each rerun.
 
     A busy machine sometimes freezes an Airflow for half a minute
@@ -47,14 +54,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     the test without a rerun.
     """
     for item in items:
-        if _has_real_parts(item):
+        if _REAL & _fixtures(item):
             item.add_marker(pytest.mark.flaky(reruns=1, rerun_except=leak_guard.Leak))
+    if part := config.getoption("--part"):
+        others = [item for item in items if _part(item) != part]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if _part(item) == part]
 
 
-def _has_real_parts(item: pytest.Item) -> bool:
-    """Tell whether a test uses a real fixture, by name or as its `server` parameter."""
+def _fixtures(item: pytest.Item) -> set[str]:
+    """Return the fixtures of a test, by name or as the parameter of `server` or `airflow`."""
     case = getattr(item, "callspec", None)
-    return bool(_REAL & {*getattr(item, "fixturenames", ()), case and case.params.get("server")})
+    chosen = [case.params.get(name) for name in ("server", "airflow")] if case else []
+    return {*getattr(item, "fixturenames", ()), *filter(None, chosen)}
+
+
+def _part(item: pytest.Item) -> str:
+    """Return the part of a test. Both Airflows of `detached_runs` start beside Airflow 3."""
+    fixtures = _fixtures(item)
+    if fixtures & {"airflow_3", "detached_runs"}:
+        return "airflow_3"
+    return "airflow_2" if "airflow_2" in fixtures else "neither"
 
 
 @pytest.fixture(autouse=True)
