@@ -1,0 +1,331 @@
+"""Let named tasks decide in place of the DAG run (input `required_tasks`).
+
+It reads the task instances of these tasks while the run goes on, and says when they have decided.
+It never guesses: what could not be read, or was read only in part, decides nothing.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from itertools import accumulate
+from math import inf
+from typing import TYPE_CHECKING
+
+from entrypoint.errors import (
+    ActionError,
+    Forbidden,
+    GatewayRefused,
+    TransientError,
+    Unauthorized,
+    UnexpectedResponse,
+)
+from entrypoint.http.retry import BACKOFF_SECONDS, Refusals
+from entrypoint.models import TaskVerdict
+from entrypoint.text import list_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from entrypoint.airflow.client import Airflow
+    from entrypoint.http.retry import Retrier
+    from entrypoint.models import DagRun, RunState, TaskInstance, TaskKey, TaskState
+
+POLL_SECONDS = 1.5
+"""Seconds between two polls of the tasks of a running run.
+
+With jitter and the request itself the end of the deciding task is seen within 2 s
+(docs/benchmarks.md#required-tasks).
+"""
+RECHECK_SECONDS = 1.0
+"""Seconds until the next poll of a task that failed although it has retries left."""
+MAX_SHARE = 1 / 3
+"""Share of the time that these polls may take, so that a slow Airflow gets fewer."""
+PAGE = 100
+"""Task instances that one response may hold in every supported Airflow. More are counted."""
+
+_UNSUCCESSFUL: tuple[TaskState, ...] = ("failed", "skipped", "upstream_failed", "removed")
+_MAX_NEAREST = 3
+_MIN_SIMILARITY = 0.5
+
+
+def fitting(pattern: str, task_ids: Iterable[str]) -> set[str]:
+    """Return the tasks that a line of the input means.
+
+    The id of a task means this task. Anything else is compared with the ids of the tasks and of
+    the task groups around them; `*` stands for any characters.
+    """
+    ids = set(task_ids)
+    if pattern in ids:
+        return {pattern}
+    return {one for one in ids if any(fnmatchcase(name, pattern) for name in _names(one))}
+
+
+def _names(task_id: str) -> Iterable[str]:
+    """Return the id of a task and those of its groups: `a.b.c`, `a.b` and `a`."""
+    return accumulate(task_id.split("."), "{}.{}".format)
+
+
+def unknown_tasks(dag_id: str, patterns: Iterable[str], task_ids: Iterable[str]) -> ActionError:
+    """Return the error for lines that fit no task of the DAG, with the nearest names."""
+    names = sorted({name for task_id in task_ids for name in _names(task_id)})
+    lines = []
+    for pattern in patterns:
+        nearest = get_close_matches(pattern.strip("*"), names, _MAX_NEAREST, _MIN_SIMILARITY)
+        other = f"It has {list_names(names)}." if names else "Airflow lists no task of it."
+        hint = f"Did you mean {' or '.join(nearest)}?" if nearest else other
+        lines.append(f"{pattern} fits no task and no task group of {dag_id}. {hint}")
+    return ActionError(
+        "A required task does not exist",
+        "\n".join(lines),
+        "Correct required_tasks: write the id of a task or of a task group on each line. Nothing "
+        "was triggered.",
+    )
+
+
+def unread_tasks(error: ActionError) -> ActionError:
+    """Return the error for required tasks that cannot be read."""
+    hint = error.hint
+    if isinstance(error, Forbidden) and not isinstance(error, GatewayRefused):
+        hint = 'Give the credential the permission "can read on Task Instances".'
+    return ActionError(
+        "The required tasks could not be read",
+        "required_tasks decide the result of this step, and what they have decided is unknown. "
+        f"Last error: {error.title}. {error.detail}",
+        f"{hint} Re-running this job reads the tasks of the same DAG run again.".lstrip(),
+    )
+
+
+def decide(
+    patterns: tuple[str, ...],
+    tasks: Iterable[TaskInstance],
+    doubtful: Iterable[TaskKey] = (),
+) -> TaskVerdict:
+    """Return what the task instances of a run have decided.
+
+    A loop may go on with further task instances until its last gate has ended
+    (docs/notes/airflow-versions.md#loops).
+
+    Args:
+        patterns: the lines of the input.
+        tasks: all task instances that fit them, with the gates of their loops; others count not.
+        doubtful: the keys of task instances whose failure decides nothing yet.
+    """
+    tasks = tuple(tasks)
+    ids = {task.task_id for task in tasks}
+    found = {pattern: fitting(pattern, ids) for pattern in patterns}
+    required = [task for task in tasks if any(task.task_id in each for each in found.values())]
+    loops = {task.loop_id for task in required if task.loop_id}
+    open_loops = any(
+        task.is_loop_gate and task.loop_id in loops and not task.ended for task in tasks
+    )
+    missing = tuple(pattern for pattern, each in found.items() if not each)
+    unsuccessful = tuple(task for task in required if task.ended and task.state != "success")
+    unfinished = tuple(task for task in required if not task.ended)
+    verdict = TaskVerdict(
+        patterns,
+        total=len(required),
+        succeeded=len(required) - len(unsuccessful) - len(unfinished),
+        unsuccessful=unsuccessful,
+        unfinished=unfinished,
+        missing=missing,
+    )
+    if any(task.key not in doubtful for task in unsuccessful):
+        return verdict._replace(result="failed")
+    decided = not (unsuccessful or unfinished or missing or open_loops)
+    return verdict._replace(result="success") if decided else verdict
+
+
+class RequiredTasks:
+    """The tasks of one DAG run that decide in its place.
+
+    Args:
+        patterns: the lines of the input.
+        retrier: clock, jitter and events.
+        poll_interval: fixed seconds between two polls, None for automatic ones.
+
+    Attributes:
+        verdict: what they had decided at the last poll.
+        read_at: clock time of that poll, None before the first.
+        error: the error of the last request, None if it succeeded.
+    """
+
+    def __init__(
+        self, patterns: tuple[str, ...], retrier: Retrier, poll_interval: float | None = None
+    ) -> None:
+        self.verdict = TaskVerdict(patterns)
+        self.read_at: float | None = None
+        self.error: ActionError | None = None
+        self._patterns = patterns
+        self._retrier = retrier
+        self._poll_interval = poll_interval
+        self._ids: tuple[str, ...] = ()
+        self._gates: frozenset[str] = frozenset()
+        self._is_wide = self._is_large_run = False
+        self._can_filter = True
+        self._failures, self._refusals = 0, Refusals()
+        self._failed_before: dict[TaskKey, object] = {}
+        self._state: RunState | None = None
+        self._next = -inf
+
+    def unknown(self, task_ids: Iterable[str]) -> tuple[str, ...]:
+        """Return the lines of the input that fit none of these tasks."""
+        ids = tuple(task_ids)
+        return tuple(pattern for pattern in self._patterns if not fitting(pattern, ids))
+
+    def next_read(self, run: DagRun) -> float:
+        """Return the clock time of the next poll of the tasks.
+
+        Nothing moves in a run that is queued, so one poll is enough until it starts.
+        """
+        if self.error is not None:
+            return self._next
+        if run.state != self._state:
+            return -inf
+        return inf if run.state == "queued" else self._next
+
+    def poll(self, airflow: Airflow, run: DagRun) -> TaskVerdict:
+        """Poll the tasks if it is time to, and return what they have decided.
+
+        A request that fails is repeated later.
+
+        Raises:
+            ActionError: Airflow refuses the request, and has done so for a while.
+        """
+        began = self._retrier.clock()
+        if began < self.next_read(run):
+            return self.verdict._replace(result=None)
+        if run.state != self._state:
+            # The tasks of a cleared run may be others, and those of the end before decide nothing.
+            self._ids, self._failed_before = (), {}
+        try:
+            self._record(self._read(airflow, run))
+        except (Unauthorized, Forbidden) as refusal:
+            self._refusals.record(self._retrier.clock())
+            if self._refusals.final(self._retrier.clock()):
+                raise unread_tasks(refusal) from None
+            self._record_error(refusal)
+            return self.verdict._replace(result=None)
+        except (TransientError, UnexpectedResponse) as error:
+            self._record_error(error)
+            return self.verdict._replace(result=None)
+        self._state = run.state
+        now = self._retrier.clock()
+        pause = self._poll_interval or self._retrier.jittered(
+            RECHECK_SECONDS if self._failed_before else POLL_SECONDS
+        )
+        self._next = now + max(pause, (now - began) * (1 / MAX_SHARE - 1))
+        return self.verdict
+
+    def confirm(self, airflow: Airflow, run: DagRun) -> TaskVerdict:
+        """Read again what the last poll has decided.
+
+        Unless the run is large, also look for tasks that a new version of the DAG has added.
+
+        Raises:
+            ActionError: the request failed.
+        """
+        if not (self._is_wide or self._is_large_run):
+            self._ids = ()
+        self._record(self._read(airflow, run))
+        return self.verdict
+
+    def read_final(self, airflow: Airflow, run: DagRun, retrier: Retrier) -> TaskVerdict:
+        """Read the tasks of a run that is over, or at the end of the time, with retries.
+
+        Raises:
+            ActionError: they cannot be read.
+        """
+        self._ids, self._failed_before = (), {}
+
+        def fetch() -> TaskVerdict:
+            tasks = airflow.task_instances(run.dag_id, run.run_id).instances
+            return decide(self._patterns, tasks)
+
+        try:
+            self._record(retrier.read(fetch, retry_refused=True, refusals=self._refusals))
+        except ActionError as error:
+            raise unread_tasks(error) from None
+        return self.verdict
+
+    def _record(self, verdict: TaskVerdict) -> None:
+        self.verdict, self.read_at, self.error = verdict, self._retrier.clock(), None
+        self._failures, self._refusals = 0, Refusals()
+
+    def _record_error(self, error: ActionError) -> None:
+        pause = BACKOFF_SECONDS[min(self._failures, len(BACKOFF_SECONDS) - 1)]
+        pause = self._retrier.jittered(max(pause, getattr(error, "retry_after", None) or 0.0))
+        self.error, self._failures = error, self._failures + 1
+        self._next = self._retrier.clock() + pause
+        self._retrier.events.request_failed(error, pause)
+
+    def _read(self, airflow: Airflow, run: DagRun) -> TaskVerdict:
+        """Read the tasks once. Of a wide run, read what has failed and count the others."""
+        if self._ids and self._can_filter:
+            try:
+                return self._read_named(airflow, run)
+            except (Forbidden, UnexpectedResponse):
+                # A gateway or an auth manager may allow only the list of one run.
+                self._can_filter = False
+        return self._read_all(airflow, run)
+
+    def _read_all(self, airflow: Airflow, run: DagRun) -> TaskVerdict:
+        tasks = airflow.task_instances(run.dag_id, run.run_id).instances
+        ids = {task.task_id for task in tasks}
+        required = {one for pattern in self._patterns for one in fitting(pattern, ids)}
+        loops = {task.loop_id for task in tasks if task.loop_id and task.task_id in required}
+        gates = {task.task_id for task in tasks if task.is_loop_gate and task.loop_id in loops}
+        verdict = self._decide(tasks)
+        self._is_large_run = len(tasks) > PAGE
+        self._gates = frozenset(gates - required)
+        # A task may still be added to the run, so look for it again.
+        self._ids = () if verdict.missing else tuple(sorted(required | gates))
+        return verdict
+
+    def _read_named(self, airflow: Airflow, run: DagRun) -> TaskVerdict:
+        if not self._is_wide:
+            found = airflow.task_instances(run.dag_id, run.run_id, task_ids=self._ids, most=PAGE)
+            if not found.unread:
+                return self._decide(found.instances)
+            self._is_wide = True
+        unsuccessful = self._decide(
+            airflow.task_instances(
+                run.dag_id,
+                run.run_id,
+                task_ids=tuple(one for one in self._ids if one not in self._gates) or self._ids,
+                states=_UNSUCCESSFUL,
+                most=PAGE,
+            ).instances
+        )
+        # In this order: if there are as many successes as then task instances, all had succeeded
+        # at the time of the first count, because their number only grows.
+        succeeded = airflow.task_instances(
+            run.dag_id, run.run_id, task_ids=self._ids, states=("success",), most=0
+        ).total
+        total = airflow.task_instances(run.dag_id, run.run_id, task_ids=self._ids, most=0).total
+        complete = succeeded == total and total >= len(self._ids) and not unsuccessful.unsuccessful
+        failed = unsuccessful.result == "failed"
+        return unsuccessful._replace(
+            result="failed" if failed else "success" if complete else None,
+            total=total,
+            succeeded=succeeded,
+            missing=(),
+        )
+
+    def _decide(self, tasks: Iterable[TaskInstance]) -> TaskVerdict:
+        """Return what they have decided.
+
+        A failure with retries left decides only at the second poll: Airflow may still retry it.
+        """
+        tasks = tuple(tasks)
+        retryable = {
+            task.key: (task.try_number, task.end_date)
+            for task in tasks
+            if task.state == "failed" and task.try_number <= task.max_tries
+        }
+        doubtful = [
+            key for key, last_try in retryable.items() if self._failed_before.get(key) != last_try
+        ]
+        verdict = decide(self._patterns, tasks, doubtful)
+        self._failed_before = dict(retryable)
+        return verdict
