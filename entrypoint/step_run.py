@@ -289,12 +289,13 @@ class StepRun:
                     self._airflow, lambda airflow: airflow.task_instances(dag_id, run.run_id)
                 )
                 ids = {task.task_id for task in tasks.instances}
-            while unknown := required.unknown(ids):
+            while required.unknown(ids):
                 ids |= {*self.code.read(self._airflow, lambda airflow: airflow.task_ids(dag_id))}
-                if required.unknown(ids) and not settled.has_passed():
-                    self._retrier.sleep(self._retrier.jittered(SETTLE_POLL_SECONDS))
-                elif unknown := required.unknown(ids):
+                unknown = required.unknown(ids)
+                if unknown and settled.has_passed():
                     raise unknown_tasks(dag_id, unknown, ids)
+                if unknown:
+                    self._retrier.sleep(self._retrier.jittered(SETTLE_POLL_SECONDS))
         except Forbidden as refusal:
             raise unread_tasks(refusal) from None
 
@@ -458,7 +459,7 @@ class StepRun:
             if latest is None or required.confirm(airflow, latest).result != result:
                 return False
         except ActionError as error:
-            self._events.optional_failed("a confirmation of the required tasks' result", error)
+            required.record_error(error)
             return False
         followed.record(latest, self._session.clock())
         self._on_verdict(required.verdict, latest)

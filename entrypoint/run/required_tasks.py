@@ -25,7 +25,7 @@ from entrypoint.models import TaskVerdict
 from entrypoint.text import list_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from entrypoint.airflow.client import Airflow
     from entrypoint.http.retry import Retrier
@@ -97,7 +97,7 @@ def unread_tasks(error: ActionError) -> ActionError:
 
 
 def decide(
-    patterns: tuple[str, ...],
+    wanted: Mapping[str, set[str]],
     tasks: Iterable[TaskInstance],
     doubtful: Iterable[TaskKey] = (),
 ) -> TaskVerdict:
@@ -107,23 +107,22 @@ def decide(
     (docs/notes/airflow-versions.md#loops).
 
     Args:
-        patterns: the lines of the input.
-        tasks: all task instances that fit them, with the gates of their loops; others count not.
+        wanted: for each line of the input the tasks of the run that it means.
+        tasks: all task instances of these tasks, and the gates of their loops; others do not count.
         doubtful: the keys of task instances whose failure decides nothing yet.
     """
     tasks = tuple(tasks)
     ids = {task.task_id for task in tasks}
-    found = {pattern: fitting(pattern, ids) for pattern in patterns}
-    required = [task for task in tasks if any(task.task_id in each for each in found.values())]
+    required = [task for task in tasks if any(task.task_id in each for each in wanted.values())]
     loops = {task.loop_id for task in required if task.loop_id}
     open_loops = any(
         task.is_loop_gate and task.loop_id in loops and not task.ended for task in tasks
     )
-    missing = tuple(pattern for pattern, each in found.items() if not each)
+    missing = tuple(pattern for pattern, each in wanted.items() if not each or each - ids)
     unsuccessful = tuple(task for task in required if task.ended and task.state != "success")
     unfinished = tuple(task for task in required if not task.ended)
     verdict = TaskVerdict(
-        patterns,
+        tuple(wanted),
         total=len(required),
         succeeded=len(required) - len(unsuccessful) - len(unfinished),
         unsuccessful=unsuccessful,
@@ -146,7 +145,6 @@ class RequiredTasks:
 
     Attributes:
         verdict: what they had decided at the last poll.
-        read_at: clock time of that poll, None before the first.
         error: the error of the last request, None if it succeeded.
     """
 
@@ -154,11 +152,11 @@ class RequiredTasks:
         self, patterns: tuple[str, ...], retrier: Retrier, poll_interval: float | None = None
     ) -> None:
         self.verdict = TaskVerdict(patterns)
-        self.read_at: float | None = None
         self.error: ActionError | None = None
         self._patterns = patterns
         self._retrier = retrier
         self._poll_interval = poll_interval
+        self._wanted: dict[str, set[str]] = {}
         self._ids: tuple[str, ...] = ()
         self._gates: frozenset[str] = frozenset()
         self._is_wide = self._is_large_run = False
@@ -204,10 +202,10 @@ class RequiredTasks:
             self._refusals.record(self._retrier.clock())
             if self._refusals.final(self._retrier.clock()):
                 raise unread_tasks(refusal) from None
-            self._record_error(refusal)
+            self.record_error(refusal)
             return self.verdict._replace(result=None)
         except (TransientError, UnexpectedResponse) as error:
-            self._record_error(error)
+            self.record_error(error)
             return self.verdict._replace(result=None)
         self._state = run.state
         now = self._retrier.clock()
@@ -239,8 +237,8 @@ class RequiredTasks:
         self._ids, self._failed_before = (), {}
 
         def fetch() -> TaskVerdict:
-            tasks = airflow.task_instances(run.dag_id, run.run_id).instances
-            return decide(self._patterns, tasks)
+            tasks = self._fetch_all(airflow, run)
+            return decide(self._wanted, tasks)
 
         try:
             self._record(retrier.read(fetch, retry_refused=True, refusals=self._refusals))
@@ -249,10 +247,11 @@ class RequiredTasks:
         return self.verdict
 
     def _record(self, verdict: TaskVerdict) -> None:
-        self.verdict, self.read_at, self.error = verdict, self._retrier.clock(), None
+        self.verdict, self.error = verdict, None
         self._failures, self._refusals = 0, Refusals()
 
-    def _record_error(self, error: ActionError) -> None:
+    def record_error(self, error: ActionError) -> None:
+        """Record a failed request, so that the next one comes later after each failure."""
         pause = BACKOFF_SECONDS[min(self._failures, len(BACKOFF_SECONDS) - 1)]
         pause = self._retrier.jittered(max(pause, getattr(error, "retry_after", None) or 0.0))
         self.error, self._failures = error, self._failures + 1
@@ -270,9 +269,8 @@ class RequiredTasks:
         return self._read_all(airflow, run)
 
     def _read_all(self, airflow: Airflow, run: DagRun) -> TaskVerdict:
-        tasks = airflow.task_instances(run.dag_id, run.run_id).instances
-        ids = {task.task_id for task in tasks}
-        required = {one for pattern in self._patterns for one in fitting(pattern, ids)}
+        tasks = self._fetch_all(airflow, run)
+        required = {one for each in self._wanted.values() for one in each}
         loops = {task.loop_id for task in tasks if task.loop_id and task.task_id in required}
         gates = {task.task_id for task in tasks if task.is_loop_gate and task.loop_id in loops}
         verdict = self._decide(tasks)
@@ -281,6 +279,23 @@ class RequiredTasks:
         # A task may still be added to the run, so look for it again.
         self._ids = () if verdict.missing else tuple(sorted(required | gates))
         return verdict
+
+    def _fetch_all(self, airflow: Airflow, run: DagRun) -> tuple[TaskInstance, ...]:
+        """Return all task instances, and find out which tasks the lines of the input mean.
+
+        Raises:
+            TransientError: some are missing, because others came between two pages.
+        """
+        found = airflow.task_instances(run.dag_id, run.run_id)
+        if found.unread:
+            raise TransientError(
+                "The list of task instances changed while it was read",
+                f"{found.unread} of {found.total} are missing.",
+                "Re-run this job.",
+            )
+        ids = {task.task_id for task in found.instances}
+        self._wanted = {pattern: fitting(pattern, ids) for pattern in self._patterns}
+        return found.instances
 
     def _read_named(self, airflow: Airflow, run: DagRun) -> TaskVerdict:
         if not self._is_wide:
@@ -326,6 +341,6 @@ class RequiredTasks:
         doubtful = [
             key for key, last_try in retryable.items() if self._failed_before.get(key) != last_try
         ]
-        verdict = decide(self._patterns, tasks, doubtful)
+        verdict = decide(self._wanted, tasks, doubtful)
         self._failed_before = dict(retryable)
         return verdict

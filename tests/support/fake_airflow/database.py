@@ -127,9 +127,9 @@ class Database:
         named = [
             (run, one)
             for run, one in self.instances(self.runs_of("~"))
-            if run.dag_id in body["dag_ids"]
-            and run.run_id in body["dag_run_ids"]
-            and one.task.task_id in body["task_ids"]
+            if run.dag_id in body.get("dag_ids", ())
+            and run.run_id in body.get("dag_run_ids", ())
+            and one.task.task_id in body.get("task_ids", ())
         ]
         states = body.get("state")
         return [row for row in named if not states or row[1].state in states]
