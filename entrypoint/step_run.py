@@ -297,7 +297,7 @@ class StepRun:
                 if unknown:
                     self._retrier.sleep(self._retrier.jittered(SETTLE_POLL_SECONDS))
         except Forbidden as refusal:
-            raise unread_tasks(refusal) from None
+            raise unread_tasks(refusal, triggered=run is not None) from None
 
     def _wait_for_creation(self, request: RunRequest) -> DagRun:
         """Wait for a run that somebody else creates, until `start_timeout` if it is given."""

@@ -21,7 +21,7 @@ from entrypoint.errors import (
     UnexpectedResponse,
 )
 from entrypoint.http.retry import BACKOFF_SECONDS, Refusals
-from entrypoint.models import TaskVerdict
+from entrypoint.models import ACTIVE, TaskVerdict
 from entrypoint.text import list_names
 
 if TYPE_CHECKING:
@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from entrypoint.http.retry import Retrier
     from entrypoint.models import DagRun, RunState, TaskInstance, TaskKey, TaskState
 
-POLL_SECONDS = 1.5
-"""Seconds between two polls of the tasks of a running run.
+POLL_SECONDS, ACTIVE_POLL_SECONDS = 1.5, 1.0
+"""Seconds between two polls of the tasks of a running run. The second value applies while one of
+them is about to run or runs, so that its end is the next thing to happen.
 
-With jitter and the request itself the end of the deciding task is seen within 2 s
-(docs/benchmarks.md#required-tasks).
+With jitter, and with the requests of a decision, its end is seen within 2 s: those take up to half
+a second (docs/notes/airflow-2.md#timing).
 """
 RECHECK_SECONDS = 1.0
 """Seconds until the next poll of a task that failed although it has retries left."""
@@ -83,8 +84,14 @@ def unknown_tasks(dag_id: str, patterns: Iterable[str], task_ids: Iterable[str])
     )
 
 
-def unread_tasks(error: ActionError) -> ActionError:
-    """Return the error for required tasks that cannot be read."""
+def unread_tasks(error: ActionError, *, triggered: bool = True) -> ActionError:
+    """Return the error for required tasks that cannot be read.
+
+    Args:
+        error: why they cannot be read.
+        triggered: whether there is a DAG run already.
+    """
+    again = "Re-running this job reads the tasks of the same DAG run again."
     hint = error.hint
     if isinstance(error, Forbidden) and not isinstance(error, GatewayRefused):
         hint = 'Give the credential the permission "can read on Task Instances".'
@@ -92,7 +99,7 @@ def unread_tasks(error: ActionError) -> ActionError:
         "The required tasks could not be read",
         "required_tasks decide the result of this step, and what they have decided is unknown. "
         f"Last error: {error.title}. {error.detail}",
-        f"{hint} Re-running this job reads the tasks of the same DAG run again.".lstrip(),
+        f"{hint} {again if triggered else 'Nothing was triggered.'}".lstrip(),
     )
 
 
@@ -160,6 +167,7 @@ class RequiredTasks:
         self._ids: tuple[str, ...] = ()
         self._gates: frozenset[str] = frozenset()
         self._is_wide = self._is_large_run = False
+        self._total = 0
         self._can_filter = True
         self._failures, self._refusals = 0, Refusals()
         self._failed_before: dict[TaskKey, object] = {}
@@ -209,11 +217,15 @@ class RequiredTasks:
             return self.verdict._replace(result=None)
         self._state = run.state
         now = self._retrier.clock()
-        pause = self._poll_interval or self._retrier.jittered(
-            RECHECK_SECONDS if self._failed_before else POLL_SECONDS
-        )
+        pause = self._poll_interval or self._retrier.jittered(self._pause())
         self._next = now + max(pause, (now - began) * (1 / MAX_SHARE - 1))
         return self.verdict
+
+    def _pause(self) -> float:
+        if self._failed_before:
+            return RECHECK_SECONDS
+        active = any(task.state in ACTIVE for task in self.verdict.unfinished)
+        return ACTIVE_POLL_SECONDS if active else POLL_SECONDS
 
     def confirm(self, airflow: Airflow, run: DagRun) -> TaskVerdict:
         """Read again what the last poll has decided.
@@ -302,7 +314,7 @@ class RequiredTasks:
             found = airflow.task_instances(run.dag_id, run.run_id, task_ids=self._ids, most=PAGE)
             if not found.unread:
                 return self._decide(found.instances)
-            self._is_wide = True
+            self._is_wide, self._total = True, found.total
         unsuccessful = self._decide(
             airflow.task_instances(
                 run.dag_id,
@@ -317,7 +329,11 @@ class RequiredTasks:
         succeeded = airflow.task_instances(
             run.dag_id, run.run_id, task_ids=self._ids, states=("success",), most=0
         ).total
-        total = airflow.task_instances(run.dag_id, run.run_id, task_ids=self._ids, most=0).total
+        if succeeded >= self._total:
+            self._total = airflow.task_instances(
+                run.dag_id, run.run_id, task_ids=self._ids, most=0
+            ).total
+        total = self._total
         complete = succeeded == total and total >= len(self._ids) and not unsuccessful.unsuccessful
         failed = unsuccessful.result == "failed"
         return unsuccessful._replace(

@@ -13,6 +13,7 @@ from entrypoint.errors import ActionError, Forbidden, TransientError, Unexpected
 from entrypoint.http.retry import REFUSAL_SECONDS
 from entrypoint.models import ENDED, UNFINISHED, DagRun, TaskInstance, TaskList
 from entrypoint.run.required_tasks import (
+    ACTIVE_POLL_SECONDS,
     POLL_SECONDS,
     RequiredTasks,
     decide,
@@ -162,7 +163,7 @@ def test_all_tasks_are_read_once_and_then_only_the_required_ones() -> None:
     first, *others = airflow.calls
     assert first == {}
     assert {other["task_ids"] for other in others} == {("a",)}
-    assert len(others) <= 30 / POLL_SECONDS
+    assert len(others) <= 30 / ACTIVE_POLL_SECONDS
 
 
 def test_a_failure_with_retries_left_decides_only_if_it_stays() -> None:
@@ -192,7 +193,7 @@ def test_a_wide_set_of_tasks_is_counted() -> None:
     airflow = TasksAirflow(*tasks[:-1], tasks[-1]._replace(state="running"))
     assert polled(airflow, until=30)[0] is None
     assert max(call.get("most", 0) for call in airflow.calls) == 100
-    assert len(airflow.calls) <= 2 + 3 * 30 / POLL_SECONDS
+    assert len(airflow.calls) <= 3 + 2 * 30 / POLL_SECONDS
     airflow = TasksAirflow(*tasks[:-1], tasks[-1]._replace(state="skipped"))
     airflow.calls.clear()
     assert polled(airflow)[0] == "failed"
@@ -268,6 +269,11 @@ def test_a_queued_run_is_read_once_until_it_starts() -> None:
     tasks.poll(airflow, RUNNING)
     assert tasks.next_read(RUNNING) == harness.time.now + POLL_SECONDS
     assert airflow.calls == [{}, {}]
+    # It is about to end.
+    airflow.tasks[0] = a_task("a", state="running")
+    harness.time.sleep(POLL_SECONDS)
+    tasks.poll(airflow, RUNNING)
+    assert tasks.next_read(RUNNING) == harness.time.now + ACTIVE_POLL_SECONDS
 
 
 def test_a_slow_airflow_is_polled_less_often() -> None:
