@@ -268,9 +268,9 @@ def test_secrets_of_the_job_are_read_only_from_its_environment() -> None:
         ({"log_lines": "0"}, {"log_lines": "from 1 to"}),
         ({"log_lines": "many"}, {"log_lines": "whole number"}),
         ({"wait": "false", "xcom": "load"}, {"xcom": "wait is false"}),
-        ({"required_tasks": "lo ad"}, {"required_tasks": "'lo ad' cannot be a task id"}),
+        ({"required_tasks": "lo ad"}, {"required_tasks": '"lo ad" cannot be a task id'}),
         ({"required_tasks": "# load"}, {"required_tasks": "cannot be a task id"}),
-        ({"required_tasks": "load\n\nload"}, {"required_tasks": "'load' is given twice"}),
+        ({"required_tasks": "load\n\nload"}, {"required_tasks": '"load" is given twice'}),
         ({"required_tasks": "a" * 251}, {"required_tasks": "cannot be a task id"}),
         (
             {"required_tasks": "\n".join(f"a{number}" for number in range(101))},
