@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from entrypoint.errors import ActionError
-    from entrypoint.models import Blocker, DagRun, Outcome, Report, TaskInstance
+    from entrypoint.models import Blocker, DagRun, Outcome, Report, TaskInstance, TaskVerdict
 
 
 class Events(Protocol):
@@ -103,6 +103,9 @@ class StepEvents(Events, Protocol):
 
     def run_found(self, outcome: Outcome) -> None:
         """Handle the DAG run of this step, whether new or existing."""
+
+    def tasks_decided(self, verdict: TaskVerdict, run: DagRun) -> None:
+        """Handle the result of the required tasks, and the run as it was then."""
 
     def reported(self, report: Report) -> None:
         """Handle a commit status or deployment on GitHub for the DAG run."""

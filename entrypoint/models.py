@@ -326,6 +326,8 @@ class TaskInstance(NamedTuple):
         iteration: the number of the innermost loop's iteration, counted from 0 as Airflow does;
             None outside a loop.
         state_reason: why a retry policy ended or repeated a try (Airflow 3.4 and later).
+        loop_id: the task group of the innermost loop, empty outside a loop.
+        is_loop_gate: whether it decides if its loop goes on with a further iteration.
     """
 
     task_id: str
@@ -343,6 +345,8 @@ class TaskInstance(NamedTuple):
     region_index: int = -1
     iteration: int | None = None
     state_reason: str | None = None
+    loop_id: str = ""
+    is_loop_gate: bool = False
 
     @property
     def coordinates(self) -> Coordinates:
@@ -398,6 +402,28 @@ class TaskList(NamedTuple):
     def succeeded(self) -> int:
         """The number of task instances that are known to have succeeded."""
         return sum(task.state == "success" for task in self.instances) + self.unread_succeeded
+
+
+class TaskVerdict(NamedTuple):
+    """What the tasks of the input `required_tasks` have decided so far.
+
+    Attributes:
+        patterns: the lines of the input.
+        result: None as long as the tasks have decided nothing.
+        total: the known number of their task instances.
+        succeeded: the number of those that succeeded.
+        unsuccessful: those that ended without success; in a wide run as many as one page has.
+        unfinished: those that have not ended, as far as they were read.
+        missing: the lines that fit no task instance of the run.
+    """
+
+    patterns: tuple[str, ...]
+    result: Literal["success", "failed"] | None = None
+    total: int = 0
+    succeeded: int = 0
+    unsuccessful: tuple[TaskInstance, ...] = ()
+    unfinished: tuple[TaskInstance, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 class Failure(NamedTuple):
@@ -468,6 +494,7 @@ class Outcome(NamedTuple):
         stop_error: why the step could not confirm that the run is stopped.
         post_stage_retries: whether a post stage follows that tries again to stop the run.
         ambiguous: whether an existing run may belong to another call of the reusable workflow.
+        verdict: what the required tasks decided; None without the input `required_tasks`.
     """
 
     result: Result
@@ -497,6 +524,7 @@ class Outcome(NamedTuple):
     retries: int = 0
     ambiguous: bool = False
     report: Report | None = None
+    verdict: TaskVerdict | None = None
 
     @property
     def passes(self) -> bool:
@@ -512,6 +540,17 @@ class Outcome(NamedTuple):
     def failed_tasks(self) -> tuple[TaskInstance, ...]:
         """The task instances in state `failed`, without those in `upstream_failed`."""
         return tuple(task for task in self.tasks or () if task.state == "failed")
+
+    @property
+    def decisive_failures(self) -> tuple[TaskInstance, ...]:
+        """The task instances of the output `failed_tasks`.
+
+        With required tasks those that did not succeed, otherwise all in state `failed`.
+        """
+        if self.verdict is None:
+            return self.failed_tasks
+        ended = self.run is not None and self.run.ended
+        return self.verdict.unsuccessful + (self.verdict.unfinished if ended else ())
 
 
 class StepOutcome(NamedTuple):

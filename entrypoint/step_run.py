@@ -39,7 +39,7 @@ from entrypoint.run.polling import FollowedRun, WaitLimits
 from entrypoint.run.request import build_request, derive_note, made_by
 from entrypoint.run.result import result_of
 from entrypoint.run.stop import RunToStop, Stopped, stop
-from entrypoint.run.trigger import trigger
+from entrypoint.run.trigger import SETTLE_POLL_SECONDS, trigger
 from entrypoint.session import SETUP_SECONDS
 
 if TYPE_CHECKING:
@@ -49,9 +49,10 @@ if TYPE_CHECKING:
     from entrypoint.deadline import Deadline
     from entrypoint.diagnostics.optional import OptionalRequests
     from entrypoint.inputs.settings import Settings
-    from entrypoint.models import Dag, RunRequest, TaskList
+    from entrypoint.models import Dag, RunRequest, TaskList, TaskVerdict
     from entrypoint.run.code_version import Commits
     from entrypoint.run.detached import DetachedReport
+    from entrypoint.run.required_tasks import RequiredTasks
     from entrypoint.runners.base import Context
     from entrypoint.session import Session
 
@@ -61,6 +62,8 @@ END_SECONDS = 30.0
 """Seconds for reading the task instances of an ended run, or for stopping a run on timeout."""
 RESULT_SECONDS = 300.0
 """Minimum seconds for reading the task instances if the result depends on them."""
+NEW_TASKS_SECONDS = 30.0
+"""Seconds for which Airflow's web server may show the tasks of a DAG before its last parsing."""
 
 
 class StepRun:
@@ -100,6 +103,7 @@ class StepRun:
         self._airflow: Airflow
         self._diagnostics: Diagnostics
         self._detached_report: DetachedReport | None = None
+        self._required_tasks: RequiredTasks | None = None
         self._stale_mark = self._stopped = self._waited_for_creation = False
         self._since = session.clock()
         self._deadline = session.deadline(settings.timeout)
@@ -136,6 +140,13 @@ class StepRun:
 
             self._detached_report = DetachedReport(
                 self._settings, self._context, self._session, airflow.base_url
+            )
+
+        if self._settings.required_tasks:
+            from entrypoint.run.required_tasks import RequiredTasks  # noqa: PLC0415 - the same
+
+            self._required_tasks = RequiredTasks(
+                self._settings.required_tasks, self._retrier, self._settings.poll_interval
             )
 
     @property
@@ -218,6 +229,7 @@ class StepRun:
         if created:
             self.code.require(run, self._deadline)
         else:
+            self.require_known_tasks(run)
             run = self._take_over(run, request)
         self._events.run_found(self.outcome)
         return run
@@ -227,6 +239,7 @@ class StepRun:
 
     def _create(self, request: RunRequest) -> tuple[DagRun, bool]:
         def send(dag: Dag) -> tuple[DagRun, bool]:
+            self.require_known_tasks()
             self._take_ownership()
             # Draining would pause an active DAG. A DAG that drains already is paused as soon as
             # its runs have ended, perhaps before the trigger.
@@ -256,6 +269,35 @@ class StepRun:
         owned = created or self._is_own_run(run)
         self.publish(self.outcome._replace(owned=owned and self.outcome.owned))
         return run, created
+
+    def require_known_tasks(self, run: DagRun | None = None) -> None:
+        """Check that each line of `required_tasks` fits a task of the DAG, or of the run.
+
+        Raises:
+            ActionError: one of them fits none, or the tasks cannot be read.
+        """
+        required, dag_id = self._required_tasks, self.request.dag_id
+        if required is None:
+            return
+        from entrypoint.run.required_tasks import unknown_tasks, unread_tasks  # noqa: PLC0415
+
+        ids: set[str] = set()
+        settled = self._session.deadline(NEW_TASKS_SECONDS if self.code.may_be_new else 0.0)
+        try:
+            if run is not None:
+                tasks = self.code.read(
+                    self._airflow, lambda airflow: airflow.task_instances(dag_id, run.run_id)
+                )
+                ids = {task.task_id for task in tasks.instances}
+            while required.unknown(ids):
+                ids |= {*self.code.read(self._airflow, lambda airflow: airflow.task_ids(dag_id))}
+                unknown = required.unknown(ids)
+                if unknown and settled.has_passed():
+                    raise unknown_tasks(dag_id, unknown, ids)
+                if unknown:
+                    self._retrier.sleep(self._retrier.jittered(SETTLE_POLL_SECONDS))
+        except Forbidden as refusal:
+            raise unread_tasks(refusal, triggered=run is not None) from None
 
     def _wait_for_creation(self, request: RunRequest) -> DagRun:
         """Wait for a run that somebody else creates, until `start_timeout` if it is given."""
@@ -349,7 +391,12 @@ class StepRun:
             self._since, self._deadline, settings.start_timeout, settings.poll_interval, expected
         )
         return FollowedRun(
-            run, limits, seen_at, self._diagnostics.next_update, self._events.run_state
+            run,
+            limits,
+            seen_at,
+            self._diagnostics.next_update,
+            self._events.run_state,
+            next_read=self._required_tasks.next_read if self._required_tasks else lambda _: inf,
         )
 
     def see(self, followed: FollowedRun) -> None:
@@ -365,25 +412,86 @@ class StepRun:
         self.publish(self.outcome._replace(run=run))
         if followed.error is not None:
             self._on_unknown_state(followed.error, run)
-        if not followed.done:
+        decided = not followed.done and self._decided_by_tasks(followed)
+        if not followed.done and not decided:
             self._diagnostics.update(run, self._deadline)
             return
+        run, followed.done = followed.run, True
         now = self._session.clock()
         self.publish(
             self.outcome._replace(waited=now - self._since, seconds_in_state=now - followed.since)
         )
+        if self._required_tasks is not None and not decided:
+            self._read_required_tasks(self._required_tasks, run)
         deadline = self._session.deadline(END_SECONDS)
         self._update_tasks(self._diagnostics.read_tasks(run, deadline))
         latest = self._read_again(run, deadline)
         if latest.ended != run.ended:
             self._events.run_cleared(run)
             # The task instances are those of the end before the clear. They must decide nothing.
-            self.publish(self.outcome._replace(tasks=None, unread=0, unread_succeeded=0))
+            self.publish(
+                self.outcome._replace(tasks=None, unread=0, unread_succeeded=0, verdict=None)
+            )
             followed.record(latest, self._session.clock())
             return
         self.publish(self.outcome._replace(run=latest))
         self.code.require(latest, self._session.deadline(END_SECONDS))
         self._conclude(latest)
+
+    def _decided_by_tasks(self, followed: FollowedRun) -> bool:
+        """Return whether the required tasks of a run that goes on have decided.
+
+        What they have decided is read twice, and the run in between, so that a clear at the same
+        time is noticed and the outputs have the run's state at the decision.
+
+        Raises:
+            ActionError: they cannot be read any more.
+        """
+        required = self._required_tasks
+        if required is None:
+            return False
+        airflow, run = self._airflow.within(self._deadline), followed.run
+        result = required.poll(airflow, run).result
+        if result is None:
+            return False
+        try:
+            latest = airflow.get_run(run.dag_id, run.run_id)
+            if latest is None or required.confirm(airflow, latest).result != result:
+                return False
+        except ActionError as error:
+            required.record_error(error)
+            return False
+        followed.record(latest, self._session.clock())
+        self._on_verdict(required.verdict, latest)
+        return True
+
+    def _read_required_tasks(self, required: RequiredTasks, run: DagRun) -> None:
+        """Read what the required tasks have decided, of a run that is over or at its timeout.
+
+        Raises:
+            ActionError: it is unknown.
+        """
+        left = self._deadline.seconds_left()
+        deadline = self._session.deadline(max(RESULT_SECONDS, left) if run.ended else END_SECONDS)
+        try:
+            verdict = required.read_final(
+                self._airflow.within(deadline), run, self._retrier.within(deadline)
+            )
+        except ActionError:
+            if not run.ended and self._may_stop_on_timeout(run):
+                self._stop_on_timeout()
+            raise
+        self._on_verdict(verdict, run)
+
+    def _on_verdict(self, verdict: TaskVerdict, run: DagRun) -> None:
+        """Publish what the required tasks have decided.
+
+        The run goes on after that, so this step does not own it any more: nothing may stop it.
+        """
+        owned = self.outcome.owned and (verdict.result is None or run.ended)
+        self.publish(self.outcome._replace(run=run, verdict=verdict, owned=owned))
+        if verdict.result is not None:
+            self._events.tasks_decided(verdict, run)
 
     def _on_unknown_state(self, error: ActionError, run: DagRun) -> None:
         # Airflow may answer again soon, so try to stop the run as after any timeout.
@@ -425,7 +533,11 @@ class StepRun:
             self._update_tasks(diagnostics.require_tasks(run, deadline))
         failed_tasks = settings.fail_on_failed_tasks and bool(self.outcome.failed_tasks)
         result = result_of(
-            run, wait=settings.wait, failed_tasks=failed_tasks, stale_mark=self._stale_mark
+            run,
+            wait=settings.wait,
+            failed_tasks=failed_tasks,
+            stale_mark=self._stale_mark,
+            verdict=self.outcome.verdict,
         )
         self.publish(self.outcome._replace(result=result))
         if result == "timeout":
@@ -438,7 +550,8 @@ class StepRun:
                     dagrun_timeout_exceeded=reasons.dagrun_timeout_exceeded,
                 )
             )
-        if settings.xcom and run.ended:
+        decided = self.outcome.verdict is not None and self.outcome.verdict.result is not None
+        if settings.xcom and (run.ended or decided):
             whole, needed = not self.outcome.unread, result == "success"
             xcom = diagnostics.xcoms(run, self.outcome.tasks, whole=whole, needed=needed)
             self.publish(self.outcome._replace(xcom=xcom))

@@ -90,6 +90,13 @@ class Airflow(Protocol):
         Airflow 3 fetches the bundle first.
         """
 
+    def task_ids(self, dag_id: str) -> tuple[str, ...]:
+        """Return the ids of the DAG's tasks.
+
+        Raises:
+            DagNotFound: Airflow does not have the DAG.
+        """
+
     def unpause(self, dag_id: str) -> None:
         """Unpause the DAG."""
 
@@ -199,6 +206,7 @@ class Airflow(Protocol):
         *,
         states: tuple[str, ...] = (),
         changed_since: datetime | None = None,
+        task_ids: tuple[str, ...] = (),
         most: int | None = None,
     ) -> TaskList:
         """Return the run's task instances in Airflow's order, page by page.
@@ -210,6 +218,8 @@ class Airflow(Protocol):
                 state yet.
             changed_since: only those that changed since then, by Airflow's clock; an Airflow that
                 cannot filter returns all.
+            task_ids: only those of these tasks. It cannot be combined with `changed_since`. An
+                Airflow that cannot filter by tasks reads all task instances for it.
             most: maximum number to read (0: only count them), None for all.
         """
 

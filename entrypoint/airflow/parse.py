@@ -23,6 +23,12 @@ _VERSIONED_FIELDS = (
 """Fields of a DAG run that some Airflow versions do not return."""
 
 
+_LOOP_GATE = "LoopGateOperator"
+"""The operator of the task that Airflow adds to each loop
+(docs/notes/airflow-versions.md#loops).
+"""
+
+
 def parse_dag(response: Response, body: dict[str, Any], *, is_active: bool) -> Dag:
     """Parse a DAG. The field that tells whether it is active differs between the APIs."""
     return Dag(
@@ -91,6 +97,7 @@ def parse_task_instance(response: Response, item: Any) -> TaskInstance:
         optional(response, item, key, int) for key in ("map_index", "region_index")
     )
     loop = optional(response, item, "loop_iteration", dict) or {}
+    loop_id = optional(response, loop, "loop_id", str) or ""
     return TaskInstance(
         task_id=item["task_id"],
         map_index=-1 if map_index is None else map_index,
@@ -107,4 +114,6 @@ def parse_task_instance(response: Response, item: Any) -> TaskInstance:
         region_index=-1 if region_index is None else region_index,
         iteration=optional(response, loop, "iteration", int),
         state_reason=optional(response, item, "state_reason", str),
+        loop_id=loop_id,
+        is_loop_gate=bool(loop_id) and item.get("operator") == _LOOP_GATE,
     )

@@ -48,6 +48,11 @@ class V1(RestAirflow):
     Measured: docs/notes/airflow-2.md#task-instances.
     """
 
+    @property
+    def _can_filter_tasks(self) -> bool:
+        """See `RestAirflow`. 2.7.1 brought the filters by run and by task (source)."""
+        return self._release >= (2, 7, 1)
+
     def check(self, request: RunRequest) -> None:
         """Check the parts of the request that this version would refuse.
 

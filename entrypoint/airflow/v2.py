@@ -35,6 +35,8 @@ class V2(RestAirflow):
     page: ClassVar[int] = 100
     """Airflow 3 silently reduces a larger limit (docs/notes/airflow-3.md#task-instances)."""
 
+    _task_order: ClassVar[dict[str, str]] = {"order_by": "id"}
+
     def check(self, request: RunRequest) -> None:
         """Check the parts of the request that this version would ignore or refuse.
 

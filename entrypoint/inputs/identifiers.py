@@ -1,4 +1,4 @@
-"""Parse DAG ids, run ids, notes and XCom names by Airflow's own rules, without I/O.
+"""Parse DAG ids, run ids, notes, task ids and XCom names by Airflow's own rules, without I/O.
 
 Like those of `parsers.py`, each parser returns a value or raises `ParseError`.
 """
@@ -15,6 +15,9 @@ _KEY = re.compile(r"[\w.-]+")
 _RESERVED_PREFIXES = ("scheduled__", "backfill__", "asset_triggered__", "dataset_triggered__")
 _MAX_XCOMS = 50
 """Lines of the input `xcom`."""
+_TASK_PATTERN = re.compile(r"[\w.*-]{1,250}")
+_MAX_TASK_PATTERNS = 100
+"""Lines of the input `required_tasks`."""
 
 
 def dag_id(text: str) -> str:
@@ -69,6 +72,25 @@ def note(text: str) -> str:
             f"it has {len(text)} characters.", "Shorten it: Airflow stores at most 1000."
         )
     return text
+
+
+def task_patterns(text: str) -> tuple[str, ...]:
+    """Parse lines of task ids, in which `*` stands for any characters."""
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
+    for number, line in enumerate(lines):
+        if not _TASK_PATTERN.fullmatch(line):
+            raise ParseError(
+                f"{quoted(line)} cannot be a task id.",
+                "Write the id of a task or task group on each line, like load or checks.*",
+            )
+        if line in lines[:number]:
+            raise ParseError(f"{quoted(line)} is given twice.", "Remove one of the two lines.")
+    if len(lines) > _MAX_TASK_PATTERNS:
+        raise ParseError(
+            f"it has {len(lines)} lines.",
+            f"Write at most {_MAX_TASK_PATTERNS} lines; * stands for several tasks.",
+        )
+    return tuple(lines)
 
 
 def xcoms(text: str) -> tuple[XComName, ...]:

@@ -70,6 +70,7 @@ INPUT_NAMES = (
     "poll_interval",
     "wait_for_dag",
     "expect_commit",
+    "required_tasks",
     "report_to",
     "environment",
     "if_run_exists",
@@ -157,6 +158,7 @@ class Settings(NamedTuple):
     poll_interval: float | None
     wait_for_dag: float
     expect_commit: str | None
+    required_tasks: tuple[str, ...]
     report_to: ReportTo
     environment: str | None
     if_run_exists: IfRunExists
@@ -212,6 +214,7 @@ def parse_settings(
         poll_interval=reader.optional("poll_interval", parse.interval),
         wait_for_dag=reader.read("wait_for_dag", parse.duration_or_zero, 0.0),
         expect_commit=reader.optional("expect_commit", parse.commit),
+        required_tasks=reader.read("required_tasks", identifiers.task_patterns, ()),
         report_to=reader.read(
             "report_to", parse.choice("none", "commit-status", "deployment"), "none"
         ),
@@ -238,6 +241,8 @@ def parse_settings(
     if not settings.wait:
         _check_no_wait(reader, settings)
     _check_report(reader, settings)
+    if settings.required_tasks:
+        _check_required_tasks(reader, settings)
     if reader.is_given("dags"):
         _check_several(reader)
     if reader.errors:
@@ -272,7 +277,7 @@ def _check_several(reader: Reader) -> None:
     """Add errors for the inputs that are about one DAG run."""
     if reader.is_given("dag_id"):
         reader.add_error("dag_id", "it is given together with dags.", "Keep one of the two.")
-    for name in ("partition_key", "xcom"):
+    for name in ("partition_key", "xcom", "required_tasks"):
         if reader.is_given(name):
             reader.add_error(
                 name,
@@ -356,6 +361,28 @@ def _check_no_wait(reader: Reader, settings: Settings) -> None:
             "fail_on_failed_tasks",
             "it is true, but wait is false.",
             "Remove it: the step does not wait for the tasks.",
+        )
+
+
+def _check_required_tasks(reader: Reader, settings: Settings) -> None:
+    """Add errors for the inputs that contradict `required_tasks`."""
+    if not settings.wait:
+        reader.add_error(
+            "required_tasks",
+            "it is given, but wait is false.",
+            "Remove one of the two: the step has to wait for the tasks that decide.",
+        )
+    if settings.fail_on_failed_tasks:
+        reader.add_error(
+            "fail_on_failed_tasks",
+            "it is true, but required_tasks is given.",
+            "Remove one of the two: with required_tasks only these tasks decide.",
+        )
+    if settings.report_to != "none":
+        reader.add_error(
+            "report_to",
+            "it is given, but required_tasks is given too.",
+            "Remove one of the two: Airflow's listener reports the end of the whole run.",
         )
 
 

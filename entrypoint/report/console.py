@@ -6,14 +6,21 @@ from collections import Counter
 from copy import copy
 from typing import TYPE_CHECKING, Literal
 
-from entrypoint.report.wording import PROGRESS, code_of, origin, progress_of, report_line
+from entrypoint.report.wording import (
+    PROGRESS,
+    code_of,
+    origin,
+    progress_of,
+    report_line,
+    verdict_sentence,
+)
 from entrypoint.text import duration_suffix, format_duration, list_names, try_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from entrypoint.errors import ActionError
-    from entrypoint.models import Blocker, DagRun, Outcome, Report, TaskInstance
+    from entrypoint.models import Blocker, DagRun, Outcome, Report, TaskInstance, TaskVerdict
     from entrypoint.runners.base import Runner
 
 HEARTBEAT_SECONDS = 60.0
@@ -156,6 +163,11 @@ class Console:
             )
         if not self._name:
             self._line(f"Follow it at {outcome.run_url}")
+
+    def tasks_decided(self, verdict: TaskVerdict, run: DagRun) -> None:
+        """Log the result of the required tasks."""
+        ends = "" if run.ended else " and goes on"
+        self._line(f"{verdict_sentence(verdict)}. The DAG run is {run.state}{ends}")
 
     def reported(self, report: Report) -> None:
         """Log the commit status or the deployment that shows the DAG run on GitHub."""

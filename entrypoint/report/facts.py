@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from entrypoint.report.timestamps import format_time
-from entrypoint.report.wording import code_of, origin, report_line
+from entrypoint.report.wording import code_of, origin, report_line, verdict_sentence
 from entrypoint.text import format_duration
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
         rows.append(
             ("This step", origin(outcome) + (f" (attempt {context.attempt})" if context else ""))
         )
+    if outcome.verdict is not None:
+        rows.append(("Decided by", f"required_tasks: {verdict_sentence(outcome.verdict)}"))
     if context is not None and context.sha:
         rows.append(("Commit", context.sha[:12]))
     if outcome.report is not None:

@@ -32,7 +32,8 @@ def _run_values(outcome: Outcome) -> dict[str, Json]:
     """Return what is known of a DAG run, None for what is not."""
     request, run = outcome.request, outcome.run
     named = request is not None and outcome.run_url is not None
-    failed: list[Json] = [task.name for task in outcome.failed_tasks]
+    failed: list[Json] = [task.name for task in outcome.decisive_failures]
+    known = outcome.tasks is not None or outcome.verdict is not None
     return {
         "dag_id": request.dag_id if request else None,
         "run_id": request.run_id if named and request else None,
@@ -43,7 +44,7 @@ def _run_values(outcome: Outcome) -> dict[str, Json]:
         "start_date": _date(run.start_date) if run else None,
         "end_date": _date(run.end_date) if run else None,
         "duration": run.duration if run else None,
-        "failed_tasks": None if outcome.tasks is None else failed,
+        "failed_tasks": failed if known else None,
     }
 
 

@@ -8,7 +8,7 @@ from entrypoint.text import duration_suffix, format_duration, list_names, shorte
 
 if TYPE_CHECKING:
     from entrypoint.errors import ActionError
-    from entrypoint.models import DagRun, Failure, Outcome, Report
+    from entrypoint.models import DagRun, Failure, Outcome, Report, TaskInstance, TaskVerdict
 
 MAX_FAILURES_LISTED = 3
 """Failures that a message gives with their causes; the summary has all that were read."""
@@ -92,6 +92,14 @@ def report_line(report: Report) -> str:
     return f"{where} {report.name} of {report.commit[:12]}, {report.state}"
 
 
+def verdict_sentence(verdict: TaskVerdict) -> str:
+    """Say how many of the required task instances succeeded, and name the lines of the input."""
+    return (
+        f"{verdict.succeeded} of {verdict.total} required task instances succeeded "
+        f"({list_names(verdict.patterns)})"
+    )
+
+
 def outcome_message(outcome: Outcome) -> Message:
     """Return the message for an outcome."""
     message = _message(outcome)
@@ -165,6 +173,8 @@ def _failed(outcome: Outcome, run: DagRun) -> Message:
             f"shows it as {run.state}.",
             "Set if_run_exists: resume to continue it, or restart to run all of it again.",
         )
+    if outcome.verdict is not None:
+        return _tasks_failed(outcome, outcome.verdict, run)
     hint = (
         "Fix the cause. Re-running this job then continues this run from the tasks that did not "
         "succeed; a new commit gets its own run."
@@ -197,12 +207,60 @@ def _failed(outcome: Outcome, run: DagRun) -> Message:
     )
 
 
+def _tasks_failed(outcome: Outcome, verdict: TaskVerdict, run: DagRun) -> Message:
+    """Say which required tasks did not succeed, and that they have decided."""
+    causes = {failure.task.key: failure_line(failure) for failure in outcome.failures}
+    failed = outcome.decisive_failures
+    lines = [causes.get(task.key) or _unsuccessful(task) for task in failed[:MAX_FAILURES_LISTED]]
+    if rest := failed[MAX_FAILURES_LISTED:]:
+        lines.append(f"Also without success: {list_names([task.name for task in rest])}.")
+    lines += [f"{pattern} fits no task instance of this run." for pattern in verdict.missing]
+    return Message(
+        "A required task did not succeed",
+        f"{verdict_sentence(verdict)}. {_then(run)}",
+        "Fix the cause. Re-running this job then continues this run, once it has ended, from the "
+        "tasks that did not succeed; a new commit gets its own run.",
+        tuple(lines),
+    )
+
+
+def _unsuccessful(task: TaskInstance) -> str:
+    return f"{task.name} is {task.state or 'without a state'}."
+
+
+def _then(run: DagRun) -> str:
+    """Say that the required tasks decide, and what the run was at their decision."""
+    if run.ended:
+        return (
+            f"They decide (required_tasks), not the run of {run.dag_id}, which Airflow ended as "
+            f"{run.state}{duration_suffix(run)}."
+        )
+    return (
+        f"They decide (required_tasks), not the run of {run.dag_id}: it was {run.state} then, and "
+        "goes on."
+    )
+
+
+def _tasks_succeeded(outcome: Outcome, verdict: TaskVerdict, run: DagRun) -> Message:
+    text = f"{verdict_sentence(verdict)}. {_then(run)}"
+    hint = ""
+    if others := [task.name for task in outcome.failed_tasks]:
+        text += f" Tasks that are not required failed: {list_names(others)}."
+        hint = "Check whether these failures are expected."
+    return Message("The required tasks succeeded", text, hint)
+
+
 def _timed_out(outcome: Outcome, run: DagRun) -> Message:
     state = "queued" if run.start_date is None else "running"
+    verdict = outcome.verdict
+    undecided = f"{verdict_sentence(verdict)}. " if verdict is not None else ""
+    end = "DAG run did not end in time"
+    if verdict is not None:
+        end = "The required tasks did not end in time"
     return Message(
-        "DAG run did not start in time" if state == "queued" else "DAG run did not end in time",
-        f"After {format_duration(outcome.waited)} the run of {run.dag_id} was still {state}, "
-        f"for {format_duration(outcome.seconds_in_state)} now. {_after_timeout(outcome)}",
+        "DAG run did not start in time" if state == "queued" else end,
+        f"{undecided}After {format_duration(outcome.waited)} the run of {run.dag_id} was still "
+        f"{state}, for {format_duration(outcome.seconds_in_state)} now. {_after_timeout(outcome)}",
         outcome.blockers[0].hint
         if outcome.blockers
         else (
@@ -211,9 +269,14 @@ def _timed_out(outcome: Outcome, run: DagRun) -> Message:
         ),
         (
             *(f"{blocker.title}. {blocker.detail}" for blocker in outcome.blockers),
+            *(_unsuccessful(task) for task in _unfinished(verdict)),
             *(_failed_tasks(outcome) if outcome.failed_tasks else ()),
         ),
     )
+
+
+def _unfinished(verdict: TaskVerdict | None) -> tuple[TaskInstance, ...]:
+    return verdict.unfinished[:MAX_FAILURES_LISTED] if verdict is not None else ()
 
 
 def _cancelled(outcome: Outcome) -> Message:
@@ -230,8 +293,8 @@ def _cancelled(outcome: Outcome) -> Message:
         state = f" It is {run.state}." if run else ""
         return Message(
             "Cancelled, the DAG run goes on",
-            f"The workflow was cancelled; {subject} goes on (on_cancel: leave, trigger: false, or "
-            f"another workflow triggered it).{state}",
+            f"The workflow was cancelled; {subject} goes on (on_cancel: leave, trigger: false, "
+            f"required_tasks have decided, or another workflow triggered it).{state}",
             "Stop it in Airflow if it is not wanted.",
         )
     if outcome.stopped == "yes":
@@ -252,6 +315,8 @@ def _stop_error(outcome: Outcome) -> str:
 
 
 def _success(outcome: Outcome, run: DagRun) -> Message:
+    if outcome.verdict is not None:
+        return _tasks_succeeded(outcome, outcome.verdict, run)
     text = f"Airflow ended the run of {run.dag_id} as success{duration_suffix(run)}."
     if outcome.tasks == ():
         text += (

@@ -181,6 +181,11 @@ class CodeWait:
         self._files = files
         return True
 
+    @property
+    def may_be_new(self) -> bool:
+        """Whether Airflow may have parsed the DAG only a moment ago."""
+        return bool(self._settings.wait_for_dag) or self._commit is not None
+
     def report_missing(self, reason: ActionError) -> None:
         """Log why the DAG may not be triggered yet."""
         self._retrier.events.code_missing(reason, self.seconds_left())

@@ -68,6 +68,8 @@ class FollowedRun:
         next_poll: function from a run to the clock time at which the consumer wants to see it
             again, even if its state has not changed.
         on_state: called with the run at first, and for each poll and each streamed state.
+        next_read: function from a run to the clock time at which the consumer has to read its
+            tasks, infinite if it need not. The run is yielded then, without a poll of it.
 
     Attributes:
         run: the run as the last poll or its state stream showed it.
@@ -85,12 +87,15 @@ class FollowedRun:
         seen_at: float,
         next_poll: Callable[[DagRun], float] = lambda _: inf,
         on_state: Callable[[DagRun], None] = lambda _: None,
+        *,
+        next_read: Callable[[DagRun], float] = lambda _: inf,
     ) -> None:
         self.run = run
         self.limits = limits
         self.seen_at = seen_at
         self.next_poll = next_poll
         self.on_state = on_state
+        self.next_read = next_read
         self.since = limits.since
         self.checked_at = seen_at
         self.failures = 0
@@ -124,7 +129,7 @@ class FollowedRun:
 
 
 def poll(airflow: Airflow, runs: Sequence[FollowedRun], retrier: Retrier) -> Iterator[FollowedRun]:
-    """Yield each run at first and after each poll, until it is `done`.
+    """Yield each run at first, after each poll and at each `next_read`, until it is `done`.
 
     One run is followed by its state stream, if Airflow has one; several are requested together.
     Between two polls, the consumer may add runs, and record that an ended one was cleared.
@@ -162,14 +167,22 @@ class _Poller:
         self._retrier = retrier
         self._stream = StateStream(retrier)
         self._list_failures = 0
+        self._due: float | None = None
 
     def poll(self, waiting: list[FollowedRun]) -> None:
-        """Pause, then poll these runs once."""
+        """Pause, then poll these runs once, unless a consumer has to read tasks before."""
         result = StreamResult.NOTHING
         now = self._retrier.clock()
         factor = SEVERAL_RUNS_FACTOR if len(waiting) > 1 else 1.0
-        pause = min(self._interval(followed, now, factor) for followed in waiting)
-        if len(waiting) == 1 and waiting[0].limits.poll_interval is None:
+        if self._due is None:
+            self._due = now + min(self._interval(followed, now, factor) for followed in waiting)
+        end = min(followed.deadline.at for followed in waiting)
+        read_at = min(followed.next_read(followed.run) for followed in waiting)
+        if read_at < min(self._due, end):
+            self._retrier.sleep(max(read_at - now, 0.0))
+            return
+        pause, self._due = max(self._due - now, 0.0), None
+        if len(waiting) == 1 and waiting[0].limits.poll_interval is None and read_at == inf:
             result = self._read_stream(waiting[0])
         end = min(followed.deadline.at for followed in waiting)
         if result is StreamResult.NOTHING:
@@ -201,7 +214,8 @@ class _Poller:
 
         def on_state(state: RunState) -> bool:
             self._record(followed, followed.run._replace(state=state))
-            return self._retrier.clock() < followed.next_poll(followed.run)
+            wanted = min(followed.next_poll(followed.run), followed.next_read(followed.run))
+            return self._retrier.clock() < wanted
 
         waited = began - followed.limits.since
         airflow = self._airflow.within(followed.limits.deadline)

@@ -8,16 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from entrypoint.models import DagRun, Result
+    from entrypoint.models import DagRun, Result, TaskVerdict
 
 
 def result_of(
-    run: DagRun, *, wait: bool, failed_tasks: bool = False, stale_mark: bool = False
+    run: DagRun,
+    *,
+    wait: bool,
+    failed_tasks: bool = False,
+    stale_mark: bool = False,
+    verdict: TaskVerdict | None = None,
 ) -> Result:
     """Return the result for the last known state of a run.
 
-    Only the state `success` is a success. A run that a cancelled workflow has stopped counts as
-    failed, whichever workflow that was, and whatever state the scheduler sets afterwards.
+    Only the state `success` is a success, or that of all required tasks. A run that a cancelled
+    workflow has stopped counts as failed, whichever workflow that was, and whatever state the
+    scheduler sets afterwards.
 
     Args:
         run: the DAG run of this step.
@@ -25,9 +31,12 @@ def result_of(
         failed_tasks: whether tasks failed and `fail_on_failed_tasks` makes that a failure.
         stale_mark: whether the run's note still has CANCELLED_MARK from before this step cleared
             the run, because the mark could not be removed.
+        verdict: what the required tasks have decided; None if the run decides.
     """
     if run.cancelled and run.ended and not stale_mark:
         return "failed"
+    if verdict is not None:
+        return verdict.result or ("failed" if run.ended else "timeout")
     if run.state == "success":
         return "failed" if failed_tasks else "success"
     if run.state == "failed":

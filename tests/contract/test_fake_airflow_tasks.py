@@ -115,6 +115,37 @@ def test_all_unfinished_states_can_be_requested_at_once(admin: Api, success: str
     assert tasks(admin, "quick_success", success, state=states) == {}
 
 
+def test_one_request_lists_the_instances_of_some_tasks_of_a_run(admin: Api, sales: str) -> None:
+    """With states and pages, as a GET does. An unknown task or run is no error."""
+    path = f"{EVERYWHERE}/list"
+    body = {"dag_ids": ["nightly_sales"], "dag_run_ids": [sales], "page_limit": 100}
+    wanted = {**body, "task_ids": ["add_up", "total", "missing"]}
+    if admin.version != "2.11.2":
+        wanted["order_by"] = "id"
+    found = admin.post(path, wanted).json()
+    keys = [(one["task_id"], one["map_index"]) for one in found["task_instances"]]
+    assert sorted(keys) == [("add_up", 0), ("add_up", 1), ("add_up", 2), ("total", -1)]
+    assert {(one["dag_id"], one["dag_run_id"]) for one in found["task_instances"]} == {
+        ("nightly_sales", sales)
+    }
+    assert found["total_entries"] == 4
+    second = admin.post(path, wanted | {"page_limit": 1, "page_offset": 1}).json()
+    assert (len(second["task_instances"]), second["total_entries"]) == (1, 4)
+    for states, total in ((["success"], 4), (["failed", "skipped", "upstream_failed"], 0)):
+        assert admin.post(path, wanted | {"state": states}).json()["total_entries"] == total
+    assert admin.post(path, wanted | {"dag_run_ids": ["none"]}).json()["total_entries"] == 0
+    refused = admin.post(path, wanted | {"bogus": 1}).status_code
+    assert refused == (400 if admin.version == "2.11.2" else 422)
+
+
+def test_the_tasks_of_a_dag_are_listed_without_pages(admin: Api) -> None:
+    """A mapped task is one task. A DAG that does not exist is a 404."""
+    found = admin.get("/dags/nightly_sales/tasks").json()
+    assert sorted(task["task_id"] for task in found["tasks"]) == ["add_up", "shops", "total"]
+    assert len(admin.get("/dags/empty_many/tasks").json()["tasks"]) == 60
+    assert admin.get("/dags/no_such_dag/tasks").status_code == 404
+
+
 def test_a_limit_of_0_counts(admin: Api, success: str) -> None:
     counted = admin.get(f"/dags/quick_success/dagRuns/{success}/taskInstances", limit=0).json()
     assert (counted["task_instances"], counted["total_entries"]) == ([], 1)

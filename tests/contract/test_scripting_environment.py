@@ -99,6 +99,8 @@ def test_a_denied_permission_is_a_403_until_it_is_allowed(start: Callable[..., A
     run = "/dags/d/dagRuns/r"
     paths = {
         "task_instances": f"{run}/taskInstances",
+        "task_batch": "/dags/~/dagRuns/~/taskInstances/list",
+        "tasks": "/dags/d/tasks",
         "logs": f"{run}/taskInstances/extract/logs/0",
         "xcom": f"{run}/taskInstances/extract/xcomEntries",
         "import_errors": "/importErrors",
@@ -114,7 +116,7 @@ def test_a_denied_permission_is_a_403_until_it_is_allowed(start: Callable[..., A
         del paths["hitl"]
 
     def refused() -> set[str]:
-        methods = {"parsing": "PUT", "run_batch": "POST"}
+        methods = {"parsing": "PUT", "run_batch": "POST", "task_batch": "POST"}
         return {
             name
             for name, path in paths.items()

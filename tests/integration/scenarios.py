@@ -376,6 +376,9 @@ RECIPES = (
 )
 """The workflows in `examples/workflows` about uses of a DAG run, with any Airflow."""
 
+DECIDED = ("required-tasks",)
+"""The workflow about tasks that decide, of a DAG that has them."""
+
 SEVERAL = ("changed-dags", "smoke-suite")
 """The workflows about several DAGs in one step, with any Airflow."""
 

@@ -66,6 +66,19 @@ def test_the_steps_of_each_recipe_leave_one_successful_run(fake: FakeAirflow, na
     assert [run.state for run in fake.runs("nightly_sales")] == ["success"]
 
 
+def test_the_required_tasks_let_the_next_job_start_while_the_run_goes_on() -> None:
+    (step,) = action_inputs(workflow_text("required-tasks"))
+    # The last one runs as long as the run.
+    tasks = [FakeTask(name, states={2: "running", 3: "ends"}) for name in ("load", "checks.rows")]
+    dag = FakeDag("nightly_sales", (*tasks, FakeTask("report", states={3: "running"})), polls=1000)
+    with FakeAirflow("3.3.2", dags=[dag]) as fake:
+        outcome = run_workflow_step(fake, step)
+        assert (outcome.result, [run.state for run in fake.runs(dag.dag_id)]) == (
+            "success",
+            ["running"],
+        )
+
+
 def test_each_leg_of_the_matrix_runs_its_own_dag() -> None:
     (job,) = [job for job in read_jobs(workflow_text("matrix")).values() if "strategy" in job]
     names = job["strategy"]["matrix"]["dag"]

@@ -10,7 +10,7 @@ import json
 import random
 import shutil
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from playwright.sync_api import expect, sync_playwright
@@ -411,12 +411,79 @@ def retry_policy(on: VersionRun) -> None:
         assert "the retry policy says: the key expired" in text
 
 
+def _required(on: VersionRun, dag_id: str, conf: dict[str, object], task: str = "load") -> Any:
+    """Return a step that a task decides, after a check that the run went on, and its tasks."""
+    job = on.job()
+    step = job.step(dag_id, conf=json.dumps(conf), required_tasks=task, poll_interval="")
+    result = step.run(timeout=TIMEOUT)
+    run_id = result.outputs["run_id"]
+    states = task_states(on.airflow, dag_id, run_id)
+    post = step.run("post", timeout=TIMEOUT)
+    run = the_run(on.airflow, dag_id, run_id)
+    assert result.outputs["state"] == run["state"] == "running", result.log + post.log
+    assert "goes on" in verdict(result)
+    assert states["cleanup"] not in {"success", "failed"}
+    open_gate(on.airflow, run_id)
+    until(lambda: the_run(on.airflow, dag_id, run_id)["state"] == "success", "a success")
+    return result
+
+
+def required_tasks(on: VersionRun) -> None:
+    """A named task decides while the run goes on: after its retries, and not if skipped."""
+    expected = {
+        "success": (0, "success", "[]", 1),
+        "retried": (0, "success", "[]", 2),
+        "failed": (1, "failed", '["load"]', 2),
+        "gives up": (1, "failed", '["load"]', 1),
+        "skipped": (1, "failed", '["load"]', 1),
+    }
+    for mode, (exit_code, result, failed, tries) in expected.items():
+        decided = _required(on, "required_plain", {"mode": mode})
+        assert results(decided) == (exit_code, result, "true"), decided.log
+        assert decided.outputs["failed_tasks"] == failed
+        assert executions(on.airflow, decided.outputs["run_id"])["load"] == tries
+    unknown = on.run("required_plain", required_tasks="laod\ncleanup")
+    assert results(unknown) == (1, "error", None)
+    assert verdict(unknown).startswith("A required task does not exist: ")
+    assert "Did you mean load?" in verdict(unknown)
+
+
+def required_mapped_tasks(on: VersionRun) -> None:
+    """Every instance of a mapped task counts; mapped over nothing it was skipped."""
+    if not on.has(2, 3):
+        on.leave_out()
+        return
+    for shops, result, failed, counts in (
+        (["Aarhus", "Celle"], "success", [], "2 of 2"),
+        (["Aarhus", "Bergen"], "failed", ["load[1]"], " of 2"),
+        ([], "failed", ["load"], "0 of 1"),
+    ):
+        decided = _required(on, "required_mapped", {"shops": shops}, "lo*")
+        assert decided.outputs["result"] == result, decided.log
+        assert json.loads(decided.outputs["failed_tasks"]) == failed
+        assert f"{counts} required task instances succeeded" in verdict(decided)
+
+
+def required_loop(on: VersionRun) -> None:
+    """A task in a loop has decided when the last iteration is over (3.4 and later)."""
+    if not on.has(3, 4):
+        on.leave_out()
+        return
+    decided = on.run("loop_success", required_tasks="refine.improve", poll_interval="")
+
+    assert results(decided) == (0, "success", "true"), decided.log
+    assert "3 of 3 required task instances succeeded" in verdict(decided)
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
         # The longest first.
         *commits.SCENARIOS,
         *schedules.SCENARIOS,
+        required_tasks,
+        required_mapped_tasks,
+        required_loop,
         restart,
         attach_and_resume,
         loop_restart,

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.airflow.job import the_run, until
-from tests.airflow.scenarios import blocked, deploy, files, scheduler, several
+from tests.airflow.scenarios import blocked, deploy, files, required, scheduler, several
 from tests.airflow.scenarios.blocked import WAITING
 from tests.airflow.scenarios.users import NO_EDIT, ONLY_RUNS, ONLY_TASKS, make_users
 
@@ -57,6 +57,8 @@ def begin_with_scheduler(scenarios: ScenarioRunner) -> None:
     scenarios.begin("several", several.mixed)
     scenarios.begin("several again", several.again)
     scenarios.begin("several refused", several.refused)
+    for name in required.MODES:
+        scenarios.begin(f"required {name}", required.decided, name)
     scenarios.begin("too slow", lambda scenarios: scenarios.run("too_slow"))
     scenarios.begin("retries", lambda scenarios: scenarios.run("retries_exhausted"))
     scenarios.begin("killed", lambda scenarios: scenarios.run("worker_killed"))
@@ -87,6 +89,7 @@ def begin_with_scheduler(scenarios: ScenarioRunner) -> None:
             "may not edit",
             lambda scenarios: scenarios.refused("quick_success", **scenarios.credential(NO_EDIT)),
         )
+        scenarios.begin("required not permitted", required.not_permitted)
         scenarios.begin(
             "no tasks", _again, "chained_failure", "chained", scenarios.credential(ONLY_RUNS)
         )

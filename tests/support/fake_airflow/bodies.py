@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from tests.support.fake_airflow.database import Database
+    from tests.support.fake_airflow.models import FakeDag
     from tests.support.fake_airflow.runs import FakeRun, FakeTaskInstance
+
+T = TypeVar("T")
 
 
 def health(database: Database) -> dict[str, Any]:
@@ -47,6 +50,18 @@ def pool(database: Database, name: str) -> dict[str, Any]:
         "open_slots": free,
         "slots": slots,
     }
+
+
+def task_list(dag: FakeDag) -> dict[str, Any]:
+    """Return the body of GET /dags/{dag_id}/tasks; a mapped task is one task."""
+    names = sorted({task.task_id for task in dag.tasks})
+    return {"tasks": [{"task_id": name} for name in names], "total_entries": len(names)}
+
+
+def batch_page(rows: list[T], body: dict[str, Any]) -> list[T]:
+    """Return the rows for page_limit and page_offset of a batch request."""
+    offset = body.get("page_offset", 0)
+    return rows[offset : offset + body.get("page_limit", 100)]
 
 
 def dependencies(database: Database, run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:

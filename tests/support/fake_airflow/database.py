@@ -122,6 +122,18 @@ class Database:
         )
         return next((run for run in dated if run.logical_date == logical_date), None)
 
+    def named_instances(self, body: dict[str, Any]) -> list[tuple[FakeRun, FakeTaskInstance]]:
+        """Return the task instances of a batch request, before its limit and offset."""
+        named = [
+            (run, one)
+            for run, one in self.instances(self.runs_of("~"))
+            if run.dag_id in body.get("dag_ids", ())
+            and run.run_id in body.get("dag_run_ids", ())
+            and one.task.task_id in body.get("task_ids", ())
+        ]
+        states = body.get("state")
+        return [row for row in named if not states or row[1].state in states]
+
     def runs_of(self, dag_id: str, run_id: str = "~") -> list[FakeRun]:
         """Return the runs of a DAG, or one of them, oldest first; `~` is any."""
         return [

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Feature = Literal[
     "task_instances",
+    "task_batch",
+    "tasks",
     "logs",
     "xcom",
     "import_errors",

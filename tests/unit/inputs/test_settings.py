@@ -72,6 +72,7 @@ def test_required_inputs_alone_give_the_documented_defaults() -> None:
         Secret(""),
     )
     assert (settings.report_to, settings.environment) == ("none", None)
+    assert settings.required_tasks == ()
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\n"])
@@ -267,6 +268,27 @@ def test_secrets_of_the_job_are_read_only_from_its_environment() -> None:
         ({"log_lines": "0"}, {"log_lines": "from 1 to"}),
         ({"log_lines": "many"}, {"log_lines": "whole number"}),
         ({"wait": "false", "xcom": "load"}, {"xcom": "wait is false"}),
+        ({"required_tasks": "lo ad"}, {"required_tasks": '"lo ad" cannot be a task id'}),
+        ({"required_tasks": "# load"}, {"required_tasks": "cannot be a task id"}),
+        ({"required_tasks": "load\n\nload"}, {"required_tasks": '"load" is given twice'}),
+        ({"required_tasks": "a" * 251}, {"required_tasks": "cannot be a task id"}),
+        (
+            {"required_tasks": "\n".join(f"a{number}" for number in range(101))},
+            {"required_tasks": "it has 101 lines"},
+        ),
+        ({"required_tasks": "load", "wait": "false"}, {"required_tasks": "wait is false"}),
+        (
+            {"required_tasks": "load", "fail_on_failed_tasks": "true"},
+            {"fail_on_failed_tasks": "required_tasks is given"},
+        ),
+        (
+            DETACHED | {"required_tasks": "load"},
+            {"required_tasks": "wait is false", "report_to": "required_tasks is given too"},
+        ),
+        (
+            {"dags": "a", "dag_id": "", "required_tasks": "load"},
+            {"required_tasks": "dags is given too"},
+        ),
         (
             {"wait": "false", "fail_on_failed_tasks": "true"},
             {"fail_on_failed_tasks": "wait is false"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import pairwise
 from math import ceil, inf
 from typing import TYPE_CHECKING, Any
 
@@ -420,6 +421,31 @@ def test_stream_ends_when_an_update_is_due() -> None:
 
     wait_for_end(airflow, QUEUED, harness.retrier, times, on_poll=record, next_poll=due)
     assert seen == [("running", 1010.0), ("running", 1020.0)]
+
+
+@pytest.mark.parametrize("poll_interval", [None, 30.0])
+def test_a_consumer_reads_its_tasks_between_two_polls_without_postponing_them(
+    poll_interval: float | None,
+) -> None:
+    """The run is not streamed meanwhile, and is polled as often as otherwise."""
+    harness, seen = Harness(), list[float]()
+    airflow: Any = StreamingAirflow(harness.time, [], [RUNNING] * 99)
+    times = limits(harness, timeout=60.0, poll_interval=poll_interval)
+    followed = FollowedRun(
+        RUNNING, times, harness.time.now, next_read=lambda _: (seen or [1000.0])[-1] + 1.5
+    )
+    for _ in poll(airflow, [followed], harness.retrier):
+        seen.append(harness.time.now)
+    assert harness.time.now == 1060.0
+    assert max(later - earlier for earlier, later in pairwise(seen)) <= 1.5
+    assert len(seen) <= 60 / 1.5 + airflow.get_run.calls + 2
+    plain = Harness()
+    polled: Any = PollingAirflow(ScriptedCall([RUNNING] * 99))
+    wait_for_end(
+        polled, RUNNING, plain.retrier, limits(plain, timeout=60.0, poll_interval=poll_interval)
+    )
+    assert airflow.get_run.calls == polled.get_run.calls
+    assert airflow.intervals == []
 
 
 def test_start_timeout_ends_the_stream_of_a_queued_run() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from entrypoint.models import CANCELLED_MARK, DagRun
+from entrypoint.models import CANCELLED_MARK, DagRun, TaskVerdict
 from entrypoint.run.result import result_of
 from tests.support.factories import a_task, an_outcome
 
@@ -31,6 +31,18 @@ def run_in(state: Any, note: str | None = None) -> DagRun:
 )
 def test_result_follows_from_state_and_wait(state: str, wait: bool, result: str) -> None:
     assert result_of(run_in(state), wait=wait) == result
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "success", "failed"])
+@pytest.mark.parametrize("decided", ["success", "failed", None])
+def test_required_tasks_decide_in_place_of_the_run(state: str, decided: Any) -> None:
+    """A run that ends before they have decided has failed."""
+    result = result_of(run_in(state), wait=True, verdict=TaskVerdict(("a",), decided))
+    ended = state in ("success", "failed")
+    assert result == (decided or ("failed" if ended else "timeout"))
+    if ended:
+        stopped = run_in(state, CANCELLED_MARK)
+        assert result_of(stopped, wait=True, verdict=TaskVerdict(("a",), decided)) == "failed"
 
 
 def test_only_success_passes_while_waiting() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from tests.support.fake_airflow.bodies import dependencies
+from tests.support.fake_airflow.bodies import batch_page, dependencies, task_list
 from tests.support.fake_airflow.messages import FakeResponse, as_json, page
 from tests.support.fake_airflow.routing import Call, Route, page_of
 from tests.support.fake_airflow.v1 import bodies
@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 RUN = "/api/v1/dags/{dag_id}/dagRuns/{run_id}"
 TASK = RUN + "/taskInstances/{task_id}"
+EVERYWHERE = "/api/v1/dags/~/dagRuns/~/taskInstances"
 PAGE = {"limit", "offset"}
 STATES = {
     "none",
@@ -46,12 +47,17 @@ OTHER_FILTERS = {
 OTHER_FILTERS |= {"start_date_gte", "start_date_lte", "end_date_gte", "end_date_lte"}
 
 
+BATCH_FIELDS = {"dag_ids", "dag_run_ids", "task_ids", "state", "page_limit", "page_offset"}
+
+
 class V1Tasks(V1Base):
     """The routes below a run's task instances."""
 
     def task_routes(self) -> tuple[Route, ...]:
         return (
             Route("GET", RUN + "/taskInstances", self.list_instances, "task_instances"),
+            Route("GET", "/api/v1/dags/{dag_id}/tasks", self.list_tasks, "tasks"),
+            Route("POST", EVERYWHERE + "/list", self.list_named_instances, "task_batch"),
             Route("GET", TASK + "/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/{map_index}/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/logs/{number}", self.log, "logs"),
@@ -95,6 +101,23 @@ class V1Tasks(V1Base):
         shown = [
             bodies.instance(*row) for row in page_of(rows, call.request, default=100, cap=None)
         ]
+        return as_json(200, {"task_instances": shown, "total_entries": len(rows)})
+
+    def list_tasks(self, call: Call) -> FakeResponse:
+        """GET the tasks of a DAG."""
+        self.role(call.request)
+        return as_json(200, task_list(self.dag(call)))
+
+    def list_named_instances(self, call: Call) -> FakeResponse:
+        """POST a filter: the task instances of some tasks. Any limit works, but for 0."""
+        body = self.json_object(call.request)
+        self.role(call.request)
+        self.fields(body, BATCH_FIELDS)
+        if body.get("page_limit") == 0:
+            detail = "{'page_limit': ['Must be greater than or equal to 1.']}"
+            raise refuse(400, "Bad Request", detail)
+        rows = self.database.named_instances(body)
+        shown = [bodies.instance(*row) for row in batch_page(rows, body)]
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)})
 
     def dependencies(self, call: Call) -> FakeResponse:

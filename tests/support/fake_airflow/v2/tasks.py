@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.support.fake_airflow.bodies import dependencies
+from tests.support.fake_airflow.bodies import batch_page, dependencies, task_list
 from tests.support.fake_airflow.messages import FakeResponse, as_json
 from tests.support.fake_airflow.routing import Call, Route
 from tests.support.fake_airflow.runs import ACTIVE, FINISHED, FakeRun, FakeTaskInstance
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RUN = "/api/v2/dags/{dag_id}/dagRuns/{run_id}"
 TASK = RUN + "/taskInstances/{task_id}"
+EVERYWHERE = "/api/v2/dags/~/dagRuns/~/taskInstances"
 ORDER: dict[str, Callable[[Row], Any]] = {
     "id": lambda _: 0,
     "state": lambda row: row[1].state,
@@ -68,12 +69,20 @@ OTHER_FILTERS |= {
 }
 
 
+BATCH_FIELDS = {
+    *("dag_ids", "dag_run_ids", "task_ids", "state", "page_limit", "page_offset"),
+    "order_by",
+}
+
+
 class V2Tasks(V2Base):
     """The routes below a run's task instances."""
 
     def task_routes(self) -> tuple[Route, ...]:
         return (
             Route("GET", RUN + "/taskInstances", self.list_instances, "task_instances"),
+            Route("GET", "/api/v2/dags/{dag_id}/tasks", self.list_tasks, "tasks"),
+            Route("POST", EVERYWHERE + "/list", self.list_named_instances, "task_batch"),
             Route("GET", TASK + "/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/{map_index}/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/logs/{number}", self.log, "logs"),
@@ -107,6 +116,20 @@ class V2Tasks(V2Base):
             self.shown(*row)
             for row in self.page(call, self.ordered(call, rows, ORDER, "map_index"))
         ]
+        return as_json(200, {"task_instances": shown, "total_entries": len(rows)} | NO_CURSOR)
+
+    def list_tasks(self, call: Call) -> FakeResponse:
+        """GET the tasks of a DAG."""
+        self.role(call.request)
+        return as_json(200, task_list(self.dag(call)))
+
+    def list_named_instances(self, call: Call) -> FakeResponse:
+        """POST a filter: the task instances of some tasks. Any limit works."""
+        body = self.json_value(call.request)
+        self.role(call.request)
+        body = self.fields(body, *BATCH_FIELDS)
+        rows = self.database.named_instances(body)
+        shown = [self.shown(*row) for row in batch_page(rows, body)]
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)} | NO_CURSOR)
 
     def shown(self, run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
