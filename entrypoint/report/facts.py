@@ -33,9 +33,8 @@ def facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
         rows.append(("DAG run", request.run_id))
     if run is not None:
         rows.append(("State in Airflow", run.state))
-        rows.append(
-            ("This step", origin(outcome) + (f" (attempt {context.attempt})" if context else ""))
-        )
+        step = "a dry run" if outcome.dry_run else origin(outcome)
+        rows.append(("This step", step + (f" (attempt {context.attempt})" if context else "")))
     if context is not None and context.sha:
         rows.append(("Commit", context.sha[:12]))
     if outcome.report is not None:

@@ -53,6 +53,7 @@ PROGRESS = (
     "running",
     "succeeded",
     "triggered",
+    "checked",
     "failed",
     "timed out",
     "cancelled",
@@ -62,6 +63,7 @@ PROGRESS = (
 _RESULT_PROGRESS = {
     "success": "succeeded",
     "triggered": "triggered",
+    "checked": "checked",
     "failed": "failed",
     "timeout": "timed out",
     "cancelled": "cancelled",
@@ -107,6 +109,12 @@ def _message(outcome: Outcome) -> Message:
         return _cancelled(outcome)
     if outcome.error is not None:
         return _error(outcome, outcome.error)
+    if outcome.dry_run is not None:
+        return Message(
+            "Dry run: the step would get as far as its trigger",
+            f"Nothing was triggered, and nothing was changed. {outcome.dry_run.next_step}",
+            "",
+        )
     assert outcome.run is not None  # noqa: S101 - only an error or a cancel has no run
     make = {"success": _success, "triggered": _triggered, "failed": _failed, "timeout": _timed_out}[
         outcome.result

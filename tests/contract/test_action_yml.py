@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from dev.runner.metadata import Metadata
-from entrypoint.diagnostics.optional import Feature
 from entrypoint.inputs.settings import INPUT_NAMES, Settings, parse_settings
 from entrypoint.models import Result
+from entrypoint.permissions import Feature
 from entrypoint.report.outputs import outputs
 from tests.support.factories import START, a_report, a_run, an_outcome
 
