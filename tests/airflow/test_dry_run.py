@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import ExitStack
+import sqlite3
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,10 +78,10 @@ class Server:
     def add_user(self, name: str, permissions: tuple[Permission, ...]) -> None:
         """Create a user with a role of these permissions, or with Airflow's role of the name."""
         role = name
-        actions = [one.value.replace(" read on", "_read").split(" ", 1) for one in permissions]
-        pairs = [re.fullmatch(r"(can) (\w+) on (.+)", one.value) for one in permissions]
-        actions = [[f"can_{pair[2]}", pair[3]] for pair in pairs if pair]
-        body = [{"action": {"name": verb}, "resource": {"name": noun}} for verb, noun in actions]
+        pairs = [one.value.removeprefix("can ").split(" on ") for one in permissions]
+        body = [
+            {"action": {"name": f"can_{verb}"}, "resource": {"name": noun}} for verb, noun in pairs
+        ]
         with self._session() as session:
             if permissions:
                 self._post(session, "/roles", {"name": name, "actions": body})
@@ -95,6 +96,21 @@ class Server:
                 "roles": [{"name": role}],
             }
             self._post(session, "/users", user)
+        if self.airflow.api == "/api/v1":
+            self._weaken(name)
+
+    def _weaken(self, name: str) -> None:
+        """Give the user the password of `viewer`, whose hash is cheap.
+
+        Each request would take 100 ms more (docs/notes/airflow-2.md#basic-authentication).
+        """
+        with closing(sqlite3.connect(self.airflow.home / "airflow.db", timeout=60)) as database:
+            database.execute(
+                "UPDATE ab_user SET password = (SELECT password FROM ab_user WHERE username = "
+                "'viewer') WHERE username = ?",
+                (name,),
+            )
+            database.commit()
 
     def _session(self) -> requests.Session:
         if self.airflow.api == "/api/v1":
@@ -115,11 +131,12 @@ class Server:
         if answer.status_code != requests.codes.conflict:
             answer.raise_for_status()
 
-    def dry_run(self, user: str = "admin", password: str = "", **inputs: str) -> Outcome:
+    def dry_run(self, user: str = "admin", **inputs: str) -> Outcome:
+        weak = user.startswith("dry ") and self.airflow.api == "/api/v1"
         given = {
             "airflow_url": self.proxy.url,
             "username": user,
-            "password": password or password_of(user),
+            "password": password_of("viewer" if weak else user),
             "dag_id": DAG,
             "dry_run": "true",
         }
@@ -283,14 +300,13 @@ def test_an_error_is_that_of_the_real_step(
         ({"run_id": ENDED, "if_run_exists": "restart"}, "would run all its tasks again"),
         ({"run_id": ENDED, "if_run_exists": "attach"}, "and take its result"),
         ({"run_id": ENDED, "trigger": "false"}, "and take its result"),
-        ({"run_id": ENDED, "trigger": "false", "username": "viewer"}, "and take its result"),
+        ({"run_id": ENDED, "trigger": "false", "user": "viewer"}, "and take its result"),
     ],
 )
 def test_a_dry_run_says_what_the_step_would_do(
     server: Server, inputs: dict[str, str], next_step: str
 ) -> None:
-    password = password_of(inputs.get("username", "admin"))
-    outcome = server.dry_run(**{"password": password} | inputs)
+    outcome = server.dry_run(**inputs)
 
     assert outcome.error is None
     assert outcome.result == "checked"
