@@ -280,7 +280,12 @@ class DryRun:
         assert date is not None  # noqa: S101 - checked by the caller
         runs = self._read(lambda airflow: airflow.runs_at(request.dag_id, date))
         if others := [run_id for run_id in runs if run_id != request.run_id]:
-            raise conflict_error(request, Conflict("", f"It is that of {others[0]}.", ""))
+            raise conflict_error(
+                request,
+                Conflict(
+                    "The run id or the logical date is taken", f"It is that of {others[0]}.", ""
+                ),
+            )
         return "No other run of the DAG has it."
 
     # Permissions.
