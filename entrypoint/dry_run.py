@@ -117,7 +117,7 @@ class DryRun:
         self._checks: list[Check] = []
         self._errors: list[ActionError] = []
         self._access = Access(())
-        self._refused_by_gateway: dict[Probe, GatewayRefused] = {}
+        self._refused_by_gateway: list[tuple[Probe, GatewayRefused]] = []
         self._action: TakeOverAction | None = None
         self._dag: Dag | None = None
         self._inputs_fit = False
@@ -298,7 +298,7 @@ class DryRun:
             try:
                 verdict = retrier.read(partial(airflow.probe, probe), retry_unexpected=False)
             except GatewayRefused as error:
-                self._refused_by_gateway[probe] = error
+                self._refused_by_gateway.append((probe, error))
                 verdict = "unknown"
             except UnexpectedResponse:
                 verdict = "unknown"
@@ -311,7 +311,7 @@ class DryRun:
 
     def _check_permissions(self) -> str:
         needed, access = self._needed(), self._access
-        for probe, error in self._refused_by_gateway.items():
+        for probe, error in self._refused_by_gateway:
             if not needed.isdisjoint(probe.features):
                 raise error
         verdicts = {feature: access.verdict(feature) for feature in Feature if feature in needed}

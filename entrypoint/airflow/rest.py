@@ -658,21 +658,23 @@ class RestAirflow:
             self._deadline,
             params=probe.params,
             body=probe.body,
+            checks_credential=False,  # an old version may not have the endpoint
         )
         if response.status == 403:
             if not is_from_airflow(response):
                 raise forbidden(response)
             return "refused"
-        if response.status in (200, 400, 404, 422) and self._has_route(response):
-            return "allowed"
-        return "unknown"
+        return "allowed" if self._is_of_endpoint(response) else "unknown"
 
-    def _has_route(self, response: Response) -> bool:
-        """Return whether this is a response of the endpoint, and not that to an unknown path."""
-        return response.status == 200 or (
-            is_from_airflow(response)
+    def _is_of_endpoint(self, response: Response) -> bool:
+        """Return whether the response can only come from the endpoint, and not from another one."""
+        if response.status == 200:
+            return isinstance(response.body, dict) and bool(response.body)
+        return (
+            response.status in (400, 404, 422)
+            and is_from_airflow(response)
             and isinstance(response.body, dict)
-            and (response.status != 404 or response.body.get("type") != "about:blank")
+            and response.body.get("type") != "about:blank"  # Airflow 2 does not know the path
         )
 
     def runs_at(self, dag_id: str, logical_date: datetime) -> tuple[str, ...]:
