@@ -118,7 +118,7 @@ def test_an_error_is_that_of_the_real_step(
 
 
 def test_the_real_step_ends_with_the_same_error(fake: FakeAirflow) -> None:
-    for inputs in (
+    cases: tuple[dict[str, Any], ...] = (
         {"dag_id": "unknown"},
         {"dag_id": "broken"},
         {"dag_id": "paused"},
@@ -126,7 +126,8 @@ def test_the_real_step_ends_with_the_same_error(fake: FakeAirflow) -> None:
         {"conf": '{"region": "Mars"}'},
         {"password": "wrong"},
         VIEWER,
-    ):
+    )
+    for inputs in cases:
         dry, real = dry_run(fake, **inputs), run_against(fake, **inputs)
         assert dry.error is not None
         assert real.error is not None
@@ -250,6 +251,14 @@ def test_only_wait_for_dag_waits_for_the_dag(fake: FakeAirflow) -> None:
     outcome = dry_run(fake, dag_id="late", time=time, wait_for_dag="20m")
     assert (outcome.result, checks(outcome)["New code"][0]) == ("checked", "ok")
     assert sum(time.slept) > 15
+
+
+def test_a_dry_run_waits_for_new_code_without_a_request_to_parse_it(fake: FakeAirflow) -> None:
+    time = VirtualTime(on_sleep=lambda _: fake.parse("sales"))
+    outcome = dry_run(fake, time=time, wait_for_dag="5m")
+
+    assert (outcome.result, checks(outcome)["New code"][0]) == ("checked", "ok")
+    assert time.slept != []
 
 
 def test_each_of_several_dags_has_its_own_report(fake: FakeAirflow) -> None:
