@@ -475,7 +475,7 @@ def _missing_permission(features: list[Feature], grant: dict[Permission, bool]) 
     return Forbidden(
         "A permission is missing",
         f"Airflow knows the credential, but does not allow this step: {_labels(features)}.",
-        f"Give its user {names}{note}. Airflow's role User has all of them.",
+        f"Give the credential's user {names}{note}. Airflow's role User has all of them.",
     )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from entrypoint.models import DryRunReport, FeatureAccess, Outcome
 
-_SIGNS = {"ok": "✅", "failed": "❌", "skipped": "❔"}
+_SIGNS = {"ok": "✅ ok", "failed": "❌ wrong", "skipped": "❔ unknown"}
 _WORDS = {"ok": "ok", "failed": "WRONG", "skipped": "unknown"}
 _USES = {"needed": "needs it", "used": "uses it", "unused": "does not use it"}
 _MAX_TEXT_CHARS = 1_000
@@ -24,10 +24,10 @@ def markdown_report(outcome: Outcome) -> Iterator[str]:
     report = outcome.dry_run
     if report is None:
         return
-    yield "### What was checked"
+    yield "### What the dry run checked"
     yield "\n".join(
         table(
-            ("", "Check", "Result"),
+            ("", "Check", "What was found"),
             [
                 (_SIGNS[one.verdict], prose(one.name), prose(shortened(one.text, _MAX_TEXT_CHARS)))
                 for one in report.checks
@@ -38,7 +38,7 @@ def markdown_report(outcome: Outcome) -> Iterator[str]:
         yield "### What the credential may do in Airflow"
         yield "\n".join(
             table(
-                ("", "Feature", "This step", "Permission to grant"),
+                ("Allowed", "Feature", "This step", "Permission to grant"),
                 [
                     (_sign(one), one.label, _USES[one.use], prose(_to_grant(one)))
                     for one in report.access
@@ -67,8 +67,8 @@ def plain_report(report: DryRunReport) -> Iterator[str]:
 def _sign(access: FeatureAccess) -> str:
     """Return the sign of a feature; without one that the step does not need, it goes on."""
     if access.verdict == "refused" and access.use != "needed":
-        return "⚠️" if access.use == "used" else "▫️"
-    return {"allowed": "✅", "refused": "❌", "unknown": "❔"}[access.verdict]
+        return "⚠️ no" if access.use == "used" else "▫️ no"
+    return {"allowed": "✅ yes", "refused": "❌ no", "unknown": "❔ unknown"}[access.verdict]
 
 
 def _to_grant(access: FeatureAccess) -> str:

@@ -33,6 +33,7 @@ def facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
         rows.append(("DAG run", request.run_id))
     if run is not None:
         rows.append(("State in Airflow", run.state))
+    if run is not None or outcome.dry_run is not None:
         step = "a dry run" if outcome.dry_run else origin(outcome)
         rows.append(("This step", step + (f" (attempt {context.attempt})" if context else "")))
     if context is not None and context.sha:

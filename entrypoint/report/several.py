@@ -239,7 +239,7 @@ def _dry_runs(outcome: StepOutcome) -> Iterator[str]:
     for run in [run for run in worst_first(outcome) if run.dry_run][:_MAX_DETAILS]:
         report = "\n\n".join(markdown_report(run))
         name = run.request.dag_id if run.request else ""
-        yield folded(name, report) if run.passes else f"### {code(name)}\n\n{report}"
+        yield folded(name, report) if run.passes else f"## Dry run of {code(name)}\n\n{report}"
 
 
 def _time_line(outcome: StepOutcome) -> Iterator[str]:

@@ -109,10 +109,11 @@ def _message(outcome: Outcome) -> Message:
         return _cancelled(outcome)
     if outcome.error is not None:
         return _error(outcome, outcome.error)
-    if outcome.dry_run is not None:
+    if outcome.result == "checked":
         return Message(
             "Dry run: the step would get as far as its trigger",
-            f"Nothing was triggered, and nothing was changed. {outcome.dry_run.next_step}",
+            "Nothing was triggered, and nothing was changed."
+            f"{f' {outcome.dry_run.next_step}' if outcome.dry_run else ''}",
             "",
         )
     assert outcome.run is not None  # noqa: S101 - only an error or a cancel has no run
