@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from entrypoint.models import Dag, DagImportError, DagRun, IfPaused, RunRequest
     from entrypoint.permissions import Permission, Probe
     from entrypoint.run.code_wait import CodeWait, DagFiles
-    from entrypoint.run.detached import DetachedReport
     from entrypoint.run.existing import TakeOverAction
     from entrypoint.runners.base import Context
     from entrypoint.session import Session
@@ -78,14 +77,14 @@ class DryRun:
 
     Args:
         airflow: API client.
-        request: the DAG run that the step would request, with its note.
+        request: the DAG run that the step would request.
         settings: the parsed inputs.
         context: commit, workflow run and job of the step.
         session: deadlines and retrier.
         code: the wait for the code of the commit.
         dag_files: optional requests about DAG files.
         with_import_error: returns the error for a refused DAG with the import error behind it.
-        detached_report: the report to GitHub, None without `report_to`.
+        check_report: checks the report to GitHub before the trigger, None without `report_to`.
 
     Attributes:
         run: the DAG run, None if it does not exist, or could not be read.
@@ -102,7 +101,7 @@ class DryRun:
         code: CodeWait,
         dag_files: DagFiles,
         with_import_error: Callable[[ActionError], ActionError],
-        detached_report: DetachedReport | None,
+        check_report: Callable[[DagRun | None], None] | None,
     ) -> None:
         self.run: DagRun | None = None
         self._airflow = airflow
@@ -113,7 +112,7 @@ class DryRun:
         self._code = code
         self._dag_files = _ReadOnlyDagFiles(dag_files)
         self._with_import_error = with_import_error
-        self._detached_report = detached_report
+        self._report = check_report
         self._checks: list[Check] = []
         self._errors: list[ActionError] = []
         self._access = Access(())
@@ -163,7 +162,7 @@ class DryRun:
         )
         self._inputs_fit = self._try("Inputs", self._check_support)
         self._try("DAG run", self._check_run, Feature.RUNS)
-        if self._detached_report is not None:
+        if self._report is not None:
             self._try("Report to GitHub", self._check_report)
         if self.run is None:
             if self._settings.trigger:
@@ -197,8 +196,8 @@ class DryRun:
         return f"{request.run_id} exists; it is {run.state}."
 
     def _check_report(self) -> str:
-        assert self._detached_report is not None  # noqa: S101 - checked by the caller
-        self._detached_report.check(self._airflow, self._request, self.run)
+        assert self._report is not None  # noqa: S101 - checked by the caller
+        self._report(self.run)
         return "github_token may write it, and no other run is reported there."
 
     def _check_new_run(self) -> None:
@@ -347,7 +346,7 @@ class DryRun:
             needed.add(Feature.UNPAUSE)
         if settings.fail_on_failed_tasks:
             needed.add(Feature.TASKS)
-        if self._detached_report is not None and run is not None and not parse_marker(run.note):
+        if self._report is not None and run is not None and not parse_marker(run.note):
             needed.add(Feature.STOP)  # the marker is added to the note of the run
         return needed
 

@@ -170,24 +170,27 @@ class StepRun:
         # Imported here, because other steps should not wait for this module.
         from entrypoint.dry_run import DryRun  # noqa: PLC0415
 
+        report = self._detached_report
         dry_run = DryRun(
             self._airflow,
-            request=self._with_note(self.request),
+            request=self.request,
             settings=self._settings,
             context=self._context,
             session=self._session,
             code=self.code,
             dag_files=self.dag_files,
             with_import_error=self._with_import_error,
-            detached_report=self._detached_report,
+            check_report=None
+            if report is None
+            else partial(report.check, self._airflow, self._with_note(self.request)),
         )
-        report, error = dry_run.check()
-        outcome = self.outcome._replace(dry_run=report, error=error, finished=True)
+        found, error = dry_run.check()
+        outcome = self.outcome._replace(dry_run=found, error=error, finished=True)
         outcome = outcome._replace(result="error" if error else "checked")
         if dry_run.run is not None:
             outcome = outcome._replace(run=dry_run.run, created=False, run_url=self._url())
         self.publish(outcome)
-        self._events.dry_run(report)
+        self._events.dry_run(found)
 
     def _may_exist(self) -> bool:
         """Return whether an earlier attempt, or somebody else, may have created the run."""

@@ -90,10 +90,9 @@ def _violation(schema: Any, value: Any) -> str:
         return f"it is of type {_type_of(value)}, and must be of type {' or '.join(types)}"
     for rule, (applies, violated, words) in _RULES.items():
         limit = schema.get(rule)
-        if limit is not None and applies(value):
-            with suppress(
-                AttributeError, TypeError, ValueError, re.error
-            ):  # a schema that is itself wrong
+        if rule in schema and applies(value):
+            # A schema may itself be wrong.
+            with suppress(AttributeError, TypeError, ValueError, re.error):
                 if violated(value, limit):
                     return words.format(_listed(limit))
     return ""

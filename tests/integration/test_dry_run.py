@@ -134,6 +134,12 @@ def test_the_real_step_ends_with_the_same_error(fake: FakeAirflow) -> None:
         assert dry.error.title == real.error.title, inputs
 
 
+def test_an_airflow_without_notes_is_no_reason_to_refuse() -> None:
+    """The note of a run is only derived."""
+    with FakeAirflow("2.4.3", dags=DAGS) as old:
+        assert dry_run(old).result == "checked"
+
+
 def test_all_that_is_wrong_is_in_one_error(fake: FakeAirflow) -> None:
     outcome = dry_run(fake, dag_id="paused", **VIEWER)
 
