@@ -12,8 +12,8 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 
 .PHONY: demo test versions lint unit bench container image lock clean help
 
-demo: $(VENV)/ready ## Run the action once on a real Airflow 3 (DAG=failing_sales, slow_sales)
-	@$(BIN)/python -m dev.demo $(DAG)
+demo: $(VENV)/ready ## Run the action once on a real Airflow 3 (DAG=failing_sales, slow_sales; DRY_RUN=true)
+	@$(BIN)/python -m dev.demo $(DAG) $(if $(filter true,$(DRY_RUN)),--dry-run)
 
 # Five processes side by side. The Airflows of `OLD_AND_NEW` start after lint, when the others have.
 test: $(VENV)/ready ## Run lint and all tests, also on real Airflows and in the image

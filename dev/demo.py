@@ -26,7 +26,9 @@ def main() -> int:
     names = sorted(path.stem for path in _DAGS.glob("*.py"))
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("dag", choices=names, metavar="DAG", help=" | ".join(names))
-    dag = parser.parse_args().dag
+    parser.add_argument("--dry-run", action="store_true", help="only check, trigger nothing")
+    given = parser.parse_args()
+    dag: str = given.dag
 
     _say("1/4  Installing and starting Airflow 3 (the first time takes about a minute)")
     with LocalAirflow(AIRFLOW_3, dags=_DAGS) as airflow, tempfile.TemporaryDirectory() as workspace:
@@ -39,6 +41,7 @@ def main() -> int:
             "username": "admin",
             "password": airflow.users["admin"],
             "dag_id": dag,
+            "dry_run": str(given.dry_run).lower(),
         }
         step = ActionStep(inputs, launcher=Process(), workspace=Path(workspace))
         with step.start(show=print) as running:

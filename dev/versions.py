@@ -24,9 +24,9 @@ _HEAD = """\
 
 `make versions` starts a real Airflow of each version (PostgreSQL, LocalExecutor) and runs the whole
 action against it, with one suite of scenarios for all: success, failure, resume, attach, restart,
-refusals, links, dates, XComs, a cancel, a lost answer, commits of a git bundle, scheduled runs. It
-writes this table. A scenario that a version cannot pass checks what the step says instead; that is
-the last column. A scenario about something that a version does not have is left out and not
+refusals, links, dates, XComs, dry runs, a cancel, a lost answer, commits of a git bundle, scheduled
+runs. It writes this table. A scenario that a version cannot pass checks what the step says instead;
+that is the last column. A scenario about something that a version does not have is left out and not
 counted. A workflow does this every week.
 
 | Airflow | Python | scenarios | what it cannot do, and what the step says then |

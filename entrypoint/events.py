@@ -8,7 +8,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from entrypoint.errors import ActionError
-    from entrypoint.models import Blocker, DagRun, Outcome, Report, TaskInstance, TaskVerdict
+    from entrypoint.models import (
+        Blocker,
+        DagRun,
+        DryRunReport,
+        Outcome,
+        Report,
+        TaskInstance,
+        TaskVerdict,
+    )
 
 
 class Events(Protocol):
@@ -100,6 +108,9 @@ class StepEvents(Events, Protocol):
             left: seconds until the token expires.
             timeout: seconds of the step's timeout.
         """
+
+    def dry_run(self, report: DryRunReport) -> None:
+        """Handle the report of a dry run."""
 
     def run_found(self, outcome: Outcome) -> None:
         """Handle the DAG run of this step, whether new or existing."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from entrypoint.errors import ActionError, ExceptionInfo
+    from entrypoint.permissions import Verdict
 
 Json = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 """A JSON value."""
@@ -55,7 +56,7 @@ WAITING: tuple[TaskState, ...] = ("deferred", "awaiting_input", "up_for_retry", 
 UNFINISHED: tuple[TaskState, ...] = ("none", *ACTIVE, *WAITING)
 """All states that are not in ENDED."""
 
-Result = Literal["success", "failed", "timeout", "cancelled", "triggered", "error"]
+Result = Literal["success", "failed", "timeout", "cancelled", "triggered", "checked", "error"]
 """The result of the step. Never mix it with the state that Airflow reports (`RunState`)."""
 
 WORST_FIRST: tuple[Result, ...] = (
@@ -64,10 +65,11 @@ WORST_FIRST: tuple[Result, ...] = (
     "failed",
     "timeout",
     "triggered",
+    "checked",
     "success",
 )
 """All results, the worst first."""
-PASSING: tuple[Result, ...] = ("success", "triggered")
+PASSING: tuple[Result, ...] = ("success", "triggered", "checked")
 """Results with which the workflow may go on."""
 
 IfRunExists = Literal["resume", "attach", "restart", "fail"]
@@ -224,6 +226,7 @@ class Dag(NamedTuple):
         bundle_version: the version of the bundle at the last parsing, None unless the bundle has
             versions (Airflow 3).
         is_draining: whether Airflow pauses the DAG when its runs have ended (Airflow 3.4).
+        allows_manual_runs: whether its `allowed_run_types` allow a trigger (Airflow 3.2).
         last_parsed: the end of the last successful parsing.
         file_token: the token for a request to parse the file again.
     """
@@ -240,6 +243,7 @@ class Dag(NamedTuple):
     file_token: str = ""
     fileloc: str = ""
     is_draining: bool = False
+    allows_manual_runs: bool = True
 
 
 class DagRun(NamedTuple):
@@ -472,6 +476,56 @@ class Report(NamedTuple):
     deployment_id: int | None
 
 
+class Check(NamedTuple):
+    """One check of a dry run.
+
+    Attributes:
+        name: what was checked.
+        verdict: `ok`, `failed` (the step would not get past it), or `skipped`: it could not be
+            checked, because a permission is missing or an earlier check failed.
+        text: what was found, as plain text.
+    """
+
+    name: str
+    verdict: Literal["ok", "failed", "skipped"]
+    text: str
+
+
+class FeatureAccess(NamedTuple):
+    """Whether the credential may use a feature of this action.
+
+    Attributes:
+        label: the feature, as Markdown.
+        use: whether this step needs it to get past the trigger, only uses it, or does not use it.
+        verdict: whether Airflow allows it.
+        missing: the permissions to grant for it.
+        unclear: permissions that may have been granted already. A refusal does not name the missing
+            permission, so they show only once those in `missing` are granted.
+    """
+
+    label: str
+    use: Literal["needed", "used", "unused"]
+    verdict: Verdict
+    missing: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
+
+
+class DryRunReport(NamedTuple):
+    """What a dry run has found out about one DAG run.
+
+    Attributes:
+        checks: the checks, in the order in which the step would meet them.
+        access: the features, in the order of the README; empty if Airflow was not asked for them.
+        bundle_version: the version of the DAG's bundle, None if it is unknown or has none.
+        next_step: what the step would do now, as a sentence; empty after a failed check.
+    """
+
+    checks: tuple[Check, ...]
+    access: tuple[FeatureAccess, ...] = ()
+    bundle_version: str | None = None
+    next_step: str = ""
+
+
 class Outcome(NamedTuple):
     """What is known of one DAG run of the step; outputs, saved state and reports are made from it.
 
@@ -494,6 +548,7 @@ class Outcome(NamedTuple):
         stop_error: why the step could not confirm that the run is stopped.
         post_stage_retries: whether a post stage follows that tries again to stop the run.
         ambiguous: whether an existing run may belong to another call of the reusable workflow.
+        dry_run: what a dry run has found out, None if it was none.
         verdict: what the required tasks decided; None without the input `required_tasks`.
     """
 
@@ -524,6 +579,7 @@ class Outcome(NamedTuple):
     retries: int = 0
     ambiguous: bool = False
     report: Report | None = None
+    dry_run: DryRunReport | None = None
     verdict: TaskVerdict | None = None
 
     @property

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from entrypoint.diagnostics.optional import Feature, OptionalRequests
+from entrypoint.diagnostics.optional import OptionalRequests
 from entrypoint.errors import ActionError, DagsNotRunnable, TransientError
 from entrypoint.github_api.commits import commits_of
 from entrypoint.models import StepOutcome
+from entrypoint.permissions import Feature
 from entrypoint.report.outputs import Outputs
 from entrypoint.run.code_wait import wait_for_all
 from entrypoint.run.polling import poll
@@ -93,6 +94,10 @@ class Step:
             self._select(airflow)
         for run in self._runs:
             run.connect(airflow, self._optional)
+        if self._settings.dry_run:
+            for run in self._runs:
+                run.dry_run()
+            return
         if self._settings.dags and self._settings.trigger:
             self._check_all(airflow)
         self._follow(airflow)

@@ -176,6 +176,34 @@ class StepRun:
         except (DagNotFound, StaleDag) as error:
             raise self._with_import_error(error) from None
 
+    def dry_run(self) -> None:
+        """Check everything up to the trigger, change nothing, and publish what was found."""
+        # Imported here, because other steps should not wait for this module.
+        from entrypoint.dry_run import DryRun  # noqa: PLC0415
+
+        report = self._detached_report
+        dry_run = DryRun(
+            self._airflow,
+            request=self.request,
+            settings=self._settings,
+            context=self._context,
+            session=self._session,
+            code=self.code,
+            dag_files=self.dag_files,
+            with_import_error=self._with_import_error,
+            check_report=None
+            if report is None
+            else partial(report.check, self._airflow, self._with_note(self.request)),
+            check_tasks=self.require_known_tasks if self._settings.required_tasks else None,
+        )
+        found, error = dry_run.check()
+        outcome = self.outcome._replace(dry_run=found, error=error, finished=True)
+        outcome = outcome._replace(result="error" if error else "checked")
+        if dry_run.run is not None:
+            outcome = outcome._replace(run=dry_run.run, created=False, run_url=self._url())
+        self.publish(outcome)
+        self._events.dry_run(found)
+
     def _may_exist(self) -> bool:
         """Return whether an earlier attempt, or somebody else, may have created the run."""
         return self._context.attempt > 1 or self._settings.run_id is not None
@@ -213,10 +241,7 @@ class StepRun:
     def _find_or_create(self) -> DagRun:
         request, airflow = self.request, self._airflow
         airflow.check(request)
-        note = request.note or derive_note(self._context)
-        request = request._replace(
-            note=self._detached_report.note(note) if self._detached_report else note
-        )
+        request = self._with_note(request)
         run = self.code.read(airflow, self._get_run)
         if self._detached_report is not None:
             self._detached_report.check(airflow, request, run)
@@ -233,6 +258,12 @@ class StepRun:
             run = self._take_over(run, request)
         self._events.run_found(self.outcome)
         return run
+
+    def _with_note(self, request: RunRequest) -> RunRequest:
+        note = request.note or derive_note(self._context)
+        return request._replace(
+            note=self._detached_report.note(note) if self._detached_report else note
+        )
 
     def _url(self) -> str:
         return self._airflow.run_url(self.request.dag_id, self.request.run_id)

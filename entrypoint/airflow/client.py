@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         TaskList,
         TaskLog,
     )
+    from entrypoint.permissions import Probe, Verdict
 
 
 class Airflow(Protocol):
@@ -100,12 +101,15 @@ class Airflow(Protocol):
     def unpause(self, dag_id: str) -> None:
         """Unpause the DAG."""
 
-    def check_conf(self, request: RunRequest) -> None:
+    def check_conf(self, request: RunRequest) -> tuple[str, ...]:
         """Check the request's conf by the schema of the DAG's params, as far as that is known.
 
         Raises:
             InvalidConf: Airflow would certainly refuse it.
             DagNotFound: Airflow does not have the DAG.
+
+        Returns:
+            The rules of the schema that this check does not know, each with the name of its param.
         """
 
     def trigger(self, request: RunRequest) -> DagRun:
@@ -225,6 +229,21 @@ class Airflow(Protocol):
 
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Return the URL of the run's page in Airflow's UI."""
+
+    # For a dry run.
+
+    def probes(self, dag_id: str) -> tuple[Probe, ...]:
+        """Return the requests that show what the credential may do with this DAG. Sends nothing."""
+
+    def probe(self, probe: Probe) -> Verdict:
+        """Send a probe and return what the response shows about its permissions.
+
+        Raises:
+            GatewayRefused: a gateway refused it.
+        """
+
+    def runs_at(self, dag_id: str, logical_date: datetime) -> tuple[str, ...]:
+        """Return the ids of the DAG's runs with this logical date."""
 
     # Diagnostics. Each needs its own permission, and the result of the step needs none of them.
 

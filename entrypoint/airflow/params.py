@@ -1,4 +1,7 @@
-"""Check a conf against the params of a DAG, for an Airflow that refuses it without a reason.
+"""Check a conf against the params of a DAG, without a trigger.
+
+It is for a dry run, for the check of several DAGs, and for an Airflow that refuses a trigger
+without a reason. A library for all of JSON Schema would add a sixth to the image.
 
 It knows the part of JSON Schema that params use, and reports only what is certainly wrong: a rule
 that it does not know is never violated. It sends nothing.
@@ -46,15 +49,50 @@ def refused_param(params: dict[str, Any], conf: dict[str, Any]) -> str | None:
     return None
 
 
-def _violation(schema: dict[str, Any], value: Any) -> str:
+def unknown_rules(params: dict[str, Any]) -> tuple[str, ...]:
+    """Return the rules of the params' schemas that are not checked, as in "region: not".
+
+    Rules that are only checked in part are among them.
+    """
+    return tuple(
+        f"{name}: {rule}"
+        for name, param in params.items()
+        if isinstance(param, dict) and isinstance(schema := param.get("schema"), dict)
+        for rule in sorted(_unknown(schema))
+    )
+
+
+def _unknown(schema: dict[str, Any]) -> set[str]:
+    """Return the names of the rules of a schema, and of those in it, that are not checked fully."""
+    found = {rule for rule in schema if rule not in _RULES and rule not in _NO_RULES}
+    found |= {rule for rule in ("oneOf",) if rule in schema}
+    if schema.get("format") not in (None, *_FORMATS):
+        found.add("format")
+    if "(" in str(schema.get("pattern", "")):
+        found.add("pattern")
+    if "type" in schema and not _types(schema):
+        found.add("type")
+    for rule in ("anyOf", "allOf", "oneOf", "items", "properties"):
+        inner = schema.get(rule)
+        parts = list(inner.values()) if rule == "properties" and isinstance(inner, dict) else inner
+        for part in parts if isinstance(parts, list) else [parts]:
+            if isinstance(part, dict):
+                found |= _unknown(part)
+    return found
+
+
+def _violation(schema: Any, value: Any) -> str:
     """Return how a value violates a schema, empty if it certainly does not."""
+    if not isinstance(schema, dict):
+        return ""
     types = _types(schema)
     if types and not any(_is_of(type_, value) for type_ in types):
         return f"it is of type {_type_of(value)}, and must be of type {' or '.join(types)}"
     for rule, (applies, violated, words) in _RULES.items():
         limit = schema.get(rule)
-        if limit is not None and applies(value):
-            with suppress(TypeError, ValueError, re.error):  # a schema that is itself wrong
+        if rule in schema and applies(value):
+            # A schema may itself be wrong.
+            with suppress(AttributeError, TypeError, ValueError, re.error):
                 if violated(value, limit):
                     return words.format(_listed(limit))
     return ""
@@ -120,19 +158,29 @@ def _mismatches(value: str, pattern: Any) -> bool:
     return re.search(pattern, value) is None
 
 
+_FORMATS: dict[str, Callable[[str], object]] = {
+    "date": date.fromisoformat,
+    "time": time.fromisoformat,
+    "date-time": datetime.fromisoformat,
+}
+
+
 def _misses_format(value: str, name: Any) -> bool:
-    parsers: dict[str, Callable[[str], object]] = {
-        "date": date.fromisoformat,
-        "time": time.fromisoformat,
-        "date-time": datetime.fromisoformat,
-    }
-    if name not in parsers:
+    if name not in _FORMATS:
         return False
     try:
-        parsers[name](value)
+        _FORMATS[name](value)
     except ValueError:
         return True
     return False
+
+
+def _lacks_key(value: dict[str, Any], names: Any) -> bool:
+    return isinstance(names, list) and any(name not in value for name in names)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 _RULES: dict[str, tuple[Callable[[Any], bool], Callable[[Any, Any], bool], str]] = {
@@ -160,8 +208,45 @@ _RULES: dict[str, tuple[Callable[[Any], bool], Callable[[Any, Any], bool], str]]
     "format": (_is_text, _misses_format, "it must have the format {}"),
     "minItems": (_is_list, lambda value, least: len(value) < least, "it needs {} items"),
     "maxItems": (_is_list, lambda value, most: len(value) > most, "it may have {} items at most"),
+    "items": (
+        _is_list,
+        lambda value, schema: any(_violation(schema, item) for item in value),
+        "one of its items does not fit {}",
+    ),
+    "properties": (
+        _is_object,
+        lambda value, schemas: any(
+            name in value and _violation(schema, value[name]) for name, schema in schemas.items()
+        ),
+        "one of its values does not fit {}",
+    ),
+    "required": (_is_object, _lacks_key, "it must have {}"),
+    "anyOf": (
+        _is_json,
+        lambda value, schemas: bool(schemas) and all(_violation(each, value) for each in schemas),
+        "it fits none of {}",
+    ),
+    "oneOf": (
+        _is_json,
+        lambda value, schemas: bool(schemas) and all(_violation(each, value) for each in schemas),
+        "it fits none of {}",
+    ),
+    "allOf": (
+        _is_json,
+        lambda value, schemas: any(_violation(each, value) for each in schemas),
+        "it must fit all of {}",
+    ),
 }
 """The rules: to which values they apply, when they are violated, and how to say so."""
+
+_NO_RULES = frozenset(
+    (
+        *("type", "title", "description", "description_md", "default", "examples", "example"),
+        *("$schema", "$id", "$comment", "section", "values_display", "custom_html_form"),
+        *("suggested_values", "deprecated", "readOnly", "writeOnly"),
+    )
+)
+"""Keys of a schema that are no rules, and `type`, which is checked apart from them."""
 
 
 def _listed(limit: Any) -> str:

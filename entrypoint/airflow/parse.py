@@ -31,6 +31,7 @@ _LOOP_GATE = "LoopGateOperator"
 
 def parse_dag(response: Response, body: dict[str, Any], *, is_active: bool) -> Dag:
     """Parse a DAG. The field that tells whether it is active differs between the APIs."""
+    run_types = optional(response, body, "allowed_run_types", list)
     return Dag(
         dag_id=body["dag_id"],
         is_paused=body["is_paused"],
@@ -44,6 +45,7 @@ def parse_dag(response: Response, body: dict[str, Any], *, is_active: bool) -> D
         file_token=optional(response, body, "file_token", str) or "",
         fileloc=str(body.get("fileloc") or ""),
         is_draining=body.get("scheduling_state") == "draining",
+        allows_manual_runs=run_types is None or "manual" in run_types,
     )
 
 

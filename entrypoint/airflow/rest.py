@@ -13,7 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 from urllib.parse import quote
 
-from entrypoint.airflow.params import refused_param
+from entrypoint.airflow.params import refused_param, unknown_rules
 from entrypoint.airflow.parse import parse_dag, parse_run, parse_task_instance, require_run
 from entrypoint.airflow.responses import (
     dag_not_found,
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from entrypoint.errors import ActionError
     from entrypoint.http.response import Response
     from entrypoint.models import Dag, DagBundle, DagRun, HitlRequest, RunRequest, TaskLog
+    from entrypoint.permissions import Probe, Verdict
 
 TasksToClear = Literal["all"] | tuple[TaskInstance, ...]
 """Which task instances to clear: all, or the given ones."""
@@ -207,6 +208,10 @@ class RestAirflow:
         Raises:
             NotSupported: this Airflow returns only the repr.
         """
+        raise NotImplementedError
+
+    def probes(self, dag_id: str) -> tuple[Probe, ...]:
+        """See `Airflow`."""
         raise NotImplementedError
 
     @property
@@ -392,19 +397,24 @@ class RestAirflow:
 
     # DAG runs.
 
-    def check_conf(self, request: RunRequest) -> None:
+    def check_conf(self, request: RunRequest) -> tuple[str, ...]:
         """See `Airflow`."""
-        if problem := self._refused_param(request):
+        params = self._params(request.dag_id)
+        if problem := refused_param(params, request.conf):
             raise InvalidConf(
                 "Airflow refused the DAG run's parameters",
                 f"{problem}. So says the schema of the DAG's params.",
                 "Correct conf in this step; the DAG's params define what is allowed.",
             )
+        return unknown_rules(params)
 
     def _refused_param(self, request: RunRequest) -> str | None:
-        _, details = self._details(request.dag_id)
+        return refused_param(self._params(request.dag_id), request.conf)
+
+    def _params(self, dag_id: str) -> dict[str, Any]:
+        _, details = self._details(dag_id)
         params = details.get("params")
-        return refused_param(params if isinstance(params, dict) else {}, request.conf)
+        return params if isinstance(params, dict) else {}
 
     def trigger(self, request: RunRequest) -> DagRun:
         """See `Airflow`."""
@@ -698,6 +708,46 @@ class RestAirflow:
             for item in items
             if isinstance(item, dict) and item.get("name") not in _USUAL_DEPENDENCIES
         )
+
+    # For a dry run.
+
+    def probe(self, probe: Probe) -> Verdict:
+        """See `Airflow`. The response to a probe that is allowed is an error, or says nothing."""
+        response = self._transport.send(
+            probe.method,
+            f"{self.api}{probe.path}",
+            self._deadline,
+            params=probe.params,
+            body=probe.body,
+            checks_credential=False,  # an old version may not have the endpoint
+        )
+        if response.status == 403:
+            if not is_from_airflow(response):
+                raise forbidden(response)
+            return "refused"
+        return "allowed" if self._is_of_endpoint(response) else "unknown"
+
+    def _is_of_endpoint(self, response: Response) -> bool:
+        """Return whether the response can only come from the endpoint, and not from another one."""
+        if response.status == 200:
+            return isinstance(response.body, dict) and bool(response.body)
+        return (
+            response.status in (400, 404, 422)
+            and is_from_airflow(response)
+            and isinstance(response.body, dict)
+            and response.body.get("type") != "about:blank"  # Airflow 2 does not know the path
+        )
+
+    def runs_at(self, dag_id: str, logical_date: datetime) -> tuple[str, ...]:
+        """See `Airflow`. Airflow 2 has the filter by another name."""
+        name = "execution_date" if self.api == "/api/v1" else "logical_date"
+        day = logical_date.isoformat()
+        _, runs = self._list(
+            f"/dags/{segment(dag_id)}/dagRuns",
+            "dag_runs",
+            {f"{name}_gte": day, f"{name}_lte": day},
+        )
+        return tuple(str(run.get("dag_run_id")) for run in runs)
 
     # Airflow itself.
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from entrypoint.deadline import Deadline
     from entrypoint.http.response import Response
     from entrypoint.models import DagRun, RunRequest, TaskInstance
+    from entrypoint.permissions import Probe
 
 
 class V1(RestAirflow):
@@ -142,13 +143,7 @@ class V1(RestAirflow):
                     "Correct conf in this step; the DAG's params define what is allowed.",
                 )
             if self._release < (2, 2) and request.logical_date is not None:
-                day = request.logical_date.isoformat()
-                _, runs = self._list(
-                    f"/dags/{segment(request.dag_id)}/dagRuns",
-                    "dag_runs",
-                    {"execution_date_gte": day, "execution_date_lte": day},
-                )
-                ids = [str(run.get("dag_run_id")) for run in runs]
+                ids = self.runs_at(request.dag_id, request.logical_date)
                 if others := [run_id for run_id in ids if run_id != request.run_id]:
                     return Conflict(
                         "The run id or the logical date is taken",
@@ -282,6 +277,15 @@ class V1(RestAirflow):
         ):
             return super()._forbidden(response)
         return self._transport.refusal_error(response)
+
+    def probes(self, dag_id: str) -> tuple[Probe, ...]:
+        """See `Airflow`. Measured: docs/notes/airflow-2.md#permissions."""
+        # Imported here, because only a dry run needs it.
+        from entrypoint.airflow.probes import missing_run_id, probes_1  # noqa: PLC0415
+
+        run_id = missing_run_id()
+        dag, run = f"/dags/{segment(dag_id)}", run_path(dag_id, run_id)
+        return tuple(probes_1(dag, run, run_id, stops=self._release >= (2, 2)))
 
     # Diagnostics.
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from entrypoint.airflow.rest import TasksToClear
     from entrypoint.http.response import Response
     from entrypoint.models import DagRun, RunRequest, RunState, TaskInstance
+    from entrypoint.permissions import Probe
 
 _ISO_DURATION = re.compile(
     r"P(?:(?P<days>\d{1,7})D)?(?:T(?:(?P<hours>\d{1,9})H)?(?:(?P<minutes>\d{1,9})M)?"
@@ -198,6 +199,15 @@ class V2(RestAirflow):
 
     def _is_active(self, dag: dict[str, Any]) -> bool:
         return not dag.get("is_stale")
+
+    def probes(self, dag_id: str) -> tuple[Probe, ...]:
+        """See `Airflow`. Measured: docs/notes/airflow-3.md#permissions."""
+        # Imported here, because only a dry run needs it.
+        from entrypoint.airflow.probes import missing_run_id, probes_2  # noqa: PLC0415
+
+        run_id = missing_run_id()
+        dag, run = f"/dags/{segment(dag_id)}", run_path(dag_id, run_id)
+        return tuple(probes_2(dag, run, run_id, asks_humans=self._release >= (3, 1)))
 
     # Diagnostics.
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from entrypoint.diagnostics.optional import Feature
 from entrypoint.models import RUNNING, Blocker
+from entrypoint.permissions import Feature
 from entrypoint.text import list_names
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from entrypoint.diagnostics.blockers import find_blockers
 from entrypoint.diagnostics.failures import dagrun_timeout_exceeded, failures_of, other_logs
 from entrypoint.diagnostics.import_errors import OptionalDagFiles, import_error_behind
-from entrypoint.diagnostics.optional import Feature
 from entrypoint.diagnostics.progress import ProgressTracker
 from entrypoint.diagnostics.task_lists import read_for_report
 from entrypoint.diagnostics.xcoms import read_xcoms
 from entrypoint.errors import ActionError, Forbidden, GatewayRefused, as_action_error
+from entrypoint.permissions import Feature
 from entrypoint.run.dag_checks import ImportErrorMatcher
 from entrypoint.run.schedule import median, usual_duration
 from entrypoint.runners.checkout import names

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrypoint.diagnostics.optional import Feature
 from entrypoint.models import Failure
+from entrypoint.permissions import Feature
 from entrypoint.text import retry_reason
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from entrypoint.diagnostics.optional import Feature
 from entrypoint.errors import (
     ActionError,
     DagNotFound,
@@ -13,6 +12,7 @@ from entrypoint.errors import (
     NotSupported,
     StaleDag,
 )
+from entrypoint.permissions import Feature
 from entrypoint.run.dag_checks import ImportErrorMatcher, import_failed
 from entrypoint.text import list_names
 

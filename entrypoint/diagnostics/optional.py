@@ -8,7 +8,6 @@ or a role that Airflow is just synchronising. Only repeated refusals do (`Refusa
 from __future__ import annotations
 
 from copy import copy
-from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from entrypoint.airflow.client import Airflow
     from entrypoint.http.retry import Retrier
+    from entrypoint.permissions import Feature
 
 _MAX_ATTEMPTS = 2
 """Maximum attempts of one request with `retry`."""
@@ -32,32 +32,6 @@ after REFUSAL_RESPONSES requests.
 
 T = TypeVar("T")
 D = TypeVar("D")
-
-
-class Feature(Enum):
-    """An optional feature and its Airflow permission, as in the table of the README."""
-
-    TASKS = ("live progress, failed tasks and their reasons", "can read on Task Instances")
-    LOGS = ("the reasons of failures and the copied task logs", "can read on Task Logs")
-    XCOM = ("the output xcom", "can read on XComs")
-    IMPORT_ERRORS = ("import errors of DAG files", "can read on ImportError")
-    EVENTS = ("a lost worker as the cause of a failure", "can read on Audit Logs")
-    POOLS = ("a full pool as the reason why a run is stuck", "can read on Pools")
-    RUNS = (
-        "the usual duration, and other runs as the reason why a run is stuck",
-        "can read on DAG Runs",
-    )
-    DAG = ("a paused DAG and dagrun_timeout as reasons", "can read on DAGs")
-    HEALTH = (
-        "a stopped scheduler as the reason why a run is stuck",
-        "none in Airflow (a gateway refuses /health)",
-    )
-    PARSING = ("parsing new code immediately, not at Airflow's interval", "can edit on DAGs")
-    HUMAN_INPUT = ("a human's input as the reason why a run is stuck", "can read on HITL Detail")
-
-    def __init__(self, label: str, permission: str) -> None:
-        self.label = label
-        self.permission = permission
 
 
 class OptionalRequests:

@@ -11,9 +11,9 @@ from datetime import timedelta
 from math import inf, sqrt
 from typing import TYPE_CHECKING
 
-from entrypoint.diagnostics.optional import Feature
 from entrypoint.diagnostics.task_lists import PAGE, read_wide_run
 from entrypoint.models import RUNNING, Coordinates
+from entrypoint.permissions import Feature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

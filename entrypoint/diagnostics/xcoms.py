@@ -10,7 +10,6 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING
 
-from entrypoint.diagnostics.optional import Feature
 from entrypoint.errors import (
     Forbidden,
     InvalidJson,
@@ -19,6 +18,7 @@ from entrypoint.errors import (
     TransientError,
 )
 from entrypoint.models import TaskInstance
+from entrypoint.permissions import Feature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -70,6 +70,7 @@ INPUT_NAMES = (
     "poll_interval",
     "wait_for_dag",
     "expect_commit",
+    "dry_run",
     "required_tasks",
     "report_to",
     "environment",
@@ -158,6 +159,7 @@ class Settings(NamedTuple):
     poll_interval: float | None
     wait_for_dag: float
     expect_commit: str | None
+    dry_run: bool
     required_tasks: tuple[str, ...]
     report_to: ReportTo
     environment: str | None
@@ -214,6 +216,7 @@ def parse_settings(
         poll_interval=reader.optional("poll_interval", parse.interval),
         wait_for_dag=reader.read("wait_for_dag", parse.duration_or_zero, 0.0),
         expect_commit=reader.optional("expect_commit", parse.commit),
+        dry_run=reader.read("dry_run", parse.boolean, False),
         required_tasks=reader.read("required_tasks", identifiers.task_patterns, ()),
         report_to=reader.read(
             "report_to", parse.choice("none", "commit-status", "deployment"), "none"

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from entrypoint.errors import ActionError
-    from entrypoint.models import Blocker, DagRun, Outcome, Report, TaskInstance, TaskVerdict
+    from entrypoint.models import (
+        Blocker,
+        DagRun,
+        DryRunReport,
+        Outcome,
+        Report,
+        TaskInstance,
+        TaskVerdict,
+    )
     from entrypoint.runners.base import Runner
 
 HEARTBEAT_SECONDS = 60.0
@@ -144,6 +152,15 @@ class Console:
     def code_found(self, sentence: str) -> None:
         """Log that the deployed code was found."""
         self._line(sentence)
+
+    def dry_run(self, report: DryRunReport) -> None:
+        """Print the report of a dry run."""
+        # Imported here, because other steps do not need it.
+        from entrypoint.report.dry_run import plain_report  # noqa: PLC0415
+
+        self._line("Dry run: nothing was triggered, and nothing was changed")
+        for line in plain_report(report):
+            self._runner.say(f"{'':>8}{line}".rstrip())
 
     def run_found(self, outcome: Outcome) -> None:
         """Log the DAG run of this step, its origin and its page."""

@@ -33,15 +33,7 @@ def facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
         rows.append(("DAG run", request.run_id))
     if run is not None:
         rows.append(("State in Airflow", run.state))
-        rows.append(
-            ("This step", origin(outcome) + (f" (attempt {context.attempt})" if context else ""))
-        )
-    if outcome.verdict is not None:
-        rows.append(("Decided by", f"required_tasks: {verdict_sentence(outcome.verdict)}"))
-    if context is not None and context.sha:
-        rows.append(("Commit", context.sha[:12]))
-    if outcome.report is not None:
-        rows.append(("Reported as", report_line(outcome.report)))
+    rows += _step_facts(outcome, context)
     rows += _run_facts(run)
     if run is not None and outcome.taken_over in ("resumed", "restarted"):
         rows.append(("Runs with", code_of(run)))
@@ -50,6 +42,19 @@ def facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:
     if outcome.retries:
         rows.append(("Retried requests", str(outcome.retries)))
     return rows
+
+
+def _step_facts(outcome: Outcome, context: Context | None) -> Iterator[tuple[str, str]]:
+    """Yield what the step did, and for which commit."""
+    if outcome.run is not None or outcome.dry_run is not None:
+        step = "a dry run" if outcome.dry_run else origin(outcome)
+        yield "This step", step + (f" (attempt {context.attempt})" if context else "")
+    if outcome.verdict is not None:
+        yield "Decided by", f"required_tasks: {verdict_sentence(outcome.verdict)}"
+    if context is not None and context.sha:
+        yield "Commit", context.sha[:12]
+    if outcome.report is not None:
+        yield "Reported as", report_line(outcome.report)
 
 
 def _run_facts(run: DagRun | None) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,8 @@ def outputs(outcome: Outcome) -> dict[str, str]:
     values["airflow_version"] = outcome.airflow_version
     values["xcom"] = outcome.xcom
     values["bundle_version"] = outcome.run.bundle_version if outcome.run else None
+    if outcome.run is None and outcome.dry_run is not None:
+        values["bundle_version"] = outcome.dry_run.bundle_version
     if report is not None:
         values["status_url"], values["deployment_id"] = report.status_url, report.deployment_id
     return {name: _text(name, value) for name, value in values.items() if value is not None}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from entrypoint.masking import masked
 from entrypoint.models import PASSING, WORST_FIRST, TaskInstance
+from entrypoint.report.dry_run import markdown_report
 from entrypoint.report.failures import failed_tasks, reasons
 from entrypoint.report.gantt import gantt
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
@@ -30,6 +31,7 @@ MAX_ANNOTATIONS = 10
 RESULT_SIGNS: dict[Result, str] = {
     "success": "✅",
     "triggered": "🚀",
+    "checked": "✅",
     "failed": "❌",
     "timeout": "⏳",
     "cancelled": "🛑",
@@ -38,6 +40,7 @@ RESULT_SIGNS: dict[Result, str] = {
 _PHRASES: dict[Result, str] = {
     "success": "succeeded",
     "triggered": "were triggered",
+    "checked": "would be triggered",
     "failed": "failed",
     "timeout": "did not end in time",
     "cancelled": "were cancelled",
@@ -69,13 +72,29 @@ def step_message(outcome: StepOutcome) -> Message:
         return _post_message(runs)
     counts = Counter(run.result for run in runs)
     parts = [f"{counts[result]} {_PHRASES[result]}" for result in WORST_FIRST if counts[result]]
-    detail = f"Of {len(runs)} DAGs {', '.join(parts)}.{_unmatched(outcome)}"
+    return _end_message(outcome, f"Of {len(runs)} DAGs {', '.join(parts)}.{_unmatched(outcome)}")
+
+
+def _end_message(outcome: StepOutcome, detail: str) -> Message:
+    if any(run.dry_run for run in outcome.runs):
+        return _dry_run_message(outcome, detail)
     if outcome.passes:
         return Message("All DAGs succeeded", detail, "")
     return Message(
         "Not all DAGs succeeded",
         detail,
         "Fix the causes. Re-running this job continues only the runs that did not succeed.",
+    )
+
+
+def _dry_run_message(outcome: StepOutcome, detail: str) -> Message:
+    detail += " Nothing was triggered, and nothing was changed."
+    if outcome.passes:
+        return Message("Dry run: the step would get as far as its trigger", detail, "")
+    return Message(
+        "Dry run: the step would not get as far as its trigger",
+        detail,
+        "Correct what the reports of these DAGs name. Without dry_run, none of the DAGs would run.",
     )
 
 
@@ -168,6 +187,7 @@ def _blocks(outcome: StepOutcome, context: Context | None) -> Iterator[str]:
         "The heading": _heading,
         "The table of DAGs": _dag_table,
         "What failed": _details,
+        "The reports of the dry run": _dry_runs,
         "The time line": _time_line,
         "The table of facts": partial(_facts, context=context),
         "The list of disabled features": _disabled_features,
@@ -212,6 +232,14 @@ def _details(outcome: StepOutcome) -> Iterator[str]:
         yield from failed_tasks(run)
     if len(explained) > _MAX_DETAILS:
         yield f"{len(explained) - _MAX_DETAILS} more are only in the table above."
+
+
+def _dry_runs(outcome: StepOutcome) -> Iterator[str]:
+    """Yield the report of each dry run, folded if it is good."""
+    for run in [run for run in worst_first(outcome) if run.dry_run][:_MAX_DETAILS]:
+        report = "\n\n".join(markdown_report(run))
+        name = run.request.dag_id if run.request else ""
+        yield folded(name, report) if run.passes else f"## Dry run of {code(name)}\n\n{report}"
 
 
 def _time_line(outcome: StepOutcome) -> Iterator[str]:

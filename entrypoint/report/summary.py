@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from entrypoint.report.dry_run import markdown_report
 from entrypoint.report.facts import CODE_FACTS, facts
 from entrypoint.report.failures import failed_tasks, reasons
 from entrypoint.report.gantt import MAX_BARS, gantt
@@ -47,6 +48,7 @@ def _blocks(outcome: Outcome, context: Context | None) -> Iterator[str]:
         "The reason": _reason,
         "What to do next": _next,
         "The link to the DAG run": _run_link,
+        "The report of the dry run": markdown_report,
         "The table of facts": partial(_fact_table, context=context),
         "What failed": failed_tasks,
         "The time line": _time_line,

@@ -53,6 +53,7 @@ PROGRESS = (
     "running",
     "succeeded",
     "triggered",
+    "checked",
     "failed",
     "timed out",
     "cancelled",
@@ -62,6 +63,7 @@ PROGRESS = (
 _RESULT_PROGRESS = {
     "success": "succeeded",
     "triggered": "triggered",
+    "checked": "checked",
     "failed": "failed",
     "timeout": "timed out",
     "cancelled": "cancelled",
@@ -115,6 +117,13 @@ def _message(outcome: Outcome) -> Message:
         return _cancelled(outcome)
     if outcome.error is not None:
         return _error(outcome, outcome.error)
+    if outcome.result == "checked":
+        return Message(
+            "Dry run: the step would get as far as its trigger",
+            "Nothing was triggered, and nothing was changed."
+            f"{f' {outcome.dry_run.next_step}' if outcome.dry_run else ''}",
+            "",
+        )
     assert outcome.run is not None  # noqa: S101 - only an error or a cancel has no run
     make = {"success": _success, "triggered": _triggered, "failed": _failed, "timeout": _timed_out}[
         outcome.result

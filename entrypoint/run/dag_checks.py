@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from entrypoint.errors import DagNotFound, DagNotRunnable, StaleDag
+from entrypoint.errors import DagNotFound, DagNotRunnable, StaleDag, TriggerRefused
 from entrypoint.masking import masked
 
 if TYPE_CHECKING:
@@ -63,6 +63,16 @@ def refuse_paused(dag: Dag, if_paused: IfPaused) -> None:
             "Unpause the DAG in Airflow, or set if_paused: unpause (it also releases runs "
             "that are queued already), or from Airflow 3.4 on if_paused: drain (it runs a new run "
             "only).",
+        )
+
+
+def refuse_manual_runs(dag: Dag) -> None:
+    """Raise TriggerRefused if Airflow would refuse to trigger the DAG, whatever the request."""
+    if not dag.allows_manual_runs:
+        raise TriggerRefused(
+            "The DAG does not allow manual runs",
+            f"The allowed_run_types of {dag.dag_id} do not have it.",
+            'Add "manual" to allowed_run_types of the DAG, or let its schedule start it.',
         )
 
 

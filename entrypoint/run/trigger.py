@@ -173,10 +173,10 @@ def _trigger_unclear(request: RunRequest, error: ActionError) -> TriggerUnclear:
 
 
 def _without_conflict(request: RunRequest, error: ActionError) -> ActionError:
-    return _conflict_error(request, error) if isinstance(error, Conflict) else error
+    return conflict_error(request, error) if isinstance(error, Conflict) else error
 
 
-def _conflict_error(request: RunRequest, conflict: Conflict) -> RunExists:
+def conflict_error(request: RunRequest, conflict: Conflict) -> RunExists:
     """Return the error for a conflict when there is no run with this id.
 
     Then another run has the logical date, if the request has one.

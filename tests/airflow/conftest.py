@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from dev.airflow import LocalAirflow
     from tests.airflow.repository import GitRepository
+    from tests.airflow.services import AuthService
 
 
 @pytest.fixture
@@ -61,16 +62,25 @@ def scenarios_3(
 
 
 @pytest.fixture(scope="session")
+def auth_servers_3(
+    airflow_3_with_postgresql: LocalAirflow,
+) -> Iterator[tuple[dict[str, AuthService], Keycloak]]:
+    """The web servers with the auth managers of a real Airflow 3, and Keycloak."""
+    airflow = airflow_3_with_postgresql
+    with Keycloak(airflow.users, LIFE) as keycloak, auth_services(airflow, keycloak) as services:
+        yield services, keycloak
+
+
+@pytest.fixture(scope="session")
 def auth_scenarios_3_started(
-    airflow_3_with_postgresql: LocalAirflow, tmp_path_factory: pytest.TempPathFactory
+    airflow_3_with_postgresql: LocalAirflow,
+    auth_servers_3: tuple[dict[str, AuthService], Keycloak],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Future[AuthScenarios]]:
     """The login scenarios with a real Airflow 3, which run beside the tests."""
     airflow, folder = airflow_3_with_postgresql, tmp_path_factory.mktemp("logins-3")
-    with (
-        Keycloak(airflow.users, LIFE) as keycloak,
-        auth_services(airflow, keycloak) as services,
-        ThreadPoolExecutor(1) as pool,
-    ):
+    services, keycloak = auth_servers_3
+    with ThreadPoolExecutor(1) as pool:
         yield pool.submit(AuthScenarios(ScenarioRunner(airflow, folder), services).run, keycloak)
 
 

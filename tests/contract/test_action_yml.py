@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from dev.runner.metadata import Metadata
-from entrypoint.diagnostics.optional import Feature
 from entrypoint.inputs.settings import INPUT_NAMES, Settings, parse_settings
 from entrypoint.models import Result
+from entrypoint.permissions import Feature
 from entrypoint.report.outputs import outputs
 from tests.support.factories import START, a_report, a_run, an_outcome
 
@@ -222,8 +222,8 @@ def test_no_host_name_besides_those_of_examples() -> None:
 
 
 @pytest.mark.parametrize("feature", Feature)
-def test_the_readme_names_the_permission_of_every_optional_feature(feature: Feature) -> None:
-    """The permission may be missing if waiting needs it as well."""
+def test_the_readme_names_the_permissions_of_every_feature(feature: Feature) -> None:
+    """A row may be missing if waiting needs the permission as well."""
     rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", README, flags=re.MULTILINE))
 
     if feature in (Feature.DAG, Feature.RUNS, Feature.HEALTH):
@@ -232,4 +232,14 @@ def test_the_readme_names_the_permission_of_every_optional_feature(feature: Feat
             Feature.HEALTH.permission,
         )
     else:
-        assert feature.permission in rows[feature.label]
+        named = re.findall('"([^"]+)"', rows[feature.label])
+        assert sorted(named) == sorted(one.value for one in feature.permissions)
+
+
+def test_the_readme_names_no_permission_that_the_code_does_not_know() -> None:
+    (section,) = re.findall(r"^## Permissions$(.*?)^## ", README, flags=re.MULTILINE | re.DOTALL)
+    known = {f"| {feature.label} |" for feature in Feature}
+    rows = [line for line in section.splitlines() if line.startswith("| ") and "can " in line]
+
+    assert rows
+    assert [row for row in rows if not row.startswith(tuple(known))] == []

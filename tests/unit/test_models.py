@@ -42,8 +42,8 @@ def test_name_of_a_mapped_task_instance_has_its_index(map_index: int, name: str)
 
 
 @pytest.mark.parametrize("result", get_args(Result))
-def test_step_passes_with_success_and_triggered(result: Result) -> None:
-    assert an_outcome(result=result).passes is (result in {"success", "triggered"})
+def test_step_passes_with_success_triggered_and_checked(result: Result) -> None:
+    assert an_outcome(result=result).passes is (result in {"success", "triggered", "checked"})
 
 
 def test_upstream_failed_task_is_no_failed_task() -> None:

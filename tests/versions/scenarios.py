@@ -216,6 +216,28 @@ def credentials(on: VersionRun) -> None:
     assert "viewer" not in names
 
 
+def dry_run(on: VersionRun) -> None:
+    """A dry run tells a user who may trigger from one who may only read, and changes nothing."""
+    before = on.airflow.runs("plain_success")
+
+    for user, result in (("admin", "checked"), ("user", "checked"), ("viewer", "error")):
+        password = on.airflow.users[user]
+        done = on.run("plain_success", username=user, password=password, dry_run="true")
+        assert done.outputs["result"] == result, done.log
+        assert "run_id" not in done.outputs
+        assert ("yes     trigger and wait" in done.log) is (result == "checked")
+        assert "unknown trigger" not in done.log
+        assert "yes     live progress" in done.log
+    assert "A permission is missing" in verdict(done)
+    kept = {run["dag_run_id"] for run in before}
+    assert kept <= {run["dag_run_id"] for run in on.airflow.runs("plain_success")}
+    assert not [
+        run
+        for run in on.airflow.runs("plain_success")
+        if run["dag_run_id"].startswith(("dry_run__", "x"))
+    ]
+
+
 def wrong_param(on: VersionRun) -> None:
     """The error names the param, and the trigger was sent once."""
     if not on.has(2, 2):
@@ -502,6 +524,7 @@ SCENARIOS: dict[str, Scenario] = {
         wrong_param,
         paused,
         credentials,
+        dry_run,
         no_wait,
         unknown_dag,
         refused_run_id,

@@ -12,6 +12,7 @@ from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, R
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
 
     from tests.support.fake_airflow.database import Database
 
@@ -131,6 +132,17 @@ def ordered(
     for key in reversed(keys):
         found.sort(key=partial(value, name=key.removeprefix("-")), reverse=key.startswith("-"))
     return found
+
+
+def is_between(moment: datetime | None, since: datetime | None, until: datetime | None) -> bool:
+    """Return whether a moment is in a range whose ends may be open."""
+    if since is None and until is None:
+        return True
+    return (
+        moment is not None
+        and (since is None or since <= moment)
+        and (until is None or moment <= until)
+    )
 
 
 def page_of(rows: list[T], request: ReceivedRequest, *, default: int, cap: int | None) -> list[T]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.airflow.params import refused_param
+from entrypoint.airflow.params import refused_param, unknown_rules
 
 RULES: dict[str, list[Any]] = {
     "type": [
@@ -29,11 +29,20 @@ RULES: dict[str, list[Any]] = {
     "minItems": [1],
     "maxItems": [2],
     "uniqueItems": [True],
-    "items": [{"type": "string"}],
+    "items": [{"type": "string"}, True],
+    "properties": [{"a": {"type": "integer"}}],
+    "required": [["a"]],
+    "anyOf": [[{"type": "string"}, {"minimum": 3}], [{"not": {}}]],
+    "oneOf": [[{"type": "string"}, {"maxLength": 1}]],
+    "allOf": [[{"minimum": 3}, {"maximum": 9}]],
+    "not": [{"type": "string"}],
+    "title": ["a title"],
 }
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 40) | st.floats(-5, 40) | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.just("a") | st.text(), inner, max_size=2)
+    ),
     max_leaves=4,
 )
 SCHEMAS = st.fixed_dictionaries(
@@ -65,6 +74,12 @@ def param(schema: Any, value: Any = None) -> dict[str, Any]:
         ({"format": "date"}, "soon", 'it must have the format "date"'),
         ({"minItems": 1}, [], "it needs 1 items"),
         ({"maxItems": 1}, [1, 2], "it may have 1 items at most"),
+        ({"items": {"type": "string"}}, ["a", 1], "one of its items does not fit"),
+        ({"properties": {"a": {"minimum": 3}}}, {"a": 1}, "one of its values does not fit"),
+        ({"required": ["a"]}, {"b": 1}, 'it must have "a"'),
+        ({"anyOf": [{"type": "string"}, {"minimum": 3}]}, 1, "it fits none of"),
+        ({"oneOf": [{"type": "string"}, {"minimum": 3}]}, 1, "it fits none of"),
+        ({"allOf": [{"minimum": 0}, {"maximum": 0}]}, 1, "it must fit all of"),
     ],
 )
 def test_a_violated_rule_is_named_with_its_param(schema: Any, value: Any, words: str) -> None:
@@ -84,7 +99,15 @@ def test_a_violated_rule_is_named_with_its_param(schema: Any, value: Any, words:
         ({"type": "unheard-of"}, 5),
         ({"pattern": "((a+)+)$"}, "a" * 30 + "b"),
         ({"minimum": "one"}, 0),
-        ({"items": {"type": "string"}}, [1]),
+        ({"items": {"type": "string"}}, ["a", "b"]),
+        ({"items": True}, [1]),
+        ({"properties": {"a": {"type": "string"}}}, {"b": 1}),
+        ({"required": ["a"]}, {"a": None}),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, None),
+        ({"anyOf": []}, 1),
+        ({"oneOf": [{"minimum": 5}, {"not": {}}]}, 1),
+        ({"allOf": [{"minimum": 0}, {"not": {}}]}, 1),
+        ({"not": {"type": "integer"}}, 1),
         ({}, object),
         ("no schema", 5),
         (None, 5),
@@ -121,3 +144,32 @@ def test_nothing_is_reported_that_json_schema_allows(schema: dict[str, Any], val
     checked = {key: rule for key, rule in schema.items() if rule not in ("date", "(")}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(value, checked)
+
+
+@given(SCHEMAS, VALUES)
+def test_without_an_unknown_rule_everything_is_reported(schema: dict[str, Any], value: Any) -> None:
+    """So a dry run may say that the conf fits."""
+    checked = {key: rule for key, rule in schema.items() if rule not in ("date", "(")}
+    if unknown_rules(param(checked)) or value is None:
+        return
+    known = refused_param(param(checked), {"p": value}) is not None
+    assert known is not jsonschema.Draft7Validator(checked).is_valid(value)
+
+
+@pytest.mark.parametrize(
+    ("schema", "rules"),
+    [
+        ({"type": "string", "title": "x", "maxLength": 3, "format": "date"}, ()),
+        ({"type": "unheard-of"}, ("p: type",)),
+        ({"format": "email", "pattern": "(a)", "not": {}}, ("p: format", "p: not", "p: pattern")),
+        (
+            {"items": {"if": {}}, "anyOf": [{"then": {}}], "oneOf": []},
+            ("p: if", "p: oneOf", "p: then"),
+        ),
+        ({"properties": {"a": {"dependencies": {}}}}, ("p: dependencies",)),
+    ],
+)
+def test_rules_that_are_not_checked_are_named(
+    schema: dict[str, Any], rules: tuple[str, ...]
+) -> None:
+    assert unknown_rules(param(schema)) == rules

@@ -14,7 +14,6 @@ from entrypoint.diagnostics.failures import (
     failures_of,
     other_logs,
 )
-from entrypoint.diagnostics.optional import Feature
 from entrypoint.errors import (
     ExceptionInfo,
     Forbidden,
@@ -24,6 +23,7 @@ from entrypoint.errors import (
     UnexpectedResponse,
 )
 from entrypoint.models import CANCELLED_MARK, DagRun, Failure, TaskInstance, TaskLog
+from entrypoint.permissions import Feature
 from tests.support.factories import START, a_run, a_task
 from tests.support.scripted import Harness, ScriptedCall
 

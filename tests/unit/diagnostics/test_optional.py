@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from entrypoint.deadline import OPTIONAL_TIMEOUT, Deadline
-from entrypoint.diagnostics.optional import RETRY_SECONDS, Feature
+from entrypoint.diagnostics.optional import RETRY_SECONDS
 from entrypoint.errors import (
     ActionError,
     Forbidden,
@@ -20,6 +20,7 @@ from entrypoint.errors import (
     UnexpectedResponse,
 )
 from entrypoint.http.retry import REFUSAL_RESPONSES, REFUSAL_SECONDS
+from entrypoint.permissions import Feature
 from tests.support.scripted import Harness, ScriptedCall
 
 DOWN = TransientError("down", "", "")

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.diagnostics.optional import Feature
 from entrypoint.diagnostics.xcoms import MAX_OUTPUT_CHARS, read_xcoms
 from entrypoint.errors import (
     ActionError,
@@ -24,6 +23,7 @@ from entrypoint.errors import (
     UnexpectedResponse,
 )
 from entrypoint.models import Coordinates, DagRun, TaskInstance, XComName
+from entrypoint.permissions import Feature
 from tests.support.factories import a_run, a_task
 from tests.support.scripted import Harness, ScriptedCall
 

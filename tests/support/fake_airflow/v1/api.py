@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_airflow.bodies import parse, pool
 from tests.support.fake_airflow.messages import FakeResponse, as_json, page
-from tests.support.fake_airflow.routing import Call, Route, ordered
+from tests.support.fake_airflow.routing import Call, Route, is_between, ordered
 from tests.support.fake_airflow.v1 import bodies
 from tests.support.fake_airflow.v1 import trigger as rules
 from tests.support.fake_airflow.v1.base import refuse
@@ -120,7 +120,9 @@ class FakeV1(V1Tasks):
     def list_runs(self, call: Call) -> FakeResponse:
         """GET the runs of a DAG, or of all."""
         self.role(call.request)
-        self.known(call, {*PAGE, "state", "order_by"}, RANGES)
+        dates = {"execution_date_gte", "execution_date_lte"}
+        self.known(call, {*PAGE, "state", "order_by", *dates}, RANGES)
+        since, until = (self.moment(call, f"execution_date_{end}") for end in ("gte", "lte"))
         states, key = self.listed(call, "state"), call.request.first("order_by", "id")
         if key.removeprefix("-") not in RUN_ORDER:
             text = (
@@ -131,7 +133,7 @@ class FakeV1(V1Tasks):
         rows = [
             run
             for run in self.database.runs_of(call["dag_id"])
-            if not states or run.state in states
+            if (not states or run.state in states) and is_between(run.logical_date, since, until)
         ]
         shown = self.page(call, ordered(rows, [key], RUN_ORDER))
         return as_json(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_airflow.bodies import parse, pool
 from tests.support.fake_airflow.messages import FakeResponse, as_json
-from tests.support.fake_airflow.routing import Call, Route
+from tests.support.fake_airflow.routing import Call, Route, is_between
 from tests.support.fake_airflow.v2 import bodies
 from tests.support.fake_airflow.v2.base import refuse
 from tests.support.fake_airflow.v2.tasks import NO_CURSOR, RUN, V2Tasks
@@ -109,14 +109,15 @@ class FakeV2(V2Tasks):
     def list_runs(self, call: Call) -> FakeResponse:
         """GET the runs of a DAG, or of all."""
         self.role(call.request)
-        self.known(call, *OTHER_FILTERS)
+        self.known(call, *OTHER_FILTERS - {"logical_date_gte", "logical_date_lte"})
         states = self.states(call, RUN_STATES)
+        since, until = (self.moment(call, f"logical_date_{end}") for end in ("gte", "lte"))
         if call["dag_id"] != "~":
             self.dag(call)
         rows = [
             run
             for run in self.database.runs_of(call["dag_id"])
-            if not states or run.state in states
+            if (not states or run.state in states) and is_between(run.logical_date, since, until)
         ]
         shown = self.page(call, self.ordered(call, rows, RUN_ORDER, "id"))
         return as_json(

@@ -57,7 +57,7 @@ def dag(database: Database, dag: FakeDag) -> dict[str, Any]:
         "next_dagrun_data_interval_start": None,
         "next_dagrun_data_interval_end": None,
         "next_dagrun_run_after": None,
-        "allowed_run_types": None,
+        "allowed_run_types": None if dag.manual_runs else ["scheduled"],
         "owners": ["airflow"],
         "is_backfillable": False,
         "file_token": token_of(dag.relative_file),
