@@ -348,8 +348,14 @@ class StepRun:
         limits = WaitLimits(
             self._since, self._deadline, settings.start_timeout, settings.poll_interval, expected
         )
+        diagnostics = self._diagnostics
         return FollowedRun(
-            run, limits, seen_at, self._diagnostics.next_update, self._events.run_state
+            run,
+            limits,
+            seen_at,
+            diagnostics.next_update,
+            self._events.run_state,
+            work=diagnostics.work,
         )
 
     def see(self, followed: FollowedRun) -> None:
