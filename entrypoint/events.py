@@ -130,5 +130,16 @@ class StepEvents(Events, Protocol):
     def stopping(self, run_id: str) -> None:
         """Handle the start of a stop of the DAG run."""
 
+    def task_lines(self, name: str, lines: Sequence[str]) -> None:
+        """Handle new lines in the log of a task that may still run.
+
+        Args:
+            name: name of the task instance.
+            lines: the lines, masked.
+        """
+
+    def unshown_logs(self, sentence: str) -> None:
+        """Handle lines of running tasks that the log does not show; the sentence says why."""
+
     def task_log(self, title: str, lines: Iterable[str], lines_omitted: int) -> None:
         """Handle the last lines of a task's log, after `lines_omitted` others."""

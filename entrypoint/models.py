@@ -81,7 +81,7 @@ IfPaused = Literal["fail", "unpause", "queue", "drain"]
 ReportTo = Literal["none", "commit-status", "deployment"]
 """How GitHub shows a DAG run that the step does not wait for."""
 
-Logs = Literal["failed", "all", "none"]
+Logs = Literal["failed", "all", "live", "none"]
 """The task instances whose logs the step prints."""
 
 StopStatus = Literal["yes", "unconfirmed", "left", "nothing"]

@@ -421,13 +421,15 @@ class StepRun:
         limits = WaitLimits(
             self._since, self._deadline, settings.start_timeout, settings.poll_interval, expected
         )
+        diagnostics = self._diagnostics
         return FollowedRun(
             run,
             limits,
             seen_at,
-            self._diagnostics.next_update,
+            diagnostics.next_update,
             self._events.run_state,
             next_read=self._required_tasks.next_read if self._required_tasks else lambda _: inf,
+            work=diagnostics.work,
         )
 
     def see(self, followed: FollowedRun) -> None:

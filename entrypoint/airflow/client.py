@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from entrypoint.airflow.log_follower import LogFollower
     from entrypoint.airflow.rest import TasksToClear
     from entrypoint.airflow.transport import Authorizer, Transport
     from entrypoint.deadline import Deadline
@@ -256,6 +257,24 @@ class Airflow(Protocol):
 
         Raises:
             NotFound: Airflow does not have the log.
+        """
+
+    def follow_log(self, max_lines: int, on_line: Callable[[str], None]) -> LogFollower:
+        """Return a follower for the log of one try, without a request.
+
+        Args:
+            max_lines: maximum number of last lines that it keeps.
+            on_line: called with each line, masked and at most 2,000 characters long.
+        """
+
+    def continue_log(
+        self, run: DagRun, task: TaskInstance, try_number: int, follower: LogFollower
+    ) -> None:
+        """Read what is new in the log of one try, by one request.
+
+        Raises:
+            NotFound: Airflow does not have the log.
+            NotSupported: this Airflow does not return it.
         """
 
     def xcom(self, run: DagRun, task_id: str, at: Coordinates, key: str, limit: int) -> Any:

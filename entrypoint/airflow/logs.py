@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from entrypoint.airflow.tracebacks import TracebackReader, between_words
 from entrypoint.errors import ExceptionInfo, StackFrame
 from entrypoint.masking import masked, masked_end, masked_head
 from entrypoint.models import TaskLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MAX_RAW_BYTES = 524_288
 """Maximum length of a line in the response, in bytes; longer lines are cut."""
@@ -52,23 +55,26 @@ class LogReader:
 
     Args:
         max_lines: maximum number of lines to keep.
+        on_line: called with each line of the task's log, whether it is kept or not. The reader then
+            gets no lines that only say where Airflow looked for the log.
     """
 
-    def __init__(self, max_lines: int) -> None:
+    def __init__(self, max_lines: int, on_line: Callable[[str], None] | None = None) -> None:
         self._max_lines = max_lines
+        self._on_line = on_line
         self._tail: deque[str] = deque()
         self._size = 0
         self._count = 0
         self._incomplete_line = b""
         self._last_error: str | None = None
-        self._written = False
+        self._written = on_line is not None
         self._head: list[str] = []
 
     def consume(self, chunk: bytes) -> bool:
         """Parse a chunk. Always returns True, because the last lines are at the end."""
         *lines, rest = (self._incomplete_line + chunk).split(b"\n")
         for line in lines:
-            self._line(_decode(line))
+            self.line(_decode(line))
         # Bytes beyond the limit are dropped. One byte more is kept to show that the line was cut.
         self._incomplete_line = rest[: _MAX_RAW_BYTES + 1]
         return True
@@ -78,14 +84,15 @@ class LogReader:
         if self._incomplete_line:
             # The log may have ended within this line.
             rest, self._incomplete_line = self._incomplete_line, b""
-            self._line(masked_end(_decode(rest).removesuffix("\ufffd"), _MIN_SECRET_PREFIX_CHARS))
+            self.line(masked_end(_decode(rest).removesuffix("\ufffd"), _MIN_SECRET_PREFIX_CHARS))
         if not self._written:
             return TaskLog(tuple(self._head), written=False)
         return TaskLog(
             tuple(self._tail), self._count - len(self._tail), self._raised(), self._last_error
         )
 
-    def _line(self, line: str) -> None:
+    def line(self, line: str) -> None:
+        """Parse one line, without its line break."""
         raise NotImplementedError
 
     def _raised(self) -> tuple[ExceptionInfo, ...]:
@@ -100,6 +107,8 @@ class LogReader:
         for line in text.split("\n"):
             self._count += 1
             self._tail.append(between_words(line, _MAX_LINE_CHARS))
+            if self._on_line is not None:
+                self._on_line(self._tail[-1])
             self._size += len(self._tail[-1])
             while len(self._tail) > self._max_lines or (
                 self._size > _MAX_TAIL_CHARS and len(self._tail) > 1
@@ -110,12 +119,13 @@ class LogReader:
 class TextLog(LogReader):
     """Parses Airflow 2's log, a text (docs/notes/airflow-2.md#task-logs)."""
 
-    def __init__(self, max_lines: int) -> None:
-        super().__init__(max_lines)
+    def __init__(self, max_lines: int, on_line: Callable[[str], None] | None = None) -> None:
+        super().__init__(max_lines, on_line)
         self._traceback = TracebackReader()
         self._hidden = self._killed = False
 
-    def _line(self, line: str) -> None:
+    def line(self, line: str) -> None:
+        """See `LogReader`."""
         record = _RECORD.match(line)
         message = record["message"] if record else line
         self._traceback.line(message, begins=record is not None)
@@ -145,21 +155,26 @@ class JsonLog(LogReader):
     Measured: docs/notes/airflow-3.md#task-logs.
     """
 
-    def __init__(self, max_lines: int) -> None:
-        super().__init__(max_lines)
+    def __init__(self, max_lines: int, on_line: Callable[[str], None] | None = None) -> None:
+        super().__init__(max_lines, on_line)
         self._last_raised: tuple[ExceptionInfo, ...] = ()
         self._final = False
 
-    def _line(self, line: str) -> None:
+    def line(self, line: str) -> None:
+        """See `LogReader`."""
         if not line.strip():
             return
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             entry = None
-        if not isinstance(entry, dict):
+        if isinstance(entry, dict):
+            self.entry(entry)
+        else:
             self._show(line)
-            return
+
+    def entry(self, entry: dict[str, Any]) -> None:
+        """Parse one object."""
         if _is_group_marker(str(entry.get("event", ""))):
             return
         level = str(entry.get("level") or "").upper()

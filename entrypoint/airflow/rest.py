@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Self
 
+    from entrypoint.airflow.log_follower import LogFollower
     from entrypoint.airflow.logs import LogReader
     from entrypoint.airflow.transport import Transport
     from entrypoint.deadline import Deadline
@@ -196,6 +197,10 @@ class RestAirflow:
         return forbidden(response)
 
     def _log_reader(self, max_lines: int) -> LogReader:
+        raise NotImplementedError
+
+    def follow_log(self, max_lines: int, on_line: Callable[[str], None]) -> LogFollower:
+        """See `Airflow`."""
         raise NotImplementedError
 
     def _seconds(self, response: Response, value: Any) -> float:
@@ -635,6 +640,28 @@ class RestAirflow:
             lambda found: NotFound("The log is missing", describe(found), ""),
         )
         return reader.close()
+
+    def continue_log(
+        self, run: DagRun, task: TaskInstance, try_number: int, follower: LogFollower
+    ) -> None:
+        """See `Airflow`. Only JSON has a continuation token that works, in both APIs."""
+        follower.begin()
+        path = f"{self.api}{task_path(run, task.task_id)}/logs/{try_number}"
+        params: dict[str, Any] = _coordinate_params(task.coordinates)
+        if follower.token is not None:
+            params["token"] = follower.token
+        response = self._require_allowed(
+            self._transport.download(
+                path, self._deadline, "application/json", follower.consume, params
+            ),
+            lambda found: NotFound("The log is missing", describe(found), ""),
+        )
+        if response.status == 400 and follower.token is not None:
+            # After a restart with another secret key, Airflow knows its tokens no longer.
+            follower.forget_token()
+            return
+        require_status(response, 200)
+        follower.end()
 
     def xcom(self, run: DagRun, task_id: str, at: Coordinates, key: str, limit: int) -> Any:
         """See `Airflow`."""

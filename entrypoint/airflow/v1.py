@@ -22,8 +22,10 @@ from entrypoint.http.client import NO_DEADLINE
 from entrypoint.models import TaskLog, stopped_note
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
+    from entrypoint.airflow.log_follower import LogFollower
     from entrypoint.airflow.logs import LogReader
     from entrypoint.airflow.rest import TasksToClear
     from entrypoint.airflow.transport import Transport
@@ -250,6 +252,14 @@ class V1(RestAirflow):
             return TaskLog((), written=False, unavailable=f"{reason} (2.4 does); its UI shows it")
         return super().log(run, task, max_lines)
 
+    def continue_log(
+        self, run: DagRun, task: TaskInstance, try_number: int, follower: LogFollower
+    ) -> None:
+        """See `Airflow`. The logs of mapped task instances are there from 2.4 on."""
+        if task.map_index >= 0 and self._release < (2, 4):
+            raise not_supported("the log of a mapped task instance", self.version, "Airflow 2.4")
+        super().continue_log(run, task, try_number, follower)
+
     def _is_run_not_found(self, response: Response) -> bool:
         return isinstance(response.body, dict) and str(response.body.get("type", "")).endswith(
             "/Errors/NotFound"
@@ -294,6 +304,13 @@ class V1(RestAirflow):
 
     def _log_reader(self, max_lines: int) -> LogReader:
         return TextLog(max_lines)
+
+    def follow_log(self, max_lines: int, on_line: Callable[[str], None]) -> LogFollower:
+        """See `Airflow`."""
+        # Imported here, because most steps do not need this module.
+        from entrypoint.airflow.log_follower import TextFollower  # noqa: PLC0415
+
+        return TextFollower(TextLog(max_lines, on_line))
 
     def _seconds(self, response: Response, value: Any) -> float:
         if not isinstance(value, dict):

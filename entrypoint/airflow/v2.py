@@ -16,6 +16,7 @@ from entrypoint.models import DagBundle, HitlRequest, stopped_note
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from entrypoint.airflow.log_follower import LogFollower
     from entrypoint.airflow.logs import LogReader
     from entrypoint.airflow.rest import TasksToClear
     from entrypoint.http.response import Response
@@ -216,6 +217,13 @@ class V2(RestAirflow):
 
     def _log_reader(self, max_lines: int) -> LogReader:
         return JsonLog(max_lines)
+
+    def follow_log(self, max_lines: int, on_line: Callable[[str], None]) -> LogFollower:
+        """See `Airflow`."""
+        # Imported here, because most steps do not need this module.
+        from entrypoint.airflow.log_follower import JsonFollower  # noqa: PLC0415
+
+        return JsonFollower(JsonLog(max_lines, on_line))
 
     def _seconds(self, response: Response, value: Any) -> float:
         """Parse an ISO 8601 duration."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache, partial
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from entrypoint.diagnostics.blockers import find_blockers
@@ -19,6 +20,7 @@ from entrypoint.diagnostics.xcoms import read_xcoms
 from entrypoint.errors import ActionError, Forbidden, GatewayRefused, as_action_error
 from entrypoint.permissions import Feature
 from entrypoint.run.dag_checks import ImportErrorMatcher
+from entrypoint.run.polling import TOLERANCE_SECONDS
 from entrypoint.run.schedule import median, usual_duration
 from entrypoint.runners.checkout import names
 from entrypoint.text import shortened, try_label
@@ -28,15 +30,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrypoint.deadline import Deadline
+    from entrypoint.diagnostics.live_logs import LiveLogs
     from entrypoint.diagnostics.optional import OptionalRequests
     from entrypoint.inputs.settings import Settings
     from entrypoint.models import Blocker, DagRun, Failure, JsonObject, TaskInstance, TaskList
+    from entrypoint.run.polling import Work
     from entrypoint.run.schedule import UsualDuration
     from entrypoint.session import Session
 
 DIAGNOSTICS_SECONDS = 120.0
 """Seconds for reading logs and other explanations after the end of the run; as many for XComs."""
-
+REST_SECONDS = 30.0
+"""Seconds for what the live logs have not shown at the end of the run."""
+_LIVE = "live logs"
 _MAX_TITLE_CHARS = 200
 """Characters of the cause of a failure in the title of a log group."""
 _MAX_NAMES = 20
@@ -88,6 +94,14 @@ class Diagnostics:
             self._find_blockers,
             live=settings.logs != "none" and not settings.dags,
         )
+        self._live: LiveLogs | None = None
+        if settings.logs == "live":
+            # Imported here, because other steps should not wait for this module.
+            from entrypoint.diagnostics.live_logs import LiveLogs  # noqa: PLC0415
+
+            self._live = LiveLogs(
+                optional, session.clock, session.events, self._progress, settings.log_lines
+            )
 
     def with_import_error(self, error: ActionError, deadline: Deadline) -> ActionError:
         """Return the error for a refused DAG, with the import error behind it if there is one."""
@@ -123,12 +137,41 @@ class Diagnostics:
     def update(self, run: DagRun, deadline: Deadline) -> None:
         """Update the task instances after a poll of the run; log changes or blockers."""
         self._guard("live progress", partial(self._progress.update, run, deadline), None)
+        if self._live is not None and self.due(run) <= self._session.clock():
+            self.do(run, deadline)
 
     def next_update(self, run: DagRun) -> float:
         """Return the clock time from which `update` has work to do for a run in this state."""
+        if self._live is not None and not self._progress.is_new_state(run):
+            return inf  # `do` updates them, so that no stream ends for that
+        return self._next_update(run)
+
+    def _next_update(self, run: DagRun) -> float:
         return self._guard(
             "live progress", partial(self._progress.next_update, run), self._session.clock()
         )
+
+    @property
+    def work(self) -> Work | None:
+        """What there is to do between two polls of the run."""
+        return self if self._live else None
+
+    def due(self, run: DagRun) -> float:
+        """Return the clock time from which progress or live logs have something to do."""
+        live = self._live
+        if live is None or self._progress.is_new_state(run):
+            return inf  # the next poll updates the progress
+        return min(self._next_update(run), self._guard(_LIVE, partial(live.due, run), inf))
+
+    def do(self, run: DagRun, deadline: Deadline) -> None:
+        """Update the progress if it is time to, otherwise read a part of the live logs."""
+        now, live = self._session.clock(), self._live
+        if self._next_update(run) <= now:
+            self._guard("live progress", partial(self._progress.update, run, deadline), None)
+        elif live is not None and self._guard(_LIVE, partial(live.due, run), inf) <= (
+            now + TOLERANCE_SECONDS
+        ):
+            self._guard(_LIVE, partial(live.do, run, deadline), None)
 
     def read_tasks(self, run: DagRun, deadline: Deadline) -> TaskList | None:
         """Return the current task instances for the report; None if they cannot be read."""
@@ -172,6 +215,9 @@ class Diagnostics:
 
     def explain_end(self, run: DagRun, tasks: Tasks | None) -> EndReasons:
         """Return why the run ended, and relay the requested logs."""
+        if self._live is not None:
+            rest = self._session.deadline(REST_SECONDS)
+            self._guard(_LIVE, partial(self._live.finish, run, tasks or (), rest), None)
         optional = self.optional.within(self._session.deadline(DIAGNOSTICS_SECONDS))
         return self._guard(
             "the reasons why the run ended",
@@ -181,7 +227,8 @@ class Diagnostics:
 
     def _explain_end(self, optional: OptionalRequests, run: DagRun, tasks: Tasks) -> EndReasons:
         keep = 0 if self._settings.logs == "none" else self._settings.log_lines
-        failures = failures_of(optional, run, tasks, keep, self._relay)
+        known = self._live.log_of if self._live else None
+        failures = failures_of(optional, run, tasks, keep, self._relay, known_log=known)
         if self._settings.logs == "all":
             for task, log in other_logs(optional, run, tasks, keep):
                 self._session.events.task_log(
@@ -247,6 +294,8 @@ class Diagnostics:
         return find_blockers(self.optional.within(deadline), run, tasks, now)
 
     def _relay(self, failure: Failure) -> None:
+        if self._live is not None and self._live.has_shown(failure.task):
+            return
         title = (
             f"Log of {failure.task.name}{try_label(failure.task)}: "
             f"{shortened(failure.cause, _MAX_TITLE_CHARS)}"

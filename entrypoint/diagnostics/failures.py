@@ -29,6 +29,8 @@ def failures_of(
     tasks: tuple[TaskInstance, ...],
     keep: int,
     relay: Callable[[Failure], None],
+    *,
+    known_log: Callable[[TaskInstance], TaskLog | None] | None = None,
 ) -> tuple[Failure, ...]:
     """Return why task instances failed, for at most MAX_LOGS_READ of them.
 
@@ -38,10 +40,12 @@ def failures_of(
         tasks: its task instances.
         keep: number of lines to keep of each log.
         relay: callback for each failure, called as soon as its log is read.
+        known_log: returns the log of a task instance if it was read before.
     """
     found = []
     for task in [task for task in tasks if task.state == "failed"][:MAX_LOGS_READ]:
-        failure = _failure(optional, run, task, keep)
+        log = known_log(task) if known_log else None
+        failure = _failure(optional, run, task, keep, log)
         relay(failure)
         found.append(failure)
     return tuple(found)
@@ -89,8 +93,10 @@ def _log(optional: OptionalRequests, run: DagRun, task: TaskInstance, keep: int)
     )
 
 
-def _failure(optional: OptionalRequests, run: DagRun, task: TaskInstance, keep: int) -> Failure:
-    log = _log(optional, run, task, keep or MIN_LINES_READ)
+def _failure(
+    optional: OptionalRequests, run: DagRun, task: TaskInstance, keep: int, log: TaskLog | None
+) -> Failure:
+    log = log or _log(optional, run, task, keep or MIN_LINES_READ)
     if log is None:
         return Failure(task, _never_started(task) or "its log could not be read")
     cause = (

@@ -7,6 +7,7 @@ or a role that Airflow is just synchronising. Only repeated refusals do (`Refusa
 
 from __future__ import annotations
 
+from collections import deque
 from copy import copy
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 _MAX_ATTEMPTS = 2
 """Maximum attempts of one request with `retry`."""
+PERIOD_SECONDS = 5.7
+"""Usual seconds between two requests for live logs: a multiple of the intervals of a stream in
+`run/polling.py`.
+"""
+LIVE_LIMITS = ((5, 20.0), (12, 60.0))
+"""How many requests for live logs there may be in so many seconds."""
 RETRY_SECONDS = REFUSAL_SECONDS / (REFUSAL_RESPONSES - 1)
 """Seconds after a refusal before the next request for the feature, so that the refusals are final
 after REFUSAL_RESPONSES requests.
@@ -34,12 +41,41 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
+class Pace:
+    """Limit the requests for live logs, of all DAG runs of the step together.
+
+    There is a regular one each PERIOD_SECONDS. An extra one may come between, within LIVE_LIMITS.
+    """
+
+    def __init__(self) -> None:
+        most = max(number for number, _ in LIVE_LIMITS)
+        self._times = deque([-inf] * most, maxlen=most)
+        self._regular_at = -inf
+
+    def record(self, now: float, *, extra: bool) -> None:
+        """Record a request at this clock time."""
+        self._times.append(now)
+        if not extra:
+            self._regular_at = now
+
+    def regular_at(self) -> float:
+        """Return the clock time from which the next regular request may be sent."""
+        return max(self.extra_at(), self._regular_at + PERIOD_SECONDS)
+
+    def extra_at(self, spare: int = 0) -> float:
+        """Return the clock time from which an extra request may be sent, so that `spare` remain."""
+        return max(self._times[spare - number] + seconds for number, seconds in LIVE_LIMITS)
+
+
 class OptionalRequests:
     """Send optional requests, and disable the features that Airflow refuses.
 
     Args:
         airflow: API client.
         retrier: retrier for the pause between two attempts, with the clock and the events.
+
+    Attributes:
+        pace: the pace of the requests for live logs.
     """
 
     def __init__(self, airflow: Airflow, retrier: Retrier) -> None:
@@ -49,6 +85,7 @@ class OptionalRequests:
         self._refused_at: dict[tuple[Feature, bool], float] = {}
         self._retrier = retrier
         self._deadline = Deadline(retrier.clock, inf)
+        self.pace = Pace()
 
     def within(self, deadline: Deadline) -> Self:
         """Return these requests with another deadline. What is disabled, is so for both."""

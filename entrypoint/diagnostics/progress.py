@@ -101,12 +101,7 @@ class ProgressTracker:
         if run.state == "running" and (
             (self._live and now >= self._next_read) or (may_read and now >= self._stalled_at())
         ):
-            self._read(run, self._optional.within(deadline))
-            self._read_at = now
-            self._next_read = now + min(
-                max(MIN_INTERVAL_SECONDS, _INTERVAL_GROWTH * sqrt(now - self._entered)),
-                MAX_INTERVAL_SECONDS,
-            )
+            self.refresh(run, deadline)
         if now >= self._stalled_at():
             reported = {blocker.title for blocker in self.blockers}
             self.blockers = self._find_blockers(run, self.tasks, deadline)
@@ -119,6 +114,24 @@ class ProgressTracker:
             for blocker in self.blockers:
                 if blocker.title not in reported:
                     self._retrier.events.blocked(blocker)
+
+    def refresh(self, run: DagRun, deadline: Deadline) -> None:
+        """Read the task instances now, and log what changed."""
+        self._read_at = now = self._retrier.clock()
+        self._read(run, self._optional.within(deadline))
+        self._next_read = now + min(
+            max(MIN_INTERVAL_SECONDS, _INTERVAL_GROWTH * sqrt(max(now - self._entered, 0.0))),
+            MAX_INTERVAL_SECONDS,
+        )
+
+    def is_new_state(self, run: DagRun) -> bool:
+        """Return whether `update` has not seen the run in its state yet."""
+        return run.state != self._state
+
+    @property
+    def read_at(self) -> float:
+        """Clock time at which the task instances were read last."""
+        return self._read_at
 
     def next_update(self, run: DagRun) -> float:
         """Return the clock time from which `update` has work to do for a run in this state."""

@@ -163,6 +163,10 @@ class HttpClient:
             UnexpectedResponse: an untrusted TLS certificate, or a body with too many JSON values.
             ActionError: any error of `read`.
         """
+        with self._deadline.suspended():
+            return self._send(request, read)
+
+    def _send(self, request: Request, read: Callable[[requests.Response, float], T]) -> T:
         limit = min(request.deadline.request_seconds(), request.read_timeout)
         started = time.monotonic()
         self._deadline.begin(limit if request.max_seconds is None else request.max_seconds, limit)

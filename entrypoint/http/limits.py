@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import io
 import time
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 if TYPE_CHECKING:
     import socket
     import ssl
+    from collections.abc import Iterator
 
     import requests
 
@@ -61,6 +63,15 @@ class ExchangeDeadline:
             read_timeout: maximum seconds without a byte.
         """
         self.until, self._read_timeout = time.monotonic() + seconds, read_timeout
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Allow another exchange inside this context, which may happen while a stream is read."""
+        saved = self.until, self._read_timeout, self._stream
+        try:
+            yield
+        finally:
+            self.until, self._read_timeout, self._stream = saved
 
     def set_stream(self, stream: io.RawIOBase) -> None:
         """Remember the stream of the current response."""

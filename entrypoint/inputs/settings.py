@@ -232,7 +232,7 @@ def parse_settings(
         on_cancel=reader.read("on_cancel", parse.choice("cancel", "leave"), "cancel"),
         fail_on_failed_tasks=reader.read("fail_on_failed_tasks", parse.boolean, False),
         xcom=reader.read("xcom", identifiers.xcoms, ()),
-        logs=reader.read("logs", parse.choice("failed", "all", "none"), "failed"),
+        logs=reader.read("logs", parse.choice("failed", "all", "live", "none"), "failed"),
         log_lines=reader.read("log_lines", parse.whole_number(1, 2000), 100),
         summary=reader.read("summary", parse.boolean, True),
         github_token=Secret(reader.read("github_token", parse.header_token, "")),

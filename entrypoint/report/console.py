@@ -293,6 +293,16 @@ class Console:
         """Log that an optional feature is disabled, and why."""
         self._line(sentence)
 
+    def task_lines(self, name: str, lines: Sequence[str]) -> None:
+        """Print new lines of a task's log, each behind the task's name."""
+        subject = f"{self._name}: {name}" if self._name else name
+        self._last_line_at = self._clock()
+        self._runner.relay(f"{subject} | {line}" for line in lines)
+
+    def unshown_logs(self, sentence: str) -> None:
+        """Log that lines of running tasks are not shown, and why."""
+        self._line(sentence)
+
     def task_log(self, title: str, lines: Iterable[str], lines_omitted: int) -> None:
         """Print the log of a task in a fold; the runner ignores commands in it."""
         with self._runner.group(f"{self._name}: {title}" if self._name else title):

@@ -6,7 +6,7 @@ It does not know why a run does not move or why tasks failed.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from entrypoint.errors import (
     ActionError,
@@ -20,7 +20,7 @@ from entrypoint.errors import (
 )
 from entrypoint.http.retry import Refusals
 from entrypoint.run.schedule import poll_interval_after
-from entrypoint.run.streaming import StateStream, StreamResult
+from entrypoint.run.streaming import StateStream, StreamResult, stream_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +36,14 @@ FRESH_SECONDS = 10.0
 """Age in seconds up to which the last known state still counts if the last poll fails."""
 SEVERAL_RUNS_FACTOR = 2.5
 """Factor of the interval for several runs, because a list costs Airflow more than one run."""
+WORK_INTERVALS = 0.95, 2.85
+"""Shorter and longer interval of a stream in seconds, if there is other work between its states."""
+TOLERANCE_SECONDS = 0.3
+"""Seconds by which other work may begin early, so that it need not wait for the next state."""
+_MAX_WORK = 3
+"""Parts of other work in a row."""
+_MIN_WORK_SECONDS = 0.5
+"""Seconds that must be left before the next poll for other work to begin."""
 MAX_LIST_FAILURES = 2
 """Failures in a row after which several runs are no longer requested by one list."""
 
@@ -58,6 +66,16 @@ class WaitLimits(NamedTuple):
     expected: UsualDuration | None = None
 
 
+class Work(Protocol):
+    """What a consumer does while the run is not polled."""
+
+    def due(self, run: DagRun) -> float:
+        """Return the clock time from which there is something to do."""
+
+    def do(self, run: DagRun, deadline: Deadline) -> None:
+        """Do a part of it, by one short request. It may come TOLERANCE_SECONDS early."""
+
+
 class FollowedRun:
     """One DAG run that `poll` follows, as it was seen last.
 
@@ -70,6 +88,7 @@ class FollowedRun:
         on_state: called with the run at first, and for each poll and each streamed state.
         next_read: function from a run to the clock time at which the consumer has to read its
             tasks, infinite if it need not. The run is yielded then, without a poll of it.
+        work: what to do between two polls, or between two states of a stream.
 
     Attributes:
         run: the run as the last poll or its state stream showed it.
@@ -89,7 +108,9 @@ class FollowedRun:
         on_state: Callable[[DagRun], None] = lambda _: None,
         *,
         next_read: Callable[[DagRun], float] = lambda _: inf,
+        work: Work | None = None,
     ) -> None:
+        self.work = work
         self.run = run
         self.limits = limits
         self.seen_at = seen_at
@@ -179,19 +200,42 @@ class _Poller:
         end = min(followed.deadline.at for followed in waiting)
         read_at = min(followed.next_read(followed.run) for followed in waiting)
         if read_at < min(self._due, end):
-            self._retrier.sleep(max(read_at - now, 0.0))
+            self._pause(waiting, read_at)
             return
         pause, self._due = max(self._due - now, 0.0), None
         if len(waiting) == 1 and waiting[0].limits.poll_interval is None and read_at == inf:
             result = self._read_stream(waiting[0])
         end = min(followed.deadline.at for followed in waiting)
         if result is StreamResult.NOTHING:
-            spent = self._retrier.clock() - now
-            self._retrier.sleep(max(min(pause - spent, end - self._retrier.clock()), 0.0))
+            self._pause(waiting, min(now + pause, end))
         if result is not StreamResult.ONGOING or end <= self._retrier.clock():
             self._look(waiting)
             if result is StreamResult.ENDED and not waiting[0].run.ended:
                 self._stream.record_failure()
+
+    def _pause(self, waiting: list[FollowedRun], until: float) -> None:
+        """Sleep until this clock time, but for other work that is due before."""
+        while True:
+            due = min(_work_due(followed) for followed in waiting)
+            start = max(due, self._retrier.clock())
+            if start > until - _MIN_WORK_SECONDS:
+                break
+            self._retrier.sleep(max(start - self._retrier.clock(), 0.0))
+            self._work(waiting)
+        self._retrier.sleep(max(until - self._retrier.clock(), 0.0))
+
+    def _work(self, waiting: list[FollowedRun], tolerance: float = 0.0) -> None:
+        """Do the other work that is due, the most overdue first.
+
+        Args:
+            waiting: the runs.
+            tolerance: seconds by which it may be early.
+        """
+        for _ in range(_MAX_WORK):
+            followed = min(waiting, key=_work_due)
+            if not followed.work or _work_due(followed) > self._retrier.clock() + tolerance:
+                break
+            followed.work.do(followed.run, followed.deadline)
 
     def _interval(self, followed: FollowedRun, now: float, factor: float) -> float:
         """Return the seconds from one poll of this run to the next.
@@ -212,14 +256,19 @@ class _Poller:
             return StreamResult.NOTHING
         max_seconds = min(followed.deadline.at, followed.next_poll(followed.run)) - began
 
+        waited = began - followed.limits.since
+        interval = stream_interval(waited)
+        if followed.work is not None:
+            interval = WORK_INTERVALS[interval > WORK_INTERVALS[1] / 2]
+
         def on_state(state: RunState) -> bool:
             self._record(followed, followed.run._replace(state=state))
+            self._work([followed], TOLERANCE_SECONDS)
             wanted = min(followed.next_poll(followed.run), followed.next_read(followed.run))
             return self._retrier.clock() < wanted
 
-        waited = began - followed.limits.since
         airflow = self._airflow.within(followed.limits.deadline)
-        return self._stream.read(airflow, followed.run, waited, max(max_seconds, 0.0), on_state)
+        return self._stream.read(airflow, followed.run, interval, max(max_seconds, 0.0), on_state)
 
     def _look(self, waiting: list[FollowedRun]) -> None:
         """Request these runs, and retry with backoff until a response shows one of them.
@@ -296,6 +345,10 @@ class _Poller:
         seen = self._retrier.clock() - followed.since
         now, start = self._airflow.now, run.start_date
         return seen if now is None or start is None else max(seen, (now - start).total_seconds())
+
+
+def _work_due(followed: FollowedRun) -> float:
+    return inf if followed.work is None else followed.work.due(followed.run)
 
 
 def _key(followed: FollowedRun) -> tuple[str, str]:

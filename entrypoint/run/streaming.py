@@ -57,7 +57,7 @@ class StateStream:
         self,
         airflow: Airflow,
         run: DagRun,
-        waited: float,
+        interval: float,
         max_seconds: float,
         on_state: Callable[[RunState], bool],
     ) -> StreamResult:
@@ -66,7 +66,7 @@ class StateStream:
         Args:
             airflow: API client with the deadline of the wait.
             run: the DAG run.
-            waited: seconds since the trigger.
+            interval: seconds between two states.
             max_seconds: maximum seconds to read.
             on_state: called with each state of a run that goes on; returns whether to read on.
         """
@@ -78,14 +78,14 @@ class StateStream:
 
         def receive(state: RunState) -> bool:
             nonlocal result, last_state_at
-            last_state_at = self._retrier.clock()
             if state in ("success", "failed"):
                 result = StreamResult.ENDED
             elif not on_state(state) or self._retrier.clock() >= until:
                 result = StreamResult.ONGOING
+            last_state_at = self._retrier.clock()  # the callback may have taken seconds
             return result is StreamResult.NOTHING
 
-        interval = max(min(stream_interval(waited), max_seconds), _MIN_INTERVAL)
+        interval = max(min(interval, max_seconds), _MIN_INTERVAL)
         try:
             airflow.stream_states(
                 run, interval, receive, MAX_SILENCE_SECONDS, duration + min(interval, GRACE_SECONDS)

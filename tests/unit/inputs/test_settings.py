@@ -264,7 +264,7 @@ def test_secrets_of_the_job_are_read_only_from_its_environment() -> None:
         ({"note": "x" * 1001}, {"note": "1001 characters"}),
         ({"fail_on_failed_tasks": "yes"}, {"fail_on_failed_tasks": "not a boolean"}),
         ({"xcom": "load:"}, {"xcom": "is not the name of an XCom"}),
-        ({"logs": "some"}, {"logs": "failed, all or none"}),
+        ({"logs": "some"}, {"logs": "failed, all, live or none"}),
         ({"log_lines": "0"}, {"log_lines": "from 1 to"}),
         ({"log_lines": "many"}, {"log_lines": "whole number"}),
         ({"wait": "false", "xcom": "load"}, {"xcom": "wait is false"}),
