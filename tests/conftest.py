@@ -66,7 +66,7 @@ def _fixtures(item: pytest.Item) -> set[str]:
     """Return the fixtures of a test, by name or as the parameter of `server` or `airflow`."""
     case = getattr(item, "callspec", None)
     chosen = [case.params.get(name) for name in ("server", "airflow")] if case else []
-    return {*getattr(item, "fixturenames", ()), *filter(None, chosen)}
+    return {*getattr(item, "fixturenames", ()), *(one for one in chosen if isinstance(one, str))}
 
 
 def _part(item: pytest.Item) -> str:
