@@ -41,7 +41,9 @@ a second (docs/notes/airflow-2.md#timing).
 RECHECK_SECONDS = 1.0
 """Seconds until the next poll of a task that failed although it has retries left."""
 MAX_SHARE = 1 / 3
-"""Share of the time that these polls may take, so that a slow Airflow gets fewer."""
+"""Share of the time that these polls may take, so that an Airflow that is slow for long gets fewer.
+One slow response does not count: the deciding task may have ended meanwhile.
+"""
 PAGE = 100
 """Task instances that one response may hold in every supported Airflow. More are counted."""
 
@@ -172,7 +174,7 @@ class RequiredTasks:
         self._failures, self._refusals = 0, Refusals()
         self._failed_before: dict[TaskKey, object] = {}
         self._state: RunState | None = None
-        self._next = -inf
+        self._next, self._took = -inf, 0.0
 
     def unknown(self, task_ids: Iterable[str]) -> tuple[str, ...]:
         """Return the lines of the input that fit none of these tasks."""
@@ -218,7 +220,8 @@ class RequiredTasks:
         self._state = run.state
         now = self._retrier.clock()
         pause = self._poll_interval or self._retrier.jittered(self._pause())
-        self._next = now + max(pause, (now - began) * (1 / MAX_SHARE - 1))
+        took, self._took = min(self._took, now - began), now - began
+        self._next = now + max(pause, took * (1 / MAX_SHARE - 1))
         return self.verdict
 
     def _pause(self) -> float:
@@ -324,8 +327,8 @@ class RequiredTasks:
                 most=PAGE,
             ).instances
         )
-        # In this order: if there are as many successes as then task instances, all had succeeded
-        # at the time of the first count, because their number only grows.
+        # In this order. The number of task instances only grows, so if it equals that of the
+        # successes, all had succeeded at the time of the first request.
         succeeded = airflow.task_instances(
             run.dag_id, run.run_id, task_ids=self._ids, states=("success",), most=0
         ).total

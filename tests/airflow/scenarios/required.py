@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from math import nan
 from typing import TYPE_CHECKING
 
+from entrypoint.run.required_tasks import fitting
 from tests.airflow.job import TIMEOUT, get, open_gate, the_run, until
 from tests.airflow.scenarios.users import ONLY_RUNS
 
@@ -42,11 +44,11 @@ def decided(scenarios: ScenarioRunner, name: str) -> StepResult:
     ends = [
         datetime.fromisoformat(task["end_date"])
         for task in page["task_instances"]
-        if task["task_id"] in ("main.load", "main.each") and task["end_date"]
+        if fitting(lines.split("\n")[0], [task["task_id"]]) and task["end_date"]
     ]
-    # Airflow 2 does not say when it skipped a task that is mapped over nothing.
+    # Airflow does not say when it skipped a task that is mapped over nothing.
     late[scenarios.airflow.version, name] = min(
-        ((now - end).total_seconds() for end in ends if end <= now), default=0.0
+        ((now - end).total_seconds() for end in ends if end <= now), default=nan
     )
     assert the_run(scenarios.airflow, DAG, run_id)["state"] == "running"
     open_gate(scenarios.airflow, run_id)
