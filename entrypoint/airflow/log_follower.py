@@ -80,7 +80,9 @@ class LogFollower:
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
         self._index = 0
         self._skip = self._since_token
-        self.complete, self.sources = False, []
+        self.complete = False
+        if self.token is None:
+            self.sources = []
 
     def consume(self, chunk: bytes) -> bool:
         """Parse a part of the response, and pass on the new lines in it.
