@@ -48,7 +48,7 @@ _PYTHON_LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def _malformed(problem: str) -> UnexpectedResponse:
-    return UnexpectedResponse("Airflow's API sent an unexpected log", f"{problem}.", "")
+    return UnexpectedResponse("Airflow's API sent an unexpected response", f"{problem}.", "")
 
 
 class LogFollower:
@@ -68,6 +68,8 @@ class LogFollower:
         self.complete = self.ended = self.written = self.lost = False
         self.sources: list[str] = []
         self._first: str | None = None
+        self._skips = False
+        """Whether this Airflow was seen to leave out what is before a token."""
         self._total = 0
         """Lines of the whole log that were passed on."""
         self._since_token = 0
@@ -80,7 +82,9 @@ class LogFollower:
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
         self._index = 0
         self._skip = self._since_token
-        self.complete, self.sources = False, []
+        self.complete = False
+        if self.token is None:
+            self.sources = []
 
     def consume(self, chunk: bytes) -> bool:
         """Parse a part of the response, and pass on the new lines in it.
@@ -112,8 +116,8 @@ class LogFollower:
 
     def _is_new(self, line: str) -> bool:
         """Count a line of the response, and return whether it has not been passed on yet."""
-        if self._index == 0 and self.token is not None and line == self._first:
-            # This version of Airflow ignores the token, or has forgotten what it means.
+        if self._index == 0 and self.token is not None and line == self._first and not self._skips:
+            # This version of Airflow ignores the token.
             self._since_token = self._skip = self._total
         if self._first is None:
             self._first = line
@@ -128,6 +132,8 @@ class LogFollower:
     def _advance(self, token: str | None) -> None:
         """Continue the next read after this token, if the response had one."""
         self.complete = True
+        before = _position(self.token)
+        self._skips = self._skips or 0 < before == _position(token) - self._index
         if self._index < self._skip or (
             token is not None and _position(token) < _position(self.token)
         ):
@@ -325,11 +331,12 @@ class _Objects:
         """Yield each complete object of the array."""
         self._text += text
         if not self._inside and not self._after:
-            head, found, rest = self._text.partition("[")
-            if not found:
+            match = re.search(r'"content"\s*:\s*\[', self._text)
+            if match is None:
                 self._check_size()
                 return
-            self._before, self._text, self._inside = head, rest, True
+            end = match.end()
+            self._before, self._text, self._inside = self._text[: end - 1], self._text[end:], True
         at = 0
         while self._inside:
             at = _next_char(self._text, at)
@@ -447,14 +454,13 @@ def _unescape(match: re.Match[str]) -> str:
     return chr(code) if code <= 0x10FFFF else "\ufffd"
 
 
-def _object(text: str) -> dict[str, Any]:
+def _object(text: str) -> dict[str, Any] | None:
+    """Return a JSON object, None if it is cut off."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise _malformed("the response is not a JSON object")
-    return found
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _may_be_incomplete(entry: dict[str, Any], event: str) -> bool:

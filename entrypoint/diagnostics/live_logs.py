@@ -7,6 +7,7 @@ waited longest. A try that ended before its turn is shown as a whole.
 
 from __future__ import annotations
 
+import re
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -153,7 +154,7 @@ class LiveLogs:
         self._last_try: dict[TaskKey, int] = {}
         self._complete: set[TryKey] = set()
         self._logs: dict[TryKey, TaskLog] = {}
-        self._wants_list = False
+        self._wants_list = self._was_rest = False
         self._said: set[str] = set()
         self._updated_at = -inf
 
@@ -181,6 +182,7 @@ class LiveLogs:
         request = self._next_request()
         self._optional.pace.record(self._clock(), extra=request.extra)
         tail = request.tail
+        self._was_rest = tail is not None and tail.ended_at is not None and not tail.is_shown
         if tail is None:
             self._wants_list = False
             self._progress.refresh(run, deadline.at_most(REQUEST_SECONDS))
@@ -212,7 +214,7 @@ class LiveLogs:
                 wanted = not tail.said_end or crowded or TryKey(key.task, key.number + 1) in tails
                 at, rank = (extra_at, 1) if wanted else (spare_at, 4)
             elif tail.ended_at is not None:
-                at, rank = regular_at, 3
+                at, rank = regular_at, 2 + self._was_rest  # at most every second time
             elif places <= 0 and (tail.is_quiet or not tail.is_shown):
                 continue
             else:
@@ -269,10 +271,9 @@ class LiveLogs:
         Earlier ones, and one that had ended before this step began, are of an earlier attempt.
         """
         if not started:
-            # Airflow 2, where a try has no id, counts a try when it starts; Airflow 3 when it is
-            # scheduled.
-            counted = task.state is not None and task.id
-            return max(task.try_number if counted else task.try_number + 1, 1)
+            # From 2.10 on, Airflow counts a try when it schedules it. Before, it counts it when it
+            # starts, and this shows one that an earlier attempt of the step has shown.
+            return max(task.try_number + (task.state is None), 1)
         old = task.end_date is not None and self._began is not None and task.end_date < self._began
         return max(task.try_number, 1) + old
 
@@ -297,7 +298,7 @@ class LiveLogs:
             follower.lost = False
             self._say_once(f"The log of {tail.name} has become shorter. Lines of it may be missing")
         tail.failures = tail.failures + 1 if failure else 0
-        reason = failure or (not follower.written and "; ".join(follower.sources))
+        reason = failure or (not follower.written and _problem(follower.sources))
         if (
             reason
             and tail.ended_at is None
@@ -383,8 +384,14 @@ class LiveLogs:
             )
 
 
+_PROBLEM = re.compile(r"could not|cannot|failed|not found|error|!!!!", re.IGNORECASE)
 _NO_LOG = "it has no log"
 _NOT_SENT = "it refused the request"
+
+
+def _problem(sources: Iterable[str]) -> str:
+    """Return what Airflow says about logs that it could not read."""
+    return "; ".join(source for source in sources if _PROBLEM.search(source))
 
 
 def _last_key(task: TaskInstance) -> TryKey:

@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
 _MAX_ATTEMPTS = 2
 """Maximum attempts of one request with `retry`."""
-PERIOD_SECONDS = 5.7
-"""Usual seconds between two requests for live logs: a multiple of the intervals of a stream in
-`run/polling.py`.
-"""
+PERIOD_SECONDS = 5.5
+"""Seconds between two regular requests for live logs."""
 LIVE_LIMITS = ((5, 20.0), (12, 60.0))
 """How many requests for live logs there may be in so many seconds."""
 RETRY_SECONDS = REFUSAL_SECONDS / (REFUSAL_RESPONSES - 1)

@@ -36,9 +36,9 @@ FRESH_SECONDS = 10.0
 """Age in seconds up to which the last known state still counts if the last poll fails."""
 SEVERAL_RUNS_FACTOR = 2.5
 """Factor of the interval for several runs, because a list costs Airflow more than one run."""
-WORK_INTERVALS = 0.95, 2.85
-"""Shorter and longer interval of a stream in seconds, if there is other work between its states."""
-TOLERANCE_SECONDS = 0.3
+WORK_INTERVAL = 0.95
+"""Interval of a stream in seconds if there is other work between its states."""
+TOLERANCE_SECONDS = 0.475
 """Seconds by which other work may begin early, so that it need not wait for the next state."""
 _MAX_WORK = 3
 """Parts of other work in a row."""
@@ -257,9 +257,7 @@ class _Poller:
         max_seconds = min(followed.deadline.at, followed.next_poll(followed.run)) - began
 
         waited = began - followed.limits.since
-        interval = stream_interval(waited)
-        if followed.work is not None:
-            interval = WORK_INTERVALS[interval > WORK_INTERVALS[1] / 2]
+        interval = WORK_INTERVAL if followed.work else stream_interval(waited)
 
         def on_state(state: RunState) -> bool:
             self._record(followed, followed.run._replace(state=state))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_airflow.models import FakeDag, nth
 from tests.support.fake_airflow.runs import ACTIVE, FAILED, FINISHED, FakeRun, FakeTaskInstance
+from tests.support.fake_airflow.tokens import LogTokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ class Database:
         self.denied: set[tuple[str, str | None]] = set()
         self.broken_files: dict[str, str] = {}
         self.now = clock
+        self.log_tokens = LogTokens()
         self._untouched = not_started
         self._dag_polls: dict[str, int] = {}
         self._parsings: dict[str, int] = {}

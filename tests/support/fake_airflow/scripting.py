@@ -136,6 +136,11 @@ class Scripting:
         with self._lock:
             self._database.deploy(dag)
 
+    def forget_log_tokens(self) -> None:
+        """Refuse the continuation tokens that were issued before."""
+        with self._lock:
+            self._database.log_tokens.change_key()
+
     def parse(self, dag_id: str) -> None:
         """Parse a DAG's file, as Airflow does from time to time."""
         with self._lock:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 Version = Literal["2.11.2", "3.3.2"]
 """The versions with which the tests run."""
-OtherVersion = Literal["2.4.3", "2.5.1", "3.4.0b2"]
+OtherVersion = Literal["2.4.3", "2.5.1", "3.1.8", "3.4.0b2"]
 """Versions for the few tests of what differs in them."""
 
 

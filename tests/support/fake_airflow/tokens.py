@@ -1,20 +1,25 @@
-"""Airflow 3's login: JSON web tokens of its simple auth manager.
+"""Tokens: of Airflow 3's login, with its simple auth manager, and of logs.
 
 Measured: docs/notes/airflow-3.md#tokens.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import time
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jwt
 
 from dev.airflow_settings import ROLES, password_of
 from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, RefusedError, as_json
 from tests.support.known_secrets import add
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KEY = "the signing key of a scripted Airflow, long enough for HS512: at least sixty-four bytes"
 USERS = {name: name for name in ROLES}  # user name to role
@@ -95,3 +100,29 @@ class Tokens:
         if claims["jti"] not in self._good:
             raise RefusedError(as_json(401, {"detail": "Token Expired"}))
         return claims
+
+
+class LogTokens:
+    """Signed tokens that say where a log was read to, as those of itsdangerous."""
+
+    def __init__(self) -> None:
+        self._key = 0
+
+    def write(self, position: Mapping[str, int | bool]) -> str:
+        data = base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+        return f"{data}.{self._signature(data)}"
+
+    def read(self, token: str) -> dict[str, Any] | None:
+        """Return what the token says, None if it has another key's signature."""
+        data, _, signature = token.partition(".")
+        if signature != self._signature(data):
+            return None
+        found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(data + "=="))
+        return found
+
+    def change_key(self) -> None:
+        """Change the key, as a restart without a fixed one does."""
+        self._key += 1
+
+    def _signature(self, data: str) -> str:
+        return hashlib.sha256(f"{self._key}{data}".encode()).hexdigest()[:27]

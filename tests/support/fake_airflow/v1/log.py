@@ -27,6 +27,7 @@ MARKED = {
     "success": "SUCCESS",
     "skipped": "SKIPPED",
 }
+END = "::endgroup::"
 OOM = (
     "Task exited with return code -9. For more information, see "
     "https://airflow.apache.org/docs/apache-airflow/stable/"
@@ -67,7 +68,7 @@ def lines(instance: FakeTaskInstance, try_number: int) -> Iterator[str]:
             f"*** Could not read served logs: Invalid URL 'http://:8793/log/{path}': No "
             "host supplied"
         )
-    yield " INFO - ::endgroup::"
+    yield f" INFO - {END}"
     if written:
         yield from _try(instance, try_number)
     else:

@@ -5,7 +5,7 @@ Measured: docs/notes/airflow-2.md#task-instances.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.support.fake_airflow.bodies import batch_page, dependencies, task_list
 from tests.support.fake_airflow.messages import FakeResponse, as_json, page
@@ -150,9 +150,33 @@ class V1Tasks(V1Base):
                 content_type="text/plain",
             )
         host, *lines = v1_log.lines(instance, number)
+        head = next((n + 1 for n, line in enumerate(lines) if line.endswith(v1_log.END)), 0)
+        log = "\n".join(lines[head:])
+        before = self.read_token(call)
+        ended = number != instance.try_number or instance.state not in {"running", "deferred"}
+        found: dict[str, int | bool] = {"download_logs": False, "end_of_log": ended}
+        if self.has(2, 5):
+            found["log_pos"] = len(log)
+        else:  # it reads the whole log again
+            before = {}
+        text = log[before["log_pos"] :] if "log_pos" in before else "\n".join(lines)
         return as_json(
-            200, {"content": str([(host, "\n".join(lines))]), "continuation_token": "bm9uZQ"}
+            200,
+            {
+                "content": str([(host, text)]),
+                "continuation_token": self.database.log_tokens.write(found),
+            },
         )
+
+    def read_token(self, call: Call) -> dict[str, Any]:
+        """Return what the request's continuation token says."""
+        if not (token := call.request.first("token")):
+            return {}
+        if (found := self.database.log_tokens.read(token)) is None:
+            raise refuse(
+                400, "Bad Signature. Please use only the tokens provided by the API.", None
+            )
+        return found
 
     def list_xcoms(self, call: Call) -> FakeResponse:
         """GET the XComs without their values."""
