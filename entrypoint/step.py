@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from entrypoint.diagnostics.optional import Feature, OptionalRequests
+from entrypoint.diagnostics.optional import OptionalRequests
 from entrypoint.errors import ActionError, DagsNotRunnable, TransientError
 from entrypoint.github_api.commits import commits_of
 from entrypoint.models import StepOutcome
@@ -110,6 +110,7 @@ class Step:
     def _select(self, airflow: Airflow) -> None:
         """Find the DAGs that the input `dags` means."""
         # Imported here, because a step with one DAG should not wait for this module.
+        from entrypoint.diagnostics.import_errors import read_import_errors  # noqa: PLC0415
         from entrypoint.run.selection import Selector  # noqa: PLC0415
 
         assert self._optional is not None  # noqa: S101 - set before
@@ -119,9 +120,7 @@ class Step:
             self._settings,
             self._context,
             self._session,
-            lambda deadline: optional.within(deadline).fetch(
-                Feature.IMPORT_ERRORS, lambda airflow: airflow.import_errors(), None
-            ),
+            lambda deadline: read_import_errors(optional.within(deadline)),
         )
         selection = selector.select()
         # A single one is followed and logged as if it were the input dag_id.

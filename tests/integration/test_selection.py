@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ from tests.support.step import CONTEXT, run_dags
 from tests.support.virtual_time import VirtualTime, after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from entrypoint.models import StepOutcome
@@ -81,6 +82,64 @@ def test_a_tag_without_a_dag_is_an_error(fake: FakeAirflow, tag: str) -> None:
     step = run_dags(fake, "sales", f"tag:{tag}")
     assert step.error is not None
     assert (step.result, step.error.title) == ("error", "No DAG has this tag")
+    assert fake.runs("sales") == []
+
+
+LOST = FakeDag("lost", tags=("smoke",), broken="Traceback\nKeyError: 'x'")
+
+
+@pytest.mark.parametrize("denied", [False, True])
+def test_a_dag_with_the_tag_whose_file_does_not_import_is_an_error(
+    fake: FakeAirflow, denied: bool
+) -> None:
+    """Airflow has deactivated it. Without its import errors, the DAG itself says so."""
+    fake.deploy(LOST)
+    if denied:
+        fake.deny("import_errors")
+    step = run_dags(fake, "tag:smoke", "tag:daily")
+    assert step.error is not None
+    assert "\nlost: " in step.error.detail
+    assert ("KeyError: 'x'" in step.error.detail) is not denied
+    assert [fake.runs(dag) for dag in ("sales", "stock")] == [[], []]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(LOST, deleted=True),
+        replace(LOST, broken="", stale=True),
+        replace(LOST, paused=True),
+        replace(LOST, tags=("daily",)),
+    ],
+)
+def test_a_tag_does_not_stand_for_deleted_or_paused_dags(fake: FakeAirflow, other: FakeDag) -> None:
+    fake.deploy(other)
+    step = run_dags(fake, "tag:smoke")
+    assert (selected(step), step.result) == (["sales", "stock"], "success")
+
+
+def test_the_fix_of_a_dag_with_the_tag_is_waited_for(fake: FakeAirflow) -> None:
+    fake.deploy(LOST)
+    time = after(40, lambda: fake.deploy(replace(LOST, broken="")))
+
+    def parse(_: float, fixed: Callable[[float], object] = time.on_sleep) -> None:
+        fixed(0)
+        for dag in ("sales", "stock"):
+            fake.parse(dag)
+
+    time.on_sleep = parse
+    step = run_dags(fake, "tag:smoke", wait_for_dag="5m", time=time)
+    assert (sorted(selected(step)), step.result) == (["lost", "sales", "stock"], "success")
+
+
+def test_a_changed_file_of_which_only_one_dag_is_wrong_is_an_error(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path
+) -> None:
+    """Airflow 2 still has the other one."""
+    fake.deploy(FakeDag("wrong", file="team/sales.py", broken="Traceback\nKeyError: 'x'"))
+    step = after_push(fake, repository, tmp_path, {"dags/team/sales.py": "2"})
+    assert step.error is not None
+    assert step.error.title == "The DAG's file fails to import"
     assert fake.runs("sales") == []
 
 

@@ -96,7 +96,9 @@ class Database:
     def import_errors(self) -> dict[str, str]:
         """Return the stack trace of each broken file."""
         return self.broken_files | {
-            dag.relative_file: dag.broken for dag in self.dags.values() if dag.broken
+            dag.relative_file: dag.broken
+            for dag in self.dags.values()
+            if dag.broken and not dag.deleted
         }
 
     def unhealthy(self, component: str) -> bool:
