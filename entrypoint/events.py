@@ -84,6 +84,9 @@ class StepEvents(Events, Protocol):
             unmatched: changed files that belong to no DAG.
         """
 
+    def dags_redefined(self, new: Sequence[str], removed: Sequence[str]) -> None:
+        """Handle the DAGs that the new code of changed files adds to the selection, or removes."""
+
     def totals(self, runs: Sequence[Outcome], *, final: bool = False) -> None:
         """Handle the outcomes of several DAG runs, after each poll and at the end."""
 

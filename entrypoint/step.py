@@ -23,7 +23,9 @@ from entrypoint.step_run import StepRun
 if TYPE_CHECKING:
     from entrypoint.airflow.client import Airflow
     from entrypoint.inputs.settings import Settings
+    from entrypoint.run.code_wait import CodeWait
     from entrypoint.run.polling import FollowedRun
+    from entrypoint.run.selection import Selector
     from entrypoint.runners.base import Context
     from entrypoint.session import Session
 
@@ -62,6 +64,8 @@ class Step:
         self._outputs = Outputs(session.runner)
         self._saved_runs = "[]"
         self._optional: OptionalRequests | None = None
+        self._selector: Selector | None = None
+        self._changed: tuple[str, ...] = ()
         self._outcome = StepOutcome((), several=bool(settings.dags))
         self._runs: tuple[StepRun, ...] = () if settings.dags else (self._run_of(settings),)
 
@@ -123,8 +127,12 @@ class Step:
             lambda deadline: read_import_errors(optional.within(deadline)),
         )
         selection = selector.select()
-        # A single one is followed and logged as if it were the input dag_id.
-        base = self._settings if len(selection.dags) > 1 else self._settings._replace(dags=())
+        self._selector, self._changed = selector, selection.changed
+        # A single one is followed and logged as if it were the input dag_id, unless the new code
+        # may have more.
+        waits = bool(self._settings.wait_for_dag or self._settings.expect_commit)
+        several = len(selection.dags) > 1 or (waits and bool(selection.changed))
+        base = self._settings if several else self._settings._replace(dags=())
         self._runs = tuple(
             self._run_of(base._replace(dag_id=dag_id, conf=base.conf if conf is None else conf))
             for dag_id, conf in selection.dags.items()
@@ -141,9 +149,9 @@ class Step:
         Raises:
             DagsNotRunnable: one of them could not be triggered. Each run has its own error.
         """
-        waits = {run.code: run for run in self._runs if run.code.begin(airflow, run.dag_files)}
-        found = wait_for_all(tuple(waits), self._session.retrier)
-        errors = {waits[code]: error for code, error in found.items()}
+        waits = [run.code for run in self._runs if run.code.begin(airflow, run.dag_files)]
+        found = self._wait_for_code(airflow, waits) if waits else {}
+        errors = {run: found[run.code] for run in self._runs if run.code in found}
         for run in self._runs:
             try:
                 if run not in errors:
@@ -168,6 +176,41 @@ class Step:
             ),
             "Correct these DAGs, or remove them from dags; then re-run this job.",
         )
+
+    def _wait_for_code(
+        self, airflow: Airflow, waits: list[CodeWait]
+    ) -> dict[CodeWait, ActionError]:
+        """Wait until each DAG may be triggered, and return why that is not so for some.
+
+        The runs become those of the DAGs that the changed files define in the new code.
+        """
+        if not self._changed:
+            return wait_for_all(waits, self._session.retrier)
+        # Imported here, because other steps should not wait for this module.
+        from entrypoint.run.changed_code import ChangedCode  # noqa: PLC0415
+
+        assert self._selector is not None and self._optional is not None  # noqa: S101, PT018 - set
+        optional, end = self._optional, waits[0].end
+
+        def add(dag_id: str) -> CodeWait:
+            run = self._run_of(self._settings._replace(dag_id=dag_id))
+            run.connect(airflow, optional)
+            run.code.begin_new(airflow, run.dag_files, end)
+            self._runs += (run,)
+            return run.code
+
+        code = ChangedCode(
+            waits, self._changed, self._selector.changed_dags, add, self._session.clock
+        )
+        known = self._runs
+        found = wait_for_all(waits, self._session.retrier, code.revise)
+        self._runs = tuple(run for run in self._runs if run.code not in code.removed)
+        if self._runs != known:
+            new = [run.request.dag_id for run in self._runs if run not in known]
+            old = [each.dag_id for each in code.removed]
+            self._session.events.dags_redefined(new, old)
+            self._publish()
+        return found
 
     def _fail(self, error: ActionError) -> None:
         """End the step with an error, before any of several DAGs was triggered."""

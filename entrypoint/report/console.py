@@ -82,6 +82,14 @@ class Console:
             names = list_names(list(unmatched), _MAX_NAMES)
             self._line(f"Changed files that belong to no DAG: {names}")
 
+    def dags_redefined(self, new: Sequence[str], removed: Sequence[str]) -> None:
+        """Log the DAGs that the new code of the changed files adds or removes."""
+        if removed:
+            names = list_names(list(removed), _MAX_NAMES)
+            self._line(f"The changed files no longer define {names}: not selected any more")
+        if new:
+            self._line(f"The changed files also define {list_names(list(new), _MAX_NAMES)}")
+
     def totals(self, runs: Sequence[Outcome], *, final: bool = False) -> None:
         """Log how many of several DAG runs are where, once a minute and at the end."""
         now = self._clock()

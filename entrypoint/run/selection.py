@@ -38,11 +38,13 @@ class Selection(NamedTuple):
         dags: DAG id and its `conf`, None for that of the step, in the order of the input.
         unmatched: changed files that belong to no DAG.
         new_files: those of them that are new and may define a DAG that Airflow does not have yet.
+        changed: the DAGs that `changed` selected and no line names.
     """
 
     dags: dict[str, JsonObject | None]
     unmatched: tuple[str, ...] = ()
     new_files: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 class Selector:
@@ -127,10 +129,15 @@ class Selector:
                 return import_failed(f"the DAGs of {broken[0]}", error)
         return None
 
+    def changed_dags(self) -> tuple[str, ...]:
+        """Return the ids of the DAGs that the changed files define now."""
+        return tuple(match_files(self._list_dags(), self._changed_files()).files)
+
     def _select(self) -> Selection:
         found: dict[str, JsonObject | None] = {}
         unmatched: tuple[str, ...] = ()
         new_files: tuple[str, ...] = ()
+        changed_dags: Collection[str] = ()
         for selector in self._settings.dags:
             if selector.kind == "dag":
                 # The conf of a line wins over a tag's, wherever the two lines are.
@@ -154,7 +161,10 @@ class Selector:
                 )
                 for dag_id in changed.files:
                     found.setdefault(dag_id, None)
-        return Selection(found, unmatched, new_files)
+                changed_dags = changed.files.keys()
+        named = {selector.name for selector in self._settings.dags if selector.kind == "dag"}
+        only_changed = tuple(dag_id for dag_id in changed_dags if dag_id not in named)
+        return Selection(found, unmatched, new_files, only_changed)
 
     def _changed_files(self) -> ChangedFiles:
         if self._files is None:

@@ -14,6 +14,7 @@ from tests.integration.test_changed_files import push
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
 from tests.support.runner_log import runner_log
 from tests.support.services import GitHubApi, GitRepository
+from tests.support.services.github import REPOSITORY
 from tests.support.step import CONTEXT, run_dags
 from tests.support.virtual_time import VirtualTime, after
 
@@ -211,6 +212,94 @@ def test_a_changed_file_that_does_not_import_is_an_error(
     assert (step.result, step.error.title) == ("error", "The DAG's file fails to import")
     assert "KeyError: 'x'" in step.error.detail
     assert fake.runs("sales") == []
+
+
+RENAMED = FakeDag("inventory", file="team/stock.py")
+
+
+def parsing(fake: FakeAirflow, file: str = "team/stock.py") -> VirtualTime:
+    """Return a clock with which Airflow parses this file at each sleep."""
+    time = VirtualTime()
+    time.on_sleep = lambda _: fake.parse_file(file)
+    return time
+
+
+@pytest.mark.parametrize(
+    "dags",
+    [
+        (STOCK,),
+        (STOCK, NIGHTLY),
+        (RENAMED,),
+        (STOCK, RENAMED),
+        (STOCK, NIGHTLY, RENAMED),
+    ],
+)
+def test_changed_stands_for_the_dags_of_the_new_code(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path, dags: tuple[FakeDag, ...]
+) -> None:
+    """Until Airflow has parsed the file, it has the old ones; a removed DAG stays active."""
+    fake.redefine("team/stock.py", *dags)
+    time = parsing(fake)
+    changes = {"dags/team/stock.py": "2"}
+    step = after_push(fake, repository, tmp_path, changes, time, wait_for_dag="10m")
+    assert (set(selected(step)), step.result) == ({dag.dag_id for dag in dags}, "success")
+    counts = {name: len(fake.runs(name)) for name in ("stock", "nightly", "inventory")}
+    assert counts == {name: name in selected(step) for name in counts}
+    assert time.now < 1000 + 120
+
+
+@pytest.mark.parametrize("case", ["another file is parsed", "a line names it", "it is broken"])
+def test_a_dag_whose_new_code_does_not_come_is_an_error(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path, case: str
+) -> None:
+    fake.redefine("team/stock.py", STOCK)
+    fake.deny("parsing")
+    time = parsing(fake, "team/sales.py" if case == "another file is parsed" else "team/stock.py")
+    if case == "it is broken":
+        fake.deny("import_errors")
+        wrong = replace(NIGHTLY, broken="Traceback\nKeyError: 'x'", stale=False)
+        deploy, parse = after(1, lambda: fake.deploy(wrong)), time.on_sleep
+
+        def deploy_and_parse(seconds: float) -> None:
+            deploy.sleep(seconds)
+            parse(seconds)
+
+        time.on_sleep = deploy_and_parse
+    inputs = {"dags": "changed\nnightly"} if case == "a line names it" else {}
+    changes = {"dags/team/stock.py": "2"}
+    step = after_push(fake, repository, tmp_path, changes, time, wait_for_dag="5m", **inputs)
+    assert step.error is not None
+    assert "\nnightly: " in step.error.detail
+    assert fake.runs("stock") == fake.runs("nightly") == []
+
+
+def test_with_expect_commit_a_removed_dag_is_not_selected_either(
+    repository: GitRepository, tmp_path: Path
+) -> None:
+    before = repository.head
+    commit = repository.commit({"dags/team/stock.py": "2"})
+    dags = [
+        replace(STOCK, bundle_version=(before, before, commit)),
+        replace(NIGHTLY, bundle_version=before),
+    ]
+    with FakeAirflow(dags=dags) as fake, GitHubApi(repository) as api:
+        fake.redefine("team/stock.py", STOCK)
+        event = tmp_path / "event.json"
+        event.write_text(json.dumps(push(before, commit)))
+        context = CONTEXT._replace(
+            api_url=api.url, event=event, event_name="push", sha=commit, repository=REPOSITORY
+        )
+        time = parsing(fake)
+        step = run_dags(
+            fake,
+            "changed",
+            time=time,
+            context=context,
+            github_token=api.token,
+            expect_commit=commit,
+            wait_for_dag="10m",
+        )
+    assert (selected(step), step.result) == (["stock"], "success")
 
 
 def test_changed_needs_an_event_that_changes_files(fake: FakeAirflow) -> None:

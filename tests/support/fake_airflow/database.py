@@ -48,6 +48,7 @@ class Database:
         self._untouched = not_started
         self._dag_polls: dict[str, int] = {}
         self._parsings: dict[str, int] = {}
+        self.redefined: dict[str, tuple[FakeDag, ...]] = {}
 
     def dag(self, dag_id: str, *, poll: bool = False) -> FakeDag | None:
         """Return a DAG if it has been parsed; `poll` counts towards `parsed_after`."""
@@ -88,6 +89,15 @@ class Database:
         """Parse a DAG's file; a broken file does not count as parsed."""
         if not self.dags[dag_id].broken:
             self._parsings[dag_id] = self._parsings.get(dag_id, 0) + 1
+
+    def parse_file(self, file: str) -> None:
+        """Parse a file. A DAG that it no longer defines stays as it was."""
+        known = tuple(dag for dag in self.dags.values() if dag.relative_file == file)
+        for dag in self.redefined.get(file, known):
+            if dag.dag_id in self.dags:
+                self.parse(dag.dag_id)
+            else:
+                self.deploy(dag)
 
     def parsed_at(self, dag_id: str) -> datetime:
         """Return when the DAG's file was last parsed; each parsing adds one second."""
