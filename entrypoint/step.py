@@ -15,6 +15,7 @@ from entrypoint.models import StepOutcome
 from entrypoint.report.outputs import Outputs
 from entrypoint.run.code_wait import wait_for_all
 from entrypoint.run.polling import poll
+from entrypoint.run.starting import Starter
 from entrypoint.run.stop import stop
 from entrypoint.session import SETUP_SECONDS
 from entrypoint.signals import Interrupted, Interrupts
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from entrypoint.airflow.client import Airflow
     from entrypoint.inputs.settings import Settings
     from entrypoint.run.code_wait import CodeWait
-    from entrypoint.run.polling import FollowedRun
     from entrypoint.run.selection import Selector
     from entrypoint.runners.base import Context
     from entrypoint.session import Session
@@ -229,31 +229,16 @@ class Step:
 
     def _follow(self, airflow: Airflow) -> None:
         """Start the runs, at most `max_parallel` at the same time, and follow each to its end."""
-        waiting = list(self._runs)
-        followed: dict[FollowedRun, StepRun] = {}
-        active: list[FollowedRun] = []
-
-        def start_more() -> None:
-            while waiting and sum(not each.done for each in active) < self._settings.max_parallel:
-                run = waiting.pop(0)
+        starter = Starter(self._runs, self._settings.max_parallel, self._session.retrier)
+        starter.start()
+        for seen in poll(airflow, starter.followed, self._session.retrier):
+            if (run := starter.run_of(seen)) is not None:
                 try:
-                    found = run.start()
+                    run.see(seen)
                 except ActionError as error:
+                    seen.done = True
                     run.fail(error)
-                else:
-                    if found is not None:
-                        active.append(found)
-                        followed[found] = run
-
-        start_more()
-        for seen in poll(airflow, active, self._session.retrier):
-            try:
-                followed[seen].see(seen)
-            except ActionError as error:
-                seen.done = True
-                followed[seen].fail(error)
-            if seen.done:
-                start_more()
+            starter.start()
             self._report_totals()
 
     def _on_cancel(self) -> None:

@@ -107,6 +107,7 @@ class CodeWait:
 
     Attributes:
         bundle_version: the version that has the expected commit, None if there is none yet.
+        postpones: whether `read` raises StartPostponed after a failure, and retries nothing.
         dag_id: the DAG.
         dag: the DAG as it was polled last, None if Airflow does not have it.
         parsings: number of parsings of the DAG that were seen since the first poll.
@@ -124,6 +125,7 @@ class CodeWait:
         self.dag_id = self._dag_id = settings.dag_id
         self.dag: Dag | None = None
         self.parsings = 0
+        self.postpones = False
         self.fails_to_import = False
         self.end: Deadline
         self._commit = settings.expect_commit
@@ -217,7 +219,8 @@ class CodeWait:
         """
         left = self.seconds_left()
         deadline = self._session.deadline(max(SETUP_SECONDS, left))
-        return self._retrier.within(deadline).read(
+        retrier = self._retrier.within(deadline)
+        return (retrier.postponing() if self.postpones else retrier).read(
             partial(fetch, airflow.within(deadline)),
             retry_unexpected=left > 0,
             retry_refused=left > 0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -252,6 +252,66 @@ def test_an_outage_ends_no_wait(fake: FakeAirflow, fault: Fault) -> None:
 
     outcomes = run_several(fake, "good", "bad", time=after(2, outage))
     assert results(outcomes) == {"good": "success", "bad": "failed"}
+
+
+TEN = [FakeDag(f"dag_{number}", polls=3) for number in range(10)]
+TRIGGERS, READS = ("POST", "/dagRuns"), ("GET", "/dags/*/dagRuns/*")
+
+
+@pytest.mark.parametrize("most", ["1", "10"])
+@pytest.mark.parametrize("on", [TRIGGERS, READS])
+@pytest.mark.parametrize("fault", [Fault.HTML_503, Fault.RESET])
+def test_a_lasting_outage_during_the_triggers_costs_one_patience(
+    fault: Fault, on: tuple[str, str], most: str
+) -> None:
+    """Ten DAGs take no longer than one, and each is tried."""
+    with FakeAirflow(dags=TEN) as fake:
+        fake.fault(fault, on=on, times=WITHOUT_END)
+        time = VirtualTime()
+        names = [dag.dag_id for dag in TEN]
+        outcomes = run_several(fake, *names, time=time, max_parallel=most)
+        assert set(results(outcomes).values()) == {"error"}
+        assert [fake.runs(name) for name in names] == [[]] * 10
+        assert not any(outcome.owned for outcome in outcomes.values())
+        sent = [len(fake.received("POST", f"/dags/{name}/dagRuns")) for name in names]
+    assert time.now - 1000 <= 130
+    assert (min(sent) >= 1 and max(sent) <= 5) if on is TRIGGERS else sent == [0] * 10
+
+
+@pytest.mark.parametrize("most", ["1", "10"])
+@pytest.mark.parametrize(
+    ("on", "when"), [(TRIGGERS, "before"), (TRIGGERS, "after"), (READS, "before")]
+)
+def test_after_an_outage_during_the_triggers_each_dag_runs_once(
+    fake: FakeAirflow,
+    on: tuple[str, str],
+    when: Literal["before", "after"],
+    most: str,
+) -> None:
+    for dag in TEN:
+        fake.deploy(dag)
+    fake.fault(Fault.RESET, on=on, when=when, times=WITHOUT_END)
+    if when == "after":
+        # The answers are lost, and Airflow cannot be read either.
+        fake.fault(Fault.RESET, on=READS, times=WITHOUT_END, skip=1)
+    time = after(45, fake.clear_faults)
+    names = [dag.dag_id for dag in TEN]
+    outcomes = run_several(fake, *names, time=time, max_parallel=most)
+    assert set(results(outcomes).values()) == {"success"}
+    assert [len(fake.runs(name)) for name in names] == [1] * 10
+    assert all(outcome.created for outcome in outcomes.values())
+
+
+def test_a_dag_that_cannot_be_triggered_ends_no_other() -> None:
+    """While the others run, it is tried again at most five times."""
+    dags = [FakeDag("unlucky"), *TEN[:3], FakeDag("slow", polls=40)]
+    with FakeAirflow(dags=dags) as fake:
+        fake.fault(Fault.HTML_503, on=("POST", "/dags/unlucky/dagRuns"), times=WITHOUT_END)
+        names = [dag.dag_id for dag in dags]
+        outcomes = run_several(fake, *names, max_parallel="2", timeout="2h")
+        assert len(fake.received("POST", "/dags/unlucky/dagRuns")) == 5
+    assert results(outcomes).pop("unlucky") == "error"
+    assert {end for name, end in results(outcomes).items() if name != "unlucky"} == {"success"}
 
 
 def test_an_airflow_that_stays_silent_is_an_error_for_each_run(fake: FakeAirflow) -> None:
