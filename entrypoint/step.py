@@ -61,7 +61,7 @@ class Step:
         self._commits = commits_of(
             context.api_url, context.repository, settings.github_token, session.http_client
         )
-        self._outputs = Outputs(session.runner)
+        self._outputs = Outputs(session.runner, session.clock)
         self._saved_runs = "[]"
         self._optional: OptionalRequests | None = None
         self._selector: Selector | None = None
