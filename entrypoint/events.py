@@ -54,6 +54,9 @@ class Events(Protocol):
     def run_missing(self, run_id: str, left: float) -> None:
         """Handle a DAG run that does not exist yet. Polls go on for `left` seconds."""
 
+    def slot_kept(self, run: DagRun, seconds: float) -> None:
+        """Handle a run that was left running. Others wait up to `seconds` for its end."""
+
     def code_missing(self, error: ActionError, left: float) -> None:
         """Handle a DAG without the expected code. Polls go on for `left` seconds."""
 

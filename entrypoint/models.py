@@ -504,6 +504,17 @@ class Outcome(NamedTuple):
         return self.result in PASSING
 
     @property
+    def stop_settled(self) -> bool:
+        """Whether no more is to be done to stop the run: it is over, or goes on on purpose."""
+        return self.stopped in ("yes", "nothing", "left")
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether Airflow may still run the run although the step no longer waits for it."""
+        known = self.finished and self.run is not None and not self.run.ended
+        return known and self.stopped not in ("yes", "nothing")
+
+    @property
     def task_count(self) -> int:
         """The known number of task instances of the run."""
         return len(self.tasks or ()) + self.unread

@@ -229,7 +229,10 @@ class Step:
 
     def _follow(self, airflow: Airflow) -> None:
         """Start the runs, at most `max_parallel` at the same time, and follow each to its end."""
-        starter = Starter(self._runs, self._settings.max_parallel, self._session.retrier)
+        settings = self._settings
+        starter = Starter(
+            self._runs, settings.max_parallel, self._session.retrier, settings.timeout
+        )
         starter.start()
         for seen in poll(airflow, starter.followed, self._session.retrier):
             if (run := starter.run_of(seen)) is not None:

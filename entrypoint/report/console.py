@@ -129,6 +129,13 @@ class Console:
             self._last_status = what
             self._line(f"{what}. Waiting up to {format_duration(left)} more for it")
 
+    def slot_kept(self, run: DagRun, seconds: float) -> None:
+        """Log that a run that was left running counts for `max_parallel`."""
+        self._line(
+            f"{run.dag_id} still runs, so it counts for max_parallel: waiting up to "
+            f"{format_duration(seconds)} for its end"
+        )
+
     def code_missing(self, error: ActionError, left: float) -> None:
         """Log why the deployed code cannot be used yet, if that changed or a minute has passed."""
         what = (

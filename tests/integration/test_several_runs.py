@@ -23,7 +23,7 @@ from tests.support.step import CONTEXT, admin_inputs, run_dags, saved_runs
 from tests.support.virtual_time import VirtualTime, after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from entrypoint.models import Outcome
@@ -302,6 +302,79 @@ def test_after_an_outage_during_the_triggers_each_dag_runs_once(
     assert all(outcome.created for outcome in outcomes.values())
 
 
+def succeed(fake: FakeAirflow, dag_id: str) -> None:
+    fake.set_run_state(dag_id, fake.runs(dag_id)[0].run_id, "success")
+
+
+def delete(fake: FakeAirflow, dag_id: str) -> None:
+    del fake._database.runs[dag_id, fake.runs(dag_id)[0].run_id]
+
+
+def seen_first(fake: FakeAirflow, dag_id: str, time: VirtualTime) -> list[float]:
+    """Return a list that gets the second in which a run of the DAG is seen first."""
+    found, happen = list[float](), time.on_sleep
+
+    def watch(seconds: float) -> None:
+        happen(seconds)
+        if not found and fake.runs(dag_id):
+            found.append(time.now - 1000)
+
+    time.on_sleep = watch
+    return found
+
+
+@pytest.mark.parametrize("end", [succeed, delete])
+def test_a_run_that_was_left_running_keeps_its_slot_until_it_ends(
+    fake: FakeAirflow, end: Callable[[FakeAirflow, str], None]
+) -> None:
+    time = after(130, lambda: end(fake, "endless"))
+    began = seen_first(fake, "good", time)
+    outcomes = run_several(fake, "endless", "good", time=time, timeout="2m", max_parallel="1")
+    assert results(outcomes) == {"endless": "timeout", "good": "success"}
+    assert outcomes["endless"].stopped == "left"
+    assert 130 <= began[0] < 220
+
+
+def test_runs_that_are_left_running_for_ever_end_the_wait_for_their_slots(
+    fake: FakeAirflow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that wait fail together, after another timeout."""
+    time = VirtualTime()
+    names = ("endless", "good", "bad")
+    outcomes = run_several(fake, *names, time=time, timeout="2m", max_parallel="1")
+    assert results(outcomes) == {"endless": "timeout", "good": "error", "bad": "error"}
+    assert outcomes["bad"].error is not None
+    assert outcomes["bad"].error.title == "No slot for the DAG became free"
+    assert "endless" in outcomes["bad"].error.detail
+    assert fake.runs("good") == fake.runs("bad") == []
+    assert time.now - 1000 <= 250
+    assert "endless still runs" in capsys.readouterr().out
+
+
+def test_other_slots_go_on_beside_one_that_is_kept(fake: FakeAirflow) -> None:
+    """And nobody waits for the run that was left once all others have ended."""
+    dags = [FakeDag(f"long_{number}", polls=8) for number in range(6)]
+    for dag in dags:
+        fake.deploy(dag)
+    time = VirtualTime()
+    names = ("endless", *(dag.dag_id for dag in dags))
+    outcomes = run_several(fake, *names, time=time, timeout="100s", max_parallel="2")
+    assert results(outcomes).pop("endless") == "timeout"
+    assert list(results(outcomes).values()).count("success") == 6
+    assert fake.runs("endless")[0].state == "running"
+    assert time.now - 1000 < 100 * 6
+
+
+def test_a_run_that_was_stopped_at_its_timeout_keeps_no_slot(fake: FakeAirflow) -> None:
+    time = VirtualTime()
+    began = seen_first(fake, "good", time)
+    outcomes = run_several(
+        fake, "endless", "good", time=time, timeout="2m", max_parallel="1", on_timeout="cancel"
+    )
+    assert results(outcomes) == {"endless": "timeout", "good": "success"}
+    assert began[0] < 140
+
+
 def test_a_dag_that_cannot_be_triggered_ends_no_other() -> None:
     """While the others run, it is tried again at most five times."""
     dags = [FakeDag("unlucky"), *TEN[:3], FakeDag("slow", polls=40)]
@@ -329,10 +402,6 @@ def test_a_lost_response_to_a_trigger_makes_no_second_run(fake: FakeAirflow) -> 
     outcomes = run_several(fake, "good", "bad")
     assert results(outcomes) == {"good": "success", "bad": "failed"}
     assert [len(fake.runs(dag_id)) for dag_id in ("good", "bad")] == [1, 1]
-
-
-def succeed(fake: FakeAirflow, dag_id: str) -> None:
-    fake.set_run_state(dag_id, fake.runs(dag_id)[0].run_id, "success")
 
 
 def test_a_run_that_ended_while_another_was_started_is_not_stopped() -> None:
