@@ -181,14 +181,15 @@ class ChangedFiles(NamedTuple):
     Attributes:
         changed: the added and modified files.
         deleted: the deleted files.
-        all_files: all files of the new commit, None if they are unknown.
+        namesakes: the files of the new commit that have the name of a changed one, and the ZIP
+            archives; None if they are unknown.
         source: a sentence for the user that names the compared commits.
         added: those of the changed files that are new.
     """
 
     changed: tuple[str, ...]
     deleted: tuple[str, ...]
-    all_files: tuple[str, ...] | None
+    namesakes: tuple[str, ...] | None
     source: str
     added: tuple[str, ...] = ()
 
