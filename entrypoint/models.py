@@ -512,8 +512,8 @@ class Outcome(NamedTuple):
     @property
     def may_go_on(self) -> bool:
         """Whether Airflow may still run the run although the step no longer waits for it."""
-        known = self.finished and self.run is not None and not self.run.ended
-        return known and self.stopped not in ("yes", "nothing")
+        goes_on = self.finished and self.run is not None and not self.run.ended
+        return goes_on and self.stopped not in ("yes", "nothing")
 
     @property
     def task_count(self) -> int:

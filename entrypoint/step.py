@@ -58,9 +58,7 @@ class Step:
         self._interrupts = interrupts
         self._session = session
         self._runner = session.runner
-        self._commits = commits_of(
-            context.api_url, context.repository, settings.github_token, session.http_client
-        )
+        self._commits = commits_of(session.github_repository(context))
         self._outputs = Outputs(session.runner, session.clock)
         self._saved_runs = "[]"
         self._optional: OptionalRequests | None = None

@@ -8,12 +8,23 @@ from entrypoint.text import duration_suffix, format_duration, list_names, shorte
 
 if TYPE_CHECKING:
     from entrypoint.errors import ActionError
-    from entrypoint.models import DagRun, Failure, Outcome, Report
+    from entrypoint.models import DagRun, Failure, Outcome, Report, Result
 
 MAX_FAILURES_LISTED = 3
 """Failures that a message gives with their causes; the summary has all that were read."""
 _MAX_FAILURE_CHARS = 600
 """Characters of each of these causes."""
+
+
+RESULT_SIGNS: dict[Result, str] = {
+    "success": "✅",
+    "triggered": "🚀",
+    "failed": "❌",
+    "timeout": "⏳",
+    "cancelled": "🛑",
+    "error": "❌",
+}
+"""The sign of each result in the job summary."""
 
 
 class Message(NamedTuple):
@@ -90,6 +101,12 @@ def report_line(report: Report) -> str:
         f"deployment {report.deployment_id} to" if report.deployment_id is not None else report.kind
     )
     return f"{where} {report.name} of {report.commit[:12]}, {report.state}"
+
+
+def ending_of(message: Message, run_url: str | None = None) -> str:
+    """Return the end of an annotation, which is never cut: the hint, and the run's URL."""
+    lines = (message.hint, f"DAG run: {run_url}" if run_url else "")
+    return "".join(f"\n{line}" for line in lines if line)
 
 
 def outcome_message(outcome: Outcome) -> Message:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from entrypoint.errors import DagNotFound
 from entrypoint.github_api.changed_files import changed_files
-from entrypoint.github_api.client import GitHubRepository
 from entrypoint.models import Dag
 from entrypoint.run.changed_dags import match_files
 from entrypoint.run.dag_checks import import_failed
@@ -169,14 +168,7 @@ class Selector:
     def _changed_files(self) -> ChangedFiles:
         if self._files is None:
             context, session = self._context, self._session
-            repository = None
-            if context.api_url:
-                repository = GitHubRepository(
-                    context.api_url,
-                    context.repository,
-                    self._settings.github_token,
-                    session.http_client,
-                )
+            repository = session.github_repository(context)
             retrier = session.retrier.within(session.deadline(SETUP_SECONDS))
             self._files = changed_files(repository, read_event(context), retrier)
         return self._files

@@ -39,13 +39,6 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
         yield running
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> GitRepository:
-    repository = GitRepository(tmp_path / "repository")
-    repository.commit({"dags/team/sales.py": "1", "dags/team/stock.py": "1", "helper.py": "1"})
-    return repository
-
-
 def selected(step: StepOutcome) -> list[str]:
     return [run.request.dag_id for run in step.runs if run.request]
 
