@@ -183,6 +183,20 @@ class TriggerUnclear(ActionError):
     """The response to the trigger was lost, and later requests could not find the run."""
 
 
+class StartPostponed(Exception):
+    """One of several DAG runs cannot be started at present, so the others go first.
+
+    Attributes:
+        error: the failure.
+        outage: whether Airflow did not answer even a request that changes nothing.
+    """
+
+    def __init__(self, error: ActionError, *, outage: bool) -> None:
+        super().__init__(error)
+        self.error = error
+        self.outage = outage
+
+
 class StateUnknown(ActionError):
     """The timeout passed while the state of the DAG run could not be read."""
 

@@ -62,6 +62,9 @@ class Events(Protocol):
     def run_missing(self, run_id: str, left: float) -> None:
         """Handle a DAG run that does not exist yet. Polls go on for `left` seconds."""
 
+    def slot_kept(self, run: DagRun, seconds: float) -> None:
+        """Handle a run that was left running. Others wait up to `seconds` for its end."""
+
     def code_missing(self, error: ActionError, left: float) -> None:
         """Handle a DAG without the expected code. Polls go on for `left` seconds."""
 
@@ -91,6 +94,9 @@ class StepEvents(Events, Protocol):
             dag_ids: the DAGs, in the order of the input.
             unmatched: changed files that belong to no DAG.
         """
+
+    def dags_redefined(self, new: Sequence[str], removed: Sequence[str]) -> None:
+        """Handle the DAGs that the new code of changed files adds to the selection, or removes."""
 
     def totals(self, runs: Sequence[Outcome], *, final: bool = False) -> None:
         """Handle the outcomes of several DAG runs, after each poll and at the end."""

@@ -183,14 +183,15 @@ class ChangedFiles(NamedTuple):
     Attributes:
         changed: the added and modified files.
         deleted: the deleted files.
-        all_files: all files of the new commit, None if they are unknown.
+        namesakes: the files of the new commit that have the name of a changed one, and the ZIP
+            archives; None if they are unknown.
         source: a sentence for the user that names the compared commits.
         added: those of the changed files that are new.
     """
 
     changed: tuple[str, ...]
     deleted: tuple[str, ...]
-    all_files: tuple[str, ...] | None
+    namesakes: tuple[str, ...] | None
     source: str
     added: tuple[str, ...] = ()
 
@@ -586,6 +587,17 @@ class Outcome(NamedTuple):
     def passes(self) -> bool:
         """Whether the workflow may go on (exit code 0)."""
         return self.result in PASSING
+
+    @property
+    def stop_settled(self) -> bool:
+        """Whether no more is to be done to stop the run: it is over, or goes on on purpose."""
+        return self.stopped in ("yes", "nothing", "left")
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether Airflow may still run the run although the step no longer waits for it."""
+        goes_on = self.finished and self.run is not None and not self.run.ended
+        return goes_on and self.stopped not in ("yes", "nothing")
 
     @property
     def task_count(self) -> int:

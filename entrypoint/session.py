@@ -14,6 +14,7 @@ from entrypoint.airflow.client import Airflow, connect
 from entrypoint.airflow.transport import Transport
 from entrypoint.auth.credentials import AirflowCredentials
 from entrypoint.deadline import Deadline
+from entrypoint.github_api.client import GitHubRepository
 from entrypoint.http.client import READ_TIMEOUT, HttpClient
 from entrypoint.http.response import AIRFLOW
 from entrypoint.http.retry import Retrier
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from entrypoint.events import StepEvents
     from entrypoint.http.response import Service
     from entrypoint.inputs.settings import Settings
-    from entrypoint.runners.base import Runner
+    from entrypoint.runners.base import Context, Runner
 
 SETUP_SECONDS = 60.0
 """Seconds for which setup requests to Airflow and GitHub are retried."""
@@ -108,6 +109,13 @@ class Session:
         if left is not None and self._settings.wait and left < self._settings.timeout:
             self.events.token_expires_early(left, self._settings.timeout)
         return airflow
+
+    def github_repository(self, context: Context) -> GitHubRepository | None:
+        """Return the API of the workflow's repository, None if the step does not run on GitHub."""
+        if not context.api_url:
+            return None
+        token = self._settings.github_token
+        return GitHubRepository(context.api_url, context.repository, token, self.http_client)
 
     def http_client(self, service: Service, *, send_client_certificate: bool = False) -> HttpClient:
         """Return an HTTP client for a service."""

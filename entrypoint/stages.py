@@ -96,9 +96,7 @@ def post_stage() -> int:
 
     outcome = _run_stage(stop_left_runs)
     # After an error of the post stage itself there is no run, and those of the step may go on.
-    good = outcome.error is None and all(
-        run.stopped in ("yes", "nothing", "left") for run in outcome.runs
-    )
+    good = outcome.error is None and all(run.stop_settled for run in outcome.runs)
     return 0 if good else 1
 
 

@@ -12,10 +12,10 @@ from entrypoint.diagnostics.optional import OptionalRequests
 from entrypoint.errors import ActionError, DagsNotRunnable, TransientError
 from entrypoint.github_api.commits import commits_of
 from entrypoint.models import StepOutcome
-from entrypoint.permissions import Feature
 from entrypoint.report.outputs import Outputs
 from entrypoint.run.code_wait import wait_for_all
 from entrypoint.run.polling import poll
+from entrypoint.run.starting import Starter
 from entrypoint.run.stop import stop
 from entrypoint.session import SETUP_SECONDS
 from entrypoint.signals import Interrupted, Interrupts
@@ -24,7 +24,8 @@ from entrypoint.step_run import StepRun
 if TYPE_CHECKING:
     from entrypoint.airflow.client import Airflow
     from entrypoint.inputs.settings import Settings
-    from entrypoint.run.polling import FollowedRun
+    from entrypoint.run.code_wait import CodeWait
+    from entrypoint.run.selection import Selector
     from entrypoint.runners.base import Context
     from entrypoint.session import Session
 
@@ -57,12 +58,12 @@ class Step:
         self._interrupts = interrupts
         self._session = session
         self._runner = session.runner
-        self._commits = commits_of(
-            context.api_url, context.repository, settings.github_token, session.http_client
-        )
-        self._outputs = Outputs(session.runner)
+        self._commits = commits_of(session.github_repository(context))
+        self._outputs = Outputs(session.runner, session.clock)
         self._saved_runs = "[]"
         self._optional: OptionalRequests | None = None
+        self._selector: Selector | None = None
+        self._changed: tuple[str, ...] = ()
         self._outcome = StepOutcome((), several=bool(settings.dags))
         self._runs: tuple[StepRun, ...] = () if settings.dags else (self._run_of(settings),)
 
@@ -115,6 +116,7 @@ class Step:
     def _select(self, airflow: Airflow) -> None:
         """Find the DAGs that the input `dags` means."""
         # Imported here, because a step with one DAG should not wait for this module.
+        from entrypoint.diagnostics.import_errors import read_import_errors  # noqa: PLC0415
         from entrypoint.run.selection import Selector  # noqa: PLC0415
 
         assert self._optional is not None  # noqa: S101 - set before
@@ -124,13 +126,15 @@ class Step:
             self._settings,
             self._context,
             self._session,
-            lambda deadline: optional.within(deadline).fetch(
-                Feature.IMPORT_ERRORS, lambda airflow: airflow.import_errors(), None
-            ),
+            lambda deadline: read_import_errors(optional.within(deadline)),
         )
         selection = selector.select()
-        # A single one is followed and logged as if it were the input dag_id.
-        base = self._settings if len(selection.dags) > 1 else self._settings._replace(dags=())
+        self._selector, self._changed = selector, selection.changed
+        # A single one is followed and logged as if it were the input dag_id, unless the new code
+        # may have more.
+        waits = bool(self._settings.wait_for_dag or self._settings.expect_commit)
+        several = len(selection.dags) > 1 or (waits and bool(selection.changed))
+        base = self._settings if several else self._settings._replace(dags=())
         self._runs = tuple(
             self._run_of(base._replace(dag_id=dag_id, conf=base.conf if conf is None else conf))
             for dag_id, conf in selection.dags.items()
@@ -147,9 +151,9 @@ class Step:
         Raises:
             DagsNotRunnable: one of them could not be triggered. Each run has its own error.
         """
-        waits = {run.code: run for run in self._runs if run.code.begin(airflow, run.dag_files)}
-        found = wait_for_all(tuple(waits), self._session.retrier)
-        errors = {waits[code]: error for code, error in found.items()}
+        waits = [run.code for run in self._runs if run.code.begin(airflow, run.dag_files)]
+        found = self._wait_for_code(airflow, waits) if waits else {}
+        errors = {run: found[run.code] for run in self._runs if run.code in found}
         for run in self._runs:
             try:
                 if run not in errors:
@@ -175,6 +179,41 @@ class Step:
             "Correct these DAGs, or remove them from dags; then re-run this job.",
         )
 
+    def _wait_for_code(
+        self, airflow: Airflow, waits: list[CodeWait]
+    ) -> dict[CodeWait, ActionError]:
+        """Wait until each DAG may be triggered, and return why that is not so for some.
+
+        The runs become those of the DAGs that the changed files define in the new code.
+        """
+        if not self._changed:
+            return wait_for_all(waits, self._session.retrier)
+        # Imported here, because other steps should not wait for this module.
+        from entrypoint.run.changed_code import ChangedCode  # noqa: PLC0415
+
+        assert self._selector is not None and self._optional is not None  # noqa: S101, PT018 - set
+        optional, end = self._optional, waits[0].end
+
+        def add(dag_id: str) -> CodeWait:
+            run = self._run_of(self._settings._replace(dag_id=dag_id))
+            run.connect(airflow, optional)
+            run.code.begin_new(airflow, run.dag_files, end)
+            self._runs += (run,)
+            return run.code
+
+        code = ChangedCode(
+            waits, self._changed, self._selector.changed_dags, add, self._session.clock
+        )
+        known = self._runs
+        found = wait_for_all(waits, self._session.retrier, code.revise)
+        self._runs = tuple(run for run in self._runs if run.code not in code.removed)
+        if self._runs != known:
+            new = [run.request.dag_id for run in self._runs if run not in known]
+            old = [each.dag_id for each in code.removed]
+            self._session.events.dags_redefined(new, old)
+            self._publish()
+        return found
+
     def _fail(self, error: ActionError) -> None:
         """End the step with an error, before any of several DAGs was triggered."""
         if self._settings.dags:
@@ -192,31 +231,19 @@ class Step:
 
     def _follow(self, airflow: Airflow) -> None:
         """Start the runs, at most `max_parallel` at the same time, and follow each to its end."""
-        waiting = list(self._runs)
-        followed: dict[FollowedRun, StepRun] = {}
-        active: list[FollowedRun] = []
-
-        def start_more() -> None:
-            while waiting and sum(not each.done for each in active) < self._settings.max_parallel:
-                run = waiting.pop(0)
+        settings = self._settings
+        starter = Starter(
+            self._runs, settings.max_parallel, self._session.retrier, settings.timeout
+        )
+        starter.start()
+        for seen in poll(airflow, starter.followed, self._session.retrier):
+            if (run := starter.run_of(seen)) is not None:
                 try:
-                    found = run.start()
+                    run.see(seen)
                 except ActionError as error:
+                    seen.done = True
                     run.fail(error)
-                else:
-                    if found is not None:
-                        active.append(found)
-                        followed[found] = run
-
-        start_more()
-        for seen in poll(airflow, active, self._session.retrier):
-            try:
-                followed[seen].see(seen)
-            except ActionError as error:
-                seen.done = True
-                followed[seen].fail(error)
-            if seen.done:
-                start_more()
+            starter.start()
             self._report_totals()
 
     def _on_cancel(self) -> None:

@@ -19,6 +19,7 @@ from entrypoint.errors import (
     Forbidden,
     InvalidConf,
     StaleDag,
+    StartPostponed,
     StateUnknown,
     TransientError,
     TriggerUnclear,
@@ -39,7 +40,7 @@ from entrypoint.run.polling import FollowedRun, WaitLimits
 from entrypoint.run.request import build_request, derive_note, made_by
 from entrypoint.run.result import result_of
 from entrypoint.run.stop import RunToStop, Stopped, stop
-from entrypoint.run.trigger import SETTLE_POLL_SECONDS, trigger
+from entrypoint.run.trigger import SETTLE_POLL_SECONDS, Attempts, adopt, trigger, trigger_unclear
 from entrypoint.session import SETUP_SECONDS
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class StepRun:
         self._diagnostics: Diagnostics
         self._detached_report: DetachedReport | None = None
         self._required_tasks: RequiredTasks | None = None
+        # Several DAG runs share one patience. A single one has its own.
+        self._attempts = Attempts() if settings.dags else None
         self._stale_mark = self._stopped = self._waited_for_creation = False
         self._since = session.clock()
         self._deadline = session.deadline(settings.timeout)
@@ -215,14 +218,33 @@ class StepRun:
         deadline = self._session.deadline(SETUP_SECONDS)
         return self._diagnostics.with_import_error(error, deadline)
 
-    def start(self) -> FollowedRun | None:
+    @property
+    def triggered(self) -> bool:
+        """Whether a trigger had no clear response."""
+        return self._attempts is not None and self._attempts.sent > 0
+
+    @property
+    def unclear(self) -> bool:
+        """Whether no request since the last trigger has told if the run exists."""
+        return self._attempts is not None and self._attempts.unclear
+
+    def start(self, *, last_chance: bool = False) -> FollowedRun | None:
         """Find or create the DAG run; return what is to be followed, None if the step is over.
 
+        Args:
+            last_chance: whether to use up the triggers of one of several runs.
+
         Raises:
+            StartPostponed: one of several runs cannot be started now.
             ActionError: there is no such run, or nobody knows.
         """
+        self.code.postpones = self._attempts is not None
         try:
-            run = self._find_or_create()
+            run = self._find_or_create(last_chance=last_chance)
+        except StartPostponed as postponed:
+            if self.unclear and self._deadline.has_passed():
+                raise trigger_unclear(self.request, postponed.error) from None
+            raise
         except (DagNotFound, StaleDag, InvalidConf) as error:
             raise self._with_import_error(error) from None
         if self._detached_report is not None:
@@ -238,7 +260,7 @@ class StepRun:
         self._conclude(run)
         return None
 
-    def _find_or_create(self) -> DagRun:
+    def _find_or_create(self, *, last_chance: bool) -> DagRun:
         request, airflow = self.request, self._airflow
         airflow.check(request)
         request = self._with_note(request)
@@ -249,7 +271,11 @@ class StepRun:
         if run is None and not self._settings.trigger:
             run = self._wait_for_creation(request)
         elif run is None:
+            self._require_repeatable(last_chance=last_chance)
             run, created = self._create(request)
+        elif self.triggered:
+            run, created = adopt(self._airflow, request, run, self._may_be_own_run)
+            self._record_owner(run, created=created)
         self.publish(self.outcome._replace(run=run, created=created, run_url=self._url()))
         if created:
             self.code.require(run, self._deadline)
@@ -268,6 +294,14 @@ class StepRun:
     def _url(self) -> str:
         return self._airflow.run_url(self.request.dag_id, self.request.run_id)
 
+    def _require_repeatable(self, *, last_chance: bool) -> None:
+        if self._attempts is not None:
+            try:
+                self._attempts.require_repeatable(last_chance=last_chance)
+            except ActionError:
+                self.publish(self.outcome._replace(owned=False))
+                raise
+
     def _create(self, request: RunRequest) -> tuple[DagRun, bool]:
         def send(dag: Dag) -> tuple[DagRun, bool]:
             self.require_known_tasks()
@@ -277,12 +311,14 @@ class StepRun:
             drain = request.drain and (dag.is_paused or dag.is_draining)
             pinned = request._replace(drain=drain, bundle_version=self.code.bundle_version)
             deadline, settle = self._start_timeout(), self.code.seconds_left() <= 0
+            retrier = self._retrier.within(deadline)
             return trigger(
                 self._airflow.within(deadline),
                 pinned,
-                self._retrier.within(deadline),
+                retrier if self._attempts is None else retrier.postponing(),
                 settle_not_found=settle,
                 may_be_ours=self._may_be_own_run,
+                attempts=self._attempts,
             )
 
         files = self.dag_files
@@ -293,13 +329,20 @@ class StepRun:
         except TriggerUnclear:
             self.publish(self.outcome._replace(run_url=self._url()))
             raise
+        except StartPostponed:
+            # A run that was triggered may still appear.
+            self.publish(self.outcome._replace(owned=self.triggered))
+            raise
         except ActionError:
             self.publish(self.outcome._replace(owned=False))
             raise
+        self._record_owner(run, created=created)
+        return run, created
+
+    def _record_owner(self, run: DagRun, *, created: bool) -> None:
         # Otherwise another workflow run created the run first, and owns it.
         owned = created or self._is_own_run(run)
         self.publish(self.outcome._replace(owned=owned and self.outcome.owned))
-        return run, created
 
     def require_known_tasks(self, run: DagRun | None = None) -> None:
         """Check that each line of `required_tasks` fits a task of the DAG, or of the run.

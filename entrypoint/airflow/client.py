@@ -69,8 +69,12 @@ class Airflow(Protocol):
             DagNotFound: Airflow does not have it.
         """
 
-    def list_dags(self, tag: str | None = None) -> tuple[Dag, ...]:
+    def list_dags(self, tag: str | None = None, *, stale: bool = False) -> tuple[Dag, ...]:
         """Return all active DAGs, or those with this tag, ordered by their ids.
+
+        Args:
+            tag: name of the tag, None for all DAGs.
+            stale: whether to return also those that Airflow no longer finds in its files.
 
         Raises:
             TransientError: the list changed while it was read, or the deadline passed.
@@ -295,7 +299,7 @@ class Airflow(Protocol):
         """Return the DAG's running runs, at most a hundred."""
 
     def import_errors(self) -> tuple[DagImportError, ...]:
-        """Return the import errors of DAG files, at most a hundred."""
+        """Return the import errors of DAG files, at most a thousand."""
 
     def dag_bundle(self, name: str) -> DagBundle | None:
         """Return the bundle, None if Airflow does not show it to this credential.

@@ -84,6 +84,8 @@ _STATES_SINCE = {"awaiting_input": (3, 3)}
 An older Airflow refuses them as a filter (docs/notes/airflow-3.md#task-states).
 """
 _MAX_ITEMS = 100
+_MAX_ERROR_PAGES = 10
+"""Maximum number of pages of import errors, each of which has a traceback."""
 LISTED_RUNS = 3
 """Runs in one list for each run that is looked for, since a DAG may have newer runs."""
 _MAX_RUNS = 10
@@ -186,8 +188,8 @@ class RestAirflow:
     def _is_active(self, dag: dict[str, Any]) -> bool:
         raise NotImplementedError
 
-    def _dag_filters(self, tag: str | None) -> dict[str, str]:
-        """Return the query that limits a list to active DAGs with this tag.
+    def _dag_filters(self, tag: str | None, *, stale: bool) -> dict[str, str]:
+        """Return the query that limits a list to DAGs with this tag, active ones unless `stale`.
 
         It may select more. Both APIs order the list by DAG id.
         """
@@ -297,7 +299,7 @@ class RestAirflow:
         body = require_object(response, 200, {"dag_id": str, "is_paused": bool})
         return parse_dag(response, body, is_active=self._is_active(body))
 
-    def list_dags(self, tag: str | None = None) -> tuple[Dag, ...]:
+    def list_dags(self, tag: str | None = None, *, stale: bool = False) -> tuple[Dag, ...]:
         """See `Airflow`.
 
         Measured: docs/notes/airflow-2.md#list-of-dags, docs/notes/airflow-3.md#list-of-dags.
@@ -305,7 +307,7 @@ class RestAirflow:
         A DAG that comes or goes between two pages moves all after it. Pages overlap by one DAG, so
         that the number of DAGs is wrong whenever one is missing.
         """
-        filters = self._dag_filters(tag)
+        filters = self._dag_filters(tag, stale=stale)
         listed: dict[str, Dag | None] = {}
         total = 0
         for number in range(MAX_PAGES):
@@ -323,12 +325,12 @@ class RestAirflow:
                 break
         if len(listed) != total:
             raise dags_changed(response, len(listed), total)
-        return tuple(dag for dag in listed.values() if dag is not None)
+        return tuple(dag for dag in listed.values() if dag and (stale or dag.is_active))
 
     def _listed_dag(
         self, response: Response, item: dict[str, Any], tag: str | None
     ) -> tuple[str, Dag | None]:
-        """Return the id of a listed DAG, and the DAG unless it is stale or lacks the tag."""
+        """Return the id of a listed DAG, and the DAG unless it lacks the tag."""
         if not isinstance(item.get("dag_id"), str) or not isinstance(item.get("is_paused"), bool):
             raise response.unexpected("a DAG has no dag_id or is_paused.")
         dag = parse_dag(response, item, is_active=self._is_active(item))
@@ -336,7 +338,7 @@ class RestAirflow:
         has_tag = tag is None or any(
             isinstance(one, dict) and one.get("name") == tag for one in tags
         )
-        return dag.dag_id, dag if dag.is_active and has_tag else None
+        return dag.dag_id, dag if has_tag else None
 
     def request_reparse(self, file_token: str) -> None:
         """See `Airflow`. Only a refusal raises an error here.
@@ -388,16 +390,14 @@ class RestAirflow:
 
     def import_errors(self) -> tuple[DagImportError, ...]:
         """See `Airflow`."""
-        response, items = self._list("/importErrors", "import_errors", {"limit": _MAX_ITEMS})
-        found = []
-        for item in items:
-            trace = optional(response, item, "stack_trace", str) or ""
-            file, bundle, token = (
-                optional(response, item, key, str) or ""
-                for key in ("filename", "bundle_name", "file_token")
-            )
-            seen_at = parse_datetime(response, item.get("timestamp"))
-            found.append(DagImportError(file, trace, read_traceback(trace), bundle, seen_at, token))
+        found: list[DagImportError] = []
+        for _ in range(_MAX_ERROR_PAGES):
+            params = {"limit": _MAX_ITEMS} | ({"offset": len(found)} if found else {})
+            response, items = self._list("/importErrors", "import_errors", params)
+            found += (_import_error(response, item) for item in items)
+            body = require_object(response, 200, {})
+            if not items or len(found) >= (optional(response, body, "total_entries", int) or 0):
+                break
         return tuple(found)
 
     # DAG runs.
@@ -825,6 +825,16 @@ def _objects(response: Response, key: str) -> list[dict[str, Any]]:
     if not all(isinstance(item, dict) for item in items):
         raise response.unexpected("an item of the list is not an object.")
     return items
+
+
+def _import_error(response: Response, item: dict[str, Any]) -> DagImportError:
+    trace = optional(response, item, "stack_trace", str) or ""
+    file, bundle, token = (
+        optional(response, item, key, str) or ""
+        for key in ("filename", "bundle_name", "file_token")
+    )
+    seen_at = parse_datetime(response, item.get("timestamp"))
+    return DagImportError(file, trace, read_traceback(trace), bundle, seen_at, token)
 
 
 def run_path(dag_id: str, run_id: str) -> str:

@@ -265,13 +265,13 @@ class V1(RestAirflow):
             "/Errors/NotFound"
         )
 
-    def _dag_filters(self, tag: str | None) -> dict[str, str]:
+    def _dag_filters(self, tag: str | None, *, stale: bool) -> dict[str, str]:
         """See `RestAirflow`. Before 2.2 there were no filters, and each parameter is an error."""
         if self._release < (2, 2):
             return {}
         # It splits tags at commas, so it cannot look for a tag that contains one.
         tags = {} if tag is None or "," in tag else {"tags": tag}
-        return {"only_active": "true", **tags}
+        return {"only_active": "false" if stale else "true", **tags}
 
     def _is_active(self, dag: dict[str, Any]) -> bool:
         return bool(dag.get("is_active", True))

@@ -194,9 +194,10 @@ class V2(RestAirflow):
             response.body.get("detail")
         )
 
-    def _dag_filters(self, tag: str | None) -> dict[str, str]:
+    def _dag_filters(self, tag: str | None, *, stale: bool) -> dict[str, str]:
         """See `RestAirflow`."""
-        return {"exclude_stale": "true", **({} if tag is None else {"tags": tag})}
+        tags = {} if tag is None else {"tags": tag}
+        return {"exclude_stale": "false" if stale else "true", **tags}
 
     def _is_active(self, dag: dict[str, Any]) -> bool:
         return not dag.get("is_stale")

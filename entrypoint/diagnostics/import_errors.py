@@ -26,6 +26,11 @@ _MAX_FILES = 3
 """Files with import errors that a message names."""
 
 
+def read_import_errors(optional: OptionalRequests) -> tuple[DagImportError, ...] | None:
+    """Return the DAG files that Airflow cannot import, None if they cannot be read."""
+    return optional.fetch(Feature.IMPORT_ERRORS, lambda airflow: airflow.import_errors(), None)
+
+
 class OptionalDagFiles:
     """Optional requests about DAG files. A missing permission disables them."""
 
@@ -34,10 +39,8 @@ class OptionalDagFiles:
         self._optional = optional
 
     def import_errors(self, deadline: Deadline) -> tuple[DagImportError, ...] | None:
-        """Return the DAG files that Airflow cannot import, None if they cannot be read."""
-        return self._optional.within(deadline).fetch(
-            Feature.IMPORT_ERRORS, lambda airflow: airflow.import_errors(), None
-        )
+        """See `read_import_errors`."""
+        return read_import_errors(self._optional.within(deadline))
 
     def bundle_version(self, name: str, deadline: Deadline) -> str | None:
         """Return the version of a bundle that Airflow fetched last, None if it is unknown."""
@@ -69,9 +72,7 @@ def import_error_behind(
     refused = isinstance(error, InvalidConf) and "import errors" in error.detail
     if not (refused or isinstance(error, (DagNotFound, StaleDag))):
         return error
-    import_errors = optional.fetch(
-        Feature.IMPORT_ERRORS, lambda airflow: airflow.import_errors(), ()
-    )
+    import_errors = read_import_errors(optional) or ()
     dag: Dag | None = None
     with suppress(ActionError):
         dag = optional.airflow.get_dag(dag_id)

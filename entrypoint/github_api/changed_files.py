@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import quote
 
 from entrypoint.errors import ActionError, Forbidden, TransientError, UnexpectedResponse
+from entrypoint.github_api.client import GITHUB
 from entrypoint.github_api.commits import NO_FILES
+from entrypoint.http.response import Response
 from entrypoint.models import ChangedFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from entrypoint.github_api.client import GitHubRepository
-    from entrypoint.http.response import Response
     from entrypoint.http.retry import Retrier
     from entrypoint.models import Event
 
@@ -91,7 +92,7 @@ def changed_files(
     return ChangedFiles(
         tuple(sorted(comparison.changed)),
         tuple(sorted(comparison.deleted)),
-        comparison.all_files,
+        comparison.namesakes(),
         source,
         tuple(sorted(comparison.added)),
     )
@@ -205,32 +206,60 @@ class _History:
             return None
         return _read_commit(response, _require_object(response).get("merge_base_commit"))
 
-    def tree(self, sha: str, *, recursive: bool) -> _Listing:
-        """Return the entries of a tree, with those of its subtrees if `recursive`.
+    def folder(self, sha: str) -> dict[str, _Entry] | None:
+        """Return the entries directly in a tree, None if GitHub does not list all."""
+        entries: dict[str, _Entry] = {}
+        return entries if self._read(sha, entries.__setitem__) else None
 
-        A recursive response that cannot be read counts as truncated, because it may be too large.
+    def files(self, sha: str) -> dict[str, bytes] | None:
+        """Return all files below a tree in a compact form, None if GitHub does not list all."""
+        files: dict[str, bytes] = {}
+
+        def consume(path: str, entry: _Entry) -> None:
+            if entry.kind != _TREE:
+                files[path] = entry.packed
+
+        return files if self._read(sha, consume, recursive=True) else None
+
+    def _read(
+        self, sha: str, consume: Callable[[str, _Entry], None], *, recursive: bool = False
+    ) -> bool:
+        """Read a tree entry by entry, because a large one would take much memory.
+
+        A recursive response that cannot be read counts as incomplete, because it may be too large.
+
+        Returns:
+            Whether these are all entries.
         """
         if not sha:
-            return _Listing({}, complete=True)
+            return True
+        # To GitHub any value of `recursive` means true, so it is missing otherwise.
+        params = {"recursive": 1} if recursive else {}
+        path = f"/git/trees/{sha}"
         try:
-            return self._read_tree(sha, recursive=recursive)
+            response = self._send(
+                path,
+                lambda: self._repository.get_items(
+                    path, "tree", lambda item: consume(*_read_entry(path, item)), **params
+                ),
+                retry_unexpected=not recursive,
+            )
+            body = _require_object(response)
+            if not isinstance(body.get("tree"), list) or not isinstance(
+                body.get("truncated"), bool
+            ):
+                raise response.unexpected("the JSON is not a tree.")
         except UnexpectedResponse:
             if not recursive:
                 raise
-            return _Listing({}, complete=False)
+            return False
+        return not body["truncated"]
 
-    def _read_tree(self, sha: str, *, recursive: bool) -> _Listing:
-        # To GitHub any value of `recursive` means true, so it is missing otherwise.
-        params = {"recursive": 1} if recursive else {}
-        response = self._get(f"/git/trees/{sha}", params, retry_unexpected=not recursive)
-        body = _require_object(response)
-        items, truncated = body.get("tree"), body.get("truncated")
-        if not isinstance(items, list) or not isinstance(truncated, bool):
-            raise response.unexpected("the JSON is not a tree.")
-        return _Listing(dict(_entries(response, items)), complete=not truncated)
+    def _get(self, path: str, params: Mapping[str, int]) -> Response:
+        return self._send(path, lambda: self._repository.get(path, **params))
 
-    def _get(
-        self, path: str, params: Mapping[str, int], *, retry_unexpected: bool = True
+    def _send(
+        self, path: str, fetch: Callable[[], Response], *, retry_unexpected: bool = True
     ) -> Response:
         if self._retrier.deadline.has_passed():
             raise TransientError(
@@ -238,9 +267,7 @@ class _History:
                 f"GET {path} was not sent before the deadline.",
                 "Re-run this job; https://www.githubstatus.com has GitHub's outages.",
             )
-        return self._retrier.read(
-            lambda: self._repository.get(path, **params), retry_unexpected=retry_unexpected
-        )
+        return self._retrier.read(fetch, retry_unexpected=retry_unexpected)
 
 
 def _lost(detail: str) -> ActionError:
@@ -296,33 +323,21 @@ class _Entry(NamedTuple):
     mode: str
     sha: str
 
-
-class _Listing(NamedTuple):
-    """The entries of a tree by their paths, and whether these are all."""
-
-    entries: dict[str, _Entry]
-    complete: bool
-
     @property
-    def files(self) -> dict[str, _Entry]:
-        """The entries that are no subtrees."""
-        return {path: entry for path, entry in self.entries.items() if entry.kind != _TREE}
-
-    def subtree(self, path: str) -> str:
-        """Return the SHA of a subtree, empty if there is none."""
-        entry = self.entries.get(path)
-        return entry.sha if entry is not None and entry.kind == _TREE else ""
+    def packed(self) -> bytes:
+        """The entry in little memory."""
+        return f"{self.kind[:1]}{self.mode}{self.sha}".encode()
 
 
-def _entries(response: Response, items: list[Any]) -> Iterator[tuple[str, _Entry]]:
-    for item in items:
-        try:
-            path, entry = item["path"], _Entry(item["type"], item["mode"], item["sha"])
-        except (LookupError, TypeError):
-            path, entry = None, None
-        if entry is None or not all(isinstance(text, str) for text in (path, *entry)):
-            raise response.unexpected("an entry of the tree has no path, type, mode or sha.")
-        yield path, entry
+def _read_entry(path: str, item: Any) -> tuple[str, _Entry]:
+    try:
+        name, entry = item["path"], _Entry(item["type"], item["mode"], item["sha"])
+    except (LookupError, TypeError):
+        name, entry = None, None
+    if entry is None or not all(isinstance(text, str) for text in (name, *entry)):
+        response = Response(200, None, f"GET {path} (GitHub)", service=GITHUB)
+        raise response.unexpected("an entry of the tree has no path, type, mode or sha.")
+    return name, entry
 
 
 class _Comparison:
@@ -332,7 +347,6 @@ class _Comparison:
         changed: paths of the added and modified files.
         added: paths of the added files.
         deleted: paths of the deleted files.
-        all_files: paths of all files in the new tree, None if GitHub does not list them at once.
     """
 
     def __init__(self, history: _History) -> None:
@@ -340,7 +354,18 @@ class _Comparison:
         self.changed: list[str] = []
         self.added: list[str] = []
         self.deleted: list[str] = []
-        self.all_files: tuple[str, ...] | None = None
+        self._all_files: Collection[str] | None = None
+
+    def namesakes(self) -> tuple[str, ...] | None:
+        """Return the files of the new tree with the name of a changed one, and ZIP archives."""
+        if self._all_files is None:
+            return None
+        names = {_name(path) for path in self.changed}
+        return tuple(
+            path
+            for path in self._all_files
+            if _name(path) in names or path.lower().endswith(".zip")
+        )
 
     def compare(self, old: str, new: str) -> None:
         """Compare two trees, given by their SHAs; an empty SHA is a tree without files."""
@@ -354,28 +379,40 @@ class _Comparison:
 
     def _compare_recursively(self, folder: str, old: str, new: str) -> bool:
         """Compare all files below two trees. Return False if GitHub does not list all of them."""
-        after = self._history.tree(new, recursive=True)
-        before = self._history.tree(old, recursive=True) if after.complete else after
-        if not before.complete:
+        after = self._history.files(new)
+        before = self._history.files(old) if after is not None else None
+        if before is None or after is None:
             return False
-        self._collect(folder, before.files, after.files)
+        self._collect(folder, before, after)
         if not folder:
-            self.all_files = tuple(after.files)
+            self._all_files = after.keys()
         return True
 
     def _compare_level(self, folder: str, old: str, new: str) -> list[tuple[str, str, str]]:
         """Compare the files directly in two trees, and return the subtrees that differ."""
-        before, after = (self._history.tree(sha, recursive=False) for sha in (old, new))
-        if not (before.complete and after.complete):
+        before, after = (self._history.folder(sha) for sha in (old, new))
+        if before is None or after is None:
             _refused(f"The folder {folder or '/'} has more files than GitHub lists.")
-        self._collect(folder, before.files, after.files)
-        return [
-            (f"{folder}{name}/", before.subtree(name), after.subtree(name))
-            for name in {**before.entries, **after.entries}
-            if before.subtree(name) != after.subtree(name)
-        ]
+        self._collect(folder, _files(before), _files(after))
+        trees = [(_subtree(before, name), _subtree(after, name)) for name in {**before, **after}]
+        names = [f"{folder}{name}/" for name in {**before, **after}]
+        return [(name, *pair) for name, pair in zip(names, trees, strict=True) if len({*pair}) > 1]
 
-    def _collect(self, folder: str, old: dict[str, _Entry], new: dict[str, _Entry]) -> None:
+    def _collect(self, folder: str, old: dict[str, bytes], new: dict[str, bytes]) -> None:
         self.changed += [f"{folder}{path}" for path, entry in new.items() if old.get(path) != entry]
         self.added += [f"{folder}{path}" for path in new if path not in old]
         self.deleted += [f"{folder}{path}" for path in old if path not in new]
+
+
+def _files(entries: Mapping[str, _Entry]) -> dict[str, bytes]:
+    return {path: entry.packed for path, entry in entries.items() if entry.kind != _TREE}
+
+
+def _subtree(entries: Mapping[str, _Entry], name: str) -> str:
+    """Return the SHA of a subtree, empty if there is none."""
+    entry = entries.get(name)
+    return entry.sha if entry is not None and entry.kind == _TREE else ""
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from entrypoint.errors import TransientError
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from entrypoint.http.response import Response
 
 GITHUB = external_service("GitHub", "https://www.githubstatus.com, and the input github_token")
+
+
+class Call(NamedTuple):
+    """A request to the API; the path is below the repository's."""
+
+    method: str
+    path: str
+    params: Mapping[str, Any] | None
+    body: Mapping[str, Any] | None = None
 
 
 class GitHubRepository:
@@ -55,40 +64,40 @@ class GitHubRepository:
 
     def get(self, path: str, **params: str | int) -> Response:
         """Send a GET request. Raise the errors of `HttpClient.request`."""
-        return self._request("GET", path, params, None)
+        return self._request(Call("GET", path, params))
+
+    def get_items(
+        self, path: str, key: str, consume: Callable[[Any], None], **params: str | int
+    ) -> Response:
+        """Send a GET request, like `HttpClient.request_items`."""
+        return self._request(Call("GET", path, params), key, consume)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Response:
         """Send a POST request. Raise the errors of `HttpClient.request`.
 
         After an error, GitHub may have processed the request anyway.
         """
-        return self._request("POST", path, None, body)
+        return self._request(Call("POST", path, None, body))
 
     def _request(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, Any] | None,
-        body: Mapping[str, Any] | None,
+        self, call: Call, items: str = "", consume: Callable[[Any], None] = lambda _: None
     ) -> Response:
         self._http = self._http or self._http_client(GITHUB)
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
         if token := self._token.reveal():
             headers["Authorization"] = f"Bearer {token}"
         content = None
-        if body is not None:
-            headers["Content-Type"], content = "application/json", json.dumps(body).encode()
-        source = f"{method} {path} (GitHub)"
-        response = self._http.request(
-            Request(
-                method,
-                f"{self._url}{path}",
-                source,
-                headers,
-                params,
-                content,
-                deadline=self._deadline,
-            )
+        if call.body is not None:
+            headers["Content-Type"], content = "application/json", json.dumps(call.body).encode()
+        source = f"{call.method} {call.path} (GitHub)"
+        url = f"{self._url}{call.path}"
+        request = Request(
+            call.method, url, source, headers, call.params, content, deadline=self._deadline
+        )
+        response = (
+            self._http.request_items(request, items, consume)
+            if items
+            else self._http.request(request)
         )
         if response.status == 403 and "rate limit" in response.detail.lower():
             raise TransientError(

@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrypoint.github_api.client import GitHubRepository
 from entrypoint.models import Ancestry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from entrypoint.credentials import Secret
     from entrypoint.deadline import Deadline
-    from entrypoint.http.client import HttpClient
-    from entrypoint.http.response import Service
+    from entrypoint.github_api.client import GitHubRepository
 
 NO_FILES = {"per_page": 1, "page": 2}
 """Parameters for the second page, because the first lists up to 300 files with their patches."""
@@ -77,12 +72,6 @@ class NoHistory:
         return Ancestry(None, "Only in a GitHub workflow can this action compare two commits.")
 
 
-def commits_of(
-    api_url: str, name: str, token: Secret, http_client: Callable[[Service], HttpClient]
-) -> GitHubCommits | NoHistory:
-    """Return the commits of a repository. The arguments are those of `GitHubRepository`."""
-    return (
-        GitHubCommits(GitHubRepository(api_url, name, token, http_client))
-        if api_url
-        else NoHistory()
-    )
+def commits_of(repository: GitHubRepository | None) -> GitHubCommits | NoHistory:
+    """Return the commits of a repository, None if the step does not run on GitHub."""
+    return GitHubCommits(repository) if repository is not None else NoHistory()

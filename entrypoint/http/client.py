@@ -31,6 +31,7 @@ from entrypoint.http.response import (
     AIRFLOW,
     Response,
     Service,
+    read_items,
     read_response,
 )
 from entrypoint.http.tls import create_context, is_certificate_error, openssl_reason
@@ -147,6 +148,21 @@ class HttpClient:
         return self.send(
             request,
             lambda raw, _: read_response(request.source, raw, self.service, redirects=redirects),
+        )
+
+    def request_items(self, request: Request, key: str, consume: Callable[[Any], None]) -> Response:
+        """Send a request once, and pass on the items of a long list in its response.
+
+        Args:
+            request: request to send.
+            key: name of the list in the JSON object. It is empty in the returned response.
+            consume: receives each item, also of a response that then breaks off.
+
+        Raises:
+            ActionError: an error of `send` or of `read_items`.
+        """
+        return self.send(
+            request, lambda raw, _: read_items(request.source, raw, self.service, key, consume)
         )
 
     def send(self, request: Request, read: Callable[[requests.Response, float], T]) -> T:

@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from entrypoint.errors import TransientError, UnexpectedResponse
+from entrypoint.http.json_items import JsonItems
 from entrypoint.http.limits import MAX_BODY_BYTES, read_body
 from entrypoint.masking import masked_head
 from entrypoint.text import cut, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import requests
 
 RE_RUN_HINT = "Then re-run this job: it continues the same DAG run."
+_CHUNK_BYTES = 65_536
 _MAX_MASKED_BYTES = 65_536
 """Bytes at the beginning of a body without JSON that are masked."""
 _MAX_TEXT_CHARS = 500
@@ -250,6 +252,37 @@ def read_response(
     if raw.ok and status != 204 and body is None and not redirects:
         raise response.unexpected("the body is not JSON.")
     return response
+
+
+def read_items(
+    source: str,
+    raw: requests.Response,
+    service: Service,
+    key: str,
+    consume: Callable[[Any], None],
+) -> Response:
+    """Parse a response whose object has a long list, item by item. Raises like `read_response`.
+
+    Args:
+        source: method and path, for error texts.
+        raw: response with its body unread.
+        service: service that sent it.
+        key: name of the list. It is empty in the result.
+        consume: receives each item.
+    """
+    if raw.status_code != 200 or not _content_type(raw).endswith("json"):
+        return read_response(source, raw, service)
+    response = Response(200, None, describe_response(source, raw), service=service)
+    items, size = JsonItems(key, consume), 0
+    try:
+        for part in raw.iter_content(_CHUNK_BYTES):
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise response.unexpected("it is too large, and was not read to its end.")
+            items.feed(part)
+        return response._replace(body=items.close())
+    except (ValueError, RecursionError):
+        raise response.unexpected("the JSON is cut off or broken.") from None
 
 
 def _read_failure(raw: requests.Response, response: Response) -> Response | None:

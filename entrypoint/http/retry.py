@@ -14,6 +14,7 @@ from entrypoint.deadline import Deadline
 from entrypoint.errors import (
     Forbidden,
     RunNotFound,
+    StartPostponed,
     TransientError,
     Unauthorized,
     UnexpectedResponse,
@@ -72,6 +73,7 @@ class Retrier:
         self.deadline = Deadline(clock, inf)
         self._count = [0]
         self.max_pause = inf
+        self._postpones = False
         self._jitter = jitter
         self._poll_jitter = poll_jitter
 
@@ -84,6 +86,12 @@ class Retrier:
         """Return a retrier with the same clock and count that gives up at this deadline."""
         bound = copy(self)
         bound.deadline = deadline
+        return bound
+
+    def postponing(self) -> Self:
+        """Return a retrier that raises StartPostponed in place of a pause."""
+        bound = copy(self)
+        bound._postpones = True  # noqa: SLF001 - its own copy
         return bound
 
     def reporting_to(self, events: Events) -> Self:
@@ -144,15 +152,21 @@ class Retrier:
             error: the failure.
             failures: number of consecutive failures before this one.
         """
-        seconds_left = self.deadline.seconds_left()
-        if seconds_left <= 0:
+        if self._postpones:
+            raise StartPostponed(error, outage=True)
+        if self.deadline.seconds_left() <= 0:
             raise error
+        self.sleep(self.pause_after(error, failures))
+
+    def pause_after(self, error: ActionError, failures: int) -> float:
+        """Report a failure, and return the seconds until its retry."""
+        seconds_left = self.deadline.seconds_left()
         pause = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)] * self._jitter()
         requested = min(getattr(error, "retry_after", None) or 0.0, MAX_RETRY_AFTER_SECONDS)
         pause = min(max(pause, requested), self.max_pause, seconds_left)
         self._count[0] += 1
         self.events.request_failed(error, pause)
-        self.sleep(pause)
+        return pause
 
 
 REFUSAL_SECONDS, REFUSAL_RESPONSES = 60.0, 3

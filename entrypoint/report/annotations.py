@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrypoint.report.wording import outcome_message
+from entrypoint.report.wording import ending_of, outcome_message
 from entrypoint.runners.checkout import has_line, locate
 from entrypoint.text import shortened
 
@@ -38,14 +38,9 @@ def annotate(outcome: Outcome, runner: Runner) -> None:
     """
     message = outcome_message(outcome)
     text = "\n".join([*message.reasons, message.detail])
-    ending = "".join(
-        f"\n{line}"
-        for line in (message.hint, outcome.run_url and f"DAG run: {outcome.run_url}")
-        if line
-    )
-    good = outcome.passes or (outcome.post and outcome.stopped in ("yes", "nothing", "left"))
+    good = outcome.passes or (outcome.post and outcome.stop_settled)
     level: Level = "error" if not good else "warning" if outcome.failed_tasks else "notice"
-    runner.annotate(level, message.title, text, ending=ending)
+    runner.annotate(level, message.title, text, ending=ending_of(message, outcome.run_url))
 
 
 def annotate_code(outcome: Outcome, workspace: Path, runner: Runner) -> None:

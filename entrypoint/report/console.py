@@ -97,6 +97,14 @@ class Console:
             names = list_names(list(unmatched), _MAX_NAMES)
             self._line(f"Changed files that belong to no DAG: {names}")
 
+    def dags_redefined(self, new: Sequence[str], removed: Sequence[str]) -> None:
+        """Log the DAGs that the new code of the changed files adds or removes."""
+        if removed:
+            names = list_names(list(removed), _MAX_NAMES)
+            self._line(f"The changed files no longer define {names}: not selected any more")
+        if new:
+            self._line(f"The changed files also define {list_names(list(new), _MAX_NAMES)}")
+
     def totals(self, runs: Sequence[Outcome], *, final: bool = False) -> None:
         """Log how many of several DAG runs are where, once a minute and at the end."""
         now = self._clock()
@@ -135,6 +143,13 @@ class Console:
         if what != self._last_status or self._clock() - self._last_line_at >= HEARTBEAT_SECONDS:
             self._last_status = what
             self._line(f"{what}. Waiting up to {format_duration(left)} more for it")
+
+    def slot_kept(self, run: DagRun, seconds: float) -> None:
+        """Log that a run that was left running counts for `max_parallel`."""
+        self._line(
+            f"{run.dag_id} still runs, so it counts for max_parallel: waiting up to "
+            f"{format_duration(seconds)} for its end"
+        )
 
     def code_missing(self, error: ActionError, left: float) -> None:
         """Log why the deployed code cannot be used yet, if that changed or a minute has passed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from entrypoint.report.markdown import prose
 from entrypoint.report.timestamps import format_time
 from entrypoint.report.wording import code_of, origin, report_line, verdict_sentence
 from entrypoint.text import format_duration
@@ -55,6 +56,11 @@ def _step_facts(outcome: Outcome, context: Context | None) -> Iterator[tuple[str
         yield "Commit", context.sha[:12]
     if outcome.report is not None:
         yield "Reported as", report_line(outcome.report)
+
+
+def disabled_features(outcome: Outcome) -> Iterator[str]:
+    """Yield a line of Markdown for each feature that the credential does not permit."""
+    yield from (f"- {prose(sentence)}" for sentence in outcome.disabled_features)
 
 
 def _run_facts(run: DagRun | None) -> Iterator[tuple[str, str]]:

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from entrypoint.masking import masked
+from entrypoint.runners.github import MAX_SUMMARY_BYTES
 from entrypoint.runners.sanitize import CONTROL, one_safe_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_RESERVED_BYTES = 1_000
+"""Bytes below GitHub's limit that stay free.
+
+The sentence that counts the omitted blocks needs some; GitHub's own counting may need the others.
+"""
 _BLANK = re.compile(rf"[\s{CONTROL}]+")
 _MARKUP = re.compile(r"[\\`*_\[\]<>&~$#|]|(?<=www)\.|:(?=//)", re.IGNORECASE)
 _URL_CHARS = "%:/?#[]@!$&'*+,=-._~"
@@ -49,7 +55,7 @@ def folded(title: str, markdown: str) -> str:
     return f"<details><summary>{text}</summary>\n\n{markdown}\n\n</details>"
 
 
-def fit(blocks: Iterable[str], limit: int) -> str:
+def fit(blocks: Iterable[str], limit: int = MAX_SUMMARY_BYTES - _RESERVED_BYTES) -> str:
     """Join the blocks of Markdown that fit into `limit` bytes, and count the omitted ones."""
     taken, size, omitted = [], 0, 0
     for one in blocks:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from entrypoint.masking import masked
 from entrypoint.models import PASSING, WORST_FIRST, TaskInstance
 from entrypoint.report.dry_run import markdown_report
+from entrypoint.report.facts import disabled_features
 from entrypoint.report.failures import failed_tasks, reasons
 from entrypoint.report.gantt import gantt
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
 from entrypoint.report.sections import build_sections
-from entrypoint.report.wording import Message, outcome_message
-from entrypoint.runners.github import MAX_SUMMARY_BYTES
+from entrypoint.report.wording import RESULT_SIGNS, Message, ending_of, outcome_message
 from entrypoint.text import format_duration, list_names, shortened
 
 if TYPE_CHECKING:
@@ -28,15 +28,6 @@ if TYPE_CHECKING:
 
 MAX_ANNOTATIONS = 10
 """Annotations for DAGs that failed. GitHub keeps ten of each level for a step."""
-RESULT_SIGNS: dict[Result, str] = {
-    "success": "✅",
-    "triggered": "🚀",
-    "checked": "✅",
-    "failed": "❌",
-    "timeout": "⏳",
-    "cancelled": "🛑",
-    "error": "❌",
-}
 _PHRASES: dict[Result, str] = {
     "success": "succeeded",
     "triggered": "were triggered",
@@ -50,8 +41,6 @@ _MAX_REASON_CHARS = 300
 """Characters of a reason in the table."""
 _MAX_DETAILS = 20
 """DAG runs whose failures are explained below the table."""
-_RESERVED_BYTES = 1_000
-"""Bytes below GitHub's limit that stay free."""
 
 
 def step_message(outcome: StepOutcome) -> Message:
@@ -152,34 +141,29 @@ def annotate_several(outcome: StepOutcome, runner: Runner) -> None:
     if outcome.error is not None or not bad:
         good: Level = "warning" if outcome.new_files else "notice"
         level: Level = good if outcome.passes else "error"
-        runner.annotate(level, message.title, message.detail, ending=_ending(message))
+        runner.annotate(level, message.title, message.detail, ending=ending_of(message))
         return
     shown = bad if len(bad) <= MAX_ANNOTATIONS else bad[: MAX_ANNOTATIONS - 1]
     for run in shown:
         single = outcome_message(run)
         name = run.request.dag_id if run.request else ""
         text = "\n".join([*single.reasons, single.detail])
-        where = f"\nDAG run: {run.run_url}" if run.run_url else ""
-        done = run.post and run.stopped in ("yes", "nothing", "left")
+        done = run.post and run.stop_settled
         runner.annotate(
             "notice" if done else "error",
             f"{name}: {single.title}",
             text,
-            ending=_ending(single) + where,
+            ending=ending_of(single, run.run_url),
         )
     if rest := [run.request.dag_id for run in bad[len(shown) :] if run.request]:
         text = f"{len(rest)} more did not succeed: {list_names(rest)}"
-        done = all(run.post and run.stopped in ("yes", "nothing", "left") for run in bad)
+        done = all(run.post and run.stop_settled for run in bad)
         runner.annotate("notice" if done else "error", message.title, text)
-
-
-def _ending(message: Message) -> str:
-    return f"\n{message.hint}" if message.hint else ""
 
 
 def several_summary(outcome: StepOutcome, context: Context | None) -> str:
     """Return the job summary in Markdown, always below GitHub's size limit."""
-    return fit(_blocks(outcome, context), MAX_SUMMARY_BYTES - _RESERVED_BYTES)
+    return fit(_blocks(outcome, context))
 
 
 def _blocks(outcome: StepOutcome, context: Context | None) -> Iterator[str]:
@@ -281,7 +265,7 @@ def _facts(outcome: StepOutcome, context: Context | None) -> Iterator[str]:
 
 def _disabled_features(outcome: StepOutcome) -> Iterator[str]:
     for run in outcome.runs[:1]:
-        yield from (f"- {prose(sentence)}" for sentence in run.disabled_features)
+        yield from disabled_features(run)
 
 
 def several_plain_summary(outcome: StepOutcome) -> str:

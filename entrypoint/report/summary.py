@@ -9,16 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.report.dry_run import markdown_report
-from entrypoint.report.facts import CODE_FACTS, facts
+from entrypoint.report.facts import CODE_FACTS, disabled_features, facts
 from entrypoint.report.failures import failed_tasks, reasons
 from entrypoint.report.gantt import MAX_BARS, gantt
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
 from entrypoint.report.sections import build_sections
-from entrypoint.report.several import RESULT_SIGNS
 from entrypoint.report.tables import task_table
 from entrypoint.report.timestamps import later
-from entrypoint.report.wording import outcome_message
-from entrypoint.runners.github import MAX_SUMMARY_BYTES
+from entrypoint.report.wording import RESULT_SIGNS, outcome_message
 from entrypoint.text import shortened
 
 if TYPE_CHECKING:
@@ -29,16 +27,11 @@ if TYPE_CHECKING:
 
 _MAX_DETAIL_CHARS = 20_000
 """Characters of the message's detail."""
-_RESERVED_BYTES = 1_000
-"""Bytes below GitHub's limit that stay free.
-
-The sentence that counts the omitted blocks needs some; GitHub's own counting may need the others.
-"""
 
 
 def summary(outcome: Outcome, context: Context | None) -> str:
     """Return the job summary in Markdown, always below GitHub's size limit."""
-    return fit(_blocks(outcome, context), MAX_SUMMARY_BYTES - _RESERVED_BYTES)
+    return fit(_blocks(outcome, context))
 
 
 def _blocks(outcome: Outcome, context: Context | None) -> Iterator[str]:
@@ -53,7 +46,7 @@ def _blocks(outcome: Outcome, context: Context | None) -> Iterator[str]:
         "What failed": failed_tasks,
         "The time line": _time_line,
         "The table of tasks": _tasks,
-        "The list of disabled features": _disabled_features,
+        "The list of disabled features": disabled_features,
     }
     return build_sections(((what, partial(make, outcome)) for what, make in parts.items()), prose)
 
@@ -90,10 +83,6 @@ def _fact_table(outcome: Outcome, context: Context | None) -> Iterator[str]:
 def _tasks(outcome: Outcome) -> Iterator[str]:
     if outcome.tasks:
         yield task_table(outcome.tasks, outcome.unread, outcome.unread_succeeded)
-
-
-def _disabled_features(outcome: Outcome) -> Iterator[str]:
-    yield from (f"- {prose(sentence)}" for sentence in outcome.disabled_features)
 
 
 def _facts(outcome: Outcome, context: Context | None) -> list[tuple[str, str]]:

@@ -8,12 +8,32 @@ from entrypoint.text import duration_suffix, format_duration, list_names, shorte
 
 if TYPE_CHECKING:
     from entrypoint.errors import ActionError
-    from entrypoint.models import DagRun, Failure, Outcome, Report, TaskInstance, TaskVerdict
+    from entrypoint.models import (
+        DagRun,
+        Failure,
+        Outcome,
+        Report,
+        Result,
+        TaskInstance,
+        TaskVerdict,
+    )
 
 MAX_FAILURES_LISTED = 3
 """Failures that a message gives with their causes; the summary has all that were read."""
 _MAX_FAILURE_CHARS = 600
 """Characters of each of these causes."""
+
+
+RESULT_SIGNS: dict[Result, str] = {
+    "success": "✅",
+    "triggered": "🚀",
+    "checked": "✅",
+    "failed": "❌",
+    "timeout": "⏳",
+    "cancelled": "🛑",
+    "error": "❌",
+}
+"""The sign of each result in the job summary."""
 
 
 class Message(NamedTuple):
@@ -100,6 +120,12 @@ def verdict_sentence(verdict: TaskVerdict) -> str:
         f"{verdict.succeeded} of {verdict.total} required task instances succeeded "
         f"({list_names(verdict.patterns)})"
     )
+
+
+def ending_of(message: Message, run_url: str | None = None) -> str:
+    """Return the end of an annotation, which is never cut: the hint, and the run's URL."""
+    lines = (message.hint, f"DAG run: {run_url}" if run_url else "")
+    return "".join(f"\n{line}" for line in lines if line)
 
 
 def outcome_message(outcome: Outcome) -> Message:

@@ -42,7 +42,7 @@ def match_files(dags: Iterable[Dag], files: ChangedFiles) -> ChangedDags:
     DAG.
     """
     by_name: dict[str, list[_Parts]] = defaultdict(list)
-    for path in dict.fromkeys((*(files.all_files or ()), *files.changed)):
+    for path in dict.fromkeys((*(files.namesakes or ()), *files.changed)):
         parts = _parts(path)
         by_name[parts[0]].append(parts)
     changed = set(files.changed)

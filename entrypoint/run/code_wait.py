@@ -107,6 +107,12 @@ class CodeWait:
 
     Attributes:
         bundle_version: the version that has the expected commit, None if there is none yet.
+        postpones: whether `read` raises StartPostponed after a failure, and retries nothing.
+        dag_id: the DAG.
+        dag: the DAG as it was polled last, None if Airflow does not have it.
+        parsings: number of parsings of the DAG that were seen since the first poll.
+        fails_to_import: whether Airflow could not import the DAG's file at the last poll.
+        end: the end of the wait, once it has begun.
     """
 
     def __init__(
@@ -116,7 +122,12 @@ class CodeWait:
         self._context = context
         self._session = session
         self._retrier = session.retrier
-        self._dag_id = settings.dag_id
+        self.dag_id = self._dag_id = settings.dag_id
+        self.dag: Dag | None = None
+        self.parsings = 0
+        self.postpones = False
+        self.fails_to_import = False
+        self.end: Deadline
         self._commit = settings.expect_commit
         self._wait_deadline = session.deadline(settings.wait_for_dag)
         self.bundle_version: str | None = None
@@ -125,7 +136,6 @@ class CodeWait:
         self._known_errors: dict[tuple[str, str], tuple[str, ...]] | None = None
         self._runnable_at_start: bool | None = None
         self._parsed_at: datetime | None = None
-        self._parsings = 0
         self._first_parsing_of_commit: datetime | None = None
         self._bundle_has_commit_since: datetime | None = None
         self._failed_imports: set[datetime] = set()
@@ -175,8 +185,8 @@ class CodeWait:
         """Prepare the polls; return whether any is needed."""
         if not self._settings.wait_for_dag and self._commit is None:
             return False
-        self._end = self._session.deadline(self.seconds_left())
-        self._request_deadline = self._end.extended(EXTRA_SECONDS)
+        self.end = self._session.deadline(self.seconds_left())
+        self._request_deadline = self.end.extended(EXTRA_SECONDS)
         self._airflow = airflow.within(self._request_deadline)
         self._files = files
         return True
@@ -185,6 +195,19 @@ class CodeWait:
     def may_be_new(self) -> bool:
         """Whether Airflow may have parsed the DAG only a moment ago."""
         return bool(self._settings.wait_for_dag) or self._commit is not None
+
+    def begin_new(self, airflow: Airflow, files: DagFiles, since: Deadline) -> None:
+        """Prepare the polls for a DAG that appeared during the wait that ends with this deadline.
+
+        So Airflow has it from new code.
+        """
+        self._wait_deadline, self._runnable_at_start = since, False
+        self.begin(airflow, files)
+
+    def count_parsing(self) -> None:
+        """Request the DAG once more, only to see whether Airflow has parsed it again."""
+        with suppress(ActionError):
+            self._record_dag(self._airflow.get_dag(self._dag_id))
 
     def report_missing(self, reason: ActionError) -> None:
         """Log why the DAG may not be triggered yet."""
@@ -201,7 +224,8 @@ class CodeWait:
         """
         left = self.seconds_left()
         deadline = self._session.deadline(max(SETUP_SECONDS, left))
-        return self._retrier.within(deadline).read(
+        retrier = self._retrier.within(deadline)
+        return (retrier.postponing() if self.postpones else retrier).read(
             partial(fetch, airflow.within(deadline)),
             retry_unexpected=left > 0,
             retry_refused=left > 0,
@@ -272,13 +296,15 @@ class CodeWait:
         missing: ActionError | None = None
         try:
             # Without a wait, an unexpected response means a wrong URL: fail at once.
-            retry_unexpected = not first or not self._end.has_passed()
+            retry_unexpected = not first or not self.end.has_passed()
             dag = self._read(
                 partial(self._airflow.get_dag, self._dag_id), retry_unexpected=retry_unexpected
             )
         except DagNotFound as error:
             missing = error
+        self._record_dag(dag)
         import_error = self._import_error(dag)
+        self.fails_to_import = import_error is not None or bool(dag and dag.has_import_errors)
         if dag is None:
             self._runnable_at_start = bool(self._runnable_at_start)
             reason = import_failed(self._dag_id, import_error) if import_error else missing
@@ -287,11 +313,18 @@ class CodeWait:
         else:
             refuse_paused(dag, self._settings.if_paused)
             reason, token = self._check_dag(dag, import_error, first=first), dag.file_token
-        if reason is not None and not self._end.has_passed():
+        if reason is not None and not self.end.has_passed():
             self._request_reparse(
                 token, (dag and dag.last_parsed, import_error and import_error.seen_at)
             )
         return reason
+
+    def _record_dag(self, dag: Dag | None) -> None:
+        self.dag = dag
+        parsed_at = dag.last_parsed if dag is not None else None
+        if parsed_at is not None and parsed_at != self._parsed_at:
+            self.parsings += self._parsed_at is not None
+            self._parsed_at = parsed_at
 
     def _check_dag(
         self, dag: Dag, import_error: DagImportError | None, *, first: bool
@@ -305,7 +338,7 @@ class CodeWait:
 
     def _read(self, fetch: Callable[[], T], *, retry_unexpected: bool = True) -> T:
         return self._retrier.within(self._request_deadline).read(
-            fetch, retry_unexpected=retry_unexpected, retry_refused=not self._end.has_passed()
+            fetch, retry_unexpected=retry_unexpected, retry_refused=not self.end.has_passed()
         )
 
     def _import_error(self, dag: Dag | None) -> DagImportError | None:
@@ -373,16 +406,13 @@ class CodeWait:
 
     def _check_code(self, dag: Dag) -> ActionError | None:
         """Return why the DAG's code may be old, None if it is the expected code."""
-        if dag.last_parsed != self._parsed_at:
-            self._parsings += self._parsed_at is not None
-            self._parsed_at = dag.last_parsed
         if self._commit is not None:
             return self._check_commit(dag, self._commit)
         return self._check_parsings(dag) if dag.bundle_version is None else None
 
     def _check_parsings(self, dag: Dag) -> ActionError | None:
         """Return why the code may be old if only the time of the last parsing shows its age."""
-        if not self._runnable_at_start or self._parsings >= MIN_PARSINGS:
+        if not self._runnable_at_start or self.parsings >= MIN_PARSINGS:
             return None
         if dag.last_parsed is None:
             raise NotSupported(
@@ -391,7 +421,7 @@ class CodeWait:
                 "wait_for_dag needs Airflow 2.3.",
                 "Remove wait_for_dag from this step, or upgrade Airflow.",
             )
-        begun = "; that parsing may have begun before this step" if self._parsings else ""
+        begun = "; that parsing may have begun before this step" if self.parsings else ""
         return NotDeployed(
             "Airflow has not parsed the DAG's file since this step began",
             f"{dag.file or self._dag_id} was last parsed at "
@@ -432,7 +462,7 @@ class CodeWait:
         # during the parsing, the parsed file is older than that version. So one more parsing must
         # follow.
         self._first_parsing_of_commit = self._first_parsing_of_commit or dag.last_parsed
-        if dag.last_parsed == self._first_parsing_of_commit and not self._end.has_passed():
+        if dag.last_parsed == self._first_parsing_of_commit and not self.end.has_passed():
             return NotDeployed(
                 "Airflow has the commit, but has not parsed the DAG's file again",
                 f"The bundle is at {version}, but the last parsing may have begun before Airflow "
@@ -458,7 +488,11 @@ class CodeWait:
             )
 
 
-def wait_for_all(waits: Sequence[CodeWait], retrier: Retrier) -> dict[CodeWait, ActionError]:
+def wait_for_all(
+    waits: Sequence[CodeWait],
+    retrier: Retrier,
+    revise: Callable[[Sequence[CodeWait]], Sequence[CodeWait]] = lambda pending: pending,
+) -> dict[CodeWait, ActionError]:
     """Wait until each DAG may be triggered; return why that is not so for some, empty if it is.
 
     Once one of them can no longer be triggered, do not wait for the others.
@@ -466,6 +500,8 @@ def wait_for_all(waits: Sequence[CodeWait], retrier: Retrier) -> dict[CodeWait, 
     Args:
         waits: waits of the same session that have begun.
         retrier: clock, sleep and jitter.
+        revise: called after each poll with the waits that are not over; returns those that go on,
+            which may be others.
     """
     began = retrier.clock()
     pending, errors = list(waits), dict[CodeWait, ActionError]()
@@ -479,10 +515,15 @@ def wait_for_all(waits: Sequence[CodeWait], retrier: Retrier) -> dict[CodeWait, 
             else:
                 if reason is not None:
                     reasons[each] = reason
-        pending = list(reasons)
-        left = min((each.seconds_left() for each in pending), default=0.0)
-        if errors or left <= 0:
+        if errors:
             return errors | reasons
+        pending = list(revise(list(reasons)))
+        if any(each not in reasons for each in pending):
+            continue
+        reasons = {each: reasons[each] for each in pending}
+        left = min((each.seconds_left() for each in pending), default=0.0)
+        if left <= 0:
+            return reasons
         for each, reason in reasons.items():
             each.report_missing(reason)
         pause = poll_interval_after(retrier.clock() - began)

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from entrypoint.errors import ActionError, CommitStatusTaken, Forbidden, NotSupported, RunExists
-from entrypoint.github_api.client import GitHubRepository
 from entrypoint.github_api.deployments import GitHubDeployment
 from entrypoint.github_api.marker import Marker, note_with_marker, parse_marker
 from entrypoint.github_api.statuses import CommitStatus, DagRunRef
@@ -55,7 +54,8 @@ class DetachedReport:
     def __init__(
         self, settings: Settings, context: Context, session: Session, base_url: str
     ) -> None:
-        if not context.api_url:
+        repository = session.github_repository(context)
+        if repository is None:
             raise ActionError(
                 "Only a GitHub workflow can report to GitHub",
                 f"report_to is {settings.report_to}, but GitHub's runner does not run this step.",
@@ -63,9 +63,7 @@ class DetachedReport:
             )
         self._settings = settings
         self._session = session
-        self._repository = GitHubRepository(
-            context.api_url, context.repository, settings.github_token, session.http_client
-        )
+        self._repository = repository
         commit = head_commit(context)
         self._last_status_id = 0
         self._marker = Marker(

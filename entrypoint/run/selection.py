@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from entrypoint.errors import DagNotFound
 from entrypoint.github_api.changed_files import changed_files
-from entrypoint.github_api.client import GitHubRepository
 from entrypoint.models import Dag
 from entrypoint.run.changed_dags import match_files
 from entrypoint.run.dag_checks import import_failed
@@ -16,7 +15,7 @@ from entrypoint.session import SETUP_SECONDS
 from entrypoint.text import list_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable
 
     from entrypoint.airflow.client import Airflow
     from entrypoint.deadline import Deadline
@@ -38,11 +37,13 @@ class Selection(NamedTuple):
         dags: DAG id and its `conf`, None for that of the step, in the order of the input.
         unmatched: changed files that belong to no DAG.
         new_files: those of them that are new and may define a DAG that Airflow does not have yet.
+        changed: the DAGs that `changed` selected and no line names.
     """
 
     dags: dict[str, JsonObject | None]
     unmatched: tuple[str, ...] = ()
     new_files: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 class Selector:
@@ -70,6 +71,7 @@ class Selector:
         self._session = session
         self._import_errors = import_errors
         self._files: ChangedFiles | None = None
+        self._changed_dag_files: set[tuple[str, str]] = set()
         self._wait_deadline = session.deadline(settings.wait_for_dag)
 
     def select(self) -> Selection:
@@ -79,13 +81,13 @@ class Selector:
         while such a file was changed, ask again until the end of `wait_for_dag`.
 
         Raises:
-            DagNotFound: no active DAG has a tag.
+            DagNotFound: no DAG has a tag.
             DagNotRunnable: a changed file fails to import.
             ActionError: Airflow or GitHub does not say.
         """
         while True:
             selection = self._select()
-            broken = self._broken(selection.unmatched)
+            broken = self._broken_file(selection.unmatched)
             left = self._wait_deadline.seconds_left()
             if broken is not None and left <= 0:
                 raise broken
@@ -99,9 +101,9 @@ class Selector:
             self._session.events.code_missing(broken or missing, left)
             self._session.retrier.sleep(min(POLL_SECONDS, left))
 
-    def _broken(self, unmatched: tuple[str, ...]) -> ActionError | None:
+    def _broken_file(self, unmatched: tuple[str, ...]) -> ActionError | None:
         """Return the error for a changed file that Airflow cannot import, None if there is none."""
-        if not unmatched or self._files is None:
+        if self._files is None or not self._files.changed:
             return None
         errors = self._import_errors(self._session.deadline(SETUP_SECONDS)) or ()
         # An import error names its file as a DAG does.
@@ -118,15 +120,23 @@ class Selector:
         }
         found = match_files(files.values(), self._files).files
         for error in errors:
-            # A file that has a DAG imports; the error is that of another file with its name.
-            if broken := [path for path in found.get(error.filename, ()) if path in unmatched]:
+            # Unless only some DAGs of a file are wrong, a file that has a DAG imports; the error is
+            # that of another file with its name.
+            same = (error.filename, error.bundle) in self._changed_dag_files
+            broken = [path for path in found.get(error.filename, ()) if same or path in unmatched]
+            if broken:
                 return import_failed(f"the DAGs of {broken[0]}", error)
         return None
+
+    def changed_dags(self) -> tuple[str, ...]:
+        """Return the ids of the DAGs that the changed files define now."""
+        return tuple(match_files(self._list_dags(), self._changed_files()).files)
 
     def _select(self) -> Selection:
         found: dict[str, JsonObject | None] = {}
         unmatched: tuple[str, ...] = ()
         new_files: tuple[str, ...] = ()
+        changed_dags: Collection[str] = ()
         for selector in self._settings.dags:
             if selector.kind == "dag":
                 # The conf of a line wins over a tag's, wherever the two lines are.
@@ -137,7 +147,11 @@ class Selector:
                     found.setdefault(dag.dag_id, None)
             else:
                 files = self._changed_files()
-                changed = match_files(self._list_dags(), files)
+                listed = self._list_dags()
+                changed = match_files(listed, files)
+                self._changed_dag_files = {
+                    (dag.file, dag.bundle) for dag in listed if dag.dag_id in changed.files
+                }
                 unmatched = changed.other_files
                 new_files = tuple(
                     path
@@ -146,25 +160,30 @@ class Selector:
                 )
                 for dag_id in changed.files:
                     found.setdefault(dag_id, None)
-        return Selection(found, unmatched, new_files)
+                changed_dags = changed.files.keys()
+        named = {selector.name for selector in self._settings.dags if selector.kind == "dag"}
+        only_changed = tuple(dag_id for dag_id in changed_dags if dag_id not in named)
+        return Selection(found, unmatched, new_files, only_changed)
 
     def _changed_files(self) -> ChangedFiles:
         if self._files is None:
             context, session = self._context, self._session
-            repository = None
-            if context.api_url:
-                repository = GitHubRepository(
-                    context.api_url,
-                    context.repository,
-                    self._settings.github_token,
-                    session.http_client,
-                )
+            repository = session.github_repository(context)
             retrier = session.retrier.within(session.deadline(SETUP_SECONDS))
             self._files = changed_files(repository, read_event(context), retrier)
         return self._files
 
     def _tagged(self, tag: str) -> list[Dag]:
-        tagged = [dag for dag in self._list_dags(tag) if not dag.is_paused]
+        """Return the DAGs with the tag that run, and those that do not run because of their files.
+
+        Airflow deactivates a DAG whose file it cannot import, as it does with one that was deleted.
+        The first must be an error, so it is selected, and the check before the trigger names it.
+        """
+        listed = [dag for dag in self._list_dags(tag, stale=True) if not dag.is_paused]
+        broken: Collection[str] = ()
+        if not all(dag.is_active for dag in listed):
+            broken = self._without_import(listed)
+        tagged = [dag for dag in listed if dag.is_active or dag.dag_id in broken]
         if not tagged:
             raise DagNotFound(
                 "No DAG has this tag",
@@ -173,10 +192,27 @@ class Selector:
             )
         return tagged
 
-    def _list_dags(self, tag: str | None = None) -> tuple[Dag, ...]:
+    def _without_import(self, dags: Iterable[Dag]) -> set[str]:
+        """Return the ids of those DAGs whose file Airflow cannot import.
+
+        `has_import_errors` is not enough: it stays true if a broken file is deleted, and may be
+        false for a moment (docs/notes/airflow-2.md#dags-and-import-errors). It counts only if the
+        import errors cannot be read.
+        """
+        errors = self._import_errors(self._session.deadline(SETUP_SECONDS))
+        files = {(error.filename, error.bundle) for error in errors or ()}
+        return {
+            dag.dag_id
+            for dag in dags
+            if ((dag.file, dag.bundle) in files if errors is not None else dag.has_import_errors)
+        }
+
+    def _list_dags(self, tag: str | None = None, *, stale: bool = False) -> tuple[Dag, ...]:
         left = self._wait_deadline.seconds_left()
         deadline = self._session.deadline(max(SETUP_SECONDS, left))
         airflow = self._airflow.within(deadline)
         return self._session.retrier.within(deadline).read(
-            lambda: airflow.list_dags(tag), retry_unexpected=left > 0, retry_refused=left > 0
+            lambda: airflow.list_dags(tag, stale=stale),
+            retry_unexpected=left > 0,
+            retry_refused=left > 0,
         )

@@ -20,6 +20,7 @@ from entrypoint.errors import (
     Forbidden,
     RunExists,
     ServerFailure,
+    StartPostponed,
     TransientError,
     TriggerRefused,
     TriggerUnclear,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from entrypoint.airflow.client import Airflow
+    from entrypoint.deadline import Deadline
     from entrypoint.http.retry import Retrier
     from entrypoint.models import DagRun, RunRequest
 
@@ -48,6 +50,58 @@ MAX_TRIGGER_ATTEMPTS = 5
 """Maximum POSTs, even if a GET after each shows that there is no run."""
 
 
+class Attempts:
+    """The triggers of one of several DAG runs. Other runs are started between two of them.
+
+    Attributes:
+        sent: number of triggers without a clear response.
+        unclear: whether no request since the last one has told if the run exists.
+        response: the failure of the last one.
+    """
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.unclear = False
+        self.response: ActionError
+        self._end: Deadline
+        self._repeatable = True
+
+    def record(self, response: ActionError, *, last: bool, end: Deadline) -> None:
+        """Record a trigger without a clear response.
+
+        Args:
+            response: the failure.
+            last: whether a repetition would fail again.
+            end: until when the run may still appear.
+        """
+        self.sent += 1
+        self.unclear, self.response, self._end = True, response, end
+        self._repeatable = not last
+
+    def forbid(self, reason: ActionError) -> None:
+        """Record the reason why a repetition would fail again."""
+        self.response, self._repeatable = reason, False
+
+    def require_repeatable(self, *, last_chance: bool) -> None:
+        """Check that there may be another trigger, after a request that showed no run.
+
+        Args:
+            last_chance: whether to use the last one of MAX_TRIGGER_ATTEMPTS now.
+
+        Raises:
+            StartPostponed: there may not be one now, or the run of the last one may still appear.
+            ActionError: the failure of the last trigger, which created nothing.
+        """
+        self.unclear = False
+        most = MAX_TRIGGER_ATTEMPTS if last_chance else MAX_TRIGGER_ATTEMPTS - 1
+        if not self.sent or (self._repeatable and self.sent < most):
+            return
+        may_follow = self._repeatable and self.sent < MAX_TRIGGER_ATTEMPTS
+        if not may_follow and self._end.has_passed():
+            raise self.response
+        raise StartPostponed(self.response, outage=False)
+
+
 def trigger(
     airflow: Airflow,
     request: RunRequest,
@@ -55,6 +109,7 @@ def trigger(
     *,
     settle_not_found: bool = True,
     may_be_ours: Callable[[DagRun], bool] = lambda _: True,
+    attempts: Attempts | None = None,
 ) -> tuple[DagRun, bool]:
     """Create the DAG run.
 
@@ -65,6 +120,7 @@ def trigger(
         settle_not_found: whether to poll for the run even if Airflow does not know the DAG.
         may_be_ours: function that returns whether this step may have created a run that was found
             after an unclear response.
+        attempts: the earlier triggers; None if this call repeats the POST itself.
 
     Returns:
         The run, and whether this step created it. If not, another client created a run with this
@@ -77,19 +133,32 @@ def trigger(
             last one there is no run.
         InvalidConf, DagNotFound, Forbidden, Unauthorized, TriggerRefused: Airflow or a gateway
             refused and created nothing.
+        StartPostponed: with `attempts`, this POST had no clear response, and there is no run yet.
     """
-    run, made = _trigger(airflow, request, retrier, settle_not_found, may_be_ours)
+    run, made = _trigger(airflow, request, retrier, settle_not_found, may_be_ours, attempts)
     return airflow.complete_trigger(run, request) if made else run, made
 
 
-def _trigger(
+def adopt(
+    airflow: Airflow, request: RunRequest, found: DagRun, may_be_ours: Callable[[DagRun], bool]
+) -> tuple[DagRun, bool]:
+    """Return a run that was found after an unclear response, like `trigger`.
+
+    Another client may have created a run with this id while the response was unclear.
+    """
+    made = may_be_ours(found) and not differences(found, request)
+    return airflow.complete_trigger(found, request) if made else found, made
+
+
+def _trigger(  # noqa: PLR0917 - like `trigger`
     airflow: Airflow,
     request: RunRequest,
     retrier: Retrier,
     settle_not_found: bool,  # noqa: FBT001 - like `trigger`
     may_be_ours: Callable[[DagRun], bool],
+    attempts: Attempts | None,
 ) -> tuple[DagRun, bool]:
-    unclear = False
+    unclear = attempts is not None and attempts.sent > 0
     for failures in range(MAX_TRIGGER_ATTEMPTS):
         try:
             return airflow.trigger(request), True
@@ -97,15 +166,15 @@ def _trigger(
             response: ActionError = error
             unclear = True
             last = failures + 1 == MAX_TRIGGER_ATTEMPTS or isinstance(error, ServerFailure)
+            if attempts is not None:
+                attempts.record(error, last=last, end=retrier.deadline.at_most(SETTLE_SECONDS))
+                return _find_or_postpone(airflow, request, retrier, may_be_ours, attempts)
         except ActionError as refusal:
             response, last = refusal, True
         # An earlier POST may still take effect although a gateway refuses this one. A 404 for a
         # DAG that existed a moment ago may be wrong as well. So give the run time to appear.
-        settle = (
-            SETTLE_SECONDS
-            if last and (unclear or (settle_not_found and isinstance(response, DagNotFound)))
-            else 0.0
-        )
+        not_found = settle_not_found and isinstance(response, DagNotFound)
+        settle = SETTLE_SECONDS * (last and (unclear or not_found))
         with _raise_unclear(request):
             if isinstance(response, (TransientError, UnexpectedResponse)):
                 retrier.backoff(response, failures)
@@ -122,12 +191,40 @@ def _trigger(
             return found, made and not differences(found, request)
         if last:
             break
-    if unclear and (
-        isinstance(response, (Conflict, Forbidden, Unauthorized, TriggerRefused))
-        or retrier.deadline.has_passed()
-    ):
-        raise _trigger_unclear(request, response)
-    raise _without_conflict(request, response)
+    raise _final_error(request, response, unclear=unclear, late=retrier.deadline.has_passed())
+
+
+def _final_error(
+    request: RunRequest, response: ActionError, *, unclear: bool, late: bool
+) -> ActionError:
+    """Return the error for a trigger that created no run as far as is known."""
+    refused = isinstance(response, (Conflict, Forbidden, Unauthorized, TriggerRefused))
+    if unclear and (refused or late):
+        return trigger_unclear(request, response)
+    return _without_conflict(request, response)
+
+
+def _find_or_postpone(
+    airflow: Airflow,
+    request: RunRequest,
+    retrier: Retrier,
+    may_be_ours: Callable[[DagRun], bool],
+    attempts: Attempts,
+) -> tuple[DagRun, bool]:
+    """Return the run if it exists after a POST without a clear response, like `trigger`."""
+    with _raise_unclear(request):
+        found = _find(airflow, request, retrier, settle=0.0)
+        explained = None if found is not None else _explained(airflow, request, attempts.response)
+    attempts.unclear = False
+    if found is not None:
+        made = may_be_ours(found)
+        return found, made and not differences(found, request)
+    if explained is not None:
+        if attempts.sent == 1:
+            raise _without_conflict(request, explained)
+        # The refusal is certain for this request, but an earlier POST was unclear.
+        attempts.forbid(explained)
+    raise StartPostponed(attempts.response, outage=False)
 
 
 def _find(
@@ -159,10 +256,11 @@ def _raise_unclear(request: RunRequest) -> Iterator[None]:
     try:
         yield
     except (TransientError, UnexpectedResponse, Unauthorized, Forbidden) as error:
-        raise _trigger_unclear(request, error) from None
+        raise trigger_unclear(request, error) from None
 
 
-def _trigger_unclear(request: RunRequest, error: ActionError) -> TriggerUnclear:
+def trigger_unclear(request: RunRequest, error: ActionError) -> TriggerUnclear:
+    """Return the error for a trigger without a clear response, and requests that all failed."""
     return TriggerUnclear(
         "Airflow may or may not have made the DAG run",
         "Its response to the trigger was lost, and no later request has found the run. The run's "

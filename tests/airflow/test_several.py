@@ -8,11 +8,15 @@ import random
 import signal
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
+import pytest
+
 from tests.airflow.job import TIMEOUT, Job, get
-from tests.airflow.scenarios.several import BAD, GOOD, SLOW, ids
+from tests.airflow.scenarios.several import BAD, GOOD, MIXED, SLOW, ids
+from tests.support.fake_airflow import Fault
+from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +80,48 @@ def test_a_rerun_runs_only_what_failed(scenarios: ScenarioRunner) -> None:
         path = f"/dags/{dag_id}/dagRuns/again/taskInstances"
         (task,) = get(scenarios.airflow, path)["task_instances"]
         assert task["try_number"] == tries
+
+
+def test_a_dag_with_the_tag_that_does_not_import_is_an_error(scenarios: ScenarioRunner) -> None:
+    """Airflow lists it no longer as active, or soon will."""
+    result = scenarios["several, broken tag"]
+
+    assert (result.exit_code, result.outputs["result"]) == (1, "error"), result.log
+    (error,) = [note for note in result.annotations if note.level == "error"]
+    assert error.title == "Not all of the DAGs can run"
+    assert "weekly_tagged: The DAG's file fails to import." in error.message
+    assert "LookupError: The column amount is gone" in error.message
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_lost_responses_to_ten_triggers_make_ten_runs(
+    airflow: LocalAirflow, tmp_path: Path, when: Literal["before", "after"]
+) -> None:
+    """Each trigger is cut off once: before Airflow has got it, or its response."""
+    names = [line.split()[0] for line in MIXED]
+    for name in names:
+        airflow.wait_for_dag(name)
+    run_id = f"lost-{uuid4()}"
+    with Proxy(airflow.url) as proxy:
+        for name in names:
+            on = ("POST", f"/dags/{name}/dagRuns")
+            proxy.fail_requests(Fault.RESET, on=on, when=when)
+        result = Job(airflow, tmp_path).run(
+            "quick_success",
+            airflow_url=proxy.url,
+            dag_id="",
+            dags="\n".join(MIXED),
+            run_id=run_id,
+            wait="false",
+        )
+        sent = {name: proxy.received("POST", f"/dags/{name}/dagRuns") for name in names}
+
+    assert (result.exit_code, result.outputs["result"]) == (0, "triggered"), result.log
+    runs = json.loads(result.outputs["runs"])
+    assert [(run["dag_id"], run["created"]) for run in runs] == [(name, True) for name in names]
+    assert {name: len(runs_of(airflow, name, run_id)) for name in names} == dict.fromkeys(names, 1)
+    expected = [None] if when == "after" else [None, 200]
+    assert sent == dict.fromkeys(names, expected)
 
 
 LONG = ("held", "gated", 'one_at_a_time {"seconds": 90}', "too_slow")

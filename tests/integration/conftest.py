@@ -6,8 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.services import GitRepository
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> GitRepository:
+    """A repository with two DAG files and a helper module."""
+    repository = GitRepository(tmp_path / "repository")
+    repository.commit({"dags/team/sales.py": "1", "dags/team/stock.py": "1", "helper.py": "1"})
+    return repository
 
 
 @pytest.fixture

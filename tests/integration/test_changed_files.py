@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.runner import ActionStep, RunnerContext
 from entrypoint.credentials import Secret
 from entrypoint.deadline import Deadline
 from entrypoint.errors import ActionError, Forbidden, TransientError
@@ -18,9 +19,12 @@ from entrypoint.models import Dag, Event
 from entrypoint.report.console import Console
 from entrypoint.run.changed_dags import match_files
 from entrypoint.runners import github as runner
-from tests.support.fake_airflow import Fault
+from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault
+from tests.support.peak_memory import MeasuredProcess
 from tests.support.services import GitHubApi, GitRepository
 from tests.support.services.github import MAX_FILES, REPOSITORY
+from tests.support.services.history import ScriptedHistory, TreeEntry
+from tests.support.step import admin_inputs
 from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
@@ -101,8 +105,7 @@ def test_a_push_of_several_commits_changes_what_differs_at_its_end(
 
     assert found.changed == ("dags/new.py", "dags/sales.py")
     assert found.deleted == ()
-    assert found.all_files is not None
-    assert sorted(found.all_files) == sorted([*FIRST, "dags/new.py"])
+    assert found.namesakes == ("dags/new.py", "dags/sales.py")
     assert found.source == (
         f"{after[:12]} was compared with {before[:12]}, the commit before this push."
     )
@@ -406,7 +409,7 @@ def test_of_a_truncated_tree_only_folders_that_differ_are_listed(
     with GitHubApi(repository, max_tree_entries=limit) as api:
         found = find(api, push(before, after))
 
-    assert found == whole._replace(all_files=None)
+    assert found == whole._replace(namesakes=None)
     assert found.changed == ("area_3/part_2/a.py", "area_new/part/c.py", "top.py")
     assert found.deleted == ("area_3/part_4/b.py",)
     assert len(api.record) <= 9
@@ -452,7 +455,47 @@ def test_an_unreadable_list_of_all_files_counts_as_truncated(
         api.fault(fault, on=("GET", "/git/trees/*"))
         found = find(api, push(before, after))
 
-    assert (found.changed, found.all_files) == (("dags/sales.py",), None)
+    assert (found.changed, found.namesakes) == (("dags/sales.py",), None)
+
+
+class WideHistory(ScriptedHistory):
+    """A repository with 28,000 files, one of which the second commit changes.
+
+    GitHub lists at most 7 MB, which is about so many.
+    """
+
+    def entries(self, tree: str, *, recursive: bool) -> list[TreeEntry]:
+        assert recursive
+        changed = tree == self.tree(HEAD)
+        files = [
+            f"services/area_{n % 40}/part_{n // 400}/src/file_{n:06}.py" for n in range(28_000)
+        ]
+        entries = [
+            TreeEntry("100644", "blob", f"{n:040x}", 1, path) for n, path in enumerate(files)
+        ]
+        return [*entries, TreeEntry("100644", "blob", f"{changed:040x}", 1, "dags/sales.py")]
+
+
+BASE, HEAD = "a" * 40, "b" * 40
+
+
+def test_the_changed_dags_of_a_large_repository_take_less_than_48_mebibytes(
+    tmp_path: Path,
+) -> None:
+    commits = {BASE: None, HEAD: BASE}
+    launcher = MeasuredProcess(tmp_path / "peak")
+    sales = FakeDag("sales", file="sales.py")
+    with FakeAirflow(dags=[sales]) as fake, GitHubApi(commits) as api:
+        api._commits = WideHistory(commits)
+        inputs = admin_inputs(fake) | {"dag_id": "", "dags": "changed", "github_token": api.token}
+        context = RunnerContext(
+            api_url=api.url, event=push(BASE, HEAD), sha=HEAD, repository=REPOSITORY
+        )
+        result = ActionStep(inputs, launcher=launcher, workspace=tmp_path, context=context).run()
+        assert len(api.record) == 4
+    assert [run["dag_id"] for run in json.loads(result.outputs["runs"])] == ["sales"]
+    print(f"28,000 files: peak {launcher.mebibytes:.1f} MiB")
+    assert launcher.mebibytes < 48
 
 
 # Failures.

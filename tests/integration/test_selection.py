@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,11 +14,12 @@ from tests.integration.test_changed_files import push
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
 from tests.support.runner_log import runner_log
 from tests.support.services import GitHubApi, GitRepository
+from tests.support.services.github import REPOSITORY
 from tests.support.step import CONTEXT, run_dags
 from tests.support.virtual_time import VirtualTime, after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from entrypoint.models import StepOutcome
@@ -35,13 +37,6 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
     version: Version = request.param
     with FakeAirflow(version, dags=[SALES, STOCK, NIGHTLY, OFF]) as running:
         yield running
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> GitRepository:
-    repository = GitRepository(tmp_path / "repository")
-    repository.commit({"dags/team/sales.py": "1", "dags/team/stock.py": "1", "helper.py": "1"})
-    return repository
 
 
 def selected(step: StepOutcome) -> list[str]:
@@ -81,6 +76,64 @@ def test_a_tag_without_a_dag_is_an_error(fake: FakeAirflow, tag: str) -> None:
     step = run_dags(fake, "sales", f"tag:{tag}")
     assert step.error is not None
     assert (step.result, step.error.title) == ("error", "No DAG has this tag")
+    assert fake.runs("sales") == []
+
+
+LOST = FakeDag("lost", tags=("smoke",), broken="Traceback\nKeyError: 'x'")
+
+
+@pytest.mark.parametrize("denied", [False, True])
+def test_a_dag_with_the_tag_whose_file_does_not_import_is_an_error(
+    fake: FakeAirflow, denied: bool
+) -> None:
+    """Airflow has deactivated it. Without its import errors, the DAG itself says so."""
+    fake.deploy(LOST)
+    if denied:
+        fake.deny("import_errors")
+    step = run_dags(fake, "tag:smoke", "tag:daily")
+    assert step.error is not None
+    assert "\nlost: " in step.error.detail
+    assert ("KeyError: 'x'" in step.error.detail) is not denied
+    assert [fake.runs(dag) for dag in ("sales", "stock")] == [[], []]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(LOST, deleted=True),
+        replace(LOST, broken="", stale=True),
+        replace(LOST, paused=True),
+        replace(LOST, tags=("daily",)),
+    ],
+)
+def test_a_tag_does_not_stand_for_deleted_or_paused_dags(fake: FakeAirflow, other: FakeDag) -> None:
+    fake.deploy(other)
+    step = run_dags(fake, "tag:smoke")
+    assert (selected(step), step.result) == (["sales", "stock"], "success")
+
+
+def test_the_fix_of_a_dag_with_the_tag_is_waited_for(fake: FakeAirflow) -> None:
+    fake.deploy(LOST)
+    time = after(40, lambda: fake.deploy(replace(LOST, broken="")))
+
+    def parse(_: float, fixed: Callable[[float], object] = time.on_sleep) -> None:
+        fixed(0)
+        for dag in ("sales", "stock"):
+            fake.parse(dag)
+
+    time.on_sleep = parse
+    step = run_dags(fake, "tag:smoke", wait_for_dag="5m", time=time)
+    assert (sorted(selected(step)), step.result) == (["lost", "sales", "stock"], "success")
+
+
+def test_a_changed_file_of_which_only_one_dag_is_wrong_is_an_error(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path
+) -> None:
+    """Airflow 2 still has the other one."""
+    fake.deploy(FakeDag("wrong", file="team/sales.py", broken="Traceback\nKeyError: 'x'"))
+    step = after_push(fake, repository, tmp_path, {"dags/team/sales.py": "2"})
+    assert step.error is not None
+    assert step.error.title == "The DAG's file fails to import"
     assert fake.runs("sales") == []
 
 
@@ -152,6 +205,94 @@ def test_a_changed_file_that_does_not_import_is_an_error(
     assert (step.result, step.error.title) == ("error", "The DAG's file fails to import")
     assert "KeyError: 'x'" in step.error.detail
     assert fake.runs("sales") == []
+
+
+RENAMED = FakeDag("inventory", file="team/stock.py")
+
+
+def parsing(fake: FakeAirflow, file: str = "team/stock.py") -> VirtualTime:
+    """Return a clock with which Airflow parses this file at each sleep."""
+    time = VirtualTime()
+    time.on_sleep = lambda _: fake.parse_file(file)
+    return time
+
+
+@pytest.mark.parametrize(
+    "dags",
+    [
+        (STOCK,),
+        (STOCK, NIGHTLY),
+        (RENAMED,),
+        (STOCK, RENAMED),
+        (STOCK, NIGHTLY, RENAMED),
+    ],
+)
+def test_changed_stands_for_the_dags_of_the_new_code(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path, dags: tuple[FakeDag, ...]
+) -> None:
+    """Until Airflow has parsed the file, it has the old ones; a removed DAG stays active."""
+    fake.redefine("team/stock.py", *dags)
+    time = parsing(fake)
+    changes = {"dags/team/stock.py": "2"}
+    step = after_push(fake, repository, tmp_path, changes, time, wait_for_dag="10m")
+    assert (set(selected(step)), step.result) == ({dag.dag_id for dag in dags}, "success")
+    counts = {name: len(fake.runs(name)) for name in ("stock", "nightly", "inventory")}
+    assert counts == {name: name in selected(step) for name in counts}
+    assert time.now < 1000 + 120
+
+
+@pytest.mark.parametrize("case", ["another file is parsed", "a line names it", "it is broken"])
+def test_a_dag_whose_new_code_does_not_come_is_an_error(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path, case: str
+) -> None:
+    fake.redefine("team/stock.py", STOCK)
+    fake.deny("parsing")
+    time = parsing(fake, "team/sales.py" if case == "another file is parsed" else "team/stock.py")
+    if case == "it is broken":
+        fake.deny("import_errors")
+        wrong = replace(NIGHTLY, broken="Traceback\nKeyError: 'x'", stale=False)
+        deploy, parse = after(1, lambda: fake.deploy(wrong)), time.on_sleep
+
+        def deploy_and_parse(seconds: float) -> None:
+            deploy.sleep(seconds)
+            parse(seconds)
+
+        time.on_sleep = deploy_and_parse
+    inputs = {"dags": "changed\nnightly"} if case == "a line names it" else {}
+    changes = {"dags/team/stock.py": "2"}
+    step = after_push(fake, repository, tmp_path, changes, time, wait_for_dag="5m", **inputs)
+    assert step.error is not None
+    assert "\nnightly: " in step.error.detail
+    assert fake.runs("stock") == fake.runs("nightly") == []
+
+
+def test_with_expect_commit_a_removed_dag_is_not_selected_either(
+    repository: GitRepository, tmp_path: Path
+) -> None:
+    before = repository.head
+    commit = repository.commit({"dags/team/stock.py": "2"})
+    dags = [
+        replace(STOCK, bundle_version=(before, before, commit)),
+        replace(NIGHTLY, bundle_version=before),
+    ]
+    with FakeAirflow(dags=dags) as fake, GitHubApi(repository) as api:
+        fake.redefine("team/stock.py", STOCK)
+        event = tmp_path / "event.json"
+        event.write_text(json.dumps(push(before, commit)))
+        context = CONTEXT._replace(
+            api_url=api.url, event=event, event_name="push", sha=commit, repository=REPOSITORY
+        )
+        time = parsing(fake)
+        step = run_dags(
+            fake,
+            "changed",
+            time=time,
+            context=context,
+            github_token=api.token,
+            expect_commit=commit,
+            wait_for_dag="10m",
+        )
+    assert (selected(step), step.result) == (["stock"], "success")
 
 
 def test_changed_needs_an_event_that_changes_files(fake: FakeAirflow) -> None:

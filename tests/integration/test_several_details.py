@@ -30,7 +30,6 @@ from tests.integration.test_several_runs import (
     succeed,
 )
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
-from tests.support.services import GitRepository
 from tests.support.step import admin_inputs, run_dags, saved_runs
 from tests.support.virtual_time import VirtualTime, after
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrypoint.run.polling import FollowedRun
+    from tests.support.services import GitRepository
 
 TRACE = "Traceback\n  File \"team/sales.py\"\nKeyError: 'x'"
 VERSIONS: tuple[Version, ...] = ("3.3.2", "2.11.2")
@@ -48,13 +48,6 @@ VERSIONS: tuple[Version, ...] = ("3.3.2", "2.11.2")
 def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
     with FakeAirflow(request.param, dags=[GOOD, BAD, ENDLESS]) as running:
         yield running
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> GitRepository:
-    repository = GitRepository(tmp_path / "repository")
-    repository.commit({"dags/team/sales.py": "1", "dags/team/stock.py": "1", "helper.py": "1"})
-    return repository
 
 
 @pytest.fixture

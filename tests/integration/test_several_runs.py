@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -23,7 +23,7 @@ from tests.support.step import CONTEXT, admin_inputs, run_dags, saved_runs
 from tests.support.virtual_time import VirtualTime, after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from entrypoint.models import Outcome
@@ -254,6 +254,139 @@ def test_an_outage_ends_no_wait(fake: FakeAirflow, fault: Fault) -> None:
     assert results(outcomes) == {"good": "success", "bad": "failed"}
 
 
+TEN = [FakeDag(f"dag_{number}", polls=3) for number in range(10)]
+TRIGGERS, READS = ("POST", "/dagRuns"), ("GET", "/dags/*/dagRuns/*")
+
+
+@pytest.mark.parametrize("most", ["1", "10"])
+@pytest.mark.parametrize("on", [TRIGGERS, READS])
+@pytest.mark.parametrize("fault", [Fault.HTML_503, Fault.RESET])
+def test_a_lasting_outage_during_the_triggers_costs_one_patience(
+    fault: Fault, on: tuple[str, str], most: str
+) -> None:
+    """Ten DAGs take no longer than one, and each is tried."""
+    with FakeAirflow(dags=TEN) as fake:
+        fake.fault(fault, on=on, times=WITHOUT_END)
+        time = VirtualTime()
+        names = [dag.dag_id for dag in TEN]
+        outcomes = run_several(fake, *names, time=time, max_parallel=most)
+        assert set(results(outcomes).values()) == {"error"}
+        assert [fake.runs(name) for name in names] == [[]] * 10
+        assert not any(outcome.owned for outcome in outcomes.values())
+        sent = [len(fake.received("POST", f"/dags/{name}/dagRuns")) for name in names]
+    assert time.now - 1000 <= 130
+    assert (min(sent) >= 1 and max(sent) <= 5) if on is TRIGGERS else sent == [0] * 10
+
+
+@pytest.mark.parametrize("most", ["1", "10"])
+@pytest.mark.parametrize(
+    ("on", "when"), [(TRIGGERS, "before"), (TRIGGERS, "after"), (READS, "before")]
+)
+def test_after_an_outage_during_the_triggers_each_dag_runs_once(
+    fake: FakeAirflow,
+    on: tuple[str, str],
+    when: Literal["before", "after"],
+    most: str,
+) -> None:
+    for dag in TEN:
+        fake.deploy(dag)
+    fake.fault(Fault.RESET, on=on, when=when, times=WITHOUT_END)
+    if when == "after":
+        # The answers are lost, and Airflow cannot be read either.
+        fake.fault(Fault.RESET, on=READS, times=WITHOUT_END, skip=1)
+    time = after(45, fake.clear_faults)
+    names = [dag.dag_id for dag in TEN]
+    outcomes = run_several(fake, *names, time=time, max_parallel=most)
+    assert set(results(outcomes).values()) == {"success"}
+    assert [len(fake.runs(name)) for name in names] == [1] * 10
+    assert all(outcome.created for outcome in outcomes.values())
+
+
+def succeed(fake: FakeAirflow, dag_id: str) -> None:
+    fake.set_run_state(dag_id, fake.runs(dag_id)[0].run_id, "success")
+
+
+def delete(fake: FakeAirflow, dag_id: str) -> None:
+    del fake._database.runs[dag_id, fake.runs(dag_id)[0].run_id]
+
+
+def seen_first(fake: FakeAirflow, dag_id: str, time: VirtualTime) -> list[float]:
+    """Return a list that gets the second in which a run of the DAG is seen first."""
+    found, happen = list[float](), time.on_sleep
+
+    def watch(seconds: float) -> None:
+        happen(seconds)
+        if not found and fake.runs(dag_id):
+            found.append(time.now - 1000)
+
+    time.on_sleep = watch
+    return found
+
+
+@pytest.mark.parametrize("end", [succeed, delete])
+def test_a_run_that_was_left_running_keeps_its_slot_until_it_ends(
+    fake: FakeAirflow, end: Callable[[FakeAirflow, str], None]
+) -> None:
+    time = after(250, lambda: end(fake, "endless"))
+    began = seen_first(fake, "good", time)
+    outcomes = run_several(fake, "endless", "good", time=time, timeout="4m", max_parallel="1")
+    assert results(outcomes) == {"endless": "timeout", "good": "success"}
+    assert outcomes["endless"].stopped == "left"
+    assert 250 <= began[0] < 420
+
+
+def test_runs_that_are_left_running_for_ever_end_the_wait_for_their_slots(
+    fake: FakeAirflow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that wait fail together, after another timeout."""
+    time = VirtualTime()
+    names = ("endless", "good", "bad")
+    outcomes = run_several(fake, *names, time=time, timeout="2m", max_parallel="1")
+    assert results(outcomes) == {"endless": "timeout", "good": "error", "bad": "error"}
+    assert outcomes["bad"].error is not None
+    assert outcomes["bad"].error.title == "No slot for the DAG became free"
+    assert "endless" in outcomes["bad"].error.detail
+    assert fake.runs("good") == fake.runs("bad") == []
+    assert time.now - 1000 <= 250
+    assert "endless still runs" in capsys.readouterr().out
+
+
+def test_other_slots_go_on_beside_one_that_is_kept(fake: FakeAirflow) -> None:
+    """And nobody waits for the run that was left once all others have ended."""
+    dags = [FakeDag(f"long_{number}", polls=8) for number in range(6)]
+    for dag in dags:
+        fake.deploy(dag)
+    time = VirtualTime()
+    names = ("endless", *(dag.dag_id for dag in dags))
+    outcomes = run_several(fake, *names, time=time, timeout="100s", max_parallel="2")
+    assert results(outcomes).pop("endless") == "timeout"
+    assert list(results(outcomes).values()).count("success") == 6
+    assert fake.runs("endless")[0].state == "running"
+    assert time.now - 1000 < 100 * 6
+
+
+def test_a_run_that_was_stopped_at_its_timeout_keeps_no_slot(fake: FakeAirflow) -> None:
+    time = VirtualTime()
+    began = seen_first(fake, "good", time)
+    outcomes = run_several(
+        fake, "endless", "good", time=time, timeout="2m", max_parallel="1", on_timeout="cancel"
+    )
+    assert results(outcomes) == {"endless": "timeout", "good": "success"}
+    assert began[0] < 140
+
+
+def test_a_dag_that_cannot_be_triggered_ends_no_other() -> None:
+    """While the others run, it is tried again at most five times."""
+    dags = [FakeDag("unlucky"), *TEN[:3], FakeDag("slow", polls=40)]
+    with FakeAirflow(dags=dags) as fake:
+        fake.fault(Fault.HTML_503, on=("POST", "/dags/unlucky/dagRuns"), times=WITHOUT_END)
+        names = [dag.dag_id for dag in dags]
+        outcomes = run_several(fake, *names, max_parallel="2", timeout="2h")
+        assert len(fake.received("POST", "/dags/unlucky/dagRuns")) == 5
+    assert results(outcomes).pop("unlucky") == "error"
+    assert {end for name, end in results(outcomes).items() if name != "unlucky"} == {"success"}
+
+
 def test_an_airflow_that_stays_silent_is_an_error_for_each_run(fake: FakeAirflow) -> None:
     def outage() -> None:
         fake.fault(Fault.RESET, times=10_000)
@@ -269,10 +402,6 @@ def test_a_lost_response_to_a_trigger_makes_no_second_run(fake: FakeAirflow) -> 
     outcomes = run_several(fake, "good", "bad")
     assert results(outcomes) == {"good": "success", "bad": "failed"}
     assert [len(fake.runs(dag_id)) for dag_id in ("good", "bad")] == [1, 1]
-
-
-def succeed(fake: FakeAirflow, dag_id: str) -> None:
-    fake.set_run_state(dag_id, fake.runs(dag_id)[0].run_id, "success")
 
 
 def test_a_run_that_ended_while_another_was_started_is_not_stopped() -> None:

@@ -83,6 +83,9 @@ class RecordingProgress:
     def run_missing(self, run_id: str, _left: float) -> None:
         self.missing_runs.append(run_id)
 
+    def slot_kept(self, run: DagRun, _seconds: float) -> None:
+        self.sentences.append(run.dag_id)
+
     def code_missing(self, lack: ActionError, _left: float) -> None:
         self.missing_code.append(lack)
 

@@ -59,6 +59,7 @@ def begin_with_scheduler(scenarios: ScenarioRunner) -> None:
     scenarios.begin("several refused", several.refused)
     for name in required.MODES:
         scenarios.begin(f"required {name}", required.decided, name)
+    scenarios.begin("several, broken tag", files.broken_with_tag)
     scenarios.begin("too slow", lambda scenarios: scenarios.run("too_slow"))
     scenarios.begin("retries", lambda scenarios: scenarios.run("retries_exhausted"))
     scenarios.begin("killed", lambda scenarios: scenarios.run("worker_killed"))

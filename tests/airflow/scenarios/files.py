@@ -78,6 +78,27 @@ def broken_later(scenarios: ScenarioRunner) -> StepResult:
             return scenarios.refused("weekly_report", scenarios.job(scenarios.checkout))
 
 
+def broken_with_tag(scenarios: ScenarioRunner) -> StepResult:
+    airflow = scenarios.airflow
+    parsed, broken = (
+        text.replace("weekly_report", "weekly_tagged").replace(
+            "catchup=False", 'catchup=False, tags=["weekly"]'
+        )
+        for text in (_PARSED, _BROKEN)
+    )
+    with dag_file(scenarios, "tagged_later.py", parsed):
+        airflow.wait_for_dag("weekly_tagged")
+        with dag_file(scenarios, "tagged_later.py", broken):
+            until(
+                lambda: (
+                    is_import_error(airflow, "tagged_later.py")
+                    and get(airflow, "/dags/weekly_tagged")["has_import_errors"]
+                ),
+                "known to be broken",
+            )
+            return scenarios.refused("", dags="quick_success\ntag:weekly")
+
+
 @contextmanager
 def dag_file(scenarios: ScenarioRunner, name: str, text: str) -> Iterator[None]:
     """Put a DAG file into Airflow's folder and the checkout, and remove it from the folder."""

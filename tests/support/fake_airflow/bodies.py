@@ -32,9 +32,10 @@ def token_of(file: str) -> str:
 
 def parse(database: Database, token: str) -> bool:
     """Handle PUT /parseDagFile/{token}: parse at once; return whether there is such a file."""
-    found = [dag.dag_id for dag in database.dags.values() if token_of(dag.relative_file) == token]
-    for dag_id in found:
-        database.parse(dag_id)
+    files = {dag.relative_file for dag in database.dags.values()}
+    found = [file for file in files if token_of(file) == token]
+    for file in found:
+        database.parse_file(file)
     return bool(found)
 
 

@@ -50,6 +50,7 @@ class Database:
         self._untouched = not_started
         self._dag_polls: dict[str, int] = {}
         self._parsings: dict[str, int] = {}
+        self.redefined: dict[str, tuple[FakeDag, ...]] = {}
 
     def dag(self, dag_id: str, *, poll: bool = False) -> FakeDag | None:
         """Return a DAG if it has been parsed; `poll` counts towards `parsed_after`."""
@@ -91,6 +92,15 @@ class Database:
         if not self.dags[dag_id].broken:
             self._parsings[dag_id] = self._parsings.get(dag_id, 0) + 1
 
+    def parse_file(self, file: str) -> None:
+        """Parse a file. A DAG that it no longer defines stays as it was."""
+        known = tuple(dag for dag in self.dags.values() if dag.relative_file == file)
+        for dag in self.redefined.get(file, known):
+            if dag.dag_id in self.dags:
+                self.parse(dag.dag_id)
+            else:
+                self.deploy(dag)
+
     def parsed_at(self, dag_id: str) -> datetime:
         """Return when the DAG's file was last parsed; each parsing adds one second."""
         return _PARSED + timedelta(seconds=self._parsings.get(dag_id, 0))
@@ -98,7 +108,9 @@ class Database:
     def import_errors(self) -> dict[str, str]:
         """Return the stack trace of each broken file."""
         return self.broken_files | {
-            dag.relative_file: dag.broken for dag in self.dags.values() if dag.broken
+            dag.relative_file: dag.broken
+            for dag in self.dags.values()
+            if dag.broken and not dag.deleted
         }
 
     def unhealthy(self, component: str) -> bool:

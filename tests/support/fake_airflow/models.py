@@ -103,6 +103,7 @@ class FakeDag:
         parsed_after: number of GETs of the DAG that return 404 first
         broken: stack trace of the DAG's import error
         stale: whether Airflow no longer finds the DAG in its file; None: if it is broken
+        deleted: whether its broken file was then deleted, which leaves `has_import_errors` true
         file: path relative to the DAGs folder
         max_active_runs: maximum number of running runs; further ones stay queued
         bundle_version: version per GET of the DAG, the last one repeats; a run gets the current one
@@ -122,6 +123,7 @@ class FakeDag:
     parsed_after: int = 0
     broken: str = ""
     stale: bool | None = None
+    deleted: bool = False
     file: str = ""
     max_active_runs: int = 16
     max_active_tasks: int = 16

@@ -146,6 +146,16 @@ class Scripting:
         with self._lock:
             self._database.parse(dag_id)
 
+    def redefine(self, file: str, *dags: FakeDag) -> None:
+        """Deploy a file that defines only these DAGs. Airflow has not parsed it yet."""
+        with self._lock:
+            self._database.redefined[file] = dags
+
+    def parse_file(self, file: str) -> None:
+        """Parse a DAG file, as Airflow does from time to time."""
+        with self._lock:
+            self._database.parse_file(file)
+
     def break_file(self, file: str, trace: str) -> None:
         """Add an import error for a file without a known DAG; for others use `FakeDag.broken`."""
         with self._lock:

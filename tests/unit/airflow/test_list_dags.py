@@ -60,11 +60,12 @@ def dags(count: int) -> list[dict[str, Any]]:
 
 
 def list_dags(
-    airflow: ListedAirflow, version: str = "3.3.2", tag: str | None = None
+    airflow: ListedAirflow, version: str = "3.3.2", tag: str | None = None, *, stale: bool = False
 ) -> tuple[Dag, ...]:
     transport: Any = airflow
     deadline = Deadline(lambda: float(len(airflow.requests_sent)), airflow.seconds)
-    return (V1 if version.startswith("2") else V2)(transport, version, deadline).list_dags(tag)
+    client = (V1 if version.startswith("2") else V2)(transport, version, deadline)
+    return client.list_dags(tag, stale=stale)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -80,24 +81,24 @@ def test_all_dags_are_read_in_the_fewest_pages(version: str, largest: int, total
 
 
 @pytest.mark.parametrize(
-    ("version", "tag", "filters"),
+    ("version", "tag", "stale", "filters"),
     [
-        ("2.0.2", None, {}),
-        ("2.0.2", "all", {}),
-        ("2.2.5", "all", {"only_active": "true", "tags": "all"}),
-        ("2.11.2", None, {"only_active": "true"}),
-        ("2.11.2", "a & b", {"only_active": "true", "tags": "a & b"}),
-        ("2.11.2", "a,b", {"only_active": "true"}),
-        ("3.3.2", None, {"exclude_stale": "true"}),
-        ("3.3.2", "a,b", {"exclude_stale": "true", "tags": "a,b"}),
+        ("2.0.2", None, False, {}),
+        ("2.0.2", "all", True, {}),
+        ("2.2.5", "all", False, {"only_active": "true", "tags": "all"}),
+        ("2.11.2", None, False, {"only_active": "true"}),
+        ("2.11.2", "a & b", True, {"only_active": "false", "tags": "a & b"}),
+        ("2.11.2", "a,b", False, {"only_active": "true"}),
+        ("3.3.2", None, False, {"exclude_stale": "true"}),
+        ("3.3.2", "a,b", True, {"exclude_stale": "false", "tags": "a,b"}),
     ],
 )
 def test_the_filters_are_those_of_the_version(
-    version: str, tag: str | None, filters: dict[str, str]
+    version: str, tag: str | None, stale: bool, filters: dict[str, str]
 ) -> None:
     """Airflow 2 splits a tag at its commas, and refuses a filter that it does not know."""
     airflow = ListedAirflow(dags(1))
-    list_dags(airflow, version, tag)
+    list_dags(airflow, version, tag, stale=stale)
 
     assert airflow.requests_sent == [{**filters, "limit": 100, "offset": 0}]
 
@@ -120,6 +121,7 @@ def test_only_active_dags_with_the_tag_are_returned(version: str) -> None:
         ("b", True)
     ]
     assert [one.dag_id for one in list_dags(airflow, version)] == ["a", "b", "d", "e"]
+    assert [one.dag_id for one in list_dags(airflow, version, "smoke", stale=True)] == ["b", "c"]
 
 
 def add_first(page: int, listed: list[dict[str, Any]]) -> None:

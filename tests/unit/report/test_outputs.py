@@ -3,7 +3,9 @@
 import json
 import tempfile
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from dev.runner.files import CommandFiles
 from dev.runner.masking import Masker
 from entrypoint.errors import ActionError
 from entrypoint.models import Outcome, Report, StepOutcome
-from entrypoint.report.outputs import Outputs, outputs
+from entrypoint.report.outputs import RUNS_RATE, Outputs, outputs, runs_output
 from entrypoint.runners import github as commands
 from tests.support.factories import (
     RUN_URL,
@@ -28,6 +30,7 @@ from tests.support.factories import (
     an_outcome,
 )
 from tests.support.markdown import hostile
+from tests.support.virtual_time import VirtualTime
 
 
 def outputs_after(*outcomes: Outcome, final: bool = False) -> dict[str, str]:
@@ -236,6 +239,47 @@ def test_several_dags_leave_the_outputs_of_a_single_run_empty(final: bool) -> No
 def test_a_single_run_is_in_runs_too() -> None:
     (run,) = json.loads(step_outputs_after(a_step(an_outcome(finished=True)))["runs"])
     assert (run["dag_id"], run["result"]) == ("nightly_sales", "success")
+
+
+def test_runs_of_many_dags_are_written_at_a_limited_rate() -> None:
+    """And all the same, soon after each change, so also if the step is killed."""
+    begun, time = an_outcome(run=a_run(state="running", end_date=None)), VirtualTime()
+    step = StepOutcome((begun,) * 100, several=True)
+    written: list[tuple[float, str]] = []
+
+    def set_output(name: str, value: str) -> None:
+        if name == "runs":
+            written.append((time.now, value))
+
+    runner: Any = SimpleNamespace(set_output=set_output)
+    writer = Outputs(runner, time.clock)
+    for number in range(100):
+        runs = (an_outcome(finished=True),) * (number + 1) + step.runs[number + 1 :]
+        step = step._replace(runs=runs)
+        writer.write(step)
+        time.sleep(1)
+    size = len(runs_output(step))
+    assert sum(len(value) for _, value in written) <= size + 100 * RUNS_RATE
+    pauses = [later - earlier for (earlier, _), (later, _) in pairwise(written)]
+    assert max(pauses) <= size / RUNS_RATE + 1
+    writer.write(step)
+    time.sleep(size / RUNS_RATE)
+    writer.write(step)
+    assert written[-1][1] == runs_output(step)
+    assert len(written) < 10
+
+
+def test_runs_are_written_at_the_end_and_while_they_are_few() -> None:
+    time = VirtualTime()
+    written: list[str] = []
+    runner: Any = SimpleNamespace(set_output=lambda name, _: written.append(name))
+    for count, final, expected in ((3, False, 2), (100, False, 1), (100, True, 2)):
+        writer = Outputs(runner, time.clock)
+        written.clear()
+        for state in ("queued", "running"):
+            runs = (an_outcome(run=a_run(state=state, end_date=None)),) * count
+            writer.write(StepOutcome(runs, several=True), final=final and state == "running")
+        assert written.count("runs") == expected
 
 
 def test_wrong_inputs_have_no_runs() -> None:

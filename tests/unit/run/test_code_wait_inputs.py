@@ -51,9 +51,7 @@ def code_wait_for(
 ) -> tuple[CodeWait, ScriptedSession, ScriptedAdapter]:
     script = ScriptedAdapter(*answers)
     session = ScriptedSession(script, {**REQUIRED_INPUTS, **inputs})
-    commits = commits_of(
-        CONTEXT.api_url, CONTEXT.repository, session.settings.github_token, session.http_client
-    )
+    commits = commits_of(session.github_repository(CONTEXT))
     return CodeWait(session.settings, CONTEXT, session, commits), session, script
 
 
