@@ -35,8 +35,8 @@ POLL_SECONDS, ACTIVE_POLL_SECONDS = 1.5, 1.0
 """Seconds between two polls of the tasks of a running run. The second value applies while one of
 them is about to run or runs, so that its end is the next thing to happen.
 
-With jitter, and with the requests of a decision, its end is seen within 2 s: those take up to half
-a second (docs/notes/airflow-2.md#timing).
+With jitter, and with the requests of a decision, its end is seen within 2 s
+(docs/benchmarks.md#required-tasks-measured).
 """
 RECHECK_SECONDS = 1.0
 """Seconds until the next poll of a task that failed although it has retries left."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.airflow.job import verdict
-from tests.airflow.scenarios.required import DAG, MODES, late
+from tests.airflow.scenarios.required import DAG, MODES, REFUSED, late
 
 if TYPE_CHECKING:
     from tests.airflow.scenario import ScenarioRunner
@@ -34,6 +34,8 @@ def test_the_tasks_decide_and_the_run_goes_on(
     assert result.outputs["state"] == "running"
     assert json.loads(result.outputs["failed_tasks"]) == failed
     assert f"{counts} required task instances succeeded" in verdict(result)
+    if name != "retried":
+        return
     with capsys.disabled():
         seconds = late[scenarios.airflow.version, name]
         print(f"\nAirflow {scenarios.airflow.version}, {name}: decided after {seconds:.1f} s")
@@ -47,5 +49,4 @@ def test_tasks_that_may_not_be_read_are_an_error_before_the_trigger(
     assert (result.exit_code, result.outputs["result"]) == (1, "error"), result.log
     assert verdict(result).startswith("The required tasks could not be read: ")
     assert "can read on Task Instances" in verdict(result)
-    conf = {"mode": "success", "shops": []}
-    assert [run for run in scenarios_2.airflow.runs(DAG) if run["conf"] == conf] == []
+    assert REFUSED not in [run["conf"] for run in scenarios_2.airflow.runs(DAG)]

@@ -218,6 +218,15 @@ def test_what_a_wide_run_expands_between_two_counts_is_no_success() -> None:
     assert required.poll(airflow, RUNNING).result is None
 
 
+def test_a_task_that_a_new_version_of_the_dag_adds_counts_at_the_confirmation() -> None:
+    airflow: Any = TasksAirflow(a_task("a"))
+    harness = Harness()
+    required = RequiredTasks(("a*",), harness.retrier)
+    assert required.poll(airflow, RUNNING).result == "success"
+    airflow.tasks.append(a_task("ab", state=None))
+    assert required.confirm(airflow, RUNNING).result is None
+
+
 def test_an_incomplete_list_decides_nothing() -> None:
     airflow: Any = TasksAirflow(*(a_task("a", map_index=index) for index in range(3)), page=2)
     result, harness, required = polled(airflow, until=10)
