@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from inspect import signature
 from typing import Any
+
+import pendulum
 
 try:
     from airflow.sdk import DAG, dag, get_current_context, task
@@ -18,7 +19,7 @@ __all__ = ["OPTIONS", "SCHEDULE", "current_run", "dag", "task"]
 SCHEDULE = "schedule" if "schedule" in signature(DAG.__init__).parameters else "schedule_interval"
 OPTIONS: dict[str, Any] = {
     SCHEDULE: None,
-    "start_date": datetime(2021, 1, 1, tzinfo=timezone.utc),  # noqa: UP017 - Python 3.8
+    "start_date": pendulum.datetime(2021, 1, 1, tz="UTC"),
     "catchup": False,
     "default_args": {"retries": 0},
 }

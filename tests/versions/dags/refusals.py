@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from inspect import signature
 
+import pendulum
 from everywhere import OPTIONS, dag, task
 
 try:
@@ -13,7 +13,7 @@ except ImportError:  # Airflow 2
     DAG = None
 
 if DAG is not None and "allowed_run_types" in signature(DAG.__init__).parameters:
-    FAR = datetime(2100, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - like the other files
+    FAR = pendulum.datetime(2100, 1, 1, tz="UTC")
     OPTIONS = {**OPTIONS, "schedule": "@yearly", "start_date": FAR}
 
     @dag("no_manual_runs", allowed_run_types=["scheduled"], **OPTIONS)

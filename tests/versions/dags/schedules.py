@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
 
+import pendulum
 from everywhere import OPTIONS, SCHEDULE, current_run, dag, task
 from executions import is_open
 
 OPTIONS = {**OPTIONS, SCHEDULE: "0 3 * * *", "catchup": True}
-ONE_DAY = {"end_date": datetime(2021, 1, 2, tzinfo=timezone.utc)}  # noqa: UP017 - Python 3.8
+ONE_DAY = {"end_date": pendulum.datetime(2021, 1, 2, tz="UTC")}
 
 
 @dag("backlog", is_paused_upon_creation=True, max_active_runs=3, **OPTIONS)
