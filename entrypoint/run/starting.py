@@ -88,14 +88,12 @@ class Starter(Generic[R]):
         """Start runs. Return when none is left, or while others have to be polled first."""
         while True:
             self._keep_slots()
+            candidates = self._candidates()
             pause = self._retry_at - self._retrier.clock()
-            if pause > 0 and self._polled():
+            if not candidates or (pause > 0 and self._polled()):
                 return
             if pause > 0:
                 self._retrier.sleep(pause)
-            candidates = self._candidates()
-            if not candidates:
-                return
             run = candidates[0]
             self._waiting.remove(run)
             self._start(run, len(candidates))
@@ -104,9 +102,6 @@ class Starter(Generic[R]):
         try:
             found = run.start(last_chance=self._final)
         except StartPostponed as postponed:
-            if self._final and not run.triggered:
-                run.fail(postponed.error)
-                return
             self._waiting.append(run)
             self._tried += 1
             if postponed.outage or self._tried >= candidates:
@@ -139,9 +134,7 @@ class Starter(Generic[R]):
                     self._kept[followed] = slot
                     self.followed.append(slot)
         if self._lost_slots() >= self._max_parallel:
-            for run in [run for run in self._waiting if not run.triggered]:
-                self._waiting.remove(run)
-                run.fail(self._no_slot())
+            self._fail_untriggered(self._no_slot())
             # Those that were triggered may exist, so they are looked for.
             self._final = True
         if not self._waiting:
@@ -186,10 +179,21 @@ class Starter(Generic[R]):
             if self._patience is None:
                 self._patience = Deadline.after(self._retrier.clock, SETUP_SECONDS)
             elif self._patience.has_passed():
-                self._final = True
+                self._give_up(postponed)
             left = self._patience.seconds_left()
             if left > 0:
                 seconds = min(seconds, left)
             elif not postponed.outage:
                 seconds = min(seconds, SETTLE_POLL_SECONDS)
         self._retry_at = self._retrier.clock() + seconds
+
+    def _give_up(self, postponed: StartPostponed) -> None:
+        """Fail the runs that certainly do not exist. The others are looked for."""
+        self._final = True
+        if postponed.outage:
+            self._fail_untriggered(postponed.error)
+
+    def _fail_untriggered(self, error: ActionError) -> None:
+        for run in [run for run in self._waiting if not run.triggered]:
+            self._waiting.remove(run)
+            run.fail(error)

@@ -111,6 +111,26 @@ def test_a_push_of_several_commits_changes_what_differs_at_its_end(
     )
 
 
+def test_only_files_with_the_name_of_a_changed_one_and_archives_are_kept(
+    repository: GitRepository,
+) -> None:
+    """A DAG in an archive of the repository does not come from a file of its name."""
+    names = ["pack.zip", "other/sales.py", "other/stock.py"]
+    before = repository.commit(dict.fromkeys(names, "1"))
+    found = of(repository, push(before, repository.commit({"dags/sales.py": "2"})))
+
+    assert found.namesakes == ("dags/sales.py", "other/sales.py", "pack.zip")
+    packed = Dag(
+        "packed",
+        is_paused=False,
+        is_active=True,
+        has_import_errors=False,
+        file="pack.zip/sales.py",
+        fileloc="/opt/dags/pack.zip/sales.py",
+    )
+    assert match_files([packed], found).files == {}
+
+
 def test_a_push_without_a_change_of_files_changes_nothing(repository: GitRepository) -> None:
     before, after = repository.head, repository.commit({})
     with GitHubApi(repository) as api:
