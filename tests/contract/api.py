@@ -42,6 +42,11 @@ class Api:
         """GET with an Accept header."""
         return self._send("GET", path, headers={"Accept": accept})
 
+    def get_json(self, path: str, **query: Any) -> Any:
+        """GET, and only JSON."""
+        headers = {"Accept": "application/json"}
+        return self._send("GET", path, params=query, headers=headers).json()
+
     def post(self, path: str, body: Any) -> requests.Response:
         return self._send("POST", path, json=body)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import base64
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -159,3 +162,31 @@ def test_a_log_as_json_is_a_python_repr(admin: Api, failure: str) -> None:
     )
     assert set(answer.json()) == {"content", "continuation_token"}
     assert answer.json()["content"].startswith("[('")
+
+
+def test_a_token_continues_the_log_of_a_running_task(admin: Api) -> None:
+    """It counts characters, and says whether the task has ended."""
+    run_id = new_id()
+    assert admin.trigger("slow_sales", dag_run_id=run_id, conf={"seconds": 300}).status_code == 200
+    admin.at_work("slow_sales", run_id)
+    where = f"/dags/slow_sales/dagRuns/{run_id}/taskInstances/crunch/logs/1"
+
+    def read(token: str | None = None) -> tuple[str, str, dict[str, Any]]:
+        """Return the text, the token, and what the token says."""
+        body = admin.get_json(where, **({} if token is None else {"token": token}))
+        ((_, text),) = ast.literal_eval(body["content"])
+        found = body["continuation_token"]
+        payload = found.split(".", maxsplit=1)[0]
+        return text, found, json.loads(base64.urlsafe_b64decode(payload + "=="))
+
+    text, token, said = admin.until(read, lambda found: STAMPED.search(found[0]) is not None)
+    head, _, log = text.partition(f"{END}\n")
+    assert head.startswith(HEAD)
+    assert said == {"end_of_log": False, "log_pos": len(log)}
+    more, _, again = read(token)
+    assert HEAD not in more
+    assert again["log_pos"] == len(log) + len(more)
+    refused = admin.get(where, token=f"{token}x")
+    assert (refused.status_code, reason(refused).startswith("Bad Signature")) == (400, True)
+    admin.patch(f"/dags/slow_sales/dagRuns/{run_id}", {"state": "failed"})
+    assert admin.until(read, lambda found: found[2]["end_of_log"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -174,3 +175,33 @@ def test_the_log_of_an_unknown_task_or_run_is_a_404(admin: Api, failure: str) ->
     for where in (path("quick_failure", failure, "nope"), path("quick_failure", new_id(), "fail")):
         answer = admin.read(where, LINES)
         assert (answer.status_code, reason(answer)) == (404, "TaskInstance not found")
+
+
+def test_a_token_continues_the_log_of_a_running_task(admin: Api) -> None:
+    """It is null once the task has ended. One that Airflow has not signed is refused."""
+    run_id = new_id()
+    assert admin.trigger("slow_sales", dag_run_id=run_id, conf={"seconds": 300}).status_code == 200
+    admin.at_work("slow_sales", run_id)
+    where = path("slow_sales", run_id, "crunch")
+    first = admin.until(
+        lambda: admin.get(where).json(),
+        lambda body: any("logger" in entry for entry in body["content"]),
+    )
+    assert first["content"][0] == HEAD
+    token = first["continuation_token"]
+    length = len([one for one in first["content"] if one.get("timestamp")])
+    assert position(token) == {"end_of_log": False, "log_pos": length}
+    more = admin.get(where, token=token).json()
+    assert HEAD not in more["content"]
+    assert position(more["continuation_token"])["log_pos"] == length + len(more["content"])
+    assert reason(admin.get(where, token=f"{token}x")).startswith("Bad Signature")
+    admin.patch(f"/dags/slow_sales/dagRuns/{run_id}", {"state": "failed"})
+    last = admin.get(where, token=token).json()
+    assert (HEAD in last["content"], last["continuation_token"]) == (False, None)
+
+
+def position(token: str) -> dict[str, Any]:
+    """Return what a token says."""
+    payload = token.split(".", maxsplit=1)[0]
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    return found

@@ -30,7 +30,7 @@ with DAG(
     start_date=datetime(2025, 1, 1, tzinfo=UTC),
     params={
         "steady": Param(20, type="integer"),
-        "many": Param(8, type="integer"),
+        "many": Param(4, type="integer"),
         "large": Param(2000, type="integer"),
     },
     default_args={"retries": 2, "retry_delay": timedelta(seconds=1)},

@@ -47,6 +47,10 @@ def begin_with_scheduler(scenarios: ScenarioRunner) -> None:
     )
     scenarios.begin("wide", lambda scenarios: scenarios.run("wide", scenarios.measured_job("wide")))
     scenarios.begin("hostile, begun", _hostile_run)
+    scenarios.begin(
+        "live",
+        lambda scenarios: scenarios.run("chatty", scenarios.measured_job("live"), logs="live"),
+    )
     scenarios.begin("never parsed", files.never_parsed)
     scenarios.begin("broken later", files.broken_later)
     scenarios.begin("copied in", deploy.copied_in)

@@ -140,6 +140,7 @@ class V1Tasks(V1Base):
         instance, number = self.find_instance(call), int(call["number"])
         if instance is None:
             raise refuse(404, "TaskInstance not found", None)
+        before = self.read_token(call)
         accept = call.request.headers.get("Accept", "application/json")
         if "text/plain" in accept or "*/*" in accept:
             length = sum(len(piece) for piece in v1_log.pieces(instance, number))
@@ -152,9 +153,8 @@ class V1Tasks(V1Base):
         host, *lines = v1_log.lines(instance, number)
         head = next((n + 1 for n, line in enumerate(lines) if line.endswith(v1_log.END)), 0)
         log = "\n".join(lines[head:])
-        before = self.read_token(call)
         ended = number != instance.try_number or instance.state not in {"running", "deferred"}
-        found: dict[str, int | bool] = {"download_logs": False, "end_of_log": ended}
+        found: dict[str, int | bool] = {"end_of_log": ended}
         if self.has(2, 5):
             found["log_pos"] = len(log)
         else:  # it reads the whole log again
