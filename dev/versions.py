@@ -22,21 +22,55 @@ PAGE = ROOT / "docs" / "versions.md"
 _HEAD = """\
 # Airflow from {first} to {last}
 
+The action supports every Airflow from 2.0 to 3.4, also the releases between those in the table of
+tests below. 3.4 was tried as a beta, so its release may differ.
+
+## What needs a newer Airflow
+
+On an older Airflow, an input of this table is an error before the trigger, unless the last column
+says otherwise. The other inputs need no certain version.
+
+| input or feature | since | on an older Airflow |
+|---|---|---|
+| `if_run_exists: resume` after skipped or interrupted tasks | after 2.0 | error for such a run |
+| `on_cancel: cancel`, `on_timeout: cancel` | 2.2 | the run goes on |
+| `wait_for_dag`, if Airflow knows the DAG already | 2.3 | |
+| the log of a mapped task | 2.4 | a mapped task fails without its reason |
+| `note` | 2.5 | |
+| `data_interval_start`, `data_interval_end` | 2.9 | |
+| the listener of `report_to` | 2.9 | before 2.5 `report_to` is an error |
+| `xcom` | 2.10 | |
+| `run_after` | 3.0 | |
+| `expect_commit` (with a git bundle) | 3.0 | |
+| the state of the run as a stream | 3.1 | the run is polled |
+| a human's input as the reason why a run is stuck | 3.1 | not shown |
+| `partition_key` | 3.2 | |
+| `if_paused: drain` | 3.4 | |
+
+[Troubleshooting](troubleshooting.md) explains the errors, mostly below the title [This Airflow does
+not know …](troubleshooting.md#this-airflow-does-not-know-).
+
+## How each version is tried
+
 `make versions` starts a real Airflow of each version (PostgreSQL, LocalExecutor) and runs the whole
 action against it, with one suite of scenarios for all: success, failure, resume, attach, restart,
 refusals, links, dates, XComs, dry runs, a cancel, a lost answer, commits of a git bundle, scheduled
-runs. It writes this table. A scenario that a version cannot pass checks what the step says instead;
-that is the last column. A scenario about something that a version does not have is left out and not
-counted. A workflow does this every week.
+runs. It writes this table, and a workflow does this every week. All other tests of this action run
+on Airflow 2.11.2 and 3.3.2, so these are not in the table.
 
-| Airflow | Python | scenarios | what it cannot do, and what the step says then |
+If a version cannot pass a scenario, the scenario checks what the step says instead; the last column
+has these messages. A scenario about something that a version does not have is left out and not
+counted. So "nothing" means that no scenario needed such a message, and not that this version has
+everything of the table above.
+
+| Airflow | Python | scenarios | what the scenarios found missing, and what the step says then |
 |---|---|---|---|
 """
 _TAIL = """
-Left out before the version that brought it: params with a schema (2.2), mapped tasks (2.3), an own
-pattern for run ids that Airflow names in its refusal and git bundles (3.0), `allowed_run_types`
-(3.2), loops, retry policies and draining (3.4). Before 2.0 Airflow has no stable REST API. [The
-notes](notes/airflow-versions.md) say what differs, as measured.
+These scenarios are left out before the version that brought the feature: params with a schema
+(2.2), mapped tasks (2.3), git bundles, and a pattern for run ids that Airflow names in its refusal
+(3.0), `allowed_run_types` (3.2), loops, retry policies and draining (3.4). Before 2.0 Airflow has
+no stable REST API. [The notes](notes/airflow-versions.md) say what differs, as measured.
 """
 
 
