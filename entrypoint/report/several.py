@@ -68,7 +68,9 @@ def _end_message(outcome: StepOutcome, detail: str) -> Message:
     if any(run.dry_run for run in outcome.runs):
         return _dry_run_message(outcome, detail)
     if outcome.passes:
-        return Message("All DAGs succeeded", detail, "")
+        only_triggered = outcome.result == "triggered"
+        title = "All DAGs were triggered" if only_triggered else "All DAGs succeeded"
+        return Message(title, detail, "")
     return Message(
         "Not all DAGs succeeded",
         detail,

@@ -78,7 +78,8 @@ class Selector:
         """Return the selected DAGs. One that is named twice is selected once.
 
         A new file has no DAG before Airflow has parsed it, and a broken one has none at all. So
-        while such a file was changed, ask again until the end of `wait_for_dag`.
+        while such a file was changed, or no DAG has a tag, ask again until the end of
+        `wait_for_dag`.
 
         Raises:
             DagNotFound: no DAG has a tag.
@@ -86,19 +87,19 @@ class Selector:
             ActionError: Airflow or GitHub does not say.
         """
         while True:
-            selection = self._select()
-            broken = self._broken_file(selection.unmatched)
+            selection: Selection | None = None
+            reason: ActionError | None
+            try:
+                selection = self._select()
+                reason = self._broken_file(selection.unmatched)
+            except DagNotFound as no_tag:
+                reason = no_tag
             left = self._wait_deadline.seconds_left()
-            if broken is not None and left <= 0:
-                raise broken
-            if (broken is None and not selection.new_files) or left <= 0:
+            if reason is not None and left <= 0:
+                raise reason
+            if selection is not None and (left <= 0 or not (reason or selection.new_files)):
                 return selection
-            missing = DagNotFound(
-                "No DAG was changed",
-                f"Airflow has no DAG of {list_names(list(selection.new_files))} yet.",
-                "",
-            )
-            self._session.events.code_missing(broken or missing, left)
+            self._session.events.code_missing(reason or _no_dag_yet(selection), left)
             self._session.retrier.sleep(min(POLL_SECONDS, left))
 
     def _broken_file(self, unmatched: tuple[str, ...]) -> ActionError | None:
@@ -216,3 +217,10 @@ class Selector:
             retry_unexpected=left > 0,
             retry_refused=left > 0,
         )
+
+
+def _no_dag_yet(selection: Selection | None) -> DagNotFound:
+    new_files = selection.new_files if selection is not None else ()
+    return DagNotFound(
+        "No DAG was changed", f"Airflow has no DAG of {list_names(list(new_files))} yet.", ""
+    )

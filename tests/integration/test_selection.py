@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrypoint.report.several import annotate_several
+from entrypoint.report.several import annotate_several, step_message
 from entrypoint.runners import github as commands
 from tests.integration.test_changed_files import push
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version
@@ -77,6 +77,13 @@ def test_a_tag_without_a_dag_is_an_error(fake: FakeAirflow, tag: str) -> None:
     assert step.error is not None
     assert (step.result, step.error.title) == ("error", "No DAG has this tag")
     assert fake.runs("sales") == []
+
+
+def test_the_first_dag_with_a_tag_is_waited_for(fake: FakeAirflow) -> None:
+    time = after(40, lambda: fake.deploy(FakeDag("new", tags=("brand-new",))))
+    step = run_dags(fake, "tag:brand-new", wait_for_dag="5m", wait="false", time=time)
+    assert (selected(step), step.result) == (["new"], "triggered")
+    assert step_message(step).title == "All DAGs were triggered"
 
 
 LOST = FakeDag("lost", tags=("smoke",), broken="Traceback\nKeyError: 'x'")
