@@ -27,6 +27,8 @@ def test_every_line_is_shown_once_behind_the_name_of_its_task(scenarios: Scenari
     shown: dict[str, list[int]] = defaultdict(list)
     for name, number in LINE.findall(result.log):
         shown[name].append(int(number))
+    # Python rounds a time stamp up to a second too late now and then, and Airflow 2 sorts by it.
+    shown["large"].sort()
     assert shown == {name: list(range(count)) for name, count in LINES.items()}
     assert [note.title for note in result.annotations if "not a command" in note.message] == []
 

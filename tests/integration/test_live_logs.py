@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from entrypoint import masking
+from entrypoint.http.client import HttpClient, Request
 from entrypoint.report.console import Console
 from entrypoint.run.polling import WORK_INTERVAL
 from tests.support import known_secrets
@@ -199,6 +200,17 @@ def test_every_line_of_many_tasks_and_tries_is_shown_once_and_in_order(
     assert play.lasts <= play.second <= play.lasts + 11  # the end is seen as soon
 
 
+@pytest.mark.parametrize("version", ["3.3.2", "2.11.2"], indirect=True)
+def test_the_end_of_a_try_is_shown_before_the_next_that_runs_already(
+    version: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play = Play(version, {"flaky": ((1.0, 2.0), (3.0, 31.0), (32.0, 41.0))})
+    assert play.run(monkeypatch, capsys).result == "success"
+    assert play.shown == play.expected()
+    for end, beginning in (("flaky |", "flaky (try 2) |"), ("(try 2) |", "flaky (try 3) |")):
+        assert play.log.rindex(f"{end} ") < play.log.index(beginning)
+
+
 def test_a_long_run_of_short_tasks_is_followed(
     version: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -368,3 +380,15 @@ def test_the_lines_of_several_dags_have_their_names(
         assert (
             len(re.findall(rf"^\u2060{name}: load\[3\] \| .*(?:one|two)$", log, re.MULTILINE)) == 2
         )
+
+
+def test_a_log_that_is_read_while_a_stream_is_open_leaves_the_limits_of_the_stream() -> None:
+    with FakeAirflow() as fake:
+        client, url = HttpClient(), f"{fake.url}/api/v2/version"
+
+        def read_other(_: object, until: float) -> float:
+            client.send(Request("GET", url, "a log", max_seconds=900.0), lambda *_: None)
+            return client._deadline.until - until
+
+        stream = Request("GET", url, "a stream", max_seconds=30.0)
+        assert client.send(stream, read_other) == 0
