@@ -23,6 +23,7 @@ from entrypoint.errors import (
     StateUnknown,
     TransientError,
     TriggerUnclear,
+    Unauthorized,
     UnexpectedResponse,
 )
 from entrypoint.models import DagRun, Outcome, SavedRun
@@ -242,7 +243,7 @@ class StepRun:
         try:
             run = self._find_or_create(last_chance=last_chance)
         except StartPostponed as postponed:
-            if self.unclear and self._deadline.has_passed():
+            if postponed.outage and self.triggered and self._deadline.has_passed():
                 raise trigger_unclear(self.request, postponed.error) from None
             raise
         except (DagNotFound, StaleDag, InvalidConf) as error:
@@ -264,7 +265,7 @@ class StepRun:
         request, airflow = self.request, self._airflow
         airflow.check(request)
         request = self._with_note(request)
-        run = self.code.read(airflow, self._get_run)
+        run = self._find()
         if self._detached_report is not None:
             self._detached_report.check(airflow, request, run)
         created = False
@@ -284,6 +285,19 @@ class StepRun:
             run = self._take_over(run, request)
         self._events.run_found(self.outcome)
         return run
+
+    def _find(self) -> DagRun | None:
+        """Return the DAG run, None if it does not exist."""
+        if self._attempts is None or not self.triggered:
+            return self.code.read(self._airflow, self._get_run)
+        deadline = self._session.deadline(SETUP_SECONDS)
+        retrier = self._retrier.within(deadline).postponing()
+        try:
+            return self._attempts.find(
+                partial(self._get_run, self._airflow.within(deadline)), retrier
+            )
+        except (Unauthorized, Forbidden) as refusal:
+            raise trigger_unclear(self.request, refusal) from None
 
     def _with_note(self, request: RunRequest) -> RunRequest:
         note = request.note or derive_note(self._context)

@@ -302,6 +302,43 @@ def test_after_an_outage_during_the_triggers_each_dag_runs_once(
     assert all(outcome.created for outcome in outcomes.values())
 
 
+REFUSALS = [Fault.JSON_401, Fault.JSON_403, Fault.HTML_403, Fault.HTML_404, Fault.HTML_200]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_after_a_lost_response_refusals_are_not_final_at_once(
+    fake: FakeAirflow, refusal: Fault
+) -> None:
+    fake.fault(Fault.RESET, on=("POST", "/dags/good/dagRuns"), when="after")
+    fake.fault(refusal, on=("GET", "/dags/good/dagRuns/*"), skip=1, times=3)
+    outcomes = run_several(fake, "good", "bad")
+    assert results(outcomes) == {"good": "success", "bad": "failed"}
+    assert len(fake.runs("good")) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "seen", "most"),
+    [
+        (Fault.JSON_403, 0, 180),
+        (Fault.JSON_403, 1, 180),
+        (Fault.RESET, 0, 660),
+        (Fault.RESET, 1, 660),
+    ],
+)
+def test_a_run_that_never_appears_after_a_lost_response_ends_the_wait(
+    fake: FakeAirflow, fault: Fault, seen: int, most: float
+) -> None:
+    """Also if Airflow has said once that it does not exist."""
+    fake.fault(Fault.RESET, on=("POST", "/dags/good/dagRuns"), times=WITHOUT_END)
+    fake.fault(fault, on=("GET", "/dags/good/dagRuns/*"), skip=1 + seen, times=WITHOUT_END)
+    time = VirtualTime()
+    outcomes = run_several(fake, "good", "bad", time=time, timeout="10m")
+    assert results(outcomes) == {"good": "error", "bad": "failed"}
+    assert outcomes["good"].error is not None
+    assert outcomes["good"].error.title == "Airflow may or may not have made the DAG run"
+    assert time.now - 1000 <= most
+
+
 def succeed(fake: FakeAirflow, dag_id: str) -> None:
     fake.set_run_state(dag_id, fake.runs(dag_id)[0].run_id, "success")
 
