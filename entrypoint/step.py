@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from entrypoint.airflow.client import Airflow
     from entrypoint.inputs.settings import Settings
     from entrypoint.run.code_wait import CodeWait
-    from entrypoint.run.selection import Selector
+    from entrypoint.run.selection import Selection, Selector
     from entrypoint.runners.base import Context
     from entrypoint.session import Session
 
@@ -63,7 +63,7 @@ class Step:
         self._saved_runs = "[]"
         self._optional: OptionalRequests | None = None
         self._selector: Selector | None = None
-        self._changed: tuple[str, ...] = ()
+        self._selection: Selection | None = None
         self._outcome = StepOutcome((), several=bool(settings.dags))
         self._runs: tuple[StepRun, ...] = () if settings.dags else (self._run_of(settings),)
 
@@ -129,7 +129,7 @@ class Step:
             lambda deadline: read_import_errors(optional.within(deadline)),
         )
         selection = selector.select()
-        self._selector, self._changed = selector, selection.changed
+        self._selector, self._selection = selector, selection
         # A single one is followed and logged as if it were the input dag_id, unless the new code
         # may have more.
         waits = bool(self._settings.wait_for_dag or self._settings.expect_commit)
@@ -186,7 +186,8 @@ class Step:
 
         The runs become those of the DAGs that the changed files define in the new code.
         """
-        if not self._changed:
+        selection = self._selection
+        if selection is None or not selection.changed:
             return wait_for_all(waits, self._session.retrier)
         # Imported here, because other steps should not wait for this module.
         from entrypoint.run.changed_code import ChangedCode  # noqa: PLC0415
@@ -202,7 +203,7 @@ class Step:
             return run.code
 
         code = ChangedCode(
-            waits, self._changed, self._selector.changed_dags, add, self._session.clock
+            waits, selection.removable, self._selector.changed_dags, add, self._session.clock
         )
         known = self._runs
         found = wait_for_all(waits, self._session.retrier, code.revise)

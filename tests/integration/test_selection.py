@@ -266,6 +266,16 @@ def test_a_dag_whose_new_code_does_not_come_is_an_error(
     assert fake.runs("stock") == fake.runs("nightly") == []
 
 
+def test_a_new_dag_of_the_new_code_runs_if_lines_name_all_others_of_its_file(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path
+) -> None:
+    fake.redefine("team/stock.py", STOCK, NIGHTLY, RENAMED)
+    changes, time = {"dags/team/stock.py": "2"}, parsing(fake)
+    inputs = {"wait_for_dag": "10m", "dags": "stock\nchanged\nnightly"}
+    step = after_push(fake, repository, tmp_path, changes, time, **inputs)
+    assert (selected(step), step.result) == (["stock", "nightly", "inventory"], "success")
+
+
 def test_with_expect_commit_a_removed_dag_is_not_selected_either(
     repository: GitRepository, tmp_path: Path
 ) -> None:
