@@ -81,6 +81,7 @@ class StepRun:
     Attributes:
         outcome: what is known of the DAG run so far.
         code: the wait for the code of the commit.
+        active: whether Airflow ran it already when `check` was called.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class StepRun:
         self._required_tasks: RequiredTasks | None = None
         # Several DAG runs share one patience. A single one has its own.
         self._attempts = Attempts() if settings.dags else None
+        self.active = False
         self._stale_mark = self._stopped = self._waited_for_creation = False
         self._since = session.clock()
         self._deadline = session.deadline(settings.timeout)
@@ -165,7 +167,9 @@ class StepRun:
             ActionError: it could not.
         """
         self._airflow.check(self.request)
-        if self._may_exist() and self.code.read(self._airflow, self._get_run) is not None:
+        run = self.code.read(self._airflow, self._get_run) if self._may_exist() else None
+        if run is not None:
+            self.active = not run.ended
             return  # `start` checks what this run still needs
         # The DAG is unpaused only when it is triggered.
         if_paused = self._settings.if_paused
@@ -266,6 +270,7 @@ class StepRun:
         airflow.check(request)
         request = self._with_note(request)
         run = self._find()
+        self.active = self.active and run is not None
         if self._detached_report is not None:
             self._detached_report.check(airflow, request, run)
         created = False

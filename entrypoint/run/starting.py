@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
 
 class StartableRun(Protocol):
-    """A DAG run that can be started."""
+    """A DAG run that can be started.
+
+    Attributes:
+        active: whether Airflow runs it already, so that it needs no free slot.
+    """
 
     outcome: Outcome
+    active: bool
 
     @property
     def triggered(self) -> bool:
@@ -51,6 +56,8 @@ class Starter(Generic[R]):
     A run that cannot be started now is tried again after the others, with growing pauses: while
     other runs are polled, otherwise for SETUP_SECONDS. So an outage costs all of them one patience.
     If Airflow starts one of them, the others have their patience again.
+
+    A run that is active already has a slot, so these are first, even if they are more than slots.
 
     A run that the step has left running, for example at its timeout, keeps its slot until it ends.
     If all slots are kept for longer than `slot_seconds`, the runs that wait for one fail.
@@ -126,7 +133,8 @@ class Starter(Generic[R]):
         """
         unclear = [run for run in self._waiting if run.unclear]
         free = self._final or self._polled() + self._lost_slots() < self._max_parallel
-        return unclear or (self._waiting[:] if free else [])
+        active = [run for run in self._waiting if run.active]
+        return unclear or active or (self._waiting[:] if free else [])
 
     def _keep_slots(self) -> None:
         """Poll the runs that were left running, as long as others wait for their slots."""

@@ -402,6 +402,20 @@ def test_other_slots_go_on_beside_one_that_is_kept(fake: FakeAirflow) -> None:
     assert time.now - 1000 < 100 * 6
 
 
+def test_runs_that_an_earlier_attempt_left_running_have_their_slots_at_once(
+    fake: FakeAirflow, state_file: Path
+) -> None:
+    """So no other begins beside them, and a cancel stops all of them."""
+    again = CONTEXT._replace(attempt=2)
+    fake.deploy(FakeDag("longer", polls=WITHOUT_END))
+    names, inputs = ("bad", "endless", "longer"), {"max_parallel": "1", "timeout": "2m"}
+    run_several(fake, *names, timeout="2m")
+    step = run_dags(fake, *names, time=after(50, cancel), context=again, **inputs)
+    assert [run.stopped for run in step.runs] == ["nothing", "yes", "yes"]
+    assert fake.received("POST", "/dags/bad/clearTaskInstances") == []
+    assert {fake.runs(name)[0].state for name in names} == {"failed"}
+
+
 def test_a_run_that_was_stopped_at_its_timeout_keeps_no_slot(fake: FakeAirflow) -> None:
     time = VirtualTime()
     began = seen_first(fake, "good", time)
