@@ -112,6 +112,7 @@ class StepRun:
         self.active = False
         self._stale_mark = self._stopped = self._waited_for_creation = False
         self._since = session.clock()
+        self._creation_deadline: Deadline | None = None
         self._deadline = session.deadline(settings.timeout)
 
     def publish(self, outcome: Outcome) -> None:
@@ -395,13 +396,20 @@ class StepRun:
     def _wait_for_creation(self, request: RunRequest) -> DagRun:
         """Wait for a run that somebody else creates, until `start_timeout` if it is given."""
         start_timeout = self._settings.start_timeout
-        deadline = self._session.deadline(0.0 if start_timeout == inf else start_timeout)
+        if self._creation_deadline is None:
+            self._since = self._session.clock()
+            self._creation_deadline = self._session.deadline(
+                0.0 if start_timeout == inf else start_timeout
+            )
+        deadline = self._creation_deadline
         self._waited_for_creation = start_timeout != inf
         return wait_for_creation(
             self._airflow.within(deadline),
             request,
             self._retrier.within(deadline),
             self._settings.poll_interval,
+            waited=self._session.clock() - self._since,
+            postpones=self._attempts is not None,
         )
 
     def _is_own_run(self, run: DagRun) -> bool:

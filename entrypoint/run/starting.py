@@ -111,7 +111,7 @@ class Starter(Generic[R]):
         try:
             found = run.start(last_chance=self._final)
         except StartPostponed as postponed:
-            if self._final and not run.triggered:
+            if self._final and not run.triggered and postponed.pause is None:
                 run.fail(postponed.error)
                 return
             self._waiting.append(run)
@@ -188,6 +188,11 @@ class Starter(Generic[R]):
     def _pause(self, postponed: StartPostponed) -> None:
         """Wait until the next attempt, or let other runs be polled until then."""
         self._tried = 0
+        if postponed.pause is not None:
+            # Airflow has answered.
+            self._patience, self._final, self._failures = None, False, 0
+            self._retry_at = self._retrier.clock() + postponed.pause
+            return
         seconds = self._retrier.pause_after(postponed.error, self._failures)
         self._failures += 1
         if not self._polled():

@@ -508,6 +508,26 @@ def test_a_run_without_any_response_delays_no_other() -> None:
         assert results(outcomes) == {"a": "success", "b": "error", "c": "success"}
 
 
+def test_runs_that_others_create_are_waited_for_together(fake: FakeAirflow) -> None:
+    """One that never appears delays neither the polls nor the end of the others."""
+    fake.create_run("endless", "later", state="running")
+
+    def create() -> None:
+        fake.create_run("good", "later", state="running")
+        fake.set_run_state("endless", "later", "success")
+
+    time, names = after(65, create), ("bad", "good", "missing", "endless")
+    fake.deploy(FakeDag("missing"))
+    inputs = {"trigger": "false", "run_id": "later", "start_timeout": "10m"}
+    outcomes = run_several(fake, *names, time=time, **inputs)
+    found = results(outcomes)
+    assert found == {"bad": "error", "good": "success", "missing": "error", "endless": "success"}
+    assert outcomes["missing"].error is not None
+    assert "after 10 m" in outcomes["missing"].error.detail
+    assert outcomes["endless"].waited < 150
+    assert 600 <= time.now - 1000 < 680
+
+
 def test_a_conf_that_the_params_refuse_is_found_before_any_trigger(fake: FakeAirflow) -> None:
     schema = {"days": {"type": "integer", "maximum": 31}}
     fake.deploy(FakeDag("typed", params_schema=schema))
