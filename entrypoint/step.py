@@ -96,8 +96,10 @@ class Step:
         for run in self._runs:
             run.connect(airflow, self._optional)
         if self._settings.dry_run:
+            several = self._settings.dags and self._settings.trigger
+            errors = self._wait_for_code(airflow) if several else {}
             for run in self._runs:
-                run.dry_run()
+                run.dry_run(errors.get(run.code))
             return
         if self._settings.dags and self._settings.trigger:
             self._check_all(airflow)
@@ -151,8 +153,7 @@ class Step:
         Raises:
             DagsNotRunnable: one of them could not be triggered. Each run has its own error.
         """
-        waits = [run.code for run in self._runs if run.code.begin(airflow, run.dag_files)]
-        found = self._wait_for_code(airflow, waits) if waits else {}
+        found = self._wait_for_code(airflow)
         errors = {run: found[run.code] for run in self._runs if run.code in found}
         for run in self._runs:
             try:
@@ -179,15 +180,14 @@ class Step:
             "Correct these DAGs, or remove them from dags; then re-run this job.",
         )
 
-    def _wait_for_code(
-        self, airflow: Airflow, waits: list[CodeWait]
-    ) -> dict[CodeWait, ActionError]:
+    def _wait_for_code(self, airflow: Airflow) -> dict[CodeWait, ActionError]:
         """Wait until each DAG may be triggered, and return why that is not so for some.
 
         The runs become those of the DAGs that the changed files define in the new code.
         """
+        waits = [run.code for run in self._runs if run.code.begin(airflow, run.dag_files)]
         selection = self._selection
-        if selection is None or not selection.changed:
+        if not waits or selection is None or not selection.changed:
             return wait_for_all(waits, self._session.retrier)
         # Imported here, because other steps should not wait for this module.
         from entrypoint.run.changed_code import ChangedCode  # noqa: PLC0415

@@ -159,7 +159,13 @@ class StepRun:
     @property
     def dag_files(self) -> DagFiles:
         """Optional requests about DAG files."""
-        return self._diagnostics.dag_files
+        files = self._diagnostics.dag_files
+        if not self._settings.dry_run:
+            return files
+        # Imported here, because other steps should not wait for this module.
+        from entrypoint.dry_run import ReadOnlyDagFiles  # noqa: PLC0415
+
+        return ReadOnlyDagFiles(files)
 
     def check(self) -> None:
         """Check that the DAG could be triggered, without any effect.
@@ -185,8 +191,12 @@ class StepRun:
         except (DagNotFound, StaleDag) as error:
             raise self._with_import_error(error) from None
 
-    def dry_run(self) -> None:
-        """Check everything up to the trigger, change nothing, and publish what was found."""
+    def dry_run(self, code_error: ActionError | None) -> None:
+        """Check everything up to the trigger, change nothing, and publish what was found.
+
+        Args:
+            code_error: why the common wait of several DAGs for new code failed for this one.
+        """
         # Imported here, because other steps should not wait for this module.
         from entrypoint.dry_run import DryRun  # noqa: PLC0415
 
@@ -199,6 +209,7 @@ class StepRun:
             session=self._session,
             code=self.code,
             dag_files=self.dag_files,
+            code_error=code_error,
             with_import_error=self._with_import_error,
             check_report=None
             if report is None
