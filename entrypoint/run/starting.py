@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from entrypoint.deadline import Deadline
 from entrypoint.errors import ActionError, RunNotFound, StartPostponed
-from entrypoint.run.polling import FollowedRun
+from entrypoint.http.client import READ_TIMEOUT
+from entrypoint.run.polling import FollowedRun, WaitLimits
 from entrypoint.run.trigger import SETTLE_POLL_SECONDS
 from entrypoint.session import SETUP_SECONDS
 from entrypoint.text import list_names
@@ -59,8 +60,8 @@ class Starter(Generic[R]):
 
     A run that is active already has a slot, so these are first, even if they are more than slots.
 
-    A run that the step has left running, for example at its timeout, keeps its slot until it ends.
-    If all slots are kept for longer than `slot_seconds`, the runs that wait for one fail.
+    A run that the step has left running, at its timeout or after an error, keeps its slot until it
+    ends. If all slots are kept for longer than `slot_seconds`, the runs that wait for one fail.
 
     Args:
         runs: the runs.
@@ -120,6 +121,7 @@ class Starter(Generic[R]):
                 self._pause(postponed)
         except ActionError as error:
             run.fail(error)
+            self._keep_slot_of(run)
         else:
             self._patience, self._final, self._failures, self._tried = None, False, 0, 0
             if found is not None:
@@ -155,6 +157,15 @@ class Starter(Generic[R]):
         if not self._waiting:
             for slot in self._slots():
                 slot.done = True
+
+    def _keep_slot_of(self, run: R) -> None:
+        """Keep the slot of a run that exists, and goes on although its start failed."""
+        if run.outcome.run is not None:
+            now = self._retrier.clock()
+            limits = WaitLimits(now, self._retrier.deadline.limited(READ_TIMEOUT))
+            found = FollowedRun(run.outcome.run, limits, now)
+            found.done = True
+            self._runs[found] = run
 
     def _slot_of(self, run: DagRun, followed: FollowedRun) -> FollowedRun:
         now, limits = self._retrier.clock(), followed.limits

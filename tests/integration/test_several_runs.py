@@ -402,8 +402,26 @@ def test_other_slots_go_on_beside_one_that_is_kept(fake: FakeAirflow) -> None:
     assert time.now - 1000 < 100 * 6
 
 
+def test_a_run_whose_start_failed_after_its_trigger_keeps_its_slot() -> None:
+    """A push replaced the code in between, and the run goes on with it."""
+    old, new = "a" * 40, "b" * 40
+    dags = [
+        FakeDag("replaced", polls=WITHOUT_END, bundle_version=(*[old] * 6, new)),
+        FakeDag("good", bundle_version=old),
+    ]
+    with FakeAirflow("3.3.2", dags=dags) as fake:
+        time = after(100, lambda: succeed(fake, "replaced"))
+        began = seen_first(fake, "good", time)
+        context = CONTEXT._replace(sha=old)
+        inputs = {"expect_commit": old, "max_parallel": "1"}
+        outcomes = run_several(fake, "replaced", "good", time=time, context=context, **inputs)
+    assert results(outcomes) == {"replaced": "error", "good": "success"}
+    assert outcomes["replaced"].run is not None
+    assert began[0] > 100
+
+
 def test_runs_that_an_earlier_attempt_left_running_have_their_slots_at_once(
-    fake: FakeAirflow, state_file: Path
+    fake: FakeAirflow,
 ) -> None:
     """So no other begins beside them, and a cancel stops all of them."""
     again = CONTEXT._replace(attempt=2)
