@@ -461,15 +461,18 @@ class ReadOnlyDagFiles:
         self._files = files
 
     def import_errors(self, deadline: Deadline) -> tuple[DagImportError, ...] | None:
+        """See `DagFiles`."""
         return self._files.import_errors(deadline)
 
     def request_reparse(self, file_token: str, deadline: Deadline) -> None:
         """Do nothing: it would change when Airflow parses the file."""
 
     def bundle_version(self, name: str, deadline: Deadline) -> str | None:
+        """See `DagFiles`."""
         return self._files.bundle_version(name, deadline)
 
     def relevant(self, import_error: DagImportError, dag: Dag | None) -> bool:
+        """See `DagFiles`."""
         return self._files.relevant(import_error, dag)
 
 
