@@ -536,8 +536,9 @@ def test_runs_that_others_create_are_waited_for_together(fake: FakeAirflow) -> N
 
     time, names = after(65, create), ("bad", "good", "missing", "endless")
     fake.deploy(FakeDag("missing"))
-    inputs = {"trigger": "false", "run_id": "later", "start_timeout": "10m"}
-    outcomes = run_several(fake, *names, time=time, **inputs)
+    outcomes = run_several(
+        fake, *names, time=time, trigger="false", run_id="later", start_timeout="10m"
+    )
     found = results(outcomes)
     assert found == {"bad": "error", "good": "success", "missing": "error", "endless": "success"}
     assert outcomes["missing"].error is not None
