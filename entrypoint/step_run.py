@@ -81,7 +81,8 @@ class StepRun:
     Attributes:
         outcome: what is known of the DAG run so far.
         code: the wait for the code of the commit.
-        active: whether Airflow ran it already when `check` was called.
+        active: whether Airflow runs it whatever this step does: it did when `check` was called, or
+            somebody else triggers it.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class StepRun:
         self._required_tasks: RequiredTasks | None = None
         # Several DAG runs share one patience. A single one has its own.
         self._attempts = Attempts() if settings.dags else None
-        self.active = False
+        self.active = not settings.trigger
         self._stale_mark = self._stopped = self._waited_for_creation = False
         self._since = session.clock()
         self._creation_deadline: Deadline | None = None
@@ -282,7 +283,7 @@ class StepRun:
         airflow.check(request)
         request = self._with_note(request)
         run = self._find()
-        self.active = self.active and run is not None
+        self.active = self.active and (run is not None or not self._settings.trigger)
         if self._detached_report is not None:
             self._detached_report.check(airflow, request, run)
         created = False

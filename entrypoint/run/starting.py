@@ -27,7 +27,7 @@ class StartableRun(Protocol):
     """A DAG run that can be started.
 
     Attributes:
-        active: whether Airflow runs it already, so that it needs no free slot.
+        active: whether Airflow runs it whatever the step does, so that it needs no free slot.
     """
 
     outcome: Outcome
@@ -149,11 +149,11 @@ class Starter(Generic[R]):
                     self._kept[followed] = slot
                     self.followed.append(slot)
         if self._lost_slots() >= self._max_parallel:
-            for run in [run for run in self._waiting if not run.triggered]:
+            for run in [run for run in self._waiting if not (run.triggered or run.active)]:
                 self._waiting.remove(run)
                 run.fail(self._no_slot())
             # Those that were triggered may exist, so they are looked for.
-            self._final = True
+            self._final = self._final or any(run.triggered for run in self._waiting)
         if not self._waiting:
             for slot in self._slots():
                 slot.done = True

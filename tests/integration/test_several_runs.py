@@ -547,6 +547,24 @@ def test_runs_that_others_create_are_waited_for_together(fake: FakeAirflow) -> N
     assert 600 <= time.now - 1000 < 680
 
 
+def test_runs_that_others_create_need_no_slots(fake: FakeAirflow) -> None:
+    """They run anyway, so one that does not end keeps the result of no other back."""
+    fake.create_run("endless", "r1", state="running")
+    fake.create_run("good", "r1", state="success")
+    time = after(400, lambda: fake.create_run("bad", "r1", state="success"))
+    outcomes = run_several(
+        fake,
+        *("endless", "good", "bad"),
+        time=time,
+        trigger="false",
+        run_id="r1",
+        start_timeout="10m",
+        timeout="2m",
+        max_parallel="1",
+    )
+    assert results(outcomes) == {"endless": "timeout", "good": "success", "bad": "success"}
+
+
 def test_a_conf_that_the_params_refuse_is_found_before_any_trigger(fake: FakeAirflow) -> None:
     schema = {"days": {"type": "integer", "maximum": 31}}
     fake.deploy(FakeDag("typed", params_schema=schema))
