@@ -82,7 +82,8 @@ class DryRun:
         context: commit, workflow run and job of the step.
         session: deadlines and retrier.
         code: the wait for the code of the commit.
-        dag_files: optional requests about DAG files.
+        dag_files: optional requests about DAG files, which change nothing.
+        code_error: why the common wait of several DAGs for new code failed for this one.
         with_import_error: returns the error for a refused DAG with the import error behind it.
         check_report: checks the report to GitHub before the trigger, None without `report_to`.
         check_tasks: checks the names of `required_tasks`, None without them.
@@ -101,6 +102,7 @@ class DryRun:
         session: Session,
         code: CodeWait,
         dag_files: DagFiles,
+        code_error: ActionError | None,
         with_import_error: Callable[[ActionError], ActionError],
         check_report: Callable[[DagRun | None], None] | None,
         check_tasks: Callable[[DagRun | None], None] | None,
@@ -112,7 +114,8 @@ class DryRun:
         self._context = context
         self._session = session
         self._code = code
-        self._dag_files = _ReadOnlyDagFiles(dag_files)
+        self._dag_files = dag_files
+        self._code_error = code_error
         self._with_import_error = with_import_error
         self._report = check_report
         self._tasks = check_tasks
@@ -243,6 +246,8 @@ class DryRun:
         return f"The run uses {run.bundle_version}."
 
     def _check_code(self) -> str:
+        if self._code_error is not None:
+            raise self._code_error
         self._code.wait(self._airflow, self._dag_files)
         version = self._code.bundle_version
         return f"Airflow has it{f': the bundle is at {version}' if version else ''}."
@@ -449,22 +454,25 @@ class DryRun:
         return read(partial(fetch, self._airflow.within(deadline)), retry_unexpected=False)
 
 
-class _ReadOnlyDagFiles:
+class ReadOnlyDagFiles:
     """Requests about DAG files that do not ask Airflow to parse one."""
 
     def __init__(self, files: DagFiles) -> None:
         self._files = files
 
     def import_errors(self, deadline: Deadline) -> tuple[DagImportError, ...] | None:
+        """See `DagFiles`."""
         return self._files.import_errors(deadline)
 
     def request_reparse(self, file_token: str, deadline: Deadline) -> None:
         """Do nothing: it would change when Airflow parses the file."""
 
     def bundle_version(self, name: str, deadline: Deadline) -> str | None:
+        """See `DagFiles`."""
         return self._files.bundle_version(name, deadline)
 
     def relevant(self, import_error: DagImportError, dag: Dag | None) -> bool:
+        """See `DagFiles`."""
         return self._files.relevant(import_error, dag)
 
 

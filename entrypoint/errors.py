@@ -189,10 +189,13 @@ class StartPostponed(Exception):
     Attributes:
         error: the failure.
         outage: whether Airflow did not answer even a request that changes nothing.
+        pause: seconds until the next attempt, if the run itself ends its wait; None if the number
+            of failures decides.
     """
 
-    def __init__(self, error: ActionError, *, outage: bool) -> None:
+    def __init__(self, error: ActionError, *, outage: bool, pause: float | None = None) -> None:
         super().__init__(error)
+        self.pause = pause
         self.error = error
         self.outage = outage
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from entrypoint.airflow.client import Airflow
     from entrypoint.inputs.settings import Settings
     from entrypoint.run.code_wait import CodeWait
-    from entrypoint.run.selection import Selector
+    from entrypoint.run.selection import Selection, Selector
     from entrypoint.runners.base import Context
     from entrypoint.session import Session
 
@@ -63,7 +63,7 @@ class Step:
         self._saved_runs = "[]"
         self._optional: OptionalRequests | None = None
         self._selector: Selector | None = None
-        self._changed: tuple[str, ...] = ()
+        self._selection: Selection | None = None
         self._outcome = StepOutcome((), several=bool(settings.dags))
         self._runs: tuple[StepRun, ...] = () if settings.dags else (self._run_of(settings),)
 
@@ -96,8 +96,10 @@ class Step:
         for run in self._runs:
             run.connect(airflow, self._optional)
         if self._settings.dry_run:
+            several = self._settings.dags and self._settings.trigger
+            errors = self._wait_for_code(airflow) if several else {}
             for run in self._runs:
-                run.dry_run()
+                run.dry_run(errors.get(run.code))
             return
         if self._settings.dags and self._settings.trigger:
             self._check_all(airflow)
@@ -129,7 +131,7 @@ class Step:
             lambda deadline: read_import_errors(optional.within(deadline)),
         )
         selection = selector.select()
-        self._selector, self._changed = selector, selection.changed
+        self._selector, self._selection = selector, selection
         # A single one is followed and logged as if it were the input dag_id, unless the new code
         # may have more.
         waits = bool(self._settings.wait_for_dag or self._settings.expect_commit)
@@ -151,8 +153,7 @@ class Step:
         Raises:
             DagsNotRunnable: one of them could not be triggered. Each run has its own error.
         """
-        waits = [run.code for run in self._runs if run.code.begin(airflow, run.dag_files)]
-        found = self._wait_for_code(airflow, waits) if waits else {}
+        found = self._wait_for_code(airflow)
         errors = {run: found[run.code] for run in self._runs if run.code in found}
         for run in self._runs:
             try:
@@ -179,14 +180,14 @@ class Step:
             "Correct these DAGs, or remove them from dags; then re-run this job.",
         )
 
-    def _wait_for_code(
-        self, airflow: Airflow, waits: list[CodeWait]
-    ) -> dict[CodeWait, ActionError]:
+    def _wait_for_code(self, airflow: Airflow) -> dict[CodeWait, ActionError]:
         """Wait until each DAG may be triggered, and return why that is not so for some.
 
         The runs become those of the DAGs that the changed files define in the new code.
         """
-        if not self._changed:
+        waits = [run.code for run in self._runs if run.code.begin(airflow, run.dag_files)]
+        selection = self._selection
+        if not waits or selection is None or not selection.changed:
             return wait_for_all(waits, self._session.retrier)
         # Imported here, because other steps should not wait for this module.
         from entrypoint.run.changed_code import ChangedCode  # noqa: PLC0415
@@ -202,7 +203,7 @@ class Step:
             return run.code
 
         code = ChangedCode(
-            waits, self._changed, self._selector.changed_dags, add, self._session.clock
+            waits, selection.removable, self._selector.changed_dags, add, self._session.clock
         )
         known = self._runs
         found = wait_for_all(waits, self._session.retrier, code.revise)

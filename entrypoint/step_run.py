@@ -23,6 +23,7 @@ from entrypoint.errors import (
     StateUnknown,
     TransientError,
     TriggerUnclear,
+    Unauthorized,
     UnexpectedResponse,
 )
 from entrypoint.models import DagRun, Outcome, SavedRun
@@ -80,6 +81,8 @@ class StepRun:
     Attributes:
         outcome: what is known of the DAG run so far.
         code: the wait for the code of the commit.
+        active: whether Airflow runs it whatever this step does: it did when `check` was called, or
+            somebody else triggers it.
     """
 
     def __init__(
@@ -107,8 +110,10 @@ class StepRun:
         self._required_tasks: RequiredTasks | None = None
         # Several DAG runs share one patience. A single one has its own.
         self._attempts = Attempts() if settings.dags else None
+        self.active = not settings.trigger
         self._stale_mark = self._stopped = self._waited_for_creation = False
         self._since = session.clock()
+        self._creation_deadline: Deadline | None = None
         self._deadline = session.deadline(settings.timeout)
 
     def publish(self, outcome: Outcome) -> None:
@@ -155,7 +160,13 @@ class StepRun:
     @property
     def dag_files(self) -> DagFiles:
         """Optional requests about DAG files."""
-        return self._diagnostics.dag_files
+        files = self._diagnostics.dag_files
+        if not self._settings.dry_run:
+            return files
+        # Imported here, because other steps should not wait for this module.
+        from entrypoint.dry_run import ReadOnlyDagFiles  # noqa: PLC0415
+
+        return ReadOnlyDagFiles(files)
 
     def check(self) -> None:
         """Check that the DAG could be triggered, without any effect.
@@ -164,7 +175,9 @@ class StepRun:
             ActionError: it could not.
         """
         self._airflow.check(self.request)
-        if self._may_exist() and self.code.read(self._airflow, self._get_run) is not None:
+        run = self.code.read(self._airflow, self._get_run) if self._may_exist() else None
+        if run is not None:
+            self.active = not run.ended
             return  # `start` checks what this run still needs
         # The DAG is unpaused only when it is triggered.
         if_paused = self._settings.if_paused
@@ -179,8 +192,12 @@ class StepRun:
         except (DagNotFound, StaleDag) as error:
             raise self._with_import_error(error) from None
 
-    def dry_run(self) -> None:
-        """Check everything up to the trigger, change nothing, and publish what was found."""
+    def dry_run(self, code_error: ActionError | None) -> None:
+        """Check everything up to the trigger, change nothing, and publish what was found.
+
+        Args:
+            code_error: why the common wait of several DAGs for new code failed for this one.
+        """
         # Imported here, because other steps should not wait for this module.
         from entrypoint.dry_run import DryRun  # noqa: PLC0415
 
@@ -193,6 +210,7 @@ class StepRun:
             session=self._session,
             code=self.code,
             dag_files=self.dag_files,
+            code_error=code_error,
             with_import_error=self._with_import_error,
             check_report=None
             if report is None
@@ -242,7 +260,7 @@ class StepRun:
         try:
             run = self._find_or_create(last_chance=last_chance)
         except StartPostponed as postponed:
-            if self.unclear and self._deadline.has_passed():
+            if postponed.outage and self.triggered and self._deadline.has_passed():
                 raise trigger_unclear(self.request, postponed.error) from None
             raise
         except (DagNotFound, StaleDag, InvalidConf) as error:
@@ -264,7 +282,8 @@ class StepRun:
         request, airflow = self.request, self._airflow
         airflow.check(request)
         request = self._with_note(request)
-        run = self.code.read(airflow, self._get_run)
+        run = self._find()
+        self.active = self.active and (run is not None or not self._settings.trigger)
         if self._detached_report is not None:
             self._detached_report.check(airflow, request, run)
         created = False
@@ -284,6 +303,19 @@ class StepRun:
             run = self._take_over(run, request)
         self._events.run_found(self.outcome)
         return run
+
+    def _find(self) -> DagRun | None:
+        """Return the DAG run, None if it does not exist."""
+        if self._attempts is None or not self.triggered:
+            return self.code.read(self._airflow, self._get_run)
+        deadline = self._session.deadline(SETUP_SECONDS)
+        retrier = self._retrier.within(deadline).postponing()
+        try:
+            return self._attempts.find(
+                partial(self._get_run, self._airflow.within(deadline)), retrier
+            )
+        except (Unauthorized, Forbidden) as refusal:
+            raise trigger_unclear(self.request, refusal) from None
 
     def _with_note(self, request: RunRequest) -> RunRequest:
         note = request.note or derive_note(self._context)
@@ -376,13 +408,20 @@ class StepRun:
     def _wait_for_creation(self, request: RunRequest) -> DagRun:
         """Wait for a run that somebody else creates, until `start_timeout` if it is given."""
         start_timeout = self._settings.start_timeout
-        deadline = self._session.deadline(0.0 if start_timeout == inf else start_timeout)
+        if self._creation_deadline is None:
+            self._since = self._session.clock()
+            self._creation_deadline = self._session.deadline(
+                0.0 if start_timeout == inf else start_timeout
+            )
+        deadline = self._creation_deadline
         self._waited_for_creation = start_timeout != inf
         return wait_for_creation(
             self._airflow.within(deadline),
             request,
             self._retrier.within(deadline),
             self._settings.poll_interval,
+            waited=self._session.clock() - self._since,
+            postpones=self._attempts is not None,
         )
 
     def _is_own_run(self, run: DagRun) -> bool:

@@ -15,6 +15,7 @@ from entrypoint.errors import (
     Forbidden,
     RunExists,
     RunNotFound,
+    StartPostponed,
     TransientError,
     Unauthorized,
     UnexpectedResponse,
@@ -174,7 +175,13 @@ def take_over(
 
 
 def wait_for_creation(
-    airflow: Airflow, request: RunRequest, retrier: Retrier, poll_interval: float | None
+    airflow: Airflow,
+    request: RunRequest,
+    retrier: Retrier,
+    poll_interval: float | None,
+    *,
+    waited: float = 0.0,
+    postpones: bool = False,
 ) -> DagRun:
     """Return the run once somebody else has created it.
 
@@ -183,12 +190,15 @@ def wait_for_creation(
         request: DAG id and run id.
         retrier: clock, sleep and backoff, and the deadline of the wait.
         poll_interval: fixed seconds between polls, None for an automatic interval.
+        waited: seconds since the wait began.
+        postpones: whether to raise StartPostponed in place of a pause.
 
     Raises:
+        StartPostponed: there is no such run yet.
         RunNotFound: there is no such run at the deadline.
         TransientError, UnexpectedResponse, Unauthorized, Forbidden: Airflow does not say.
     """
-    began = retrier.clock()
+    began = retrier.clock() - waited
     while True:
         run = retrier.read(partial(airflow.get_run, request.dag_id, request.run_id))
         if run is not None:
@@ -196,16 +206,21 @@ def wait_for_creation(
         left, waited = retrier.deadline.seconds_left(), retrier.clock() - began
         if left <= 0:
             after = f" after {format_duration(waited)}" if waited else ""
-            raise RunNotFound(
-                "There is no such DAG run to wait for",
-                f"Airflow knows no run {request.run_id} of {request.dag_id}{after}, and trigger is "
-                "false.",
-                "Check run_id, and that the job which triggers the run has finished before this "
-                "one. For a run that Airflow creates later, set start_timeout.",
-            )
+            raise _never_created(request, after)
         retrier.events.run_missing(request.run_id, left)
-        pause = poll_interval or retrier.jittered(poll_interval_after(waited))
-        retrier.sleep(min(pause, left))
+        pause = min(poll_interval or retrier.jittered(poll_interval_after(waited)), left)
+        if postpones:
+            raise StartPostponed(_never_created(request, ""), outage=False, pause=pause)
+        retrier.sleep(pause)
+
+
+def _never_created(request: RunRequest, after: str) -> RunNotFound:
+    return RunNotFound(
+        "There is no such DAG run to wait for",
+        f"Airflow knows no run {request.run_id} of {request.dag_id}{after}, and trigger is false.",
+        "Check run_id, and that the job which triggers the run has finished before this "
+        "one. For a run that Airflow creates later, set start_timeout.",
+    )
 
 
 def _tasks_to_resume(found: DagRun, tasks: tuple[TaskInstance, ...]) -> tuple[TaskInstance, ...]:

@@ -37,13 +37,15 @@ class Selection(NamedTuple):
         dags: DAG id and its `conf`, None for that of the step, in the order of the input.
         unmatched: changed files that belong to no DAG.
         new_files: those of them that are new and may define a DAG that Airflow does not have yet.
-        changed: the DAGs that `changed` selected and no line names.
+        changed: the DAGs that `changed` selected.
+        removable: those of them that no line names.
     """
 
     dags: dict[str, JsonObject | None]
     unmatched: tuple[str, ...] = ()
     new_files: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    removable: tuple[str, ...] = ()
 
 
 class Selector:
@@ -163,8 +165,8 @@ class Selector:
                     found.setdefault(dag_id, None)
                 changed_dags = changed.files.keys()
         named = {selector.name for selector in self._settings.dags if selector.kind == "dag"}
-        only_changed = tuple(dag_id for dag_id in changed_dags if dag_id not in named)
-        return Selection(found, unmatched, new_files, only_changed)
+        removable = tuple(dag_id for dag_id in changed_dags if dag_id not in named)
+        return Selection(found, unmatched, new_files, tuple(changed_dags), removable)
 
     def _changed_files(self) -> ChangedFiles:
         if self._files is None:

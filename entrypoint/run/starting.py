@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from entrypoint.deadline import Deadline
 from entrypoint.errors import ActionError, RunNotFound, StartPostponed
-from entrypoint.run.polling import FollowedRun
+from entrypoint.http.client import READ_TIMEOUT
+from entrypoint.run.polling import FollowedRun, WaitLimits
 from entrypoint.run.trigger import SETTLE_POLL_SECONDS
 from entrypoint.session import SETUP_SECONDS
 from entrypoint.text import list_names
@@ -23,9 +24,14 @@ if TYPE_CHECKING:
 
 
 class StartableRun(Protocol):
-    """A DAG run that can be started."""
+    """A DAG run that can be started.
+
+    Attributes:
+        active: whether Airflow runs it whatever the step does, so that it needs no free slot.
+    """
 
     outcome: Outcome
+    active: bool
 
     @property
     def triggered(self) -> bool:
@@ -52,8 +58,10 @@ class Starter(Generic[R]):
     other runs are polled, otherwise for SETUP_SECONDS. So an outage costs all of them one patience.
     If Airflow starts one of them, the others have their patience again.
 
-    A run that the step has left running, for example at its timeout, keeps its slot until it ends.
-    If all slots are kept for longer than `slot_seconds`, the runs that wait for one fail.
+    A run that is active already has a slot, so these are first, even if they are more than slots.
+
+    A run that the step has left running, at its timeout or after an error, keeps its slot until it
+    ends. If all slots are kept for longer than `slot_seconds`, the runs that wait for one fail.
 
     Args:
         runs: the runs.
@@ -108,6 +116,7 @@ class Starter(Generic[R]):
                 self._pause(postponed)
         except ActionError as error:
             run.fail(error)
+            self._keep_slot_of(run)
         else:
             self._patience, self._final, self._failures, self._tried = None, False, 0, 0
             if found is not None:
@@ -121,7 +130,8 @@ class Starter(Generic[R]):
         """
         unclear = [run for run in self._waiting if run.unclear]
         free = self._final or self._polled() + self._lost_slots() < self._max_parallel
-        return unclear or (self._waiting[:] if free else [])
+        active = [run for run in self._waiting if run.active]
+        return unclear or active or (self._waiting[:] if free else [])
 
     def _keep_slots(self) -> None:
         """Poll the runs that were left running, as long as others wait for their slots."""
@@ -134,12 +144,21 @@ class Starter(Generic[R]):
                     self._kept[followed] = slot
                     self.followed.append(slot)
         if self._lost_slots() >= self._max_parallel:
-            self._fail_untriggered(self._no_slot())
+            self._fail([run for run in self._waiting if not run.active], self._no_slot())
             # Those that were triggered may exist, so they are looked for.
-            self._final = True
+            self._final = self._final or any(run.triggered for run in self._waiting)
         if not self._waiting:
             for slot in self._slots():
                 slot.done = True
+
+    def _keep_slot_of(self, run: R) -> None:
+        """Keep the slot of a run that exists, and goes on although its start failed."""
+        if run.outcome.run is not None:
+            now = self._retrier.clock()
+            limits = WaitLimits(now, self._retrier.deadline.limited(READ_TIMEOUT))
+            found = FollowedRun(run.outcome.run, limits, now)
+            found.done = True
+            self._runs[found] = run
 
     def _slot_of(self, run: DagRun, followed: FollowedRun) -> FollowedRun:
         now, limits = self._retrier.clock(), followed.limits
@@ -173,6 +192,11 @@ class Starter(Generic[R]):
     def _pause(self, postponed: StartPostponed) -> None:
         """Wait until the next attempt, or let other runs be polled until then."""
         self._tried = 0
+        if postponed.pause is not None:
+            # Airflow has answered.
+            self._patience, self._final, self._failures = None, False, 0
+            self._retry_at = self._retrier.clock() + postponed.pause
+            return
         seconds = self._retrier.pause_after(postponed.error, self._failures)
         self._failures += 1
         if not self._polled():
@@ -191,9 +215,10 @@ class Starter(Generic[R]):
         """Fail the runs that certainly do not exist. The others are looked for."""
         self._final = True
         if postponed.outage:
-            self._fail_untriggered(postponed.error)
+            self._fail(self._waiting, postponed.error)
 
-    def _fail_untriggered(self, error: ActionError) -> None:
-        for run in [run for run in self._waiting if not run.triggered]:
+    def _fail(self, runs: Iterable[R], error: ActionError) -> None:
+        """Fail those of these runs that were not triggered, so that they certainly do not exist."""
+        for run in [run for run in runs if not run.triggered]:
             self._waiting.remove(run)
             run.fail(error)

@@ -27,6 +27,7 @@ from entrypoint.errors import (
     Unauthorized,
     UnexpectedResponse,
 )
+from entrypoint.http.retry import Refusals
 from entrypoint.run.existing import differences
 
 if TYPE_CHECKING:
@@ -65,6 +66,24 @@ class Attempts:
         self.response: ActionError
         self._end: Deadline
         self._repeatable = True
+        self._refusals = Refusals()
+
+    def find(self, fetch: Callable[[], DagRun | None], retrier: Retrier) -> DagRun | None:
+        """Return the run if it exists by now.
+
+        Any failure is retried, as after a single trigger, because the run may be going on.
+
+        Args:
+            fetch: requests the run.
+            retrier: raises StartPostponed in place of a pause.
+
+        Raises:
+            StartPostponed: Airflow does not say.
+            Unauthorized, Forbidden: it has refused the credential for a while.
+        """
+        found = retrier.read(fetch, retry_refused=True, refusals=self._refusals)
+        self._refusals = Refusals()
+        return found
 
     def record(self, response: ActionError, *, last: bool, end: Deadline) -> None:
         """Record a trigger without a clear response.

@@ -248,6 +248,28 @@ def test_changed_stands_for_the_dags_of_the_new_code(
     assert time.now < 1000 + 120
 
 
+def test_a_dry_run_checks_the_dags_of_the_new_code_and_waits_for_all_at_once(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path
+) -> None:
+    """It asks Airflow for no parsing, so it sees one each 30 s."""
+    others = [FakeDag(f"stock_{number}", file="team/stock.py") for number in range(4)]
+    fake.redefine("team/stock.py", STOCK, RENAMED, *others)
+    time, parsed = VirtualTime(), [1000.0]
+
+    def parse(_: float) -> None:
+        if time.now - parsed[-1] >= 30:
+            parsed.append(time.now)
+            fake.parse_file("team/stock.py")
+
+    time.on_sleep = parse
+    inputs = {"wait_for_dag": "4m", "dry_run": "true"}
+    changes = {"dags/team/stock.py": "2"}
+    step = after_push(fake, repository, tmp_path, changes, time, **inputs)
+    assert set(selected(step)) == {"stock", "inventory", *(dag.dag_id for dag in others)}
+    assert (step.result, fake.runs("stock")) == ("checked", [])
+    assert all(request.method != "PUT" for request in fake.record)
+
+
 @pytest.mark.parametrize("case", ["another file is parsed", "a line names it", "it is broken"])
 def test_a_dag_whose_new_code_does_not_come_is_an_error(
     fake: FakeAirflow, repository: GitRepository, tmp_path: Path, case: str
@@ -271,6 +293,16 @@ def test_a_dag_whose_new_code_does_not_come_is_an_error(
     assert step.error is not None
     assert "\nnightly: " in step.error.detail
     assert fake.runs("stock") == fake.runs("nightly") == []
+
+
+def test_a_new_dag_of_the_new_code_runs_if_lines_name_all_others_of_its_file(
+    fake: FakeAirflow, repository: GitRepository, tmp_path: Path
+) -> None:
+    fake.redefine("team/stock.py", STOCK, NIGHTLY, RENAMED)
+    changes, time = {"dags/team/stock.py": "2"}, parsing(fake)
+    inputs = {"wait_for_dag": "10m", "dags": "stock\nchanged\nnightly"}
+    step = after_push(fake, repository, tmp_path, changes, time, **inputs)
+    assert (selected(step), step.result) == (["stock", "nightly", "inventory"], "success")
 
 
 def test_with_expect_commit_a_removed_dag_is_not_selected_either(

@@ -349,6 +349,43 @@ def test_after_an_outage_during_the_triggers_each_dag_runs_once(
     assert all(outcome.created for outcome in outcomes.values())
 
 
+REFUSALS = [Fault.JSON_401, Fault.JSON_403, Fault.HTML_403, Fault.HTML_404, Fault.HTML_200]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_after_a_lost_response_refusals_are_not_final_at_once(
+    fake: FakeAirflow, refusal: Fault
+) -> None:
+    fake.fault(Fault.RESET, on=("POST", "/dags/good/dagRuns"), when="after")
+    fake.fault(refusal, on=("GET", "/dags/good/dagRuns/*"), skip=1, times=3)
+    outcomes = run_several(fake, "good", "bad")
+    assert results(outcomes) == {"good": "success", "bad": "failed"}
+    assert len(fake.runs("good")) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "seen", "most"),
+    [
+        (Fault.JSON_403, 0, 180),
+        (Fault.JSON_403, 1, 180),
+        (Fault.RESET, 0, 660),
+        (Fault.RESET, 1, 660),
+    ],
+)
+def test_a_run_that_never_appears_after_a_lost_response_ends_the_wait(
+    fake: FakeAirflow, fault: Fault, seen: int, most: float
+) -> None:
+    """Also if Airflow has said once that it does not exist."""
+    fake.fault(Fault.RESET, on=("POST", "/dags/good/dagRuns"), times=WITHOUT_END)
+    fake.fault(fault, on=("GET", "/dags/good/dagRuns/*"), skip=1 + seen, times=WITHOUT_END)
+    time = VirtualTime()
+    outcomes = run_several(fake, "good", "bad", time=time, timeout="10m")
+    assert results(outcomes) == {"good": "error", "bad": "failed"}
+    assert outcomes["good"].error is not None
+    assert outcomes["good"].error.title == "Airflow may or may not have made the DAG run"
+    assert time.now - 1000 <= most
+
+
 def succeed(fake: FakeAirflow, dag_id: str) -> None:
     fake.set_run_state(dag_id, fake.runs(dag_id)[0].run_id, "success")
 
@@ -410,6 +447,38 @@ def test_other_slots_go_on_beside_one_that_is_kept(fake: FakeAirflow) -> None:
     assert list(results(outcomes).values()).count("success") == 6
     assert fake.runs("endless")[0].state == "running"
     assert time.now - 1000 < 100 * 6
+
+
+def test_a_run_whose_start_failed_after_its_trigger_keeps_its_slot() -> None:
+    """A push replaced the code in between, and the run goes on with it."""
+    old, new = "a" * 40, "b" * 40
+    dags = [
+        FakeDag("replaced", polls=WITHOUT_END, bundle_version=(*[old] * 6, new)),
+        FakeDag("good", bundle_version=old),
+    ]
+    with FakeAirflow("3.3.2", dags=dags) as fake:
+        time = after(100, lambda: succeed(fake, "replaced"))
+        began = seen_first(fake, "good", time)
+        context = CONTEXT._replace(sha=old)
+        inputs = {"expect_commit": old, "max_parallel": "1"}
+        outcomes = run_several(fake, "replaced", "good", time=time, context=context, **inputs)
+    assert results(outcomes) == {"replaced": "error", "good": "success"}
+    assert outcomes["replaced"].run is not None
+    assert began[0] > 100
+
+
+def test_runs_that_an_earlier_attempt_left_running_have_their_slots_at_once(
+    fake: FakeAirflow,
+) -> None:
+    """So no other begins beside them, and a cancel stops all of them."""
+    again = CONTEXT._replace(attempt=2)
+    fake.deploy(FakeDag("longer", polls=WITHOUT_END))
+    names, inputs = ("bad", "endless", "longer"), {"max_parallel": "1", "timeout": "2m"}
+    run_several(fake, *names, timeout="2m")
+    step = run_dags(fake, *names, time=after(50, cancel), context=again, **inputs)
+    assert [run.stopped for run in step.runs] == ["nothing", "yes", "yes"]
+    assert fake.received("POST", "/dags/bad/clearTaskInstances") == []
+    assert {fake.runs(name)[0].state for name in names} == {"failed"}
 
 
 def test_a_run_that_was_stopped_at_its_timeout_keeps_no_slot(fake: FakeAirflow) -> None:
@@ -502,6 +571,45 @@ def test_a_run_without_any_response_delays_no_other() -> None:
 
         outcomes = run_several(fake, "a", "b", "c", timeout="10m", time=after(1, cut))
         assert results(outcomes) == {"a": "success", "b": "error", "c": "success"}
+
+
+def test_runs_that_others_create_are_waited_for_together(fake: FakeAirflow) -> None:
+    """One that never appears delays neither the polls nor the end of the others."""
+    fake.create_run("endless", "later", state="running")
+
+    def create() -> None:
+        fake.create_run("good", "later", state="running")
+        fake.set_run_state("endless", "later", "success")
+
+    time, names = after(65, create), ("bad", "good", "missing", "endless")
+    fake.deploy(FakeDag("missing"))
+    outcomes = run_several(
+        fake, *names, time=time, trigger="false", run_id="later", start_timeout="10m"
+    )
+    found = results(outcomes)
+    assert found == {"bad": "error", "good": "success", "missing": "error", "endless": "success"}
+    assert outcomes["missing"].error is not None
+    assert "after 10 m" in outcomes["missing"].error.detail
+    assert outcomes["endless"].waited < 150
+    assert 600 <= time.now - 1000 < 680
+
+
+def test_runs_that_others_create_need_no_slots(fake: FakeAirflow) -> None:
+    """They run anyway, so one that does not end keeps the result of no other back."""
+    fake.create_run("endless", "r1", state="running")
+    fake.create_run("good", "r1", state="success")
+    time = after(400, lambda: fake.create_run("bad", "r1", state="success"))
+    outcomes = run_several(
+        fake,
+        *("endless", "good", "bad"),
+        time=time,
+        trigger="false",
+        run_id="r1",
+        start_timeout="10m",
+        timeout="2m",
+        max_parallel="1",
+    )
+    assert results(outcomes) == {"endless": "timeout", "good": "success", "bad": "success"}
 
 
 def test_a_conf_that_the_params_refuse_is_found_before_any_trigger(fake: FakeAirflow) -> None:
