@@ -368,3 +368,27 @@ def test_the_lines_of_several_dags_have_their_names(
         assert (
             len(re.findall(rf"^\u2060{name}: load\[3\] \| .*(?:one|two)$", log, re.MULTILINE)) == 2
         )
+
+
+@pytest.mark.parametrize("poll_interval", ["", "1"])
+@pytest.mark.parametrize("version", ["3.3.2", "2.11.2"], indirect=True)
+def test_several_dags_take_turns(
+    version: Any, poll_interval: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share one pace, so each read of one delays the others."""
+    time, shown = VirtualTime(), defaultdict[str, list[float]](list)
+
+    def task_lines(console: Console, _: str, lines: Sequence[str]) -> None:
+        shown[console._name] += [time.now] if lines else []
+
+    def log(_: int) -> list[str]:
+        return [f"line {n}" for n in range(int(time.now))]
+
+    monkeypatch.setattr(Console, "task_lines", task_lines)
+    tasks = (FakeTask("load", states={1: "running"}, log=log),)
+    names = ("sales", "stock", "other")
+    with FakeAirflow(version, dags=[FakeDag(name, tasks=tasks, polls=10**9) for name in names]) as (
+        fake
+    ):
+        run_dags(fake, *names, time=time, logs="live", timeout="2m", poll_interval=poll_interval)
+    assert min(len(shown[name]) for name in names) >= 6, shown
