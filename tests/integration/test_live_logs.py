@@ -392,3 +392,36 @@ def test_several_dags_take_turns(
     ):
         run_dags(fake, *names, time=time, logs="live", timeout="2m", poll_interval=poll_interval)
     assert min(len(shown[name]) for name in names) >= 6, shown
+
+
+@pytest.mark.parametrize("version", ["3.3.2", "2.11.2"], indirect=True)
+def test_a_task_that_a_wide_run_no_longer_lists_is_followed_to_its_end(
+    version: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others that come before it in the list are cleared, and fill the only page that is read."""
+    time, shown = VirtualTime(), list[str]()
+    begin, end = time.now, time.now + 150
+
+    def task_lines(_: Console, __: str, lines: Sequence[str]) -> None:
+        shown.extend(match[0] for line in lines if (match := LINE.search(line)))
+
+    def log(_: int) -> list[str]:
+        return [f"line {n}" for n in range(int(min(time.now, end) - begin))]
+
+    def move(_: float) -> None:
+        for run in fake.runs("sales"):
+            state = "scheduled" if begin + 60 <= time.now < end else "success"
+            if run.instances[0].state != state:
+                for n in range(150):
+                    fake.set_task_state("sales", run.run_id, "early", state, map_index=n)
+            if time.now >= end and run.state == "running":
+                fake.set_task_state("sales", run.run_id, "load", "success")
+                fake.set_run_state("sales", run.run_id, "success")
+
+    monkeypatch.setattr(Console, "task_lines", task_lines)
+    early = (FakeTask("early", map_index=n, states={1: "success"}) for n in range(150))
+    tasks = (*early, FakeTask("load", states={1: "running"}, log=log))
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, polls=10**9)]) as fake:
+        time.on_sleep = move
+        run_step(admin_inputs(fake) | {"logs": "live"}, time=time)
+    assert shown == [f"line {n}" for n in range(150)]
