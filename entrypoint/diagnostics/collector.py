@@ -148,9 +148,7 @@ class Diagnostics:
         return self._next_update(run)
 
     def _next_update(self, run: DagRun) -> float:
-        return self._guard(
-            "live progress", partial(self._progress.next_update, run), self._session.clock()
-        )
+        return self._guard("live progress", partial(self._progress.next_update, run), inf)
 
     @property
     def work(self) -> Work | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from entrypoint import masking
+from entrypoint.diagnostics.progress import ProgressTracker
 from entrypoint.report.console import Console
 from entrypoint.run.polling import WORK_INTERVAL
 from tests.support import known_secrets
@@ -22,7 +23,8 @@ from tests.support.virtual_time import VirtualTime
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from entrypoint.models import Outcome
+    from entrypoint.deadline import Deadline
+    from entrypoint.models import DagRun, Outcome
     from tests.support.fake_airflow.messages import ReceivedRequest
     from tests.support.fake_airflow.models import Entry
 
@@ -425,3 +427,25 @@ def test_a_task_that_a_wide_run_no_longer_lists_is_followed_to_its_end(
         time.on_sleep = move
         run_step(admin_inputs(fake) | {"logs": "live"}, time=time)
     assert shown == [f"line {n}" for n in range(150)]
+
+
+def test_a_bug_in_the_progress_neither_stops_the_logs_nor_spins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play, sleeps = Play("2.11.2", {"load": ((1.0, 61.0),)}), list[float]()
+    move, refresh = play.time.on_sleep, ProgressTracker.refresh
+
+    def count(seconds: float) -> None:
+        sleeps.append(seconds)
+        assert len(sleeps) < 1000
+        move(seconds)
+
+    def fail(tracker: ProgressTracker, run: DagRun, deadline: Deadline) -> None:
+        if play.second > 20:
+            raise ValueError
+        refresh(tracker, run, deadline)
+
+    play.time.on_sleep = count
+    monkeypatch.setattr(ProgressTracker, "refresh", fail)
+    assert play.run(monkeypatch, capsys).result == "success"
+    assert play.shown == play.expected()
