@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from zlib import decompressobj
 
+from entrypoint.airflow.logs import may_be_incomplete
 from entrypoint.errors import UnexpectedResponse
 from entrypoint.masking import masked_end
 
@@ -183,7 +184,7 @@ class JsonFollower(LogFollower):
         if self._held:
             self._pass_on(self._held)
         # Perhaps Airflow has read the line while it was being written. The next read shows it.
-        self._held = entry if _may_be_incomplete(entry, event) else None
+        self._held = entry if may_be_incomplete(entry) else None
         if not self._held:
             self._pass_on(entry)
 
@@ -461,11 +462,6 @@ def _object(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _may_be_incomplete(entry: dict[str, Any], event: str) -> bool:
-    """Return whether the line may be the beginning of one: JSON that Airflow could not parse."""
-    return event.startswith("{") and not entry.keys() - {"timestamp", "event"}
 
 
 def _payload(token: str | None) -> dict[str, Any]:

@@ -181,6 +181,8 @@ class JsonLog(LogReader):
         stamp = f"[{entry['timestamp']}] " if isinstance(entry.get("timestamp"), str) else ""
         self._written = self._written or bool(stamp)
         event = str(entry.get("event") or "")
+        if may_be_incomplete(entry):
+            event = masked_end(event, _MIN_SECRET_PREFIX_CHARS)
         self._show(f"{stamp}{f'{level} - ' if level else ''}{event}")
         raised = _chain(entry.get("error_detail"))
         if level in _ERROR_LEVELS and event.strip() and not self._final:
@@ -199,6 +201,14 @@ class JsonLog(LogReader):
 
     def _raised(self) -> tuple[ExceptionInfo, ...]:
         return self._last_raised
+
+
+def may_be_incomplete(entry: dict[str, Any]) -> bool:
+    """Return whether the line may be the beginning of one: JSON that Airflow could not parse."""
+    return str(entry.get("event") or "").startswith("{") and not entry.keys() - {
+        "timestamp",
+        "event",
+    }
 
 
 def _decode(line: bytes) -> str:

@@ -137,7 +137,8 @@ class Diagnostics:
     def update(self, run: DagRun, deadline: Deadline) -> None:
         """Update the task instances after a poll of the run; log changes or blockers."""
         self._guard("live progress", partial(self._progress.update, run, deadline), None)
-        if self._live is not None and self.due(run) <= self._session.clock():
+        # Of several DAG runs, the first would always come first; `poll` lets them take turns.
+        if not self._settings.dags and self.due(run) <= self._session.clock():
             self.do(run, deadline)
 
     def next_update(self, run: DagRun) -> float:
@@ -147,9 +148,7 @@ class Diagnostics:
         return self._next_update(run)
 
     def _next_update(self, run: DagRun) -> float:
-        return self._guard(
-            "live progress", partial(self._progress.next_update, run), self._session.clock()
-        )
+        return self._guard("live progress", partial(self._progress.next_update, run), inf)
 
     @property
     def work(self) -> Work | None:

@@ -173,12 +173,12 @@ class LiveLogs:
         if run.state != "running" or Feature.LOGS in self._optional.disabled_features:
             return inf
         if self._updated_at != self._progress.read_at:
-            self._update(self._progress.tasks)
+            self._update(self._progress.tasks, whole=self._progress.knows_unfinished)
         return self._next_request().at
 
     def do(self, run: DagRun, deadline: Deadline) -> None:
         """Send one request: for the task instances, or for the log that has waited longest."""
-        self._update(self._progress.tasks)
+        self._update(self._progress.tasks, whole=self._progress.knows_unfinished)
         request = self._next_request()
         self._optional.pace.record(self._clock(), extra=request.extra)
         tail = request.tail
@@ -242,14 +242,22 @@ class LiveLogs:
 
     # Which tries there are.
 
-    def _update(self, tasks: Iterable[TaskInstance]) -> None:
-        """Record the tries that have begun, and those that have ended."""
+    def _update(self, tasks: Iterable[TaskInstance], *, whole: bool = True) -> None:
+        """Record the tries that have begun, and those that have ended.
+
+        Args:
+            tasks: task instances.
+            whole: whether they have all that are unfinished, so that others have ended. If not, the
+                log of another one tells its end.
+        """
         now = self._clock()
         self._updated_at = self._progress.read_at
         running: set[TryKey] = set()
+        listed: set[TaskKey] = set()
         for task in tasks:
             key, started = task.key, task.state not in _WAITING and task.start_date is not None
             number = max(task.try_number, 1)
+            listed.add(key)
             last = number if started else number - 1
             known = self._last_try.setdefault(key, self._first_try(task, started=started) - 1)
             for missed in range(known + 1, last + 1):
@@ -262,7 +270,7 @@ class LiveLogs:
                 if started and not task.ended and task.state != "up_for_retry":
                     running.add(TryKey(key, last))
         for try_key, tail in self._tails.items():
-            if try_key not in running:
+            if try_key not in running and (whole or try_key.task in listed):
                 tail.end(now)
 
     def _first_try(self, task: TaskInstance, *, started: bool) -> int:

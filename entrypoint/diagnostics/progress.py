@@ -80,7 +80,7 @@ class ProgressTracker:
         self._find_blockers = find_blockers
         self._live = live
         self._tasks: dict[TaskKey, TaskInstance] = {}
-        self._is_wide, self._counts = False, (0, 0)
+        self._is_wide, self._counts, self._knows_unfinished = False, (0, 0), True
         self._state: str | None = None
         self._since: datetime | None = None
         self._next_read = self._changed_at = self._entered = retrier.clock()
@@ -90,6 +90,11 @@ class ProgressTracker:
     def tasks(self) -> tuple[TaskInstance, ...]:
         """The last known task instances; of a wide run the failed and the unfinished ones."""
         return tuple(self._tasks.values())
+
+    @property
+    def knows_unfinished(self) -> bool:
+        """Whether `tasks` has all unfinished ones. A wide run may have more than one page."""
+        return self._knows_unfinished
 
     def update(self, run: DagRun, deadline: Deadline) -> None:
         """Poll the task instances if it is time to, and look for blockers if the run is stuck."""
@@ -204,7 +209,7 @@ class ProgressTracker:
         changed = changes or self._changes(open_.instances) or counts != self._counts
         earlier = [task for task in self.tasks if task.state == "failed"]
         self._tasks = {task.key: task for task in (*earlier, *failed.instances, *open_.instances)}
-        self._counts = counts
+        self._counts, self._knows_unfinished = counts, not open_.unread
         if changed:
             self._record_change()
             self._retrier.events.wide_run_changed([task for _, task in changes], "ended", *counts)

@@ -94,6 +94,7 @@ class FollowedRun:
         run: the run as the last poll or its state stream showed it.
         since: clock time since which it has been in its state.
         checked_at: clock time of the end of the last request for it, whether it failed or not.
+        worked_at: clock time at which its other work began last.
         failures: requests for it alone in a row that had no complete response.
         done: whether `poll` has stopped to follow it: it ended, its time is over, or it failed.
         error: why it cannot be followed any more, None if it can.
@@ -119,6 +120,7 @@ class FollowedRun:
         self.next_read = next_read
         self.since = limits.since
         self.checked_at = seen_at
+        self.worked_at = -inf
         self.failures = 0
         self.done = False
         self.error: ActionError | None = None
@@ -225,16 +227,21 @@ class _Poller:
         self._retrier.sleep(max(until - self._retrier.clock(), 0.0))
 
     def _work(self, waiting: list[FollowedRun], tolerance: float = 0.0) -> None:
-        """Do the other work that is due, the most overdue first.
+        """Do the other work that is due, that of the run whose turn was longest ago first.
+
+        The runs share one pace, so the work of all may be due at the same time.
 
         Args:
             waiting: the runs.
             tolerance: seconds by which it may be early.
         """
         for _ in range(_MAX_WORK):
-            followed = min(waiting, key=_work_due)
-            if not followed.work or _work_due(followed) > self._retrier.clock() + tolerance:
+            soon = self._retrier.clock() + tolerance
+            due = [followed for followed in waiting if _work_due(followed) <= soon]
+            followed = min(due, key=lambda each: each.worked_at, default=None)
+            if followed is None or followed.work is None:
                 break
+            followed.worked_at = self._retrier.clock()
             followed.work.do(followed.run, followed.deadline)
 
     def _interval(self, followed: FollowedRun, now: float, factor: float) -> float:

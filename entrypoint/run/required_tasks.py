@@ -249,11 +249,14 @@ class RequiredTasks:
         Raises:
             ActionError: they cannot be read.
         """
-        self._ids, self._failed_before = (), {}
+        self._ids = ()
+        if run.ended:
+            self._failed_before = {}
 
         def fetch() -> TaskVerdict:
             tasks = self._fetch_all(airflow, run)
-            return decide(self._wanted, tasks)
+            # Airflow may still retry what it has just called failed, unless the run is over.
+            return decide(self._wanted, tasks) if run.ended else self._decide(tasks)
 
         try:
             self._record(retrier.read(fetch, retry_refused=True, refusals=self._refusals))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from entrypoint import masking
+from entrypoint.diagnostics.progress import ProgressTracker
 from entrypoint.http.client import HttpClient, Request
 from entrypoint.report.console import Console
 from entrypoint.run.polling import WORK_INTERVAL
@@ -23,7 +24,8 @@ from tests.support.virtual_time import VirtualTime
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from entrypoint.models import Outcome
+    from entrypoint.deadline import Deadline
+    from entrypoint.models import DagRun, Outcome
     from tests.support.fake_airflow.messages import ReceivedRequest
     from tests.support.fake_airflow.models import Entry
 
@@ -392,3 +394,82 @@ def test_a_log_that_is_read_while_a_stream_is_open_leaves_the_limits_of_the_stre
 
         stream = Request("GET", url, "a stream", max_seconds=30.0)
         assert client.send(stream, read_other) == 0
+
+
+@pytest.mark.parametrize("poll_interval", ["", "1"])
+@pytest.mark.parametrize("version", ["3.3.2", "2.11.2"], indirect=True)
+def test_several_dags_take_turns(
+    version: Any, poll_interval: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share one pace, so each read of one delays the others."""
+    time, shown = VirtualTime(), defaultdict[str, list[float]](list)
+
+    def task_lines(console: Console, _: str, lines: Sequence[str]) -> None:
+        shown[console._name] += [time.now] if lines else []
+
+    def log(_: int) -> list[str]:
+        return [f"line {n}" for n in range(int(time.now))]
+
+    monkeypatch.setattr(Console, "task_lines", task_lines)
+    tasks = (FakeTask("load", states={1: "running"}, log=log),)
+    names = ("sales", "stock", "other")
+    with FakeAirflow(version, dags=[FakeDag(name, tasks=tasks, polls=10**9) for name in names]) as (
+        fake
+    ):
+        run_dags(fake, *names, time=time, logs="live", timeout="2m", poll_interval=poll_interval)
+    assert min(len(shown[name]) for name in names) >= 6, shown
+
+
+@pytest.mark.parametrize("version", ["3.3.2", "2.11.2"], indirect=True)
+def test_a_task_that_a_wide_run_no_longer_lists_is_followed_to_its_end(
+    version: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others that come before it in the list are cleared, and fill the only page that is read."""
+    time, shown = VirtualTime(), list[str]()
+    begin, end = time.now, time.now + 150
+
+    def task_lines(_: Console, __: str, lines: Sequence[str]) -> None:
+        shown.extend(match[0] for line in lines if (match := LINE.search(line)))
+
+    def log(_: int) -> list[str]:
+        return [f"line {n}" for n in range(int(min(time.now, end) - begin))]
+
+    def move(_: float) -> None:
+        for run in fake.runs("sales"):
+            state = "scheduled" if begin + 60 <= time.now < end else "success"
+            if run.instances[0].state != state:
+                for n in range(150):
+                    fake.set_task_state("sales", run.run_id, "early", state, map_index=n)
+            if time.now >= end and run.state == "running":
+                fake.set_task_state("sales", run.run_id, "load", "success")
+                fake.set_run_state("sales", run.run_id, "success")
+
+    monkeypatch.setattr(Console, "task_lines", task_lines)
+    early = (FakeTask("early", map_index=n, states={1: "success"}) for n in range(150))
+    tasks = (*early, FakeTask("load", states={1: "running"}, log=log))
+    with FakeAirflow(version, dags=[FakeDag("sales", tasks=tasks, polls=10**9)]) as fake:
+        time.on_sleep = move
+        run_step(admin_inputs(fake) | {"logs": "live"}, time=time)
+    assert shown == [f"line {n}" for n in range(150)]
+
+
+def test_a_bug_in_the_progress_neither_stops_the_logs_nor_spins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play, sleeps = Play("2.11.2", {"load": ((1.0, 61.0),)}), list[float]()
+    move, refresh = play.time.on_sleep, ProgressTracker.refresh
+
+    def count(seconds: float) -> None:
+        sleeps.append(seconds)
+        assert len(sleeps) < 1000
+        move(seconds)
+
+    def fail(tracker: ProgressTracker, run: DagRun, deadline: Deadline) -> None:
+        if play.second > 20:
+            raise ValueError
+        refresh(tracker, run, deadline)
+
+    play.time.on_sleep = count
+    monkeypatch.setattr(ProgressTracker, "refresh", fail)
+    assert play.run(monkeypatch, capsys).result == "success"
+    assert play.shown == play.expected()

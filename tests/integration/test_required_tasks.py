@@ -342,3 +342,10 @@ def test_the_requested_xcoms_are_read_at_the_decision(fake: FakeAirflow) -> None
     )
     outcome, _ = decided(fake, (AT, lambda: set_state(fake, "success")), xcom="load")
     assert (outcome.result, outcome.xcom) == ("success", {"load": 7})
+
+
+def test_a_failure_with_retries_left_decides_nothing_at_the_timeout(fake: FakeAirflow) -> None:
+    """Otherwise the step would not stop the run, as a decision must not."""
+    change = (59.9, lambda: set_state(fake, "failed"))
+    outcome, _ = decided(fake, change, timeout="1m", on_timeout="cancel")
+    assert (outcome.result, outcome.stopped) == ("timeout", "yes")

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrypoint import masking
 from entrypoint.airflow.log_follower import JsonFollower, LogFollower, TextFollower
 from entrypoint.airflow.logs import JsonLog, TextLog
 from entrypoint.errors import UnexpectedResponse
+from tests.support import known_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,3 +181,17 @@ def test_equal_lines_are_not_taken_for_the_beginning_of_the_log() -> None:
         read(follower, json_response([f"line {start}"], token(start + 1), start))
     read(follower, json_response(["line 0"], token(4)))
     assert len(shown) == 4
+
+
+@pytest.mark.parametrize("following", [token(1), None])
+def test_half_a_secret_at_the_end_of_a_log_is_masked(following: str | None) -> None:
+    """A worker that hangs or is killed leaves half a line of JSON, which Airflow cannot parse."""
+    secret = "k9-Uq7/pass+word"
+    known_secrets.add(secret)
+    masking.add(secret)
+    shown: list[str] = []
+    follower = three(shown)
+    half = {"timestamp": None, "event": f'{{"event":"it is {secret[:9]}'}
+    for _ in range(2):
+        read(follower, json.dumps({"content": [half], "continuation_token": following}).encode())
+    assert shown == ['{"event":"it is ***']
