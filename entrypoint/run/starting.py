@@ -212,9 +212,12 @@ class Starter(Generic[R]):
         self._retry_at = self._retrier.clock() + seconds
 
     def _give_up(self, postponed: StartPostponed) -> None:
-        """Fail the runs that certainly do not exist. The others are looked for."""
+        """Fail the runs that certainly do not exist. The others are looked for.
+
+        While it is unknown whether one exists, the others have not had their turn.
+        """
         self._final = True
-        if postponed.outage:
+        if postponed.outage and not any(run.unclear for run in self._waiting):
             self._fail(self._waiting, postponed.error)
 
     def _fail(self, runs: Iterable[R], error: ActionError) -> None:
