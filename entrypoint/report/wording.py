@@ -250,6 +250,9 @@ def _tasks_failed(outcome: Outcome, verdict: TaskVerdict, run: DagRun) -> Messag
     if rest := failed[MAX_FAILURES_LISTED:]:
         lines.append(f"Also without success: {list_names([task.name for task in rest])}.")
     lines += [f"{pattern} fits no task instance of this run." for pattern in verdict.missing]
+    if any(task.state == "upstream_failed" for task in failed):
+        others = [failure for failure in outcome.failures if failure.task not in failed]
+        lines += [failure_line(failure) for failure in others[:MAX_FAILURES_LISTED]]
     return Message(
         "A required task did not succeed",
         f"{verdict_sentence(verdict)}. {_then(run)}",

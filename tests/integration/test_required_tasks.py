@@ -137,6 +137,18 @@ def test_a_failed_task_is_named_with_its_cause(fake: FakeAirflow) -> None:
     assert "ValueError: it broke" in message.reasons[0]
 
 
+def test_what_failed_before_a_required_task_is_named_with_its_cause(fake: FakeAirflow) -> None:
+    outcome, _ = decided(
+        fake,
+        (AT, lambda: set_state(fake, "failed", task="cleanup")),
+        (AT, lambda: set_state(fake, "upstream_failed")),
+    )
+    assert outcome_message(outcome).reasons == (
+        "load is upstream_failed.",
+        "cleanup failed: ValueError: it broke",
+    )
+
+
 def test_a_task_that_is_not_required_decides_nothing(fake: FakeAirflow) -> None:
     outcome, late = decided(
         fake,

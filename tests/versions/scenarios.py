@@ -438,6 +438,7 @@ def _required(on: VersionRun, dag_id: str, conf: dict[str, object], task: str = 
     job = on.job()
     step = job.step(dag_id, conf=json.dumps(conf), required_tasks=task, poll_interval="")
     result = step.run(timeout=TIMEOUT)
+    assert "run_id" in result.outputs, result.log
     run_id = result.outputs["run_id"]
     states = task_states(on.airflow, dag_id, run_id)
     post = step.run("post", timeout=TIMEOUT)
