@@ -10,7 +10,7 @@ OLD_AND_NEW := tests/versions
 BESIDE := tests/contract tests/container
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test versions lint unit bench container image lock clean help
+.PHONY: demo test versions lint unit bench container image file lock clean help
 
 demo: $(VENV)/ready ## Run the action once on a real Airflow 3 (DAG=failing_sales, slow_sales)
 	@$(BIN)/python -m dev.demo $(DAG)
@@ -59,11 +59,15 @@ image: $(VENV)/ready ## Build the image; print its weight, its packages and its 
 	docker build --network host --tag airflow-dag-run:dev .
 	@$(BIN)/python -m dev.image airflow-dag-run:dev
 
+file: $(VENV)/ready ## Make native/airflow-dag-run.pyz, the action in one file
+	@$(BIN)/python -m pyz.build
+
 # Without charset-normalizer: the action does not guess encodings, and loading the package took a
 # sixth of the CPU time of importing `requests`.
 lock: $(VENV)/ready ## Renew the lock files, with hashes and without the URL of a package index
 	$(BIN)/$(COMPILE) pyproject.toml --no-emit-package charset-normalizer --output-file requirements.txt
 	$(BIN)/$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt
+	$(BIN)/$(COMPILE) pyz/requirements.in --output-file pyz/requirements.txt
 	$(BIN)/$(COMPILE) dev/locks/airflow-3.in --output-file dev/locks/airflow-3.txt
 	$(BIN)/$(COMPILE) dev/locks/airflow-2.in --output-file dev/locks/airflow-2.txt
 	for name in requests af paradime airflowctl; do \

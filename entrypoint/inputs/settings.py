@@ -11,6 +11,7 @@ from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from entrypoint import form
 from entrypoint.credentials import Secret
 from entrypoint.errors import InvalidInputs
 from entrypoint.inputs import identifiers
@@ -116,7 +117,7 @@ POST_STAGE_INPUTS = (
 )
 """The other inputs of the post stage. They are not secret, so the main stage saves them."""
 
-_MAX_SAVED_CHARS = 60_000
+_MAX_SAVED_CHARS = form.MAX_SAVED_CHARS
 """Characters of a PEM file that the main stage saves."""
 
 _RUN_INPUTS = (
