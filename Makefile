@@ -59,7 +59,8 @@ image: $(VENV)/ready ## Build the image; print its weight, its packages and its 
 	docker build --network host --tag airflow-dag-run:dev .
 	@$(BIN)/python -m dev.image airflow-dag-run:dev
 
-file: $(VENV)/ready ## Make native/airflow-dag-run.pyz, the action in one file
+file: $(VENV)/ready ## Make native/airflow-dag-run.pyz, the action in one file; renew native/action.yml
+	@$(BIN)/python -m pyz.metadata
 	@$(BIN)/python -m pyz.build
 
 # Without charset-normalizer: the action does not guess encodings, and loading the package took a

@@ -1,19 +1,22 @@
-"""airflow-dag-run.pyz, made once per session, and the Pythons of this machine that can run it."""
+"""airflow-dag-run.pyz and native/, and the Pythons and Node of this machine that can run them."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dev.runner import Native
 from pyz.build import VERSIONS, BuildError, build, find_python
 from tests.support.missing import missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+ROOT = Path(__file__).parents[2]
 FLAGS = ("-I", "-S", "-u", "-B", "-X", "utf8")
 """The flags with which native/launch.cjs starts Python."""
 
@@ -62,3 +65,28 @@ def run_file(
         timeout=120,
     )
     return done.returncode, done.stdout
+
+
+def node() -> str:
+    """Return the path of Node, which the variable NODE may name."""
+    found = os.environ.get("NODE") or shutil.which("node")
+    return found or missing("There is no Node", "Install it (on Debian: apt-get install nodejs)")
+
+
+def native_launcher(file: Path, *, version: str = "", path: str = "") -> Native:
+    """Return a launcher of native/ beside this file, with one Python in the PATH and no Docker.
+
+    Args:
+        file: airflow-dag-run.pyz; the scripts of native/ are copied beside it.
+        version: version of Python, like 3.11; by default PYTHON_VERSION, or the newest.
+        path: PATH instead of that Python's.
+    """
+    for source in (ROOT / "native").glob("*[!z]"):
+        shutil.copy(source, file.parent)
+    version = version or os.environ.get("PYTHON_VERSION", "")
+    python = pythons()[version] if version else newest_python()
+    only_python = file.parent / f"bin-{Path(python).parts[-3]}"
+    only_python.mkdir(exist_ok=True)
+    if not (only_python / "python3").is_symlink():
+        (only_python / "python3").symlink_to(python)
+    return Native(node(), path or str(only_python), metadata=file.parent / "action.yml")
