@@ -72,7 +72,10 @@ class BuildError(RuntimeError):
 
 
 def find_python(version: str) -> str | None:
-    """Return the path of this version of Python, by uv or pyenv; None if there is none."""
+    """Return the path of this version of Python; None if there is none.
+
+    uv does not know the Pythons of pyenv that are not in PATH, nor those of GitHub's runners.
+    """
     uv = Path(sys.executable).parent / "uv"
     done = subprocess.run(
         [uv, "python", "find", "--no-python-downloads", "--system", version],
@@ -82,6 +85,8 @@ def find_python(version: str) -> str | None:
     )
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     found = sorted(map(str, pyenv.glob(f"{version}.*/bin/python")))
+    if cache := os.environ.get("RUNNER_TOOL_CACHE"):
+        found += sorted(map(str, Path(cache).glob(f"Python/{version}.*/*/bin/python")))
     return done.stdout.strip() or next(iter(found), None)
 
 

@@ -2,7 +2,7 @@
 
 The package gssapi is that of the machine's Python; only the file airflow-dag-run.pyz can use it.
 
-Measured: docs/notes/airflow-2.md#kerberos.
+Measured: docs/notes/airflow-2.md#kerberos-and-other-backends.
 """
 
 from __future__ import annotations
