@@ -59,11 +59,10 @@ function variable(env, name, { windows }) {
   return found === undefined ? "" : env[found];
 }
 
-/** Whether a path is in a folder, or is the folder. */
-function isInside(path, folder, { path: paths, windows }) {
+/** Whether a path is in a folder, or is the folder. Paths of Windows have no case. */
+function isInside(path, folder, { path: paths }) {
   if (!folder) return false;
-  const fold = (text) => (windows ? text.toLowerCase() : text);
-  const rest = paths.relative(fold(folder), fold(path));
+  const rest = paths.relative(folder, path);
   return rest === "" || !(rest.split(paths.sep)[0] === ".." || paths.isAbsolute(rest));
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import threading
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -173,12 +174,15 @@ def test_the_end_of_its_standard_input_cancels_a_launched_step(file: Path) -> No
         ) as step:
             assert step.stdin is not None
             assert step.stdout is not None
+            watchdog = threading.Timer(60, step.kill)
+            watchdog.start()
             lines = []
             for line in step.stdout:
                 lines.append(line)
                 if "The DAG run is queued" in line:
                     step.stdin.close()
             code = step.wait(timeout=7)
+            watchdog.cancel()
 
         assert (code, [run.state for run in fake.runs("sales")]) == (1, ["failed"]), lines
     assert "Traceback" not in "".join(lines)
@@ -198,3 +202,13 @@ def test_an_old_python_says_what_it_needs(file: Path, tmp_path: Path) -> None:
     assert done.stderr == (
         "ERROR: airflow-dag-run.pyz needs Python 3.11 or later, and this is 3.6.\n"
     )
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii"])
+def test_the_log_is_utf_8_whatever_the_code_page(file: Path, encoding: str) -> None:
+    """Lines end with LF, also on Windows, where print would write CR LF."""
+    env = {"PYTHONIOENCODING": encoding, "INPUT_NOTE": "größe ☃"}
+    code, log = run_file(file, env=env, flags=())
+
+    assert code == 1
+    assert "docker run --env NAME …" in log
