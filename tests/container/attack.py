@@ -67,7 +67,10 @@ def environment(launcher: AnyLauncher, workspace: Path) -> dict[str, str]:
 
 
 def write_modules(workspace: Path) -> None:
-    """Fill the workspace with modules and programs that print the mark and pass the step."""
+    """Fill the workspace with modules and programs that print the mark and pass the step.
+
+    A program also leaves a file in the workspace, because its output may be read by others only.
+    """
     for name in _FILES:
         path = workspace / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,5 +78,5 @@ def write_modules(workspace: Path) -> None:
     for name in _PROGRAMS:
         path = workspace / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"#!/bin/sh\necho {MARK}\n")
+        path.write_text(f"#!/bin/sh\n: >'{workspace}/{MARK}'\necho {MARK}\n")
         path.chmod(0o755)
