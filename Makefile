@@ -8,9 +8,10 @@ FAST := tests/unit tests/integration
 REAL := tests/airflow
 OLD_AND_NEW := tests/versions
 BESIDE := tests/contract tests/container
+SCENES_OF_BOTH := $(addprefix tests/container/test_,step.py cancel.py random_interruptions.py cancel_while_airflow_is_slow.py)
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test versions lint unit bench container image lock clean help
+.PHONY: demo test versions lint unit bench container native kerberos image file lock clean help
 
 demo: $(VENV)/ready ## Run the action once on a real Airflow 3 (DAG=failing_sales, slow_sales; DRY_RUN=true)
 	@$(BIN)/python -m dev.demo $(DAG) $(if $(filter true,$(DRY_RUN)),--dry-run)
@@ -37,7 +38,7 @@ lint: $(VENV)/ready ## Check style, types, layers, the Dockerfile, action.yml an
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml .github/actions/*/action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml native/action.yml .github/actions/*/action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci examples/other-ci/gitlab-ci.yml
@@ -56,15 +57,27 @@ bench: $(VENV)/ready ## Renew docs/benchmarks.md, 160 minutes (LONG=1, OUTAGE=1,
 container: $(VENV)/ready ## Test the image: a new one, or a given one (IMAGE=reference)
 	$(BIN)/python -m pytest tests/container
 
+native: $(VENV)/ready ## Test native/ in place of the image (NODE=path PYTHON_VERSION=3.11)
+	FORM=native $(BIN)/python -m pytest $(SCENES_OF_BOTH)
+
+kerberos: $(VENV)/ready ## Test Kerberos with a real KDC and a real Airflow 2
+	$(BIN)/python -m pytest tests/kerberos
+
 image: $(VENV)/ready ## Build the image; print its weight, its packages and its start time
 	docker build --network host --tag airflow-dag-run:dev .
 	@$(BIN)/python -m dev.image airflow-dag-run:dev
+
+file: $(VENV)/ready ## Make native/airflow-dag-run.pyz, the action in one file; renew native/action.yml
+	@$(BIN)/python -m pyz.metadata
+	@$(BIN)/python -m pyz.build
 
 # Without charset-normalizer: the action does not guess encodings, and loading the package took a
 # sixth of the CPU time of importing `requests`.
 lock: $(VENV)/ready ## Renew the lock files, with hashes and without the URL of a package index
 	$(BIN)/$(COMPILE) pyproject.toml --no-emit-package charset-normalizer --output-file requirements.txt
 	$(BIN)/$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt
+	$(BIN)/$(COMPILE) pyz/requirements.in --output-file pyz/requirements.txt
+	$(BIN)/$(COMPILE) dev/locks/self-test.in --output-file dev/locks/self-test.txt
 	$(BIN)/$(COMPILE) dev/locks/airflow-3.in --output-file dev/locks/airflow-3.txt
 	$(BIN)/$(COMPILE) dev/locks/airflow-2.in --output-file dev/locks/airflow-2.txt
 	for name in requests af paradime airflowctl; do \

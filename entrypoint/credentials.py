@@ -92,7 +92,13 @@ class Mwaa(NamedTuple):
     keys: AwsKeys
 
 
-Credential = Token | Header | Password | Client | GitHubToken | OAuth | Mwaa
+class Kerberos(NamedTuple):
+    """A ticket in the machine's cache, for the Airflow at this host."""
+
+    host: str
+
+
+Credential = Token | Header | Password | Client | GitHubToken | OAuth | Mwaa | Kerberos
 
 
 class Tls(NamedTuple):

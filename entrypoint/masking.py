@@ -61,6 +61,15 @@ def add(secret: str, shortest: int = 1) -> None:
                 _known.setdefault(word if word in form else form, set()).add(form)
 
 
+def remove(secret: str) -> None:
+    """Forget a secret of one line, because it is worthless by now."""
+    forms = _forms(secret)
+    for word in {max(_WORD.findall(secret), key=len, default=""), *forms} & _known.keys():
+        _known[word] -= forms
+        if not _known[word]:
+            del _known[word]
+
+
 def masked(text: str) -> str:
     """Replace each secret in a text with ***, even if escape sequences divide it."""
     return _replace(text, _secret_spans(text))

@@ -1,14 +1,23 @@
-"""Handle SIGINT and SIGTERM. This module is imported first, so it imports nothing slow.
+"""Handle the signals of a cancel. This module is imported first, so it imports nothing slow.
 
 To cancel, the runner sends SIGINT, after 7.5 s SIGTERM, and after another 2.5 s SIGKILL
 (docs/notes/runner.md#cancellation). Signals are recorded at any time, but they interrupt only
 between `arm` and `disarm`. So they never interrupt an import, the stop of
 the DAG run or the report.
+
+Windows has no signals between processes, only the events of a console: Ctrl-C arrives as SIGINT,
+Ctrl-Break as SIGBREAK.
 """
 
 from __future__ import annotations
 
+import _thread
+import os
 import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
 class Interrupted(BaseException):
@@ -27,8 +36,18 @@ class Interrupts:
 
     def install(self) -> None:
         """Install the handlers. Without one, PID 1 of a container never receives SIGTERM."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
+        for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._handle)
+
+    def interrupt_at_end_of(self, pipe: TextIO | None) -> None:
+        """Treat the end of this pipe as a SIGINT, from a thread that only reads it.
+
+        It ends when the process at its other end closes it or ends, on every system. Call this
+        method in the main thread.
+        """
+        if pipe is not None:
+            _thread.start_new_thread(_interrupt_at_end, (pipe.fileno(), _thread.get_ident()))
 
     def arm(self) -> None:
         """Let signals interrupt from now on, and raise for one that was recorded before."""
@@ -48,3 +67,13 @@ class Interrupts:
     def _interrupt(self) -> None:
         self._armed = False
         raise Interrupted
+
+
+def _interrupt_at_end(descriptor: int, main_thread: int) -> None:
+    while os.read(descriptor, 1):
+        pass
+    if hasattr(signal, "pthread_kill"):
+        # Not `raise_signal`, because a signal of this thread ends no wait of the main thread.
+        signal.pthread_kill(main_thread, signal.SIGINT)
+    else:
+        signal.raise_signal(signal.SIGINT)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from entrypoint import form
 from entrypoint.diagnostics.optional import OptionalRequests
 from entrypoint.errors import ActionError, DagsNotRunnable, TransientError
 from entrypoint.github_api.commits import commits_of
@@ -34,9 +35,9 @@ CANCEL_SECONDS = 4.5
 CANCEL_REQUEST_SECONDS = 3.0
 """Maximum seconds of each request of that stop."""
 
-MAX_SAVED_CHARS = 60_000
+MAX_SAVED_CHARS = form.MAX_SAVED_CHARS
 """Characters of the saved runs above which they are saved without their URLs and the names of their
-fields. No process starts with an environment variable of more than 128 KiB on Linux.
+fields.
 """
 
 

@@ -14,6 +14,7 @@ from dev.airflow import AIRFLOW_2, AIRFLOW_3, InstallError, LocalAirflow
 from entrypoint import masking
 from tests.airflow.repository import GitRepository
 from tests.support import leak_guard
+from tests.support.file import made_file
 from tests.support.listener import loaded_listener
 from tests.support.missing import missing
 
@@ -134,6 +135,12 @@ def _started(airflow: LocalAirflow) -> Iterator[LocalAirflow]:
         )
     yield airflow
     airflow.stop()
+
+
+@pytest.fixture(scope="session")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make airflow-dag-run.pyz."""
+    return made_file(tmp_path_factory.mktemp("file"))
 
 
 @pytest.fixture

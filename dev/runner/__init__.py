@@ -1,4 +1,4 @@
-"""A replay of GitHub's runner for one step of a docker container action.
+"""A replay of GitHub's runner for one step of a docker container action or a JavaScript action.
 
 Environment, file commands, log and signals follow the runner's source, as recorded in
 docs/notes/runner.md. It knows this project only by its action.yml.
@@ -6,7 +6,7 @@ docs/notes/runner.md. It knows this project only by its action.yml.
 
 from dev.runner.commands import Annotation
 from dev.runner.context import RunnerContext
-from dev.runner.launch import Container, Process, Stage
+from dev.runner.launch import Container, Native, Process, Stage
 from dev.runner.result import StepResult
 from dev.runner.running import RunningStep
 from dev.runner.step import ActionStep
@@ -15,6 +15,7 @@ __all__ = [
     "ActionStep",
     "Annotation",
     "Container",
+    "Native",
     "Process",
     "RunnerContext",
     "RunningStep",

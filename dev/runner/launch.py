@@ -1,12 +1,14 @@
-"""Start a stage of the step as the runner does: as a process, or in a container.
+"""Start a stage of the step as the runner does: in a container, or with Node.
 
-Measured: docs/notes/runner.md#docker-run-command.
+Measured: docs/notes/runner.md#docker-run-command, docs/notes/runner.md#javascript-actions.
 """
 
+import contextlib
 import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -25,6 +27,7 @@ _CODE: dict[Stage, tuple[str, ...]] = {
     "post": (str(_REPOSITORY / "bin" / "post"),),
 }
 _DOCKER_SECONDS = 60
+_NATIVE = _REPOSITORY / "native"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,57 @@ class Container:
     def _remove(self, name: str) -> None:
         if name in self.leftovers():
             _docker("rm", "--force", "--volumes", name)
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """Runs a JavaScript action with Node, and without anything else of this machine.
+
+    Attributes:
+        node: path of Node.
+        path: PATH of the runner; a job may set another one.
+        label: of the job, by which the runner finds the processes that a step has left.
+        metadata: action.yml in the folder of the scripts.
+    """
+
+    node: str
+    path: str
+    label: str = field(default_factory=lambda: secrets.token_hex(3))
+    metadata: Path = _NATIVE / "action.yml"
+
+    def prepare(
+        self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
+    ) -> Launch:
+        """Return the command that runs `stage`, in the workspace."""
+        script = metadata.entrypoint if stage == "main" else metadata.post_entrypoint
+        machine = {"PATH": self.path, "LANG": "C.UTF-8", "GITHUB_ACTIONS": "true", "CI": "true"}
+        return Launch(
+            argv=(self.node, str(self.metadata.parent / str(script))),
+            env={**machine, **env, "RUNNER_TRACKING_ID": self.label},
+            cwd=host.workspace,
+            discard=self.remove_leftovers,
+        )
+
+    def leftovers(self) -> list[str]:
+        """Return the ids of our processes that still run, Node and Python."""
+        mark = f"RUNNER_TRACKING_ID={self.label}".encode()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended, or is not ours
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(folder.name)
+        return found
+
+    def pythons(self) -> list[str]:
+        """Return the ids of our processes that run Python."""
+        node = Path(self.node).resolve()
+        return [pid for pid in self.leftovers() if Path(f"/proc/{pid}/exe").readlink() != node]
+
+    def remove_leftovers(self) -> None:
+        """Kill our processes that still run."""
+        for pid in self.leftovers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def _translate(value: str, mounts: Mapping[Path, str]) -> str:

@@ -1,4 +1,4 @@
-"""Read the parts of action.yml that decide how a docker container action runs."""
+"""Read the parts of action.yml that decide how an action runs: in a container, or with Node."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,10 @@ _EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Inputs with defaults (expressions not evaluated), entry points and environment."""
+    """Inputs with defaults (expressions not evaluated), entry points and environment.
+
+    The entry points of a JavaScript action are its scripts, relative to its folder.
+    """
 
     inputs: Mapping[str, str]
     entrypoint: str | None
@@ -26,19 +29,19 @@ class Metadata:
         """Read the metadata in `path`.
 
         Raises:
-            ValueError: if it is not a docker action, or has `args:`, which are never used
-                (docs/notes/runner.md#args)
+            ValueError: if it is neither a docker nor a Node action, or has `args:`, which are never
+                used (docs/notes/runner.md#args)
         """
         # The base loader keeps every scalar as text, as the runner does, and creates no objects.
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
         runs = document["runs"]
-        if runs.get("using") != "docker" or "args" in runs:
-            raise ValueError(f"{path} is not a docker action without args")
+        if runs.get("using") not in ("docker", "node24") or "args" in runs:
+            raise ValueError(f"{path} is not a docker or Node action without args")
         declared = document.get("inputs") or {}
         return cls(
             inputs={name: (details or {}).get("default", "") for name, details in declared.items()},
-            entrypoint=runs.get("entrypoint"),
-            post_entrypoint=runs.get("post-entrypoint"),
+            entrypoint=runs.get("entrypoint") or runs.get("main"),
+            post_entrypoint=runs.get("post-entrypoint") or runs.get("post"),
             env=runs.get("env") or {},
         )
 

@@ -1,4 +1,4 @@
-"""One step of a docker container action, run as by GitHub's runner (docs/notes/runner.md)."""
+"""One step of an action, run as by GitHub's runner (docs/notes/runner.md)."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from dev.runner.commands import StepLog
 from dev.runner.context import RunnerContext
 from dev.runner.files import CommandFiles
-from dev.runner.launch import Host, Launcher, Stage
+from dev.runner.launch import Host, Launcher, Native, Stage
 from dev.runner.masking import Masker
 from dev.runner.metadata import Metadata
 from dev.runner.result import StepResult
@@ -37,14 +37,15 @@ class ActionStep:
         workspace: Path,
         env: Mapping[str, str] = _NOTHING,
         context: RunnerContext | None = None,
-        action: Path = _ACTION,
+        action: Path | None = None,
     ) -> None:
         self.state: dict[str, str] = {}
         self._inputs = dict(inputs)
         self._env = dict(env)
         self.launcher = launcher
         self._context = context or RunnerContext()
-        self._metadata = Metadata.read(action)
+        own = launcher.metadata if isinstance(launcher, Native) else _ACTION
+        self._metadata = Metadata.read(action or own)
         self._masker = Masker()
         self._masker.add(self._context.token)
         temp = Path(tempfile.mkdtemp(prefix="runner-temp-"))

@@ -62,14 +62,20 @@ def is_from_airflow(response: Response) -> bool:
     return isinstance(body, dict) and ("detail" in body or ("title" in body and "status" in body))
 
 
-def unauthorized(response: Response) -> Unauthorized:
-    """Return the error for a credential that Airflow or a gateway refused."""
+def unauthorized(response: Response, hint: str = "") -> Unauthorized:
+    """Return the error for a credential that Airflow or a gateway refused.
+
+    Args:
+        response: the refusal.
+        hint: hint instead of the usual one.
+    """
     if not is_from_airflow(response):
         return Unauthorized(*_gateway_refusal(response))
     return Unauthorized(
         "Airflow refused the credential",
         describe(response),
-        "Check that the secret is set for this repository or environment, has not expired, and "
+        hint
+        or "Check that the secret is set for this repository or environment, has not expired, and "
         "belongs to this Airflow. On Airflow 2 a user name and password need the API's basic_auth "
         "backend.",
     )

@@ -49,6 +49,10 @@ class Authorizer(Protocol):
         `{}` stands for the time for which it was accepted.
         """
 
+    @property
+    def refusal_hint(self) -> str:
+        """Hint for a refusal, empty for the usual one."""
+
     def authorize(
         self, deadline: Deadline, request: requests.PreparedRequest
     ) -> requests.PreparedRequest:
@@ -232,7 +236,7 @@ class Transport:
             return no_longer_accepted(
                 response, time.monotonic() - self._accepted_since, self.authorizer.expiry_hint
             )
-        return unauthorized(response)
+        return unauthorized(response, self.authorizer.refusal_hint if self.authorizer else "")
 
     def _send_authorized(
         self, request: _ApiRequest, authorizer: Authorizer | None, *, checks_credential: bool = True

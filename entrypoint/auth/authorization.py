@@ -36,6 +36,9 @@ class Grant(NamedTuple):
 class Authorization:
     """Adds a grant to each request.
 
+    Attributes:
+        refusal_hint: hint for a refusal of a grant; empty if there is none besides the usual one.
+
     Args:
         obtain: returns a grant before a deadline; it may send requests and raise their errors.
         expiry_hint: hint for a refusal after the grant was accepted, with `{}` for the time until
@@ -50,6 +53,7 @@ class Authorization:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.expiry_hint = expiry_hint
+        self.refusal_hint = ""
         self._obtain = obtain
         self._now = now
         self._grant: Grant | None = None

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 
 from entrypoint.auth.authorization import Authorization, Grant
 from entrypoint.auth.token import basic, bearer, exchange_token
-from entrypoint.credentials import Client, GitHubToken, Header, Mwaa, OAuth, Password, Secret, Token
+from entrypoint.credentials import (
+    Client,
+    GitHubToken,
+    Header,
+    Kerberos,
+    Mwaa,
+    OAuth,
+    Password,
+    Secret,
+    Token,
+)
 from entrypoint.errors import NotSupported
 
 if TYPE_CHECKING:
@@ -87,6 +97,10 @@ class AirflowCredentials:
 
     def for_v1(self) -> Authorization:
         """See `airflow.client.Credentials`. A password is sent as HTTP Basic."""
+        if isinstance(self._credential, Kerberos):
+            from entrypoint.auth.kerberos import KerberosAuthorization  # noqa: PLC0415
+
+            return KerberosAuthorization(self._credential, self._mask)
         if isinstance(self._credential, Password):
             password = self._credential
             return Authorization(lambda _: basic(password, self._mask), _BASIC_HINT)
@@ -111,6 +125,12 @@ class AirflowCredentials:
                     "client_id": client_id,
                     "client_secret": secret,
                 }
+            case Kerberos():
+                raise NotSupported(
+                    "Only Airflow 2 accepts Kerberos tickets",
+                    "This is an Airflow 3, whose API has no Kerberos backend.",
+                    "Give another kind of credential.",
+                )
             case _:  # pragma: no cover - for_any handles the others
                 raise AssertionError
         return Authorization(partial(exchange_token, body, login, self._mask))

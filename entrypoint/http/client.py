@@ -4,7 +4,7 @@ This module is the only code that touches the network. It sends each request onc
 every error of the HTTP libraries into an `ActionError`. It knows no API endpoint.
 
 From the job's environment it uses only the proxy settings, and neither `~/.netrc` nor
-`REQUESTS_CA_BUNDLE` (docs/notes/credentials.md#netrc-and-ca-bundle).
+`REQUESTS_CA_BUNDLE` or `SSL_CERT_FILE` (docs/notes/credentials.md#netrc-and-ca-bundle).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import requests
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
+from entrypoint import form
 from entrypoint.credentials import Tls
 from entrypoint.deadline import Deadline
 from entrypoint.errors import ActionError, TlsTrustError, UnexpectedResponse, Unreachable
@@ -126,7 +127,7 @@ class HttpClient:
         self._deadline = ExchangeDeadline()
         context = (
             None
-            if tls == Tls()
+            if tls == Tls() and not form.FROM_FILE
             else create_context(tls, send_client_certificate=send_client_certificate)
         )
         self._session.mount("https://", LimitedAdapter(self._deadline, context))
@@ -197,7 +198,7 @@ class HttpClient:
                 allow_redirects=False,
                 timeout=(min(CONNECT_TIMEOUT, limit), limit),
                 proxies=self._proxies_to(request.url),
-                verify=certifi.where(),
+                verify=form.FROM_FILE or certifi.where(),
                 stream=True,
             ) as raw:
                 result = read(raw, self._deadline.until)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import http.client
 import io
+import select
+import socket
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -18,8 +20,9 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from entrypoint import form
+
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Iterator
 
@@ -38,6 +41,11 @@ They determine the memory that the parsed JSON takes: 32 MiB of `{},` become 800
 """
 _MARKS = (b"{", b"[", b",")
 _CHUNK = 65_536
+SLICE_SECONDS = 0.25 if form.ON_WINDOWS else None
+"""Maximum seconds of one wait for data; None: no limit.
+
+On Windows a signal does not end a wait in a system call, so a cancel would have to wait too.
+"""
 
 
 class TooManyValues(ValueError):
@@ -107,6 +115,7 @@ class LimitedAdapter(HTTPAdapter):
 
     def __init__(self, deadline: ExchangeDeadline, tls: ssl.SSLContext | None = None) -> None:
         self._tls = {} if tls is None else {"ssl_context": tls}
+        self._has_cas = form.FROM_FILE
         self._pools = _pools(deadline)
         super().__init__()
 
@@ -114,6 +123,16 @@ class LimitedAdapter(HTTPAdapter):
         """Create direct connections with the deadline."""
         super().init_poolmanager(*args, **(kwargs | self._tls))
         self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Require a valid certificate, and add requests' CAs unless the context has the machine's.
+
+        Without CAs every certificate is refused.
+        """
+        if self._has_cas:
+            conn.cert_reqs = "CERT_REQUIRED"
+        else:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         """Create connections through a proxy with the deadline."""
@@ -181,9 +200,24 @@ class _LimitedStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        if SLICE_SECONDS is not None:
+            _wait_for_data(self._sock, self._deadline, SLICE_SECONDS)
         self._sock.settimeout(self._deadline.seconds_left())
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+def _wait_for_data(sock: socket.socket, deadline: ExchangeDeadline, seconds: float) -> None:
+    """Return once the socket has data; run Python code at least once in so many seconds.
+
+    Raises:
+        TimeoutError: the deadline has passed.
+    """
+    # A connection through an https proxy is not a socket, and has a buffer of its own.
+    if not isinstance(sock, socket.socket) or getattr(sock, "pending", int)():  # type: ignore[redundant-expr]
+        return
+    while not select.select([sock], [], [], min(seconds, deadline.seconds_left()))[0]:
+        pass

@@ -1,6 +1,7 @@
 """Create TLS contexts from PEM texts.
 
-A private key is on disk only while OpenSSL reads it.
+A private key is on disk only while OpenSSL reads it. In the image the public CAs are those of
+requests; the file airflow-dag-run.pyz trusts the CAs of the machine.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from urllib3.util import create_urllib3_context
 
+from entrypoint import form
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,17 +23,26 @@ if TYPE_CHECKING:
 
 
 def create_context(tls: Tls, *, send_client_certificate: bool) -> ssl.SSLContext:
-    """Return a TLS context, without the public CAs, which requests adds itself.
+    """Return a TLS context: with the CAs of the machine, or without any, and requests adds its own.
 
     Args:
         tls: validated CAs and client certificate.
         send_client_certificate: whether to add the client certificate.
     """
-    context = create_urllib3_context()
+    context = _system_context() if form.FROM_FILE else create_urllib3_context()
     if tls.ca:
         add_ca(context, tls.ca)
     if send_client_certificate and tls.certificate:
         add_client_certificate(context, tls.certificate, tls.key)
+    return context
+
+
+def _system_context() -> ssl.SSLContext:
+    """Return a TLS context that verifies as the operating system does: with a company's CA too."""
+    import truststore  # noqa: PLC0415 - the image does not have it
+
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 

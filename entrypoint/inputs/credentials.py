@@ -5,10 +5,13 @@ This module sends no requests. Error messages never quote a secret.
 
 from __future__ import annotations
 
+import os
 import re
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from entrypoint import form
 from entrypoint.credentials import (
     Access,
     AwsKeys,
@@ -16,6 +19,7 @@ from entrypoint.credentials import (
     Credential,
     GitHubToken,
     Header,
+    Kerberos,
     Mwaa,
     OAuth,
     Password,
@@ -79,7 +83,7 @@ def read_access(reader: Reader, workspace: Path, environment: Mapping[str, str])
     nothing: tuple[tuple[str, Secret], ...] = ()
     headers = reader.read("headers", _headers, nothing)
     raw = [value for name, value in headers if name.lower() == "authorization"]
-    credential = _credential(reader, environment, raw)
+    credential = _credential(reader, workspace, environment, raw)
     if reader.is_given("mwaa_environment"):
         if reader.is_given("airflow_url"):
             reader.add_error(
@@ -127,8 +131,10 @@ def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
     return tuple(found.values())
 
 
-def _credential(reader: Reader, environment: Mapping[str, str], raw: list[Secret]) -> Credential:
-    """Read the credential. No kind, an incomplete kind, or more than one kind is an error."""
+def _kinds(
+    reader: Reader, workspace: Path, environment: Mapping[str, str], raw: list[Secret]
+) -> dict[str, Callable[[], Credential]]:
+    """Return the given kinds of credential, each with a function that reads it."""
     is_given = reader.is_given
     kinds: dict[str, Callable[[], Credential]] = {}
     if is_given("token"):
@@ -141,8 +147,18 @@ def _credential(reader: Reader, environment: Mapping[str, str], raw: list[Secret
         kinds["client_id and client_secret"] = partial(_client, reader)
     if is_given("mwaa_environment"):
         kinds["mwaa_environment"] = partial(_mwaa, reader, environment)
+    if reader.read("kerberos", parse.boolean, False):
+        kinds["kerberos"] = partial(_kerberos, reader, workspace, environment)
     if raw:
         kinds["an Authorization line in headers"] = partial(Header, raw[0])
+    return kinds
+
+
+def _credential(
+    reader: Reader, workspace: Path, environment: Mapping[str, str], raw: list[Secret]
+) -> Credential:
+    """Read the credential. No kind, an incomplete kind, or more than one kind is an error."""
+    kinds = _kinds(reader, workspace, environment, raw)
     _check_token_url(reader)
     if len(kinds) > 1:
         first, *others = kinds
@@ -155,7 +171,7 @@ def _credential(reader: Reader, environment: Mapping[str, str], raw: list[Secret
             f"it is given together with {' and with '.join(others)}.",
             "Keep one kind of credential.",
         )
-    elif not is_given("oidc_audience"):
+    elif not reader.is_given("oidc_audience"):
         reader.pair("username", "password")
         reader.pair("client_id", "client_secret")
     if not kinds:
@@ -163,9 +179,9 @@ def _credential(reader: Reader, environment: Mapping[str, str], raw: list[Secret
             "token",
             "no credential is given.",
             "Give one kind: token, username and password, client_id and client_secret, "
-            "oidc_audience, mwaa_environment, or an Authorization line in headers. If one is set, "
-            "its secret is empty: check its name, and whether the workflow started from a fork, "
-            "which gets no secrets.",
+            "oidc_audience, mwaa_environment, kerberos, or an Authorization line in headers. If "
+            "one is set, its secret is empty: check its name, and whether the workflow started "
+            "from a fork, which gets no secrets.",
         )
     credentials = [read() for read in kinds.values()]
     return credentials[0] if credentials else Token(Secret(""))
@@ -236,6 +252,24 @@ def _oidc(reader: Reader, environment: Mapping[str, str]) -> Credential:
             "Give token_url, or remove client_id.",
         )
     return source
+
+
+def _kerberos(reader: Reader, workspace: Path, environment: Mapping[str, str]) -> Credential:
+    if not form.FROM_FILE:
+        reader.add_error(
+            "kerberos",
+            "the container has neither the machine's tickets nor the package gssapi.",
+            "Use OWNER/airflow-dag-run/native in place of OWNER/airflow-dag-run.",
+        )
+    for name in filter(None, environment.get("KRB5_CONFIG", "").split(os.pathsep)):
+        # It may name libraries to load, and a pull request can write a file of the workspace.
+        if (workspace / name).resolve().is_relative_to(workspace.resolve()):
+            reader.add_error(
+                "kerberos",
+                "KRB5_CONFIG names a file of the workspace.",
+                "Write the file elsewhere, for example to RUNNER_TEMP.",
+            )
+    return Kerberos(urlsplit(reader.read("airflow_url", base_url, "")).hostname or "")
 
 
 def _mwaa(reader: Reader, environment: Mapping[str, str]) -> Credential:

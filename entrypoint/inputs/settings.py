@@ -11,6 +11,7 @@ from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from entrypoint import form
 from entrypoint.credentials import Secret
 from entrypoint.errors import InvalidInputs
 from entrypoint.inputs import identifiers
@@ -51,6 +52,7 @@ INPUT_NAMES = (
     "scope",
     "oidc_audience",
     "mwaa_environment",
+    "kerberos",
     "dag_id",
     "dags",
     "max_parallel",
@@ -112,13 +114,14 @@ POST_STAGE_INPUTS = (
     "scope",
     "oidc_audience",
     "mwaa_environment",
+    "kerberos",
     "dag_id",
     "on_cancel",
     "summary",
 )
 """The other inputs of the post stage. They are not secret, so the main stage saves them."""
 
-_MAX_SAVED_CHARS = 60_000
+_MAX_SAVED_CHARS = form.MAX_SAVED_CHARS
 """Characters of a PEM file that the main stage saves."""
 
 _RUN_INPUTS = (

@@ -259,8 +259,8 @@ def _unknown_system() -> ActionError:
         "The commit of this build is unknown",
         f"The environment has neither GITHUB_ACTIONS (github) nor one of {known}, and "
         "run_id is empty.",
-        "Pass the variables of your CI system to the container (docker run --env NAME …). In a "
-        "shell, give the run id as INPUT_RUN_ID.",
+        "Pass the variables of your CI system to this process; to a container with docker run "
+        "--env NAME …. In a shell, give the run id as INPUT_RUN_ID.",
     )
 
 
@@ -268,6 +268,6 @@ def _missing_variables(system: _CiSystem, missing: list[str]) -> ActionError:
     return ActionError(
         "The commit of this build is unknown",
         f"{system.marker} is set ({system.name}), but the environment lacks {', '.join(missing)}.",
-        f"Pass {system.sha} and {system.run_id} to the container (docker run --env NAME …), or "
-        "give the run id as INPUT_RUN_ID.",
+        f"Pass {system.sha} and {system.run_id} to this process; to a container with docker run "
+        "--env NAME …. Or give the run id as INPUT_RUN_ID.",
     )

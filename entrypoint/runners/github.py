@@ -88,7 +88,11 @@ def prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(  # type: ignore[union-attr]
-            encoding="utf-8", errors="backslashreplace", line_buffering=True
+            # Also on Windows, where actions-toolkit writes the line ends of the system itself
+            encoding="utf-8",
+            errors="backslashreplace",
+            newline="\n",
+            line_buffering=True,
         )
         for name in ("write", "flush"):
             setattr(stream, name, _tolerant(getattr(stream, name)))
@@ -297,7 +301,7 @@ def read_context(environ: Mapping[str, str]) -> Context:
         raise ActionError(
             "Not started by a GitHub runner",
             f"The environment lacks {', '.join(missing)}.",
-            "Use this image as an action: `uses: OWNER/airflow-dag-run@…` in a workflow's step.",
+            "Use this as an action: `uses: OWNER/airflow-dag-run@…` in a workflow's step.",
         )
     page = (
         f"{environ.get('GITHUB_SERVER_URL') or 'https://github.com'}/{environ['GITHUB_REPOSITORY']}"

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import secrets
+import signal
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.engine import docker
-from dev.runner import ActionStep, Container
+from dev.runner import ActionStep, Container, Native
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from dev.airflow import LocalAirflow
     from dev.runner import RunningStep, StepResult
+    from tests.container.forms import AnyLauncher, MakeLauncher
 
 DAG = "slow_sales"
 TIMEOUT = 120.0
@@ -112,17 +114,17 @@ def state_of(airflow: LocalAirflow, run_id: str) -> str | None:
 class InterruptedSteps:
     """Steps, each interrupted once. Post stages run beside later main stages."""
 
-    def __init__(self, airflow: LocalAirflow, image: str, workspace: Path) -> None:
+    def __init__(self, airflow: LocalAirflow, make_launcher: MakeLauncher, workspace: Path) -> None:
         airflow.wait_for_dag(DAG)
         self.interruptions: list[Interruption] = []
         self._airflow = airflow
-        self._image = image
+        self._make_launcher = make_launcher
         self._workspace = workspace
         self._name = f"interrupted-{secrets.token_hex(4)}"
         self._lengths = self._measure()
 
     def run(
-        self, moments: Sequence[Moment], interrupt: Callable[[RunningStep, Container], StepResult]
+        self, moments: Sequence[Moment], interrupt: Callable[[RunningStep, AnyLauncher], StepResult]
     ) -> None:
         """Interrupt a step at each moment, run its post stage, and check its DAG run."""
         with ThreadPoolExecutor(POSTS_AT_ONCE) as posts:
@@ -173,7 +175,7 @@ class InterruptedSteps:
             f"main said {dict(Counter(one.verdict for one in done))}"
         )
 
-    def _step(self, run_id: str, *, seconds: float) -> tuple[ActionStep, Container]:
+    def _step(self, run_id: str, *, seconds: float) -> tuple[ActionStep, AnyLauncher]:
         inputs = {
             "airflow_url": self._airflow.url,
             "username": "user",
@@ -182,7 +184,7 @@ class InterruptedSteps:
             "run_id": run_id,
             "conf": json.dumps({"seconds": seconds}),
         }
-        launcher = Container(self._image)
+        launcher = self._make_launcher()
         return ActionStep(inputs, launcher=launcher, workspace=self._workspace), launcher
 
     def _measure(self) -> dict[str, float]:
@@ -207,9 +209,9 @@ class InterruptedSteps:
     def _interrupt(
         self,
         step: ActionStep,
-        launcher: Container,
+        launcher: AnyLauncher,
         interruption: Interruption,
-        interrupt: Callable[[RunningStep, Container], StepResult],
+        interrupt: Callable[[RunningStep, AnyLauncher], StepResult],
     ) -> None:
         with step.start() as running:
             if mark := PHASES[interruption.moment.phase]:
@@ -219,7 +221,7 @@ class InterruptedSteps:
             main = interrupt(running, launcher)
             interruption.took = time.monotonic() - began
             if is_left_behind(launcher):
-                interruption.wrong.append("its container still exists")
+                interruption.wrong.append("its container or process still exists")
         interruption.log = main.log
         interruption.verdict = main.annotations[-1].title if main.annotations else ""
         interruption.saved = step.state.get("RUNS", "[]") != "[]"
@@ -229,7 +231,9 @@ class InterruptedSteps:
             # (docs/notes/runner.md#signals-and-process-1).
             interruption.wrong += _errors_in(main, "main")
 
-    def _run_post(self, step: ActionStep, launcher: Container, interruption: Interruption) -> None:
+    def _run_post(
+        self, step: ActionStep, launcher: AnyLauncher, interruption: Interruption
+    ) -> None:
         post = step.run("post", timeout=TIMEOUT)
         interruption.after_post = state_of(self._airflow, interruption.run_id)
         interruption.wrong += _errors_in(post, "post")
@@ -240,18 +244,17 @@ class InterruptedSteps:
         if post.exit_code:
             interruption.wrong.append(f"the post stage failed:\n{post.log}")
         if is_left_behind(launcher):
-            interruption.wrong.append("the post stage's container still exists")
+            interruption.wrong.append("the post stage's container or process still exists")
 
 
-def is_left_behind(launcher: Container) -> bool:
-    """Whether a container still exists after the engine had time to remove it.
+def is_left_behind(launcher: AnyLauncher) -> bool:
+    """Whether a container or process still exists after it had time to end.
 
     A container that never started is ignored, because the client died while the engine created it.
     """
-    never_started = docker(
+    if isinstance(launcher, Container) and docker(
         "ps", "--all", f"--filter=label={launcher.label}", "--filter=status=created", "--quiet"
-    )
-    if never_started:
+    ):
         launcher.remove_leftovers()
     deadline = time.monotonic() + GONE_WITHIN
     while launcher.leftovers():
@@ -259,6 +262,18 @@ def is_left_behind(launcher: Container) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def kill(launcher: AnyLauncher) -> None:
+    """Kill the process of the action, not its client, with the signal of the out-of-memory killer.
+
+    The replay's Node stands for the docker client.
+    """
+    if isinstance(launcher, Native):
+        for pid in launcher.pythons():
+            os.kill(int(pid), signal.SIGKILL)
+    else:
+        docker("kill", "--signal=KILL", *launcher.leftovers())
 
 
 def _errors_in(result: StepResult, stage: str) -> list[str]:

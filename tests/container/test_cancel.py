@@ -6,27 +6,28 @@ from pathlib import Path
 import pytest
 
 from dev.airflow import LocalAirflow
-from dev.runner import ActionStep, Container, RunningStep
+from dev.runner import ActionStep, RunningStep
 from tests.airflow.job import at_work, patch, until
+from tests.container.forms import AnyLauncher, both_forms
 from tests.container.interruptions import DAG, state_of
 
 TIMEOUT = 60
 
 
 @pytest.fixture
-def step(airflow: LocalAirflow, container: Container, tmp_path: Path) -> ActionStep:
+def step(airflow: LocalAirflow, launcher: AnyLauncher, tmp_path: Path) -> ActionStep:
     """A step that waits for a DAG run of ten minutes."""
-    return step_of(airflow, container, tmp_path)
+    return step_of(airflow, launcher, tmp_path)
 
 
 def step_of(
-    airflow: LocalAirflow, container: Container, workspace: Path, **more: str
+    airflow: LocalAirflow, launcher: AnyLauncher, workspace: Path, **more: str
 ) -> ActionStep:
     """Return that step with more inputs."""
     airflow.wait_for_dag(DAG)
     credential = {"airflow_url": airflow.url, "username": "user", "password": airflow.users["user"]}
     inputs = {"dag_id": DAG, "run_id": workspace.name, "conf": '{"seconds": 600}'}
-    return ActionStep(credential | inputs | more, launcher=container, workspace=workspace)
+    return ActionStep(credential | inputs | more, launcher=launcher, workspace=workspace)
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def waiting(airflow: LocalAirflow, step: ActionStep, tmp_path: Path) -> Iterator
         yield running
 
 
+@both_forms
 def test_a_cancelled_step_stops_its_dag_run_and_the_post_stage_confirms_it(
     airflow: LocalAirflow, step: ActionStep, waiting: RunningStep, tmp_path: Path
 ) -> None:
@@ -52,14 +54,15 @@ def test_a_cancelled_step_stops_its_dag_run_and_the_post_stage_confirms_it(
     assert state_of(airflow, tmp_path.name) == "failed"
 
 
+@both_forms
 def test_the_post_stage_stops_the_dag_run_of_a_killed_step(
     airflow: LocalAirflow,
-    container: Container,
+    launcher: AnyLauncher,
     step: ActionStep,
     waiting: RunningStep,
     tmp_path: Path,
 ) -> None:
-    container.remove_leftovers()
+    launcher.remove_leftovers()
     killed = waiting.wait(TIMEOUT)
 
     assert killed.exit_code != 0
@@ -72,11 +75,11 @@ def test_the_post_stage_stops_the_dag_run_of_a_killed_step(
     "inputs", [{"on_cancel": "leave"}, {"trigger": "false", "conf": ""}], ids=["leave", "only-wait"]
 )
 def test_a_dag_run_continues_with_on_cancel_leave_or_trigger_false(
-    airflow: LocalAirflow, container: Container, tmp_path: Path, inputs: dict[str, str]
+    airflow: LocalAirflow, launcher: AnyLauncher, tmp_path: Path, inputs: dict[str, str]
 ) -> None:
-    made = step_of(airflow, container, tmp_path, wait="false").run()
+    made = step_of(airflow, launcher, tmp_path, wait="false").run()
     assert made.outputs["result"] == "triggered", made.log
-    step = step_of(airflow, container, tmp_path, **inputs)
+    step = step_of(airflow, launcher, tmp_path, **inputs)
     with step.start() as running:
         running.wait_for("The DAG run is running", TIMEOUT)
         result = running.cancel()
@@ -90,7 +93,7 @@ def test_a_dag_run_continues_with_on_cancel_leave_or_trigger_false(
 
 
 def test_the_post_stage_does_nothing_after_a_finished_run(
-    airflow: LocalAirflow, container: Container, tmp_path: Path
+    airflow: LocalAirflow, launcher: AnyLauncher, tmp_path: Path
 ) -> None:
     airflow.wait_for_dag("quick_success")
     inputs = {
@@ -99,7 +102,7 @@ def test_the_post_stage_does_nothing_after_a_finished_run(
         "password": airflow.users["user"],
         "dag_id": "quick_success",
     }
-    step = ActionStep(inputs, launcher=container, workspace=tmp_path)
+    step = ActionStep(inputs, launcher=launcher, workspace=tmp_path)
     assert step.run(timeout=TIMEOUT).outputs["result"] == "success"
 
     post = step.run("post")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.airflow_settings import password_of
-from dev.runner import ActionStep, Container
+from dev.runner import ActionStep
 from entrypoint.models import SavedRun
 from tests.container.interruptions import DAG, LIMIT, TIMEOUT, state_of
 from tests.support.slow_proxy import SlowProxy
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from dev.airflow import LocalAirflow
     from dev.runner import RunningStep, StepResult
+    from tests.container.forms import AnyLauncher, MakeLauncher
 
 SLOW = 5.0
 SLOW_TRIGGER = 1.5
@@ -31,7 +32,7 @@ POST_LIMIT = 60.0
 
 @pytest.fixture(scope="session", autouse=True)
 def post_while_airflow_is_down(
-    image: str, tmp_path_factory: pytest.TempPathFactory
+    make_launcher: MakeLauncher, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Future[tuple[StepResult, float]]]:
     """The result and the seconds of a post stage while Airflow is down.
 
@@ -46,7 +47,7 @@ def post_while_airflow_is_down(
             "password": password_of("user"),
             "dag_id": DAG,
         }
-        step = ActionStep(inputs, launcher=Container(image), workspace=workspace)
+        step = ActionStep(inputs, launcher=make_launcher(), workspace=workspace)
         step.state["RUNS"] = json.dumps([SavedRun(DAG, "out-of-reach")._asdict()])
         began = time.monotonic()
         return step.run("post", timeout=TIMEOUT), time.monotonic() - began
@@ -64,7 +65,7 @@ def slow_proxy(airflow: LocalAirflow) -> Iterator[SlowProxy]:
 
 @pytest.fixture
 def step(
-    airflow: LocalAirflow, slow_proxy: SlowProxy, container: Container, tmp_path: Path
+    airflow: LocalAirflow, slow_proxy: SlowProxy, launcher: AnyLauncher, tmp_path: Path
 ) -> ActionStep:
     """A step that waits through the proxy for a DAG run of ten minutes."""
     airflow.wait_for_dag(DAG)
@@ -76,7 +77,7 @@ def step(
         "run_id": tmp_path.name,
         "conf": '{"seconds": 600}',
     }
-    return ActionStep(inputs, launcher=container, workspace=tmp_path)
+    return ActionStep(inputs, launcher=launcher, workspace=tmp_path)
 
 
 @pytest.fixture
@@ -174,12 +175,12 @@ def test_a_cancel_during_the_trigger_stops_the_new_run(
 
 def test_the_post_stage_waits_for_and_stops_a_run_after_a_kill_during_the_trigger(
     airflow: LocalAirflow,
-    container: Container,
+    launcher: AnyLauncher,
     step: ActionStep,
     triggering: RunningStep,
     tmp_path: Path,
 ) -> None:
-    container.remove_leftovers()
+    launcher.remove_leftovers()
     assert triggering.wait(TIMEOUT).exit_code != 0
     assert state_of(airflow, tmp_path.name) is None
 

@@ -1,4 +1,4 @@
-"""Exactly one DAG run, although twenty containers trigger it at once."""
+"""Exactly one DAG run, although twenty steps trigger it at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dev.airflow import LocalAirflow
-    from dev.runner import Container
+    from tests.container.forms import AnyLauncher
 
 HOW_MANY = 20
 RUN_ID = "wanted-by-twenty"
@@ -35,8 +35,8 @@ def airflow(airflow_3: LocalAirflow) -> LocalAirflow:
     return airflow_3
 
 
-def test_twenty_containers_with_one_run_id_make_one_dag_run(
-    airflow: LocalAirflow, container: Container, tmp_path: Path
+def test_twenty_steps_with_one_run_id_make_one_dag_run(
+    airflow: LocalAirflow, launcher: AnyLauncher, tmp_path: Path
 ) -> None:
     """All report its result.
 
@@ -50,7 +50,7 @@ def test_twenty_containers_with_one_run_id_make_one_dag_run(
         "dag_id": "quick_success",
         "run_id": RUN_ID,
     }
-    steps = [ActionStep(inputs, launcher=container, workspace=tmp_path) for _ in range(HOW_MANY)]
+    steps = [ActionStep(inputs, launcher=launcher, workspace=tmp_path) for _ in range(HOW_MANY)]
 
     with ExitStack() as stack:
         all_running = [stack.enter_context(step.start()) for step in steps]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from dev.engine import docker
 from tests.container.interruptions import (
     LIMIT,
     SIGTERM_AFTER,
     TIMEOUT,
     InterruptedSteps,
+    kill,
     number_from_env,
     random_moments,
     seed,
@@ -26,17 +26,21 @@ if TYPE_CHECKING:
     import pytest
 
     from dev.airflow import LocalAirflow
-    from dev.runner import Container, RunningStep, StepResult
+    from dev.runner import RunningStep, StepResult
+    from tests.container.forms import AnyLauncher, MakeLauncher
 
 OUT_OF_MEMORY = 128 + signal.SIGKILL
 
 
 def test_a_cancel_at_any_moment_leaves_no_active_run(
-    airflow: LocalAirflow, image: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    airflow: LocalAirflow,
+    make_launcher: MakeLauncher,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The main stage ends within 8 s."""
     chosen = seed()
-    steps = InterruptedSteps(airflow, image, tmp_path)
+    steps = InterruptedSteps(airflow, make_launcher, tmp_path)
     moments = random_moments(
         number_from_env("CANCEL_MOMENTS", 5),
         ("trigger", "wait", "connect", "start-up", "report"),
@@ -57,21 +61,25 @@ def test_a_cancel_at_any_moment_leaves_no_active_run(
 
 
 def test_the_post_stage_stops_the_run_of_a_step_killed_at_any_moment(
-    airflow: LocalAirflow, image: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    airflow: LocalAirflow,
+    make_launcher: MakeLauncher,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     chosen = seed()
-    steps = InterruptedSteps(airflow, image, tmp_path)
+    steps = InterruptedSteps(airflow, make_launcher, tmp_path)
 
-    steps.run(random_moments(number_from_env("KILL_MOMENTS", 3), ("trigger", "wait"), chosen), kill)
+    steps.run(
+        random_moments(number_from_env("KILL_MOMENTS", 3), ("trigger", "wait"), chosen), killed
+    )
 
     with capsys.disabled():
         print(steps.report("kills", chosen))
     steps.assert_no_errors()
 
 
-def kill(running: RunningStep, launcher: Container) -> StepResult:
-    """Kill the container's process with the signal of the out-of-memory killer."""
-    docker("kill", "--signal=KILL", *launcher.leftovers())
+def killed(running: RunningStep, launcher: AnyLauncher) -> StepResult:
+    kill(launcher)
     result = running.wait(TIMEOUT)
     assert result.exit_code == OUT_OF_MEMORY, result.log
     return result

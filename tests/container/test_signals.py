@@ -1,4 +1,4 @@
-"""The runner's signals reach the action, although they go to the docker client.
+"""The runner's signals reach the action, although they go to the docker client or to Node.
 
 Measured: docs/notes/runner.md#signals-and-process-1.
 """
@@ -12,6 +12,7 @@ import pytest
 
 from dev.engine import docker, entrypoint
 from dev.runner import ActionStep, Container, RunningStep
+from tests.container.forms import AnyLauncher
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault
 from tests.support.step import admin_inputs
 
@@ -68,18 +69,18 @@ def fake() -> Iterator[FakeAirflow]:
 
 
 @pytest.fixture
-def step(fake: FakeAirflow, container: Container, tmp_path: Path) -> ActionStep:
-    return step_of(fake, container, tmp_path)
+def step(fake: FakeAirflow, launcher: AnyLauncher, tmp_path: Path) -> ActionStep:
+    return step_of(fake, launcher, tmp_path)
 
 
-def step_of(fake: FakeAirflow, container: Container, workspace: Path, **more: str) -> ActionStep:
-    return ActionStep(admin_inputs(fake) | more, launcher=container, workspace=workspace)
+def step_of(fake: FakeAirflow, launcher: AnyLauncher, workspace: Path, **more: str) -> ActionStep:
+    return ActionStep(admin_inputs(fake) | more, launcher=launcher, workspace=workspace)
 
 
 def test_a_signal_wakes_a_sleeping_step_which_stops_its_dag_run(
-    fake: FakeAirflow, container: Container, tmp_path: Path
+    fake: FakeAirflow, launcher: AnyLauncher, tmp_path: Path
 ) -> None:
-    with step_of(fake, container, tmp_path, poll_interval="60").start() as running:
+    with step_of(fake, launcher, tmp_path, poll_interval="60").start() as running:
         running.wait_for("The DAG run is queued")
         running.signal(signal.SIGINT)
         result = running.wait(TIMEOUT)

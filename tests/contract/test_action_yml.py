@@ -73,6 +73,7 @@ COMPOSED = {
             "password",
         ),
         *("client_id", "client_secret", "token_url", "scope", "oidc_audience", "mwaa_environment"),
+        "kerberos",
     },
     "conf": {"conf", "conf_file"},
 }

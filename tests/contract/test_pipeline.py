@@ -25,6 +25,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
     file.stem: yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
     for file in FILES
 }
+LATEST = ["ubuntu-latest", "macos-latest", "windows-latest"]
 JOBS = [(name, job) for name, workflow in WORKFLOWS.items() for job in workflow["jobs"]]
 PINNED = re.compile(r"(\./[\w./-]*|[\w.-]+(/[\w.-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+)")
 each_file = pytest.mark.parametrize(
@@ -61,6 +62,7 @@ def test_the_five_workflows_exist_and_all_are_checked() -> None:
             "--builtin-schema",
             "vendor.github-actions",
             ROOT / "action.yml",
+            ROOT / "native" / "action.yml",
             *ACTIONS,
         ),
         ("check-jsonschema", "--builtin-schema", "vendor.dependabot", GITHUB / "dependabot.yml"),
@@ -143,7 +145,11 @@ def test_a_job_has_a_name_a_timeout_a_runner_version_and_permissions(
     runners = [
         leg["runner"] for leg in declared.get("strategy", {}).get("matrix", {}).get("include", [])
     ]
-    assert set(runners or [declared["runs-on"]]) <= {"ubuntu-24.04", "ubuntu-24.04-arm"}
+    if (workflow, job) == ("self-test", "native"):
+        # Where users run it.
+        assert declared["strategy"]["matrix"]["runner"] == LATEST
+    else:
+        assert set(runners or [declared["runs-on"]]) <= {"ubuntu-24.04", "ubuntu-24.04-arm"}
 
 
 @each_file
@@ -239,16 +245,19 @@ def test_a_later_step_asserts_each_allowed_failure(workflow: str, job: str) -> N
 
 
 def test_every_job_of_the_self_test_uses_the_local_action() -> None:
-    """Except for the final job. Each reads the outputs."""
+    """Except for the final job, and that which makes the file. Each reads the outputs."""
     for name, job in WORKFLOWS["self-test"]["jobs"].items():
-        if name != "gate":
-            (step,) = [step for step in job["steps"] if step.get("uses") == "./"]
-            assert f"steps.{step['id']}.outputs" in str(job["steps"][-1]["env"])
+        if name not in ("gate", "file"):
+            uses = "./native" if name == "native" else "./"
+            steps = [step for step in job["steps"] if step.get("uses") == uses]
+            assert steps
+            for step in steps:
+                assert f"steps.{step['id']}.outputs" in str(job["steps"][-1]["env"])
 
 
 def test_a_release_builds_tests_publishes_and_uses_the_image_before_it_tags() -> None:
     """Each job waits for all earlier ones."""
-    order = ["check", "build", "test", "publish", "use", "tag", "announce"]
+    order = ["check", "build", "test", "file", "publish", "use", "tag", "announce"]
 
     assert list(WORKFLOWS["release"]["jobs"]) == order
     assert [all_needs("release", job) for job in order] == [

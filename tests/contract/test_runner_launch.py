@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.runner import Container, Process
+from dev.runner import Container, Native, Process
 from dev.runner.launch import Host
 from dev.runner.metadata import Metadata
 
@@ -88,4 +88,25 @@ def test_a_process_gets_the_environment_of_the_step_and_the_import_path_only() -
     assert launch.env.items() >= PATHS.items()
     assert launch.env["PYTHONPATH"] == str(Path(__file__).parents[2])
     assert launch.env.keys() - PATHS == {"PATH", "LANG", "CI", "GITHUB_ACTIONS", "PYTHONPATH"}
+    assert launch.cwd == HOST.workspace
+
+
+def test_a_javascript_action_gets_the_runners_path_and_a_mark_for_orphans() -> None:
+    """The job may replace PATH. Nothing else of this machine reaches the step."""
+    native = Native(
+        "/externals/node24/bin/node", "/usr/bin", metadata=Path("/actions/native/x.yml")
+    )
+    scripts = Metadata(inputs={}, entrypoint="main.cjs", post_entrypoint="post.cjs", env={})
+    launch = native.prepare("post", scripts, HOST, PATHS)
+
+    assert launch.argv == ("/externals/node24/bin/node", "/actions/native/post.cjs")
+    assert launch.env == {
+        "PATH": "/usr/bin",
+        "LANG": "C.UTF-8",
+        "GITHUB_ACTIONS": "true",
+        "CI": "true",
+        **PATHS,
+        "RUNNER_TRACKING_ID": native.label,
+    }
+    assert native.prepare("main", scripts, HOST, {"PATH": "/mine"}).env["PATH"] == "/mine"
     assert launch.cwd == HOST.workspace

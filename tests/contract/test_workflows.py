@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from entrypoint import form
 from entrypoint.inputs.settings import INPUT_NAMES, parse_settings
 from tests.support.doc_pages import pages
-from tests.support.workflows import action_inputs, filled
+from tests.support.workflows import NATIVE, action_inputs, filled
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / "examples" / "workflows").glob("*.yml"))
@@ -42,7 +43,9 @@ def test_each_workflow_is_linked_from_one_page_and_every_link_exists() -> None:
 
 
 @each
-def test_the_inputs_of_each_step_are_valid(file: Path) -> None:
+def test_the_inputs_of_each_step_are_valid(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the form of the action that the workflow uses."""
+    monkeypatch.setattr(form, "FROM_FILE", NATIVE in file.read_text(encoding="utf-8"))
     steps = action_inputs(file.read_text(encoding="utf-8"))
     assert bool(steps) is (file.stem not in REACTING)
 
@@ -75,8 +78,10 @@ def test_each_workflow_passes_the_schema_actionlint_and_zizmor(tmp_path: Path) -
     for file in WORKFLOWS:
         copy = Path(shutil.copy(file, folder))
         copy.write_text(
-            copy.read_text().replace(
-                "OWNER/airflow-dag-run@SHA", f"owner/airflow-dag-run@{'0' * 40}"
+            re.sub(
+                r"OWNER/airflow-dag-run(/native)?@SHA",
+                rf"owner/airflow-dag-run\1@{'0' * 40}",
+                copy.read_text(),
             )
         )
     tools = Path(sys.executable).parent

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SOURCE = ROOT / "entrypoint"
+_LAUNCHER = ROOT / "native" / "launch.cjs"
 _WITH_A_TITLE = {"Message": 0, "Blocker": 0, "annotate": 1}
 """Calls besides the errors that take a title: name to position of the argument."""
 
@@ -37,7 +38,15 @@ def titles(folder: Path = SOURCE) -> dict[str, str]:
             for argument in _title_arguments(call, errors):
                 for title in _read(argument, function, module, place):
                     found[title] = f"{found[title]}, {place}" if title in found else place
-    return found
+    return found | (_titles_of_the_launcher() if folder == SOURCE else {})
+
+
+def _titles_of_the_launcher() -> dict[str, str]:
+    text = _LAUNCHER.read_text(encoding="utf-8")
+    found = re.findall(r'new LaunchError\(\s*"([^"]+)",', text)
+    if len(found) != text.count("new LaunchError("):
+        raise UnreadableTitle(_LAUNCHER.name)
+    return {re.escape(title): _LAUNCHER.name for title in found}
 
 
 def _errors(folder: Path) -> Iterator[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 OURS = "OWNER/airflow-dag-run@"
+NATIVE = "OWNER/airflow-dag-run/native@"
 SHA = "0123456789abcdef0123456789abcdef01234567"
 HEAD = "89abcdef0123456789abcdef0123456789abcdef"
 VALUES: Mapping[str, str] = MappingProxyType(
@@ -45,7 +46,7 @@ def read_jobs(text: str) -> dict[str, WorkflowJob]:
 
 def is_ours(step: WorkflowJob) -> bool:
     """Tell whether it is a step of this action."""
-    return str(step.get("uses", "")).startswith(OURS)
+    return str(step.get("uses", "")).startswith((OURS, NATIVE))
 
 
 def action_inputs(text: str) -> list[dict[str, Any]]:

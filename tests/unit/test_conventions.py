@@ -10,7 +10,7 @@ import pytest
 from tests.support.secrets import MIN_LENGTH
 
 TESTS = Path(__file__).parents[1]
-LEVELS = ("unit", "contract", "integration", "airflow", "versions", "container")
+LEVELS = ("unit", "contract", "integration", "airflow", "versions", "kerberos", "container")
 # A unit test needs neither sockets, processes and threads nor a real or fake Airflow.
 FORBIDDEN_IN_UNIT = {
     "socket",

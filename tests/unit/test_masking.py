@@ -414,3 +414,16 @@ def test_long_line_error_and_exception_are_cut_between_words() -> None:
         assert text
         assert text.rstrip().endswith("other-secret-of-the-job")
         assert len(text) > 1_900
+
+
+def test_a_removed_secret_is_shown_again_and_others_are_not() -> None:
+    secrets = [f"YIICzAYGKwYBBQUCoIIC{number:04}/+==" for number in range(3)]
+    for secret in secrets:
+        masking.add(secret)
+    masking.remove(secrets[1])
+    masking.remove("never added")
+
+    assert masking.masked(" ".join(secrets)) == f"*** {secrets[1]} ***"
+    for secret in secrets:
+        masking.remove(secret)
+    assert masking._known == {}

@@ -102,7 +102,8 @@ class FakeAirflow(Scripting):
         self._listener: SocketServer | None = None
         self._port.bind((host, 0))
         self._tls = tls
-        self.url = f"{'https' if tls else 'http'}://{host}:{self._port.getsockname()[1]}{prefix}"
+        self._address = self._port.getsockname()
+        self.url = f"{'https' if tls else 'http'}://{host}:{self._address[1]}{prefix}"
 
     def __enter__(self) -> Self:
         self.up()
@@ -227,7 +228,7 @@ class FakeAirflow(Scripting):
     def up(self) -> None:
         """Listen again, on the same port."""
         if self._listener is None:
-            host, port = self._port.getsockname()
+            host, port = self._address
             self._listener = SocketServer(
                 port,
                 self._dialect.connection_policy,

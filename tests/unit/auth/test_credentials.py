@@ -12,6 +12,7 @@ from entrypoint.credentials import (
     Credential,
     GitHubToken,
     Header,
+    Kerberos,
     Mwaa,
     OAuth,
     Password,
@@ -19,7 +20,7 @@ from entrypoint.credentials import (
     Token,
 )
 from entrypoint.deadline import Deadline
-from entrypoint.errors import NotSupported
+from entrypoint.errors import ActionError, NotSupported
 from entrypoint.http.client import NO_DEADLINE
 from tests.unit.script import ScriptedAdapter, http_response
 
@@ -246,3 +247,16 @@ def test_no_repr_shows_a_secret() -> None:
         assert not any(
             secret in message for secret in ("t0ken", "pa55word", "YWRtaW46", "exchanged-token")
         )
+
+
+def test_airflow_3_accepts_no_kerberos_ticket() -> None:
+    with pytest.raises(NotSupported, match="Only Airflow 2 accepts Kerberos tickets"):
+        present(Kerberos("airflow.example.com")).for_v2(unused_login)
+
+
+def test_without_the_package_gssapi_the_error_says_how_to_install_it() -> None:
+    """The tools of this project do not have it."""
+    with pytest.raises(ActionError, match="gssapi") as raised:
+        present(Kerberos("airflow.example.com")).for_v1()
+    assert raised.value.title == "The package gssapi cannot be imported"
+    assert "python -m pip install gssapi" in raised.value.hint

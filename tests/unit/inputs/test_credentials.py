@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from entrypoint import form
 from entrypoint.credentials import (
     Access,
     AwsKeys,
@@ -16,6 +17,7 @@ from entrypoint.credentials import (
     Credential,
     GitHubToken,
     Header,
+    Kerberos,
     Mwaa,
     OAuth,
     Password,
@@ -527,3 +529,46 @@ def test_any_inputs_are_read_or_refused(
     access, input_errors = read_inputs(inputs, environment)
 
     assert input_errors or access.url or isinstance(access.credential, Mwaa)
+
+
+@pytest.fixture
+def from_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in airflow-dag-run.pyz."""
+    monkeypatch.setattr(form, "FROM_FILE", True)
+
+
+@pytest.mark.usefixtures("from_file")
+@pytest.mark.parametrize("environment", [NOTHING, {"KRB5_CONFIG": "/etc/krb5.conf:/tmp/krb5.conf"}])
+def test_kerberos_is_a_credential_for_the_host_of_the_url(environment: Mapping[str, str]) -> None:
+    url = {"airflow_url": "https://airflow.example.com:8443/prefix/"}
+
+    assert read_valid_inputs({**url, "kerberos": "true"}, environment).credential == Kerberos(
+        "airflow.example.com"
+    )
+    assert read_valid_inputs({**TOKEN, "kerberos": "false"}).credential == Token(Secret("t0ken"))
+
+
+def test_kerberos_in_the_container_names_the_other_form() -> None:
+    assert errors_by_input({"kerberos": "true"}) == {
+        "kerberos": "the container has neither the machine's tickets nor the package gssapi. Use "
+        "OWNER/airflow-dag-run/native in place of OWNER/airflow-dag-run."
+    }
+
+
+@pytest.mark.usefixtures("from_file")
+@pytest.mark.parametrize(
+    ("inputs", "config", "error"),
+    [
+        ({"kerberos": "yes", **TOKEN}, "", '"yes" is not a boolean'),
+        ({"kerberos": "true", **TOKEN}, "", None),
+        ({"kerberos": "true"}, "krb5.conf", "KRB5_CONFIG names a file of the workspace"),
+        ({"kerberos": "true"}, "/etc/krb5.conf:/github/workspace/x", "KRB5_CONFIG names a file"),
+        ({"kerberos": "true"}, "/etc/../github/workspace/x", "KRB5_CONFIG names a file"),
+    ],
+)
+def test_kerberos_with_another_credential_or_settings_of_the_workspace_is_an_error(
+    inputs: dict[str, str], config: str, error: str | None
+) -> None:
+    found = errors_by_input(inputs, {"KRB5_CONFIG": config})
+
+    assert error in found["kerberos"] if error else "with kerberos" in found["token"]

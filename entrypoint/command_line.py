@@ -1,0 +1,172 @@
+"""Run the action from the file airflow-dag-run.pyz: options become inputs.
+
+A secret is never the value of an option, because every user of the machine can read the arguments
+of a process. No message repeats an argument that may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from entrypoint.signals import Interrupts
+
+USAGE_ERROR = 2
+"""The exit code for wrong arguments."""
+
+_COLUMNS = 80
+_OUTPUTS_OPTION = "outputs"
+
+
+class About(TypedDict):
+    """What the file says about itself; pyz/build.py makes it from action.yml.
+
+    Attributes:
+        version: version of the action.
+        description: what the action does.
+        inputs: description of each input, by its name.
+        bytecode: versions of Python for which the file has bytecode.
+    """
+
+    version: str
+    description: str
+    inputs: dict[str, str]
+    bytecode: list[str]
+
+
+class UsageError(Exception):
+    """Arguments that cannot be understood, with what is wrong and what would be right."""
+
+
+def run(arguments: Sequence[str], interrupts: Interrupts, read_about: Callable[[], About]) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        arguments: arguments of the process. `--launched main` and `--launched post` are those of
+            native/launch.cjs.
+        interrupts: the installed signal handlers.
+        read_about: reads what the file says about itself.
+    """
+    match arguments:
+        case ["--launched", "post"]:
+            from entrypoint.stages import post_stage  # noqa: PLC0415 - the other stage
+
+            return post_stage()
+        case ["--launched", "main"]:
+            interrupts.interrupt_at_end_of(sys.__stdin__)
+        case ["--help" | "-h"]:
+            return _print(_help(read_about()))
+        case ["--version"]:
+            about = read_about()
+            bytecode = ", ".join(about["bytecode"]) or "none"
+            return _print(f"airflow-dag-run {about['version']} (bytecode for Python {bytecode})\n")
+        case [_, *_]:
+            try:
+                os.environ.update(read_options(arguments))
+            except UsageError as error:
+                sys.stderr.write(f"ERROR: {error}\nTry --help.\n")
+                return USAGE_ERROR
+    from entrypoint.stages import main_stage  # noqa: PLC0415 - --help does not need it
+
+    return main_stage(interrupts)
+
+
+def read_options(arguments: Sequence[str]) -> dict[str, str]:
+    """Return the environment variables that the options stand for.
+
+    Raises:
+        UsageError: an option is unknown, repeated or without a value, a secret is given as a value,
+            or the file of a secret cannot be read.
+    """
+    options = _options()
+    found: dict[str, str] = {}
+    rest = list(arguments)
+    while rest:
+        option, has_value, value = rest.pop(0).partition("=")
+        name = option.removeprefix("--").replace("-", "_")
+        if not option.startswith("--") or name not in options:
+            raise UsageError(_not_an_option(option, name, len(arguments) - len(rest), options))
+        if not has_value:
+            if not rest:
+                raise UsageError(f"{option} has no value.")
+            value = rest.pop(0)
+        variable, is_secret = options[name]
+        if variable in found:
+            raise UsageError(f"{option} is given twice.")
+        found[variable] = _read_secret(option, value) if is_secret else value
+    return found
+
+
+def _options() -> Mapping[str, tuple[str, bool]]:
+    """Return each option, with its environment variable and whether its value is in a file."""
+    from entrypoint.inputs.settings import INPUT_NAMES, SECRET_INPUTS  # noqa: PLC0415
+    from entrypoint.stages import OUTPUTS_FILE  # noqa: PLC0415
+
+    secrets = {*SECRET_INPUTS, "headers"}
+    inputs = {
+        f"{name}_file" if name in secrets else name: (f"INPUT_{name.upper()}", name in secrets)
+        for name in INPUT_NAMES
+    }
+    return inputs | {_OUTPUTS_OPTION: (OUTPUTS_FILE, False)}
+
+
+def _not_an_option(
+    option: str, name: str, position: int, options: Mapping[str, tuple[str, bool]]
+) -> str:
+    if f"{name}_file" in options:
+        return (
+            f"{option} would show a secret to every user of this machine. Give {option}-file and "
+            f"the path of a file, or the environment variable INPUT_{name.upper()}."
+        )
+    what = option if re.fullmatch(r"--[a-z_-]{1,40}", option) else f"Argument {position}"
+    return f"{what} is not an option of this command."
+
+
+def _read_secret(option: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UsageError(f"The file of {option} cannot be read: {reason}.") from None
+
+
+def _help(about: About) -> str:
+    lines = [
+        "Usage: python airflow-dag-run.pyz [--OPTION VALUE]...",
+        "",
+        *_wrapped(about["description"]),
+        "",
+        *_wrapped(
+            "An option can also be given as an environment variable: --dag-id is INPUT_DAG_ID. A "
+            "secret is read from a file, or from the variable: --token-file or INPUT_TOKEN. The "
+            "exit code is 0 exactly when the run succeeded."
+        ),
+        "",
+    ]
+    for option, (variable, is_secret) in _options().items():
+        what = "FILE" if is_secret or option == _OUTPUTS_OPTION else "VALUE"
+        text = about["inputs"].get(variable.removeprefix("INPUT_").lower()) or (
+            "Path of the file for the outputs, as JSON."
+        )
+        lines += [f"  --{option.replace('_', '-')} {what}", *_wrapped(text, indent=6)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _wrapped(text: str, indent: int = 0) -> list[str]:
+    return textwrap.wrap(
+        text, _COLUMNS, initial_indent=" " * indent, subsequent_indent=" " * indent
+    )
+
+
+def _print(text: str) -> int:
+    # A console of Windows may have a code page without some characters.
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.stdout.write(text)
+    return 0

@@ -1,0 +1,4 @@
+// The main stage of the action.
+"use strict";
+
+require("./launch.cjs").launch("main");
