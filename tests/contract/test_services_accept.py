@@ -135,7 +135,7 @@ def test_the_client_logs_in_with_its_secret_and_gets_no_refresh_token(
     ("body", "message"),
     [
         ({"username": "op", "password": "wrong"}, "Invalid credentials"),
-        ({"username": "nobody", "password": password_of("nobody")}, "Invalid credentials"),
+        ({"username": "unknown", "password": password_of("unknown")}, "Invalid credentials"),
         ({"client_secret": "wrong"}, "Client credentials authentication failed"),
         ({"client_id": "another"}, "Client credentials authentication failed"),
     ],

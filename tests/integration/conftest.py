@@ -23,7 +23,17 @@ def repository(tmp_path: Path) -> GitRepository:
 @pytest.fixture
 def state_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The runner's file for the state that the post stage reads."""
-    file = tmp_path / "state"
+    return runner_file(monkeypatch, tmp_path, "state")
+
+
+@pytest.fixture
+def output_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The runner's file for the outputs of the step."""
+    return runner_file(monkeypatch, tmp_path, "output")
+
+
+def runner_file(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str) -> Path:
+    file = folder / name
     file.touch()
-    monkeypatch.setenv("GITHUB_STATE", str(file))
+    monkeypatch.setenv(f"GITHUB_{name.upper()}", str(file))
     return file

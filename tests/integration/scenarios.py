@@ -379,6 +379,9 @@ RECIPES = (
 DECIDED = ("required-tasks",)
 """The workflow about tasks that decide, of a DAG that has them."""
 
+CHECKED = ("check",)
+"""The workflow that only checks, before a merge."""
+
 SEVERAL = ("changed-dags", "smoke-suite")
 """The workflows about several DAGs in one step, with any Airflow."""
 

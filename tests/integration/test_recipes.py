@@ -128,6 +128,13 @@ def test_the_pull_request_recipe_uses_one_run_for_each_commit(fake: FakeAirflow)
     assert run.conf == {"pull_request": 17, "branch": 'feature/"sales"'}
 
 
+def test_the_check_before_the_merge_triggers_nothing(fake: FakeAirflow) -> None:
+    (step,) = action_inputs(workflow_text("check"))
+
+    assert run_workflow_step(fake, step).result == "checked"
+    assert fake.runs("nightly_sales") == []
+
+
 def test_the_smoke_suite_runs_the_tagged_dags_and_one_more(fake: FakeAirflow) -> None:
     (step,) = action_inputs(workflow_text("smoke-suite"))
     lines = filled(step)["dags"].splitlines()

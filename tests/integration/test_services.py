@@ -11,6 +11,7 @@ import yaml
 from dev.runner import ActionStep, Process
 from tests.integration.scenarios import (
     AUTH_SCENARIOS,
+    CHECKED,
     DECIDED,
     DEPLOYMENTS,
     DETACHED,
@@ -151,7 +152,7 @@ def test_a_step_whose_token_expires_keeps_the_last_known_state(
 
 
 FILES = sorted((Path(__file__).parents[2] / "examples" / "workflows").glob("*.yml"))
-_OTHERS = (*DECIDED, *DEPLOYMENTS, *DETACHED, *RECIPES, *SEVERAL)
+_OTHERS = (*CHECKED, *DECIDED, *DEPLOYMENTS, *DETACHED, *RECIPES, *SEVERAL)
 SERVICE_WORKFLOWS = [file for file in FILES if file.stem not in _OTHERS]
 
 

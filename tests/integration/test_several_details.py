@@ -50,14 +50,6 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeAirflow]:
         yield running
 
 
-@pytest.fixture
-def output_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    file = tmp_path / "output"
-    file.touch()
-    monkeypatch.setenv("GITHUB_OUTPUT", str(file))
-    return file
-
-
 def set_environment(monkeypatch: pytest.MonkeyPatch, fake: FakeAirflow, workspace: Path) -> None:
     """Set the variables that the runner sets for a step with the DAGs `good` and `bad`."""
     variables = {

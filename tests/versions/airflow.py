@@ -39,6 +39,12 @@ _SETTINGS = {
     "AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE": "False",
     "AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN": f"^[A-Za-z0-9_.:+ -]{{1,{LONGEST_RUN_ID}}}$",
 }
+_KNOWN_CONNECTION = {"AIRFLOW_CONN_GIT_DEFAULT": "git://"}
+"""A connection for the git bundles.
+
+Airflow 3.1.8 looks for it in its database otherwise, which loses the bundles that it has just
+added, and its DAG processor ends.
+"""
 
 
 class Limit(NamedTuple):
@@ -65,6 +71,8 @@ class VersionRun:
             if self.has(3)
         }
         bundles = bundle_settings(*self.repositories.values()) if self.repositories else {}
+        if version.release[:2] == (3, 1):
+            bundles |= _KNOWN_CONNECTION
         self.airflow = LocalAirflow(
             version,
             dags=ROOT / "tests" / "versions" / "dags",
