@@ -120,6 +120,10 @@ class Unauthorized(ActionError):
     """The server rejected the credential."""
 
 
+class GatewayUnauthorized(Unauthorized):
+    """A gateway in front of Airflow asked for a credential with HTTP 401."""
+
+
 class Forbidden(ActionError):
     """The credential is valid, but a permission is missing."""
 

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from entrypoint.airflow.responses import unauthorized
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
-from entrypoint.errors import ActionError, TransientError, UnexpectedResponse
+from entrypoint.errors import (
+    ActionError,
+    GatewayUnauthorized,
+    TransientError,
+    UnexpectedResponse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -306,6 +311,9 @@ class Credentials(Protocol):
             NotSupported: Airflow 2 does not accept this kind of credential.
         """
 
+    def for_gateway(self) -> Authorizer | None:
+        """Return the authorizer for a gateway with HTTP Basic, None if there is no password."""
+
     def for_v2(self, login: Callable[[dict[str, str], Deadline], str]) -> Authorizer:
         """Return the authorizer for `/api/v2`.
 
@@ -320,7 +328,7 @@ def connect(transport: Transport, credentials: Credentials, deadline: Deadline) 
     Airflow's version endpoints need no credential and ignore a bad one
     (docs/notes/airflow-2.md#version-endpoint,
     docs/notes/airflow-3.md#endpoints-without-authentication). A gateway in front of Airflow may
-    require one there too.
+    require one there too. If it asks for a user's password, Airflow 2 gets the same password.
 
     Raises:
         TransientError: Airflow does not respond at present.
@@ -330,20 +338,39 @@ def connect(transport: Transport, credentials: Credentials, deadline: Deadline) 
     """
     refusals: list[ActionError] = []
     transport.authorizer = credentials.for_any()
-    for dialect in (V2, V1):
+    found = _detect(transport, (V2, V1), deadline, refusals)
+    if found is None and transport.authorizer is None and _asks_for_password(refusals):
+        # Only Airflow 2 takes HTTP Basic itself, and a request has one Authorization.
+        transport.authorizer = credentials.for_gateway()
+        found = transport.authorizer and _detect(transport, (V1,), deadline, refusals)
+    if not found:
+        raise next(
+            (refusal for refusal in refusals if isinstance(refusal, TransientError)), refusals[0]
+        )
+    dialect, version = found
+    transport.ambiguous_403 = dialect is V1  # docs/notes/airflow-2.md#401-and-403
+    if transport.authorizer is None:
+        login = partial(_login, transport)
+        transport.authorizer = credentials.for_v1() if dialect is V1 else credentials.for_v2(login)
+    return dialect(transport, version).within(deadline)
+
+
+def _detect(
+    transport: Transport,
+    dialects: tuple[type[V1 | V2], ...],
+    deadline: Deadline,
+    refusals: list[ActionError],
+) -> tuple[type[V1 | V2], str] | None:
+    """Return the first of the APIs that this Airflow has, and its version."""
+    for dialect in dialects:
         version = _version(_probe(transport, f"{dialect.api}/version", deadline, refusals))
-        if version is None:
-            continue
-        transport.ambiguous_403 = dialect is V1  # docs/notes/airflow-2.md#401-and-403
-        if transport.authorizer is None:
-            login = partial(_login, transport)
-            transport.authorizer = (
-                credentials.for_v1() if dialect is V1 else credentials.for_v2(login)
-            )
-        return dialect(transport, version).within(deadline)
-    raise next(
-        (refusal for refusal in refusals if isinstance(refusal, TransientError)), refusals[0]
-    )
+        if version is not None:
+            return dialect, version
+    return None
+
+
+def _asks_for_password(refusals: list[ActionError]) -> bool:
+    return any(isinstance(refusal, GatewayUnauthorized) for refusal in refusals)
 
 
 def _probe(

@@ -14,6 +14,7 @@ from entrypoint.errors import (
     DagNotFound,
     Forbidden,
     GatewayRefused,
+    GatewayUnauthorized,
     InvalidConf,
     NotSupported,
     ServerFailure,
@@ -65,7 +66,8 @@ def is_from_airflow(response: Response) -> bool:
 def unauthorized(response: Response) -> Unauthorized:
     """Return the error for a credential that Airflow or a gateway refused."""
     if not is_from_airflow(response):
-        return Unauthorized(*_gateway_refusal(response))
+        kind = GatewayUnauthorized if response.status == 401 else Unauthorized
+        return kind(*_gateway_refusal(response))
     return Unauthorized(
         "Airflow refused the credential",
         describe(response),

@@ -85,11 +85,17 @@ class AirflowCredentials:
                 return Authorization(self._mwaa.grant)
         return None
 
+    def for_gateway(self) -> Authorization | None:
+        """See `airflow.client.Credentials`."""
+        if not isinstance(self._credential, Password):
+            return None
+        password = self._credential
+        return Authorization(lambda _: basic(password, self._mask), _BASIC_HINT)
+
     def for_v1(self) -> Authorization:
         """See `airflow.client.Credentials`. A password is sent as HTTP Basic."""
-        if isinstance(self._credential, Password):
-            password = self._credential
-            return Authorization(lambda _: basic(password, self._mask), _BASIC_HINT)
+        if (basic_auth := self.for_gateway()) is not None:
+            return basic_auth
         raise NotSupported(
             "This Airflow has no login for client_id and client_secret",
             "This is an Airflow 2; only the Keycloak auth manager of Airflow 3 accepts them.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from tests.support.services import (
     FakeGitHubOidc,
     FakeMwaa,
     FakeTokenEndpoint,
+    Gateway,
     KeycloakTokens,
     Tunnel,
     bearer,
@@ -324,6 +326,21 @@ def behind_iap(role: str) -> Iterator[AuthScenario]:
 
 
 @contextmanager
+def behind_basic(role: str) -> Iterator[AuthScenario]:
+    """An Airflow 2 behind a gateway that asks for the same user with HTTP Basic."""
+
+    def is_user(value: str) -> bool:
+        pair = f"{role}:{password_of(role)}"
+        return value == f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+    with (
+        airflow_2(role) as scenario,
+        Gateway(scenario.airflow.url, demands={"Authorization": is_user}, strips=False) as gateway,
+    ):
+        yield replace(scenario, inputs=scenario.inputs | {"airflow_url": gateway.url})
+
+
+@contextmanager
 def private_ca(role: str) -> Iterator[AuthScenario]:
     """An Airflow 3 with a private CA's certificate that requires a client certificate."""
     ca = certificates.trusted_ca()
@@ -352,6 +369,7 @@ AUTH_SCENARIOS = {
     "oauth-body": oauth_in_the_body,
     "oauth-basic": oauth_as_basic,
     "github-oidc": github_oidc,
+    "basic-gateway": behind_basic,
     "cloudflare-access": behind_cloudflare,
     "iap": behind_iap,
 }

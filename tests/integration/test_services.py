@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dev.runner import StepResult
     from entrypoint.models import Outcome
 
-READY_MADE = {"airflow-2", "astro", "composer", "astronomer-software", "iap"}
+READY_MADE = {"airflow-2", "astro", "composer", "astronomer-software", "iap", "basic-gateway"}
 """Services whose credential cannot be renewed."""
 every_service = pytest.mark.parametrize("service", AUTH_SCENARIOS)
 
@@ -79,6 +79,7 @@ def test_a_wrong_credential_is_an_error_that_names_the_service(
             "entra": "The identity provider refused the client",
             "oauth-body": "The identity provider refused the client",
             "oauth-basic": "The identity provider refused the client",
+            "basic-gateway": "A gateway in front of Airflow refused the request",
         }.get(service, "Airflow refused the credential")
         assert scenario.airflow.runs("sales") == []
 

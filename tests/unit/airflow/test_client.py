@@ -97,6 +97,34 @@ def test_airflow_3_is_detected_first_and_logins_are_exchanged_when_needed(
     assert script.sent[1].request.body == body
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_gateway_that_asks_for_a_password_gets_that_of_airflow_2(status: int) -> None:
+    """Only a 401 asks for one, and a version that takes no HTTP Basic gets none."""
+    page = http_response(status, b"<html>Authorization Required")
+    script = ScriptedAdapter(page, page, VERSION_2, DAGS)
+    if status == 403:
+        with pytest.raises(Unauthorized, match=GATEWAY):
+            connect_scripted(script, PASSWORD)
+        return
+    airflow, transport = connect_scripted(script, PASSWORD)
+    transport.get("/api/v1/dags", NO_DEADLINE)
+
+    assert type(airflow) is V1
+    assert requests_sent(script) == [
+        ("/api/v2/version", None),
+        ("/api/v1/version", None),
+        ("/api/v1/version", "Basic dTpwYTU1d29yZA=="),
+        ("/api/v1/dags", "Basic dTpwYTU1d29yZA=="),
+    ]
+
+
+@pytest.mark.parametrize("credential", [PASSWORD, CLIENT, TOKEN])
+def test_gateway_that_refuses_the_password_too_is_the_error(credential: Credential) -> None:
+    page = http_response(401, b"<html>Authorization Required")
+    with pytest.raises(Unauthorized, match=GATEWAY):
+        connect_scripted(ScriptedAdapter(page, page, page), credential)
+
+
 def test_airflow_3_gets_a_token_without_an_exchange() -> None:
     script = ScriptedAdapter(VERSION_3, DAGS)
     _, transport = connect_scripted(script, TOKEN)
@@ -194,7 +222,7 @@ def test_airflow_2_behind_a_proxy_that_fails_on_the_version_3_path(status: int) 
 def test_gateway_that_refuses_a_request_without_credential_is_named(status: int) -> None:
     with pytest.raises(Unauthorized) as caught:
         connect_scripted(
-            ScriptedAdapter(*[http_response(status, b"<html>", Server="cloudflare")] * 2), PASSWORD
+            ScriptedAdapter(*[http_response(status, b"<html>", Server="cloudflare")] * 3), PASSWORD
         )
 
     assert caught.value.title == GATEWAY
