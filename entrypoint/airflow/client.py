@@ -11,13 +11,14 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from entrypoint.airflow.responses import unauthorized
+from entrypoint.airflow.responses import describe, is_from_airflow, unauthorized
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
 from entrypoint.errors import (
     ActionError,
     GatewayUnauthorized,
     TransientError,
+    Unauthorized,
     UnexpectedResponse,
 )
 
@@ -314,6 +315,15 @@ class Credentials(Protocol):
     def for_gateway(self) -> Authorizer | None:
         """Return the authorizer for a gateway with HTTP Basic, None if there is no password."""
 
+    def for_keycloak(self, login: Callable[[dict[str, str], Deadline], str]) -> Authorizer | None:
+        """Return the authorizer that exchanges a token of Keycloak at Airflow's login.
+
+        None if the credential gets no token at an identity provider.
+
+        Args:
+            login: as for `for_v2`.
+        """
+
     def for_v2(self, login: Callable[[dict[str, str], Deadline], str]) -> Authorizer:
         """Return the authorizer for `/api/v2`.
 
@@ -342,16 +352,24 @@ def connect(transport: Transport, credentials: Credentials, deadline: Deadline) 
     if found is None and transport.authorizer is None and _asks_for_password(refusals):
         # Only Airflow 2 takes HTTP Basic itself, and a request has one Authorization.
         transport.authorizer = credentials.for_gateway()
-        found = transport.authorizer and _detect(transport, (V1,), deadline, refusals)
-    if not found:
+        if transport.authorizer is not None:
+            found = _detect(transport, (V1,), deadline, refusals)
+    if found is None:
         raise next(
             (refusal for refusal in refusals if isinstance(refusal, TransientError)), refusals[0]
         )
     dialect, version = found
     transport.ambiguous_403 = dialect is V1  # docs/notes/airflow-2.md#401-and-403
+    login = partial(_login, transport)
     if transport.authorizer is None:
-        login = partial(_login, transport)
         transport.authorizer = credentials.for_v1() if dialect is V1 else credentials.for_v2(login)
+    elif (
+        dialect is V2
+        and (chained := credentials.for_keycloak(login)) is not None
+        and _auth_manager(transport, deadline).startswith("Keycloak ")
+    ):
+        # This auth manager refuses Keycloak's token as a bearer, and exchanges it at its login.
+        transport.authorizer = chained
     return dialect(transport, version).within(deadline)
 
 
@@ -367,6 +385,19 @@ def _detect(
         if version is not None:
             return dialect, version
     return None
+
+
+def _auth_manager(transport: Transport, deadline: Deadline) -> str:
+    """Return the title of the auth manager's API, empty if a gateway does not show it.
+
+    Measured: docs/notes/credentials.md#detection-without-credentials.
+    """
+    try:
+        response = transport.send("GET", "/auth/openapi.json", deadline, checks_credential=False)
+    except (UnexpectedResponse, Unauthorized):
+        return ""
+    info = response.body.get("info") if isinstance(response.body, dict) else None
+    return str(info.get("title")) if isinstance(info, dict) else ""
 
 
 def _asks_for_password(refusals: list[ActionError]) -> bool:
@@ -410,6 +441,8 @@ def _login(transport: Transport, body: dict[str, str], deadline: Deadline) -> st
         ActionError: any error of `Transport.send`.
     """
     response = transport.send("POST", "/auth/token", deadline, body=body, anonymous=True)
+    if "assertion" in body:
+        _require_assertion_accepted(response)
     if response.status in (401, 403):
         raise unauthorized(response)
     if response.status in (404, 405):
@@ -434,6 +467,29 @@ def _login(transport: Transport, body: dict[str, str], deadline: Deadline) -> st
             "Use the input token.",
         )
     return token
+
+
+def _require_assertion_accepted(response: Response) -> None:
+    """Check that the login of the Keycloak auth manager accepted a token of Keycloak.
+
+    Raises:
+        Unauthorized: it refused the token.
+        UnexpectedResponse: it is too old to take one.
+    """
+    if response.status in (401, 403) and is_from_airflow(response):
+        raise Unauthorized(
+            "Airflow's login refused the token of Keycloak",
+            describe(response),
+            "Let the client's tokens have Airflow's client in their audience, and list client_id "
+            "in [keycloak_auth_manager] jwt_federated_client_ids.",
+        )
+    if response.status in (400, 422):
+        raise UnexpectedResponse(
+            "This Airflow's login takes no token of Keycloak",
+            f"{response.source}{_error_suffix(response)}",
+            "Upgrade the Keycloak provider to 0.11, or give client_id and client_secret of "
+            "Airflow's own client without token_url.",
+        )
 
 
 def _error_suffix(response: Response) -> str:

@@ -222,6 +222,17 @@ class RestAirflow:
         self._release = tuple(int(part) for part in numbers.groups("0")) if numbers else ()
         self._deadline = deadline
 
+    def _require_paths(self, request: RunRequest) -> None:
+        """Check that the requests that this step cannot do without can be sent.
+
+        Raises:
+            NotSupported: the DAG id is too long for the transport, or the ids for an XCom.
+        """
+        self._transport.require_path(f"{self.api}/dags/{segment(request.dag_id)}/dagRuns")
+        if request.reads_xcoms:
+            path = run_path(request.dag_id, request.run_id)
+            self._transport.require_path(f"{self.api}{path}/taskInstances/t/xcomEntries/k")
+
     def within(self, deadline: Deadline) -> Self:
         """See `Airflow`."""
         bound = copy(self)

@@ -72,12 +72,14 @@ class Transport:
         base_url: URL without a slash at its end.
         http_client: HTTP client for Airflow.
         headers: headers of every request.
+        gateway: adds the credential of a gateway in front of Airflow to every request.
 
     Attributes:
         authorizer: adds the credential, None before `connect` has set it.
         ambiguous_403: whether this Airflow sends the same 403 for a bad credential and for a
             missing permission.
         server_time: value of the header `Date` of the last response.
+        ui_url: where people open this Airflow, the beginning of every link.
     """
 
     def __init__(
@@ -85,14 +87,24 @@ class Transport:
         base_url: str,
         http_client: HttpClient | None = None,
         headers: tuple[tuple[str, Secret], ...] = (),
+        gateway: Authorizer | None = None,
     ) -> None:
         self.base_url = base_url
+        self.ui_url = base_url
         self.authorizer: Authorizer | None = None
         self.ambiguous_403 = False
         self.server_time: datetime | None = None
         self._http = http_client or HttpClient()
         self._headers = headers
+        self._gateway = gateway
         self._accepted_since: float | None = None
+
+    def require_path(self, path: str) -> None:
+        """Check that requests to this path can be sent. Sends nothing.
+
+        Raises:
+            NotSupported: this transport cannot carry them.
+        """
 
     def get(
         self, path: str, deadline: Deadline, params: Mapping[str, Any] | None = None
@@ -141,7 +153,7 @@ class Transport:
         authorizer = None if anonymous else self.authorizer
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
         return self._send_authorized(
-            _ApiRequest(method, path, deadline, params, data, quote_failure=quote_failure),
+            ApiRequest(method, path, deadline, params, data, quote_failure=quote_failure),
             authorizer,
             checks_credential=checks_credential,
         )
@@ -170,7 +182,7 @@ class Transport:
             TransientError, UnexpectedResponse, Unauthorized: as `send`.
         """
         return self._send_authorized(
-            _ApiRequest("GET", path, deadline, params, None, accept, consume), self.authorizer
+            ApiRequest("GET", path, deadline, params, None, accept, consume), self.authorizer
         )
 
     def stream(
@@ -200,7 +212,7 @@ class Transport:
             TransientError: also when one of the two limits is exceeded.
             UnexpectedResponse, Unauthorized: as `send`.
         """
-        request = _ApiRequest(
+        request = ApiRequest(
             "GET",
             path,
             deadline,
@@ -219,7 +231,7 @@ class Transport:
             ActionError: any error of `send`.
         """
         return self._send_authorized(
-            _ApiRequest("PUT", path, deadline, None, None, consume=lambda _: False), self.authorizer
+            ApiRequest("PUT", path, deadline, None, None, consume=lambda _: False), self.authorizer
         )
 
     def refusal_error(self, response: Response) -> Unauthorized:
@@ -235,13 +247,12 @@ class Transport:
         return unauthorized(response)
 
     def _send_authorized(
-        self, request: _ApiRequest, authorizer: Authorizer | None, *, checks_credential: bool = True
+        self, request: ApiRequest, authorizer: Authorizer | None, *, checks_credential: bool = True
     ) -> Response:
         response = self._send_once(request, authorizer)
         if authorizer is None:
             return response
-        ambiguous_403 = response.status == 403 and (self.ambiguous_403 or authorizer.ambiguous_403)
-        if (is_credential_refused(response) or ambiguous_403) and authorizer.discard():
+        if self._may_be_refused(response, authorizer) and self._discard(authorizer):
             response = self._send_once(request, authorizer)
         left = authorizer.seconds_left(request.deadline)
         if is_credential_refused(response) or (
@@ -252,12 +263,33 @@ class Transport:
             self._accepted_since = self._accepted_since or time.monotonic()
         return response
 
-    def _send_once(self, request: _ApiRequest, authorizer: Authorizer | None) -> Response:
+    def _may_be_refused(self, response: Response, authorizer: Authorizer) -> bool:
+        """Return whether the response may mean that the credential has expired."""
+        return is_credential_refused(response) or (
+            response.status == 403 and (self.ambiguous_403 or authorizer.ambiguous_403)
+        )
+
+    def _discard(self, authorizer: Authorizer) -> bool:
+        """Discard the credentials that can be renewed, and return whether there is one.
+
+        A 401 does not tell whether Airflow or a gateway refused.
+        """
+        gateway = self._gateway is not None and self._gateway.discard()
+        return authorizer.discard() or gateway
+
+    def _authorized(
+        self, authorizer: Authorizer | None, deadline: Deadline, request: requests.PreparedRequest
+    ) -> requests.PreparedRequest:
+        for one in (self._gateway, authorizer):
+            request = request if one is None else one.authorize(deadline, request)
+        return request
+
+    def _send_once(self, request: ApiRequest, authorizer: Authorizer | None) -> Response:
         source = f"{request.method} {request.path}"
         streaming = request.max_silence < inf
 
         def read(raw: requests.Response, until: float) -> Response:
-            self.server_time = _date(raw.headers.get("Date"))
+            self.server_time = response_date(raw.headers.get("Date"))
             if request.consume is None or raw.status_code >= 300:
                 return read_response(source, raw, quote_failure=request.quote_failure)
             if streaming:
@@ -273,7 +305,7 @@ class Transport:
             headers["Content-Type"] = "application/json"
         url = f"{self.base_url}{request.path}"
         limits = request.max_silence, request.max_seconds
-        auth = None if authorizer is None else partial(authorizer.authorize, request.deadline)
+        auth = partial(self._authorized, authorizer, request.deadline)
         http_request = Request(
             request.method,
             url,
@@ -288,7 +320,9 @@ class Transport:
         return self._http.send(http_request, read)
 
 
-class _ApiRequest(NamedTuple):
+class ApiRequest(NamedTuple):
+    """A request to the API of Airflow. `consume` receives the body in chunks, if it is set."""
+
     method: str
     path: str
     deadline: Deadline
@@ -301,7 +335,8 @@ class _ApiRequest(NamedTuple):
     quote_failure: bool = False
 
 
-def _date(text: str | None) -> datetime | None:
+def response_date(text: str | None) -> datetime | None:
+    """Return the value of a header `Date`, None if it is missing or invalid."""
     with suppress(ValueError, OverflowError):
         moment = parsedate_to_datetime(text) if text else None
         return moment if moment is None or moment.tzinfo else None

@@ -32,6 +32,7 @@ class PagedAirflow:
     total: int
     largest: int = 100
     base_url: str = "https://airflow.example.com"
+    ui_url: str = base_url
     requests_sent: list[dict[str, Any]] = field(default_factory=list)
     time: float = 1000.0
     moves: bool = True
