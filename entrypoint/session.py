@@ -5,6 +5,7 @@ The main stage (`step.py`) and the post stage (`post.py`) use it. It decides not
 
 from __future__ import annotations
 
+import time
 from copy import copy
 from functools import partial
 from math import inf
@@ -42,6 +43,7 @@ class Session:
         runner: masks secrets and prints debug lines.
         events: receives the events of the step, for the log.
         read_timeout: maximum seconds of any request.
+        now: returns seconds since the epoch, in which tokens expire.
     """
 
     def __init__(
@@ -53,12 +55,14 @@ class Session:
         events: StepEvents,
         *,
         read_timeout: float = READ_TIMEOUT,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.clock = clock
         self.runner = runner
         self.events = events
         self.retrier = Retrier(clock, sleep, self.events)
         self._read_timeout = read_timeout
+        self._now = now
         self._settings = settings
 
     def named(self, dag_id: str) -> Session:
@@ -92,7 +96,7 @@ class Session:
         """
         access = self._settings.access
         credentials = AirflowCredentials(
-            access.credential, self.runner.mask, self.http_client, access.composer
+            access.credential, self.runner.mask, self.http_client, access.composer, self._now
         )
         read = partial(
             self.retrier.within(deadline).read,

@@ -7,6 +7,7 @@ one of them.
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ class AirflowCredentials:
         mask: hides a text in the log.
         http_client: creates the HTTP client for a service.
         composer: resource name of the Composer environment, empty for none.
+        now: returns seconds since the epoch.
     """
 
     def __init__(
@@ -64,15 +66,17 @@ class AirflowCredentials:
         mask: Mask,
         http_client: Callable[[Service], HttpClient],
         composer: str = "",
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._composer = composer
+        self._now = now
         self._credential = credential
         self._mask = mask
         self._mwaa: MwaaLogin | None = None
         if isinstance(credential, Mwaa):
             from entrypoint.auth.mwaa import MwaaLogin  # noqa: PLC0415
 
-            self._mwaa = MwaaLogin(credential, http_client, mask)
+            self._mwaa = MwaaLogin(credential, http_client, mask, now)
         self._http = http_client
 
     def web_server(self, deadline: Deadline) -> str | None:
@@ -101,7 +105,7 @@ class AirflowCredentials:
         from entrypoint.auth.google import GoogleTokens  # noqa: PLC0415
 
         assert isinstance(google, Google)  # noqa: S101 - the inputs allow no other
-        return GoogleTokens(google, self._http, self._mask)
+        return GoogleTokens(google, self._http, self._mask, self._now)
 
     def for_proxy(self, google: Google) -> Authorization:
         """Return the authorizer for Google's Identity-Aware Proxy in front of Airflow.
@@ -110,7 +114,8 @@ class AirflowCredentials:
         """
         tokens = self._google(google)
         return Authorization(
-            lambda deadline: tokens.grant(deadline)._replace(header="Proxy-Authorization")
+            lambda deadline: tokens.grant(deadline)._replace(header="Proxy-Authorization"),
+            now=self._now,
         )
 
     def for_any(self) -> Authorization | AwsSignature | None:
@@ -126,7 +131,7 @@ class AirflowCredentials:
                 assert self._mwaa is not None  # noqa: S101 - created from it in __init__
                 return AwsSignature(self._mwaa.session)
         issuer = self._issuer()
-        return None if issuer is None else Authorization(issuer)
+        return None if issuer is None else Authorization(issuer, now=self._now)
 
     def _issuer(self) -> Callable[[Deadline], Grant] | None:
         """Return the function that requests a grant at a service other than Airflow."""
@@ -139,7 +144,7 @@ class AirflowCredentials:
             case OAuth() as client:
                 from entrypoint.auth.oauth import TokenEndpoint  # noqa: PLC0415
 
-                return TokenEndpoint(client, self._http, self._mask).grant
+                return TokenEndpoint(client, self._http, self._mask, self._now).grant
             case Mwaa():
                 assert self._mwaa is not None  # noqa: S101 - created from it in __init__
                 return self._mwaa.grant
@@ -181,7 +186,7 @@ class AirflowCredentials:
                 }
             case _:  # pragma: no cover - for_any handles the others
                 raise AssertionError
-        return Authorization(partial(exchange_token, body, login, self._mask))
+        return Authorization(partial(exchange_token, body, login, self._mask), now=self._now)
 
     def for_keycloak(self, login: Login) -> Authorization | None:
         """See `airflow.client.Credentials`. Each renewal begins with a new token of Keycloak."""
@@ -189,11 +194,11 @@ class AirflowCredentials:
             return None
         from entrypoint.auth.oauth import TokenEndpoint  # noqa: PLC0415
 
-        keycloak = TokenEndpoint(self._credential, self._http, self._mask)
+        keycloak = TokenEndpoint(self._credential, self._http, self._mask, self._now)
 
         def exchange(deadline: Deadline) -> Grant:
             _, _, token = keycloak.grant(deadline).value.reveal().partition(" ")
             body: dict[str, str | Secret] = {"grant_type": _JWT_BEARER, "assertion": Secret(token)}
             return exchange_token(body, login, self._mask, deadline)
 
-        return Authorization(exchange)
+        return Authorization(exchange, now=self._now)

@@ -82,7 +82,9 @@ class MwaaLogin:
         body = response.body if isinstance(response.body, dict) else {}
         environment = body.get("Environment")
         server = environment.get("WebserverUrl") if isinstance(environment, dict) else None
-        return f"https://{_require_host(response, server)}"
+        # The service's model has a URL, and its documentation a host name.
+        name = server.removeprefix("https://") if isinstance(server, str) else server
+        return f"https://{_require_host(response, name)}"
 
     def grant(self, deadline: Deadline) -> Grant:
         """Log in and return the grant: a token for Airflow 3, a session cookie for Airflow 2.

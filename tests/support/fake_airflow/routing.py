@@ -138,3 +138,9 @@ def page_of(rows: list[T], request: ReceivedRequest, *, default: int, cap: int |
     limit, offset = int(request.first("limit", str(default))), int(request.first("offset", "0"))
     limit = min(limit, cap) if cap is not None else limit
     return rows[offset:] if limit < 0 else rows[offset : offset + limit]
+
+
+def batch_page(rows: list[T], body: Mapping[str, Any]) -> list[T]:
+    """Return the rows for page_limit and page_offset in the body of a batch request."""
+    offset = body.get("page_offset", 0)
+    return rows[offset : offset + body.get("page_limit", 100)]

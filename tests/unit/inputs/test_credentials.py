@@ -288,6 +288,7 @@ def test_session_token_is_optional(given_: Mapping[str, str], token: str | None)
     ).credential
 
     assert isinstance(mwaa, Mwaa)
+    assert isinstance(mwaa.keys, AwsKeys)
     assert (mwaa.keys.session_token and mwaa.keys.session_token.reveal()) == token
 
 
@@ -322,7 +323,7 @@ def test_session_token_is_optional(given_: Mapping[str, str], token: str | None)
             "m",
             {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
             (
-                "missing: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY. Run "
+                "missing: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY. Give aws_role, or run "
                 "aws-actions/configure-aws-credentials"
             ),
         ),

@@ -134,6 +134,7 @@ class FakeV1(V1Tasks):
             if not states or run.state in states
         ]
         shown = self.page(call, ordered(rows, [key], RUN_ORDER))
+        self.database.poll_listed(shown, key)
         return as_json(
             200, {"dag_runs": [bodies.run(run) for run in shown], "total_entries": len(rows)}
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tests.support.fake_airflow.bodies import dependencies
 from tests.support.fake_airflow.messages import FakeResponse, as_json, page
-from tests.support.fake_airflow.routing import Call, Route, page_of
+from tests.support.fake_airflow.routing import Call, Route, batch_page, page_of
 from tests.support.fake_airflow.v1 import bodies
 from tests.support.fake_airflow.v1 import log as v1_log
 from tests.support.fake_airflow.v1.base import V1Base, refuse
@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 RUN = "/api/v1/dags/{dag_id}/dagRuns/{run_id}"
 TASK = RUN + "/taskInstances/{task_id}"
+BATCH = "/api/v1/dags/~/dagRuns/~/taskInstances/list"
+BATCH_FIELDS = {"dag_ids", "dag_run_ids", "state", "page_limit", "page_offset"}
+"""The filters of a batch that this server has."""
 PAGE = {"limit", "offset"}
 STATES = {
     "none",
@@ -52,6 +55,7 @@ class V1Tasks(V1Base):
     def task_routes(self) -> tuple[Route, ...]:
         return (
             Route("GET", RUN + "/taskInstances", self.list_instances, "task_instances"),
+            Route("POST", BATCH, self.list_instance_batch, "task_instances"),
             Route("GET", TASK + "/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/{map_index}/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/logs/{number}", self.log, "logs"),
@@ -95,6 +99,18 @@ class V1Tasks(V1Base):
         shown = [
             bodies.instance(*row) for row in page_of(rows, call.request, default=100, cap=None)
         ]
+        return as_json(200, {"task_instances": shown, "total_entries": len(rows)})
+
+    def list_instance_batch(self, call: Call) -> FakeResponse:
+        """POST a filter: the task instances of several runs. Any limit works."""
+        body = self.json_object(call.request)
+        self.role(call.request)
+        self.fields(body, BATCH_FIELDS)
+        states = body.get("state", ())
+        if not STATES.issuperset(states) or body.get("page_limit", 1) < 1:
+            raise refuse(400, "Bad Request", f"{states!r} is not one of the enum values - 'state'")
+        rows = self.database.batch(body, none="none")
+        shown = [bodies.instance(*row) for row in batch_page(rows, body)]
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)})
 
     def dependencies(self, call: Call) -> FakeResponse:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_airflow.bodies import dependencies
 from tests.support.fake_airflow.messages import FakeResponse, as_json
-from tests.support.fake_airflow.routing import Call, Route
+from tests.support.fake_airflow.routing import Call, Route, batch_page
 from tests.support.fake_airflow.runs import ACTIVE, FINISHED, FakeRun, FakeTaskInstance
 from tests.support.fake_airflow.v2 import bodies
 from tests.support.fake_airflow.v2 import log as v2_log
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 RUN = "/api/v2/dags/{dag_id}/dagRuns/{run_id}"
 TASK = RUN + "/taskInstances/{task_id}"
+BATCH = "/api/v2/dags/~/dagRuns/~/taskInstances/list"
+BATCH_FIELDS = ("dag_ids", "dag_run_ids", "state", "page_limit", "page_offset")
+"""The filters of a batch that this server has."""
 ORDER: dict[str, Callable[[Row], Any]] = {
     "id": lambda _: 0,
     "state": lambda row: row[1].state,
@@ -74,6 +77,7 @@ class V2Tasks(V2Base):
     def task_routes(self) -> tuple[Route, ...]:
         return (
             Route("GET", RUN + "/taskInstances", self.list_instances, "task_instances"),
+            Route("POST", BATCH, self.list_instance_batch, "task_instances"),
             Route("GET", TASK + "/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/{map_index}/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/logs/{number}", self.log, "logs"),
@@ -107,6 +111,17 @@ class V2Tasks(V2Base):
             self.shown(*row)
             for row in self.page(call, self.ordered(call, rows, ORDER, "map_index"))
         ]
+        return as_json(200, {"task_instances": shown, "total_entries": len(rows)} | NO_CURSOR)
+
+    def list_instance_batch(self, call: Call) -> FakeResponse:
+        """POST a filter: the task instances of several runs, at most 100 at a time."""
+        self.role(call.request)
+        body = self.fields(self.json_value(call.request), *BATCH_FIELDS)
+        if not {*STATES, None}.issuperset(body.get("state", ())):
+            raise refuse(422, "Input should be a state")
+        rows = self.database.batch(body, none=None)
+        limit = min(body.get("page_limit", 100), 100)
+        shown = [self.shown(*row) for row in batch_page(rows, body | {"page_limit": limit})]
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)} | NO_CURSOR)
 
     def shown(self, run: FakeRun, instance: FakeTaskInstance) -> dict[str, Any]:
