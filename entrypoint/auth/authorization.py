@@ -105,6 +105,10 @@ class Authorization:
 
         self._grant = Renewed(obtain_grant, now, keep=bool(expiry_hint))
 
+    def grant(self, deadline: Deadline) -> Grant:
+        """Return the current grant; obtain one before the deadline if necessary."""
+        return self._grant.get(deadline)
+
     def authorize(self, deadline: Deadline, request: PreparedRequest) -> PreparedRequest:
         """Add the header to the request; obtain a grant before the deadline if necessary."""
         grant = self._grant.get(deadline)

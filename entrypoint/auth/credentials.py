@@ -78,6 +78,7 @@ class AirflowCredentials:
 
             self._mwaa = MwaaLogin(credential, http_client, mask, now)
         self._http = http_client
+        self._any: Authorization | AwsSignature | None = None
 
     def web_server(self, deadline: Deadline) -> str | None:
         """Return Airflow's base URL if an API of Amazon or Google tells it, otherwise None.
@@ -94,11 +95,9 @@ class AirflowCredentials:
             return None
         from entrypoint.auth.google import COMPOSER, composer_url  # noqa: PLC0415
 
-        grant = (
-            bearer(self._credential.token.reveal())
-            if isinstance(self._credential, Token)
-            else self._google(self._credential).grant(deadline)
-        )
+        authorization = self.for_any()
+        assert isinstance(authorization, Authorization)  # noqa: S101 - the inputs allow no other
+        grant = authorization.grant(deadline)
         return composer_url(self._composer, grant, self._http(COMPOSER), deadline)
 
     def _google(self, google: Credential) -> GoogleTokens:
@@ -119,7 +118,12 @@ class AirflowCredentials:
         )
 
     def for_any(self) -> Authorization | AwsSignature | None:
-        """See `airflow.client.Credentials`."""
+        """See `airflow.client.Credentials`. It is one object, so that a grant is requested once."""
+        if self._any is None:
+            self._any = self._create()
+        return self._any
+
+    def _create(self) -> Authorization | AwsSignature | None:
         match self._credential:
             case Token(token):
                 return Authorization(lambda _: bearer(token.reveal()), _RENEWABLE_HINT)

@@ -83,8 +83,8 @@ class MwaaLogin:
         environment = body.get("Environment")
         server = environment.get("WebserverUrl") if isinstance(environment, dict) else None
         # The service's model has a URL, and its documentation a host name.
-        name = server.removeprefix("https://") if isinstance(server, str) else server
-        return f"https://{_require_host(response, name)}"
+        host_name = server.removeprefix("https://") if isinstance(server, str) else None
+        return f"https://{_require_host(response, host_name)}"
 
     def grant(self, deadline: Deadline) -> Grant:
         """Log in and return the grant: a token for Airflow 3, a session cookie for Airflow 2.

@@ -79,6 +79,13 @@ def test_a_wrong_credential_is_an_error_that_names_the_service(
             "entra": "The identity provider refused the client",
             "oauth-body": "The identity provider refused the client",
             "oauth-basic": "The identity provider refused the client",
+            "mwaa-role": "AWS does not let this job assume the role",
+            "mwaa-private": "AWS does not let this job assume the role",
+            "mwaa-private-2": "AWS does not let this job assume the role",
+            "composer-renewed": "Google refused GitHub's OIDC token",
+            "iap-renewed": "Google refused GitHub's OIDC token",
+            "google-id-token": "Google refused GitHub's OIDC token",
+            "keycloak-oidc": "The identity provider refused the client",
             "basic-gateway": "A gateway in front of Airflow refused the request",
         }.get(service, "Airflow refused the credential")
         assert scenario.airflow.runs("sales") == []

@@ -57,6 +57,7 @@ class FakeV2(V2Tasks):
             Route("GET", "/api/v2/version", self.version),
             Route("GET", "/api/v2/monitor/health", self.health),
             Route("POST", "/auth/token", lambda call: self.tokens.log_in(call.request)),
+            Route("GET", "/auth/openapi.json", self.auth_api),
             Route("GET", "/api/v2/dags", self.list_dags, "dag_list"),
             Route("GET", "/api/v2/dags/{dag_id}", self.get_dag),
             Route("PATCH", "/api/v2/dags/{dag_id}", self.patch_dag),
@@ -75,6 +76,10 @@ class FakeV2(V2Tasks):
             Route("PUT", "/api/v2/parseDagFile/{token}", self.parse, "parsing"),
             *self.task_routes(),
         )
+
+    def auth_api(self, call: Call) -> FakeResponse:  # noqa: ARG002
+        """GET the description of the auth manager's API: needs no credential."""
+        return as_json(200, {"openapi": "3.1.0", "info": {"title": self.tokens.title}})
 
     def list_dags(self, call: Call) -> FakeResponse:
         """GET the DAGs."""
