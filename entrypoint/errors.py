@@ -97,6 +97,13 @@ class TransientError(ActionError):
         self.body = body
 
 
+class CredentialRenewed(TransientError):
+    """A request was refused, and was not sent again with the new credential.
+
+    A gateway may refuse the response of a request that Airflow has executed.
+    """
+
+
 class Unreachable(TransientError):
     """No complete response: the connection failed, timed out or was cut."""
 

@@ -117,6 +117,7 @@ class Airflow(Protocol):
             BundleVersionNotFound: Airflow does not have the version for the run.
             TriggerRefused: Airflow or a gateway refused it with another reason.
             ServerFailure: Airflow failed, with a reason that would make it fail again.
+            CredentialRenewed: the credential was refused and renewed; nothing was sent again.
             ActionError: any other error leaves it open whether the run exists.
         """
 

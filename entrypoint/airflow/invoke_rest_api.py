@@ -50,7 +50,6 @@ _AIRFLOW_MAJOR = {"1": "2", "2": "3"}
 _SAFE = ":+~@!$&'()*,;="
 """Characters of an id that a path may contain as they are. AWS may quote the path again."""
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
-_CANNOT = "InvokeRestApi cannot carry this request"
 
 
 class InvokeRestApi(Transport):
@@ -249,7 +248,9 @@ def _split(path: str) -> tuple[str, str]:
     """Return the version of the API, and the path as AWS takes it: below the API's."""
     match = _API.fullmatch(path)
     if match is None:
-        raise NotSupported(_CANNOT, f"{path} is not in Airflow's REST API.", "")
+        raise NotSupported(
+            "InvokeRestApi cannot carry this request", f"{path} is not in Airflow's REST API.", ""
+        )
     segments = (quote(unquote(part), safe=_SAFE) for part in match["path"].split("/"))
     return match["version"], "/".join(segments)
 
@@ -308,7 +309,7 @@ def _too_long(path: str) -> NotSupported:
     parts = path.split("/")
     names = "/".join(part if number % 2 else "…" for number, part in enumerate(parts) if part)
     return NotSupported(
-        _CANNOT,
+        "InvokeRestApi cannot carry this request",
         f"{names}. AWS carries paths of at most {MAX_PATH_CHARS} characters, and with these ids "
         "it is longer.",
         "Give a shorter run_id (with dag_id at most 49 characters), or use mwaa_access: web. A "

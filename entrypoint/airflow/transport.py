@@ -3,7 +3,8 @@
 Each request is sent once, because only the caller knows whether it may be retried (`http/retry.py`,
 `run/trigger.py`). There is one exception: after a refusal of a credential that can be renewed, the
 transport renews it and sends the request once more, because a refused request had no effect
-(docs/notes/credentials.md#refused-forbidden-expired). It knows neither DAGs nor runs.
+(docs/notes/credentials.md#refused-forbidden-expired). A request that must not take effect twice is
+an error then, because the refusal may be a gateway's. It knows neither DAGs nor runs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from entrypoint.airflow.responses import is_credential_refused, no_longer_accepted, unauthorized
+from entrypoint.airflow.responses import (
+    describe,
+    is_credential_refused,
+    no_longer_accepted,
+    unauthorized,
+)
+from entrypoint.errors import CredentialRenewed
 from entrypoint.http.client import HttpClient, Request
 from entrypoint.http.response import Response, describe_response, read_response
 
@@ -98,6 +105,7 @@ class Transport:
         self._headers = headers
         self._gateway = gateway
         self._accepted_since: float | None = None
+        self._refused_once: set[str] = set()
 
     def require_path(self, path: str) -> None:
         """Check that requests to this path can be sent. Sends nothing.
@@ -127,6 +135,7 @@ class Transport:
         anonymous: bool = False,
         checks_credential: bool = True,
         quote_failure: bool = False,
+        repeatable: bool = True,
     ) -> Response:
         """Send a request and return its response, whatever its status.
 
@@ -142,8 +151,10 @@ class Transport:
             anonymous: whether to send no credential.
             checks_credential: whether Airflow refuses a bad credential at this endpoint.
             quote_failure: whether the error for 429 or 5xx quotes the response.
+            repeatable: whether to send the request once more after a renewal.
 
         Raises:
+            CredentialRenewed: the credential was refused, and the request is not `repeatable`.
             TransientError: no complete response, 429 or 5xx. The request may have taken effect.
             UnexpectedResponse: a redirect, or a 2xx without JSON. The request may have taken
                 effect.
@@ -156,6 +167,7 @@ class Transport:
             ApiRequest(method, path, deadline, params, data, quote_failure=quote_failure),
             authorizer,
             checks_credential=checks_credential,
+            repeatable=repeatable,
         )
 
     def download(
@@ -247,13 +259,21 @@ class Transport:
         return unauthorized(response)
 
     def _send_authorized(
-        self, request: ApiRequest, authorizer: Authorizer | None, *, checks_credential: bool = True
+        self,
+        request: ApiRequest,
+        authorizer: Authorizer | None,
+        *,
+        checks_credential: bool = True,
+        repeatable: bool = True,
     ) -> Response:
         response = self._send_once(request, authorizer)
         if authorizer is None:
             return response
         if self._may_be_refused(response, authorizer) and self._discard(authorizer):
-            response = self._send_once(request, authorizer)
+            if repeatable:
+                response = self._send_once(request, authorizer)
+            else:
+                self._raise_once(request, response)
         left = authorizer.seconds_left(request.deadline)
         if is_credential_refused(response) or (
             response.status == 403 and left is not None and left <= 0
@@ -262,6 +282,22 @@ class Transport:
         if checks_credential and response.status != 403:
             self._accepted_since = self._accepted_since or time.monotonic()
         return response
+
+    def _raise_once(self, request: ApiRequest, response: Response) -> None:
+        """Raise CredentialRenewed, unless the same request was refused before.
+
+        Then the new credential was refused too, and its refusal is final.
+        """
+        key = f"{request.method} {request.path}"
+        if key in self._refused_once:
+            return
+        self._refused_once.add(key)
+        raise CredentialRenewed(
+            "The credential was refused and renewed",
+            describe(response),
+            "Check that the credential is valid for longer than a few seconds.",
+            status=response.status,
+        )
 
     def _may_be_refused(self, response: Response, authorizer: Authorizer) -> bool:
         """Return whether the response may mean that the credential has expired."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from entrypoint.errors import (
     ActionError,
     Conflict,
+    CredentialRenewed,
     DagNotFound,
     Forbidden,
     RunExists,
@@ -93,12 +94,15 @@ def _trigger(
     for failures in range(MAX_TRIGGER_ATTEMPTS):
         try:
             return airflow.trigger(request), True
-        except (TransientError, UnexpectedResponse) as error:
-            response: ActionError = error
-            unclear = True
-            last = failures + 1 == MAX_TRIGGER_ATTEMPTS or isinstance(error, ServerFailure)
-        except ActionError as refusal:
-            response, last = refusal, True
+        except ActionError as error:
+            response = error
+        retryable = isinstance(response, (TransientError, UnexpectedResponse))
+        unclear = unclear or _is_unclear(response)
+        last = (
+            not retryable
+            or isinstance(response, ServerFailure)
+            or failures + 1 == MAX_TRIGGER_ATTEMPTS
+        )
         # An earlier POST may still take effect although a gateway refuses this one. A 404 for a
         # DAG that existed a moment ago may be wrong as well. So give the run time to appear.
         settle = (
@@ -107,7 +111,7 @@ def _trigger(
             else 0.0
         )
         with _raise_unclear(request):
-            if isinstance(response, (TransientError, UnexpectedResponse)):
+            if _is_unclear(response):
                 retrier.backoff(response, failures)
             found = _find(airflow, request, retrier, settle=settle)
             explained = None if found is not None else _explained(airflow, request, response)
@@ -128,6 +132,17 @@ def _trigger(
     ):
         raise _trigger_unclear(request, response)
     raise _without_conflict(request, response)
+
+
+def _is_unclear(response: ActionError) -> bool:
+    """Return whether the POST may still take effect.
+
+    One whose credential was refused may have taken effect behind a gateway that refused its
+    response, so a GET has to show that; but it does not take effect later.
+    """
+    return isinstance(response, (TransientError, UnexpectedResponse)) and not isinstance(
+        response, CredentialRenewed
+    )
 
 
 def _find(

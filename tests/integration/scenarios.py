@@ -288,7 +288,9 @@ def mwaa_with_role(
     with ExitStack() as stack:
         github = stack.enter_context(FakeGitHubOidc())
         sts = stack.enter_context(FakeSts(github, region, lifetime=lifetime))
-        fake = stack.enter_context(FakeAirflow(version, dags=[_dag()]))
+        fake = stack.enter_context(
+            FakeAirflow(version, dags=[_dag()], token_lifetime=int(lifetime))
+        )
         mwaa = stack.enter_context(FakeMwaa(fake, user=role, role=sts, **options))
         tunnel = stack.enter_context(Tunnel(mwaa.ports))
 

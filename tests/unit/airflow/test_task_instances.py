@@ -42,7 +42,14 @@ class PagedAirflow:
         return float(len(self.requests_sent))
 
     def send(
-        self, method: str, path: str, deadline: Deadline, *, params: Mapping[str, Any], body: None
+        self,
+        method: str,
+        path: str,
+        deadline: Deadline,
+        *,
+        params: Mapping[str, Any],
+        body: None,
+        **_: Any,
     ) -> Response:
         assert body is None
         assert deadline.at == self.time
