@@ -310,8 +310,8 @@ def _too_long(path: str) -> NotSupported:
     names = "/".join(part if number % 2 else "…" for number, part in enumerate(parts) if part)
     return NotSupported(
         "InvokeRestApi cannot carry this request",
-        f"{names}. AWS carries paths of at most {MAX_PATH_CHARS} characters, and with these ids "
-        "it is longer.",
-        "Give a shorter run_id (with dag_id at most 49 characters), or use mwaa_access: web. A "
-        "dag_id may have at most 50.",
+        f"With these ids, the path {names} is longer than the {MAX_PATH_CHARS} characters that AWS "
+        "carries.",
+        "Give a shorter run_id: with dag_id it may have at most 49 characters. A dag_id may have "
+        "at most 50. Or use mwaa_access: web, if the web server is public.",
     )
