@@ -171,7 +171,7 @@ def test_each_example_workflow_has_the_inputs_of_its_service(file: Path) -> None
         scenario_inputs = scenario.inputs
 
     test_only = set() if "ca_certificate" in inputs else {"ca_certificate"}
-    assert set(inputs) - {"dag_id", "timeout"} == set(scenario_inputs) - test_only
+    assert set(inputs) - {"dag_id", "timeout", "run_id"} == set(scenario_inputs) - test_only
     assert header_names(inputs.get("headers", "")) == header_names(
         scenario_inputs.get("headers", "")
     )
