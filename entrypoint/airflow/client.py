@@ -481,8 +481,8 @@ def _require_assertion_accepted(response: Response) -> None:
         raise Unauthorized(
             "Airflow's login refused the token of Keycloak",
             describe(response),
-            "Let the client's tokens have Airflow's client in their audience, and list client_id "
-            "in [keycloak_auth_manager] jwt_federated_client_ids.",
+            "Let the client's tokens have Airflow's client in their audience, list client_id in "
+            "[keycloak_auth_manager] jwt_federated_client_ids, and give scope: openid.",
         )
     if response.status in (400, 422):
         raise UnexpectedResponse(

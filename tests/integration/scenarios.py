@@ -417,7 +417,12 @@ def keycloak_chain(role: str, *, lifetime: int = 300) -> Iterator[AuthScenario]:
         github = stack.enter_context(FakeGitHubOidc())
         realm = stack.enter_context(
             FakeTokenEndpoint(
-                takes=("assertion",), oidc=github, audience=audience, lifetime=lifetime, kind="jwt"
+                takes=("assertion",),
+                oidc=github,
+                audience=audience,
+                lifetime=lifetime,
+                kind="jwt",
+                scope="openid",
             )
         )
         tokens = KeycloakTokens(role=role, federated=realm)
@@ -429,6 +434,7 @@ def keycloak_chain(role: str, *, lifetime: int = 300) -> Iterator[AuthScenario]:
                 "token_url": realm.url,
                 "client_id": realm.client_id,
                 "oidc_audience": audience,
+                "scope": "openid",
                 "ca_certificate": certificates.trusted_ca().pem,
             },
             wrong={"oidc_audience": "another-audience"},
