@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
-from unittest.mock import patch
 
 import pytest
 import requests
@@ -70,8 +69,10 @@ def ways(server: Server) -> Iterator[Ways]:
 
         with (
             server.session() as session,
-            patch.dict("os.environ", tunnel.environment | {"NO_PROXY": "127.0.0.1"}),
+            pytest.MonkeyPatch.context() as patch,
         ):
+            for name, text in (tunnel.environment | {"NO_PROXY": "127.0.0.1"}).items():
+                patch.setenv(name, text)
             request = session.prepare_request(requests.Request("GET", server.url))
             header = Header(Secret(request.headers["Authorization"]))
             aws = Mwaa("sales", mwaa.region, own, "rest_api")
@@ -184,7 +185,9 @@ def test_what_aws_cannot_carry_is_one_error_each(ways: Ways, success: str) -> No
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
-def test_an_old_run_is_found_behind_many_newer_ones(version: Any) -> None:
+def test_an_old_run_is_found_behind_many_newer_ones(
+    version: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Airflow 2 cannot filter by run id, so that pages are read until it is found."""
     name = "a_dag_with_a_name_that_is_rather_long"
     with FakeAirflow(version, dags=[FakeDag(name, polls=10_000)]) as fake:
@@ -200,14 +203,14 @@ def test_an_old_run_is_found_behind_many_newer_ones(version: Any) -> None:
         with FakeMwaa(fake) as mwaa, Tunnel(mwaa.ports) as tunnel:
             keys = mwaa.api.keys
             own = AwsKeys(keys.access_key, Secret(keys.secret_key), Secret(keys.session_token))
-            with patch.dict("os.environ", tunnel.environment):
-                airflow = _connected(
-                    InvokeRestApi(mwaa.name, mwaa.region, HttpClient(MWAA, tls)),
-                    Mwaa(mwaa.name, mwaa.region, own, "rest_api"),
-                    lambda service: HttpClient(service, tls),
-                )
-                before = len(mwaa.api.relayed)
-                found = airflow.get_run(name, "a-run-with-a-rather-long-id-000")
-                assert found is not None
-                assert len(mwaa.api.relayed) - before == (3 if version == "2.11.2" else 1)
-                assert airflow.get_run(name, "a-run-with-a-rather-long-id-999") is None
+            monkeypatch.setenv("HTTPS_PROXY", tunnel.environment["HTTPS_PROXY"])
+            airflow = _connected(
+                InvokeRestApi(mwaa.name, mwaa.region, HttpClient(MWAA, tls)),
+                Mwaa(mwaa.name, mwaa.region, own, "rest_api"),
+                lambda service: HttpClient(service, tls),
+            )
+            before = len(mwaa.api.relayed)
+            found = airflow.get_run(name, "a-run-with-a-rather-long-id-000")
+            assert found is not None
+            assert len(mwaa.api.relayed) - before == (3 if version == "2.11.2" else 1)
+            assert airflow.get_run(name, "a-run-with-a-rather-long-id-999") is None
