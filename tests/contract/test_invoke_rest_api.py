@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 import requests
 
+from dev.runner import ActionStep, Process
 from entrypoint.airflow.client import Airflow, connect
 from entrypoint.airflow.invoke_rest_api import InvokeRestApi
 from entrypoint.airflow.transport import Transport
@@ -29,10 +30,13 @@ from tests.support.services import FakeMwaa, Tunnel, certificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from entrypoint.http.response import Service
 
 DEADLINE = Deadline(time.monotonic, inf, 60.0)
+STEP = 240.0
+"""Seconds for a step with a real Airflow."""
 SUCCESS, SLOW, SALES = "quick_success", "slow_sales", "nightly_sales"
 
 
@@ -42,6 +46,7 @@ class Ways(NamedTuple):
     http: Airflow
     aws: Airflow
     mwaa: FakeMwaa
+    tunnel: Tunnel
 
     def agree(self, ask: Callable[[Airflow], Any]) -> Any:
         """Return the result that both give, whether it is a value or an error."""
@@ -82,6 +87,7 @@ def ways(server: Server) -> Iterator[Ways]:
                 _connected(Transport(server.url, HttpClient()), header),
                 _connected(transport, aws, client),
                 mwaa,
+                tunnel,
             )
 
 
@@ -182,6 +188,24 @@ def test_what_aws_cannot_carry_is_one_error_each(ways: Ways, success: str) -> No
         with pytest.raises(NotSupported):
             ask(ways.aws)
     assert len(ways.mwaa.api.relayed) == relayed
+
+
+def test_a_step_reports_a_failed_run_without_its_logs(ways: Ways, tmp_path: Path) -> None:
+    """The whole action, with a DAG id that makes the path of its run too long."""
+    inputs = {
+        "mwaa_environment": ways.mwaa.name,
+        "mwaa_access": "rest_api",
+        "ca_certificate": certificates.trusted_ca().pem,
+        "dag_id": "quick_failure",
+        "poll_interval": "1",
+    }
+    env = ways.mwaa.environment | ways.tunnel.environment
+    result = ActionStep(inputs, launcher=Process(), workspace=tmp_path, env=env).run(timeout=STEP)
+
+    assert (result.exit_code, result.outputs["result"]) == (1, "failed"), result.log
+    assert result.outputs["failed_tasks"] == '["fail"]'
+    assert result.log.count("InvokeRestApi carries no task logs") == 1
+    assert "InvokeRestApi carries no task logs" in result.summary
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])

@@ -136,3 +136,18 @@ def test_a_trigger_through_invoke_rest_api_makes_one_run(
 
         assert (outcome.result, outcome.created) == ("success", True), outcome.error
         assert len(scenario.airflow.runs("sales")) == 1
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_missing_permission_for_the_address_costs_only_the_links(
+    allowed: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with SHORT_LIVED["AWS role, InvokeRestApi, 3"]("user") as scenario:
+        if not allowed:
+            scenario.servers[0].deny("GetEnvironment")
+        outcome = run(scenario, monkeypatch, VirtualTime())
+
+        assert outcome.result == "success", outcome.error
+        assert ("airflow:GetEnvironment" in capsys.readouterr().out) is not allowed
+        assert (".console.aws.amazon.com/mwaa/home" in outcome.run_url) is not allowed
+        assert scenario.grants() == 1
