@@ -21,7 +21,13 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from entrypoint.airflow.responses import is_credential_refused
 from entrypoint.airflow.transport import Transport, response_date
 from entrypoint.errors import NotSupported, TransientError
-from entrypoint.http.aws import MWAA, host, mwaa_refusal, require_passing
+from entrypoint.http.aws import (
+    MWAA,
+    host,
+    mwaa_refusal,
+    require_passing,
+    without_signature,
+)
 from entrypoint.http.client import Request
 from entrypoint.http.response import Response, read_response, relayed_response
 
@@ -200,20 +206,30 @@ class InvokeRestApi(Transport):
         if request.body is not None:
             call["Body"] = json.loads(request.body)
         source = f"{request.method} {request.path} through InvokeRestApi"
+        authorization = ""
+
+        def authorize(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+            nonlocal authorization
+            if authorizer is not None:
+                prepared = authorizer.authorize(request.deadline, prepared)
+            authorization = prepared.headers.get("Authorization", "")
+            return prepared
+
         http_request = Request(
             "POST",
             self._url,
             source,
             {"Accept": "application/json", "Content-Type": "application/json"},
             body=json.dumps(call, allow_nan=False).encode(),
-            auth=None if authorizer is None else partial(authorizer.authorize, request.deadline),
+            auth=authorize,
             deadline=request.deadline,
         )
 
         def read(raw: requests.Response, _: float) -> Response:
             self.server_time = response_date(raw.headers.get("Date"))
             error_type = raw.headers.get("x-amzn-ErrorType", "")
-            return require_passing(read_response(source, raw, MWAA), error_type)
+            answer = without_signature(read_response(source, raw, MWAA), authorization)
+            return require_passing(answer, error_type)
 
         answer = self._http.send(http_request, read)
         body = answer.body if isinstance(answer.body, dict) else {}

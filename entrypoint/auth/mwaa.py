@@ -16,7 +16,7 @@ from entrypoint.auth.aws import AwsSession
 from entrypoint.auth.token import bearer, require_token
 from entrypoint.credentials import Secret
 from entrypoint.errors import Unauthorized, UnexpectedResponse
-from entrypoint.http.aws import MWAA, host, mwaa_refusal
+from entrypoint.http.aws import MWAA, host, mwaa_refusal, without_signature
 from entrypoint.http.client import Request, path_of
 from entrypoint.http.response import Service, external_service
 
@@ -140,7 +140,7 @@ class MwaaLogin:
         for attempt in (1, 2):
             headers = self.session.sign(url, deadline, method)
             request = Request(method, url, f"{method} {path_of(url)}", headers, deadline=deadline)
-            response = self._aws.request(request)
+            response = without_signature(self._aws.request(request), headers["Authorization"])
             refused = response.status in (401, 403)
             if not (refused and renew) or attempt == 2 or not self.session.discard():
                 break

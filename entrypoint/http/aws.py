@@ -5,6 +5,7 @@ It knows no endpoint, and signs nothing.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import TransientError, Unauthorized
@@ -56,6 +57,26 @@ def require_passing(response: Response, error_type: str) -> Response:
             status=response.status,
         )
     return response
+
+
+def without_signature(response: Response, authorization: str) -> Response:
+    """Return an error of AWS without the signature of its request, which it may quote.
+
+    A signature can be replayed for some minutes. The runner gets no mask for it, because each
+    request has another one.
+    """
+    signature = authorization.rpartition("Signature=")[2]
+    if response.status < 300 or not signature:
+        return response
+
+    def cleaned(text: str) -> str:
+        return text.replace(signature, "***")
+
+    return response._replace(
+        body=json.loads(cleaned(json.dumps(response.body))),
+        text=cleaned(response.text),
+        words=cleaned(response.words),
+    )
 
 
 def mwaa_refusal(

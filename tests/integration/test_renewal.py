@@ -101,6 +101,20 @@ def test_several_runs_share_each_renewed_credential(
     assert scenario.grants() <= 9
 
 
+@pytest.mark.parametrize("kind", ["application/json", "text/html"])
+@pytest.mark.parametrize("status", [200, 400, 403])
+def test_no_error_shows_a_derived_secret(
+    scenario: AuthScenario, monkeypatch: pytest.MonkeyPatch, status: int, kind: str
+) -> None:
+    """A debugging gateway in front of each service answers with the request. The guard looks."""
+    for server in scenario.servers:
+        if server is not scenario.airflow:
+            server.echo(status, kind, times=3)
+        outcome = run(scenario, monkeypatch, VirtualTime())
+
+        assert outcome.result in ("error", "success")
+
+
 @pytest.mark.parametrize("executed", [False, True], ids=["refused", "executed"])
 @pytest.mark.parametrize("fault", [Fault.JSON_401, Fault.JSON_403])
 @pytest.mark.parametrize("name", ["Google, access token", "Keycloak", "AWS role, web, 2"])
