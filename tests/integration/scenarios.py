@@ -575,6 +575,9 @@ RECIPES = (
 DECIDED = ("required-tasks",)
 """The workflow about tasks that decide, of a DAG that has them."""
 
+WITHOUT_DOCKER = ("kerberos",)
+"""The workflow with native/, whose step `tests/kerberos` runs."""
+
 CHECKED = ("check",)
 """The workflow that only checks, before a merge."""
 

@@ -17,6 +17,7 @@ from tests.integration.scenarios import (
     DETACHED,
     RECIPES,
     SEVERAL,
+    WITHOUT_DOCKER,
     AuthScenario,
 )
 from tests.support.step import run_step
@@ -160,7 +161,7 @@ def test_a_step_whose_token_expires_keeps_the_last_known_state(
 
 
 FILES = sorted((Path(__file__).parents[2] / "examples" / "workflows").glob("*.yml"))
-_OTHERS = (*CHECKED, *DECIDED, *DEPLOYMENTS, *DETACHED, *RECIPES, *SEVERAL)
+_OTHERS = (*CHECKED, *DECIDED, *DEPLOYMENTS, *DETACHED, *RECIPES, *SEVERAL, *WITHOUT_DOCKER)
 SERVICE_WORKFLOWS = [file for file in FILES if file.stem not in _OTHERS]
 
 
