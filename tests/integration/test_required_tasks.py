@@ -357,7 +357,12 @@ def test_the_requested_xcoms_are_read_at_the_decision(fake: FakeAirflow) -> None
 
 
 def test_a_failure_with_retries_left_decides_nothing_at_the_timeout(fake: FakeAirflow) -> None:
-    """Otherwise the step would not stop the run, as a decision must not."""
-    change = (59.9, lambda: set_state(fake, "failed"))
-    outcome, _ = decided(fake, change, timeout="1m", on_timeout="cancel")
+    """Otherwise the step would not stop the run, as a decision must not.
+
+    The tasks are read at 25 and 50 s, and for the first time after the failure at the timeout.
+    """
+    change = (55.0, lambda: set_state(fake, "failed"))
+    outcome, _ = decided(fake, change, timeout="1m", on_timeout="cancel", poll_interval="25s")
     assert (outcome.result, outcome.stopped) == ("timeout", "yes")
+    assert outcome.verdict
+    assert [task.state for task in outcome.verdict.unsuccessful] == ["failed"]

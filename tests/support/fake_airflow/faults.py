@@ -68,6 +68,8 @@ class Fault(Enum):
 ON_THE_WIRE = frozenset({Fault.RESET, Fault.CLOSE, Fault.HANG, Fault.DRIP, Fault.TRUNCATED})
 SLOW = frozenset({Fault.HANG, Fault.DRIP})
 """Faults that take as many real seconds as the client's read timeout."""
+OF_THE_RESPONSE = frozenset({Fault.TRUNCATED, Fault.TRUNCATED_JSON})
+"""Faults that send a part of the real response if they come after it."""
 REFUSALS = frozenset({Fault.JSON_401, Fault.JSON_403, Fault.HTML_403, Fault.CACHED_404})
 """Responses that are well formed but come at the wrong moment."""
 HUGE_SIZE = 3_145_728  # bytes

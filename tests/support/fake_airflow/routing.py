@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from functools import partial
@@ -47,8 +48,13 @@ class Route:
 
     def match(self, path: str) -> dict[str, str] | None:
         """Return the parameters, or None."""
-        found = re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path), path)
+        found = _pattern(self.path).fullmatch(path)
         return found.groupdict() if found else None
+
+
+@functools.cache
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path))
 
 
 class FakeRestApi:
