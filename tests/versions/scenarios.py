@@ -77,7 +77,7 @@ def success(on: VersionRun) -> None:
     else:
         assert "note" not in run
     assert "Tasks: 1 of 1 succeeded" in read(result.summary).headings
-    assert "Could not read" not in result.log
+    assert "Could not read" not in result.log, result.log
 
 
 def given_note(on: VersionRun) -> None:
