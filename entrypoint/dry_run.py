@@ -86,7 +86,8 @@ class DryRun:
         code_error: why the common wait of several DAGs for new code failed for this one.
         with_import_error: returns the error for a refused DAG with the import error behind it.
         check_report: checks the report to GitHub before the trigger, None without `report_to`.
-        check_tasks: checks the names of `required_tasks`, None without them.
+        check_tasks: checks the names of `required_tasks`, and returns whether that is certain;
+            None without them.
 
     Attributes:
         run: the DAG run, None if it does not exist, or could not be read.
@@ -105,7 +106,7 @@ class DryRun:
         code_error: ActionError | None,
         with_import_error: Callable[[ActionError], ActionError],
         check_report: Callable[[DagRun | None], None] | None,
-        check_tasks: Callable[[DagRun | None], None] | None,
+        check_tasks: Callable[[DagRun | None], bool] | None,
     ) -> None:
         self.run: DagRun | None = None
         self._airflow = airflow
@@ -210,8 +211,12 @@ class DryRun:
 
     def _check_tasks(self) -> str:
         assert self._tasks is not None  # noqa: S101 - checked by the caller
-        self._tasks(self.run)
-        return "Each line of required_tasks fits a task."
+        if self._tasks(self.run):
+            return "Each line of required_tasks fits a task."
+        return (
+            "Airflow fails to list the tasks of the DAG. Whether each line of required_tasks fits "
+            "a task shows at the end of the run."
+        )
 
     def _check_new_run(self) -> None:
         waits = self._settings.wait_for_dag or self._settings.expect_commit is not None

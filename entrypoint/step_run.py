@@ -41,7 +41,14 @@ from entrypoint.run.polling import FollowedRun, WaitLimits
 from entrypoint.run.request import build_request, derive_note, made_by
 from entrypoint.run.result import result_of
 from entrypoint.run.stop import RunToStop, Stopped, stop
-from entrypoint.run.trigger import SETTLE_POLL_SECONDS, Attempts, adopt, trigger, trigger_unclear
+from entrypoint.run.trigger import (
+    HTTP_SERVER_ERROR,
+    SETTLE_POLL_SECONDS,
+    Attempts,
+    adopt,
+    trigger,
+    trigger_unclear,
+)
 from entrypoint.session import SETUP_SECONDS
 
 if TYPE_CHECKING:
@@ -66,6 +73,8 @@ RESULT_SECONDS = 300.0
 """Minimum seconds for reading the task instances if the result depends on them."""
 NEW_TASKS_SECONDS = 30.0
 """Seconds for which Airflow's web server may show the tasks of a DAG before its last parsing."""
+MAX_LIST_FAILURES = 3
+"""Failures of Airflow to list a DAG's tasks until the step goes on without that list."""
 
 
 class StepRun:
@@ -376,15 +385,19 @@ class StepRun:
         owned = created or self._is_own_run(run)
         self.publish(self.outcome._replace(owned=owned and self.outcome.owned))
 
-    def require_known_tasks(self, run: DagRun | None = None) -> None:
+    def require_known_tasks(self, run: DagRun | None = None) -> bool:
         """Check that each line of `required_tasks` fits a task of the DAG, or of the run.
+
+        Returns:
+            Whether that is certain. If Airflow fails to list the tasks, the end of the run shows
+            it: a line that fits none is never a success.
 
         Raises:
             ActionError: one of them fits none, or the tasks cannot be read.
         """
         required, dag_id = self._required_tasks, self.request.dag_id
         if required is None:
-            return
+            return True
         from entrypoint.run.required_tasks import unknown_tasks, unread_tasks  # noqa: PLC0415
 
         ids: set[str] = set()
@@ -396,7 +409,9 @@ class StepRun:
                 )
                 ids = {task.task_id for task in tasks.instances}
             while required.unknown(ids):
-                ids |= {*self.code.read(self._airflow, lambda airflow: airflow.task_ids(dag_id))}
+                if (listed := self._list_tasks()) is None:
+                    return False
+                ids.update(listed)
                 unknown = required.unknown(ids)
                 if unknown and settled.has_passed():
                     raise unknown_tasks(dag_id, unknown, ids)
@@ -404,6 +419,30 @@ class StepRun:
                     self._retrier.sleep(self._retrier.jittered(SETTLE_POLL_SECONDS))
         except Forbidden as refusal:
             raise unread_tasks(refusal, triggered=run is not None) from None
+        return True
+
+    def _list_tasks(self) -> tuple[str, ...] | None:
+        """Return the ids of the DAG's tasks, None if Airflow itself fails to list them.
+
+        It may do so for days, and only for this DAG
+        (docs/notes/airflow-versions.md#tasks-that-cannot-be-listed).
+        """
+        failures = 0
+
+        def fetch(airflow: Airflow) -> tuple[str, ...] | None:
+            nonlocal failures
+            try:
+                return airflow.task_ids(self.request.dag_id)
+            except TransientError as error:
+                failures += error.status == HTTP_SERVER_ERROR
+                if failures < MAX_LIST_FAILURES:
+                    raise
+                self._events.optional_failed(
+                    "the check of required_tasks before the trigger", error
+                )
+                return None
+
+        return self.code.read(self._airflow, fetch)
 
     def _wait_for_creation(self, request: RunRequest) -> DagRun:
         """Wait for a run that somebody else creates, until `start_timeout` if it is given."""

@@ -540,7 +540,7 @@ class RestAirflow:
 
     def _runs(self, dag_id: str, state: RunState, **params: Any) -> tuple[DagRun, ...]:
         path = f"/dags/{segment(dag_id)}/dagRuns"
-        response, items = self._list(path, "dag_runs", {"state": state, **params})
+        response, items = self._list(path, "dag_runs", {**self._run_filters(state), **params})
         matching = [
             item for item in items if (item.get("dag_id"), item.get("state")) == (dag_id, state)
         ]
@@ -549,6 +549,10 @@ class RestAirflow:
             for item in matching
             if isinstance(item.get("dag_run_id"), str)
         )
+
+    def _run_filters(self, state: RunState) -> dict[str, str]:
+        """Return the query parameters for runs in this state; others are left out afterwards."""
+        return {"state": state}
 
     # Task instances.
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from entrypoint.airflow.transport import Transport
     from entrypoint.deadline import Deadline
     from entrypoint.http.response import Response
-    from entrypoint.models import DagRun, RunRequest, TaskInstance
+    from entrypoint.models import DagRun, RunRequest, RunState, TaskInstance
     from entrypoint.permissions import Probe
 
 
@@ -164,9 +164,14 @@ class V1(RestAirflow):
             return run._replace(unknown_fields=(*run.unknown_fields, "note"))
         return run
 
-    def recent_durations(self, dag_id: str) -> tuple[float, ...]:
-        """See `Airflow`. 2.0 cannot sort the runs."""
-        return super().recent_durations(dag_id) if self._release >= (2, 1) else ()
+    def _runs(self, dag_id: str, state: RunState, **params: Any) -> tuple[DagRun, ...]:
+        """See `RestAirflow`. 2.0 can neither sort nor filter the runs, so it finds none."""
+        return super()._runs(dag_id, state, **params) if self._release >= (2, 1) else ()
+
+    def _run_filters(self, state: RunState) -> dict[str, str]:
+        """See `RestAirflow`. Before 2.3 no parameter filters by state: choose from the newest."""
+        newest = {"order_by": "-start_date"}
+        return super()._run_filters(state) if self._release >= (2, 3) else newest
 
     def mark_failed(self, run: DagRun) -> DagRun | None:
         """See `Airflow`. The note is set first; if that fails, it is set again after the stop.

@@ -301,6 +301,37 @@ def test_an_unknown_task_is_an_error_before_the_trigger(fake: FakeAirflow, wrong
     assert waited.error.title == "A required task does not exist"
 
 
+@pytest.mark.parametrize("failures", [2, 9])
+@pytest.mark.parametrize(("lines", "good"), [("load", True), ("laod", False), ("l*\nx*", False)])
+def test_a_list_of_tasks_that_airflow_fails_to_make_stops_no_deployment(
+    fake: FakeAirflow, failures: int, lines: str, good: bool
+) -> None:
+    """As 2.2 does after it has shown a log. A name that fits no task is then found at the end."""
+    listing = ("GET", "/dags/brief/tasks")
+    fake.fault(Fault.HTML_500, on=listing, times=failures)
+    dry = run_against(fake, dag_id="brief", required_tasks=lines, dry_run="true")
+    fake.fault(Fault.HTML_500, on=listing, times=failures)
+    outcome = run_against(fake, dag_id="brief", required_tasks=lines)
+
+    results = ("checked", "success") if good else ("error", "error")
+    if failures == 9:
+        results = ("checked", "success" if good else "failed")
+        assert dry.dry_run
+        assert any("fails to list the tasks" in check.text for check in dry.dry_run.checks)
+        assert len(fake.received(*listing)) == 6
+    assert (dry.result, outcome.result) == results
+    if outcome.result == "failed":
+        (reason,) = outcome_message(outcome).reasons
+        assert reason == f"{lines.rsplit(maxsplit=1)[-1]} fits no task instance of this run."
+
+
+def test_a_gateway_in_front_of_the_list_of_tasks_is_an_error(fake: FakeAirflow) -> None:
+    fake.fault(Fault.HTML_502, on=("GET", "/dags/sales/tasks"), times=99)
+    outcome = run_against(fake, required_tasks="load")
+    assert outcome.error
+    assert (outcome.error.title, fake.runs("sales")) == ("Airflow answers 502", [])
+
+
 def test_tasks_that_may_not_be_read_are_an_error_before_the_trigger(fake: FakeAirflow) -> None:
     fake.deny("tasks")
     outcome = run_against(fake, required_tasks="load")

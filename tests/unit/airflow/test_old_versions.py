@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
@@ -223,6 +223,36 @@ def test_a_taken_logical_date_explains_a_500_before_2_2() -> None:
     assert nothing == [None, None]
     asked = parse_qs(urlsplit(str(end.sent[0].url)).query)
     assert asked == {f"execution_date_{end}": [DATE.isoformat()] for end in ("gte", "lte")}
+
+
+NEWEST = {"order_by": "-start_date"}
+TEN, HUNDRED = {"limit": "10"}, {"limit": "100"}
+
+
+@pytest.mark.parametrize(
+    ("version", "queries"),
+    [
+        ("2.0.2", ()),
+        ("2.1.0", (NEWEST | TEN, NEWEST | HUNDRED)),
+        ("2.2.5", (NEWEST | TEN, NEWEST | HUNDRED)),
+        ("2.3.0", (NEWEST | TEN | {"state": "success"}, HUNDRED | {"state": "running"})),
+    ],
+)
+def test_runs_are_filtered_by_state_where_the_version_can(
+    version: str, queries: tuple[dict[str, str], ...]
+) -> None:
+    """2.1 brought the order and 2.3 the filter; each unknown parameter is a 400."""
+    times = {"start_date": "2026-01-31T09:30:00Z", "end_date": "2026-01-31T09:30:40Z"}
+    running = RUN | {"state": "running", "dag_run_id": "r2"}
+    answer = {"dag_runs": [running, RUN | {"state": "success"} | times, RUN]}
+    airflow, end = client(version, answer, answer)
+
+    durations = airflow.recent_durations("nightly_sales")
+    runs = airflow.running_runs("nightly_sales")
+
+    assert tuple(dict(parse_qsl(urlsplit(str(one.url)).query)) for one in end.sent) == queries
+    found = ((40.0,), ["r2"]) if queries else ((), [])
+    assert (durations, [run.run_id for run in runs]) == found
 
 
 @pytest.mark.parametrize(("version", "refused"), [("2.9.3", True), ("2.10.0", False)])
