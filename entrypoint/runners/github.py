@@ -357,6 +357,14 @@ def head_commit(context: Context) -> str:
     return head if _SHA.fullmatch(head) else context.sha
 
 
+def head_repositories(context: Context) -> tuple[str, ...]:
+    """Return the repository of the workflow, and the fork with the commit that started it."""
+    event = read_event(context)
+    heads = (("pull_request", "head", "repo"), ("workflow_run", "head_repository"))
+    forks = (event.text_at(*path, "full_name") for path in heads)
+    return (context.repository, *filter(None, forks))
+
+
 def read_event(context: Context) -> Event:
     """Return the event that started the workflow; its payload is empty if it cannot be read."""
     try:

@@ -13,9 +13,10 @@ from entrypoint.errors import ActionError, ExceptionInfo, StackFrame
 from entrypoint.models import Blocker, Failure, Outcome, RunState
 from entrypoint.report.annotations import annotate, annotate_code
 from entrypoint.report.console import Console
+from entrypoint.report.publish import publish
 from entrypoint.runners import github as commands
 from entrypoint.runners.sanitize import one_safe_line
-from tests.support.factories import RUN_URL, a_run, a_task, an_outcome
+from tests.support.factories import RUN_URL, a_context, a_run, a_step, a_task, an_outcome
 from tests.support.markdown import hostile
 from tests.support.runner_log import runner_log
 
@@ -237,6 +238,38 @@ def test_code_annotation_is_on_the_innermost_line_of_the_checkout(
     assert annotated_places(a_failed_run(a_failure("join", an_exception(*frames))), workspace) == (
         [place] if place else []
     )
+
+
+@pytest.mark.parametrize(
+    ("origin", "file"),
+    [
+        ("octo-org/sales", "dags/sales.py"),
+        ("Octo-Org/Sales", "dags/sales.py"),
+        ("mona/sales", "dags/sales.py"),
+        ("octo-org/other", ""),
+    ],
+)
+def test_file_is_named_relative_to_the_root_of_the_workflows_repository(
+    tmp_path: Path, origin: str, file: str
+) -> None:
+    """That of a fork has the same files, and that of another repository has no annotation."""
+    root = tmp_path / "a" / "src"
+    for name, text in (
+        ("dags/sales.py", "pass\n" * 9),
+        (".git/config", f'[remote "origin"]\n\turl = https://github.com/{origin}\n'),
+    ):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_text(text, encoding="utf-8")
+    (tmp_path / "event.json").write_text(
+        '{"pull_request": {"head": {"repo": {"full_name": "mona/sales"}}}}'
+    )
+    outcome = a_failed_run(a_failure("join", an_exception(("dags/sales.py", 8))))
+    context = a_context(workspace=tmp_path, event=tmp_path / "event.json")
+    log = runner_log(lambda: publish(a_step(outcome), context, commands, write_summary=False))
+    note = log.annotations[0]
+
+    assert (note.file, note.line) == (file, 8 if file else None)
+    assert ("In octo-org/other: dags/sales.py, line 8" in note.message) is (not file)
 
 
 def test_raising_lines_come_before_lines_of_causes(workspace: Path) -> None:
