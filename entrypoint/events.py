@@ -101,6 +101,9 @@ class StepEvents(Events, Protocol):
     def totals(self, runs: Sequence[Outcome], *, final: bool = False) -> None:
         """Handle the outcomes of several DAG runs, after each poll and at the end."""
 
+    def commit_chosen(self, sentence: str) -> None:
+        """Handle a sentence about the commit of the step, which users may expect to be another."""
+
     def unencrypted(self, url: str) -> None:
         """Handle a credential that travels to this URL without encryption."""
 

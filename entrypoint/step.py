@@ -90,6 +90,8 @@ class Step:
         return self._finish()
 
     def _run(self) -> None:
+        if self._context.commit_remark:
+            self._session.events.commit_chosen(self._context.commit_remark)
         airflow = self._connect()
         self._optional = OptionalRequests(airflow, self._session.retrier)
         if self._settings.dags:

@@ -116,6 +116,10 @@ class Console:
         what = "1 DAG" if len(runs) == 1 else f"{len(runs)} DAGs"
         self._line(f"{what}: {', '.join(parts)}")
 
+    def commit_chosen(self, sentence: str) -> None:
+        """Log which commit the step is about."""
+        self._line(sentence)
+
     def unencrypted(self, url: str) -> None:
         """Warn that the credential is sent unencrypted."""
         self._runner.annotate(
