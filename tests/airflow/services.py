@@ -62,6 +62,21 @@ class AuthService:
         known_secrets.add(token)
         return token
 
+    def create_user(self, credential: dict[str, str], admin: dict[str, str]) -> None:
+        """Create a user of the FAB auth manager with the role User."""
+        answer = _ask("POST", f"{self.url}/auth/token", json=admin)
+        answer.raise_for_status()
+        token = str(answer.json()["access_token"])
+        known_secrets.add(token)
+        name = credential["username"]
+        person = {"email": f"{uuid4()}@example.com", "first_name": name, "last_name": name}
+        _ask(
+            "POST",
+            f"{self.url}/auth/fab/v1/users",
+            headers={"Authorization": f"Bearer {token}"},
+            json=person | credential | {"roles": [{"name": "User"}]},
+        ).raise_for_status()
+
     def refuses(self, token: str) -> bool:
         """Whether Airflow refuses this token, with 401 or, as Keycloak does, with 403."""
         answer = _ask(

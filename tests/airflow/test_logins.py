@@ -77,6 +77,12 @@ def test_a_step_that_outlives_its_first_token_passes(
     assert set(logins) == {201}
 
 
+def test_a_user_name_may_contain_a_colon(auth_scenarios_3: AuthScenarios) -> None:
+    result = auth_scenarios_3.scenarios["FAB, colon"]
+
+    assert (result.exit_code, result.outputs["result"]) == (0, "success"), result.log
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_token_is_renewed_before_it_expires(auth_scenarios_3: AuthScenarios, name: str) -> None:
     """No poll of the DAG run is refused."""

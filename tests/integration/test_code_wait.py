@@ -610,7 +610,8 @@ def test_a_commit_of_the_workflow_itself_needs_no_request_to_github(
     github: GitHubApi, known_as: str
 ) -> None:
     with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=MINE)]) as fake:
-        context = CONTEXT._replace(api_url=github.url, **{"sha": OLD, known_as: MINE})
+        changes: dict[str, Any] = {"sha": OLD, known_as: MINE}
+        context = CONTEXT._replace(api_url=github.url, **changes)
         assert run_against(fake, context=context, expect_commit=MINE).result == "success"
         assert github.record == []
 

@@ -54,6 +54,7 @@ class AuthScenarios:
             )
         for name in ("simple", "FAB"):
             scenarios.begin(f"{name}, client", _refused, self.services[name].url, client.good)
+        scenarios.begin("FAB, colon", _colon, self.services["FAB"])
         scenarios.wait_for_all()
         return self
 
@@ -91,6 +92,14 @@ def _refused(scenarios: ScenarioRunner, url: str, credential: dict[str, str]) ->
     return scenarios.refused(
         "quick_success", run_id=f"{REFUSED}{uuid4()}", airflow_url=url, **credential
     )
+
+
+def _colon(scenarios: ScenarioRunner, service: AuthService) -> StepResult:
+    """A user whose name has a colon, which Airflow 3 takes as JSON."""
+    name = f"team:deploy-{uuid4()}"
+    credential = {"username": name, "password": f"the-password-of-{name}"}
+    service.create_user(credential, scenarios.credential("admin"))
+    return scenarios.run("quick_success", airflow_url=service.url, **credential)
 
 
 def _readonly_client(
