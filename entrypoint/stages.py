@@ -154,7 +154,7 @@ def _detect_runner() -> tuple[Runner, Callable[[str], Context]]:
 
     The function takes the input `run_id`.
     """
-    if os.environ.get("GITHUB_ACTIONS") == "true":
+    if github.is_runner(os.environ):
         return github, lambda _: github.read_context(os.environ)
     # Imported late, because on GitHub the trigger should not wait for this module.
     from entrypoint.runners.generic import GenericRunner, read_context  # noqa: PLC0415

@@ -283,21 +283,40 @@ def _append(path: str, loss: str, write: Callable[[], None]) -> bool:
     return True
 
 
+_REQUIRED = (
+    "GITHUB_SHA",
+    "GITHUB_REPOSITORY",
+    "GITHUB_RUN_ID",
+    "GITHUB_JOB",
+    "GITHUB_ACTION",
+    "GITHUB_ACTOR",
+)
+"""Variables that every runner sets, and that the context needs."""
+_OTHER_SYSTEMS = ("GITLAB_CI", "TF_BUILD", "BUILD_TAG", "JENKINS_URL")
+"""Variables that tell that another CI system has started this process."""
+
+
+def is_runner(environ: Mapping[str, str]) -> bool:
+    """Return whether GitHub's runner has started this process.
+
+    The runner passes `GITHUB_ACTIONS` only to the containers that it starts itself, and a container
+    hook in Kubernetes may not (docs/notes/runner.md#docker-run-command). Then the other variables
+    decide, together with the file for the outputs, which no other machine has: a workflow command
+    would show secrets in any other log.
+    """
+    if environ.get("GITHUB_ACTIONS") or any(map(environ.get, _OTHER_SYSTEMS)):
+        return environ.get("GITHUB_ACTIONS") == "true"
+    outputs = environ.get("GITHUB_OUTPUT")
+    return bool(outputs) and all(map(environ.get, _REQUIRED)) and Path(outputs or "").is_file()
+
+
 def read_context(environ: Mapping[str, str]) -> Context:
     """Read the context from the runner's environment.
 
     Raises:
         ActionError: variables are missing, so that no run id can be derived from the commit.
     """
-    required = (
-        "GITHUB_SHA",
-        "GITHUB_REPOSITORY",
-        "GITHUB_RUN_ID",
-        "GITHUB_JOB",
-        "GITHUB_ACTION",
-        "GITHUB_ACTOR",
-    )
-    if missing := [name for name in required if not environ.get(name)]:
+    if missing := [name for name in _REQUIRED if not environ.get(name)]:
         raise ActionError(
             "Not started by a GitHub runner",
             f"The environment lacks {', '.join(missing)}.",

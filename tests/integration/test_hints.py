@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
 import pytest
 
 from dev.airflow_settings import password_of
+from dev.runner import ActionStep, Process
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version, tokens
-from tests.support.step import run_against
+from tests.support.step import admin_inputs, run_against
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from dev.runner.launch import Host, Launch, Stage
+    from dev.runner.metadata import Metadata
 
 COLON = "team:deploy"
 
@@ -46,3 +52,26 @@ def test_a_host_name_may_have_characters_beyond_ascii(fake: FakeAirflow) -> None
 
     assert outcome.result == "success"
     assert (outcome.run_url or "").startswith(f"{fake.url.replace('127.0.0.1', 'localhost')}/")
+
+
+@dataclass(frozen=True, slots=True)
+class _OldHook(Process):
+    """A container hook in Kubernetes that passes only what the runner names."""
+
+    def prepare(
+        self, stage: Stage, metadata: Metadata, host: Host, env: Mapping[str, str]
+    ) -> Launch:
+        launch = Process.prepare(self, stage, metadata, host, env)
+        names = set(launch.env) - {"GITHUB_ACTIONS", "CI"}
+        return replace(launch, env={name: launch.env[name] for name in names})
+
+
+def test_a_step_without_github_actions_is_one_of_githubs_runner(
+    fake: FakeAirflow, tmp_path: Path
+) -> None:
+    inputs = admin_inputs(fake)
+    result = ActionStep(inputs, launcher=_OldHook(), workspace=tmp_path).run()
+
+    assert (result.exit_code, result.outputs["result"]) == (0, "success"), result.log
+    assert result.outputs["run_id"].startswith("github__")
+    assert "DAG run succeeded" in result.summary

@@ -10,7 +10,7 @@ from dev import runner
 from entrypoint.errors import ActionError
 from entrypoint.models import Event
 from entrypoint.runners.base import Context
-from entrypoint.runners.github import head_commit, read_context, read_event
+from entrypoint.runners.github import head_commit, is_runner, read_context, read_event
 from tests.support.factories import SHA, a_context
 
 NEEDED = (
@@ -150,6 +150,30 @@ def test_all_missing_variables_are_named_at_once() -> None:
         read_context({})
 
     assert caught.value.detail == f"The environment lacks {', '.join(NEEDED)}."
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, True),
+        ({"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": "", "GITHUB_SHA": ""}, True),
+        ({"GITHUB_ACTIONS": "false"}, False),
+        *(({name: ""}, False) for name in NEEDED),
+        ({"GITHUB_OUTPUT": ""}, False),
+        ({"GITHUB_OUTPUT": "/nowhere/output"}, False),
+        # Another system, with variables that somebody has copied.
+        *(({name: "x"}, False) for name in ("GITLAB_CI", "TF_BUILD", "BUILD_TAG", "JENKINS_URL")),
+        ({"GITLAB_CI": "true", "GITHUB_ACTIONS": "true"}, True),
+    ],
+)
+def test_runner_is_known_by_its_other_variables_too(
+    tmp_path: Path, changes: dict[str, str], found: bool
+) -> None:
+    """Old container hooks in Kubernetes do not pass GITHUB_ACTIONS."""
+    (tmp_path / "output").touch()
+    environ = runner_environment(GITHUB_OUTPUT=str(tmp_path / "output")) | changes
+
+    assert is_runner(environ) is found
 
 
 HEAD = "d" * 40
