@@ -104,6 +104,9 @@ class StepEvents(Events, Protocol):
     def commit_chosen(self, sentence: str) -> None:
         """Handle a sentence about the commit of the step, which users may expect to be another."""
 
+    def conf_is_large(self, size: int) -> None:
+        """Handle a conf of this size in bytes, which is allowed, but a burden for Airflow."""
+
     def unencrypted(self, url: str) -> None:
         """Handle a credential that travels to this URL without encryption."""
 

@@ -301,7 +301,7 @@ def _check_several(reader: Reader) -> None:
 def _conf(reader: Reader, workspace: Path) -> JsonObject:
     if reader.is_given("conf") and reader.is_given("conf_file"):
         reader.add_error("conf_file", "it is given together with conf.", "Keep one of the two.")
-    conf = reader.optional("conf", parse.json_object)
+    conf = reader.optional("conf", parse.conf_object)
     from_file = reader.optional("conf_file", lambda text: parse.json_file(text, workspace))
     return conf or from_file or {}
 

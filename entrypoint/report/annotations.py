@@ -1,8 +1,8 @@
 """Print the final annotations: on failing lines of the checkout, and one for the result.
 
-GitHub keeps ten of each level for a step (docs/notes/runner.md#annotations). This action prints at
-most ten in all: one for the result, up to MAX_CODE_ANNOTATIONS on code, and one warning and two
-notices from `console.py` during the wait.
+GitHub keeps ten of each level for a step (docs/notes/runner.md#annotations). This action prints one
+for the result, up to MAX_CODE_ANNOTATIONS on code, and from `console.py` at most two warnings and
+three notices.
 """
 
 from __future__ import annotations

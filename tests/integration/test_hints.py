@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
@@ -9,8 +10,9 @@ import pytest
 
 from dev.airflow_settings import password_of
 from dev.runner import ActionStep, Process
+from entrypoint.errors import InvalidInputs
 from tests.support.fake_airflow import FakeAirflow, FakeDag, Version, tokens
-from tests.support.step import admin_inputs, run_against
+from tests.support.step import admin_inputs, run_against, run_whole_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,6 +54,31 @@ def test_a_host_name_may_have_characters_beyond_ascii(fake: FakeAirflow) -> None
 
     assert outcome.result == "success"
     assert (outcome.run_url or "").startswith(f"{fake.url.replace('127.0.0.1', 'localhost')}/")
+
+
+@pytest.mark.parametrize(
+    ("size", "lines", "notices"),
+    [(65_536, 0, 0), (65_537, 0, 1), (65_537, 3, 1), (1_000_000, 0, 1), (1_000_001, 0, None)],
+)
+def test_a_large_conf_is_a_notice_and_a_larger_one_is_refused(
+    capsys: pytest.CaptureFixture[str], size: int, lines: int, notices: int | None
+) -> None:
+    """A notice names the size once, whether it is that of one DAG or of several."""
+    conf = json.dumps({"a": "x" * (size - len('{"a": ""}'))})
+    dags = [f"d{number}" for number in range(max(lines, 1))]
+    with FakeAirflow("3.3.2", dags=[FakeDag(name) for name in dags]) as fake:
+        several = {"dag_id": "", "dags": "\n".join(f"{name} {conf}" for name in dags)}
+        given = admin_inputs(fake) | (several if lines else {"dag_id": "d0", "conf": conf})
+        if notices is None:
+            with pytest.raises(InvalidInputs, match="reference to it in the conf"):
+                run_whole_step(given)
+            assert fake.record == []
+            return
+        assert run_whole_step(given).result == "success"
+        assert [len(fake.runs(name)) for name in dags] == [1] * len(dags)
+    out = capsys.readouterr().out
+    assert out.count("::notice title=The conf is large") == notices
+    assert out.count(f"It has {size:,} bytes") == notices
 
 
 @dataclass(frozen=True, slots=True)
