@@ -151,7 +151,7 @@ class StepEvents(Events, Protocol):
         """
 
     def unshown_logs(self, sentence: str) -> None:
-        """Handle lines of running tasks that the log does not show; the sentence says why."""
+        """Handle logs of tasks, or lines of them, that are not shown; the sentence says why."""
 
     def task_log(self, title: str, lines: Iterable[str], lines_omitted: int) -> None:
         """Handle the last lines of a task's log, after `lines_omitted` others."""

@@ -67,15 +67,20 @@ def annotate_code(
     files = locate(
         {frame.filename for _, chain in chains for raised in chain for frame in raised.frames},
         workspace,
+        runner.say,
     )
     marked: set[tuple[str, int]] = set()
     for title, raised in _round_robin(chains):
-        if len(marked) == MAX_CODE_ANNOTATIONS:
-            return
         place = _place(raised.frames[-_MAX_FRAMES:], files, workspace)
         if place is None or place in marked:
             continue
         marked.add(place)
+        if len(marked) > MAX_CODE_ANNOTATIONS:
+            runner.say(
+                f"More than {MAX_CODE_ANNOTATIONS} lines of code raised exceptions. The others are "
+                "not annotated; the job summary has the exceptions"
+            )
+            return
         level: Level = "warning" if outcome.passes else "error"
         where = f"\nDAG run: {outcome.run_url}" if outcome.run_url else ""
         message = shortened(str(raised), _MAX_CHARS)

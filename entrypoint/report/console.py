@@ -329,7 +329,7 @@ class Console:
         self._runner.relay(f"{subject} | {line}" for line in lines)
 
     def unshown_logs(self, sentence: str) -> None:
-        """Log that lines of running tasks are not shown, and why."""
+        """Log that logs of tasks, or lines of them, are not shown, and why."""
         self._line(sentence)
 
     def task_log(self, title: str, lines: Iterable[str], lines_omitted: int) -> None:

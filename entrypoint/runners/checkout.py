@@ -13,7 +13,7 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _MAX_FILES = 50_000
 """Files of the workspace that a search visits."""
@@ -45,7 +45,9 @@ class RepositoryFile(NamedTuple):
     repository: str
 
 
-def locate(filenames: Iterable[str], workspace: Path) -> dict[str, str]:
+def locate(
+    filenames: Iterable[str], workspace: Path, report: Callable[[str], None] = lambda _: None
+) -> dict[str, str]:
     """Find the files of the workspace that match the file names from a worker.
 
     A file matches if the ends of both paths are equal: its whole path below its repository (or the
@@ -54,6 +56,7 @@ def locate(filenames: Iterable[str], workspace: Path) -> dict[str, str]:
     Args:
         filenames: paths from a traceback of another machine.
         workspace: directory of the checkout.
+        report: receives a sentence if the search reaches its limit.
 
     Returns:
         The path below the workspace, with slashes, for each name that matches exactly one file.
@@ -65,7 +68,7 @@ def locate(filenames: Iterable[str], workspace: Path) -> dict[str, str]:
     if not wanted:
         return {}
     best: dict[str, tuple[int, str | None]] = {}
-    for path, depth in _files(workspace, set(wanted)):
+    for path, depth in _files(workspace, set(wanted), report):
         for name, parts in wanted[path.name]:
             common = _common_suffix(parts, path.parts)
             if common < min(2, depth) or common < best.get(name, (0, None))[0]:
@@ -165,7 +168,9 @@ def _common_suffix(one: tuple[str, ...], other: tuple[str, ...]) -> int:
     return count
 
 
-def _files(workspace: Path, names: set[str]) -> Iterator[tuple[PurePosixPath, int]]:
+def _files(
+    workspace: Path, names: set[str], report: Callable[[str], None]
+) -> Iterator[tuple[PurePosixPath, int]]:
     """Yield the regular files with these names below the workspace.
 
     The number is that of the parts of the path below the repository, or below the workspace.
@@ -179,6 +184,10 @@ def _files(workspace: Path, names: set[str]) -> Iterator[tuple[PurePosixPath, in
         folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
         seen += len(files)
         if seen > _MAX_FILES:
+            report(
+                f"The workspace has more than {_MAX_FILES:,} files. Not all of them were searched "
+                "for the lines that raised exceptions; a sparse checkout has fewer"
+            )
             return
         for name in names.intersection(files):
             path = Path(folder, name)

@@ -11,7 +11,7 @@ import pytest
 from dev.airflow_settings import password_of
 from dev.runner import ActionStep, Process
 from entrypoint.errors import InvalidInputs
-from tests.support.fake_airflow import FakeAirflow, FakeDag, Version, tokens
+from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Version, tokens
 from tests.support.step import admin_inputs, run_against, run_whole_step
 
 if TYPE_CHECKING:
@@ -79,6 +79,22 @@ def test_a_large_conf_is_a_notice_and_a_larger_one_is_refused(
     out = capsys.readouterr().out
     assert out.count("::notice title=The conf is large") == notices
     assert out.count(f"It has {size:,} bytes") == notices
+
+
+@pytest.mark.parametrize(("failed", "good"), [(21, 20), (20, 21)])
+@pytest.mark.parametrize("logs", ["all", "failed"])
+def test_a_limit_of_logs_is_told_where_it_leaves_some_out(
+    capsys: pytest.CaptureFixture[str], failed: int, good: int, logs: str
+) -> None:
+    tasks = [FakeTask(f"bad{one}", ends="failed") for one in range(failed)]
+    tasks += [FakeTask(f"good{one}") for one in range(good)]
+    with FakeAirflow("3.3.2", dags=[FakeDag("sales", tasks=tuple(tasks), ends="failed")]) as fake:
+        run_against(fake, logs=logs)
+    out = capsys.readouterr().out
+
+    assert ("Of 21 failed task instances, only the first 20 logs are read" in out) is (failed > 20)
+    told = "logs: all shows only the first 20 logs of the 21 task instances" in out
+    assert told is (logs == "all" and good > 20)
 
 
 @dataclass(frozen=True, slots=True)

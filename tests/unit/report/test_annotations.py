@@ -12,7 +12,7 @@ from dev.runner import Annotation
 from dev.runner.commands import StepLog
 from entrypoint.errors import ActionError, ExceptionInfo, StackFrame
 from entrypoint.models import Blocker, Failure, Outcome, RunState
-from entrypoint.report.annotations import annotate, annotate_code
+from entrypoint.report.annotations import MAX_CODE_ANNOTATIONS, annotate, annotate_code
 from entrypoint.report.console import Console
 from entrypoint.report.publish import publish
 from entrypoint.runners import github as commands
@@ -282,6 +282,18 @@ def test_raising_lines_come_before_lines_of_causes(workspace: Path) -> None:
 
     assert [note.line for note in found] == [10, 20, 30, 11, 21, 31, 12, 22, 32][: len(found)]
     assert len(found) > 3
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_log_says_that_further_lines_are_not_annotated(workspace: Path, more: int) -> None:
+    count = MAX_CODE_ANNOTATIONS + more
+    chains = [an_exception(("dags/sales.py", line)) for line in range(1, count + 1)]
+    outcome = a_failed_run(*(a_failure(f"t{n}", chain) for n, chain in enumerate(chains)))
+    log = runner_log(lambda: annotate_code(outcome, workspace, commands))
+
+    assert len(log.annotations) == MAX_CODE_ANNOTATIONS
+    said = [line for line in log.lines if "The others are not annotated" in line]
+    assert len(said) == more
 
 
 def test_each_line_is_annotated_once(workspace: Path) -> None:

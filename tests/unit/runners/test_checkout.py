@@ -204,9 +204,15 @@ def test_search_of_a_large_checkout_is_bounded(
     names = ["/opt/a/early.py", "/opt/z/late.py"]
     workspace = a_checkout(tmp_path, "a/early.py", *(f"m/{n}.txt" for n in range(9)), "z/late.py")
 
-    assert locate(names, workspace) == {"/opt/a/early.py": "a/early.py"}
+    said: list[str] = []
+
+    assert locate(names, workspace, said.append) == {"/opt/a/early.py": "a/early.py"}
+    assert [text[:40] for text in said] == ["The workspace has more than 10 files. No"]
     (workspace / "m" / "0.txt").unlink()
-    assert locate(names, workspace) == dict(zip(names, ["a/early.py", "z/late.py"], strict=True))
+    assert locate(names, workspace, said.append) == dict(
+        zip(names, ["a/early.py", "z/late.py"], strict=True)
+    )
+    assert len(said) == 1
 
 
 HTTPS = '[core]\n\tbare = false\n[remote "origin"]\n\turl = https://github.com/octo-org/sales\n'
