@@ -12,7 +12,8 @@ from dev.airflow_settings import password_of
 from dev.runner import ActionStep, Process
 from entrypoint.errors import InvalidInputs
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Version, tokens
-from tests.support.step import admin_inputs, run_against, run_whole_step
+from tests.support.step import admin_inputs, run_against, run_step, run_whole_step
+from tests.support.virtual_time import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,6 +96,17 @@ def test_a_limit_of_logs_is_told_where_it_leaves_some_out(
     assert ("Of 21 failed task instances, only the first 20 logs are read" in out) is (failed > 20)
     told = "logs: all shows only the first 20 logs of the 21 task instances" in out
     assert told is (logs == "all" and good > 20)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "host.docker.internal"])
+def test_an_address_of_the_container_itself_is_named_if_nothing_answers(host: str) -> None:
+    """Port 9 is that of the discard service, which no machine offers."""
+    given = {"airflow_url": f"http://{host}:9", "token": "t-0-k-3-n", "dag_id": "sales"}
+    outcome = run_step(given, time=VirtualTime())
+
+    assert outcome.error is not None
+    assert outcome.error.title == "Airflow does not answer"
+    assert outcome.error.hint.startswith(f"Give another address than {host.strip('[]')}")
 
 
 @dataclass(frozen=True, slots=True)
