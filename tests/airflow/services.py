@@ -35,6 +35,9 @@ _SHORT_LIVED = {
     "AIRFLOW__API_AUTH__JWT_EXPIRATION_TIME": str(LIFE),
     "AIRFLOW__API_AUTH__JWT_LEEWAY": "0",
 }
+FORBIDDEN_RUN_ID = "no~tilde"
+"""A run id that the server of FAB does not allow."""
+_OWN_PATTERN = {"AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN": "^[A-Za-z0-9_.:+-]+$"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def auth_services(airflow: LocalAirflow, keycloak: Keycloak) -> Iterator[dict[st
     """Start the servers of "simple", "FAB" and "Keycloak" (also for CLIENT) at the same time."""
     settings = {
         "simple": _SHORT_LIVED,
-        "FAB": {AUTH_MANAGER: FAB} | _SHORT_LIVED,
+        "FAB": {AUTH_MANAGER: FAB} | _SHORT_LIVED | _OWN_PATTERN,
         "Keycloak": keycloak.settings,
     }
     user, viewer = (

@@ -12,6 +12,8 @@ from dev.airflow_settings import password_of
 from dev.runner import ActionStep, Process
 from entrypoint.errors import InvalidInputs
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Version, tokens
+from tests.support.fake_airflow.v1 import trigger as v1_trigger
+from tests.support.fake_airflow.v2 import trigger as v2_trigger
 from tests.support.step import admin_inputs, run_against, run_step, run_whole_step
 from tests.support.virtual_time import VirtualTime
 
@@ -107,6 +109,25 @@ def test_an_address_of_the_container_itself_is_named_if_nothing_answers(host: st
     assert outcome.error is not None
     assert outcome.error.title == "Airflow does not answer"
     assert outcome.error.hint.startswith(f"Give another address than {host.strip('[]')}")
+
+
+def test_a_run_id_that_airflow_does_not_allow_leads_to_its_setting(
+    fake: FakeAirflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow 3 quotes its pattern. Airflow 2 answers 500 and no reason."""
+    for trigger in (v1_trigger, v2_trigger):
+        monkeypatch.setattr(trigger, "PATTERN", r"^deploy-\d+$")
+    refused = run_against(fake)
+
+    assert refused.error is not None
+    told = refused.error.hint.partition("allowed_run_id_pattern")
+    assert "run_id" in told[0] + told[2]
+    assert told[1], refused.error.hint
+    if fake.version.startswith("3"):
+        assert refused.error.title == "Airflow does not allow this run id"
+        assert r"^deploy-\d+$" in refused.error.detail
+    assert (fake.runs("sales"), refused.result) == ([], "error")
+    assert run_against(fake, run_id="deploy-7").result == "success"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from tests.airflow.job import TIMEOUT, patch, post, until
-from tests.airflow.services import CLIENT, NO_USER, WRONG
+from tests.airflow.services import CLIENT, FORBIDDEN_RUN_ID, NO_USER, WRONG
 from tests.support.keycloak import SERVICE
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class AuthScenarios:
         for name in ("simple", "FAB"):
             scenarios.begin(f"{name}, client", _refused, self.services[name].url, client.good)
         scenarios.begin("FAB, colon", _colon, self.services["FAB"])
+        scenarios.begin("FAB, run id", _forbidden_run_id, self.services["FAB"])
         scenarios.wait_for_all()
         return self
 
@@ -100,6 +101,13 @@ def _colon(scenarios: ScenarioRunner, service: AuthService) -> StepResult:
     credential = {"username": name, "password": f"the-password-of-{name}"}
     service.create_user(credential, scenarios.credential("admin"))
     return scenarios.run("quick_success", airflow_url=service.url, **credential)
+
+
+def _forbidden_run_id(scenarios: ScenarioRunner, service: AuthService) -> StepResult:
+    """A run id that the web server's own pattern refuses."""
+    return scenarios.refused(
+        "quick_success", run_id=FORBIDDEN_RUN_ID, airflow_url=service.url, **service.good
+    )
 
 
 def _readonly_client(
