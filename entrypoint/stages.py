@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from entrypoint.errors import ActionError, InvalidInputs, internal_error
 from entrypoint.inputs.credentials import header_values
+from entrypoint.inputs.ordinary_text import ordinary_secrets
 from entrypoint.inputs.parsers import FALSE
 from entrypoint.inputs.settings import (
     CREDENTIAL_INPUTS,
@@ -42,6 +43,7 @@ def main_stage(interrupts: Interrupts) -> int:
     """Run the step. Return exit code 0 if the workflow may go on, otherwise 1."""
 
     def run_step(inputs: Mapping[str, str], context: Context, runner: Runner) -> StepOutcome:
+        _warn_of_ordinary_secrets(inputs, context, runner)
         settings = parse_settings(inputs, context.workspace, os.environ)
         runner.save_state("INPUTS", json.dumps(post_stage_inputs(inputs, settings)))
         step = Step(settings, context, interrupts, _session_of(settings, runner))
@@ -178,6 +180,22 @@ def _secrets(inputs: Mapping[str, str]) -> Iterator[str]:
         )
     if inputs["oidc_audience"]:
         yield os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
+
+
+def _warn_of_ordinary_secrets(inputs: Mapping[str, str], context: Context, runner: Runner) -> None:
+    texts = (context.repository, context.run_url, context.actor, context.job)
+    if not (names := list(ordinary_secrets(inputs, texts, runner.min_secret_chars))):
+        return
+    dropped = ", and GitHub drops each job output that contains it, such as run_url"
+    runner.annotate(
+        "warning",
+        "A secret hides ordinary text",
+        f"The secret in {' and in '.join(names)} occurs in words that are no secret. It is "
+        "replaced by *** everywhere in the log and in the job summary"
+        f"{dropped if context.system == 'github' else ''}.",
+        ending="\nUse a long and random secret. Store what is no secret (an address, a header "
+        "without a credential) as a variable, and not as a secret.",
+    )
 
 
 def _failed(error: ActionError, runner: Runner, *, several: bool) -> StepOutcome:

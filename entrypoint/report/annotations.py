@@ -1,8 +1,8 @@
 """Print the final annotations: on failing lines of the checkout, and one for the result.
 
 GitHub keeps ten of each level for a step (docs/notes/runner.md#annotations). This action prints one
-for the result, up to MAX_CODE_ANNOTATIONS on code, and from `console.py` at most two warnings and
-three notices.
+for the result, up to MAX_CODE_ANNOTATIONS on code, at most two warnings (about a secret and about
+plain HTTP) and three notices (about a large conf and the first blockers).
 """
 
 from __future__ import annotations

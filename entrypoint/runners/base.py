@@ -68,6 +68,9 @@ class Runner(Protocol):
     markdown: bool
     """Whether the system renders the job summary as Markdown; else the log shows it as text."""
 
+    min_secret_chars: int
+    """Characters of the shortest secret that the system masks."""
+
     def say(self, text: str) -> None:
         """Print one line of the log."""
 

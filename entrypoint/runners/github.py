@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from entrypoint.runners.base import Level
 
 markdown = True
+min_secret_chars = 1
 MAX_SUMMARY_BYTES = 1_048_576
 """Bytes; GitHub drops a larger job summary as a whole (docs/notes/runner.md#job-summary)."""
 MAX_MESSAGE_CHARS = 4000

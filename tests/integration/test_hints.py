@@ -130,6 +130,25 @@ def test_a_run_id_that_airflow_does_not_allow_leads_to_its_setting(
     assert run_against(fake, run_id="deploy-7").result == "success"
 
 
+@pytest.mark.parametrize(("password", "warnings"), [("sales", 1), ("pa55-w0rd-Zq8", 0)])
+def test_a_password_that_is_a_common_word_is_a_warning(
+    tmp_path: Path, password: str, warnings: int
+) -> None:
+    """Its text does not show the password."""
+    nowhere = "http://127.0.0.1:1"
+    inputs = {"airflow_url": nowhere, "username": "u", "password": password, "dag_id": "a b"}
+    result = ActionStep(inputs, launcher=Process(), workspace=tmp_path).run()
+    notes = [note for note in result.annotations if note.title == "A secret hides ordinary text"]
+
+    assert [note.level for note in notes] == ["warning"] * warnings
+    assert all("The secret in password occurs" in note.message for note in notes)
+
+
+def test_an_empty_run_id_of_another_job_leads_to_the_dropped_output(fake: FakeAirflow) -> None:
+    with pytest.raises(InvalidInputs, match="Skip output … since it may contain secret"):
+        run_against(fake, trigger="false", run_id="")
+
+
 @dataclass(frozen=True, slots=True)
 class _OldHook(Process):
     """A container hook in Kubernetes that passes only what the runner names."""
