@@ -43,8 +43,8 @@ def main_stage(interrupts: Interrupts) -> int:
     """Run the step. Return exit code 0 if the workflow may go on, otherwise 1."""
 
     def run_step(inputs: Mapping[str, str], context: Context, runner: Runner) -> StepOutcome:
-        _warn_of_ordinary_secrets(inputs, context, runner)
         settings = parse_settings(inputs, context.workspace, os.environ)
+        _warn_of_ordinary_secrets(inputs, context, runner)
         runner.save_state("INPUTS", json.dumps(post_stage_inputs(inputs, settings)))
         step = Step(settings, context, interrupts, _session_of(settings, runner))
         try:

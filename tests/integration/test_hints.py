@@ -130,18 +130,17 @@ def test_a_run_id_that_airflow_does_not_allow_leads_to_its_setting(
     assert run_against(fake, run_id="deploy-7").result == "success"
 
 
-@pytest.mark.parametrize(("password", "warnings"), [("sales", 1), ("pa55-w0rd-Zq8", 0)])
-def test_a_password_that_is_a_common_word_is_a_warning(
-    tmp_path: Path, password: str, warnings: int
+@pytest.mark.parametrize(("value", "warnings"), [("sales", 1), ("k3y-Zq8", 0)])
+def test_a_secret_that_is_a_common_word_is_a_warning(
+    fake: FakeAirflow, tmp_path: Path, value: str, warnings: int
 ) -> None:
-    """Its text does not show the password."""
-    nowhere = "http://127.0.0.1:1"
-    inputs = {"airflow_url": nowhere, "username": "u", "password": password, "dag_id": "a b"}
+    inputs = admin_inputs(fake) | {"headers": f"X-Organization: {value}"}
     result = ActionStep(inputs, launcher=Process(), workspace=tmp_path).run()
     notes = [note for note in result.annotations if note.title == "A secret hides ordinary text"]
 
+    assert result.exit_code == 0
     assert [note.level for note in notes] == ["warning"] * warnings
-    assert all("The secret in password occurs" in note.message for note in notes)
+    assert all("The secret in headers occurs" in note.message for note in notes)
 
 
 def test_an_empty_run_id_of_another_job_leads_to_the_dropped_output(fake: FakeAirflow) -> None:
