@@ -101,6 +101,12 @@ class StepEvents(Events, Protocol):
     def totals(self, runs: Sequence[Outcome], *, final: bool = False) -> None:
         """Handle the outcomes of several DAG runs, after each poll and at the end."""
 
+    def commit_chosen(self, sentence: str) -> None:
+        """Handle a sentence about the commit of the step, which users may expect to be another."""
+
+    def conf_is_large(self, size: int) -> None:
+        """Handle a conf of this size in bytes, which is allowed, but a burden for Airflow."""
+
     def unencrypted(self, url: str) -> None:
         """Handle a credential that travels to this URL without encryption."""
 
@@ -145,7 +151,7 @@ class StepEvents(Events, Protocol):
         """
 
     def unshown_logs(self, sentence: str) -> None:
-        """Handle lines of running tasks that the log does not show; the sentence says why."""
+        """Handle logs of tasks, or lines of them, that are not shown; the sentence says why."""
 
     def task_log(self, title: str, lines: Iterable[str], lines_omitted: int) -> None:
         """Handle the last lines of a task's log, after `lines_omitted` others."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from entrypoint.errors import ActionError, InvalidInputs, internal_error
 from entrypoint.inputs.credentials import header_values
+from entrypoint.inputs.ordinary_text import ordinary_secrets
 from entrypoint.inputs.parsers import FALSE
 from entrypoint.inputs.settings import (
     CREDENTIAL_INPUTS,
@@ -44,6 +45,7 @@ def main_stage(interrupts: Interrupts) -> int:
 
     def run_step(inputs: Mapping[str, str], context: Context, runner: Runner) -> StepOutcome:
         settings = parse_settings(inputs, context.workspace, os.environ)
+        _warn_of_ordinary_secrets(inputs, context, runner)
         runner.save_state("INPUTS", json.dumps(post_stage_inputs(inputs, settings)))
         step = Step(settings, context, interrupts, _session_of(settings, runner))
         try:
@@ -155,7 +157,7 @@ def _detect_runner() -> tuple[Runner, Callable[[str], Context]]:
 
     The function takes the input `run_id`.
     """
-    if os.environ.get("GITHUB_ACTIONS") == "true":
+    if github.is_runner(os.environ):
         return github, lambda _: github.read_context(os.environ)
     # Imported late, because on GitHub the trigger should not wait for this module.
     from entrypoint.runners.generic import GenericRunner, read_context  # noqa: PLC0415
@@ -179,6 +181,22 @@ def _secrets(inputs: Mapping[str, str]) -> Iterator[str]:
         )
     if any(map(inputs.get, OIDC_INPUTS)):
         yield os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
+
+
+def _warn_of_ordinary_secrets(inputs: Mapping[str, str], context: Context, runner: Runner) -> None:
+    texts = (context.repository, context.run_url, context.actor, context.job)
+    if not (names := list(ordinary_secrets(inputs, texts, runner.min_secret_chars))):
+        return
+    dropped = ", and GitHub drops each job output that contains it, such as run_url"
+    runner.annotate(
+        "warning",
+        "A secret hides ordinary text",
+        f"The secret in {' and in '.join(names)} occurs in words that are no secret. It is "
+        "replaced by *** everywhere in the log and in the job summary"
+        f"{dropped if context.system == 'github' else ''}.",
+        ending="\nUse a long and random secret. Store what is no secret (an address, a header "
+        "without a credential) as a variable, and not as a secret.",
+    )
 
 
 def _failed(error: ActionError, runner: Runner, *, several: bool) -> StepOutcome:

@@ -12,6 +12,7 @@ from entrypoint import form
 from entrypoint.diagnostics.optional import OptionalRequests
 from entrypoint.errors import ActionError, DagsNotRunnable, TransientError
 from entrypoint.github_api.commits import commits_of
+from entrypoint.inputs.parsers import conf_size
 from entrypoint.models import StepOutcome
 from entrypoint.report.outputs import Outputs
 from entrypoint.run.code_wait import wait_for_all
@@ -39,6 +40,8 @@ MAX_SAVED_CHARS = form.MAX_SAVED_CHARS
 """Characters of the saved runs above which they are saved without their URLs and the names of their
 fields.
 """
+LARGE_CONF_BYTES = 65_536
+"""Bytes of a conf above which a notice says that Airflow's database is no store for data."""
 
 
 class Step:
@@ -90,6 +93,11 @@ class Step:
         return self._finish()
 
     def _run(self) -> None:
+        if self._context.commit_remark:
+            self._session.events.commit_chosen(self._context.commit_remark)
+        confs = (self._settings.conf, *(one.conf for one in self._settings.dags if one.conf))
+        if (size := max(map(conf_size, confs))) > LARGE_CONF_BYTES:
+            self._session.events.conf_is_large(size)
         airflow = self._connect()
         self._optional = OptionalRequests(airflow, self._session.retrier)
         if self._settings.dags:

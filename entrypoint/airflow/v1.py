@@ -17,6 +17,7 @@ from entrypoint.errors import (
     InvalidConf,
     NotSupported,
     RunNotFound,
+    TransientError,
 )
 from entrypoint.http.client import NO_DEADLINE
 from entrypoint.models import TaskLog, stopped_note
@@ -121,6 +122,24 @@ class V1(RestAirflow):
         if request.note is not None and self._release >= (2, 5, 2):
             body["note"] = request.note
         return body
+
+    def trigger(self, request: RunRequest) -> DagRun:
+        """See `Airflow`.
+
+        From 2.6 on, a run id that Airflow's own pattern refuses is a 500 without a reason
+        (docs/notes/airflow-2.md#run-ids).
+        """
+        try:
+            return super().trigger(request)
+        except TransientError as error:
+            no_reason = error.status == 500 and not isinstance(error.body, dict)
+            if no_reason and self._release >= (2, 6):
+                error.hint = (
+                    f"{error.hint} If other triggers succeed, check whether this Airflow sets "
+                    "[scheduler] allowed_run_id_pattern: it answers 500 to a run id that does not "
+                    f"match, like {request.run_id}. Then set run_id."
+                )
+            raise
 
     def complete_trigger(self, run: DagRun, request: RunRequest) -> DagRun:
         """See `Airflow`. 2.5.0 and 2.5.1 have notes, but refuse one in the trigger."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrypoint.auth.authorization import Grant
 from entrypoint.credentials import Password, Secret
-from entrypoint.errors import UnexpectedResponse
+from entrypoint.errors import NotSupported, UnexpectedResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +61,17 @@ def basic(password: Password, mask: Callable[[str], None]) -> Grant:
     """Return the grant of a user, as HTTP Basic in UTF-8.
 
     requests' own HTTP Basic refuses characters outside Latin-1.
+
+    Raises:
+        NotSupported: the user name contains a colon. Only Airflow 3's login takes such a name.
     """
+    if ":" in password.username:
+        raise NotSupported(
+            "HTTP Basic allows no colon in a user name",
+            "The input username contains a colon. Airflow 2 (or a gateway) takes the name and the "
+            "password as HTTP Basic, where the first colon ends the name. Nothing was sent to it.",
+            "Use a user without a colon in its name, or the input token.",
+        )
     return Grant(Secret(f"Basic {pair(password.username, password.password, mask)}"))
 
 

@@ -12,7 +12,12 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from entrypoint.diagnostics.blockers import find_blockers
-from entrypoint.diagnostics.failures import dagrun_timeout_exceeded, failures_of, other_logs
+from entrypoint.diagnostics.failures import (
+    dagrun_timeout_exceeded,
+    failures_of,
+    other_logs,
+    unread_logs,
+)
 from entrypoint.diagnostics.import_errors import OptionalDagFiles, import_error_behind
 from entrypoint.diagnostics.progress import ProgressTracker
 from entrypoint.diagnostics.task_lists import read_for_report
@@ -226,6 +231,8 @@ class Diagnostics:
 
     def _explain_end(self, optional: OptionalRequests, run: DagRun, tasks: Tasks) -> EndReasons:
         keep = 0 if self._settings.logs == "none" else self._settings.log_lines
+        for sentence in unread_logs(tasks, others=self._settings.logs == "all"):
+            self._session.events.unshown_logs(sentence)
         known = self._live.log_of if self._live else None
         failures = failures_of(optional, run, tasks, keep, self._relay, known_log=known)
         if self._settings.logs == "all":

@@ -55,15 +55,40 @@ def other_logs(
     optional: OptionalRequests, run: DagRun, tasks: tuple[TaskInstance, ...], keep: int
 ) -> Iterator[tuple[TaskInstance, TaskLog]]:
     """Yield the logs of task instances that did not fail, at most MAX_LOGS_READ of them."""
-    ran = [
+    for task in _others(tasks)[:MAX_LOGS_READ]:
+        log = _log(optional, run, task, keep)
+        if log is not None:
+            yield task, log
+
+
+def _others(tasks: tuple[TaskInstance, ...]) -> list[TaskInstance]:
+    """Return the task instances that ran and did not fail."""
+    return [
         task
         for task in tasks
         if task.state not in ("failed", "upstream_failed", "skipped", None) and task.try_number
     ]
-    for task in ran[:MAX_LOGS_READ]:
-        log = _log(optional, run, task, keep)
-        if log is not None:
-            yield task, log
+
+
+def unread_logs(tasks: tuple[TaskInstance, ...], *, others: bool) -> Iterator[str]:
+    """Yield a sentence about each limit because of which logs are not read.
+
+    Args:
+        tasks: the known task instances of the run.
+        others: whether the logs of task instances that did not fail are read too.
+    """
+    failed = sum(task.state == "failed" for task in tasks)
+    if failed > MAX_LOGS_READ:
+        yield (
+            f"Of {failed} failed task instances, only the first {MAX_LOGS_READ} logs are read. "
+            "Airflow has the others"
+        )
+    ran = len(_others(tasks)) if others else 0
+    if ran > MAX_LOGS_READ:
+        yield (
+            f"logs: all shows only the first {MAX_LOGS_READ} logs of the {ran} task instances that "
+            "ran and did not fail. Airflow has the others; logs: live shows all logs during the run"
+        )
 
 
 def dagrun_timeout_exceeded(

@@ -36,6 +36,7 @@ from entrypoint.errors import (
     Unreachable,
 )
 from entrypoint.http.limits import MAX_JSON_MARKS, ExchangeDeadline, LimitedAdapter, TooManyValues
+from entrypoint.http.own_machine import reach_advice
 from entrypoint.http.response import (
     AIRFLOW,
     Response,
@@ -299,7 +300,7 @@ def _unreachable(
     if isinstance(error, TooManyValues):
         problem = f"it has more than {MAX_JSON_MARKS:,} values, and was not read to its end."
         return Response(0, None, request.source, service=service).unexpected(problem)
-    hint = service.reach_hint
+    hint = reach_advice(request.url) + service.reach_hint
     if isinstance(error, requests.exceptions.SSLError):
         hint = (
             "If the server requires a client certificate, give client_certificate and "

@@ -222,12 +222,6 @@ def _check_token_url(reader: Reader) -> None:
 
 def _password(reader: Reader) -> Credential:
     username = reader.read("username", str, "")
-    if ":" in username:
-        reader.add_error(
-            "username",
-            "it contains a colon.",
-            "Use another user: HTTP Basic does not allow a colon in a user name.",
-        )
     return Password(username, Secret(reader.read("password", str, "")))
 
 

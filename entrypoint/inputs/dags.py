@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from entrypoint.inputs.identifiers import dag_id
-from entrypoint.inputs.parsers import ParseError, json_object, quoted
+from entrypoint.inputs.parsers import ParseError, conf_object, quoted
 from entrypoint.models import DagSelector
 
 _TAG = "tag:"
@@ -63,7 +63,7 @@ def _selector(number: int, line: str) -> DagSelector:
             "Give the DAGs of changed their conf by the input conf.",
         )
     try:
-        conf = json_object(brace + rest) if brace else None
+        conf = conf_object(brace + rest) if brace else None
         return DagSelector("dag", dag_id(name.strip()), conf)
     except ParseError as error:
         # The line is not quoted, because its conf may hold a secret.

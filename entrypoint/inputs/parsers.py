@@ -10,7 +10,7 @@ import json
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 if TYPE_CHECKING:
@@ -29,8 +29,17 @@ _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII
 )
 
+_OBJECT_HINT = 'Write a JSON object like {"region": "APAC"}, with double quotes.'
 MAX_WAIT_SECONDS = 35 * 86_400
 """Seconds. GitHub ends every workflow run after 35 days, so a longer time must be a typo."""
+
+
+MAX_CONF_BYTES = 1_000_000
+"""Bytes of the largest conf, as JSON in UTF-8. Airflow keeps the conf of each run in its database,
+and loads it with the run.
+"""
+_MAX_CONF_FILE_BYTES = 16_000_000
+"""Bytes of a file with a conf above which it is not even read."""
 
 
 class ParseError(ValueError):
@@ -219,26 +228,74 @@ def json_object(text: str) -> JsonObject:
     except json.JSONDecodeError as error:
         raise ParseError(
             f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
-            'Write a JSON object like {"region": "APAC"}, with double quotes.',
+            _OBJECT_HINT,
         ) from None
     except RecursionError:
         raise ParseError("it is nested too deeply.", "Flatten it.") from None
     if not isinstance(value, dict):
-        raise ParseError(
-            "it is JSON, but not an object.", 'Write a JSON object like {"region": "APAC"}.'
-        )
+        raise _not_an_object(value)
     return value
 
 
+def _not_an_object(value: Json) -> ParseError:
+    """Return the error for JSON that is no object; most of it is made by `toJSON`."""
+    what, remedy = "a number", _OBJECT_HINT
+    if value is None:
+        what = "null"
+        remedy = (
+            "Check the expression: toJSON of what an event lacks is null, and only "
+            "workflow_dispatch has github.event.inputs. Write "
+            "${{ toJSON(github.event.inputs || fromJSON('{}')) }} for other events."
+        )
+    elif isinstance(value, str):
+        what = "a string"
+        with suppress(ValueError, RecursionError):
+            if isinstance(json.loads(value), dict):
+                what = "a string that contains an object"
+                remedy = "Remove a toJSON() or a pair of quotes around it."
+    elif isinstance(value, bool):
+        what = "a boolean"
+    elif isinstance(value, list):
+        what = "an array"
+        remedy = 'Give the array a name: {"items": […]}.'
+    return ParseError(f"it is {what}, not an object.", remedy)
+
+
+def conf_object(text: str) -> JsonObject:
+    """Parse the conf of a DAG run: a JSON object of at most MAX_CONF_BYTES."""
+    found = json_object(text)
+    if (size := conf_size(found)) > MAX_CONF_BYTES:
+        raise _too_large(size)
+    return found
+
+
+def conf_size(conf: JsonObject) -> int:
+    """Return the size of a conf as JSON, in bytes."""
+    return len(json.dumps(conf, ensure_ascii=False).encode(errors="surrogatepass"))
+
+
 def json_file(text: str, workspace: Path) -> JsonObject:
-    """Parse the JSON object in a file of the workspace."""
-    return json_object(file_text(text, workspace))
+    """Parse the conf in a file of the workspace."""
+    return conf_object(file_text(text, workspace, _MAX_CONF_FILE_BYTES))
 
 
-def file_text(text: str, workspace: Path) -> str:
+def _too_large(size: int) -> ParseError:
+    return ParseError(
+        f"it has {size:,} bytes, and a conf may have at most {MAX_CONF_BYTES:,}.",
+        "Store the data where the DAG can read it, for example in a bucket or a table, and give a "
+        "reference to it in the conf: a path, a URL or a key.",
+    )
+
+
+def file_text(text: str, workspace: Path, max_bytes: float = inf) -> str:
     """Return the text of a file in the workspace.
 
     Refuse links that lead out of the workspace, because its content is not trusted.
+
+    Args:
+        text: path of the file.
+        workspace: directory of the checkout.
+        max_bytes: size of the largest conf that is read.
     """
     try:
         # A path cannot contain NUL.
@@ -253,6 +310,8 @@ def file_text(text: str, workspace: Path) -> str:
                 f"there is no file {quoted(text)} in the workspace.",
                 "Check the path, and that actions/checkout runs before this step.",
             )
+        if (size := path.stat().st_size) > max_bytes:
+            raise _too_large(size)
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ParseError(f"the file {quoted(text)} is not UTF-8.", "Save it as UTF-8.") from None

@@ -314,7 +314,7 @@ def _check_several(reader: Reader) -> None:
 def _conf(reader: Reader, workspace: Path) -> JsonObject:
     if reader.is_given("conf") and reader.is_given("conf_file"):
         reader.add_error("conf_file", "it is given together with conf.", "Keep one of the two.")
-    conf = reader.optional("conf", parse.json_object)
+    conf = reader.optional("conf", parse.conf_object)
     from_file = reader.optional("conf_file", lambda text: parse.json_file(text, workspace))
     return conf or from_file or {}
 
@@ -344,7 +344,11 @@ def _check_wait_only(reader: Reader, settings: Settings) -> None:
     """Add errors for a missing `run_id` and for the inputs that need `trigger: true`."""
     if not reader.is_given("run_id"):
         reader.add_error(
-            "run_id", "it is empty, but trigger is false.", "Name the DAG run to wait for."
+            "run_id",
+            "it is empty, but trigger is false.",
+            "Name the DAG run to wait for. If it is the output of another job, check that job for "
+            "the warning `Skip output … since it may contain secret`: GitHub drops an output that "
+            "contains any secret of that job, for example a short user name.",
         )
     for name in _RUN_INPUTS:
         if reader.is_given(name):

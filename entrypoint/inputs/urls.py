@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from entrypoint.inputs.parsers import ParseError
 
 _HOST = re.compile(r"(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?", re.ASCII)
+_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
 _URL_TAIL = re.compile(r"(?:/home|/api/v[12]|/)+\Z")
 
 
@@ -20,6 +21,23 @@ def _split_url(text: str, example: str) -> SplitResult:
     except ValueError:
         raise ParseError("it is not a URL.", f"Write one like {example}.") from None
     return parts
+
+
+def _with_ascii_host(parts: SplitResult, example: str) -> SplitResult:
+    """Return the URL with the host name as it is in DNS, for example `xn--bcher-kva.example`."""
+    host = parts.hostname or ""
+    if host.isascii():
+        return parts
+    # Imported here, because hardly any URL needs it.
+    import idna  # noqa: PLC0415
+
+    try:
+        host = idna.encode(host, uts46=True).decode()
+    except (idna.IDNAError, ValueError):
+        raise ParseError(
+            "the part after // is not a host name.", f"Write one like {example}."
+        ) from None
+    return parts._replace(netloc=host if parts.port is None else f"{host}:{parts.port}")
 
 
 def base_url(text: str) -> str:
@@ -60,11 +78,11 @@ def token_url(text: str) -> str:
     parts = _split_checked(text, ("https",), "https://login.example.com/oauth2/token")
     if parts.query or parts.fragment:
         raise ParseError("it has a query or a fragment.", "Give the URL without them.")
-    return text
+    return text if text.isascii() else urlunsplit(parts)
 
 
 def _split_checked(text: str, schemes: tuple[str, ...], example: str) -> SplitResult:
-    """Return the parts of a URL that has a valid host and no user name."""
+    """Return the parts of a URL that has a valid host, in ASCII, and no user name."""
     parts = _split_url(text, example)
     if parts.username is not None or parts.password is not None:
         raise ParseError(
@@ -72,12 +90,13 @@ def _split_checked(text: str, schemes: tuple[str, ...], example: str) -> SplitRe
         )
     if parts.scheme not in schemes or not parts.hostname:
         raise ParseError(f"it is not an {' or '.join(schemes)} URL.", f"Write one like {example}.")
-    if not re.fullmatch(r"[\x21-\x7e]+", text) or "\\" in text:
+    parts = _with_ascii_host(parts, example)
+    if _NOT_IN_URL.search(text) or not urlunsplit(parts).isascii():
         raise ParseError(
             "it contains a space or a character that URLs do not allow.",
             "Percent-encode or remove it.",
         )
-    if not _is_host(parts.hostname, bracketed="[" in parts.netloc):
+    if not _is_host(parts.hostname or "", bracketed="[" in parts.netloc):
         raise ParseError("the part after // is not a host name.", f"Write one like {example}.")
     return parts
 

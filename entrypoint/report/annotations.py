@@ -1,8 +1,8 @@
 """Print the final annotations: on failing lines of the checkout, and one for the result.
 
-GitHub keeps ten of each level for a step (docs/notes/runner.md#annotations). This action prints at
-most ten in all: one for the result, up to MAX_CODE_ANNOTATIONS on code, and one warning and two
-notices from `console.py` during the wait.
+GitHub keeps ten of each level for a step (docs/notes/runner.md#annotations). This action prints one
+for the result, up to MAX_CODE_ANNOTATIONS on code, at most two warnings (about a secret and about
+plain HTTP) and three notices (about a large conf and the first blockers).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from entrypoint.report.wording import ending_of, outcome_message
-from entrypoint.runners.checkout import has_line, locate
+from entrypoint.runners.checkout import has_line, in_repository, locate
 from entrypoint.text import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from entrypoint.errors import ExceptionInfo, StackFrame
@@ -43,10 +43,23 @@ def annotate(outcome: Outcome, runner: Runner) -> None:
     runner.annotate(level, message.title, text, ending=ending_of(message, outcome.run_url))
 
 
-def annotate_code(outcome: Outcome, workspace: Path, runner: Runner) -> None:
+def annotate_code(
+    outcome: Outcome,
+    workspace: Path,
+    runner: Runner,
+    repositories: Collection[str] = (),
+) -> None:
     """Print up to MAX_CODE_ANNOTATIONS annotations on the lines that raised exceptions.
 
-    The exceptions that failed the tasks come first, then their causes.
+    The exceptions that failed the tasks come first, then their causes. GitHub looks for the file
+    below the root of the workflow's repository. So a file of another repository is only named.
+
+    Args:
+        outcome: the outcome with the exceptions.
+        workspace: directory of the checkouts.
+        runner: the runner that prints.
+        repositories: owner and name of the workflow's repository, and of the fork that a pull
+            request comes from; empty to name files as they are below the workspace.
     """
     chains = [(f"{failure.task.name} failed", failure.raised) for failure in outcome.failures]
     if outcome.error is not None and outcome.error.raised:
@@ -54,20 +67,32 @@ def annotate_code(outcome: Outcome, workspace: Path, runner: Runner) -> None:
     files = locate(
         {frame.filename for _, chain in chains for raised in chain for frame in raised.frames},
         workspace,
+        runner.say,
     )
     marked: set[tuple[str, int]] = set()
     for title, raised in _round_robin(chains):
-        if len(marked) == MAX_CODE_ANNOTATIONS:
-            return
         place = _place(raised.frames[-_MAX_FRAMES:], files, workspace)
         if place is None or place in marked:
             continue
         marked.add(place)
+        if len(marked) > MAX_CODE_ANNOTATIONS:
+            runner.say(
+                f"More than {MAX_CODE_ANNOTATIONS} lines of code raised exceptions. The others are "
+                "not annotated; the job summary has the exceptions"
+            )
+            return
         level: Level = "warning" if outcome.passes else "error"
         where = f"\nDAG run: {outcome.run_url}" if outcome.run_url else ""
         message = shortened(str(raised), _MAX_CHARS)
         heading = f"{title}: {shortened(raised.kind, _MAX_KIND_CHARS)}"
-        runner.annotate(level, heading, message, ending=where, file=place[0], line=place[1])
+        file, line = place
+        if repositories:
+            file, origin = in_repository(workspace, file)
+            if origin and origin.lower() not in map(str.lower, repositories):
+                where = f"\nIn {origin}: {file}, line {line}{where}"
+                runner.annotate(level, heading, message, ending=where)
+                continue
+        runner.annotate(level, heading, message, ending=where, file=file, line=line)
 
 
 def _round_robin(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 60.0
 """Seconds without a line after which the log says that the step still waits."""
 MAX_NOTICES = 2
-"""Annotations about blockers of the run. A step may print ten in total; see `annotations.py`."""
+"""Annotations about blockers of the run. A step may print ten of a level; see `annotations.py`."""
 _MAX_NAMES = 10
 """Failed task instances of a wide run that one poll names."""
 _STATE_PHRASES = {
@@ -115,6 +115,20 @@ class Console:
         parts = [f"{counts[name]} {name}" for name in PROGRESS if counts[name]]
         what = "1 DAG" if len(runs) == 1 else f"{len(runs)} DAGs"
         self._line(f"{what}: {', '.join(parts)}")
+
+    def commit_chosen(self, sentence: str) -> None:
+        """Log which commit the step is about."""
+        self._line(sentence)
+
+    def conf_is_large(self, size: int) -> None:
+        """Print a notice about a conf that Airflow has to keep in its database."""
+        self._runner.annotate(
+            "notice",
+            "The conf is large",
+            f"It has {size:,} bytes. Airflow keeps the conf of each DAG run in its database, and "
+            "loads it with the run. Store large data where the DAG can read it, and give a "
+            "reference to it in the conf.",
+        )
 
     def unencrypted(self, url: str) -> None:
         """Warn that the credential is sent unencrypted."""
@@ -315,7 +329,7 @@ class Console:
         self._runner.relay(f"{subject} | {line}" for line in lines)
 
     def unshown_logs(self, sentence: str) -> None:
-        """Log that lines of running tasks are not shown, and why."""
+        """Log that logs of tasks, or lines of them, are not shown, and why."""
         self._line(sentence)
 
     def task_log(self, title: str, lines: Iterable[str], lines_omitted: int) -> None:

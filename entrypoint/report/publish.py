@@ -14,6 +14,7 @@ from entrypoint.report.plain_summary import plain_summary
 from entrypoint.report.sections import broken_section
 from entrypoint.report.several import annotate_several, several_plain_summary, several_summary
 from entrypoint.report.summary import summary
+from entrypoint.runners.github import head_repositories
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ def _publish_run(
         _guard(
             "An annotation on a line of code",
             runner,
-            partial(annotate_code, outcome, context.workspace, runner),
+            partial(_annotate_code, outcome, context, runner),
         )
     if not _guard("The reason", runner, partial(annotate, outcome, runner)):
         level: Level = "notice" if outcome.passes else "error"
@@ -73,6 +74,11 @@ def _publish_run(
     if write_summary:
         make = summary if runner.markdown else plain_summary
         _guard("The job summary", runner, lambda: runner.append_summary(make(outcome, context)))
+
+
+def _annotate_code(outcome: Outcome, context: Context, runner: Runner) -> None:
+    repositories = head_repositories(context) if context.system == "github" else ()
+    annotate_code(outcome, context.workspace, runner, repositories)
 
 
 def _guard(what: str, runner: Runner, write: Callable[[], None]) -> bool:

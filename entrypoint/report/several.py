@@ -222,10 +222,13 @@ def _details(outcome: StepOutcome) -> Iterator[str]:
 
 def _dry_runs(outcome: StepOutcome) -> Iterator[str]:
     """Yield the report of each dry run, folded if it is good."""
-    for run in [run for run in worst_first(outcome) if run.dry_run][:_MAX_DETAILS]:
+    reported = [run for run in worst_first(outcome) if run.dry_run]
+    for run in reported[:_MAX_DETAILS]:
         report = "\n\n".join(markdown_report(run))
         name = run.request.dag_id if run.request else ""
         yield folded(name, report) if run.passes else f"## Dry run of {code(name)}\n\n{report}"
+    if len(reported) > _MAX_DETAILS:
+        yield f"{len(reported) - _MAX_DETAILS} more reports are only in the log."
 
 
 def _time_line(outcome: StepOutcome) -> Iterator[str]:

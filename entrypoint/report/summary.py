@@ -111,6 +111,8 @@ def _time_line(outcome: Outcome) -> Iterator[str]:
     )
     if started > MAX_BARS:
         of_all = f"{started} of {outcome.task_count}" if outcome.unread else f"{started}"
-        yield folded(f"Time line (UTC) of {of_all} task instances", chart)
+        yield folded(
+            f"Time line (UTC) of {of_all} task instances, in at most {MAX_BARS} bars", chart
+        )
     else:
         yield f"### Time line (UTC)\n\n{chart}"

@@ -145,7 +145,7 @@ class CodeWait:
     def require_known_commit(self) -> None:
         """Raise InvalidInputs if the commit is unknown to GitHub, so that no bundle can have it."""
         commit = self._commit
-        if commit is None or commit == self._context.sha:
+        if commit in (None, self._context.sha, self._context.ref_sha):
             return
         known = None
         with suppress(TransientError, UnexpectedResponse):

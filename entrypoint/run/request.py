@@ -94,5 +94,7 @@ def derive_note(context: Context) -> str:
     Airflow stores at most 1000 characters.
     """
     what = f" for commit {context.sha[:12]} of {context.repository}" if context.sha else ""
+    if context.commit_remark:
+        what += " (the default branch)"
     where = f": {context.run_url}" if context.run_url else ""
     return f"Triggered by {context.actor or 'an unknown user'}{what}{where}"[:1000]

@@ -25,7 +25,7 @@ class Context(NamedTuple):
 
     Attributes:
         system: name of the CI system, the prefix of run ids.
-        sha: commit of the workflow run.
+        sha: commit that the workflow run is about.
         repository: name of the repository.
         run_id: id of the workflow run, pipeline or build; a re-run has the same one.
         attempt: number of the attempt, from 1.
@@ -38,6 +38,8 @@ class Context(NamedTuple):
         workspace: directory of the checkout.
         event: file with the event that started the workflow.
         event_name: name of that event.
+        ref_sha: commit of the ref on which the workflow runs, if GitHub runs it; `sha` may differ.
+        commit_remark: sentence about `sha`, if users may expect another commit.
         job_path: path of the job through reusable workflows, the same in every attempt.
     """
 
@@ -56,6 +58,8 @@ class Context(NamedTuple):
     event: Path | None = None
     job_path: str = ""
     event_name: str = ""
+    ref_sha: str = ""
+    commit_remark: str = ""
 
 
 class Runner(Protocol):
@@ -63,6 +67,9 @@ class Runner(Protocol):
 
     markdown: bool
     """Whether the system renders the job summary as Markdown; else the log shows it as text."""
+
+    min_secret_chars: int
+    """Characters of the shortest secret that the system masks."""
 
     def say(self, text: str) -> None:
         """Print one line of the log."""

@@ -35,6 +35,7 @@ class GenericRunner:
     """
 
     markdown = False
+    min_secret_chars = _MIN_SECRET_CHARS
 
     def __init__(self, outputs: str = "", *, verbose: bool = False) -> None:
         self._path = Path(outputs) if outputs else None

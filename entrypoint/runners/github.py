@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from entrypoint.runners.base import Level
 
 markdown = True
+min_secret_chars = 1
 MAX_SUMMARY_BYTES = 1_048_576
 """Bytes; GitHub drops a larger job summary as a whole (docs/notes/runner.md#job-summary)."""
 MAX_MESSAGE_CHARS = 4000
@@ -283,21 +284,40 @@ def _append(path: str, loss: str, write: Callable[[], None]) -> bool:
     return True
 
 
+_REQUIRED = (
+    "GITHUB_SHA",
+    "GITHUB_REPOSITORY",
+    "GITHUB_RUN_ID",
+    "GITHUB_JOB",
+    "GITHUB_ACTION",
+    "GITHUB_ACTOR",
+)
+"""Variables that every runner sets, and that the context needs."""
+_OTHER_SYSTEMS = ("GITLAB_CI", "TF_BUILD", "BUILD_TAG", "JENKINS_URL")
+"""Variables that tell that another CI system has started this process."""
+
+
+def is_runner(environ: Mapping[str, str]) -> bool:
+    """Return whether GitHub's runner has started this process.
+
+    The runner passes `GITHUB_ACTIONS` only to the containers that it starts itself, and a container
+    hook in Kubernetes may not (docs/notes/runner.md#docker-run-command). Then the other variables
+    decide, together with the file for the outputs, which no other machine has: a workflow command
+    would show secrets in any other log.
+    """
+    if environ.get("GITHUB_ACTIONS") or any(map(environ.get, _OTHER_SYSTEMS)):
+        return environ.get("GITHUB_ACTIONS") == "true"
+    outputs = environ.get("GITHUB_OUTPUT")
+    return bool(outputs) and all(map(environ.get, _REQUIRED)) and Path(outputs or "").is_file()
+
+
 def read_context(environ: Mapping[str, str]) -> Context:
     """Read the context from the runner's environment.
 
     Raises:
         ActionError: variables are missing, so that no run id can be derived from the commit.
     """
-    required = (
-        "GITHUB_SHA",
-        "GITHUB_REPOSITORY",
-        "GITHUB_RUN_ID",
-        "GITHUB_JOB",
-        "GITHUB_ACTION",
-        "GITHUB_ACTOR",
-    )
-    if missing := [name for name in required if not environ.get(name)]:
+    if missing := [name for name in _REQUIRED if not environ.get(name)]:
         raise ActionError(
             "Not started by a GitHub runner",
             f"The environment lacks {', '.join(missing)}.",
@@ -306,7 +326,9 @@ def read_context(environ: Mapping[str, str]) -> Context:
     page = (
         f"{environ.get('GITHUB_SERVER_URL') or 'https://github.com'}/{environ['GITHUB_REPOSITORY']}"
     )
-    return Context(
+    event_name = environ.get("GITHUB_EVENT_NAME", "")
+    path = environ.get("GITHUB_EVENT_PATH")
+    context = Context(
         system="github",
         sha=environ["GITHUB_SHA"],
         repository=environ["GITHUB_REPOSITORY"],
@@ -319,10 +341,17 @@ def read_context(environ: Mapping[str, str]) -> Context:
         commit_url=f"{page}/commit/{environ['GITHUB_SHA']}",
         api_url=environ.get("GITHUB_API_URL") or "https://api.github.com",
         workspace=Path(environ.get("GITHUB_WORKSPACE") or "."),
-        event=Path(path) if (path := environ.get("GITHUB_EVENT_PATH")) else None,
+        event=Path(path) if path else None,
         job_path=_job_path(environ),
-        event_name=environ.get("GITHUB_EVENT_NAME", ""),
+        event_name=event_name,
+        ref_sha=environ["GITHUB_SHA"],
     )
+    if event_name == "issue_comment":
+        return context._replace(commit_remark=_commit_of_comment(context))
+    if event_name not in _COMMITS_OF_EVENTS:
+        return context
+    sha = _commit_of_event(context)
+    return context._replace(sha=sha, commit_url=f"{page}/commit/{sha}")
 
 
 def _job_path(environ: Mapping[str, str]) -> str:
@@ -346,6 +375,43 @@ def _job_path(environ: Mapping[str, str]) -> str:
 
 
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_COMMITS_OF_EVENTS = {
+    "check_run": ("check_run", "head_sha"),
+    "check_suite": ("check_suite", "head_sha"),
+    "deployment": ("deployment", "sha"),
+    "deployment_status": ("deployment", "sha"),
+    "merge_group": ("merge_group", "head_sha"),
+    "pull_request_target": ("pull_request", "head", "sha"),
+    "status": ("sha",),
+    "workflow_run": ("workflow_run", "head_sha"),
+}
+"""Where the payload of an event has the commit that the event is about.
+
+Of several of them, GITHUB_SHA is the last commit of the default branch, or of a pull request's base
+(https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows).
+Of all other events it is GITHUB_SHA; the payload of `schedule` and the like has no commit.
+"""
+
+
+def _commit_of_event(context: Context) -> str:
+    """Return the commit that the event is about, GITHUB_SHA if its payload does not say."""
+    event = read_event(context)
+    pull_request = event.payload.get("pull_request")
+    if isinstance(pull_request, dict) and pull_request.get("merged") is True:
+        return context.sha  # the workflow runs on the branch that has the pull request now
+    found = event.text_at(*_COMMITS_OF_EVENTS[event.name])
+    return found if _SHA.fullmatch(found) else context.sha
+
+
+def _commit_of_comment(context: Context) -> str:
+    """Say which commit a comment on a pull request is about, because the payload has none."""
+    issue = read_event(context).payload.get("issue")
+    if not isinstance(issue, dict) or not issue.get("pull_request"):
+        return ""
+    return (
+        f"The event {context.event_name} does not name the commit of its pull request. So this "
+        f"step is about {context.sha[:12]}, the last commit of the default branch"
+    )
 
 
 def head_commit(context: Context) -> str:
@@ -355,6 +421,14 @@ def head_commit(context: Context) -> str:
     """
     head = read_event(context).text_at("pull_request", "head", "sha")
     return head if _SHA.fullmatch(head) else context.sha
+
+
+def head_repositories(context: Context) -> tuple[str, ...]:
+    """Return the repository of the workflow, and the fork with the commit that started it."""
+    event = read_event(context)
+    heads = (("pull_request", "head", "repo"), ("workflow_run", "head_repository"))
+    forks = (event.text_at(*path, "full_name") for path in heads)
+    return (context.repository, *filter(None, forks))
 
 
 def read_event(context: Context) -> Event:

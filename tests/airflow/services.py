@@ -41,6 +41,9 @@ _SHORT_LIVED = {
     "AIRFLOW__API_AUTH__JWT_EXPIRATION_TIME": str(LIFE),
     "AIRFLOW__API_AUTH__JWT_LEEWAY": "0",
 }
+FORBIDDEN_RUN_ID = "no~tilde"
+"""A run id that the server of FAB does not allow."""
+_OWN_PATTERN = {"AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN": "^[A-Za-z0-9_.:+-]+$"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,21 @@ class AuthService:
         known_secrets.add(token)
         return token
 
+    def create_user(self, credential: dict[str, str], admin: dict[str, str]) -> None:
+        """Create a user of the FAB auth manager with the role User."""
+        answer = _ask("POST", f"{self.url}/auth/token", json=admin)
+        answer.raise_for_status()
+        token = str(answer.json()["access_token"])
+        known_secrets.add(token)
+        name = credential["username"]
+        person = {"email": f"{uuid4()}@example.com", "first_name": name, "last_name": name}
+        _ask(
+            "POST",
+            f"{self.url}/auth/fab/v1/users",
+            headers={"Authorization": f"Bearer {token}"},
+            json=person | credential | {"roles": [{"name": "User"}]},
+        ).raise_for_status()
+
     def refuses(self, token: str) -> bool:
         """Whether Airflow refuses this token, with 401 or, as Keycloak does, with 403."""
         answer = _ask(
@@ -89,7 +107,7 @@ def auth_services(
     """
     settings = {
         "simple": _SHORT_LIVED,
-        "FAB": {AUTH_MANAGER: FAB} | _SHORT_LIVED,
+        "FAB": {AUTH_MANAGER: FAB} | _SHORT_LIVED | _OWN_PATTERN,
         "Keycloak": keycloak.settings,
     }
     user, viewer = (

@@ -77,6 +77,21 @@ def test_a_step_that_outlives_its_first_token_passes(
     assert set(logins) == {201}
 
 
+def test_a_user_name_may_contain_a_colon(auth_scenarios_3: AuthScenarios) -> None:
+    result = auth_scenarios_3.scenarios["FAB, colon"]
+
+    assert (result.exit_code, result.outputs["result"]) == (0, "success"), result.log
+
+
+def test_a_run_id_that_the_servers_pattern_refuses_is_an_error_with_the_pattern(
+    auth_scenarios_3: AuthScenarios,
+) -> None:
+    result = auth_scenarios_3.scenarios["FAB, run id"]
+
+    assert_stopped(result, "Airflow does not allow this run id")
+    assert "[A-Za-z0-9_.:+-]+" in verdict(result)
+
+
 @pytest.mark.parametrize("name", [*ALL, FEDERATED])
 def test_a_token_is_renewed_before_it_expires(auth_scenarios_3: AuthScenarios, name: str) -> None:
     """No poll of the DAG run is refused."""

@@ -605,6 +605,17 @@ def test_a_commit_unknown_to_github_is_an_input_error(github: GitHubApi) -> None
         assert fake.record == []
 
 
+@pytest.mark.parametrize("known_as", ["sha", "ref_sha"])
+def test_a_commit_of_the_workflow_itself_needs_no_request_to_github(
+    github: GitHubApi, known_as: str
+) -> None:
+    with FakeAirflow("3.3.2", dags=[FakeDag("sales", bundle_version=MINE)]) as fake:
+        changes: dict[str, Any] = {"sha": OLD, known_as: MINE}
+        context = CONTEXT._replace(api_url=github.url, **changes)
+        assert run_against(fake, context=context, expect_commit=MINE).result == "success"
+        assert github.record == []
+
+
 def test_a_token_without_contents_read_fails_only_if_commits_are_compared() -> None:
     with GitHubApi(HISTORY, may_read=False) as github:
         for found, result in ((MINE, "success"), (LATER, "error")):

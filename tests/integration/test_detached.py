@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from dev.airflow_settings import password_of
+from dev.runner import RunnerContext
 from entrypoint.errors import (
     ActionError,
     Forbidden,
@@ -20,6 +21,7 @@ from entrypoint.github_api.marker import Marker, note_with_marker, parse_marker
 from entrypoint.models import CANCELLED_MARK
 from entrypoint.report.outputs import outputs
 from entrypoint.report.summary import summary
+from entrypoint.runners.github import read_context
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
 from tests.support.services import GitHubApi, RedirectTrap
 from tests.support.services.github import REPOSITORY
@@ -866,3 +868,38 @@ def test_an_earlier_success_does_not_replace_the_failure_of_a_later_run(
     assert states(github) == ["pending", "success", "failure"]
     assert outcome.report is not None
     assert outcome.report.state == "failure"
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "commit"),
+    [
+        ("workflow_run", {"workflow_run": {"head_sha": HEAD}}, HEAD),
+        ("pull_request_target", {"pull_request": {"head": {"sha": HEAD}}}, HEAD),
+        ("merge_group", {"merge_group": {"head_sha": MERGE}}, MERGE),
+        ("schedule", {"schedule": "0 3 * * *"}, MERGE),
+        ("issue_comment", {"issue": {"pull_request": {"url": "u"}}}, MERGE),
+    ],
+)
+def test_run_id_note_and_status_are_about_the_commit_of_the_event(  # noqa: PLR0917 - fixtures
+    github: GitHubApi,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    payload: dict[str, Any],
+    commit: str,
+) -> None:
+    (tmp_path / "event.json").write_text(json.dumps(payload))
+    runner = RunnerContext(sha=MERGE, event_name=name, api_url=github.url, repository=REPOSITORY)
+    places = {"workspace": tmp_path, "temp": tmp_path, "event_path": tmp_path / "event.json"}
+    inputs: dict[str, Any] = {"report_to": "commit-status", "github_token": github.token}
+    with FakeAirflow("3.3.2", dags=[FakeDag("sales", polls=200)]) as fake:
+        run_against(
+            fake, context=read_context(runner.environment(**places)), wait="false", **inputs
+        )
+        (run,) = fake.runs("sales")
+
+    assert run.run_id.startswith(f"github__{commit[:12]}__")
+    assert f"for commit {commit[:12]} of {REPOSITORY}" in (run.note or "")
+    assert ("(the default branch)" in (run.note or "")) is (name == "issue_comment")
+    assert ("does not name the commit" in capsys.readouterr().out) is (name == "issue_comment")
+    assert [one["state"] for one in github.statuses_of(commit, NAME)] == ["pending"]

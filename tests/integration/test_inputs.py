@@ -67,7 +67,6 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("token", {"username": "admin"}),
     ("password", {"token": "", "username": "admin"}),
     ("username", {"token": "", "password": SECRET}),
-    ("username", {"token": "", "username": f"admin:{SECRET}", "password": SECRET}),
     # DAG run
     ("dag_id", {"dag_id": ""}),
     ("dag_id", {"dag_id": "nightly sales"}),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from tests.airflow.job import TIMEOUT, patch, post, until
-from tests.airflow.services import CLIENT, FEDERATED, NO_USER, WRONG
+from tests.airflow.services import CLIENT, FEDERATED, FORBIDDEN_RUN_ID, NO_USER, WRONG
 from tests.support.keycloak import SERVICE
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class AuthScenarios:
             )
         for name in ("simple", "FAB"):
             scenarios.begin(f"{name}, client", _refused, self.services[name].url, client.good)
+        scenarios.begin("FAB, colon", _colon, self.services["FAB"])
+        scenarios.begin("FAB, run id", _forbidden_run_id, self.services["FAB"])
         scenarios.wait_for_all()
         return self
 
@@ -102,6 +104,21 @@ def _refused(scenarios: ScenarioRunner, url: str, credential: dict[str, str]) ->
     """A credential that is refused at the login or the trigger."""
     return scenarios.refused(
         "quick_success", run_id=f"{REFUSED}{uuid4()}", airflow_url=url, **credential
+    )
+
+
+def _colon(scenarios: ScenarioRunner, service: AuthService) -> StepResult:
+    """A user whose name has a colon, which Airflow 3 takes as JSON."""
+    name = f"team:deploy-{uuid4()}"
+    credential = {"username": name, "password": f"the-password-of-{name}"}
+    service.create_user(credential, scenarios.credential("admin"))
+    return scenarios.run("quick_success", airflow_url=service.url, **credential)
+
+
+def _forbidden_run_id(scenarios: ScenarioRunner, service: AuthService) -> StepResult:
+    """A run id that the web server's own pattern refuses."""
+    return scenarios.refused(
+        "quick_success", run_id=FORBIDDEN_RUN_ID, airflow_url=service.url, **service.good
     )
 
 

@@ -14,7 +14,7 @@ from entrypoint.auth.authorization import Grant
 from entrypoint.auth.token import basic, bearer, exchange_token, pair, require_token
 from entrypoint.credentials import Password, Secret
 from entrypoint.deadline import Deadline
-from entrypoint.errors import UnexpectedResponse
+from entrypoint.errors import NotSupported, UnexpectedResponse
 from entrypoint.http.client import NO_DEADLINE
 
 KEY = "a key that is long enough for HS512 is a key of at least sixty-four bytes"
@@ -172,6 +172,14 @@ def test_basic_credential_is_utf8_in_base64_and_masked(username: str, password: 
     assert base64.b64decode(encoded).decode() == f"{username}:{password}"
     assert masked == [encoded]
     assert grant == Grant(Secret(f"Basic {encoded}"))
+
+
+@pytest.mark.parametrize("username", [":", "team:deploy", "admin:"])
+def test_user_name_with_a_colon_is_not_sent_as_basic(username: str) -> None:
+    masked: list[str] = []
+    with pytest.raises(NotSupported, match="username contains a colon"):
+        basic(Password(username, Secret("p")), masked.append)
+    assert masked == []
 
 
 def test_basic_credential_is_the_example_of_rfc_7617() -> None:

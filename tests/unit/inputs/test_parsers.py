@@ -1,5 +1,6 @@
 """Parsing the values of inputs."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -335,6 +336,54 @@ def test_json_object_is_read(text: str, value: dict[str, Any]) -> None:
 )
 def test_invalid_or_lossy_json_is_refused_with_place_or_reason(text: str, problem: str) -> None:
     assert problem in refusal(inputs.json_object, text).problem
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "remedy"),
+    [
+        ("null", "null,", "toJSON(github.event.inputs || fromJSON('{}'))"),
+        ('"{\\"a\\": 1}"', "a string that contains an object", "Remove a toJSON()"),
+        ('"{"', "a string,", "double quotes"),
+        ('"[1]"', "a string,", "double quotes"),
+        ("[{}]", "an array", '{"items": […]}'),
+        ("true", "a boolean", "double quotes"),
+        ("1.5", "a number", "double quotes"),
+    ],
+)
+def test_other_json_is_named_with_what_makes_it_an_object(
+    text: str, problem: str, remedy: str
+) -> None:
+    wrong = refusal(inputs.conf_object, text)
+
+    assert problem in wrong.problem
+    assert remedy in wrong.remedy
+
+
+@pytest.mark.parametrize("character", ["x", "é", '"', "\ud800"])
+@pytest.mark.parametrize("more", [0, 1])
+def test_conf_has_at_most_a_million_bytes(tmp_path: Path, character: str, more: int) -> None:
+    """Blanks between the values do not count, because they are not sent."""
+    unit = len(json.dumps(character, ensure_ascii=False).encode(errors="surrogatepass")) - 2
+    count, rest = divmod(1_000_000 - len('{"a": ""}') + more, unit)
+    conf = {"a": character * count + "x" * rest}
+    text = json.dumps(conf, indent=9)
+    (tmp_path / "conf.json").write_text(text)
+
+    for parse in (inputs.conf_object, lambda _: inputs.json_file("conf.json", tmp_path)):
+        if not more:
+            assert parse(text) == conf
+            continue
+        wrong = refusal(parse, text)
+        assert wrong.problem.startswith("it has 1,000,001 bytes")
+        assert "reference" in wrong.remedy
+
+
+def test_huge_conf_file_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "conf.json").open("wb") as file:
+        file.truncate(2**40)
+
+    wrong = refusal(lambda text: inputs.json_file(text, tmp_path), "conf.json")
+    assert "1,099,511,627,776 bytes" in wrong.problem
 
 
 @given(texts)

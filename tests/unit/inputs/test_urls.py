@@ -27,6 +27,12 @@ from tests.support.refusal import refusal, texts
         ("http://[::1]:8080/home", "http://[::1]:8080"),
         ("http://127.0.0.1:8080//", "http://127.0.0.1:8080"),
         ("https://example.com./a%20b", "https://example.com./a%20b"),
+        # A host name beyond ASCII, as it is in DNS.
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("https://BÜCHER.example:8443/x/home", "https://xn--bcher-kva.example:8443/x"),
+        ("https://straße.example", "https://xn--strae-oqa.example"),
+        ("http://例え.テスト", "http://xn--r8jz45g.xn--zckzah"),
+        ("https://a\u3002example", "https://a.example"),
     ],
 )
 def test_base_url_loses_pasted_paths_and_slashes(text: str, url: str) -> None:
@@ -54,6 +60,12 @@ def test_base_url_loses_pasted_paths_and_slashes(text: str, url: str) -> None:
         ("https://exa mple.com", "character that URLs do not allow"),
         ("https://example.com/a b", "character that URLs do not allow"),
         ("https://example.com/\u201c", "character that URLs do not allow"),
+        ("https://bücher.example/é", "character that URLs do not allow"),
+        ("https://bücher.example/a b", "character that URLs do not allow"),
+        ("https://bücher.example\n/a", "character that URLs do not allow"),
+        ("https://bücher..example", "not a host name"),
+        ("https://ex\u201cample.com", "not a host name"),
+        ("https://" + "ü" * 64 + ".com", "not a host name"),
         ("https://example.com\\home", "character that URLs do not allow"),
         ("https://example.com/a\nb", "character that URLs do not allow"),
         ("https://a..b", "not a host name"),
@@ -147,6 +159,10 @@ def test_invalid_url_has_no_canonical_form(url: str) -> None:
 )
 def test_token_url_is_unchanged(text: str) -> None:
     assert token_url(text) == text
+
+
+def test_host_of_a_token_url_is_the_one_in_dns() -> None:
+    assert token_url("https://bücher.example:8443/t/") == "https://xn--bcher-kva.example:8443/t/"
 
 
 @pytest.mark.parametrize(

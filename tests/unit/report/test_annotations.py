@@ -1,5 +1,6 @@
 """The annotations at the end of a step: one for the result, and some on lines of code."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,19 @@ from dev.runner import Annotation
 from dev.runner.commands import StepLog
 from entrypoint.errors import ActionError, ExceptionInfo, StackFrame
 from entrypoint.models import Blocker, Failure, Outcome, RunState
-from entrypoint.report.annotations import annotate, annotate_code
+from entrypoint.report.annotations import MAX_CODE_ANNOTATIONS, annotate, annotate_code
 from entrypoint.report.console import Console
+from entrypoint.report.publish import publish
 from entrypoint.runners import github as commands
 from entrypoint.runners.sanitize import one_safe_line
-from tests.support.factories import RUN_URL, a_run, a_task, an_outcome
+from tests.support.factories import RUN_URL, a_context, a_run, a_step, a_task, an_outcome
 from tests.support.markdown import hostile
 from tests.support.runner_log import runner_log
 
 FAILED_TASK = (a_task("a", state="failed"),)
 ERROR = ActionError("The DAG is paused", "Airflow would queue it forever.", "Unpause it.")
 MAX_ANNOTATIONS = 10
-"""GitHub shows ten of each level (docs/notes/runner.md#annotations), this action ten in all."""
+"""GitHub shows ten of each level (docs/notes/runner.md#annotations)."""
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +241,38 @@ def test_code_annotation_is_on_the_innermost_line_of_the_checkout(
     )
 
 
+@pytest.mark.parametrize(
+    ("origin", "file"),
+    [
+        ("octo-org/sales", "dags/sales.py"),
+        ("Octo-Org/Sales", "dags/sales.py"),
+        ("mona/sales", "dags/sales.py"),
+        ("octo-org/other", ""),
+    ],
+)
+def test_file_is_named_relative_to_the_root_of_the_workflows_repository(
+    tmp_path: Path, origin: str, file: str
+) -> None:
+    """That of a fork has the same files, and that of another repository has no annotation."""
+    root = tmp_path / "a" / "src"
+    for name, text in (
+        ("dags/sales.py", "pass\n" * 9),
+        (".git/config", f'[remote "origin"]\n\turl = https://github.com/{origin}\n'),
+    ):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_text(text, encoding="utf-8")
+    (tmp_path / "event.json").write_text(
+        '{"pull_request": {"head": {"repo": {"full_name": "mona/sales"}}}}'
+    )
+    outcome = a_failed_run(a_failure("join", an_exception(("dags/sales.py", 8))))
+    context = a_context(workspace=tmp_path, event=tmp_path / "event.json")
+    log = runner_log(lambda: publish(a_step(outcome), context, commands, write_summary=False))
+    note = log.annotations[0]
+
+    assert (note.file, note.line) == (file, 8 if file else None)
+    assert ("In octo-org/other: dags/sales.py, line 8" in note.message) is (not file)
+
+
 def test_raising_lines_come_before_lines_of_causes(workspace: Path) -> None:
     chains = [
         [an_exception(("dags/sales.py", 10 * n + depth)) for depth in range(3)] for n in (1, 2, 3)
@@ -248,6 +282,18 @@ def test_raising_lines_come_before_lines_of_causes(workspace: Path) -> None:
 
     assert [note.line for note in found] == [10, 20, 30, 11, 21, 31, 12, 22, 32][: len(found)]
     assert len(found) > 3
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_log_says_that_further_lines_are_not_annotated(workspace: Path, more: int) -> None:
+    count = MAX_CODE_ANNOTATIONS + more
+    chains = [an_exception(("dags/sales.py", line)) for line in range(1, count + 1)]
+    outcome = a_failed_run(*(a_failure(f"t{n}", chain) for n, chain in enumerate(chains)))
+    log = runner_log(lambda: annotate_code(outcome, workspace, commands))
+
+    assert len(log.annotations) == MAX_CODE_ANNOTATIONS
+    said = [line for line in log.lines if "The others are not annotated" in line]
+    assert len(said) == more
 
 
 def test_each_line_is_annotated_once(workspace: Path) -> None:
@@ -294,6 +340,7 @@ def whole_step(workspace: Path, outcome: Outcome) -> StepLog:
     blockers = [Blocker(f"The pool {n} is full", "detail", "hint", RUN_URL) for n in range(12)]
     return runner_log(
         lambda: console.unencrypted("http://airflow:8080"),
+        lambda: console.conf_is_large(100_000),
         *(partial(console.blocked, blocker) for blocker in blockers),
         lambda: annotate_code(outcome, workspace, commands),
         lambda: annotate(outcome, commands),
@@ -301,7 +348,7 @@ def whole_step(workspace: Path, outcome: Outcome) -> StepLog:
 
 
 @pytest.mark.parametrize("result", ["failed", "success"])
-def test_step_makes_at_most_ten_annotations(workspace: Path, result: RunState) -> None:
+def test_step_makes_at_most_ten_annotations_of_a_level(workspace: Path, result: RunState) -> None:
     chains = [
         [an_exception(("dags/sales.py", 5 * n + depth)) for depth in range(1, 5)] for n in range(15)
     ]
@@ -311,7 +358,8 @@ def test_step_makes_at_most_ten_annotations(workspace: Path, result: RunState) -
     )
     log = whole_step(workspace, outcome)
 
-    assert len(log.annotations) <= MAX_ANNOTATIONS
+    levels = Counter(note.level for note in log.annotations)
+    assert max(levels.values()) <= MAX_ANNOTATIONS
     assert sum(line.startswith(("Error: ", "Warning: ", "Notice: ")) for line in log.lines) == len(
         log.annotations
     )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.runners import checkout
-from entrypoint.runners.checkout import has_line, locate
+from entrypoint.runners.checkout import RepositoryFile, has_line, in_repository, locate
 
 
 def a_checkout(folder: Path, *files: str) -> Path:
@@ -204,9 +204,95 @@ def test_search_of_a_large_checkout_is_bounded(
     names = ["/opt/a/early.py", "/opt/z/late.py"]
     workspace = a_checkout(tmp_path, "a/early.py", *(f"m/{n}.txt" for n in range(9)), "z/late.py")
 
-    assert locate(names, workspace) == {"/opt/a/early.py": "a/early.py"}
+    said: list[str] = []
+
+    assert locate(names, workspace, said.append) == {"/opt/a/early.py": "a/early.py"}
+    assert [text[:40] for text in said] == ["The workspace has more than 10 files. No"]
     (workspace / "m" / "0.txt").unlink()
-    assert locate(names, workspace) == dict(zip(names, ["a/early.py", "z/late.py"], strict=True))
+    assert locate(names, workspace, said.append) == dict(
+        zip(names, ["a/early.py", "z/late.py"], strict=True)
+    )
+    assert len(said) == 1
+
+
+HTTPS = '[core]\n\tbare = false\n[remote "origin"]\n\turl = https://github.com/octo-org/sales\n'
+OTHER = "https://github.com/octo-org/other.git"
+
+
+def a_repository(root: Path, config: str | None = HTTPS, *files: str) -> Path:
+    """Make a folder the root of a repository with this git configuration."""
+    (root / ".git").mkdir(parents=True)
+    if config is not None:
+        (root / ".git" / "config").write_text(config)
+    return a_checkout(root, *files)
+
+
+def test_whole_path_below_a_repository_matches(tmp_path: Path) -> None:
+    """A single name is enough for a file at the root of a checkout, whatever its `path`."""
+    a_repository(tmp_path / "a" / "src", HTTPS, "sales.py", "lib/stock.py")
+    names = ["/opt/airflow/dags/sales.py", "/opt/airflow/dags/stock.py"]
+
+    assert locate(names, tmp_path) == {names[0]: "a/src/sales.py"}
+
+
+@pytest.mark.parametrize("root", ["", "src", "a/b c"])
+def test_file_is_named_as_its_repository_does(tmp_path: Path, root: str) -> None:
+    a_repository(tmp_path / root, HTTPS, "dags/sales.py")
+    path = f"{root}/dags/sales.py".lstrip("/")
+
+    assert in_repository(tmp_path, path) == RepositoryFile("dags/sales.py", "octo-org/sales")
+    (tmp_path / root / ".git").rename(tmp_path / root / "nothing")
+    assert in_repository(tmp_path, path) == RepositoryFile(path, "")
+
+
+@pytest.mark.parametrize(
+    ("config", "repository"),
+    [
+        (HTTPS.replace("/sales", "/sales.git"), "octo-org/sales"),
+        (HTTPS.replace("https://", "https://user:word@"), "octo-org/sales"),
+        (HTTPS.replace("https://github.com/", "git@github.com:"), "octo-org/sales"),
+        (HTTPS.replace("https://", "ssh://git@"), "octo-org/sales"),
+        (HTTPS.replace("sales", "sales/"), "octo-org/sales"),
+        (HTTPS.replace("origin", "fork"), ""),
+        (f'{HTTPS}[remote "fork"]\n\turl = {OTHER}\n', "octo-org/sales"),
+        (f'[remote "fork"]\n\turl = {OTHER}\n{HTTPS}', "octo-org/sales"),
+        (HTTPS.replace("https://github.com/octo-org/sales", "here"), ""),
+        ("\0\ufffd[", ""),
+        (None, ""),
+    ],
+)
+def test_repository_is_that_of_origin(tmp_path: Path, config: str | None, repository: str) -> None:
+    a_repository(tmp_path / "src", config, "a.py")
+
+    assert in_repository(tmp_path, "src/a.py") == RepositoryFile("a.py", repository)
+
+
+def test_file_of_a_submodule_belongs_to_the_submodule(tmp_path: Path) -> None:
+    a_repository(tmp_path, HTTPS, "lib/x/a.py", ".git/modules/x/HEAD")
+    (tmp_path / "lib" / "x" / ".git").write_text("gitdir: ../../.git/modules/x\n")
+    (tmp_path / ".git/modules/x/config").write_text(f'[remote "origin"]\nurl={OTHER}\n')
+
+    assert in_repository(tmp_path, "lib/x/a.py") == RepositoryFile("a.py", "octo-org/other")
+
+
+@pytest.mark.parametrize("how", ["file", "link to the folder", "link to the file", "loop", "pipe"])
+def test_git_configuration_is_read_only_inside_the_workspace(tmp_path: Path, how: str) -> None:
+    outside = a_repository(tmp_path / "outside") / ".git"
+    git = a_checkout(tmp_path / "here", "a.py") / ".git"
+    if how == "file":
+        git.write_text(f"gitdir: {outside}")
+    elif how == "link to the folder":
+        git.symlink_to(outside)
+    elif how == "loop":
+        git.symlink_to(git)
+    else:
+        git.mkdir()
+        if how == "pipe":
+            os.mkfifo(git / "config")
+        else:
+            (git / "config").symlink_to(outside / "config")
+
+    assert in_repository(tmp_path / "here", "a.py") == RepositoryFile("a.py", "")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dev import runner
 from entrypoint.errors import ActionError
 from entrypoint.models import Event
 from entrypoint.runners.base import Context
-from entrypoint.runners.github import head_commit, read_context, read_event
+from entrypoint.runners.github import head_commit, is_runner, read_context, read_event
 from tests.support.factories import SHA, a_context
 
 NEEDED = (
@@ -57,6 +57,7 @@ def test_every_context_field_is_read_from_its_variable() -> None:
         event=Path("/e.json"),
         job_path="gate.__default",
         event_name="push",
+        ref_sha=runner.RunnerContext().sha,
     )
 
 
@@ -151,6 +152,30 @@ def test_all_missing_variables_are_named_at_once() -> None:
     assert caught.value.detail == f"The environment lacks {', '.join(NEEDED)}."
 
 
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, True),
+        ({"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": "", "GITHUB_SHA": ""}, True),
+        ({"GITHUB_ACTIONS": "false"}, False),
+        *(({name: ""}, False) for name in NEEDED),
+        ({"GITHUB_OUTPUT": ""}, False),
+        ({"GITHUB_OUTPUT": "/nowhere/output"}, False),
+        # Another system, with variables that somebody has copied.
+        *(({name: "x"}, False) for name in ("GITLAB_CI", "TF_BUILD", "BUILD_TAG", "JENKINS_URL")),
+        ({"GITLAB_CI": "true", "GITHUB_ACTIONS": "true"}, True),
+    ],
+)
+def test_runner_is_known_by_its_other_variables_too(
+    tmp_path: Path, changes: dict[str, str], found: bool
+) -> None:
+    """Old container hooks in Kubernetes do not pass GITHUB_ACTIONS."""
+    (tmp_path / "output").touch()
+    environ = runner_environment(GITHUB_OUTPUT=str(tmp_path / "output")) | changes
+
+    assert is_runner(environ) is found
+
+
 HEAD = "d" * 40
 
 
@@ -183,6 +208,78 @@ def test_head_commit_is_that_of_the_pull_request_or_the_run(
     path.write_text(event)
 
     assert head_commit(a_context(event=path)) == commit
+
+
+PULL_REQUEST = {"head": {"sha": HEAD}, "merged": False}
+RUN = {"head_sha": HEAD, "head_branch": "main"}
+
+
+def context_of(folder: Path, name: str, payload: object) -> Context:
+    """Return the context of a workflow that this event started."""
+    (folder / "event.json").write_text(json.dumps(payload))
+    return read_context(
+        runner_environment(
+            GITHUB_EVENT_NAME=name, GITHUB_EVENT_PATH=str(folder / "event.json"), GITHUB_SHA=SHA
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "commit"),
+    [
+        # GITHUB_SHA is the last commit of the default branch, or of a pull request's base.
+        ("workflow_run", {"workflow_run": RUN}, HEAD),
+        ("pull_request_target", {"pull_request": PULL_REQUEST}, HEAD),
+        ("check_run", {"check_run": RUN}, HEAD),
+        ("check_suite", {"check_suite": RUN}, HEAD),
+        ("status", {"sha": HEAD}, HEAD),
+        # The payload and GITHUB_SHA name the same commit.
+        ("merge_group", {"merge_group": RUN}, HEAD),
+        ("deployment", {"deployment": {"sha": HEAD}}, HEAD),
+        (
+            "deployment_status",
+            {"deployment": {"sha": HEAD}, "workflow_run": {"head_sha": SHA}},
+            HEAD,
+        ),
+        # The workflow runs on the branch into which the pull request was merged.
+        ("pull_request_target", {"pull_request": PULL_REQUEST | {"merged": True}}, SHA),
+        # A test merge of the pull request.
+        ("pull_request", {"pull_request": PULL_REQUEST}, SHA),
+        ("pull_request_review", {"pull_request": PULL_REQUEST}, SHA),
+        # The payload names no commit, or another one.
+        ("push", {"after": HEAD, "head_commit": {"id": HEAD}}, SHA),
+        ("schedule", {"schedule": "0 3 * * *"}, SHA),
+        ("workflow_dispatch", {"inputs": None}, SHA),
+        ("repository_dispatch", {"client_payload": {"sha": HEAD, "workflow_run": RUN}}, SHA),
+        ("release", {"release": {"target_commitish": HEAD}}, SHA),
+        ("issue_comment", {"issue": {"number": 7}, "workflow_run": RUN}, SHA),
+        ("", {"workflow_run": RUN}, SHA),
+        # Invalid payloads.
+        ("workflow_run", {"workflow_run": {"head_sha": "main"}}, SHA),
+        ("workflow_run", {}, SHA),
+        ("workflow_run", [], SHA),
+        ("pull_request_target", {"pull_request": 7}, SHA),
+    ],
+)
+def test_commit_is_the_one_that_the_event_is_about(
+    tmp_path: Path, name: str, payload: object, commit: str
+) -> None:
+    context = context_of(tmp_path, name, payload)
+
+    assert (context.sha, context.ref_sha, context.commit_remark) == (commit, SHA, "")
+    assert context.commit_url.endswith(f"/octo-org/sales-pipeline/commit/{commit}")
+
+
+@pytest.mark.parametrize(
+    ("issue", "remark"), [({"pull_request": {"url": "u"}}, True), ({}, False), (7, False)]
+)
+def test_comment_on_a_pull_request_does_not_name_its_commit(
+    tmp_path: Path, issue: object, remark: bool
+) -> None:
+    context = context_of(tmp_path, "issue_comment", {"issue": issue})
+
+    assert context.sha == SHA
+    assert (f"about {SHA[:12]}, the last commit of the default" in context.commit_remark) is remark
 
 
 def test_missing_or_unreadable_event_file_gives_the_runs_commit(tmp_path: Path) -> None:
