@@ -304,6 +304,9 @@ class Airflow(Protocol):
     def dagrun_timeout(self, dag_id: str) -> float | None:
         """Return the DAG's `dagrun_timeout` in seconds."""
 
+    def dag_start_date(self, dag_id: str) -> datetime | None:
+        """Return the DAG's `start_date`, None if it has none."""
+
     def recent_durations(self, dag_id: str) -> tuple[float, ...]:
         """Return the seconds that the DAG's last successful runs took, at most ten."""
 

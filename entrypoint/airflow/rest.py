@@ -361,6 +361,11 @@ class RestAirflow:
         value = details.get("dag_run_timeout")
         return None if value is None else self._seconds(response, value)
 
+    def dag_start_date(self, dag_id: str) -> datetime | None:
+        """See `Airflow`."""
+        response, details = self._details(dag_id)
+        return parse_datetime(response, details.get("start_date"))
+
     def _details(self, dag_id: str) -> tuple[Response, dict[str, Any]]:
         response = self._request(
             "GET", f"/dags/{segment(dag_id)}/details", missing=partial(dag_not_found, dag_id)

@@ -132,6 +132,7 @@ class FakeDag:
     max_active_runs: int = 16
     max_active_tasks: int = 16
     dag_run_timeout: float | None = None
+    start_date: str | None = None
     bundle_version: str | tuple[str, ...] | None = None
     latest_dag_version: str | None = None
     manual_runs: bool = True
