@@ -97,6 +97,13 @@ _MESSAGES = re.compile(
     r"|Done\. Returned value was:|Job \d+ was killed before|::(?:end)?group::"
 )
 """Messages of Airflow itself. They show a record even if the format has no head."""
+_CERTAIN_MESSAGES = re.compile(
+    r"\b(?:Task failed with exception|Marking task as (?:FAILED|UP_FOR_RETRY)\b"
+    r"|Task exited with return code |Job \d+ was killed before)"
+)
+"""Messages that show a record even behind a head that is not recognised."""
+_SIGN = re.compile(r"[^\x00-\x7f]{1,4} ")
+"""An emoji before a head."""
 _JSON_MESSAGES = ("message", "msg", "event", "text", "textPayload")
 _JSON_LEVELS = ("levelname", "level", "severity", "log.level", "loglevel", "lvl")
 _JSON_STAMPS = ("asctime", "timestamp", "@timestamp", "time", "ts", "datetime")
@@ -178,7 +185,8 @@ def _own(text: str) -> Record | None:
     head = text[:_MAX_HEAD_CHARS]
     if not head or head[0].isspace():
         return None
-    at, after_stamp, is_part = 0, 0, False
+    at = sign.end() if (sign := _SIGN.match(head)) else 0
+    after_stamp, is_part = 0, False
     for _ in range(_MAX_FIELDS):
         if not after_stamp and (match := _STAMP.match(head, at)):
             at = after_stamp = match.end()
@@ -215,7 +223,10 @@ def _skip(head: str, at: int) -> int:
 
 
 def _bare(text: str) -> Record | None:
-    return Record(Format.BARE, None, text) if _MESSAGES.match(text) else None
+    if _MESSAGES.match(text):
+        return Record(Format.BARE, None, text)
+    match = _CERTAIN_MESSAGES.search(text[:_MAX_HEAD_CHARS])
+    return Record(Format.BARE, None, text[match.start() :]) if match else None
 
 
 def _json(line: str) -> JsonRecord | None:

@@ -40,7 +40,8 @@ _EXIT = re.compile(
     r"Task exited with return code (?P<code>-?\d{1,5}|Negsignal\.\w+)(?! \(task deferral\))"
 )
 _DECIDED = re.compile(r"[Mm]arking task as (?:FAILED|UP_FOR_RETRY)")
-_OUT_OF_MEMORY = "was killed before it finished"
+_KILLER = re.compile("was killed before it finished|has been externally set to|Detected zombie")
+"""Messages that say why Airflow or the system ended a process."""
 _COMPOSER_LABELS = re.compile(r"@-@\{.*\}$")
 """Cloud Composer's labels after a message."""
 _MAX_MESSAGE_LINES = 5
@@ -138,7 +139,7 @@ class Cause:
         self._final = self._decided = False
         self._exit: str | None = None
         self._exit_code = ""
-        self._out_of_memory = ""
+        self._killer = ""
 
     @property
     def within(self) -> Format | None:
@@ -175,7 +176,8 @@ class Cause:
             structured: its exceptions, if they are not a printed traceback.
         """
         self._settle()
-        if self._error is not None and not self._error.endswith(TASK_FAILED_EVENT):
+        is_known = self._error is not None or bool(self._raised)
+        if is_known and not (self._error or "").endswith(TASK_FAILED_EVENT):
             self._decided = (
                 self._decided or _DECIDED.search(record.message[:MAX_LINE_CHARS]) is not None
             )
@@ -196,10 +198,11 @@ class Cause:
         if self._final:
             return self._raised, self._error
         if self._exit is not None and (signal := _signal(self._exit_code)):
-            reason = self._out_of_memory or "often because memory ran out"
-            more = f"{signal}, {reason}" if signal == "SIGKILL" else signal
-            return (), f"{self._exit} ({more})"
-        if self._error is not None:
+            default = "often because memory ran out" if signal == "SIGKILL" else ""
+            name = "" if signal in self._exit else signal
+            more = ", ".join(part for part in (name, self._killer or default) if part)
+            return (), f"{self._exit} ({more})" if more else self._exit
+        if self._error is not None or self._raised:
             return self._raised, self._error
         return self._printed, self._exit
 
@@ -215,6 +218,8 @@ class Cause:
         is_final = text.rstrip("\"'").endswith(TASK_FAILED_EVENT)
         if record is not None and (found := _EXIT.search(first)):
             self._exit, self._exit_code = masked(first[found.start() :]), found["code"]
+        if _KILLER.search(first):
+            self._killer = between_words(masked(text), MAX_LINE_CHARS)
         if level in ERROR_LEVELS or (level is None and (chain or is_final)):
             self._settle_error(between_words(masked(text), MAX_LINE_CHARS), chain, final=is_final)
         elif chain:
@@ -225,8 +230,6 @@ class Cause:
             self._raised, self._error, self._final = chain, message, True
         elif not (self._final or self._decided):
             self._raised, self._error = chain, message or None
-        if _OUT_OF_MEMORY in message:
-            self._out_of_memory = message
 
 
 def _signal(code: str) -> str:

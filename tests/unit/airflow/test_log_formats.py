@@ -41,6 +41,8 @@ TEXT_FORMATS: dict[str, tuple[str, str | None]] = {
     "epoch": ("%(created)f %(levelname)s %(message)s", None),
     "level first": ("%(levelname)s %(asctime)s %(message)s", None),
     "logger first": ("%(name)s [%(asctime)s] %(levelname)s: %(message)s", None),
+    "emoji": ("❌ %(asctime)s %(levelname)s %(message)s", None),
+    "unknown": ("airflow says, in its own words: %(message)s", None),
     "basic": ("%(levelname)s:%(name)s:%(message)s", None),
     "level only": ("[%(levelname)s] %(message)s", None),
     "logfmt": ('time="%(asctime)s" level=%(levelname)s msg="%(message)s"', ISO),
