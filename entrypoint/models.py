@@ -49,6 +49,8 @@ ENDED: tuple[TaskState, ...] = ("success", "failed", "skipped", "upstream_failed
 """The task instance has ended. Only a clear makes Airflow run it again."""
 RUNNING: tuple[TaskState, ...] = ("running", "restarting")
 """A worker has the task instance."""
+IDLE: tuple[TaskState | None, ...] = ("skipped", "removed", "upstream_failed", None)
+"""Of an ended run: the task instance did not run."""
 ACTIVE: tuple[TaskState, ...] = ("scheduled", "queued", *RUNNING)
 """A scheduler, an executor or a worker acts on the task instance."""
 WAITING: tuple[TaskState, ...] = ("deferred", "awaiting_input", "up_for_retry", "up_for_reschedule")
@@ -333,6 +335,8 @@ class TaskInstance(NamedTuple):
         state_reason: why a retry policy ended or repeated a try (Airflow 3.4 and later).
         loop_id: the task group of the innermost loop, empty outside a loop.
         is_loop_gate: whether it decides if its loop goes on with a further iteration.
+        control: whether it only decides which tasks after it run (a branch, a short circuit), or
+            only marks a place (an empty task); empty if it does work.
     """
 
     task_id: str
@@ -352,6 +356,7 @@ class TaskInstance(NamedTuple):
     state_reason: str | None = None
     loop_id: str = ""
     is_loop_gate: bool = False
+    control: Literal["", "decision", "marker"] = ""
 
     @property
     def coordinates(self) -> Coordinates:
@@ -543,6 +548,7 @@ class Outcome(NamedTuple):
         blockers: why the run does not move, with the most likely reason first.
         failures: why task instances failed; fewer than `failed_tasks` if very many failed.
         dagrun_timeout_exceeded: the `dagrun_timeout` in seconds, if it ended the run.
+        dag_start_date: the DAG's start date, read if a successful run has no task instance.
         xcom: the requested values, keyed by the lines of the input.
         disabled_features: a sentence for each feature that the credential does not permit.
         report: the commit status or deployment on GitHub for the run.
@@ -572,6 +578,7 @@ class Outcome(NamedTuple):
     blockers: tuple[Blocker, ...] = ()
     failures: tuple[Failure, ...] = ()
     dagrun_timeout_exceeded: float | None = None
+    dag_start_date: datetime | None = None
     xcom: JsonObject | None = None
     disabled_features: tuple[str, ...] = ()
     seconds_in_state: float = 0.0
@@ -608,6 +615,22 @@ class Outcome(NamedTuple):
     def failed_tasks(self) -> tuple[TaskInstance, ...]:
         """The task instances in state `failed`, without those in `upstream_failed`."""
         return tuple(task for task in self.tasks or () if task.state == "failed")
+
+    @property
+    def nothing_ran(self) -> bool:
+        """Whether the run is a success in which no task did any work.
+
+        It has no task instance, all were skipped or removed, or the others were skipped by a task
+        that decides.
+        """
+        if self.result != "success" or self.verdict is not None or self.tasks is None:
+            return False
+        ran = [task for task in self.tasks if task.state not in IDLE]
+        if not ran:
+            return not self.unread_succeeded
+        is_skipped = any(task.state == "skipped" for task in self.tasks)
+        works = any(not task.control or task.state != "success" for task in ran)
+        return is_skipped and not works and not self.unread_succeeded
 
     @property
     def decisive_failures(self) -> tuple[TaskInstance, ...]:

@@ -702,6 +702,7 @@ class StepRun:
                 self.outcome._replace(
                     failures=reasons.failures,
                     dagrun_timeout_exceeded=reasons.dagrun_timeout_exceeded,
+                    dag_start_date=reasons.dag_start_date,
                 )
             )
         decided = self.outcome.verdict is not None and self.outcome.verdict.result is not None

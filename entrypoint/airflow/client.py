@@ -288,16 +288,31 @@ class Airflow(Protocol):
             NotSupported: this Airflow does not return it.
         """
 
-    def xcom(self, run: DagRun, task_id: str, at: Coordinates, key: str, limit: int) -> Any:
+    def is_mapped(self, run: DagRun, task_id: str) -> bool:
+        """Return whether a task is mapped, or in a mapped task group, even if over nothing."""
+
+    def xcom(
+        self,
+        run: DagRun,
+        task_id: str,
+        at: Coordinates,
+        key: str,
+        limit: int,
+        *,
+        since: datetime | None = None,
+    ) -> Any:
         """Return the value of an XCom, parsed from JSON.
 
         Raises:
-            NotFound: Airflow does not have the XCom.
+            NotFound: Airflow does not have the XCom, or it was written before `since`.
             ResponseTooLarge: its JSON is larger than `limit` bytes.
         """
 
     def dagrun_timeout(self, dag_id: str) -> float | None:
         """Return the DAG's `dagrun_timeout` in seconds."""
+
+    def dag_start_date(self, dag_id: str) -> datetime | None:
+        """Return the DAG's `start_date`, None if it has none."""
 
     def recent_durations(self, dag_id: str) -> tuple[float, ...]:
         """Return the seconds that the DAG's last successful runs took, at most ten."""

@@ -23,7 +23,8 @@ from entrypoint.masking import masked_end
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from entrypoint.airflow.logs import JsonLog, TextLog
+    from entrypoint.airflow.logs import JsonLog
+    from entrypoint.airflow.text_log import TextLog
     from entrypoint.models import TaskLog
 
 _MAX_PENDING_CHARS = 1_048_576

@@ -7,17 +7,16 @@ that it needs is bounded.
 from __future__ import annotations
 
 import json
-import re
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from entrypoint.airflow.tracebacks import TracebackReader, between_words
+from entrypoint.airflow.tracebacks import between_words
 from entrypoint.errors import ExceptionInfo, StackFrame
 from entrypoint.masking import masked, masked_end, masked_head
 from entrypoint.models import TaskLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _MAX_RAW_BYTES = 524_288
 """Maximum length of a line in the response, in bytes; longer lines are cut."""
@@ -26,28 +25,23 @@ _MIN_SECRET_PREFIX_CHARS = 4
 
 With fewer characters ordinary words would be masked too.
 """
-_MAX_LINE_CHARS = 2_000
+MAX_LINE_CHARS = 2_000
+"""Maximum length of a line that is kept."""
 _MAX_TAIL_CHARS = 131_072
 """Maximum characters of all lines that are kept."""
-_RECORD = re.compile(
-    r"\[\d{4}-[^\]]{5,60}\] \{[^}]{1,200}\} (?P<level>[A-Z]{4,8}) - (?P<message>.*)"
-)
-"""`[2026-11-20T09:52:17.555+0000] {file.py:12} ERROR - text`
-
-A line without this head continues the line before it.
-"""
-_TASK_FAILED_EVENT = "Task failed with exception"
+TASK_FAILED_EVENT = "Task failed with exception"
 """The message with which both Airflows log the exception that ended the try.
 
 Exceptions of callbacks after it do not matter.
 """
-_KILLED_MESSAGE = re.compile(r"Task exited with return code -\d")
-_ERROR_LEVELS = ("ERROR", "CRITICAL", "FATAL")
-_AIRFLOW_PATH = "/site-packages/airflow/"
+ERROR_LEVELS = ("ERROR", "CRITICAL", "FATAL")
+AIRFLOW_PATH = "/site-packages/airflow/"
 """Path of Airflow's own frames, which surround every task and do not help a reader."""
-_MAX_HEAD_LINES = 10
+MAX_HEAD_LINES = 10
+"""Lines that are kept of what says where Airflow looked for the log."""
 _MAX_FRAMES = 200
 _MAX_EXCEPTIONS = 20
+_MAX_GROUP_DEPTH = 3
 
 
 class LogReader:
@@ -66,7 +60,6 @@ class LogReader:
         self._size = 0
         self._count = 0
         self._incomplete_line = b""
-        self._last_error: str | None = None
         self._written = on_line is not None
         self._head: list[str] = []
 
@@ -85,28 +78,38 @@ class LogReader:
             # The log may have ended within this line.
             rest, self._incomplete_line = self._incomplete_line, b""
             self.line(masked_end(_decode(rest).removesuffix("\ufffd"), _MIN_SECRET_PREFIX_CHARS))
-        if not self._written:
+        raised, last_error = self._end()
+        if not self._is_written():
             return TaskLog(tuple(self._head), written=False)
-        return TaskLog(
-            tuple(self._tail), self._count - len(self._tail), self._raised(), self._last_error
-        )
+        return TaskLog(tuple(self._tail), self._count - len(self._tail), raised, last_error)
 
     def line(self, line: str) -> None:
         """Parse one line, without its line break."""
         raise NotImplementedError
 
-    def _raised(self) -> tuple[ExceptionInfo, ...]:
+    def _is_written(self) -> bool:
+        """Return whether the task has written a log."""
+        return self._written
+
+    def _end(self) -> tuple[tuple[ExceptionInfo, ...], str | None]:
+        """Return the exception that ended the try, then its causes; and the last error message."""
         raise NotImplementedError
 
     def _show(self, text: str) -> None:
-        text = masked(text)
-        if not self._written:
+        if self._written:
+            self._keep(masked(text))
+        else:
             # These lines say where Airflow looked for the log. They matter only if there is none.
-            self._head = [*self._head, between_words(text, _MAX_LINE_CHARS)][:_MAX_HEAD_LINES]
-            return
+            self._add_to_head(text)
+
+    def _add_to_head(self, text: str) -> None:
+        if len(self._head) < MAX_HEAD_LINES:
+            self._head.append(between_words(masked(text), MAX_LINE_CHARS))
+
+    def _keep(self, text: str) -> None:
         for line in text.split("\n"):
             self._count += 1
-            self._tail.append(between_words(line, _MAX_LINE_CHARS))
+            self._tail.append(between_words(line.rstrip("\r"), MAX_LINE_CHARS))
             if self._on_line is not None:
                 self._on_line(self._tail[-1])
             self._size += len(self._tail[-1])
@@ -114,39 +117,6 @@ class LogReader:
                 self._size > _MAX_TAIL_CHARS and len(self._tail) > 1
             ):
                 self._size -= len(self._tail.popleft())
-
-
-class TextLog(LogReader):
-    """Parses Airflow 2's log, a text (docs/notes/airflow-2.md#task-logs)."""
-
-    def __init__(self, max_lines: int, on_line: Callable[[str], None] | None = None) -> None:
-        super().__init__(max_lines, on_line)
-        self._traceback = TracebackReader()
-        self._hidden = self._killed = False
-
-    def line(self, line: str) -> None:
-        """See `LogReader`."""
-        record = _RECORD.match(line)
-        message = record["message"] if record else line
-        self._traceback.line(message, begins=record is not None)
-        self._written = self._written or record is not None or bool(self._traceback.last)
-        # A frame's source line follows it with a deeper indentation.
-        self._hidden = (
-            _AIRFLOW_PATH in line
-            if line.startswith('  File "')
-            else self._hidden and line.startswith("    ")
-        )
-        if not self._hidden and not _is_group_marker(message.removeprefix(" INFO - ")):
-            self._show(line)
-        if record is None:
-            return
-        # Airflow reports a killed process with level INFO. Such a process raised no exception.
-        self._killed = _KILLED_MESSAGE.match(message) is not None or self._killed
-        if record["level"] in _ERROR_LEVELS or _KILLED_MESSAGE.match(message):
-            self._last_error = between_words(masked(message), _MAX_LINE_CHARS)
-
-    def _raised(self) -> tuple[ExceptionInfo, ...]:
-        return () if self._killed else self._traceback.last
 
 
 class JsonLog(LogReader):
@@ -158,6 +128,7 @@ class JsonLog(LogReader):
     def __init__(self, max_lines: int, on_line: Callable[[str], None] | None = None) -> None:
         super().__init__(max_lines, on_line)
         self._last_raised: tuple[ExceptionInfo, ...] = ()
+        self._last_error: str | None = None
         self._final = False
 
     def line(self, line: str) -> None:
@@ -175,7 +146,7 @@ class JsonLog(LogReader):
 
     def entry(self, entry: dict[str, Any]) -> None:
         """Parse one object."""
-        if _is_group_marker(str(entry.get("event", ""))):
+        if is_group_marker(str(entry.get("event", ""))):
             return
         level = str(entry.get("level") or "").upper()
         stamp = f"[{entry['timestamp']}] " if isinstance(entry.get("timestamp"), str) else ""
@@ -184,23 +155,17 @@ class JsonLog(LogReader):
         if may_be_incomplete(entry):
             event = masked_end(event, _MIN_SECRET_PREFIX_CHARS)
         self._show(f"{stamp}{f'{level} - ' if level else ''}{event}")
-        raised = _chain(entry.get("error_detail"))
-        if level in _ERROR_LEVELS and event.strip() and not self._final:
+        raised = exception_chain(entry.get("error_detail"))
+        if level in ERROR_LEVELS and event.strip() and not self._final:
             self._last_error = between_words(
-                masked(_with_details(event.strip(), entry)), _MAX_LINE_CHARS
+                masked(_with_details(event.strip(), entry)), MAX_LINE_CHARS
             )
-            self._last_raised, self._final = raised, event == _TASK_FAILED_EVENT
-        if raised:
-            for one in reversed(raised):
-                for frame in one.frames:
-                    if _AIRFLOW_PATH not in frame.filename:
-                        self._show(
-                            f'  File "{frame.filename}", line {frame.line}, in {frame.function}'
-                        )
-                self._show(str(one))
+            self._last_raised, self._final = raised, event == TASK_FAILED_EVENT
+        for line in exception_lines(raised):
+            self._show(line)
 
-    def _raised(self) -> tuple[ExceptionInfo, ...]:
-        return self._last_raised
+    def _end(self) -> tuple[tuple[ExceptionInfo, ...], str | None]:
+        return self._last_raised, self._last_error
 
 
 def may_be_incomplete(entry: dict[str, Any]) -> bool:
@@ -224,7 +189,7 @@ def _decode(line: bytes) -> str:
     return text.rstrip("\r")
 
 
-def _is_group_marker(text: str) -> bool:
+def is_group_marker(text: str) -> bool:
     """Return whether a line only marks a group that Airflow's UI folds."""
     return text.startswith("::endgroup::") or text == "::group::Log message source details"
 
@@ -237,7 +202,7 @@ def _with_details(event: str, entry: dict[str, Any]) -> str:
     return f"{event} ({', '.join(details)})" if details else event
 
 
-def _chain(detail: Any) -> tuple[ExceptionInfo, ...]:
+def exception_chain(detail: Any) -> tuple[ExceptionInfo, ...]:
     """Parse `error_detail`: the exception that ended the try, then its causes.
 
     A cause is what Python calls cause or context.
@@ -247,11 +212,21 @@ def _chain(detail: Any) -> tuple[ExceptionInfo, ...]:
     return tuple(_exception(item) for item in detail[:_MAX_EXCEPTIONS] if isinstance(item, dict))
 
 
+def exception_lines(raised: tuple[ExceptionInfo, ...]) -> Iterator[str]:
+    """Yield the lines that show these exceptions, as Python prints them."""
+    for one in reversed(raised):
+        for frame in one.frames:
+            if AIRFLOW_PATH not in frame.filename:
+                yield f'  File "{frame.filename}", line {frame.line}, in {frame.function}'
+        yield str(one)
+
+
 def _exception(item: dict[str, Any]) -> ExceptionInfo:
     frames = item.get("frames")
+    text = "\n".join([str(item.get("exc_value") or ""), *_notes(item), *_parts(item)])
     return ExceptionInfo(
         kind=str(item.get("exc_type") or "Exception"),
-        text=between_words(masked(str(item.get("exc_value") or "")), _MAX_LINE_CHARS),
+        text=between_words(masked(text), MAX_LINE_CHARS),
         frames=tuple(
             StackFrame(frame["filename"], frame["lineno"], str(frame.get("name") or "?"))
             for frame in (frames if isinstance(frames, list) else [])[-_MAX_FRAMES:]
@@ -261,3 +236,24 @@ def _exception(item: dict[str, Any]) -> ExceptionInfo:
             and frame["lineno"] > 0
         ),
     )
+
+
+def _notes(item: dict[str, Any]) -> list[str]:
+    """Return the notes of an exception (`add_note`)."""
+    notes = item.get("exc_notes")
+    return [str(note) for note in (notes if isinstance(notes, list) else [])[:_MAX_EXCEPTIONS]]
+
+
+def _parts(item: dict[str, Any], depth: int = 0) -> list[str]:
+    """Return the exceptions of an exception group, a line for each.
+
+    Each part is a list like `error_detail`, of which the first is the exception itself.
+    """
+    parts = item.get("exceptions")
+    lines: list[str] = []
+    for part in (parts if isinstance(parts, list) else [])[:_MAX_EXCEPTIONS]:
+        one = part[0] if isinstance(part, list) and part else part
+        if isinstance(one, dict) and depth < _MAX_GROUP_DEPTH:
+            kind, text = one.get("exc_type") or "Exception", one.get("exc_value") or ""
+            lines += [f"{kind}: {text}" if text else str(kind), *_parts(one, depth + 1)]
+    return lines[:_MAX_EXCEPTIONS]

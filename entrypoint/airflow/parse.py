@@ -5,7 +5,8 @@ A missing or malformed field raises UnexpectedResponse, because it must never pr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast, get_args
+import re
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from entrypoint.airflow.responses import optional, parse_datetime, require_object
 from entrypoint.models import Dag, DagRun, RunState, TaskInstance
@@ -27,6 +28,11 @@ _LOOP_GATE = "LoopGateOperator"
 """The operator of the task that Airflow adds to each loop
 (docs/notes/airflow-versions.md#loops).
 """
+
+
+_DECISION = re.compile("ShortCircuit|Branch|LatestOnly")
+"""In the names of the operators that decide which tasks after them run, and of decorated ones."""
+_MARKER = re.compile("(?:Empty|Dummy)Operator$")
 
 
 def parse_dag(response: Response, body: dict[str, Any], *, is_active: bool) -> Dag:
@@ -118,4 +124,11 @@ def parse_task_instance(response: Response, item: Any) -> TaskInstance:
         state_reason=optional(response, item, "state_reason", str),
         loop_id=loop_id,
         is_loop_gate=bool(loop_id) and item.get("operator") == _LOOP_GATE,
+        control=_control(str(item.get("operator") or "")),
     )
+
+
+def _control(operator: str) -> Literal["", "decision", "marker"]:
+    if _DECISION.search(operator):
+        return "decision"
+    return "marker" if _MARKER.match(operator) else ""

@@ -379,6 +379,11 @@ class RestAirflow:
         value = details.get("dag_run_timeout")
         return None if value is None else self._seconds(response, value)
 
+    def dag_start_date(self, dag_id: str) -> datetime | None:
+        """See `Airflow`."""
+        response, details = self._details(dag_id)
+        return parse_datetime(response, details.get("start_date"))
+
     def _details(self, dag_id: str) -> tuple[Response, dict[str, Any]]:
         response = self._request(
             "GET", f"/dags/{segment(dag_id)}/details", missing=partial(dag_not_found, dag_id)
@@ -690,7 +695,29 @@ class RestAirflow:
         require_status(response, 200)
         follower.end()
 
-    def xcom(self, run: DagRun, task_id: str, at: Coordinates, key: str, limit: int) -> Any:
+    def is_mapped(self, run: DagRun, task_id: str) -> bool:
+        """See `Airflow`. The list of a task that is not mapped is a 404 in both APIs."""
+        try:
+            response = self._request(
+                "GET",
+                f"{task_path(run, task_id)}/listMapped?limit=1",
+                missing=lambda found: NotFound("The task is not mapped", describe(found), ""),
+            )
+        except NotFound:
+            return False
+        _objects(response, "task_instances")
+        return True
+
+    def xcom(
+        self,
+        run: DagRun,
+        task_id: str,
+        at: Coordinates,
+        key: str,
+        limit: int,
+        *,
+        since: datetime | None = None,
+    ) -> Any:
         """See `Airflow`."""
         body = bytearray()
 
@@ -712,9 +739,14 @@ class RestAirflow:
                 "The XCom is too large", f"{response.source}, with more than {limit} bytes.", ""
             )
         try:
-            return json.loads(body)["value"]
-        except (ValueError, RecursionError, KeyError, TypeError):
+            found = json.loads(body)
+            value, written = found["value"], found.get("timestamp")
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
             raise response.unexpected("the JSON is cut off, or has no value.") from None
+        written_at = parse_datetime(response, written) if since is not None else None
+        if since is not None and written_at is not None and written_at < since:
+            raise NotFound("The XCom is missing", "It is from an earlier attempt.", "")
+        return value
 
     def _download(
         self,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entrypoint.airflow.logs import TextLog
 from entrypoint.airflow.responses import is_from_airflow, not_supported, optional, require_note
 from entrypoint.airflow.rest import RestAirflow, run_path, segment
 from entrypoint.errors import (
@@ -328,12 +327,16 @@ class V1(RestAirflow):
     _log_format: ClassVar[str] = "text/plain"
 
     def _log_reader(self, max_lines: int) -> LogReader:
+        # Imported here, because only the end of a run needs it.
+        from entrypoint.airflow.text_log import TextLog  # noqa: PLC0415
+
         return TextLog(max_lines)
 
     def follow_log(self, max_lines: int, on_line: Callable[[str], None]) -> LogFollower:
         """See `Airflow`."""
-        # Imported here, because most steps do not need this module.
+        # Imported here, because most steps do not need these modules.
         from entrypoint.airflow.log_follower import TextFollower  # noqa: PLC0415
+        from entrypoint.airflow.text_log import TextLog  # noqa: PLC0415
 
         return TextFollower(TextLog(max_lines, on_line))
 

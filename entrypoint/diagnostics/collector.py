@@ -64,10 +64,12 @@ class EndReasons(NamedTuple):
     Attributes:
         failures: why task instances failed.
         dagrun_timeout_exceeded: the DAG's `dagrun_timeout` in seconds, if it ended the run.
+        dag_start_date: the DAG's start date, read if a successful run has no task instance.
     """
 
     failures: tuple[Failure, ...] = ()
     dagrun_timeout_exceeded: float | None = None
+    dag_start_date: datetime | None = None
 
 
 class Diagnostics:
@@ -225,11 +227,19 @@ class Diagnostics:
         optional = self.optional.within(self._session.deadline(DIAGNOSTICS_SECONDS))
         return self._guard(
             "the reasons why the run ended",
-            partial(self._explain_end, optional, run, tasks or ()),
+            partial(self._explain_end, optional, run, tasks),
             EndReasons(),
         )
 
-    def _explain_end(self, optional: OptionalRequests, run: DagRun, tasks: Tasks) -> EndReasons:
+    def _explain_end(
+        self, optional: OptionalRequests, run: DagRun, found: Tasks | None
+    ) -> EndReasons:
+        if found == () and run.state == "success":
+            fetch = optional.fetch(
+                Feature.DAG, lambda airflow: airflow.dag_start_date(run.dag_id), None, retry=True
+            )
+            return EndReasons(dag_start_date=fetch)
+        tasks = found or ()
         keep = 0 if self._settings.logs == "none" else self._settings.log_lines
         for sentence in unread_logs(tasks, others=self._settings.logs == "all"):
             self._session.events.unshown_logs(sentence)

@@ -135,6 +135,8 @@ def _failure(
         cause = "its log ends without an error" if log.written else "its log no longer exists"
     if reason := retry_reason(task):
         cause = f"{cause} ({reason})"
+    # A message may have several lines.
+    cause = " ".join(cause.split())
     return Failure(task, cause, log.raised, log.lines if keep else (), log.lines_omitted)
 
 

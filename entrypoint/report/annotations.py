@@ -34,12 +34,14 @@ _MAX_FRAMES = 50
 def annotate(outcome: Outcome, runner: Runner) -> None:
     """Print the result as an annotation.
 
-    It is an error unless the step passes, a warning if it passes with failed tasks, else a notice.
+    It is an error unless the step passes, a warning if it passes with failed tasks or without any
+    that ran, else a notice.
     """
     message = outcome_message(outcome)
     text = "\n".join([*message.reasons, message.detail])
     good = outcome.passes or (outcome.post and outcome.stop_settled)
-    level: Level = "error" if not good else "warning" if outcome.failed_tasks else "notice"
+    doubtful = outcome.failed_tasks or outcome.nothing_ran
+    level: Level = "error" if not good else "warning" if doubtful else "notice"
     runner.annotate(level, message.title, text, ending=ending_of(message, outcome.run_url))
 
 

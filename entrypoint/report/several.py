@@ -17,7 +17,7 @@ from entrypoint.report.failures import failed_tasks, reasons
 from entrypoint.report.gantt import gantt
 from entrypoint.report.markdown import block, code, fit, folded, link, prose, table
 from entrypoint.report.sections import build_sections
-from entrypoint.report.wording import RESULT_SIGNS, Message, ending_of, outcome_message
+from entrypoint.report.wording import RESULT_SIGNS, Message, ending_of, outcome_message, sign_of
 from entrypoint.text import format_duration, list_names, shortened
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def step_message(outcome: StepOutcome) -> Message:
         return _post_message(runs)
     counts = Counter(run.result for run in runs)
     parts = [f"{counts[result]} {_PHRASES[result]}" for result in WORST_FIRST if counts[result]]
-    return _end_message(outcome, f"Of {len(runs)} DAGs {', '.join(parts)}.{_unmatched(outcome)}")
+    detail = f"Of {len(runs)} DAGs {', '.join(parts)}.{_idle(outcome)}{_unmatched(outcome)}"
+    return _end_message(outcome, detail)
 
 
 def _end_message(outcome: StepOutcome, detail: str) -> Message:
@@ -112,6 +113,11 @@ def _post_message(runs: tuple[Outcome, ...]) -> Message:
     )
 
 
+def _idle(outcome: StepOutcome) -> str:
+    names = [run.request.dag_id for run in outcome.runs if run.nothing_ran and run.request]
+    return f" Nothing ran in {list_names(names)}: no task did any work." if names else ""
+
+
 def _unmatched(outcome: StepOutcome) -> str:
     if not outcome.unmatched:
         return ""
@@ -123,11 +129,12 @@ def _unmatched(outcome: StepOutcome) -> str:
 
 
 def reason_of(outcome: Outcome) -> str:
-    """Return why a DAG run did not pass, as one line; empty if it did."""
-    if outcome.result in PASSING:
+    """Return why a DAG run did not pass, or ran nothing, as one line; otherwise an empty text."""
+    if outcome.result in PASSING and not outcome.nothing_ran:
         return ""
     message = outcome_message(outcome)
-    first = message.reasons[0] if message.reasons else f"{message.title}. {message.detail}"
+    full = f"{message.title}. {message.detail}"
+    first = message.reasons[0] if message.reasons and not outcome.nothing_ran else full
     return shortened(" ".join(masked(first).split()), _MAX_REASON_CHARS)
 
 
@@ -137,11 +144,15 @@ def worst_first(outcome: StepOutcome) -> list[Outcome]:
 
 
 def annotate_several(outcome: StepOutcome, runner: Runner) -> None:
-    """Print one annotation for each DAG that did not pass, MAX_ANNOTATIONS at most."""
+    """Print one annotation for each DAG that did not pass, MAX_ANNOTATIONS at most.
+
+    If all passed, it is one for the step: a warning if a DAG may not have run, or ran nothing.
+    """
     message = step_message(outcome)
     bad = [run for run in worst_first(outcome) if run.result not in PASSING]
     if outcome.error is not None or not bad:
-        good: Level = "warning" if outcome.new_files else "notice"
+        doubtful = outcome.new_files or any(run.nothing_ran for run in outcome.runs)
+        good: Level = "warning" if doubtful else "notice"
         level: Level = good if outcome.passes else "error"
         runner.annotate(level, message.title, message.detail, ending=ending_of(message))
         return
@@ -193,7 +204,7 @@ def _heading(outcome: StepOutcome) -> Iterator[str]:
 def _dag_table(outcome: StepOutcome) -> Iterator[str]:
     rows = [
         (
-            f"{RESULT_SIGNS[run.result]} {run.result}",
+            f"{sign_of(run)} {run.result}",
             _dag_link(run),
             format_duration(run.run.duration if run.run else None),
             prose(reason_of(run)),

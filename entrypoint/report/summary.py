@@ -16,7 +16,7 @@ from entrypoint.report.markdown import block, code, fit, folded, link, prose, ta
 from entrypoint.report.sections import build_sections
 from entrypoint.report.tables import task_table
 from entrypoint.report.timestamps import later
-from entrypoint.report.wording import RESULT_SIGNS, outcome_message
+from entrypoint.report.wording import outcome_message, sign_of
 from entrypoint.text import shortened
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def _blocks(outcome: Outcome, context: Context | None) -> Iterator[str]:
 
 def _heading(outcome: Outcome) -> Iterator[str]:
     subject = f": {code(outcome.run.dag_id)}" if outcome.run else ""
-    sign = "⚠️" if outcome.passes and outcome.failed_tasks else RESULT_SIGNS[outcome.result]
-    yield f"## {sign} {outcome_message(outcome).title}{subject}"
+    yield f"## {sign_of(outcome)} {outcome_message(outcome).title}{subject}"
 
 
 def _reason(outcome: Outcome) -> Iterator[str]:

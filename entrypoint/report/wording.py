@@ -36,6 +36,12 @@ RESULT_SIGNS: dict[Result, str] = {
 """The sign of each result in the job summary."""
 
 
+def sign_of(outcome: Outcome) -> str:
+    """Return the sign of one DAG run in the job summary; a doubtful success has its own."""
+    doubtful = outcome.passes and (outcome.failed_tasks or outcome.nothing_ran)
+    return "⚠️" if doubtful else RESULT_SIGNS[outcome.result]
+
+
 class Message(NamedTuple):
     """The parts of a message; all but the title may be empty.
 
@@ -356,10 +362,8 @@ def _success(outcome: Outcome, run: DagRun) -> Message:
     if outcome.verdict is not None:
         return _tasks_succeeded(outcome, outcome.verdict, run)
     text = f"Airflow ended the run of {run.dag_id} as success{duration_suffix(run)}."
-    if outcome.tasks == ():
-        text += (
-            " It ran no task at all. Check whether the logical date is before the DAG's start date."
-        )
+    if outcome.nothing_ran:
+        return _nothing_ran(outcome, run, text)
     if not outcome.failed_tasks:
         return Message("DAG run succeeded", text, "")
     hint = (
@@ -367,6 +371,49 @@ def _success(outcome: Outcome, run: DagRun) -> Message:
         "when tasks failed."
     )
     return Message("DAG run succeeded, with failed tasks", text, hint, _failed_tasks(outcome))
+
+
+def _nothing_ran(outcome: Outcome, run: DagRun, text: str) -> Message:
+    """Say that no task did any work, and why."""
+    title = "DAG run succeeded, but nothing ran"
+    if not outcome.tasks:
+        start, date = outcome.dag_start_date, run.logical_date
+        if start is not None and date is not None and start > date:
+            reason = (
+                f"The start date of the DAG is {start.isoformat()}, which is after the logical "
+                f"date of this run, {date.isoformat()}."
+            )
+        else:
+            reason = (
+                "Airflow creates none for a task whose start_date is after the logical date of the "
+                "run, or whose end_date is before it, and a DAG may have no tasks."
+            )
+        return Message(
+            title,
+            f"{text} It has no task instance, so no task ran. {reason}",
+            "Check the start_date and end_date of the DAG and its tasks, and the input "
+            "logical_date.",
+        )
+    groups = {
+        "Decided that the others are skipped (a short circuit or a branch)": [
+            task for task in outcome.tasks if task.control == "decision" and task.state == "success"
+        ],
+        "Skipped": [task for task in outcome.tasks if task.state == "skipped"],
+        "Removed, because the DAG no longer has them": [
+            task for task in outcome.tasks if task.state == "removed"
+        ],
+    }
+    return Message(
+        title,
+        f"{text} None of its {outcome.task_count} task instances did any work.",
+        "Check whether this is expected. Name tasks in required_tasks to make this step fail when "
+        "they are skipped.",
+        tuple(
+            f"{what}: {list_names([task.name for task in tasks])}."
+            for what, tasks in groups.items()
+            if tasks
+        ),
+    )
 
 
 def _failed_tasks(outcome: Outcome) -> tuple[str, ...]:

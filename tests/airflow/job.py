@@ -83,6 +83,7 @@ def verdict(result: StepResult) -> str:
         if result.exit_code
         else "warning"
         if json.loads(result.outputs.get("failed_tasks", "[]"))
+        or said.title.endswith("nothing ran")
         else "notice"
     )
     assert said.level == expected

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def test_xcoms_of_every_kind_arrive_unchanged(scenarios: ScenarioRunner) -> None:
-    """Those of a mapped task are a list."""
+    """Those of a mapped task are a list; what did not run has none."""
     result = scenarios["xcoms"]
 
     assert (result.exit_code, result.outputs["result"]) == (0, "success"), result.log
@@ -34,6 +34,10 @@ def test_xcoms_of_every_kind_arrive_unchanged(scenarios: ScenarioRunner) -> None
             {"number": 3, "square": 9},
         ],
         "custom_key:row_count": 42,
+        "other": None,
+        "each": [],
+        "shop_group.in_group": [],
+        "some": [1, None, 3],
     }
 
 

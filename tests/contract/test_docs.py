@@ -30,6 +30,7 @@ NEVER_SHOWN = {
     "The run id or the logical date is taken": "the trigger says which of the two",
     "The XCom is too large": "the output says which one",
     "The XCom is missing": "the output says which one",
+    "The task is not mapped": "its XCom is null then",
     "The XComs may not be read": "the feature is disabled",
 }
 """Titles that never reach users, because a caller replaces them; the value says by what."""

@@ -196,6 +196,13 @@ def test_each_map_index_has_its_own_xcom(admin: Api, sales: str) -> None:
     )
 
 
+def test_only_a_mapped_task_has_a_list_of_its_instances(admin: Api, sales: str) -> None:
+    run = f"/dags/nightly_sales/dagRuns/{sales}/taskInstances"
+    assert admin.get_json(f"{run}/add_up/listMapped", limit=1)["total_entries"] == 3
+    answer = admin.get(f"{run}/total/listMapped", limit=1)
+    assert (answer.status_code, "Task id total is not mapped" in reason(answer)) == (404, True)
+
+
 def test_a_wrong_key_task_or_run_is_the_same_404(admin: Api, sales: str) -> None:
     message = (
         "XCom entry not found: None"

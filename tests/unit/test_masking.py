@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint import masking
-from entrypoint.airflow.logs import JsonLog, LogReader, TextLog
+from entrypoint.airflow.logs import JsonLog, LogReader
+from entrypoint.airflow.text_log import TextLog
 from entrypoint.airflow.tracebacks import read_traceback
 from entrypoint.http.response import read_response
 from entrypoint.models import DagImportError

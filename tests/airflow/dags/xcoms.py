@@ -1,13 +1,56 @@
-"""Tasks with XComs of every kind: dict, list, Unicode, mapped, custom key, and 1.5 MB."""
+"""Tasks with XComs of every kind: dict, list, Unicode, mapped, custom key, and 1.5 MB.
+
+And some that do not run: on the branch not taken, skipped, and mapped over nothing.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 try:
-    from airflow.sdk import dag, task
+    from airflow.sdk import dag, task, task_group
+    from airflow.sdk.exceptions import AirflowSkipException
 except ImportError:  # Airflow 2
-    from airflow.decorators import dag, task
+    from airflow.decorators import dag, task, task_group
+    from airflow.exceptions import AirflowSkipException
+
+
+def not_run() -> None:
+    """Define tasks of which none runs, or not all instances do."""
+
+    @task.branch
+    def choose() -> list[str]:
+        """Leave `other` out."""
+        return []
+
+    @task
+    def other() -> int:
+        return 1
+
+    @task
+    def no_shops() -> list[str]:
+        return []
+
+    @task
+    def each(shop: str) -> str:
+        return shop
+
+    @task_group
+    def shop_group(shop: str) -> None:
+        each.override(task_id="in_group")(shop)
+
+    @task
+    def some(number: int) -> int:
+        """Skip one of its instances."""
+        if number == 2:
+            raise AirflowSkipException("no sales")
+        return number
+
+    choose() >> other()
+    shops = no_shops()
+    each.expand(shop=shops)
+    shop_group.expand(shop=shops)
+    some.expand(number=[1, 2, 3])
 
 
 @dag(schedule=None, catchup=False, default_args={"retries": 0})
@@ -47,6 +90,7 @@ def xcoms() -> None:
         """Larger than a GitHub output may be."""
         return "0123456789abcdef" * 100_000
 
+    not_run()
     as_dict()
     as_list()
     as_unicode()

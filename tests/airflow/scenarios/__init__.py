@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from dev.runner import StepResult
     from tests.airflow.scenario import ScenarioRunner
 
-XCOMS = ("as_dict", "as_list", "as_unicode", "mapped", "custom_key:row_count")
+XCOMS = (
+    *("as_dict", "as_list", "as_unicode", "mapped", "custom_key:row_count"),
+    *("other", "each", "shop_group.in_group", "some"),
+)
 NO_XCOMS = ("custom_key", "missing", "large")
+NOTHING_RUNS = {"starts_later": {"logical_date": "2025-01-31T00:00:00Z"}, "short_circuit": {}}
+"""Inputs by DAG: the runs succeed although no task does any work."""
 LINES = {"/api/v1": 200_000, "/api/v2": 20_000}
 """Lines of the hostile log; Airflow 3 takes 48 s to write what Airflow 2 writes in 2 s."""
 
@@ -76,6 +81,8 @@ def begin_with_scheduler(scenarios: ScenarioRunner) -> None:
         lambda scenarios: scenarios.run("succeeds_with_failed_task", fail_on_failed_tasks="true"),
     )
     scenarios.begin("failed task accepted", _again, "succeeds_with_failed_task", "failed task", {})
+    for name, inputs in NOTHING_RUNS.items():
+        scenarios.begin(name, lambda runner, name=name, inputs=inputs: runner.run(name, **inputs))
     scenarios.begin("xcoms", lambda scenarios: scenarios.run("xcoms", xcom="\n".join(XCOMS)))
     for name in NO_XCOMS:
         scenarios.begin(f"xcom {name}", _again, "xcoms", "xcoms", {"xcom": name})

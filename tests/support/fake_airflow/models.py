@@ -57,6 +57,8 @@ class FakeTask:
             first task of a DAG starts with the run, and all tasks end with it.
         log: what a try writes: printed text, or an entry of Airflow 3's log; a function of the try
             number for logs that are too large for memory; None if the log is lost
+        log_text: the whole log of a try, in a format of its own (Airflow 2 only)
+        mapped: whether the task is mapped; with map index -1 it is mapped over nothing
         error: exception of each failed try, the last one repeats; `KILLED`, or None for no trace
         span: seconds from the run's start to the task's start and end; by default the real times
         iteration: number of the loop's iteration, None outside a loop (3.4)
@@ -67,6 +69,8 @@ class FakeTask:
     ends: str | tuple[str, ...] = "success"
     map_index: int = -1
     log: Log = ("working on it",)
+    log_text: str = ""
+    mapped: bool = False
     error: FakeError | tuple[FakeError, ...] | None = FakeError("ValueError", "it broke")
     xcom: Mapping[str, Any] = field(default_factory=dict)
     states: Mapping[int, str] = field(default_factory=dict)
@@ -128,6 +132,7 @@ class FakeDag:
     max_active_runs: int = 16
     max_active_tasks: int = 16
     dag_run_timeout: float | None = None
+    start_date: str | None = None
     bundle_version: str | tuple[str, ...] | None = None
     latest_dag_version: str | None = None
     manual_runs: bool = True

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from entrypoint import masking
 from entrypoint.airflow.log_follower import JsonFollower, LogFollower, TextFollower
-from entrypoint.airflow.logs import JsonLog, TextLog
+from entrypoint.airflow.logs import JsonLog
+from entrypoint.airflow.text_log import TextLog
 from entrypoint.errors import UnexpectedResponse
 from tests.support import known_secrets
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.airflow.logs import JsonLog, LogReader, TextLog
+from entrypoint.airflow.logs import JsonLog, LogReader
+from entrypoint.airflow.text_log import TextLog
 from entrypoint.errors import StackFrame
 from tests.support.task_logs import (
     DAG,
@@ -288,13 +289,13 @@ def test_errors_of_airflow_3_are_found_by_level(level: Any, severe: bool) -> Non
     ],
 )
 def test_errors_of_airflow_2_are_found_by_level(level: str, severe: bool) -> None:
-    """Only a line in the log's own format has a level."""
+    """Only a line in the log's own format has a level; another one continues the message."""
     log = read_log(
         TextLog,
         f"[2026-11-21T09:15:37.111+0000] {{a.py:1}} {level} - It went wrong\nERROR - printed",
     )
 
-    assert log.last_error == ("It went wrong" if severe else None)
+    assert log.last_error == ("It went wrong\nERROR - printed" if severe else None)
 
 
 @pytest.mark.parametrize(("kind", "last"), [(TextLog, "ERROR - last"), (JsonLog, "last")])

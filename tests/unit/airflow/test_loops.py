@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -10,7 +12,7 @@ import pytest
 
 from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v2 import V2
-from entrypoint.errors import Conflict, RunNotFound
+from entrypoint.errors import Conflict, NotFound, RunNotFound
 from entrypoint.models import Coordinates, TaskInstance
 from tests.support.factories import a_run, a_task
 from tests.unit import script
@@ -100,6 +102,22 @@ def test_log_and_xcom_are_requested_by_the_coordinates(
 
     assert value == 7
     assert [asked(end, number)[1] for number in (0, 1)] == [coordinates, coordinates]
+
+
+@pytest.mark.parametrize(
+    ("written", "is_found"),
+    [
+        ("2026-11-20T09:00:00Z", True),
+        ("2026-11-20T08:59:59.999999+00:00", False),
+        (None, True),
+    ],
+)
+def test_xcom_of_an_earlier_attempt_does_not_count(written: str | None, is_found: bool) -> None:
+    began = datetime(2026, 11, 20, 9, tzinfo=UTC)
+    for since, found in ((began, is_found), (None, True)):
+        airflow, _ = client({"value": 7, "timestamp": written})
+        with nullcontext() if found else pytest.raises(NotFound):
+            assert airflow.xcom(a_run(), "load", Coordinates(), "k", 1000, since=since) == 7
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,11 @@ from entrypoint.errors import (
 )
 from entrypoint.models import Coordinates, DagRun, TaskInstance, XComName
 from entrypoint.permissions import Feature
-from tests.support.factories import a_run, a_task
+from tests.support.factories import START, a_run, a_task
 from tests.support.scripted import Harness, ScriptedCall
 
 DOWN, PAGE = TransientError("down", "", ""), UnexpectedResponse("page", "", "")
+ENDED = a_run(state="success", start_date=START)
 MAPPED = tuple(a_task("wide", map_index=index) for index in (2, 0, 10, 1))
 TASKS = (a_task("extract"), a_task("load"), *MAPPED)
 
@@ -40,7 +41,16 @@ class AirflowWithXComs:
     requests_sent: list[tuple[str, int, str]] = field(default_factory=list)
     limits: set[int] = field(default_factory=set)
 
-    def xcom(self, _run: DagRun, task_id: str, at: Coordinates, key: str, limit: int) -> Any:
+    mapped: tuple[str, ...] = ()
+    since: list[Any] = field(default_factory=list)
+
+    def is_mapped(self, _run: DagRun, task_id: str) -> bool:
+        return task_id in self.mapped
+
+    def xcom(
+        self, _run: DagRun, task_id: str, at: Coordinates, key: str, limit: int, *, since: Any
+    ) -> Any:
+        self.since.append(since)
         # In a loop the region index stands for the place.
         map_index = at.region_index if at.region_id else at.map_index
         self.requests_sent.append((task_id, map_index, key))
@@ -67,11 +77,12 @@ def read_values(
     *lines: str,
     tasks: tuple[TaskInstance, ...] | None = TASKS,
     harness: Harness | None = None,
+    run: DagRun = ENDED,
 ) -> dict[str, Any]:
     harness, holding = harness or Harness(), cast("Any", airflow)
     return read_xcoms(
         holding,
-        a_run(),
+        run,
         parse_lines(*lines),
         tasks,
         harness.retrier.within(harness.deadline(600)),
@@ -157,6 +168,61 @@ def test_missing_value_of_one_mapped_instance_is_an_error() -> None:
     airflow = AirflowWithXComs({("wide", index, "return_value"): index for index in (0, 1, 10)})
 
     assert "wide[2]" in expect_refusal(airflow, "wide").detail
+
+
+@pytest.mark.parametrize("state", ["skipped", "upstream_failed", "removed", None, "queued"])
+def test_task_that_did_not_run_has_the_value_null(state: str | None) -> None:
+    """A request is sent only for a skipped task, which may have run before it skipped itself."""
+    airflow = AirflowWithXComs({})
+    tasks = (a_task("load", state=state), *MAPPED[1:2], a_task("wide", map_index=1, state=state))
+    airflow.values["wide", 0, "return_value"] = "v0"
+
+    assert read_values(airflow, "load", "wide", tasks=tasks) == {
+        "load": None,
+        "wide": ["v0"] if state == "removed" else ["v0", None],
+    }
+    assert len(airflow.requests_sent) == (3 if state == "skipped" else 1)
+
+
+def test_skipped_task_may_have_pushed_an_xcom_in_this_attempt_of_the_run() -> None:
+    airflow = AirflowWithXComs({("load", -1, "why"): "no sales", ("extract", -1, "rows"): 1})
+    tasks = (a_task("load", state="skipped"), a_task("extract"))
+
+    assert read_values(airflow, "load:why", "extract:rows", tasks=tasks) == {
+        "load:why": "no sales",
+        "extract:rows": 1,
+    }
+    assert airflow.since == [START, None]
+
+
+@pytest.mark.parametrize(
+    ("state", "mapped", "value"),
+    [("skipped", True, []), ("skipped", False, None), ("upstream_failed", True, None)],
+)
+def test_task_that_is_mapped_over_nothing_has_no_values(
+    state: str, mapped: bool, value: Any
+) -> None:
+    airflow = AirflowWithXComs({}, mapped=("each",) if mapped else ())
+
+    assert read_values(airflow, "each", tasks=(a_task("each", state=state),)) == {"each": value}
+
+
+@pytest.mark.parametrize("state", ["success", "failed", "running", "up_for_retry", "deferred"])
+def test_task_that_ran_and_left_no_such_key_is_an_error(state: str) -> None:
+    error = expect_refusal(AirflowWithXComs({}), "load", tasks=(a_task("load", state=state),))
+    assert isinstance(error, NotFound)
+
+
+@pytest.mark.parametrize("state", [None, "scheduled", "queued"])
+def test_task_that_has_yet_to_run_is_an_error(state: str | None) -> None:
+    """The run goes on after the required tasks have decided."""
+    with pytest.raises(NotFound):
+        read_values(
+            AirflowWithXComs({}),
+            "load",
+            tasks=(a_task("load", state=state),),
+            run=a_run(state="running"),
+        )
 
 
 def test_unknown_task_is_an_error_without_a_request() -> None:
@@ -297,17 +363,17 @@ def test_task_in_a_loop_gives_a_list_in_order_of_iteration() -> None:
 
 
 def test_mapped_task_in_a_loop_gives_a_list_of_lists() -> None:
-    """An iteration in which it was not expanded has only a placeholder."""
+    """An iteration in which it was not expanded has only a placeholder, and did not run."""
     airflow = AirflowWithXComs({("check", n, "return_value"): f"x{n}" for n in range(2)})
     tasks = [
         iteration(number, "check", map_index=index, region_id=f"r{number}", region_index=index)
         for number in (1, 0)
         for index in (1, 0)
     ]
-    placeholder = iteration(2, "check", region_index=-1, state="upstream_failed")
-
-    values = read_values(airflow, "check", tasks=(*tasks, placeholder))
-    assert values == {"check": [["x0", "x1"], ["x0", "x1"]]}
+    for state, value in (("upstream_failed", None), ("skipped", [])):
+        placeholder = iteration(2, "check", region_index=-1, state=state)
+        values = read_values(airflow, "check", tasks=(*tasks, placeholder))
+        assert values == {"check": [["x0", "x1"], ["x0", "x1"], value]}
 
 
 def test_missing_xcom_of_an_iteration_is_named_with_it() -> None:

@@ -65,6 +65,7 @@ def only_annotated(log: StepLog) -> bool:
         (an_outcome(), "notice"),
         (an_outcome(tasks=None), "notice"),
         (an_outcome(tasks=FAILED_TASK), "warning"),
+        (an_outcome(tasks=()), "warning"),
         (an_outcome(result="triggered", tasks=None), "notice"),
         (an_outcome(result="failed", run=a_run(state="failed")), "error"),
         (
@@ -78,7 +79,7 @@ def only_annotated(log: StepLog) -> bool:
     ids=lambda value: value.result if isinstance(value, Outcome) else value,
 )
 def test_level_is_error_warning_or_notice_by_result(outcome: Outcome, level: str) -> None:
-    """A success with failed tasks is a warning."""
+    """A success with failed tasks, or in which nothing ran, is a warning."""
     assert result_annotation(outcome).level == level
 
 

@@ -1,6 +1,7 @@
 """Title, detail and hint of each outcome."""
 
 import re
+from datetime import datetime, timedelta
 from typing import Any, get_args
 
 import pytest
@@ -18,6 +19,8 @@ from entrypoint.models import (
     Result,
     StopStatus,
     TakenOver,
+    TaskInstance,
+    TaskVerdict,
 )
 from entrypoint.report.wording import (
     MAX_FAILURES_LISTED,
@@ -28,7 +31,7 @@ from entrypoint.report.wording import (
 )
 from entrypoint.run.detached import describe_end
 from entrypoint.text import format_duration, try_label
-from tests.support.factories import a_report, a_run, a_task, an_outcome
+from tests.support.factories import START, a_report, a_run, a_task, an_outcome
 
 ERROR = ActionError("The DAG is paused", "Airflow would queue it forever.", "Unpause it.")
 
@@ -175,9 +178,76 @@ def test_failure_for_failed_tasks_names_the_input() -> None:
     assert message.reasons == ("a failed: KeyError: 'x'",)
 
 
-def test_success_without_tasks_is_questioned() -> None:
-    assert "no task at all" in outcome_message(an_outcome(tasks=())).detail
-    assert "no task at all" not in outcome_message(an_outcome(tasks=None)).detail
+END = START + timedelta(days=1)
+SKIPPED = a_task("load", state="skipped")
+DECIDES = a_task("check", control="decision")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "unread_succeeded", "reasons"),
+    [
+        ((), 0, ()),
+        ((SKIPPED,), 0, ("Skipped: load.",)),
+        (
+            (a_task("gone", state="removed"),),
+            0,
+            ("Removed, because the DAG no longer has them: gone.",),
+        ),
+        (
+            (DECIDES, SKIPPED, a_task("end", control="marker")),
+            0,
+            (
+                "Decided that the others are skipped (a short circuit or a branch): check.",
+                "Skipped: load.",
+            ),
+        ),
+        (None, 0, None),
+        ((a_task(), SKIPPED), 0, None),
+        ((SKIPPED,), 1, None),
+        ((DECIDES, a_task("end", control="marker")), 0, None),
+        ((a_task("end", control="marker"),), 0, None),
+        ((DECIDES, SKIPPED, a_task("broken", state="failed")), 0, None),
+        ((a_task("check", control="decision", state="failed"), SKIPPED), 0, None),
+    ],
+)
+def test_success_in_which_no_task_did_any_work_is_questioned(
+    tasks: tuple[TaskInstance, ...] | None, unread_succeeded: int, reasons: tuple[str, ...] | None
+) -> None:
+    """A task that decides that all others are skipped does none."""
+    outcome = an_outcome(tasks=tasks, unread_succeeded=unread_succeeded)
+    message = outcome_message(outcome)
+
+    assert outcome.nothing_ran == (reasons is not None)
+    assert ("nothing ran" in message.title, bool(message.hint)) == (
+        (True, True) if reasons is not None else (False, bool(outcome.failed_tasks))
+    )
+    if reasons is not None:
+        assert message.reasons == reasons
+
+
+def test_only_a_success_that_the_run_decided_is_questioned() -> None:
+    verdict = TaskVerdict(("load",), "success", 1, 1)
+    for changes in ({"result": "failed"}, {"result": "triggered"}, {"verdict": verdict}):
+        assert not an_outcome(tasks=(), **changes).nothing_ran
+
+
+@pytest.mark.parametrize(
+    ("start", "date", "is_named"),
+    [
+        (END, START, True),
+        (START, END, False),
+        (END, None, False),
+        (None, START, False),
+    ],
+)
+def test_start_date_after_the_logical_date_is_the_reason_for_no_tasks(
+    start: datetime | None, date: datetime | None, is_named: bool
+) -> None:
+    outcome = an_outcome(tasks=(), dag_start_date=start, run=a_run(logical_date=date))
+    detail = outcome_message(outcome).detail
+
+    assert "no task instance" in detail
+    assert (f"{END.isoformat()}, which is after" in detail) == is_named
 
 
 def test_triggered_run_has_its_first_state() -> None:

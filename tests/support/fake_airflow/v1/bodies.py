@@ -69,7 +69,7 @@ def details(database: Database, dag_: FakeDag) -> dict[str, Any]:
             "schema": rules,
         }
         params[name] = shape | {"value": schema.get("default")}
-    nothing = ("dataset_expression", "doc_md", "end_date", "is_paused_upon_creation", "start_date")
+    nothing = ("dataset_expression", "doc_md", "end_date", "is_paused_upon_creation")
     rest: dict[str, Any] = {
         "catchup": False,
         "concurrency": dag_.max_active_tasks,
@@ -86,7 +86,7 @@ def details(database: Database, dag_: FakeDag) -> dict[str, Any]:
         dag(database, dag_)
         | dict.fromkeys(nothing)
         | rest
-        | {"dag_run_timeout": _delta(dag_.dag_run_timeout)}
+        | {"dag_run_timeout": _delta(dag_.dag_run_timeout), "start_date": dag_.start_date}
     )
 
 

@@ -69,7 +69,9 @@ def lines(instance: FakeTaskInstance, try_number: int) -> Iterator[str]:
             "host supplied"
         )
     yield f" INFO - {END}"
-    if written:
+    if written and instance.task.log_text:
+        yield from instance.task.log_text.split("\n")
+    elif written:
         yield from _try(instance, try_number)
     else:
         yield ""

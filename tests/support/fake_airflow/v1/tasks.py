@@ -60,6 +60,7 @@ class V1Tasks(V1Base):
             Route("POST", EVERYWHERE + "/list", self.list_instance_batch, "task_batch"),
             Route("GET", TASK + "/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/{map_index}/dependencies", self.dependencies, "task_instances"),
+            Route("GET", TASK + "/listMapped", self.list_mapped, "task_instances"),
             Route("GET", TASK + "/logs/{number}", self.log, "logs"),
             Route("GET", TASK + "/xcomEntries", self.list_xcoms, "xcom"),
             Route("GET", TASK + "/xcomEntries/{key}", self.get_xcom, "xcom"),
@@ -101,6 +102,15 @@ class V1Tasks(V1Base):
         shown = [
             bodies.instance(*row) for row in page_of(rows, call.request, default=100, cap=None)
         ]
+        return as_json(200, {"task_instances": shown, "total_entries": len(rows)})
+
+    def list_mapped(self, call: Call) -> FakeResponse:
+        """GET the instances of a mapped task, perhaps none."""
+        self.role(call.request)
+        rows = [(run, one) for run, one in self._of_task(call) if one.task.map_index >= 0]
+        if not rows and not any(one.task.mapped for _, one in self._of_task(call)):
+            raise refuse(404, f"Task id {call['task_id']} is not mapped", None)
+        shown = [bodies.instance(*row) for row in self.page(call, rows)]
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)})
 
     def list_tasks(self, call: Call) -> FakeResponse:

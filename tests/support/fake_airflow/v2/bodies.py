@@ -78,7 +78,7 @@ def details(database: Database, dag_: FakeDag) -> dict[str, Any]:
         for name, schema in dag_.params_schema.items()
     }
     nothing = [
-        *("asset_expression", "doc_md", "start_date", "end_date", "is_paused_upon_creation"),
+        *("asset_expression", "doc_md", "end_date", "is_paused_upon_creation"),
         *("template_search_path", "rerun_with_latest_version"),
     ]
     return (
@@ -98,6 +98,7 @@ def details(database: Database, dag_: FakeDag) -> dict[str, Any]:
             ),
             "concurrency": dag_.max_active_tasks,
             "dag_run_timeout": _iso(dag_.dag_run_timeout),
+            "start_date": dag_.start_date,
             "latest_dag_version": version(
                 dag_.dag_id, dag_.latest_dag_version or database.bundle_version(dag_)
             ),

@@ -85,6 +85,7 @@ class V2Tasks(V2Base):
             Route("POST", EVERYWHERE + "/list", self.list_instance_batch, "task_batch"),
             Route("GET", TASK + "/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/{map_index}/dependencies", self.dependencies, "task_instances"),
+            Route("GET", TASK + "/listMapped", self.list_mapped, "task_instances"),
             Route("GET", TASK + "/logs/{number}", self.log, "logs"),
             Route("GET", TASK + "/xcomEntries", self.list_xcoms, "xcom"),
             Route("GET", TASK + "/xcomEntries/{key}", self.get_xcom, "xcom"),
@@ -117,6 +118,15 @@ class V2Tasks(V2Base):
             for row in self.page(call, self.ordered(call, rows, ORDER, "map_index"))
         ]
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)} | NO_CURSOR)
+
+    def list_mapped(self, call: Call) -> FakeResponse:
+        """GET the instances of a mapped task, perhaps none."""
+        self.role(call.request)
+        rows = [(run, one) for run, one in self._of_task(call) if one.task.map_index >= 0]
+        if not rows and not any(one.task.mapped for _, one in self._of_task(call)):
+            raise refuse(404, f"Task id {call['task_id']} is not mapped")
+        shown = [self.shown(*row) for row in self.page(call, rows)]
+        return as_json(200, {"task_instances": shown, "total_entries": len(rows)})
 
     def list_tasks(self, call: Call) -> FakeResponse:
         """GET the tasks of a DAG."""
