@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Secret:
@@ -84,12 +84,28 @@ class AwsKeys(NamedTuple):
     session_token: Secret | None
 
 
+class AwsRole(NamedTuple):
+    """An AWS role that is assumed with GitHub's OIDC token.
+
+    `session` names the session in AWS's audit log.
+    """
+
+    arn: str
+    github: GitHubToken
+    session: str
+
+
+MwaaAccess = Literal["web", "rest_api"]
+"""How requests reach the Airflow of an MWAA environment: its web server, or AWS's InvokeRestApi."""
+
+
 class Mwaa(NamedTuple):
     """An Amazon MWAA environment, with its name, region and AWS credentials."""
 
     environment: str
     region: str
-    keys: AwsKeys
+    keys: AwsKeys | AwsRole
+    access: MwaaAccess = "web"
 
 
 class Kerberos(NamedTuple):
@@ -98,7 +114,23 @@ class Kerberos(NamedTuple):
     host: str
 
 
-Credential = Token | Header | Password | Client | GitHubToken | OAuth | Mwaa | Kerberos
+class Google(NamedTuple):
+    """Google's token for GitHub's OIDC token.
+
+    Attributes:
+        provider: resource name of the workload identity provider.
+        github: source of GitHub's OIDC token.
+        service_account: e-mail address of the service account to impersonate, empty for none.
+        audience: audience of an ID token; empty for an access token.
+    """
+
+    provider: str
+    github: GitHubToken
+    service_account: str = ""
+    audience: str = ""
+
+
+Credential = Token | Header | Password | Client | GitHubToken | OAuth | Mwaa | Google | Kerberos
 
 
 class Tls(NamedTuple):
@@ -113,13 +145,17 @@ class Access(NamedTuple):
     """The address of an Airflow, and everything that requests to it need.
 
     Attributes:
-        url: the base URL without a trailing slash; empty for Amazon MWAA, whose API returns it.
+        url: the base URL without a trailing slash; empty if an API of Amazon or Google returns it.
         credential: the credential.
         headers: additional headers, sent only to this Airflow.
         tls: CAs to trust, and the client certificate.
+        composer: resource name of the Google Cloud Composer environment, empty for none.
+        gateway: the credential for Google's Identity-Aware Proxy in front of this Airflow.
     """
 
     url: str
     credential: Credential
     headers: tuple[tuple[str, Secret], ...] = ()
     tls: Tls = Tls()
+    composer: str = ""
+    gateway: Google | None = None

@@ -97,6 +97,13 @@ class TransientError(ActionError):
         self.body = body
 
 
+class CredentialRenewed(TransientError):
+    """A request was refused, and was not sent again with the new credential.
+
+    A gateway may refuse the response of a request that Airflow has executed.
+    """
+
+
 class Unreachable(TransientError):
     """No complete response: the connection failed, timed out or was cut."""
 
@@ -118,6 +125,10 @@ class TlsTrustError(UnexpectedResponse):
 
 class Unauthorized(ActionError):
     """The server rejected the credential."""
+
+
+class GatewayUnauthorized(Unauthorized):
+    """A gateway in front of Airflow asked for a credential with HTTP 401."""
 
 
 class Forbidden(ActionError):

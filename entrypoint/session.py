@@ -5,6 +5,7 @@ The main stage (`step.py`) and the post stage (`post.py`) use it. It decides not
 
 from __future__ import annotations
 
+import time
 from copy import copy
 from functools import partial
 from math import inf
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING
 from entrypoint.airflow.client import Airflow, connect
 from entrypoint.airflow.transport import Transport
 from entrypoint.auth.credentials import AirflowCredentials
+from entrypoint.credentials import Mwaa
 from entrypoint.deadline import Deadline
 from entrypoint.github_api.client import GitHubRepository
+from entrypoint.http.aws import MWAA
 from entrypoint.http.client import READ_TIMEOUT, HttpClient
 from entrypoint.http.response import AIRFLOW
 from entrypoint.http.retry import Retrier
@@ -41,6 +44,7 @@ class Session:
         runner: masks secrets and prints debug lines.
         events: receives the events of the step, for the log.
         read_timeout: maximum seconds of any request.
+        now: returns seconds since the epoch, in which tokens expire.
     """
 
     def __init__(
@@ -52,12 +56,14 @@ class Session:
         events: StepEvents,
         *,
         read_timeout: float = READ_TIMEOUT,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.clock = clock
         self.runner = runner
         self.events = events
         self.retrier = Retrier(clock, sleep, self.events)
         self._read_timeout = read_timeout
+        self._now = now
         self._settings = settings
 
     def named(self, dag_id: str) -> Session:
@@ -90,21 +96,18 @@ class Session:
             ActionError: Airflow or the identity provider refused or did not answer in time.
         """
         access = self._settings.access
-        credentials = AirflowCredentials(access.credential, self.runner.mask, self.http_client)
+        credentials = AirflowCredentials(
+            access.credential, self.runner.mask, self.http_client, access.composer, self._now
+        )
         read = partial(
             self.retrier.within(deadline).read,
             retry_unexpected=retry_unexpected,
             retry_refused=retry_refused,
         )
         url = access.url or read(partial(credentials.web_server, deadline))
-        assert url is not None  # noqa: S101 - MWAA's API returns the URL if no input does
-        if url.startswith("http:"):
-            self.events.unencrypted(url)
-        transport = Transport(
-            url, self.http_client(AIRFLOW, send_client_certificate=True), access.headers
-        )
+        transport = self._transport(url, credentials)
         airflow: Airflow = read(partial(connect, transport, credentials, deadline))
-        self.events.connected(airflow.version, url)
+        self.events.connected(airflow.version, transport.base_url)
         left = transport.authorizer.seconds_left(deadline) if transport.authorizer else None
         if left is not None and self._settings.wait and left < self._settings.timeout:
             self.events.token_expires_early(left, self._settings.timeout)
@@ -116,6 +119,29 @@ class Session:
             return None
         token = self._settings.github_token
         return GitHubRepository(context.api_url, context.repository, token, self.http_client)
+
+    def _transport(self, url: str | None, credentials: AirflowCredentials) -> Transport:
+        """Return what sends requests to the Airflow at this URL."""
+        access = self._settings.access
+        if isinstance(access.credential, Mwaa) and access.credential.access == "rest_api":
+            from entrypoint.airflow.invoke_rest_api import InvokeRestApi  # noqa: PLC0415
+
+            if url is None:
+                self.events.feature_disabled(
+                    "Left out: links to Airflow's pages, which lead to AWS's console. They need "
+                    "the permission: airflow:GetEnvironment."
+                )
+            mwaa = access.credential
+            return InvokeRestApi(mwaa.environment, mwaa.region, self.http_client(MWAA), url)
+        assert url is not None  # noqa: S101 - an API returns the URL if no input does
+        if url.startswith("http:"):
+            self.events.unencrypted(url)
+        return Transport(
+            url,
+            self.http_client(AIRFLOW, send_client_certificate=True),
+            access.headers,
+            None if access.gateway is None else credentials.for_proxy(access.gateway),
+        )
 
     def http_client(self, service: Service, *, send_client_certificate: bool = False) -> HttpClient:
         """Return an HTTP client for a service."""

@@ -16,6 +16,7 @@ from entrypoint.inputs.parsers import FALSE
 from entrypoint.inputs.settings import (
     CREDENTIAL_INPUTS,
     INPUT_NAMES,
+    OIDC_INPUTS,
     POST_STAGE_INPUTS,
     SECRET_INPUTS,
     parse_settings,
@@ -178,7 +179,7 @@ def _secrets(inputs: Mapping[str, str]) -> Iterator[str]:
         yield from (
             os.environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
         )
-    if inputs["oidc_audience"]:
+    if any(map(inputs.get, OIDC_INPUTS)):
         yield os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
 
 

@@ -11,10 +11,16 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from entrypoint.airflow.responses import unauthorized
+from entrypoint.airflow.responses import describe, is_from_airflow, unauthorized
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
-from entrypoint.errors import ActionError, TransientError, UnexpectedResponse
+from entrypoint.errors import (
+    ActionError,
+    GatewayUnauthorized,
+    TransientError,
+    Unauthorized,
+    UnexpectedResponse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,6 +133,7 @@ class Airflow(Protocol):
             BundleVersionNotFound: Airflow does not have the version for the run.
             TriggerRefused: Airflow or a gateway refused it with another reason.
             ServerFailure: Airflow failed, with a reason that would make it fail again.
+            CredentialRenewed: the credential was refused and renewed; nothing was sent again.
             ActionError: any other error leaves it open whether the run exists.
         """
 
@@ -358,6 +365,18 @@ class Credentials(Protocol):
             NotSupported: Airflow 2 does not accept this kind of credential.
         """
 
+    def for_gateway(self) -> Authorizer | None:
+        """Return the authorizer for a gateway with HTTP Basic, None if there is no password."""
+
+    def for_keycloak(self, login: Callable[[dict[str, str], Deadline], str]) -> Authorizer | None:
+        """Return the authorizer that exchanges a token of Keycloak at Airflow's login.
+
+        None if the credential gets no token at an identity provider.
+
+        Args:
+            login: as for `for_v2`.
+        """
+
     def for_v2(self, login: Callable[[dict[str, str], Deadline], str]) -> Authorizer:
         """Return the authorizer for `/api/v2`.
 
@@ -372,7 +391,7 @@ def connect(transport: Transport, credentials: Credentials, deadline: Deadline) 
     Airflow's version endpoints need no credential and ignore a bad one
     (docs/notes/airflow-2.md#version-endpoint,
     docs/notes/airflow-3.md#endpoints-without-authentication). A gateway in front of Airflow may
-    require one there too.
+    require one there too. If it asks for a user's password, Airflow 2 gets the same password.
 
     Raises:
         TransientError: Airflow does not respond at present.
@@ -382,20 +401,60 @@ def connect(transport: Transport, credentials: Credentials, deadline: Deadline) 
     """
     refusals: list[ActionError] = []
     transport.authorizer = credentials.for_any()
-    for dialect in (V2, V1):
+    found = _detect(transport, (V2, V1), deadline, refusals)
+    if found is None and transport.authorizer is None and _asks_for_password(refusals):
+        # Only Airflow 2 takes HTTP Basic itself, and a request has one Authorization.
+        transport.authorizer = credentials.for_gateway()
+        if transport.authorizer is not None:
+            found = _detect(transport, (V1,), deadline, refusals)
+    if found is None:
+        raise next(
+            (refusal for refusal in refusals if isinstance(refusal, TransientError)), refusals[0]
+        )
+    dialect, version = found
+    transport.ambiguous_403 = dialect is V1  # docs/notes/airflow-2.md#401-and-403
+    login = partial(_login, transport)
+    if transport.authorizer is None:
+        transport.authorizer = credentials.for_v1() if dialect is V1 else credentials.for_v2(login)
+    elif (
+        dialect is V2
+        and (chained := credentials.for_keycloak(login)) is not None
+        and _auth_manager(transport, deadline).startswith("Keycloak ")
+    ):
+        # This auth manager refuses Keycloak's token as a bearer, and exchanges it at its login.
+        transport.authorizer = chained
+    return dialect(transport, version).within(deadline)
+
+
+def _detect(
+    transport: Transport,
+    dialects: tuple[type[V1 | V2], ...],
+    deadline: Deadline,
+    refusals: list[ActionError],
+) -> tuple[type[V1 | V2], str] | None:
+    """Return the first of the APIs that this Airflow has, and its version."""
+    for dialect in dialects:
         version = _version(_probe(transport, f"{dialect.api}/version", deadline, refusals))
-        if version is None:
-            continue
-        transport.ambiguous_403 = dialect is V1  # docs/notes/airflow-2.md#401-and-403
-        if transport.authorizer is None:
-            login = partial(_login, transport)
-            transport.authorizer = (
-                credentials.for_v1() if dialect is V1 else credentials.for_v2(login)
-            )
-        return dialect(transport, version).within(deadline)
-    raise next(
-        (refusal for refusal in refusals if isinstance(refusal, TransientError)), refusals[0]
-    )
+        if version is not None:
+            return dialect, version
+    return None
+
+
+def _auth_manager(transport: Transport, deadline: Deadline) -> str:
+    """Return the title of the auth manager's API, empty if a gateway does not show it.
+
+    Measured: docs/notes/credentials.md#detection-without-credentials.
+    """
+    try:
+        response = transport.send("GET", "/auth/openapi.json", deadline, checks_credential=False)
+    except (UnexpectedResponse, Unauthorized):
+        return ""
+    info = response.body.get("info") if isinstance(response.body, dict) else None
+    return str(info.get("title")) if isinstance(info, dict) else ""
+
+
+def _asks_for_password(refusals: list[ActionError]) -> bool:
+    return any(isinstance(refusal, GatewayUnauthorized) for refusal in refusals)
 
 
 def _probe(
@@ -435,6 +494,8 @@ def _login(transport: Transport, body: dict[str, str], deadline: Deadline) -> st
         ActionError: any error of `Transport.send`.
     """
     response = transport.send("POST", "/auth/token", deadline, body=body, anonymous=True)
+    if "assertion" in body:
+        _require_assertion_accepted(response)
     if response.status in (401, 403):
         raise unauthorized(response)
     if response.status in (404, 405):
@@ -459,6 +520,29 @@ def _login(transport: Transport, body: dict[str, str], deadline: Deadline) -> st
             "Use the input token.",
         )
     return token
+
+
+def _require_assertion_accepted(response: Response) -> None:
+    """Check that the login of the Keycloak auth manager accepted a token of Keycloak.
+
+    Raises:
+        Unauthorized: it refused the token.
+        UnexpectedResponse: it is too old to take one.
+    """
+    if response.status in (401, 403) and is_from_airflow(response):
+        raise Unauthorized(
+            "Airflow's login refused the token of Keycloak",
+            describe(response),
+            "Let the client's tokens have Airflow's client in their audience, list client_id in "
+            "[keycloak_auth_manager] jwt_federated_client_ids, and give scope: openid.",
+        )
+    if response.status in (400, 422):
+        raise UnexpectedResponse(
+            "This Airflow's login takes no token of Keycloak",
+            f"{response.source}{_error_suffix(response)}",
+            "Upgrade the Keycloak provider to 0.11, or give client_id and client_secret of "
+            "Airflow's own client without token_url.",
+        )
 
 
 def _error_suffix(response: Response) -> str:

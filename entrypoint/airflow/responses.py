@@ -14,6 +14,7 @@ from entrypoint.errors import (
     DagNotFound,
     Forbidden,
     GatewayRefused,
+    GatewayUnauthorized,
     InvalidConf,
     NotSupported,
     ServerFailure,
@@ -70,7 +71,8 @@ def unauthorized(response: Response, hint: str = "") -> Unauthorized:
         hint: hint instead of the usual one.
     """
     if not is_from_airflow(response):
-        return Unauthorized(*_gateway_refusal(response))
+        kind = GatewayUnauthorized if response.status == 401 else Unauthorized
+        return kind(*_gateway_refusal(response))
     return Unauthorized(
         "Airflow refused the credential",
         describe(response),

@@ -242,6 +242,17 @@ class RestAirflow:
         self._release = tuple(int(part) for part in numbers.groups("0")) if numbers else ()
         self._deadline = deadline
 
+    def _require_paths(self, request: RunRequest) -> None:
+        """Check that the requests that this step cannot do without can be sent.
+
+        Raises:
+            NotSupported: the DAG id is too long for the transport, or the ids for an XCom.
+        """
+        self._transport.require_path(f"{self.api}/dags/{segment(request.dag_id)}/dagRuns")
+        if request.reads_xcoms:
+            path = run_path(request.dag_id, request.run_id)
+            self._transport.require_path(f"{self.api}{path}/taskInstances/t/xcomEntries/k")
+
     def within(self, deadline: Deadline) -> Self:
         """See `Airflow`."""
         bound = copy(self)
@@ -261,6 +272,7 @@ class RestAirflow:
         *,
         params: dict[str, Any] | None = None,
         missing: Callable[[Response], Exception] | None = None,
+        repeatable: bool = True,
     ) -> Response:
         """Send a request and raise the errors that its status means.
 
@@ -270,13 +282,19 @@ class RestAirflow:
             body: JSON body.
             params: query parameters.
             missing: returns the error for a 404; None: the caller handles a 404.
+            repeatable: see `Transport.send`.
 
         Raises:
             Unauthorized, Forbidden: 401 and 403.
             Exception: the error of `missing` for a 404, or an error of `Transport.send`.
         """
         response = self._transport.send(
-            method, f"{self.api}{path}", self._deadline, params=params, body=body
+            method,
+            f"{self.api}{path}",
+            self._deadline,
+            params=params,
+            body=body,
+            repeatable=repeatable,
         )
         return self._require_allowed(response, missing)
 
@@ -427,7 +445,9 @@ class RestAirflow:
         path = f"{self.api}/dags/{segment(request.dag_id)}/dagRuns"
         try:
             response = self._require_allowed(
-                self._transport.send("POST", path, self._deadline, body=body, quote_failure=True)
+                self._transport.send(
+                    "POST", path, self._deadline, body=body, quote_failure=True, repeatable=False
+                )
             )
         except TransientError as error:
             raise failed_trigger(error) from None
@@ -485,7 +505,10 @@ class RestAirflow:
         if latest and self.can_clear_to_latest:
             body["run_on_latest_version"] = True
         response = self._request(
-            "POST", f"/dags/{segment(dag_id)}/{path}", {"dry_run": False, **body}
+            "POST",
+            f"/dags/{segment(dag_id)}/{path}",
+            {"dry_run": False, **body},
+            repeatable=False,
         )
         if response.status == 404 and has_detail(response):
             raise RunNotFound(

@@ -3,7 +3,8 @@
 Each request is sent once, because only the caller knows whether it may be retried (`http/retry.py`,
 `run/trigger.py`). There is one exception: after a refusal of a credential that can be renewed, the
 transport renews it and sends the request once more, because a refused request had no effect
-(docs/notes/credentials.md#refused-forbidden-expired). It knows neither DAGs nor runs.
+(docs/notes/credentials.md#refused-forbidden-expired). A request that must not take effect twice is
+an error then, because the refusal may be a gateway's. It knows neither DAGs nor runs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from entrypoint.airflow.responses import is_credential_refused, no_longer_accepted, unauthorized
+from entrypoint.airflow.responses import (
+    describe,
+    is_credential_refused,
+    no_longer_accepted,
+    unauthorized,
+)
+from entrypoint.errors import CredentialRenewed
 from entrypoint.http.client import HttpClient, Request
 from entrypoint.http.response import Response, describe_response, read_response
 
@@ -76,12 +83,14 @@ class Transport:
         base_url: URL without a slash at its end.
         http_client: HTTP client for Airflow.
         headers: headers of every request.
+        gateway: adds the credential of a gateway in front of Airflow to every request.
 
     Attributes:
         authorizer: adds the credential, None before `connect` has set it.
         ambiguous_403: whether this Airflow sends the same 403 for a bad credential and for a
             missing permission.
         server_time: value of the header `Date` of the last response.
+        ui_url: where people open this Airflow, the beginning of every link.
     """
 
     def __init__(
@@ -89,14 +98,25 @@ class Transport:
         base_url: str,
         http_client: HttpClient | None = None,
         headers: tuple[tuple[str, Secret], ...] = (),
+        gateway: Authorizer | None = None,
     ) -> None:
         self.base_url = base_url
+        self.ui_url = base_url
         self.authorizer: Authorizer | None = None
         self.ambiguous_403 = False
         self.server_time: datetime | None = None
         self._http = http_client or HttpClient()
         self._headers = headers
+        self._gateway = gateway
         self._accepted_since: float | None = None
+        self._refused_once: set[str] = set()
+
+    def require_path(self, path: str) -> None:
+        """Check that requests to this path can be sent. Sends nothing.
+
+        Raises:
+            NotSupported: this transport cannot carry them.
+        """
 
     def get(
         self, path: str, deadline: Deadline, params: Mapping[str, Any] | None = None
@@ -119,6 +139,7 @@ class Transport:
         anonymous: bool = False,
         checks_credential: bool = True,
         quote_failure: bool = False,
+        repeatable: bool = True,
     ) -> Response:
         """Send a request and return its response, whatever its status.
 
@@ -134,8 +155,10 @@ class Transport:
             anonymous: whether to send no credential.
             checks_credential: whether Airflow refuses a bad credential at this endpoint.
             quote_failure: whether the error for 429 or 5xx quotes the response.
+            repeatable: whether to send the request once more after a renewal.
 
         Raises:
+            CredentialRenewed: the credential was refused, and the request is not `repeatable`.
             TransientError: no complete response, 429 or 5xx. The request may have taken effect.
             UnexpectedResponse: a redirect, or a 2xx without JSON. The request may have taken
                 effect.
@@ -145,9 +168,10 @@ class Transport:
         authorizer = None if anonymous else self.authorizer
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
         return self._send_authorized(
-            _ApiRequest(method, path, deadline, params, data, quote_failure=quote_failure),
+            ApiRequest(method, path, deadline, params, data, quote_failure=quote_failure),
             authorizer,
             checks_credential=checks_credential,
+            repeatable=repeatable,
         )
 
     def download(
@@ -174,7 +198,7 @@ class Transport:
             TransientError, UnexpectedResponse, Unauthorized: as `send`.
         """
         return self._send_authorized(
-            _ApiRequest("GET", path, deadline, params, None, accept, consume), self.authorizer
+            ApiRequest("GET", path, deadline, params, None, accept, consume), self.authorizer
         )
 
     def stream(
@@ -204,7 +228,7 @@ class Transport:
             TransientError: also when one of the two limits is exceeded.
             UnexpectedResponse, Unauthorized: as `send`.
         """
-        request = _ApiRequest(
+        request = ApiRequest(
             "GET",
             path,
             deadline,
@@ -223,7 +247,7 @@ class Transport:
             ActionError: any error of `send`.
         """
         return self._send_authorized(
-            _ApiRequest("PUT", path, deadline, None, None, consume=lambda _: False), self.authorizer
+            ApiRequest("PUT", path, deadline, None, None, consume=lambda _: False), self.authorizer
         )
 
     def refusal_error(self, response: Response) -> Unauthorized:
@@ -239,14 +263,21 @@ class Transport:
         return unauthorized(response, self.authorizer.refusal_hint if self.authorizer else "")
 
     def _send_authorized(
-        self, request: _ApiRequest, authorizer: Authorizer | None, *, checks_credential: bool = True
+        self,
+        request: ApiRequest,
+        authorizer: Authorizer | None,
+        *,
+        checks_credential: bool = True,
+        repeatable: bool = True,
     ) -> Response:
         response = self._send_once(request, authorizer)
         if authorizer is None:
             return response
-        ambiguous_403 = response.status == 403 and (self.ambiguous_403 or authorizer.ambiguous_403)
-        if (is_credential_refused(response) or ambiguous_403) and authorizer.discard():
-            response = self._send_once(request, authorizer)
+        if self._may_be_refused(response, authorizer) and self._discard(authorizer):
+            if repeatable:
+                response = self._send_once(request, authorizer)
+            else:
+                self._raise_once(request, response)
         left = authorizer.seconds_left(request.deadline)
         if is_credential_refused(response) or (
             response.status == 403 and left is not None and left <= 0
@@ -256,12 +287,49 @@ class Transport:
             self._accepted_since = self._accepted_since or time.monotonic()
         return response
 
-    def _send_once(self, request: _ApiRequest, authorizer: Authorizer | None) -> Response:
+    def _raise_once(self, request: ApiRequest, response: Response) -> None:
+        """Raise CredentialRenewed, unless the same request was refused before.
+
+        Then the new credential was refused too, and its refusal is final.
+        """
+        key = f"{request.method} {request.path}"
+        if key in self._refused_once:
+            return
+        self._refused_once.add(key)
+        raise CredentialRenewed(
+            "The credential was refused and renewed",
+            describe(response),
+            "Check that the credential is valid for longer than a few seconds.",
+            status=response.status,
+        )
+
+    def _may_be_refused(self, response: Response, authorizer: Authorizer) -> bool:
+        """Return whether the response may mean that the credential has expired."""
+        return is_credential_refused(response) or (
+            response.status == 403 and (self.ambiguous_403 or authorizer.ambiguous_403)
+        )
+
+    def _discard(self, authorizer: Authorizer) -> bool:
+        """Discard the credentials that can be renewed, and return whether there is one.
+
+        A 401 does not tell whether Airflow or a gateway refused.
+        """
+        gateway = self._gateway is not None and self._gateway.discard()
+        return authorizer.discard() or gateway
+
+    def _authorized(
+        self, authorizer: Authorizer | None, deadline: Deadline, request: requests.PreparedRequest
+    ) -> requests.PreparedRequest:
+        for one in (self._gateway, authorizer):
+            request = request if one is None else one.authorize(deadline, request)
+        return request
+
+    def _send_once(self, request: ApiRequest, authorizer: Authorizer | None) -> Response:
         source = f"{request.method} {request.path}"
         streaming = request.max_silence < inf
 
         def read(raw: requests.Response, until: float) -> Response:
-            self.server_time = _date(raw.headers.get("Date"))
+            self.server_time = response_date(raw.headers.get("Date"))
             if request.consume is None or raw.status_code >= 300:
                 return read_response(source, raw, quote_failure=request.quote_failure)
             if streaming:
@@ -277,7 +345,7 @@ class Transport:
             headers["Content-Type"] = "application/json"
         url = f"{self.base_url}{request.path}"
         limits = request.max_silence, request.max_seconds
-        auth = None if authorizer is None else partial(authorizer.authorize, request.deadline)
+        auth = partial(self._authorized, authorizer, request.deadline)
         http_request = Request(
             request.method,
             url,
@@ -292,7 +360,9 @@ class Transport:
         return self._http.send(http_request, read)
 
 
-class _ApiRequest(NamedTuple):
+class ApiRequest(NamedTuple):
+    """A request to the API of Airflow. `consume` receives the body in chunks, if it is set."""
+
     method: str
     path: str
     deadline: Deadline
@@ -305,7 +375,8 @@ class _ApiRequest(NamedTuple):
     quote_failure: bool = False
 
 
-def _date(text: str | None) -> datetime | None:
+def response_date(text: str | None) -> datetime | None:
+    """Return the value of a header `Date`, None if it is missing or invalid."""
     with suppress(ValueError, OverflowError):
         moment = parsedate_to_datetime(text) if text else None
         return moment if moment is None or moment.tzinfo else None

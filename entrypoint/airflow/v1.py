@@ -63,6 +63,7 @@ class V1(RestAirflow):
         Raises:
             NotSupported: it contains one (docs/notes/airflow-2.md#differences-between-versions).
         """
+        self._require_paths(request)
         if request.commit is not None:
             raise NotSupported(
                 "Airflow 2 does not say from which commit a DAG is",
@@ -89,7 +90,7 @@ class V1(RestAirflow):
         The graph view needs the logical date. Until the run has one, return a list of runs that has
         only this one (docs/notes/airflow-2.md#links-to-the-web-ui).
         """
-        base, dag, run = self._transport.base_url, segment(dag_id), segment(run_id)
+        base, dag, run = self._transport.ui_url, segment(dag_id), segment(run_id)
         if self._release >= (2, 3):
             return f"{base}/dags/{dag}/grid?dag_run_id={run}"
         date = self._logical_dates.get((dag_id, run_id))
@@ -102,7 +103,7 @@ class V1(RestAirflow):
         date = self._logical_dates.get((dag_id, run_id))
         if self._release < (2, 3) and date is not None:
             return (
-                f"{self._transport.base_url}/log?dag_id={segment(dag_id)}"
+                f"{self._transport.ui_url}/log?dag_id={segment(dag_id)}"
                 f"&task_id={segment(task.task_id)}&execution_date={_without_plus(date)}"
             )
         if self._release < (2, 3):

@@ -45,6 +45,7 @@ class V2(RestAirflow):
         Raises:
             NotSupported: it contains one (docs/notes/airflow-3.md#trigger-request).
         """
+        self._require_paths(request)
         if request.partition_key is not None and self._release < (3, 2):
             raise not_supported("partition_key", self.version, "Airflow 3.2")
         if request.drain and self._release < (3, 4):
@@ -80,7 +81,7 @@ class V2(RestAirflow):
 
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Return the URL of the run's page (docs/notes/airflow-3.md#links-to-the-web-ui)."""
-        return f"{self._transport.base_url}/dags/{segment(dag_id)}/runs/{segment(run_id)}"
+        return f"{self._transport.ui_url}/dags/{segment(dag_id)}/runs/{segment(run_id)}"
 
     def task_url(self, task: TaskInstance, dag_id: str, run_id: str) -> str:
         """Return the URL of the task instance's page, whose first tab is its log."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from math import inf
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,52 @@ if TYPE_CHECKING:
 
 RENEW_BEFORE = 60.0
 """Seconds before expiry at which a grant is renewed: the maximum duration of a request."""
+
+T = TypeVar("T")
+
+
+class Renewed(Generic[T]):
+    """A value that an issuer gives for a limited time, renewed before it expires.
+
+    Args:
+        obtain: returns the value before a deadline, and when it expires in seconds since the epoch
+            (None: unknown). It may send requests and raise their errors.
+        now: returns seconds since the epoch.
+        keep: whether to keep the value after its expiry, because there is no other.
+    """
+
+    def __init__(
+        self,
+        obtain: Callable[[Deadline], tuple[T, float | None]],
+        now: Callable[[], float] = time.time,
+        *,
+        keep: bool = False,
+    ) -> None:
+        self._obtain = obtain
+        self._now = now
+        self._keep = keep
+        self._value: tuple[T] | None = None
+        self._renew_at = 0.0
+
+    def get(self, deadline: Deadline) -> T:
+        """Return the value; obtain it before the deadline if it is missing or expires soon."""
+        if self._value is None or (not self._keep and self._now() >= self._renew_at):
+            now = self._now()
+            value, expires = self._obtain(deadline)
+            self._value = (value,)
+            lifetime = (inf if expires is None else expires) - now
+            # A value shorter than the margin would otherwise be renewed before every request.
+            self._renew_at = now + max(lifetime - RENEW_BEFORE, lifetime / 2)
+        return self._value[0]
+
+    @property
+    def current(self) -> T | None:
+        """The value, None if there is none yet."""
+        return None if self._value is None else self._value[0]
+
+    def discard(self) -> None:
+        """Forget the value, so that the next `get` obtains another one."""
+        self._value = None
 
 
 class Grant(NamedTuple):
@@ -54,39 +101,37 @@ class Authorization:
     ) -> None:
         self.expiry_hint = expiry_hint
         self.refusal_hint = ""
-        self._obtain = obtain
         self._now = now
-        self._grant: Grant | None = None
-        self._renew_at = 0.0
+
+        def obtain_grant(deadline: Deadline) -> tuple[Grant, float | None]:
+            grant = obtain(deadline)
+            return grant, grant.expires
+
+        self._grant = Renewed(obtain_grant, now, keep=bool(expiry_hint))
+
+    def grant(self, deadline: Deadline) -> Grant:
+        """Return the current grant; obtain one before the deadline if necessary."""
+        return self._grant.get(deadline)
 
     def authorize(self, deadline: Deadline, request: PreparedRequest) -> PreparedRequest:
         """Add the header to the request; obtain a grant before the deadline if necessary."""
-        grant = self._current(deadline)
+        grant = self._grant.get(deadline)
         request.headers[grant.header] = grant.value.reveal()
         return request
 
     @property
     def ambiguous_403(self) -> bool:
         """Whether any 403 may mean that the grant has expired."""
-        return self._grant is not None and self._grant.ambiguous_403
+        return (grant := self._grant.current) is not None and grant.ambiguous_403
 
     def discard(self) -> bool:
         """Discard the grant if it can be renewed, and return whether it can."""
         if self.expiry_hint:
             return False
-        self._grant = None
+        self._grant.discard()
         return True
 
     def seconds_left(self, deadline: Deadline) -> float | None:
         """Return the seconds until a grant without renewal expires, None if unknown."""
-        expires = self._current(deadline).expires if self.expiry_hint else None
+        expires = self._grant.get(deadline).expires if self.expiry_hint else None
         return None if expires is None else expires - self._now()
-
-    def _current(self, deadline: Deadline) -> Grant:
-        if self._grant is None or (not self.expiry_hint and self._now() >= self._renew_at):
-            now = self._now()
-            self._grant = self._obtain(deadline)
-            lifetime = (self._grant.expires or float("inf")) - now
-            # A grant shorter than the margin would otherwise be renewed before every request.
-            self._renew_at = now + max(lifetime - RENEW_BEFORE, lifetime / 2)
-        return self._grant

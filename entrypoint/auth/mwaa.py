@@ -1,6 +1,7 @@
 """Log in to Amazon MWAA with a web login token of AWS, and get a session.
 
-AWS issues the token for 60 seconds, and the web server exchanges it for a session.
+AWS issues the token for 60 seconds, and the web server exchanges it for a session. With
+`mwaa_access: rest_api` there is no login, and only the AWS session is used.
 
 Measured: docs/notes/credentials.md#amazon-mwaa.
 """
@@ -8,15 +9,15 @@ Measured: docs/notes/credentials.md#amazon-mwaa.
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from entrypoint.auth.authorization import Grant
-from entrypoint.auth.sigv4 import signed
+from entrypoint.auth.aws import AwsSession
 from entrypoint.auth.token import bearer, require_token
 from entrypoint.credentials import Secret
 from entrypoint.errors import Unauthorized, UnexpectedResponse
-from entrypoint.http.client import Request
+from entrypoint.http.aws import MWAA, host, mwaa_refusal, without_signature
+from entrypoint.http.client import Request, path_of
 from entrypoint.http.response import Service, external_service
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from entrypoint.http.client import HttpClient
     from entrypoint.http.response import Response
 
-AWS = external_service("Amazon MWAA", "mwaa_environment and the region")
 WEB_SERVER = external_service(
     "The MWAA environment's web server", "the environment's access mode (it must be public)"
 )
@@ -40,7 +40,7 @@ class MwaaLogin:
     """Logs in to one MWAA environment.
 
     Args:
-        mwaa: environment, region and AWS keys.
+        mwaa: environment, region and AWS keys or role.
         http_client: creates the HTTP client for a service.
         mask: hides a text in the log.
         now: returns seconds since the epoch.
@@ -54,10 +54,10 @@ class MwaaLogin:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._mwaa = mwaa
-        self._aws = http_client(AWS)
+        self.session = AwsSession(mwaa.keys, mwaa.region, http_client, mask, now)
+        self._aws = http_client(MWAA)
         self._web_server = http_client(WEB_SERVER)
         self._mask = mask
-        self._now = now
         self._logins: tuple[tuple[str, str], ...] = _LOGINS
 
     def web_server(self, deadline: Deadline) -> str:
@@ -67,6 +67,24 @@ class MwaaLogin:
             ActionError: an error of `grant`.
         """
         return f"https://{self._web_token(deadline)[0]}"
+
+    def described_web_server(self, deadline: Deadline) -> str | None:
+        """Return the base URL without a login, None if AWS does not allow airflow:GetEnvironment.
+
+        Raises:
+            TransientError, UnexpectedResponse: an error of `HttpClient.send`.
+        """
+        name = self._mwaa.environment
+        path = f"/environments/{name}"
+        response = self._send("GET", "api.airflow", path, deadline, renew=False)
+        if response.status != 200:
+            return None
+        body = response.body if isinstance(response.body, dict) else {}
+        environment = body.get("Environment")
+        server = environment.get("WebserverUrl") if isinstance(environment, dict) else None
+        # The service's model has a URL, and its documentation a host name.
+        host_name = server.removeprefix("https://") if isinstance(server, str) else None
+        return f"https://{_require_host(response, host_name)}"
 
     def grant(self, deadline: Deadline) -> Grant:
         """Log in and return the grant: a token for Airflow 3, a session cookie for Airflow 2.
@@ -101,43 +119,48 @@ class MwaaLogin:
     def _web_token(self, deadline: Deadline) -> tuple[str, str]:
         """Return the web server's host name and a token for one login."""
         mwaa = self._mwaa
-        domain = "amazonaws.com.cn" if mwaa.region.startswith("cn-") else "amazonaws.com"
-        host, path = f"env.airflow.{mwaa.region}.{domain}", f"/webtoken/{mwaa.environment}"
-        url = f"https://{host}{path}"
-        headers = signed(
-            url, mwaa.region, "airflow", mwaa.keys, datetime.fromtimestamp(self._now(), UTC)
-        )
-        request = Request("POST", url, f"POST {host}{path}", headers, deadline=deadline)
-        response = self._aws.request(request)
+        response = self._send("POST", "env.airflow", f"/webtoken/{mwaa.environment}", deadline)
         if response.status != 200:
-            raise _refusal_error(response, mwaa)
-        body = response.body if isinstance(response.body, dict) else {}
-        server = body.get("WebServerHostname")
-        if (
-            not isinstance(server, str)
-            or not server.endswith(_DOMAINS)
-            or not server.replace("-", "").replace(".", "").isalnum()
-        ):
-            raise UnexpectedResponse(
-                "Amazon MWAA returned no valid web server",
-                f"{response.source}.",
-                "Contact AWS support. The action sent nothing to this server.",
+            raise mwaa_refusal(
+                response, mwaa.environment, mwaa.region, "airflow:CreateWebLoginToken"
             )
-        return server, require_token(body.get("WebToken"), self._mask, AWS.name)
+        body = response.body if isinstance(response.body, dict) else {}
+        server = _require_host(response, body.get("WebServerHostname"))
+        return server, require_token(body.get("WebToken"), self._mask, MWAA.name)
+
+    def _send(
+        self, method: str, prefix: str, path: str, deadline: Deadline, *, renew: bool = True
+    ) -> Response:
+        """Send a signed request without a body.
+
+        If AWS refuses the session of a role and `renew` is set, assume the role again and send the
+        request once more.
+        """
+        url = f"https://{host(prefix, self._mwaa.region)}{path}"
+        for attempt in (1, 2):
+            headers = self.session.sign(url, deadline, method)
+            request = Request(method, url, f"{method} {path_of(url)}", headers, deadline=deadline)
+            response = without_signature(self._aws.request(request), headers["Authorization"])
+            refused = response.status in (401, 403)
+            if not (refused and renew) or attempt == 2 or not self.session.discard():
+                break
+        return response
 
 
-def _refusal_error(response: Response, mwaa: Mwaa) -> Unauthorized:
-    if response.status == 404:
-        return Unauthorized(
-            "Amazon MWAA has no such environment",
-            f"{response.source}{response.error_suffix}",
-            f"Check mwaa_environment ({mwaa.environment}), the region ({mwaa.region}) "
-            "and the AWS account.",
+def _require_host(response: Response, server: object) -> str:
+    """Return the host name of a web server, if it is one of AWS's.
+
+    Raises:
+        UnexpectedResponse: it is another one, which must not get a login.
+    """
+    if (
+        not isinstance(server, str)
+        or not server.endswith(_DOMAINS)
+        or not server.replace("-", "").replace(".", "").isalnum()
+    ):
+        raise UnexpectedResponse(
+            "Amazon MWAA returned no valid web server",
+            f"{response.source}.",
+            "Contact AWS support. The action sent nothing to this server.",
         )
-    return Unauthorized(
-        "Amazon MWAA refused the AWS credentials",
-        f"{response.source}{response.error_suffix}",
-        "Give the AWS role airflow:CreateWebLoginToken on role/<environment>/<Airflow role>. "
-        "Check that the step that assumes the role runs before this one, and that its session "
-        "has not expired.",
-    )
+    return server

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
 from entrypoint.auth.github_oidc import GitHubOidc
-from entrypoint.auth.token import bearer, pair, require_token
+from entrypoint.auth.token import bearer, expires_at, pair, require_token
 from entrypoint.credentials import Secret
 from entrypoint.errors import Unauthorized
 from entrypoint.http.client import Request, path_of
@@ -87,7 +87,7 @@ class TokenEndpoint:
         if str(body.get("token_type", "bearer")).lower() != "bearer":
             raise response.unexpected(f"the token type is {body['token_type']!r}, not bearer.")
         token = require_token(body.get("access_token"), self._mask, TOKEN_ENDPOINT.name)
-        return bearer(token, _expiry(body.get("expires_in"), sent_at))
+        return bearer(token, expires_at(body.get("expires_in"), sent_at))
 
     def _request_token(self, form: dict[str, str], deadline: Deadline) -> Response:
         client = self._client
@@ -132,11 +132,3 @@ class TokenEndpoint:
             deadline=deadline,
         )
         return self._http.request(request)
-
-
-def _expiry(expires_in: object, sent_at: float) -> float | None:
-    """Return the moment of expiry. Some providers send the seconds as a string."""
-    try:
-        return sent_at + float(expires_in)  # type: ignore[arg-type]  # may have any type
-    except (TypeError, ValueError, OverflowError):
-        return None

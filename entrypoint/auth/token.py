@@ -107,6 +107,14 @@ def exchange_token(
     return bearer(require_token(login(payload, deadline), mask, "Airflow's login"))
 
 
+def expires_at(expires_in: object, sent_at: float) -> float | None:
+    """Return the moment of expiry. Some providers send the seconds as a string."""
+    try:
+        return sent_at + float(expires_in)  # type: ignore[arg-type]  # may have any type
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def require_token(token: Any, mask: Callable[[str], None], issuer: str) -> str:
     """Return a token, masked.
 

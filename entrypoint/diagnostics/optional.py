@@ -13,7 +13,13 @@ from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from entrypoint.deadline import OPTIONAL_TIMEOUT, Deadline
-from entrypoint.errors import Forbidden, GatewayRefused, TransientError, as_action_error
+from entrypoint.errors import (
+    Forbidden,
+    GatewayRefused,
+    NotSupported,
+    TransientError,
+    as_action_error,
+)
 from entrypoint.http.retry import REFUSAL_RESPONSES, REFUSAL_SECONDS, Refusals
 
 if TYPE_CHECKING:
@@ -81,6 +87,7 @@ class OptionalRequests:
         self.disabled_features: dict[Feature, str] = {}
         self._refusals: dict[Feature, tuple[Refusals, Forbidden]] = {}
         self._refused_at: dict[tuple[Feature, bool], float] = {}
+        self._unsupported: dict[str, None] = {}
         self._retrier = retrier
         self._deadline = Deadline(retrier.clock, inf)
         self.pace = Pace()
@@ -135,6 +142,9 @@ class OptionalRequests:
         if isinstance(error, Forbidden):
             self._record_refusal(feature, error, retry=retry)
             last = last or feature in self.disabled_features
+        elif isinstance(error, NotSupported):
+            self._record_unsupported(error)
+            return False
         elif last or not isinstance(error, TransientError):
             self._retrier.events.optional_failed(feature.label, as_action_error(error))
             return False
@@ -151,6 +161,13 @@ class OptionalRequests:
         if refusals.final(now):
             self.disable(feature, refusal)
 
+    def _record_unsupported(self, error: NotSupported) -> None:
+        """Log once what this Airflow, or the way to it, does not offer."""
+        sentence = f"{error.title}: {error.detail}"
+        if sentence not in self._unsupported:
+            self._unsupported[sentence] = None
+            self._retrier.events.feature_disabled(sentence)
+
     def disable(self, feature: Feature, refusal: Forbidden | None = None) -> None:
         """Disable the feature because its permission is missing or a gateway refuses it."""
         self._refusals.pop(feature, None)
@@ -164,8 +181,8 @@ class OptionalRequests:
     def report_disabled(self) -> tuple[str, ...]:
         """At the end, disable and log the features whose last request was refused.
 
-        Return one sentence for each disabled feature.
+        Return one sentence for each disabled feature, and for what this Airflow does not offer.
         """
         for feature, (_, refusal) in list(self._refusals.items()):
             self.disable(feature, refusal)
-        return tuple(self.disabled_features.values())
+        return (*self.disabled_features.values(), *self._unsupported)

@@ -3,13 +3,15 @@
 This module is the only code that touches the network. It sends each request once, and it turns
 every error of the HTTP libraries into an `ActionError`. It knows no API endpoint.
 
-From the job's environment it uses only the proxy settings, and neither `~/.netrc` nor
+It names itself in `User-Agent`, so that operators find its requests in the log of a gateway. From
+the job's environment it uses only the proxy settings, and neither `~/.netrc` nor
 `REQUESTS_CA_BUNDLE` or `SSL_CERT_FILE` (docs/notes/credentials.md#netrc-and-ca-bundle).
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import time
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
@@ -20,13 +22,19 @@ from urllib.parse import urlsplit
 
 import certifi
 import requests
-from requests.utils import get_environ_proxies
+from requests.utils import get_environ_proxies, select_proxy
 from urllib3.exceptions import HTTPError
 
-from entrypoint import form
+from entrypoint import __version__, form
 from entrypoint.credentials import Tls
 from entrypoint.deadline import Deadline
-from entrypoint.errors import ActionError, TlsTrustError, UnexpectedResponse, Unreachable
+from entrypoint.errors import (
+    ActionError,
+    NotSupported,
+    TlsTrustError,
+    UnexpectedResponse,
+    Unreachable,
+)
 from entrypoint.http.limits import MAX_JSON_MARKS, ExchangeDeadline, LimitedAdapter, TooManyValues
 from entrypoint.http.own_machine import reach_advice
 from entrypoint.http.response import (
@@ -48,6 +56,9 @@ READ_TIMEOUT = 60.0
 """Seconds. An Airflow that is frozen for a minute must not end a wait
 (docs/notes/waiting.md#timeouts-and-retries).
 """
+
+USER_AGENT = f"airflow-dag-run/{__version__}"
+"""Value of the header `User-Agent`, unless the input `headers` sets another for Airflow."""
 
 T = TypeVar("T")
 
@@ -124,6 +135,7 @@ class HttpClient:
         # Otherwise the environment would choose the CAs, and ~/.netrc the credential
         # (docs/notes/credentials.md#netrc-and-ca-bundle).
         self._session.trust_env = False
+        self._session.headers["User-Agent"] = USER_AGENT
         self._proxies: dict[str, dict[str, str]] = {}
         self._deadline = ExchangeDeadline()
         context = (
@@ -179,12 +191,14 @@ class HttpClient:
         Raises:
             TransientError: no complete response. The request may have taken effect.
             UnexpectedResponse: an untrusted TLS certificate, or a body with too many JSON values.
+            NotSupported: the environment sets a SOCKS proxy. Nothing was sent.
             ActionError: any error of `read`.
         """
         with self._deadline.suspended():
             return self._send(request, read)
 
     def _send(self, request: Request, read: Callable[[requests.Response, float], T]) -> T:
+        proxies = self._proxies_to(request.url)
         limit = min(request.deadline.request_seconds(), request.read_timeout)
         started = time.monotonic()
         self._deadline.begin(limit if request.max_seconds is None else request.max_seconds, limit)
@@ -198,7 +212,7 @@ class HttpClient:
                 auth=request.auth or _anonymous,
                 allow_redirects=False,
                 timeout=(min(CONNECT_TIMEOUT, limit), limit),
-                proxies=self._proxies_to(request.url),
+                proxies=proxies,
                 verify=form.FROM_FILE or certifi.where(),
                 stream=True,
             ) as raw:
@@ -221,11 +235,32 @@ class HttpClient:
         """Return the proxies that the environment sets for this host.
 
         The result is cached, because each lookup reads the whole environment.
+
+        Raises:
+            NotSupported: it is a SOCKS proxy.
         """
         host = urlsplit(url).netloc
         if host not in self._proxies:
-            self._proxies[host] = get_environ_proxies(url)
+            self._proxies[host] = {} if _matches_no_proxy(url) else get_environ_proxies(url)
+        if (select_proxy(url, self._proxies[host]) or "").lower().startswith("socks"):
+            raise NotSupported(
+                "The action does not support SOCKS proxies",
+                f"The environment sets one for {urlsplit(url).hostname}.",
+                "Set HTTPS_PROXY (or HTTP_PROXY, ALL_PROXY) to an http:// proxy, or add the host "
+                "to NO_PROXY.",
+            )
         return self._proxies[host]
+
+
+def _matches_no_proxy(url: str) -> bool:
+    """Return whether NO_PROXY excludes this host by a pattern like `*.example.com`.
+
+    requests matches all other forms itself, and compares this one literally.
+    """
+    host = (urlsplit(url).hostname or "").lower()
+    listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    patterns = (one.strip().lower() for one in listed.split(","))
+    return any(one.startswith("*.") and host.endswith(one[1:]) for one in patterns)
 
 
 class _NoRedirectSession(requests.Session):

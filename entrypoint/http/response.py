@@ -285,6 +285,59 @@ def read_items(
         raise response.unexpected("the JSON is cut off or broken.") from None
 
 
+def relayed_response(
+    source: str, status: int, body: Any, *, quote_failure: bool = False, needs_json: bool = True
+) -> Response:
+    """Return Airflow's response that an API of its vendor relays in a JSON body.
+
+    Args:
+        source: method and path, for error texts.
+        status: Airflow's status.
+        body: Airflow's body, parsed; a text if it was not JSON.
+        quote_failure: see `read_response`.
+        needs_json: whether a 2xx without JSON is an error.
+
+    Raises:
+        TransientError: status 429 or 5xx.
+        UnexpectedResponse: a redirect, or a 2xx without JSON.
+    """
+    source = f"{source} answered {status}"
+    text = "" if not isinstance(body, str) else _masked_beginning(body.encode())
+    response = Response(status, None if isinstance(body, str) else body, source, text, words=text)
+    if status == 429 or status >= 500:
+        said = response.detail if quote_failure else ""
+        raise TransientError(
+            f"{AIRFLOW.name} answers {status}",
+            f"{source}: {shortened(said, _MAX_TEXT_CHARS)}" if said else f"{source}.",
+            AIRFLOW.outage_hint,
+            status=status,
+            body=response.body if quote_failure else None,
+        )
+    if 300 <= status < 400:
+        raise _redirect(source, "", AIRFLOW)
+    if needs_json and status < 300 and status != 204 and response.body is None:
+        raise response.unexpected("the body is not JSON.")
+    return response
+
+
+def read_document(source: str, raw: requests.Response, service: Service) -> tuple[Response, str]:
+    """Parse a response of a service that sends XML, and return it with its whole text.
+
+    The text may contain a secret that is not masked yet, so the response does not have it.
+
+    Raises:
+        TransientError: status 429 or 5xx.
+        UnexpectedResponse: a redirect, or a body that is too large.
+    """
+    response = Response(raw.status_code, None, describe_response(source, raw), service=service)
+    if not (response.status < 300 or 400 <= response.status < 500) or response.status == 429:
+        return read_response(source, raw, service), ""  # raises the error that this status means
+    content = read_body(raw)
+    if content is None:
+        raise response.unexpected("it is too large.")
+    return response, content.decode("utf-8", "replace")
+
+
 def _read_failure(raw: requests.Response, response: Response) -> Response | None:
     """Return the response with what its body says, None if that cannot be read.
 

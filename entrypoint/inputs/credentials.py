@@ -14,18 +14,16 @@ from urllib.parse import urlsplit
 from entrypoint import form
 from entrypoint.credentials import (
     Access,
-    AwsKeys,
     Client,
     Credential,
-    GitHubToken,
     Header,
     Kerberos,
-    Mwaa,
     OAuth,
     Password,
     Secret,
     Token,
 )
+from entrypoint.inputs import cloud
 from entrypoint.inputs import parsers as parse
 from entrypoint.inputs.pem import read_tls
 from entrypoint.inputs.urls import base_url, token_url
@@ -52,10 +50,6 @@ _RESERVED_HEADERS = {
 """Headers that this action or its HTTP library sets."""
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")
-_ARN = re.compile(r"arn:aws[\w-]*:airflow:([a-z0-9-]+):\d*:environment/([\w.-]+)", re.ASCII)
-_ENVIRONMENT = re.compile(r"[A-Za-z][0-9A-Za-z_-]{0,79}")
-_KEYS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
-_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
 
 
 def header_values(headers: str) -> list[str]:
@@ -84,16 +78,8 @@ def read_access(reader: Reader, workspace: Path, environment: Mapping[str, str])
     headers = reader.read("headers", _headers, nothing)
     raw = [value for name, value in headers if name.lower() == "authorization"]
     credential = _credential(reader, workspace, environment, raw)
-    if reader.is_given("mwaa_environment"):
-        if reader.is_given("airflow_url"):
-            reader.add_error(
-                "airflow_url",
-                "it is given together with mwaa_environment.",
-                "Remove it: the action gets the URL from Amazon MWAA.",
-            )
-        url = ""
-    else:
-        url = reader.required("airflow_url", base_url, "https://airflow.example.com")
+    url = _url(reader)
+    cloud.check_rest_api(reader)
     if url.startswith("http:") and reader.is_given("client_certificate"):
         reader.add_error(
             "client_certificate",
@@ -101,7 +87,31 @@ def read_access(reader: Reader, workspace: Path, environment: Mapping[str, str])
             "Give an https URL: http does not use a certificate.",
         )
     others = tuple((name, value) for name, value in headers if name.lower() != "authorization")
-    return Access(url, credential, others, read_tls(reader, workspace))
+    return Access(
+        url,
+        credential,
+        others,
+        read_tls(reader, workspace),
+        composer=cloud.composer(reader, credential),
+        gateway=cloud.gateway(reader, environment, others),
+    )
+
+
+def _url(reader: Reader) -> str:
+    """Return the base URL, empty if an API of Amazon or Google returns it."""
+    for name, issuer in (
+        ("mwaa_environment", "Amazon MWAA"),
+        ("composer_environment", "Google Cloud Composer"),
+    ):
+        if reader.is_given(name):
+            if reader.is_given("airflow_url"):
+                reader.add_error(
+                    "airflow_url",
+                    f"it is given together with {name}.",
+                    f"Remove it: the action gets the URL from {issuer}.",
+                )
+            return ""
+    return reader.required("airflow_url", base_url, "https://airflow.example.com")
 
 
 def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
@@ -131,6 +141,11 @@ def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
     return tuple(found.values())
 
 
+def _gives_oidc(reader: Reader) -> bool:
+    """Return whether GitHub's OIDC token itself is the credential."""
+    return reader.is_given("oidc_audience") and not cloud.uses_audience(reader)
+
+
 def _kinds(
     reader: Reader, workspace: Path, environment: Mapping[str, str], raw: list[Secret]
 ) -> dict[str, Callable[[], Credential]]:
@@ -141,12 +156,11 @@ def _kinds(
         kinds["token"] = lambda: Token(Secret(reader.read("token", parse.header_token, "")))
     if is_given("username") or is_given("password"):
         kinds["username and password"] = partial(_password, reader)
-    if is_given("oidc_audience"):
+    if oidc := _gives_oidc(reader):
         kinds["oidc_audience"] = partial(_oidc, reader, environment)
-    if is_given("client_secret") or (is_given("client_id") and not is_given("oidc_audience")):
+    if is_given("client_secret") or (is_given("client_id") and not oidc):
         kinds["client_id and client_secret"] = partial(_client, reader)
-    if is_given("mwaa_environment"):
-        kinds["mwaa_environment"] = partial(_mwaa, reader, environment)
+    kinds |= cloud.credentials(reader, environment)
     if reader.read("kerberos", parse.boolean, False):
         kinds["kerberos"] = partial(_kerberos, reader, workspace, environment)
     if raw:
@@ -160,6 +174,7 @@ def _credential(
     """Read the credential. No kind, an incomplete kind, or more than one kind is an error."""
     kinds = _kinds(reader, workspace, environment, raw)
     _check_token_url(reader)
+    cloud.check_inputs(reader)
     if len(kinds) > 1:
         first, *others = kinds
         name = {
@@ -171,7 +186,7 @@ def _credential(
             f"it is given together with {' and with '.join(others)}.",
             "Keep one kind of credential.",
         )
-    elif not reader.is_given("oidc_audience"):
+    elif not _gives_oidc(reader):
         reader.pair("username", "password")
         reader.pair("client_id", "client_secret")
     if not kinds:
@@ -179,9 +194,9 @@ def _credential(
             "token",
             "no credential is given.",
             "Give one kind: token, username and password, client_id and client_secret, "
-            "oidc_audience, mwaa_environment, kerberos, or an Authorization line in headers. If "
-            "one is set, its secret is empty: check its name, and whether the workflow started "
-            "from a fork, which gets no secrets.",
+            "oidc_audience, mwaa_environment, google_workload_identity_provider, kerberos, or an "
+            "Authorization line in headers. If one is set, its secret is empty: check its name, "
+            "and whether the workflow started from a fork, which gets no secrets.",
         )
     credentials = [read() for read in kinds.values()]
     return credentials[0] if credentials else Token(Secret(""))
@@ -223,17 +238,8 @@ def _client(reader: Reader) -> Credential:
 
 
 def _oidc(reader: Reader, environment: Mapping[str, str]) -> Credential:
-    url, token = (
-        environment.get(f"ACTIONS_ID_TOKEN_REQUEST_{name}", "") for name in ("URL", "TOKEN")
-    )
-    if not (url and token):
-        reader.add_error(
-            "oidc_audience",
-            "GitHub offers this job no OIDC token.",
-            "Add `permissions: id-token: write` to the job, and to the caller of a reusable "
-            "workflow. A pull request from a fork cannot get an OIDC token.",
-        )
-    source = GitHubToken(reader.read("oidc_audience", str, ""), url, Secret(token))
+    audience = reader.read("oidc_audience", str, "")
+    source = cloud.github_token(reader, environment, "oidc_audience", audience)
     if reader.is_given("token_url"):
         address = reader.read("token_url", token_url, "")
         return OAuth(
@@ -264,39 +270,3 @@ def _kerberos(reader: Reader, workspace: Path, environment: Mapping[str, str]) -
                 "Write the file elsewhere, for example to RUNNER_TEMP.",
             )
     return Kerberos(urlsplit(reader.read("airflow_url", base_url, "")).hostname or "")
-
-
-def _mwaa(reader: Reader, environment: Mapping[str, str]) -> Credential:
-    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
-    name = reader.read("mwaa_environment", str, "")
-    if arn := _ARN.fullmatch(name):
-        region, name = arn.groups()
-    if not _ENVIRONMENT.fullmatch(name):
-        reader.add_error(
-            "mwaa_environment",
-            "it is neither a name nor an ARN of an environment.",
-            "Write the environment's name, like my-airflow.",
-        )
-    if not _REGION.fullmatch(region):
-        reader.add_error(
-            "mwaa_environment",
-            "the AWS region is missing or invalid.",
-            "Set AWS_REGION, or give the environment's ARN.",
-        )
-    key_id, secret, session = (environment.get(f"AWS_{one}", "").strip() for one in _KEYS)
-    if missing := [
-        f"AWS_{one}" for one, text in zip(_KEYS, (key_id, secret), strict=False) if not text
-    ]:
-        reader.add_error(
-            "mwaa_environment",
-            f"environment variables are missing: {', '.join(missing)}.",
-            "Run aws-actions/configure-aws-credentials before this step.",
-        )
-    if not re.fullmatch(r"[\x21-\x7e]*", key_id + session):
-        reader.add_error(
-            "mwaa_environment",
-            "AWS_ACCESS_KEY_ID or AWS_SESSION_TOKEN has spaces or characters outside ASCII.",
-            "Set them with aws-actions/configure-aws-credentials.",
-        )
-    keys = AwsKeys(key_id, Secret(secret), Secret(session) if session else None)
-    return Mwaa(name, region, keys)

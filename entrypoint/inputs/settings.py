@@ -52,6 +52,11 @@ INPUT_NAMES = (
     "scope",
     "oidc_audience",
     "mwaa_environment",
+    "mwaa_access",
+    "aws_role",
+    "google_workload_identity_provider",
+    "google_service_account",
+    "composer_environment",
     "kerberos",
     "dag_id",
     "dags",
@@ -93,6 +98,9 @@ INPUT_NAMES = (
 SECRET_INPUTS = ("token", "password", "client_secret", "client_key", "github_token")
 """The inputs that are secret as a whole. For `headers` see `credentials.header_values`."""
 
+OIDC_INPUTS = ("oidc_audience", "aws_role", "google_workload_identity_provider")
+"""The inputs that need GitHub's OIDC token."""
+
 CREDENTIAL_INPUTS = (
     "token",
     "username",
@@ -114,6 +122,11 @@ POST_STAGE_INPUTS = (
     "scope",
     "oidc_audience",
     "mwaa_environment",
+    "mwaa_access",
+    "aws_role",
+    "google_workload_identity_provider",
+    "google_service_account",
+    "composer_environment",
     "kerberos",
     "dag_id",
     "on_cancel",

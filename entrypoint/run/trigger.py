@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from entrypoint.errors import (
     ActionError,
     Conflict,
+    CredentialRenewed,
     DagNotFound,
     Forbidden,
     RunExists,
@@ -181,21 +182,19 @@ def _trigger(  # noqa: PLR0917 - like `trigger`
     for failures in range(MAX_TRIGGER_ATTEMPTS):
         try:
             return airflow.trigger(request), True
-        except (TransientError, UnexpectedResponse) as error:
-            response: ActionError = error
-            unclear = True
-            last = failures + 1 == MAX_TRIGGER_ATTEMPTS or isinstance(error, ServerFailure)
-            if attempts is not None:
-                attempts.record(error, last=last, end=retrier.deadline.at_most(SETTLE_SECONDS))
-                return _find_or_postpone(airflow, request, retrier, may_be_ours, attempts)
-        except ActionError as refusal:
-            response, last = refusal, True
+        except ActionError as error:
+            response = error
+        unclear = unclear or _is_unclear(response)
+        last = failures + 1 == MAX_TRIGGER_ATTEMPTS or not _is_repeatable(response)
+        if attempts is not None and _is_unclear(response):
+            attempts.record(response, last=last, end=retrier.deadline.at_most(SETTLE_SECONDS))
+            return _find_or_postpone(airflow, request, retrier, may_be_ours, attempts)
         # An earlier POST may still take effect although a gateway refuses this one. A 404 for a
         # DAG that existed a moment ago may be wrong as well. So give the run time to appear.
         not_found = settle_not_found and isinstance(response, DagNotFound)
         settle = SETTLE_SECONDS * (last and (unclear or not_found))
         with _raise_unclear(request):
-            if isinstance(response, (TransientError, UnexpectedResponse)):
+            if _is_unclear(response):
                 retrier.backoff(response, failures)
             found = _find(airflow, request, retrier, settle=settle)
             explained = None if found is not None else _explained(airflow, request, response)
@@ -244,6 +243,24 @@ def _find_or_postpone(
         # The refusal is certain for this request, but an earlier POST was unclear.
         attempts.forbid(explained)
     raise StartPostponed(attempts.response, outage=False)
+
+
+def _is_repeatable(response: ActionError) -> bool:
+    """Return whether the same POST may have another result."""
+    return isinstance(response, (TransientError, UnexpectedResponse)) and not isinstance(
+        response, ServerFailure
+    )
+
+
+def _is_unclear(response: ActionError) -> bool:
+    """Return whether the POST may still take effect.
+
+    One whose credential was refused may have taken effect behind a gateway that refused its
+    response, so a GET has to show that; but it does not take effect later.
+    """
+    return isinstance(response, (TransientError, UnexpectedResponse)) and not isinstance(
+        response, CredentialRenewed
+    )
 
 
 def _find(

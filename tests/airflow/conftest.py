@@ -15,9 +15,10 @@ from tests.airflow.scenario import ScenarioRunner
 from tests.airflow.scenarios import begin_with_scheduler, begin_without_scheduler
 from tests.airflow.scenarios.commits import CommitScenario
 from tests.airflow.scenarios.services import AuthScenarios
-from tests.airflow.services import LIFE, auth_services
+from tests.airflow.services import FEDERATED_LIFE, LIFE, auth_services
 from tests.support.keycloak import Keycloak
 from tests.support.missing import missing
+from tests.support.services import FakeGitHubOidc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +68,11 @@ def auth_servers_3(
 ) -> Iterator[tuple[dict[str, AuthService], Keycloak]]:
     """The web servers with the auth managers of a real Airflow 3, and Keycloak."""
     airflow = airflow_3_with_postgresql
-    with Keycloak(airflow.users, LIFE) as keycloak, auth_services(airflow, keycloak) as services:
+    with (
+        FakeGitHubOidc() as oidc,
+        Keycloak(airflow.users, LIFE, oidc=oidc, federated_lifetime=FEDERATED_LIFE) as keycloak,
+        auth_services(airflow, keycloak, oidc) as services,
+    ):
         yield services, keycloak
 
 

@@ -12,7 +12,7 @@ from dev.runner import ActionStep, Process, RunnerContext
 from tests.support.markdown import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from dev.airflow import LocalAirflow
@@ -41,8 +41,10 @@ class Job:
         workspace: Path,
         context: RunnerContext | None = None,
         launcher: Launcher | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.airflow = airflow
+        self._env = dict(env or {})
         self.results: list[StepResult] = []
         self.workspace = workspace
         self._launcher = launcher or Process()
@@ -60,7 +62,11 @@ class Job:
             "dag_id": dag_id,
         }
         return ActionStep(
-            own | inputs, launcher=self._launcher, workspace=self.workspace, context=self._context
+            own | inputs,
+            launcher=self._launcher,
+            workspace=self.workspace,
+            context=self._context,
+            env=self._env,
         )
 
     def run(self, dag_id: str, /, **inputs: str) -> StepResult:

@@ -14,7 +14,7 @@ from tests.airflow.job import TIMEOUT, Job, trigger
 from tests.support.peak_memory import MeasuredProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from dev.airflow import LocalAirflow
@@ -63,9 +63,9 @@ class ScenarioRunner:
         for name in iter(self._pending, None):
             self.wait_until_done(name)
 
-    def job(self, workspace: Path | None = None) -> Job:
+    def job(self, workspace: Path | None = None, env: Mapping[str, str] | None = None) -> Job:
         """Return a job of a new workflow run, by default in an empty workspace."""
-        return Job(self.airflow, workspace or self._new_folder())
+        return Job(self.airflow, workspace or self._new_folder(), env=env)
 
     def measured_job(self, name: str) -> Job:
         """Return a job with debug logging, which counts requests, and with its memory measured."""

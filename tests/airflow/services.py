@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,18 +13,24 @@ import requests
 from dev.airflow_settings import AUTH_MANAGER, FAB
 from tests.airflow.job import REQUEST
 from tests.support import known_secrets
-from tests.support.keycloak import CLIENT_ID
+from tests.support.keycloak import CLIENT_ID, FEDERATED_ID
 from tests.support.proxy import Proxy
+from tests.support.services import certificates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from dev.airflow import LocalAirflow
     from dev.airflow_api import AirflowApi
     from tests.support.keycloak import Keycloak
+    from tests.support.services import FakeGitHubOidc
 
 CLIENT = "Keycloak, client"
 """Keycloak with a client's credential instead of a user's; it has the same server."""
+FEDERATED = "Keycloak, GitHub"
+"""Keycloak with GitHub's OIDC token in place of a secret, and tokens of FEDERATED_LIFE."""
+FEDERATED_LIFE = 20
+"""Seconds until the federated client's token expires: a third of LIFE."""
 WRONG = f"wrong-credential-{uuid4()}"
 """A wrong password or client secret."""
 NO_USER = {"username": "", "password": ""}
@@ -53,6 +59,7 @@ class AuthService:
     readonly: dict[str, str]
     manager: str
     proxy: Proxy
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def token(self) -> str:
         """Return a new token for the credential that may trigger."""
@@ -91,8 +98,13 @@ class AuthService:
 
 
 @contextmanager
-def auth_services(airflow: LocalAirflow, keycloak: Keycloak) -> Iterator[dict[str, AuthService]]:
-    """Start the servers of "simple", "FAB" and "Keycloak" (also for CLIENT) at the same time."""
+def auth_services(
+    airflow: LocalAirflow, keycloak: Keycloak, oidc: FakeGitHubOidc
+) -> Iterator[dict[str, AuthService]]:
+    """Start the servers of "simple", "FAB" and "Keycloak" at the same time.
+
+    "Keycloak" is also that of CLIENT and FEDERATED.
+    """
     settings = {
         "simple": _SHORT_LIVED,
         "FAB": {AUTH_MANAGER: FAB} | _SHORT_LIVED | _OWN_PATTERN,
@@ -115,6 +127,7 @@ def auth_services(airflow: LocalAirflow, keycloak: Keycloak) -> Iterator[dict[st
             good: dict[str, str],
             wrong: dict[str, str],
             readonly: dict[str, str],
+            environment: Mapping[str, str] | None = None,
         ) -> AuthService:
             title = str(_ask("GET", f"{server.url}/auth/openapi.json").json()["info"]["title"])
             return AuthService(
@@ -124,14 +137,26 @@ def auth_services(airflow: LocalAirflow, keycloak: Keycloak) -> Iterator[dict[st
                 readonly,
                 title,
                 stack.enter_context(Proxy(server.url)),
+                environment or {},
             )
 
         services = {
             name: service(server, user, {"password": WRONG}, viewer)
             for name, server in servers.items()
         }
+        tls = certificates.trusted_ca().server()
+        realm = stack.enter_context(Proxy(keycloak.url, tls=tls))
+        federated = {
+            "client_id": FEDERATED_ID,
+            "token_url": f"{realm.url}{keycloak.token_path}",
+            "oidc_audience": keycloak.issuer,
+            "scope": "openid",
+            "ca_certificate": certificates.trusted_ca().pem,
+        } | NO_USER
+        wrong = {"oidc_audience": "another-audience"}
         yield services | {
-            CLIENT: service(servers["Keycloak"], client, {"client_secret": WRONG}, client)
+            CLIENT: service(servers["Keycloak"], client, {"client_secret": WRONG}, client),
+            FEDERATED: service(servers["Keycloak"], federated, wrong, federated, oidc.environment),
         }
 
 

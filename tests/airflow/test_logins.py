@@ -13,7 +13,7 @@ import pytest
 from tests.airflow.job import the_run, verdict
 from tests.airflow.scenario import ScenarioRunner
 from tests.airflow.scenarios.services import REFUSED, WAITING, run_auth_scenarios_2
-from tests.airflow.services import CLIENT
+from tests.airflow.services import CLIENT, FEDERATED, FEDERATED_LIFE, LIFE
 
 if TYPE_CHECKING:
     from dev.airflow import LocalAirflow
@@ -60,7 +60,7 @@ def test_each_service_has_the_auth_manager_of_its_name(
     )
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*ALL, FEDERATED])
 def test_a_step_that_outlives_its_first_token_passes(
     auth_scenarios_3: AuthScenarios, name: str
 ) -> None:
@@ -73,7 +73,7 @@ def test_a_step_that_outlives_its_first_token_passes(
         == "success"
     )
     logins = auth_scenarios_3.services[name].proxy.received("POST", "/auth/token")
-    assert len(logins) >= 2
+    assert len(logins) >= (LIFE / FEDERATED_LIFE if name == FEDERATED else 2)
     assert set(logins) == {201}
 
 
@@ -92,7 +92,7 @@ def test_a_run_id_that_the_servers_pattern_refuses_is_an_error_with_the_pattern(
     assert "[A-Za-z0-9_.:+-]+" in verdict(result)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*ALL, FEDERATED])
 def test_a_token_is_renewed_before_it_expires(auth_scenarios_3: AuthScenarios, name: str) -> None:
     """No poll of the DAG run is refused."""
     polls = auth_scenarios_3.services[name].proxy.received("GET", "/dagRuns/*")

@@ -79,7 +79,7 @@ class MwaaScenario:
             else {"Authorization": f"Bearer {value}"}
         )
 
-    def botocore(self, **options: Any) -> Any:
+    def botocore(self, service: str = "mwaa", **options: Any) -> Any:
         """Return a botocore client, by default with the environment's keys."""
         keys = self.mwaa.api.keys
         given = {
@@ -90,7 +90,9 @@ class MwaaScenario:
         }
         config = Config(proxies={"https": self.tunnel.url}, retries={"total_max_attempts": 1})
         ca = str(self._folder / "ca.pem")
-        return Session().create_client("mwaa", config=config, verify=ca, **given | options)
+        session = Session()
+        session.set_config_variable("sts_regional_endpoints", "regional")
+        return session.create_client(service, config=config, verify=ca, **given | options)
 
 
 @contextlib.contextmanager

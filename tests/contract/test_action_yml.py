@@ -73,6 +73,8 @@ COMPOSED = {
             "password",
         ),
         *("client_id", "client_secret", "token_url", "scope", "oidc_audience", "mwaa_environment"),
+        *("mwaa_access", "aws_role", "google_workload_identity_provider"),
+        *("google_service_account", "composer_environment"),
         "kerberos",
     },
     "conf": {"conf", "conf_file"},
@@ -119,7 +121,7 @@ def test_each_input_has_a_description_a_valid_name_and_no_type(name: str) -> Non
     assert re.match(
         "URL|Secret|Text|JSON object|Path|RFC 3339|Boolean|Duration|Seconds|Lines|Whole "
         "number|Internal|"
-        "[a-z-]+(, [a-z-]+)* or",
+        "[a-z-]+(, [a-z-]+)* or [a-z]",
         declared["description"],
     )
     assert set(declared) <= {"description", "required", "default"}

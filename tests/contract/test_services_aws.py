@@ -11,6 +11,8 @@ from botocore.exceptions import ClientError
 
 from tests.contract.mwaa import MwaaScenario, opened
 from tests.contract.services import summary_of
+from tests.support.fake_airflow import Fault
+from tests.support.services import FakeGitHubOidc, FakeSts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,3 +130,74 @@ def test_a_missing_signature_and_an_unknown_operation_are_refused(scenario: Mwaa
     assert scenario.client("POST", url, headers={"Authorization": "Bearer x"}).status_code == 403
     assert scenario.send(request, path="/clitoken/x").status_code == 403
     assert scenario.client("GET", url, headers=dict(request.headers.items())).status_code == 403
+
+
+@pytest.mark.parametrize("region", ["eu-west-1", "us-gov-west-1", "cn-north-1"])
+def test_botocore_assumes_the_role_and_its_keys_sign(tmp_path: Path, region: str) -> None:
+    """Until they expire; STS refuses another role, audience, and a name that its model forbids."""
+    with (
+        FakeGitHubOidc() as oidc,
+        FakeSts(oidc, region) as sts,
+        opened(tmp_path, region=region, role=sts) as scenario,
+    ):
+        client = scenario.botocore("sts")
+        given = {"RoleArn": sts.role, "RoleSessionName": "gate"}
+        token = oidc.issue("sts.amazonaws.com")
+        found = client.assume_role_with_web_identity(WebIdentityToken=token, **given)
+        keys = found["Credentials"]
+        assert abs((keys["Expiration"] - datetime.now(UTC)).total_seconds() - 3600) < 60
+        options = {
+            "aws_access_key_id": keys["AccessKeyId"],
+            "aws_secret_access_key": keys["SecretAccessKey"],
+            "aws_session_token": keys["SessionToken"],
+        }
+        mwaa = scenario.botocore(**options)
+        assert mwaa.get_environment(Name=scenario.mwaa.name)["Environment"]["WebserverUrl"]
+        sts.expire()
+        assert code_of(mwaa.get_environment, Name=scenario.mwaa.name) == "ExpiredTokenException"
+        for wrong, code in (
+            ({"RoleArn": f"{sts.role}2"}, "AccessDenied"),
+            ({"WebIdentityToken": oidc.issue("other")}, "InvalidIdentityToken"),
+            ({"RoleSessionName": "a b"}, "ValidationError"),
+        ):
+            call = {"WebIdentityToken": token, **given, **wrong}
+            assert code_of(client.assume_role_with_web_identity, **call) == code
+
+
+def code_of(call: Any, **parameters: Any) -> str:
+    with pytest.raises(ClientError) as caught:
+        call(**parameters)
+    return str(caught.value.response["Error"]["Code"])
+
+
+def test_botocore_invokes_the_api_of_airflow(scenario: MwaaScenario) -> None:
+    """Errors of Airflow have both fields; the model forbids long paths and other methods."""
+    client = scenario.botocore()
+
+    def invoke(method: str, path: str, **more: Any) -> Any:
+        return client.invoke_rest_api(Name=scenario.mwaa.name, Method=method, Path=path, **more)
+
+    body = {"logical_date": None, "dag_run_id": "r"}
+    found = invoke("POST", "/dags/d/dagRuns", Body=body)
+    assert (found["RestApiStatusCode"], found["RestApiResponse"]["dag_run_id"]) == (200, "r")
+    listed = invoke("GET", "/dags/d/dagRuns", QueryParameters={"state": ["queued"], "limit": 1})
+    assert listed["RestApiResponse"]["total_entries"] == 1
+    for call, kind, status in (
+        (("GET", "/dags/other"), "RestApiClientException", 404),
+        (("POST", "/dags/d/dagRuns"), "RestApiClientException", 422),
+    ):
+        with pytest.raises(getattr(client.exceptions, kind)) as caught:
+            invoke(*call)
+        assert caught.value.response["RestApiStatusCode"] == status
+        assert "detail" in caught.value.response["RestApiResponse"]
+    scenario.fake.fault(Fault.JSON_500)
+    with pytest.raises(client.exceptions.RestApiServerException) as caught:
+        invoke("GET", "/dags/d")
+    assert caught.value.response["RestApiStatusCode"] == 500
+    with pytest.raises(client.exceptions.ValidationException, match="less than or equal to 64"):
+        invoke("GET", f"/dags/{'d' * 59}")
+    with pytest.raises(client.exceptions.ValidationException, match="Method"):
+        invoke("HEAD", "/dags/d")
+    scenario.mwaa.api.deny("InvokeRestApi")
+    with pytest.raises(client.exceptions.AccessDeniedException, match="InvokeRestApi"):
+        invoke("GET", "/dags/d")

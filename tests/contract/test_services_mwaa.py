@@ -135,7 +135,7 @@ def test_both_servers_can_have_faults(environment: Callable[..., MwaaScenario]) 
     assert scenario.log_in(web_token).cookies
 
 
-def test_a_job_has_the_keys_of_its_role_and_a_proxy_to_two_hosts(
+def test_a_job_has_the_keys_of_its_role_and_a_proxy_to_the_hosts(
     environment: Callable[..., MwaaScenario],
 ) -> None:
     scenario = environment()
@@ -145,5 +145,6 @@ def test_a_job_has_the_keys_of_its_role_and_a_proxy_to_two_hosts(
     assert set(scenario.mwaa.environment) == keys
     assert set(scenario.mwaa.ports) == {
         f"{scenario.mwaa.api.host}:443",
+        f"{scenario.mwaa.api.control_host}:443",
         f"{scenario.mwaa.web_host}:443",
     }

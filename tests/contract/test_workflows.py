@@ -39,7 +39,7 @@ def test_each_workflow_is_linked_from_one_page_and_every_link_exists() -> None:
     ]
     linked = re.findall(r"\]\((?:\.\./)?examples/workflows/([\w-]+)\.yml\)", "\n".join(tables))
 
-    assert sorted(linked) == [file.stem for file in WORKFLOWS]
+    assert sorted(linked) == sorted(file.stem for file in WORKFLOWS)
 
 
 @each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,8 +14,11 @@ from tests.support.fake_airflow import FakeAirflow, FakeDag
 from tests.support.fake_airflow.v1.base import refuse
 from tests.support.services import (
     FakeGitHubOidc,
+    FakeGoogle,
     FakeMwaa,
+    FakeSts,
     FakeTokenEndpoint,
+    Gateway,
     KeycloakTokens,
     Tunnel,
     bearer,
@@ -23,6 +27,7 @@ from tests.support.services import (
     exactly,
     identity_aware_proxy,
 )
+from tests.support.services.google import ACCOUNT, ENVIRONMENT, PROVIDER, WEB_HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,6 +53,8 @@ class AuthScenario:
     expire: Callable[[], None]
     grants: Callable[[], int] = lambda: 0
     environment: dict[str, str] = field(default_factory=dict)
+    servers: tuple[Any, ...] = ()
+    """The stand-ins whose `record` must have no refusal while a credential is renewed."""
 
 
 def _dag() -> FakeDag:
@@ -273,6 +280,172 @@ def _mwaa(role: str, version: Any, **options: Any) -> Iterator[AuthScenario]:
 
 
 @contextmanager
+def mwaa_with_role(
+    role: str, version: Any, access: str, *, lifetime: float = 3600, **options: Any
+) -> Iterator[AuthScenario]:
+    """An Amazon MWAA environment, with a role that is assumed with GitHub's token."""
+    region = options.get("region", "eu-west-1")
+    with ExitStack() as stack:
+        github = stack.enter_context(FakeGitHubOidc())
+        sts = stack.enter_context(FakeSts(github, region, lifetime=lifetime))
+        fake = stack.enter_context(
+            FakeAirflow(version, dags=[_dag()], token_lifetime=int(lifetime))
+        )
+        mwaa = stack.enter_context(FakeMwaa(fake, user=role, role=sts, **options))
+        tunnel = stack.enter_context(Tunnel(mwaa.ports))
+
+        def expire() -> None:
+            sts.expire()
+            mwaa.web.expire_sessions()
+
+        inputs = {
+            "mwaa_environment": mwaa.name,
+            "aws_role": sts.role,
+            "ca_certificate": certificates.trusted_ca().pem,
+        }
+        yield AuthScenario(
+            airflow=fake,
+            inputs=inputs | ({"mwaa_access": access} if access != "web" else {}),
+            wrong={"aws_role": f"{sts.role}-of-others"},
+            expire=expire,
+            grants=lambda: len(sts.issued),
+            environment=mwaa.environment | tunnel.environment | github.environment,
+            servers=(mwaa.api, mwaa.web, sts, github),
+        )
+
+
+@contextmanager
+def mwaa_role(role: str) -> Iterator[AuthScenario]:
+    with mwaa_with_role(role, "3.3.2", "web") as scenario:
+        yield scenario
+
+
+@contextmanager
+def mwaa_private(role: str) -> Iterator[AuthScenario]:
+    """A private environment with Airflow 3, in AWS's partition for the US government."""
+    with mwaa_with_role(role, "3.3.2", "rest_api", region="us-gov-west-1") as scenario:
+        yield scenario
+
+
+@contextmanager
+def mwaa_private_2(role: str) -> Iterator[AuthScenario]:
+    """A private environment with Airflow 2."""
+    with mwaa_with_role(role, "2.11.2", "rest_api") as scenario:
+        yield scenario
+
+
+@contextmanager
+def google(role: str, *, lifetime: float = 3600) -> Iterator[AuthScenario]:
+    """Cloud Composer by its name, with an access token for GitHub's token."""
+    with ExitStack() as stack:
+        github = stack.enter_context(FakeGitHubOidc())
+        cloud = stack.enter_context(FakeGoogle(github, lifetime=lifetime))
+        fake = stack.enter_context(
+            FakeAirflow("3.3.2", dags=[_dag()], accept=bearer(cloud.is_good, role=role))
+        )
+        tls = certificates.trusted_ca().server(WEB_HOST)
+        web = stack.enter_context(Gateway(fake.url, tls=tls, host=WEB_HOST))
+        tunnel = stack.enter_context(Tunnel(cloud.ports | {f"{WEB_HOST}:443": web.port}))
+        yield AuthScenario(
+            airflow=fake,
+            inputs={
+                "composer_environment": ENVIRONMENT,
+                "google_workload_identity_provider": PROVIDER,
+                "google_service_account": ACCOUNT,
+                "ca_certificate": certificates.trusted_ca().pem,
+            },
+            wrong={"google_workload_identity_provider": f"{PROVIDER}-2"},
+            expire=cloud.expire,
+            grants=lambda: len(cloud.issued("access")),
+            environment=github.environment | tunnel.environment,
+            servers=(web, cloud, github),
+        )
+
+
+@contextmanager
+def iap_with_google(
+    role: str, *, lifetime: float = 3600, password: bool = True
+) -> Iterator[AuthScenario]:
+    """Google's Identity-Aware Proxy with an ID token for GitHub's token, in front of Airflow 3.
+
+    With `password`, Airflow has a login of its own; otherwise the proxy's token is its credential.
+    """
+    audience = "123456789-abcdef.apps.googleusercontent.com"
+    with ExitStack() as stack:
+        github = stack.enter_context(FakeGitHubOidc())
+        cloud = stack.enter_context(FakeGoogle(github, lifetime=lifetime))
+
+        def is_id_token(token: str) -> bool:
+            return cloud.is_good(token.removeprefix("Bearer "), f"id {audience}")
+
+        accept: Any = (lambda _: None) if password else bearer(is_id_token, role=role)
+        fake = stack.enter_context(FakeAirflow("3.3.2", dags=[_dag()], accept=accept))
+        front = stack.enter_context(
+            identity_aware_proxy(fake.url, is_id_token) if password else Gateway(fake.url)
+        )
+        tunnel = stack.enter_context(Tunnel(cloud.ports))
+        user = {"username": role, "password": password_of(role)} if password else {}
+        yield AuthScenario(
+            airflow=fake,
+            inputs={
+                "airflow_url": front.url,
+                "google_workload_identity_provider": PROVIDER,
+                "google_service_account": ACCOUNT,
+                "oidc_audience": audience,
+                "ca_certificate": certificates.trusted_ca().pem,
+            }
+            | user,
+            wrong={"google_workload_identity_provider": f"{PROVIDER}-2"},
+            expire=cloud.expire,
+            grants=lambda: len(cloud.issued(f"id {audience}")),
+            environment=github.environment | tunnel.environment,
+            servers=(front, cloud, github),
+        )
+
+
+@contextmanager
+def google_id_token(role: str) -> Iterator[AuthScenario]:
+    with iap_with_google(role, password=False) as scenario:
+        yield scenario
+
+
+@contextmanager
+def keycloak_chain(role: str, *, lifetime: int = 300) -> Iterator[AuthScenario]:
+    """An Airflow 3 with the Keycloak auth manager, and GitHub's token in place of a secret."""
+    audience = "https://keycloak.example.com/realms/sales"
+    with ExitStack() as stack:
+        github = stack.enter_context(FakeGitHubOidc())
+        realm = stack.enter_context(
+            FakeTokenEndpoint(
+                takes=("assertion",),
+                oidc=github,
+                audience=audience,
+                lifetime=lifetime,
+                kind="jwt",
+                scope="openid",
+            )
+        )
+        tokens = KeycloakTokens(role=role, federated=realm)
+        fake = stack.enter_context(FakeAirflow("3.3.2", dags=[_dag()], tokens=tokens))
+        yield AuthScenario(
+            airflow=fake,
+            inputs={
+                "airflow_url": fake.url,
+                "token_url": realm.url,
+                "client_id": realm.client_id,
+                "oidc_audience": audience,
+                "scope": "openid",
+                "ca_certificate": certificates.trusted_ca().pem,
+            },
+            wrong={"oidc_audience": "another-audience"},
+            expire=tokens.expire,
+            grants=lambda: len(fake.received("POST", "/auth/token")),
+            environment=github.environment,
+            servers=(fake, realm, github),
+        )
+
+
+@contextmanager
 def mwaa_2(role: str) -> Iterator[AuthScenario]:
     with _mwaa(role, "2.11.2") as scenario:
         yield scenario
@@ -324,6 +497,21 @@ def behind_iap(role: str) -> Iterator[AuthScenario]:
 
 
 @contextmanager
+def behind_basic(role: str) -> Iterator[AuthScenario]:
+    """An Airflow 2 behind a gateway that asks for the same user with HTTP Basic."""
+
+    def is_user(value: str) -> bool:
+        pair = f"{role}:{password_of(role)}"
+        return value == f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+    with (
+        airflow_2(role) as scenario,
+        Gateway(scenario.airflow.url, demands={"Authorization": is_user}, strips=False) as gateway,
+    ):
+        yield replace(scenario, inputs=scenario.inputs | {"airflow_url": gateway.url})
+
+
+@contextmanager
 def private_ca(role: str) -> Iterator[AuthScenario]:
     """An Airflow 3 with a private CA's certificate that requires a client certificate."""
     ca = certificates.trusted_ca()
@@ -346,12 +534,20 @@ AUTH_SCENARIOS = {
     "composer": composer,
     "mwaa": mwaa_3,
     "mwaa-2": mwaa_2,
+    "mwaa-role": mwaa_role,
+    "mwaa-private": mwaa_private,
+    "mwaa-private-2": mwaa_private_2,
+    "composer-renewed": google,
+    "iap-renewed": iap_with_google,
+    "google-id-token": google_id_token,
     "keycloak": keycloak,
+    "keycloak-oidc": keycloak_chain,
     "keycloak-user": keycloak_user,
     "entra": entra,
     "oauth-body": oauth_in_the_body,
     "oauth-basic": oauth_as_basic,
     "github-oidc": github_oidc,
+    "basic-gateway": behind_basic,
     "cloudflare-access": behind_cloudflare,
     "iap": behind_iap,
 }
@@ -378,6 +574,9 @@ RECIPES = (
 
 DECIDED = ("required-tasks",)
 """The workflow about tasks that decide, of a DAG that has them."""
+
+WITHOUT_DOCKER = ("kerberos",)
+"""The workflow with native/, whose step `tests/kerberos` runs."""
 
 CHECKED = ("check",)
 """The workflow that only checks, before a merge."""

@@ -17,6 +17,7 @@ from tests.integration.scenarios import (
     DETACHED,
     RECIPES,
     SEVERAL,
+    WITHOUT_DOCKER,
     AuthScenario,
 )
 from tests.support.step import run_step
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from dev.runner import StepResult
     from entrypoint.models import Outcome
 
-READY_MADE = {"airflow-2", "astro", "composer", "astronomer-software", "iap"}
+READY_MADE = {"airflow-2", "astro", "composer", "astronomer-software", "iap", "basic-gateway"}
 """Services whose credential cannot be renewed."""
 every_service = pytest.mark.parametrize("service", AUTH_SCENARIOS)
 
@@ -81,6 +82,14 @@ def test_a_wrong_credential_is_an_error_that_names_the_service(
             "entra": "The identity provider refused the client",
             "oauth-body": "The identity provider refused the client",
             "oauth-basic": "The identity provider refused the client",
+            "mwaa-role": "AWS does not let this job assume the role",
+            "mwaa-private": "AWS does not let this job assume the role",
+            "mwaa-private-2": "AWS does not let this job assume the role",
+            "composer-renewed": "Google refused GitHub's OIDC token",
+            "iap-renewed": "Google refused GitHub's OIDC token",
+            "google-id-token": "Google refused GitHub's OIDC token",
+            "keycloak-oidc": "The identity provider refused the client",
+            "basic-gateway": "A gateway in front of Airflow refused the request",
         }.get(service, "Airflow refused the credential")
         assert scenario.airflow.runs("sales") == []
 
@@ -152,7 +161,7 @@ def test_a_step_whose_token_expires_keeps_the_last_known_state(
 
 
 FILES = sorted((Path(__file__).parents[2] / "examples" / "workflows").glob("*.yml"))
-_OTHERS = (*CHECKED, *DECIDED, *DEPLOYMENTS, *DETACHED, *RECIPES, *SEVERAL)
+_OTHERS = (*CHECKED, *DECIDED, *DEPLOYMENTS, *DETACHED, *RECIPES, *SEVERAL, *WITHOUT_DOCKER)
 SERVICE_WORKFLOWS = [file for file in FILES if file.stem not in _OTHERS]
 
 
@@ -165,7 +174,7 @@ def test_each_example_workflow_has_the_inputs_of_its_service(file: Path) -> None
         scenario_inputs = scenario.inputs
 
     test_only = set() if "ca_certificate" in inputs else {"ca_certificate"}
-    assert set(inputs) - {"dag_id", "timeout"} == set(scenario_inputs) - test_only
+    assert set(inputs) - {"dag_id", "timeout", "run_id"} == set(scenario_inputs) - test_only
     assert header_names(inputs.get("headers", "")) == header_names(
         scenario_inputs.get("headers", "")
     )

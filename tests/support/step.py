@@ -96,7 +96,13 @@ def run_whole_step(
     settings = parse_settings(given, context.workspace, environment)
     time = time or VirtualTime()
     session = Session(
-        settings, time.clock, time.sleep, commands, Console(time.clock, commands), read_timeout=hang
+        settings,
+        time.clock,
+        time.sleep,
+        commands,
+        Console(time.clock, commands),
+        read_timeout=hang,
+        **({"now": time.wall} if time.moves_wall else {}),
     )
     with time.installed(), capture_output(given, environment, context.workspace) as output:
         outcome = Step(settings, context, Interrupts(), session).run()

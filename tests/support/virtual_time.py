@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_START = 1000.0
 MAX_WAIT = 2.0
 """Real seconds that a server waits until its client has read the clock."""
 DISCONNECT_SECONDS = 0.002
@@ -20,9 +22,11 @@ DISCONNECT_SECONDS = 0.002
 class VirtualTime:
     """A clock that moves only by sleeping or streaming, and calls `on_sleep` each time."""
 
-    now: float = 1000.0
+    now: float = _START
     slept: list[float] = field(default_factory=list)
     on_sleep: Callable[[float], None] = lambda _: None
+    moves_wall: bool = False
+    """Whether `wall_time` moves, so that the stand-ins' tokens expire with this clock."""
 
     def __post_init__(self) -> None:
         self._pending: float | None = None
@@ -38,6 +42,10 @@ class VirtualTime:
         if pending:
             self.on_sleep(pending)
         return self.now
+
+    def wall(self) -> float:
+        """Return the seconds since the epoch: those of the machine, and the virtual ones."""
+        return time.time() + (self.now - _START)
 
     def sleep(self, seconds: float) -> None:
         assert seconds >= 0
@@ -98,3 +106,8 @@ def wait_before_line(seconds: float, is_disconnected: Callable[[float], bool]) -
         if _CURRENT
         else not is_disconnected(seconds)
     )
+
+
+def wall_time() -> float:
+    """Return the seconds since the epoch, with those of an installed clock that moves them."""
+    return _CURRENT[-1].wall() if _CURRENT and _CURRENT[-1].moves_wall else time.time()

@@ -21,6 +21,7 @@ HEAD = "89abcdef0123456789abcdef0123456789abcdef"
 VALUES: Mapping[str, str] = MappingProxyType(
     {
         "github.sha": SHA,
+        "github.run_id": "8000000001",
         "github.event.number": "17",
         "github.event.pull_request.head.sha": HEAD,
         "toJSON(github.head_ref)": '"feature/\\"sales\\""',

@@ -43,6 +43,7 @@ def masked_values(**inputs: str) -> set[str]:
         ({"headers": "no header"}, {"no header"}),
         ({"mwaa_environment": "m"}, {"aws-k3y", "aws-sess1on"}),
         ({"oidc_audience": "a"}, {"requ3st"}),
+        ({"google_workload_identity_provider": "p"}, {"requ3st"}),
         (
             {"token": "one", "password": "two", "oidc_audience": "a", "headers": "A: b"},
             {"one", "two", "requ3st", "b"},

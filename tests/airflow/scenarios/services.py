@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from tests.airflow.job import TIMEOUT, patch, post, until
-from tests.airflow.services import CLIENT, FORBIDDEN_RUN_ID, NO_USER, WRONG
+from tests.airflow.services import CLIENT, FEDERATED, FORBIDDEN_RUN_ID, NO_USER, WRONG
 from tests.support.keycloak import SERVICE
 
 if TYPE_CHECKING:
@@ -40,9 +40,11 @@ class AuthScenarios:
         scenarios.begin(f"{CLIENT}, readonly", _readonly_client, client, keycloak)
         scenarios.wait_until_done(f"{CLIENT}, readonly")
         dead = Barrier(len(self.services), lambda: airflow.pause(WAITING, False), TIMEOUT)
-        for name, service in self.services.items():
+        own = {name: one for name, one in self.services.items() if name != FEDERATED}
+        scenarios.begin(f"{FEDERATED}, renewed", _federated, self.services[FEDERATED], dead)
+        for name, service in own.items():
             scenarios.begin(f"{name}, renewed", _renewed, service, dead)
-        for name, service in self.services.items():
+        for name, service in own.items():
             scenarios.begin(f"{name}, expired", _expired, service)
         for name in ("FAB", "Keycloak", CLIENT):
             scenarios.begin(
@@ -84,6 +86,16 @@ def _renewed(scenarios: ScenarioRunner, service: AuthService, dead: Barrier) -> 
     ) as running:
         younger = service.token()
         until(lambda: service.refuses(younger), "too old")
+        dead.wait()
+        return running.wait(TIMEOUT)
+
+
+def _federated(scenarios: ScenarioRunner, service: AuthService, dead: Barrier) -> StepResult:
+    """A DAG run that starts after three lifetimes of the federated client's token."""
+    job = scenarios.job(env=service.environment)
+    with scenarios.started(
+        WAITING, job, airflow_url=service.proxy.url, **service.good, **_PATIENTLY
+    ) as running:
         dead.wait()
         return running.wait(TIMEOUT)
 

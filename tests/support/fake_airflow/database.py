@@ -136,18 +136,6 @@ class Database:
         )
         return next((run for run in dated if run.logical_date == logical_date), None)
 
-    def named_instances(self, body: dict[str, Any]) -> list[tuple[FakeRun, FakeTaskInstance]]:
-        """Return the task instances of a batch request, before its limit and offset."""
-        named = [
-            (run, one)
-            for run, one in self.instances(self.runs_of("~"))
-            if run.dag_id in body.get("dag_ids", ())
-            and run.run_id in body.get("dag_run_ids", ())
-            and one.task.task_id in body.get("task_ids", ())
-        ]
-        states = body.get("state")
-        return [row for row in named if not states or row[1].state in states]
-
     def runs_of(self, dag_id: str, run_id: str = "~") -> list[FakeRun]:
         """Return the runs of a DAG, or one of them, oldest first; `~` is any."""
         return [
@@ -159,6 +147,20 @@ class Database:
     def instances(self, runs: Iterable[FakeRun]) -> list[tuple[FakeRun, FakeTaskInstance]]:
         """Return the task instances of these runs, each with its run."""
         return [(run, instance) for run in runs for instance in run.instances]
+
+    def batch(
+        self, body: Mapping[str, Any], *, none: str | None
+    ) -> list[tuple[FakeRun, FakeTaskInstance]]:
+        """Return the task instances in the body of a batch request; `none` is a missing state."""
+        states = body.get("state")
+        return [
+            (run, one)
+            for run, one in self.instances(self.runs.values())
+            if run.dag_id in body["dag_ids"]
+            and run.run_id in body["dag_run_ids"]
+            and one.task.task_id in body.get("task_ids", (one.task.task_id,))
+            and (states is None or (one.state or none) in states)
+        ]
 
     def slots(self, pool: str) -> dict[str, int]:
         """Return the slots of a pool by the state of the task instances that occupy them."""
@@ -178,6 +180,12 @@ class Database:
         assert body.get("order_by") == "-id", "the fake knows no other order"
         newest = [run for run in reversed(self.runs.values()) if run.dag_id in body["dag_ids"]]
         return [self.poll(run) for run in newest[: body["page_limit"]]]
+
+    def poll_listed(self, runs: Iterable[FakeRun], order: str) -> None:
+        """Poll the runs of a list, newest first, which replaces a poll of one run."""
+        if order == "-id":
+            for run in runs:
+                self.poll(run)
 
     def poll(self, run: FakeRun) -> FakeRun:
         """Let the run move on, because a client polled it."""

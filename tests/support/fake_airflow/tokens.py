@@ -29,6 +29,9 @@ LEEWAY = 10  # seconds that Airflow grants an expired token
 class Tokens:
     """Issue and check tokens, which are valid for `lifetime` seconds."""
 
+    title = "Simple auth manager sub application"
+    """Title of the auth manager's API."""
+
     def __init__(self, lifetime: int) -> None:
         self.lifetime = lifetime
         self._good: set[str] = set()

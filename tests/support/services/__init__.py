@@ -19,8 +19,12 @@ botocore.
         `.statuses_of(sha)`, `.deployments`, `.deployment_states(id)`, `.app`
     GitHubApi(GitRepository(folder))
         the same with the commits of a real git repository
-    Mwaa(fake), Tunnel(mwaa.ports)
+    FakeSts(oidc)
+        AWS STS with a role that GitHub's OIDC tokens may assume
+    Mwaa(fake, role=sts), Tunnel(mwaa.ports)
         Amazon MWAA, and a proxy that resolves its host names
+    FakeGoogle(oidc)
+        Google's STS, IAM and Composer APIs: `.ports`, for `Tunnel`
     Gateway(fake.url, demands=...), RedirectTrap()
         a gateway in front of Airflow, and a server behind a redirect
 """
@@ -34,16 +38,20 @@ from tests.support.services.gateway import (
     identity_aware_proxy,
 )
 from tests.support.services.github import GitHubApi
+from tests.support.services.google import FakeGoogle
 from tests.support.services.history import GitRepository
 from tests.support.services.keycloak import KeycloakTokens
 from tests.support.services.mwaa import FakeMwaa
 from tests.support.services.oidc import FakeGitHubOidc
+from tests.support.services.sts import FakeSts
 from tests.support.services.token_endpoint import FakeTokenEndpoint
 from tests.support.services.tunnel import Tunnel
 
 __all__ = [
     "FakeGitHubOidc",
+    "FakeGoogle",
     "FakeMwaa",
+    "FakeSts",
     "FakeTokenEndpoint",
     "Gateway",
     "GitHubApi",

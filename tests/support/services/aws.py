@@ -53,6 +53,17 @@ class FakeAwsKeys:
         }
 
 
+def domain(region: str) -> str:
+    """Return the domain of a region's services."""
+    return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+
+
+def access_key_of(request: ReceivedRequest) -> str:
+    """Return the access key that signed a request, empty if none did."""
+    found = _AUTHORIZATION.fullmatch(request.headers.get("Authorization", ""))
+    return found["key"] if found else ""
+
+
 def refuse(status: int, error: str, message: str, *, key: str = "message") -> RefusedError:
     """Return an error in AWS's format: type in a header, text in the body."""
     body = as_json(status, {key: message}).body

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Gateway(Proxy):
-    """A gateway that requires headers, and removes them before Airflow.
+    """A gateway that requires headers, and removes them before Airflow unless `strips` is false.
 
     If one is wrong or missing, it returns `otherwise`.
     """
@@ -33,8 +33,10 @@ class Gateway(Proxy):
         otherwise: FakeResponse | None = None,
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
+        strips: bool = True,
     ) -> None:
         super().__init__(upstream, tls=tls, host=host)
+        self._strips = strips
         self._demands = dict(demands or {})
         self._otherwise = otherwise or page(401, "Authorization Required")
 
@@ -42,7 +44,7 @@ class Gateway(Proxy):
         if not all(_good(request.headers.get(name), good) for name, good in self._demands.items()):
             return self._otherwise
         headers = copy.deepcopy(request.headers)
-        for name in self._demands:
+        for name in self._demands if self._strips else ():
             del headers[name]
         return super().answer(replace(request, headers=headers))
 

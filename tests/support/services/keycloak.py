@@ -23,6 +23,8 @@ from tests.support.fake_airflow.v2.trigger import EXTRA, problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.support.services.token_endpoint import FakeTokenEndpoint
+
 _GRANTS = {
     "password": ("username", "password"),
     "client_credentials": ("client_id", "client_secret"),
@@ -38,14 +40,24 @@ _REFUSED = {
 class KeycloakTokens(Tokens):
     """Tokens for `FakeAirflow(tokens=KeycloakTokens())`: users, and Airflow's own client.
 
+    With `federated`, its tokens are exchanged too; the provider knows this grant since 0.11.
+
     Args:
+        federated: the endpoint whose tokens it exchanges, as Keycloak's own
         lifetime: validity of Airflow's token in seconds
         keycloak_lifetime: validity of the inner token in seconds, without leeway
         role: role of the client
     """
 
+    title = "Keycloak auth manager sub application"
+
     def __init__(
-        self, *, lifetime: int = 86400, keycloak_lifetime: int = 300, role: str = "admin"
+        self,
+        *,
+        lifetime: int = 86400,
+        keycloak_lifetime: int = 300,
+        role: str = "admin",
+        federated: FakeTokenEndpoint | None = None,
     ) -> None:
         super().__init__(lifetime)
         self.client_id = "airflow"
@@ -53,10 +65,13 @@ class KeycloakTokens(Tokens):
         self._keycloak_lifetime = keycloak_lifetime
         self._client_role = role
         self._live: set[str] = set()
+        self._federated = federated
 
     def expire(self) -> None:
         """Expire the inner token of every issued token, which then has no permission."""
         self._live.clear()
+        if self._federated is not None:
+            self._federated.expire()
 
     def log_in(self, request: ReceivedRequest) -> FakeResponse:
         """POST /auth/token: 403 for wrong credentials."""
@@ -64,13 +79,22 @@ class KeycloakTokens(Tokens):
             grant, fields = _grant(request)
         except RefusedError as refused:
             return refused.answer
+        if assertion := fields.get("assertion"):
+            if self._federated is None or not self._federated.is_good(assertion):
+                return as_json(403, {"detail": _REFUSED[grant]})
+            return as_json(201, {"access_token": self.issue(assertion)})
         name = self._user(fields) if grant == "password" else self._client(fields)
         if name is None:
             return as_json(403, {"detail": _REFUSED[grant]})
         return as_json(201, {"access_token": self.issue(name)})
 
     def user_claims(self, name: str) -> dict[str, Any]:
-        """Return the user's name and id, and the tokens that Keycloak issued."""
+        """Return the user's name and id, and the tokens that Keycloak issued.
+
+        For the client of an assertion, the token is the assertion itself.
+        """
+        if self._federated is not None and name in self._federated.issued:
+            return {"user_id": "1", "name": "deployer", "access_token": name}
         service = name not in USERS
         user_id = str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
         access = self._keycloak_token(user_id, name, self._keycloak_lifetime)
@@ -80,6 +104,10 @@ class KeycloakTokens(Tokens):
     def role(self, request: ReceivedRequest) -> str:
         """Return the role of the request's user; 403 if the inner token has expired."""
         claims = self.claims(request)
+        if self._federated is not None and claims["access_token"] in self._federated.issued:
+            if not self._federated.is_good(claims["access_token"]):
+                raise RefusedError(as_json(403, {"detail": "Forbidden"}))
+            return self._client_role
         inside = jwt.decode(claims["access_token"], options={"verify_signature": False})
         if inside["jti"] not in self._live or inside["exp"] <= time.time():
             raise RefusedError(as_json(403, {"detail": "Forbidden"}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 import uuid
 from functools import cache
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.support import known_secrets
 from tests.support.fake_airflow.messages import FakeResponse, ReceivedRequest, as_json
 from tests.support.stub_server import StubServer
+from tests.support.virtual_time import wall_time
 
 if TYPE_CHECKING:
     import ssl
@@ -52,7 +52,7 @@ class FakeGitHubOidc(StubServer):
         return as_json(200, {"value": self.issue(request.first("audience", OWNER))})
 
     def issue(self, audience: str) -> str:
-        now = int(time.time())
+        now = int(wall_time())
         claims = {"iss": ISSUER, "sub": _SUBJECT, "aud": audience, "jti": str(uuid.uuid4())}
         claims |= {
             "repository": "octo-org/sales",
@@ -69,12 +69,17 @@ class FakeGitHubOidc(StubServer):
     def is_good(self, token: str, audience: str) -> bool:
         """Tell whether it issued this token for this audience, and it has not expired."""
         try:
-            jwt.decode(
-                token, _key().public_key(), algorithms=["RS256"], audience=audience, issuer=ISSUER
+            claims = jwt.decode(
+                token,
+                _key().public_key(),
+                algorithms=["RS256"],
+                audience=audience,
+                issuer=ISSUER,
+                options={"verify_exp": False, "verify_iat": False, "verify_nbf": False},
             )
         except jwt.InvalidTokenError:
             return False
-        return True
+        return bool(claims["nbf"] <= wall_time() < claims["exp"])
 
 
 @cache

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-import time
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote_plus
 
@@ -22,6 +21,7 @@ from tests.support.fake_airflow.messages import (
 )
 from tests.support.services import certificates
 from tests.support.stub_server import StubServer
+from tests.support.virtual_time import wall_time
 
 if TYPE_CHECKING:
     import ssl
@@ -100,7 +100,7 @@ class FakeTokenEndpoint(StubServer):
 
     def issue(self) -> str:
         """Return a token, as if the client had requested it."""
-        now = time.time()
+        now = wall_time()
         token = f"opaque.{secrets.token_urlsafe(48)}"
         if self._kind == "jwt":
             claims = {
@@ -121,7 +121,7 @@ class FakeTokenEndpoint(StubServer):
     def is_good(self, token: str) -> bool:
         """Tell whether it issued this token, and it has not expired."""
         with self._lock:
-            return self._expiry.get(token, 0) > time.time()
+            return self._expiry.get(token, 0) > wall_time()
 
     def expire(self) -> None:
         """Expire every token issued so far."""

@@ -1,5 +1,7 @@
 """Detecting the Airflow version and presenting each kind of credential to it."""
 
+import json
+
 import pytest
 
 from entrypoint.airflow.client import Airflow, connect
@@ -7,7 +9,7 @@ from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.airflow.v2 import V2
 from entrypoint.auth.credentials import AirflowCredentials
-from entrypoint.credentials import Client, Credential, Header, Password, Secret, Token
+from entrypoint.credentials import Client, Credential, Header, OAuth, Password, Secret, Token
 from entrypoint.errors import (
     ActionError,
     NotSupported,
@@ -95,6 +97,122 @@ def test_airflow_3_is_detected_first_and_logins_are_exchanged_when_needed(
     assert (type(airflow), airflow.version, transport.ambiguous_403) == (V2, "3.3.2", False)
     assert requests_sent(script)[1:] == [("/auth/token", None), ("/api/v2/dags", "Bearer granted")]
     assert script.sent[1].request.body == body
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_gateway_that_asks_for_a_password_gets_that_of_airflow_2(status: int) -> None:
+    """Only a 401 asks for one, and a version that takes no HTTP Basic gets none."""
+    page = http_response(status, b"<html>Authorization Required")
+    script = ScriptedAdapter(page, page, VERSION_2, DAGS)
+    if status == 403:
+        with pytest.raises(Unauthorized, match=GATEWAY):
+            connect_scripted(script, PASSWORD)
+        return
+    airflow, transport = connect_scripted(script, PASSWORD)
+    transport.get("/api/v1/dags", NO_DEADLINE)
+
+    assert type(airflow) is V1
+    assert requests_sent(script) == [
+        ("/api/v2/version", None),
+        ("/api/v1/version", None),
+        ("/api/v1/version", "Basic dTpwYTU1d29yZA=="),
+        ("/api/v1/dags", "Basic dTpwYTU1d29yZA=="),
+    ]
+
+
+@pytest.mark.parametrize("credential", [PASSWORD, CLIENT, TOKEN])
+def test_gateway_that_refuses_the_password_too_is_the_error(credential: Credential) -> None:
+    page = http_response(401, b"<html>Authorization Required")
+    with pytest.raises(Unauthorized, match=GATEWAY):
+        connect_scripted(ScriptedAdapter(page, page, page), credential)
+
+
+OAUTH = OAuth("https://keycloak.example.com/token", "c", Secret("cl1ent"))
+KEYCLOAK = http_response(200, {"info": {"title": "Keycloak auth manager sub application"}})
+
+
+def connect_oauth(script: ScriptedAdapter, tokens: int) -> Transport:
+    """Connect with an identity provider that gives so many numbered tokens."""
+    provider = ScriptedAdapter(
+        *(http_response(200, {"access_token": f"kc-{number}"}) for number in range(tokens))
+    )
+    transport = Transport(BASE, script.client())
+    connect(transport, AirflowCredentials(OAUTH, lambda _: None, provider.client), NO_DEADLINE)
+    return transport
+
+
+def test_keycloak_auth_manager_gets_the_token_of_the_realm_at_its_login() -> None:
+    """Each renewal begins with a new token of the realm."""
+    granted = [http_response(201, {"access_token": f"airflow-{number}"}) for number in (1, 2)]
+    expired = http_response(401, {"detail": "Token Expired"})
+    script = ScriptedAdapter(VERSION_3, KEYCLOAK, granted[0], DAGS, expired, granted[1], DAGS)
+    transport = connect_oauth(script, 3)
+    for _ in range(2):
+        transport.get("/api/v2/dags", NO_DEADLINE)
+
+    assert requests_sent(script) == [
+        ("/api/v2/version", "Bearer kc-0"),
+        ("/auth/openapi.json", "Bearer kc-0"),
+        ("/auth/token", None),
+        ("/api/v2/dags", "Bearer airflow-1"),
+        ("/api/v2/dags", "Bearer airflow-1"),
+        ("/auth/token", None),
+        ("/api/v2/dags", "Bearer airflow-2"),
+    ]
+    grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    assert [json.loads(script.sent[place].request.body or b"") for place in (2, 5)] == [
+        {"grant_type": grant, "assertion": "kc-1"},
+        {"grant_type": grant, "assertion": "kc-2"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        http_response(200, {"info": {"title": "FAB auth manager API"}}),
+        http_response(200, {"info": None}),
+        http_response(200, b"<html>"),
+        http_response(404, {"detail": "Not Found"}),
+        http_response(401, b"<html>"),
+    ],
+)
+def test_other_auth_managers_get_the_token_as_bearer(described: bytes) -> None:
+    script = ScriptedAdapter(VERSION_3, described, described, DAGS)
+    if b" 401 " not in described:
+        del script.answers[2]
+    connect_oauth(script, 2).get("/api/v2/dags", NO_DEADLINE)
+
+    path, sent = requests_sent(script)[-1]
+    assert path == "/api/v2/dags"
+    assert str(sent).startswith("Bearer kc-")
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "title"),
+    [
+        (
+            http_response(403, {"detail": "Invalid Keycloak assertion"}),
+            Unauthorized,
+            "Airflow's login refused the token of Keycloak",
+        ),
+        (http_response(403, b"<html>"), Unauthorized, GATEWAY),
+        (
+            http_response(422, {"detail": [{"loc": ["body"], "msg": "No tag", "input": "kc-1"}]}),
+            UnexpectedResponse,
+            "This Airflow's login takes no token of Keycloak",
+        ),
+        (http_response(503, b""), TransientError, "Airflow answers 503"),
+    ],
+)
+def test_refused_token_of_keycloak_is_an_error_without_it(
+    reply: bytes, error: type[ActionError], title: str
+) -> None:
+    transport = connect_oauth(ScriptedAdapter(VERSION_3, KEYCLOAK, reply), 2)
+    with pytest.raises(error) as caught:
+        transport.get("/api/v2/dags", NO_DEADLINE)
+
+    assert caught.value.title == title
+    assert "kc-" not in f"{caught.value.detail} {caught.value.hint}"
 
 
 def test_airflow_3_gets_a_token_without_an_exchange() -> None:
@@ -194,7 +312,7 @@ def test_airflow_2_behind_a_proxy_that_fails_on_the_version_3_path(status: int) 
 def test_gateway_that_refuses_a_request_without_credential_is_named(status: int) -> None:
     with pytest.raises(Unauthorized) as caught:
         connect_scripted(
-            ScriptedAdapter(*[http_response(status, b"<html>", Server="cloudflare")] * 2), PASSWORD
+            ScriptedAdapter(*[http_response(status, b"<html>", Server="cloudflare")] * 3), PASSWORD
         )
 
     assert caught.value.title == GATEWAY

@@ -38,7 +38,14 @@ class ListedAirflow:
     seconds: float = 1000.0
 
     def send(
-        self, method: str, path: str, deadline: Deadline, *, params: Mapping[str, Any], body: None
+        self,
+        method: str,
+        path: str,
+        deadline: Deadline,
+        *,
+        params: Mapping[str, Any],
+        body: None,
+        **_: Any,
     ) -> Response:
         assert (method, path.split("/", 3)[3], body) == ("GET", "dags", None)
         assert deadline.at == self.seconds

@@ -32,6 +32,7 @@ class PagedAirflow:
     total: int
     largest: int = 100
     base_url: str = "https://airflow.example.com"
+    ui_url: str = base_url
     requests_sent: list[dict[str, Any]] = field(default_factory=list)
     time: float = 1000.0
     moves: bool = True
@@ -41,7 +42,14 @@ class PagedAirflow:
         return float(len(self.requests_sent))
 
     def send(
-        self, method: str, path: str, deadline: Deadline, *, params: Mapping[str, Any], body: None
+        self,
+        method: str,
+        path: str,
+        deadline: Deadline,
+        *,
+        params: Mapping[str, Any],
+        body: None,
+        **_: Any,
     ) -> Response:
         assert body is None
         assert deadline.at == self.time

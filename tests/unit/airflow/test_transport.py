@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from entrypoint.airflow.transport import Transport
 from entrypoint.auth.authorization import Authorization, Grant
 from entrypoint.credentials import Secret
-from entrypoint.errors import TransientError, Unauthorized, UnexpectedResponse
+from entrypoint.errors import CredentialRenewed, TransientError, Unauthorized, UnexpectedResponse
 from entrypoint.http.client import NO_DEADLINE
 from tests.unit.script import ScriptedAdapter, http_response
 
@@ -92,6 +93,36 @@ def test_refused_request_is_retried_with_a_renewed_credential(
     assert found.status == (200 if sent == 2 else int(refusal.split()[1]))
     assert credentials_sent(script) == [f"Bearer {number + 1}" for number in range(sent)]
     assert {sent.request.body for sent in script.sent} == {b'{"a": 1}'}
+
+
+@pytest.mark.parametrize("refusal", [REFUSED, PAGE, UNREADABLE])
+def test_request_that_must_not_take_effect_twice_is_not_sent_again(refusal: bytes) -> None:
+    """Its second refusal is final, and one that was accepted may be refused again later."""
+    script = ScriptedAdapter(refusal, GOOD, refusal, refusal, refusal)
+    transport = transport_to(script)
+
+    def send() -> int:
+        return transport.send("POST", "/x", NO_DEADLINE, body={}, repeatable=False).status
+
+    for expected in (CredentialRenewed, None, Unauthorized):
+        with pytest.raises(expected) if expected else nullcontext():
+            send()
+    assert credentials_sent(script) == ["Bearer 1", "Bearer 2", "Bearer 2"]
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own renewable", "own for good"])
+def test_gateway_gets_its_own_credential_which_is_renewed_with_that_of_airflow(own: bool) -> None:
+    script = ScriptedAdapter(GOOD, PAGE, GOOD)
+    tokens = iter("abc")
+    gateway = Authorization(lambda _: Grant(Secret(next(tokens)), header="Proxy-Authorization"))
+    transport = Transport(BASE, script.client(), gateway=gateway)
+    grants = numbered_tokens()
+    transport.authorizer = Authorization(lambda _: next(grants), "" if own else FOR_GOOD)
+    transport.send("POST", "/auth/token", NO_DEADLINE, anonymous=True)
+    transport.get("/x", NO_DEADLINE)
+
+    assert [sent.headers["Proxy-Authorization"] for sent in script.sent] == ["a", "a", "b"]
+    assert credentials_sent(script) == [None, "Bearer 1", "Bearer 2" if own else "Bearer 1"]
 
 
 @pytest.mark.parametrize("refusal", [REFUSED, UNREADABLE, PAGE], ids=["401", "Invalid JWT", "page"])

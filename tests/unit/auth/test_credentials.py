@@ -5,6 +5,7 @@ import pytest
 import requests
 
 from entrypoint.auth.authorization import Authorization
+from entrypoint.auth.aws import AwsSignature
 from entrypoint.auth.credentials import AirflowCredentials
 from entrypoint.credentials import (
     AwsKeys,
@@ -50,7 +51,7 @@ def unused_login(_: dict[str, str], _deadline: Deadline) -> str:
     raise AssertionError
 
 
-def headers_sent(authorization: Authorization | None) -> dict[str, str]:
+def headers_sent(authorization: Authorization | AwsSignature | None) -> dict[str, str]:
     assert authorization is not None
     return dict(
         authorization.authorize(

@@ -41,6 +41,26 @@ def sign_with_botocore(
     return {str(name).lower(): str(value) for name, value in request.headers.items()}
 
 
+@given(keys, regions, st.binary(max_size=200), st.sampled_from(["GET", "POST"]), moments)
+def test_signed_body_and_content_type_equal_those_of_botocore(
+    keys: AwsKeys, region: str, body: bytes, method: str, now: datetime
+) -> None:
+    url = f"https://env.airflow.{region}.amazonaws.com/restapi/my-airflow"
+    kind = "application/json"
+    request = AWSRequest(method, url, {"Content-Type": kind}, body)
+    token = keys.session_token.reveal() if keys.session_token else None
+    signer = auth.SigV4Auth(
+        Credentials(keys.access_key_id, keys.secret_access_key.reveal(), token), "airflow", region
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(auth, "get_current_datetime", lambda: now.replace(tzinfo=None))
+        signer.add_auth(request)
+    sent = signed(url, region, "airflow", keys, now, method=method, body=body, content_type=kind)
+
+    assert sent["Authorization"] == request.headers["Authorization"]
+    assert "content-type" not in lowercase_names(sent)
+
+
 def lowercase_names(headers: dict[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 

@@ -55,7 +55,6 @@ def test_response_is_returned_unchanged() -> None:
         Unauthorized,
         NotFound,
         ResponseTooLarge,
-        NotSupported,
         ActionError,
         TransientError,
     ],
@@ -72,6 +71,20 @@ def test_failure_is_reported_once_with_its_feature(kind: type[ActionError], retr
     )
     assert harness.progress.optional_errors == [(Feature.LOGS.label, error)]
     assert harness.progress.sentences == []
+
+
+@pytest.mark.parametrize("retried", [False, True])
+def test_what_this_airflow_does_not_offer_is_one_sentence(retried: bool) -> None:
+    """It disables no feature, because the next request of that feature may be possible."""
+    harness, error = Harness(), NotSupported("no logs", "The UI shows them.", "")
+    optional = harness.optional(None)
+    call = ScriptedCall([error, error, NotSupported("no links", "None.", ""), "answer"])
+    answers = [optional.fetch(Feature.LOGS, call, "-", retry=retried) for _ in range(4)]
+
+    assert answers == ["-", "-", "-", "answer"]
+    assert harness.progress.sentences == ["no logs: The UI shows them.", "no links: None."]
+    assert optional.report_disabled() == tuple(harness.progress.sentences)
+    assert (harness.progress.optional_errors, harness.time.slept) == ([], [])
 
 
 @pytest.mark.parametrize("retried", [False, True])

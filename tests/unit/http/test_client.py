@@ -12,9 +12,16 @@ from requests import exceptions
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError, ProtocolError
 
+from entrypoint import __version__
 from entrypoint.credentials import Secret, Tls
 from entrypoint.deadline import Deadline
-from entrypoint.errors import ActionError, TlsTrustError, TransientError, Unreachable
+from entrypoint.errors import (
+    ActionError,
+    NotSupported,
+    TlsTrustError,
+    TransientError,
+    Unreachable,
+)
 from entrypoint.http.client import NO_DEADLINE, HttpClient, Request, path_of
 from entrypoint.http.response import external_service, read_response
 from tests.unit.http.handshakes import DEPLOYER, NAME, OURS, handshake
@@ -352,3 +359,56 @@ def test_default_read_timeout_is_a_minute() -> None:
     script.client().send(GET, status_of)
 
     assert script.sent[0].options["timeout"] == (10.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("variables", "direct"),
+    [
+        ({"NO_PROXY": "*.example.com"}, True),
+        ({"NO_PROXY": "localhost, *.EXAMPLE.com"}, True),
+        ({"no_proxy": "*.example.com", "NO_PROXY": "other"}, True),
+        ({"NO_PROXY": "*.other.com,*"}, False),
+        ({"NO_PROXY": "*.airflow.example.com"}, False),
+        ({"NO_PROXY": "*example.com"}, False),
+        ({}, False),
+    ],
+)
+def test_no_proxy_with_a_wildcard_excludes_the_hosts_of_a_domain(
+    variables: dict[str, str], direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, text in ({"HTTPS_PROXY": "http://proxy:3128"} | variables).items():
+        monkeypatch.setenv(name, text)
+    script = ScriptedAdapter(http_response(200, {}))
+    script.client().send(GET, status_of)
+
+    assert (not script.sent[0].options["proxies"]) is direct
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "ALL_PROXY", "https_proxy"])
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS4"])
+def test_socks_proxy_is_an_error_at_once(
+    name: str, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no TransientError, so no request is retried, and its password is not shown."""
+    monkeypatch.setenv(name, f"{scheme}://me:s3cret@proxy:1080")
+    script = ScriptedAdapter(http_response(200, {}))
+    with pytest.raises(NotSupported, match="SOCKS") as caught:
+        script.client().send(GET, status_of)
+
+    assert script.sent == []
+    assert "s3cret" not in f"{caught.value.title} {caught.value.detail} {caught.value.hint}"
+    monkeypatch.setenv("NO_PROXY", "*.example.com")
+    assert script.client().send(GET, status_of) == 200
+
+
+def test_each_request_names_the_action_and_its_version() -> None:
+    script = ScriptedAdapter(http_response(200, {}), http_response(200, {}))
+    script.client().send(GET, status_of)
+    script.client().send(GET._replace(headers={"user-agent": "mine"}), status_of)
+
+    assert [sent.headers["User-Agent"] for sent in script.sent] == [
+        f"airflow-dag-run/{__version__}",
+        "mine",
+    ]

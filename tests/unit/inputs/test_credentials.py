@@ -13,12 +13,15 @@ from entrypoint import form
 from entrypoint.credentials import (
     Access,
     AwsKeys,
+    AwsRole,
     Client,
     Credential,
     GitHubToken,
+    Google,
     Header,
     Kerberos,
     Mwaa,
+    MwaaAccess,
     OAuth,
     Password,
     Secret,
@@ -51,11 +54,27 @@ ENVIRONMENT = {**GITHUB, **AWS}
 SECRETS = ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 GITHUB_OIDC = GitHubToken("airflow", GITHUB["ACTIONS_ID_TOKEN_REQUEST_URL"], Secret("requ3st"))
 ARN = "arn:aws:airflow:us-east-1:123456789012:environment/my-airflow"
+PROVIDER = "projects/1/locations/global/workloadIdentityPools/github/providers/my-repo"
+ACCOUNT = "gate@my-project.iam.gserviceaccount.com"
+COMPOSER = "projects/my-project/locations/europe-west1/environments/sales"
+ROLE = "arn:aws:iam::123456789012:role/ci/gate"
+GOOGLE = {"google_workload_identity_provider": PROVIDER, "google_service_account": ACCOUNT}
+MWAA = {"airflow_url": "", "mwaa_environment": "m"}
+NO_KEYS = {**GITHUB, "AWS_REGION": "eu-central-1"}
+"""The environment of a job without AWS credentials."""
+
+
+def github_token(audience: str) -> GitHubToken:
+    return GITHUB_OIDC._replace(audience=audience)
+
+
+GOOGLE_INPUT = "google_workload_identity_provider"
 KINDS = {
     "token": TOKEN,
     "username": PASSWORD,
     "oidc_audience": OIDC,
     "client_secret": CLIENT,
+    "google_workload_identity_provider": {"google_workload_identity_provider": PROVIDER},
     "mwaa_environment": {"mwaa_environment": "my-airflow"},
     "headers": {"headers": "Authorization: Key abc"},
 }
@@ -130,7 +149,11 @@ def test_each_kind_of_credential_is_read(inputs: Mapping[str, str], credential: 
     assert read_valid_inputs(inputs) == Access(URL, credential)
 
 
-@pytest.mark.parametrize("kinds", [*combinations(KINDS, 2), tuple(KINDS)], ids=" and ".join)
+PAIRS = [pair for pair in combinations(KINDS, 2) if pair != ("oidc_audience", GOOGLE_INPUT)]
+"""Every pair of kinds; Google uses the input oidc_audience itself."""
+
+
+@pytest.mark.parametrize("kinds", PAIRS, ids=" and ".join)
 def test_two_kinds_of_credential_are_one_error_that_names_them(kinds: tuple[str, ...]) -> None:
     inputs: dict[str, str] = {"airflow_url": "" if "mwaa_environment" in kinds else URL}
     for kind in kinds:
@@ -288,6 +311,7 @@ def test_session_token_is_optional(given_: Mapping[str, str], token: str | None)
     ).credential
 
     assert isinstance(mwaa, Mwaa)
+    assert isinstance(mwaa.keys, AwsKeys)
     assert (mwaa.keys.session_token and mwaa.keys.session_token.reveal()) == token
 
 
@@ -322,7 +346,7 @@ def test_session_token_is_optional(given_: Mapping[str, str], token: str | None)
             "m",
             {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
             (
-                "missing: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY. Run "
+                "missing: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY. Give aws_role, or run "
                 "aws-actions/configure-aws-credentials"
             ),
         ),
@@ -337,6 +361,159 @@ def test_each_mwaa_error_names_the_input_to_change(
 
     assert wrong == "mwaa_environment"
     assert words in message
+
+
+@pytest.mark.parametrize(
+    ("inputs", "access", "audience"),
+    [
+        ({}, "web", "sts.amazonaws.com"),
+        ({"mwaa_access": "web"}, "web", "sts.amazonaws.com"),
+        ({"mwaa_access": "rest_api"}, "rest_api", "sts.amazonaws.com"),
+        ({"oidc_audience": "sts.amazonaws.com.cn"}, "web", "sts.amazonaws.com.cn"),
+    ],
+)
+@pytest.mark.parametrize("run", [{}, {"GITHUB_RUN_ID": "17"}])
+def test_role_replaces_the_keys_of_the_environment(
+    inputs: Mapping[str, str], access: MwaaAccess, audience: str, run: Mapping[str, str]
+) -> None:
+    found = read_valid_inputs({**MWAA, "aws_role": ROLE, **inputs}, {**NO_KEYS, **run})
+    role = AwsRole(ROLE, github_token(audience), f"airflow-dag-run-{'17' if run else 'job'}")
+
+    assert found == Access("", Mwaa("m", "eu-central-1", role, access))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "access"),
+    [
+        (
+            {"airflow_url": URL, "google_workload_identity_provider": PROVIDER},
+            Access(URL, Google(PROVIDER, github_token(f"https://iam.googleapis.com/{PROVIDER}"))),
+        ),
+        (
+            {"airflow_url": "", "composer_environment": COMPOSER, **GOOGLE},
+            Access(
+                "",
+                Google(PROVIDER, github_token(f"https://iam.googleapis.com/{PROVIDER}"), ACCOUNT),
+                composer=COMPOSER,
+            ),
+        ),
+        (
+            {"airflow_url": "", "composer_environment": COMPOSER, **TOKEN},
+            Access("", Token(Secret("t0ken")), composer=COMPOSER),
+        ),
+        (
+            {**GOOGLE, **OIDC},
+            Access(
+                URL,
+                Google(
+                    PROVIDER,
+                    github_token(f"https://iam.googleapis.com/{PROVIDER}"),
+                    ACCOUNT,
+                    "airflow",
+                ),
+            ),
+        ),
+    ],
+)
+def test_google_is_a_credential(inputs: Mapping[str, str], access: Access) -> None:
+    assert read_valid_inputs(inputs) == access
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        TOKEN,
+        PASSWORD,
+        CLIENT,
+        {**CLIENT, "token_url": TOKEN_URL},
+        {"headers": "Authorization: K a"},
+    ],
+)
+def test_id_token_is_for_a_proxy_if_airflow_has_its_own_credential(own: Mapping[str, str]) -> None:
+    found = read_valid_inputs({**own, **GOOGLE, **OIDC})
+
+    assert found.gateway is not None
+    assert (found.gateway.service_account, found.gateway.audience) == (ACCOUNT, "airflow")
+    assert found._replace(gateway=None) == read_valid_inputs(own)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "wrong"),
+    [
+        ({**MWAA, "aws_role": "gate"}, {"aws_role": "not the ARN of a role"}),
+        ({**MWAA, "aws_role": f"{ROLE}\nx"}, {"aws_role": "not the ARN of a role"}),
+        (
+            {**MWAA, "aws_role": ROLE.replace("aws", "aws-cn", 1)},
+            {"aws_role": "not in its partition, aws-cn"},
+        ),
+        ({**TOKEN, "aws_role": ROLE}, {"aws_role": "without mwaa_environment"}),
+        ({**TOKEN, "mwaa_access": "rest_api"}, {"mwaa_access": "mwaa_environment is empty"}),
+        ({**TOKEN, "mwaa_access": "web"}, {}),
+        ({**MWAA, "mwaa_access": "cli"}, {"mwaa_access": "Write web or rest_api"}),
+        (
+            {**MWAA, "mwaa_access": "rest_api", "headers": "X-Key: k", **CERTIFICATE},
+            {"headers": "no request goes to", "client_certificate": "no request goes to"},
+        ),
+        (
+            {**TOKEN, "google_service_account": ACCOUNT},
+            {"google_service_account": "without"},
+        ),
+        (
+            {"google_workload_identity_provider": "my-repo"},
+            {"google_workload_identity_provider": "not the full name"},
+        ),
+        (
+            {"google_workload_identity_provider": PROVIDER, "google_service_account": "gate"},
+            {"google_service_account": "not the e-mail address"},
+        ),
+        (
+            {"google_workload_identity_provider": PROVIDER, **OIDC},
+            {"google_service_account": "empty, but oidc_audience is given"},
+        ),
+        (
+            {**TOKEN, **GOOGLE, **OIDC, "headers": "Proxy-Authorization: Bearer x"},
+            {"headers": "gets the token from Google"},
+        ),
+        ({**TOKEN, **GOOGLE}, {"token": "together with google_workload_identity_provider"}),
+        (
+            {**TOKEN, "composer_environment": COMPOSER},
+            {"airflow_url": "gets the URL from Google Cloud Composer"},
+        ),
+        (
+            {"airflow_url": "", "composer_environment": "sales", **GOOGLE},
+            {"composer_environment": "not the full name"},
+        ),
+        (
+            {"airflow_url": "", "composer_environment": COMPOSER, **PASSWORD},
+            {"composer_environment": "without a credential of Google"},
+        ),
+        (
+            {"airflow_url": "", "composer_environment": COMPOSER, **GOOGLE, **OIDC},
+            {"composer_environment": "without a credential of Google"},
+        ),
+    ],
+)
+def test_each_error_about_a_cloud_names_the_input_to_change(
+    inputs: Mapping[str, str], wrong: dict[str, str]
+) -> None:
+    found = errors_by_input(inputs)
+
+    assert found.keys() == wrong.keys()
+    for name, words in wrong.items():
+        assert words in found[name]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "name"),
+    [({**MWAA, "aws_role": ROLE}, "aws_role"), (GOOGLE, "google_workload_identity_provider")],
+)
+def test_missing_oidc_permission_is_named_by_the_input_that_needs_it(
+    inputs: Mapping[str, str], name: str
+) -> None:
+    found = errors_by_input(inputs, {"AWS_REGION": "eu-central-1"})
+
+    assert found.keys() == {name}
+    assert "id-token: write" in found[name]
 
 
 def test_headers_are_read_line_by_line_without_authorization() -> None:
@@ -516,6 +693,11 @@ def test_no_error_or_repr_shows_a_secret(text: str) -> None:
                 "scope",
                 "oidc_audience",
                 "mwaa_environment",
+                "mwaa_access",
+                "aws_role",
+                "google_workload_identity_provider",
+                "google_service_account",
+                "composer_environment",
             ]
         ),
         texts,
@@ -526,7 +708,7 @@ def test_any_inputs_are_read_or_refused(
 ) -> None:
     access, input_errors = read_inputs(inputs, environment)
 
-    assert input_errors or access.url or isinstance(access.credential, Mwaa)
+    assert input_errors or access.url or access.composer or isinstance(access.credential, Mwaa)
 
 
 @pytest.fixture

@@ -136,6 +136,7 @@ class FakeV1(V1Tasks):
             if (not states or run.state in states) and is_between(run.logical_date, since, until)
         ]
         shown = self.page(call, ordered(rows, [key], RUN_ORDER))
+        self.database.poll_listed(shown, key)
         return as_json(
             200, {"dag_runs": [bodies.run(run) for run in shown], "total_entries": len(rows)}
         )

@@ -57,7 +57,7 @@ class V1Tasks(V1Base):
         return (
             Route("GET", RUN + "/taskInstances", self.list_instances, "task_instances"),
             Route("GET", "/api/v1/dags/{dag_id}/tasks", self.list_tasks, "tasks"),
-            Route("POST", EVERYWHERE + "/list", self.list_named_instances, "task_batch"),
+            Route("POST", EVERYWHERE + "/list", self.list_instance_batch, "task_batch"),
             Route("GET", TASK + "/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/{map_index}/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/logs/{number}", self.log, "logs"),
@@ -108,15 +108,18 @@ class V1Tasks(V1Base):
         self.role(call.request)
         return as_json(200, task_list(self.dag(call)))
 
-    def list_named_instances(self, call: Call) -> FakeResponse:
-        """POST a filter: the task instances of some tasks. Any limit works, but for 0."""
+    def list_instance_batch(self, call: Call) -> FakeResponse:
+        """POST a filter: the task instances of some runs or tasks. Any limit works, but for 0."""
         body = self.json_object(call.request)
         self.role(call.request)
         self.fields(body, BATCH_FIELDS)
+        states = body.get("state", ())
         if body.get("page_limit") == 0:
             detail = "{'page_limit': ['Must be greater than or equal to 1.']}"
             raise refuse(400, "Bad Request", detail)
-        rows = self.database.named_instances(body)
+        if not STATES.issuperset(states):
+            raise refuse(400, "Bad Request", f"{states!r} is not one of the enum values - 'state'")
+        rows = self.database.batch(body, none="none")
         shown = [bodies.instance(*row) for row in batch_page(rows, body)]
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)})
 

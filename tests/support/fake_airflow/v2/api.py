@@ -46,7 +46,6 @@ OTHER_FILTERS |= {
     "conf_contains",
     "dag_version",
     "bundle_version",
-    "run_id_pattern",
     "cursor",
 }
 
@@ -58,6 +57,7 @@ class FakeV2(V2Tasks):
             Route("GET", "/api/v2/version", self.version),
             Route("GET", "/api/v2/monitor/health", self.health),
             Route("POST", "/auth/token", lambda call: self.tokens.log_in(call.request)),
+            Route("GET", "/auth/openapi.json", self.auth_api),
             Route("GET", "/api/v2/dags", self.list_dags, "dag_list"),
             Route("GET", "/api/v2/dags/{dag_id}", self.get_dag),
             Route("PATCH", "/api/v2/dags/{dag_id}", self.patch_dag),
@@ -66,6 +66,7 @@ class FakeV2(V2Tasks):
             Route("POST", "/api/v2/dags/~/dagRuns/list", self.list_batch, "run_batch"),
             Route("POST", "/api/v2/dags/{dag_id}/dagRuns", self.trigger),
             Route("POST", "/api/v2/dags/{dag_id}/clearTaskInstances", self.clear_instances),
+            Route("PATCH", "/api/v2/dags/{dag_id}/dagRuns", self.patch_runs),
             Route("GET", RUN, self.get_run),
             Route("PATCH", RUN, self.patch_run),
             Route("POST", RUN + "/clear", self.clear),
@@ -75,6 +76,10 @@ class FakeV2(V2Tasks):
             Route("PUT", "/api/v2/parseDagFile/{token}", self.parse, "parsing"),
             *self.task_routes(),
         )
+
+    def auth_api(self, call: Call) -> FakeResponse:  # noqa: ARG002
+        """GET the description of the auth manager's API: needs no credential."""
+        return as_json(200, {"openapi": "3.1.0", "info": {"title": self.tokens.title}})
 
     def list_dags(self, call: Call) -> FakeResponse:
         """GET the DAGs."""
@@ -117,9 +122,12 @@ class FakeV2(V2Tasks):
         rows = [
             run
             for run in self.database.runs_of(call["dag_id"])
-            if (not states or run.state in states) and is_between(run.logical_date, since, until)
+            if (not states or run.state in states)
+            and is_between(run.logical_date, since, until)
+            and call.request.first("run_id_pattern").lower() in run.run_id.lower()
         ]
         shown = self.page(call, self.ordered(call, rows, RUN_ORDER, "id"))
+        self.database.poll_listed(shown, call.request.first("order_by"))
         return as_json(
             200,
             {"dag_runs": [bodies.run(run) for run in shown], "total_entries": len(rows)}
@@ -182,6 +190,31 @@ class FakeV2(V2Tasks):
             self.database.set_state(run, state)
         run.note = body.get("note", run.note)
         return as_json(200, bodies.run(run))
+
+    def patch_runs(self, call: Call) -> FakeResponse:
+        """PATCH several runs (3.3 and later); an error of one of them is in the 200."""
+        self.writer(call)
+        if not self.has(3, 3):
+            raise refuse(405, "Method Not Allowed")
+        (action,) = self.fields(self.json_value(call.request), "actions")["actions"]
+        done: list[str] = []
+        errors: list[dict[str, Any]] = []
+        for entity in action["entities"]:
+            body = self.fields(entity, "dag_run_id", "state", "note")
+            run = self.database.runs.get((call["dag_id"], body["dag_run_id"]))
+            if run is None:
+                found = [(call["dag_id"], body["dag_run_id"])]
+                text = f"The DagRuns with these identifiers: {found} were not found"
+                errors.append({"error": text, "status_code": 404})
+                continue
+            if body.get("state") == "failed":
+                self.database.cancel(run)
+            run.note = body.get("note", run.note)
+            done.append(f"{run.dag_id}.{run.run_id}")
+        return as_json(
+            200,
+            {"create": None, "update": {"success": done, "errors": errors}, "delete": None},
+        )
 
     def clear(self, call: Call) -> FakeResponse:
         """POST .../clear: a dry run by default."""

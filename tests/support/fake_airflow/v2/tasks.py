@@ -82,7 +82,7 @@ class V2Tasks(V2Base):
         return (
             Route("GET", RUN + "/taskInstances", self.list_instances, "task_instances"),
             Route("GET", "/api/v2/dags/{dag_id}/tasks", self.list_tasks, "tasks"),
-            Route("POST", EVERYWHERE + "/list", self.list_named_instances, "task_batch"),
+            Route("POST", EVERYWHERE + "/list", self.list_instance_batch, "task_batch"),
             Route("GET", TASK + "/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/{map_index}/dependencies", self.dependencies, "task_instances"),
             Route("GET", TASK + "/logs/{number}", self.log, "logs"),
@@ -123,12 +123,14 @@ class V2Tasks(V2Base):
         self.role(call.request)
         return as_json(200, task_list(self.dag(call)))
 
-    def list_named_instances(self, call: Call) -> FakeResponse:
-        """POST a filter: the task instances of some tasks. Any limit works."""
+    def list_instance_batch(self, call: Call) -> FakeResponse:
+        """POST a filter: the task instances of some runs or tasks. Any limit works."""
         body = self.json_value(call.request)
         self.role(call.request)
         body = self.fields(body, *BATCH_FIELDS)
-        rows = self.database.named_instances(body)
+        if not {*STATES, None}.issuperset(body.get("state", ())):
+            raise refuse(422, "Input should be a state")
+        rows = self.database.batch(body, none=None)
         shown = [self.shown(*row) for row in batch_page(rows, body)]
         return as_json(200, {"task_instances": shown, "total_entries": len(rows)} | NO_CURSOR)
 

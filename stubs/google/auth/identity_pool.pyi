@@ -1,0 +1,9 @@
+from typing import Any
+
+class SubjectTokenSupplier:
+    def get_subject_token(self, context: object, request: object) -> str: ...
+
+class Credentials:
+    token: str
+    def __init__(self, **options: Any) -> None: ...
+    def refresh(self, request: object) -> None: ...

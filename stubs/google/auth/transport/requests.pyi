@@ -1,0 +1,4 @@
+import requests
+
+class Request:
+    def __init__(self, session: requests.Session) -> None: ...
