@@ -40,6 +40,10 @@ With jitter, and with the requests of a decision, its end is seen within 2 s
 """
 RECHECK_SECONDS = 1.0
 """Seconds until the next poll of a task that failed although it has retries left."""
+MIN_DOUBT_SECONDS = RECHECK_SECONDS / 2
+"""Seconds after which a failure that is still there decides. Less than RECHECK_SECONDS, because of
+the jitter; enough that the final read, which may follow a poll at once, is no second opinion.
+"""
 MAX_SHARE = 1 / 3
 """Share of the time that these polls may take, so that an Airflow that is slow for long gets fewer.
 One slow response does not count: the deciding task may have ended meanwhile.
@@ -172,7 +176,7 @@ class RequiredTasks:
         self._total = 0
         self._can_filter = True
         self._failures, self._refusals = 0, Refusals()
-        self._failed_before: dict[TaskKey, object] = {}
+        self._failed_before: dict[TaskKey, tuple[object, float]] = {}
         self._state: RunState | None = None
         self._next, self._took = -inf, 0.0
 
@@ -352,17 +356,19 @@ class RequiredTasks:
     def _decide(self, tasks: Iterable[TaskInstance]) -> TaskVerdict:
         """Return what they have decided.
 
-        A failure with retries left decides only at the second poll: Airflow may still retry it.
+        A failure with retries left decides only if it is still there some time after it was first
+        seen: Airflow may still retry it.
         """
-        tasks = tuple(tasks)
-        retryable = {
-            task.key: (task.try_number, task.end_date)
-            for task in tasks
-            if task.state == "failed" and task.try_number <= task.max_tries
-        }
+        tasks, now = tuple(tasks), self._retrier.clock()
+        failed: dict[TaskKey, tuple[object, float]] = {}
+        for task in tasks:
+            if task.state == "failed" and task.try_number <= task.max_tries:
+                last_try = task.try_number, task.end_date
+                before, seen_at = self._failed_before.get(task.key, (last_try, now))
+                failed[task.key] = last_try, seen_at if before == last_try else now
         doubtful = [
-            key for key, last_try in retryable.items() if self._failed_before.get(key) != last_try
+            key for key, (_, seen_at) in failed.items() if now - seen_at < MIN_DOUBT_SECONDS
         ]
         verdict = decide(self._wanted, tasks, doubtful)
-        self._failed_before = dict(retryable)
+        self._failed_before = failed
         return verdict

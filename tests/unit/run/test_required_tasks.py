@@ -15,6 +15,7 @@ from entrypoint.models import ENDED, UNFINISHED, DagRun, TaskInstance, TaskList
 from entrypoint.run.required_tasks import (
     ACTIVE_POLL_SECONDS,
     POLL_SECONDS,
+    RECHECK_SECONDS,
     RequiredTasks,
     decide,
     fitting,
@@ -307,3 +308,16 @@ def test_a_given_poll_interval_is_kept() -> None:
     airflow: Any = TasksAirflow(a_task("a", state="running"))
     required.poll(airflow, RUNNING)
     assert required.next_read(RUNNING) == harness.time.now + 30.0
+
+
+@pytest.mark.parametrize(("pause", "result"), [(0.05, None), (RECHECK_SECONDS * 0.9, "failed")])
+def test_the_final_read_right_after_a_poll_is_no_second_opinion(
+    pause: float, result: str | None
+) -> None:
+    """Airflow may retry the task, and a decision would keep the step from stopping the run."""
+    harness = Harness()
+    required = RequiredTasks(("a",), harness.retrier)
+    airflow: Any = TasksAirflow(a_task("a", state="failed", max_tries=3))
+    assert required.poll(airflow, RUNNING).result is None
+    harness.time.sleep(pause)
+    assert required.read_final(airflow, RUNNING, harness.retrier).result == result
