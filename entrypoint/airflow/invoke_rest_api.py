@@ -51,6 +51,7 @@ _MAX_PAGES = 500
 _API = re.compile(r"/api/v(?P<version>[12])(?P<path>/.*)")
 _RUN = re.compile(r"/dags/(?P<dag>[^/]+)/dagRuns/(?P<run>[^/]+)")
 _TASKS = re.compile(rf"{_RUN.pattern}/taskInstances")
+_LOG = re.compile(rf"{_TASKS.pattern}/[^/]+/logs/[^/]+")
 _AIRFLOW_MAJOR = {"1": "2", "2": "3"}
 """Major version of Airflow for each version of its API."""
 _SAFE = ":+~@!$&'()*,;="
@@ -112,14 +113,14 @@ class InvokeRestApi(Transport):
     def _send_once(self, request: ApiRequest, authorizer: Authorizer | None) -> Response:
         if request.max_silence < inf:
             raise NotSupported("InvokeRestApi carries no stream", "The run is polled instead.", "")
-        if request.accept != "application/json":
+        split = urlsplit(request.path)
+        version, path = _split(split.path)
+        if request.accept != "application/json" or _LOG.fullmatch(path):
             raise NotSupported(
                 "InvokeRestApi carries no task logs",
                 "Airflow's UI shows them.",
                 "Use mwaa_access: web, if the web server is public.",
             )
-        split = urlsplit(request.path)
-        version, path = _split(split.path)
         query = {name: values[-1] for name, values in parse_qs(split.query).items()}
         relay = partial(self._relay, authorizer=authorizer)
         request = request._replace(path=path, params={**query, **(request.params or {})})

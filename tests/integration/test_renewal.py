@@ -192,3 +192,19 @@ def test_a_stop_through_invoke_rest_api_is_confirmed(
 
         assert (outcome.result, outcome.stopped) == ("timeout", "yes"), outcome.stop_error
         assert scenario.airflow.runs("sales")[0].state == "failed"
+
+
+@pytest.mark.parametrize("logs", ["live", "all"])
+@pytest.mark.parametrize("name", ["AWS role, InvokeRestApi, 2", "AWS role, InvokeRestApi, 3"])
+def test_logs_that_aws_does_not_carry_are_left_out_with_one_sentence(
+    name: str, logs: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with SHORT_LIVED[name]("user") as scenario:
+        scenario.airflow.deploy(FakeDag("sales", polls=20))
+        outcome = run(scenario, monkeypatch, VirtualTime(), logs=logs, run_id="r1")
+
+        printed = capsys.readouterr().out
+        assert outcome.result == "success", outcome.error
+        assert printed.count("InvokeRestApi carries no task logs") == 1
+        assert "not shown completely" not in printed
+        assert "while it runs" not in printed
