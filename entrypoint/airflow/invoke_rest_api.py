@@ -25,11 +25,10 @@ from entrypoint.http.aws import (
     MWAA,
     host,
     mwaa_refusal,
-    require_passing,
-    without_signature,
+    read_signed,
 )
 from entrypoint.http.client import Request
-from entrypoint.http.response import Response, read_response, relayed_response
+from entrypoint.http.response import Response, relayed_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -228,9 +227,7 @@ class InvokeRestApi(Transport):
 
         def read(raw: requests.Response, _: float) -> Response:
             self.server_time = response_date(raw.headers.get("Date"))
-            error_type = raw.headers.get("x-amzn-ErrorType", "")
-            answer = without_signature(read_response(source, raw, MWAA), authorization)
-            return require_passing(answer, error_type)
+            return read_signed(source, raw, authorization)
 
         answer = self._http.send(http_request, read)
         body = answer.body if isinstance(answer.body, dict) else {}
