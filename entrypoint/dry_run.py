@@ -17,6 +17,7 @@ from entrypoint.errors import (
     Forbidden,
     GatewayRefused,
     InvalidConf,
+    NotSupported,
     StaleDag,
     TransientError,
     Unauthorized,
@@ -124,6 +125,7 @@ class DryRun:
         self._errors: list[ActionError] = []
         self._access = Access(())
         self._refused_by_gateway: list[tuple[Probe, GatewayRefused]] = []
+        self._unsendable: list[tuple[Probe, NotSupported]] = []
         self._action: TakeOverAction | None = None
         self._dag: Dag | None = None
         self._inputs_fit = False
@@ -319,6 +321,9 @@ class DryRun:
             except GatewayRefused as error:
                 self._refused_by_gateway.append((probe, error))
                 verdict = "unknown"
+            except NotSupported as error:
+                self._unsendable.append((probe, error))
+                verdict = "unknown"
             except UnexpectedResponse:
                 verdict = "unknown"
             except TransientError as error:
@@ -333,7 +338,18 @@ class DryRun:
         for probe, error in self._refused_by_gateway:
             if not needed.isdisjoint(probe.features):
                 raise error
-        verdicts = {feature: access.verdict(feature) for feature in Feature if feature in needed}
+        unchecked: set[Feature] = set()
+        for probe, unsupported in self._unsendable:
+            unchecked.update(probe.features)
+            # The id in the path of a stop is not that of the step's run, which may be shorter.
+            if not needed.isdisjoint(probe.features) and Feature.STOP not in probe.features:
+                raise unsupported
+        verdicts = {
+            feature: access.verdict(feature)
+            for feature in Feature
+            if feature in needed
+            and (feature not in unchecked or access.verdict(feature) == "refused")
+        }
         if refused := [feature for feature in verdicts if verdicts[feature] == "refused"]:
             raise _missing_permission(refused, access.to_grant(*refused))
         if unknown := [feature for feature in verdicts if verdicts[feature] == "unknown"]:
@@ -347,9 +363,12 @@ class DryRun:
             for feature in Feature
             if self._use(feature) == "used" and access.verdict(feature) == "refused"
         ]
-        if lacking:
-            return f"The step has what it needs. It would go on without: {_labels(lacking)}."
-        return "The step has what it needs."
+        without = f" It would go on without: {_labels(lacking)}." if lacking else ""
+        used = [one for one in Feature if one in unchecked and self._use(one) != "unused"]
+        if not used:
+            return f"The step has what it needs.{without}"
+        reason = self._unsendable[0][1].title
+        return f"The step has what it needs.{without} {reason}. Not checked: {_labels(used)}."
 
     def _needed(self) -> set[Feature]:
         """Return the features without which this step would end with an error."""

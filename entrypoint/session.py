@@ -17,7 +17,7 @@ from entrypoint.auth.credentials import AirflowCredentials
 from entrypoint.credentials import Mwaa
 from entrypoint.deadline import Deadline
 from entrypoint.github_api.client import GitHubRepository
-from entrypoint.http.aws import MWAA
+from entrypoint.http.aws import MWAA, host
 from entrypoint.http.client import READ_TIMEOUT, HttpClient
 from entrypoint.http.response import AIRFLOW
 from entrypoint.http.retry import Retrier
@@ -129,7 +129,8 @@ class Session:
             if url is None:
                 self.events.feature_disabled(
                     "Left out: links to Airflow's pages, which lead to AWS's console. They need "
-                    "the permission: airflow:GetEnvironment."
+                    "the permission airflow:GetEnvironment, and a network that reaches "
+                    f"{host('api.airflow', access.credential.region)}."
                 )
             mwaa = access.credential
             return InvokeRestApi(mwaa.environment, mwaa.region, self.http_client(MWAA), url)

@@ -25,11 +25,10 @@ from entrypoint.http.aws import (
     MWAA,
     host,
     mwaa_refusal,
-    require_passing,
-    without_signature,
+    read_signed,
 )
 from entrypoint.http.client import Request
-from entrypoint.http.response import Response, read_response, relayed_response
+from entrypoint.http.response import Response, relayed_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,6 +50,7 @@ _MAX_PAGES = 500
 _API = re.compile(r"/api/v(?P<version>[12])(?P<path>/.*)")
 _RUN = re.compile(r"/dags/(?P<dag>[^/]+)/dagRuns/(?P<run>[^/]+)")
 _TASKS = re.compile(rf"{_RUN.pattern}/taskInstances")
+_LOG = re.compile(rf"{_TASKS.pattern}/[^/]+/logs/[^/]+")
 _AIRFLOW_MAJOR = {"1": "2", "2": "3"}
 """Major version of Airflow for each version of its API."""
 _SAFE = ":+~@!$&'()*,;="
@@ -112,14 +112,14 @@ class InvokeRestApi(Transport):
     def _send_once(self, request: ApiRequest, authorizer: Authorizer | None) -> Response:
         if request.max_silence < inf:
             raise NotSupported("InvokeRestApi carries no stream", "The run is polled instead.", "")
-        if request.accept != "application/json":
+        split = urlsplit(request.path)
+        version, path = _split(split.path)
+        if request.accept != "application/json" or _LOG.fullmatch(path):
             raise NotSupported(
                 "InvokeRestApi carries no task logs",
                 "Airflow's UI shows them.",
                 "Use mwaa_access: web, if the web server is public.",
             )
-        split = urlsplit(request.path)
-        version, path = _split(split.path)
         query = {name: values[-1] for name, values in parse_qs(split.query).items()}
         relay = partial(self._relay, authorizer=authorizer)
         request = request._replace(path=path, params={**query, **(request.params or {})})
@@ -227,9 +227,7 @@ class InvokeRestApi(Transport):
 
         def read(raw: requests.Response, _: float) -> Response:
             self.server_time = response_date(raw.headers.get("Date"))
-            error_type = raw.headers.get("x-amzn-ErrorType", "")
-            answer = without_signature(read_response(source, raw, MWAA), authorization)
-            return require_passing(answer, error_type)
+            return read_signed(source, raw, authorization)
 
         answer = self._http.send(http_request, read)
         body = answer.body if isinstance(answer.body, dict) else {}

@@ -6,6 +6,8 @@ import time
 from math import inf
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from entrypoint.errors import ActionError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 RENEW_BEFORE = 60.0
 """Seconds before expiry at which a grant is renewed: the maximum duration of a request."""
+
+RETRY_AFTER = 5.0
+"""Minimum seconds between two failed renewals of a grant that is still valid."""
 
 T = TypeVar("T")
 
@@ -41,18 +46,32 @@ class Renewed(Generic[T]):
         self._now = now
         self._keep = keep
         self._value: tuple[T] | None = None
-        self._renew_at = 0.0
+        self._renew_at = self._expires = 0.0
 
     def get(self, deadline: Deadline) -> T:
-        """Return the value; obtain it before the deadline if it is missing or expires soon."""
-        if self._value is None or (not self._keep and self._now() >= self._renew_at):
-            now = self._now()
+        """Return the value; obtain it before the deadline if it is missing or expires soon.
+
+        If the issuer fails, the value is used until it expires, because a request like a stop may
+        not have the time to wait for the issuer.
+        """
+        if self._value is not None and (self._keep or self._now() < self._renew_at):
+            return self._value[0]
+        now = self._now()
+        try:
             value, expires = self._obtain(deadline)
-            self._value = (value,)
-            lifetime = (inf if expires is None else expires) - now
-            # A value shorter than the margin would otherwise be renewed before every request.
-            self._renew_at = now + max(lifetime - RENEW_BEFORE, lifetime / 2)
-        return self._value[0]
+        except ActionError:
+            now = self._now()
+            left = self._expires - now
+            if self._value is None or left <= 0:
+                raise
+            self._renew_at = now + min(left, max(left / 2, RETRY_AFTER))
+            return self._value[0]
+        self._value = (value,)
+        self._expires = inf if expires is None else expires
+        lifetime = self._expires - now
+        # A value shorter than the margin would otherwise be renewed before every request.
+        self._renew_at = now + max(lifetime - RENEW_BEFORE, lifetime / 2)
+        return value
 
     @property
     def current(self) -> T | None:

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from entrypoint.http.client import HttpClient
     from entrypoint.http.response import Service
 
+_NO_KEY = "retrieve verification key"
+"""Words in an InvalidIdentityToken if STS could not reach GitHub's keys at the moment.
+
+https://github.com/aws/aws-cli/issues/7194
+"""
 STS = external_service("AWS STS", "aws_role and the region")
 _STATIC_HINT = (
     "Give aws_role, which the action renews, or a session of AWS that lasts longer. With this one "
@@ -169,7 +174,10 @@ class _AssumedRole:
             request, lambda raw, _: read_document(request.source, raw, STS)
         )
         if response.status != 200:
-            raise self._refusal(require_passing(response, _element(xml, "Code")), xml)
+            code = _element(xml, "Code")
+            if _NO_KEY in _element(xml, "Message"):
+                code = "IDPCommunicationError"
+            raise self._refusal(require_passing(response, code), xml)
         secret, session = (
             require_token(_element(xml, name), self._mask, STS.name)
             for name in ("SecretAccessKey", "SessionToken")
@@ -197,10 +205,10 @@ def _element(xml: str, name: str) -> str:
     STS's responses are flat and have no attributes, so they need no XML parser, which would have to
     be defended against entities.
     """
-    found = re.search(rf"<{name}>\s*([^<]*?)\s*</{name}>", xml)
+    found = re.search(rf"<{name}>([^<]*)</{name}>", xml)
     if found is None:
         return ""
-    text = found[1]
+    text = found[1].strip()
     for escape, character in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&amp;", "&")):
         text = text.replace(escape, character)
     return text

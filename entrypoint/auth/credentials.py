@@ -85,7 +85,7 @@ class AirflowCredentials:
         """Return Airflow's base URL if an API of Amazon or Google tells it, otherwise None.
 
         Raises:
-            ActionError: an error of `MwaaLogin.web_server` or of `composer_url`.
+            ActionError: an error of `MwaaLogin` or of `composer_url`.
         """
         if isinstance(self._credential, Mwaa):
             assert self._mwaa is not None  # noqa: S101 - created from it in __init__

@@ -9,19 +9,24 @@ Measured: docs/notes/credentials.md#amazon-mwaa.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.auth.authorization import Grant
 from entrypoint.auth.aws import AwsSession
 from entrypoint.auth.token import bearer, require_token
 from entrypoint.credentials import Secret
-from entrypoint.errors import Unauthorized, UnexpectedResponse
-from entrypoint.http.aws import MWAA, host, mwaa_refusal, without_signature
+from entrypoint.deadline import OPTIONAL_TIMEOUT
+from entrypoint.errors import TransientError, Unauthorized, UnexpectedResponse
+from entrypoint.http.aws import MWAA, host, mwaa_refusal, read_signed
 from entrypoint.http.client import Request, path_of
 from entrypoint.http.response import Service, external_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import requests
 
     from entrypoint.credentials import Mwaa
     from entrypoint.deadline import Deadline
@@ -69,22 +74,22 @@ class MwaaLogin:
         return f"https://{self._web_token(deadline)[0]}"
 
     def described_web_server(self, deadline: Deadline) -> str | None:
-        """Return the base URL without a login, None if AWS does not allow airflow:GetEnvironment.
+        """Return the base URL without a login, None if AWS does not tell it.
+
+        Only links need it, so no failure of this API matters: the credential may not use it, or a
+        private network reaches only the API that relays requests.
 
         Raises:
-            TransientError, UnexpectedResponse: an error of `HttpClient.send`.
+            ActionError: an error of `AwsSession.sign`.
         """
-        name = self._mwaa.environment
-        path = f"/environments/{name}"
-        response = self._send("GET", "api.airflow", path, deadline, renew=False)
-        if response.status != 200:
-            return None
-        body = response.body if isinstance(response.body, dict) else {}
-        environment = body.get("Environment")
-        server = environment.get("WebserverUrl") if isinstance(environment, dict) else None
-        # The service's model has a URL, and its documentation a host name.
-        host_name = server.removeprefix("https://") if isinstance(server, str) else None
-        return f"https://{_require_host(response, host_name)}"
+        path = f"/environments/{self._mwaa.environment}"
+        self.session.sign(f"https://{host('api.airflow', self._mwaa.region)}{path}", deadline, "GET")
+        with suppress(TransientError, UnexpectedResponse):
+            limit = deadline.limited(OPTIONAL_TIMEOUT)
+            response = self._send("GET", "api.airflow", path, limit, renew=False)
+            if response.status == 200:
+                return f"https://{_described_host(response)}"
+        return None
 
     def grant(self, deadline: Deadline) -> Grant:
         """Log in and return the grant: a token for Airflow 3, a session cookie for Airflow 2.
@@ -140,11 +145,30 @@ class MwaaLogin:
         for attempt in (1, 2):
             headers = self.session.sign(url, deadline, method)
             request = Request(method, url, f"{method} {path_of(url)}", headers, deadline=deadline)
-            response = without_signature(self._aws.request(request), headers["Authorization"])
+            read = partial(_read, request.source, headers["Authorization"])
+            response = self._aws.send(request, read)
             refused = response.status in (401, 403)
             if not (refused and renew) or attempt == 2 or not self.session.discard():
                 break
         return response
+
+
+def _described_host(response: Response) -> str:
+    """Return the host name of the web server in the description of an environment.
+
+    Raises:
+        UnexpectedResponse: it has no host name of AWS.
+    """
+    body = response.body if isinstance(response.body, dict) else {}
+    environment = body.get("Environment")
+    server = environment.get("WebserverUrl") if isinstance(environment, dict) else None
+    # The service's model has a URL, and its documentation a host name.
+    host_name = server.removeprefix("https://") if isinstance(server, str) else None
+    return _require_host(response, host_name)
+
+
+def _read(source: str, authorization: str, raw: requests.Response, _: float) -> Response:
+    return read_signed(source, raw, authorization)
 
 
 def _require_host(response: Response, server: object) -> str:

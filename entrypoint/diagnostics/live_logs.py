@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from entrypoint.deadline import OPTIONAL_TIMEOUT
 from entrypoint.diagnostics.optional import PERIOD_SECONDS
-from entrypoint.errors import ActionError, Forbidden, NotFound
+from entrypoint.errors import ActionError, Forbidden, NotFound, NotSupported
 from entrypoint.permissions import Feature
 from entrypoint.run.polling import TOLERANCE_SECONDS
 from entrypoint.text import list_names, shortened
@@ -83,6 +83,7 @@ class _Tail:
         said_end: whether its last read came after its end.
         is_shown: whether it has been read.
         is_quiet: whether the last read brought nothing.
+        is_unsupported: whether this Airflow, or the way to it, has no such log.
         failures: reads in a row that failed.
     """
 
@@ -91,7 +92,7 @@ class _Tail:
         self.number = number
         self.since = self.read_at = self.next_at = now
         self.ended_at: float | None = None
-        self.said_end = self.is_shown = self.is_quiet = False
+        self.said_end = self.is_shown = self.is_quiet = self.is_unsupported = False
         self.follower: LogFollower | None = None
         self.chars = self.failures = 0
         self.lines: list[str] = []
@@ -298,6 +299,10 @@ class LiveLogs:
         failure = self._optional.within(deadline).fetch(
             Feature.LOGS, lambda airflow: _continue(airflow, run, tail, follower), _NOT_SENT
         )
+        if tail.is_unsupported:
+            # The log says so once, and each further read would fail again.
+            del self._tails[TryKey(tail.task.key, tail.number)]
+            return True
         tail.is_quiet = not self._flush(tail)
         tail.is_shown = True
         tail.read_at = now = self._clock()
@@ -409,11 +414,14 @@ def _last_key(task: TaskInstance) -> TryKey:
 def _continue(airflow: Airflow, run: DagRun, tail: _Tail, follower: LogFollower) -> str:
     """Read what is new in the log, and return what went wrong, empty if nothing did.
 
-    An error is not raised, because it would be logged each time.
+    Most errors are not raised, because they would be logged each time.
     """
     try:
         airflow.continue_log(run, tail.task, tail.number, follower)
     except Forbidden:
+        raise
+    except NotSupported:
+        tail.is_unsupported = True
         raise
     except NotFound:
         return _NO_LOG

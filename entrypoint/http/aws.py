@@ -9,9 +9,11 @@ import json
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import TransientError, Unauthorized
-from entrypoint.http.response import external_service
+from entrypoint.http.response import external_service, read_response
 
 if TYPE_CHECKING:
+    import requests
+
     from entrypoint.http.response import Response
 
 MWAA = external_service("Amazon MWAA", "mwaa_environment and the region")
@@ -57,6 +59,25 @@ def require_passing(response: Response, error_type: str) -> Response:
             status=response.status,
         )
     return response
+
+
+def read_signed(source: str, raw: requests.Response, authorization: str) -> Response:
+    """Parse the response of Amazon MWAA to a signed request.
+
+    Args:
+        source: method and path, for error texts.
+        raw: response with its body unread.
+        authorization: header `Authorization` of the request, which the response may quote.
+
+    Raises:
+        TransientError: the error passes by itself, whatever its status.
+        ActionError: any error of `read_response`.
+    """
+    response = without_signature(read_response(source, raw, MWAA), authorization)
+    body = response.body if isinstance(response.body, dict) else {}
+    # A gateway of AWS may leave out the header. The type in the body may begin with a namespace.
+    error_type = raw.headers.get("x-amzn-ErrorType") or str(body.get("__type", ""))
+    return require_passing(response, error_type.rpartition("#")[2])
 
 
 def without_signature(response: Response, authorization: str) -> Response:

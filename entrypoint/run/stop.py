@@ -12,6 +12,7 @@ times). Therefore this module also reads the tasks. It does not know why the run
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from entrypoint.errors import (
@@ -148,8 +149,10 @@ class _Stopping:
         if not now.ended:
             return None
         if self._by_this_step and not now.cancelled:
-            # Without the mark a later attempt may report a success that the scheduler wrote.
-            self._run.airflow.set_note(now, stopped_note(now))
+            # Without the mark a later attempt may report a success that the scheduler wrote. But
+            # the run is stopped, also if the way to Airflow cannot carry a note.
+            with suppress(NotSupported):
+                self._run.airflow.set_note(now, stopped_note(now))
         if not self._unchanged_for(CONFIRM_SECONDS if self._confirm else 0.0):
             return None
         if (
@@ -191,9 +194,9 @@ class _Stopping:
 
 
 def _has_active_task(airflow: Airflow, run: DagRun) -> bool:
-    """Return whether a task of the run is active; False if the credential may not read tasks."""
+    """Return whether a task of the run is active; False if the tasks cannot be read."""
     try:
         tasks = airflow.task_instances(run.dag_id, run.run_id, states=ACTIVE, most=1).instances
-    except Forbidden:
+    except (Forbidden, NotSupported):
         return False
     return any(task.state in ACTIVE for task in tasks)

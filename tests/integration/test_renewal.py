@@ -165,3 +165,46 @@ def test_a_missing_permission_for_the_address_costs_only_the_links(
         assert ("airflow:GetEnvironment" in capsys.readouterr().out) is not allowed
         assert (".console.aws.amazon.com/mwaa/home" in outcome.run_url) is not allowed
         assert scenario.grants() == 1
+
+
+@pytest.mark.parametrize("name", ["AWS role, InvokeRestApi, 2", "AWS role, InvokeRestApi, 3"])
+@pytest.mark.parametrize("dags", ["", "sales"])
+def test_a_dry_run_names_what_aws_does_not_carry(
+    name: str, dags: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with SHORT_LIVED[name]("user") as scenario:
+        given = {"dags": dags, "dag_id": ""} if dags else {}
+        outcome = run(scenario, monkeypatch, VirtualTime(), dry_run="true", **given)
+
+        assert outcome.result == "checked", outcome.error
+        assert "InvokeRestApi cannot carry this request. Not checked: " in capsys.readouterr().out
+        assert scenario.airflow.runs("sales") == []
+
+
+@pytest.mark.parametrize("name", ["AWS role, InvokeRestApi, 2", "AWS role, InvokeRestApi, 3"])
+def test_a_stop_through_invoke_rest_api_is_confirmed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS carries the path of the derived run id, but not that of its note in Airflow 2."""
+    with SHORT_LIVED[name]("admin") as scenario:
+        scenario.airflow.deploy(FakeDag("sales", polls=1000))
+        outcome = run(scenario, monkeypatch, VirtualTime(), timeout="30s", on_timeout="cancel")
+
+        assert (outcome.result, outcome.stopped) == ("timeout", "yes"), outcome.stop_error
+        assert scenario.airflow.runs("sales")[0].state == "failed"
+
+
+@pytest.mark.parametrize("logs", ["live", "all"])
+@pytest.mark.parametrize("name", ["AWS role, InvokeRestApi, 2", "AWS role, InvokeRestApi, 3"])
+def test_logs_that_aws_does_not_carry_are_left_out_with_one_sentence(
+    name: str, logs: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with SHORT_LIVED[name]("user") as scenario:
+        scenario.airflow.deploy(FakeDag("sales", polls=20))
+        outcome = run(scenario, monkeypatch, VirtualTime(), logs=logs, run_id="r1")
+
+        printed = capsys.readouterr().out
+        assert outcome.result == "success", outcome.error
+        assert printed.count("InvokeRestApi carries no task logs") == 1
+        assert "not shown completely" not in printed
+        assert "while it runs" not in printed

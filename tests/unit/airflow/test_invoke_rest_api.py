@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 URL = "https://env.airflow.eu-central-1.amazonaws.com/restapi/my-airflow"
 DAG, RUN = "nightly_sales", "github__0123456789ab__8000000001__c9593ab0"
 LONG = f"/dags/{DAG}/dagRuns/{RUN}"
+LOG = "/dags/d/dagRuns/r/taskInstances/t/logs/1"
 
 
 class Signer:
@@ -267,6 +268,7 @@ def test_logs_and_streams_are_not_sent_and_a_short_xcom_is() -> None:
 
     asks: tuple[Callable[[], object], ...] = (
         lambda: aws.download("/api/v2/dags/d/x", NO_DEADLINE, "text/plain", consume),
+        lambda: aws.download(f"/api/v2{LOG}", NO_DEADLINE, "application/json", consume),
         lambda: aws.stream("/api/v2/w", NO_DEADLINE, {}, consume, max_silence=1, max_seconds=1),
     )
     for ask in asks:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from entrypoint.auth.authorization import Authorization, Grant
 from entrypoint.credentials import Secret
+from entrypoint.errors import ActionError, Unauthorized, Unreachable
 from entrypoint.http.client import NO_DEADLINE
 
 START = 1_000_000.0
@@ -66,6 +67,24 @@ def test_grant_with_its_own_header_sends_no_authorization() -> None:
     issuer = Issuer(make=lambda text, expires: Grant(Secret(text), expires, header="Cookie"))
 
     assert request_headers(issuer.renewable()) == {"Cookie": "Bearer 1"}
+
+
+@pytest.mark.parametrize("error", [Unreachable, Unauthorized])
+def test_grant_is_used_until_it_expires_if_its_issuer_fails(error: type[ActionError]) -> None:
+    """A stop after a cancel has no time to wait for the issuer."""
+    issuer = Issuer(300, fails=[error("", "", "")] * 9)
+    failures, issuer.fails = issuer.fails, []
+    authorization = issuer.renewable()
+    credential_sent(authorization)
+    issuer.fails, tried = failures, []
+    for issuer.now in (START + 240, START + 241, START + 269, START + 270, START + 299.9):
+        assert credential_sent(authorization) == "Bearer 1"
+        tried.append(9 - len(failures))
+    assert tried == [1, 1, 1, 2, 3]
+
+    issuer.now = START + 300
+    with pytest.raises(error):
+        credential_sent(authorization)
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,12 @@ def test_keys_of_the_job_cannot_be_renewed() -> None:
         (http_response(401, b"<html>"), Unauthorized, "answered 401"),
         (refused(400, "IDPCommunicationError"), TransientError, "IDPCommunicationError"),
         (refused(400, "Throttling", "Rate exceeded"), TransientError, "answered 400"),
+        (
+            refused(400, "InvalidIdentityToken", "Couldn't retrieve verification key from GitHub"),
+            TransientError,
+            "answered 400",
+        ),
+        (http_response(403, b"<Code>" + b" " * 1_000_000), Unauthorized, "answered 403"),
         (http_response(503, b""), TransientError, "503"),
         (http_response(429, b""), TransientError, "429"),
         (http_response(307, Location="https://evil.example.com"), UnexpectedResponse, "evil"),

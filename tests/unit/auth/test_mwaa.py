@@ -251,6 +251,33 @@ def test_refusal_of_aws_is_quoted_with_the_needed_permission(reply: bytes, detai
     assert not [word for word in ("k3y", "sess1on") if word in error_text(caught.value)]
 
 
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"message": "Rate exceeded"}, {"x_amzn_ErrorType": "ThrottlingException:"}),
+        ({"__type": "com.amazon.coral#ThrottlingException"}, {}),
+    ],
+)
+def test_throttling_is_no_refusal(body: object, headers: dict[str, str]) -> None:
+    with pytest.raises(TransientError, match="answers ThrottlingException"):
+        mwaa_login(ScriptedAdapter(http_response(400, body, **headers))).web_server(NO_DEADLINE)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        http_response(403, {"message": "No"}),
+        http_response(400, {"__type": "ThrottlingException"}),
+        http_response(503, b""),
+        http_response(200, {"Environment": {"WebserverUrl": "evil.example.com"}}),
+        b"",
+    ],
+)
+def test_links_alone_need_the_description_of_the_environment(reply: bytes) -> None:
+    """A private network may not even reach the API that has it."""
+    assert mwaa_login(ScriptedAdapter(reply)).described_web_server(NO_DEADLINE) is None
+
+
 def test_unknown_environment_is_named_with_its_region() -> None:
     with pytest.raises(Unauthorized) as caught:
         mwaa_login(
