@@ -83,8 +83,9 @@ _FIELD = re.compile(
     rf"|[a-z]\w{{0,60}}(?=\s{{1,8}}(?:{_LEVELS})\b)"
 )
 _SEPARATORS = re.compile(r"[\s|:;,\-]{0,20}")
-_END = re.compile(r"\s{0,20}[|:;,\-]{1,3} ?| ?")
-"""What separates a head from the message."""
+_AFTER_STAMP = re.compile(r" ?[|:;,\-]{1,3} ?| ?")
+_AFTER_LEVEL = re.compile(r"\s{0,20}[|:;,\-]{1,3} ?| ?")
+"""What separates a head from the message. A level may be padded."""
 _SUBTASK = re.compile(r"Job \d+: Subtask \S+ ?")
 """With `run_as_user`, Airflow puts this before each line that the task's process writes."""
 _MESSAGES = re.compile(
@@ -199,7 +200,7 @@ def _own(text: str) -> Record | None:
             break
         at = _skip(head, at)
     if after_stamp and not is_part:
-        return Record(Format.STAMP, None, _message(text, after_stamp))
+        return Record(Format.STAMP, None, _message(text, after_stamp, _AFTER_STAMP))
     return None
 
 
@@ -208,12 +209,12 @@ def _levelled(text: str, head: str, match: re.Match[str], *, stamped: bool) -> R
     if not stamped and (stamp := _STAMP.match(head, _skip(head, end))):
         stamped, end = True, stamp.end()
     form = Format.STAMP_AND_LEVEL if stamped else Format.LEVEL
-    return Record(form, level, _message(text, end))
+    return Record(form, level, _message(text, end, _AFTER_LEVEL))
 
 
-def _message(text: str, end: int) -> str:
+def _message(text: str, end: int, separator: re.Pattern[str]) -> str:
     """Return the text after a head, with its indentation, which matters in a traceback."""
-    match = _END.match(text, end)
+    match = separator.match(text, end)
     return text[match.end() if match else end :]
 
 

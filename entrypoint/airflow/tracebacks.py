@@ -72,11 +72,10 @@ class TracebackReader:
             self._headed = self._headed or bool(_FRAME.match(text))
             is_exception = bool(self._frames) and _EXCEPTION.match(text) is not None
             return self._headed and (text.startswith("  ") or is_exception)
-        return (
-            self._headed
-            and self._chained
-            and (not text.strip() or text in _CHAIN_MESSAGES or text == HEADING)
-        )
+        if not (self._headed and self._chained):
+            return False
+        is_part = self._group and _PART.match(text) is not None
+        return is_part or not text.strip() or text in _CHAIN_MESSAGES or text == HEADING
 
     def line(self, text: str, *, begins: bool = False) -> None:
         """Parse a line.

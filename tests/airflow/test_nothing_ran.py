@@ -25,7 +25,7 @@ def test_success_in_which_nothing_ran_is_a_warning_with_the_reason(
     result = scenarios[name]
 
     assert (result.exit_code, result.outputs["result"]) == (0, "success"), result.log
-    assert result.annotations[-1].level == "warning"
+    assert result.annotations[-1].level == "warning", result.log
     assert verdict(result).startswith(f"{TITLE}: ")
     for text in (verdict(result), first_screen(result)):
         assert TITLE in text

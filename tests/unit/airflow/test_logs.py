@@ -630,6 +630,17 @@ def test_kill_is_the_reason_after_a_handled_exception(
     assert message in (log.last_error or "")
 
 
+def test_notes_and_the_parts_of_a_group_belong_to_the_text() -> None:
+    inner = detail("ExceptionGroup", "two") | {"exceptions": [[detail("TypeError", "no number")]]}
+    parts = [[detail("KeyError", "'amount'"), detail("ValueError", "cause")], [inner], "x", []]
+    group = detail("ExceptionGroup", "many") | {"exceptions": parts, "exc_notes": ["for APAC"]}
+    (raised,) = read_log(JsonLog, entry("x", "error", error_detail=[group])).raised
+
+    assert raised.text.splitlines() == [
+        *("many", "for APAC", "KeyError: 'amount'", "ExceptionGroup: two", "TypeError: no number")
+    ]
+
+
 def test_exception_of_a_callback_is_not_the_reason() -> None:
     after = entry(
         "Failed to run task callback", "error", error_detail=[detail("SlackApiError", "no channel")]

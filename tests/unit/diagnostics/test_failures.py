@@ -95,6 +95,7 @@ def find_failures(
             {},
             "Task exited with return code -9",
         ),
+        (TaskLog(LINES, 0, (), "Cannot load:\n  row 1"), {}, "Cannot load: row 1"),
         (TaskLog(LINES), {}, "without an error"),
         (TaskLog(("*** Could not read served logs",), written=False), {}, "no longer exists"),
         (TaskLog((), written=False), {"start_date": None}, "never started"),
