@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 USAGE_ERROR = 2
 """The exit code for wrong arguments."""
+LAUNCHED_AND_PASSED = 10
+"""The exit code for native/launch.cjs if the workflow may go on. Node reports 0 also for a process
+that a signal without a name ended.
+"""
 
 _COLUMNS = 80
 _OUTPUTS_OPTION = "outputs"
@@ -58,9 +62,12 @@ def run(arguments: Sequence[str], interrupts: Interrupts, read_about: Callable[[
         case ["--launched", "post"]:
             from entrypoint.stages import post_stage  # noqa: PLC0415 - the other stage
 
-            return post_stage()
+            return _for_launcher(post_stage())
         case ["--launched", "main"]:
+            from entrypoint.stages import main_stage  # noqa: PLC0415 - as at the end
+
             interrupts.interrupt_at_end_of(sys.__stdin__)
+            return _for_launcher(main_stage(interrupts))
         case ["--help" | "-h"]:
             return _print(_help(read_about()))
         case ["--version"]:
@@ -69,13 +76,16 @@ def run(arguments: Sequence[str], interrupts: Interrupts, read_about: Callable[[
             return _print(f"airflow-dag-run {about['version']} (bytecode for Python {bytecode})\n")
         case [_, *_]:
             try:
-                os.environ.update(read_options(arguments))
+                _set_variables(read_options(arguments))
             except UsageError as error:
-                sys.stderr.write(f"ERROR: {error}\nTry --help.\n")
-                return USAGE_ERROR
+                return _print(f"ERROR: {error}\nTry --help.\n", USAGE_ERROR)
     from entrypoint.stages import main_stage  # noqa: PLC0415 - --help does not need it
 
     return main_stage(interrupts)
+
+
+def _for_launcher(code: int) -> int:
+    return code or LAUNCHED_AND_PASSED
 
 
 def read_options(arguments: Sequence[str]) -> dict[str, str]:
@@ -102,6 +112,23 @@ def read_options(arguments: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"{option} is given twice.")
         found[variable] = _read_secret(option, value) if is_secret else value
     return found
+
+
+def _set_variables(variables: Mapping[str, str]) -> None:
+    """Set environment variables.
+
+    Raises:
+        UsageError: the system cannot represent a value, for example a NUL or a character that the
+            locale does not have.
+    """
+    for name, value in variables.items():
+        try:
+            os.environ[name] = value
+        except ValueError:
+            raise UsageError(
+                f"The value for {name} has a character that this system does not allow, or is too "
+                "long. Write it in UTF-8, and set a UTF-8 locale."
+            ) from None
 
 
 def _options() -> Mapping[str, tuple[str, bool]]:
@@ -165,8 +192,10 @@ def _wrapped(text: str, indent: int = 0) -> list[str]:
     )
 
 
-def _print(text: str) -> int:
-    # A console of Windows may have a code page without some characters.
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    sys.stdout.write(text)
-    return 0
+def _print(text: str, code: int = 0) -> int:
+    """Print to stdout, or with an exit code other than 0 to stderr; return the exit code."""
+    from entrypoint.runners.github import prepare_streams  # noqa: PLC0415 - slow to import
+
+    prepare_streams()
+    print(text, end="", file=sys.stderr if code else sys.stdout)
+    return code

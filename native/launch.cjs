@@ -20,6 +20,9 @@ const FLAGS = ["-I", "-S", "-u", "-B", "-X", "utf8"];
 // Milliseconds after a cancel. The runner kills this process after 10 s.
 const KILL_AFTER = 9000;
 const CHECK_TIMEOUT = 20000;
+// The exit code with which Python says that the workflow may go on. Node reports 0 also for a
+// process that a signal without a name ended (SIGRTMIN).
+const PASSED = 10;
 const PROBE = "import json, sys; print(json.dumps([sys.version_info[:2], sys.executable]))";
 
 // What Python gets of the job's environment. The rest could make it load code of the workspace
@@ -48,6 +51,7 @@ function system(platform = process.platform) {
     windows,
     path: windows ? nodePath.win32 : nodePath.posix,
     names: windows ? ["python.exe", "python3.exe", "py.exe"] : ["python3", "python"],
+    versioned: windows ? /^python3\.(\d+)\.exe$/i : /^python3\.(\d+)$/,
     usual: windows ? [] : ["/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"],
   };
 }
@@ -98,6 +102,25 @@ function toolCache(env, on, list = listed) {
   );
 }
 
+/** The names in a folder that a Python may have. */
+function pythonNames(folder, on, list = listed) {
+  // Enterprise Linux has an old python3, and newer ones only as python3.11, python3.12 and so on.
+  const minor = (name) => Number(on.versioned.exec(name)?.[1]);
+  const newer = list(folder).filter((name) => minor(name) >= OLDEST[1]);
+  return [...on.names, ...newer.sort((one, other) => minor(other) - minor(one))];
+}
+
+/** The variable with which a Python finds its shared library beside itself. */
+function libraryPath(realPython, workspace, on) {
+  // setup-python's Pythons look for it in /opt/hostedtoolcache only, so setup-python sets this
+  // variable on machines with another tool cache: https://github.com/actions/setup-python/issues/871
+  const library = on.path.join(on.path.dirname(realPython), "..", "lib");
+  const isThere = listed(library).some((name) => /^libpython3.*\.so/.test(name));
+  return isThere && !isInside(realPath(library), workspace, on)
+    ? { LD_LIBRARY_PATH: library }
+    : {};
+}
+
 function listed(folder) {
   try {
     return fs.readdirSync(folder);
@@ -134,24 +157,27 @@ function cleaned(env, folders, on) {
 /** The first Python that is new enough; `looked` tells why others are not. */
 function findPython(env, workspace, on) {
   const folders = searchPath(env, workspace, on, realPath);
-  const childEnv = cleaned(env, folders, on);
+  const cleanEnv = cleaned(env, folders, on);
   const looked = [];
   for (const folder of [...folders, ...toolCache(env, on), ...on.usual]) {
-    for (const name of on.names) {
+    for (const name of pythonNames(folder, on)) {
       const candidate = on.path.join(folder, name);
       if (!isFile(candidate)) continue;
-      if (isInside(realPath(candidate), workspace, on)) {
+      const real = realPath(candidate);
+      if (isInside(real, workspace, on)) {
         looked.push(`${candidate}: in the workspace`);
         continue;
       }
+      const childEnv = { ...cleanEnv, ...libraryPath(real, workspace, on) };
       const done = spawnSync(candidate, ["-I", "-S", "-c", PROBE], {
         cwd: nodePath.parse(process.execPath).root,
         env: childEnv,
         encoding: "utf8",
         timeout: CHECK_TIMEOUT,
+        killSignal: "SIGKILL",
         windowsHide: true,
       });
-      const [version, python] = parsed(done.stdout);
+      const [version, python] = parsed(done.stdout, on);
       if (!version) looked.push(`${candidate}: cannot be started`);
       else if (isInside(python, workspace, on))
         looked.push(`${python}: in the workspace`);
@@ -167,13 +193,24 @@ function findPython(env, workspace, on) {
   );
 }
 
-function parsed(output) {
+/** The version and the path that a Python prints; no version if a program prints anything else. */
+function parsed(output, on) {
   try {
     const [version, python] = JSON.parse(output);
-    return [version, python];
+    if (version.every(Number.isInteger) && on.path.isAbsolute(python)) return [version, python];
   } catch {
-    return [null, ""];
+    // It is not a Python.
   }
+  return [null, ""];
+}
+
+/** The failure for an error of the system: `spawn` throws some, and emits others. */
+function notStarted(error) {
+  return new LaunchError(
+    "Python cannot be started",
+    `${error.message}.`,
+    "Check the Python of this runner.",
+  );
 }
 
 /** Report a failure of this launcher as the action reports its own. */
@@ -236,25 +273,18 @@ function launch(stage) {
       stdio: ["pipe", "inherit", "inherit"],
     });
   } catch (error) {
-    if (!(error instanceof LaunchError)) throw error;
-    report(error, process.env);
+    report(error instanceof LaunchError ? error : notStarted(error), process.env);
     process.exitCode = 1;
     return;
   }
   child.stdin.on("error", () => {}); // Python has ended
   child.on("error", (error) => {
-    report(
-      new LaunchError(
-        "Python cannot be started",
-        `${child.spawnfile}: ${error.code}.`,
-        "Check the Python of this runner.",
-      ),
-      process.env,
-    );
+    report(notStarted(error), process.env);
     process.exit(1);
   });
   child.on("exit", (code, signal) => {
-    process.exit(signal ? 128 + os.constants.signals[signal] : code);
+    if (signal) process.exit(128 + os.constants.signals[signal]);
+    process.exit(code === PASSED ? 0 : code || 1);
   });
 }
 

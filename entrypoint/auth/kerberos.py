@@ -128,7 +128,7 @@ def _import_gssapi() -> ModuleType:
     site.main()
     try:
         import gssapi  # noqa: PLC0415 - as above
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # the latter on Windows without a Kerberos library
         raise ActionError(
             "The package gssapi cannot be imported",
             f"{sys.executable}: {error}.",

@@ -94,6 +94,14 @@ def test_help_lists_every_input_and_version_the_version(file: Path) -> None:
     assert (code, text.split(" (")[0]) == (0, f"airflow-dag-run {__version__}")
 
 
+@pytest.mark.parametrize(("arguments", "code"), [("--help >&-", 0), ("--wrong 2>&-", 2)])
+def test_a_closed_stream_is_no_crash(file: Path, arguments: str, code: int) -> None:
+    command = f'exec "{newest_python()}" -I "{file}" {arguments}'
+    done = subprocess.run(["/bin/sh", "-c", command], check=False, capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout + done.stderr) == (code, "")
+
+
 def test_options_stand_for_inputs_and_the_output_file(
     file: Path, fake: FakeAirflow, tmp_path: Path
 ) -> None:

@@ -165,6 +165,75 @@ def test_an_older_python_is_passed_over_for_one_of_the_tool_cache(tmp_path: Path
     ) == str(new)
 
 
+def test_a_newer_python_with_its_version_in_its_name_is_found(tmp_path: Path) -> None:
+    """As on Enterprise Linux, whose python3 is an old one."""
+    program(tmp_path / "bin" / "python3", """echo '[[3, 9], "/old/python3"]'""")
+    program(tmp_path / "bin" / "python3.11", "exit 3")
+    new = tmp_path / "bin" / "python3.12"
+    new.symlink_to(newest_python())
+
+    assert found_python(tmp_path / "w", PATH=str(new.parent)) == str(new)
+
+
+@pytest.mark.parametrize("of_the_workspace", [False, True])
+def test_a_python_finds_its_shared_library_beside_itself(
+    tmp_path: Path, *, of_the_workspace: bool
+) -> None:
+    """As those of setup-python, whose LD_LIBRARY_PATH is that of the job."""
+    prefix, folder = tmp_path / "tools", tmp_path / "w" / "lib"
+    library = folder if of_the_workspace else prefix / "lib"
+    python = program(
+        prefix / "bin" / "python3",
+        f'[ "$LD_LIBRARY_PATH" = {prefix}/lib ] || exit 127; exec {newest_python()} "$@"',
+    )
+    library.mkdir(parents=True)
+    (library / "libpython3.0.so").touch()
+    if of_the_workspace:
+        (prefix / "lib").symlink_to(library)
+    found = found_python(
+        tmp_path / "w", PATH=str(python.parent), LD_LIBRARY_PATH=str(prefix / "lib")
+    )
+
+    assert ("cannot be started" in str(found)) == of_the_workspace
+
+
+@pytest.mark.parametrize("printed", ["[[3, 12], null]", '[[3, 12], ""]', '"ab"', "0", "junk", ""])
+def test_a_program_that_is_no_python_is_passed_over(tmp_path: Path, printed: str) -> None:
+    stub = program(tmp_path / "bin" / "python3", f"echo '{printed}'")
+    found = found_python(tmp_path / "w", PATH=str(stub.parent))
+
+    assert found["detail"] == f"Found on this runner: {stub}: cannot be started."
+
+
+@pytest.mark.parametrize(
+    ("script", "exit_code"),
+    [("exit 10", 0), ("exit 0", 1), ("exit 3", 3), ("kill -9 $$", 137), ("kill -40 $$", 1)],
+)
+def test_only_the_exit_code_of_a_stage_that_passes_lets_the_workflow_go_on(
+    file: Path, tmp_path: Path, script: str, exit_code: int
+) -> None:
+    """Node reports 0 for a process that a signal without a name ended, such as 40."""
+    python = tmp_path / "bin" / "python3"
+    program(python, f"""[ "$3" = -c ] && echo '[[3, 11], "{python}"]' || {script}""")
+    launcher = native_launcher(file, path=str(python.parent))
+    (workspace := tmp_path / "w").mkdir()
+    step = ActionStep({"dag_id": "sales"}, launcher=launcher, workspace=workspace)
+
+    assert step.run().exit_code == exit_code
+
+
+def test_an_error_of_the_system_is_reported_as_one_of_the_step(file: Path, tmp_path: Path) -> None:
+    """`spawn` throws it, unlike that of a missing file."""
+    python = tmp_path / "bin" / "python3"
+    program(python, f"""echo '[[3, 11], "{python}/{"x" * 5000}"]'""")
+    launcher = native_launcher(file, path=str(python.parent))
+    (workspace := tmp_path / "w").mkdir()
+    result = ActionStep({"dag_id": "sales"}, launcher=launcher, workspace=workspace).run()
+
+    assert (result.exit_code, result.outputs) == (1, {"result": "error", "runs": "[]"})
+    assert [note.title for note in result.annotations] == ["Python cannot be started"]
+
+
 def test_a_python_of_the_workspace_is_not_started(tmp_path: Path) -> None:
     """Whether in the workspace itself or linked from elsewhere."""
     workspace, outside = tmp_path / "w", tmp_path / "outside"

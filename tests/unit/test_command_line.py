@@ -72,3 +72,15 @@ def test_a_secret_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="it is not UTF-8"):
         read_options(["--token-file", str(tmp_path / "secret")])
+
+
+def test_a_value_that_no_variable_can_have_is_an_error_without_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For example a token that an editor saved as UTF-16."""
+    (tmp_path / "secret").write_text("\0".join(SECRET))
+    arguments = ["--token-file", str(tmp_path / "secret")]
+
+    assert run(arguments, Interrupts(), lambda: pytest.fail("not needed")) == 2
+    assert "The value for INPUT_TOKEN has a character" in (printed := capsys.readouterr().err)
+    assert SECRET[:3] not in printed.replace("\0", "")

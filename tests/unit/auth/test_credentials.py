@@ -1,5 +1,7 @@
 """Presenting each kind of credential to each Airflow version."""
 
+from pathlib import Path
+
 import jwt
 import pytest
 import requests
@@ -261,3 +263,14 @@ def test_without_the_package_gssapi_the_error_says_how_to_install_it() -> None:
         present(Kerberos("airflow.example.com")).for_v1()
     assert raised.value.title == "The package gssapi cannot be imported"
     assert "python -m pip install gssapi" in raised.value.hint
+
+
+def test_without_the_library_of_kerberos_the_error_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows the package raises OSError for it."""
+    (tmp_path / "gssapi.py").write_text('raise OSError("Could not find KfW installation")')
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ActionError, match="gssapi") as raised:
+        present(Kerberos("airflow.example.com")).for_v1()
+    assert "Could not find KfW installation" in raised.value.detail
