@@ -1,6 +1,7 @@
 """Logging in to Amazon MWAA."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import jwt
 import pytest
@@ -258,7 +259,7 @@ def test_refusal_of_aws_is_quoted_with_the_needed_permission(reply: bytes, detai
         ({"__type": "com.amazon.coral#ThrottlingException"}, {}),
     ],
 )
-def test_throttling_is_no_refusal(body: object, headers: dict[str, str]) -> None:
+def test_throttling_is_no_refusal(body: object, headers: dict[str, Any]) -> None:
     with pytest.raises(TransientError, match="answers ThrottlingException"):
         mwaa_login(ScriptedAdapter(http_response(400, body, **headers))).web_server(NO_DEADLINE)
 
