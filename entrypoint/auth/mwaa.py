@@ -83,7 +83,9 @@ class MwaaLogin:
             ActionError: an error of `AwsSession.sign`.
         """
         path = f"/environments/{self._mwaa.environment}"
-        self.session.sign(f"https://{host('api.airflow', self._mwaa.region)}{path}", deadline, "GET")
+        self.session.sign(
+            f"https://{host('api.airflow', self._mwaa.region)}{path}", deadline, "GET"
+        )
         with suppress(TransientError, UnexpectedResponse):
             limit = deadline.limited(OPTIONAL_TIMEOUT)
             response = self._send("GET", "api.airflow", path, limit, renew=False)

@@ -73,7 +73,9 @@ def read_signed(source: str, raw: requests.Response, authorization: str) -> Resp
         TransientError: the error passes by itself, whatever its status.
         ActionError: any error of `read_response`.
     """
-    response = without_signature(read_response(source, raw, MWAA), authorization)
+    response = read_response(source, raw, MWAA)
+    if response.status >= 300:
+        response = without_signature(response, authorization)
     body = response.body if isinstance(response.body, dict) else {}
     # A gateway of AWS may leave out the header. The type in the body may begin with a namespace.
     error_type = raw.headers.get("x-amzn-ErrorType") or str(body.get("__type", ""))
@@ -81,13 +83,13 @@ def read_signed(source: str, raw: requests.Response, authorization: str) -> Resp
 
 
 def without_signature(response: Response, authorization: str) -> Response:
-    """Return an error of AWS without the signature of its request, which it may quote.
+    """Return a response of AWS without the signature of its request, which an error may quote.
 
     A signature can be replayed for some minutes. The runner gets no mask for it, because each
     request has another one.
     """
     signature = authorization.rpartition("Signature=")[2]
-    if response.status < 300 or not signature:
+    if not signature:
         return response
 
     def cleaned(text: str) -> str:
