@@ -23,13 +23,13 @@ from entrypoint.airflow.transport import Transport, response_date
 from entrypoint.errors import NotSupported, TransientError
 from entrypoint.http.aws import (
     MWAA,
+    checked,
     host,
     mwaa_refusal,
-    read_signed,
     without_signature,
 )
 from entrypoint.http.client import Request
-from entrypoint.http.response import Response, relayed_response
+from entrypoint.http.response import Response, read_response, relayed_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -246,7 +246,7 @@ class InvokeRestApi(Transport):
 
         def read(raw: requests.Response, _: float) -> Response:
             self.server_time = response_date(raw.headers.get("Date"))
-            return read_signed(source, raw, authorization)
+            return checked(read_response(source, raw, MWAA), authorization)
 
         answer = self._http.send(http_request, read)
         body = answer.body if isinstance(answer.body, dict) else {}
