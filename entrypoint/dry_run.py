@@ -367,8 +367,8 @@ class DryRun:
         used = [one for one in Feature if one in unchecked and self._use(one) != "unused"]
         if not used:
             return f"The step has what it needs.{without}"
-        reason = self._unsendable[0][1].title
-        return f"The step has what it needs.{without} {reason}. Not checked: {_labels(used)}."
+        reasons = "; ".join(dict.fromkeys(error.title for _, error in self._unsendable))
+        return f"The step has what it needs.{without} {reasons}. Not checked: {_labels(used)}."
 
     def _needed(self) -> set[Feature]:
         """Return the features without which this step would end with an error."""

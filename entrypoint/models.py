@@ -130,7 +130,7 @@ class RunRequest(NamedTuple):
         commit: the commit whose code the run must use.
         drain: whether to run the DAG once although it is paused.
         bundle_version: the version of the DAG's bundle to which the run is pinned.
-        reads_xcoms: whether the step reads XComs of the run.
+        xcoms: the XComs of the run that the step reads.
     """
 
     dag_id: str
@@ -145,7 +145,7 @@ class RunRequest(NamedTuple):
     commit: str | None = None
     drain: bool = False
     bundle_version: str | None = None
-    reads_xcoms: bool = False
+    xcoms: tuple[XComName, ...] = ()
 
 
 class Ancestry(NamedTuple):

@@ -248,7 +248,7 @@ class StepRun:
     @property
     def triggered(self) -> bool:
         """Whether a trigger had no clear response."""
-        return self._attempts is not None and self._attempts.sent > 0
+        return self._attempts is not None and (self._attempts.sent > 0 or self._attempts.unclear)
 
     @property
     def unclear(self) -> bool:

@@ -23,12 +23,13 @@ from entrypoint.airflow.transport import Transport, response_date
 from entrypoint.errors import NotSupported, TransientError
 from entrypoint.http.aws import (
     MWAA,
+    checked,
     host,
     mwaa_refusal,
-    read_signed,
+    without_signature,
 )
 from entrypoint.http.client import Request
-from entrypoint.http.response import Response, relayed_response
+from entrypoint.http.response import Response, read_response, relayed_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -130,7 +131,7 @@ class InvokeRestApi(Transport):
         if request.method == "GET" and (found := _RUN.fullmatch(path)):
             return self._find_run(request, version, *_ids(found), relay=relay)
         if request.method == "GET" and (found := _TASKS.fullmatch(path)):
-            return relay(_listed_tasks(request, version, *_ids(found)))
+            return self._list_tasks(request, version, *_ids(found), relay=relay)
         if request.method == "PATCH" and version == "2" and (found := _RUN.fullmatch(path)):
             return self._patch_run(request, version, *_ids(found), relay=relay)
         raise _too_long(path)
@@ -172,6 +173,24 @@ class InvokeRestApi(Transport):
             f"{response.source}: the run {run_id} was searched in {total} runs.",
             "Re-run this job.",
         )
+
+    def _list_tasks(
+        self, request: ApiRequest, version: str, dag_id: str, run_id: str, *, relay: Relay
+    ) -> Response:
+        """Return the run's task instances from the list of those of all runs.
+
+        Raises:
+            NotSupported: the list cannot be limited to a run, as before Airflow 2.7.1.
+        """
+        response = relay(_listed_tasks(request, version, dag_id, run_id))
+        if version == "1" and response.status == 400:
+            raise _too_long(request.path)
+        items = response.body.get("task_instances") if isinstance(response.body, dict) else None
+        for item in items if isinstance(items, list) else ():
+            place = isinstance(item, dict) and (item.get("dag_id"), item.get("dag_run_id"))
+            if place and place != (dag_id, run_id):
+                raise response.unexpected("it is about another run.")
+        return response
 
     def _patch_run(
         self, request: ApiRequest, version: str, dag_id: str, run_id: str, *, relay: Relay
@@ -227,7 +246,7 @@ class InvokeRestApi(Transport):
 
         def read(raw: requests.Response, _: float) -> Response:
             self.server_time = response_date(raw.headers.get("Date"))
-            return read_signed(source, raw, authorization)
+            return checked(read_response(source, raw, MWAA), authorization)
 
         answer = self._http.send(http_request, read)
         body = answer.body if isinstance(answer.body, dict) else {}
@@ -237,6 +256,8 @@ class InvokeRestApi(Transport):
         if answer.status in (401, 403, 404):
             # Not Airflow's: AWS did not relay the request.
             return answer._replace(status=401) if answer.status != 404 else self._unknown(answer)
+        # A 200 that is not AWS's may quote the request, too.
+        answer = without_signature(answer, authorization)
         raise answer.unexpected(answer.detail or "it has no RestApiStatusCode.")
 
     def _unknown(self, answer: Response) -> Response:

@@ -249,9 +249,9 @@ class RestAirflow:
             NotSupported: the DAG id is too long for the transport, or the ids for an XCom.
         """
         self._transport.require_path(f"{self.api}/dags/{segment(request.dag_id)}/dagRuns")
-        if request.reads_xcoms:
-            path = run_path(request.dag_id, request.run_id)
-            self._transport.require_path(f"{self.api}{path}/taskInstances/t/xcomEntries/k")
+        for _, task_id, key in request.xcoms:
+            path = xcom_path(request.dag_id, request.run_id, task_id, key)
+            self._transport.require_path(f"{self.api}{path}")
 
     def within(self, deadline: Deadline) -> Self:
         """See `Airflow`."""
@@ -725,7 +725,7 @@ class RestAirflow:
             body.extend(chunk)
             return len(body) <= limit
 
-        path = f"{task_path(run, task_id)}/xcomEntries/{segment(key)}"
+        path = xcom_path(run.dag_id, run.run_id, task_id, key)
         params = {**self._xcom_params(), **_coordinate_params(at)}
         response = self._download(
             path,
@@ -904,6 +904,12 @@ def run_path(dag_id: str, run_id: str) -> str:
 def task_path(run: DagRun, task_id: str) -> str:
     """Return the path of a task instance below the API's."""
     return f"{run_path(run.dag_id, run.run_id)}/taskInstances/{segment(task_id)}"
+
+
+def xcom_path(dag_id: str, run_id: str, task_id: str, key: str) -> str:
+    """Return the path of an XCom below the API's."""
+    task = f"{run_path(dag_id, run_id)}/taskInstances/{segment(task_id)}"
+    return f"{task}/xcomEntries/{segment(key)}"
 
 
 def _coordinate_params(at: Coordinates) -> dict[str, str | int]:

@@ -80,7 +80,7 @@ class V1(RestAirflow):
             raise not_supported("data_interval_start", self.version, "Airflow 2.9")
         if request.note is not None and self._release < (2, 5):
             raise not_supported("note", self.version, "Airflow 2.5")
-        if request.reads_xcoms:
+        if request.xcoms:
             self._xcom_params()
 
     def run_url(self, dag_id: str, run_id: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from entrypoint.auth.authorization import Grant
@@ -19,14 +18,12 @@ from entrypoint.auth.token import bearer, require_token
 from entrypoint.credentials import Secret
 from entrypoint.deadline import OPTIONAL_TIMEOUT
 from entrypoint.errors import TransientError, Unauthorized, UnexpectedResponse
-from entrypoint.http.aws import MWAA, host, mwaa_refusal, read_signed
+from entrypoint.http.aws import MWAA, checked, host, mwaa_refusal
 from entrypoint.http.client import Request, path_of
 from entrypoint.http.response import Service, external_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import requests
 
     from entrypoint.credentials import Mwaa
     from entrypoint.deadline import Deadline
@@ -147,8 +144,7 @@ class MwaaLogin:
         for attempt in (1, 2):
             headers = self.session.sign(url, deadline, method)
             request = Request(method, url, f"{method} {path_of(url)}", headers, deadline=deadline)
-            read = partial(_read, request.source, headers["Authorization"])
-            response = self._aws.send(request, read)
+            response = checked(self._aws.request(request), headers["Authorization"])
             refused = response.status in (401, 403)
             if not (refused and renew) or attempt == 2 or not self.session.discard():
                 break
@@ -167,10 +163,6 @@ def _described_host(response: Response) -> str:
     # The service's model has a URL, and its documentation a host name.
     host_name = server.removeprefix("https://") if isinstance(server, str) else None
     return _require_host(response, host_name)
-
-
-def _read(source: str, authorization: str, raw: requests.Response, _: float) -> Response:
-    return read_signed(source, raw, authorization)
 
 
 def _require_host(response: Response, server: object) -> str:

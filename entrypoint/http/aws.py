@@ -9,11 +9,9 @@ import json
 from typing import TYPE_CHECKING
 
 from entrypoint.errors import TransientError, Unauthorized
-from entrypoint.http.response import external_service, read_response
+from entrypoint.http.response import external_service
 
 if TYPE_CHECKING:
-    import requests
-
     from entrypoint.http.response import Response
 
 MWAA = external_service("Amazon MWAA", "mwaa_environment and the region")
@@ -61,33 +59,29 @@ def require_passing(response: Response, error_type: str) -> Response:
     return response
 
 
-def read_signed(source: str, raw: requests.Response, authorization: str) -> Response:
-    """Parse the response of Amazon MWAA to a signed request.
+def checked(response: Response, authorization: str) -> Response:
+    """Return the response of Amazon MWAA to a signed request, unless its error passes by itself.
 
     Args:
-        source: method and path, for error texts.
-        raw: response with its body unread.
-        authorization: header `Authorization` of the request, which the response may quote.
+        response: the response.
+        authorization: header `Authorization` of the request, which an error may quote.
 
     Raises:
-        TransientError: the error passes by itself, whatever its status.
-        ActionError: any error of `read_response`.
+        TransientError: it passes, whatever its status.
     """
-    response = without_signature(read_response(source, raw, MWAA), authorization)
-    body = response.body if isinstance(response.body, dict) else {}
-    # A gateway of AWS may leave out the header. The type in the body may begin with a namespace.
-    error_type = raw.headers.get("x-amzn-ErrorType") or str(body.get("__type", ""))
-    return require_passing(response, error_type.rpartition("#")[2])
+    if response.status >= 300:
+        response = without_signature(response, authorization)
+    return require_passing(response, response.error_type)
 
 
 def without_signature(response: Response, authorization: str) -> Response:
-    """Return an error of AWS without the signature of its request, which it may quote.
+    """Return a response of AWS without the signature of its request, which an error may quote.
 
     A signature can be replayed for some minutes. The runner gets no mask for it, because each
     request has another one.
     """
     signature = authorization.rpartition("Signature=")[2]
-    if response.status < 300 or not signature:
+    if not signature:
         return response
 
     def cleaned(text: str) -> str:

@@ -112,6 +112,7 @@ class Response(NamedTuple):
         cookies: cookies of the response, by name.
         service: service that sent the response.
         retry_after: seconds from the header `Retry-After`, None if it is missing.
+        error_type: AWS's type of an error.
     """
 
     status: int
@@ -123,6 +124,7 @@ class Response(NamedTuple):
     service: Service = AIRFLOW
     retry_after: float | None = None
     words: str = ""
+    error_type: str = ""
 
     def __repr__(self) -> str:
         """Show only the source, because the body may hold a secret."""
@@ -247,7 +249,16 @@ def read_response(
         text = _masked_beginning(content)
         words = _words(content, _content_type(raw))
     response = Response(
-        status, body, source, text, bodiless.server, _cookies(raw), service, retry_after, words
+        status,
+        body,
+        source,
+        text,
+        bodiless.server,
+        _cookies(raw),
+        service,
+        retry_after,
+        words,
+        _error_type(raw, body),
     )
     if raw.ok and status != 204 and body is None and not redirects:
         raise response.unexpected("the body is not JSON.")
@@ -392,6 +403,12 @@ def _target(location: str) -> str:
         if parts.hostname:
             return f"{parts.scheme}://{parts.hostname}{parts.path}"
     return "another path of the same server"
+
+
+def _error_type(raw: requests.Response, body: Any) -> str:
+    """Return AWS's type of an error: from its header, or from the body without its namespace."""
+    in_body = str(body.get("__type", "")) if isinstance(body, dict) else ""
+    return raw.headers.get("x-amzn-ErrorType") or in_body.rpartition("#")[2]
 
 
 def _cookies(raw: requests.Response) -> dict[str, str]:

@@ -40,7 +40,7 @@ def build_request(settings: Settings, context: Context) -> RunRequest:
         note=settings.note,
         commit=settings.expect_commit,
         drain=settings.trigger and settings.if_paused == "drain",
-        reads_xcoms=bool(settings.xcom),
+        xcoms=settings.xcom,
     )
     if settings.run_id:
         return request

@@ -57,7 +57,7 @@ class Attempts:
 
     Attributes:
         sent: number of triggers without a clear response.
-        unclear: whether no request since the last one has told if the run exists.
+        unclear: whether no request since the last trigger has told if the run exists.
         response: the failure of the last one.
     """
 
@@ -193,10 +193,13 @@ def _trigger(  # noqa: PLR0917 - like `trigger`
         # DAG that existed a moment ago may be wrong as well. So give the run time to appear.
         not_found = settle_not_found and isinstance(response, DagNotFound)
         settle = SETTLE_SECONDS * (last and (unclear or not_found))
+        # A gateway may have refused the response of a trigger that Airflow has executed.
+        _set_unclear(attempts, unclear=isinstance(response, CredentialRenewed))
         with _raise_unclear(request):
             if _is_unclear(response):
                 retrier.backoff(response, failures)
             found = _find(airflow, request, retrier, settle=settle)
+            _set_unclear(attempts, unclear=False)
             explained = None if found is not None else _explained(airflow, request, response)
             if explained is not None and failures and not settle:
                 # The refusal is certain for this request, but an earlier POST was unclear.
@@ -210,6 +213,11 @@ def _trigger(  # noqa: PLR0917 - like `trigger`
         if last:
             break
     raise _final_error(request, response, unclear=unclear, late=retrier.deadline.has_passed())
+
+
+def _set_unclear(attempts: Attempts | None, *, unclear: bool) -> None:
+    if attempts is not None:
+        attempts.unclear = unclear
 
 
 def _final_error(

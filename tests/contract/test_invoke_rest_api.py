@@ -23,7 +23,7 @@ from entrypoint.deadline import Deadline
 from entrypoint.errors import ActionError, DagNotFound, NotSupported
 from entrypoint.http.aws import MWAA
 from entrypoint.http.client import HttpClient
-from entrypoint.models import RunRequest
+from entrypoint.models import RunRequest, XComName
 from tests.contract.api import Api, Server, new_id
 from tests.support.fake_airflow import FakeAirflow, FakeDag
 from tests.support.services import FakeMwaa, Tunnel, certificates
@@ -182,7 +182,9 @@ def test_what_aws_cannot_carry_is_one_error_each(ways: Ways, success: str) -> No
         lambda airflow: airflow.xcom(run, task.task_id, task.coordinates, "return_value", 100),
         lambda airflow: airflow.stream_states(run, 1, lambda _: True, 1, 1),
         lambda airflow: airflow.check(RunRequest("d" * 51, "r", {})),
-        lambda airflow: airflow.check(RunRequest(SUCCESS, success, {}, reads_xcoms=True)),
+        lambda airflow: airflow.check(
+            RunRequest(SUCCESS, success, {}, xcoms=(XComName("t", "t", "k"),))
+        ),
     )
     for ask in asks:
         with pytest.raises(NotSupported):

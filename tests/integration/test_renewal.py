@@ -177,7 +177,10 @@ def test_a_dry_run_names_what_aws_does_not_carry(
         outcome = run(scenario, monkeypatch, VirtualTime(), dry_run="true", **given)
 
         assert outcome.result == "checked", outcome.error
-        assert "InvokeRestApi cannot carry this request. Not checked: " in capsys.readouterr().out
+        assert (
+            "InvokeRestApi cannot carry this request. Not checked: on_cancel"
+            in capsys.readouterr().out
+        )
         assert scenario.airflow.runs("sales") == []
 
 
@@ -208,3 +211,38 @@ def test_logs_that_aws_does_not_carry_are_left_out_with_one_sentence(
         assert printed.count("InvokeRestApi carries no task logs") == 1
         assert "not shown completely" not in printed
         assert "while it runs" not in printed
+
+
+def test_a_refused_trigger_of_one_of_several_runs_is_adopted_after_an_outage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A gateway refuses the response of a trigger that Airflow has executed, and then fails."""
+    with SHORT_LIVED["Google, access token"]("user") as scenario:
+        airflow = scenario.airflow
+        airflow.deploy(FakeDag("stock"))
+        airflow.fault(Fault.JSON_401, on=("POST", "/dagRuns"), when="after")
+        airflow.fault(Fault.HTML_503, on=("GET", "/dagRuns/*"), skip=1)
+        outcome = run(
+            scenario,
+            monkeypatch,
+            VirtualTime(),
+            dag_id="",
+            dags="sales\nstock",
+            if_run_exists="fail",
+        )
+
+        assert outcome.result == "success", [each.error for each in outcome.runs]
+        assert [(each.result, each.created) for each in outcome.runs] == [("success", True)] * 2
+        assert len(airflow.received("POST", "/dagRuns")) == 2
+
+
+@pytest.mark.parametrize("name", ["AWS role, InvokeRestApi, 2", "AWS role, InvokeRestApi, 3"])
+def test_an_xcom_that_aws_does_not_carry_is_an_error_before_the_trigger(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SHORT_LIVED[name]("user") as scenario:
+        for xcom in ("load", "load:k"):
+            outcome = run(scenario, monkeypatch, VirtualTime(), run_id="r1", xcom=xcom)
+            fits = xcom == "load:k"
+            assert (outcome.error is None or outcome.run is not None) is fits, outcome.error
+            assert bool(scenario.airflow.runs("sales")) is fits

@@ -203,6 +203,25 @@ def test_task_instances_of_a_long_path_are_read_by_their_batch(api: str, none: s
 
 
 @pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (relayed(400, {"detail": "{'dag_run_ids': ['Unknown field.']}"}), NotSupported),
+        (
+            relayed(200, {"task_instances": [{"dag_id": DAG, "dag_run_id": "other"}]}),
+            UnexpectedResponse,
+        ),
+    ],
+)
+def test_task_instances_of_another_run_decide_nothing(
+    answer: bytes, error: type[ActionError]
+) -> None:
+    """Before 2.7.1 the list could not be limited to a run."""
+    aws, _ = transport(answer)
+    with pytest.raises(error):
+        aws.get(f"/api/v1{LONG}/taskInstances", NO_DEADLINE, {"limit": 1})
+
+
+@pytest.mark.parametrize(
     ("bulk", "status"),
     [
         (relayed(200, {"update": {"success": ["x"], "errors": []}}), 200),

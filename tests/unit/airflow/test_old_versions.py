@@ -12,6 +12,7 @@ import pytest
 from entrypoint.airflow.transport import Transport
 from entrypoint.airflow.v1 import V1
 from entrypoint.errors import Conflict, InvalidConf, NotSupported, RunNotFound
+from entrypoint.models import XComName
 from tests.support.factories import a_request, a_run, a_task
 from tests.unit import script
 from tests.unit.script import http_response
@@ -258,7 +259,7 @@ def test_runs_are_filtered_by_state_where_the_version_can(
 @pytest.mark.parametrize(("version", "refused"), [("2.9.3", True), ("2.10.0", False)])
 def test_xcoms_are_refused_before_the_trigger(version: str, refused: bool) -> None:
     airflow, end = client(version)
-    request = a_request(reads_xcoms=True)
+    request = a_request(xcoms=(XComName("t", "t", "return_value"),))
 
     if refused:
         with pytest.raises(NotSupported, match="xcom"):

@@ -1,7 +1,6 @@
 """Logging in to Amazon MWAA."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import jwt
 import pytest
@@ -253,15 +252,15 @@ def test_refusal_of_aws_is_quoted_with_the_needed_permission(reply: bytes, detai
 
 
 @pytest.mark.parametrize(
-    ("body", "headers"),
+    "reply",
     [
-        ({"message": "Rate exceeded"}, {"x_amzn_ErrorType": "ThrottlingException:"}),
-        ({"__type": "com.amazon.coral#ThrottlingException"}, {}),
+        http_response(400, {"message": "Rate exceeded"}, x_amzn_ErrorType="ThrottlingException:"),
+        http_response(400, {"__type": "com.amazon.coral#ThrottlingException"}),
     ],
 )
-def test_throttling_is_no_refusal(body: object, headers: dict[str, Any]) -> None:
+def test_throttling_is_no_refusal(reply: bytes) -> None:
     with pytest.raises(TransientError, match="answers ThrottlingException"):
-        mwaa_login(ScriptedAdapter(http_response(400, body, **headers))).web_server(NO_DEADLINE)
+        mwaa_login(ScriptedAdapter(reply)).web_server(NO_DEADLINE)
 
 
 @pytest.mark.parametrize(
