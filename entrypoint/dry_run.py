@@ -62,7 +62,7 @@ _UNLISTED = (Feature.RUNS, Feature.DAG, Feature.HEALTH)
 """Features that the README's table does not have."""
 _IF_PAUSED = {
     "unpause": "the step would unpause it, which also releases its queued runs",
-    "queue": "the step would trigger a run, which stays queued until somebody unpauses the DAG",
+    "queue": "the step would trigger a run, which stays queued until the DAG is unpaused",
     "drain": "the step would run it once, and leave it paused",
 }
 _SERVER_FAILURE = 500

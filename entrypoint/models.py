@@ -423,7 +423,7 @@ class TaskVerdict(NamedTuple):
         total: the known number of their task instances.
         succeeded: the number of those that succeeded.
         unsuccessful: those that ended without success; in a wide run as many as one page has.
-        unfinished: those that have not ended, as far as they were read.
+        unfinished: those that were read and have not ended.
         missing: the lines that fit no task instance of the run.
     """
 

@@ -91,7 +91,7 @@ class StepRun:
         outcome: what is known of the DAG run so far.
         code: the wait for the code of the commit.
         active: whether Airflow runs it whatever this step does: it did when `check` was called, or
-            somebody else triggers it.
+            another client triggers it.
     """
 
     def __init__(
@@ -235,7 +235,7 @@ class StepRun:
         self._events.dry_run(found)
 
     def _may_exist(self) -> bool:
-        """Return whether an earlier attempt, or somebody else, may have created the run."""
+        """Return whether an earlier attempt, or another client, may have created the run."""
         return self._context.attempt > 1 or self._settings.run_id is not None
 
     def _get_run(self, airflow: Airflow) -> DagRun | None:
@@ -445,7 +445,7 @@ class StepRun:
         return self.code.read(self._airflow, fetch)
 
     def _wait_for_creation(self, request: RunRequest) -> DagRun:
-        """Wait for a run that somebody else creates, until `start_timeout` if it is given."""
+        """Wait for a run that another client creates, until `start_timeout` if it is given."""
         start_timeout = self._settings.start_timeout
         if self._creation_deadline is None:
             self._since = self._session.clock()

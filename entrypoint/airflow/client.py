@@ -113,7 +113,7 @@ class Airflow(Protocol):
         """Unpause the DAG."""
 
     def check_conf(self, request: RunRequest) -> tuple[str, ...]:
-        """Check the request's conf by the schema of the DAG's params, as far as that is known.
+        """Check the request's conf by what is known of the schema of the DAG's params.
 
         Raises:
             InvalidConf: Airflow would certainly refuse it.

@@ -59,7 +59,7 @@ class LogFollower:
     Attributes:
         token: the continuation token of the next request, None for the whole log.
         complete: whether the last response was complete.
-        ended: whether the try had ended, as far as the last response says.
+        ended: whether the last response says that the try had ended.
         written: whether the log has had a line of the task.
         sources: where Airflow has looked for the log, or why it could not read it.
         lost: whether the log was replaced by a shorter one, so that lines may be missing.

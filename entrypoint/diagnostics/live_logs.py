@@ -74,7 +74,7 @@ class TryKey(NamedTuple):
 
 
 class _Tail:
-    """The log of one try, as far as it has been shown.
+    """The part of one try's log that has been shown.
 
     Attributes:
         read_at: clock time of the last read, or since when it waits for the first.

@@ -183,7 +183,7 @@ def wait_for_creation(
     waited: float = 0.0,
     postpones: bool = False,
 ) -> DagRun:
-    """Return the run once somebody else has created it.
+    """Return the run once another client has created it.
 
     Args:
         airflow: API client.

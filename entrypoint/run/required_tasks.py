@@ -46,7 +46,7 @@ the jitter; enough that the final read, which may follow a poll at once, is no s
 """
 MAX_SHARE = 1 / 3
 """Share of the time that these polls may take, so that an Airflow that is slow for long gets fewer.
-One slow response does not count: the deciding task may have ended meanwhile.
+One slow response does not count: the deciding task may have ended during it.
 """
 PAGE = 100
 """Task instances that one response may hold in every supported Airflow. More are counted."""

@@ -223,7 +223,7 @@ def _set_unclear(attempts: Attempts | None, *, unclear: bool) -> None:
 def _final_error(
     request: RunRequest, response: ActionError, *, unclear: bool, late: bool
 ) -> ActionError:
-    """Return the error for a trigger that created no run as far as is known."""
+    """Return the error for a trigger after which no run was found."""
     refused = isinstance(response, (Conflict, Forbidden, Unauthorized, TriggerRefused))
     if unclear and (refused or late):
         return trigger_unclear(request, response)

@@ -154,7 +154,7 @@ def test_the_action_and_its_dependencies_import_no_module_that_the_image_lacks(i
 
 
 def test_what_the_standard_library_imports_is_there_or_left_out_on_purpose(image: str) -> None:
-    """As far as the action and its dependencies reach it."""
+    """Only what the action and its dependencies reach."""
     _, missing, standard = imports(image)
     optional = {("site", "sitecustomize"), ("site", "usercustomize")}
 

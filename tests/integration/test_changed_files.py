@@ -49,7 +49,7 @@ def repository(tmp_path: Path) -> GitRepository:
 def push(
     before: str, after: str, ref: str = "refs/heads/main", commit: str | None = None
 ) -> dict[str, Any]:
-    """Return the payload of a push, as far as it is read."""
+    """Return what is read of the payload of a push."""
     return {
         "ref": ref,
         "before": before,
@@ -174,7 +174,7 @@ def test_a_folder_that_becomes_a_file_is_a_deletion_and_an_addition(
 def test_a_force_push_is_compared_with_the_commit_that_it_replaces(
     repository: GitRepository,
 ) -> None:
-    """The two have diverged; what only the replaced commit had is gone."""
+    """The two have diverged; the files of the replaced commit alone are gone."""
     repository.commit({"dags/common.py": "1"})
     before = repository.commit({"dags/replaced.py": "1", "dags/sales.py": "sales 2"})
     repository.git("reset", "--quiet", "--hard", "HEAD~1")

@@ -1,6 +1,6 @@
 """The scenarios of an Airflow 3 about commits, each with a git bundle of its own.
 
-Airflow fetches a bundle when somebody asks it to parse a file again, as the step does while it
+Airflow fetches a bundle when a client asks it to parse a file again, as the step does while it
 waits.
 """
 

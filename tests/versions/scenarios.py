@@ -211,7 +211,7 @@ def credentials(on: VersionRun) -> None:
     assert verdict(wrong).startswith("Airflow refused the credential: ")
     assert verdict(viewer).startswith("A permission is missing: ")
     assert results(wrong)[:2] == results(viewer)[:2] == (1, "error")
-    # Other scenarios may trigger the DAG meanwhile, but no viewer does.
+    # Other scenarios may trigger the DAG at the same time, but no viewer does.
     names = {run.get("triggering_user_name") for run in on.airflow.runs("plain_failure")[before:]}
     assert "viewer" not in names
 

@@ -12,7 +12,7 @@ from entrypoint.run.code_wait import REPARSE_SECONDS
 
 
 class Wait:
-    """A `CodeWait`, as far as it is read."""
+    """What is read of a `CodeWait`."""
 
     def __init__(
         self,

@@ -427,7 +427,7 @@ def test_stream_ends_when_an_update_is_due() -> None:
 def test_a_consumer_reads_its_tasks_between_two_polls_without_postponing_them(
     poll_interval: float | None,
 ) -> None:
-    """The run is not streamed meanwhile, and is polled as often as otherwise."""
+    """Until then the run is not streamed, and is polled as often as otherwise."""
     harness, seen = Harness(), list[float]()
     airflow: Any = StreamingAirflow(harness.time, [], [RUNNING] * 99)
     times = limits(harness, timeout=60.0, poll_interval=poll_interval)

@@ -161,7 +161,7 @@ def test_all_missing_variables_are_named_at_once() -> None:
         *(({name: ""}, False) for name in NEEDED),
         ({"GITHUB_OUTPUT": ""}, False),
         ({"GITHUB_OUTPUT": "/nowhere/output"}, False),
-        # Another system, with variables that somebody has copied.
+        # Another system, with copied variables.
         *(({name: "x"}, False) for name in ("GITLAB_CI", "TF_BUILD", "BUILD_TAG", "JENKINS_URL")),
         ({"GITLAB_CI": "true", "GITHUB_ACTIONS": "true"}, True),
     ],
