@@ -343,10 +343,11 @@ def _too_long(path: str) -> NotSupported:
     """Return the error for a path that AWS does not carry, without the ids in it."""
     parts = path.split("/")
     names = "/".join(part if number % 2 else "…" for number, part in enumerate(parts) if part)
+    room = MAX_PATH_CHARS - len(f"/{names.replace('…', '')}")
     return NotSupported(
         "InvokeRestApi cannot carry this request",
         f"With these ids, the path {names} is longer than the {MAX_PATH_CHARS} characters that AWS "
         "carries.",
-        "Give a shorter run_id: with dag_id it may have at most 49 characters. A dag_id may have "
-        "at most 50. Or use mwaa_access: web, if the web server is public.",
+        f"Give shorter ids: together, those in this path may have at most {room} characters. Or "
+        "use mwaa_access: web on a runner that reaches the web server.",
     )

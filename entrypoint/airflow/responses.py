@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from entrypoint.models import DagRun
 
 _GATEWAY_HINT = (
-    "Give the gateway's credential in the input headers (Cloudflare Access: CF-Access-Client-Id "
-    "and CF-Access-Client-Secret; Google IAP: Proxy-Authorization), or allow this runner's "
-    "address."
+    "Give the gateway's credential: for Cloudflare Access its CF-Access-Client-Id and "
+    "CF-Access-Client-Secret in the input headers, for Google's Identity-Aware Proxy the inputs "
+    "google_workload_identity_provider, google_service_account and oidc_audience (or "
+    "Proxy-Authorization in headers). A gateway with HTTP Basic must accept the username and "
+    "password of an Airflow 2: a request has only one of them. Or allow this runner's address."
 )
 
 

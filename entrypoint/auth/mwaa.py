@@ -106,8 +106,8 @@ class MwaaLogin:
                 raise Unauthorized(
                     "The MWAA environment's web server refused the login",
                     f"{response.source}, without a session.",
-                    "Check that the environment's Airflow role is enabled, because the login needs "
-                    "it.",
+                    "Check that the environment has the Airflow role at the end of the resource "
+                    "in the AWS role's policy, role/<environment>/<Airflow role>.",
                 )
             self._logins = ((path, cookie),)
             session = require_token(response.cookies[cookie], self._mask, WEB_SERVER.name)

@@ -95,7 +95,8 @@ AIRFLOW = Service(
     "included. There must be no login page of a proxy in front of it.",
     redirect_hint="Give the final address as airflow_url (https instead of http?). If it is a "
     "login page, a gateway in front of Airflow requires its own credential: give it by the input "
-    "headers.",
+    "headers, or for Google's Identity-Aware Proxy by google_workload_identity_provider, "
+    "google_service_account and oidc_audience.",
     redirect_risk="the credential would go to another address and the trigger could become "
     "another request",
 )

@@ -184,7 +184,13 @@ def _credential(
         reader.add_error(
             name,
             f"it is given together with {' and with '.join(others)}.",
-            "Keep one kind of credential.",
+            "Keep one kind of credential."
+            + (
+                " For Google's Identity-Aware Proxy in front of Airflow, give oidc_audience too."
+                if "google_workload_identity_provider" in kinds
+                and not reader.is_given("oidc_audience")
+                else ""
+            ),
         )
     elif not _gives_oidc(reader):
         reader.pair("username", "password")

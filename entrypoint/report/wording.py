@@ -216,16 +216,12 @@ def _failed(outcome: Outcome, run: DagRun) -> Message:
         )
     if outcome.verdict is not None:
         return _tasks_failed(outcome, outcome.verdict, run)
-    hint = (
-        "Fix the cause. Re-running this job then continues this run from the tasks that did not "
-        "succeed; a new commit gets its own run."
-    )
     if run.state == "success":
         return Message(
             "DAG run has failed tasks",
             f"Airflow ended the run of {run.dag_id} as success although tasks failed. This step "
             "does not accept that (fail_on_failed_tasks: true).",
-            hint,
+            _NOTHING_TO_RESUME,
             _failed_tasks(outcome),
         )
     if outcome.dagrun_timeout_exceeded is not None:
@@ -238,14 +234,31 @@ def _failed(outcome: Outcome, run: DagRun) -> Message:
             "tasks that had not ended"
             f"{f' (stopped while running: {list_names(interrupted)})' if interrupted else ''}.",
             "Make the DAG faster, or raise its dagrun_timeout. Re-running this job continues this "
-            "run from the tasks that did not end.",
+            f"run from the tasks that did not end{_unless_only_waited_for(outcome)}.",
         )
     return Message(
         "DAG run failed",
         f"Airflow ended the run of {run.dag_id} as failed{duration_suffix(run)}.",
-        hint,
+        "Fix the cause. Re-running this job then continues this run from the tasks that did not "
+        f"succeed{_unless_only_waited_for(outcome)}; a new commit gets its own run.",
         _failed_tasks(outcome),
     )
+
+
+_NOTHING_TO_RESUME = (
+    "Fix the cause. Airflow ended this run as success, so re-running this job alone runs no task "
+    "again: clear the tasks in Airflow first. A new commit gets its own run."
+)
+
+
+def _unless_only_waited_for(outcome: Outcome) -> str:
+    """Name the inputs with which a re-run does not continue a failed run.
+
+    The outcome does not have the inputs, so they are named for every run that existed before.
+    """
+    if outcome.taken_over != "attached":
+        return ""
+    return " (not with trigger: false or if_run_exists: attach)"
 
 
 def _tasks_failed(outcome: Outcome, verdict: TaskVerdict, run: DagRun) -> Message:
@@ -262,9 +275,19 @@ def _tasks_failed(outcome: Outcome, verdict: TaskVerdict, run: DagRun) -> Messag
     return Message(
         "A required task did not succeed",
         f"{verdict_sentence(verdict)}. {_then(run)}",
-        "Fix the cause. Re-running this job then continues this run, once it has ended, from the "
-        "tasks that did not succeed; a new commit gets its own run.",
+        _required_tasks_hint(outcome, run),
         tuple(lines),
+    )
+
+
+def _required_tasks_hint(outcome: Outcome, run: DagRun) -> str:
+    """Say what a re-run does; it depends on the end of the run, which may still go on."""
+    if run.state == "success":
+        return _NOTHING_TO_RESUME
+    return (
+        "Fix the cause. Once Airflow has ended this run as failed, re-running this job continues "
+        f"it from the tasks that did not succeed{_unless_only_waited_for(outcome)}. If the run "
+        "ends as success, clear the tasks in Airflow first. A new commit gets its own run."
     )
 
 
@@ -308,8 +331,9 @@ def _timed_out(outcome: Outcome, run: DagRun) -> Message:
         outcome.blockers[0].hint
         if outcome.blockers
         else (
-            "Open the run in Airflow to see what it waits for. Raise the input timeout if the run "
-            "needs more time."
+            "Open the run in Airflow to see what it waits for. Raise the input "
+            f"{'timeout or start_timeout' if state == 'queued' else 'timeout'} if the run needs "
+            "more time."
         ),
         (
             *(f"{blocker.title}. {blocker.detail}" for blocker in outcome.blockers),

@@ -257,24 +257,38 @@ def test_bulk_endpoint_that_is_missing_is_not_supported(answer: bytes) -> None:
         aws.send("PATCH", f"/api/v2{LONG}", NO_DEADLINE, body={"state": "failed"})
 
 
+XCOM = f"{LONG}/taskInstances/load/xcomEntries/return_value"
+
+
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "room"),
     [
-        ("PATCH", f"/api/v1{LONG}"),
-        ("POST", f"/api/v2{LONG}/clear"),
-        ("GET", f"/api/v2{LONG}/hitlDetails"),
-        ("GET", f"/api/v2/dags/{'d' * 59}"),
-        ("POST", f"/api/v1/dags/{'d' * 51}/dagRuns"),
-        ("POST", "/auth/token"),
+        ("PATCH", f"/api/v1{LONG}", 49),
+        ("POST", f"/api/v2{LONG}/clear", 43),
+        ("GET", f"/api/v2{LONG}/hitlDetails", 37),
+        ("GET", f"/api/v2{XCOM}", 21),
+        ("GET", f"/api/v2/dags/{'d' * 59}", 58),
+        ("POST", f"/api/v1/dags/{'d' * 51}/dagRuns", 50),
     ],
 )
-def test_what_aws_cannot_carry_is_not_sent(method: str, path: str) -> None:
+def test_a_path_that_is_too_long_is_not_sent_and_the_room_for_its_ids_is_given(
+    method: str, path: str, room: int
+) -> None:
     aws, script = transport()
     with pytest.raises(NotSupported) as caught:
         aws.send(method, path, NO_DEADLINE, body={})
 
     assert script.sent == []
     assert RUN not in caught.value.detail
+    assert f"at most {room} characters" in caught.value.hint
+
+
+def test_a_path_outside_the_api_is_not_sent() -> None:
+    aws, script = transport()
+    with pytest.raises(NotSupported):
+        aws.send("POST", "/auth/token", NO_DEADLINE, body={})
+
+    assert script.sent == []
 
 
 def test_logs_and_streams_are_not_sent_and_a_short_xcom_is() -> None:

@@ -126,7 +126,14 @@ def test_refusal_by_a_gateway_names_its_server(answer: Response, detail: str) ->
         assert error.detail == detail
         assert all(
             way in error.hint
-            for way in ("headers", "CF-Access-Client-Id", "Proxy-Authorization", "address")
+            for way in (
+                "headers",
+                "CF-Access-Client-Id",
+                "google_workload_identity_provider",
+                "Proxy-Authorization",
+                "HTTP Basic",
+                "address",
+            )
         )
     assert isinstance(missing, GatewayRefused)
 

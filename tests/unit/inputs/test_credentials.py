@@ -474,7 +474,13 @@ def test_id_token_is_for_a_proxy_if_airflow_has_its_own_credential(own: Mapping[
             {**TOKEN, **GOOGLE, **OIDC, "headers": "Proxy-Authorization: Bearer x"},
             {"headers": "gets the token from Google"},
         ),
-        ({**TOKEN, **GOOGLE}, {"token": "together with google_workload_identity_provider"}),
+        (
+            {**TOKEN, **GOOGLE},
+            {
+                "token": "together with google_workload_identity_provider. Keep one kind of "
+                "credential. For Google's Identity-Aware Proxy"
+            },
+        ),
         (
             {**TOKEN, "composer_environment": COMPOSER},
             {"airflow_url": "gets the URL from Google Cloud Composer"},

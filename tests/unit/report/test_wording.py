@@ -178,6 +178,47 @@ def test_failure_for_failed_tasks_names_the_input() -> None:
     assert message.reasons == ("a failed: KeyError: 'x'",)
 
 
+RESUMES = "continues"
+ALONE = "clear the tasks in Airflow first"
+ATTACHED = "trigger: false"
+
+
+@pytest.mark.parametrize(
+    ("state", "required", "taken_over", "parts"),
+    [
+        ("failed", False, None, {RESUMES}),
+        ("failed", False, "attached", {RESUMES, ATTACHED}),
+        ("success", False, None, {ALONE}),
+        ("failed", True, "attached", {RESUMES, ALONE, ATTACHED}),
+        ("running", True, None, {RESUMES, ALONE}),
+        ("success", True, None, {ALONE}),
+    ],
+)
+def test_a_failure_says_what_a_re_run_of_the_job_does(
+    state: str, required: bool, taken_over: TakenOver | None, parts: set[str]
+) -> None:
+    """It continues only a run that Airflow ended as failed."""
+    message = outcome_message(
+        an_outcome(
+            result="failed",
+            run=a_run(state=state, end_date=None if state == "running" else START),
+            taken_over=taken_over,
+            verdict=TaskVerdict(("load",), "failed") if required else None,
+        )
+    )
+
+    assert {part for part in (RESUMES, ALONE, ATTACHED) if part in message.hint} == parts
+
+
+@pytest.mark.parametrize(("start", "named"), [(None, True), (START, False)])
+def test_a_timeout_names_the_inputs_to_raise(start: datetime | None, named: bool) -> None:
+    run = a_run(state="running" if start else "queued", start_date=start, end_date=None)
+    hint = outcome_message(an_outcome(result="timeout", run=run, tasks=())).hint
+
+    assert "Raise the input timeout " in hint
+    assert ("start_timeout" in hint) is named
+
+
 END = START + timedelta(days=1)
 SKIPPED = a_task("load", state="skipped")
 DECIDES = a_task("check", control="decision")
