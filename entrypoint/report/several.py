@@ -82,9 +82,9 @@ def _end_message(outcome: StepOutcome, detail: str) -> Message:
 def _dry_run_message(outcome: StepOutcome, detail: str) -> Message:
     detail += " Nothing was triggered, and nothing was changed."
     if outcome.passes:
-        return Message("Dry run: the step would get as far as its trigger", detail, "")
+        return Message("Dry run: the step would reach its trigger", detail, "")
     return Message(
-        "Dry run: the step would not get as far as its trigger",
+        "Dry run: the step would not reach its trigger",
         detail,
         "Correct what the reports of these DAGs name. Without dry_run, none of the DAGs would run.",
     )

@@ -151,7 +151,7 @@ def _message(outcome: Outcome) -> Message:
         return _error(outcome, outcome.error)
     if outcome.result == "checked":
         return Message(
-            "Dry run: the step would get as far as its trigger",
+            "Dry run: the step would reach its trigger",
             "Nothing was triggered, and nothing was changed."
             f"{f' {outcome.dry_run.next_step}' if outcome.dry_run else ''}",
             "",

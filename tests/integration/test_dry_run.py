@@ -78,7 +78,7 @@ def test_a_dry_run_passes_and_leaves_nothing(
     assert "ok      conf         It fits the DAG's params." in log
     assert "yes     trigger and wait (this step needs it)" in log
     text = summary(outcome, CONTEXT)
-    assert text.startswith("## ✅ Dry run: the step would get as far as its trigger\n")
+    assert text.startswith("## ✅ Dry run: the step would reach its trigger\n")
     assert "would trigger the DAG run" in plain_summary(outcome, CONTEXT)
 
 
@@ -281,11 +281,11 @@ def test_each_of_several_dags_has_its_own_report(fake: FakeAirflow) -> None:
     assert (outcome.result, outcome.passes) == ("error", False)
     assert fake.runs("sales") == []
     text = several_summary(outcome, CONTEXT)
-    assert text.startswith("## ❌ Dry run: the step would not get as far as its trigger\n")
+    assert text.startswith("## ❌ Dry run: the step would not reach its trigger\n")
     assert "## Dry run of `paused`" in text
     good = run_dags(fake, "sales", "odd", dry_run="true")
     assert (good.result, good.passes) == ("checked", True)
-    assert several_summary(good, CONTEXT).startswith("## ✅ Dry run: the step would get as far")
+    assert several_summary(good, CONTEXT).startswith("## ✅ Dry run: the step would reach its trigger")
 
 
 @pytest.mark.parametrize("can_write", [("statuses",), ("deployments",)])
