@@ -100,18 +100,30 @@ def read_options(arguments: Sequence[str]) -> dict[str, str]:
     rest = list(arguments)
     while rest:
         option, has_value, value = rest.pop(0).partition("=")
-        name = option.removeprefix("--").replace("-", "_")
-        if not option.startswith("--") or name not in options:
+        name = _name(option)
+        if name not in options:
             raise UsageError(_not_an_option(option, name, len(arguments) - len(rest), options))
         if not has_value:
-            if not rest:
-                raise UsageError(f"{option} has no value.")
+            # No input's value looks like an option; one that does can be given as --OPTION=VALUE.
+            if not rest or _is_option(rest[0], options):
+                raise UsageError(
+                    f"{option} has no value. Every option needs one: a Boolean is true or false."
+                )
             value = rest.pop(0)
         variable, is_secret = options[name]
         if variable in found:
             raise UsageError(f"{option} is given twice.")
         found[variable] = _read_secret(option, value) if is_secret else value
     return found
+
+
+def _name(option: str) -> str:
+    """Return the name in `--some-name`; empty if that is not the form of an option."""
+    return option[2:].replace("-", "_") if option.startswith("--") else ""
+
+
+def _is_option(argument: str, options: Mapping[str, tuple[str, bool]]) -> bool:
+    return _name(argument.partition("=")[0]) in options
 
 
 def _set_variables(variables: Mapping[str, str]) -> None:
@@ -167,13 +179,31 @@ def _read_secret(option: str, path: str) -> str:
 def _help(about: About) -> str:
     lines = [
         "Usage: python airflow-dag-run.pyz [--OPTION VALUE]...",
+        "       python airflow-dag-run.pyz --help | --version",
         "",
         *_wrapped(about["description"]),
         "",
+        "Example, with a token in the environment variable INPUT_TOKEN:",
+        "",
+        "  python -I airflow-dag-run.pyz --airflow-url https://airflow.example.com \\",
+        '    --dag-id nightly_sales --run-id "deploy-$(git rev-parse HEAD)"',
+        "",
         *_wrapped(
             "An option can also be given as an environment variable: --dag-id is INPUT_DAG_ID. A "
-            "secret is read from a file, or from the variable: --token-file or INPUT_TOKEN. The "
-            "exit code is 0 exactly when the run succeeded."
+            "secret is read from a file, or from the variable: --token-file or INPUT_TOKEN. Every "
+            "option has a value: --dry-run true. In a shell --run-id is required; GitLab CI, Azure "
+            "Pipelines and Jenkins provide what it is derived from."
+        ),
+        "",
+        *_wrapped(
+            "Exit codes: 0 if the workflow may go on, which is when the run succeeded (with --wait "
+            "false: was accepted; with --dry-run true: would be triggered); 2 if an argument is "
+            "wrong, and nothing was sent; otherwise not 0."
+        ),
+        "",
+        *_wrapped(
+            "These work on GitHub only: --oidc-audience, --aws-role, "
+            "--google-workload-identity-provider, --report-to, and the line changed of --dags."
         ),
         "",
     ]
@@ -188,7 +218,11 @@ def _help(about: About) -> str:
 
 def _wrapped(text: str, indent: int = 0) -> list[str]:
     return textwrap.wrap(
-        text, _COLUMNS, initial_indent=" " * indent, subsequent_indent=" " * indent
+        text,
+        _COLUMNS,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
     )
 
 

@@ -65,7 +65,7 @@ class InvalidInputs(ActionError):
         super().__init__(
             f"{count} not usable",
             "\n".join(f"{error.name}: {error.problem} {error.remedy}" for error in errors),
-            "Correct the `with:` block of this step. Nothing was sent to Airflow.",
+            "Correct the inputs of this step. Nothing was sent to Airflow.",
         )
         self.errors = errors
 

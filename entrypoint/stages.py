@@ -7,9 +7,10 @@ import os
 import time
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from entrypoint.errors import ActionError, InvalidInputs, internal_error
+from entrypoint.errors import ActionError, InputError, InvalidInputs, internal_error
 from entrypoint.inputs.credentials import header_values
 from entrypoint.inputs.ordinary_text import ordinary_secrets
 from entrypoint.inputs.parsers import FALSE
@@ -133,7 +134,7 @@ def _run_stage(
         inputs = github.read_inputs(INPUT_NAMES)
         for secret in _secrets(inputs):
             runner.mask(secret)
-        context = read_context(inputs["run_id"])
+        context = read_context(inputs)
         outcome = work(inputs, context, runner)
     except ActionError as error:
         outcome = _failed(error, runner, several=bool(inputs.get("dags")))
@@ -152,10 +153,10 @@ def _run_stage(
     return outcome
 
 
-def _detect_runner() -> tuple[Runner, Callable[[str], Context]]:
+def _detect_runner() -> tuple[Runner, Callable[[Mapping[str, str]], Context]]:
     """Return the runner of this process, and a function that reads the context of the step.
 
-    The function takes the input `run_id`.
+    The function takes the inputs.
     """
     if github.is_runner(os.environ):
         return github, lambda _: github.read_context(os.environ)
@@ -164,9 +165,18 @@ def _detect_runner() -> tuple[Runner, Callable[[str], Context]]:
 
     generic = GenericRunner(os.environ.get(OUTPUTS_FILE, ""), verbose=_debugging())
 
-    def read(run_id: str) -> Context:
+    def read(inputs: Mapping[str, str]) -> Context:
         generic.write()
-        return read_context(os.environ, run_id=run_id)
+        try:
+            return read_context(os.environ, run_id=inputs["run_id"])
+        except ActionError as error:
+            # A first call in a shell often lacks more than the run id: name all of it.
+            try:
+                parse_settings(inputs, Path(), os.environ)
+            except InvalidInputs as invalid:
+                missing = InputError("run_id", error.detail, error.hint)
+                raise InvalidInputs((*invalid.errors, missing)) from None
+            raise
 
     return generic, read
 

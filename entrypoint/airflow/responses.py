@@ -79,9 +79,8 @@ def unauthorized(response: Response, hint: str = "") -> Unauthorized:
         "Airflow refused the credential",
         describe(response),
         hint
-        or "Check that the secret is set for this repository or environment, has not expired, and "
-        "belongs to this Airflow. On Airflow 2 a user name and password need the API's basic_auth "
-        "backend.",
+        or "Check that the credential is complete, has not expired, and belongs to this Airflow. "
+        "On Airflow 2 a user name and password need the API's basic_auth backend.",
     )
 
 

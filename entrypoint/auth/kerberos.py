@@ -132,8 +132,10 @@ def _import_gssapi() -> ModuleType:
         raise ActionError(
             "The package gssapi cannot be imported",
             f"{sys.executable}: {error}.",
-            "Install it on this Python before this step: python -m pip install gssapi. On Linux "
-            "this needs a compiler and the headers of Kerberos (Debian: gcc and libkrb5-dev).",
+            "Install it before this step: python -m pip install gssapi, in a virtual environment "
+            "whose Python then runs the action. Packages of pip install --user are not used. On "
+            "Linux this needs a compiler and the headers of Python and Kerberos (Debian: gcc, "
+            "python3-dev and libkrb5-dev).",
         ) from None
     module: ModuleType = gssapi
     return module

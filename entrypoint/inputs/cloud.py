@@ -245,7 +245,8 @@ def github_token(
             name,
             "GitHub offers this job no OIDC token.",
             "Add `permissions: id-token: write` to the job, and to the caller of a reusable "
-            "workflow. A pull request from a fork cannot get an OIDC token.",
+            "workflow. A pull request from a fork cannot get an OIDC token, nor can a job outside "
+            "GitHub.",
         )
     return GitHubToken(audience, url, Secret(token))
 

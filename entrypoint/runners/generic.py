@@ -260,8 +260,8 @@ def _unknown_system() -> ActionError:
         "The commit of this build is unknown",
         f"The environment has neither GITHUB_ACTIONS (github) nor one of {known}, and "
         "run_id is empty.",
-        "Pass the variables of your CI system to this process; to a container with docker run "
-        "--env NAME …. In a shell, give the run id as INPUT_RUN_ID.",
+        "In a shell, choose a run id: INPUT_RUN_ID, or --run-id of airflow-dag-run.pyz. In a CI "
+        "system, pass its variables to this process; to a container with docker run --env NAME ….",
     )
 
 
@@ -270,5 +270,5 @@ def _missing_variables(system: _CiSystem, missing: list[str]) -> ActionError:
         "The commit of this build is unknown",
         f"{system.marker} is set ({system.name}), but the environment lacks {', '.join(missing)}.",
         f"Pass {system.sha} and {system.run_id} to this process; to a container with docker run "
-        "--env NAME …. Or give the run id as INPUT_RUN_ID.",
+        "--env NAME …. Or choose a run id: INPUT_RUN_ID, or --run-id of airflow-dag-run.pyz.",
     )

@@ -117,7 +117,7 @@ def test_the_action_starts_on_a_read_only_file_system(image: str) -> None:
     done = try_docker("run", "--rm", "--read-only", "--network=host", image)
 
     assert done.returncode == 1
-    assert done.stdout.startswith("ERROR: The commit of this build is unknown")
+    assert done.stdout.startswith("ERROR: 4 inputs are not usable")
     assert "Traceback" not in done.stdout + done.stderr
 
 

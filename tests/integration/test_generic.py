@@ -155,6 +155,16 @@ def test_a_shell_without_a_run_id_is_an_error_before_the_trigger(tmp_path: Path)
     assert "INPUT_RUN_ID" in result.log
 
 
+def test_a_missing_run_id_is_named_together_with_the_other_mistakes(tmp_path: Path) -> None:
+    with FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake:
+        result = run_job(fake, tmp_path, {}, timeout="soon")
+        requests = len(fake.record)
+
+    assert (result.exit_code, requests) == (1, 0)
+    assert "ERROR: 2 inputs are not usable" in result.log
+    assert "run_id: The environment has neither" in result.log
+
+
 def test_every_input_error_is_named_before_anything_is_sent(tmp_path: Path) -> None:
     with FakeAirflow("3.3.2", dags=[FakeDag("sales")]) as fake:
         result = run_job(fake, tmp_path, SHELL, timeout="soon", wait="maybe", token="s3cret-token")

@@ -51,6 +51,8 @@ def test_a_secret_is_read_from_a_file_only(name: str, tmp_path: Path) -> None:
         (["dag_id", "x"], "Argument 1 is not an option"),
         (["-dag-id=x"], "Argument 1 is not an option"),
         (["--dag-id"], "--dag-id has no value"),
+        (["--dry-run", "--dag-id", "x"], "--dry-run has no value"),
+        (["--dry-run", "--dag-id=x"], "--dry-run has no value"),
         (["--dag-id=x", "--dag_id", "y"], "--dag_id is given twice"),
         (["--token-file", "/no/such/file"], "--token-file cannot be read: No such file"),
         (["--token-file", "/no/such\0file"], "--token-file cannot be read"),
