@@ -285,7 +285,9 @@ def test_each_of_several_dags_has_its_own_report(fake: FakeAirflow) -> None:
     assert "## Dry run of `paused`" in text
     good = run_dags(fake, "sales", "odd", dry_run="true")
     assert (good.result, good.passes) == ("checked", True)
-    assert several_summary(good, CONTEXT).startswith("## ✅ Dry run: the step would reach its trigger")
+    assert several_summary(good, CONTEXT).startswith(
+        "## ✅ Dry run: the step would reach its trigger"
+    )
 
 
 @pytest.mark.parametrize("can_write", [("statuses",), ("deployments",)])
