@@ -13,8 +13,8 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 
 .PHONY: demo test versions lint unit bench container native kerberos image file lock clean help
 
-demo: $(VENV)/ready ## Run the action once on a real Airflow 3 (DAG=failing_sales, slow_sales; DRY_RUN=true)
-	@$(BIN)/python -m dev.demo $(DAG) $(if $(filter true,$(DRY_RUN)),--dry-run)
+demo: $(VENV)/ready ## Run the action once on a real Airflow 3 (DAG=failing_sales, slow_sales; DRY_RUN=true; KEEP=true)
+	@$(BIN)/python -m dev.demo $(DAG) $(if $(filter true,$(DRY_RUN)),--dry-run) $(if $(filter true,$(KEEP)),--keep)
 
 # Four processes side by side, each real Airflow in one of them. The scenarios of $(REAL) begin many
 # steps at once, so those with Airflow 2 come later, and so do the Airflows of $(OLD_AND_NEW).
