@@ -69,18 +69,18 @@ def _show(airflow: AirflowApi, case: str, tool: str) -> None:
 
 
 def _version(tool: str) -> str:
-    """Return the version of a tool, as far as it has one."""
+    """Return the version of a tool; for this action the last commit that changed its code."""
     one = TOOLS[tool]
     if one.environment and one.package:
         return version(one.environment, one.package)
     if tool == "curl":
-        return subprocess.run(
-            ["curl", "--version"],  # noqa: S607 - the one that the script runs
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split()[1]
-    return ""
+        return _printed("curl", "--version").split()[1]
+    return _printed("git", "log", "-1", "--format=%h", "--", "entrypoint")
+
+
+def _printed(*command: str) -> str:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 @contextmanager
