@@ -156,6 +156,7 @@ _TIMEOUTS: dict[str, Callable[[ToolCommand], ToolCommand]] = {
     "airflowctl": lambda command: replace(command, argv=("timeout", "15", *command.argv)),
     "action": lambda command: replace(command, env={**command.env, "INPUT_TIMEOUT": "15s"}),
 }
+"""How each tool gets a timeout that is shorter than the run, by its name."""
 
 
 def measure(case: Case, name: str, airflow: AirflowApi, output: Path) -> Outcome:
