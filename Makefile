@@ -11,10 +11,10 @@ BESIDE := tests/contract tests/container
 SCENES_OF_BOTH := $(addprefix tests/container/test_,step.py cancel.py random_interruptions.py cancel_while_airflow_is_slow.py)
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test versions lint unit bench container native kerberos image file lock clean help
+.PHONY: demo test versions lint unit bench why container native kerberos image file lock clean help
 
-demo: $(VENV)/ready ## Run the action once on a real Airflow 3 (DAG=failing_sales, slow_sales; DRY_RUN=true)
-	@$(BIN)/python -m dev.demo $(DAG) $(if $(filter true,$(DRY_RUN)),--dry-run)
+demo: $(VENV)/ready ## Run the action once on a real Airflow 3 (DAG=failing_sales, slow_sales; DRY_RUN=true; KEEP=true)
+	@$(BIN)/python -m dev.demo $(DAG) $(if $(filter true,$(DRY_RUN)),--dry-run) $(if $(filter true,$(KEEP)),--keep)
 
 # Four processes side by side, each real Airflow in one of them. The scenarios of $(REAL) begin many
 # steps at once, so those with Airflow 2 come later, and so do the Airflows of $(OLD_AND_NEW).
@@ -54,6 +54,9 @@ bench: $(VENV)/ready ## Renew docs/benchmarks.md, 160 minutes (LONG=1, OUTAGE=1,
 	@$(BIN)/python -m dev.waiting
 	@$(BIN)/python -m dev.bench run $(SCENES) $(if $(LONG),10min 10min-airflow-2) $(if $(OUTAGE),outage) $(if $(LISTENER),listener)
 	@$(BIN)/python -m dev.bench table
+
+why: $(VENV)/ready ## Measure what other tools do when something goes wrong, renew docs/why.md (CASE=failed TOOL=af)
+	@$(BIN)/python -m dev.why $(if $(CASE),--case $(CASE)) $(if $(TOOL),--tool $(TOOL))
 
 container: $(VENV)/ready ## Test the image: a new one, or a given one (IMAGE=reference)
 	$(BIN)/python -m pytest tests/container

@@ -1,19 +1,22 @@
 """`make demo`: run the action once against a real Airflow 3 on this machine.
 
 It shows what a workflow's author would see on GitHub: the step's live log, its outputs and its job
-summary. Nothing is left running.
+summary. Nothing is left running, except with `KEEP=true` until Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
+from dev import kept
 from dev.airflow import LocalAirflow
-from dev.airflow_settings import AIRFLOW_3
+from dev.airflow_settings import AIRFLOW_3, ROOT
 from dev.runner import ActionStep, Process, StepResult
 
 _EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -27,6 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("dag", choices=names, metavar="DAG", help=" | ".join(names))
     parser.add_argument("--dry-run", action="store_true", help="only check, trigger nothing")
+    parser.add_argument("--keep", action="store_true", help="keep Airflow running until Ctrl-C")
     given = parser.parse_args()
     dag: str = given.dag
 
@@ -47,8 +51,18 @@ def main() -> int:
         with step.start(show=print) as running:
             result = running.wait(_LIMIT)
         _show(result)
+        if given.keep:
+            _keep(airflow)
         _say("4/4  Stopping Airflow")
     return result.exit_code
+
+
+def _keep(airflow: LocalAirflow) -> None:
+    """Return after Ctrl-C; until then other terminals can use this Airflow."""
+    with contextlib.suppress(KeyboardInterrupt), kept.announced(airflow):
+        _say(f"Airflow keeps running at {airflow.url}. Stop it with Ctrl-C.")
+        print(f"Use it in another terminal: . {kept.FILE.relative_to(ROOT)}", flush=True)
+        signal.pause()
 
 
 def _show(result: StepResult) -> None:

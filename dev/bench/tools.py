@@ -102,9 +102,10 @@ def _action(**inputs: str) -> Callable[[ToolJob], ToolCommand]:
     return command
 
 
-def _shell(
-    script: str, environment: str | None = None, **env: str
+def shell(
+    script: str | Path, environment: str | None = None, **env: str
 ) -> Callable[[ToolJob], ToolCommand]:
+    """Return the command of a script in `baselines/`, or of one with an absolute path."""
     bash = shutil.which("bash") or "bash"
     return lambda job: ToolCommand(
         (bash, str(_BASELINES / script), job.dag_id, job.conf), _env(job, environment, **env)
@@ -147,18 +148,18 @@ _ACTION_END = re.compile(r"The DAG run is (success|failed)$")
 THIS_ACTION = Tool("this action", _action(), _ACTION_END, ACTION)
 WITHOUT_LOGS = Tool("this action, logs: none", _action(logs="none"), _ACTION_END, ACTION)
 SCRIPT = Tool("requests script @5", _requests, _STATE, "requests", "requests")
-CURL = Tool("curl + jq loop @5", _shell("curl.sh"), _STATE)
+CURL = Tool("curl + jq loop @5", shell("curl.sh"), _STATE)
 AF = Tool("af @5", _af, re.compile(r'"state": "(success|failed)"'), "af", "astro-airflow-mcp")
 PARADIME = Tool(
     "paradime @10",
-    _shell("paradime.sh", "paradime", PARADIME_DISABLE_TELEMETRY="true"),
+    shell("paradime.sh", "paradime", PARADIME_DISABLE_TELEMETRY="true"),
     re.compile(r"Completed successfully|DAG run failed"),
     "paradime",
     "paradime-io",
 )
 AIRFLOWCTL = Tool(
     "airflowctl loop @5",
-    _shell("airflowctl.sh", "airflowctl"),
+    shell("airflowctl.sh", "airflowctl"),
     _STATE,
     "airflowctl",
     "apache-airflow-ctl",

@@ -1,0 +1,1 @@
+"""`make why`: what each tool does when something goes wrong, measured for docs/why.md."""
