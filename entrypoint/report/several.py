@@ -72,10 +72,21 @@ def _end_message(outcome: StepOutcome, detail: str) -> Message:
         only_triggered = outcome.result == "triggered"
         title = "All DAGs were triggered" if only_triggered else "All DAGs succeeded"
         return Message(title, detail, "")
-    return Message(
-        "Not all DAGs succeeded",
-        detail,
-        "Fix the causes. Re-running this job continues only the runs that did not succeed.",
+    return Message("Not all DAGs succeeded", detail, _next_step(outcome))
+
+
+def _next_step(outcome: StepOutcome) -> str:
+    hint = "Fix the causes. Re-running this job continues only the runs that did not succeed."
+    ended = [
+        run.request.dag_id
+        for run in outcome.runs
+        if run.result == "failed" and run.request and run.run and run.run.state == "success"
+    ]
+    if not ended:
+        return hint
+    return (
+        f"{hint} Airflow ended {list_names(ended)} as success, so there a re-run runs no task "
+        "again: clear the tasks in Airflow first."
     )
 
 

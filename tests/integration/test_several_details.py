@@ -13,6 +13,7 @@ from dev.runner import ActionStep, Process
 from entrypoint.errors import InvalidInputs
 from entrypoint.inputs.dags import dag_selectors
 from entrypoint.inputs.parsers import ParseError
+from entrypoint.report.several import step_message
 from entrypoint.report.wording import outcome_message
 from entrypoint.runners.generic import GenericRunner
 from entrypoint.signals import Interrupts
@@ -29,7 +30,7 @@ from tests.integration.test_several_runs import (
     run_several,
     succeed,
 )
-from tests.support.fake_airflow import FakeAirflow, FakeDag, Fault, Version
+from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask, Fault, Version
 from tests.support.step import admin_inputs, run_dags, saved_runs
 from tests.support.virtual_time import VirtualTime, after
 
@@ -301,3 +302,13 @@ def test_an_error_of_the_post_stage_is_no_success(
     set_environment(monkeypatch, fake, tmp_path)
     monkeypatch.setenv("STATE_RUNS", json.dumps([{"dag_id": "good", "run_id": "r1"}]))
     assert post_stage() == 1
+
+
+def test_a_re_run_of_a_run_that_ended_as_success_needs_a_clear(fake: FakeAirflow) -> None:
+    fake.deploy(FakeDag("lenient", tasks=(FakeTask("check", ends="failed"),), ends="success"))
+    hints = [
+        step_message(run_dags(fake, *names, fail_on_failed_tasks="true", logs="none")).hint
+        for names in (("good", "bad"), ("good", "bad", "lenient"))
+    ]
+    assert ["clear the tasks" in hint for hint in hints] == [False, True]
+    assert "Airflow ended lenient as success" in hints[1]
