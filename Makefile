@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 DAG ?= nightly_sales
 SCENES ?= start trigger 5s 30s server waiters-50 waiters-100 large
 FAST := tests/unit tests/integration
+FIRST_HALF := $(sort $(wildcard tests/integration/test_[a-l]*.py))
+OTHER_HALF := tests/unit $(filter-out $(FIRST_HALF),$(sort $(wildcard tests/integration/test_*.py)))
 REAL := tests/airflow
 OLD_AND_NEW := tests/versions
 BESIDE := tests/contract tests/container
@@ -16,19 +18,20 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 demo: $(VENV)/ready ## Run the action once on a real Airflow 3 (DAG=failing_sales, slow_sales; DRY_RUN=true; KEEP=true)
 	@$(BIN)/python -m dev.demo $(DAG) $(if $(filter true,$(DRY_RUN)),--dry-run) $(if $(filter true,$(KEEP)),--keep)
 
-# Four processes side by side, each real Airflow in one of them. The scenarios of $(REAL) begin many
+# Five processes side by side, each real Airflow in one of them. The scenarios of $(REAL) begin many
 # steps at once, so those with Airflow 2 come later, and so do the Airflows of $(OLD_AND_NEW).
 test: $(VENV)/ready ## Run lint and all tests, also on real Airflows and in the image
 	@echo 'Running in parallel, about 15 minutes: Airflow 3 (printed first), Airflow 2, the other tests'
 	@logs=$$(mktemp -d); \
 	  { make --no-print-directory lint >"$$logs/lint" 2>&1 || { cat "$$logs/lint"; false; }; linted=$$?; \
-	    nice -n 3 $(BIN)/python -m pytest $(FAST) >"$$logs/fast" 2>&1 && exit $$linted; } & fast=$$!; \
+	    nice -n 3 $(BIN)/python -m pytest $(OTHER_HALF) >"$$logs/other" 2>&1 && exit $$linted; } & other=$$!; \
+	  nice -n 3 $(BIN)/python -m pytest $(FIRST_HALF) >"$$logs/first" 2>&1 & first=$$!; \
 	  { $(BIN)/python -m pytest --part neither $(REAL) $(BESIDE) >"$$logs/beside" 2>&1; fakes=$$?; \
 	    $(BIN)/python -m pytest $(OLD_AND_NEW) >"$$logs/versions" 2>&1 && exit $$fakes; } & beside=$$!; \
 	  $(BIN)/python -m pytest --part airflow_2 $(BESIDE) $(REAL) >"$$logs/airflow-2" 2>&1 & two=$$!; \
 	  $(BIN)/python -m pytest --part airflow_3 $(REAL) $(BESIDE); result=$$?; \
-	  for other in $$fast $$beside $$two; do wait $$other || result=1; done; \
-	  cat "$$logs/airflow-2" "$$logs/beside" "$$logs/fast" "$$logs/versions"; rm -r "$$logs"; exit $$result
+	  for part in $$first $$other $$beside $$two; do wait $$part || result=1; done; \
+	  cat "$$logs/airflow-2" "$$logs/beside" "$$logs/first" "$$logs/other" "$$logs/versions"; rm -r "$$logs"; exit $$result
 
 versions: $(VENV)/ready ## Try every Airflow from 2.0 to 3.4, renew docs/versions.md (VERSION=2.5.1)
 	@$(BIN)/python -m dev.versions $(VERSION)

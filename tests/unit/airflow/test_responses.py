@@ -89,7 +89,7 @@ def test_unauthorized_error_quotes_airflow_and_gives_a_hint() -> None:
 
     assert error.title == "Airflow refused the credential"
     assert error.detail == "GET /x answered 401 application/json: Token Expired"
-    assert "secret" in error.hint
+    assert "credential is complete" in error.hint
     assert "basic_auth" in error.hint
     assert (
         unauthorized(Response(401, {"detail": ""}, "GET /x answered 401")).detail
