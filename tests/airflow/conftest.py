@@ -14,7 +14,7 @@ from tests.airflow.job import TIMEOUT, Job
 from tests.airflow.scenario import ScenarioRunner
 from tests.airflow.scenarios import begin_with_scheduler, begin_without_scheduler
 from tests.airflow.scenarios.commits import CommitScenario
-from tests.airflow.scenarios.services import AuthScenarios
+from tests.airflow.scenarios.services import AuthScenarios, run_auth_scenarios_2
 from tests.airflow.services import FEDERATED_LIFE, LIFE, auth_services
 from tests.support.keycloak import Keycloak
 from tests.support.missing import missing
@@ -35,12 +35,40 @@ def job(airflow: LocalAirflow, tmp_path: Path) -> Job:
     return Job(airflow, tmp_path)
 
 
+def start(request: pytest.FixtureRequest, fixtures: dict[str, str]) -> None:
+    """Start what takes longest and little CPU time, if a test needs it: fixtures by its result."""
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for result, fixture in fixtures.items():
+        if result in wanted:
+            request.getfixturevalue(fixture)
+
+
 @pytest.fixture(scope="session")
 def scenarios_2(
-    airflow_2: LocalAirflow, tmp_path_factory: pytest.TempPathFactory
+    airflow_2: LocalAirflow,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> ScenarioRunner:
     """The finished scenarios with a real Airflow 2."""
-    return run_scenarios(airflow_2, tmp_path_factory.mktemp("scenarios-2"))
+    scenarios = run_scenarios(airflow_2, tmp_path_factory.mktemp("scenarios-2"))
+    start(request, {"auth_scenarios_2": "auth_scenarios_2_started"})
+    return scenarios
+
+
+@pytest.fixture(scope="session")
+def auth_scenarios_2_started(
+    airflow_2: LocalAirflow, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[ScenarioRunner]]:
+    """The login scenarios with a real Airflow 2, which run beside the tests."""
+    scenarios = ScenarioRunner(airflow_2, tmp_path_factory.mktemp("logins-2"))
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(run_auth_scenarios_2, scenarios)
+
+
+@pytest.fixture(scope="session")
+def auth_scenarios_2(auth_scenarios_2_started: Future[ScenarioRunner]) -> ScenarioRunner:
+    """The finished login scenarios with a real Airflow 2."""
+    return auth_scenarios_2_started.result(4 * TIMEOUT)
 
 
 @pytest.fixture(scope="session")
@@ -51,14 +79,14 @@ def scenarios_3(
 ) -> ScenarioRunner:
     """The finished scenarios with a real Airflow 3."""
     scenarios = run_scenarios(airflow_3_with_postgresql, tmp_path_factory.mktemp("scenarios-3"))
-    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    for result, scenario in (
-        ("auth_scenarios_3", "auth_scenarios_3_started"),
-        ("commits", "commits_started"),
-        ("detached", "detached_runs"),
-    ):
-        if result in wanted:
-            request.getfixturevalue(scenario)  # takes longest and little CPU time: start it now
+    start(
+        request,
+        {
+            "auth_scenarios_3": "auth_scenarios_3_started",
+            "commits": "commits_started",
+            "detached": "detached_runs",
+        },
+    )
     return scenarios
 
 

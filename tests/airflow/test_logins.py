@@ -11,29 +11,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.airflow.job import the_run, verdict
-from tests.airflow.scenario import ScenarioRunner
-from tests.airflow.scenarios.services import REFUSED, WAITING, run_auth_scenarios_2
+from tests.airflow.scenarios.services import REFUSED, WAITING
 from tests.airflow.services import CLIENT, FEDERATED, FEDERATED_LIFE, LIFE
 
 if TYPE_CHECKING:
-    from dev.airflow import LocalAirflow
     from dev.runner import StepResult
+    from tests.airflow.scenario import ScenarioRunner
     from tests.airflow.scenarios.services import AuthScenarios
 
 KEYCLOAK = ("Keycloak", CLIENT)
 ALL = ("simple", "FAB", *KEYCLOAK)
 PART = 8
 """Length of a part of a secret that must not be shown."""
-
-
-@pytest.fixture(scope="module")
-def auth_scenarios_2(
-    airflow_2: LocalAirflow, tmp_path_factory: pytest.TempPathFactory
-) -> ScenarioRunner:
-    """The finished login scenarios with a real Airflow 2."""
-    scenarios = ScenarioRunner(airflow_2, tmp_path_factory.mktemp("logins-2"))
-    run_auth_scenarios_2(scenarios)
-    return scenarios
 
 
 def runs_of_refused_steps(scenarios: ScenarioRunner) -> list[str]:

@@ -62,14 +62,15 @@ class AuthScenarios:
         return self
 
 
-def run_auth_scenarios_2(scenarios: ScenarioRunner) -> None:
-    """Run the scenarios with Airflow 2."""
+def run_auth_scenarios_2(scenarios: ScenarioRunner) -> ScenarioRunner:
+    """Run the scenarios with Airflow 2, and return them."""
     user = scenarios.credential("user")
     scenarios.begin("changed", _changed)
     with scenarios.airflow.extra_server(_SESSION_ONLY) as server:
         scenarios.begin("session only", _refused, server.url, user)
         scenarios.begin("session only, wrong", _refused, server.url, user | {"password": WRONG})
         scenarios.wait_for_all()
+    return scenarios
 
 
 def _expired(scenarios: ScenarioRunner, service: AuthService) -> StepResult:
