@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from math import inf
 from typing import TYPE_CHECKING
 
 from dev.image import base, import_cpu, on_base, refusal, unpack_action
@@ -20,6 +21,8 @@ MEGABYTES = 16
 """Most that a user may have to pull; the base alone has 43."""
 CPU_SECONDS = 0.4
 """Most CPU until everything is imported. It is 0.17 s; the rest is for busy machines."""
+ROUNDS = 6
+"""Most times that the starts are compared, each with two starts of both."""
 
 
 def test_the_image_is_small_and_starts_with_little_cpu(
@@ -41,12 +44,22 @@ def test_the_image_is_small_and_starts_with_little_cpu(
 def test_a_refused_step_takes_about_half_of_its_time_on_the_whole_base(
     image: str, tmp_path: Path
 ) -> None:
-    """The base has no bytecode of the standard library. Both times include the engine's own."""
+    """The base has no bytecode of the standard library. Both times include the engine's own.
+
+    Other programs only make a start slower, so the fastest of some starts of each counts.
+    """
     unpack_action(image, tmp_path)
     options, command = on_base(image, tmp_path)
-    on_whole_base = min(refusal(base(), *command, options=tuple(options), runs=3))
+    ours = on_whole_base = inf
+    for _ in range(ROUNDS):
+        ours = min(ours, *refusal(image, runs=2))
+        on_whole_base = min(
+            on_whole_base, *refusal(base(), *command, options=tuple(options), runs=2)
+        )
+        if ours < 0.6 * on_whole_base:
+            break
 
-    assert min(refusal(image, runs=3)) < 0.6 * on_whole_base
+    assert ours < 0.6 * on_whole_base
 
 
 def test_imports_cost_at_most_half_of_the_cpu_on_the_whole_base(image: str, tmp_path: Path) -> None:
