@@ -14,10 +14,15 @@ from __future__ import annotations
 import _thread
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
+
+REPEAT_SECONDS = 0.1
+"""Seconds after which a signal to the main thread is repeated."""
 
 
 class Interrupted(BaseException):
@@ -47,7 +52,10 @@ class Interrupts:
         method in the main thread.
         """
         if pipe is not None:
-            _thread.start_new_thread(_interrupt_at_end, (pipe.fileno(), _thread.get_ident()))
+            _thread.start_new_thread(
+                _interrupt_at_end,
+                (pipe.fileno(), _thread.get_ident(), lambda: self._received),
+            )
 
     def arm(self) -> None:
         """Let signals interrupt from now on, and raise for one that was recorded before."""
@@ -69,11 +77,14 @@ class Interrupts:
         raise Interrupted
 
 
-def _interrupt_at_end(descriptor: int, main_thread: int) -> None:
+def _interrupt_at_end(descriptor: int, main_thread: int, is_received: Callable[[], bool]) -> None:
     while os.read(descriptor, 1):
         pass
-    if hasattr(signal, "pthread_kill"):
-        # Not `raise_signal`, because a signal of this thread ends no wait of the main thread.
-        signal.pthread_kill(main_thread, signal.SIGINT)
-    else:
+    if not hasattr(signal, "pthread_kill"):
         signal.raise_signal(signal.SIGINT)
+        return
+    # Not `raise_signal`, because a signal of this thread ends no wait of the main thread. One that
+    # arrives just before a wait of the main thread does not end it either, so it is repeated.
+    while not is_received():
+        signal.pthread_kill(main_thread, signal.SIGINT)
+        time.sleep(REPEAT_SECONDS)

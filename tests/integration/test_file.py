@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import threading
+import time
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ import pytest
 from dev.airflow_settings import password_of
 from entrypoint import __version__
 from entrypoint.inputs.settings import INPUT_NAMES
+from entrypoint.signals import Interrupted, Interrupts
 from pyz.build import build
 from tests.container import attack
 from tests.support.fake_airflow import FakeAirflow, FakeDag, FakeTask
@@ -194,6 +197,31 @@ def test_the_end_of_its_standard_input_cancels_a_launched_step(file: Path) -> No
 
         assert (code, [run.state for run in fake.runs("sales")]) == (1, ["failed"]), lines
     assert "Traceback" not in "".join(lines)
+
+
+def test_a_signal_that_ends_no_wait_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that arrives between the last check of the main thread and its wait does not end it."""
+    kill, sent = signal.pthread_kill, []
+
+    def send(thread: int, number: signal.Signals) -> None:
+        sent.append(number)
+        if len(sent) == 3:
+            kill(thread, number)
+
+    monkeypatch.setattr(signal, "pthread_kill", send)
+    reader, writer = os.pipe()
+    interrupts = Interrupts()
+    before = signal.signal(signal.SIGINT, interrupts._handle)
+    try:
+        with os.fdopen(reader) as pipe:
+            interrupts.interrupt_at_end_of(pipe)
+            interrupts.arm()
+            os.close(writer)
+            with pytest.raises(Interrupted):
+                time.sleep(10)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert sent == [signal.SIGINT] * 3
 
 
 def test_an_old_python_says_what_it_needs(file: Path, tmp_path: Path) -> None:
