@@ -201,10 +201,10 @@ def _warn_of_ordinary_secrets(inputs: Mapping[str, str], context: Context, runne
     runner.annotate(
         "warning",
         "A secret hides ordinary text",
-        f"The secret in {' and in '.join(names)} occurs in words that are no secret. It is "
+        f"The secret in {' and in '.join(names)} occurs in words that are not secret. It is "
         "replaced by *** everywhere in the log and in the job summary"
         f"{dropped if context.system == 'github' else ''}.",
-        ending="\nUse a long and random secret. Store what is no secret (an address, a header "
+        ending="\nUse a long and random secret. Store other values (an address, a header "
         "without a credential) as a variable, and not as a secret.",
     )
 
